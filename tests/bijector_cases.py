@@ -82,9 +82,8 @@ def res_net(dtype):
 def channel_affine(dtype, context_size=2, event_ndims=3):
     network = keras.layers.Dense(6, use_bias=False, dtype=dtype)
     conditioner = tff.Conditioner(network, context_size) if context_size else None
-    return tff.bijectors.ChannelAffine(
-        3, conditioner, context_size=context_size, event_ndims=event_ndims, dtype=dtype
-    )
+    options = {"context_size": context_size, "event_ndims": event_ndims, "dtype": dtype}
+    return tff.bijectors.Elementwise(3, tff.Affine(), conditioner, **options)
 
 
 def elementwise(transformer, dtype, context_size=0):
@@ -177,7 +176,9 @@ CASES = {
     "invertible_conv_1x1": Case(
         lambda t: tff.bijectors.InvertibleConv1x1(3, seed=1, dtype=t), (2, 2, 3)
     ),
-    "plain_linear": Case(lambda t: tff.bijectors.Linear(3, seed=1, dtype=t), (3,)),
+    "invertible_linear_image": Case(
+        lambda t: tff.InvertibleLinear(3, event_ndims=3, dtype=t), (2, 1, 3)
+    ),
     "batch_norm_checkerboard": Case(
         lambda t: tff.BatchNorm(
             2, event_ndims=3, mask=CHECKERBOARD, scale_and_shift=False, dtype=t

@@ -468,3 +468,66 @@ def test_a_table_is_read_by_the_same_rules(members):
     path = write_config(members, with_conditioner(config, LAMBDA_OF_TF_KERAS))
     with pytest.raises(ValueError, match="Expected Keras 3 objects"):
         tfp_flows.TableDensity.load(path)
+
+
+def step(name, module, /, **arguments):
+    return built(f"tfp_flows.{module}", name, **arguments)
+
+
+MATRIX, LONG = 30_000, 2**33
+# Steps whose constructors build arrays before, or without, variables.
+LARGE = {
+    "a mixing": step("InvertibleLinear", "bijectors.linear", event_size=MATRIX),
+    "a drawn mixing": step(
+        "InvertibleConv1x1", "bijectors.linear", event_size=MATRIX, seed=0
+    ),
+    "a decorrelation": step("Decorrelate", "bijectors.standardize", event_size=MATRIX),
+    "a Gaussian": step("Whiten", "bijectors.standardize", event_size=MATRIX),
+    "tails": step("HeavyTails", "bijectors.heavy_tails", event_size=LONG),
+    "a norm": step("ActNorm", "bijectors.act_norm", event_size=LONG),
+    "a splines' weights": step(
+        "Elementwise",
+        "bijectors.elementwise",
+        event_size=2**20,
+        transformer=step(
+            "RationalQuadraticSpline", "transformers.spline", num_bins=500, bound=1.0
+        ),
+    ),
+    "an image": step("Squeeze", "bijectors.squeeze", image_shape={"list": [2**20] * 3}),
+    "checkerboards": step(
+        "RealNVPImage", "flows.real_nvp_image", image_shape={"list": [2**14, 2**14, 3]}
+    ),
+    "pixels": step("Glow", "flows.glow", image_shape={"list": [2**14, 2**14, 3]}),
+    "wide masks": step(
+        "MAF", "flows.maf", event_size=2, hidden_units={"tuple": [MATRIX, MATRIX]}
+    ),
+    "masks of many variables": step("MADE", "flows.made", event_size=2**19),
+    "an ordering": step("IAF", "flows.iaf", event_size=LONG),
+    "a permutation": step(
+        "MAF", "flows.maf", event_size=LONG, random_orderings=True, num_steps=2
+    ),
+    "many steps": step("MAF", "flows.maf", event_size=2, num_steps=2**19, lu_mixing=True),
+    "a context": step("NICE", "flows.nice", event_size=2, context_size=LONG),
+    "many bins": step(
+        "NeuralSplineFlow", "flows.neural_spline_flow", event_size=2**19, num_bins=500
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_step_of_more_memory_than_the_file_is_refused(name, members):
+    config = json.loads(members["config.json"])
+    config["config"]["distribution"]["config"]["dict"]["bijector"] = LARGE[name]
+    path = write({**members, "config.json": json.dumps(config)})
+    refuse(path)
+    with pytest.raises(ValueError, match="entries|variables"):  # not by another error
+        tfp_flows.load(path)
+
+
+def test_a_large_file_loads(tmp_path):
+    size = 1200  # a matrix of more entries than a small file may have
+    flow = tfp_flows.InvertibleLinear(size)
+    base = tfp_flows.standard_normal(size)
+    model = tfp_flows.DensityEstimator(tfp_flows.FlowDistribution(base, flow))
+    model.save(tmp_path / "large.keras")
+    assert tfp_flows.load(tmp_path / "large.keras")(np.zeros([1, size], np.float32)).shape

@@ -56,9 +56,8 @@ from typing_extensions import Unpack
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.flows.options import VectorFlowOptions
 from tfp_flows.flows.options import all_arguments
-from tfp_flows.flows.options import chain_options
 from tfp_flows.flows.options import takes_options
-from tfp_flows.flows.preprocessing import with_preprocessing
+from tfp_flows.flows.preprocessing import chain_arguments
 from tfp_flows.flows.steps import coupling_steps
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.affine import Shift
@@ -86,9 +85,7 @@ class SoftplusNVP(FlowChain):
         parameters = all_arguments(locals())
         transformer = Shift() if volume_preserving else Affine(softplus_scale)
         steps = coupling_steps(transformer, **parameters)
-        super().__init__(
-            with_preprocessing(steps, **parameters), **chain_options(parameters)
-        )
+        super().__init__(**chain_arguments(steps, parameters))
 '''
 
 FLOW_CASES = """

@@ -36,26 +36,13 @@ def test_starts_as_the_identity_or_a_rotation():
     assert np.abs(first - other).max() > 0.1
 
 
-@pytest.mark.parametrize("name", ["conv_1x1", "plain"])
-def test_log_det_on_images_is_that_of_the_matrix_at_every_pixel(name):
-    if name == "plain":
-        mixing = matrix = randomize(
-            tff.bijectors.Linear(4, event_ndims=3, seed=1, dtype=tf.float64)
-        )
-    else:
-        mixing = randomize(tff.bijectors.InvertibleConv1x1(4, seed=1, dtype=tf.float64))
-        (matrix,) = mixing.bijectors
+def test_log_det_on_images_is_that_of_the_matrix_at_every_pixel():
+    mixing = randomize(tff.bijectors.InvertibleConv1x1(4, seed=1, dtype=tf.float64))
+    (matrix,) = mixing.bijectors
     images = np.random.default_rng(1).normal(size=(5, 2, 3, 4))
     x, log_det = mixing.inverse_and_log_det(images)
     close(x, images @ matrix.matrix().numpy().T)
     close(log_det, np.full(5, 6 * np.linalg.slogdet(matrix.matrix())[1]))
-
-
-def test_plain_and_lu_form_of_one_seed_start_as_the_same_rotation():
-    plain, factored = (
-        c(5, seed=3, dtype=tf.float64) for c in (tff.bijectors.Linear, tff.InvertibleLinear)
-    )
-    close(plain.matrix(), factored.matrix())
 
 
 def test_factors_stay_triangular_whatever_training_does(linear):

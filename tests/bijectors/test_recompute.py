@@ -36,7 +36,7 @@ def parts_of_every_kind(recompute):
             tff.Coupling(masks.checkerboard(shape), conditioner, dtype=dtype),
             squeeze,
             tff.FlowChain([tff.bijectors.InvertibleConv1x1(8, dtype=dtype)]),
-            tff.Invert(tff.bijectors.Linear(8, event_ndims=3, seed=3, dtype=dtype)),
+            tff.Invert(tff.InvertibleLinear(8, event_ndims=3, seed=3, dtype=dtype)),
             tff.Invert(squeeze),
         ],
         recompute=recompute,

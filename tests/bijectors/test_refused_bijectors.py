@@ -56,13 +56,13 @@ BAD_CALLS = [
         lambda: tff.InvertibleLinear(2, permutation=[0, 1], seed=0),
         "one of `seed` and `permutation`",
     ),
-    (lambda: tff.bijectors.Linear(True), "`event_size` | True"),
+    (lambda: tff.InvertibleLinear(True), "`event_size` | True"),
     (lambda: tff.bijectors.InvertibleConv1x1(3.5), "`event_size` | 3.5"),
     (lambda: tff.Squeeze((8, 8)), "`image_shape` | (H, W, C) | (8, 8)"),
     (lambda: tff.Squeeze((5, 8, 1)), "`image_shape` | divisible by 2 | (5, 8, 1)"),
     (lambda: tff.Squeeze(8), "`image_shape` | got 8"),
     (
-        lambda: tff.bijectors.ChannelAffine(3, context_size=2),
+        lambda: tff.bijectors.Elementwise(3, tff.Affine(), context_size=2),
         "`conditioner` and `context_size`",
     ),
     (lambda: tff.bijectors.Elementwise(2, None), "`transformer` | None"),
@@ -205,7 +205,9 @@ BAD_CALLS = [
     (lambda: tff.Logit(-0.1), "`alpha` in | -0.1"),
     (lambda: tff.Squeeze((4, 4, 0)), "`image_shape` of positive (H, W, C)"),
     (
-        lambda: tff.bijectors.ChannelAffine(3, conditioner(2, 1), context_size=2),
+        lambda: tff.bijectors.Elementwise(
+            3, tff.Affine(), conditioner(2, 1), context_size=2
+        ),
         "`output_shape` (6,) | (1,)",
     ),
 ]

@@ -83,7 +83,7 @@ def variational():
     noise = tff.FlowChain(
         [
             tff.Logit(0.0),
-            tff.bijectors.ChannelAffine(1, conditioner, context_size=1, event_ndims=1),
+            tff.bijectors.Elementwise(1, tff.Affine(), conditioner, context_size=1),
         ]
     )
     dequantizer = tff.FlowDistribution(tff.standard_normal(1), noise)

@@ -49,7 +49,7 @@ def test_parts_of_the_paper_are_where_they_should_be():
         [type(b).__name__ for b in level.bijectors] for level in multi_scale.levels
     )
     assert first == ["Squeeze", "Scan", "Coupling"]
-    assert last == ["Squeeze", "Scan", "ChannelAffine"]
+    assert last == ["Squeeze", "Scan", "Elementwise"]
     steps = multi_scale.levels[0].bijectors[1].bijectors
     assert [type(step).__name__ for step in steps] == ["GlowStep"] * 3
     plain = glow(learned_prior=False, conditional_prior=False).bijectors[0]

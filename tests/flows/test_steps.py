@@ -5,7 +5,6 @@ import inspect
 import pytest
 
 import tfp_flows as tff
-from tfp_flows.flows import glow
 from tfp_flows.flows import preprocessing
 from tfp_flows.flows import real_nvp_image
 from tfp_flows.flows import spline_steps
@@ -13,13 +12,11 @@ from tfp_flows.flows import steps
 from tfp_flows.flows.steps import multi_scale_steps
 
 # What constructors use themselves.
-NAMED = {"standardize_context", "recompute", "name", "num_levels", "hidden_channels"}
-COUPLINGS = {steps.coupling_steps, preprocessing.with_preprocessing}
-AUTOREGRESSIVE = {
-    steps.autoregressive_steps,
-    steps.autoregressive_step,
-    preprocessing.with_preprocessing,
-}
+NAMED = {"standardize_context", "recompute", "name", "num_levels", "num_steps"}
+NAMED |= {"hidden_channels", "learned_prior", "conditional_prior"}
+AROUND = {steps.norm_and_mixing, preprocessing.with_preprocessing}
+COUPLINGS = {steps.coupling_steps, steps.coupling, *AROUND}
+AUTOREGRESSIVE = {steps.autoregressive_steps, steps.autoregressive_step, *AROUND}
 RECIPES = {
     tff.NICE: COUPLINGS,
     tff.RealNVP: COUPLINGS,
@@ -28,10 +25,16 @@ RECIPES = {
     tff.MADE: {steps.autoregressive_step, preprocessing.with_preprocessing},
     tff.NeuralSplineFlow: {
         spline_steps.spline_steps,
-        spline_steps._spline_coupling,
+        spline_steps.SplineColumns.coupling,
+        steps.coupling,
+        preprocessing.with_preprocessing,
     },
-    tff.Glow: {glow._level, multi_scale_steps},
-    tff.RealNVPImage: {real_nvp_image._coupling_and_norm, multi_scale_steps},
+    tff.Glow: {tff.flows.GlowStep, multi_scale_steps},
+    tff.RealNVPImage: {
+        real_nvp_image._coupling_and_norm,
+        steps.coupling,
+        multi_scale_steps,
+    },
 }
 
 

@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 
 import tfp_flows as tff
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.bijectors.whiten import Whiten
+from tfp_flows.bijectors.standardize import Whiten
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.checkpoint import FitCheckpoint

@@ -4,7 +4,6 @@ from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.autoregressive import InverseAutoregressive
 from tfp_flows.bijectors.autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.batch_norm import BatchNorm
-from tfp_flows.bijectors.channel_affine import ChannelAffine
 from tfp_flows.bijectors.check_bijector import BijectorReport
 from tfp_flows.bijectors.check_bijector import check_bijector
 from tfp_flows.bijectors.coupling import Coupling
@@ -19,21 +18,19 @@ from tfp_flows.bijectors.partial import Partial
 from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.permutation import random_permutation
 from tfp_flows.bijectors.permutation import reverse_permutation
-from tfp_flows.bijectors.linear import Linear
 from tfp_flows.bijectors.preprocessing import Bounds
 from tfp_flows.bijectors.preprocessing import Logit
 from tfp_flows.bijectors.standardize import Decorrelate
 from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.bijectors.squeeze import Squeeze
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
-from tfp_flows.bijectors.whiten import Whiten
+from tfp_flows.bijectors.standardize import Whiten
 
 __all__ = [
     "ActNorm",
     "BatchNorm",
     "BijectorReport",
     "Bounds",
-    "ChannelAffine",
     "Coupling",
     "Decorrelate",
     "Elementwise",
@@ -43,7 +40,6 @@ __all__ = [
     "Invert",
     "InvertibleConv1x1",
     "InvertibleLinear",
-    "Linear",
     "Logit",
     "MaskedAutoregressive",
     "MultiScale",

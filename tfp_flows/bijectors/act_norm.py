@@ -47,14 +47,7 @@ class ActNorm(MeasuredOnce):
         dtype: tf.DType | str = tf.float32,
         name: str = "act_norm",
     ) -> None:
-        parameters = dict(locals())
-        super().__init__(
-            event_size,
-            event_ndims=event_ndims,
-            dtype=dtype,
-            parameters=parameters,
-            name=name,
-        )
+        super().__init__(event_size, event_ndims=event_ndims, dtype=dtype, name=name)
         # One variable, since each costs time in a training step of a deep flow.
         zeros = tf.zeros([2, event_size], self.dtype)
         self._shift_and_log_scale = tf.Variable(zeros, name="shift_and_log_scale")

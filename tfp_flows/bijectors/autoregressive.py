@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import abc
 import dataclasses
+import functools
 from collections.abc import Callable
+from typing import Any
 from typing import NoReturn
 
 import tensorflow as tf
@@ -13,6 +14,7 @@ from tfp_flows.bijectors.check_conditioner import check_conditioner
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.autoregressive_conditioner import AutoregressiveConditioner
 from tfp_flows.core.dropout import in_mode
+from tfp_flows.core.event_shapes import OPPOSITE
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.gated import Gated
@@ -34,24 +36,39 @@ class AutoregressiveMap(FlowBijector):
     v_bar = (u_bar - L_u log_det_bar + J^T p_bar) / T_u
     p_bar = -T_p v_bar - L_p log_det_bar
     ```
+
+    Args:
+      parallel: direction of the map, "forward" or "inverse".
+      event_size: number of variables, D.
+      conditioner: callable of `(u, context)`.
+      transformer: its map in the direction `parallel` is T.
+      dtype: of inputs and weights.
+      name: name of the bijector.
     """
 
-    def __init__(self, parameters: dict, transformer: Transformer) -> None:
-        """Takes the arguments of a step, and its transformer."""
-        event_size, conditioner = parameters["event_size"], parameters["conditioner"]
+    def __init__(
+        self,
+        parallel: str,
+        event_size: int,
+        conditioner: Callable,
+        transformer: Transformer,
+        *,
+        dtype: tf.DType | str,
+        name: str,
+    ) -> None:
         check_integer("event_size", event_size)
         super().__init__(
             event_ndims=1,
             event_shape=[event_size],
             context_size=getattr(conditioner, "context_size", 0),
-            dtype=parameters["dtype"],
-            parameters=parameters,
-            name=parameters["name"],
+            dtype=dtype,
+            name=name,
         )
         shape = [event_size]
         check_conditioner(conditioner, shape, shape, transformer, self.dtype)
+        self._parallel_direction = parallel
         self._event_size = int(event_size)
-        self._conditioner = conditioner
+        self._conditioner: Any = conditioner
         self._transformer = transformer
 
     @property
@@ -65,14 +82,28 @@ class AutoregressiveMap(FlowBijector):
         raise ValueError(f"{words} `{self.name}`.")
 
     @property
-    @abc.abstractmethod
-    def _transform(self):
-        """T, elementwise: function of u and parameters that returns v and the log-det."""
+    def sequential_directions(self) -> frozenset[str]:
+        """The direction that undoes the map."""
+        return frozenset({OPPOSITE[self._parallel_direction]})
+
+    def _run(self, direction, value, context, training):
+        if direction == self._parallel_direction:
+            return self._parallel(value, context, training)
+        return self._sequential(value, context)
+
+    _forward_and_log_det = functools.partialmethod(_run, "forward")
+    _inverse_and_log_det = functools.partialmethod(_run, "inverse")
 
     @property
-    @abc.abstractmethod
+    def _transform(self):
+        """T, elementwise: function of u and parameters that returns v and the log-det."""
+        return getattr(self._transformer, f"{self._parallel_direction}_and_log_det")
+
+    @property
     def _transform_back(self):
         """Its inverse: function of v and parameters that returns u and the log-det."""
+        (direction,) = self.sequential_directions
+        return getattr(self._transformer, f"{direction}_and_log_det")
 
     def _parallel(self, u, context, training=False):
         """Applies the map to `u`, `[..., D]`; returns v and the log-det, `[...]`."""
@@ -179,26 +210,9 @@ class MaskedAutoregressive(AutoregressiveMap):
         dtype: tf.DType | str = tf.float32,
         name: str = "masked_autoregressive",
     ) -> None:
-        super().__init__(dict(locals()), Affine() if transformer is None else transformer)
-
-    @property
-    def sequential_directions(self) -> frozenset[str]:
-        """The forward direction, which `sample` takes."""
-        return frozenset({"forward"})
-
-    def _forward_and_log_det(self, x, context, training):
-        return self._sequential(x, context)
-
-    def _inverse_and_log_det(self, y, context, training):
-        return self._parallel(y, context, training)
-
-    @property
-    def _transform(self):
-        return self._transformer.inverse_and_log_det
-
-    @property
-    def _transform_back(self):
-        return self._transformer.forward_and_log_det
+        transformer = Affine() if transformer is None else transformer
+        options = {"dtype": dtype, "name": name}
+        super().__init__("inverse", event_size, conditioner, transformer, **options)
 
 
 class InverseAutoregressive(AutoregressiveMap):
@@ -240,26 +254,9 @@ class InverseAutoregressive(AutoregressiveMap):
         dtype: tf.DType | str = tf.float32,
         name: str = "inverse_autoregressive",
     ) -> None:
-        super().__init__(dict(locals()), Gated() if transformer is None else transformer)
-
-    @property
-    def sequential_directions(self) -> frozenset[str]:
-        """The inverse direction, used by the density of given points."""
-        return frozenset({"inverse"})
-
-    def _forward_and_log_det(self, x, context, training):
-        return self._parallel(x, context, training)
-
-    def _inverse_and_log_det(self, y, context, training):
-        return self._sequential(y, context)
-
-    @property
-    def _transform(self):
-        return self._transformer.forward_and_log_det
-
-    @property
-    def _transform_back(self):
-        return self._transformer.inverse_and_log_det
+        transformer = Gated() if transformer is None else transformer
+        options = {"dtype": dtype, "name": name}
+        super().__init__("forward", event_size, conditioner, transformer, **options)
 
 
 class SweptConditioner(AutoregressiveConditioner):

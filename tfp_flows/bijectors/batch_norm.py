@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.positionwise import Positionwise
 from tfp_flows.core.arguments import check_each
@@ -80,7 +79,6 @@ class BatchNorm(Positionwise):
         dtype: tf.DType | str = tf.float32,
         name: str = "batch_norm",
     ) -> None:
-        parameters = dict(locals())
         check_integer("event_size", event_size)
         check_integer("event_ndims", event_ndims, minimum=0)
         check_each(
@@ -95,7 +93,6 @@ class BatchNorm(Positionwise):
             event_ndims=event_ndims,
             event_shape=_event_shape(event_size, event_ndims, mask),
             dtype=dtype,
-            parameters=parameters,
             name=name,
         )
         self._mask = None if mask is None else np.asarray(mask)
@@ -115,21 +112,8 @@ class BatchNorm(Positionwise):
         """Whether training normalises by the rows of a batch: True."""
         return True
 
-    def initialize(
-        self,
-        data: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Replaces the running statistics by those of `data`; may be called again.
-
-        Args:
-          data: `[N, *event]`; the whole training set, for exact statistics.
-          context: ignored.
-          sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
-        """
-        data, _, weight = self._check_rows(data, None, sample_weight)
+    def _initialize(self, data, context, weight):
+        # May be called again, with the whole training set, for exact statistics.
         changing = self._where_it_changes(data)
         mean, scale = mean_and_scale(changing, self.dtype, weight=weight)
         self._mean.assign(mean)

@@ -196,24 +196,17 @@ def _parts(flow, y, context):
     """Where each part is, the part, the values at its data end, and its context."""
     if isinstance(flow, FlowChain):
         context = flow.context_of_parts(context)
-        for i, step in enumerate(flow.bijectors):
-            given = context_for(step, context)
-            yield f".bijectors[{i}]", step, y, given
-            y = step.inverse_and_log_det(y, context=given)[0]
-    elif isinstance(flow, MultiScale):
-        for i, (level, latent) in enumerate(
-            zip(flow.levels, flow.latent_shapes, strict=True)
-        ):
-            given = context_for(level, context)
-            yield f".levels[{i}]", level, y, given
-            y = level.inverse_and_log_det(y, context=given)[0][..., : -latent[-1]]
+    if isinstance(flow, (FlowChain, MultiScale)):
+        is_chain = isinstance(flow, FlowChain)
+        name, parts = ("bijectors", flow.bijectors) if is_chain else ("levels", flow.levels)
+        for i, part in enumerate(parts):
+            given = context_for(part, context)
+            yield f".{name}[{i}]", part, y, given
+            y = part.inverse_and_log_det(y, context=given)[0]
+            y = y if is_chain else y[..., : -flow.latent_shapes[i][-1]]
     elif isinstance(flow, Invert):
-        yield (
-            ".bijector",
-            flow.bijector,
-            flow.inverse_and_log_det(y, context=context)[0],
-            context,
-        )
+        y = flow.inverse_and_log_det(y, context=context)[0]
+        yield ".bijector", flow.bijector, y, context
     elif isinstance(flow, Partial):
         yield ".bijector", flow.bijector, tf.constant(flow._changing(y)), context
 

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 from typing import Any
 
 import numpy.typing as npt
 import tensorflow as tf
-from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.check_conditioner import check_conditioner
 from tfp_flows.bijectors.partition import check_mask
 from tfp_flows.bijectors.partition import partition
-from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.dropout import in_mode
 from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.core.rows import weight_keyword
 from tfp_flows.transformers.affine import Affine
-
-if TYPE_CHECKING:
-    from tfp_flows.transformers.transformer import Transformer
+from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["Coupling"]
 
@@ -73,14 +70,12 @@ class Coupling(FlowBijector):
         dtype: tf.DType | str = tf.float32,
         name: str = "coupling",
     ) -> None:
-        parameters = dict(locals())
         mask = check_mask(mask)
         super().__init__(
             event_ndims=mask.ndim,
             event_shape=mask.shape,
             context_size=getattr(conditioner, "context_size", 0),
             dtype=dtype,
-            parameters=parameters,
             name=name,
         )
         parts = partition(mask)
@@ -106,21 +101,7 @@ class Coupling(FlowBijector):
         """Whether the conditioner's data-dependent state is set."""
         return getattr(self._conditioner, "is_initialized", True)
 
-    def initialize(
-        self,
-        data: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Sets the conditioner's data-dependent state, if any, from its inputs for `data`.
-
-        Args:
-          data: `[N, *event]`.
-          context: `[N, context_size]`, if the bijector is conditional.
-          sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
-        """
-        data, context, weight = self._check_rows(data, context, sample_weight)
+    def _initialize(self, data, context, weight):
         if not self.is_initialized:
             seen, _ = self._partition.split(tf.convert_to_tensor(data, self.dtype))
             if context is not None:
@@ -128,23 +109,17 @@ class Coupling(FlowBijector):
             weight = weight_keyword(self._conditioner, weight)
             self._conditioner.initialize(seen, context, **weight)
 
-    def _initialize_inverted(self, data, context, sample_weight=None):
-        # The passing entries, its input, are the same at both ends.
-        self.initialize(data, context=context, sample_weight=sample_weight)
+    # The passing entries, its input, are the same at both ends.
+    _initialize_inverted = _initialize
 
-    def _forward_and_log_det(self, x, context, training):
-        seen, changing = self._partition.split(x)
-        parameters = self._parameters_of(seen, context, training)
-        changed, log_det = self._transformer.forward_and_log_det(changing, parameters)
-        return self._partition.join(seen, changed), self._partition.sum(log_det)
-
-    def _inverse_and_log_det(self, y, context, training):
-        seen, changed = self._partition.split(y)
-        parameters = self._parameters_of(seen, context, training)
-        changing, log_det = self._transformer.inverse_and_log_det(changed, parameters)
-        return self._partition.join(seen, changing), self._partition.sum(log_det)
-
-    def _parameters_of(self, seen, context, training):
+    def _run(self, direction, value, context, training):
+        seen, changing = self._partition.split(value)
         outputs = in_mode(self._conditioner, training)(seen, context)
         size = self._partition.changing_shape[-1]
-        return self._transformer.parameters_of(outputs, size)
+        parameters = self._transformer.parameters_of(outputs, size)
+        transform = getattr(self._transformer, f"{direction}_and_log_det")
+        changed, log_det = transform(changing, parameters)
+        return self._partition.join(seen, changed), self._partition.sum(log_det)
+
+    _forward_and_log_det = functools.partialmethod(_run, "forward")
+    _inverse_and_log_det = functools.partialmethod(_run, "inverse")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
 
 from tfp_flows.bijectors.check_conditioner import check_conditioner
+from tfp_flows.core.arguments import check_entries
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.dropout import in_mode
 from tfp_flows.core.flow_bijector import FlowBijector
@@ -58,7 +60,6 @@ class Elementwise(FlowBijector):
       event_ndims: axes of one event: 1 for vectors, 3 for images, whose positions share
         the parameters.
       dtype: of inputs and weights.
-      parameters: the constructor's arguments of a subclass.
       name: name of the bijector.
 
     Raises:
@@ -79,10 +80,8 @@ class Elementwise(FlowBijector):
         context_size: int = 0,
         event_ndims: int = 1,
         dtype: tf.DType | str = tf.float32,
-        parameters: dict | None = None,
         name: str = "elementwise",
     ) -> None:
-        given = {k: v for k, v in locals().items() if k != "parameters"}
         check_integer("event_size", event_size)
         check_integer("event_ndims", event_ndims, minimum=0)
         check_transformer(transformer)
@@ -96,27 +95,28 @@ class Elementwise(FlowBijector):
             event_shape=[None] * (event_ndims - 1) + [event_size],
             context_size=context_size,
             dtype=dtype,
-            parameters=parameters or given,
             name=name,
         )
         if conditioner is not None:
             seen, changing = [context_size], [event_size]
             check_conditioner(conditioner, seen, changing, transformer, self.dtype)
+        check_entries("event_size", transformer.num_parameters, event_size)
         self._conditioner = conditioner
         self._transformer = transformer
         self._event_size = int(event_size)
         size = transformer.num_parameters * event_size
         self._weights = tf.Variable(tf.zeros(size, self.dtype), name="parameters")
 
-    def _forward_and_log_det(self, x, context, training):
+    def _run(self, direction, value, context, training):
         parameters = self._parameters_of(context, training)
-        y, log_det = self._transformer.forward_and_log_det(x, parameters)
-        return y, self._sum(log_det, x)
+        transform = getattr(self._transformer, f"{direction}_and_log_det")
+        mapped, log_det = transform(value, parameters)
+        axes = list(range(-self.forward_min_event_ndims, 0))
+        log_det = tf.broadcast_to(log_det, tf.shape(value))
+        return mapped, tf.reduce_sum(log_det, axis=axes)
 
-    def _inverse_and_log_det(self, y, context, training):
-        parameters = self._parameters_of(context, training)
-        x, log_det = self._transformer.inverse_and_log_det(y, parameters)
-        return x, self._sum(log_det, y)
+    _forward_and_log_det = functools.partialmethod(_run, "forward")
+    _inverse_and_log_det = functools.partialmethod(_run, "inverse")
 
     def _parameters_of(self, context, training):
         outputs = tf.convert_to_tensor(self._weights)
@@ -125,7 +125,3 @@ class Elementwise(FlowBijector):
             for _ in range(self.forward_min_event_ndims - 1):
                 outputs = tf.expand_dims(outputs, -2)
         return self._transformer.parameters_of(outputs, self._event_size)
-
-    def _sum(self, log_det, value):
-        axes = list(range(-self.forward_min_event_ndims, 0))
-        return tf.reduce_sum(tf.broadcast_to(log_det, tf.shape(value)), axis=axes)

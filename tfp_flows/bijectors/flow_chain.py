@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -18,13 +19,12 @@ from tfp_flows.core.composite import Composite
 from tfp_flows.core.composite import as_bijectors
 from tfp_flows.core.composite import context_for
 from tfp_flows.core.context_standardizer import ContextStandardizer
-from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.event_shapes import end_shapes
 from tfp_flows.core.event_shapes import event_shape_after
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.recompute import apply_recomputing
-from tfp_flows.core.recompute import pull_back
+from tfp_flows.core.recompute import recomputing
 from tfp_flows.core.recompute import refuse_batch_statistics
+from tfp_flows.core.rows import weight_keyword
 
 __all__ = ["FlowChain"]
 
@@ -83,7 +83,6 @@ class FlowChain(Composite):
         parameters: dict | None = None,
         name: str = "flow_chain",
     ) -> None:
-        parameters = dict(locals()) if parameters is None else parameters
         check_each(check_flag, standardize_context=standardize_context, recompute=recompute)
         steps = _as_steps(as_bijectors("bijectors", bijectors))
         if recompute:
@@ -98,7 +97,6 @@ class FlowChain(Composite):
             parameters=parameters,
             name=name,
         )
-        self._steps = steps
         self._recompute = recompute
         self._standardizer = None
         if standardize_context and not super().standardizes_context:
@@ -111,10 +109,6 @@ class FlowChain(Composite):
         return tuple(self._steps)
 
     @property
-    def _parts(self):
-        return self._steps
-
-    @property
     def standardizes_context(self) -> bool:
         """Whether contexts are standardised, here or in every conditional bijector."""
         return self._standardizer is not None or super().standardizes_context
@@ -125,42 +119,23 @@ class FlowChain(Composite):
         contexts_are = self._standardizer is None or self._standardizer.is_initialized
         return contexts_are and super().is_initialized
 
-    def initialize(
-        self,
-        data: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Sets the state of each bijector from `data` as it arrives there.
-
-        Args:
-          data: `[N, *event]`, at the data end.
-          context: `[N, context_size]`, where the chain is conditional.
-          sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
-        """
-        data, context, weight = self._check_rows(data, context, sample_weight)
+    def _initialize(self, data, context, weight):
         context = self._initialized_context(context, weight)
-        stateful = [i for i, s in enumerate(self._steps) if _has_state(s)]
-        if not stateful:
-            return
-        *before, last = self._steps[: stateful[-1] + 1]
+        stateful = [i for i, step in enumerate(self._steps) if _has_state(step)]
         last_reading = max((i for i in stateful if self._steps[i].reads_rows), default=-1)
-        if last_reading < 0:
-            data, context, weight = _first_row(data), _first_row(context), None
-        for i, step in enumerate(before):
-            from_step = context_for(step, context)
-            if i != last_reading:
+        for i, step in enumerate(self._steps[: max(stateful, default=-1) + 1]):
+            given = context_for(step, context)
+            if i < last_reading:
                 data = step.initialize_and_normalise(
-                    data, context=from_step, sample_weight=weight
+                    data, context=given, sample_weight=weight
                 )
                 continue
-            step.initialize(data, context=from_step, **weight_keyword(step, weight))
+            step.initialize(data, context=given, **weight_keyword(step, weight))
+            if i == stateful[-1]:
+                return
             # Later steps need no rows.
             data, context, weight = _first_row(data), _first_row(context), None
             data = step._normalised(data, context_for(step, context))
-        weight = weight_keyword(last, weight)
-        last.initialize(data, context=context_for(last, context), **weight)
 
     def initialize_and_normalise(
         self,
@@ -178,11 +153,11 @@ class FlowChain(Composite):
             )
         return data
 
-    def _initialize_inverted(self, data, context, sample_weight=None):
+    def _initialize_inverted(self, data, context, weight):
         steps = [Invert(step) for step in reversed(self._steps)]
         inverted = FlowChain(steps, standardize_context=False)
-        context = self._initialized_context(context, sample_weight)
-        inverted.initialize(data, context=context, sample_weight=sample_weight)
+        context = self._initialized_context(context, weight)
+        inverted.initialize(data, context=context, sample_weight=weight)
 
     def context_of_parts(self, context: TensorLike | None) -> tf.Tensor | None:
         """Returns `context`, `[..., context_size]`, as the bijectors in the list see it."""
@@ -196,32 +171,24 @@ class FlowChain(Composite):
 
     def _run(self, direction, value, context, training):
         context = self.context_of_parts(context)
-        steps = self._in_order(direction)
-        if self._recompute:
-            apply_step = functools.partial(self._apply_step, direction, training)
-            pull_back_step = functools.partial(self._pull_back_step, direction)
-            return apply_recomputing(steps, apply_step, pull_back_step, value, context)
         log_dets = []
-        for step in steps:
-            value, log_det = self._apply_part(step, direction, value, context, training)
+        for step in self._in_order(direction):
+            apply: Callable = functools.partial(self._apply_part, step, direction, training)
+            if self._recompute:
+                apply = recomputing(apply)
+            given = [] if context_for(step, context) is None else [context]
+            value, log_det = apply(value, *given)
             log_dets.append(log_det)
         return value, tf.add_n(log_dets)
 
     _forward_and_log_det = functools.partialmethod(_run, "forward")
     _inverse_and_log_det = functools.partialmethod(_run, "inverse")
 
-    def _apply_step(self, direction, training, step, value, context):
-        return self._apply_part(step, direction, value, context, training)
-
-    def _pull_back_step(self, direction, step, value, context, upstream, weights):
-        apply = functools.partial(self._apply_step, direction, False, step)
-        return pull_back(apply, value, context, upstream, weights)
-
     def _in_order(self, direction):
         return self._steps if direction == "inverse" else self._steps[::-1]
 
     def _event_shape_after(self, direction, shape):
-        for step in self._steps if direction == "inverse" else reversed(self._steps):
+        for step in self._steps[:: 1 if direction == "inverse" else -1]:
             shape = event_shape_after(step, direction, shape)
         return shape
 

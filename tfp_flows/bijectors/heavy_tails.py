@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_choice
 from tfp_flows.core.arguments import check_integer
@@ -17,6 +16,8 @@ from tfp_flows.transformers.affine import soft_bounded_scale
 
 __all__ = ["HeavyTails"]
 
+# Weight of each variable, initially.
+_FIRST_WEIGHT = 0.3
 # Degrees of freedom of the length: initially, and at least.
 _FIRST_DEGREES, _LEAST_DEGREES = 8.0, 2.0
 # Factor of the learning rate of tails. Latents of training rows have lighter tails than
@@ -83,16 +84,9 @@ class HeavyTails(FlowBijector):
         dtype: tf.DType | str = tf.float32,
         name: str = "heavy_tails",
     ) -> None:
-        parameters = dict(locals())
         check_integer("event_size", event_size)
         check_choice("kind", kind, tuple(_MAPS))
-        super().__init__(
-            event_ndims=1,
-            event_shape=[event_size],
-            dtype=dtype,
-            parameters=parameters,
-            name=name,
-        )
+        super().__init__(event_ndims=1, event_shape=[event_size], dtype=dtype, name=name)
         self._map = _MAPS[kind]
         self._parts_from_data = self._map.parts_from_data
         self._size = float(event_size)
@@ -118,25 +112,11 @@ class HeavyTails(FlowBijector):
         """Whether `initialize` has decided if tails are heavy."""
         return bool(self._initialized.numpy())
 
-    def initialize(
-        self,
-        data: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Makes the tails heavy, from the first call on.
-
-        Args:
-          data: `[N, D]`; the values are not used.
-          context: ignored.
-          sample_weight: ignored.
-        """
-        self._check_rows(data)
+    def _initialize(self, data, context, weight):
         self._heavy.assign(True)
         self._initialized.assign(True)
 
-    def _initialize_inverted(self, data, context, sample_weight=None):
+    def _initialize_inverted(self, data, context, weight):
         # Inverted, it would make the tails of the data lighter.
         self._initialized.assign(True)
 
@@ -174,13 +154,13 @@ class HeavyTails(FlowBijector):
         return v * tf.sqrt(s / t)[..., None], -self._log_det_of_length(s, t, log_slope)
 
     def _inverse_of_each(self, v):
-        weight = self._map.first_weight * _factor(self._weight)
+        weight = _FIRST_WEIGHT * _factor(self._weight)
         scaled = weight * v
         log_det = tf.reduce_sum(self._map.log_slope(scaled), axis=-1)
         return self._map.bend(scaled) / weight, log_det
 
     def _forward_of_each(self, x, most):
-        weight = self._map.first_weight * _factor(self._weight)
+        weight = _FIRST_WEIGHT * _factor(self._weight)
         limit = self._map.bend(tf.constant(most, x.dtype))
         scaled = self._map.unbend(tf.clip_by_value(weight * x, -limit, limit))
         log_det = -tf.reduce_sum(self._map.log_slope(scaled), axis=-1)
@@ -246,7 +226,6 @@ def _mean_slope(function, q, series):
 class _Map(NamedTuple):
     """An odd map of slope 1 at 0, applied to `w y` for each variable."""
 
-    first_weight: float
     parts_from_data: tuple
     bend: Callable
     unbend: Callable
@@ -255,6 +234,6 @@ class _Map(NamedTuple):
 
 _STUDENT = (_student, _inverse_student, _student_log_slope)
 _MAPS = {
-    "student": _Map(0.3, ("length", "each"), *_STUDENT),
-    "sinh": _Map(0.3, ("each", "length"), tf.asinh, tf.sinh, _sinh_log_slope),
+    "student": _Map(("length", "each"), *_STUDENT),
+    "sinh": _Map(("each", "length"), tf.asinh, tf.sinh, _sinh_log_slope),
 }

@@ -9,9 +9,11 @@ import tensorflow as tf
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.permutation import check_permutation
 from tfp_flows.bijectors.positionwise import Positionwise
+from tfp_flows.bijectors.positionwise import multiply_rows
+from tfp_flows.core.arguments import check_entries
 from tfp_flows.core.arguments import check_seed
 
-__all__ = ["InvertibleConv1x1", "InvertibleLinear", "Linear", "multiply_rows"]
+__all__ = ["InvertibleConv1x1", "InvertibleLinear"]
 
 
 class InvertibleLinear(Positionwise):
@@ -57,15 +59,8 @@ class InvertibleLinear(Positionwise):
         dtype: tf.DType | str = tf.float32,
         name: str = "invertible_linear",
     ) -> None:
-        parameters = dict(locals())
         check_seed("seed", seed)
-        super().__init__(
-            event_size,
-            event_ndims=event_ndims,
-            dtype=dtype,
-            parameters=parameters,
-            name=name,
-        )
+        super().__init__(event_size, event_ndims=event_ndims, dtype=dtype, name=name)
         order, lower, upper = _lu(_initial_matrix(event_size, seed, permutation))
         diagonal = np.diag(upper)
         sizes = np.ones([event_size, event_size], self.dtype.as_numpy_dtype)
@@ -114,77 +109,11 @@ class InvertibleLinear(Positionwise):
         return lower, packed * self._above + diagonal, tf.reduce_sum(log_diagonal)
 
 
-class Linear(Positionwise):
-    """Multiplies the last axis by a matrix that is itself the weight.
-
-    ```none
-    inverse:  x = W y,      log_det = log |det W| * (number of positions)
-    forward:  y = W^-1 x
-    ```
-
-    This is the form of Glow's code, for comparisons. It needs a determinant in each step,
-    and W may become singular; `InvertibleLinear` is the safe form.
-
-    Args:
-      event_size: number of variables, D, or of channels.
-      event_ndims: axes of one event: 1 for vectors, 3 for images.
-      seed: W starts as a random rotation drawn from it; as the identity if None.
-      dtype: of inputs and weights.
-      name: name of the bijector.
-
-    >>> import tfp_flows
-    >>> mixing = tfp_flows.bijectors.Linear(3, seed=0)
-    >>> [variable.shape for variable in mixing.trainable_variables]
-    [TensorShape([3, 3])]
-
-    Reference:
-      Kingma, Dhariwal (2018), Glow, section 3.2. https://arxiv.org/abs/1807.03039
-    """
-
-    def __init__(
-        self,
-        event_size: int,
-        *,
-        event_ndims: int = 1,
-        seed: int | None = None,
-        dtype: tf.DType | str = tf.float32,
-        name: str = "plain_linear",
-    ) -> None:
-        parameters = dict(locals())
-        check_seed("seed", seed)
-        super().__init__(
-            event_size,
-            event_ndims=event_ndims,
-            dtype=dtype,
-            parameters=parameters,
-            name=name,
-        )
-        matrix = tf.cast(_initial_matrix(event_size, seed), self.dtype)
-        self._matrix = tf.Variable(matrix, name="matrix")
-
-    def matrix(self) -> tf.Tensor:
-        """Returns W, `[D, D]`, of `x = W y`."""
-        return tf.convert_to_tensor(self._matrix)
-
-    def _inverse_and_log_det(self, y, context, training):
-        return multiply_rows(y, self.matrix()), self._log_det(y)
-
-    def _forward_and_log_det(self, x, context, training):
-        inverse = tf.linalg.inv(tf.cast(self._matrix, tf.float64))
-        return multiply_rows(x, tf.cast(inverse, self.dtype)), -self._log_det(x)
-
-    def _log_det(self, value):
-        # By QR, since XLA has no determinant on CPUs; in float64, as in Glow's code.
-        triangular = tf.linalg.qr(tf.cast(self._matrix, tf.float64)).r
-        log_det = tf.reduce_sum(tf.math.log(tf.abs(tf.linalg.diag_part(triangular))))
-        return self._sum_over_positions(tf.cast(log_det, self.dtype), value)
-
-
 class InvertibleConv1x1(FlowChain):
     """Mixes the channels of each pixel by one matrix, an `InvertibleLinear`.
 
     Its log-det is that of the matrix times `H * W`. The authors' code trains the matrix
-    itself, without the LU form, as `Linear` does.
+    itself, without the LU form, as `tfb.ScaleMatvecLinearOperator` of TFP does.
 
     Args:
       event_size: number of channels, C.
@@ -210,20 +139,13 @@ class InvertibleConv1x1(FlowChain):
         dtype: tf.DType | str = tf.float32,
         name: str = "invertible_conv_1x1",
     ) -> None:
-        parameters = dict(locals())
         linear = InvertibleLinear(event_size, event_ndims=3, seed=seed, dtype=dtype)
-        super().__init__([linear], parameters=parameters, name=name)
-
-
-def multiply_rows(value: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
-    """Multiplies the last axis of `value`, `[..., D]`, by `matrix`, `[D, D]`."""
-    # For images too: a 1x1 convolution takes two to four times as long with its gradient.
-    rows = tf.reshape(value, [-1, value.shape[-1]])
-    return tf.reshape(tf.linalg.matmul(rows, matrix, transpose_b=True), tf.shape(value))
+        super().__init__([linear], name=name)
 
 
 def _initial_matrix(event_size, seed, permutation=None):
     """Returns the identity, a permutation, or a uniformly drawn rotation."""
+    check_entries("event_size", event_size, event_size)
     if permutation is not None:
         if seed is not None:
             raise ValueError("Expected one of `seed` and `permutation`; got both.")

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import tensorflow as tf
-from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
@@ -15,8 +14,8 @@ from tfp_flows.core.arguments import check_number
 from tfp_flows.core.composite import Composite
 from tfp_flows.core.composite import as_bijectors
 from tfp_flows.core.composite import context_for
-from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.core.rows import weight_keyword
 
 __all__ = ["MultiScale"]
 
@@ -67,7 +66,6 @@ class MultiScale(Composite):
         fraction: float = 0.5,
         name: str = "multi_scale",
     ) -> None:
-        parameters = dict(locals())
         levels = [_as_level(level) for level in as_bijectors("levels", levels)]
         check_number("fraction", fraction, "between 0 and 1", lambda share: True)
         image_shape = check_image_shape(image_shape)
@@ -77,42 +75,22 @@ class MultiScale(Composite):
             event_ndims=1,
             event_shape=[math.prod(image_shape)],
             data_event_shape=image_shape,
-            parameters=parameters,
             name=name,
         )
-        self._levels = levels
         self._latent_shapes = latent_shapes
 
     @property
     def levels(self) -> tuple[FlowBijector, ...]:
         """The levels, from the data side to the latent side."""
-        return tuple(self._levels)
+        return tuple(self._steps)
 
     @property
     def latent_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shapes `(h, w, c)` of the parts of the latent vector, one for each level."""
         return tuple(self._latent_shapes)
 
-    @property
-    def _parts(self):
-        return self._levels
-
-    def initialize(
-        self,
-        data: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Sets the state of each level from `data` as it arrives there.
-
-        Args:
-          data: `[N, H, W, C]`.
-          context: `[N, context_size]`, if the bijector is conditional.
-          sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
-        """
-        data, context, weight = self._check_rows(data, context, sample_weight)
-        *before, last = self._levels
+    def _initialize(self, data, context, weight):
+        *before, last = self._steps
         for level, latent in zip(before, self._latent_shapes, strict=False):
             data = level.initialize_and_normalise(
                 data, context=context_for(level, context), sample_weight=weight
@@ -123,8 +101,8 @@ class MultiScale(Composite):
 
     def _inverse_and_log_det(self, y, context, training):
         latents, log_dets = [], []
-        for level, latent in zip(self._levels, self._latent_shapes, strict=True):
-            y, log_det = self._apply_part(level, "inverse", y, context, training)
+        for level, latent in zip(self._steps, self._latent_shapes, strict=True):
+            y, log_det = self._apply_part(level, "inverse", training, y, context)
             log_dets.append(log_det)
             y, factored = tf.split(y, [y.shape[-1] - latent[-1], latent[-1]], axis=-1)
             latents.append(tf.reshape(factored, [-1, math.prod(latent)]))
@@ -135,11 +113,11 @@ class MultiScale(Composite):
         latents = tf.split(x, sizes, axis=-1)
         log_dets, y = [], None
         for level, latent, shape in reversed(
-            list(zip(self._levels, latents, self._latent_shapes, strict=True))
+            list(zip(self._steps, latents, self._latent_shapes, strict=True))
         ):
             latent = tf.reshape(latent, [-1, *shape])
             y = latent if y is None else tf.concat([y, latent], axis=-1)
-            y, log_det = self._apply_part(level, "forward", y, context, training)
+            y, log_det = self._apply_part(level, "forward", training, y, context)
             log_dets.append(log_det)
         return y, tf.add_n(log_dets)
 

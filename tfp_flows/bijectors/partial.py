@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import numpy.typing as npt
 from tensorflow.types.experimental import TensorLike
@@ -10,8 +12,8 @@ from tfp_flows.bijectors.partition import check_mask
 from tfp_flows.bijectors.partition import partition
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.composite import Composite
-from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.core.rows import weight_keyword
 
 __all__ = ["Partial"]
 
@@ -43,7 +45,6 @@ class Partial(Composite):
     def __init__(
         self, mask: npt.ArrayLike, bijector: FlowBijector, *, name: str | None = None
     ) -> None:
-        parameters = dict(locals())
         mask = check_mask(mask)
         if mask.ndim != 1:
             raise ValueError(f"Expected `mask` of shape [D]; got {list(mask.shape)}.")
@@ -54,62 +55,38 @@ class Partial(Composite):
             [bijector],
             event_ndims=1,
             event_shape=mask.shape,
-            parameters=parameters,
             name=name or f"{bijector.name}_on_part",
         )
-        self._bijector = bijector
         self._mask = mask
         self._partition = partition(mask)
 
     @property
     def bijector(self) -> FlowBijector:
         """The bijector of the entries that do not pass."""
-        return self._bijector
-
-    @property
-    def _parts(self):
-        return [self._bijector]
+        return self._steps[0]
 
     def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
         """Refuses rows whose changing part has no inverse."""
-        self._bijector.check_support(self._changing(data), argument=f"{argument}[:, ~mask]")
+        self.bijector.check_support(self._changing(data), argument=f"{argument}[:, ~mask]")
 
-    def initialize(
-        self,
-        data: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Sets the bijector's state from the part of `data` that it maps.
+    def _initialize(self, data, context, weight):
+        changing, weight = self._changing(data), weight_keyword(self.bijector, weight)
+        self.bijector.initialize(changing, context=context, **weight)
 
-        Args:
-          data: `[N, D]`, at the data end.
-          context: `[N, context_size]`, if the bijector is conditional.
-          sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
-        """
-        data, context, weight = self._check_rows(data, context, sample_weight)
-        changing, weight = self._changing(data), weight_keyword(self._bijector, weight)
-        self._bijector.initialize(changing, context=context, **weight)
-
-    def _initialize_inverted(self, data, context, sample_weight=None):
-        self._bijector._initialize_inverted(self._changing(data), context, sample_weight)
+    def _initialize_inverted(self, data, context, weight):
+        self.bijector._initialize_inverted(self._changing(data), context, weight)
 
     def _changing(self, data):
         return np.asarray(data)[:, ~self._mask]
 
-    def _forward_and_log_det(self, x, context, training):
-        return self._map("forward", x, context, training)
-
-    def _inverse_and_log_det(self, y, context, training):
-        return self._map("inverse", y, context, training)
-
     def _map(self, direction, value, context, training):
         passing, changing = self._partition.split(value)
-        changed, log_det = self._apply_part(
-            self._bijector, direction, changing, context, training
-        )
+        given = self.bijector, direction, training, changing, context
+        changed, log_det = self._apply_part(*given)
         return self._partition.join(passing, changed), log_det
+
+    _forward_and_log_det = functools.partialmethod(_map, "forward")
+    _inverse_and_log_det = functools.partialmethod(_map, "inverse")
 
 
 def _check_sizes(bijector, size):

@@ -52,15 +52,8 @@ class Permutation(Positionwise):
         dtype: tf.DType | str = tf.float32,
         name: str = "permutation",
     ) -> None:
-        parameters = dict(locals())
         permutation = check_permutation(permutation)
-        super().__init__(
-            len(permutation),
-            event_ndims=event_ndims,
-            dtype=dtype,
-            parameters=parameters,
-            name=name,
-        )
+        super().__init__(len(permutation), event_ndims=event_ndims, dtype=dtype, name=name)
         self._permutation = _fixed(permutation, name="permutation")
         self._inverse_permutation = _fixed(np.argsort(permutation), name="inverse")
 

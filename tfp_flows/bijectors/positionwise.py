@@ -6,13 +6,12 @@ import abc
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.statistics import mean_and_scale
 
-__all__ = ["MeasuredOnce", "Positionwise"]
+__all__ = ["MeasuredOnce", "Positionwise", "multiply_rows"]
 
 
 class Positionwise(FlowBijector):
@@ -72,28 +71,14 @@ class MeasuredOnce(Positionwise):
     def _needs_rows(self):
         return self.reads_rows and not getattr(self, "_is_without_rows", False)
 
-    def initialize(
-        self,
-        data: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Sets the state from the mean and standard deviation of `data`, once.
-
-        Args:
-          data: `[N, *event]`, the training rows. Constant entries keep scale 1.
-          context: ignored.
-          sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
-        """
-        data, _, weight = self._check_rows(data, None, sample_weight)
+    def _initialize(self, data, context, weight):
         if not self.is_initialized:
             self._set(*self._measure(data, weight))
             self._initialized.assign(True)
 
-    def _initialize_inverted(self, data, context, sample_weight=None):
+    def _initialize_inverted(self, data, context, weight):
         if not self.is_initialized:
-            self._set(*self._inverted(*self._measure(data, sample_weight)))
+            self._set(*self._inverted(*self._measure(data, weight)))
             self._initialized.assign(True)
 
     @abc.abstractmethod
@@ -107,3 +92,10 @@ class MeasuredOnce(Positionwise):
     def _inverted(self, mean, scale):
         """Returns the statistics with which the inverted map standardises the data."""
         return -mean / scale, 1.0 / scale
+
+
+def multiply_rows(value: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
+    """Multiplies the last axis of `value`, `[..., D]`, by `matrix`, `[D, D]`."""
+    # For images too: a 1x1 convolution takes two to four times as long with its gradient.
+    rows = tf.reshape(value, [-1, value.shape[-1]])
+    return tf.reshape(tf.linalg.matmul(rows, matrix, transpose_b=True), tf.shape(value))

@@ -54,7 +54,6 @@ class Bounds(FlowBijector):
         dtype: tf.DType | str = tf.float32,
         name: str = "bounds",
     ) -> None:
-        parameters = dict(locals())
         numpy_dtype = check_dtype("dtype", dtype).as_numpy_dtype
         low = check_array("low", low, numpy_dtype)
         high = check_array("high", high, numpy_dtype)
@@ -67,13 +66,7 @@ class Bounds(FlowBijector):
             raise ValueError(
                 f"Expected `low` < `high`; got {low.tolist()} and {high.tolist()}."
             )
-        super().__init__(
-            event_ndims=1,
-            event_shape=low.shape,
-            dtype=dtype,
-            parameters=parameters,
-            name=name,
-        )
+        super().__init__(event_ndims=1, event_shape=low.shape, dtype=dtype, name=name)
         self._low, self._high = low, high
         self._has_low, self._has_high = np.isfinite(low), np.isfinite(high)
         self._finite_low = np.where(self._has_low, low, 0).astype(numpy_dtype)
@@ -151,11 +144,8 @@ class Logit(FlowBijector):
         dtype: tf.DType | str = tf.float32,
         name: str = "logit",
     ) -> None:
-        parameters = dict(locals())
         check_number("alpha", alpha, "in [0, 0.5)", lambda alpha: 0 <= alpha < 0.5)
-        super().__init__(
-            event_ndims=event_ndims, dtype=dtype, parameters=parameters, name=name
-        )
+        super().__init__(event_ndims=event_ndims, dtype=dtype, name=name)
         self._alpha = alpha
         # Bounds on the output of `forward`, whose sigmoid may saturate.
         numpy_dtype = self.dtype.as_numpy_dtype

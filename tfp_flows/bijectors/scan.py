@@ -6,7 +6,6 @@ import contextlib
 import copy
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 from typing import Any
 
 import tensorflow as tf
@@ -15,12 +14,9 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.compiled import is_compiled_by_xla
 from tfp_flows.core.composite import context_for
 from tfp_flows.core.dropout import refuse_dropout
-from tfp_flows.core.recompute import PulledBack
-from tfp_flows.core.recompute import pull_back
+from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.core.recompute import recomputing
 from tfp_flows.core.serialization import serialize
-
-if TYPE_CHECKING:
-    from tfp_flows.core.flow_bijector import FlowBijector
 
 __all__ = ["Scan"]
 
@@ -31,7 +27,7 @@ class Scan(FlowChain):
     The graph of a deep flow has the operations of every step and of their gradients, and
     tracing and optimising it takes as long as many training steps. This graph has one call
     for each few steps, of a function of their input and weights. Under XLA
-    (`jit_compile`), many steps become a loop, or calls with `recompute`.
+    (`jit_compile`), many steps become a loop.
 
     Args:
       bijectors: list of `FlowBijector`s, data side first. Their arguments differ only in
@@ -71,7 +67,7 @@ class Scan(FlowChain):
         refuse_dropout(self.bijectors, "a scan")
 
     def _run(self, direction, value, context, training):
-        if self._is_loop():
+        if is_compiled_by_xla() and len(self._steps) > _STEPS_WITHOUT_LOOP:
             return self._loop(direction, value, self.context_of_parts(context))
         return super()._run(direction, value, context, training)
 
@@ -81,11 +77,15 @@ class Scan(FlowChain):
     def _loop(self, direction, value, context):
         steps = self._steps if direction == "inverse" else self._steps[::-1]
         weights = [tf.stack(w) for w in zip(*(s.variables for s in steps), strict=True)]
-        apply = _apply(FlowChain(steps[:1], standardize_context=False), direction)
-        context = context_for(steps[0], context)
+        apply = _function_of_weights(
+            FlowChain(steps[:1], standardize_context=False), direction
+        )
+        if self._recompute:
+            apply = recomputing(apply)
+        given = [] if context_for(steps[0], context) is None else [context]
 
         def body(k, value, log_det):
-            value, from_step = apply(value, context, [w[k] for w in weights])
+            value, from_step = apply([w[k] for w in weights], value, *given)
             return k + 1, value, log_det + from_step
 
         start = tf.constant(0), value, tf.zeros(tf.shape(value)[:1], value.dtype)
@@ -94,30 +94,22 @@ class Scan(FlowChain):
         )
         return value, log_det
 
-    def _apply_part(self, part, direction, value, context, training):
-        if not part.variables or self._is_for_xla():
-            return super()._apply_part(part, direction, value, context, training)
-        call = self._shared_function("apply", direction, part)
-        return call(value, context_for(part, context), _weights(part.variables))
-
-    def _pull_back_step(self, direction, step, value, context, upstream, weights):
-        call = self._shared_function("pull_back", direction, step)
-        variables = step.variables
-        by_value, by_context, from_step = call(
-            value, context, upstream, _weights(variables)
-        )
-        trainable = (v.ref() for v in variables if v.trainable)
-        by_ref = dict(zip(trainable, from_step, strict=True))
-        by_weights = [by_ref[weight.ref()] for weight in weights]
-        return PulledBack(by_value, by_context, by_weights)
-
-    def _is_for_xla(self):
-        # The gradient of a call keeps constants, such as axes, that XLA does not recognise:
-        # it would compile anew whenever the weights have changed.
-        return not self._recompute and is_compiled_by_xla()
-
-    def _is_loop(self):
-        return self._is_for_xla() and len(self._steps) > _STEPS_WITHOUT_LOOP
+    def _apply_part(self, part, direction, training, value, context=None):
+        # Under XLA, the gradient of a call keeps constants, such as axes, that XLA does not
+        # recognise: it would compile anew whenever the weights have changed.
+        if not part.variables or is_compiled_by_xla():
+            return super()._apply_part(part, direction, training, value, context)
+        key = direction, len(part.bijectors)
+        functions = self._transient.compiled
+        if key not in functions:
+            functions[key] = tf.function(
+                _function_of_weights(part, direction),
+                autograph=False,
+                # Otherwise the graph would be inlined again before it runs.
+                experimental_attributes={"_noinline": True},
+            )
+        weights = [tf.convert_to_tensor(variable) for variable in part.variables]
+        return functions[key](weights, value, context_for(part, context))
 
     def _in_order(self, direction):
         """Runs of steps, each of which is one call."""
@@ -126,25 +118,6 @@ class Scan(FlowChain):
             for i in range(0, len(self._steps), _STEPS_A_CALL)
         ]
         return runs if direction == "inverse" else runs[::-1]
-
-    def _shared_function(self, kind, direction, run):
-        key = (kind, direction, len(run.bijectors))
-        if key not in self._shared:
-            make = {"apply": _apply, "pull_back": _pull_back}[kind]
-            self._shared[key] = tf.function(
-                make(run, direction),
-                autograph=False,
-                # Otherwise the graph would be inlined again before it runs.
-                experimental_attributes={"_noinline": True},
-            )
-        return self._shared[key]
-
-    def _set_transient_state(self):
-        super()._set_transient_state()
-        object.__setattr__(self, "_shared", {})
-
-    def __getstate__(self) -> dict:
-        return {k: v for k, v in super().__getstate__().items() if k != "_shared"}
 
 
 # A call waits for all its operations, which leaves cores idle: one step in each, a
@@ -156,38 +129,16 @@ _STEPS_A_CALL = 2
 _STEPS_WITHOUT_LOOP = 8
 
 
-def _apply(template, direction):
-    """Returns one direction of `template` as a function of value, context, weights."""
+def _function_of_weights(template, direction):
+    """Returns one direction of `template` as a function of weights, value and context."""
     refs = [variable.ref() for variable in template.variables]
 
-    def apply(value, context, weights):
+    def apply(weights, value, context=None):
         twin = replace_variables(template, dict(zip(refs, weights, strict=True)))
         with _no_variables_read(template):
             return twin._method(direction)(value, context, False)
 
     return apply
-
-
-def _pull_back(template, direction):
-    """Back-propagation through `template` as a function of value, context and weights."""
-    refs = [variable.ref() for variable in template.variables]
-    is_trainable = [variable.trainable for variable in template.variables]
-
-    def pull_back_twin(value, context, upstream, weights):
-        twin = replace_variables(template, dict(zip(refs, weights, strict=True)))
-        trained = [w for w, t in zip(weights, is_trainable, strict=True) if t]
-        with _no_variables_read(template):
-            return tuple(
-                pull_back(
-                    functools.partial(twin._method(direction), training=False),
-                    value,
-                    context,
-                    upstream,
-                    trained,
-                )
-            )
-
-    return pull_back_twin
 
 
 @contextlib.contextmanager
@@ -201,10 +152,6 @@ def _no_variables_read(template):
             "Expected `bijectors` that hold variables as attributes of bijectors and of "
             f"`Conditioner`s; got {names} elsewhere in `{template.bijectors[0].name}`."
         )
-
-
-def _weights(variables):
-    return [tf.convert_to_tensor(variable) for variable in variables]
 
 
 def _structure(data):

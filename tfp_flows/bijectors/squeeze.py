@@ -53,7 +53,6 @@ class Squeeze(FlowBijector):
         dtype: tf.DType | str = tf.float32,
         name: str = "squeeze",
     ) -> None:
-        parameters = dict(locals())
         check_flag("ordered", ordered)
         height, width, channels = check_image_shape(image_shape, divisible_by=2)
         super().__init__(
@@ -62,7 +61,6 @@ class Squeeze(FlowBijector):
             data_event_shape=[height, width, channels],
             is_constant_jacobian=True,
             dtype=dtype,
-            parameters=parameters,
             name=name,
         )
         self._channels = channels

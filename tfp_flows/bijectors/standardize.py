@@ -1,4 +1,4 @@
-"""Standardisation by statistics of the data, for each variable or all together."""
+"""Standardisation by statistics of data or of a Gaussian, one by one or all together."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.bijectors.linear import multiply_rows
 from tfp_flows.bijectors.positionwise import MeasuredOnce
+from tfp_flows.bijectors.positionwise import Positionwise
+from tfp_flows.bijectors.positionwise import multiply_rows
+from tfp_flows.core.arguments import check_entries
 from tfp_flows.core.covariance import correlation_factor
 
-__all__ = ["Decorrelate", "Standardize"]
+__all__ = ["Decorrelate", "Standardize", "Whiten"]
 
 
 class _Measured(MeasuredOnce):
@@ -77,8 +80,7 @@ class Standardize(_Measured):
         dtype: tf.DType | str = tf.float32,
         name: str = "standardize",
     ) -> None:
-        parameters = dict(locals())
-        super().__init__(event_size, dtype=dtype, parameters=parameters, name=name)
+        super().__init__(event_size, dtype=dtype, name=name)
         ones = tf.ones(event_size, self.dtype)
         self._scale = tf.Variable(ones, trainable=False, name="scale")
 
@@ -136,8 +138,8 @@ class Decorrelate(_Measured):
         dtype: tf.DType | str = tf.float32,
         name: str = "decorrelate",
     ) -> None:
-        parameters = dict(locals())
-        super().__init__(event_size, dtype=dtype, parameters=parameters, name=name)
+        super().__init__(event_size, dtype=dtype, name=name)
+        check_entries("event_size", event_size, event_size)
         identity = tf.eye(event_size, dtype=self.dtype)
         # W and not its inverse: a product is faster than a solve for each batch.
         self._matrix = tf.Variable(identity, trainable=False, name="matrix")
@@ -171,4 +173,78 @@ class Decorrelate(_Measured):
 
     def _log_det(self, value):
         log_det = tf.reduce_sum(tf.math.log(tf.linalg.diag_part(self._matrix)))
+        return self._sum_over_positions(log_det, value)
+
+
+class Whiten(Positionwise):
+    """Maps a Gaussian of known mean and covariance to the standard normal.
+
+    ```none
+    inverse:  x = L^-1 (y - mean)
+    forward:  y = L x + mean,      log_det = sum(log diag L),      covariance = L L^T
+    ```
+
+    It is the identity until `assign`. Neither `initialize` nor training changes it; it is
+    saved with the weights.
+
+    >>> import tfp_flows
+    >>> whiten = tfp_flows.bijectors.Whiten(2, dtype="float64")
+    >>> whiten.assign([1000.0, 0.0], [[10.0, 0.0], [0.5, 0.25]])
+    >>> whiten.forward([[0.0, 0.0], [1.0, 1.0]]).numpy().tolist()
+    [[1000.0, 0.0], [1010.0, 0.75]]
+
+    Args:
+      event_size: number of variables, D.
+      dtype: of inputs and statistics.
+      name: name of the bijector.
+    """
+
+    def __init__(
+        self, event_size: int, *, dtype: tf.DType | str = tf.float32, name: str = "whiten"
+    ) -> None:
+        super().__init__(event_size, dtype=dtype, name=name)
+        check_entries("event_size", event_size, event_size)
+        zeros, identity = tf.zeros(event_size, self.dtype), tf.eye(event_size, dtype=dtype)
+        self._mean = tf.Variable(zeros, trainable=False, name="mean")
+        self._factor = tf.Variable(identity, trainable=False, name="factor")
+
+    def assign(self, mean: TensorLike, factor: TensorLike) -> None:
+        """Sets mean and covariance.
+
+        Args:
+          mean: `[D]`.
+          factor: L, `[D, D]`, lower triangular with a positive diagonal.
+
+        Raises:
+          ValueError: if shapes do not fit, values are not finite, or L is not of that form.
+        """
+        numpy_dtype = self.dtype.as_numpy_dtype
+        mean, factor = np.asarray(mean, numpy_dtype), np.asarray(factor, numpy_dtype)
+        (size,) = self._mean.shape
+        if mean.shape != (size,) or not np.isfinite(mean).all():
+            raise ValueError(f"Expected finite `mean` of shape [{size}]; got {mean}.")
+        is_factor = (
+            factor.shape == (size, size)
+            and np.isfinite(factor).all()
+            and (np.triu(factor, 1) == 0).all()
+            and (np.diag(factor) > 0).all()
+        )
+        if not is_factor:
+            raise ValueError(
+                f"Expected finite `factor` of shape [{size}, {size}], lower triangular "
+                f"with a positive diagonal; got {factor}."
+            )
+        self._mean.assign(mean)
+        self._factor.assign(factor)
+
+    def _forward_and_log_det(self, x, context, training):
+        factor = tf.linalg.band_part(self._factor, -1, 0)
+        return multiply_rows(x, factor) + self._mean, self._log_det(x)
+
+    def _inverse_and_log_det(self, y, context, training):
+        x = tf.linalg.triangular_solve(self._factor, tf.transpose(y - self._mean))
+        return tf.transpose(x), -self._log_det(y)
+
+    def _log_det(self, value):
+        log_det = tf.reduce_sum(tf.math.log(tf.linalg.diag_part(self._factor)))
         return self._sum_over_positions(log_det, value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,7 +42,6 @@ class TFPBijector(FlowBijector):
         *,
         name: str | None = None,
     ) -> None:
-        parameters = dict(locals())
         words = "a `tfp.bijectors.Bijector`"
         check_instance("bijector", bijector, tfp.bijectors.Bijector, words)
         if event_ndims is None:
@@ -51,7 +51,6 @@ class TFPBijector(FlowBijector):
             data_event_ndims=bijector.forward_event_ndims(event_ndims),
             is_constant_jacobian=bijector.is_constant_jacobian,
             dtype=_one_dtype(bijector.dtype),
-            parameters=parameters,
             name=name or bijector.name,
         )
         self._bijector = bijector
@@ -73,29 +72,21 @@ class TFPBijector(FlowBijector):
             where = f"the range of `{self._bijector.name}`"
             raise ValueError(refusal(argument, where, data, tuple(np.argwhere(lost)[0])))
 
-    def _forward_and_log_det(self, x, context, training):
+    def _run(self, direction, value, context, training):
         # A new tensor object, since TFP's cache would recognise the old one.
-        x = tf.nest.map_structure(tf.identity, x)
-        y = self._bijector.forward(x)
-        log_det = self._bijector.forward_log_det_jacobian(
-            x, event_ndims=self.forward_min_event_ndims
+        value = tf.nest.map_structure(tf.identity, value)
+        mapped = getattr(self._bijector, direction)(value)
+        log_det = getattr(self._bijector, f"{direction}_log_det_jacobian")(
+            value, event_ndims=self._event_ndims(direction)
         )
-        return y, self._broadcast(log_det, x)
+        first = tf.nest.flatten(value)[0]  # the parts of a structure have the same rows
+        return mapped, tf.broadcast_to(tf.cast(log_det, first.dtype), tf.shape(first)[:1])
 
-    def _inverse_and_log_det(self, y, context, training):
-        y = tf.nest.map_structure(tf.identity, y)
-        x = self._bijector.inverse(y)
-        log_det = self._bijector.inverse_log_det_jacobian(
-            y, event_ndims=self.inverse_min_event_ndims
-        )
-        return x, self._broadcast(log_det, y)
+    _forward_and_log_det = functools.partialmethod(_run, "forward")
+    _inverse_and_log_det = functools.partialmethod(_run, "inverse")
 
     def _event_shape_after(self, direction, shape):
         return event_shape_after(self._bijector, direction, shape)
-
-    def _broadcast(self, log_det, value):
-        value = tf.nest.flatten(value)[0]  # the parts of a structure have the same rows
-        return tf.broadcast_to(tf.cast(log_det, value.dtype), tf.shape(value)[:1])
 
 
 def event_ndims_of(bijectors: Sequence[tfp.bijectors.Bijector], least: Any) -> Any:

@@ -4,8 +4,12 @@ Each check is a function of the argument's name and value. It raises a `ValueErr
 names the expected and the given value; some return the value in its usual type.
 """
 
+import contextlib
+import contextvars
+import math
 import operator
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +22,7 @@ __all__ = [
     "check_choice",
     "check_dtype",
     "check_each",
+    "check_entries",
     "check_event_shape",
     "check_flag",
     "check_image_shape",
@@ -29,8 +34,42 @@ __all__ = [
     "check_number",
     "check_seed",
     "check_widths",
+    "limited_sizes",
     "positive_integers",
 ]
+
+# Largest number of entries of an array; see `limited_sizes`.
+_MOST_ENTRIES: contextvars.ContextVar = contextvars.ContextVar(
+    "most_entries", default=math.inf
+)
+
+
+@contextlib.contextmanager
+def limited_sizes(most_entries: float) -> Iterator[None]:
+    """Makes all checks of sizes refuse arrays of more than `most_entries`.
+
+    A file may ask a constructor for an array of any size, and the constructor may build it
+    before it creates the variables whose values the file lacks.
+    """
+    token = _MOST_ENTRIES.set(most_entries)
+    try:
+        yield
+    finally:
+        _MOST_ENTRIES.reset(token)
+
+
+def check_entries(name: str, *shape: int) -> None:
+    """Refuses an array of `shape` with more entries than `limited_sizes` allows.
+
+    Constructors call it before they build an array of two sizes, such as a matrix; the
+    checks of single sizes and of shapes call it themselves.
+    """
+    most = _MOST_ENTRIES.get()
+    if math.prod(shape) > most:
+        raise ValueError(
+            f"Expected `{name}` of a file with as many weights; got an array of shape "
+            f"{list(shape)} in a file that allows {int(most):,} entries."
+        )
 
 
 def check_each(check: Callable[[str, Any], object], **arguments: Any) -> None:
@@ -46,6 +85,8 @@ def check_integer(name: str, value: Any, minimum: int = 1) -> int:
         raise ValueError(
             f"Expected an integer `{name}` of at least {minimum}; got {_shown(value)}."
         )
+    if minimum >= 0:  # else it is no size
+        check_entries(name, number)
     return number
 
 
@@ -81,6 +122,8 @@ def check_widths(name: str, value: Any) -> tuple[int, ...]:
             f"Expected positive `{name}`; got {_shown(value)}. Widths are integers, such "
             "as (64, 64)."
         )
+    for width in widths:
+        check_entries(name, width)
     return widths
 
 
@@ -91,6 +134,7 @@ def check_event_shape(name: str, value: Any) -> tuple[int, ...]:
         raise ValueError(
             f"Expected `{name}` of one or more positive integers; got {_shown(value)}."
         )
+    check_entries(name, *shape)
     return shape
 
 
@@ -111,6 +155,7 @@ def check_image_shape(
         raise ValueError(
             f"Expected `image_shape` of positive (H, W, C); got {image_shape!r}."
         )
+    check_entries("image_shape", *shape)
     height, width, channels = shape
     if height % divisible_by or width % divisible_by:
         raise ValueError(

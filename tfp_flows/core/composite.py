@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import abc
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,50 +34,46 @@ class Composite(FlowBijector):
             dtype=_shared_dtype(parts),
             **options,
         )
-
-    @property
-    @abc.abstractmethod
-    def _parts(self):
-        """The `FlowBijector`s, data side first."""
+        self._steps = list(parts)
 
     @property
     def has_data_dependent_state(self) -> bool:
         """Whether `initialize` sets anything in a part."""
-        return any(part.has_data_dependent_state for part in self._parts)
+        return any(part.has_data_dependent_state for part in self._steps)
 
     @property
     def is_initialized(self) -> bool:
         """Whether the data-dependent state of every part is set."""
-        return all(part.is_initialized for part in self._parts)
+        return all(part.is_initialized for part in self._steps)
 
     def _unset_parts(self):
-        return [name for part in self._parts for name in part._unset_parts()]
+        return [name for part in self._steps for name in part._unset_parts()]
 
     @property
     def has_batch_statistics(self) -> bool:
         """Whether a part normalises by the rows of a batch in training."""
-        return any(part.has_batch_statistics for part in self._parts)
+        return any(part.has_batch_statistics for part in self._steps)
 
     @property
     def is_monotone(self) -> bool:
         """Whether every part is monotone."""
-        return all(part.is_monotone for part in self._parts)
+        return all(part.is_monotone for part in self._steps)
 
     @property
     def standardizes_context(self) -> bool:
         """Whether every conditional part standardises contexts."""
-        return all(part.standardizes_context for part in self._parts if part.context_size)
+        return all(part.standardizes_context for part in self._steps if part.context_size)
 
     @property
     def sequential_directions(self) -> frozenset[str]:
         """The sequential directions of all parts."""
-        return frozenset().union(*(part.sequential_directions for part in self._parts))
+        return frozenset().union(*(part.sequential_directions for part in self._steps))
 
     def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
         """Refuses rows for which the first part has no inverse."""
-        self._parts[0].check_support(data, argument=argument)
+        self._steps[0].check_support(data, argument=argument)
 
-    def _apply_part(self, part, direction, value, context, training):
+    def _apply_part(self, part, direction, training, value, context=None):
         """Maps `value`, rows whose shapes are already checked."""
         part._check_event_shape(direction, getattr(value, "shape", None))
         result = part._method(direction)(value, context_for(part, context), training)

@@ -11,7 +11,6 @@ import tensorflow_probability as tfp
 __all__ = [
     "as_table",
     "count_parameters",
-    "data_shape",
     "headline",
     "Line",
     "lines",
@@ -44,7 +43,7 @@ def headline(
       bijector: a `FlowBijector`.
       event_shape: event shape at its data end; taken from its steps by default.
     """
-    shape = data_shape(bijector) if event_shape is None else event_shape
+    shape = bijector._event_shapes["inverse"] if event_shape is None else event_shape
     context = bijector.context_size
     return ", ".join(
         [
@@ -79,14 +78,11 @@ def lines(
       event_shape: at its data end; None if it is not known.
       depth: of the parts.
     """
-    shape = event_shape if _is_composed(bijector) else None  # a part may have another
     table = []
-    for part, after in _parts(bijector):
-        shape = data_shape(part) if shape is None else shape
+    for part, shape in _parts(bijector, event_shape):
         name, kind = "  " * depth + part.name, type(part).__name__
         table.append(Line(name, kind, _text(shape), count_parameters(part)))
-        table += lines(part, shape if _is_composed(part) else None, depth + 1)
-        shape = None if shape is None else after(shape)
+        table += lines(part, shape, depth + 1)
     return table
 
 
@@ -113,46 +109,20 @@ def count_parameters(module: tf.Module) -> str:
     return f"{counts[True]:,}{fixed}"
 
 
-def data_shape(bijector: tfp.bijectors.Bijector) -> tf.TensorShape | None:
-    """Returns the shape of an event at the data end; None if no step says it."""
-    shape = bijector._event_shapes["inverse"]
-    if shape is not None or hasattr(bijector, "levels"):
-        return shape
-    if not _is_composed(bijector) and hasattr(bijector, "bijector"):
-        shape = data_shape(bijector.bijector)  # inverted, the other end
-        return None if shape is None else bijector.bijector.inverse_event_shape(shape)
-    before: list = []
-    for part, _ in _parts(bijector):
-        shape = data_shape(part)
-        if shape is not None:
-            for step in reversed(before):
-                shape = step.forward_event_shape(shape)
-            return shape
-        before.append(part)
-    return None
-
-
-def _parts(bijector):
-    """The parts, data side first, and how each changes an event's shape."""
+def _parts(bijector, shape):
+    """Yields the parts, data side first, and the shapes of events at their data ends."""
     if hasattr(bijector, "levels"):
         for level, latent in zip(bijector.levels, bijector.latent_shapes, strict=True):
-            yield (
-                level,
-                lambda shape, latent=latent, level=level: _kept(level, shape, latent),
-            )
-    else:
-        inner = getattr(bijector, "bijector", None)  # of one that only looks otherwise
-        for part in getattr(bijector, "bijectors", () if inner is None else (inner,)):
-            yield part, part.inverse_event_shape
-
-
-def _is_composed(bijector):
-    return hasattr(bijector, "levels") or hasattr(bijector, "bijectors")
-
-
-def _kept(level, shape, latent):
-    *spatial, channels = level.inverse_event_shape(shape)
-    return tf.TensorShape([*spatial, channels - latent[-1]])
+            yield level, shape
+            *spatial, channels = level.inverse_event_shape(shape)
+            shape = tf.TensorShape([*spatial, channels - latent[-1]])
+    elif hasattr(bijector, "bijectors"):
+        for part in bijector.bijectors:
+            shape = part._event_shapes["inverse"] if shape is None else shape
+            yield part, shape
+            shape = None if shape is None else part.inverse_event_shape(shape)
+    elif hasattr(bijector, "bijector"):  # it may have another shape at its data end
+        yield bijector.bijector, bijector.bijector._event_shapes["inverse"]
 
 
 def _text(shape):

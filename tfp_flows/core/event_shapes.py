@@ -99,9 +99,10 @@ def _shape_after(steps, direction):
     for step in steps:
         taken = step._event_shapes[direction]
         if taken is not None:
-            if not _fit(shape, taken):
+            known, wanted = _with_equal_ranks(shape, taken)
+            if not known.is_compatible_with(wanted):
                 raise _misfit(source, shape, step, f"takes {taken}")
-            shape = _merged(shape, taken)
+            shape = known.merge_with(wanted)
         shape = _shape_after_step(step, direction, shape, source)
         # What lets any shape pass is not what a misfit comes from.
         source = source if taken is None and source else step
@@ -129,21 +130,12 @@ def _misfit(source, shape, step, reason):
     )
 
 
-def _fit(a, b):
-    """Whether two shapes may be one, as far as both have axes."""
-    if a.rank is None or b.rank is None:
-        return True
-    common = min(a.rank, b.rank)
-    return a[a.rank - common :].is_compatible_with(b[b.rank - common :])
-
-
-def _merged(a, b):
-    """Merges what two compatible shapes say about each axis."""
-    if a.rank is None or b.rank is None:
-        return b if a.rank is None else a
-    longer, shorter = (a, b) if a.rank > b.rank else (b, a)
-    start = longer.rank - shorter.rank
-    return longer[:start].concatenate(longer[start:].merge_with(shorter))
+def _with_equal_ranks(a, b):
+    """Returns two shapes with as many axes, of which those in front are unknown."""
+    if None in (a.rank, b.rank):
+        return a, b
+    rank = max(a.rank, b.rank)
+    return _with_axes(a, rank), _with_axes(b, rank)
 
 
 def _with_axes(shape, event_ndims):

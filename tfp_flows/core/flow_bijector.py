@@ -3,34 +3,44 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
 import functools
 import inspect
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
+from tfp_flows.core import describe
 from tfp_flows.core.arguments import check_dtype
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_name
 from tfp_flows.core.compiled import CompiledCall
-from tfp_flows.core.data_dependent_state import DataDependentState
 from tfp_flows.core.event_shapes import OPPOSITE
 from tfp_flows.core.event_shapes import shapes_by_direction
+from tfp_flows.core.event_shapes import with_event_shape
 from tfp_flows.core.inputs import align_batch_axes
+from tfp_flows.core.inputs import as_tensor
 from tfp_flows.core.inputs import check_context
+from tfp_flows.core.inputs import check_event_shape
 from tfp_flows.core.inputs import check_value
 from tfp_flows.core.inputs import nan_where_context_is
+from tfp_flows.core.rows import check_rows
+from tfp_flows.core.rows import refuse_rows_outside
+from tfp_flows.core.rows import rows_that_count
+from tfp_flows.core.rows import weight_keyword
 from tfp_flows.core.serialization import Configured
 from tfp_flows.core.stock_call_memory import StockCallMemory
-from tfp_flows.core.stock_contract import StockContract
 
 __all__ = ["FlowBijector"]
 
 
-class FlowBijector(Configured, DataDependentState, StockContract):
+class FlowBijector(Configured, tfp.bijectors.Bijector):
     """A TFP bijector that computes value and log-determinant together.
 
     A subclass implements `_forward_and_log_det` and `_inverse_and_log_det`. All else
@@ -45,8 +55,8 @@ class FlowBijector(Configured, DataDependentState, StockContract):
     Nothing is cached across calls, so results always use the current weights.
 
     Both methods return the value and the log-det of their own direction, one a row, for
-    any batch axes. `get_config` returns `parameters`: with `dict(locals())` in the first
-    line of a constructor, the bijector can be copied and saved:
+    any batch axes. The constructor's arguments are kept as `parameters`, so that the
+    bijector can be copied and saved:
 
     >>> import keras
     >>> import tensorflow as tf
@@ -54,8 +64,7 @@ class FlowBijector(Configured, DataDependentState, StockContract):
     >>> @keras.saving.register_keras_serializable(package="example")
     ... class Stretch(tfp_flows.FlowBijector):
     ...     def __init__(self, event_size, *, dtype=tf.float32, name="stretch"):
-    ...         parameters = dict(locals())
-    ...         options = {"dtype": dtype, "parameters": parameters, "name": name}
+    ...         options = {"dtype": dtype, "name": name}
     ...         super().__init__(event_ndims=1, event_shape=[event_size], **options)
     ...         self._log_scale = tf.Variable(tf.zeros(event_size, self.dtype))
     ...
@@ -88,7 +97,7 @@ class FlowBijector(Configured, DataDependentState, StockContract):
       context_size: width of the conditioning tensor; 0 if there is none.
       is_constant_jacobian: whether the log-det does not depend on the input.
       dtype: of inputs, weights and log-dets; None accepts any.
-      parameters: the constructor's arguments, which `get_config` returns.
+      parameters: what `get_config` returns; the arguments of the object's class by default.
       name: name of the bijector.
 
     Raises:
@@ -215,7 +224,7 @@ class FlowBijector(Configured, DataDependentState, StockContract):
         value, context, batch_shape = merge_batch_axes(value, context, event_ndims)
         value = nan_where_context_is(value, context, event_ndims)
         if tf.executing_eagerly():
-            result = self._compiled[direction](value, context, training)
+            result = self._transient.compiled[direction](value, context, training)
         else:
             result = self._method(direction)(value, context, training)
             check_result(self, direction, value, result)
@@ -230,6 +239,269 @@ class FlowBijector(Configured, DataDependentState, StockContract):
             return self._forward_and_log_det
         return self._inverse_and_log_det
 
+    # State that `initialize` sets from data.
+
+    @property
+    def has_data_dependent_state(self) -> bool:
+        """Whether `initialize` sets anything, here or in a part."""
+        cls, base = type(self), FlowBijector
+        own = cls.initialize, cls._initialize
+        return own != (base.initialize, base._initialize)
+
+    @property
+    def reads_rows(self) -> bool:
+        """Whether it matters which rows `initialize` is given, if it sets anything."""
+        return True
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether all data-dependent state is set; True where there is none."""
+        return True
+
+    def _unset_parts(self):
+        """Names of the parts whose state depends on the rows and is not set yet."""
+        return [self.name] if self._needs_rows() and not self.is_initialized else []
+
+    def _needs_rows(self):
+        """Whether training without `initialize` is a mistake, as of a flow for data."""
+        return self.reads_rows
+
+    def _refuse_to_train(self, parts):
+        names = ", ".join(f"`{name}`" for name in parts)
+        raise ValueError(
+            f"Expected `{self.name}` to be initialized before it is trained; got {names} "
+            "without means and scales of the training rows. Call `initialize(rows)` of the "
+            "flow, or of its distribution, once before the first step is traced."
+        )
+
+    def _warn_if_trained(self, x):
+        """Returns `x`, and warns of unset state if a gradient is taken through it.
+
+        A training loop takes the gradient of a density; an evaluation does not.
+        """
+
+        @tf.custom_gradient
+        def same(value):
+            def gradient(upstream):
+                parts = [] if self._transient.has_warned else self._unset_parts_of_now()
+                if parts:
+                    self._transient.has_warned = True
+                    names = ", ".join(f"`{name}`" for name in parts)
+                    warnings.warn(
+                        f"A gradient is taken of the density of `{self.name}`, in which "
+                        f"{names} have no means and scales of the training rows. Before "
+                        "training on rows, call `initialize(rows)` once: from where it is, "
+                        "training may take very long or end far off.",
+                        stacklevel=2,
+                    )
+                return upstream
+
+            return tf.identity(value), gradient
+
+        return same(x)
+
+    def forget_start(self) -> None:
+        """Makes the next call check again whether data-dependent state is set."""
+        self._transient.is_set = False
+
+    def _unset_parts_of_now(self):
+        """Returns the current `_unset_parts`, also while a function is traced."""
+        if self._transient.is_set:
+            return []
+        with tf.init_scope():
+            parts = self._unset_parts()
+        self._transient.is_set = not parts
+        return parts
+
+    def initialize(
+        self,
+        data: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
+        """Sets the data-dependent state, if any, from `data`.
+
+        Args:
+          data: `[N, *event]`, at the data end of this bijector.
+          context: `[N, context_size]`, if the bijector is conditional.
+          sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
+
+        Raises:
+          ValueError: if an argument has another shape, or the bijector has no inverse for a
+            row.
+        """
+        self._initialize(*self._check_rows(data, context, sample_weight))
+
+    def _initialize(self, data, context, weight):
+        """Sets state from rows that were checked; `weight` is None if all are equal."""
+
+    def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
+        """Refuses rows for which the bijector has no inverse.
+
+        Args:
+          data: `[N, *event]`, at the data end of this bijector.
+          argument: name of `data` in errors.
+
+        Raises:
+          ValueError: if there are such rows; it names the first, its column, and the range.
+        """
+        support = self._support()
+        if support is not None:
+            refuse_rows_outside(*support, np.asarray(data), self.dtype, argument)
+
+    def _support(self) -> tuple[np.ndarray, np.ndarray, float] | None:
+        """Returns bounds of the data end, and a tolerance for rounding; or None."""
+        return None
+
+    def _check_rows(self, data, context=None, sample_weight=None):
+        """Checks arguments of `initialize`, and returns the rows of positive weight.
+
+        Stock parts may have several tensors.
+        """
+        is_one = not tf.nest.is_nested(self.inverse_min_event_ndims)
+        if is_one:
+            shape = tf.TensorShape(self._event_shapes["inverse"])
+            data = check_rows(data, context, shape, self.context_size)
+        data, context, weight = rows_that_count(data, context, sample_weight)
+        if is_one:
+            self.check_support(data)
+        return data, context, weight
+
+    def _initialize_inverted(self, data, context, weight):
+        """Sets state so that `forward` normalises `data`, `[N, *event]`: for `Invert`."""
+        if not self.is_initialized:
+            raise ValueError(
+                "Expected a `bijector` to invert whose data-dependent state can be set at "
+                f"its latent end; got `{self.name}`. Build it without that state, or "
+                "initialize it before it is inverted."
+            )
+
+    def initialize_and_normalise(
+        self,
+        data: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> tf.Tensor:
+        """Initialises, and returns the data at the latent end, `[N, *event]`.
+
+        Args:
+          data: `[N, *event]`, at the data end of this bijector.
+          context: `[N, context_size]`, if the bijector is conditional.
+          sample_weight: see `initialize`. Rows of weight 0 are not returned.
+        """
+        data, context, weight = self._check_rows(data, context, sample_weight)
+        self.initialize(data, context=context, **weight_keyword(self, weight))
+        return self._normalised(data, context)
+
+    def _normalised(self, data, context):
+        """Returns the data at the latent end, by the state that `initialize` has set."""
+        if tf.nest.is_nested(self.inverse_min_event_ndims):
+            return self.inverse_and_log_det(data, context=context)[0]
+        data = tf.convert_to_tensor(data, self.dtype)
+        context = None if context is None else tf.convert_to_tensor(context, self.dtype)
+        # In pieces, which bound the memory of hidden activations. Not compiled, since each
+        # bijector runs only once or twice.
+        rows = max(1, min(2**16, 2**20 // math.prod(data.shape[1:])))
+        pieces = []
+        for i in range(0, len(data), rows):
+            part = None if context is None else context[i : i + rows]
+            pieces.append(self._inverse_and_log_det(data[i : i + rows], part, False)[0])
+        return tf.concat(pieces, axis=0)
+
+    # What TFP calls on a bijector.
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = _keeping_arguments(cls.__init__)  # type: ignore[method-assign]
+
+    def __str__(self) -> str:
+        table = describe.lines(self, self._event_shapes["inverse"])
+        return "\n".join([describe.headline(self), *describe.as_table(table)])
+
+    def __repr__(self) -> str:
+        return f"<{describe.headline(self)}>"
+
+    def __hash__(self) -> int:
+        return object.__hash__(self)
+
+    def __eq__(self, other: object) -> bool:
+        # Two flows with equal arguments still have different weights.
+        return self is other
+
+    def _call_forward(self, x, name, **kwargs):
+        return self._stock_apply("forward", x, name, **kwargs)[0]
+
+    def _call_inverse(self, y, name, **kwargs):
+        return self._stock_apply("inverse", y, name, **kwargs)[0]
+
+    def _call_forward_log_det_jacobian(self, x, event_ndims, name, **kwargs):
+        log_det = self._stock_apply("forward", x, name, **kwargs)[1]
+        return _sum_event(log_det, event_ndims, self.forward_min_event_ndims)
+
+    def _call_inverse_log_det_jacobian(self, y, event_ndims, name, **kwargs):
+        log_det = self._stock_apply("inverse", y, name, **kwargs)[1]
+        return _sum_event(log_det, event_ndims, self.inverse_min_event_ndims)
+
+    def _stock_apply(self, direction, value, name, context=None, training=False):
+        with self._name_and_control_scope(name):
+            memory = self._transient.memory
+            recalled = memory.recall(direction, value)
+            if recalled is not None:
+                return recalled
+            argument, event_ndims, _ = self._input_of(direction)
+            if not tf.nest.is_nested(event_ndims):
+                value = as_tensor(value, argument, self.dtype)
+            result, log_det = self._apply(direction, value, context, training)
+            memory.remember(direction, value, result, log_det)
+            return result, log_det
+
+    def _forward_dtype(self, input_dtype, **kwargs):
+        return _in_structure(self.inverse_min_event_ndims, input_dtype)
+
+    def _inverse_dtype(self, output_dtype, **kwargs):
+        return _in_structure(self.forward_min_event_ndims, output_dtype)
+
+    def _forward_event_shape(self, input_shape):
+        self._check_event_shape("forward", input_shape)
+        return self._event_shape_after("forward", input_shape)
+
+    def _forward_event_shape_tensor(self, input_shape):
+        return self._event_shape_after("forward", input_shape)
+
+    def _inverse_event_shape(self, output_shape):
+        self._check_event_shape("inverse", output_shape)
+        return self._event_shape_after("inverse", output_shape)
+
+    def _inverse_event_shape_tensor(self, output_shape):
+        return self._event_shape_after("inverse", output_shape)
+
+    def _event_ndims(self, direction):
+        return getattr(self, f"{direction}_min_event_ndims")
+
+    def _input_of(self, direction: str) -> tuple[str, Any, tf.TensorShape | None]:
+        """What errors call an input, the number of its event axes, and their shape."""
+        name = {"forward": "x", "inverse": "y"}[direction]
+        return name, self._event_ndims(direction), self._event_shapes[direction]
+
+    def _check_event_shape(self, direction, shape):
+        """Refuses a static `shape` of events that the direction does not take."""
+        if self._event_shapes[direction] is not None:
+            check_event_shape(shape, *self._input_of(direction))
+
+    def _event_shape_after(self, direction, shape):
+        """The shape of events, static or a tensor, that those of `shape` become."""
+        if self._changes_shape:
+            after = self._event_shapes[OPPOSITE[direction]]
+            shape = with_event_shape(shape, self._event_ndims(direction), after)
+        return shape if isinstance(shape, tf.TensorShape) else tf.cast(shape, tf.int32)
+
     # Copies and pickles keep the weights and drop the state of this one object.
 
     def _set_transient_state(self):
@@ -239,19 +511,55 @@ class FlowBijector(Configured, DataDependentState, StockContract):
             )
             for direction in ("forward", "inverse")
         }
-        # Set without tracking by `tf.Module`, since they hold no weights.
-        object.__setattr__(self, "_compiled", compiled)
-        object.__setattr__(self, "_memory", StockCallMemory())
-        object.__setattr__(self, "_is_set", False)
-        object.__setattr__(self, "_has_warned", False)
+        # Set without tracking by `tf.Module`, since it holds no weights.
+        object.__setattr__(self, "_transient", _Transient(compiled))
 
     def __getstate__(self) -> dict:
-        transient = ("_compiled", "_memory", "_is_set", "_has_warned")
-        return {k: v for k, v in self.__dict__.items() if k not in transient}
+        return {k: v for k, v in self.__dict__.items() if k != "_transient"}
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
         self._set_transient_state()
+
+
+@dataclasses.dataclass
+class _Transient:
+    """State of one object, with which copies and pickles start anew.
+
+    Attributes:
+      compiled: compiled functions, by direction.
+      memory: of stock calls.
+      is_set: whether all data-dependent state is known to be set.
+      has_warned: whether there was a warning that it is not.
+    """
+
+    compiled: dict
+    memory: StockCallMemory = dataclasses.field(default_factory=StockCallMemory)
+    is_set: bool = False
+    has_warned: bool = False
+
+
+def _keeping_arguments(init):
+    """Returns a constructor after which `parameters` are its arguments.
+
+    Of several constructors, that of the object's own class counts, unless it passes
+    `parameters` to `FlowBijector`.
+    """
+    signature = inspect.signature(init)
+
+    @functools.wraps(init)
+    def keeping(self, *args, **kwargs):
+        init(self, *args, **kwargs)
+        if type(self).__init__ is keeping and self._parameters is None:
+            bound = signature.bind(self, *args, **kwargs)
+            bound.apply_defaults()
+            _, *given = bound.arguments.items()  # without `self`
+            self._parameters = self._no_dependency(dict(given))
+
+    if not init.__doc__:
+        # Else `help` shows what TFP says of bijectors in general.
+        keeping.__doc__ = "Takes the arguments that the class describes."
+    return keeping
 
 
 def merge_batch_axes(value: Any, context: tf.Tensor | None, event_ndims: Any) -> tuple:
@@ -346,3 +654,24 @@ def check_result(bijector: FlowBijector, direction: str, value: Any, result: Any
             f"Expected `{name}` to return a value of shape {expected}; got {after.shape}."
         )
     return result
+
+
+def _sum_event(log_det, event_ndims, min_event_ndims):
+    """Sums log-dets over the axes by which `event_ndims` exceeds the least number."""
+    if event_ndims is None:
+        return log_det
+    # The parts of a structure have the same axes before their events.
+    event_ndims = tf.nest.flatten(event_ndims)[0]
+    min_event_ndims = tf.nest.flatten(min_event_ndims)[0]
+    extra = int(tf.get_static_value(event_ndims)) - min_event_ndims
+    if extra < 0:
+        raise ValueError(
+            f"Expected `event_ndims` of at least {min_event_ndims}; got {event_ndims}."
+        )
+    return tf.reduce_sum(log_det, axis=list(range(-extra, 0))) if extra else log_det
+
+
+def _in_structure(event_ndims, dtype):
+    """The one dtype of all parts at one end, for each part at the other."""
+    one = tf.nest.flatten(dtype)[0]
+    return tf.nest.map_structure(lambda _: one, event_ndims)

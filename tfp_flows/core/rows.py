@@ -1,5 +1,6 @@
 """Checks of the rows passed to `initialize` and `fit`."""
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ __all__ = [
     "rows_that_count",
     "sample_of_rows",
     "take_rows",
+    "weight_keyword",
 ]
 
 
@@ -89,6 +91,23 @@ def rows_that_count(
     if len(counts) < count:
         data, context, weight = take_rows((data, context, weight), counts)
     return data, context, None if np.ptp(weight) == 0.0 else weight
+
+
+def weight_keyword(part: Any, sample_weight: TensorLike | None) -> dict:
+    """Returns the keyword that hands weights to `part.initialize`; none without weights.
+
+    Raises:
+      ValueError: if the method of a class of one's own does not take them.
+    """
+    if sample_weight is None:
+        return {}
+    takes = inspect.signature(part.initialize).parameters.values()
+    if not any(p.name == "sample_weight" or p.kind == p.VAR_KEYWORD for p in takes):
+        raise ValueError(
+            f"Expected `{type(part).__name__}.initialize` to take `sample_weight`, since "
+            "rows have weights; got one that does not. Add the keyword, None by default."
+        )
+    return {"sample_weight": sample_weight}
 
 
 def num_rows(data: Any) -> int:

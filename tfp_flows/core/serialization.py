@@ -10,19 +10,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.core import saved_names
 from tfp_flows.core.saved_names import STOCK
-from tfp_flows.core.saved_names import check_depth
-from tfp_flows.core.saved_names import check_keras
-from tfp_flows.core.saved_names import check_numeric_dtype
-from tfp_flows.core.saved_names import custom_modules
-from tfp_flows.core.saved_names import find
-from tfp_flows.core.saved_names import find_registered
-from tfp_flows.core.saved_names import find_stock
-from tfp_flows.core.saved_names import is_keras
-from tfp_flows.core.saved_names import name_to_save
-from tfp_flows.core.saved_names import refuse_tf_keras
 from tfp_flows.core.saved_names import refused
-from tfp_flows.core.saved_names import trusts_all
 
 __all__ = [
     "FORMAT",
@@ -161,7 +151,7 @@ def deserialize(data: Any) -> Any:
 
 def rebuild_copy(data: Any, values: list[np.ndarray]) -> Any:
     """Rebuilds a copy or pickle, whose classes may be any that this process has loaded."""
-    with custom_modules(None):
+    with saved_names.custom_modules(None):
         rebuilt = deserialize(data)
     for variable, value in zip(rebuilt.variables, values, strict=True):
         variable.assign(value)
@@ -177,7 +167,7 @@ def check_saved(data: Any) -> None:
     waiting = [(data, 0)]
     while waiting:
         value, depth = waiting.pop()
-        check_depth(depth)
+        saved_names.check_depth(depth)
         if not isinstance(value, _PLAIN):
             waiting += [(part, depth + 1) for part in _checked_parts(value)]
 
@@ -201,28 +191,25 @@ def _checked_parts(data):
     kind, content = _kind(data)
     if kind in ("variable", "transformed_variable"):
         return [content, data.get("bijector"), data.get("dtype")]
+    if kind in ("dict", "list", "tuple", "named"):
+        if kind == "named":
+            _named_tuple(data)
+        return list(content.values()) if kind == "dict" else content
     if kind == "shape":
         tf.TensorShape(content)
-    elif kind == "array":
-        check_numeric_dtype(data.get("dtype"))
-    elif kind == "tf_dtype":
-        check_numeric_dtype(content)
-    elif kind == "named":
-        _named_tuple(data)
-        return content
-    elif kind == "dict":
-        return list(content.values())
-    elif kind in ("list", "tuple"):
-        return content
+    elif kind in ("array", "tf_dtype"):
+        saved_names.check_numeric_dtype(
+            content if kind == "tf_dtype" else data.get("dtype")
+        )
     elif kind == "stock":
-        find_stock(content, data.get("name"))
+        saved_names.find_stock(content, data.get("name"))
         _refuse_functions(data["parameters"])
         return [data["parameters"]]
     else:
         found = _found(data)
         if "config" in data:
-            if is_keras(found):
-                check_keras(_from_keras(found, data["config"]))
+            if saved_names.is_keras(found):
+                saved_names.check_keras(_from_keras(found, data["config"]))
             else:
                 return [data["config"]]
     return []
@@ -250,14 +237,14 @@ def _build(data):
     if kind in ("list", "tuple"):
         return {"list": list, "tuple": tuple}[kind](map(_build, content))
     if kind == "stock":
-        return find_stock(content, data["name"])(**_build(data["parameters"]))
+        return saved_names.find_stock(content, data["name"])(**_build(data["parameters"]))
     found = _found(data)
     if "config" not in data:
         return found
-    if is_keras(found):
+    if saved_names.is_keras(found):
         config = _from_keras(found, data["config"])
         return keras.saving.deserialize_keras_object(
-            config, custom_objects=check_keras(config), safe_mode=True
+            config, custom_objects=saved_names.check_keras(config), safe_mode=True
         )
     config = _build(data["config"])
     return found.from_config(config) if hasattr(found, "from_config") else found(**config)
@@ -277,7 +264,10 @@ def _kind(data):
 def _found(data):
     kind, content = _kind(data)
     name = data.get("name", "")
-    found = find_registered(content) if kind == "registered" else find(content, name)
+    if kind == "registered":
+        found = saved_names.find_registered(content)
+    else:
+        found = saved_names.find(content, name)
     if "config" in data and not (isinstance(found, type) and hasattr(found, "get_config")):
         raise refused(f"{content}.{name}")
     return found
@@ -295,7 +285,7 @@ def _from_keras(cls, config):
 
 def _refuse_functions(parameters):
     """Refuses functions for TFP's bijectors and distributions, which would call them."""
-    waiting = [] if trusts_all() else [parameters]
+    waiting = [] if saved_names.trusts_all() else [parameters]
     while waiting:
         value = waiting.pop()
         if isinstance(value, list):
@@ -332,8 +322,8 @@ def _transformed_variable(before, data):
 
 
 def _serialize_object(value):
-    refuse_tf_keras(value)
-    name = name_to_save(value)
+    saved_names.refuse_tf_keras(value)
+    name = saved_names.name_to_save(value)
     if name:
         return name
     if hasattr(value, "get_config"):
@@ -341,8 +331,8 @@ def _serialize_object(value):
         local = {"module": cls.__module__, "name": cls.__qualname__}
         config = value.get_config()
         # Keras has its own plain form for the parts of its layers.
-        config = config if is_keras(cls) else serialize(config)
-        return {**(name_to_save(cls) or local), "config": config}
+        config = config if saved_names.is_keras(cls) else serialize(config)
+        return {**(saved_names.name_to_save(cls) or local), "config": config}
     for part, module in STOCK.items():
         name = _stock_name(value, module)
         if name:

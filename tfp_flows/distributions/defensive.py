@@ -11,6 +11,7 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
+from tfp_flows.core.arguments import check_entries
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.arguments import check_number
 from tfp_flows.core.covariance import correlation_factor
@@ -77,6 +78,7 @@ class Defensive(DistributionWrapper):
                 "Expected a `distribution` of vectors of a known size; got events of "
                 f"{shape}."
             )
+        check_entries("distribution", shape[0], shape[0])
         super().__init__(distribution, name=name or f"defensive_{distribution.name}")
         self.share = float(share)
         eye = np.eye(shape[0], dtype=self.dtype.as_numpy_dtype)

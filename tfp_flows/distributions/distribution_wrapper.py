@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.data_dependent_state import weight_keyword
+from tfp_flows.core.rows import weight_keyword
 from tfp_flows.core.serialization import Configured
 
 __all__ = ["DistributionWrapper", "context_keyword"]

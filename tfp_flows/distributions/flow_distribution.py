@@ -10,8 +10,8 @@ from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core import describe
-from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.inputs import check_context
+from tfp_flows.core.rows import weight_keyword
 from tfp_flows.core.serialization import Configured
 from tfp_flows.core.serialization import rebuild_copy
 from tfp_flows.core.serialization import serialize

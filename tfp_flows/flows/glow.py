@@ -9,10 +9,9 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.act_norm import ActNorm
-from tfp_flows.bijectors.channel_affine import ChannelAffine
+from tfp_flows.bijectors.elementwise import Elementwise
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.linear import InvertibleConv1x1
 from tfp_flows.bijectors.masks import channel_half
@@ -114,12 +113,37 @@ class Glow(FlowChain):
     ) -> None:
         parameters = all_arguments(locals())
         check_each(check_integer, num_levels=num_levels, num_steps=num_steps)
+        check_each(
+            check_flag, learned_prior=learned_prior, conditional_prior=conditional_prior
+        )
+        shared = {k: parameters[k] for k in ("context_size", "dtype", "network_dtype")}
+        prior_network = functools.partial(ConvNet, hidden_channels=())
         shape = check_image_shape(image_shape, divisible_by=2**num_levels)
         levels: list[FlowBijector] = []
         for level_seed in split_seed(options["seed"], num_levels):
+            squeeze = Squeeze(shape, dtype=options["dtype"])
+            height, width, channels = squeeze.inverse_event_shape(shape).as_list()
+            shape = height, width, channels
+            steps = [
+                GlowStep(
+                    shape,
+                    hidden_channels=hidden_channels,
+                    transformer=transformer,
+                    seed=seed,
+                    **shared,
+                )
+                for seed in split_seed(level_seed, num_steps)
+            ]
+            scan = Scan(steps, standardize_context=False, recompute=options["recompute"])
+            parts: list[FlowBijector] = [squeeze, scan]
             is_last = len(levels) == num_levels - 1
-            levels.append(_level(shape, is_last, **{**parameters, "seed": level_seed}))
-            shape = (shape[0] // 2, shape[1] // 2, 2 * shape[2])
+            if is_last and learned_prior:
+                parts.append(_learned_prior(channels, **shared))
+            if not is_last and conditional_prior:
+                mask = channel_half(shape)
+                parts.append(coupling(mask, Affine(), prior_network, **shared))
+            levels.append(FlowChain(parts, standardize_context=False))
+            shape = height, width, channels // 2
         super().__init__(
             multi_scale_steps(levels, **parameters),
             standardize_context=options["standardize_context"],
@@ -127,68 +151,10 @@ class Glow(FlowChain):
             name=name,
         )
 
-    def initialize(
-        self,
-        data: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Sets all act norms, also those inside networks, from a sample of the images.
-
-        Args:
-          data: `[N, H, W, C]`; 512 of them are used (256 in the paper).
-          context: `[N, context_size]`, if the flow is conditional.
-          sample_weight: `[N]`: an image of weight 2 counts as two, one of weight 0 as none.
-        """
-        rows = self._check_rows(data, context, sample_weight)
-        data, context, weight = sample_of_rows(rows, _INITIALIZATION_ROWS)
-        super().initialize(data, context=context, sample_weight=weight)
-
-
-def _level(
-    image_shape: tuple[int, int, int],
-    is_last: bool,
-    /,
-    *,
-    num_steps: int,
-    learned_prior: bool,
-    conditional_prior: bool,
-    recompute: bool,
-    seed: int | None,
-    dtype: tf.DType | str,
-    network_dtype: str | None,
-    context_size: int,
-    hidden_channels: int | Sequence[int],
-    transformer: Transformer | None,
-    **others: object,
-) -> FlowChain:
-    check_each(check_flag, learned_prior=learned_prior, conditional_prior=conditional_prior)
-    shared: dict[str, Any] = {"context_size": context_size, "dtype": dtype}
-    shared["network_dtype"] = network_dtype
-    squeeze = Squeeze(image_shape, dtype=dtype)
-    shape = tuple(squeeze.inverse_event_shape(image_shape).as_list())
-    steps = [
-        GlowStep(
-            shape,
-            hidden_channels=hidden_channels,
-            transformer=transformer,
-            seed=s,
-            **shared,
-        )
-        for s in split_seed(seed, num_steps)
-    ]
-    parts = [squeeze, Scan(steps, standardize_context=False, recompute=recompute)]
-    if is_last and learned_prior:
-        parts.append(_learned_prior(shape[-1], **shared))
-    if not is_last and conditional_prior:
-        parts.append(_conditional_prior(shape, **shared))
-    return FlowChain(parts, standardize_context=False)
-
-
-def _conditional_prior(image_shape: tuple[int, int, int], **shared: Any) -> FlowBijector:
-    network = functools.partial(ConvNet, hidden_channels=())
-    return coupling(channel_half(image_shape), Affine(), network, **shared)
+    def _initialize(self, data: Any, context: Any, weight: Any) -> None:
+        # Also the act norms inside networks; the paper takes 256 images.
+        rows = sample_of_rows((data, context, weight), _INITIALIZATION_ROWS)
+        super()._initialize(*rows)
 
 
 def _learned_prior(
@@ -204,7 +170,15 @@ def _learned_prior(
         options = {"kernel_initializer": "zeros", "dtype": policy}
         embedding = keras.layers.Dense(2 * channels, use_bias=False, **options)
         conditioner = Conditioner(embedding, context_size)
-    return ChannelAffine(channels, conditioner, context_size=context_size, dtype=dtype)
+    return Elementwise(
+        channels,
+        Affine(),
+        conditioner,
+        context_size=context_size,
+        event_ndims=3,
+        dtype=dtype,
+        name="learned_prior",
+    )
 
 
 class GlowStep(FlowChain):
@@ -253,9 +227,11 @@ class GlowStep(FlowChain):
         network_dtype: str | None = None,
         name: str = "glow_step",
     ) -> None:
-        parameters = dict(locals())
         shape = check_image_shape(image_shape)
-        _refuse_one_channel(shape)
+        if shape[-1] < 2:
+            raise ValueError(
+                f"Expected `image_shape` with at least 2 channels; got {shape}."
+            )
         mixing_seed, network_seed = split_seed(seed, 2)
         network = functools.partial(
             ConvNet, hidden_channels=hidden_channels, seed=network_seed
@@ -269,13 +245,4 @@ class GlowStep(FlowChain):
             InvertibleConv1x1(channels, seed=mixing_seed, dtype=dtype),
             coupling(mask, transformer, network, **shared),
         ]
-        super().__init__(
-            bijectors, standardize_context=False, parameters=parameters, name=name
-        )
-
-
-def _refuse_one_channel(image_shape: tuple[int, int, int]) -> None:
-    if image_shape[-1] < 2:
-        raise ValueError(
-            f"Expected `image_shape` with at least 2 channels; got {image_shape}."
-        )
+        super().__init__(bijectors, standardize_context=False, name=name)

@@ -11,9 +11,8 @@ from tfp_flows.bijectors.autoregressive import InverseAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.flows.options import all_arguments
-from tfp_flows.flows.options import chain_options
 from tfp_flows.flows.options import takes_options
-from tfp_flows.flows.preprocessing import with_preprocessing
+from tfp_flows.flows.preprocessing import chain_arguments
 from tfp_flows.flows.steps import autoregressive_steps
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.gated import Gated
@@ -104,9 +103,7 @@ class IAF(FlowChain):
         parameters["transformer"] = transformer
         steps = autoregressive_steps(InverseAutoregressive, transformer, **parameters)
         # A chain lists its steps from the data side: the first to sample is its last.
-        super().__init__(
-            with_preprocessing(steps[::-1], **parameters), **chain_options(parameters)
-        )
+        super().__init__(**chain_arguments(steps[::-1], parameters))
 
 
 def _first_bias(num_steps: int) -> float:

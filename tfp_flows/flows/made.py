@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from tfp_flows.bijectors.autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.flows.options import all_arguments
-from tfp_flows.flows.options import chain_options
 from tfp_flows.flows.options import takes_options
-from tfp_flows.flows.preprocessing import with_preprocessing
+from tfp_flows.flows.preprocessing import chain_arguments
 from tfp_flows.flows.steps import autoregressive_step
 from tfp_flows.transformers.affine import Affine
 
@@ -78,6 +77,4 @@ class MADE(FlowChain):
         step = autoregressive_step(
             MaskedAutoregressive, transformer or Affine(), **parameters
         )
-        super().__init__(
-            with_preprocessing([step], **parameters), **chain_options(parameters)
-        )
+        super().__init__(**chain_arguments([step], parameters))

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from tfp_flows.bijectors.autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.flows.options import all_arguments
-from tfp_flows.flows.options import chain_options
 from tfp_flows.flows.options import takes_options
-from tfp_flows.flows.preprocessing import with_preprocessing
+from tfp_flows.flows.preprocessing import chain_arguments
 from tfp_flows.flows.steps import autoregressive_steps
 from tfp_flows.transformers.affine import Affine
 
@@ -98,6 +97,4 @@ class MAF(FlowChain):
         parameters = all_arguments(locals())
         transformer = transformer or Affine()
         steps = autoregressive_steps(MaskedAutoregressive, transformer, **parameters)
-        super().__init__(
-            with_preprocessing(steps, **parameters), **chain_options(parameters)
-        )
+        super().__init__(**chain_arguments(steps, parameters))

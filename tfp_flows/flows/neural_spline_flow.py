@@ -13,8 +13,8 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.circular import as_circular
 from tfp_flows.core.circular import warn_of_degrees
 from tfp_flows.flows.options import all_arguments
-from tfp_flows.flows.options import chain_options
 from tfp_flows.flows.options import takes_options
+from tfp_flows.flows.preprocessing import chain_arguments
 from tfp_flows.flows.spline_steps import spline_steps
 
 if TYPE_CHECKING:
@@ -119,7 +119,8 @@ class NeuralSplineFlow(FlowChain):
         **options: Unpack[VectorFlowOptions],
     ) -> None:
         parameters = all_arguments(locals())
-        super().__init__(spline_steps(**parameters), **chain_options(parameters))
+        steps = spline_steps(**parameters)
+        super().__init__(**chain_arguments(steps, parameters))
         self._is_circular = as_circular(circular, event_size)
 
     @property

@@ -13,9 +13,8 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.flows.options import all_arguments
-from tfp_flows.flows.options import chain_options
 from tfp_flows.flows.options import takes_options
-from tfp_flows.flows.preprocessing import with_preprocessing
+from tfp_flows.flows.preprocessing import chain_arguments
 from tfp_flows.flows.steps import coupling_steps
 from tfp_flows.transformers.affine import Shift
 
@@ -79,7 +78,4 @@ class NICE(FlowChain):
         couplings = coupling_steps(Shift(), **parameters)
         scales = tf.Variable(tf.zeros(event_size, options["dtype"]), name="log_scale")
         scaling = Invert(TFPBijector(tfb.Scale(log_scale=scales), event_ndims=1))
-        super().__init__(
-            with_preprocessing([*couplings, scaling], **parameters),
-            **chain_options(parameters),
-        )
+        super().__init__(**chain_arguments([*couplings, scaling], parameters))

@@ -14,7 +14,6 @@ __all__ = [
     "FlowOptions",
     "VectorFlowOptions",
     "all_arguments",
-    "chain_options",
     "takes_options",
 ]
 
@@ -135,9 +134,3 @@ def all_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
     """Returns the `locals()` of a constructor, with its `options` beside its own."""
     own = {k: v for k, v in arguments.items() if k not in ("self", "__class__", "options")}
     return own | arguments["options"]
-
-
-def chain_options(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Returns the keyword arguments of `FlowChain` for a flow with these arguments."""
-    names = ("standardize_context", "recompute", "name")
-    return {"parameters": arguments, **{name: arguments[name] for name in names}}

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from typing import Literal
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.heavy_tails import HeavyTails
+from tfp_flows.bijectors.partial import Partial
 from tfp_flows.bijectors.standardize import Decorrelate
 from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.core.arguments import check_choice
 from tfp_flows.core.arguments import check_each
 from tfp_flows.core.arguments import check_flag
+from tfp_flows.core.circular import as_circular
 from tfp_flows.core.flow_bijector import FlowBijector
 
-__all__ = ["with_preprocessing", "start_and_tails"]
+__all__ = ["chain_arguments", "on_line", "with_preprocessing"]
 # Above this number of variables, the matrix of `Decorrelate` would outgrow the networks.
 _MOST_DECORRELATED = 1024
 
@@ -28,6 +32,7 @@ def with_preprocessing(
     decorrelate: bool,
     heavy_tails: str | Literal[False],
     dtype: tf.DType | str,
+    circular: Sequence[int] | Sequence[bool] | None = None,
     **others: object,
 ) -> list[FlowBijector]:
     """Returns `steps`, data side first, between standardisation and heavy tails.
@@ -35,26 +40,32 @@ def with_preprocessing(
     With `standardize`, a `Decorrelate` comes before the steps, or a `Standardize` without
     `decorrelate` or for more than 1,024 variables. With `heavy_tails`, a `HeavyTails` comes
     after them. Without `standardize` the flow is not for data, and neither is added.
-    `others` are ignored.
+    Neither changes `circular` variables, which are angles. `others` are ignored.
     """
-    start, tails = start_and_tails(event_size, standardize, decorrelate, heavy_tails, dtype)
-    return [*start, *steps, *tails]
-
-
-def start_and_tails(
-    event_size: int,
-    standardize: bool,
-    decorrelate: bool,
-    heavy_tails: str | Literal[False],
-    dtype: tf.DType | str,
-) -> tuple[list[FlowBijector], list[FlowBijector]]:
-    """Returns the bijectors before the steps, and those after them."""
     check_each(check_flag, standardize=standardize, decorrelate=decorrelate)
     check_choice("heavy_tails", heavy_tails, ("student", "sinh", False))
-    if not standardize:
-        return [], []
-    joint = decorrelate and event_size <= _MOST_DECORRELATED
-    start = (Decorrelate if joint else Standardize)(event_size, dtype=dtype)
-    if not heavy_tails:
-        return [start], []
-    return [start], [HeavyTails(event_size, kind=heavy_tails, dtype=dtype)]
+    is_circular = as_circular(circular, event_size)
+    size = int(np.sum(~is_circular))
+    if not (standardize and size):
+        return list(steps)
+    joint = decorrelate and size <= _MOST_DECORRELATED
+    start = (Decorrelate if joint else Standardize)(size, dtype=dtype)
+    between = [on_line(start, is_circular), *steps]
+    if heavy_tails:
+        tails = HeavyTails(size, kind=heavy_tails, dtype=dtype)
+        between.append(on_line(tails, is_circular))
+    return between
+
+
+def chain_arguments(
+    steps: Sequence[FlowBijector], parameters: dict[str, Any]
+) -> dict[str, Any]:
+    """Returns the arguments of `FlowChain` for a flow of these steps and arguments."""
+    shared = {k: parameters[k] for k in ("standardize_context", "recompute", "name")}
+    bijectors = with_preprocessing(steps, **parameters)
+    return {"bijectors": bijectors, "parameters": parameters, **shared}
+
+
+def on_line(bijector: FlowBijector, is_circular: np.ndarray) -> FlowBijector:
+    """Returns a bijector that passes angles, booleans `[D]`, and maps the others."""
+    return Partial(is_circular, bijector) if is_circular.any() else bijector

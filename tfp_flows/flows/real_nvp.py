@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.flows.options import all_arguments
-from tfp_flows.flows.options import chain_options
 from tfp_flows.flows.options import takes_options
-from tfp_flows.flows.preprocessing import with_preprocessing
+from tfp_flows.flows.preprocessing import chain_arguments
 from tfp_flows.flows.steps import coupling_steps
 from tfp_flows.transformers.affine import Affine
 
@@ -83,6 +82,4 @@ class RealNVP(FlowChain):
     ) -> None:
         parameters = all_arguments(locals())
         steps = coupling_steps(transformer or Affine(), **parameters)
-        super().__init__(
-            with_preprocessing(steps, **parameters), **chain_options(parameters)
-        )
+        super().__init__(**chain_arguments(steps, parameters))

@@ -117,14 +117,29 @@ class RealNVPImage(FlowChain):
         check_each(check_integer, num_levels=num_levels, hidden_channels=hidden_channels)
         refuse_two_norms(batch_norm, act_norm)
         shape = check_image_shape(image_shape, divisible_by=2 ** (num_levels - 1))
-        _refuse_one_pixel(shape, num_levels)
-        step, width = functools.partial(_coupling_and_norm, **parameters), hidden_channels
+        if shape[0] * shape[1] <= 4 ** (num_levels - 1):
+            raise ValueError(
+                "Expected `image_shape` of more than one pixel, for a checkerboard, at the "
+                f"last of {num_levels} levels; got {shape}."
+            )
+        couplings = functools.partial(_couplings, **parameters)
+        width, dtype, levels = hidden_channels, options["dtype"], []
         *level_seeds, last_seed = split_seed(options["seed"], num_levels)
-        levels = []
         for level_seed in level_seeds:
-            levels.append(_level(shape, width, step, level_seed, options["dtype"]))
+            first_seed, second_seed = split_seed(level_seed, 2)
+            squeeze = Squeeze(shape, dtype=dtype)
+            squeezed = squeeze.inverse_event_shape(shape).as_list()
+            levels.append(
+                [
+                    *couplings(checkerboard, shape, 3, width, first_seed),
+                    squeeze,
+                    *couplings(channel_half, squeezed, 3, 2 * width, second_seed),
+                    Invert(squeeze),
+                    Squeeze(shape, ordered=True, dtype=dtype),
+                ]
+            )
             shape, width = (shape[0] // 2, shape[1] // 2, 2 * shape[2]), 2 * width
-        levels.append(_steps(_alternating(checkerboard, shape, 4), width, step, last_seed))
+        levels.append(couplings(checkerboard, shape, 4, width, last_seed))
         chain = functools.partial(
             FlowChain, standardize_context=False, recompute=options["recompute"]
         )
@@ -136,48 +151,21 @@ class RealNVPImage(FlowChain):
         )
 
 
-def _refuse_one_pixel(image_shape: tuple[int, int, int], num_levels: int) -> None:
-    if image_shape[0] * image_shape[1] <= 4 ** (num_levels - 1):
-        raise ValueError(
-            "Expected `image_shape` of more than one pixel, for a checkerboard, at the "
-            f"last of {num_levels} levels; got {image_shape}."
-        )
-
-
-def _level(
-    image_shape: tuple[int, int, int],
+def _couplings(
+    make_mask: Callable[..., np.ndarray],
+    image_shape: Sequence[int],
+    count: int,
     width: int,
-    step: Callable[..., list[FlowBijector]],
     seed: int | None,
-    dtype: tf.DType | str,
+    /,
+    **parameters: Any,
 ) -> list[FlowBijector]:
-    """Returns couplings on the checkerboard, then on channels, and the last squeeze."""
-    squeeze = Squeeze(image_shape, dtype=dtype)
-    squeezed = squeeze.inverse_event_shape(image_shape).as_list()
-    seeds = split_seed(seed, 2)
-    return [
-        *_steps(_alternating(checkerboard, image_shape, 3), width, step, seeds[0]),
-        squeeze,
-        *_steps(_alternating(channel_half, squeezed, 3), 2 * width, step, seeds[1]),
-        Invert(squeeze),
-        Squeeze(image_shape, ordered=True, dtype=dtype),
-    ]
-
-
-def _alternating(
-    mask: Callable[..., np.ndarray], image_shape: Sequence[int], count: int
-) -> list[np.ndarray]:
-    return [mask(image_shape, start=k % 2 == 0) for k in range(count)]
-
-
-def _steps(
-    masks: list[np.ndarray],
-    width: int,
-    step: Callable[..., list[FlowBijector]],
-    seed: int | None,
-) -> list[FlowBijector]:
-    pairs = zip(masks, split_seed(seed, len(masks)), strict=True)
-    return [part for mask, mask_seed in pairs for part in step(mask, width, mask_seed)]
+    """Returns couplings, and their norms, in which both kinds of entries swap roles."""
+    steps: list[FlowBijector] = []
+    for k, step_seed in enumerate(split_seed(seed, count)):
+        mask = make_mask(image_shape, start=k % 2 == 0)
+        steps += _coupling_and_norm(mask, width, step_seed, **parameters)
+    return steps
 
 
 def _coupling_and_norm(
@@ -191,10 +179,8 @@ def _coupling_and_norm(
     batch_norm: bool,
     act_norm: bool,
     use_running_averages: bool,
-    context_size: int,
     dtype: tf.DType | str,
-    network_dtype: str | None,
-    **others: object,
+    **others: Any,
 ) -> list[FlowBijector]:
     """Returns a coupling and its norm, from the arguments of `RealNVPImage`."""
     is_checkerboard = not (mask == mask[0, 0]).all()
@@ -207,9 +193,8 @@ def _coupling_and_norm(
         seed=seed,
     )
     transformer, channels = transformer or Affine(exp_scale), mask.shape[-1]
-    shared: dict[str, Any] = {"context_size": context_size, "dtype": dtype}
-    shared["network_dtype"] = network_dtype
-    steps: list[FlowBijector] = [coupling(mask, transformer, network, **shared)]
+    step = coupling(mask, transformer, network, dtype=dtype, **others)
+    steps: list[FlowBijector] = [step]
     if batch_norm:
         steps.append(
             BatchNorm(

@@ -58,27 +58,21 @@ def coupling_steps(
     hidden_units: int | Sequence[int],
     activation: str | Callable,
     residual: bool,
-    context_size: int,
     seed: int | None,
     dtype: tf.DType | str,
-    network_dtype: str | None = None,
     dropout: float = 0.0,
-    batch_norm: bool = False,
-    act_norm: bool = False,
-    lu_mixing: bool = False,
-    **others: object,
+    **others: Any,
 ) -> list[FlowBijector]:
     """Returns couplings in which odd and even variables swap roles, data side first.
 
     `transformer` is the elementwise map of the changing variables. The other arguments are
-    those of `RealNVP`; `others` are ignored.
+    those of `RealNVP`; `others` are those of `coupling` and `norm_and_mixing`.
 
     Raises:
       ValueError: if `event_size` is below 2, or both norms are wanted.
     """
     refuse_one_variable(event_size)
-    refuse_two_norms(batch_norm, act_norm)
-    check_flag("lu_mixing", lu_mixing)
+    check_integer("num_steps", num_steps)
     make_mlp = functools.partial(
         MLP,
         hidden_units=hidden_units,
@@ -86,15 +80,12 @@ def coupling_steps(
         residual=residual,
         dropout=dropout,
     )
-    shared: dict[str, Any] = {"context_size": context_size, "dtype": dtype}
-    shared["network_dtype"] = network_dtype
     steps: list[FlowBijector] = []
-    check_integer("num_steps", num_steps)
     for step, step_seed in enumerate(split_seed(seed, num_steps)):
         mask = alternating(event_size, start=step % 2 == 0)
         network = functools.partial(make_mlp, seed=step_seed)
-        steps.append(coupling(mask, transformer, network, **shared))
-        steps += _norm_and_mixing(event_size, batch_norm, act_norm, lu_mixing, dtype)
+        steps.append(coupling(mask, transformer, network, dtype=dtype, **others))
+        steps += norm_and_mixing(event_size, dtype, **others)
     return steps
 
 
@@ -102,10 +93,12 @@ def coupling(
     mask: np.ndarray,
     transformer: Transformer,
     make_network: Callable[..., keras.layers.Layer],
+    /,
     *,
     context_size: int,
     dtype: tf.DType | str,
     network_dtype: str | None = None,
+    **others: object,
 ) -> Coupling:
     """Builds a `Coupling` with a network whose sizes fit `mask`.
 
@@ -118,6 +111,7 @@ def coupling(
       context_size: width of the context; 0 if there is none.
       dtype: of inputs and weights.
       network_dtype: dtype policy of the network; that of `dtype` if None.
+      **others: ignored.
     """
     last_axis = mask[(0,) * (mask.ndim - 1)]
     seen = changing = len(last_axis)
@@ -146,40 +140,28 @@ def autoregressive_steps(
     seed: int | None,
     dtype: tf.DType | str,
     random_orderings: bool = False,
-    batch_norm: bool = False,
-    act_norm: bool = False,
-    lu_mixing: bool = False,
-    **network: Any,
+    **others: Any,
 ) -> list[FlowBijector]:
     """Returns autoregressive steps in alternating or drawn orders.
 
     `make_step` is `MaskedAutoregressive` or `InverseAutoregressive`, and `transformer` the
-    elementwise map of the variables. The other arguments are those of `MAF`; `network` are
-    passed to `autoregressive_step`.
+    elementwise map of the variables. The other arguments are those of `MAF`; `others` are
+    those of `autoregressive_step` and `norm_and_mixing`.
 
     Raises:
       ValueError: if both norms are wanted.
     """
-    refuse_two_norms(batch_norm, act_norm)
-    check_each(check_flag, lu_mixing=lu_mixing, random_orderings=random_orderings)
+    check_flag("random_orderings", random_orderings)
     check_integer("num_steps", num_steps)
     steps: list[FlowBijector] = []
     for step, step_seed in enumerate(split_seed(seed, num_steps)):
         if random_orderings and step:
             permutation = random_permutation(event_size, step_seed)
             steps.append(Permutation(permutation, dtype=dtype))
-        steps.append(
-            autoregressive_step(
-                make_step,
-                transformer,
-                event_size=event_size,
-                reverse=step % 2 == 1 and not random_orderings,
-                seed=step_seed,
-                dtype=dtype,
-                **network,
-            )
-        )
-        steps += _norm_and_mixing(event_size, batch_norm, act_norm, lu_mixing, dtype)
+        own: dict[str, Any] = {"event_size": event_size, "seed": step_seed, "dtype": dtype}
+        own["reverse"] = step % 2 == 1 and not random_orderings
+        steps.append(autoregressive_step(make_step, transformer, **own, **others))
+        steps += norm_and_mixing(event_size, dtype, **others)
     return steps
 
 
@@ -230,13 +212,18 @@ def autoregressive_step(
     return make_step(event_size, conditioner, transformer, dtype=dtype)
 
 
-def _norm_and_mixing(
+def norm_and_mixing(
     event_size: int,
-    batch_norm: bool,
-    act_norm: bool,
-    lu_mixing: bool,
     dtype: tf.DType | str,
+    *,
+    batch_norm: bool = False,
+    act_norm: bool = False,
+    lu_mixing: bool = False,
+    **others: object,
 ) -> list[FlowBijector]:
+    """Returns the norm and the linear mixing that follow a step; `others` are ignored."""
+    refuse_two_norms(batch_norm, act_norm)
+    check_flag("lu_mixing", lu_mixing)
     wanted = {BatchNorm: batch_norm, ActNorm: act_norm, InvertibleLinear: lu_mixing}
     return [
         make(event_size, dtype=dtype) for make, is_wanted in wanted.items() if is_wanted

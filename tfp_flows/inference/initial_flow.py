@@ -18,7 +18,7 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.linear import InvertibleLinear
 from tfp_flows.bijectors.standardize import Standardize
-from tfp_flows.bijectors.whiten import Whiten
+from tfp_flows.bijectors.standardize import Whiten
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.serialization import Configured
 from tfp_flows.distributions import draws

@@ -23,7 +23,7 @@ from tfp_flows.core.arguments import check_each
 from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_name
-from tfp_flows.core.data_dependent_state import weight_keyword
+from tfp_flows.core.rows import weight_keyword
 from tfp_flows.core.serialization import rebuild_copy
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.distribution_checks import check_event_size

@@ -16,9 +16,9 @@ from tfp_flows.core.arguments import check_event_shape
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.autoregressive_conditioner import AutoregressiveConditioner
-from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.rows import rows_that_count
 from tfp_flows.core.rows import sample_of_rows
+from tfp_flows.core.rows import weight_keyword
 from tfp_flows.networks import built_network
 from tfp_flows.networks.context_network import ContextNetwork
 from tfp_flows.networks.context_network import join_context

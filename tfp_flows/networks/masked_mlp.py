@@ -17,6 +17,7 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_entries
 from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_seed
@@ -266,11 +267,10 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
             degrees.append(hidden_degrees(width, self.event_size, lowest=lowest, seed=seed))
             lowest = degrees[-1].min()
         layers = [MaskedDense(a, b) for a, b in itertools.pairwise(degrees)]
-        last, direct = (
-            MaskedDense(a, self.ordering, num_copies=self.num_parameters, strict=True)
-            for a in (degrees[-1], from_inputs)
-        )
-        return [*layers, last], direct
+        outputs: dict = {"num_copies": self.num_parameters, "strict": True}
+        layers.append(MaskedDense(degrees[-1], self.ordering, **outputs))
+        direct = MaskedDense(from_inputs, self.ordering, **outputs) if self.direct else None
+        return layers, direct
 
 
 class MaskedDense:
@@ -306,6 +306,9 @@ class MaskedDense:
         strict: bool = False,
     ) -> None:
         self.in_degrees = np.asarray(in_degrees)
+        check_entries(
+            "hidden_units", *np.shape(in_degrees), np.size(out_degrees) * num_copies
+        )
         self.out_degrees = np.tile(out_degrees, num_copies)
         self.num_copies = num_copies
         self._is_output = strict

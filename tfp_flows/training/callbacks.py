@@ -9,7 +9,7 @@ import numpy as np
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_instance
-from tfp_flows.core.data_dependent_state import weight_keyword
+from tfp_flows.core.rows import weight_keyword
 from tfp_flows.distributions.distribution_checks import check_rows_of
 
 __all__ = ["as_list", "BoundedProgress", "FullDataBatchStatistics", "StopOnNaN"]

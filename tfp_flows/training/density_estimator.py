@@ -17,7 +17,7 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_members
-from tfp_flows.core.data_dependent_state import weight_keyword
+from tfp_flows.core.rows import weight_keyword
 from tfp_flows.training.data import RowFormat
 from tfp_flows.training.data import Rows
 from tfp_flows.training.model import GlobalBatch

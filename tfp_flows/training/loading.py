@@ -18,6 +18,7 @@ import h5py
 import keras
 import tensorflow as tf
 
+from tfp_flows.core.arguments import limited_sizes
 from tfp_flows.core.saved_names import check_keras
 from tfp_flows.core.saved_names import custom_modules as naming
 from tfp_flows.core.serialization import check_format
@@ -35,8 +36,11 @@ _MAX_CONFIG = 2**25  # bytes; a permutation of a million variables takes a quart
 # times its size. A hostile archive of zeros expands to a thousand times its size.
 _MAX_EXPANDED, _MAX_EXPANSION = 2**24, 20
 _MAX_DEPTH = 100  # groups within groups of the weights
-# A model's variables may take twice the bytes of the file's weights, plus this many.
-_MAX_OTHER_BYTES = 2**26
+# Variables may take so many times the number and bytes of the file's arrays, since an
+# optimizer that was saved before its first step adds its own, plus so many others.
+_MAX_COPIES, _MAX_OTHER_VARIABLES, _MAX_OTHER_BYTES = 4, 200, 2**26
+# An array may have half as many entries as the weights have bytes, plus this many.
+_MAX_OTHER_ENTRIES = 2**20
 
 
 def load(
@@ -88,8 +92,10 @@ def load(
     os.stat(path)  # raises where there is none
     with naming(custom_modules):
         try:
-            num_bytes, custom_objects = _check_file(path, compile)
-            with _limited_variables(2 * num_bytes + _MAX_OTHER_BYTES):
+            (num_arrays, num_bytes), custom_objects = _check_file(path, compile)
+            # Weights have at least two bytes.
+            sizes = limited_sizes(num_bytes // 2 + _MAX_OTHER_ENTRIES)
+            with sizes, _limited_variables(num_arrays, num_bytes):
                 return keras.saving.load_model(
                     path, custom_objects=custom_objects, compile=compile, safe_mode=True
                 )
@@ -101,7 +107,7 @@ def load(
 
 
 def _check_file(path, compile):
-    """Returns the bytes of all weights, and the `custom_objects` for Keras."""
+    """Returns number and bytes of all weights, and the `custom_objects` for Keras."""
     if os.path.isdir(path):
         return _check_parts(_folder_members(path), compile, _in_folder(path))
     if not path.endswith(".keras"):
@@ -181,8 +187,8 @@ def _check_config(config, compile):
 
 
 def _check_weights(file):
-    """Returns the bytes of all arrays in an HDF5 file; refuses links and packed arrays."""
-    total, seen = 0, set()
+    """Returns number and bytes of arrays in an HDF5 file; refuses links and packed ones."""
+    count, total, seen = 0, 0, set()
     with h5py.File(file, "r") as weights:
         waiting = [(weights["/"], 0)]
         while waiting:
@@ -200,8 +206,9 @@ def _check_weights(file):
                 if isinstance(part, h5py.Group):
                     waiting.append((part, depth + 1))
                 else:
+                    count += 1
                     total += _bytes_of_dataset(part, name)
-    return total
+    return count, total
 
 
 def _bytes_of_dataset(dataset, name):
@@ -218,20 +225,24 @@ def _bytes_of_dataset(dataset, name):
 
 
 @contextlib.contextmanager
-def _limited_variables(num_bytes: int) -> Iterator[None]:
-    """Refuses to create variables of more bytes in total."""
-    left = [num_bytes]
+def _limited_variables(num_arrays: int, num_bytes: int) -> Iterator[None]:
+    """Refuses many more variables than arrays, and many more bytes, in total."""
+    most = _MAX_COPIES * num_arrays + _MAX_OTHER_VARIABLES
+    most_bytes = _MAX_COPIES * num_bytes + _MAX_OTHER_BYTES
+    created = [0, 0]
 
     def create(next_creator: Any, **kwargs: Any) -> tf.Variable:
         initial, shape = kwargs.get("initial_value"), kwargs.get("shape")
         if shape is None:
             shape = _shape_of_initial(initial)
         dtype = tf.as_dtype(kwargs.get("dtype") or getattr(initial, "dtype", "float32"))
-        left[0] -= (tf.TensorShape(shape).num_elements() or 0) * dtype.size
-        if left[0] < 0:
+        created[0] += 1
+        created[1] += (tf.TensorShape(shape).num_elements() or 0) * dtype.size
+        if created[0] > most or created[1] > most_bytes:
             raise ValueError(
-                f"a variable of shape {shape}, with which the model takes more than "
-                f"{num_bytes:,} bytes, twice those of the file's weights"
+                f"a variable of shape {shape}, with which the model has {created[0]} "
+                f"variables of {created[1]:,} bytes, more than the file's {num_arrays} "
+                f"arrays of {num_bytes:,} bytes allow"
             )
         return next_creator(**kwargs)
 

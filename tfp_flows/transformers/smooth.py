@@ -181,24 +181,13 @@ def _sinh_conjugate(x, loc, a, mu, nu, beta):
     size = tf.abs(u)
     log_cosh = size + tf.math.log1p(tf.exp(-2.0 * size)) - math.log(2.0)
     log_det = mu + nu + log_cosh - 0.5 * tf.math.log1p(z**2)
-    return x + a * (_asinh(z) - u), log_det
-
-
-def _asinh(z):
-    """The inverse of sinh, in a form that neither cancels nor overflows."""
-    sign = tf.where(z < 0.0, -tf.ones_like(z), tf.ones_like(z))  # 1 at 0
-    size = sign * z
-    is_large = size > z.dtype.max**0.4
-    large = tf.where(is_large, size, tf.ones_like(size))
-    small = tf.where(is_large, tf.zeros_like(size), size)
-    from_small = tf.math.log1p(small + small**2 / (1.0 + tf.sqrt(1.0 + small**2)))
-    return sign * tf.where(is_large, math.log(2.0) + tf.math.log(large), from_small)
+    return x + a * (tf.asinh(z) - u), log_det
 
 
 def _inverse_of_cubic(value, a, b):
     """Solves `a v + b v^3 = value` for v, in a form that does not cancel."""
     third = tf.sqrt(a / b / 3.0)
-    return 2.0 * third * tf.sinh(_asinh(0.5 * value / b / third**3) / 3.0)
+    return 2.0 * third * tf.sinh(tf.asinh(0.5 * value / b / third**3) / 3.0)
 
 
 def _cubic_root(y, alpha, beta):

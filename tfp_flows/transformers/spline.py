@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -32,8 +33,7 @@ _MOST_SLOPE = 30.0
 class _Spline(Transformer):
     """A spline of `num_bins` bins on an interval of length `2 * bound`.
 
-    A subclass has `_forward(x, parameters)` and `_inverse(y, parameters)`, of shapes `[M]`
-    and `[P, M]` (see `_with_bins_first`).
+    A subclass has `_map` for both directions.
     """
 
     def __init__(self, num_bins: int, bound: float) -> None:
@@ -44,19 +44,24 @@ class _Spline(Transformer):
 
     def forward_and_log_det(self, x: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Maps `x`, `[..., D]`, with `parameters`, `[..., P, D]`; log-dets `[..., D]`."""
-        return _with_bins_first(self._forward, x, parameters)
+        forward = functools.partial(self._map, _interpolate, 0)
+        return _with_bins_first(forward, x, parameters)
 
     def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
-        return _with_bins_first(self._inverse, y, parameters)
+        inverse = functools.partial(self._map, _interpolate_back, 1)
+        return _with_bins_first(inverse, y, parameters)
 
     @abc.abstractmethod
-    def _forward(self, x, parameters):
-        """Returns y and the log-det, `[M]` both."""
+    def _map(self, interpolate, axis, value, parameters):
+        """Returns the mapped value and the log-det, `[M]` both (see `_with_bins_first`).
 
-    @abc.abstractmethod
-    def _inverse(self, y, parameters):
-        """Returns x and the log-det, `[M]` both."""
+        Args:
+          interpolate: function of a value, its bin, and the slopes at both ends of the bin.
+          axis: 0 if the value is an x, 1 if it is a y.
+          value: `[M]`.
+          parameters: `[P, M]`.
+        """
 
     def _knots_and_slopes(self, shares, slopes):
         """Knots in x and in y, and slopes there, `[..., K + 1, D]` each."""
@@ -141,12 +146,6 @@ class RationalQuadraticSpline(_Spline):
         mapped = tf.where(is_inside, mapped, value)
         return mapped, tf.where(is_inside, log_det, tf.zeros_like(log_det))
 
-    def _forward(self, x, parameters):
-        return self._map(_interpolate, 0, x, parameters)
-
-    def _inverse(self, y, parameters):
-        return self._map(_interpolate_back, 1, y, parameters)
-
 
 class CircularSpline(_Spline):
     """A monotone spline of angles, and a rotation by a phase.
@@ -195,23 +194,14 @@ class CircularSpline(_Spline):
         slopes = tf.unstack(_slopes(raw))
         return *self._knots_and_slopes(shares, [*slopes, slopes[0]]), phase
 
-    def _forward(self, x, parameters):
-        *place, phase = self._bin_slopes_and_phase(self._wrap(x), parameters, 0)
-        y, log_det = _interpolate(self._wrap(x), *place)
-        return self._wrap(y + phase), log_det
-
-    def _inverse(self, y, parameters):
-        phase = parameters[-1]
-        unturned = self._wrap(y - phase)
-        *place, _ = self._bin_slopes_and_phase(unturned, parameters, 1)
-        return _interpolate_back(unturned, *place)
-
-    def _bin_slopes_and_phase(self, angle, parameters, axis):
+    def _map(self, interpolate, axis, value, parameters):
         shares, raw, phase = self._shares_raw_slopes_and_phase(parameters)
+        angle = self._wrap(value if axis == 0 else value - phase)
         place = _find_bin(angle, shares, axis, self.bound)
         following = (place.index + 1) % self.num_bins
-        slopes = (_slopes(_value_at(index, raw)) for index in (place.index, following))
-        return place, *slopes, phase
+        left, right = (_slopes(_value_at(i, raw)) for i in (place.index, following))
+        mapped, log_det = interpolate(angle, place, left, right)
+        return self._wrap(mapped + phase) if axis == 0 else mapped, log_det
 
     def _shares_raw_slopes_and_phase(self, parameters):
         widths, heights, raw, phase = tf.split(parameters, [self.num_bins] * 3 + [1])

@@ -21,11 +21,11 @@ from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.arguments import check_number
 from tfp_flows.core.compiled import graph_function
-from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.inputs import check_value
 from tfp_flows.core.rows import check_rows
 from tfp_flows.core.rows import rows_that_count
 from tfp_flows.core.rows import sample_of_rows
+from tfp_flows.core.rows import weight_keyword
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.draws import fold_in
 from tfp_flows.distributions.draws import split

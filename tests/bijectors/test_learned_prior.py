@@ -8,7 +8,11 @@ import tfp_flows as tff
 
 def test_is_a_gaussian_with_a_mean_and_scale_for_each_class():
     network = keras.layers.Dense(4, use_bias=False)
-    prior = tff.bijectors.ChannelAffine(2, tff.Conditioner(network, 3), context_size=3)
+    conditioner, options = (
+        tff.Conditioner(network, 3),
+        {"context_size": 3, "event_ndims": 3},
+    )
+    prior = tff.bijectors.Elementwise(2, tff.Affine(), conditioner, **options)
     randomize(prior)
     distribution = tff.FlowDistribution(tff.standard_normal((4, 5, 2)), prior)
     classes = np.eye(3, dtype=np.float32)
@@ -23,6 +27,8 @@ def test_is_a_gaussian_with_a_mean_and_scale_for_each_class():
 
 def test_starts_as_the_identity():
     x = np.random.default_rng(0).normal(size=(3, 2, 2, 4)).astype(np.float32)
-    z, log_det = tff.bijectors.ChannelAffine(4).inverse_and_log_det(x)
+    z, log_det = tff.bijectors.Elementwise(
+        4, tff.Affine(), event_ndims=3
+    ).inverse_and_log_det(x)
     close(z, x)
     np.testing.assert_array_equal(log_det, np.zeros(3))
