@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -25,20 +24,18 @@ from tfp_flows.distributions import draws
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.flows.steps import coupling
+from tfp_flows.inference.budget import Budget
+from tfp_flows.inference.checks.findings import Findings
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.modes import find_modes
 from tfp_flows.inference.modes import triangular
+from tfp_flows.inference.reparametrisation import Reparametrisation
+from tfp_flows.inference.target import UnconstrainedDensity
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.mlp import MLP
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.spline import RationalQuadraticSpline
-
-if TYPE_CHECKING:
-    from tfp_flows.inference.budget import Budget
-    from tfp_flows.inference.checks.findings import Findings
-    from tfp_flows.inference.reparametrisation import Reparametrisation
-    from tfp_flows.inference.target import UnconstrainedDensity
 
 __all__ = [
     "bound",

@@ -6,13 +6,11 @@ import dataclasses
 import math
 from collections.abc import Callable
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from tfp_flows.inference.target import UnconstrainedDensity
+from tfp_flows.inference.target import UnconstrainedDensity
 
 __all__ = [
     "dispersed_starts",

@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Callable
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -16,13 +15,11 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.compiled import Compiled
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.flow_distribution import FlowDistribution
+from tfp_flows.inference.budget import Budget
 from tfp_flows.inference.initial_flow import GaussianMixture
+from tfp_flows.inference.initial_flow import Start
 from tfp_flows.inference.initial_flow import starting_flow
-
-if TYPE_CHECKING:
-    from tfp_flows.inference.budget import Budget
-    from tfp_flows.inference.initial_flow import Start
-    from tfp_flows.inference.target import UnconstrainedDensity
+from tfp_flows.inference.target import UnconstrainedDensity
 
 __all__ = ["compiled_training", "PosteriorTraining", "train"]
 # Steps of a block, draws of a batch, and steps below which a block is not worth it.

@@ -6,23 +6,20 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.compiled import Compiled
 from tfp_flows.distributions import draws
+from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.checks.check import Check
 from tfp_flows.inference.checks.importance import DEVIATION_CHANGE
 from tfp_flows.inference.checks.importance import MEAN_CHANGE
+from tfp_flows.inference.checks.importance import WeightedDraws
+from tfp_flows.inference.checks.importance import WeightedMoments
 from tfp_flows.inference.modes import Gaussian
-
-if TYPE_CHECKING:
-    from tfp_flows.distributions.flow_distribution import FlowDistribution
-    from tfp_flows.inference.checks.importance import WeightedDraws
-    from tfp_flows.inference.checks.importance import WeightedMoments
-    from tfp_flows.inference.target import UnconstrainedDensity
+from tfp_flows.inference.target import UnconstrainedDensity
 
 __all__ = [
     "Chains",

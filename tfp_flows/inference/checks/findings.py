@@ -6,10 +6,10 @@ import dataclasses
 import math
 from collections.abc import Callable
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.checks.chains import NUM_CONTINUED
 from tfp_flows.inference.checks.chains import UNCOVERED_MASS
 from tfp_flows.inference.checks.chains import CheckChains
@@ -28,10 +28,7 @@ from tfp_flows.inference.checks.missing_mass import further_modes
 from tfp_flows.inference.checks.missing_mass import log_mass
 from tfp_flows.inference.checks.missing_mass import stuck_groups
 from tfp_flows.inference.modes import Gaussian
-
-if TYPE_CHECKING:
-    from tfp_flows.distributions.flow_distribution import FlowDistribution
-    from tfp_flows.inference.target import UnconstrainedDensity
+from tfp_flows.inference.target import UnconstrainedDensity
 
 __all__ = ["examine", "Findings", "seconds_of_checks"]
 # Numbers of weighted draws, of which the first that determines the moments is taken.

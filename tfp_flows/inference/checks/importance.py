@@ -7,22 +7,19 @@ import functools
 import math
 from collections.abc import Callable
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.compiled import Compiled
+from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.checks.check import Check
 from tfp_flows.inference.checks.pareto import pareto_k_threshold
 from tfp_flows.inference.checks.pareto import pareto_smooth
 from tfp_flows.inference.checks.pareto import top_of_tail
 from tfp_flows.inference.modes import Gaussian
+from tfp_flows.inference.target import UnconstrainedDensity
 from tfp_flows.inference.target import without_rounding
-
-if TYPE_CHECKING:
-    from tfp_flows.distributions.flow_distribution import FlowDistribution
-    from tfp_flows.inference.target import UnconstrainedDensity
 
 __all__ = [
     "check_ess",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,9 +12,7 @@ from tfp_flows.inference.checks.check import Check
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.modes import NoMaximumError
 from tfp_flows.inference.modes import laplace
-
-if TYPE_CHECKING:
-    from tfp_flows.inference.target import UnconstrainedDensity
+from tfp_flows.inference.target import UnconstrainedDensity
 
 __all__ = [
     "check_tails",
