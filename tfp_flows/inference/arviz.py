@@ -13,6 +13,7 @@ from tfp_flows.core.arguments import check_each
 from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.distributions.draws import stateless
+from tfp_flows.inference.checks.importance import systematic_rows
 from tfp_flows.inference.target import call_with_parts
 
 __all__ = ["named_parts", "part_names", "to_arviz"]
@@ -172,16 +173,10 @@ def _checked_weights(log_weights, parts, has_chains):
 def _systematic(log_weights, seed):
     """Indices of draws, each as often as its weight says, rounded at random."""
     weights = np.exp(log_weights - log_weights.max())
-    count = len(weights)
-    shift = np.float64(tf.random.stateless_uniform([], stateless(seed)))
-    points = (np.arange(count) + shift) / count
-    ends = np.cumsum(weights) / weights.sum()
-    ends[-1] = 1.0
-    # In random order, since ArviZ computes autocorrelations along the draws.
-    chosen = np.searchsorted(ends, points, side="right").clip(max=count - 1)
-    return np.random.default_rng(stateless(seed).numpy().view(np.uint32)).permutation(
-        chosen
-    )
+    seed = stateless(seed)
+    shift = float(tf.random.stateless_uniform([], seed))
+    rng = np.random.default_rng(seed.numpy().view(np.uint32))
+    return systematic_rows(weights, len(weights), shift, rng)
 
 
 def _chains_first(array, has_chains):

@@ -404,26 +404,12 @@ class GaussianMixture(Configured, tfp.distributions.Distribution):
         scaled = noise * tf.exp(self._log_scales)[:, None]
         return tf.matmul(scaled, self._cast(self._factors)) + self._means[:, None]
 
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        names = ("means", "factors", "logits", "dtype", "name")
-        return {name: self.parameters[name] for name in names}
-
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
         return {}
 
     def _event_shape(self):
         return self._means.shape[1:]
-
-    def _event_shape_tensor(self):
-        return tf.constant(self._event_shape().as_list(), tf.int32)
-
-    def _batch_shape(self):
-        return tf.TensorShape([])
-
-    def _batch_shape_tensor(self):
-        return tf.zeros([0], tf.int32)
 
     def _default_event_space_bijector(self):
         return tfp.bijectors.Identity()

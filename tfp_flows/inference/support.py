@@ -286,7 +286,7 @@ def part_by_part(target: Any, support: JointSupport) -> JointSupport:
     saved, since the support of a part may depend on other parts. A target with such parts
     raises `ValueError`.
     """
-    parts = list(map(support_of_one, _distributions(target)))
+    parts = [support_of_one(part) for _, part in parts_of(target)]
     structure = tf.nest.pack_sequence_as(target.event_shape, parts)
     plain = support.from_shape(target.event_shape, structure, support.dtype)
     if not all(map(_is_close, _answers(support), _answers(plain))):
@@ -313,24 +313,6 @@ def described(support: tfp.bijectors.Bijector, name: str) -> tuple[dict, list[np
             "posterior's `support`."
         ) from error
     return data, [variable.numpy() for variable in support.variables]
-
-
-def _distributions(target):
-    """The parts that are not pinned, in the order of their flattened structure."""
-    if not tf.nest.is_nested(target.event_shape):
-        return [target]
-    joint, pins = target, {}
-    if hasattr(target, "pins"):
-        joint, pins = target.distribution, target.pins
-    parts = joint.sample_distributions(seed=(0, 0))[0]
-    if hasattr(parts, "_asdict"):
-        named = parts._asdict()
-    elif isinstance(parts, dict):
-        named = dict(sorted(parts.items()))
-    else:
-        names = [name for name, _ in joint.resolve_graph()]
-        named = dict(zip(names, parts, strict=True))
-    return [part for name, part in named.items() if name not in pins]
 
 
 def _answers(support):

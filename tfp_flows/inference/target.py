@@ -238,28 +238,34 @@ def _refuse_discrete_parts(target):
 
 
 def parts_of(target: Any) -> list[tuple[str, Any]]:
-    """Returns a description and the distribution of each part that is not pinned."""
-    if isinstance(target, tfd.Distribution) and not hasattr(target, "sample_distributions"):
+    """Returns a description and the distribution of each part that is not pinned.
+
+    They are in the order in which `tf.nest` flattens the parts. There are none if the model
+    cannot be sampled.
+    """
+    joint = target.distribution if hasattr(target, "pins") else target
+    if not hasattr(joint, "sample_distributions"):
         return [(f"`{target.name}`", target)]
-    joint = getattr(target, "distribution", target)
     try:
-        parts, _ = joint.sample_distributions(seed=0)
+        parts, _ = joint.sample_distributions(seed=(0, 0))
+        by_name = named(parts)
+        names = list(by_name)
+        if not isinstance(names[0], str):  # pins have names in any case
+            names = [name for name, _ in joint.resolve_graph()]
     except Exception:  # a model that cannot be sampled raises where it is used
         return []
-    pins = getattr(target, "pins", None)
-    by_name = named(parts)
-    left = by_name.keys() if pins is None else set(named(target.event_shape))
+    pins = getattr(target, "pins", {})
     return [
-        (f"the part {name!r}" if isinstance(name, str) else f"the part {name}", part)
-        for name, part in by_name.items()
-        if name in left
+        (f"the part {key!r}", part)
+        for name, (key, part) in zip(names, by_name.items(), strict=True)
+        if name not in pins
     ]
 
 
 def named(structure: Any) -> dict:
     """Returns the parts of a structure by their names, or by their indices."""
     if isinstance(structure, dict):
-        return dict(structure)
+        return dict(sorted(structure.items()))
     if hasattr(structure, "_asdict"):
         return structure._asdict()
     return dict(enumerate(structure)) if isinstance(structure, (list, tuple)) else {}

@@ -95,7 +95,7 @@ def train(
         bound, error = block.elbo, block.error
         training.counters.assign([rung, count, bound, error, *budget.used])
         save()
-    training.use_average()
+    training.adam.use_average()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,6 +149,9 @@ class PosteriorTraining(tf.Module):
         super().__init__(name="posterior_training")
         self._density, self._distribution = density, distribution
         self._weights = distribution.trainable_variables
+        self.num_components = getattr(distribution.distribution, "num_components", 1)
+        # Of one batch.
+        self.num_draws = self.num_components * max(_BATCH // self.num_components, 32)
         # The whitening has no weights, so gradients do not need its solves.
         self._whitening, *steps = distribution.bijector.bijectors
         self._inner = FlowDistribution(distribution.distribution, FlowChain(steps))
@@ -163,16 +166,6 @@ class PosteriorTraining(tf.Module):
         # Whether XLA is not used because it took too long, so that a clock decided.
         self.is_timed_out = False
         self._seconds = 0.0
-
-    @property
-    def num_components(self) -> int:
-        """Components of the base."""
-        return getattr(self._distribution.distribution, "num_components", 1)
-
-    @property
-    def num_draws(self) -> int:
-        """Draws of one batch."""
-        return self.num_components * max(_BATCH // self.num_components, 32)
 
     @property
     def jit_compiled(self) -> bool:
@@ -226,10 +219,6 @@ class PosteriorTraining(tf.Module):
     def _arguments(self, learning_rate, num_batches, num_steps):
         rate = tf.constant(learning_rate, self._density.dtype)
         return rate, tf.constant(num_batches), tf.constant(num_steps)
-
-    def use_average(self) -> None:
-        """Sets the weights to their average over the last block."""
-        self.adam.use_average()
 
     def _run_block(self, rate, num_batches, num_steps):
         dtype = self._density.dtype

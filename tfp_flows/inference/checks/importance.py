@@ -32,6 +32,7 @@ __all__ = [
     "MEAN_CHANGE",
     "MOMENTS",
     "sample_until_known",
+    "systematic_rows",
     "UNKNOWN_DENSITY",
     "weighted_moments",
     "WeightedDraws",
@@ -239,6 +240,23 @@ def _joined(pieces, count):
         np.concatenate([p.numpy().astype(np.float64) for p in piece])[:count]
         for piece in zip(*pieces, strict=True)
     )
+
+
+def systematic_rows(
+    weights: np.ndarray, count: int, shift: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Returns indices of `count` draws, each as often as its weight says.
+
+    Args:
+      weights: not negative, `[S]`.
+      count: number of indices.
+      shift: uniform random number, which decides about fractions.
+      rng: of the order, since ArviZ, for example, computes autocorrelations along draws.
+    """
+    total = np.cumsum(weights)
+    points = (shift + np.arange(count)) / count * total[-1]
+    rows = np.minimum(np.searchsorted(total, points, side="right"), len(total) - 1)
+    return rng.permutation(rows)
 
 
 @dataclasses.dataclass(frozen=True)
