@@ -131,18 +131,17 @@ def _drawn(posterior, target, num_draws, seed, log_weights):
 
 
 def _check_parts(parts, target, has_chains):
-    leading = 2 if has_chains else 1
-    shapes = {name: array.shape for name, array in parts.items()}
     for name, array in parts.items():
         if array.dtype.kind != "f":
             raise ValueError(
                 f"Expected `posterior_or_draws` of continuous parts; got the part {name!r} "
                 f"of dtype {array.dtype}."
             )
-    words = "[draws, chains, ...]" if has_chains else "[draws, ...]"
-    if len({shape[:leading] for shape in shapes.values()}) != 1 or any(
-        len(shape) < leading for shape in shapes.values()
-    ):
+    axes = ("draws", "chains") if has_chains else ("draws",)
+    leading, words = len(axes), f"[{', '.join(axes)}, ...]"
+    shapes = {name: array.shape for name, array in parts.items()}
+    rows = {shape[:leading] for shape in shapes.values()}
+    if len(rows) != 1 or len(*rows) < leading:
         raise ValueError(
             f"Expected `posterior_or_draws` with parts {words}, alike in these axes; got "
             f"shapes {shapes}."

@@ -480,17 +480,17 @@ def _highest(density, centre, directions, num_radii, is_known):
     behind = np.concatenate([np.full_like(values[:1], np.inf), values[:-1]])
     peaks = np.where((values > behind) & (values >= ahead), values, -np.inf)
     chosen, groups = [], []
-    for kind, heights in enumerate((values, peaks)):
-        for shell, rows in enumerate(np.array_split(np.arange(num_radii), _NUM_SHELLS)):
+    for first, heights in ((0, values), (_NUM_SHELLS, peaks)):
+        shells = np.array_split(np.arange(num_radii), _NUM_SHELLS)
+        for number, rows in enumerate(shells, first):
             flat = heights[rows].ravel()
             best = np.argsort(-flat)[:_NUM_COMPARED]
             best = best[np.isfinite(flat[best])]
             chosen.append(points[rows].reshape(len(flat), -1)[best])
-            groups += [(kind, shell)] * len(best)
-    candidates = np.concatenate(chosen)
-    taken: list[int] = []
-    if len(candidates):
-        for index in np.flatnonzero(~is_known(candidates)):
-            if sum(groups[i] == groups[index] for i in taken) < _FROM_SHELL:
-                taken.append(int(index))
-    return candidates[taken]
+            groups += [number] * len(best)
+    candidates, group = np.concatenate(chosen), np.array(groups, int)
+    if not len(candidates):
+        return candidates
+    unknown = np.flatnonzero(~is_known(candidates))
+    by_group = [unknown[group[unknown] == k] for k in range(2 * _NUM_SHELLS)]
+    return candidates[np.concatenate([rows[:_FROM_SHELL] for rows in by_group])]

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from collections.abc import Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -28,8 +29,8 @@ _STEPS, _BATCH, _FEWEST_STEPS = 200, 128, 5
 _LADDER = ((3e-3, 1, 12), (1e-3, 2, 8), (3e-4, 4, 4))
 # Wall time that a step may take even if the target takes none.
 _SECONDS_OF_STEP = 0.1
-# Adam's decay rates and epsilon.
-_DECAY_OF_MEAN, _DECAY_OF_SQUARE, _SMALL = 0.9, 0.999, 1e-8
+# Adam's epsilon.
+_SMALL = 1e-8
 # Decay rate of the running norm of gradients, and the largest multiple of it.
 _DECAY_OF_NORM, _CLIP = 0.9, 4.0
 
@@ -325,16 +326,15 @@ class AveragedAdam(tf.Module):
     def __init__(self, weights: Sequence[tf.Variable]) -> None:
         super().__init__(name="averaged_adam")
         self._weights = weights
-        self.mean, self.square, self.average = (
-            [
-                tf.Variable(tf.zeros_like(w), trainable=False, name=name)
-                for w in self._weights
-            ]
-            for name in ("mean", "square", "average")
-        )
+        self.optimizer = keras.optimizers.Adam(epsilon=_SMALL)
+        self.optimizer.build(list(weights))
+        # A `tf.Module` does not list the variables of Keras objects.
+        self.state = [variable.value for variable in self.optimizer.variables]
+        self.average = [
+            tf.Variable(tf.zeros_like(w), trainable=False, name="average") for w in weights
+        ]
         dtype = weights[0].dtype
         self.norm = tf.Variable(0.0, dtype=dtype, trainable=False, name="norm")
-        self.step = tf.Variable(0, trainable=False, name="step")
 
     def start_again(self) -> None:
         """Forgets all steps; weights stay."""
@@ -353,17 +353,13 @@ class AveragedAdam(tf.Module):
         self.norm.assign(
             tf.where(is_taken, _mix(usual, bounded, _DECAY_OF_NORM), self.norm)
         )
-        self.step.assign_add(tf.cast(is_taken, tf.int32))
-        t = tf.cast(tf.maximum(self.step, 1), self.norm.dtype)
-        from_mean, from_square = 1.0 - _DECAY_OF_MEAN**t, 1.0 - _DECAY_OF_SQUARE**t
-        for weight, mean, square, g in zip(
-            self._weights, self.mean, self.square, gradient, strict=True
-        ):
-            g = factor * g
-            mean.assign(tf.where(is_taken, _mix(mean, g, _DECAY_OF_MEAN), mean))
-            square.assign(tf.where(is_taken, _mix(square, g**2, _DECAY_OF_SQUARE), square))
-            change = rate * (mean / from_mean) / (tf.sqrt(square / from_square) + _SMALL)
-            weight.assign_sub(tf.where(is_taken, change, tf.zeros_like(change)))
+        self.optimizer.learning_rate.assign(tf.cast(rate, tf.float32))
+
+        def step():
+            self.optimizer.apply([factor * g for g in gradient], list(self._weights))
+            return True
+
+        tf.cond(is_taken, step, lambda: False)
 
     def add_to_average(self, i: tf.Tensor) -> None:
         """Averages weights from step 0 on; before it, the average is the last weights."""
