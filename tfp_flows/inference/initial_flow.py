@@ -168,7 +168,7 @@ def clusters(
       https://dl.acm.org/doi/10.5555/1283383.1283494
     """
     whole = Gaussian.from_draws(x)
-    z = np.linalg.solve(whole.factor, (x - whole.mean).T).T
+    z = whole.whiten(x)
     centres = z[rng.integers(len(z), size=1)]
     for _ in range(count - 1):
         nearest = _distances(z, centres).min(axis=1)

@@ -107,8 +107,8 @@ class Gaussian:
         return float(max(map(np.linalg.norm, distances)))
 
     def whiten(self, x: np.ndarray) -> np.ndarray:
-        """Maps a point, `[D]`, to coordinates in which the Gaussian is standard normal."""
-        return np.linalg.solve(self.factor, x - self.mean)
+        """Maps `[D]` or `[N, D]` to coordinates in which this is the standard normal."""
+        return np.linalg.solve(self.factor, (x - self.mean).T).T
 
     @property
     def log_scale(self) -> float:
@@ -180,14 +180,10 @@ def find_modes(
             continue
         finally:
             num_gradients += 10 * size
-        is_left &= ~_is_near(gaussian, ends)
+        is_left &= ~(np.linalg.norm(gaussian.whiten(ends), axis=1) < _SAME)
         if not any(gaussian.distance(other) < _SAME for other in found):
             found.append(gaussian)
     return _by_mass(density, found, ends, num_gradients)
-
-
-def _is_near(gaussian, points):
-    return np.array([np.linalg.norm(gaussian.whiten(x)) < _SAME for x in points])
 
 
 def _by_mass(density, found, ends, num_gradients):

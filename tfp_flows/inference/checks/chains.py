@@ -130,12 +130,9 @@ class CheckChains:
           num_far: number of first chains that start far out.
         """
         cast = functools.partial(tf.constant, dtype=self.density.dtype)
-        mean, factor = gaussian.mean, gaussian.factor
-        z = [
-            np.linalg.solve(factor, (x - mean)[..., None])[..., 0]
-            for x in (starts, proposals)
-        ]
-        arguments = map(cast, (mean, factor, *z, proposal_ratios))
+        rows = proposals.reshape(-1, proposals.shape[-1])
+        z = gaussian.whiten(starts), gaussian.whiten(rows).reshape(proposals.shape)
+        arguments = map(cast, (gaussian.mean, gaussian.factor, *z, proposal_ratios))
         results = self._run(*arguments, draws.stateless(seed))
         x, log_p, log_ratios, taken = (r.numpy().astype(np.float64) for r in results)
         has_jumped = np.cumsum(taken, axis=0) - taken > 0.0
@@ -223,7 +220,9 @@ def start_chains(
     return runner.run(starts, gaussian, *_proposals(weighted, rng), seed, len(points))
 
 
-def _proposals(weighted, rng):
+def _proposals(
+    weighted: WeightedDraws, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Draws of q that are proposed to chains, `[T, C, D]`, and their log-ratios."""
     rows = rng.integers(weighted.count, size=(_KEPT, _NUM_CHAINS))
     return weighted.own[rows], weighted.ratios[rows]

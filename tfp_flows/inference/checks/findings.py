@@ -121,8 +121,8 @@ def examine(
         affordable = 0.5 * seconds / (density.seconds_of_gradient or math.inf)
         count = int(np.clip(affordable, _FEWEST_DRAWS, _NUMBERS_OF_DRAWS[0]))
         sampler = ImportanceSampler(density, distribution, rows=min(count, 2000))
-        known = sample_until_known(sampler, flatten, seed, [count])
-        return Findings(*known, complete=False)
+        measured = sample_until_known(sampler, flatten, seed, [count])
+        return Findings(*measured, complete=False)
     sampler = ImportanceSampler(density, distribution)
     more = seconds / max(density.seconds_of_gradient, 1e-12) - _NUM_GRADIENTS
     counts = [n for n in _NUMBERS_OF_DRAWS if n < more or n == _NUMBERS_OF_DRAWS[0]]
