@@ -16,7 +16,6 @@ from tfp_flows.distributions.draws import stateless
 from tfp_flows.inference.checks.importance import systematic_rows
 from tfp_flows.inference.target import call_with_parts
 
-__all__ = ["named_parts", "part_names", "to_arviz"]
 _INSTALL = (
     "`to_arviz` needs ArviZ, which is not installed; install it, for example by "
     "`pip install arviz` or `pip install tfp_flows[arviz]`."

@@ -14,7 +14,6 @@ from tfp_flows.inference.initial_flow import Start
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.reparametrisation import Reparametrisation
 
-__all__ = ["FitCheckpoint"]
 # Errors that `restore` raises for damaged files and for files of other variables.
 _UNREADABLE = (tf.errors.OpError, IndexError, ValueError, AssertionError)
 

@@ -11,7 +11,6 @@ from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.serialization import Configured
 
-__all__ = ["check_reach", "default_support", "support_of_one", "with_free_entries"]
 # TFP makes instances of these bases if a part is no composite tensor.
 _SAMPLE, _INDEPENDENT, _RESHAPED, _BROADCAST = (
     getattr(tfd, name).__mro__[1]

@@ -53,7 +53,6 @@ from tfp_flows.inference.target import UnconstrainedDensity
 from tfp_flows.inference.training import compiled_training
 from tfp_flows.inference.training import train
 
-__all__ = ["fit_posterior"]
 _MAX_ROUNDS = 3
 # Starts of the search for modes: dispersed points, and draws of the prior.
 _NUM_STARTS, _NUM_PRIOR = 32, 16

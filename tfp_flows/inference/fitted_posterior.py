@@ -16,8 +16,6 @@ from tfp_flows.inference.checks.importance import systematic_rows
 from tfp_flows.inference.checks.verdict import PosteriorReport
 from tfp_flows.inference.surrogate import FlowPosterior
 
-__all__ = ["FittedPosterior"]
-
 
 class FittedPosterior(FlowPosterior):
     """A posterior with a report, as `fit_posterior` returns it.

@@ -37,19 +37,6 @@ from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.spline import RationalQuadraticSpline
 
-__all__ = [
-    "bound",
-    "clusters",
-    "first_start",
-    "GaussianMixture",
-    "gradient_scale",
-    "MOST_OF_FULL_RANK",
-    "next_start",
-    "standard",
-    "Start",
-    "starting_flow",
-    "whitening_bijector",
-]
 # Largest number of variables whose correlations are modelled.
 MOST_OF_FULL_RANK = 500
 _FEWEST_PAIRS, _MOST_PAIRS = 3, 5

@@ -12,17 +12,6 @@ import numpy as np
 
 from tfp_flows.inference.target import UnconstrainedDensity
 
-__all__ = [
-    "dispersed_starts",
-    "find_modes",
-    "Gaussian",
-    "laplace",
-    "narrowest_modes",
-    "NoMaximumError",
-    "points_on_rays",
-    "quasi_newton",
-    "triangular",
-]
 # Steps of a climb, and halvings of its step length.
 _MAX_SEARCH_STEPS, _MAX_HALVINGS = 80, 30
 # Modes that are kept, and ends of climbs that are refined.

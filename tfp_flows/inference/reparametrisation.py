@@ -27,7 +27,6 @@ from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.tail import Tail
 
-__all__ = ["FitSpace", "Reparametrisation", "reparametrise"]
 # Fewest draws, draws that are used for scales, and largest number of variables.
 _FEWEST, _MOST_ROWS, _MOST_VARIABLES = 1000, 4000, 60
 # Smallest change of a log-scale with a deviation of another variable; smallest gain of a

@@ -24,7 +24,6 @@ from tfp_flows.inference.default_supports import default_support
 from tfp_flows.inference.default_supports import support_of_one
 from tfp_flows.inference.default_supports import with_free_entries
 
-__all__ = ["described", "JointSupport", "support_and_density"]
 _TARGET = "a `tfd.Distribution` or the shape of an event"
 # Points at which two supports of a target are compared.
 _NUM_POINTS = 16

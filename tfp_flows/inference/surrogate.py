@@ -49,7 +49,6 @@ from tfp_flows.inference.support import described
 from tfp_flows.inference.support import support_and_density
 from tfp_flows.inference.target import UnconstrainedDensity
 
-__all__ = ["flow_posterior", "FlowPosterior"]
 # Names of flows.
 _FLOWS = {"iaf": IAF, "made": MADE, "maf": MAF, "nice": NICE, "real_nvp": RealNVP}
 # Draws from which the ELBO of a start is estimated, and random starts of Newton's method.

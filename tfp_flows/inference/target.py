@@ -15,12 +15,6 @@ import tensorflow as tf
 from tfp_flows.core.compiled import Compiled
 from tfp_flows.core.compiled import graph_function
 
-__all__ = [
-    "call_with_parts",
-    "is_rounding",
-    "UnconstrainedDensity",
-    "without_rounding",
-]
 # Points of a batch.
 _ROWS = 64
 _ZERO = tf.UnconnectedGradients.ZERO  # for constant and linear log-densities

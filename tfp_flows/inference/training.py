@@ -22,7 +22,6 @@ from tfp_flows.inference.initial_flow import Start
 from tfp_flows.inference.initial_flow import starting_flow
 from tfp_flows.inference.target import UnconstrainedDensity
 
-__all__ = ["compiled_training", "PosteriorTraining", "train"]
 # Steps of a block, draws of a batch, and steps below which a block is not worth it.
 _STEPS, _BATCH, _FEWEST_STEPS = 200, 128, 5
 # Step sizes, the batches of a step, and the largest number of blocks of each.

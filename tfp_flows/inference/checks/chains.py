@@ -22,20 +22,6 @@ from tfp_flows.inference.checks.importance import WeightedMoments
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.target import UnconstrainedDensity
 
-__all__ = [
-    "Chains",
-    "CheckChains",
-    "check_r_hat",
-    "check_uncovered_mass",
-    "continue_chains",
-    "NUM_CONTINUED",
-    "r_hat_with_draws",
-    "rank_r_hat",
-    "start_chains",
-    "Uncovered",
-    "uncovered_mass",
-    "UNCOVERED_MASS",
-]
 _NUM_CHAINS = 128
 # Chains that start far from the draws, how far in standard deviations, and chains that
 # start where searches for modes ended.

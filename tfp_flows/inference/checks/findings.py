@@ -30,7 +30,6 @@ from tfp_flows.inference.checks.missing_mass import stuck_groups
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.target import UnconstrainedDensity
 
-__all__ = ["examine", "Findings", "seconds_of_checks"]
 # Numbers of weighted draws, of which the first that determines the moments is taken.
 _NUMBERS_OF_DRAWS = 20_000, 100_000, 400_000
 _FEWEST_DRAWS = 256

@@ -24,23 +24,6 @@ from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.target import UnconstrainedDensity
 from tfp_flows.inference.target import without_rounding
 
-__all__ = [
-    "check_ess",
-    "check_known_density",
-    "check_moments",
-    "check_pareto_k",
-    "check_unweighted_draws",
-    "DEVIATION_CHANGE",
-    "ImportanceSampler",
-    "MEAN_CHANGE",
-    "MOMENTS",
-    "sample_until_known",
-    "systematic_rows",
-    "UNKNOWN_DENSITY",
-    "weighted_moments",
-    "WeightedDraws",
-    "WeightedMoments",
-]
 # Draws of one batch.
 _ROWS = 2000
 # Degrees of freedom, share and scale of each broad t distribution; the scale is relative

@@ -17,14 +17,6 @@ from tfp_flows.inference.modes import find_modes
 from tfp_flows.inference.modes import points_on_rays
 from tfp_flows.inference.target import is_rounding
 
-__all__ = [
-    "check_missing_mass",
-    "distinct",
-    "from_group",
-    "further_modes",
-    "log_mass",
-    "stuck_groups",
-]
 # Starts of the search, and how much broader than the posterior they are.
 _NUM_BROAD, _NUM_HEAVIEST = 56, 8
 _BREADTHS = (2.0, 5.0, 15.0, 50.0)

@@ -14,13 +14,6 @@ from tfp_flows.inference.modes import NoMaximumError
 from tfp_flows.inference.modes import laplace
 from tfp_flows.inference.target import UnconstrainedDensity
 
-__all__ = [
-    "check_tails",
-    "improper_direction",
-    "improper_ray",
-    "improper_slice",
-    "ImproperDirection",
-]
 _RADII = 10.0 ** np.arange(2, 7)
 _MOST_AXES = 64
 _NUM_RANDOM = 64

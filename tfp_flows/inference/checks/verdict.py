@@ -20,14 +20,6 @@ from tfp_flows.inference.checks.importance import check_pareto_k
 from tfp_flows.inference.checks.importance import check_unweighted_draws
 from tfp_flows.inference.checks.missing_mass import check_missing_mass
 
-__all__ = [
-    "agrees",
-    "is_final",
-    "list_checks",
-    "PosteriorReport",
-    "verdict",
-    "VERDICTS",
-]
 # From the best to the worst; `PosteriorReport` says what each means.
 VERDICTS = ("reliable", "reliable after resampling", "not reliable")
 # Share of effective draws above which weights are as good as equal.

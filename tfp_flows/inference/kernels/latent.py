@@ -12,8 +12,6 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.inference.surrogate import FlowPosterior
 from tfp_flows.inference.target import call_with_parts
 
-__all__ = ["latent_log_prob", "LatentKernel"]
-
 
 class LatentKernelResults(NamedTuple):
     """The state of a `LatentKernel`.
