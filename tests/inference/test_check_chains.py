@@ -15,13 +15,13 @@ NUM_FAR, NUM_CHAINS = 3, 8
 
 
 def test_draws_on_the_way_from_far_out_do_not_count():
-    """Steps of unit scale along a slope of 1 do not arrive from 1e5 scales away."""
+    """Steps of unit scale along a slope of 1 do not arrive from 1e30 scales away."""
     laplace = tfd.Independent(tfd.Laplace(np.zeros(2), 1.0), 1)
     support = JointSupport.from_shape(2, None, tf.float64)
     density = UnconstrainedDensity(laplace.log_prob, support)
     runner = CheckChains(density, FlowDistribution(laplace, tfb.Identity()))
     starts = np.zeros([NUM_CHAINS, 2])
-    starts[:NUM_FAR] = 1e5
+    starts[:NUM_FAR] = 1e30
     proposals = np.zeros([50, NUM_CHAINS, 2])
     # Ratios are all 0: each proposal is taken, but for those of the first chain.
     ratios = np.zeros(proposals.shape[:2])
