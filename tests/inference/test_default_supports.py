@@ -8,8 +8,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_flows as tff
+from tfp_flows.inference.default_supports import with_free_entries
 from tfp_flows.inference.support import JointSupport
-from tfp_flows.inference.support import with_free_entries
 from tfp_flows.inference.target import call_with_parts
 
 tfb, tfd = tfp.bijectors, tfp.distributions

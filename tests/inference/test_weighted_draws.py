@@ -27,7 +27,7 @@ def weighted(log_prob, count=4000):
 
 def test_moments_and_evidence_are_those_of_the_target():
     target = tfd.MultivariateNormalDiag(np.float64([0.5, -0.3]), np.float64([1.2, 0.7]))
-    found = weighted(lambda x: target.log_prob(x) + 3.0, 20_000)
+    found = weighted(lambda x: target.log_prob(x) + 3.0, 40_000)
     evidence, error = found.log_evidence
     assert evidence == pytest.approx(3.0, abs=5.0 * error)
     moments = weighted_moments(found.x, found.weights)

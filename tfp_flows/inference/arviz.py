@@ -13,9 +13,9 @@ from tfp_flows.core.arguments import check_each
 from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.distributions.draws import stateless
+from tfp_flows.inference.checks.importance import systematic_rows
 from tfp_flows.inference.target import call_with_parts
 
-__all__ = ["named_parts", "part_names", "to_arviz"]
 _INSTALL = (
     "`to_arviz` needs ArviZ, which is not installed; install it, for example by "
     "`pip install arviz` or `pip install tfp_flows[arviz]`."
@@ -130,18 +130,17 @@ def _drawn(posterior, target, num_draws, seed, log_weights):
 
 
 def _check_parts(parts, target, has_chains):
-    leading = 2 if has_chains else 1
-    shapes = {name: array.shape for name, array in parts.items()}
     for name, array in parts.items():
         if array.dtype.kind != "f":
             raise ValueError(
                 f"Expected `posterior_or_draws` of continuous parts; got the part {name!r} "
                 f"of dtype {array.dtype}."
             )
-    words = "[draws, chains, ...]" if has_chains else "[draws, ...]"
-    if len({shape[:leading] for shape in shapes.values()}) != 1 or any(
-        len(shape) < leading for shape in shapes.values()
-    ):
+    axes = ("draws", "chains") if has_chains else ("draws",)
+    leading, words = len(axes), f"[{', '.join(axes)}, ...]"
+    shapes = {name: array.shape for name, array in parts.items()}
+    rows = {shape[:leading] for shape in shapes.values()}
+    if len(rows) != 1 or len(*rows) < leading:
         raise ValueError(
             f"Expected `posterior_or_draws` with parts {words}, alike in these axes; got "
             f"shapes {shapes}."
@@ -172,16 +171,10 @@ def _checked_weights(log_weights, parts, has_chains):
 def _systematic(log_weights, seed):
     """Indices of draws, each as often as its weight says, rounded at random."""
     weights = np.exp(log_weights - log_weights.max())
-    count = len(weights)
-    shift = np.float64(tf.random.stateless_uniform([], stateless(seed)))
-    points = (np.arange(count) + shift) / count
-    ends = np.cumsum(weights) / weights.sum()
-    ends[-1] = 1.0
-    # In random order, since ArviZ computes autocorrelations along the draws.
-    chosen = np.searchsorted(ends, points, side="right").clip(max=count - 1)
-    return np.random.default_rng(stateless(seed).numpy().view(np.uint32)).permutation(
-        chosen
-    )
+    seed = stateless(seed)
+    shift = float(tf.random.stateless_uniform([], seed))
+    rng = np.random.default_rng(seed.numpy().view(np.uint32))
+    return systematic_rows(weights, len(weights), shift, rng)
 
 
 def _chains_first(array, has_chains):

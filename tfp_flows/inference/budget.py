@@ -6,7 +6,6 @@ import math
 import sys
 import time
 
-__all__ = ["Budget", "Progress"]
 # Between lines that are not on a terminal.
 _SECONDS_BETWEEN_LINES = 60.0
 

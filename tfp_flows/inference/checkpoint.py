@@ -14,7 +14,6 @@ from tfp_flows.inference.initial_flow import Start
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.reparametrisation import Reparametrisation
 
-__all__ = ["FitCheckpoint"]
 # Errors that `restore` raises for damaged files and for files of other variables.
 _UNREADABLE = (tf.errors.OpError, IndexError, ValueError, AssertionError)
 
@@ -65,16 +64,17 @@ class FitCheckpoint:
         saved = self._saved(index)
         if saved is None:
             return None
-        gaussians = [
-            Gaussian(*pair) for pair in zip(saved["means"], saved["factors"], strict=True)
-        ]
-        masses, words = saved["log_masses"].tolist(), str(saved["words"])
         names = [field.name for field in dataclasses.fields(Reparametrisation)]
         coordinates = None
         if names[0] in saved:
             coordinates = Reparametrisation(*(saved[name] for name in names))
         return Start(
-            gaussians, masses, saved["ends"], words, int(saved["index"]), coordinates
+            list(map(Gaussian, saved["means"], saved["factors"])),
+            saved["log_masses"].tolist(),
+            saved["ends"],
+            str(saved["words"]),
+            index,
+            coordinates,
         )
 
     def _saved(self, index):
@@ -105,7 +105,7 @@ class FitCheckpoint:
         path = folder.with_suffix(".npz")
         if not path.exists():
             partial = path.with_suffix(".partial")
-            coordinates = start.coordinates
+            coordinates = dataclasses.asdict(start.coordinates) if start.coordinates else {}
             with partial.open("wb") as file:
                 np.savez(
                     file,
@@ -114,8 +114,7 @@ class FitCheckpoint:
                     log_masses=start.log_masses,
                     ends=start.ends,
                     words=start.words,
-                    index=start.index,
-                    **({} if coordinates is None else dataclasses.asdict(coordinates)),
+                    **coordinates,
                     **self._identity,
                 )
             os.replace(partial, path)

@@ -13,7 +13,6 @@ import math
 import os
 from collections.abc import Callable
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +24,7 @@ from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_name
 from tfp_flows.core.arguments import check_number
 from tfp_flows.core.arguments import check_seed
+from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.budget import Budget
 from tfp_flows.inference.budget import Progress
 from tfp_flows.inference.checkpoint import FitCheckpoint
@@ -53,10 +53,6 @@ from tfp_flows.inference.target import UnconstrainedDensity
 from tfp_flows.inference.training import compiled_training
 from tfp_flows.inference.training import train
 
-if TYPE_CHECKING:
-    from tfp_flows.distributions.flow_distribution import FlowDistribution
-
-__all__ = ["fit_posterior"]
 _MAX_ROUNDS = 3
 # Starts of the search for modes: dispersed points, and draws of the prior.
 _NUM_STARTS, _NUM_PRIOR = 32, 16

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,10 @@ from numpy.typing import ArrayLike
 
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_seed
-from tfp_flows.core.serialization import rebuild_copy
 from tfp_flows.distributions.flow_distribution import FlowDistribution
+from tfp_flows.inference.checks.importance import systematic_rows
 from tfp_flows.inference.checks.verdict import PosteriorReport
-from tfp_flows.inference.support import described
 from tfp_flows.inference.surrogate import FlowPosterior
-
-__all__ = ["FittedPosterior"]
 
 
 class FittedPosterior(FlowPosterior):
@@ -83,50 +79,25 @@ class FittedPosterior(FlowPosterior):
         check_integer("n", n)
         check_seed("seed", seed)
         rng = np.random.default_rng(seed)
-        total = np.cumsum(self._weights)
-        if not total[-1] > 0.0:
+        if not self._weights.sum() > 0.0:
             raise ValueError(
                 "Expected a posterior with draws inside the target's support; got weights "
                 "that are all 0."
             )
-        points = (rng.uniform() + np.arange(n)) / n * total[-1]
-        rows = np.minimum(np.searchsorted(total, points, side="right"), len(total) - 1)
-        x = self._draws[rng.permutation(rows)]
+        x = self._draws[systematic_rows(self._weights, n, rng.uniform(), rng)]
         return self.support.forward(tf.constant(x, self.distribution.dtype))
 
     def copy(self, **overrides: object) -> FittedPosterior:
         """Returns a posterior with the same weights and some arguments replaced."""
-        return type(self)(**{**self._arguments(), **overrides})
+        return type(self)(**{"support": self.support, **self._arguments(), **overrides})
 
     def __copy__(self) -> FittedPosterior:
         return self.copy()
-
-    def __deepcopy__(self, memo: dict) -> FittedPosterior:
-        arguments = self._arguments()
-        arguments["distribution"] = copy.deepcopy(self.distribution, memo)
-        if self.support.variables:
-            plain = described(self.support, self.name)
-            return _rebuild({**arguments, "support": None}, *plain)
-        return type(self)(**arguments)
-
-    def __reduce__(self) -> tuple:
-        arguments = {**self._arguments(), "support": None}
-        return _rebuild, (arguments, *described(self.support, self.name))
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
         return {}
 
     def _arguments(self):
-        return {
-            "distribution": self.distribution,
-            "support": self.support,
-            "report": self._report,
-            "draws": self._draws,
-            "weights": self._weights,
-            "name": self.name,
-        }
-
-
-def _rebuild(arguments, support, values):
-    return FittedPosterior(**{**arguments, "support": rebuild_copy(support, values)})
+        own = {"report": self._report, "draws": self._draws, "weights": self._weights}
+        return super()._arguments() | own

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -25,34 +24,19 @@ from tfp_flows.distributions import draws
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.flows.steps import coupling
+from tfp_flows.inference.budget import Budget
+from tfp_flows.inference.checks.findings import Findings
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.modes import find_modes
 from tfp_flows.inference.modes import triangular
+from tfp_flows.inference.reparametrisation import Reparametrisation
+from tfp_flows.inference.target import UnconstrainedDensity
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.mlp import MLP
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.spline import RationalQuadraticSpline
 
-if TYPE_CHECKING:
-    from tfp_flows.inference.budget import Budget
-    from tfp_flows.inference.checks.findings import Findings
-    from tfp_flows.inference.reparametrisation import Reparametrisation
-    from tfp_flows.inference.target import UnconstrainedDensity
-
-__all__ = [
-    "bound",
-    "clusters",
-    "first_start",
-    "GaussianMixture",
-    "gradient_scale",
-    "MOST_OF_FULL_RANK",
-    "next_start",
-    "standard",
-    "Start",
-    "starting_flow",
-    "whitening_bijector",
-]
 # Largest number of variables whose correlations are modelled.
 MOST_OF_FULL_RANK = 500
 _FEWEST_PAIRS, _MOST_PAIRS = 3, 5
@@ -171,7 +155,7 @@ def clusters(
       https://dl.acm.org/doi/10.5555/1283383.1283494
     """
     whole = Gaussian.from_draws(x)
-    z = np.linalg.solve(whole.factor, (x - whole.mean).T).T
+    z = whole.whiten(x)
     centres = z[rng.integers(len(z), size=1)]
     for _ in range(count - 1):
         nearest = _distances(z, centres).min(axis=1)
@@ -407,26 +391,12 @@ class GaussianMixture(Configured, tfp.distributions.Distribution):
         scaled = noise * tf.exp(self._log_scales)[:, None]
         return tf.matmul(scaled, self._cast(self._factors)) + self._means[:, None]
 
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        names = ("means", "factors", "logits", "dtype", "name")
-        return {name: self.parameters[name] for name in names}
-
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
         return {}
 
     def _event_shape(self):
         return self._means.shape[1:]
-
-    def _event_shape_tensor(self):
-        return tf.constant(self._event_shape().as_list(), tf.int32)
-
-    def _batch_shape(self):
-        return tf.TensorShape([])
-
-    def _batch_shape_tensor(self):
-        return tf.zeros([0], tf.int32)
 
     def _default_event_space_bijector(self):
         return tfp.bijectors.Identity()

@@ -14,7 +14,6 @@ from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_members
 from tfp_flows.distributions.draws import stateless
 
-__all__ = ["variational_loss"]
 _POSTERIOR = "a `tfd.Distribution`, such as one of `flow_posterior`"
 
 

@@ -6,25 +6,12 @@ import dataclasses
 import math
 from collections.abc import Callable
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from tfp_flows.inference.target import UnconstrainedDensity
+from tfp_flows.inference.target import UnconstrainedDensity
 
-__all__ = [
-    "dispersed_starts",
-    "find_modes",
-    "Gaussian",
-    "laplace",
-    "narrowest_modes",
-    "NoMaximumError",
-    "points_on_rays",
-    "quasi_newton",
-    "triangular",
-]
 # Steps of a climb, and halvings of its step length.
 _MAX_SEARCH_STEPS, _MAX_HALVINGS = 80, 30
 # Modes that are kept, and ends of climbs that are refined.
@@ -109,8 +96,8 @@ class Gaussian:
         return float(max(map(np.linalg.norm, distances)))
 
     def whiten(self, x: np.ndarray) -> np.ndarray:
-        """Maps a point, `[D]`, to coordinates in which the Gaussian is standard normal."""
-        return np.linalg.solve(self.factor, x - self.mean)
+        """Maps `[D]` or `[N, D]` to coordinates in which this is the standard normal."""
+        return np.linalg.solve(self.factor, (x - self.mean).T).T
 
     @property
     def log_scale(self) -> float:
@@ -182,14 +169,10 @@ def find_modes(
             continue
         finally:
             num_gradients += 10 * size
-        is_left &= ~_is_near(gaussian, ends)
+        is_left &= ~(np.linalg.norm(gaussian.whiten(ends), axis=1) < _SAME)
         if not any(gaussian.distance(other) < _SAME for other in found):
             found.append(gaussian)
     return _by_mass(density, found, ends, num_gradients)
-
-
-def _is_near(gaussian, points):
-    return np.array([np.linalg.norm(gaussian.whiten(x)) < _SAME for x in points])
 
 
 def _by_mass(density, found, ends, num_gradients):
@@ -482,17 +465,17 @@ def _highest(density, centre, directions, num_radii, is_known):
     behind = np.concatenate([np.full_like(values[:1], np.inf), values[:-1]])
     peaks = np.where((values > behind) & (values >= ahead), values, -np.inf)
     chosen, groups = [], []
-    for kind, heights in enumerate((values, peaks)):
-        for shell, rows in enumerate(np.array_split(np.arange(num_radii), _NUM_SHELLS)):
+    for first, heights in ((0, values), (_NUM_SHELLS, peaks)):
+        shells = np.array_split(np.arange(num_radii), _NUM_SHELLS)
+        for number, rows in enumerate(shells, first):
             flat = heights[rows].ravel()
             best = np.argsort(-flat)[:_NUM_COMPARED]
             best = best[np.isfinite(flat[best])]
             chosen.append(points[rows].reshape(len(flat), -1)[best])
-            groups += [(kind, shell)] * len(best)
-    candidates = np.concatenate(chosen)
-    taken: list[int] = []
-    if len(candidates):
-        for index in np.flatnonzero(~is_known(candidates)):
-            if sum(groups[i] == groups[index] for i in taken) < _FROM_SHELL:
-                taken.append(int(index))
-    return candidates[taken]
+            groups += [number] * len(best)
+    candidates, group = np.concatenate(chosen), np.array(groups, int)
+    if not len(candidates):
+        return candidates
+    unknown = np.flatnonzero(~is_known(candidates))
+    by_group = [unknown[group[unknown] == k] for k in range(2 * _NUM_SHELLS)]
+    return candidates[np.concatenate([rows[:_FROM_SHELL] for rows in by_group])]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -19,18 +18,15 @@ from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.flows.steps import coupling
 from tfp_flows.inference.arviz import named_parts
 from tfp_flows.inference.arviz import part_names
+from tfp_flows.inference.checks.importance import WeightedDraws
 from tfp_flows.inference.checks.pareto import generalised_pareto
 from tfp_flows.inference.modes import Gaussian
+from tfp_flows.inference.support import JointSupport
 from tfp_flows.inference.target import UnconstrainedDensity
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.tail import Tail
 
-if TYPE_CHECKING:
-    from tfp_flows.inference.checks.importance import WeightedDraws
-    from tfp_flows.inference.support import JointSupport
-
-__all__ = ["FitSpace", "Reparametrisation", "reparametrise"]
 # Fewest draws, draws that are used for scales, and largest number of variables.
 _FEWEST, _MOST_ROWS, _MOST_VARIABLES = 1000, 4000, 60
 # Smallest change of a log-scale with a deviation of another variable; smallest gain of a

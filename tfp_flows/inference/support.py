@@ -10,32 +10,23 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_callable
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.compiled import graph_function
-from tfp_flows.core.serialization import Configured
 from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
-from tfp_flows.inference.target import check_target
-from tfp_flows.inference.target import named
-from tfp_flows.inference.target import parts_of
+from tfp_flows.distributions.distribution_checks import is_discrete
+from tfp_flows.inference.default_supports import check_reach
+from tfp_flows.inference.default_supports import default_support
+from tfp_flows.inference.default_supports import support_of_one
+from tfp_flows.inference.default_supports import with_free_entries
 
-__all__ = ["described", "JointSupport", "support_and_density", "with_free_entries"]
-# TFP makes instances of these bases if a part is no composite tensor.
-_SAMPLE, _INDEPENDENT, _RESHAPED, _BROADCAST = (
-    getattr(tfp.distributions, name).__mro__[1]
-    for name in ("Sample", "Independent", "BatchReshape", "BatchBroadcast")
-)
+_TARGET = "a `tfd.Distribution` or the shape of an event"
 # Points at which two supports of a target are compared.
 _NUM_POINTS = 16
-# Draws that a support has to reach, and the largest share that rounding may make it miss.
-_NUM_DRAWS, _MOST_MISSED = 256, 0.02
-# Smallest size at which numbers of float32 have all their digits, with a margin.
-_LEAST = 1e-30
 
 
 class JointSupport:
@@ -73,6 +64,8 @@ class JointSupport:
           ValueError: if a part is not continuous, has batch axes, or has no default
             bijector that reaches its support; or if parts have different dtypes.
         """
+        parts = parts_of(target)
+        _refuse_discrete(parts)
         batch_shapes = tf.nest.flatten(target.batch_shape)
         if any(shape.rank != 0 for shape in batch_shapes):
             raise ValueError(
@@ -89,7 +82,7 @@ class JointSupport:
             )
         (dtype,) = dtypes
         constraint = _default_constraint(target)
-        for name, part in parts_of(target):
+        for name, part in parts:
             check_reach(part, name)
         support = cls(target.event_shape, constraint, dtype)
         _check_call(target, support)
@@ -171,13 +164,75 @@ def support_and_density(
     if target_log_prob_fn is not None:
         words = "a function of the parts of a draw"
         check_callable("target_log_prob_fn", target_log_prob_fn, words)
-    check_target(target)
-    if not isinstance(target, tfd.Distribution) and not hasattr(target, "event_shape"):
+    if isinstance(target, (str, bytes, type)) or target is None:
+        check_instance("target", target, (), _TARGET)
+    if not hasattr(target, "event_shape"):
+        _check_shapes(target)
         return JointSupport.from_shape(target, support, dtype), target_log_prob_fn
     if support is not None:
         raise ValueError("Expected no `support` with a distribution, which has its own.")
     log_prob = target_log_prob_fn or target.unnormalized_log_prob
     return JointSupport.from_distribution(target), log_prob
+
+
+def _check_shapes(target):
+    """Raises `ValueError` unless `target` is a shape, or a structure of shapes."""
+    if callable(target):
+        raise ValueError(
+            f"Expected `target`, {_TARGET}; got the function {target!r}. For a log_prob "
+            "function give the shape of its argument, and the function as "
+            "`target_log_prob_fn`."
+        )
+    sizes = [size for size in tf.nest.flatten(target) if size is not None]
+    if any(isinstance(s, bool) or not hasattr(s, "__index__") or s < 0 for s in sizes):
+        if not all(isinstance(s, tf.TensorShape) for s in sizes):
+            raise ValueError(f"Expected `target`, {_TARGET}; got {target!r}.")
+
+
+def _refuse_discrete(parts):
+    for name, part in parts:
+        is_single = isinstance(part, tfd.Distribution) and not tf.nest.is_nested(part.dtype)
+        if is_single and is_discrete(part):
+            raise ValueError(
+                "Expected `target` of continuous parts, of one floating-point dtype; got "
+                f"{name}, a discrete "
+                f"{type(part).__name__.removeprefix('_')}. Sum over it in the target's "
+                "log_prob."
+            )
+
+
+def parts_of(target: Any) -> list[tuple[str, Any]]:
+    """Returns a description and the distribution of each part that is not pinned.
+
+    They are in the order in which `tf.nest` flattens the parts. There are none if the model
+    cannot be sampled.
+    """
+    joint = target.distribution if hasattr(target, "pins") else target
+    if not hasattr(joint, "sample_distributions"):
+        return [(f"`{target.name}`", target)]
+    try:
+        parts, _ = joint.sample_distributions(seed=(0, 0))
+        by_name = named(parts)
+        names = list(by_name)
+        if not isinstance(names[0], str):  # pins have names in any case
+            names = [name for name, _ in joint.resolve_graph()]
+    except Exception:  # a model that cannot be sampled raises where it is used
+        return []
+    pins = getattr(target, "pins", {})
+    return [
+        (f"the part {key!r}", part)
+        for name, (key, part) in zip(names, by_name.items(), strict=True)
+        if name not in pins
+    ]
+
+
+def named(structure: Any) -> dict:
+    """Returns the parts of a structure by their names, or by their indices."""
+    if isinstance(structure, dict):
+        return dict(sorted(structure.items()))
+    if hasattr(structure, "_asdict"):
+        return structure._asdict()
+    return dict(enumerate(structure)) if isinstance(structure, (list, tuple)) else {}
 
 
 def _check_size(size):
@@ -189,7 +244,7 @@ def _check_size(size):
 
 def _check_support_structure(event_shape, support):
     """Raises `ValueError` unless `support` has a bijector, or None, for each part."""
-    if tf.nest.is_nested(event_shape) and not isinstance(support, tfp.bijectors.Bijector):
+    if tf.nest.is_nested(event_shape) and not isinstance(support, tfb.Bijector):
         try:
             tf.nest.assert_same_structure(event_shape, support)
         except (TypeError, ValueError) as error:
@@ -200,7 +255,7 @@ def _check_support_structure(event_shape, support):
     for part in tf.nest.flatten(support):
         if part is not None:
             words = "bijectors, or None for a part that is unconstrained"
-            check_instance("support", part, tfp.bijectors.Bijector, words)
+            check_instance("support", part, tfb.Bijector, words)
 
 
 def _default_constraint(target):
@@ -286,7 +341,7 @@ def part_by_part(target: Any, support: JointSupport) -> JointSupport:
     saved, since the support of a part may depend on other parts. A target with such parts
     raises `ValueError`.
     """
-    parts = list(map(support_of_one, _distributions(target)))
+    parts = [support_of_one(part) for _, part in parts_of(target)]
     structure = tf.nest.pack_sequence_as(target.event_shape, parts)
     plain = support.from_shape(target.event_shape, structure, support.dtype)
     if not all(map(_is_close, _answers(support), _answers(plain))):
@@ -297,7 +352,7 @@ def part_by_part(target: Any, support: JointSupport) -> JointSupport:
     return plain
 
 
-def described(support: tfp.bijectors.Bijector, name: str) -> tuple[dict, list[np.ndarray]]:
+def described(support: tfb.Bijector, name: str) -> tuple[dict, list[np.ndarray]]:
     """Returns a support as plain data, with the values of its variables.
 
     Raises `ValueError`, which names the posterior, if plain data cannot describe it.
@@ -315,24 +370,6 @@ def described(support: tfp.bijectors.Bijector, name: str) -> tuple[dict, list[np
     return data, [variable.numpy() for variable in support.variables]
 
 
-def _distributions(target):
-    """The parts that are not pinned, in the order of their flattened structure."""
-    if not tf.nest.is_nested(target.event_shape):
-        return [target]
-    joint, pins = target, {}
-    if hasattr(target, "pins"):
-        joint, pins = target.distribution, target.pins
-    parts = joint.sample_distributions(seed=(0, 0))[0]
-    if hasattr(parts, "_asdict"):
-        named = parts._asdict()
-    elif isinstance(parts, dict):
-        named = dict(sorted(parts.items()))
-    else:
-        names = [name for name, _ in joint.resolve_graph()]
-        named = dict(zip(names, parts, strict=True))
-    return [part for name, part in named.items() if name not in pins]
-
-
 def _answers(support):
     """The parts of some unconstrained points, and their log-dets."""
     rng = np.random.default_rng(0)
@@ -346,252 +383,3 @@ def _answers(support):
 def _is_close(a, b):
     # The log-det of an unconstrained part may be one number for all points.
     return np.allclose(a, b, rtol=1e-4, atol=1e-6, equal_nan=True)
-
-
-class Simplex(Configured, tfb.SoftmaxCentered):
-    """`tfb.SoftmaxCentered` with the log-det of K - 1 of the K shares.
-
-    The density of `tfd.Dirichlet` is relative to K - 1 shares. TFP's log-det belongs to the
-    surface of the simplex and is larger by log(K) / 2.
-    """
-
-    def _forward_log_det_jacobian(self, x):
-        num_shares = tf.cast(tf.shape(x)[-1] + 1, x.dtype)
-        return super()._forward_log_det_jacobian(x) - 0.5 * tf.math.log(num_shares)
-
-    def _inverse_log_det_jacobian(self, y):
-        num_shares = tf.cast(tf.shape(y)[-1], y.dtype)
-        return super()._inverse_log_det_jacobian(y) + 0.5 * tf.math.log(num_shares)
-
-
-class CorrelationOuterProduct(Configured, tfb.CholeskyOuterProduct):
-    """`tfb.CholeskyOuterProduct` of factors whose rows have norm 1.
-
-    ```none
-    A = L L^T,    log |det dA / dL| = sum_j (n - 1 - j) log L_jj,    j = 0, ..., n - 1
-    ```
-
-    The log-det is that of the entries below the diagonal. TFP's includes the diagonal,
-    which is constant here. Entries are clipped to -1 and 1, since rounding may exceed them.
-    """
-
-    def _forward(self, x):
-        return tf.clip_by_value(super()._forward(x), -1.0, 1.0)
-
-    def _forward_log_det_jacobian(self, x):
-        diagonal = tf.linalg.diag_part(x)
-        powers = tf.range(tf.shape(x)[-1] - 1, -1, -1)
-        return tf.reduce_sum(tf.cast(powers, x.dtype) * tf.math.log(diagonal), axis=-1)
-
-    def _inverse_log_det_jacobian(self, y):
-        return -self._forward_log_det_jacobian(tf.linalg.cholesky(y))
-
-
-class FactorOfProduct(Configured, tfb.Bijector):
-    """The identity on Cholesky factors, with the log-det of their product.
-
-    TFP's distributions with `input_output_cholesky=True` draw factors, but have the density
-    of the matrix.
-
-    Args:
-      product: bijector from the factor to the matrix.
-      name: name of the bijector.
-    """
-
-    def __init__(self, product: tfb.Bijector, name: str = "factor_of_product") -> None:
-        parameters = {"product": product, "name": name}
-        super().__init__(forward_min_event_ndims=2, parameters=parameters, name=name)
-        self.product = product
-
-    @classmethod
-    def _parameter_properties(cls, dtype):
-        return {}
-
-    def _forward(self, x):
-        return tf.identity(x)
-
-    def _inverse(self, y):
-        return tf.identity(y)
-
-    def _forward_log_det_jacobian(self, x):
-        return self.product.forward_log_det_jacobian(x, event_ndims=2)
-
-
-class TransformedDensity(Configured, tfb.Bijector):
-    """The bijector of a transformed distribution, with the log-det of its density.
-
-    ```none
-    log_det(x) = base.log_prob(x) - distribution.log_prob(bijector(x))
-    ```
-
-    On a simplex, TFP's density does not have the bijector's own log-det.
-
-    Args:
-      distribution: a `tfd.TransformedDistribution`.
-      name: name of the bijector.
-    """
-
-    def __init__(
-        self,
-        distribution: tfp.distributions.TransformedDistribution,
-        name: str = "transformed_density",
-    ) -> None:
-        super().__init__(
-            forward_min_event_ndims=distribution.distribution.event_shape.rank,
-            inverse_min_event_ndims=distribution.event_shape.rank,
-            parameters={"distribution": distribution, "name": name},
-            name=name,
-        )
-        self.distribution = distribution
-
-    @classmethod
-    def _parameter_properties(cls, dtype):
-        return {}
-
-    def _forward(self, x):
-        return self.distribution.bijector.forward(x)
-
-    def _inverse(self, y):
-        return self.distribution.bijector.inverse(y)
-
-    def _forward_log_det_jacobian(self, x):
-        y = self.distribution.bijector.forward(x)
-        return self.distribution.distribution.log_prob(x) - self.distribution.log_prob(y)
-
-
-def default_support(distribution: tfp.distributions.Distribution) -> Any:
-    """Returns a bijector from all reals to the support; None if there is none.
-
-    It is TFP's default bijector, except for
-
-    - simplexes and correlation matrices, whose densities need the log-det of free entries;
-    - Wishart distributions, for which TFP 0.25 takes a softplus twice, so that no Cholesky
-      factor has less than log 2 on its diagonal.
-    """
-    stock = distribution.experimental_default_event_space_bijector()
-    own = None if stock is None else _own_support(distribution, stock)
-    return stock if own is None else own
-
-
-def support_of_one(distribution: tfp.distributions.Distribution) -> Any:
-    """Returns the default support of a distribution, or of the one that it repeats."""
-    return default_support(_from_one(distribution))
-
-
-def with_free_entries(support: Any) -> Any:
-    """Returns a support whose log-dets of simplexes and correlations fit the densities.
-
-    Args:
-      support: a bijector, or a structure of bijectors. Unless it contains
-        `tfb.SoftmaxCentered` or the outer product of `tfb.CorrelationCholesky`, it is
-        returned unchanged.
-    """
-    before = tf.nest.flatten(support)
-    after = [_part_with_free_entries(part) for part in before]
-    return support if _are_same(after, before) else tf.nest.pack_sequence_as(support, after)
-
-
-def _part_with_free_entries(part):
-    if not isinstance(part, tfb.Bijector):
-        return part
-    if isinstance(part, tfb.Chain):
-        return _chain_with_free_entries(part)
-    if isinstance(part, tfb.SoftmaxCentered) and not isinstance(part, Simplex):
-        return Simplex(validate_args=part.validate_args)
-    parameters = part.parameters or {}
-    if "jd" in parameters:  # a joint distribution whose parts depend on each other
-        return type(part)(parameters["jd"], bijector_fn=default_support)
-    changed = {name: with_free_entries(value) for name, value in parameters.items()}
-    if "bijector_fn" in parameters:  # a Markov chain
-        changed["bijector_fn"] = default_support
-    is_same = _are_same(changed.values(), parameters.values())
-    return part if is_same else part.copy(**changed)
-
-
-def _chain_with_free_entries(chain):
-    links = list(_links(chain))
-    changed: list = []
-    for bijector in map(with_free_entries, links):
-        is_factor = isinstance(bijector, tfb.CorrelationCholesky)
-        if is_factor and changed and isinstance(changed[-1], tfb.CholeskyOuterProduct):
-            changed[-1] = CorrelationOuterProduct()
-        changed.append(bijector)
-    return chain if _are_same(changed, links) else chain.copy(bijectors=changed)
-
-
-def _own_support(distribution, stock):
-    """The support if it differs from TFP's, `stock`; else None."""
-    is_wishart = isinstance(distribution, tfp.distributions.WishartLinearOperator)
-    is_lkj = isinstance(distribution, tfp.distributions.LKJ)
-    if is_wishart or is_lkj:
-        # The default shift would leave out factors near zero.
-        wishart = tfb.FillScaleTriL(diag_bijector=tfb.Softplus(), diag_shift=None)
-        factor = wishart if is_wishart else tfb.CorrelationCholesky()
-        product = tfb.CholeskyOuterProduct() if is_wishart else CorrelationOuterProduct()
-        is_factor = distribution.input_output_cholesky
-        return tfb.Chain([FactorOfProduct(product) if is_factor else product, factor])
-    is_transformed = isinstance(distribution, tfp.distributions.TransformedDistribution)
-    is_repeated = isinstance(distribution, (_SAMPLE, _INDEPENDENT, _RESHAPED, _BROADCAST))
-    if not (is_transformed or is_repeated):
-        changed = with_free_entries(stock)
-        return None if changed is stock else changed
-    one = distribution.distribution
-    own = _own_support(one, one.experimental_default_event_space_bijector())
-    if own is None or isinstance(distribution, _INDEPENDENT):
-        return own
-    if isinstance(distribution, tfp.distributions.RelaxedOneHotCategorical):
-        return Simplex()
-    if is_transformed:
-        return tfb.Chain([TransformedDensity(distribution), own])
-    name = "base_bijector" if isinstance(distribution, _RESHAPED) else "bijector"
-    return stock.copy(**{name: own})
-
-
-def _links(chain):
-    """The bijectors of a chain and of the chains within it."""
-    for bijector in chain.bijectors:
-        yield from _links(bijector) if isinstance(bijector, tfb.Chain) else [bijector]
-
-
-def _are_same(after, before):
-    return all(new is old for new, old in zip(after, before, strict=True))
-
-
-def check_reach(distribution: tfp.distributions.Distribution, name: str) -> None:
-    """Raises `ValueError`, with `name`, if the support misses some of 256 draws."""
-    try:
-        bijector = support_of_one(distribution)
-        draws = distribution.sample(_NUM_DRAWS, seed=tf.constant([0, 0]))
-        # A copy, since the bijector caches the draws that belong to its own result.
-        unconstrained = tf.nest.map_structure(tf.identity, bijector.inverse(draws))
-        found = bijector.forward(unconstrained)
-    except Exception:  # no draws, or no inverse: nothing is known
-        return
-    pairs = zip(tf.nest.flatten(draws), tf.nest.flatten(found), strict=True)
-    with np.errstate(invalid="ignore", over="ignore"):
-        missed = max(_share_missed(*map(np.asarray, pair)) for pair in pairs)
-    if missed > _MOST_MISSED:
-        raise ValueError(
-            "Expected `target` with parts whose default bijectors reach their supports; "
-            f"that of {name}, {type(_from_one(distribution)).__name__.removeprefix('_')}, "
-            f"misses {missed:.0%} of its draws, as TFP's of distributions on a sphere do. "
-            "Give the event shape, a `support`, and the log-density as "
-            "`target_log_prob_fn`."
-        )
-
-
-def _from_one(distribution):
-    while isinstance(distribution, (_SAMPLE, _INDEPENDENT)):
-        distribution = distribution.distribution
-    return distribution
-
-
-def _share_missed(x, y):
-    """Share of draws that the round trip moves, among draws of resolvable size."""
-    x, y = (np.reshape(value, [len(value), -1]).astype(np.float64) for value in (x, y))
-    size = np.abs(x)
-    is_zero = np.all(x == 0.0, axis=0)  # for example above a triangle's diagonal
-    is_inside = np.all(np.isfinite(x) & (is_zero | (size > _LEAST)), axis=1)
-    error = np.max(np.abs(y - x), axis=1, initial=0.0)
-    is_back = error <= 0.01 * np.max(size, axis=1, initial=0.0)
-    return 1.0 - np.mean(is_back[is_inside]) if is_inside.any() else 0.0

@@ -44,19 +44,17 @@ from tfp_flows.inference.initial_flow import standard
 from tfp_flows.inference.initial_flow import whitening_bijector
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.modes import NoMaximumError
-from tfp_flows.inference.modes import laplace
+from tfp_flows.inference.modes import find_modes
 from tfp_flows.inference.support import described
 from tfp_flows.inference.support import support_and_density
 from tfp_flows.inference.target import UnconstrainedDensity
 
-__all__ = ["flow_posterior", "FlowPosterior"]
 # Names of flows.
 _FLOWS = {"iaf": IAF, "made": MADE, "maf": MAF, "nice": NICE, "real_nvp": RealNVP}
 # Draws from which the ELBO of a start is estimated, and random starts of Newton's method.
 _NUM_DRAWS, _NUM_STARTS = 256, 3
-# Two maxima count as several from this distance on, in standard deviations, and up to this
-# ratio of masses, in nats.
-_DISTANCE, _NEGLIGIBLE = 3.0, 7.0
+# Two maxima count as several up to this ratio of masses, in nats.
+_NEGLIGIBLE = 7.0
 # Errors of a density that cannot be differentiated twice.
 _FAILURES = (ValueError, TypeError, LookupError, NotImplementedError, tf.errors.OpError)
 
@@ -145,13 +143,19 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
         return self
 
     def __deepcopy__(self, memo: dict) -> FlowPosterior:
-        distribution = copy.deepcopy(self.distribution, memo)
+        arguments = self._arguments()
+        arguments["distribution"] = copy.deepcopy(self.distribution, memo)
         if not self.support.variables:
-            return type(self)(distribution, self.support, name=self.name)
-        return _rebuild(distribution, *described(self.support, self.name), self.name)
+            return type(self)(support=self.support, **arguments)
+        return _rebuild(type(self), arguments, *described(self.support, self.name))
 
     def __reduce__(self) -> tuple:
-        return _rebuild, (self.distribution, *described(self.support, self.name), self.name)
+        plain = described(self.support, self.name)
+        return _rebuild, (type(self), self._arguments(), *plain)
+
+    def _arguments(self):
+        """The constructor's arguments without the support."""
+        return {"distribution": self.distribution, "name": self.name}
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
@@ -164,8 +168,8 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
         return self.distribution.log_prob(x, **kwargs) - log_det
 
 
-def _rebuild(distribution, support, values, name):
-    return FlowPosterior(distribution, rebuild_copy(support, values), name=name)
+def _rebuild(kind, arguments, support, values):
+    return kind(support=rebuild_copy(support, values), **arguments)
 
 
 def flow_posterior(
@@ -336,19 +340,9 @@ def _laplace(density, rng):
     if size > MOST_OF_FULL_RANK:
         raise NoMaximumError(f"its {size} variables are more than {MOST_OF_FULL_RANK}")
     starts = np.concatenate([np.zeros([1, size]), rng.uniform(-2, 2, (_NUM_STARTS, size))])
-    found, reasons = [], []
-    for start in starts:
-        try:
-            found.append(laplace(density, start))
-        except NoMaximumError as error:
-            reasons.append(error)
-    if not found:
-        raise reasons[0]
-    values = density.log_prob(np.stack([gaussian.mean for gaussian in found]))
-    masses = values + np.array([gaussian.log_scale for gaussian in found])
-    best = found[int(np.argmax(masses))]
-    for gaussian, mass in zip(found, masses, strict=True):
-        is_other = np.linalg.norm(best.whiten(gaussian.mean)) > _DISTANCE
-        if is_other and mass > masses.max() - _NEGLIGIBLE:
-            raise NoMaximumError("the target has several maxima")
-    return best
+    modes = find_modes(density, starts)
+    if not modes.gaussians:
+        raise NoMaximumError("no maximum with a negative definite Hessian is found")
+    if sum(np.array(modes.log_masses) > modes.log_masses[0] - _NEGLIGIBLE) > 1:
+        raise NoMaximumError("the target has several maxima")
+    return modes.gaussians[0]

@@ -11,26 +11,13 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_probability import distributions as tfd
 
-from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.compiled import Compiled
 from tfp_flows.core.compiled import graph_function
-from tfp_flows.distributions.distribution_checks import is_discrete
 
-__all__ = [
-    "call_with_parts",
-    "check_target",
-    "is_rounding",
-    "named",
-    "parts_of",
-    "UnconstrainedDensity",
-    "without_rounding",
-]
 # Points of a batch.
 _ROWS = 64
 _ZERO = tf.UnconnectedGradients.ZERO  # for constant and linear log-densities
-_TARGET = "a `tfd.Distribution` or the shape of an event"
 # Steps of second differences, in units in the last place of a point; and a second
 # difference larger than any resolvable density has, in nats.
 _UNITS, _MOST = (2.0, 4.0), 1.0
@@ -205,64 +192,6 @@ def call_with_parts(function: Callable, parts: Any) -> Any:
     if isinstance(parts, (list, tuple)) and not hasattr(parts, "_fields"):
         return function(*parts)
     return function(parts)
-
-
-def check_target(target: Any) -> None:
-    """Raises `ValueError` unless `target` is a continuous distribution or a shape."""
-    if isinstance(target, (str, bytes, type)) or target is None:
-        check_instance("target", target, (), _TARGET)
-    if isinstance(target, tfd.Distribution) or hasattr(target, "event_shape"):
-        _refuse_discrete_parts(target)
-        return
-    if callable(target):
-        raise ValueError(
-            f"Expected `target`, {_TARGET}; got the function {target!r}. For a log_prob "
-            "function give the shape of its argument, and the function as "
-            "`target_log_prob_fn`."
-        )
-    sizes = [size for size in tf.nest.flatten(target) if size is not None]
-    if any(isinstance(s, bool) or not hasattr(s, "__index__") or s < 0 for s in sizes):
-        if not all(isinstance(s, tf.TensorShape) for s in sizes):
-            raise ValueError(f"Expected `target`, {_TARGET}; got {target!r}.")
-
-
-def _refuse_discrete_parts(target):
-    for name, part in parts_of(target):
-        if isinstance(part, tfd.Distribution) and is_discrete(part):
-            raise ValueError(
-                "Expected `target` of continuous parts, of one floating-point dtype; got "
-                f"{name}, a discrete "
-                f"{type(part).__name__.removeprefix('_')}. Sum over it in the target's "
-                "log_prob."
-            )
-
-
-def parts_of(target: Any) -> list[tuple[str, Any]]:
-    """Returns a description and the distribution of each part that is not pinned."""
-    if isinstance(target, tfd.Distribution) and not hasattr(target, "sample_distributions"):
-        return [(f"`{target.name}`", target)]
-    joint = getattr(target, "distribution", target)
-    try:
-        parts, _ = joint.sample_distributions(seed=0)
-    except Exception:  # a model that cannot be sampled raises where it is used
-        return []
-    pins = getattr(target, "pins", None)
-    by_name = named(parts)
-    left = by_name.keys() if pins is None else set(named(target.event_shape))
-    return [
-        (f"the part {name!r}" if isinstance(name, str) else f"the part {name}", part)
-        for name, part in by_name.items()
-        if name in left
-    ]
-
-
-def named(structure: Any) -> dict:
-    """Returns the parts of a structure by their names, or by their indices."""
-    if isinstance(structure, dict):
-        return dict(structure)
-    if hasattr(structure, "_asdict"):
-        return structure._asdict()
-    return dict(enumerate(structure)) if isinstance(structure, (list, tuple)) else {}
 
 
 def is_rounding(density: UnconstrainedDensity, x: np.ndarray) -> np.ndarray:

@@ -7,8 +7,8 @@ import math
 import time
 from collections.abc import Callable
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -16,23 +16,20 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.compiled import Compiled
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.flow_distribution import FlowDistribution
+from tfp_flows.inference.budget import Budget
 from tfp_flows.inference.initial_flow import GaussianMixture
+from tfp_flows.inference.initial_flow import Start
 from tfp_flows.inference.initial_flow import starting_flow
+from tfp_flows.inference.target import UnconstrainedDensity
 
-if TYPE_CHECKING:
-    from tfp_flows.inference.budget import Budget
-    from tfp_flows.inference.initial_flow import Start
-    from tfp_flows.inference.target import UnconstrainedDensity
-
-__all__ = ["compiled_training", "PosteriorTraining", "train"]
 # Steps of a block, draws of a batch, and steps below which a block is not worth it.
 _STEPS, _BATCH, _FEWEST_STEPS = 200, 128, 5
 # Step sizes, the batches of a step, and the largest number of blocks of each.
 _LADDER = ((3e-3, 1, 12), (1e-3, 2, 8), (3e-4, 4, 4))
 # Wall time that a step may take even if the target takes none.
 _SECONDS_OF_STEP = 0.1
-# Adam's decay rates and epsilon.
-_DECAY_OF_MEAN, _DECAY_OF_SQUARE, _SMALL = 0.9, 0.999, 1e-8
+# Adam's epsilon.
+_SMALL = 1e-8
 # Decay rate of the running norm of gradients, and the largest multiple of it.
 _DECAY_OF_NORM, _CLIP = 0.9, 4.0
 
@@ -98,7 +95,7 @@ def train(
         bound, error = block.elbo, block.error
         training.counters.assign([rung, count, bound, error, *budget.used])
         save()
-    training.use_average()
+    training.adam.use_average()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,6 +149,9 @@ class PosteriorTraining(tf.Module):
         super().__init__(name="posterior_training")
         self._density, self._distribution = density, distribution
         self._weights = distribution.trainable_variables
+        self.num_components = getattr(distribution.distribution, "num_components", 1)
+        # Of one batch.
+        self.num_draws = self.num_components * max(_BATCH // self.num_components, 32)
         # The whitening has no weights, so gradients do not need its solves.
         self._whitening, *steps = distribution.bijector.bijectors
         self._inner = FlowDistribution(distribution.distribution, FlowChain(steps))
@@ -166,16 +166,6 @@ class PosteriorTraining(tf.Module):
         # Whether XLA is not used because it took too long, so that a clock decided.
         self.is_timed_out = False
         self._seconds = 0.0
-
-    @property
-    def num_components(self) -> int:
-        """Components of the base."""
-        return getattr(self._distribution.distribution, "num_components", 1)
-
-    @property
-    def num_draws(self) -> int:
-        """Draws of one batch."""
-        return self.num_components * max(_BATCH // self.num_components, 32)
 
     @property
     def jit_compiled(self) -> bool:
@@ -229,10 +219,6 @@ class PosteriorTraining(tf.Module):
     def _arguments(self, learning_rate, num_batches, num_steps):
         rate = tf.constant(learning_rate, self._density.dtype)
         return rate, tf.constant(num_batches), tf.constant(num_steps)
-
-    def use_average(self) -> None:
-        """Sets the weights to their average over the last block."""
-        self.adam.use_average()
 
     def _run_block(self, rate, num_batches, num_steps):
         dtype = self._density.dtype
@@ -339,16 +325,15 @@ class AveragedAdam(tf.Module):
     def __init__(self, weights: Sequence[tf.Variable]) -> None:
         super().__init__(name="averaged_adam")
         self._weights = weights
-        self.mean, self.square, self.average = (
-            [
-                tf.Variable(tf.zeros_like(w), trainable=False, name=name)
-                for w in self._weights
-            ]
-            for name in ("mean", "square", "average")
-        )
+        self.optimizer = keras.optimizers.Adam(epsilon=_SMALL)
+        self.optimizer.build(list(weights))
+        # A `tf.Module` does not list the variables of Keras objects.
+        self.state = [variable.value for variable in self.optimizer.variables]
+        self.average = [
+            tf.Variable(tf.zeros_like(w), trainable=False, name="average") for w in weights
+        ]
         dtype = weights[0].dtype
         self.norm = tf.Variable(0.0, dtype=dtype, trainable=False, name="norm")
-        self.step = tf.Variable(0, trainable=False, name="step")
 
     def start_again(self) -> None:
         """Forgets all steps; weights stay."""
@@ -367,17 +352,13 @@ class AveragedAdam(tf.Module):
         self.norm.assign(
             tf.where(is_taken, _mix(usual, bounded, _DECAY_OF_NORM), self.norm)
         )
-        self.step.assign_add(tf.cast(is_taken, tf.int32))
-        t = tf.cast(tf.maximum(self.step, 1), self.norm.dtype)
-        from_mean, from_square = 1.0 - _DECAY_OF_MEAN**t, 1.0 - _DECAY_OF_SQUARE**t
-        for weight, mean, square, g in zip(
-            self._weights, self.mean, self.square, gradient, strict=True
-        ):
-            g = factor * g
-            mean.assign(tf.where(is_taken, _mix(mean, g, _DECAY_OF_MEAN), mean))
-            square.assign(tf.where(is_taken, _mix(square, g**2, _DECAY_OF_SQUARE), square))
-            change = rate * (mean / from_mean) / (tf.sqrt(square / from_square) + _SMALL)
-            weight.assign_sub(tf.where(is_taken, change, tf.zeros_like(change)))
+        self.optimizer.learning_rate.assign(tf.cast(rate, tf.float32))
+
+        def step():
+            self.optimizer.apply([factor * g for g in gradient], list(self._weights))
+            return True
+
+        tf.cond(is_taken, step, lambda: False)
 
     def add_to_average(self, i: tf.Tensor) -> None:
         """Averages weights from step 0 on; before it, the average is the last weights."""

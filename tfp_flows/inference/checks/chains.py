@@ -6,38 +6,22 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfp_flows.core.compiled import Compiled
 from tfp_flows.distributions import draws
+from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.checks.check import Check
 from tfp_flows.inference.checks.importance import DEVIATION_CHANGE
 from tfp_flows.inference.checks.importance import MEAN_CHANGE
+from tfp_flows.inference.checks.importance import WeightedDraws
+from tfp_flows.inference.checks.importance import WeightedMoments
 from tfp_flows.inference.modes import Gaussian
+from tfp_flows.inference.target import UnconstrainedDensity
 
-if TYPE_CHECKING:
-    from tfp_flows.distributions.flow_distribution import FlowDistribution
-    from tfp_flows.inference.checks.importance import WeightedDraws
-    from tfp_flows.inference.checks.importance import WeightedMoments
-    from tfp_flows.inference.target import UnconstrainedDensity
-
-__all__ = [
-    "Chains",
-    "CheckChains",
-    "check_r_hat",
-    "check_uncovered_mass",
-    "continue_chains",
-    "NUM_CONTINUED",
-    "r_hat_with_draws",
-    "rank_r_hat",
-    "start_chains",
-    "Uncovered",
-    "uncovered_mass",
-    "UNCOVERED_MASS",
-]
 _NUM_CHAINS = 128
 # Chains that start far from the draws, how far in standard deviations, and chains that
 # start where searches for modes ended.
@@ -112,15 +96,10 @@ class CheckChains:
         self.density, self._distribution = density, distribution
         self._run = Compiled(self._sample, by_xla=by_xla and density.has_loop)
 
-    @property
-    def num_proposals(self) -> int:
-        """Number of posterior draws that are proposed to a chain."""
-        return _KEPT
-
     def run(
         self,
         starts: np.ndarray,
-        factor: np.ndarray,
+        gaussian: Gaussian,
         proposals: np.ndarray,
         proposal_ratios: np.ndarray,
         seed: int,
@@ -130,14 +109,16 @@ class CheckChains:
 
         Args:
           starts: `[C, D]`.
-          factor: of the posterior's covariance, `[D, D]`.
+          gaussian: the Gaussian with the moments of the posterior.
           proposals: draws of the posterior, `[T, C, D]`.
           proposal_ratios: their log-ratios, `[T, C]`.
           seed: of the noise.
           num_far: number of first chains that start far out.
         """
         cast = functools.partial(tf.constant, dtype=self.density.dtype)
-        arguments = map(cast, (starts, factor, proposals, proposal_ratios))
+        rows = proposals.reshape(-1, proposals.shape[-1])
+        z = gaussian.whiten(starts), gaussian.whiten(rows).reshape(proposals.shape)
+        arguments = map(cast, (gaussian.mean, gaussian.factor, *z, proposal_ratios))
         results = self._run(*arguments, draws.stateless(seed))
         x, log_p, log_ratios, taken = (r.numpy().astype(np.float64) for r in results)
         has_jumped = np.cumsum(taken, axis=0) - taken > 0.0
@@ -152,68 +133,48 @@ class CheckChains:
         num_gradients = (_WARM_UP + _KEPT) * _LEAPFROGS * len(starts)
         return Chains(x, log_ratios, jumps, is_settled, has_arrived, num_gradients)
 
-    def _sample(self, x, factor, proposals, proposal_ratios, seed):
-        dtype = x.dtype
-        log_p, slope = self.density.value_and_gradient(x)
-        log_step = tf.fill(tf.shape(log_p), tf.constant(np.log(0.1), dtype))
-        kept = [tf.TensorArray(dtype, _KEPT) for _ in range(4)]
+    def _sample(self, mean, factor, z, proposals, proposal_ratios, seed):
+        def unconstrained(z):
+            return mean + tf.matmul(z, factor, transpose_b=True)
 
-        def warm(i, x, log_p, slope, log_step):
-            noise = draws.fold_in(seed, i)
-            step = tf.exp(log_step)
-            x, log_p, slope, acceptance = self._local(x, log_p, slope, step, factor, noise)
-            rate = 2.0 * tf.cast(i + 4, dtype) ** -0.6
-            log_step += tf.clip_by_value(rate * (acceptance - _ACCEPTANCE), -1.0, 1.0)
-            return i + 1, x, log_p, slope, log_step
+        @tf.custom_gradient  # the target's gradient is traced once
+        def log_prob(z):
+            value, slope = self.density.value_and_gradient(unconstrained(z))
+            return value, lambda upstream: upstream[:, None] * tf.matmul(slope, factor)
 
-        start = (0, x, log_p, slope, log_step)
-        _, *state, log_step = tf.while_loop(lambda i, *_: i < _WARM_UP, warm, start)
+        def hmc(step_size):
+            return tfp.mcmc.HamiltonianMonteCarlo(log_prob, step_size, _LEAPFROGS)
 
-        def keep(i, x, log_p, slope, *kept):
-            noise, jump = draws.split(draws.fold_in(seed, _WARM_UP + i), 2)
-            step = tf.exp(log_step)
-            x, log_p, slope, _ = self._local(x, log_p, slope, step, factor, noise)
+        from_warm_up, seed = draws.split(seed, 2)
+        step_sizes = tf.fill([tf.shape(z)[0], 1], tf.constant(0.1, z.dtype))
+        warmed = tfp.mcmc.sample_chain(
+            1,
+            z,
+            kernel=tfp.mcmc.DualAveragingStepSizeAdaptation(
+                hmc(step_sizes), _WARM_UP, target_accept_prob=_ACCEPTANCE
+            ),
+            num_burnin_steps=_WARM_UP - 1,
+            trace_fn=None,
+            return_final_kernel_results=True,
+            seed=from_warm_up,
+        )
+        kernel = hmc(warmed.final_kernel_results.new_step_size)
+
+        def keep(i, z, *kept):
+            noise, jump = draws.split(draws.fold_in(seed, i), 2)
+            z, results = kernel.one_step(z, kernel.bootstrap_results(z), seed=noise)
+            x, log_p = unconstrained(z), results.accepted_results.target_log_prob
             ratio = log_p - self._distribution.log_prob(x)
-            u = draws.uniform(tf.shape(ratio), jump, dtype)
+            u = draws.uniform(tf.shape(ratio), jump, z.dtype)
             is_taken = tf.math.log(u) < proposal_ratios[i] - ratio
-            values = (x, log_p, ratio, tf.cast(is_taken, dtype))
+            values = (x, log_p, ratio, tf.cast(is_taken, z.dtype))
             written = [a.write(i, v) for a, v in zip(kept, values, strict=True)]
-            x = tf.where(is_taken[:, None], proposals[i], x)
-            return i + 1, x, *self.density.value_and_gradient(x), *written
+            return i + 1, tf.where(is_taken[:, None], proposals[i], z), *written
 
-        _, _, _, _, *kept = tf.while_loop(lambda i, *_: i < _KEPT, keep, (0, *state, *kept))
+        kept = [tf.TensorArray(z.dtype, _KEPT) for _ in range(4)]
+        start = 0, warmed.all_states[-1], *kept
+        _, _, *kept = tf.while_loop(lambda i, *_: i < _KEPT, keep, start)
         return [array.stack() for array in kept]
-
-    def _local(self, x, log_p, slope, step, factor, seed):
-        """One trajectory, which is rejected if a value is not finite."""
-        from_momentum, from_choice, from_length = draws.split(seed, 3)
-        momentum = draws.normal(tf.shape(x), from_momentum, x.dtype)
-        length = 0.6 + 0.8 * draws.uniform(tf.shape(step), from_length, x.dtype)
-        step = (step * length)[:, None]
-
-        def leap(i, y, momentum, _, slope):
-            momentum += 0.5 * step * tf.matmul(slope, factor)
-            y += step * tf.matmul(momentum, factor, transpose_b=True)
-            value, slope = self.density.value_and_gradient(y)
-            momentum += 0.5 * step * tf.matmul(slope, factor)
-            return i + 1, y, momentum, value, slope
-
-        _, y, moved, value, new_slope = tf.while_loop(
-            lambda i, *_: i < _LEAPFROGS, leap, (0, x, momentum, log_p, slope)
-        )
-        change = value - log_p - 0.5 * tf.reduce_sum(moved**2 - momentum**2, axis=-1)
-        is_finite = tf.math.is_finite(change) & tf.reduce_all(
-            tf.math.is_finite(new_slope), axis=-1
-        )
-        acceptance = tf.where(is_finite, tf.exp(tf.minimum(change, 0.0)), 0.0)
-        is_taken = draws.uniform(tf.shape(step)[:1], from_choice, x.dtype) < acceptance
-        chosen = is_taken[:, None]
-        return (
-            tf.where(chosen, y, x),
-            tf.where(is_taken, value, log_p),
-            tf.where(chosen, new_slope, slope),
-            acceptance,
-        )
 
 
 def start_chains(
@@ -242,9 +203,15 @@ def start_chains(
     points = points[np.isfinite(runner.density.log_prob(points))]
     own = weighted.own[rng.integers(weighted.count, size=_NUM_CHAINS)]
     starts = np.concatenate([points, own])[:_NUM_CHAINS]
-    rows = rng.integers(weighted.count, size=(runner.num_proposals, _NUM_CHAINS))
-    proposals = weighted.own[rows], weighted.ratios[rows]
-    return runner.run(starts, gaussian.factor, *proposals, seed, len(points))
+    return runner.run(starts, gaussian, *_proposals(weighted, rng), seed, len(points))
+
+
+def _proposals(
+    weighted: WeightedDraws, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws of q that are proposed to chains, `[T, C, D]`, and their log-ratios."""
+    rows = rng.integers(weighted.count, size=(_KEPT, _NUM_CHAINS))
+    return weighted.own[rows], weighted.ratios[rows]
 
 
 def continue_chains(
@@ -252,7 +219,7 @@ def continue_chains(
     chains: Chains,
     is_used: np.ndarray,
     weighted: WeightedDraws,
-    factor: np.ndarray,
+    gaussian: Gaussian,
     seed: int,
     rng: np.random.Generator,
 ) -> Chains:
@@ -263,7 +230,7 @@ def continue_chains(
       chains: from whose last draws the new chains start.
       is_used: chains that are in the posterior's mass, `[C]`.
       weighted: `WeightedDraws` of q.
-      factor: of the covariance of q, `[D, D]`.
+      gaussian: the Gaussian with the moments of the draws of q.
       seed: of the chains.
       rng: of starts and proposals.
     """
@@ -271,18 +238,15 @@ def continue_chains(
     starts = ends[np.resize(rng.permutation(len(ends)), _NUM_CHAINS)]
     pieces = []
     for i in range(NUM_CONTINUED):
-        rows = rng.integers(weighted.count, size=(runner.num_proposals, _NUM_CHAINS))
-        proposals = weighted.own[rows], weighted.ratios[rows]
-        piece = runner.run(starts, factor, *proposals, seed + _SEED_OF_CONTINUED * (i + 1))
+        proposals = _proposals(weighted, rng)
+        own_seed = seed + _SEED_OF_CONTINUED * (i + 1)
+        piece = runner.run(starts, gaussian, *proposals, own_seed)
         pieces.append(piece)
         starts = piece.draws[-1]
-    return dataclasses.replace(
-        pieces[-1],
-        draws=np.concatenate([piece.draws for piece in pieces]),
-        log_ratios=np.concatenate([piece.log_ratios for piece in pieces]),
-        is_settled=np.concatenate([piece.is_settled for piece in pieces]),
-        num_gradients=sum(piece.num_gradients for piece in pieces),
-    )
+    names = ("draws", "log_ratios", "is_settled")
+    joined = {n: np.concatenate([getattr(piece, n) for piece in pieces]) for n in names}
+    num_gradients = sum(piece.num_gradients for piece in pieces)
+    return dataclasses.replace(pieces[-1], num_gradients=num_gradients, **joined)
 
 
 def r_hat_with_draws(

@@ -6,10 +6,10 @@ import dataclasses
 import math
 from collections.abc import Callable
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.checks.chains import NUM_CONTINUED
 from tfp_flows.inference.checks.chains import UNCOVERED_MASS
 from tfp_flows.inference.checks.chains import CheckChains
@@ -28,12 +28,8 @@ from tfp_flows.inference.checks.missing_mass import further_modes
 from tfp_flows.inference.checks.missing_mass import log_mass
 from tfp_flows.inference.checks.missing_mass import stuck_groups
 from tfp_flows.inference.modes import Gaussian
+from tfp_flows.inference.target import UnconstrainedDensity
 
-if TYPE_CHECKING:
-    from tfp_flows.distributions.flow_distribution import FlowDistribution
-    from tfp_flows.inference.target import UnconstrainedDensity
-
-__all__ = ["examine", "Findings", "seconds_of_checks"]
 # Numbers of weighted draws, of which the first that determines the moments is taken.
 _NUMBERS_OF_DRAWS = 20_000, 100_000, 400_000
 _FEWEST_DRAWS = 256
@@ -65,12 +61,12 @@ class Findings:
     weighted: WeightedDraws
     rows: np.ndarray
     moments: WeightedMoments
-    r_hat: float
-    uncovered_mass: float
-    missing: list[Gaussian]
-    log_masses: list[float]
-    chain_draws: np.ndarray
-    num_gradients: int
+    r_hat: float = math.nan
+    uncovered_mass: float = math.nan
+    missing: Sequence[Gaussian] = ()
+    log_masses: Sequence[float] = ()
+    chain_draws: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros([0, 0]))
+    num_gradients: int = 0
     complete: bool = True
     uncovered: Uncovered | None = None
 
@@ -120,7 +116,12 @@ def examine(
     show("checking weighted draws")
     rng = np.random.default_rng([seed, 2])
     if seconds < seconds_of_checks(density):
-        return _from_weights(density, distribution, flatten, seed, seconds)
+        # The fewest, if there was no time to measure what one takes.
+        affordable = 0.5 * seconds / (density.seconds_of_gradient or math.inf)
+        count = int(np.clip(affordable, _FEWEST_DRAWS, _NUMBERS_OF_DRAWS[0]))
+        sampler = ImportanceSampler(density, distribution, rows=min(count, 2000))
+        measured = sample_until_known(sampler, flatten, seed, [count])
+        return Findings(*measured, complete=False)
     sampler = ImportanceSampler(density, distribution)
     more = seconds / max(density.seconds_of_gradient, 1e-12) - _NUM_GRADIENTS
     counts = [n for n in _NUMBERS_OF_DRAWS if n < more or n == _NUMBERS_OF_DRAWS[0]]
@@ -147,9 +148,7 @@ def examine(
     if mass > UNCOVERED_MASS and more < NUM_CONTINUED * chains.num_gradients:
         uncovered = None  # there is no time to know
     elif mass > UNCOVERED_MASS:
-        longer = continue_chains(
-            runner, chains, is_used, weighted, gaussian.factor, seed, rng
-        )
+        longer = continue_chains(runner, chains, is_used, weighted, gaussian, seed, rng)
         num_gradients += longer.num_gradients
         later, later_uncovered = uncovered_mass(longer, longer.has_arrived, *known)
         mass, uncovered = max(mass, later), later_uncovered or uncovered
@@ -164,22 +163,4 @@ def examine(
         chains.draws[:, is_used].reshape(-1, density.event_size),
         num_gradients,
         uncovered=uncovered,
-    )
-
-
-def _from_weights(density, distribution, flatten, seed, seconds):
-    """Measures as many weighted draws as there is time for."""
-    # The fewest, if there was no time to measure what one takes.
-    affordable = 0.5 * seconds / (density.seconds_of_gradient or math.inf)
-    count = int(np.clip(affordable, _FEWEST_DRAWS, _NUMBERS_OF_DRAWS[0]))
-    sampler = ImportanceSampler(density, distribution, rows=min(count, 2000))
-    return Findings(
-        *sample_until_known(sampler, flatten, seed, [count]),
-        r_hat=math.nan,
-        uncovered_mass=math.nan,
-        missing=[],
-        log_masses=[],
-        chain_draws=np.zeros([0, density.event_size]),
-        num_gradients=0,
-        complete=False,
     )

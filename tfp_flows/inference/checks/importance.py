@@ -7,44 +7,28 @@ import functools
 import math
 from collections.abc import Callable
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.compiled import Compiled
+from tfp_flows.distributions import draws
+from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.checks.check import Check
 from tfp_flows.inference.checks.pareto import pareto_k_threshold
 from tfp_flows.inference.checks.pareto import pareto_smooth
 from tfp_flows.inference.checks.pareto import top_of_tail
 from tfp_flows.inference.modes import Gaussian
+from tfp_flows.inference.target import UnconstrainedDensity
 from tfp_flows.inference.target import without_rounding
 
-if TYPE_CHECKING:
-    from tfp_flows.distributions.flow_distribution import FlowDistribution
-    from tfp_flows.inference.target import UnconstrainedDensity
-
-__all__ = [
-    "check_ess",
-    "check_known_density",
-    "check_moments",
-    "check_pareto_k",
-    "check_unweighted_draws",
-    "DEVIATION_CHANGE",
-    "ImportanceSampler",
-    "MEAN_CHANGE",
-    "MOMENTS",
-    "sample_until_known",
-    "UNKNOWN_DENSITY",
-    "weighted_moments",
-    "WeightedDraws",
-    "WeightedMoments",
-]
 # Draws of one batch.
 _ROWS = 2000
 # Degrees of freedom, share and scale of each broad t distribution; the scale is relative
 # to the posterior's.
-_DEGREES, _SHARE, _SCALE = 2.0, 0.05, 1.5
+_DEGREES, _SHARE, _SCALE = np.float64(2.0), 0.05, 1.5
 # Largest number of entries of the parts in all weighted draws.
 _MOST_NUMBERS = 4_000_000
 _FEWEST_RELIABLE_DRAWS = 400
@@ -181,23 +165,17 @@ class ImportanceSampler:
           Owen, Zhou (2000), Safe and effective importance sampling.
           https://doi.org/10.1080/01621459.2000.10473909
         """
-        rng = np.random.default_rng([seed, 1])
-        broad = int(_SHARE * count)
-        x, log_p, log_q = self.draws(count - 2 * broad, seed)
-        gaussian = Gaussian.from_draws(x)
-        mean, factor = gaussian.mean, _SCALE * gaussian.factor
-        size = x.shape[1]
-        families = (_joint, _separate)
+        num_broad = int(_SHARE * count)
+        x, log_p, log_q = self.draws(count - 2 * num_broad, seed)
+        broad = _broad_distributions(Gaussian.from_draws(x))
         wide = np.concatenate(
-            [student(rng, broad, size, f is _joint) @ factor.T + mean for f in families]
+            [t.sample(num_broad, seed=draws.fold_in(seed, k)) for k, t in enumerate(broad)]
         )
         from_wide = self.at(wide)
         everything = np.concatenate([x, wide])
         log_p = np.concatenate([log_p, from_wide[0]])
         log_q = np.concatenate([log_q, from_wide[1]])
-        z = np.linalg.solve(factor, (everything - mean).T).T
-        log_det = np.log(np.abs(np.diag(factor))).sum()
-        log_wide = [math.log(_SHARE) + family(z) - log_det for family in families]
+        log_wide = [math.log(_SHARE) + t.log_prob(everything).numpy() for t in broad]
         log_mixed = np.logaddexp(math.log1p(-2.0 * _SHARE) + log_q, np.logaddexp(*log_wide))
         log_p = without_rounding(self.density, everything, log_p, log_mixed)
         unknown = float((np.isnan(log_p) | (log_p == np.inf))[: len(x)].mean())
@@ -215,26 +193,17 @@ class ImportanceSampler:
         return x, self.density.from_tensor(x), log_q
 
 
-def student(rng: np.random.Generator, count: int, size: int, is_joint: bool) -> np.ndarray:
-    """Draws of a t distribution of 2 degrees, `[N, D]`, with joint or separate tails."""
-    chi = rng.chisquare(_DEGREES, (count, 1 if is_joint else size)) / _DEGREES
-    return rng.normal(size=(count, size)) / np.sqrt(chi)
-
-
-def _joint(z):
-    size = z.shape[1]
-    return _log_t((z**2).sum(axis=1), size)
-
-
-def _separate(z):
-    return _log_t(z**2, 1).sum(axis=1)
-
-
-def _log_t(square, size):
-    total = _DEGREES + size
-    constant = math.lgamma(0.5 * total) - math.lgamma(0.5 * _DEGREES)
-    constant -= 0.5 * size * math.log(_DEGREES * math.pi)
-    return constant - 0.5 * total * np.log1p(square / _DEGREES)
+def _broad_distributions(gaussian):
+    """Two t distributions of 2 degrees, the first with joint, the other with own tails."""
+    mean, factor = gaussian.mean, _SCALE * gaussian.factor
+    one = tfd.StudentT(_DEGREES, np.float64(0.0), 1.0)
+    affine = tfb.Shift(mean)(tfb.ScaleMatvecTriL(factor))
+    return (
+        tfd.MultivariateStudentTLinearOperator(
+            _DEGREES, mean, tf.linalg.LinearOperatorLowerTriangular(factor)
+        ),
+        tfd.TransformedDistribution(tfd.Sample(one, len(mean)), affine),
+    )
 
 
 def _joined(pieces, count):
@@ -242,6 +211,23 @@ def _joined(pieces, count):
         np.concatenate([p.numpy().astype(np.float64) for p in piece])[:count]
         for piece in zip(*pieces, strict=True)
     )
+
+
+def systematic_rows(
+    weights: np.ndarray, count: int, shift: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Returns indices of `count` draws, each as often as its weight says.
+
+    Args:
+      weights: not negative, `[S]`.
+      count: number of indices.
+      shift: uniform random number, which decides about fractions.
+      rng: of the order, since ArviZ, for example, computes autocorrelations along draws.
+    """
+    total = np.cumsum(weights)
+    points = (shift + np.arange(count)) / count * total[-1]
+    rows = np.minimum(np.searchsorted(total, points, side="right"), len(total) - 1)
+    return rng.permutation(rows)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tfp_flows.inference.checks.chains import Chains
 from tfp_flows.inference.checks.check import Check
+from tfp_flows.inference.checks.importance import ImportanceSampler
+from tfp_flows.inference.checks.importance import WeightedDraws
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.modes import Modes
 from tfp_flows.inference.modes import find_modes
 from tfp_flows.inference.modes import points_on_rays
 from tfp_flows.inference.target import is_rounding
 
-if TYPE_CHECKING:
-    from tfp_flows.inference.checks.chains import Chains
-    from tfp_flows.inference.checks.importance import ImportanceSampler
-    from tfp_flows.inference.checks.importance import WeightedDraws
-
-__all__ = [
-    "check_missing_mass",
-    "distinct",
-    "from_group",
-    "further_modes",
-    "log_mass",
-    "stuck_groups",
-]
 # Starts of the search, and how much broader than the posterior they are.
 _NUM_BROAD, _NUM_HEAVIEST = 56, 8
 _BREADTHS = (2.0, 5.0, 15.0, 50.0)

@@ -10,7 +10,6 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["generalised_pareto", "pareto_k_threshold", "pareto_smooth", "top_of_tail"]
 _FEWEST = 5
 # Weight of the prior of the shape, in observations, and its centre.
 _PRIOR_COUNT, _PRIOR_SHAPE = 10.0, 0.5

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,17 +12,8 @@ from tfp_flows.inference.checks.check import Check
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.modes import NoMaximumError
 from tfp_flows.inference.modes import laplace
+from tfp_flows.inference.target import UnconstrainedDensity
 
-if TYPE_CHECKING:
-    from tfp_flows.inference.target import UnconstrainedDensity
-
-__all__ = [
-    "check_tails",
-    "improper_direction",
-    "improper_ray",
-    "improper_slice",
-    "ImproperDirection",
-]
 _RADII = 10.0 ** np.arange(2, 7)
 _MOST_AXES = 64
 _NUM_RANDOM = 64

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from tfp_flows.inference.checks.chains import check_r_hat
 from tfp_flows.inference.checks.chains import check_uncovered_mass
 from tfp_flows.inference.checks.check import Check
+from tfp_flows.inference.checks.findings import Findings
 from tfp_flows.inference.checks.importance import MOMENTS
 from tfp_flows.inference.checks.importance import UNKNOWN_DENSITY
+from tfp_flows.inference.checks.importance import WeightedDraws
 from tfp_flows.inference.checks.importance import check_ess
 from tfp_flows.inference.checks.importance import check_known_density
 from tfp_flows.inference.checks.importance import check_moments
@@ -19,18 +20,6 @@ from tfp_flows.inference.checks.importance import check_pareto_k
 from tfp_flows.inference.checks.importance import check_unweighted_draws
 from tfp_flows.inference.checks.missing_mass import check_missing_mass
 
-if TYPE_CHECKING:
-    from tfp_flows.inference.checks.findings import Findings
-    from tfp_flows.inference.checks.importance import WeightedDraws
-
-__all__ = [
-    "agrees",
-    "is_final",
-    "list_checks",
-    "PosteriorReport",
-    "verdict",
-    "VERDICTS",
-]
 # From the best to the worst; `PosteriorReport` says what each means.
 VERDICTS = ("reliable", "reliable after resampling", "not reliable")
 # Share of effective draws above which weights are as good as equal.

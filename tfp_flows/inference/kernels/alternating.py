@@ -14,7 +14,6 @@ from tfp_flows.distributions.draws import fold_in
 from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
 
-__all__ = ["AlternatingKernel"]
 # Results that an innermost kernel does not compute from the state.
 _SET = ("step_size", "num_leapfrog_steps", "momentum_distribution")
 

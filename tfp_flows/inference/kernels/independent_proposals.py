@@ -12,8 +12,6 @@ from tfp_flows.core.arguments import check_callable
 from tfp_flows.core.arguments import check_members
 from tfp_flows.distributions.draws import stateless
 
-__all__ = ["independent_proposals"]
-
 
 class ProposalResults(NamedTuple):
     """Log-densities of a state.

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 from typing import NamedTuple
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
+from tfp_flows.inference.surrogate import FlowPosterior
 from tfp_flows.inference.target import call_with_parts
-
-if TYPE_CHECKING:
-    from tfp_flows.inference.surrogate import FlowPosterior
-
-__all__ = ["latent_log_prob", "LatentKernel"]
 
 
 class LatentKernelResults(NamedTuple):

@@ -17,8 +17,6 @@ from tfp_flows.inference.kernels.latent import LatentKernel
 from tfp_flows.inference.kernels.latent import latent_log_prob
 from tfp_flows.inference.surrogate import FlowPosterior
 
-__all__ = ["adaptive_nuts", "flow_proposal_kernel", "neutra_kernel"]
-
 
 def adaptive_nuts(
     target_log_prob_fn: Callable,
