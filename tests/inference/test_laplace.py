@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from regression import regression
 
 from tfp_flows.inference.modes import NoMaximumError
 from tfp_flows.inference.modes import laplace
@@ -16,51 +15,6 @@ tfb, tfd = tfp.bijectors, tfp.distributions
 
 def density(log_prob, size, dtype=tf.float64, support=None):
     return UnconstrainedDensity(log_prob, JointSupport.from_shape(size, support, dtype))
-
-
-@pytest.mark.parametrize(
-    ("dtype", "tolerance"), [(tf.float64, 1e-6), (tf.float32, 0.05)], ids=["64", "32"]
-)
-def test_posterior_of_an_unstandardised_regression(dtype, tolerance):
-    """In float32 a Hessian along the axes has no correct digit: see its condition."""
-    known = regression(dtype)
-    support = JointSupport.from_distribution(known.target)
-    target = UnconstrainedDensity(known.target.unnormalized_log_prob, support)
-    found = laplace(target, np.zeros(4))
-    assert np.linalg.cond(known.covariance) > 1e12
-    np.testing.assert_allclose(
-        (found.mean - known.mean) / known.deviations, 0.0, atol=tolerance
-    )
-    # The covariance, seen from where it should be the identity.
-    factor = np.linalg.solve(np.linalg.cholesky(known.covariance), found.factor)
-    np.testing.assert_allclose(factor @ factor.T, np.eye(4), atol=tolerance)
-    assert (np.triu(found.factor, 1) == 0).all()
-
-
-@pytest.mark.slow  # seconds of tracing
-def test_regression_of_millions_from_far_away():
-    """An auto-batched model, whose softplus has TFP's own gradient."""
-    rng = np.random.default_rng(0)
-    x = 5e6 + 1e6 * rng.normal(size=80)
-    y = 3e6 + 0.7 * x + 2e5 * rng.normal(size=80)
-    x, y = x.astype(np.float32), y.astype(np.float32)
-
-    def model():
-        intercept = yield tfd.Normal(0.0, 1e7, name="intercept")
-        slope = yield tfd.Normal(0.0, 10.0, name="slope")
-        deviation = yield tfd.HalfNormal(1e6, name="deviation")
-        errors = tfd.Normal(intercept + slope * x, deviation)
-        yield tfd.Independent(errors, 1, name="y")
-
-    pinned = tfd.JointDistributionCoroutineAutoBatched(model).experimental_pin(y=y)
-    support = JointSupport.from_distribution(pinned)
-    target = UnconstrainedDensity(pinned.unnormalized_log_prob, support)
-    assert np.isfinite(target.gradient(np.array([[0.0, 1.0, 89.0]] * 2))).all()
-    found = laplace(target, np.array([100.0, 1.26, 6e5]))
-    slope, intercept = np.polyfit(x.astype(float), y.astype(float), 1)
-    assert found.mean[0] == pytest.approx(intercept, rel=0.01)
-    assert found.mean[1] == pytest.approx(slope, rel=0.01)
-    assert found.mean[2] == pytest.approx(np.std(y - intercept - slope * x), rel=0.03)
 
 
 def test_change_of_variables_counts():

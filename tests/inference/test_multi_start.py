@@ -32,41 +32,39 @@ def mixture(probs, means, scales):
     )
 
 
-def test_all_modes_are_found_with_their_masses():
-    probs, means = [0.5, 0.3, 0.2], [[-9.0, 0.0], [9.0, 20.0], [40.0, -8.0]]
-    target = mixture(probs, means, [[1.0, 0.5], [0.5, 1.0], [1.0, 3.0]])
-    starts = dispersed_starts(2, 32, np.random.default_rng(0))
-    modes = find_modes(density(target.log_prob, 2), starts)
-    np.testing.assert_allclose(np.exp(modes.log_masses), probs, rtol=1e-3)
-    np.testing.assert_allclose([g.mean for g in modes.gaussians], means, atol=1e-3)
-    np.testing.assert_allclose(np.abs(modes.gaussians[1].factor[0, 0]), 0.5, rtol=1e-3)
+MODES = {
+    # Shares, means and scales of the parts, and starts.
+    "far apart": (
+        [0.5, 0.3, 0.2],
+        [[-9.0, 0.0], [9.0, 20.0], [40.0, -8.0]],
+        [[1.0, 0.5], [0.5, 1.0], [1.0, 3.0]],
+        dispersed_starts(2, 32, np.random.default_rng(0)),
+    ),
+    "narrow beside wide": (
+        [0.5, 0.5],
+        [[-9.0, 0.0], [9.0, 20.0]],
+        [[1.0, 1.0], [0.02, 0.5]],
+        20.0 * np.random.default_rng(0).normal(size=(120, 2)),
+    ),
+    "narrow in wide": (
+        [0.5, 0.5],
+        [[0.0, 0.0], [1.0, 0.0]],
+        [[3.0, 3.0], [0.05, 0.05]],
+        np.array([[-3.0, 2.0], [1.1, 0.1]]),
+    ),
+}
 
 
-def test_climbs_from_many_broad_starts_find_a_narrow_mode_beside_a_wide_one():
-    means, scales = [[-9.0, 0.0], [9.0, 20.0]], [[1.0, 1.0], [0.02, 0.5]]
-    target = density(mixture([0.5, 0.5], means, scales).log_prob, 2)
-    starts = 20.0 * np.random.default_rng(0).normal(size=(120, 2))
-    assert len(find_modes(target, starts).gaussians) == 2
-
-
-def test_a_narrow_mode_inside_a_wide_one_is_another_one():
-    target = mixture([0.5, 0.5], [[0.0, 0.0], [1.0, 0.0]], [[3.0, 3.0], [0.05, 0.05]])
-    modes = find_modes(density(target.log_prob, 2), np.array([[-3.0, 2.0], [1.1, 0.1]]))
-    np.testing.assert_allclose(np.exp(modes.log_masses), [0.5, 0.5], rtol=1e-2)
-
-
-def test_scales_and_correlations_do_not_matter():
-    q = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))[0]
-    precision = (q / np.logspace(-2, 4, 6)) @ q.T  # of condition 10^6
-
-    def log_prob(x):
-        return -0.5 * tf.einsum("...i,ij,...j->...", x - 3.0, precision, x - 3.0)
-
-    starts = dispersed_starts(6, 8, np.random.default_rng(0))
-    (gaussian,) = find_modes(density(log_prob, 6), starts).gaussians
-    np.testing.assert_allclose(gaussian.mean, np.full(6, 3.0), atol=1e-3)
-    covariance = gaussian.factor @ gaussian.factor.T
-    np.testing.assert_allclose(covariance @ precision, np.eye(6), atol=1e-3)
+@pytest.mark.parametrize("name", MODES)
+def test_all_modes_are_found_with_their_masses(name):
+    probs, means, scales, starts = MODES[name]
+    modes = find_modes(density(mixture(probs, means, scales).log_prob, 2), starts)
+    order = np.argsort([gaussian.mean[0] for gaussian in modes.gaussians])
+    np.testing.assert_allclose(np.exp(modes.log_masses)[order], probs, rtol=1e-3)
+    for k, mean, scale in zip(order, means, scales, strict=True):
+        found = modes.gaussians[k]
+        np.testing.assert_allclose(found.mean, mean, atol=1e-3)
+        np.testing.assert_allclose(np.linalg.norm(found.factor, axis=1), scale, rtol=1e-3)
 
 
 def test_a_density_without_a_maximum_has_no_modes():
@@ -119,14 +117,6 @@ def test_far_tails_tell_improper_densities_from_heavy_ones(name, dtype):
     assert (ray is not None) == (name in FLAT)
 
 
-def schools(x):
-    """Eight effects around mu with deviation tau, from log tau, mu, effects: 1 / tau."""
-    y = np.float32([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
-    sigma = np.float32([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
-    effects = tfd.Normal(x[..., 1:2], tf.exp(x[..., :1])).log_prob(x[..., 2:])
-    return tf.reduce_sum(effects + tfd.Normal(x[..., 2:], sigma).log_prob(y), axis=-1)
-
-
 def product(x):
     return -0.5 * (1.0 - x[..., 0] * x[..., 1]) ** 2
 
@@ -138,43 +128,42 @@ def collinear(x):
 
 
 SLICES = {
-    # Density, whether it is proper, and whether tau, x and x, y are among the causes.
-    "product": (product, {0, 1}),
-    "1 / tau": (schools, {0}),
-    "collinear": (collinear, {1, 2}),
-    "hyperbola": (lambda x: product(x) - 0.05 * tf.reduce_sum(x**2, axis=-1), None),
-    "vague": (lambda x: product(x) - 5e-7 * tf.reduce_sum(x**2, axis=-1), None),
-    "tau": (lambda x: schools(x) + x[..., 0] - tf.exp(2.0 * x[..., 0] - 4.0), None),
-    "ridge": (lambda x: collinear(x) - 1e-4 * tf.reduce_sum(x**2, axis=-1), None),
-    "student": (lambda x: -1.5 * tf.reduce_sum(tf.math.log1p(x**2), axis=-1), None),
-    "one variable": (lambda x: -0.5 * tf.reduce_sum(x**2, axis=-1), None),
-    "edge": (lambda x: tf.where(x[..., 1] > 0, -0.5 * x[..., 0] ** 2, -np.inf), None),
+    # Density of so many variables, and which are to blame; None if it is proper.
+    "product": (product, 2, {0, 1}),
+    "collinear": (collinear, 3, {1, 2}),
+    "hyperbola": (lambda x: product(x) - 0.05 * tf.reduce_sum(x**2, axis=-1), 2, None),
+    "vague": (lambda x: product(x) - 5e-7 * tf.reduce_sum(x**2, axis=-1), 2, None),
+    "ridge": (lambda x: collinear(x) - 1e-4 * tf.reduce_sum(x**2, axis=-1), 3, None),
+    "student": (lambda x: -1.5 * tf.reduce_sum(tf.math.log1p(x**2), axis=-1), 2, None),
+    "one variable": (lambda x: -0.5 * tf.reduce_sum(x**2, axis=-1), 1, None),
 }
 
 
 @pytest.mark.parametrize("name", SLICES)
 def test_slices_tell_improper_densities_whose_variables_shrink_as_others_grow(name, rng):
-    log_prob, causes = SLICES[name]
-    sizes = {"1 / tau": 10, "tau": 10, "collinear": 3, "ridge": 3, "one variable": 1}
-    size = sizes.get(name, 2)
+    log_prob, size, causes = SLICES[name]
     x = rng.normal(size=(2000, size))
-    if size == 10:
-        x = np.column_stack([1.5 * x[:, 0], 8.0 + 4.0 * x[:, 1], x[:, 2:]])
-        x[:, 2:] = x[:, 1:2] + np.exp(x[:, :1]) * x[:, 2:]
-    elif name in ("product", "hyperbola", "vague"):
+    if name in ("product", "hyperbola", "vague"):
         x[:, 1] = (1.0 + x[:, 1]) / (3.0 * x[:, 0])
         x[:, 0] *= 3.0
         x = x[np.abs(x[:, 1]) < 10.0]
-    elif name == "edge":  # and constant up to another one, which draws do not reach
-        x[:, 1] = rng.uniform(size=len(x))
-        inside = log_prob
-        log_prob = lambda x: tf.where(x[..., 1] < 1.0, inside(x), -np.inf)  # noqa: E731
     found = improper_slice(density(log_prob, size, tf.float32), x)
     assert (found is None) == (causes is None)
     if found is not None:
         assert found.variable in causes
         names = [f"v{i}" for i in range(size)]
         assert f"Give a proper prior to v{found.variable}." in found.sentence(names)
+
+
+def test_slices_find_no_slope_in_a_box(rng):
+    """Draws do not reach the edge up to which the density is constant."""
+
+    def log_prob(x):
+        inside = (x[..., 1] > 0.0) & (x[..., 1] < 1.0)
+        return tf.where(inside, -0.5 * x[..., 0] ** 2, -np.inf)
+
+    x = np.column_stack([rng.normal(size=2000), rng.uniform(size=2000)])
+    assert improper_slice(density(log_prob, 2, tf.float32), x) is None
 
 
 def beside(direction, width):
@@ -201,6 +190,7 @@ def is_found(target, is_known, seed):
     return len(masses) == 1 and abs(np.exp(masses[0]) - 0.3) < 0.01
 
 
+@pytest.mark.slow_ids("direction4-*", "direction5-*")
 @pytest.mark.parametrize(
     ("direction", "width"),
     [
@@ -240,12 +230,9 @@ def test_draws_of_the_prior_are_those_of_a_pinned_model_where_nothing_is_observe
     support = JointSupport.from_distribution(pinned)
     x = support.prior_draws(pinned, 200, seed=0)
     assert x.shape == (200, 2)
-    expected = 1.0, 5.0
-    draws = [
-        np.asarray(part) for part in support.bijector.forward(tf.constant(x, tf.float32))
-    ]
-    found = np.log(draws[0]).mean(), draws[1].mean()
-    np.testing.assert_allclose(found, expected, atol=0.5)
+    scale, mean = support.bijector.forward(tf.constant(x, tf.float32))
+    assert np.mean(np.log(scale)) == pytest.approx(1.0, abs=0.2)
+    assert np.mean(mean) == pytest.approx(5.0, abs=0.5)
     np.testing.assert_array_equal(x, support.prior_draws(pinned, 200, seed=0))
     assert support.prior_draws(object(), 3, seed=0).shape == (0, 2)
 
@@ -261,7 +248,6 @@ def test_rays_go_to_draws_of_the_prior(rng):
 
 def test_r_hat_sees_other_means_and_other_spreads():
     groups = np.random.default_rng(0).normal(size=(6, 500, 3))
-    assert rank_r_hat(groups) < 1.01
     shifted, spread = groups.copy(), groups.copy()
     shifted[0, :, 1] += 1.0
     spread[0, :, 1] *= 3.0
@@ -271,8 +257,7 @@ def test_r_hat_sees_other_means_and_other_spreads():
     assert rank_r_hat(np.sinh(5.0 * groups)) < 1.01
 
 
-def test_clusters_are_the_parts_of_a_mixture_and_cover_a_ring():
-    rng = np.random.default_rng(0)
+def test_clusters_are_the_parts_of_a_mixture(rng):
     parts = [rng.normal([-9.0, 0.0], [1.0, 0.1], (300, 2)), rng.normal(9.0, 2.0, (100, 2))]
     gaussians, log_shares = clusters(np.concatenate(parts), 2, rng)
     order = np.argsort(log_shares)[::-1]
@@ -281,9 +266,3 @@ def test_clusters_are_the_parts_of_a_mixture_and_cover_a_ring():
         np.testing.assert_allclose(gaussians[k].mean, part.mean(axis=0))
         deviations = np.linalg.norm(gaussians[k].factor, axis=1)
         np.testing.assert_allclose(deviations, part.std(axis=0), rtol=1e-3)
-    angle = rng.uniform(0.0, 2.0 * np.pi, 800)
-    ring = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    gaussians, log_shares = clusters(ring, 8, rng)
-    assert len(gaussians) == 8
-    assert np.exp(log_shares).sum() == pytest.approx(1.0)
-    assert min(np.linalg.norm(g.mean) for g in gaussians) > 0.8

@@ -1,6 +1,7 @@
 """Where `flow_posterior` starts: near the target, or with a word why not."""
 
 import copy
+import functools
 import json
 import pickle
 import warnings
@@ -28,22 +29,26 @@ def elbo(target, posterior):
     return float(np.mean(target.unnormalized_log_prob(draws) - log_prob))
 
 
-@pytest.mark.slow_ids("iaf-64", "real_nvp-32")
+@functools.cache
+def near(flow, dtype):
+    """The regression, and the posterior that starts at it."""
+    known = regression(dtype)
+    return known, tff.flow_posterior(known.target, flow, **SMALL)
+
+
+@pytest.mark.slow_ids("iaf-*", "real_nvp-64")
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64], ids=["32", "64"])
 @pytest.mark.parametrize("flow", ["iaf", "real_nvp"])
 def test_start_is_the_laplace_approximation(flow, dtype):
-    known = regression(dtype)
-    near, far = (
-        tff.flow_posterior(known.target, flow, whiten=whiten, **SMALL)
-        for whiten in (True, False)
-    )
+    known, posterior = near(flow, dtype)
     with op_by_op():
-        draws = near.sample(20000, seed=1).w.numpy().astype(np.float64)
-        far = far.sample(100, seed=1)
+        draws = posterior.sample(20000, seed=1).w.numpy().astype(np.float64)
+    assert np.linalg.cond(known.covariance) > 1e12
     errors = (draws.mean(axis=0) - known.mean) / known.deviations
     assert np.abs(errors).max() < 0.05
-    np.testing.assert_allclose(draws.std(axis=0), known.deviations, rtol=0.05)
-    assert np.abs((far.w - known.mean) / known.deviations).max() > 10.0
+    # The covariance, seen from where it should be the identity.
+    z = np.linalg.solve(np.linalg.cholesky(known.covariance), (draws - known.mean).T)
+    np.testing.assert_allclose(np.cov(z), np.eye(4), atol=0.08)
 
 
 def test_start_is_the_same_each_time():
@@ -53,27 +58,21 @@ def test_start_is_the_same_each_time():
 
 
 def test_a_shape_starts_at_the_density_that_is_given():
+    """Parts of a list are arguments in their order, as in `tfp.vi`."""
+
     def log_prob(rate, shift):
         return tfd.Gamma(200.0, 2.0).log_prob(rate) + tfd.MultivariateNormalDiag(
             [500.0, 0.0], [1.0, 1e-3]
         ).log_prob(shift)
 
-    shape, support = {"rate": [], "shift": [2]}, {"rate": tfb.Softplus(), "shift": None}
+    support = [tfb.Softplus(), None]
     posterior = tff.flow_posterior(
-        shape, support=support, target_log_prob_fn=log_prob, **SMALL
+        [[], [2]], support=support, target_log_prob_fn=log_prob, **SMALL
     )
-    draws = posterior.sample(4000, seed=1)
-    assert np.mean(draws["rate"]) == pytest.approx(100.0, abs=1.0)
-    np.testing.assert_allclose(np.mean(draws["shift"], 0), [500.0, 0.0], atol=0.1)
-    np.testing.assert_allclose(np.std(draws["shift"], 0), [1.0, 1e-3], rtol=0.1)
-    # Parts of a list are arguments in their order, as in `tfp.vi`.
-    listed = tff.flow_posterior(
-        [[], [2]],
-        support=[tfb.Softplus(), None],
-        target_log_prob_fn=lambda rate, shift: log_prob(rate, shift),
-        **SMALL,
-    )
-    np.testing.assert_allclose(listed.sample(seed=1)[1], [500.0, 0.0], atol=8.0)
+    rate, shift = posterior.sample(4000, seed=1)
+    assert np.mean(rate) == pytest.approx(100.0, abs=1.0)
+    np.testing.assert_allclose(np.mean(shift, 0), [500.0, 0.0], atol=0.1)
+    np.testing.assert_allclose(np.std(shift, 0), [1.0, 1e-3], rtol=0.1)
 
 
 def variables(posterior):
@@ -91,19 +90,7 @@ def test_no_start_without_a_density_or_with_a_context():
     assert "factor:0" in variables(tff.flow_posterior(gamma, **SMALL))
 
 
-def test_parts_of_a_simplex():
-    target = tfd.Dirichlet([20.0, 30.0, 500.0])
-    support = tfb.IteratedSigmoidCentered()
-    posterior = tff.flow_posterior(
-        3, support=support, target_log_prob_fn=target.log_prob, **SMALL
-    )
-    draws = posterior.sample(2000, seed=1)
-    np.testing.assert_allclose(tf.reduce_sum(draws, axis=-1), 1.0, rtol=1e-4)
-    np.testing.assert_allclose(np.mean(draws, 0), target.mean(), rtol=0.2)
-
-
 SUPPORTS = {
-    "positive": tfd.Gamma(2.0, 1000.0),
     "bounded": tfd.Beta(30.0, 2.0),
     "lower": tfd.TruncatedNormal(3.0, 1.0, 3.0, 9.0),
     "correlation": tfd.CholeskyLKJ(3, 2.0),
@@ -113,7 +100,7 @@ SUPPORTS = {
 }
 
 
-@pytest.mark.slow_ids("lower", "positive")
+@pytest.mark.slow_ids("bounded", "lower")
 @pytest.mark.parametrize("name", SUPPORTS)
 def test_start_is_in_the_support_and_above_the_plain_one(name):
     target = SUPPORTS[name]
@@ -173,6 +160,7 @@ USELESS = {
 }
 
 
+@pytest.mark.slow_ids("unbounded")
 @pytest.mark.parametrize("name", USELESS)
 def test_gradients_scale_where_a_hessian_is_of_no_use(name):
     build, reason = USELESS[name]
@@ -200,38 +188,31 @@ def test_many_variables_are_scaled_by_gradients(monkeypatch):
 
 @pytest.mark.parametrize("flow", ["iaf", "real_nvp"])
 def test_initialize_still_takes_location_and_scale_from_draws(flow):
-    target = tfd.MultivariateNormalDiag([1000.0, 0.0], [3.0, 1e-2])
+    target = tfd.Independent(tfd.LogNormal([10.0, 0.0], [3.0, 1e-2]), 1)
     posterior = tff.flow_posterior(target, flow, transformer=tff.Affine(), **SMALL)
-    draws = np.random.default_rng(0).normal([50.0, 2.0], [0.1, 5.0], (4000, 2))
+    draws = np.exp(np.random.default_rng(0).normal([1.0, -3.0], [0.1, 2.0], (4000, 2)))
     posterior.initialize(draws.astype(np.float32))
-    x = posterior.sample(4000, seed=1)
-    np.testing.assert_allclose(np.mean(x, 0), [50.0, 2.0], atol=0.3)
-    np.testing.assert_allclose(np.std(x, 0), [0.1, 5.0], rtol=0.1)
-
-
-@pytest.fixture(scope="module")
-def fitted():
-    posterior = tff.flow_posterior(regression().target, "real_nvp", **SMALL)
-    weights = posterior.trainable_variables
-    rng = np.random.default_rng(0)
-    for weight in weights:
-        weight.assign_add(rng.normal(0.0, 0.1, weight.shape).astype(np.float32))
-    return posterior
+    logs = np.log(posterior.sample(4000, seed=1))
+    np.testing.assert_allclose(np.mean(logs, axis=0), [1.0, -3.0], atol=0.1)
+    np.testing.assert_allclose(np.std(logs, axis=0), [0.1, 2.0], rtol=0.1)
 
 
 def is_like(distribution, original):
     x = original.sample(5, seed=1)
     np.testing.assert_array_equal(distribution.sample(5, seed=1), x)
     np.testing.assert_array_equal(distribution.log_prob(x), original.log_prob(x))
-    for variable, same in zip(distribution.variables, original.variables, strict=True):
-        np.testing.assert_array_equal(variable, same)
 
 
-def test_copies_pickles_and_rebuilt_ones_do_not_search_again(fitted, tmp_path, monkeypatch):
-    def search(*_):
-        raise AssertionError
-
-    monkeypatch.setattr(surrogate, "laplace", search)
+def test_copies_and_checkpoints_have_the_start_without_a_search(tmp_path, monkeypatch):
+    fitted = copy.deepcopy(near("real_nvp", tf.float32)[1])
+    for weight in fitted.trainable_variables:
+        weight.assign_add(tf.random.stateless_normal(weight.shape, [0, 1], stddev=0.1))
+    another = tfd.Sample(tfd.Normal(1.0, 3.0), 4)
+    other = tff.flow_posterior(another, "real_nvp", **SMALL | {"seed": 3})
+    path = tf.train.Checkpoint(posterior=fitted).write(str(tmp_path / "posterior"))
+    tf.train.Checkpoint(posterior=other).read(path).assert_consumed()
+    is_like(other.distribution, fitted.distribution)
+    monkeypatch.setattr(surrogate, "laplace", None)  # which is not called again
     flow = fitted.distribution
     is_like(copy.deepcopy(flow), flow)
     is_like(pickle.loads(pickle.dumps(flow)), flow)
@@ -239,10 +220,3 @@ def test_copies_pickles_and_rebuilt_ones_do_not_search_again(fitted, tmp_path, m
     path = tf.train.Checkpoint(flow=flow).write(str(tmp_path / "flow"))
     tf.train.Checkpoint(flow=rebuilt).read(path).assert_consumed()
     is_like(rebuilt, flow)
-
-
-def test_a_checkpoint_of_the_posterior_has_the_start(fitted, tmp_path):
-    path = tf.train.Checkpoint(posterior=fitted).write(str(tmp_path / "posterior"))
-    other = tff.flow_posterior(regression(seed=1).target, "real_nvp", **SMALL | {"seed": 3})
-    tf.train.Checkpoint(posterior=other).read(path).assert_consumed()
-    is_like(other.distribution, fitted.distribution)

@@ -111,21 +111,9 @@ def test_steps_of_which_most_draws_are_not_finite_are_not_taken(monkeypatch):
         np.testing.assert_array_equal(weight, old)
 
 
-def test_one_seed_takes_the_same_steps_and_no_two_steps_the_same_draws(monkeypatch):
+def test_no_two_steps_have_the_same_draws(monkeypatch):
     monkeypatch.setattr("tfp_flows.inference.training._STEPS", 3)
     training = PosteriorTraining(density(quartic), distribution(1), seed=0)
     training._block = tf.function(training._run_block, autograph=False)
-    variables = training.variables + training._distribution.variables
-    start = [variable.numpy() for variable in variables]
-    ends, bounds = [], []
-    for _ in range(2):
-        for variable, value in zip(variables, start, strict=True):
-            variable.assign(value)
-        # Without a change of weights, only the draws of steps differ.
-        bounds.append(training._results(0.0, 1, 3)[0])
-        training.run(1e-3, 2)
-        ends.append([variable.numpy() for variable in variables])
-    np.testing.assert_array_equal(*bounds)
-    assert len(set(bounds[0])) == 3
-    for first, second in zip(*ends, strict=True):
-        np.testing.assert_array_equal(first, second)
+    # Without a change of weights, only the draws of steps differ.
+    assert len(set(training._results(0.0, 1, 3)[0])) == 3

@@ -5,9 +5,12 @@ import math
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.checks.chains import Chains
+from tfp_flows.inference.checks.chains import CheckChains
 from tfp_flows.inference.checks.chains import Uncovered
 from tfp_flows.inference.checks.chains import uncovered_mass
 from tfp_flows.inference.checks.check import Check
@@ -21,7 +24,7 @@ from tfp_flows.inference.reparametrisation import FitSpace
 from tfp_flows.inference.support import JointSupport
 from tfp_flows.inference.target import UnconstrainedDensity
 
-tfd = tfp.distributions
+tfb, tfd = tfp.bijectors, tfp.distributions
 
 
 def findings(x, log_weights, **changes):
@@ -112,27 +115,23 @@ def test_uncovered_mass_that_changes_no_expectation_asks_for_resampling(
     assert ends(found) == is_harmless
 
 
-def check(passed, *, resampling_helps=False):
-    return Check("a number", 2.0, 1.0, passed, "Advice.", resampling_helps)
+PASSED, UNKNOWN, FAILED = (
+    Check("a number", 2.0, 1.0, passed, "Advice.") for passed in (True, None, False)
+)
+MILD = dataclasses.replace(FAILED, resampling_helps=True)
 
 
 @pytest.mark.parametrize(
-    ("made", "expected"),
+    ("checks", "name"),
     [
-        ([], ("reliable", ())),
-        ([check(True), check(None)], ("reliable", ())),
-        (
-            [check(False, resampling_helps=True)],
-            ("reliable after resampling", ("Advice.",)),
-        ),
-        (
-            [check(False), check(False, resampling_helps=True)],
-            ("not reliable", ("Advice.",)),
-        ),
+        ([], "reliable"),
+        ([PASSED, UNKNOWN], "reliable"),
+        ([PASSED, MILD], "reliable after resampling"),
+        ([FAILED, MILD], "not reliable"),
     ],
 )
-def test_verdict_follows_from_the_list_of_checks(made, expected):
-    assert verdict(made) == expected
+def test_verdict_follows_from_the_list_of_checks(checks, name):
+    assert verdict(checks) == (name, () if name == "reliable" else ("Advice.",))
 
 
 def test_checks_of_numbers_that_light_weights_are_needed_for_are_not_judged(rng):
@@ -207,6 +206,26 @@ def test_variables_whose_moments_are_not_known_are_named(rng):
     many = np.tile(rng.standard_t(1.5, size=(20_000, 1)), [1, 7])
     _, reasons = judged(findings(many, np.zeros(20_000)))
     assert "entry 3, entry 4, ... to" in reasons[0]
+
+
+def test_draws_on_the_way_from_far_out_do_not_count():
+    """Steps of unit scale along a slope of 1 do not arrive from 1e5 scales away."""
+    laplace = tfd.Independent(tfd.Laplace(np.zeros(2), 1.0), 1)
+    support = JointSupport.from_shape(2, None, tf.float64)
+    density = UnconstrainedDensity(laplace.log_prob, support)
+    runner = CheckChains(density, FlowDistribution(laplace, tfb.Identity()))
+    starts = np.zeros([8, 2])
+    starts[:3] = 1e5
+    proposals = np.zeros([runner.num_proposals, 8, 2])
+    # Ratios are all 0: each proposal is taken, but for those of the first chain.
+    ratios = np.zeros(proposals.shape[:2])
+    ratios[:, 0] = -np.inf
+    chains = runner.run(starts, np.eye(2), proposals, ratios, 0, 3)
+    assert (np.abs(chains.draws[0, :3]) > 1e3).all()
+    np.testing.assert_array_equal(chains.jumps, np.arange(8) > 0)
+    expected = np.ones(proposals.shape[:2], bool)
+    expected[0, 1:3] = False
+    np.testing.assert_array_equal(chains.is_settled, expected)
 
 
 def test_entries_of_a_fit_are_named_by_the_parts():

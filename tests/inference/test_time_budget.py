@@ -61,23 +61,7 @@ def test_budget_reserves_time_for_the_checks(monkeypatch):
     assert Budget(None, None).has_left(1.0)
 
 
-def test_pace_of_gradients_leaves_out_the_first_call():
-    found = density(sleepy(0.02))
-    found.gradient(np.zeros([1, 2]))
-    assert found.seconds_of_gradient == 0.0
-    found.gradient(np.zeros([1, 2]))
-    assert 0.02 / 64 <= found.seconds_of_gradient < 0.2 / 64
-
-
-def test_steps_are_those_that_the_time_allows():
-    made = starting_flow([standard(2)], [0.0], seed=0, dtype=tf.float32)
-    training = PosteriorTraining(density(sleepy(0.0)), made, seed=0)
-    training._seconds = 0.1
-    assert training.num_steps_in(1000.0, 2) == 200
-    assert training.num_steps_in(10.0, 2) == 25
-    assert training.num_steps_in(-1.0, 2) <= 0
-
-
+@pytest.mark.slow
 def test_compiling_leaves_no_trace_in_what_is_trained():
     made = starting_flow([standard(2)], [0.0], seed=0, dtype=tf.float32)
     target = density(lambda x: -tf.reduce_sum(x**2, axis=-1))
@@ -106,31 +90,23 @@ def test_climbs_end_when_their_time_is_over():
     assert np.isfinite(ends).all()
 
 
-def test_functions_that_xla_takes_too_long_for_are_compiled_without_it():
+@pytest.mark.parametrize(
+    ("seconds", "seconds_of_call", "by_xla"),
+    [(60.0, math.inf, True), (0.1, math.inf, False), (60.0, 0.0, False)],
+    ids=["in time", "compiles for too long", "runs for too long"],
+)
+def test_functions_run_by_xla_if_that_takes_the_time_that_there_is(
+    seconds, seconds_of_call, by_xla
+):
     traces = []
 
-    def slow_to_trace(x):
+    def double(x):
         traces.append(None)
-        time.sleep(1.0 if len(traces) == 1 else 0.0)
+        time.sleep(1.0 if seconds < 1.0 and len(traces) == 1 else 0.0)
         return 2.0 * x
 
-    function = Compiled(slow_to_trace)
-    function.prepare(0.1, tf.ones([]))
-    assert not function.jit_compiled
-    assert function(tf.ones([])).numpy() == 2.0
-
-
-def test_functions_that_are_slow_by_xla_run_without_it():
-    function = Compiled(lambda x: 2.0 * x)
-    function.prepare(60.0, tf.ones([]), seconds_of_call=0.0)
-    assert not function.jit_compiled
-    assert function(tf.ones([])).numpy() == 2.0
-
-
-@pytest.mark.parametrize("by_xla", [True, False])
-def test_functions_that_xla_can_compile_are(by_xla):
-    function = Compiled(lambda x: 2.0 * x, by_xla)
-    function.prepare(60.0, tf.ones([]))
+    function = Compiled(double)
+    function.prepare(seconds, tf.ones([]), seconds_of_call=seconds_of_call)
     assert function.jit_compiled == by_xla
     assert function(tf.ones([])).numpy() == 2.0
 
@@ -156,14 +132,6 @@ def test_what_tensorflow_raises_is_raised_where_xla_cannot_compile(by_xla):
     with pytest.raises(tf.errors.InvalidArgumentError, match="not invertible"):
         function(tf.zeros([2, 2]))
     assert not function.jit_compiled
-
-
-def test_errors_of_a_function_are_raised():
-    def wrong(x):
-        raise ValueError("of the function")
-
-    with pytest.raises(ValueError, match="of the function"):
-        Compiled(wrong).prepare(60.0, tf.ones([]))
 
 
 @pytest.mark.parametrize("seconds", [0.01, math.inf])  # of a batch; infinite: not measured

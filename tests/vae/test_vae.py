@@ -1,4 +1,4 @@
-"""`VAE`: training, evaluation, what it refuses, and how often it calls its networks."""
+"""`VAE`: training, evaluation, answers, saving, and how often it calls its networks."""
 
 import fresh_process
 import keras
@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import small_vae
 import tensorflow as tf
-from slow_cases import asked
-from slow_cases import with_slow
+from small_vae import LATENT_SIZE
 from small_vae import MODELS
 
 import tfp_flows as tff
@@ -17,10 +16,9 @@ pytestmark = pytest.mark.xdist_group("vae")
 
 # Of each part, every kind there is.
 SAVED = ("full", "iaf_maf_prior", "real_nvp_prior", "importance_weighted", "conv")
-SAVED = with_slow(SAVED, {"full", "real_nvp_prior", "importance_weighted"})
 
 
-@pytest.mark.slow_ids("full", "logistic", "real_nvp_prior")
+@pytest.mark.slow_ids("conv", "full", "iaf", "logistic", "real_nvp_prior")
 @pytest.mark.parametrize("name", MODELS)
 def test_weights_are_those_of_all_parts_and_all_learn(name, models):
     model = models[name]
@@ -33,6 +31,31 @@ def test_weights_are_those_of_all_parts_and_all_learn(name, models):
     for weight, old in zip(model.weights, MODELS[name]().get_weights(), strict=True):
         if id(weight) in trainable:
             assert np.any(weight.numpy() != old), weight.path
+
+
+@pytest.mark.slow_ids(
+    "conv", "full", "gaussian", "iaf", "iaf_maf_prior", "logistic", "real_nvp_prior"
+)
+@pytest.mark.parametrize("name", MODELS)
+def test_metrics_are_bound_reconstruction_and_divergence_below_the_likelihood(name, models):
+    model = models[name]
+    x = small_vae.rows(model, 40)
+    found = model.evaluate(x, batch_size=40, verbose=0, return_dict=True)
+    assert set(found) == {"loss", "elbo", "reconstruction", "kl"}
+    assert found["elbo"] == pytest.approx(found["reconstruction"] - found["kl"], rel=1e-5)
+    bound = model.elbo(x, num_samples=300)
+    for key in ("elbo", "reconstruction", "kl"):
+        values = getattr(bound, key)
+        assert values.shape == (40,)
+        assert found[key] == pytest.approx(values.mean(), abs=0.6)
+    if name == "importance_weighted":
+        assert -found["loss"] > found["elbo"]
+    else:
+        assert -found["loss"] == pytest.approx(found["elbo"], rel=1e-6)
+    log_likelihood = model.log_likelihood(x, 500)
+    assert log_likelihood.shape == (40,)
+    assert np.all(log_likelihood > bound.elbo - 1e-3)
+    assert np.all(log_likelihood <= 0.0)  # of probabilities
 
 
 @pytest.mark.slow
@@ -119,20 +142,15 @@ def test_prior_is_initialised_by_latents_of_training_rows():
     np.testing.assert_allclose(np.std(u, axis=0), 1.0, atol=0.05)
 
 
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory, models, request):
-    folder = tmp_path_factory.mktemp("saved")
-    for name in asked(request, "name", SAVED):
-        models[name].save(folder / f"{name}.keras")
-    fresh_process.run(small_vae.load_all, folder, output=folder / "output.txt")
-    return folder
-
-
-@pytest.mark.parametrize("name", SAVED)
-def test_fresh_process_gives_equal_bounds_and_draws(saved, models, name):
-    loaded = np.load(saved / f"{name}.loaded.npz")
-    for key, value in small_vae.answers(models[name]).items():
-        np.testing.assert_array_equal(loaded[key], value, err_msg=key)
+@pytest.mark.slow
+def test_fresh_process_gives_equal_bounds_and_draws(models, tmp_path):
+    for name in SAVED:
+        models[name].save(tmp_path / f"{name}.keras")
+    fresh_process.run(small_vae.load_all, tmp_path, output=tmp_path / "output.txt")
+    for name in SAVED:
+        loaded = np.load(tmp_path / f"{name}.loaded.npz")
+        for key, value in small_vae.answers(models[name]).items():
+            np.testing.assert_array_equal(loaded[key], value, err_msg=f"{name} {key}")
 
 
 @pytest.mark.slow_ids("full", "iaf_maf_prior")
@@ -141,6 +159,8 @@ def test_training_continues_as_if_uninterrupted(name, tmp_path):
     uninterrupted = small_vae.trained(name, epochs=1)
     uninterrupted.save(tmp_path / "model.keras")
     resumed = keras.saving.load_model(tmp_path / "model.keras")
+    for key, value in small_vae.answers(uninterrupted).items():
+        np.testing.assert_array_equal(small_vae.answers(resumed)[key], value, err_msg=key)
     losses = [small_vae.fit(model, 2)["loss"] for model in (uninterrupted, resumed)]
     np.testing.assert_array_equal(*losses)
     for a, b in zip(uninterrupted.get_weights(), resumed.get_weights(), strict=True):
@@ -167,3 +187,49 @@ def test_training_stops_with_usable_weights_when_the_loss_is_not_finite(capsys):
     model.fit(small_vae.rows(model, 64), epochs=4, batch_size=16, verbose=0)
     assert "not finite" in capsys.readouterr().out
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+def test_probabilities_of_all_rows_sum_to_one():
+    likelihood = tff.likelihoods.Bernoulli(4)
+    model = small_vae.dense(small_vae.iaf_posterior(), likelihood=likelihood)
+    for weight in model.encoder.trainable_variables:  # a broad posterior, of even weights
+        weight.assign(0.5 * weight)
+    x = np.array(np.meshgrid(*[[0, 1]] * 4)).reshape(4, -1).T.astype(np.float32)
+    total = np.exp(model.log_likelihood(x, 20_000)).sum()
+    assert total == pytest.approx(1.0, abs=0.02)
+
+
+def test_seeds_determine_every_number(models):
+    model = models["importance_weighted"]
+    x = small_vae.rows(model, 9)
+    for call in (
+        lambda seed: model.elbo(x, seed=seed).elbo,
+        lambda seed: model.log_likelihood(x, 5, seed=seed),
+        lambda seed: model.encode(x, seed=seed).numpy(),
+        lambda seed: model.reconstruct(x, seed=seed).numpy(),
+        lambda seed: model.sample(9, seed=seed).numpy(),
+    ):
+        np.testing.assert_array_equal(call(1), call(1))
+        assert np.any(call(1) != call(2))
+    assert model.evaluate(x, verbose=0) == model.evaluate(x, verbose=0)
+
+
+def test_rows_have_draws_of_their_own(models):
+    model = models["importance_weighted"]
+    x = np.repeat(small_vae.rows(model, 1), 6, axis=0)
+    for batch_size in (2, 6):
+        values = model.elbo(x, batch_size=batch_size).elbo
+        assert len(np.unique(values)) == 6
+
+
+def test_shapes_of_latents_and_rows():
+    model = MODELS["conv"]()
+    x = small_vae.rows(model, 5)
+    assert model.encode(x).shape == (5, LATENT_SIZE)
+    z = model.encode(x, (2, 3))
+    assert z.shape == (2, 3, 5, LATENT_SIZE)
+    assert model.decode(z).shape == (2, 3, 5, *small_vae.IMAGE_SHAPE)
+    assert model.sample(4).shape == (4, *small_vae.IMAGE_SHAPE)
+    assert set(np.unique(model.sample(50))) == {0.0, 1.0}
+    np.testing.assert_allclose(model.predict(x, verbose=0), model(x), atol=1e-6)
+    assert model.latent_size == LATENT_SIZE
