@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 from random_weights import randomize
+from structures import PINNED
 from subject import close
 
 import tfp_flows as tff
@@ -18,28 +19,6 @@ tfb, tfd = tfp.bijectors, tfp.distributions
 FLOW = {"num_steps": 2, "hidden_units": (8,), "seed": 0}
 SMALL = FLOW | {"whiten": False}
 pytestmark = pytest.mark.usefixtures("op_by_op")
-
-
-def coroutine():
-    @tfd.JointDistributionCoroutineAutoBatched
-    def model():
-        scale = yield tfd.HalfCauchy(0.0, 5.0, name="scale")
-        factor = yield tfd.CholeskyLKJ(3, 1.0, name="factor")  # [3, 3] of 3 free numbers
-        matrix = yield tfd.Sample(tfd.Normal(0.0, scale), [2, 2], name="matrix")
-        yield tfd.Normal(tf.reduce_sum(matrix) + factor[1, 0], scale, name="observed")
-
-    return model
-
-
-def sequential():
-    model = tfd.JointDistributionSequentialAutoBatched(
-        [
-            tfd.Normal(0.0, 1.0),
-            tfd.Gamma(2.0, 1.0),
-            lambda scale, mean: tfd.Normal(mean + tf.zeros(3), scale),
-        ]
-    )
-    return model.experimental_pin(x=[1.0, 2.0, 3.0])
 
 
 def dependent():
@@ -74,9 +53,10 @@ def real_nvp():
 
 TARGETS = {
     "on_simplex": on_simplex,
-    "pinned": lambda: coroutine().experimental_pin(observed=1.0),
-    "coroutine": coroutine,
-    "sequential": sequential,
+    "pinned": lambda: PINNED["coroutine"],
+    "coroutine": lambda: PINNED["coroutine"].distribution,
+    "sequential": lambda: PINNED["sequential"],
+    "factor": lambda: tfd.CholeskyLKJ(3, 1.0),  # [3, 3] of 3 free numbers
     "dependent": dependent,
     "named": named,
     "vector": lambda: tfd.MultivariateNormalDiag(tf.zeros(3), tf.ones(3)),
@@ -180,7 +160,7 @@ def check_copy(posterior, same):
 
 
 @pytest.mark.slow_ids(
-    "a flow", "coroutine", "matrix", "named", "pinned", "sequential", "vector"
+    "a flow", "coroutine", "factor", "matrix", "named", "pinned", "sequential", "vector"
 )
 @pytest.mark.parametrize("name", TARGETS)
 def test_copies_pickles_and_checkpoints_have_the_weights(name, tmp_path):

@@ -5,15 +5,14 @@ import math
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import tensorflow_probability as tfp
+from densities import density
 
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.checks.chains import Chains
 from tfp_flows.inference.checks.chains import CheckChains
 from tfp_flows.inference.checks.chains import Uncovered
 from tfp_flows.inference.checks.chains import uncovered_mass
-from tfp_flows.inference.checks.check import Check
 from tfp_flows.inference.checks.findings import Findings
 from tfp_flows.inference.checks.importance import WeightedDraws
 from tfp_flows.inference.checks.importance import weighted_moments
@@ -115,25 +114,6 @@ def test_uncovered_mass_that_changes_no_expectation_asks_for_resampling(
     assert ends(found) == is_harmless
 
 
-PASSED, UNKNOWN, FAILED = (
-    Check("a number", 2.0, 1.0, passed, "Advice.") for passed in (True, None, False)
-)
-MILD = dataclasses.replace(FAILED, resampling_helps=True)
-
-
-@pytest.mark.parametrize(
-    ("checks", "name"),
-    [
-        ([], "reliable"),
-        ([PASSED, UNKNOWN], "reliable"),
-        ([PASSED, MILD], "reliable after resampling"),
-        ([FAILED, MILD], "not reliable"),
-    ],
-)
-def test_verdict_follows_from_the_list_of_checks(checks, name):
-    assert verdict(checks) == (name, () if name == "reliable" else ("Advice.",))
-
-
 def test_checks_of_numbers_that_light_weights_are_needed_for_are_not_judged(rng):
     found = even(rng)
     heavy = dataclasses.replace(found.weighted, pareto_k=0.9)
@@ -211,9 +191,9 @@ def test_variables_whose_moments_are_not_known_are_named(rng):
 def test_draws_on_the_way_from_far_out_do_not_count():
     """Steps of unit scale along a slope of 1 do not arrive from 1e5 scales away."""
     laplace = tfd.Independent(tfd.Laplace(np.zeros(2), 1.0), 1)
-    support = JointSupport.from_shape(2, None, tf.float64)
-    density = UnconstrainedDensity(laplace.log_prob, support)
-    runner = CheckChains(density, FlowDistribution(laplace, tfb.Identity()))
+    runner = CheckChains(
+        density(laplace.log_prob), FlowDistribution(laplace, tfb.Identity())
+    )
     starts = np.zeros([8, 2])
     starts[:3] = 1e5
     proposals = np.zeros([runner.num_proposals, 8, 2])

@@ -44,11 +44,6 @@ def unnamed(*parts):
     return tff.flow_posterior(tfd.JointDistributionSequential(list(parts)), **TINY)
 
 
-def mixture():
-    components = tfd.Normal([0.0, 1.0], 1.0)
-    return tfd.MixtureSameFamily(tfd.Categorical([0.0, 0.0]), components)
-
-
 def loss(posterior, log_prob=LOG_PROB, **options):
     return tff.variational_loss(log_prob, posterior, **options)
 
@@ -75,10 +70,6 @@ def fit(log_prob=plain, shape=2, **options):
     )
 
 
-def squeezed():
-    return tff.MultiScale([tff.Squeeze((2, 2, 1))], (2, 2, 1))
-
-
 BAD_CALLS = [
     (lambda: tff.flow_posterior(lambda x: -(x**2)), "`target` | function | log_prob"),
     (lambda: tff.flow_posterior(tfd.Normal), "`target` | the class Normal; call it"),
@@ -88,7 +79,6 @@ BAD_CALLS = [
         lambda: tff.flow_posterior(with_counts().experimental_pin(rate=1.0), **TINY),
         "`target` of continuous parts | 'count' | Poisson",
     ),
-    (lambda: tff.flow_posterior(tfd.Poisson(1.0), **TINY), "`target` | Poisson"),
     (
         lambda: unnamed(tfd.Normal(0.0, 1.0), tfd.Bernoulli(0.0)),
         "`target` | part 1 | Bernoulli",
@@ -101,9 +91,10 @@ BAD_CALLS = [
         lambda: tff.flow_posterior(tfd.Normal([0.0, 1.0], 1.0), **TINY),
         "`target` without batch axes | (2,)",
     ),
-    (lambda: tff.flow_posterior(mixture(), **TINY), "`target` | know their support"),
     (
-        lambda: tff.flow_posterior(tfd.JointDistributionNamed({"x": mixture()})),
+        lambda: unnamed(
+            tfd.MixtureSameFamily(tfd.Categorical([0.0]), tfd.Normal([0.0], 1.0))
+        ),
         "know their support",
     ),
     (lambda: tff.flow_posterior(2, "glow"), "`flow` to be one of ['iaf' | got 'glow'"),
@@ -112,10 +103,7 @@ BAD_CALLS = [
         lambda: tff.flow_posterior(target(), tff.IAF(3, **TINY)),
         "`flow` on vectors of the target's 2 | iaf | , 3]; got (2,)",
     ),
-    (
-        lambda: tff.flow_posterior(4, squeezed()),
-        "`flow` on vectors of the target's 4 | which makes (2, 2, 1)",
-    ),
+    (lambda: tff.flow_posterior(3, tfb.FillTriangular()), "which makes (2, 2)"),
     (
         lambda: tff.flow_posterior(target(), tff.IAF(2, **TINY), num_steps=2),
         "no options with a built `flow` | num_steps",
@@ -137,10 +125,7 @@ BAD_CALLS = [
         lambda: loss(posterior(), importance_sample_size=1.5),
         "`importance_sample_size` | 1.5",
     ),
-    (
-        lambda: loss(posterior(), sticking_the_landing="no"),
-        "`sticking_the_landing` | 'no'",
-    ),
+    (lambda: loss(posterior(), sticking_the_landing="no"), "`sticking_the_landing` | 'no'"),
     (lambda: neutra(flow()), "`posterior` | real_nvp"),
     (lambda: neutra(posterior(), 1.0), "`target_log_prob_fn` | 1.0"),
     (lambda: neutra(posterior(), make_kernel="nuts"), "`make_kernel` | 'nuts'"),
@@ -166,7 +151,6 @@ BAD_CALLS = [
     ),
     (lambda: tff.inference.AlternatingKernel(1, 2), "`local_kernel` | 1"),
     (lambda: tff.inference.AlternatingKernel(nuts(), None), "`global_kernel` | None"),
-    (lambda: tff.fit_posterior(with_counts()), "`target` | 'count' | Poisson"),
     (
         lambda: tff.fit_posterior(target().experimental_pin(loc=0.0, scale=1.0)),
         "a variable that is not pinned",
@@ -174,7 +158,6 @@ BAD_CALLS = [
     (lambda: fit(shape={}), "a variable that is not pinned"),
     (lambda: tff.fit_posterior(2), "`target_log_prob_fn` | event shape | None"),
     (lambda: fit(seed=1.5), "`seed` | 1.5"),
-    (lambda: fit(max_minutes=0), "`max_minutes` above 0 | got 0"),
     (lambda: fit(max_minutes=float("nan")), "`max_minutes`"),
     (lambda: fit(max_gradients=0), "`max_gradients`"),
     (lambda: fit(progress="yes"), "`progress` | 'yes'"),
@@ -186,12 +169,8 @@ BAD_CALLS = [
         "of float32, as its parts are; got float64",
     ),
     (lambda: fit(lambda x: -np.sum(np.square(x), -1)), "takes N draws"),
-    (lambda: fit(lambda _: None), "takes N draws"),
     (lambda: fit(lambda x: x * np.ones(4), []), "takes N draws | (64,) of float32"),
-    (
-        lambda: fit(shape={"a": [], "b": [2]}),
-        "a (64,), b (64, 2) | unexpected keyword",
-    ),
+    (lambda: fit(shape={"a": [], "b": [2]}), "a (64,), b (64, 2) | unexpected keyword"),
     (lambda: fit(lambda x: -tf.reduce_sum(x**2)), "a number for each of N"),
     (lambda: fit(lambda x: np.nan * plain(x)), "finite at one of"),
     (lambda: fit(lambda x: plain(tf.round(x))), "a gradient"),

@@ -6,25 +6,18 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
+from densities import density
 
 import tfp_flows as tff
 from tfp_flows.core.compiled import Compiled
 from tfp_flows.inference import budget
 from tfp_flows.inference.budget import Budget
+from tfp_flows.inference.checks import verdict
 from tfp_flows.inference.checks.findings import examine
-from tfp_flows.inference.checks.verdict import agrees
-from tfp_flows.inference.checks.verdict import list_checks
-from tfp_flows.inference.checks.verdict import verdict
 from tfp_flows.inference.initial_flow import standard
 from tfp_flows.inference.initial_flow import starting_flow
 from tfp_flows.inference.modes import quasi_newton
-from tfp_flows.inference.support import JointSupport
-from tfp_flows.inference.target import UnconstrainedDensity
 from tfp_flows.inference.training import PosteriorTraining
-
-
-def density(log_prob):
-    return UnconstrainedDensity(log_prob, JointSupport.from_shape(2, None, tf.float32))
 
 
 def sleepy(seconds):
@@ -64,7 +57,7 @@ def test_budget_reserves_time_for_the_checks(monkeypatch):
 @pytest.mark.slow
 def test_compiling_leaves_no_trace_in_what_is_trained():
     made = starting_flow([standard(2)], [0.0], seed=0, dtype=tf.float32)
-    target = density(lambda x: -tf.reduce_sum(x**2, axis=-1))
+    target = density(lambda x: -tf.reduce_sum(x**2, axis=-1), dtype=tf.float32)
     training = PosteriorTraining(target, made, seed=0)
     before = [variable.numpy() for variable in training.variables]
     training._block(*training._arguments(0.0, 1, 1))
@@ -136,18 +129,18 @@ def test_what_tensorflow_raises_is_raised_where_xla_cannot_compile(by_xla):
 
 @pytest.mark.parametrize("seconds", [0.01, math.inf])  # of a batch; infinite: not measured
 def test_checks_without_time_are_of_weights_alone_and_never_reliable(seconds, op_by_op):
-    target = density(sleepy(0.01))
+    target = density(sleepy(0.01), dtype=tf.float32)
     target.gradient(np.zeros([1, 2]))
     target._seconds = seconds
     made = starting_flow([standard(2)], [0.0], seed=0, dtype=tf.float32)
     left = 0.5 if math.isfinite(seconds) else -1.0
     ends = np.zeros([0, 2])
     findings = examine(target, made, np.asarray, ends, seed=0, seconds=left)
-    checks = list_checks(findings)
+    checks = verdict.list_checks(findings)
     assert len(findings.weighted.x) < 2000
     assert findings.weighted.pareto_k < 0.5
-    assert not agrees(checks)
-    found, reasons = verdict(checks)
+    assert not verdict.agrees(checks)
+    found, reasons = verdict.verdict(checks)
     assert found == "not reliable"
     assert any("no time for Markov chains" in reason for reason in reasons)
 

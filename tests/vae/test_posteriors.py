@@ -136,7 +136,7 @@ def test_gradients_reach_parameters_and_weights(posterior):
 
 
 @pytest.mark.slow_ids(
-    "diagonal", "iaf_after_full", "iaf_without_context", "real_nvp", "stock"
+    "diagonal", "full", "iaf_after_full", "iaf_without_context", "real_nvp", "stock"
 )
 def test_draws_and_gradients_are_those_of_graphs_and_xla_for_any_number_of_rows(posterior):
     def with_gradient(parameters):
