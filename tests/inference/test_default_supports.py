@@ -28,7 +28,7 @@ def precision():
     scale = np.linalg.inv(np.eye(2) + rows.T @ rows)
     known = tfd.WishartTriL(14.0, scale_tril=np.linalg.cholesky(scale))
     evidence = target.unnormalized_log_prob(np.eye(2, dtype=np.float32))
-    return target, float(evidence - known.log_prob(np.eye(2)))
+    return target, float(evidence) - float(known.log_prob(np.eye(2)))
 
 
 @pytest.mark.parametrize(

@@ -159,14 +159,12 @@ def check_copy(posterior, same):
     np.testing.assert_array_equal(posterior.log_prob(draws), expected)
 
 
-@pytest.mark.slow_ids(
-    "a flow", "coroutine", "factor", "matrix", "named", "pinned", "sequential", "vector"
-)
+@pytest.mark.slow_ids(*TARGETS.keys() - {"dependent"})
 @pytest.mark.parametrize("name", TARGETS)
 def test_copies_pickles_and_checkpoints_have_the_weights(name, tmp_path):
     target, posterior = built(name)
     check_copy(posterior, copy.deepcopy(posterior))
-    if name == "dependent":
+    if name in ("dependent", "matrix"):
         message = r"a support of `flow_posterior`.*Pickle `posterior"
         with pytest.raises(ValueError, match=message):
             pickle.dumps(posterior)
@@ -189,6 +187,7 @@ def test_a_checkpoint_has_the_weights_of_a_support(tmp_path):
     np.testing.assert_array_equal(shifts[1], [1.0, 2.0])
 
 
+@pytest.mark.slow_ids("False")
 @pytest.mark.parametrize("trainable", [True, False])
 def test_copies_of_a_base_with_a_transformed_variable(trainable):
     bound = tfb.Chain([tfb.Shift(1e-3), tfb.Softplus()])

@@ -87,6 +87,7 @@ def test_start_is_the_laplace_approximation(flow, dtype):
     np.testing.assert_allclose(np.cov(z), np.eye(4), atol=0.08)
 
 
+@pytest.mark.slow
 def test_start_is_the_same_each_time():
     target = tfd.Gamma(2.0, 3.0)
     first, second = (tff.flow_posterior(target, **SMALL).sample(3, seed=1) for _ in "ab")

@@ -26,7 +26,7 @@ def models():
     return functools.cache(small_vae.trained)
 
 
-@pytest.mark.slow_ids("conv", "full", "iaf", "logistic", "real_nvp_prior")
+@pytest.mark.slow_ids("conv", "full", "gaussian", "iaf", "logistic", "real_nvp_prior")
 @pytest.mark.parametrize("name", MODELS)
 def test_weights_are_those_of_all_parts_and_all_learn(name, models):
     model = models(name)
@@ -60,9 +60,10 @@ def test_metrics_are_bound_reconstruction_and_divergence_below_the_likelihood(na
         assert -found["loss"] > found["elbo"]
     else:
         assert -found["loss"] == pytest.approx(found["elbo"], rel=1e-6)
+    x = small_vae.rows(model, 10)
     log_likelihood = model.log_likelihood(x, 500)
-    assert log_likelihood.shape == (40,)
-    assert np.all(log_likelihood > bound.elbo - 1e-3)
+    assert log_likelihood.shape == (10,)
+    assert np.all(log_likelihood > model.elbo(x, num_samples=300).elbo - 1e-3)
     assert np.all(log_likelihood <= 0.0)  # of probabilities
 
 
@@ -148,9 +149,6 @@ def test_training_continues_as_if_uninterrupted(name, tmp_path):
     uninterrupted = small_vae.trained(name, epochs=1)
     uninterrupted.save(tmp_path / "model.keras")
     resumed = keras.saving.load_model(tmp_path / "model.keras")
-    answers = [small_vae.answers(model) for model in (uninterrupted, resumed)]
-    for before, after in zip(*(a.values() for a in answers), strict=True):
-        np.testing.assert_array_equal(before, after)
     losses = [small_vae.fit(model, 2)["loss"] for model in (uninterrupted, resumed)]
     np.testing.assert_array_equal(*losses)
     for a, b in zip(uninterrupted.get_weights(), resumed.get_weights(), strict=True):
