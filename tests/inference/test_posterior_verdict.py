@@ -6,22 +6,25 @@ import math
 import numpy as np
 import pytest
 import tensorflow_probability as tfp
+from densities import density
 
+from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.checks.chains import Chains
+from tfp_flows.inference.checks.chains import CheckChains
 from tfp_flows.inference.checks.chains import Uncovered
 from tfp_flows.inference.checks.chains import uncovered_mass
-from tfp_flows.inference.checks.check import Check
 from tfp_flows.inference.checks.findings import Findings
 from tfp_flows.inference.checks.importance import WeightedDraws
 from tfp_flows.inference.checks.importance import weighted_moments
 from tfp_flows.inference.checks.verdict import is_final
 from tfp_flows.inference.checks.verdict import list_checks
 from tfp_flows.inference.checks.verdict import verdict
+from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.reparametrisation import FitSpace
 from tfp_flows.inference.support import JointSupport
 from tfp_flows.inference.target import UnconstrainedDensity
 
-tfd = tfp.distributions
+tfb, tfd = tfp.bijectors, tfp.distributions
 
 
 def findings(x, log_weights, **changes):
@@ -112,29 +115,6 @@ def test_uncovered_mass_that_changes_no_expectation_asks_for_resampling(
     assert ends(found) == is_harmless
 
 
-def check(passed, *, resampling_helps=False):
-    return Check("a number", 2.0, 1.0, passed, "Advice.", resampling_helps)
-
-
-@pytest.mark.parametrize(
-    ("made", "expected"),
-    [
-        ([], ("reliable", ())),
-        ([check(True), check(None)], ("reliable", ())),
-        (
-            [check(False, resampling_helps=True)],
-            ("reliable after resampling", ("Advice.",)),
-        ),
-        (
-            [check(False), check(False, resampling_helps=True)],
-            ("not reliable", ("Advice.",)),
-        ),
-    ],
-)
-def test_verdict_follows_from_the_list_of_checks(made, expected):
-    assert verdict(made) == expected
-
-
 def test_checks_of_numbers_that_light_weights_are_needed_for_are_not_judged(rng):
     found = even(rng)
     heavy = dataclasses.replace(found.weighted, pareto_k=0.9)
@@ -207,6 +187,27 @@ def test_variables_whose_moments_are_not_known_are_named(rng):
     many = np.tile(rng.standard_t(1.5, size=(20_000, 1)), [1, 7])
     _, reasons = judged(findings(many, np.zeros(20_000)))
     assert "entry 3, entry 4, ... to" in reasons[0]
+
+
+def test_draws_on_the_way_from_far_out_do_not_count():
+    """Steps of unit scale along a slope of 1 do not arrive from 1e30 scales away."""
+    laplace = tfd.Independent(tfd.Laplace(np.zeros(2), 1.0), 1)
+    runner = CheckChains(
+        density(laplace.log_prob), FlowDistribution(laplace, tfb.Identity())
+    )
+    starts = np.zeros([8, 2])
+    starts[:3] = 1e30
+    proposals = np.zeros([50, 8, 2])
+    # Ratios are all 0: each proposal is taken, but for those of the first chain.
+    ratios = np.zeros(proposals.shape[:2])
+    ratios[:, 0] = -np.inf
+    standard = Gaussian(np.zeros(2), np.eye(2))
+    chains = runner.run(starts, standard, proposals, ratios, 0, 3)
+    assert (np.abs(chains.draws[0, :3]) > 1e3).all()
+    np.testing.assert_array_equal(chains.jumps, np.arange(8) > 0)
+    expected = np.ones(proposals.shape[:2], bool)
+    expected[0, 1:3] = False
+    np.testing.assert_array_equal(chains.is_settled, expected)
 
 
 def test_entries_of_a_fit_are_named_by_the_parts():

@@ -2,6 +2,9 @@
 
 import functools
 
+import numpy as np
+import pytest
+import tensorflow as tf
 import tensorflow_probability as tfp
 from refusals import bad_calls
 from small_parts import TINY
@@ -18,6 +21,9 @@ def target():
     )
 
 
+LOG_PROB = target().log_prob
+
+
 @functools.cache
 def posterior():
     return tff.flow_posterior(target(), **TINY)
@@ -28,161 +34,161 @@ def conditional_posterior():
     return tff.flow_posterior(target(), context_size=2, **TINY)
 
 
-def joint_target():
+def with_counts():
     return tfd.JointDistributionNamed(
         {"rate": tfd.Gamma(2.0, 1.0), "count": lambda rate: tfd.Poisson(rate)}
     )
 
 
-def pinned_target():
-    return joint_target().experimental_pin(rate=1.0)
+def unnamed(*parts):
+    return tff.flow_posterior(tfd.JointDistributionSequential(list(parts)), **TINY)
+
+
+def loss(posterior, log_prob=LOG_PROB, **options):
+    return tff.variational_loss(log_prob, posterior, **options)
+
+
+def neutra(posterior, log_prob=LOG_PROB, **options):
+    return tff.neutra_kernel(log_prob, posterior, **options)
+
+
+def proposals(posterior, **options):
+    return tff.flow_proposal_kernel(LOG_PROB, posterior, **options)
+
+
+def nuts(log_prob=LOG_PROB, **options):
+    return tff.inference.adaptive_nuts(log_prob, **options)
+
+
+def plain(x):
+    return -tf.reduce_sum(x**2, axis=-1)
+
+
+def fit(log_prob=plain, shape=2, **options):
+    return tff.fit_posterior(
+        shape, target_log_prob_fn=log_prob, **{"seed": 0, "max_gradients": 1000, **options}
+    )
 
 
 BAD_CALLS = [
     (lambda: tff.flow_posterior(lambda x: -(x**2)), "`target` | function | log_prob"),
-    (lambda: tff.flow_posterior(target().log_prob), "`target`"),
     (lambda: tff.flow_posterior(tfd.Normal), "`target` | the class Normal; call it"),
     (lambda: tff.flow_posterior("normal"), "`target` | 'normal'"),
-    (lambda: tff.flow_posterior(None), "`target` | None"),
     (lambda: tff.flow_posterior(-2), "`target` | -2"),
-    (lambda: tff.flow_posterior(joint_target(), **TINY), "`target` | 'count' | Poisson"),
-    (lambda: tff.flow_posterior(pinned_target(), **TINY), "`target` | 'count' | Poisson"),
-    (lambda: tff.flow_posterior(tfd.Poisson(1.0), **TINY), "`target` | Poisson"),
     (
-        lambda: tff.flow_posterior(
-            tfd.JointDistributionSequential([tfd.Normal(0.0, 1.0), tfd.Bernoulli(0.0)]),
-            **TINY,
-        ),
+        lambda: tff.flow_posterior(with_counts().experimental_pin(rate=1.0), **TINY),
+        "`target` of continuous parts | 'count' | Poisson",
+    ),
+    (
+        lambda: unnamed(tfd.Normal(0.0, 1.0), tfd.Bernoulli(0.0)),
         "`target` | part 1 | Bernoulli",
+    ),
+    (
+        lambda: unnamed(tfd.Normal(0.0, 1.0), tfd.Normal(np.float64(0.0), 1.0)),
+        "one floating-point dtype | of float32 | of float64",
     ),
     (
         lambda: tff.flow_posterior(tfd.Normal([0.0, 1.0], 1.0), **TINY),
         "`target` without batch axes | (2,)",
     ),
     (
-        lambda: tff.flow_posterior(
-            tfd.MixtureSameFamily(tfd.Categorical([0.0, 0.0]), tfd.Normal([0.0, 1.0], 1.0)),
-            **TINY,
+        lambda: unnamed(
+            tfd.MixtureSameFamily(tfd.Categorical([0.0]), tfd.Normal([0.0], 1.0))
         ),
-        "`target` | support",
+        "know their support",
     ),
+    (lambda: tff.flow_posterior(2, "glow"), "`flow` to be one of ['iaf' | got 'glow'"),
+    (lambda: tff.flow_posterior(2, 3), "`flow` | 3"),
     (
-        lambda: tff.flow_posterior(tfd.VonMisesFisher([1.0, 0.0], 2.0), **TINY),
-        "`target` | VonMisesFisher | `support`",
+        lambda: tff.flow_posterior(target(), tff.IAF(3, **TINY)),
+        "`flow` on vectors of the target's 2 | iaf | , 3]; got (2,)",
     ),
-    (lambda: tff.flow_posterior(target(), flow="glow"), "`flow` | 'glow'"),
-    (lambda: tff.flow_posterior(target(), flow=3), "`flow` | 3"),
+    (lambda: tff.flow_posterior(3, tfb.FillTriangular()), "which makes (2, 2)"),
     (
-        lambda: tff.flow_posterior(target(), flow=tff.IAF(3, **TINY)),
-        "`flow` | 2 entries | iaf",
-    ),
-    (
-        lambda: tff.flow_posterior(target(), flow=tff.IAF(2, **TINY), num_steps=2),
-        "no options | num_steps",
+        lambda: tff.flow_posterior(target(), tff.IAF(2, **TINY), num_steps=2),
+        "no options with a built `flow` | num_steps",
     ),
     (lambda: tff.flow_posterior(target(), number_of_steps=2), "number_of_steps"),
-    (lambda: tff.flow_posterior(target(), num_steps=1.5), "`num_steps` | 1.5"),
     (lambda: tff.flow_posterior(target(), support=tfb.Exp()), "no `support`"),
     (lambda: tff.flow_posterior(2, support="positive"), "`support` | 'positive'"),
     (lambda: tff.flow_posterior({"a": 1, "b": 2}, support={"a": tfb.Exp()}), "`support`"),
     (lambda: tff.flow_posterior(2, dtype="int32"), "`dtype` | 'int32'"),
-    (lambda: tff.flow_posterior(target(), full_rank="no"), "`full_rank` | 'no'"),
-    (lambda: tff.flow_posterior(target(), whiten="no"), "`whiten` | 'no'"),
+    (lambda: tff.flow_posterior(2, full_rank="no"), "`full_rank` | 'no'"),
+    (lambda: tff.flow_posterior(2, whiten="no"), "`whiten` | 'no'"),
     (lambda: tff.flow_posterior(2, target_log_prob_fn=1.0), "`target_log_prob_fn` | 1.0"),
     (lambda: tff.inference.FlowPosterior(tff.standard_normal(2), None), "`support` | None"),
     (lambda: posterior().sample(context=[[1.0]]), "no `context`"),
-    (lambda: tff.variational_loss(1.0, posterior()), "`target_log_prob_fn` | 1.0"),
-    (lambda: tff.variational_loss(target().log_prob, flow()), "`posterior` | real_nvp"),
+    (lambda: loss(posterior(), 1.0), "`target_log_prob_fn` | 1.0"),
+    (lambda: loss(flow()), "`posterior` | real_nvp"),
+    (lambda: loss(posterior(), sample_size=0), "`sample_size` | got 0"),
     (
-        lambda: tff.variational_loss(target().log_prob, posterior(), sample_size=0),
-        "`sample_size` | got 0",
-    ),
-    (
-        lambda: tff.variational_loss(
-            target().log_prob, posterior(), importance_sample_size=1.5
-        ),
+        lambda: loss(posterior(), importance_sample_size=1.5),
         "`importance_sample_size` | 1.5",
     ),
+    (lambda: loss(posterior(), sticking_the_landing="no"), "`sticking_the_landing` | 'no'"),
+    (lambda: neutra(flow()), "`posterior` | real_nvp"),
+    (lambda: neutra(posterior(), 1.0), "`target_log_prob_fn` | 1.0"),
+    (lambda: neutra(posterior(), make_kernel="nuts"), "`make_kernel` | 'nuts'"),
     (
-        lambda: tff.variational_loss(
-            target().log_prob, posterior(), sticking_the_landing="no"
-        ),
-        "`sticking_the_landing` | 'no'",
-    ),
-    (lambda: tff.neutra_kernel(target().log_prob, flow()), "`posterior` | real_nvp"),
-    (lambda: tff.neutra_kernel(1.0, posterior()), "`target_log_prob_fn` | 1.0"),
-    (
-        lambda: tff.neutra_kernel(target().log_prob, posterior(), make_kernel="nuts"),
-        "`make_kernel` | 'nuts'",
-    ),
-    (
-        lambda: tff.neutra_kernel(target().log_prob, posterior(), make_kernel=lambda f: f),
+        lambda: neutra(posterior(), make_kernel=lambda f: f),
         "`make_kernel` | to return a `tfp.mcmc.TransitionKernel`",
     ),
-    (
-        lambda: tff.neutra_kernel(target().log_prob, posterior(), precondition="no"),
-        "`precondition` | 'no'",
-    ),
-    (
-        lambda: tff.flow_proposal_kernel(target().log_prob, conditional_posterior()),
-        "`posterior` | context size 2",
-    ),
-    (
-        lambda: tff.flow_proposal_kernel(target().log_prob, posterior(), num_local_steps=0),
-        "`num_local_steps` | got 0",
-    ),
-    (
-        lambda: tff.flow_proposal_kernel(
-            target().log_prob, posterior(), num_global_steps=1.5
-        ),
-        "`num_global_steps` | 1.5",
-    ),
-    (
-        lambda: tff.inference.adaptive_nuts(target().log_prob, step_size=0.0),
-        "`step_size` above 0 | 0.0",
-    ),
-    (
-        lambda: tff.inference.adaptive_nuts(target().log_prob, num_adaptation_steps=-1),
-        "`num_adaptation_steps` | -1",
-    ),
-    (
-        lambda: tff.inference.adaptive_nuts(target().log_prob, target_accept_prob=1.0),
-        "`target_accept_prob` between 0 and 1 | 1.0",
-    ),
-    (lambda: tff.inference.adaptive_nuts(1.0), "`target_log_prob_fn` | 1.0"),
+    (lambda: neutra(posterior(), precondition="no"), "`precondition` | 'no'"),
+    (lambda: proposals(conditional_posterior()), "`posterior` | context size 2"),
+    (lambda: proposals(posterior(), num_local_steps=0), "`num_local_steps` | got 0"),
+    (lambda: proposals(posterior(), num_global_steps=1.5), "`num_global_steps` | 1.5"),
+    (lambda: nuts(step_size=0.0), "`step_size` above 0 | 0.0"),
+    (lambda: nuts(num_adaptation_steps=-1), "`num_adaptation_steps` | -1"),
+    (lambda: nuts(target_accept_prob=1.0), "`target_accept_prob` between 0 and 1 | 1.0"),
+    (lambda: nuts(1.0), "`target_log_prob_fn` | 1.0"),
     (
         lambda: tff.inference.independent_proposals(1.0, target()),
         "`target_log_prob_fn` | 1.0",
     ),
     (
-        lambda: tff.inference.independent_proposals(target().log_prob, flow()),
+        lambda: tff.inference.independent_proposals(LOG_PROB, flow()),
         "`proposal` | real_nvp",
     ),
     (lambda: tff.inference.AlternatingKernel(1, 2), "`local_kernel` | 1"),
+    (lambda: tff.inference.AlternatingKernel(nuts(), None), "`global_kernel` | None"),
     (
-        lambda: tff.inference.AlternatingKernel(
-            tff.inference.adaptive_nuts(target().log_prob), None
-        ),
-        "`global_kernel` | None",
+        lambda: tff.fit_posterior(target().experimental_pin(loc=0.0, scale=1.0)),
+        "a variable that is not pinned",
     ),
-    (lambda: tff.fit_posterior(lambda x: -(x**2)), "`target` | function | log_prob"),
-    (lambda: tff.fit_posterior(None), "`target` | None"),
-    (lambda: tff.fit_posterior(joint_target()), "`target` | 'count' | Poisson"),
-    (
-        lambda: tff.fit_posterior(tfd.Normal([0.0, 1.0], 1.0)),
-        "`target` without batch axes | (2,)",
-    ),
+    (lambda: fit(shape={}), "a variable that is not pinned"),
     (lambda: tff.fit_posterior(2), "`target_log_prob_fn` | event shape | None"),
-    (lambda: tff.fit_posterior(2, target_log_prob_fn=1.0), "`target_log_prob_fn` | 1.0"),
-    (lambda: tff.fit_posterior(target(), support=tfb.Exp()), "no `support`"),
-    (lambda: tff.fit_posterior(target(), seed=1.5), "`seed` | 1.5"),
-    (lambda: tff.fit_posterior(target(), max_minutes=0), "`max_minutes` above 0 | got 0"),
-    (lambda: tff.fit_posterior(target(), max_gradients=0.5), "`max_gradients` | 0.5"),
-    (lambda: tff.fit_posterior(target(), progress="yes"), "`progress` | 'yes'"),
-    (lambda: tff.fit_posterior(target(), checkpoint_dir=3), "`checkpoint_dir` | 3"),
+    (lambda: fit(seed=1.5), "`seed` | 1.5"),
+    (lambda: fit(max_minutes=float("nan")), "`max_minutes`"),
+    (lambda: fit(max_gradients=0), "`max_gradients`"),
+    (lambda: fit(progress="yes"), "`progress` | 'yes'"),
+    (lambda: fit(checkpoint_dir=3), "`checkpoint_dir` | 3"),
+    (lambda: fit(checkpoint_dir=__file__), "`checkpoint_dir`"),
+    (lambda: fit(dtype="float16"), "float32 or float64"),
+    (
+        lambda: fit(lambda x: plain(tf.cast(x, tf.float64))),
+        "of float32, as its parts are; got float64",
+    ),
+    (lambda: fit(lambda x: -np.sum(np.square(x), -1)), "takes N draws"),
+    (lambda: fit(lambda x: x * np.ones(4), []), "takes N draws | (64,) of float32"),
+    (lambda: fit(shape={"a": [], "b": [2]}), "a (64,), b (64, 2) | unexpected keyword"),
+    (lambda: fit(lambda x: -tf.reduce_sum(x**2)), "a number for each of N"),
+    (lambda: fit(lambda x: np.nan * plain(x)), "finite at one of"),
+    (lambda: fit(lambda x: plain(tf.round(x))), "a gradient"),
 ]
 
 
 @bad_calls(BAD_CALLS)
 def test_bad_call_is_refused_in_words(call, words, check_refused):
     check_refused(call, words)
+
+
+def test_errors_of_a_target_come_in_one_line():
+    def log_prob(x):
+        first = tf.numpy_function(np.asarray, [4.0 - x[:, 0] ** 2], x.dtype)
+        inverse = tf.linalg.inv(tf.nn.relu(first)[:, None, None])
+        return inverse[:, 0, 0] + plain(x)
+
+    message = "that is a number, NaN or -inf at every draw; .* raised .*not invertible"
+    with pytest.raises(ValueError, match=message) as error:
+        fit(log_prob)
+    assert "\n" not in str(error.value)

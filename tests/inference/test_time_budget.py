@@ -6,25 +6,18 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
+from densities import density
 
 import tfp_flows as tff
 from tfp_flows.core.compiled import Compiled
 from tfp_flows.inference import budget
 from tfp_flows.inference.budget import Budget
+from tfp_flows.inference.checks import verdict
 from tfp_flows.inference.checks.findings import examine
-from tfp_flows.inference.checks.verdict import agrees
-from tfp_flows.inference.checks.verdict import list_checks
-from tfp_flows.inference.checks.verdict import verdict
 from tfp_flows.inference.initial_flow import standard
 from tfp_flows.inference.initial_flow import starting_flow
 from tfp_flows.inference.modes import quasi_newton
-from tfp_flows.inference.support import JointSupport
-from tfp_flows.inference.target import UnconstrainedDensity
 from tfp_flows.inference.training import PosteriorTraining
-
-
-def density(log_prob):
-    return UnconstrainedDensity(log_prob, JointSupport.from_shape(2, None, tf.float32))
 
 
 def sleepy(seconds):
@@ -61,26 +54,10 @@ def test_budget_reserves_time_for_the_checks(monkeypatch):
     assert Budget(None, None).has_left(1.0)
 
 
-def test_pace_of_gradients_leaves_out_the_first_call():
-    found = density(sleepy(0.02))
-    found.gradient(np.zeros([1, 2]))
-    assert found.seconds_of_gradient == 0.0
-    found.gradient(np.zeros([1, 2]))
-    assert 0.02 / 64 <= found.seconds_of_gradient < 0.2 / 64
-
-
-def test_steps_are_those_that_the_time_allows():
-    made = starting_flow([standard(2)], [0.0], seed=0, dtype=tf.float32)
-    training = PosteriorTraining(density(sleepy(0.0)), made, seed=0)
-    training._seconds = 0.1
-    assert training.num_steps_in(1000.0, 2) == 200
-    assert training.num_steps_in(10.0, 2) == 25
-    assert training.num_steps_in(-1.0, 2) <= 0
-
-
+@pytest.mark.slow
 def test_compiling_leaves_no_trace_in_what_is_trained():
     made = starting_flow([standard(2)], [0.0], seed=0, dtype=tf.float32)
-    target = density(lambda x: -tf.reduce_sum(x**2, axis=-1))
+    target = density(lambda x: -tf.reduce_sum(x**2, axis=-1), dtype=tf.float32)
     training = PosteriorTraining(target, made, seed=0)
     before = [variable.numpy() for variable in training.variables]
     training._block(*training._arguments(0.0, 1, 1))
@@ -107,31 +84,23 @@ def test_climbs_end_when_their_time_is_over():
     assert np.isfinite(ends).all()
 
 
-def test_functions_that_xla_takes_too_long_for_are_compiled_without_it():
+@pytest.mark.parametrize(
+    ("seconds", "seconds_of_call", "by_xla"),
+    [(60.0, math.inf, True), (0.1, math.inf, False), (60.0, 0.0, False)],
+    ids=["in time", "compiles for too long", "runs for too long"],
+)
+def test_functions_run_by_xla_if_that_takes_the_time_that_there_is(
+    seconds, seconds_of_call, by_xla
+):
     traces = []
 
-    def slow_to_trace(x):
+    def double(x):
         traces.append(None)
-        time.sleep(1.0 if len(traces) == 1 else 0.0)
+        time.sleep(1.0 if seconds < 1.0 and len(traces) == 1 else 0.0)
         return 2.0 * x
 
-    function = Compiled(slow_to_trace)
-    function.prepare(0.1, tf.ones([]))
-    assert not function.jit_compiled
-    assert function(tf.ones([])).numpy() == 2.0
-
-
-def test_functions_that_are_slow_by_xla_run_without_it():
-    function = Compiled(lambda x: 2.0 * x)
-    function.prepare(60.0, tf.ones([]), seconds_of_call=0.0)
-    assert not function.jit_compiled
-    assert function(tf.ones([])).numpy() == 2.0
-
-
-@pytest.mark.parametrize("by_xla", [True, False])
-def test_functions_that_xla_can_compile_are(by_xla):
-    function = Compiled(lambda x: 2.0 * x, by_xla)
-    function.prepare(60.0, tf.ones([]))
+    function = Compiled(double)
+    function.prepare(seconds, tf.ones([]), seconds_of_call=seconds_of_call)
     assert function.jit_compiled == by_xla
     assert function(tf.ones([])).numpy() == 2.0
 
@@ -159,28 +128,20 @@ def test_what_tensorflow_raises_is_raised_where_xla_cannot_compile(by_xla):
     assert not function.jit_compiled
 
 
-def test_errors_of_a_function_are_raised():
-    def wrong(x):
-        raise ValueError("of the function")
-
-    with pytest.raises(ValueError, match="of the function"):
-        Compiled(wrong).prepare(60.0, tf.ones([]))
-
-
 @pytest.mark.parametrize("seconds", [0.01, math.inf])  # of a batch; infinite: not measured
 def test_checks_without_time_are_of_weights_alone_and_never_reliable(seconds, op_by_op):
-    target = density(sleepy(0.01))
+    target = density(sleepy(0.01), dtype=tf.float32)
     target.gradient(np.zeros([1, 2]))
     target._seconds = seconds
     made = starting_flow([standard(2)], [0.0], seed=0, dtype=tf.float32)
     left = 0.5 if math.isfinite(seconds) else -1.0
     ends = np.zeros([0, 2])
     findings = examine(target, made, np.asarray, ends, seed=0, seconds=left)
-    checks = list_checks(findings)
+    checks = verdict.list_checks(findings)
     assert len(findings.weighted.x) < 2000
     assert findings.weighted.pareto_k < 0.5
-    assert not agrees(checks)
-    found, reasons = verdict(checks)
+    assert not verdict.agrees(checks)
+    found, reasons = verdict.verdict(checks)
     assert found == "not reliable"
     assert any("no time for Markov chains" in reason for reason in reasons)
 

@@ -1,15 +1,16 @@
-"""Weighted draws: their moments with errors, and what is known of their weights."""
+"""Weighted draws: their moments with errors, and Pareto smoothing of their weights."""
 
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
+from densities import density
 
 from tfp_flows.distributions.flow_distribution import FlowDistribution
+from tfp_flows.inference.checks import pareto
 from tfp_flows.inference.checks.importance import ImportanceSampler
 from tfp_flows.inference.checks.importance import weighted_moments
-from tfp_flows.inference.support import JointSupport
-from tfp_flows.inference.target import UnconstrainedDensity
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 RNG = np.random.default_rng(0)
@@ -17,12 +18,9 @@ RNG = np.random.default_rng(0)
 
 def weighted(log_prob, count=4000):
     """Weighted draws of a target by the standard normal in the plane."""
-    support = JointSupport.from_shape(2, None, tf.float64)
     normal = tfd.MultivariateNormalDiag(np.zeros(2))
     posterior = FlowDistribution(normal, tfb.Identity())
-    return ImportanceSampler(UnconstrainedDensity(log_prob, support), posterior).weighted(
-        count, 0
-    )
+    return ImportanceSampler(density(log_prob), posterior).weighted(count, 0)
 
 
 def test_moments_and_evidence_are_those_of_the_target():
@@ -104,3 +102,53 @@ def test_log_densities_that_are_rounding_have_no_weight():
     assert error < 0.02
     assert found.pareto_k < 0.5
     assert found.unknown == 0.0
+
+
+@pytest.mark.parametrize("shape", [-0.3, 0.0, 0.4, 0.8, 1.3])
+def test_shape_and_scale_are_near_the_maximum_of_the_likelihood(shape):
+    excess = np.sort(scipy.stats.genpareto.rvs(shape, scale=2.0, size=3000, random_state=0))
+    found, scale = pareto.generalised_pareto(excess)
+    by_likelihood, _, from_likelihood = scipy.stats.genpareto.fit(excess, floc=0.0)
+    assert found == pytest.approx(by_likelihood, abs=0.02)
+    assert scale == pytest.approx(from_likelihood, rel=0.03)
+
+
+def test_smoothing_keeps_the_mean_and_the_order_and_lowers_the_variance():
+    # Weights exp(-(1 - scale^2) z^2 / 2 ...) of a normal z have a tail of 1 - scale^2.
+    x = 0.7 * np.random.default_rng(1).normal(size=20_000)
+    raw = scipy.stats.norm.logpdf(x) - scipy.stats.norm.logpdf(x, scale=0.7)
+    smoothed, k = pareto.pareto_smooth(raw)
+    assert k == pytest.approx(1.0 - 0.7**2, abs=0.15)
+    assert np.exp(smoothed).mean() == pytest.approx(1.0, abs=0.03)
+    assert (np.diff(smoothed[np.argsort(raw)]) >= 0.0).all()  # equal ones in any order
+    assert smoothed.max() <= raw.max()
+    count = np.ceil(3.0 * np.sqrt(len(raw)))
+    assert (smoothed != raw).sum() <= count
+
+
+def test_alike_weights_have_no_tail_and_weights_of_zero_are_not_to_be_relied_on():
+    assert pareto.pareto_smooth(np.zeros(1000))[1] == -np.inf
+    assert pareto.pareto_smooth(np.full(1000, -np.inf))[1] == np.inf
+    few = np.full(1000, -np.inf)
+    few[:3] = 0.0
+    assert pareto.pareto_smooth(few)[1] == np.inf
+    half = np.where(np.arange(2000) % 2, 0.01 * np.arange(2000) / 2000, -np.inf)
+    smoothed, k = pareto.pareto_smooth(half)
+    assert k < 0.5
+    assert np.isneginf(smoothed[::2]).all()
+
+
+@pytest.mark.parametrize(("size", "threshold"), [(100, 0.5), (1000, 2 / 3), (10000, 0.7)])
+def test_threshold_is_the_published_one(size, threshold):
+    assert pareto.pareto_k_threshold(size) == pytest.approx(threshold)
+
+
+@pytest.mark.parametrize("power", [1.5, 2.0, 4.0])
+def test_top_of_tail_is_what_the_largest_terms_are_on_average(power):
+    # The mean of w above its quantile of 1 - 1 / S, for P(w > t) = t^-power.
+    size, rng = 5000, np.random.default_rng(0)
+    found = [pareto.top_of_tail(rng.pareto(power, size) + 1.0) for _ in range(100)]
+    expected = size ** (1.0 / power) * power / (power - 1.0)
+    assert np.median(found) == pytest.approx(expected, rel=0.3)
+    assert pareto.top_of_tail(rng.pareto(0.7, size) + 1.0) == np.inf
+    assert pareto.top_of_tail(np.full(size, 3.0)) == pytest.approx(3.0)

@@ -1,13 +1,100 @@
 """Bounds and gradients against a linear-Gaussian model, of which all is known."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from linear_gaussian import LinearGaussian
+import tensorflow_probability as tfp
 
 import tfp_flows as tff
 from tfp_flows import objectives
 from tfp_flows.distributions.draws import fold_in
+
+tfd = tfp.distributions
+
+LATENT_SIZE, EVENT_SIZE, NOISE = 2, 5, 0.7
+
+
+class LinearGaussian:
+    """`x = W z + b + NOISE * e`, with the VAE of this model at its true posterior.
+
+    Attributes:
+      model: the `VAE`, float64.
+      x: `[N, 5]`, rows drawn from it.
+      evidence: `[N]`, log p(x).
+    """
+
+    def __init__(self, num_rows=4, **options):
+        rng = np.random.default_rng(0)
+        self.weights = rng.normal(size=(LATENT_SIZE, EVENT_SIZE))
+        self.bias = rng.normal(size=EVENT_SIZE)
+        covariance = self.weights.T @ self.weights + NOISE**2 * np.eye(EVENT_SIZE)
+        marginal = tfd.MultivariateNormalTriL(self.bias, np.linalg.cholesky(covariance))
+        self.x = marginal.sample(num_rows, seed=(0, 1)).numpy()
+        self.evidence = marginal.log_prob(self.x).numpy()
+        posterior = tff.posteriors.FullGaussian(LATENT_SIZE, dtype=tf.float64)
+        self.model = tff.VAE(
+            _dense(*self._encoder_weights()),
+            posterior,
+            _dense(*self._decoder_weights()),
+            tff.likelihoods.Gaussian(EVENT_SIZE, min_scale=0.0),
+            **options,
+        )
+
+    def move_posterior(self, amount=0.12):
+        """Makes the encoder's posterior another than the true one."""
+        rng = np.random.default_rng(1)
+        for weight in self.model.encoder.trainable_weights:
+            weight.assign_add(amount * rng.normal(size=weight.shape))
+        return self
+
+    def log_weights(self, num_samples, seed):
+        """Log-weights of the rows, `[K, N]`."""
+        parameters = self.model.encoder(self.x)
+        seed = tf.constant([seed, 7])
+        terms = self.model._terms(parameters, self.x, num_samples, seed)
+        return terms.log_likelihood - terms.kl
+
+    def true_elbo(self):
+        """`evidence - KL(q || true posterior)`, `[N]`, differentiable by the encoder."""
+        parameters = self.model.encoder(self.x)
+        mean, scale, _ = self.model.posterior._split(parameters)
+        q = tfd.MultivariateNormalTriL(mean, scale)
+        mean, covariance = self._true_posterior()
+        p = tfd.MultivariateNormalTriL(mean, np.linalg.cholesky(covariance))
+        return self.evidence - tfd.kl_divergence(q, p)
+
+    def _true_posterior(self):
+        precision = np.eye(LATENT_SIZE) + self.weights @ self.weights.T / NOISE**2
+        covariance = np.linalg.inv(precision)
+        return (self.x - self.bias) @ self.weights.T @ covariance / NOISE**2, covariance
+
+    def _encoder_weights(self):
+        _, covariance = self._true_posterior()
+        kernel = self.weights.T @ covariance / NOISE**2
+        scale = np.linalg.cholesky(covariance)
+        scale[np.diag_indices(LATENT_SIZE)] = _inverse_softplus(np.diag(scale)) - np.log(
+            np.e - 1.0
+        )
+        entries = tfp.math.fill_triangular_inverse(scale).numpy()
+        bias = np.concatenate([-self.bias @ kernel, entries])
+        return np.pad(kernel, [(0, 0), (0, len(entries))]), bias
+
+    def _decoder_weights(self):
+        scales = np.full(EVENT_SIZE, _inverse_softplus(NOISE))
+        kernel = np.pad(self.weights, [(0, 0), (0, EVENT_SIZE)])
+        return kernel, np.concatenate([self.bias, scales])
+
+
+def _dense(kernel, bias):
+    layer = keras.layers.Dense(len(bias), dtype="float64")
+    layer.build((None, len(kernel)))
+    layer.set_weights([kernel, bias])
+    return layer
+
+
+def _inverse_softplus(y):
+    return np.log(np.expm1(y))
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +140,7 @@ def test_bounds_rise_with_the_number_of_draws_to_the_evidence(moved):
 
 def test_log_likelihood_of_many_draws_is_the_evidence(moved):
     log_likelihood = moved.model.log_likelihood(moved.x, 50_000, batch_size=3)
+    assert log_likelihood.dtype == moved.model.sample(2).numpy().dtype == np.float64
     np.testing.assert_allclose(log_likelihood, moved.evidence, atol=0.03)
     assert np.any(log_likelihood != moved.evidence)
 
@@ -88,13 +176,6 @@ def test_more_draws_than_fit_into_memory_are_traced_once():
     assert counts == [10, 10, 1]
 
 
-@pytest.mark.parametrize("name", ["num_samples", "at_once"])
-def test_no_draws_are_refused(name):
-    arguments = {"num_samples": 1, "at_once": 1, name: 0}
-    with pytest.raises(ValueError, match=f"`{name}` of at least 1; got 0"):
-        objectives.importance_weighted_log_likelihood(None, seed=0, **arguments)
-
-
 def encoder_gradient(subject, log_q_of, num_samples, seed):
     """Gradient of the mean ELBO by the encoder's bias, with one or the other log q."""
     posterior, bias = subject.model.posterior, subject.model.encoder.bias
@@ -121,8 +202,7 @@ def path(posterior, z, log_q, parameters):
 
 def test_path_gradient_has_no_variance_at_the_true_posterior(exact):
     values, gradients = zip(
-        *[encoder_gradient(exact, log_q, 3, seed=1) for log_q in (total, path)],
-        strict=True,
+        *[encoder_gradient(exact, log_q, 3, seed=1) for log_q in (total, path)], strict=True
     )
     np.testing.assert_allclose(*values, rtol=1e-12)
     assert np.abs(gradients[0]).max() > 0.1
@@ -165,8 +245,6 @@ def test_free_bits_take_the_maximum_of_the_batch_mean_and_stop_its_gradient():
     gradient = tape.gradient(cost, kl).numpy()
     np.testing.assert_allclose(gradient[:, :2], [[0.0, 0.5], [0.0, 0.5]])
     assert objectives.free_bits(kl, 0.0).numpy() == pytest.approx(0.2 + 2.0 + 0.5)
-    with pytest.raises(ValueError, match="`minimum` of at least 0; got -1"):
-        objectives.free_bits(kl, -1.0)
 
 
 @pytest.mark.usefixtures("op_by_op")
@@ -201,5 +279,3 @@ def test_warm_up_rises_and_scales_the_divergence_in_training_alone():
     np.testing.assert_allclose(history["loss"], weighted, rtol=1e-6)
     np.testing.assert_allclose(history["val_loss"], np.negative(history["val_elbo"]))
     assert len(set(history["val_loss"])) == 1
-    with pytest.raises(ValueError, match="`num_epochs` of at least 1; got 0"):
-        tff.vae.KLWarmUp(0)

@@ -5,6 +5,7 @@ import functools
 import keras
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 from refusals import bad_calls
 from small_parts import ROWS
 from small_parts import TINY
@@ -12,7 +13,10 @@ from small_parts import flow
 
 import tfp_flows as tff
 
+tfb = tfp.bijectors
 BITS = (ROWS > 0).astype(np.float32)
+HALVES = np.full([4, 3], 0.5, np.float32)
+WEIGHTED = tff.objectives.importance_weighted_bound
 
 
 def encoder(outputs=4):
@@ -20,9 +24,10 @@ def encoder(outputs=4):
 
 
 def vae(**options):
+    posterior = options.get("posterior", gaussian())
     parts = {
-        "encoder": encoder(),
-        "posterior": tff.posteriors.DiagonalGaussian(2),
+        "encoder": encoder(getattr(posterior, "num_parameters", 4)),
+        "posterior": posterior,
         "decoder": encoder(3),
         "likelihood": tff.likelihoods.Bernoulli(3),
     }
@@ -36,79 +41,116 @@ def fixed_vae():
     return vae()
 
 
-def fit(model, rows, **options):
-    return model.fit(rows, **{"epochs": 1, "batch_size": 8, "verbose": 0, **options})
+def gaussian(size=2, **options):
+    return tff.posteriors.DiagonalGaussian(size, **options)
 
 
+def amortized(bijector, size=3):
+    return tff.posteriors.AmortizedFlow(gaussian(size), bijector)
+
+
+def dataset(*arrays):
+    return tf.data.Dataset.from_tensor_slices(arrays if arrays[1:] else arrays[0]).batch(2)
+
+
+def check(likelihood, value):
+    x = np.zeros((3, *likelihood.event_shape))
+    likelihood.check(x)
+    x.flat[4] = value
+    likelihood.check(x)
+
+
+levels = tff.likelihoods.DiscretizedLogistic
+log_likelihood = functools.partial(
+    tff.objectives.importance_weighted_log_likelihood, None, seed=0
+)
+NO_TARGETS = "Expected no targets `y`; got some."
+IN_TURN = "draws one variable after another in every"
+FROM_DATA = "without state that is set from data | real_nvp"
 BAD_CALLS = [
     (lambda: fixed_vae().save("vae.h5"), "`.keras` | vae.h5"),
-    (lambda: tff.vae.KLWarmUp(0), "`num_epochs` | got 0"),
-    (lambda: tff.vae.KLWarmUp("10"), "`num_epochs` | '10'"),
+    (lambda: tff.vae.KLWarmUp(0), "`num_epochs` of at least 1 | got 0"),
     # The VAE.
-    (lambda: vae(encoder=encoder(5)), "`encoder` | 4"),
+    (lambda: vae(encoder=encoder(5)), "`encoder` with 4 outputs | 5"),
     (lambda: vae(encoder=np.tanh), "`encoder` | keras"),
-    (lambda: vae(encoder=tff.MLP), "`encoder` | the class MLP; call it"),
-    (lambda: vae(decoder=encoder(5)), "`decoder` | 3"),
-    (lambda: vae(decoder="mlp"), "`decoder` | 'mlp'"),
-    (lambda: vae(posterior="gaussian"), "`posterior` | 'gaussian'"),
+    (lambda: vae(decoder=encoder(5)), "`decoder` with 3 outputs | 5"),
     (
-        lambda: vae(posterior=tff.posteriors.DiagonalGaussian),
-        "`posterior` | DiagonalGaussian",
+        lambda: vae(posterior="gaussian"),
+        "`posterior` of `tfp_flows.posteriors`: a DiagonalGaussian | got 'gaussian'",
     ),
-    (lambda: vae(likelihood="bernoulli"), "`likelihood` | 'bernoulli'"),
     (
-        lambda: vae(likelihood=tff.likelihoods.Bernoulli),
-        "`likelihood` | the class Bernoulli; call it",
+        lambda: vae(posterior=tff.flow_posterior([2], num_steps=1)),
+        "`posterior` of `tfp_flows.posteriors` | got <tfp.distributions.FlowPosterior",
     ),
-    (lambda: vae(prior=tff.standard_normal(3)), "`prior` | [2]"),
+    (lambda: vae(likelihood=tff.likelihoods.Bernoulli), "the class Bernoulli; call it"),
+    (lambda: vae(prior=tff.standard_normal(3)), "`prior` of event shape [2]; got (3,)"),
+    (
+        lambda: vae(prior=tff.standard_normal(2, dtype="float64")),
+        "`prior` of float32, as the posterior; got float64",
+    ),
+    (
+        lambda: vae(prior=tff.FlowDistribution(tff.standard_normal(2), tff.IAF(2, **TINY))),
+        "`prior` that scores in one pass; got `iaf_ | one variable after another",
+    ),
     (lambda: vae(prior=tff.RealNVP(2, **TINY)), "`prior` | real_nvp"),
     (lambda: vae(bound="elbo"), "`bound` | 'elbo'"),
-    (lambda: vae(num_samples=0), "`num_samples` | got 0"),
     (lambda: vae(num_samples=1.5), "`num_samples` | 1.5"),
-    (lambda: vae(free_bits=-1.0), "`free_bits` | -1.0"),
-    (lambda: vae(free_bits="1"), "`free_bits` | '1'"),
+    (lambda: vae(free_bits=-1.0), "`free_bits` of at least 0; got -1.0"),
+    (lambda: vae(free_bits=0.1, bound=WEIGHTED), "objectives.elbo with `free_bits`"),
+    (lambda: vae(sticking_the_landing=True, bound=WEIGHTED), "objectives.elbo with"),
+    (
+        lambda: vae(sticking_the_landing=True, posterior=amortized(tff.IAF(3, **TINY))),
+        "scores a given point in one pass | one variable after another",
+    ),
     (lambda: vae(seed="a"), "`seed` | 'a'"),
     (lambda: vae(sticking_the_landing="no"), "`sticking_the_landing` | 'no'"),
-    (lambda: fit(fixed_vae(), BITS[:, :2]), "`x` of shape [N, 3] | (16, 2)"),
-    (lambda: fit(fixed_vae(), ROWS), "`x` | zeros and ones"),
-    (lambda: fixed_vae().fit(BITS, BITS), "`y`"),
+    # Its methods.
+    (lambda: fixed_vae().fit(BITS[:, :2]), "`x` of shape [N, 3] | (16, 2)"),
+    (lambda: fixed_vae().fit(ROWS), "`x` | zeros and ones"),
+    (lambda: fixed_vae().fit(dataset(HALVES)), "zeros and ones | from 0.5 to 0.5"),
+    (lambda: fixed_vae().elbo(ROWS), "`x` | zeros and ones"),
     (lambda: fixed_vae().encode(BITS[:, :2]), "`x` of shape [N, 3] | (16, 2)"),
     (lambda: fixed_vae().decode(ROWS), "`z` | [..., 2] | (16, 3)"),
+    (lambda: fixed_vae().elbo(BITS[:0]), "at least one row"),
     (lambda: fixed_vae().elbo(BITS, num_samples=0), "`num_samples` | got 0"),
+    (lambda: fixed_vae().elbo(BITS, batch_size=0), "`batch_size` of at least 1; got 0"),
     (lambda: fixed_vae().log_likelihood(BITS, 1.5), "`num_samples` | 1.5"),
+    (lambda: fixed_vae().log_likelihood(BITS, batch_size=0), "`batch_size` | got 0"),
     (lambda: fixed_vae().sample(1.5), "`num_samples` | 1.5"),
-    # Parts of a VAE.
-    (lambda: tff.posteriors.DiagonalGaussian("2"), "`latent_size` | '2'"),
+    (lambda: fixed_vae().fit(BITS, BITS), NO_TARGETS),
+    (lambda: fixed_vae().fit(BITS, validation_data=dataset(BITS, BITS)), NO_TARGETS),
+    (lambda: fixed_vae().evaluate(BITS, BITS, sample_weight=BITS[:, 0]), NO_TARGETS),
+    # Posteriors.
+    (lambda: gaussian(0), "`latent_size` of at least 1; got 0"),
     (lambda: tff.posteriors.FullGaussian(1.5), "`latent_size` | 1.5"),
-    (lambda: tff.posteriors.FullGaussian(2, dtype="int32"), "`dtype` | 'int32'"),
+    (lambda: gaussian(dtype="int32"), "`dtype` | 'int32'"),
     (lambda: tff.posteriors.AmortizedFlow(flow(), flow()), "`base`"),
     (
-        lambda: tff.posteriors.AmortizedFlow(
-            tff.posteriors.DiagonalGaussian(2), tff.IAF(3, **TINY)
-        ),
-        "`flow` | 2 entries",
+        lambda: amortized(tff.IAF(3, **TINY), 4),
+        "`flow` on vectors of 4 entries, as `base`; got `iaf` | , 3]",
     ),
     (
-        lambda: tff.posteriors.AmortizedFlow(
-            tff.posteriors.DiagonalGaussian(3), tff.MAF(3, standardize=False, **TINY)
-        ),
-        "`flow` | one pass",
+        lambda: amortized(tfb.FillTriangular()),
+        "vectors of 3 entries | which makes (2, 2) of them",
     ),
     (
-        lambda: tff.posteriors.AmortizedFlow(tff.posteriors.DiagonalGaussian(3), tff.IAF),
-        "`flow` | the class IAF; call it",
+        lambda: amortized(tff.IAF(3, dtype="float64", **TINY)),
+        "`flow` of float32, as `base`; got `iaf` of float64",
     ),
+    (lambda: amortized(tff.MAF(3, standardize=False, **TINY)), IN_TURN),
+    (lambda: amortized(tfb.MaskedAutoregressiveFlow(lambda x: (x, x))), IN_TURN),
+    (lambda: amortized(tff.Invert(flow())), FROM_DATA),
+    # Likelihoods and objectives.
     (lambda: tff.likelihoods.Bernoulli("3"), "`event_shape` | '3'"),
-    (lambda: tff.likelihoods.Gaussian(-3), "`event_shape` | -3"),
-    (lambda: tff.likelihoods.Gaussian(3, min_scale="1"), "`min_scale` | '1'"),
-    (lambda: tff.likelihoods.DiscretizedLogistic(3, 2.5), "`num_bins` | 2.5"),
-    (lambda: tff.objectives.free_bits(ROWS, -1.0), "`minimum` | -1"),
-    (
-        lambda: tff.objectives.importance_weighted_log_likelihood(
-            lambda count, seed: tf.zeros([count]), 0, at_once=1, seed=0
-        ),
-        "`num_samples` | got 0",
-    ),
+    (lambda: tff.likelihoods.Gaussian(3, min_scale=-0.1), "`min_scale` | got -0.1"),
+    (lambda: levels(3, 1), "`num_bins` of at least 2; got 1"),
+    (lambda: check(tff.likelihoods.Bernoulli((2, 3, 1)), -1.0), "from -1.0 to 0.0"),
+    (lambda: check(levels(6, 5), 1.25), "multiples of 1/4 in [0, 1]; got | to 1.25"),
+    (lambda: check(levels((1, 2, 3), 256), 0.5001), "multiples of 1/255"),
+    (lambda: check(tff.likelihoods.Gaussian(6), np.nan), "finite `x`"),
+    (lambda: tff.objectives.free_bits(ROWS, -1.0), "`minimum` of at least 0; got -1"),
+    (lambda: log_likelihood(0, at_once=1), "`num_samples` of at least 1; got 0"),
+    (lambda: log_likelihood(1, at_once=0), "`at_once` of at least 1; got 0"),
 ]
 
 

@@ -1,4 +1,6 @@
-"""`VAE`: training, evaluation, what it refuses, and how often it calls its networks."""
+"""`VAE`: training, evaluation, answers, saving, and how often it calls its networks."""
+
+import functools
 
 import fresh_process
 import keras
@@ -6,24 +8,28 @@ import numpy as np
 import pytest
 import small_vae
 import tensorflow as tf
-from slow_cases import asked
-from slow_cases import with_slow
+from small_vae import LATENT_SIZE
 from small_vae import MODELS
 
 import tfp_flows as tff
-
-# In one process, since they share their models.
-pytestmark = pytest.mark.xdist_group("vae")
+from tfp_flows.training.data import Rows
+from tfp_flows.training.model import GlobalBatch
+from tfp_flows.vae import posteriors
 
 # Of each part, every kind there is.
 SAVED = ("full", "iaf_maf_prior", "real_nvp_prior", "importance_weighted", "conv")
-SAVED = with_slow(SAVED, {"full", "real_nvp_prior", "importance_weighted"})
 
 
-@pytest.mark.slow_ids("full", "logistic", "real_nvp_prior")
+@pytest.fixture(scope="module")
+def models():
+    """Each small VAE after some epochs, trained when it is first asked for."""
+    return functools.cache(small_vae.trained)
+
+
+@pytest.mark.slow_ids("conv", "full", "gaussian", "iaf", "logistic", "real_nvp_prior")
 @pytest.mark.parametrize("name", MODELS)
 def test_weights_are_those_of_all_parts_and_all_learn(name, models):
-    model = models[name]
+    model = models(name)
     parts = (model.encoder, model.decoder, model.posterior, model.prior)
     count = sum(len(part.trainable_variables) for part in parts)
     assert len(model.trainable_weights) == count
@@ -35,20 +41,30 @@ def test_weights_are_those_of_all_parts_and_all_learn(name, models):
             assert np.any(weight.numpy() != old), weight.path
 
 
-@pytest.mark.slow
-def test_dataset_and_several_steps_an_execution_train_alike():
-    losses = []
-    for as_dataset, steps, jit_compile in ((0, 1, False), (1, 3, False), (1, 2, True)):
-        model = MODELS["iaf"]()
-        model.compile("adam", steps_per_execution=steps, jit_compile=jit_compile)
-        x = small_vae.rows(model, 48)
-        if as_dataset:
-            x, options = tf.data.Dataset.from_tensor_slices(x).batch(16), {}
-        else:
-            options = {"batch_size": 16, "shuffle": False}
-        losses.append(model.fit(x, epochs=2, verbose=0, **options).history["loss"])
-    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
-    np.testing.assert_allclose(losses[2], losses[0], rtol=1e-4)
+@pytest.mark.slow_ids(
+    "conv", "full", "gaussian", "iaf", "iaf_maf_prior", "logistic", "real_nvp_prior"
+)
+@pytest.mark.parametrize("name", MODELS)
+def test_metrics_are_bound_reconstruction_and_divergence_below_the_likelihood(name, models):
+    model = models(name)
+    x = small_vae.rows(model, 40)
+    found = model.evaluate(x, batch_size=40, verbose=0, return_dict=True)
+    assert set(found) == {"loss", "elbo", "reconstruction", "kl"}
+    assert found["elbo"] == pytest.approx(found["reconstruction"] - found["kl"], rel=1e-5)
+    bound = model.elbo(x, num_samples=300)
+    for key in ("elbo", "reconstruction", "kl"):
+        values = getattr(bound, key)
+        assert values.shape == (40,)
+        assert found[key] == pytest.approx(values.mean(), abs=0.6)
+    if name == "importance_weighted":
+        assert -found["loss"] > found["elbo"]
+    else:
+        assert -found["loss"] == pytest.approx(found["elbo"], rel=1e-6)
+    x = small_vae.rows(model, 10)
+    log_likelihood = model.log_likelihood(x, 500)
+    assert log_likelihood.shape == (10,)
+    assert np.all(log_likelihood > model.elbo(x, num_samples=300).elbo - 1e-3)
+    assert np.all(log_likelihood <= 0.0)  # of probabilities
 
 
 class Counted(tff.MLP):
@@ -63,13 +79,10 @@ class Counted(tff.MLP):
 
 @pytest.fixture
 def counted(monkeypatch):
-    def refuse(*arguments):
-        raise AssertionError("went through the variables one after another")
-
     calls = []
     for step in (tff.MaskedAutoregressive, tff.InverseAutoregressive):
         parallel = step._parallel
-        monkeypatch.setattr(step, "_sequential", refuse)
+        monkeypatch.setattr(step, "_sequential", None)  # which is not called
         monkeypatch.setattr(
             step, "_parallel", lambda *a, f=parallel: (calls.append(1), f(*a))[1]
         )
@@ -119,20 +132,15 @@ def test_prior_is_initialised_by_latents_of_training_rows():
     np.testing.assert_allclose(np.std(u, axis=0), 1.0, atol=0.05)
 
 
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory, models, request):
-    folder = tmp_path_factory.mktemp("saved")
-    for name in asked(request, "name", SAVED):
-        models[name].save(folder / f"{name}.keras")
-    fresh_process.run(small_vae.load_all, folder, output=folder / "output.txt")
-    return folder
-
-
-@pytest.mark.parametrize("name", SAVED)
-def test_fresh_process_gives_equal_bounds_and_draws(saved, models, name):
-    loaded = np.load(saved / f"{name}.loaded.npz")
-    for key, value in small_vae.answers(models[name]).items():
-        np.testing.assert_array_equal(loaded[key], value, err_msg=key)
+@pytest.mark.slow
+def test_fresh_process_gives_equal_bounds_and_draws(models, tmp_path):
+    for name in SAVED:
+        models(name).save(tmp_path / f"{name}.keras")
+    fresh_process.run(small_vae.load_all, tmp_path, output=tmp_path / "output.txt")
+    for name in SAVED:
+        loaded = np.load(tmp_path / f"{name}.loaded.npz")
+        for key, value in small_vae.answers(models(name)).items():
+            np.testing.assert_array_equal(loaded[key], value, err_msg=f"{name} {key}")
 
 
 @pytest.mark.slow_ids("full", "iaf_maf_prior")
@@ -147,23 +155,87 @@ def test_training_continues_as_if_uninterrupted(name, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def test_one_dtype_from_end_to_end():
-    posterior = tff.posteriors.DiagonalGaussian(2, dtype=tf.float64)
-    model = tff.VAE(
-        tff.MLP(4, (3,), dtype="float64"),
-        posterior,
-        tff.MLP(5, (3,), dtype="float64"),
-        tff.likelihoods.Bernoulli(5),
-    )
-    model.compile("adam", jit_compile=False)
-    x = np.ones((6, 5))
-    model.fit(x, verbose=0)
-    assert model.elbo(x).elbo.dtype == model.sample(2).numpy().dtype == np.float64
+def test_seeds_determine_every_number(models):
+    model = models("importance_weighted")
+    x = small_vae.rows(model, 9)
+    for call in (
+        lambda seed: model.elbo(x, seed=seed).elbo,
+        lambda seed: model.log_likelihood(x, 5, seed=seed),
+        lambda seed: model.encode(x, seed=seed).numpy(),
+        lambda seed: model.reconstruct(x, seed=seed).numpy(),
+        lambda seed: model.sample(9, seed=seed).numpy(),
+    ):
+        np.testing.assert_array_equal(call(1), call(1))
+        assert np.any(call(1) != call(2))
+    assert model.evaluate(x, verbose=0) == model.evaluate(x, verbose=0)
 
 
-def test_training_stops_with_usable_weights_when_the_loss_is_not_finite(capsys):
-    model = MODELS["gaussian"]()
-    model.compile(keras.optimizers.SGD(1e30), jit_compile=False)
-    model.fit(small_vae.rows(model, 64), epochs=4, batch_size=16, verbose=0)
-    assert "not finite" in capsys.readouterr().out
-    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+def test_rows_have_draws_of_their_own(models):
+    model = models("importance_weighted")
+    x = np.repeat(small_vae.rows(model, 1), 6, axis=0)
+    for batch_size in (2, 6):
+        values = model.elbo(x, batch_size=batch_size).elbo
+        assert len(np.unique(values)) == 6
+
+
+def test_shapes_of_latents_and_rows():
+    model = MODELS["conv"]()
+    x = small_vae.rows(model, 5)
+    assert model.encode(x).shape == (5, LATENT_SIZE)
+    z = model.encode(x, (2, 3))
+    assert z.shape == (2, 3, 5, LATENT_SIZE)
+    assert model.decode(z).shape == (2, 3, 5, *small_vae.IMAGE_SHAPE)
+    assert model.sample(4).shape == (4, *small_vae.IMAGE_SHAPE)
+    assert set(np.unique(model.sample(50))) == {0.0, 1.0}
+    np.testing.assert_allclose(model.predict(x, verbose=0), model(x), atol=1e-6)
+    assert model.latent_size == LATENT_SIZE
+
+
+def compiled(name):
+    model = MODELS[name]()
+    model.compile("sgd", run_eagerly=True)
+    return model
+
+
+def means_over(model, x, weight=None, *, training=False):
+    """The means of nats over the rows, by the names of the metrics."""
+    means, _ = model._summands((x, weight, weight), training=training)
+    return {k: float(mean) for k, mean in means.items() if k != "sample_weight"}
+
+
+@pytest.fixture
+def without_noise(monkeypatch):
+    """Draws at the mean, so that equal rows have equal nats."""
+
+    def zeros(shape, seed, dtype):
+        return tf.zeros(shape, dtype)
+
+    monkeypatch.setattr(posteriors, "normal", zeros)
+
+
+@pytest.mark.usefixtures("without_noise")
+@pytest.mark.parametrize("name", ["gaussian", "full", "importance_weighted"])
+def test_integer_weights_equal_repeated_rows(name):
+    model = compiled(name)
+    x = small_vae.rows(model, 20)
+    counts = np.arange(len(x)) % 3
+    repeated = np.repeat(x, counts, axis=0)
+    weights = tf.constant(counts * len(x) / counts.sum(), tf.float32)
+    if model.free_bits:  # between the means with and without the weights
+        means = [means_over(model, rows)["kl"] for rows in (x, repeated)]
+        model.free_bits = np.mean(means) / model.latent_size
+    for training in (True, False):
+        weighted = means_over(model, x, weights, training=training)
+        expected = means_over(model, repeated, training=training)
+        for key, mean in weighted.items():
+            assert mean == pytest.approx(expected[key], rel=1e-5), (key, training)
+
+
+def test_evaluate_weighs_the_rows():
+    model = compiled("gaussian")
+    x, weight = small_vae.rows(model, 20), np.linspace(0.0, 2.0, 20)
+    nats = model.nats_of_rows(Rows(x), GlobalBatch(len(x)))
+    found = model.evaluate(x, sample_weight=weight, verbose=0, return_dict=True)
+    for key, values in nats.items():
+        expected = np.average(values, weights=weight)
+        assert found[key] == pytest.approx(expected, rel=1e-5)
