@@ -215,6 +215,7 @@ CASES = {
     "whiten": Case(whiten, (3,)),
     "decorrelate": Case(decorrelate, (3,)),
     "heavy_tails": Case(lambda t: tff.HeavyTails(3, dtype=t), (3,)),
+    "heavy_tails_sinh": Case(lambda t: tff.HeavyTails(3, kind="sinh", dtype=t), (3,)),
     "standardize": Case(lambda t: tff.Standardize(3, dtype=t), (3,)),
     "logit": Case(lambda t: tff.Logit(dtype=t), (3,), data=open_unit),
     "logit_image": Case(
