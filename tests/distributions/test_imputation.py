@@ -80,7 +80,6 @@ def test_one_of_several_masks_or_many_candidates_are_conditioned_on():
 
 
 @pytest.mark.parametrize(("missing", "num_masks"), [(0, 1), (0, 3), (1, 1)])
-@pytest.mark.usefixtures("op_by_op")
 def test_real_variables_are_drawn_from_their_conditional(missing, num_masks):
     options = {"hidden_units": (8,), "num_masks": num_masks, "seed": 1}
     distribution = randomize(tff.MixtureMADE(2, 2, **options))

@@ -106,7 +106,9 @@ def misuse(part, strategy):
         elif part == "optimizer":
             estimator().compile(optimizer)
         else:
-            estimator().compile("sgd", **{part: 2})
+            estimator().compile(
+                "sgd", **{part: 2 if part == "steps_per_execution" else True}
+            )
 
 
 @pytest.mark.parametrize(

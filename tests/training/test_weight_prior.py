@@ -132,7 +132,9 @@ def test_they_move_the_weights_and_are_saved(banana, tmp_path):
 
 def test_those_of_a_vae_count_too():
     posterior = tff.posteriors.DiagonalGaussian(small_vae.LATENT_SIZE)
-    encoder = keras.layers.Dense(posterior.num_parameters, kernel_regularizer="l2")
+    encoder = keras.layers.Dense(
+        posterior.num_parameters, kernel_regularizer=keras.regularizers.L2(1.0)
+    )
     decoder = tff.MLP(small_vae.EVENT_SIZE, (4,))
     likelihood = tff.likelihoods.Bernoulli(small_vae.EVENT_SIZE)
     model = tff.VAE(encoder, posterior, decoder, likelihood)

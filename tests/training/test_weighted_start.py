@@ -158,11 +158,20 @@ def test_training_refuses_a_flow_that_is_not_initialized(trace):
     log_prob = trace(lambda x: dist.log_prob(x, training=True))
     with pytest.raises(ValueError, match=r"`decorrelate`, `act_norm`.*`initialize\(rows"):
         log_prob(X)
-    with tf.GradientTape():
-        with pytest.warns(UserWarning, match="`decorrelate`, `act_norm`.*`initialize"):
-            dist.log_prob(X)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # once
-            dist.log_prob(X)
+    with pytest.warns(UserWarning, match="`decorrelate`, `act_norm`.*`initialize"):
+        _take_gradient(dist)
+    before = [v.numpy() for v in dist.variables]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # once
+        _take_gradient(dist)
+        dist.log_prob(X)
+    for a, b in zip(dist.variables, before, strict=True):
+        np.testing.assert_array_equal(a, b)
     dist.initialize(X)
     assert np.isfinite(log_prob(X)).all()
+
+
+def _take_gradient(dist):
+    with tf.GradientTape() as tape:
+        loss = -tf.reduce_mean(dist.log_prob(X))
+    return tape.gradient(loss, dist.trainable_variables)
