@@ -211,6 +211,7 @@ CASES = {
     "whiten": Case(whiten, (3,)),
     "decorrelate": Case(decorrelate, (3,)),
     "heavy_tails": Case(lambda t: tff.HeavyTails(3, dtype=t), (3,)),
+    "heavy_tails_sinh": Case(lambda t: tff.HeavyTails(3, kind="sinh", dtype=t), (3,)),
     "standardize": Case(lambda t: tff.Standardize(3, dtype=t), (3,)),
     "logit_image": Case(
         lambda t: tff.Logit(1e-6, event_ndims=3, dtype=t), (2, 2, 1), data=open_unit

@@ -112,3 +112,9 @@ def close(actual, expected, tolerance=1e-10):
 def differ(a, b):
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     return np.max(np.abs(a - b)) > 1e-6
+
+
+def all_close(actual, expected, tolerance=1e-10):
+    """Two sequences are close, item by item; of tolerance 0, equal."""
+    for a, b in zip(actual, expected, strict=True):
+        close(a, b, tolerance)

@@ -12,6 +12,7 @@ from tfp_flows import masks
 from tfp_flows import transformers
 
 tfb = tfp.bijectors
+T, F = True, False
 X = np.random.default_rng(0).normal(size=(7, 5))
 
 
@@ -34,9 +35,6 @@ def test_equals_stock_real_nvp_with_the_same_network():
     y, log_det = ours.forward_and_log_det(X)
     close(y, stock.forward(X))
     close(log_det, stock.forward_log_det_jacobian(X, event_ndims=1))
-    x, log_det = ours.inverse_and_log_det(X)
-    close(x, stock.inverse(tf.constant(X)))
-    close(log_det, stock.inverse_log_det_jacobian(tf.constant(X), event_ndims=1))
 
 
 @pytest.mark.parametrize("name", ["affine", "spline"])
@@ -53,6 +51,7 @@ def test_formula_with_an_irregular_mask(name):
     close(log_det, tf.reduce_sum(each_log_det, axis=-1))
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_checkerboard_conditioner_sees_zeros_in_place_of_what_changes():
     mask = np.indices((2, 4, 1))[:2].sum(axis=0) % 2 == 0
     seen = []
@@ -63,35 +62,9 @@ def test_checkerboard_conditioner_sees_zeros_in_place_of_what_changes():
 
     ours = tff.Coupling(mask, conditioner)
     image = np.random.default_rng(0).normal(size=(3, 2, 4, 1)).astype(np.float32)
-    y = tf.function(lambda: (ours.forward_and_log_det(image)[0], seen[-1]))
-    y, zeroed = y()
+    y, zeroed = ours.forward(image), seen[-1]
     np.testing.assert_array_equal(zeroed, np.where(mask, image, 0.0))
     np.testing.assert_array_equal(np.where(mask, y, 0.0), zeroed)
-
-
-def dense(seen_shape, units):
-    return tff.Conditioner(keras.layers.Dense(units), seen_shape)
-
-
-CHECKERBOARD = masks.checkerboard((2, 4, 3))
-CHANNELS = masks.channel_half((2, 4, 3))  # one passes, two change
-
-
-@pytest.mark.parametrize(
-    ("mask", "conditioner", "message"),
-    [
-        (masks.half(4), dense(2, 2), r"`output_shape` \(4,\).*`Affine`; got \(2,\)"),
-        (masks.half(4), dense(3, 4), r"`input_shape` \(2,\).*got \(3,\)"),
-        (CHANNELS, dense((2, 4, 1), 2), r"`output_shape` \(2, 4, 4\).*got \(2, 4, 2\)"),
-        (CHANNELS, dense((2, 4, 3), 4), r"`input_shape` \(2, 4, 1\).*got \(2, 4, 3\)"),
-        (CHECKERBOARD, dense((2, 4, 3), 2), r"\(2, 4, 6\).*got \(2, 4, 2\)"),
-        (CHECKERBOARD, dense((1, 4, 3), 6), r"\(2, 4, 3\).*got \(1, 4, 3\)"),
-    ],
-)
-def test_conditioner_of_another_shape_is_refused(mask, conditioner, message):
-    """It might broadcast: such a density of four variables integrated to 1.33."""
-    with pytest.raises(ValueError, match=message):
-        tff.Coupling(mask, conditioner)
 
 
 def test_layer_that_does_not_tell_its_output_shape_is_checked_too():
@@ -103,3 +76,21 @@ def test_layer_that_does_not_tell_its_output_shape_is_checked_too():
     assert tff.Coupling(masks.half(3), conditioner).forward(tf.ones([2, 3])).shape == (2, 3)
     with pytest.raises(ValueError, match=r"`output_shape` \(2,\).*got \(4,\)"):
         tff.Coupling(masks.half(2), conditioner)
+
+
+@pytest.mark.parametrize(
+    ("mask", "expected"),
+    [
+        (masks.alternating(5), [T, F, T, F, T]),
+        (masks.alternating(5, start=False), [F, T, F, T, F]),
+        (masks.half(5), [T, T, F, F, F]),
+        (masks.half(5, start=False), [F, F, T, T, T]),
+        (masks.checkerboard((2, 3, 1))[..., 0], [[T, F, T], [F, T, F]]),
+        (masks.checkerboard((1, 2, 2), start=False)[0], [[F, F], [T, T]]),
+        (masks.channel_half((1, 2, 3))[0], [[T, F, F], [T, F, F]]),
+        (masks.channel_half((1, 1, 3), start=False)[0, 0], [F, T, T]),
+    ],
+)
+def test_masks_written_out(mask, expected):
+    assert mask.dtype == bool
+    np.testing.assert_array_equal(mask, expected)

@@ -11,13 +11,6 @@ from subject import close
 import tfp_flows as tff
 from tfp_flows import transformers
 
-FLOWS = {
-    "maf": lambda **options: tff.MAF(2, num_steps=1, hidden_units=(4,), seed=0, **options),
-    "nsf": lambda **options: tff.NeuralSplineFlow(
-        2, coupling=True, num_steps=1, hidden_units=(4,), seed=0, **options
-    ),
-}
-
 
 def tails(size=2, context_size=0, dtype="float32"):
     network = tff.MLP(4 * size, (6,), seed=0, dtype=dtype)
@@ -31,53 +24,19 @@ def tails(size=2, context_size=0, dtype="float32"):
 
 
 @pytest.mark.usefixtures("op_by_op")
-def test_has_the_parameters_of_its_context_in_each_row():
-    bijector = randomize(tails(3, 2, "float64"))
-    rng = np.random.default_rng(0)
-    x, context = rng.normal(size=(5, 3)), rng.normal(size=(5, 2))
-    y, log_det = bijector.forward_and_log_det(x, context=context)
-    weights, network = bijector.trainable_variables[0], bijector._conditioner
-    assert "parameters" in weights.name
-    outputs = weights + network(tf.constant(context))
-    expected = transformers.Tail().forward_and_log_det(
-        tf.constant(x), tf.reshape(outputs, [5, 4, 3])
-    )
-    close(y, expected[0])
-    close(log_det, np.sum(expected[1], axis=-1))
-
-
-@pytest.mark.slow_ids("0-maf", "0-nsf", "2-nsf")
-@pytest.mark.parametrize("flow", FLOWS)
-@pytest.mark.parametrize("context_size", [0, 2])
-@pytest.mark.usefixtures("op_by_op")
-def test_tails_before_a_flow_are_alive_far_out_in_float32(flow, context_size):
-    inner = randomize(FLOWS[flow](context_size=context_size), stddev=0.2)
-    chain = tff.FlowChain([tails(context_size=context_size), inner])
+def test_tails_before_a_flow_are_alive_far_out_in_float32():
+    maf = tff.MAF(2, num_steps=1, hidden_units=(4,), context_size=2, seed=0)
+    chain = tff.FlowChain([tails(context_size=2), randomize(maf, stddev=0.2)])
     density = tff.FlowDistribution(tff.standard_normal(2), chain)
-    context = {"context": np.ones([6, 2], np.float32)} if context_size else {}
-    z = np.array([[30.0, -30.0], [-30.0, 0.1], [0.2, 30.0]] * 2, np.float32)
+    z = np.array([[30.0, -30.0], [-30.0, 0.1], [0.2, 30.0]], np.float32)
     far = tails().forward(z).numpy()
     assert np.isfinite(far).all()
     assert np.abs(far).max() > 1e30
-    weights = density.trainable_variables
     with tf.GradientTape() as tape:
-        log_prob = density.log_prob(far, **context)
+        log_prob = density.log_prob(far, context=np.ones([3, 2], np.float32))
     assert np.isfinite(log_prob).all()
-    for gradient in tape.gradient(log_prob, weights):
+    for gradient in tape.gradient(log_prob, density.trainable_variables):
         assert np.isfinite(gradient).all()
-
-
-@pytest.mark.usefixtures("op_by_op")
-def test_is_undone_at_30_standard_deviations_in_float32():
-    bijector = tails()
-    (weights,) = bijector.trainable_variables
-    weights.assign(np.repeat([0.0, 0.0, -3.0, -3.5], 2))  # light, else beyond floats
-    z = np.array([[30.0, -30.0], [-29.0, 28.0]], np.float32)
-    y, log_det = bijector.forward_and_log_det(z)
-    assert np.abs(y).min() > 1e3
-    back, minus_log_det = bijector.inverse_and_log_det(y.numpy())
-    close(back, z, 1e-5)
-    close(minus_log_det, -log_det, 1e-3)
 
 
 @pytest.mark.usefixtures("op_by_op")
@@ -135,3 +94,22 @@ def test_on_part_refuses_data_out_of_the_support_of_its_part():
     density.check_support(np.array([[7.0, 0.5]], np.float32))
     with pytest.raises(ValueError, match=r"`data\[:, ~mask\]`"):
         density.check_support(np.array([[7.0, 1.5]], np.float32))
+
+
+def test_is_a_gaussian_with_a_mean_and_scale_for_each_class():
+    network = keras.layers.Dense(4, use_bias=False)
+    conditioner, options = (
+        tff.Conditioner(network, 3),
+        {"context_size": 3, "event_ndims": 3},
+    )
+    prior = tff.bijectors.Elementwise(2, tff.Affine(), conditioner, **options)
+    randomize(prior)
+    distribution = tff.FlowDistribution(tff.standard_normal((4, 5, 2)), prior)
+    classes = np.eye(3, dtype=np.float32)
+    (weights,) = (v for v in prior.trainable_variables if "parameters" in v.name)
+    mean, s = np.split(weights.numpy() + network.get_weights()[0], 2, axis=1)
+    for label in range(3):
+        x = distribution.sample(3000, seed=0, context=classes[label]).numpy()
+        scale = np.exp(2.0 * np.tanh(s[label] / 2.0))
+        np.testing.assert_allclose(x.mean(axis=(0, 1, 2)), mean[label], atol=0.05)
+        np.testing.assert_allclose(x.std(axis=(0, 1, 2)), scale, rtol=0.05)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from random_weights import randomize
 from subject import close
 
 import tfp_flows as tff
@@ -15,6 +14,11 @@ def heavy(size, dtype="float64", kind="student"):
     tails = tff.HeavyTails(size, kind=kind, dtype=dtype)
     tails.initialize(np.zeros([1, size]))
     return tails
+
+
+def on_normal(size, kind="student"):
+    base = tff.standard_normal(size, dtype=tf.float64)
+    return tff.FlowDistribution(base, heavy(size, kind=kind))
 
 
 def test_is_the_identity_until_initialized():
@@ -29,31 +33,22 @@ def test_is_the_identity_until_initialized():
 
 
 @KINDS
-def test_densities_integrate_to_one(kind):
-    line = np.sinh(np.linspace(-40.0, 40.0, 8001))  # far out, and dense at the centre
-    flow = tff.FlowDistribution(
-        tff.standard_normal(1, dtype=tf.float64), heavy(1, kind=kind)
-    )
-    density = flow.prob(line[:, None]).numpy()
-    assert np.trapezoid(density, line) == pytest.approx(1.0, abs=1e-4)
-    line = np.sinh(np.linspace(-8.0, 8.0, 401))
-    plane = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
-    flow = tff.FlowDistribution(
-        tff.standard_normal(2, dtype=tf.float64), heavy(2, kind=kind)
-    )
-    density = flow.prob(plane).numpy().reshape(401, 401)
-    mass = np.trapezoid(np.trapezoid(density, line), line)
+@pytest.mark.parametrize("size", [1, 2])
+def test_densities_integrate_to_one(size, kind):
+    # Far out, and dense at the centre.
+    line = np.sinh(np.linspace(-40.0, 40.0, 8001) if size == 1 else np.linspace(-8, 8, 401))
+    points = np.stack(np.meshgrid(*[line] * size), axis=-1)
+    mass = on_normal(size, kind).prob(points).numpy()
+    for _ in range(size):
+        mass = np.trapezoid(mass, line)
     assert mass == pytest.approx(1.0, abs=1e-3)
 
 
 @KINDS
-@pytest.mark.parametrize("size", [1, 2, 30])
+@pytest.mark.parametrize("size", [1, 30])
 def test_a_row_far_out_costs_the_logarithm_of_its_distance(size, kind):
-    base = tff.standard_normal(size, dtype=tf.float64)
-    flow = tff.FlowDistribution(base, heavy(size, kind=kind))
-    one, all_of_them = np.zeros(size), np.ones(size)
-    one[0] = 1.0
-    for direction in (one, all_of_them):
+    flow = on_normal(size, kind)
+    for direction in (np.eye(size)[0], np.ones(size)):
         far = flow.log_prob([10.0 * direction, 100.0 * direction]).numpy()
         # Those of the normal are some 50 and 5000 nats, times the number of variables.
         assert far[0] - far[1] < 150.0
@@ -62,47 +57,32 @@ def test_a_row_far_out_costs_the_logarithm_of_its_distance(size, kind):
 
 
 def test_a_standard_normal_hardly_notices():
-    base = tff.standard_normal(20, dtype=tf.float64)
     rows = np.random.default_rng(0).normal(size=(4000, 20))
-    loss = base.log_prob(rows) - tff.FlowDistribution(base, heavy(20)).log_prob(rows)
+    flow = on_normal(20)
+    loss = flow.distribution.log_prob(rows) - flow.log_prob(rows)
     assert 0.0 < float(tf.reduce_mean(loss)) < 1.5
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    ("dtype", "jit_compile"), [("float32", True), ("float32", False), ("float64", False)]
+)
 @KINDS
 def test_values_and_gradients_of_extreme_rows_are_finite(dtype, jit_compile, kind):
     tails = heavy(3, dtype, kind)
-    points = [0.0, 1e-30, 1e-6, 1.9, 2.1, 40.0, 1e5, 1e30]
-    rows = [[p, -p, p] for p in points] + [[p, 0.0, 0.0] for p in points]
-    rows = tf.constant(rows, dtype)
+    points = np.array([0.0, 1e-30, 1e-6, 1.9, 2.1, 40.0, 1e5, 1e30])[:, None]
+    rows = tf.constant(np.concatenate([points * [1, -1, 1], points * [1, 0, 0]]), dtype)
 
     @tf.function(jit_compile=jit_compile, autograph=False)
-    def answers(rows):
-        results = []
-        for method in (tails.inverse_and_log_det, tails.forward_and_log_det):
-            with tf.GradientTape() as tape:
-                tape.watch(rows)
-                value, log_det = method(rows)
-                # Of latents of such a size a normal's density has no finite logarithm.
-                total = tf.reduce_sum(tf.math.log1p(tf.abs(value))) + tf.reduce_sum(log_det)
-            results += [
-                value,
-                log_det,
-                *tape.gradient(total, [rows, *tails.trainable_variables]),
-            ]
-        return results
+    def answers(method):
+        with tf.GradientTape() as tape:
+            tape.watch(rows)
+            value, log_det = method(rows)
+            # Of latents of such a size a normal's density has no finite logarithm.
+            total = tf.reduce_sum(tf.math.log1p(tf.abs(value))) + tf.reduce_sum(log_det)
+        return value, log_det, *tape.gradient(total, [rows, *tails.trainable_variables])
 
-    for result in answers(rows):
-        assert np.isfinite(result).all()
-
-
-@KINDS
-def test_samples_come_back(kind):
-    base = tff.standard_normal(5, dtype=tf.float64)
-    tails = randomize(heavy(5, kind=kind))
-    x = base.sample(200, seed=0)
-    close(tails.inverse(tails.forward(x)), x, 1e-8)
+    for method in (tails.inverse_and_log_det, tails.forward_and_log_det):
+        assert all(np.isfinite(result).all() for result in answers(method))
 
 
 @KINDS
@@ -114,16 +94,6 @@ def test_rows_far_out_come_back(size, kind):
     close(tails.forward(tails.inverse(rows)) / rows[:, :1], rows / rows[:, :1], 1e-3)
 
 
-@pytest.mark.parametrize("size", [1, 2, 20, 100, 1000])
-def test_fresh_tails_leave_samples_near(size):
-    """So that moments of samples exist, and pictures show them."""
-    tails = tff.HeavyTails(size)
-    tails.initialize(np.zeros([2, size]))
-    normal = np.random.default_rng(0).normal(size=(min(100_000, 2_000_000 // size), size))
-    far = np.abs(tails.forward(normal.astype(np.float32))).max(axis=1) > 30.0
-    assert far.mean() < 1e-3
-
-
 def test_student_tails_are_a_students():
     tails = heavy(3)
     y = np.array([[1e-9, 0.3, -0.9]])  # short enough for the length's part to do nothing
@@ -133,37 +103,19 @@ def test_student_tails_are_a_students():
 
 
 def test_one_far_variable_costs_less_than_under_the_sinh_and_a_near_one_as_much():
-    base = tff.standard_normal(30, dtype=tf.float64)
     rows = np.ones([2, 30])
     rows[:, 0] = [1.0, 30.0]
-    student, sinh = (
-        tff.FlowDistribution(base, heavy(30, kind=kind)).log_prob(rows).numpy()
-        for kind in ("student", "sinh")
-    )
+    student, sinh = (on_normal(30, kind).log_prob(rows) for kind in ("student", "sinh"))
     assert abs(student[0] - sinh[0]) < 1.0
     assert student[1] - sinh[1] > 3.0
 
 
-def test_kinds_are_named():
-    for make in (tff.HeavyTails, tff.MAF):
-        key = "kind" if make is tff.HeavyTails else "heavy_tails"
-        for other in ("cauchy", True):
-            with pytest.raises(ValueError, match=f"`{key}` of 'student'.*got {other!r}"):
-                make(2, **{key: other})
-
-
-@pytest.mark.parametrize("size", [1, 2, 5, 30])
-def test_fresh_tails_leave_the_deviation_of_samples_near_one(size):
-    """The sinh's of 30 variables are 9, since a few rows lie tens of thousands out."""
-    normal = np.random.default_rng(0).normal(size=(400_000 // size, size))
+@pytest.mark.parametrize("size", [1, 2, 30, 1000])
+def test_samples_of_fresh_tails_stay_near(size):
+    """So that moments exist, and pictures show them; the sinh's deviation of 30 is 9."""
+    normal = np.random.default_rng(0).normal(size=(min(100_000, 1_000_000 // size), size))
     samples = heavy(size).forward(normal).numpy()
-    assert 1.0 < samples.std() < 2.0
-    assert np.abs(samples).max() < 3000.0
-
-
-def test_one_variable_is_fitted():
-    flow = tff.MAF(1, num_steps=1, seed=0)
-    model = tff.DensityEstimator(tff.FlowDistribution(tff.standard_normal(1), flow))
-    model.compile("adam")
-    rows = np.random.default_rng(0).normal(size=(64, 1))
-    assert np.isfinite(model.fit(rows, epochs=1, verbose=0).history["loss"]).all()
+    assert (np.abs(samples).max(axis=1) > 30.0).mean() < 1e-3
+    if size <= 30:
+        assert 1.0 < samples.std() < 2.0
+        assert np.abs(samples).max() < 3000.0

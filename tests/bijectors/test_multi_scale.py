@@ -1,3 +1,5 @@
+"""Flows of images: levels, squeezes, and the shapes of their events."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -43,41 +45,41 @@ def test_every_level_is_initialized_by_what_reaches_it():
         np.testing.assert_allclose(channels.std(axis=0), 1.0, atol=1e-3)
 
 
-def test_stock_bijectors_can_be_levels():
-    inner = randomize(tff.ActNorm(2, event_ndims=3))
-    stock = [tfb.Chain([tfb.Scale(2.0), inner]), tfb.Scale([[[3.0]]])]
-    ours = tff.FlowChain([tff.bijectors.TFPBijector(tfb.Scale(2.0), 3), inner])
-    flow = tff.MultiScale(stock, (4, 4, 2))
-    z, log_det = flow.inverse_and_log_det(IMAGES)
-    h, first_log_det = ours.inverse_and_log_det(IMAGES)
-    close(np.split(z, 2, axis=1)[1], np.reshape(h[..., :1] / 3.0, [50, 16]), 1e-5)
-    close(log_det, first_log_det - 16.0 * np.log(3.0), 1e-5)
-    close(flow.forward_and_log_det(z.numpy())[0], IMAGES, 1e-5)
-    assert flow.trainable_variables
-    assert flow.has_data_dependent_state
+def test_plain_blocks_are_those_of_the_papers_code():
+    y = np.random.default_rng(0).normal(size=(2, 4, 6, 3)).astype(np.float32)
+    x = tff.Squeeze((4, 6, 3)).inverse(y).numpy()
+    blocks = y.reshape(2, 2, 2, 3, 2, 3).transpose(0, 1, 3, 5, 2, 4)
+    np.testing.assert_array_equal(x, blocks.reshape(2, 2, 3, 12))
 
 
-@pytest.mark.parametrize("fraction", [0.3, 0.0, 1.0])
-def test_fraction_of_no_whole_number_of_channels_is_refused(fraction):
-    with pytest.raises(ValueError, match=r"`fraction` of a whole number.*of level 1; got"):
-        tff.MultiScale(levels(), (4, 4, 2), fraction=fraction)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_ordered_channels_are_the_diagonals_first(channels):
+    y = np.random.default_rng(0).normal(size=(4, 2, channels)).astype(np.float32)
+    x = tff.Squeeze((4, 2, channels), ordered=True).inverse(y).numpy()
+    pixels = [y[i::2, j::2] for i, j in ((0, 0), (1, 1), (0, 1), (1, 0))]
+    np.testing.assert_array_equal(x, np.concatenate(pixels, axis=-1))
 
 
-def test_coupling_that_passes_the_kept_half_is_a_conditional_gaussian_prior():
-    """Its density is that of the kept half, times a normal of the factored one."""
-    mask = tff.masks.channel_half((2, 2, 2))
-    network = tff.networks.ConvNet(2, (), seed=1)
-    prior = randomize(tff.Coupling(mask, tff.Conditioner(network, (2, 2, 1))))
-    rest = tff.ActNorm(1, event_ndims=3)
-    flow = tff.MultiScale([prior, rest], (2, 2, 2))
-    distribution = tff.FlowDistribution(tff.standard_normal(8), flow)
-    x = np.random.default_rng(1).normal(size=(5, 2, 2, 2)).astype(np.float32)
-    kept, factored = x[..., :1], x[..., 1:]
-    mean, s = np.split(prior.conditioner(tf.constant(kept)).numpy(), 2, axis=-1)
-    scale = np.exp(2.0 * np.tanh(s / 2.0))
-    log_prob = _normal(kept) + _normal((factored - mean) / scale) - np.log(scale)
-    close(distribution.log_prob(x), log_prob.sum(axis=(1, 2, 3)), 1e-4)
+def glow():
+    return tff.Glow((4, 4, 1), 2, 1, hidden_channels=2)
 
 
-def _normal(z):
-    return -0.5 * z**2 - 0.5 * np.log(2.0 * np.pi)
+@pytest.mark.parametrize(
+    ("build", "event_shape"),
+    [
+        (lambda: tff.Invert(tff.Squeeze((4, 4, 1))), [2, 2, 4]),
+        (lambda: tff.FlowChain([tfb.Shift(1.0), glow()]), [4, 4, 1]),
+        (lambda: tff.Invert(glow()), [16]),
+    ],
+)
+def test_axes_before_the_event_stay_in_event_shapes(build, event_shape):
+    flow = build()
+    assert flow.inverse_event_shape(None).rank is None
+    for batch in ([], [5], [2, 3]):
+        shape = [*batch, *event_shape]
+        x = flow.inverse(tf.zeros(shape))
+        assert flow.inverse_event_shape(shape) == x.shape
+        assert flow.forward_event_shape(x.shape) == shape
+        assert flow.inverse_event_shape_tensor(shape).numpy().tolist() == x.shape
+        forward = flow.forward_event_shape_tensor(np.array(x.shape))
+        assert forward.numpy().tolist() == shape

@@ -1,3 +1,5 @@
+"""Flows over bases: what is remembered, stock bijectors, evidence, slices of batches."""
+
 import copy
 import pickle
 
@@ -14,89 +16,23 @@ from subject import differ
 import tfp_flows as tff
 
 tfd = tfp.distributions
+D = tf.float64
+X, CONTEXT = np.array([0.3, -1.0, 2.0]), np.array([0.5, -0.2])
+LOC = np.arange(12.0).reshape(4, 3)
 
 
-def test_bases_are_what_their_names_say():
-    x = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
-    normal = tfd.MultivariateNormalDiag(tf.zeros(2), tf.ones(2))
-    close(tff.standard_normal(2).log_prob(x), normal.log_prob(x), 1e-5)
-    logistic = -np.sum(np.log1p(np.exp(x)) + np.log1p(np.exp(-x)), axis=-1)
-    close(tff.standard_logistic([2]).log_prob(x), logistic, 1e-5)
-    assert tff.standard_normal((4, 4, 1), dtype=tf.float64).event_shape == (4, 4, 1)
-
-
-def test_base_of_scalars_is_refused():
-    with pytest.raises(ValueError, match="events have 1 axes"):
-        tff.FlowDistribution(tfd.Normal(0.0, 1.0), tff.NICE(2))
-
-
-def test_stock_distribution_remembers_nothing_between_calls():
+def test_nothing_is_remembered_between_calls():
     flow = randomize(tff.RealNVP(2, num_steps=2, hidden_units=(4,), seed=0))
-    stock = tfd.TransformedDistribution(tff.standard_normal(2), flow)
     x = tf.constant([[1.0, 2.0], [0.5, -1.0]])
-    y, _ = stock.experimental_sample_and_log_prob(3, seed=1)
-    first, from_sample = stock.log_prob(x), stock.log_prob(y)
-    perturb(flow)
-    close(stock.log_prob(x), stock.log_prob(x.numpy()), 1e-6)
-    close(stock.log_prob(y), stock.log_prob(y.numpy()), 1e-6)
-    assert differ(stock.log_prob(x), first)
-    assert differ(stock.log_prob(y), from_sample)
-
-
-def test_reported_loss_of_eager_steps_on_one_tensor_is_the_true_one(banana):
-    distribution = tff.FlowDistribution(
-        tff.standard_normal(2), tff.RealNVP(2, num_steps=2, hidden_units=(8,), seed=0)
-    )
-    x = tf.constant(banana)
-    for _ in range(20):
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(distribution.log_prob(x))
-        weights = distribution.trainable_variables
-        for weight, gradient in zip(weights, tape.gradient(loss, weights), strict=True):
-            weight.assign_sub(0.05 * gradient)
-    reported = -tf.reduce_mean(distribution.log_prob(x))
-    close(reported, -tf.reduce_mean(distribution.log_prob(banana.copy())), 1e-6)
-
-
-def trainable_base():
-    loc = tf.Variable([0.1, 0.0, -0.1], name="loc")
-    return tfd.MultivariateNormalTriL(loc, tf.linalg.diag([1.0, 2.0, 0.5]))
-
-
-COPIED = {
-    "context": (lambda: tff.standard_normal(3), {"context_size": 2, "act_norm": True}),
-    "trainable base": (trainable_base, {}),
-    "conditional base": (lambda: tff.MixtureMADE(3, 2, context_size=2), {}),
-}
-
-
-@pytest.mark.parametrize("name", COPIED)
-@pytest.mark.parametrize(
-    "duplicate", [copy.deepcopy, lambda d: pickle.loads(pickle.dumps(d))]
-)
-@pytest.mark.usefixtures("op_by_op")
-def test_deep_copies_and_pickles_have_weights_of_their_own(name, duplicate):
-    base, options = COPIED[name]
-    flow = tff.RealNVP(3, num_steps=2, hidden_units=(4,), **options)
-    distribution = randomize(tff.FlowDistribution(base(), flow))
-    x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
-    context = {"context": x[:, :2]} if distribution.context_size else {}
-    before = distribution.log_prob(x, **context)
-    other = duplicate(distribution)
-    assert other.is_initialized
-    np.testing.assert_array_equal(other.log_prob(x, **context), before)
-    trainable = [len(d.trainable_variables) for d in (other, distribution)]
-    assert trainable[0] == trainable[1]
-    perturb(other)
-    assert differ(other.log_prob(x, **context), before)
-    np.testing.assert_array_equal(distribution.log_prob(x, **context), before)
-
-
-def test_shallow_copies_share_weights():
-    distribution = tff.FlowDistribution(trainable_base(), tff.NICE(3))
-    for other in (copy.copy(distribution), distribution.copy()):
-        ours, theirs = distribution.variables, other.variables
-        assert {id(v) for v in theirs} == {id(v) for v in ours}
+    for constructor in (tfd.TransformedDistribution, tff.FlowDistribution):
+        distribution = constructor(tff.standard_normal(2), flow)
+        y, _ = distribution.experimental_sample_and_log_prob(3, seed=1)
+        before = [distribution.log_prob(held) for held in (x, y)]
+        perturb(flow)
+        for held, first in zip((x, y), before, strict=True):
+            now = distribution.log_prob(held)
+            close(now, distribution.log_prob(held.numpy()), 1e-6)
+            assert differ(now, first)
 
 
 @pytest.mark.slow_ids("True")
@@ -104,16 +40,10 @@ def test_shallow_copies_share_weights():
 def test_surrogate_posterior_reaches_the_known_evidence(jit_compile):
     scale = tf.constant([[1.0, 0.0], [1.2, 0.6]])
     target = tfd.MultivariateNormalTriL([1.0, -1.0], scale)
-    evidence = 0.7
-
-    def log_density(z):
-        return target.log_prob(z) + evidence
-
     flow = tff.RealNVP(2, num_steps=2, hidden_units=(8,), standardize=False, seed=0)
     posterior = tff.FlowDistribution(tff.standard_normal(2), flow)
-
     losses = tfp.vi.fit_surrogate_posterior(
-        log_density,
+        lambda z: target.log_prob(z) + 0.7,
         posterior,
         optimizer=keras.optimizers.Adam(0.02),
         num_steps=600,
@@ -124,57 +54,39 @@ def test_surrogate_posterior_reaches_the_known_evidence(jit_compile):
     )
     assert np.isfinite(losses).all()
     y, log_prob = posterior.sample_and_log_prob(4000, seed=2)
-    elbo = np.mean(log_density(y) - log_prob)
-    assert elbo == pytest.approx(evidence, abs=0.05)
+    elbo = np.mean(target.log_prob(y) + 0.7 - log_prob)
+    assert elbo == pytest.approx(0.7, abs=0.05)
 
 
 class Sinh(tfp.bijectors.Bijector):
     """A bijector as TFP's guide writes one: its parameters are not described."""
 
-    def __init__(self):
+    def __init__(self, scale=1.0):
         super().__init__(forward_min_event_ndims=0, name="sinh")
-
-    def _forward(self, x):
-        return tf.sinh(x)
-
-    def _inverse(self, y):
-        return tf.asinh(y)
-
-    def _forward_log_det_jacobian(self, x):
-        return tf.math.log(tf.cosh(x))
-
-
-class Scaled(tfp.bijectors.Bijector):
-    def __init__(self, scale):
-        super().__init__(forward_min_event_ndims=0, name="scaled")
         self.scale = tf.constant(scale)
 
     def _forward(self, x):
-        return self.scale * x
+        return self.scale * tf.sinh(x)
 
     def _inverse(self, y):
-        return y / self.scale
+        return tf.asinh(y / self.scale)
 
-    def _inverse_log_det_jacobian(self, y):
-        return -tf.math.log(self.scale)
+    def _forward_log_det_jacobian(self, x):
+        return tf.math.log(self.scale * tf.cosh(x))
 
 
 def test_bijectors_that_do_not_describe_their_parameters_are_taken():
-    y = np.array([[0.5, -2.0], [1.0, 3.0]], np.float32)
+    y, scale = np.array([[0.5, -2.0], [1.0, 3.0]], np.float32), [2.0, 3.0]
     base = tff.standard_normal(2)
-    x = np.arcsinh(y)
-    found = tff.FlowDistribution(base, Sinh()).log_prob(y)
-    expected = base.log_prob(x) - np.log(np.cosh(x)).sum(axis=1)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
-    assert tff.check_bijector(Sinh(), y[:, 0]).passed
-    scale = np.array([2.0, 3.0], np.float32)
-    for bijector in (Scaled(scale), tfp.bijectors.Invert(Scaled(1.0 / scale))):
+    x = np.arcsinh(y / scale)
+    expected = base.log_prob(x) - np.log(scale * np.cosh(x)).sum(axis=1)
+    for bijector in (Sinh(scale), tfp.bijectors.Invert(tfp.bijectors.Invert(Sinh(scale)))):
         found = tff.FlowDistribution(base, bijector).log_prob(y)
-        expected = base.log_prob(y / scale) - np.log(6.0)
         np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert tff.check_bijector(Sinh(), y[:, 0]).passed
     for size in (1, 3):  # the first would broadcast
-        with pytest.raises(ValueError, match="events that `scaled` maps"):
-            tff.FlowDistribution(tff.standard_normal(size), Scaled(scale))
+        with pytest.raises(ValueError, match="events that `sinh` maps"):
+            tff.FlowDistribution(tff.standard_normal(size), Sinh(scale))
 
 
 def test_a_joint_cdf_is_estimated_as_the_error_says():
@@ -187,3 +99,59 @@ def test_a_joint_cdf_is_estimated_as_the_error_says():
     draws, value = normal.sample(10_000, seed=0), np.zeros(2)
     found = np.mean(np.all(draws <= value, axis=-1), axis=0)
     assert found == pytest.approx(0.25, abs=0.02)
+
+
+def batched(base=tfd.MultivariateNormalDiag, **options):
+    flow = tff.RealNVP(3, num_steps=2, hidden_units=(4,), seed=0, dtype=D, **options)
+    return tff.FlowDistribution(base(LOC, np.ones(3)), randomize(flow))
+
+
+def independent(loc, scale):
+    return tfd.Independent(tfd.Normal(loc, scale), 1)
+
+
+def variable(loc, scale):
+    return tfd.MultivariateNormalDiag(tf.Variable(loc), scale)
+
+
+@pytest.mark.parametrize(
+    ("base", "context"), [(independent, {}), (variable, {"context": CONTEXT})]
+)
+def test_slices_are_those_of_the_whole(base, context):
+    whole = batched(base, context_size=2 if context else 0)
+    log_prob = whole.log_prob(X, **context).numpy()
+    for index in (0, -1, slice(1, 3), slice(None, None, 2), np.newaxis):
+        part = whole[index]
+        assert part.batch_shape == log_prob[index].shape
+        close(part.log_prob(X, **context), log_prob[index])
+        assert part.sample(5, **context).shape == (5, *log_prob[index].shape, 3)
+        assert part.bijector is whole.bijector
+    close(whole[..., :2].log_prob(X, **context), log_prob[:2])
+    close(whole[::2][1].log_prob(X, **context), log_prob[2])
+    with pytest.raises(ValueError, match=r"at most 1 indices.* is \(4,\); got 2"):
+        whole[0, 0]
+
+
+def test_a_slice_has_the_weights_of_now_and_can_be_copied():
+    whole = batched()
+    part = whole[1]
+    weight = whole.trainable_variables[0]
+    weight.assign_add(tf.ones(weight.shape, D))
+    expected = whole.log_prob(X)[1]
+    for same in (part, copy.copy(part), copy.deepcopy(part)):
+        close(same.log_prob(X), expected)
+    close(pickle.loads(pickle.dumps(part)).log_prob(X), expected)
+
+
+def test_parameters_are_named_as_those_of_tfp():
+    named = tff.FlowDistribution.parameter_properties()
+    assert set(named) == set(tfd.TransformedDistribution.parameter_properties())
+
+
+def test_what_has_no_batch_axes_is_not_sliced():
+    made = tff.BinaryMADE(3, hidden_units=(4,))
+    for distribution in (made, tff.flow_posterior(3, num_steps=1, hidden_units=(4,))):
+        for slices in (0, (0, 0), slice(2), tf.newaxis):
+            with pytest.raises(ValueError, match=r"no indices of `.*`, which has no batch"):
+                distribution[slices]
+        assert distribution[...] is distribution

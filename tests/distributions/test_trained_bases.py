@@ -90,52 +90,20 @@ BASES = {
     "mixture": lambda: tfd.MixtureSameFamily(
         tfd.Categorical(logits=weight(4)), diagonal(4)
     ),
-    "mixture of independent": lambda: tfd.MixtureSameFamily(
-        tfd.Categorical(logits=weight(4)),
-        tfd.Independent(tfd.Normal(weight(4, 2), positive(4, 2)), 1),
-    ),
-    "mixture of two families": lambda: tfd.Mixture(
-        tfd.Categorical(logits=weight(2)), [diagonal(), diagonal()]
-    ),
-    "independent": lambda: tfd.Independent(tfd.StudentT(3.0, weight(2), positive(2)), 1),
-    "sample": lambda: tfd.Sample(tfd.Normal(weight(), positive()), 2),
     "triangular": lambda: tfd.MultivariateNormalTriL(
         weight(2), tfp.util.TransformedVariable(tf.eye(2), tfb.FillScaleTriL())
     ),
-    "transformed": lambda: tfd.TransformedDistribution(
-        diagonal(), tfb.Chain([tfb.Shift(weight(2)), tfb.Scale(positive(2))])
-    ),
-    "blocks": lambda: tfd.Blockwise(
-        [
-            tfd.Sample(tfd.Normal(weight(), positive()), 1),
-            tfd.Sample(tfd.Logistic(weight(), 1.0), 1),
-        ]
-    ),
-    "mixture made": lambda: tff.MixtureMADE(2, 3, hidden_units=(4,), seed=0),
-    "conditional mixture made": lambda: tff.MixtureMADE(
+    "mixture made": lambda: tff.MixtureMADE(
         2, 3, hidden_units=(4,), context_size=3, seed=0
     ),
     "flow": lambda: tff.FlowDistribution(tff.standard_normal(2), tff.MAF(2, **TINY)),
-    "affine given a class": lambda: tff.FlowDistribution(
-        tff.standard_normal(2),
-        tff.bijectors.Elementwise(
-            2,
-            tff.Affine(),
-            tff.Conditioner(keras.layers.Dense(4), 3),
-            context_size=3,
-        ),
-    ),
-    "one's own given a class": lambda: ClassMeans(weight(3, 2)),
+    "one's own": lambda: ClassMeans(weight(3, 2)),
     "one's own of each class": lambda: ClassMeansOfUnknownBatch(weight(3, 2)),
 }
-FLOWS = {
-    "maf": lambda **options: tff.MAF(2, **TINY, **options),
-    "nsf": lambda **options: tff.NeuralSplineFlow(2, num_bins=3, **TINY, **options),
-}
 
 
-def over(base, flow="maf", **options):
-    return tff.FlowDistribution(BASES[base](), FLOWS[flow](**options))
+def over(base, **options):
+    return tff.FlowDistribution(BASES[base](), tff.MAF(2, **TINY, **options))
 
 
 def given(distribution):
@@ -150,17 +118,7 @@ def fitted(distribution):
     return model
 
 
-@pytest.mark.slow_ids(
-    "affine given a class",
-    "blocks",
-    "flow",
-    "independent",
-    "mixture made",
-    "mixture of independent",
-    "mixture of two families",
-    "one's own of each class",
-    "sample",
-)
+@pytest.mark.slow_ids("flow", "one's own of each class")
 @pytest.mark.parametrize("base", BASES)
 @pytest.mark.usefixtures("op_by_op")
 def test_weights_of_the_base_are_listed_trained_saved_and_copied(base, tmp_path):
@@ -184,11 +142,8 @@ def test_weights_of_the_base_are_listed_trained_saved_and_copied(base, tmp_path)
 
     model.save(tmp_path / "model.keras")
     loaded = tff.load(tmp_path / "model.keras", custom_modules=[__name__]).distribution
-    for other in (
-        loaded,
-        copy.deepcopy(distribution),
-        pickle.loads(pickle.dumps(distribution)),
-    ):
+    pickled = pickle.loads(pickle.dumps(distribution))
+    for other in (loaded, pickled, copy.deepcopy(distribution)):
         log_prob = other.log_prob(ROWS, **given(distribution))
         np.testing.assert_array_equal(log_prob, expected)
         perturb(other)
@@ -196,27 +151,11 @@ def test_weights_of_the_base_are_listed_trained_saved_and_copied(base, tmp_path)
     np.testing.assert_array_equal(
         distribution.log_prob(ROWS, **given(distribution)), expected
     )
+    for shared in (copy.copy(distribution), distribution.copy()):
+        assert {v.ref() for v in shared.trainable_variables} == set(listed)
 
 
-@pytest.mark.slow_ids(
-    "conditional mixture made-nsf",
-    "one's own given a class-maf",
-    "one's own given a class-nsf",
-)
-@pytest.mark.parametrize("flow", FLOWS)
-@pytest.mark.parametrize("base", ["conditional mixture made", "one's own given a class"])
-def test_flow_and_base_see_one_context(flow, base):
-    distribution = over(base, flow, context_size=3)
-    model = fitted(distribution)
-    latents, log_det = distribution.bijector.inverse_and_log_det(ROWS, context=CLASSES)
-    expected = distribution.distribution.log_prob(latents, context=CLASSES) + log_det
-    np.testing.assert_allclose(
-        distribution.log_prob(ROWS, context=CLASSES), expected, rtol=1e-5, atol=1e-5
-    )
-    assert len(model.trainable_weights) == len(distribution.trainable_variables)
-
-
-@pytest.mark.parametrize("base", ["one's own given a class", "one's own of each class"])
+@pytest.mark.parametrize("base", ["one's own", "one's own of each class"])
 def test_each_context_has_draws_of_its_own(base):
     distribution = over(base)
     means = distribution.distribution.trainable_variables[0].numpy()

@@ -3,15 +3,15 @@
 import datetime
 
 import numpy as np
+import pandas
 import pytest
+from small_tables import fitted
+from small_tables import saved_and_loaded
 
 import tfp_flows as tff
 
 pytestmark = pytest.mark.usefixtures("all_op_by_op")
 
-pandas = pytest.importorskip("pandas")
-
-TINY = {"num_members": 1, "num_bins": 4, "hidden_units": (8,), "seed": 0}
 _COUNT = 60
 _DAYS = np.datetime64("2024-03-01", "ns") + np.arange(90) * np.timedelta64(1, "D")
 
@@ -52,19 +52,18 @@ def frame():
     return rows
 
 
+ROWS = frame()
+
+
 @pytest.fixture(scope="module")
-def fitted():
-    rows = frame()
-    columns = tff.describe_columns(rows)
+def table(all_op_by_op):
+    columns = tff.describe_columns(ROWS)
     columns.drop("name")
-    table = tff.TableDensity(columns, missing="indicator", **TINY)
-    table.fit(rows, epochs=1)
-    return table, rows
+    return fitted(columns, ROWS)
 
 
-def test_completed_rows_differ_in_missing_cells_only(fitted):
-    table, rows = fitted
-    rows = rows[rows.columns[::-1]].sample(frac=1.0, random_state=1)
+def test_completed_rows_differ_in_missing_cells_only(table):
+    rows = ROWS[ROWS.columns[::-1]].sample(frac=1.0, random_state=1)
     before = rows.copy()
     completed = table.impute(rows, seed=1)
     assert not completed.isna().any().any()
@@ -79,26 +78,10 @@ def test_completed_rows_differ_in_missing_cells_only(fitted):
     assert (zoned.dt.normalize() == zoned).all()
 
 
-def test_a_column_goes_back_to_its_rows_after_a_shuffle():
-    rng = np.random.default_rng(0)
-    a = rng.normal(size=200)
-    rows = pandas.DataFrame({"a": a, "b": a + 0.1 * rng.normal(size=200)})
-    rows.loc[:19, "a"] = np.nan
-    rows = rows.sample(frac=1.0, random_state=2)
-    table = tff.TableDensity(tff.describe_columns(rows), missing="indicator", **TINY)
-    table.fit(rows, epochs=1)
-    rows["a"] = table.impute(rows, seed=0)["a"]
-    assert not rows["a"].isna().any()
-    there = rows["a"].to_numpy()[rows.index >= 20]
-    np.testing.assert_array_equal(there, a[rows.index[rows.index >= 20]])
-
-
-def test_samples_have_the_dtypes_and_the_resolution_also_from_a_file(fitted, tmp_path):
-    table, rows = fitted
-    table.save(tmp_path / "table.keras")
-    for each in (table, tff.TableDensity.load(tmp_path / "table.keras")):
+def test_samples_have_the_dtypes_and_the_resolution_also_from_a_file(table, tmp_path):
+    for each in saved_and_loaded(table, tmp_path / "table.keras"):
         drawn = each.sample(50, seed=1)
-        pandas.testing.assert_series_equal(drawn.dtypes, rows.dtypes.drop("name"))
+        pandas.testing.assert_series_equal(drawn.dtypes, ROWS.dtypes.drop("name"))
         assert np.isfinite(each.log_prob(drawn)).all()
         for name in ("zoned", "day"):
             days = drawn[name].dropna().dt.tz_localize(None)
@@ -108,14 +91,10 @@ def test_samples_have_the_dtypes_and_the_resolution_also_from_a_file(fitted, tmp
         assert {type(day) for day in drawn["date"]} == {datetime.date}
 
 
-def test_rows_given_a_context_have_its_index_and_dtypes(fitted):
-    _, rows = fitted
-    columns = tff.describe_columns(rows).select(["kind", "zoned", "single"])
-    table = tff.TableDensity(
-        columns, context=["kind", "zoned"], missing="indicator", **TINY
-    )
-    table.fit(rows, epochs=1)
-    given = rows[["zoned", "kind"]].iloc[5:12]
+def test_rows_given_a_context_have_its_index_and_dtypes():
+    columns = tff.describe_columns(ROWS).select(["kind", "zoned", "single"])
+    table = fitted(columns, ROWS, context=["kind", "zoned"])
+    given = ROWS[["zoned", "kind"]].iloc[5:12]
     drawn = table.sample(seed=1, context=given)
     for name in given:
         pandas.testing.assert_series_equal(drawn[name], given[name])
@@ -128,36 +107,32 @@ def test_arrays_and_dictionaries_keep_order_and_dtypes():
     a = rng.normal(size=_COUNT).astype("float32")
     a[:5] = np.nan
     day = rng.choice(_DAYS, _COUNT).astype("datetime64[D]")
-    frames = [
-        {"note": ["n"] * _COUNT, "day": day, "a": a},
+    rows = {"note": ["n"] * _COUNT, "day": day, "a": a}
+    columns = tff.describe_columns(rows)
+    columns.drop("note")
+    table = fitted(columns, rows)
+    completed, drawn = table.impute(rows, seed=0), table.sample(9, seed=0)
+    assert list(completed) == list(rows)
+    assert completed["note"] is rows["note"]
+    for answer in (completed, drawn):
+        assert [answer[n].dtype for n in ("day", "a")] == [day.dtype, a.dtype]
+    np.testing.assert_array_equal(completed["a"][5:], a[5:])
+    for rows in (
         np.rec.fromarrays([day, a], names="day,a"),
         np.stack([a, np.nan_to_num(a)], axis=1),
-    ]
-    for rows in frames:
-        columns = tff.describe_columns(rows)
-        if "note" in columns.names:
-            columns.drop("note")
-        table = tff.TableDensity(columns, missing="indicator", **TINY)
-        table.fit(rows, epochs=1)
+    ):
+        table = fitted(tff.describe_columns(rows), rows)
         completed, drawn = table.impute(rows, seed=0), table.sample(9, seed=0)
-        if isinstance(rows, dict):
-            assert list(completed) == list(rows)
-            assert completed["note"] is rows["note"]
-            assert [completed[n].dtype for n in ("day", "a")] == [day.dtype, a.dtype]
-            assert [drawn[n].dtype for n in ("day", "a")] == [day.dtype, a.dtype]
-            np.testing.assert_array_equal(completed["a"][5:], a[5:])
-        else:
-            assert (completed.dtype, completed.shape) == (rows.dtype, rows.shape)
-            assert drawn.dtype == rows.dtype
-            assert (completed[5:] == rows[5:]).all()
+        assert (completed.dtype, completed.shape) == (rows.dtype, rows.shape)
+        assert drawn.dtype == rows.dtype
+        assert (completed[5:] == rows[5:]).all()
+        assert table.log_prob(drawn).shape == (9,)
 
 
 def test_rows_to_be_completed_that_cannot_occur_are_refused():
-    rows = {"a": np.exp(np.random.default_rng(0).normal(size=_COUNT)), "b": np.ones(_COUNT)}
-    rows["b"] = rows["a"] - 1.0
-    rows["b"][:3] = np.nan
-    table = tff.TableDensity(tff.describe_columns(rows), missing="indicator", **TINY)
-    table.fit(rows, epochs=1)
+    a = np.exp(np.random.default_rng(0).normal(size=_COUNT))
+    rows = {"a": a, "b": np.where(np.arange(_COUNT) < 3, np.nan, a - 1.0)}
+    table = fitted(tff.describe_columns(rows), rows)
     rows["a"][2] = -4.0
     with pytest.raises(ValueError, match=r"can occur; got -4.0 in the positive column 'a'"):
         table.impute(rows)

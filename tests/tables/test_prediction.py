@@ -1,32 +1,34 @@
 """Predictions of one column: against draws, sums over values, and each other."""
 
+import functools
+
 import numpy as np
 import pytest
 from random_weights import randomize
-from slow_cases import with_slow
+from small_tables import TINY
+from small_tables import column
+from small_tables import fitted
 
 import tfp_flows as tff
 
-TINY = {"num_members": 2, "num_bins": 4, "hidden_units": (8,), "seed": 0}
-_COUNT, _DRAWS = 4, 4000
+pytestmark = pytest.mark.usefixtures("all_op_by_op")
 
+
+_DRAWS = 4000
+X = np.array([-1.0, 0.0, 0.3, 2.0])
+VALUES = {"ordered": [1.0, 2.5, 7.0], "categorical": ["a", "b", "c"]}
 KINDS = {
     "real": {},
     "positive": {"spikes": [0.0, 1.5]},
     "bounded": {"low": -1.0, "high": 3.0},
     "integer": {"low": 0.0},
-    "ordered": {"values": [1.0, 2.5, 7.0]},
+    **{kind: {"values": values} for kind, values in VALUES.items()},
 }
 
 
-def predicted(kind, weight=0.8, **entries):
-    """A prediction of four rows, and draws of each, `[4, draws]`.
-
-    Args:
-      kind: of the predicted column.
-      weight: of the pool's recalibration.
-      **entries: of the column.
-    """
+@functools.cache
+def predicted(kind):
+    """A table of random weights, its prediction of four rows, and draws `[4, draws]`."""
     rng = np.random.default_rng(0)
     x, normal = rng.normal(size=64), rng.normal(size=64)
     y = {
@@ -34,36 +36,23 @@ def predicted(kind, weight=0.8, **entries):
         "positive": np.where(x > 0.5, 0.0, np.where(x < -0.5, 1.5, np.exp(normal))),
         "bounded": np.tanh(normal),
         "integer": rng.poisson(4.0, 64),
-        "ordered": rng.choice([1.0, 2.5, 7.0], 64),
-        "categorical": rng.choice(["a", "b", "c"], 64),
-    }[kind]
-    columns = tff.tables.TableColumns(
-        [
-            tff.tables.Column("x", "real"),
-            tff.tables.Column("y", kind, **(KINDS.get(kind, {}) | entries)),
-        ]
-    )
-    table = tff.TableDensity(columns, context="x", **TINY)
-    table.fit({"x": x, "y": y}, epochs=1)
+    }.get(kind, rng.choice(VALUES.get(kind, [0.0]), 64))
+    columns = [column("x"), column("y", kind, **KINDS[kind])]
+    table = fitted(columns, {"x": x, "y": y}, context="x", num_members=2)
     randomize(table.distribution, stddev=0.2)
     if table.distribution.cells.num_numbers:
-        table.distribution.recalibrate([weight])
-    rows = {"x": np.array([-1.0, 0.0, 0.3, 2.0])}
-    many = {"x": np.repeat(rows["x"], _DRAWS)}
-    draws = table.sample(seed=1, context=many)["y"].reshape([_COUNT, _DRAWS])
-    return table, rows, table.predict(rows), draws
+        table.distribution.recalibrate([0.8])
+    draws = table.sample(seed=1, context={"x": np.repeat(X, _DRAWS)})["y"]
+    return table, table.predict({"x": X}), draws.reshape([len(X), _DRAWS])
 
 
-@pytest.mark.parametrize(
-    "kind", with_slow(KINDS, {"real", "bounded", "integer", "ordered"})
-)
-@pytest.mark.usefixtures("op_by_op")
+@pytest.mark.slow_ids("real", "bounded", "integer", "ordered")
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "categorical"])
 def test_distribution_functions_and_moments_are_those_of_draws(kind):
-    table, rows, prediction, draws = predicted(kind)
+    table, prediction, draws = predicted(kind)
     error = 4.0 / np.sqrt(_DRAWS)
     levels = np.array([0.05, 0.3, 0.5, 0.9])
-    quantiles = prediction.quantile(levels)
-    for level, y in zip(levels, quantiles.T, strict=True):
+    for level, y in zip(levels, prediction.quantile(levels).T, strict=True):
         up_to = prediction.cdf(y)
         np.testing.assert_allclose(np.mean(draws <= y[:, None], axis=1), up_to, atol=error)
         assert (up_to >= level - 1e-5).all()
@@ -76,61 +65,49 @@ def test_distribution_functions_and_moments_are_those_of_draws(kind):
     np.testing.assert_allclose(prediction.stddev(), stddev, rtol=0.25)
     # Against the same score of the draws.
     y = draws[:, 0].astype(float)
-    ordered = np.sort(draws, axis=1)
     rank = (2.0 * np.arange(_DRAWS) + 1.0) / _DRAWS - 1.0
-    score = np.mean(np.abs(draws - y[:, None]), axis=1) - np.mean(ordered * rank, axis=1)
+    score = np.mean(np.abs(draws - y[:, None]) - np.sort(draws, axis=1) * rank, axis=1)
     np.testing.assert_allclose(prediction.crps(y), score, atol=tolerance)
-    expected = table.log_prob({"x": rows["x"], "y": y})
-    np.testing.assert_allclose(prediction.log_prob(y), expected, atol=1e-5)
-    most = prediction.log_prob(prediction.mode())
+    log_prob = prediction.log_prob(y)
+    np.testing.assert_allclose(log_prob, table.log_prob({"x": X, "y": y}), atol=1e-5)
     if kind != "positive":  # where some are densities, and others probabilities
-        assert (most >= prediction.log_prob(y) - 1e-3).all()
+        assert (prediction.log_prob(prediction.mode()) >= log_prob - 1e-3).all()
 
 
-@pytest.mark.usefixtures("op_by_op")
 def test_moments_of_a_positive_column_do_not_hang_on_the_end_of_its_tail():
     rng = np.random.default_rng(0)
-    x, y = rng.normal(size=200), np.exp(2.4 * rng.normal(size=200))
-    columns = tff.tables.TableColumns(
-        [tff.tables.Column("x", "real"), tff.tables.Column("y", "positive")]
-    )
-    table = tff.TableDensity(columns, context="x", **TINY)
-    table.fit({"x": x, "y": y}, epochs=20)
+    rows = {"x": rng.normal(size=200), "y": np.exp(2.4 * rng.normal(size=200))}
+    options = {"context": "x", "num_members": 2, "epochs": 5}
+    table = fitted([column("x"), column("y", "positive")], rows, **options)
     prediction = table.predict({"x": np.array([-1.0, 0.0, 1.0])})
     square = np.exp(2.4**2)
+    stddev = np.sqrt(square * (square - 1.0))
     np.testing.assert_allclose(prediction.mean(), np.sqrt(square), rtol=0.8)
-    np.testing.assert_allclose(
-        prediction.stddev(), np.sqrt(square * (square - 1.0)), rtol=0.8
-    )
+    np.testing.assert_allclose(prediction.stddev(), stddev, rtol=0.8)
 
 
-def test_probabilities_of_values():
-    for kind, values in (("categorical", ["a", "b", "c"]), ("ordered", [1.0, 2.5, 7.0])):
-        _, _, prediction, draws = predicted(kind, values=values)
-        probabilities = prediction.probabilities()
-        np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
-        found = np.stack([np.mean(draws == v, axis=1) for v in values], axis=1)
-        np.testing.assert_allclose(found, probabilities, atol=0.04)
-        best = np.array(values)[probabilities.argmax(axis=1)]
-        np.testing.assert_array_equal(prediction.mode(), best)
+@pytest.mark.parametrize("kind", VALUES)
+def test_probabilities_of_values(kind):
+    values, (_, prediction, draws) = VALUES[kind], predicted(kind)
+    probabilities = prediction.probabilities()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
+    found = np.stack([np.mean(draws == v, axis=1) for v in values], axis=1)
+    np.testing.assert_allclose(found, probabilities, atol=0.04)
+    best = np.array(values)[probabilities.argmax(axis=1)]
+    np.testing.assert_array_equal(prediction.mode(), best)
 
 
-@pytest.mark.usefixtures("op_by_op")
 def test_what_has_no_order_has_no_quantiles_and_several_columns_no_prediction():
-    _, _, prediction, _ = predicted("categorical", values=["a", "b", "c"])
-    for method in (prediction.mean, lambda: prediction.quantile(0.5)):
-        with pytest.raises(ValueError, match="column of numbers for.*'y' is categorical"):
-            method()
-    _, _, prediction, _ = predicted("real")
-    with pytest.raises(ValueError, match="column of values.*'y' is real"):
-        prediction.probabilities()
-    with pytest.raises(ValueError, match=r"`probability`.*in \(0, 1\); got 1.5"):
-        prediction.quantile(1.5)
-    with pytest.raises(ValueError, match=r"`y` of shape \[4\].*got \[3\]"):
-        prediction.cdf(np.zeros(3))
-    columns = tff.tables.TableColumns(
-        [tff.tables.Column("x", "real"), tff.tables.Column("y", "real")]
-    )
-    table = tff.TableDensity(columns, **TINY)
-    with pytest.raises(ValueError, match=r"one modelled column.*\['x', 'y'\]"):
-        table.predict({})
+    unordered, positive = predicted("categorical")[1], predicted("positive")[1]
+    columns = tff.tables.TableColumns([column("x"), column("y")])
+    both = tff.TableDensity(columns, **TINY)
+    for call, message in (
+        (unordered.mean, "column of numbers for.*'y' is categorical"),
+        (lambda: unordered.quantile(0.5), "column of numbers for.*'y' is categorical"),
+        (positive.probabilities, "column of values.*'y' is positive"),
+        (lambda: positive.quantile(1.5), r"`probability`.*in \(0, 1\); got 1.5"),
+        (lambda: positive.cdf(np.zeros(3)), r"`y` of shape \[4\].*got \[3\]"),
+        (lambda: both.predict({}), r"one modelled column.*\['x', 'y'\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()

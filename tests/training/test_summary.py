@@ -1,4 +1,7 @@
+"""What `summary` says of models, and how progress counts steps."""
+
 import keras
+import pytest
 import small_vae
 import tensorflow_probability as tfp
 from small_estimator import estimator
@@ -43,28 +46,18 @@ def test_summary_of_a_vae_shows_its_flows():
     assert "mlp" in text
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_progress_ends_at_the_number_of_steps(banana, capsys):
     model = estimator(steps_per_execution=3)
-    model.fit(banana, epochs=1, batch_size=128, verbose=1)
-    from_fit = capsys.readouterr().out
-    model.evaluate(banana, batch_size=128, verbose=1)
-    from_evaluate = capsys.readouterr().out
-    model.predict(banana, batch_size=128, verbose=1)
-    for text in (from_fit, from_evaluate, capsys.readouterr().out):
+    options = {"batch_size": 128, "verbose": 1}
+    for method in (model.fit, model.evaluate, model.predict):
+        method(banana, **options)
+        text = capsys.readouterr().out
         assert "4/4" in text
         assert "6/4" not in text
-
-
-def test_progress_of_unknown_length_counts_the_steps(banana, capsys):
-    model = estimator(steps_per_execution=3)
     model.fit((banana[i : i + 128] for i in range(0, 512, 128)), verbose=1)
-    text = capsys.readouterr().out
+    text = capsys.readouterr().out  # of unknown length
     assert "4/" in text
     assert "6/" not in text
-
-
-def test_own_progress_bars_are_kept(banana, capsys):
-    bar = keras.callbacks.ProgbarLogger()
-    model = estimator(steps_per_execution=2)
-    model.fit(banana, verbose=1, batch_size=128, callbacks=bar)
+    model.fit(banana, callbacks=keras.callbacks.ProgbarLogger(), **options)
     assert capsys.readouterr().out.count("4/4") == 1

@@ -1,9 +1,11 @@
-"""Normal priors of networks' weights: their gradient, and where there are none."""
+"""Penalties of weights: normal priors of networks' weights, and regularisers of Keras."""
 
 import keras
 import numpy as np
 import pytest
+import small_vae
 import tensorflow as tf
+from small_estimator import of
 
 import tfp_flows as tff
 
@@ -18,77 +20,56 @@ def estimator(flow, **options):
     return model
 
 
-def step_of(weight_prior, rows=ROWS, **fit):
-    """Weights of the networks before, and how far a step over all rows moves them."""
-    flow = tff.RealNVP(3, num_steps=2, hidden_units=4, seed=0)
+def real_nvp():
+    return tff.RealNVP(3, num_steps=2, hidden_units=4, seed=0)
+
+
+def step_of(weight_prior, rows, **fit):
+    """Weights of the networks before, how far a step over all rows moves them, the loss."""
+    flow = real_nvp()
     model = estimator(flow, weight_prior=weight_prior)
-    networks = [step.conditioner for step in flow.bijectors[1:3]]
-    before = [w.numpy() for n in networks for w in n.trainable_variables]
-    history = model.fit(rows, verbose=0, shuffle=False, **fit).history
-    after = [w.numpy() for n in networks for w in n.trainable_variables]
-    return before, [b - a for a, b in zip(after, before, strict=True)], history["loss"][0]
+    weights = [w for s in flow.bijectors[1:3] for w in s.conditioner.trainable_variables]
+    before = np.concatenate([np.ravel(w) for w in weights])
+    loss = model.fit(rows, verbose=0, shuffle=False, **fit).history["loss"][0]
+    return before, before - np.concatenate([np.ravel(w) for w in weights]), loss
 
 
 @pytest.mark.parametrize(
-    "rows",
-    [ROWS, tf.data.Dataset.from_tensor_slices(ROWS).batch(40)],
-    ids=["array", "batches"],
+    ("rows", "options", "factor"),
+    [
+        (ROWS, {}, 3 / 40),
+        (tf.data.Dataset.from_tensor_slices(ROWS).batch(40), {}, 3 / 40),
+        # Rows of a validation split and of weight zero do not count.
+        (ROWS, {"validation_split": 0.5}, 3 / 20),
+        (ROWS, {"sample_weight": np.repeat([2.0, 0.0], 20)}, 3 / 20),
+        # From twenty rows a variable on, priors widen; many rows have none.
+        (np.tile(ROWS, (3, 1)), {}, 3 / 120 / 2),
+        (np.tile(ROWS, (410, 1)), {}, 0.0),
+    ],
+    ids=["array", "batches", "split", "weights", "more rows", "many rows"],
 )
-def test_a_step_adds_the_gradient_of_normal_priors_of_variance_one_over_d(rows):
-    options = {} if isinstance(rows, tf.data.Dataset) else {"batch_size": 40}
+def test_a_step_adds_the_gradient_of_normal_priors_of_variance_one_over_d(
+    rows, options, factor
+):
+    if isinstance(rows, np.ndarray):
+        options = {**options, "batch_size": len(rows)}
     weights, with_prior, loss = step_of(True, rows, **options)
     _, without, same_loss = step_of(False, rows, **options)
-    for weight, more, less in zip(weights, with_prior, without, strict=True):
-        np.testing.assert_allclose(more - less, weight * 3 / 40, atol=1e-6)
-    assert any(np.abs(weight).max() > 0.1 for weight in weights)
+    np.testing.assert_allclose(with_prior - without, weights * factor, atol=1e-6)
+    assert np.abs(weights).max() > 0.1
     assert loss == same_loss
 
 
-def test_the_rows_of_a_validation_split_do_not_count():
-    weights, with_prior, _ = step_of(True, validation_split=0.5, batch_size=20)
-    _, without, _ = step_of(False, validation_split=0.5, batch_size=20)
-    np.testing.assert_allclose(with_prior[0] - without[0], weights[0] * 3 / 20, atol=1e-6)
-
-
-def test_priors_widen_from_twenty_rows_a_variable_on():
-    rows = np.tile(ROWS, (3, 1))  # 40 a variable
-    weights, with_prior, _ = step_of(True, rows, batch_size=120)
-    _, without, _ = step_of(False, rows, batch_size=120)
-    difference = with_prior[0] - without[0]
-    np.testing.assert_allclose(difference, weights[0] * 3 / 120 / 2, atol=1e-6)
-
-
-def test_rows_of_weight_zero_do_not_count():
-    weight = np.repeat([2.0, 0.0], 20)
-    weights, with_prior, _ = step_of(True, sample_weight=weight, batch_size=40)
-    _, without, _ = step_of(False, sample_weight=weight, batch_size=40)
-    np.testing.assert_allclose(with_prior[0] - without[0], weights[0] * 3 / 20, atol=1e-6)
-
-
-def test_many_rows_have_no_prior():
-    rows = np.tile(ROWS, (410, 1))
-    assert len(rows) >= 2**14
-    _, with_prior, _ = step_of(True, rows, batch_size=len(rows))
-    _, without, _ = step_of(False, rows, batch_size=len(rows))
-    np.testing.assert_array_equal(with_prior[0], without[0])
-
-
 def test_another_number_of_rows_counts_from_the_next_fit_on():
-    flow = tff.RealNVP(3, num_steps=2, hidden_units=4, seed=0)
+    flow = real_nvp()
     model = estimator(flow)
-    network = flow.bijectors[1].conditioner
-    moved = []
     for rows in (ROWS, ROWS[:10]):
         model.fit(rows, batch_size=40, verbose=0)
         model.optimizer.learning_rate = 0.0
-        moved.append(model._penalty(tf.float32).numpy())
-    squares = sum(
-        float(np.sum(step.conditioner.trainable_variables[0].numpy() ** 2))
-        for step in flow.bijectors[1:-1]
-    )
-    assert network.trainable_variables
-    np.testing.assert_allclose(moved[1], squares * 3 / 10 / 2, rtol=1e-5)
-    assert moved[1] > 2.0 * moved[0]
+        weights = [s.conditioner.trainable_variables[0] for s in flow.bijectors[1:-1]]
+        squares = sum(float(np.sum(w.numpy() ** 2)) for w in weights)
+        expected = squares * 3 / len(rows) / 2
+        np.testing.assert_allclose(model._penalty(tf.float32), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -107,8 +88,59 @@ def test_what_has_no_networks_in_steps_or_other_units_has_no_prior(distribution)
 
 
 def test_the_choice_is_saved(tmp_path):
-    flow = tff.RealNVP(3, num_steps=1, hidden_units=4, seed=0)
-    model = estimator(flow, weight_prior=False)
+    model = estimator(real_nvp(), weight_prior=False)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.get_config()["weight_prior"] is False
+
+
+def step(strength=0.01):
+    regularizer = keras.regularizers.L2(strength)
+    first = keras.layers.Dense(4, "tanh", kernel_regularizer=regularizer)
+    last = keras.layers.Dense(2, bias_regularizer="l1")
+    network = tff.Conditioner(keras.Sequential([first, last]), 1)
+    return tff.Coupling(tff.masks.half(2), network)
+
+
+def test_losses_are_listed_and_count_in_training(banana):
+    flow = tff.FlowChain([step(), step()])
+    model = of(flow, optimizer=keras.optimizers.SGD(0.0))
+    assert len(model.losses) == 4
+    kernels = [w for w in model.trainable_weights if w.regularizer and len(w.shape) == 2]
+    expected = sum(0.01 * np.sum(kernel.numpy() ** 2) for kernel in kernels)
+    penalty = float(sum(model.losses))
+    assert penalty == pytest.approx(expected, rel=1e-5)
+    history = model.fit(banana, validation_data=(banana,), verbose=0).history
+    nll = -np.mean(model.distribution.log_prob(banana))
+    assert history["loss"][0] == pytest.approx(nll + penalty, abs=1e-4)
+    assert history["val_loss"][0] == pytest.approx(nll, abs=1e-4)
+    assert model.evaluate(banana, verbose=0) == pytest.approx(nll, abs=1e-4)
+
+
+def test_they_move_the_weights_and_are_saved(banana, tmp_path):
+    norms = []
+    for strength in (0.0, 10.0):
+        keras.utils.set_random_seed(0)
+        model = of(step(strength), optimizer=keras.optimizers.SGD(0.01))
+        model.fit(banana, epochs=2, verbose=0)
+        norms.append(np.linalg.norm(model.trainable_weights[0]))
+    assert norms[1] < 0.1 * norms[0]
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(sum(loaded.losses), sum(model.losses), rtol=1e-6)
+
+
+def test_those_of_a_vae_count_too():
+    posterior = tff.posteriors.DiagonalGaussian(small_vae.LATENT_SIZE)
+    encoder = keras.layers.Dense(
+        posterior.num_parameters, kernel_regularizer=keras.regularizers.L2(1.0)
+    )
+    decoder = tff.MLP(small_vae.EVENT_SIZE, (4,))
+    likelihood = tff.likelihoods.Bernoulli(small_vae.EVENT_SIZE)
+    model = tff.VAE(encoder, posterior, decoder, likelihood)
+    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
+    x = small_vae.rows(model)
+    penalty = float(sum(model.losses))
+    history = model.fit(x, batch_size=len(x), verbose=0).history
+    assert history["loss"][0] == pytest.approx(penalty - history["elbo"][0], rel=1e-4)
+    assert model.evaluate(x, return_dict=True, verbose=0)["loss"] < history["loss"][0]

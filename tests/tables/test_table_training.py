@@ -1,0 +1,187 @@
+"""Fits of tables: a known density, recalibration, progress, and going on after a stop."""
+
+import numpy as np
+import pytest
+import scipy.stats
+import tensorflow as tf
+from random_weights import randomize
+
+import tfp_flows as tff
+from tfp_flows.tables import training
+from tfp_flows.tables.distribution import TableDistribution
+from tfp_flows.tables.number_maps import NumberSpec
+
+RNG = np.random.default_rng(0)
+FRAME = {"a": RNG.normal(size=60)}
+TINY = {"num_members": 2, "num_bins": 2, "hidden_units": (4,), "seed": 0}
+
+
+@pytest.fixture
+def fit(monkeypatch, op_by_op):
+    """A function that fits a table, of which each epoch is written to its backup."""
+    monkeypatch.setattr(training, "_SECONDS", 0.0)
+
+    def run(epochs, seed=0, **options):
+        table = tff.TableDensity(tff.describe_columns(FRAME), **{**TINY, "seed": seed})
+        history = table.fit(FRAME, epochs=epochs, learning_rate=0.02, **options)
+        return table.log_prob(FRAME), history.history
+
+    return run
+
+
+def test_an_interrupted_fit_ends_at_the_numbers_of_one_without_a_stop(fit, tmp_path):
+    whole, losses = fit(3)
+    fit(1, backup=tmp_path / "fit.npz")
+    for epochs in (3, 3):  # what has ended does not go on
+        log_prob, found = fit(epochs, backup=tmp_path / "fit.npz")
+        assert found == losses
+        np.testing.assert_array_equal(log_prob, whole)
+
+
+@pytest.mark.slow
+def test_what_has_stopped_by_itself_is_left_alone(fit, tmp_path):
+    options = {"backup": tmp_path / "fit.npz", "patience": 1}
+    log_prob, losses = fit(200, **options)
+    assert len(losses["val_loss"]) < 200
+    again, found = fit(200, **options)
+    assert found == losses
+    np.testing.assert_array_equal(again, log_prob)
+
+
+def test_other_rows_options_and_files_are_refused(fit, tmp_path):
+    path = tmp_path / "fit.npz"
+    fit(1, backup=path)
+    with pytest.raises(ValueError, match="`backup` of a fit of the same rows and options"):
+        fit(1, backup=path, patience=3)
+    with pytest.raises(ValueError, match="`seed` with `backup`"):
+        fit(1, backup=path, seed=None)
+    path.write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="`backup` that a fit has written"):
+        fit(1, backup=path)
+
+
+@pytest.fixture
+def told(monkeypatch, capsys):
+    """A function that runs epochs of two seconds, and returns what was written."""
+
+    def run(epochs, is_terminal):
+        now = [100.0]
+        monkeypatch.setattr(training.time, "monotonic", lambda: now[0])
+        monkeypatch.setattr(training.sys.stderr, "isatty", lambda: is_terminal)
+        progress = training.FitProgress(50)
+        progress.on_train_begin()
+        for epoch in range(epochs):
+            now[0] += 2.0
+            progress.on_epoch_end(epoch, {"loss": 1.5, "val_loss": 2.25})
+        progress.on_train_end()
+        written = capsys.readouterr()
+        assert written.out == ""
+        return written.err
+
+    return run
+
+
+def test_a_file_gets_a_line_every_ten_seconds_and_the_last(told):
+    assert told(1, is_terminal=False) == ""
+    lines = told(13, is_terminal=False).splitlines()
+    assert lines == [
+        f"epoch {e} of at most 50: loss 1.5000, val_loss 2.2500, {2 * e} s"
+        for e in (2, 7, 12, 13)
+    ]
+
+
+def test_a_terminal_gets_one_line_that_changes(told):
+    written = told(3, is_terminal=True)
+    assert written.count("\n") == 1
+    shown = [line.strip() for line in written.split("\r") if line]
+    assert shown[0] == "epoch 1 of at most 50: preparing"
+    assert shown[-1] == "epoch 3 of at most 50: loss 1.5000, val_loss 2.2500, 6 s"
+
+
+_COUNT, _MEMBERS = 40, 3
+
+
+@pytest.fixture
+def rows(op_by_op):
+    """An angle, a count and a number, of members that disagree."""
+    numbers = [
+        NumberSpec("circle", high=24.0),
+        NumberSpec("softplus", high=2.0, is_integer=True),
+        NumberSpec("line"),
+    ]
+    options = {"num_members": _MEMBERS, "num_bins": 4, "hidden_units": (8,), "seed": 0}
+    return randomize(TableDistribution([], numbers, **options), stddev=0.3)
+
+
+def ends_of_bins(rows, x):
+    """Each member's distribution function below and at each number, `[N, members, 3]`."""
+    features = rows.features_of_context(tf.constant(x), None)
+    each, _ = rows.evaluate_numbers(tf.constant(x), features)
+    return (np.asarray(end, np.float64) for end in (each.below, each.up_to))
+
+
+def test_weights_are_those_of_the_variance_of_what_is_left_out(rows):
+    rng = np.random.default_rng(0)
+    columns = (rng.uniform(0, 24, _COUNT), rng.poisson(3, _COUNT), rng.normal(size=_COUNT))
+    x = np.stack(columns, axis=1)
+    left_out = np.arange(_COUNT)[:, None] % _MEMBERS == np.arange(_MEMBERS)
+    training.recalibrate(rows, x, None, left_out)
+    found = rows.parameters["recalibration"]
+    assert found[0] == 0.0  # of the circle
+    below, up_to = (end[..., 1:] for end in ends_of_bins(rows, x))
+    # Distribution functions of 2,001 points of each bin, in place of a formula.
+    share = np.linspace(0.0, 1.0, 2_001)[:, None, None, None]
+    u = below + share * (up_to - below)
+    squares = ((u - 0.5) ** 2).mean(axis=0)[left_out].mean(axis=0)
+    spread = u.var(axis=2).mean(axis=(0, 1))
+    measured = 30.0 * (1.0 / 12.0 - squares + spread)
+    prior, precision = 0.3 * (1.0 - 1.0 / _MEMBERS), _COUNT / 5.0 * 0.1**2
+    expected = (prior + precision * measured) / (1.0 + precision)
+    np.testing.assert_allclose(found[1:], expected, rtol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weight", [-0.8, 0.8])
+def test_what_is_drawn_has_the_recalibrated_density(rows, weight):
+    rows.recalibrate([0.0, weight, weight])
+    drawn = rows.sample(3000, seed=1).numpy()
+    # Given what came before, the last number's own distribution function is uniform.
+    _, up_to = ends_of_bins(rows, drawn)
+    p = up_to[..., 2].mean(axis=1)
+    u = (1.0 - weight) * p + weight * p**2 * (3.0 - 2.0 * p)
+    assert scipy.stats.kstest(u, "uniform").pvalue > 0.01
+    assert scipy.stats.kstest(p, "uniform").pvalue < 0.01
+    # However far out, no density is less than a share of the mean's.
+    far = drawn[:20] + [0.0, 40.0, 1e3]
+    recalibrated = rows.log_prob(far).numpy()
+    rows.recalibrate([0.0, 0.0, 0.0])
+    least = 2.0 * np.log1p(-weight)
+    np.testing.assert_allclose(recalibrated - rows.log_prob(far).numpy(), least, rtol=1e-3)
+
+
+def known_rows(count, seed):
+    """Kind, a spike or a length given it, and a count given both; and their density."""
+    rng = np.random.default_rng(seed)
+    kind = (rng.random(count) < 0.4).astype(int)
+    spike = np.array([0.1, 0.5])[kind]
+    is_zero = rng.random(count) < spike
+    law = scipy.stats.lognorm(0.5, scale=np.exp(kind))
+    length = np.where(is_zero, 0.0, law.rvs(random_state=rng))
+    poisson = scipy.stats.poisson(np.array([2.0, 6.0])[kind] + length)
+    number = poisson.rvs(random_state=rng)
+    log_prob = np.log(np.array([0.6, 0.4])[kind]) + poisson.logpmf(number)
+    density = law.logpdf(np.where(is_zero, 1.0, length)) + np.log(1.0 - spike)
+    frame = {"kind": np.array(["a", "b"])[kind], "length": length, "number": number}
+    return frame, log_prob + np.where(is_zero, np.log(spike), density)
+
+
+@pytest.mark.slow
+def test_a_fitted_density_is_within_a_twentieth_of_a_nat_of_a_known_one():
+    train, _ = known_rows(4000, seed=0)
+    columns = tff.describe_columns(train)
+    assert [c.kind for c in columns] == ["categorical", "positive", "integer"]
+    assert columns["length"].spikes == [0.0]
+    table = tff.TableDensity(columns, seed=0)
+    table.fit(train, epochs=60, patience=15)
+    test, log_prob = known_rows(4000, seed=1)
+    assert -0.01 < np.mean(log_prob - table.log_prob(test)) < 0.05
