@@ -170,7 +170,7 @@ def broken(x):
 USELESS = {
     "funnel": (funnel, "further from the target than the standard normal"),
     "two modes": (two_modes, "the target has several maxima"),
-    "no maximum": (lambda x: tf.abs(x[..., 0]) - x[..., 1] ** 2, "not negative definite"),
+    "no maximum": (lambda x: tf.abs(x[..., 0]) - x[..., 1] ** 2, "negative definite"),
     "broken": (broken, "this model takes no batches"),
 }
 

@@ -342,7 +342,7 @@ def _laplace(density, rng):
     starts = np.concatenate([np.zeros([1, size]), rng.uniform(-2, 2, (_NUM_STARTS, size))])
     modes = find_modes(density, starts)
     if not modes.gaussians:
-        raise NoMaximumError("no maximum with a negative definite Hessian is found")
+        raise NoMaximumError("no maximum with a negative definite Hessian was found")
     if sum(np.array(modes.log_masses) > modes.log_masses[0] - _NEGLIGIBLE) > 1:
         raise NoMaximumError("the target has several maxima")
     return modes.gaussians[0]
