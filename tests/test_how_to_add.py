@@ -57,7 +57,7 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.flows.options import VectorFlowOptions
 from tfp_flows.flows.options import all_arguments
 from tfp_flows.flows.options import takes_options
-from tfp_flows.flows.preprocessing import chain_arguments
+from tfp_flows.flows.steps import chain_arguments
 from tfp_flows.flows.steps import coupling_steps
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.affine import Shift

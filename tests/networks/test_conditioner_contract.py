@@ -11,7 +11,7 @@ from slow_cases import with_slow
 from subject import close
 
 import tfp_flows as tff
-from tfp_flows.core.autoregressive_conditioner import AutoregressiveConditioner
+from tfp_flows.core.conditioners import AutoregressiveConditioner
 from tfp_flows.networks.context_network import join_context
 
 # Others have what these have, too.

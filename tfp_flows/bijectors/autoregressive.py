@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.check_conditioner import check_conditioner
 from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.autoregressive_conditioner import AutoregressiveConditioner
-from tfp_flows.core.dropout import in_mode
+from tfp_flows.core.conditioners import AutoregressiveConditioner
+from tfp_flows.core.conditioners import in_mode
 from tfp_flows.core.event_shapes import OPPOSITE
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.transformers.affine import Affine

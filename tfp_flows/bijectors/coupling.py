@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.check_conditioner import check_conditioner
 from tfp_flows.bijectors.partition import check_mask
 from tfp_flows.bijectors.partition import partition
-from tfp_flows.core.dropout import in_mode
+from tfp_flows.core.conditioners import in_mode
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import weight_keyword
 from tfp_flows.transformers.affine import Affine

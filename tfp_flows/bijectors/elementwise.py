@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.check_conditioner import check_conditioner
 from tfp_flows.core.arguments import check_entries
 from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.dropout import in_mode
+from tfp_flows.core.conditioners import in_mode
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.transformers.transformer import Transformer
 from tfp_flows.transformers.transformer import check_transformer

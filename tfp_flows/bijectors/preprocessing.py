@@ -14,7 +14,7 @@ from tfp_flows.core.arguments import check_array
 from tfp_flows.core.arguments import check_dtype
 from tfp_flows.core.arguments import check_number
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.outside_support import minus_infinity_outside
+from tfp_flows.core.inputs import minus_infinity_outside
 
 __all__ = ["Bounds", "Logit"]
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.compiled import is_compiled_by_xla
 from tfp_flows.core.composite import context_for
-from tfp_flows.core.dropout import refuse_dropout
+from tfp_flows.core.conditioners import refuse_dropout
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.recompute import recomputing
 from tfp_flows.core.serialization import serialize

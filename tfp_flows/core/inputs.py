@@ -1,5 +1,7 @@
 """Checks of the arguments of public methods of bijectors and distributions."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ __all__ = [
     "check_context",
     "check_event_shape",
     "check_value",
+    "minus_infinity_outside",
     "nan_where_context_is",
 ]
 
@@ -197,3 +200,24 @@ def _surely_equal(batch, context_batch):
     # One batch axis each, of unknown static length, is the case of `fit` and of compiled
     # calls. If lengths differ, joining the context fails by itself.
     return batch.rank == context_batch.rank == 1 and context_batch[0] is None
+
+
+def minus_infinity_outside(
+    log_density: tf.Tensor, inside: tf.Tensor, value: tf.Tensor, axes: Sequence[int]
+) -> tf.Tensor:
+    """Returns `log_density` where all entries are inside the support.
+
+    Elsewhere it is minus infinity, or NaN if an entry is NaN.
+
+    Args:
+      log_density: `[...]`.
+      inside: boolean, of the shape of `value`: whether an entry is in the support.
+      value: `[..., *event]`.
+      axes: axes of the event, negative; none for densities of single entries.
+    """
+    dtype = log_density.dtype
+    is_nan = tf.reduce_any(tf.math.is_nan(value), axis=axes)
+    elsewhere = tf.where(
+        is_nan, tf.constant(math.nan, dtype), tf.constant(-math.inf, dtype)
+    )
+    return tf.where(tf.reduce_all(inside, axis=axes), log_density, elsewhere)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from tfp_flows.core.compiled import is_compiled_by_xla
-from tfp_flows.core.dropout import refuse_dropout
+from tfp_flows.core.conditioners import refuse_dropout
 
 if TYPE_CHECKING:
     from tfp_flows.core.flow_bijector import FlowBijector

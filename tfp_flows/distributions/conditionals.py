@@ -16,7 +16,7 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_number
-from tfp_flows.core.outside_support import minus_infinity_outside
+from tfp_flows.core.inputs import minus_infinity_outside
 from tfp_flows.distributions import draws
 from tfp_flows.networks.one_hot_mlp import ABSENT_LOGIT
 from tfp_flows.transformers.affine import soft_bounded_scale

@@ -17,7 +17,7 @@ from tfp_flows.bijectors.preprocessing import Logit
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.context_standardizer import leave_contexts
-from tfp_flows.core.outside_support import minus_infinity_outside
+from tfp_flows.core.inputs import minus_infinity_outside
 from tfp_flows.core.rows import weight_keyword
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.bits_per_dimension import BitsPerDimension

@@ -1,7 +1,7 @@
 """The papers' flows, one file each.
 
-`options.py` has the arguments that all of them take, `steps.py` and `preprocessing.py` the
-recipes that they share.
+`options.py` has the arguments that all of them take, `steps.py` the recipes that they
+share.
 """
 
 from tfp_flows.flows.glow import Glow

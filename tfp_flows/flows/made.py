@@ -10,8 +10,8 @@ from tfp_flows.bijectors.autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.flows.options import all_arguments
 from tfp_flows.flows.options import takes_options
-from tfp_flows.flows.preprocessing import chain_arguments
 from tfp_flows.flows.steps import autoregressive_step
+from tfp_flows.flows.steps import chain_arguments
 from tfp_flows.transformers.affine import Affine
 
 if TYPE_CHECKING:

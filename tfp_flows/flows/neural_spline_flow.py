@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from typing import Any
 
+import keras
 import numpy as np
+import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
+from tfp_flows.bijectors.autoregressive import MaskedAutoregressive
+from tfp_flows.bijectors.elementwise import Elementwise
 from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.bijectors.linear import InvertibleLinear
+from tfp_flows.bijectors.masks import alternating
+from tfp_flows.bijectors.partial import Partial
+from tfp_flows.bijectors.permutation import Permutation
+from tfp_flows.bijectors.permutation import random_permutation
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_flag
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.circular import as_circular
 from tfp_flows.core.circular import warn_of_degrees
+from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.flows.options import all_arguments
 from tfp_flows.flows.options import takes_options
-from tfp_flows.flows.preprocessing import chain_arguments
-from tfp_flows.flows.spline_steps import spline_steps
+from tfp_flows.flows.steps import autoregressive_step
+from tfp_flows.flows.steps import chain_arguments
+from tfp_flows.flows.steps import coupling
+from tfp_flows.flows.steps import on_line
+from tfp_flows.flows.steps import refuse_one_variable
+from tfp_flows.networks.circular_inputs import CircularInputs
+from tfp_flows.networks.circular_inputs import circular_ordering
+from tfp_flows.networks.layer_arguments import split_seed
+from tfp_flows.networks.masked_mlp import MaskedMLP
+from tfp_flows.networks.mlp import MLP
+from tfp_flows.transformers.per_variable import PerVariable
+from tfp_flows.transformers.spline import CircularSpline
+from tfp_flows.transformers.spline import RationalQuadraticSpline
+from tfp_flows.transformers.transformer import Transformer
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -119,7 +146,7 @@ class NeuralSplineFlow(FlowChain):
         **options: Unpack[VectorFlowOptions],
     ) -> None:
         parameters = all_arguments(locals())
-        steps = spline_steps(**parameters)
+        steps = _spline_steps(**parameters)
         super().__init__(**chain_arguments(steps, parameters))
         self._is_circular = as_circular(circular, event_size)
 
@@ -132,3 +159,159 @@ class NeuralSplineFlow(FlowChain):
         """Checks `data`, and warns if circular columns seem to be in degrees."""
         super().check_support(data, argument=argument)
         warn_of_degrees(data, self.is_circular, argument)
+
+
+def _spline_steps(
+    *,
+    event_size: int,
+    coupling: bool,
+    num_steps: int,
+    num_bins: int,
+    bound: float,
+    circular: Sequence[int] | Sequence[bool] | None,
+    apply_unconditional_transform: bool,
+    random_permutations: bool,
+    lu_mixing: bool,
+    seed: int | None,
+    dtype: tf.DType | str,
+    **network: Any,
+) -> list[FlowBijector]:
+    """Returns the steps of a `NeuralSplineFlow`, data side first.
+
+    The arguments are those of the flow; `network` are those of its conditioners.
+
+    Raises:
+      ValueError: if `event_size` is 1 with `coupling`.
+    """
+    check_each(check_integer, event_size=event_size, num_steps=num_steps)
+    check_each(
+        check_flag,
+        coupling=coupling,
+        apply_unconditional_transform=apply_unconditional_transform,
+        random_permutations=random_permutations,
+        lu_mixing=lu_mixing,
+    )
+    if coupling:
+        refuse_one_variable(event_size)
+    columns = _SplineColumns(event_size, circular, num_bins, bound, dtype)
+    steps: list[FlowBijector] = []
+    *seeds, last = split_seed(seed, num_steps + 1)
+    for step, step_seed in enumerate(seeds):
+        steps += columns.mixing(random_permutations, lu_mixing, step_seed)
+        own: dict[str, Any] = {"is_odd": step % 2 == 1, "seed": step_seed, "dtype": dtype}
+        if coupling:
+            steps += columns.coupling(apply_unconditional_transform, **own, **network)
+        else:
+            steps.append(columns.autoregressive_step(**own, **network))
+    return [*steps, *columns.mixing(random_permutations, lu_mixing, last)]
+
+
+class _SplineColumns:
+    """Splines, networks and mixings for columns, some of which are angles.
+
+    An angle has a spline on the circle, and networks see its cosine and sine. It is not
+    mixed linearly, which would tear the circle.
+
+    Args:
+      event_size: number of columns, D.
+      circular: columns that are angles: indices, or booleans; None: none.
+      num_bins: bins of each spline.
+      bound: bound of the splines on the line.
+      dtype: of inputs and weights.
+    """
+
+    def __init__(
+        self,
+        event_size: int,
+        circular: Sequence[int] | Sequence[bool] | None,
+        num_bins: int,
+        bound: float,
+        dtype: tf.DType | str,
+    ) -> None:
+        self.is_circular = as_circular(circular, event_size)
+        on_circle = CircularSpline(num_bins)
+        self._splines = [RationalQuadraticSpline(num_bins, bound), on_circle]
+        self._dtype = dtype
+
+    def coupling(
+        self,
+        apply_unconditional_transform: bool,
+        /,
+        *,
+        is_odd: bool,
+        hidden_units: int | Sequence[int],
+        activation: str | Callable,
+        residual: bool,
+        dropout: float,
+        seed: int | None,
+        dtype: tf.DType | str,
+        **others: Any,
+    ) -> list[FlowBijector]:
+        """Returns a coupling, and the unconditional splines of its passing variables."""
+        mask = alternating(len(self.is_circular), start=not is_odd)
+        make: Callable[..., keras.Layer] = functools.partial(
+            MLP,
+            hidden_units=hidden_units,
+            activation=activation,
+            residual=residual,
+            dropout=dropout,
+            seed=seed,
+        )
+        make = functools.partial(_with_circular_inputs, make, self.is_circular[mask])
+        spline = self.spline(~mask)
+        steps: list[FlowBijector] = [coupling(mask, spline, make, dtype=dtype, **others)]
+        if apply_unconditional_transform:
+            passing = Elementwise(int(np.sum(mask)), self.spline(mask), dtype=dtype)
+            steps.append(Partial(~mask, passing))
+        return steps
+
+    def autoregressive_step(self, *, is_odd: bool, **others: Any) -> FlowBijector:
+        """Returns an autoregressive step on all columns, or in reversed order if odd."""
+        size = len(self.is_circular)
+        spline = self.spline(np.ones(size, bool))
+        own: dict[str, Any] = {"event_size": size, "reverse": is_odd}
+        own["make_network"] = self.masked_mlp
+        return autoregressive_step(MaskedAutoregressive, spline, **own, **others)
+
+    def spline(self, where: np.ndarray) -> Transformer:
+        """Returns the transformer of the columns `where`, booleans `[D]`."""
+        kinds = self.is_circular[where].astype(int).tolist()
+        if len(set(kinds)) == 1:
+            return self._splines[kinds[0]]
+        return PerVariable(self._splines, kinds)
+
+    def masked_mlp(
+        self,
+        num_parameters: int,
+        hidden_units: int | Sequence[int],
+        ordering: np.ndarray,
+        **options: Any,
+    ) -> keras.Layer:
+        """Builds a `MaskedMLP` of all columns, from the arguments of `MaskedMLP`."""
+        circular = self.is_circular
+        degrees = circular_ordering(ordering, circular)
+        network = MaskedMLP(num_parameters, hidden_units, degrees, **options)
+        if not circular.any():
+            return network
+        return CircularInputs(network, circular, num_parameters=num_parameters)
+
+    def mixing(
+        self, random_permutations: bool, lu_mixing: bool, seed: int | None
+    ) -> list[FlowBijector]:
+        """Returns a linear mixing of the columns on the line, initially a permutation."""
+        size, dtype = int(np.sum(~self.is_circular)), self._dtype
+        order = random_permutation(size, seed) if random_permutations and size > 1 else None
+        if lu_mixing and size:
+            mixing: FlowBijector = InvertibleLinear(size, permutation=order, dtype=dtype)
+        elif order is not None:
+            mixing = Permutation(order, dtype=dtype)
+        else:
+            return []
+        return [on_line(mixing, self.is_circular)]
+
+
+def _with_circular_inputs(
+    make: Callable[..., keras.Layer], circular: np.ndarray, units: int, *, dtype: str
+) -> keras.Layer:
+    network = make(units, dtype=dtype)
+    return CircularInputs(network, circular) if circular.any() else network

@@ -14,7 +14,7 @@ from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.flows.options import all_arguments
 from tfp_flows.flows.options import takes_options
-from tfp_flows.flows.preprocessing import chain_arguments
+from tfp_flows.flows.steps import chain_arguments
 from tfp_flows.flows.steps import coupling_steps
 from tfp_flows.transformers.affine import Shift
 

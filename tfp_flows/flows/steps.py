@@ -1,4 +1,4 @@
-"""Recipes for the steps of flows: couplings and autoregressive steps with their networks.
+"""Recipes for flows: steps with their networks, and the ends that flows for data have.
 
 A flow's constructor passes all its arguments to a recipe. The recipe checks and uses those
 that it names and ignores the rest (`others`).
@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
+from typing import Literal
 
 import keras
 import numpy as np
@@ -18,16 +19,22 @@ import tensorflow as tf
 from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.batch_norm import BatchNorm
 from tfp_flows.bijectors.coupling import Coupling
+from tfp_flows.bijectors.heavy_tails import HeavyTails
 from tfp_flows.bijectors.linear import InvertibleLinear
 from tfp_flows.bijectors.masks import alternating
 from tfp_flows.bijectors.multi_scale import MultiScale
+from tfp_flows.bijectors.partial import Partial
 from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.permutation import random_permutation
 from tfp_flows.bijectors.preprocessing import Logit
+from tfp_flows.bijectors.standardize import Decorrelate
+from tfp_flows.bijectors.standardize import Standardize
+from tfp_flows.core.arguments import check_choice
 from tfp_flows.core.arguments import check_each
 from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_network_dtype
+from tfp_flows.core.circular import as_circular
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.layer_arguments import split_seed
@@ -41,12 +48,17 @@ from tfp_flows.transformers.transformer import check_transformer
 __all__ = [
     "autoregressive_step",
     "autoregressive_steps",
+    "chain_arguments",
     "coupling",
     "coupling_steps",
     "multi_scale_steps",
+    "on_line",
     "refuse_one_variable",
     "refuse_two_norms",
+    "with_preprocessing",
 ]
+# Above this number of variables, the matrix of `Decorrelate` would outgrow the networks.
+_MOST_DECORRELATED = 1024
 
 
 def coupling_steps(
@@ -260,3 +272,50 @@ def multi_scale_steps(
     if logit_alpha is not None:
         steps.insert(0, Logit(logit_alpha, event_ndims=3, dtype=dtype))
     return steps
+
+
+def with_preprocessing(
+    steps: Sequence[FlowBijector],
+    *,
+    event_size: int,
+    standardize: bool,
+    decorrelate: bool,
+    heavy_tails: str | Literal[False],
+    dtype: tf.DType | str,
+    circular: Sequence[int] | Sequence[bool] | None = None,
+    **others: object,
+) -> list[FlowBijector]:
+    """Returns `steps`, data side first, between standardisation and heavy tails.
+
+    With `standardize`, a `Decorrelate` comes before the steps, or a `Standardize` without
+    `decorrelate` or for more than 1,024 variables. With `heavy_tails`, a `HeavyTails` comes
+    after them. Without `standardize` the flow is not for data, and neither is added.
+    Neither changes `circular` variables, which are angles. `others` are ignored.
+    """
+    check_each(check_flag, standardize=standardize, decorrelate=decorrelate)
+    check_choice("heavy_tails", heavy_tails, ("student", "sinh", False))
+    is_circular = as_circular(circular, event_size)
+    size = int(np.sum(~is_circular))
+    if not (standardize and size):
+        return list(steps)
+    joint = decorrelate and size <= _MOST_DECORRELATED
+    start = (Decorrelate if joint else Standardize)(size, dtype=dtype)
+    between = [on_line(start, is_circular), *steps]
+    if heavy_tails:
+        tails = HeavyTails(size, kind=heavy_tails, dtype=dtype)
+        between.append(on_line(tails, is_circular))
+    return between
+
+
+def chain_arguments(
+    steps: Sequence[FlowBijector], parameters: dict[str, Any]
+) -> dict[str, Any]:
+    """Returns the arguments of `FlowChain` for a flow of these steps and arguments."""
+    shared = {k: parameters[k] for k in ("standardize_context", "recompute", "name")}
+    bijectors = with_preprocessing(steps, **parameters)
+    return {"bijectors": bijectors, "parameters": parameters, **shared}
+
+
+def on_line(bijector: FlowBijector, is_circular: np.ndarray) -> FlowBijector:
+    """Returns a bijector that passes angles, booleans `[D]`, and maps the others."""
+    return Partial(is_circular, bijector) if is_circular.any() else bijector

@@ -15,7 +15,7 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.core.arguments import check_event_shape
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.autoregressive_conditioner import AutoregressiveConditioner
+from tfp_flows.core.conditioners import AutoregressiveConditioner
 from tfp_flows.core.rows import rows_that_count
 from tfp_flows.core.rows import sample_of_rows
 from tfp_flows.core.rows import weight_keyword
