@@ -11,7 +11,7 @@ import tensorflow as tf
 from small_estimator import of
 
 import tfp_flows as tff
-from tfp_flows.training import model
+from tfp_flows.training import blocks
 
 SIZES = (5, 5, 5, 3, 5, 7, 7, 5, 5)
 
@@ -59,7 +59,7 @@ def test_no_batch_of_another_size_is_lost(banana):
 
 @pytest.mark.slow
 def test_large_batches_are_taken_one_by_one(banana, monkeypatch):
-    monkeypatch.setattr(model, "_BYTES", 100)
+    monkeypatch.setattr(blocks, "_BLOCK_BYTES", 100)
     assert_alike(lambda: banana[:60], 8, batch_size=15)
 
 
@@ -93,5 +93,5 @@ def test_programs_are_kept_for_the_next_process(tmp_path):
 def test_what_is_not_dense_is_left_to_keras():
     ragged = tf.ragged.constant([[[1.0]], [[2.0], [3.0]]], ragged_rank=1)
     batches = iter(tf.data.Dataset.from_tensors(ragged))
-    kept = model.in_blocks(None, len, lambda iterator: iterator)
+    kept = blocks.in_blocks(None, len, lambda iterator: iterator)
     assert kept(batches) is batches
