@@ -5,16 +5,15 @@ import inspect
 import pytest
 
 import tfp_flows as tff
-from tfp_flows.flows import preprocessing
+from tfp_flows.flows import neural_spline_flow
 from tfp_flows.flows import real_nvp_image
-from tfp_flows.flows import spline_steps
 from tfp_flows.flows import steps
 from tfp_flows.flows.steps import multi_scale_steps
 
 # What constructors use themselves.
 NAMED = {"standardize_context", "recompute", "name", "num_levels", "num_steps"}
 NAMED |= {"hidden_channels", "learned_prior", "conditional_prior"}
-AROUND = {steps.norm_and_mixing, preprocessing.with_preprocessing}
+AROUND = {steps.norm_and_mixing, steps.with_preprocessing}
 COUPLINGS = {steps.coupling_steps, steps.coupling, *AROUND}
 AUTOREGRESSIVE = {steps.autoregressive_steps, steps.autoregressive_step, *AROUND}
 RECIPES = {
@@ -22,12 +21,12 @@ RECIPES = {
     tff.RealNVP: COUPLINGS,
     tff.MAF: AUTOREGRESSIVE,
     tff.IAF: AUTOREGRESSIVE,
-    tff.MADE: {steps.autoregressive_step, preprocessing.with_preprocessing},
+    tff.MADE: {steps.autoregressive_step, steps.with_preprocessing},
     tff.NeuralSplineFlow: {
-        spline_steps.spline_steps,
-        spline_steps.SplineColumns.coupling,
+        neural_spline_flow._spline_steps,
+        neural_spline_flow._SplineColumns.coupling,
         steps.coupling,
-        preprocessing.with_preprocessing,
+        steps.with_preprocessing,
     },
     tff.Glow: {tff.flows.GlowStep, multi_scale_steps},
     tff.RealNVPImage: {

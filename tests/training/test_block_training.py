@@ -12,7 +12,7 @@ from small_estimator import of
 from subject import all_close
 
 import tfp_flows as tff
-from tfp_flows.training import model
+from tfp_flows.training import blocks
 
 SIZES = (5, 5, 5, 3, 5, 7, 7, 5, 5)
 
@@ -83,5 +83,5 @@ def test_large_batches_are_taken_one_by_one(banana, monkeypatch):
 def test_what_is_not_dense_is_left_to_keras():
     ragged = tf.ragged.constant([[[1.0]], [[2.0], [3.0]]], ragged_rank=1)
     batches = iter(tf.data.Dataset.from_tensors(ragged))
-    kept = model.in_blocks(None, len, lambda iterator: iterator)
+    kept = blocks.in_blocks(None, len, lambda iterator: iterator)
     assert kept(batches) is batches

@@ -36,6 +36,7 @@ __all__ = [
     "check_widths",
     "limited_sizes",
     "positive_integers",
+    "require",
 ]
 
 # Largest number of entries of an array; see `limited_sizes`.
@@ -254,6 +255,19 @@ def check_members(name: str, value: Any, members: Sequence[str], words: str) -> 
     """
     if isinstance(value, type) or not all(hasattr(value, m) for m in members):
         check_instance(name, value, (), words)
+
+
+def require(holds: Any, expected: str, got: Any, hint: str = "") -> None:
+    """Raises `ValueError`, "Expected ...; got ...", unless `holds` is true.
+
+    Args:
+      holds: whether the value is as expected.
+      expected: description of the value expected.
+      got: the value given, or words for it.
+      hint: a sentence of advice, with a space before it.
+    """
+    if not holds:
+        raise ValueError(f"Expected {expected}; got {got}.{hint}")
 
 
 def _as_integer(value):

@@ -8,12 +8,12 @@ import typing
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.core.arguments import require
 from tfp_flows.tables.columns import UNUSABLE
 from tfp_flows.tables.columns import Column
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.frames import cells_of
-from tfp_flows.tables.frames import is_missing
 from tfp_flows.tables.networks import FARTHEST
 from tfp_flows.tables.number_maps import NumberMaps
 from tfp_flows.tables.number_maps import NumberSpec
@@ -60,11 +60,8 @@ class RowCodec:
 
     def __init__(self, columns: TableColumns, missing: str, argument: str) -> None:
         unusable = {c.name: f"{c.kind}: {c.reason}" for c in columns if c.kind in UNUSABLE}
-        if unusable:
-            raise ValueError(
-                f"Expected columns that have a distribution; got {unusable}. Change their "
-                "kinds, or drop them."
-            )
+        hint = " Change their kinds, or drop them."
+        require(not unusable, "columns that have a distribution", unusable, hint)
         self._argument = argument
         self._refuses_missing = missing == "refuse"
         self.names = columns.names
@@ -85,11 +82,21 @@ class RowCodec:
         """Number of cells of a row, K + D."""
         return len(self._with_code) + len(self._with_number)
 
+    @property
+    def column_of_each(self) -> np.ndarray:
+        """Index of the column of each cell of a row, `[K + D]`."""
+        return np.array([*self._with_code, *self._with_number], int)
+
+    @property
+    def codes_of_missing(self) -> np.ndarray:
+        """The code of a missing cell for each cell of a row, `[K + D]`; -1 without one."""
+        codecs = [self._codecs[i] for i in self._with_code]
+        codes = [c.num_codes - 1.0 if c.has_missing else -1.0 for c in codecs]
+        return np.array([*codes, *[-1.0] * len(self._with_number)])
+
     def cells_of_column(self, name: str) -> list[int]:
         """Returns the indices of a column's code and number among the cells of a row."""
-        owners = [*self._with_code, *self._with_number]
-        index = self.names.index(name)
-        return [cell for cell, owner in enumerate(owners) if owner == index]
+        return np.flatnonzero(self.column_of_each == self.names.index(name)).tolist()
 
     def codec(self, name: str) -> ColumnCodec:
         """Returns the codec of one column."""
@@ -101,17 +108,15 @@ class RowCodec:
         Raises:
           ValueError: if a column is missing, or has cells of another type.
         """
-        columns = list(self._take(frame).values())
-        pairs = zip(self._codecs, columns, strict=True)
-        encoded = [codec.encode(column) for codec, column in pairs]
+        encoded = self._encoded(frame)
         cells = [encoded[i].code for i in self._with_code]
         cells += [encoded[i].number for i in self._with_number]
         x = np.zeros([len(frame), self.size])
         for cell, values in enumerate(cells):
             x[:, cell] = np.nan_to_num(values)  # absent numbers are NaN
         flags = np.ones([3, len(frame), len(self.names)], bool)
-        for i, (each, column) in enumerate(zip(encoded, columns, strict=True)):
-            flags[:, :, i] = each.is_possible, each.is_known, is_missing(column)
+        for i, each in enumerate(encoded):
+            flags[:, :, i] = each.is_possible, each.is_known, each.is_missing
         return RowsRead(x, *flags)
 
     def encode(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
@@ -122,28 +127,31 @@ class RowCodec:
             or unknown categories.
         """
         rows = self.read(frame)
+        self.refuse(frame, rows)
+        return rows.x, rows.is_possible
+
+    def refuse(self, frame: Frame, rows: RowsRead) -> None:
+        """Raises `ValueError` for rows that `encode` refuses."""
         counts = dict(zip(self.names, rows.is_missing.sum(axis=0).tolist(), strict=True))
         counts = {name: count for name, count in counts.items() if count}
-        if self._refuses_missing and counts:
-            raise ValueError(
-                f"Expected `{self._argument}` without missing cells; got some in "
-                f"{counts} (column: count). With missing='indicator' they are modelled."
-            )
+        require(
+            not (self._refuses_missing and counts),
+            f"`{self._argument}` without missing cells",
+            f"some in {counts} (column: count)",
+            " With missing='indicator' they are modelled.",
+        )
         self.refuse_unknown(frame, rows)
-        return rows.x, rows.is_possible
 
     def refuse_unknown(self, frame: Frame, rows: RowsRead) -> None:
         """Raises `ValueError` if a category is not among its column's values."""
-        if rows.is_known.all():
-            return
-        column = int(np.argmin(rows.is_known.all(axis=0)))
-        is_unknown = ~rows.is_known[:, column]
-        row = int(np.argmax(is_unknown))
-        cell = self._take(frame)[self.names[column]][row]
-        raise ValueError(
-            f"Expected one of {self._codecs[column].column.values} in column "
-            f"{self.names[column]!r}; got {cell!r} in row {row} ({is_unknown.sum()} rows)."
-        )
+        for codec, is_known in zip(self._codecs, rows.is_known.T, strict=True):
+            if not is_known.all():
+                column, row = codec.column, int(np.argmin(is_known))
+                raise ValueError(
+                    f"Expected one of {column.values} in column {column.name!r}; got "
+                    f"{self._take(frame)[column.name][row]!r} in row {row} "
+                    f"({(~is_known).sum()} rows)."
+                )
 
     def refuse_cells(self, frame: Frame, is_wrong: np.ndarray, expected: str) -> None:
         """Raises `ValueError`, which names the first wrong cell, if there are some.
@@ -187,25 +195,28 @@ class RowCodec:
 
     def measure(self, frame: Frame) -> list[NumberSpec]:
         """Returns the maps of the numbers, measured in training rows."""
-        columns = self._take(frame)
-        specs = []
-        for i in self._with_number:
-            codec, name = self._codecs[i], self.names[i]
-            code = self._with_code.index(i) if i in self._with_code else -1
-            specs.append(codec.measured(codec.encode(columns[name]), code))
-        return specs
+        encoded = self._encoded(frame)
+        codes = {owner: code for code, owner in enumerate(self._with_code)}
+        return [
+            self._codecs[i].measured(encoded[i], codes.get(i, -1))
+            for i in self._with_number
+        ]
 
     def decode(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the columns of cells, `[N, K + D]`, by name."""
-        columns = {}
-        for i, (name, codec) in enumerate(zip(self.names, self._codecs, strict=True)):
-            code = number = np.zeros(len(x))
-            if i in self._with_code:
-                code = x[:, self._with_code.index(i)]
-            if i in self._with_number:
-                number = x[:, len(self._with_code) + self._with_number.index(i)]
-            columns[name] = codec.decode(code.astype(np.int64), number)
-        return columns
+        nothing = np.zeros(len(x))
+        codes = dict(zip(self._with_code, x.T, strict=False))
+        numbers = dict(zip(self._with_number, x.T[len(self._with_code) :], strict=True))
+        return {
+            name: self._codecs[i].decode(
+                codes.get(i, nothing).astype(np.int64), numbers.get(i, nothing)
+            )
+            for i, name in enumerate(self.names)
+        }
+
+    def _encoded(self, frame):
+        columns = self._take(frame).values()
+        return [c.encode(column) for c, column in zip(self._codecs, columns, strict=True)]
 
     def _take(self, frame):
         return frame.take(self.names, self._argument) if self.names else {}
@@ -219,12 +230,14 @@ class Encoded(typing.NamedTuple):
       number: the number where the code is 0; NaN elsewhere.
       is_possible: whether the cell can occur; False for numbers outside the support.
       is_known: False for texts and categories that are not among the column's values.
+      is_missing: whether the cell is missing.
     """
 
     code: np.ndarray
     number: np.ndarray
     is_possible: np.ndarray
     is_known: np.ndarray
+    is_missing: np.ndarray
 
 
 class ColumnCodec:
@@ -265,18 +278,27 @@ class ColumnCodec:
           ValueError: if cells are of another type; names the column.
         """
         cells = cells_of(self.column.name, column)
-        code = np.zeros(len(column), np.int64)
-        is_possible = ~cells.is_missing | self.has_missing
-        code[cells.is_missing] = self.num_codes - 1 if self.has_missing else 0
-        present = ~cells.is_missing
+        present, is_missing = ~cells.is_missing, cells.is_missing
+        is_possible = present | self.has_missing
+        is_known = np.ones(len(column), bool)
+        code = np.where(is_missing & self.has_missing, self.num_codes - 1, 0)
         if self.column.has_values:
-            return self._from_values(cells, code, present, is_possible)
-        number = self._numbers(cells)
-        for index, spike in enumerate(self.column.spikes):
-            code[present & (number == spike)] = index + 1
-        number = np.where(code == 0, self.on_circle(number), np.nan)
-        is_possible &= (code != 0) | self._is_inside(number)
-        return Encoded(code, number, is_possible, np.ones(len(code), bool))
+            found = np.array([self._codes.get(value, -1) for value in cells.values], int)
+            is_possible &= is_missing | (found >= 0)
+            if self.column.kind == "categorical" or self.column.has_ordered_texts:
+                is_known = is_missing | (found >= 0)
+            found = np.maximum(found, 0)
+            if self._is_indexed:
+                code, number = np.where(present, found, code), np.full(len(code), np.nan)
+            else:
+                number = np.where(present, found, np.nan)
+        else:
+            number = self._numbers(cells)
+            for index, spike in enumerate(self.column.spikes):
+                code[present & (number == spike)] = index + 1
+            number = np.where(code == 0, self.on_circle(number), np.nan)
+            is_possible &= (code != 0) | self._is_inside(number)
+        return Encoded(code, number, is_possible, is_known, is_missing)
 
     def on_circle(self, number: np.ndarray) -> np.ndarray:
         """Returns numbers, `[N]`, with `low` in place of `high` on a circle."""
@@ -358,38 +380,18 @@ class ColumnCodec:
 
     def _numbers(self, cells):
         expected = "date" if self.column.kind == "date" else "number"
-        if cells.type == "boolean" and expected == "number":
-            return np.where(cells.is_missing, np.nan, cells.values.astype(np.float64))
-        if cells.type != expected and not cells.is_missing.all():
-            raise ValueError(
-                f"Expected a {expected} in each cell of the {self.column.kind} column "
-                f"{self.column.name!r}; got a {cells.type}."
-            )
-        if expected == "number":
-            return np.where(cells.is_missing, np.nan, cells.values)
-        return np.where(cells.is_missing, np.nan, days_from_dates(cells.values))
+        found = "number" if cells.type == "boolean" else cells.type
+        words = f"the {self.column.kind} column {self.column.name!r}"
+        fits = found == expected or cells.is_missing.all()
+        require(fits, f"a {expected} in each cell of {words}", f"a {cells.type}")
+        values = days_from_dates(cells.values) if found == "date" else cells.values
+        return np.where(cells.is_missing, np.nan, values)
 
     def _is_inside(self, number):
         maps = NumberMaps([_spec(self.column, np.zeros(0))])
         y = tf.constant(number[:, None])
         inside = maps.unscaled(maps.middle(y)).is_inside.numpy()[:, 0]
         return inside & (~maps.is_integer | (number == np.floor(number)))
-
-    def _from_values(self, cells, code, present, is_possible):
-        found = np.zeros(len(code), np.int64)
-        is_known = np.ones(len(code), bool)
-        refuses = self.column.kind == "categorical" or self.column.has_ordered_texts
-        for value in np.unique(cells.values[present]):
-            index = self._codes.get(value)
-            from_value = present & (cells.values == value)
-            is_known &= ~(from_value & (index is None and refuses))
-            is_possible = is_possible & ~(from_value & (index is None))
-            found[from_value] = index or 0
-        if self._is_indexed:
-            code, number = np.where(present, found, code), np.full(len(code), np.nan)
-        else:
-            number = np.where(present, found, np.nan).astype(float)
-        return Encoded(code, number, is_possible, is_known)
 
 
 def days_from_dates(dates: np.ndarray) -> np.ndarray:

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from tfp_flows.core.arguments import require
+
 __all__ = ["Column", "KINDS", "TableColumns", "UNUSABLE"]
 _HEADINGS = ("column", "kind", "details", "missing", "reason")
 
@@ -32,14 +34,8 @@ class TableColumns:
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self._columns = {column.name: column for column in columns}
-        if len(self._columns) < len(columns):
-            raise ValueError(
-                f"Expected `columns` of different names; got {[c.name for c in columns]}."
-            )
-        self.check()
-
-    def check(self) -> None:
-        """Raises `ValueError` if the entries of a column do not fit its kind."""
+        names = [column.name for column in columns]
+        require(len(self) == len(names), "`columns` of different names", names)
         for column in self:
             check_column(column)
 
@@ -56,10 +52,8 @@ class TableColumns:
         """
         column = self[name]
         known = {field.name for field in dataclasses.fields(Column)} - {"name"}
-        if set(entries) - known:
-            raise ValueError(
-                f"Expected entries {sorted(known)} of a column; got {sorted(entries)}."
-            )
+        is_known = set(entries) <= known
+        require(is_known, f"entries {sorted(known)} of a column", sorted(entries))
         if entries.get("kind", column.kind) != column.kind:
             fresh = Column(name, entries["kind"], num_missing=column.num_missing)
             if fresh.is_number and column.is_number:
@@ -100,8 +94,7 @@ class TableColumns:
         return cls([Column(**entries) for entries in plain])
 
     def __getitem__(self, name: str) -> Column:
-        if name not in self._columns:
-            raise ValueError(f"Expected a column of {self.names}; got {name!r}.")
+        require(name in self._columns, f"a column of {self.names}", repr(name))
         return self._columns[name]
 
     def __iter__(self) -> Iterator[Column]:
@@ -229,43 +222,29 @@ class Column:
 
 def check_column(column: Column) -> None:
     """Raises `ValueError`, which names the column, if its entries do not fit its kind."""
-    name, kind = column.name, column.kind
-    if kind not in KINDS:
-        raise ValueError(
-            f"Expected `kind` of column {name!r} of {sorted(KINDS)}; got {kind!r}."
-        )
+    name, kind, spikes = column.name, column.kind, column.spikes
+    require(kind in KINDS, f"`kind` of column {name!r} of {sorted(KINDS)}", repr(kind))
     low = 0.0 if kind == "positive" and column.low is None else column.low
     ends = [end for end in (low, column.high) if end is not None]
-    if not all(_is_finite(end) for end in ends) or len(ends) == 2 and ends[0] >= ends[1]:
-        raise ValueError(
-            f"Expected finite `low` < `high` of column {name!r}; got {column.low} and "
-            f"{column.high}."
+    given = f"{column.low} and {column.high}"
+    is_rising = all(map(_is_finite, ends)) and sorted(set(ends)) == ends
+    require(is_rising, f"finite `low` < `high` of column {name!r}", given)
+    has_ends = kind not in ("bounded", "periodic") or len(ends) == 2
+    require(has_ends, f"`low` and `high` of the {kind} column {name!r}", given)
+    are_allowed = kind != "integer" or all(end == math.floor(end) for end in ends)
+    require(are_allowed, f"integers `low` and `high` of the integer column {name!r}", given)
+    are_finite = all(map(_is_finite, spikes))
+    require(are_finite, f"finite `spikes` of column {name!r}", spikes)
+    are_wanted = column.is_number or not spikes
+    require(are_wanted, f"no `spikes` of the {kind} column {name!r}", spikes)
+    if column.has_values:
+        example = f"change({name!r}, kind={kind!r}, values=['low', 'high'])"
+        expected = (
+            f"`values` of the {kind} column {name!r}, in their order if they have one"
         )
-    if kind in ("bounded", "periodic") and len(ends) < 2:
-        raise ValueError(
-            f"Expected `low` and `high` of the {kind} column {name!r}; got {column.low} "
-            f"and {column.high}."
-        )
-    if kind == "integer" and any(end != math.floor(end) for end in ends):
-        raise ValueError(
-            f"Expected integers `low` and `high` of the integer column {name!r}; got "
-            f"{column.low} and {column.high}."
-        )
-    if not all(_is_finite(spike) for spike in column.spikes):
-        raise ValueError(
-            f"Expected finite `spikes` of column {name!r}; got {column.spikes}."
-        )
-    if column.spikes and not column.is_number:
-        raise ValueError(
-            f"Expected no `spikes` of the {kind} column {name!r}; got {column.spikes}."
-        )
-    if column.has_values and not column.values:
-        raise ValueError(
-            f"Expected `values` of the {kind} column {name!r}, in their order if they have "
-            f"one, as change({name!r}, kind={kind!r}, values=['low', 'high']); got none."
-        )
-    if column.has_values and len(set(column.values)) != len(column.values):
-        raise ValueError(f"Expected different `values` of {name!r}; got {column.values}.")
+        require(column.values, f"{expected}, as {example}", "none")
+        are_different = len(set(column.values)) == len(column.values)
+        require(are_different, f"different `values` of {name!r}", column.values)
 
 
 def _is_finite(value):

@@ -17,6 +17,8 @@ from tfp_flows.core.compiled import CompiledCall
 from tfp_flows.core.inputs import align_batch_axes
 from tfp_flows.core.inputs import check_context
 from tfp_flows.core.inputs import check_value
+from tfp_flows.core.serialization import rebuild_copy
+from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.draws import by_rows
@@ -103,7 +105,7 @@ class TableDistribution(DistributionWrapper):
         self._mades = make_code_networks(num_values, seed=for_codes, **sizes)
         num_parameters = NumberConditionals(self.cells.maps, num_bins).num_parameters
         self._networks: Any = make_number_networks(
-            self.cells, num_parameters, seed=for_numbers, **sizes
+            num_parameters, self.cells, seed=for_numbers, **sizes
         )
         self._set_transient_state()
 
@@ -158,14 +160,41 @@ class TableDistribution(DistributionWrapper):
             each = tf.broadcast_to(context, tf.concat([shape, width], axis=0))
             context = tf.reshape(each, [-1, *width])
         x = tf.zeros([tf.reduce_prod(shape), self.cells.num_cells], self.dtype)
-        x, _ = RowSampler(self).complete(x, None, draws.stateless(seed), context)
+        x, _ = self.complete(x, None, draws.stateless(seed), context)
         return tf.reshape(x, tf.concat([shape, self.event_shape], axis=0))
 
     def complete(
-        self, x: TensorLike, observed: TensorLike, seed: TensorLike, context: Any = None
+        self,
+        x: tf.Tensor,
+        observed: tf.Tensor | None,
+        seed: tf.Tensor,
+        context: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Draws missing cells of rows, each given the cells before it (`RowSampler`)."""
-        return RowSampler(self).complete(x, observed, seed, context)
+        """Draws missing cells, each given the cells before it; observed ones weigh the row.
+
+        It runs op by op in eager code: tracing all columns takes longer than many draws.
+
+        Args:
+          x: `[N, K + D]`; any numbers where cells are missing.
+          observed: booleans, `[N, K + D]`; None if all cells are missing.
+          seed: stateless seed.
+          context: `[N, C]`, if there is one.
+
+        Returns:
+          Cells, `[N, K + D]`; and the importance weights of the rows, `[N]`: log-densities
+          of the observed cells given all cells before them.
+        """
+        for_codes, for_numbers = draws.split(seed, 2)
+        from_context = self.features_of_context(x, context)
+        codes, numbers = self.cells.split(x)
+        is_given = [None] * 2 if observed is None else self.cells.split(observed)
+        codes, weight = self._draw_codes(codes, is_given[0], from_context, for_codes)
+        if self._networks is None:
+            return codes, weight
+        numbers, more = self._draw_numbers(
+            codes, numbers, is_given[1], from_context, for_numbers
+        )
+        return tf.concat([codes, numbers], axis=1), weight + more
 
     def log_prob_of_codes(
         self, codes: tf.Tensor, from_context: tf.Tensor, training: bool = False
@@ -244,6 +273,9 @@ class TableDistribution(DistributionWrapper):
         plain = {n: [vars(spec) for spec in _specs(self.parameters[n])] for n in names}
         return {**self.parameters, **plain}
 
+    def __reduce__(self) -> tuple:
+        return rebuild_copy, (serialize(self), [v.numpy() for v in self.variables])
+
     def start_at_frequencies(self, x: np.ndarray, weights: np.ndarray) -> None:
         """Starts each member's codes at their frequencies in its own training rows.
 
@@ -291,64 +323,7 @@ class TableDistribution(DistributionWrapper):
         numbers = tf.where(is_present, numbers, self.centers)
         return numbers, self._networks(features, training=training), is_present
 
-    def _set_transient_state(self):
-        weights = self.parameters["recalibration"] or [0.0] * self.cells.num_numbers
-        conditionals = NumberConditionals(
-            self.cells.maps, self.parameters["num_bins"], weights
-        )
-        object.__setattr__(self, "conditionals", conditionals)
-        object.__setattr__(self, "_compiled", CompiledCall(self._log_prob))
-
-
-def _specs(numbers):
-    return [n if isinstance(n, NumberSpec) else NumberSpec(**n) for n in numbers]
-
-
-class RowSampler:
-    """Draws the cells of rows one after the other; observed cells weigh the row.
-
-    It runs op by op in eager code: tracing all columns takes longer than many draws.
-
-    Args:
-      rows: the distribution.
-    """
-
-    def __init__(self, rows: TableDistribution) -> None:
-        self._rows, self._cells = rows, rows.cells
-        self._mades, self._networks = rows.networks
-
-    def complete(
-        self,
-        x: tf.Tensor,
-        observed: tf.Tensor | None,
-        seed: tf.Tensor,
-        context: tf.Tensor | None,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Draws missing cells, each given the cells before it.
-
-        Args:
-          x: `[N, K + D]`; any numbers where cells are missing.
-          observed: booleans, `[N, K + D]`; None if all cells are missing.
-          seed: stateless seed.
-          context: `[N, C]`, if there is one.
-
-        Returns:
-          Cells, `[N, K + D]`; and the importance weights of the rows, `[N]`: log-densities
-          of the observed cells given all cells before them.
-        """
-        for_codes, for_numbers = draws.split(seed, 2)
-        from_context = self._rows.features_of_context(x, context)
-        codes, numbers = self._cells.split(x)
-        is_given = [None] * 2 if observed is None else self._cells.split(observed)
-        codes, weight = self._codes(codes, is_given[0], from_context, for_codes)
-        if self._networks is None:
-            return codes, weight
-        numbers, more = self._numbers(
-            codes, numbers, is_given[1], from_context, for_numbers
-        )
-        return tf.concat([codes, numbers], axis=1), weight + more
-
-    def _codes(self, x, observed, from_context, seed):
+    def _draw_codes(self, x, observed, from_context, seed):
         """Codes, each row's by one member, `[N, K]`, and log-weights, `[N]`."""
         num_rows = tf.shape(x)[0]
         if not self._mades:
@@ -366,9 +341,9 @@ class RowSampler:
         codes, weights = (tf.gather(t, member, batch_dims=1) for t in (codes, weights))
         return tf.cast(codes, tf.float64), tf.cast(weights, tf.float64)
 
-    def _numbers(self, codes, x, observed, from_context, seed):
+    def _draw_numbers(self, codes, x, observed, from_context, seed):
         """Numbers, `[N, D]`, and log-weights, `[N]`."""
-        cells, dtype = self._cells, from_context.dtype
+        cells, dtype = self.cells, from_context.dtype
         is_present = cells.is_present(codes)
         features = [from_context, cells.from_codes(codes, dtype)]
         width = self._networks.input_shape[0]
@@ -378,12 +353,12 @@ class RowSampler:
             seen = tf.concat(features, axis=1)
             seen = tf.pad(seen, [[0, 0], [0, width - seen.shape[1]]])
             parameters = self._networks.network.from_column(seen, j)[..., None]
-            conditional = self._rows.conditionals.from_columns([j])
+            conditional = self.conditionals.from_columns([j])
             present = is_present[:, j : j + 1]
             y = conditional.draw(parameters, number_seed)
             if observed is not None:
                 y = tf.where(observed[:, j : j + 1], x[:, j : j + 1], y)
-            y = tf.where(present, y, self._rows.centers[j])
+            y = tf.where(present, y, self.centers[j])
             if observed is not None:
                 log_prob = conditional.log_prob(y, parameters)
                 counts = observed[:, j : j + 1] & present
@@ -392,3 +367,15 @@ class RowSampler:
             features.append(cells.from_columns([j]).from_numbers(u, present, dtype))
             numbers.append(y)
         return tf.concat(numbers, axis=1), weight
+
+    def _set_transient_state(self):
+        weights = self.parameters["recalibration"] or [0.0] * self.cells.num_numbers
+        conditionals = NumberConditionals(
+            self.cells.maps, self.parameters["num_bins"], weights
+        )
+        object.__setattr__(self, "conditionals", conditionals)
+        object.__setattr__(self, "_compiled", CompiledCall(self._log_prob))
+
+
+def _specs(numbers):
+    return [n if isinstance(n, NumberSpec) else NumberSpec(**n) for n in numbers]

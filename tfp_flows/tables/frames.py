@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from tfp_flows.core.arguments import require
+
 __all__ = ["cells_of", "Form", "Frame", "is_missing"]
 # Units of dates, from coarse to fine.
 _UNITS = ("D", "h", "m", "s", "ms", "us")
@@ -36,19 +38,18 @@ class Frame:
         self._table = table
         self._form_name, self._labels, self._sources = _read(table, argument)
         self.columns = {n: _as_array(column) for n, column in self._sources.items()}
-        _refuse_axes(self.columns, argument)
+        for name, column in self.columns.items():
+            got = f"{name!r} of shape {column.shape}"
+            require(column.ndim == 1, f"`{argument}` with columns of one axis", got)
         self.categories = {
             name: column.dtype.categories.tolist()
             for name, column in self._sources.items()
             if hasattr(getattr(column, "dtype", None), "categories")
         }
         lengths = {name: len(column) for name, column in self.columns.items()}
-        if not lengths:
-            raise ValueError(f"Expected `{argument}` with columns; got none.")
-        if len(set(lengths.values())) > 1:
-            raise ValueError(
-                f"Expected `{argument}` of columns of one length; got {lengths}."
-            )
+        require(lengths, f"`{argument}` with columns", "none")
+        is_even = len(set(lengths.values())) == 1
+        require(is_even, f"`{argument}` of columns of one length", lengths)
 
     @property
     def names(self) -> list[str]:
@@ -114,25 +115,13 @@ class Frame:
                 for each in (columns, where)
             )
         replaced = {
-            name: _replaced(source, columns[name], where[name])
-            for name, source in self._sources.items()
-            if name in columns and where[name].any()
+            name: _replaced(self._sources[name], column, where[name])
+            for name, column in columns.items()
+            if where[name].any()
         }
+        rows = self.form.written(self._sources | replaced, self.names, self.index)
         if self._form_name == "pandas":
-            pandas = importlib.import_module("pandas")
-            each = (replaced.get(name, source) for name, source in self._sources.items())
-            rows = pandas.DataFrame(dict(enumerate(each)), index=self.index)
             rows.columns = self._table.columns
-            return rows
-        if self._form_name == "dictionary":
-            names = zip(self._table.items(), self._sources, strict=True)
-            return {key: replaced.get(name, value) for (key, value), name in names}
-        rows = np.array(self._table, subok=True)
-        for place, name in enumerate(self.columns):
-            if name in replaced and self._form_name == "structured":
-                rows[name] = replaced[name]
-            elif name in replaced:
-                rows[:, place] = replaced[name]
         return rows
 
 
@@ -149,11 +138,12 @@ def _read(table, argument):
     if array.dtype.names is not None:
         columns = {name: np.atleast_1d(array[name]) for name in array.dtype.names}
         return "structured", list(columns), columns
-    if array.ndim != 2 or array.dtype.kind not in "biufO":
-        raise ValueError(
-            f"Expected `{argument}`: a data frame, a 2-D array, a structured array or a "
-            f"dictionary of columns; got {type(table).__name__} of shape {array.shape}."
-        )
+    require(
+        array.ndim == 2 and array.dtype.kind in "biufO",
+        f"`{argument}`: a data frame, a 2-D array, a structured array or a dictionary of "
+        "columns",
+        f"{type(table).__name__} of shape {array.shape}",
+    )
     columns = {f"x{i}": array[:, i] for i in range(array.shape[1])}
     return "array", list(columns), columns
 
@@ -168,19 +158,8 @@ def _as_array(column):
 
 def _refuse_repeated(names, argument):
     repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(
-            f"Expected `{argument}` with a name for each column; got {repeated} twice."
-        )
-
-
-def _refuse_axes(columns, argument):
-    for name, column in columns.items():
-        if column.ndim != 1:
-            raise ValueError(
-                f"Expected `{argument}` with columns of one axis; got {name!r} of shape "
-                f"{column.shape}."
-            )
+    expected = f"`{argument}` with a name for each column"
+    require(not repeated, expected, f"{repeated} twice")
 
 
 def _replaced(source, values, where):
@@ -236,18 +215,22 @@ class Form(typing.NamedTuple):
             name: column if name in given else forms[name].cells(column)
             for name, column in columns.items()
         }
+        labels = [forms[name].label for name in columns]
         if self.name == "pandas":
             pandas = importlib.import_module("pandas")
             each = {i: _series(c, index) for i, c in enumerate(columns.values())}
             rows = pandas.DataFrame(each, index=index)
-            return rows.set_axis([forms[name].label for name in columns], axis=1)
+            return rows.set_axis(labels, axis=1)
+        if self.name == "dictionary":
+            return dict(zip(labels, columns.values(), strict=True))
+        arrays = [np.asarray(column) for column in columns.values()]
         if self.name == "structured":
-            return _structured(columns)
-        if self.name == "array":
-            rows = np.stack([np.asarray(column) for column in columns.values()], axis=1)
-            dtype = next(iter(forms.values())).dtype
-            return rows if dtype is None else _cast(rows, dtype)
-        return columns
+            arrays = [np.asarray(a.tolist()) if a.dtype == object else a for a in arrays]
+            kinds = zip(labels, (array.dtype for array in arrays), strict=True)
+            return np.rec.fromarrays(arrays, dtype=list(kinds))
+        dtype = next(iter(forms.values())).dtype
+        rows = np.stack(arrays, axis=1)
+        return rows if dtype is None else _cast(rows, dtype)
 
 
 class ColumnForm(typing.NamedTuple):
@@ -392,18 +375,6 @@ def _put(array, cells, where):
     return array
 
 
-def _structured(columns):
-    kinds = [(name, _plain(np.asarray(column)).dtype) for name, column in columns.items()]
-    rows = np.empty(len(next(iter(columns.values()))), kinds)
-    for name, column in columns.items():
-        rows[name] = column
-    return rows
-
-
-def _plain(column):
-    return np.asarray(column.tolist()) if column.dtype.kind == "O" else column
-
-
 def _plain_dtype(dtype):
     if dtype is None or isinstance(dtype, np.dtype):
         return dtype.str if dtype else None
@@ -424,6 +395,19 @@ def _dtype_from_plain(plain):
         return pandas.api.types.pandas_dtype(plain["name"])
     index = pandas.Index(plain["categories"], dtype=plain["of"])
     return pandas.CategoricalDtype(index, plain["is_ordered"])
+
+
+# Types of cells by the kind of NumPy's dtypes; for each type, the values in place of
+# missing cells, and the dtype.
+_TYPES = {"i": "number", "u": "number", "f": "number", "b": "boolean"}
+_TYPES |= {"U": "text", "M": "date"}
+_FILL: dict[str, tuple] = {
+    "number": (np.nan, np.float64),
+    "boolean": (False, bool),
+    "text": ("", object),
+    "date": (np.datetime64("NaT"), "datetime64[ns]"),
+}
+_CELLS = "numbers, booleans, dates or texts"
 
 
 class Cells(typing.NamedTuple):
@@ -448,45 +432,32 @@ def cells_of(name: str, column: np.ndarray) -> Cells:
         its cell.
     """
     absent = is_missing(column)
-    if column.dtype.kind == "M":
-        return Cells("date", column.astype("datetime64[ns]"), absent)
-    if column.dtype.kind == "b":
-        return Cells("boolean", column, absent)
-    if column.dtype.kind in "iuf":
-        return Cells("number", _finite(name, column.astype(np.float64), absent), absent)
-    if column.dtype.kind == "U":
-        return Cells("text", column.astype(object), absent)
-    if column.dtype.kind != "O":
+    kind = _TYPES.get(column.dtype.kind, "")
+    if column.dtype.kind == "O":
+        kind = _type_of_objects(name, column, absent)
+    require(kind, f"{_CELLS} in column {name!r}", column.dtype)
+    fill, dtype = _FILL[kind]
+    values = np.full(len(column), fill, dtype)
+    values[~absent] = column[~absent].astype(dtype)
+    infinite = np.flatnonzero(np.isinf(values) if kind == "number" else [])
+    if len(infinite):
         raise ValueError(
-            f"Expected numbers, booleans, dates or texts in column {name!r}; got "
-            f"{column.dtype}."
+            f"Expected finite numbers in column {name!r}; got {values[infinite[0]]} in row "
+            f"{infinite[0]} ({len(infinite)} of {len(values)} rows)."
         )
-    return _from_objects(name, column, absent)
+    return Cells(kind, values, absent)
 
 
-def _from_objects(name, column, absent):
+def _type_of_objects(name, column, absent):
     present = np.flatnonzero(~absent)
     types = [_type_of(cell) for cell in column[present]]
-    if not types:
-        return Cells("number", np.full(len(column), np.nan), absent)
     for row, found in zip(present, types, strict=True):
-        if found is None:
-            raise ValueError(
-                f"Expected numbers, booleans, dates or texts in column {name!r}; got "
-                f"{column[row]!r} in row {row}."
-            )
-        if found != types[0]:
-            raise ValueError(
-                f"Expected cells of one type in column {name!r}; got "
-                f"{column[present[0]]!r} in row {present[0]}, {column[row]!r} in row {row}."
-            )
-    fill = {"number": np.nan, "boolean": False, "text": "", "date": np.datetime64("NaT")}
-    kinds = {"number": np.float64, "boolean": bool, "text": object}
-    values = np.array([fill[types[0]]] * len(column), kinds.get(types[0], "datetime64[ns]"))
-    values[present] = column[present].astype(values.dtype)
-    if types[0] == "number":
-        _finite(name, values, absent)
-    return Cells(types[0], values, absent)
+        if found is None or found != types[0]:
+            got, first = f"{column[row]!r} in row {row}", present[0]
+            require(found, f"{_CELLS} in column {name!r}", got)
+            got = f"{column[first]!r} in row {first}, {got}"
+            raise ValueError(f"Expected cells of one type in column {name!r}; got {got}.")
+    return types[0] if types else "number"
 
 
 def _type_of(cell):
@@ -498,16 +469,6 @@ def _type_of(cell):
         return "text"
     is_date = isinstance(cell, np.datetime64) or hasattr(cell, "isoformat")
     return "date" if is_date else None
-
-
-def _finite(name, values, absent):
-    infinite = np.flatnonzero(~np.isfinite(values) & ~absent)
-    if len(infinite):
-        raise ValueError(
-            f"Expected finite numbers in column {name!r}; got {values[infinite[0]]} in row "
-            f"{infinite[0]} ({len(infinite)} of {len(values)} rows)."
-        )
-    return values
 
 
 def is_missing(column: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import itertools
 import typing
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_seed
+from tfp_flows.core.arguments import require
 from tfp_flows.distributions.made import CategoricalMADE
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.layer_arguments import check_hidden_units
@@ -45,60 +47,42 @@ FARTHEST = 6.0
 
 
 def make_code_networks(
-    num_values: Sequence[int],
-    *,
-    num_members: int,
-    hidden_units: Sequence[int],
-    dropout: float,
-    context_size: int,
-    seed: int | None,
+    num_values: Sequence[int], num_members: int, seed: int | None, **options: Any
 ) -> list[CategoricalMADE]:
-    """Returns the distribution of the codes of each member; none if there are no codes."""
-    return [
-        CategoricalMADE(
-            num_values,
-            hidden_units=hidden_units,
-            residual=True,
-            direct=True,
-            dropout=dropout,
-            context_size=context_size,
-            standardize_context=False,
-            seed=member,
-        )
-        for member in (split_seed(seed, num_members) if num_values else [])
-    ]
+    """Returns the distribution of the codes of each member; none if there are no codes.
+
+    Args:
+      num_values: number of values of each code.
+      num_members: number of distributions.
+      seed: integer that determines the initial weights; random if None.
+      **options: `context_size`, `hidden_units` and `dropout` of `CategoricalMADE`.
+    """
+    options |= {"residual": True, "direct": True, "standardize_context": False}
+    seeds = split_seed(seed, num_members) if num_values else []
+    return [CategoricalMADE(num_values, seed=member, **options) for member in seeds]
 
 
 def make_number_networks(
-    cells: CellFeatures,
-    num_parameters: int,
-    *,
-    num_members: int,
-    hidden_units: Sequence[int],
-    dropout: float,
-    context_size: int,
-    seed: int | None,
+    num_parameters: int, cells: CellFeatures, context_size: int, **options: Any
 ) -> Conditioner | None:
     """Returns the networks of the numbers, each of context, codes and numbers before.
 
     There is none if there are no numbers.
+
+    Args:
+      num_parameters: number of parameters of a number.
+      cells: features of the codes and numbers.
+      context_size: number of features of the context.
+      **options: `hidden_units`, `num_members`, `dropout` and `seed` of `ColumnMLPs`.
     """
     if not cells.num_numbers:
         return None
     numbers = np.arange(cells.num_numbers)[:, None]
-    before = cells.column_of_each[None, :] < numbers
-    from_context = np.ones([len(numbers), context_size], bool)
-    seen = np.concatenate([from_context, before], axis=1)
-    network = ColumnMLPs(
-        num_parameters,
-        hidden_units,
-        seen,
-        num_members=num_members,
-        dropout=dropout,
-        seed=seed,
-        dtype="float32",
+    seen = np.pad(
+        cells.column_of_each < numbers, [[0, 0], [context_size, 0]], constant_values=True
     )
-    return Conditioner(network, seen.shape[1], dropout_in_training=dropout > 0.0)
+    network = ColumnMLPs(num_parameters, seen=seen, dtype="float32", **options)
+    return Conditioner(network, seen.shape[1], dropout_in_training=network.dropout > 0.0)
 
 
 class _Arrays(typing.NamedTuple):
@@ -154,8 +138,7 @@ class ColumnMLPs(keras.layers.Layer):
         self.num_parameters = num_parameters
         self.hidden_units = check_hidden_units(hidden_units, residual=True)
         self.seen = np.asarray(seen, bool)
-        if self.seen.ndim != 2:
-            raise ValueError(f"Expected `seen` of shape [D, F]; got {self.seen.shape}.")
+        require(self.seen.ndim == 2, "`seen` of shape [D, F]", self.seen.shape)
         self.num_members = num_members
         self.activation = get_activation(activation)
         self.seed = seed

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_number
+from tfp_flows.core.arguments import require
 from tfp_flows.tables.codec import ColumnCodec
 from tfp_flows.tables.codec import dates_from_days
 from tfp_flows.tables.codec import days_from_dates
@@ -162,11 +163,9 @@ class Prediction:
         if not self._is_periodic:
             return self._cdf(numbers[:, None])[:, 0]
         low, high = self.column.circle
-        if not ((numbers >= low) & (numbers < high) | np.isnan(numbers)).all():
-            raise ValueError(
-                f"Expected `y` of the periodic column {self.column.name!r} from {low} to "
-                f"{high}; got {y!r}."
-            )
+        is_inside = (numbers >= low) & (numbers < high) | np.isnan(numbers)
+        words = f"`y` of the periodic column {self.column.name!r} from {low} to {high}"
+        require(is_inside.all(), words, y)
         return self._cdf_of_arc(numbers[:, None], self._start())[:, 0]
 
     def quantile(self, probability: npt.ArrayLike) -> np.ndarray:
@@ -179,11 +178,9 @@ class Prediction:
           ValueError: if a number is outside (0, 1), or the column has no numbers.
         """
         given = np.asarray(probability, np.float64)
-        if given.ndim > 1 or not ((given > 0.0) & (given < 1.0)).all():
-            raise ValueError(
-                "Expected `probability` of one or more numbers in (0, 1); got "
-                f"{probability!r}."
-            )
+        are_inside = given.ndim < 2 and ((given > 0.0) & (given < 1.0)).all()
+        words = "`probability` of one or more numbers in (0, 1)"
+        require(are_inside, words, repr(probability))
         levels = np.broadcast_to(np.atleast_1d(given), [len(self), given.size])
         y = self._in_units(self._quantile(levels))
         return y[:, 0] if given.ndim == 0 else y
@@ -331,12 +328,7 @@ class Prediction:
 
     def _log_prob_of_values(self, column):
         encoded = self._codec.encode(column)
-        if not encoded.is_known.all():
-            row = int(np.argmin(encoded.is_known))
-            raise ValueError(
-                f"Expected `y` of the values {self.column.values} of {self.column.name!r}; "
-                f"got {column[row]!r} in row {row}."
-            )
+        _refuse_unknown(column, encoded.is_known, self.column.name, self.column.values)
         code = np.minimum(encoded.code, self._probs.shape[1] - 1)
         with np.errstate(divide="ignore"):
             log_prob = np.log(self._probs[np.arange(len(self)), code])
@@ -347,10 +339,8 @@ class Prediction:
         """Cells y as an array, `[N]`."""
         is_one = np.ndim(y) == 0
         column = Frame({"y": [y] if is_one else y}, "y").columns["y"]
-        if len(column) != len(self) and not is_one:
-            raise ValueError(
-                f"Expected `y` of shape [{len(self)}], one a row; got {list(column.shape)}."
-            )
+        fits = is_one or len(column) == len(self)
+        require(fits, f"`y` of shape [{len(self)}], one a row", list(column.shape))
         return np.broadcast_to(column, [len(self)])
 
     def _numbers_from(self, y, method, from_ordered=None):
@@ -473,9 +463,7 @@ class OrderedValues:
         self._name, self._values = name, list(values)
         self._places = {value: float(place) for place, value in enumerate(values)}
         self.are_texts = any(isinstance(value, str) for value in values)
-        self._rise = not self.are_texts and bool(
-            (np.diff(np.array(values, float)) > 0).all()
-        )
+        self._rise = not self.are_texts and sorted(values) == self._values
 
     def at(self, places: np.ndarray) -> np.ndarray:
         """Returns the values at places, `[...]`."""
@@ -489,7 +477,7 @@ class OrderedValues:
         """
         found = np.array([self._places.get(value, -1.0) for value in y.tolist()], float)
         if self.are_texts:
-            self._check(y, found)
+            _refuse_unknown(y, found >= 0.0, self._name, self._values)
         return found
 
     def places_up_to(self, y: npt.NDArray) -> np.ndarray:
@@ -503,16 +491,17 @@ class OrderedValues:
             up_to = np.searchsorted(self._values, y, side="right") - 1.0
             return np.where(np.isnan(y), np.nan, up_to)
         found = self.places(y)
-        self._check(y, found)
+        _refuse_unknown(y, found >= 0.0, self._name, self._values)
         return found
 
-    def _check(self, y, places):
-        if (places < 0.0).any():
-            row = int(np.argmax(places < 0.0))
-            raise ValueError(
-                f"Expected `y` of the values {self._values} of {self._name!r}; got "
-                f"{y.tolist()[row]!r} in row {row}."
-            )
+
+def _refuse_unknown(y, is_known, name, values):
+    if not is_known.all():
+        row = int(np.argmin(is_known))
+        raise ValueError(
+            f"Expected `y` of the values {values} of {name!r}; got {y.tolist()[row]!r} in "
+            f"row {row}."
+        )
 
 
 class WeightedPoints(typing.NamedTuple):
@@ -551,7 +540,8 @@ class CirclePoints(typing.NamedTuple):
     """Distributions of points on a circle, one for each of N rows.
 
     Attributes:
-      values: `[N, points]`, from `low` to `high`, which is the same point.
+      values: `[N, points]`, equal in all rows, from `low` to `high`, which is the same
+        point.
       weights: `[N, points]`, whose sum in each row is 1.
       low: start of the circle.
       high: its end.
@@ -580,26 +570,15 @@ class CirclePoints(typing.NamedTuple):
           Grimit, Gneiting, Berrocal, Johnson (2006), The continuous ranked probability
           score for circular variables. https://doi.org/10.1256/qj.05.235
         """
-        width = self.high - self.low
-        apart = np.mod(self.values - y[:, None], width)
-        distance = np.sum(self.weights * np.minimum(apart, width - apart), axis=1)
-        return distance - np.array([*map(self._half_spread, self.values, self.weights)])
+        to_y = self._distance(self.values, y[:, None])
+        points = self.values[:1]  # those of all rows
+        apart = self._distance(points[:, :, None], points[:, None])
+        spread = np.sum((self.weights @ apart) * self.weights, axis=-1).reshape(-1)
+        return np.sum(self.weights * to_y, axis=1) - 0.5 * spread
 
-    def _half_spread(self, values, weights):
-        """`E d(Y, Y') / 2` in one row: each pair counts once, from the point behind."""
-        order = np.argsort(values)
-        values, weights = values[order], weights[order]
-        ahead = np.concatenate([values, values + (self.high - self.low)])
-        sums = [np.tile(weights, 2), np.tile(weights, 2) * ahead]
-        mass, moment = (np.concatenate([[0.0], np.cumsum(each)]) for each in sums)
-        first, half = np.arange(len(values)) + 1, values + 0.5 * (self.high - self.low)
-        # Pairs of opposite points are counted from both points: half for each.
-        spread = 0.0
-        for side in ("left", "right"):
-            last = np.maximum(np.searchsorted(ahead, half, side), first)
-            from_each = moment[last] - moment[first] - values * (mass[last] - mass[first])
-            spread += 0.5 * np.sum(weights * from_each)
-        return spread
+    def _distance(self, a, b):
+        apart = np.mod(a - b, self.high - self.low)
+        return np.minimum(apart, self.high - self.low - apart)
 
     @property
     def _radius(self):

@@ -11,10 +11,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.core.arguments import check_choice
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_number
 from tfp_flows.core.arguments import check_seed
+from tfp_flows.core.arguments import require
 from tfp_flows.distributions import draws
 from tfp_flows.networks.layer_arguments import check_hidden_units
 from tfp_flows.tables.codec import RowCodec
@@ -104,10 +106,7 @@ class TableDensity:
         check_hidden_units(hidden_units, residual=True)
         check_number("dropout", dropout, "from 0 to below 1", lambda p: 0.0 <= p < 1.0)
         RationalQuadraticSpline(num_bins)  # raises if there are too few
-        if missing not in ("refuse", "indicator"):
-            raise ValueError(
-                f"Expected `missing` of 'refuse' or 'indicator'; got {missing!r}."
-            )
+        check_choice("missing", missing, ("refuse", "indicator"))
         self.columns = TableColumns.from_plain(columns.to_plain())
         self.context = [context] if isinstance(context, str) else list(context)
         self.missing = missing
@@ -120,10 +119,8 @@ class TableDensity:
         }
         all_names = self.columns.names
         is_known = set(self.context) <= set(all_names)
-        if not is_known or len(set(self.context)) < len(self.context):
-            raise ValueError(
-                f"Expected `context`, different ones of {all_names}; got {self.context}."
-            )
+        fits = is_known and len(set(self.context)) == len(self.context)
+        require(fits, f"`context`, different ones of {all_names}", self.context)
         names = [name for name in all_names if name not in self.context]
         if not names:
             raise ValueError("Expected columns beside those of `context`; there are none.")
@@ -214,14 +211,16 @@ class TableDensity:
             their support.
         """
         read = Frame(frame)
-        if not mark_unknown:
-            x, is_possible = self._rows.encode(read)
-            log_prob = self.distribution.log_prob(x, context=self._context_cells(read))
-            return np.where(is_possible.all(axis=1), log_prob.numpy(), -np.inf)
         rows, contexts = self._rows.read(read), self._contexts.read(read)
-        context = contexts.x if self._contexts.size else None
+        if mark_unknown:
+            context = contexts.x if self._contexts.size else None
+        else:
+            self._rows.refuse(read, rows)
+            context = self._context_cells(read)
         log_prob = self.distribution.log_prob(rows.x, context=context).numpy()
         log_prob = np.where(rows.is_possible.all(axis=1), log_prob, -np.inf)
+        if not mark_unknown:
+            return log_prob
         unknown = self._unknown_cells(rows, contexts)
         is_unknown = np.any(list(unknown.values()), axis=0)
         if is_unknown.any():
@@ -294,11 +293,9 @@ class TableDensity:
             count = check_integer("count", count, minimum=0)
             x = self.distribution.sample(count, seed=seed).numpy()
             return self._form.written(self._rows.decode(x))
-        if context is None or count is not None:
-            raise ValueError(
-                f"Expected `context`, a frame of {self.context} with a row for each draw, "
-                f"and no `count`; got {context!r} and {count}."
-            )
+        words = f"`context`, a frame of {self.context} with a row for each draw"
+        fits = context is not None and count is None
+        require(fits, f"{words}, and no `count`", f"{context!r} and {count}")
         read = Frame(context, "context")
         x = self.distribution.sample(seed=seed, context=self._context_cells(read)).numpy()
         given = read.take_as_given(self.context, "context")
@@ -362,11 +359,9 @@ class TableDensity:
           ValueError: if several columns are modelled, or if cells of the context are
             refused, as by `log_prob`.
         """
-        if len(self.names) > 1:
-            raise ValueError(
-                f"Expected one modelled column to predict; got {self.names}. Sample from "
-                "their joint distribution instead."
-            )
+        hint = " Sample from their joint distribution instead."
+        is_one = len(self.names) == 1
+        require(is_one, "one modelled column to predict", self.names, hint)
         read, codec = Frame(frame), self._rows.codec(self.names[0])
         return predict(self.distribution, codec, len(read), self._context_cells(read))
 
@@ -394,22 +389,6 @@ class TableDensity:
             ) from error
         table._distribution, table._form = rows, form
         return table
-
-    def __getstate__(self) -> dict:
-        rows = self._distribution
-        if rows is None:
-            return vars(self)
-        weights = [variable.numpy() for variable in rows.variables]
-        return {**vars(self), "_distribution": (rows.get_config(), weights)}
-
-    def __setstate__(self, state: dict) -> None:
-        vars(self).update(state)
-        if self._distribution is not None:
-            config, weights = state["_distribution"]
-            rows: Any = TableDistribution.from_config(config)
-            for variable, value in zip(rows.variables, weights, strict=True):
-                variable.assign(value)
-            self._distribution = rows
 
     def _training_cells(self, read):
         """Cells of training rows, `[N, K + D]`, and their context, `[N, C]` or None."""
@@ -457,10 +436,8 @@ def _complete_rows(rows, codec, x, is_missing, context, *, seed, num_candidates)
     """
     completed = np.array(x)
     incomplete = np.flatnonzero(is_missing.any(axis=1))
-    observed = np.ones(x.shape, bool)
-    for column, name in enumerate(codec.names):
-        observed[:, codec.cells_of_column(name)] = ~is_missing[:, [column]]
-    missing_codes = _codes_of_missing(codec, x.shape[1])
+    observed = ~is_missing[:, codec.column_of_each]
+    missing_codes = codec.codes_of_missing
     is_exact = (missing_codes < 0).all() and _draws_are_exact(rows, observed[incomplete])
     count = 1 if is_exact else num_candidates
     size = max(_MOST_ROWS // count, 1)
@@ -490,13 +467,3 @@ def _draws_are_exact(rows, observed):
     codes = observed[:, : rows.cells.num_codes]
     is_split = codes.any(axis=1) & ~codes.all(axis=1)
     return comes_last and (rows.num_members == 1 or not is_split.any())
-
-
-def _codes_of_missing(codec, size):
-    """For each cell, the code of a missing one, `[K + D]`; -1 if there is none."""
-    codes = np.full(size, -1.0)
-    for name in codec.names:
-        cells, own = codec.cells_of_column(name), codec.codec(name)
-        if own.has_missing and cells:
-            codes[cells[0]] = own.num_codes - 1
-    return codes

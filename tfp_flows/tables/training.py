@@ -10,7 +10,6 @@ import pathlib
 import sys
 import time
 import zipfile
-from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -20,6 +19,7 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_number
+from tfp_flows.core.arguments import require
 from tfp_flows.core.compiled import CompiledCall
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.tables.distribution import TableDistribution
@@ -113,19 +113,14 @@ def fit_rows(
     callbacks = [keras.callbacks.TerminateOnNaN(), best]
     backup, first, last = None, 0, options.epochs
     if options.backup is not None:
-        if seed is None:
-            raise ValueError(
-                "Expected `seed` with `backup`, which repeats draws; got None."
-            )
+        require(seed is not None, "`seed` with `backup`, which repeats draws", None)
         settings = options.learning_rate, options.patience, size, seed
         fingerprint = _fingerprint([*data, weights, *judged], settings)
-        backup = FitBackup(options.backup, fingerprint, best, rows.variables)
+        backup = FitBackup(options.backup, fingerprint, best)
         callbacks.append(backup)
         first = len(backup.logs["loss"])
         last = first if backup.is_finished else max(options.epochs, first)
-    verbose = options.verbose
-    if verbose == "auto":
-        verbose = 0
+    if options.verbose == "auto":
         callbacks.append(FitProgress(last))
 
     model = MemberModel(rows)
@@ -140,7 +135,7 @@ def fit_rows(
         epochs=last,
         callbacks=callbacks,
         shuffle=False,  # the orders are random already
-        verbose=verbose,
+        verbose=0 if options.verbose == "auto" else options.verbose,
     )
     recalibrate(rows, *judged)
     if backup:
@@ -184,11 +179,8 @@ def held_out(
       ValueError: if no row would be left to train on.
     """
     count = math.ceil(share * num_rows)
-    if not 0 < count < num_rows:
-        raise ValueError(
-            f"Expected `frame` with rows for training and validation; got {num_rows} in "
-            "all."
-        )
+    words = "`frame` with rows for training and validation"
+    require(0 < count < num_rows, words, f"{num_rows} in all")
     order = np.random.default_rng(seed).permutation(num_rows)
     left_out = np.zeros([num_rows, num_members], bool)
     for member in range(num_members):
@@ -264,6 +256,11 @@ class BestNetworks(keras.callbacks.Callback):
       x: cells of the validation rows, `[N, K + D]`.
       context: their context, `[N, C]`; None if there is none.
       is_used: which members are judged by which rows, booleans `[N, M]`.
+
+    Attributes:
+      weights: the best weights so far.
+      least: losses of the networks with them, `[M, 1 + D]`.
+      waited: numbers of epochs since then, `[M, 1 + D]`.
     """
 
     def __init__(
@@ -275,28 +272,15 @@ class BestNetworks(keras.callbacks.Callback):
         is_used: npt.NDArray[np.bool_],
     ) -> None:
         super().__init__()
-        self._rows, self._patience = rows, patience
-        self._x, self._context, self._is_used = x, context, is_used
+        self._patience, self._x, self._context = patience, x, context
+        self.rows, self._is_used = rows, is_used
         self._call = CompiledCall(rows.log_prob_of_networks)
-
-    @property
-    def state(self) -> dict[str, np.ndarray]:
-        """The best weights and losses so far, and the numbers of epochs since then."""
-        weights = {f"weights_{i}": kept for i, kept in enumerate(self._weights)}
-        return {**weights, "least": self._least, "waited": self._waited}
-
-    @state.setter
-    def state(self, state: dict[str, np.ndarray]) -> None:
-        self._weights = [
-            np.array(kept) for name, kept in state.items() if name.startswith("weights_")
-        ]
-        self._least, self._waited = state["least"], state["waited"]
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Starts with the initial weights as the best ones."""
-        self._weights = [variable.numpy() for variable in self._rows.trainable_variables]
-        shape = self._rows.num_members, 1 + self._rows.cells.num_numbers
-        self._least, self._waited = np.full(shape, np.inf), np.zeros(shape, int)
+        self.weights = [variable.numpy() for variable in self.rows.trainable_variables]
+        shape = self.rows.num_members, 1 + self.rows.cells.num_numbers
+        self.least, self.waited = np.full(shape, np.inf), np.zeros(shape, int)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Keeps the weights of networks that have improved."""
@@ -305,35 +289,32 @@ class BestNetworks(keras.callbacks.Callback):
             logs["val_loss"] = float(losses.sum(axis=1).mean())
         # False where a loss is NaN. A network that has stopped does not start again, since
         # one of many networks would improve by chance in nearly every epoch.
-        is_better = (losses < self._least) & (self._waited < self._patience)
-        self._least = np.where(is_better, losses, self._least)
+        is_better = (losses < self.least) & (self.waited < self._patience)
+        self.least = np.where(is_better, losses, self.least)
         self._keep(is_better)
-        self._waited = np.where(is_better, 0, self._waited + 1)
-        if (self._waited >= self._patience).all():
+        self.waited = np.where(is_better, 0, self.waited + 1)
+        if (self.waited >= self._patience).all():
             self.model.stop_training = True
 
     def on_train_end(self, logs: dict | None = None) -> None:
         """Puts the best weights back."""
-        for variable, best in zip(
-            self._rows.trainable_variables, self._weights, strict=True
-        ):
+        for variable, best in zip(self.rows.trainable_variables, self.weights, strict=True):
             variable.assign(best)
 
     def _losses(self):
         """Validation losses of the networks, `[M, 1 + D]`, in nats per row."""
-        total = np.zeros_like(self._least)
-        for part in _slices(len(self._x)):
-            context = None if self._context is None else tf.constant(self._context[part])
-            each = self._call(tf.constant(self._x[part]), context, False).numpy()
-            used = self._is_used[part, :, None]
+        total = np.zeros_like(self.least)
+        for x, context, is_used in _parts(self._x, self._context, self._is_used):
+            each = self._call(x, context, False).numpy()
+            used = is_used.numpy()[:, :, None]
             total = total - np.sum(np.where(used, each, 0.0), axis=0, dtype=np.float64)
         return total / self._is_used.sum(axis=0)[:, None]
 
     def _keep(self, which):
         """Copies the weights of some networks, booleans `[M, 1 + D]`."""
-        variables = self._rows.trainable_variables
-        kept = {id(v): w for v, w in zip(variables, self._weights, strict=True)}
-        mades, numbers = self._rows.networks
+        variables = self.rows.trainable_variables
+        kept = {id(v): w for v, w in zip(variables, self.weights, strict=True)}
+        mades, numbers = self.rows.networks
         for made, is_better in zip(mades, which[:, 0], strict=False):
             for variable in made.trainable_variables if is_better else ():
                 kept[id(variable)][...] = variable.numpy()
@@ -362,7 +343,6 @@ class FitBackup(keras.callbacks.Callback):
       path: path of the file, which is replaced at once: it is never half written.
       fingerprint: hash of rows and settings, which the file must have.
       best: the early stopping, whose state is kept.
-      variables: variables of the distribution.
 
     Attributes:
       logs: "loss" and "val_loss" of all epochs so far.
@@ -373,15 +353,11 @@ class FitBackup(keras.callbacks.Callback):
     """
 
     def __init__(
-        self,
-        path: str | os.PathLike,
-        fingerprint: str,
-        best: BestNetworks,
-        variables: Iterable,
+        self, path: str | os.PathLike, fingerprint: str, best: BestNetworks
     ) -> None:
         super().__init__()
-        self._best, self._variables = best, list(variables)
         self._path, self._fingerprint = pathlib.Path(path), fingerprint
+        self._best = best
         self._state = self._read() if self._path.exists() else {}
         self.logs = {name: list(map(float, self._state.get(name, ()))) for name in _LOGS}
         self.is_finished = bool(self._state.get("is_finished", False))
@@ -390,10 +366,14 @@ class FitBackup(keras.callbacks.Callback):
         """Restores the state of the file, after `BestNetworks` has started."""
         self._written = time.monotonic()
         if self._state:
-            for name, variable in self._named_variables().items():
-                variable.assign(self._state[name])
-            best = {name: self._state[f"best_{name}"] for name in self._best.state}
-            self._best.state = best
+            for i, variable in enumerate(self._variables):
+                variable.assign(self._state[f"variable_{i}"])
+            for i, weights in enumerate(self._best.weights):
+                weights[...] = self._state[f"best_{i}"]
+            self._best.least, self._best.waited = (
+                self._state["least"],
+                self._state["waited"],
+            )
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Writes the file if some seconds have passed, or training ends."""
@@ -404,17 +384,18 @@ class FitBackup(keras.callbacks.Callback):
             self._write(is_finished)
             self._written = time.monotonic()
 
-    def _named_variables(self):
-        parts = {"variable": self._variables, "optimizer": self.model.optimizer.variables}
-        return {f"{n}_{i}": v for n, part in parts.items() for i, v in enumerate(part)}
+    @property
+    def _variables(self):
+        return [*self._best.rows.variables, *self.model.optimizer.variables]
 
     def _write(self, is_finished):
+        best = self._best
         arrays: dict[str, Any] = {
-            name: np.asarray(variable.numpy())
-            for name, variable in self._named_variables().items()
+            **{f"variable_{i}": v.numpy() for i, v in enumerate(self._variables)},
+            **{f"best_{i}": weights for i, weights in enumerate(best.weights)},
+            **{"least": best.least, "waited": best.waited, **self.logs},
+            **{"of": self._fingerprint, "is_finished": is_finished},
         }
-        arrays |= {f"best_{name}": value for name, value in self._best.state.items()}
-        arrays |= {**self.logs, "of": self._fingerprint, "is_finished": is_finished}
         partial = self._path.with_name(f".{self._path.name}.partial")
         with partial.open("wb") as file:
             np.savez(file, **arrays)
@@ -428,11 +409,9 @@ class FitBackup(keras.callbacks.Callback):
             raise ValueError(
                 f"Expected `backup` that a fit has written; got {self._path}: {error}"
             ) from error
-        if str(state.get("of")) != self._fingerprint:
-            raise ValueError(
-                "Expected `backup` of a fit of the same rows and options; got "
-                f"{self._path} of others."
-            )
+        is_same = str(state.get("of")) == self._fingerprint
+        words = "`backup` of a fit of the same rows and options"
+        require(is_same, words, f"{self._path} of others")
         return state
 
 
@@ -513,10 +492,7 @@ def recalibrate(
     """
     if not rows.cells.num_numbers:
         return
-    parts = [
-        _squares_and_spread(rows, x[part], None if context is None else context[part])
-        for part in _slices(len(x))
-    ]
+    parts = [_squares_and_spread(rows, *part) for part in _parts(x, context)]
     squares, spread, is_present = map(np.concatenate, zip(*parts, strict=True))
     used = is_used[..., None] & is_present[:, None]  # [N, M, D]
     mean_square = np.sum(squares * used, axis=(0, 1)) / np.maximum(used.sum(axis=(0, 1)), 1)
@@ -536,7 +512,6 @@ def _squares_and_spread(rows, x, context):
 
     The last two are `[n, D]`.
     """
-    x = tf.constant(x)
     each, is_present = rows.evaluate_numbers(x, rows.features_of_context(x, context))
     middle, width = 0.5 * (each.below + each.up_to), each.up_to - each.below
     squares = (middle - 0.5) ** 2 + width**2 / 12.0
@@ -545,5 +520,8 @@ def _squares_and_spread(rows, x, context):
     return squares.numpy(), spread.numpy(), is_present.numpy()
 
 
-def _slices(count):
-    return [slice(first, first + _ROWS_A_CALL) for first in range(0, count, _ROWS_A_CALL)]
+def _parts(*arrays):
+    """Tensors of some rows at a time, of arrays of rows; None for None."""
+    for first in range(0, len(arrays[0]), _ROWS_A_CALL):
+        part = slice(first, first + _ROWS_A_CALL)
+        yield [None if array is None else tf.constant(array[part]) for array in arrays]

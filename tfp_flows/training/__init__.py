@@ -1,8 +1,8 @@
 """Likelihood training: distributions as Keras models.
 
 Read `model` first (one training step, one `fit`), then `density_estimator`, `data` (the
-forms of rows, arrays and streams that `fit` takes), `callbacks`, `weight_prior` and
-`loading`.
+forms of rows, arrays and streams that `fit` takes), `blocks` (several steps as one XLA
+program), `callbacks`, `weight_prior` and `loading`.
 """
 
 from tfp_flows.training.callbacks import FullDataBatchStatistics

@@ -43,15 +43,6 @@ class StopOnNaN(keras.callbacks.Callback):
         self.monitor = monitor
         self.stopped_epoch: int | None = None
 
-    @classmethod
-    def added_to(cls, callbacks: Any) -> list[keras.callbacks.Callback]:
-        """Returns `callbacks`, in any form that `fit` takes, with one of this class."""
-        callbacks = as_list(callbacks)
-        if any(isinstance(callback, cls) for callback in callbacks):
-            return callbacks
-        # First, since a callback that restores weights must have the last word.
-        return [cls(), *callbacks]
-
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Keeps the initial weights."""
         self.stopped_epoch = None
@@ -112,15 +103,6 @@ class BoundedProgress(keras.callbacks.ProgbarLogger):
 
     With `steps_per_execution`, Keras's own counts the last execution as a complete one.
     """
-
-    @classmethod
-    def added_to(cls, callbacks: Any) -> list[keras.callbacks.Callback]:
-        """Returns `callbacks`, in any form that `fit` takes, with one of this class."""
-        callbacks = as_list(callbacks)
-        bar = keras.callbacks.ProgbarLogger
-        if any(isinstance(callback, bar) for callback in callbacks):
-            return callbacks
-        return [*callbacks, cls()]
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Records the number of steps before the epoch."""

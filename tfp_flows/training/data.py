@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from tfp_flows.core.arguments import require
 from tfp_flows.core.rows import check_rows
 from tfp_flows.core.rows import take_rows
 from tfp_flows.core.statistics import check_resolution
@@ -122,13 +123,13 @@ class RowFormat:
           ValueError: if there are more than two parts, or entries of another name.
         """
         if isinstance(inputs, dict):
-            return _from_dictionary(inputs)
+            is_named = {"x"} <= set(inputs) <= {"x", "context"}
+            require(is_named, "inputs named `x` and `context`", sorted(inputs))
+            return Rows(**inputs)
         if not isinstance(inputs, (tuple, list)) or self._is_batch(inputs):
             return Rows(inputs)
-        if not 1 <= len(inputs) <= 2:
-            raise ValueError(
-                f"Expected inputs `x` or `(x, context)`; got {len(inputs)} of them."
-            )
+        count = len(inputs)
+        require(1 <= count <= 2, "inputs `x` or `(x, context)`", f"{count} of them")
         return Rows(*(None if _is_absent(part) else part for part in inputs))
 
     def from_batch(self, batch: Any) -> Rows:
@@ -152,9 +153,8 @@ class RowFormat:
 
     def refuse_targets(self) -> None:
         """Raises `ValueError`, and says where a context goes."""
-        hint = ""
-        if self.context_size:
-            hint = " A context is the second input: fit((x, context))."
+        place = " A context is the second input: fit((x, context))."
+        hint = place if self.context_size else ""
         raise ValueError(f"Expected no targets `y`; got some.{hint}")
 
     def _is_batch(self, value):
@@ -175,13 +175,6 @@ def _context_size(distribution):
     if size is None:  # TFP's own distributions have none
         size = getattr(getattr(distribution, "bijector", None), "context_size", 0)
     return size
-
-
-def _from_dictionary(inputs):
-    names = sorted(inputs)
-    if "x" not in inputs or not set(inputs) <= {"x", "context"}:
-        raise ValueError(f"Expected inputs named `x` and `context`; got {names}.")
-    return Rows(**inputs)
 
 
 def _is_absent(part):
@@ -209,17 +202,16 @@ class RowArrays:
     """
 
     def __init__(self, row_format: RowFormat, rows: Rows) -> None:
-        if rows.x is None:
-            raise ValueError("Expected `x` as an array of numbers; got None.")
+        require(rows.x is not None, "`x` as an array of numbers", None)
         self._format = row_format
-        self.rows = Rows(
-            **{
-                name: as_array(value, name)
-                for name, value in rows._asdict().items()
-                if value is not None
-            }
-        )
-        _check_shapes(self.rows, row_format)
+        given = {n: value for n, value in rows._asdict().items() if value is not None}
+        self.rows = Rows(**{name: as_array(value, name) for name, value in given.items()})
+        x, context, weight = self.rows
+        event_shape = tf.TensorShape(row_format.event_shape)
+        check_rows(x, context, event_shape, row_format.context_size, argument="x")
+        if weight is not None:
+            words = f"`sample_weight` of shape [{len(x)}], one a row of `x`"
+            require(weight.shape in ((len(x),), (len(x), 1)), words, weight.shape)
 
     def check(self, argument: str = "x") -> None:
         """Raises `ValueError` if values are not finite, or not resolved by the dtype."""
@@ -234,11 +226,9 @@ class RowArrays:
 
     def check_sum_of_weights(self) -> None:
         """Raises `ValueError` unless the sum of the weights is above 0."""
-        weight = self.rows.weight
-        if weight is not None and not weight.sum() > 0:
-            raise ValueError(
-                f"Expected `sample_weight` with a sum above 0; got {weight.sum()}."
-            )
+        if self.rows.weight is not None:
+            total = self.rows.weight.sum()
+            require(total > 0, "`sample_weight` with a sum above 0", total)
 
     def first(self) -> Rows:
         """Returns all rows."""
@@ -250,17 +240,15 @@ class RowArrays:
 
     def split(self, share: float) -> list[RowArrays]:
         """Returns the first rows, and the last rows, which are a `share` of all."""
-        count = math.floor(len(self.rows.x) * (1.0 - share))  # as Keras splits
-        if not 0 < count < len(self.rows.x):
-            raise ValueError(
-                "Expected `validation_split` that leaves rows for training and for "
-                f"validation; got {share} of {len(self.rows.x)} rows."
-            )
-        parts = slice(None, count), slice(count, None)
-        return [
-            RowArrays(self._format, _map(lambda array, part=part: array[part], self.rows))
-            for part in parts
-        ]
+        num_rows = len(self.rows.x)
+        count = math.floor(num_rows * (1.0 - share))  # as Keras splits
+        words = "`validation_split` that leaves rows for training and for validation"
+        require(0 < count < num_rows, words, f"{share} of {num_rows} rows")
+        parts = []
+        for part in (slice(count), slice(count, None)):
+            rows = Rows(*(None if array is None else array[part] for array in self.rows))
+            parts.append(RowArrays(self._format, rows))
+        return parts
 
     def for_keras(
         self,
@@ -270,7 +258,8 @@ class RowArrays:
         shuffle: bool = False,
     ) -> dict:
         """Returns arguments of Keras's `fit`, `evaluate` and `predict`, by name."""
-        rows = _map(lambda array: _from_dtype(array, self._format.dtype), self.rows)
+        dtype = self._format.dtype.as_numpy_dtype
+        rows = tf.nest.map_structure(lambda array: _from_dtype(array, dtype), self.rows)
         count = len(rows.x)
         batch_size = batch_size or (math.ceil(count / steps) if steps else 32)
         order = new_orders(count) if shuffle else given_order(count)
@@ -278,10 +267,10 @@ class RowArrays:
 
     def _named(self, argument):
         prefix = "" if argument == "x" else f"{argument}: "
-        names = {"x": "x", "context": "context", "weight": "sample_weight"}
-        for field, array in self.rows._asdict().items():
+        names = ("x", "context", "sample_weight")
+        for name, array in zip(names, self.rows, strict=True):
             if array is not None:
-                yield prefix + names[field], array
+                yield prefix + name, array
 
 
 def as_array(value: Any, argument: str) -> np.ndarray:
@@ -290,8 +279,7 @@ def as_array(value: Any, argument: str) -> np.ndarray:
     Raises `ValueError`, which names the `argument`, if entries are missing or no real
     numbers.
     """
-    if np.ma.is_masked(value):
-        raise ValueError(f"Expected `{argument}` without masked entries; got some.")
+    require(not np.ma.is_masked(value), f"`{argument}` without masked entries", "some")
     try:
         array = np.asarray(value)
         if array.dtype == object and _are_numbers(array):
@@ -316,35 +304,21 @@ def check_finite(array: np.ndarray, argument: str) -> None:
     # Minimum and maximum are NaN if one value is.
     if np.isfinite(array.min()) and np.isfinite(array.max()):
         return
-    bad = ~np.isfinite(array)
-    row = int(np.argmax(bad.reshape(len(array), -1).any(axis=1)))
-    value = array[row][bad[row]].flat[0]
-    count = int(bad.reshape(len(array), -1).any(axis=1).sum())
+    rows = array.reshape(len(array), -1)
+    bad = np.argwhere(~np.isfinite(rows))
+    row, entry = bad[0]
     raise ValueError(
-        f"Expected finite `{argument}`; got {value} in row {row} ({count} of "
-        f"{len(array)} rows have such values)."
+        f"Expected finite `{argument}`; got {rows[row, entry]} in row {row} "
+        f"({len(np.unique(bad[:, 0]))} of {len(rows)} rows have such values)."
     )
 
 
-def _check_shapes(rows, row_format):
-    x, context, weight = rows
-    event_shape, size = row_format.event_shape, row_format.context_size
-    check_rows(x, context, tf.TensorShape(event_shape), size, argument="x")
-    if weight is not None and weight.shape not in ((len(x),), (len(x), 1)):
-        raise ValueError(
-            f"Expected `sample_weight` of shape [{len(x)}], one a row of `x`; got "
-            f"{weight.shape}."
-        )
-
-
-def _map(function, rows):
-    return Rows(*(None if array is None else function(array) for array in rows))
-
-
 def _from_dtype(array, dtype):
+    if array is None:
+        return None
     if array.dtype.kind in "biu":  # the model casts integers, a batch at a time
-        return array.astype(array.dtype.newbyteorder("="), copy=False)
-    return array.astype(dtype.as_numpy_dtype, copy=False)
+        dtype = array.dtype.newbyteorder("=")
+    return array.astype(dtype, copy=False)
 
 
 def _is_small_float(dtype):
@@ -467,8 +441,7 @@ class RowStream:
     def _drawn(self, batches, most, *, first=False):
         """Returns `most` rows of batches, a sample or the first, and if all were read."""
         rng, start = np.random.default_rng(0), time.monotonic()
-        parts: list = []
-        keys: list = []
+        parts: list = []  # rows, and their keys
         was_read = True
         for batch in batches:
             data = RowArrays(self._format, self._format.from_batch(batch))
@@ -479,19 +452,17 @@ class RowStream:
             key = rng.random(len(rows.x))
             if rows.weight is not None:
                 key += rows.weight.reshape(-1) <= 0.0
-            parts.append(rows)
-            keys.append(key)
-            count = sum(map(len, keys))
+            parts.append((rows, key))
+            count = sum(len(key) for _, key in parts)
             is_late = time.monotonic() - start > _MOST_SECONDS
             if count >= most if first else is_late:
                 was_read = False
                 break
             if count >= 2 * most:
-                rows, key = _smallest(parts, keys, most)
-                parts, keys = [rows], [key]
+                parts = [_smallest(parts, most)]
         if not parts:
             raise _no_batches()
-        rows, _ = _smallest(parts, keys, None if first else most)
+        rows, _ = _smallest(parts, None if first else most)
         if self._checked:
             RowArrays(self._format, rows).check()
         return rows, was_read
@@ -506,9 +477,8 @@ class RowStream:
             return (batches[i] for i in indices)
         if isinstance(batches, collections.abc.Iterator):
             # The next pass gives the batches that are read here again.
-            seen: list = []
-            self._batches = itertools.chain(seen, batches)
-            return _remembered(batches, seen)
+            first_pass, self._batches = itertools.tee(batches)
+            return first_pass
         raise ValueError(
             "Expected an initialized model for a distributed dataset; call `initialize` "
             "with some of its rows first."
@@ -534,16 +504,15 @@ class RowStream:
         return data
 
 
-def _smallest(parts, keys, most):
+def _smallest(parts, most):
     """Returns the rows with the `most` smallest keys, in their order, and the keys."""
-    rows = Rows(
-        *(None if c[0] is None else np.concatenate(c) for c in zip(*parts, strict=True))
+    rows, key = tf.nest.map_structure(
+        lambda *arrays: None if arrays[0] is None else np.concatenate(arrays), *parts
     )
-    key = np.concatenate(keys)
     if most is None or len(key) <= most:
         return rows, key
     index = np.sort(np.argpartition(key, most - 1)[:most])
-    return take_rows(rows, index), key[index]
+    return take_rows((rows, key), index)
 
 
 def _is_endless(batches):
@@ -617,26 +586,17 @@ class _StandardBatches(keras.utils.PyDataset):
         self._batches.on_epoch_end()
 
 
-def _remembered(batches, seen):
-    for batch in batches:
-        seen.append(batch)
-        yield batch
-
-
 def _check_element(spec, row_format):
     rows = row_format.from_batch(spec)
     event = row_format.event_shape
     shape = getattr(rows.x, "shape", tf.TensorShape(None))
     if event is None or shape.rank is None:
         return
-    if shape.rank == event.rank and shape.is_compatible_with(event):
-        raise ValueError(
-            f"Expected a dataset of batches; got one of single rows, {shape}. Call "
-            "`.batch` on it."
-        )
-    if shape.rank != event.rank + 1 or not shape[1:].is_compatible_with(event):
-        expected = ", ".join(map(str, ("N", *event)))
-        raise ValueError(f"Expected `x` of shape [{expected}]; got {shape}.")
+    is_row = shape.rank == event.rank and shape.is_compatible_with(event)
+    found, hint = f"one of single rows, {shape}", " Call `.batch` on it."
+    require(not is_row, "a dataset of batches", found, hint)
+    fits = shape.rank == event.rank + 1 and shape[1:].is_compatible_with(event)
+    require(fits, f"`x` of shape [{', '.join(map(str, ('N', *event)))}]", shape)
 
 
 def _assert_finite(argument, tensor):

@@ -17,6 +17,7 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_members
+from tfp_flows.core.arguments import require
 from tfp_flows.core.rows import weight_keyword
 from tfp_flows.training.data import RowFormat
 from tfp_flows.training.data import Rows
@@ -107,8 +108,7 @@ class DensityEstimator(LikelihoodModel):
         self._keep("distribution", distribution)
         self._keep("_columns", _plain_columns(columns))
         self.weight_prior = weight_prior
-        prior = WeightPrior(distribution) if weight_prior else None
-        self._keep("_weight_prior", prior)
+        self._keep("_weight_prior", WeightPrior(distribution))
         self.built = True
 
     @property
@@ -174,14 +174,12 @@ class DensityEstimator(LikelihoodModel):
           ValueError: if another format is asked for, or other options; or the distribution
             does not know its event shape.
         """
-        if format != "tf_saved_model" or kwargs:
-            raise ValueError(
-                "Expected `format` of 'tf_saved_model' and no further options; got "
-                f"{format!r} and {sorted(kwargs)}."
-            )
+        words = "`format` of 'tf_saved_model' and no further options"
+        is_alone = format == "tf_saved_model" and not kwargs
+        require(is_alone, words, f"{format!r} and {sorted(kwargs)}")
         row_format, distribution = self._row_format, self.distribution
-        if row_format.event_shape is None:
-            raise ValueError("Expected a distribution of known `event_shape`; got none.")
+        is_known = row_format.event_shape is not None
+        require(is_known, "a distribution of known `event_shape`", "none")
         x = tf.TensorSpec([None, *row_format.event_shape], row_format.dtype, name="x")
         context = []
         if row_format.context_size:
@@ -211,12 +209,11 @@ class DensityEstimator(LikelihoodModel):
         self.distribution.initialize(rows.x, context=rows.context, **weight)
 
     def _count_rows(self, rows):
-        if self._weight_prior is not None and self._weight_prior.count(rows):
+        if self.weight_prior and self._weight_prior.count(rows):
             self.train_function = None
 
     def _penalty(self, dtype):
-        prior = self._weight_prior
-        return super()._penalty(dtype) if prior is None else prior.nats(dtype)
+        return self._weight_prior.nats(dtype)
 
     def _arrays(self, rows):
         _refuse_other_columns(self._columns, rows)
@@ -235,11 +232,9 @@ def _plain_columns(columns):
         plain = json.loads(json.dumps(columns))
     except TypeError:  # no file can hold the values
         plain = None
-    if not isinstance(plain, list) or not all(isinstance(c, (str, dict)) for c in plain):
-        raise ValueError(
-            "Expected `columns`, a sequence of names or of dicts of plain values; got "
-            f"{columns!r}."
-        )
+    is_list = isinstance(plain, list) and all(isinstance(c, (str, dict)) for c in plain)
+    words = "`columns`, a sequence of names or of dicts of plain values"
+    require(is_list, words, repr(columns))
     return plain
 
 
@@ -249,25 +244,16 @@ def _refuse_other_columns(columns, rows):
     A dict in `columns` has a "name" and a "role", "modelled" or "context"; a name alone
     stands for a modelled column. A table is an object with `columns`, such as a data frame.
     """
+    named = [
+        {"name": column, "role": "modelled"} if isinstance(column, str) else column
+        for column in columns or ()
+    ]
     tables = {"x": ("modelled", rows.x), "context": ("context", rows.context)}
     for argument, (role, table) in tables.items():
-        expected = _names(columns or (), role)
-        if not expected or not hasattr(table, "columns"):
-            continue
-        names = [str(name) for name in table.columns]
-        if names != expected:
-            raise ValueError(
-                f"Expected `{argument}` of the columns {expected}, in this order; got "
-                f"{names}."
-            )
-
-
-def _names(columns, role):
-    named = (
-        {"name": column, "role": "modelled"} if isinstance(column, str) else column
-        for column in columns
-    )
-    return [c["name"] for c in named if c.get("role") == role and "name" in c]
+        expected = [c["name"] for c in named if c.get("role") == role and "name" in c]
+        names = [str(name) for name in getattr(table, "columns", expected)]
+        fits = names == expected or not expected
+        require(fits, f"`{argument}` of the columns {expected}, in this order", names)
 
 
 def _given(context):

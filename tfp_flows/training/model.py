@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -12,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.compiled import graph_function
+from tfp_flows.core.arguments import require
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.saved_names import check_keras
 from tfp_flows.core.serialization import FORMAT
@@ -21,6 +20,7 @@ from tfp_flows.core.serialization import deserialize
 from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.networks.conditioner import Conditioner
+from tfp_flows.training.blocks import in_blocks
 from tfp_flows.training.callbacks import BoundedProgress
 from tfp_flows.training.callbacks import StopOnNaN
 from tfp_flows.training.callbacks import as_list
@@ -40,9 +40,6 @@ _COUNTS = (
 )
 # Key of the mean weight of a batch's rows among the means of the metrics.
 _WEIGHT = "sample_weight"
-# Largest block of batches that one XLA program trains on, in bytes. The cost of starting a
-# program does not show beside larger ones.
-_BLOCK_BYTES = 2**27
 
 
 class LikelihoodModel(keras.Model):
@@ -114,12 +111,9 @@ class LikelihoodModel(keras.Model):
         """
         given = {"loss": loss, "loss_weights": loss_weights}
         given |= {"metrics": metrics, "weighted_metrics": weighted_metrics}
+        why = "since the model has its own loss and there are no targets to compare with"
         for name, value in given.items():
-            if value:
-                raise ValueError(
-                    f"Expected no `{name}`, since the model has its own loss and there are "
-                    f"no targets to compare with; got {value!r}."
-                )
+            require(not value, f"no `{name}`, {why}", repr(value))
         strategy = self.distribute_strategy
         has_replicas = strategy.num_replicas_in_sync > 1
         if has_replicas:
@@ -176,7 +170,8 @@ class LikelihoodModel(keras.Model):
             return super().fit(x, y)  # raises
         self._check_trainable(y, kwargs.get("class_weight"))
         _check_counts({**kwargs, "batch_size": batch_size})
-        for callback in as_list(kwargs.get("callbacks")):
+        callbacks = as_list(kwargs.get("callbacks"))
+        for callback in callbacks:
             if hasattr(callback, "check"):
                 callback.check(self)
         training = self._data(x, kwargs.pop("sample_weight", None), checked=True)
@@ -194,7 +189,10 @@ class LikelihoodModel(keras.Model):
                 batch_size=kwargs.get("validation_batch_size") or batch_size,
                 steps=kwargs.get("validation_steps"),
             )["x"]
-        kwargs["callbacks"] = StopOnNaN.added_to(kwargs.get("callbacks"))
+        if not any(isinstance(callback, StopOnNaN) for callback in callbacks):
+            # First, since a callback that restores weights must have the last word.
+            callbacks = [StopOnNaN(), *callbacks]
+        kwargs["callbacks"] = callbacks
         shuffle = kwargs.pop("shuffle", isinstance(training, RowArrays))
         kwargs = self._for_keras(training, batch_size, steps, shuffle=shuffle, **kwargs)
         # Arrays are shuffled already. Keras mixes the batches of a `PyDataset`.
@@ -349,12 +347,10 @@ class LikelihoodModel(keras.Model):
         """
         path = str(os.fspath(filepath))
         is_folder = kwargs.get("zipped") is False and not path.endswith((".h5", ".hdf5"))
-        if not path.endswith(".keras") and not is_folder:
-            raise ValueError(
-                f"Expected `filepath` to end in `.keras`, which holds distributions too; "
-                f"got {filepath!r}. `save_weights` writes `.weights.h5`, and `export` a "
-                "SavedModel."
-            )
+        fits = path.endswith(".keras") or is_folder
+        words = "`filepath` to end in `.keras`, which holds distributions too"
+        hint = " `save_weights` writes `.weights.h5`, and `export` a SavedModel."
+        require(fits, words, repr(filepath), hint)
         return super().save(filepath, *args, **kwargs)
 
     def get_config(self) -> dict:
@@ -392,7 +388,7 @@ class LikelihoodModel(keras.Model):
             self.test_function = self._in_blocks(self.test_step, self.test_function)
         return self.test_function
 
-    # What a subclass may override.
+    # Methods that a subclass may override.
 
     @property
     def _is_initialized(self):
@@ -425,11 +421,8 @@ class LikelihoodModel(keras.Model):
         their batch comes.
         """
         if isinstance(x, RowStream.KINDS):
-            if weight is not None:
-                raise ValueError(
-                    "Expected no `sample_weight` beside batches; got some. Weights come "
-                    "third in a batch: (x, None, weight)."
-                )
+            hint = " Weights come third in a batch: (x, None, weight)."
+            require(weight is None, "no `sample_weight` beside batches", "some", hint)
             return RowStream(self._row_format, x, checked=checked)
         data = self._arrays(self._row_format.from_inputs(x)._replace(weight=weight))
         if checked:
@@ -464,7 +457,10 @@ class LikelihoodModel(keras.Model):
         steps = num_steps or kwargs.get("steps")
         kwargs |= data.for_keras(batch_size=batch_size, steps=steps, shuffle=shuffle)
         if kwargs.get("verbose") != 0 and self.steps_per_execution != 1:
-            kwargs["callbacks"] = BoundedProgress.added_to(kwargs.get("callbacks"))
+            callbacks = as_list(kwargs.get("callbacks"))
+            bar = keras.callbacks.ProgbarLogger
+            if not any(isinstance(callback, bar) for callback in callbacks):
+                kwargs["callbacks"] = [*callbacks, BoundedProgress()]
         return kwargs
 
     def _refuse_targets(self, y):
@@ -473,11 +469,11 @@ class LikelihoodModel(keras.Model):
 
     def _check_trainable(self, y, class_weight):
         self._refuse_targets(y)
-        if class_weight is not None:
-            raise ValueError(
-                "Expected no `class_weight`, since there are no classes; got "
-                f"{class_weight}. Give `sample_weight`."
-            )
+        words, hint = (
+            "no `class_weight`, since there are no classes",
+            " Give `sample_weight`.",
+        )
+        require(class_weight is None, words, class_weight, hint)
         if not self.trainable_weights:
             raise ValueError("Expected a model with trainable variables; it has none.")
 
@@ -558,28 +554,22 @@ def _check_counts(arguments):
 
 def _check_complete(gradients, weights):
     missing = [w.name for g, w in zip(gradients, weights, strict=True) if g is None]
-    if missing:
-        raise ValueError(
-            "Expected a loss that depends on every trainable variable; got no gradient "
-            f"for {missing}."
-        )
+    words = "a loss that depends on every trainable variable"
+    require(not missing, words, f"no gradient for {missing}")
 
 
 def _check_replicated(variables, strategy, owner):
     for variable in variables:
-        if not strategy.extended.variable_created_in_scope(variable.value):
-            raise ValueError(
-                f"Expected `{owner}` and all its parts made in the scope of the strategy; "
-                f"got `{variable.path}` made outside."
-            )
+        is_inside = strategy.extended.variable_created_in_scope(variable.value)
+        words = f"`{owner}` and all its parts made in the scope of the strategy"
+        require(is_inside, words, f"`{variable.path}` made outside")
 
 
 def _check_options(jit_compile="auto", steps_per_execution=1, **_):
-    if jit_compile is True or steps_per_execution != 1:
-        raise ValueError(
-            "Expected no `jit_compile` and no `steps_per_execution` with several replicas, "
-            f"where Keras has neither; got {jit_compile} and {steps_per_execution}."
-        )
+    fits = jit_compile is not True and steps_per_execution == 1
+    words = "no `jit_compile` and no `steps_per_execution` with several replicas"
+    given = f"{jit_compile} and {steps_per_execution}"
+    require(fits, f"{words}, where Keras has neither", given)
 
 
 def _has_other_workers(strategy):
@@ -670,117 +660,6 @@ def shared_variables(*modules: tf.Module) -> list[SharedVariable]:
     }
     variables = (variable for module in modules for variable in module.variables)
     return [SharedVariable(v, regularizers.get(v.ref())) for v in variables]
-
-
-def in_blocks(model: Any, step: Callable, fallback: Callable) -> Callable:
-    """Returns a function of an iterator, as Keras's models train and evaluate with.
-
-    A call takes `model.steps_per_execution` batches in their order, or what is left of
-    them, and returns the metrics by name. Batches of one shape that follow each other are a
-    block; one without others of its shape is a step of its own.
-
-    Args:
-      model: a compiled `LikelihoodModel` on one device.
-      step: its `train_step` or `test_step`.
-      fallback: Keras's own function, for batches of anything but dense tensors.
-    """
-
-    def loop(block, count):
-        def body(k):
-            step(_map(lambda batches: batches[k], block))
-            return k + 1
-
-        tf.while_loop(lambda k: k < count, body, [tf.constant(0)])
-        return model._step_logs()
-
-    by_xla = {"jit_compile": True, "reduce_retracing": True}
-    one_step, steps = graph_function(step, **by_xla), graph_function(loop, **by_xla)
-    gather = graph_function(_gather, reduce_retracing=True)
-
-    def run(iterator):
-        if not _is_dense(iterator):
-            return fallback(iterator)
-        left, batch = model.steps_per_execution, _next(iterator)
-        if batch is None:
-            raise StopIteration
-        while batch is not None:
-            size = min(model.steps_per_execution, _BLOCK_BYTES // max(_num_bytes(batch), 1))
-            size = max(size, 1)
-            limit = tf.constant(min(size, left))
-            block, count, other = gather(iterator, batch, limit, size=size)
-            logs = steps(block, count) if count > 1 else one_step(batch)
-            left -= int(count)
-            batch = _dense(other.get_value()) if other.has_value() else None
-            if batch is None and left:
-                batch = _next(iterator)
-        return logs
-
-    return run
-
-
-def _gather(iterator, batch, limit, *, size):
-    """Batches of the shape of `batch`, with it at most `limit`, in a block for `size`.
-
-    Returns:
-      The block; how many are in it; and an `Optional` of the batch that ended it, which is
-      empty where the limit or the end of the data did.
-    """
-    parts = _parts(batch)
-    arrays = [tf.TensorArray(x.dtype, size, element_shape=x.shape) for x in parts]
-    arrays = [array.write(0, x) for array, x in zip(arrays, parts, strict=True)]
-    none = tf.experimental.Optional.empty(iterator.element_spec)
-
-    def following(count):
-        return tf.cond(count < limit, iterator.get_next_as_optional, lambda: none)
-
-    def has_the_shape(other):
-        pairs = zip(parts, _parts(_dense(other.get_value())), strict=True)
-        return tf.reduce_all([tf.reduce_all(tf.shape(a) == tf.shape(b)) for a, b in pairs])
-
-    def goes_on(count, other, arrays):
-        del count, arrays
-        return tf.cond(other.has_value(), lambda: has_the_shape(other), lambda: False)
-
-    def add(count, other, arrays):
-        values = _parts(_dense(other.get_value()))
-        arrays = [array.write(count, x) for array, x in zip(arrays, values, strict=True)]
-        return count + 1, following(count + 1), arrays
-
-    start = (tf.constant(1), following(1), arrays)
-    count, other, arrays = tf.while_loop(goes_on, add, start)
-    stacked = iter(arrays)
-    return _map(lambda _: next(stacked).stack(), batch), count, other
-
-
-def _is_dense(iterator):
-    kinds = (tf.TensorSpec, tf.OptionalSpec)
-    return isinstance(iterator, tf.data.Iterator) and all(
-        isinstance(spec, kinds) for spec in tf.nest.flatten(iterator.element_spec)
-    )
-
-
-def _next(iterator):
-    batch = next(iterator, None)
-    return None if batch is None else _dense(batch)
-
-
-def _dense(batch):
-    """Without the `Optional`s by which Keras tells that there are no weights."""
-    is_none = (tf.experimental.Optional, type(None))
-    return tf.nest.map_structure(lambda x: None if isinstance(x, is_none) else x, batch)
-
-
-def _parts(batch):
-    return [part for part in tf.nest.flatten(batch) if part is not None]
-
-
-def _map(function, batch):
-    """`function` of each tensor of a batch, in its structure."""
-    return tf.nest.map_structure(lambda x: None if x is None else function(x), batch)
-
-
-def _num_bytes(batch):
-    return sum(part.dtype.size * part.shape.num_elements() for part in _parts(batch))
 
 
 def structure_lines(part: Any) -> list[str]:

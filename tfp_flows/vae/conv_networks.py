@@ -23,8 +23,56 @@ from tfp_flows.networks.mlp import MLP
 __all__ = ["ConvDecoder", "ConvEncoder", "ResidualConvBlock"]
 
 
+class _ConvNetwork(keras.layers.Layer):
+    """The arguments that encoder and decoder share."""
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        channels: Sequence[int],
+        hidden_units: int | Sequence[int],
+        activation: str | Callable,
+        seed: int | None,
+        **kwargs: object,
+    ) -> None:
+        check_each(check_widths, channels=channels, hidden_units=hidden_units)
+        check_seed("seed", seed)
+        super().__init__(**kwargs)
+        self.image_shape = check_image_shape(image_shape)
+        self.channels = check_widths("channels", channels)
+        self.hidden_units = check_widths("hidden_units", hidden_units)
+        self.activation = get_activation(activation)
+        self.seed = seed
+        self._shared = {"activation": activation, "dtype": self.dtype_policy}
+
+    def build(self, input_shape: Sequence) -> None:
+        """Creates all weights, by a call with zeros."""
+        self.call(tf.zeros([1, *input_shape[1:]], self.compute_dtype))
+        self.built = True
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "image_shape": self.image_shape,
+            "channels": self.channels,
+            "hidden_units": self.hidden_units,
+            "activation": keras.activations.serialize(self.activation),
+            "seed": self.seed,
+        }
+
+    def _dense(self, output_units, seed):
+        return MLP(
+            output_units,
+            self.hidden_units,
+            zero_last_layer=False,
+            seed=seed,
+            **self._shared,
+        )
+
+
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class ConvEncoder(keras.layers.Layer):
+class ConvEncoder(_ConvNetwork):
     """Residual blocks that halve an image each, then dense layers.
 
     ```none
@@ -63,35 +111,14 @@ class ConvEncoder(keras.layers.Layer):
         **kwargs: object,
     ) -> None:
         check_integer("output_units", output_units)
-        check_each(check_widths, channels=channels, hidden_units=hidden_units)
-        check_seed("seed", seed)
-        super().__init__(**kwargs)
+        super().__init__(image_shape, channels, hidden_units, activation, seed, **kwargs)
         self.output_units = output_units
-        self.image_shape = check_image_shape(image_shape)
-        self.channels = check_widths("channels", channels)
-        self.hidden_units = check_widths("hidden_units", hidden_units)
-        self.activation = get_activation(activation)
-        self.seed = seed
         *block_seeds, mlp_seed = split_seed(seed, len(self.channels) + 1)
-        shared = {"activation": activation, "dtype": self.dtype_policy}
         self._blocks = [
-            ResidualConvBlock(width, seed=block_seed, **shared)
+            ResidualConvBlock(width, seed=block_seed, **self._shared)
             for width, block_seed in zip(self.channels, block_seeds, strict=True)
         ]
-        self._mlp = MLP(
-            output_units, self.hidden_units, zero_last_layer=False, seed=mlp_seed, **shared
-        )
-
-    def build(self, input_shape: Sequence) -> None:
-        """Creates all weights."""
-        del input_shape
-        shape: tuple = (None, *self.image_shape)
-        for block in self._blocks:
-            block.build(shape)
-            shape = block.compute_output_shape(shape)
-        _, height, width, channels = shape
-        self._mlp.build((None, height * width * channels))
-        self.built = True
+        self._mlp = self._dense(output_units, mlp_seed)
 
     def call(self, inputs: TensorLike) -> tf.Tensor:
         """Maps `[N, H, W, C]`, or `[N, H * W * C]`, to `[N, output_units]`."""
@@ -107,19 +134,11 @@ class ConvEncoder(keras.layers.Layer):
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "output_units": self.output_units,
-            "image_shape": self.image_shape,
-            "channels": self.channels,
-            "hidden_units": self.hidden_units,
-            "activation": keras.activations.serialize(self.activation),
-            "seed": self.seed,
-        }
+        return {**super().get_config(), "output_units": self.output_units}
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class ConvDecoder(keras.layers.Layer):
+class ConvDecoder(_ConvNetwork):
     """Dense layers, then residual blocks that double an image each: `ConvEncoder` undone.
 
     ```none
@@ -156,31 +175,18 @@ class ConvDecoder(keras.layers.Layer):
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
-        check_each(check_widths, channels=channels, hidden_units=hidden_units)
-        check_seed("seed", seed)
-        super().__init__(**kwargs)
-        self.image_shape = check_image_shape(image_shape)
-        self.channels = check_widths("channels", channels)
-        self.hidden_units = check_widths("hidden_units", hidden_units)
-        self.activation = get_activation(activation)
-        self.seed = seed
+        super().__init__(image_shape, channels, hidden_units, activation, seed, **kwargs)
         first, last, *block_seeds = split_seed(seed, len(self.channels) + 2)
-        shared = {"activation": activation, "dtype": self.dtype_policy}
         # The smallest image first, each doubled to the size of the next.
         sizes = [self.image_shape[:2]]
         for _ in self.channels:
-            sizes.insert(0, halved(sizes[0]))
+            height, width = sizes[0]  # halved and rounded up, as by a stride of 2
+            sizes.insert(0, (-(-height // 2), -(-width // 2)))
         self._smallest = (*sizes[0], self.channels[-1])
-        self._mlp = MLP(
-            math.prod(self._smallest),
-            self.hidden_units,
-            zero_last_layer=False,
-            seed=first,
-            **shared,
-        )
+        self._mlp = self._dense(math.prod(self._smallest), first)
         widths = (*self.channels[-2::-1], self.channels[0])
         self._blocks = [
-            ResidualConvBlock(width, size=size, seed=block_seed, **shared)
+            ResidualConvBlock(width, size=size, seed=block_seed, **self._shared)
             for width, (_, size), block_seed in zip(
                 widths, itertools.pairwise(sizes), block_seeds, strict=True
             )
@@ -193,16 +199,6 @@ class ConvDecoder(keras.layers.Layer):
             dtype=self.dtype_policy,
         )
 
-    def build(self, input_shape: Sequence) -> None:
-        """Creates all weights for inputs `[N, latent_size]`."""
-        self._mlp.build(input_shape)
-        shape = (None, *self._smallest)
-        for block in self._blocks:
-            block.build(shape)
-            shape = block.compute_output_shape(shape)
-        self._last.build(shape)
-        self.built = True
-
     def call(self, inputs: TensorLike) -> tf.Tensor:
         """Maps `[N, latent_size]` to `[N, H, W, C]`."""
         x = keras.ops.reshape(self._mlp(inputs), (-1, *self._smallest))
@@ -213,17 +209,6 @@ class ConvDecoder(keras.layers.Layer):
     def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
         return (input_shape[0], *self.image_shape)
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "image_shape": self.image_shape,
-            "channels": self.channels,
-            "hidden_units": self.hidden_units,
-            "activation": keras.activations.serialize(self.activation),
-            "seed": self.seed,
-        }
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -287,11 +272,6 @@ class ResidualConvBlock(keras.layers.Layer):
             return outputs
         return outputs[:, : self.size[0], : self.size[1]]
 
-    def compute_output_shape(self, input_shape: Sequence) -> tuple:
-        """Shape of the output for inputs of `input_shape`."""
-        size = self.size or halved(input_shape[1:3])
-        return (input_shape[0], *size, self.channels)
-
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {
@@ -311,8 +291,3 @@ class ResidualConvBlock(keras.layers.Layer):
             kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
             dtype=self.dtype_policy,
         )
-
-
-def halved(size: Sequence) -> tuple:
-    """Returns `(height, width)` after a convolution of stride 2, rounded up."""
-    return tuple(-(-length // 2) for length in size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 
 from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import require
 
 __all__ = ["KLWarmUp"]
 
@@ -42,11 +43,8 @@ class KLWarmUp(keras.callbacks.Callback):
 
     def check(self, model: keras.Model) -> None:
         """Raises `ValueError` for a model without a divergence, before training."""
-        if not hasattr(model, "kl_weight"):
-            raise ValueError(
-                "Expected a model with a `kl_weight`, as a VAE, for KLWarmUp; got "
-                f"`{type(model).__name__}`."
-            )
+        words = "a model with a `kl_weight`, as a VAE, for KLWarmUp"
+        require(hasattr(model, "kl_weight"), words, f"`{type(model).__name__}`")
 
     def set_model(self, model: keras.Model) -> None:
         """Sets the model that is trained."""

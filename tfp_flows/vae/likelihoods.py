@@ -14,6 +14,8 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows.core.arguments import check_event_shape
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_number
+from tfp_flows.core.arguments import require
+from tfp_flows.training.data import check_finite
 
 __all__ = ["Bernoulli", "DiscretizedLogistic", "Gaussian", "Likelihood"]
 
@@ -206,12 +208,11 @@ class DiscretizedLogistic(Likelihood):
     def check(self, x: np.ndarray) -> None:
         """Raises `ValueError` unless `x` holds multiples of `1 / (num_bins - 1)`."""
         levels = np.asarray(x, np.float64) * (self.num_bins - 1)
-        is_level = np.abs(levels - np.round(levels)) < 1e-3
-        if not np.all(is_level & (np.min(x) >= 0.0) & (np.max(x) <= 1.0)):
-            raise ValueError(
-                f"Expected `x` of multiples of 1/{self.num_bins - 1} in [0, 1]; got values "
-                f"from {np.min(x)} to {np.max(x)}."
-            )
+        are_levels = np.all(np.abs(levels - np.round(levels)) < 1e-3)
+        low, high = np.min(x), np.max(x)
+        words = f"`x` of multiples of 1/{self.num_bins - 1} in [0, 1]"
+        fits = are_levels and low >= 0.0 and high <= 1.0
+        require(fits, words, f"values from {low} to {high}")
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -248,8 +249,7 @@ class Gaussian(Likelihood):
 
     def check(self, x: np.ndarray) -> None:
         """Raises `ValueError` unless all of `x` is finite."""
-        if not np.all(np.isfinite(x)):
-            raise ValueError("Expected finite `x`; got NaN or infinity.")
+        check_finite(np.asarray(x), "x")
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

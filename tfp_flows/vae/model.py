@@ -20,6 +20,7 @@ from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.arguments import check_number
+from tfp_flows.core.arguments import require
 from tfp_flows.core.compiled import graph_function
 from tfp_flows.core.inputs import check_value
 from tfp_flows.core.rows import check_rows
@@ -226,9 +227,8 @@ class VAE(LikelihoodModel):
         """
 
         def bound(rows, seed):
-            return Bound.from_terms(
-                self._terms(self.encoder(rows), rows, num_samples, seed)
-            )
+            terms = self._terms(self.encoder(rows), rows, num_samples, seed)
+            return Bound.from_terms(terms)
 
         return self._in_batches(("elbo", num_samples), bound, x, seed, batch_size)
 
@@ -287,7 +287,6 @@ class VAE(LikelihoodModel):
             self.num_samples,
             self._next_seed(training, batch),
             training=training,
-            through_sample_only=training and self.sticking_the_landing,
             share=batch.share,
         )
         if training:
@@ -311,35 +310,19 @@ class VAE(LikelihoodModel):
 
     def get_config(self) -> dict:
         """Returns the parts and options as plain data."""
-        for _, network, shape in self._networks():
-            check_can_be_rebuilt(network, shape)
+        check_can_be_rebuilt(self.encoder, tuple(self.likelihood.event_shape))
+        check_can_be_rebuilt(self.decoder, (self.latent_size,))
         return super().get_config()
 
-    def _networks(self):
-        """Name, network and shape of a row of its input, of encoder and decoder."""
-        yield "encoder", self.encoder, tuple(self.likelihood.event_shape)
-        yield "decoder", self.decoder, (self.posterior.latent_size,)
-
-    def _terms(
-        self,
-        parameters,
-        x,
-        num_samples,
-        seed,
-        *,
-        training=False,
-        through_sample_only=False,
-        share=None,
-    ):
+    def _terms(self, parameters, x, num_samples, seed, *, training=False, share=None):
         """Returns the `Terms` of `num_samples` draws for each row, `[K, N]`.
 
         The encoder has returned `parameters`, `[N, P]`; flows and decoder run once.
-        With `through_sample_only`, log q is that of `objectives.sticking_the_landing`.
         """
         z, log_q = self.posterior.sample_and_log_prob(
             parameters, num_samples, seed, share=share
         )
-        if through_sample_only:
+        if training and self.sticking_the_landing:
             fixed = tf.stop_gradient(parameters)
             log_q = objectives.sticking_the_landing(
                 lambda z: self.posterior.log_prob(z, fixed), z
@@ -426,47 +409,34 @@ class VAE(LikelihoodModel):
 
     def _check_options(self):
         """Raises `ValueError` if options exclude each other."""
-        if self.bound is not objectives.elbo and (
-            self.free_bits or self.sticking_the_landing
-        ):
-            raise ValueError(
-                "Expected `bound` to be objectives.elbo with `free_bits` or "
-                f"`sticking_the_landing`; got {self.bound}."
-            )
-        if self.sticking_the_landing and not self.posterior.scores_in_one_pass:
-            raise ValueError(
-                "Expected a `posterior` that scores a given point in one pass for "
-                "`sticking_the_landing`; got one that solves for one variable after "
-                "another in every training step."
-            )
+        needs_elbo = self.free_bits or self.sticking_the_landing
+        words = "`bound` to be objectives.elbo with `free_bits` or `sticking_the_landing`"
+        require(not needs_elbo or self.bound is objectives.elbo, words, self.bound)
+        fits = not self.sticking_the_landing or self.posterior.scores_in_one_pass
+        words = "a `posterior` that scores a given point in one pass"
+        got = "one that solves for one variable after another in every training step"
+        require(fits, f"{words} for `sticking_the_landing`", got)
 
     def _check_parts(self):
         """Builds the networks; raises `ValueError` if the parts do not fit each other."""
-        likelihood = self.likelihood
-        sizes = {
-            "encoder": self.posterior.num_parameters,
-            "decoder": likelihood.num_parameters * likelihood.event_size,
-        }
-        outputs = [
-            (name, call_once(network, shape, argument=name))
-            for name, network, shape in self._networks()
-        ]
-        for name, shape in outputs:
-            size = sizes[name]
-            if math.prod(shape) != size or (name == "encoder" and len(shape) != 1):
-                raise ValueError(
-                    f"Expected `{name}` with {size} outputs; got outputs of shape {shape}."
-                )
-        _check_prior(self.prior, self.posterior)
+        likelihood, posterior = self.likelihood, self.posterior
+        event_shape, num_outputs = tuple(likelihood.event_shape), posterior.num_parameters
+        shape = call_once(self.encoder, event_shape, argument="encoder")
+        got = f"outputs of shape {shape}"
+        require(shape == (num_outputs,), f"`encoder` with {num_outputs} outputs", got)
+        shape = call_once(self.decoder, (posterior.latent_size,), argument="decoder")
+        num_outputs = likelihood.num_parameters * likelihood.event_size
+        got = f"outputs of shape {shape}"
+        fits = math.prod(shape) == num_outputs
+        require(fits, f"`decoder` with {num_outputs} outputs", got)
+        _check_prior(self.prior, posterior)
 
 
 def _check_kinds(encoder, posterior, decoder, likelihood, prior):
     """Raises `ValueError` if a part of a `VAE` has the wrong type."""
-    if not isinstance(posterior, Posterior):
-        raise ValueError(
-            "Expected a `posterior` of `tfp_flows.posteriors`: a DiagonalGaussian, "
-            f"FullGaussian or AmortizedFlow; got {posterior!r}."
-        )
+    words = "a DiagonalGaussian, FullGaussian or AmortizedFlow"
+    words = f"a `posterior` of `tfp_flows.posteriors`: {words}"
+    require(isinstance(posterior, Posterior), words, repr(posterior))
     for name, layer in (("encoder", encoder), ("decoder", decoder)):
         check_instance(name, layer, keras.layers.Layer, "a `keras.layers.Layer`")
     members = ("event_shape", "num_parameters", "log_prob")
@@ -477,23 +447,17 @@ def _check_kinds(encoder, posterior, decoder, likelihood, prior):
 
 
 def _check_prior(prior, posterior):
-    if prior.event_shape != [posterior.latent_size]:
-        raise ValueError(
-            f"Expected a `prior` of event shape [{posterior.latent_size}]; got "
-            f"{prior.event_shape}."
-        )
-    if prior.dtype != posterior.dtype:
-        raise ValueError(
-            f"Expected a `prior` of {posterior.dtype.name}, as the posterior; got "
-            f"{tf.as_dtype(prior.dtype).name}."
-        )
+    shape, dtype = [posterior.latent_size], posterior.dtype
+    is_vector = prior.event_shape == shape
+    require(is_vector, f"a `prior` of event shape {shape}", prior.event_shape)
+    words = f"a `prior` of {dtype.name}, as the posterior"
+    require(prior.dtype == dtype, words, tf.as_dtype(prior.dtype).name)
     flow = getattr(prior, "bijector", None)
-    if "inverse" in getattr(flow, "sequential_directions", ()):
-        raise ValueError(
-            f"Expected a `prior` that scores in one pass; got `{prior.name}`, "
-            "which solves for one variable after another in every training step. Take an "
-            "inverse one: `MAF` is the inverse of `IAF`."
-        )
+    is_slow = "inverse" in getattr(flow, "sequential_directions", ())
+    why = "which solves for one variable after another in every training step"
+    got = f"`{getattr(prior, 'name', '')}`, {why}"
+    hint = " Take an inverse one: `MAF` is the inverse of `IAF`."
+    require(not is_slow, "a `prior` that scores in one pass", got, hint)
 
 
 class Bound(typing.NamedTuple):

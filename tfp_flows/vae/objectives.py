@@ -15,9 +15,11 @@ from collections.abc import Callable
 
 import keras
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import require
 from tfp_flows.distributions.draws import fold_in
 
 __all__ = [
@@ -123,12 +125,12 @@ def importance_weighted_log_likelihood(
     if num_chunks > 1:
         _, total = tf.while_loop(
             lambda i, _: i < num_chunks,
-            lambda i, total: (i + 1, _log_add_exp(total, log_sum(at_once, i))),
+            lambda i, total: (i + 1, tfp.math.log_add_exp(total, log_sum(at_once, i))),
             (tf.constant(1), total),
             parallel_iterations=1,
         )
     if rest:
-        total = _log_add_exp(total, log_sum(rest, num_chunks))
+        total = tfp.math.log_add_exp(total, log_sum(rest, num_chunks))
     return total - math.log(num_samples)
 
 
@@ -182,8 +184,7 @@ def free_bits_of_rows(kl: tf.Tensor, minimum: float, means: tf.Tensor) -> tf.Ten
     >>> objectives.free_bits_of_rows(kl, 0.5, means=tf.reduce_mean(kl, axis=0)).numpy()
     array([3.5, 1.5], dtype=float32)
     """
-    if minimum < 0.0:
-        raise ValueError(f"Expected `minimum` of at least 0; got {minimum}.")
+    require(minimum >= 0.0, "`minimum` of at least 0", minimum)
     minimum = tf.cast(minimum, kl.dtype)
     return tf.reduce_sum(tf.where(means > minimum, kl, minimum), axis=-1)
 
@@ -227,7 +228,3 @@ def sticking_the_landing(log_prob: Callable, sample: tf.Tensor) -> tf.Tensor:
     moves = slope * (sample - here)
     event_axes = list(range(value.shape.rank, sample.shape.rank))
     return tf.stop_gradient(value) + tf.reduce_sum(moves, axis=event_axes)
-
-
-def _log_add_exp(a, b):
-    return tf.reduce_logsumexp(tf.stack([a, b]), axis=0)

@@ -20,6 +20,7 @@ from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.arguments import check_name
+from tfp_flows.core.arguments import require
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.distributions.distribution_checks import check_event_size
 from tfp_flows.distributions.draws import normal
@@ -35,7 +36,7 @@ class Posterior(tf.Module, abc.ABC):
       latent_size: number of latent variables, L.
       num_parameters: number of outputs of the encoder, P.
       dtype: dtype of latents and densities.
-      name: name of the posterior.
+      name: name of the posterior; None makes one of the class's name.
 
     >>> from tfp_flows import posteriors
     >>> isinstance(posteriors.FullGaussian(3), posteriors.Posterior)
@@ -46,7 +47,12 @@ class Posterior(tf.Module, abc.ABC):
     scores_in_one_pass = True
 
     def __init__(
-        self, latent_size: int, num_parameters: int, *, dtype: tf.DType | str, name: str
+        self,
+        latent_size: int,
+        num_parameters: int,
+        *,
+        dtype: tf.DType | str,
+        name: str | None,
     ) -> None:
         super().__init__(name=name)
         self.latent_size = int(latent_size)
@@ -91,7 +97,25 @@ class Posterior(tf.Module, abc.ABC):
 
 
 class _Gaussian(Posterior):
-    """A Gaussian posterior, `z = mean + scale @ noise`; a subclass computes the scale."""
+    """A Gaussian posterior, `z = mean + scale @ noise`; a subclass computes the scale.
+
+    Each has `_num_scales(latent_size)`; `_split(parameters)`, which returns mean, scale and
+    log-determinant of the scale; and the products `_times` and `_solve` of the scale and
+    its inverse with draws `[K, N, L]`.
+    """
+
+    def __init__(
+        self,
+        latent_size: int,
+        *,
+        dtype: tf.DType | str = tf.float32,
+        name: str | None = None,
+    ) -> None:
+        check_integer("latent_size", latent_size)
+        check_dtype("dtype", dtype)
+        check_name("name", name)
+        num_parameters = latent_size + self._num_scales(latent_size)
+        super().__init__(latent_size, num_parameters, dtype=dtype, name=name)
 
     def sample_and_log_prob(
         self,
@@ -108,13 +132,13 @@ class _Gaussian(Posterior):
         noise = normal(shape, stateless(seed), self.dtype)
         if share:
             noise = noise[:, start : start + num_rows]
-        z, log_det = self._from_noise(noise, parameters)
-        return z, _standard_normal_log_prob(noise) - log_det
+        mean, scale, log_det = self._split(parameters)
+        return mean + self._times(scale, noise), _normal_log_prob(noise) - log_det
 
     def log_prob(self, z: TensorLike, parameters: TensorLike) -> tf.Tensor:
         """Returns log-densities, `[K, N]`: see `Posterior`."""
-        noise, log_det = self._to_noise(z, parameters)
-        return _standard_normal_log_prob(noise) - log_det
+        mean, scale, log_det = self._split(parameters)
+        return _normal_log_prob(self._solve(scale, z - mean)) - log_det
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -144,29 +168,19 @@ class DiagonalGaussian(_Gaussian):
     (4, TensorShape([5, 3, 2]), TensorShape([5, 3]))
     """
 
-    def __init__(
-        self,
-        latent_size: int,
-        *,
-        dtype: tf.DType | str = tf.float32,
-        name: str = "diagonal_gaussian",
-    ) -> None:
-        check_integer("latent_size", latent_size)
-        check_dtype("dtype", dtype)
-        check_name("name", name)
-        super().__init__(latent_size, 2 * latent_size, dtype=dtype, name=name)
-
-    def _from_noise(self, noise, parameters):
-        mean, scale = self._split(parameters)
-        return mean + scale * noise, tf.reduce_sum(tf.math.log(scale), axis=-1)
-
-    def _to_noise(self, z, parameters):
-        mean, scale = self._split(parameters)
-        return (z - mean) / scale, tf.reduce_sum(tf.math.log(scale), axis=-1)
+    def _num_scales(self, latent_size):
+        return latent_size
 
     def _split(self, parameters):
         mean, s = tf.split(parameters, 2, axis=-1)
-        return mean, _positive(s)
+        scale = _positive(s)
+        return mean, scale, tf.reduce_sum(tf.math.log(scale), axis=-1)
+
+    def _times(self, scale, noise):
+        return scale * noise
+
+    def _solve(self, scale, centred):
+        return centred / scale
 
 
 class FullGaussian(_Gaussian):
@@ -191,30 +205,8 @@ class FullGaussian(_Gaussian):
     9
     """
 
-    def __init__(
-        self,
-        latent_size: int,
-        *,
-        dtype: tf.DType | str = tf.float32,
-        name: str = "full_gaussian",
-    ) -> None:
-        check_integer("latent_size", latent_size)
-        check_dtype("dtype", dtype)
-        check_name("name", name)
-        num_entries = latent_size * (latent_size + 1) // 2
-        super().__init__(latent_size, latent_size + num_entries, dtype=dtype, name=name)
-
-    def _from_noise(self, noise, parameters):
-        mean, scale, log_det = self._split(parameters)
-        # One product for all draws of a row: [N, L, L] @ [N, L, K].
-        moved = tf.matmul(scale, tf.transpose(noise, [1, 2, 0]))
-        return mean + tf.transpose(moved, [2, 0, 1]), log_det
-
-    def _to_noise(self, z, parameters):
-        mean, scale, log_det = self._split(parameters)
-        centred = tf.transpose(z - mean, [1, 2, 0])
-        noise = tf.linalg.triangular_solve(scale, centred, lower=True)
-        return tf.transpose(noise, [2, 0, 1]), log_det
+    def _num_scales(self, latent_size):
+        return latent_size * (latent_size + 1) // 2
 
     def _split(self, parameters):
         mean, entries = parameters[:, : self.latent_size], parameters[:, self.latent_size :]
@@ -225,16 +217,26 @@ class FullGaussian(_Gaussian):
         log_det = tf.reduce_sum(tf.math.log(tf.linalg.diag_part(scale)), axis=-1)
         return mean, scale, log_det
 
+    def _times(self, scale, noise):
+        # One product for all draws of a row: [N, L, L] @ [N, L, K].
+        moved = tf.matmul(scale, tf.transpose(noise, [1, 2, 0]))
+        return tf.transpose(moved, [2, 0, 1])
+
+    def _solve(self, scale, centred):
+        centred = tf.transpose(centred, [1, 2, 0])
+        noise = tf.linalg.triangular_solve(scale, centred, lower=True)
+        return tf.transpose(noise, [2, 0, 1])
+
 
 def _positive(s):
     """Maps any number to a positive one, and 0 to 1."""
     return tf.math.softplus(s + math.log(math.e - 1.0))
 
 
-def _standard_normal_log_prob(noise):
-    size = noise.shape[-1]
+def _normal_log_prob(noise):
+    """Log-density of a standard normal, `[K, N]`, of noise, `[K, N, L]`."""
     squares = tf.reduce_sum(noise**2, axis=-1)
-    return -0.5 * (squares + size * math.log(2.0 * math.pi))
+    return -0.5 * (squares + noise.shape[-1] * math.log(2.0 * math.pi))
 
 
 class AmortizedFlow(Posterior):
@@ -340,20 +342,14 @@ def _as_flow(bijector):
 
 
 def _check_flow(flow, base):
-    if "forward" in flow.sequential_directions:
-        raise ValueError(
-            f"Expected a `flow` that samples in one pass; got `{flow.name}`, which "
-            "draws one variable after another in every training step. Take an inverse "
-            "one: `IAF` is the inverse of `MAF`."
-        )
-    if flow.has_data_dependent_state:
-        raise ValueError(
-            f"Expected a `flow` without state that is set from data; got `{flow.name}`. "
-            "Build it with standardize=False, batch_norm=False, act_norm=False."
-        )
-    if flow.dtype not in (None, base.dtype):
-        raise ValueError(
-            f"Expected a `flow` of {base.dtype.name}, as `base`; got `{flow.name}` of "
-            f"{flow.dtype.name}."
-        )
+    name, is_fast = f"`{flow.name}`", "forward" not in flow.sequential_directions
+    got = f"{name}, which draws one variable after another in every training step"
+    hint = " Take an inverse one: `IAF` is the inverse of `MAF`."
+    require(is_fast, "a `flow` that samples in one pass", got, hint)
+    words = "a `flow` without state that is set from data"
+    hint = " Build it with standardize=False, batch_norm=False, act_norm=False."
+    require(not flow.has_data_dependent_state, words, name, hint)
+    dtype = base.dtype if flow.dtype is None else flow.dtype
+    words = f"a `flow` of {base.dtype.name}, as `base`"
+    require(dtype == base.dtype, words, f"{name} of {dtype.name}")
     check_event_size(flow, base.latent_size, "vectors of {} entries, as `base`")
