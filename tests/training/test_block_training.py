@@ -76,7 +76,7 @@ def test_programs_are_kept_for_the_next_process(tmp_path):
 
 @pytest.mark.slow
 def test_large_batches_are_taken_one_by_one(banana, monkeypatch):
-    monkeypatch.setattr(model, "_BYTES", 100)
+    monkeypatch.setattr(blocks, "_BLOCK_BYTES", 100)
     assert_alike(lambda: banana[:60], 8, batch_size=15)
 
 
