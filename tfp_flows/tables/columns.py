@@ -79,11 +79,6 @@ class TableColumns:
         """Names of the columns."""
         return list(self._columns)
 
-    @property
-    def values(self) -> dict[str, list]:
-        """The values of the columns that have a list of them, by name."""
-        return {column.name: column.values for column in self if column.has_values}
-
     def to_plain(self) -> list[dict[str, Any]]:
         """Returns the columns as dictionaries of JSON's types."""
         return [column.to_plain() for column in self]

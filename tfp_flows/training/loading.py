@@ -109,7 +109,8 @@ def load(
 def _check_file(path, compile):
     """Returns number and bytes of all weights, and the `custom_objects` for Keras."""
     if os.path.isdir(path):
-        return _check_parts(_folder_members(path), compile, _in_folder(path))
+        members = _folder_members(path)
+        return _check_parts(members, compile, lambda n: open(os.path.join(path, n), "rb"))
     if not path.endswith(".keras"):
         raise ValueError("a name that does not end in `.keras`")
     with zipfile.ZipFile(path) as archive:
@@ -158,10 +159,6 @@ def _folder_members(path):
         if len(found) > _MAX_MEMBERS:
             break
     return found
-
-
-def _in_folder(path):
-    return lambda name: open(os.path.join(path, name), "rb")
 
 
 def _check_config(config, compile):
