@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-import tensorflow as tf
-from random_weights import randomize
 from subject import close
 
 import tfp_flows as tff
@@ -51,18 +49,6 @@ def test_widths_double_and_scales_start_as_in_the_code():
     assert [n.hidden_channels for n in networks] == [3] * 3 + [6] * 3 + [6] * 4
     assert [n.tanh_scale for n in networks] == [0.0] * 3 + [1.0] * 3 + [0.0] * 4
     assert [n.mask is None for n in networks] == [False] * 3 + [True] * 3 + [False] * 4
-
-
-def test_coupling_equals_the_papers_formula():
-    """The code has (x + t) * exp(s): the shift and log-scale here are -t and -s."""
-    coupling = randomize(couplings(flow_of())[0])
-    mask = tff.masks.checkerboard((4, 4, 1))
-    x = IMAGES * mask
-    shift, log_scale = np.split(coupling.conditioner(tf.constant(x)).numpy(), 2, axis=-1)
-    t, s = -shift, -log_scale
-    z, log_det = coupling.inverse_and_log_det(IMAGES)
-    close(z, np.where(mask, IMAGES, (IMAGES + t) * np.exp(s)))
-    close(log_det, np.sum(np.where(mask, 0.0, s), axis=(1, 2, 3)))
 
 
 def test_logit_is_that_of_the_code():

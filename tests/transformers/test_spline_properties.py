@@ -7,7 +7,6 @@ import hypothesis
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_probability as tfp
 from hypothesis import strategies as st
 from property_settings import examples
 
@@ -142,27 +141,6 @@ def test_rises_and_is_undone_as_far_as_numbers_of_its_dtype_tell(
     known = high - low < 1e-3 * bound / num_bins
     if dtype == "float64" and spec[1] <= 1.0:
         np.testing.assert_allclose(-minus_log_det[1][known], log_det[known], atol=1e-5)
-
-
-@SETTINGS
-@hypothesis.given(
-    num_bins=st.integers(2, 40),
-    bound=st.floats(1e-2, 1e2),
-    scale=st.sampled_from([0.1, 1.0, 3.0]),
-    seed=st.integers(0, 2**20),
-)
-def test_is_that_of_tfp_on_the_box(num_bins, bound, scale, seed):
-    spline = transformers.RationalQuadraticSpline(num_bins, bound)
-    parameters = arrays(("drawn", scale, seed), spline, "float64")
-    x = np.random.default_rng(seed).uniform(-bound, bound, size=ROWS)
-    in_x, in_y, slopes = (part.T for part in knots(spline, parameters))
-    theirs = tfp.bijectors.RationalQuadraticSpline(
-        np.diff(in_x), np.diff(in_y), slopes[:, 1:-1], np.float64(-bound)
-    )
-    y, log_det = spline.forward_and_log_det(tf.constant(x), parameters)
-    np.testing.assert_allclose(y, theirs.forward(x), rtol=1e-9, atol=1e-10 * bound)
-    expected = theirs.forward_log_det_jacobian(x, 0)
-    np.testing.assert_allclose(log_det, expected, rtol=1e-7, atol=1e-7)
 
 
 @SETTINGS
