@@ -23,6 +23,9 @@ PARTS = ["Idea", "Formula", "Code", "Picture", "Exercise"]
 BLOCK = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
+SEED = re.compile(r"(?<=seed=)\d+|(?<=set_random_seed\()\d+|(?<=default_rng\()\d+")
+
+
 def text_of(name):
     return (DOCS / name).read_text(encoding="utf-8")
 
@@ -54,10 +57,14 @@ def parts_of(text):
     return dict(zip(pieces[1::2], pieces[2::2], strict=True))
 
 
-def run(name):
-    """Runs a page's code; returns its names, and how many figures it drew."""
+def run(name, seed):
+    """Runs a page's code; returns its names, and how many figures it drew.
+
+    `seed` is added to every integer seed in the code.
+    """
     drawn = []
     blocks = code_of(text_of(name))
+    blocks = [SEED.sub(lambda found: str(int(found[0]) + seed), b) for b in blocks]
     if importlib.util.find_spec("arviz") is None:
         blocks = [block for block in blocks if "import arviz" not in block]
     names = {}
@@ -88,14 +95,15 @@ CLAIMS = {"fit_a_posterior.md": check_posterior, "own_table.md": check_own_table
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NAMES if code_of(text_of(name))])
-def test_code_of_page_runs(name, tmp_path, monkeypatch, capsys):
+def test_code_of_page_runs(name, tmp_path, monkeypatch, capsys, request):
     monkeypatch.chdir(tmp_path)
-    names, num_figures = run(name)
+    seed = request.config.option.page_seed
+    names, num_figures = run(name, seed)
     assert num_figures or name not in LESSONS
     CLAIMS.get(name, dict)(names)
     printed = capsys.readouterr().out
     for language, shown in BLOCK.findall(text_of(name)):
-        assert language or shown in printed
+        assert language or seed or shown in printed
 
 
 @pytest.mark.parametrize("name", NAMES)
