@@ -146,9 +146,6 @@ CASES = {
     "invertible_conv_1x1": Case(
         lambda t: tff.bijectors.InvertibleConv1x1(3, seed=1, dtype=t), (2, 2, 3)
     ),
-    "invertible_linear_image": Case(
-        lambda t: tff.InvertibleLinear(3, event_ndims=3, dtype=t), (2, 1, 3)
-    ),
     "batch_norm_checkerboard": Case(
         lambda t: tff.BatchNorm(
             2, event_ndims=3, mask=CHECKERBOARD, scale_and_shift=False, dtype=t
@@ -158,7 +155,6 @@ CASES = {
     "conditional": conditional(masks.alternating(3)),
     "act_norm": Case(lambda t: tff.ActNorm(3, dtype=t), (3,)),
     "batch_norm": Case(lambda t: tff.BatchNorm(3, dtype=t), (3,)),
-    "batch_norm_image": Case(lambda t: tff.BatchNorm(3, event_ndims=3, dtype=t), (2, 2, 3)),
     "invertible_linear": Case(lambda t: tff.InvertibleLinear(3, dtype=t), (3,)),
     "invertible_linear_permutation": Case(
         lambda t: tff.InvertibleLinear(4, permutation=[2, 0, 3, 1], dtype=t), (4,)

@@ -77,6 +77,7 @@ def test_larger_event_ndims_sum_the_log_det(subject):
     close(inverse, np.sum(subject.inverse_log_det))
 
 
+@pytest.mark.slow_ids("chain_nested", "glow_step")
 def test_log_probs_trace_with_a_batch_of_unknown_length_and_by_xla(subject):
     size = subject.case.context_size
     signature = [tf.TensorSpec([None, *subject.x.shape[1:]], tf.float64)]
@@ -181,6 +182,7 @@ def test_density_estimator_has_the_same_variables(subject):
         assert identities(weight.value for weight in weights) == identities(variables)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_log_prob_has_a_gradient_for_every_weight(weighted):
     weights = weighted.flow.trainable_variables
     for log_prob in weighted.log_probs.values():
@@ -205,6 +207,7 @@ def test_held_tensors_are_answered_for_the_weights_of_now(weighted):
     assert differ(now, z)
 
 
+@pytest.mark.slow_ids("chain_nested", "glow_step", "multi_scale_context")
 def test_assignment_inside_a_function_is_seen_by_the_next_call(weighted):
     log_probs = dict(weighted.log_probs)
     # Stock `tfb.Chain` itself caches within a function; `FlowDistribution` undoes that.

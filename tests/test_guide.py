@@ -1,4 +1,4 @@
-"""Pages of the guide: their code runs, links lead somewhere, and parts are there."""
+"""Pages of the guide: their code runs, parts are there, and the site builds."""
 
 import dataclasses
 import importlib
@@ -21,8 +21,6 @@ NAMES = [page.relative_to(DOCS).as_posix() for page in PAGES]
 LESSONS = [name for name in NAMES if name.startswith("learn/") and "index" not in name]
 PARTS = ["Idea", "Formula", "Code", "Picture", "Exercise"]
 BLOCK = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
-
-
 SEED = re.compile(r"(?<=seed=)\d+|(?<=set_random_seed\()\d+|(?<=default_rng\()\d+")
 
 
@@ -36,19 +34,6 @@ def code_of(text):
 
 def prose_of(text):
     return re.sub(r"`[^`\n]*`", "", BLOCK.sub("", text))
-
-
-def links_of(name):
-    """Relative targets of a page's links and pictures, as (path, anchor)."""
-    links = re.findall(r"\]\(([^)\s]+)\)", prose_of(text_of(name)))
-    return [link.partition("#")[::2] for link in links if "://" not in link]
-
-
-def anchors_of(text):
-    """Names that a repository browser and the site give to a page's headings."""
-    headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", text), re.MULTILINE)
-    letters = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
-    return {words.strip().replace(" ", "-") for words in letters}
 
 
 def parts_of(text):
@@ -106,18 +91,6 @@ def test_code_of_page_runs(name, tmp_path, monkeypatch, capsys, request):
         assert language or seed or shown in printed
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_links_lead_to_files_and_headings(name):
-    missing = []
-    for path, anchor in links_of(name):
-        target = (DOCS / name).parent / path if path else DOCS / name
-        if not target.exists():
-            missing.append(path)
-        elif anchor and anchor not in anchors_of(target.read_text(encoding="utf-8")):
-            missing.append(f"{path}#{anchor}")
-    assert not missing
-
-
 @pytest.mark.parametrize("name", LESSONS)
 def test_lesson_has_its_parts(name):
     text = text_of(name)
@@ -159,15 +132,6 @@ def test_each_lesson_leads_to_the_next():
         assert leads_to == after
 
 
-def test_every_page_is_in_a_table_of_contents():
-    entries = set()
-    for name in NAMES:
-        for block in re.findall(r"^```\{toctree\}\n(.*?)^```", text_of(name), re.M | re.S):
-            lines = [line for line in block.split() if not line.startswith(":")]
-            entries |= {(Path(name).parent / line).as_posix() + ".md" for line in lines}
-    assert entries | {"index.md"} == set(NAMES)
-
-
 def test_every_public_name_is_in_the_reference():
     pages = "".join(text_of(name) for name in NAMES if name.startswith("api/"))
     modules = re.findall(r"automodule:: (\S+)", pages)
@@ -202,7 +166,7 @@ def test_no_picture_without_the_code_that_makes_it():
     used = set()
     for name in NAMES:
         text = text_of(name)
-        found = {path for path, _ in links_of(name) if path.endswith(".png")}
+        found = re.findall(r"\]\(([^)\s#]+\.png)\)", prose_of(text))
         used |= {Path(path).name for path in found}
         made = ("plt.show()", "python -m benchmarks", "tfp-flows ", ".flags)")
         assert not found or any(words in text for words in made), name

@@ -41,16 +41,6 @@ LAMBDA = {
     "class_name": "__lambda__",
     "config": {"code": MARSHALLED, "defaults": None, "closure": None},
 }
-# A layer of a configuration of Keras 2.
-LEGACY_CONFIG = {
-    **{"name": "l", "function": [MARSHALLED, None, None], "function_type": "lambda"},
-    **{"module": "__main__", "arguments": {}, "output_shape": None},
-    **{"output_shape_type": "raw", "output_shape_module": None},
-}
-LEGACY_LAYER = {
-    **{"module": "keras.layers", "class_name": "Lambda", "registered_name": None},
-    "config": LEGACY_CONFIG,
-}
 
 
 def named(module, name, /, **more):
@@ -87,14 +77,11 @@ def nested(depth, outer, inner=0):
 
 PROCESS = from_keras("Popen", "subprocess", args=["touch", "made"])
 BUILT_PROCESS = built("subprocess", "Popen", args={"list": ["touch", "made"]})
+
 LAMBDA_OF_TF_KERAS = built(
     "tf_keras.src.layers.core.lambda_layer",
     "Lambda",
-    **{
-        **LEGACY_CONFIG,
-        "function": {"tuple": [MARSHALLED, None, None]},
-        "arguments": {"dict": {}},
-    },
+    function={"tuple": [MARSHALLED, None, None]},
 )
 
 # In the place of the conditioner of a coupling, which is called.
@@ -149,7 +136,7 @@ LAYERS = {
     "an activation": dense(activation=LAMBDA),
     "an argument that there is not": dense(evil=LAMBDA),
     "a configuration of the build": {**dense(), "build_config": {"input_shape": LAMBDA}},
-    "a network of tf_keras": from_keras("Sequential", "tf_keras", layers=[LEGACY_LAYER]),
+    "a network of tf_keras": from_keras("Sequential", "tf_keras", layers=[LAMBDA]),
     "a command among built-in functions": dense(activation=function("system")),
     "a program of another framework": from_keras("TFSMLayer", filepath="x"),
     "a vocabulary from a file": from_keras("StringLookup", vocabulary="/etc/passwd"),
