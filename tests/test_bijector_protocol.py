@@ -173,15 +173,6 @@ def test_every_holder_lists_the_same_variables_at_once(name):
         assert identities(holder.trainable_variables) == identities(b.trainable_variables)
 
 
-def test_density_estimator_has_the_same_variables(subject):
-    model, b = tff.DensityEstimator(subject.flow), subject.bijector
-    for weights, variables in (
-        (model.weights, b.variables),
-        (model.trainable_weights, b.trainable_variables),
-    ):
-        assert identities(weight.value for weight in weights) == identities(variables)
-
-
 @pytest.mark.usefixtures("op_by_op")
 def test_log_prob_has_a_gradient_for_every_weight(weighted):
     weights = weighted.flow.trainable_variables

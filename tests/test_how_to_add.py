@@ -150,63 +150,56 @@ def test_added_check(rng):
 """
 
 
-def written(text):
-    return lambda source: text
-
-
-def appended(text):
-    return lambda source: f"{source.rstrip()}\n{text}"
-
-
-def after(line, text):
-    """Adds lines after one that a file has once."""
+def after(*additions):
+    """Adds lines, each after one that a file has once."""
 
     def edit(source):
-        assert source.count(line) == 1
-        return source.replace(line, line + text)
+        for line, text in additions:
+            assert source.count(line) == 1
+            source = source.replace(line, line + text)
+        return source
 
     return edit
 
 
-def with_check(source):
-    source = after(
-        "from tfp_flows.inference.checks.missing_mass import check_missing_mass\n",
-        "from tfp_flows.inference.checks.added import check_added\n",
-    )(source)
-    before = "        check_missing_mass(findings.missing),\n"
-    return after(before, "        check_added(findings.rows),\n")(source)
-
-
-# What is done to each file.
+CHECKS = "from tfp_flows.inference.checks"
+# What is added at the end of each file, which may be a new one, or done to it.
 ADDITIONS = {
     "a transformer": {
-        "tfp_flows/transformers/added_scale.py": written(TRANSFORMER),
-        "tfp_flows/transformers/__init__.py": appended(
+        "tfp_flows/transformers/added_scale.py": TRANSFORMER,
+        "tfp_flows/transformers/__init__.py": (
             "from tfp_flows.transformers.added_scale import AddedScale as AddedScale\n"
         ),
-        "tests/transformer_cases.py": appended(TRANSFORMER_CASE),
+        "tests/transformer_cases.py": TRANSFORMER_CASE,
     },
     "a flow": {
-        "tfp_flows/flows/added_flow.py": written(FLOW),
-        "tfp_flows/flows/__init__.py": appended(
-            "from tfp_flows.flows.added_flow import AddedFlow\n"
+        "tfp_flows/flows/added_flow.py": FLOW,
+        "tfp_flows/flows/__init__.py": (
+            "from tfp_flows.flows.added_flow import AddedFlow as AddedFlow\n"
         ),
-        "tfp_flows/__init__.py": appended(
-            "    from tfp_flows.flows import AddedFlow as AddedFlow\n"
-        ),
-        "tests/flow_cases.py": appended(FLOW_CASES),
+        "tfp_flows/__init__.py": "    from tfp_flows.flows import AddedFlow as AddedFlow\n",
+        "tests/flow_cases.py": FLOW_CASES,
         "experiments/density_estimation/models.py": after(
-            "\nFLOWS = {\n", '    "added_flow": Flow(tfp_flows.AddedFlow),\n'
+            ("\nFLOWS = {\n", '    "added_flow": Flow(tfp_flows.AddedFlow),\n')
         ),
     },
     "a conditional distribution": {
-        "tfp_flows/distributions/conditionals.py": appended(CONDITIONAL),
-        "tests/distribution_cases.py": appended(CONDITIONAL_CASE),
+        "tfp_flows/distributions/conditionals.py": CONDITIONAL,
+        "tests/distribution_cases.py": CONDITIONAL_CASE,
     },
     "a check of posteriors": {
-        "tfp_flows/inference/checks/added.py": written(CHECK),
-        "tfp_flows/inference/checks/verdict.py": with_check,
-        "tests/inference/test_added.py": written(TEST_OF_CHECK),
+        "tfp_flows/inference/checks/added.py": CHECK,
+        "tfp_flows/inference/checks/verdict.py": after(
+            (
+                f"{CHECKS}.missing_mass import check_missing_mass\n",
+                f"{CHECKS}.added import check_added\n",
+            ),
+            (
+                "        check_missing_mass(findings.missing),\n",
+                "        check_added(findings.rows),\n",
+            ),
+        ),
+        "tests/inference/test_added.py": TEST_OF_CHECK,
     },
 }
 ADDED = "added or test_import_rules"
@@ -254,7 +247,8 @@ def test_a_copy_of_the_project_takes_additions(tests, tmp_path):
     for edits in ADDITIONS.values():
         for path, edit in edits.items():
             file = tree / path
-            file.write_text(edit(file.read_text() if file.exists() else ""))
+            before = file.read_text() if file.exists() else ""
+            file.write_text(before + edit if isinstance(edit, str) else edit(before))
     program = PROGRAM.format(tree=str(tree), added=ADDED, tests=TESTS[tests])
     fresh_process.run(exec, program, {"__name__": "added"}, output=output)
     (passed,) = re.findall(r"(\d+) passed", output.read_text())
