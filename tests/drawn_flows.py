@@ -11,14 +11,9 @@ from vector_steps import coupling
 
 import tfp_flows as tff
 
-__all__ = ["DrawnFlow", "drawn_flows"]
-
 BATCH_SHAPES = [(), (1,), (5,), (2, 3)]
 ACTIVATIONS = ["tanh", "softplus", "elu"]  # smooth, so that derivatives exist everywhere
-_CONSTRUCTORS = {
-    "masked": tff.MaskedAutoregressive,
-    "inverse": tff.InverseAutoregressive,
-}
+_CONSTRUCTORS = {"masked": tff.MaskedAutoregressive, "inverse": tff.InverseAutoregressive}
 
 
 @dataclasses.dataclass(frozen=True)

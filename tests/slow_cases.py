@@ -2,14 +2,6 @@
 
 import pytest
 
-__all__ = [
-    "REPRESENTATIVES",
-    "SLOW_CASES",
-    "asked",
-    "representatives",
-    "with_slow",
-]
-
 # Cases on which `make test` tries what base classes do; `make test-slow` tries all.
 REPRESENTATIVES = {
     # bijectors

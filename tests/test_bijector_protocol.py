@@ -106,12 +106,8 @@ def test_missing_misshapen_and_misspelt_contexts_are_refused(conditional):
     x, context = conditional.x, conditional.context["context"]
     flow, stock = conditional.flow, conditional.stock
     stock_of_chain = conditional.log_probs["stock of chain"].func
-    for method in (
-        flow.log_prob,
-        stock.log_prob,
-        stock_of_chain,
-        conditional.bijector.inverse,
-    ):
+    methods = flow.log_prob, stock.log_prob, stock_of_chain, conditional.bijector.inverse
+    for method in methods:
         with pytest.raises(ValueError, match=r"`context` of shape .*got None"):
             method(x)
     width = context.shape[1]

@@ -157,10 +157,7 @@ LAYERS = {
 CONFIGS = {
     "no object": [1],
     "a process": PROCESS,
-    "a process with our name": {
-        **PROCESS,
-        "registered_name": "tfp_flows>DensityEstimator",
-    },
+    "a process with our name": {**PROCESS, "registered_name": "tfp_flows>DensityEstimator"},
     "an encoder of tf_keras": {
         **from_keras("VAE", "tfp_flows.vae.model", encoder=LAMBDA_OF_TF_KERAS),
         "registered_name": "tfp_flows>VAE",

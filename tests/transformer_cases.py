@@ -11,8 +11,6 @@ import tensorflow_probability as tfp
 import tfp_flows as tff
 from tfp_flows import transformers
 
-__all__ = ["CASES", "Curved", "TransformerCase"]
-
 
 @dataclasses.dataclass(frozen=True)
 class TransformerCase:
