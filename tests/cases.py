@@ -5,8 +5,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-__all__ = ["Case", "normal", "open_unit", "positive"]
-
 
 def normal(rng, shape):
     return rng.normal(size=shape)

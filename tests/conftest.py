@@ -44,6 +44,10 @@ def pytest_addoption(parser):
     of_seed = "seed of the share that `--sample` draws; today's date by default"
     parser.addoption("--sample", type=float, help=of_share)
     parser.addoption("--sample_seed", default=time.strftime("%Y-%m-%d"), help=of_seed)
+    of_pages = (
+        "is added to the seeds of the guide's code, whose printed text may then differ"
+    )
+    parser.addoption("--page_seed", type=int, default=0, help=of_pages)
 
 
 def pytest_configure(config):

@@ -5,8 +5,6 @@ import contextlib
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["op_by_op", "with_derivatives"]
-
 
 @contextlib.contextmanager
 def op_by_op():

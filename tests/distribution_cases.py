@@ -3,29 +3,29 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable
 
 import numpy as np
+from cases import Case
 from random_weights import randomize
 
 import tfp_flows as tff
 
 
 @dataclasses.dataclass(frozen=True)
-class DistributionCase:
-    """How to build a distribution of `event_size` variables, and points of its support."""
+class DistributionCase(Case):
+    """How to build a distribution, and points of its support.
 
-    build: Callable
-    event_size: int
-    context_size: int
-    num_values: tuple | None  # of each variable, where it is discrete
+    `num_values` is the number of values of each variable, where it is discrete.
+    """
+
+    num_values: tuple | None = None
 
     def points(self, batch_shape, seed=0):
         """Valid points, float64."""
-        rng = np.random.default_rng(seed)
-        shape = (*batch_shape, self.event_size)
         if self.num_values is None:
-            return rng.normal(size=shape)
+            return super().points(batch_shape, seed)
+        shape = (*batch_shape, *self.event_shape)
+        rng = np.random.default_rng(seed)
         return rng.integers(self.num_values, size=shape).astype(np.float64)
 
     def all_points(self):
@@ -35,13 +35,6 @@ class DistributionCase:
     def cells(self, x):
         """Of values `x`, where they are among `all_points`."""
         return np.ravel_multi_index(x.astype(int).T, self.num_values)
-
-    def context(self, batch_shape, seed=0):
-        """Keyword arguments with a context of these batch axes, if there is one."""
-        if not self.context_size:
-            return {}
-        rng = np.random.default_rng(seed + 100)
-        return {"context": rng.normal(size=(*batch_shape, self.context_size))}
 
 
 def _binary(event_size=8, context_size=0, **options):
@@ -63,7 +56,9 @@ def _mixture(event_size=3, context_size=0, **options):
 def _case(constructor, event_size, context_size, num_values, options):
     options = {"hidden_units": (12, 12), "activation": "tanh", "seed": 3, **options}
     build = functools.partial(constructor, context_size=context_size, **options)
-    return DistributionCase(lambda t: build(dtype=t), event_size, context_size, num_values)
+    return DistributionCase(
+        lambda t: build(dtype=t), (event_size,), context_size, num_values=num_values
+    )
 
 
 _RANDOM = tff.networks.random_ordering(8, seed=4)

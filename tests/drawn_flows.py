@@ -2,9 +2,7 @@
 
 import dataclasses
 
-import keras
 import numpy as np
-import tensorflow as tf
 from hypothesis import strategies as st
 from random_weights import randomize
 from transformer_cases import CASES as TRANSFORMERS
@@ -13,14 +11,9 @@ from vector_steps import coupling
 
 import tfp_flows as tff
 
-__all__ = ["DrawnFlow", "drawn_flows", "masked_networks"]
-
 BATCH_SHAPES = [(), (1,), (5,), (2, 3)]
 ACTIVATIONS = ["tanh", "softplus", "elu"]  # smooth, so that derivatives exist everywhere
-_CONSTRUCTORS = {
-    "masked": tff.MaskedAutoregressive,
-    "inverse": tff.InverseAutoregressive,
-}
+_CONSTRUCTORS = {"masked": tff.MaskedAutoregressive, "inverse": tff.InverseAutoregressive}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,38 +99,3 @@ def drawn_flows(draw, transformers=tuple(TRANSFORMERS)):
         draw(st.sampled_from(BATCH_SHAPES)),
         draw(st.integers(0, 2**20)),
     )
-
-
-@st.composite
-def masked_networks(draw):
-    """A MADE network of random weights, and the inputs of a few rows.
-
-    Also a network under many masks, of which one is drawn.
-    """
-    size, context_size = draw(st.integers(1, 8)), draw(st.integers(0, 2))
-    copies, ordering = draw(st.integers(1, 3)), draw(_orderings(size))
-    options = {**dict(draw(_networks(True))), "context_size": context_size}
-    seed = draw(st.integers(0, 2**20))
-    if draw(st.booleans()):
-        del options["degree_seed"]
-        cycle = tff.networks.OrderAgnosticMLP(
-            copies, event_size=size, num_masks=3, mask_seed=seed, **options
-        )
-        _randomized(cycle, seed)
-        network = cycle.member(draw(st.integers(0, 2)))
-        ordering = np.asarray(network._from_variables) + 1
-    else:
-        network = tff.MaskedMLP(copies, ordering=ordering, **options)
-        _randomized(network, seed)
-    rng = np.random.default_rng(seed)
-    x, context = rng.normal(size=(3, size)), rng.normal(size=(3, context_size))
-    x, context = tf.constant(x, tf.float32), tf.constant(context, tf.float32)
-    return network, np.array(ordering), x, context if context_size else None
-
-
-def _randomized(network, seed):
-    keras.utils.set_random_seed(0)
-    network.build((None, network.event_size + network.context_size))
-    rng = np.random.default_rng(seed)
-    for weight in network.trainable_variables:
-        weight.assign(rng.normal(size=weight.shape))

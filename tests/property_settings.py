@@ -2,8 +2,6 @@
 
 import hypothesis
 
-__all__ = ["examples"]
-
 
 def examples(number):
     """Settings of a test that is tried on `number` drawn examples."""

@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 
-__all__ = ["bad_calls", "check_refused"]
-
 
 def bad_calls(table):
     """Parametrises a test by `call` and `words`.

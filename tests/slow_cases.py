@@ -1,15 +1,6 @@
 """Cases that only `make test-slow` runs, and helpers that mark parameters as slow."""
 
 import pytest
-from bijector_cases import STEPS
-
-__all__ = [
-    "REPRESENTATIVES",
-    "SLOW_CASES",
-    "asked",
-    "representatives",
-    "with_slow",
-]
 
 # Cases on which `make test` tries what base classes do; `make test-slow` tries all.
 REPRESENTATIVES = {
@@ -19,7 +10,7 @@ REPRESENTATIVES = {
     "chain_mixed",  # with stock parts
     "chain_nested",  # with inverted conditional steps
     "conditional",  # a network on vectors
-    "gated_inverse_step",  # one direction by a loop
+    "gated_inverse_context",  # one direction by a loop
     "multi_scale_context",  # of images, between two shapes
     "stock_scale",  # a stock bijector
     # a flow
@@ -30,13 +21,6 @@ REPRESENTATIVES = {
     "mixture_context",
 }
 
-# Steps of these transformers are tried in `make test`: by a formula and by a root finder,
-# with a bounded domain, with parameters of a few and of many numbers. Every transformer has
-# the contract of its own there, and `make test-slow` tries steps of all.
-_STEPS = {"curved_coupling", "curved_masked", "affine_exp_coupling"}
-_STEPS |= {"gated_inverse", "spline_masked"}
-_OTHER_STEPS = STEPS.keys() - {f"{name}_step" for name in _STEPS}
-
 # Cases of `make test`, each with the slow cases that differ from it in one option.
 _LIKE = {
     "iaf_context": ["maf_context"],
@@ -44,12 +28,12 @@ _LIKE = {
     "nice": ["nice_context"],
     "real_nvp_image": ["real_nvp_image_levels"],
     "real_nvp_recompute": ["real_nvp_lu_mixing"],
-    "spline_circular_coupling": ["spline_circular"],
+    "maf": ["made", "maf_random_lu_everything"],
     "spline_one_variable": ["spline"],
     "binary_masks": ["binary_masks_of_one_ordering", "binary_masks_context"],
     "mixture_masks": ["mixture"],
 }
-SLOW_CASES = {*_OTHER_STEPS, *(name for names in _LIKE.values() for name in names)}
+SLOW_CASES = {name for names in _LIKE.values() for name in names}
 
 
 def asked(request, parameter, names):

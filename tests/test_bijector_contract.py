@@ -66,6 +66,7 @@ def test_rows_are_independent(subject):
             close(one[key][0], together[key][2])
 
 
+@pytest.mark.slow_ids("chain_nested", "glow_step")
 def test_eager_graph_and_xla_agree(representative):
     subject = representative
 

@@ -55,7 +55,7 @@ def test_log_prob_of_own_samples_which_a_seed_determines(name):
     context = case.context((4,))
     x, log_prob = distribution.sample_and_log_prob(50, seed=2, **context)
     shape = (50, 4) if context else (50,)
-    assert (x.shape, log_prob.shape) == ((*shape, case.event_size), shape)
+    assert (x.shape, log_prob.shape) == ((*shape, *case.event_shape), shape)
     close(distribution.log_prob(x.numpy(), **context), log_prob)
     np.testing.assert_array_equal(distribution.sample(50, seed=2, **context), x)
     assert differ(distribution.sample(50, seed=1, **context), x)
@@ -66,7 +66,7 @@ def test_log_prob_of_own_samples_which_a_seed_determines(name):
 def test_each_mask_samples_as_the_loop_over_whole_passes(name):
     case, distribution = CASES[name], built(name)
     ensemble, conditional = distribution._ensemble, distribution._conditional
-    noise = conditional.noise([7, case.event_size], tf.constant([1, 2]), tf.float64)
+    noise = conditional.noise([7, *case.event_shape], tf.constant([1, 2]), tf.float64)
     # What the network sees of it.
     context = [distribution._checked_context(c) for c in case.context((7,)).values()]
     for mask in range(distribution.num_masks):
@@ -122,7 +122,7 @@ def test_gradient_of_the_density_of_samples_is_that_at_fixed_samples(name):
         close(a, b)
 
 
-@pytest.mark.slow_ids("binary_masks")
+@pytest.mark.slow_ids("binary_masks", "mixture_context")
 @pytest.mark.parametrize("name", representatives(CASES))
 def test_same_answers_eager_graph_and_xla(name):
     case, distribution = CASES[name], built(name)
@@ -191,7 +191,7 @@ def test_unwanted_context_and_other_shapes_are_refused():
         distribution.log_prob(np.zeros((3, 7)))
 
 
-@pytest.mark.slow_ids("2")
+@pytest.mark.slow
 @pytest.mark.parametrize("num_masks", [1, 2])
 def test_what_is_traced_does_not_grow_with_the_variables(num_masks):
     def count(event_size):

@@ -44,13 +44,17 @@ def test_every_public_name_has_an_example():
 
 
 @pytest.mark.slow_ids(
+    "tfp_flows.bijectors.check_bijector",
     "tfp_flows.bijectors.elementwise",
     "tfp_flows.inference.checks.verdict",
     "tfp_flows.inference.fit",
     "tfp_flows.inference.fitted_posterior",
+    "tfp_flows.inference.kernels.posterior_kernels",
     "tfp_flows.sklearn",
     "tfp_flows.tables.table_density",
     "tfp_flows.tables.prediction",
+    "tfp_flows.training.density_estimator",
+    "tfp_flows.transformers.transformer",
 )
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of_docstrings(name, tmp_path, monkeypatch, capsys, request):

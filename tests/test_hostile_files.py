@@ -41,16 +41,6 @@ LAMBDA = {
     "class_name": "__lambda__",
     "config": {"code": MARSHALLED, "defaults": None, "closure": None},
 }
-# A layer of a configuration of Keras 2.
-LEGACY_CONFIG = {
-    **{"name": "l", "function": [MARSHALLED, None, None], "function_type": "lambda"},
-    **{"module": "__main__", "arguments": {}, "output_shape": None},
-    **{"output_shape_type": "raw", "output_shape_module": None},
-}
-LEGACY_LAYER = {
-    **{"module": "keras.layers", "class_name": "Lambda", "registered_name": None},
-    "config": LEGACY_CONFIG,
-}
 
 
 def named(module, name, /, **more):
@@ -87,27 +77,19 @@ def nested(depth, outer, inner=0):
 
 PROCESS = from_keras("Popen", "subprocess", args=["touch", "made"])
 BUILT_PROCESS = built("subprocess", "Popen", args={"list": ["touch", "made"]})
+
 LAMBDA_OF_TF_KERAS = built(
     "tf_keras.src.layers.core.lambda_layer",
     "Lambda",
-    **{
-        **LEGACY_CONFIG,
-        "function": {"tuple": [MARSHALLED, None, None]},
-        "arguments": {"dict": {}},
-    },
+    function={"tuple": [MARSHALLED, None, None]},
 )
 
 # In the place of the conditioner of a coupling, which is called.
 VALUES = {
     "Lambda of tf_keras": LAMBDA_OF_TF_KERAS,
     "a process": BUILT_PROCESS,
-    "a process as an argument": built(
-        "tfp_flows.transformers.affine", "Affine", scale=BUILT_PROCESS
-    ),
     "a command by who imports it": named(__name__, "system"),
     "a function of a loaded module": named(__name__, "evil"),
-    "eval": named("builtins", "eval"),
-    "a writer of NumPy": built("numpy", "savetxt", fname="made", X={"list": [1.0]}),
     "NumPy of a module of ours": named("tfp_flows.core.serialization", "np"),
     "a dotted name of ours": named(
         "tfp_flows.core.serialization", "Configured.from_config"
@@ -116,8 +98,6 @@ VALUES = {
     "a class of ours without a configuration": named(
         "tfp_flows.tables.table_density", "TableDensity"
     ),
-    "a special name of ours": named("tfp_flows.core.serialization", "__loader__"),
-    "a program of ours": named("tfp_flows.__main__", "main"),
     "a function of Keras": named("keras.src.saving.saving_lib", "load_model"),
     "a class of Keras without tensors": built(
         "keras.callbacks", "CSVLogger", filename="made"
@@ -125,12 +105,8 @@ VALUES = {
     "a private module of TensorFlow": named("tensorflow.python.ops.io_ops", "write_file"),
     "a module of a module": named("tensorflow.math", "sys"),
     "a forged registration": {"registered": "tfp_flows>evil"},
-    "a registration that is no name": {"registered": {"dict": {}}},
     "a module that is no name": named({"dict": {}}, "x"),
-    "a module alone": {"module": "os"},
-    "nothing of JSON's": [1, 2],
     "an unknown kind": {"code": CODE},
-    "of TFP, what is no bijector": stock("bijectors", "__class__", name="x"),
     "of TFP, an unknown part": stock("internal", "Affine"),
     "of TFP, what takes functions": stock(
         "bijectors", "Inline", forward_fn=named("tensorflow.math", "tanh")
@@ -146,12 +122,10 @@ VALUES = {
         "name": "x",
         "fields": [f"a=({CODE})(0)"],
     },
-    "a named tuple of another size": {"named": [1, 2], "name": "x", "fields": ["a"]},
     "an array of objects": {"array": [[MARSHALLED]], "dtype": "object"},
     "an array of long texts": {"array": ["x"], "dtype": "S4000000000"},
     "a dtype of code": {"tf_dtype": CODE},
     "a variable that is code": {"variable": {"code": CODE}, "trainable": True},
-    "a shape of texts": {"shape": [CODE]},
     "lists in lists": nested(260, lambda value: {"list": [value]}),
     "a flow of gigabytes": built("tfp_flows.flows.nice", "NICE", event_size=2**22),
 }
@@ -159,24 +133,17 @@ VALUES = {
 # In the place of the layers of a network that is Keras's own.
 LAYERS = {
     "code": from_keras("Lambda", function=LAMBDA),
-    "code of before": LEGACY_LAYER,
-    "code without a module": {k: v for k, v in LEGACY_LAYER.items() if k != "module"},
     "an activation": dense(activation=LAMBDA),
     "an argument that there is not": dense(evil=LAMBDA),
     "a configuration of the build": {**dense(), "build_config": {"input_shape": LAMBDA}},
-    "a network of tf_keras": from_keras("Sequential", "tf_keras", layers=[LEGACY_LAYER]),
-    "a process": PROCESS,
-    "a function of a loaded module": dense(activation=function("evil", __name__)),
+    "a network of tf_keras": from_keras("Sequential", "tf_keras", layers=[LAMBDA]),
     "a command among built-in functions": dense(activation=function("system")),
-    "a loader as activation": dense(activation=function("load_model", "keras.saving")),
     "a program of another framework": from_keras("TFSMLayer", filepath="x"),
     "a vocabulary from a file": from_keras("StringLookup", vocabulary="/etc/passwd"),
     "a type of TensorFlow": {
         **{"class_name": "__typespec__", "spec_name": "Popen", "module": "subprocess"},
         **{"config": ["touch"], "registered_name": None},
     },
-    "a forged registration": {**dense(), "registered_name": "tfp_flows>evil"},
-    "a class that is no text": {**dense(), "class_name": ["Dense"]},
     "an array of objects": dense(
         name={"class_name": "__numpy__", "config": {"value": [1], "dtype": "O"}}
     ),
@@ -190,13 +157,7 @@ LAYERS = {
 CONFIGS = {
     "no object": [1],
     "a process": PROCESS,
-    "a process with our name": {
-        **PROCESS,
-        "registered_name": "tfp_flows>DensityEstimator",
-    },
-    "a network of tf_keras": from_keras(
-        "Sequential", "tf_keras.src.engine.sequential", name="s", layers=[LEGACY_LAYER]
-    ),
+    "a process with our name": {**PROCESS, "registered_name": "tfp_flows>DensityEstimator"},
     "an encoder of tf_keras": {
         **from_keras("VAE", "tfp_flows.vae.model", encoder=LAMBDA_OF_TF_KERAS),
         "registered_name": "tfp_flows>VAE",
@@ -206,7 +167,6 @@ CONFIGS = {
 ENTRIES = {
     "another class": {"registered_name": "tfp_flows>MLP"},
     "an optimizer": {"compile_config": {"optimizer": PROCESS}},
-    "a loss": {"compile_config": {"optimizer": "adam", "loss": LAMBDA}},
     "a schedule": {
         "compile_config": {
             "optimizer": from_keras("Adam", "keras.optimizers", learning_rate=LAMBDA)
@@ -289,11 +249,11 @@ def _in_a_folder_of_its_own(tmp_path, monkeypatch):
     assert not os.path.exists("made")
 
 
-def refuse(path):
+def refuse(path, words="Expected"):
     """Asserts that a file is refused with little memory."""
     tracemalloc.start()
     try:
-        with pytest.raises(ValueError, match="Expected"):
+        with pytest.raises(ValueError, match=words):
             tfp_flows.load(path)
         assert tracemalloc.get_traced_memory()[1] < 2**28
     finally:
@@ -339,12 +299,6 @@ def packed(name, content=b""):
     return lambda members: write({**members, name: content}, **options)
 
 
-def virtual(file, name):
-    layout = h5py.VirtualLayout((2, 2), "f4")
-    layout[:] = h5py.VirtualSource("/etc/other.h5", "x", (2, 2))
-    file.create_virtual_dataset(name, layout)
-
-
 def duplicated(members):
     path = write(members)
     with (
@@ -352,14 +306,6 @@ def duplicated(members):
         zipfile.ZipFile(path, "a") as archive,
     ):
         archive.writestr("config.json", json.dumps(PROCESS))
-    return path
-
-
-def encrypted(members):
-    path = write(members)
-    content = bytearray(open(path, "rb").read())
-    content[content.index(b"PK\1\2") + 8] |= 1
-    open(path, "wb").write(content)
     return path
 
 
@@ -383,38 +329,29 @@ def a_pickle(members):
 
 ARCHIVES = {
     "many zeros for a configuration": packed("config.json", bytes(2**27)),
-    "many zeros for weights": packed("model.weights.h5", bytes(2**27)),
     "a configuration of brackets": packed("config.json", b"[" * 2**20),
-    "a configuration of a long number": packed("config.json", b"9" * 2**20),
-    "a configuration that is no text": packed("config.json", bytes(range(256))),
     "many members": lambda members: write(
         {**members, **{f"assets/{i}": b"" for i in range(2_000)}}
     ),
     "a path to a folder above": packed("../made"),
-    "a path of Windows": packed("assets\\..\\..\\made"),
-    "a path from the root": packed("/tmp/made"),
     "code beside the model": packed("setup.py", b"open('made', 'w')"),
     "one name twice": duplicated,
-    "a password": encrypted,
     "a packing of another kind": lambda members: write(
         members, compression=zipfile.ZIP_LZMA
     ),
     "no weights": lambda members: write({"config.json": members["config.json"]}),
-    "no configuration": lambda members: write({"model.weights.h5": b""}),
     "weights that are none": packed("model.weights.h5", MARSHALLED.encode()),
     "a pickle for an archive": a_pickle,
     "a folder with a link": folder,
     "a link": replaced(
         lambda file, name: file.__setitem__(name, h5py.ExternalLink("/etc/x.h5", "x"))
     ),
-    "a hard link": weights(lambda file, name: file.__setitem__("again", file[name])),
     "groups in a circle": weights(lambda file, name: file.__setitem__("again", file["/"])),
     "values of another file": replaced(
         lambda file, name: file.create_dataset(
             name, (2, 2), "f4", external=[("/etc/passwd", 0, 16)]
         )
     ),
-    "a virtual dataset": replaced(virtual),
     "a shape without values": replaced(
         lambda file, name: file.create_dataset(name, (2**30,), "f4", chunks=(2**20,))
     ),
@@ -424,9 +361,6 @@ ARCHIVES = {
         )
     ),
     "texts for weights": replaced(lambda file, name: file.__setitem__(name, "text")),
-    "a named type for weights": replaced(
-        lambda file, name: file.__setitem__(name, np.dtype("f8"))
-    ),
     "groups in groups": weights(lambda file, name: file.create_group("/x" * 300)),
 }
 
@@ -444,9 +378,7 @@ def test_the_files_that_attacks_change_load(members, with_weights):
 TABLE = Path(__file__).parent / "saved_formats" / "1" / "table.keras"
 # In the place of the columns of that table.
 DESCRIPTIONS = {
-    "no columns": {},
     "columns of code": {"columns": {"list": [CODE]}},
-    "a column of other entries": {"columns": {"list": [{"dict": {"evil": 1}}]}},
     "columns alone": {"columns": {"list": []}},
 }
 
@@ -470,47 +402,24 @@ def test_a_table_is_read_by_the_same_rules(members):
         tfp_flows.TableDensity.load(path)
 
 
-def step(name, module, /, **arguments):
-    return built(f"tfp_flows.{module}", name, **arguments)
+def step(kind, /, **arguments):
+    return built(kind.__module__, kind.__name__, **arguments)
 
 
-MATRIX, LONG = 30_000, 2**33
+MATRIX, LONG, IMAGE = 30_000, 2**33, {"list": [2**14, 2**14, 3]}
+SPLINE = step(tfp_flows.transformers.RationalQuadraticSpline, num_bins=500, bound=1.0)
+WIDE = {"tuple": [MATRIX, MATRIX]}
 # Steps whose constructors build arrays before, or without, variables.
 LARGE = {
-    "a mixing": step("InvertibleLinear", "bijectors.linear", event_size=MATRIX),
-    "a drawn mixing": step(
-        "InvertibleConv1x1", "bijectors.linear", event_size=MATRIX, seed=0
-    ),
-    "a decorrelation": step("Decorrelate", "bijectors.standardize", event_size=MATRIX),
-    "a Gaussian": step("Whiten", "bijectors.standardize", event_size=MATRIX),
-    "tails": step("HeavyTails", "bijectors.heavy_tails", event_size=LONG),
-    "a norm": step("ActNorm", "bijectors.act_norm", event_size=LONG),
+    "a mixing": step(tfp_flows.InvertibleLinear, event_size=MATRIX),
+    "a norm": step(tfp_flows.ActNorm, event_size=LONG),
     "a splines' weights": step(
-        "Elementwise",
-        "bijectors.elementwise",
-        event_size=2**20,
-        transformer=step(
-            "RationalQuadraticSpline", "transformers.spline", num_bins=500, bound=1.0
-        ),
+        tfp_flows.bijectors.Elementwise, event_size=2**20, transformer=SPLINE
     ),
-    "an image": step("Squeeze", "bijectors.squeeze", image_shape={"list": [2**20] * 3}),
-    "checkerboards": step(
-        "RealNVPImage", "flows.real_nvp_image", image_shape={"list": [2**14, 2**14, 3]}
-    ),
-    "pixels": step("Glow", "flows.glow", image_shape={"list": [2**14, 2**14, 3]}),
-    "wide masks": step(
-        "MAF", "flows.maf", event_size=2, hidden_units={"tuple": [MATRIX, MATRIX]}
-    ),
-    "masks of many variables": step("MADE", "flows.made", event_size=2**19),
-    "an ordering": step("IAF", "flows.iaf", event_size=LONG),
-    "a permutation": step(
-        "MAF", "flows.maf", event_size=LONG, random_orderings=True, num_steps=2
-    ),
-    "many steps": step("MAF", "flows.maf", event_size=2, num_steps=2**19, lu_mixing=True),
-    "a context": step("NICE", "flows.nice", event_size=2, context_size=LONG),
-    "many bins": step(
-        "NeuralSplineFlow", "flows.neural_spline_flow", event_size=2**19, num_bins=500
-    ),
+    "an image": step(tfp_flows.Squeeze, image_shape={"list": [2**20] * 3}),
+    "checkerboards": step(tfp_flows.RealNVPImage, image_shape=IMAGE),
+    "wide masks": step(tfp_flows.MAF, event_size=2, hidden_units=WIDE),
+    "many steps": step(tfp_flows.MAF, event_size=2, num_steps=2**19, lu_mixing=True),
 }
 
 
@@ -518,10 +427,7 @@ LARGE = {
 def test_a_step_of_more_memory_than_the_file_is_refused(name, members):
     config = json.loads(members["config.json"])
     config["config"]["distribution"]["config"]["dict"]["bijector"] = LARGE[name]
-    path = write({**members, "config.json": json.dumps(config)})
-    refuse(path)
-    with pytest.raises(ValueError, match="entries|variables"):  # not by another error
-        tfp_flows.load(path)
+    refuse(write_config(members, config), "entries|variables")
 
 
 def test_a_large_file_loads(tmp_path):

@@ -32,10 +32,7 @@ ALLOWED = {
         STEPS | {"flows", "distributions", "inference"},
         SCIENCE | {"keras", "arviz"},  # ArviZ by one function, when it is called
     ),
-    "tables": (
-        (TRAINED | {"transformers", "tables"}) - {"bijectors"},
-        SCIENCE | {"keras"},
-    ),
+    "tables": ((TRAINED | {"transformers", "tables"}) - {"bijectors"}, SCIENCE | {"keras"}),
     "sklearn": ({"tables"}, {"numpy", "sklearn"}),
 }
 FORBIDDEN = re.compile(

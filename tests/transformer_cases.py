@@ -11,8 +11,6 @@ import tensorflow_probability as tfp
 import tfp_flows as tff
 from tfp_flows import transformers
 
-__all__ = ["CASES", "Curved", "TransformerCase"]
-
 
 @dataclasses.dataclass(frozen=True)
 class TransformerCase:
@@ -108,14 +106,11 @@ def circular_spline(x, *parameters):
     inner, phase = spline_slopes(parameters[6:9]), parameters[9]
     # The slope at both ends is the first; TFP's are 1, so in units of it.
     first = inner[..., 0]
-    scaled = heights / first[..., None]
-    spline = tfp.bijectors.RationalQuadraticSpline(
-        widths, scaled, inner[..., 1:] / first[..., None], tf.constant(-math.pi, x.dtype)
-    )
-    y = (spline.forward(x) + math.pi) * first - math.pi + phase
+    unit = first[..., None]
+    y, log_det = tfp_spline(x, widths, heights / unit, inner[..., 1:] / unit, math.pi)
+    y = (y + math.pi) * first - math.pi + phase
     turns = tf.round(tf.stop_gradient(y) / (2.0 * math.pi))
-    log_det = spline.forward_log_det_jacobian(x, 0) + tf.math.log(first)
-    return y - 2.0 * math.pi * turns, log_det
+    return y - 2.0 * math.pi * turns, log_det + tf.math.log(first)
 
 
 def cubic_rational(x, alpha, beta, loc):

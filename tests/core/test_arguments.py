@@ -13,6 +13,7 @@ from tfp_flows.core.arguments import check_widths
 from tfp_flows.core.serialization import deserialize
 from tfp_flows.core.serialization import serialize
 
+tfd = tfp.distributions
 TINY = {"num_steps": 1, "hidden_units": (4,), "seed": 0}
 
 
@@ -55,22 +56,12 @@ def test_flows_take_what_they_took(options):
         assert same.forward(tf.zeros([2, 3])).shape == [2, 3]
 
 
-@pytest.mark.parametrize(
-    "base",
-    [
-        tfp.distributions.MultivariateNormalDiag(tf.zeros([4, 3])),
-        tfp.distributions.Sample(tfp.distributions.StudentT(3.0, 0.0, 1.0), 3),
-        tfp.distributions.Sample(
-            tfp.distributions.MixtureSameFamily(
-                tfp.distributions.Categorical([0.0, 0.0]),
-                tfp.distributions.Normal([0.0, 1.0], 1.0),
-            ),
-            3,
-        ),
-        tff.standard_normal((2, 3)),
-    ],
-    ids=lambda base: base.name,
-)
+MIXED = tfd.MixtureSameFamily(tfd.Categorical([0.0, 0.0]), tfd.Normal([0.0, 1.0], 1.0))
+BASES = [tfd.MultivariateNormalDiag(tf.zeros([4, 3])), tff.standard_normal((2, 3))]
+BASES += [tfd.Sample(tfd.StudentT(3.0, 0.0, 1.0), 3), tfd.Sample(MIXED, 3)]
+
+
+@pytest.mark.parametrize("base", BASES, ids=lambda base: base.name)
 def test_continuous_bases_are_taken(base):
     flow = tff.FlowDistribution(base, tff.MAF(3, **TINY))
     assert flow.log_prob(flow.sample(seed=0)).shape.rank <= 1

@@ -1,7 +1,7 @@
 """Rows made to break arithmetic: the ends of float32, denormals, NaN, huge beside tiny.
 
 Float64 says what is true. Where that is well within float32, so is the answer; no answer
-is NaN but that of a row with NaN; and no row changes another. Flows that do not standardise
+is NaN but that of a row with NaN. Flows that do not standardise
 are tried up to 1e15, and may answer NaN where the density is below float32; Glow up to 10.
 
 `make test` tries a few thousand rows on a flow of each kind, `make test-slow` a million on
@@ -95,7 +95,6 @@ def check(name, num_rows, seed=0):
     by_row(x)[is_nan, 0] = np.nan
     with op_by_op():
         found, true = (answers(flows(name)[t], x, context) for t in flows(name))
-        _check_that_rows_are_independent(name, x, context, is_nan, found)
     for key, parts in found.items():
         exact = [by_row(part) for part in true[key]]
         within = np.all([(np.abs(part) < MOST).all(1) for part in exact], axis=0)
@@ -109,20 +108,6 @@ def check(name, num_rows, seed=0):
     if not standardizes(flows(name)["float32"]):
         wrong &= true["log_prob"][0] > -MOST
     assert not wrong.any(), (x[wrong][:3], true["log_prob"][0][wrong][:3])
-
-
-def _check_that_rows_are_independent(name, x, context, is_nan, found):
-    """Every other row is put in place of its neighbour, or made NaN: the others stay.
-
-    To the last bit, since a batch of one size is added up in one order.
-    """
-    others = np.arange(len(x)) % 2 == 1
-    x = np.where(others.reshape(-1, *[1] * (x.ndim - 1)), x[::-1], x)
-    by_row(x)[others & (np.arange(len(x)) % 4 == 1)] = np.nan
-    changed = answers(flows(name)["float32"], x, context)
-    for key, parts in found.items():
-        for part, now in zip(parts, changed[key], strict=True):
-            np.testing.assert_array_equal(now[~others], part[~others])
 
 
 @pytest.mark.parametrize("name", FEW)

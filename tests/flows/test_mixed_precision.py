@@ -55,17 +55,6 @@ def test_like_steps_take_mixed_precision(policy):
     assert error_of_round_trip(flow) < 1e-5
 
 
-def test_fit_under_a_global_policy_reports_float32(policy):
-    flow = tff.FlowChain([coupling(users_network()), tff.Permutation([2, 3, 0, 1])])
-    model = tff.DensityEstimator(tff.FlowDistribution(tff.standard_normal(4), flow))
-    model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
-    losses = model.fit(X.astype(np.float32), epochs=3, verbose=0).history["loss"]
-    assert losses[-1] < losses[0]
-    log_prob = model.predict(X, verbose=0)
-    assert log_prob.dtype == np.float32
-    np.testing.assert_allclose(log_prob, model.distribution.log_prob(X), rtol=1e-4)
-
-
 # The dtype of networks and of the flow that they are in, and the error of a round trip.
 OTHERS = [("float32", "float64", 1e-12), ("float64", "float32", 1e-5)]
 

@@ -5,13 +5,11 @@ import warnings
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from random_weights import randomize
 from subject import close
 from subject import differ
 
 import tfp_flows as tff
-from tfp_flows import transformers
 
 TINY = {"num_steps": 2, "num_bins": 4, "hidden_units": (6,), "activation": "tanh"}
 RNG = np.random.default_rng(0)
@@ -63,27 +61,6 @@ def test_starts_as_a_permutation_that_differs_with_the_seed():
         orders.append(z)
     np.testing.assert_array_equal(orders[0], orders[1])
     assert differ(orders[0], orders[2])
-
-
-@pytest.mark.usefixtures("op_by_op")
-def test_network_sees_what_passes_before_its_own_spline():
-    plain = {"random_permutations": False, "lu_mixing": False, "standardize": False}
-    plain |= {"num_steps": 1, "standardize_context": False}
-    flow = spline_flow(4, coupling=True, context_size=2, **plain)
-    coupling, from_passing = flow.bijectors
-    y, context = RNG.normal(size=(9, 4)), RNG.normal(size=(9, 2))
-    spline = transformers.RationalQuadraticSpline(4)
-    outputs = coupling.conditioner(tf.constant(y[:, ::2]), tf.constant(context))
-    changed, from_changed = spline.inverse_and_log_det(
-        y[:, 1::2], spline.parameters_of(outputs, 2)
-    )
-    (weights,) = from_passing.trainable_variables
-    free = spline.parameters_of(tf.convert_to_tensor(weights), 2)
-    passed, from_passed = spline.inverse_and_log_det(y[:, ::2], free)
-    assert differ(passed, y[:, ::2])
-    x, log_det = flow.inverse_and_log_det(y, context=context)
-    close(x, np.stack([passed[:, 0], changed[:, 0], passed[:, 1], changed[:, 1]], axis=-1))
-    close(log_det, tf.reduce_sum(from_changed + from_passed, axis=-1))
 
 
 KINDS = {"coupling": {"coupling": True}, "autoregressive": {}}

@@ -38,21 +38,16 @@ def of_angle():
 
 
 BAD_CALLS = [
-    (lambda: tff.NICE(0), "`event_size` of at least | got 0"),
     (
         lambda: tff.RealNVP(1),
         "`event_size` of at least 2 | got 1. | NeuralSplineFlow(1) | MAF(1, transf",
     ),
     (lambda: tff.NeuralSplineFlow(1, coupling=True), "`event_size` of at least 2 | got 1"),
-    (lambda: tff.MADE(3, hidden_units=(4, 0)), "positive `hidden_units` | got (4, 0)"),
     (lambda: tff.MAF(3, num_steps=0), "`num_steps` of at least 1 | got 0"),
     (lambda: tff.RealNVP(3, batch_norm=True, act_norm=True), "one of `batch_norm` | both"),
     (lambda: tff.NeuralSplineFlow(3, random_permutations=2), "permutations` | got 2"),
     (lambda: tff.NeuralSplineFlow(3, circular=[3]), "`circular` | 3 variables | [3]"),
-    (lambda: tff.NeuralSplineFlow(3, circular=[0, 0]), "`circular` | [0, 0]"),
     (lambda: tff.NeuralSplineFlow(3, circular=[True, False]), "`circular` | [True, False]"),
-    (lambda: tff.NeuralSplineFlow(3, circular=[0.0]), "`circular` | [0.0]"),
-    (lambda: tff.NeuralSplineFlow(3, circular=1), "`circular` | got 1"),
     (lambda: tff.circular_base(2, [2]), "`circular` | [2]"),
     (
         lambda: tff.at_temperature(on(tff.circular_base(1, [0]), of_angle()), 0.5),
@@ -62,7 +57,6 @@ BAD_CALLS = [
         lambda: on(tff.standard_normal(1), of_angle()),
         "`distribution` | circle | [0] | circular_base",
     ),
-    (lambda: tff.RealNVP(3, num_steps=2.5), "integer `num_steps` | 2.5"),
     (
         lambda: tff.MAF(3, transformer=tfb.Exp()),
         "`transformer` | num_parameters | exp | A bijector has no parameters",
@@ -78,13 +72,10 @@ BAD_CALLS = [
         lambda: tff.MAF(3, dtype="float64", network_dtype="mixed_bfloat16"),
         "`network_dtype`, None or 'float64' in a flow of float64 | 'mixed_bfloat16'",
     ),
-    (lambda: tff.RealNVP(3, dtype="single precision"), "`dtype` | single precision"),
-    (lambda: tff.RealNVP(3, dtype=None), "floating-point `dtype` | None"),
     (lambda: tff.RealNVP(3, name=3), "string `name` | got 3"),
     (lambda: tff.MAF(3, 5), "positional"),
     (lambda: tff.MAF(3, steps=5), "num_steps | standardize | `MAF`; got | ['steps']"),
     (lambda: tff.Glow((8, 8)), "`image_shape` | (H, W, C) | (8, 8)"),
-    (lambda: tff.Glow((8.5, 8, 1)), "`image_shape` | (8.5, 8, 1)"),
     (lambda: tff.Glow((6, 6, 1), 2), "`image_shape` | divisible by 4 | (6, 6, 1)"),
     (lambda: tff.Glow((4, 4, 1), 0), "`num_levels` of at least 1 | got 0"),
     (lambda: tff.Glow((8, 8, 1), 1, 1, hidden_channels="64"), "`hidden_channels`"),
@@ -92,7 +83,6 @@ BAD_CALLS = [
     (lambda: tff.flows.GlowStep((8, 8, 1)), "`image_shape` | 2 channels | (8, 8, 1)"),
     (lambda: tff.RealNVPImage((8, 8, 1), hidden_channels=(4, 4)), "`hidden_channels`"),
     (lambda: tff.RealNVPImage((8, 8, 1), num_blocks=0), "`num_blocks` | got 0"),
-    (lambda: tff.RealNVPImage((2, 2, 1), 2), "`image_shape` | (2, 2, 1)"),
     (lambda: tff.RealNVPImage((4, 4, 1), act_norm=True), "one of `batch_norm` | both"),
 ]
 

@@ -1,6 +1,5 @@
 """Networks on images: the papers' layers written out, and how they start."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -183,11 +182,3 @@ def test_a_res_net_starts_at_zero_unless_asked_and_scales_start_where_asked():
     for start in (0.0, 1.0):
         network, _ = res_net(tanh_scale=start)
         assert network._layout.unpack(network._packed)["tanh_scale"].numpy() == [start]
-
-
-def test_config_with_a_mask_rebuilds():
-    network, _ = res_net(mask=MASK, tanh_scale=0.0)
-    again = keras.layers.deserialize(keras.layers.serialize(network))
-    np.testing.assert_array_equal(again.mask, MASK)
-    for a, b in zip(network.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)

@@ -19,7 +19,6 @@ BAD_CALLS = [
     (lambda: tff.MLP(3, residual="no"), "`residual` | 'no'"),
     (lambda: tff.MLP(3, units=4), "units"),
     (lambda: tff.MaskedMLP(2, (4,), [0, 1, 2]), "`ordering` | 1 to 3 | [0, 1, 2]"),
-    (lambda: tff.MaskedMLP(2, (4,), [1.0, 2.0]), "integers | `ordering` | [1.0, 2.0]"),
     (lambda: tff.MaskedMLP(2, (4,), ORDERING)(ROWS[:, :2]), "[..., 3] | (16, 2)"),
     (lambda: tff.networks.OrderAgnosticMLP(1, (4,), 3, num_masks=0), "`num_masks` | got 0"),
     (

@@ -1,20 +1,18 @@
 """Splines of any number of bins, bound, dtype and parameters, at any point."""
 
-import functools
 import math
 
 import hypothesis
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_probability as tfp
 from hypothesis import strategies as st
 from property_settings import examples
 
 from tfp_flows import transformers
 
 SETTINGS = examples(15)
-# Bins and bounds; the points and parameters vary, and the first is compiled.
+# Bins and bounds.
 SHAPES = {"several": (5, 0.75), "few": (2, 3.0), "many": (8, 100.0)}
 EPS = {"float32": 1.2e-7, "float64": 2.3e-16}
 DTYPES = pytest.mark.parametrize("dtype", EPS)
@@ -29,23 +27,13 @@ def splines(num_bins, bound):
     }
 
 
-def with_gradients(kind, shape, method):
-    """A function of points and parameters: value, log-det and all of their gradients."""
-    function = getattr(splines(*SHAPES[shape])[kind], method)
-
-    def evaluate(x, parameters):
-        with tf.GradientTape(persistent=True) as tape:
-            tape.watch([x, parameters])
-            results = function(x, parameters)
-        gradients = [tape.gradient(r, [x, parameters]) for r in results]
-        return *results, *gradients[0], *gradients[1]
-
-    return evaluate
-
-
-@functools.cache
-def compiled(kind, shape, method):
-    return tf.function(with_gradients(kind, shape, method), jit_compile=True)
+def with_gradients(function, x, parameters):
+    """Value and log-det, and all of their gradients."""
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([x, parameters])
+        results = function(x, parameters)
+    gradients = [tape.gradient(r, [x, parameters]) for r in results]
+    return *results, *gradients[0], *gradients[1]
 
 
 def knots(spline, parameters):
@@ -86,9 +74,7 @@ def arrays(spec, spline, dtype):
 @pytest.mark.parametrize("kind", ["line", "circle"])
 @SETTINGS
 @hypothesis.given(shape=st.sampled_from(list(SHAPES)), spec=parameters_of, points=points_of)
-def test_values_and_gradients_are_finite_compiled_and_not(
-    kind, method, dtype, shape, spec, points
-):
+def test_values_and_gradients_are_finite(kind, method, dtype, shape, spec, points):
     num_bins, bound = SHAPES[shape]
     spline = splines(num_bins, bound)[kind]
     parameters = arrays(spec, spline, dtype)
@@ -99,11 +85,8 @@ def test_values_and_gradients_are_finite_compiled_and_not(
     x[: len(at_knots)] = at_knots
     x = tf.constant(x, dtype)
     with_knots = tf.concat([parameters[:, :1]] * ROWS, axis=1)
-    plain = with_gradients(kind, shape, method)(x, with_knots)
-    results = list(plain)
-    if shape == "several":
-        results += compiled(kind, shape, method)(x, with_knots)
-    for result in results:
+    plain = with_gradients(getattr(spline, method), x, with_knots)
+    for result in plain:
         assert np.isfinite(result).all()
     value, log_det = (np.asarray(part) for part in plain[:2])
     if kind == "line":
@@ -142,27 +125,6 @@ def test_rises_and_is_undone_as_far_as_numbers_of_its_dtype_tell(
     known = high - low < 1e-3 * bound / num_bins
     if dtype == "float64" and spec[1] <= 1.0:
         np.testing.assert_allclose(-minus_log_det[1][known], log_det[known], atol=1e-5)
-
-
-@SETTINGS
-@hypothesis.given(
-    num_bins=st.integers(2, 40),
-    bound=st.floats(1e-2, 1e2),
-    scale=st.sampled_from([0.1, 1.0, 3.0]),
-    seed=st.integers(0, 2**20),
-)
-def test_is_that_of_tfp_on_the_box(num_bins, bound, scale, seed):
-    spline = transformers.RationalQuadraticSpline(num_bins, bound)
-    parameters = arrays(("drawn", scale, seed), spline, "float64")
-    x = np.random.default_rng(seed).uniform(-bound, bound, size=ROWS)
-    in_x, in_y, slopes = (part.T for part in knots(spline, parameters))
-    theirs = tfp.bijectors.RationalQuadraticSpline(
-        np.diff(in_x), np.diff(in_y), slopes[:, 1:-1], np.float64(-bound)
-    )
-    y, log_det = spline.forward_and_log_det(tf.constant(x), parameters)
-    np.testing.assert_allclose(y, theirs.forward(x), rtol=1e-9, atol=1e-10 * bound)
-    expected = theirs.forward_log_det_jacobian(x, 0)
-    np.testing.assert_allclose(log_det, expected, rtol=1e-7, atol=1e-7)
 
 
 @SETTINGS

@@ -124,7 +124,7 @@ def test_starts_as_the_identity_or_where_its_paper_does(case):
     close(log_det, tf.math.log(tape.gradient(start, x)))
 
 
-@pytest.mark.slow_ids("*-forward_and_log_det")
+@pytest.mark.slow_ids("*-forward_and_log_det", "affine_*", "c*", "m*", "s[hi]*")
 @pytest.mark.parametrize("method", METHODS)
 def test_one_variable_of_any_number_of_rows(case, method):
     x, parameters = points(case, (9,))
@@ -152,7 +152,7 @@ def test_batch_axes_broadcast(case, method):
         close(ours, repeated)
 
 
-@pytest.mark.slow_ids("*float64*")
+@pytest.mark.slow_ids("*float64*", "*affine_*")
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_what_is_finite_has_finite_gradients(case, dtype, method):
