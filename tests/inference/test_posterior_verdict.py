@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_probability as tfp
 from densities import density
 
@@ -191,7 +192,8 @@ def test_variables_whose_moments_are_not_known_are_named(rng):
 
 def test_draws_on_the_way_from_far_out_do_not_count():
     """Steps of unit scale along a slope of 1 do not arrive from 1e30 scales away."""
-    laplace = tfd.Independent(tfd.Laplace(np.zeros(2), 1.0), 1)
+    loc = tf.Variable(np.zeros(2))  # as maps to other coordinates have
+    laplace = tfd.Independent(tfd.Laplace(loc, 1.0), 1)
     runner = CheckChains(
         density(laplace.log_prob), FlowDistribution(laplace, tfb.Identity())
     )

@@ -140,7 +140,13 @@ class CheckChains:
         @tf.custom_gradient  # the target's gradient is traced once
         def log_prob(z):
             value, slope = self.density.value_and_gradient(unconstrained(z))
-            return value, lambda upstream: upstream[:, None] * tf.matmul(slope, factor)
+
+            def gradient(upstream, variables=None):
+                by_z = upstream[:, None] * tf.matmul(slope, factor)
+                # A map to other coordinates has variables, of which no chain needs one.
+                return by_z if variables is None else (by_z, [None] * len(variables))
+
+            return value, gradient
 
         def hmc(step_size):
             return tfp.mcmc.HamiltonianMonteCarlo(log_prob, step_size, _LEAPFROGS)
