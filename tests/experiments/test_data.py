@@ -24,7 +24,6 @@ from experiments.data import maf_tables
 from experiments.data import simulated
 from experiments.data.files import cache_folder
 from experiments.data.files import download
-from experiments.data.published import MAF_TABLE
 from experiments.density_estimation.evaluation import gaussian_log_probs
 from experiments.reports.estimate import Estimate
 
@@ -135,20 +134,6 @@ def test_ten_seeds_of_wine_are_ten_folds(tmp_path):
     assert tests[10] != tests[0]
 
 
-def test_power_is_found_split_and_standardised(tmp_path):
-    rng = np.random.default_rng(0)
-    columns = {
-        key: rng.integers(1, 100, 1000) for key, _ in maf_tables._POWER_COLUMNS.values()
-    }
-    (tmp_path / "maf_power").mkdir()
-    np.savez(tmp_path / "maf_power" / "power_complete_rows.npz", **columns)
-    dataset = load_dataset("power", data_dir=tmp_path)
-    assert [rows.shape for rows in arrays(dataset)] == [(810, 6), (90, 6), (100, 6)]
-    both = np.concatenate(arrays(dataset)[:2])
-    np.testing.assert_allclose(both.mean(0), 0.0, atol=1e-5)
-    np.testing.assert_allclose(both.std(0), 1.0, atol=1e-5)
-
-
 def test_a_small_table_has_its_columns_but_constant_ones(tmp_path):
     values = np.random.default_rng(0).normal(size=(60, 34))
     values[:, 1] = 3.0
@@ -239,34 +224,6 @@ def test_rows_are_drawn_from_the_density(name):
     assert error < 0.05
 
 
-def test_rows_of_two_modes_have_the_distribution_function_of_the_density():
-    _, y, x = all_rows("two_modes")
-    grid = np.linspace(-5.0, 5.0, 1001)
-    chosen = slice(None, None, 100)
-    u = [
-        np.trapezoid(
-            np.exp(
-                simulated.two_modes_log_density(
-                    np.minimum(grid, value)[:, None], np.full([1001, 1], of)
-                )
-            ),
-            np.minimum(grid, value),
-        )
-        for value, of in zip(y[chosen, 0], x[chosen, 0], strict=True)
-    ]
-    assert stats.kstest(u, "uniform").pvalue > 0.01
-
-
-def test_heavy_tails_have_their_weights():
-    """A t variable of nu is beyond a far q with a probability like q to the minus nu."""
-    for degrees in (1, 2):
-        _, rows, _ = all_rows(f"heavy_tails_{degrees}")
-        beyond = [np.mean(np.abs(rows[:, :4]) > q) for q in (5.0, 20.0)]
-        expected = [2.0 * stats.t(degrees).sf(q) for q in (5.0, 20.0)]
-        np.testing.assert_allclose(beyond, expected, rtol=0.2)
-        np.testing.assert_allclose((rows[:, 4] - rows[:, 3]).std(), 1.0, atol=0.03)
-
-
 TABLES = ("power", "gas", "hepmass", "miniboone", "bsds300")
 
 
@@ -277,14 +234,6 @@ def _no_network(monkeypatch):
 
 def sizes(dataset):
     return [len(rows) for rows in arrays(dataset)]
-
-
-def test_every_table_has_its_eight_published_rows():
-    assert tuple(MAF_TABLE) == TABLES
-    assert all(len(rows) == 8 for rows in MAF_TABLE.values())
-    row = MAF_TABLE["hepmass"]["MAF (10)"]
-    assert (row.log_likelihood, row.two_standard_errors) == (-17.73, 0.02)
-    assert [DATASETS[name].event_size for name in TABLES] == [6, 8, 21, 43, 63]
 
 
 def test_power_of_the_authors_is_that_of_the_integers(tmp_path):

@@ -60,16 +60,6 @@ def test_csv_of_one_column_with_byte_order_mark_and_empty_lines(tmp_path):
     np.testing.assert_array_equal(values, [[1.0], [2.0], [-0.5]])
 
 
-def test_csv_with_decimal_commas_in_another_encoding(tmp_path):
-    (tmp_path / "x").write_bytes("größe;b\n1,5;-0,25\n".encode("latin-1"))
-    request = {"csv_path": tmp_path / "x", "validation_share": 0.0}
-    with pytest.raises(DataError, match="utf-8"):
-        load_dataset("csv", **request)
-    values, names = read_csv(tmp_path / "x", decimal=",", encoding="latin-1")
-    assert names == ("größe", "b")
-    np.testing.assert_array_equal(values, [[1.5, -0.25]])
-
-
 def test_all_cells_that_are_no_numbers_are_told_at_once(tmp_path):
     lines = ["a,b", "1,x", "2,3", ",4", "5", "6,nan", "y,z", "7,True"]
     (tmp_path / "x").write_text("\n".join(lines))
@@ -182,23 +172,6 @@ def test_npz_of_three_arrays_keeps_them(tmp_path):
     dataset = load_dataset("npz", npz_path=str(tmp_path / "x.npz"))
     for name, values in sets.items():
         np.testing.assert_array_equal(getattr(dataset, name), values.astype(np.float32))
-
-
-def conditional(tmp_path, count=2000):
-    """A table `a, x, y`, in which x and y follow a linearly, up to normal noise."""
-    rng = np.random.default_rng(0)
-    a = rng.normal(size=count)
-    x = 3.0 * a + 0.1 * rng.normal(size=count) + 100.0
-    y = -2.0 * a + 0.1 * rng.normal(size=count)
-    path = write(tmp_path / "x.csv", np.stack([a, x, y], axis=1), header="a,x,y")
-    return {"csv_path": path, "context_columns": ("a",)}
-
-
-def test_conditional_gaussian_is_a_regression(tmp_path):
-    dataset = load_dataset("csv", **conditional(tmp_path))
-    rows = evaluation.gaussian_log_probs(dataset)
-    entropy = np.log(2.0 * np.pi * np.e * 0.1**2)
-    assert rows.mean() == pytest.approx(-entropy, abs=0.1)
 
 
 TABLE_RUN = {"dataset": "csv", "drop_constant_columns": True, "batch_size": 100}

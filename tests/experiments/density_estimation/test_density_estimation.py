@@ -6,14 +6,10 @@ import json
 import math
 import sys
 
-import fresh_process
 import keras
 import numpy as np
-import pandas as pd
 import pytest
-import score_raw_rows
 from derivatives import op_by_op
-from sklearn import datasets
 from slow_cases import with_slow
 from tiny_runs import TINY
 from tiny_runs import in_folder
@@ -27,7 +23,6 @@ from experiments.density_estimation import models
 from experiments.density_estimation import training
 from experiments.density_estimation.diagnostics import Subject
 from experiments.density_estimation.settings import Settings
-from experiments.reports import facts
 from experiments.reports import predictions
 
 pytestmark = pytest.mark.xdist_group("finished runs")
@@ -166,13 +161,6 @@ def test_gaussian_log_likelihood_agrees_with_tfp():
     )
 
 
-def test_command_names_what_differs_from_the_defaults():
-    settings = Settings(flow="nice", hidden_units=(8, 8), run_dir="a b")
-    assert facts.command(settings) == (
-        "tfp-flows density '--run_dir=a b' --flow=nice --hidden_units=8,8"
-    )
-
-
 SMALL = dataclasses.replace(TINY, num_bins=4, hidden_units=(8,), epochs=1, num_samples=300)
 
 
@@ -260,43 +248,3 @@ def test_angles_refuse_tails_and_another_base():
         settings = dataclasses.replace(SMALL, dataset="torus", flow="nsf", **changes)
         with pytest.raises(ValueError, match=words):
             models.build_distribution(settings, 2, angles=(0, 1))
-
-
-CONTEXT = ("bmi", "age", "sex", "bp")
-
-
-@pytest.mark.slow
-def test_the_saved_model_scores_raw_rows_as_the_report_does(tmp_path):
-    path, run_dir = tmp_path / "diabetes.csv", tmp_path / "run"
-    data = datasets.load_diabetes(scaled=False)
-    frame = pd.DataFrame(data.data, columns=data.feature_names)
-    frame.assign(progress=data.target).to_csv(path, index=False)
-    flags = [
-        "--dataset=csv",
-        f"--csv_path={path}",
-        f"--context_columns={','.join(CONTEXT)}",
-    ]
-    flags += [f"--run_dir={run_dir}", "--num_steps=2", "--progress=0"]
-    flags += ["--hidden_units=16", "--epochs=15", "--batch_size=32", "--num_samples=200"]
-    with quick_runs():
-        assert density_estimation.cli(["density_estimation", *flags]) == 0
-    results = json.loads((run_dir / "results.json").read_text())
-
-    dataset = load_dataset("csv", csv_path=str(path), context_columns=CONTEXT)
-    raw = np.empty((len(dataset.test), 11))
-    for role, rows in (("modelled", dataset.test), ("context", dataset.test_context)):
-        known = [c for c in results["columns"] if c["role"] == role]
-        raw[:, [column["position"] for column in known]] = rows
-    assert [c["name"] for c in known] == list(CONTEXT)
-    np.save(run_dir / "raw.npy", raw)
-    fresh_process.run(score_raw_rows.main, run_dir, output=run_dir / "output.txt")
-    scored = json.loads((run_dir / "scored.json").read_text())
-
-    nats = results["test_log_likelihood"]["nats"]
-    assert scored["log_prob"] == pytest.approx(nats, abs=1e-4)
-    assert scored["predict"] == pytest.approx(nats, abs=1e-4)
-    # As fitted as a Gaussian is at least, and not by its own units.
-    assert nats > results["gaussian_log_likelihood"]["nats"] - 2.0
-    expected = np.quantile(dataset.train, [0.05, 0.5, 0.95], axis=0)
-    deviation = dataset.train.std(axis=0)
-    assert (np.abs(scored["quantiles"] - expected) < 0.6 * deviation).all()

@@ -3,13 +3,11 @@
 import dataclasses
 from types import SimpleNamespace
 
-import matplotlib.image
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 from random_weights import randomize
-from scipy import stats
 
 import tfp_flows
 from experiments.data import load_dataset
@@ -20,7 +18,6 @@ from experiments.density_estimation.diagnostics import Subject
 from experiments.density_estimation.evaluation import class_agreement
 from experiments.density_estimation.evaluation import likelihood_classification
 from experiments.density_estimation.models import build_distribution
-from experiments.density_estimation.report import findings
 from experiments.density_estimation.settings import Settings
 from experiments.reports import predictions
 from experiments.reports.predictions import FLOW
@@ -34,19 +31,6 @@ def subject(shift, rng, base=tfp_flows.standard_normal):
     dataset = Dataset("normal", rows, rows, rows)
     distribution = tfp_flows.FlowDistribution(base(2), flow)
     return Subject(distribution, dataset, Settings(num_samples=1000))
-
-
-def test_ks_distance_agrees_with_scipy(rng):
-    u = rng.beta(1.2, 1.0, size=(300, 2))
-    expected = [stats.kstest(column, "uniform").statistic for column in u.T]
-    np.testing.assert_allclose(diagnostics.ks_distance(u), expected, rtol=1e-12)
-
-
-@pytest.mark.parametrize("base", [tfp_flows.standard_normal, tfp_flows.standard_logistic])
-def test_pit_of_latents_is_uniform(base, rng):
-    distribution = subject(0.0, rng, base).distribution
-    u = diagnostics.latent_pit(distribution, distribution.sample(2000, seed=1))
-    assert (diagnostics.ks_distance(u) < 2.0 / np.sqrt(2000)).all()
 
 
 def test_right_flow_passes_and_wrong_flow_fails(rng):
@@ -106,18 +90,6 @@ def test_samples_that_do_not_follow_the_context_fail(rng):
     subject.samples = rng.permutation(subject.data)
     test = diagnostics.two_sample_test(subject)
     assert test["accuracy"] > 0.5 + 2.0 * test["two_standard_errors"]
-
-
-def test_warp_ends_where_the_flow_does(rng):
-    flow = tfp_flows.RealNVP(2, num_steps=3, hidden_units=(4,), lu_mixing=True, seed=0)
-    for variable in flow.trainable_variables:
-        variable.assign_add(0.3 * rng.normal(size=variable.shape).astype(np.float32))
-    distribution = tfp_flows.FlowDistribution(tfp_flows.standard_normal(2), flow)
-    lines = rng.normal(size=(3, 5, 2)).astype(np.float32)
-    stages = pictures.warp(distribution, lines)
-    assert len(stages) == 1 + len(flow.bijectors)
-    expected = flow.forward(tf.constant(lines)).numpy()
-    np.testing.assert_allclose(stages[-1][1], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_rows_that_are_looked_at_are_spread_over_a_sorted_file():
@@ -349,16 +321,3 @@ NO_PREDICTIONS = {
 @pytest.mark.parametrize("name", NO_PREDICTIONS)
 def test_other_data_have_none(name):
     assert linear_subject(1, **NO_PREDICTIONS[name]).prediction is None
-
-
-def test_pictures_and_words(from_one, tmp_path):
-    pictures.draw_levels(from_one.prediction, tmp_path / "levels.png")
-    pictures.draw_densities(from_one, tmp_path / "predictions.png")
-    for path in tmp_path.iterdir():
-        assert matplotlib.image.imread(path)[..., :3].std() > 0.02
-    test = {"accuracy": 0.5, "two_standard_errors": 0.1, "num_rows": 9}
-    results = {"two_sample_test": test, "calibration": None}
-    text = findings(results | {"prediction": from_one.prediction})
-    (text,) = (value for key, value in text.items() if key.startswith("prediction"))
-    scores = from_one.prediction["methods"]["Gaussian process"]
-    assert f"Gaussian process: CRPS {scores['crps']:.3f}" in text

@@ -1,6 +1,5 @@
 """What is read after a run: the reports and the comparison."""
 
-import dataclasses
 import html.parser
 import json
 
@@ -10,8 +9,6 @@ import pytest
 from refused import assert_refused
 
 from experiments import compare
-from experiments.data import DATASETS
-from experiments.data.published import IMAGE_TABLE
 from experiments.density_estimation import report
 from experiments.reports.page import write_report
 
@@ -76,39 +73,6 @@ def test_a_flow_that_loses_to_the_gaussian_says_so_first(loses, finished, tmp_pa
     assert "no better" in report.table(results | {"test_log_likelihood": nothing})
     caveat = report.page(results | {"caveat": "Compare with nothing."})
     assert caveat.note.endswith(" Compare with nothing.")
-
-
-def test_report_tells_bits_beside_nats(finished):
-    results = json.loads((finished("by_class") / "results.json").read_text())
-    bits = results["bits_per_dimension"]
-    own = f"{bits['bits']:.3f} ± {bits['two_standard_errors']:.3f}"
-    gaussian = np.log2(17.0) - results["gaussian_log_likelihood"]["nats"] / (
-        64 * np.log(2.0)
-    )
-    for name in ("report.md", "report.html"):
-        text = (finished("by_class") / name).read_text()
-        assert text.count(own) == 1
-        assert f"{gaussian:.3f} ± " in text
-        assert "of integers 0 to 16." in text
-    assert "bits per dim" not in (finished("table") / "report.md").read_text()
-
-
-@pytest.mark.parametrize(
-    ("dataset", "expected"),
-    [
-        ("mnist", {"NICE": ("1980.50", "4.36")}),
-        ("cifar10", {"RealNVP": ("", "3.49"), "Glow": ("", "3.35")}),
-    ],
-)
-def test_published_figures_of_images_stand_in_their_unit(dataset, expected, finished):
-    results = json.loads((finished("by_class") / "results.json").read_text())
-    rows = IMAGE_TABLE[dataset].items()
-    size = DATASETS[dataset].event_size
-    bits = results["bits_per_dimension"] | {"bins_per_unit": 256.0, "event_size": size}
-    published = {name: dataclasses.asdict(row) for name, row in rows}
-    page = report.page(results | {"published": published, "bits_per_dimension": bits})
-    assert {name: (nats, bits) for name, nats, bits, _ in page.rows[2:]} == expected
-    assert len({line.count("|") for line in page.table().splitlines()}) == 1
 
 
 class Sources(html.parser.HTMLParser):
@@ -218,19 +182,6 @@ def test_last_digits_of_the_baseline_and_where_files_lie_make_no_difference():
         "b": results(60.0, gaussian_log_likelihood=near, flags="--data_dir=elsewhere"),
     }
     assert column(finished, 0) == ["digits", "digits"]
-
-
-def test_each_group_has_a_panel_with_its_own_baseline(tmp_path, monkeypatch):
-    drawn = {}
-    monkeypatch.setattr(
-        compare, "_bars", lambda axis, runs: drawn.update({axis: [f for f, _ in runs]})
-    )
-    finished = {"a": results(70.0), "b": other_baseline(65.0), "c": results(60.0)}
-    compare.draw(finished, tmp_path / "comparison.png")
-    assert list(drawn.values()) == [["a", "c"], ["b"]]
-    first, second = (axis.get_title(loc="right") for axis in drawn)
-    assert "baseline 50.7 nats" in first
-    assert "baseline 49 nats" in second
 
 
 def write_results(folder, contents):
