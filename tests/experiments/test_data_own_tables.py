@@ -339,7 +339,7 @@ def test_a_constant_up_to_rounding_is_constant(tmp_path):
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-6, 1e6])
-def test_the_gaussian_does_not_depend_on_the_units_of_the_context(scale):
+def test_the_gaussian_is_a_regression_on_the_context_in_any_units(scale):
     rng = np.random.default_rng(0)
     context = rng.normal(size=(300, 2)).astype(np.float32)
     rows = (context @ [[1.0], [2.0]] + 0.1 * rng.normal(size=(300, 1))).astype(np.float32)
@@ -351,6 +351,9 @@ def test_the_gaussian_does_not_depend_on_the_units_of_the_context(scale):
         dataset = Dataset("x", *sets, **given)
         return evaluation.gaussian_log_probs(dataset).mean()
 
+    # The noise has 50 rows to be judged on.
+    entropy = 0.5 * np.log(2.0 * np.pi * np.e * 0.1**2)
+    assert nats(context) == pytest.approx(-entropy, abs=0.4)
     moved = (scale * (context + [1e3, 0.0])).astype(np.float32)
     assert nats(moved) == pytest.approx(nats(context), abs=1e-2)
     constant = np.column_stack([context, np.full(300, scale)]).astype(np.float32)

@@ -7,9 +7,11 @@ import math
 import sys
 
 import keras
+import matplotlib.image
 import numpy as np
 import pytest
 from derivatives import op_by_op
+from scipy import stats
 from slow_cases import with_slow
 from tiny_runs import TINY
 from tiny_runs import in_folder
@@ -144,21 +146,14 @@ def test_order_depends_on_seed_and_epoch_alone(tmp_path):
     assert not np.array_equal(batches(rows, 5)[0], batches(rows, 2)[0])
 
 
-def test_gaussian_log_likelihood_agrees_with_tfp():
-    import tensorflow_probability as tfp
-
+def test_gaussian_log_likelihood_is_that_of_the_moments():
     dataset = load_dataset("two_moons")
-    covariance = np.cov(dataset.train, rowvar=False, dtype=np.float64)
-    mean = dataset.train.mean(0, dtype=np.float64)
-    gaussian = tfp.distributions.MultivariateNormalTriL(
-        mean, np.linalg.cholesky(covariance)
-    )
-    expected = gaussian.log_prob(dataset.test.astype(np.float64)).numpy()
+    mean, covariance = dataset.train.mean(0), np.cov(dataset.train, rowvar=False)
+    expected = stats.multivariate_normal(mean, covariance).logpdf(dataset.test)
     actual = evaluation.gaussian_log_prob(dataset.test, mean, covariance)
-    np.testing.assert_allclose(actual, expected, rtol=1e-8)
-    assert evaluation.gaussian_log_probs(dataset).mean() == pytest.approx(
-        expected.mean(), abs=0.01
-    )
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)
+    nats = evaluation.gaussian_log_probs(dataset).mean()
+    assert nats == pytest.approx(expected.mean(), abs=0.01)
 
 
 SMALL = dataclasses.replace(TINY, num_bins=4, hidden_units=(8,), epochs=1, num_samples=300)
@@ -209,7 +204,8 @@ def test_coverage_is_that_of_intervals_between_quantiles(two_modes):
     assert len(found) == 3
     for picture in ("conditional", "levels", "predictions"):
         assert f"({picture}.png)" in (folder / "report.md").read_text()
-        assert (folder / f"{picture}.png").is_file()
+        pixels = matplotlib.image.imread(folder / f"{picture}.png")
+        assert pixels[..., :3].std() > 0.02
 
 
 @pytest.mark.slow

@@ -4,9 +4,8 @@ import csv
 import itertools
 import json
 import pathlib
-import resource
+import tracemalloc
 
-import fresh_process
 import numpy as np
 import pandas as pd
 import pytest
@@ -404,31 +403,19 @@ def test_a_process_that_stops_after_the_last_piece_has_written_the_file(tmp_path
 MIB = 1 << 20
 
 
-def score_and_measure(settings, path):
-    """Writes the memory, in MiB, that scoring in small blocks takes beyond the imports."""
-    text_table._BYTES_A_BLOCK = MIB
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    score.score(settings)
-    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    path.write_text(json.dumps(kib / 1024))
-
-
-@pytest.mark.slow
-def test_memory_does_not_grow_with_the_table(models, tmp_path):
-    """Of 25 and 50 MB, in small blocks."""
-    found = []
-    rows = np.random.default_rng(0).normal(size=(100_000, 2))
-    for count in (4, 8):
-        csv, out, report = (tmp_path / f"{name}_{count}" for name in ("csv", "out", "kib"))
-        with csv.open("w") as file:
-            for _ in range(count):
-                np.savetxt(file, rows, fmt="%.27f", delimiter=",")
-        paths = {"model": models["nameless"][0], "csv": csv, "out": out}
-        asked = score.ScoreSettings(progress=0, **{k: str(v) for k, v in paths.items()})
-        fresh_process.run(score_and_measure, asked, report, output=tmp_path / "output.txt")
-        found.append(json.loads(report.read_text()))
-    assert csv.stat().st_size > 40 * MIB
-    assert found[1] < found[0] + 25.0
+def test_memory_does_not_grow_with_the_table(models, tmp_path, monkeypatch):
+    """That of Python, in small blocks of a table of 1 MiB, and of one of 8 MiB."""
+    monkeypatch.setattr(text_table, "_BYTES_A_BLOCK", 1 << 16)
+    rows = "0.5000000000000001,-0.25000000000000001\n" * (MIB // 40)
+    peaks = []
+    for name, count in {"first": 1, "small": 1, "large": 8}.items():
+        (tmp_path / name).write_text(rows * count)
+        paths = {"model": models["nameless"][0], "csv": tmp_path / name}
+        tracemalloc.start()
+        run(score, out=tmp_path / f"{name}.csv", **paths)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] < peaks[1] + MIB
 
 
 SHAPE = (4, 3)  # height and width

@@ -15,7 +15,6 @@ from experiments.posterior_inference import experiment as posterior_inference
 from experiments.posterior_inference.posteriordb import SHORT_NAMES
 from experiments.posterior_inference.posteriordb import find
 from experiments.posterior_inference.posteriordb import stored
-from experiments.posterior_inference.posteriordb_models import recurrence
 from experiments.posterior_inference.posteriordb_models import solve
 from experiments.posterior_inference.settings import PosteriorSettings
 
@@ -100,16 +99,6 @@ def test_series_of_a_sampled_model_follow_their_recursion(tmp_path):
     first = variance * (1 + phi * theta) * (phi + theta) / (1 - phi**2)
     zeroth = variance * (1 + 2 * phi * theta + theta**2) / (1 - phi**2)
     np.testing.assert_allclose(lags, [zeroth, first, phi * first], rtol=0.12)
-
-
-@pytest.mark.parametrize("size", [1, 2, 7, 8])
-def test_recurrence_is_the_loop(size, rng):
-    inputs, coefficient = rng.normal(size=(3, size)), np.array([0.5, -1.2, 0.0])
-    expected = inputs.copy()
-    for t in range(1, size):
-        expected[:, t] += coefficient * expected[:, t - 1]
-    found = recurrence(tf.constant(inputs), tf.constant(coefficient))
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_equations_keep_their_invariant():
