@@ -1,10 +1,8 @@
 """A user's own tables: formats, splits, context, constant columns."""
 
-import dataclasses
 import json
 import pathlib
 import re
-import tracemalloc
 
 import keras
 import numpy as np
@@ -14,7 +12,6 @@ from tiny_runs import in_folder
 
 from experiments.data import DataError
 from experiments.data import load_dataset
-from experiments.data import text_table
 from experiments.data.columns import differences
 from experiments.data.dataset import Dataset
 from experiments.data.text_table import read_csv
@@ -53,13 +50,6 @@ def test_csv_is_read_exactly(delimiter, header, newline, tmp_path):
     assert names == (("a", "b", "c d") if header else None)
 
 
-def test_csv_of_one_column_with_byte_order_mark_and_empty_lines(tmp_path):
-    (tmp_path / "x").write_bytes(b"\xef\xbb\xbf\nname\n1\n\n2e0\n-.5\n")
-    values, names = read_csv(tmp_path / "x")
-    assert names == ("name",)
-    np.testing.assert_array_equal(values, [[1.0], [2.0], [-0.5]])
-
-
 def test_all_cells_that_are_no_numbers_are_told_at_once(tmp_path):
     lines = ["a,b", "1,x", "2,3", ",4", "5", "6,nan", "y,z", "7,True"]
     (tmp_path / "x").write_text("\n".join(lines))
@@ -78,17 +68,6 @@ def test_csv_of_what_is_no_number_is_refused_by_row(row, tmp_path):
     (tmp_path / "x").write_text(f'"a\nb",c\n1,2\n\n{row}\n')
     with pytest.raises(DataError, match="line 5"):
         read_csv(tmp_path / "x")
-
-
-def test_a_large_csv_takes_the_memory_of_its_numbers(tmp_path, monkeypatch):
-    monkeypatch.setattr(text_table, "_BYTES_A_BLOCK", 1 << 16)
-    (tmp_path / "x").write_text("".join(f"{i},0.5\n" for i in range(100_000)))
-    tracemalloc.start()
-    values, _ = read_csv(tmp_path / "x")
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert values.nbytes == 1_600_000
-    assert peak < 3 * values.nbytes
 
 
 def test_csv_is_divided_by_the_seed(tmp_path):
@@ -220,13 +199,6 @@ def test_columns_stand_in_the_results_the_report_and_the_model(finished):
     assert "constant columns, left out: site" in text
 
 
-def test_columns_of_other_sets_are_known_too():
-    known = load_dataset("two_moons").described_columns
-    expected = [(name, "modelled", "real") for name in "xy"]
-    assert [(c["name"], c["role"], c["kind"]) for c in known] == expected
-    assert load_dataset("digits").described_columns is None
-
-
 OTHER_TABLES = {
     "renamed": (
         {"size" if k == "height" else k: v for k, v in TABLE.items()},
@@ -262,19 +234,6 @@ def test_a_finished_run_refuses_a_table_of_other_columns(name, finished, file):
     write_columns(file, table)
     with pytest.raises(RunDirectoryError, match=re.escape(words)):
         density_estimation.run(finished[0])
-
-
-def test_a_run_that_starts_from_it_refuses_a_table_of_other_columns(finished, tmp_path):
-    table, words = OTHER_TABLES["of another kind"]
-    settings = dataclasses.replace(
-        finished[0],
-        csv_path=write_columns(tmp_path / "other.csv", table),
-        init_from=finished[0].run_dir,
-        run_dir=str(tmp_path / "run"),
-    )
-    with pytest.raises(RunDirectoryError, match=re.escape(words)):
-        density_estimation.run(settings)
-    assert not (tmp_path / "run").exists()
 
 
 def test_a_finished_run_refuses_other_rows_and_needs_no_table(finished, file):

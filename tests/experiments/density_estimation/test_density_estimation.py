@@ -132,20 +132,6 @@ def batches(rows, epoch):
     return list(rows.as_dataset().as_numpy_iterator())
 
 
-def test_order_depends_on_seed_and_epoch_alone(tmp_path):
-    dataset = load_dataset("digits")
-    rows, again = (
-        training.training_rows(dataset, in_folder(TINY, tmp_path, batch_size=500))
-        for _ in range(2)
-    )
-    assert [len(batch) for batch in batches(rows, 0)] == [500, 500, 257]
-    for epoch in (5, 2):
-        np.testing.assert_array_equal(
-            np.concatenate(batches(rows, epoch)), np.concatenate(batches(again, epoch))
-        )
-    assert not np.array_equal(batches(rows, 5)[0], batches(rows, 2)[0])
-
-
 def test_gaussian_log_likelihood_is_that_of_the_moments():
     dataset = load_dataset("two_moons")
     mean, covariance = dataset.train.mean(0), np.cov(dataset.train, rowvar=False)

@@ -19,7 +19,6 @@ from experiments.density_estimation.evaluation import class_agreement
 from experiments.density_estimation.evaluation import likelihood_classification
 from experiments.density_estimation.models import build_distribution
 from experiments.density_estimation.settings import Settings
-from experiments.reports import predictions
 from experiments.reports.predictions import FLOW
 from experiments.reports.predictions import LEVELS
 
@@ -192,19 +191,6 @@ def test_bits_of_levels_add_up_to_those_of_the_density(conditional, tmp_path):
     assert bits["latent_sizes"] == [32, 32]
 
 
-@pytest.mark.usefixtures("op_by_op")
-def test_resampling_keeps_the_coarser_levels(tmp_path):
-    subject = subject_of(tmp_path, **GLOW)
-    rows, flow = subject.data[:5], subject.distribution.bijector
-    kept, finest, both = diagnostics.resample_levels(subject.distribution, rows, seed=1)
-    np.testing.assert_allclose(kept, rows, atol=1e-4)
-    latents = [flow.inverse_and_log_det(x)[0].numpy() for x in (rows, finest, both)]
-    np.testing.assert_allclose(latents[1][:, 32:], latents[0][:, 32:], atol=1e-3)
-    np.testing.assert_allclose(latents[1][:, :32], latents[2][:, :32], atol=1e-3)
-    assert np.abs(latents[1][:, :32] - latents[0][:, :32]).mean() > 0.1
-    assert np.abs(latents[2][:, 32:] - latents[0][:, 32:]).mean() > 0.1
-
-
 def test_likelihood_classification_counts_the_right_classes(tmp_path):
     """An oracle of the context is always right, whatever the rows look like."""
     subject = subject_of(tmp_path, **GLOW, conditional=True)
@@ -217,9 +203,6 @@ def test_likelihood_classification_counts_the_right_classes(tmp_path):
             return np.sum(subject.context[own] * context, axis=1) * 100.0
 
     subject.distribution = Oracle()
-    found = likelihood_classification(subject)
-    assert found["accuracy"] == 1.0
-    subject.context = np.roll(subject.context, 1, axis=1)[::-1]
     assert likelihood_classification(subject)["accuracy"] == 1.0
 
 
@@ -278,13 +261,10 @@ def test_scores_of_the_truth_are_those_of_a_normal_distribution(from_one):
 def test_quantiles_of_several_variables_are_of_draws(monkeypatch):
     monkeypatch.setattr(diagnostics, "_MAX_VARIABLES", 2)
     from_two = linear_subject(2, num_rows=60, num_test=50)
-    found = diagnostics.quantiles(from_two)
-    context = from_two.dataset.test_context
-    expected = tfd.Normal(context * [1.0, 2.0], SPREAD).quantile(
-        LEVELS.astype(np.float32)[:, None, None]
-    )
-    np.testing.assert_allclose(found, np.moveaxis(expected, 0, -1), atol=0.3)
-    error = found - np.moveaxis(expected, 0, -1)
+    given = tfd.Normal(from_two.dataset.test_context * [1.0, 2.0], SPREAD)
+    expected = given.quantile(LEVELS.astype(np.float32)[:, None, None])
+    error = diagnostics.quantiles(from_two) - np.moveaxis(expected, 0, -1)
+    assert np.abs(error).max() < 0.3
     assert abs(error.mean()) < 0.01
     scores = from_two.prediction["methods"][FLOW]
     assert scores["inside"] == pytest.approx(0.9, abs=0.08)
@@ -300,14 +280,6 @@ def test_baselines_that_suit_the_data_come_close_and_none_is_ahead(from_one):
     crps = [scores["crps"] for scores in methods.values()]
     assert crps[0] < crps[2] < 1.05 * crps[0]  # a process whose mean is nearly linear
     assert crps[0] < crps[1] < 1.3 * crps[0]
-
-
-def test_many_rows_have_bayesian_ridge_regression(monkeypatch):
-    monkeypatch.setattr(predictions, "_MAX_PROCESS_ROWS", 299)
-    monkeypatch.setattr(predictions, "_MAX_BOOSTED_ROWS", 50)
-    methods = linear_subject(1).prediction["methods"]
-    ridge = methods["Bayesian ridge regression"]
-    assert ridge["crps"] == pytest.approx(methods[FLOW]["crps"], rel=0.02)
 
 
 NO_PREDICTIONS = {

@@ -207,28 +207,6 @@ def test_an_interrupted_file_goes_on_and_ends_alike(
     assert {path.suffix for path in tmp_path.iterdir()} == {".csv"}
 
 
-def test_an_interrupted_file_of_another_model_is_refused(
-    models, table, tmp_path, capsys, monkeypatch
-):
-    monkeypatch.setattr(text_table, "_BYTES_A_BLOCK", 1000)
-    out = tmp_path / "out.csv"
-    arguments = {"model": models["two"][0], "csv": table[1], "out": out}
-    in_parts, calls = open_model.in_parts, itertools.count()
-
-    def until_interrupted(*args, **kwargs):
-        if next(calls) == 1:
-            raise KeyboardInterrupt
-        return in_parts(*args, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(open_model, "in_parts", until_interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            run(score, **arguments)
-    flags = [f"--model={models['one'][0]}", f"--csv={table[1]}", f"--out={out}"]
-    words = ("out.csv.partial was begun with others", "model:", "choose another --out")
-    assert_refused(score, flags, 1, words, capsys, monkeypatch)
-
-
 def test_decimal_commas_and_other_encodings(models, tmp_path):
     path, distribution = models["nameless"]
     (tmp_path / "x.csv").write_bytes("größe;b\n1,5;-0,25\n".encode("latin-1"))
@@ -250,27 +228,27 @@ def fit_table(frame, path, **options):
 
 
 @pytest.fixture(scope="module")
-def saved_table(tmp_path_factory, all_op_by_op):
+def fitted_table(tmp_path_factory, all_op_by_op):
+    """A table that was fitted, its file, and its rows."""
     rng = np.random.default_rng(0)
-    frame = {"kind": ["a", "b"] * 20, "size": rng.normal(size=40)}
-    frame |= {"hour": rng.uniform(0.0, 23.0, 40), "count": rng.poisson(5.0, 40)}
-    path = tmp_path_factory.mktemp("table") / "table.keras"
-    fit_table(frame, path)
-    return path
+    size, city = np.exp(rng.normal(size=60)), rng.choice(["A", "B"], 60)
+    frame = pd.DataFrame({"size": size, "city": city, "y": rng.normal(size=60)})
+    path = tmp_path_factory.mktemp("table") / "model.keras"
+    return fit_table(frame, path, context=["size", "city"]), path, frame
 
 
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ("x;1;2;3", "got 'x' in line 4 (2 rows)"),  # by the library, which knows no lines
-        ("a;old;2;3", "Expected a number in column 'size'; got 'old' in line 4."),
-        ("a;1,5;2;3", "got '1,5' in line 4 (--decimal=, reads decimal commas)."),
+        ("1;x;3", "got 'x' in line 4 (2 rows)"),  # by the library, which knows no lines
+        ("old;A;3", "Expected a number in column 'size'; got 'old' in line 4."),
+        ("1,5;A;3", "got '1,5' in line 4 (--decimal=, reads decimal commas)."),
     ],
 )
-def test_rows_of_tables_are_named_by_their_line(row, words, saved_table, tmp_path):
+def test_rows_of_tables_are_named_by_their_line(row, words, fitted_table, tmp_path):
     path = tmp_path / "rows.csv"
-    path.write_text(f"kind;size;hour;count\n\nb;1;2;3\n{row}\n{row}\n")
-    settings = {"model": saved_table, "csv": path, "out": tmp_path / "out.csv"}
+    path.write_text(f"size;city;y\n\n1;B;3\n{row}\n{row}\n")
+    settings = {"model": fitted_table[1], "csv": path, "out": tmp_path / "out.csv"}
     with pytest.raises(DataError) as caught:
         run(score, **settings)
     assert words in str(caught.value)
@@ -313,17 +291,13 @@ def test_what_does_not_fit_is_refused_in_one_line(
 
 
 @pytest.fixture
-def files(tmp_path, op_by_op):
+def files(fitted_table, tmp_path):
     """A fitted table, and a file of four rows, of which the last two are unknown to it."""
-    del op_by_op
-    rng = np.random.default_rng(0)
-    size, city = np.exp(rng.normal(size=60)), rng.choice(["A", "B"], 60)
-    frame = pd.DataFrame({"size": size, "city": city, "y": rng.normal(size=60)})
-    table = fit_table(frame, tmp_path / "model.keras", context=["size", "city"])
+    table, path, frame = fitted_table
     rows = frame.head(4).assign(city=["A", "B", "Paris", "A"])
     rows.loc[3, "size"] = -1.0
     rows.to_csv(tmp_path / "new.csv", index=False)
-    return table, rows, {"model": tmp_path / "model.keras", "csv": tmp_path / "new.csv"}
+    return table, rows, {"model": path, "csv": tmp_path / "new.csv"}
 
 
 def test_scores_of_other_rows_and_a_count(files, tmp_path):
@@ -486,7 +460,9 @@ def test_what_was_interrupted_goes_on(run_dir, pictures, tmp_path, monkeypatch, 
     (tmp_path / "d.png").rename(files / "more/d.png")
     (files / "e.png").write_bytes(b"one more")
     assert score.cli(["score", *arguments]) == 1
-    assert "begun with others: pictures" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "out.csv.partial was begun with others: pictures" in error
+    assert "choose another --out" in error
     (files / "e.png").unlink()
     assert lines_of(folder, files, out) == whole
 

@@ -141,12 +141,6 @@ def test_validation_and_test_rows_are_drawn_once_by_the_data_seed():
         assert np.any(rows != getattr(other, name))
 
 
-def test_classes_of_test_rows_are_kept_from_the_model():
-    images = load_images(TINY)
-    assert set(images.test_classes) == set(range(10))
-    assert images.dataset.context_size == 0
-
-
 def test_statistics_of_a_gaussian_posterior_are_its_own():
     settings = dataclasses.replace(TINY, posterior="gaussian", latent_size=4)
     images = load_images(settings)

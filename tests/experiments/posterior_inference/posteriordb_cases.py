@@ -1,7 +1,7 @@
 """Small data of models of posteriordb, and their densities written out in NumPy.
 
-One model of each kind: of the regressions one without an intercept of its own, and one
-with; of the series one whose errors, and one whose variances, depend on those before.
+One model of each kind: of the regressions one; of the series one whose errors, and one
+whose variances, depend on those before.
 """
 
 import numpy as np
@@ -83,15 +83,6 @@ def _kidscore(row, data):
     return log_prob + st.halfcauchy.logpdf(row[3], scale=2.5)
 
 
-def _diamonds(row, data):
-    x, (intercept, sigma) = data["X"][:, 1:], row[-2:]
-    mean = intercept + (x - x.mean(axis=0)) @ row[:-2]
-    log_prob = st.norm.logpdf(data["Y"], mean, sigma).sum()
-    log_prob += st.norm.logpdf(row[:-2], 0.0, 1.0).sum()
-    log_prob += st.t.logpdf(intercept, 3.0, 8.0, 10.0)
-    return log_prob + st.t.logpdf(sigma, 3.0, 0.0, 10.0)
-
-
 def _half(x, scale):
     return st.halfnorm.logpdf(x, scale=scale)
 
@@ -145,11 +136,6 @@ CASES = {
         _kidscore,
         _switches("mom_hs") | _numbers("mom_iq", "kid_score", low=80.0, high=120.0),
         [25.0, 6.0, 0.5, 18.0],
-    ),
-    "diamonds-diamonds": (
-        _diamonds,
-        {"X": _RNG.normal(1.0, 1.0, size=(_N, 25)), "Y": _RNG.normal(8.0, 1.0, size=_N)},
-        [*_RNG.normal(0.0, 0.2, 24), 8.0, 1.0],
     ),
 }
 

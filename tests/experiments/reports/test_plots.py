@@ -1,11 +1,11 @@
-"""Every plot writes a picture that is not blank."""
+"""Pictures of degenerate data, cut off pictures, and letters of any language."""
 
 import warnings
 
+import matplotlib.image
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib import font_manager
 
 from experiments.reports import plots
 
@@ -32,28 +32,11 @@ SPREAD_OF = {
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", SPREAD_OF)
 @pytest.mark.parametrize("draw", [plots.marginals, plots.pairs])
-def test_columns_without_a_range_are_drawn(draw, name, tmp_path, monkeypatch):
-    heights = []
-    hist = plt.Axes.hist
-    monkeypatch.setattr(
-        plt.Axes, "hist", lambda *args, **kw: heights.append(hist(*args, **kw)[0])
-    )
+def test_columns_without_a_range_are_drawn(draw, name, tmp_path):
+    before = plt.get_fignums()
     draw(*SPREAD_OF[name], tmp_path / "picture.png", labels="abc")
-    assert len(heights) == 6  # of data and samples, for each column
-    assert all(np.isfinite(values).all() for values in heights)
-    assert all(values.any() for values in heights[::2])
-    if name == "samples":
-        assert all(values.any() for values in heights)
-
-
-def test_limits_leave_out_outliers_but_no_constant():
-    low, high = plots.limits(constant(3.0), NEAR).T
-    assert low[0] > TABLE[:, 0].min() - 0.5
-    assert high[0] < TABLE[:, 0].max() + 0.5
-    assert low[1] < 3.0 < high[1]
-    assert high[1] - low[1] > 3.0
-    (low, high), *_ = plots.limits(constant(1e6)[:, 1:], constant(1e6)[:, 1:])
-    assert np.float32(low) < np.float32(1e6) < np.float32(high)
+    assert plt.get_fignums() == before
+    assert matplotlib.image.imread(tmp_path / "picture.png")[..., :3].std() > 0.02
 
 
 def test_a_picture_that_is_cut_off_leaves_the_old_one(tmp_path, monkeypatch):
@@ -100,12 +83,3 @@ def test_letters_come_from_an_installed_font_that_has_them(drawn):
     assert families[0] == "sans-serif"
     assert families[1].startswith("STIX")
     assert told == []
-
-
-def test_letters_that_no_font_has_are_told_in_one_line(drawn, monkeypatch):
-    fonts = font_manager.fontManager.ttflist
-    dejavu = [font for font in fonts if font.name in ("DejaVu Sans", "Last Resort")]
-    monkeypatch.setattr(font_manager.fontManager, "ttflist", dejavu)
-    families, (line,) = drawn("温度 (K)")
-    assert families == ["sans-serif"]
-    assert line.startswith("Boxes in pictures stand for letters that no installed font has")
