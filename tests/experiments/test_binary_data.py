@@ -16,6 +16,7 @@ from experiments.data import load_dataset
 from experiments.data.dataset import Dataset
 from experiments.density_estimation import evaluation
 from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation import models
 from experiments.density_estimation.settings import Settings
 
 PARTS = ("train", "valid", "test")
