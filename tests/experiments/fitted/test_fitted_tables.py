@@ -374,22 +374,19 @@ def test_a_process_that_stops_after_the_last_piece_has_written_the_file(tmp_path
         ResumableFile(path, {"seed": 1}).write(START, pieces)
 
 
-MIB = 1 << 20
-
-
 def test_memory_does_not_grow_with_the_table(models, tmp_path, monkeypatch):
-    """That of Python, in small blocks of a table of 1 MiB, and of one of 8 MiB."""
-    monkeypatch.setattr(text_table, "_BYTES_A_BLOCK", 1 << 16)
-    rows = "0.5000000000000001,-0.25000000000000001\n" * (MIB // 40)
+    """That of Python, in small blocks of a table of 128 KiB, and of one of 2 MiB."""
+    monkeypatch.setattr(text_table, "_BYTES_A_BLOCK", 1 << 15)
+    rows = "0.5000000000000001,-0.25000000000000001\n" * (2**17 // 40)
     peaks = []
-    for name, count in {"first": 1, "small": 1, "large": 8}.items():
+    for name, count in {"first": 1, "small": 1, "large": 16}.items():
         (tmp_path / name).write_text(rows * count)
         paths = {"model": models["nameless"][0], "csv": tmp_path / name}
         tracemalloc.start()
         run(score, out=tmp_path / f"{name}.csv", **paths)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[2] < peaks[1] + MIB
+    assert peaks[2] < peaks[1] + 2**19
 
 
 SHAPE = (4, 3)  # height and width
