@@ -17,7 +17,6 @@ from experiments.data.dataset import Dataset
 from experiments.density_estimation import evaluation
 from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation import models
-from experiments.density_estimation.models import ORDERINGS
 from experiments.density_estimation.settings import Settings
 
 PARTS = ("train", "valid", "test")
@@ -108,17 +107,13 @@ def test_run_on_images_writes_every_picture(num_masks, tiny_sets):
         assert pixels[..., :3].std() > 0.02
 
 
-@pytest.mark.parametrize("ordering", ORDERINGS)
-def test_order_can_be_chosen(ordering):
-    settings = dataclasses.replace(BINARY, ordering=ordering, seed=5)
-    distribution = models.build_distribution(settings, 4)
-    expected = {
-        "default": [1, 2, 3, 4],
-        "natural": [1, 2, 3, 4],
-        "reversed": [4, 3, 2, 1],
-        "random": np.random.default_rng(5).permutation(4) + 1,
-    }[ordering]
-    np.testing.assert_array_equal(distribution._ensemble.network.ordering, expected)
+@pytest.mark.parametrize(
+    ("ordering", "order"), [("natural", [1, 2, 3]), ("reversed", [3, 2, 1])]
+)
+def test_order_can_be_chosen(ordering, order):
+    settings = dataclasses.replace(BINARY, ordering=ordering)
+    distribution = models.build_distribution(settings, 3)
+    np.testing.assert_array_equal(distribution._ensemble.network.ordering, order)
 
 
 @pytest.mark.usefixtures("op_by_op")

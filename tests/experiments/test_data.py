@@ -24,7 +24,6 @@ from experiments.data import maf_tables
 from experiments.data import simulated
 from experiments.data.files import cache_folder
 from experiments.data.files import download
-from experiments.data.published import MAF_TABLE
 from experiments.density_estimation.evaluation import gaussian_log_probs
 from experiments.reports.estimate import Estimate
 
@@ -102,24 +101,6 @@ def test_table_of_the_data_names_every_set():
     assert sorted(named) == sorted(DATASETS)
 
 
-def test_wine_is_read_from_both_forms_alike(tmp_path):
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=(50, 12))
-    (tmp_path / "csv").mkdir()
-    header = ";".join(f'"column {i}"' for i in range(12))
-    path = tmp_path / "csv" / "winequality-red.csv"
-    np.savetxt(path, values, "%.17g", delimiter=";", header=header, comments="")
-    np.savez(tmp_path / "uci_small.npz", **{"wine_red": values[:, :11]})
-    datasets = [
-        load_dataset("red_wine", data_dir=folder) for folder in (tmp_path / "csv", tmp_path)
-    ]
-    assert len(datasets[0].labels) == 11
-    sets = list(map(arrays, datasets))
-    assert [rows.shape for rows in sets[0]] == [(41, 11), (4, 11), (5, 11)]
-    for a, b in zip(*sets, strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 def test_ten_seeds_of_wine_are_ten_folds(tmp_path):
     values = np.arange(57.0)[:, None] + np.random.default_rng(0).random([57, 11])
     np.savez(tmp_path / "uci_small.npz", wine_red=values)
@@ -133,20 +114,6 @@ def test_ten_seeds_of_wine_are_ten_folds(tmp_path):
         tests.append(set(ranks[-5:].tolist()))
     assert len(set.union(*tests[:10])) == 50
     assert tests[10] != tests[0]
-
-
-def test_power_is_found_split_and_standardised(tmp_path):
-    rng = np.random.default_rng(0)
-    columns = {
-        key: rng.integers(1, 100, 1000) for key, _ in maf_tables._POWER_COLUMNS.values()
-    }
-    (tmp_path / "maf_power").mkdir()
-    np.savez(tmp_path / "maf_power" / "power_complete_rows.npz", **columns)
-    dataset = load_dataset("power", data_dir=tmp_path)
-    assert [rows.shape for rows in arrays(dataset)] == [(810, 6), (90, 6), (100, 6)]
-    both = np.concatenate(arrays(dataset)[:2])
-    np.testing.assert_allclose(both.mean(0), 0.0, atol=1e-5)
-    np.testing.assert_allclose(both.std(0), 1.0, atol=1e-5)
 
 
 def test_a_small_table_has_its_columns_but_constant_ones(tmp_path):
@@ -239,34 +206,6 @@ def test_rows_are_drawn_from_the_density(name):
     assert error < 0.05
 
 
-def test_rows_of_two_modes_have_the_distribution_function_of_the_density():
-    _, y, x = all_rows("two_modes")
-    grid = np.linspace(-5.0, 5.0, 1001)
-    chosen = slice(None, None, 100)
-    u = [
-        np.trapezoid(
-            np.exp(
-                simulated.two_modes_log_density(
-                    np.minimum(grid, value)[:, None], np.full([1001, 1], of)
-                )
-            ),
-            np.minimum(grid, value),
-        )
-        for value, of in zip(y[chosen, 0], x[chosen, 0], strict=True)
-    ]
-    assert stats.kstest(u, "uniform").pvalue > 0.01
-
-
-def test_heavy_tails_have_their_weights():
-    """A t variable of nu is beyond a far q with a probability like q to the minus nu."""
-    for degrees in (1, 2):
-        _, rows, _ = all_rows(f"heavy_tails_{degrees}")
-        beyond = [np.mean(np.abs(rows[:, :4]) > q) for q in (5.0, 20.0)]
-        expected = [2.0 * stats.t(degrees).sf(q) for q in (5.0, 20.0)]
-        np.testing.assert_allclose(beyond, expected, rtol=0.2)
-        np.testing.assert_allclose((rows[:, 4] - rows[:, 3]).std(), 1.0, atol=0.03)
-
-
 TABLES = ("power", "gas", "hepmass", "miniboone", "bsds300")
 
 
@@ -277,14 +216,6 @@ def _no_network(monkeypatch):
 
 def sizes(dataset):
     return [len(rows) for rows in arrays(dataset)]
-
-
-def test_every_table_has_its_eight_published_rows():
-    assert tuple(MAF_TABLE) == TABLES
-    assert all(len(rows) == 8 for rows in MAF_TABLE.values())
-    row = MAF_TABLE["hepmass"]["MAF (10)"]
-    assert (row.log_likelihood, row.two_standard_errors) == (-17.73, 0.02)
-    assert [DATASETS[name].event_size for name in TABLES] == [6, 8, 21, 43, 63]
 
 
 def test_power_of_the_authors_is_that_of_the_integers(tmp_path):
@@ -360,16 +291,6 @@ def test_hepmass_keeps_continuous_variables_of_the_signal(tmp_path):
     np.testing.assert_allclose(dataset.validation, expected[36:], atol=1e-5)
     tested = (test[::2][:, [1, 3]] - mean) / deviation
     np.testing.assert_allclose(dataset.test, tested, atol=1e-5)
-
-
-def test_miniboone_is_standardised_by_train_and_validation(tmp_path):
-    rows = np.random.default_rng(0).normal(2.0, 3.0, size=(100, 5))
-    (tmp_path / "data" / "miniboone").mkdir(parents=True)
-    np.save(tmp_path / "data" / "miniboone" / "data.npy", rows)
-    dataset = load_dataset("miniboone", data_dir=tmp_path)
-    assert sizes(dataset) == [81, 9, 10]
-    expected = (rows - rows[:90].mean(0)) / rows[:90].std(0)
-    np.testing.assert_allclose(np.concatenate(arrays(dataset)), expected, atol=1e-5)
 
 
 def test_bsds300_of_the_authors_is_read_as_it_is(tmp_path):
@@ -536,6 +457,8 @@ def test_table_is_downloaded_once(server, tmp_path, monkeypatch, in_cache):
     data_dir = "" if in_cache else tmp_path
     sets = [load_dataset("miniboone", data_dir=data_dir) for _ in range(2)]
     np.testing.assert_array_equal(sets[0].train, sets[1].train)
+    expected = (rows - rows[:90].mean(0)) / rows[:90].std(0)
+    np.testing.assert_allclose(np.concatenate(arrays(sets[0])), expected, atol=1e-5)
     assert len(server.ranges) == 1
     assert ("cache" in [path.name for path in tmp_path.iterdir()]) == in_cache
     assert files(tmp_path) == ["data.npy", "data.tar.gz"]

@@ -16,7 +16,6 @@ from experiments.data import load_dataset
 from experiments.density_estimation.evaluation import gaussian_log_probs
 from experiments.reports.predictions import FLOW
 from experiments.reports.predictions import LEVELS
-from experiments.reports.predictions import NormalPrediction
 from experiments.reports.predictions import QuantilePrediction
 from experiments.reports.predictions import shares_inside
 
@@ -100,16 +99,6 @@ def test_densities_between_quantiles_have_these_and_a_total_of_one():
     assert below == pytest.approx(0.3, abs=5e-3)
     near = np.abs(Y) < 1.5
     assert np.abs(density - stats.norm.pdf(Y))[near].max() < 0.05
-
-
-@pytest.mark.parametrize("kind", ["normal", "quantiles"])
-def test_probabilities_of_integers_sum_to_one(kind):
-    y = np.arange(-40.0, 41.0)
-    normal = NormalPrediction(np.zeros(len(y)), np.ones(len(y)))
-    made = normal if kind == "normal" else quantile_prediction(len(y))
-    probs = np.exp(made.log_prob(y, is_integer=True))
-    assert probs.sum() == pytest.approx(1.0, abs=1e-3)
-    assert probs[40] == pytest.approx(stats.norm.cdf(0.5) - stats.norm.cdf(-0.5), abs=0.02)
 
 
 def test_counts_are_covered_by_the_randomised_pit_as_often_as_they_should_be():

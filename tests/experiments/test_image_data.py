@@ -154,36 +154,6 @@ def test_sixteen_bits_of_grey_are_read_by_their_high_byte(tmp_path):
         np.testing.assert_array_equal(row, pixels.ravel() // 256)
 
 
-def test_arrays_of_ones_own_are_divided_without_loss(tmp_path):
-    pixels = np.arange(30, dtype=np.uint8)[:, None, None] * np.ones((2, 4), np.uint8)
-    np.savez(tmp_path / "mine.npz", pictures=pixels)
-    dataset = load_dataset("images", images_path=str(tmp_path / "mine.npz"))
-    sets = [dataset.train, dataset.validation, dataset.test]
-    assert list(map(len, sets)) == [24, 3, 3]
-    rows = integers(np.concatenate(sets))
-    assert sorted(rows[:, 0]) == list(range(30))
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("fit", ["resize", "crop"])
-def test_arrays_of_any_size_become_images_of_one(fit, channels, tmp_path):
-    """White on the left and black on the right, in both arrays."""
-    sets = {"x_train": np.zeros((20, 8, 12), np.uint8)}
-    sets["x_test"] = np.zeros((4, 10, 6), np.uint8)
-    for images in sets.values():
-        images[:, :, : images.shape[2] // 2] = 255
-    sets = {name: np.stack(channels * [v], axis=-1) for name, v in sets.items()}
-    np.savez(tmp_path / "mine.npz", **sets)
-    path = str(tmp_path / "mine.npz")
-    for size, expected in ((4, (4, 4)), (0, (8, 12))):
-        dataset = load_dataset("images", images_path=path, image_size=size, image_fit=fit)
-        assert dataset.pixel_shape == (expected if channels < 3 else (*expected, 3))
-        for rows in (dataset.train, dataset.test):
-            images = integers(rows).reshape(len(rows), *expected, -1)
-            assert (images[:, :, 0] > 230).all()
-            assert (images[:, :, -1] < 25).all()
-
-
 def test_half_of_the_images_are_mirrored_anew_in_each_epoch():
     images = RNG.integers(0, 4, (400, 2, 3, 2)) / 4.0
     rows = images.reshape(400, 12).astype(np.float32)

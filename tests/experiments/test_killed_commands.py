@@ -13,7 +13,6 @@ import killed_commands
 import numpy as np
 import pytest
 from small_commands import COMMANDS
-from small_commands import POSTERIOR
 from small_commands import TRAININGS
 
 pytestmark = pytest.mark.slow
@@ -70,16 +69,6 @@ def test_killed_commands_end_at_the_same_numbers(name, inputs, whole, tmp_path):
         ends += 1
         assert ends <= 4 * _KILLS
     print(f"{name}: {kills} kills, {ends} ends, {seconds:.1f} s without")
-
-
-@pytest.mark.parametrize("name", ["posterior_inference", "neutra"])
-def test_a_second_start_goes_on_from_the_last_block(name, tmp_path):
-    checkpoint = killed_commands.kill_in_training(*COMMANDS[name], tmp_path)
-    (losses,) = checkpoint.arrays["losses"]
-    steps = len(losses)
-    assert 0 < steps < POSTERIOR["training_steps"]
-    killed_commands.run(*COMMANDS[name], tmp_path)
-    assert f"Training goes on from step {steps} of 400." in killed_commands.log(tmp_path)
 
 
 @pytest.fixture

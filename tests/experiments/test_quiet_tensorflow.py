@@ -5,8 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parent.parent.parent
 FIRST_OPERATION = "import experiments, tensorflow; tensorflow.zeros(1) + 1"
 A_COMMAND = f"""
@@ -46,12 +44,6 @@ def test_the_package_leaves_tensorflow_alone():
     assert (
         stderr_of("import experiments, sys; assert 'tensorflow' not in sys.modules") == ""
     )
-
-
-@pytest.mark.slow
-def test_whoever_wants_the_messages_has_them():
-    messages = stderr_of("import experiments, tensorflow", TF_CPP_MIN_LOG_LEVEL="0")
-    assert "port.cc" in messages or "cpu_feature_guard" in messages
 
 
 def test_warnings_and_errors_of_the_start_are_shown():

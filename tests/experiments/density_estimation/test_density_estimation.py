@@ -6,14 +6,12 @@ import json
 import math
 import sys
 
-import fresh_process
 import keras
+import matplotlib.image
 import numpy as np
-import pandas as pd
 import pytest
-import score_raw_rows
 from derivatives import op_by_op
-from sklearn import datasets
+from scipy import stats
 from slow_cases import with_slow
 from tiny_runs import TINY
 from tiny_runs import in_folder
@@ -27,7 +25,6 @@ from experiments.density_estimation import models
 from experiments.density_estimation import training
 from experiments.density_estimation.diagnostics import Subject
 from experiments.density_estimation.settings import Settings
-from experiments.reports import facts
 from experiments.reports import predictions
 
 pytestmark = pytest.mark.xdist_group("finished runs")
@@ -135,42 +132,14 @@ def batches(rows, epoch):
     return list(rows.as_dataset().as_numpy_iterator())
 
 
-def test_order_depends_on_seed_and_epoch_alone(tmp_path):
-    dataset = load_dataset("digits")
-    rows, again = (
-        training.training_rows(dataset, in_folder(TINY, tmp_path, batch_size=500))
-        for _ in range(2)
-    )
-    assert [len(batch) for batch in batches(rows, 0)] == [500, 500, 257]
-    for epoch in (5, 2):
-        np.testing.assert_array_equal(
-            np.concatenate(batches(rows, epoch)), np.concatenate(batches(again, epoch))
-        )
-    assert not np.array_equal(batches(rows, 5)[0], batches(rows, 2)[0])
-
-
-def test_gaussian_log_likelihood_agrees_with_tfp():
-    import tensorflow_probability as tfp
-
+def test_gaussian_log_likelihood_is_that_of_the_moments():
     dataset = load_dataset("two_moons")
-    covariance = np.cov(dataset.train, rowvar=False, dtype=np.float64)
-    mean = dataset.train.mean(0, dtype=np.float64)
-    gaussian = tfp.distributions.MultivariateNormalTriL(
-        mean, np.linalg.cholesky(covariance)
-    )
-    expected = gaussian.log_prob(dataset.test.astype(np.float64)).numpy()
+    mean, covariance = dataset.train.mean(0), np.cov(dataset.train, rowvar=False)
+    expected = stats.multivariate_normal(mean, covariance).logpdf(dataset.test)
     actual = evaluation.gaussian_log_prob(dataset.test, mean, covariance)
-    np.testing.assert_allclose(actual, expected, rtol=1e-8)
-    assert evaluation.gaussian_log_probs(dataset).mean() == pytest.approx(
-        expected.mean(), abs=0.01
-    )
-
-
-def test_command_names_what_differs_from_the_defaults():
-    settings = Settings(flow="nice", hidden_units=(8, 8), run_dir="a b")
-    assert facts.command(settings) == (
-        "tfp-flows density '--run_dir=a b' --flow=nice --hidden_units=8,8"
-    )
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)
+    nats = evaluation.gaussian_log_probs(dataset).mean()
+    assert nats == pytest.approx(expected.mean(), abs=0.01)
 
 
 SMALL = dataclasses.replace(TINY, num_bins=4, hidden_units=(8,), epochs=1, num_samples=300)
@@ -221,7 +190,8 @@ def test_coverage_is_that_of_intervals_between_quantiles(two_modes):
     assert len(found) == 3
     for picture in ("conditional", "levels", "predictions"):
         assert f"({picture}.png)" in (folder / "report.md").read_text()
-        assert (folder / f"{picture}.png").is_file()
+        pixels = matplotlib.image.imread(folder / f"{picture}.png")
+        assert pixels[..., :3].std() > 0.02
 
 
 @pytest.mark.slow
@@ -260,43 +230,3 @@ def test_angles_refuse_tails_and_another_base():
         settings = dataclasses.replace(SMALL, dataset="torus", flow="nsf", **changes)
         with pytest.raises(ValueError, match=words):
             models.build_distribution(settings, 2, angles=(0, 1))
-
-
-CONTEXT = ("bmi", "age", "sex", "bp")
-
-
-@pytest.mark.slow
-def test_the_saved_model_scores_raw_rows_as_the_report_does(tmp_path):
-    path, run_dir = tmp_path / "diabetes.csv", tmp_path / "run"
-    data = datasets.load_diabetes(scaled=False)
-    frame = pd.DataFrame(data.data, columns=data.feature_names)
-    frame.assign(progress=data.target).to_csv(path, index=False)
-    flags = [
-        "--dataset=csv",
-        f"--csv_path={path}",
-        f"--context_columns={','.join(CONTEXT)}",
-    ]
-    flags += [f"--run_dir={run_dir}", "--num_steps=2", "--progress=0"]
-    flags += ["--hidden_units=16", "--epochs=15", "--batch_size=32", "--num_samples=200"]
-    with quick_runs():
-        assert density_estimation.cli(["density_estimation", *flags]) == 0
-    results = json.loads((run_dir / "results.json").read_text())
-
-    dataset = load_dataset("csv", csv_path=str(path), context_columns=CONTEXT)
-    raw = np.empty((len(dataset.test), 11))
-    for role, rows in (("modelled", dataset.test), ("context", dataset.test_context)):
-        known = [c for c in results["columns"] if c["role"] == role]
-        raw[:, [column["position"] for column in known]] = rows
-    assert [c["name"] for c in known] == list(CONTEXT)
-    np.save(run_dir / "raw.npy", raw)
-    fresh_process.run(score_raw_rows.main, run_dir, output=run_dir / "output.txt")
-    scored = json.loads((run_dir / "scored.json").read_text())
-
-    nats = results["test_log_likelihood"]["nats"]
-    assert scored["log_prob"] == pytest.approx(nats, abs=1e-4)
-    assert scored["predict"] == pytest.approx(nats, abs=1e-4)
-    # As fitted as a Gaussian is at least, and not by its own units.
-    assert nats > results["gaussian_log_likelihood"]["nats"] - 2.0
-    expected = np.quantile(dataset.train, [0.05, 0.5, 0.95], axis=0)
-    deviation = dataset.train.std(axis=0)
-    assert (np.abs(scored["quantiles"] - expected) < 0.6 * deviation).all()

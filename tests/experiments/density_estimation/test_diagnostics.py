@@ -3,13 +3,11 @@
 import dataclasses
 from types import SimpleNamespace
 
-import matplotlib.image
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 from random_weights import randomize
-from scipy import stats
 
 import tfp_flows
 from experiments.data import load_dataset
@@ -20,9 +18,7 @@ from experiments.density_estimation.diagnostics import Subject
 from experiments.density_estimation.evaluation import class_agreement
 from experiments.density_estimation.evaluation import likelihood_classification
 from experiments.density_estimation.models import build_distribution
-from experiments.density_estimation.report import findings
 from experiments.density_estimation.settings import Settings
-from experiments.reports import predictions
 from experiments.reports.predictions import FLOW
 from experiments.reports.predictions import LEVELS
 
@@ -34,19 +30,6 @@ def subject(shift, rng, base=tfp_flows.standard_normal):
     dataset = Dataset("normal", rows, rows, rows)
     distribution = tfp_flows.FlowDistribution(base(2), flow)
     return Subject(distribution, dataset, Settings(num_samples=1000))
-
-
-def test_ks_distance_agrees_with_scipy(rng):
-    u = rng.beta(1.2, 1.0, size=(300, 2))
-    expected = [stats.kstest(column, "uniform").statistic for column in u.T]
-    np.testing.assert_allclose(diagnostics.ks_distance(u), expected, rtol=1e-12)
-
-
-@pytest.mark.parametrize("base", [tfp_flows.standard_normal, tfp_flows.standard_logistic])
-def test_pit_of_latents_is_uniform(base, rng):
-    distribution = subject(0.0, rng, base).distribution
-    u = diagnostics.latent_pit(distribution, distribution.sample(2000, seed=1))
-    assert (diagnostics.ks_distance(u) < 2.0 / np.sqrt(2000)).all()
 
 
 def test_right_flow_passes_and_wrong_flow_fails(rng):
@@ -106,18 +89,6 @@ def test_samples_that_do_not_follow_the_context_fail(rng):
     subject.samples = rng.permutation(subject.data)
     test = diagnostics.two_sample_test(subject)
     assert test["accuracy"] > 0.5 + 2.0 * test["two_standard_errors"]
-
-
-def test_warp_ends_where_the_flow_does(rng):
-    flow = tfp_flows.RealNVP(2, num_steps=3, hidden_units=(4,), lu_mixing=True, seed=0)
-    for variable in flow.trainable_variables:
-        variable.assign_add(0.3 * rng.normal(size=variable.shape).astype(np.float32))
-    distribution = tfp_flows.FlowDistribution(tfp_flows.standard_normal(2), flow)
-    lines = rng.normal(size=(3, 5, 2)).astype(np.float32)
-    stages = pictures.warp(distribution, lines)
-    assert len(stages) == 1 + len(flow.bijectors)
-    expected = flow.forward(tf.constant(lines)).numpy()
-    np.testing.assert_allclose(stages[-1][1], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_rows_that_are_looked_at_are_spread_over_a_sorted_file():
@@ -220,19 +191,6 @@ def test_bits_of_levels_add_up_to_those_of_the_density(conditional, tmp_path):
     assert bits["latent_sizes"] == [32, 32]
 
 
-@pytest.mark.usefixtures("op_by_op")
-def test_resampling_keeps_the_coarser_levels(tmp_path):
-    subject = subject_of(tmp_path, **GLOW)
-    rows, flow = subject.data[:5], subject.distribution.bijector
-    kept, finest, both = diagnostics.resample_levels(subject.distribution, rows, seed=1)
-    np.testing.assert_allclose(kept, rows, atol=1e-4)
-    latents = [flow.inverse_and_log_det(x)[0].numpy() for x in (rows, finest, both)]
-    np.testing.assert_allclose(latents[1][:, 32:], latents[0][:, 32:], atol=1e-3)
-    np.testing.assert_allclose(latents[1][:, :32], latents[2][:, :32], atol=1e-3)
-    assert np.abs(latents[1][:, :32] - latents[0][:, :32]).mean() > 0.1
-    assert np.abs(latents[2][:, 32:] - latents[0][:, 32:]).mean() > 0.1
-
-
 def test_likelihood_classification_counts_the_right_classes(tmp_path):
     """An oracle of the context is always right, whatever the rows look like."""
     subject = subject_of(tmp_path, **GLOW, conditional=True)
@@ -245,9 +203,6 @@ def test_likelihood_classification_counts_the_right_classes(tmp_path):
             return np.sum(subject.context[own] * context, axis=1) * 100.0
 
     subject.distribution = Oracle()
-    found = likelihood_classification(subject)
-    assert found["accuracy"] == 1.0
-    subject.context = np.roll(subject.context, 1, axis=1)[::-1]
     assert likelihood_classification(subject)["accuracy"] == 1.0
 
 
@@ -306,13 +261,10 @@ def test_scores_of_the_truth_are_those_of_a_normal_distribution(from_one):
 def test_quantiles_of_several_variables_are_of_draws(monkeypatch):
     monkeypatch.setattr(diagnostics, "_MAX_VARIABLES", 2)
     from_two = linear_subject(2, num_rows=60, num_test=50)
-    found = diagnostics.quantiles(from_two)
-    context = from_two.dataset.test_context
-    expected = tfd.Normal(context * [1.0, 2.0], SPREAD).quantile(
-        LEVELS.astype(np.float32)[:, None, None]
-    )
-    np.testing.assert_allclose(found, np.moveaxis(expected, 0, -1), atol=0.3)
-    error = found - np.moveaxis(expected, 0, -1)
+    given = tfd.Normal(from_two.dataset.test_context * [1.0, 2.0], SPREAD)
+    expected = given.quantile(LEVELS.astype(np.float32)[:, None, None])
+    error = diagnostics.quantiles(from_two) - np.moveaxis(expected, 0, -1)
+    assert np.abs(error).max() < 0.3
     assert abs(error.mean()) < 0.01
     scores = from_two.prediction["methods"][FLOW]
     assert scores["inside"] == pytest.approx(0.9, abs=0.08)
@@ -330,14 +282,6 @@ def test_baselines_that_suit_the_data_come_close_and_none_is_ahead(from_one):
     assert crps[0] < crps[1] < 1.3 * crps[0]
 
 
-def test_many_rows_have_bayesian_ridge_regression(monkeypatch):
-    monkeypatch.setattr(predictions, "_MAX_PROCESS_ROWS", 299)
-    monkeypatch.setattr(predictions, "_MAX_BOOSTED_ROWS", 50)
-    methods = linear_subject(1).prediction["methods"]
-    ridge = methods["Bayesian ridge regression"]
-    assert ridge["crps"] == pytest.approx(methods[FLOW]["crps"], rel=0.02)
-
-
 NO_PREDICTIONS = {
     "without a context": {f"{s}_context": None for s in ("train", "validation", "test")},
     "of zeros and ones": {"is_binary": True},
@@ -349,16 +293,3 @@ NO_PREDICTIONS = {
 @pytest.mark.parametrize("name", NO_PREDICTIONS)
 def test_other_data_have_none(name):
     assert linear_subject(1, **NO_PREDICTIONS[name]).prediction is None
-
-
-def test_pictures_and_words(from_one, tmp_path):
-    pictures.draw_levels(from_one.prediction, tmp_path / "levels.png")
-    pictures.draw_densities(from_one, tmp_path / "predictions.png")
-    for path in tmp_path.iterdir():
-        assert matplotlib.image.imread(path)[..., :3].std() > 0.02
-    test = {"accuracy": 0.5, "two_standard_errors": 0.1, "num_rows": 9}
-    results = {"two_sample_test": test, "calibration": None}
-    text = findings(results | {"prediction": from_one.prediction})
-    (text,) = (value for key, value in text.items() if key.startswith("prediction"))
-    scores = from_one.prediction["methods"]["Gaussian process"]
-    assert f"Gaussian process: CRPS {scores['crps']:.3f}" in text

@@ -4,9 +4,8 @@ import csv
 import itertools
 import json
 import pathlib
-import resource
+import tracemalloc
 
-import fresh_process
 import numpy as np
 import pandas as pd
 import pytest
@@ -208,28 +207,6 @@ def test_an_interrupted_file_goes_on_and_ends_alike(
     assert {path.suffix for path in tmp_path.iterdir()} == {".csv"}
 
 
-def test_an_interrupted_file_of_another_model_is_refused(
-    models, table, tmp_path, capsys, monkeypatch
-):
-    monkeypatch.setattr(text_table, "_BYTES_A_BLOCK", 1000)
-    out = tmp_path / "out.csv"
-    arguments = {"model": models["two"][0], "csv": table[1], "out": out}
-    in_parts, calls = open_model.in_parts, itertools.count()
-
-    def until_interrupted(*args, **kwargs):
-        if next(calls) == 1:
-            raise KeyboardInterrupt
-        return in_parts(*args, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(open_model, "in_parts", until_interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            run(score, **arguments)
-    flags = [f"--model={models['one'][0]}", f"--csv={table[1]}", f"--out={out}"]
-    words = ("out.csv.partial was begun with others", "model:", "choose another --out")
-    assert_refused(score, flags, 1, words, capsys, monkeypatch)
-
-
 def test_decimal_commas_and_other_encodings(models, tmp_path):
     path, distribution = models["nameless"]
     (tmp_path / "x.csv").write_bytes("größe;b\n1,5;-0,25\n".encode("latin-1"))
@@ -251,27 +228,27 @@ def fit_table(frame, path, **options):
 
 
 @pytest.fixture(scope="module")
-def saved_table(tmp_path_factory, all_op_by_op):
+def fitted_table(tmp_path_factory, all_op_by_op):
+    """A table that was fitted, its file, and its rows."""
     rng = np.random.default_rng(0)
-    frame = {"kind": ["a", "b"] * 20, "size": rng.normal(size=40)}
-    frame |= {"hour": rng.uniform(0.0, 23.0, 40), "count": rng.poisson(5.0, 40)}
-    path = tmp_path_factory.mktemp("table") / "table.keras"
-    fit_table(frame, path)
-    return path
+    size, city = np.exp(rng.normal(size=60)), rng.choice(["A", "B"], 60)
+    frame = pd.DataFrame({"size": size, "city": city, "y": rng.normal(size=60)})
+    path = tmp_path_factory.mktemp("table") / "model.keras"
+    return fit_table(frame, path, context=["size", "city"]), path, frame
 
 
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ("x;1;2;3", "got 'x' in line 4 (2 rows)"),  # by the library, which knows no lines
-        ("a;old;2;3", "Expected a number in column 'size'; got 'old' in line 4."),
-        ("a;1,5;2;3", "got '1,5' in line 4 (--decimal=, reads decimal commas)."),
+        ("1;x;3", "got 'x' in line 4 (2 rows)"),  # by the library, which knows no lines
+        ("old;A;3", "Expected a number in column 'size'; got 'old' in line 4."),
+        ("1,5;A;3", "got '1,5' in line 4 (--decimal=, reads decimal commas)."),
     ],
 )
-def test_rows_of_tables_are_named_by_their_line(row, words, saved_table, tmp_path):
+def test_rows_of_tables_are_named_by_their_line(row, words, fitted_table, tmp_path):
     path = tmp_path / "rows.csv"
-    path.write_text(f"kind;size;hour;count\n\nb;1;2;3\n{row}\n{row}\n")
-    settings = {"model": saved_table, "csv": path, "out": tmp_path / "out.csv"}
+    path.write_text(f"size;city;y\n\n1;B;3\n{row}\n{row}\n")
+    settings = {"model": fitted_table[1], "csv": path, "out": tmp_path / "out.csv"}
     with pytest.raises(DataError) as caught:
         run(score, **settings)
     assert words in str(caught.value)
@@ -314,17 +291,13 @@ def test_what_does_not_fit_is_refused_in_one_line(
 
 
 @pytest.fixture
-def files(tmp_path, op_by_op):
+def files(fitted_table, tmp_path):
     """A fitted table, and a file of four rows, of which the last two are unknown to it."""
-    del op_by_op
-    rng = np.random.default_rng(0)
-    size, city = np.exp(rng.normal(size=60)), rng.choice(["A", "B"], 60)
-    frame = pd.DataFrame({"size": size, "city": city, "y": rng.normal(size=60)})
-    table = fit_table(frame, tmp_path / "model.keras", context=["size", "city"])
+    table, path, frame = fitted_table
     rows = frame.head(4).assign(city=["A", "B", "Paris", "A"])
     rows.loc[3, "size"] = -1.0
     rows.to_csv(tmp_path / "new.csv", index=False)
-    return table, rows, {"model": tmp_path / "model.keras", "csv": tmp_path / "new.csv"}
+    return table, rows, {"model": path, "csv": tmp_path / "new.csv"}
 
 
 def test_scores_of_other_rows_and_a_count(files, tmp_path):
@@ -401,34 +374,19 @@ def test_a_process_that_stops_after_the_last_piece_has_written_the_file(tmp_path
         ResumableFile(path, {"seed": 1}).write(START, pieces)
 
 
-MIB = 1 << 20
-
-
-def score_and_measure(settings, path):
-    """Writes the memory, in MiB, that scoring in small blocks takes beyond the imports."""
-    text_table._BYTES_A_BLOCK = MIB
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    score.score(settings)
-    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    path.write_text(json.dumps(kib / 1024))
-
-
-@pytest.mark.slow
-def test_memory_does_not_grow_with_the_table(models, tmp_path):
-    """Of 25 and 50 MB, in small blocks."""
-    found = []
-    rows = np.random.default_rng(0).normal(size=(100_000, 2))
-    for count in (4, 8):
-        csv, out, report = (tmp_path / f"{name}_{count}" for name in ("csv", "out", "kib"))
-        with csv.open("w") as file:
-            for _ in range(count):
-                np.savetxt(file, rows, fmt="%.27f", delimiter=",")
-        paths = {"model": models["nameless"][0], "csv": csv, "out": out}
-        asked = score.ScoreSettings(progress=0, **{k: str(v) for k, v in paths.items()})
-        fresh_process.run(score_and_measure, asked, report, output=tmp_path / "output.txt")
-        found.append(json.loads(report.read_text()))
-    assert csv.stat().st_size > 40 * MIB
-    assert found[1] < found[0] + 25.0
+def test_memory_does_not_grow_with_the_table(models, tmp_path, monkeypatch):
+    """That of Python, in small blocks of a table of 128 KiB, and of one of 2 MiB."""
+    monkeypatch.setattr(text_table, "_BYTES_A_BLOCK", 1 << 15)
+    rows = "0.5000000000000001,-0.25000000000000001\n" * (2**17 // 40)
+    peaks = []
+    for name, count in {"first": 1, "small": 1, "large": 16}.items():
+        (tmp_path / name).write_text(rows * count)
+        paths = {"model": models["nameless"][0], "csv": tmp_path / name}
+        tracemalloc.start()
+        run(score, out=tmp_path / f"{name}.csv", **paths)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] < peaks[1] + 2**19
 
 
 SHAPE = (4, 3)  # height and width
@@ -499,7 +457,9 @@ def test_what_was_interrupted_goes_on(run_dir, pictures, tmp_path, monkeypatch, 
     (tmp_path / "d.png").rename(files / "more/d.png")
     (files / "e.png").write_bytes(b"one more")
     assert score.cli(["score", *arguments]) == 1
-    assert "begun with others: pictures" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "out.csv.partial was begun with others: pictures" in error
+    assert "choose another --out" in error
     (files / "e.png").unlink()
     assert lines_of(folder, files, out) == whole
 

@@ -18,13 +18,11 @@ from experiments.posterior_inference import experiment as posterior_inference
 from experiments.posterior_inference import report
 from experiments.posterior_inference import report as posterior_report
 from experiments.posterior_inference import targets
-from experiments.posterior_inference import training
 from experiments.posterior_inference.methods import METHODS
 from experiments.posterior_inference.methods import SURROGATES
 from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.pathfinder import pathfinder
 from experiments.posterior_inference.targets import TARGETS
-from experiments.runs.checkpoints import CheckpointFolder
 from experiments.runs.fitting import TrainingError
 
 TWO = ("full_rank", "asvi")
@@ -69,29 +67,6 @@ def test_every_posterior_is_fitted_and_judged_in_a_folder_of_its_own(all_of_mixt
         if posterior != "asvi":
             assert_judged(results, folder / "mixture" / posterior)
     assert not (folder / "mixture" / "asvi").exists()
-
-
-@pytest.mark.slow  # test_step_blocks.py tries the same in no time
-def test_a_run_that_died_goes_on_from_its_last_block(
-    all_of_mixture, tmp_path, monkeypatch, capsys
-):
-    def save_and_die(folder, checkpoint):
-        save(folder, checkpoint)
-        raise KeyboardInterrupt
-
-    save = CheckpointFolder.save
-    settings = tiny(tmp_path, posterior="full_rank", target="mixture", num_draws=20)
-    monkeypatch.setattr(training, "STEPS", 2)
-    with monkeypatch.context() as patch:
-        patch.setattr(CheckpointFolder, "save", save_and_die)
-        with pytest.raises(KeyboardInterrupt):
-            posterior_inference.run(settings)
-    results = posterior_inference.run(settings)
-    assert "Training goes on from step 2 of 3." in capsys.readouterr().out
-    assert not (tmp_path / "checkpoints").exists()
-    _, found = all_of_mixture
-    other = {name: results[name] for name in ("command", "seconds")}
-    assert results == found["full_rank"] | other
 
 
 @pytest.mark.slow_ids("iaf")
@@ -197,13 +172,6 @@ def test_weights_of_a_gaussian_proposal_have_known_values():
     # E[w^2] = s / sqrt(2 - 1 / s^2) under the proposal
     share = np.sqrt(2.0 - s**-2) / s
     assert evaluation.effective_share(log_weights) == pytest.approx(share, rel=0.02)
-
-
-def test_equal_weights_are_perfect():
-    log_weights = np.full(100, -3.0)
-    assert evaluation.pareto_k(log_weights) == -np.inf
-    assert evaluation.effective_share(log_weights) == pytest.approx(1.0)
-    assert evaluation.importance_weighted(log_weights).nats == pytest.approx(-3.0)
 
 
 tfd = tfp.distributions

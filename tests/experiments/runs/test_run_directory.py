@@ -81,9 +81,3 @@ def test_names_of_columns_are_repeated_by_flags_txt_and_by_the_command(names, tm
     for arguments in ([f"--flagfile={tmp_path}/flags.txt"], flags):
         read = program.read_settings(["", *arguments], Settings)
         assert read == settings
-
-
-def test_results_mark_a_run_as_finished(settings, tmp_path):
-    assert run_directory.finished_results(tmp_path) is None
-    (tmp_path / "results.json").write_text('{"flow": "nice"}')
-    assert run_directory.finished_results(tmp_path) == {"flow": "nice"}

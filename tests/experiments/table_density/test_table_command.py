@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 
+import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,7 +21,7 @@ from experiments.table_density.data import read_table
 from experiments.table_density.settings import TableDensitySettings
 
 COUNT = 120
-SMALL = {"num_members": 1, "hidden_units": (4,), "num_bins": 4, "epochs": 2, "progress": 0}
+SMALL = {"num_members": 1, "hidden_units": (4,), "num_bins": 4, "epochs": 1, "progress": 0}
 
 
 def table():
@@ -47,7 +48,7 @@ KINDS = ("note=drop", "hour=periodic:0:24")
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, all_op_by_op):
     """The folders and results of two runs: of all columns, and of one given others."""
     folder = tmp_path_factory.mktemp("tables")
     settings = {"csv_path": str(written(table(), folder / "rows.csv")), **SMALL}
@@ -64,13 +65,19 @@ def finished(tmp_path_factory):
     }
 
 
-@pytest.mark.slow
-def test_the_report_tells_kinds_likelihood_and_what_was_found(finished):
+# What the report of each run shows.
+PICTURES = {
+    "joint": ("columns.png", "learning_curve.png"),
+    "income": ("columns.png", "levels.png", "learning_curve.png"),
+}
+
+
+def test_the_report_has_kinds_likelihood_diagnostics_and_pictures(finished):
     folder, results = finished["joint"]
     assert json.loads((folder / "results.json").read_text()) == results
     text = (folder / "report.md").read_text()
     for words in (
-        *("hour    periodic     0 to 24", "spikes 0", "(columns.png)"),
+        *("hour    periodic     0 to 24", "spikes 0"),
         *(f"{results['test_log_likelihood']['nats']:.3f}", "test rows from samples"),
     ):
         assert words in text
@@ -81,8 +88,12 @@ def test_the_report_tells_kinds_likelihood_and_what_was_found(finished):
     assert len(results["prediction"]["methods"]) == 3
     text = (folder / "report.md").read_text()
     assert "quantile gradient boosting: CRPS" in text
-    assert "(levels.png)" in text
     assert "income given city, member, age" in text
+    for name, (folder, _) in finished.items():
+        text = (folder / "report.md").read_text()
+        for picture in PICTURES[name]:
+            assert f"({picture})" in text
+            assert matplotlib.image.imread(folder / picture)[..., :3].std() > 0.02
 
 
 def lines(path):
