@@ -205,13 +205,7 @@ def cli(argv):
 
     It is 2 for wrong use, and 1 where there is nothing to compare or no place for it.
     """
-    return program.run(
-        argv,
-        _main,
-        CompareSettings,
-        description=__doc__,
-        refusals=(RunDirectoryError, OSError),
-    )
+    return program.run(argv, _main, CompareSettings, description=__doc__)
 
 
 def _main(settings):
@@ -226,7 +220,3 @@ def _main(settings):
     print(table(finished))
     draw(finished, settings.picture)
     print(f"Picture: {settings.picture}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    sys.exit(cli(sys.argv))

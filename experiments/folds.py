@@ -9,7 +9,6 @@ fits each recipe to each of these, in place of its own data set.
 
 import dataclasses
 import pathlib
-import sys
 
 import numpy as np
 
@@ -19,13 +18,11 @@ from experiments.command_line.flag_settings import FlagSettings
 from experiments.command_line.flag_settings import UsageError
 from experiments.command_line.flag_settings import field
 from experiments.data import DATASETS
-from experiments.data import DataError
 from experiments.density_estimation import models
 from experiments.density_estimation import report
 from experiments.density_estimation.settings import Settings
 from experiments.reports.estimate import Estimate
 from experiments.reports.estimate import plus_minus
-from experiments.runs import resuming
 
 _HEADER = ("recipe", "flow", "test log-likelihood (nats, ± 2 s.e. over the folds)")
 _HEADER += ("baseline", "ahead of it by", "least", "worst row", "rows 20 nats below")
@@ -78,14 +75,11 @@ def table(found):
 
 def cli(argv):
     """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
-    refusals = (DataError, OSError, *resuming.REFUSALS)
-    return program.run(
-        argv,
-        lambda settings: print(table(run(settings))),
-        FoldSettings,
-        description=__doc__,
-        refusals=refusals,
-    )
+    return program.run(argv, _main, FoldSettings, description=__doc__)
+
+
+def _main(settings):
+    print(table(run(settings)))
 
 
 def _folds_by_key(settings):
@@ -131,7 +125,3 @@ def _worst_row(folds):
     far = sum(gap["rows_far_below"] for gap in gaps)
     rows = sum(results["num_rows"]["test"] for results in folds)
     return f"{np.min([gap['worst_row'] for gap in gaps]):.1f}", f"{far:,} of {rows:,}"
-
-
-if __name__ == "__main__":
-    sys.exit(cli(sys.argv))

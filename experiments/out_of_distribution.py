@@ -6,7 +6,6 @@ tfp-flows out_of_distribution --run_dir=RUN_DIR --others=fashion_mnist
 import dataclasses
 import math
 import pathlib
-import sys
 
 import numpy as np
 import scipy.stats
@@ -111,13 +110,7 @@ def cli(argv):
 
     It is 2 for wrong use, and 1 for wrong data or a folder that cannot be used.
     """
-    return program.run(
-        argv,
-        _main,
-        ScoreSettings,
-        description=__doc__,
-        refusals=(DataError, RunDirectoryError, OSError),
-    )
+    return program.run(argv, _main, ScoreSettings, description=__doc__)
 
 
 def _main(settings):
@@ -142,7 +135,3 @@ def _main(settings):
         label="bits per dimension",
         title=f"test images under the flow that was fitted to {own}",
     )
-
-
-if __name__ == "__main__":
-    sys.exit(cli(sys.argv))

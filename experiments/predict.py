@@ -9,7 +9,6 @@ are those of `--draws` draws. The same command goes on with what was interrupted
 """
 
 import dataclasses
-import sys
 
 from experiments.command_line.flag_settings import field
 from experiments.fitted import command
@@ -105,7 +104,3 @@ def _is_level(text):
 
 def _main(settings):
     print(f"{predict(settings):,} rows in {settings.out}")
-
-
-if __name__ == "__main__":
-    sys.exit(cli(sys.argv))

@@ -15,7 +15,6 @@ and one that was interrupted goes on from its last epochs.
 import dataclasses
 import json
 import pathlib
-import sys
 import time
 
 import numpy as np
@@ -31,7 +30,6 @@ from experiments.reports.predictions import predictions
 from experiments.reports.predictions import shares_inside
 from experiments.runs import resuming
 from experiments.runs.atomic_write import atomic_write
-from experiments.runs.run_directory import RunDirectoryError
 from experiments.table_density import training
 from experiments.table_density.data import read_table
 from experiments.table_density.settings import TableDensitySettings
@@ -95,13 +93,11 @@ def table(folds):
 
 def cli(argv):
     """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
-    return program.run(
-        argv,
-        lambda settings: print(table(run(settings))),
-        PredictionFoldSettings,
-        description=__doc__,
-        refusals=(DataError, RunDirectoryError, OSError),
-    )
+    return program.run(argv, _main, PredictionFoldSettings, description=__doc__)
+
+
+def _main(settings):
+    print(table(run(settings)))
 
 
 def _share(folds, method, name):
@@ -182,7 +178,3 @@ def _from_class(density, sets, settings):
         FLOW: {"nll": float(own.mean()), **count},
         "gradient-boosted classifier": {"nll": nats, "seconds": seconds, **count},
     }
-
-
-if __name__ == "__main__":
-    sys.exit(cli(sys.argv))

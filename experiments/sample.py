@@ -9,7 +9,6 @@ was drawn. The same command goes on with what was interrupted, and draws the sam
 """
 
 import dataclasses
-import sys
 
 import numpy as np
 
@@ -107,7 +106,3 @@ def _blocks(model, settings, at):
 
 def _main(settings):
     print(f"{sample(settings):,} rows in {settings.out}")
-
-
-if __name__ == "__main__":
-    sys.exit(cli(sys.argv))

@@ -15,7 +15,6 @@ the columns that are the reason.
 
 import dataclasses
 import pathlib
-import sys
 
 import numpy as np
 from PIL import Image
@@ -239,7 +238,3 @@ class PictureRows:
         if image.size != size:
             image = FITS[self._fit](image, size, item if self._root else "the array")
         return np.asarray(image.convert(self._mode)).reshape(self._shape)
-
-
-if __name__ == "__main__":
-    sys.exit(cli(sys.argv))

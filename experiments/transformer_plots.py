@@ -87,6 +87,4 @@ def _main(settings):
 
 
 if __name__ == "__main__":
-    sys.exit(
-        program.run(sys.argv, _main, PlotSettings, description=__doc__, refusals=(OSError,))
-    )
+    sys.exit(program.run(sys.argv, _main, PlotSettings, description=__doc__))

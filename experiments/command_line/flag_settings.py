@@ -29,8 +29,12 @@ _WORDS = {
 }
 
 
+class CommandError(Exception):
+    """Base of the errors that end a command with status 1 and one line that says why."""
+
+
 class UsageError(ValueError):
-    """A command line, or settings, that no data could make right."""
+    """A command line, or settings, that are wrong whatever the data are."""
 
 
 def field(default, text, *, one_of=None, **bounds):

@@ -11,6 +11,7 @@ import warnings
 
 from absl import flags
 
+from experiments.command_line.flag_settings import CommandError
 from experiments.command_line.flag_settings import UsageError
 from experiments.data import DATASETS
 from experiments.data import catalogue
@@ -23,17 +24,16 @@ _DEFINE = {
 }
 
 
-def run(argv, main, settings_class, *, description, refusals):
+def run(argv, main, settings_class, *, description):
     """Runs `main(settings)` and returns the exit status of the program.
 
-    Wrong use is 2, what else a run refuses is 1; both say why in one line.
+    Wrong use is 2; a `CommandError`, or an error of the system, is 1. Both say why in one line.
 
     Args:
       argv: the command line.
-      main: function of the settings; not called where only a text was asked for.
+      main: function of the settings; not called for `--help` and `--list_datasets`.
       settings_class: a `FlagSettings`.
       description: the first text of `--help`.
-      refusals: exceptions that mean 1.
     """
     try:
         settings = read_settings(argv, settings_class, description)
@@ -42,7 +42,7 @@ def run(argv, main, settings_class, *, description, refusals):
                 main(settings)
     except (flags.Error, UsageError) as error:
         return _complain(settings_class.PROGRAM, error, 2)
-    except refusals as error:
+    except (CommandError, OSError) as error:
         return _complain(settings_class.PROGRAM, error, 1)
     return 0
 

@@ -4,7 +4,6 @@ import pathlib
 
 from experiments.command_line import program
 from experiments.command_line.flag_settings import check_kind
-from experiments.data import DataError
 from experiments.data import load_dataset
 from experiments.density_estimation import evaluation
 from experiments.density_estimation import models
@@ -71,8 +70,7 @@ def cli(argv):
     Wrong use is 2; wrong data, a folder that cannot be used, or the loss of a worker, is
     1. Both say what is wrong in one line, and neither leaves anything behind.
     """
-    refusals = (DataError, *resuming.REFUSALS)
-    return program.run(argv, _main, Settings, description=__doc__, refusals=refusals)
+    return program.run(argv, _main, Settings, description=__doc__)
 
 
 def _main(settings):

@@ -12,9 +12,6 @@ from experiments.data import DataError
 from experiments.data.text_table import TextTable
 from experiments.fitted import row_tables
 from experiments.fitted.resumable_file import ResumableFile
-from experiments.runs.run_directory import RunDirectoryError
-
-_REFUSALS = (DataError, RunDirectoryError, OSError)
 
 
 def run(argv, main, settings_class, description):
@@ -31,9 +28,7 @@ def run(argv, main, settings_class, description):
         program.stop_at_once()
         main(settings)
 
-    return program.run(
-        argv, interruptible, settings_class, description=description, refusals=_REFUSALS
-    )
+    return program.run(argv, interruptible, settings_class, description=description)
 
 
 @dataclasses.dataclass(frozen=True)

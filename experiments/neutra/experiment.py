@@ -11,7 +11,6 @@ from experiments.neutra import evaluation
 from experiments.neutra import report
 from experiments.neutra.settings import NeutraSettings
 from experiments.posterior_inference import training
-from experiments.posterior_inference.experiment import REFUSALS
 from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.posteriordb import find
 from experiments.reports import page
@@ -62,7 +61,7 @@ def cli(argv):
 
     It is 2 for wrong use, and 1 for a run that came to nothing.
     """
-    return program.run(argv, _main, NeutraSettings, description=__doc__, refusals=REFUSALS)
+    return program.run(argv, _main, NeutraSettings, description=__doc__)
 
 
 def _main(settings):

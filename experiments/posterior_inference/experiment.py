@@ -24,11 +24,6 @@ from experiments.reports import page
 from experiments.runs import resuming
 from experiments.runs import workers
 from experiments.runs.fitting import TrainingError
-from experiments.runs.run_directory import RunDirectoryError
-from experiments.runs.workers import WorkersError
-
-# Exceptions that end a run with status 1.
-REFUSALS = (RunDirectoryError, TrainingError, WorkersError, OSError)
 
 
 def run(settings, strategy=None):
@@ -129,9 +124,7 @@ def cli(argv):
 
     It is 2 for wrong use, and 1 for a run that came to nothing.
     """
-    return program.run(
-        argv, _main, PosteriorSettings, description=__doc__, refusals=REFUSALS
-    )
+    return program.run(argv, _main, PosteriorSettings, description=__doc__)
 
 
 def _main(settings):

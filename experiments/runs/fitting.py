@@ -10,6 +10,7 @@ import pandas as pd
 import tensorflow as tf
 
 import tfp_flows
+from experiments.command_line.flag_settings import CommandError
 from experiments.reports import progress
 from experiments.runs import run_directory
 from experiments.runs import workers
@@ -22,7 +23,7 @@ from experiments.runs.starting_weights import refuse_other_columns
 _PLAIN = (bool, int, float, str, type(None))
 
 
-class TrainingError(Exception):
+class TrainingError(CommandError):
     """A training that came to nothing; the message says when, and what to change."""
 
 
@@ -89,7 +90,7 @@ def fit(
     """
     workers.share(strategy, model.weights)
     stateful = _stateful_callbacks(settings, before_validation)
-    save_run = _save_run(settings, rows, stateful, columns, strategy)
+    save_run = SaveRun(settings, rows, stateful, columns=columns, strategy=strategy)
     time_limit = TimeLimit(settings.max_minutes, save_run, strategy)
     is_over = save_run.is_stopped or time_limit.is_over()
     shown = progress.make_callbacks(settings, is_writer=workers.is_chief(strategy))
@@ -149,85 +150,41 @@ def _batches(inputs, settings):
     return rows.batch(settings.evaluation_batch_size)
 
 
-def _save_run(settings, rows, stateful, columns, strategy):
-    run_dir = pathlib.Path(settings.run_dir)
-    folder = CheckpointFolder(run_dir / "checkpoints")
-    return SaveRun(
-        folder,
-        workers.chiefs_newest(strategy, folder),
-        rows.digest(),
-        stateful,
-        run_dir / "metrics.csv",
-        columns=columns,
-        schedule_epochs=settings.epochs if settings.cosine_decay else None,
-        every=settings.checkpoint_every,
-        is_writer=workers.is_chief(strategy),
-    )
-
-
 class SaveRun(keras.callbacks.Callback):
     """Writes checkpoints and `metrics.csv`, and restores the checkpoint it starts from.
 
-    Unlike `keras.callbacks.BackupAndRestore`, it keeps what other callbacks remember, and
-    every file is whole at any moment. It must come after the callbacks that it saves.
+    Unlike `keras.callbacks.BackupAndRestore`, it saves the state of other callbacks too, and
+    an interruption leaves no file half written. It must come after the callbacks that it
+    saves.
 
     Args:
-      folder: a `CheckpointFolder` to write to.
-      found: the `Checkpoint` to start from; None: from the beginning.
-      data: text that tells the data of the run from others.
-      stateful: the callbacks whose memory belongs to the run.
-      metrics_path: of the file with a line an epoch.
-      columns: `Dataset.described_columns` of the data.
-      schedule_epochs: epochs over which the step size falls; None if it does not.
-      every: epochs between two checkpoints.
-      is_writer: whether this process writes.
+      settings: a `TrainingSettings`; the files are in its `run_dir`.
+      rows: the `EpochRows` of the training.
+      stateful: the callbacks to save.
+      columns: `Dataset.described_columns` of the rows.
+      strategy: the `tf.distribute.Strategy`; the chief of its workers writes.
 
     Attributes:
       rows: the metrics of each epoch so far, as dicts.
-      is_stopped: whether training had ended by itself, before all epochs.
-      schedule_restarts: where the step size went over to fall over other epochs: dicts of
-        `after_epoch`, `epochs_before` and `epochs`.
+      is_stopped: whether early stopping, or a loss that is not finite, ended training.
+      schedule_restarts: changes of the cosine's number of epochs, dicts of `after_epoch`,
+        `epochs_before` and `epochs`.
 
     Raises:
-      RunDirectoryError: if `found` is of a run on other data.
+      RunDirectoryError: if the checkpoint is of a run on other data.
     """
 
-    def __init__(
-        self,
-        folder,
-        found,
-        data,
-        stateful,
-        metrics_path,
-        *,
-        columns=None,
-        schedule_epochs=None,
-        every=1,
-        is_writer=True,
-    ):
+    def __init__(self, settings, rows, stateful, *, columns, strategy):
         super().__init__()
-        if found:
-            run_dir = pathlib.Path(metrics_path).parent
-            refuse_other_columns(run_dir, found.facts.get("columns"), columns)
-        if found and found.facts["data"] != data:
-            raise RunDirectoryError(
-                f"{run_dir} holds a run on other training rows. "
-                "Choose another --run_dir, or the same data."
-            )
-        self._folder = folder
-        self._stateful = stateful
-        self._metrics_path = pathlib.Path(metrics_path)
-        self._every = every
-        self._is_writer = is_writer
-        self._found = found
-        self._data = data
-        self._columns = columns
-        self._schedule_epochs = schedule_epochs
-        self._num_saved = 0
-        self._seconds_before = 0.0
-        self.rows = []
-        self.is_stopped = False
-        self.schedule_restarts = []
+        self._run_dir = pathlib.Path(settings.run_dir)
+        self._folder = CheckpointFolder(self._run_dir / "checkpoints")
+        self._found = workers.chiefs_newest(strategy, self._folder)
+        self._is_writer = workers.is_chief(strategy)
+        self._every, self._stateful = settings.checkpoint_every, stateful
+        self._data, self._columns = rows.digest(), columns
+        self._schedule_epochs = settings.epochs if settings.cosine_decay else None
+        self._num_saved, self._seconds_before = 0, 0.0
+        self.rows, self.is_stopped, self.schedule_restarts = [], False, []
         if self._found:
             self._take_over(self._found.facts)
         self._start = time.perf_counter()
@@ -278,6 +235,12 @@ class SaveRun(keras.callbacks.Callback):
             self._num_saved = self.num_epochs
 
     def _take_over(self, facts):
+        refuse_other_columns(self._run_dir, facts.get("columns"), self._columns)
+        if facts["data"] != self._data:
+            raise RunDirectoryError(
+                f"{self._run_dir} holds a run on other training rows. "
+                "Choose another --run_dir, or the same data."
+            )
         self.rows = list(facts["rows"])
         self.is_stopped = facts["is_stopped"]
         self.schedule_restarts = list(facts.get("schedule_restarts", []))
@@ -318,7 +281,7 @@ class SaveRun(keras.callbacks.Callback):
             return
         metrics = pd.DataFrame(self.rows).sort_index(axis="columns")
         text = metrics.to_csv(index_label="epoch", na_rep="nan")
-        atomic_write(self._metrics_path, text)
+        atomic_write(self._run_dir / "metrics.csv", text)
 
 
 def _attributes(callback, is_wanted):

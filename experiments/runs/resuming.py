@@ -21,12 +21,7 @@ from experiments.runs import run_directory
 from experiments.runs import workers
 from experiments.runs.atomic_write import atomic_write
 from experiments.runs.checkpoints import CheckpointFolder
-from experiments.runs.fitting import TrainingError
 from experiments.runs.run_directory import RunDirectoryError
-from experiments.runs.workers import WorkersError
-
-# Exceptions that end a run with status 1, beside `DataError`.
-REFUSALS = (RunDirectoryError, TrainingError, WorkersError)
 
 _FOLDER, _VERSIONS = "checkpoints", "versions.json"
 

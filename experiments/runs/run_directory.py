@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 
+from experiments.command_line.flag_settings import CommandError
 from experiments.runs.atomic_write import atomic_write
 
 # Flags that change no weights, or only how far a run gets.
@@ -13,7 +14,7 @@ FREE_FLAGS = ("run_dir", "data_dir", "progress", "max_minutes", "tensorboard")
 FREE_FLAGS += ("checkpoint_every", "pictures_every", "num_samples")
 
 
-class RunDirectoryError(Exception):
+class RunDirectoryError(CommandError):
     """A folder that a run may not use; the message says why, and what to do."""
 
 

@@ -12,6 +12,7 @@ import signal
 import numpy as np
 import tensorflow as tf
 
+from experiments.command_line.flag_settings import CommandError
 from experiments.command_line.flag_settings import UsageError
 from experiments.runs import run_directory
 from experiments.runs.checkpoints import Checkpoint
@@ -32,7 +33,7 @@ _EXAMPLE = (
 )
 
 
-class WorkersError(Exception):
+class WorkersError(CommandError):
     """The workers cannot go on together; the message says why, and what to do."""
 
 
