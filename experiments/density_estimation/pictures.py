@@ -192,7 +192,8 @@ def _draw_completions(subject, path):
     columns = {"test image": rows, "observed": observed}
     columns |= {f"completion {i + 1}": images for i, images in enumerate(completed)}
     shape = (-1, height, width)
-    plots.image_columns({k: images.reshape(shape) for k, images in columns.items()}, path)
+    panels = {k: images.reshape(shape) for k, images in columns.items()}
+    plots.image_grids(panels, path, rows=len(rows), columns=1)
 
 
 def _draw_orderings(subject, path):

@@ -153,9 +153,9 @@ def _batches(inputs, settings):
 class SaveRun(keras.callbacks.Callback):
     """Writes checkpoints and `metrics.csv`, and restores the checkpoint it starts from.
 
-    Unlike `keras.callbacks.BackupAndRestore`, it saves the state of other callbacks too, and
-    an interruption leaves no file half written. It must come after the callbacks that it
-    saves.
+    Unlike `keras.callbacks.BackupAndRestore`, it saves the state of other callbacks too,
+    and an interruption leaves no file half written. It must come after the callbacks that
+    it saves.
 
     Args:
       settings: a `TrainingSettings`; the files are in its `run_dir`.

@@ -36,7 +36,9 @@ CALLS = {
         IMAGES[:7], SAMPLED_IMAGES[:7], path, title="t"
     ),
     "coloured_pairs": lambda path: plots.image_pairs(COLOURS, COLOURS, path, title="t"),
-    "columns": lambda path: plots.image_columns({"a": IMAGES[:3], "b": IMAGES[:3]}, path),
+    "columns": lambda path: plots.image_grids(
+        {"a": IMAGES[:3], "b": IMAGES[:3]}, path, rows=3, columns=1
+    ),
     "curve": lambda path: plots.learning_curve(HISTORY, path, title="a flow"),
     "curve_of_one_epoch": lambda path: plots.learning_curve(
         {"loss": [1.0], "val_loss": [1.0]}, path, title="a flow"
