@@ -53,7 +53,7 @@ def cli(argv):
 
 
 def _main(settings):
-    # A cluster has to be joined before anything of TensorFlow runs.
+    # A process must join its cluster before it runs any operation of TensorFlow.
     strategy = workers.make_strategy(settings.strategy)
     models.check(settings)
     with resuming.stoppable(settings, strategy):
