@@ -1,10 +1,10 @@
-"""Fits recipes to several divisions of their data and prints means over these.
+"""Fits recipes to several folds of their data and prints means over the folds.
 
     tfp-flows folds --data_dir=DIR --run_dir=RUN_DIR RECIPE [RECIPE ...]
 
 A recipe is a file of flags of `tfp-flows density`. Fold k has `--data_seed=k`, and its run
-is in a folder of `--run_dir`; what has finished is only read. `--dataset=A --dataset=B`
-fits each recipe to each of these, in place of its own data set.
+is in a subfolder of `--run_dir`; finished runs are read. `--dataset=A --dataset=B` fits each
+recipe to these data sets instead of its own.
 """
 
 import dataclasses
@@ -30,19 +30,19 @@ _HEADER += ("baseline", "ahead of it by", "least", "worst row", "rows 20 nats be
 
 @dataclasses.dataclass(frozen=True)
 class FoldSettings(FlagSettings):
-    """The folds, and which recipes are fitted to each."""
+    """The folds, and the recipes to fit to each."""
 
     PROGRAM = "folds"
     POSITIONAL = "recipes"
 
-    num_folds: int = field(10, "Values of --data_seed, from 0.", at_least=2)
+    num_folds: int = field(10, "Number of values of --data_seed, from 0.", at_least=2)
     dataset: tuple[str, ...] = field(
         (),
         "Data sets to fit each recipe to; by default, that of the recipe.",
         one_of=DATASETS,
     )
-    data_dir: str = field("", "As of `tfp-flows density`.")
-    run_dir: str = field("runs/folds", "Folder of the folders of all runs.")
+    data_dir: str = field("", "The flag of `tfp-flows density`.")
+    run_dir: str = field("runs/folds", "Folder of all runs.")
     recipes: tuple[str, ...] = field((), "Files of flags.")
 
     def __post_init__(self):
@@ -52,7 +52,7 @@ class FoldSettings(FlagSettings):
 
 
 def run(settings):
-    """Fits what is not fitted yet, and returns the results of each fold.
+    """Fits the folds that are not finished, and returns the results of all.
 
     Args:
       settings: a `FoldSettings`.
@@ -67,7 +67,7 @@ def run(settings):
 
 
 def table(found):
-    """Returns what `run` returned as a Markdown table."""
+    """Returns the results of `run` as a Markdown table."""
     rows = [_HEADER, ("---",) * len(_HEADER)]
     rows += [_row(key, folds) for key, folds in found.items()]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -14,7 +14,7 @@ _BOUND_DRAWS = 8
 _MOMENT_DRAWS = 64
 _MOMENT_ROWS = 1000
 
-# Least variance of the posterior mean of an active latent: Burda et al. (2016), section 5.3.
+# Least variance of an active latent's posterior mean: Burda et al. (2016), section 5.3.
 _ACTIVE_VARIANCE = 0.01
 
 

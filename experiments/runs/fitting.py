@@ -1,4 +1,4 @@
-"""The fit of any Keras model in a run, which goes on from its last checkpoint."""
+"""The fit of a Keras model in a run, resumed from the last checkpoint."""
 
 import math
 import pathlib
@@ -24,7 +24,7 @@ _PLAIN = (bool, int, float, str, type(None))
 
 
 class TrainingError(CommandError):
-    """A training that came to nothing; the message says when, and what to change."""
+    """A failed training; the message says when it failed, and what to change."""
 
 
 def compile_model(model, settings, num_rows, strategy):
@@ -33,7 +33,7 @@ def compile_model(model, settings, num_rows, strategy):
     Args:
       model: a Keras model.
       settings: a `TrainingSettings`.
-      num_rows: number of the training rows.
+      num_rows: number of training rows.
       strategy: the `tf.distribute.Strategy`.
     """
     optimizer = keras.optimizers.Adam(
@@ -50,7 +50,7 @@ def compile_model(model, settings, num_rows, strategy):
         # Keras 3.15 cannot run several steps of several replicas in one call.
         steps_per_execution=settings.steps_per_execution if is_alone else 1,
     )
-    # Replicas cannot create its variables within a training step.
+    # Replicas cannot create the optimizer's variables within a training step.
     optimizer.build(model.trainable_variables)
 
 
@@ -68,18 +68,18 @@ def fit(
 ):
     """Trains a compiled model, from the last checkpoint in `run_dir` if there is one.
 
-    It ends at the numbers of a run without a pause.
+    A resumed run ends with the same numbers as an uninterrupted one.
 
     Args:
-      model: what `compile_model` has compiled.
+      model: a model after `compile_model`.
       rows: the `EpochRows` to train on.
       validation: `[N, D]`, or a tuple of such arrays.
       settings: a `TrainingSettings`; checkpoints and `metrics.csv` go to its `run_dir`,
         which only the chief of several workers reads and writes.
       strategy: the `tf.distribute.Strategy`.
-      metrics: callbacks that add to the metrics, before others see them.
-      before_validation: callbacks that act after averaging, before early stopping.
-      displays: callbacks that show how far training is.
+      metrics: callbacks that add metrics for the callbacks after them.
+      before_validation: callbacks between weight averaging and early stopping.
+      displays: callbacks that show the progress of training.
       columns: `Dataset.described_columns` of the rows.
 
     Returns:
@@ -96,7 +96,7 @@ def fit(
     shown = progress.make_callbacks(settings, is_writer=workers.is_chief(strategy))
     model.fit(
         rows.as_dataset(),
-        # No epoch is left of a run that was interrupted after its training.
+        # A run that was interrupted after its training has no epoch left.
         initial_epoch=settings.epochs if is_over else save_run.num_epochs,
         epochs=settings.epochs,
         validation_data=_batches(validation, settings),
@@ -110,17 +110,17 @@ def outcome(history):
     """Returns how training ended, as plain data.
 
     Args:
-      history: dict with `loss` and `val_loss`, a value an epoch.
+      history: dict with `loss` and `val_loss`, one value per epoch.
 
     Raises:
-      TrainingError: if not even the first epoch had a finite loss.
+      TrainingError: if the loss of the first epoch is not finite.
     """
     loss, validation = np.asarray(history["loss"]), np.asarray(history["val_loss"])
     diverged = np.flatnonzero(~np.isfinite(loss))
     if 0 in diverged:
         raise TrainingError(
-            "The loss is not finite in the first epoch, so that nothing is trained; try a "
-            "smaller --learning_rate, and another --run_dir."
+            "The loss is not finite in the first epoch; try a smaller --learning_rate, and "
+            "another --run_dir."
         )
     return {
         "num_epochs": len(loss),
@@ -130,9 +130,9 @@ def outcome(history):
 
 
 def _stateful_callbacks(settings, before_validation):
-    """Returns the callbacks that have a say in the weights, in the order of their acts."""
-    # Averaged weights come first and early stopping last, so that what is validated, and
-    # what is kept, is the averaged weights with their own statistics.
+    """Returns the callbacks that change the weights, in their order."""
+    # Averaging comes first and early stopping last, so that the averaged weights, with
+    # their own batch statistics, are validated and kept.
     return [
         tfp_flows.StopOnNaN(),
         *([SwapAveragedWeights()] if settings.ema_momentum > 0.0 else []),
@@ -144,7 +144,7 @@ def _stateful_callbacks(settings, before_validation):
 
 
 def _batches(inputs, settings):
-    # A bare pair would be rows and targets to Keras.
+    # Keras would take a bare pair as rows and targets.
     inputs = (inputs,) if isinstance(inputs, tuple) else inputs
     rows = tf.data.Dataset.from_tensor_slices(inputs)
     return rows.batch(settings.evaluation_batch_size)
@@ -196,15 +196,15 @@ class SaveRun(keras.callbacks.Callback):
 
     @property
     def seconds(self):
-        """Training time so far, of all processes that had a part in it."""
+        """Training time so far, interrupted runs included."""
         return self._seconds_before + time.perf_counter() - self._start
 
     def history(self):
-        """Returns the metrics as Keras's history does: a list an entry."""
+        """Returns the metrics in the form of Keras's history: a list for each metric."""
         return {name: [row[name] for row in self.rows] for name in self.rows[0]}
 
     def on_train_begin(self, logs=None):
-        """Restores the checkpoint, after the other callbacks have reset themselves."""
+        """Restores the checkpoint, after the other callbacks' own `on_train_begin`."""
         if self._found is None:
             return
         optimizer = self.model.optimizer
@@ -228,7 +228,7 @@ class SaveRun(keras.callbacks.Callback):
             self.save()
 
     def save(self):
-        """Writes the checkpoint of the last epoch and the metrics, if not done already."""
+        """Writes the checkpoint of the last epoch and the metrics, unless they exist."""
         if self._is_writer and self._num_saved < self.num_epochs:
             self._folder.save(self._checkpoint())
             self._write_metrics()
@@ -293,19 +293,19 @@ def _is_plain(value):
 
 
 def _is_list_of_arrays(value):
-    # A weight of no axes comes as a NumPy scalar.
+    # A weight without axes is a NumPy scalar.
     arrays = (np.ndarray, np.generic)
     return isinstance(value, list) and all(isinstance(x, arrays) for x in value)
 
 
 def is_complete(settings):
-    """Whether `settings.run_dir` holds a finished run that is asked for nothing more.
+    """Whether `settings.run_dir` holds a finished run that `settings` do not extend.
 
-    More is a greater `epochs`, or a greater `max_minutes` if the time was up before.
+    A greater `epochs` extends a run; so does a greater `max_minutes` after a time limit.
 
     Args:
-      settings: any settings with `run_dir`; `epochs` and `max_minutes` are looked at if
-        the results have `limits`.
+      settings: any settings with `run_dir`; also with `epochs` and `max_minutes` if the
+        results have `limits`.
     """
     results = run_directory.finished_results(settings.run_dir)
     if results is None or "limits" not in results:
@@ -317,7 +317,7 @@ def is_complete(settings):
 
 
 def notes(save_run, settings):
-    """Returns how long training took, and what ended it, as plain data.
+    """Returns training time and limits, and changes of the schedule, as plain data.
 
     Args:
       save_run: the `SaveRun` of the training.
@@ -338,7 +338,7 @@ def notes(save_run, settings):
 
 
 def describe_restarts(restarts):
-    """Returns in words how the step size of an extended run went; empty if as ever."""
+    """Returns a description of the step size of an extended run; empty without changes."""
     if not restarts:
         return ""
     turns = [f"over {r['epochs']} from epoch {r['after_epoch'] + 1} on" for r in restarts]
@@ -350,30 +350,29 @@ def describe_restarts(restarts):
 
 
 class SwapAveragedWeights(keras.callbacks.SwapEMAWeights):
-    """Keras's `SwapEMAWeights` of every epoch, the last one included.
+    """`SwapEMAWeights` that swaps back after the last epoch too.
 
-    Keras's own gives up the weights that are not averaged at the end of the last epoch, so
-    that no later `fit` could go on from them. What a model ends with is for
-    `EarlyStopping` to restore.
+    Keras's own callback drops the weights without averaging at the end of the last epoch,
+    so a later `fit` could not go on from them. `EarlyStopping` restores the final weights.
     """
 
     def __init__(self):
         super().__init__(swap_on_epoch=True)
 
     def set_params(self, params):
-        """Takes the facts of a training, and hides which epoch is the last."""
+        """Takes the parameters of a training, without the number of epochs."""
         super().set_params({**params, "epochs": math.inf})
 
 
 def schedule(settings, num_rows):
-    """Returns Adam's step size: a number, or a schedule of Keras's.
+    """Returns Adam's step size: a number, or a Keras schedule.
 
-    Step n of N warm-up steps has n / (N + 1) of `learning_rate`. A warm-up that is longer
-    than all `epochs` ends with them.
+    Step n of N warm-up steps has the step size `learning_rate * n / (N + 1)`. A warm-up
+    longer than all `epochs` is cut off at their end.
 
     Args:
       settings: a `TrainingSettings`.
-      num_rows: of the training rows.
+      num_rows: number of training rows.
     """
     highest, warmup_steps = settings.learning_rate, settings.warmup_steps
     if not settings.cosine_decay and not warmup_steps:
@@ -390,12 +389,11 @@ def schedule(settings, num_rows):
 
 
 class TimeLimit(keras.callbacks.Callback):
-    """Lets no epoch start once training has taken `max_minutes`.
+    """Stops training after the epoch in which `max_minutes` end.
 
     Args:
       max_minutes: limit on the training time; 0: none.
-      save_run: the `SaveRun`, before this callback, whose `seconds` are the training time
-        so far, and which saves when the time is up.
+      save_run: the `SaveRun` of the training, which comes before this callback.
       strategy: the `tf.distribute.Strategy`; the clock of its chief counts.
     """
 
@@ -415,6 +413,6 @@ class TimeLimit(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Stops training when the time is up."""
         if self.is_over():
-            # Before it looks as if training had ended by itself.
+            # Save first: the checkpoint must not count training as stopped.
             self._save_run.save()
             self.model.stop_training = True
