@@ -2,8 +2,8 @@
 
     python -m benchmarks.scoring --folder=DIR
 
-Draws the rows of a correlated Gaussian, fits the default flow of `density_estimation` to
-the first of them, and scores all with `experiments.score`, start and imports included.
+Draws the rows of a correlated Gaussian, fits the default flow of `tfp-flows density` to
+the first rows, and scores all rows with `tfp-flows score`, start and imports included.
 Linux only. The table, which needs some hundred megabytes, stays in the folder.
 """
 
@@ -40,7 +40,7 @@ def fit(table, run_dir):
     first = table.with_name("first.csv")
     rows.to_csv(first, index=False)
     _run(
-        "density_estimation",
+        "density",
         *("--dataset=csv", f"--csv_path={first}", f"--run_dir={run_dir}"),
         *("--epochs=2", "--num_samples=100"),
     )
@@ -69,9 +69,9 @@ def main(argv):
     print(f"| {' | '.join(map(str, cells))} |")
 
 
-def _run(module, *arguments):
-    command = [sys.executable, "-m", f"experiments.{module}", *arguments]
-    subprocess.run(command, check=True)
+def _run(command, *arguments):
+    program = [sys.executable, "-m", "experiments", command]
+    subprocess.run([*program, *arguments], check=True)
 
 
 def _define_flags():

@@ -1,9 +1,9 @@
-"""Commands that train, evaluate and draw, and the data that they use."""
+"""Commands that train, evaluate and draw, and their data."""
 
 import sys
 
-# An installed package calls this folder `tfp_flows_experiments`, since `experiments` may be
-# the user's own. In a process that runs a command, it has the short name, too.
+# The installed name of this folder is `tfp_flows_experiments`, since users may have a
+# package `experiments`. A process that runs a command can use the short name too.
 sys.modules.setdefault("experiments", sys.modules[__name__])
 
 from experiments import quiet_tensorflow  # noqa: E402

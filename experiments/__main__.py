@@ -1,6 +1,6 @@
 """The command `tfp-flows`: one name for all programs that users run.
 
-`python -m tfp_flows` is the same, beside TensorFlow's own messages, and so is
+`python -m tfp_flows` is the same with TensorFlow's messages, and so is
 `python -m experiments` in a checkout of the repository.
 """
 
@@ -9,7 +9,7 @@ import importlib
 import importlib.metadata
 import sys
 
-# Command -> module of `experiments` that has its `cli`, and what it does.
+# Command -> module of `experiments` with its `cli`, and a description.
 COMMANDS = {
     "density": ("density_estimation", "fit a flow to rows or images"),
     "table": ("table_density", "fit the density of a table with columns of any kind"),
@@ -27,7 +27,7 @@ COMMANDS = {
 
 
 def main(argv=None):
-    """Runs a command line, that of the process by default, and returns its exit status."""
+    """Runs a command line, by default that of the process; returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
     name = _parser().parse_args(argv[:1]).command
     try:

@@ -1,4 +1,4 @@
-"""Puts finished runs side by side: a Markdown table, and a picture.
+"""Compares finished runs in a Markdown table and a picture.
 
 tfp-flows compare RUN_DIR [RUN_DIR ...] [--picture=PATH]
 """
@@ -29,7 +29,7 @@ _HEADER += ("baseline", "two-sample accuracy", "parameters", "epochs", "seconds"
 _TEXT_COLUMNS = 3
 _TITLE_WIDTH = 80  # letters
 
-# The flags that choose rows; where a file lies makes no difference to them.
+# The flags that choose the rows; the folder of a file does not matter.
 _DATA_FLAGS = {f.name for f in dataclasses.fields(Request)} - {"data_dir", "seed"}
 _DATA_FLAGS |= {"data_seed"}
 
@@ -41,9 +41,7 @@ class CompareSettings(FlagSettings):
     PROGRAM = "compare"
     POSITIONAL = "folders"
 
-    picture: str = field(
-        "comparison.png", "Path of the picture; its ending says in what form."
-    )
+    picture: str = field("comparison.png", "Path of the picture; its suffix is the format.")
     folders: tuple[str, ...] = field((), "Folders of runs.")
 
     def __post_init__(self):
@@ -58,7 +56,7 @@ class CompareSettings(FlagSettings):
 
 
 def load(folders):
-    """Returns the results of finished runs by folder, and (folder, why not) of others."""
+    """Returns results of finished runs by folder, and (folder, reason) of the others."""
     finished, others = {}, []
     for folder in folders:
         try:
@@ -75,10 +73,10 @@ def load(folders):
 
 
 def table(finished):
-    """Returns a Markdown table: a group of runs after the other, the best run first.
+    """Returns a Markdown table of groups of runs, in each group the best run first.
 
     Args:
-      finished: results by folder; runs of a group have the same rows to be judged by.
+      finished: results by folder; the runs of a group have the same test rows.
     """
     rows = [
         _row(heading, folder, results)
@@ -90,11 +88,11 @@ def table(finished):
 
 
 def draw(finished, path):
-    """Draws a panel a group of runs, with a bar a run and the baseline as a line.
+    """Draws a panel per group, with a bar per run and the baseline as a line.
 
     Args:
       finished: results by folder.
-      path: of the picture; its folder is made where there is none.
+      path: of the picture; its folder is made if it is missing.
     """
     if not finished:
         raise ValueError("Expected `finished` runs to draw; got none.")
@@ -113,14 +111,14 @@ def draw(finished, path):
         _bars(axis, runs)
         name, _ = report.baseline(runs[0][1])
         title = f"{heading}: from the {name} to the flow"
-        # Aligned right, so that a long title may use the width of the labels.
+        # Aligned right, so that a long title can extend over the labels.
         axis.set_title(textwrap.fill(title, _TITLE_WIDTH), loc="right", fontsize=10)
     axes[-1, 0].set_xlabel("test log-likelihood (nats, ± two standard errors)")
     plots.save(figure, path)
 
 
 def _groups(finished):
-    """Returns lists of (folder, results), the best first, by what tells them apart."""
+    """Returns lists of (folder, results), the best first, by the heading of the group."""
     groups = {}
     for folder, results in _sorted(finished):
         groups.setdefault(_facts(results), []).append((folder, results))
@@ -130,14 +128,14 @@ def _groups(finished):
 
 
 def _facts(results):
-    """Returns what must be alike for the figures of runs to compare, as (name, text)."""
+    """Returns the facts that comparable runs share, as (name, text)."""
     given, (_, baseline) = results["context_size"], report.baseline(results)
     return (
         ("dataset", results["dataset"]),
         ("event_size", f"{results['event_size']} variables"),
         ("context_size", f"given {given}" if given else ""),
         ("num_rows", f"{results['num_rows']['test']:,} test rows"),
-        # The baseline of the same rows differs between machines in the last digits only.
+        # Six digits: machines differ in the last digits of the baseline.
         ("baseline", f"baseline {baseline['nats']:.6g} nats"),
     )
 
@@ -150,7 +148,7 @@ def _data_flags(results):
 
 
 def _heading(description, described):
-    """Returns the data set, and in what it differs from those of the same name."""
+    """Returns the data set, and its differences from others of the same name."""
     name = description["dataset"]
     namesakes = [other for other in described if other["dataset"] == name]
     differing = [
@@ -184,7 +182,7 @@ def _row(heading, folder, results):
 
 
 def _bars(axis, runs):
-    """Draws points with bars of error: a log-likelihood has no zero to stand on."""
+    """Draws bars from the baseline, since a log-likelihood has no natural zero."""
     place = -np.arange(len(runs))
     values = [results["test_log_likelihood"]["nats"] for _, results in runs]
     errors = [results["test_log_likelihood"]["two_standard_errors"] for _, results in runs]
@@ -203,15 +201,9 @@ def _bars(axis, runs):
 def cli(argv):
     """Runs a command line and returns its exit status.
 
-    It is 2 for wrong use, and 1 where there is nothing to compare or no place for it.
+    It is 2 for wrong use, and 1 without a finished run or a writable picture.
     """
-    return program.run(
-        argv,
-        _main,
-        CompareSettings,
-        description=__doc__,
-        refusals=(RunDirectoryError, OSError),
-    )
+    return program.run(argv, _main, CompareSettings, description=__doc__)
 
 
 def _main(settings):
@@ -226,7 +218,3 @@ def _main(settings):
     print(table(finished))
     draw(finished, settings.picture)
     print(f"Picture: {settings.picture}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    sys.exit(cli(sys.argv))

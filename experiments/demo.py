@@ -4,7 +4,7 @@ from experiments import density_estimation
 from experiments.density_estimation import report
 from experiments.density_estimation.settings import Settings
 
-# Settings of the figures in docs/results.md, measured with other defaults.
+# Defaults of the time when the figures in docs/results.md were measured.
 _AS_MEASURED = {
     "activation": "relu",
     "decorrelate": False,
@@ -42,7 +42,7 @@ RUNS = (
 
 
 def main():
-    """Runs all, printing each table and where its pictures are."""
+    """Runs all, and prints each table and the folder of its pictures."""
     for settings in RUNS:
         print(f"Fitting {settings.flow} to {settings.dataset} ...", flush=True)
         results = density_estimation.run(settings)

@@ -1,15 +1,14 @@
-"""Fits recipes to several divisions of their data and prints means over these.
+"""Fits recipes to several folds of their data and prints means over the folds.
 
     tfp-flows folds --data_dir=DIR --run_dir=RUN_DIR RECIPE [RECIPE ...]
 
 A recipe is a file of flags of `tfp-flows density`. Fold k has `--data_seed=k`, and its run
-is in a folder of `--run_dir`; what has finished is only read. `--dataset=A --dataset=B`
-fits each recipe to each of these, in place of its own data set.
+is in a subfolder of `--run_dir`; finished runs are read. `--dataset=A --dataset=B` fits each
+recipe to these data sets instead of its own.
 """
 
 import dataclasses
 import pathlib
-import sys
 
 import numpy as np
 
@@ -19,13 +18,11 @@ from experiments.command_line.flag_settings import FlagSettings
 from experiments.command_line.flag_settings import UsageError
 from experiments.command_line.flag_settings import field
 from experiments.data import DATASETS
-from experiments.data import DataError
 from experiments.density_estimation import models
 from experiments.density_estimation import report
 from experiments.density_estimation.settings import Settings
 from experiments.reports.estimate import Estimate
 from experiments.reports.estimate import plus_minus
-from experiments.runs import resuming
 
 _HEADER = ("recipe", "flow", "test log-likelihood (nats, ± 2 s.e. over the folds)")
 _HEADER += ("baseline", "ahead of it by", "least", "worst row", "rows 20 nats below")
@@ -33,19 +30,19 @@ _HEADER += ("baseline", "ahead of it by", "least", "worst row", "rows 20 nats be
 
 @dataclasses.dataclass(frozen=True)
 class FoldSettings(FlagSettings):
-    """The folds, and which recipes are fitted to each."""
+    """The folds, and the recipes to fit to each."""
 
     PROGRAM = "folds"
     POSITIONAL = "recipes"
 
-    num_folds: int = field(10, "Values of --data_seed, from 0.", at_least=2)
+    num_folds: int = field(10, "Number of values of --data_seed, from 0.", at_least=2)
     dataset: tuple[str, ...] = field(
         (),
         "Data sets to fit each recipe to; by default, that of the recipe.",
         one_of=DATASETS,
     )
-    data_dir: str = field("", "As of `tfp-flows density`.")
-    run_dir: str = field("runs/folds", "Folder of the folders of all runs.")
+    data_dir: str = field("", "The flag of `tfp-flows density`.")
+    run_dir: str = field("runs/folds", "Folder of all runs.")
     recipes: tuple[str, ...] = field((), "Files of flags.")
 
     def __post_init__(self):
@@ -55,7 +52,7 @@ class FoldSettings(FlagSettings):
 
 
 def run(settings):
-    """Fits what is not fitted yet, and returns the results of each fold.
+    """Fits the folds that are not finished, and returns the results of all.
 
     Args:
       settings: a `FoldSettings`.
@@ -70,7 +67,7 @@ def run(settings):
 
 
 def table(found):
-    """Returns what `run` returned as a Markdown table."""
+    """Returns the results of `run` as a Markdown table."""
     rows = [_HEADER, ("---",) * len(_HEADER)]
     rows += [_row(key, folds) for key, folds in found.items()]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
@@ -78,14 +75,11 @@ def table(found):
 
 def cli(argv):
     """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
-    refusals = (DataError, OSError, *resuming.REFUSALS)
-    return program.run(
-        argv,
-        lambda settings: print(table(run(settings))),
-        FoldSettings,
-        description=__doc__,
-        refusals=refusals,
-    )
+    return program.run(argv, _main, FoldSettings, description=__doc__)
+
+
+def _main(settings):
+    print(table(run(settings)))
 
 
 def _folds_by_key(settings):
@@ -131,7 +125,3 @@ def _worst_row(folds):
     far = sum(gap["rows_far_below"] for gap in gaps)
     rows = sum(results["num_rows"]["test"] for results in folds)
     return f"{np.min([gap['worst_row'] for gap in gaps]):.1f}", f"{far:,} of {rows:,}"
-
-
-if __name__ == "__main__":
-    sys.exit(cli(sys.argv))

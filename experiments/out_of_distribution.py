@@ -1,4 +1,4 @@
-"""Scores the test images of other data sets under a finished run, beside those of its own.
+"""Scores test images of other data sets under a finished run, and those of its own.
 
 tfp-flows out_of_distribution --run_dir=RUN_DIR --others=fashion_mnist
 """
@@ -6,7 +6,6 @@ tfp-flows out_of_distribution --run_dir=RUN_DIR --others=fashion_mnist
 import dataclasses
 import math
 import pathlib
-import sys
 
 import numpy as np
 import scipy.stats
@@ -26,20 +25,20 @@ from experiments.runs import run_directory
 from experiments.runs.run_directory import RunDirectoryError
 
 _ROWS_A_CALL = 500
-# Images that need no path of one's own.
+# Image data sets that need no path.
 _OTHERS = [name for name, entry in DATASETS.items() if entry.is_image and entry.num_rows]
 
 
 @dataclasses.dataclass(frozen=True)
 class ScoreSettings(FlagSettings):
-    """The run, and the data sets to score beside its own."""
+    """The run, and the other data sets to score."""
 
     PROGRAM = "out_of_distribution"
 
     run_dir: str = field("", "Folder of the finished run.")
-    others: tuple[str, ...] = field((), "Data set to score beside its own", one_of=_OTHERS)
+    others: tuple[str, ...] = field((), "Other data set to score.", one_of=_OTHERS)
     data_dir: str = field("", "Folder of the data; by default, that of the run.")
-    max_rows: int = field(2000, "Rows of each that are scored.", at_least=2)
+    max_rows: int = field(2000, "Maximum rows of each data set.", at_least=2)
 
     def __post_init__(self):
         super().__post_init__()
@@ -50,17 +49,17 @@ class ScoreSettings(FlagSettings):
 
 
 def score(run_dir, others, *, data_dir="", max_rows=2000):
-    """Returns bits per dimension of test rows, `[N]`, by data set, that of the run first.
+    """Returns bits per dimension of test rows, `[N]`, by data set, first of the run's own.
 
     Args:
       run_dir: folder of a finished, unconditional run on images of integers.
       others: names of data sets of images of the same shape.
-      data_dir: folder of the files of all; that of the run if empty.
-      max_rows: rows of each that are scored, drawn at random.
+      data_dir: folder of the data; that of the run if empty.
+      max_rows: maximum number of random rows of each data set.
 
     Raises:
       RunDirectoryError: if there is no such run.
-      DataError: if a data set is not to be had, or its images have another shape.
+      DataError: if a data set is missing, or its images have another shape.
     """
     results, settings = _read_run(run_dir, data_dir)
     model = tfp_flows.load(pathlib.Path(run_dir) / "model.keras")
@@ -78,15 +77,15 @@ def score(run_dir, others, *, data_dir="", max_rows=2000):
 
 
 def separation(own, other):
-    """Returns how often one of `other` is greater than one of `own`: the area under ROC."""
+    """Returns the share of pairs with `other` above `own`: the area under the ROC curve."""
     wins = scipy.stats.mannwhitneyu(other, own).statistic
     return float(wins / (len(own) * len(other)))
 
 
 def _read_run(run_dir, data_dir):
-    """Returns the results of a run and its `Settings`, with `data_dir` if that is named."""
+    """Returns the results of a run and its `Settings`, with `data_dir` unless empty."""
     results = run_directory.finished_results(run_dir) or {}
-    is_density = "test_log_likelihood" in results  # a VAE, say, has bits as well
+    is_density = "test_log_likelihood" in results  # a VAE has bits per dimension too
     is_of_images = is_density and results.get("bits_per_dimension")
     if not is_of_images or results.get("context_size"):
         raise RunDirectoryError(
@@ -94,7 +93,7 @@ def _read_run(run_dir, data_dir):
             f"{run_dir}; got none."
         )
     flags = [f"--flagfile={run_dir}/flags.txt"]
-    # The run may have been moved since; the last flag of a name counts.
+    # The folder may have been moved; the last flag of a name counts.
     flags += [f"--run_dir={run_dir}", *([f"--data_dir={data_dir}"] if data_dir else [])]
     return results, program.read_settings(["", *flags], Settings)
 
@@ -111,13 +110,7 @@ def cli(argv):
 
     It is 2 for wrong use, and 1 for wrong data or a folder that cannot be used.
     """
-    return program.run(
-        argv,
-        _main,
-        ScoreSettings,
-        description=__doc__,
-        refusals=(DataError, RunDirectoryError, OSError),
-    )
+    return program.run(argv, _main, ScoreSettings, description=__doc__)
 
 
 def _main(settings):
@@ -142,7 +135,3 @@ def _main(settings):
         label="bits per dimension",
         title=f"test images under the flow that was fitted to {own}",
     )
-
-
-if __name__ == "__main__":
-    sys.exit(cli(sys.argv))

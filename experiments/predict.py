@@ -1,15 +1,14 @@
-"""Predicts what a model was fitted to, given its context, as quantiles a row.
+"""Predicts the columns of a model, given their context, by quantiles for each row.
 
     tfp-flows predict --model=RUN_DIR --csv=new.csv --out=predicted.csv
 
-For each row of the table, which needs the columns of the context only, the file has
-quantiles of each modelled column: the median, and the ends of an interval of 90 %, unless
-`--levels` says otherwise. Of one modelled column they are exact; of several, each column's
-are those of `--draws` draws. The same command goes on with what was interrupted.
+The table needs only the columns of the context. The file has quantiles of each modelled
+column: the median and the ends of an interval of 90 %, or those of `--levels`. For one
+modelled column they are exact; for several they are quantiles of `--draws` draws. The same
+command continues an interrupted file.
 """
 
 import dataclasses
-import sys
 
 from experiments.command_line.flag_settings import field
 from experiments.fitted import command
@@ -34,14 +33,10 @@ class PredictSettings(TableSettings):
     levels: tuple[str, ...] = field(
         ("0.05", "0.5", "0.95"), "Levels of the quantiles, between 0 and 1."
     )
-    draws: int = field(
-        1000, "Draws for each row, where several columns are modelled.", at_least=2
-    )
-    seed: int = field(0, "Integer that determines the draws.", at_least=0)
+    draws: int = field(1000, "Draws per row for a model of several columns.", at_least=2)
+    seed: int = field(0, "Seed of the draws.", at_least=0)
     clip_context: bool = field(
-        False,
-        "Whether numbers of the context that training rows cannot have are moved to the "
-        "nearest that they can; otherwise they are refused.",
+        False, "Whether impossible numbers of the context are clipped, not refused."
     )
 
     def __post_init__(self):
@@ -64,8 +59,7 @@ def predict(settings):
     model = open_model(settings.model)
     if not model.context:
         raise RunDirectoryError(
-            f"Expected a conditional model in {model.path}; got one without a context, "
-            "whose columns no others predict."
+            f"Expected a conditional model in {model.path}; got one without a context."
         )
     names, _ = model.predictions(settings.levels, settings)
 
@@ -105,7 +99,3 @@ def _is_level(text):
 
 def _main(settings):
     print(f"{predict(settings):,} rows in {settings.out}")
-
-
-if __name__ == "__main__":
-    sys.exit(cli(sys.argv))

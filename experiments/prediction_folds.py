@@ -1,21 +1,20 @@
-"""Predicts a column of a table from the others, in folds, beside two baselines.
+"""Predicts a column of a table from the others, in folds, and compares baselines.
 
     tfp-flows prediction_folds --csv_path=wines.csv --target=quality
 
-Flags are those of `tfp-flows table`, and `--target`, `--num_folds`. Each fold's test rows
-are in no other fold. For a number there are the mean negative log-likelihood and the
-coverage of intervals of 90 %, beside quantile gradient boosting and a Gaussian process; for
-a category the log loss, beside a gradient-boosted classifier that is tuned by
-cross-validation. Intervals of whole numbers cannot hold less than their level; so their
-coverage by the randomised PIT stands beside it (Czado, Gneiting and Held 2009,
-https://doi.org/10.1111/j.1541-0420.2009.01191.x). Folds that have finished are only read,
-and one that was interrupted goes on from its last epochs.
+It has the flags of `tfp-flows table`, `--target` and `--num_folds`. Test rows of different
+folds are disjoint. For a number it reports the mean negative log-likelihood and the coverage
+of intervals of 90 %, and compares quantile gradient boosting and a Gaussian process. For a
+category it reports the log loss, and compares a gradient-boosted classifier tuned by
+cross-validation. Intervals of integers cover at least their level, so for these the
+coverage by the randomised PIT is reported too (Czado, Gneiting and Held 2009,
+https://doi.org/10.1111/j.1541-0420.2009.01191.x). Finished folds are read, and an
+interrupted fold goes on from its last epochs.
 """
 
 import dataclasses
 import json
 import pathlib
-import sys
 import time
 
 import numpy as np
@@ -31,7 +30,6 @@ from experiments.reports.predictions import predictions
 from experiments.reports.predictions import shares_inside
 from experiments.runs import resuming
 from experiments.runs.atomic_write import atomic_write
-from experiments.runs.run_directory import RunDirectoryError
 from experiments.table_density import training
 from experiments.table_density.data import read_table
 from experiments.table_density.settings import TableDensitySettings
@@ -49,20 +47,18 @@ class PredictionFoldSettings(TableDensitySettings):
     PROGRAM = "prediction_folds"
 
     target: str = field("", "Column that is predicted.")
-    num_folds: int = field(
-        10, "Parts of the rows, of which each is for tests once.", at_least=2
-    )
+    num_folds: int = field(10, "Number of folds; each is the test set once.", at_least=2)
     run_dir: str = field("runs/prediction_folds", "Folder of the folds' results.")
 
 
 def run(settings):
-    """Returns the scores of each fold, dictionaries by method, and fits what is not there.
+    """Fits the folds that are not finished, and returns the scores of all, by method.
 
     Args:
       settings: a `PredictionFoldSettings`.
 
     Raises:
-      DataError: if the table is of no use, or lacks the target.
+      DataError: if the table is unusable, or lacks the target.
       UsageError: if no target is named.
     """
     for name in ("csv_path", "target"):
@@ -81,7 +77,7 @@ def run(settings):
 
 
 def table(folds):
-    """Returns what `run` has returned as a Markdown table."""
+    """Returns the results of `run` as a Markdown table."""
     rows = [_HEADER, ("---",) * len(_HEADER)]
     for method in folds[0]:
         nll = np.array([fold[method]["nll"] for fold in folds])
@@ -95,13 +91,11 @@ def table(folds):
 
 def cli(argv):
     """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
-    return program.run(
-        argv,
-        lambda settings: print(table(run(settings))),
-        PredictionFoldSettings,
-        description=__doc__,
-        refusals=(DataError, RunDirectoryError, OSError),
-    )
+    return program.run(argv, _main, PredictionFoldSettings, description=__doc__)
+
+
+def _main(settings):
+    print(table(run(settings)))
 
 
 def _share(folds, method, name):
@@ -159,9 +153,9 @@ def _scores(nats, ends, y, bins):
 
     Args:
       nats: log-probabilities of y.
-      ends: of intervals of 90 %.
+      ends: ends of intervals of 90 %.
       y: observed values, `[N]`.
-      bins: of whole numbers, distribution functions below y and up to y; else None.
+      bins: for integers, `P(Y < y)` and `P(Y <= y)`; else None.
     """
     covered = float(np.mean((ends[0] <= y) & (y <= ends[1])))
     scores = {"nll": float(-nats.mean()), "num_rows": len(y), "covered": covered}
@@ -182,7 +176,3 @@ def _from_class(density, sets, settings):
         FLOW: {"nll": float(own.mean()), **count},
         "gradient-boosted classifier": {"nll": nats, "seconds": seconds, **count},
     }
-
-
-if __name__ == "__main__":
-    sys.exit(cli(sys.argv))

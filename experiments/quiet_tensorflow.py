@@ -1,4 +1,4 @@
-"""TensorFlow's start without its messages, in our commands only."""
+"""Start of TensorFlow without its messages, for our commands only."""
 
 import contextlib
 import importlib.machinery
@@ -10,17 +10,17 @@ _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
 def install():
-    """Hides what TensorFlow says of its start, but for warnings, wherever it is imported.
+    """Hides TensorFlow's messages at its import, except warnings.
 
-    The log level alone does not: some messages are written before TensorFlow reads it. With
-    `TF_CPP_MIN_LOG_LEVEL=0` in the environment, all are shown.
+    The log level alone is not enough: TensorFlow writes some messages before it reads the
+    level. With `TF_CPP_MIN_LOG_LEVEL=0` in the environment, all messages are shown.
     """
     if os.environ.setdefault(_LEVEL, "1") != "0" and "tensorflow" not in sys.modules:
         sys.meta_path.insert(0, _QuietFinder())
 
 
 class _QuietFinder:
-    """Finds TensorFlow where Python does, and has it loaded quietly."""
+    """Finds TensorFlow as Python does, and loads it without messages."""
 
     def find_spec(self, name, path, target=None):
         if name != "tensorflow":
@@ -41,7 +41,7 @@ def _execute_quietly(execute, module):
 
 @contextlib.contextmanager
 def _filtered_stderr():
-    """Writes to file descriptor 2 at the end only, and without `_is_noise`."""
+    """Holds back standard error, and writes it at the end without `_is_noise` lines."""
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as written:
@@ -58,7 +58,7 @@ def _filtered_stderr():
 
 
 def _is_noise(line):
-    """Whether it is information, the heading above that, or the lack of a GPU."""
+    """Whether a line is information, its heading, or a note on a missing GPU."""
     is_information = line[:1] == "I" and line[1:5].isdigit()
     has_no_gpu = "cuInit" in line and not os.path.exists("/proc/driver/nvidia")
     return is_information or has_no_gpu or "absl::InitializeLog()" in line

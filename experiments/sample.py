@@ -1,15 +1,14 @@
-"""Draws rows of a fitted model into a table, in memory that does not grow.
+"""Draws rows of a fitted model into a table, in constant memory.
 
     tfp-flows sample --model=RUN_DIR --rows=1000 --out=samples.csv
     tfp-flows sample --model=RUN_DIR --given=conditions.csv --out=samples.csv
 
-A conditional model needs `--given`, a table with the columns of its context; each of its
-rows gets `--rows` rows of the new table, one after the other, with the context beside what
-was drawn. The same command goes on with what was interrupted, and draws the same.
+A conditional model needs `--given`, a table with the columns of its context. For each row of
+it the new table has `--rows` rows, with the context after the sample. The same command
+continues an interrupted file with the same draws.
 """
 
 import dataclasses
-import sys
 
 import numpy as np
 
@@ -24,7 +23,7 @@ from experiments.fitted.row_tables import bar
 from experiments.fitted.row_tables import taken
 
 _ROWS_A_CALL = 1 << 14
-# `within` counts rows that were drawn for those of a block of conditions.
+# `within` counts the rows drawn so far in the present block of conditions.
 _START = {"end": 0, "line": 0, "within": 0, "rows": 0, "calls": 0}
 
 
@@ -35,21 +34,21 @@ class SampleSettings(TableSettings):
     PROGRAM = "sample"
     READ = ("given",)
 
-    rows: int = field(1, "Rows to draw; with --given, for each of its rows.", at_least=1)
+    rows: int = field(1, "Rows to draw; with --given, per row of it.", at_least=1)
     given: str = field("", "Table of conditions, with the columns of the context by name.")
-    seed: int = field(0, "Integer that determines what is drawn.", at_least=0)
+    seed: int = field(0, "Seed of the draws.", at_least=0)
 
 
 def sample(settings):
-    """Writes rows that are drawn of a model and returns how many.
+    """Writes rows drawn from a model and returns their number.
 
     Args:
       settings: a `SampleSettings`.
 
     Raises:
-      UsageError: if a conditional model gets no `given`, or another one does.
-      RunDirectoryError: if there is no such model, or `settings.out` is taken.
-      DataError: if the conditions are not as the model's context.
+      UsageError: if a conditional model has no `given`, or another model has one.
+      RunDirectoryError: if the model is missing, or `settings.out` is taken.
+      DataError: if the conditions do not fit the model's context.
     """
     model = open_model(settings.model)
     if bool(settings.given) != bool(model.context):
@@ -76,7 +75,7 @@ def cli(argv):
 
 
 def _contexts(model, settings, at):
-    """Yields positions, and contexts `[n, C]`: one for each row that is to be drawn."""
+    """Yields positions, and contexts `[n, C]`, one for each row to draw."""
     for end, line, next_position, conditions in _blocks(model, settings, at):
         count = len(conditions) * settings.rows
         for start in range(at["within"], count, _ROWS_A_CALL):
@@ -88,7 +87,7 @@ def _contexts(model, settings, at):
 
 
 def _blocks(model, settings, at):
-    """Yields where a block of conditions begins, the position after it, and its rows."""
+    """Yields the start of a block of conditions, the position after it, and its rows."""
     if not model.context:
         if not at["calls"] or at["within"]:
             yield 0, 0, at | {"within": 0}, model.no_conditions()
@@ -107,7 +106,3 @@ def _blocks(model, settings, at):
 
 def _main(settings):
     print(f"{sample(settings):,} rows in {settings.out}")
-
-
-if __name__ == "__main__":
-    sys.exit(cli(sys.argv))

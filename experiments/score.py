@@ -1,21 +1,19 @@
-"""Scores rows of a table, or pictures, under a fitted model, in memory that does not grow.
+"""Scores rows of a table, or pictures, under a fitted model, in constant memory.
 
     tfp-flows score --model=RUN_DIR --csv=new.csv --out=scored.csv
     tfp-flows score --model=RUN_DIR --images=DIR_OR_NPZ --out=scored.csv
 
-Each row of the table gets a line of the file: its log-likelihood in nats, and the names of
-the columns whose number is less or greater than all that the model was fitted to. So does
-each picture of a folder, or of an array, under a run on images: its log-likelihood, and
-bits per dimension. The same command goes on with what was interrupted.
+The file has a line for each row of the table: its log-likelihood in nats, and the names of
+the columns with a number outside the range of the training rows. For each picture of a
+folder or an array, it has the log-likelihood and bits per dimension. The same command
+continues an interrupted file.
 
-A model of columns of any kind refuses a table with an unknown category, or with a context
-that training rows cannot have. With `--mark_unknown`, such rows get "nan", and the names of
-the columns that are the reason.
+A model of `tfp-flows table` refuses unknown categories and impossible contexts. With
+`--mark_unknown`, such rows get "nan" and the names of the columns at fault.
 """
 
 import dataclasses
 import pathlib
-import sys
 
 import numpy as np
 from PIL import Image
@@ -54,12 +52,12 @@ class ScoreSettings(TableSettings):
     images: str = field("", "Folder of pictures, or .npz file of an array of bytes.")
     image_fit: str = field(
         "refuse",
-        "What is done with pictures of another size: refuse, resize or crop.",
+        "What to do with pictures of another size.",
         one_of=FITS,
     )
-    seed: int = field(0, "Integer: the dequantisation noise of pictures.", at_least=0)
+    seed: int = field(0, "Seed of the dequantisation noise of pictures.", at_least=0)
     mark_unknown: bool = field(
-        False, "Whether rows with unknown cells get nan; otherwise they are refused."
+        False, "Whether rows with unknown cells get nan, not an error."
     )
 
     def __post_init__(self):
@@ -72,14 +70,14 @@ class ScoreSettings(TableSettings):
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """The counts of a finished score.
+    """A summary of the scores.
 
     Args:
-      num_rows: how many rows.
-      mean: the mean log-likelihood of those without unknown cells, in nats.
-      num_outside: rows with a number less or greater than all that were fitted.
+      num_rows: number of rows.
+      mean: mean log-likelihood, in nats, of the rows without unknown cells.
+      num_outside: number of rows with a number outside the range of the training rows.
       ignored: names of columns of the table that the model does not know.
-      num_unknown: rows with unknown cells, which have no log-likelihood.
+      num_unknown: number of rows with unknown cells, which have no log-likelihood.
     """
 
     num_rows: int
@@ -96,9 +94,9 @@ def score(settings):
       settings: a `ScoreSettings`.
 
     Raises:
-      RunDirectoryError: if there is no such model, or `settings.out` is taken.
-      DataError: if there is no such table, or a row, a column or a picture is not as the
-        model's.
+      RunDirectoryError: if the model is missing, or `settings.out` is taken.
+      DataError: if the table is missing, or a row, column or picture does not fit the
+        model.
     """
     model = open_model(settings.model)
     return (_from_table if settings.csv else _from_pictures)(model, settings)
@@ -145,7 +143,7 @@ def cli(argv):
 
 
 def _scored(model, rows, names, mark_unknown):
-    """Returns the lines of a block of rows, and what they add to a position."""
+    """Returns the lines of a block of rows, and their counts."""
     nats, outside = model.score(rows, names, mark_unknown)
     is_unknown = np.isnan(nats) & mark_unknown
     flags = np.full(len(rows), "", object)
@@ -172,18 +170,17 @@ def _main(settings):
         )
     if scores.num_outside:
         lines.append(
-            f"{scores.num_outside:,} rows have a number beyond all that were fitted; "
-            f"`outside` in {settings.out} says in which columns"
+            f"{scores.num_outside:,} rows have a number outside the range of the training "
+            f"rows; `outside` in {settings.out} says in which columns"
         )
     print("\n".join(lines))
 
 
 class PictureRows:
-    """Pictures of a folder, or of an `.npz` file, as a run's flow takes them.
+    """Pictures of a folder, or of an `.npz` file, as rows for the flow of a run.
 
     Args:
-      path: folder, all pictures in and below which count, or `.npz` file of one array of
-        bytes.
+      path: folder of pictures, also in subfolders, or `.npz` file of one array of bytes.
       run_dir: folder of a finished run on images of integers.
       fit: key of `FITS`, for pictures of another size.
 
@@ -192,8 +189,8 @@ class PictureRows:
       DataError: if there are no pictures.
 
     Attributes:
-      names: of the files in order, or their numbers in the array.
-      bins: values of a channel.
+      names: names of the files, or numbers of the pictures in the array.
+      bins: number of values of a channel.
     """
 
     def __init__(self, path, run_dir, fit):
@@ -201,8 +198,8 @@ class PictureRows:
         bits = results.get("bits_per_dimension")
         if not bits or not results.get("image_shape") or results["context_size"]:
             raise RunDirectoryError(
-                "Expected the folder of a finished, unconditional run on images, whose "
-                f"results tell the size of a picture; got {run_dir}."
+                "Expected the folder of a finished, unconditional run on images; got "
+                f"{run_dir}."
             )
         self.bins = round(bits["bins_per_unit"])
         self._shape, self._fit = tuple(results["image_shape"]), fit
@@ -239,7 +236,3 @@ class PictureRows:
         if image.size != size:
             image = FITS[self._fit](image, size, item if self._root else "the array")
         return np.asarray(image.convert(self._mode)).reshape(self._shape)
-
-
-if __name__ == "__main__":
-    sys.exit(cli(sys.argv))

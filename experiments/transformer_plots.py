@@ -1,4 +1,4 @@
-"""Draws the elementwise maps of flows and their slopes, at some values of their parameters.
+"""Draws the elementwise maps of flows and their slopes, for some parameters.
 
 python -m experiments.transformer_plots [--picture=PATH]
 """
@@ -17,7 +17,7 @@ from experiments.command_line.flag_settings import field
 from experiments.reports import plots
 from tfp_flows import transformers
 
-# Title -> transformer, half the width of what is drawn, and the spread of parameters.
+# Title -> transformer, half the width of the picture, and scale of the parameters.
 _MAPS = {
     "rational-quadratic spline": (transformers.RationalQuadraticSpline(8, 3.0), 4.0, 1.0),
     "spline on the circle": (transformers.CircularSpline(8), np.pi, 1.0),
@@ -44,7 +44,7 @@ class PlotSettings(FlagSettings):
 def draw(path):
     """Draws a column for each map: the map above, its slope below, four parameters each.
 
-    The first of the four are zeros, where a network's output starts.
+    The first parameters are zeros, the initial output of a network.
 
     Args:
       path: of the picture.
@@ -70,7 +70,7 @@ def _draw_map(above, below, title, transformer, reach, spread):
         y, log_slope = transformer.forward_and_log_det(tf.constant(x), parameters)
         color = f"C{i}" if i else "black"
         y, slope = y.numpy(), np.exp(np.broadcast_to(log_slope, x.shape))
-        # No line is drawn across the cut of the circle.
+        # NaN, so that no line crosses the cut of the circle.
         y[1:][np.diff(y) < 0.0] = np.nan
         above.plot(x, y, color=color, linewidth=1.2)
         below.plot(x, slope, color=color, linewidth=1.2)
@@ -87,6 +87,4 @@ def _main(settings):
 
 
 if __name__ == "__main__":
-    sys.exit(
-        program.run(sys.argv, _main, PlotSettings, description=__doc__, refusals=(OSError,))
-    )
+    sys.exit(program.run(sys.argv, _main, PlotSettings, description=__doc__))

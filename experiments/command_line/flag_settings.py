@@ -29,19 +29,23 @@ _WORDS = {
 }
 
 
+class CommandError(Exception):
+    """Base of the errors that end a command with status 1 and one line that says why."""
+
+
 class UsageError(ValueError):
-    """A command line, or settings, that no data could make right."""
+    """A command line, or settings, that are wrong whatever the data are."""
 
 
 def field(default, text, *, one_of=None, **bounds):
     """Returns a field of a `FlagSettings`.
 
     Args:
-      default: value of the flag that is not given.
+      default: value without the flag.
       text: help of the flag.
-      one_of: names that it can have, or hold if it is a tuple; None: any.
-      **bounds: `at_least`, `at_most`, `above` or `below`: numbers, of each entry if the
-        field is a tuple, which then must not be empty.
+      one_of: allowed names, of each entry if the field is a tuple; None: any.
+      **bounds: numbers `at_least`, `at_most`, `above` or `below`. In a tuple they bound
+        each entry, and the tuple must not be empty.
     """
     assert bounds.keys() <= _BOUNDS.keys()
     metadata = {"help": text, "one_of": one_of, "bounds": bounds}
@@ -63,8 +67,8 @@ class FlagSettings:
 
     Attributes:
       PROGRAM: name of the command that has these flags, as in `tfp-flows PROGRAM`.
-      POSITIONAL: the field, a tuple, of what is no flag; None: there must be nothing else.
-      MAY_GROW: fields, numbers, that a run in a folder may be asked for more of.
+      POSITIONAL: name of the tuple of arguments that are no flags; None: there are none.
+      MAY_GROW: names of numbers that may be greater when a run is continued.
     """
 
     PROGRAM: ClassVar[str]
@@ -78,7 +82,7 @@ class FlagSettings:
                 self.refuse(known.name, wanted)
 
     def refuse(self, name, wanted):
-        """Raises the `UsageError` of a field that is not as `wanted`."""
+        """Raises a `UsageError` that names the field, what is `wanted`, and its value."""
         raise UsageError(f"Expected `{name}` {wanted}; got {getattr(self, name)!r}.")
 
     def write_flags(self, path):
@@ -95,7 +99,7 @@ class FlagSettings:
 
 
 def _unmet(metadata, value):
-    """Returns in words what a value should be and is not; empty if it is as it should."""
+    """Returns in words the condition that a value breaks; empty if it breaks none."""
     if isinstance(value, (tuple, list)):
         unmet = next((u for entry in value if (u := _unmet(metadata, entry))), "")
         if metadata["bounds"] and (unmet or not value):
@@ -125,7 +129,7 @@ def _unmet_by_text(one_of, text):
 def _as_text(value):
     if not isinstance(value, (tuple, list)):
         return str(value)
-    # The form that list flags are read in: entries with a comma or a quote are quoted.
+    # List flags are read as csv, so entries with a comma or a quote are quoted.
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(value)
     return text.getvalue().removesuffix("\n")

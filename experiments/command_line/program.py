@@ -11,6 +11,7 @@ import warnings
 
 from absl import flags
 
+from experiments.command_line.flag_settings import CommandError
 from experiments.command_line.flag_settings import UsageError
 from experiments.data import DATASETS
 from experiments.data import catalogue
@@ -23,17 +24,16 @@ _DEFINE = {
 }
 
 
-def run(argv, main, settings_class, *, description, refusals):
+def run(argv, main, settings_class, *, description):
     """Runs `main(settings)` and returns the exit status of the program.
 
-    Wrong use is 2, what else a run refuses is 1; both say why in one line.
+    Wrong use is 2; a `CommandError` or an `OSError` is 1. Both say why in one line.
 
     Args:
       argv: the command line.
-      main: function of the settings; not called where only a text was asked for.
+      main: function of the settings; not called for `--help` and `--list_datasets`.
       settings_class: a `FlagSettings`.
       description: the first text of `--help`.
-      refusals: exceptions that mean 1.
     """
     try:
         settings = read_settings(argv, settings_class, description)
@@ -42,22 +42,22 @@ def run(argv, main, settings_class, *, description, refusals):
                 main(settings)
     except (flags.Error, UsageError) as error:
         return _complain(settings_class.PROGRAM, error, 2)
-    except refusals as error:
+    except (CommandError, OSError) as error:
         return _complain(settings_class.PROGRAM, error, 1)
     return 0
 
 
 def read_settings(argv, settings_class, description=""):
-    """Returns the settings of a command line; None if it asked for a text and has got it.
+    """Returns the settings of a command line; None after `--help` or `--list_datasets`.
 
     Args:
       argv: the command line.
-      settings_class: a `FlagSettings`; with a `dataset`, there is `--list_datasets`.
+      settings_class: a `FlagSettings`; one with a `dataset` also has `--list_datasets`.
       description: the first text of `--help`.
 
     Raises:
-      UsageError: if there is something else than flags, or the settings refuse a value.
-      absl.flags.Error: if there is a flag, or a value, that there is not.
+      UsageError: if an argument is no flag, or the settings refuse a value.
+      absl.flags.Error: if a flag is unknown, or cannot have its value.
     """
     values, positional = flags.FlagValues(), settings_class.POSITIONAL
     fields = [f for f in dataclasses.fields(settings_class) if f.name != positional]
@@ -84,12 +84,12 @@ def stop_at_once(message=lambda: "Stopped. The same command goes on from there."
     """Makes Ctrl-C and SIGTERM end this process, with status 130 or 143.
 
     Args:
-      message: function that returns what it then says.
+      message: function without arguments that returns the text to print then.
     """
 
     def stop(number, frame):
-        # No exception, which TensorFlow may swallow, and no clean-up, which a run that
-        # survives `kill -9` can do without.
+        # TensorFlow may swallow an exception. A run survives `kill -9`, so it needs no
+        # clean-up either.
         os.write(sys.stderr.fileno(), f"\n{message()}\n".encode())
         os._exit(128 + number)
 
@@ -124,7 +124,7 @@ def _line(name, message):
 
 @contextlib.contextmanager
 def _warnings_in_one_line(name):
-    """Without the line of Python that warns, which means nothing to a command's user."""
+    """Prints each warning as one line, without the source line that Python adds."""
     before = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: f"{_line(name, message)}\n"
     try:

@@ -1,4 +1,4 @@
-"""Settings that experiments share, and refusals of what no data could make right."""
+"""Settings that experiments share, and checks of them that need no data."""
 
 import dataclasses
 import os
@@ -15,7 +15,7 @@ from experiments.data import Request
 from experiments.data import own_images
 from experiments.runs.workers import STRATEGIES
 
-# Data set -> the flags that mean something with it only; the first must be given.
+# Data set -> the flags that only this data set uses; the first must be given.
 _PATHS = {
     "csv": ("csv_path", "decimal", "encoding"),
     "npz": ("npz_path", "npz_key"),
@@ -34,104 +34,73 @@ class TrainingSettings(FlagSettings):
     dataset: str = field("two_moons", "Data set to fit.", one_of=DATASETS)
     data_dir: str = field(
         "",
-        "Folder of the data that come with no package; a download goes there too. By "
-        "default, tfp_flows in the user's cache.",
+        "Folder of data files and downloads; by default, tfp_flows in the user cache.",
     )
-    num_bits: int = field(
-        8, "Bits that are kept of the 8 of each pixel.", at_least=1, at_most=8
-    )
+    num_bits: int = field(8, "Bits to keep of each 8-bit pixel.", at_least=1, at_most=8)
     images_path: str = field(
         "", "Folder of pictures, or .npz file of bytes, of --dataset=images."
     )
-    image_size: int = field(
-        0, "Height and width of the pictures; 0: those of the first one.", at_least=0
-    )
+    image_size: int = field(0, "Picture size in pixels; 0: that of the first.", at_least=0)
     image_fit: str = field(
-        "refuse",
-        "What is done with pictures of another size: refuse, resize or crop.",
-        one_of=own_images.FITS,
+        "refuse", "What to do with pictures of another size.", one_of=own_images.FITS
     )
-    validation_share: float = field(
-        0.1, "Share of the rows of csv, npz or images.", above=0, below=1
-    )
-    test_share: float = field(
-        0.1, "Share of the rows of csv, npz or images.", above=0, below=1
-    )
+    validation_share: float = field(0.1, "Share of the user's rows.", above=0, below=1)
+    test_share: float = field(0.1, "Share of the user's rows.", above=0, below=1)
     run_dir: str = field("runs/run", "Folder that the run writes into.")
     init_from: str = field(
         "",
-        "Folder of a finished run of the same architecture and columns, whose weights and "
-        "statistics of data training starts from.",
+        "Folder of a finished run of the same architecture and columns; training starts "
+        "from its weights and data statistics.",
     )
     batch_size: int = field(256, "Rows per training step.", at_least=1)
     epochs: int = field(100, "Passes over the training rows, at most.", at_least=1)
     max_minutes: float = field(
         0.0,
-        "Training time in minutes after which no further epoch starts; 0: no limit.",
+        "Minutes of training after which no further epoch starts; 0: no limit.",
         at_least=0,
     )
     patience: int = field(
         20,
-        "Epochs without a better validation log-likelihood, or bound on it, before "
-        "training stops; the weights of the best epoch are kept.",
+        "Epochs without a better validation log-likelihood (or ELBO) before training "
+        "stops; the weights of the best epoch are kept.",
         at_least=0,
     )
     learning_rate: float = field(3e-3, "Adam's greatest step size.", above=0)
     warmup_steps: int = field(
         0,
-        "Training steps in which the step size rises along a line to `learning_rate`; 0: "
-        "it starts there.",
+        "Steps in which the step size rises linearly to `learning_rate`; 0: no warm-up.",
         at_least=0,
     )
     cosine_decay: bool = field(
-        True,
-        "Whether the step size then falls to 0 along a cosine, until the end of `epochs`.",
+        True, "Whether the step size then falls to 0 along a cosine over all `epochs`."
     )
     gradient_clip_norm: float = field(
-        5.0,
-        "Norm, over all weights, that a gradient is scaled down to; 0: none.",
-        at_least=0,
+        5.0, "Maximum norm of the gradient of all weights; 0: no clipping.", at_least=0
     )
-    weight_decay: float = field(
-        0.0,
-        "Share of each weight, times the step size, taken off per training step, apart "
-        "from the gradient (AdamW).",
-        at_least=0,
-    )
+    weight_decay: float = field(0.0, "Weight decay of AdamW; 0: none.", at_least=0)
     ema_momentum: float = field(
-        0.0,
-        "Momentum, per training step, of averaged weights to evaluate; 0: none.",
-        at_least=0,
-        below=1,
+        0.0, "Momentum of averaged weights, per step; 0: no average.", at_least=0, below=1
     )
     strategy: str = field(
         "none",
-        "none: one device; mirrored: each batch is divided among the GPUs of the machine, "
-        "or its logical CPUs; multi_worker: among the machines that TF_CONFIG names.",
+        "none: one device; mirrored: divides each batch among the machine's GPUs, or its "
+        "logical CPUs; multi_worker: divides it among the machines that TF_CONFIG names.",
         one_of=STRATEGIES,
     )
-    steps_per_execution: int = field(
-        16, "Training steps per call of TensorFlow.", at_least=1
-    )
+    steps_per_execution: int = field(16, "Training steps per graph call.", at_least=1)
     jit_compile: bool = field(False, "Whether XLA compiles the training step.")
-    seed: int = field(
-        0, "Integer: initial weights, shuffling, noise, draws and samples.", at_least=0
-    )
-    data_seed: int = field(
-        0, "Integer: toy data, dequantisation, binarisation and splits.", at_least=0
-    )
+    seed: int = field(0, "Seed of weights, shuffling, noise and samples.", at_least=0)
+    data_seed: int = field(0, "Seed of toy data, data noise and splits.", at_least=0)
     evaluation_batch_size: int = field(4096, "Rows per step of evaluation.", at_least=1)
     tensorboard: bool = field(False, "Whether to write TensorBoard logs as well.")
     pictures_every: int = field(
-        10,
-        "Epochs between two pictures in the TensorBoard logs; 0: no pictures.",
-        at_least=0,
+        10, "Epochs between two pictures in the TensorBoard logs; 0: none.", at_least=0
     )
     checkpoint_every: int = field(1, "Epochs between two checkpoints.", at_least=1)
     progress: int = field(
         -1,
-        "0: silent; 1: a bar; 2: a line an epoch; -1: a bar on a terminal, elsewhere a "
-        "line a minute.",
+        "0: silent; 1: a bar; 2: a line per epoch; -1: a bar on a terminal, else a line "
+        "per minute.",
         at_least=-1,
         at_most=2,
     )
@@ -142,7 +111,7 @@ class TrainingSettings(FlagSettings):
         check_run(self)
 
     def data_arguments(self):
-        """Returns what `load_dataset` needs beyond the name."""
+        """Returns the arguments of `load_dataset` after the name."""
         names = {f.name for f in dataclasses.fields(Request)} & vars(self).keys()
         return {name: getattr(self, name) for name in names} | {"seed": self.data_seed}
 
@@ -177,7 +146,7 @@ def check_data(settings):
 
 
 def check_run(settings):
-    """Raises `UsageError` if a run cannot work as the settings ask.
+    """Raises `UsageError` if strategy, `run_dir` or `init_from` cannot work together.
 
     Args:
       settings: a `TrainingSettings`.
@@ -192,7 +161,7 @@ def check_run(settings):
 
 
 def check_strategy(settings):
-    """Raises `UsageError` if what XLA compiles is to run on several replicas."""
+    """Raises `UsageError` for `jit_compile` with several replicas."""
     if settings.jit_compile and settings.strategy != "none":
         raise UsageError(
             "Expected no `jit_compile` with a `strategy`; give --nojit_compile."
@@ -200,17 +169,17 @@ def check_strategy(settings):
 
 
 def check_run_dir(settings):
-    """Raises `UsageError` if `settings.run_dir` can be no folder to write into."""
+    """Raises `UsageError` unless `settings.run_dir` is or can become a writable folder."""
     if not settings.run_dir:
         settings.refuse("run_dir", "to name a folder")
     path = pathlib.Path(settings.run_dir).absolute()
-    # The folder, or what there is of the way to it.
+    # The nearest folder above it that exists.
     while not path.exists() and path != path.parent:
         path = path.parent
     if not path.is_dir():
         raise UsageError(
             f"Expected `run_dir` to be a folder; got {settings.run_dir!r}, where {path} is "
-            "something else."
+            "no folder."
         )
     if not os.access(path, os.W_OK | os.X_OK):
         raise UsageError(
@@ -220,10 +189,10 @@ def check_run_dir(settings):
 
 
 def check_activation(name):
-    """Raises `UsageError` unless `name` is an activation of Keras's that acts elementwise.
+    """Raises `UsageError` unless `name` is an elementwise activation of Keras.
 
-    Others change the number of units, as glu, or mix them, as softmax, so that an
-    autoregressive network would see what it must not.
+    Others change the number of units (glu) or mix units (softmax), which breaks the masks
+    of an autoregressive network.
     """
     rows = np.array([[-0.5, 0.7], [-0.5, -1.7]], np.float32)
     try:
@@ -232,25 +201,25 @@ def check_activation(name):
         values = None
     if values is None or values.shape != rows.shape or values[0, 0] != values[1, 0]:
         raise UsageError(
-            f"Expected `activation` to be an elementwise one of Keras's; got {name!r}."
+            f"Expected `activation` to be an elementwise one of Keras; got {name!r}."
         )
 
 
 def check_encoding(name):
-    """Raises `UsageError` unless `name` is an encoding that lines can be told by."""
+    """Raises `UsageError` unless `name` is an encoding that keeps ASCII's bytes."""
     try:
         has_ascii = "0,\n".encode(name) == b"0,\n"
     except LookupError:
         has_ascii = False
     if not has_ascii:
         raise UsageError(
-            "Expected `encoding` to be one that Python knows and that has ASCII's letters "
-            f"as they are, as utf-8 or latin-1; got {name!r}."
+            "Expected `encoding` to be known to Python and an extension of ASCII, such as "
+            f"utf-8 or latin-1; got {name!r}."
         )
 
 
 def _refuse_idle(settings, names, datasets):
-    """Refuses flags that the data set would silently ignore; some settings lack them."""
+    """Refuses flags that the data set would ignore; some classes lack some flags."""
     fields = type(settings).__dataclass_fields__
     needed = " or ".join(f"--dataset={name}" for name in datasets)
     for name in fields.keys() & set(names):

@@ -37,11 +37,12 @@ import tensorflow as tf
 
 import tfp_flows
 from experiments.command_line import program
+from experiments.command_line.flag_settings import CommandError
 from experiments.command_line.flag_settings import FlagSettings
 from experiments.command_line.flag_settings import field
 
 
-class ExampleError(ValueError):
+class ExampleError(CommandError, ValueError):
     """A file that is not the example, or another edition of it."""
 
 
@@ -95,12 +96,15 @@ def run_example(path, *, stock=False, epochs=0, seed=0):
       seed: of its data, and of weights.
 
     Raises:
-      ExampleError: if the file has not what is exchanged, or leaves no such losses.
+      ExampleError: if the file is not Python, lacks a definition that is exchanged, or
+        leaves no such losses.
       OSError: if there is no such file.
-      SyntaxError: if it is not Python.
     """
     path = pathlib.Path(path)
-    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    except SyntaxError as error:
+        raise ExampleError(f"Expected `example` to be Python; got {error}.") from error
     for definition in [] if stock else _OURS:
         _exchange(tree, definition)
     for shape in _keywords(tree, "shape"):
@@ -153,13 +157,7 @@ def _keywords(tree, name, *, at_least_one=False):
 
 def main(argv):
     """Runs the example, its pictures into a folder, and returns the exit status."""
-    return program.run(
-        argv,
-        _main,
-        ExampleSettings,
-        description=__doc__,
-        refusals=(ExampleError, OSError, SyntaxError),
-    )
+    return program.run(argv, _main, ExampleSettings, description=__doc__)
 
 
 def _main(settings):

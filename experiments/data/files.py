@@ -15,6 +15,8 @@ import zlib
 
 import numpy as np
 
+from experiments.command_line.flag_settings import CommandError
+
 _ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 # NumPy tries to allocate whatever size a header claims.
 _ERRORS += (MemoryError,)
@@ -23,7 +25,7 @@ _TIMEOUT_SECONDS = 60.0
 _CHUNK_BYTES = 2**20
 
 
-class DataError(ValueError):
+class DataError(CommandError, ValueError):
     """Data that are missing, damaged, or of no use; the message says where and how."""
 
 

@@ -9,17 +9,10 @@ import zlib
 
 import numpy as np
 
+from experiments.data import files
+from experiments.data import images
 from experiments.data.dataset import Dataset
 from experiments.data.dataset import Entry
-from experiments.data.files import DataError
-from experiments.data.files import existing_folder
-from experiments.data.files import find_prepared
-from experiments.data.files import load_arrays
-from experiments.data.files import need_prepared
-from experiments.data.files import reading
-from experiments.data.images import describe_classes
-from experiments.data.images import image_dataset
-from experiments.data.images import open_picture
 from experiments.data.published import LOGIT_TABLE
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer")
@@ -79,7 +72,7 @@ def load_image_set(name, request):
     arrays = _find(name, request.data_dir) or _download(name)
     train, train_classes, test, test_classes = arrays
     _check_shapes(name, known, train, test)
-    return image_dataset(
+    return images.image_dataset(
         name,
         (train, test),
         _HELD_OUT,
@@ -92,19 +85,19 @@ def load_image_set(name, request):
 def _find(name, data_dir):
     """The four arrays of files in `data_dir`, or None."""
     folder, file = _SETS[name].folder, f"{name}.npz"
-    if path := find_prepared(data_dir, file, f"{folder}/{file}"):
-        return list(load_arrays(path, _NPZ_KEYS).values())
+    if path := files.find_prepared(data_dir, file, f"{folder}/{file}"):
+        return list(files.load_arrays(path, _NPZ_KEYS).values())
     for place in ("", f"{folder}/"):
         paths = [f"{place}{idx}-ubyte.gz" for idx in _IDX_FILES]
-        if name != "cifar10" and find_prepared(data_dir, paths[0]):
-            return [_read_idx(existing_folder(data_dir) / path) for path in paths]
+        if name != "cifar10" and files.find_prepared(data_dir, paths[0]):
+            return [_read_idx(files.existing_folder(data_dir) / path) for path in paths]
     return None
 
 
 def _read_idx(path):
     """An array in the format of MNIST's authors: magic number, sizes, bytes."""
     errors = (OSError, EOFError, zlib.error, IndexError, ValueError)
-    with reading("an IDX file of bytes", path, errors):
+    with files.reading("an IDX file of bytes", path, errors):
         content = gzip.decompress(path.read_bytes())
         num_axes = content[3]
         shape = np.frombuffer(content, ">i4", num_axes, offset=4)
@@ -112,11 +105,11 @@ def _read_idx(path):
 
 
 def _check_shapes(name, known, train, test):
-    for images, count in ((train, known.num_train), (test, _HELD_OUT)):
-        if images.shape != (count, *known.image_shape) or images.dtype != np.uint8:
-            raise DataError(
+    for pixels, count in ((train, known.num_train), (test, _HELD_OUT)):
+        if pixels.shape != (count, *known.image_shape) or pixels.dtype != np.uint8:
+            raise files.DataError(
                 f"Expected {count:,} images of {known.image_shape} bytes in {name}.npz; "
-                f"got shape {images.shape} and dtype {images.dtype}."
+                f"got shape {pixels.shape} and dtype {pixels.dtype}."
             )
 
 
@@ -128,7 +121,7 @@ def _download(name):
             keras.datasets, name
         ).load_data()
     except Exception as error:  # Keras raises a bare `Exception` where there is no network
-        raise DataError(
+        raise files.DataError(
             f"Expected to download {name}; got {error}. Without a network, name with "
             f"--data_dir a folder that holds {name}.npz."
         ) from error
@@ -148,7 +141,7 @@ def load_digits(request):
     rows = np.clip(rows.astype(np.float32), 0.0, np.nextafter(np.float32(1.0), 0.0))
     order = rng.permutation(len(rows))
     sets, from_sets = (np.split(x[order], [1257, 1437]) for x in (rows, classes))
-    known = describe_classes(from_sets, "0123456789", request.conditional)
+    known = images.describe_classes(from_sets, "0123456789", request.conditional)
     return Dataset("digits", *sets, image_shape=(8, 8), bin_width=1.0 / 17.0, **known)
 
 
@@ -158,13 +151,13 @@ def load_in_logit_space(name, request):
     Log-likelihoods are densities there, and comparable with the paper's only. The noise is
     drawn once.
     """
-    images = load_image_set(name, request)
+    dataset = load_image_set(name, request)
     alpha = _ALPHAS[name]
     sets = ("train", "validation", "test")
     return dataclasses.replace(
-        images,
+        dataset,
         name=f"{name}_logit",
-        **{s: _logit(getattr(images, s), alpha) for s in sets},
+        **{s: _logit(getattr(dataset, s), alpha) for s in sets},
         bin_width=None,
         logit_alpha=alpha,
         published=LOGIT_TABLE[f"{name} by class" if request.conditional else name],
@@ -185,13 +178,13 @@ def load_cifar10_jpeg(request):
     `request.conditional`, their context is the class, one-hot.
     """
     names = (f"cifar10_jpeg_subset/{_JPEG_FILE}", _JPEG_FILE)
-    path = need_prepared(request.data_dir, *names, wanted=_JPEG_FILE)
+    path = files.need_prepared(request.data_dir, *names, wanted=_JPEG_FILE)
     parts = ("train", "test")
-    arrays = load_arrays(
+    arrays = files.load_arrays(
         path, ["jpeg_header", *(f"{p}_{k}" for p in parts for k in _JPEG_KEYS)]
     )
     train, test = (_decoded_jpegs(arrays, part, path) for part in parts)
-    dataset = image_dataset(
+    dataset = images.image_dataset(
         "cifar10_jpeg",
         (train, test),
         len(train) // 10,
@@ -207,26 +200,26 @@ def _decoded_jpegs(arrays, part, path):
     header, blob = (arrays[key].tobytes() for key in ("jpeg_header", f"{part}_blob"))
     ends, count = arrays[f"{part}_offsets"], arrays[f"{part}_labels"].size
     if ends.dtype.kind not in "iu" or ends.shape != (count + 1,):
-        raise DataError(
+        raise files.DataError(
             f"Expected {count + 1} integers, one more than labels, in {part}_offsets of "
             f"{path}; got {ends.dtype} of shape {list(ends.shape)}."
         )
-    files = [io.BytesIO(header + blob[i:j]) for i, j in itertools.pairwise(ends)]
+    jpegs = [io.BytesIO(header + blob[i:j]) for i, j in itertools.pairwise(ends)]
     names = [f"image {i} of {part}_blob of {path}" for i in range(count)]
-    images = list(map(np.asarray, map(open_picture, files, names)))
-    shapes = {image.shape for image in images}
+    decoded = list(map(np.asarray, map(images.open_picture, jpegs, names)))
+    shapes = {image.shape for image in decoded}
     if shapes != {(32, 32, 3)}:
-        raise DataError(
+        raise files.DataError(
             f"Expected images of shape (32, 32, 3) in {part}_blob of {path}; got shapes "
             f"{sorted(shapes)}."
         )
-    return np.stack(images)
+    return np.stack(decoded)
 
 
 def _jpeg_classes(arrays, part, path):
     labels = np.ravel(arrays[f"{part}_labels"])
     if labels.dtype.kind not in "iu" or not np.isin(labels, range(10)).all():
-        raise DataError(
+        raise files.DataError(
             f"Expected integers from 0 to 9 in {part}_labels of {path}; got "
             f"{labels.dtype} {np.unique(labels)[:20].tolist()}."
         )

@@ -1,6 +1,5 @@
 """Agreement of a fitted flow with test rows: latents, coverage, predictions, levels."""
 
-import dataclasses
 import functools
 import math
 
@@ -21,9 +20,9 @@ from experiments.reports.predictions import compared
 _MAX_ROWS, _FOLDS = 5000, 5  # of the two-sample test
 _INTERVALS = (0.5, 0.9)  # probabilities of central intervals
 _GRID = 500  # points of each angle
-# Predictions: draws of a row, and the most columns that are predicted.
+# Predictions: draws per row, and maximum number of predicted columns.
 _DRAWS, _MAX_VARIABLES = 400, 4
-# Sizes of one call of the flow, which memory limits.
+# Sizes of one call of the flow, limited by memory.
 _ROWS_A_CALL, _IMAGES_A_CALL, _VALUES_A_CALL = 2048, 256, 1 << 20
 
 
@@ -36,8 +35,8 @@ class Subject:
       settings: a `Settings`.
 
     Attributes:
-      data: `[N, D]`, test rows, drawn by `settings.seed`.
-      context: `[N, C]`, what they are conditioned on; or None.
+      data: `[N, D]`, random test rows, chosen by `settings.seed`.
+      context: `[N, C]`, their context; or None.
     """
 
     def __init__(self, distribution, dataset, settings):
@@ -52,7 +51,7 @@ class Subject:
 
     @functools.cached_property
     def samples(self):
-        """Returns as many samples as `data`, `[N, D]`: one for each context, if any."""
+        """As many samples as rows of `data`, `[N, D]`; one for each context, if any."""
         if self.context is None:
             samples = self.distribution.sample(len(self.data), seed=self.settings.seed)
         else:
@@ -63,7 +62,7 @@ class Subject:
 
     @functools.cached_property
     def samples_by_class(self):
-        """`num_samples` in all of C classes, equally many of each: `[C, n, D]`."""
+        """Samples of each of C classes, `num_samples` in all, `[C, n, D]`."""
         classes = np.eye(len(self.dataset.class_names), dtype=np.float32)
         samples = self.distribution.sample(
             max(1, self.settings.num_samples // len(classes)),
@@ -79,14 +78,14 @@ class Subject:
 
     @property
     def is_plane(self):
-        """Whether the data are points of a plane, with a density that one can draw."""
+        """Whether the data are points of a plane, without a context."""
         return self.dataset.event_size == 2 and self.context is None
 
 
 def latent_pit(distribution, x, context=None):
     """Returns the probability-integral transform of the latents, `[N, D]`, in (0, 1).
 
-    It is uniform in each column where the flow is right.
+    It is uniform in each column if the flow is right.
 
     Args:
       distribution: a `FlowDistribution` with an independent base.
@@ -106,7 +105,7 @@ def ks_distance(u):
 
 
 def has_latents(distribution):
-    """Whether there are latent variables that are independent where the flow is right."""
+    """Whether the distribution has a base of independent latent variables."""
     base = getattr(distribution, "distribution", None)
     return isinstance(base, tfp.distributions.Independent)
 
@@ -130,8 +129,8 @@ def calibration(subject):
 def coverage(subject):
     """Returns the shares of test rows in central intervals, as plain data.
 
-    An interval leaves out equal probabilities on both sides, given the row's context. None
-    where there are several variables, or only zeros and ones.
+    An interval leaves out equal probabilities on both sides, given the row's context.
+    Returns None for several variables, and for binary data.
     """
     dataset = subject.dataset
     if dataset.event_size > 1 or dataset.is_binary:
@@ -149,7 +148,7 @@ def coverage(subject):
 
 
 def integral_over_angles(subject):
-    """Returns the integral of the density by a sum over a grid; None but of two angles."""
+    """Returns the integral of the density of two angles on a grid; None for other data."""
     dataset = subject.dataset
     if dataset.angles != (0, 1) or dataset.event_size != 2 or dataset.context_size:
         return None
@@ -162,9 +161,9 @@ def integral_over_angles(subject):
 def two_sample_test(subject):
     """Returns how well a classifier tells test rows from samples, as plain data.
 
-    Its accuracy on rows it was not fitted on is 0.5 where the flow is right. What has the
-    same context, a test row and its sample, is either fitted on or not, as a pair: else a
-    context would tell the label that the other of its two rows does not have.
+    Its cross-validated accuracy is 0.5 if the flow is right. A test row and the sample with
+    its context are always in the same fold: otherwise a known context would give away the
+    label of the other row.
     """
     count = min(_MAX_ROWS, len(subject.data))
     data, samples = subject.data[:count], subject.samples[:count]
@@ -185,7 +184,7 @@ def two_sample_test(subject):
 
 
 def cross_validated_accuracy(rows, count, seed, *, is_categorical=None):
-    """Returns how often boosted trees tell data from samples that they did not see.
+    """Returns the cross-validated accuracy of boosted trees at telling data from samples.
 
     Args:
       rows: `[2 * count, D]`, data and samples; row i and row `count + i` are a pair.
@@ -206,7 +205,7 @@ def cross_validated_accuracy(rows, count, seed, *, is_categorical=None):
 
 
 def _folds_of_pairs(count, seed):
-    """Returns (rows to fit, other rows) of each fold, where rows i and count + i pair."""
+    """Returns (training, test) rows of each fold; rows i and count + i stay together."""
     folds = model_selection.KFold(min(_FOLDS, count), shuffle=True, random_state=seed)
     return [
         tuple(np.concatenate([pairs, count + pairs]) for pairs in fold)
@@ -214,45 +213,33 @@ def _folds_of_pairs(count, seed):
     ]
 
 
-# In parts, since the hidden activations of images take memory.
+# In parts, to limit the memory of hidden activations.
 _in_parts = functools.partial(in_parts, rows_a_call=_ROWS_A_CALL)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Path:
-    """The bijectors before the levels, and the `MultiScale` with the levels."""
-
-    before: list
-    multi_scale: tfp_flows.MultiScale
 
 
 def latent_sizes(distribution):
     """Returns the number of latents of each level, finest first; None without levels."""
-    path = _find_levels(getattr(distribution, "bijector", None))
-    if path is None or len(path.multi_scale.levels) < 2:
+    _, multi_scale = _find_levels(getattr(distribution, "bijector", None))
+    if multi_scale is None or len(multi_scale.levels) < 2:
         return None
-    return [math.prod(shape) for shape in path.multi_scale.latent_shapes]
+    return [math.prod(shape) for shape in multi_scale.latent_shapes]
 
 
 def bits_of_levels(distribution, rows, context=None, *, bin_width):
-    """Returns what each level adds to the bits per dimension of integers, as plain data.
+    """Returns the part of each level in the bits per dimension of integers, as plain data.
 
-    A level's share is the surprise at its latents and the log-det of its steps, through
-    which also pass the variables that later levels keep. What comes before the levels, and
-    the width of the bins, is the first share.
+    The part of a level is the negative log-density of its latents, less the log-det of its
+    steps, through which the variables of later levels pass too. The first part is that of
+    the bijectors before the levels, and of the width of the bins.
 
     Args:
       distribution: a `FlowDistribution` of a multi-scale flow.
       rows: `[N, D]`.
       context: `[N, C]`; None without one.
-      bin_width: of the data.
+      bin_width: width of the bins of the data.
     """
-    path = _find_levels(distribution.bijector)
-    nats = in_parts(
-        functools.partial(_nats_of_levels, distribution, path),
-        *(rows, context),
-        rows_a_call=_IMAGES_A_CALL,
-    )
+    function = functools.partial(_nats_of_levels, distribution)
+    nats = in_parts(function, rows, context, rows_a_call=_IMAGES_A_CALL)
     size = rows.shape[1]
     before, *levels = np.mean(nats, axis=0)
     before += size * math.log(bin_width)
@@ -265,7 +252,7 @@ def bits_of_levels(distribution, rows, context=None, *, bin_width):
 
 
 def resample_levels(distribution, rows, context=None, *, seed):
-    """Draws the latents of the finest levels anew and keeps those of the coarser ones.
+    """Draws new latents for the finest levels and keeps those of the coarser levels.
 
     Args:
       distribution: a `FlowDistribution` of a multi-scale flow of L levels.
@@ -274,7 +261,7 @@ def resample_levels(distribution, rows, context=None, *, seed):
       seed: integer.
 
     Returns:
-      L + 1 arrays `[N, D]`: with none, with the first, with the first two ... drawn anew.
+      L + 1 arrays `[N, D]`: with new latents in none, the first, the first two ... levels.
     """
     kwargs = {} if context is None else {"context": context}
     kept = distribution.bijector.inverse_and_log_det(rows, **kwargs)[0].numpy()
@@ -289,17 +276,18 @@ def resample_levels(distribution, rows, context=None, *, seed):
     ]
 
 
-def _nats_of_levels(distribution, path, rows, context):
+def _nats_of_levels(distribution, rows, context):
     """Log-density in parts, `[N, 1 + L]`: before the levels, and of each level."""
+    before, multi_scale = _find_levels(distribution.bijector)
     y, log_det = tf.convert_to_tensor(rows), tf.zeros(len(rows))
     if context is not None:
         context = _seen_at_levels(distribution.bijector, tf.constant(context, y.dtype))
-    for bijector in path.before:
+    for bijector in before:
         y, part = bijector.inverse_and_log_det(y, context=_for(bijector, context))
         log_det += part
     nats, latents = [log_det], []
-    levels = path.multi_scale.levels
-    for level, shape in zip(levels, path.multi_scale.latent_shapes, strict=True):
+    levels = multi_scale.levels
+    for level, shape in zip(levels, multi_scale.latent_shapes, strict=True):
         y, log_det = level.inverse_and_log_det(y, context=_for(level, context))
         y, factored = tf.split(y, [y.shape[-1] - shape[-1], shape[-1]], axis=-1)
         nats.append(log_det)
@@ -311,13 +299,12 @@ def _nats_of_levels(distribution, path, rows, context):
 
 
 def _find_levels(bijector):
-    if isinstance(bijector, tfp_flows.MultiScale):
-        return _Path([], bijector)
-    if not isinstance(bijector, tfp_flows.FlowChain):
-        return None
-    *before, last = bijector.bijectors
-    path = _find_levels(last)
-    return path and _Path([*before, *path.before], path.multi_scale)
+    """Returns the bijectors before the `MultiScale` with the levels, and it, or None."""
+    before = []
+    while isinstance(bijector, tfp_flows.FlowChain):
+        *steps, bijector = bijector.bijectors
+        before += steps
+    return before, bijector if isinstance(bijector, tfp_flows.MultiScale) else None
 
 
 def _seen_at_levels(bijector, context):
@@ -332,10 +319,10 @@ def _for(bijector, context):
 
 
 def prediction_scores(subject):
-    """Returns how well test rows are predicted, by method, as `compared` does.
+    """Returns the scores of predictions of the test rows by method, as `compared` does.
 
-    Returns None if there is no context, or if the rows are binary, images, or of more than
-    a few columns.
+    Returns None if there is no context, or if the rows are binary, images, or have more
+    than a few columns.
 
     Args:
       subject: a `Subject`.
@@ -354,7 +341,7 @@ def prediction_scores(subject):
 def quantiles(subject):
     """Returns the flow's quantiles of the test rows, `[N, D, L]`, given their contexts.
 
-    They are exact for one variable, and of draws for several.
+    They are exact for one variable, and quantiles of draws for several.
     """
     context = subject.dataset.test_context
     is_exact = subject.dataset.event_size == 1

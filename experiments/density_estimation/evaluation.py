@@ -20,8 +20,8 @@ from experiments.reports.estimate import Estimate
 from experiments.reports.estimate import error_of_share
 from experiments.runs.epochs import digest
 
-_FAR = 20.0  # nats
-_MAX_TRAINING_ROWS = 10_000  # its time grows with their square
+_FAR = 20.0  # nats below the baseline
+_MAX_TRAINING_ROWS = 10_000  # a support vector machine takes time quadratic in the rows
 _ROWS_A_CALL = 256
 _RIDGES = (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 
@@ -72,7 +72,7 @@ def measure(model, history, subject):
 
 
 def bits_per_dimension(log_likelihood, dataset):
-    """Returns bits per dimension as plain data, of data that were integers; else None.
+    """Returns bits per dimension as plain data; None unless the data were integers.
 
     Args:
       log_likelihood: the `Estimate` of the test rows.
@@ -92,21 +92,21 @@ def bits_per_dimension(log_likelihood, dataset):
 
 
 def _beside_baseline(log_likelihoods, dataset):
-    """Returns the baseline's log-likelihood, and where rows lie far below it."""
+    """Returns the baseline's log-likelihood, and how many rows lie far below it."""
     name, baseline_rows = baseline(dataset)
     gaps = log_likelihoods - baseline_rows
     return {
         name: dataclasses.asdict(Estimate.from_rows(baseline_rows)),
         "gap_to_baseline": {
             "worst_row": float(gaps.min()),
-            "rows_far_below": int((~(gaps >= -_FAR)).sum()),  # NaN is far, too
+            "rows_far_below": int((~(gaps >= -_FAR)).sum()),  # counts NaN too
             "num_rows": len(gaps),
         },
     }
 
 
 def _beside_truth(log_likelihoods, dataset):
-    """Returns the true log-likelihood, and by how much it is more on the same rows."""
+    """Returns the true log-likelihood, and its excess over the flow's on the same rows."""
     if dataset.log_density is None:
         return {}
     true = dataset.log_density(dataset.test, dataset.test_context)
@@ -117,10 +117,10 @@ def _beside_truth(log_likelihoods, dataset):
 
 
 def class_agreement(subject):
-    """Returns how often a classifier sees the class that was asked for, as plain data.
+    """Returns how often a classifier recognises the class of a sample, as plain data.
 
-    The classifier, a support vector machine, is fitted on the training rows, or on 10,000
-    of them where there are more; its accuracy on the test rows is returned too.
+    The classifier, a support vector machine, is fitted to at most 10,000 training rows; its
+    accuracy on the test rows is returned too.
 
     Args:
       subject: a `Subject` whose context is a class.
@@ -129,7 +129,7 @@ def class_agreement(subject):
     classifier = svm.SVC(C=10.0)
     rows = np.random.default_rng(0).permutation(len(dataset.train))[:_MAX_TRAINING_ROWS]
     classifier.fit(dataset.train[rows], _classes(dataset.train_context[rows]))
-    # A row that is not finite has no class, and thus not the one asked for.
+    # A row that is not finite counts as not recognised.
     is_finite = np.isfinite(samples).all(axis=-1)
     seen = classifier.predict(np.nan_to_num(samples).reshape(-1, dataset.event_size))
     asked = np.arange(len(samples))[:, None]
@@ -183,7 +183,7 @@ def _log_prob_of_classes(distribution, rows):
 
 
 def baseline(dataset):
-    """Returns the log-likelihood to beat: its name among the results, and `[N]` nats."""
+    """Returns the baseline: its key in the results, and nats of the test rows, `[N]`."""
     if dataset.is_binary:
         return "bernoulli_log_likelihood", bernoulli_log_probs(dataset)
     return "gaussian_log_likelihood", gaussian_log_probs(dataset)
@@ -192,8 +192,8 @@ def baseline(dataset):
 def bernoulli_log_probs(dataset):
     """Returns the test rows' log-probabilities under independent Bernoulli variables.
 
-    They are fitted to the training rows. A value counts as seen half a time more than it
-    was, lest one that was not be impossible.
+    They are fitted to the training rows. Each count is raised by one half, so that no value
+    is impossible.
     """
     count = len(dataset.train)
     ones = (dataset.train.sum(axis=0, dtype=np.float64) + 0.5) / (count + 1.0)
@@ -204,9 +204,9 @@ def bernoulli_log_probs(dataset):
 def gaussian_log_probs(dataset):
     """Returns the test rows' log-densities under a full-covariance Gaussian.
 
-    It is fitted to the training rows. Where the data are conditional, its mean is linear
-    in the context. The covariance gets the ridge, as a share of the mean variance, that
-    suits the validation rows best; none is among the choices.
+    It is fitted to the training rows. For conditional data its mean is linear in the
+    context. The ridge of the covariance, a share of the mean variance or 0, is chosen by
+    the validation rows.
     """
     train, validation, test = _around_linear_mean(dataset)
     mean = train.mean(axis=0)
@@ -220,8 +220,8 @@ def gaussian_log_probs(dataset):
 def gaussian_log_prob(rows, mean, covariance):
     """Returns the normal log-density, `[N]`, in nats; -inf if `covariance` is singular."""
     try:
-        # By Cholesky: what SciPy does by itself, an eigendecomposition, takes ten times
-        # as long with the thousands of variables of images.
+        # SciPy's default, an eigendecomposition, is ten times slower than Cholesky for the
+        # thousands of variables of images.
         factor = np.linalg.cholesky(covariance)
     except np.linalg.LinAlgError:
         return np.full(len(rows), -np.inf)
@@ -230,7 +230,7 @@ def gaussian_log_prob(rows, mean, covariance):
 
 
 def _around_linear_mean(dataset):
-    """Returns the three sets less what their context, if any, says of them linearly."""
+    """Returns the residuals of the three sets after linear regression on the context."""
     sets = ("train", "validation", "test")
     rows = [getattr(dataset, name).astype(np.float64) for name in sets]
     if not dataset.context_size:

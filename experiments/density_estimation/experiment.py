@@ -4,7 +4,6 @@ import pathlib
 
 from experiments.command_line import program
 from experiments.command_line.flag_settings import check_kind
-from experiments.data import DataError
 from experiments.data import load_dataset
 from experiments.density_estimation import evaluation
 from experiments.density_estimation import models
@@ -25,8 +24,8 @@ from experiments.runs.starting_weights import refuse_other_columns
 def run(settings, strategy=None):
     """Trains, evaluates and writes everything into `settings.run_dir`.
 
-    A run that was interrupted goes on, and so does a finished one that is asked for more
-    (see `fitting.is_complete`); a finished one is else only read.
+    An interrupted run goes on. A finished run goes on if `settings` ask for more (see
+    `fitting.is_complete`), else its results are read.
 
     Args:
       settings: a `Settings`.
@@ -36,9 +35,9 @@ def run(settings, strategy=None):
       What `results.json` holds; None in a worker that is not the chief.
 
     Raises:
-      DataError: if the data are not to be had, or of no use; the folder is untouched.
-      RunDirectoryError: if the folder belongs to another process or another run, or to
-        this one on other data.
+      DataError: if the data are missing or unusable; the folder is untouched.
+      RunDirectoryError: if another process uses the folder, or it holds another run or a
+        run on other data.
       TrainingError: if the loss is not finite from the start.
       WorkersError: if the workers were started with different flags.
     """
@@ -68,15 +67,14 @@ def run(settings, strategy=None):
 def cli(argv):
     """Runs a command line and returns its exit status.
 
-    Wrong use is 2; wrong data, a folder that cannot be used, or the loss of a worker, is
-    1. Both say what is wrong in one line, and neither leaves anything behind.
+    Wrong use is 2; wrong data, an unusable folder or a lost worker is 1. Both print one
+    line that says what is wrong, and write no files.
     """
-    refusals = (DataError, *resuming.REFUSALS)
-    return program.run(argv, _main, Settings, description=__doc__, refusals=refusals)
+    return program.run(argv, _main, Settings, description=__doc__)
 
 
 def _main(settings):
-    # A cluster has to be joined before anything of TensorFlow runs.
+    # A process must join its cluster before it runs any operation of TensorFlow.
     strategy = workers.make_strategy(settings.strategy)
     models.check(settings)
     with resuming.stoppable(settings, strategy):
@@ -85,7 +83,7 @@ def _main(settings):
 
 
 def _refuse_other_table(settings, results):
-    """Refuses a file, of one's own, that is no longer what a finished run was fitted to."""
+    """Refuses a user's file that has changed since the finished run was fitted to it."""
     path = pathlib.Path(settings.csv_path or settings.npz_path)
     if not path.is_file():
         return

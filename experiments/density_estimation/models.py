@@ -1,4 +1,4 @@
-"""The distribution that flags describe, and what they may not ask of it."""
+"""The distribution that flags describe, and the flags that exclude each other."""
 
 import dataclasses
 import functools
@@ -42,13 +42,13 @@ ORDERINGS = {
     "random": tfp_flows.networks.random_ordering,
 }
 
-# Flags that a flow may lack; naming one that it does is an error.
+# Flags that only some flows have; setting one for another flow is an error.
 OPTIONS = ("hidden_units", "activation", "residual", "standardize", "num_levels")
 OPTIONS += ("hidden_channels", "num_blocks", "num_steps", "batch_norm", "act_norm")
 OPTIONS += ("lu_mixing", "recompute", "direct", "random_orderings", "ordering")
 OPTIONS += ("decorrelate", "heavy_tails", "network_dtype")
 OPTIONS += ("num_masks", "num_components", "num_bins", "bound", "dropout")
-# The flags that say what is fitted, beside the data and the seed.
+# The flags that determine the model, except for the data and the seed.
 ARCHITECTURE = ("flow", "base", "transformer", "learned_tails", "scale", "defensive_share")
 ARCHITECTURE += OPTIONS
 
@@ -62,10 +62,10 @@ class Flow:
     """A model that can be fitted.
 
     Args:
-      paper: constructor of `tfp_flows`, whose signature tells what options it takes.
-      build: function of `paper`, `event_size` and options, of which `image_shape` is one
-        if it takes images; returns a bijector, or a distribution.
-      lacks: options that are not for `build`.
+      paper: constructor of `tfp_flows`; its signature tells which options it takes.
+      build: function of `paper`, `event_size` and options that returns a bijector or a
+        distribution; a flow on images also gets the option `image_shape`.
+      lacks: options of `paper` that `build` does not take.
       adds: further options of `build`.
       is_binary: whether it models rows of zeros and ones.
       takes_images: whether it needs to know the shape of an image.
@@ -85,16 +85,16 @@ class Flow:
 
 
 def _standardized(paper, event_size, **options):
-    """A `MixtureMADE` of standardised data, "MADE MoG"."""
+    """A `MixtureMADE` of standardised data, the paper's "MADE MoG"."""
     made = paper(event_size, **options)
     return tfp_flows.FlowDistribution(made, tfp_flows.Standardize(event_size))
 
 
 def _with_mixture_base(paper, event_size, *, num_components, num_steps, seed, **options):
-    """A flow whose base is a `MixtureMADE` of the same size, as "MAF MoG"."""
+    """A flow whose base is a `MixtureMADE`, the paper's "MAF MoG"."""
     flow = paper(event_size, num_steps=num_steps, seed=seed, **options)
     base_takes = inspect.signature(tfp_flows.MixtureMADE).parameters
-    # The order is reversed from step to step, and the base goes on with that.
+    # Each step reverses the ordering, and so does the base after the last step.
     ordering = (
         tfp_flows.networks.reversed_ordering
         if num_steps % 2
@@ -111,7 +111,7 @@ def _with_mixture_base(paper, event_size, *, num_components, num_steps, seed, **
 
 
 def _on_rows(paper, event_size, *, image_shape, **options):
-    """A flow on images for data of rows: `[N, D]` outside, `[N, H, W, C]` inside."""
+    """A flow on images, `[N, H, W, C]`, that takes rows, `[N, D]`."""
     if image_shape is None:
         raise DataError("Expected a data set of images for this flow; got one of rows.")
     image_shape = (*image_shape, event_size // (image_shape[0] * image_shape[1]))
@@ -122,16 +122,16 @@ def _on_rows(paper, event_size, *, image_shape, **options):
     rows = tfp.bijectors.Reshape(
         event_shape_out=[event_size], event_shape_in=list(image_shape)
     )
-    # The images' flow standardises its contexts itself, or is not to.
+    # Only the inner flow standardises contexts, if at all.
     return tfp_flows.FlowChain([rows, images], standardize_context=False)
 
 
 FLOWS = {
     "nice": Flow(tfp_flows.NICE),
     "real_nvp": Flow(tfp_flows.RealNVP),
-    "made": Flow(tfp_flows.MADE, lacks=("recompute",)),  # it has one step
+    "made": Flow(tfp_flows.MADE, lacks=("recompute",)),  # it has only one step
     "maf": Flow(tfp_flows.MAF),
-    "iaf": Flow(tfp_flows.IAF, lacks=("transformer",)),  # gated, or affine for data
+    "iaf": Flow(tfp_flows.IAF, lacks=("transformer",)),  # it has its own
     "nsf": Flow(tfp_flows.NeuralSplineFlow, lacks=("residual", "lu_mixing")),
     "nsf_coupling": Flow(
         functools.partial(tfp_flows.NeuralSplineFlow, coupling=True),
@@ -160,7 +160,7 @@ def for_dataset(settings, dataset, strategy):
     """Returns the distribution that `settings` describe for a data set.
 
     Args:
-      settings: a `Settings`; with `init_from`, it is that of the run in this folder.
+      settings: a `Settings`; with `init_from`, the distribution is loaded from there.
       dataset: a `Dataset`.
       strategy: the `tf.distribute.Strategy` to make it under.
     """
@@ -179,7 +179,7 @@ def for_dataset(settings, dataset, strategy):
             settings,
             dataset.event_size,
             dataset.context_size,
-            # Classes are zeros and ones already.
+            # One-hot classes need no standardising.
             standardize_context=not dataset.class_names,
             is_binary=dataset.is_binary,
             image_shape=dataset.image_shape,
@@ -203,12 +203,11 @@ def build_distribution(
     Args:
       settings: a `Settings`.
       event_size: number of variables of the data.
-      context_size: number of variables that they are conditioned on.
-      standardize_context: whether these are standardised, by statistics of the training
-        rows that are saved with the weights.
+      context_size: number of variables of the context.
+      standardize_context: whether to standardise the context by the training rows.
       is_binary: whether the data are zeros and ones; None if that is not known yet.
-      image_shape: `(H, W)`, where a row is an image.
-      angles: indices of the variables that are angles, which only some flows know of.
+      image_shape: `(H, W)` if a row is an image; else None.
+      angles: indices of the variables that are angles; only some flows support them.
 
     Raises:
       UsageError: if the flow lacks an option that is set, or is for another kind of data.
@@ -251,7 +250,7 @@ def build_distribution(
 
 
 def shape_of(dataset):
-    """Returns sizes of a data set that a model is made for."""
+    """Returns the sizes of a data set that determine the shape of the model."""
     shape = dataset.pixel_shape
     return {
         "event_size": dataset.event_size,
@@ -272,11 +271,11 @@ def _defended(distribution, settings, flow):
 
 
 def check(settings):
-    """Raises `UsageError` if `settings` exclude each other, whatever the data."""
+    """Raises `UsageError` if `settings` exclude each other for all data."""
     if settings.activation:
         check_activation(settings.activation)
     flow = FLOWS[settings.flow]
-    if flow.takes_images:  # whose shape only the data tell
+    if flow.takes_images:  # only the data tell their shape
         _check_images(settings)
         _arguments(settings, flow)
         return
@@ -288,7 +287,7 @@ def check(settings):
 
 def _with_tails(flow, event_size):
     tails = tfp_flows.bijectors.Elementwise(event_size, tfp_flows.transformers.Tail())
-    # The flow standardises its contexts itself, or is not to.
+    # Only the inner flow standardises contexts, if at all.
     return tfp_flows.FlowChain([tails, flow], standardize_context=False)
 
 
@@ -318,7 +317,7 @@ def _check_kind(settings, flow, is_binary):
 
 
 def _arguments(settings, flow):
-    """The settings that the flow takes; those of others must be at their defaults."""
+    """The settings that the flow takes; all others must have their defaults."""
     taken = {name: flow.takes(name) for name in OPTIONS}
     taken["scale"] = taken["transformer"] = flow.takes("transformer")
     taken["learned_tails"] = not (flow.is_binary or flow.takes_images)
@@ -329,12 +328,12 @@ def _arguments(settings, flow):
                 f"Expected no `{known.name}`, which {settings.flow} lacks; got {value}."
             )
     arguments = {name: getattr(settings, name) for name in OPTIONS if taken[name]}
-    if not settings.activation:  # the flow's own
+    if not settings.activation:  # use the flow's default
         arguments.pop("activation", None)
     if arguments.get("heavy_tails"):
         arguments["heavy_tails"] = "student"
     if settings.transformer != "affine":
         arguments["transformer"] = TRANSFORMERS[settings.transformer]()
-    elif settings.scale != "soft_bounded":  # what the flows have by themselves
+    elif settings.scale != "soft_bounded":  # the flows' default
         arguments["transformer"] = tfp_flows.Affine(SCALES[settings.scale])
     return arguments | {"seed": settings.seed}

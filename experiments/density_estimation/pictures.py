@@ -1,4 +1,4 @@
-"""The pictures of a run of density estimation, those that suit its data."""
+"""The pictures of a run of density estimation, chosen by the kind of its data."""
 
 import functools
 
@@ -14,19 +14,20 @@ from experiments.reports.plots import save
 
 _DATA, _FLOW = "#33608c", "#d1603d"  # colours
 
-# Tables: variables of the pairs; lines of the warped grid's panels; grids of densities.
+# Tables: maximum variables of the pairs; panels and columns of the warped grid; sizes of
+# the grids of densities.
 _MAX_PAIRS = 6
 _MAX_PANELS, _WARP_COLUMNS = 10, 5
 _SIZE, _QUANTILES = 160, (0.05, 0.25, 0.5, 0.75, 0.95)
 _ROWS, _GRID = 6, 400
-# Binary images: test images, completions of each, and masks of the cycle.
+# Binary images: numbers of test images, of completions of each, and of masks.
 _NUM_IMAGES, _NUM_COMPLETIONS, _MAX_MASKS = 8, 6, 6
-# Images: side of a square of samples, images in a row, rows that are searched or averaged.
+# Images: side of a square of samples; images per row; rows to search or to average.
 _SIDE, _COLUMNS, _IMAGES_PER_CLASS, _INTERPOLATED_PAIRS = 10, 10, 10, 6
 _SEARCHED_ROWS, _ROWS_FOR_MEANS = 20_000, 500
 _TEMPERATURES = (0.7, 1.0)
 _AMOUNTS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
-_CHANGES = ((0, 1), (3, 8), (4, 9), (7, 1))  # of the first class into the second
+_CHANGES = ((0, 1), (3, 8), (4, 9), (7, 1))  # from the first class to the second
 
 
 def draw(subject, history):
@@ -40,11 +41,11 @@ def draw(subject, history):
     pictures = _data_pictures(subject)
     if subject.prediction:
         caption = (
-            "Test values below the quantile of each level: on the line if it is right."
+            "Share of test values below each quantile: on the line if the flow is right."
         )
         pictures["levels.png"] = caption, functools.partial(draw_levels, subject.prediction)
         if size == 1:
-            caption = "Densities of a few test rows, given their context, and what came."
+            caption = "Densities of a few test rows, given their context, and true values."
             pictures["predictions.png"] = (
                 caption,
                 functools.partial(draw_densities, subject),
@@ -52,10 +53,10 @@ def draw(subject, history):
     if diagnostics.has_latents(subject.distribution):
         caption = (
             "Probability-integral transform of the latents of the test rows: flat, within "
-            "the grey band of 95 %, where the flow is right."
+            "the grey band of 95 %, if the flow is right."
         )
         if (shown := plots.MAX_HISTOGRAMS) < size:
-            caption += f" The {shown} of {size} that are furthest off."
+            caption += f" The {shown} of {size} with the greatest deviation."
         draw_to = functools.partial(_draw_calibration, subject)
         pictures["calibration.png"] = caption, draw_to
     title = f"{subject.settings.flow} on {subject.dataset.name}"
@@ -65,7 +66,7 @@ def draw(subject, history):
 
 
 def draw_fit(subject, path):
-    """Draws data beside samples, the one picture that shows how far training is.
+    """Draws data beside samples, as the picture of the training's progress.
 
     Args:
       subject: a `Subject`.
@@ -76,7 +77,7 @@ def draw_fit(subject, path):
 
 
 def _data_pictures(subject):
-    """Returns (caption, function of `path`) by file name, the most telling first."""
+    """Returns (caption, function of `path`) by file name, the most informative first."""
     dataset = subject.dataset
     if dataset.is_binary:
         draws = _binary_pictures(subject)
@@ -192,7 +193,8 @@ def _draw_completions(subject, path):
     columns = {"test image": rows, "observed": observed}
     columns |= {f"completion {i + 1}": images for i, images in enumerate(completed)}
     shape = (-1, height, width)
-    plots.image_columns({k: images.reshape(shape) for k, images in columns.items()}, path)
+    panels = {k: images.reshape(shape) for k, images in columns.items()}
+    plots.image_grids(panels, path, rows=len(rows), columns=1)
 
 
 def _draw_orderings(subject, path):
@@ -207,7 +209,7 @@ def _draw_orderings(subject, path):
 def _draw_moments(subject, path):
     """Draws means and covariances of samples against those of test rows.
 
-    Points are on the diagonal, but for the chance of the draws, where the model is right.
+    If the model is right, the points are on the diagonal, up to sampling error.
     """
     both = subject.data, subject.samples
     upper = np.triu_indices(subject.data.shape[1], 1)
@@ -237,24 +239,24 @@ def _latent_pictures(subject):
     text = " and ".join(f"{t:g}" for t in _TEMPERATURES)
     caption = f"Test images, and samples of the flow at temperatures {text}."
     name = "samples.png"
-    if subject.context is not None:  # whose samples by class bear that name
+    if subject.context is not None:  # samples.png shows the samples by class
         caption = f"Test images, and samples given their classes at temperatures {text}."
         name = "temperatures.png"
     draws = {
         name: (caption, _draw_temperatures),
         "nearest.png": (
-            "Samples, and the training image that is nearest to each by squared distance, "
-            f"of {min(_SEARCHED_ROWS, len(subject.dataset.train)):,}.",
+            "Samples, and the nearest training image of each by squared distance, "
+            f"among {min(_SEARCHED_ROWS, len(subject.dataset.train)):,}.",
             _draw_nearest,
         ),
         "reconstructions.png": (
-            "Test images, and what the flow makes of their latents.",
+            "Test images, and their reconstructions from the latents.",
             _draw_reconstructions,
         ),
     }
     if subject.context is None:
         draws["interpolations.png"] = (
-            "Straight lines between the latents of two test images, the ends of each row.",
+            "Interpolations between the latents of two test images, the ends of each row.",
             _draw_interpolations,
         )
         if subject.dataset.train_classes is not None:
@@ -265,8 +267,8 @@ def _latent_pictures(subject):
             )
     if diagnostics.latent_sizes(subject.distribution):
         draws["levels.png"] = (
-            "Test images, of which the latents of the finest level are drawn anew, then "
-            "those of the next one too, and so on.",
+            "Test images with new latents in the finest level, then in the next level too, "
+            "and so on.",
             _draw_levels,
         )
     return draws
@@ -288,7 +290,7 @@ def _draw_temperatures(subject, path):
 
 
 def _sample(distribution, subject):
-    """Samples to fill a grid; as many as there is context for, if the flow is given one."""
+    """Samples for a grid; with a context, at most one for each of its rows."""
     seed = subject.settings.seed
     if subject.context is None:
         return distribution.sample(_SIDE**2, seed=seed)
@@ -352,8 +354,8 @@ def _draw_levels(subject, path):
     levels = diagnostics.resample_levels(
         subject.distribution, subject.data[:_COLUMNS], context, seed=subject.settings.seed
     )
-    labels = ["data (test)", "finest level anew"]
-    labels += [f"{count} levels anew" for count in range(2, len(levels))]
+    labels = ["data (test)", "new finest level"]
+    labels += [f"{count} new levels" for count in range(2, len(levels))]
     pairs = zip(labels, levels, strict=True)
     plots.image_rows([(k, _images(subject, v)) for k, v in pairs], path)
 
@@ -438,7 +440,7 @@ def warp(distribution, lines):
 
 
 def _grid_lines(radius=2.5, num_lines=21, num_points=300):
-    """Returns vertical and then horizontal lines, cut off at a circle, `[2L, P, 2]`."""
+    """Returns vertical and then horizontal lines inside a circle, `[2L, P, 2]`."""
     place = np.linspace(-radius, radius, num_lines + 2)[1:-1]
     half_length = np.sqrt(radius**2 - place**2)
     along = half_length[:, None] * np.linspace(-1.0, 1.0, num_points)
@@ -452,7 +454,7 @@ def _draw_lines(axis, lines):
     for part, cmap in ((lines[:half], "viridis"), (lines[half:], "plasma")):
         shades = plt.get_cmap(cmap)(np.linspace(0.1, 0.9, half))
         axis.add_collection(collections.LineCollection(part, colors=shades, linewidths=0.7))
-    # Single points that the flow flings far away would shrink all the others.
+    # Limits by quantiles: a single far point would shrink the whole picture.
     points = lines.reshape(-1, 2)
     low, high = np.nanquantile(points, [0.002, 0.998], axis=0)
     middle, reach = (low + high) / 2.0, 0.55 * np.max(high - low) + 1e-6
@@ -465,9 +467,9 @@ def _draw_lines(axis, lines):
 
 
 def draw_densities(subject, path):
-    """Draws p(y | x) for a few test rows, with what came, of one modelled variable.
+    """Draws p(y | x) and the true y of a few test rows, for one modelled variable.
 
-    The rows are those whose median is at evenly spaced places among all of them.
+    Sorted by their predicted medians, these rows are evenly spaced among all test rows.
 
     Args:
       subject: a `Subject` of one variable, given others.
@@ -492,7 +494,7 @@ def draw_densities(subject, path):
     for axis in axes[-1]:
         axis.set_xlabel(dataset.labels[0])
     handles = [plt.Line2D([], [], color=c) for c in (_FLOW, _DATA)]
-    names = ["density given the row, and its interval of 90 %", "what came (test)"]
+    names = ["density given the context, with its interval of 90 %", "true value (test)"]
     figure.legend(handles, names, loc="outside upper center", ncols=2, frameon=False)
     plots.save(figure, path)
 
@@ -501,7 +503,7 @@ def draw_levels(found, path):
     """Draws the share of test values below the quantile of each level, for each method.
 
     Args:
-      found: what `prediction_scores` returns.
+      found: result of `prediction_scores`.
       path: of the picture.
     """
     levels = np.array(found["levels"])
@@ -512,6 +514,6 @@ def draw_levels(found, path):
         found["methods"].items(), (_FLOW, _DATA, "0.4"), strict=True
     ):
         axis.plot(levels, np.array(scores["below"]) - levels, color=color, label=name)
-    axis.set(xlabel="level", ylabel="share of values below the quantile, less the level")
+    axis.set(xlabel="level", ylabel="share of values below the quantile, minus the level")
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     plots.save(figure, path)

@@ -15,9 +15,9 @@ _BASELINES = {
 
 
 def _table_rows(results):
-    """Returns (model, test log-likelihood in nats, source) of the run and its rivals.
+    """Returns (model, test log-likelihood in nats, source) of the run and other models.
 
-    Data that were integers have bits per dimension before the source.
+    For data that were integers, bits per dimension come before the source.
     """
     run, (name, value) = "this run", baseline(results)
     own = [(results["flow"], results["test_log_likelihood"]), (name, value)]
@@ -31,7 +31,7 @@ def _table_rows(results):
 
 
 def baseline(results):
-    """Returns name and log-likelihood of what the run has to beat."""
+    """Returns the name and the log-likelihood of the baseline."""
     return next((name, results[k]) for k, name in _BASELINES.items() if k in results)
 
 
@@ -60,12 +60,12 @@ def page(results):
 
 
 def table(results):
-    """Returns the result table as aligned text, after what has to be known first."""
+    """Returns the warning, if any, and the result table as aligned text."""
     return page(results).text()
 
 
 def _facts(results):
-    """Returns what the run was, by name."""
+    """Returns the facts of the run by name."""
     variables = {"variables": _variables(results), **_dropped(results.get("columns"))}
     return facts.describe_training(results, **variables)
 
@@ -90,7 +90,7 @@ def _note(results):
 
 
 def _bits(results, row):
-    """A cell that tells nats as bits per dimension; none where data were no integers."""
+    """One cell, nats as bits per dimension; no cell unless the data were integers."""
     if results["bits_per_dimension"] is None:
         return []
     nats, error = row["nats"], row["two_standard_errors"]
@@ -119,7 +119,7 @@ def _published(row):
 
 
 def findings(results):
-    """Returns what was found beside the likelihoods, by name."""
+    """Returns the findings besides the likelihoods, by name."""
     found = {
         name: describe(results[key])
         for name, (key, describe) in _FINDINGS.items()
@@ -133,12 +133,12 @@ def findings(results):
 
 
 def prediction_finding(found):
-    """Returns what `predictions.compared` has found, in words, by name."""
+    """Returns the results of `predictions.compared` in words, by name."""
     if found is None:
         return {}
     texts = [
         f"{name}: CRPS {scores['crps']:.3f} ± {scores['two_standard_errors']:.3f}, "
-        f"intervals of 90 % {scores['width']:.2f} wide, which hold {scores['inside']:.3f} "
+        f"intervals of 90 % are {scores['width']:.2f} wide and hold {scores['inside']:.3f} "
         "of the values"
         for name, scores in found["methods"].items()
     ]
@@ -167,13 +167,13 @@ def _calibration(calibration):
     worst = max(calibration["ks_distances"])
     return (
         f"greatest Kolmogorov-Smirnov distance of a latent variable {worst:.3f} "
-        f"({calibration['critical_distance']:.3f}: the 5 % point of one)"
+        f"(5 % point for one variable: {calibration['critical_distance']:.3f})"
     )
 
 
 def _coverage(found):
     shares = [
-        f"{share:.4f} ± {found['two_standard_errors'][p]:.4f} of them in intervals of {p}"
+        f"{share:.4f} ± {found['two_standard_errors'][p]:.4f} in intervals of {p}"
         for p, share in found["shares"].items()
     ]
     return " and ".join(shares)
@@ -182,16 +182,16 @@ def _coverage(found):
 def _class_agreement(classes):
     name, least = min(classes["by_class"].items(), key=lambda item: item[1])
     return (
-        "a classifier of the training rows sees the class asked for in "
+        "a classifier fitted to the training rows recognises the requested class in "
         f"{classes['agreement']:.3f} ± {classes['two_standard_errors']:.3f} of "
         f"{classes['num_samples']:,} samples (least: {least:.3f} of class {name}), and the "
-        f"right one in {classes['classifier_test_accuracy']:.3f} of the test rows"
+        f"true class in {classes['classifier_test_accuracy']:.3f} of the test rows"
     )
 
 
 def _classification(found):
     return (
-        "the class under which a test row is most probable is its own in "
+        "the class with the highest likelihood is the true one in "
         f"{found['accuracy']:.3f} ± {found['two_standard_errors']:.3f} of "
         f"{found['num_rows']:,} rows"
     )
@@ -206,16 +206,14 @@ def _levels(found):
     return f"{found['before_the_levels']:.3f} before the levels, {', '.join(parts)}"
 
 
-# Name -> key of the results, and function of what is there.
+# Name -> key of the results, and function that describes its value.
 _FINDINGS = {
     "two-sample test": ("two_sample_test", _two_sample_test),
-    "test row that falls furthest behind the baseline": ("gap_to_baseline", _worst_row),
+    "test row furthest below the baseline": ("gap_to_baseline", _worst_row),
     "calibration": ("calibration", _calibration),
-    "test rows under the density they were drawn from": (
+    "test rows under their true density": (
         "shortfall",
-        lambda found: (
-            f"{plus_minus(found)} nats a row more likely than under the flow, on average"
-        ),
+        lambda found: f"{plus_minus(found)} nats per row more likely than under the flow",
     ),
     "test rows in central intervals": ("coverage", _coverage),
     "integral of the density": ("integral", "{:.5f}".format),

@@ -17,36 +17,28 @@ class Settings(TrainingSettings):
     PROGRAM = "density"
     run_dir: str = changed(TrainingSettings, "run_dir", "runs/density_estimation")
     flow: str = field("real_nvp", "Flow to fit.", one_of=models.FLOWS)
-    base: str = field(
-        "normal", "Base distribution, at the latent end.", one_of=models.BASES
-    )
-    conditional: bool = field(
-        False, "Whether rows that have a class, as digits, are modelled given it."
-    )
+    base: str = field("normal", "Base distribution.", one_of=models.BASES)
+    conditional: bool = field(False, "Whether the class of a row is the context.")
     horizontal_flips: bool = field(
-        False, "Whether half of the training images, drawn anew each epoch, are mirrored."
+        False, "Whether each epoch mirrors a random half of the training images."
     )
     csv_path: str = field("", "Table of --dataset=csv: numbers, with or without a header.")
     decimal: str = field(".", "Decimal mark of the numbers in csv.", one_of=".,")
-    encoding: str = field("utf-8", "Encoding of the text of csv.")
+    encoding: str = field("utf-8", "Text encoding of csv.")
     npz_path: str = field("", "NumPy file of --dataset=npz.")
-    npz_key: str = field("", "Array in it, where there are several.")
+    npz_key: str = field("", "Name of the array, if the file has several.")
     context_columns: tuple[str, ...] = field(
         (),
-        "Columns of csv or npz, by name or index, that condition the others; a name with a "
-        "comma is quoted, as in a csv file.",
+        "Names or indices of the columns of csv or npz that are the context; quote a name "
+        "with a comma.",
     )
     drop_constant_columns: bool = field(
-        False, "Whether constant columns of csv or npz are left out, not refused."
+        False, "Whether constant columns of csv or npz are dropped, not refused."
     )
-    num_steps: int = field(
-        8, "Number of steps of the flow; of glow, of each level.", at_least=1
-    )
+    num_steps: int = field(8, "Steps of the flow; for glow, of each level.", at_least=1)
     num_levels: int = field(2, "Number of levels of glow and real_nvp_image.", at_least=1)
     hidden_channels: int = field(
-        32,
-        "Width, in channels, of the hidden layers of glow's and real_nvp_image's networks.",
-        at_least=1,
+        32, "Channels of the hidden layers of glow and real_nvp_image.", at_least=1
     )
     num_blocks: int = field(
         2, "Residual blocks of each network of real_nvp_image.", at_least=1
@@ -55,15 +47,13 @@ class Settings(TrainingSettings):
         True, "Whether flows on vectors standardise the variables by the training rows."
     )
     decorrelate: bool = field(
-        True, "Whether that takes out their correlations, too: the start is a Gaussian's."
+        True, "Whether standardising also decorrelates: the flow starts as a Gaussian."
     )
     heavy_tails: bool = field(
-        True,
-        "Whether standardising flows on vectors give their base heavier tails, so that few "
-        "rows of tests lie far out.",
+        True, "Whether the base of a standardising flow on vectors has heavier tails."
     )
     hidden_units: tuple[int, ...] = field(
-        (64, 64), "Widths, in units, of the hidden layers of each conditioner.", at_least=1
+        (64, 64), "Widths of the hidden layers of each conditioner.", at_least=1
     )
     transformer: str = field(
         "affine",
@@ -71,90 +61,79 @@ class Settings(TrainingSettings):
         one_of=models.TRANSFORMERS,
     )
     learned_tails: bool = field(
-        False,
-        "Whether a map with a learned weight of each tail comes first, at the data end.",
+        False, "Whether the flow ends, at the data, in a map with learned tail weights."
     )
     scale: str = field(
         "soft_bounded",
-        "How an affine step makes scales of its conditioner's output; soft_bounded keeps "
-        "them within exp(-2) and exp(2), exp does not bound them.",
+        "Map from the conditioner's output to the scale of an affine step; soft_bounded "
+        "keeps it within exp(-2) and exp(2), exp does not bound it.",
         one_of=models.SCALES,
     )
     activation: str = field(
         "",
         "Keras name of the conditioners' activation; by default tanh in flows on vectors, "
-        "elu in iaf without --standardize, relu in binary_made and mixture_made.",
+        "elu in iaf with --nostandardize, relu in binary_made and mixture_made.",
     )
     residual: bool = field(False, "Whether the conditioners are residual.")
     batch_norm: bool = field(
         False,
-        "Whether batch norm follows each step; evaluated with the statistics of the "
-        "whole training set, which costs one more pass of it per epoch.",
+        "Whether batch norm follows each step; its statistics, of all training rows, cost "
+        "one more pass per epoch.",
     )
     act_norm: bool = field(False, "Whether act norm follows each step.")
     lu_mixing: bool = field(False, "Whether a learned linear map follows each step.")
     recompute: bool = field(
         False,
-        "Whether training recomputes activations, so that its memory hardly grows with "
-        "the number of steps.",
+        "Whether training recomputes activations instead of keeping them, which saves "
+        "memory.",
     )
     network_dtype: str = field(
         "float32",
-        "What networks of flows compute in; their weights and maps are of float32.",
+        "Dtype in which networks compute; weights and elementwise maps stay in float32.",
         one_of=("float32", "mixed_bfloat16"),
     )
     direct: bool = field(
-        False,
-        "Whether autoregressive conditioners also connect inputs to outputs directly.",
+        False, "Whether autoregressive conditioners have direct input-output weights."
     )
     random_orderings: bool = field(
-        False, "Whether each step of MAF draws its order of the variables, or reverses it."
+        False, "Whether each step of MAF has a random ordering, not the reversed one."
     )
     ordering: str = field(
         "default",
-        "Order of the variables in binary_made and mixture_made; by default natural with "
-        "one mask, and drawn for each of several. random is drawn from --seed.",
+        "Ordering of the variables in binary_made and mixture_made; default: natural with "
+        "one mask, random with several; random depends on --seed.",
         one_of=models.ORDERINGS,
     )
     num_masks: int = field(
         1,
-        "Masks of binary_made and mixture_made: a training step takes the next, the "
+        "Masks of binary_made and mixture_made; training steps use them in turn, and the "
         "probability is the mean over all.",
         at_least=1,
     )
-    num_components: int = field(10, "Components of each mixture of Gaussians.", at_least=1)
+    num_components: int = field(10, "Components of each Gaussian mixture.", at_least=1)
     num_bins: int = field(8, "Bins of each spline of nsf and nsf_coupling.", at_least=2)
     bound: float = field(
         3.0, "Splines act within this distance from 0, in standard deviations.", above=0.0
     )
-    dropout: float = field(
-        0.0, "Share of the hidden units that a training step drops.", at_least=0.0
-    )
+    dropout: float = field(0.0, "Dropout rate of the hidden units.", at_least=0.0)
     weight_prior: bool = field(
         True,
-        "Whether weights of networks in flows on vectors have normal priors, the wider the "
-        "more training rows there are; of 2**14 and more none.",
+        "Whether network weights of flows on vectors have normal priors, wider with more "
+        "training rows; none from 2**14 rows on.",
     )
     defensive_share: float = field(
         0.0,
-        "Share of a Gaussian of the training rows that is mixed in, so that no row lies "
-        "more than -log(share) nats below its density there, as 6.9 for 0.001; 0: none.",
+        "Mixture weight of a Gaussian of the training rows; no row then is more than "
+        "-log(weight) nats below its density there (6.9 for 0.001); 0: no Gaussian.",
         at_least=0,
         below=1,
     )
-    fresh_noise: bool = field(
-        True, "Whether integer data get new dequantisation noise in each epoch."
-    )
+    fresh_noise: bool = field(True, "Whether each epoch draws new dequantisation noise.")
     max_validation_rows: int = field(
-        0,
-        "Validation rows, the first ones, that are looked at after each epoch; 0: all.",
-        at_least=0,
+        0, "Validate on the first rows only, at most this many; 0: on all.", at_least=0
     )
-    num_samples: int = field(
-        5000,
-        "Number of samples in the pictures.",
-        at_least=2,  # which the two-sample test divides
-    )
+    # The two-sample test divides them, so at least 2.
+    num_samples: int = field(5000, "Number of samples in the pictures.", at_least=2)
 
     def __post_init__(self):
         super().__post_init__()

@@ -26,8 +26,8 @@ def train(distribution, dataset, settings, strategy=None):
     with strategy.scope():
         model = _estimator(distribution, dataset, settings)
         fitting.compile_model(model, settings, len(dataset.train), strategy)
-    if not settings.init_from:  # whose statistics belong to its weights
-        # All rows at once, so that a `tf.data` input makes no difference.
+    if not settings.init_from:  # a loaded model has its own statistics
+        # Initialise on all rows, not on the first batch.
         model.initialize(dataset.inputs("train"))
     history, notes = fitting.fit(
         model,
@@ -39,14 +39,14 @@ def train(distribution, dataset, settings, strategy=None):
         before_validation=_batch_statistics(dataset, settings),
         displays=progress.pictures(
             settings,
-            # Samples are drawn anew, since the weights have moved on.
+            # A new `Subject` has no samples of earlier weights.
             lambda path: pictures.draw_fit(Subject(distribution, dataset, settings), path),
             is_writer=workers.is_chief(strategy),
         ),
         columns=dataset.described_columns,
     )
     if strategy.num_replicas_in_sync > 1:
-        # The model that is evaluated and saved does not depend on replicas.
+        # The saved model must not depend on replicas.
         model = _estimator(distribution, dataset, settings)
     return model, history, notes
 

@@ -12,9 +12,6 @@ from experiments.data import DataError
 from experiments.data.text_table import TextTable
 from experiments.fitted import row_tables
 from experiments.fitted.resumable_file import ResumableFile
-from experiments.runs.run_directory import RunDirectoryError
-
-_REFUSALS = (DataError, RunDirectoryError, OSError)
 
 
 def run(argv, main, settings_class, description):
@@ -31,21 +28,19 @@ def run(argv, main, settings_class, description):
         program.stop_at_once()
         main(settings)
 
-    return program.run(
-        argv, interruptible, settings_class, description=description, refusals=_REFUSALS
-    )
+    return program.run(argv, interruptible, settings_class, description=description)
 
 
 @dataclasses.dataclass(frozen=True)
 class TableSettings(FlagSettings):
-    """A model, and the table that is written."""
+    """A model, and the table to write."""
 
     model: str = field("", "Folder of a finished run, or its model.keras.")
-    out: str = field("", "Table to write; what was interrupted goes on there.")
-    decimal: str = field(".", "Decimal mark of the numbers that are read.", one_of=".,")
-    encoding: str = field("utf-8", "Encoding of the text that is read.")
+    out: str = field("", "Table to write, or to continue.")
+    decimal: str = field(".", "Decimal mark of the numbers to read.", one_of=".,")
+    encoding: str = field("utf-8", "Text encoding of the table to read.")
     progress: int = field(
-        -1, "0: no progress bar; 1: one; -1: one on a terminal.", at_least=-1, at_most=1
+        -1, "Progress bar; 0: none; 1: always; -1: on a terminal.", at_least=-1, at_most=1
     )
 
     REQUIRED = ("model", "out")
@@ -63,7 +58,7 @@ class TableSettings(FlagSettings):
         return TextTable(path, decimal=self.decimal, encoding=self.encoding)
 
     def origin(self, model_path):
-        """Returns what determines the table that is written, as plain data.
+        """Returns plain data that determine the table to write.
 
         Args:
           model_path: of the model's file.
@@ -83,14 +78,14 @@ def write_rows(settings, model, table, names, header, counts, written):
       settings: a `TableSettings` with `csv`.
       model: what `open_model` returns.
       table: the `TextTable` of `settings.csv`.
-      names: its columns that are read.
+      names: names of the columns to read.
       header: first line of the file.
-      counts: what is counted, by name, at its start; "rows" is one.
-      written: function of some rows, and of the number of rows before them, that returns
-        their lines and what they add to the counts.
+      counts: initial values of counts, by name; one is "rows".
+      written: function of some rows and the number of rows before them; returns their
+        lines, and increments of the counts.
 
     Raises:
-      DataError: if a row or a column is not as the model's.
+      DataError: if a row or a column does not fit the model.
       RunDirectoryError: if `settings.out` is taken.
     """
     positions = model.positions(table, names)
@@ -114,12 +109,12 @@ def write_rows(settings, model, table, names, header, counts, written):
 
 
 def digest_of(content):
-    """Returns a digest of bytes, or of names."""
+    """Returns a digest of bytes, or of a list of names."""
     content = content if isinstance(content, bytes) else "\0".join(content).encode()
     return hashlib.sha256(content).hexdigest()
 
 
 def _state(path):
-    """Returns what changes when a file does."""
+    """Returns size and time of change of a file."""
     status = pathlib.Path(path).stat()
     return [status.st_size, status.st_mtime_ns]

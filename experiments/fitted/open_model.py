@@ -1,4 +1,4 @@
-"""Opens what was fitted to a table, for scores, samples and predictions."""
+"""Fitted models of tables, opened for scores, samples and predictions."""
 
 import contextlib
 import pathlib
@@ -29,7 +29,7 @@ def open_model(path):
       path: folder of a finished run, or a `.keras` file.
 
     Raises:
-      RunDirectoryError: if there is no such model, or its rows are of no table.
+      RunDirectoryError: if there is no such model, or its events are no table rows.
     """
     path = pathlib.Path(path)
     path = path / _FILE if path.is_dir() else path
@@ -61,12 +61,12 @@ class FittedModel:
       model: the `DensityEstimator` of that file.
 
     Raises:
-      RunDirectoryError: if its rows are of no table.
+      RunDirectoryError: if its events are no table rows.
 
     Attributes:
       distribution: the fitted distribution.
       modelled: names of its variables, or their positions as text.
-      context: names of the columns that they are conditioned on, likewise.
+      context: names of the columns of the context, or their positions as text.
     """
 
     reads_text = False
@@ -93,12 +93,12 @@ class FittedModel:
         """Returns the positions of columns in a `TextTable`.
 
         Args:
-          table: a `TextTable`; where the model was fitted to arrays without names, it must
-            hold these columns, in this order, and no others.
-          names: some of `modelled` and `context`.
+          table: a `TextTable`; for a model of arrays without names, it must have exactly
+            these columns, in this order.
+          names: names from `modelled` and `context`.
 
         Raises:
-          DataError: if it lacks some.
+          DataError: if the table lacks some.
         """
         if self._columns is not None:
             return positions_of(names, table, self.path)
@@ -133,12 +133,12 @@ class FittedModel:
         return np.zeros([1, 0], self.dtype)
 
     def score(self, rows, names, mark_unknown=False):
-        """Returns nats, `[N]`, and which cells are beyond those that were fitted, `[N, D]`.
+        """Returns nats, `[N]`, and which cells are outside the fitted range, `[N, D + C]`.
 
         Args:
-          rows: `[N, D + C]`: what is modelled, and its context.
-          names: of these columns.
-          mark_unknown: of no effect: all numbers are known.
+          rows: `[N, D + C]`, modelled columns and context.
+          names: names of these columns.
+          mark_unknown: no effect, since all numbers are known.
         """
         del mark_unknown
         least, greatest = self._ranges(names)
@@ -151,17 +151,17 @@ class FittedModel:
         return self.distribution.log_prob(x, **self._given(context))
 
     def sample(self, seed, context):
-        """Returns columns of texts: a draw for each of the contexts `[N, C]`, and that.
+        """Returns columns of texts: a draw for each context, `[N, C]`, and the context.
 
         Args:
           seed: two integers.
-          context: `[N, 0]` of a model without one.
+          context: `[N, 0]` for a model without a context.
         """
         drawn = np.concatenate([self._draws(seed, context), context], axis=1)
         return [as_cells(column) for column in drawn.T]
 
     def predictions(self, levels, settings):
-        """Returns what is predicted for a row: names of columns, and how many draws."""
+        """Returns the names of predicted columns, and the number of values per row."""
         names = [f"{name} {level}" for name in self.modelled for level in levels]
         is_exact = len(self.modelled) == 1
         return names, len(levels) if is_exact else settings.draws * len(self.modelled)
@@ -169,13 +169,13 @@ class FittedModel:
     def predict(self, context, levels, settings, first_row):
         """Returns columns of texts: quantiles of each variable, given contexts `[N, C]`.
 
-        They are exact where there is one variable, and of draws where there are several.
+        They are exact for one variable, and quantiles of draws for several.
 
         Args:
           context: `[N, C]`.
           levels: L numbers between 0 and 1.
-          settings: `seed` and `draws`, for each row, where there are several variables.
-          first_row: number of the first row, which the draws depend on.
+          settings: `seed`, and `draws` per row, for several variables.
+          first_row: number of the first row, part of the seed.
         """
         if len(self.modelled) == 1:
             p = np.broadcast_to(
@@ -199,22 +199,19 @@ class FittedModel:
         return {"context": context} if self.context else {}
 
     def _ranges(self, names):
-        """Returns the least and the greatest number of columns that were fitted, `[2, D]`.
-
-        Infinite where that was not noted.
-        """
+        """Returns least and greatest training values, `[2, D]`; infinite if not saved."""
         known = {c["name"]: c for c in self._columns or () if isinstance(c, dict)}
         ends = [
             [known.get(name, {}).get(end) for name in names]
             for end in ("least", "greatest")
         ]
         unknown = [[-np.inf], [np.inf]]
-        # Rounded to the rows' dtype, as the rows are.
+        # Rounded to the dtype of the rows.
         return np.where(np.equal(ends, None), unknown, ends).astype(self.dtype)
 
 
 def _names(columns, num_modelled, num_context):
-    """Returns the names of what is modelled, and of the context."""
+    """Returns the names of modelled columns, and of the context."""
     if columns is None:
         columns = list(map(str, range(num_modelled + num_context)))
     if all(isinstance(column, dict) for column in columns):
@@ -226,14 +223,14 @@ def _names(columns, num_modelled, num_context):
 
 
 class FittedTable:
-    """A saved `TableDensity`; as a `FittedModel`, with data frames for rows.
+    """A saved `TableDensity`, with the methods of `FittedModel` on data frames.
 
     Args:
       path: of the `.keras` file.
 
     Attributes:
       modelled: names of the modelled columns.
-      context: names of the columns that are given.
+      context: names of the columns of the context.
     """
 
     reads_text = True
@@ -248,10 +245,10 @@ class FittedTable:
         return positions_of(names, table, self.path)
 
     def rows(self, block, names, decimal):
-        """Returns typed columns of a `Block` of texts as a data frame, by its lines.
+        """Returns a `Block` of texts as a data frame of typed columns.
 
         Raises:
-          DataError: if a cell is of another type than the column's.
+          DataError: if a cell has another type than its column.
         """
         columns = {}
         for name, (_, texts) in zip(names, block.frame.items(), strict=True):
@@ -274,18 +271,18 @@ class FittedTable:
     def score(self, rows, names, mark_unknown=False):
         """Returns nats, `[N]`, and which cells are unknown, `[N, D]`.
 
-        What cannot occur has minus infinity.
+        An impossible row has minus infinity.
 
         Args:
           rows: data frame.
-          names: of its columns.
-          mark_unknown: whether rows with unknown cells have NaN, and raise nothing.
+          names: names of its columns.
+          mark_unknown: whether rows with unknown cells get NaN, not an error.
         """
         with (
             _told(rows, " With --mark_unknown such rows get nan."),
             warnings.catch_warnings(),
         ):
-            warnings.simplefilter("ignore", UserWarning)  # which counts unknown cells
+            warnings.simplefilter("ignore", UserWarning)  # the number of unknown cells
             nats = self._table.log_prob(rows, mark_unknown=mark_unknown)
             if not np.isnan(nats).any():
                 return nats, np.zeros([len(rows), len(names)], bool)
@@ -299,19 +296,19 @@ class FittedTable:
           seed: two integers.
           context: data frame; without columns if there is no context.
         """
-        # An integer for each pair, as good as any other.
+        # One integer from the pair.
         seed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
         with _told(context):
             given = {"context": context} if self.context else {"count": len(context)}
             drawn = self._table.sample(seed=seed, **given)
         if isinstance(drawn, np.ndarray) and drawn.dtype.names is None:
             drawn = dict(zip(self._table.columns.names, drawn.T, strict=True))
-        # All digits: those of values and spikes, and of what is next to an end, count.
+        # All digits, since rounding could move values off spikes or beyond ends.
         names = (*self.modelled, *self.context)
         return [_texts(drawn[name], written=_all_digits) for name in names]
 
     def predictions(self, levels, settings):
-        """Returns what is predicted for a row: names of columns, and how many draws."""
+        """Returns the names of predicted columns, and the number of values per row."""
         if len(self.modelled) > 1:
             raise DataError(
                 f"Expected a model of one column in {self.path}; got {self.modelled}: "
@@ -339,7 +336,7 @@ class FittedTable:
 
 @contextlib.contextmanager
 def _told(rows, advice=""):
-    """Turns what the library refuses of rows into a `DataError` that names their lines."""
+    """Turns the library's errors on rows into a `DataError` with their lines."""
     try:
         yield
     except ValueError as error:
@@ -361,7 +358,7 @@ def _has_numbers(column):
 
 
 def _all_digits(value):
-    # No ".0", as with "{:.9g}": a whole number stays one in the table.
+    # No ".0", so that integers stay integers in the table.
     return repr(value).removesuffix(".0")
 
 
@@ -381,9 +378,9 @@ def positions_of(names, table, path):
     """Returns the positions of named columns in a `TextTable`.
 
     Args:
-      names: of the columns.
+      names: names of the columns.
       table: a `TextTable`.
-      path: of the model, for errors.
+      path: path of the model, for errors.
 
     Raises:
       DataError: if the table lacks some.

@@ -1,4 +1,4 @@
-"""A file that is written piece by piece, and goes on where it was interrupted."""
+"""A file that is written in pieces, and continued after an interruption."""
 
 import fcntl
 import json
@@ -10,20 +10,18 @@ from experiments.runs.run_directory import RunDirectoryError
 
 
 class ResumableFile:
-    """A file of text that has its name once it is whole.
+    """A text file that gets its name once it is complete.
 
-    Until then, what is written is in `NAME.partial`, and `NAME.progress` says how much of
-    that counts and what made it. A process that stops, however it does, loses no more than
-    the piece under way.
+    Until then its content is in `NAME.partial`; `NAME.progress` holds the valid size and
+    the origin of that. A process that stops at any time loses only the present piece.
 
     Args:
       path: of the file.
-      origin: plain data that determine what is written, by name.
+      origin: plain data that determine the content, by name.
 
     Raises:
-      RunDirectoryError: if the file is there, or another process writes it, or an
-        interrupted one was made of something else.
-
+      RunDirectoryError: if the file exists, another process writes it, or an interrupted
+        file has another origin.
     """
 
     def __init__(self, path, origin):
@@ -34,12 +32,12 @@ class ResumableFile:
         self._size = 0
 
     def write(self, start, pieces):
-        """Writes what is missing and returns the last position.
+        """Writes the rest of the file and returns the last position.
 
         Args:
-          start: (text, position): what the file begins with, and what comes then.
-          pieces: function of a position, plain data, that yields (text, position): what
-            comes from there on, and the position after it.
+          start: (text, position): the beginning of the file, and the position after it.
+          pieces: function of a position, plain data, that yields the pieces from there on
+            as (text, position after it).
         """
         if (ended := self._position_of_whole()) is not None:
             return ended
@@ -47,7 +45,7 @@ class ResumableFile:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._partial.open("ab") as self._file:
             self._lock()
-            self._refuse_whole()  # which another process may have finished just now
+            self._refuse_whole()  # another process may have finished it just now
             position = self._go_on(start) or self._append(*start)
             for text, next_position in pieces(position):
                 position = self._append(text, next_position)
@@ -66,7 +64,7 @@ class ResumableFile:
         return position
 
     def _position_of_whole(self):
-        """Returns where the same file ended, if its process stopped right after that."""
+        """Returns the last position if the process stopped right after the renaming."""
         state = self._state()
         is_whole = self._path.is_file() and not self._partial.exists()
         if not is_whole or state["origin"] != self._origin:
@@ -89,7 +87,7 @@ class ResumableFile:
             if state["origin"].get(name) != value
         ]
         if different and state["position"] == json.loads(json.dumps(start[1])):
-            state = {"size": 0, "position": None}  # nothing but the beginning is lost
+            state = {"size": 0, "position": None}  # only the beginning is lost
         elif different:
             raise RunDirectoryError(
                 f"{self._partial} was begun with others: {'; '.join(different)}. Give the "

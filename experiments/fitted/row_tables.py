@@ -10,12 +10,12 @@ import numpy as np
 
 
 def in_parts(function, *arrays, rows_a_call):
-    """Returns what `function` returns of N rows, in calls of fewer rows.
+    """Returns `function` of N rows, computed in calls of fewer rows.
 
     Args:
-      function: of arrays, `[n, ...]`, to an array, `[n, ...]`.
-      *arrays: `[N, ...]` each; None stays None.
-      rows_a_call: n, at most.
+      function: function from arrays, `[n, ...]`, to an array, `[n, ...]`.
+      *arrays: `[N, ...]` each; None is passed on.
+      rows_a_call: maximum of n.
     """
     starts = range(0, len(arrays[0]), rows_a_call)
     parts = (slice(start, start + rows_a_call) for start in starts)
@@ -29,7 +29,7 @@ def taken(rows, index):
 
 
 def ahead(iterator):
-    """Yields the items of an iterator, and makes the next one in another thread."""
+    """Yields the items of an iterator; another thread computes the next one meanwhile."""
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         end = object()
         item = pool.submit(next, iterator, end)
@@ -39,7 +39,7 @@ def ahead(iterator):
 
 
 def as_cells(values):
-    """Returns numbers, `[N]`, as text that tells all of their dtype apart."""
+    """Returns numbers, `[N]`, as text with all significant digits of their dtype."""
     digits = np.finfo(values.dtype).dtype.itemsize * 2 + 1  # 9 of float32, 17 of float64
     return map(f"{{:.{digits}g}}".format, values.tolist())
 
@@ -52,7 +52,7 @@ def as_text(rows):
 
 
 def bar(total, progress):
-    """Returns a function of how much of `total` is done, which shows it, if wanted."""
+    """Returns a function that shows how much of `total` is done, if wanted."""
     is_wanted = sys.stdout.isatty() if progress < 0 else progress
     if not is_wanted:
         return lambda done: None

@@ -1,4 +1,4 @@
-"""Images as a likelihood wants them: zeros and ones, levels of grey, or grey values."""
+"""Images in the form of a likelihood: zeros and ones, grey levels, or grey values."""
 
 import dataclasses
 
@@ -15,12 +15,12 @@ class Images:
     """A data set of images.
 
     Args:
-      dataset: a `Dataset`; its values are in [0, 1], with a `bin_width` if they are levels
-        of grey with dequantisation noise.
+      dataset: a `Dataset` with values in [0, 1]; it has a `bin_width` if these are grey
+        levels with dequantisation noise.
       image_shape: `(H, W, C)`.
-      redrawn: whether the training rows are probabilities, to draw zeros and ones of in
-        each epoch; validation and test rows are drawn once.
-      num_bins: number of levels of grey; None where rows are zeros and ones.
+      redrawn: whether the training rows are probabilities, from which each epoch draws
+        zeros and ones; validation and test rows are drawn once.
+      num_bins: number of grey levels; None for binary images.
       test_classes: class of each test row, as an integer; None if there are no classes.
     """
 
@@ -38,12 +38,12 @@ def load_images(settings):
       settings: a `VAESettings`.
 
     Raises:
-      DataError: if there are no such data, or they are not images, or no levels of grey.
+      DataError: if the data are missing, are no images, or do not fit the likelihood.
     """
     dataset = load_dataset(
         settings.dataset,
         **settings.data_arguments(),
-        # The class of each test row; the model does not see it.
+        # For the classes of the test rows; the model does not see them.
         conditional=DATASETS[settings.dataset].has_classes,
     )
     if dataset.image_shape is None:
@@ -54,9 +54,9 @@ def load_images(settings):
     if dataset.is_binary:
         return _binary(settings, _without_context(dataset), facts)
     if dataset.bin_width is None:
-        raise DataError(f"Expected levels of grey; {settings.dataset} has no such.")
+        raise DataError(f"Expected grey levels; {settings.dataset} has none.")
     num_bins = round(1.0 / dataset.bin_width)
-    if settings.likelihood == "gaussian":  # a density, which levels alone have not
+    if settings.likelihood == "gaussian":  # a density needs dequantised levels
         dataset = _without_context(dataset)
         return Images(dataset, num_bins=num_bins, **facts)
     levels = _levels(dataset)
@@ -68,7 +68,7 @@ def load_images(settings):
 def _binary(settings, dataset, facts):
     if settings.likelihood != "bernoulli":
         raise DataError(
-            f"Expected levels of grey for {settings.likelihood}; {settings.dataset} holds "
+            f"Expected grey levels for {settings.likelihood}; {settings.dataset} holds "
             "zeros and ones."
         )
     return Images(dataset, **facts)
@@ -86,7 +86,7 @@ def _without_context(dataset):
 
 
 def _levels(dataset):
-    """The data before their dequantisation, scaled to [0, 1]."""
+    """The grey levels without dequantisation noise, scaled to [0, 1]."""
     highest = round(1.0 / dataset.bin_width) - 1
     sets = {
         name: (np.floor(getattr(dataset, name) / dataset.bin_width) / highest).astype(
@@ -95,7 +95,7 @@ def _levels(dataset):
         for name in ("train", "validation", "test")
     }
     dataset = _without_context(dataset)
-    # Published figures are mostly densities, which do not compare with probabilities.
+    # Most published figures are densities, not comparable with probabilities.
     return dataclasses.replace(dataset, bin_width=None, published={}, **sets)
 
 

@@ -9,12 +9,12 @@ from experiments.iaf_vae import models
 from experiments.reports import facts
 from experiments.reports.estimate import Estimate
 
-# Draws a row of the bound, and of the latents' moments.
+# Draws per row for the ELBO, and for the moments of latents.
 _BOUND_DRAWS = 8
 _MOMENT_DRAWS = 64
 _MOMENT_ROWS = 1000
 
-# Burda et al. (2016), section 5.3: variance of the posterior mean of a latent in use.
+# Least variance of an active latent's posterior mean: Burda et al. (2016), section 5.3.
 _ACTIVE_VARIANCE = 0.01
 
 
@@ -40,7 +40,7 @@ def measure(model, images, settings):
     numbers["log_likelihood"] = _summary(log_likelihood) | {
         "num_samples": settings.importance_samples,
         "num_rows": len(rows),
-        # On the same rows, so that it compares.
+        # On the same rows as the log-likelihood.
         "elbo": float(bound_of_those.elbo.mean()),
     }
     statistics = latent_statistics(model, test[:_MOMENT_ROWS], settings.seed)
@@ -49,14 +49,14 @@ def measure(model, images, settings):
     if images.num_bins:
         numbers["bits_per_dimension"] = _summary(_bits(log_likelihood, images))
     else:
-        # Training rows that are probabilities have the same expected count of ones.
+        # Probabilities in place of zeros and ones have the same expected counts.
         log_probs = bernoulli_log_probs(images.dataset)
         numbers["bernoulli_log_likelihood"] = _summary(log_probs)
     return numbers
 
 
 def best_validation_elbo(history):
-    """Returns the validation ELBO of the epoch whose weights are kept.
+    """Returns the validation ELBO of the best epoch.
 
     Args:
       history: Keras's history, a dict of lists with an entry an epoch.
@@ -66,14 +66,13 @@ def best_validation_elbo(history):
 
 @dataclasses.dataclass(frozen=True)
 class LatentStatistics:
-    """Moments of L latents, and the divergence of each.
+    """Moments of L latents, and the KL divergence of each.
 
     Args:
       means: `[N, L]`, posterior means.
-      variance: `[L]`, of these means over the rows.
-      kl: `[L]`, nats: mean divergence, from the Gaussian of the prior's moments, of the
-        Gaussian of the posterior's. That is the divergence itself where both are Gaussian
-        and independent, and an approximation with flows.
+      variance: `[L]`, variance of these means over the rows.
+      kl: `[L]`, mean KL divergence in nats between Gaussians with the moments of posterior
+        and prior. It is exact for independent Gaussians, and an approximation for flows.
     """
 
     means: np.ndarray
@@ -85,7 +84,7 @@ def latent_statistics(model, x, seed):
     """Returns the `LatentStatistics` of rows, `[N, *event]`, by Monte Carlo."""
     z = model.encode(x, _MOMENT_DRAWS, seed=seed).numpy().astype(np.float64)
     means, variances = z.mean(axis=0), z.var(axis=0, ddof=1)
-    # A pair, since a stock distribution draws anew from the same integer.
+    # A pair: stock distributions of TFP make an integer seed depend on a global seed.
     prior = model.prior.sample(10_000, seed=(0, seed)).numpy().astype(np.float64)
     prior_mean, prior_variance = prior.mean(axis=0), prior.var(axis=0)
     # Monte Carlo variance of the posterior means.
@@ -108,6 +107,6 @@ def _summary(values):
 
 
 def _bits(log_likelihood, images):
-    """Bits per dimension of rows, of probabilities of levels or densities near them."""
+    """Bits per dimension of rows, by probabilities of levels, or by densities."""
     bits = -log_likelihood / (images.dataset.event_size * np.log(2.0))
     return bits + np.log2(images.num_bins) if images.dataset.bin_width else bits

@@ -2,7 +2,6 @@
 
 from experiments.command_line import program
 from experiments.command_line.flag_settings import check_kind
-from experiments.data import DataError
 from experiments.iaf_vae import evaluation
 from experiments.iaf_vae import models
 from experiments.iaf_vae import pictures
@@ -50,12 +49,11 @@ def run(settings, strategy=None):
 
 def cli(argv):
     """Runs a command line and returns its exit status, as `density_estimation` does."""
-    refusals = (DataError, *resuming.REFUSALS)
-    return program.run(argv, _main, VAESettings, description=__doc__, refusals=refusals)
+    return program.run(argv, _main, VAESettings, description=__doc__)
 
 
 def _main(settings):
-    # A cluster has to be joined before anything of TensorFlow runs.
+    # A process must join its cluster before it runs any operation of TensorFlow.
     strategy = workers.make_strategy(settings.strategy)
     models.check(settings)
     with resuming.stoppable(settings, strategy):

@@ -1,4 +1,4 @@
-"""The parts of a VAE that a flag can name, and the model made of them."""
+"""The parts of a VAE that flags name."""
 
 import tfp_flows
 from experiments.command_line.flag_settings import UsageError
@@ -7,21 +7,21 @@ from experiments.runs.starting_weights import load_start
 from tfp_flows import likelihoods
 from tfp_flows import posteriors
 
-# The flags that say what is fitted, beside the data and the seed.
+# The flags that determine the model, except for the data and the seed.
 ARCHITECTURE = ("posterior", "prior", "likelihood", "encoder", "latent_size")
 ARCHITECTURE += ("hidden_units", "channels", "activation", "num_flow_steps")
 ARCHITECTURE += ("flow_hidden_units", "flow_context_size", "num_prior_steps")
 ARCHITECTURE += ("prior_hidden_units",)
-# Parts of a `VAE` that have weights, or belong to the data.
+# Arguments of `VAE` with weights or data statistics.
 TRAINED_PARTS = ("encoder", "posterior", "decoder", "likelihood", "prior")
 
 
 def for_images(settings, images, strategy):
-    """Returns what a `VAE` for images is constructed of, by name.
+    """Returns the arguments of a `VAE` for images, by name.
 
     Args:
-      settings: a `VAESettings`; with `init_from`, the parts with weights are those of the
-        run in this folder.
+      settings: a `VAESettings`; with `init_from`, the parts with weights are loaded from
+        there.
       images: the `Images` to fit.
       strategy: the `tf.distribute.Strategy` to make the parts under.
     """
@@ -42,11 +42,11 @@ def for_images(settings, images, strategy):
 
 
 def vae_parts(settings, images):
-    """Returns what a `VAE` is constructed of, by name.
+    """Returns new arguments of a `VAE`, by name.
 
     Args:
       settings: a `VAESettings`.
-      images: the `Images` that it is for.
+      images: the `Images` to fit.
     """
     posterior = POSTERIORS[settings.posterior](settings)
     likelihood = LIKELIHOODS[settings.likelihood](
@@ -70,7 +70,7 @@ def vae_parts(settings, images):
 
 
 def check(settings):
-    """Raises `UsageError` if `settings` exclude each other, whatever the data."""
+    """Raises `UsageError` if `settings` exclude each other for all data."""
     check_activation(settings.activation)
     if settings.encoder != "conv" and settings.channels != type(settings)().channels:
         raise UsageError(
@@ -78,8 +78,8 @@ def check(settings):
         )
     if settings.sticking_the_landing and settings.posterior == "iaf":
         raise UsageError(
-            "Expected no `sticking_the_landing` with --posterior=iaf, whose density at a "
-            "given point is sequential."
+            "Expected no `sticking_the_landing` with --posterior=iaf, whose density at "
+            "given points needs a sequential inverse."
         )
     if settings.bound != "elbo" and (settings.free_bits or settings.sticking_the_landing):
         raise UsageError(
@@ -91,7 +91,7 @@ def check(settings):
 
 
 def shape_of(images):
-    """Returns sizes of a data set that a model is made for."""
+    """Returns the sizes of a data set that determine the shape of the model."""
     return {"image_shape": list(images.image_shape), "num_bins": images.num_bins}
 
 
@@ -119,7 +119,7 @@ def _flow_prior(settings, flow):
         num_steps=settings.num_prior_steps,
         hidden_units=settings.prior_hidden_units,
         activation=settings.activation,
-        standardize=False,  # the latents have a scale of their own
+        standardize=False,  # the scale of latents changes in training
         seed=4 * settings.seed + 1,
     )
     return tfp_flows.FlowDistribution(_normal(settings), flow)
@@ -158,7 +158,7 @@ def _conv(settings, encoder_units, parameters_per_entry, images):
     )
 
 
-# Functions of the settings.
+# Name -> function of the settings.
 POSTERIORS = {
     "gaussian": lambda settings: posteriors.DiagonalGaussian(settings.latent_size),
     "full": lambda settings: posteriors.FullGaussian(settings.latent_size),
@@ -173,7 +173,7 @@ PRIORS = {
     "real_nvp": lambda settings: _flow_prior(settings, tfp_flows.RealNVP),
 }
 ENCODERS = {"dense": _dense, "conv": _conv}
-# Functions of the event size, and of the number of levels of grey.
+# Name -> function of the event size and the number of grey levels.
 LIKELIHOODS = {
     "bernoulli": lambda size, _: likelihoods.Bernoulli(size),
     "discretized_logistic": likelihoods.DiscretizedLogistic,

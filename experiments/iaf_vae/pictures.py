@@ -40,7 +40,7 @@ def draw(model, images, history, settings):
 
 
 def draw_fit(model, images, settings, path):
-    """Draws test images beside samples, the one picture that shows how far training is.
+    """Draws test images beside samples, as the picture of the training's progress.
 
     Args:
       model: a `VAE`.
@@ -83,16 +83,15 @@ def _latent_pictures(model, images, settings):
             functools.partial(_draw_map, statistics.means, classes),
         ),
         "kl_per_latent.png": (
-            "Divergence of each latent from the prior, both taken as Gaussians of their "
-            "moments.",
-            functools.partial(kl_per_latent, statistics.kl),
+            "KL divergence of each latent from the prior, by a Gaussian approximation.",
+            functools.partial(_draw_kl, statistics.kl),
         ),
     }
     if model.latent_size > 1:
         pictures["posterior_shapes.png"] = (
-            "Posteriors of single test images in the two latents that are most correlated, "
-            "with the ellipses, of one and two standard deviations, of a Gaussian of equal "
-            "moments. Under an independent Gaussian posterior they are upright.",
+            "Posteriors of single test images in their two most correlated latents. The "
+            "ellipses, at one and two standard deviations, are of a Gaussian with the "
+            "same moments; for an independent Gaussian posterior they are upright.",
             functools.partial(_draw_shapes, model, images, rows),
         )
     return pictures
@@ -121,59 +120,13 @@ def _draw_reconstructions(model, images, settings, path):
 
 
 def _draw_map(means, classes, path):
+    """Draws posterior means, `[N, L]`, in the plane, coloured by `classes` if known."""
     points, labels = means, ("z[0]", "z[1]")
     if means.shape[1] != 2:
         count = min(2, means.shape[1])
         points = decomposition.PCA(count).fit_transform(means)
         points = np.pad(points, [(0, 0), (0, 2 - count)])
         labels = ("component 1", "component 2")
-    latent_map(points, classes, path, labels=labels)
-
-
-def _map_caption(latent_size):
-    caption = "Posterior means of test images, in the colours of their classes, if any"
-    return caption + ("." if latent_size == 2 else ": their two principal components.")
-
-
-def _draw_shapes(model, images, rows, path):
-    x = images.dataset.test[rows[:_NUM_SHAPES]]
-    z = model.encode(x, _SHAPE_DRAWS, seed=1).numpy()
-    chosen = [_most_correlated_pair(z[:, i]) for i in range(len(x))]
-    draws = np.stack([z[:, i, pair] for i, pair in enumerate(chosen)], axis=1)
-    posterior_shapes(_shown(x, images), draws, chosen, path)
-
-
-def _most_correlated_pair(z):
-    """The two latents of `[S, L]` draws that depend on each other most, linearly."""
-    correlations = np.abs(np.triu(np.corrcoef(z, rowvar=False), 1))
-    return np.array(np.unravel_index(np.argmax(correlations), correlations.shape))
-
-
-def _test_rows(images, settings):
-    count = len(images.dataset.test)
-    return np.random.default_rng(settings.seed).permutation(count)[:_NUM_MAPPED]
-
-
-def _shown(rows, images):
-    """Rows as images, `[N, H, W]`, or `[N, H, W, 3]` where they are coloured."""
-    pictures = rows.reshape(-1, *images.image_shape)
-    return pictures if images.image_shape[-1] == 3 else pictures[..., 0]
-
-
-def _grey(rows, images):
-    pictures = rows.reshape(-1, *images.image_shape)
-    return pictures.mean(axis=-1)
-
-
-def latent_map(points, classes, path, *, labels):
-    """Draws points of the plane, `[N, 2]`, in the colours of their classes.
-
-    Args:
-      points: `[N, 2]`.
-      classes: `[N]`, integers; or None.
-      path: of the picture.
-      labels: of the two axes.
-    """
     figure, axis = plt.subplots(figsize=(7, 6), layout="constrained")
     size = np.clip(4000 / len(points), 4, 16)
     if classes is None:
@@ -188,28 +141,15 @@ def latent_map(points, classes, path, *, labels):
     save(figure, path)
 
 
-def kl_per_latent(kl, path):
-    """Draws the nats of each latent, `[L]`, the largest first."""
-    figure, axis = plt.subplots(figsize=(7, 3.5), layout="constrained")
-    axis.bar(np.arange(1, len(kl) + 1), np.sort(kl)[::-1], color=_DATA)
-    axis.set(
-        xlabel="latent, in order",
-        ylabel="divergence from the prior (nats)",
-        title=f"what each latent carries by itself; the sum is {np.sum(kl):.1f} nats",
-    )
-    save(figure, path)
+def _map_caption(latent_size):
+    caption = "Posterior means of test images, coloured by class if there are classes"
+    return caption + ("." if latent_size == 2 else ": two principal components.")
 
 
-def posterior_shapes(images, draws, axes_of, path):
-    """Draws the posteriors of single images, in two latents of each.
-
-    Args:
-      images: `[N, H, W]` or `[N, H, W, 3]`.
-      draws: `[S, N, 2]`, draws from the posterior of each, in two of its latents.
-      axes_of: `[N, 2]`, which latents these are, from 0.
-      path: of the picture.
-    """
-    count = len(images)
+def _draw_shapes(model, images, rows, path):
+    x = images.dataset.test[rows[:_NUM_SHAPES]]
+    z = model.encode(x, _SHAPE_DRAWS, seed=1).numpy()
+    count, pictures = len(x), _shown(x, images)
     figure, axes = plt.subplots(
         2,
         count,
@@ -219,10 +159,45 @@ def posterior_shapes(images, draws, axes_of, path):
         layout="constrained",
     )
     for i in range(count):
-        show_image(axes[0, i], images[i])
-        _draw_shape(axes[1, i], draws[:, i])
-        axes[1, i].set(xlabel=f"z[{axes_of[i][0]}]", ylabel=f"z[{axes_of[i][1]}]")
+        first, second = _most_correlated_pair(z[:, i])
+        show_image(axes[0, i], pictures[i])
+        _draw_shape(axes[1, i], z[:, i, [first, second]])
+        axes[1, i].set(xlabel=f"z[{first}]", ylabel=f"z[{second}]")
     figure.suptitle("draws from the posterior, and the Gaussian with their moments")
+    save(figure, path)
+
+
+def _most_correlated_pair(z):
+    """Returns the indices of the two most correlated latents of draws, `[S, L]`."""
+    correlations = np.abs(np.triu(np.corrcoef(z, rowvar=False), 1))
+    return np.array(np.unravel_index(np.argmax(correlations), correlations.shape))
+
+
+def _test_rows(images, settings):
+    count = len(images.dataset.test)
+    return np.random.default_rng(settings.seed).permutation(count)[:_NUM_MAPPED]
+
+
+def _shown(rows, images):
+    """Rows as images, `[N, H, W]` if grey, or `[N, H, W, 3]`."""
+    pictures = rows.reshape(-1, *images.image_shape)
+    return pictures if images.image_shape[-1] == 3 else pictures[..., 0]
+
+
+def _grey(rows, images):
+    pictures = rows.reshape(-1, *images.image_shape)
+    return pictures.mean(axis=-1)
+
+
+def _draw_kl(kl, path):
+    """Draws the divergence of each latent, `[L]`, the largest first."""
+    figure, axis = plt.subplots(figsize=(7, 3.5), layout="constrained")
+    axis.bar(np.arange(1, len(kl) + 1), np.sort(kl)[::-1], color=_DATA)
+    axis.set(
+        xlabel="latent, in order",
+        ylabel="divergence from the prior (nats)",
+        title=f"divergence of each latent; the sum is {np.sum(kl):.1f} nats",
+    )
     save(figure, path)
 
 

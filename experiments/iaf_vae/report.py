@@ -5,10 +5,10 @@ from experiments.reports.estimate import plus_minus
 from experiments.reports.page import Page
 
 _NOTE = (
-    "Means over the test rows, in nats a row, ± two standard errors. The ELBO is a lower "
-    "bound of log p(x), and so, a tighter one, is its estimate by importance sampling."
+    "Means over the test rows, in nats per row, ± two standard errors. The ELBO is a lower "
+    "bound of log p(x); the estimate by importance sampling is a tighter lower bound."
 )
-# Name -> (ELBO, log p(x), by 128 importance samples), of the dynamically binarised MNIST.
+# Dynamically binarised MNIST: name -> (ELBO, log p(x) by 128 importance samples).
 _DYNAMIC_MNIST = {
     "diagonal Gaussian": ("-84.08 ± 0.10", "-81.08 ± 0.08"),
     "IAF, 2 steps of 320": ("-82.02 ± 0.08", "-79.77 ± 0.06"),
@@ -36,7 +36,7 @@ def page(results):
 
 
 def table(results):
-    """Returns the result table as aligned text, after what has to be known first."""
+    """Returns the warning, if any, and the result table as aligned text."""
     return page(results).text()
 
 

@@ -22,26 +22,24 @@ class VAESettings(TrainingSettings):
     dataset: str = _changed(
         "dataset",
         "digits",
-        "Images to fit. Grey ones are drawn as zeros and ones anew in each epoch, unless "
-        "the likelihood is of grey.",
+        "Images to fit. For the Bernoulli likelihood, each epoch draws zeros and ones with "
+        "the grey values as probabilities.",
         one_of=DATASETS.keys() - own_table.ENTRIES.keys(),
     )
     run_dir: str = _changed("run_dir", "runs/iaf_vae")
     posterior: str = field(
         "iaf",
-        "gaussian: independent latents; full: Gaussian with all correlations; iaf and "
-        "real_nvp: that flow after independent latents, given a context by the encoder.",
+        "gaussian: independent Gaussian; full: Gaussian with a full covariance; iaf and "
+        "real_nvp: this flow on an independent Gaussian, with a context from the encoder.",
         one_of=models.POSTERIORS,
     )
     prior: str = field(
-        "normal",
-        "Distribution of the latents; a flow is trained too.",
-        one_of=models.PRIORS,
+        "normal", "Prior of the latents; a flow is trained.", one_of=models.PRIORS
     )
     likelihood: str = field(
         "bernoulli",
         "bernoulli: zeros and ones; discretized_logistic: grey levels; gaussian: grey "
-        "values, which are levels with new noise in each epoch.",
+        "levels with new noise in each epoch.",
         one_of=models.LIKELIHOODS,
     )
     encoder: str = field(
@@ -52,49 +50,42 @@ class VAESettings(TrainingSettings):
     latent_size: int = field(16, "Number of latent variables.", at_least=1)
     hidden_units: tuple[int, ...] = field(
         (128, 128),
-        "Widths, in units, of the hidden layers of encoder and, in reverse, decoder; of "
-        "conv, of the dense layers beside the convolutions.",
+        "Widths of the encoder's hidden layers, in reverse of the decoder's; with conv, of "
+        "the dense layers.",
         at_least=1,
     )
     channels: tuple[int, ...] = field(
-        (16, 32, 32),
-        "Widths, in channels, of conv's blocks, each of which halves the image.",
-        at_least=1,
+        (16, 32, 32), "Channels of the conv blocks; each halves the image.", at_least=1
     )
     activation: str = field("elu", "Keras name of all networks' activation.")
-    num_flow_steps: int = field(4, "Number of steps of the posterior's flow.", at_least=1)
+    num_flow_steps: int = field(4, "Steps of the posterior's flow.", at_least=1)
     flow_hidden_units: tuple[int, ...] = field(
-        (64, 64), "Widths, in units, of the hidden layers of each of its steps.", at_least=1
+        (64, 64), "Widths of the hidden layers of each of these steps.", at_least=1
     )
     flow_context_size: int = field(
-        32,
-        "Outputs of the encoder that each step of the posterior's flow sees.",
-        at_least=1,
+        32, "Size of the context that the encoder gives to these steps.", at_least=1
     )
-    num_prior_steps: int = field(2, "Number of steps of the prior's flow.", at_least=1)
+    num_prior_steps: int = field(2, "Steps of the prior's flow.", at_least=1)
     prior_hidden_units: tuple[int, ...] = field(
-        (64, 64), "Widths, in units, of the hidden layers of each of its steps.", at_least=1
+        (64, 64), "Widths of the hidden layers of each of these steps.", at_least=1
     )
     free_bits: float = field(
         0.0,
-        "Nats a latent that the divergence from the prior may have for nothing. They are "
-        "those of all latents together, as one group: one latent that carries them all "
-        "leaves a dead one unprotected.",
+        "KL divergence, in nats per latent, without a penalty. It is counted over all "
+        "latents together.",
         at_least=0,
     )
     warm_up_epochs: int = field(
-        1,
-        "Epochs over which the divergence comes to count in full; 1: from the start.",
-        at_least=1,
+        1, "Epochs in which the weight of the KL divergence rises to 1.", at_least=1
     )
     bound: str = field(
         "elbo",
-        "elbo, or importance_weighted with --num_draws above 1: what is maximised.",
+        "Training objective; importance_weighted needs --num_draws above 1.",
         one_of=models.BOUNDS,
     )
-    num_draws: int = field(1, "Draws of the latents a row and training step.", at_least=1)
+    num_draws: int = field(1, "Latent draws per row and training step.", at_least=1)
     sticking_the_landing: bool = field(
-        False, "Whether gradients leave out the score of the posterior; not with iaf."
+        False, "Whether gradients omit the score term of the posterior; not with iaf."
     )
     batch_size: int = _changed("batch_size", 64)
     epochs: int = _changed("epochs", 60)
@@ -102,12 +93,10 @@ class VAESettings(TrainingSettings):
     learning_rate: float = _changed("learning_rate", 2e-3)
     gradient_clip_norm: float = _changed("gradient_clip_norm", 0.0)
     importance_samples: int = field(
-        512, "Draws a row that the test log-likelihood is estimated from.", at_least=1
+        512, "Importance samples per row for the test log-likelihood.", at_least=1
     )
     log_likelihood_rows: int = field(
-        1000,
-        "Test rows whose log-likelihood is estimated, drawn by --data_seed; 0: all.",
-        at_least=0,
+        1000, "Random test rows for the log-likelihood; 0: all.", at_least=0
     )
     evaluation_batch_size: int = _changed("evaluation_batch_size", 1000)
 

@@ -47,6 +47,6 @@ def train(parts, images, settings, strategy=None):
         ),
     )
     if strategy.num_replicas_in_sync > 1:
-        # The model that is evaluated and saved does not depend on replicas.
+        # The saved model must not depend on replicas.
         return tfp_flows.VAE(**parts), history, notes
     return model, history, notes

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from experiments.posterior_inference.chains import Lengths
 from experiments.posterior_inference.chains import flow_nuts
 from experiments.reports import facts
 from experiments.reports.estimate import Estimate
@@ -25,10 +26,8 @@ def sample(posterior, entry, settings):
             posterior,
             entry,
             posterior.support.inverse,
+            Lengths.shared(settings),
             precondition=precondition,
-            num_chains=settings.num_chains,
-            num_draws=-(-settings.num_draws // settings.num_chains),
-            num_adaptation_steps=settings.num_adaptation_steps,
             seed=settings.seed,
         )
         for name, precondition in names.items()
@@ -58,7 +57,7 @@ def measure(posterior, chains, entry, settings):
 
 
 def summary(chains, known):
-    """Returns what is measured of a sampler, as `results.json` holds it.
+    """Returns the measurements of a sampler as plain data.
 
     Args:
       chains: a `Chains`.
@@ -84,7 +83,13 @@ def summary(chains, known):
 
 
 def _worth(first, mean, deviation):
-    """Returns how many independent draws err as much as `first`, `[draws, chains]`."""
+    """Returns the numbers of independent draws with the same error as `first`.
+
+    Args:
+      first: draws of the first variable, `[draws, chains]`.
+      mean: its true mean.
+      deviation: its true standard deviation.
+    """
     z = (first - mean) / deviation
     errors = {  # of each chain, in standard deviations of one draw
         "mean": z.mean(axis=0),

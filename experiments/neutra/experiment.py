@@ -11,7 +11,6 @@ from experiments.neutra import evaluation
 from experiments.neutra import report
 from experiments.neutra.settings import NeutraSettings
 from experiments.posterior_inference import training
-from experiments.posterior_inference.experiment import REFUSALS
 from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.posteriordb import find
 from experiments.reports import page
@@ -31,8 +30,8 @@ def run(settings):
       settings: a `NeutraSettings`.
 
     Returns:
-      What `results.json` holds; a finished run is only read, and one that was interrupted
-      goes on from its last block of steps, or after its training.
+      What `results.json` holds. The results of a finished run are read; an interrupted
+      run goes on from its last block of steps, or after its training.
 
     Raises:
       RunDirectoryError: if the folder belongs to another process or another run.
@@ -60,9 +59,9 @@ def run(settings):
 def cli(argv):
     """Runs a command line and returns its exit status.
 
-    It is 2 for wrong use, and 1 for a run that came to nothing.
+    It is 2 for wrong use, and 1 for a run that failed.
     """
-    return program.run(argv, _main, NeutraSettings, description=__doc__, refusals=REFUSALS)
+    return program.run(argv, _main, NeutraSettings, description=__doc__)
 
 
 def _main(settings):

@@ -1,7 +1,8 @@
-"""Chains of NUTS: with a mass matrix, or through a posterior's flow, and what they cost."""
+"""Chains of NUTS, with a mass matrix or through a posterior's flow, and their cost."""
 
 import dataclasses
 import functools
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -10,13 +11,27 @@ import tensorflow_probability as tfp
 import tfp_flows
 
 
+class Lengths(NamedTuple):
+    """Number of chains, draws of each, and adaptation steps of each before the draws."""
+
+    num_chains: int
+    num_draws: int
+    num_adaptation_steps: int
+
+    @classmethod
+    def shared(cls, settings):
+        """Returns the lengths of chains that share `settings.num_draws`."""
+        draws = -(-settings.num_draws // settings.num_chains)
+        return cls(settings.num_chains, draws, settings.num_adaptation_steps)
+
+
 @dataclasses.dataclass(frozen=True)
 class Chains:
-    """Draws, and the gradients they took.
+    """Draws of chains and their cost.
 
     Attributes:
       draws: `[draws, chains, D]`.
-      num_gradients: evaluations of the target's gradient, of all chains, without
+      num_gradients: evaluations of the target's gradient by all chains, without the
         adaptation.
       divergences: share of the steps that diverged.
       adaptation_gradients: evaluations of the gradient in the adaptation.
@@ -46,62 +61,48 @@ class Chains:
         return self.draws.reshape(-1, self.draws.shape[-1])
 
 
-def windowed_nuts(entry, *, num_chains, num_draws, num_adaptation_steps, seed):
+def windowed_nuts(entry, lengths, *, seed):
     """Returns the `Chains` of a target's parameters.
 
     Step size and mass matrix adapt in windows, on the unconstrained space.
 
     Args:
       entry: a `Target`.
-      num_chains: number of chains.
-      num_draws: draws of each, after the adaptation.
-      num_adaptation_steps: steps before.
+      lengths: a `Lengths`.
       seed: anything that `tfp.random.sanitize_seed` takes.
     """
 
     @functools.partial(tf.function, jit_compile=True, autograph=False)
     def sample():
         return tfp.experimental.mcmc.windowed_adaptive_nuts(
-            num_draws,
+            lengths.num_draws,
             entry.build(),
-            n_chains=num_chains,
-            num_adaptation_steps=num_adaptation_steps,
+            n_chains=lengths.num_chains,
+            num_adaptation_steps=lengths.num_adaptation_steps,
             discard_tuning=False,
             seed=seed,
             **entry.observed,
         )
 
     parts, trace = sample()
-    return _chains(
-        entry.rows, parts, trace["n_steps"], trace["diverging"], num_adaptation_steps
-    )
+    return _chains(entry.rows, parts, trace["n_steps"], trace["diverging"], lengths)
 
 
-def flow_nuts(
-    posterior,
-    entry,
-    to_rows,
-    *,
-    precondition=True,
-    num_chains,
-    num_draws,
-    num_adaptation_steps,
-    seed,
-):
-    """Returns the `Chains` of NUTS in the latent space of a flow, from draws of it.
+def flow_nuts(posterior, entry, to_rows, lengths, *, precondition=True, seed):
+    """Returns the `Chains` of NUTS in the latent space of a flow, started at its draws.
 
     The step size is adapted, the mass matrix is the identity.
 
     Args:
       posterior: a `FlowPosterior`.
       entry: the `Target`.
-      to_rows: function of parts, `[N, *event]` each, that returns what chains are of.
-      precondition: whether in the flow's latent space, or in the unconstrained one.
-      num_chains: number of chains.
-      num_draws: draws of each, after the adaptation.
-      num_adaptation_steps: steps before.
+      to_rows: function from parts, `[N, *event]` each, to the rows of the chains.
+      lengths: a `Lengths`.
+      precondition: whether to sample in the flow's latent space, not in the unconstrained
+        space.
       seed: integer.
     """
+    num_adaptation_steps = lengths.num_adaptation_steps
     kernel = tfp_flows.neutra_kernel(
         entry.pinned().unnormalized_log_prob,
         posterior,
@@ -110,7 +111,7 @@ def flow_nuts(
         ),
         precondition=precondition,
     )
-    start = posterior.sample(num_chains, seed=seed)
+    start = posterior.sample(lengths.num_chains, seed=seed)
 
     def trace(_, results):
         nuts = results.inner_results.inner_results
@@ -119,7 +120,7 @@ def flow_nuts(
     @functools.partial(tf.function, jit_compile=True, autograph=False)
     def sample():
         return tfp.mcmc.sample_chain(
-            num_draws + num_adaptation_steps,
+            lengths.num_draws + num_adaptation_steps,
             start,
             kernel=kernel,
             trace_fn=trace,
@@ -127,11 +128,11 @@ def flow_nuts(
         )
 
     parts, (leapfrogs, diverged) = sample()
-    return _chains(to_rows, parts, leapfrogs, diverged, num_adaptation_steps)
+    return _chains(to_rows, parts, leapfrogs, diverged, lengths)
 
 
-def _chains(to_rows, parts, leapfrogs, diverged, num_adaptation_steps):
-    kept = slice(num_adaptation_steps, None)
+def _chains(to_rows, parts, leapfrogs, diverged, lengths):
+    kept = slice(lengths.num_adaptation_steps, None)
     merged = tf.nest.map_structure(lambda p: _merge_first_axes(p[kept]), parts)
     leapfrogs, diverged = np.asarray(leapfrogs), np.asarray(diverged)
     draws = np.asarray(to_rows(merged))
@@ -139,7 +140,7 @@ def _chains(to_rows, parts, leapfrogs, diverged, num_adaptation_steps):
         draws.reshape(*leapfrogs[kept].shape, -1),
         int(leapfrogs[kept].sum()),
         float(np.mean(diverged[kept])),
-        int(leapfrogs[:num_adaptation_steps].sum()),
+        int(leapfrogs[: lengths.num_adaptation_steps].sum()),
     )
 
 

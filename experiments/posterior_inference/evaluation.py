@@ -7,12 +7,14 @@ import numpy as np
 import tensorflow as tf
 
 import tfp_flows
+from experiments.posterior_inference.chains import Lengths
 from experiments.posterior_inference.chains import windowed_nuts
 from experiments.posterior_inference.posteriordb import find
 from experiments.reports import facts
 from experiments.reports.estimate import Estimate
 
-# Bounds of a right posterior: means within 0.1 standard deviations, deviations within 5 %.
+# A posterior counts as right with means within 0.1 standard deviations of the reference
+# and standard deviations within 5 %.
 MEAN_BOUND = 0.1
 RATIO_BOUND = 1.05
 _DRAWS_AT_ONCE = 5000
@@ -91,18 +93,11 @@ def find_reference(entry, settings):
         return Reference(entry.reference, "posteriordb")
     if settings.reference == "own" and not entry.observed:
         return exact(entry)
-    return nuts(
-        settings.target,
-        data_dir=settings.data_dir,
-        num_chains=settings.num_chains,
-        num_draws=-(-settings.num_draws // settings.num_chains),
-        num_adaptation_steps=settings.num_adaptation_steps,
-        seed=settings.seed,
-    )
+    return nuts(settings.target, settings.data_dir, Lengths.shared(settings), settings.seed)
 
 
 def _comparison(draws, reference):
-    """Errors of means and deviations, in standard deviations of the reference."""
+    """Facts of the reference, and the greatest errors of means and deviations."""
     means, deviations = reference.draws.mean(axis=0), reference.draws.std(axis=0)
     error = float(np.abs((draws.mean(axis=0) - means) / deviations).max())
     ratio = float(np.exp(np.abs(np.log(draws.std(axis=0) / deviations)).max()))
@@ -128,7 +123,7 @@ def elbo(log_weights):
 
 
 def importance_weighted(log_weights):
-    """Returns the log of the mean weight; its error is the relative one of that mean.
+    """Returns the log of the mean weight, with the relative error of this mean.
 
     Args:
       log_weights: `[N]`, log-density of the target less that of the posterior.
@@ -150,7 +145,7 @@ def effective_share(log_weights):
 
 
 def pareto_k(log_weights):
-    """Returns the shape of the weights' tail; above 0.7 nothing above can be relied on.
+    """Returns the shape of the weights' tail; above 0.7 the weights are unreliable.
 
     Args:
       log_weights: `[N]`.
@@ -163,14 +158,14 @@ _EXACT_DRAWS = 20000
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """Draws to compare with, and of own chains what says whether they can be trusted.
+    """Reference draws, with the diagnostics of the chains that made them.
 
     Attributes:
       draws: `[N, D]`, of all chains, in the parts' own units.
       origin: their source, in words.
-      r_hat: potential scale reduction, the largest of all variables.
-      effective_size: effective sample size, the smallest of all variables.
-      divergences: share of the steps that diverged.
+      r_hat: potential scale reduction, the largest of all variables; None without chains.
+      effective_size: effective sample size, the smallest of all variables, or None.
+      divergences: share of the steps that diverged, or None.
     """
 
     draws: np.ndarray
@@ -181,30 +176,22 @@ class Reference:
 
 
 def exact(entry):
-    """Returns the `Reference` of a target that is a joint distribution as a whole."""
+    """Returns the `Reference` of a target without observed parts."""
     draws = entry.build().sample(_EXACT_DRAWS, seed=(6, 0))
     return Reference(entry.rows(draws), "exact draws")
 
 
 @functools.cache
-def nuts(target, *, data_dir="", num_chains, num_draws, num_adaptation_steps, seed):
-    """Returns the `Reference` of a target by name, one and the same for equal arguments.
+def nuts(target, data_dir, lengths, seed):
+    """Returns the `Reference` of a target by NUTS; equal arguments share one.
 
     Args:
       target: name of a target, as `find` takes it.
-      data_dir: folder with its data, where it needs one.
-      num_chains: number of chains.
-      num_draws: draws of each, after the adaptation.
-      num_adaptation_steps: steps before.
+      data_dir: folder with the target's data; empty if it needs none.
+      lengths: a `Lengths`.
       seed: integer.
     """
-    chains = windowed_nuts(
-        find(target, data_dir),
-        num_chains=num_chains,
-        num_draws=num_draws,
-        num_adaptation_steps=num_adaptation_steps,
-        seed=(1, seed),
-    )
+    chains = windowed_nuts(find(target, data_dir), lengths, seed=(1, seed))
     return Reference(
         chains.rows,
         "NUTS",

@@ -1,4 +1,4 @@
-"""Finds the posterior of a model in many ways, and compares it with reference draws."""
+"""Samples the posterior of a model by many methods, and compares reference draws."""
 
 import dataclasses
 import functools
@@ -24,32 +24,27 @@ from experiments.reports import page
 from experiments.runs import resuming
 from experiments.runs import workers
 from experiments.runs.fitting import TrainingError
-from experiments.runs.run_directory import RunDirectoryError
-from experiments.runs.workers import WorkersError
-
-# Exceptions that end a run with status 1.
-REFUSALS = (RunDirectoryError, TrainingError, WorkersError, OSError)
 
 
 def run(settings, strategy=None):
     """Fits, evaluates and writes everything into `settings.run_dir`.
 
-    A finished run is only read; one that was interrupted goes on from its last block of
-    steps.
+    The results of a finished run are read; an interrupted run goes on from its last block
+    of steps.
 
     Args:
       settings: a `PosteriorSettings` of one target and one method or posterior.
       strategy: the strategy of these settings, if `make_strategy` was called already.
 
     Returns:
-      What `results.json` holds; where the posterior does not apply to the target,
-      nothing is written, and `failure` says why. None in a worker that is not the chief.
+      What `results.json` holds. If the posterior does not apply to the target, nothing is
+      written, and `failure` says why. None in a worker that is not the chief.
 
     Raises:
       RunDirectoryError: if the folder belongs to another process or another run.
       TrainingError: if the training diverges.
-      UsageError: if the target's data are not in `settings.data_dir`, or the draws of a
-        step are not to be divided.
+      UsageError: if the target's data are not in `settings.data_dir`, or the replicas
+        cannot share the draws of a step equally.
       WorkersError: if the workers were started with different flags.
     """
     check_kind("settings", settings, PosteriorSettings)
@@ -85,12 +80,11 @@ def run(settings, strategy=None):
 
 
 def run_all(settings, strategy=None):
-    """Runs what `settings` name, each target in each way, and yields the results.
+    """Runs each target that `settings` name by each method, and yields the results.
 
     Args:
-      settings: a `PosteriorSettings`; where it says "all", each run has a folder of its
-        own, `run_dir/target/posterior`, and one that comes to nothing says so by its
-        `failure`.
+      settings: a `PosteriorSettings`. With "all", each run has its own folder
+        `run_dir/target/posterior`, and a run that fails yields a `failure`.
       strategy: see `run`.
     """
     targets = _all_targets(settings) if settings.target == ALL else [settings.target]
@@ -127,15 +121,13 @@ def _all_targets(settings):
 def cli(argv):
     """Runs a command line and returns its exit status.
 
-    It is 2 for wrong use, and 1 for a run that came to nothing.
+    It is 2 for wrong use, and 1 for a run that failed.
     """
-    return program.run(
-        argv, _main, PosteriorSettings, description=__doc__, refusals=REFUSALS
-    )
+    return program.run(argv, _main, PosteriorSettings, description=__doc__)
 
 
 def _main(settings):
-    # A cluster has to be joined before anything of TensorFlow runs.
+    # A process must join its cluster before it runs any operation of TensorFlow.
     strategy = workers.make_strategy(settings.strategy)
     how = functools.partial(program.how_to_go_on, settings)
     program.stop_at_once()

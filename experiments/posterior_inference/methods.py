@@ -1,4 +1,4 @@
-"""The ways to draws of a posterior that `--method` and `--posterior` can name."""
+"""The methods of sampling a posterior that `--method` and `--posterior` name."""
 
 import dataclasses
 import functools
@@ -10,6 +10,7 @@ import numpy as np
 import tfp_flows
 from experiments.posterior_inference import evaluation
 from experiments.posterior_inference import training
+from experiments.posterior_inference.chains import Lengths
 from experiments.posterior_inference.chains import flow_nuts
 from experiments.posterior_inference.chains import windowed_nuts
 from experiments.posterior_inference.models import POSTERIORS
@@ -22,18 +23,18 @@ _NUM_PATHS = 20
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """Draws that a method found, and their cost.
+    """Draws of a method, and their cost.
 
     Attributes:
       rows: draws of the parameters, `[N, D]`.
       num_gradients: evaluations of the target's gradient, adaptation included.
-      log_weights: `[M]`, importance weights of draws, which need not be the rows; or None.
-      effective_share: effective draws of chains, as a share; None: that of the weights.
-      num_parameters: trainable numbers.
-      losses: of the training's steps; None without training.
-      earlier_seconds: seconds that earlier starts of the run have taken.
-      says: the verdict of the method itself on its draws.
-      reasons: why, in sentences.
+      log_weights: log importance weights, `[M]`, of the rows or of other draws; or None.
+      effective_share: ESS of chains over the number of draws; None without chains.
+      num_parameters: number of trainable parameters.
+      losses: losses of the training steps; None without training.
+      earlier_seconds: seconds of the run before it was interrupted.
+      says: the method's own verdict on its draws.
+      reasons: sentences that explain the verdict.
     """
 
     rows: np.ndarray
@@ -50,16 +51,11 @@ class Found:
 def _surrogate(name, entry, settings, strategy=None):
     posterior, trained = train(name, entry, settings, strategy)
     rows, log_weights = evaluation.draw(posterior, entry, settings)
-    return Found(
-        rows,
-        _training_gradients(settings),
-        log_weights,
-        **trained,
-    )
+    return Found(rows, _training_gradients(settings), log_weights, **trained)
 
 
 def _fit_posterior(entry, settings):
-    """One call without any setting of the model; resampled where its verdict says so."""
+    """One call with the defaults; its draws are resampled if its verdict says so."""
     start, folder = time.perf_counter(), resuming.checkpoints(settings.run_dir)
     try:
         posterior = tfp_flows.fit_posterior(
@@ -68,7 +64,7 @@ def _fit_posterior(entry, settings):
             max_minutes=settings.max_minutes or None,
             checkpoint_dir=str(folder),
         )
-    except ValueError as error:  # of a checkpoint that is damaged, or on other data
+    except ValueError as error:  # the checkpoint is damaged, or of other data
         raise RunDirectoryError(f"{error} Choose another --run_dir.") from error
     report = posterior.report
     seconds = time.perf_counter() - start
@@ -87,24 +83,21 @@ def _fit_posterior(entry, settings):
 
 
 def _nuts(entry, settings):
-    chains = windowed_nuts(entry, **_lengths(settings), seed=(7, settings.seed))
+    chains = windowed_nuts(entry, _lengths(settings), seed=(7, settings.seed))
     return _from_chains(chains)
 
 
 def _neutra(entry, settings):
     name = settings.posterior if settings.posterior in ("iaf", "real_nvp") else "iaf"
     posterior, trained = train(name, entry, settings)
-    chains = flow_nuts(
-        posterior, entry, entry.rows, **_lengths(settings), seed=settings.seed
-    )
-    return dataclasses.replace(
-        _from_chains(chains, _training_gradients(settings)),
-        **trained,
-    )
+    lengths = _lengths(settings)
+    chains = flow_nuts(posterior, entry, entry.rows, lengths, seed=settings.seed)
+    found = _from_chains(chains, _training_gradients(settings))
+    return dataclasses.replace(found, **trained)
 
 
 def _pathfinder(entry, settings):
-    """Multi-path: draws of all paths, resampled by their importance weights."""
+    """Multi-path Pathfinder: draws of all paths, resampled by importance weights."""
     found = pathfinder(
         entry.pinned(),
         num_paths=_NUM_PATHS,
@@ -120,7 +113,7 @@ def _pathfinder(entry, settings):
 
 
 def train(name, entry, settings, strategy=None):
-    """Returns the surrogate posterior of a name, trained, and what is `Found` of that."""
+    """Returns a trained surrogate posterior, and the fields of `Found` on its training."""
     pinned = entry.pinned()
     posterior = POSTERIORS[name](pinned, settings)
     losses, seconds = training.train(
@@ -141,11 +134,9 @@ def _from_chains(chains, further_gradients=0):
 
 
 def _lengths(settings):
-    return {
-        "num_chains": settings.nuts_chains,
-        "num_draws": settings.nuts_draws,
-        "num_adaptation_steps": settings.nuts_adaptation_steps,
-    }
+    return Lengths(
+        settings.nuts_chains, settings.nuts_draws, settings.nuts_adaptation_steps
+    )
 
 
 def _training_gradients(settings):
@@ -158,7 +149,7 @@ def _count(posterior):
 
 
 SURROGATES = {name: functools.partial(_surrogate, name) for name in POSTERIORS}
-# Name -> function of the `Target` and the settings that returns what was `Found`.
+# Name -> function of the `Target` and the settings that returns a `Found`.
 METHODS = {
     "fit_posterior": _fit_posterior,
     "mean_field": SURROGATES["mean_field"],

@@ -1,5 +1,5 @@
-"""Reports: pages, tables, pictures, and what one sees while a run trains."""
+"""Reports: pages, tables, pictures, and the progress of training."""
 
 import matplotlib
 
-matplotlib.use("Agg")  # pictures are files, with or without a screen
+matplotlib.use("Agg")  # draws into files; needs no screen

@@ -7,7 +7,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A mean, in nats, with two standard errors of that mean."""
+    """A mean in nats, with two standard errors of the mean."""
 
     nats: float
     two_standard_errors: float
@@ -26,5 +26,5 @@ def error_of_share(share, count):
 
 
 def plus_minus(row):
-    """Returns an `Estimate` that is plain data as text."""
+    """Returns an `Estimate`, given as plain data, as text."""
     return f"{row['nats']:.3f} ± {row['two_standard_errors']:.3f}"

@@ -16,7 +16,7 @@ _PACKAGES = ("tensorflow", "tensorflow-probability", "keras", "numpy")
 
 
 def from_training(model, dataset, settings):
-    """Returns what `results.json` holds of any trained model as plain data.
+    """Returns the facts of a trained model for `results.json` as plain data.
 
     Args:
       model: a Keras model.
@@ -35,10 +35,10 @@ def from_training(model, dataset, settings):
 
 
 def describe_training(results, **further):
-    """Returns what the run was, by name.
+    """Returns the facts of a training in words, by name.
 
     Args:
-      results: with what `from_training` returns, and how the training ended.
+      results: the results of `from_training` and `fitting.outcome` together.
       **further: facts of the data.
     """
     sizes = " / ".join(f"{n:,}" for n in results["num_rows"].values())
@@ -56,7 +56,7 @@ def describe_training(results, **further):
 
 
 def epochs(results):
-    """Returns how many epochs there were, which was best, and whether one diverged."""
+    """Returns the number of epochs, the best epoch, and the epoch that diverged, if any."""
     text = f"{results['num_epochs']} (best: {results['best_epoch']})"
     if diverged := results.get("diverged_in_epoch"):
         text += f"; stopped, since the loss of epoch {diverged} is not finite"
@@ -64,12 +64,12 @@ def epochs(results):
 
 
 def lost_to_baseline(name, log_likelihood, num_rows, rival, known):
-    """Returns in words that a model is no better than the baseline; empty if it is.
+    """Returns a warning if a model is no better than the baseline; else empty.
 
     Args:
       name: name of the model.
       log_likelihood: its test log-likelihood, as plain data.
-      num_rows: of the test rows that this is the mean of.
+      num_rows: number of test rows in this mean.
       rival: name of the baseline.
       known: the log-likelihood of the baseline, as plain data.
     """
@@ -93,10 +93,10 @@ def provenance(settings):
 
 
 def describe_provenance(results):
-    """Returns what a reader needs of it, by name.
+    """Returns versions and machine in words, by name.
 
     Args:
-      results: with what `provenance` returns.
+      results: the results of `provenance`, and others.
     """
     return {
         "versions": ", ".join(f"{k} {v}" for k, v in results["versions"].items()),
@@ -111,7 +111,7 @@ def command(settings):
 
 
 def versions():
-    """Returns the versions that a number may depend on."""
+    """Returns the versions of Python and packages that numbers may depend on."""
     return {
         "python": platform.python_version(),
         **{package: importlib.metadata.version(package) for package in _PACKAGES},
@@ -119,6 +119,6 @@ def versions():
 
 
 def machine():
-    """Returns the processors that a time depends on."""
+    """Returns the processors that training times depend on."""
     gpus = len(tf.config.list_physical_devices("GPU"))
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, {gpus} GPUs"

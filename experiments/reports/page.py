@@ -11,13 +11,13 @@ from experiments.runs.atomic_write import atomic_write
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-    """The contents of a report, whose pictures lie beside it.
+    """The contents of a report; its pictures are in the same folder.
 
     Args:
       title: headline.
       note: one paragraph on units.
       header: names of the table's columns: the model, numbers, the source.
-      rows: of the table, as texts; the first is the run itself.
+      rows: rows of the table, as texts; the first row is the run itself.
       findings: sentences about the results, by name.
       facts: sentences about the run, by name.
       command: the shell command that repeats the run.
@@ -125,7 +125,7 @@ def write_report(page, captions, path):
 
 def _table(page):
     header = "".join(f"<th>{html.escape(name)}</th>" for name in page.header)
-    # The run's row is set in bold, unless it has lost.
+    # The run's row is bold, unless the page has a warning.
     run = "" if page.warning else ' class="run"'
     rows = [f"<tr{'' if i else run}>{_cells(row)}</tr>" for i, row in enumerate(page.rows)]
     return "\n".join(["<table>", f"<tr>{header}</tr>", *rows, "</table>"])
@@ -155,7 +155,7 @@ def _figure(path, caption):
 
 
 def write(page, captions, results, run_dir):
-    """Writes the report into the folder of a run, which is finished with that.
+    """Writes the report and the results, which mark the run as finished.
 
     Args:
       page: a `Page`.
@@ -166,7 +166,7 @@ def write(page, captions, results, run_dir):
     run_dir = pathlib.Path(run_dir)
     page.write_markdown(captions, run_dir / "report.md")
     write_report(page, captions, run_dir / "report.html")
-    # Last, since it is what marks a run as finished.
+    # Last: this file marks the run as finished.
     write_results(results, run_dir / "results.json")
 
 

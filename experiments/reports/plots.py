@@ -58,7 +58,8 @@ def marginals(data, samples, path, *, labels):
     figure, axes = grid(len(labels), 3, (4.2, 3.0))
     ends = limits(data, samples)
     for i, axis in enumerate(axes.flat[: len(labels)]):
-        _histograms(axis, data[:, i], samples[:, i], ends[i], labels[i])
+        _histograms(axis, data[:, i], samples[:, i], ends[i], max_bins=60)
+        axis.set(xlabel=labels[i], ylabel="density")
     axes[0, 0].legend(frameon=False)
     save(figure, path)
 
@@ -94,7 +95,7 @@ def learning_curve(history, path, *, title, label="mean log-likelihood (nats)", 
       path: of the picture.
       title: name of the model.
       label: name and unit of the negative loss.
-      best: index of the epoch that was best; by default of the least `val_loss`.
+      best: index of the best epoch; by default, that of the least `val_loss`.
     """
     figure, axis = plt.subplots(figsize=(6.5, 4), layout="constrained")
     epochs = np.arange(1, len(history["loss"]) + 1)
@@ -112,14 +113,14 @@ def learning_curve(history, path, *, title, label="mean log-likelihood (nats)", 
 
 
 def _range_of_interest(values, best):
-    """Leaves out the first epochs, often so much worse that they would flatten the rest."""
+    """Limits of the axis, without the first epochs, which are often far worse."""
     values = values[np.isfinite(values)]
     low = min(np.quantile(values, 0.05), best - 0.1)
     return low, values.max() + 0.05 * (values.max() - low)
 
 
 def dots(count):
-    """Returns size and opacity for as many dots: a few are to be seen, many not to blot."""
+    """Returns the size and opacity of dots: smaller and fainter when there are many."""
     return {"s": np.clip(4000 / count, 3, 12), "alpha": np.clip(500 / count, 0.35, 0.7)}
 
 
@@ -153,16 +154,16 @@ def _panels(data, count):
 
 
 def limits(data, samples):
-    """Returns from where to where each column is drawn, `[D, 2]`, float64.
+    """Returns the limits in which each column is drawn, `[D, 2]`, float64.
 
-    It is the range of data, `[N, D]`, but for a few rows; of a column that has none, being
-    constant, that of the samples, `[M, D]`, too.
+    These are the 0.1 % and 99.9 % quantiles of the data, `[N, D]`. If the data are
+    constant, the samples, `[M, D]`, count too.
     """
     ends = _range(data)
     finite = samples[np.isfinite(samples).all(axis=1)]
     ends_of_both = _range(np.concatenate([data, finite]))
     low, high = np.where(ends[0] < ends[1], ends, ends_of_both)
-    # A column that is constant in both still needs a width above rounding error.
+    # A column that is constant in both needs a width above rounding error.
     margin = 0.06 * (high - low) + 1e-6 * np.maximum(1.0, np.abs(high))
     return np.stack([low - margin, high + margin], axis=1)
 
@@ -172,23 +173,21 @@ def _range(rows):
 
 
 def histogram(axis, values, bins, **style):
-    """Draws a histogram as a density; `bins`, the edges, may leave out a part of it."""
+    """Draws a histogram as a density; values outside of `bins`, the edges, count too."""
     weights = np.full(len(values), 1.0 / (len(values) * (bins[1] - bins[0])))
     axis.hist(values, bins, weights=weights, **style)
 
 
-def _histograms(axis, data, samples, ends, label):
-    bins = np.linspace(*ends, int(np.clip(len(data) ** 0.5, 15, 60)))
+def _histograms(axis, data, samples, ends, max_bins):
+    bins = np.linspace(*ends, int(np.clip(len(data) ** 0.5, 15, max_bins)))
     histogram(axis, data, bins, color=_DATA, alpha=0.45, label="data (test)")
     histogram(axis, samples, bins, histtype="step", color=_FLOW, label="samples")
-    axis.set(xlabel=label, ylabel="density")
 
 
 def tile(images, rows, columns):
     """Joins up to `rows * columns` images into one, with a white line between them.
 
-    Grey images, `[N, H, W]`, are inked, 0 on white; colours, `[N, H, W, 3]`, are as they
-    are.
+    In grey images, `[N, H, W]`, 0 is white; in colour images, `[N, H, W, 3]`, 1 is white.
     """
     is_grey = images.ndim == 3
     blank = 0.0 if is_grey else 1.0
@@ -210,10 +209,10 @@ def _with_line_below(tile):
 
 
 def save(figure, path, **kwargs):
-    """Writes a figure, with more arguments of `savefig` if any, and forgets it.
+    """Writes a figure and closes it; `kwargs` go to `savefig`.
 
-    A process that is killed leaves the old picture, not half of the new one. In place of a
-    path may be a binary file, which gets a PNG.
+    The file is replaced at once, so an interruption leaves the old picture. `path` may also
+    be an open binary file, which gets a PNG.
     """
     _choose_fonts(figure)
     content, is_file = io.BytesIO(), hasattr(path, "write")
@@ -222,7 +221,7 @@ def save(figure, path, **kwargs):
         with warnings.catch_warnings():
             warnings.filterwarnings(
                 "ignore", r"Glyph \d+ .* missing from font"
-            )  # told once
+            )  # `_warn_of_boxes` says so once
             figure.savefig(content, format=ending, dpi=DOTS_PER_INCH, **kwargs)
     finally:
         plt.close(figure)
@@ -243,7 +242,7 @@ def _choose_fonts(figure):
 
 
 def _lacking(text):
-    """Returns the characters of a text that its font has not."""
+    """Returns the characters that the font of a text lacks."""
     others = {letter for letter in text.get_text() if not letter.isascii()}
     path = others and font_manager.findfont(text.get_fontproperties())
     return frozenset(letter for letter in others if not _has(path, letter))
@@ -253,7 +252,7 @@ def _lacking(text):
 def _family_with(letters):
     """Returns the name of an installed font that has all letters, or None."""
     for font in font_manager.fontManager.ttflist:
-        # A font of last resort has one box for all letters.
+        # A font of last resort draws the same box for all letters.
         is_font = "last resort" not in font.name.lower()
         if is_font and all(_has(font.fname, letter) for letter in letters):
             return font.name
@@ -264,11 +263,11 @@ def _has(path, letter):
     return font_manager.get_font(path).get_char_index(ord(letter)) != 0
 
 
-@functools.cache  # once, however many pictures there are
+@functools.cache  # one warning for all pictures
 def _warn_of_boxes():
     warnings.warn(
         "Boxes in pictures stand for letters that no installed font has; Noto Sans CJK has "
-        "Chinese, Japanese and Korean ones.",
+        "Chinese, Japanese and Korean letters.",
         stacklevel=2,
     )
 
@@ -289,8 +288,8 @@ def pairs(
       samples: `[N, D]`.
       path: of the picture.
       labels: D names.
-      names: of the two.
-      max_points: number of rows that are drawn, at most.
+      names: names of data and samples.
+      max_points: maximum number of rows to draw.
     """
     size = len(labels)
     figure, axes = plt.subplots(
@@ -299,14 +298,15 @@ def pairs(
     ends = limits(data, samples)
     for (row, column), axis in np.ndenumerate(axes):
         if row == column:
-            _diagonal(axis, data[:, row], samples[:, row], ends[row])
+            _histograms(axis, data[:, row], samples[:, row], ends[row], max_bins=40)
+            axis.set_yticks([])
         else:
             points, color = (data, _DATA) if row < column else (samples, _FLOW)
             x, y = points[:max_points, column], points[:max_points, row]
             axis.scatter(x, y, **dots(len(x)), color=color, linewidths=0, rasterized=True)
             axis.set_ylim(ends[row])
         axis.set_xlim(ends[column])
-        # The first row's scale is on its right, since a density is at its left.
+        # The first row has its scale on the right, since its leftmost panel is a density.
         axis.tick_params(
             labelsize=7,
             labelbottom=row == size - 1,
@@ -329,7 +329,7 @@ def calibration(u, distances, path):
     Args:
       u: `[N, D]`, numbers in (0, 1).
       distances: `[D]`, the Kolmogorov-Smirnov distances of the columns.
-      path: of the picture. Of more than `MAX_HISTOGRAMS`, those furthest off are shown.
+      path: of the picture, which shows the `MAX_HISTOGRAMS` greatest distances.
     """
     chosen = np.sort(np.argsort(-distances)[:MAX_HISTOGRAMS])
     figure, axes = grid(len(chosen), 4, (max(3.0, 4.5 / len(chosen)), 2.7), sharey=True)
@@ -352,13 +352,6 @@ def _uniform_histogram(axis, u):
     axis.set_xlim(0.0, 1.0)
 
 
-def _diagonal(axis, data, samples, limits):
-    bins = np.linspace(*limits, int(np.clip(len(data) ** 0.5, 15, 40)))
-    histogram(axis, data, bins, color=_DATA, alpha=0.45)
-    histogram(axis, samples, bins, histtype="step", color=_FLOW)
-    axis.set_yticks([])
-
-
 def draw_all(pictures, run_dir):
     """Draws the pictures of a run and returns their captions by file name.
 
@@ -371,24 +364,26 @@ def draw_all(pictures, run_dir):
     return {name: caption for name, (caption, _) in pictures.items()}
 
 
-def image_grids(panels, path, *, side=10):
-    """Draws a square of images for each of `panels`, side by side.
+def image_grids(panels, path, *, rows=10, columns=10):
+    """Draws a grid of images for each of `panels`, side by side.
 
     Args:
       panels: title -> images, `[N, H, W]` or `[N, H, W, 3]`.
       path: of the picture.
-      side: images a side of the square.
+      rows: rows of each grid.
+      columns: columns of each grid.
     """
-    width = 4.7 * len(panels)
-    figure, axes = plt.subplots(1, len(panels), figsize=(width, 5.1), layout="constrained")
+    inches = 0.47 if columns > 1 else 1.2
+    size = (inches * columns * len(panels), inches * rows + 0.6)
+    figure, axes = plt.subplots(1, len(panels), figsize=size, layout="constrained")
     for axis, (title, images) in zip(axes, panels.items(), strict=True):
-        axis.set_title(title)
-        show_image(axis, tile(images, side, side))
+        axis.set_title(title, fontsize=12 if columns > 1 else 9)
+        show_image(axis, tile(images, rows, columns))
     save(figure, path)
 
 
 def image_rows(labelled, path):
-    """Draws rows of images, each with what it shows on its left.
+    """Draws rows of images, each with a label on its left.
 
     Args:
       labelled: list of (label, images), with images `[n, H, W]` or `[n, H, W, 3]`.
@@ -407,27 +402,11 @@ def image_rows(labelled, path):
         show_image(axis, tile(images, 1, columns))
         axis.set_ylabel(label, rotation=0, ha="right", va="center")
         axis.spines[:].set_visible(False)
-    save(figure, path, bbox_inches="tight")  # or labels are cut
-
-
-def image_columns(panels, path):
-    """Draws a column of images for each of `panels`, side by side.
-
-    Args:
-      panels: title -> images, `[N, H, W]`.
-      path: of the picture.
-    """
-    count = len(next(iter(panels.values())))
-    size = (1.2 * len(panels), 1.25 * count + 0.7)
-    figure, axes = plt.subplots(1, len(panels), figsize=size, layout="constrained")
-    for axis, (title, images) in zip(axes, panels.items(), strict=True):
-        axis.set_title(title, fontsize=9)
-        show_image(axis, tile(images, count, 1))
-    save(figure, path)
+    save(figure, path, bbox_inches="tight")  # so that labels fit
 
 
 def image_pairs(originals, others, path, *, title, side=10):
-    """Draws images, `[N, H, W]` or `[N, H, W, 3]`, each above its other."""
+    """Draws images, `[N, H, W]` or `[N, H, W, 3]`, each above its partner in `others`."""
     side = min(side, len(originals))
     count = len(originals) // side
     both = np.stack([originals[: count * side], others[: count * side]])
@@ -447,7 +426,7 @@ def overlaid_histograms(values, path, *, label, title):
       values: name -> `[N]`.
       path: of the picture.
       label: name of the numbers.
-      title: of the picture.
+      title: title of the picture.
     """
     low, high = np.quantile(np.concatenate(list(values.values())), [0.002, 0.998])
     figure, axis = plt.subplots(figsize=(7, 4), layout="constrained")

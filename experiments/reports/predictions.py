@@ -17,13 +17,12 @@ from sklearn import preprocessing
 FLOW = "the flow"
 LEVELS = np.arange(1, 20) / 20.0
 _INTERVAL = slice(0, None, len(LEVELS) - 1)  # from .05 to .95
-# Boosting sees so many training rows; a Gaussian process takes no more, since its time
-# grows with their cube.
+# Maximum training rows of boosting and of a Gaussian process (its time is cubic in them).
 _MAX_BOOSTED_ROWS = 20_000
 _MAX_PROCESS_ROWS = 1000
-# The kernel is fitted to so many rows, and the process conditioned on so many.
+# Rows for the fit of the kernel, and rows that the process is conditioned on.
 _KERNEL_ROWS, _PROCESS_ROWS = 1000, 6000
-# Share of a wide normal, so that no row has a density of nearly zero.
+# Mixture weight and relative width of a wide normal, which keeps densities above zero.
 _WIDE_SHARE, _WIDTH = 0.01, 2.0
 _LEAST = 1e-12
 _LEAST_PROBABILITY = 1e-6
@@ -38,8 +37,8 @@ _FOLDS = 3
 def compared(predicted, y, scale):
     """Returns the scores of each method as plain data.
 
-    For each: CRPS and the mean width of intervals of 90 %, both as shares of `scale`, the
-    share of values in these intervals, and of values up to the quantile of each level.
+    Scores are the CRPS and the mean width of intervals of 90 %, both divided by `scale`,
+    the share of values in these intervals, and the share of values below each quantile.
 
     Args:
       predicted: quantiles of `LEVELS`, `[N, D, L]`, by the name of the method.
@@ -48,8 +47,8 @@ def compared(predicted, y, scale):
 
     Reference:
       Gneiting and Raftery 2007, Strictly proper scoring rules, prediction, and estimation:
-      the CRPS is twice the integral of the pinball loss over all levels; here, by the
-      trapezoidal rule over 19, and both ends, where it is 0.
+      the CRPS is twice the integral of the pinball loss over all levels; here by the
+      trapezoidal rule over 19 levels, and both ends, where the loss is 0.
     """
     y = np.asarray(y, np.float64)
     return {
@@ -60,12 +59,12 @@ def compared(predicted, y, scale):
 
 
 def shares_inside(below, up_to, levels):
-    """Returns which shares of randomised PITs are between two levels, `[N]`.
+    """Returns the probabilities that randomised PITs are between two levels, `[N]`.
 
     Args:
-      below: distribution functions below what came, `[N]`.
-      up_to: distribution functions up to what came, `[N]`: the PIT is uniform between both.
-      levels: the two.
+      below: `P(Y < y)` at the observed y, `[N]`.
+      up_to: `P(Y <= y)`, `[N]`; the randomised PIT is uniform between both.
+      levels: the two levels.
 
     Reference:
       Czado, Gneiting and Held 2009, Predictive model assessment for count data.
@@ -90,13 +89,13 @@ def _scores(y, predicted, scale):
 
 
 def baselines(context, y, new_context, seed):
-    """Returns quantiles of `LEVELS`, `[M, D, L]`, by name.
+    """Returns quantiles of `LEVELS`, `[M, D, L]`, by the name of the method.
 
-    They are those of quantile gradient boosting, and of a Gaussian process; of many rows
-    of Bayesian ridge regression, its linear relative.
+    Methods are quantile gradient boosting and a Gaussian process or, for many rows,
+    Bayesian ridge regression.
 
     Args:
-      context: of the training rows, `[N, C]`.
+      context: context of the training rows, `[N, C]`.
       y: their observed values, `[N, D]`.
       new_context: `[M, C]`.
       seed: integer.
@@ -121,7 +120,7 @@ def boosted(context, y, new_context, seed):
         for level in LEVELS
     )
     found = np.stack([model.predict(new_context) for model in models], axis=-1)
-    return np.sort(found, axis=-1)  # levels are fitted apart, and may cross
+    return np.sort(found, axis=-1)  # quantiles of separate fits may cross
 
 
 def _gaussian(context):
@@ -149,7 +148,7 @@ def _normal(model, context, y, new_context):
 
 def _fit(model, x, y):
     with warnings.catch_warnings():
-        # A length scale at its bound: that variable has no effect.
+        # Warns of length scales at their bounds, that is, variables without effect.
         warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
         model.fit(x, y)
 
@@ -182,7 +181,7 @@ class NormalPrediction:
 
 
 class QuantilePrediction:
-    """Densities between quantiles of `LEVELS`, uniform, and exponential beyond them.
+    """Distributions that are uniform between quantiles of `LEVELS`, with exponential tails.
 
     Args:
       quantiles: `[N, L]`, rising.
@@ -191,12 +190,12 @@ class QuantilePrediction:
     """
 
     def __init__(self, quantiles, mean, deviation):
-        # Equal ones are drawn apart, so that there is a density.
+        # Equal quantiles are moved apart, so that there is a density.
         self._q = np.maximum.accumulate(
             quantiles + 1e-4 * deviation * np.arange(len(LEVELS)), axis=1
         )
         least = 1e-3 * deviation
-        # Exponential tail, fitted from the level .05 to .20.
+        # Scales of the exponential tails, fitted to the outer four quantiles.
         self._rates = [
             np.maximum(self._q[:, 3] - self._q[:, 0], least) / np.log(4.0),
             np.maximum(self._q[:, -1] - self._q[:, -4], least) / np.log(4.0),
@@ -216,7 +215,7 @@ class QuantilePrediction:
         return self._q[:, int(np.argmin(np.abs(LEVELS - level)))]
 
     def _parts(self, y):
-        """The place of y: the quantiles up to it, and its distances beyond both ends."""
+        """Place of y: number of quantiles below, distances beyond the ends, and its bin."""
         up_to = (self._q <= y[:, None]).sum(axis=1)
         below = np.maximum(self._q[:, 0] - y, 0.0) / self._rates[0]
         above = np.maximum(y - self._q[:, -1], 0.0) / self._rates[1]
@@ -281,7 +280,7 @@ def boosted_log_loss(x, y, new_x, new_y, is_categorical, settings):
       x: features of the training rows, `[N, C]`; NaN where missing.
       y: their classes, `[N]`.
       new_x: `[M, C]`.
-      new_y: `[M]`; a class that no training row has gets a probability of 1e-6.
+      new_y: `[M]`; a class without a training row has a probability of 1e-6.
       is_categorical: which features are codes, `[C]`.
       settings: `seed`.
     """
@@ -302,7 +301,7 @@ def _score(model, x, y):
 
 
 def log_probs_of_classes(model, x, y):
-    """Returns log-probabilities, `[N]`, of classes, some of which a fold may lack.
+    """Returns log-probabilities of classes, `[N]`.
 
     Args:
       model: fitted classifier.
@@ -317,7 +316,7 @@ def log_probs_of_classes(model, x, y):
 
 
 def features_of_each(frames, table):
-    """Returns features of the context of several frames, coded alike."""
+    """Returns features of the context of several frames, with the same codes."""
     context = pd.concat([frame[table.context] for frame in frames])
     found, is_categorical = features(context, table.columns)
     ends = np.cumsum([len(frame) for frame in frames])[:-1]
@@ -347,7 +346,7 @@ def features(frame, columns):
 
 
 def one_hot_context(table, sets):
-    """Returns the contexts of training and test rows with a column a category.
+    """Returns the contexts of training and test rows, with categories one-hot.
 
     Args:
       table: a `TableDensity`.

@@ -12,14 +12,14 @@ import tfp_flows
 
 
 def verbosity(settings):
-    """Returns Keras's `verbose`: a bar on a terminal, nothing elsewhere, unless asked."""
+    """Returns Keras's `verbose`; by default a bar on a terminal, nothing elsewhere."""
     if settings.progress >= 0:
         return settings.progress
     return int(sys.stdout.isatty())
 
 
 def make_callbacks(settings, *, is_writer=True):
-    """Returns the callbacks that show how far training is, in words and numbers.
+    """Returns the callbacks that print and log the progress of training.
 
     Args:
       settings: any settings with `progress`, `epochs`, `run_dir` and `tensorboard`.
@@ -35,7 +35,7 @@ def make_callbacks(settings, *, is_writer=True):
 
 
 def pictures(settings, draw, *, is_writer=True):
-    """Returns the callbacks, one or none, that add pictures of the fit to TensorBoard.
+    """Returns a list of the callback that adds pictures to TensorBoard, if wanted.
 
     Args:
       settings: any settings with `run_dir`, `tensorboard` and `pictures_every`.
@@ -68,7 +68,7 @@ class PicturesInTensorBoard(keras.callbacks.Callback):
         self._writer = tf.summary.create_file_writer(str(folder))
 
     def on_epoch_end(self, epoch, logs=None):
-        """Draws, when it is time."""
+        """Draws after every `every` epochs."""
         if (epoch + 1) % self._every:
             return
         file = io.BytesIO()
@@ -80,9 +80,9 @@ class PicturesInTensorBoard(keras.callbacks.Callback):
 
 
 class LogLikelihood(keras.callbacks.Callback):
-    """Adds `log_likelihood`, in nats a row, to the metrics that others show and keep.
+    """Adds `log_likelihood`, in nats per row, to the metrics for later callbacks.
 
-    Where the data were integers, it adds `bits_per_dimension` too.
+    For data that were integers, it adds `bits_per_dimension` too.
 
     Args:
       dataset: the `Dataset` that is fitted.
@@ -101,7 +101,7 @@ class LogLikelihood(keras.callbacks.Callback):
         self._add(logs)
 
     def _add(self, logs):
-        # Changed in place: Keras hands the same dict to all callbacks.
+        # In place, since Keras gives the same dict to all callbacks.
         for name in ("loss", "val_loss"):
             if logs and name in logs:
                 logs[name.replace("loss", "log_likelihood")] = -logs[name]
@@ -118,7 +118,7 @@ class LogLikelihood(keras.callbacks.Callback):
 
 
 class LinePerMinute(keras.callbacks.Callback):
-    """Prints a line when a minute has passed since the last one.
+    """Prints a line of progress every minute.
 
     Args:
       epochs: number of epochs of the run, at most.
@@ -135,7 +135,7 @@ class LinePerMinute(keras.callbacks.Callback):
         self._last = time.monotonic()
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Notes the epoch."""
+        """Stores the epoch."""
         self._epoch = epoch + 1
 
     def on_train_batch_end(self, batch, logs=None):
@@ -143,7 +143,7 @@ class LinePerMinute(keras.callbacks.Callback):
         self._print_if_due(f"batch {batch + 1}", logs)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Prints a line after an epoch, if it is time."""
+        """Prints a line after an epoch, if a minute has passed."""
         self._print_if_due("done", logs)
 
     def _print_if_due(self, where, logs):

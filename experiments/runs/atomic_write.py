@@ -1,4 +1,4 @@
-"""Files that hold their old or their new content, whenever the machine stops."""
+"""Atomic, durable replacement of a file's content."""
 
 import os
 import pathlib
@@ -25,7 +25,7 @@ def atomic_write(path, content):
         if error.filename is None:  # `write` and `fsync` name no file
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
-    # The name lives in the folder, which has to reach the disk as well.
+    # The folder holds the new name, so it must reach the disk too.
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

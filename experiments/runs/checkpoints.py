@@ -1,4 +1,4 @@
-"""Checkpoints of a run: a file an epoch, with a checksum; the last two are kept."""
+"""Checkpoints of a run: one file per epoch, with a checksum; the last two are kept."""
 
 import dataclasses
 import hashlib
@@ -13,9 +13,9 @@ from experiments.runs.atomic_write import atomic_write
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
-# Remedies of a damaged checkpoint, for its message.
+# What follows a damaged checkpoint, for the message.
 _OLDER = "the checkpoint before it is used"
-_ANEW = "there is none before it, and training starts anew"
+_ANEW = "there is none before it, and training starts from the beginning"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Checkpoint:
 
     Args:
       epoch: number of finished epochs.
-      facts: plain data, as JSON can hold it.
+      facts: plain data for JSON.
       arrays: lists of arrays, by name.
     """
 
@@ -47,10 +47,10 @@ class Checkpoint:
 
     @classmethod
     def from_bytes(cls, content):
-        """Reads what `to_bytes` has made.
+        """Reads the result of `to_bytes`.
 
         Raises:
-          ValueError: if the content is not what was written.
+          ValueError: if the content is damaged.
         """
         digest, archive = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
         if hashlib.sha256(archive).digest() != digest:
@@ -74,7 +74,7 @@ class CheckpointFolder:
 
     Args:
       path: of the folder; made by the first `save`.
-      keep: number of checkpoints that stay.
+      keep: number of checkpoints to keep.
     """
 
     def __init__(self, path, *, keep=2):
@@ -82,7 +82,7 @@ class CheckpointFolder:
         self._keep = keep
 
     def save(self, checkpoint):
-        """Writes a checkpoint, and then deletes those that are too old."""
+        """Writes a checkpoint, and then deletes all but the last `keep`."""
         self._path.mkdir(parents=True, exist_ok=True)
         name = f"epoch_{checkpoint.epoch:06}.checkpoint"
         atomic_write(self._path / name, checkpoint.to_bytes())
@@ -90,7 +90,7 @@ class CheckpointFolder:
             path.unlink()
 
     def load_newest(self):
-        """Returns the newest undamaged `Checkpoint`, or None; names damaged ones."""
+        """Returns the newest undamaged `Checkpoint`, or None; deletes damaged ones."""
         files = self._files()
         while files:
             path = files.pop()
@@ -108,7 +108,7 @@ class CheckpointFolder:
         return not self._files()
 
     def delete_all_but_newest(self):
-        """Leaves the newest checkpoint, from which a run can be extended."""
+        """Deletes all but the newest checkpoint, from which a run can be extended."""
         for path in self._files()[:-1]:
             path.unlink()
 

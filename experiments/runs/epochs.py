@@ -1,6 +1,6 @@
 """Training rows whose order and noise are functions of the seed and the epoch.
 
-A run that goes on after an interruption thus sees what an uninterrupted one would see.
+So a resumed run sees the same batches as an uninterrupted one.
 """
 
 import hashlib
@@ -11,18 +11,18 @@ import tensorflow as tf
 
 
 class EpochRows(keras.callbacks.Callback):
-    """The training rows of each epoch, which as a callback it is told.
+    """The training rows of each epoch; as a callback it learns the epoch from Keras.
 
     Args:
       inputs: `[N, D]`, or a tuple of such arrays.
       batch_size: rows per training step.
       seed: integer.
-      bin_width: width of the bins in which each epoch draws new noise for the first of
-        `inputs`; None: no noise.
-      flipped_shape: `(H, W)` or `(H, W, C)` of the images that are the first of `inputs`,
-        of which each epoch mirrors half at random; None: none.
-      binarize: whether each epoch draws zeros and ones, of which the first of `inputs`
-        holds the probabilities.
+      bin_width: bin width of the first of `inputs`, within which each epoch draws new
+        noise; None: no noise.
+      flipped_shape: shape `(H, W)` or `(H, W, C)` of the images in the first of `inputs`;
+        each epoch mirrors a random half of them; None: no mirroring.
+      binarize: whether the first of `inputs` holds probabilities, from which each epoch
+        draws zeros and ones.
 
     Attributes:
       num_rows: N.
@@ -53,11 +53,11 @@ class EpochRows(keras.callbacks.Callback):
         return digest(self._inputs)
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Notes the epoch, before its first row is read."""
+        """Stores the epoch before its first row is read."""
         self._epoch.assign(epoch)
 
     def as_dataset(self):
-        """Returns a `tf.data.Dataset` of batches; each pass is one of the noted epoch."""
+        """Returns a `tf.data.Dataset` of the batches of the stored epoch."""
         count = -(-self.num_rows // self._batch_size)
         dataset = tf.data.Dataset.range(1).flat_map(lambda _: self._epoch_batches(count))
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
@@ -78,7 +78,7 @@ class EpochRows(keras.callbacks.Callback):
             x = self._flip(x, tf.random.experimental.stateless_fold_in(seed, -(i + 1)))
         if self._binarize:
             x = _binarized(x, tf.random.experimental.stateless_fold_in(seed, i + 1))
-        # A bare pair would be rows and targets to Keras.
+        # Keras would take a bare pair as rows and targets.
         return ((x, *context),) if context else x
 
     def _flip(self, x, seed):
@@ -93,7 +93,7 @@ class EpochRows(keras.callbacks.Callback):
 
 
 def digest(inputs):
-    """Returns a SHA-256 digest of rows, `[N, D]` or a tuple of such, in hexadecimal."""
+    """Returns the SHA-256 digest of rows, `[N, D]`, or of a tuple of arrays, as text."""
     found = hashlib.sha256()
     for array in tf.nest.flatten(inputs):
         found.update(np.ascontiguousarray(array))

@@ -1,4 +1,4 @@
-"""The fit of any Keras model in a run, which goes on from its last checkpoint."""
+"""The fit of a Keras model in a run, resumed from the last checkpoint."""
 
 import math
 import pathlib
@@ -10,6 +10,7 @@ import pandas as pd
 import tensorflow as tf
 
 import tfp_flows
+from experiments.command_line.flag_settings import CommandError
 from experiments.reports import progress
 from experiments.runs import run_directory
 from experiments.runs import workers
@@ -22,8 +23,8 @@ from experiments.runs.starting_weights import refuse_other_columns
 _PLAIN = (bool, int, float, str, type(None))
 
 
-class TrainingError(Exception):
-    """A training that came to nothing; the message says when, and what to change."""
+class TrainingError(CommandError):
+    """A failed training; the message says when it failed, and what to change."""
 
 
 def compile_model(model, settings, num_rows, strategy):
@@ -32,7 +33,7 @@ def compile_model(model, settings, num_rows, strategy):
     Args:
       model: a Keras model.
       settings: a `TrainingSettings`.
-      num_rows: number of the training rows.
+      num_rows: number of training rows.
       strategy: the `tf.distribute.Strategy`.
     """
     optimizer = keras.optimizers.Adam(
@@ -49,7 +50,7 @@ def compile_model(model, settings, num_rows, strategy):
         # Keras 3.15 cannot run several steps of several replicas in one call.
         steps_per_execution=settings.steps_per_execution if is_alone else 1,
     )
-    # Replicas cannot create its variables within a training step.
+    # Replicas cannot create the optimizer's variables within a training step.
     optimizer.build(model.trainable_variables)
 
 
@@ -67,18 +68,18 @@ def fit(
 ):
     """Trains a compiled model, from the last checkpoint in `run_dir` if there is one.
 
-    It ends at the numbers of a run without a pause.
+    A resumed run ends with the same numbers as an uninterrupted one.
 
     Args:
-      model: what `compile_model` has compiled.
+      model: a model after `compile_model`.
       rows: the `EpochRows` to train on.
       validation: `[N, D]`, or a tuple of such arrays.
       settings: a `TrainingSettings`; checkpoints and `metrics.csv` go to its `run_dir`,
         which only the chief of several workers reads and writes.
       strategy: the `tf.distribute.Strategy`.
-      metrics: callbacks that add to the metrics, before others see them.
-      before_validation: callbacks that act after averaging, before early stopping.
-      displays: callbacks that show how far training is.
+      metrics: callbacks that add metrics for the callbacks after them.
+      before_validation: callbacks between weight averaging and early stopping.
+      displays: callbacks that show the progress of training.
       columns: `Dataset.described_columns` of the rows.
 
     Returns:
@@ -89,13 +90,13 @@ def fit(
     """
     workers.share(strategy, model.weights)
     stateful = _stateful_callbacks(settings, before_validation)
-    save_run = _save_run(settings, rows, stateful, columns, strategy)
+    save_run = SaveRun(settings, rows, stateful, columns=columns, strategy=strategy)
     time_limit = TimeLimit(settings.max_minutes, save_run, strategy)
     is_over = save_run.is_stopped or time_limit.is_over()
     shown = progress.make_callbacks(settings, is_writer=workers.is_chief(strategy))
     model.fit(
         rows.as_dataset(),
-        # No epoch is left of a run that was interrupted after its training.
+        # A run that was interrupted after its training has no epoch left.
         initial_epoch=settings.epochs if is_over else save_run.num_epochs,
         epochs=settings.epochs,
         validation_data=_batches(validation, settings),
@@ -109,17 +110,17 @@ def outcome(history):
     """Returns how training ended, as plain data.
 
     Args:
-      history: dict with `loss` and `val_loss`, a value an epoch.
+      history: dict with `loss` and `val_loss`, one value per epoch.
 
     Raises:
-      TrainingError: if not even the first epoch had a finite loss.
+      TrainingError: if the loss of the first epoch is not finite.
     """
     loss, validation = np.asarray(history["loss"]), np.asarray(history["val_loss"])
     diverged = np.flatnonzero(~np.isfinite(loss))
     if 0 in diverged:
         raise TrainingError(
-            "The loss is not finite in the first epoch, so that nothing is trained; try a "
-            "smaller --learning_rate, and another --run_dir."
+            "The loss is not finite in the first epoch; try a smaller --learning_rate, and "
+            "another --run_dir."
         )
     return {
         "num_epochs": len(loss),
@@ -129,9 +130,9 @@ def outcome(history):
 
 
 def _stateful_callbacks(settings, before_validation):
-    """Returns the callbacks that have a say in the weights, in the order of their acts."""
-    # Averaged weights come first and early stopping last, so that what is validated, and
-    # what is kept, is the averaged weights with their own statistics.
+    """Returns the callbacks that change the weights, in their order."""
+    # Averaging comes first and early stopping last, so that the averaged weights, with
+    # their own batch statistics, are validated and kept.
     return [
         tfp_flows.StopOnNaN(),
         *([SwapAveragedWeights()] if settings.ema_momentum > 0.0 else []),
@@ -143,91 +144,47 @@ def _stateful_callbacks(settings, before_validation):
 
 
 def _batches(inputs, settings):
-    # A bare pair would be rows and targets to Keras.
+    # Keras would take a bare pair as rows and targets.
     inputs = (inputs,) if isinstance(inputs, tuple) else inputs
     rows = tf.data.Dataset.from_tensor_slices(inputs)
     return rows.batch(settings.evaluation_batch_size)
 
 
-def _save_run(settings, rows, stateful, columns, strategy):
-    run_dir = pathlib.Path(settings.run_dir)
-    folder = CheckpointFolder(run_dir / "checkpoints")
-    return SaveRun(
-        folder,
-        workers.chiefs_newest(strategy, folder),
-        rows.digest(),
-        stateful,
-        run_dir / "metrics.csv",
-        columns=columns,
-        schedule_epochs=settings.epochs if settings.cosine_decay else None,
-        every=settings.checkpoint_every,
-        is_writer=workers.is_chief(strategy),
-    )
-
-
 class SaveRun(keras.callbacks.Callback):
     """Writes checkpoints and `metrics.csv`, and restores the checkpoint it starts from.
 
-    Unlike `keras.callbacks.BackupAndRestore`, it keeps what other callbacks remember, and
-    every file is whole at any moment. It must come after the callbacks that it saves.
+    Unlike `keras.callbacks.BackupAndRestore`, it saves the state of other callbacks too,
+    and an interruption leaves no file half written. It must come after the callbacks that
+    it saves.
 
     Args:
-      folder: a `CheckpointFolder` to write to.
-      found: the `Checkpoint` to start from; None: from the beginning.
-      data: text that tells the data of the run from others.
-      stateful: the callbacks whose memory belongs to the run.
-      metrics_path: of the file with a line an epoch.
-      columns: `Dataset.described_columns` of the data.
-      schedule_epochs: epochs over which the step size falls; None if it does not.
-      every: epochs between two checkpoints.
-      is_writer: whether this process writes.
+      settings: a `TrainingSettings`; the files are in its `run_dir`.
+      rows: the `EpochRows` of the training.
+      stateful: the callbacks to save.
+      columns: `Dataset.described_columns` of the rows.
+      strategy: the `tf.distribute.Strategy`; the chief of its workers writes.
 
     Attributes:
       rows: the metrics of each epoch so far, as dicts.
-      is_stopped: whether training had ended by itself, before all epochs.
-      schedule_restarts: where the step size went over to fall over other epochs: dicts of
-        `after_epoch`, `epochs_before` and `epochs`.
+      is_stopped: whether early stopping, or a loss that is not finite, ended training.
+      schedule_restarts: changes of the cosine's number of epochs, dicts of `after_epoch`,
+        `epochs_before` and `epochs`.
 
     Raises:
-      RunDirectoryError: if `found` is of a run on other data.
+      RunDirectoryError: if the checkpoint is of a run on other data.
     """
 
-    def __init__(
-        self,
-        folder,
-        found,
-        data,
-        stateful,
-        metrics_path,
-        *,
-        columns=None,
-        schedule_epochs=None,
-        every=1,
-        is_writer=True,
-    ):
+    def __init__(self, settings, rows, stateful, *, columns, strategy):
         super().__init__()
-        if found:
-            run_dir = pathlib.Path(metrics_path).parent
-            refuse_other_columns(run_dir, found.facts.get("columns"), columns)
-        if found and found.facts["data"] != data:
-            raise RunDirectoryError(
-                f"{run_dir} holds a run on other training rows. "
-                "Choose another --run_dir, or the same data."
-            )
-        self._folder = folder
-        self._stateful = stateful
-        self._metrics_path = pathlib.Path(metrics_path)
-        self._every = every
-        self._is_writer = is_writer
-        self._found = found
-        self._data = data
-        self._columns = columns
-        self._schedule_epochs = schedule_epochs
-        self._num_saved = 0
-        self._seconds_before = 0.0
-        self.rows = []
-        self.is_stopped = False
-        self.schedule_restarts = []
+        self._run_dir = pathlib.Path(settings.run_dir)
+        self._folder = CheckpointFolder(self._run_dir / "checkpoints")
+        self._found = workers.chiefs_newest(strategy, self._folder)
+        self._is_writer = workers.is_chief(strategy)
+        self._every, self._stateful = settings.checkpoint_every, stateful
+        self._data, self._columns = rows.digest(), columns
+        self._schedule_epochs = settings.epochs if settings.cosine_decay else None
+        self._num_saved, self._seconds_before = 0, 0.0
+        self.rows, self.is_stopped, self.schedule_restarts = [], False, []
         if self._found:
             self._take_over(self._found.facts)
         self._start = time.perf_counter()
@@ -239,15 +196,15 @@ class SaveRun(keras.callbacks.Callback):
 
     @property
     def seconds(self):
-        """Training time so far, of all processes that had a part in it."""
+        """Training time so far, interrupted runs included."""
         return self._seconds_before + time.perf_counter() - self._start
 
     def history(self):
-        """Returns the metrics as Keras's history does: a list an entry."""
+        """Returns the metrics in the form of Keras's history: a list for each metric."""
         return {name: [row[name] for row in self.rows] for name in self.rows[0]}
 
     def on_train_begin(self, logs=None):
-        """Restores the checkpoint, after the other callbacks have reset themselves."""
+        """Restores the checkpoint, after the other callbacks' own `on_train_begin`."""
         if self._found is None:
             return
         optimizer = self.model.optimizer
@@ -271,13 +228,19 @@ class SaveRun(keras.callbacks.Callback):
             self.save()
 
     def save(self):
-        """Writes the checkpoint of the last epoch and the metrics, if not done already."""
+        """Writes the checkpoint of the last epoch and the metrics, unless they exist."""
         if self._is_writer and self._num_saved < self.num_epochs:
             self._folder.save(self._checkpoint())
             self._write_metrics()
             self._num_saved = self.num_epochs
 
     def _take_over(self, facts):
+        refuse_other_columns(self._run_dir, facts.get("columns"), self._columns)
+        if facts["data"] != self._data:
+            raise RunDirectoryError(
+                f"{self._run_dir} holds a run on other training rows. "
+                "Choose another --run_dir, or the same data."
+            )
         self.rows = list(facts["rows"])
         self.is_stopped = facts["is_stopped"]
         self.schedule_restarts = list(facts.get("schedule_restarts", []))
@@ -318,7 +281,7 @@ class SaveRun(keras.callbacks.Callback):
             return
         metrics = pd.DataFrame(self.rows).sort_index(axis="columns")
         text = metrics.to_csv(index_label="epoch", na_rep="nan")
-        atomic_write(self._metrics_path, text)
+        atomic_write(self._run_dir / "metrics.csv", text)
 
 
 def _attributes(callback, is_wanted):
@@ -330,19 +293,19 @@ def _is_plain(value):
 
 
 def _is_list_of_arrays(value):
-    # A weight of no axes comes as a NumPy scalar.
+    # A weight without axes is a NumPy scalar.
     arrays = (np.ndarray, np.generic)
     return isinstance(value, list) and all(isinstance(x, arrays) for x in value)
 
 
 def is_complete(settings):
-    """Whether `settings.run_dir` holds a finished run that is asked for nothing more.
+    """Whether `settings.run_dir` holds a finished run that `settings` do not extend.
 
-    More is a greater `epochs`, or a greater `max_minutes` if the time was up before.
+    A greater `epochs` extends a run; so does a greater `max_minutes` after a time limit.
 
     Args:
-      settings: any settings with `run_dir`; `epochs` and `max_minutes` are looked at if
-        the results have `limits`.
+      settings: any settings with `run_dir`; also with `epochs` and `max_minutes` if the
+        results have `limits`.
     """
     results = run_directory.finished_results(settings.run_dir)
     if results is None or "limits" not in results:
@@ -354,7 +317,7 @@ def is_complete(settings):
 
 
 def notes(save_run, settings):
-    """Returns how long training took, and what ended it, as plain data.
+    """Returns training time and limits, and changes of the schedule, as plain data.
 
     Args:
       save_run: the `SaveRun` of the training.
@@ -375,7 +338,7 @@ def notes(save_run, settings):
 
 
 def describe_restarts(restarts):
-    """Returns in words how the step size of an extended run went; empty if as ever."""
+    """Returns a description of the step size of an extended run; empty without changes."""
     if not restarts:
         return ""
     turns = [f"over {r['epochs']} from epoch {r['after_epoch'] + 1} on" for r in restarts]
@@ -387,30 +350,29 @@ def describe_restarts(restarts):
 
 
 class SwapAveragedWeights(keras.callbacks.SwapEMAWeights):
-    """Keras's `SwapEMAWeights` of every epoch, the last one included.
+    """`SwapEMAWeights` that swaps back after the last epoch too.
 
-    Keras's own gives up the weights that are not averaged at the end of the last epoch, so
-    that no later `fit` could go on from them. What a model ends with is for
-    `EarlyStopping` to restore.
+    Keras's own callback drops the weights without averaging at the end of the last epoch,
+    so a later `fit` could not go on from them. `EarlyStopping` restores the final weights.
     """
 
     def __init__(self):
         super().__init__(swap_on_epoch=True)
 
     def set_params(self, params):
-        """Takes the facts of a training, and hides which epoch is the last."""
+        """Takes the parameters of a training, without the number of epochs."""
         super().set_params({**params, "epochs": math.inf})
 
 
 def schedule(settings, num_rows):
-    """Returns Adam's step size: a number, or a schedule of Keras's.
+    """Returns Adam's step size: a number, or a Keras schedule.
 
-    Step n of N warm-up steps has n / (N + 1) of `learning_rate`. A warm-up that is longer
-    than all `epochs` ends with them.
+    Step n of N warm-up steps has the step size `learning_rate * n / (N + 1)`. A warm-up
+    longer than all `epochs` is cut off at their end.
 
     Args:
       settings: a `TrainingSettings`.
-      num_rows: of the training rows.
+      num_rows: number of training rows.
     """
     highest, warmup_steps = settings.learning_rate, settings.warmup_steps
     if not settings.cosine_decay and not warmup_steps:
@@ -427,12 +389,11 @@ def schedule(settings, num_rows):
 
 
 class TimeLimit(keras.callbacks.Callback):
-    """Lets no epoch start once training has taken `max_minutes`.
+    """Stops training after the epoch in which `max_minutes` end.
 
     Args:
       max_minutes: limit on the training time; 0: none.
-      save_run: the `SaveRun`, before this callback, whose `seconds` are the training time
-        so far, and which saves when the time is up.
+      save_run: the `SaveRun` of the training, which comes before this callback.
       strategy: the `tf.distribute.Strategy`; the clock of its chief counts.
     """
 
@@ -452,6 +413,6 @@ class TimeLimit(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Stops training when the time is up."""
         if self.is_over():
-            # Before it looks as if training had ended by itself.
+            # Save first: the checkpoint must not count training as stopped.
             self._save_run.save()
             self.model.stop_training = True

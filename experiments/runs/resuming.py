@@ -1,4 +1,4 @@
-"""A run that goes on after an interruption, in one process or several workers.
+"""The frame of a run that can be resumed, in one process or several workers.
 
 A command asks whether its run `is_finished`. If it is, the results are read within
 `finished`; if not, the run is made within `unfinished`. The chief alone reads and writes
@@ -21,19 +21,14 @@ from experiments.runs import run_directory
 from experiments.runs import workers
 from experiments.runs.atomic_write import atomic_write
 from experiments.runs.checkpoints import CheckpointFolder
-from experiments.runs.fitting import TrainingError
 from experiments.runs.run_directory import RunDirectoryError
-from experiments.runs.workers import WorkersError
-
-# Exceptions that end a run with status 1, beside `DataError`.
-REFUSALS = (RunDirectoryError, TrainingError, WorkersError)
 
 _FOLDER, _VERSIONS = "checkpoints", "versions.json"
 
 
 @contextlib.contextmanager
 def stoppable(settings, strategy):
-    """Tells how to go on when the block is stopped, or another worker is lost.
+    """Prints how to go on if the block is stopped or another worker is lost.
 
     Args:
       settings: any settings with `run_dir` and `strategy`.
@@ -53,7 +48,7 @@ def stoppable(settings, strategy):
 
 
 def is_finished(settings, strategy=None):
-    """Whether the chief finds the run finished; all workers must call it.
+    """Whether the run is finished, by the chief's folder; all workers must call this.
 
     Args:
       settings: any settings with `run_dir`.
@@ -85,14 +80,14 @@ def finished(settings, strategy=None):
 
 @contextlib.contextmanager
 def unfinished(settings, strategy=None):
-    """Yields the folder of a run to make; None in a worker that is not the chief.
+    """Yields the folder of a run; None in a worker that is not the chief.
 
-    The block writes the results last. A run that may be extended keeps its last
-    checkpoint; the checkpoints of others are deleted.
+    The block writes the results last. A run that can be extended keeps its last
+    checkpoint; other runs keep none.
 
     Raises:
-      RunDirectoryError: if the folder belongs to another process or another run, or has
-        lost what an extension would go on from.
+      RunDirectoryError: if the folder belongs to another process or another run, or lacks
+        the checkpoint for an extension.
     """
     if not workers.is_chief(strategy or tf.distribute.get_strategy()):
         yield None
@@ -113,12 +108,12 @@ def unfinished(settings, strategy=None):
 
 
 def tell_finished(settings):
-    """Prints that the run was only read."""
+    """Prints that the run was finished already."""
     print(f"{settings.run_dir} holds this run, finished; to repeat it, delete the folder.")
 
 
 def tell_written(settings, table):
-    """Prints the table of a run and where its report is; without a table, who has it."""
+    """Prints the table of a run and the path of its report; None: the chief has both."""
     if table is None:
         print("Done; the chief reports.")
         return
@@ -127,7 +122,7 @@ def tell_written(settings, table):
 
 
 def checkpoints(run_dir):
-    """Returns the folder of the checkpoints of a run that cannot be extended.
+    """Returns the checkpoint folder of a run, and stores the versions of packages in it.
 
     Args:
       run_dir: folder of the run.
@@ -158,7 +153,7 @@ def _remark(before, results):
     first, last = before["num_epochs"], results["num_epochs"]
     if first == last:
         return (
-            f"No epoch was added to the {first}: training had ended by itself (see "
+            f"No epoch was added to the {first}: training had stopped early (see "
             "--patience), or its time is up."
         )
     return f"The run went on from epoch {first} to epoch {last}."

@@ -6,25 +6,27 @@ import json
 import os
 import pathlib
 
+from experiments.command_line.flag_settings import CommandError
 from experiments.runs.atomic_write import atomic_write
 
-# Flags that change no weights, or only how far a run gets.
+# Flags that may differ when a run is resumed: they change no weights, or only the number of
+# epochs.
 FREE_FLAGS = ("run_dir", "data_dir", "progress", "max_minutes", "tensorboard")
 FREE_FLAGS += ("checkpoint_every", "pictures_every", "num_samples")
 
 
-class RunDirectoryError(Exception):
+class RunDirectoryError(CommandError):
     """A folder that a run may not use; the message says why, and what to do."""
 
 
 @contextlib.contextmanager
 def claim(settings):
-    """Makes `settings.run_dir` this process's own, and yields its path.
+    """Locks `settings.run_dir` for this process, writes `flags.txt`, and yields the path.
 
-    Where the run is refused within, `flags.txt` is again what it was.
+    If the block raises `RunDirectoryError`, the old `flags.txt` is restored.
 
     Args:
-      settings: a `FlagSettings`; written to `flags.txt`.
+      settings: a `FlagSettings`.
 
     Raises:
       RunDirectoryError: if another process writes there, or the folder holds a run with
@@ -48,7 +50,7 @@ def differences(there, settings, *, free):
     """Returns in words how flags differ from `settings`; empty if they do not.
 
     Args:
-      there: flags in the form of `Settings.flags`; a missing one has its default.
+      there: flags in the form of `Settings.flags`; missing flags have their defaults.
       settings: a `Settings`.
       free: names of flags that may differ.
     """
@@ -74,7 +76,7 @@ def finished_results(run_dir):
 
 @contextlib.contextmanager
 def _lock(run_dir):
-    # The system drops the lock of a process that dies, so the file itself means nothing.
+    # The system releases the lock of a dead process; the file alone is no lock.
     with (run_dir / ".lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

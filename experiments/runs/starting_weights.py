@@ -12,15 +12,14 @@ from experiments.runs.run_directory import RunDirectoryError
 def load_start(settings, strategy, *, kind, architecture, facts, columns=None):
     """Returns the model in the folder `settings.init_from`, made under `strategy`.
 
-    It has the orderings and permutations, the weights, and the statistics of data, of the
-    run that saved it.
+    It has the orderings, permutations, weights and data statistics of that run.
 
     Args:
       settings: any settings with `init_from`.
       strategy: a `tf.distribute.Strategy`.
       kind: class of the model.
-      architecture: names of the flags that have to be alike.
-      facts: entries of the results that have to be equal, by name.
+      architecture: names of the flags that must be equal.
+      facts: entries of the results that must be equal, by name.
       columns: `Dataset.described_columns` of the table to fit.
 
     Raises:
@@ -82,7 +81,7 @@ def _refuse_other_facts(folder, results, facts):
 
 
 def refuse_other_columns(run_dir, before, now):
-    """Raises `RunDirectoryError`, which names them, if columns differ.
+    """Raises `RunDirectoryError`, with the differences, if columns differ.
 
     Args:
       run_dir: folder of the run.

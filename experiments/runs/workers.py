@@ -1,7 +1,7 @@
-"""The strategies of `tf.distribute`, and what the workers of one run tell each other.
+"""The strategies of `tf.distribute`, and messages between the workers of one run.
 
-One of them, the chief, reads and writes the folder of the run; the others help it to
-train. Without a cluster the only process is the chief.
+One worker, the chief, reads and writes the folder of the run; the others only train.
+Without a cluster the single process is the chief.
 """
 
 import contextlib
@@ -12,6 +12,7 @@ import signal
 import numpy as np
 import tensorflow as tf
 
+from experiments.command_line.flag_settings import CommandError
 from experiments.command_line.flag_settings import UsageError
 from experiments.runs import run_directory
 from experiments.runs.checkpoints import Checkpoint
@@ -32,8 +33,8 @@ _EXAMPLE = (
 )
 
 
-class WorkersError(Exception):
-    """The workers cannot go on together; the message says why, and what to do."""
+class WorkersError(CommandError):
+    """Workers that cannot go on together; the message says why, and what to do."""
 
 
 def is_chief(strategy):
@@ -42,7 +43,7 @@ def is_chief(strategy):
 
 
 def has_others(strategy):
-    """Whether there are workers beside this one."""
+    """Whether there are other workers."""
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return False
     jobs = strategy.cluster_resolver.cluster_spec().as_dict()
@@ -50,14 +51,14 @@ def has_others(strategy):
 
 
 def from_chief(strategy, content):
-    """Returns the chief's `content`, bytes, in every worker; all must call it."""
+    """Returns the chief's `content`, bytes, in every worker; all must call this."""
     if not has_others(strategy):
         return content
     with strategy.scope():
-        # A new variable gets the chief's value everywhere.
+        # TensorFlow gives a new variable the chief's value in all workers.
         size = int(tf.Variable(len(content), dtype=tf.int64).numpy())
         content = content if is_chief(strategy) else bytes(size)
-        # At least one word: TensorFlow crashes on sending none.
+        # At least one word: TensorFlow crashes on an empty message.
         words = np.frombuffer(content + bytes(8 - size % 8), np.int64)
         content = tf.Variable(words).numpy().tobytes()[:size]
     _await_receipt(strategy)
@@ -65,12 +66,12 @@ def from_chief(strategy, content):
 
 
 def _await_receipt(strategy):
-    """Holds the chief until all have its content: it may have nothing else to do."""
+    """Blocks the chief until all have its content; it might end too early otherwise."""
     try:
         strategy.reduce("SUM", strategy.run(lambda: tf.ones([])), axis=None)
     except OUT_OF_REACH:
         if is_chief(strategy):
-            raise  # any other has what it was sent; if the chief is lost, it will notice
+            raise  # another worker has the content, and notices later if the chief is lost
 
 
 def chiefs_newest(strategy, folder):
@@ -89,11 +90,11 @@ def chiefs_newest(strategy, folder):
 
 @contextlib.contextmanager
 def within_reach(strategy, how):
-    """Raises `WorkersError` for what TensorFlow raises within once a worker is lost.
+    """Turns TensorFlow's errors for a lost worker within the block into `WorkersError`.
 
     Args:
       strategy: the `tf.distribute.Strategy` of all workers.
-      how: function that returns how to go on.
+      how: function that returns a text on how to go on.
     """
     try:
         yield
@@ -104,7 +105,7 @@ def within_reach(strategy, how):
 
 
 def share(strategy, variables):
-    """Gives the chief's values to the `variables` of every worker; all must call it."""
+    """Sets the `variables` of all workers to the chief's values; all must call this."""
     if has_others(strategy):
         with strategy.scope():
             for variable in variables:
@@ -112,12 +113,12 @@ def share(strategy, variables):
 
 
 def agree_on_start(strategy, settings, *, is_finished):
-    """Returns whether the chief finds the run finished.
+    """Returns whether the run is finished, by the chief's folder.
 
     Args:
       strategy: the `tf.distribute.Strategy` of all workers.
-      settings: the `Settings` of this one.
-      is_finished: whether the run is, as far as this worker knows.
+      settings: the `Settings` of this worker.
+      is_finished: whether the run is finished, by this worker's folder.
 
     Raises:
       WorkersError: if the flags differ from the chief's.
@@ -133,12 +134,12 @@ def agree_on_start(strategy, settings, *, is_finished):
 def make_strategy(name):
     """Returns the `tf.distribute.Strategy` that a flag names.
 
-    With `multi_worker`, nothing of TensorFlow may have run before in this process, and the
-    call lasts until all workers of TF_CONFIG have come.
+    With `multi_worker`, call this before any operation of TensorFlow; it waits for all
+    workers of TF_CONFIG.
 
     Raises:
       UsageError: if TF_CONFIG does not describe a cluster with this process in it.
-      WorkersError: if its address is taken, or the others do not come within an hour.
+      WorkersError: if its address is in use, or the others do not join within an hour.
     """
     return STRATEGIES[name]()
 
@@ -154,7 +155,7 @@ def _multi_worker():
     own, *others = addresses(os.environ.get("TF_CONFIG"))
     if others:
         print(f"Worker {own} waits for {', '.join(others)}.", flush=True)
-    # TensorFlow keeps Python, and so a handler of Python's, from running while it waits.
+    # While TensorFlow waits, Python cannot run its signal handlers.
     handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
@@ -174,7 +175,7 @@ STRATEGIES = {
 
 
 def addresses(tf_config):
-    """Returns the addresses of all workers, `host:port`, this one's first.
+    """Returns the addresses of all workers, `host:port`, first that of this worker.
 
     Args:
       tf_config: content of the environment variable TF_CONFIG, or None.

@@ -5,11 +5,9 @@ import time
 
 from experiments.command_line import program
 from experiments.command_line.flag_settings import check_kind
-from experiments.data import DataError
 from experiments.reports import facts
 from experiments.reports import page
 from experiments.runs import resuming
-from experiments.runs.run_directory import RunDirectoryError
 from experiments.table_density import evaluation
 from experiments.table_density import pictures
 from experiments.table_density import report
@@ -74,10 +72,7 @@ def run(settings):
 
 def cli(argv):
     """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
-    refusals = (DataError, RunDirectoryError, OSError)
-    return program.run(
-        argv, _main, TableDensitySettings, description=__doc__, refusals=refusals
-    )
+    return program.run(argv, _main, TableDensitySettings, description=__doc__)
 
 
 def _main(settings):

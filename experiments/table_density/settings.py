@@ -17,43 +17,38 @@ class TableDensitySettings(FlagSettings):
 
     PROGRAM = "table"
 
-    csv_path: str = field("", "Table as text, with a header; or a .parquet file.")
+    csv_path: str = field("", "Text table with a header, or a .parquet file.")
     decimal: str = field(".", "Decimal mark of the numbers.", one_of=".,")
-    encoding: str = field("utf-8", "Encoding of the text.")
+    encoding: str = field("utf-8", "Text encoding.")
     kinds: tuple[str, ...] = field(
         (),
-        "Kinds of columns that are to be others than proposed, as hour=periodic:0:24, "
-        "quality=categorical, size=ordered:low:mid:high or id=drop.",
+        "Kinds of columns, in place of the detected ones: hour=periodic:0:24, "
+        "quality=categorical, size=ordered:low:mid:high, id=drop.",
     )
-    context_columns: tuple[str, ...] = field(
-        (), "Columns that are given: the density is that of the others."
-    )
+    context_columns: tuple[str, ...] = field((), "Columns that condition the others.")
     missing: str = field(
         "refuse",
-        "What is done with missing cells: refuse them, drop their rows, or model them "
+        "What to do with missing cells: refuse them, drop their rows, or model them "
         "(indicator).",
         one_of=("refuse", DROPPED, "indicator"),
     )
     validation_share: float = field(
         0.1,
-        "Share of the rows that a member is not trained on, others for each; by these "
-        "training stops.",
+        "Share of the rows for early stopping; each member has its own validation rows.",
         above=0,
         below=1,
     )
-    test_share: float = field(0.1, "Share of the rows.", above=0, below=1)
+    test_share: float = field(0.1, "Share of the rows for tests.", above=0, below=1)
     run_dir: str = field("runs/table_density", "Folder that the run writes into.")
-    num_members: int = field(5, "Networks whose densities are averaged.", at_least=1)
+    num_members: int = field(5, "Networks of the ensemble.", at_least=1)
     num_bins: int = field(8, "Bins of each spline.", at_least=2)
     hidden_units: tuple[int, ...] = field(
         (64, 64), "Widths of the hidden layers of each network, all equal.", at_least=1
     )
-    dropout: float = field(
-        0.2, "Share of the hidden units that a step drops.", at_least=0, below=1
-    )
+    dropout: float = field(0.2, "Dropout rate of hidden units.", at_least=0, below=1)
     epochs: int = field(500, "Passes over the training rows, at most.", at_least=1)
     batch_size: int = field(
-        0, "Rows per step; 0: by the number of rows.", at_least=0, at_most=2**20
+        0, "Rows per step; 0: chosen by the number of rows.", at_least=0, at_most=2**20
     )
     learning_rate: float = field(1e-3, "Adam's step size.", above=0)
     patience: int = field(
@@ -61,10 +56,10 @@ class TableDensitySettings(FlagSettings):
         "Epochs without a better validation log-likelihood before training stops.",
         at_least=1,
     )
-    seed: int = field(0, "Integer: weights, order of rows, samples.", at_least=0)
-    data_seed: int = field(0, "Integer: which rows are for tests.", at_least=0)
+    seed: int = field(0, "Seed of weights, order of rows and samples.", at_least=0)
+    data_seed: int = field(0, "Seed of the choice of test rows.", at_least=0)
     progress: int = field(
-        -1, "0: silent; 1: a bar; 2: a line an epoch; -1: 0.", at_least=-1, at_most=2
+        -1, "0, -1: silent; 1: a bar; 2: a line per epoch.", at_least=-1, at_most=2
     )
 
     def __post_init__(self):
@@ -80,11 +75,11 @@ class TableDensitySettings(FlagSettings):
 
 
 def parsed_kinds(settings):
-    """Returns entries of columns by name, of `--kinds`: kind, and ends or values if given.
+    """Returns the entries of `--kinds` by column: kind, and ends or values if given.
 
     Raises:
-      UsageError: if one is not as `name=kind`, `name=kind:low:high` or, of texts in their
-        order, `name=ordered:first:second:third`.
+      UsageError: if an entry is not `name=kind`, `name=kind:low:high` or, for texts in
+        their order, `name=ordered:first:second:third`.
     """
     return dict(_parsed(settings, text) for text in settings.kinds)
 

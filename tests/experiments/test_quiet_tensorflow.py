@@ -10,9 +10,9 @@ FIRST_OPERATION = "import experiments, tensorflow; tensorflow.zeros(1) + 1"
 A_COMMAND = f"""
 import runpy, sys
 {FIRST_OPERATION}
-sys.argv[1:] = ["--dataset=csv", "--csv_path=none.csv", "--run_dir=runs/quiet"]
+sys.argv[1:] = ["density", "--dataset=csv", "--csv_path=none.csv", "--run_dir=runs/quiet"]
 try:
-    runpy.run_module("experiments.density_estimation", run_name="__main__")
+    runpy.run_module("experiments", run_name="__main__")
 except SystemExit as end:
     assert end.code == 1
 """

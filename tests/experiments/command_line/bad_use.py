@@ -81,7 +81,7 @@ BAD_USE_OF_OTHERS = {
         ("--learning_rate=0", "`learning_rate` above 0"),
         ("--hidden_units=", "`hidden_units`"),
         ("--activation=softmax", "`activation` to be an elementwise one"),
-        (f"{REPLICAS} --method=nuts", "`method` to be that of a posterior"),
+        (f"{REPLICAS} --method=nuts", "`method` to be a surrogate posterior"),
         (f"{REPLICAS} --sample_size=5", "a multiple of the 2 replicas; got 5"),
         ("--target=posteriordb:nothing", "posteriordb:garch-garch11"),
     ],

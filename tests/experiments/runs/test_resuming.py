@@ -27,6 +27,7 @@ from experiments.runs import fitting
 from experiments.runs import run_directory
 from experiments.runs.checkpoints import Checkpoint
 from experiments.runs.checkpoints import CheckpointFolder
+from experiments.runs.epochs import EpochRows
 from experiments.runs.fitting import SaveRun
 from experiments.runs.fitting import TimeLimit
 from experiments.runs.run_directory import RunDirectoryError
@@ -53,13 +54,18 @@ def test_finished_run_is_only_read(whole, capsys, monkeypatch):
 
 
 def test_time_counts_across_a_pause(tmp_path):
-    folder = CheckpointFolder(tmp_path / "checkpoints")
-    facts = {"rows": [{"loss": 1.0}], "seconds": 50.0, "is_stopped": False, "data": "rows"}
-    folder.save(Checkpoint(1, facts, {}))
-    run = SaveRun(folder, folder.load_newest(), "rows", [], tmp_path / "metrics.csv")
+    folder, strategy = (
+        CheckpointFolder(tmp_path / "checkpoints"),
+        tf.distribute.get_strategy(),
+    )
+    rows = EpochRows(np.zeros((4, 2)), batch_size=2, seed=0)
+    facts = {"rows": [{"loss": 1.0}], "seconds": 50.0, "is_stopped": False}
+    folder.save(Checkpoint(1, facts | {"data": rows.digest()}, {}))
+    settings = in_folder(FOUR_EPOCHS, tmp_path)
+    run = SaveRun(settings, rows, [], columns=None, strategy=strategy)
     assert 50.0 <= run.seconds < 60.0
     is_over = {
-        minutes: TimeLimit(minutes, run, tf.distribute.get_strategy()).is_over()
+        minutes: TimeLimit(minutes, run, strategy).is_over()
         for minutes in (50.0 / 60.0, 2.0, 0.0)
     }
     assert list(is_over.values()) == [True, False, False]
@@ -172,7 +178,9 @@ def test_damaged_checkpoints_are_named_and_the_one_before_used(damage, tmp_path,
     oldest.write_bytes(damage(oldest.read_bytes()))
     assert folder.load_newest() is None
     *_, last = capsys.readouterr().out.splitlines()
-    assert last.endswith("is damaged; there is none before it, and training starts anew.")
+    assert last.endswith(
+        "is damaged; there is none before it, and training starts from the beginning."
+    )
     folder.save(checkpoint(2))
     assert folder.load_newest().epoch == 2
 
