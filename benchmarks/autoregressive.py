@@ -10,10 +10,12 @@ many rows. Peers whose samplers take many seconds are run less often.
 import functools
 import sys
 
-from benchmarks import autoregressive_jax
-from benchmarks import autoregressive_tensorflow
-from benchmarks import autoregressive_torch
-from benchmarks import runner
+from benchmarks import (
+    autoregressive_jax,
+    autoregressive_tensorflow,
+    autoregressive_torch,
+    runner,
+)
 from benchmarks.memory import mebibytes_beyond_one_row
 from benchmarks.tensorflow_contender import matrix_products
 from benchmarks.workloads import WORKLOADS

@@ -2,8 +2,6 @@
 
 from benchmarks import jax_contender
 
-__all__ = ["flowjax"]
-
 
 def flowjax(workload):
     """Flowjax's `masked_autoregressive_flow`, jitted, with optax's Adam."""

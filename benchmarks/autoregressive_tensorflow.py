@@ -8,11 +8,7 @@ import tensorflow_probability as tfp
 
 import tfp_flows
 from benchmarks import tensorflow_contender
-from benchmarks.workloads import RealNVP
-from benchmarks.workloads import SplineFlow
-
-__all__ = ["SCORING", "contender", "our", "our_distribution", "ours", "scoring", "stock"]
-__all__ += ["stock_distribution"]
+from benchmarks.workloads import RealNVP, SplineFlow
 
 SCORING = "tfp_flows scoring, XLA"
 

@@ -3,8 +3,6 @@
 from benchmarks import torch_contender
 from benchmarks.torch_contender import Peer
 
-__all__ = ["nflows", "normflows", "zuko"]
-
 
 def nflows(workload, *, num_threads):
     """Nflows' `MaskedAffineAutoregressiveTransform` with reversals between."""

@@ -9,16 +9,12 @@ over the pixels of 8000 units take minutes.
 import functools
 
 import tensorflow as tf
-from absl import app
-from absl import flags
+from absl import app, flags
 
 import tfp_flows
 from benchmarks import binary_made_peers as peers
-from benchmarks import runner
-from benchmarks import tensorflow_contender
-from benchmarks.timing import installed
-from benchmarks.timing import interleave
-from benchmarks.timing import table
+from benchmarks import runner, tensorflow_contender
+from benchmarks.timing import installed, interleave, table
 from benchmarks.workloads import WORKLOADS
 
 # Task -> functions that build contenders, and their arguments.

@@ -10,8 +10,6 @@ import numpy as np
 
 from benchmarks import torch_contender
 
-__all__ = ["torch_sampling", "torch_training"]
-
 
 def torch_training(workload, *, num_threads, num_masks=1):
     """A training step: loss, gradient, Adam.

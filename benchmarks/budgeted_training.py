@@ -8,8 +8,6 @@ import numpy as np
 
 from benchmarks.timing import Contender
 
-__all__ = ["BudgetedTraining", "Budget", "Images", "Progress", "Rows"]
-
 _NUM_BINS = 256
 _IMAGES_A_CALL = 250
 _ROWS_A_CALL = 5000

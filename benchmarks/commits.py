@@ -19,19 +19,12 @@ import subprocess
 import sys
 import tempfile
 
-from absl import app
-from absl import flags
+from absl import app, flags
 
-from benchmarks import autoregressive_tensorflow
-from benchmarks import glow_tensorflow
-from benchmarks import runner
-from benchmarks.timing import first_call
-from benchmarks.timing import interleave
+from benchmarks import autoregressive_tensorflow, glow_tensorflow, runner
+from benchmarks.timing import first_call, interleave
 from benchmarks.worker import Worker
-from benchmarks.workloads import WORKLOADS
-from benchmarks.workloads import Glow
-
-__all__ = ["WORKLOADS_OF_OURS", "Comparison", "checked_out", "compare"]
+from benchmarks.workloads import WORKLOADS, Glow
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _GIT = ["git", "-C", str(_ROOT), "-c", "core.hooksPath=/dev/null"]

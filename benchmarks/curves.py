@@ -15,25 +15,21 @@ import math
 import sys
 
 import pandas as pd
-from absl import app
-from absl import flags
+from absl import app, flags
 
-from benchmarks import autoregressive_jax
-from benchmarks import autoregressive_tensorflow
-from benchmarks import autoregressive_torch
-from benchmarks import curves_page
-from benchmarks import memory
-from benchmarks import real_nvp_torch
-from benchmarks import runner
-from benchmarks import spline_flows_torch
-from benchmarks.timing import installed
-from benchmarks.timing import interleave
+from benchmarks import (
+    autoregressive_jax,
+    autoregressive_tensorflow,
+    autoregressive_torch,
+    curves_page,
+    memory,
+    real_nvp_torch,
+    runner,
+    spline_flows_torch,
+)
+from benchmarks.timing import installed, interleave
 from benchmarks.worker import Worker
-from benchmarks.workloads import Autoregressive
-from benchmarks.workloads import RealNVP
-from benchmarks.workloads import SplineFlow
-
-__all__ = ["AXES", "CONTENDERS", "FLOWS", "TASKS", "calls", "sweep"]
+from benchmarks.workloads import Autoregressive, RealNVP, SplineFlow
 
 # Default sizes of the constructors.
 FLOWS = {

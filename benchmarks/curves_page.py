@@ -7,11 +7,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.ticker import LogLocator
 
-from experiments.reports import facts
-from experiments.reports import plots
+from experiments.reports import facts, plots
 from experiments.runs.atomic_write import atomic_write
-
-__all__ = ["COLUMNS", "draw", "keep", "merged", "table"]
 
 _PLACE = ["flow", "axis", "task", "value", "contender"]
 COLUMNS = [*_PLACE, "median", "least", "greatest", "note"]

@@ -12,13 +12,9 @@ import dataclasses
 
 import tensorflow as tf
 
-from benchmarks import autoregressive_tensorflow
-from benchmarks import runner
+from benchmarks import autoregressive_tensorflow, runner
 from benchmarks.timing import interleave
-from benchmarks.workloads import Autoregressive
-from benchmarks.workloads import RealNVP
-
-__all__ = ["NETWORKS", "WORKLOADS", "devices", "time_workload"]
+from benchmarks.workloads import Autoregressive, RealNVP
 
 NETWORKS = ("float32", "mixed_bfloat16")
 WORKLOADS = {

@@ -14,12 +14,9 @@ import time
 
 import numpy as np
 import tensorflow as tf
-from absl import app
-from absl import flags
+from absl import app, flags
 
 import tfp_flows as tff
-
-__all__ = ["METHODS", "FLOWS", "first_call", "frames_before_network", "table"]
 
 _FLOW = flags.DEFINE_string("flow", "", "Only flows whose name contains this.")
 

@@ -13,16 +13,10 @@ import functools
 import importlib
 import sys
 
-from benchmarks import autoregressive_jax
-from benchmarks import autoregressive_tensorflow
-from benchmarks import real_nvp_peers
-from benchmarks import runner
+from benchmarks import autoregressive_jax, autoregressive_tensorflow, real_nvp_peers, runner
 from benchmarks.timing import Contender
 from benchmarks.worker import Worker
-from benchmarks.workloads import WORKLOADS
-from benchmarks.workloads import RealNVP
-
-__all__ = ["first_call", "time_workload"]
+from benchmarks.workloads import WORKLOADS, RealNVP
 
 # `jit_compile` of `tensorflow_contender.contender`.
 _WAYS = {"eager": None, "plain graph": False, "XLA": True}

@@ -13,11 +13,8 @@ import functools
 import tensorflow as tf
 
 import tfp_flows
-from benchmarks import runner
-from benchmarks import tensorflow_contender
+from benchmarks import runner, tensorflow_contender
 from benchmarks.timing import interleave
-
-__all__ = ["FLOWS", "TASKS", "Sizes", "make_distribution", "time_workload"]
 
 _NSF = tfp_flows.NeuralSplineFlow
 FLOWS = {

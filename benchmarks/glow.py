@@ -9,12 +9,9 @@ that the first step of a deep Glow takes. Some minutes in all.
 
 import functools
 
-from absl import app
-from absl import flags
+from absl import app, flags
 
-from benchmarks import glow_tensorflow
-from benchmarks import glow_torch
-from benchmarks import runner
+from benchmarks import glow_tensorflow, glow_torch, runner
 from benchmarks.workloads import WORKLOADS
 
 _TORCH_PEERS = {

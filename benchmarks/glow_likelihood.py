@@ -8,12 +8,9 @@ bits per dimension of the test images.
 """
 
 import numpy as np
-from absl import app
-from absl import flags
+from absl import app, flags
 
-from benchmarks import glow_tensorflow
-from benchmarks import glow_torch
-from benchmarks import runner
+from benchmarks import glow_tensorflow, glow_torch, runner
 from benchmarks.budgeted_training import Images
 from benchmarks.workloads import Glow
 from experiments.data import load_dataset

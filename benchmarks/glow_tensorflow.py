@@ -11,8 +11,6 @@ import tfp_flows
 from benchmarks import tensorflow_contender
 from benchmarks.workloads import Glow
 
-__all__ = ["first_step", "floor", "our_distribution", "ours", "stock", "train"]
-
 tfb = tfp.bijectors
 tfd = tfp.distributions
 

@@ -8,8 +8,6 @@ import math
 from benchmarks import torch_contender
 from benchmarks.torch_contender import Peer
 
-__all__ = ["freia", "nflows", "normflows", "time", "train"]
-
 
 def normflows(workload):
     """`MultiscaleFlow` of `GlowBlock`s, with a diagonal Gaussian at each level."""

@@ -2,8 +2,6 @@
 
 from benchmarks.timing import Contender
 
-__all__ = ["contender", "training_step"]
-
 
 def contender(name, work, calls, weights):
     """Returns a `Contender` that calls `work(seed)`, which returns a number."""

@@ -8,8 +8,6 @@ import sys
 
 from benchmarks.worker import Worker
 
-__all__ = ["mebibytes_beyond_one_row", "peak_memory"]
-
 _STATUS = pathlib.Path("/proc/self/status")
 _CLEAR = pathlib.Path("/proc/self/clear_refs")
 

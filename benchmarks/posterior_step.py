@@ -13,12 +13,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from benchmarks import autoregressive_tensorflow
-from benchmarks import runner
-from benchmarks import tensorflow_contender
+from benchmarks import autoregressive_tensorflow, runner, tensorflow_contender
 from benchmarks.workloads import WORKLOADS
-
-__all__ = ["ours", "stock", "time_workload"]
 
 
 def ours(workload, *, jit_compile):

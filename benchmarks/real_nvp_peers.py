@@ -9,10 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from benchmarks import jax_contender
-from benchmarks import tensorflow_contender
-
-__all__ = ["distrax", "tfp_step"]
+from benchmarks import jax_contender, tensorflow_contender
 
 tfb = tfp.bijectors
 tfd = tfp.distributions

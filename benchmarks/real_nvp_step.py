@@ -8,10 +8,8 @@ of the same run. A minute or two in all.
 
 import functools
 
-from benchmarks import autoregressive_tensorflow
+from benchmarks import autoregressive_tensorflow, real_nvp_torch, runner
 from benchmarks import real_nvp_peers as peers
-from benchmarks import real_nvp_torch
-from benchmarks import runner
 from benchmarks.tensorflow_contender import matrix_products
 from benchmarks.workloads import WORKLOADS
 

@@ -4,8 +4,6 @@ import numpy as np
 
 from benchmarks import torch_contender
 
-__all__ = ["nflows", "zuko"]
-
 
 def nflows(workload, *, num_threads):
     """Nflows' affine couplings, whose scale is `sigmoid(s + 2) + 0.001`."""

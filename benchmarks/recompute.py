@@ -11,11 +11,9 @@ import dataclasses
 
 import numpy as np
 import tensorflow as tf
-from absl import app
-from absl import flags
+from absl import app, flags
 
-from benchmarks import glow_tensorflow
-from benchmarks import runner
+from benchmarks import glow_tensorflow, runner
 from benchmarks.memory import mebibytes_beyond_one_row
 from benchmarks.timing import interleave
 from benchmarks.workloads import Glow

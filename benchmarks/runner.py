@@ -4,18 +4,12 @@ import functools
 import sys
 
 import numpy as np
-from absl import app
-from absl import flags
+from absl import app, flags
 
 from benchmarks.budgeted_training import Budget
-from benchmarks.timing import installed
-from benchmarks.timing import interleave
-from benchmarks.timing import table
+from benchmarks.timing import installed, interleave, table
 from benchmarks.worker import Worker
 from experiments.reports import facts
-
-__all__ = ["compare", "define_flags", "define_processor_time", "on_threads", "print_head"]
-__all__ += ["budget", "define_flags_of_turns", "print_tables", "run", "run_in_turns"]
 
 _OURS = "tfp_flows"
 

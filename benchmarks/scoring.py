@@ -15,8 +15,7 @@ import time
 
 import numpy as np
 import pandas as pd
-from absl import app
-from absl import flags
+from absl import app, flags
 
 _ROWS_A_PART = 100_000
 _ROWS_TO_FIT = 10_000

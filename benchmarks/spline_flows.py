@@ -7,9 +7,7 @@ of the same run and, of samplers, to our own scoring of as many rows. All have a
 steps, bins, residual blocks and units.
 """
 
-from benchmarks import autoregressive_tensorflow
-from benchmarks import runner
-from benchmarks import spline_flows_torch
+from benchmarks import autoregressive_tensorflow, runner, spline_flows_torch
 from benchmarks.workloads import WORKLOADS
 
 

@@ -5,8 +5,6 @@ import functools
 from benchmarks import torch_contender
 from benchmarks.torch_contender import Peer
 
-__all__ = ["nflows", "train", "zuko"]
-
 
 def nflows(workload, *, num_threads):
     """Nflows' splines as its authors stack them, with permutations and LU mixings."""

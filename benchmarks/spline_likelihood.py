@@ -7,13 +7,14 @@ clipping, and take turns, so that a busy machine is fair to all. After each turn
 grows by a row each: nats of the test rows.
 """
 
-from absl import app
-from absl import flags
+from absl import app, flags
 
-from benchmarks import autoregressive_tensorflow
-from benchmarks import runner
-from benchmarks import spline_flows_torch
-from benchmarks import tensorflow_contender
+from benchmarks import (
+    autoregressive_tensorflow,
+    runner,
+    spline_flows_torch,
+    tensorflow_contender,
+)
 from benchmarks.budgeted_training import Rows
 from benchmarks.workloads import SplineFlow
 from experiments.data import load_dataset

@@ -10,8 +10,7 @@ import functools
 
 import numpy as np
 import tensorflow as tf
-from absl import app
-from absl import flags
+from absl import app, flags
 
 import tfp_flows
 

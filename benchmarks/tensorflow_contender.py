@@ -8,15 +8,6 @@ import tfp_flows
 from benchmarks.budgeted_training import BudgetedTraining
 from benchmarks.timing import Contender
 
-__all__ = [
-    "adam_step",
-    "budgeted",
-    "contender",
-    "matrix_products",
-    "our_steps",
-    "training_step",
-]
-
 # A fit spends some milliseconds on its own set-up, which an epoch of real data hides.
 _FIT_EPOCHS = 10
 

@@ -6,8 +6,6 @@ import statistics
 import time
 from collections.abc import Callable
 
-__all__ = ["Contender", "Timing", "first_call", "installed", "interleave", "table"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Contender:

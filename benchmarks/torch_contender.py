@@ -6,17 +6,6 @@ from collections.abc import Callable
 from benchmarks.budgeted_training import BudgetedTraining
 from benchmarks.timing import Contender
 
-__all__ = [
-    "Peer",
-    "budgeted",
-    "flow_contender",
-    "masked_linear",
-    "near_identity",
-    "torch_contender",
-    "training_step",
-]
-__all__ += ["without_context", "zuko_contender"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Peer:

@@ -12,12 +12,8 @@ import keras
 import tensorflow as tf
 
 import tfp_flows
-from benchmarks import runner
-from benchmarks import tensorflow_contender
-from benchmarks import vae_torch
-from benchmarks.timing import installed
-from benchmarks.timing import interleave
-from benchmarks.timing import table
+from benchmarks import runner, tensorflow_contender, vae_torch
+from benchmarks.timing import installed, interleave, table
 from benchmarks.workloads import WORKLOADS
 
 

@@ -4,8 +4,6 @@ import itertools
 
 from benchmarks import torch_contender
 
-__all__ = ["lean"]
-
 
 def lean(workload, *, num_threads):
     """Its training step, with masked kernels where there is a flow.

@@ -14,8 +14,6 @@ import subprocess
 import sys
 import time
 
-__all__ = ["Worker"]
-
 
 class Worker:
     """A process that builds and runs contenders for this one.

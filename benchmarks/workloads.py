@@ -5,9 +5,6 @@ import itertools
 
 import numpy as np
 
-__all__ = ["VAE", "WORKLOADS", "Autoregressive", "BinaryMADE", "Glow", "RealNVP"]
-__all__ += ["SplineFlow"]
-
 
 @dataclasses.dataclass(frozen=True)
 class _FlowOnVectors:

@@ -14,9 +14,7 @@ import numpy as np
 from matplotlib.backend_bases import FigureCanvasBase
 
 from experiments.command_line import program
-from experiments.command_line.flag_settings import FlagSettings
-from experiments.command_line.flag_settings import UsageError
-from experiments.command_line.flag_settings import field
+from experiments.command_line.flag_settings import FlagSettings, UsageError, field
 from experiments.data import Request
 from experiments.density_estimation import report
 from experiments.reports import plots

@@ -3,8 +3,8 @@
     tfp-flows folds --data_dir=DIR --run_dir=RUN_DIR RECIPE [RECIPE ...]
 
 A recipe is a file of flags of `tfp-flows density`. Fold k has `--data_seed=k`, and its run
-is in a subfolder of `--run_dir`; finished runs are read. `--dataset=A --dataset=B` fits each
-recipe to these data sets instead of its own.
+is in a subfolder of `--run_dir`; finished runs are read. `--dataset=A --dataset=B` fits
+each recipe to these data sets instead of its own.
 """
 
 import dataclasses
@@ -14,15 +14,11 @@ import numpy as np
 
 from experiments import density_estimation
 from experiments.command_line import program
-from experiments.command_line.flag_settings import FlagSettings
-from experiments.command_line.flag_settings import UsageError
-from experiments.command_line.flag_settings import field
+from experiments.command_line.flag_settings import FlagSettings, UsageError, field
 from experiments.data import DATASETS
-from experiments.density_estimation import models
-from experiments.density_estimation import report
+from experiments.density_estimation import models, report
 from experiments.density_estimation.settings import Settings
-from experiments.reports.estimate import Estimate
-from experiments.reports.estimate import plus_minus
+from experiments.reports.estimate import Estimate, plus_minus
 
 _HEADER = ("recipe", "flow", "test log-likelihood (nats, ± 2 s.e. over the folds)")
 _HEADER += ("baseline", "ahead of it by", "least", "worst row", "rows 20 nats below")

@@ -12,12 +12,8 @@ import scipy.stats
 
 import tfp_flows
 from experiments.command_line import program
-from experiments.command_line.flag_settings import FlagSettings
-from experiments.command_line.flag_settings import UsageError
-from experiments.command_line.flag_settings import field
-from experiments.data import DATASETS
-from experiments.data import DataError
-from experiments.data import load_dataset
+from experiments.command_line.flag_settings import FlagSettings, UsageError, field
+from experiments.data import DATASETS, DataError, load_dataset
 from experiments.density_estimation.settings import Settings
 from experiments.fitted.row_tables import in_parts
 from experiments.reports import plots

@@ -14,8 +14,7 @@ from experiments.command_line.flag_settings import field
 from experiments.fitted import command
 from experiments.fitted.command import TableSettings
 from experiments.fitted.open_model import open_model
-from experiments.fitted.row_tables import as_text
-from experiments.fitted.row_tables import taken
+from experiments.fitted.row_tables import as_text, taken
 from experiments.runs.run_directory import RunDirectoryError
 
 _VALUES_A_CALL = 1 << 20

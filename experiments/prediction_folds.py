@@ -3,8 +3,8 @@
     tfp-flows prediction_folds --csv_path=wines.csv --target=quality
 
 It has the flags of `tfp-flows table`, `--target` and `--num_folds`. Test rows of different
-folds are disjoint. For a number it reports the mean negative log-likelihood and the coverage
-of intervals of 90 %, and compares quantile gradient boosting and a Gaussian process. For a
+folds are disjoint. For a number it reports the mean negative log-likelihood and the
+coverage of intervals of 90 %, and compares quantile gradient boosting and a Gaussian process. For a
 category it reports the log loss, and compares a gradient-boosted classifier tuned by
 cross-validation. Intervals of integers cover at least their level, so for these the
 coverage by the randomised PIT is reported too (Czado, Gneiting and Held 2009,
@@ -22,12 +22,14 @@ import numpy as np
 from experiments.command_line import program
 from experiments.command_line.flag_settings import field
 from experiments.data import DataError
-from experiments.reports.predictions import FLOW
-from experiments.reports.predictions import boosted_log_loss
-from experiments.reports.predictions import features_of_each
-from experiments.reports.predictions import one_hot_context
-from experiments.reports.predictions import predictions
-from experiments.reports.predictions import shares_inside
+from experiments.reports.predictions import (
+    FLOW,
+    boosted_log_loss,
+    features_of_each,
+    one_hot_context,
+    predictions,
+    shares_inside,
+)
 from experiments.runs import resuming
 from experiments.runs.atomic_write import atomic_write
 from experiments.table_density import training

@@ -3,8 +3,8 @@
     tfp-flows sample --model=RUN_DIR --rows=1000 --out=samples.csv
     tfp-flows sample --model=RUN_DIR --given=conditions.csv --out=samples.csv
 
-A conditional model needs `--given`, a table with the columns of its context. For each row of
-it the new table has `--rows` rows, with the context after the sample. The same command
+A conditional model needs `--given`, a table with the columns of its context. For each row
+of it the new table has `--rows` rows, with the context after the sample. The same command
 continues an interrupted file with the same draws.
 """
 
@@ -18,9 +18,7 @@ from experiments.fitted import command
 from experiments.fitted.command import TableSettings
 from experiments.fitted.open_model import open_model
 from experiments.fitted.resumable_file import ResumableFile
-from experiments.fitted.row_tables import as_text
-from experiments.fitted.row_tables import bar
-from experiments.fitted.row_tables import taken
+from experiments.fitted.row_tables import as_text, bar, taken
 
 _ROWS_A_CALL = 1 << 14
 # `within` counts the rows drawn so far in the present block of conditions.

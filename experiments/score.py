@@ -18,21 +18,14 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from experiments.command_line.flag_settings import UsageError
-from experiments.command_line.flag_settings import field
-from experiments.data.images import dequantized
-from experiments.data.images import open_picture
-from experiments.data.own_images import FITS
-from experiments.data.own_images import picture_array
-from experiments.data.own_images import picture_files
+from experiments.command_line.flag_settings import UsageError, field
+from experiments.data.images import dequantized, open_picture
+from experiments.data.own_images import FITS, picture_array, picture_files
 from experiments.fitted import command
-from experiments.fitted.command import TableSettings
-from experiments.fitted.command import digest_of
+from experiments.fitted.command import TableSettings, digest_of
 from experiments.fitted.open_model import open_model
 from experiments.fitted.resumable_file import ResumableFile
-from experiments.fitted.row_tables import as_cells
-from experiments.fitted.row_tables import as_text
-from experiments.fitted.row_tables import bar
+from experiments.fitted.row_tables import as_cells, as_text, bar
 from experiments.runs import run_directory
 from experiments.runs.run_directory import RunDirectoryError
 

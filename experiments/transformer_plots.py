@@ -12,8 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from experiments.command_line import program
-from experiments.command_line.flag_settings import FlagSettings
-from experiments.command_line.flag_settings import field
+from experiments.command_line.flag_settings import FlagSettings, field
 from experiments.reports import plots
 from tfp_flows import transformers
 

@@ -4,18 +4,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-from cases import Case
-from cases import open_unit
-from cases import positive
+from cases import Case, open_unit, positive
 from transformer_cases import Curved
-from vector_steps import conditional
-from vector_steps import coupling
-from vector_steps import inverse_masked
-from vector_steps import masked
+from vector_steps import conditional, coupling, inverse_masked, masked
 
 import tfp_flows as tff
-from tfp_flows import masks
-from tfp_flows import transformers
+from tfp_flows import masks, transformers
 
 tfb = tfp.bijectors
 

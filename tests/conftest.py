@@ -21,8 +21,7 @@ import tensorflow as tf
 from bijector_cases import CASES as BIJECTORS
 from distribution_cases import CASES as DISTRIBUTIONS
 from flow_cases import CASES as FLOWS
-from slow_cases import REPRESENTATIVES
-from slow_cases import SLOW_CASES
+from slow_cases import REPRESENTATIVES, SLOW_CASES
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],

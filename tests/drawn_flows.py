@@ -6,8 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 from random_weights import randomize
 from transformer_cases import CASES as TRANSFORMERS
-from vector_steps import autoregressive
-from vector_steps import coupling
+from vector_steps import autoregressive, coupling
 
 import tfp_flows as tff
 

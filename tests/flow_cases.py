@@ -2,8 +2,7 @@
 
 from functools import partial
 
-from cases import Case
-from cases import open_unit
+from cases import Case, open_unit
 
 import tfp_flows as tff
 from tfp_flows import transformers

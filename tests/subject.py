@@ -8,8 +8,7 @@ import flow_cases
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-from derivatives import op_by_op
-from derivatives import with_derivatives
+from derivatives import op_by_op, with_derivatives
 from random_weights import randomize
 
 import tfp_flows as tff

@@ -6,14 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from slow_cases import representatives
-from subject import ALL_CASES
-from subject import CONDITIONAL
-from subject import close
-from subject import differ
-from subject import subject_of
+from subject import ALL_CASES, CONDITIONAL, close, differ, subject_of
 
-from tfp_flows.core.serialization import deserialize
-from tfp_flows.core.serialization import serialize
+from tfp_flows.core.serialization import deserialize, serialize
 
 BATCH_SHAPES = [(), (2, 3), (0,)]
 

@@ -8,15 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from random_weights import floating
-from random_weights import perturb
-from random_weights import values
+from random_weights import floating, perturb, values
 from slow_cases import representatives
-from subject import ALL_CASES
-from subject import CONDITIONAL
-from subject import close
-from subject import differ
-from subject import subject_of
+from subject import ALL_CASES, CONDITIONAL, close, differ, subject_of
 
 import tfp_flows as tff
 

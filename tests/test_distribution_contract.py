@@ -9,11 +9,9 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 from distribution_cases import built
-from random_weights import perturb
-from random_weights import values
+from random_weights import perturb, values
 from slow_cases import representatives
-from subject import close
-from subject import differ
+from subject import close, differ
 
 import tfp_flows as tff
 

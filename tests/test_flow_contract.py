@@ -5,10 +5,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from random_weights import randomize
-from random_weights import values
-from subject import close
-from subject import differ
+from random_weights import randomize, values
+from subject import close, differ
 
 import tfp_flows as tff
 

@@ -8,8 +8,7 @@ import hypothesis
 import numpy as np
 import pytest
 import tensorflow as tf
-from derivatives import op_by_op
-from derivatives import with_derivatives
+from derivatives import op_by_op, with_derivatives
 from drawn_flows import drawn_flows
 from property_settings import examples
 from transformer_cases import CASES as TRANSFORMERS

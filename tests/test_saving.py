@@ -11,11 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from load_saved import answers
-from load_saved import load_all
+from load_saved import answers, load_all
 from random_weights import randomize
-from slow_cases import asked
-from slow_cases import with_slow
+from slow_cases import asked, with_slow
 from subject import close
 
 import tfp_flows as tff

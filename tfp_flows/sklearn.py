@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from collections.abc import Sequence
-from collections.abc import Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator
-from sklearn.base import DensityMixin
-from sklearn.base import RegressorMixin
-from sklearn.utils.validation import check_is_fitted
-from sklearn.utils.validation import validate_data
+from sklearn.base import BaseEstimator, DensityMixin, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tfp_flows.tables.columns import KINDS
-from tfp_flows.tables.columns import TableColumns
+from tfp_flows.tables.columns import KINDS, TableColumns
 from tfp_flows.tables.describe_columns import describe_columns
 from tfp_flows.tables.prediction import Prediction
 from tfp_flows.tables.table_density import TableDensity

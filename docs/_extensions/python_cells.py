@@ -10,8 +10,7 @@ the repository is known; to its folders, their names.
 
 import re
 
-from nbformat import NotebookNode
-from nbformat import v4
+from nbformat import NotebookNode, v4
 
 _BLOCK = re.compile(r"^```python[ \t]*([^\n]*)\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
 _OUTSIDE = re.compile(

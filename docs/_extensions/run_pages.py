@@ -9,14 +9,12 @@ then finds it there. A page that fails is left to myst-nb, which says why.
 import os
 from collections.abc import Iterator
 from concurrent import futures
-from pathlib import Path
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
-from jupyter_cache.executors.utils import ExecutionResult
-from jupyter_cache.executors.utils import single_nb_execution
+from jupyter_cache.executors.utils import ExecutionResult, single_nb_execution
 from nbformat import NotebookNode
 from python_cells import read_page
 from sphinx.application import Sphinx

@@ -11,10 +11,8 @@ import warnings
 
 from absl import flags
 
-from experiments.command_line.flag_settings import CommandError
-from experiments.command_line.flag_settings import UsageError
-from experiments.data import DATASETS
-from experiments.data import catalogue
+from experiments.command_line.flag_settings import CommandError, UsageError
+from experiments.data import DATASETS, catalogue
 
 _DEFINE = {
     bool: flags.DEFINE_boolean,

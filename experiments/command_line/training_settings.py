@@ -7,12 +7,8 @@ import pathlib
 import keras
 import numpy as np
 
-from experiments.command_line.flag_settings import FlagSettings
-from experiments.command_line.flag_settings import UsageError
-from experiments.command_line.flag_settings import field
-from experiments.data import DATASETS
-from experiments.data import Request
-from experiments.data import own_images
+from experiments.command_line.flag_settings import FlagSettings, UsageError, field
+from experiments.data import DATASETS, Request, own_images
 from experiments.runs.workers import STRATEGIES
 
 # Data set -> the flags that only this data set uses; the first must be given.

@@ -37,9 +37,7 @@ import tensorflow as tf
 
 import tfp_flows
 from experiments.command_line import program
-from experiments.command_line.flag_settings import CommandError
-from experiments.command_line.flag_settings import FlagSettings
-from experiments.command_line.flag_settings import field
+from experiments.command_line.flag_settings import CommandError, FlagSettings, field
 
 
 class ExampleError(CommandError, ValueError):

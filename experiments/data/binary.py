@@ -6,8 +6,7 @@ import hashlib
 import numpy as np
 
 from experiments.data import files
-from experiments.data.dataset import Dataset
-from experiments.data.dataset import Entry
+from experiments.data.dataset import Dataset, Entry
 from experiments.data.published import MADE_TABLE
 
 _SETS = ("train", "valid", "test")

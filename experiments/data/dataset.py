@@ -8,8 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from experiments.command_line.flag_settings import check_kinds
-from experiments.data.columns import Column
-from experiments.data.columns import without_names
+from experiments.data.columns import Column, without_names
 from experiments.data.published import PublishedRow
 
 

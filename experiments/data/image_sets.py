@@ -9,10 +9,8 @@ import zlib
 
 import numpy as np
 
-from experiments.data import files
-from experiments.data import images
-from experiments.data.dataset import Dataset
-from experiments.data.dataset import Entry
+from experiments.data import files, images
+from experiments.data.dataset import Dataset, Entry
 from experiments.data.published import LOGIT_TABLE
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer")

@@ -5,8 +5,7 @@ from PIL import Image
 
 import tfp_flows
 from experiments.data.dataset import Dataset
-from experiments.data.files import DataError
-from experiments.data.files import reading
+from experiments.data.files import DataError, reading
 from experiments.data.published import IMAGE_TABLE
 
 # How Pillow names the byte orders of 16-bit grey.

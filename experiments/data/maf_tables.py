@@ -9,16 +9,17 @@ import zlib
 
 import numpy as np
 
-from experiments.data.dataset import Dataset
-from experiments.data.dataset import Entry
-from experiments.data.files import DataError
-from experiments.data.files import cache_folder
-from experiments.data.files import download
-from experiments.data.files import existing_folder
-from experiments.data.files import find_prepared
-from experiments.data.files import load_array
-from experiments.data.files import load_arrays
-from experiments.data.files import reading
+from experiments.data.dataset import Dataset, Entry
+from experiments.data.files import (
+    DataError,
+    cache_folder,
+    download,
+    existing_folder,
+    find_prepared,
+    load_array,
+    load_arrays,
+    reading,
+)
 from experiments.data.published import MAF_TABLE
 
 # 0.8 GB; holds power/, gas/, hepmass/, miniboone/ and BSDS300/ below data/.

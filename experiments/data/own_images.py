@@ -6,10 +6,8 @@ import numpy as np
 from PIL import Image
 
 from experiments.data.dataset import Entry
-from experiments.data.files import DataError
-from experiments.data.files import load_arrays
-from experiments.data.images import image_dataset
-from experiments.data.images import open_picture
+from experiments.data.files import DataError, load_arrays
+from experiments.data.images import image_dataset, open_picture
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 

@@ -3,11 +3,8 @@
 import numpy as np
 
 from experiments.data.columns import split_columns
-from experiments.data.dataset import Dataset
-from experiments.data.dataset import Entry
-from experiments.data.files import DataError
-from experiments.data.files import load_array
-from experiments.data.files import load_arrays
+from experiments.data.dataset import Dataset, Entry
+from experiments.data.files import DataError, load_array, load_arrays
 from experiments.data.text_table import read_csv
 
 _SETS = ("train", "validation", "test")

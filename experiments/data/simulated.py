@@ -9,8 +9,7 @@ import scipy.special
 import scipy.stats
 
 from experiments.data.columns import Column
-from experiments.data.dataset import Dataset
-from experiments.data.dataset import Entry
+from experiments.data.dataset import Dataset, Entry
 
 _PLANE_SIZES = (10_000, 2_000, 5_000)  # train, validation, test
 _HEAVY_SIZE = 5

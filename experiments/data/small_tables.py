@@ -5,12 +5,9 @@ import functools
 
 import numpy as np
 
-from experiments.data.dataset import Dataset
-from experiments.data.dataset import Entry
-from experiments.data.files import load_arrays
-from experiments.data.files import need_prepared
-from experiments.data.maf_tables import split_tenths
-from experiments.data.maf_tables import standardized
+from experiments.data.dataset import Dataset, Entry
+from experiments.data.files import load_arrays, need_prepared
+from experiments.data.maf_tables import split_tenths, standardized
 from experiments.data.text_table import read_csv
 
 _FOLDS = 10

@@ -12,8 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from experiments.data.files import DataError
-from experiments.data.files import reading
+from experiments.data.files import DataError, reading
 
 _SHOWN = 5  # of all problems, which may be as many as there are cells
 _GROUPED = re.compile(r"[-+]?\d{1,3}(?:[.,'’ \u00a0\u202f]\d{3})+(?:[.,]\d+)?")

@@ -6,16 +6,12 @@ import math
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-from sklearn import ensemble
-from sklearn import model_selection
+from sklearn import ensemble, model_selection
 
 import tfp_flows
 from experiments.fitted.row_tables import in_parts
 from experiments.reports.estimate import error_of_share
-from experiments.reports.predictions import FLOW
-from experiments.reports.predictions import LEVELS
-from experiments.reports.predictions import baselines
-from experiments.reports.predictions import compared
+from experiments.reports.predictions import FLOW, LEVELS, baselines, compared
 
 _MAX_ROWS, _FOLDS = 5000, 5  # of the two-sample test
 _INTERVALS = (0.5, 0.9)  # probabilities of central intervals

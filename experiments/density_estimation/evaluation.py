@@ -6,18 +6,13 @@ import math
 
 import numpy as np
 import scipy.stats
-from sklearn import linear_model
-from sklearn import pipeline
-from sklearn import preprocessing
-from sklearn import svm
+from sklearn import linear_model, pipeline, preprocessing, svm
 
 import tfp_flows
-from experiments.density_estimation import diagnostics
-from experiments.density_estimation import models
+from experiments.density_estimation import diagnostics, models
 from experiments.fitted.row_tables import in_parts
 from experiments.reports import facts
-from experiments.reports.estimate import Estimate
-from experiments.reports.estimate import error_of_share
+from experiments.reports.estimate import Estimate, error_of_share
 from experiments.runs.epochs import digest
 
 _FAR = 20.0  # nats below the baseline

@@ -5,17 +5,11 @@ import pathlib
 from experiments.command_line import program
 from experiments.command_line.flag_settings import check_kind
 from experiments.data import load_dataset
-from experiments.density_estimation import evaluation
-from experiments.density_estimation import models
-from experiments.density_estimation import pictures
-from experiments.density_estimation import report
-from experiments.density_estimation import training
+from experiments.density_estimation import evaluation, models, pictures, report, training
 from experiments.density_estimation.diagnostics import Subject
 from experiments.density_estimation.settings import Settings
 from experiments.reports import page
-from experiments.runs import fitting
-from experiments.runs import resuming
-from experiments.runs import workers
+from experiments.runs import fitting, resuming, workers
 from experiments.runs.epochs import digest
 from experiments.runs.run_directory import RunDirectoryError
 from experiments.runs.starting_weights import refuse_other_columns

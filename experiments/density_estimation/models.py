@@ -10,8 +10,7 @@ import tensorflow_probability as tfp
 import tfp_flows
 from experiments.command_line.flag_settings import UsageError
 from experiments.command_line.training_settings import check_activation
-from experiments.data import DATASETS
-from experiments.data import DataError
+from experiments.data import DATASETS, DataError
 from experiments.runs.starting_weights import load_start
 
 BASES = {

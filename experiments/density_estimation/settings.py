@@ -2,11 +2,8 @@
 
 import dataclasses
 
-from experiments.command_line.flag_settings import UsageError
-from experiments.command_line.flag_settings import changed
-from experiments.command_line.flag_settings import field
-from experiments.command_line.training_settings import TrainingSettings
-from experiments.command_line.training_settings import check_encoding
+from experiments.command_line.flag_settings import UsageError, changed, field
+from experiments.command_line.training_settings import TrainingSettings, check_encoding
 from experiments.density_estimation import models
 
 

@@ -7,8 +7,7 @@ import tfp_flows
 from experiments.density_estimation import pictures
 from experiments.density_estimation.diagnostics import Subject
 from experiments.reports import progress
-from experiments.runs import fitting
-from experiments.runs import workers
+from experiments.runs import fitting, workers
 from experiments.runs.epochs import EpochRows
 
 

@@ -5,8 +5,7 @@ import hashlib
 import pathlib
 
 from experiments.command_line import program
-from experiments.command_line.flag_settings import FlagSettings
-from experiments.command_line.flag_settings import field
+from experiments.command_line.flag_settings import FlagSettings, field
 from experiments.command_line.training_settings import check_encoding
 from experiments.data import DataError
 from experiments.data.text_table import TextTable

@@ -13,8 +13,7 @@ from experiments.data import DataError
 from experiments.data.files import reading
 from experiments.data.text_table import spelling_advice
 from experiments.data.typed_cells import typed
-from experiments.fitted.row_tables import as_cells
-from experiments.fitted.row_tables import in_parts
+from experiments.fitted.row_tables import as_cells, in_parts
 from experiments.runs.run_directory import RunDirectoryError
 
 _FILE = "model.keras"

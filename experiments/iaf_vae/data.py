@@ -4,10 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from experiments.data import DATASETS
-from experiments.data import DataError
-from experiments.data import Dataset
-from experiments.data import load_dataset
+from experiments.data import DATASETS, DataError, Dataset, load_dataset
 
 
 @dataclasses.dataclass(frozen=True)

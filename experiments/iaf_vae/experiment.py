@@ -2,17 +2,11 @@
 
 from experiments.command_line import program
 from experiments.command_line.flag_settings import check_kind
-from experiments.iaf_vae import evaluation
-from experiments.iaf_vae import models
-from experiments.iaf_vae import pictures
-from experiments.iaf_vae import report
-from experiments.iaf_vae import training
+from experiments.iaf_vae import evaluation, models, pictures, report, training
 from experiments.iaf_vae.data import load_images
 from experiments.iaf_vae.settings import VAESettings
 from experiments.reports import page
-from experiments.runs import fitting
-from experiments.runs import resuming
-from experiments.runs import workers
+from experiments.runs import fitting, resuming, workers
 
 
 def run(settings, strategy=None):

@@ -4,8 +4,7 @@ import tfp_flows
 from experiments.command_line.flag_settings import UsageError
 from experiments.command_line.training_settings import check_activation
 from experiments.runs.starting_weights import load_start
-from tfp_flows import likelihoods
-from tfp_flows import posteriors
+from tfp_flows import likelihoods, posteriors
 
 # The flags that determine the model, except for the data and the seed.
 ARCHITECTURE = ("posterior", "prior", "likelihood", "encoder", "latent_size")

@@ -9,8 +9,7 @@ from sklearn import decomposition
 
 from experiments.iaf_vae import evaluation
 from experiments.reports import plots
-from experiments.reports.plots import save
-from experiments.reports.plots import show_image
+from experiments.reports.plots import save, show_image
 
 _NUM_RECONSTRUCTIONS = 40
 _NUM_SAMPLES = 100

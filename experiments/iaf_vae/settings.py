@@ -2,11 +2,9 @@
 
 import dataclasses
 
-from experiments.command_line.flag_settings import changed
-from experiments.command_line.flag_settings import field
+from experiments.command_line.flag_settings import changed, field
 from experiments.command_line.training_settings import TrainingSettings
-from experiments.data import DATASETS
-from experiments.data import own_table
+from experiments.data import DATASETS, own_table
 from experiments.iaf_vae import models
 
 

@@ -6,8 +6,7 @@ import tensorflow as tf
 import tfp_flows
 from experiments.iaf_vae import pictures
 from experiments.reports import progress
-from experiments.runs import fitting
-from experiments.runs import workers
+from experiments.runs import fitting, workers
 from experiments.runs.epochs import EpochRows
 
 

@@ -4,8 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from experiments.posterior_inference.chains import Lengths
-from experiments.posterior_inference.chains import flow_nuts
+from experiments.posterior_inference.chains import Lengths, flow_nuts
 from experiments.reports import facts
 from experiments.reports.estimate import Estimate
 

@@ -4,17 +4,14 @@ import time
 
 import numpy as np
 
-from experiments.command_line import program
-from experiments.command_line import training_settings
+from experiments.command_line import program, training_settings
 from experiments.command_line.flag_settings import check_kind
-from experiments.neutra import evaluation
-from experiments.neutra import report
+from experiments.neutra import evaluation, report
 from experiments.neutra.settings import NeutraSettings
 from experiments.posterior_inference import training
 from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.posteriordb import find
-from experiments.reports import page
-from experiments.reports import plots
+from experiments.reports import page, plots
 from experiments.runs import resuming
 
 _MAX_VARIABLES = 4

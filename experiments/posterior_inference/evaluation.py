@@ -7,8 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfp_flows
-from experiments.posterior_inference.chains import Lengths
-from experiments.posterior_inference.chains import windowed_nuts
+from experiments.posterior_inference.chains import Lengths, windowed_nuts
 from experiments.posterior_inference.posteriordb import find
 from experiments.reports import facts
 from experiments.reports.estimate import Estimate

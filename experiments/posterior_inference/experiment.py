@@ -5,24 +5,15 @@ import functools
 import pathlib
 import time
 
-from experiments.command_line import program
-from experiments.command_line import training_settings
-from experiments.command_line.flag_settings import UsageError
-from experiments.command_line.flag_settings import check_kind
-from experiments.posterior_inference import evaluation
-from experiments.posterior_inference import methods
-from experiments.posterior_inference import pictures
-from experiments.posterior_inference import report
-from experiments.posterior_inference.methods import METHODS
-from experiments.posterior_inference.methods import SURROGATES
-from experiments.posterior_inference.posteriordb import find
-from experiments.posterior_inference.posteriordb import stored
-from experiments.posterior_inference.settings import ALL
-from experiments.posterior_inference.settings import PosteriorSettings
+from experiments.command_line import program, training_settings
+from experiments.command_line.flag_settings import UsageError, check_kind
+from experiments.posterior_inference import evaluation, methods, pictures, report
+from experiments.posterior_inference.methods import METHODS, SURROGATES
+from experiments.posterior_inference.posteriordb import find, stored
+from experiments.posterior_inference.settings import ALL, PosteriorSettings
 from experiments.posterior_inference.targets import TARGETS
 from experiments.reports import page
-from experiments.runs import resuming
-from experiments.runs import workers
+from experiments.runs import resuming, workers
 from experiments.runs.fitting import TrainingError
 
 

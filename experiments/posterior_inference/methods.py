@@ -8,11 +8,8 @@ import time
 import numpy as np
 
 import tfp_flows
-from experiments.posterior_inference import evaluation
-from experiments.posterior_inference import training
-from experiments.posterior_inference.chains import Lengths
-from experiments.posterior_inference.chains import flow_nuts
-from experiments.posterior_inference.chains import windowed_nuts
+from experiments.posterior_inference import evaluation, training
+from experiments.posterior_inference.chains import Lengths, flow_nuts, windowed_nuts
 from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.pathfinder import pathfinder
 from experiments.runs import resuming

@@ -8,9 +8,7 @@ import numpy as np
 
 from experiments.command_line.flag_settings import UsageError
 from experiments.posterior_inference import posteriordb_models
-from experiments.posterior_inference.targets import TARGETS
-from experiments.posterior_inference.targets import Target
-from experiments.posterior_inference.targets import eight_schools
+from experiments.posterior_inference.targets import TARGETS, Target, eight_schools
 
 _PREFIX = "posteriordb:"
 

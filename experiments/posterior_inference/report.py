@@ -1,7 +1,6 @@
 """The report of a posterior: a row of a table, and a page."""
 
-from experiments.posterior_inference.evaluation import MEAN_BOUND
-from experiments.posterior_inference.evaluation import RATIO_BOUND
+from experiments.posterior_inference.evaluation import MEAN_BOUND, RATIO_BOUND
 from experiments.reports import facts
 from experiments.reports.estimate import plus_minus
 from experiments.reports.page import Page

@@ -3,11 +3,9 @@
 import dataclasses
 
 from experiments.command_line import training_settings
-from experiments.command_line.flag_settings import FlagSettings
-from experiments.command_line.flag_settings import field
+from experiments.command_line.flag_settings import FlagSettings, field
 from experiments.density_estimation.models import SCALES
-from experiments.posterior_inference.methods import METHODS
-from experiments.posterior_inference.methods import SURROGATES
+from experiments.posterior_inference.methods import METHODS, SURROGATES
 from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.posteriordb import choices
 from experiments.runs.workers import STRATEGIES

@@ -9,10 +9,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_flows
-from experiments.runs import resuming
-from experiments.runs import workers
-from experiments.runs.checkpoints import Checkpoint
-from experiments.runs.checkpoints import CheckpointFolder
+from experiments.runs import resuming, workers
+from experiments.runs.checkpoints import Checkpoint, CheckpointFolder
 from experiments.runs.fitting import TrainingError
 from experiments.runs.run_directory import RunDirectoryError
 

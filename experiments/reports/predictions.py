@@ -5,14 +5,16 @@ import warnings
 import numpy as np
 import pandas as pd
 from scipy import stats
-from sklearn import base
-from sklearn import ensemble
-from sklearn import exceptions
-from sklearn import gaussian_process
-from sklearn import linear_model
-from sklearn import model_selection
-from sklearn import pipeline
-from sklearn import preprocessing
+from sklearn import (
+    base,
+    ensemble,
+    exceptions,
+    gaussian_process,
+    linear_model,
+    model_selection,
+    pipeline,
+    preprocessing,
+)
 
 FLOW = "the flow"
 LEVELS = np.arange(1, 20) / 20.0

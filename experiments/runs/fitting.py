@@ -12,11 +12,9 @@ import tensorflow as tf
 import tfp_flows
 from experiments.command_line.flag_settings import CommandError
 from experiments.reports import progress
-from experiments.runs import run_directory
-from experiments.runs import workers
+from experiments.runs import run_directory, workers
 from experiments.runs.atomic_write import atomic_write
-from experiments.runs.checkpoints import Checkpoint
-from experiments.runs.checkpoints import CheckpointFolder
+from experiments.runs.checkpoints import Checkpoint, CheckpointFolder
 from experiments.runs.run_directory import RunDirectoryError
 from experiments.runs.starting_weights import refuse_other_columns
 

@@ -16,9 +16,7 @@ import tensorflow as tf
 import tfp_flows
 from experiments.command_line import program
 from experiments.reports import facts
-from experiments.runs import fitting
-from experiments.runs import run_directory
-from experiments.runs import workers
+from experiments.runs import fitting, run_directory, workers
 from experiments.runs.atomic_write import atomic_write
 from experiments.runs.checkpoints import CheckpointFolder
 from experiments.runs.run_directory import RunDirectoryError

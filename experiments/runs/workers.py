@@ -12,8 +12,7 @@ import signal
 import numpy as np
 import tensorflow as tf
 
-from experiments.command_line.flag_settings import CommandError
-from experiments.command_line.flag_settings import UsageError
+from experiments.command_line.flag_settings import CommandError, UsageError
 from experiments.runs import run_directory
 from experiments.runs.checkpoints import Checkpoint
 

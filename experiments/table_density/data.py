@@ -6,12 +6,9 @@ import numpy as np
 import pandas as pd
 
 import tfp_flows
-from experiments.data import DataError
-from experiments.data import text_table
-from experiments.data import typed_cells
+from experiments.data import DataError, text_table, typed_cells
 from experiments.data.files import reading
-from experiments.table_density.settings import DROPPED
-from experiments.table_density.settings import parsed_kinds
+from experiments.table_density.settings import DROPPED, parsed_kinds
 
 # Kinds that have no distribution, and what is to be done.
 UNUSABLE = {

@@ -8,8 +8,7 @@ from sklearn import ensemble
 
 from experiments.density_estimation import diagnostics
 from experiments.reports import predictions
-from experiments.reports.estimate import Estimate
-from experiments.reports.estimate import error_of_share
+from experiments.reports.estimate import Estimate, error_of_share
 
 _MAX_ROWS = 5000
 

@@ -5,15 +5,10 @@ import time
 
 from experiments.command_line import program
 from experiments.command_line.flag_settings import check_kind
-from experiments.reports import facts
-from experiments.reports import page
+from experiments.reports import facts, page
 from experiments.runs import resuming
-from experiments.table_density import evaluation
-from experiments.table_density import pictures
-from experiments.table_density import report
-from experiments.table_density import training
-from experiments.table_density.data import divided
-from experiments.table_density.data import read_table
+from experiments.table_density import evaluation, pictures, report, training
+from experiments.table_density.data import divided, read_table
 from experiments.table_density.settings import TableDensitySettings
 
 _SETS = ("train", "test")

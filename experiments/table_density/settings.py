@@ -2,11 +2,8 @@
 
 import dataclasses
 
-from experiments.command_line.flag_settings import FlagSettings
-from experiments.command_line.flag_settings import UsageError
-from experiments.command_line.flag_settings import field
-from experiments.command_line.training_settings import check_encoding
-from experiments.command_line.training_settings import check_run_dir
+from experiments.command_line.flag_settings import FlagSettings, UsageError, field
+from experiments.command_line.training_settings import check_encoding, check_run_dir
 
 DROPPED = "drop"
 

@@ -5,8 +5,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 from random_weights import randomize
-from subject import all_close
-from subject import close
+from subject import all_close, close
 from transformer_cases import CASES
 
 import tfp_flows as tff

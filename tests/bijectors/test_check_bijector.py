@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from random_weights import randomize
-from random_weights import values
+from random_weights import randomize, values
 from subject import all_close
 
 import tfp_flows as tff

@@ -8,8 +8,7 @@ from subject import close
 from transformer_cases import CASES as TRANSFORMERS
 
 import tfp_flows as tff
-from tfp_flows import masks
-from tfp_flows import transformers
+from tfp_flows import masks, transformers
 
 tfb = tfp.bijectors
 T, F = True, False

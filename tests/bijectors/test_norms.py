@@ -5,10 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from random_weights import randomize
-from random_weights import values
-from subject import all_close
-from subject import close
+from random_weights import randomize, values
+from subject import all_close, close
 
 import tfp_flows as tff
 

@@ -6,17 +6,10 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 from refusals import bad_calls
-from small_parts import CONTEXT
-from small_parts import ROWS
-from small_parts import TINY
-from small_parts import conditional_flow
-from small_parts import flow
-from small_parts import unconditional
+from small_parts import CONTEXT, ROWS, TINY, conditional_flow, flow, unconditional
 
 import tfp_flows as tff
-from tfp_flows import bijectors
-from tfp_flows import masks
-from tfp_flows import transformers
+from tfp_flows import bijectors, masks, transformers
 from tfp_flows.bijectors.scan import Scan
 
 tfb = tfp.bijectors

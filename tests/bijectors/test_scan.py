@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from random_weights import randomize
-from subject import all_close
-from subject import close
+from subject import all_close, close
 
 import tfp_flows as tff
 from tfp_flows.bijectors import scan

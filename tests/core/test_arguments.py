@@ -7,11 +7,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_flows as tff
-from tfp_flows.core.arguments import check_dtype
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_widths
-from tfp_flows.core.serialization import deserialize
-from tfp_flows.core.serialization import serialize
+from tfp_flows.core.arguments import check_dtype, check_integer, check_widths
+from tfp_flows.core.serialization import deserialize, serialize
 
 tfd = tfp.distributions
 TINY = {"num_steps": 1, "hidden_units": (4,), "seed": 0}

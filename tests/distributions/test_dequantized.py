@@ -12,8 +12,7 @@ import tensorflow_probability as tfp
 from random_weights import randomize
 
 import tfp_flows as tff
-from tfp_flows.core.serialization import deserialize
-from tfp_flows.core.serialization import serialize
+from tfp_flows.core.serialization import deserialize, serialize
 
 tfd = tfp.distributions
 THREE_BINS = np.arange(3)[:, None]

@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from random_weights import perturb
-from random_weights import randomize
-from subject import close
-from subject import differ
+from random_weights import perturb, randomize
+from subject import close, differ
 
 import tfp_flows as tff
 

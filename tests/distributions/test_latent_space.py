@@ -5,9 +5,7 @@ from random_weights import randomize
 from subject import close
 
 import tfp_flows as tff
-from tfp_flows.distributions import attribute_direction
-from tfp_flows.distributions import interpolate
-from tfp_flows.distributions import move_along
+from tfp_flows.distributions import attribute_direction, interpolate, move_along
 
 X = np.random.default_rng(0).normal(size=(6, 3))
 

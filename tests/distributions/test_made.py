@@ -5,11 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from distribution_cases import CATEGORICAL
-from distribution_cases import built
+from distribution_cases import CATEGORICAL, built
 from random_weights import randomize
-from subject import close
-from subject import differ
+from subject import close, differ
 
 import tfp_flows as tff
 from tfp_flows.distributions import conditionals

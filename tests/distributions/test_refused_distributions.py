@@ -6,13 +6,15 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from refusals import bad_calls
-from small_parts import CONTEXT
-from small_parts import ROWS
-from small_parts import TINY
-from small_parts import conditional
-from small_parts import conditional_flow
-from small_parts import on
-from small_parts import unconditional
+from small_parts import (
+    CONTEXT,
+    ROWS,
+    TINY,
+    conditional,
+    conditional_flow,
+    on,
+    unconditional,
+)
 
 import tfp_flows as tff
 from tfp_flows import distributions

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from subject import close
-from subject import differ
+from subject import close, differ
 
 import tfp_flows as tff
 

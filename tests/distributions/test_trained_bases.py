@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from random_weights import perturb
-from random_weights import values
+from random_weights import perturb, values
 from subject import differ
 
 import tfp_flows as tff

@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 import small_commands
 from derivatives import op_by_op
-from tiny_runs import TINY
-from tiny_runs import in_folder
-from tiny_runs import quick_runs
+from tiny_runs import TINY, in_folder, quick_runs
 
 from experiments.command_line import program
 from experiments.density_estimation import diagnostics

@@ -4,10 +4,7 @@ import dataclasses
 
 import numpy as np
 import pandas as pd
-from tiny_runs import TINY
-from tiny_runs import TINY_POSTERIOR
-from tiny_runs import TINY_VAE
-from tiny_runs import quick_runs
+from tiny_runs import TINY, TINY_POSTERIOR, TINY_VAE, quick_runs
 
 from experiments.density_estimation import experiment as density_estimation
 from experiments.neutra.settings import NeutraSettings

@@ -17,26 +17,23 @@ from derivatives import op_by_op
 
 import benchmarks
 import tfp_flows
-from benchmarks import autoregressive_tensorflow
-from benchmarks import binary_made
-from benchmarks import budgeted_training
-from benchmarks import commits
-from benchmarks import curves
-from benchmarks import curves_page
-from benchmarks import first_calls
-from benchmarks import flow_times
-from benchmarks import stability
-from benchmarks import tensorflow_contender
-from benchmarks import timing
-from benchmarks import vae
+from benchmarks import (
+    autoregressive_tensorflow,
+    binary_made,
+    budgeted_training,
+    commits,
+    curves,
+    curves_page,
+    first_calls,
+    flow_times,
+    stability,
+    tensorflow_contender,
+    timing,
+    vae,
+)
 from benchmarks.timing import Contender
 from benchmarks.worker import Worker
-from benchmarks.workloads import VAE
-from benchmarks.workloads import Autoregressive
-from benchmarks.workloads import BinaryMADE
-from benchmarks.workloads import Glow
-from benchmarks.workloads import RealNVP
-from benchmarks.workloads import SplineFlow
+from benchmarks.workloads import VAE, Autoregressive, BinaryMADE, Glow, RealNVP, SplineFlow
 
 MODULES = sorted(p.stem for p in Path(benchmarks.__file__).parent.glob("[!_]*.py"))
 WITHOUT_TENSORFLOW = ("autoregressive_torch", "autoregressive_jax", "binary_made_peers")

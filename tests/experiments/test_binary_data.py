@@ -7,16 +7,12 @@ import json
 import matplotlib.image
 import numpy as np
 import pytest
-from tiny_runs import TINY
-from tiny_runs import in_folder
+from tiny_runs import TINY, in_folder
 
-from experiments.data import DataError
-from experiments.data import binary
-from experiments.data import load_dataset
+from experiments.data import DataError, binary, load_dataset
 from experiments.data.dataset import Dataset
-from experiments.density_estimation import evaluation
+from experiments.density_estimation import evaluation, models
 from experiments.density_estimation import experiment as density_estimation
-from experiments.density_estimation import models
 from experiments.density_estimation.settings import Settings
 
 PARTS = ("train", "valid", "test")

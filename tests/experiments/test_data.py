@@ -15,15 +15,16 @@ from old_pandas import write_pickle
 from scipy import stats
 
 import experiments
-from experiments.data import DATASETS
-from experiments.data import DataError
-from experiments.data import binary
-from experiments.data import catalogue
-from experiments.data import load_dataset
-from experiments.data import maf_tables
-from experiments.data import simulated
-from experiments.data.files import cache_folder
-from experiments.data.files import download
+from experiments.data import (
+    DATASETS,
+    DataError,
+    binary,
+    catalogue,
+    load_dataset,
+    maf_tables,
+    simulated,
+)
+from experiments.data.files import cache_folder, download
 from experiments.density_estimation.evaluation import gaussian_log_probs
 from experiments.reports.estimate import Estimate
 

@@ -7,11 +7,9 @@ import re
 import keras
 import numpy as np
 import pytest
-from tiny_runs import TINY
-from tiny_runs import in_folder
+from tiny_runs import TINY, in_folder
 
-from experiments.data import DataError
-from experiments.data import load_dataset
+from experiments.data import DataError, load_dataset
 from experiments.data.columns import differences
 from experiments.data.dataset import Dataset
 from experiments.data.text_table import read_csv

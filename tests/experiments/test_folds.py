@@ -7,17 +7,12 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import integrate
-from scipy import stats
+from scipy import integrate, stats
 
-from experiments import folds
-from experiments import prediction_folds
+from experiments import folds, prediction_folds
 from experiments.data import load_dataset
 from experiments.density_estimation.evaluation import gaussian_log_probs
-from experiments.reports.predictions import FLOW
-from experiments.reports.predictions import LEVELS
-from experiments.reports.predictions import QuantilePrediction
-from experiments.reports.predictions import shares_inside
+from experiments.reports.predictions import FLOW, LEVELS, QuantilePrediction, shares_inside
 
 RECIPE = """--dataset=two_moons
 --flow=nice

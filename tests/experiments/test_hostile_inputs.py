@@ -24,11 +24,7 @@ from PIL import EpsImagePlugin
 
 import tfp_flows
 from experiments.command_line.flag_settings import UsageError
-from experiments.data import DataError
-from experiments.data import files
-from experiments.data import load_dataset
-from experiments.data import maf_tables
-from experiments.data import text_table
+from experiments.data import DataError, files, load_dataset, maf_tables, text_table
 from experiments.data.maf_tables import read_pandas_pickle
 from experiments.fitted.open_model import open_model
 from experiments.posterior_inference import posteriordb

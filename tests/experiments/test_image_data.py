@@ -9,8 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from experiments.data import image_sets
-from experiments.data import load_dataset
+from experiments.data import image_sets, load_dataset
 from experiments.data.dataset import Request
 from experiments.data.images import image_dataset
 from experiments.runs.epochs import EpochRows

@@ -12,8 +12,7 @@ import zlib
 import killed_commands
 import numpy as np
 import pytest
-from small_commands import COMMANDS
-from small_commands import TRAININGS
+from small_commands import COMMANDS, TRAININGS
 
 pytestmark = pytest.mark.slow
 _KILLS = int(os.environ.get("KILLS", "5"))

@@ -7,12 +7,10 @@ import shutil
 import matplotlib.image
 import numpy as np
 import pytest
-from tiny_runs import TINY
-from tiny_runs import in_folder
+from tiny_runs import TINY, in_folder
 
 from experiments import out_of_distribution
-from experiments.data import DataError
-from experiments.data import load_dataset
+from experiments.data import DataError, load_dataset
 from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation.settings import Settings
 from experiments.runs.run_directory import RunDirectoryError

@@ -7,10 +7,8 @@ import pathlib
 
 import pytest
 
-from experiments.density_estimation import diagnostics
-from experiments.density_estimation import evaluation
+from experiments.density_estimation import diagnostics, evaluation, pictures
 from experiments.density_estimation import experiment as density_estimation
-from experiments.density_estimation import pictures
 from experiments.density_estimation.settings import Settings
 from experiments.iaf_vae import pictures as vae_pictures
 from experiments.iaf_vae.settings import VAESettings

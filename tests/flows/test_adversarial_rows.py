@@ -12,8 +12,7 @@ import functools
 
 import numpy as np
 import pytest
-from cases import normal
-from cases import open_unit
+from cases import normal, open_unit
 from derivatives import op_by_op
 from flow_cases import CASES
 from random_weights import randomize

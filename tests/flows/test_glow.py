@@ -2,9 +2,7 @@ import numpy as np
 import pytest
 import scipy.special
 import tensorflow as tf
-from random_weights import perturb
-from random_weights import randomize
-from random_weights import values
+from random_weights import perturb, randomize, values
 from subject import close
 
 import tfp_flows as tff

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from derivatives import op_by_op
-from random_weights import randomize
-from random_weights import values
+from random_weights import randomize, values
 from slow_cases import with_slow
 
 import tfp_flows as tff

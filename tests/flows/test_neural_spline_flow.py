@@ -6,8 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from random_weights import randomize
-from subject import close
-from subject import differ
+from subject import close, differ
 
 import tfp_flows as tff
 

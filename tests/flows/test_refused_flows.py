@@ -3,8 +3,7 @@
 import pytest
 import tensorflow_probability as tfp
 from refusals import bad_calls
-from small_parts import TINY
-from small_parts import on
+from small_parts import TINY, on
 
 import tfp_flows as tff
 

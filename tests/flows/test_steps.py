@@ -5,9 +5,7 @@ import inspect
 import pytest
 
 import tfp_flows as tff
-from tfp_flows.flows import neural_spline_flow
-from tfp_flows.flows import real_nvp_image
-from tfp_flows.flows import steps
+from tfp_flows.flows import neural_spline_flow, real_nvp_image, steps
 from tfp_flows.flows.steps import multi_scale_steps
 
 # What constructors use themselves.

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from structures import PINNED
-from structures import log_prob
+from structures import PINNED, log_prob
 
 import tfp_flows as tff
 from tfp_flows.inference import initial_flow

@@ -8,8 +8,7 @@ from densities import density
 
 from tfp_flows.inference import modes
 from tfp_flows.inference.checks.chains import rank_r_hat
-from tfp_flows.inference.checks.tails import improper_ray
-from tfp_flows.inference.checks.tails import improper_slice
+from tfp_flows.inference.checks.tails import improper_ray, improper_slice
 from tfp_flows.inference.support import JointSupport
 
 tfb, tfd = tfp.bijectors, tfp.distributions

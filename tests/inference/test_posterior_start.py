@@ -14,10 +14,8 @@ import tensorflow_probability as tfp
 from derivatives import op_by_op
 
 import tfp_flows as tff
-from tfp_flows.core.serialization import deserialize
-from tfp_flows.core.serialization import serialize
-from tfp_flows.inference import initial_flow
-from tfp_flows.inference import surrogate
+from tfp_flows.core.serialization import deserialize, serialize
+from tfp_flows.inference import initial_flow, surrogate
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 SMALL = {"num_steps": 2, "hidden_units": (8,), "seed": 0}

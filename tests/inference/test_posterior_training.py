@@ -7,8 +7,7 @@ import tensorflow_probability as tfp
 from densities import density
 
 import tfp_flows as tff
-from tfp_flows.core.serialization import deserialize
-from tfp_flows.core.serialization import serialize
+from tfp_flows.core.serialization import deserialize, serialize
 from tfp_flows.inference.initial_flow import starting_flow
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.training import PosteriorTraining

@@ -10,16 +10,10 @@ import tensorflow_probability as tfp
 from densities import density
 
 from tfp_flows.distributions.flow_distribution import FlowDistribution
-from tfp_flows.inference.checks.chains import Chains
-from tfp_flows.inference.checks.chains import CheckChains
-from tfp_flows.inference.checks.chains import Uncovered
-from tfp_flows.inference.checks.chains import uncovered_mass
+from tfp_flows.inference.checks.chains import Chains, CheckChains, Uncovered, uncovered_mass
 from tfp_flows.inference.checks.findings import Findings
-from tfp_flows.inference.checks.importance import WeightedDraws
-from tfp_flows.inference.checks.importance import weighted_moments
-from tfp_flows.inference.checks.verdict import is_final
-from tfp_flows.inference.checks.verdict import list_checks
-from tfp_flows.inference.checks.verdict import verdict
+from tfp_flows.inference.checks.importance import WeightedDraws, weighted_moments
+from tfp_flows.inference.checks.verdict import is_final, list_checks, verdict
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.reparametrisation import FitSpace
 from tfp_flows.inference.support import JointSupport

@@ -14,8 +14,7 @@ from tfp_flows.inference.checkpoint import FitCheckpoint
 from tfp_flows.inference.checks.importance import WeightedDraws
 from tfp_flows.inference.initial_flow import Start
 from tfp_flows.inference.modes import Gaussian
-from tfp_flows.inference.reparametrisation import FitSpace
-from tfp_flows.inference.reparametrisation import reparametrise
+from tfp_flows.inference.reparametrisation import FitSpace, reparametrise
 from tfp_flows.inference.support import JointSupport
 from tfp_flows.inference.target import UnconstrainedDensity
 

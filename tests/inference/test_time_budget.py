@@ -14,8 +14,7 @@ from tfp_flows.inference import budget
 from tfp_flows.inference.budget import Budget
 from tfp_flows.inference.checks import verdict
 from tfp_flows.inference.checks.findings import examine
-from tfp_flows.inference.initial_flow import standard
-from tfp_flows.inference.initial_flow import starting_flow
+from tfp_flows.inference.initial_flow import standard, starting_flow
 from tfp_flows.inference.modes import quasi_newton
 from tfp_flows.inference.training import PosteriorTraining
 

@@ -5,8 +5,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow_probability as tfp
-from structures import PINNED
-from structures import Y
+from structures import PINNED, Y
 
 import tfp_flows as tff
 

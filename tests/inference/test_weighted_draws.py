@@ -9,8 +9,7 @@ from densities import density
 
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.checks import pareto
-from tfp_flows.inference.checks.importance import ImportanceSampler
-from tfp_flows.inference.checks.importance import weighted_moments
+from tfp_flows.inference.checks.importance import ImportanceSampler, weighted_moments
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 RNG = np.random.default_rng(0)

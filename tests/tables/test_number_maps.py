@@ -9,8 +9,7 @@ import tfp_flows as tff
 from tfp_flows.tables.codec import RowCodec
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.networks import CellFeatures
-from tfp_flows.tables.number_maps import NumberMaps
-from tfp_flows.tables.number_maps import NumberSpec
+from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 
 SPECS = [
     NumberSpec("line", mean=2.0, scale=3.0),

@@ -3,8 +3,7 @@
 import numpy as np
 import pandas
 import pytest
-from small_tables import fitted
-from small_tables import saved_and_loaded
+from small_tables import fitted, saved_and_loaded
 
 import tfp_flows as tff
 from tfp_flows.tables.codec import RowCodec

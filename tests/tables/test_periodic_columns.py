@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 from random_weights import randomize
-from small_tables import column
-from small_tables import fitted
+from small_tables import column, fitted
 
 pytestmark = pytest.mark.usefixtures("all_op_by_op")
 CIRCLES = [(-180.0, 180.0), (1.0, 13.0)]

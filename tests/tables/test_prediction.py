@@ -5,9 +5,7 @@ import functools
 import numpy as np
 import pytest
 from random_weights import randomize
-from small_tables import TINY
-from small_tables import column
-from small_tables import fitted
+from small_tables import TINY, column, fitted
 
 import tfp_flows as tff
 

@@ -7,8 +7,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from tfp_flows.sklearn import FlowDensity
-from tfp_flows.sklearn import FlowRegressor
+from tfp_flows.sklearn import FlowDensity, FlowRegressor
 
 TINY = {"num_members": 1, "num_bins": 4, "hidden_units": (8,), "random_state": 0}
 FOR_CHECKS = {**TINY, "epochs": 60, "learning_rate": 0.02, "patience": 20}

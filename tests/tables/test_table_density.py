@@ -5,10 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from small_tables import TINY
-from small_tables import check_equal
-from small_tables import fitted
-from small_tables import saved_and_loaded
+from small_tables import TINY, check_equal, fitted, saved_and_loaded
 
 import tfp_flows as tff
 

@@ -8,8 +8,7 @@ import scipy.stats
 import tensorflow as tf
 from random_weights import randomize
 from slow_cases import with_slow
-from small_tables import column
-from small_tables import fitted
+from small_tables import column, fitted
 
 KINDS = {
     "real": {},

@@ -4,8 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from small_tables import column
-from small_tables import fitted
+from small_tables import column, fitted
 
 pytestmark = pytest.mark.usefixtures("all_op_by_op")
 

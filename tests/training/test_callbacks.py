@@ -3,8 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from small_estimator import anew
-from small_estimator import estimator
+from small_estimator import anew, estimator
 from subject import all_close
 
 import tfp_flows as tff

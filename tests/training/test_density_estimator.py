@@ -6,11 +6,7 @@ import pandas
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from small_estimator import anew
-from small_estimator import estimator
-from small_estimator import fit
-from small_estimator import of
-from small_estimator import plain_descent
+from small_estimator import anew, estimator, fit, of, plain_descent
 from subject import all_close
 
 import tfp_flows as tff

@@ -8,10 +8,8 @@ import pytest
 import tensorflow as tf
 from derivatives import op_by_op
 from random_weights import randomize
-from slow_cases import asked
-from slow_cases import with_slow
-from small_estimator import estimator
-from small_estimator import of
+from slow_cases import asked, with_slow
+from small_estimator import estimator, of
 
 import tfp_flows as tff
 

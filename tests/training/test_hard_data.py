@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-from small_estimator import anew
-from small_estimator import estimator
-from small_estimator import fit
+from small_estimator import anew, estimator, fit
 
 N = 40
 X = np.random.default_rng(0).normal(size=(N, 2))

@@ -11,9 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from random_weights import values
 from refusals import bad_calls
-from small_estimator import anew
-from small_estimator import estimator
-from small_estimator import of
+from small_estimator import anew, estimator, of
 from subject import all_close
 
 import tfp_flows as tff

@@ -6,10 +6,7 @@ import pytest
 import tensorflow as tf
 from small_estimator import estimator
 
-from tfp_flows.training.data import given_order
-from tfp_flows.training.data import new_orders
-from tfp_flows.training.data import row_batches
-from tfp_flows.training.data import without_autotune
+from tfp_flows.training.data import given_order, new_orders, row_batches, without_autotune
 
 
 @pytest.mark.parametrize("num_rows", [1, 5, 12, 13])

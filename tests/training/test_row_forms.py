@@ -5,8 +5,7 @@ import numpy as np
 import pandas
 import pytest
 import tensorflow as tf
-from small_estimator import anew
-from small_estimator import of
+from small_estimator import anew, of
 
 import tfp_flows as tff
 

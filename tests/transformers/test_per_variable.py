@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from random_weights import randomize
-from subject import close
-from subject import differ
+from subject import close, differ
 from vector_steps import autoregressive
 
 import tfp_flows as tff

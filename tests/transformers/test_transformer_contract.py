@@ -12,8 +12,7 @@ from subject import close
 from transformer_cases import CASES
 
 import tfp_flows as tff
-from tfp_flows.core.serialization import deserialize
-from tfp_flows.core.serialization import serialize
+from tfp_flows.core.serialization import deserialize, serialize
 
 as_graph = functools.partial(tf.function, autograph=False)
 MODES = {"eager": lambda f: f, "graph": as_graph, "xla": as_graph(jit_compile=True)}

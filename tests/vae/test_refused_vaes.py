@@ -7,9 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from refusals import bad_calls
-from small_parts import ROWS
-from small_parts import TINY
-from small_parts import flow
+from small_parts import ROWS, TINY, flow
 
 import tfp_flows as tff
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import small_vae
 import tensorflow as tf
-from small_vae import LATENT_SIZE
-from small_vae import MODELS
+from small_vae import LATENT_SIZE, MODELS
 
 import tfp_flows as tff
 from tfp_flows.training.data import Rows

@@ -6,8 +6,6 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.positionwise import MeasuredOnce
 
-__all__ = ["ActNorm"]
-
 
 class ActNorm(MeasuredOnce):
     """Trainable scale and shift of each entry of the last axis.

@@ -5,22 +5,18 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import tensorflow as tf
 
 from tfp_flows.bijectors.check_conditioner import check_conditioner
 from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.conditioners import AutoregressiveConditioner
-from tfp_flows.core.conditioners import in_mode
+from tfp_flows.core.conditioners import AutoregressiveConditioner, in_mode
 from tfp_flows.core.event_shapes import OPPOSITE
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.gated import Gated
 from tfp_flows.transformers.transformer import Transformer
-
-__all__ = ["InverseAutoregressive", "MaskedAutoregressive"]
 
 
 class AutoregressiveMap(FlowBijector):

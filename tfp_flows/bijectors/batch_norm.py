@@ -7,13 +7,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tfp_flows.bijectors.positionwise import Positionwise
-from tfp_flows.core.arguments import check_each
-from tfp_flows.core.arguments import check_flag
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_number
+from tfp_flows.core.arguments import check_each, check_flag, check_integer, check_number
 from tfp_flows.core.statistics import mean_and_scale
-
-__all__ = ["BatchNorm"]
 
 
 class BatchNorm(Positionwise):

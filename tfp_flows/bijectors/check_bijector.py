@@ -17,13 +17,10 @@ from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.multi_scale import MultiScale
 from tfp_flows.bijectors.partial import Partial
 from tfp_flows.core.arguments import check_instance
-from tfp_flows.core.composite import Composite
-from tfp_flows.core.composite import context_for
+from tfp_flows.core.composite import Composite, context_for
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.inputs import as_tensor
 from tfp_flows.core.rows import take_rows
-
-__all__ = ["BijectorReport", "check_bijector"]
 
 
 def check_bijector(

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from tfp_flows.transformers.transformer import Transformer
-from tfp_flows.transformers.transformer import check_transformer
-
-__all__ = ["check_conditioner"]
+from tfp_flows.transformers.transformer import Transformer, check_transformer
 
 
 def check_conditioner(

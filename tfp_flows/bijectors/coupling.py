@@ -10,15 +10,12 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tfp_flows.bijectors.check_conditioner import check_conditioner
-from tfp_flows.bijectors.partition import check_mask
-from tfp_flows.bijectors.partition import partition
+from tfp_flows.bijectors.partition import check_mask, partition
 from tfp_flows.core.conditioners import in_mode
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import weight_keyword
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.transformer import Transformer
-
-__all__ = ["Coupling"]
 
 
 class Coupling(FlowBijector):

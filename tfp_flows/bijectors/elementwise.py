@@ -8,14 +8,10 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfp_flows.bijectors.check_conditioner import check_conditioner
-from tfp_flows.core.arguments import check_entries
-from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_entries, check_integer
 from tfp_flows.core.conditioners import in_mode
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.transformers.transformer import Transformer
-from tfp_flows.transformers.transformer import check_transformer
-
-__all__ = ["Elementwise"]
+from tfp_flows.transformers.transformer import Transformer, check_transformer
 
 
 class Elementwise(FlowBijector):

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import bijectors as tfb
 
 from tfp_flows.bijectors.invert import Invert
-from tfp_flows.bijectors.tfp_bijector import TFPBijector
-from tfp_flows.bijectors.tfp_bijector import event_ndims_of
-from tfp_flows.core.arguments import check_each
-from tfp_flows.core.arguments import check_flag
-from tfp_flows.core.composite import Composite
-from tfp_flows.core.composite import as_bijectors
-from tfp_flows.core.composite import context_for
+from tfp_flows.bijectors.tfp_bijector import TFPBijector, event_ndims_of
+from tfp_flows.core.arguments import check_each, check_flag
+from tfp_flows.core.composite import Composite, as_bijectors, context_for
 from tfp_flows.core.context_standardizer import ContextStandardizer
-from tfp_flows.core.event_shapes import end_shapes
-from tfp_flows.core.event_shapes import event_shape_after
+from tfp_flows.core.event_shapes import end_shapes, event_shape_after
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.recompute import recomputing
-from tfp_flows.core.recompute import refuse_batch_statistics
+from tfp_flows.core.recompute import recomputing, refuse_batch_statistics
 from tfp_flows.core.rows import weight_keyword
-
-__all__ = ["FlowChain"]
 
 
 class FlowChain(Composite):

@@ -9,12 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_choice
-from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_choice, check_integer
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.transformers.affine import soft_bounded_scale
-
-__all__ = ["HeavyTails"]
 
 # Weight of each variable, initially.
 _FIRST_WEIGHT = 0.3

@@ -6,12 +6,9 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.composite import Composite
-from tfp_flows.core.event_shapes import OPPOSITE
-from tfp_flows.core.event_shapes import event_shape_after
+from tfp_flows.core.event_shapes import OPPOSITE, event_shape_after
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import weight_keyword
-
-__all__ = ["Invert"]
 
 
 class Invert(Composite):

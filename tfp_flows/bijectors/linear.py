@@ -8,12 +8,8 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.permutation import check_permutation
-from tfp_flows.bijectors.positionwise import Positionwise
-from tfp_flows.bijectors.positionwise import multiply_rows
-from tfp_flows.core.arguments import check_entries
-from tfp_flows.core.arguments import check_seed
-
-__all__ = ["InvertibleConv1x1", "InvertibleLinear"]
+from tfp_flows.bijectors.positionwise import Positionwise, multiply_rows
+from tfp_flows.core.arguments import check_entries, check_seed
 
 
 class InvertibleLinear(Positionwise):

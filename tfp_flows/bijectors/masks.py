@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfp_flows.core.arguments import check_flag
-from tfp_flows.core.arguments import check_image_shape
-from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_flag, check_image_shape, check_integer
 
 __all__ = ["alternating", "channel_half", "checkerboard", "half"]
 

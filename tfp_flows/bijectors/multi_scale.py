@@ -9,15 +9,10 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
-from tfp_flows.core.arguments import check_image_shape
-from tfp_flows.core.arguments import check_number
-from tfp_flows.core.composite import Composite
-from tfp_flows.core.composite import as_bijectors
-from tfp_flows.core.composite import context_for
+from tfp_flows.core.arguments import check_image_shape, check_number
+from tfp_flows.core.composite import Composite, as_bijectors, context_for
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import weight_keyword
-
-__all__ = ["MultiScale"]
 
 
 class MultiScale(Composite):

@@ -8,14 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.bijectors.partition import check_mask
-from tfp_flows.bijectors.partition import partition
+from tfp_flows.bijectors.partition import check_mask, partition
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.composite import Composite
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import weight_keyword
-
-__all__ = ["Partial"]
 
 
 class Partial(Composite):

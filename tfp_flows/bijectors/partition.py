@@ -6,8 +6,6 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-__all__ = ["check_mask", "partition"]
-
 
 def check_mask(mask: npt.ArrayLike) -> np.ndarray:
     """Returns `mask` as a boolean array; both True and False must occur."""

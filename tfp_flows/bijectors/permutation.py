@@ -7,15 +7,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tfp_flows.bijectors.positionwise import Positionwise
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_seed
-
-__all__ = [
-    "Permutation",
-    "check_permutation",
-    "random_permutation",
-    "reverse_permutation",
-]
+from tfp_flows.core.arguments import check_integer, check_seed
 
 
 class Permutation(Positionwise):

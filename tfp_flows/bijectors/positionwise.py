@@ -11,8 +11,6 @@ from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.statistics import mean_and_scale
 
-__all__ = ["MeasuredOnce", "Positionwise", "multiply_rows"]
-
 
 class Positionwise(FlowBijector):
     """A bijector on the entries of the last axis, with a constant Jacobian.

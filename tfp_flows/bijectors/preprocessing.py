@@ -10,13 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_array
-from tfp_flows.core.arguments import check_dtype
-from tfp_flows.core.arguments import check_number
+from tfp_flows.core.arguments import check_array, check_dtype, check_number
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.inputs import minus_infinity_outside
-
-__all__ = ["Bounds", "Logit"]
 
 
 class Bounds(FlowBijector):

@@ -18,8 +18,6 @@ from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.recompute import recomputing
 from tfp_flows.core.serialization import serialize
 
-__all__ = ["Scan"]
-
 
 class Scan(FlowChain):
     """A `FlowChain` of steps of one structure, traced once for all steps.

@@ -6,11 +6,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_flag
-from tfp_flows.core.arguments import check_image_shape
+from tfp_flows.core.arguments import check_flag, check_image_shape
 from tfp_flows.core.flow_bijector import FlowBijector
-
-__all__ = ["Squeeze"]
 
 
 class Squeeze(FlowBijector):

@@ -9,13 +9,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.bijectors.positionwise import MeasuredOnce
-from tfp_flows.bijectors.positionwise import Positionwise
-from tfp_flows.bijectors.positionwise import multiply_rows
+from tfp_flows.bijectors.positionwise import MeasuredOnce, Positionwise, multiply_rows
 from tfp_flows.core.arguments import check_entries
 from tfp_flows.core.covariance import correlation_factor
-
-__all__ = ["Decorrelate", "Standardize", "Whiten"]
 
 
 class _Measured(MeasuredOnce):

@@ -16,8 +16,6 @@ from tfp_flows.core.event_shapes import event_shape_after
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import refusal
 
-__all__ = ["TFPBijector"]
-
 
 class TFPBijector(FlowBijector):
     """Wraps a stock bijector; its log-det is summed over the whole event.

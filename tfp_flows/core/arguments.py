@@ -8,36 +8,11 @@ import contextlib
 import contextvars
 import math
 import operator
-from collections.abc import Callable
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-
-__all__ = [
-    "check_array",
-    "check_callable",
-    "check_choice",
-    "check_dtype",
-    "check_each",
-    "check_entries",
-    "check_event_shape",
-    "check_flag",
-    "check_image_shape",
-    "check_instance",
-    "check_integer",
-    "check_members",
-    "check_name",
-    "check_network_dtype",
-    "check_number",
-    "check_seed",
-    "check_widths",
-    "limited_sizes",
-    "positive_integers",
-    "require",
-]
 
 # Largest number of entries of an array; see `limited_sizes`.
 _MOST_ENTRIES: contextvars.ContextVar = contextvars.ContextVar(

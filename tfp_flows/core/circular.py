@@ -8,10 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_array
-from tfp_flows.core.arguments import check_integer
-
-__all__ = ["as_circular", "warn_of_degrees"]
+from tfp_flows.core.arguments import check_array, check_integer
 
 _TURN = 2.0 * math.pi * (1.0 + 1e-3)  # radians, with room for rounding
 

@@ -11,8 +11,6 @@ from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["Compiled", "CompiledCall", "graph_function", "is_compiled_by_xla"]
-
 
 def is_compiled_by_xla() -> bool:
     """Whether the code being traced is part of a `tf.function` with `jit_compile`."""

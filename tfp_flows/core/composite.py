@@ -10,10 +10,7 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_instance
-from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.flow_bijector import check_result
-
-__all__ = ["Composite", "as_bijectors", "context_for"]
+from tfp_flows.core.flow_bijector import FlowBijector, check_result
 
 
 class Composite(FlowBijector):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
@@ -12,8 +11,6 @@ from tensorflow.types.experimental import TensorLike
 
 if TYPE_CHECKING:
     from tfp_flows.core.flow_bijector import FlowBijector
-
-__all__ = ["AutoregressiveConditioner", "in_mode", "refuse_dropout"]
 
 
 class AutoregressiveConditioner(abc.ABC):

@@ -6,8 +6,6 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.statistics import mean_and_scale
 
-__all__ = ["ContextStandardizer", "leave_contexts"]
-
 
 class ContextStandardizer(tf.Module):
     """Zero mean and unit variance for each entry of a context.

@@ -6,8 +6,6 @@ import numpy.typing as npt
 from tfp_flows.core.rows import effective_count
 from tfp_flows.core.statistics import row_blocks
 
-__all__ = ["correlation_factor"]
-
 # Candidate shares of the identity, in proportion. The least one is about rounding.
 _SHARES = (1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)
 _NUM_PARTS = 5  # folds of the cross-validation

@@ -8,15 +8,6 @@ import typing
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-__all__ = [
-    "as_table",
-    "count_parameters",
-    "headline",
-    "Line",
-    "lines",
-    "from_distribution",
-]
-
 
 class Line(typing.NamedTuple):
     """A line of a table of steps.

@@ -8,14 +8,6 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-__all__ = [
-    "OPPOSITE",
-    "end_shapes",
-    "event_shape_after",
-    "shapes_by_direction",
-    "with_event_shape",
-]
-
 OPPOSITE = {"forward": "inverse", "inverse": "forward"}
 _UNKNOWN = tf.TensorShape(None)
 

@@ -17,23 +17,23 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core import describe
-from tfp_flows.core.arguments import check_dtype
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_name
+from tfp_flows.core.arguments import check_dtype, check_integer, check_name
 from tfp_flows.core.compiled import CompiledCall
-from tfp_flows.core.event_shapes import OPPOSITE
-from tfp_flows.core.event_shapes import shapes_by_direction
-from tfp_flows.core.event_shapes import with_event_shape
-from tfp_flows.core.inputs import align_batch_axes
-from tfp_flows.core.inputs import as_tensor
-from tfp_flows.core.inputs import check_context
-from tfp_flows.core.inputs import check_event_shape
-from tfp_flows.core.inputs import check_value
-from tfp_flows.core.inputs import nan_where_context_is
-from tfp_flows.core.rows import check_rows
-from tfp_flows.core.rows import refuse_rows_outside
-from tfp_flows.core.rows import rows_that_count
-from tfp_flows.core.rows import weight_keyword
+from tfp_flows.core.event_shapes import OPPOSITE, shapes_by_direction, with_event_shape
+from tfp_flows.core.inputs import (
+    align_batch_axes,
+    as_tensor,
+    check_context,
+    check_event_shape,
+    check_value,
+    nan_where_context_is,
+)
+from tfp_flows.core.rows import (
+    check_rows,
+    refuse_rows_outside,
+    rows_that_count,
+    weight_keyword,
+)
 from tfp_flows.core.serialization import Configured
 from tfp_flows.core.stock_call_memory import StockCallMemory
 

@@ -8,16 +8,6 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-__all__ = [
-    "align_batch_axes",
-    "as_tensor",
-    "check_context",
-    "check_event_shape",
-    "check_value",
-    "minus_infinity_outside",
-    "nan_where_context_is",
-]
-
 
 def check_value(
     value: Any,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
@@ -14,8 +13,6 @@ from tfp_flows.core.conditioners import refuse_dropout
 
 if TYPE_CHECKING:
     from tfp_flows.core.flow_bijector import FlowBijector
-
-__all__ = ["recomputing", "refuse_batch_statistics"]
 
 
 def recomputing(apply: Callable) -> Callable:

@@ -7,17 +7,6 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-__all__ = [
-    "check_rows",
-    "effective_count",
-    "num_rows",
-    "refuse_rows_outside",
-    "rows_that_count",
-    "sample_of_rows",
-    "take_rows",
-    "weight_keyword",
-]
-
 
 def check_rows(
     data: TensorLike,

@@ -8,30 +8,13 @@ import importlib
 import re
 import sys
 import types
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-
-__all__ = [
-    "STOCK",
-    "check_depth",
-    "check_keras",
-    "check_numeric_dtype",
-    "custom_modules",
-    "find",
-    "find_registered",
-    "find_stock",
-    "is_keras",
-    "name_to_save",
-    "refuse_tf_keras",
-    "refused",
-    "trusts_all",
-]
 
 PACKAGE = __name__.split(".")[0]
 STOCK = {"bijectors": tfp.bijectors, "distributions": tfp.distributions}

@@ -11,18 +11,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.core import saved_names
-from tfp_flows.core.saved_names import STOCK
-from tfp_flows.core.saved_names import refused
+from tfp_flows.core.saved_names import STOCK, refused
 
-__all__ = [
-    "FORMAT",
-    "Configured",
-    "check_format",
-    "check_saved",
-    "deserialize",
-    "rebuild_copy",
-    "serialize",
-]
 # Format of saved models, which is raised when older versions could not read new files.
 FORMAT = 1
 

@@ -6,8 +6,6 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-__all__ = ["check_resolution", "mean_and_scale", "row_blocks"]
-
 # Below this many float spacings, variation is rounding noise.
 _FEWEST_ROUNDINGS = 4.0
 # Margin to the smallest and largest floats, since standardised numbers are multiples.

@@ -10,8 +10,6 @@ import tensorflow_probability as tfp
 
 from tfp_flows.core.event_shapes import OPPOSITE
 
-__all__ = ["StockCallMemory"]
-
 _TRANSFORMED = tfp.distributions.TransformedDistribution
 _SCORES = _TRANSFORMED.experimental_local_measure.__code__
 _SAMPLES_AND_SCORES = _TRANSFORMED._sample_and_log_prob.__code__

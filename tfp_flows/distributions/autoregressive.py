@@ -16,20 +16,14 @@ from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core import inputs
-from tfp_flows.core.arguments import check_each
-from tfp_flows.core.arguments import check_flag
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_name
+from tfp_flows.core.arguments import check_each, check_flag, check_integer, check_name
 from tfp_flows.core.context_standardizer import ContextStandardizer
 from tfp_flows.core.serialization import Configured
 from tfp_flows.distributions import draws
-from tfp_flows.distributions.distribution_checks import check_rows_of
-from tfp_flows.distributions.distribution_checks import refuse_slices
-from tfp_flows.distributions.mask_ensemble import MaskEnsemble
-from tfp_flows.distributions.mask_ensemble import check_observed
+from tfp_flows.distributions.distribution_checks import check_rows_of, refuse_slices
+from tfp_flows.distributions.mask_ensemble import MaskEnsemble, check_observed
 from tfp_flows.distributions.moments import Moments
 
-__all__ = ["AutoregressiveDistribution"]
 # Most rows that are evaluated at once, which bounds memory.
 _MOST_ROWS = 2**16
 # Objects of `_ObjectSpec`s by `id`, since TensorFlow rebuilds specs from plain values.

@@ -10,12 +10,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
-from tfp_flows.core.arguments import check_dtype
-from tfp_flows.core.arguments import check_event_shape
+from tfp_flows.core.arguments import check_dtype, check_event_shape
 from tfp_flows.core.circular import as_circular
 from tfp_flows.distributions import draws
-
-__all__ = ["circular_base", "standard_logistic", "standard_normal"]
 
 
 class Normal(tfd.Normal):

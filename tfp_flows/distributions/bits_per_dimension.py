@@ -8,10 +8,7 @@ import math
 import numpy as np
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_number
-
-__all__ = ["BitsPerDimension", "bits_per_dimension"]
+from tfp_flows.core.arguments import check_integer, check_number
 
 
 @dataclasses.dataclass(frozen=True)

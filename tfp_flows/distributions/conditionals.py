@@ -14,8 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_number
+from tfp_flows.core.arguments import check_integer, check_number
 from tfp_flows.core.inputs import minus_infinity_outside
 from tfp_flows.distributions import draws
 from tfp_flows.networks.one_hot_mlp import ABSENT_LOGIT

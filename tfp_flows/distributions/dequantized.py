@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -14,19 +13,18 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.preprocessing import Logit
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_members
+from tfp_flows.core.arguments import check_integer, check_members
 from tfp_flows.core.context_standardizer import leave_contexts
 from tfp_flows.core.inputs import minus_infinity_outside
 from tfp_flows.core.rows import weight_keyword
 from tfp_flows.distributions import draws
-from tfp_flows.distributions.bits_per_dimension import BitsPerDimension
-from tfp_flows.distributions.bits_per_dimension import bits_per_dimension
+from tfp_flows.distributions.bits_per_dimension import BitsPerDimension, bits_per_dimension
 from tfp_flows.distributions.distribution_checks import check_rows_of
-from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
-from tfp_flows.distributions.distribution_wrapper import context_keyword
+from tfp_flows.distributions.distribution_wrapper import (
+    DistributionWrapper,
+    context_keyword,
+)
 
-__all__ = ["Dequantized", "quantize", "reduce_bits"]
 # Number of importance samples from which on they are stratified and cover the end bins.
 _ENOUGH = 10
 

@@ -11,21 +11,9 @@ from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.core.arguments import check_instance
-from tfp_flows.core.arguments import check_members
+from tfp_flows.core.arguments import check_instance, check_members
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.rows import check_rows
-from tfp_flows.core.rows import rows_that_count
-
-__all__ = [
-    "check_base",
-    "check_event_size",
-    "check_rows_of",
-    "check_slices",
-    "is_discrete",
-    "refuse_slices",
-]
-
+from tfp_flows.core.rows import check_rows, rows_that_count
 
 # Discrete distributions, which may have a floating-point dtype.
 _DISCRETE: tuple = (tfd.Bernoulli, tfd.Binomial, tfd.Categorical, tfd.Geometric)

@@ -10,8 +10,6 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.core.rows import weight_keyword
 from tfp_flows.core.serialization import Configured
 
-__all__ = ["DistributionWrapper", "context_keyword"]
-
 
 class DistributionWrapper(Configured, tf.Module):
     """A module around a `distribution` of the same events, with further parts or none.

@@ -7,8 +7,7 @@ the 32 random bits of Philox are the same. So noise is computed from these bits.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,20 +17,6 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.compiled import is_compiled_by_xla
 
-__all__ = [
-    "by_rows",
-    "choose",
-    "distinct_rows",
-    "fold_in",
-    "in_parts",
-    "joint_shape",
-    "lower_normal_quantile",
-    "never_empty",
-    "normal",
-    "SampleAndLogProb",
-    "split",
-    "stateless",
-]
 # The scopes that TensorFlow opens around the bodies of `vectorized_map` and `while_loop`.
 _LOOP_BODIES = ("loop_body", "while")
 

@@ -12,20 +12,16 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows.core import describe
 from tfp_flows.core.inputs import check_context
 from tfp_flows.core.rows import weight_keyword
-from tfp_flows.core.serialization import Configured
-from tfp_flows.core.serialization import rebuild_copy
-from tfp_flows.core.serialization import serialize
+from tfp_flows.core.serialization import Configured, rebuild_copy, serialize
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
-from tfp_flows.distributions.distribution_checks import check_base
-from tfp_flows.distributions.distribution_checks import check_rows_of
-from tfp_flows.distributions.distribution_checks import check_slices
-from tfp_flows.distributions.draws import SampleAndLogProb
-from tfp_flows.distributions.draws import joint_shape
-from tfp_flows.distributions.draws import stateless
+from tfp_flows.distributions.distribution_checks import (
+    check_base,
+    check_rows_of,
+    check_slices,
+)
+from tfp_flows.distributions.draws import SampleAndLogProb, joint_shape, stateless
 from tfp_flows.distributions.moments import Moments
 from tfp_flows.distributions.univariate import OneVariable
-
-__all__ = ["FlowDistribution"]
 
 
 class FlowDistribution(

@@ -8,15 +8,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_members
-from tfp_flows.core.arguments import check_number
+from tfp_flows.core.arguments import check_integer, check_members, check_number
 from tfp_flows.core.inputs import as_tensor
-from tfp_flows.distributions.dequantized import Dequantized
-from tfp_flows.distributions.dequantized import quantize
+from tfp_flows.distributions.dequantized import Dequantized, quantize
 from tfp_flows.distributions.flow_distribution import FlowDistribution
-
-__all__ = ["at_temperature", "attribute_direction", "interpolate", "move_along"]
 
 
 def at_temperature(

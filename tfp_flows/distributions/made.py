@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tfp_flows.core.arguments import check_dtype
-from tfp_flows.core.arguments import check_each
-from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_dtype, check_each, check_integer
 from tfp_flows.distributions import conditionals
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
 from tfp_flows.distributions.univariate import refuse_several_variables
@@ -21,10 +18,7 @@ from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.masked_mlp import MaskedMLP
 from tfp_flows.networks.one_hot_mlp import OneHotMLP
 from tfp_flows.networks.order_agnostic_mlp import OrderAgnosticMLP
-from tfp_flows.networks.orderings import check_ordering
-from tfp_flows.networks.orderings import natural_ordering
-
-__all__ = ["BinaryMADE", "CategoricalMADE", "MixtureMADE"]
+from tfp_flows.networks.orderings import check_ordering, natural_ordering
 
 
 class BinaryMADE(AutoregressiveDistribution):

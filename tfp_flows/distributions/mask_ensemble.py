@@ -9,13 +9,10 @@ import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.core.compiled import CompiledCall
-from tfp_flows.core.compiled import graph_function
+from tfp_flows.core.compiled import CompiledCall, graph_function
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.draws import never_empty
 from tfp_flows.networks.conditioner import Conditioner
-
-__all__ = ["check_observed", "MaskEnsemble"]
 
 
 class MaskEnsemble(tf.Module):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Moments"]
-
 # How to estimate each statistic without a formula from draws of a distribution d.
 _DRAWS, _PAIRS = "d.sample(10_000)", "x, log_prob = d.sample_and_log_prob(10_000)"
 _ESTIMATES = {

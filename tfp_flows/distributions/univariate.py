@@ -8,7 +8,6 @@ from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.flow_bijector import FlowBijector
 
-__all__ = ["OneVariable", "refuse_several_variables"]
 # The base that TFP instantiates if a part of the distribution is no composite tensor.
 _TRANSFORMED = tfd.TransformedDistribution.__mro__[1]
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
@@ -17,30 +16,27 @@ from tfp_flows.bijectors.linear import InvertibleConv1x1
 from tfp_flows.bijectors.masks import channel_half
 from tfp_flows.bijectors.scan import Scan
 from tfp_flows.bijectors.squeeze import Squeeze
-from tfp_flows.core.arguments import check_each
-from tfp_flows.core.arguments import check_flag
-from tfp_flows.core.arguments import check_image_shape
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_network_dtype
+from tfp_flows.core.arguments import (
+    check_each,
+    check_flag,
+    check_image_shape,
+    check_integer,
+    check_network_dtype,
+)
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import sample_of_rows
-from tfp_flows.flows.options import FlowOptions
-from tfp_flows.flows.options import all_arguments
-from tfp_flows.flows.options import takes_options
-from tfp_flows.flows.steps import coupling
-from tfp_flows.flows.steps import multi_scale_steps
+from tfp_flows.flows.options import FlowOptions, all_arguments, takes_options
+from tfp_flows.flows.steps import coupling, multi_scale_steps
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.conv_net import ConvNet
 from tfp_flows.networks.layer_arguments import split_seed
-from tfp_flows.transformers.affine import Affine
-from tfp_flows.transformers.affine import glow_scale
+from tfp_flows.transformers.affine import Affine, glow_scale
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from tfp_flows.transformers.transformer import Transformer
 
-__all__ = ["Glow", "GlowStep"]
 
 _INITIALIZATION_ROWS = 512  # images that set the act norms
 

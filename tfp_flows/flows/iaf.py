@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tfp_flows.bijectors.autoregressive import InverseAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_integer
-from tfp_flows.flows.options import all_arguments
-from tfp_flows.flows.options import takes_options
-from tfp_flows.flows.steps import autoregressive_steps
-from tfp_flows.flows.steps import chain_arguments
+from tfp_flows.flows.options import all_arguments, takes_options
+from tfp_flows.flows.steps import autoregressive_steps, chain_arguments
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.gated import Gated
 
@@ -22,8 +19,6 @@ if TYPE_CHECKING:
 
     from tfp_flows.flows.options import VectorFlowOptions
     from tfp_flows.transformers.transformer import Transformer
-
-__all__ = ["IAF"]
 
 
 class IAF(FlowChain):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -19,37 +17,30 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.linear import InvertibleLinear
 from tfp_flows.bijectors.masks import alternating
 from tfp_flows.bijectors.partial import Partial
-from tfp_flows.bijectors.permutation import Permutation
-from tfp_flows.bijectors.permutation import random_permutation
-from tfp_flows.core.arguments import check_each
-from tfp_flows.core.arguments import check_flag
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.circular import as_circular
-from tfp_flows.core.circular import warn_of_degrees
+from tfp_flows.bijectors.permutation import Permutation, random_permutation
+from tfp_flows.core.arguments import check_each, check_flag, check_integer
+from tfp_flows.core.circular import as_circular, warn_of_degrees
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.flows.options import all_arguments
-from tfp_flows.flows.options import takes_options
-from tfp_flows.flows.steps import autoregressive_step
-from tfp_flows.flows.steps import chain_arguments
-from tfp_flows.flows.steps import coupling
-from tfp_flows.flows.steps import on_line
-from tfp_flows.flows.steps import refuse_one_variable
-from tfp_flows.networks.circular_inputs import CircularInputs
-from tfp_flows.networks.circular_inputs import circular_ordering
+from tfp_flows.flows.options import all_arguments, takes_options
+from tfp_flows.flows.steps import (
+    autoregressive_step,
+    chain_arguments,
+    coupling,
+    on_line,
+    refuse_one_variable,
+)
+from tfp_flows.networks.circular_inputs import CircularInputs, circular_ordering
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.masked_mlp import MaskedMLP
 from tfp_flows.networks.mlp import MLP
 from tfp_flows.transformers.per_variable import PerVariable
-from tfp_flows.transformers.spline import CircularSpline
-from tfp_flows.transformers.spline import RationalQuadraticSpline
+from tfp_flows.transformers.spline import CircularSpline, RationalQuadraticSpline
 from tfp_flows.transformers.transformer import Transformer
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from tfp_flows.flows.options import VectorFlowOptions
-
-__all__ = ["NeuralSplineFlow"]
 
 
 class NeuralSplineFlow(FlowChain):

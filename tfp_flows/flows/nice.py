@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
@@ -12,18 +11,14 @@ from tensorflow_probability import bijectors as tfb
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
-from tfp_flows.flows.options import all_arguments
-from tfp_flows.flows.options import takes_options
-from tfp_flows.flows.steps import chain_arguments
-from tfp_flows.flows.steps import coupling_steps
+from tfp_flows.flows.options import all_arguments, takes_options
+from tfp_flows.flows.steps import chain_arguments, coupling_steps
 from tfp_flows.transformers.affine import Shift
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from tfp_flows.flows.options import VectorFlowOptions
-
-__all__ = ["NICE"]
 
 
 class NICE(FlowChain):

@@ -3,19 +3,9 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
-from typing import Literal
-from typing import ParamSpec
-from typing import TypedDict
+from typing import Any, Literal, ParamSpec, TypedDict
 
 import tensorflow as tf
-
-__all__ = [
-    "FlowOptions",
-    "VectorFlowOptions",
-    "all_arguments",
-    "takes_options",
-]
 
 _Arguments = ParamSpec("_Arguments")
 

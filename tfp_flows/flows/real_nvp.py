@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.flows.options import all_arguments
-from tfp_flows.flows.options import takes_options
-from tfp_flows.flows.steps import chain_arguments
-from tfp_flows.flows.steps import coupling_steps
+from tfp_flows.flows.options import all_arguments, takes_options
+from tfp_flows.flows.steps import chain_arguments, coupling_steps
 from tfp_flows.transformers.affine import Affine
 
 if TYPE_CHECKING:
@@ -18,8 +15,6 @@ if TYPE_CHECKING:
 
     from tfp_flows.flows.options import VectorFlowOptions
     from tfp_flows.transformers.transformer import Transformer
-
-__all__ = ["RealNVP"]
 
 
 class RealNVP(FlowChain):

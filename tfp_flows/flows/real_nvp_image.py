@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -15,30 +13,20 @@ from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.batch_norm import BatchNorm
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
-from tfp_flows.bijectors.masks import channel_half
-from tfp_flows.bijectors.masks import checkerboard
+from tfp_flows.bijectors.masks import channel_half, checkerboard
 from tfp_flows.bijectors.squeeze import Squeeze
-from tfp_flows.core.arguments import check_each
-from tfp_flows.core.arguments import check_image_shape
-from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_each, check_image_shape, check_integer
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.flows.options import FlowOptions
-from tfp_flows.flows.options import all_arguments
-from tfp_flows.flows.options import takes_options
-from tfp_flows.flows.steps import coupling
-from tfp_flows.flows.steps import multi_scale_steps
-from tfp_flows.flows.steps import refuse_two_norms
+from tfp_flows.flows.options import FlowOptions, all_arguments, takes_options
+from tfp_flows.flows.steps import coupling, multi_scale_steps, refuse_two_norms
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.res_net import ResNet
-from tfp_flows.transformers.affine import Affine
-from tfp_flows.transformers.affine import exp_scale
+from tfp_flows.transformers.affine import Affine, exp_scale
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from tfp_flows.transformers.transformer import Transformer
-
-__all__ = ["RealNVPImage"]
 
 
 class RealNVPImage(FlowChain):

@@ -7,10 +7,8 @@ that it names and ignores the rest (`others`).
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from collections.abc import Sequence
-from typing import Any
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -24,39 +22,25 @@ from tfp_flows.bijectors.linear import InvertibleLinear
 from tfp_flows.bijectors.masks import alternating
 from tfp_flows.bijectors.multi_scale import MultiScale
 from tfp_flows.bijectors.partial import Partial
-from tfp_flows.bijectors.permutation import Permutation
-from tfp_flows.bijectors.permutation import random_permutation
+from tfp_flows.bijectors.permutation import Permutation, random_permutation
 from tfp_flows.bijectors.preprocessing import Logit
-from tfp_flows.bijectors.standardize import Decorrelate
-from tfp_flows.bijectors.standardize import Standardize
-from tfp_flows.core.arguments import check_choice
-from tfp_flows.core.arguments import check_each
-from tfp_flows.core.arguments import check_flag
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_network_dtype
+from tfp_flows.bijectors.standardize import Decorrelate, Standardize
+from tfp_flows.core.arguments import (
+    check_choice,
+    check_each,
+    check_flag,
+    check_integer,
+    check_network_dtype,
+)
 from tfp_flows.core.circular import as_circular
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.masked_mlp import MaskedMLP
 from tfp_flows.networks.mlp import MLP
-from tfp_flows.networks.orderings import natural_ordering
-from tfp_flows.networks.orderings import reversed_ordering
-from tfp_flows.transformers.transformer import Transformer
-from tfp_flows.transformers.transformer import check_transformer
+from tfp_flows.networks.orderings import natural_ordering, reversed_ordering
+from tfp_flows.transformers.transformer import Transformer, check_transformer
 
-__all__ = [
-    "autoregressive_step",
-    "autoregressive_steps",
-    "chain_arguments",
-    "coupling",
-    "coupling_steps",
-    "multi_scale_steps",
-    "on_line",
-    "refuse_one_variable",
-    "refuse_two_norms",
-    "with_preprocessing",
-]
 # Above this number of variables, the matrix of `Decorrelate` would outgrow the networks.
 _MOST_DECORRELATED = 1024
 

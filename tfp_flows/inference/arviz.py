@@ -9,9 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_each
-from tfp_flows.core.arguments import check_flag
-from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_each, check_flag, check_integer
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.inference.checks.importance import systematic_rows
 from tfp_flows.inference.target import call_with_parts

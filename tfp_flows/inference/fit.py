@@ -11,47 +11,41 @@ import dataclasses
 import functools
 import math
 import os
-from collections.abc import Callable
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_dtype
-from tfp_flows.core.arguments import check_flag
-from tfp_flows.core.arguments import check_instance
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_name
-from tfp_flows.core.arguments import check_number
-from tfp_flows.core.arguments import check_seed
+from tfp_flows.core.arguments import (
+    check_dtype,
+    check_flag,
+    check_instance,
+    check_integer,
+    check_name,
+    check_number,
+    check_seed,
+)
 from tfp_flows.distributions.flow_distribution import FlowDistribution
-from tfp_flows.inference.budget import Budget
-from tfp_flows.inference.budget import Progress
+from tfp_flows.inference.budget import Budget, Progress
 from tfp_flows.inference.checkpoint import FitCheckpoint
 from tfp_flows.inference.checks.check import Check
-from tfp_flows.inference.checks.findings import Findings
-from tfp_flows.inference.checks.findings import examine
-from tfp_flows.inference.checks.findings import seconds_of_checks
+from tfp_flows.inference.checks.findings import Findings, examine, seconds_of_checks
 from tfp_flows.inference.checks.pareto import pareto_k_threshold
-from tfp_flows.inference.checks.tails import check_tails
-from tfp_flows.inference.checks.tails import improper_direction
-from tfp_flows.inference.checks.verdict import PosteriorReport
-from tfp_flows.inference.checks.verdict import agrees
-from tfp_flows.inference.checks.verdict import is_final
-from tfp_flows.inference.checks.verdict import list_checks
-from tfp_flows.inference.checks.verdict import verdict
+from tfp_flows.inference.checks.tails import check_tails, improper_direction
+from tfp_flows.inference.checks.verdict import (
+    PosteriorReport,
+    agrees,
+    is_final,
+    list_checks,
+    verdict,
+)
 from tfp_flows.inference.fitted_posterior import FittedPosterior
-from tfp_flows.inference.initial_flow import Start
-from tfp_flows.inference.initial_flow import first_start
-from tfp_flows.inference.initial_flow import next_start
-from tfp_flows.inference.modes import dispersed_starts
-from tfp_flows.inference.modes import narrowest_modes
-from tfp_flows.inference.reparametrisation import FitSpace
-from tfp_flows.inference.reparametrisation import reparametrise
+from tfp_flows.inference.initial_flow import Start, first_start, next_start
+from tfp_flows.inference.modes import dispersed_starts, narrowest_modes
+from tfp_flows.inference.reparametrisation import FitSpace, reparametrise
 from tfp_flows.inference.support import support_and_density
 from tfp_flows.inference.target import UnconstrainedDensity
-from tfp_flows.inference.training import compiled_training
-from tfp_flows.inference.training import train
+from tfp_flows.inference.training import compiled_training, train
 
 _MAX_ROUNDS = 3
 # Starts of the search for modes: dispersed points, and draws of the prior.

@@ -9,8 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_seed
+from tfp_flows.core.arguments import check_integer, check_seed
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.checks.importance import systematic_rows
 from tfp_flows.inference.checks.verdict import PosteriorReport

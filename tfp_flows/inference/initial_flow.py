@@ -16,8 +16,7 @@ from tfp_flows.bijectors.elementwise import Elementwise
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.linear import InvertibleLinear
-from tfp_flows.bijectors.standardize import Standardize
-from tfp_flows.bijectors.standardize import Whiten
+from tfp_flows.bijectors.standardize import Standardize, Whiten
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.serialization import Configured
 from tfp_flows.distributions import draws
@@ -26,15 +25,12 @@ from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.flows.steps import coupling
 from tfp_flows.inference.budget import Budget
 from tfp_flows.inference.checks.findings import Findings
-from tfp_flows.inference.modes import Gaussian
-from tfp_flows.inference.modes import find_modes
-from tfp_flows.inference.modes import triangular
+from tfp_flows.inference.modes import Gaussian, find_modes, triangular
 from tfp_flows.inference.reparametrisation import Reparametrisation
 from tfp_flows.inference.target import UnconstrainedDensity
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.mlp import MLP
-from tfp_flows.transformers.affine import Affine
-from tfp_flows.transformers.affine import soft_bounded_scale
+from tfp_flows.transformers.affine import Affine, soft_bounded_scale
 from tfp_flows.transformers.spline import RationalQuadraticSpline
 
 # Largest number of variables whose correlations are modelled.

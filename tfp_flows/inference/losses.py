@@ -8,10 +8,12 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_callable
-from tfp_flows.core.arguments import check_flag
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_members
+from tfp_flows.core.arguments import (
+    check_callable,
+    check_flag,
+    check_integer,
+    check_members,
+)
 from tfp_flows.distributions.draws import stateless
 
 _POSTERIOR = "a `tfd.Distribution`, such as one of `flow_posterior`"

@@ -13,16 +13,17 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
-from tfp_flows.core.arguments import check_callable
-from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.arguments import check_callable, check_instance
 from tfp_flows.core.compiled import graph_function
 from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
 from tfp_flows.distributions.distribution_checks import is_discrete
-from tfp_flows.inference.default_supports import check_reach
-from tfp_flows.inference.default_supports import default_support
-from tfp_flows.inference.default_supports import support_of_one
-from tfp_flows.inference.default_supports import with_free_entries
+from tfp_flows.inference.default_supports import (
+    check_reach,
+    default_support,
+    support_of_one,
+    with_free_entries,
+)
 
 _TARGET = "a `tfd.Distribution` or the shape of an event"
 # Points at which two supports of a target are compared.

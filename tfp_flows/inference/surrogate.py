@@ -18,16 +18,17 @@ from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.linear import InvertibleLinear
-from tfp_flows.core.arguments import check_dtype
-from tfp_flows.core.arguments import check_each
-from tfp_flows.core.arguments import check_flag
-from tfp_flows.core.arguments import check_instance
-from tfp_flows.core.arguments import check_name
+from tfp_flows.core.arguments import (
+    check_dtype,
+    check_each,
+    check_flag,
+    check_instance,
+    check_name,
+)
 from tfp_flows.core.rows import weight_keyword
 from tfp_flows.core.serialization import rebuild_copy
 from tfp_flows.distributions.bases import standard_normal
-from tfp_flows.distributions.distribution_checks import check_event_size
-from tfp_flows.distributions.distribution_checks import refuse_slices
+from tfp_flows.distributions.distribution_checks import check_event_size, refuse_slices
 from tfp_flows.distributions.draws import SampleAndLogProb
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.distributions.moments import Moments
@@ -37,16 +38,15 @@ from tfp_flows.flows.made import MADE
 from tfp_flows.flows.maf import MAF
 from tfp_flows.flows.nice import NICE
 from tfp_flows.flows.real_nvp import RealNVP
-from tfp_flows.inference.initial_flow import MOST_OF_FULL_RANK
-from tfp_flows.inference.initial_flow import bound
-from tfp_flows.inference.initial_flow import gradient_scale
-from tfp_flows.inference.initial_flow import standard
-from tfp_flows.inference.initial_flow import whitening_bijector
-from tfp_flows.inference.modes import Gaussian
-from tfp_flows.inference.modes import NoMaximumError
-from tfp_flows.inference.modes import find_modes
-from tfp_flows.inference.support import described
-from tfp_flows.inference.support import support_and_density
+from tfp_flows.inference.initial_flow import (
+    MOST_OF_FULL_RANK,
+    bound,
+    gradient_scale,
+    standard,
+    whitening_bijector,
+)
+from tfp_flows.inference.modes import Gaussian, NoMaximumError, find_modes
+from tfp_flows.inference.support import described, support_and_density
 from tfp_flows.inference.target import UnconstrainedDensity
 
 # Names of flows.

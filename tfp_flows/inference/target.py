@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.core.compiled import Compiled
-from tfp_flows.core.compiled import graph_function
+from tfp_flows.core.compiled import Compiled, graph_function
 
 # Points of a batch.
 _ROWS = 64

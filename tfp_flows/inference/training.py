@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -17,9 +16,7 @@ from tfp_flows.core.compiled import Compiled
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.budget import Budget
-from tfp_flows.inference.initial_flow import GaussianMixture
-from tfp_flows.inference.initial_flow import Start
-from tfp_flows.inference.initial_flow import starting_flow
+from tfp_flows.inference.initial_flow import GaussianMixture, Start, starting_flow
 from tfp_flows.inference.target import UnconstrainedDensity
 
 # Steps of a block, draws of a batch, and steps below which a block is not worth it.

@@ -10,13 +10,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_seed
-from tfp_flows.networks.context_network import ContextNetwork
-from tfp_flows.networks.context_network import join_context
+from tfp_flows.core.arguments import check_integer, check_seed
+from tfp_flows.networks.context_network import ContextNetwork, join_context
 from tfp_flows.networks.packed_weights import PackedWeights
-
-__all__ = ["ActNormNetwork", "standardizing_shift_and_log_scale"]
 
 
 class ActNormNetwork(ContextNetwork):

@@ -7,8 +7,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-__all__ = ["call_once", "check_can_be_rebuilt", "is_of_this_package"]
-
 # Rows of the first call. Two rows reveal a network that mixes or drops rows.
 _NUM_ROWS = 2
 

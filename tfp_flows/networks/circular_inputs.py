@@ -12,8 +12,6 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.networks.context_network import ContextNetwork
 
-__all__ = ["CircularInputs", "circular_ordering"]
-
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class CircularInputs(ContextNetwork):

@@ -5,26 +5,19 @@ from __future__ import annotations
 import contextlib
 import copy
 import warnings
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_event_shape
-from tfp_flows.core.arguments import check_instance
-from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_event_shape, check_instance, check_integer
 from tfp_flows.core.conditioners import AutoregressiveConditioner
-from tfp_flows.core.rows import rows_that_count
-from tfp_flows.core.rows import sample_of_rows
-from tfp_flows.core.rows import weight_keyword
+from tfp_flows.core.rows import rows_that_count, sample_of_rows, weight_keyword
 from tfp_flows.networks import built_network
-from tfp_flows.networks.context_network import ContextNetwork
-from tfp_flows.networks.context_network import join_context
+from tfp_flows.networks.context_network import ContextNetwork, join_context
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
 
-__all__ = ["Conditioner"]
 # Rows that set data-dependent state (256 in Glow); more would only cost memory.
 _INITIALIZATION_ROWS = 512
 

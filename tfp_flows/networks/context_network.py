@@ -9,8 +9,6 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-__all__ = ["ContextNetwork", "join_context"]
-
 
 class ContextNetwork(keras.layers.Layer):
     """A Keras layer of `(x, context)`; the context is None if there is none.

@@ -11,11 +11,11 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import check_widths
 from tfp_flows.core.compiled import is_compiled_by_xla
-from tfp_flows.networks.act_norm_network import ActNormNetwork
-from tfp_flows.networks.act_norm_network import standardizing_shift_and_log_scale
+from tfp_flows.networks.act_norm_network import (
+    ActNormNetwork,
+    standardizing_shift_and_log_scale,
+)
 from tfp_flows.networks.packed_weights import Part
-
-__all__ = ["ConvNet", "convolve"]
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")

@@ -24,19 +24,15 @@ import functools
 import itertools
 import math
 import typing
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.compiled import is_compiled_by_xla
-from tfp_flows.networks.network_structure import Structure
-from tfp_flows.networks.network_structure import Weights
+from tfp_flows.networks.network_structure import Structure, Weights
 from tfp_flows.networks.orderings import take
-
-__all__ = ["AutoregressiveNetwork", "Layer"]
 
 
 class AutoregressiveNetwork(abc.ABC):

@@ -1,17 +1,11 @@
 """Arguments of layers: widths, activations, dropout and seeds."""
 
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 
-from tfp_flows.core.arguments import check_callable
-from tfp_flows.core.arguments import check_number
-from tfp_flows.core.arguments import check_seed
-from tfp_flows.core.arguments import check_widths
-
-__all__ = ["check_hidden_units", "dropout_layer", "get_activation", "split_seed"]
+from tfp_flows.core.arguments import check_callable, check_number, check_seed, check_widths
 
 
 def check_hidden_units(

@@ -6,8 +6,7 @@ import functools
 import itertools
 import math
 import typing
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import keras
@@ -16,29 +15,26 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_each
-from tfp_flows.core.arguments import check_entries
-from tfp_flows.core.arguments import check_flag
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_seed
+from tfp_flows.core.arguments import (
+    check_each,
+    check_entries,
+    check_flag,
+    check_integer,
+    check_seed,
+)
 from tfp_flows.networks.context_network import ContextNetwork
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
-from tfp_flows.networks.layer_arguments import check_hidden_units
-from tfp_flows.networks.layer_arguments import dropout_layer
-from tfp_flows.networks.layer_arguments import get_activation
-from tfp_flows.networks.network_structure import Structure
-from tfp_flows.networks.network_structure import Weights
-from tfp_flows.networks.orderings import check_ordering
-from tfp_flows.networks.orderings import hidden_degrees
-from tfp_flows.networks.orderings import take
-from tfp_flows.networks.packed_weights import PackedWeights
-from tfp_flows.networks.packed_weights import bias_part
-from tfp_flows.networks.packed_weights import kernel_part
+from tfp_flows.networks.layer_arguments import (
+    check_hidden_units,
+    dropout_layer,
+    get_activation,
+)
+from tfp_flows.networks.network_structure import Structure, Weights
+from tfp_flows.networks.orderings import check_ordering, hidden_degrees, take
+from tfp_flows.networks.packed_weights import PackedWeights, bias_part, kernel_part
 
 if TYPE_CHECKING:
     from tfp_flows.networks.packed_weights import Part
-
-__all__ = ["MaskedDense", "MaskedMLP"]
 
 
 class _Arrays(typing.NamedTuple):

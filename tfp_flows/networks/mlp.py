@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_each
-from tfp_flows.core.arguments import check_flag
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_seed
+from tfp_flows.core.arguments import check_each, check_flag, check_integer, check_seed
 from tfp_flows.networks import layer_arguments
-from tfp_flows.networks.context_network import ContextNetwork
-from tfp_flows.networks.context_network import join_context
-from tfp_flows.networks.packed_weights import PackedWeights
-from tfp_flows.networks.packed_weights import bias_part
-from tfp_flows.networks.packed_weights import kernel_part
-
-__all__ = ["MLP"]
+from tfp_flows.networks.context_network import ContextNetwork, join_context
+from tfp_flows.networks.packed_weights import PackedWeights, bias_part, kernel_part
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")

@@ -5,8 +5,6 @@ import typing
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["Structure", "Weights"]
-
 
 class Structure(typing.NamedTuple):
     """Which rows see which, where variables and units are in rising order of degree.

@@ -16,8 +16,6 @@ from tfp_flows.networks.masked_mlp import MaskedMLP
 from tfp_flows.networks.network_structure import Weights
 from tfp_flows.networks.orderings import natural_ordering
 
-__all__ = ["ABSENT_LOGIT", "OneHotMLP"]
-
 # Logit of values that a variable does not have: their probability is zero.
 ABSENT_LOGIT = -1e9
 

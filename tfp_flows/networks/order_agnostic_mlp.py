@@ -11,18 +11,13 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_seed
+from tfp_flows.core.arguments import check_integer, check_seed
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.masked_mlp import MaskedMLP
 from tfp_flows.networks.network_structure import Weights
-from tfp_flows.networks.orderings import check_ordering
-from tfp_flows.networks.orderings import natural_ordering
-from tfp_flows.networks.packed_weights import bias_part
-from tfp_flows.networks.packed_weights import kernel_part
-
-__all__ = ["OrderAgnosticMLP"]
+from tfp_flows.networks.orderings import check_ordering, natural_ordering
+from tfp_flows.networks.packed_weights import bias_part, kernel_part
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")

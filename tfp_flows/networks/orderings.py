@@ -8,17 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_seed
-
-__all__ = [
-    "check_ordering",
-    "hidden_degrees",
-    "natural_ordering",
-    "random_ordering",
-    "reversed_ordering",
-    "take",
-]
+from tfp_flows.core.arguments import check_integer, check_seed
 
 
 def natural_ordering(event_size: int) -> np.ndarray:

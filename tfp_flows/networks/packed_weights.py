@@ -13,8 +13,6 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.networks.layer_arguments import split_seed
 
-__all__ = ["PackedWeights", "Part", "bias_part", "kernel_part"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Part:

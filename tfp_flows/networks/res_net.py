@@ -10,15 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_each
-from tfp_flows.core.arguments import check_flag
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.networks.act_norm_network import ActNormNetwork
-from tfp_flows.networks.act_norm_network import standardizing_shift_and_log_scale
-from tfp_flows.networks.packed_weights import Part
-from tfp_flows.networks.packed_weights import bias_part
-
-__all__ = ["ResNet"]
+from tfp_flows.core.arguments import check_each, check_flag, check_integer
+from tfp_flows.networks.act_norm_network import (
+    ActNormNetwork,
+    standardizing_shift_and_log_scale,
+)
+from tfp_flows.networks.packed_weights import Part, bias_part
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")

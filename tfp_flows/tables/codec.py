@@ -9,16 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import require
-from tfp_flows.tables.columns import UNUSABLE
-from tfp_flows.tables.columns import Column
-from tfp_flows.tables.columns import TableColumns
-from tfp_flows.tables.frames import Frame
-from tfp_flows.tables.frames import cells_of
+from tfp_flows.tables.columns import UNUSABLE, Column, TableColumns
+from tfp_flows.tables.frames import Frame, cells_of
 from tfp_flows.tables.networks import FARTHEST
-from tfp_flows.tables.number_maps import NumberMaps
-from tfp_flows.tables.number_maps import NumberSpec
-
-__all__ = ["ColumnCodec", "dates_from_days", "days_from_dates", "RowCodec"]
+from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 
 _DAY = np.timedelta64(86_400_000_000_000, "ns")
 _EPOCH = np.datetime64(0, "ns")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from tfp_flows.core.arguments import require
 
-__all__ = ["Column", "KINDS", "TableColumns", "UNUSABLE"]
 _HEADINGS = ("column", "kind", "details", "missing", "reason")
 
 

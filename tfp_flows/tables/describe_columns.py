@@ -9,12 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfp_flows.tables.columns import Column
-from tfp_flows.tables.columns import TableColumns
-from tfp_flows.tables.frames import Frame
-from tfp_flows.tables.frames import cells_of
-
-__all__ = ["describe_columns"]
+from tfp_flows.tables.columns import Column, TableColumns
+from tfp_flows.tables.frames import Frame, cells_of
 
 # Rules of thumb: each proposal can be overridden.
 _FEW = 10  # maximum number of values of an ordered column

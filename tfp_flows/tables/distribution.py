@@ -10,28 +10,22 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_name
-from tfp_flows.core.arguments import check_seed
-from tfp_flows.core.arguments import check_widths
+from tfp_flows.core.arguments import check_name, check_seed, check_widths
 from tfp_flows.core.compiled import CompiledCall
-from tfp_flows.core.inputs import align_batch_axes
-from tfp_flows.core.inputs import check_context
-from tfp_flows.core.inputs import check_value
-from tfp_flows.core.serialization import rebuild_copy
-from tfp_flows.core.serialization import serialize
+from tfp_flows.core.inputs import align_batch_axes, check_context, check_value
+from tfp_flows.core.serialization import rebuild_copy, serialize
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.draws import by_rows
 from tfp_flows.networks.layer_arguments import split_seed
-from tfp_flows.tables.networks import KNOTS
-from tfp_flows.tables.networks import CellFeatures
-from tfp_flows.tables.networks import make_code_networks
-from tfp_flows.tables.networks import make_number_networks
-from tfp_flows.tables.number_conditionals import Evaluated
-from tfp_flows.tables.number_conditionals import NumberConditionals
+from tfp_flows.tables.networks import (
+    KNOTS,
+    CellFeatures,
+    make_code_networks,
+    make_number_networks,
+)
+from tfp_flows.tables.number_conditionals import Evaluated, NumberConditionals
 from tfp_flows.tables.number_maps import NumberSpec
-
-__all__ = ["TableDistribution"]
 
 
 class TableDistribution(DistributionWrapper):

@@ -12,7 +12,6 @@ import numpy as np
 
 from tfp_flows.core.arguments import require
 
-__all__ = ["cells_of", "Form", "Frame", "is_missing"]
 # Units of dates, from coarse to fine.
 _UNITS = ("D", "h", "m", "s", "ms", "us")
 

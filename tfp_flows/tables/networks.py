@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import typing
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -14,30 +13,17 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_seed
-from tfp_flows.core.arguments import require
+from tfp_flows.core.arguments import check_integer, check_seed, require
 from tfp_flows.distributions.made import CategoricalMADE
 from tfp_flows.networks.conditioner import Conditioner
-from tfp_flows.networks.layer_arguments import check_hidden_units
-from tfp_flows.networks.layer_arguments import dropout_layer
-from tfp_flows.networks.layer_arguments import get_activation
-from tfp_flows.networks.layer_arguments import split_seed
-from tfp_flows.networks.packed_weights import PackedWeights
-from tfp_flows.networks.packed_weights import bias_part
-from tfp_flows.networks.packed_weights import kernel_part
-from tfp_flows.tables.number_maps import NumberMaps
-from tfp_flows.tables.number_maps import NumberSpec
-
-__all__ = [
-    "CellFeatures",
-    "ColumnMLPs",
-    "FARTHEST",
-    "KNOTS",
-    "make_code_networks",
-    "make_number_networks",
-]
-
+from tfp_flows.networks.layer_arguments import (
+    check_hidden_units,
+    dropout_layer,
+    get_activation,
+    split_seed,
+)
+from tfp_flows.networks.packed_weights import PackedWeights, bias_part, kernel_part
+from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 
 # Quartiles of a standard normal distribution, and its tails.
 KNOTS = (-3.0, -0.67, 0.0, 0.67, 3.0)

@@ -13,10 +13,7 @@ import tensorflow_probability as tfp
 from tfp_flows.distributions import draws
 from tfp_flows.tables.number_maps import NumberMaps
 from tfp_flows.transformers.affine import soft_bounded_scale
-from tfp_flows.transformers.spline import CircularSpline
-from tfp_flows.transformers.spline import RationalQuadraticSpline
-
-__all__ = ["Evaluated", "NumberConditionals"]
+from tfp_flows.transformers.spline import CircularSpline, RationalQuadraticSpline
 
 # In standard deviations of the latent: narrower bins have the density at their middle.
 _NARROW = 0.02

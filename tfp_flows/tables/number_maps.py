@@ -5,13 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 import typing
-from collections.abc import Iterable
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
-
-__all__ = ["FORMS", "NumberMaps", "NumberSpec"]
 
 FORMS = ("line", "log", "softplus", "logit", "asinh", "circle")
 _FAR = 1e12  # bound on u, which keeps later values finite

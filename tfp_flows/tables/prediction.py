@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import math
 import typing
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_number
-from tfp_flows.core.arguments import require
-from tfp_flows.tables.codec import ColumnCodec
-from tfp_flows.tables.codec import dates_from_days
-from tfp_flows.tables.codec import days_from_dates
+from tfp_flows.core.arguments import check_number, require
+from tfp_flows.tables.codec import ColumnCodec, dates_from_days, days_from_dates
 from tfp_flows.tables.distribution import TableDistribution
-from tfp_flows.tables.frames import Frame
-from tfp_flows.tables.frames import is_missing
+from tfp_flows.tables.frames import Frame, is_missing
 from tfp_flows.tables.number_conditionals import NumberConditionals
-
-__all__ = ["OrderedValues", "predict", "Prediction"]
 
 _NODES = np.linspace(-7.0, 7.0, 225)  # quantiles of a standard normal, for quadrature
 _ARCS = 1024  # arcs of a circle, for quadrature

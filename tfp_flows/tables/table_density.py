@@ -11,28 +11,26 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_choice
-from tfp_flows.core.arguments import check_instance
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_number
-from tfp_flows.core.arguments import check_seed
-from tfp_flows.core.arguments import require
+from tfp_flows.core.arguments import (
+    check_choice,
+    check_instance,
+    check_integer,
+    check_number,
+    check_seed,
+    require,
+)
 from tfp_flows.distributions import draws
 from tfp_flows.networks.layer_arguments import check_hidden_units
 from tfp_flows.tables.codec import RowCodec
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.distribution import TableDistribution
-from tfp_flows.tables.frames import Form
-from tfp_flows.tables.frames import Frame
-from tfp_flows.tables.prediction import Prediction
-from tfp_flows.tables.prediction import predict
-from tfp_flows.tables.training import FitOptions
-from tfp_flows.tables.training import fit_rows
+from tfp_flows.tables.frames import Form, Frame
+from tfp_flows.tables.prediction import Prediction, predict
+from tfp_flows.tables.training import FitOptions, fit_rows
 from tfp_flows.training.density_estimator import DensityEstimator
 from tfp_flows.training.loading import load
 from tfp_flows.transformers.spline import RationalQuadraticSpline
 
-__all__ = ["TableDensity"]
 _MOST_ROWS = 2**16  # completed at once by `impute`, to bound the memory
 _IMPOSSIBLE = -1e9  # log-weight of completions that must not be chosen
 

@@ -17,15 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_number
-from tfp_flows.core.arguments import require
+from tfp_flows.core.arguments import check_integer, check_number, require
 from tfp_flows.core.compiled import CompiledCall
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.training.data import row_batches
-
-__all__ = ["fit_rows", "FitOptions", "recalibrate"]
 
 _ROWS_A_CALL = 4096  # rows that are evaluated at once, to bound the memory
 _SECONDS = 5.0  # between two writes of the backup; later epochs are repeated

@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from tfp_flows.core.compiled import graph_function
 
-__all__ = ["in_blocks"]
 # Largest block of batches that one XLA program trains on, in bytes. The cost of starting a
 # program does not show beside larger ones.
 _BLOCK_BYTES = 2**27

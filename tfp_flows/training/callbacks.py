@@ -12,8 +12,6 @@ from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.rows import weight_keyword
 from tfp_flows.distributions.distribution_checks import check_rows_of
 
-__all__ = ["as_list", "BoundedProgress", "FullDataBatchStatistics", "StopOnNaN"]
-
 
 class StopOnNaN(keras.callbacks.Callback):
     """Stops training when loss or weights are not finite, with the best weights so far.

@@ -23,22 +23,9 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import require
-from tfp_flows.core.rows import check_rows
-from tfp_flows.core.rows import take_rows
+from tfp_flows.core.rows import check_rows, take_rows
 from tfp_flows.core.statistics import check_resolution
 
-__all__ = [
-    "check_finite",
-    "errors_of_data",
-    "given_order",
-    "new_orders",
-    "row_batches",
-    "RowArrays",
-    "RowFormat",
-    "Rows",
-    "RowStream",
-    "without_autotune",
-]
 # The type of the specification of None in a dataset's element.
 _NO_TENSOR = type(tf.type_spec_from_value(None))
 # Seconds for which a dataset is read before training.

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -14,20 +13,16 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_flag
-from tfp_flows.core.arguments import check_instance
-from tfp_flows.core.arguments import check_members
-from tfp_flows.core.arguments import require
+from tfp_flows.core.arguments import check_flag, check_instance, check_members, require
 from tfp_flows.core.rows import weight_keyword
-from tfp_flows.training.data import RowFormat
-from tfp_flows.training.data import Rows
-from tfp_flows.training.model import GlobalBatch
-from tfp_flows.training.model import LikelihoodModel
-from tfp_flows.training.model import count_lines
-from tfp_flows.training.model import structure_lines
+from tfp_flows.training.data import RowFormat, Rows
+from tfp_flows.training.model import (
+    GlobalBatch,
+    LikelihoodModel,
+    count_lines,
+    structure_lines,
+)
 from tfp_flows.training.weight_prior import WeightPrior
-
-__all__ = ["DensityEstimator", "export"]
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")

@@ -10,8 +10,7 @@ import re
 import stat
 import types
 import zipfile
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import h5py
@@ -21,11 +20,9 @@ import tensorflow as tf
 from tfp_flows.core.arguments import limited_sizes
 from tfp_flows.core.saved_names import check_keras
 from tfp_flows.core.saved_names import custom_modules as naming
-from tfp_flows.core.serialization import check_format
-from tfp_flows.core.serialization import check_saved
+from tfp_flows.core.serialization import check_format, check_saved
 from tfp_flows.training.model import LikelihoodModel
 
-__all__ = ["load"]
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 _MEMBERS = {_CONFIG, "metadata.json", _WEIGHTS}
 # Files of Keras layers with vocabularies.

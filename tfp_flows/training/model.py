@@ -10,27 +10,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import require
+from tfp_flows.core.arguments import check_integer, require
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.saved_names import check_keras
-from tfp_flows.core.serialization import FORMAT
-from tfp_flows.core.serialization import check_format
-from tfp_flows.core.serialization import deserialize
-from tfp_flows.core.serialization import serialize
+from tfp_flows.core.serialization import FORMAT, check_format, deserialize, serialize
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.training.blocks import in_blocks
-from tfp_flows.training.callbacks import BoundedProgress
-from tfp_flows.training.callbacks import StopOnNaN
-from tfp_flows.training.callbacks import as_list
-from tfp_flows.training.data import RowArrays
-from tfp_flows.training.data import RowFormat
-from tfp_flows.training.data import Rows
-from tfp_flows.training.data import RowStream
-from tfp_flows.training.data import errors_of_data
+from tfp_flows.training.callbacks import BoundedProgress, StopOnNaN, as_list
+from tfp_flows.training.data import RowArrays, RowFormat, Rows, RowStream, errors_of_data
 
-__all__ = ["GlobalBatch", "LikelihoodModel", "count_lines", "structure_lines"]
 # Rows of a dataset that determine the data-dependent state.
 _INITIALIZATION_ROWS = 2**14
 # Arguments of Keras's methods that count rows or steps.

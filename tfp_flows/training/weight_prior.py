@@ -6,14 +6,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors.standardize import Decorrelate
-from tfp_flows.bijectors.standardize import Standardize
+from tfp_flows.bijectors.standardize import Decorrelate, Standardize
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import effective_count
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.training.data import Rows
 
-__all__ = ["WeightPrior"]
 # Rows per variable from which on priors widen. From this number on, correlations are known
 # well enough, as in `covariance.py`.
 _MANY_ROWS = 20.0

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_callable
-from tfp_flows.transformers.transformer import Transformer
-from tfp_flows.transformers.transformer import ValueAndLogDet
-
-__all__ = [
-    "Affine",
-    "Shift",
-    "exp_scale",
-    "glow_scale",
-    "sigmoid_scale",
-    "soft_bounded_scale",
-    "softplus_scale",
-]
+from tfp_flows.transformers.transformer import Transformer, ValueAndLogDet
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")

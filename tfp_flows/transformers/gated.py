@@ -9,10 +9,7 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_number
-from tfp_flows.transformers.transformer import Transformer
-from tfp_flows.transformers.transformer import ValueAndLogDet
-
-__all__ = ["Gated"]
+from tfp_flows.transformers.transformer import Transformer, ValueAndLogDet
 
 
 class Gated(Transformer):

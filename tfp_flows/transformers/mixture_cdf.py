@@ -10,10 +10,7 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_number
 from tfp_flows.transformers.affine import soft_bounded_scale
-from tfp_flows.transformers.transformer import Transformer
-from tfp_flows.transformers.transformer import ValueAndLogDet
-
-__all__ = ["MixtureCDF"]
+from tfp_flows.transformers.transformer import Transformer, ValueAndLogDet
 
 _MOST_ITERATIONS = 100  # of the root finder
 

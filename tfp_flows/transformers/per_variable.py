@@ -8,10 +8,7 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_instance
-from tfp_flows.transformers.transformer import Transformer
-from tfp_flows.transformers.transformer import ValueAndLogDet
-
-__all__ = ["PerVariable"]
+from tfp_flows.transformers.transformer import Transformer, ValueAndLogDet
 
 
 class PerVariable(Transformer):

@@ -9,10 +9,7 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.transformers.affine import soft_bounded_scale
-from tfp_flows.transformers.transformer import Transformer
-from tfp_flows.transformers.transformer import ValueAndLogDet
-
-__all__ = ["CubicConjugation", "CubicRational", "SinhConjugation"]
+from tfp_flows.transformers.transformer import Transformer, ValueAndLogDet
 
 
 class CubicRational(Transformer):

@@ -6,8 +6,7 @@ import abc
 import functools
 import itertools
 import math
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -15,11 +14,7 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_number
 from tfp_flows.transformers.affine import soft_bounded_scale
-from tfp_flows.transformers.transformer import Transformer
-from tfp_flows.transformers.transformer import ValueAndLogDet
-
-__all__ = ["CircularSpline", "RationalQuadraticSpline"]
-
+from tfp_flows.transformers.transformer import Transformer, ValueAndLogDet
 
 # Least width and height of a bin, as shares of the interval.
 _LEAST_BIN = 1e-3

@@ -11,10 +11,7 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.transformers.affine import soft_bounded_scale
-from tfp_flows.transformers.transformer import Transformer
-from tfp_flows.transformers.transformer import ValueAndLogDet
-
-__all__ = ["Tail"]
+from tfp_flows.transformers.transformer import Transformer, ValueAndLogDet
 
 _LEAST_WEIGHT = 1e-3
 _MOST_WEIGHT = 10.0

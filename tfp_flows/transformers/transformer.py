@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import abc
 import inspect
-from collections.abc import Callable
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-from typing import Any
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_instance
-from tfp_flows.core.arguments import check_integer
-
-__all__ = ["Transformer", "ValueAndLogDet", "check_transformer"]
+from tfp_flows.core.arguments import check_instance, check_integer
 
 ValueAndLogDet: TypeAlias = tuple[tf.Tensor, tf.Tensor]
 

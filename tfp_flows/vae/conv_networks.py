@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_each
-from tfp_flows.core.arguments import check_image_shape
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_seed
-from tfp_flows.core.arguments import check_widths
-from tfp_flows.networks.layer_arguments import get_activation
-from tfp_flows.networks.layer_arguments import split_seed
+from tfp_flows.core.arguments import (
+    check_each,
+    check_image_shape,
+    check_integer,
+    check_seed,
+    check_widths,
+)
+from tfp_flows.networks.layer_arguments import get_activation, split_seed
 from tfp_flows.networks.mlp import MLP
-
-__all__ = ["ConvDecoder", "ConvEncoder", "ResidualConvBlock"]
 
 
 class _ConvNetwork(keras.layers.Layer):

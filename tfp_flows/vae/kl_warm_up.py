@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import require
-
-__all__ = ["KLWarmUp"]
+from tfp_flows.core.arguments import check_integer, require
 
 
 class KLWarmUp(keras.callbacks.Callback):

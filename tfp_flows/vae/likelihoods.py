@@ -11,10 +11,7 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
-from tfp_flows.core.arguments import check_event_shape
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_number
-from tfp_flows.core.arguments import require
+from tfp_flows.core.arguments import check_event_shape, check_integer, check_number, require
 from tfp_flows.training.data import check_finite
 
 __all__ = ["Bernoulli", "DiscretizedLogistic", "Gaussian", "Likelihood"]

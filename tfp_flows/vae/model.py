@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import typing
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -14,37 +13,28 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_callable
-from tfp_flows.core.arguments import check_flag
-from tfp_flows.core.arguments import check_instance
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_members
-from tfp_flows.core.arguments import check_number
-from tfp_flows.core.arguments import require
+from tfp_flows.core.arguments import (
+    check_callable,
+    check_flag,
+    check_instance,
+    check_integer,
+    check_members,
+    check_number,
+    require,
+)
 from tfp_flows.core.compiled import graph_function
 from tfp_flows.core.inputs import check_value
-from tfp_flows.core.rows import check_rows
-from tfp_flows.core.rows import rows_that_count
-from tfp_flows.core.rows import sample_of_rows
-from tfp_flows.core.rows import weight_keyword
+from tfp_flows.core.rows import check_rows, rows_that_count, sample_of_rows, weight_keyword
 from tfp_flows.distributions.bases import standard_normal
-from tfp_flows.distributions.draws import fold_in
-from tfp_flows.distributions.draws import split
-from tfp_flows.distributions.draws import stateless
+from tfp_flows.distributions.draws import fold_in, split, stateless
 from tfp_flows.distributions.flow_distribution import FlowDistribution
-from tfp_flows.networks.built_network import call_once
-from tfp_flows.networks.built_network import check_can_be_rebuilt
-from tfp_flows.training.data import RowFormat
-from tfp_flows.training.data import Rows
-from tfp_flows.training.data import check_finite
-from tfp_flows.training.model import GlobalBatch
-from tfp_flows.training.model import LikelihoodModel
-from tfp_flows.training.model import structure_lines
+from tfp_flows.networks.built_network import call_once, check_can_be_rebuilt
+from tfp_flows.training.data import RowFormat, Rows, check_finite
+from tfp_flows.training.model import GlobalBatch, LikelihoodModel, structure_lines
 from tfp_flows.vae import objectives
 from tfp_flows.vae.likelihoods import Likelihood
 from tfp_flows.vae.posteriors import Posterior
 
-__all__ = ["VAE"]
 # Latent vectors that `log_likelihood` decodes at a time.
 _DECODED_AT_ONCE = 2**14
 # Folded into seeds, so that training and validation draw different noise.

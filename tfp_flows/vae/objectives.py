@@ -18,8 +18,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import require
+from tfp_flows.core.arguments import check_integer, require
 from tfp_flows.distributions.draws import fold_in
 
 __all__ = [

@@ -15,16 +15,17 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
-from tfp_flows.core.arguments import check_dtype
-from tfp_flows.core.arguments import check_instance
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_members
-from tfp_flows.core.arguments import check_name
-from tfp_flows.core.arguments import require
+from tfp_flows.core.arguments import (
+    check_dtype,
+    check_instance,
+    check_integer,
+    check_members,
+    check_name,
+    require,
+)
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.distributions.distribution_checks import check_event_size
-from tfp_flows.distributions.draws import normal
-from tfp_flows.distributions.draws import stateless
+from tfp_flows.distributions.draws import normal, stateless
 
 __all__ = ["AmortizedFlow", "DiagonalGaussian", "FullGaussian", "Posterior"]
 

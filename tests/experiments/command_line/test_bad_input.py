@@ -7,13 +7,8 @@ import warnings
 
 import numpy as np
 import pytest
-from bad_data import BAD_FILES
-from bad_data import BAD_FOLDERS
-from bad_data import write_folders
-from bad_use import BAD_TF_CONFIG
-from bad_use import BAD_USE
-from bad_use import BAD_USE_OF_OTHERS
-from bad_use import TWO_WORKERS
+from bad_data import BAD_FILES, BAD_FOLDERS, write_folders
+from bad_use import BAD_TF_CONFIG, BAD_USE, BAD_USE_OF_OTHERS, TWO_WORKERS
 from refusals import bad_calls
 from refused import assert_refused
 
@@ -22,9 +17,7 @@ from experiments import compare
 from experiments.__main__ import COMMANDS
 from experiments.command_line import program
 from experiments.command_line.flag_settings import UsageError
-from experiments.data import Request
-from experiments.data import load_dataset
-from experiments.data import maf_tables
+from experiments.data import Request, load_dataset, maf_tables
 from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation.models import build_distribution
 from experiments.density_estimation.settings import Settings

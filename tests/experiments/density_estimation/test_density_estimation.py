@@ -13,16 +13,11 @@ import pytest
 from derivatives import op_by_op
 from scipy import stats
 from slow_cases import with_slow
-from tiny_runs import TINY
-from tiny_runs import in_folder
-from tiny_runs import quick_runs
+from tiny_runs import TINY, in_folder, quick_runs
 
 from experiments.data import load_dataset
-from experiments.density_estimation import diagnostics
-from experiments.density_estimation import evaluation
+from experiments.density_estimation import diagnostics, evaluation, models, training
 from experiments.density_estimation import experiment as density_estimation
-from experiments.density_estimation import models
-from experiments.density_estimation import training
 from experiments.density_estimation.diagnostics import Subject
 from experiments.density_estimation.settings import Settings
 from experiments.reports import predictions

@@ -12,15 +12,15 @@ from random_weights import randomize
 import tfp_flows
 from experiments.data import load_dataset
 from experiments.data.dataset import Dataset
-from experiments.density_estimation import diagnostics
-from experiments.density_estimation import pictures
+from experiments.density_estimation import diagnostics, pictures
 from experiments.density_estimation.diagnostics import Subject
-from experiments.density_estimation.evaluation import class_agreement
-from experiments.density_estimation.evaluation import likelihood_classification
+from experiments.density_estimation.evaluation import (
+    class_agreement,
+    likelihood_classification,
+)
 from experiments.density_estimation.models import build_distribution
 from experiments.density_estimation.settings import Settings
-from experiments.reports.predictions import FLOW
-from experiments.reports.predictions import LEVELS
+from experiments.reports.predictions import FLOW, LEVELS
 
 
 def subject(shift, rng, base=tfp_flows.standard_normal):

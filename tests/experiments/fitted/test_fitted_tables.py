@@ -13,14 +13,10 @@ from PIL import Image
 from refused import assert_refused
 
 import tfp_flows
-from experiments import predict
-from experiments import sample
-from experiments import score
-from experiments.data import DataError
-from experiments.data import text_table
+from experiments import predict, sample, score
+from experiments.data import DataError, text_table
 from experiments.data.typed_cells import typed
-from experiments.fitted import open_model
-from experiments.fitted import resumable_file
+from experiments.fitted import open_model, resumable_file
 from experiments.fitted.open_model import FittedTable
 from experiments.fitted.resumable_file import ResumableFile
 from experiments.runs.run_directory import RunDirectoryError

@@ -13,12 +13,10 @@ from tiny_runs import in_folder
 
 import tfp_flows
 from experiments.data import DataError
-from experiments.iaf_vae import evaluation
+from experiments.iaf_vae import evaluation, models
 from experiments.iaf_vae import experiment as iaf_vae
-from experiments.iaf_vae import models
 from experiments.iaf_vae.data import load_images
-from experiments.runs import epochs
-from experiments.runs import fitting
+from experiments.runs import epochs, fitting
 from experiments.runs.run_directory import RunDirectoryError
 
 PICTURES = {

@@ -4,8 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from tiny_runs import TINY_POSTERIOR
-from tiny_runs import in_folder
+from tiny_runs import TINY_POSTERIOR, in_folder
 
 from experiments.neutra import evaluation as neutra_evaluation
 from experiments.neutra import experiment as neutra

@@ -10,16 +10,12 @@ import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 from slow_cases import with_slow
-from tiny_runs import TINY_POSTERIOR
-from tiny_runs import in_folder
+from tiny_runs import TINY_POSTERIOR, in_folder
 
-from experiments.posterior_inference import evaluation
+from experiments.posterior_inference import evaluation, report, targets
 from experiments.posterior_inference import experiment as posterior_inference
-from experiments.posterior_inference import report
 from experiments.posterior_inference import report as posterior_report
-from experiments.posterior_inference import targets
-from experiments.posterior_inference.methods import METHODS
-from experiments.posterior_inference.methods import SURROGATES
+from experiments.posterior_inference.methods import METHODS, SURROGATES
 from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.pathfinder import pathfinder
 from experiments.posterior_inference.targets import TARGETS

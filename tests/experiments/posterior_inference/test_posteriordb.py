@@ -5,16 +5,12 @@ import os
 import numpy as np
 import pytest
 import tensorflow as tf
-from posteriordb_cases import CASES
-from posteriordb_cases import write
-from tiny_runs import TINY_POSTERIOR
-from tiny_runs import in_folder
+from posteriordb_cases import CASES, write
+from tiny_runs import TINY_POSTERIOR, in_folder
 
 from experiments.command_line.flag_settings import UsageError
 from experiments.posterior_inference import experiment as posterior_inference
-from experiments.posterior_inference.posteriordb import SHORT_NAMES
-from experiments.posterior_inference.posteriordb import find
-from experiments.posterior_inference.posteriordb import stored
+from experiments.posterior_inference.posteriordb import SHORT_NAMES, find, stored
 from experiments.posterior_inference.posteriordb_models import solve
 from experiments.posterior_inference.settings import PosteriorSettings
 

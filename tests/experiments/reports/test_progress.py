@@ -2,12 +2,10 @@
 
 import pytest
 import tensorflow as tf
-from tiny_runs import TINY
-from tiny_runs import in_folder
+from tiny_runs import TINY, in_folder
 
 from experiments.data import load_dataset
-from experiments.density_estimation import models
-from experiments.density_estimation import training
+from experiments.density_estimation import models, training
 from experiments.reports import progress
 
 

@@ -12,9 +12,7 @@ import local_workers
 import numpy as np
 import pytest
 from small_commands import POSTERIOR
-from tiny_runs import TINY_POSTERIOR
-from tiny_runs import TINY_VAE
-from tiny_runs import outcome
+from tiny_runs import TINY_POSTERIOR, TINY_VAE, outcome
 
 from experiments.density_estimation import experiment as density_estimation
 from experiments.iaf_vae import experiment as iaf_vae

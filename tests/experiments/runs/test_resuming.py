@@ -11,11 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_runs import TINY
-from tiny_runs import TINY_VAE
-from tiny_runs import in_folder
-from tiny_runs import outcome
-from tiny_runs import run_without_end
+from tiny_runs import TINY, TINY_VAE, in_folder, outcome, run_without_end
 
 from experiments.command_line import program
 from experiments.density_estimation import experiment as density_estimation
@@ -23,13 +19,10 @@ from experiments.density_estimation import training
 from experiments.density_estimation.settings import Settings
 from experiments.iaf_vae import experiment as iaf_vae
 from experiments.reports import facts
-from experiments.runs import fitting
-from experiments.runs import run_directory
-from experiments.runs.checkpoints import Checkpoint
-from experiments.runs.checkpoints import CheckpointFolder
+from experiments.runs import fitting, run_directory
+from experiments.runs.checkpoints import Checkpoint, CheckpointFolder
 from experiments.runs.epochs import EpochRows
-from experiments.runs.fitting import SaveRun
-from experiments.runs.fitting import TimeLimit
+from experiments.runs.fitting import SaveRun, TimeLimit
 from experiments.runs.run_directory import RunDirectoryError
 
 FOUR_EPOCHS = dataclasses.replace(TINY, epochs=4, cosine_decay=False)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import tfp_flows
-from experiments.posterior_inference.training import STEPS
-from experiments.posterior_inference.training import train_in_blocks
+from experiments.posterior_inference.training import STEPS, train_in_blocks
 from experiments.runs import resuming
 from experiments.runs.fitting import TrainingError
 from experiments.runs.run_directory import RunDirectoryError

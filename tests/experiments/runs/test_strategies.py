@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from local_workers import UNEVEN
-from tiny_runs import TINY_VAE
-from tiny_runs import in_folder
-from tiny_runs import outcome
+from tiny_runs import TINY_VAE, in_folder, outcome
 
 from experiments.density_estimation.settings import Settings
 from experiments.runs import workers

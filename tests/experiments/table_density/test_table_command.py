@@ -11,10 +11,7 @@ import pytest
 from refused import assert_refused
 
 import tfp_flows
-from experiments import predict
-from experiments import sample
-from experiments import score
-from experiments import table_density
+from experiments import predict, sample, score, table_density
 from experiments.data import DataError
 from experiments.table_density import experiment
 from experiments.table_density.data import read_table

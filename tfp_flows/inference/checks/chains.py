@@ -15,10 +15,12 @@ from tfp_flows.core.compiled import Compiled
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.checks.check import Check
-from tfp_flows.inference.checks.importance import DEVIATION_CHANGE
-from tfp_flows.inference.checks.importance import MEAN_CHANGE
-from tfp_flows.inference.checks.importance import WeightedDraws
-from tfp_flows.inference.checks.importance import WeightedMoments
+from tfp_flows.inference.checks.importance import (
+    DEVIATION_CHANGE,
+    MEAN_CHANGE,
+    WeightedDraws,
+    WeightedMoments,
+)
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.target import UnconstrainedDensity
 

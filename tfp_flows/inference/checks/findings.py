@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from tfp_flows.distributions.flow_distribution import FlowDistribution
-from tfp_flows.inference.checks.chains import NUM_CONTINUED
-from tfp_flows.inference.checks.chains import UNCOVERED_MASS
-from tfp_flows.inference.checks.chains import CheckChains
-from tfp_flows.inference.checks.chains import Uncovered
-from tfp_flows.inference.checks.chains import continue_chains
-from tfp_flows.inference.checks.chains import r_hat_with_draws
-from tfp_flows.inference.checks.chains import start_chains
-from tfp_flows.inference.checks.chains import uncovered_mass
-from tfp_flows.inference.checks.importance import ImportanceSampler
-from tfp_flows.inference.checks.importance import WeightedDraws
-from tfp_flows.inference.checks.importance import WeightedMoments
-from tfp_flows.inference.checks.importance import sample_until_known
-from tfp_flows.inference.checks.missing_mass import distinct
-from tfp_flows.inference.checks.missing_mass import from_group
-from tfp_flows.inference.checks.missing_mass import further_modes
-from tfp_flows.inference.checks.missing_mass import log_mass
-from tfp_flows.inference.checks.missing_mass import stuck_groups
+from tfp_flows.inference.checks.chains import (
+    NUM_CONTINUED,
+    UNCOVERED_MASS,
+    CheckChains,
+    Uncovered,
+    continue_chains,
+    r_hat_with_draws,
+    start_chains,
+    uncovered_mass,
+)
+from tfp_flows.inference.checks.importance import (
+    ImportanceSampler,
+    WeightedDraws,
+    WeightedMoments,
+    sample_until_known,
+)
+from tfp_flows.inference.checks.missing_mass import (
+    distinct,
+    from_group,
+    further_modes,
+    log_mass,
+    stuck_groups,
+)
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.target import UnconstrainedDensity
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -17,12 +16,9 @@ from tfp_flows.core.compiled import Compiled
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.checks.check import Check
-from tfp_flows.inference.checks.pareto import pareto_k_threshold
-from tfp_flows.inference.checks.pareto import pareto_smooth
-from tfp_flows.inference.checks.pareto import top_of_tail
+from tfp_flows.inference.checks.pareto import pareto_k_threshold, pareto_smooth, top_of_tail
 from tfp_flows.inference.modes import Gaussian
-from tfp_flows.inference.target import UnconstrainedDensity
-from tfp_flows.inference.target import without_rounding
+from tfp_flows.inference.target import UnconstrainedDensity, without_rounding
 
 # Draws of one batch.
 _ROWS = 2000

@@ -9,12 +9,8 @@ import numpy as np
 
 from tfp_flows.inference.checks.chains import Chains
 from tfp_flows.inference.checks.check import Check
-from tfp_flows.inference.checks.importance import ImportanceSampler
-from tfp_flows.inference.checks.importance import WeightedDraws
-from tfp_flows.inference.modes import Gaussian
-from tfp_flows.inference.modes import Modes
-from tfp_flows.inference.modes import find_modes
-from tfp_flows.inference.modes import points_on_rays
+from tfp_flows.inference.checks.importance import ImportanceSampler, WeightedDraws
+from tfp_flows.inference.modes import Gaussian, Modes, find_modes, points_on_rays
 from tfp_flows.inference.target import is_rounding
 
 # Starts of the search, and how much broader than the posterior they are.

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from tfp_flows.inference.checks.check import Check
-from tfp_flows.inference.modes import Gaussian
-from tfp_flows.inference.modes import NoMaximumError
-from tfp_flows.inference.modes import laplace
+from tfp_flows.inference.modes import Gaussian, NoMaximumError, laplace
 from tfp_flows.inference.target import UnconstrainedDensity
 
 _RADII = 10.0 ** np.arange(2, 7)

@@ -6,18 +6,19 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from tfp_flows.inference.checks.chains import check_r_hat
-from tfp_flows.inference.checks.chains import check_uncovered_mass
+from tfp_flows.inference.checks.chains import check_r_hat, check_uncovered_mass
 from tfp_flows.inference.checks.check import Check
 from tfp_flows.inference.checks.findings import Findings
-from tfp_flows.inference.checks.importance import MOMENTS
-from tfp_flows.inference.checks.importance import UNKNOWN_DENSITY
-from tfp_flows.inference.checks.importance import WeightedDraws
-from tfp_flows.inference.checks.importance import check_ess
-from tfp_flows.inference.checks.importance import check_known_density
-from tfp_flows.inference.checks.importance import check_moments
-from tfp_flows.inference.checks.importance import check_pareto_k
-from tfp_flows.inference.checks.importance import check_unweighted_draws
+from tfp_flows.inference.checks.importance import (
+    MOMENTS,
+    UNKNOWN_DENSITY,
+    WeightedDraws,
+    check_ess,
+    check_known_density,
+    check_moments,
+    check_pareto_k,
+    check_unweighted_draws,
+)
 from tfp_flows.inference.checks.missing_mass import check_missing_mass
 
 # From the best to the worst; `PosteriorReport` says what each means.

@@ -8,11 +8,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_instance
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.distributions.draws import fold_in
-from tfp_flows.distributions.draws import split
-from tfp_flows.distributions.draws import stateless
+from tfp_flows.core.arguments import check_instance, check_integer
+from tfp_flows.distributions.draws import fold_in, split, stateless
 
 # Results that an innermost kernel does not compute from the state.
 _SET = ("step_size", "num_leapfrog_steps", "momentum_distribution")

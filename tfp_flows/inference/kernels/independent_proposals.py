@@ -8,8 +8,7 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.core.arguments import check_callable
-from tfp_flows.core.arguments import check_members
+from tfp_flows.core.arguments import check_callable, check_members
 from tfp_flows.distributions.draws import stateless
 
 

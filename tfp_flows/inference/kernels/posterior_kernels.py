@@ -6,15 +6,16 @@ from collections.abc import Callable
 
 import tensorflow_probability as tfp
 
-from tfp_flows.core.arguments import check_callable
-from tfp_flows.core.arguments import check_flag
-from tfp_flows.core.arguments import check_instance
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_number
+from tfp_flows.core.arguments import (
+    check_callable,
+    check_flag,
+    check_instance,
+    check_integer,
+    check_number,
+)
 from tfp_flows.inference.kernels.alternating import AlternatingKernel
 from tfp_flows.inference.kernels.independent_proposals import independent_proposals
-from tfp_flows.inference.kernels.latent import LatentKernel
-from tfp_flows.inference.kernels.latent import latent_log_prob
+from tfp_flows.inference.kernels.latent import LatentKernel, latent_log_prob
 from tfp_flows.inference.surrogate import FlowPosterior
 
 
