@@ -54,7 +54,6 @@ def test_what_runs_beside_torch_needs_no_tensorflow():
 SIZES = {"num_steps": 2, "hidden_units": (8, 8), "batch_size": 16, "calls": 2}
 TRAINED = Autoregressive(4, **SIZES, task="train")
 VECTORS = RealNVP(4, **SIZES)
-IMAGES = Glow(True, image_size=4, num_levels=1, num_steps=1, hidden_channels=4, calls=1)
 # Module, and what is timed after a space if there are several; and a tiny workload.
 TABLES = {
     "devices": VECTORS,
@@ -64,7 +63,7 @@ TABLES = {
     "autoregressive sampling": dataclasses.replace(TRAINED, task="sample"),
     "real_nvp_step": VECTORS,
     "binary_made": BinaryMADE(8, 1, event_size=6, batch_size=4),
-    "glow": IMAGES,
+    "glow": Glow(True, image_size=4, num_levels=1, num_steps=1, hidden_channels=4, calls=1),
     "vae": VAE(12, (6, 5), 3, 2, (7, 7), context_size=4, batch_size=8, calls=3),
     "flow_times": flow_times.Sizes(3, num_steps=2, hidden_units=(8, 8), calls=1),
     "first_calls_peers": TRAINED,
@@ -76,7 +75,7 @@ OTHER_FUNCTIONS = {
 # In `make test`, not compiled; the others as users run them.
 OP_BY_OP = {"devices", "autoregressive", "posterior_step"}
 # In which ours and the peers must be of one size.
-OF_ONE_SIZE = ("autoregressive", "posterior_step", "spline_flows", "first_calls_peers")
+OF_ONE_SIZE = ("autoregressive", "posterior_step", "spline_flows")
 
 
 @pytest.mark.slow_ids(*(TABLES.keys() - OP_BY_OP))
@@ -135,9 +134,8 @@ def test_a_spline_flow_is_trained_for_a_given_time(monkeypatch):
 
 
 def test_a_masked_flow_is_sampled_in_a_graph_of_few_operations():
-    seconds, sampled = first_calls.first_call("MAF, D=6, 5 x 64/64", "sample", "graph")
+    _, sampled = first_calls.first_call("MAF, D=6, 5 x 64/64", "sample", "graph")
     _, scored = first_calls.first_call("MAF, D=6, 5 x 64/64", "log_prob", "graph")
-    assert seconds > 0.0
     assert sampled < 4 * scored
 
 

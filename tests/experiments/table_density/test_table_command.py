@@ -105,7 +105,6 @@ def use(program, finished, name, tmp_path, *flags):
     return lines(out)
 
 
-@pytest.mark.slow
 def test_new_rows_are_scored_in_any_order_of_columns(finished, tmp_path):
     frame = table().iloc[:30]
     frame.loc[3, "income"] = -5.0
@@ -118,7 +117,6 @@ def test_new_rows_are_scored_in_any_order_of_columns(finished, tmp_path):
     assert found[3] == -np.inf
 
 
-@pytest.mark.slow
 def test_samples_and_predictions_are_in_the_table_s_units(finished, tmp_path):
     drawn = use(sample, finished, "joint", tmp_path, "--rows=50")
     assert list(drawn[0]) == ["city", "member", "age", "hour", "income"]
