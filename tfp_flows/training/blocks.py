@@ -30,7 +30,7 @@ def in_blocks(model: Any, step: Callable, fallback: Callable) -> Callable:
     def loop(block, count):
         def body(k):
             step(tf.nest.map_structure(lambda batches: batches[k], block))
-            return k + 1
+            return [k + 1]
 
         tf.while_loop(lambda k: k < count, body, [tf.constant(0)])
         return model._step_logs()
