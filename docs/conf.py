@@ -20,7 +20,6 @@ extensions = ["myst_nb", "sphinx_copybutton", "python_cells", "run_pages", "math
 # Source is shown on the site itself, since no public address of the repository is known.
 extensions += ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 extensions += ["markdown_docstrings", "command_flags"]
-autodoc_preserve_defaults = True
 autodoc_typehints = "none"  # the docstrings say shapes and types
 napoleon_custom_sections = ["Reference"]
 exclude_patterns = ["_build", "_extensions"]

@@ -14,7 +14,7 @@ from nbformat import NotebookNode, v4
 
 _BLOCK = re.compile(r"^```python[ \t]*([^\n]*)\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
 _OUTSIDE = re.compile(
-    r"\[([^\]]+)\]\(((?:\.\./)+(?:tfp_flows|experiments|tests|[A-Z_]+\.(?:md|cff))[^)#\s]*)(?:#[^)]*)?\)"
+    r"\[([^\]]+)\]\(((?:\.\./)+(?:tfp_flows|experiments|benchmarks|tests|[A-Z_]+\.(?:md|cff))[^)#\s]*)(?:#[^)]*)?\)"
 )
 _KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
