@@ -19,8 +19,6 @@ import tensorflow as tf
 
 from tfp_flows.transformers.transformer import Transformer
 
-__all__ = ["AddedScale"]
-
 
 class AddedScale(Transformer):
     """`y = exp(tanh(s)) x`."""
@@ -53,8 +51,6 @@ from tfp_flows.flows.steps import chain_arguments
 from tfp_flows.flows.steps import coupling_steps
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.affine import Shift
-
-__all__ = ["AddedFlow"]
 
 
 class AddedFlow(FlowChain):
@@ -124,8 +120,6 @@ CHECK = '''"""Draws that are repeated."""
 import numpy as np
 
 from tfp_flows.inference.checks.check import Check
-
-__all__ = ["check_added"]
 
 
 def check_added(rows: np.ndarray) -> Check:

@@ -202,7 +202,7 @@ def test_float64_rows_are_weighed_split_and_shuffled():
 
     def fit(**options):
         keras.utils.set_random_seed(3)
-        model, options = anew(in_float64), {"sample_weight": w, **options}
+        model, options = anew(in_float64), {"sample_weight": w, "batch_size": 96, **options}
         return model, model.fit(TIMES, validation_split=0.25, verbose=0, **options).history
 
     model, history = fit()
