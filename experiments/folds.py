@@ -3,8 +3,8 @@
     tfp-flows folds --data_dir=DIR --run_dir=RUN_DIR RECIPE [RECIPE ...]
 
 A recipe is a file of flags of `tfp-flows density`. Fold k has `--data_seed=k`, and its run
-is in a subfolder of `--run_dir`; finished runs are read. `--dataset=A --dataset=B` fits each
-recipe to these data sets instead of its own.
+is in a subfolder of `--run_dir`; finished runs are read. `--dataset=A --dataset=B` fits
+each recipe to these data sets instead of its own.
 """
 
 import dataclasses

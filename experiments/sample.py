@@ -3,8 +3,8 @@
     tfp-flows sample --model=RUN_DIR --rows=1000 --out=samples.csv
     tfp-flows sample --model=RUN_DIR --given=conditions.csv --out=samples.csv
 
-A conditional model needs `--given`, a table with the columns of its context. For each row of
-it the new table has `--rows` rows, with the context after the sample. The same command
+A conditional model needs `--given`, a table with the columns of its context. For each row
+of it the new table has `--rows` rows, with the context after the sample. The same command
 continues an interrupted file with the same draws.
 """
 
