@@ -5,7 +5,7 @@
 It has the flags of `tfp-flows table`, `--target` and `--num_folds`. Test rows of different
 folds are disjoint. For a number it reports the mean negative log-likelihood and the
 coverage of intervals of 90 %, and compares quantile gradient boosting and a Gaussian
-process. For a category it reports the log loss, and compares a gradient-boosted classifier tuned by
+process. For a category it reports the log loss, and compares a boosted classifier tuned by
 cross-validation. Intervals of integers cover at least their level, so for these the
 coverage by the randomised PIT is reported too (Czado, Gneiting and Held 2009,
 https://doi.org/10.1111/j.1541-0420.2009.01191.x). Finished folds are read, and an

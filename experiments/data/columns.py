@@ -163,8 +163,8 @@ def _is_constant(column):
 def _is_coarse(column):
     """Whether most of `column`, `[N]`, float64, would become few distinct float32 numbers.
 
-    An example are times in seconds near 1.7e9, where float32 numbers are 128 apart. The test
-    uses the standard deviation and the interquartile range, which is robust to outliers.
+    An example are times in seconds near 1.7e9, where float32 numbers are 128 apart. The
+    test uses the standard deviation and the interquartile range, robust to outliers.
     """
     quarters = np.percentile(column, [25.0, 50.0, 75.0])
     spreads_and_sizes = [

@@ -121,7 +121,7 @@ def refuse_larger_than_memory(path):
         size = sum(member.file_size for member in archive.infolist())
     if size > _MEMORY:
         raise DataError(
-            f"Expected at most {_MEMORY:,} bytes, the memory, in {path}; got {size:,} bytes."
+            f"Expected at most {_MEMORY:,} bytes, the memory, in {path}; got {size:,}."
         )
 
 

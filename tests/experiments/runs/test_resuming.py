@@ -186,7 +186,9 @@ def test_damaged_checkpoints_are_named_and_the_one_before_used(damage, tmp_path,
     oldest.write_bytes(damage(oldest.read_bytes()))
     assert folder.load_newest() is None
     *_, last = capsys.readouterr().out.splitlines()
-    assert last.endswith("is damaged; there is none before it, and training starts from the beginning.")
+    assert last.endswith(
+        "is damaged; there is none before it, and training starts from the beginning."
+    )
     folder.save(checkpoint(2))
     assert folder.load_newest().epoch == 2
 

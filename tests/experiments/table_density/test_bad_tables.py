@@ -97,7 +97,7 @@ def test_what_is_wrong_is_told_in_one_line(name, tmp_path):
 
 
 COMMAS, POINTS = "--decimal=, reads decimal commas", "--decimal=. reads decimal points"
-THOUSANDS = "separators of thousands have to be taken out of the file"
+THOUSANDS = "remove separators of thousands from the file"
 SPELT_OTHERWISE = {
     ".": {
         "{},5": {COMMAS},
