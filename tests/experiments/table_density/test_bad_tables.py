@@ -48,7 +48,7 @@ BAD = {
     ),
     "an open quote": (third('1,"x'), "in line 4: unexpected end"),
     "a letter after a quote": (third('1,"x"y'), "in line 4: ',' expected after"),
-    "another encoding": (third("1,é").encode("latin-1"), "the byte 0xe9 in line 4 (--enc"),
+    "another encoding": (third("1,é").encode("latin-1"), "the byte 0xe9 in line 4 (try"),
     "utf-16": (table(*ROWS).encode("utf-16"), "got UTF-16"),
     "a zero byte": (third("1,x\0y"), "a NUL byte in line 4"),
     "an archive": (b"PK\x03\x04\x14\0", "got a zip archive, or an Excel workbook"),
