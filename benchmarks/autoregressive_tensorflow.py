@@ -12,7 +12,7 @@ from benchmarks.workloads import RealNVP, SplineFlow
 
 SCORING = "tfp_flows scoring, XLA"
 
-# Our samplers take so much less time that a run holds more of their calls.
+# Our samplers are much faster, so their runs have more calls.
 _QUICKER = 10
 
 tfb = tfp.bijectors
@@ -20,7 +20,7 @@ tfd = tfp.distributions
 
 
 def ours(workload):
-    """Returns this package's contenders; where it samples, it also scores as many rows."""
+    """Returns this package's contenders; for sampling, also that of scoring."""
     if workload.task == "train":
         return tensorflow_contender.our_steps(lambda: our_distribution(workload), workload)
     workloads = [workload]
@@ -33,7 +33,7 @@ def ours(workload):
 
 
 def our(workload, *, jit_compile):
-    """This package's flow, with one call a step where it is trained."""
+    """This package's flow, with one call per training step."""
     dist = our_distribution(workload)
     name = "tfp_flows scoring" if workload.task == "score" else "tfp_flows"
     return contender(
@@ -42,7 +42,7 @@ def our(workload, *, jit_compile):
 
 
 def scoring(workload):
-    """The workload of scoring as many rows as `workload` samples."""
+    """Returns the workload of scoring as many rows as `workload` samples."""
     return dataclasses.replace(workload, task="score")
 
 
@@ -76,7 +76,7 @@ def our_distribution(workload, **options):
 
     Args:
       workload: a workload on vectors.
-      **options: further ones of the flow's constructor.
+      **options: further arguments of the flow's constructor.
     """
     flow = _spline_flow if isinstance(workload, SplineFlow) else _affine_flow
     flow = flow(
@@ -115,12 +115,12 @@ def _spline_flow(workload, **options):
 
 
 def contender(name, dist, variables, workload, *, jit_compile):
-    """The `Contender` of what a workload asks of a distribution, as `workload.task` says.
+    """Returns the `Contender` that does `workload.task` with a distribution.
 
     Args:
-      name: of the package.
+      name: name of the package.
       dist: a `tfd.Distribution`.
-      variables: what is trained.
+      variables: trainable variables.
       workload: a workload on vectors.
       jit_compile: whether XLA compiles it.
     """

@@ -58,7 +58,7 @@ def sampling(workload, name, *, num_masks=1, jit_compile=True):
 
 
 def scoring(workload, name):
-    """The density of as many rows: one pass."""
+    """The density of the same number of rows: one pass."""
     distribution, x = made(workload), tf.constant(workload.batch())
     return tensorflow_contender.contender(
         name, lambda _: tf.reduce_mean(distribution.log_prob(x)), 1, jit_compile=True
@@ -116,7 +116,7 @@ def time_task(task, workload, worker, **how):
 
 
 def main(argv):
-    """Prints a table for each width and task asked for."""
+    """Prints a table for each chosen width and task."""
     del argv
     workloads = {units: WORKLOADS["binary_made"][units] for units in flags.FLAGS.units}
     runner.print_head()

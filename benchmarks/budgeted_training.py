@@ -1,4 +1,4 @@
-"""Training for as long as a budget of time lasts, whatever the library; NumPy only."""
+"""Training with a budget of time, for any library; needs NumPy only."""
 
 import dataclasses
 import math
@@ -29,7 +29,7 @@ class Images:
 
     def scores(self, log_prob):
         """Returns bits per dimension of each test image, `[N]`, by their log-densities."""
-        rng = np.random.default_rng(1)  # the same noise for all, at any time
+        rng = np.random.default_rng(1)  # the same noise for all contenders
         parts = _parts(self.test, _IMAGES_A_CALL)
         nats = np.concatenate([log_prob(_dequantize(part, rng)) for part in parts])
         size = math.prod(self.test.shape[1:])
@@ -58,11 +58,11 @@ class Budget:
     """The length and the settings of a training.
 
     Attributes:
-      seconds: of training in all, tracing and compiling included, scoring not.
-      num_turns: parts that it is divided into, between which others have theirs.
-      batch_size: images, or rows, of a step.
-      learning_rate: Adam's at the start; it falls to 0 along a cosine over the budget.
-      clip_norm: norm that gradients are scaled down to.
+      seconds: total training time, with tracing and compiling, without scoring.
+      num_turns: number of turns; contenders train in turns.
+      batch_size: images, or rows, per step.
+      learning_rate: Adam's initial step size; it falls to 0 along a cosine over the budget.
+      clip_norm: maximum norm of gradients.
     """
 
     seconds: float
@@ -77,10 +77,10 @@ class Progress:
     """The state of a training after a turn.
 
     Attributes:
-      seconds: of training so far.
-      processor_seconds: of this process meanwhile.
-      num_rows: images or rows trained on so far, repetitions counted.
-      scores: of each test image or row, `[N]`.
+      seconds: training time so far.
+      processor_seconds: processor time of this process in the training so far.
+      num_rows: images or rows in all steps so far.
+      scores: score of each test image or row, `[N]`.
     """
 
     seconds: float
@@ -113,7 +113,7 @@ class BudgetedTraining:
         self._num_turns = self._num_steps = 0
 
     def contender(self, name, num_parameters):
-        """Returns the `Contender` each of whose runs is one turn, and its `Progress`."""
+        """Returns a `Contender` with one turn per run, which returns a `Progress`."""
         return Contender(name, self._turn, 1, num_parameters)
 
     def _turn(self):

@@ -1,12 +1,11 @@
-"""Compares the speed of two commits: each in a process of its own, in turns.
+"""Compares the speed of two commits, each in its own process, in turns.
 
     python -m benchmarks.commits BEFORE AFTER [--workloads=maf_6]
 
-What is timed, and how, is this folder's code; `tfp_flows` is each commit's, from a
-worktree that is removed afterwards. What is not committed does not count. A ratio is the
-median of those of neighbouring runs, AFTER's time by BEFORE's. The exit status is 1 if the
-lower quartile of one, too, is above `--limit`, or if AFTER cannot do what BEFORE can; 2 if
-there is no such commit.
+The benchmarks are those of this folder; `tfp_flows` is that of each commit, without
+uncommitted changes, from a temporary worktree. A ratio is the median of AFTER's time over
+BEFORE's for neighbouring runs. The exit status is 1 if a lower quartile of ratios is above
+`--limit`, or if only AFTER fails; 2 if a commit is unknown.
 """
 
 import contextlib
@@ -47,10 +46,10 @@ class Comparison:
     """Times of two commits for one piece of work.
 
     Attributes:
-      name: of the work.
-      before: milliseconds a call of each run, at least two; none if there is trouble.
+      name: name of the work.
+      before: milliseconds per call of each run, at least two; empty after a failure.
       after: likewise, of the neighbouring runs.
-      trouble: why there are none.
+      trouble: reason of a failure.
     """
 
     name: str
@@ -65,7 +64,7 @@ class Comparison:
         return statistics.quantiles(ratios, method="inclusive")
 
     def is_worse(self, limit):
-        """Whether the lower quartile is above a limit, or AFTER alone has trouble."""
+        """Whether the lower quartile is above a limit, or only AFTER fails."""
         if self.trouble:
             return self.trouble.startswith("AFTER")
         return self.quartiles[0] > limit
@@ -82,13 +81,13 @@ class Comparison:
 
 
 def compare(name, workers, build, *arguments, repetitions):
-    """Returns the `Comparison` of what `build` builds in each of two workers.
+    """Returns the `Comparison` of a contender in two workers.
 
     Args:
-      name: of the work.
+      name: name of the work.
       workers: the `Worker` of each commit.
-      build: as of `Worker.build`.
-      *arguments: likewise.
+      build: argument of `Worker.build`.
+      *arguments: further arguments of `Worker.build`.
       repetitions: counted runs of each.
     """
     contenders = []
@@ -96,7 +95,7 @@ def compare(name, workers, build, *arguments, repetitions):
         try:
             contenders.append(worker.build(build, *arguments))
             contenders[-1].run()
-        except Exception as error:  # whatever a commit lacks
+        except Exception as error:  # a commit may lack anything
             reason = str(error).split("\n")[0]
             return Comparison(name, trouble=f"{who}: {type(error).__name__}: {reason}")
     before, after = interleave(contenders, repetitions, patience=None)
@@ -105,13 +104,13 @@ def compare(name, workers, build, *arguments, repetitions):
 
 @contextlib.contextmanager
 def checked_out(commit):
-    """Gives a folder with `tfp_flows` of a commit and these `benchmarks`.
+    """Yields a folder with `tfp_flows` of a commit and these `benchmarks`.
 
     Args:
-      commit: whatever git takes for one.
+      commit: name of a commit for git.
 
     Raises:
-      ValueError: if git does not.
+      ValueError: if git does not know it.
     """
     try:
         sha = _git("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}")
@@ -159,7 +158,7 @@ def main(argv):
     if len(argv) != 3:
         print(f"Expected two commits; got {argv[1:]}.", file=sys.stderr)
         return 2
-    # So that worktrees go, as after an interruption from the keyboard.
+    # SIGTERM, like Ctrl-C, must remove the worktrees.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     values, worse = flags.FLAGS, False
     try:
@@ -178,7 +177,7 @@ def _define_flags():
     text = "Counted runs of each; of first calls there are three."
     flags.DEFINE_integer("repetitions", 9, text, lower_bound=2)
     runner.define_processor_time()
-    flags.DEFINE_float("limit", 1.2, "The greatest ratio that is not too slow.")
+    flags.DEFINE_float("limit", 1.2, "Greatest accepted ratio.")
 
 
 if __name__ == "__main__":

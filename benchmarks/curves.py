@@ -1,11 +1,11 @@
-"""Measures how cost grows with variables, steps, rows, bins and processors, beside peers.
+"""Measures cost against variables, steps, rows, bins and processors, also of peers.
 
     python -m benchmarks.curves --peers_python=PYTHON
 
-Times of a training step, of scoring and of sampling by interleaved medians, ours and TFP's
-with XLA, PyTorch's peers with one thread or two, whichever is faster; and the peak memory
-of a training step beyond that of one row (Linux only). Curves are kept in a folder, with a
-page of their tables and pictures; points that are measured again replace what was kept.
+It measures times of a training step, of scoring and of sampling by interleaved medians:
+ours and TFP's with XLA, PyTorch's peers with one or two threads, whichever is faster. It
+also measures the peak memory of a training step beyond that of one row (Linux only). Curves
+are saved in a folder, with a page of tables and pictures; new points replace old ones.
 """
 
 import dataclasses
@@ -59,7 +59,7 @@ def calls(workload, *, sequential):
 
     Args:
       workload: a workload on vectors.
-      sequential: whether a call takes a pass of the networks for each variable.
+      sequential: whether a call evaluates the networks once for each variable.
     """
     rows = workload.batch_size * (workload.event_size if sequential else 1)
     widths = (workload.event_size, *workload.hidden_units, 2 * workload.event_size)
@@ -69,15 +69,15 @@ def calls(workload, *, sequential):
 
 
 def sweep(flow, axis, values, tasks, measure, longest):
-    """Yields a row of `curves_page.COLUMNS` but the note for each point and contender.
+    """Yields a row of `curves_page.COLUMNS`, without note, for each point and contender.
 
-    A contender leaves the curve of a task where a call would take more than `longest`, if
-    it grew as the axis does.
+    The curve of a contender ends when the next call would take more than `longest`, if its
+    time is proportional to the axis.
 
     Args:
       flow: one of `FLOWS`.
       axis: one of `AXES`.
-      values: along it.
+      values: values of the axis.
       tasks: some of `TASKS`.
       measure: function of a workload and of the names of those that left; returns median,
         least and greatest by contender.
@@ -95,7 +95,7 @@ def sweep(flow, axis, values, tasks, measure, longest):
 
 
 def _contenders(flow):
-    """By name, the ways to build it: a function, its keywords, if it is a peer's."""
+    """Name -> variants (function, keyword arguments, whether it runs with the peers)."""
     ours, torch, xla = autoregressive_tensorflow, _TORCH[flow], {"jit_compile": True}
     found = {"tfp_flows": [(ours.our, xla, False)]}
     for build in (torch.nflows, torch.zuko):
@@ -108,7 +108,7 @@ def _contenders(flow):
 
 
 def _milliseconds(flow, workers, how, workload, gone):
-    """Median, least and greatest time by contender, of the faster way of each."""
+    """Median, least and greatest time by contender, of its fastest variant."""
     sequential = workload.task == "sample" and flow != "RealNVP"
     names = {}
     for name, ways in _contenders(flow).items():
@@ -127,7 +127,7 @@ def _milliseconds(flow, workers, how, workload, gone):
 
 
 def _mebibytes(flow, interpreters, workload):
-    """Three times the peak of a training step beyond that of one row, by contender."""
+    """Peak memory of a training step beyond that of one row, by contender, thrice."""
     workload, found = dataclasses.replace(workload, task="train"), {}
     for name, (*_, (build, options, is_peer)) in _contenders(flow).items():
         options = {**options, "interpreter": interpreters[is_peer]}
@@ -141,7 +141,7 @@ def _mebibytes(flow, interpreters, workload):
 
 
 def _tasks(flow, axis, tasks):
-    """Those of a sweep; of splines only along bins: their other curves are as a MAF's."""
+    """The tasks of a sweep; splines vary only bins, their other curves are a MAF's."""
     if (axis == "num_bins") != (flow == "NeuralSplineFlow"):
         return []
     has_memory = axis in ("num_steps", "batch_size") and sys.platform.startswith("linux")
@@ -149,11 +149,11 @@ def _tasks(flow, axis, tasks):
 
 
 def _rows(flow, axis, tasks, values):
-    """Yields the rows of the sweeps of a flow along an axis, as the flags want them."""
+    """Yields the rows of the sweeps of a flow along an axis, by the flags."""
     interpreters = (sys.executable, values.peers_python)
     how = {"repetitions": values.repetitions, "patience": values.patience}
     points = [values.values or AXES[axis]]
-    if axis == "num_cpus":  # a process has them from its start
+    if axis == "num_cpus":  # fixed at the start of a process
         points = [(count,) for count in points[0]]
     for part in points:
         num_cpus = part[0] if axis == "num_cpus" else None
@@ -170,7 +170,7 @@ def _rows(flow, axis, tasks, values):
 
 
 def main(argv):
-    """Runs the chosen sweeps, and keeps what was measured, if interrupted too."""
+    """Runs the chosen sweeps, and saves their results, also after an interruption."""
     del argv
     values = flags.FLAGS
     runner.print_head()

@@ -1,4 +1,4 @@
-"""The page of the curves of cost: what was measured so far, as tables and as pictures."""
+"""The page of the curves of cost, with tables and pictures of all measurements."""
 
 import pathlib
 import textwrap
@@ -28,18 +28,19 @@ _TASKS = {
 _COLORS = {"tfp_flows": "C3", "nflows": "C0", "zuko": "C2", "TFP": "C1", "flowjax": "C4"}
 _ORDER = {name: place for place, name in enumerate([*_AXES, *_TASKS, *_COLORS])}
 _HOW = """`python -m benchmarks.curves` wrote this page: medians of turns
-(least-greatest), float32, with the sizes that the flows have by default, but for what is
-varied: 16 variables, 512 rows, all processors. Ours and TFP's with XLA; of PyTorch's peers
-the faster of one thread and two. Memory is the peak of a training step beyond that of one
-row. A cell is empty where the one before took too long, or nothing was measured."""
+(least-greatest), float32. Sizes are the flows' defaults, 16 variables, 512 rows and all
+processors, except for the one that varies. Ours and TFP's flows use XLA; for PyTorch's
+peers it is the faster of one and two threads. Memory is the peak of a training step beyond
+that of one row. A cell is empty if the cell before took too long or nothing was
+measured."""
 
 
 def keep(new, folder):
-    """Adds measured rows to those of a folder, and writes its page and pictures again.
+    """Adds measured rows to those of a folder, and updates its page and pictures.
 
     Args:
       new: table of `COLUMNS`.
-      folder: has `curves.csv`, if anything was measured before.
+      folder: folder of `curves.csv`, which may be missing.
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +58,7 @@ def keep(new, folder):
 
 
 def merged(old, new):
-    """Returns the rows of both tables in order, of equal points those of `new`."""
+    """Returns the rows of both tables in order; `new` replaces equal points."""
     rows = pd.concat([old, new]).drop_duplicates(_PLACE, keep="last")
     return rows.sort_values(
         _PLACE, key=lambda column: column.map(_ORDER).fillna(column), ignore_index=True
@@ -65,7 +66,7 @@ def merged(old, new):
 
 
 def table(rows):
-    """Returns a Markdown table an axis of the rows of a flow."""
+    """Returns a Markdown table for each axis in the rows of a flow."""
     return "\n\n".join(
         _table(axis, part) for axis, part in rows.groupby("axis", sort=False)
     )
@@ -94,7 +95,7 @@ def _cell(row):
 
 
 def draw(rows, path):
-    """Draws the rows of a flow: a panel a sweep, a column a task, in logarithms.
+    """Draws the rows of a flow in logarithms: a panel per sweep, a column per task.
 
     Args:
       rows: table of `COLUMNS`.

@@ -1,11 +1,11 @@
-"""First calls: how large the graph of each public method is, and how long it takes to get.
+"""First calls: size of the graph of each public method, and seconds until its result.
 
     python -m benchmarks.first_calls [--flow=MAF]
 
-A new flow for each row, since what one call has traced may serve the next. Seconds are of
-the processor, of tracing, optimising, compiling and one run on 64 rows; operations are the
-nodes of the graph, those of each function once. With another version of `tfp_flows` first
-in PYTHONPATH it tables that one.
+Each row of the table has a new flow, since calls may share traces. Seconds are processor
+time of tracing, optimising, compiling and one run on 64 rows; operations are the nodes of
+the graph, with those of each function counted once. PYTHONPATH may name another version of
+`tfp_flows`.
 """
 
 import functools
@@ -67,7 +67,7 @@ METHODS = {
 
 
 def _built(flow):
-    """The distribution, and rows of what it models."""
+    """Returns the distribution, and rows of data for it."""
     shape, build = FLOWS[flow]
     bijector = build()
     base = tff.standard_normal(bijector.inverse_event_shape(shape))
@@ -84,7 +84,7 @@ def first_call(flow, method, how):
       how: "eager", "graph" or "XLA".
     """
     distribution, x = _built(flow)
-    # Not a local function: TensorFlow would take others' traces for retraces, and warn.
+    # Not a local function, for which TensorFlow would warn of retracing.
     call = functools.partial(METHODS[method], distribution)
     function = tf.function(call, autograph=False, jit_compile=how == "XLA")
     start = time.process_time()
@@ -120,7 +120,7 @@ def frames_before_network(flow, method):
 
 
 def _is_network(frame):
-    """Whether a network reads its weights, which all of ours do by one method."""
+    """Whether a frame is a network's method that reads its weights."""
     code = frame.f_code
     return code.co_name == "unpack" and code.co_filename.endswith("packed_weights.py")
 
@@ -138,7 +138,7 @@ def table(flows):
 
 
 def _main(_):
-    # Start-up work of TensorFlow is not charged to a flow.
+    # Start TensorFlow before the first measurement.
     for how in ("eager", "graph", "XLA"):
         first_call("RealNVP, D=2, 8 x 64/64", "sample", how)
     for line in table(flow for flow in FLOWS if _FLOW.value in flow):

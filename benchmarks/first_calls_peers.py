@@ -2,11 +2,12 @@
 
     python -m benchmarks.first_calls_peers
 
-Each is in a new process, which has imported its libraries and built flow and optimizer:
-what is timed is tracing, optimising, compiling and one run on 64 rows, until the result is
-there, in milliseconds of the processors, on which other jobs have less influence. PyTorch's
-nflows, normflows and zuko are left out, as they trace and compile nothing: their first call
-is like any other. `first_calls` tables our other methods.
+Each call is in a new process that has already imported its libraries and built flow and
+optimizer. The time is that of tracing, optimising, compiling and one run on 64 rows, in
+milliseconds of processor time, which depends less on other jobs. PyTorch's nflows,
+normflows and zuko are missing: they trace and compile nothing, so their first call is like
+any other.
+`first_calls` has our other methods.
 """
 
 import functools
@@ -23,12 +24,12 @@ _WAYS = {"eager": None, "plain graph": False, "XLA": True}
 
 
 def first_call(name, worker, build, *args, **kwargs):
-    """Returns a `Contender` whose every run is the first one of what a new process builds.
+    """Returns a `Contender` that in each run does a first call in a new process.
 
     Args:
-      name: what the table calls it.
-      worker: the `Worker` of which these processes are forks.
-      build: as of `Worker.first_run`; likewise `*args` and `**kwargs`.
+      name: name in the table.
+      worker: the `Worker` that forks these processes.
+      build: argument of `Worker.first_run`, like `*args` and `**kwargs`.
       *args: see `build`.
       **kwargs: see `build`.
     """
@@ -50,7 +51,7 @@ def time_workload(workload, worker, *, repetitions, patience):
       workload: an `Autoregressive` or a `RealNVP`.
       worker: a `Worker` of the interpreter that has flowjax.
       repetitions: processes for each contender.
-      patience: not used: each of them counts.
+      patience: not used.
     """
     del patience
     our = autoregressive_tensorflow.our
@@ -67,7 +68,7 @@ def time_workload(workload, worker, *, repetitions, patience):
 def _flowjax(workload, here, there):
     del here  # flowjax and distrax want different versions of JAX
     build = autoregressive_jax.flowjax
-    there.first_run(build, workload)  # which raises where it is not installed
+    there.first_run(build, workload)  # raises if the peer is not installed
     return first_call("flowjax, jit", there, build, workload)
 
 

@@ -38,7 +38,7 @@ def stock(workload, *, jit_compile):
     size = workload.event_size
     base = tfd.MultivariateNormalDiag(tf.zeros(size), tf.ones(size))
     distribution = tfd.TransformedDistribution(base, glow)
-    # It initialises its act norms by whatever passes first.
+    # Its act norms are initialised by the first batch.
     distribution.log_prob(workload.batch())
     return _contender(workload, distribution, "TFP", jit_compile=jit_compile)
 
@@ -73,10 +73,10 @@ def train(workload, images, budget, *, jit_compile=False):
 
 
 def first_step(num_steps, *, jit_compile=False):
-    """Seconds from nothing to the end of the first training step of a deep Glow.
+    """Seconds until the end of the first training step of a deep Glow.
 
     Args:
-      num_steps: steps a level, of three.
+      num_steps: steps per level, of three levels.
       jit_compile: whether XLA compiles it.
 
     Returns:
@@ -93,7 +93,7 @@ def first_step(num_steps, *, jit_compile=False):
 
 
 def floor(workload):
-    """Only the convolutions of the networks' shapes; with their gradients if it trains."""
+    """Only the convolutions of the networks, in training with their gradients."""
     rng = np.random.default_rng(0)
     convolutions = []
     for size, channels in workload.level_shapes():
@@ -102,7 +102,7 @@ def floor(workload):
             (3, 1, 3), widths[:-1], widths[1:], strict=True
         ):
             shape = (workload.batch_size, size, size)
-            # Images of its own to each: TensorFlow would compute equal products once.
+            # Each has its own images, since TensorFlow computes equal products only once.
             for _ in range(workload.num_steps):
                 kernel = rng.normal(size=(kernel_size, kernel_size, inputs, outputs))
                 convolutions.append(

@@ -1,4 +1,4 @@
-"""Contenders in JAX; it is imported by who calls this."""
+"""Contenders in JAX; callers must import JAX themselves."""
 
 from benchmarks.timing import Contender
 

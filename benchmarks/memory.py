@@ -14,12 +14,11 @@ _CLEAR = pathlib.Path("/proc/self/clear_refs")
 
 @functools.cache
 def peak_memory(build, *args, interpreter=sys.executable, **kwargs):
-    """Returns the bytes that a process holds at most while a contender runs in it.
+    """Returns the peak memory, in bytes, of a new process that runs a contender.
 
-    The process is a new one, and the contender's second run counts, so that what compiling
-    takes is left out. What a library keeps from run to run, as XLA keeps its buffers,
-    counts. The libraries themselves do, too: subtract the peak of a smaller contender. It
-    is measured once for equal arguments.
+    It is that of the second run, without compilation. Buffers that a library keeps between
+    runs count, and so do the libraries themselves: subtract the peak of a smaller
+    contender. Equal arguments are measured once.
 
     Args:
       build: function of a module that returns a `Contender`.
@@ -39,8 +38,8 @@ def mebibytes_beyond_one_row(build, workload, **kwargs):
 
     Args:
       build: function of a module that returns a `Contender`.
-      workload: its first argument, with a `batch_size`.
-      **kwargs: further ones, and those of `peak_memory`.
+      workload: first argument of `build`, with a `batch_size`.
+      **kwargs: further arguments of `build`, and arguments of `peak_memory`.
     """
     many, one = (
         peak_memory(build, dataclasses.replace(workload, batch_size=size), **kwargs)

@@ -1,10 +1,10 @@
-"""Measures what recomputing activations costs and saves in training, by depth.
+"""Measures time and memory of training with recomputed activations, by depth.
 
     python -m benchmarks.recompute
 
-One level of Glow: peak memory of a training step beyond that of the same step on one image,
-its time, and the error of the gradient in float32, beside training that keeps activations.
-Linux only; some minutes.
+For one level of Glow, with and without recomputation: peak memory of a training step beyond
+that of a step on one image, its time, and the error of the gradient in float32. Linux only;
+some minutes.
 """
 
 import dataclasses
@@ -31,14 +31,14 @@ def milliseconds(workload, repetitions, *, jit_compile):
 
 
 def gradient_errors(workload):
-    """Errors of the gradients in float32, as shares of that in float64 with stored ones.
+    """Relative errors of float32 gradients, against float64 with stored activations.
 
     Args:
       workload: a `Glow`.
 
     Returns:
-      The error with stored activations and that with recomputed ones, with weights that
-      are far from the initial ones.
+      The error with stored activations and that with recomputed ones, for weights far
+      from the initial ones.
     """
     workload = dataclasses.replace(workload, batch_size=_ERROR_BATCH_SIZE)
     weights = _moved_weights(workload)
@@ -51,7 +51,7 @@ def gradient_errors(workload):
 
 
 def _moved_weights(workload):
-    """All variables of an initialised flow, with noise added to what is trained."""
+    """All variables of an initialised flow, with noise in the trainable ones."""
     distribution = glow_tensorflow.our_distribution(workload)
     distribution.initialize(workload.batch())
     rng = np.random.default_rng(0)

@@ -33,11 +33,11 @@ def run(time_workload, workloads, *, repetitions):
 
 
 def define_flags(*, repetitions, workloads=None):
-    """Defines the flags of a benchmark, `--workloads` where there are several.
+    """Defines the flags of a benchmark.
 
     Args:
-      repetitions: by default.
-      workloads: names to choose from.
+      repetitions: default number of repetitions.
+      workloads: names for `--workloads`; None: no such flag.
     """
     if workloads is not None:
         names = list(workloads)
@@ -48,20 +48,20 @@ def define_flags(*, repetitions, workloads=None):
     flags.DEFINE_float(
         "patience",
         30.0,
-        "Seconds for the counted runs of each contender; whoever needs more for "
-        "`repetitions` runs is run less often, but once at least.",
+        "Seconds for the counted runs of each contender; slower contenders have fewer "
+        "runs, but at least one.",
         lower_bound=0.0,
     )
     flags.DEFINE_string(
         "peers_python",
         sys.executable,
-        "Interpreter of the environment with the peers that do not go with this one's.",
+        "Interpreter of the environment with the peers.",
     )
 
 
 def define_processor_time():
-    """Defines the flag of this name, for who gives it to a `Worker`."""
-    text = "Whether to take the time of processors, for use beside other jobs."
+    """Defines `--processor_time`, for benchmarks that pass it to a `Worker`."""
+    text = "Whether to measure processor time, for use beside other jobs."
     flags.DEFINE_boolean("processor_time", False, text)
 
 
@@ -122,13 +122,15 @@ def define_flags_of_turns(peers, *, minutes, batch_size, num_test):
       num_test: number of images or rows that are scored, by default.
     """
     names = [_OURS, *peers]
-    flags.DEFINE_string("data_dir", "", "Folder of the data, as of density_estimation.")
-    flags.DEFINE_multi_enum("contenders", names, names, "Whom to train.")
+    flags.DEFINE_string("data_dir", "", "Folder of the data, as in `tfp-flows density`.")
+    flags.DEFINE_multi_enum("contenders", names, names, "Contenders to train.")
     flags.DEFINE_string("peers_python", sys.executable, "Interpreter with the peers.")
-    flags.DEFINE_float("minutes", minutes, "Training time of each.", lower_bound=0.0)
-    flags.DEFINE_integer("num_turns", 6, "Turns that it is divided into.", lower_bound=1)
+    flags.DEFINE_float(
+        "minutes", minutes, "Training time of each contender.", lower_bound=0.0
+    )
+    flags.DEFINE_integer("num_turns", 6, "Turns of the training.", lower_bound=1)
     flags.DEFINE_integer("batch_size", batch_size, "Images or rows a step.", lower_bound=1)
-    flags.DEFINE_float("learning_rate", 1e-3, "Adam's, at the start.")
+    flags.DEFINE_float("learning_rate", 1e-3, "Adam's initial step size.")
     flags.DEFINE_integer("num_threads", 2, "Threads of PyTorch.", lower_bound=1)
     text = "Test images or rows that are scored."
     flags.DEFINE_integer("num_test", num_test, text, lower_bound=2)

@@ -1,9 +1,9 @@
-"""Measures what rounding does to flows: 64 steps deep, scales at their bounds, any units.
+"""Measures rounding errors of flows of 64 steps, with extreme scales and units.
 
     python -m benchmarks.stability
 
-For flows of one weight in float32 and in float64: the largest error of the round trip, in
-units of the rows' standard deviation, and of the log-det, in nats. Some minutes.
+For flows of equal weights in float32 and float64, it prints the largest errors of the round
+trip, in standard deviations of the rows, and of the log-det, in nats. Some minutes.
 """
 
 import functools
@@ -18,7 +18,7 @@ _ROWS = 256
 _SIZE = 4
 _IMAGE = (4, 4, 2)
 _CHANNELS = 8
-# Tails, mixings and norms have their own scale: shifts of norms are in the rows' units.
+# Tails, mixings and norms have other noise, since shifts of norms are in the rows' units.
 _NOT_OF_NETWORKS = ("tail", "lower_upper", "shift_and_log_scale")
 _STEPS = {"num_steps": 64, "hidden_units": (16,), "seed": 0}
 
@@ -50,7 +50,7 @@ CASES = {
 
 
 def build(make, spread, rows):
-    """Returns a flow that `rows` have initialised, of equal weights in each dtype."""
+    """Returns a flow initialised by `rows`, with the same weights in each dtype."""
     built = {dtype: make(dtype=dtype) for dtype in ("float64", "float32")}
     exact = built["float64"]
     exact.initialize(rows)
@@ -61,7 +61,7 @@ def build(make, spread, rows):
             variable.assign_add(noise / np.sqrt(_fan_in(variable)))
     for narrow, wide in zip(built["float32"].variables, exact.variables, strict=True):
         narrow.assign(tf.cast(wide, narrow.dtype))
-        if wide.dtype == tf.float64:  # so that both are of the very same numbers
+        if wide.dtype == tf.float64:  # so that both have exactly the same numbers
             wide.assign(tf.cast(narrow, wide.dtype))
     return built
 
@@ -71,12 +71,12 @@ def errors(make, spread, unit):
 
     Args:
       make: function of a dtype.
-      spread: standard deviation of what is added to weights.
-      unit: standard deviation of the rows, which are as far from zero.
+      spread: standard deviation of the noise added to weights.
+      unit: standard deviation, and mean, of the rows.
 
     Returns:
-      Of float32 and of float64: the round trip's, in units of the rows'; of the log-det in
-      float32, in nats; and the largest log-det.
+      Errors of the round trip in float32 and in float64, in standard deviations of the
+      rows; error of the log-det in float32, in nats; and the largest log-det.
     """
     rows = unit * (1.0 + np.random.default_rng(1).normal(size=(_ROWS, *_shape_of(make))))
     rows = rows.astype(np.float32).astype(np.float64)

@@ -8,20 +8,20 @@ import tfp_flows
 from benchmarks.budgeted_training import BudgetedTraining
 from benchmarks.timing import Contender
 
-# A fit spends some milliseconds on its own set-up, which an epoch of real data hides.
+# The set-up of a fit takes milliseconds, negligible in an epoch of real data.
 _FIT_EPOCHS = 10
 
 
 def contender(name, work, calls, variables=(), *, jit_compile, steps_per_call=1):
-    """Returns a `Contender` that calls a function, compiled where it is not said otherwise.
+    """Returns a `Contender` that calls a function, by default as a graph.
 
     Args:
-      name: of the package, and what it does.
+      name: name in the table.
       work: function of a seed, `[2]`, that returns a number.
       calls: pieces of work in one timed run.
-      variables: what is trained.
-      jit_compile: whether XLA compiles it; None: it is called op by op, without a graph.
-      steps_per_call: pieces of work that one call of the function loops over.
+      variables: trainable variables.
+      jit_compile: whether XLA compiles it; None: eager execution.
+      steps_per_call: pieces of work in one call of the function.
     """
 
     def steps(seed):
@@ -37,7 +37,7 @@ def contender(name, work, calls, variables=(), *, jit_compile, steps_per_call=1)
         function = tf.function(steps, jit_compile=jit_compile, autograph=False)
 
     def run():
-        # A seed that is a tensor: samples of a constant one could be computed beforehand.
+        # The seed is a tensor, so that TensorFlow cannot precompute samples.
         for seed in range(calls // steps_per_call):
             result = function(tf.constant([0, seed])).numpy()
         return float(result)
@@ -52,7 +52,7 @@ def adam_step(loss, variables):
 
     Args:
       loss: function of a seed.
-      variables: what is trained.
+      variables: trainable variables.
     """
     optimizer = keras.optimizers.Adam(1e-4)
     optimizer.build(variables)
@@ -70,11 +70,11 @@ def training_step(name, dist, variables, workload, **options):
     """A `contender` of gradient and Adam update, on one batch in memory.
 
     Args:
-      name: of the package.
+      name: name of the package.
       dist: a `tfd.Distribution`.
-      variables: what is trained.
+      variables: trainable variables.
       workload: has `batch()` and `calls`.
-      **options: of `contender`.
+      **options: arguments of `contender`.
     """
     x = tf.constant(workload.batch())
     step = adam_step(lambda _: -tf.reduce_mean(dist.log_prob(x)), variables)
@@ -82,7 +82,7 @@ def training_step(name, dist, variables, workload, **options):
 
 
 def our_steps(make_distribution, workload):
-    """This package's ways to train: a bare function, and `fit`.
+    """Returns two contenders that train: a compiled function, and `fit`.
 
     Args:
       make_distribution: function without arguments that returns a new distribution.
@@ -102,7 +102,7 @@ def our_steps(make_distribution, workload):
 
 
 def _fit(dist, workload, steps_per_execution):
-    """The same steps through `DensityEstimator.fit`, on as many batches of an array."""
+    """The same steps by `DensityEstimator.fit`, on an array of equally many batches."""
     model = tfp_flows.DensityEstimator(dist)
     model.compile(
         keras.optimizers.Adam(1e-4),
@@ -124,7 +124,7 @@ def budgeted(distribution, data, budget, *, jit_compile):
     """Returns a `Contender` that trains on data for a turn, and scores others.
 
     Args:
-      distribution: what is trained.
+      distribution: distribution to train.
       data: an `Images` or `Rows`.
       budget: a `Budget`.
       jit_compile: whether XLA compiles the step.
@@ -153,18 +153,18 @@ def budgeted(distribution, data, budget, *, jit_compile):
 
 
 def matrix_products(workload, *, backward):
-    """The floor: only the dense products of a flow's shapes.
+    """A lower bound of the time: only the matrix products of a flow's networks.
 
     Args:
       workload: has `kernel_shapes()`, `batch_size` and `calls`.
-      backward: whether those of the gradient, two to each, are computed as well.
+      backward: whether to add the two products of each gradient.
     """
     rng = np.random.default_rng(0)
 
     def normal(*shape):
         return tf.constant(rng.normal(size=shape), tf.float32)
 
-    # Rows of its own to each: TensorFlow would compute equal products once.
+    # Each has its own rows, since TensorFlow computes equal products only once.
     factors = [
         (
             normal(workload.batch_size, inputs),

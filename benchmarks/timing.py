@@ -1,4 +1,4 @@
-"""Times contenders in turn, so that a drifting machine is fair to all."""
+"""Timing of contenders in turns, so that a change of the machine affects all equally."""
 
 import dataclasses
 import math
@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 @dataclasses.dataclass(frozen=True)
 class Contender:
-    """One way to do the work that is timed.
+    """One way to do the work.
 
     Attributes:
-      name: what the table calls it.
+      name: name in the table.
       run: does the work `calls` times, waits until it is done, and returns the last result,
         one number.
-      calls: how many pieces of work one `run` does.
+      calls: number of pieces of work in one `run`.
       num_parameters: number of trainable parameters; None where there is no model.
       clock: function that returns seconds; None: those of the day.
     """
@@ -29,12 +29,12 @@ class Contender:
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """Milliseconds a call of one contender, over the repetitions.
+    """Milliseconds per call of one contender, for each repetition.
 
     Attributes:
-      contender: who was timed.
-      milliseconds: a call's time in each repetition.
-      result: what the last run returned.
+      contender: the `Contender`.
+      milliseconds: time of a call in each repetition.
+      result: result of the last run.
     """
 
     contender: Contender
@@ -48,7 +48,7 @@ class Timing:
 
 
 def first_call(build, workload):
-    """A `Contender` whose every run builds what `build` does anew, and calls it once.
+    """Returns a `Contender` that in each run builds a new contender and calls it once.
 
     Args:
       build: function of a workload that returns a `Contender`.
@@ -59,7 +59,7 @@ def first_call(build, workload):
 
 
 def installed(builders):
-    """Returns the contenders whose packages are installed, and says who is left out.
+    """Returns the contenders whose packages are installed, and prints which are missing.
 
     Args:
       builders: functions without arguments that return a `Contender`.
@@ -76,9 +76,8 @@ def installed(builders):
 def interleave(contenders, repetitions, patience=30.0):
     """Times the contenders A B C A B C ...
 
-    Each is run twice, or once if that takes longer than `patience`, before counting
-    starts. Then it takes part in the first `repetitions` rounds, or in as many as its runs
-    fit into `patience`, but at least in one.
+    Each first runs twice uncounted, or once if that takes longer than `patience`. Then it
+    runs in `repetitions` rounds, or in fewer that fit into `patience`, but at least in one.
 
     Args:
       contenders: list of `Contender`.
@@ -104,12 +103,12 @@ def interleave(contenders, repetitions, patience=30.0):
 
 
 def table(timings, peers, references=()):
-    """Formats timings as a Markdown table, with ratios to others of the same run.
+    """Formats timings as a Markdown table, with ratios to other contenders.
 
     Args:
       timings: list of `Timing`.
-      peers: names of the contenders that count as peers; there is a ratio to the best.
-      references: names of contenders to each of which there is a ratio, too.
+      peers: names of peers; one column is the ratio to the best of them.
+      references: names of contenders with a column of ratios each.
     """
     medians = {timing.contender.name: timing.median for timing in timings}
     ratios = {"best peer": min((medians[name] for name in peers), default=math.nan)}

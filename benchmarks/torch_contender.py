@@ -1,4 +1,4 @@
-"""Contenders in PyTorch; torch is imported by who calls this."""
+"""Contenders in PyTorch; callers must import torch themselves."""
 
 import dataclasses
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class Peer:
 
     @property
     def parameters(self):
-        """What is trained."""
+        """The trainable parameters."""
         return [p for p in self.module.parameters() if p.requires_grad]
 
 
@@ -66,7 +66,7 @@ def budgeted(peer, to_tensor, data, budget, *, num_threads):
 
     Args:
       peer: a `Peer`.
-      to_tensor: function of an array that returns what `peer.log_prob` takes.
+      to_tensor: function from an array to an argument of `peer.log_prob`.
       data: an `Images` or `Rows`.
       budget: a `Budget`.
       num_threads: of PyTorch.
@@ -91,14 +91,14 @@ def budgeted(peer, to_tensor, data, budget, *, num_threads):
     def score(x):
         return peer.log_prob(to_tensor(x)).numpy()
 
-    # Scoring initialises what depends on data.
+    # Scoring does the data-dependent initialisation.
     training = BudgetedTraining(score, step, score, data, budget)
     count = sum(parameter.numel() for parameter in parameters)
     return training.contender(f"{peer.name}, {num_threads} threads", count)
 
 
 def without_context(*layers):
-    """Returns layers in sequence, as nflows calls them: with a context, here not used."""
+    """Returns layers in sequence that ignore the context argument of nflows."""
     import torch
 
     class Network(torch.nn.Sequential):
@@ -124,7 +124,7 @@ def masked_linear(mask):
 
 
 def flow_contender(peer, workload, num_threads):
-    """Returns the `Contender` of what a workload asks of a flow, as `workload.task` says.
+    """Returns the `Contender` that does `workload.task` with a flow.
 
     Args:
       peer: a `Peer`.
@@ -156,7 +156,7 @@ def flow_contender(peer, workload, num_threads):
 
 
 def near_identity(flow):
-    """Returns a flow with a tenth of its weights, since else 64 of its steps overflow."""
+    """Returns a flow with all weights divided by 10; otherwise 64 steps overflow."""
     for parameter in flow.parameters():
         parameter.data *= 0.1
     return flow

@@ -1,7 +1,7 @@
-"""Contenders in a process of their own, and thus in an environment of their own.
+"""Contenders in another process, possibly with another environment.
 
-Both ends are in this file: `Worker` starts the other interpreter on it, and there `serve`
-builds and runs what it is asked for. Waiting, a worker takes no processor time.
+Both ends are in this file: `Worker` starts the other interpreter with this file, where
+`serve` builds and runs contenders. A waiting worker uses no processor time.
 """
 
 import concurrent.futures
@@ -20,8 +20,8 @@ class Worker:
 
     Args:
       interpreter: path of the Python that runs it.
-      folder: first on its path; the current one, if None.
-      num_cpus: processors that it may use, on Linux; all, if None.
+      folder: first folder on its path; None: the current one.
+      num_cpus: number of processors that it may use, on Linux; None: all.
       processor_time: whether its contenders' clock is the time of the processors that it
         takes, on which other jobs have less influence.
     """

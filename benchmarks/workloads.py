@@ -1,4 +1,4 @@
-"""Workloads: what is timed, by benchmark; needs NumPy only, as workers read it too."""
+"""The workloads of each benchmark; needs NumPy only, since workers read it too."""
 
 import dataclasses
 import itertools
@@ -30,7 +30,7 @@ class _FlowOnVectors:
         return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
     def kernel_shapes(self):
-        """Shape of each kernel of the flow, with two parameters a changing variable."""
+        """Shapes of the kernels of the flow, with two parameters per changing variable."""
         return [
             shape
             for inputs, changing in self.network_sizes()
@@ -40,7 +40,7 @@ class _FlowOnVectors:
 
 @dataclasses.dataclass(frozen=True)
 class RealNVP(_FlowOnVectors):
-    """A RealNVP, and what is done with it.
+    """A RealNVP and its task.
 
     Attributes:
       task: as of `Autoregressive`: "train", "sample" or "score".
@@ -57,7 +57,7 @@ class RealNVP(_FlowOnVectors):
 
 @dataclasses.dataclass(frozen=True)
 class Autoregressive(_FlowOnVectors):
-    """An autoregressive flow, and what is done with it.
+    """An autoregressive flow and its task.
 
     Attributes:
       task: "train", a gradient step of maximum likelihood with Adam; "sample"; "score",
@@ -76,7 +76,7 @@ class Autoregressive(_FlowOnVectors):
 
 @dataclasses.dataclass(frozen=True)
 class SplineFlow(_FlowOnVectors):
-    """A neural spline flow with residual networks, and what is done with it.
+    """A neural spline flow with residual networks, and its task.
 
     Attributes:
       task: as of `Autoregressive`: "train", "sample" or "score".
@@ -111,21 +111,21 @@ class BinaryMADE:
     batch_size: int = 100
 
     def batch(self):
-        """Rows of zeros and ones, about as many ones as MNIST has, float32."""
+        """Rows of zeros and ones, float32, with about MNIST's share of ones."""
         rng = np.random.default_rng(0)
         return (rng.random((self.batch_size, self.event_size)) < 0.13).astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
 class Glow:
-    """A Glow, and what is done with it.
+    """A Glow and its task.
 
     Attributes:
       trains: whether a call is a training step; else it draws `batch_size` images.
       image_size: height and width.
       channels: of the images.
       num_levels: levels, L.
-      num_steps: steps a level, K.
+      num_steps: steps per level, K.
       hidden_channels: of each network.
       batch_size: images a call.
       calls: calls in one timed run.
@@ -156,7 +156,7 @@ class Glow:
         return rng.uniform(size=(self.batch_size, *self.image_shape)).astype(np.float32)
 
     def level_shapes(self):
-        """Height, and channels, of what the steps of each level see."""
+        """Height and channels of the input of the steps of each level."""
         return [
             (self.image_size // 2**level, self.channels * 2 ** (level + 1))
             for level in range(1, self.num_levels + 1)

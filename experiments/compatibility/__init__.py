@@ -1,1 +1,1 @@
-"""Programs of others, run on our flows with only their flow constructors exchanged."""
+"""Programs of other authors, run on our flows by exchanging their constructors."""

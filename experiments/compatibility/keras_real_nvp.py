@@ -2,27 +2,27 @@
 
     python -m experiments.compatibility.keras_real_nvp real_nvp.py [--stock] [--epochs=N]
 
-real_nvp.py is the program of https://keras.io/examples/generative/real_nvp/, to be had at
+real_nvp.py is the program of https://keras.io/examples/generative/real_nvp/, from
 https://github.com/keras-team/keras-io/blob/master/examples/generative/real_nvp.py. Its
-data, their normalisation, the class with its losses and steps, `fit` and the pictures run
-as they are. Exchanged are its function `Coupling`, which makes the network of a coupling,
-and its method `RealNVP.call`, which maps rows by them. `--stock` runs the example on its
-own, with one change: Keras 3 wants a tuple for the `shape` of an input, and gets one.
+data, their normalisation, the class with its losses and steps, `fit` and the pictures are
+unchanged. Two definitions are exchanged: the function `Coupling`, which makes the network
+of a coupling, and the method `RealNVP.call`, which maps rows. `--stock` runs the example
+with its own definitions and one change: Keras 3 needs a tuple for the `shape` of an input.
 
-What differs:
+Differences:
 
-- A network there is two towers of four layers of 256 units, which see both variables, one
-  of them as zero, and have two outputs each, of which one is thrown away. Ours is one `MLP`
-  of such layers, sees the variable that passes, and has what the other one needs: 1,190,412
-  weights in place of 2,383,896.
-- Ours has a last layer of zeros at first: the flow starts as the identity.
-- The `l2` of its layers is in `model.losses` only, which its `train_step` does not add.
-  Ours has none.
-- Both bound log-scales by a tanh, and with one seed both are given the same rows. Each
-  draws its weights by itself.
+- A network of the example has two towers of four layers of 256 units. They see both
+  variables, one of them as zero, and have two outputs each, of which one is not used. Ours
+  is one `MLP` of such layers. It sees the passing variable and returns the parameters of
+  the other: 1,190,412 weights instead of 2,383,896.
+- Our last layer starts at zero, so the flow starts as the identity.
+- The example's `l2` penalty is in `model.losses`, but its `train_step` does not add these.
+  Ours has no penalty.
+- Both bound log-scales by tanh, and with one seed both get the same rows. Their initial
+  weights differ.
 
-Losses are nats a row of the normalised data; in the units of the data they are less by what
-`Normalization` takes out, 0.847.
+Losses are nats per row of the normalised data; in the units of the data they are smaller by
+0.847, the log-det of `Normalization`.
 """
 
 import ast
@@ -41,7 +41,7 @@ from experiments.command_line.flag_settings import CommandError, FlagSettings, f
 
 
 class ExampleError(CommandError, ValueError):
-    """A file that is not the example, or another edition of it."""
+    """A file that is not the example, or another version of it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ExampleSettings(FlagSettings):
 
     stock: bool = field(False, "Whether to run the example on its own couplings.")
     epochs: int = field(0, "Epochs; 0: as many as the example has.", at_least=0)
-    seed: int = field(0, "Seed of its data, and of weights.", at_least=0)
+    seed: int = field(0, "Seed of data and weights.", at_least=0)
     output_dir: str = field("real_nvp", "Folder for its pictures.")
     example: tuple[str, ...] = field((), "Path of the example's file.")
 
@@ -72,12 +72,12 @@ def _network(input_shape):
 
 
 def _call(self, x, training=True):
-    """Returns latents of rows and log-dets, or rows of latents if not `training`."""
+    """Maps rows to latents if `training`, else latents to rows; returns log-dets too."""
     steps = []
     for mask, network in zip(self.masks == 1, self.layers_list, strict=True):
         conditioner = tfp_flows.Conditioner(network, input_shape=int(mask.sum()))
         steps.append(tfp_flows.Coupling(mask, conditioner, tfp_flows.Affine(tf.tanh)))
-    flow = tfp_flows.FlowChain(steps[::-1])  # the example numbers them from the latents
+    flow = tfp_flows.FlowChain(steps[::-1])  # the example's order starts at the latents
     return flow.inverse_and_log_det(x) if training else flow.forward_and_log_det(x)
 
 
@@ -85,13 +85,13 @@ _OURS = {"RealNVP.call": _call, "Coupling": _network}
 
 
 def run_example(path, *, stock=False, epochs=0, seed=0):
-    """Runs the example, and returns its losses: "loss" and "val_loss", of each epoch.
+    """Runs the example, and returns "loss" and "val_loss" of each epoch.
 
     Args:
-      path: of its file.
-      stock: whether on its own couplings.
-      epochs: in place of its number of them, if not 0.
-      seed: of its data, and of weights.
+      path: path of its file.
+      stock: whether to use its own couplings.
+      epochs: number of epochs; 0: as many as the example has.
+      seed: seed of data and weights.
 
     Raises:
       ExampleError: if the file is not Python, lacks a definition that is exchanged, or
@@ -124,7 +124,7 @@ def run_example(path, *, stock=False, epochs=0, seed=0):
 
 
 def _exchange(tree, path):
-    """Has the definition at `path`, "Class.method" or "function", be that of ours."""
+    """Replaces the definition at `path`, "Class.method" or "function", by ours."""
     body = tree.body
     *owners, name = path.split(".")
     for owner in owners:
@@ -154,7 +154,7 @@ def _keywords(tree, name, *, at_least_one=False):
 
 
 def main(argv):
-    """Runs the example, its pictures into a folder, and returns the exit status."""
+    """Runs the example, saves its pictures, and returns the exit status."""
     return program.run(argv, _main, ExampleSettings, description=__doc__)
 
 

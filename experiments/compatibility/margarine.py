@@ -4,11 +4,10 @@
 
 margarine 1.4.1 is installed beside this package (`pip install margarine==1.4.1`), and TESTS
 is the folder `tests` of its source distribution (`pip download --no-deps --no-binary :all:
-margarine==1.4.1`). Its classes, training, statistics and files are its own; the only method
-that is replaced is `MAF.gen_mades`, which builds the flow. `--stock` runs the tests on the
-flow of margarine itself.
+margarine==1.4.1`). Only the method `MAF.gen_mades`, which builds the flow, is replaced.
+`--stock` runs the tests on margarine's own flow.
 
-The orders of the variables, which are drawn, are saved with the weights. All 13 tests of
+The random orderings of the variables are saved with the weights. All 13 tests of
 `test_stats.py` and `test_importance_sampling.py` pass; `test_clusters.py` needs a package
 that is not on PyPI.
 """
@@ -25,7 +24,7 @@ _stock_gen_mades = MAF.gen_mades
 
 
 class _Step:
-    """A step of a flow under the two methods of Keras by which margarine saves it."""
+    """A step of a flow with the two methods of Keras that margarine calls to save it."""
 
     def __init__(self, bijector):
         self._bijector = bijector
@@ -39,19 +38,19 @@ class _Step:
 
 
 def replace_flows():
-    """Has each new `margarine.maf.MAF` stand on `tfp_flows.MAF`."""
+    """Makes each new `margarine.maf.MAF` use `tfp_flows.MAF`."""
     MAF.gen_mades = _gen_mades
 
 
 def _gen_mades(self):
-    _stock_gen_mades(self)  # which makes the base, too
+    _stock_gen_mades(self)  # makes the base too
     self.bij = tfp_flows.MAF(
         len(self.theta_min),
         num_steps=self.number_networks,
         hidden_units=self.hidden_layers,
         activation=self.activation_func,
         random_orderings=True,
-        standardize=False,  # margarine maps the samples to normal ones itself
+        standardize=False,  # margarine standardises the samples itself
     )
     self.mades = [_Step(bijector) for bijector in self.bij.bijectors]
     self.maf = tfp.distributions.TransformedDistribution(self.base, self.bij)

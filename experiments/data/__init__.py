@@ -21,11 +21,11 @@ def load_dataset(name, **arguments):
 
     Args:
       name: a key of `DATASETS`.
-      **arguments: of `Request`, as `data_dir` and `seed`.
+      **arguments: arguments of `Request`, such as `data_dir` and `seed`.
 
     Raises:
       ValueError: if there is no such data set.
-      DataError: if its file is not to be had, or holds something else.
+      DataError: if its file is missing or has other content.
     """
     if name not in DATASETS:
         raise ValueError(

@@ -12,8 +12,8 @@ from experiments.data.published import MADE_TABLE
 _SETS = ("train", "valid", "test")
 _DEBD = "https://raw.githubusercontent.com/arranger1044/DEBD/master/datasets"
 _MNIST = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist"
-# SHA-256 of the three sets' rows as `numpy.packbits` packs them: of the content, so that
-# any form of it can be checked.
+# SHA-256 of the rows of the three sets after `numpy.packbits`: a checksum of the content,
+# for files of any format.
 _SHA256 = {
     "adult": "4259a4fea983930ededeeefd0ee468d0b51bb1ddfaf471ea57a7d27f659f11ba",
     "connect4": "99a348d0453a6b5086861b45774fbd5c70f7c50457ff8c1c03f974e3cad9448f",
@@ -41,14 +41,14 @@ _CONTENT = {name: (*size, _SHA256[name]) for name, size in _SIZES.items()}
 
 
 def load_debd(name, request):
-    """Returns one of the discrete estimation benchmark data sets, in its own division."""
+    """Returns one of the discrete estimation benchmark data sets, in its own split."""
     packed = files.find_prepared(request.data_dir, f"debd/{name}.npz", f"{name}.npz")
     addresses = [f"{_DEBD}/{name}/{name}.{part}.data" for part in _SETS]
     return _dataset(name, _sets(name, request.data_dir, packed, addresses, ","))
 
 
 def load_binarized_mnist(request):
-    """Returns MNIST with pixels of 0 and 1, as Larochelle drew them once for all."""
+    """Returns MNIST with binary pixels, in Larochelle's fixed draw."""
     file = "binarized_mnist_packed.npz"
     packed = files.find_prepared(request.data_dir, f"mnist_static_binarized/{file}", file)
     addresses = [f"{_MNIST}/binarized_mnist_{part}.amat" for part in _SETS]
@@ -57,10 +57,10 @@ def load_binarized_mnist(request):
 
 
 def load_dna_made(request):
-    """Returns DNA with the authors' division of its 2,000 training rows."""
+    """Returns DNA with the split of MADE's authors into training and validation rows."""
     wanted = (
-        "dna.npz, whose arrays made_train, made_valid and test hold packed bits: the "
-        "division is in no public file that could be checked"
+        "dna.npz, whose arrays made_train, made_valid and test hold packed bits (no public "
+        "file has this split)"
     )
     path = files.need_prepared(request.data_dir, "debd/dna.npz", "dna.npz", wanted=wanted)
     return _dataset("dna_made", _unpacked(path, 180, ("made_train", "made_valid", "test")))
@@ -110,7 +110,7 @@ def _debd(name):
 
 
 _OF_MNIST = "MNIST, Larochelle's fixed binarisation"
-_OF_DNA = "dna, division of MADE's authors"
+_OF_DNA = "dna, split of MADE's authors"
 ENTRIES = {
     "binarized_mnist": Entry(
         load_binarized_mnist, _OF_MNIST, (50_000, 10_000, 10_000), 784

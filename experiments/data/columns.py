@@ -1,4 +1,4 @@
-"""Columns of a table: which are modelled, what a run notes of them, how tables differ."""
+"""Columns of a table: their roles and kinds, and the differences between tables."""
 
 import dataclasses
 
@@ -6,11 +6,12 @@ import numpy as np
 
 from experiments.data.files import DataError
 
-# Each holds those before it.
+# Each kind includes those before it.
 _KINDS = ("constant", "binary", "integer", "real")
-# Rounding to a grid of `spread / _STEPS` adds less than .003 nats to an entropy.
+# Float32 steps in the spread of a column, at least. Four change an entropy by less than
+# 0.003 nats.
 _STEPS = 4.0
-# Relative to a column's size, what is left over of calculations in float64.
+# Rounding error of calculations in float64, relative to a column's size.
 _ROUNDING = 1e-12
 
 
@@ -19,12 +20,12 @@ class Column:
     """A column of a table.
 
     Args:
-      name: that of the file, or its position as text where the file has no names.
+      name: name in the file, or the position as text if the file has no names.
       role: "modelled", "context" or "dropped".
       kind: "constant", "binary" (zeros and ones), "integer" or "real".
-      position: in the table, from 0.
-      least: of the training rows; None where that was not noted.
-      greatest: likewise.
+      position: position in the table, from 0.
+      least: least value of the training rows; None if unknown.
+      greatest: greatest value of the training rows; None if unknown.
     """
 
     name: str
@@ -36,7 +37,7 @@ class Column:
 
 
 def without_names(dataset):
-    """Returns the `Column`s of a `Dataset` that does not know its table; None of images."""
+    """Returns `Column`s for a `Dataset` without a table; None for images."""
     if dataset.image_shape is not None:
         return None
     columns = enumerate(zip(dataset.labels, dataset.train.T, strict=True))
@@ -46,7 +47,7 @@ def without_names(dataset):
 
 
 def split_columns(sets, names, request, path):
-    """Returns what is known of each column, the sets of the modelled ones, and the context.
+    """Returns the `Column`s, the sets of modelled columns, and the sets of the context.
 
     Args:
       sets: train, validation and test, `[N, D]`, float64.
@@ -60,9 +61,9 @@ def split_columns(sets, names, request, path):
       all float32, in the file's units and in the order of the `Column`s.
 
     Raises:
-      DataError: if a column is unknown, constant, beyond float32 or too fine for it, or
-        none is left to model. One of a table of zeros and ones may be constant: it has a
-        probability all the same.
+      DataError: if a column is unknown, constant, or not representable in float32, or if
+        no column is left to model. In a table of zeros and ones constant columns are
+        allowed, since they have a probability.
     """
     num_columns = sets[0].shape[1]
     labels = names or tuple(map(str, range(num_columns)))
@@ -89,7 +90,7 @@ def split_columns(sets, names, request, path):
 
 
 def _index(label, labels, path):
-    """Returns the index that a name, or an index as text, stands for; names come first."""
+    """Returns the index of a column by its name, or by its index as text."""
     if label in labels:
         return labels.index(label)
     if label.isdecimal() and int(label) < len(labels):
@@ -103,7 +104,7 @@ def _index(label, labels, path):
 def _varying(sets, labels, context, request, path):
     """Returns the indices of the columns that vary among the training rows in float32.
 
-    And of constant ones where all that are modelled hold zeros and ones.
+    If all modelled columns hold zeros and ones, constant columns are included.
     """
     with np.errstate(over="ignore"):
         beyond = [~np.isfinite(values.astype(np.float32)).all(axis=0) for values in sets]
@@ -139,9 +140,9 @@ def _taken(sets, columns):
 
 
 def _kind_of(values, role="modelled"):
-    """Returns the kind of the numbers in an array, of a column of that role."""
+    """Returns the kind of a column with these values and this role."""
     is_binary = np.isin(values, (0.0, 1.0)).all()
-    if is_binary and role != "dropped":  # though it may hold one of the two only
+    if is_binary and role != "dropped":  # also if it holds only zeros, or only ones
         return "binary"
     if np.ptp(values) == 0.0:
         return "constant"
@@ -155,16 +156,15 @@ def _range(values):
 
 
 def _is_constant(column):
-    """Whether all of `column`, `[N]`, float64, are one number, up to rounding."""
+    """Whether `column`, `[N]`, float64, is constant up to rounding."""
     return bool(np.ptp(column) <= _ROUNDING * np.abs(column).max())
 
 
 def _is_coarse(column):
-    """Whether most of `column`, `[N]`, float64, would fall onto few numbers of float32.
+    """Whether most of `column`, `[N]`, float64, would become few distinct float32 numbers.
 
-    So do times near 1.7e9 that differ by seconds, since numbers of float32 are 128 apart
-    there. Looked at is how far all numbers spread, and how far the middle half does, which
-    a single number elsewhere does not hide.
+    An example are times in seconds near 1.7e9, where float32 numbers are 128 apart. The
+    test uses the standard deviation and the interquartile range, robust to outliers.
     """
     quarters = np.percentile(column, [25.0, 50.0, 75.0])
     spreads_and_sizes = [
@@ -178,10 +178,10 @@ def _is_coarse(column):
 
 
 def differences(before, now):
-    """Returns in words how columns differ from those that a model was fitted to.
+    """Returns in words how columns differ from those of a fitted model.
 
-    Those that both leave out do not count, nor does a kind that is a special case of the
-    one before, as the integers are of the real numbers.
+    Columns that both drop do not count, nor does a kind that is a special case of the kind
+    before, such as integer of real.
 
     Args:
       before: the columns of the model, dicts of the fields of `Column`, in its order.

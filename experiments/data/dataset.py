@@ -1,4 +1,4 @@
-"""Data set: what a loader returns."""
+"""Data sets, requests for them, and the entries of the catalogue."""
 
 import dataclasses
 import functools
@@ -14,33 +14,33 @@ from experiments.data.published import PublishedRow
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Three sets of rows, and what is known of them.
+    """Three sets of rows, and facts about them.
 
     Args:
       name: name of the data set.
       train: `[N, D]`, float32, the rows to fit.
-      validation: `[N, D]`, float32, the rows that choose when to stop.
-      test: `[N, D]`, float32, the rows that are reported.
+      validation: `[N, D]`, float32, the rows for early stopping.
+      test: `[N, D]`, float32, the rows for the report.
       column_names: D names, for labels.
-      columns: the `Column`s of the user's table, with those of the context and those that
-        are left out, each role in its order; None where the rows are of no such table.
+      columns: the `Column`s of the user's table, also those of the context and dropped
+        ones, each role in its order; None for other data.
       is_binary: whether the rows hold zeros and ones: probabilities, not densities.
-      image_shape: `(H, W)`, where a row is an image.
-      bin_width: width of the uniform noise in integer data that were dequantised; None
-        if the data are continuous.
-      logit_alpha: alpha of `logit(alpha + (1 - 2 alpha) x)`, where the rows are that of
-        images x; None if they are not.
+      image_shape: `(H, W)` if a row is an image; else None.
+      bin_width: width of the uniform noise of dequantised integers; None if the data are
+        continuous.
+      logit_alpha: alpha if the rows are `logit(alpha + (1 - 2 alpha) x)` of images x; else
+        None.
       published: name of the model -> `PublishedRow`.
-      caveat: a sentence that a reader of the numbers has to know; or empty.
-      train_context: `[N, C]`, float32, what the rows are conditioned on; None if nothing.
+      caveat: a sentence that readers of the numbers must know; or empty.
+      train_context: `[N, C]`, float32, the context of the rows; None without context.
       validation_context: `[N, C]`, likewise.
       test_context: `[N, C]`, likewise.
-      class_names: C names, where the context is a class, one-hot; None if it is not.
-      train_classes: `[N]`, the class of each row, where it is known and no context.
+      class_names: C names if the context is a one-hot class; else None.
+      train_classes: `[N]`, the class of each row, if it is known and not the context.
       test_classes: `[N]`, likewise.
       attribute_names: the names of these classes.
-      log_density: function of rows, `[N, D]`, and their context, if any, that returns the
-        nats, `[N]`, of the density that they were drawn from; None if it is unknown.
+      log_density: true log-density in nats, `[N]`, a function of rows, `[N, D]`, and their
+        context, if any; None if unknown.
       angles: indices of the variables that are angles, from -pi to pi.
     """
 
@@ -73,9 +73,9 @@ class Dataset:
         return columns and [dataclasses.asdict(column) for column in columns]
 
     def inputs(self, name):
-        """Returns the rows of "train", "validation" or "test", as a model takes them.
+        """Returns the rows of "train", "validation" or "test" as inputs of a model.
 
-        They are `(x, context)` where the data are conditional.
+        These are `(x, context)` for conditional data.
         """
         rows, context = getattr(self, name), getattr(self, f"{name}_context")
         return rows if context is None else (rows, context)
@@ -90,7 +90,7 @@ class Dataset:
         return (height, width) if channels == 1 else (height, width, channels)
 
     def as_images(self, rows):
-        """Returns `rows`, `[N, D]`, as images of values in `[0, 1]` to look at."""
+        """Returns `rows`, `[N, D]`, as images with values in `[0, 1]`."""
         if self.logit_alpha is not None:
             shares = 0.5 * (1.0 + np.tanh(0.5 * rows))  # a sigmoid that cannot overflow
             rows = (shares - self.logit_alpha) / (1.0 - 2.0 * self.logit_alpha)
@@ -108,28 +108,28 @@ class Dataset:
 
     @property
     def labels(self):
-        """The column names, numbered where there are none."""
+        """The column names, or numbered ones."""
         return self.column_names or tuple(f"x[{i}]" for i in range(self.event_size))
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """The place of the data and their division; a loader reads the fields that it needs.
+    """The place of the data and their split; a loader reads the fields that it needs.
 
     Args:
-      data_dir: folder of the files that come with no package; the user's cache if empty.
-      seed: integer that determines what is drawn: toy data, noise, splits.
-      conditional: whether rows that have a class are conditioned on it.
-      num_bits: bits that are kept of the 8 of each pixel.
+      data_dir: folder of data files; the user's cache if empty.
+      seed: seed of toy data, noise and splits.
+      conditional: whether the class of a row is its context.
+      num_bits: bits to keep of each 8-bit pixel.
       images_path: folder or `.npz` file of the set `images`.
-      image_size: height and width of its images; 0: those of the first one.
+      image_size: height and width of its images; 0: those of the first image.
       image_fit: key of `own_images.FITS`, for images of another size.
       csv_path: table of the set `csv`.
       decimal: decimal mark of the numbers of `csv`, "." or ",".
-      encoding: of the text of `csv`, one that has ASCII's letters as they are.
+      encoding: text encoding of `csv`, an extension of ASCII.
       npz_path: file of the set `npz`.
-      npz_key: array in that file; found by itself if empty.
-      context_columns: names or indices of the columns of `csv` or `npz` to condition on.
+      npz_key: name of the array in this file; may be empty if there is only one.
+      context_columns: names or indices of the columns of `csv` or `npz` in the context.
       drop_constant_columns: whether constant columns are dropped, not refused.
       validation_share: share of the rows of `csv`, `npz` or `images`.
       test_share: share of the rows of `csv`, `npz` or `images`.
@@ -163,26 +163,26 @@ class Request:
             raise ValueError(f"Expected `num_bits` from 1 to 8; got {self.num_bits}.")
 
     def path(self, name):
-        """Returns the path in the field `name`, which the data set needs.
+        """Returns the path in the field `name`.
 
         Raises:
-          ValueError: if there is none.
+          ValueError: if it is empty.
         """
         if not getattr(self, name):
-            raise ValueError(f"Expected `{name}`, where the data are; got none.")
+            raise ValueError(f"Expected `{name}`, the path of the data; got none.")
         return getattr(self, name)
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A data set that can be loaded, and what is known of it before it is.
+    """A loader of a data set, and facts that are known before loading.
 
     Args:
-      load: returns the `Dataset` that a `Request` asks for.
-      origin: where the data come from.
-      num_rows: sizes of train, validation and test; None if only the file tells.
-      event_size: number of variables; None if only the file tells.
-      has_classes: whether each row has a class that it can be conditioned on.
+      load: function from a `Request` to a `Dataset`.
+      origin: source of the data, in words.
+      num_rows: sizes of train, validation and test; None if the file determines them.
+      event_size: number of variables; None if the file determines it.
+      has_classes: whether each row has a class, a possible context.
       has_pixels: whether the rows are images of 8-bit integers.
       is_image: whether the rows are images of grey or coloured pixels.
     """
@@ -205,7 +205,7 @@ class Entry:
 
 
 def catalogue(entries):
-    """Returns a table, a line an entry, of a dict of `Entry`s.
+    """Returns a table with a line for each of a dict of `Entry`s.
 
     Args:
       entries: name -> `Entry`.

@@ -1,4 +1,4 @@
-"""Files of data sets: found, downloaded, and read without trusting them."""
+"""Files of data sets: search, download, and safe reading."""
 
 import contextlib
 import hashlib
@@ -18,7 +18,7 @@ import numpy as np
 from experiments.command_line.flag_settings import CommandError
 
 _ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
-# NumPy tries to allocate whatever size a header claims.
+# NumPy allocates the size in a header, which may be wrong.
 _ERRORS += (MemoryError,)
 _MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 _TIMEOUT_SECONDS = 60.0
@@ -26,18 +26,18 @@ _CHUNK_BYTES = 2**20
 
 
 class DataError(CommandError, ValueError):
-    """Data that are missing, damaged, or of no use; the message says where and how."""
+    """Data that are missing, damaged or unusable; the message says where and how."""
 
 
 @contextlib.contextmanager
 def reading(what, path, errors=(OSError, ValueError), refusal=DataError):
-    """Turns `errors` of the block that reads a file into a `refusal` that names it.
+    """Turns `errors` of the block into a `refusal` with the path of the file.
 
     Args:
       what: expected content of the file.
-      path: of the file.
-      errors: exceptions that mean something else is in it.
-      refusal: kind of exception.
+      path: path of the file.
+      errors: exceptions that mean other content.
+      refusal: class of the exception to raise.
     """
     try:
         yield
@@ -46,7 +46,7 @@ def reading(what, path, errors=(OSError, ValueError), refusal=DataError):
 
 
 def find_prepared(data_dir, *names):
-    """Returns the path of the first of these files that is in `data_dir`, or None."""
+    """Returns the path of the first of these files that exists in `data_dir`, or None."""
     if not data_dir:
         return None
     paths = [existing_folder(data_dir) / name for name in names]
@@ -54,10 +54,10 @@ def find_prepared(data_dir, *names):
 
 
 def need_prepared(data_dir, *names, wanted):
-    """Returns what `find_prepared` does.
+    """Returns the path by `find_prepared`.
 
     Raises:
-      DataError: if there is none; it names `--data_dir`, and `wanted` in it.
+      DataError: if there is no such file; it says to give `--data_dir` with `wanted`.
     """
     path = find_prepared(data_dir, *names)
     if path is None:
@@ -75,14 +75,14 @@ def existing_folder(data_dir):
 
 
 def load_arrays(path, keys=None):
-    """Returns arrays of an `.npz` file, as a dict; of those named, or of all.
+    """Returns arrays of an `.npz` file by name.
 
     Args:
-      path: of the file.
-      keys: names of arrays.
+      path: path of the file.
+      keys: names of the arrays; None: all.
 
     Raises:
-      DataError: if there is no such file, or it is damaged, or lacks a key.
+      DataError: if the file is missing or damaged, or lacks a key.
     """
     arrays = _load(path)
     if isinstance(arrays, np.ndarray):
@@ -114,37 +114,36 @@ def _load(path):
 
 
 def refuse_larger_than_memory(path):
-    """Refuses an archive that holds more bytes than the machine, be it small itself."""
+    """Refuses an archive whose unpacked content exceeds the memory of the machine."""
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:
         size = sum(member.file_size for member in archive.infolist())
     if size > _MEMORY:
         raise DataError(
-            f"Expected what memory, {_MEMORY:,} bytes, holds in {path}; got {size:,} bytes."
+            f"Expected at most {_MEMORY:,} bytes, the memory, in {path}; got {size:,}."
         )
 
 
 def cache_folder():
-    """Returns where downloads go by default: `tfp_flows` in the user's cache."""
+    """Returns the default folder of downloads: `tfp_flows` in the user's cache."""
     root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     return pathlib.Path(root) / "tfp_flows"
 
 
 def download(address, path, *, md5=None):
-    """Fetches a file; `path` appears only once size and checksum are right.
+    """Downloads a file; `path` appears only once size and checksum are right.
 
-    What arrives is kept in `path` + ".part". If the connection breaks, the next call asks
-    the server for the rest only; what turns out wrong is deleted.
+    Until then the content is in `path` + ".part". If the connection breaks, the next call
+    downloads only the rest; a file with a wrong checksum is deleted.
 
     Args:
-      address: of the file.
-      path: of the file to write.
-      md5: its checksum, in hexadecimal digits; None where the caller checks what is in
-        the file.
+      address: URL of the file.
+      path: path of the file to write.
+      md5: its checksum in hexadecimal digits; None: not checked here.
 
     Raises:
-      DataError: if the address cannot be reached, or the file is cut short or another one.
+      DataError: if the server is out of reach, or size or checksum are wrong.
     """
     path = pathlib.Path(path)
     part = path.with_name(path.name + ".part")
@@ -162,7 +161,7 @@ def download(address, path, *, md5=None):
     except (OSError, http.client.HTTPException) as error:
         raise DataError(
             f"Expected to download {address} to {path}; got {error}. Without a network, "
-            "name with --data_dir a folder that holds what is in that file."
+            "give with --data_dir a folder with the content of that file."
         ) from error
 
 
@@ -178,7 +177,7 @@ def _fetch(address, part):
         _fetch_past_the_end(address, part, error.headers.get("Content-Range", ""))
         return
     with response:
-        # A server that knows no ranges answers 200 with the whole file.
+        # A server without ranges answers 200 with the whole file.
         resumes = response.status == http.HTTPStatus.PARTIAL_CONTENT
         with part.open("ab" if resumes else "wb") as file:
             shutil.copyfileobj(response, file, _CHUNK_BYTES)
@@ -191,7 +190,7 @@ def _fetch(address, part):
 
 
 def _fetch_past_the_end(address, part, content_range):
-    """Nothing is left to fetch if the part has the file's size; else it is of another."""
+    """Accepts a part of the file's size; downloads again if the sizes differ."""
     if content_range.rpartition("/")[2] != str(part.stat().st_size):
         part.unlink()
         _fetch(address, part)

@@ -19,7 +19,7 @@ CIFAR10_CLASSES += ("dog", "frog", "horse", "ship", "truck")
 _NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test")
 _IDX_FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3")
 _IDX_FILES += ("t10k-labels-idx1",)
-_HELD_OUT = 10_000  # test images of each set, and as many to validate with
+_HELD_OUT = 10_000  # test images of each set, and validation images
 _CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat")
 _CLOTHES += ("sandal", "shirt", "sneaker", "bag", "boot")
 _GREY, _COLOURED = (60_000, (28, 28)), (50_000, (32, 32, 3))
@@ -27,8 +27,8 @@ _ALPHAS = {"mnist": 1e-6, "cifar10": 0.05}
 _JPEG_FILE = "cifar10_jpeg_10k_2k.npz"
 _JPEG_KEYS = ("blob", "offsets", "labels")
 _JPEG_CAVEAT = (
-    "The pixels are what JPEG left of those of CIFAR-10: no published figure may be "
-    "compared with these."
+    "The images are CIFAR-10 after JPEG compression, not comparable with any published "
+    "figure."
 )
 _CLASSES = {"has_classes": True, "is_image": True}
 _PIXELS = _CLASSES | {"has_pixels": True}
@@ -39,11 +39,11 @@ class _ImageSet:
     """A description of an image set.
 
     Args:
-      num_train: training images, those to validate with included.
-      image_shape: of one image.
-      folder: of the files in `data_dir`, for which `data_dir` itself will do, too.
+      num_train: number of training images, validation images included.
+      image_shape: shape of one image.
+      folder: folder of the files in `data_dir`; they may also be in `data_dir` itself.
       class_names: ten names.
-      authors: of the set.
+      authors: authors of the set.
     """
 
     num_train: int
@@ -93,7 +93,7 @@ def _find(name, data_dir):
 
 
 def _read_idx(path):
-    """An array in the format of MNIST's authors: magic number, sizes, bytes."""
+    """Reads an array in MNIST's format: magic number, sizes, bytes."""
     errors = (OSError, EOFError, zlib.error, IndexError, ValueError)
     with files.reading("an IDX file of bytes", path, errors):
         content = gzip.decompress(path.read_bytes())
@@ -112,16 +112,16 @@ def _check_shapes(name, known, train, test):
 
 
 def _download(name):
-    import keras  # here, since only these data sets are downloaded by it
+    import keras  # here, since it is slow, and only these data sets need it
 
     try:
         (train, train_classes), (test, test_classes) = getattr(
             keras.datasets, name
         ).load_data()
-    except Exception as error:  # Keras raises a bare `Exception` where there is no network
+    except Exception as error:  # Keras raises a bare `Exception` without a network
         raise files.DataError(
-            f"Expected to download {name}; got {error}. Without a network, name with "
-            f"--data_dir a folder that holds {name}.npz."
+            f"Expected to download {name}; got {error}. Without a network, give with "
+            f"--data_dir a folder with {name}.npz."
         ) from error
     return train, train_classes, test, test_classes
 
@@ -146,8 +146,8 @@ def load_digits(request):
 def load_in_logit_space(name, request):
     """Returns `logit(alpha + (1 - 2 alpha) x)` of the dequantised images x of `name`.
 
-    Log-likelihoods are densities there, and comparable with the paper's only. The noise is
-    drawn once.
+    Densities in this space compare with those of the MAF paper only. The noise is drawn
+    once.
     """
     dataset = load_image_set(name, request)
     alpha = _ALPHAS[name]
@@ -194,7 +194,7 @@ def load_cifar10_jpeg(request):
 
 
 def _decoded_jpegs(arrays, part, path):
-    """Images `[N, 32, 32, 3]`, whose files lie end to end, without their common header."""
+    """Decodes images, `[N, 32, 32, 3]`, from concatenated files without their header."""
     header, blob = (arrays[key].tobytes() for key in ("jpeg_header", f"{part}_blob"))
     ends, count = arrays[f"{part}_offsets"], arrays[f"{part}_labels"].size
     if ends.dtype.kind not in "iu" or ends.shape != (count + 1,):

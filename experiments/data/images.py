@@ -1,4 +1,4 @@
-"""Images of 8-bit integers: read without trusting them, and as rows in `[0, 1)`."""
+"""Images of 8-bit integers: safe reading, and conversion to rows in `[0, 1)`."""
 
 import numpy as np
 from PIL import Image
@@ -8,11 +8,11 @@ from experiments.data.dataset import Dataset
 from experiments.data.files import DataError, reading
 from experiments.data.published import IMAGE_TABLE
 
-# How Pillow names the byte orders of 16-bit grey.
+# Pillow's modes of 16-bit grey, one for each byte order.
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 # Modes that Pillow converts to 8 bits correctly; it clips 32-bit `I` and `F` at 255.
 _EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
-# The formats that Pillow itself decodes: for others it runs programs, such as Ghostscript.
+# Formats that Pillow decodes itself; for others it runs programs such as Ghostscript.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 # Errors that Pillow raises for damaged files, and for pictures too large for memory.
 _ERRORS = (OSError, ValueError, SyntaxError, EOFError, MemoryError)
@@ -22,14 +22,14 @@ _ERRORS += (Image.DecompressionBombError,)
 def open_picture(file, name):
     """Returns a PIL image of at most 8 bits a channel.
 
-    For 16-bit grey, which is 256 times as fine, that is the high byte.
+    Of 16-bit grey values, the high byte is kept.
 
     Args:
       file: path of the picture, or a file that is open.
       name: its name in error messages.
 
     Raises:
-      DataError: if it is no picture, or of a mode whose range is not known.
+      DataError: if it is no picture, or has an unsupported mode.
     """
     with reading("a picture", name, _ERRORS), Image.open(file, formats=_FORMATS) as image:
         image.load()
@@ -50,9 +50,9 @@ def image_dataset(name, pixels, validation, request, *, classes=None, class_name
     Args:
       name: of the data set.
       pixels: training and test images, two `uint8` arrays `[N, H, W]` or `[N, H, W, C]`.
-      validation: number of training images, the last ones, to validate with.
+      validation: number of validation images, the last of the training images.
       request: a `Request`, for its `num_bits`, `seed` and `conditional`.
-      classes: class of each image, two integer arrays `[N]`; None where there are none.
+      classes: class of each image, two integer arrays `[N]`; None if unknown.
       class_names: their names.
     """
 
@@ -81,7 +81,7 @@ def describe_classes(sets, names, conditional):
     Args:
       sets: train, validation and test, three integer arrays `[N]`.
       names: of the classes.
-      conditional: whether they are the context, one-hot, or else only known.
+      conditional: whether the one-hot classes are the context.
     """
     train, validation, test = sets
     names = tuple(names)
@@ -101,11 +101,11 @@ def dequantized(pixels, num_bits, rng):
 
     Args:
       pixels: `uint8`, `[N, ...]`.
-      num_bits: bits that are kept of each.
-      rng: NumPy generator, of the uniform noise within a bin.
+      num_bits: bits to keep of each pixel.
+      rng: NumPy generator of the uniform noise.
     """
     values = tfp_flows.distributions.reduce_bits(pixels, num_bits).reshape(len(pixels), -1)
     rows = ((values + rng.random(values.shape)) / 2.0**num_bits).astype(np.float32)
-    # Rounding must not carry the upper end of a bin into the next one.
+    # Rounding must not move a value into the next bin.
     ends = (values.astype(np.float32) + 1.0) / np.float32(2.0**num_bits)
     return np.minimum(rows, np.nextafter(ends, np.float32(0.0)))

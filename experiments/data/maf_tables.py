@@ -1,4 +1,4 @@
-"""The five tables of the MAF paper, prepared as its authors prepare them."""
+"""The five tables of the MAF paper, prepared like its authors do."""
 
 import gzip
 import os
@@ -24,24 +24,24 @@ from experiments.data.published import MAF_TABLE
 
 # 0.8 GB; holds power/, gas/, hepmass/, miniboone/ and BSDS300/ below data/.
 ADDRESS = "https://zenodo.org/record/1161203/files/data.tar.gz"
-# Checksum quoted from other programs; never yet compared with a download here.
+# Checksum quoted from other programs, not yet compared with a download.
 MD5 = "9b9c9b0375315ad270eba4ce80c093ab"
-# Names that a pickle of arrays needs; other names are recorded, or refused.
+# Names that a pickle of arrays needs. Names of pandas are recorded, all others refused.
 _ALLOWED = {
     "_reconstruct": np.empty(0).__reduce__()[0],  # NumPy's maker of arrays
     "ndarray": np.ndarray,
     "dtype": np.dtype,
     "slice": slice,
     "object": object,
-    "encode": lambda text, encoding: text.encode("latin1"),  # how protocol 2 spells bytes
+    "encode": lambda text, encoding: text.encode("latin1"),  # bytes in protocol 2
 }
 _MODULES = {"numpy", "builtins", "__builtin__", "_codecs"}
-_FORMAT = "0.14.1"  # the version of pandas that began it; it lasted until 1.2
-# Errors raised when an object that is no table is read.
+_FORMAT = "0.14.1"  # the first version of pandas with this format; the last is 1.2
+# Errors at reading an object that is no table.
 _OF_OTHER_OBJECTS = (AttributeError, TypeError, ValueError, ImportError)
 _OF_OTHER_OBJECTS += (pickle.UnpicklingError, EOFError, LookupError, MemoryError)
 _POWER_FILE = "power_complete_rows.npz"
-# Column -> its array in the prepared file, and that one's units in one kW, V, Wh, minute.
+# Column -> its array in the prepared file, and the factor from kW, V, Wh, minutes to that.
 _POWER_COLUMNS = {
     "active power": ("global_active_power_W", 1000.0),
     "voltage": ("voltage_cV", 100.0),
@@ -50,9 +50,9 @@ _POWER_COLUMNS = {
     "heating meter": ("sub_metering_3", 1.0),
     "time of day": ("minute_of_day", 1.0),
 }
-# Columns of the authors' eight: all but reactive power and current.
+# Indices in the authors' array, without reactive power and current.
 _POWER_AUTHORS_COLUMNS = (0, 2, 4, 5, 6, 7)
-_NOT_SENSORS = ("Time", "Meth", "Eth")  # the authors' names, first in UCI's file too
+_NOT_SENSORS = ("Time", "Meth", "Eth")  # the first columns of UCI's file too
 _MAX_CORRELATION = 0.98
 _HEPMASS_FILES = ("hepmass/1000_train.csv", "hepmass/1000_test.csv")
 _SIGNAL = 1.0
@@ -62,7 +62,7 @@ _BSDS300_SETS = ("train", "validation", "test")
 
 
 def load_power(request):
-    """Returns POWER; noise and split are those of the published numbers, not seeded."""
+    """Returns POWER with the noise and split of the paper, whatever `request.seed` is."""
     rows = _power_rows(request.data_dir)
     count = len(rows)
     rng = np.random.RandomState(42)  # the authors' generator and seed
@@ -94,13 +94,13 @@ def _power_rows(data_dir):
 
 
 def load_gas(request):
-    """Returns GAS: of sensors that say the same, all but the last are left out.
+    """Returns GAS, with one sensor of each group of correlated ones.
 
-    The authors drew a quarter of UCI's rows without a seed and published it as a pickle.
-    From UCI's own text a quarter is drawn with `request.seed`: other rows, alike.
+    The authors published a random quarter of UCI's rows as a pickle, without its seed. From
+    UCI's text file, `request.seed` draws another quarter.
     """
     rows = without_correlated(_sensors(request))
-    # Over all rows, as the authors do, and with N - 1 as pandas divides.
+    # Like the authors: over all rows, and with pandas's N - 1.
     rows = (rows - rows.mean(axis=0)) / rows.std(axis=0, ddof=1)
     sets = split_tenths(rows.astype(np.float32))
     return Dataset("gas", *sets, published=MAF_TABLE["gas"])
@@ -137,12 +137,12 @@ def _sample_of_text(path, seed):
 
 
 def load_hepmass(request):
-    """Returns HEPMASS: the collisions of the signal, without the discrete variables."""
+    """Returns HEPMASS: rows of the signal class, without discrete variables."""
     train, test = map(_signal, find_in_archive(request.data_dir, *_HEPMASS_FILES))
     test = test[:, : train.shape[1]]  # the test file has one column too many
     continuous = ~has_repeats(train)
     train, test = train[:, continuous], test[:, continuous]
-    # Validation rows count too, as the authors have it, and pandas divides by N - 1.
+    # Like the authors: with validation rows, and with pandas's N - 1.
     mean, deviation = train.mean(axis=0), train.std(axis=0, ddof=1)
     train, test = (train - mean) / deviation, (test - mean) / deviation
     sets = (*split_last_tenth(train), test)
@@ -152,9 +152,9 @@ def load_hepmass(request):
 
 
 def has_repeats(rows):
-    """Returns whether the lowest value of each column occurs more than five times.
+    """Returns whether the least value of each column occurs more than five times.
 
-    It is how the authors tell discrete variables; any other value may occur as often.
+    This is the authors' criterion of discrete variables.
     """
     return (rows == rows.min(axis=0)).sum(axis=0) > _MAX_REPEATS
 
@@ -167,7 +167,7 @@ def _signal(path):
 
 
 def load_miniboone(request):
-    """Returns MINIBOONE; the authors have already left out outliers and repetition."""
+    """Returns MINIBOONE; the authors' file has no outliers and no repeated values."""
     (path,) = find_in_archive(request.data_dir, "miniboone/data.npy")
     rows = load_array(path)
     if rows.ndim != 2:
@@ -179,8 +179,8 @@ def load_miniboone(request):
 def load_bsds300(request):
     """Returns the authors' patches, or those of a file of integers, `[N, 8, 8]`.
 
-    The latter get noise from `request.seed`. They are other draws than the published ones,
-    so that numbers on them compare only roughly.
+    The latter get noise from `request.seed`. They are other patches than the authors', so
+    results compare only roughly.
     """
     names = (f"bsds300_patches/{_BSDS300_FILE}", _BSDS300_FILE)
     prepared = find_prepared(request.data_dir, *names)
@@ -214,9 +214,9 @@ def _read_hdf5(path):
 
 
 def split_tenths(rows):
-    """Returns train, validation and test: the last tenth is test, as the authors of MAF do.
+    """Returns train, validation and test, split like the authors do.
 
-    The last tenth of the other rows is validation.
+    The last tenth is test, and the last tenth of the other rows is validation.
     """
     train, test = split_last_tenth(rows)
     return *split_last_tenth(train), test
@@ -236,14 +236,14 @@ def standardized(train, validation, test):
 
 
 def find_in_archive(data_dir, *names):
-    """Returns the paths of files of the archive, which is downloaded if they are not there.
+    """Returns the paths of files of the archive, which is downloaded if they are missing.
 
     Args:
-      data_dir: folder that holds, or will hold, the files; the user's cache if empty.
-      *names: as `gas/ethylene_CO.pickle`.
+      data_dir: folder of the files; the user's cache if empty.
+      *names: paths in the archive, such as `gas/ethylene_CO.pickle`.
 
     Raises:
-      DataError: if there is no such folder, or the files cannot be had.
+      DataError: if there is no such folder, or download or extraction fail.
     """
     folder = existing_folder(data_dir) if data_dir else cache_folder()
     for root in (folder, folder / "data"):
@@ -281,17 +281,17 @@ def read_pandas_pickle(path):
     """Returns the columns of a `DataFrame` that pandas 0.14 to 1.2 pickled, by name.
 
     Args:
-      path: of the pickle. No code of it is run: only arrays are made.
+      path: path of the pickle. None of its code is run; only arrays are made.
 
     Raises:
-      DataError: if it is anything else.
+      DataError: if the content is anything else.
     """
     with reading("a pickled table", path, _OF_OTHER_OBJECTS), open(path, "rb") as file:
         return _columns(_Unpickler(file, encoding="latin1").load())
 
 
 class _Recorded:
-    """Stands for any object of pandas: keeps what it was made of."""
+    """Stands for any object of pandas; keeps its arguments and state."""
 
     def __init__(self, *args):
         self.args = args

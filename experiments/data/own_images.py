@@ -15,7 +15,7 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 def _refuse(image, size, path):
     raise DataError(
         f"Expected pictures of {size[0]}x{size[1]}, as the first one or --image_size; got "
-        f"{image.width}x{image.height} in {path}. --image_fit=resize or crop makes it fit."
+        f"{image.width}x{image.height} in {path}. Use --image_fit=resize or crop."
     )
 
 
@@ -25,7 +25,7 @@ def _resize(image, size, path):
 
 
 def _crop(image, size, path):
-    """The middle of the picture, as large as it goes, at the wanted size."""
+    """The largest possible middle part of the picture, resized to the wanted size."""
     del path
     width, height = size
     scale = max(width / image.width, height / image.height)
@@ -40,7 +40,7 @@ FITS = {"refuse": _refuse, "resize": _resize, "crop": _crop}
 
 
 def picture_files(folder):
-    """Returns the paths of all pictures in a folder and below, in order.
+    """Returns the paths of all pictures in a folder and its subfolders, sorted.
 
     Raises:
       DataError: if there are none.
@@ -55,7 +55,7 @@ def picture_array(path):
     """Returns the one array of an `.npz` file: bytes, `[N, H, W]` or `[N, H, W, 3]`.
 
     Raises:
-      DataError: if there is something else in it.
+      DataError: if it has other content.
     """
     arrays = load_arrays(path)
     if len(arrays) != 1:
@@ -64,10 +64,10 @@ def picture_array(path):
 
 
 def load_own_images(request):
-    """Returns the images of `request.images_path`, divided at random by `request.seed`.
+    """Returns the images of `request.images_path`, split at random by `request.seed`.
 
-    An `.npz` file holds one array, `[N, H, W]` or `[N, H, W, C]` of bytes with C of 1 or 3,
-    or `x_train` and `x_test`; of a folder, all pictures in it and below count.
+    An `.npz` file holds one array of bytes, `[N, H, W]` or `[N, H, W, C]` with C of 1 or 3,
+    or `x_train` and `x_test`. A folder is read with its subfolders.
     """
     path = pathlib.Path(request.path("images_path"))
     read = _read_folder if path.is_dir() else _read_npz
@@ -100,7 +100,7 @@ def _read_npz(path, request):
     shapes = [list(images.shape) for images in sets.values()]
     if any(shape[3:] != shapes[0][3:] for shape in shapes):
         raise DataError(
-            f"Expected pictures of as many channels in x_train as in x_test of {path}; got "
+            f"Expected the same number of channels in x_train and x_test of {path}; got "
             f"shapes {shapes[0]} and {shapes[1]}."
         )
     size = _wanted_size(request, tuple(shapes[0][2:0:-1]))
@@ -120,7 +120,7 @@ def _read_folder(path, request):
 
 
 def _wanted_size(request, first):
-    """Width and height of all pictures, where those of the first one are `first`."""
+    """Width and height of all pictures; `first` are those of the first picture."""
     return (request.image_size,) * 2 if request.image_size else first
 
 
@@ -132,7 +132,7 @@ def _fit_all(images, size, request, name):
 
 
 def _checked(images, name):
-    """Images `[N, H, W]` if they are grey, or `[N, H, W, 3]`."""
+    """Returns images `[N, H, W]` if grey, or `[N, H, W, 3]`."""
     shape = list(images.shape)
     is_image = len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))
     if not is_image or 0 in shape or images.dtype != np.uint8:

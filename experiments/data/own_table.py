@@ -9,11 +9,11 @@ from experiments.data.text_table import read_csv
 
 _SETS = ("train", "validation", "test")
 _CONTEXTS = ("train_context", "validation_context", "test_context")
-_MIN_ROWS = 2  # of each set, for a mean has no standard error of fewer
+_MIN_ROWS = 2  # per set, the least for the standard error of a mean
 
 
 def load_csv(request):
-    """Returns the table in `request.csv_path`, divided at random by `request.seed`."""
+    """Returns the table in `request.csv_path`, split at random by `request.seed`."""
     kwargs = {"decimal": request.decimal, "encoding": request.encoding}
     values, names = read_csv(request.path("csv_path"), **kwargs)
     return _dataset("csv", _divided(values, request), names, request, request.csv_path)
@@ -22,7 +22,7 @@ def load_csv(request):
 def load_npz(request):
     """Returns the array in `request.npz_path`, or its train, validation and test arrays.
 
-    One array is divided at random by `request.seed`; three keep their rows and order.
+    One array is split at random by `request.seed`; three arrays keep their rows and order.
     """
     path = request.path("npz_path")
     arrays = {k: _numbers(path, k, v) for k, v in _arrays(request).items()}
@@ -33,7 +33,7 @@ def load_npz(request):
         widths = [values.shape[1] for values in sets]
         if len(set(widths)) > 1:
             raise DataError(
-                f"Expected as many columns in each set of {path}; got {widths}."
+                f"Expected equally many columns in each set of {path}; got {widths}."
             )
     return _dataset("npz", sets, None, request, path)
 
@@ -71,7 +71,7 @@ def _numbers(path, key, array):
 
 
 def _divided(values, request):
-    """Returns train, validation and test rows, drawn by `request.seed`."""
+    """Returns train, validation and test rows, a random split by `request.seed`."""
     count = len(values)
     num_test = round(request.test_share * count)
     num_validation = round(request.validation_share * count)

@@ -1,4 +1,4 @@
-"""Data sets that are drawn: shapes in the plane, and densities with a formula."""
+"""Simulated data sets: shapes in the plane, and known densities."""
 
 import dataclasses
 import functools
@@ -38,7 +38,7 @@ def eight_gaussians(rng, count):
 
 def two_spirals(rng, count):
     """Two arms that wind around each other one and a half times."""
-    # The root of a uniform variable spreads the points evenly along the arms.
+    # The square root spreads the points evenly along the arms.
     angle = 3.0 * np.pi * np.sqrt(rng.random(count))
     arm = np.where(rng.random(count) < 0.5, 1.0, -1.0)
     radius = arm * angle / 3.0
@@ -46,7 +46,7 @@ def two_spirals(rng, count):
 
 
 def pinwheel(rng, count, *, num_blades=5):
-    """Blades that bend more the further out they reach."""
+    """Blades that bend more with the distance from the centre."""
     radius = 1.0 + 0.3 * rng.standard_normal(count)
     across = 0.1 * rng.standard_normal(count)
     turn = rng.integers(num_blades, size=count) * 2.0 * np.pi / num_blades
@@ -63,7 +63,7 @@ def checkerboard(rng, count):
 
 
 def rings(rng, count):
-    """Four concentric circles, as dense on each, so that larger ones hold more points."""
+    """Four concentric circles of equal density along each circle."""
     radius = rng.choice(4, size=count, p=np.arange(1, 5) / 10.0) + 1.0
     angle = 2.0 * np.pi * rng.random(count)
     return _noisy(rng, 0.75 * radius[:, np.newaxis] * _on_circle(angle), 0.08)
@@ -88,11 +88,11 @@ def _load_plane(draw, request):
 
 @dataclasses.dataclass(frozen=True)
 class _Known:
-    """A density to draw from.
+    """A known density.
 
     Args:
-      draw: function of a generator and a number of rows that returns them, `[N, D]`, and
-        their context, `[N, C]` or None.
+      draw: function of a generator and a number N that returns rows, `[N, D]`, and their
+        context, `[N, C]` or None.
       log_density: function of rows and their context that returns nats, `[N]`.
       columns: names of the variables.
       sizes: rows of train, validation and test.
@@ -109,7 +109,7 @@ class _Known:
 
 
 def draw_two_modes(rng, count):
-    """Returns y of two modes, whose places, widths and weights change with x, and x."""
+    """Returns y, and x; y has two modes, whose parameters depend on x."""
     x = rng.uniform(-2.0, 2.0, count)
     means, deviations, weights = _modes(x)
     mode = (rng.random(count) < weights[1]).astype(int)
@@ -134,14 +134,14 @@ def _modes(x):
 
 
 def draw_torus(rng, count):
-    """Returns pairs of angles of a mixture of von Mises distributions, some across pi."""
+    """Returns pairs of angles of a mixture of von Mises distributions, and no context."""
     parts = rng.choice(len(_TORUS), size=count, p=[weight for weight, _, _ in _TORUS])
     means, concentrations = (np.array([part[i] for part in _TORUS]) for i in (1, 2))
     return rng.vonmises(means[parts], concentrations[parts]), None
 
 
 def torus_log_density(angles, context=None):
-    """Returns the log-density of pairs of angles, whatever the turn."""
+    """Returns the log-density of pairs of angles, periodic in both."""
     parts = [
         np.log(weight) + _von_mises(angles, np.array(means), np.array(concentrations))
         for weight, means, concentrations in _TORUS
@@ -150,13 +150,13 @@ def torus_log_density(angles, context=None):
 
 
 def _von_mises(angles, means, concentrations):
-    # Not SciPy's, which takes an angle beyond pi for another one.
+    # SciPy's density is not periodic.
     away = concentrations * (np.cos(angles - means) - 1.0)
     return np.sum(away - np.log(2.0 * np.pi * scipy.special.i0e(concentrations)), axis=1)
 
 
 def draw_heavy_tails(degrees, rng, count):
-    """Returns independent t variables, and a normal one around the last of them."""
+    """Returns independent t variables and a normal one with the last as mean."""
     x = rng.standard_t(degrees, (count, _HEAVY_SIZE))
     x[:, -1] = x[:, -2] + rng.standard_normal(count)
     return x, None

@@ -1,4 +1,4 @@
-"""Small tables of the UCI repository and of statistics, whose seeds are ten folds."""
+"""Small tables of the UCI repository and StatLib, with ten folds by seed."""
 
 import dataclasses
 import functools
@@ -13,7 +13,7 @@ from experiments.data.text_table import read_csv
 _FOLDS = 10
 _WINE = ("fixed acidity", "volatile acidity", "citric acid", "residual sugar", "chlorides")
 _WINE += ("free sulfur dioxide", "total sulfur dioxide", "density", "pH", "sulphates")
-_WINE += ("alcohol",)  # UCI's twelfth column is the quality, a grade.
+_WINE += ("alcohol",)  # without UCI's twelfth column, the quality
 _BOSTON = ("CRIM", "ZN", "INDUS", "CHAS", "NOX", "RM", "AGE", "DIS", "RAD", "TAX")
 _BOSTON += ("PTRATIO", "B", "LSTAT", "MEDV")
 _MAGIC = ("fLength", "fWidth", "fSize", "fConc", "fConc1", "fAsym", "fM3Long", "fM3Trans")
@@ -24,7 +24,7 @@ _MAGIC += ("fAlpha", "fDist")
 class _Table:
     """A table: its array in `uci_small.npz`, its own file if any, and its origin.
 
-    Without names, its columns are called by their numbers; constant ones are left out.
+    Without `names`, columns are numbered. Constant columns are dropped.
     """
 
     key: str
@@ -69,9 +69,9 @@ _TABLES |= {
 
 
 def load_small_table(name, request):
-    """Returns a table, standardised, in tenths by `request.seed`.
+    """Returns a standardised table, split into tenths by `request.seed`.
 
-    Seeds 10 k to 10 k + 9 are the ten folds of one order: their test rows differ.
+    Seeds 10 k to 10 k + 9 are ten folds with disjoint test rows.
 
     Args:
       name: a key of `ENTRIES`.

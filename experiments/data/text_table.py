@@ -1,4 +1,4 @@
-"""Tables as text of any length, read block by block in memory that does not grow."""
+"""Text tables of any length, read block by block in constant memory."""
 
 import csv
 import dataclasses
@@ -14,9 +14,9 @@ import pandas as pd
 
 from experiments.data.files import DataError, reading
 
-_SHOWN = 5  # of all problems, which may be as many as there are cells
+_SHOWN = 5  # maximum number of problems in a message
 _GROUPED = re.compile(r"[-+]?\d{1,3}(?:[.,'’ \u00a0\u202f]\d{3})+(?:[.,]\d+)?")
-# Decimal mark -> numbers with the other one, and what that is called.
+# Decimal mark -> pattern of numbers with the other mark, that mark, and its name.
 _OTHERWISE = {
     ".": (re.compile(r"[-+]?[\d.'’ \u00a0\u202f]*,\d+(?:[eE][-+]?\d+)?"), ",", "commas"),
     ",": (re.compile(r"[-+]?[\d,'’ \u00a0\u202f]*\.\d+(?:[eE][-+]?\d+)?"), ".", "points"),
@@ -25,7 +25,7 @@ _BYTES_A_BLOCK = 1 << 24
 _BYTES_A_ROW = 1 << 26  # at most
 QUOTE, LINE_END = b'"', b"\n"
 _DELIMITERS = ",;\t"
-# Older versions of pandas err in the last digits by default.
+# Older versions of pandas round the last digits wrongly by default.
 _IS_EXACT = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
 _EXACTLY = {} if _IS_EXACT else {"float_precision": "round_trip"}
 # Text that pandas misreads as numbers: `"1"2` is 12, and `True` is 1.
@@ -43,9 +43,9 @@ _BEGINNINGS = {
 
 
 def number(cell, decimal="."):
-    """Returns the number in a cell, be it infinite; None if there is none."""
-    # Python alone takes 1_000 for a number. A point may separate thousands where a comma is
-    # the decimal mark.
+    """Returns the number in a cell, possibly infinite; None if it holds no number."""
+    # Only Python takes 1_000 for a number. With a decimal comma, a point may separate
+    # thousands.
     if "_" in cell or (decimal != "." and "." in cell):
         return None
     try:
@@ -55,7 +55,7 @@ def number(cell, decimal="."):
 
 
 def spelling_advice(cells, decimal="."):
-    """Returns what to do about numbers that are spelt otherwise; "" where none is.
+    """Returns advice on numbers in another notation; empty if there are none.
 
     Args:
       cells: texts that are no numbers with the decimal mark `decimal`.
@@ -67,7 +67,7 @@ def spelling_advice(cells, decimal="."):
     if any(map(otherwise.fullmatch, cells)):
         advice.append(f"--decimal={mark} reads decimal {name}")
     if any(map(_GROUPED.fullmatch, cells)):
-        advice.append("separators of thousands have to be taken out of the file")
+        advice.append("remove separators of thousands from the file")
     return "; ".join(advice)
 
 
@@ -75,9 +75,9 @@ def cell_problems(rows, labels, num_columns, decimal="."):
     """Returns the problems of a table in words; empty if there are none.
 
     Args:
-      rows: pairs of the line of the file where a row begins and its cells.
-      labels: names of the columns that should hold numbers, by position.
-      num_columns: cells of each row.
+      rows: pairs (first line of a row in the file, its cells).
+      labels: names of the columns of numbers, by position.
+      num_columns: number of cells of each row.
       decimal: decimal mark of the numbers.
     """
     found = (
@@ -93,7 +93,7 @@ def cell_problems(rows, labels, num_columns, decimal="."):
 
 
 def _problems_of_row(row, labels, num_columns, decimal):
-    """Returns pairs of a problem in words and the cell that has it."""
+    """Returns pairs (problem in words, cell)."""
     if len(row) != num_columns:
         return [(f"{len(row)} cells instead of {num_columns}", "")]
     found = []
@@ -106,22 +106,24 @@ def _problems_of_row(row, labels, num_columns, decimal):
 
 
 def next_lines(file, offset):
-    """Returns the lines that end in a block, or in as many as the first one needs.
+    """Returns whole rows from `offset` on, of one block, or more for a long first row.
 
-    Where blocks end depends on `offset` only, not on what was read before.
+    The end of a block depends on `offset` only.
     """
     file.seek(offset)
     text = b""
     while read := file.read(_BYTES_A_BLOCK):
         text += read
-        if len(read) < _BYTES_A_BLOCK:  # the last line may not end
+        if (
+            len(read) < _BYTES_A_BLOCK
+        ):  # the end of the file; the last line may lack its end
             return text
         if end := _end_of_rows(text):
             return text[:end]
         if len(text) > _BYTES_A_ROW:
             raise csv.Error(
-                f"more than {_BYTES_A_ROW:,} bytes without the end of a row, as where a "
-                "quote is not closed"
+                f"more than {_BYTES_A_ROW:,} bytes without the end of a row; a quote may "
+                "not be closed"
             )
     return text
 
@@ -138,9 +140,10 @@ def _end_of_rows(text):
 
 
 def has_rows_of(text, num_columns, delimiter):
-    """Whether each line without quotes has as many cells, which pandas does not check.
+    """Whether each line, without quotes, has `num_columns` cells.
 
-    It fills short rows up, and cuts long ones where it reads some columns only.
+    Pandas does not check that: it fills short rows and, if it reads only some columns, cuts
+    long rows.
     """
     letters = np.frombuffer(text, np.uint8)
     ends = np.flatnonzero(letters == ord(LINE_END))
@@ -156,15 +159,14 @@ def has_rows_of(text, num_columns, delimiter):
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """Rows of a table that follow each other.
+    """Consecutive rows of a table.
 
     Args:
-      frame: of the columns that were asked for, by position: numbers, float64, finite, or
-        the cells as texts; its index is the line of the file where each row begins, the
-        first line being 1.
-      line: where these lines begin.
-      next_line: the line after the last row.
-      end: bytes of the file up to there.
+      frame: data frame of the requested columns, by position: finite numbers, float64, or
+        texts. Its index is the first line of each row in the file, from 1.
+      line: first line of the block.
+      next_line: line after the block.
+      end: position after the block, in bytes.
     """
 
     frame: pd.DataFrame
@@ -174,23 +176,23 @@ class Block:
 
 
 class TextTable:
-    """A table whose cells a comma, semicolon or tab separates, a row a line.
+    """A text table with cells separated by commas, semicolons or tabs.
 
-    The first row is a header if none of its cells is a number. Empty lines are passed over.
+    The first row is a header if none of its cells is a number. Empty lines are skipped.
 
     Args:
-      path: of the file.
-      decimal: "." or ",", what separates the decimals of a number.
-      encoding: of the text, one that has ASCII's letters as they are.
+      path: path of the file.
+      decimal: decimal mark, "." or ",".
+      encoding: text encoding, an extension of ASCII.
 
     Raises:
-      DataError: if there is no such file, or it is empty, or two columns have one name, or
-        the text is not in `encoding`.
+      DataError: if the file is missing or empty, two columns have the same name, or the
+        text is not in `encoding`.
 
     Attributes:
-      names: the columns' names, or None without a header.
-      num_columns: how many there are.
-      size: bytes of the file.
+      names: names of the columns, or None without a header.
+      num_columns: number of columns.
+      size: size of the file in bytes.
     """
 
     def __init__(self, path, *, decimal=".", encoding="utf-8"):
@@ -220,15 +222,14 @@ class TextTable:
         """Yields `Block`s.
 
         Args:
-          columns: positions of the columns that are read, from 0.
-          as_text: whether cells are texts, whatever they hold, or else numbers.
-          end: `end` of the block after which to go on; 0: from the first row.
-          line: its `next_line`.
+          columns: positions of the columns to read, from 0.
+          as_text: whether to return cells as texts, not as numbers.
+          end: `end` of the last block that was read; 0: start at the first row.
+          line: `next_line` of that block.
 
         Raises:
-          DataError: if a row is of another length, or one of its cells in `columns` holds
-            no finite number where there should be one; the message names the first few of
-            all such rows and cells of a block.
+          DataError: if a row has another length or, unless `as_text`, a cell is no finite
+            number; the message names the first few such rows and cells of a block.
         """
         offset, line = (end, line) if end else (self._start[0], self._start[1] + 1)
         with self._reading(), self._path.open("rb") as file:
@@ -242,13 +243,13 @@ class TextTable:
                 line = next_line
 
     def label(self, position):
-        """Returns the name of a column; its position, as text, without a header."""
+        """Returns the name of a column or, without a header, its position as text."""
         return self.names[position] if self.names else str(position)
 
     def _first_line(self, file):
-        """Returns (bytes, lines) before the first row, and the row as text.
+        """Returns (bytes, lines) before the first row, and this row as text.
 
-        A header's cells, in quotes, may hold line ends.
+        Quoted cells of a header may hold line ends.
         """
         start = next_lines(file, 0)
         refuse_other_files(start, self._path)
@@ -264,14 +265,14 @@ class TextTable:
         return (len(before.encode(self._encoding)), before.count("\n")), first
 
     def _frame(self, text, columns, line, as_text):
-        """Returns the cells of a block, or refuses it with what is wrong where."""
+        """Returns the cells of a block, or raises `DataError` with their problems."""
         dtype, misread = (str, (QUOTE,)) if as_text else (np.float64, _READ_OTHERWISE)
         is_plain = not any(letters in text for letters in misread)
         if is_plain and has_rows_of(text, self.num_columns, self._delimiter):
             frame = self._parsed(text, columns, line, dtype)
             if frame is not None and (as_text or np.isfinite(frame.to_numpy()).all()):
                 return frame
-        # Slowly, where pandas refuses or misreads rows.
+        # The slow way, for rows that pandas refuses or may misread.
         labels = {} if as_text else {position: self.label(position) for position in columns}
         rows = list(self._rows(text, line))
         if found := cell_problems(rows, labels, self.num_columns, self._decimal):
@@ -283,7 +284,7 @@ class TextTable:
         return pd.DataFrame(cells, [begin for begin, _ in rows], list(columns), dtype=dtype)
 
     def _parsed(self, text, columns, line, dtype):
-        """Returns a block without quotes by pandas, or None if that refuses it."""
+        """Returns a block without quotes by pandas, or None if pandas refuses it."""
         try:
             frame = pd.read_csv(
                 io.BytesIO(text),
@@ -305,7 +306,7 @@ class TextTable:
         return frame.set_axis(lines) if len(lines) == len(frame) else None
 
     def _rows(self, text, line):
-        """Yields the line of the file where a row begins, and its cells; no empty rows.
+        """Yields the first line of each row and its cells; skips empty rows.
 
         Raises:
           DataError: if a quote is not closed, or ends within a cell.
@@ -332,7 +333,7 @@ class TextTable:
 
 
 def _delimiter(line, decimal):
-    """Returns what separates cells: what makes all of them numbers, or most cells."""
+    """Returns the delimiter that makes all cells numbers, or else the most cells."""
     for delimiter in _DELIMITERS.replace(",", ""):  # a comma may be a decimal mark
         cells = _cells(line, delimiter)
         if len(cells) > 1 and all(_is_number(cell, decimal) for cell in cells):
@@ -342,7 +343,7 @@ def _delimiter(line, decimal):
 
 
 def _is_number(cell, decimal):
-    """Whether a cell is a number, be it spelt with another decimal mark."""
+    """Whether a cell is a number, also with another decimal mark."""
     return number(cell, decimal) is not None or bool(spelling_advice([cell], decimal))
 
 
@@ -351,7 +352,7 @@ def _cells(line, delimiter):
 
 
 def refuse_other_files(text, path):
-    """Raises `DataError` if a file's first bytes are those of something else."""
+    """Raises `DataError` if a file's first bytes are those of another format."""
     for beginning, what in _BEGINNINGS.items():
         if text.startswith(beginning):
             raise DataError(f"Expected a table as text in {path}; got {what}.")
@@ -362,12 +363,12 @@ def decoded(text, encoding, path, line):
 
     Args:
       text: bytes of whole rows.
-      encoding: of the text.
-      path: of the file, for errors.
-      line: of the file, with which they begin.
+      encoding: text encoding.
+      path: path of the file, for errors.
+      line: first line of the rows in the file.
 
     Raises:
-      DataError: if they are not in `encoding`, or one is NUL; names the first such line.
+      DataError: if a byte is NUL or does not fit `encoding`; it names the first such line.
     """
     zero = text.find(b"\0")
     if zero >= 0:
@@ -381,8 +382,8 @@ def decoded(text, encoding, path, line):
         line += text.count(b"\n", 0, error.start)
         raise DataError(
             f"Expected a table as text ({encoding}) in {path}; got the byte "
-            f"0x{text[error.start]:02x} in line {line} (--encoding=latin-1 or another may "
-            "be that of the file)."
+            f"0x{text[error.start]:02x} in line {line} (try another --encoding, such as "
+            "latin-1)."
         ) from error
 
 

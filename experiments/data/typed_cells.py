@@ -1,26 +1,26 @@
-"""Cells of text as numbers, booleans, dates or texts, and which are missing."""
+"""Conversion of text cells to numbers, booleans, dates or texts."""
 
 import numpy as np
 import pandas as pd
 
 # Spellings of a missing value.
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "Null", "null", "None", "NaT", "?")
-_WORD = "None"  # in a column of texts, one of them
+_WORD = "None"  # not missing in a column of texts
 TYPES = ("number", "boolean", "date", "text")
 _BOOLEANS = {"true": True, "false": False}
 _DATE = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?"
 
 
 def type_of(texts, decimal="."):
-    """Returns the type of most cells, one of `TYPES`, and which cells have another.
+    """Returns the type of most cells, one of `TYPES`, and the cells of another type.
 
     Args:
       texts: a series of texts.
       decimal: decimal mark of numbers.
 
     Returns:
-      The name, and the row numbers of present cells that are of another type: none of
-      "text".
+      The name, and the row numbers of cells that are not missing and have another type;
+      none for "text".
     """
     texts, present = _stripped(texts)
     for name in TYPES[:-1] if present.any() else ():
@@ -31,7 +31,7 @@ def type_of(texts, decimal="."):
 
 
 def typed(texts, name, decimal="."):
-    """Returns cells of a type as an array `[N]`; None, NaN or NaT where they are missing.
+    """Returns cells as an array `[N]` of a type; missing cells are None, NaN or NaT.
 
     Args:
       texts: a series of texts.
@@ -39,7 +39,7 @@ def typed(texts, name, decimal="."):
       decimal: decimal mark of numbers.
 
     Raises:
-      ValueError: if a cell is of another type; its argument is the number of its row.
+      ValueError: if a cell has another type; its argument is the number of the row.
     """
     texts, present = _stripped(texts)
     wrong = np.flatnonzero(present)[~_FITS[name](texts[present], decimal)]
@@ -73,8 +73,8 @@ def _numbers(texts, decimal):
 
 
 def _is_number(texts, decimal):
-    # Pandas takes Python's 1_000 and hexadecimal numbers for none; nan and inf are missing
-    # or refused.
+    # For pandas, 1_000 and hexadecimal numbers are no numbers; nan is missing and inf is
+    # refused.
     return np.isfinite(_numbers(texts, decimal)).to_numpy()
 
 

@@ -1,4 +1,4 @@
-"""The surrogate posteriors that `--posterior` can name: TFP's own, and flows."""
+"""The surrogate posteriors that `--posterior` names: TFP's own, and flows."""
 
 import tensorflow_probability as tfp
 
@@ -42,7 +42,7 @@ def _flow(name):
 
 
 def _options(name, settings):
-    # Without a mixing, variables of equal parity never see each other in a coupling.
+    # Without mixing, a coupling never relates two even, or two odd, variables.
     options = {"direct": settings.direct} if name == "iaf" else {"lu_mixing": True}
     if settings.scale != "own":
         options["transformer"] = tfp_flows.Affine(SCALES[settings.scale])

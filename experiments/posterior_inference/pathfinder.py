@@ -19,8 +19,8 @@ class Draws:
     """Draws of the best normal of each path.
 
     Attributes:
-      parts: of the target, `[N, *event]` each.
-      log_weights: `[N]`, of the density that each was drawn from.
+      parts: draws of the target's parts, `[N, *event]` each.
+      log_weights: log importance weights, `[N]`, each for the normal of its path.
       num_gradients: evaluations of the target's gradient.
     """
 
@@ -30,17 +30,18 @@ class Draws:
 
 
 def pathfinder(pinned, *, num_paths, draws_of_a_path, seed):
-    """Runs L-BFGS from several points, uniform in (-2, 2), and draws near each path.
+    """Runs L-BFGS from random points and draws from the best normal of each path.
 
     ```none
+    start:          uniform in (-2, 2)
     along a path:   N(x + H g, H),  H the inverse Hessian of L-BFGS at x, g the gradient
-    of these:       the one of the highest ELBO
+    best normal:    that with the highest ELBO
     ```
 
     Args:
-      pinned: what `Target.pinned` returns.
+      pinned: result of `Target.pinned`.
       num_paths: number of paths.
-      draws_of_a_path: draws of the best normal of each.
+      draws_of_a_path: draws of the best normal of each path.
       seed: integer.
 
     Raises:
@@ -67,7 +68,7 @@ def pathfinder(pinned, *, num_paths, draws_of_a_path, seed):
 
 
 class _Density:
-    """The log-density of the unconstrained vector, in float64 outside."""
+    """The log-density of the unconstrained vector, as float64 NumPy arrays."""
 
     def __init__(self, pinned):
         plain = tfp_flows.flow_posterior(
@@ -120,7 +121,7 @@ class _Normal:
 
 
 def _best_normal(density, start, rng):
-    """The normal of the highest ELBO along a path; None if there is none."""
+    """The normal with the highest ELBO along a path; None if no ELBO is finite."""
     normals = list(_normals(*_path(density, start)))
     if not normals:
         return None
@@ -153,7 +154,7 @@ def _path(density, start):
 
 
 def _normals(points, gradients):
-    """The normal at each point but the first, where the inverse Hessian allows one."""
+    """Normals at all points but the first, if the inverse Hessian is positive definite."""
     inverse = _InverseHessian(len(points[0]))
     for i in range(1, len(points)):
         inverse.update(points[i] - points[i - 1], gradients[i] - gradients[i - 1])
@@ -166,13 +167,13 @@ def _normals(points, gradients):
 
 
 class _InverseHessian:
-    """The estimate of L-BFGS: a diagonal, and the last steps."""
+    """The inverse Hessian of L-BFGS: a diagonal, and the last steps."""
 
     def __init__(self, size):
         self._diagonal, self._steps = np.ones(size), []
 
     def update(self, step, change):
-        """Takes in a step and the change of the gradient, if it curves upwards."""
+        """Adds a step and the change of the gradient, if the curvature is positive."""
         curvature = step @ change
         if not curvature > 1e-12 * (change @ change):
             return

@@ -42,7 +42,7 @@ def draw(run_dir, results, losses, draws, reference):
 
 
 def _shuffled(rows):
-    # The first rows are all of a chain's first steps.
+    # The first rows are the first steps of the chains.
     return np.random.default_rng(0).permutation(rows)
 
 
@@ -52,7 +52,7 @@ def _learning_curve(bound, results, path):
     if results["evidence"] is not None:
         axis.axhline(results["evidence"], color="0.3", label="log-evidence")
         axis.legend(frameon=False, loc="lower right")
-    # The first steps are often so bad that they would flatten the rest.
+    # Without the first steps, whose bounds are often far worse.
     low, high = np.quantile(bound, [0.1, 1.0])
     axis.set_ylim(low - 0.1 * (high - low) - 0.05, high + 0.1 * (high - low) + 0.05)
     axis.set(

@@ -14,7 +14,7 @@ _PREFIX = "posteriordb:"
 
 
 def _schools(data):
-    """Eight schools, whose parameters are their own effects, mu and tau."""
+    """Eight schools with the parameters of posteriordb: effects of schools, mu and tau."""
 
     def parameters(parts):
         mean, spread, z = (np.asarray(part) for part in parts)
@@ -61,7 +61,7 @@ def choices():
 
 
 def stored(data_dir):
-    """Returns the names, as `find` takes them, of those whose files are in a folder."""
+    """Returns the names, in the form of `find`, of posteriors with files in a folder."""
     return [_PREFIX + name for name in POSTERIORDB if _path(name, data_dir)]
 
 
@@ -70,11 +70,10 @@ def find(name, data_dir=""):
 
     Args:
       name: one of `choices()`.
-      data_dir: folder with files of posteriordb, or with a folder `posteriordb` of them.
+      data_dir: folder with files of posteriordb, or with a subfolder `posteriordb`.
 
     Raises:
-      UsageError: if there is no such target, its file is not there, or it does not hold
-        what it should.
+      UsageError: if the target is unknown, or its file is missing or has other content.
     """
     if name in TARGETS:
         return TARGETS[name]

@@ -1,4 +1,4 @@
-"""Linear regressions of posteriordb, unstandardised."""
+"""Models of posteriordb: regressions, time series, a mixture, and two others."""
 
 import dataclasses
 import functools
@@ -15,12 +15,12 @@ tfd = tfp.distributions
 
 
 def wide_normal(name=None):
-    """In place of a flat prior on all reals."""
+    """Replaces a flat prior on all reals."""
     return tfd.Normal(0.0, 1e4, name=name or "Normal")
 
 
 def wide_half_normal(name=None):
-    """In place of a flat prior above zero."""
+    """Replaces a flat prior above zero."""
     return tfd.HalfNormal(1e3, name=name or "HalfNormal")
 
 
@@ -32,7 +32,7 @@ class Regression:
       design: function of the data, a dictionary of arrays, that returns `[N, K]`.
       response: function of the data that returns `[N]`.
       slope: function without arguments that returns the prior of each coefficient.
-      intercept: the same for an intercept; None where a column of the design is one.
+      intercept: the same for an intercept; None if the design has a column of ones.
       deviation: the same for the standard deviation of the errors.
     """
 
@@ -132,9 +132,9 @@ _Root = tfd.JointDistributionCoroutine.Root
 
 
 class Ascending(tfd.Sample):
-    """Independent draws of one distribution, in rising order.
+    """Sorted independent draws of one distribution.
 
-    Its density is n! times that of the draws, where these are in rising order.
+    The density of n sorted values is n! times that of independent draws.
     """
 
     def _log_prob(self, value, **kwargs):
@@ -169,11 +169,11 @@ def two_normals(data):
 
 
 class NormalSeries(tfd.Distribution):
-    """A series each of whose values is normal, given those before it.
+    """A time series with normal values, given earlier values.
 
     Args:
-      predict: function of a series, `[..., T]` in float64, that returns the means and the
-        standard deviations, `[*batch, T]` each, of its values, given those before each.
+      predict: function of a series, `[..., T]` in float64, that returns mean and standard
+        deviation of each value given the earlier ones, `[*batch, T]` each.
       num_steps: T.
       batch_of: tensor of the shape `batch`.
     """
@@ -231,8 +231,8 @@ class NormalSeries(tfd.Distribution):
 def recurrence(inputs, coefficient):
     """Solves `x_1 = inputs_1`, `x_t = inputs_t + coefficient x_{t-1}`.
 
-    With K terms of `x_t = sum_k coefficient^k inputs_{t-k}`, twice as many follow from the
-    sums of K terms at t and at t - K: about log2(T) products of whole series.
+    The sum `x_t = sum_k coefficient^k inputs_{t-k}` over 2K terms follows from the sums
+    over K terms at t and at t - K, so about log2(T) operations on whole series are enough.
 
     Args:
       inputs: `[..., T]`, T known.
@@ -249,7 +249,7 @@ def autoregression(data):
     """Returns the `Target` of an AR(K) with normal errors.
 
     Args:
-      data: `y`, `[T]`, of which the first `K` are given.
+      data: `y`, `[T]`, and `K`; the first K values are given.
     """
     y, order = data["y"], int(data["K"])
     first, rest = y[:order], y[order:]
@@ -312,7 +312,7 @@ def garch(data):
     def model():
         mu = yield _Root(wide_normal(name="mu"))
         alpha0 = yield _Root(wide_half_normal(name="alpha0"))
-        # Their density is that of alpha1 and beta1 = (1 - alpha1) share, flat.
+        # These priors make alpha1 and beta1 = (1 - alpha1) * share uniform.
         alpha1 = yield _Root(tfd.Beta(1.0, 2.0, name="alpha1"))
         share = yield _Root(tfd.Uniform(0.0, 1.0, name="share"))
         yield _series(predict, (mu, alpha0, alpha1, share), len(data["y"]))
@@ -329,7 +329,7 @@ def garch(data):
 
 
 def _series(predict, parameters, num_steps):
-    # In float32, sums over all times would lose digits.
+    # Float64, since sums over all times lose digits in float32.
     wide = [tf.cast(p, tf.float64) for p in parameters]
     predict = functools.partial(predict, *wide)
     return NormalSeries(predict, num_steps, batch_of=parameters[0], name="y")
@@ -342,7 +342,7 @@ def _target(model, observed, **maps):
 
 
 def _first(value, series):
-    """A first value, `[...]`, as `[..., 1]` with all batch axes of a series."""
+    """Returns a first value, `[...]`, as `[..., 1]` with all batch axes of a series."""
     return value[..., None] * tf.ones_like(series[..., :1])
 
 
@@ -351,7 +351,7 @@ def _delayed(series, count):
     return tf.pad(series[..., :-count], [*zeros, [count, 0]])
 
 
-# Steps per unit of time. More steps change log-densities of draws by less than 1e-3.
+# Steps per unit of time; with more steps, log-densities change by less than 1e-3.
 _STEPS = 8
 
 
@@ -363,14 +363,14 @@ class _NormalAboveZero(tfd.TruncatedNormal):
 
 
 def solve(theta, z_init, times):
-    """Solves the equations by the classical method of Runge and Kutta.
+    """Solves the Lotka-Volterra equations by the classical Runge-Kutta method.
 
     ```none
     d log u / dt = a - b v,      d log v / dt = -c + e u
     ```
 
-    The gradient is that of the steps, by sensitivities that take the same steps forwards:
-    of hundreds of steps, nothing has to be kept for a way back.
+    Gradients are exact for the discrete steps. They come from forward sensitivities, so no
+    intermediate values are stored for a backward pass.
 
     Args:
       theta: a, b, c, e, `[..., 4]`.
@@ -416,14 +416,14 @@ def _both(p, state):
 
 
 def _start(p):
-    """Derivatives of the start by p: only by itself."""
+    """Derivatives of the start by p; they are zero except by the start itself."""
     eye = tf.reshape(tf.eye(2, dtype=p.dtype), [2, 2] + [1] * (len(p.shape) - 2))
     eye += tf.zeros_like(p[:1])
     return tf.stack([tf.zeros_like(eye), tf.zeros_like(eye), eye])
 
 
 def _steps(p, slope):
-    """A function from a state, a tuple of tensors, and a length to the next state."""
+    """Returns a function from a state, a tuple of tensors, and a step to the next state."""
 
     def moved(state, h, k):
         return tuple(x + h * dx for x, dx in zip(state, k, strict=True))
@@ -471,7 +471,7 @@ _JITTER = 1e-10
 def poisson_regression(data):
     """Returns the `Target` of counts `k` at points `x`, `[N]` each.
 
-    The process is given as `f = L z`, with standard normal z and L a Cholesky factor.
+    The Gaussian process is `f = L z`, with standard normal z and a Cholesky factor L.
 
     Args:
       data: `x` and `k`.
@@ -482,7 +482,7 @@ def poisson_regression(data):
     def factor(rho, alpha):
         rho, alpha = _within(rho, 1e-3, 1e3), _within(alpha, 0.0, 1e6)
         kernel = alpha**2 * tf.exp(-0.5 * squares / rho**2)
-        # More than the model's only for an alpha of 30 and more, where it would be lost.
+        # For alpha above 30 the model's jitter would be lost in rounding.
         jitter = tf.maximum(1e-13 * alpha**2, _JITTER)
         return tf.linalg.cholesky(kernel + jitter * np.eye(size))
 
@@ -510,9 +510,9 @@ def poisson_regression(data):
 
 
 def _within(value, low, high):
-    """In float64, `[..., 1, 1]`, and such that a Cholesky factor exists.
+    """Returns float64, `[..., 1, 1]`, clipped so that a Cholesky factor exists.
 
-    TensorFlow raises an error where there is none, also for one of many draws.
+    Otherwise TensorFlow raises an error for a whole batch of draws.
     """
     value = tf.cast(value, tf.float64)[..., None, None]
     value = tf.where(tf.math.is_finite(value), value, 1.0)

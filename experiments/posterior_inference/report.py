@@ -12,14 +12,14 @@ _COLUMNS = ("target", "posterior", *_MEASURES, "evidence")
 HEADER = f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}"
 
 _NOTE = (
-    "Nats, ± two standard errors. ESS: effective sample size of the weighted draws, as a "
-    "share of their number. k̂: shape of the tail of the weights; above 0.7 the two columns "
-    "before it cannot be relied on. Errors of means are in standard deviations of the "
-    "reference; ratios are those of the standard deviations of posterior and reference, "
-    "the greater over the lesser; of both, the worst over the variables. Right: errors of "
-    f"means of at most {MEAN_BOUND:g}, ratios of at most {RATIO_BOUND:g}. Says: what the "
-    "method itself says. Gradients: of the target, with training and adaptation; seconds: "
-    "with compilation."
+    "Nats, ± two standard errors. ESS: effective sample size of the weighted draws, "
+    "divided by their number. k̂: shape of the tail of the weights; above 0.7 the two "
+    "columns before it are unreliable. Error of a mean: in standard deviations of the "
+    "reference. Ratio of s.d.: of posterior and reference, the greater over the lesser. "
+    "Both are the worst over the variables. Right: errors of means of at most "
+    f"{MEAN_BOUND:g}, ratios of at most {RATIO_BOUND:g}. Says: the verdict of the method "
+    "itself. Gradients: evaluations of the target's gradient, with training and "
+    "adaptation. Seconds: with compilation."
 )
 
 
@@ -72,7 +72,7 @@ def page(results):
 
 
 def _measures(results):
-    """Cells under `_MEASURES`; a dash for what there is not, as in runs of before."""
+    """Cells under `_MEASURES`; a dash for missing results."""
     return tuple(
         "-" if results.get(name) is None else form(results[name])
         for name, form in _FORMS.items()
@@ -127,12 +127,12 @@ def write(runs, path):
 
 
 def summary(runs):
-    """Returns a row for each method: over how many targets it was right, and ahead.
+    """Returns a table with the numbers of targets where each method is right, and ahead.
 
-    Fewer gradients, and quicker, are counted over the targets where both are right.
+    Gradients and seconds are compared for targets where both the method and NUTS are right.
 
     Args:
-      runs: what `posterior_inference.run_all` yields.
+      runs: the results of `posterior_inference.run_all`.
     """
     methods = dict.fromkeys(found["posterior"] for found in runs)
     by_nuts = {f["target"]: f for f in runs if f["posterior"] == "nuts"}

@@ -1,4 +1,4 @@
-"""Models whose posterior is sought, or densities to approximate, with known evidence."""
+"""Models with data, and densities to approximate, some with known evidence."""
 
 import dataclasses
 import functools
@@ -20,21 +20,20 @@ _RESPONSE = _DESIGN @ [1.0, -2.0, 0.0, 1.0, 0.5] + np.random.default_rng(1).norm
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """A joint distribution, and what is observed of it.
+    """A joint distribution, and values of its observed parts.
 
     Args:
       build: function without arguments that returns the joint distribution.
-      observed: values of its observed parts, by name; none where it is the target itself.
-      evidence: function without arguments that returns the log-evidence, in nats, by
-        other means than sampling; None where there are none.
-      first: mean and standard deviation of its first variable, where it is known to be
-        normal; or None.
-      inapplicable: why a surrogate posterior cannot be built for it, by its name.
-      reference: draws of its posterior, `[N, D]`, by others; None where there are none.
+      observed: values of observed parts, by name; empty if all parts are latent.
+      evidence: function without arguments that returns the exact log-evidence in nats; None
+        if unknown.
+      first: mean and standard deviation of the first variable if it is normal; or None.
+      inapplicable: surrogate posteriors that cannot be built -> reason.
+      reference: published draws of the posterior, `[N, D]`; or None.
       names: D names of the columns of `reference`; None: those of the parts.
-      parameters: function of the latent parts, `[..., *event]` each, that returns what the
-        columns are, `[..., D]`; None: the parts as they are.
-      parts: the inverse function, which returns a list; None likewise.
+      parameters: function from latent parts, `[..., *event]` each, to columns, `[..., D]`;
+        None: the columns are the parts.
+      parts: inverse of `parameters`, returns a list; or None.
     """
 
     build: Callable
@@ -48,7 +47,7 @@ class Target:
     parts: Callable | None = None
 
     def pinned(self):
-        """Returns what has `unnormalized_log_prob` and the latent parts alone."""
+        """Returns the distribution of the latent parts, with `unnormalized_log_prob`."""
         model = self.build()
         return model.experimental_pin(**self.observed) if self.observed else model
 
@@ -85,7 +84,7 @@ def labels(event_shape):
 
 
 def joint(model):
-    """Makes of a generator of distributions a function that builds their joint one."""
+    """Turns a generator of distributions into a function that builds the joint one."""
     return functools.partial(tfd.JointDistributionCoroutineAutoBatched, model)
 
 
@@ -154,7 +153,7 @@ def _banana():
 
 
 class _MixtureOnAllReals(tfd.MixtureSameFamily):
-    """Says what TFP leaves open: that there is nothing to constrain."""
+    """A mixture with the default bijector that TFP's lacks: the identity."""
 
     def _default_event_space_bijector(self):
         return tfp.bijectors.Identity()

@@ -1,4 +1,4 @@
-"""Fits a surrogate posterior with a Keras optimizer, block of steps by block of steps."""
+"""Fit of a surrogate posterior with a Keras optimizer, in blocks of steps."""
 
 import functools
 import time
@@ -24,15 +24,15 @@ def train(posterior, target_log_prob, settings, strategy=None):
       posterior: a `tfd.Distribution` with trainable variables.
       target_log_prob: function of the parts of a draw.
       settings: a `PosteriorSettings`.
-      strategy: the `tf.distribute.Strategy` among whose replicas the draws of a step are
-        divided; the chief of its workers alone reads and writes `run_dir`.
+      strategy: the `tf.distribute.Strategy`; its replicas share the draws of a step, and
+        only the chief of its workers reads and writes `run_dir`.
 
     Returns:
-      The loss of each step, `[training_steps]` in nats, and the seconds that earlier
-      starts of the run have trained.
+      The loss of each step, `[training_steps]` in nats, and the seconds of training before
+      an interruption.
 
     Raises:
-      RunDirectoryError: if the checkpoint is of another posterior, data or version.
+      RunDirectoryError: if the checkpoint belongs to another posterior, data or version.
       TrainingError: if a loss is not finite.
     """
     strategy = strategy or tf.distribute.get_strategy()
@@ -56,8 +56,8 @@ def train(posterior, target_log_prob, settings, strategy=None):
     block = _block(loss, posterior, optimizer, seed, variables, settings.jit_compile)
 
     def take(values, num_steps):
-        # XLA compiles anew for each value that a variable has before the block, where
-        # TFP's graphs make it believe that shapes depend on it.
+        # In some graphs of TFP, XLA compiles again for new initial values of variables. So
+        # they always start equal, and the block gets the values as an argument.
         _assign(variables, start)
         values, losses = block(values, tf.constant(num_steps))
         return values, losses.numpy()[:num_steps]
@@ -82,9 +82,9 @@ def _assign(variables, values):
 
 
 def _loss(posterior, target_log_prob, settings, strategy):
-    """Returns a function of a seed: the loss, and its gradient by the weights.
+    """Returns a function from a seed to the loss and its gradient by the weights.
 
-    Each replica takes an equal share of the draws.
+    The replicas share the draws equally.
     """
     weights, num_replicas = posterior.trainable_variables, strategy.num_replicas_in_sync
 
@@ -117,7 +117,7 @@ def _loss(posterior, target_log_prob, settings, strategy):
 
 
 def _block(loss_and_gradients, posterior, optimizer, seed, variables, jit_compile):
-    """Returns the function that takes a number of steps, and returns `STEPS` losses."""
+    """Returns a function that does some steps and returns values and `STEPS` losses."""
     weights = posterior.trainable_variables
 
     def step(i, losses):
@@ -138,26 +138,27 @@ def _block(loss_and_gradients, posterior, optimizer, seed, variables, jit_compil
 
 
 def train_in_blocks(take, start, num_steps, path, *, name, known, strategy=None):
-    """Takes steps, from the last whole block in a folder if there is one.
+    """Does training steps, from the last block in a folder if there is one.
 
-    It ends at the numbers of a training without a pause.
+    A resumed training ends with the same numbers as an uninterrupted one.
 
     Args:
-      take: function of the values of all that steps change, and of a number of steps,
-        `STEPS` at most; takes them, and returns the values then, and their losses.
+      take: function of values of variables and of a number of steps, at most `STEPS`;
+        returns the values and the losses after these steps.
       start: the values before the first step.
       num_steps: number of steps.
-      path: of the folder of checkpoints.
-      name: of what is trained.
-      known: numbers, `[N]`, that tell this training from others, but for rounding.
-      strategy: the `tf.distribute.Strategy` of the workers that all train; their chief
-        alone reads and writes the folder.
+      path: path of the folder of checkpoints.
+      name: name of the training, for errors.
+      known: numbers, `[N]`, that identify this training, up to rounding.
+      strategy: the `tf.distribute.Strategy` of the workers; only their chief reads and
+        writes the folder.
 
     Returns:
-      The values, the loss of each step, `[num_steps]`, and the seconds of earlier starts.
+      The values, the loss of each step, `[num_steps]`, and the seconds before an
+      interruption.
 
     Raises:
-      RunDirectoryError: if the folder is of another training.
+      RunDirectoryError: if the folder belongs to another training.
       TrainingError: if a loss is not finite.
     """
     strategy = strategy or tf.distribute.get_strategy()

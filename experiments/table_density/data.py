@@ -1,4 +1,4 @@
-"""The user's table: typed columns, their kinds, and everything that is wrong at once."""
+"""The user's table: typed columns, their kinds, and all problems in one message."""
 
 import pathlib
 
@@ -10,7 +10,7 @@ from experiments.data import DataError, text_table, typed_cells
 from experiments.data.files import reading
 from experiments.table_density.settings import DROPPED, parsed_kinds
 
-# Kinds that have no distribution, and what is to be done.
+# Kind without a distribution -> description of the problem, with advice.
 UNUSABLE = {
     "text": "is text ({reason}), as {cells}; --kinds={name}=categorical, or drop",
     "identifier": "names the rows, {reason}; --kinds={name}=drop, or integer",
@@ -22,17 +22,17 @@ _MIN_ROWS = 20
 
 
 def read_table(settings):
-    """Returns a table's rows and what is known of its columns.
+    """Returns the rows and the columns of a table.
 
     Args:
       settings: a `TableDensitySettings`.
 
     Returns:
-      A pandas data frame of typed columns, without those that are dropped, and a
+      A pandas data frame of typed columns, without the dropped ones, and a
       `tfp_flows.tables.TableColumns`.
 
     Raises:
-      DataError: if there is no such table; with all that is wrong in it.
+      DataError: if the table is missing or unusable; the message has all its problems.
     """
     path, kinds = settings.csv_path, parsed_kinds(settings)
     texts, frame = _read(settings)
@@ -73,7 +73,7 @@ def _refuse(path, problems):
 
 
 def _read(settings):
-    """Returns whether cells are texts yet, and the data frame of all columns."""
+    """Returns whether cells are still texts, and the data frame of all columns."""
     path = pathlib.Path(settings.csv_path)
     if path.suffix == ".parquet":
         with reading("a .parquet table", path, (OSError, ValueError, ImportError)):
@@ -89,7 +89,7 @@ def _read(settings):
 
 
 def _typed(frame, kinds, decimal):
-    """Returns typed columns, and what is wrong with the cells of each."""
+    """Returns typed columns, and the problems of the others."""
     columns, problems = {}, []
     for name, texts in frame.items():
         found, wrong = typed_cells.type_of(texts, decimal)
@@ -114,7 +114,7 @@ def _typed(frame, kinds, decimal):
 
 
 def _spelt_otherwise(texts, decimal):
-    """Returns the rows of numbers that are spelt otherwise, if numbers are the most."""
+    """Returns the rows of numbers in another notation, if most cells are numbers."""
     cells = texts.str.strip()
     known = [cell for cell in cells.unique() if cell not in typed_cells.MISSING]
     otherwise = [cell for cell in known if text_table.spelling_advice([cell], decimal)]
@@ -126,12 +126,12 @@ def _spelt_otherwise(texts, decimal):
 
 
 def _described(frame, kinds):
-    """Returns the `TableColumns`, those of `kinds` changed, and what is wrong with them."""
+    """Returns the `TableColumns`, changed by `kinds`, and their problems."""
     if frame.shape[1] == 0:
         return [], []
     try:
         columns, problems = tfp_flows.describe_columns(frame), []
-    except ValueError as error:  # of infinite cells of a .parquet file, or of mixed types
+    except ValueError as error:  # a .parquet file may have infinite cells or mixed types
         return [], [str(error).rstrip(".")]
     for name, entries in kinds.items():
         try:
@@ -151,10 +151,10 @@ def _described(frame, kinds):
 
 
 def _with_values(cells, column, entries):
-    """Adds the values of a column that becomes one of a list of values.
+    """Adds the list of values of a column whose new kind needs it.
 
     Raises:
-      ValueError: if the order of texts is not given, or lacks one.
+      ValueError: if the order of texts is missing or incomplete.
     """
     if entries["kind"] not in _TEXTUAL:
         return entries
@@ -173,7 +173,7 @@ def _with_values(cells, column, entries):
 
 
 def _given_order(name, found, texts):
-    """The values of a flag, as the cells have them."""
+    """Returns the cells' values in the order of a flag's texts."""
     are_texts = any(isinstance(value, str) for value in found)
     places = {f"{v:g}" if isinstance(v, float) else str(v): v for v in found}
     unknown = [] if are_texts else [text for text in texts if text not in places]
@@ -181,13 +181,13 @@ def _given_order(name, found, texts):
     if lacking or unknown:
         raise ValueError(
             f"--kinds={name}=ordered:{':'.join(texts)} lacks {lacking}, and has {unknown}, "
-            "which are none of the column's"
+            "which the column lacks"
         )
     return [places.get(text, text) for text in texts]
 
 
 def divided(frame, settings):
-    """Returns training and test rows, drawn by `settings.data_seed`."""
+    """Returns training and test rows, a random split by `settings.data_seed`."""
     order = np.random.default_rng(settings.data_seed).permutation(len(frame))
     num_test = max(2, round(settings.test_share * len(frame)))
     parts = np.split(order, [len(frame) - num_test])

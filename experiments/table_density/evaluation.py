@@ -19,7 +19,7 @@ def measure(table, sets, seed):
     Args:
       table: a fitted `TableDensity`.
       sets: training and test rows, data frames.
-      seed: integer that determines samples and classifiers.
+      seed: seed of samples and classifiers.
     """
     _, test = sets
     log_prob = table.log_prob(test)
@@ -34,7 +34,7 @@ def measure(table, sets, seed):
 
 
 def samples_beside(table, test, seed):
-    """Returns test rows and as many samples, of the same contexts: two data frames."""
+    """Returns test rows and equally many samples with the same contexts: data frames."""
     test = test.iloc[:_MAX_ROWS]
     if table.context:
         return test, table.sample(seed=seed, context=test[table.context])
@@ -42,7 +42,7 @@ def samples_beside(table, test, seed):
 
 
 def _two_sample_test(table, test, seed):
-    """Accuracy of a classifier, which knows kinds, at telling test rows from samples."""
+    """Accuracy of a classifier at telling test rows from samples."""
     test, samples = samples_beside(table, test, seed)
     rows, is_categorical = predictions.features(pd.concat([test, samples]), table.columns)
     accuracy = diagnostics.cross_validated_accuracy(
@@ -56,7 +56,7 @@ def _two_sample_test(table, test, seed):
 
 
 def _prediction(table, sets, seed):
-    """The scores of quantiles of one modelled number, beside baselines; else None."""
+    """The scores of quantiles of one modelled number, and of baselines; else None."""
     (name, *others), (train, test) = table.names, sets
     column = table.columns[name]
     if not table.context or others or not column.is_number or column.kind == "date":
@@ -73,7 +73,7 @@ def _prediction(table, sets, seed):
 
 
 def _classification(table, sets, seed):
-    """The log loss of one modelled category, beside a boosted classifier; else None."""
+    """The log loss of one modelled category, and of a classifier; else None."""
     (name, *others), (train, test) = table.names, sets
     column = table.columns[name]
     is_class = column.kind in ("categorical", "boolean", "ordered")

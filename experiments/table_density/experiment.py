@@ -1,4 +1,4 @@
-"""Fits the density of a table with columns of any kind, and judges it on test rows."""
+"""Fits the density of a table with columns of any kind, and evaluates test rows."""
 
 import pathlib
 import time
@@ -17,7 +17,7 @@ _SETS = ("train", "test")
 def run(settings):
     """Fits, evaluates and writes everything into `settings.run_dir`.
 
-    A finished run is only read; one that was interrupted goes on from its last epochs.
+    The results of a finished run are read; an interrupted run goes on from its last epochs.
 
     Args:
       settings: a `TableDensitySettings`.
@@ -26,8 +26,8 @@ def run(settings):
       What `results.json` holds.
 
     Raises:
-      DataError: if the table is of no use; says all that is wrong. Nothing is written.
-      UsageError: if an option is of no use with its columns.
+      DataError: if the table is unusable, with all its problems. Nothing is written.
+      UsageError: if an option does not fit the columns.
       RunDirectoryError: if the folder belongs to another process or another run.
     """
     check_kind("settings", settings, TableDensitySettings)

@@ -1,4 +1,4 @@
-"""Pictures of a table's density: columns, predictions, the course of training."""
+"""Pictures of a table's density: columns, predictions, the learning curve."""
 
 import functools
 
@@ -34,7 +34,7 @@ def draw(table, sets, results, history, settings):
     }
     if results["prediction"]:
         pictures["levels.png"] = (
-            "Test values below the quantile of each level: on the line where it is right.",
+            "Share of test values below each quantile: on the line if it is right.",
             functools.partial(draw_levels, results["prediction"]),
         )
     pictures["learning_curve.png"] = (

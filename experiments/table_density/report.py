@@ -6,8 +6,8 @@ from experiments.reports.estimate import plus_minus
 from experiments.reports.page import Page
 
 _NOTE = (
-    "Log-likelihood: mean over the test rows, in nats a row, ± two standard errors; of "
-    "categories, integers and spikes the logarithm of a probability."
+    "Log-likelihood: mean over the test rows, in nats per row, ± two standard errors; for "
+    "categories, integers and spikes, the logarithm of a probability."
 )
 _HEADER = ("table", "test log-likelihood (nats, ± 2 s.e.)", "columns")
 
@@ -36,7 +36,7 @@ def page(results):
 
 
 def table(results):
-    """Returns the result as aligned text, with what was found."""
+    """Returns the result and the findings as aligned text."""
     shown = page(results)
     found = "\n".join(f"- {name}: {text}" for name, text in shown.findings.items())
     return f"{shown.text()}\n\n{found}"
@@ -55,7 +55,7 @@ def _findings(results):
     }
     if impossible:
         findings["test rows that cannot occur"] = (
-            f"{impossible}, which the mean leaves out: a value beyond its column's ends"
+            f"{impossible}, with values beyond the ends of a column; not part of the mean"
         )
     if found := results["classification"]:
         findings["log loss of the category"] = (

@@ -1,4 +1,4 @@
-"""The density of a table that flags describe, and its fit."""
+"""The `TableDensity` that flags describe, and its fit."""
 
 import tfp_flows
 from experiments.command_line.flag_settings import UsageError
@@ -12,11 +12,11 @@ def make_density(columns, context, settings):
 
     Args:
       columns: a `tfp_flows.tables.TableColumns`.
-      context: names of the columns that are given.
+      context: names of the columns of the context.
       settings: a `TableDensitySettings`.
 
     Raises:
-      UsageError: if an option is of no use with these columns.
+      UsageError: if an option does not fit these columns.
     """
     try:
         return tfp_flows.TableDensity(
@@ -37,18 +37,18 @@ def train(density, rows, settings, run_dir, *, validation_split, name="fit"):
     """Fits a `TableDensity`, from its last epochs in `run_dir` if it was interrupted.
 
     Args:
-      density: what `make_density` returns.
+      density: result of `make_density`.
       rows: data frame.
       settings: a `TableDensitySettings`.
       run_dir: folder of the run.
-      validation_split: share of the rows that stop training.
-      name: of the fit, if there are several in the folder.
+      validation_split: share of the rows for early stopping.
+      name: name of the fit in the folder.
 
     Returns:
       Keras's history, a dict of lists with an entry an epoch.
 
     Raises:
-      DataError: if a cell cannot occur, or the fit was begun on other rows.
+      DataError: if a cell is impossible, or the fit was begun on other rows.
     """
     try:
         return density.fit(

@@ -123,7 +123,7 @@ def test_cifar10_after_jpeg_is_decoded_and_says_so(tmp_path):
         np.testing.assert_array_equal(integers(found), expected.reshape(len(found), -1))
     np.testing.assert_array_equal(dataset.test_context, np.eye(10))
     assert dataset.class_names[8] == "ship"
-    assert "no published figure may be compared" in dataset.caveat
+    assert "not comparable with any published figure" in dataset.caveat
     assert dataset.published == {}
 
 

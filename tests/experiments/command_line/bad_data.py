@@ -34,7 +34,7 @@ BAD_NPZ = {
     "no such key": ({"a": TABLE, "b": TABLE}, "--npz_key=c", "Expected arrays ['c']"),
     "unlike sets": (
         {"train": TABLE, "validation": TABLE, "test": TABLE[:, [0, 1, 1]]},
-        "Expected as many columns in each set",
+        "Expected equally many columns in each set",
     ),
     "no rows": ({"a": TABLE[:0]}, "0 train, 0 validation, 0 test"),
 }
@@ -51,7 +51,7 @@ BAD_IMAGES = {
     ),
     "grey and colour": (
         {"x_train": GREY, "x_test": COLOURED},
-        "as many channels in x_train as in x_test",
+        "channels in x_train and x_test",
     ),
     "another size": ({"a": GREY}, "--image_size=4", "pictures of 4x4", "got 8x8 in a of"),
     "two arrays": ({"a": GREY, "b": GREY}, "Expected one array, or x_train and x_test"),

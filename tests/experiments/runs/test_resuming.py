@@ -47,10 +47,8 @@ def test_finished_run_is_only_read(whole, capsys, monkeypatch):
 
 
 def test_time_counts_across_a_pause(tmp_path):
-    folder, strategy = (
-        CheckpointFolder(tmp_path / "checkpoints"),
-        tf.distribute.get_strategy(),
-    )
+    folder = CheckpointFolder(tmp_path / "checkpoints")
+    strategy = tf.distribute.get_strategy()
     rows = EpochRows(np.zeros((4, 2)), batch_size=2, seed=0)
     facts = {"rows": [{"loss": 1.0}], "seconds": 50.0, "is_stopped": False}
     folder.save(Checkpoint(1, facts | {"data": rows.digest()}, {}))

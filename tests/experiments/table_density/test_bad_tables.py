@@ -48,7 +48,7 @@ BAD = {
     ),
     "an open quote": (third('1,"x'), "in line 4: unexpected end"),
     "a letter after a quote": (third('1,"x"y'), "in line 4: ',' expected after"),
-    "another encoding": (third("1,é").encode("latin-1"), "the byte 0xe9 in line 4 (--enc"),
+    "another encoding": (third("1,é").encode("latin-1"), "the byte 0xe9 in line 4 (try"),
     "utf-16": (table(*ROWS).encode("utf-16"), "got UTF-16"),
     "a zero byte": (third("1,x\0y"), "a NUL byte in line 4"),
     "an archive": (b"PK\x03\x04\x14\0", "got a zip archive, or an Excel workbook"),
@@ -94,7 +94,7 @@ def test_what_is_wrong_is_told_in_one_line(name, tmp_path):
 
 
 COMMAS, POINTS = "--decimal=, reads decimal commas", "--decimal=. reads decimal points"
-THOUSANDS = "separators of thousands have to be taken out of the file"
+THOUSANDS = "remove separators of thousands from the file"
 SPELT_OTHERWISE = {
     ".": {
         "{},5": {COMMAS},
