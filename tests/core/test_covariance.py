@@ -7,7 +7,7 @@ import pytest
 
 import tfp_flows
 from tfp_flows.core import statistics
-from tfp_flows.core.covariance import correlation_factor
+from tfp_flows.core.statistics import correlation_factor
 
 
 def standardised(rows):

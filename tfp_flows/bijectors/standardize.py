@@ -11,7 +11,7 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.positionwise import MeasuredOnce, Positionwise, multiply_rows
 from tfp_flows.core.arguments import check_entries
-from tfp_flows.core.covariance import correlation_factor
+from tfp_flows.core.statistics import correlation_factor
 
 
 class _Measured(MeasuredOnce):

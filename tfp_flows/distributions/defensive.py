@@ -12,8 +12,7 @@ from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_entries, check_members, check_number
-from tfp_flows.core.covariance import correlation_factor
-from tfp_flows.core.statistics import mean_and_scale
+from tfp_flows.core.statistics import correlation_factor, mean_and_scale
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.distribution_checks import check_rows_of
 from tfp_flows.distributions.distribution_wrapper import (

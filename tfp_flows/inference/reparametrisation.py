@@ -17,8 +17,7 @@ from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.flows.steps import coupling
 from tfp_flows.inference.arviz import named_parts, part_names
-from tfp_flows.inference.checks.importance import WeightedDraws
-from tfp_flows.inference.checks.pareto import generalised_pareto
+from tfp_flows.inference.checks.importance import WeightedDraws, generalised_pareto
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.support import JointSupport
 from tfp_flows.inference.target import UnconstrainedDensity
