@@ -52,6 +52,7 @@ def test_a_fresh_one_is_about_a_standard_normal(num_components, nats):
     assert np.abs(np.mean(log_prob - normal)) < 3 * nats
 
 
+@pytest.mark.slow
 def test_components_grow_apart():
     rng = np.random.default_rng(0)
     x = np.sign(rng.normal(size=(512, 1))) * 2.0 + 0.1 * rng.normal(size=(512, 1))

@@ -196,6 +196,7 @@ def test_float64_is_kept_to_the_end(name):
     assert -log_prob.mean() == pytest.approx(2 * (1.42 + np.log(5.0)), abs=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("op_by_op")
 def test_float64_rows_are_weighed_split_and_shuffled():
     w = np.linspace(0.5, 1.5, 256) + 1e-12
