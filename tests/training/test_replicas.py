@@ -124,3 +124,10 @@ def misuse(part, strategy):
 def test_what_replicas_cannot_do_is_refused(part, message, replicas):
     with pytest.raises(ValueError, match=message):
         misuse(part, replicas)
+
+
+def test_a_network_made_under_a_strategy_serves_outside_of_it(replicas):
+    with replicas.scope():
+        network = keras.layers.Dense(4)
+        network.build((None, 2))
+    assert tff.Conditioner(network, 2).output_shape == (4,)

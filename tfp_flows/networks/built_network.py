@@ -42,7 +42,7 @@ def call_once(network: keras.Layer, *shapes: tuple, argument: str = "network") -
             f"{expected} and returns one tensor with a row for each; got `{network.name}`, "
             f"which returns {found} for {_NUM_ROWS} rows."
         )
-    own = {variable.value.ref() for variable in network.variables}
+    own = {v.ref() for variable in network.variables for v in _copies(variable.value)}
     lost = [v.name for v in tape.watched_variables() if v.ref() not in own]
     # Under a strategy, replicas have their own variables with other references.
     if lost and not tf.distribute.has_strategy():
@@ -95,6 +95,13 @@ def is_of_this_package(network: keras.Layer) -> bool:
     """Whether the class is ours: its networks have all their weights when built."""
     package, *_ = __name__.split(".")
     return type(network).__module__.split(".")[0] == package
+
+
+def _copies(variable):
+    """The variable, or its copies on replicas if a strategy has created it."""
+    if isinstance(variable, tf.distribute.DistributedValues):
+        return variable.distribute_strategy.experimental_local_results(variable)
+    return [variable]
 
 
 def _written(shape: Any) -> str:
