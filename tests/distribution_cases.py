@@ -33,7 +33,7 @@ class DistributionCase(Case):
         return np.array(list(itertools.product(*map(range, self.num_values))), np.float64)
 
     def cells(self, x):
-        """Of values `x`, where they are among `all_points`."""
+        """Indices of the values `x` among `all_points`."""
         return np.ravel_multi_index(x.astype(int).T, self.num_values)
 
 

@@ -13,10 +13,10 @@ def estimator(event_size=2, **options):
     """A small RealNVP; options of `compile` go there, the others to the flow."""
     compiled = {key: options.pop(key) for key in COMPILE if key in options}
     options = {"num_steps": 1, "hidden_units": (8,), "seed": 0, **options}
-    return of(tff.RealNVP(event_size, **options), event_size, **compiled)
+    return from_flow(tff.RealNVP(event_size, **options), event_size, **compiled)
 
 
-def of(flow, event_size=2, base=None, optimizer=None, **compiled):
+def from_flow(flow, event_size=2, base=None, optimizer=None, **compiled):
     base = base or tff.standard_normal(event_size)
     model = tff.DensityEstimator(tff.FlowDistribution(base, flow))
     optimizer = optimizer or keras.optimizers.Adam(1e-2)

@@ -15,7 +15,7 @@ from transformer_cases import CASES as TRANSFORMERS
 
 # Angles come back modulo a turn: those have a test of their own (`test_spline_properties`).
 OF_THE_LINE = tuple(name for name in TRANSFORMERS if name != "circular_spline")
-# Of which derivatives are formulas, and which are as exact in float32 as its numbers are.
+# Their derivatives are formulas, and they are as exact in float32 as its numbers are.
 SIMPLE = ("affine", "shift", "gated", "spline", "affine_softplus", "cubic_rational")
 EPS = {"float32": 1.2e-7, "float64": 2.3e-16}
 

@@ -61,7 +61,7 @@ def test_links_within_the_project_lead_somewhere():
         assert [link for link in links if not (page.parent / link).exists()] == [], page
 
 
-# As if Keras had been imported before, with a backend that need not be installed here:
+# Keras may have been imported before, with a backend that need not be installed here:
 # Keras's word counts, not the environment's.
 REFUSED = """
 import keras

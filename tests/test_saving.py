@@ -75,17 +75,17 @@ def normal():
     return tff.standard_normal(3)
 
 
-def of(base, flow):
+def from_flow(base, flow):
     return tff.FlowDistribution(base(), flow)
 
 
 DISTRIBUTIONS = {
-    "act_norm_context": lambda: of(
+    "act_norm_context": lambda: from_flow(
         normal, tff.RealNVP(3, act_norm=True, context_size=2, **TINY)
     ),
-    "stock_parts": lambda: of(trainable_base, with_stock_parts()),
-    "own_networks": lambda: of(mixture_base, with_own_networks()),
-    "maf_mog_context": lambda: of(
+    "stock_parts": lambda: from_flow(trainable_base, with_stock_parts()),
+    "own_networks": lambda: from_flow(mixture_base, with_own_networks()),
+    "maf_mog_context": lambda: from_flow(
         lambda: tff.MixtureMADE(3, 2, context_size=2, hidden_units=(8,)),
         tff.MAF(3, context_size=2, num_steps=1, hidden_units=(8,)),
     ),
@@ -176,7 +176,7 @@ def test_weights_file_alone_restores_a_model_of_other_seeds(tmp_path):
     def build(seed):
         permutation = tff.Permutation(tff.bijectors.random_permutation(3, seed))
         flow = tff.FlowChain([permutation, tff.RealNVP(3, seed=seed, **TINY)])
-        return tff.DensityEstimator(of(normal, flow))
+        return tff.DensityEstimator(from_flow(normal, flow))
 
     first, second = build(1), build(4)
     x = data(first.distribution)[0]
@@ -191,7 +191,7 @@ def test_weights_file_alone_restores_a_model_of_other_seeds(tmp_path):
 def test_lambda_is_refused_with_a_clear_message(tmp_path):
     flow = tff.RealNVP(3, transformer=tff.Affine(lambda s: s), **TINY)
     with pytest.raises(ValueError, match="can be saved.*lambda"):
-        tff.DensityEstimator(of(normal, flow)).save(tmp_path / "model.keras")
+        tff.DensityEstimator(from_flow(normal, flow)).save(tmp_path / "model.keras")
 
 
 OWN_PARTS = """
@@ -208,9 +208,8 @@ class Doubled(keras.layers.Layer):
         return 2.0 * x
 
 class Twice(tff.FlowBijector):
-    def __init__(self, name="twice"):
-        parameters = dict(locals())
-        super().__init__(event_ndims=1, parameters=parameters, name=name)
+    def __init__(self, event_ndims=1, **options):
+        super().__init__(event_ndims=event_ndims, **options)
 
     def _forward_and_log_det(self, x, context, training):
         return 2.0 * x, tf.fill(tf.shape(x)[:-1], 2.0 * tf.math.log(2.0))
@@ -242,7 +241,7 @@ def estimator_of(own_parts):
     network = keras.Sequential([own_parts.Doubled(), keras.layers.Dense(2)])
     transformer = tff.Affine(own_parts.gentle_scale)
     coupling = tff.Coupling([True, False], tff.Conditioner(network, 1), transformer)
-    flow = tff.FlowChain([own_parts.Twice(), coupling])
+    flow = tff.FlowChain([own_parts.Twice(name="twice"), coupling])
     return own_parts.Mine(tff.FlowDistribution(tff.standard_normal(2), flow))
 
 

@@ -99,7 +99,7 @@ if not typing.TYPE_CHECKING:
     def __getattr__(name):
         """Imports a public name, or a folder of the package, when it is first used."""
         if (module := _MODULES.get(name, __name__)) != __name__:
-            # As `from module import name` does, whose name may be a module's, too.
+            # `from module import name` tries a module of that name, too.
             value = getattr(__import__(module, fromlist=[name]), name)
         elif not name.startswith("_") and importlib.util.find_spec(f"{__name__}.{name}"):
             value = importlib.import_module(f"{__name__}.{name}")

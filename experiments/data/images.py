@@ -22,7 +22,7 @@ _ERRORS += (Image.DecompressionBombError,)
 def open_picture(file, name):
     """Returns a PIL image of at most 8 bits a channel.
 
-    Of 16-bit grey values, the high byte is kept.
+    The high byte of 16-bit grey values is kept.
 
     Args:
       file: path of the picture, or a file that is open.

@@ -47,7 +47,7 @@ class Subject:
 
     @functools.cached_property
     def samples(self):
-        """As many samples as rows of `data`, `[N, D]`; one for each context, if any."""
+        """Samples, `[N, D]`: one for each row of `data`, given its context if any."""
         if self.context is None:
             samples = self.distribution.sample(len(self.data), seed=self.settings.seed)
         else:

@@ -77,7 +77,7 @@ def test_values_and_gradients_of_extreme_rows_are_finite(dtype, jit_compile, kin
         with tf.GradientTape() as tape:
             tape.watch(rows)
             value, log_det = method(rows)
-            # Of latents of such a size a normal's density has no finite logarithm.
+            # A normal log-density of such large latents would not be finite.
             total = tf.reduce_sum(tf.math.log1p(tf.abs(value))) + tf.reduce_sum(log_det)
         return value, log_det, *tape.gradient(total, [rows, *tails.trainable_variables])
 

@@ -30,7 +30,7 @@ def test_graph_does_not_repeat_the_steps_arithmetic():
         call = tf.function(like.inverse_and_log_det, autograph=False)
         return len(call.get_concrete_function(tf.constant(X)).graph.get_operations())
 
-    # Of those of a step, only the reading of its variables and part of a call.
+    # A further step adds the reads of its variables and part of a call, no other operation.
     assert num_operations(10) - num_operations(6) < 4 * 20
 
 

@@ -55,7 +55,7 @@ def test_draws_have_the_share(mixture):
     np.testing.assert_array_equal(x, mixture.sample(20_000, seed=1))
     y, log_prob = mixture.sample_and_log_prob(5, seed=2)
     close(log_prob, mixture.log_prob(y), 1e-5)
-    # As many as drawn from either part, within four standard errors.
+    # The share is the weighted mean of the parts' shares, within four standard errors.
     is_near = tf.reduce_mean(tf.cast(tf.norm(x, axis=-1) < 8.0, tf.float32))
     parts = mixture.distribution.sample(20_000, seed=3), mixture.gaussian.sample(20_000)
     shares = [np.mean(np.linalg.norm(part, axis=-1) < 8.0) for part in parts]

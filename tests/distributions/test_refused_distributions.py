@@ -44,7 +44,7 @@ def two_parts():
     return tfd.JointDistributionSequential([tfd.Normal(0.0, 1.0), tfd.Normal(0.0, 1.0)])
 
 
-def of_two_bits():
+def two_parameters():
     """A network of two parameters a variable, where one is wanted."""
     network = tff.MaskedMLP(2, (4,), [1, 2, 3])
     return distributions.AutoregressiveDistribution(network, conditionals.Bernoulli())
@@ -79,7 +79,7 @@ BAD_CALLS = [
     (lambda: binary_made().sample(2, mask_index=3), "`mask_index` | 3"),
     (lambda: binary_made().impute(ZEROS, [True]), "boolean `observed` of shape [3]"),
     (lambda: tff.MixtureMADE(3, 0), "`num_components` of at least 1; got 0"),
-    (lambda: of_two_bits(), "`network` of 1 parameters | got 2"),
+    (lambda: two_parameters(), "`network` of 1 parameters | got 2"),
     (lambda: tff.CategoricalMADE([2, 0]), "`num_values` | [2, 0]"),
     # Integers.
     (lambda: tff.Dequantized(unconditional(), 1), "`num_bins` of at least 2; got 1"),

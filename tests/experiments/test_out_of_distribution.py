@@ -28,7 +28,7 @@ def test_own_rows_score_as_in_the_results(run_dir):
     (bits,) = out_of_distribution.score(run_dir, []).values()
     results = json.loads((run_dir / "results.json").read_text())
     assert len(bits) == len(load_dataset("digits").test)
-    # Of another seed they would be other rows.
+    # Another seed would select other rows.
     assert bits.mean() == pytest.approx(results["bits_per_dimension"]["bits"], rel=1e-4)
 
 

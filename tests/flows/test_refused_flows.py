@@ -32,7 +32,7 @@ OF_IMAGE_FLOWS = [
 ]
 
 
-def of_angle():
+def angle_flow():
     return tff.NeuralSplineFlow(1, circular=[0], **TINY)
 
 
@@ -49,11 +49,11 @@ BAD_CALLS = [
     (lambda: tff.NeuralSplineFlow(3, circular=[True, False]), "`circular` | [True, False]"),
     (lambda: tff.circular_base(2, [2]), "`circular` | [2]"),
     (
-        lambda: tff.at_temperature(on(tff.circular_base(1, [0]), of_angle()), 0.5),
+        lambda: tff.at_temperature(on(tff.circular_base(1, [0]), angle_flow()), 0.5),
         "`distribution` | line | angles",
     ),
     (
-        lambda: on(tff.standard_normal(1), of_angle()),
+        lambda: on(tff.standard_normal(1), angle_flow()),
         "`distribution` | circle | [0] | circular_base",
     ),
     (

@@ -84,7 +84,7 @@ def points(table, name, kind):
     return np.append(y[:, 0], more), np.append(weights, np.ones(len(more)))
 
 
-def of_pairs(first, second):
+def all_pairs(first, second):
     """All pairs of values of two columns, as a frame."""
     i, j = np.meshgrid(np.arange(len(first)), np.arange(len(second)), indexing="ij")
     columns = (np.array(first, object)[i.ravel()], np.array(second, object)[j.ravel()])
@@ -108,7 +108,7 @@ def test_total_probability_is_one(kinds):
     (first, of_first), (second, of_second) = (
         points(table, *pair) for pair in zip(NAMES, kinds, strict=True)
     )
-    density = np.exp(table.log_prob(of_pairs(first, second)))
+    density = np.exp(table.log_prob(all_pairs(first, second)))
     total = np.sum(density * np.outer(of_first, of_second).ravel())
     assert total == pytest.approx(1.0, abs=1e-3)
 
@@ -117,7 +117,7 @@ def test_total_probability_is_one(kinds):
 def test_samples_have_the_probabilities_of_pairs_of_categories():
     table, count = table_of("ordered", "categorical"), 20_000
     randomize(table.distribution, stddev=0.5)
-    pairs = of_pairs(KINDS["ordered"]["values"], KINDS["categorical"]["values"])
+    pairs = all_pairs(KINDS["ordered"]["values"], KINDS["categorical"]["values"])
     expected = count * np.exp(table.log_prob(pairs))
     drawn = table.sample(count, seed=1)
     counts = np.array(

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_estimator import of
+from small_estimator import from_flow
 from subject import all_close
 
 import tfp_flows as tff
@@ -21,7 +21,7 @@ def assert_alike(make_data, num_steps, make_flow=lambda: tff.ActNorm(2), **kwarg
     """Two epochs end at the same weights and losses, step by step and by blocks."""
     found = []
     for steps in (1, 4):
-        model = of(make_flow(), jit_compile=True, steps_per_execution=steps)
+        model = from_flow(make_flow(), jit_compile=True, steps_per_execution=steps)
         kwargs = {"epochs": 2, "verbose": 0, "shuffle": False, **kwargs}
         history = model.fit(make_data(), **kwargs).history
         assert int(model.optimizer.iterations) == num_steps

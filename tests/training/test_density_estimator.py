@@ -6,7 +6,7 @@ import pandas
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from small_estimator import anew, estimator, fit, of, plain_descent
+from small_estimator import anew, estimator, fit, from_flow, plain_descent
 from subject import all_close
 
 import tfp_flows as tff
@@ -174,7 +174,7 @@ def test_no_retracing_for_other_batch_sizes(banana):
             Counting.count += 1
             return self.conditioner(x, context)
 
-    model = of(tff.Coupling(tff.masks.half(2), Counting()))
+    model = from_flow(tff.Coupling(tff.masks.half(2), Counting()))
     fit(model, banana, batch_size=100, validation_data=(banana,))
     traces = Counting.count
     fit(model, banana[:77], batch_size=50, validation_data=(banana[:33],))

@@ -9,7 +9,7 @@ import tensorflow as tf
 from derivatives import op_by_op
 from random_weights import randomize
 from slow_cases import asked, with_slow
-from small_estimator import estimator, of
+from small_estimator import estimator, from_flow
 
 import tfp_flows as tff
 
@@ -28,7 +28,7 @@ def trained(model, context_size=0):
 
 def maf():
     flow = tff.MAF(2, num_steps=1, hidden_units=(8,), seed=0, dtype="float64")
-    return trained(of(flow, base=tff.standard_normal(2, dtype="float64")))
+    return trained(from_flow(flow, base=tff.standard_normal(2, dtype="float64")))
 
 
 def made():
@@ -57,7 +57,7 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory, request):
-    """Of each case, what was exported, its inputs, and a fresh process's answers."""
+    """The exported model, its inputs, and a fresh process's answers, by case."""
     folder = tmp_path_factory.mktemp("exported")
     cases = {name: CASES[name]() for name in asked(request, "name", CASES)}
     for name, (case, inputs) in cases.items():

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from random_weights import values
 from refusals import bad_calls
-from small_estimator import anew, estimator, of
+from small_estimator import anew, estimator, from_flow
 from subject import all_close
 
 import tfp_flows as tff
@@ -97,7 +97,7 @@ def fit_given(x, context, **options):
 
 def fit_through(bijector, row):
     chain = tff.FlowChain([bijector, tff.RealNVP(2, standardize=False, num_steps=1)])
-    of(chain).fit(np.array([[0.5, 0.5], row], np.float32), verbose=0)
+    from_flow(chain).fit(np.array([[0.5, 0.5], row], np.float32), verbose=0)
 
 
 @functools.cache
@@ -126,7 +126,7 @@ class Unused(tff.FlowBijector):
 
 
 def fit_steps(*steps):
-    of(tff.FlowChain(list(steps))).fit(X, verbose=0)
+    from_flow(tff.FlowChain(list(steps))).fit(X, verbose=0)
 
 
 BAD_CALLS = [

@@ -5,7 +5,7 @@ import numpy as np
 import pandas
 import pytest
 import tensorflow as tf
-from small_estimator import anew, of
+from small_estimator import anew, from_flow
 
 import tfp_flows as tff
 
@@ -68,7 +68,7 @@ WITH_CONTEXT = {
 
 
 def answers(model, make):
-    """Of `fit` with validation, `evaluate` and `predict`."""
+    """Results of `fit` with validation, `evaluate` and `predict`."""
     history = model.fit(make(), validation_data=make(), shuffle=False, **QUIET).history
     losses = history["loss"] + history["val_loss"] + [model.evaluate(make(), **QUIET)]
     return [*losses, *model.predict(make(), **QUIET)]
@@ -175,7 +175,7 @@ FORMS_OF_TIMES = {
 
 def in_float64():
     flow = tff.RealNVP(2, num_steps=1, hidden_units=(4,), seed=0, dtype="float64")
-    return of(flow, base=tff.standard_normal(2, dtype="float64"))
+    return from_flow(flow, base=tff.standard_normal(2, dtype="float64"))
 
 
 @pytest.mark.slow_ids("PyDataset", "lists")

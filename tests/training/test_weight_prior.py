@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import small_vae
 import tensorflow as tf
-from small_estimator import of
+from small_estimator import from_flow
 
 import tfp_flows as tff
 
@@ -104,7 +104,7 @@ def step(strength=0.01):
 
 def test_losses_are_listed_and_count_in_training(banana):
     flow = tff.FlowChain([step(), step()])
-    model = of(flow, optimizer=keras.optimizers.SGD(0.0))
+    model = from_flow(flow, optimizer=keras.optimizers.SGD(0.0))
     assert len(model.losses) == 4
     kernels = [w for w in model.trainable_weights if w.regularizer and len(w.shape) == 2]
     expected = sum(0.01 * np.sum(kernel.numpy() ** 2) for kernel in kernels)
@@ -121,7 +121,7 @@ def test_they_move_the_weights_and_are_saved(banana, tmp_path):
     norms = []
     for strength in (0.0, 10.0):
         keras.utils.set_random_seed(0)
-        model = of(step(strength), optimizer=keras.optimizers.SGD(0.01))
+        model = from_flow(step(strength), optimizer=keras.optimizers.SGD(0.01))
         model.fit(banana, epochs=2, verbose=0)
         norms.append(np.linalg.norm(model.trainable_weights[0]))
     assert norms[1] < 0.1 * norms[0]

@@ -137,7 +137,7 @@ def test_one_variable_of_any_number_of_rows(case, method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_batch_axes_broadcast(case, method):
-    """As if what broadcasts were repeated; gradients are sums."""
+    """Broadcast inputs act as repeated ones; their gradients are sums."""
     x, _ = points(case, (5, 1, 3))
     _, parameters = points(case, (4, 3))
     results = []

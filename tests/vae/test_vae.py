@@ -15,7 +15,7 @@ from tfp_flows.training.data import Rows
 from tfp_flows.training.model import GlobalBatch
 from tfp_flows.vae import posteriors
 
-# Of each part, every kind there is.
+# Together, these have every kind of each part.
 SAVED = ("full", "iaf_maf_prior", "real_nvp_prior", "importance_weighted", "conv")
 
 

@@ -542,10 +542,12 @@ class _Transient:
 def _keeping_arguments(init):
     """Returns a constructor after which `parameters` are its arguments.
 
-    Of several constructors, that of the object's own class counts, unless it passes
-    `parameters` to `FlowBijector`.
+    The constructor of the object's own class counts, not those that it calls, unless it
+    passes `parameters` to `FlowBijector`.
     """
     signature = inspect.signature(init)
+    kinds = {parameter.kind: name for name, parameter in signature.parameters.items()}
+    others = kinds.get(inspect.Parameter.VAR_KEYWORD, "")
 
     @functools.wraps(init)
     def keeping(self, *args, **kwargs):
@@ -554,7 +556,9 @@ def _keeping_arguments(init):
             bound = signature.bind(self, *args, **kwargs)
             bound.apply_defaults()
             _, *given = bound.arguments.items()  # without `self`
-            self._parameters = self._no_dependency(dict(given))
+            parameters = dict(given)
+            parameters |= parameters.pop(others, {})
+            self._parameters = self._no_dependency(parameters)
 
     if not init.__doc__:
         # Else `help` shows what TFP says of bijectors in general.

@@ -355,7 +355,7 @@ class AutoregressiveDistribution(
             f"`{self.name}`. Estimate it from draws of `sample`."
         )
 
-    # As a composite tensor, it comes out of a graph as it went in, with the same weights.
+    # A composite tensor leaves a graph as it entered, with the same weights.
     # TFP rebuilds composite tensors from constructor arguments, which makes new weights.
 
     @property

@@ -147,7 +147,7 @@ class PosteriorTraining(tf.Module):
         self._density, self._distribution = density, distribution
         self._weights = distribution.trainable_variables
         self.num_components = getattr(distribution.distribution, "num_components", 1)
-        # Of one batch.
+        # Number of draws in one batch.
         self.num_draws = self.num_components * max(_BATCH // self.num_components, 32)
         # The whitening has no weights, so gradients do not need its solves.
         self._whitening, *steps = distribution.bijector.bijectors

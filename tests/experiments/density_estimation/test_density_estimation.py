@@ -29,7 +29,7 @@ FILES = {
     *("report.md", "report.html", "calibration.png", "warp.png", "density.png"),
     "learning_curve.png",
 }
-# Of these, the base has no independent variables; the second is no chain of steps either.
+# The bases of these flows have dependent variables; MADE is no chain of steps either.
 MISSING = {
     **dict.fromkeys(("maf_mog", "nsf_mog"), {"calibration.png"}),
     "mixture_made": {"calibration.png", "warp.png"},

@@ -83,7 +83,7 @@ def test_draws_of_the_prior_are_in_its_support_and_of_the_data_s_shape(name, tmp
 
 
 def test_equations_keep_their_invariant():
-    """Of predators and prey: e u - c log u + b v - a log v does not change."""
+    """The predator-prey equations conserve e u - c log u + b v - a log v."""
     a, b, c, e = 0.55, 0.028, 0.8, 0.024
     theta, start = np.array([[a, b, c, e]]), np.array([[34.0, 6.0]])
     times = np.arange(1.0, 21.0)
@@ -118,7 +118,7 @@ def test_gradients_of_the_equations_are_those_of_their_steps():
 
 
 def test_points_far_out_raise_no_error_for_the_others(tmp_path):
-    """As TensorFlow's Cholesky factorisation would, for one draw of a batch."""
+    """Fails for one draw of a batch, as TensorFlow's Cholesky factorisation would."""
     draws = write("gp_pois_regr-gp_pois_regr", tmp_path)
     target = find("posteriordb:gp_pois_regr-gp_pois_regr", str(tmp_path))
     shape = target.pinned().event_shape
