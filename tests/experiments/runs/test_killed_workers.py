@@ -49,7 +49,8 @@ def test_killed_worker_ends_the_other_and_both_go_on(name, tmp_path):
         survivor.join(60)  # the chief hears of the other by its silence, of ten seconds
         assert survivor.exitcode == 1
         log = pathlib.Path(f"{folder}_of_{1 - victim}.log").read_text().splitlines()
-        assert log[-1].startswith(f"{name}: Another worker is out of reach.")
+        said = f"{settings.PROGRAM}: Another worker is out of reach."
+        assert log[-1].startswith(said)
         assert "start each worker again" in log[-1]
         local_workers.end_well(local_workers.start_run(at, experiment))
         assert outcome(folder) == outcome(whole)
