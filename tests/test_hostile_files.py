@@ -430,6 +430,15 @@ def test_a_step_of_more_memory_than_the_file_is_refused(name, members):
     refuse(write_config(members, config), "entries|variables")
 
 
+def test_large_numbers_that_are_no_sizes_load(tmp_path):
+    flow = tfp_flows.FlowDistribution(
+        tfp_flows.standard_normal(2), tfp_flows.RealNVP(2, num_steps=1)
+    )
+    model = tfp_flows.DensityEstimator(tfp_flows.Dequantized(flow, num_bins=2**24))
+    model.save(tmp_path / "bins.keras")
+    assert tfp_flows.load(tmp_path / "bins.keras").distribution.num_bins == 2**24
+
+
 def test_a_large_file_loads(tmp_path):
     size = 1200  # a matrix of more entries than a small file may have
     flow = tfp_flows.InvertibleLinear(size)

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import tensorflow as tf
 
 from tfp_flows.bijectors.check_conditioner import check_conditioner
-from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_size
 from tfp_flows.core.conditioners import AutoregressiveConditioner, in_mode
 from tfp_flows.core.event_shapes import OPPOSITE
 from tfp_flows.core.flow_bijector import FlowBijector
@@ -52,7 +52,7 @@ class AutoregressiveMap(FlowBijector):
         dtype: tf.DType | str,
         name: str,
     ) -> None:
-        check_integer("event_size", event_size)
+        check_size("event_size", event_size)
         super().__init__(
             event_ndims=1,
             event_shape=[event_size],

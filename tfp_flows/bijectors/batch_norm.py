@@ -7,7 +7,13 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tfp_flows.bijectors.positionwise import Positionwise
-from tfp_flows.core.arguments import check_each, check_flag, check_integer, check_number
+from tfp_flows.core.arguments import (
+    check_each,
+    check_flag,
+    check_integer,
+    check_number,
+    check_size,
+)
 from tfp_flows.core.statistics import mean_and_scale
 
 
@@ -74,7 +80,7 @@ class BatchNorm(Positionwise):
         dtype: tf.DType | str = tf.float32,
         name: str = "batch_norm",
     ) -> None:
-        check_integer("event_size", event_size)
+        check_size("event_size", event_size)
         check_integer("event_ndims", event_ndims, minimum=0)
         check_each(
             check_flag,

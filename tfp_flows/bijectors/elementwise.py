@@ -8,7 +8,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfp_flows.bijectors.check_conditioner import check_conditioner
-from tfp_flows.core.arguments import check_entries, check_integer
+from tfp_flows.core.arguments import check_entries, check_integer, check_size
 from tfp_flows.core.conditioners import in_mode
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.transformers.transformer import Transformer, check_transformer
@@ -78,7 +78,7 @@ class Elementwise(FlowBijector):
         dtype: tf.DType | str = tf.float32,
         name: str = "elementwise",
     ) -> None:
-        check_integer("event_size", event_size)
+        check_size("event_size", event_size)
         check_integer("event_ndims", event_ndims, minimum=0)
         check_transformer(transformer)
         if (conditioner is None) != (context_size == 0):

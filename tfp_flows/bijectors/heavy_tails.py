@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_choice, check_integer
+from tfp_flows.core.arguments import check_choice, check_size
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.transformers.affine import soft_bounded_scale
 
@@ -81,7 +81,7 @@ class HeavyTails(FlowBijector):
         dtype: tf.DType | str = tf.float32,
         name: str = "heavy_tails",
     ) -> None:
-        check_integer("event_size", event_size)
+        check_size("event_size", event_size)
         check_choice("kind", kind, tuple(_MAPS))
         super().__init__(event_ndims=1, event_shape=[event_size], dtype=dtype, name=name)
         self._map = _MAPS[kind]

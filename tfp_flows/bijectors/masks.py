@@ -6,7 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfp_flows.core.arguments import check_flag, check_image_shape, check_integer
+from tfp_flows.core.arguments import (
+    check_flag,
+    check_image_shape,
+    check_size,
+)
 
 __all__ = ["alternating", "channel_half", "checkerboard", "half"]
 
@@ -29,7 +33,7 @@ def alternating(event_size: int, *, start: bool = True) -> np.ndarray:
       Dinh, Krueger, Bengio (2014), NICE, section 5.1 (odd and even components).
       https://arxiv.org/abs/1410.8516
     """
-    check_integer("event_size", event_size)
+    check_size("event_size", event_size)
     check_flag("start", start)
     return (np.arange(event_size) % 2 == 0) == start
 
@@ -48,7 +52,7 @@ def half(event_size: int, *, start: bool = True) -> np.ndarray:
     >>> tfp_flows.masks.half(3).tolist()
     [True, False, False]
     """
-    check_integer("event_size", event_size)
+    check_size("event_size", event_size)
     check_flag("start", start)
     return (np.arange(event_size) < event_size // 2) == start
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tfp_flows.bijectors.positionwise import Positionwise
-from tfp_flows.core.arguments import check_integer, check_seed
+from tfp_flows.core.arguments import check_seed, check_size
 
 
 class Permutation(Positionwise):
@@ -98,7 +98,7 @@ def reverse_permutation(event_size: int) -> np.ndarray:
     >>> tfp_flows.bijectors.reverse_permutation(3).tolist()
     [2, 1, 0]
     """
-    check_integer("event_size", event_size)
+    check_size("event_size", event_size)
     return np.arange(event_size)[::-1]
 
 
@@ -109,7 +109,7 @@ def random_permutation(event_size: int, seed: int | None) -> np.ndarray:
     >>> sorted(tfp_flows.bijectors.random_permutation(3, seed=0).tolist())
     [0, 1, 2]
     """
-    check_integer("event_size", event_size)
+    check_size("event_size", event_size)
     check_seed("seed", seed)
     return np.random.default_rng(seed).permutation(event_size)
 

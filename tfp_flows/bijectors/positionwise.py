@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_integer, check_size
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.statistics import mean_and_scale
 
@@ -22,7 +22,7 @@ class Positionwise(FlowBijector):
     """
 
     def __init__(self, event_size: int, *, event_ndims: int = 1, **options: Any) -> None:
-        check_integer("event_size", event_size)
+        check_size("event_size", event_size)
         check_integer("event_ndims", event_ndims, minimum=0)
         any_position = [None] * (event_ndims - 1) + [event_size]
         super().__init__(

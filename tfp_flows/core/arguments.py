@@ -61,9 +61,14 @@ def check_integer(name: str, value: Any, minimum: int = 1) -> int:
         raise ValueError(
             f"Expected an integer `{name}` of at least {minimum}; got {_shown(value)}."
         )
-    if minimum >= 0:  # else it is no size
-        check_entries(name, number)
     return number
+
+
+def check_size(name: str, value: Any, minimum: int = 1) -> int:
+    """Returns an integer of at least `minimum` that is a size of arrays, as an `int`."""
+    size = check_integer(name, value, minimum)
+    check_entries(name, size)
+    return size
 
 
 def check_number(name: str, value: Any, words: str, allows: Callable[[Any], bool]) -> Any:

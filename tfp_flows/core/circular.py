@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_array, check_integer
+from tfp_flows.core.arguments import check_array, check_size
 
 _TURN = 2.0 * math.pi * (1.0 + 1e-3)  # radians, with room for rounding
 
@@ -25,7 +25,7 @@ def as_circular(
     Raises:
       ValueError: if an index is out of range or repeated, or there are not D booleans.
     """
-    size = check_integer("event_size", event_size)
+    size = check_size("event_size", event_size)
     if circular is None:
         return np.zeros(size, bool)
     value = check_array("circular", circular, None)

@@ -17,7 +17,7 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core import describe
-from tfp_flows.core.arguments import check_dtype, check_integer, check_name
+from tfp_flows.core.arguments import check_dtype, check_integer, check_name, check_size
 from tfp_flows.core.compiled import CompiledCall
 from tfp_flows.core.event_shapes import OPPOSITE, shapes_by_direction, with_event_shape
 from tfp_flows.core.inputs import (
@@ -120,7 +120,7 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
     ) -> None:
         if not tf.nest.is_nested(event_ndims):  # a stock bijector may map structures
             check_integer("event_ndims", event_ndims, minimum=0)
-        check_integer("context_size", context_size or 0, minimum=0)
+        check_size("context_size", context_size or 0, minimum=0)
         check_name("name", name)
         if data_event_ndims is None:
             data_event_ndims = len(data_event_shape) if data_event_shape else event_ndims

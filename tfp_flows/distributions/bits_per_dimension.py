@@ -8,7 +8,7 @@ import math
 import numpy as np
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_integer, check_number
+from tfp_flows.core.arguments import check_number, check_size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +68,7 @@ def bits_per_dimension(
     >>> round(tfp_flows.bits_per_dimension(1980.5, 784, bins_per_unit=256).bits, 3)
     4.356
     """
-    check_integer("event_size", event_size)
+    check_size("event_size", event_size)
     check_number("bins_per_unit", bins_per_unit, "above 0", lambda bins: bins > 0)
     log_density = np.atleast_1d(np.asarray(log_density, np.float64))
     nats_per_bit = event_size * math.log(2.0)

@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_integer, check_number
+from tfp_flows.core.arguments import check_number, check_size
 from tfp_flows.core.inputs import minus_infinity_outside
 from tfp_flows.distributions import draws
 from tfp_flows.networks.one_hot_mlp import ABSENT_LOGIT
@@ -88,7 +88,7 @@ class Categorical(_Discrete):
     """
 
     def __init__(self, num_values: int) -> None:
-        self.num_values = check_integer("num_values", num_values)
+        self.num_values = check_size("num_values", num_values)
 
     @property
     def num_parameters(self) -> int:
@@ -152,7 +152,7 @@ class GaussianMixture:
     num_noise = 2
 
     def __init__(self, num_components: int, max_log_scale: float = 7.0) -> None:
-        check_integer("num_components", num_components)
+        check_size("num_components", num_components)
         check_number("max_log_scale", max_log_scale, "above 0", lambda bound: bound > 0)
         self.num_components = num_components
         self.max_log_scale = max_log_scale

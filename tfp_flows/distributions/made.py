@@ -10,7 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tfp_flows.core.arguments import check_dtype, check_each, check_integer
+from tfp_flows.core.arguments import check_dtype, check_each, check_size
 from tfp_flows.distributions import conditionals
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
 from tfp_flows.distributions.univariate import refuse_several_variables
@@ -325,7 +325,7 @@ def _masked_network(family, parameters):
     """Builds a `MaskedMLP`, or an `OrderAgnosticMLP` for more than one mask."""
     event_size, num_masks = parameters["event_size"], parameters["num_masks"]
     hidden_units, ordering = parameters["hidden_units"], parameters["ordering"]
-    check_each(check_integer, event_size=event_size, num_masks=num_masks)
+    check_each(check_size, event_size=event_size, num_masks=num_masks)
     options = _network_options(parameters)
     if ordering is not None:
         check_ordering(ordering, event_size)

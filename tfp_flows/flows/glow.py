@@ -20,8 +20,8 @@ from tfp_flows.core.arguments import (
     check_each,
     check_flag,
     check_image_shape,
-    check_integer,
     check_network_dtype,
+    check_size,
 )
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import sample_of_rows
@@ -108,7 +108,7 @@ class Glow(FlowChain):
         **options: Unpack[FlowOptions],
     ) -> None:
         parameters = all_arguments(locals())
-        check_each(check_integer, num_levels=num_levels, num_steps=num_steps)
+        check_each(check_size, num_levels=num_levels, num_steps=num_steps)
         check_each(
             check_flag, learned_prior=learned_prior, conditional_prior=conditional_prior
         )

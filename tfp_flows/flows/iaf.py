@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tfp_flows.bijectors.autoregressive import InverseAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_size
 from tfp_flows.flows.options import all_arguments, takes_options
 from tfp_flows.flows.steps import autoregressive_steps, chain_arguments
 from tfp_flows.transformers.affine import Affine
@@ -102,6 +102,6 @@ class IAF(FlowChain):
 
 
 def _first_bias(num_steps: int) -> float:
-    check_integer("num_steps", num_steps)
+    check_size("num_steps", num_steps)
     # sigmoid(bias)^K is 0.60 at K = 4 and falls to exp(-4 exp(-2)) = 0.58 for large K.
     return 2.0 + math.log(max(num_steps / 4.0, 1.0))

@@ -18,7 +18,7 @@ from tfp_flows.bijectors.linear import InvertibleLinear
 from tfp_flows.bijectors.masks import alternating
 from tfp_flows.bijectors.partial import Partial
 from tfp_flows.bijectors.permutation import Permutation, random_permutation
-from tfp_flows.core.arguments import check_each, check_flag, check_integer
+from tfp_flows.core.arguments import check_each, check_flag, check_size
 from tfp_flows.core.circular import as_circular, warn_of_degrees
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.flows.options import all_arguments, takes_options
@@ -174,7 +174,7 @@ def _spline_steps(
     Raises:
       ValueError: if `event_size` is 1 with `coupling`.
     """
-    check_each(check_integer, event_size=event_size, num_steps=num_steps)
+    check_each(check_size, event_size=event_size, num_steps=num_steps)
     check_each(
         check_flag,
         coupling=coupling,

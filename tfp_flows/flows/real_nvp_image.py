@@ -15,7 +15,11 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.masks import channel_half, checkerboard
 from tfp_flows.bijectors.squeeze import Squeeze
-from tfp_flows.core.arguments import check_each, check_image_shape, check_integer
+from tfp_flows.core.arguments import (
+    check_each,
+    check_image_shape,
+    check_size,
+)
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.flows.options import FlowOptions, all_arguments, takes_options
 from tfp_flows.flows.steps import coupling, multi_scale_steps, refuse_two_norms
@@ -102,7 +106,7 @@ class RealNVPImage(FlowChain):
         **options: Unpack[FlowOptions],
     ) -> None:
         parameters = all_arguments(locals())
-        check_each(check_integer, num_levels=num_levels, hidden_channels=hidden_channels)
+        check_each(check_size, num_levels=num_levels, hidden_channels=hidden_channels)
         refuse_two_norms(batch_norm, act_norm)
         shape = check_image_shape(image_shape, divisible_by=2 ** (num_levels - 1))
         if shape[0] * shape[1] <= 4 ** (num_levels - 1):

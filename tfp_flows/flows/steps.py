@@ -29,8 +29,8 @@ from tfp_flows.core.arguments import (
     check_choice,
     check_each,
     check_flag,
-    check_integer,
     check_network_dtype,
+    check_size,
 )
 from tfp_flows.core.circular import as_circular
 from tfp_flows.core.flow_bijector import FlowBijector
@@ -68,7 +68,7 @@ def coupling_steps(
       ValueError: if `event_size` is below 2, or both norms are wanted.
     """
     refuse_one_variable(event_size)
-    check_integer("num_steps", num_steps)
+    check_size("num_steps", num_steps)
     make_mlp = functools.partial(
         MLP,
         hidden_units=hidden_units,
@@ -148,7 +148,7 @@ def autoregressive_steps(
       ValueError: if both norms are wanted.
     """
     check_flag("random_orderings", random_orderings)
-    check_integer("num_steps", num_steps)
+    check_size("num_steps", num_steps)
     steps: list[FlowBijector] = []
     for step, step_seed in enumerate(split_seed(seed, num_steps)):
         if random_orderings and step:
@@ -228,7 +228,7 @@ def norm_and_mixing(
 
 def refuse_one_variable(event_size: int) -> None:
     """Raises `ValueError` unless `event_size` is an integer of at least 2."""
-    if check_integer("event_size", event_size) < 2:
+    if check_size("event_size", event_size) < 2:
         raise ValueError(
             "Expected `event_size` of at least 2, since a coupling needs variables that "
             f"pass and others that change; got {event_size}. Flows of one variable, with "

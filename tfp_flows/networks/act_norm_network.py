@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_integer, check_seed
+from tfp_flows.core.arguments import check_seed, check_size
 from tfp_flows.networks.context_network import ContextNetwork, join_context
 from tfp_flows.networks.packed_weights import PackedWeights
 
@@ -30,7 +30,7 @@ class ActNormNetwork(ContextNetwork):
     _weights_name = "weights_of_all_layers"
 
     def __init__(self, output_channels: int, seed: int | None, **kwargs: object) -> None:
-        check_integer("output_channels", output_channels)
+        check_size("output_channels", output_channels)
         check_seed("seed", seed)
         super().__init__(**kwargs)
         self.output_channels = output_channels

@@ -11,7 +11,11 @@ import keras
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_event_shape, check_instance, check_integer
+from tfp_flows.core.arguments import (
+    check_event_shape,
+    check_instance,
+    check_size,
+)
 from tfp_flows.core.conditioners import AutoregressiveConditioner
 from tfp_flows.core.rows import rows_that_count, sample_of_rows, weight_keyword
 from tfp_flows.networks import built_network
@@ -78,7 +82,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         super().__init__(name=name)
         check_instance("network", network, keras.layers.Layer, "a `keras.layers.Layer`")
         self._input_shape = check_event_shape("input_shape", input_shape)
-        self.context_size = check_integer("context_size", context_size, minimum=0)
+        self.context_size = check_size("context_size", context_size, minimum=0)
         # Not tracked: TensorFlow's checkpoints overlook layers in a list of a Keras layer.
         # The variables below are tracked instead.
         object.__setattr__(self, "network", network)

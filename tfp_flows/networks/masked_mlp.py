@@ -19,8 +19,8 @@ from tfp_flows.core.arguments import (
     check_each,
     check_entries,
     check_flag,
-    check_integer,
     check_seed,
+    check_size,
 )
 from tfp_flows.networks.context_network import ContextNetwork
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
@@ -104,8 +104,8 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
-        check_integer("num_parameters", num_parameters)
-        check_integer("context_size", context_size, minimum=0)
+        check_size("num_parameters", num_parameters)
+        check_size("context_size", context_size, minimum=0)
         check_each(
             check_flag, residual=residual, direct=direct, zero_last_layer=zero_last_layer
         )

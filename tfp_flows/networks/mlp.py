@@ -9,7 +9,12 @@ import keras
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_each, check_flag, check_integer, check_seed
+from tfp_flows.core.arguments import (
+    check_each,
+    check_flag,
+    check_seed,
+    check_size,
+)
 from tfp_flows.networks import layer_arguments
 from tfp_flows.networks.context_network import ContextNetwork, join_context
 from tfp_flows.networks.packed_weights import PackedWeights, bias_part, kernel_part
@@ -70,7 +75,7 @@ class MLP(ContextNetwork):
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
-        check_integer("output_units", output_units)
+        check_size("output_units", output_units)
         check_each(check_flag, residual=residual, zero_last_layer=zero_last_layer)
         check_seed("seed", seed)
         super().__init__(**kwargs)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_integer, check_seed
+from tfp_flows.core.arguments import check_seed, check_size
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.masked_mlp import MaskedMLP
@@ -71,7 +71,7 @@ class OrderAgnosticMLP(MaskedMLP):
         mask_seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        check_integer("num_masks", num_masks)
+        check_size("num_masks", num_masks)
         check_seed("mask_seed", mask_seed)
         if kwargs.get("dropout"):
             raise ValueError(

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_integer, check_seed
+from tfp_flows.core.arguments import check_seed, check_size
 
 
 def natural_ordering(event_size: int) -> np.ndarray:
@@ -18,7 +18,7 @@ def natural_ordering(event_size: int) -> np.ndarray:
     >>> tfp_flows.natural_ordering(3).tolist()
     [1, 2, 3]
     """
-    check_integer("event_size", event_size)
+    check_size("event_size", event_size)
     return np.arange(1, event_size + 1)
 
 
@@ -39,7 +39,7 @@ def random_ordering(event_size: int, seed: int) -> np.ndarray:
     >>> sorted(tfp_flows.networks.random_ordering(3, seed=0).tolist())
     [1, 2, 3]
     """
-    check_integer("event_size", event_size)
+    check_size("event_size", event_size)
     check_seed("seed", seed)
     return np.random.default_rng(seed).permutation(event_size) + 1
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_each, check_flag, check_integer
+from tfp_flows.core.arguments import check_each, check_flag, check_size
 from tfp_flows.networks.act_norm_network import (
     ActNormNetwork,
     standardizing_shift_and_log_scale,
@@ -77,7 +77,7 @@ class ResNet(ActNormNetwork):
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
-        check_each(check_integer, hidden_channels=hidden_channels, num_blocks=num_blocks)
+        check_each(check_size, hidden_channels=hidden_channels, num_blocks=num_blocks)
         check_flag("zero_last_layer", zero_last_layer)
         super().__init__(output_channels, seed, **kwargs)
         self.hidden_channels = hidden_channels

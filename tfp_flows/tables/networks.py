@@ -13,7 +13,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_integer, check_seed, require
+from tfp_flows.core.arguments import check_seed, check_size, require
 from tfp_flows.distributions.made import CategoricalMADE
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.layer_arguments import (
@@ -118,7 +118,7 @@ class ColumnMLPs(keras.layers.Layer):
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
-        check_integer("num_parameters", num_parameters)
+        check_size("num_parameters", num_parameters)
         check_seed("seed", seed)
         super().__init__(**kwargs)
         self.num_parameters = num_parameters

@@ -17,6 +17,7 @@ from tfp_flows.core.arguments import (
     check_integer,
     check_number,
     check_seed,
+    check_size,
     require,
 )
 from tfp_flows.distributions import draws
@@ -100,7 +101,7 @@ class TableDensity:
     ) -> None:
         check_instance("columns", columns, TableColumns, "what describe_columns returns")
         check_seed("seed", seed)
-        check_integer("num_members", num_members)
+        check_size("num_members", num_members)
         check_hidden_units(hidden_units, residual=True)
         check_number("dropout", dropout, "from 0 to below 1", lambda p: 0.0 <= p < 1.0)
         RationalQuadraticSpline(num_bins)  # raises if there are too few

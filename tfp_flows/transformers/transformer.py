@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_instance, check_integer
+from tfp_flows.core.arguments import check_instance, check_size
 
 ValueAndLogDet: TypeAlias = tuple[tf.Tensor, tf.Tensor]
 
@@ -165,7 +165,7 @@ def check_transformer(value: Any) -> None:
     """Refuses an argument `transformer` that is not an instance of `Transformer`."""
     words = "an instance of `tfp_flows.transformers.Transformer` such as Affine()"
     check_instance("transformer", value, Transformer, words, _hint(value))
-    check_integer("num_parameters", getattr(value, "num_parameters", None))
+    check_size("num_parameters", getattr(value, "num_parameters", None))
 
 
 def _hint(value):

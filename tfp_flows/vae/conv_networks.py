@@ -13,8 +13,8 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.core.arguments import (
     check_each,
     check_image_shape,
-    check_integer,
     check_seed,
+    check_size,
     check_widths,
 )
 from tfp_flows.networks.layer_arguments import get_activation, split_seed
@@ -108,7 +108,7 @@ class ConvEncoder(_ConvNetwork):
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
-        check_integer("output_units", output_units)
+        check_size("output_units", output_units)
         super().__init__(image_shape, channels, hidden_units, activation, seed, **kwargs)
         self.output_units = output_units
         *block_seeds, mlp_seed = split_seed(seed, len(self.channels) + 1)

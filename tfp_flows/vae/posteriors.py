@@ -18,9 +18,9 @@ from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.core.arguments import (
     check_dtype,
     check_instance,
-    check_integer,
     check_members,
     check_name,
+    check_size,
     require,
 )
 from tfp_flows.core.flow_bijector import FlowBijector
@@ -112,7 +112,7 @@ class _Gaussian(Posterior):
         dtype: tf.DType | str = tf.float32,
         name: str | None = None,
     ) -> None:
-        check_integer("latent_size", latent_size)
+        check_size("latent_size", latent_size)
         check_dtype("dtype", dtype)
         check_name("name", name)
         num_parameters = latent_size + self._num_scales(latent_size)
