@@ -225,8 +225,8 @@ class Form(typing.NamedTuple):
         arrays = [np.asarray(column) for column in columns.values()]
         if self.name == "structured":
             arrays = [np.asarray(a.tolist()) if a.dtype == object else a for a in arrays]
-            kinds = zip(labels, (array.dtype for array in arrays), strict=True)
-            return np.rec.fromarrays(arrays, dtype=list(kinds))
+            kinds = [(k, array.dtype) for k, array in zip(labels, arrays, strict=True)]
+            return np.rec.fromarrays(arrays, dtype=kinds).view(kinds, np.ndarray)
         dtype = next(iter(forms.values())).dtype
         rows = np.stack(arrays, axis=1)
         return rows if dtype is None else _cast(rows, dtype)
