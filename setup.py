@@ -11,6 +11,7 @@ EXPERIMENTS = [
     "scipy>=1.10",
     "h5py>=3.10",
     "matplotlib>=3.8",
+    "markdown-it-py>=3.0",
     "pillow>=10",
     "tensorboard>=2.20",
 ]

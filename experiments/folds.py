@@ -18,6 +18,7 @@ from experiments.command_line.flag_settings import FlagSettings, UsageError, fie
 from experiments.data import DATASETS
 from experiments.density_estimation import models, report
 from experiments.density_estimation.settings import Settings
+from experiments.reports import page
 from experiments.reports.estimate import Estimate, plus_minus
 
 _HEADER = ("recipe", "flow", "test log-likelihood (nats, ± 2 s.e. over the folds)")
@@ -64,9 +65,7 @@ def run(settings):
 
 def table(found):
     """Returns the results of `run` as a Markdown table."""
-    rows = [_HEADER, ("---",) * len(_HEADER)]
-    rows += [_row(key, folds) for key, folds in found.items()]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return page.table(_HEADER, [_row(key, folds) for key, folds in found.items()])
 
 
 def cli(argv):

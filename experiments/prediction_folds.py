@@ -22,6 +22,7 @@ import numpy as np
 from experiments.command_line import program
 from experiments.command_line.flag_settings import field
 from experiments.data import DataError
+from experiments.reports import page
 from experiments.reports.predictions import (
     FLOW,
     boosted_log_loss,
@@ -80,7 +81,7 @@ def run(settings):
 
 def table(folds):
     """Returns the results of `run` as a Markdown table."""
-    rows = [_HEADER, ("---",) * len(_HEADER)]
+    rows = []
     for method in folds[0]:
         nll = np.array([fold[method]["nll"] for fold in folds])
         gain = nll - [fold[FLOW]["nll"] for fold in folds]
@@ -88,7 +89,7 @@ def table(folds):
         ahead = "" if method == FLOW else _mean(gain)
         seconds = f"{np.mean([fold[method]['seconds'] for fold in folds]):.1f}"
         rows.append((method, str(len(folds)), _mean(nll), ahead, *shares, seconds))
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return page.table(_HEADER, rows)
 
 
 def cli(argv):

@@ -63,7 +63,7 @@ def cli(argv):
 
 def _main(settings):
     program.stop_at_once()
-    print(report.page(run(settings), settings).table())
+    print(report.page(run(settings), settings).text())
     print(f"Written to {settings.run_dir}: report.html, results.json, pairs.png.")
 
 

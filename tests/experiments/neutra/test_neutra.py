@@ -38,6 +38,6 @@ def test_neutra_compares_two_samplers(tmp_path):
         assert sampler["num_gradients"] >= 40
         assert np.isfinite(sampler["mean_of_first"])
     page = report.page(results, settings)
-    assert page.table() in (tmp_path / "report.md").read_text()
+    assert page.text() in (tmp_path / "report.md").read_text()
     assert (tmp_path / "report.html").is_file()
     assert (tmp_path / "pairs.png").is_file()
