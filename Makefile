@@ -20,7 +20,10 @@ EACH_ROOM = tests/core tests/test_bijector_protocol.py tests/test_saving.py \
 .PHONY: demo test test-slow test-slow-sample test-versions test-nightly lint docs docs-serve bench clean
 
 demo: $(VENV)/.dev
-	$(BIN)/python -m experiments.demo
+	for name in two_moons_real_nvp digits_real_nvp digits_glow; do \
+	  $(BIN)/python -m experiments density --progress=0 \
+	    --flagfile=experiments/recipes/$$name.flags --run_dir=demo/$$name || exit 1; \
+	done
 
 test: lint
 	$(PYTEST)

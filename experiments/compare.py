@@ -17,14 +17,13 @@ from experiments.command_line import program
 from experiments.command_line.flag_settings import FlagSettings, UsageError, field
 from experiments.data import Request
 from experiments.density_estimation import report
-from experiments.reports import plots
+from experiments.reports import page, plots
 from experiments.reports.estimate import plus_minus
 from experiments.runs import run_directory
 from experiments.runs.run_directory import RunDirectoryError
 
 _HEADER = ("data set", "run", "flow", "test log-likelihood (nats, ± 2 s.e.)")
 _HEADER += ("baseline", "two-sample accuracy", "parameters", "epochs", "seconds")
-_TEXT_COLUMNS = 3
 _TITLE_WIDTH = 80  # letters
 
 # The flags that choose the rows; the folder of a file does not matter.
@@ -81,8 +80,7 @@ def table(finished):
         for heading, runs in _groups(finished).items()
         for folder, results in runs
     ]
-    rule = ["---" if i < _TEXT_COLUMNS else "--:" for i in range(len(_HEADER))]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (_HEADER, rule, *rows))
+    return page.table(_HEADER, rows)
 
 
 def draw(finished, path):
@@ -118,7 +116,11 @@ def draw(finished, path):
 def _groups(finished):
     """Returns lists of (folder, results), the best first, by the heading of the group."""
     groups = {}
-    for folder, results in _sorted(finished):
+    by_data_set = sorted(
+        finished.items(),
+        key=lambda item: (item[1]["dataset"], -item[1]["test_log_likelihood"]["nats"]),
+    )
+    for folder, results in by_data_set:
         groups.setdefault(_facts(results), []).append((folder, results))
     described = [_data_flags(runs[0][1]) | dict(facts) for facts, runs in groups.items()]
     headings = [_heading(description, described) for description in described]
@@ -155,13 +157,6 @@ def _heading(description, described):
         if text and any(other.get(key) != text for other in namesakes)
     ]
     return f"{name} ({', '.join(differing)})" if differing else name
-
-
-def _sorted(finished):
-    return sorted(
-        finished.items(),
-        key=lambda item: (item[1]["dataset"], -item[1]["test_log_likelihood"]["nats"]),
-    )
 
 
 def _row(heading, folder, results):

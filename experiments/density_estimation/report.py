@@ -59,11 +59,6 @@ def page(results):
     )
 
 
-def table(results):
-    """Returns the warning, if any, and the result table as aligned text."""
-    return page(results).text()
-
-
 def _facts(results):
     """Returns the facts of the run by name."""
     variables = {"variables": _variables(results), **_dropped(results.get("columns"))}

@@ -52,4 +52,4 @@ def _main(settings):
     models.check(settings)
     with resuming.stoppable(settings, strategy):
         results = run(settings, strategy)
-    resuming.tell_written(settings, results and report.table(results))
+    resuming.tell_written(settings, results and report.page(results).text())

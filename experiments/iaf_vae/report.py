@@ -35,11 +35,6 @@ def page(results):
     )
 
 
-def table(results):
-    """Returns the warning, if any, and the result table as aligned text."""
-    return page(results).text()
-
-
 def _rows(results):
     log_likelihood = results["log_likelihood"]
     rows = [

@@ -1,12 +1,10 @@
 """The recipes: files of flags, one for every published figure, which the tables cite."""
 
-import dataclasses
 import re
 from pathlib import Path
 
 import pytest
 
-from experiments import demo
 from experiments.command_line import program
 from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation import models
@@ -68,11 +66,3 @@ def test_every_row_of_measured_flows_cites_its_recipe_or_says_that_it_is_unknown
     known = ("/recipes/", "command unknown", "| any of ")
     assert len(measured) > 40
     assert [row for row in measured if not any(words in row for words in known)] == []
-
-
-@pytest.mark.parametrize("index", range(len(demo.RUNS)))
-def test_the_demo_runs_recipes(index, monkeypatch):
-    run = demo.RUNS[index]
-    path = ROOT / "experiments" / "recipes" / f"{run.dataset}_{run.flow}.flags"
-    _, settings = settings_of(path, monkeypatch)
-    assert dataclasses.replace(settings, run_dir=run.run_dir, progress=0) == run
