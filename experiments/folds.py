@@ -19,7 +19,7 @@ from experiments.data import DATASETS
 from experiments.density_estimation import models, report
 from experiments.density_estimation.settings import Settings
 from experiments.reports import page
-from experiments.reports.estimate import Estimate, plus_minus
+from experiments.reports.estimate import estimate, plus_minus
 
 _HEADER = ("recipe", "flow", "test log-likelihood (nats, ± 2 s.e. over the folds)")
 _HEADER += ("baseline", "ahead of it by", "least", "worst row", "rows 20 nats below")
@@ -110,8 +110,7 @@ def _row(key, folds):
     values = np.array([results["test_log_likelihood"]["nats"] for results in folds])
     baselines = np.array([report.baseline(results)[1]["nats"] for results in folds])
     gains = values - baselines
-    means = [Estimate.from_rows(x) for x in (values, baselines, gains)]
-    texts = [plus_minus(dataclasses.asdict(mean)) for mean in means]
+    texts = [plus_minus(estimate(x)) for x in (values, baselines, gains)]
     return (key, folds[0]["flow"], *texts, f"{gains.min():.3f}", *_worst_row(folds))
 
 

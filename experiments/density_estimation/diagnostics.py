@@ -10,7 +10,7 @@ from sklearn import ensemble, model_selection
 
 import tfp_flows
 from experiments.fitted.row_tables import in_parts
-from experiments.reports.estimate import error_of_share
+from experiments.reports.estimate import accuracy, error_of_share
 from experiments.reports.predictions import FLOW, LEVELS, baselines, compared
 
 _MAX_ROWS, _FOLDS = 5000, 5  # of the two-sample test
@@ -170,17 +170,13 @@ def two_sample_test(subject):
     if subject.context is not None:
         context = subject.context[:count]
         rows = np.concatenate([rows, np.concatenate([context, context])], axis=1)
-    accuracy = cross_validated_accuracy(rows, count, subject.settings.seed)
-    return {
-        "accuracy": accuracy,
-        "two_standard_errors": error_of_share(accuracy, len(rows)),
-        "num_rows": len(rows),
-        "num_samples_not_finite": int((~is_finite.all(axis=1)).sum()),
-    }
+    num_not_finite = int((~is_finite.all(axis=1)).sum())
+    found = cross_validated_accuracy(rows, count, subject.settings.seed)
+    return found | {"num_samples_not_finite": num_not_finite}
 
 
 def cross_validated_accuracy(rows, count, seed, *, is_categorical=None):
-    """Returns the cross-validated accuracy of boosted trees at telling data from samples.
+    """Returns the cross-validated `accuracy` of trees at telling data from samples.
 
     Args:
       rows: `[2 * count, D]`, data and samples; row i and row `count + i` are a pair.
@@ -197,7 +193,7 @@ def cross_validated_accuracy(rows, count, seed, *, is_categorical=None):
         is_sample,
         cv=_folds_of_pairs(count, seed),
     )
-    return float(np.mean(predicted == is_sample))
+    return accuracy(predicted == is_sample)
 
 
 def _folds_of_pairs(count, seed):

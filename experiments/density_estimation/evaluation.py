@@ -12,7 +12,7 @@ import tfp_flows
 from experiments.density_estimation import diagnostics, models
 from experiments.fitted.row_tables import in_parts
 from experiments.reports import facts
-from experiments.reports.estimate import Estimate, error_of_share
+from experiments.reports.estimate import accuracy, error_of_share, estimate
 from experiments.runs.epochs import digest
 
 _FAR = 20.0  # nats below the baseline
@@ -33,13 +33,13 @@ def measure(model, history, subject):
     rows = model.predict(
         dataset.inputs("test"), batch_size=settings.evaluation_batch_size, verbose=0
     )
-    flow = Estimate.from_rows(rows)
+    flow = estimate(rows)
     validation = -np.asarray(history["val_loss"])
     results = {
         **facts.from_training(model, dataset, settings),
         "dataset": dataset.name,
         "flow": settings.flow,
-        "test_log_likelihood": dataclasses.asdict(flow),
+        "test_log_likelihood": flow,
         **_beside_baseline(rows, dataset),
         **_beside_truth(rows, dataset),
         "bits_per_dimension": bits_per_dimension(flow, dataset),
@@ -70,16 +70,16 @@ def bits_per_dimension(log_likelihood, dataset):
     """Returns bits per dimension as plain data; None unless the data were integers.
 
     Args:
-      log_likelihood: the `Estimate` of the test rows.
+      log_likelihood: the `estimate` of the test rows.
       dataset: a `Dataset`, whose `bin_width` makes bits of densities.
     """
     if dataset.bin_width is None:
         return None
     size = dataset.event_size
     bits = tfp_flows.bits_per_dimension(
-        log_likelihood.nats, size, bins_per_unit=1.0 / dataset.bin_width
+        log_likelihood["nats"], size, bins_per_unit=1.0 / dataset.bin_width
     )
-    error = log_likelihood.two_standard_errors / (size * math.log(2.0))
+    error = log_likelihood["two_standard_errors"] / (size * math.log(2.0))
     return dataclasses.asdict(bits) | {
         "two_standard_errors": error,
         "num_rows": len(dataset.test),
@@ -91,7 +91,7 @@ def _beside_baseline(log_likelihoods, dataset):
     name, baseline_rows = baseline(dataset)
     gaps = log_likelihoods - baseline_rows
     return {
-        name: dataclasses.asdict(Estimate.from_rows(baseline_rows)),
+        name: estimate(baseline_rows),
         "gap_to_baseline": {
             "worst_row": float(gaps.min()),
             "rows_far_below": int((~(gaps >= -_FAR)).sum()),  # counts NaN too
@@ -106,8 +106,8 @@ def _beside_truth(log_likelihoods, dataset):
         return {}
     true = dataset.log_density(dataset.test, dataset.test_context)
     return {
-        "true_log_likelihood": dataclasses.asdict(Estimate.from_rows(true)),
-        "shortfall": dataclasses.asdict(Estimate.from_rows(true - log_likelihoods)),
+        "true_log_likelihood": estimate(true),
+        "shortfall": estimate(true - log_likelihoods),
     }
 
 
@@ -123,7 +123,7 @@ def class_agreement(subject):
     dataset, samples = subject.dataset, subject.samples_by_class
     classifier = svm.SVC(C=10.0)
     rows = np.random.default_rng(0).permutation(len(dataset.train))[:_MAX_TRAINING_ROWS]
-    classifier.fit(dataset.train[rows], _classes(dataset.train_context[rows]))
+    classifier.fit(dataset.train[rows], dataset.train_context[rows].argmax(axis=1))
     # A row that is not finite counts as not recognised.
     is_finite = np.isfinite(samples).all(axis=-1)
     seen = classifier.predict(np.nan_to_num(samples).reshape(-1, dataset.event_size))
@@ -138,13 +138,9 @@ def class_agreement(subject):
             zip(dataset.class_names, agrees.mean(axis=1).tolist(), strict=True)
         ),
         "classifier_test_accuracy": float(
-            classifier.score(dataset.test, _classes(dataset.test_context))
+            classifier.score(dataset.test, dataset.test_context.argmax(axis=1))
         ),
     }
-
-
-def _classes(one_hot):
-    return one_hot.argmax(axis=1)
 
 
 def likelihood_classification(subject):
@@ -159,12 +155,7 @@ def likelihood_classification(subject):
     log_prob = functools.partial(_log_prob_of_classes, subject.distribution)
     scores = in_parts(log_prob, subject.data, rows_a_call=_ROWS_A_CALL)
     predicted = np.argmax(scores + log_shares, axis=1)
-    accuracy = float(np.mean(predicted == subject.context.argmax(axis=1)))
-    return {
-        "accuracy": accuracy,
-        "two_standard_errors": error_of_share(accuracy, len(predicted)),
-        "num_rows": len(predicted),
-    }
+    return accuracy(predicted == subject.context.argmax(axis=1))
 
 
 def _log_prob_of_classes(distribution, rows):

@@ -7,7 +7,7 @@ import numpy as np
 from experiments.density_estimation.evaluation import bernoulli_log_probs
 from experiments.iaf_vae import models
 from experiments.reports import facts
-from experiments.reports.estimate import Estimate
+from experiments.reports.estimate import estimate
 
 # Draws per row for the ELBO, and for the moments of latents.
 _BOUND_DRAWS = 8
@@ -36,8 +36,8 @@ def measure(model, images, settings):
     named = ("posterior", "prior", "likelihood", "encoder", "latent_size")
     numbers = facts.from_training(model, images.dataset, settings) | models.shape_of(images)
     numbers |= {name: getattr(settings, name) for name in named}
-    numbers |= {name: _summary(values) for name, values in bound._asdict().items()}
-    numbers["log_likelihood"] = _summary(log_likelihood) | {
+    numbers |= {name: estimate(values) for name, values in bound._asdict().items()}
+    numbers["log_likelihood"] = estimate(log_likelihood) | {
         "num_samples": settings.importance_samples,
         "num_rows": len(rows),
         # On the same rows as the log-likelihood.
@@ -47,11 +47,11 @@ def measure(model, images, settings):
     numbers["active_latents"] = int(np.sum(statistics.variance > _ACTIVE_VARIANCE))
     numbers["kl_per_latent"] = statistics.kl.tolist()
     if images.num_bins:
-        numbers["bits_per_dimension"] = _summary(_bits(log_likelihood, images))
+        numbers["bits_per_dimension"] = estimate(_bits(log_likelihood, images))
     else:
         # Probabilities in place of zeros and ones have the same expected counts.
         log_probs = bernoulli_log_probs(images.dataset)
-        numbers["bernoulli_log_likelihood"] = _summary(log_probs)
+        numbers["bernoulli_log_likelihood"] = estimate(log_probs)
     return numbers
 
 
@@ -100,10 +100,6 @@ def rows_to_score(settings, count):
     # Some files are sorted: the first rows of binarised MNIST are all zeros.
     order = np.random.default_rng(settings.data_seed).permutation(count)
     return order[: settings.log_likelihood_rows or None]
-
-
-def _summary(values):
-    return dataclasses.asdict(Estimate.from_rows(values))
 
 
 def _bits(log_likelihood, images):

@@ -1,12 +1,10 @@
 """Samples of NUTS, plain and through a flow, and their measurements."""
 
-import dataclasses
-
 import numpy as np
 
 from experiments.posterior_inference.chains import Lengths, flow_nuts
 from experiments.reports import facts
-from experiments.reports.estimate import Estimate
+from experiments.reports.estimate import estimate
 
 _ELBO_DRAWS = 20_000
 
@@ -49,7 +47,7 @@ def measure(posterior, chains, entry, settings):
         "target": settings.target,
         "samplers": samplers,
         "moments_of_first": entry.first and list(entry.first),
-        "elbo": dataclasses.asdict(Estimate.from_rows(log_weights)),
+        "elbo": estimate(log_weights),
         "training_gradients": settings.training_steps * settings.sample_size,
         **facts.provenance(settings),
     }

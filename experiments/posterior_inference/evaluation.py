@@ -10,7 +10,7 @@ import tfp_flows
 from experiments.posterior_inference.chains import Lengths, windowed_nuts
 from experiments.posterior_inference.posteriordb import find
 from experiments.reports import facts
-from experiments.reports.estimate import Estimate
+from experiments.reports.estimate import estimate
 
 # A posterior counts as right with means within 0.1 standard deviations of the reference
 # and standard deviations within 5 %.
@@ -68,10 +68,10 @@ def _quality(found):
         return {"effective_share": found.effective_share, "num_draws": len(found.rows)}
     log_weights = found.log_weights
     return {
-        "elbo": dataclasses.asdict(elbo(log_weights)),
-        "importance_weighted": dataclasses.asdict(importance_weighted(log_weights)),
+        "elbo": estimate(log_weights),
+        "importance_weighted": importance_weighted(log_weights),
         "effective_share": effective_share(log_weights),
-        "pareto_k": pareto_k(log_weights),
+        "pareto_k": tfp_flows.inference.pareto_smooth(log_weights)[1],
         "num_draws": len(log_weights),
     }
 
@@ -116,11 +116,6 @@ def _comparison(draws, reference):
     }
 
 
-def elbo(log_weights):
-    """Returns the evidence lower bound of log-weights, `[N]`, as an `Estimate`."""
-    return Estimate.from_rows(log_weights)
-
-
 def importance_weighted(log_weights):
     """Returns the log of the mean weight, with the relative error of this mean.
 
@@ -134,22 +129,14 @@ def importance_weighted(log_weights):
     largest = log_weights.max()
     weights = np.exp(log_weights - largest)
     error = weights.std(ddof=1) / (np.sqrt(len(weights)) * weights.mean())
-    return Estimate(float(largest + np.log(weights.mean())), float(2.0 * error))
+    nats = float(largest + np.log(weights.mean()))
+    return {"nats": nats, "two_standard_errors": float(2.0 * error)}
 
 
 def effective_share(log_weights):
     """Returns the effective sample size over the number of draws, in (0, 1]."""
     weights = np.exp(log_weights - log_weights.max())
     return float(weights.sum() ** 2 / (weights**2).sum() / len(weights))
-
-
-def pareto_k(log_weights):
-    """Returns the shape of the weights' tail; above 0.7 the weights are unreliable.
-
-    Args:
-      log_weights: `[N]`.
-    """
-    return tfp_flows.inference.pareto_smooth(log_weights)[1]
 
 
 _EXACT_DRAWS = 20000

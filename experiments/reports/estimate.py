@@ -1,23 +1,20 @@
-"""Estimates of means, in nats or as shares, with two standard errors."""
-
-import dataclasses
+"""Estimates of means, in nats or as shares, with two standard errors, as plain data."""
 
 import numpy as np
 
 
-@dataclasses.dataclass(frozen=True)
-class Estimate:
-    """A mean in nats, with two standard errors of the mean."""
+def estimate(values):
+    """Returns the mean of the values of N rows, `[N]`, in nats, and its error."""
+    values = np.asarray(values, np.float64)
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    return {"nats": float(values.mean()), "two_standard_errors": float(2.0 * error)}
 
-    nats: float
-    two_standard_errors: float
 
-    @classmethod
-    def from_rows(cls, values):
-        """Summarises the values `[N]` of N rows, in nats."""
-        values = np.asarray(values, np.float64)
-        error = values.std(ddof=1) / np.sqrt(len(values))
-        return cls(float(values.mean()), float(2.0 * error))
+def accuracy(is_right):
+    """Returns the share of right predictions, `[N]` booleans, and its error."""
+    share = float(np.mean(is_right))
+    error = error_of_share(share, len(is_right))
+    return {"accuracy": share, "two_standard_errors": error, "num_rows": len(is_right)}
 
 
 def error_of_share(share, count):
@@ -26,5 +23,5 @@ def error_of_share(share, count):
 
 
 def plus_minus(row):
-    """Returns an `Estimate`, given as plain data, as text."""
+    """Returns an `estimate` as text."""
     return f"{row['nats']:.3f} ± {row['two_standard_errors']:.3f}"

@@ -7,6 +7,7 @@ Without a cluster the single process is the chief.
 import contextlib
 import json
 import os
+import re
 import signal
 
 import numpy as np
@@ -25,7 +26,6 @@ OUT_OF_REACH = (
     *(tf.errors.DeadlineExceededError, tf.errors.FailedPreconditionError),
     *(tf.errors.InternalError, tf.errors.UnknownError),
 )
-_JOBS = ("chief", "worker")
 _EXAMPLE = (
     '{"cluster": {"worker": ["10.0.0.1:5000", "10.0.0.2:5000"]}, '
     '"task": {"type": "worker", "index": 0}}'
@@ -182,59 +182,22 @@ def addresses(tf_config):
     Raises:
       UsageError: if it describes no cluster, or none with this process in it.
     """
-    if not tf_config:
-        raise UsageError(
-            "Expected the environment variable TF_CONFIG with --strategy=multi_worker, "
-            f"such as {_EXAMPLE}; got none."
-        )
     try:
-        config = json.loads(tf_config)
-    except json.JSONDecodeError as error:
+        config = json.loads(tf_config or "")
+        cluster, task = tf.train.ClusterSpec(config["cluster"]), config["task"]
+        own = cluster.task_address(task["type"], task["index"])
+    except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
-            f"Expected TF_CONFIG to be JSON; got {tf_config!r}: {error}."
+            "Expected the environment variable TF_CONFIG to describe a cluster with this "
+            f"process in it, such as {_EXAMPLE}; got {tf_config or 'none'} ({error})."
         ) from error
-    jobs, task = _section(config, "cluster"), _section(config, "task")
-    _check_jobs(jobs)
-    own = _own_address(jobs, task)
+    jobs = cluster.as_dict()
     everyone = [address for job in jobs.values() for address in job]
-    if len(set(everyone)) < len(everyone):
-        raise UsageError(f"Expected distinct addresses in TF_CONFIG; got {everyone}.")
+    is_right = jobs.keys() <= {"chief", "worker"} and len(jobs.get("chief", ())) <= 1
+    is_right &= len(set(everyone)) == len(everyone)
+    if not is_right or not all(re.fullmatch(r"\S+:\d+", a) for a in everyone):
+        raise UsageError(
+            "Expected workers, at most one chief, and distinct addresses host:port in "
+            f"TF_CONFIG; got {jobs}."
+        )
     return [own, *(address for address in everyone if address != own)]
-
-
-def _section(config, name):
-    section = config.get(name) if isinstance(config, dict) else None
-    if not isinstance(section, dict) or not section:
-        raise UsageError(
-            f"Expected TF_CONFIG with an object `{name}`, as in {_EXAMPLE}; got "
-            f"{json.dumps(config)}."
-        )
-    return section
-
-
-def _check_jobs(jobs):
-    if not set(jobs) <= set(_JOBS):
-        raise UsageError(f"Expected jobs among {_JOBS} in TF_CONFIG; got {sorted(jobs)}.")
-    for name, job in jobs.items():
-        if not isinstance(job, list) or not job or not all(map(_is_address, job)):
-            raise UsageError(
-                f"Expected TF_CONFIG with a list of host:port as `{name}`; got {job!r}."
-            )
-    if len(jobs.get("chief", [])) > 1:
-        raise UsageError(f"Expected one chief in TF_CONFIG; got {jobs['chief']}.")
-
-
-def _is_address(text):
-    host, _, port = text.rpartition(":") if isinstance(text, str) else ("", "", "")
-    return bool(host) and port.isdecimal() and 0 < int(port) < 2**16
-
-
-def _own_address(jobs, task):
-    job, index = jobs.get(task.get("type"), []), task.get("index")
-    if not isinstance(index, int) or not 0 <= index < len(job):
-        sizes = {name: len(job) for name, job in jobs.items()}
-        raise UsageError(
-            f"Expected TF_CONFIG with a `task` of its cluster, {sizes}; got "
-            f"{json.dumps(task)}."
-        )
-    return job[index]

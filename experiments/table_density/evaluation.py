@@ -1,14 +1,12 @@
 """Measurements of a table's density on test rows."""
 
-import dataclasses
-
 import numpy as np
 import pandas as pd
 from sklearn import ensemble
 
 from experiments.density_estimation import diagnostics
 from experiments.reports import predictions
-from experiments.reports.estimate import Estimate, error_of_share
+from experiments.reports.estimate import estimate
 
 _MAX_ROWS = 5000
 
@@ -25,7 +23,7 @@ def measure(table, sets, seed):
     log_prob = table.log_prob(test)
     possible = np.isfinite(log_prob)
     return {
-        "test_log_likelihood": dataclasses.asdict(Estimate.from_rows(log_prob[possible])),
+        "test_log_likelihood": estimate(log_prob[possible]),
         "num_impossible": int((~possible).sum()),
         "two_sample_test": _two_sample_test(table, test, seed),
         "prediction": _prediction(table, sets, seed),
@@ -45,14 +43,9 @@ def _two_sample_test(table, test, seed):
     """Accuracy of a classifier at telling test rows from samples."""
     test, samples = samples_beside(table, test, seed)
     rows, is_categorical = predictions.features(pd.concat([test, samples]), table.columns)
-    accuracy = diagnostics.cross_validated_accuracy(
+    return diagnostics.cross_validated_accuracy(
         rows, len(test), seed, is_categorical=is_categorical
     )
-    return {
-        "accuracy": accuracy,
-        "two_standard_errors": error_of_share(accuracy, len(rows)),
-        "num_rows": len(rows),
-    }
 
 
 def _prediction(table, sets, seed):
@@ -90,5 +83,5 @@ def _classification(table, sets, seed):
     return {
         "log_loss": float(-own.mean()),
         "boosted": float(-nats.mean()),
-        "error": dataclasses.asdict(Estimate.from_rows(nats - own)),
+        "error": estimate(nats - own),
     }

@@ -101,23 +101,32 @@ BAD_USE_OF_OTHERS = {
 TWO_WORKERS = '{"worker": ["a:1", "b:2"]}'
 BAD_TF_CONFIG = {
     "none": (None, "the environment variable TF_CONFIG", "got none"),
-    "no JSON": ("worker", "Expected TF_CONFIG to be JSON; got 'worker'"),
-    "a list": ("[1]", "with an object `cluster`", "got [1]"),
-    "no task": ('{"cluster": {w}}', "an object `task`"),
-    "no worker": ('{"cluster": {"worker": []}, "task": {"index": 0}}', "as `worker`"),
-    "other job": ('{"cluster": {"ps": ["a:1"]}, "task": {"index": 0}}', "got ['ps']"),
+    "no JSON": ("worker", "got worker (Expecting value"),
+    "a list": ("[1]", "got [1]"),
+    "no task": ('{"cluster": {w}}', "('task')"),
+    "no worker": (
+        '{"cluster": {"worker": []}, "task": {"type": "worker", "index": 0}}',
+        "No task with index 0",
+    ),
+    "other job": (
+        '{"cluster": {"ps": ["a:1"]}, "task": {"type": "ps", "index": 0}}',
+        "Expected workers",
+    ),
     "two chiefs": (
         '{"cluster": {"chief": ["a:1", "b:2"]}, "task": {"type": "chief", "index": 0}}',
-        "Expected one chief",
+        "at most one chief",
     ),
-    "no port": ('{"cluster": {"worker": ["a", "b:2"]}, "task": {"index": 0}}', "host:port"),
+    "no port": (
+        '{"cluster": {"worker": ["a", "b:2"]}, "task": {"type": "worker", "index": 0}}',
+        "host:port",
+    ),
     "same address": (
         '{"cluster": {"worker": ["a:1", "a:1"]}, "task": {"type": "worker", "index": 0}}',
         "distinct addresses",
     ),
     "index beyond": (
         '{"cluster": {w}, "task": {"type": "worker", "index": 2}}',
-        '"index": 2',
+        "No task with index 2",
     ),
-    "unknown type": ('{"cluster": {w}, "task": {"type": "chief", "index": 0}}', '"chief"'),
+    "unknown type": ('{"cluster": {w}, "task": {"type": "chief", "index": 0}}', "'chief'"),
 }
