@@ -37,14 +37,13 @@ class CompareSettings(FlagSettings):
 
     PROGRAM = "compare"
     POSITIONAL = "folders"
+    REQUIRED = ("folders",)
 
     picture: str = field("comparison.png", "Path of the picture; its suffix is the format.")
     folders: tuple[str, ...] = field((), "Folders of runs.")
 
     def __post_init__(self):
         super().__post_init__()
-        if not self.folders:
-            raise UsageError("Expected at least one folder of a run; got none.")
         known = sorted(FigureCanvasBase.filetypes)
         if pathlib.Path(self.picture).suffix[1:].lower() not in known:
             raise UsageError(
@@ -181,8 +180,8 @@ def _bars(axis, runs):
     errors = [results["test_log_likelihood"]["two_standard_errors"] for _, results in runs]
     baseline = report.baseline(runs[0][1])[1]["nats"]
     axis.barh(place, np.subtract(values, baseline), left=baseline, color="#9db3c8")
-    axis.errorbar(values, place, xerr=errors, fmt="o", color="#33608c", capsize=3)
-    axis.axvline(baseline, color="#d1603d", linewidth=2)
+    axis.errorbar(values, place, xerr=errors, fmt="o", color=plots.DATA, capsize=3)
+    axis.axvline(baseline, color=plots.FLOW, linewidth=2)
     for x, y in zip(values, place, strict=True):
         axis.annotate(f"{x:.3f}", (x, y), (0, 6), textcoords="offset points", ha="center")
     axis.set_yticks(place, [f"{folder} ({r['flow']})" for folder, r in runs])

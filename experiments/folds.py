@@ -31,6 +31,7 @@ class FoldSettings(FlagSettings):
 
     PROGRAM = "folds"
     POSITIONAL = "recipes"
+    REQUIRED = ("recipes",)
 
     num_folds: int = field(10, "Number of values of --data_seed, from 0.", at_least=2)
     dataset: tuple[str, ...] = field(
@@ -41,11 +42,6 @@ class FoldSettings(FlagSettings):
     data_dir: str = field("", "The flag of `tfp-flows density`.")
     run_dir: str = field("runs/folds", "Folder of all runs.")
     recipes: tuple[str, ...] = field((), "Files of flags.")
-
-    def __post_init__(self):
-        super().__post_init__()
-        if not self.recipes:
-            raise UsageError("Expected at least one recipe; got none.")
 
 
 def run(settings):

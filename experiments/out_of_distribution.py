@@ -12,7 +12,7 @@ import scipy.stats
 
 import tfp_flows
 from experiments.command_line import program
-from experiments.command_line.flag_settings import FlagSettings, UsageError, field
+from experiments.command_line.flag_settings import FlagSettings, field
 from experiments.data import DATASETS, DataError, load_dataset
 from experiments.density_estimation.settings import Settings
 from experiments.fitted.row_tables import in_parts
@@ -30,18 +30,12 @@ class ScoreSettings(FlagSettings):
     """The run, and the other data sets to score."""
 
     PROGRAM = "out_of_distribution"
+    REQUIRED = ("run_dir", "others")
 
     run_dir: str = field("", "Folder of the finished run.")
     others: tuple[str, ...] = field((), "Other data set to score.", one_of=_OTHERS)
     data_dir: str = field("", "Folder of the data; by default, that of the run.")
     max_rows: int = field(2000, "Maximum rows of each data set.", at_least=2)
-
-    def __post_init__(self):
-        super().__post_init__()
-        if not self.run_dir:
-            raise UsageError("Expected `run_dir` to name a folder; got ''.")
-        if not self.others:
-            raise UsageError(f"Expected `others` to be some of {_OTHERS}; got none.")
 
 
 def score(run_dir, others, *, data_dir="", max_rows=2000):

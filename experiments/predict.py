@@ -14,10 +14,8 @@ from experiments.command_line.flag_settings import field
 from experiments.fitted import command
 from experiments.fitted.command import TableSettings
 from experiments.fitted.open_model import open_model
-from experiments.fitted.row_tables import as_text, taken
+from experiments.fitted.row_tables import as_text
 from experiments.runs.run_directory import RunDirectoryError
-
-_VALUES_A_CALL = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,33 +58,21 @@ def predict(settings):
         raise RunDirectoryError(
             f"Expected a conditional model in {model.path}; got one without a context."
         )
-    names, _ = model.predictions(settings.levels, settings)
+    levels = [float(level) for level in settings.levels]
 
     def written(context, rows_before):
-        text = _predicted(model, context, settings, rows_before)
-        return text, {"rows": len(context)}
+        columns = model.predict(context, levels, settings, rows_before)
+        return as_text(zip(*columns, strict=True)), {"rows": len(context)}
 
     table = settings.open_table(settings.csv)
-    arguments = table, model.context, as_text([names]), {"rows": 0}, written
+    header = as_text([model.predicted_names(settings.levels)])
+    arguments = table, model.context, header, {"rows": 0}, written
     return command.write_rows(settings, model, *arguments)["rows"]
 
 
 def cli(argv):
     """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
     return command.run(argv, _main, PredictSettings, __doc__)
-
-
-def _predicted(model, context, settings, rows_before):
-    """Returns the lines of N contexts."""
-    levels = [float(level) for level in settings.levels]
-    _, values_a_row = model.predictions(settings.levels, settings)
-    count = max(1, _VALUES_A_CALL // values_a_row)
-    lines = []
-    for start in range(0, len(context), count):
-        part = taken(context, slice(start, start + count))
-        columns = model.predict(part, levels, settings, rows_before + start)
-        lines.append(as_text(zip(*columns, strict=True)))
-    return "".join(lines)
 
 
 def _is_level(text):

@@ -48,6 +48,7 @@ class PredictionFoldSettings(TableDensitySettings):
     """Settings of `table_density`, the column to predict, and the number of folds."""
 
     PROGRAM = "prediction_folds"
+    REQUIRED = ("csv_path", "target")
 
     target: str = field("", "Column that is predicted.")
     num_folds: int = field(10, "Number of folds; each is the test set once.", at_least=2)
@@ -62,11 +63,7 @@ def run(settings):
 
     Raises:
       DataError: if the table is unusable, or lacks the target.
-      UsageError: if no target is named.
     """
-    for name in ("csv_path", "target"):
-        if not getattr(settings, name):
-            settings.refuse(name, "to name a file, or a column")
     frame, columns = read_table(settings)
     if settings.target not in columns.names:
         raise DataError(f"Expected `target` of {columns.names}; got {settings.target!r}.")

@@ -68,11 +68,13 @@ class FlagSettings:
     Attributes:
       PROGRAM: name of the command that has these flags, as in `tfp-flows PROGRAM`.
       POSITIONAL: name of the tuple of arguments that are no flags; None: there are none.
+      REQUIRED: names of fields that must not be empty.
       MAY_GROW: names of numbers that may be greater when a run is continued.
     """
 
     PROGRAM: ClassVar[str]
     POSITIONAL: ClassVar[str | None] = None
+    REQUIRED: ClassVar[tuple[str, ...]] = ()
     MAY_GROW: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):
@@ -80,6 +82,9 @@ class FlagSettings:
         for known in dataclasses.fields(self):
             if wanted := _unmet(known.metadata, getattr(self, known.name)):
                 self.refuse(known.name, wanted)
+        for name in self.REQUIRED:
+            if not getattr(self, name):
+                self.refuse(name, "to be given")
 
     def refuse(self, name, wanted):
         """Raises a `UsageError` that names the field, what is `wanted`, and its value."""
@@ -91,11 +96,18 @@ class FlagSettings:
 
     def flags(self, *, only_changed=False):
         """Returns `--name=value` for every field, or for those that are not the default."""
-        return [
-            f"--{field.name}={_as_text(getattr(self, field.name))}"
-            for field in dataclasses.fields(self)
-            if not only_changed or getattr(self, field.name) != field.default
-        ]
+        defaults = self.defaults() if only_changed else {}
+        found = self.by_name().items()
+        return [f"--{name}={text}" for name, text in found if defaults.get(name) != text]
+
+    def by_name(self):
+        """Returns the values as text, by name."""
+        return {f.name: _as_text(getattr(self, f.name)) for f in dataclasses.fields(self)}
+
+    @classmethod
+    def defaults(cls):
+        """Returns the values without any flag, as text, by name."""
+        return {f.name: _as_text(f.default) for f in dataclasses.fields(cls)}
 
 
 def _unmet(metadata, value):

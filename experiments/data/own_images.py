@@ -3,7 +3,7 @@
 import pathlib
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from experiments.data.dataset import Entry
 from experiments.data.files import DataError, load_arrays
@@ -27,12 +27,7 @@ def _resize(image, size, path):
 def _crop(image, size, path):
     """The largest possible middle part of the picture, resized to the wanted size."""
     del path
-    width, height = size
-    scale = max(width / image.width, height / image.height)
-    wanted = round(image.width * scale), round(image.height * scale)
-    image = image.resize(wanted, Image.Resampling.LANCZOS)
-    left, top = (image.width - width) // 2, (image.height - height) // 2
-    return image.crop((left, top, left + width, top + height))
+    return ImageOps.fit(image, size, Image.Resampling.LANCZOS)
 
 
 # Choices of `--image_fit`: the treatment of a picture of another size.

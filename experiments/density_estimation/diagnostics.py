@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 from sklearn import ensemble, model_selection
 
 import tfp_flows
+from experiments.fitted import row_tables
 from experiments.fitted.row_tables import in_parts
 from experiments.reports.estimate import accuracy, error_of_share
 from experiments.reports.predictions import FLOW, LEVELS, baselines, compared
@@ -19,7 +20,7 @@ _GRID = 500  # points of each angle
 # Predictions: draws per row, and maximum number of predicted columns.
 _DRAWS, _MAX_VARIABLES = 400, 4
 # Sizes of one call of the flow, limited by memory.
-_ROWS_A_CALL, _IMAGES_A_CALL, _VALUES_A_CALL = 2048, 256, 1 << 20
+_ROWS_A_CALL, _IMAGES_A_CALL = 2048, 256
 
 
 class Subject:
@@ -48,13 +49,14 @@ class Subject:
     @functools.cached_property
     def samples(self):
         """Samples, `[N, D]`: one for each row of `data`, given its context if any."""
+        return self.sample(self.distribution, len(self.data)).numpy()
+
+    def sample(self, distribution, count):
+        """Returns samples, `[count, D]`; with a context, at most one for each row of it."""
+        seed = self.settings.seed
         if self.context is None:
-            samples = self.distribution.sample(len(self.data), seed=self.settings.seed)
-        else:
-            samples = self.distribution.sample(
-                seed=self.settings.seed, context=self.context
-            )
-        return samples.numpy()
+            return distribution.sample(count, seed=seed)
+        return distribution.sample(seed=seed, context=self.context[:count])
 
     @functools.cached_property
     def samples_by_class(self):
@@ -331,30 +333,12 @@ def prediction_scores(subject):
 
 
 def quantiles(subject):
-    """Returns the flow's quantiles of the test rows, `[N, D, L]`, given their contexts.
-
-    They are exact for one variable, and quantiles of draws for several.
-    """
-    context = subject.dataset.test_context
-    is_exact = subject.dataset.event_size == 1
-    count = max(1, _VALUES_A_CALL // (len(LEVELS) if is_exact else _DRAWS))
-    one_call = _exact if is_exact else _from_draws
-    parts = [
-        one_call(subject, context[start : start + count], start)
-        for start in range(0, len(context), count)
-    ]
-    return np.concatenate(parts)
-
-
-def _exact(subject, context, start):
-    del start
-    shape = (len(LEVELS), len(context))
-    p = np.broadcast_to(LEVELS.astype(np.float32)[:, None], shape)
-    found = subject.distribution.quantile(p, context=context)
-    return np.transpose(found, (1, 2, 0)).astype(np.float64)
-
-
-def _from_draws(subject, context, start):
-    seed = np.array([subject.settings.seed, start], np.int32)
-    drawn = subject.distribution.sample(_DRAWS, seed=seed, context=context).numpy()
-    return np.moveaxis(np.quantile(drawn.astype(np.float64), LEVELS, axis=0), 0, -1)
+    """Returns the flow's `quantiles` of the test rows given their contexts."""
+    return row_tables.quantiles(
+        subject.distribution,
+        subject.dataset.event_size,
+        subject.dataset.test_context,
+        LEVELS,
+        num_draws=_DRAWS,
+        seed=subject.settings.seed,
+    )

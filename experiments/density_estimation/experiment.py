@@ -38,11 +38,8 @@ def run(settings, strategy=None):
     check_kind("settings", settings, Settings)
     strategy = strategy or workers.make_strategy(settings.strategy)
     if resuming.is_finished(settings, strategy):
-        with resuming.finished(settings, strategy) as results:
-            if results:
-                _refuse_other_table(settings, results)
-                resuming.tell_finished(settings)
-        return results
+        results = resuming.finished(settings, strategy, refuse=_refuse_other_table)
+        return resuming.tell_finished(settings, results)
     dataset = load_dataset(settings.dataset, **settings.data_arguments())
     distribution = models.for_dataset(settings, dataset, strategy)
     with resuming.unfinished(settings, strategy) as run_dir:

@@ -163,16 +163,14 @@ def for_dataset(settings, dataset, strategy):
       dataset: a `Dataset`.
       strategy: the `tf.distribute.Strategy` to make it under.
     """
-    start = None
-    if settings.init_from:
-        start = load_start(
-            settings,
-            strategy,
-            kind=tfp_flows.DensityEstimator,
-            architecture=ARCHITECTURE,
-            facts=shape_of(dataset),
-            columns=dataset.described_columns,
-        )
+    start = load_start(
+        settings,
+        strategy,
+        kind=tfp_flows.DensityEstimator,
+        architecture=ARCHITECTURE,
+        facts=shape_of(dataset),
+        columns=dataset.described_columns,
+    )
     with strategy.scope():
         distribution = build_distribution(
             settings,

@@ -10,9 +10,7 @@ from matplotlib import collections
 import tfp_flows
 from experiments.density_estimation import diagnostics
 from experiments.reports import plots
-from experiments.reports.plots import save
-
-_DATA, _FLOW = "#33608c", "#d1603d"  # colours
+from experiments.reports.plots import DATA, FLOW, save
 
 # Tables: maximum variables of the pairs; panels and columns of the warped grid; sizes of
 # the grids of densities.
@@ -220,7 +218,7 @@ def _draw_moments(subject, path):
     figure, axes = plt.subplots(1, 2, figsize=(10, 5), layout="constrained")
     for axis, (title, (from_data, from_samples)) in zip(axes, panels.items(), strict=True):
         axis.axline((0.0, 0.0), slope=1.0, color="0.6", linewidth=0.8)
-        axis.scatter(from_data, from_samples, s=5, alpha=0.3, color=_FLOW, rasterized=True)
+        axis.scatter(from_data, from_samples, s=5, alpha=0.3, color=FLOW, rasterized=True)
         axis.set(title=title, xlabel="test rows", ylabel="samples")
     save(figure, path)
 
@@ -284,17 +282,9 @@ def _draw_temperatures(subject, path):
     panels = {"data (test)": subject.data}
     for temperature in _TEMPERATURES:
         tempered = tfp_flows.at_temperature(subject.distribution, temperature)
-        samples = _sample(tempered, subject)
+        samples = subject.sample(tempered, _SIDE**2)
         panels[f"samples, temperature {temperature:g}"] = samples
     plots.image_grids({k: _images(subject, v) for k, v in panels.items()}, path)
-
-
-def _sample(distribution, subject):
-    """Samples for a grid; with a context, at most one for each of its rows."""
-    seed = subject.settings.seed
-    if subject.context is None:
-        return distribution.sample(_SIDE**2, seed=seed)
-    return distribution.sample(seed=seed, context=subject.context[: _SIDE**2])
 
 
 def _draw_nearest(subject, path):
@@ -394,7 +384,7 @@ def _draw_conditional(subject, path):
     figure.colorbar(mesh, ax=axes, label="density", aspect=30, pad=0.01)
     for axis in axes:
         axis.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), xlabel="x", ylabel="y")
-    plots.save(figure, path)
+    save(figure, path)
 
 
 def _quantiles(distribution, x):
@@ -486,17 +476,17 @@ def draw_densities(subject, path):
     for axis, row in zip(axes.flat, rows, strict=True):
         context = np.repeat(dataset.test_context[row : row + 1], _GRID, axis=0)
         density = np.exp(subject.distribution.log_prob(y[:, None], context=context))
-        axis.plot(y, density, color=_FLOW)
+        axis.plot(y, density, color=FLOW)
         inside = (found[row, 0] <= y) & (y <= found[row, -1])
-        axis.fill_between(y, 0.0, density, where=inside, color=_FLOW, alpha=0.25)
-        axis.axvline(dataset.test[row, 0], color=_DATA)
+        axis.fill_between(y, 0.0, density, where=inside, color=FLOW, alpha=0.25)
+        axis.axvline(dataset.test[row, 0], color=DATA)
         axis.set_ylim(bottom=0.0)
     for axis in axes[-1]:
         axis.set_xlabel(dataset.labels[0])
-    handles = [plt.Line2D([], [], color=c) for c in (_FLOW, _DATA)]
+    handles = [plt.Line2D([], [], color=c) for c in (FLOW, DATA)]
     names = ["density given the context, with its interval of 90 %", "true value (test)"]
     figure.legend(handles, names, loc="outside upper center", ncols=2, frameon=False)
-    plots.save(figure, path)
+    save(figure, path)
 
 
 def draw_levels(found, path):
@@ -511,9 +501,9 @@ def draw_levels(found, path):
     error = 2.0 * np.sqrt(levels * (1.0 - levels) / found["num_rows"])
     axis.fill_between(levels, -error, error, color="0.85", label="two standard errors")
     for (name, scores), color in zip(
-        found["methods"].items(), (_FLOW, _DATA, "0.4"), strict=True
+        found["methods"].items(), (FLOW, DATA, "0.4"), strict=True
     ):
         axis.plot(levels, np.array(scores["below"]) - levels, color=color, label=name)
     axis.set(xlabel="level", ylabel="share of values below the quantile, minus the level")
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
-    plots.save(figure, path)
+    save(figure, path)

@@ -7,7 +7,7 @@ import tfp_flows
 from experiments.density_estimation import pictures
 from experiments.density_estimation.diagnostics import Subject
 from experiments.reports import progress
-from experiments.runs import fitting, workers
+from experiments.runs import fitting
 from experiments.runs.epochs import EpochRows
 
 
@@ -34,14 +34,10 @@ def train(distribution, dataset, settings, strategy=None):
         _first(dataset.inputs("validation"), settings.max_validation_rows),
         settings,
         strategy,
+        # A new `Subject` has no samples of earlier weights.
+        lambda path: pictures.draw_fit(Subject(distribution, dataset, settings), path),
         metrics=[progress.LogLikelihood(dataset)],
         before_validation=_batch_statistics(dataset, settings),
-        displays=progress.pictures(
-            settings,
-            # A new `Subject` has no samples of earlier weights.
-            lambda path: pictures.draw_fit(Subject(distribution, dataset, settings), path),
-            is_writer=workers.is_chief(strategy),
-        ),
         columns=dataset.described_columns,
     )
     if strategy.num_replicas_in_sync > 1:

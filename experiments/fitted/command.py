@@ -47,9 +47,6 @@ class TableSettings(FlagSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        for name in self.REQUIRED:
-            if not getattr(self, name):
-                self.refuse(name, "to name a file")
         check_encoding(self.encoding)
 
     def open_table(self, path):

@@ -10,15 +10,14 @@ import pandas as pd
 
 import tfp_flows
 from experiments.data import DataError
-from experiments.data.files import reading
 from experiments.data.text_table import spelling_advice
 from experiments.data.typed_cells import typed
-from experiments.fitted.row_tables import as_cells, in_parts
+from experiments.fitted.row_tables import as_cells, in_parts, quantiles
 from experiments.runs.run_directory import RunDirectoryError
+from experiments.runs.starting_weights import load_model
 
 _FILE = "model.keras"
 _ROWS_A_CALL = 1 << 14
-_TYPES = {"date": "date", "boolean": "boolean"}
 
 
 def open_model(path):
@@ -32,24 +31,10 @@ def open_model(path):
     """
     path = pathlib.Path(path)
     path = path / _FILE if path.is_dir() else path
-    model = _load(path)
+    model = load_model(path, tfp_flows.DensityEstimator)
     if getattr(model.distribution, "parameters", {}).get("description"):
         return FittedTable(path)
     return FittedModel(path, model)
-
-
-def _load(path):
-    if not path.is_file():
-        raise RunDirectoryError(
-            f"Expected the folder of a finished run, or a saved model; got {path}."
-        )
-    with reading("a saved model", path, refusal=RunDirectoryError):
-        model = tfp_flows.load(path, compile=False)
-    if not isinstance(model, tfp_flows.DensityEstimator):
-        raise RunDirectoryError(
-            f"Expected a saved DensityEstimator in {path}; got a {type(model).__name__}."
-        )
-    return model
 
 
 class FittedModel:
@@ -156,19 +141,17 @@ class FittedModel:
           seed: two integers.
           context: `[N, 0]` for a model without a context.
         """
-        drawn = np.concatenate([self._draws(seed, context), context], axis=1)
-        return [as_cells(column) for column in drawn.T]
+        count = () if self.context else len(context)
+        seed = np.array(seed, np.int32)
+        drawn = self.distribution.sample(count, seed=seed, **self._given(context))
+        return [as_cells(column) for column in np.concatenate([drawn, context], axis=1).T]
 
-    def predictions(self, levels, settings):
-        """Returns the names of predicted columns, and the number of values per row."""
-        names = [f"{name} {level}" for name in self.modelled for level in levels]
-        is_exact = len(self.modelled) == 1
-        return names, len(levels) if is_exact else settings.draws * len(self.modelled)
+    def predicted_names(self, levels):
+        """Returns the names of predicted columns."""
+        return [f"{name} {level}" for name in self.modelled for level in levels]
 
     def predict(self, context, levels, settings, first_row):
-        """Returns columns of texts: quantiles of each variable, given contexts `[N, C]`.
-
-        They are exact for one variable, and quantiles of draws for several.
+        """Returns columns of texts: `quantiles` of each variable, given contexts `[N, C]`.
 
         Args:
           context: `[N, C]`.
@@ -176,23 +159,17 @@ class FittedModel:
           settings: `seed`, and `draws` per row, for several variables.
           first_row: number of the first row, part of the seed.
         """
-        if len(self.modelled) == 1:
-            p = np.broadcast_to(
-                np.array(levels, self.dtype)[:, None], (len(levels), len(context))
-            )
-            found = self.distribution.quantile(p, context=context)[..., 0].numpy()
-        else:
-            repeated = np.repeat(context, settings.draws, axis=0)
-            seed = (settings.seed, first_row % 2**31)
-            drawn = self._draws(seed, repeated).reshape(len(context), settings.draws, -1)
-            found = np.moveaxis(np.quantile(drawn, levels, axis=1), 0, -1)
-            found = found.reshape(len(context), -1).T.astype(self.dtype)
-        return [as_cells(column) for column in found]
-
-    def _draws(self, seed, context):
-        count = () if self.context else len(context)
-        seed = np.array(seed, np.int32)
-        return self.distribution.sample(count, seed=seed, **self._given(context)).numpy()
+        found = quantiles(
+            self.distribution,
+            len(self.modelled),
+            context,
+            levels,
+            num_draws=settings.draws,
+            seed=settings.seed,
+            first_row=first_row,
+        )
+        found = found.reshape(len(context), -1).astype(self.dtype)
+        return [as_cells(column) for column in found.T]
 
     def _given(self, context):
         return {"context": context} if self.context else {}
@@ -306,8 +283,8 @@ class FittedTable:
         names = (*self.modelled, *self.context)
         return [_texts(drawn[name], written=_all_digits) for name in names]
 
-    def predictions(self, levels, settings):
-        """Returns the names of predicted columns, and the number of values per row."""
+    def predicted_names(self, levels):
+        """Returns the names of predicted columns."""
         if len(self.modelled) > 1:
             raise DataError(
                 f"Expected a model of one column in {self.path}; got {self.modelled}: "
@@ -316,8 +293,8 @@ class FittedTable:
         (name,) = self.modelled
         column = self._table.columns[name]
         if column.kind in ("categorical", "boolean"):
-            return [f"P({name} = {value})" for value in column.values], 1
-        return [f"{name} {level}" for level in levels], 1
+            return [f"P({name} = {value})" for value in column.values]
+        return [f"{name} {level}" for level in levels]
 
     def predict(self, context, levels, settings, first_row):
         """Returns columns of texts: quantiles, or probabilities of categories."""
@@ -345,8 +322,8 @@ def _told(rows, advice=""):
 
 
 def _type(column):
-    if column.kind in _TYPES and not _has_numbers(column):
-        return _TYPES[column.kind]
+    if column.kind in ("date", "boolean") and not _has_numbers(column):
+        return column.kind
     if column.has_values and any(isinstance(value, str) for value in column.values):
         return "text"
     return "number"

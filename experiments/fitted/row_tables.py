@@ -8,6 +8,8 @@ import sys
 import keras
 import numpy as np
 
+_VALUES_A_CALL = 1 << 20  # of the flow, limited by memory
+
 
 def in_parts(function, *arrays, rows_a_call):
     """Returns `function` of N rows, computed in calls of fewer rows.
@@ -21,6 +23,39 @@ def in_parts(function, *arrays, rows_a_call):
     parts = (slice(start, start + rows_a_call) for start in starts)
     calls = ([x if x is None else x[part] for x in arrays] for part in parts)
     return np.concatenate([np.asarray(function(*call)) for call in calls])
+
+
+def quantiles(distribution, size, context, levels, *, num_draws, seed, first_row=0):
+    """Returns quantiles of each variable of N rows given their context, `[N, D, L]`.
+
+    They are exact for one variable, and quantiles of draws for several.
+
+    Args:
+      distribution: a conditional distribution of one variable, with `quantile`, or several.
+      size: number of variables, D.
+      context: `[N, C]`.
+      levels: L numbers between 0 and 1.
+      num_draws: draws per row, for several variables.
+      seed: integer.
+      first_row: number of the first row, part of the seed.
+    """
+
+    def exact(context, start):
+        p = np.tile(np.array(levels, context.dtype)[:, None], len(context))
+        return distribution.quantile(p, context=context)
+
+    def from_draws(context, start):
+        pair = np.array([seed, (first_row + start) % 2**31], np.int32)
+        drawn = distribution.sample(num_draws, seed=pair, context=context)
+        return np.quantile(np.asarray(drawn, np.float64), levels, axis=0)
+
+    function, values_a_row = exact, len(levels)
+    if size > 1:
+        function, values_a_row = from_draws, num_draws * size
+    count = max(1, _VALUES_A_CALL // values_a_row)
+    starts = range(0, len(context), count)
+    parts = [function(context[start : start + count], start) for start in starts]
+    return np.moveaxis(np.concatenate(parts, axis=1), 0, -1)
 
 
 def taken(rows, index):

@@ -22,10 +22,8 @@ def run(settings, strategy=None):
     check_kind("settings", settings, VAESettings)
     strategy = strategy or workers.make_strategy(settings.strategy)
     if resuming.is_finished(settings, strategy):
-        with resuming.finished(settings, strategy) as results:
-            if results:
-                resuming.tell_finished(settings)
-        return results
+        results = resuming.finished(settings, strategy)
+        return resuming.tell_finished(settings, results)
     images = load_images(settings)
     parts = models.for_images(settings, images, strategy)
     with resuming.unfinished(settings, strategy) as run_dir:

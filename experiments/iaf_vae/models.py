@@ -24,15 +24,13 @@ def for_images(settings, images, strategy):
       images: the `Images` to fit.
       strategy: the `tf.distribute.Strategy` to make the parts under.
     """
-    start = None
-    if settings.init_from:
-        start = load_start(
-            settings,
-            strategy,
-            kind=tfp_flows.VAE,
-            architecture=ARCHITECTURE,
-            facts=shape_of(images),
-        )
+    start = load_start(
+        settings,
+        strategy,
+        kind=tfp_flows.VAE,
+        architecture=ARCHITECTURE,
+        facts=shape_of(images),
+    )
     with strategy.scope():
         parts = vae_parts(settings, images)
     if start:

@@ -9,14 +9,13 @@ from sklearn import decomposition
 
 from experiments.iaf_vae import evaluation
 from experiments.reports import plots
-from experiments.reports.plots import save, show_image
+from experiments.reports.plots import DATA, FLOW, save, show_image
 
-_NUM_RECONSTRUCTIONS = 40
+_NUM_RECONSTRUCTIONS, _COLUMNS = 40, 10
 _NUM_SAMPLES = 100
 _NUM_MAPPED = 2000
 _NUM_SHAPES = 6
 _SHAPE_DRAWS = 20_000
-_DATA, _FLOW = "#33608c", "#d1603d"
 
 
 def draw(model, images, history, settings):
@@ -109,13 +108,11 @@ def _draw_learning_curve(history, settings, path):
 def _draw_reconstructions(model, images, settings, path):
     rows = _test_rows(images, settings)[:_NUM_RECONSTRUCTIONS]
     x = images.dataset.test[rows]
-    reconstructed = model.reconstruct(x).numpy()
-    plots.image_pairs(
-        _shown(x, images),
-        _shown(reconstructed, images),
-        path,
-        title="test images, and below each the mean given one draw of its latents",
-    )
+    both = {"data (test)": x, "mean given a draw\nof the latents": model.reconstruct(x)}
+    shown = {label: _shown(np.asarray(x), images) for label, x in both.items()}
+    starts = range(0, len(rows), _COLUMNS)
+    labelled = [(k, v[i : i + _COLUMNS]) for i in starts for k, v in shown.items()]
+    plots.image_rows(labelled, path)
 
 
 def _draw_map(means, classes, path):
@@ -129,7 +126,7 @@ def _draw_map(means, classes, path):
     figure, axis = plt.subplots(figsize=(7, 6), layout="constrained")
     size = np.clip(4000 / len(points), 4, 16)
     if classes is None:
-        axis.scatter(*points.T, s=size, color=_DATA, alpha=0.5, linewidths=0)
+        axis.scatter(*points.T, s=size, color=DATA, alpha=0.5, linewidths=0)
     else:
         scatter = axis.scatter(
             *points.T, s=size, c=classes, cmap="tab10", alpha=0.8, linewidths=0
@@ -191,7 +188,7 @@ def _grey(rows, images):
 def _draw_kl(kl, path):
     """Draws the divergence of each latent, `[L]`, the largest first."""
     figure, axis = plt.subplots(figsize=(7, 3.5), layout="constrained")
-    axis.bar(np.arange(1, len(kl) + 1), np.sort(kl)[::-1], color=_DATA)
+    axis.bar(np.arange(1, len(kl) + 1), np.sort(kl)[::-1], color=DATA)
     axis.set(
         xlabel="latent, in order",
         ylabel="divergence from the prior (nats)",
@@ -210,6 +207,6 @@ def _draw_shape(axis, points):
     for deviations in (1.0, 2.0):
         width, height = 2.0 * deviations * np.sqrt(values[::-1])
         axis.add_patch(
-            Ellipse(mean, width, height, angle=angle, fill=False, color=_FLOW, lw=1.2)
+            Ellipse(mean, width, height, angle=angle, fill=False, color=FLOW, lw=1.2)
         )
     axis.tick_params(labelsize=7)

@@ -5,8 +5,7 @@ import tensorflow as tf
 
 import tfp_flows
 from experiments.iaf_vae import pictures
-from experiments.reports import progress
-from experiments.runs import fitting, workers
+from experiments.runs import fitting
 from experiments.runs.epochs import EpochRows
 
 
@@ -38,12 +37,8 @@ def train(parts, images, settings, strategy=None):
         dataset.validation,
         settings,
         strategy,
+        lambda path: pictures.draw_fit(model, images, settings, path),
         before_validation=[tfp_flows.vae.KLWarmUp(settings.warm_up_epochs)],
-        displays=progress.pictures(
-            settings,
-            lambda path: pictures.draw_fit(model, images, settings, path),
-            is_writer=workers.is_chief(strategy),
-        ),
     )
     if strategy.num_replicas_in_sync > 1:
         # The saved model must not depend on replicas.

@@ -36,8 +36,7 @@ def run(settings):
     check_kind("settings", settings, NeutraSettings)
     training_settings.check_activation(settings.activation)
     if resuming.is_finished(settings):
-        with resuming.finished(settings) as results:
-            return results
+        return resuming.finished(settings)
     with resuming.unfinished(settings) as run_dir:
         entry = find(settings.target, settings.data_dir)
         pinned = entry.pinned()

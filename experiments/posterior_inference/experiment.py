@@ -50,8 +50,7 @@ def run(settings, strategy=None):
     if settings.sample_size % (count := strategy.num_replicas_in_sync):
         settings.refuse("sample_size", f"to be a multiple of the {count} replicas")
     if resuming.is_finished(settings, strategy):
-        with resuming.finished(settings, strategy) as results:
-            return results
+        return resuming.finished(settings, strategy)
     way, start = settings.name_of_method, time.perf_counter()
     with resuming.unfinished(settings, strategy) as run_dir:
         if run_dir is None:

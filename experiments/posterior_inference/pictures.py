@@ -48,7 +48,7 @@ def _shuffled(rows):
 
 def _learning_curve(bound, results, path):
     figure, axis = plt.subplots(figsize=(6.5, 4), layout="constrained")
-    axis.plot(np.arange(1, len(bound) + 1), bound, color="#d1603d", linewidth=0.7)
+    axis.plot(np.arange(1, len(bound) + 1), bound, color=plots.FLOW, linewidth=0.7)
     if results["evidence"] is not None:
         axis.axhline(results["evidence"], color="0.3", label="log-evidence")
         axis.legend(frameon=False, loc="lower right")

@@ -13,7 +13,7 @@ from matplotlib.text import Text
 from experiments.runs.atomic_write import atomic_write
 
 DOTS_PER_INCH = 120
-_DATA, _FLOW = "#33608c", "#d1603d"
+DATA, FLOW = "#33608c", "#d1603d"  # colours
 MAX_HISTOGRAMS = 12
 
 
@@ -27,10 +27,10 @@ def density_2d(data, density, samples, path):
       path: of the picture.
     """
     figure, axes = _panels(data, 3)
-    _scatter(axes[0], data, _DATA, f"data (test, {len(data):,} points)")
+    _scatter(axes[0], data, DATA, f"data (test, {len(data):,} points)")
     mesh = axes[1].pcolormesh(*density, cmap="viridis", shading="auto", rasterized=True)
     axes[1].set_title("density of the flow")
-    _scatter(axes[2], samples, _FLOW, f"samples of the flow ({len(samples):,})")
+    _scatter(axes[2], samples, FLOW, f"samples of the flow ({len(samples):,})")
     figure.colorbar(mesh, ax=axes, label="density", aspect=30, pad=0.01)
     save(figure, path)
 
@@ -102,9 +102,9 @@ def learning_curve(history, path, *, title, label="mean log-likelihood (nats)", 
     train, validation = -np.asarray(history["loss"]), -np.asarray(history["val_loss"])
     best = int(np.nanargmax(validation)) if best is None else best
     best_label = f"best: {validation[best]:.3f}"
-    axis.plot(epochs, train, color=_DATA, label="training")
-    axis.plot(epochs, validation, color=_FLOW, label="validation")
-    axis.plot(epochs[best], validation[best], "o", color=_FLOW, label=best_label)
+    axis.plot(epochs, train, color=DATA, label="training")
+    axis.plot(epochs, validation, color=FLOW, label="validation")
+    axis.plot(epochs[best], validation[best], "o", color=FLOW, label=best_label)
     axis.set_ylim(_range_of_interest(np.concatenate([train, validation]), validation[best]))
     axis.set(title=title, xlabel="epoch", ylabel=label)
     axis.grid(alpha=0.3)
@@ -180,8 +180,8 @@ def histogram(axis, values, bins, **style):
 
 def _histograms(axis, data, samples, ends, max_bins):
     bins = np.linspace(*ends, int(np.clip(len(data) ** 0.5, 15, max_bins)))
-    histogram(axis, data, bins, color=_DATA, alpha=0.45, label="data (test)")
-    histogram(axis, samples, bins, histtype="step", color=_FLOW, label="samples")
+    histogram(axis, data, bins, color=DATA, alpha=0.45, label="data (test)")
+    histogram(axis, samples, bins, histtype="step", color=FLOW, label="samples")
 
 
 def tile(images, rows, columns):
@@ -301,7 +301,7 @@ def pairs(
             _histograms(axis, data[:, row], samples[:, row], ends[row], max_bins=40)
             axis.set_yticks([])
         else:
-            points, color = (data, _DATA) if row < column else (samples, _FLOW)
+            points, color = (data, DATA) if row < column else (samples, FLOW)
             x, y = points[:max_points, column], points[:max_points, row]
             axis.scatter(x, y, **dots(len(x)), color=color, linewidths=0, rasterized=True)
             axis.set_ylim(ends[row])
@@ -318,7 +318,7 @@ def pairs(
             axis.set_xlabel(labels[column], fontsize=8)
         if column == 0:
             axis.set_ylabel(labels[row], fontsize=8)
-    handles = [plt.Line2D([], [], marker="o", ls="", color=c) for c in (_DATA, _FLOW)]
+    handles = [plt.Line2D([], [], marker="o", ls="", color=c) for c in (DATA, FLOW)]
     figure.legend(handles, names, loc="outside upper center", ncols=2, frameon=False)
     save(figure, path)
 
@@ -347,7 +347,7 @@ def _uniform_histogram(axis, u):
     # The share of each bin is binomial: mean 1 / bins.
     spread = 1.96 * np.sqrt((bins - 1) / len(u))
     axis.axhspan(1.0 - spread, 1.0 + spread, color="0.6", alpha=0.35, zorder=2)
-    axis.hist(u, np.linspace(0.0, 1.0, bins + 1), density=True, color=_FLOW, alpha=0.6)
+    axis.hist(u, np.linspace(0.0, 1.0, bins + 1), density=True, color=FLOW, alpha=0.6)
     axis.axhline(1.0, color="0.3", linewidth=0.8)
     axis.set_xlim(0.0, 1.0)
 
@@ -403,20 +403,6 @@ def image_rows(labelled, path):
         axis.set_ylabel(label, rotation=0, ha="right", va="center")
         axis.spines[:].set_visible(False)
     save(figure, path, bbox_inches="tight")  # so that labels fit
-
-
-def image_pairs(originals, others, path, *, title, side=10):
-    """Draws images, `[N, H, W]` or `[N, H, W, 3]`, each above its partner in `others`."""
-    side = min(side, len(originals))
-    count = len(originals) // side
-    both = np.stack([originals[: count * side], others[: count * side]])
-    both = both.reshape(2, count, side, *originals.shape[1:]).swapaxes(0, 1)
-    grid = tile(both.reshape(-1, *originals.shape[1:]), 2 * count, side)
-    size = (0.8 * side, 0.8 * side * len(grid) / grid.shape[1] + 0.4)
-    figure, axis = plt.subplots(figsize=size, layout="constrained")
-    show_image(axis, grid)
-    axis.set_title(title)
-    save(figure, path)
 
 
 def overlaid_histograms(values, path, *, label, title):

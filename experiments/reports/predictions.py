@@ -216,31 +216,26 @@ class QuantilePrediction:
         """Returns the quantile of one of `LEVELS`, `[N]`."""
         return self._q[:, int(np.argmin(np.abs(LEVELS - level)))]
 
-    def _parts(self, y):
-        """Place of y: number of quantiles below, distances beyond the ends, and its bin."""
-        up_to = (self._q <= y[:, None]).sum(axis=1)
+    def _beyond(self, y):
+        """Distances below the first and above the last quantile, in scales of the tails."""
         below = np.maximum(self._q[:, 0] - y, 0.0) / self._rates[0]
-        above = np.maximum(y - self._q[:, -1], 0.0) / self._rates[1]
-        last = np.clip(up_to - 1, 0, len(LEVELS) - 2)
-        rows = np.arange(len(y))
-        width = self._q[rows, last + 1] - self._q[rows, last]
-        return up_to, below, above, last, self._q[rows, last], width
+        return below, np.maximum(y - self._q[:, -1], 0.0) / self._rates[1]
 
     def cdf(self, y):
         """Returns `P(Y <= y)`, `[N]`, without the share of the wide normal."""
-        up_to, below, above, last, start, width = self._parts(y)
-        inside = LEVELS[last] + (y - start) / width * (LEVELS[1] - LEVELS[0])
-        upper = 1.0 - LEVELS[0] * np.exp(-above)
-        ends = np.where(up_to == 0, LEVELS[0] * np.exp(-below), upper)
-        return np.where((up_to == 0) | (up_to == len(LEVELS)), ends, inside)
+        rows = zip(y, self._q, strict=True)
+        inside = np.array([np.interp(value, row, LEVELS) for value, row in rows])
+        below, above = self._beyond(y)
+        return 1.0 - (1.0 - inside * np.exp(-below)) * np.exp(-above)
 
     def _density(self, y):
-        up_to, below, above, _, _, width = self._parts(y)
-        inside = (LEVELS[1] - LEVELS[0]) / width
+        below, above = self._beyond(y)
+        last = np.clip((self._q <= y[:, None]).sum(axis=1) - 1, 0, len(LEVELS) - 2)
+        width = np.diff(self._q, axis=1)[np.arange(len(y)), last]
         lower = LEVELS[0] * np.exp(-below) / self._rates[0]
         upper = LEVELS[0] * np.exp(-above) / self._rates[1]
-        outside = np.where(up_to == 0, lower, upper)
-        return np.where((up_to == 0) | (up_to == len(LEVELS)), outside, inside)
+        inside = (LEVELS[1] - LEVELS[0]) / width
+        return np.select([below > 0.0, above > 0.0], [lower, upper], inside)
 
 
 def predictions(context, y, new_context, seed):

@@ -18,38 +18,23 @@ def verbosity(settings):
     return int(sys.stdout.isatty())
 
 
-def make_callbacks(settings, *, is_writer=True):
+def make_callbacks(settings, draw, *, is_writer=True):
     """Returns the callbacks that print and log the progress of training.
 
     Args:
-      settings: any settings with `progress`, `epochs`, `run_dir` and `tensorboard`.
+      settings: a `TrainingSettings`.
+      draw: function of a file, which draws a picture of the fit into it.
       is_writer: whether this process writes into the run's folder.
     """
     callbacks = []
     if settings.progress < 0 and not sys.stdout.isatty():
         callbacks.append(LinePerMinute(settings.epochs))
     if settings.tensorboard and is_writer:
-        folder = str(_log_folder(settings))
-        callbacks.append(keras.callbacks.TensorBoard(folder, write_graph=False))
+        folder = pathlib.Path(settings.run_dir) / "tensorboard"
+        callbacks.append(keras.callbacks.TensorBoard(str(folder), write_graph=False))
+        if every := settings.pictures_every:
+            callbacks.append(PicturesInTensorBoard(draw, every, folder / "pictures"))
     return callbacks
-
-
-def pictures(settings, draw, *, is_writer=True):
-    """Returns a list of the callback that adds pictures to TensorBoard, if wanted.
-
-    Args:
-      settings: any settings with `run_dir`, `tensorboard` and `pictures_every`.
-      draw: function of a file, which draws a picture of the fit into it.
-      is_writer: whether this process writes into the run's folder.
-    """
-    if not (settings.tensorboard and settings.pictures_every and is_writer):
-        return []
-    folder = _log_folder(settings) / "pictures"
-    return [PicturesInTensorBoard(draw, settings.pictures_every, folder)]
-
-
-def _log_folder(settings):
-    return pathlib.Path(settings.run_dir) / "tensorboard"
 
 
 class PicturesInTensorBoard(keras.callbacks.Callback):

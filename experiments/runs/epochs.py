@@ -25,6 +25,7 @@ class EpochRows(keras.callbacks.Callback):
         draws zeros and ones.
 
     Attributes:
+      inputs: the rows, as tensors.
       num_rows: N.
     """
 
@@ -39,7 +40,7 @@ class EpochRows(keras.callbacks.Callback):
         binarize=False,
     ):
         super().__init__()
-        self._inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
+        self.inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
         self.num_rows = len(tf.nest.flatten(inputs)[0])
         self._batch_size = batch_size
         self._bin_width = bin_width
@@ -47,10 +48,6 @@ class EpochRows(keras.callbacks.Callback):
         self._binarize = binarize
         self._seed = tf.constant([seed, 0], tf.int64)
         self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
-
-    def digest(self):
-        """Returns the `digest` of all rows."""
-        return digest(self._inputs)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Stores the epoch before its first row is read."""
@@ -70,7 +67,7 @@ class EpochRows(keras.callbacks.Callback):
 
     def _batch(self, order, seed, i):
         rows = order[i * self._batch_size : (i + 1) * self._batch_size]
-        batch = tf.nest.map_structure(lambda x: tf.gather(x, rows), self._inputs)
+        batch = tf.nest.map_structure(lambda x: tf.gather(x, rows), self.inputs)
         x, *context = batch if isinstance(batch, tuple) else (batch,)
         if self._bin_width is not None:
             x = self._requantize(x, tf.random.experimental.stateless_fold_in(seed, i + 1))

@@ -15,6 +15,7 @@ from experiments.reports import progress
 from experiments.runs import run_directory, workers
 from experiments.runs.atomic_write import atomic_write
 from experiments.runs.checkpoints import Checkpoint, CheckpointFolder
+from experiments.runs.epochs import digest
 from experiments.runs.run_directory import RunDirectoryError
 from experiments.runs.starting_weights import refuse_other_columns
 
@@ -58,10 +59,10 @@ def fit(
     validation,
     settings,
     strategy,
+    draw,
     *,
     metrics=(),
     before_validation=(),
-    displays=(),
     columns=None,
 ):
     """Trains a compiled model, from the last checkpoint in `run_dir` if there is one.
@@ -75,9 +76,9 @@ def fit(
       settings: a `TrainingSettings`; checkpoints and `metrics.csv` go to its `run_dir`,
         which only the chief of several workers reads and writes.
       strategy: the `tf.distribute.Strategy`.
+      draw: function of a file, which draws a picture of the fit into it.
       metrics: callbacks that add metrics for the callbacks after them.
       before_validation: callbacks between weight averaging and early stopping.
-      displays: callbacks that show the progress of training.
       columns: `Dataset.described_columns` of the rows.
 
     Returns:
@@ -91,14 +92,14 @@ def fit(
     save_run = SaveRun(settings, rows, stateful, columns=columns, strategy=strategy)
     time_limit = TimeLimit(settings.max_minutes, save_run, strategy)
     is_over = save_run.is_stopped or time_limit.is_over()
-    shown = progress.make_callbacks(settings, is_writer=workers.is_chief(strategy))
+    shown = progress.make_callbacks(settings, draw, is_writer=workers.is_chief(strategy))
     model.fit(
         rows.as_dataset(),
         # A run that was interrupted after its training has no epoch left.
         initial_epoch=settings.epochs if is_over else save_run.num_epochs,
         epochs=settings.epochs,
         validation_data=_batches(validation, settings),
-        callbacks=[*metrics, rows, *stateful, save_run, time_limit, *shown, *displays],
+        callbacks=[*metrics, rows, *stateful, save_run, time_limit, *shown],
         verbose=progress.verbosity(settings),
     )
     return save_run.history(), notes(save_run, settings)
@@ -179,7 +180,7 @@ class SaveRun(keras.callbacks.Callback):
         self._found = workers.chiefs_newest(strategy, self._folder)
         self._is_writer = workers.is_chief(strategy)
         self._every, self._stateful = settings.checkpoint_every, stateful
-        self._data, self._columns = rows.digest(), columns
+        self._data, self._columns = digest(rows.inputs), columns
         self._schedule_epochs = settings.epochs if settings.cosine_decay else None
         self._num_saved, self._seconds_before = 0, 0.0
         self.rows, self.is_stopped, self.schedule_restarts = [], False, []

@@ -1,8 +1,8 @@
 """The frame of a run that can be resumed, in one process or several workers.
 
-A command asks whether its run `is_finished`. If it is, the results are read within
-`finished`; if not, the run is made within `unfinished`. The chief alone reads and writes
-the folder; the other workers only train.
+A command asks whether its run `is_finished`. If it is, `finished` reads the results; if
+not, the run is made within `unfinished`. The chief alone reads and writes the folder; the
+other workers only train.
 """
 
 import contextlib
@@ -60,20 +60,24 @@ def is_finished(settings, strategy=None):
     return workers.agree_on_start(strategy, settings, is_finished=is_there)
 
 
-@contextlib.contextmanager
-def finished(settings, strategy=None):
-    """Yields the results of a finished run; None in a worker that is not the chief.
+def finished(settings, strategy=None, *, refuse=lambda settings, results: None):
+    """Returns the results of a finished run; None in a worker that is not the chief.
+
+    Args:
+      settings: any settings with `run_dir`.
+      strategy: the `tf.distribute.Strategy` of all workers; None: the default one.
+      refuse: function that raises `RunDirectoryError` if the data have changed since.
 
     Raises:
       RunDirectoryError: if the folder belongs to another process or another run.
     """
     if not workers.is_chief(strategy or tf.distribute.get_strategy()):
-        yield None
-        return
+        return None
     with run_directory.claim(settings) as run_dir:
         results = run_directory.finished_results(run_dir)
-        yield results
+        refuse(settings, results)
         _delete_checkpoints(run_dir, results)
+    return results
 
 
 @contextlib.contextmanager
@@ -105,9 +109,11 @@ def unfinished(settings, strategy=None):
         _delete_checkpoints(run_dir, results)
 
 
-def tell_finished(settings):
-    """Prints that the run was finished already."""
-    print(f"{settings.run_dir} holds this run, finished; to repeat it, delete the folder.")
+def tell_finished(settings, results):
+    """Prints that the run was finished already, if there are `results`; returns these."""
+    if results:
+        print(f"{settings.run_dir} holds this run, finished; delete it to repeat it.")
+    return results
 
 
 def tell_written(settings, table):

@@ -50,14 +50,14 @@ def differences(there, settings, *, free):
     """Returns in words how flags differ from `settings`; empty if they do not.
 
     Args:
-      there: flags in the form of `Settings.flags`; missing flags have their defaults.
+      there: flags as text, by name; missing flags have their defaults.
       settings: a `Settings`.
       free: names of flags that may differ.
     """
-    before = _by_name(type(settings)().flags()) | _by_name(there)
+    before = settings.defaults() | there
     return "; ".join(
         f"--{name}={before[name]} there, --{name}={value} now"
-        for name, value in _by_name(settings.flags()).items()
+        for name, value in settings.by_name().items()
         if name not in free and before[name] != value
     )
 
@@ -65,7 +65,8 @@ def differences(there, settings, *, free):
 def flags_there(run_dir):
     """Returns the flags of the run in a folder, as text by name; none if it holds none."""
     path = pathlib.Path(run_dir) / "flags.txt"
-    return _by_name(path.read_text().split("\n")) if path.is_file() else {}
+    flags = path.read_text().split("\n") if path.is_file() else []
+    return dict(flag.removeprefix("--").split("=", 1) for flag in flags if "=" in flag)
 
 
 def finished_results(run_dir):
@@ -99,14 +100,9 @@ def _refuse_other_flags(run_dir, settings):
     grown = [
         n for n in settings.MAY_GROW if float(there.get(n, "inf")) <= getattr(settings, n)
     ]
-    flags = [f"--{name}={value}" for name, value in there.items()]
-    different = differences(flags, settings, free=(*FREE_FLAGS, *grown))
+    different = differences(there, settings, free=(*FREE_FLAGS, *grown))
     if different:
         raise RunDirectoryError(
             f"{run_dir} holds a run with other flags: {different}. "
             "Choose another --run_dir, or the same flags."
         )
-
-
-def _by_name(flags):
-    return dict(flag.removeprefix("--").split("=", 1) for flag in flags if "=" in flag)

@@ -5,6 +5,7 @@ import pathlib
 
 import tfp_flows
 from experiments.data.columns import differences
+from experiments.data.files import reading
 from experiments.runs import run_directory
 from experiments.runs.run_directory import RunDirectoryError
 
@@ -12,7 +13,8 @@ from experiments.runs.run_directory import RunDirectoryError
 def load_start(settings, strategy, *, kind, architecture, facts, columns=None):
     """Returns the model in the folder `settings.init_from`, made under `strategy`.
 
-    It has the orderings, permutations, weights and data statistics of that run.
+    It has the orderings, permutations, weights and data statistics of that run. Without
+    `init_from`, the result is None.
 
     Args:
       settings: any settings with `init_from`.
@@ -26,6 +28,8 @@ def load_start(settings, strategy, *, kind, architecture, facts, columns=None):
       RunDirectoryError: if there is no finished run of that kind, or its flags, its data
         or its columns differ.
     """
+    if not settings.init_from:
+        return None
     folder = pathlib.Path(settings.init_from)
     results = run_directory.finished_results(folder)
     path = folder / "model.keras"
@@ -33,7 +37,7 @@ def load_start(settings, strategy, *, kind, architecture, facts, columns=None):
         raise RunDirectoryError(
             f"Expected `init_from` to be the folder of a finished run; got {folder}."
         )
-    saved = _read(path, kind)
+    saved = load_model(path, kind)
     _refuse_other_flags(folder, settings, architecture)
     refuse_other_columns(folder, getattr(saved, "columns", None), columns)
     _refuse_other_facts(folder, results, facts)
@@ -44,11 +48,18 @@ def load_start(settings, strategy, *, kind, architecture, facts, columns=None):
     return model
 
 
-def _read(path, kind):
-    try:
+def load_model(path, kind):
+    """Returns the model in a `.keras` file.
+
+    Args:
+      path: of the file.
+      kind: class of the model.
+
+    Raises:
+      RunDirectoryError: if there is no such model.
+    """
+    with reading("a saved model", path, refusal=RunDirectoryError):
         model = tfp_flows.load(path, compile=False)
-    except (OSError, ValueError) as error:
-        raise RunDirectoryError(f"Expected a saved model in {path}; got {error}") from error
     if not isinstance(model, kind):
         raise RunDirectoryError(
             f"Expected a saved {kind.__name__} in {path}; got a {type(model).__name__}."
@@ -59,8 +70,7 @@ def _read(path, kind):
 def _refuse_other_flags(folder, settings, architecture):
     free = {f.name for f in dataclasses.fields(settings)} - set(architecture)
     there = run_directory.flags_there(folder)
-    flags = [f"--{name}={value}" for name, value in there.items()]
-    different = run_directory.differences(flags, settings, free=free)
+    different = run_directory.differences(there, settings, free=free)
     if different:
         raise RunDirectoryError(
             f"Expected the architecture of the run in {folder}; got another: {different}."

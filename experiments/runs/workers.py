@@ -122,7 +122,7 @@ def agree_on_start(strategy, settings, *, is_finished):
     Raises:
       WorkersError: if the flags differ from the chief's.
     """
-    mine = json.dumps({"is_finished": is_finished, "flags": settings.flags()})
+    mine = json.dumps({"is_finished": is_finished, "flags": settings.by_name()})
     chiefs = json.loads(from_chief(strategy, mine.encode()))
     different = run_directory.differences(chiefs["flags"], settings, free=_OWN_FLAGS)
     if different:

@@ -31,12 +31,8 @@ def run(settings):
       RunDirectoryError: if the folder belongs to another process or another run.
     """
     check_kind("settings", settings, TableDensitySettings)
-    if not settings.csv_path:
-        settings.refuse("csv_path", "to name a file")
     if resuming.is_finished(settings):
-        with resuming.finished(settings) as results:
-            resuming.tell_finished(settings)
-        return results
+        return resuming.tell_finished(settings, resuming.finished(settings))
     frame, columns = read_table(settings)
     print(columns, flush=True)
     density = training.make_density(columns, settings.context_columns, settings)

@@ -8,9 +8,9 @@ import pandas as pd
 
 from experiments.density_estimation.pictures import draw_levels
 from experiments.reports import plots
+from experiments.reports.plots import DATA, FLOW
 from experiments.table_density.evaluation import samples_beside
 
-_DATA, _FLOW = "#33608c", "#d1603d"
 _MOST_COLUMNS, _MOST_VALUES = 24, 12
 _NUMBERS = ("real", "positive", "bounded", "periodic", "heavy-tailed", "integer")
 
@@ -52,7 +52,7 @@ def _draw_columns(table, test, seed, path):
         draw_one = _histograms if table.columns[name].kind in _NUMBERS else _bars
         draw_one(axis, test[name].dropna(), samples[name].dropna())
         axis.set_title(name)
-    handles = [plt.Rectangle((0, 0), 1, 1, color=c, alpha=0.6) for c in (_DATA, _FLOW)]
+    handles = [plt.Rectangle((0, 0), 1, 1, color=c, alpha=0.6) for c in (DATA, FLOW)]
     words = [f"data (test, {len(test):,} rows)", f"samples ({len(samples):,})"]
     figure.legend(handles, words, loc="outside upper center", ncols=2, frameon=False)
     plots.save(figure, path)
@@ -62,7 +62,7 @@ def _histograms(axis, data, samples):
     data, samples = (np.asarray(pd.to_numeric(x), np.float64) for x in (data, samples))
     low, high = np.quantile(np.concatenate([data, samples]), [0.005, 0.995])
     bins = np.linspace(low, high if high > low else low + 1.0, 40)
-    for values, color in ((data, _DATA), (samples, _FLOW)):
+    for values, color in ((data, DATA), (samples, FLOW)):
         axis.hist(values, bins, density=True, alpha=0.6, color=color)
 
 
@@ -71,7 +71,7 @@ def _bars(axis, data, samples):
     labels = shares[0].index.union(shares[1].index)
     most = sum(s.reindex(labels, fill_value=0.0) for s in shares).nlargest(_MOST_VALUES)
     place = np.arange(len(most))
-    for share, shift, color in zip(shares, (-0.2, 0.2), (_DATA, _FLOW), strict=True):
+    for share, shift, color in zip(shares, (-0.2, 0.2), (DATA, FLOW), strict=True):
         height = share.reindex(most.index, fill_value=0.0)
         axis.bar(place + shift, height, 0.4, alpha=0.6, color=color)
     axis.set_xticks(place, [label[:12] for label in most.index], rotation=30, fontsize=8)

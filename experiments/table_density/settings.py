@@ -13,6 +13,7 @@ class TableDensitySettings(FlagSettings):
     """One run; each field is also the flag of that name, and its text the flag's help."""
 
     PROGRAM = "table"
+    REQUIRED = ("csv_path",)
 
     csv_path: str = field("", "Text table with a header, or a .parquet file.")
     decimal: str = field(".", "Decimal mark of the numbers.", one_of=".,")

@@ -65,14 +65,14 @@ BAD_USE_OF_OTHERS = {
         ("--log_likelihood_rows=1", "of 0, for all, or at least 2"),
     ],
     "table": [
-        ("", "`csv_path` to name a file"),
+        ("", "`csv_path` to be given"),
         ("--csv_path=x --kinds=real", "name=kind"),
         ("--csv_path=x --kinds=a=periodic:b:c", "name=kind"),
         ("--csv_path=x --test_share=.5 --validation_share=.5", "below 1 together"),
     ],
-    "prediction_folds": [("--csv_path=x", "`target` to name a")],
+    "prediction_folds": [("--csv_path=x", "`target` to be given")],
     "folds": [
-        ("", "at least one recipe"),
+        ("", "`recipes` to be given"),
         ("{x}/same.flags {x}/same.flags", "same twice"),
         ("{x}/bad.flags", "flow"),
     ],
@@ -86,13 +86,13 @@ BAD_USE_OF_OTHERS = {
         ("--target=posteriordb:nothing", "posteriordb:garch-garch11"),
     ],
     "compare": [
-        ("", "Expected at least one folder of a run; got none."),
+        ("", "`folders` to be given"),
         ("x --picture=a.xyz", "'png', 'ps'"),
         ("x --picture=", "`picture`"),
     ],
     "out_of_distribution": [
-        ("--others=mnist", "Expected `run_dir` to name a folder"),
-        ("--run_dir=x", "Expected `others` to be some of ['digits',"),
+        ("--others=mnist", "Expected `run_dir` to be given"),
+        ("--run_dir=x", "Expected `others` to be given"),
         ("--run_dir=x --others=two_moons", "fashion_mnist"),
     ],
 }

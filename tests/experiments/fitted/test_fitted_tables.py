@@ -16,7 +16,7 @@ import tfp_flows
 from experiments import predict, sample, score
 from experiments.data import DataError, text_table
 from experiments.data.typed_cells import typed
-from experiments.fitted import open_model, resumable_file
+from experiments.fitted import open_model, resumable_file, row_tables
 from experiments.fitted.open_model import FittedTable
 from experiments.fitted.resumable_file import ResumableFile
 from experiments.runs.run_directory import RunDirectoryError
@@ -175,11 +175,9 @@ def test_an_interrupted_file_goes_on_and_ends_alike(
 ):
     # Some rows a block, and fewer a call.
     monkeypatch.setattr(text_table, "_BYTES_A_BLOCK", 1000)
-    for module, constant, value in (
-        *((m, "_ROWS_A_CALL", 7) for m in (open_model, sample)),
-        (predict, "_VALUES_A_CALL", 70),
-    ):
-        monkeypatch.setattr(module, constant, value)
+    monkeypatch.setattr(row_tables, "_VALUES_A_CALL", 70)
+    for module in (open_model, sample):
+        monkeypatch.setattr(module, "_ROWS_A_CALL", 7)
     arguments = {"model": models["two"][0], argument: table[1], **more}
     run(program, out=tmp_path / "whole.csv", **arguments)
     whole = (tmp_path / "whole.csv").read_bytes()
@@ -252,12 +250,12 @@ def test_rows_of_tables_are_named_by_their_line(row, words, fitted_table, tmp_pa
 
 # Command, its flags, its status, and what the one line must say.
 BAD_USE = [
-    (score, "--csv={table} --out={out}", 2, "`model` to name a file"),
+    (score, "--csv={table} --out={out}", 2, "`model` to be given"),
     (score, "--model={two} --out={out}", 2, "one of `csv` and `images`"),
-    (sample, "--model={two}", 2, "`out` to name a file"),
+    (sample, "--model={two}", 2, "`out` to be given"),
     (sample, "--model={two} --out={out}", 2, "`given`", "['size, m', 'c']"),
     (sample, "--model={nameless} --given={table} --out={out}", 2, "`given` to be none"),
-    (score, "--model=none --csv={table} --out={out}", 1, "got none"),
+    (score, "--model=none --csv={table} --out={out}", 1, "saved model in none"),
     (score, "--model={table} --csv={table} --out={out}", 1, "saved model"),
     (score, "--model={two} --csv=none --out={out}", 1, "No such file"),
     (score, "--model={two} --csv={table} --out={table}", 1, "is there"),
