@@ -10,6 +10,7 @@ command continues an interrupted file.
 
 import dataclasses
 
+from experiments.command_line import program
 from experiments.command_line.flag_settings import field
 from experiments.fitted import command
 from experiments.fitted.command import TableSettings
@@ -72,7 +73,7 @@ def predict(settings):
 
 def cli(argv):
     """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
-    return command.run(argv, _main, PredictSettings, __doc__)
+    return program.run(argv, _main, PredictSettings, description=__doc__)
 
 
 def _is_level(text):
@@ -83,4 +84,5 @@ def _is_level(text):
 
 
 def _main(settings):
+    program.stop_at_once()
     print(f"{predict(settings):,} rows in {settings.out}")

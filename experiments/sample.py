@@ -12,9 +12,9 @@ import dataclasses
 
 import numpy as np
 
+from experiments.command_line import program
 from experiments.command_line.flag_settings import field
 from experiments.data import DataError
-from experiments.fitted import command
 from experiments.fitted.command import TableSettings
 from experiments.fitted.open_model import open_model
 from experiments.fitted.resumable_file import ResumableFile
@@ -69,7 +69,7 @@ def sample(settings):
 
 def cli(argv):
     """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
-    return command.run(argv, _main, SampleSettings, __doc__)
+    return program.run(argv, _main, SampleSettings, description=__doc__)
 
 
 def _contexts(model, settings, at):
@@ -103,4 +103,5 @@ def _blocks(model, settings, at):
 
 
 def _main(settings):
+    program.stop_at_once()
     print(f"{sample(settings):,} rows in {settings.out}")

@@ -18,6 +18,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 
+from experiments.command_line import program
 from experiments.command_line.flag_settings import UsageError, field
 from experiments.data.images import dequantized, open_picture
 from experiments.data.own_images import FITS, picture_array, picture_files
@@ -132,7 +133,7 @@ def _from_pictures(model, settings):
 
 def cli(argv):
     """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
-    return command.run(argv, _main, ScoreSettings, __doc__)
+    return program.run(argv, _main, ScoreSettings, description=__doc__)
 
 
 def _scored(model, rows, names, mark_unknown):
@@ -152,6 +153,7 @@ def _scored(model, rows, names, mark_unknown):
 
 
 def _main(settings):
+    program.stop_at_once()
     scores = score(settings)
     lines = [f"{scores.num_rows:,} rows: {scores.mean:.4f} nats in the mean"]
     if scores.ignored:

@@ -11,6 +11,13 @@ from experiments.command_line.flag_settings import check_kinds
 from experiments.data.columns import Column, without_names
 from experiments.data.published import PublishedRow
 
+SETS = ("train", "validation", "test")
+
+
+def context_fields(contexts):
+    """Returns the fields of a `Dataset` with the contexts of its three sets, or None."""
+    return {f"{name}_context": x for name, x in zip(SETS, contexts, strict=True)}
+
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:

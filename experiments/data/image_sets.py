@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 
 from experiments.data import files, images
-from experiments.data.dataset import Dataset, Entry
+from experiments.data.dataset import SETS, Dataset, Entry
 from experiments.data.published import LOGIT_TABLE
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer")
@@ -151,11 +151,10 @@ def load_in_logit_space(name, request):
     """
     dataset = load_image_set(name, request)
     alpha = _ALPHAS[name]
-    sets = ("train", "validation", "test")
     return dataclasses.replace(
         dataset,
         name=f"{name}_logit",
-        **{s: _logit(getattr(dataset, s), alpha) for s in sets},
+        **{s: _logit(getattr(dataset, s), alpha) for s in SETS},
         bin_width=None,
         logit_alpha=alpha,
         published=LOGIT_TABLE[f"{name} by class" if request.conditional else name],

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 import tfp_flows
-from experiments.data.dataset import Dataset
+from experiments.data.dataset import Dataset, context_fields
 from experiments.data.files import DataError, reading
 from experiments.data.published import IMAGE_TABLE
 
@@ -83,17 +83,12 @@ def describe_classes(sets, names, conditional):
       names: of the classes.
       conditional: whether the one-hot classes are the context.
     """
-    train, validation, test = sets
     names = tuple(names)
-    if not conditional:
-        return {"train_classes": train, "test_classes": test, "attribute_names": names}
-    one_hot = np.eye(len(names), dtype=np.float32)
-    return {
-        "train_context": one_hot[train],
-        "validation_context": one_hot[validation],
-        "test_context": one_hot[test],
-        "class_names": names,
-    }
+    if conditional:
+        one_hot = np.eye(len(names), dtype=np.float32)
+        return context_fields([one_hot[x] for x in sets]) | {"class_names": names}
+    train, _, test = sets
+    return {"train_classes": train, "test_classes": test, "attribute_names": names}
 
 
 def dequantized(pixels, num_bits, rng):

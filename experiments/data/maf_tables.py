@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 
-from experiments.data.dataset import Dataset, Entry
+from experiments.data.dataset import SETS, Dataset, Entry
 from experiments.data.files import (
     DataError,
     cache_folder,
@@ -58,7 +58,6 @@ _HEPMASS_FILES = ("hepmass/1000_train.csv", "hepmass/1000_test.csv")
 _SIGNAL = 1.0
 _MAX_REPEATS = 5
 _BSDS300_FILE = "bsds300_patches_10pct.npz"
-_BSDS300_SETS = ("train", "validation", "test")
 
 
 def load_power(request):
@@ -186,8 +185,8 @@ def load_bsds300(request):
     prepared = find_prepared(request.data_dir, *names)
     if prepared:
         rng = np.random.default_rng(request.seed)
-        arrays = load_arrays(prepared, _BSDS300_SETS)
-        sets = [patches_to_rows(arrays[name], rng) for name in _BSDS300_SETS]
+        arrays = load_arrays(prepared, SETS)
+        sets = [patches_to_rows(arrays[name], rng) for name in SETS]
     else:
         (path,) = find_in_archive(request.data_dir, "BSDS300/BSDS300.hdf5")
         sets = _read_hdf5(path)
@@ -207,10 +206,10 @@ def _read_hdf5(path):
 
     errors = (OSError, KeyError, ValueError)
     with (
-        reading(f"an HDF5 file of {_BSDS300_SETS}", path, errors),
+        reading(f"an HDF5 file of {SETS}", path, errors),
         h5py.File(path, "r") as file,
     ):
-        return [np.asarray(file[name], np.float32) for name in _BSDS300_SETS]
+        return [np.asarray(file[name], np.float32) for name in SETS]
 
 
 def split_tenths(rows):

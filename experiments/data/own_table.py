@@ -3,12 +3,10 @@
 import numpy as np
 
 from experiments.data.columns import split_columns
-from experiments.data.dataset import Dataset, Entry
+from experiments.data.dataset import SETS, Dataset, Entry, context_fields
 from experiments.data.files import DataError, load_array, load_arrays
 from experiments.data.text_table import read_csv
 
-_SETS = ("train", "validation", "test")
-_CONTEXTS = ("train_context", "validation_context", "test_context")
 _MIN_ROWS = 2  # per set, the least for the standard error of a mean
 
 
@@ -29,7 +27,7 @@ def load_npz(request):
     if len(arrays) == 1:
         sets = _divided(*arrays.values(), request)
     else:
-        sets = [arrays[name] for name in _SETS]
+        sets = [arrays[name] for name in SETS]
         widths = [values.shape[1] for values in sets]
         if len(set(widths)) > 1:
             raise DataError(
@@ -43,11 +41,11 @@ def _arrays(request):
     if not key and str(path).endswith(".npy"):
         return {"the array": load_array(path)}
     arrays = load_arrays(path, [key] if key else None)
-    if set(_SETS) <= set(arrays):
-        return {name: arrays[name] for name in _SETS}
+    if set(SETS) <= set(arrays):
+        return {name: arrays[name] for name in SETS}
     if len(arrays) != 1:
         raise DataError(
-            f"Expected one array, or arrays {list(_SETS)}, in {path}; got {list(arrays)}: "
+            f"Expected one array, or arrays {list(SETS)}, in {path}; got {list(arrays)}: "
             "choose one with --npz_key."
         )
     return arrays
@@ -81,7 +79,7 @@ def _divided(values, request):
 
 
 def _dataset(name, sets, names, request, path):
-    sizes = {key: len(values) for key, values in zip(_SETS, sets, strict=True)}
+    sizes = {key: len(values) for key, values in zip(SETS, sets, strict=True)}
     if min(sizes.values()) < _MIN_ROWS:
         sizes = ", ".join(f"{count} {key}" for key, count in sizes.items())
         raise DataError(
@@ -96,7 +94,7 @@ def _dataset(name, sets, names, request, path):
         column_names=modelled if names else None,
         columns=columns,
         is_binary=all(np.isin(rows, (0.0, 1.0)).all() for rows in arrays),
-        **(dict(zip(_CONTEXTS, context, strict=True)) if context else {}),
+        **(context_fields(context) if context else {}),
     )
 
 

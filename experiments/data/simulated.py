@@ -9,7 +9,7 @@ import scipy.special
 import scipy.stats
 
 from experiments.data.columns import Column
-from experiments.data.dataset import Dataset, Entry
+from experiments.data.dataset import Dataset, Entry, context_fields
 
 _PLANE_SIZES = (10_000, 2_000, 5_000)  # train, validation, test
 _HEAVY_SIZE = 5
@@ -115,7 +115,7 @@ def draw_two_modes(rng, count):
     mode = (rng.random(count) < weights[1]).astype(int)
     picked = np.arange(count)
     y = means[mode, picked] + deviations[mode, picked] * rng.standard_normal(count)
-    return y[:, np.newaxis], x[:, np.newaxis]
+    return y[:, np.newaxis], x[:, np.newaxis].astype(np.float32)
 
 
 def two_modes_log_density(y, x):
@@ -204,15 +204,8 @@ def _load_known(name, known, request):
         columns=tuple(Column(n, role, "real", i) for i, (role, n) in enumerate(roles)),
         log_density=known.log_density,
         angles=known.angles,
-        **_contexts(contexts),
+        **context_fields(contexts),
     )
-
-
-def _contexts(contexts):
-    if contexts[0] is None:
-        return {}
-    names = ("train_context", "validation_context", "test_context")
-    return {n: x.astype(np.float32) for n, x in zip(names, contexts, strict=True)}
 
 
 ENTRIES = {

@@ -74,11 +74,6 @@ class Subject:
         """The `prediction_scores` of the test rows."""
         return prediction_scores(self)
 
-    @property
-    def is_plane(self):
-        """Whether the data are points of a plane, without a context."""
-        return self.dataset.event_size == 2 and self.context is None
-
 
 def latent_pit(distribution, x, context=None):
     """Returns the probability-integral transform of the latents, `[N, D]`, in (0, 1).
@@ -193,18 +188,11 @@ def cross_validated_accuracy(rows, count, seed, *, is_categorical=None):
         ),
         rows,
         is_sample,
-        cv=_folds_of_pairs(count, seed),
+        # The rows of a pair stay together.
+        groups=np.tile(np.arange(count), 2),
+        cv=model_selection.GroupKFold(min(_FOLDS, count), shuffle=True, random_state=seed),
     )
     return accuracy(predicted == is_sample)
-
-
-def _folds_of_pairs(count, seed):
-    """Returns (training, test) rows of each fold; rows i and count + i stay together."""
-    folds = model_selection.KFold(min(_FOLDS, count), shuffle=True, random_state=seed)
-    return [
-        tuple(np.concatenate([pairs, count + pairs]) for pairs in fold)
-        for fold in folds.split(np.arange(count))
-    ]
 
 
 # In parts, to limit the memory of hidden activations.
@@ -257,15 +245,15 @@ def resample_levels(distribution, rows, context=None, *, seed):
     Returns:
       L + 1 arrays `[N, D]`: with new latents in none, the first, the first two ... levels.
     """
-    kwargs = {} if context is None else {"context": context}
-    kept = distribution.bijector.inverse_and_log_det(rows, **kwargs)[0].numpy()
+    bijector = distribution.bijector
+    kept = bijector.inverse_and_log_det(rows, context=context)[0].numpy()
     drawn = distribution.distribution.sample(
         len(rows), seed=tf.constant([seed, 0], tf.int32)
     ).numpy()
     ends = np.cumsum([0, *latent_sizes(distribution)])
     is_drawn = np.arange(kept.shape[1]) < ends[:, None]
     return [
-        distribution.bijector.forward_and_log_det(np.where(d, drawn, kept), **kwargs)[0]
+        bijector.forward_and_log_det(np.where(d, drawn, kept), context=context)[0]
         for d in is_drawn
     ]
 

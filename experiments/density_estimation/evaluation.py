@@ -9,6 +9,7 @@ import scipy.stats
 from sklearn import linear_model, pipeline, preprocessing, svm
 
 import tfp_flows
+from experiments.data.dataset import SETS
 from experiments.density_estimation import diagnostics, models
 from experiments.fitted.row_tables import in_parts
 from experiments.reports import facts
@@ -217,11 +218,10 @@ def gaussian_log_prob(rows, mean, covariance):
 
 def _around_linear_mean(dataset):
     """Returns the residuals of the three sets after linear regression on the context."""
-    sets = ("train", "validation", "test")
-    rows = [getattr(dataset, name).astype(np.float64) for name in sets]
+    rows = [getattr(dataset, name).astype(np.float64) for name in SETS]
     if not dataset.context_size:
         return rows
-    contexts = [getattr(dataset, f"{name}_context").astype(np.float64) for name in sets]
+    contexts = [getattr(dataset, f"{name}_context").astype(np.float64) for name in SETS]
     scaler, model = preprocessing.StandardScaler(), linear_model.LinearRegression()
     mean = pipeline.make_pipeline(scaler, model).fit(contexts[0], rows[0])
     return [x - mean.predict(context) for x, context in zip(rows, contexts, strict=True)]

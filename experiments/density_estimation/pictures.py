@@ -81,7 +81,7 @@ def _data_pictures(subject):
         draws = _binary_pictures(subject)
     elif dataset.image_shape:
         draws = _image_pictures(subject)
-    elif subject.is_plane:
+    elif (dataset.event_size, dataset.context_size) == (2, 0):
         draws = {
             "density.png": (
                 "Test rows, the flow's density, and samples of it.",
@@ -115,7 +115,12 @@ def _column_pictures(labels):
 
 
 def _draw_density(subject, path):
-    density = _density(subject.distribution, subject.data)
+    low, high = subject.data.min(axis=0), subject.data.max(axis=0)
+    margin = 0.08 * (high - low)
+    x, y = np.linspace(low - margin, high + margin, 200).T
+    grid = np.stack(np.meshgrid(x, y), axis=-1).astype(np.float32)
+    density = np.exp(subject.distribution.log_prob(grid.reshape(-1, 2)).numpy())
+    density = x, y, density.reshape(grid.shape[:2])
     plots.density_2d(subject.data, density, subject.samples, path)
 
 
@@ -148,16 +153,6 @@ def _draw_calibration(subject, path):
     dataset = subject.dataset
     u = diagnostics.latent_pit(subject.distribution, dataset.test, dataset.test_context)
     plots.calibration(u, diagnostics.ks_distance(u), path)
-
-
-def _density(distribution, data, size=200):
-    """Returns `(x, y, density [size, size])` on a grid around the data."""
-    low, high = data.min(axis=0), data.max(axis=0)
-    margin = 0.08 * (high - low)
-    x, y = np.linspace(low - margin, high + margin, size).T
-    grid = np.stack(np.meshgrid(x, y), axis=-1).astype(np.float32)
-    density = np.exp(distribution.log_prob(grid.reshape(-1, 2)).numpy())
-    return x, y, density.reshape(size, size)
 
 
 def _binary_pictures(subject):
@@ -300,9 +295,10 @@ def _draw_nearest(subject, path):
 
 def _draw_reconstructions(subject, path):
     data = subject.data[:_COLUMNS]
-    kwargs = _context_of(subject, _COLUMNS)
-    z, _ = subject.distribution.bijector.inverse_and_log_det(data, **kwargs)
-    again, _ = subject.distribution.bijector.forward_and_log_det(z, **kwargs)
+    context = None if subject.context is None else subject.context[:_COLUMNS]
+    bijector = subject.distribution.bijector
+    z, _ = bijector.inverse_and_log_det(data, context=context)
+    again, _ = bijector.forward_and_log_det(z, context=context)
     error = np.max(np.abs(again - data))
     labelled = [("data (test)", data), (f"there and back\n(within {error:.0e})", again)]
     plots.image_rows([(k, _images(subject, v)) for k, v in labelled], path)
@@ -348,10 +344,6 @@ def _draw_levels(subject, path):
     labels += [f"{count} new levels" for count in range(2, len(levels))]
     pairs = zip(labels, levels, strict=True)
     plots.image_rows([(k, _images(subject, v)) for k, v in pairs], path)
-
-
-def _context_of(subject, count):
-    return {} if subject.context is None else {"context": subject.context[:count]}
 
 
 def _images(subject, rows):

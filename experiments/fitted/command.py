@@ -4,30 +4,12 @@ import dataclasses
 import hashlib
 import pathlib
 
-from experiments.command_line import program
 from experiments.command_line.flag_settings import FlagSettings, field
 from experiments.command_line.training_settings import check_encoding
 from experiments.data import DataError
 from experiments.data.text_table import TextTable
 from experiments.fitted import row_tables
 from experiments.fitted.resumable_file import ResumableFile
-
-
-def run(argv, main, settings_class, description):
-    """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data.
-
-    Args:
-      argv: the command line.
-      main: function of the settings.
-      settings_class: a `TableSettings`.
-      description: the first text of `--help`.
-    """
-
-    def interruptible(settings):
-        program.stop_at_once()
-        main(settings)
-
-    return program.run(argv, interruptible, settings_class, description=description)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from experiments.data import DATASETS, DataError, Dataset, load_dataset
+from experiments.data.dataset import SETS, context_fields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,9 +48,15 @@ def load_images(settings):
         raise DataError(f"Expected a data set of images; {settings.dataset} has none.")
     height, width = dataset.image_shape[:2]
     shape = (height, width, dataset.event_size // (height * width))
-    facts = {"image_shape": shape, "test_classes": _classes(dataset)}
+    classes = dataset.test_context.argmax(axis=1) if dataset.class_names else None
+    facts = {"image_shape": shape, "test_classes": classes}
     if dataset.is_binary:
-        return _binary(settings, _without_context(dataset), facts)
+        if settings.likelihood != "bernoulli":
+            raise DataError(
+                f"Expected grey levels for {settings.likelihood}; {settings.dataset} holds "
+                "zeros and ones."
+            )
+        return Images(_without_context(dataset), **facts)
     if dataset.bin_width is None:
         raise DataError(f"Expected grey levels; {settings.dataset} has none.")
     num_bins = round(1.0 / dataset.bin_width)
@@ -62,35 +69,15 @@ def load_images(settings):
     return Images(levels, num_bins=num_bins, **facts)
 
 
-def _binary(settings, dataset, facts):
-    if settings.likelihood != "bernoulli":
-        raise DataError(
-            f"Expected grey levels for {settings.likelihood}; {settings.dataset} holds "
-            "zeros and ones."
-        )
-    return Images(dataset, **facts)
-
-
-def _classes(dataset):
-    if not dataset.class_names:
-        return None
-    return dataset.test_context.argmax(axis=1)
-
-
 def _without_context(dataset):
-    names = ("train_context", "validation_context", "test_context", "class_names")
-    return dataclasses.replace(dataset, **dict.fromkeys(names))
+    return dataclasses.replace(dataset, class_names=None, **context_fields([None] * 3))
 
 
 def _levels(dataset):
     """The grey levels without dequantisation noise, scaled to [0, 1]."""
     highest = round(1.0 / dataset.bin_width) - 1
-    sets = {
-        name: (np.floor(getattr(dataset, name) / dataset.bin_width) / highest).astype(
-            np.float32
-        )
-        for name in ("train", "validation", "test")
-    }
+    levels = {name: np.floor(getattr(dataset, name) / dataset.bin_width) for name in SETS}
+    sets = {name: (rows / highest).astype(np.float32) for name, rows in levels.items()}
     dataset = _without_context(dataset)
     # Most published figures are densities, not comparable with probabilities.
     return dataclasses.replace(dataset, bin_width=None, published={}, **sets)

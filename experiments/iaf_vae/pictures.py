@@ -77,7 +77,8 @@ def _latent_pictures(model, images, settings):
     classes = None if images.test_classes is None else images.test_classes[rows]
     pictures = {
         "latent_map.png": (
-            _map_caption(model.latent_size),
+            "Posterior means of test images, coloured by class if there are classes"
+            + ("." if model.latent_size == 2 else ": two principal components."),
             functools.partial(_draw_map, statistics.means, classes),
         ),
         "kl_per_latent.png": (
@@ -135,11 +136,6 @@ def _draw_map(means, classes, path):
     axis.set(xlabel=labels[0], ylabel=labels[1], title="posterior means of test images")
     axis.axis("equal")
     save(figure, path)
-
-
-def _map_caption(latent_size):
-    caption = "Posterior means of test images, coloured by class if there are classes"
-    return caption + ("." if latent_size == 2 else ": two principal components.")
 
 
 def _draw_shapes(model, images, rows, path):

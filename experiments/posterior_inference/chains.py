@@ -133,7 +133,9 @@ def flow_nuts(posterior, entry, to_rows, lengths, *, precondition=True, seed):
 
 def _chains(to_rows, parts, leapfrogs, diverged, lengths):
     kept = slice(lengths.num_adaptation_steps, None)
-    merged = tf.nest.map_structure(lambda p: _merge_first_axes(p[kept]), parts)
+    merged = tf.nest.map_structure(
+        lambda part: np.reshape(part[kept], [-1, *part.shape[2:]]), parts
+    )
     leapfrogs, diverged = np.asarray(leapfrogs), np.asarray(diverged)
     draws = np.asarray(to_rows(merged))
     return Chains(
@@ -142,7 +144,3 @@ def _chains(to_rows, parts, leapfrogs, diverged, lengths):
         float(np.mean(diverged[kept])),
         int(leapfrogs[: lengths.num_adaptation_steps].sum()),
     )
-
-
-def _merge_first_axes(part):
-    return np.reshape(part, [-1, *part.shape[2:]])

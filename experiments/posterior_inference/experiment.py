@@ -78,7 +78,8 @@ def run_all(settings, strategy=None):
       strategy: see `run`.
     """
     targets = _all_targets(settings) if settings.target == ALL else [settings.target]
-    ways = _ways(settings)
+    every = METHODS if settings.method else SURROGATES
+    ways = every if settings.name_of_method == ALL else [settings.name_of_method]
     if ALL not in (settings.target, settings.name_of_method):
         yield run(settings, strategy)
         return
@@ -91,11 +92,6 @@ def run_all(settings, strategy=None):
                 yield run(dataclasses.replace(settings, **chosen), strategy)
             except TrainingError as error:  # the others go on
                 yield {"target": target, "posterior": way, "failure": str(error)}
-
-
-def _ways(settings):
-    every = METHODS if settings.method else SURROGATES
-    return every if settings.name_of_method == ALL else [settings.name_of_method]
 
 
 def _all_targets(settings):

@@ -27,7 +27,8 @@ def draw(run_dir, results, losses, draws, reference):
     names = list(results["moments"])
     first = slice(_MAX_VARIABLES)
     plots.pairs(
-        _shuffled(reference.draws[:, first]),
+        # The first rows are the first steps of the chains.
+        np.random.default_rng(0).permutation(reference.draws[:, first]),
         draws[:, first],
         run_dir / "pairs.png",
         labels=names[first],
@@ -39,11 +40,6 @@ def draw(run_dir, results, losses, draws, reference):
     if len(names) > _MAX_VARIABLES:
         caption += f" The first {_MAX_VARIABLES} of {len(names)} variables."
     return {"pairs.png": caption} | captions
-
-
-def _shuffled(rows):
-    # The first rows are the first steps of the chains.
-    return np.random.default_rng(0).permutation(rows)
 
 
 def _learning_curve(bound, results, path):

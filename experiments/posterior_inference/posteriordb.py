@@ -21,17 +21,9 @@ def _schools(data):
         effects = mean[..., None] + spread[..., None] * z
         return np.concatenate([effects, np.stack([mean, spread], axis=-1)], axis=-1)
 
-    def parts(rows):
-        mean, spread = rows[..., -2], rows[..., -1]
-        return [mean, spread, (rows[..., :-2] - mean[..., None]) / spread[..., None]]
-
     errors, effects = (data[name].astype(np.float32) for name in ("sigma", "y"))
-    return Target(
-        lambda: eight_schools(errors),
-        {"effects": effects},
-        parameters=parameters,
-        parts=parts,
-    )
+    observed = {"effects": effects}
+    return Target(lambda: eight_schools(errors), observed, parameters=parameters)
 
 
 # Name -> function of the data, a dictionary of arrays, that returns the `Target`.

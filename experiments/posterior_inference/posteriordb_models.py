@@ -321,11 +321,7 @@ def garch(data):
         mu, alpha0, alpha1, share = parts
         return np.stack([mu, alpha0, alpha1, (1.0 - alpha1) * share], axis=-1)
 
-    def parts(rows):
-        mu, alpha0, alpha1, beta1 = np.moveaxis(rows, -1, 0)
-        return [mu, alpha0, alpha1, beta1 / (1.0 - alpha1)]
-
-    return _target(model, {"y": data["y"]}, parameters=parameters, parts=parts)
+    return _target(model, {"y": data["y"]}, parameters=parameters)
 
 
 def _series(predict, parameters, num_steps):
@@ -335,10 +331,10 @@ def _series(predict, parameters, num_steps):
     return NormalSeries(predict, num_steps, batch_of=parameters[0], name="y")
 
 
-def _target(model, observed, **maps):
+def _target(model, observed, parameters=None):
     build = functools.partial(tfd.JointDistributionCoroutine, model)
     observed = {name: array.astype(np.float32) for name, array in observed.items()}
-    return Target(build, observed, **maps)
+    return Target(build, observed, parameters=parameters)
 
 
 def _first(value, series):
@@ -479,15 +475,13 @@ def poisson_regression(data):
     squares = (data["x"][:, None] - data["x"]) ** 2
     size = len(data["x"])
 
-    def factor(rho, alpha):
+    def process(rho, alpha, z):
         rho, alpha = _within(rho, 1e-3, 1e3), _within(alpha, 0.0, 1e6)
         kernel = alpha**2 * tf.exp(-0.5 * squares / rho**2)
         # For alpha above 30 the model's jitter would be lost in rounding.
         jitter = tf.maximum(1e-13 * alpha**2, _JITTER)
-        return tf.linalg.cholesky(kernel + jitter * np.eye(size))
-
-    def process(rho, alpha, z):
-        return tf.linalg.matvec(factor(rho, alpha), tf.cast(z, tf.float64))
+        factor = tf.linalg.cholesky(kernel + jitter * np.eye(size))
+        return tf.linalg.matvec(factor, tf.cast(z, tf.float64))
 
     def model():
         rho = yield _Root(tfd.Gamma(25.0, 4.0, name="rho"))
@@ -501,12 +495,7 @@ def poisson_regression(data):
         columns = [np.stack([rho, alpha], axis=-1), process(rho, alpha, z)]
         return np.concatenate(columns, axis=-1)
 
-    def parts(rows):
-        rho, alpha, f = rows[..., 0], rows[..., 1], rows[..., 2:]
-        z = np.linalg.solve(factor(rho, alpha), f[..., None].astype(np.float64))
-        return [rho, alpha, z[..., 0]]
-
-    return _target(model, {"k": data["k"]}, parameters=parameters, parts=parts)
+    return _target(model, {"k": data["k"]}, parameters=parameters)
 
 
 def _within(value, low, high):

@@ -3,7 +3,7 @@
 from experiments.posterior_inference.evaluation import MEAN_BOUND, RATIO_BOUND
 from experiments.reports import facts
 from experiments.reports.estimate import plus_minus
-from experiments.reports.page import Page
+from experiments.reports.page import Page, table
 from experiments.runs.atomic_write import atomic_write
 
 _MEASURES = ("ELBO", "importance-weighted", "ESS", "k̂", "error of a mean", "ratio of s.d.")
@@ -136,9 +136,7 @@ def summary(runs):
     """
     methods = dict.fromkeys(found["posterior"] for found in runs)
     by_nuts = {f["target"]: f for f in runs if f["posterior"] == "nuts"}
-    rows = [_HEADER, *(_row(m, runs, by_nuts) for m in methods)]
-    lines = [f"| {' | '.join(map(str, cells))} |" for cells in rows]
-    return "\n".join([lines[0], "|---" * len(_HEADER) + "|", *lines[1:]])
+    return table(_HEADER, [_row(method, runs, by_nuts) for method in methods])
 
 
 def _row(method, runs, by_nuts):
@@ -160,4 +158,4 @@ def _row(method, runs, by_nuts):
         cells = tuple(f"{count} of {len(pairs)}" for count in ahead)
     failed = sum("failure" in found for found in own)
     right = f"{len(judged) - len(wrong)} of {len(judged)}"
-    return method, right, len(wrong), len(called), failed, *cells
+    return method, right, *map(str, (len(wrong), len(called), failed)), *cells

@@ -33,7 +33,6 @@ class Target:
       names: D names of the columns of `reference`; None: those of the parts.
       parameters: function from latent parts, `[..., *event]` each, to columns, `[..., D]`;
         None: the columns are the parts.
-      parts: inverse of `parameters`, returns a list; or None.
     """
 
     build: Callable
@@ -44,7 +43,6 @@ class Target:
     reference: np.ndarray | None = None
     names: tuple | None = None
     parameters: Callable | None = None
-    parts: Callable | None = None
 
     def pinned(self):
         """Returns the distribution of the latent parts, with `unnormalized_log_prob`."""
@@ -54,15 +52,6 @@ class Target:
     def rows(self, parts):
         """Joins latent parts, `[N, *event]` each, to rows of the `labels`, `[N, D]`."""
         return flatten(self.parameters(parts) if self.parameters else parts)
-
-    def parts_of(self, rows):
-        """Returns the latent parts, a list, of rows, `[N, D]`."""
-        if self.parts:
-            return self.parts(rows)
-        shapes = tf.nest.flatten(self.pinned().event_shape)
-        ends = np.cumsum([shape.num_elements() for shape in shapes])[:-1]
-        columns = np.split(rows, ends, axis=-1)
-        return [c.reshape([-1, *s]) for c, s in zip(columns, shapes, strict=True)]
 
     def labels(self):
         """Returns D names of the columns of `rows`."""

@@ -9,9 +9,9 @@ import shlex
 
 import tensorflow as tf
 
+from experiments.data.dataset import SETS
 from experiments.runs import fitting
 
-_SETS = ("train", "validation", "test")
 _PACKAGES = ("tensorflow", "tensorflow-probability", "keras", "numpy")
 
 
@@ -27,7 +27,7 @@ def from_training(model, dataset, settings):
         "dataset": settings.dataset,
         "published": {k: dataclasses.asdict(v) for k, v in dataset.published.items()},
         "caveat": dataset.caveat,
-        "num_rows": {name: len(getattr(dataset, name)) for name in _SETS},
+        "num_rows": {name: len(getattr(dataset, name)) for name in SETS},
         "init_from": settings.init_from or None,
         "num_parameters": sum(math.prod(w.shape) for w in model.trainable_weights),
         **provenance(settings),

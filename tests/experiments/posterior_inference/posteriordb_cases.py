@@ -8,7 +8,7 @@ import numpy as np
 import scipy.integrate
 import scipy.stats as st
 
-__all__ = ["CASES", "write"]
+__all__ = ["CASES", "PARTS", "write"]
 
 
 def _schools(row, data):
@@ -137,6 +137,32 @@ CASES = {
         _switches("mom_hs") | _numbers("mom_iq", "kid_score", low=80.0, high=120.0),
         [25.0, 6.0, 0.5, 18.0],
     ),
+}
+
+
+def _parts_of_schools(rows, data):
+    theta, mean, spread = rows[:, :-2], rows[:, -2], rows[:, -1]
+    return [mean, spread, (theta - mean[:, None]) / spread[:, None]]
+
+
+def _parts_of_garch(rows, data):
+    mu, a0, a1, b1 = rows.T
+    return [mu, a0, a1, b1 / (1.0 - a1)]
+
+
+def _parts_of_process(rows, data):
+    rho, alpha, f = rows[:, 0], rows[:, 1], rows[:, 2:]
+    squares = (data["x"][:, None] - data["x"]) ** 2 / rho[:, None, None] ** 2
+    kernel = alpha[:, None, None] ** 2 * np.exp(-0.5 * squares)
+    factor = np.linalg.cholesky(kernel + 1e-10 * np.eye(f.shape[1]))
+    return [rho, alpha, np.linalg.solve(factor, f[..., None].astype(float))[..., 0]]
+
+
+# Parts whose parameters are not themselves; functions of rows of parameters, and the data.
+PARTS = {
+    "eight_schools-eight_schools_noncentered": _parts_of_schools,
+    "garch-garch11": _parts_of_garch,
+    "gp_pois_regr-gp_pois_regr": _parts_of_process,
 }
 
 
