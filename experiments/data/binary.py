@@ -25,6 +25,7 @@ _SHA256 = {
     "plants": "85b7aec15770d4ddc65446312c02922e0279ab9b3b8372bb458c32c8a9b5ff67",
     "binarized_mnist": "c462f82a020638a4d5d8d44e4c83242ee0145ee1d125869d0e030c35011837e6",
 }
+# Number of variables, and rows of each set.
 _SIZES = {
     "adult": (123, (5000, 1414, 26147)),
     "connect4": (126, (16000, 4000, 47557)),
@@ -36,8 +37,6 @@ _SIZES = {
     "plants": (69, (17412, 2321, 3482)),
     "binarized_mnist": (784, (50000, 10000, 10000)),
 }
-# Name -> number of variables, rows of each set, and the checksum.
-_CONTENT = {name: (*size, _SHA256[name]) for name, size in _SIZES.items()}
 
 
 def load_debd(name, request):
@@ -73,14 +72,14 @@ def _dataset(name, sets, **facts):
 
 
 def _sets(name, data_dir, packed, addresses, delimiter):
-    num_variables, num_rows, digest = _CONTENT[name]
+    num_variables, num_rows = _SIZES[name]
     if packed:
         sets = _unpacked(packed, num_variables, _SETS)
     else:
         folder = files.existing_folder(data_dir) if data_dir else files.cache_folder()
         sets = [_read_text(address, folder, delimiter) for address in addresses]
     content = b"".join(np.packbits(rows, axis=1).tobytes() for rows in sets)
-    if hashlib.sha256(content).hexdigest() != digest:
+    if hashlib.sha256(content).hexdigest() != _SHA256[name]:
         raise files.DataError(
             f"Expected {num_rows} rows of {num_variables} zeros and ones, those of {name}; "
             f"got others, of shapes {[rows.shape for rows in sets]}, from "

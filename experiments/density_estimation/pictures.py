@@ -9,6 +9,7 @@ from matplotlib import collections
 
 import tfp_flows
 from experiments.density_estimation import diagnostics
+from experiments.fitted import row_tables
 from experiments.reports import plots
 from experiments.reports.plots import DATA, FLOW, save
 
@@ -372,18 +373,13 @@ def _draw_conditional(subject, path):
     for axis, (title, density) in zip(axes[1:], densities.items(), strict=True):
         mesh = axis.pcolormesh(x, y, density, vmin=0.0, vmax=highest, rasterized=True)
         axis.set_title(title)
-    axes[1].plot(x, _quantiles(subject.distribution, x), color="white", linewidth=0.8)
+    given = np.float32(x)[:, None]
+    lines = row_tables.quantiles(subject.distribution, 1, given, _QUANTILES)[:, 0]
+    axes[1].plot(x, lines, color="white", linewidth=0.8)
     figure.colorbar(mesh, ax=axes, label="density", aspect=30, pad=0.01)
     for axis in axes:
         axis.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), xlabel="x", ylabel="y")
     save(figure, path)
-
-
-def _quantiles(distribution, x):
-    """Returns quantiles of y at each x, `[X, Q]`."""
-    p, given = np.meshgrid(np.float32(_QUANTILES), np.float32(x))
-    y = distribution.quantile(p.ravel(), context=given.reshape(-1, 1)).numpy()
-    return y.reshape(p.shape)
 
 
 def _grid(values):

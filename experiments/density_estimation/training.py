@@ -28,16 +28,22 @@ def train(distribution, dataset, settings, strategy=None):
     if not settings.init_from:  # a loaded model has its own statistics
         # Initialise on all rows, not on the first batch.
         model.initialize(dataset.inputs("train"))
+    count = settings.max_validation_rows or None
+    statistics = tfp_flows.training.FullDataBatchStatistics
     history, notes = fitting.fit(
         model,
         training_rows(dataset, settings),
-        _first(dataset.inputs("validation"), settings.max_validation_rows),
+        tf.nest.map_structure(lambda x: x[:count], dataset.inputs("validation")),
         settings,
         strategy,
         # A new `Subject` has no samples of earlier weights.
         lambda path: pictures.draw_fit(Subject(distribution, dataset, settings), path),
         metrics=[progress.LogLikelihood(dataset)],
-        before_validation=_batch_statistics(dataset, settings),
+        before_validation=(
+            [statistics(dataset.train, dataset.train_context)]
+            if settings.batch_norm
+            else []
+        ),
         columns=dataset.described_columns,
     )
     if strategy.num_replicas_in_sync > 1:
@@ -61,15 +67,3 @@ def _estimator(distribution, dataset, settings):
     return tfp_flows.DensityEstimator(
         distribution, columns=dataset.described_columns, weight_prior=settings.weight_prior
     )
-
-
-def _batch_statistics(dataset, settings):
-    if not settings.batch_norm:
-        return []
-    return [
-        tfp_flows.training.FullDataBatchStatistics(dataset.train, dataset.train_context)
-    ]
-
-
-def _first(inputs, count):
-    return tf.nest.map_structure(lambda rows: rows[: count or None], inputs)

@@ -25,7 +25,7 @@ def in_parts(function, *arrays, rows_a_call):
     return np.concatenate([np.asarray(function(*call)) for call in calls])
 
 
-def quantiles(distribution, size, context, levels, *, num_draws, seed, first_row=0):
+def quantiles(distribution, size, context, levels, *, num_draws=1000, seed=0, first_row=0):
     """Returns quantiles of each variable of N rows given their context, `[N, D, L]`.
 
     They are exact for one variable, and quantiles of draws for several.

@@ -27,9 +27,37 @@ def draw(model, images, history, settings):
       history: Keras's history, a dict of lists with an entry an epoch.
       settings: a `VAESettings`; the pictures go to its `run_dir`.
     """
-    pictures = _data_pictures(model, images, settings) | _latent_pictures(
-        model, images, settings
+    rows = _test_rows(images, settings)
+    statistics = evaluation.latent_statistics(
+        model, images.dataset.test[rows], settings.seed
     )
+    classes = None if images.test_classes is None else images.test_classes[rows]
+    pictures = {
+        "samples.png": (
+            "Test images, and means of the likelihood given draws of the prior.",
+            functools.partial(draw_fit, model, images, settings),
+        ),
+        "reconstructions.png": (
+            "Test images, and their reconstructions.",
+            functools.partial(_draw_reconstructions, model, images, rows),
+        ),
+        "latent_map.png": (
+            "Posterior means of test images, coloured by class if there are classes"
+            + ("." if model.latent_size == 2 else ": two principal components."),
+            functools.partial(_draw_map, statistics.means, classes),
+        ),
+        "kl_per_latent.png": (
+            "KL divergence of each latent from the prior, by a Gaussian approximation.",
+            functools.partial(_draw_kl, statistics.kl),
+        ),
+    }
+    if model.latent_size > 1:
+        pictures["posterior_shapes.png"] = (
+            "Posteriors of single test images in their two most correlated latents. The "
+            "ellipses, at one and two standard deviations, are of a Gaussian with the "
+            "same moments; for an independent Gaussian posterior they are upright.",
+            functools.partial(_draw_shapes, model, images, rows),
+        )
     pictures["learning_curve.png"] = (
         "Mean ELBO over the epochs.",
         functools.partial(_draw_learning_curve, history, settings),
@@ -55,47 +83,6 @@ def draw_fit(model, images, settings, path):
     plots.image_grids(panels, path)
 
 
-def _data_pictures(model, images, settings):
-    """Returns (caption, function of `path`) by file name."""
-    return {
-        "samples.png": (
-            "Test images, and means of the likelihood given draws of the prior.",
-            functools.partial(draw_fit, model, images, settings),
-        ),
-        "reconstructions.png": (
-            "Test images, and their reconstructions.",
-            functools.partial(_draw_reconstructions, model, images, settings),
-        ),
-    }
-
-
-def _latent_pictures(model, images, settings):
-    rows = _test_rows(images, settings)
-    statistics = evaluation.latent_statistics(
-        model, images.dataset.test[rows], settings.seed
-    )
-    classes = None if images.test_classes is None else images.test_classes[rows]
-    pictures = {
-        "latent_map.png": (
-            "Posterior means of test images, coloured by class if there are classes"
-            + ("." if model.latent_size == 2 else ": two principal components."),
-            functools.partial(_draw_map, statistics.means, classes),
-        ),
-        "kl_per_latent.png": (
-            "KL divergence of each latent from the prior, by a Gaussian approximation.",
-            functools.partial(_draw_kl, statistics.kl),
-        ),
-    }
-    if model.latent_size > 1:
-        pictures["posterior_shapes.png"] = (
-            "Posteriors of single test images in their two most correlated latents. The "
-            "ellipses, at one and two standard deviations, are of a Gaussian with the "
-            "same moments; for an independent Gaussian posterior they are upright.",
-            functools.partial(_draw_shapes, model, images, rows),
-        )
-    return pictures
-
-
 def _draw_learning_curve(history, settings, path):
     bounds = {
         "loss": [-value for value in history["elbo"]],
@@ -106,12 +93,11 @@ def _draw_learning_curve(history, settings, path):
     plots.learning_curve(bounds, path, title=title, label="ELBO (nats)", best=best)
 
 
-def _draw_reconstructions(model, images, settings, path):
-    rows = _test_rows(images, settings)[:_NUM_RECONSTRUCTIONS]
-    x = images.dataset.test[rows]
+def _draw_reconstructions(model, images, rows, path):
+    x = images.dataset.test[rows[:_NUM_RECONSTRUCTIONS]]
     both = {"data (test)": x, "mean given a draw\nof the latents": model.reconstruct(x)}
-    shown = {label: _shown(np.asarray(x), images) for label, x in both.items()}
-    starts = range(0, len(rows), _COLUMNS)
+    shown = {label: _shown(np.asarray(v), images) for label, v in both.items()}
+    starts = range(0, len(x), _COLUMNS)
     labelled = [(k, v[i : i + _COLUMNS]) for i in starts for k, v in shown.items()]
     plots.image_rows(labelled, path)
 
@@ -177,8 +163,7 @@ def _shown(rows, images):
 
 
 def _grey(rows, images):
-    pictures = rows.reshape(-1, *images.image_shape)
-    return pictures.mean(axis=-1)
+    return rows.reshape(-1, *images.image_shape).mean(axis=-1)
 
 
 def _draw_kl(kl, path):

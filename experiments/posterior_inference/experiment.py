@@ -34,8 +34,8 @@ def run(settings, strategy=None):
     Raises:
       RunDirectoryError: if the folder belongs to another process or another run.
       TrainingError: if the training diverges.
-      UsageError: if the target's data are not in `settings.data_dir`, or the replicas
-        cannot share the draws of a step equally.
+      DataError: if the target's data are not in `settings.data_dir`.
+      UsageError: if the replicas cannot share the draws of a step equally.
       WorkersError: if the workers were started with different flags.
     """
     check_kind("settings", settings, PosteriorSettings)

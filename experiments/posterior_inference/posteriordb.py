@@ -1,12 +1,11 @@
 """Posteriors of posteriordb, whose data and reference draws come from a folder."""
 
 import dataclasses
-import pathlib
-import zipfile
 
 import numpy as np
 
 from experiments.command_line.flag_settings import UsageError
+from experiments.data.files import find_prepared, load_arrays, need_prepared, reading
 from experiments.posterior_inference import posteriordb_models
 from experiments.posterior_inference.targets import TARGETS, Target, eight_schools
 
@@ -54,7 +53,8 @@ def choices():
 
 def stored(data_dir):
     """Returns the names, in the form of `find`, of posteriors with files in a folder."""
-    return [_PREFIX + name for name in POSTERIORDB if _path(name, data_dir)]
+    found = [name for name in POSTERIORDB if find_prepared(data_dir, *_files(name))]
+    return [_PREFIX + name for name in found]
 
 
 def find(name, data_dir=""):
@@ -65,7 +65,8 @@ def find(name, data_dir=""):
       data_dir: folder with files of posteriordb, or with a subfolder `posteriordb`.
 
     Raises:
-      UsageError: if the target is unknown, or its file is missing or has other content.
+      UsageError: if the target is unknown.
+      DataError: if its file is missing or has other content.
     """
     if name in TARGETS:
         return TARGETS[name]
@@ -75,36 +76,22 @@ def find(name, data_dir=""):
 
 
 def _load(name, data_dir):
-    path = _path(name, data_dir)
-    if path is None:
-        raise UsageError(
-            f"Expected `data_dir` to be a folder with {name}.npz, or posteriordb/{name}.npz"
-            f", the data and reference draws of posteriordb; got {data_dir!r}."
-        )
-    try:
-        data = _read(path)
+    wanted = f"{name}.npz, the data and reference draws of posteriordb"
+    path = need_prepared(data_dir, *_files(name), wanted=wanted)
+    arrays = load_arrays(path)
+    with reading("data and draws of posteriordb", path, (LookupError, ValueError)):
+        data = {k.removeprefix("data_"): _as_numbers(v) for k, v in arrays.items()}
         target = POSTERIORDB[name](data)
         names, draws = tuple(map(str, data["parameter_names"])), data["draws"]
         width = len(target.labels())
         if draws.ndim != 2 or not draws.shape[1] == len(names) == width:
             raise ValueError(f"draws of shape {draws.shape} of {width} parameters")
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise UsageError(
-            f"Expected {path} to hold data and reference draws of posteriordb; got "
-            f"{type(error).__name__}: {error}."
-        ) from error
     return dataclasses.replace(target, reference=draws, names=names)
 
 
-def _path(name, data_dir):
-    """The file of a name, or None."""
-    folder = pathlib.Path(data_dir)
-    paths = [folder / "posteriordb" / f"{name}.npz", folder / f"{name}.npz"]
-    return next((p for p in paths if data_dir and p.is_file()), None)
+def _files(name):
+    return f"posteriordb/{name}.npz", f"{name}.npz"
 
 
-def _read(path):
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name.removeprefix("data_"): file[name] for name in file.files}
-    is_text = {name: array.dtype.kind in "US" for name, array in arrays.items()}
-    return {n: a if is_text[n] else a.astype(np.float64) for n, a in arrays.items()}
+def _as_numbers(array):
+    return array if array.dtype.kind in "US" else array.astype(np.float64)

@@ -26,7 +26,17 @@ def density_2d(data, density, samples, path):
       samples: `[M, 2]`.
       path: of the picture.
     """
-    figure, axes = _panels(data, 3)
+    low, high = data.min(axis=0), data.max(axis=0)
+    margin = 0.08 * (high - low)
+    width, height = high - low + 2.0 * margin
+    size = (13.5, 4.2 * min(height / width, 1.5) + 0.8)
+    figure, axes = plt.subplots(
+        1, 3, figsize=size, sharex=True, sharey=True, layout="constrained"
+    )
+    for axis in axes:
+        axis.set(xlabel="x", aspect="equal")
+    ends = np.stack([low - margin, high + margin])
+    axes[0].set(xlim=ends[:, 0], ylim=ends[:, 1], ylabel="y")
     _scatter(axes[0], data, DATA, f"data (test, {len(data):,} points)")
     mesh = axes[1].pcolormesh(*density, cmap="viridis", shading="auto", rasterized=True)
     axes[1].set_title("density of the flow")
@@ -56,7 +66,7 @@ def grid(count, max_columns, size, **options):
 def marginals(data, samples, path, *, labels):
     """Draws the histogram of each column of data and of samples, `[N, D]`."""
     figure, axes = grid(len(labels), 3, (4.2, 3.0))
-    ends = limits(data, samples)
+    ends = _limits(data, samples)
     for i, axis in enumerate(axes.flat[: len(labels)]):
         _histograms(axis, data[:, i], samples[:, i], ends[i], max_bins=60)
         axis.set(xlabel=labels[i], ylabel="density")
@@ -119,41 +129,19 @@ def _range_of_interest(values, best):
     return low, values.max() + 0.05 * (values.max() - low)
 
 
-def dots(count):
+def _dots(count):
     """Returns the size and opacity of dots: smaller and fainter when there are many."""
     return {"s": np.clip(4000 / count, 3, 12), "alpha": np.clip(500 / count, 0.35, 0.7)}
 
 
 def _scatter(axis, points, color, title):
-    axis.scatter(*points.T, **dots(len(points)), color=color, linewidths=0, rasterized=True)
+    axis.scatter(
+        *points.T, **_dots(len(points)), color=color, linewidths=0, rasterized=True
+    )
     axis.set_title(title)
 
 
-def _panels(data, count):
-    """Opens panels of equal scale that frame the data."""
-    low, high = data.min(axis=0), data.max(axis=0)
-    margin = 0.08 * (high - low)
-    width, height = high - low + 2.0 * margin
-    figure, axes = plt.subplots(
-        1,
-        count,
-        figsize=(4.5 * count, 4.2 * min(height / width, 1.5) + 0.8),
-        sharex=True,
-        sharey=True,
-        layout="constrained",
-    )
-    for axis in axes:
-        axis.set_aspect("equal")
-        axis.set_xlabel("x")
-    axes[0].set(
-        xlim=(low[0] - margin[0], high[0] + margin[0]),
-        ylim=(low[1] - margin[1], high[1] + margin[1]),
-        ylabel="y",
-    )
-    return figure, axes
-
-
-def limits(data, samples):
+def _limits(data, samples):
     """Returns the limits in which each column is drawn, `[D, 2]`, float64.
 
     These are the 0.1 % and 99.9 % quantiles of the data, `[N, D]`. If the data are
@@ -172,16 +160,16 @@ def _range(rows):
     return np.quantile(rows.astype(np.float64), [0.001, 0.999], axis=0)
 
 
-def histogram(axis, values, bins, **style):
-    """Draws a histogram as a density; values outside of `bins`, the edges, count too."""
-    weights = np.full(len(values), 1.0 / (len(values) * (bins[1] - bins[0])))
-    axis.hist(values, bins, weights=weights, **style)
-
-
 def _histograms(axis, data, samples, ends, max_bins):
+    """Draws histograms as densities; values beyond the ends count too."""
     bins = np.linspace(*ends, int(np.clip(len(data) ** 0.5, 15, max_bins)))
-    histogram(axis, data, bins, color=DATA, alpha=0.45, label="data (test)")
-    histogram(axis, samples, bins, histtype="step", color=FLOW, label="samples")
+    styles = (
+        {"color": DATA, "alpha": 0.45, "label": "data (test)"},
+        {"color": FLOW, "histtype": "step", "label": "samples"},
+    )
+    for values, style in zip((data, samples), styles, strict=True):
+        weights = np.full(len(values), 1.0 / (len(values) * (bins[1] - bins[0])))
+        axis.hist(values, bins, weights=weights, **style)
 
 
 def tile(images, rows, columns):
@@ -295,7 +283,7 @@ def pairs(
     figure, axes = plt.subplots(
         size, size, figsize=(1.9 * size + 0.6, 1.9 * size + 0.8), layout="constrained"
     )
-    ends = limits(data, samples)
+    ends = _limits(data, samples)
     for (row, column), axis in np.ndenumerate(axes):
         if row == column:
             _histograms(axis, data[:, row], samples[:, row], ends[row], max_bins=40)
@@ -303,7 +291,7 @@ def pairs(
         else:
             points, color = (data, DATA) if row < column else (samples, FLOW)
             x, y = points[:max_points, column], points[:max_points, row]
-            axis.scatter(x, y, **dots(len(x)), color=color, linewidths=0, rasterized=True)
+            axis.scatter(x, y, **_dots(len(x)), color=color, linewidths=0, rasterized=True)
             axis.set_ylim(ends[row])
         axis.set_xlim(ends[column])
         # The first row has its scale on the right, since its leftmost panel is a density.

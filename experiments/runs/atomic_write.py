@@ -18,7 +18,10 @@ def atomic_write(path, content):
     partial = path.with_name(f".{path.name}.partial")
     content = content.encode() if isinstance(content, str) else content
     try:
-        _write_durably(partial, content)
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
         partial.unlink(missing_ok=True)
@@ -31,10 +34,3 @@ def atomic_write(path, content):
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def _write_durably(path, content):
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

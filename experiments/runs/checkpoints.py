@@ -74,19 +74,17 @@ class CheckpointFolder:
 
     Args:
       path: of the folder; made by the first `save`.
-      keep: number of checkpoints to keep.
     """
 
-    def __init__(self, path, *, keep=2):
+    def __init__(self, path):
         self._path = pathlib.Path(path)
-        self._keep = keep
 
     def save(self, checkpoint):
-        """Writes a checkpoint, and then deletes all but the last `keep`."""
+        """Writes a checkpoint, and then deletes all but the last two."""
         self._path.mkdir(parents=True, exist_ok=True)
         name = f"epoch_{checkpoint.epoch:06}.checkpoint"
         atomic_write(self._path / name, checkpoint.to_bytes())
-        for path in self._files()[: -self._keep]:
+        for path in self._files()[:-2]:
             path.unlink()
 
     def load_newest(self):

@@ -337,9 +337,7 @@ def notes(save_run, settings):
 
 
 def describe_restarts(restarts):
-    """Returns a description of the step size of an extended run; empty without changes."""
-    if not restarts:
-        return ""
+    """Returns a description of the step size of an extended run."""
     turns = [f"over {r['epochs']} from epoch {r['after_epoch'] + 1} on" for r in restarts]
     first = restarts[0]["epochs_before"]
     return (

@@ -20,14 +20,24 @@ def measure(table, sets, seed):
       seed: seed of samples and classifiers.
     """
     _, test = sets
+    (name, *others), given = table.names, table.context
+    column = table.columns[name]
+    # Whether one complete column is modelled, given others.
+    is_predicted = given and not others and not column.num_missing
+    is_number = column.is_number and column.kind != "date"
+    is_class = column.kind in ("categorical", "boolean", "ordered")
     log_prob = table.log_prob(test)
     possible = np.isfinite(log_prob)
     return {
         "test_log_likelihood": estimate(log_prob[possible]),
         "num_impossible": int((~possible).sum()),
         "two_sample_test": _two_sample_test(table, test, seed),
-        "prediction": _prediction(table, sets, seed),
-        "classification": _classification(table, sets, seed),
+        "prediction": _prediction(table, sets, seed)
+        if is_predicted and is_number
+        else None,
+        "classification": (
+            _classification(table, sets, seed) if is_predicted and is_class else None
+        ),
     }
 
 
@@ -49,14 +59,9 @@ def _two_sample_test(table, test, seed):
 
 
 def _prediction(table, sets, seed):
-    """The scores of quantiles of one modelled number, and of baselines; else None."""
-    (name, *others), (train, test) = table.names, sets
-    column = table.columns[name]
-    if not table.context or others or not column.is_number or column.kind == "date":
-        return None
-    y = [rows[name].to_numpy(np.float64) for rows in (train, test)]
-    if table.columns[name].num_missing:
-        return None
+    """The scores of quantiles of one modelled number, and of baselines."""
+    (name,), (_, test) = table.names, sets
+    y = [rows[name].to_numpy(np.float64) for rows in sets]
     context = predictions.one_hot_context(table, sets)
     own = table.predict(test[table.context]).quantile(predictions.LEVELS)
     others = predictions.baselines(context[0], y[0][:, None], context[1], seed)
@@ -66,13 +71,9 @@ def _prediction(table, sets, seed):
 
 
 def _classification(table, sets, seed):
-    """The log loss of one modelled category, and of a classifier; else None."""
-    (name, *others), (train, test) = table.names, sets
-    column = table.columns[name]
-    is_class = column.kind in ("categorical", "boolean", "ordered")
-    if not table.context or others or not is_class or column.num_missing:
-        return None
-    (rows, new), _ = predictions.features_of_each([train, test], table)
+    """The log loss of one modelled category, and of a classifier."""
+    (name,), (train, test) = table.names, sets
+    (rows, new), _ = predictions.features_of_each(sets, table)
     _, is_categorical = predictions.features(train[table.context], table.columns)
     model = ensemble.HistGradientBoostingClassifier(
         random_state=seed, early_stopping=True, categorical_features=is_categorical
