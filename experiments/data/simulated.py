@@ -78,12 +78,14 @@ def _noisy(rng, points, scale):
 
 
 def _load_plane(draw, request):
-    streams = np.random.default_rng(request.seed).spawn(len(_PLANE_SIZES))
-    sets = [
-        draw(rng, n).astype(np.float32)
-        for rng, n in zip(streams, _PLANE_SIZES, strict=True)
-    ]
+    sets = [rows.astype(np.float32) for rows in _drawn(draw, _PLANE_SIZES, request.seed)]
     return Dataset(draw.__name__, *sets, column_names=("x", "y"))
+
+
+def _drawn(draw, sizes, seed):
+    """The results of `draw` for train, validation and test, by a generator each."""
+    streams = np.random.default_rng(seed).spawn(len(sizes))
+    return [draw(rng, size) for rng, size in zip(streams, sizes, strict=True)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,8 +193,7 @@ KNOWN = {
 
 
 def _load_known(name, known, request):
-    streams = np.random.default_rng(request.seed).spawn(len(known.sizes))
-    drawn = [known.draw(rng, n) for rng, n in zip(streams, known.sizes, strict=True)]
+    drawn = _drawn(known.draw, known.sizes, request.seed)
     sets, contexts = zip(*drawn, strict=True)
     sets = [rows.astype(np.float32) for rows in sets]
     roles = [("modelled", name) for name in known.columns]

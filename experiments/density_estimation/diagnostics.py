@@ -132,9 +132,9 @@ def coverage(subject):
     u = _in_parts(
         lambda x, context: cdf(x, context=context), dataset.test, dataset.test_context
     )
-    inside = {p: float(np.mean(np.abs(u - 0.5) < 0.5 * p)) for p in _INTERVALS}
+    distance = 2.0 * np.abs(u - 0.5)
     return {
-        "shares": {str(p): share for p, share in inside.items()},
+        "shares": {str(p): float(np.mean(distance < p)) for p in _INTERVALS},
         "two_standard_errors": {str(p): error_of_share(p, len(u)) for p in _INTERVALS},
         "num_rows": len(u),
     }

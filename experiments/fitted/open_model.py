@@ -322,15 +322,13 @@ def _told(rows, advice=""):
 
 
 def _type(column):
-    if column.kind in ("date", "boolean") and not _has_numbers(column):
-        return column.kind
+    if column.kind == "date":
+        return "date"
+    if column.kind == "boolean" and all(isinstance(value, bool) for value in column.values):
+        return "boolean"
     if column.has_values and any(isinstance(value, str) for value in column.values):
         return "text"
     return "number"
-
-
-def _has_numbers(column):
-    return any(not isinstance(value, bool) for value in column.values)
 
 
 def _all_digits(value):
@@ -340,10 +338,7 @@ def _all_digits(value):
 
 def _texts(values, written="{:.9g}".format):
     values = pd.Series(values)
-    if (
-        values.dtype.kind == "M"
-        and (values.dropna().dt.normalize() == values.dropna()).all()
-    ):
+    if values.dtype.kind == "M" and values.equals(values.dt.normalize()):
         values = values.dt.strftime("%Y-%m-%d")
     if values.dtype.kind == "f":
         return [written(float(value)) if value == value else "" for value in values]

@@ -28,7 +28,9 @@ def measure(model, images, settings):
     """
     test = images.dataset.test
     bound = model.elbo(test, num_samples=_BOUND_DRAWS, seed=settings.seed)
-    rows = test[rows_to_score(settings, len(test))]
+    # Some files are sorted: the first rows of binarised MNIST are all zeros.
+    order = np.random.default_rng(settings.data_seed).permutation(len(test))
+    rows = test[order[: settings.log_likelihood_rows or None]]
     log_likelihood = model.log_likelihood(
         rows, settings.importance_samples, seed=settings.seed
     )
@@ -93,13 +95,6 @@ def latent_statistics(model, x, seed):
     kl = 0.5 * (ratios + squares / prior_variance - 1.0 - np.log(ratios))
     variance = means.var(axis=0) - noise.mean(axis=0)
     return LatentStatistics(means, variance, kl.mean(axis=0))
-
-
-def rows_to_score(settings, count):
-    """Returns the indices of the test rows whose log-likelihood is estimated."""
-    # Some files are sorted: the first rows of binarised MNIST are all zeros.
-    order = np.random.default_rng(settings.data_seed).permutation(count)
-    return order[: settings.log_likelihood_rows or None]
 
 
 def _bits(log_likelihood, images):

@@ -23,6 +23,10 @@ def page(results):
     Args:
       results: the results of `iaf_vae.run`.
     """
+    found, warning = results["log_likelihood"], ""
+    if rival := results.get("bernoulli_log_likelihood"):
+        name = "independent Bernoulli variables"
+        warning = facts.lost_to_baseline("This VAE", found, found["num_rows"], name, rival)
     return Page(
         f"VAE with posterior {results['posterior']} on {results['dataset']}",
         f"{_NOTE} {results.get('caveat', '')}".rstrip(),
@@ -31,20 +35,13 @@ def page(results):
         _findings(results),
         facts.describe_training(results),
         results["command"],
-        _warning(results),
+        warning,
     )
 
 
 def _rows(results):
-    log_likelihood = results["log_likelihood"]
-    rows = [
-        (
-            results["posterior"],
-            plus_minus(results["elbo"]),
-            plus_minus(log_likelihood),
-            "this run",
-        )
-    ]
+    own = (plus_minus(results["elbo"]), plus_minus(results["log_likelihood"]))
+    rows = [(results["posterior"], *own, "this run")]
     if baseline := results.get("bernoulli_log_likelihood"):
         rows.append(("none: independent variables", "", plus_minus(baseline), "this run"))
     if results["dataset"] == "mnist" and results["likelihood"] == "bernoulli":
@@ -54,19 +51,6 @@ def _rows(results):
         for name, row in results["published"].items()
         if row["log_likelihood"] is not None
     ]
-
-
-def _warning(results):
-    if "bernoulli_log_likelihood" not in results:
-        return ""
-    found = results["log_likelihood"]
-    return facts.lost_to_baseline(
-        "This VAE",
-        found,
-        found["num_rows"],
-        "independent Bernoulli variables",
-        results["bernoulli_log_likelihood"],
-    )
 
 
 def _findings(results):

@@ -16,7 +16,7 @@ from experiments.reports.estimate import estimate
 # and standard deviations within 5 %.
 MEAN_BOUND = 0.1
 RATIO_BOUND = 1.05
-_DRAWS_AT_ONCE = 5000
+_DRAWS_AT_ONCE, _EXACT_DRAWS = 5000, 20_000
 
 
 def measure(found, entry, reference, settings):
@@ -91,7 +91,8 @@ def find_reference(entry, settings):
     if settings.reference == "own" and entry.reference is not None:
         return Reference(entry.reference, "posteriordb")
     if settings.reference == "own" and not entry.observed:
-        return exact(entry)
+        draws = entry.build().sample(_EXACT_DRAWS, seed=(6, 0))
+        return Reference(entry.rows(draws), "exact draws")
     return nuts(settings.target, settings.data_dir, Lengths.shared(settings), settings.seed)
 
 
@@ -139,9 +140,6 @@ def effective_share(log_weights):
     return float(weights.sum() ** 2 / (weights**2).sum() / len(weights))
 
 
-_EXACT_DRAWS = 20000
-
-
 @dataclasses.dataclass(frozen=True)
 class Reference:
     """Reference draws, with the diagnostics of the chains that made them.
@@ -159,12 +157,6 @@ class Reference:
     r_hat: float | None = None
     effective_size: float | None = None
     divergences: float | None = None
-
-
-def exact(entry):
-    """Returns the `Reference` of a target without observed parts."""
-    draws = entry.build().sample(_EXACT_DRAWS, seed=(6, 0))
-    return Reference(entry.rows(draws), "exact draws")
 
 
 @functools.cache

@@ -27,6 +27,10 @@ def _asvi(pinned, settings):
 
 def _flow(name):
     def build(pinned, settings):
+        # Without mixing, a coupling never relates two even, or two odd, variables.
+        options = {"direct": settings.direct} if name == "iaf" else {"lu_mixing": True}
+        if settings.scale != "own":
+            options["transformer"] = tfp_flows.Affine(SCALES[settings.scale])
         return tfp_flows.flow_posterior(
             pinned,
             name,
@@ -35,18 +39,10 @@ def _flow(name):
             activation=settings.activation,
             whiten=settings.whiten,
             seed=settings.seed,
-            **_options(name, settings),
+            **options,
         )
 
     return build
-
-
-def _options(name, settings):
-    # Without mixing, a coupling never relates two even, or two odd, variables.
-    options = {"direct": settings.direct} if name == "iaf" else {"lu_mixing": True}
-    if settings.scale != "own":
-        options["transformer"] = tfp_flows.Affine(SCALES[settings.scale])
-    return options
 
 
 # Name -> function of the pinned joint distribution and the settings.

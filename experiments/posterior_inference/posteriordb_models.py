@@ -54,24 +54,16 @@ class Regression:
                 design, (yield tfd.Sample(self.slope(), design.shape[1], name="slope"))
             )
             if self.intercept is not None:
-                mean += yield _named(self.intercept(), "intercept")
-            deviation = yield _named(self.deviation(), "deviation")
+                mean += yield self.intercept().copy(name="intercept")
+            deviation = yield self.deviation().copy(name="deviation")
             yield tfd.Independent(tfd.Normal(mean, deviation), 1, name="response")
 
         return tfd.JointDistributionCoroutineAutoBatched(model)
 
 
-def _named(distribution, name):
-    return distribution.copy(name=name)
-
-
 def _columns(*columns):
     """A design with a leading column of ones."""
     return np.stack([np.ones_like(columns[0]), *columns], axis=1)
-
-
-def _kidscore(data):
-    return _columns(data["mom_hs"], data["mom_iq"])
 
 
 def _logearn(data):
@@ -103,7 +95,7 @@ def _diamonds(data):
 
 REGRESSIONS = {
     "kidiq-kidscore_momhsiq": Regression(
-        _kidscore,
+        lambda data: _columns(data["mom_hs"], data["mom_iq"]),
         lambda data: data["kid_score"],
         deviation=lambda: tfd.HalfCauchy(0.0, 2.5),
     ),
@@ -239,8 +231,9 @@ def recurrence(inputs, coefficient):
       coefficient: `[...]`.
     """
     power, count, total = coefficient[..., None], 1, inputs
+    batch = [[0, 0]] * (inputs.shape.rank - 1)
     while count < inputs.shape[-1]:
-        total += power * _delayed(total, count)
+        total += power * tf.pad(total[..., :-count], [*batch, [count, 0]])
         power, count = power**2, 2 * count
     return total
 
@@ -340,11 +333,6 @@ def _target(model, observed, parameters=None):
 def _first(value, series):
     """Returns a first value, `[...]`, as `[..., 1]` with all batch axes of a series."""
     return value[..., None] * tf.ones_like(series[..., :1])
-
-
-def _delayed(series, count):
-    zeros = [[0, 0]] * (series.shape.rank - 1)
-    return tf.pad(series[..., :-count], [*zeros, [count, 0]])
 
 
 # Steps per unit of time; with more steps, log-densities change by less than 1e-3.

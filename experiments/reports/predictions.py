@@ -103,7 +103,9 @@ def baselines(context, y, new_context, seed):
       seed: integer.
     """
     columns = np.asarray(y, np.float64).T
-    name, model = _gaussian(context)
+    name, model = "Gaussian process", process(context.shape[1])
+    if len(context) > _MAX_PROCESS_ROWS:
+        name, model = "Bayesian ridge regression", linear_model.BayesianRidge()
     trees = [boosted(context, column, new_context, seed) for column in columns]
     normal = [_normal(model, context, column, new_context) for column in columns]
     return {
@@ -123,13 +125,6 @@ def boosted(context, y, new_context, seed):
     )
     found = np.stack([model.predict(new_context) for model in models], axis=-1)
     return np.sort(found, axis=-1)  # quantiles of separate fits may cross
-
-
-def _gaussian(context):
-    num_rows, size = context.shape
-    if num_rows > _MAX_PROCESS_ROWS:
-        return "Bayesian ridge regression", linear_model.BayesianRidge()
-    return "Gaussian process", process(size)
 
 
 def process(size):
@@ -165,6 +160,8 @@ class NormalPrediction:
 
     def __init__(self, mean, deviation):
         self._normal = stats.norm(mean, deviation)
+        # `P(Y <= y)`, `[N]`, and the quantile of one level, `[N]`.
+        self.cdf, self.quantile = self._normal.cdf, self._normal.ppf
 
     def log_prob(self, y, is_integer=False):
         """Returns nats, `[N]`; of integers, of the probability of y - 1/2 to y + 1/2."""
@@ -172,14 +169,6 @@ class NormalPrediction:
             return self._normal.logpdf(y)
         bins = self.cdf(y + 0.5) - self.cdf(y - 0.5)
         return np.log(np.maximum(bins, _LEAST))
-
-    def cdf(self, y):
-        """Returns `P(Y <= y)`, `[N]`."""
-        return self._normal.cdf(y)
-
-    def quantile(self, level):
-        """Returns the quantile of one level, `[N]`."""
-        return self._normal.ppf(level)
 
 
 class QuantilePrediction:

@@ -90,16 +90,11 @@ class LogLikelihood(keras.callbacks.Callback):
         for name in ("loss", "val_loss"):
             if logs and name in logs:
                 logs[name.replace("loss", "log_likelihood")] = -logs[name]
-                if self._dataset.bin_width is not None:
-                    bits = self._bits_per_dimension(-logs[name])
-                    logs[name.replace("loss", "bits_per_dimension")] = bits
-
-    def _bits_per_dimension(self, log_likelihood):
-        return tfp_flows.bits_per_dimension(
-            log_likelihood,
-            self._dataset.event_size,
-            bins_per_unit=1.0 / self._dataset.bin_width,
-        ).bits
+                if (width := self._dataset.bin_width) is not None:
+                    bits = tfp_flows.bits_per_dimension(
+                        -logs[name], self._dataset.event_size, bins_per_unit=1.0 / width
+                    )
+                    logs[name.replace("loss", "bits_per_dimension")] = bits.bits
 
 
 class LinePerMinute(keras.callbacks.Callback):

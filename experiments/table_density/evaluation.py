@@ -20,24 +20,20 @@ def measure(table, sets, seed):
       seed: seed of samples and classifiers.
     """
     _, test = sets
-    (name, *others), given = table.names, table.context
+    name, *others = table.names
     column = table.columns[name]
-    # Whether one complete column is modelled, given others.
-    is_predicted = given and not others and not column.num_missing
-    is_number = column.is_number and column.kind != "date"
-    is_class = column.kind in ("categorical", "boolean", "ordered")
+    # One complete column is modelled, given others.
+    is_predicted = table.context and not others and not column.num_missing
+    is_number = is_predicted and column.is_number and column.kind != "date"
+    is_class = is_predicted and column.kind in ("categorical", "boolean", "ordered")
     log_prob = table.log_prob(test)
     possible = np.isfinite(log_prob)
     return {
         "test_log_likelihood": estimate(log_prob[possible]),
         "num_impossible": int((~possible).sum()),
         "two_sample_test": _two_sample_test(table, test, seed),
-        "prediction": _prediction(table, sets, seed)
-        if is_predicted and is_number
-        else None,
-        "classification": (
-            _classification(table, sets, seed) if is_predicted and is_class else None
-        ),
+        "prediction": _prediction(table, sets, seed) if is_number else None,
+        "classification": _classification(table, sets, seed) if is_class else None,
     }
 
 

@@ -32,7 +32,8 @@ def tiny_sets(monkeypatch, tmp_path):
         sets = [rng.integers(2, size=(n, size), dtype=np.uint8) for n in (60, 30, 40)]
         bits = {p: np.packbits(x, axis=1) for p, x in zip(PARTS, sets, strict=True)}
         digest = hashlib.sha256(b"".join(b.tobytes() for b in bits.values())).hexdigest()
-        monkeypatch.setitem(binary._CONTENT, name, (size, (60, 30, 40), digest))
+        monkeypatch.setitem(binary._SIZES, name, (size, (60, 30, 40)))
+        monkeypatch.setitem(binary._SHA256, name, digest)
         path = tmp_path / "packed" / packed
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez(path, **bits)

@@ -296,9 +296,7 @@ def test_hepmass_keeps_continuous_variables_of_the_signal(tmp_path):
 
 def test_bsds300_of_the_authors_is_read_as_it_is(tmp_path):
     (tmp_path / "BSDS300").mkdir()
-    rows = {
-        name: np.random.rand(i, 63) for i, name in enumerate(maf_tables._BSDS300_SETS, 3)
-    }
+    rows = {name: np.random.rand(i, 63) for i, name in enumerate(SETS, 3)}
     with h5py.File(tmp_path / "BSDS300" / "BSDS300.hdf5", "w") as file:
         for name, values in rows.items():
             file[name] = values

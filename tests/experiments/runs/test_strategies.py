@@ -146,7 +146,7 @@ def test_what_the_chief_has_is_everyones(tmp_path):
 )
 def test_workers_with_other_flags_are_refused(change, message, monkeypatch):
     chiefs = dataclasses.replace(UNEVEN, **change)
-    told = json.dumps({"is_finished": True, "flags": chiefs.flags()}).encode()
+    told = json.dumps({"is_finished": True, "flags": chiefs.by_name()}).encode()
     monkeypatch.setattr(workers, "from_chief", lambda strategy, content: told)
     if message is None:
         assert workers.agree_on_start(None, UNEVEN, is_finished=False)
