@@ -38,7 +38,7 @@ def table(header, rows):
       header: names of the columns; those between the first and the last are numbers.
       rows: cells of each row, as texts.
     """
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    widths = [max(2, *map(len, column)) for column in zip(header, *rows, strict=True)]
     first, *numbers, last = widths
     rule = ["-" * first, *("-" * (width - 1) + ":" for width in numbers), "-" * last]
     return "\n".join(_line(cells, widths) for cells in (header, rule, *rows))
