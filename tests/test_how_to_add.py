@@ -119,7 +119,7 @@ CHECK = '''"""Draws that are repeated."""
 
 import numpy as np
 
-from tfp_flows.inference.checks.check import Check
+from tfp_flows.core.check import Check
 
 
 def check_added(rows: np.ndarray) -> Check:

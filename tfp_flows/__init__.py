@@ -17,6 +17,7 @@ it becomes a distribution, and a distribution trains as a Keras model.
     inference/      fit_posterior and its checks; flow_posterior; kernels of tfp.mcmc that
                     sample through a posterior's flow
     tables/         TableDensity: rows with columns of any kind, in their own units
+    density/        fit_density: rows of numbers by one call, with a report
 
 Importing the package imports Keras and nothing of these folders: each is imported when one
 of its names is first used.
@@ -173,4 +174,5 @@ if typing.TYPE_CHECKING or not _MODULES:
     from tfp_flows.networks import natural_ordering as natural_ordering
     from tfp_flows.tables import TableDensity as TableDensity
     from tfp_flows.tables import describe_columns as describe_columns
+    from tfp_flows.density import fit_density as fit_density
     from tfp_flows.transformers import Affine as Affine

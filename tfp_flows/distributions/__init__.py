@@ -3,7 +3,7 @@
 Read `flow_distribution` and `bases` first, then `autoregressive` (networks with masks),
 `made` (the papers' distributions) and `conditionals` (their families of one variable). The
 wrappers follow: `dequantized` and `bits_per_dimension` for integers, `defensive` for
-outliers. `latent_space` works on the latents of data.
+outliers, `mixture` of several. `latent_space` works on the latents of data.
 """
 
 from tfp_flows.distributions import conditionals
@@ -24,6 +24,7 @@ from tfp_flows.distributions.latent_space import move_along
 from tfp_flows.distributions.made import BinaryMADE
 from tfp_flows.distributions.made import CategoricalMADE
 from tfp_flows.distributions.made import MixtureMADE
+from tfp_flows.distributions.mixture import Mixture
 
 __all__ = [
     "AutoregressiveDistribution",
@@ -33,6 +34,7 @@ __all__ = [
     "Defensive",
     "Dequantized",
     "FlowDistribution",
+    "Mixture",
     "MixtureMADE",
     "at_temperature",
     "attribute_direction",

@@ -8,7 +8,7 @@ chains through a flow.
 """
 
 from tfp_flows.inference.arviz import to_arviz
-from tfp_flows.inference.checks.check import Check
+from tfp_flows.core.check import Check
 from tfp_flows.inference.checks.importance import pareto_smooth
 from tfp_flows.inference.checks.verdict import PosteriorReport
 from tfp_flows.inference.fit import fit_posterior

@@ -25,10 +25,10 @@ from tfp_flows.core.arguments import (
     check_number,
     check_seed,
 )
+from tfp_flows.core.check import Check
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.budget import Budget, Progress
 from tfp_flows.inference.checkpoint import FitCheckpoint
-from tfp_flows.inference.checks.check import Check
 from tfp_flows.inference.checks.findings import Findings, examine, seconds_of_checks
 from tfp_flows.inference.checks.importance import pareto_k_threshold
 from tfp_flows.inference.checks.tails import check_tails, improper_direction

@@ -71,6 +71,22 @@ def describe_columns(frame: Any, names: Sequence[str] | None = None) -> TableCol
     )
 
 
+def describe_numbers(frame: Any) -> TableColumns:
+    """Describes columns of numbers as continuous ones, so that all have densities.
+
+    The kinds are "real" and "heavy-tailed"; spikes and limits are not modelled.
+
+    Args:
+      frame: as for `describe_columns`.
+    """
+    columns = describe_columns(frame)
+    for column in list(columns):
+        kind = column.kind if column.kind == "heavy-tailed" else "real"
+        if column.kind != kind or column.spikes:
+            columns.change(column.name, kind=kind, spikes=[], reason="as a number")
+    return columns
+
+
 def _described(name, column, categories, is_ordered):
     cells = cells_of(name, column)
     values = cells.values[~cells.is_missing]

@@ -7,7 +7,6 @@ import hashlib
 import math
 import os
 import pathlib
-import sys
 import time
 import zipfile
 from typing import Any
@@ -21,13 +20,12 @@ from tfp_flows.core.arguments import check_integer, check_number, require
 from tfp_flows.core.compiled import CompiledCall
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.tables.distribution import TableDistribution
-from tfp_flows.training.data import row_batches
+from tfp_flows.training.callbacks import FitProgress, StopAfter
+from tfp_flows.training.data import epoch_orders, row_batches
 
 _ROWS_A_CALL = 4096  # rows that are evaluated at once, to bound the memory
 _SECONDS = 5.0  # between two writes of the backup; later epochs are repeated
 _LOGS = ("loss", "val_loss")
-_SILENT_SECONDS = 3.0  # before the first line of progress
-_BETWEEN = {True: 0.2, False: 10.0}  # seconds between two lines; True: on a terminal
 # Prior mean, for many members, and deviation of the recalibration weights. On twenty tables
 # of R's packages, measured weights were 0.13 to 0.43 (docs/results.md).
 _USUAL, _DEVIATION = 0.3, 0.1
@@ -65,6 +63,7 @@ class FitOptions:
     validation_frame: Any = None
     verbose: int | str = "auto"
     backup: str | os.PathLike | None = None
+    max_minutes: float | None = None
 
     def __post_init__(self) -> None:
         check_integer("epochs", self.epochs)
@@ -74,6 +73,8 @@ class FitOptions:
         check_number("learning_rate", self.learning_rate, "above 0", lambda r: r > 0.0)
         share = self.validation_split
         check_number("validation_split", share, "in (0, 1)", lambda s: 0.0 < s < 1.0)
+        if self.max_minutes is not None:
+            check_number("max_minutes", self.max_minutes, "above 0", lambda m: m > 0.0)
 
 
 def fit_rows(
@@ -118,12 +119,14 @@ def fit_rows(
         last = first if backup.is_finished else max(options.epochs, first)
     if options.verbose == "auto":
         callbacks.append(FitProgress(last))
+    if options.max_minutes is not None:
+        callbacks.append(StopAfter(60.0 * options.max_minutes))
 
     model = MemberModel(rows)
     model.compile(keras.optimizers.Adam(options.learning_rate), jit_compile=False)
     model.optimizer.build(model.trainable_variables)  # so that a backup can restore it
     inputs = x if context is None else (x, context)
-    orders = _epoch_orders(len(x), seed, first, max(last, first + 1))
+    orders = epoch_orders(len(x), seed, first, max(last, first + 1))
     history = model.fit(
         row_batches((inputs, weights), orders, size),
         steps_per_epoch=-(-len(x) // size),
@@ -183,21 +186,6 @@ def held_out(
         rows = np.arange(member * count, (member + 1) * count) % num_rows
         left_out[order[rows], member] = True
     return left_out
-
-
-def _epoch_orders(num_rows, seed, first, last):
-    """The order of rows in each epoch from `first` to before `last`, `[num_rows]` each.
-
-    An order depends on the seed and its epoch only. One dataset holds all epochs: a new
-    iterator for each epoch would take longer than the steps of a small table.
-    """
-    seed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
-
-    def order(epoch):
-        both = tf.stack([tf.constant(seed, tf.int32), tf.cast(epoch, tf.int32)])
-        return tf.random.experimental.stateless_shuffle(tf.range(num_rows), both)
-
-    return tf.data.Dataset.range(first, last).map(order)
 
 
 class MemberModel(keras.Model):
@@ -409,57 +397,6 @@ class FitBackup(keras.callbacks.Callback):
         words = "`backup` of a fit of the same rows and options"
         require(is_same, words, f"{self._path} of others")
         return state
-
-
-class FitProgress(keras.callbacks.Callback):
-    """Writes epoch, losses and seconds to the standard error.
-
-    ```none
-    epoch 152 of at most 500: loss 1.2604, val_loss 1.8011, 21 s
-    ```
-
-    A terminal has one line that changes; a file gets a line every ten seconds. Keras's
-    progress bar writes a line for each of some hundred epochs.
-
-    Args:
-      epochs: the maximum number of epochs.
-    """
-
-    def __init__(self, epochs: int) -> None:
-        super().__init__()
-        self._epochs = epochs
-
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        """Starts the clock."""
-        self._start = time.monotonic()
-        self._next = self._start + _SILENT_SECONDS
-        self._line = self._last = ""
-        if sys.stderr.isatty():  # tracing makes the first step slow
-            self._write(f"epoch 1 of at most {self._epochs}: preparing")
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Writes a line if the last one is some time ago."""
-        now, logs = time.monotonic(), logs or {}
-        losses = "".join(f" {k} {logs[k]:.4f}," for k in _LOGS if k in logs)
-        line = f"epoch {epoch + 1} of at most {self._epochs}:{losses}"
-        self._last = f"{line} {now - self._start:.0f} s"
-        if now >= self._next:
-            self._write(self._last)
-
-    def on_train_end(self, logs: dict | None = None) -> None:
-        """Writes the last line if there was one before."""
-        if self._line:
-            self._write(self._last, end="\n")
-
-    def _write(self, line, end=""):
-        is_terminal = sys.stderr.isatty()
-        self._next = time.monotonic() + _BETWEEN[is_terminal]
-        if is_terminal:
-            sys.stderr.write(f"\r{line.ljust(len(self._line))}{end}")
-        elif line != self._line:
-            sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
-        self._line = line
 
 
 def recalibrate(

@@ -6,6 +6,7 @@ program), `callbacks`, `weight_prior` and `loading`.
 """
 
 from tfp_flows.training.callbacks import FullDataBatchStatistics
+from tfp_flows.training.callbacks import StopAfter
 from tfp_flows.training.callbacks import StopOnNaN
 from tfp_flows.training.density_estimator import DensityEstimator
 from tfp_flows.training.density_estimator import export
@@ -14,6 +15,7 @@ from tfp_flows.training.loading import load
 __all__ = [
     "DensityEstimator",
     "FullDataBatchStatistics",
+    "StopAfter",
     "StopOnNaN",
     "export",
     "load",

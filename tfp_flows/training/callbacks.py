@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from typing import Any
 
 import keras
 import numpy as np
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.arguments import check_instance, check_number
 from tfp_flows.core.rows import weight_keyword
 from tfp_flows.distributions.distribution_checks import check_rows_of
+
+_SILENT_SECONDS = 3.0  # before the first line of progress
+_BETWEEN = {True: 0.2, False: 10.0}  # seconds between two lines; True: on a terminal
 
 
 class StopOnNaN(keras.callbacks.Callback):
@@ -122,6 +127,85 @@ class BoundedProgress(keras.callbacks.ProgbarLogger):
 
     def _bounded(self, batch):
         return batch if self.target is None else min(batch, self.target - 1)
+
+
+class StopAfter(keras.callbacks.Callback):
+    """Stops training after some seconds of wall time, at the end of a step.
+
+    The epoch is validated before training ends, so that callbacks which keep the best
+    weights have some.
+
+    Args:
+      seconds: from the beginning of training.
+
+    >>> import tfp_flows
+    >>> stop = tfp_flows.training.StopAfter(60.0)  # model.fit(rows, callbacks=[stop])
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        check_number("seconds", seconds, "0 or more", lambda value: value >= 0.0)
+        self._seconds = seconds
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Starts the clock."""
+        self._end = time.monotonic() + self._seconds
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Stops if the time is over."""
+        if time.monotonic() >= self._end:
+            self.model.stop_training = True
+
+
+class FitProgress(keras.callbacks.Callback):
+    """Writes epoch, losses and seconds to the standard error.
+
+    ```none
+    epoch 152 of at most 500: loss 1.2604, val_loss 1.8011, 21 s
+    ```
+
+    A terminal has one line that changes; a file gets a line every ten seconds. Keras's
+    progress bar writes a line for each of some hundred epochs.
+
+    Args:
+      epochs: the maximum number of epochs.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self._epochs = epochs
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Starts the clock."""
+        self._start = time.monotonic()
+        self._next = self._start + _SILENT_SECONDS
+        self._line = self._last = ""
+        if sys.stderr.isatty():  # tracing makes the first step slow
+            self._write(f"epoch 1 of at most {self._epochs}: preparing")
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Writes a line if the last one is some time ago."""
+        now, logs = time.monotonic(), logs or {}
+        losses = "".join(f" {k} {logs[k]:.4f}," for k in ("loss", "val_loss") if k in logs)
+        line = f"epoch {epoch + 1} of at most {self._epochs}:{losses}"
+        self._last = f"{line} {now - self._start:.0f} s"
+        if now >= self._next:
+            self._write(self._last)
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        """Writes the last line if there was one before."""
+        if self._line:
+            self._write(self._last, end="\n")
+
+    def _write(self, line, end=""):
+        is_terminal = sys.stderr.isatty()
+        self._next = time.monotonic() + _BETWEEN[is_terminal]
+        if is_terminal:
+            sys.stderr.write(f"\r{line.ljust(len(self._line))}{end}")
+        elif line != self._line:
+            sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+        self._line = line
 
 
 class FullDataBatchStatistics(keras.callbacks.Callback):

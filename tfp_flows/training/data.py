@@ -616,6 +616,21 @@ def new_orders(num_rows: int) -> tf.data.Dataset:
     )
 
 
+def epoch_orders(num_rows: int, seed: int | None, first: int, last: int) -> tf.data.Dataset:
+    """Returns the order of rows in each epoch from `first` to before `last`, `[num_rows]`.
+
+    An order depends on the seed and its epoch only. One dataset holds all epochs: a new
+    iterator for each epoch would take longer than the steps of a small table.
+    """
+    seed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
+
+    def order(epoch):
+        both = tf.stack([tf.constant(seed, tf.int32), tf.cast(epoch, tf.int32)])
+        return tf.random.experimental.stateless_shuffle(tf.range(num_rows), both)
+
+    return tf.data.Dataset.range(first, last).map(order)
+
+
 def row_batches(arrays: Any, order: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
     """Returns a dataset of batches of arrays in memory.
 

@@ -11,10 +11,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.core.check import Check
 from tfp_flows.core.compiled import Compiled
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.flow_distribution import FlowDistribution
-from tfp_flows.inference.checks.check import Check
 from tfp_flows.inference.checks.importance import (
     DEVIATION_CHANGE,
     MEAN_CHANGE,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfp_flows.core.check import Check
 from tfp_flows.inference.checks.chains import Chains
-from tfp_flows.inference.checks.check import Check
 from tfp_flows.inference.checks.importance import ImportanceSampler, WeightedDraws
 from tfp_flows.inference.modes import Gaussian, Modes, find_modes, points_on_rays
 from tfp_flows.inference.target import is_rounding

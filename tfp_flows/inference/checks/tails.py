@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tfp_flows.inference.checks.check import Check
+from tfp_flows.core.check import Check
 from tfp_flows.inference.modes import Gaussian, NoMaximumError, laplace
 from tfp_flows.inference.target import UnconstrainedDensity
 

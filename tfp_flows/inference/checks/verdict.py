@@ -6,8 +6,8 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from tfp_flows.core.check import Check
 from tfp_flows.inference.checks.chains import check_r_hat, check_uncovered_mass
-from tfp_flows.inference.checks.check import Check
 from tfp_flows.inference.checks.findings import Findings
 from tfp_flows.inference.checks.importance import (
     MOMENTS,

@@ -1,4 +1,4 @@
-"""The one form of all checks of a posterior."""
+"""The one form of all checks of fits: of posteriors and of densities."""
 
 from __future__ import annotations
 

@@ -1,0 +1,81 @@
+"""Simple densities beside which a fitted one is judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.core.statistics import correlation_factor, mean_and_scale
+
+_MOST_COMPONENTS = 20
+_MOST_ROWS = 10_000  # of the mixture of Gaussians and of the kernels
+_BANDWIDTHS = np.logspace(-1.5, 0.5, 9)  # in standard deviations
+
+
+def gaussian(train: Any, test: Any) -> np.ndarray:
+    """Returns log-densities, `[n]`, of test rows under a Gaussian of the training rows.
+
+    With a context, its mean is the linear regression on the context.
+
+    Args:
+      train: `Data` of the training rows.
+      test: `Data` of the test rows.
+    """
+    x, rest = (np.asarray(data.x, np.float64) for data in (train, test))
+    if train.context is not None:
+        design, given = (
+            _design(train.context, train.context),
+            _design(test.context, train.context),
+        )
+        slopes = np.linalg.lstsq(design, x, rcond=None)[0]
+        x, rest = x - design @ slopes, rest - given @ slopes
+    mean, scale = mean_and_scale(x, tf.float64, "rows")
+    factor = scale[:, None] * correlation_factor(x, mean, scale)
+    return tfp.distributions.MultivariateNormalTriL(mean, factor).log_prob(rest).numpy()
+
+
+def others(train: Any, test: Any) -> dict[str, np.ndarray]:
+    """Returns log-densities, `[n]`, of test rows under further densities, by name.
+
+    There are none with a context, or without scikit-learn.
+
+    Args:
+      train: `Data` of the training rows.
+      test: `Data` of the test rows.
+    """
+    try:
+        from sklearn.mixture import GaussianMixture
+        from sklearn.neighbors import KernelDensity
+    except ImportError:
+        return {}
+    if train.context is not None:
+        return {}
+    x = np.asarray(train.x[:_MOST_ROWS], np.float64)  # rows are in random order
+    mean, scale = x.mean(axis=0), x.std(axis=0)
+    x, rest = (x - mean) / scale, (np.asarray(test.x, np.float64) - mean) / scale
+    count = max(len(x) // 10, 1)
+    fitted, judged = x[count:], x[:count]
+
+    def best(candidates):
+        """Scores of the candidate under which validation rows are most probable."""
+        chosen = max((c.fit(fitted) for c in candidates), key=lambda c: c.score(judged))
+        return chosen.fit(x).score_samples(rest) - np.log(scale).sum()
+
+    most = max(1, min(_MOST_COMPONENTS, len(x) // (5 * x.shape[1])))
+    sizes = [k for k in (1, 2, 3, 5, 8, 12, 20) if k <= most]
+    return {
+        "mixture of Gaussians": best(
+            [GaussianMixture(k, reg_covar=1e-4, random_state=0) for k in sizes]
+        ),
+        "kernel density": best([KernelDensity(bandwidth=h) for h in _BANDWIDTHS]),
+    }
+
+
+def _design(context, train):
+    """Contexts, standardised by the training ones, and a column of ones."""
+    mean, scale = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
+    standard = (context - mean) / np.where(scale > 0.0, scale, 1.0)
+    return np.concatenate([standard, np.ones([len(context), 1])], axis=1)

@@ -1,0 +1,141 @@
+"""The checks of a fitted density, each a function that returns a `Check`.
+
+To add one, write a function and call it in `judge` of `report`; the report and the verdict
+follow.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tfp_flows.core.check import Check
+
+GAIN = "nats above a Gaussian"
+_LEAST_HELD_OUT = 30
+_FURTHEST = -20.0  # nats
+_NEIGHBOURS = 5
+# Differences that matter, however many rows show them.
+_MUCH_SURPRISE, _MUCH_APART = 1.0, 0.1
+_SPIKE_SHARE = 0.05
+
+
+def held_out_rows(count: int) -> Check:
+    """Checks that there are held-out rows enough for a judgement."""
+    advice = f"Only {count} rows were held out, too few to judge. Collect more rows."
+    passed = count >= _LEAST_HELD_OUT
+    return Check("held-out rows", count, _LEAST_HELD_OUT, passed=passed, advice=advice)
+
+
+def gain(gains: np.ndarray) -> Check:
+    """Checks that the mean gain over a Gaussian is above two standard errors.
+
+    Args:
+      gains: log-densities of held-out rows less those under the Gaussian, `[n]`.
+    """
+    value, threshold = float(gains.mean()), 2.0 * standard_error(gains)
+    advice = "Held-out rows are not clearly more probable than under a Gaussian."
+    return Check(GAIN, value, threshold, passed=value > threshold, advice=advice)
+
+
+def furthest_row(gains: np.ndarray) -> Check:
+    """Checks that no held-out row has far less density than under a Gaussian.
+
+    Args:
+      gains: as for `gain`.
+    """
+    value = float(gains.min())
+    advice = (
+        f"A held-out row has {-value:.0f} nats less than under a Gaussian: the density is "
+        "sure of a relation that the row does not keep. Look at the row, or use "
+        "`tfp_flows.Defensive` with `DensityEstimator`."
+    )
+    passed = value >= _FURTHEST
+    return Check("furthest row, nats", value, _FURTHEST, passed=passed, advice=advice)
+
+
+def typical_rows(scores: np.ndarray, own: np.ndarray) -> Check:
+    """Checks that held-out rows are as probable as the density's own samples.
+
+    If the density is right, both have the same distribution of log-densities. Samples of an
+    overfitted density are more probable.
+
+    Args:
+      scores: log-densities of held-out rows, `[n]`.
+      own: log-densities of samples, `[m]`.
+    """
+    value = float(np.median(own) - np.median(scores))
+    error = 1.25 * math.hypot(standard_error(own), standard_error(scores))
+    threshold = max(_MUCH_SURPRISE, 3.0 * error)
+    advice = (
+        f"Samples have {value:.1f} nats more than held-out rows, a sign of overfitting. "
+        "Collect more rows, or leave columns out."
+    )
+    passed = value <= threshold
+    return Check("surprise, nats", value, threshold, passed=passed, advice=advice)
+
+
+def neighbours(data: Any, samples: Any) -> Check:
+    """Checks that samples lie among held-out rows, by the neighbours of both.
+
+    The value is the share of the five nearest neighbours that are of a row's own kind, row
+    or sample, in columns scaled by their deviations; it is 1/2 if the density is right.
+
+    Args:
+      data: `Data` of held-out rows.
+      samples: `Data` of as many samples, of the same contexts.
+
+    Reference:
+      Schilling (1986), Multivariate two-sample tests based on nearest neighbors.
+      https://doi.org/10.1080/01621459.1986.10478337
+    """
+    kinds = (data, samples)
+    x = np.concatenate([_joined(kind) for kind in kinds]).astype(np.float64)
+    count = len(data.x)
+    scale = x[:count].std(axis=0)
+    x = np.nan_to_num(x / np.where(scale > 0.0, scale, 1.0), posinf=1e30, neginf=-1e30)
+    kind = np.arange(len(x)) < count
+    nearest = np.stack([_nearest(x, i) for i in range(len(x))])
+    value = float(np.mean(kind[nearest] == kind[:, None]))
+    # The deviation of Schilling's statistic is at most about this.
+    deviation = math.sqrt(0.75 / (_NEIGHBOURS * len(x)))
+    threshold = 0.5 + max(_MUCH_APART, 3.0 * deviation)
+    advice = (
+        f"{value:.0%} of the nearest neighbours of rows and samples are of their own kind "
+        "(50 % if the density is right): samples differ from the rows."
+    )
+    passed = value <= threshold
+    return Check("neighbours of one kind", value, threshold, passed=passed, advice=advice)
+
+
+def spikes(x: np.ndarray) -> Check:
+    """Checks that no column has a common value, at which a density has no limit.
+
+    Args:
+      x: training rows, `[N, D]`.
+    """
+    shares = [np.unique(column, return_counts=True)[1].max() / len(x) for column in x.T]
+    value, column = float(np.max(shares)), int(np.argmax(shares))
+    advice = (
+        f"Column {column} has one value in {value:.0%} of the rows, so its density there "
+        "depends on rounding. `TableDensity` gives such values a probability."
+    )
+    passed = value <= _SPIKE_SHARE
+    return Check("most common value", value, _SPIKE_SHARE, passed=passed, advice=advice)
+
+
+def standard_error(values: np.ndarray) -> float:
+    """Returns the standard error of the mean of values, `[n]`."""
+    return float(np.std(values, ddof=1) / math.sqrt(len(values)))
+
+
+def _joined(data):
+    return data.x if data.context is None else np.concatenate(data, axis=1)
+
+
+def _nearest(x, index):
+    distance = np.sum((x - x[index]) ** 2, axis=1)
+    distance[index] = np.inf
+    return np.argpartition(distance, _NEIGHBOURS)[:_NEIGHBOURS]

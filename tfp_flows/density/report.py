@@ -1,0 +1,226 @@
+"""The report on a fitted density: held-out rows beside simple models, checks, verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfp_flows.core.check import Check
+from tfp_flows.density import baselines, checks
+from tfp_flows.density.rules import Rules
+from tfp_flows.distributions import draws
+from tfp_flows.distributions.mixture import Mixture
+
+# `DensityReport` says what each means.
+VERDICTS = ("good", "no better than a Gaussian", "not to be relied on")
+_ROWS_A_CALL = 4096  # rows that are scored at once, to bound the memory
+_MOST_SAMPLES = 1_000  # which are compared with held-out rows
+# Rows that each component has explained before the first, and the least weight of one.
+_PRIOR_ROWS, _LEAST_WEIGHT = 2.0, 0.02
+_UPDATES = 200  # of the weights; each raises the likelihood
+
+
+@dataclasses.dataclass(frozen=True)
+class DensityReport:
+    """How a fitted density explains rows that it has not seen; `print` shows a table.
+
+    Log-likelihoods are means over held-out rows, in nats a row, ± one standard error. Those
+    of a small table are of the fit to four fifths of the rows; the final fit, to all rows,
+    is better if anything.
+
+    Attributes:
+      verdict: "good": the density explains held-out rows better than a Gaussian of the same
+        rows, and no check fails. "no better than a Gaussian": take the Gaussian. "not to be
+        relied on": a check failed.
+      reasons: sentences that say why it is not "good", and what to try.
+      log_likelihood: mean log-density of the held-out rows.
+      log_likelihood_error: its standard error.
+      gain: mean of the rows' log-densities less those under a Gaussian of the same training
+        rows; with a context, under a linear regression.
+      gain_error: its standard error.
+      worst_gain: the gain of the row that falls furthest behind.
+      baselines: mean log-density of the held-out rows under simple models, by name.
+      num_rows: number of training rows.
+      num_held_out: number of held-out rows.
+      chosen: sentences that say which models were fitted, and with which weights.
+      seconds: wall time of the fit.
+      checks: all checks, from which the verdict and its reasons follow.
+
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> x = np.random.default_rng(0).normal(size=(400, 2))
+    >>> tfp_flows.fit_density(x, max_minutes=0.1).report.verdict
+    'no better than a Gaussian'
+    """
+
+    verdict: str
+    reasons: tuple[str, ...]
+    log_likelihood: float
+    log_likelihood_error: float
+    gain: float
+    gain_error: float
+    worst_gain: float
+    baselines: dict[str, float]
+    num_rows: int
+    num_held_out: int
+    chosen: tuple[str, ...]
+    seconds: float
+    checks: tuple[Check, ...]
+
+    def __str__(self) -> str:
+        rows = [
+            ("verdict", self.verdict),
+            ("rows", f"{self.num_rows:,} fitted, {self.num_held_out:,} held out"),
+            (
+                "log-likelihood",
+                f"{self.log_likelihood:.3f} +- {self.log_likelihood_error:.3f} nats a row",
+            ),
+            *((name, f"{nats:.3f} nats a row") for name, nats in self.baselines.items()),
+            ("above the Gaussian", f"{self.gain:.3f} +- {self.gain_error:.3f} nats a row"),
+            *((check.name, _row(check)) for check in self.checks),
+            *(("fitted", text) for text in self.chosen),
+            ("seconds", f"{self.seconds:.1f}"),
+        ]
+        width = max(len(name) for name, _ in rows)
+        lines = [f"{name:<{width}}  {value}" for name, value in rows]
+        return "\n".join([*lines, *(f"- {reason}" for reason in self.reasons)])
+
+    def to_plain(self) -> dict[str, Any]:
+        """Returns the fields as plain values, for a file."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_plain(cls, plain: DensityReport | dict[str, Any]) -> DensityReport:
+        """Returns the report from the result of `to_plain`."""
+        if isinstance(plain, cls):
+            return plain
+        fields: dict[str, Any] = dict(plain)
+        for name in ("reasons", "chosen"):
+            fields[name] = tuple(fields[name])
+        fields["checks"] = tuple(Check(**entries) for entries in fields["checks"])
+        return cls(**fields)
+
+
+def judge(
+    components: Sequence[Any], train: Any, held_out: Any, rules: Rules, seed: int | None
+) -> tuple[DensityReport, np.ndarray]:
+    """Weighs components by held-out rows, and reports on their mixture.
+
+    The weights that score one half of the rows come from the other half.
+
+    Args:
+      components: fitted distributions of rows.
+      train: `Data` of the rows that they are fitted to.
+      held_out: `Data` of other rows.
+      rules: the `Rules` of the fit.
+      seed: integer that determines the samples; random if None.
+
+    Returns:
+      The report, and the components' weights, `[K]`; 0 for a component without use.
+    """
+    each = log_prob_of_components(Mixture(components), held_out)
+    weights = mixture_weights(each)
+    scores = _scored_by_other_half(each)
+    gains = scores - baselines.gaussian(train, held_out)
+    used = np.flatnonzero(weights)
+    mixture = Mixture([components[k] for k in used], weights[used])
+    compared = held_out.first(_MOST_SAMPLES)
+    samples = _samples(mixture, compared, seed)
+    own = log_prob_of_components(mixture, samples)
+    found = [
+        checks.held_out_rows(len(gains)),
+        checks.furthest_row(gains),
+        checks.typical_rows(scores, _log_mean(own, mixture.weights)),
+        checks.neighbours(compared, samples),
+        checks.spikes(train.x),
+        checks.gain(gains),
+    ]
+    verdict, reasons = decide(found)
+    simple = {"Gaussian": scores - gains, **baselines.others(train, held_out)}
+    report = DensityReport(
+        verdict=verdict,
+        reasons=reasons,
+        log_likelihood=float(scores.mean()),
+        log_likelihood_error=checks.standard_error(scores),
+        gain=float(gains.mean()),
+        gain_error=checks.standard_error(gains),
+        worst_gain=float(gains.min()),
+        baselines={name: float(values.mean()) for name, values in simple.items()},
+        num_rows=len(train.x),
+        num_held_out=len(held_out.x),
+        chosen=(*rules.reasons, f"weights {', '.join(f'{w:.2f}' for w in weights)}"),
+        seconds=math.nan,
+        checks=tuple(found),
+    )
+    return report, weights
+
+
+def decide(found: Sequence[Check]) -> tuple[str, tuple[str, ...]]:
+    """Returns the verdict of checks, and its reasons."""
+    failed = [check for check in found if check.failed]
+    if not failed:
+        return VERDICTS[0], ()
+    is_gain_alone = [check.name for check in failed] == [checks.GAIN]
+    return VERDICTS[1 if is_gain_alone else 2], tuple(check.advice for check in failed)
+
+
+def log_prob_of_components(mixture: Mixture, data: Any) -> np.ndarray:
+    """Returns log-densities of rows under each component, `[n, K]`, in parts."""
+    parts = []
+    for start in range(0, len(data.x), _ROWS_A_CALL):
+        part = data.take(slice(start, start + _ROWS_A_CALL))
+        each = mixture.log_prob_of_components(part.x, context=part.context)
+        parts.append(np.asarray(each, np.float64))
+    return np.concatenate(parts)
+
+
+def mixture_weights(log_probs: np.ndarray) -> np.ndarray:
+    """Returns the weights, `[K]`, under which rows are most probable, by EM.
+
+    A component of less weight than 0.02 gets none.
+
+    Args:
+      log_probs: log-densities of rows under each component, `[n, K]`.
+    """
+    count = log_probs.shape[1]
+    weights = np.full(count, 1.0 / count)
+    log_probs = np.maximum(log_probs, -1e9)  # a row may have density zero under all
+    for _ in range(_UPDATES):
+        shares = log_probs + np.log(weights)
+        shares = np.exp(shares - np.logaddexp.reduce(shares, axis=1, keepdims=True))
+        weights = (shares.sum(axis=0) + _PRIOR_ROWS) / (len(shares) + count * _PRIOR_ROWS)
+    weights = np.where(weights < min(_LEAST_WEIGHT, 1.0 / count), 0.0, weights)
+    return weights / weights.sum()
+
+
+def _scored_by_other_half(log_probs):
+    half = len(log_probs) // 2
+    first, second = log_probs[:half], log_probs[half:]
+    parts = [
+        _log_mean(a, mixture_weights(b)) for a, b in ((first, second), (second, first))
+    ]
+    return np.concatenate(parts)
+
+
+def _log_mean(log_probs, weights):
+    with np.errstate(divide="ignore"):  # of a weight of 0
+        return np.logaddexp.reduce(log_probs + np.log(weights), axis=1)
+
+
+def _samples(mixture, compared, seed):
+    """As many samples as held-out rows, given the same contexts."""
+    seed = draws.stateless(seed)
+    if compared.context is None:
+        x = mixture.sample(len(compared.x), seed=seed)
+    else:
+        x = mixture.sample(seed=seed, context=compared.context)
+    return compared._replace(x=np.asarray(x))
+
+
+def _row(check):
+    words = {True: "passed", False: "failed", None: "not judged"}[check.passed]
+    return f"{check.value:.4g} (threshold {check.threshold:.4g}): {words}"

@@ -1,0 +1,208 @@
+"""Mixtures: weighted means of the densities of several distributions of the same rows."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
+
+from tfp_flows.core.arguments import check_array, check_members, require
+from tfp_flows.core.rows import weight_keyword
+from tfp_flows.distributions import draws
+from tfp_flows.distributions.distribution_checks import check_rows_of
+from tfp_flows.distributions.distribution_wrapper import (
+    DistributionWrapper,
+    context_keyword,
+)
+
+
+class Mixture(DistributionWrapper):
+    """A mixture of distributions of rows, conditional or not.
+
+    ```none
+    p(y | c) = sum over k of  weights[k] p_k(y | c)
+    ```
+
+    `tfd.Mixture` takes no context, and no distributions of this package that are no
+    `tfd.Distribution`, such as `Defensive`.
+
+    Args:
+      components: distributions of the same event shape and width of context.
+      weights: their weights, `[K]`, above 0, which are divided by their sum; equal if None.
+      name: name of the module.
+
+    Raises:
+      ValueError: if there is no component, they differ in their events or contexts, or the
+        weights do not fit.
+
+    >>> import tfp_flows
+    >>> normal = tfp_flows.standard_normal(2)
+    >>> flow = tfp_flows.FlowDistribution(normal, tfp_flows.MAF(2, seed=0))
+    >>> mixture = tfp_flows.distributions.Mixture([normal, flow], [3.0, 1.0])
+    >>> mixture.weights
+    array([0.75, 0.25])
+    >>> mixture.sample(5, seed=1).shape
+    TensorShape([5, 2])
+    """
+
+    def __init__(
+        self,
+        components: Sequence[Any],
+        weights: npt.ArrayLike | None = None,
+        *,
+        name: str = "mixture",
+    ) -> None:
+        require(len(components) > 0, "at least one of `components`", len(components))
+        for k, component in enumerate(components):
+            members = ("log_prob", "sample", "event_shape", "dtype")
+            check_members(f"components[{k}]", component, members, "a distribution of rows")
+        shapes = [component.event_shape for component in components]
+        is_vector = shapes[0].rank == 1 and shapes[0].is_fully_defined()
+        words = "`components` of vectors of one known size"
+        require(is_vector and all(s == shapes[0] for s in shapes), words, shapes)
+        contexts = [getattr(component, "context_size", 0) for component in components]
+        words = "`components` with contexts of one width"
+        require(len(set(contexts)) == 1, words, contexts)
+        given = np.ones(len(components)) if weights is None else weights
+        given = check_array("weights", given, np.float64)
+        fits = given.shape == (len(components),)
+        fits = fits and bool((np.isfinite(given) & (given > 0.0)).all())
+        require(fits, f"`weights` of {len(components)} numbers above 0", weights)
+        super().__init__(name=name)
+        # Not tracked by `tf.Module`, which would wrap the list.
+        object.__setattr__(self, "components", list(components))
+        self.weights = given / given.sum()
+
+    @property
+    def dtype(self) -> tf.DType:
+        """float64 if a component has it, since it tells more rows apart."""
+        is_double = any(part.dtype == tf.float64 for part in self.components)
+        return tf.float64 if is_double else self.components[0].dtype
+
+    @property
+    def event_shape(self) -> tf.TensorShape:
+        """Shape of one row, `[D]`."""
+        return self.components[0].event_shape
+
+    @property
+    def context_size(self) -> int:
+        """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
+        return getattr(self.components[0], "context_size", 0)
+
+    def initialize(
+        self,
+        data: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
+        """Sets the data-dependent state of all components, as `FlowDistribution` does.
+
+        Args:
+          data: `[N, D]`.
+          context: `[N, context_size]`, if the mixture is conditional.
+          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
+        """
+        data, context, weight = check_rows_of(self, data, context, sample_weight)
+        for part in self.components:
+            if hasattr(part, "initialize"):
+                given = context_keyword(context) | weight_keyword(part, weight)
+                part.initialize(data, **given)
+
+    def log_prob(
+        self,
+        value: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        training: bool = False,
+    ) -> tf.Tensor:
+        """Returns the log-densities of rows `value`, `[..., D]`, in nats.
+
+        Args:
+          value: rows.
+          context: `[..., context_size]`, if the mixture is conditional.
+          training: as in `FlowDistribution.log_prob`.
+        """
+        log_probs = self.log_prob_of_components(value, context=context, training=training)
+        return tf.reduce_logsumexp(log_probs + np.log(self.weights), axis=-1)
+
+    def log_prob_of_components(
+        self,
+        value: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        training: bool = False,
+    ) -> tf.Tensor:
+        """Returns the log-densities of rows under each component, `[..., K]`, in nats."""
+        each = []
+        for part in self.components:
+            given = self._given(part, context) | ({"training": True} if training else {})
+            log_prob = part.log_prob(_as_dtype(value, part.dtype), **given)
+            each.append(tf.cast(log_prob, self.dtype))
+        return tf.stack(each, axis=-1)
+
+    def sample(
+        self,
+        sample_shape: int | Sequence[int] = (),
+        seed: int | TensorLike | None = None,
+        *,
+        context: TensorLike | None = None,
+    ) -> tf.Tensor:
+        """Draws rows, `[*sample_shape, *batch, D]`.
+
+        All components draw all rows, of which one is chosen for each row.
+
+        Args:
+          sample_shape: shape of the draw, before the context's batch axes.
+          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
+          context: `[..., context_size]`, if the mixture is conditional.
+        """
+        choice, *seeds = draws.split(draws.stateless(seed), 1 + len(self.components))
+        each = [
+            tf.cast(
+                part.sample(sample_shape, seed=own, **self._given(part, context)),
+                self.dtype,
+            )
+            for part, own in zip(self.components, seeds, strict=True)
+        ]
+        uniform = draws.uniform(tf.shape(each[0])[:-1], choice, tf.float64)
+        ends = np.cumsum(self.weights)[:-1]
+        chosen = tf.reduce_sum(tf.cast(uniform[..., None] >= ends, tf.int32), axis=-1)
+        return functools.reduce(
+            lambda rows, k: tf.where((chosen == k)[..., None], each[k], rows),
+            range(1, len(each)),
+            each[0],
+        )
+
+    def sample_and_log_prob(
+        self,
+        sample_shape: int | Sequence[int] = (),
+        seed: int | TensorLike | None = None,
+        *,
+        context: TensorLike | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draws rows with their log-densities; arguments as in `sample`."""
+        rows = self.sample(sample_shape, seed, context=context)
+        return rows, self.log_prob(rows, context=context)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        weights = self.weights.tolist()
+        return {"components": self.components, "weights": weights, "name": self.name}
+
+    @property
+    def _parts(self):
+        return self.components
+
+    def _given(self, part, context):
+        return context_keyword(None if context is None else _as_dtype(context, part.dtype))
+
+
+def _as_dtype(value, dtype):
+    """Returns a tensor of `dtype` from numbers of any dtype."""
+    return tf.cast(value if tf.is_tensor(value) else np.asarray(value), dtype)
