@@ -130,7 +130,8 @@ class Data(typing.NamedTuple):
 
     def take(self, index: Any) -> Data:
         """Returns some of the rows."""
-        return Data(*(None if part is None else part[index] for part in self))
+        context = None if self.context is None else self.context[index]
+        return Data(self.x[index], context)
 
     def first(self, count: int) -> Data:
         """Returns the first rows."""

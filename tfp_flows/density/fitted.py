@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import numpy.typing as npt
+
 from tfp_flows.density.report import DensityReport
 from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.training.density_estimator import DensityEstimator
@@ -33,7 +35,7 @@ class FittedDensity(Mixture):
     def __init__(
         self,
         components: Sequence[Any],
-        weights: Sequence[float] | None = None,
+        weights: npt.ArrayLike | None = None,
         *,
         report: DensityReport | dict[str, Any],
         name: str = "fitted_density",

@@ -96,7 +96,7 @@ class DensityReport:
     @classmethod
     def from_plain(cls, plain: DensityReport | dict[str, Any]) -> DensityReport:
         """Returns the report from the result of `to_plain`."""
-        if isinstance(plain, cls):
+        if isinstance(plain, DensityReport):
             return plain
         fields: dict[str, Any] = dict(plain)
         for name in ("reasons", "chosen"):
