@@ -11,7 +11,7 @@ PYTEST = $(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup \
 
 # What meets every room and most of TensorFlow and Keras, in a minute or two of one core.
 EACH_ROOM = tests/core tests/test_bijector_protocol.py tests/test_saving.py \
-	tests/networks/test_initial_weights.py \
+	tests/networks/test_mlp.py \
 	tests/distributions/test_carried.py tests/distributions/test_flow_distribution.py \
 	tests/training/test_density_estimator.py tests/training/test_row_forms.py \
 	tests/inference/test_posterior_training.py tests/tables/test_sklearn.py \

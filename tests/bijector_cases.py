@@ -85,9 +85,9 @@ def on_part(dtype, context_size=2):
 
 
 def circular_spline_flow(dtype, **options):
-    """A chain of it, since a flow of angles would refuse a normal base."""
+    """The flow in a chain: by itself, a flow of angles refuses a normal base."""
     options |= {"num_steps": 2, "num_bins": 3, "hidden_units": (4,), "activation": "tanh"}
-    # All points are where the splines are.
+    # The bound is so wide that all points are inside the splines.
     flow = tff.NeuralSplineFlow(3, bound=20.0, seed=1, dtype=dtype, **options)
     return tff.FlowChain([flow])
 
@@ -119,7 +119,6 @@ CASES = {
     "curved_coupling": conditional(IRREGULAR, Curved()),
     "curved_masked_context": masked([2, 1, 3], 2, transformer=Curved()),
     "gated_inverse_context": inverse_masked([3, 1, 2], 2, transformer=GATED),
-    "spline_masked": masked([2, 1, 3], transformer=transformers.RationalQuadraticSpline(4)),
     "elementwise_tail_context": Case(elementwise_tail, (3,), 2),
     "squeeze": Case(lambda t: tff.Squeeze((4, 2, 3), dtype=t), (4, 2, 3)),
     "squeeze_ordered": Case(
@@ -150,9 +149,6 @@ CASES = {
     "act_norm": Case(lambda t: tff.ActNorm(3, dtype=t), (3,)),
     "batch_norm": Case(lambda t: tff.BatchNorm(3, dtype=t), (3,)),
     "invertible_linear": Case(lambda t: tff.InvertibleLinear(3, dtype=t), (3,)),
-    "invertible_linear_permutation": Case(
-        lambda t: tff.InvertibleLinear(4, permutation=[2, 0, 3, 1], dtype=t), (4,)
-    ),
     "permutation_random": Case(
         lambda t: tff.Permutation(
             tff.bijectors.random_permutation(5, 1), event_ndims=2, dtype=t

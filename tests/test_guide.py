@@ -1,4 +1,4 @@
-"""Pages of the guide: their code runs, parts are there, and the site builds."""
+"""Pages of the guide: their code runs, they are complete, and the site builds."""
 
 import dataclasses
 import importlib
@@ -37,7 +37,7 @@ def prose_of(text):
 
 
 def parts_of(text):
-    """Text below each heading of the second level."""
+    """Text of each section, by its heading of the second level."""
     pieces = re.split(r"^## (.+)$", text, flags=re.MULTILINE)
     return dict(zip(pieces[1::2], pieces[2::2], strict=True))
 
@@ -106,7 +106,7 @@ def test_lesson_has_its_parts(name):
 
 
 def skeleton_of(text):
-    """What a translation keeps: levels of headings, code, formulas, and links' files."""
+    """Levels of headings, code, formulas and files of links; a translation keeps them."""
     prose = re.sub(r"\\text\{[^}]*\}", "words", prose_of(text))
     links = [Path(link).name for link in re.findall(r"\]\(([^)\s]+)\)", prose)]
     levels = re.findall(r"^#+(?= )", prose, re.MULTILINE)
@@ -173,15 +173,6 @@ def test_no_picture_without_the_code_that_makes_it():
     readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
     used |= set(re.findall(r"docs/pictures/(\S+\.png)", readme))
     assert {path.name for path in (DOCS / "pictures").glob("*.png")} == used
-
-
-def test_picture_of_speed_shows_the_times_of_the_table():
-    above, code = text_of("results.md").split("```python")[:2]
-    rows = re.findall(r": \(([\d._]+), ([\d._]+)\)", code)
-    assert len(rows) > 10
-    for ours, peer in rows:
-        shown = f"{int(peer):,}" if "_" in peer else peer
-        assert re.search(rf"\| {re.escape(ours)} \| \w+ {re.escape(shown)} \|", above), ours
 
 
 def test_site_runs_the_blocks_that_are_tested():

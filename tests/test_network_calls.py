@@ -75,16 +75,6 @@ def test_eager_calls_do_not_retrace_for_another_batch_shape(counted):
     assert conditioner.count == 0
 
 
-@pytest.mark.usefixtures("op_by_op")
-def test_functions_that_run_op_by_op_are_not_traced(counted):
-    conditioner, bijector = counted
-    x = tf.ones([3, 4])
-    conditioner.count = 0
-    bijector.forward(x)
-    bijector.forward(2.0 * x)
-    assert conditioner.count == 2
-
-
 def test_many_flows_are_no_reason_to_warn_of_retracing(caplog, monkeypatch):
     monkeypatch.setattr(tf.get_logger(), "propagate", True)
     for seed in range(8):

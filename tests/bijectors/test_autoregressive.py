@@ -16,7 +16,7 @@ CONTEXT_SIZE = 2
 
 
 def only_callable(network):
-    """The same conditioner as a function, which can be called on all variables at once."""
+    """The same conditioner as a function: it has no `solve`, only whole passes."""
 
     def call(x, context=None):
         return network(x, context)
@@ -26,13 +26,13 @@ def only_callable(network):
 
 
 def sequential(step):
-    """The method that goes through the variables one after another."""
+    """The method of the sequential direction, one variable after another."""
     (direction,) = step.sequential_directions
     return getattr(step, f"{direction}_and_log_det")
 
 
 def gradients(method, network, values, context):
-    """Results of `method`, and gradients by all that it depends on."""
+    """Results of `method`, with gradients by values, contexts and weights."""
     with tf.GradientTape() as tape:
         tape.watch([values, *context.values()])
         result, log_det = method(values, **context)
@@ -42,14 +42,14 @@ def gradients(method, network, values, context):
 
 
 def written_out(constructor, case, network, start):
-    """The sequential direction by plain formulas and D whole passes, differentiable."""
+    """The sequential direction by D whole passes of plain, differentiable formulas."""
 
     def transform(x, parameters):
         return case.plain(x, *tf.split(parameters, parameters.shape[-1] // 4, axis=-1))
 
     def newton(y, parameters):
         x = start
-        for _ in range(2):  # exact in value, then in the derivative
+        for _ in range(2):  # the second step makes the derivative exact
             mapped, log_det = transform(x, parameters)
             x -= (mapped - y) / tf.exp(log_det)
         return x, -transform(x, parameters)[1]
@@ -76,7 +76,7 @@ def written_out(constructor, case, network, start):
 @pytest.mark.parametrize("constructor", STEPS)
 @pytest.mark.usefixtures("op_by_op")
 def test_sequential_direction_is_that_of_the_loop_written_out(constructor, name, wrap, rng):
-    """In value, and in the gradient by values, context and weights."""
+    """The values agree, and the gradients by values, context and weights."""
     transformer = CASES[name].build()
     network = tff.MaskedMLP(
         transformer.num_parameters,
@@ -140,7 +140,7 @@ def test_whole_passes_stop_when_nothing_changes(rng):
 
 
 class LargeShifts(tff.transformers.Transformer):
-    """`y = exp(s) x + 30 m`: latents far beyond what log-scales alone would give."""
+    """`y = exp(s) x + 30 m`: shifts make the latents large."""
 
     num_parameters = 2
 
@@ -157,12 +157,10 @@ class LargeShifts(tff.transformers.Transformer):
 @pytest.mark.parametrize(
     ("constructor", "jit_compile"), zip(STEPS, [True, False], strict=True)
 )
-def test_large_latents_are_solved_where_whole_passes_fail(
-    constructor, jit_compile, rng, request
-):
-    """Passes over the whole vector overflow on coordinates that are not final yet."""
+def test_large_latents_are_solved(constructor, jit_compile, rng, request):
+    """Whole passes would overflow at variables that are not solved yet."""
     if not jit_compile:
-        request.getfixturevalue("op_by_op")  # which would leave XLA out too
+        request.getfixturevalue("op_by_op")  # it would turn XLA off too
     network = tff.MaskedMLP(
         2, (128, 128), tff.natural_ordering(63), zero_last_layer=False, seed=9
     )
@@ -170,23 +168,11 @@ def test_large_latents_are_solved_where_whole_passes_fail(
     network.trainable_variables[0].assign(1.37 * network.trainable_variables[0])
     points = rng.normal(size=(512, 63)).astype(np.float32)
     assert 1.4 < np.abs(network(tf.constant(points))[:, 63:]).max() <= 2.0
-    errors = {}
-    for name, conditioner in (("columns", network), ("whole", only_callable(network))):
-        step = constructor(63, conditioner, LargeShifts())
-        parallel, undo = step.inverse, step.forward
-        if constructor is tff.InverseAutoregressive:
-            parallel, undo = undo, parallel
-        solved = parallel(points)
-        compiled = tf.function(undo, jit_compile=jit_compile)
-        errors[name] = np.abs(compiled(solved) - points).max(axis=1)
+    step = constructor(63, network, LargeShifts())
+    parallel, undo = step.inverse, step.forward
+    if constructor is tff.InverseAutoregressive:
+        parallel, undo = undo, parallel
+    solved = parallel(points)
+    compiled = tf.function(undo, jit_compile=jit_compile)
     assert np.abs(solved).max() > 40.0
-    assert errors["columns"].max() < 0.05
-    assert not (errors["whole"] < 1.0).all()  # what the test is about does happen
-
-
-def test_density_of_points_beyond_what_floats_can_tell_is_near_zero(rng):
-    flow = randomize(tff.IAF(8, num_steps=2, hidden_units=(16,)))
-    distribution = tff.FlowDistribution(tff.standard_normal(8), flow)
-    log_prob = distribution.log_prob((1e4 * rng.normal(size=(20, 8))).astype(np.float32))
-    assert np.all(np.isfinite(log_prob))
-    assert np.max(log_prob) < -1e20
+    assert np.abs(compiled(solved) - points).max() < 0.05

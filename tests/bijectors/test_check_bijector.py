@@ -13,7 +13,7 @@ LOG_2 = float(np.log(2.0))
 
 
 class Doubling(tff.FlowBijector):
-    """`y = 2 x`, with whatever log-det and inverse a test asks for."""
+    """`y = 2 x`, whose log-det and inverse a test can make wrong."""
 
     def __init__(self, log_slope=LOG_2, factor=0.5):
         super().__init__(event_ndims=1, event_shape=[2])
@@ -61,7 +61,7 @@ def test_an_untrained_flow_passes_with_arrays_of_another_precision():
 
 
 class WrongSign(tff.Affine):
-    """Its inverse adds the shift."""
+    """An affine transformer whose inverse adds the shift, which is wrong."""
 
     def inverse_and_log_det(self, y, parameters):
         shift, log_scale = self.constrain(parameters)
@@ -126,30 +126,17 @@ def test_the_wrong_step_is_named(wrong):
     assert str(report).endswith(f"wrong by itself: {wrong}")
 
 
-@pytest.mark.usefixtures("op_by_op")
-def test_steps_that_are_still_the_identity_are_named_beside_one_that_is_not():
-    flow = tff.RealNVP(2, num_steps=2, hidden_units=(4,), seed=0, name="inner")
-    scale = tfb.Scale(tf.constant([2.0, 0.5]))
-    report = tff.check_bijector(tff.FlowChain([scale, flow, tfb.Identity()]), X)
-    assert not report.is_identity
-    assert report.identities == ("inner",)
-    assert "`inner`" in str(report).splitlines()[0]
-    assert str(report).count("ok  ") == 5
-
-
 @pytest.mark.slow_ids("glow")
 @pytest.mark.parametrize(
     ("build", "event_shape"),
     [
         (lambda: tfb.Reshape([2, 2], [4]), (2, 2)),
-        (lambda: tff.FlowChain([tfb.Invert(tfb.Split(2)), tfb.Split(2)]), (4,)),
         (tfb.IteratedSigmoidCentered, (3,)),
         (tfb.FillTriangular, (2, 2)),
-        (lambda: tfb.Pad([[0, 1]]), (3,)),
         (lambda: tff.FlowChain([tfb.SoftmaxCentered(), tff.ActNorm(2)]), (3,)),
         (lambda: tff.Glow((2, 2, 1), 1, 1, hidden_channels=2, seed=0), (2, 2, 1)),
     ],
-    ids=["reshape", "split", "sigmoid", "triangular", "pad", "softmax", "glow"],
+    ids=["reshape", "sigmoid", "triangular", "softmax", "glow"],
 )
 @pytest.mark.usefixtures("op_by_op")
 def test_bijectors_that_change_the_shape_are_checked(build, event_shape):
@@ -165,7 +152,7 @@ def test_bijectors_that_change_the_shape_are_checked(build, event_shape):
 
 
 class Unused(Doubling):
-    """The identity, whatever its weight is."""
+    """The identity; its weight is not used."""
 
     def __init__(self):
         super().__init__(log_slope=0.0, factor=1.0)

@@ -1,4 +1,4 @@
-"""Norms: statistics of data and of batches, beside Keras's, at either end of a flow."""
+"""Norms: statistics of data and of batches, against Keras, at either end of a flow."""
 
 import keras
 import numpy as np
@@ -17,7 +17,7 @@ IMAGES = np.random.default_rng(1).normal(2.0, 3.0, size=(50, 2, 4, 3)).astype(np
 
 
 def check_standardised(z):
-    """Columns or channels have zero mean and unit variance."""
+    """Checks that columns or channels have zero mean and unit variance."""
     z = np.reshape(z, [-1, np.shape(z)[-1]])
     np.testing.assert_allclose(z.mean(axis=0), 0.0, atol=1e-3)
     np.testing.assert_allclose(z.std(axis=0), 1.0, atol=1e-3)
@@ -29,7 +29,6 @@ NORMS = {
     "standardize": lambda: tff.Invert(tff.Standardize(3)),
     "stock": lambda: tff.FlowChain([tfp.bijectors.Invert(tff.ActNorm(3))]),
     "decorrelate": lambda: tff.Invert(tff.Decorrelate(3)),
-    "twice": lambda: tff.Invert(tff.Invert(tff.ActNorm(3))),
     "chain": lambda: tff.Invert(tff.FlowChain([NORMS["stock"]()])),
     "real_nvp": lambda: tff.Invert(tff.RealNVP(3, act_norm=True, **TINY)),
     "images": lambda: tff.Invert(tff.flows.GlowStep((2, 4, 3), hidden_channels=2, seed=0)),
@@ -89,7 +88,7 @@ def test_batch_norm_in_training_equals_that_of_keras_with_its_gradient(batch_nor
         z, log_det = batch_norm.inverse_and_log_det(x, training=True)
         totals = [tf.reduce_sum(tf.sin(y)) for y in (z, expected)]
     close(z, expected, 1e-3)
-    # Through the statistics of the batch, too.
+    # The gradient goes through the statistics of the batch too.
     close(tape.gradient(totals[0], x), tape.gradient(totals[1], x), 1e-3)
     slope = gamma / np.sqrt(ROWS.var(axis=0) + 1e-3)
     close(log_det, np.full(400, np.log(slope).sum()), 1e-4)
@@ -103,7 +102,7 @@ def test_batch_norm_in_evaluation_equals_that_of_keras_and_is_exact(batch_norm):
     before = values(batch_norm)
     z = batch_norm.inverse_and_log_det(ROWS)[0]
     close(z, layer(ROWS, training=False), 1e-4)
-    for training in (False, True):  # it generates by what is stored
+    for training in (False, True):  # it generates with the stored statistics
         y = batch_norm.forward_and_log_det(z.numpy(), training=training)[0]
         close(y, ROWS, 1e-4)
     all_close(values(batch_norm), before, 0.0)
@@ -122,7 +121,7 @@ def test_masked_batch_norm_leaves_what_passes_and_counts_it_as_zeros():
 
 
 def test_running_averages_normalise_in_training_and_carry_the_gradient():
-    """Appendix E of RealNVP: the average with this batch in it is what is used."""
+    """Appendix E of RealNVP: norms use an average that includes this batch."""
     norm = tff.BatchNorm(3, momentum=0.8, epsilon=0.0, use_running_averages=True)
     norm.initialize(10.0 + 2.0 * ROWS)
     before = statistics(norm)

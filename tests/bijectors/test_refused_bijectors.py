@@ -27,7 +27,7 @@ def masked(size, outputs):
 
 
 def image_coupling(mask, seen_shape, units):
-    """It might broadcast: such a density of four variables integrated to 1.33."""
+    """A network of a wrong shape, which would broadcast to a density that is wrong."""
     return tff.Coupling(mask, tff.Conditioner(keras.layers.Dense(units), seen_shape))
 
 
@@ -43,7 +43,6 @@ BAD_CALLS = [
     # Constructors, masks and transformers.
     (lambda: tff.ActNorm(0), "`event_size` | got 0"),
     (lambda: tff.ActNorm(3, event_ndims=0), "`event_ndims` | [3] | got 0"),
-    (lambda: tff.ActNorm(3, dtype="int32"), "floating-point `dtype` | 'int32'"),
     (lambda: tff.BatchNorm(3, mask=[True, False]), "`mask`"),
     (lambda: tff.HeavyTails(2, kind="cauchy"), "`kind` of 'student' | 'cauchy'"),
     (lambda: tff.Bounds([0.0], [1.0, 2.0]), "`low` and `high` | (1,) and (2,)"),
@@ -61,7 +60,6 @@ BAD_CALLS = [
     ),
     (lambda: tff.FlowChain([]), "`bijectors` | got none"),
     (lambda: tff.FlowChain(tff.ActNorm(3)), "list | `bijectors` | act_norm"),
-    (lambda: tff.FlowChain([tff.ActNorm]), "`bijectors` | the class ActNorm; call it"),
     (
         lambda: tff.FlowChain([tff.ActNorm(3), tff.ActNorm(3, dtype="float64")]),
         "one dtype | float32 | float64",
@@ -89,16 +87,10 @@ BAD_CALLS = [
         lambda: image_coupling(masks.channel_half((2, 4, 3)), (2, 4, 1), 2),
         "`output_shape` (2, 4, 4) | got (2, 4, 2)",
     ),
-    (
-        lambda: image_coupling(masks.checkerboard((2, 4, 3)), (1, 4, 3), 6),
-        "`input_shape` (2, 4, 3) | got (1, 4, 3)",
-    ),
     (lambda: tff.MaskedAutoregressive(5, masked(4, 2)), "`input_shape` (5,) | got (4,)"),
     (lambda: tff.Affine("exp"), "`log_scale` | 'exp'"),
     # Methods.
     (lambda: whiten([1.0]), "`mean` of shape [2]; got [1.]"),
-    (lambda: whiten([1.0, np.nan]), "finite `mean`"),
-    (lambda: whiten(factor=np.eye(3)), "`factor` of shape [2, 2]"),
     (lambda: whiten(factor=[[1.0, 0.5], [0.0, 1.0]]), "lower triangular"),
     (lambda: whiten(factor=[[1.0, 0.0], [0.0, 0.0]]), "positive diagonal"),
     (lambda: flow().forward(ROWS[:, :2]), "`x` of shape [..., 3] | 2)"),
@@ -107,14 +99,9 @@ BAD_CALLS = [
     (lambda: tff.ActNorm(3).initialize(ROWS[0]), "`data` of shape [N, 3] | (3,)"),
     (lambda: tff.Standardize(3).initialize(ROWS[:0]), "`data` | at least one row"),
     (
-        lambda: conditional_flow().initialize(ROWS, context=CONTEXT[:5]),
-        "`context` of shape [16, 2] | (5, 2)",
-    ),
-    (
         lambda: tff.FlowChain([tff.Bounds([0.0] * 2, [1.0] * 2)]).initialize(OUTSIDE),
         "`data` | column 1 | 0 | 3",
     ),
-    (lambda: flow().copy(steps=3), "steps"),
     (lambda: tff.check_bijector(unconditional(), ROWS), "`bijector"),
 ]
 

@@ -53,7 +53,7 @@ WAYS = {
     ],
 )
 def test_weights_are_those_of_now_and_train(name, way):
-    # Another of the same type is not taken for it.
+    # A trace for one distribution must not serve another of the same type.
     WAYS[way](randomize(CASES[name](), stddev=1.0))
     distribution = randomize(CASES[name]())
     for _ in range(2):
@@ -64,14 +64,3 @@ def test_weights_are_those_of_now_and_train(name, way):
         assert all(gradient is not None for gradient in gradients)
         for weight in distribution.trainable_variables:
             weight.assign_add(tf.fill(weight.shape, 0.1))
-
-
-def test_posterior_of_a_mixture_and_none_of_binary_variables():
-    mixture = tff.MixtureMADE(3, 2, **SMALL)
-    identity = mixture.experimental_default_event_space_bijector()
-    close(identity.forward(X), X)
-    posterior = tff.flow_posterior(mixture, num_steps=1, **SMALL)
-    assert posterior.sample(4, seed=1).shape == (4, 3)
-    for discrete in (tff.BinaryMADE(2), tfd.Bernoulli(probs=0.5, dtype=tf.float32)):
-        with pytest.raises(ValueError, match=f"`{discrete.name}`, a discrete"):
-            tff.flow_posterior(discrete)

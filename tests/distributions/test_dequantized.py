@@ -1,4 +1,4 @@
-"""Densities of integers: exact bits, bounds that samples and learning tighten."""
+"""Densities of integers: exact bits, and bounds that more samples or training tighten."""
 
 import json
 
@@ -23,7 +23,7 @@ def uniform(event_shape):
 
 
 def logit_normal(scale, size=1, alpha=0.0):
-    """A density on the unit cube of independent entries, whose bins one can integrate."""
+    """Independent entries in (0, 1), whose bins have known probabilities."""
     scaled = tff.bijectors.TFPBijector(tfp.bijectors.Scale(scale), 1)
     flow = tff.FlowChain([tff.Logit(alpha), scaled])
     return tff.FlowDistribution(tff.standard_normal(size), flow)
@@ -111,7 +111,7 @@ def test_image_flow_under_integers_with_an_encoder_and_a_context():
     gradients = tape.gradient(bound, model.trainable_variables)
     assert all(gradient is not None for gradient in gradients)
     (mean,) = [v for v in noise.variables if v.name.startswith("context_mean")]
-    np.testing.assert_array_equal(mean, np.zeros(3))  # what an encoder returns stays
+    np.testing.assert_array_equal(mean, np.zeros(3))  # they stay as they are
     randomize(model, stddev=0.1)
     samples = model.sample(3, seed=0, **context).numpy()
     assert samples.shape == (3, 8, 4, 4, 1)
@@ -139,7 +139,7 @@ def test_what_is_no_bin_has_probability_zero_and_spoils_no_gradient(options):
     assert np.isnan(log_prob[6])
     assert all(np.isfinite(gradient).all() for gradient in gradients)
     assert any(np.any(gradient != 0.0) for gradient in gradients)
-    # One entry outside rules out the event.
+    # One entry outside makes the whole event impossible.
     log_prob = tff.Dequantized(uniform((2,)), 32).log_prob([[0, 0], [0, 32], [0, 31]])
     np.testing.assert_allclose(log_prob, -2.0 * np.log([32.0, np.inf, 32.0]), rtol=1e-5)
 
@@ -196,7 +196,7 @@ def test_end_bins_are_as_certain_as_they_can_be(alpha, size, most):
     model = tff.Dequantized(logit_normal(3.0, size, alpha), 64)
     z = scipy.special.logit(alpha + (1.0 - 2.0 * alpha) / 64.0) / 3.0
     truth = size * scipy.stats.norm.logcdf(z)
-    for end in (0.0, 63.0):  # with all that is beyond
+    for end in (0.0, 63.0):  # the end bins include everything beyond them
         value = np.full([40, size], end)
         estimate = model.importance_weighted_log_prob(value, 1000, seed=1).numpy()
         errors = np.exp(estimate.astype(np.float64) - truth) - 1.0
@@ -213,11 +213,3 @@ def test_nice_on_mnist_has_the_bits_that_others_quote_of_it():
     cifar = tff.bits_per_dimension(5371.78, 32 * 32 * 3, bins_per_unit=128)
     assert round(mnist.bits, 2) == 4.36
     assert round(cifar.bits, 2) == 4.48
-
-
-def test_mean_and_error_are_those_of_the_rows_in_bits():
-    rows = np.random.default_rng(0).normal(3.0, 2.0, size=400)
-    result = tff.bits_per_dimension(rows, 10, bins_per_unit=32)
-    bits = 5.0 - rows / (10 * np.log(2.0))
-    assert result.bits == pytest.approx(bits.mean())
-    assert result.two_standard_errors == pytest.approx(2 * bits.std(ddof=1) / 20)

@@ -1,4 +1,4 @@
-"""Flows as parts of TFP's joint distributions, and as maps for its Markov chains."""
+"""Flows as parts of TFP's joint distributions and other distributions."""
 
 import numpy as np
 import pytest
@@ -71,22 +71,3 @@ def test_whatever_holds_a_distribution_lists_its_weights(hold):
         weights = {id(w) for w in held.trainable_variables}
         assert weights
         assert {id(w) for w in hold(held).trainable_variables} == weights
-
-
-def test_batches_of_flows():
-    prior = flow_prior()
-    batch = tfd.Independent(tfd.BatchBroadcast(prior, [4]), 1)
-    model = tfd.JointDistributionSequential([batch, likelihood])
-    z, x = model.sample(5, seed=1)
-    assert (z.shape, x.shape) == ((5, 4, 3), (5, 4, 3))
-    from_prior, from_likelihood = model.log_prob_parts([z, x])
-    close(from_prior, tf.reduce_sum(prior.log_prob(z.numpy()), axis=1))
-    assert from_likelihood.shape == (5, 4)
-
-
-def test_flow_is_an_argument_of_a_function():
-    prior, points = flow_prior(), np.ones([2, 3])
-    score = tf.function(lambda d: d.log_prob(points))
-    close(score(prior), prior.log_prob(points))
-    prior.trainable_variables[0].assign_add(tf.ones(prior.trainable_variables[0].shape, D))
-    close(score(prior), prior.log_prob(points))

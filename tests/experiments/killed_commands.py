@@ -1,11 +1,10 @@
 """Command lines in processes of their own, which a test kills at any moment.
 
-One core each, so that sums have one order, and numbers of two processes are the same to
-the last digit; models and tables in small pieces, so that there is much to be killed in.
+Each process has one thread, so that sums have one order and numbers are equal to the last
+digit. Work is cut into small pieces, so that a kill can come between many of them.
 """
 
 import importlib
-import itertools
 import json
 import os
 import pathlib
@@ -25,19 +24,19 @@ from tfp_flows.inference import training as posterior_training
 from tfp_flows.tables import training as table_training
 
 KILLED = -signal.SIGKILL
-_MOST_CHANGES = 12  # of files, after which a process is killed
+_MOST_CHANGES = 12  # changes of files, after which a process is killed at the latest
 _LOG = "printed.txt"
 _SAME_BYTES = {".csv", ".png", ".txt"}
 
 
-def start(module, argv, folder, before=None):
-    """Starts a command in `folder`, after a call of `before`, and returns the process."""
+def start(module, argv, folder):
+    """Starts a command in `folder`, and returns the process."""
     output = str(folder / _LOG)
-    return fresh_process.start(_call, module, argv, str(folder), before, output=output)
+    return fresh_process.start(_call, module, argv, str(folder), output=output)
 
 
 def run(module, argv, folder):
-    """Runs a command to its end, in `folder`, and returns the seconds that it took."""
+    """Runs a command to its end, in `folder`; returns the seconds it took."""
     begin = time.perf_counter()
     status = run_to_any_end(module, argv, folder)
     assert status == 0, log(folder)[-4000:]
@@ -68,7 +67,7 @@ def run_and_kill(module, argv, folder, *, seconds, rng):
 
 
 def kill_in_training(module, argv, folder):
-    """Starts a command, kills it after a few blocks or epochs; returns its checkpoint."""
+    """Kills a command after a few blocks or epochs of training; returns its checkpoint."""
     process = start(module, argv, folder)
     wait_for_epochs(folder / "run", 2, [process])
     process.kill()
@@ -77,25 +76,19 @@ def kill_in_training(module, argv, folder):
 
 
 def wait_for_epochs(run_dir, count, processes):
-    """Returns when a run has finished as many epochs, or a process has ended."""
+    """Returns when a run has finished `count` epochs, or a process has ended."""
     checkpoint = pathlib.Path(run_dir, "checkpoints", f"epoch_{count:06}.checkpoint")
     while all(p.is_alive() for p in processes) and not checkpoint.is_file():
         time.sleep(0.001)
 
 
-def step_back():
-    """Lets the time of day be an hour earlier each time that the process asks for it."""
-    now, looks = time.time, itertools.count(1)
-    time.time = lambda: now() - 3600.0 * next(looks)
-
-
 def log(folder):
-    """Returns what the last process wrote to its terminal."""
+    """Returns the text that the last process wrote to its terminal."""
     return (folder / _LOG).read_text()
 
 
 def outcome(folder):
-    """Returns what a command has left: files by name, without what tells the time."""
+    """Returns the content of a command's files by name, without times."""
     files = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
     return {
         name: _content(path)
@@ -105,9 +98,9 @@ def outcome(folder):
 
 
 def printed(folder):
-    """Returns what the last process wrote to its terminal, TensorFlow's lines left out.
+    """Returns the tables that the last process printed, as rows of cells.
 
-    They come in cells, without the columns of a table that hold seconds.
+    Lines of TensorFlow and columns of seconds are left out.
     """
     lines = log(folder).splitlines()
     rows = [line.split("|") for line in lines if line.startswith(("|", "digits:"))]
@@ -115,9 +108,7 @@ def printed(folder):
     return [[cell for i, cell in enumerate(row) if i not in timed] for row in rows]
 
 
-def _call(module, argv, folder, before):
-    if before:
-        before()
+def _call(module, argv, folder):
     two = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0], two
@@ -129,7 +120,7 @@ def _call(module, argv, folder, before):
     text_table._BYTES_A_BLOCK = 1 << 11
     training.STEPS = 10
     initial_flow._MOST_PAIRS = 1
-    posterior_training._SECONDS_OF_STEP = 60.0  # XLA, however slow the machine is
+    posterior_training._SECONDS_OF_STEP = 60.0  # always with XLA, even on a slow machine
     sample._ROWS_A_CALL = 20
     with quick_runs():
         name = module.partition(".")[0]
@@ -161,7 +152,7 @@ def _states(folder):
 
 
 def _content(path):
-    """Returns bytes, plain data without seconds, or of other files that they are there."""
+    """Returns a file's bytes or JSON data without times; for other kinds, "there"."""
     if path.suffix == ".json":
         return _timeless(json.loads(path.read_text()))
     return path.read_bytes() if path.suffix in _SAME_BYTES else "there"

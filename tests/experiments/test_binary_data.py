@@ -11,7 +11,7 @@ from tiny_runs import TINY, in_folder
 
 from experiments.data import DataError, binary, load_dataset
 from experiments.data.dataset import Dataset
-from experiments.density_estimation import evaluation, models
+from experiments.density_estimation import evaluation
 from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation.settings import Settings
 
@@ -23,7 +23,7 @@ BINARY = dataclasses.replace(
 
 @pytest.fixture
 def tiny_sets(monkeypatch, tmp_path):
-    """Folders of small files that stand for a table and for MNIST, in both forms."""
+    """Small files in place of a table and of MNIST, in both forms."""
     rng = np.random.default_rng(0)
     for name, size, packed in (
         ("adult", 11, "debd/adult.npz"),
@@ -102,15 +102,6 @@ def test_run_on_images_writes_every_picture(num_masks, tiny_sets):
     for picture in pictures:
         pixels = matplotlib.image.imread(tiny_sets / "run" / picture)
         assert pixels[..., :3].std() > 0.02
-
-
-@pytest.mark.parametrize(
-    ("ordering", "order"), [("natural", [1, 2, 3]), ("reversed", [3, 2, 1])]
-)
-def test_order_can_be_chosen(ordering, order):
-    settings = dataclasses.replace(BINARY, ordering=ordering)
-    distribution = models.build_distribution(settings, 3)
-    np.testing.assert_array_equal(distribution._ensemble.network.ordering, order)
 
 
 @pytest.mark.usefixtures("op_by_op")

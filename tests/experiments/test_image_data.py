@@ -1,4 +1,4 @@
-"""Image data sets: from Keras's files, from IDX files, and of one's own."""
+"""Image data sets from Keras's files, IDX files and a user's own pictures."""
 
 import gzip
 import io
@@ -10,8 +10,6 @@ import tensorflow as tf
 from PIL import Image
 
 from experiments.data import image_sets, load_dataset
-from experiments.data.dataset import Request
-from experiments.data.images import image_dataset
 from experiments.runs.epochs import EpochRows
 
 RNG = np.random.default_rng(0)
@@ -23,7 +21,7 @@ def integers(rows, num_bins=256):
 
 @pytest.fixture
 def few_images(monkeypatch):
-    """Sets of 40 training images, of which 30 validate, and 30 test images."""
+    """Small image sets: 40 training images, 30 of them for validation; 30 for test."""
     monkeypatch.setattr(image_sets, "_HELD_OUT", 30)
     for name, known in image_sets._SETS.items():
         shorter = image_sets._ImageSet(40, *list(vars(known).values())[1:])
@@ -52,15 +50,6 @@ def test_cifar10_of_five_bits_is_its_pixels_given_the_class(few_images, tmp_path
         dataset.train_context.argmax(axis=1), arrays["y_train"][:10, 0]
     )
     assert dataset.class_names[8] == "ship"
-
-
-@pytest.mark.parametrize("changes", [{}, {"num_bits": 5}, {"conditional": True}], ids=str)
-def test_published_figures_are_of_images_of_eight_bits(changes):
-    request, expected = Request(**changes), [] if changes else ["RealNVP", "Glow"]
-    pixels = 2 * [np.zeros((4, 2, 2, 3), np.uint8)]
-    labels = {"classes": 2 * [np.zeros(4, int)], "class_names": ["a"]}
-    dataset = image_dataset("cifar10", pixels, 2, request, **labels)
-    assert list(dataset.published) == expected
 
 
 def test_logit_space_is_that_of_the_maf_paper(few_images, tmp_path):
@@ -95,7 +84,7 @@ def test_fashion_mnist_is_read_from_idx_files(few_images, tmp_path):
 
 
 def jpeg_arrays(images):
-    """The common header of JPEG files, their other bytes end to end, where each begins."""
+    """Header that JPEG files share, their other bytes joined with offsets, and pictures."""
     files = [io.BytesIO() for _ in images]
     for file, image in zip(files, images, strict=True):
         Image.fromarray(image).save(file, "jpeg", quality=90)
@@ -129,7 +118,7 @@ def test_cifar10_after_jpeg_is_decoded_and_says_so(tmp_path):
 
 @pytest.mark.parametrize("fit", ["resize", "crop"])
 def test_pictures_of_any_size_become_images_of_one(fit, tmp_path):
-    """White on the left and black on the right, at every size; a crop keeps the middle."""
+    """Pictures are white on the left and black on the right; a crop keeps the middle."""
     for i, (width, height) in enumerate([(40, 20), (20, 20), (30, 60)] * 8):
         pixels = np.zeros((height, width, 3), np.uint8)
         pixels[:, : width // 2] = 255

@@ -1,10 +1,10 @@
-"""keras.io's RealNVP on our couplings, tried on a program that is built likewise."""
+"""keras.io's RealNVP on our couplings, tested on a program of the same structure."""
 
 import pytest
 
 from experiments.compatibility import keras_real_nvp
 
-# Its parts have the names and roles of those of keras.io; its maths is its own.
+# Names and roles of its parts are those of keras.io; its formulas are not.
 EXAMPLE = """
 import keras
 import numpy as np
@@ -38,7 +38,7 @@ history = model.fit(rows, epochs=30, validation_split=0.2, verbose=0)
 plt.plot(history.history["loss"])
 """
 
-# With weights that make the flow another map than the identity.
+# The weights are moved, so that the flow is not the identity.
 CHECKS = """
 for variable in model.trainable_variables:
     variable.assign_add(0.05 * np.random.normal(size=variable.shape))
@@ -59,7 +59,7 @@ np.testing.assert_allclose(history.history["val_loss"], standard, rtol=1e-5)
 
 @pytest.fixture
 def example(tmp_path):
-    """Function of a text that returns the path of a file with it."""
+    """Function that writes a text to a file and returns its path."""
 
     def write(text):
         path = tmp_path / "real_nvp.py"
@@ -70,7 +70,7 @@ def example(tmp_path):
 
 
 def test_the_example_runs_on_our_couplings(example, op_by_op):
-    """Which invert each other, have the log-det, and start as the identity."""
+    """The couplings are inverted, have the right log-det, and start as the identity."""
     losses = keras_real_nvp.run_example(example(EXAMPLE + CHECKS), epochs=2)
     assert losses.keys() == {"loss", "val_loss"}
     assert [len(values) for values in losses.values()] == [2, 2]
@@ -79,7 +79,7 @@ def test_the_example_runs_on_our_couplings(example, op_by_op):
 def test_the_command_runs_it_on_its_own_and_keeps_its_pictures(
     example, op_by_op, tmp_path, capsys
 ):
-    """Its own are no normalizing flow here: they move each row by three."""
+    """The couplings of this example move each row by three."""
     arguments = ["", example(EXAMPLE), "--stock", "--epochs=1"]
     arguments.append(f"--output_dir={tmp_path / 'pictures'}")
     assert keras_real_nvp.main(arguments) == 0
@@ -93,10 +93,8 @@ def test_the_command_runs_it_on_its_own_and_keeps_its_pictures(
     ("old", "new", "message"),
     [
         ("def Coupling", "def Layer", "`Coupling`; got no `Coupling` among ['Layer', 'R"),
-        ("class RealNVP", "class NICE", "`RealNVP.call`; got no `RealNVP` among ['Coup"),
         ("def call", "def run", "`RealNVP.call`; got no `call` among ['__init__', 'com"),
         ("epochs=30, ", "", "to call `fit` with `epochs`; got none."),
-        ("history = ", "result = ", "'loss' and 'val_loss'; got none."),
         ("class", "clas", "invalid syntax (real_nvp.py, line"),
     ],
 )
@@ -107,8 +105,3 @@ def test_what_is_not_the_example_is_refused(
     arguments = ["", example(text), "--epochs=1", f"--output_dir={tmp_path}"]
     assert keras_real_nvp.main(arguments) == 1
     assert message in capsys.readouterr().err
-
-
-def test_one_file_is_expected(capsys):
-    assert keras_real_nvp.main([""]) == 2
-    assert "Expected `example` to be the path of one file" in capsys.readouterr().err

@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 
 import matplotlib.image
 import numpy as np
@@ -12,7 +11,6 @@ from tiny_runs import TINY, in_folder
 from experiments import out_of_distribution
 from experiments.data import DataError, load_dataset
 from experiments.density_estimation import experiment as density_estimation
-from experiments.density_estimation.settings import Settings
 from experiments.runs.run_directory import RunDirectoryError
 
 
@@ -32,33 +30,6 @@ def test_own_rows_score_as_in_the_results(run_dir):
     assert bits.mean() == pytest.approx(results["bits_per_dimension"]["bits"], rel=1e-4)
 
 
-def test_own_images_are_those_of_the_run_whose_data_dir_can_be_another(
-    run_dir, tmp_path, monkeypatch
-):
-    """A run on 100 images of 8x8 bytes, in a folder that has been moved since."""
-    pixels = np.random.default_rng(0).integers(256, size=(100, 8, 8), dtype=np.uint8)
-    np.savez(tmp_path / "images.npz", x=pixels)
-    path, run = str(tmp_path / "images.npz"), tmp_path / "run"
-    run.mkdir()
-    shutil.copy(run_dir / "model.keras", run)
-    settings = Settings(dataset="images", images_path=path, test_share=0.3)
-    in_folder(settings, "before", data_dir="elsewhere").write_flags(run / "flags.txt")
-    results = json.loads((run_dir / "results.json").read_text()) | {"dataset": "images"}
-    results["bits_per_dimension"]["bins_per_unit"] = 256.0
-    (run / "results.json").write_text(json.dumps(results))
-    asked, load = [], out_of_distribution.load_dataset
-
-    def ask_and_load(name, **arguments):
-        asked.append(arguments["data_dir"])
-        return load(name, **arguments)
-
-    monkeypatch.setattr(out_of_distribution, "load_dataset", ask_and_load)
-    (bits,) = out_of_distribution.score(run, []).values()
-    out_of_distribution.score(run, [], data_dir="now")
-    assert len(bits) == 30
-    assert asked == ["elsewhere", "now"]
-
-
 def test_data_of_another_shape_are_refused(run_dir):
     with pytest.raises(DataError, match="images of 64 integers below 17.*got two_moons"):
         out_of_distribution.score(run_dir, ["two_moons"])
@@ -66,7 +37,6 @@ def test_data_of_another_shape_are_refused(run_dir):
 
 OTHER_RUNS = {
     "none": None,
-    "a VAE": {"dataset": "digits", "bits_per_dimension": {"nats": 2.0}},
     "points": {"test_log_likelihood": {"nats": -1.0}, "bits_per_dimension": None},
     "conditional": {
         **{"test_log_likelihood": {"nats": -1.0}, "context_size": 10},

@@ -25,10 +25,7 @@ IMAGE_FLOWS = [tff.flows.GlowStep, tff.Glow, tff.RealNVPImage]
 
 OF_IMAGE_FLOWS = [
     (lambda flow: flow(True), "`image_shape | True"),
-    (lambda flow: flow((8, 8, 2), context_size=-1), "`context_size` | -1"),
-    (lambda flow: flow((8, 8, 2), seed="a"), "`seed` | 'a'"),
     (lambda flow: flow((8, 8, 2), dtype="int32"), "floating-point `dtype` | 'int32'"),
-    (lambda flow: flow((8, 8, 2), network_dtype="half"), "`network_dtype` | 'half'"),
 ]
 
 
@@ -41,13 +38,10 @@ BAD_CALLS = [
         lambda: tff.RealNVP(1),
         "`event_size` of at least 2 | got 1. | NeuralSplineFlow(1) | MAF(1, transf",
     ),
-    (lambda: tff.NeuralSplineFlow(1, coupling=True), "`event_size` of at least 2 | got 1"),
     (lambda: tff.MAF(3, num_steps=0), "`num_steps` of at least 1 | got 0"),
     (lambda: tff.RealNVP(3, batch_norm=True, act_norm=True), "one of `batch_norm` | both"),
     (lambda: tff.NeuralSplineFlow(3, random_permutations=2), "permutations` | got 2"),
     (lambda: tff.NeuralSplineFlow(3, circular=[3]), "`circular` | 3 variables | [3]"),
-    (lambda: tff.NeuralSplineFlow(3, circular=[True, False]), "`circular` | [True, False]"),
-    (lambda: tff.circular_base(2, [2]), "`circular` | [2]"),
     (
         lambda: tff.at_temperature(on(tff.circular_base(1, [0]), angle_flow()), 0.5),
         "`distribution` | line | angles",
@@ -60,13 +54,9 @@ BAD_CALLS = [
         lambda: tff.MAF(3, transformer=tfb.Exp()),
         "`transformer` | num_parameters | exp | A bijector has no parameters",
     ),
-    (lambda: tff.IAF(3, transformer=tff.transformers.Gated), "the class Gated; call"),
     (lambda: tff.RealNVP(3, transformer="affine"), "`transformer` | 'affine'"),
     (lambda: tff.MAF(3, batch_norm=True, recompute=True), "batch"),
-    (lambda: tff.MADE(3, standardize="off"), "`standardize` | 'off'"),
-    (lambda: tff.RealNVP(3, decorrelate=2), "`decorrelate` | 2"),
     (lambda: tff.NICE(3, heavy_tails="t"), "`heavy_tails` | 't'"),
-    (lambda: tff.MAF(3, degree_seed="a"), "`degree_seed` | 'a'"),
     (
         lambda: tff.MAF(3, dtype="float64", network_dtype="mixed_bfloat16"),
         "`network_dtype`, None or 'float64' in a flow of float64 | 'mixed_bfloat16'",
@@ -75,14 +65,9 @@ BAD_CALLS = [
     (lambda: tff.MAF(3, 5), "positional"),
     (lambda: tff.MAF(3, steps=5), "num_steps | standardize | `MAF`; got | ['steps']"),
     (lambda: tff.Glow((8, 8)), "`image_shape` | (H, W, C) | (8, 8)"),
-    (lambda: tff.Glow((6, 6, 1), 2), "`image_shape` | divisible by 4 | (6, 6, 1)"),
-    (lambda: tff.Glow((4, 4, 1), 0), "`num_levels` of at least 1 | got 0"),
-    (lambda: tff.Glow((8, 8, 1), 1, 1, hidden_channels="64"), "`hidden_channels`"),
     (lambda: tff.Glow((8, 8, 1), 1, 1, hidden_channels=2, logit_alpha=1.0), "`alpha`"),
     (lambda: tff.flows.GlowStep((8, 8, 1)), "`image_shape` | 2 channels | (8, 8, 1)"),
     (lambda: tff.RealNVPImage((8, 8, 1), hidden_channels=(4, 4)), "`hidden_channels`"),
-    (lambda: tff.RealNVPImage((8, 8, 1), num_blocks=0), "`num_blocks` | got 0"),
-    (lambda: tff.RealNVPImage((4, 4, 1), act_norm=True), "one of `batch_norm` | both"),
 ]
 
 

@@ -6,35 +6,16 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_flows as tff
-from tfp_flows.inference.default_supports import with_free_entries
 from tfp_flows.inference.support import JointSupport
 from tfp_flows.inference.target import call_with_parts
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
 
-def precision():
-    """Two variables, seen ten times, with the posterior of their precision."""
-    rows = np.random.default_rng(0).normal(size=(10, 2)).astype(np.float32)
-
-    def model():
-        prior = tfd.WishartTriL(4.0, scale_tril=tf.eye(2), name="precision")
-        precision = yield tfd.JointDistributionCoroutine.Root(prior)
-        factor = tf.linalg.cholesky(tf.linalg.inv(precision))
-        normal = tfd.MultivariateNormalTriL(scale_tril=factor)
-        yield tfd.Sample(normal, 10, name="rows")
-
-    target = tfd.JointDistributionCoroutine(model).experimental_pin(rows=rows)
-    scale = np.linalg.inv(np.eye(2) + rows.T @ rows)
-    known = tfd.WishartTriL(14.0, scale_tril=np.linalg.cholesky(scale))
-    evidence = target.unnormalized_log_prob(np.eye(2, dtype=np.float32))
-    return target, float(evidence) - float(known.log_prob(np.eye(2)))
-
-
 @pytest.mark.parametrize(
     "target",
     [
-        tfd.Gamma(0.01, 1.0),  # most of its draws are below the smallest float
+        tfd.Gamma(0.01, 1.0),  # most draws are below the smallest float
         tfd.Independent(tfd.Gamma([0.01, 2.0], 1.0), 1),
         tfd.Beta(0.01, 0.01),
         tfd.Dirichlet([0.01, 0.01, 0.01]),
@@ -101,10 +82,9 @@ def dependent():
     )
 
 
-# Each integrates to 1 over its support, in at most three unconstrained dimensions.
+# Distributions with one to three unconstrained variables.
 NORMALIZED = {
     "beta": lambda: tfd.Beta(np.float64(2), np.float64(3)),
-    "two shares": lambda: dirichlet(2, 3),
     "three shares": lambda: dirichlet(1.5, 3, 2),
     "sample": lambda: tfd.Sample(dirichlet(2, 3), 2),
     "independent": lambda: as_event(dirichlet([2, 3], [4, 2])),
@@ -119,14 +99,11 @@ NORMALIZED = {
     ),
     "scaled shares": lambda: scaled(dirichlet(2, 3, 2)),
     "logarithms of scaled": lambda: tfb.Log()(scaled(dirichlet(2, 3, 2))),
-    "batch of scaled": lambda: as_event(scaled(dirichlet([2, 3], [3, 2]))),
     "correlation": lambda: lkj(2, 2),
     "correlations": lambda: lkj(3, 1.5),
     "factors": lambda: lkj(3, 1.5, tfd.CholeskyLKJ),
     "factors with the density of products": lambda: lkj(3, 1.5, input_output_cholesky=True),
-    "two correlations": lambda: tfd.Sample(lkj(2, 2), 2),
     "wishart": matrix,
-    "wishart factors": lambda: matrix(input_output_cholesky=True),
     "wishart of an operator": lambda: tfd.WishartLinearOperator(
         np.float64(3.5), tf.linalg.LinearOperatorLowerTriangular(np.eye(2))
     ),
@@ -157,26 +134,11 @@ def integral(log_prob, support):
     return np.sum(np.where(np.isfinite(density), density, 0.0) * weights.ravel())
 
 
-@pytest.mark.slow_ids(
-    "*batch*", "*of scaled", "two correlations", "wishart factors", "nested*"
-)
+@pytest.mark.slow_ids("*batch*", "*of scaled", "nested*")
 @pytest.mark.parametrize("name", NORMALIZED)
 def test_density_integrates_to_1_over_the_support(name):
     target = NORMALIZED[name]()
     support = JointSupport.from_distribution(target)
-    np.testing.assert_allclose(integral(target.log_prob, support), 1.0, atol=1e-3)
-
-
-STOCK = ["three shares", "sample", "reshaped batch", "correlations", "joint", "relaxed"]
-STOCK += ["joint of batches", "joint with a dependent support"]
-
-
-@pytest.mark.slow_ids("*batch*", "correlations", "joint", "relaxed")
-@pytest.mark.parametrize("name", STOCK)
-def test_density_integrates_to_1_over_the_bijector_of_tfp(name):
-    target = NORMALIZED[name]()
-    given = target.experimental_default_event_space_bijector()
-    support = JointSupport.from_shape(target.event_shape, given, np.float64)
     np.testing.assert_allclose(integral(target.log_prob, support), 1.0, atol=1e-3)
 
 
@@ -224,66 +186,6 @@ GIVEN = {
 def test_density_integrates_to_1_over_a_given_support(name):
     shape, bijector, log_prob = GIVEN[name]
     support = JointSupport.from_shape(shape, bijector, np.float64)
-    # A pole of the circle, where the density is not 0, is at infinity.
+    # The density does not vanish at the pole of the circle, which is mapped to infinity.
     tolerance = 0.01 if name == "circle" else 1e-3
     np.testing.assert_allclose(integral(log_prob, support), 1.0, atol=tolerance)
-
-
-@pytest.mark.parametrize(
-    "support",
-    [
-        tfb.Exp(),
-        tfb.Chain([tfb.Exp(), tfb.Chain([tfb.Shift(1.0), tfb.Scale(2.0)])]),
-        tfb.Chain([tfb.CholeskyOuterProduct(), tfb.FillScaleTriL()]),
-        tfb.CorrelationCholesky(),
-        {"a": None, "b": [tfb.Exp(), tfb.Softplus()]},
-        tff.RealNVP(2, num_steps=1, hidden_units=(4,)),
-    ],
-    ids=str,
-)
-def test_a_support_with_its_free_entries_is_left_as_it_is(support):
-    assert with_free_entries(support) is support
-
-
-def multinomial():
-    return tfd.JointDistributionNamedAutoBatched(
-        {
-            "shares": tfd.Dirichlet([2.0, 2.0, 2.0]),
-            "counts": lambda shares: tfd.Multinomial(9.0, probs=shares),
-        }
-    ).experimental_pin(counts=[5.0, 3.0, 1.0])
-
-
-def batches():
-    return tfd.JointDistributionNamedAutoBatched(
-        {
-            "shares": tfd.Independent(tfd.Dirichlet([[2.0, 2.0], [1.5, 3.0]]), 1),
-            "counts": lambda shares: tfd.Independent(tfd.Multinomial(4.0, probs=shares), 1),
-        }
-    ).experimental_pin(counts=[[3.0, 1.0], [2.0, 2.0]])
-
-
-def log_prob_of_counts(total, concentration, counts):
-    return float(tfd.DirichletMultinomial(total, concentration).log_prob(counts))
-
-
-# Targets with their log-evidence.
-EVIDENCE = {
-    "counts": lambda: (multinomial(), log_prob_of_counts(9.0, [2.0] * 3, [5.0, 3.0, 1.0])),
-    "batch of counts": lambda: (
-        batches(),
-        log_prob_of_counts(4.0, [2.0, 2.0], [3.0, 1.0])
-        + log_prob_of_counts(4.0, [1.5, 3.0], [2.0, 2.0]),
-    ),
-    "correlations": lambda: (tfd.LKJ(3, 2.0), 0.0),
-    "precision": precision,
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", EVIDENCE)
-def test_evidence_is_exact(name):
-    target, exact = EVIDENCE[name]()
-    posterior = tff.fit_posterior(target, seed=0)
-    assert posterior.report.verdict == "reliable"
-    np.testing.assert_allclose(posterior.report.log_evidence, exact, atol=0.02)

@@ -82,13 +82,13 @@ PROPER = {
     "normal": lambda x: -0.5 * tf.reduce_sum(x**2, axis=-1),
     "cauchy": lambda x: -tf.reduce_sum(tf.math.log1p(x**2), axis=-1),
     "laplace": lambda x: -tf.reduce_sum(tf.abs(x), axis=-1),
-    # A regression: the residuals' ratio to sigma is constant along rays.
+    # In a regression, the ratio of residuals to sigma is constant along rays.
     "rays": lambda x: (
         -20.0 * tf.math.log(tf.math.softplus(x[..., 1]))
         - 1e3 * (x[..., 0] / tf.math.softplus(x[..., 1])) ** 2
         - 1.0 / tf.math.softplus(x[..., 1])
     ),
-    # Likewise, where sigma outgrows the residuals from so far away that it rises.
+    # Here sigma outgrows the residuals only far away, where the density rises.
     "growing scale": lambda x: (
         tfd.Normal(0.0, tf.exp(x[..., 1])).log_prob(30.0 * x[..., 0])
         + 20.0 * tfd.Normal(0.0, tf.exp(x[..., 1])).log_prob(tf.ones_like(x[..., 0]))
@@ -117,7 +117,7 @@ def collinear(x):
 
 
 SLICES = {
-    # Density of so many variables, and which are to blame; None if it is proper.
+    # Log-density, number of variables, and variables to blame; None if it is proper.
     "product": (product, 2, {0, 1}),
     "collinear": (collinear, 3, {1, 2}),
     "hyperbola": (lambda x: product(x) - 0.05 * tf.reduce_sum(x**2, axis=-1), 2, None),
@@ -145,19 +145,8 @@ def test_slices_tell_improper_densities_whose_variables_shrink_as_others_grow(na
         assert f"Give a proper prior to v{found.variable}." in found.sentence(names)
 
 
-def test_slices_find_no_slope_in_a_box(rng):
-    """Draws do not reach the edge up to which the density is constant."""
-
-    def log_prob(x):
-        inside = (x[..., 1] > 0.0) & (x[..., 1] < 1.0)
-        return tf.where(inside, -0.5 * x[..., 0] ** 2, -np.inf)
-
-    x = np.column_stack([rng.normal(size=2000), rng.uniform(size=2000)])
-    assert improper_slice(density(log_prob, 2, tf.float32), x) is None
-
-
 def beside(direction, width):
-    """0.7 of a standard normal and 0.3 of a mode of some width; what is known of it."""
+    """A mixture of 0.7 N(0, 1) and 0.3 of a narrower mode; and whether a point is known."""
     size = len(direction)
     target = mixture(
         [0.7, 0.3], [np.zeros(size), direction], [[1.0] * size, [width] * size]
@@ -180,15 +169,13 @@ def is_found(target, is_known, seed):
     return len(masses) == 1 and abs(np.exp(masses[0]) - 0.3) < 0.01
 
 
-@pytest.mark.slow_ids("direction[1345]-*")
+@pytest.mark.slow_ids("direction[23]-*")
 @pytest.mark.parametrize(
     ("direction", "width"),
     [
         ([6.0, 6.0], 0.05),
-        ([-9.0, 14.4], 0.03),
         ([3.0, -5.0, 2.0, 4.0], 0.3),
         ([4.0] * 20, 0.3),
-        ([3.0, -3.0] * 10, 0.2),
         ([0.0] * 12 + [-15.0] + [0.0] * 12, 0.1),
     ],
 )
@@ -234,7 +221,7 @@ def test_r_hat_sees_other_means_and_other_spreads():
     spread[0, :, 1] *= 3.0
     assert rank_r_hat(shifted) > 1.05
     assert rank_r_hat(spread) > 1.05
-    # Monotone maps of a variable, and tails without moments, change nothing.
+    # The ranks are the same after a monotone map, even with infinite moments.
     assert rank_r_hat(np.sinh(5.0 * groups)) < 1.01
 
 
@@ -248,24 +235,8 @@ def test_change_of_variables_counts():
     np.testing.assert_allclose(found.factor, [[3.0**-0.5]], rtol=1e-4)
 
 
-def test_differences_stand_in_for_second_derivatives_that_are_not_finite():
-    """TFP's softplus has none in float32 at the scale of these data, 150."""
-    data = tf.constant(150.0 * np.random.default_rng(0).normal(size=400), tf.float32)
-    scale = tfd.HalfCauchy(0.0, 100.0)
-
-    def log_prob(x):
-        errors = tfd.Normal(0.0, x)  # x: [N, 1]
-        return scale.log_prob(x[:, 0]) + tf.reduce_sum(errors.log_prob(data), axis=1)
-
-    target = density(log_prob, 1, tf.float32, tfb.Softplus())
-    found = modes.laplace(target, [0.0])
-    exact = np.std(data)
-    assert found.mean[0] == pytest.approx(exact, rel=0.01)
-    assert found.factor[0, 0] == pytest.approx(exact / np.sqrt(800), rel=0.02)
-
-
 def test_differences_stand_in_where_there_is_no_second_derivative():
-    """The incomplete gamma function has none with respect to its first argument."""
+    """TensorFlow has no second derivative of `igamma` by its first argument."""
     limit = tf.constant(3.0, tf.float64)
 
     def log_prob(a):  # largest where half of the mass is on each side of the limit

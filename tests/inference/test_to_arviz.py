@@ -1,4 +1,4 @@
-"""Draws as ArviZ holds them: names, axes, weights. Skipped where there is no ArviZ."""
+"""Draws in ArviZ's form: names, axes, weights. Skipped without ArviZ."""
 
 import sys
 
@@ -105,12 +105,9 @@ DRAWS = {"x": np.zeros([6, 2], np.float32)}
         ({"posterior_or_draws": {"n": np.zeros([6, 2], int)}}, "the part 'n' of .* int64"),
         ({"posterior_or_draws": {"x": np.zeros(6)}}, r"\[draws, chains, ...\]"),
         ({"posterior_or_draws": {**DRAWS, "y": np.zeros([5, 2])}}, "alike in these axes"),
-        ({"names": ["a", "b"]}, "Expected 1 `names`"),
         ({"log_weights": np.zeros(6)}, "that are no chains"),
         ({"has_chains": False, "log_weights": np.zeros(5)}, r"of shape \[6\].*got \[5\]"),
-        ({"has_chains": False, "log_weights": np.full(6, np.nan)}, "not NaN"),
         ({"target": PINNED["named"]}, "of events"),
-        ({"resample": "no"}, "`resample`"),
     ],
 )
 def test_draws_that_do_not_fit_are_refused(arguments, message, arviz):

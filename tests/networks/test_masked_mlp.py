@@ -1,4 +1,4 @@
-"""The masks of the MADE network as written out, its tiles, and what it refuses."""
+"""The masks of the MADE network written out, and its tiles."""
 
 import numpy as np
 import pytest
@@ -15,10 +15,11 @@ def test_masks_of_a_network_of_three_variables_as_written_out():
     np.testing.assert_array_equal(first, [[0, 0, 0, 0], [1, 1, 1, 1], [0, 0, 1, 1]])
     low, high = [1, 1, 1, 1], [0, 0, 1, 1]
     np.testing.assert_array_equal(second, [low, low, high, high])
-    low, high = [1, 0, 1, 1, 0, 1], [1, 0, 0, 1, 0, 0]  # outputs as they are returned
+    # The columns are in the order of the outputs.
+    low, high = [1, 0, 1, 1, 0, 1], [1, 0, 0, 1, 0, 0]
     np.testing.assert_array_equal(last, [low, low, high, high])
     np.testing.assert_array_equal(net.direct_layer.mask, [[0] * 6, low, high])
-    # Units of degree 0 bring a context to the first variable.
+    # Units of degree 0 let the first variable depend on the context.
     net = tff.MaskedMLP(2, (32, 32), [4, 1, 6, 2, 3, 5], context_size=2)
     assert [layer.out_degrees.min() for layer in net.layers[:-1]] == [0, 0]
 
@@ -58,11 +59,3 @@ def test_tiles_change_neither_values_nor_gradients(strict, ordering):
     np.testing.assert_allclose(by_x, expected_x, atol=1e-10)
     for ours, expected in zip(by_tiles, tiles_of(layer, expected_kernel), strict=True):
         np.testing.assert_allclose(ours, expected, atol=1e-10)
-
-
-def test_hidden_degrees_are_sorted_and_within_bounds():
-    for seed in (None, 3):
-        degrees = hidden_degrees(50, 7, seed=seed)
-        assert (np.diff(degrees) >= 0).all()
-        assert set(degrees) <= set(range(1, 7))
-    np.testing.assert_array_equal(hidden_degrees(5, 1), np.zeros(5))

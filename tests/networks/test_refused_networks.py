@@ -1,6 +1,5 @@
 """Arguments of networks and orderings that are refused."""
 
-import keras
 import numpy as np
 from refusals import bad_calls
 from small_parts import ROWS
@@ -15,37 +14,20 @@ BAD_CALLS = [
     (lambda: tff.MLP(3, "64"), "positive `hidden_units` | '64'"),
     (lambda: tff.MLP(3, (4, 8), residual=True), "equal `hidden_units` | (4, 8)"),
     (lambda: tff.MLP(3, activation="rectify"), "`activation` | 'rectify'"),
-    (lambda: tff.MLP(3, activation=keras.layers.ReLU), "`activation` | call it"),
     (lambda: tff.MLP(3, residual="no"), "`residual` | 'no'"),
-    (lambda: tff.MLP(3, units=4), "units"),
     (lambda: tff.MaskedMLP(2, (4,), [0, 1, 2]), "`ordering` | 1 to 3 | [0, 1, 2]"),
     (lambda: tff.MaskedMLP(2, (4,), ORDERING)(ROWS[:, :2]), "[..., 3] | (16, 2)"),
-    (lambda: tff.networks.OrderAgnosticMLP(1, (4,), 3, num_masks=0), "`num_masks` | got 0"),
     (
         lambda: tff.networks.OrderAgnosticMLP(
             1, (4,), 3, num_masks=2, fixed_ordering=[1, 2]
         ),
         "`ordering` of shape [3] | [2]",
     ),
-    (lambda: tff.networks.ConvNet("8"), "`output_channels` | '8'"),
     (lambda: tff.networks.ResNet(8, (4, 4)), "`hidden_channels` | (4, 4)"),
-    (lambda: tff.networks.ResNet(8, num_blocks=0), "`num_blocks` | got 0"),
     (lambda: tff.vae.ConvEncoder(4, (8, 8)), "`image_shape` | (H, W, C) | (8, 8)"),
-    (lambda: tff.vae.ConvDecoder(8), "`image_shape` | got 8"),
     (lambda: tff.Conditioner(np.tanh, 2), "`network` | keras.layers.Layer | tanh"),
-    (lambda: tff.Conditioner(keras.layers.Dense, 2), "`network` | the class Dense"),
     (lambda: tff.Conditioner(tff.MLP(2, (4,)), "2"), "`input_shape` | '2'"),
-    (
-        lambda: tff.Conditioner(tff.MLP(2, (4,)), 2, context_size=1.5),
-        "`context_size` | 1.5",
-    ),
-    (lambda: tff.natural_ordering(2.5), "`event_size` | 2.5"),
-    (lambda: tff.networks.random_ordering(3, "a"), "`seed` | 'a'"),
     (lambda: tff.MaskedMLP(2, (4,), [[1, 2]]), "`ordering` of shape [D] | [1, 2]"),
-    (
-        lambda: tff.MaskedMLP(2, (4, 5), ORDERING, residual=True),
-        "equal `hidden_units`, at least one | (4, 5)",
-    ),
     (
         lambda: tff.MaskedMLP(2, (4,), ORDERING, context_size=2).build((None, 4)),
         "[..., 5] | 4",

@@ -1,4 +1,4 @@
-"""Values in an order of their own: of pandas's ordered categories, and of texts."""
+"""Ordered values: pandas's ordered categories, and texts with a given order."""
 
 import numpy as np
 import pandas
@@ -6,13 +6,10 @@ import pytest
 from small_tables import fitted, saved_and_loaded
 
 import tfp_flows as tff
-from tfp_flows.tables.codec import RowCodec
-from tfp_flows.tables.frames import Frame
-from tfp_flows.tables.prediction import OrderedValues
 
 pytestmark = pytest.mark.usefixtures("all_op_by_op")
 
-SIZES = ["low", "mid", "high", "huge"]  # the alphabet has another order; one never occurs
+SIZES = ["low", "mid", "high", "huge"]  # not in alphabetical order; "huge" never occurs
 _COUNT = 60
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
@@ -57,33 +54,6 @@ def test_texts_have_no_order_unless_it_is_given():
         tff.describe_columns(intervals)
 
 
-def test_cells_are_places_and_come_back_as_they_were():
-    codec = RowCodec(tff.describe_columns(ROWS), "indicator", "frame")
-    x, possible = codec.encode(Frame(ROWS))
-    assert possible.all()
-    place = codec.cells_of_column("size")[1]
-    is_there = ROWS["size"].notna()
-    assert (x[is_there, place] == ROWS["size"].cat.codes[is_there]).all()
-    back = Frame(ROWS).form.written(codec.decode(x))
-    pandas.testing.assert_frame_equal(back, ROWS)
-    with pytest.raises(ValueError, match=r"\['low'.*in column 'size'; got 'big' in row 0"):
-        codec.encode(Frame(ROWS.assign(size="big")))
-
-
-def test_places_in_an_order():
-    texts, numbers = OrderedValues("a", SIZES), OrderedValues("a", [3, 1, 2])
-    rising = OrderedValues("a", [1.0, 2.5, 7.0])
-    assert texts.places(np.array(["mid", "huge"])).tolist() == [1.0, 3.0]
-    assert numbers.places(np.array([1.0, 5.0])).tolist() == [1.0, -1.0]
-    assert numbers.places_up_to(np.array([2, 3])).tolist() == [2.0, 0.0]
-    found = rising.places_up_to(np.array([0.0, 2.5, 6.9, np.nan]))
-    np.testing.assert_array_equal(found, [-1.0, 1.0, 1.0, np.nan])
-    assert texts.at(np.array([2.0, 0.0])).tolist() == ["high", "low"]
-    for values, y in ((texts, np.array(["big"])), (numbers, np.array([1.5]))):
-        with pytest.raises(ValueError, match=r"values \[.*of 'a'; got .* in row 0"):
-            values.places_up_to(y)
-
-
 @pytest.mark.slow
 def test_samples_and_files_keep_levels_and_order(tmp_path):
     table = table_of(list(ROWS), num_members=2)
@@ -95,7 +65,7 @@ def test_samples_and_files_keep_levels_and_order(tmp_path):
     assert completed.dtype == ROWS["size"].dtype
     assert (completed == ROWS["size"])[ROWS["size"].notna()].all()
     assert not completed.isna().any()
-    # Texts in another order, or without one, are the same values.
+    # Plain texts are the same values.
     texts = ROWS.astype({"size": object})
     np.testing.assert_array_equal(table.log_prob(texts), table.log_prob(ROWS))
 
@@ -126,14 +96,3 @@ def test_levels_are_predicted_in_their_order():
     for method in (prediction.mean, prediction.stddev):
         with pytest.raises(ValueError, match="numbers for.*'size' are texts"):
             method()
-
-
-@pytest.mark.slow
-def test_numbers_in_an_order_of_their_own():
-    table = table_of(["x", "size", "grade"], context=["x", "size"])
-    prediction = table.predict(ROWS.head(3))
-    probabilities = prediction.probabilities()  # of 3, 1 and 2
-    up_to = probabilities[:, :2].sum(axis=1)
-    np.testing.assert_allclose(prediction.cdf(1), up_to, **CLOSE)
-    np.testing.assert_allclose(prediction.mean(), probabilities @ [3.0, 1.0, 2.0], **CLOSE)
-    assert (prediction.log_prob(5) == -np.inf).all()

@@ -1,4 +1,4 @@
-"""Fits of tables: a known density, recalibration, progress, and going on after a stop."""
+"""Fits of tables: a known density, recalibration, progress, and resuming."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ TINY = {"num_members": 2, "num_bins": 2, "hidden_units": (4,), "seed": 0}
 
 @pytest.fixture
 def fit(monkeypatch, op_by_op):
-    """A function that fits a table, of which each epoch is written to its backup."""
+    """A function that fits a table and writes each epoch to its backup."""
     monkeypatch.setattr(training, "_SECONDS", 0.0)
 
     def run(epochs, seed=0, **options):
@@ -32,7 +32,7 @@ def fit(monkeypatch, op_by_op):
 def test_an_interrupted_fit_ends_at_the_numbers_of_one_without_a_stop(fit, tmp_path):
     whole, losses = fit(3)
     fit(1, backup=tmp_path / "fit.npz")
-    for epochs in (3, 3):  # what has ended does not go on
+    for epochs in (3, 3):  # the second call finds a finished fit
         log_prob, found = fit(epochs, backup=tmp_path / "fit.npz")
         assert found == losses
         np.testing.assert_array_equal(log_prob, whole)
@@ -62,7 +62,7 @@ def test_other_rows_options_and_files_are_refused(fit, tmp_path):
 
 @pytest.fixture
 def told(monkeypatch, capsys):
-    """A function that runs epochs of two seconds, and returns what was written."""
+    """A function that runs epochs of two seconds, and returns the written text."""
 
     def run(epochs, is_terminal):
         now = [100.0]
@@ -90,20 +90,12 @@ def test_a_file_gets_a_line_every_ten_seconds_and_the_last(told):
     ]
 
 
-def test_a_terminal_gets_one_line_that_changes(told):
-    written = told(3, is_terminal=True)
-    assert written.count("\n") == 1
-    shown = [line.strip() for line in written.split("\r") if line]
-    assert shown[0] == "epoch 1 of at most 50: preparing"
-    assert shown[-1] == "epoch 3 of at most 50: loss 1.5000, val_loss 2.2500, 6 s"
-
-
 _COUNT, _MEMBERS = 40, 3
 
 
 @pytest.fixture
 def rows(op_by_op):
-    """An angle, a count and a number, of members that disagree."""
+    """A distribution of an angle, a count and a number, whose members disagree."""
     numbers = [
         NumberSpec("circle", high=24.0),
         NumberSpec("softplus", high=2.0, is_integer=True),
@@ -114,7 +106,7 @@ def rows(op_by_op):
 
 
 def ends_of_bins(rows, x):
-    """Each member's distribution function below and at each number, `[N, members, 3]`."""
+    """Each member's P(Y < y) and P(Y <= y) at each number y, `[N, members, 3]`."""
     features = rows.features_of_context(tf.constant(x), None)
     each, _ = rows.evaluate_numbers(tf.constant(x), features)
     return (np.asarray(end, np.float64) for end in (each.below, each.up_to))
@@ -129,7 +121,7 @@ def test_weights_are_those_of_the_variance_of_what_is_left_out(rows):
     found = rows.parameters["recalibration"]
     assert found[0] == 0.0  # of the circle
     below, up_to = (end[..., 1:] for end in ends_of_bins(rows, x))
-    # Distribution functions of 2,001 points of each bin, in place of a formula.
+    # Averages over 2,001 points of each bin, in place of a formula.
     share = np.linspace(0.0, 1.0, 2_001)[:, None, None, None]
     u = below + share * (up_to - below)
     squares = ((u - 0.5) ** 2).mean(axis=0)[left_out].mean(axis=0)
@@ -145,13 +137,13 @@ def test_weights_are_those_of_the_variance_of_what_is_left_out(rows):
 def test_what_is_drawn_has_the_recalibrated_density(rows, weight):
     rows.recalibrate([0.0, weight, weight])
     drawn = rows.sample(3000, seed=1).numpy()
-    # Given what came before, the last number's own distribution function is uniform.
+    # The distribution function of the last number, given the others, is uniform.
     _, up_to = ends_of_bins(rows, drawn)
     p = up_to[..., 2].mean(axis=1)
     u = (1.0 - weight) * p + weight * p**2 * (3.0 - 2.0 * p)
     assert scipy.stats.kstest(u, "uniform").pvalue > 0.01
     assert scipy.stats.kstest(p, "uniform").pvalue < 0.01
-    # However far out, no density is less than a share of the mean's.
+    # Far out, the densities of the two numbers change by the factor 1 - weight each.
     far = drawn[:20] + [0.0, 40.0, 1e3]
     recalibrated = rows.log_prob(far).numpy()
     rows.recalibrate([0.0, 0.0, 0.0])
@@ -160,7 +152,7 @@ def test_what_is_drawn_has_the_recalibrated_density(rows, weight):
 
 
 def known_rows(count, seed):
-    """Kind, a spike or a length given it, and a count given both; and their density."""
+    """Rows of a kind, a length or spike given it, and a count given both; their density."""
     rng = np.random.default_rng(seed)
     kind = (rng.random(count) < 0.4).astype(int)
     spike = np.array([0.1, 0.5])[kind]

@@ -1,4 +1,4 @@
-"""Cells that a table does not know: refused by name, marked, or clipped where asked."""
+"""Cells outside of a table's supports: refused by name, or marked or clipped on demand."""
 
 import warnings
 
@@ -20,7 +20,7 @@ COLUMNS = [
     column("y", "categorical", values=["no", "yes"]),
 ]
 CONTEXT = [c.name for c in COLUMNS[:-1]]
-# Cells outside of the supports, and where the nearest number inside is.
+# Column, cell outside of its support, and an interval with the nearest number inside.
 OUTSIDE = [
     ("age", -1.0, (0.0, 1.0)),
     ("age", 0.0, (0.0, 1.0)),
@@ -110,20 +110,3 @@ def test_unknown_categories_of_modelled_columns_are_marked(table):
     with pytest.warns(UserWarning, match=r"\{'y': 1\}"):
         marked = table.log_prob(rows, mark_unknown=True)
     assert np.isnan(marked).tolist() == [False, False, True, False, False]
-
-
-def test_categories_have_log_probabilities(table):
-    rows = frame(5)
-    predicted = table.predict(rows)
-    expected = np.log(predicted.probabilities())
-    found = predicted.log_prob(rows["y"])
-    place = (rows["y"] == "yes").astype(int)
-    np.testing.assert_allclose(found, expected[np.arange(5), place], atol=1e-6)
-    np.testing.assert_allclose(found, table.log_prob(rows), atol=1e-6)
-    np.testing.assert_allclose(predicted.log_prob("no"), expected[:, 0], atol=1e-6)
-    missing = np.array(["no", None, "yes", "no", "no"], object)
-    assert np.isnan(predicted.log_prob(missing)).tolist() == [False, True, *[False] * 3]
-    with pytest.raises(ValueError, match=r"values \['no', 'yes'\] of 'y'.*row 3"):
-        predicted.log_prob(["no", "yes", "no", "maybe", "no"])
-    with pytest.raises(ValueError, match=r"`y` of shape \[5\].*got \[2\]"):
-        predicted.log_prob(["no", "yes"])

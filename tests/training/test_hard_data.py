@@ -1,8 +1,8 @@
-"""Data that are hard for float32: units, outliers, spreads below its resolution."""
+"""Data that are hard for float32: units, outliers, variation below its resolution."""
 
 import numpy as np
 import pytest
-from small_estimator import anew, estimator, fit
+from small_estimator import anew, fit
 
 N = 40
 X = np.random.default_rng(0).normal(size=(N, 2))
@@ -12,14 +12,6 @@ C = np.random.default_rng(1).normal(size=(N, 1))
 def test_scaling_the_data_shifts_the_likelihood_by_the_volume(banana):
     plain, scaled = (fit(anew(), banana * unit)["loss"] for unit in (1.0, 1000.0))
     np.testing.assert_allclose(np.subtract(scaled, plain), 2 * np.log(1000.0), atol=1e-3)
-
-
-@pytest.mark.slow
-def test_thirty_two_steps_on_nineteen_variables_stay_finite(rng):
-    x = rng.standard_t(3, size=(256, 19)).astype(np.float32)
-    model = estimator(19, num_steps=32)
-    assert np.isfinite(fit(model, x)["loss"]).all()
-    assert np.isfinite(model.distribution.sample(100, seed=1)).all()
 
 
 TIMES = 1.7e9 + 5.0 * X

@@ -27,7 +27,7 @@ def regularised():
 
 
 def descent(**options):
-    # Plain, since Adam would hide a gradient of another size.
+    # Plain descent, since Adam would hide a wrong scale of the gradient.
     return lambda: keras.optimizers.SGD(0.05, **options)
 
 
@@ -53,7 +53,7 @@ def rows(model, rng):
 
 
 def answers(build, optimizer, x, weight):
-    """All numbers of a training, named."""
+    """Metrics, weights and predictions of a training, by name."""
     model = build()
     model.compile(optimizer(), jit_compile=False)
     fitted = model.fit(
@@ -86,14 +86,6 @@ def test_replicas_train_as_one_device(name, is_weighted, rng, replicas):
     assert found.keys() == expected.keys()
     for key, value in expected.items():
         np.testing.assert_allclose(found[key], value, rtol=1e-4, atol=2e-5, err_msg=key)
-
-
-def test_the_scope_counts_where_the_model_is_made(rng, replicas):
-    with replicas.scope():
-        model = estimator()
-    model.compile("adam")
-    history = model.fit(rows(model, rng), verbose=0).history
-    assert history["loss"][0] == pytest.approx(2.8, abs=0.5)
 
 
 def misuse(part, strategy):

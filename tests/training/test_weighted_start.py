@@ -1,4 +1,4 @@
-"""The start from data: weights of rows reach it, and streams are sampled all over."""
+"""Initial statistics: they use weights of rows, and rows from all parts of a stream."""
 
 import warnings
 
@@ -118,13 +118,6 @@ def test_a_sorted_stream_of_which_only_the_first_rows_are_seen_is_told(make):
         _estimator().initialize(make())
 
 
-def test_a_shuffled_generator_is_not_warned_of():
-    rows = np.random.default_rng(0).permutation(SORTED)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        _estimator().initialize(batch for batch in np.split(rows, 40))
-
-
 def test_a_dataset_that_gives_its_rows_once_is_refused():
     once = iter(np.split(SORTED, 40))
     spec = tf.TensorSpec([None, 3], tf.float32)
@@ -162,7 +155,7 @@ def test_training_refuses_a_flow_that_is_not_initialized(trace):
         _take_gradient(dist)
     before = [v.numpy() for v in dist.variables]
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # once
+        warnings.simplefilter("error")  # no second warning
         _take_gradient(dist)
         dist.log_prob(X)
     for a, b in zip(dist.variables, before, strict=True):

@@ -1,4 +1,4 @@
-"""What every transformer must get right, whatever step it is part of."""
+"""The contract of every transformer."""
 
 import dataclasses
 import functools
@@ -16,7 +16,7 @@ from tfp_flows.core.serialization import deserialize, serialize
 
 as_graph = functools.partial(tf.function, autograph=False)
 MODES = {"eager": lambda f: f, "graph": as_graph, "xla": as_graph(jit_compile=True)}
-# XLA traces the same graph as `tf.function`: that alone, and in float64, is slow.
+# XLA compiles the same graph; the graph by itself, and float64, are slow tests.
 _SLOW = [("float32", "graph"), ("float64", "xla"), ("float64", "graph")]
 in_modes = pytest.mark.parametrize(
     ("dtype", "mode"),
@@ -36,7 +36,7 @@ def case(request):
 
 
 def points(case, shape, dtype="float64", seed=0):
-    """`x`, `[*shape]`, and parameters, `[..., P, D]`, the last ones partly far out."""
+    """`x`, `[*shape]`, and parameters, `[..., P, D]`, with the values `case.far`."""
     rng = np.random.default_rng(seed)
     *batch, size = shape
     shape_of_parameters = (*batch, case.build().num_parameters, size)
@@ -52,7 +52,7 @@ def plain(case, x, parameters):
 
 
 def derivatives_of_two_orders(function, x, parameters):
-    """Values, first derivatives of a mix of both results, and derivatives of these."""
+    """Values, and first and second derivatives of a combination of both results."""
     with tf.GradientTape() as outer:
         outer.watch([x, parameters])
         with tf.GradientTape() as inner:
@@ -69,7 +69,7 @@ def derivatives_of_two_orders(function, x, parameters):
     )
 
 
-# XLA compiles for longer than these run.
+# XLA takes long to compile these.
 _COMPLEX = ("affine_*-xla", "c*_*-xla", "mixture*-xla", "s*-xla", "tail-*-xla")
 
 
@@ -81,7 +81,7 @@ def test_is_its_formula_with_derivatives_of_two_orders(case, dtype, mode):
     got = MODES[mode](lambda *args: derivatives_of_two_orders(method, *args))(x, parameters)
     expected = derivatives_of_two_orders(lambda *args: plain(case, *args), x, parameters)
     for ours, true in zip(got, expected, strict=True):
-        # In proportion to the largest: sums of large terms of both signs are rounded.
+        # The tolerance is relative to the largest entry, since large terms cancel.
         close(ours, true, TOLERANCE[dtype] * max(1.0, np.abs(true).max()))
 
 
@@ -155,8 +155,8 @@ def test_batch_axes_broadcast(case, method):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_what_is_finite_has_finite_gradients(case, dtype, method):
-    """Elementwise, so that all extremes are entries of one vector."""
-    # A quarter of the largest float: a gradient's factors may be more than their product.
+    """All extremes are entries of one vector, since transformers act elementwise."""
+    # A quarter of the largest float, since factors of a gradient may be larger.
     size, largest = case.build().num_parameters, tf.as_dtype(dtype).max / 4.0
     extremes = [-largest, -1e30, -1e-30, 1e-30, 1e30, largest]
     columns = [[value, *[0.3] * size] for value in extremes]
@@ -202,29 +202,8 @@ def test_outputs_of_a_network_are_parameters_one_after_another(leading):
     np.testing.assert_array_equal(split(outputs), expected)
 
 
-def test_too_few_outputs_are_refused():
-    with pytest.raises(ValueError, match=r"shape \[\.\.\., 6\], 2 for each of 3.*\(5, 3\)"):
-        tff.Affine().parameters_of(tf.zeros([5, 3]), 3)
-
-
-class FlatAffine(tff.Affine):
-    """A transformer that takes its parameters in a row."""
-
-    def forward_and_log_det(self, x, parameters):
-        shift, log_scale = tf.split(parameters, 2, axis=-1)
-        return x * tf.exp(log_scale) + shift, log_scale
-
-    inverse_and_log_det = forward_and_log_det
-
-
-# Numbers of rows and of variables, some of which are those of parameters, too.
-@pytest.mark.parametrize(("rows", "size"), [(1, 1), (2, 2), (5, 4)])
-def test_parameters_in_a_row_never_come_out_as_another_shape(rows, size):
-    network = tff.MaskedMLP(2, (4,), tff.natural_ordering(size))
-    masked = tff.MaskedAutoregressive(size, tff.Conditioner(network, size), FlatAffine())
-    flow = tff.RealNVP(2 * size, transformer=FlatAffine(), num_steps=1)
-    for step, width in ((masked, size), (flow, 2 * size)):
-        with pytest.raises(ValueError):  # noqa: PT011  TensorFlow's or ours
-            as_graph(step.inverse)(tf.zeros([rows, width]))
+def test_parameters_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"shape \[\.\.\., 2, D\] for `Affine`; got"):
         tff.Affine().forward_and_log_det(tf.zeros([3]), tf.zeros([3, 6]))
+    with pytest.raises(ValueError, match=r"shape \[\.\.\., 6\], 2 for each of 3.*\(5, 3\)"):
+        tff.Affine().parameters_of(tf.zeros([5, 3]), 3)

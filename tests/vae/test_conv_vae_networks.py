@@ -1,11 +1,10 @@
-"""The convolutional encoder and decoder, and the block that they are made of."""
+"""The convolutional encoder and decoder."""
 
-import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfp_flows as tff
-from tfp_flows.vae.conv_networks import ResidualConvBlock
 
 
 @pytest.mark.parametrize("image_shape", [(8, 8, 1), (7, 5, 3), (28, 28, 1)])
@@ -20,13 +19,11 @@ def test_shapes_of_any_image(image_shape):
     assert z.shape == (2, *encoder.compute_output_shape((None, *image_shape))[1:]) == (2, 6)
     assert decoder(z).shape == (2, *image_shape)
     assert decoder.compute_output_shape((None, 6)) == (None, *image_shape)
-    # Rows of all entries are images, too.
+    # Flat rows are images too.
     np.testing.assert_array_equal(encoder(x.reshape(2, -1)), z)
 
 
 def test_every_pixel_and_latent_has_a_say():
-    import tensorflow as tf
-
     options = {"channels": (2, 3), "hidden_units": (5,), "seed": 0}
     encoder = tff.vae.ConvEncoder(4, (5, 6, 1), **options)
     decoder = tff.vae.ConvDecoder((5, 6, 1), **options)
@@ -37,15 +34,6 @@ def test_every_pixel_and_latent_has_a_say():
             tape.watch(inputs)
             outputs = network(inputs)
         assert np.all(np.abs(tape.jacobian(outputs, inputs)) > 0.0)
-
-
-def test_block_is_shortcut_plus_two_convolutions():
-    block = ResidualConvBlock(3, activation="relu", seed=1)
-    block.build((None, 4, 4, 2))
-    x = np.random.default_rng(0).normal(size=(1, 4, 4, 2)).astype(np.float32)
-    inside = keras.ops.relu(block._inner(keras.ops.relu(x)))
-    np.testing.assert_allclose(block(x), block._shortcut(x) + block._outer(inside))
-    assert block(x).shape == (1, 2, 2, 3)
 
 
 @pytest.mark.parametrize("kind", ["encoder", "decoder"])

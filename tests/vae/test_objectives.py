@@ -1,4 +1,4 @@
-"""Bounds and gradients against a linear-Gaussian model, of which all is known."""
+"""Bounds and gradients against a linear-Gaussian model with known evidence."""
 
 import keras
 import numpy as np
@@ -42,7 +42,7 @@ class LinearGaussian:
         )
 
     def move_posterior(self, amount=0.12):
-        """Makes the encoder's posterior another than the true one."""
+        """Moves the encoder's posterior away from the true one."""
         rng = np.random.default_rng(1)
         for weight in self.model.encoder.trainable_weights:
             weight.assign_add(amount * rng.normal(size=weight.shape))
@@ -159,25 +159,8 @@ def test_draws_in_turn_count_each_once(num_samples, at_once):
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
-def test_more_draws_than_fit_into_memory_are_traced_once():
-    counts = []
-
-    def draw(count, seed):
-        counts.append(count)
-        return tf.random.stateless_normal([count, 1000], seed)
-
-    function = tf.function(
-        lambda: objectives.importance_weighted_log_likelihood(
-            draw, 5001, at_once=10, seed=1
-        ),
-        autograph=False,
-    )
-    assert np.isfinite(function()).all()
-    assert counts == [10, 10, 1]
-
-
 def encoder_gradient(subject, log_q_of, num_samples, seed):
-    """Gradient of the mean ELBO by the encoder's bias, with one or the other log q."""
+    """The mean ELBO and its gradient by the encoder's bias, for a choice of log q."""
     posterior, bias = subject.model.posterior, subject.model.encoder.bias
     with tf.GradientTape() as tape:
         parameters = subject.model.encoder(subject.x)
@@ -252,7 +235,7 @@ def test_model_with_free_bits_ignores_a_divergence_below_them():
     subject = LinearGaussian(free_bits=100.0)
     subject.model.compile("sgd", jit_compile=False)
     loss = subject.model.fit(subject.x, epochs=1, verbose=0).history
-    # All of the bound but the divergence, and 100 nats for each of the two latents.
+    # The divergence is replaced by 100 nats for each of the two latents.
     assert loss["loss"][0] == pytest.approx(200.0 - loss["reconstruction"][0])
 
 

@@ -1,4 +1,4 @@
-"""Families of posteriors: densities, shapes, and what is refused."""
+"""Families of posteriors: densities, shapes and gradients."""
 
 import copy
 
@@ -77,7 +77,7 @@ def test_draws_have_shapes_seeds_and_the_density_of_the_same_points(posterior):
 @pytest.mark.slow_ids("iaf_after_full", "iaf_without_context")
 @pytest.mark.usefixtures("op_by_op")
 def test_density_integrates_to_one(posterior):
-    # By importance sampling from a wider Gaussian around the posterior's own draws.
+    # Importance sampling from a Gaussian that is wider than the posterior.
     z, _ = draw(posterior, 4000)
     mean, deviation = np.mean(z, axis=0), 1.5 * np.std(z, axis=0)
     proposal = tfd.MultivariateNormalDiag(mean, deviation)
@@ -114,7 +114,10 @@ def test_each_row_has_its_own_posterior_from_each_of_its_parameters(posterior):
     parameters = parameters_of(posterior).numpy()
     z, _ = posterior.sample_and_log_prob(tf.constant(parameters), 2, 1)
     context_size = getattr(getattr(posterior, "flow", None), "context_size", 0)
-    for changed in (slice(None), slice(-context_size, None)):  # all, and the context
+    for changed in (
+        slice(None),
+        slice(-context_size, None),
+    ):  # all, then the context
         other = parameters.copy()
         other[0, changed] += 1.0
         moved, _ = posterior.sample_and_log_prob(tf.constant(other), 2, 1)
@@ -156,10 +159,3 @@ def test_draws_and_gradients_are_those_of_graphs_and_xla_for_any_number_of_rows(
             results = compiled(parameters), with_gradient(parameters)
             for ours, theirs in zip(*results, strict=True):
                 np.testing.assert_allclose(ours, theirs, atol=1e-9)
-
-
-def test_only_iaf_scores_one_after_another():
-    one_pass = {name: build().scores_in_one_pass for name, build in CASES.items()}
-    assert {name for name in one_pass if not one_pass[name]} == {
-        name for name in CASES if name.startswith("iaf")
-    }

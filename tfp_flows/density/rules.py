@@ -12,6 +12,8 @@ from tfp_flows.core.arguments import check_size
 
 # Rows from which on one model is as good as several and the time goes into its training.
 _MANY_ROWS = 20_000
+# Rows below which conditional splines alone are better: flows overfit.
+_FEW_FOR_FLOWS = 500
 # Rows up to which all rows are fitted again after the held-out ones were scored.
 _FEW_ROWS = 2_000
 # Weights of the conditional splines above which only flows are fitted: 64 variables.
@@ -93,7 +95,9 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
     num_weights = num_members * event_size * 64 * (5 * (event_size + context_size) + 150)
     if num_weights > _MOST_WEIGHTS:
         num_members = 0
-    num_flows = 1 if many else 2
+    num_flows = 1 if many or not num_members else 2
+    if num_members and num_rows < _FEW_FOR_FLOWS:
+        num_flows = 0
     width, dropout = _by_rows(_WIDTHS, num_rows), _by_rows(_DROPOUTS, num_rows)
     batch_size = int(2 ** min(max(round(math.log2(num_rows / 40)), 5), 9))
     steps = min(max(num_rows // batch_size, 1), _LONGEST_EPOCH)

@@ -1,19 +1,13 @@
-"""Command lines that no data could make right: a row for each rule."""
+"""Command lines that are wrong whatever the data are: a row for each rule."""
 
-# Flags of `density_estimation`, and what the one line on standard error must say. "{x}" is
-# the folder of the files.
+# Flags of `density_estimation`, and words of the line on standard error. "{x}" is the
+# folder of the files.
 BAD_USE = {
     "unknown flag": ("--bach_size=5", "Unknown command line flag 'bach_size'"),
     "no flag": ("two_moons", "Expected flags only; got ['two_moons']"),
     "unknown flow": ("--flow=glown", "real_nvp"),
-    "activation that mixes": ("--flow=maf --activation=softmax", "`activation` to be an"),
     "missing flagfile": ("--flagfile={x}/none", "none"),
-    "no value": ("--num_steps", "num_steps"),
-    "fraction for an integer": ("--batch_size=1.5", "batch_size"),
-    "text for a boolean": ("--lu_mixing=perhaps", "lu_mixing"),
     "no positive integer": ("--num_steps=0", "0 is not a positive integer"),
-    "no non-negative integer": ("--patience=-1", "-1 is not a non-negative"),
-    "no non-negative number": ("--max_minutes=-1", "-1.0 is not a non-negative number"),
     "batch_size huge": ("--batch_size=3000000000", "`batch_size` below 2**31"),
     "not finite": ("--learning_rate=nan", "`learning_rate` to be finite; got nan"),
     "learning_rate=0": ("--learning_rate=0", "`learning_rate` above 0; got 0.0"),
@@ -23,18 +17,10 @@ BAD_USE = {
         "no `defensive_share`, a Gaussian's, with binary_made",
     ),
     "progress=7": ("--progress=7", "7 is not an integer in the range [-1, 2]"),
-    "hidden_units=0": ("--hidden_units=0", "widths of at least 1; got (0,)"),
     "hidden_units=a": ("--hidden_units=64,a", "`hidden_units` as in 100,100; got 64,a"),
-    "unequal residual widths": ("--residual --hidden_units=8,16", "hidden_units"),
-    "both norms": ("--batch_norm --act_norm", "`batch_norm` and `act_norm`; got both"),
-    "recompute with batch norm": (
-        "--flow=maf --batch_norm --recompute",
-        "without batch statistics",
-    ),
     "replicas with XLA": ("--strategy=mirrored --jit_compile", "no `jit_compile` with a"),
     "glow of points": ("--flow=glow", "`dataset` to be one of ['cifar10',"),
     "masks of maf": ("--flow=maf --num_masks=2", "no `num_masks`, which maf lacks; got 2"),
-    "base of a mixture": ("--flow=maf_mog --base=logistic", "no `base`, which maf_mog has"),
     "encoding": ("--dataset=csv --csv_path=x --encoding=utf-16", "`encoding`", "ASCII"),
     "csv without path": ("--dataset=csv", "`csv_path` with --dataset=csv"),
     "path of another set": ("--csv_path=x", "`csv_path` with --dataset=csv only"),
@@ -43,21 +29,15 @@ BAD_USE = {
         "`init_from` to be another folder than `run_dir`",
     ),
     "classes of toy data": ("--conditional", "`conditional` with --dataset=digits or"),
-    "num_bits=9": ("--dataset=mnist --num_bits=9", "9 is not an integer in"),
-    "unknown image_fit": ("--dataset=images --images_path=x --image_fit=pad", "resize"),
-    "test_share=0": ("--dataset=csv --csv_path=x --test_share=0", "`test_share` above 0"),
     "run_dir empty": ("--run_dir=", "`run_dir`"),
     "run_dir in a file": ("--run_dir={x}/good.csv/run", "`run_dir` to be a folder"),
 }
 
 REPLICAS = "--strategy=mirrored --nojit_compile"
-# The same of other commands, for rules that `density_estimation` has not.
+# Flags and words for rules that only other commands have.
 BAD_USE_OF_OTHERS = {
     "vae": [
         ("--dataset=csv", "fashion_mnist"),
-        ("--posterior=maf", "real_nvp"),
-        ("--flow_hidden_units=8,a", "`flow_hidden_units` as in 100,100; got 8,a"),
-        ("--activation=glu", "`activation` to be an elementwise one"),
         ("--sticking_the_landing", "`sticking_the_landing` with --post"),
         ("--bound=importance_weighted --free_bits=1", "--bound=elbo only"),
         ("--posterior=real_nvp --latent_size=1", "`latent_size` of at least 2"),
@@ -67,7 +47,6 @@ BAD_USE_OF_OTHERS = {
     "table": [
         ("", "`csv_path` to be given"),
         ("--csv_path=x --kinds=real", "name=kind"),
-        ("--csv_path=x --kinds=a=periodic:b:c", "name=kind"),
         ("--csv_path=x --test_share=.5 --validation_share=.5", "below 1 together"),
     ],
     "prediction_folds": [("--csv_path=x", "`target` to be given")],
@@ -78,8 +57,6 @@ BAD_USE_OF_OTHERS = {
     ],
     "posterior": [
         ("--target=nothing", "eight_schools"),
-        ("--learning_rate=0", "`learning_rate` above 0"),
-        ("--hidden_units=", "`hidden_units`"),
         ("--activation=softmax", "`activation` to be an elementwise one"),
         (f"{REPLICAS} --method=nuts", "`method` to be a surrogate posterior"),
         (f"{REPLICAS} --sample_size=5", "a multiple of the 2 replicas; got 5"),
@@ -88,7 +65,6 @@ BAD_USE_OF_OTHERS = {
     "compare": [
         ("", "`folders` to be given"),
         ("x --picture=a.xyz", "'png', 'ps'"),
-        ("x --picture=", "`picture`"),
     ],
     "out_of_distribution": [
         ("--others=mnist", "Expected `run_dir` to be given"),
@@ -97,10 +73,11 @@ BAD_USE_OF_OTHERS = {
     ],
 }
 
-# TF_CONFIG with --strategy=multi_worker, and what the line must say; "{w}" is TWO_WORKERS.
+# TF_CONFIG with --strategy=multi_worker, and words of the line; "{w}" is TWO_WORKERS.
 TWO_WORKERS = '{"worker": ["a:1", "b:2"]}'
 BAD_TF_CONFIG = {
     "none": (None, "the environment variable TF_CONFIG", "got none"),
+<<<<<<< HEAD
     "no JSON": ("worker", "got worker (Expecting value"),
     "a list": ("[1]", "got [1]"),
     "no task": ('{"cluster": {w}}', "('task')"),
@@ -112,6 +89,11 @@ BAD_TF_CONFIG = {
         '{"cluster": {"ps": ["a:1"]}, "task": {"type": "ps", "index": 0}}',
         "Expected workers",
     ),
+=======
+    "no JSON": ("worker", "Expected TF_CONFIG to be JSON; got 'worker'"),
+    "no task": ('{"cluster": {w}}', "an object `task`"),
+    "other job": ('{"cluster": {"ps": ["a:1"]}, "task": {"index": 0}}', "got ['ps']"),
+>>>>>>> wt-tests
     "two chiefs": (
         '{"cluster": {"chief": ["a:1", "b:2"]}, "task": {"type": "chief", "index": 0}}',
         "at most one chief",
@@ -128,5 +110,8 @@ BAD_TF_CONFIG = {
         '{"cluster": {w}, "task": {"type": "worker", "index": 2}}',
         "No task with index 2",
     ),
+<<<<<<< HEAD
     "unknown type": ('{"cluster": {w}, "task": {"type": "chief", "index": 0}}', "'chief'"),
+=======
+>>>>>>> wt-tests
 }

@@ -46,48 +46,36 @@ def test_right_flow_passes_and_wrong_flow_fails(rng):
     assert min(diagnostics.calibration(wrong)["ks_distances"]) > 5.0 * critical
 
 
-class Conditional:
-    """Normal variables about a mean that is linear in the context, off by `shift`."""
-
-    def __init__(self, weights, shift=0.0):
-        self._weights = weights
-        self._shift = shift
-
-    def sample(self, seed, context):
-        noise = np.random.default_rng(seed).normal(size=(len(context), 2))
-        return tf.constant(context @ self._weights + noise + self._shift)
+def given(context, data, samples):
+    """A subject for `two_sample_test`: rows and samples given a context."""
+    return SimpleNamespace(
+        data=data, samples=samples, context=context, settings=Settings(num_samples=500)
+    )
 
 
-def conditional_subject(kind, rng, shift=0.0):
-    """Rows given a context, under their own conditional distribution or one that is off."""
-    weights = rng.normal(size=(2, 2))
-    context = {
-        "continuous": rng.normal(1000.0, 50.0, size=(500, 2)),
-        "repeated": np.repeat(rng.normal(size=(250, 2)), 2, axis=0),
-    }[kind]
-    rows = context @ weights + rng.normal(size=(500, 2))
-    names = ("train_context", "validation_context", "test_context")
-    dataset = Dataset("x", rows, rows, rows, **dict.fromkeys(names, context))
-    settings = Settings(num_samples=500)
-    return Subject(Conditional(weights, shift), dataset, settings)
+CONTEXTS = {
+    # Contexts of large size, or each shared by two rows; and a shift of the samples.
+    "continuous": (lambda rng: rng.normal(1000.0, 50.0, size=(500, 2)), 60.0),
+    "repeated": (lambda rng: np.repeat(rng.normal(size=(250, 2)), 2, axis=0), 2.0),
+}
 
 
-@pytest.mark.parametrize("kind", ["continuous", "repeated"])
-def test_draws_of_the_true_conditional_pass_and_wrong_ones_fail(kind, rng):
-    right = diagnostics.two_sample_test(conditional_subject(kind, rng))
+@pytest.mark.parametrize("name", CONTEXTS)
+def test_draws_of_the_true_conditional_pass_and_wrong_ones_fail(name, rng):
+    make, error = CONTEXTS[name]
+    context = make(rng)
+    data, samples = context @ rng.normal(size=(2, 2)) + rng.normal(size=(2, 500, 2))
+    right = diagnostics.two_sample_test(given(context, data, samples))
     assert abs(right["accuracy"] - 0.5) < 1.5 * right["two_standard_errors"]
-    shift = {"continuous": 60.0, "repeated": 2.0}[kind]
-    wrong = conditional_subject(kind, rng, shift)
-    assert diagnostics.two_sample_test(wrong)["accuracy"] > 0.6
+    wrong = diagnostics.two_sample_test(given(context, data, samples + error))
+    assert wrong["accuracy"] > 0.6
 
 
 def test_samples_that_do_not_follow_the_context_fail(rng):
-    # The marginal distributions are right: only the context tells.
-    subject = conditional_subject("continuous", rng)
-    subject.context = np.eye(2)[rng.integers(2, size=500)]
-    subject.data = subject.context + 0.1 * rng.normal(size=(500, 2))
-    subject.samples = rng.permutation(subject.data)
-    test = diagnostics.two_sample_test(subject)
+    # The samples have the right distribution, but not for their contexts.
+    context = np.eye(2)[rng.integers(2, size=500)]
+    data = context + 0.1 * rng.normal(size=(500, 2))
+    test = diagnostics.two_sample_test(given(context, data, rng.permutation(data)))
     assert test["accuracy"] > 0.5 + 2.0 * test["two_standard_errors"]
 
 
@@ -154,7 +142,7 @@ def subject_of(tmp_path, num_samples=100, **arguments):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        # Few samples fill what they can.
+        # Two samples are enough for all pictures.
         (
             GLOW | {"num_samples": 2},
             {"interpolations.png", "attributes.png", "levels.png"},
@@ -192,7 +180,7 @@ def test_bits_of_levels_add_up_to_those_of_the_density(conditional, tmp_path):
 
 
 def test_likelihood_classification_counts_the_right_classes(tmp_path):
-    """An oracle of the context is always right, whatever the rows look like."""
+    """A density that knows the context of each row classifies all rows."""
     subject = subject_of(tmp_path, **GLOW, conditional=True)
 
     class Oracle:
@@ -211,7 +199,7 @@ SPREAD = 0.5
 
 
 class Linear:
-    """Normal variables around multiples of their one context: y_i = i x + noise."""
+    """Normal variables around multiples of one context: y_i = i x + noise."""
 
     def __init__(self, size):
         self._factors = tf.range(1.0, size + 1.0)
@@ -251,7 +239,7 @@ def test_scores_of_the_truth_are_those_of_a_normal_distribution(from_one):
     found = from_one.prediction
     scores = found["methods"][FLOW]
     spread = SPREAD / from_one.dataset.train.std()
-    # A mean over 19 levels, beside the integral over all.
+    # The score is a mean over 19 levels, the formula an integral over all.
     assert scores["crps"] == pytest.approx(spread / np.sqrt(np.pi), rel=0.05)
     assert scores["width"] == pytest.approx(2.0 * 1.6449 * spread, rel=1e-3)
     assert scores["inside"] == pytest.approx(0.9, abs=4.0 * np.sqrt(0.09 / 2000))
@@ -278,7 +266,7 @@ def test_baselines_that_suit_the_data_come_close_and_none_is_ahead(from_one):
         "Gaussian process",
     ]
     crps = [scores["crps"] for scores in methods.values()]
-    assert crps[0] < crps[2] < 1.05 * crps[0]  # a process whose mean is nearly linear
+    assert crps[0] < crps[2] < 1.05 * crps[0]  # its mean is nearly linear
     assert crps[0] < crps[1] < 1.3 * crps[0]
 
 

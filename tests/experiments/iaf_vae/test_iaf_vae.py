@@ -16,7 +16,7 @@ from experiments.data import DataError
 from experiments.iaf_vae import evaluation, models
 from experiments.iaf_vae import experiment as iaf_vae
 from experiments.iaf_vae.data import load_images
-from experiments.runs import epochs, fitting
+from experiments.runs import epochs
 from experiments.runs.run_directory import RunDirectoryError
 
 PICTURES = {
@@ -36,8 +36,6 @@ RUNS = {
         **{"bound": "importance_weighted", "num_draws": 3},
         **{"latent_size": 2, "log_likelihood_rows": 0},
     },
-    "full": {"posterior": "full", "prior": "maf", "free_bits": 0.1},
-    "real_nvp": {"posterior": "real_nvp", "sticking_the_landing": True},
     "conv": {
         **{"dataset": "images", "num_bits": 3, "encoder": "conv", "channels": (2, 2)},
         **{"likelihood": "discretized_logistic", "ema_momentum": 0.9, "latent_size": 1},
@@ -150,15 +148,3 @@ def test_statistics_of_a_gaussian_posterior_are_its_own():
     np.testing.assert_allclose(found.kl, np.mean(expected, axis=0), atol=0.03)
     np.testing.assert_allclose(found.means, mean, atol=0.7)
     np.testing.assert_allclose(found.variance, np.var(mean, axis=0), rtol=0.1, atol=0.01)
-
-
-def test_best_epoch_is_that_of_the_loss_whose_weights_are_kept():
-    """Under another bound than the ELBO, which may be best in another epoch."""
-    history = {
-        "loss": [3.0, 2.0, 1.5],
-        "val_loss": [3.0, 1.0, 2.0],
-        "elbo": [-4.0, -3.0, -2.0],
-        "val_elbo": [-4.0, -3.5, -2.5],
-    }
-    assert fitting.outcome(history)["best_epoch"] == 2
-    assert evaluation.best_validation_elbo(history) == -3.5

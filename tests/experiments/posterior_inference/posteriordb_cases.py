@@ -1,7 +1,7 @@
 """Small data of models of posteriordb, and their densities written out in NumPy.
 
-One model of each kind: of the regressions one; of the series one whose errors, and one
-whose variances, depend on those before.
+One model of each kind. Of the time series, one has errors and one has variances that depend
+on earlier ones.
 """
 
 import numpy as np
@@ -93,18 +93,9 @@ def _log_normal(x, loc, scale):
 
 _RNG = np.random.default_rng(0)
 _WALK = np.cumsum(_RNG.normal(size=40)) / 5.0
-_N = 30
 
 
-def _numbers(*names, low, high):
-    return {name: _RNG.uniform(low, high, _N) for name in names}
-
-
-def _switches(*names):
-    return {name: _RNG.integers(2, size=_N).astype(float) for name in names}
-
-
-# Name -> density of a row of parameters, data, and a row near which it is compared.
+# By name: log-density of a row of parameters, data, and a row of parameters.
 CASES = {
     "arma-arma11": (_arma, {"y": _WALK}, [0.1, 0.8, 0.3, 0.3]),
     "eight_schools-eight_schools_noncentered": (
@@ -134,7 +125,11 @@ CASES = {
     ),
     "kidiq-kidscore_momhsiq": (
         _kidscore,
-        _switches("mom_hs") | _numbers("mom_iq", "kid_score", low=80.0, high=120.0),
+        {
+            "mom_hs": _RNG.integers(2, size=30).astype(float),
+            "mom_iq": _RNG.uniform(80.0, 120.0, 30),
+            "kid_score": _RNG.uniform(80.0, 120.0, 30),
+        },
         [25.0, 6.0, 0.5, 18.0],
     ),
 }
@@ -167,7 +162,7 @@ PARTS = {
 
 
 def write(name, folder):
-    """Writes the file of a case, with ten draws near its row, and returns these."""
+    """Writes the file of a case with ten draws near its row; returns the draws."""
     _, data, row = CASES[name]
     row = np.asarray(row, np.float64)
     draws = row + 0.02 * np.abs(row) * np.random.default_rng(1).normal(size=(10, len(row)))

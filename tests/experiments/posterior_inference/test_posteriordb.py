@@ -58,7 +58,7 @@ NAME = "kidiq-kidscore_momhsiq"
 @pytest.mark.slow_ids("hudson*")
 @pytest.mark.parametrize("name", CASES)
 def test_density_is_that_of_the_model_written_out(name, tmp_path):
-    """In a batch whose shape is unknown, up to a constant."""
+    """The densities agree up to a constant, traced for a batch of unknown shape."""
     by_hand, data, _ = CASES[name]
     draws = write(name, tmp_path / "posteriordb")
     target = find(f"posteriordb:{name}", str(tmp_path))
@@ -78,33 +78,6 @@ def test_density_is_that_of_the_model_written_out(name, tmp_path):
     )
     assert target.labels() == [f"p[{i}]" for i in range(draws.shape[1])]
     np.testing.assert_array_equal(target.reference, draws)
-
-
-@pytest.mark.slow_ids("hudson*", "eight_schools*", "garch*", "low_dim*", "arma*")
-@pytest.mark.parametrize("name", CASES)
-def test_draws_of_the_prior_are_in_its_support_and_of_the_data_s_shape(name, tmp_path):
-    write(name, tmp_path)
-    target = find(f"posteriordb:{name}", str(tmp_path))
-    draw = tf.function(target.build().sample, autograph=False)
-    parts = draw(3, seed=tf.constant([1, 2]))._asdict()
-    for part, values in target.observed.items():
-        assert parts.pop(part).shape == (3, *values.shape)
-    rows = target.rows(list(parts.values()))
-    assert rows.shape == (3, len(target.labels()))
-    assert np.isfinite(rows).all()
-
-
-def test_equations_keep_their_invariant():
-    """The predator-prey equations conserve e u - c log u + b v - a log v."""
-    a, b, c, e = 0.55, 0.028, 0.8, 0.024
-    theta, start = np.array([[a, b, c, e]]), np.array([[34.0, 6.0]])
-    times = np.arange(1.0, 21.0)
-    log_z = solve(tf.constant(theta), tf.constant(start), times).numpy()
-    states = np.concatenate([start, np.exp(log_z[0])])
-    u, v = states.T
-    invariant = e * u - c * np.log(u) + b * v - a * np.log(v)
-    assert np.ptp(invariant) < 1e-3
-    assert np.ptp(u) > 20.0
 
 
 def test_gradients_of_the_equations_are_those_of_their_steps():
@@ -130,10 +103,16 @@ def test_gradients_of_the_equations_are_those_of_their_steps():
 
 
 def test_points_far_out_raise_no_error_for_the_others(tmp_path):
+<<<<<<< HEAD
     """Fails for one draw of a batch, as TensorFlow's Cholesky factorisation would."""
     name = "gp_pois_regr-gp_pois_regr"
     draws = write(name, tmp_path)
     target = find(f"posteriordb:{name}", str(tmp_path))
+=======
+    """One bad draw must not fail a whole batch in the Cholesky factorisation."""
+    draws = write("gp_pois_regr-gp_pois_regr", tmp_path)
+    target = find("posteriordb:gp_pois_regr-gp_pois_regr", str(tmp_path))
+>>>>>>> wt-tests
     shape = target.pinned().event_shape
     rho, alpha, z = (np.float32(part[:5]) for part in PARTS[name](draws, CASES[name][1]))
     rho[1:4], alpha[1:4] = [1e-30, np.nan, 1e8], [1e20, np.inf, 1e-30]
@@ -202,17 +181,22 @@ def test_posteriors_are_right(name, posterior, tmp_path):
 @needs_data
 @pytest.mark.parametrize("name", stored(DATA_DIR))
 def test_reference_draws_have_the_scores_of_a_posterior(name):
+<<<<<<< HEAD
     """Unconstrained, of a density that falls to zero: E[g] = 0 and E[x_i g_i] = -1."""
     target, name = find(name, DATA_DIR), name.removeprefix("posteriordb:")
     arrays = load_arrays(find_prepared(DATA_DIR, *posteriordb._files(name)))
     data = {key.removeprefix("data_"): array for key, array in arrays.items()}
+=======
+    """For scores g of unconstrained draws x, E[g] = 0 and E[x_i g_i] = -1."""
+    target = find(name, DATA_DIR)
+>>>>>>> wt-tests
     pinned = target.pinned()
     support = pinned.experimental_default_event_space_bijector()
     ranks = tf.nest.map_structure(lambda shape: shape.rank, pinned.event_shape)
 
     @tf.function(jit_compile=True, autograph=False)
     def score(parts):
-        # New tensors, since for its own results TFP's cache would cut the gradient.
+        # New tensors: for its own results, TFP's cache would cut the gradient.
         x = tf.nest.map_structure(tf.identity, support.inverse(parts))
         with tf.GradientTape() as tape:
             tape.watch(x)
@@ -228,11 +212,16 @@ def test_reference_draws_have_the_scores_of_a_posterior(name):
         for rows in np.split(target.reference[:4000], 8)
     ]
     x, scores = (np.concatenate(a).astype(np.float64) for a in zip(*answers, strict=True))
-    # Variables are correlated by up to .999, so in principal axes.
+    # In uncorrelated coordinates, since correlations reach .999.
     factor = np.linalg.cholesky(np.cov(x, rowvar=False))
     x, scores = np.linalg.solve(factor, (x - x.mean(axis=0)).T).T, scores @ factor
     errors = scores.std(axis=0) / np.sqrt(len(scores))
     assert np.abs(scores.mean(axis=0) / errors).max() < 4.5
+<<<<<<< HEAD
     # Draws are rounded to float32, which the solution of L z = f magnifies.
     tolerance = 0.4 if name.startswith("gp_pois") else 0.15
+=======
+    # The solution of L z = f magnifies the rounding of draws to float32.
+    tolerance = 0.4 if name.startswith("posteriordb:gp_pois") else 0.15
+>>>>>>> wt-tests
     np.testing.assert_allclose(np.mean(x * scores, axis=0), -1.0, atol=tolerance)

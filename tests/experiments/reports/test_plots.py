@@ -1,6 +1,4 @@
-"""Pictures of degenerate data, cut off pictures, and letters of any language."""
-
-import warnings
+"""Pictures of degenerate data, and pictures that are cut off."""
 
 import matplotlib.image
 import matplotlib.pyplot as plt
@@ -14,7 +12,7 @@ TABLE, SAMPLED_TABLE = RNG.normal(size=(2, 200, 3))
 
 
 def constant(value):
-    """`TABLE` with a column that is `value` throughout."""
+    """`TABLE` with `value` in all of its second column."""
     table = TABLE.astype(np.float32)
     table[:, 1] = value
     return table
@@ -55,31 +53,3 @@ def test_a_picture_that_is_cut_off_leaves_the_old_one(tmp_path, monkeypatch):
     assert path.read_bytes() == b"old"
     plots.save(plt.figure(), path)
     assert path.read_bytes().startswith(b"\x89PNG")
-
-
-@pytest.fixture
-def drawn(tmp_path):
-    """Draws a title thrice, and returns the fonts that it got and what was warned of."""
-
-    def draw(title):
-        plots._family_with.cache_clear()
-        plots._warn_of_boxes.cache_clear()
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
-            for k in range(3):
-                figure, axis = plt.subplots()
-                axis.set_title(title)
-                plots.save(figure, tmp_path / f"{k}.png")
-        return axis.title.get_fontfamily(), [str(warning.message) for warning in told]
-
-    return draw
-
-
-def test_letters_come_from_an_installed_font_that_has_them(drawn):
-    assert drawn("größe − μ") == (["sans-serif"], [])
-    families, told = drawn(
-        "a \u1d8d"
-    )  # of STIX, which comes with Matplotlib, not of DejaVu
-    assert families[0] == "sans-serif"
-    assert families[1].startswith("STIX")
-    assert told == []

@@ -1,4 +1,4 @@
-"""Tables that people have: each is told in one line what is wrong with it, and where."""
+"""One line tells what is wrong with a user's table, and where."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from experiments.table_density.data import read_table
 from experiments.table_density.settings import TableDensitySettings
 
 ROWS = [f"{0.37 * i:.2f},{'xy'[i % 2]}" for i in range(1, 30)]
-SIGNS, DATES = "numbers with signs", "dates, not as 2024-12-31"
+SIGNS = "numbers with signs"
 MISSING = "1 missing cells in column 'a' (--missing=drop"
 
 
@@ -17,12 +17,12 @@ def table(*rows, header="a,b"):
 
 
 def third(line):
-    """A good table, but for the third row, in line 4."""
+    """A good table except for its third row, in line 4."""
     return table(*ROWS[:2], line, *ROWS[3:])
 
 
 def filled(cells, count=29):
-    """A table whose column `a` has a number in each cell, in some way of writing."""
+    """A table whose column `a` has numbers in the format `cells`."""
     return table(*(cells.format(i) + ",x" for i in range(1, count + 1)))
 
 
@@ -38,26 +38,20 @@ BAD = {
     "nothing": ("", "got an empty file"),
     "a header only": ("a,b\n", "got a header only"),
     "no header": ("\n".join(ROWS), "Expected a header"),
-    "one row": (table(ROWS[0]), "1 rows, of at least 20"),
     "a name twice": (table(*ROWS, header="a,a"), "distinct column names"),
-    "a line of units": (table("[kg],x", *ROWS), "has numbers, but '[kg]' in line 2"),
     "a short row": (third("1"), "1 cells instead of 2 in line 4"),
     "spaces": (
         table(*(row.replace(",", " ") for row in ROWS), header="a b"),
         "column 'a b' is text (29 different texts in 29 rows), as '0.37 y' and '0.74 x'",
     ),
     "an open quote": (third('1,"x'), "in line 4: unexpected end"),
-    "a letter after a quote": (third('1,"x"y'), "in line 4: ',' expected after"),
     "another encoding": (third("1,é").encode("latin-1"), "the byte 0xe9 in line 4 (try"),
     "utf-16": (table(*ROWS).encode("utf-16"), "got UTF-16"),
     "a zero byte": (third("1,x\0y"), "a NUL byte in line 4"),
     "an archive": (b"PK\x03\x04\x14\0", "got a zip archive, or an Excel workbook"),
-    "compressed": (b"\x1f\x8b\x08\0", "got a gzip file"),
     "beyond all floats": number_column("1e400"),
-    "a date among numbers": number_column("2024-01-01"),
     "a decimal comma": (third('"1,5",x'), "'1,5' in line 4 (--kinds=a=cat"),
     "prices": text_column(SIGNS, "${}.99", "'$1.99'", "'$2.99'"),
-    "days before months": text_column(DATES, "{}/02/2024", "'1/02/2024'", "'2/02/2024'"),
     "no such day": (filled("2024-02-{:02}", 30), "has dates, but '2024-02-30' in line 31"),
     "huge integers": (filled("9007199254741{:03}"), "'a' names the rows, integers of 2^53"),
     "row numbers": (filled("{}"), "'a' names the rows, each integer from 1 to 29 once"),
@@ -98,7 +92,7 @@ THOUSANDS = "remove separators of thousands from the file"
 SPELT_OTHERWISE = {
     ".": {
         "{},5": {COMMAS},
-        "{},000": {COMMAS, THOUSANDS},  # either
+        "{},000": {COMMAS, THOUSANDS},  # may be either
         "{},000.5": {THOUSANDS},
         "{} 000": {THOUSANDS},
     },
@@ -117,7 +111,7 @@ def test_numbers_that_are_spelt_otherwise_are_told_with_what_to_do(
     decimal, spelling, tmp_path
 ):
     cells = [spelling.format(i) for i in range(1, 30)]
-    for rows in (cells, [*cells[:2] * 14, "NA"]):  # of many values, and of two
+    for rows in (cells, [*cells[:2] * 14, "NA"]):  # many different values, and two
         content = "\n".join(["a;b", *(f"{cell};x" for cell in rows)])
         with pytest.raises(DataError) as caught:
             read(content, tmp_path, decimal=decimal)
@@ -141,7 +135,7 @@ def test_rows_are_named_by_the_line_of_the_file_where_they_begin(tmp_path):
         read(content, tmp_path)
     with pytest.raises(DataError, match=r"'x\\ny' in line 2, "):
         read(content, tmp_path)
-    plain = content.replace('"x\ny"', "word\n")  # without quotes, read by pandas
+    plain = content.replace('"x\ny"', "word\n")  # a file without quotes is read by pandas
     with pytest.raises(DataError, match=f"'word' in line 2, 'old' in line {line}"):
         read(plain.replace("word\n,z", "word,z\n"), tmp_path)
 
