@@ -33,6 +33,10 @@ ALLOWED = {
         SCIENCE | {"keras", "arviz"},  # ArviZ by one function, when it is called
     ),
     "tables": ((TRAINED | {"transformers", "tables"}) - {"bijectors"}, SCIENCE | {"keras"}),
+    "density": (
+        (TRAINED | {"flows", "tables", "density"}) - {"bijectors"},
+        SCIENCE | {"keras", "sklearn"},  # scikit-learn by one function, when it is called
+    ),
     "sklearn": ({"tables"}, {"numpy", "sklearn"}),
 }
 FORBIDDEN = re.compile(

@@ -12,10 +12,8 @@ from tfp_flows.core.arguments import check_size
 
 # Rows from which on one model is as good as several and the time goes into its training.
 _MANY_ROWS = 20_000
-# Rows below which conditional splines alone are better: flows overfit.
-_FEW_FOR_FLOWS = 500
-# Rows up to which all rows are fitted again after the held-out ones were scored.
-_FEW_ROWS = 2_000
+# Rows below which there are no flows, which overfit, and time for a second fit to all rows.
+_FEW_ROWS = 500
 # Weights of the conditional splines above which only flows are fitted: 64 variables.
 _MOST_WEIGHTS = 10_000_000
 # Widths of the hidden layers of flows, by the least number of training rows.
@@ -89,17 +87,15 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
     """
     check_size("num_rows", num_rows)
     check_size("event_size", event_size)
-    many, few = num_rows >= _MANY_ROWS, num_rows <= _FEW_ROWS
+    many, few = num_rows >= _MANY_ROWS, num_rows < _FEW_ROWS
     num_members = 0 if many else 8
     # Each of D networks of a member sees five features a variable.
     num_weights = num_members * event_size * 64 * (5 * (event_size + context_size) + 150)
     if num_weights > _MOST_WEIGHTS:
         num_members = 0
-    num_flows = 1 if many or not num_members else 2
-    if num_members and num_rows < _FEW_FOR_FLOWS:
-        num_flows = 0
+    num_flows = 1 if many or not num_members else 0 if few else 2
     width, dropout = _by_rows(_WIDTHS, num_rows), _by_rows(_DROPOUTS, num_rows)
-    batch_size = int(2 ** min(max(round(math.log2(num_rows / 40)), 5), 9))
+    batch_size = int(2 ** min(max(round(math.log2(num_rows / 16)), 5), 8 + many))
     steps = min(max(num_rows // batch_size, 1), _LONGEST_EPOCH)
     splines = f"conditional splines, the mean of {num_members} networks for each variable"
     reasons = [
@@ -112,7 +108,7 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
         flow={"hidden_units": (width,) * 3, "dropout": dropout},
         batch_size=batch_size,
         steps_per_epoch=steps,
-        patience=15,
+        patience=10,
         held_out=0.2 if few else 0.1,
         refits=few,
         reasons=tuple(reasons),

@@ -77,23 +77,12 @@ BAD_USE_OF_OTHERS = {
 TWO_WORKERS = '{"worker": ["a:1", "b:2"]}'
 BAD_TF_CONFIG = {
     "none": (None, "the environment variable TF_CONFIG", "got none"),
-<<<<<<< HEAD
     "no JSON": ("worker", "got worker (Expecting value"),
-    "a list": ("[1]", "got [1]"),
     "no task": ('{"cluster": {w}}', "('task')"),
-    "no worker": (
-        '{"cluster": {"worker": []}, "task": {"type": "worker", "index": 0}}',
-        "No task with index 0",
-    ),
     "other job": (
         '{"cluster": {"ps": ["a:1"]}, "task": {"type": "ps", "index": 0}}',
         "Expected workers",
     ),
-=======
-    "no JSON": ("worker", "Expected TF_CONFIG to be JSON; got 'worker'"),
-    "no task": ('{"cluster": {w}}', "an object `task`"),
-    "other job": ('{"cluster": {"ps": ["a:1"]}, "task": {"index": 0}}', "got ['ps']"),
->>>>>>> wt-tests
     "two chiefs": (
         '{"cluster": {"chief": ["a:1", "b:2"]}, "task": {"type": "chief", "index": 0}}',
         "at most one chief",
@@ -110,8 +99,4 @@ BAD_TF_CONFIG = {
         '{"cluster": {w}, "task": {"type": "worker", "index": 2}}',
         "No task with index 2",
     ),
-<<<<<<< HEAD
-    "unknown type": ('{"cluster": {w}, "task": {"type": "chief", "index": 0}}', "'chief'"),
-=======
->>>>>>> wt-tests
 }

@@ -15,8 +15,7 @@ from refused import assert_refused
 import tfp_flows
 from experiments import predict, sample, score
 from experiments.data import DataError, text_table
-from experiments.fitted import open_model, resumable_file
-from experiments.fitted.open_model import FittedTable
+from experiments.fitted import open_model, resumable_file, row_tables
 from experiments.fitted.resumable_file import ResumableFile
 from experiments.runs.run_directory import RunDirectoryError
 from experiments.score import PictureRows

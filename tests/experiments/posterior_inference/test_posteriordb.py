@@ -103,16 +103,10 @@ def test_gradients_of_the_equations_are_those_of_their_steps():
 
 
 def test_points_far_out_raise_no_error_for_the_others(tmp_path):
-<<<<<<< HEAD
-    """Fails for one draw of a batch, as TensorFlow's Cholesky factorisation would."""
+    """One bad draw must not fail a whole batch in the Cholesky factorisation."""
     name = "gp_pois_regr-gp_pois_regr"
     draws = write(name, tmp_path)
     target = find(f"posteriordb:{name}", str(tmp_path))
-=======
-    """One bad draw must not fail a whole batch in the Cholesky factorisation."""
-    draws = write("gp_pois_regr-gp_pois_regr", tmp_path)
-    target = find("posteriordb:gp_pois_regr-gp_pois_regr", str(tmp_path))
->>>>>>> wt-tests
     shape = target.pinned().event_shape
     rho, alpha, z = (np.float32(part[:5]) for part in PARTS[name](draws, CASES[name][1]))
     rho[1:4], alpha[1:4] = [1e-30, np.nan, 1e8], [1e20, np.inf, 1e-30]
@@ -181,15 +175,10 @@ def test_posteriors_are_right(name, posterior, tmp_path):
 @needs_data
 @pytest.mark.parametrize("name", stored(DATA_DIR))
 def test_reference_draws_have_the_scores_of_a_posterior(name):
-<<<<<<< HEAD
     """Unconstrained, of a density that falls to zero: E[g] = 0 and E[x_i g_i] = -1."""
     target, name = find(name, DATA_DIR), name.removeprefix("posteriordb:")
     arrays = load_arrays(find_prepared(DATA_DIR, *posteriordb._files(name)))
     data = {key.removeprefix("data_"): array for key, array in arrays.items()}
-=======
-    """For scores g of unconstrained draws x, E[g] = 0 and E[x_i g_i] = -1."""
-    target = find(name, DATA_DIR)
->>>>>>> wt-tests
     pinned = target.pinned()
     support = pinned.experimental_default_event_space_bijector()
     ranks = tf.nest.map_structure(lambda shape: shape.rank, pinned.event_shape)
@@ -217,11 +206,6 @@ def test_reference_draws_have_the_scores_of_a_posterior(name):
     x, scores = np.linalg.solve(factor, (x - x.mean(axis=0)).T).T, scores @ factor
     errors = scores.std(axis=0) / np.sqrt(len(scores))
     assert np.abs(scores.mean(axis=0) / errors).max() < 4.5
-<<<<<<< HEAD
-    # Draws are rounded to float32, which the solution of L z = f magnifies.
-    tolerance = 0.4 if name.startswith("gp_pois") else 0.15
-=======
     # The solution of L z = f magnifies the rounding of draws to float32.
-    tolerance = 0.4 if name.startswith("posteriordb:gp_pois") else 0.15
->>>>>>> wt-tests
+    tolerance = 0.4 if name.startswith("gp_pois") else 0.15
     np.testing.assert_allclose(np.mean(x * scores, axis=0), -1.0, atol=tolerance)
