@@ -48,15 +48,16 @@ def fit_density(
     """Fits a density to rows of numbers, `p(y)` or `p(y | context)`, and reports on it.
 
     ```none
-    p(y) = w_1 product over j of (mean over networks of p(y_j | y_1, ..., y_(j-1)))
-         + w_2 flow_2(y) + w_3 flow_3(y)
+    p(y) = w product over j of (mean over networks of p(y_j | y_1, ..., y_(j-1)))
+         + (1 - w) flow(y)
     ```
 
     The first component is a product of conditional spline densities, each the mean of
-    several networks; the others are `NeuralSplineFlow`s. `rules_for` chooses their sizes
-    and their training from the number of rows and columns; large tables have one flow.
-    Training averages weights, lowers the learning rate when validation rows no longer gain,
-    and keeps the best weights. The weights w are those that explain held-out rows best.
+    several networks; the second is a `NeuralSplineFlow`. Tables of fewer than 500 rows have
+    the first alone, those of 20,000 rows and more the flow alone. `rules_for` chooses sizes
+    and training from the number of rows and columns. Training averages the flow's weights,
+    lowers the learning rate when validation rows no longer gain, and keeps the best
+    weights. The weight w is the one under which held-out rows are most probable.
 
     No training sees the held-out rows, a fifth of a small table and a tenth of a larger
     one. The report scores them. Small tables are then fitted again to all rows.
@@ -180,19 +181,19 @@ def _check_flow(flow, data):
 
 def _fit_components(data, rules, flow, seed, max_minutes, verbose):
     """Returns the components of the mixture, fitted to `Data`."""
-    for_splines, *seeds = split_seed(seed, 1 + rules.num_flows)
+    for_splines, for_flow = split_seed(seed, 2)
     if flow is not None:
-        return [_fit_flow(flow, data, rules, seeds[0], max_minutes, verbose)]
+        return [_fit_flow(flow, data, rules, for_flow, max_minutes, verbose)]
     components, minutes = [], max_minutes
-    if rules.num_members:
-        minutes = None if minutes is None else _SHARE_OF_SPLINES * minutes
+    if rules.splines:
+        if minutes is not None and rules.has_flow:
+            minutes *= _SHARE_OF_SPLINES
         components.append(_fit_splines(data, rules, for_splines, minutes, verbose))
-        minutes = None if minutes is None else (max_minutes - minutes)
-    if minutes is not None:
-        minutes /= rules.num_flows
-    for own in seeds:
-        flow = _neural_spline_flow(data, rules, own)
-        components.append(_fit_flow(flow, data, rules, own, minutes, verbose))
+    if rules.has_flow:
+        if minutes is not None and rules.splines:
+            minutes = max_minutes - minutes
+        flow = _neural_spline_flow(data, rules, for_flow)
+        components.append(_fit_flow(flow, data, rules, for_flow, minutes, verbose))
     return components
 
 
@@ -204,8 +205,8 @@ def _fit_splines(data, rules, seed, max_minutes, verbose):
     table = TableDensity(
         describe_numbers(frame | context),
         context=list(context),
-        num_members=rules.num_members,
         seed=seed,
+        **rules.splines,
     )
     table.fit(frame | context, max_minutes=max_minutes, verbose=verbose)
     return table.distribution

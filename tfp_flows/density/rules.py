@@ -10,15 +10,16 @@ import keras
 
 from tfp_flows.core.arguments import check_size
 
-# Rows from which on one model is as good as several and the time goes into its training.
+# Rows from which on one flow explains rows better than the mean of several networks.
 _MANY_ROWS = 20_000
 # Rows below which there are no flows, which overfit, and time for a second fit to all rows.
 _FEW_ROWS = 500
-# Weights of the conditional splines above which only flows are fitted: 64 variables.
-_MOST_WEIGHTS = 10_000_000
-# Widths of the hidden layers of flows, by the least number of training rows.
-_WIDTHS = {0: 64, 3_000: 128, 300_000: 256}
-_DROPOUTS = {0: 0.2, 3_000: 0.1, 50_000: 0.05, 300_000: 0.0}
+# Weights of the conditional splines above which only flows are fitted: some 60 variables.
+_MOST_WEIGHTS = 20_000_000
+# By the least number of rows: networks of a variable, widths and dropout of their layers.
+_SPLINES = {0: (8, 64, 0.2), 1_000: (8, 128, 0.1), 3_000: (5, 128, 0.1)}
+# By the least number of rows: widths and dropout of the layers of flows.
+_FLOWS = {0: (64, 0.2), 3_000: (128, 0.1), 50_000: (128, 0.05), 300_000: (256, 0.0)}
 # Steps between two looks at the validation rows, at most.
 _LONGEST_EPOCH = 500
 
@@ -28,9 +29,10 @@ class Rules:
     """What `fit_density` does with a table, and why.
 
     Attributes:
-      num_members: networks a variable whose conditional splines are averaged; 0: none.
-      num_flows: number of neural spline flows.
-      flow: options of these flows, `NeuralSplineFlow(event_size, **flow)`.
+      splines: options of the conditional splines, `TableDensity(columns, **splines)`;
+        empty if there are none.
+      has_flow: whether there is a neural spline flow.
+      flow: options of the flow, `NeuralSplineFlow(event_size, **flow)`.
       batch_size: rows of a training step of a flow.
       steps_per_epoch: training steps between two looks at the validation rows.
       patience: such looks without improvement after which the learning rate falls to a
@@ -44,8 +46,8 @@ class Rules:
     (64, 64, 64)
     """
 
-    num_members: int
-    num_flows: int
+    splines: dict[str, Any]
+    has_flow: bool
     flow: dict[str, Any]
     batch_size: int
     steps_per_epoch: int
@@ -88,27 +90,37 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
     check_size("num_rows", num_rows)
     check_size("event_size", event_size)
     many, few = num_rows >= _MANY_ROWS, num_rows < _FEW_ROWS
-    num_members = 0 if many else 8
-    # Each of D networks of a member sees five features a variable.
-    num_weights = num_members * event_size * 64 * (5 * (event_size + context_size) + 150)
-    if num_weights > _MOST_WEIGHTS:
-        num_members = 0
-    num_flows = 1 if many or not num_members else 0 if few else 2
-    width, dropout = _by_rows(_WIDTHS, num_rows), _by_rows(_DROPOUTS, num_rows)
+    num_members, width, dropout = _by_rows(_SPLINES, num_rows)
+    splines = {
+        "num_members": num_members,
+        "num_bins": 16,
+        "hidden_units": (width,) * 2,
+        "dropout": dropout,
+    }
+    # Each network sees five features a variable.
+    num_inputs = 5 * (event_size + context_size) + width
+    if many or num_members * event_size * width * num_inputs > _MOST_WEIGHTS:
+        splines = {}
+    has_flow = not (splines and few)
+    flow_width, flow_dropout = _by_rows(_FLOWS, num_rows)
     batch_size = int(2 ** min(max(round(math.log2(num_rows / 16)), 5), 8 + many))
-    steps = min(max(num_rows // batch_size, 1), _LONGEST_EPOCH)
-    splines = f"conditional splines, the mean of {num_members} networks for each variable"
-    reasons = [
-        f"{splines}: {num_rows:,} rows" if num_members else "no conditional splines",
-        f"{num_flows} neural spline flows of width {width} and dropout {dropout}",
-    ]
+    reasons = []
+    if splines:
+        reasons.append(
+            f"conditional splines: the mean of {num_members} networks of width {width} for "
+            "each variable"
+        )
+    if has_flow:
+        reasons.append(
+            f"a neural spline flow of width {flow_width} and dropout {flow_dropout}"
+        )
     return Rules(
-        num_members=num_members,
-        num_flows=num_flows,
-        flow={"hidden_units": (width,) * 3, "dropout": dropout},
+        splines=splines,
+        has_flow=has_flow,
+        flow={"hidden_units": (flow_width,) * 3, "dropout": flow_dropout},
         batch_size=batch_size,
-        steps_per_epoch=steps,
-        patience=10,
+        steps_per_epoch=min(max(num_rows // batch_size, 1), _LONGEST_EPOCH),
+        patience=15,
         held_out=0.2 if few else 0.1,
         refits=few,
         reasons=tuple(reasons),
