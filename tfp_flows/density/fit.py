@@ -28,7 +28,7 @@ from tfp_flows.training.data import epoch_orders, row_batches
 from tfp_flows.training.density_estimator import DensityEstimator
 
 _LEAST_ROWS = 20
-_MOST_EPOCHS = 2_000
+_MOST_EPOCHS = 1_000
 _ROWS_A_CALL = 4096  # rows that are scored at once, to bound the memory
 _MOST_SCORED = 20_000  # held-out rows, which is enough for an error of .01 nats
 _VALIDATION_SHARE = 0.1
@@ -241,7 +241,9 @@ def _fit_flow(flow, data, rules, seed, max_minutes, verbose):
     model.compile(rules.optimizer(), jit_compile=False)
     model.initialize(train.inputs)
     batch_size = min(rules.batch_size, len(train.x))
-    orders = epoch_orders(len(train.x), dropped, 0, _MOST_EPOCHS)
+    num_steps = _MOST_EPOCHS * rules.steps_per_epoch
+    num_passes = -(-num_steps * batch_size // len(train.x)) + 1
+    orders = epoch_orders(len(train.x), dropped, 0, num_passes)
     callbacks = rules.callbacks()
     if verbose == "auto":
         callbacks.append(FitProgress(_MOST_EPOCHS))

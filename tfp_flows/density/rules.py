@@ -12,16 +12,19 @@ from tfp_flows.core.arguments import check_size
 
 # Rows from which on one flow explains rows better than the mean of several networks.
 _MANY_ROWS = 20_000
-# Rows below which there are no flows, which overfit, and time for a second fit to all rows.
+# Rows below which there is no flow, since it overfits.
 _FEW_ROWS = 500
+# Rows below which all rows are fitted again after the held-out ones were scored.
+_REFITTED_ROWS = 2_000
 # Weights of the conditional splines above which only flows are fitted: some 60 variables.
 _MOST_WEIGHTS = 20_000_000
-# By the least number of rows: networks of a variable, widths and dropout of their layers.
-_SPLINES = {0: (8, 64, 0.2), 1_000: (8, 128, 0.1), 3_000: (5, 128, 0.1)}
+# By the least number of rows: networks of a variable, bins, widths and dropout.
+_SPLINES = {0: (8, 8, 64, 0.2), 500: (8, 16, 64, 0.2), 1_000: (8, 16, 128, 0.1)}
+_SPLINES |= {3_000: (5, 16, 128, 0.1)}
 # By the least number of rows: widths and dropout of the layers of flows.
 _FLOWS = {0: (64, 0.2), 3_000: (128, 0.1), 50_000: (128, 0.05), 300_000: (256, 0.0)}
-# Steps between two looks at the validation rows, at most.
-_LONGEST_EPOCH = 500
+# Steps between two looks at the validation rows.
+_LEAST_STEPS, _MOST_STEPS = 50, 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,10 +93,10 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
     check_size("num_rows", num_rows)
     check_size("event_size", event_size)
     many, few = num_rows >= _MANY_ROWS, num_rows < _FEW_ROWS
-    num_members, width, dropout = _by_rows(_SPLINES, num_rows)
+    num_members, num_bins, width, dropout = _by_rows(_SPLINES, num_rows)
     splines = {
         "num_members": num_members,
-        "num_bins": 16,
+        "num_bins": num_bins,
         "hidden_units": (width,) * 2,
         "dropout": dropout,
     }
@@ -119,10 +122,10 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
         has_flow=has_flow,
         flow={"hidden_units": (flow_width,) * 3, "dropout": flow_dropout},
         batch_size=batch_size,
-        steps_per_epoch=min(max(num_rows // batch_size, 1), _LONGEST_EPOCH),
-        patience=15,
-        held_out=0.2 if few else 0.1,
-        refits=few,
+        steps_per_epoch=min(max(num_rows // batch_size, _LEAST_STEPS), _MOST_STEPS),
+        patience=8,
+        held_out=0.2 if num_rows < _REFITTED_ROWS else 0.1,
+        refits=num_rows < _REFITTED_ROWS,
         reasons=tuple(reasons),
     )
 
