@@ -208,7 +208,12 @@ def _fit_splines(data, rules, seed, max_minutes, verbose):
         seed=seed,
         **rules.splines,
     )
-    table.fit(frame | context, max_minutes=max_minutes, verbose=verbose)
+    table.fit(
+        frame | context,
+        batch_size=min(rules.batch_size, len(data.x)),
+        max_minutes=max_minutes,
+        verbose=verbose,
+    )
     return table.distribution
 
 

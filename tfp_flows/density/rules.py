@@ -36,7 +36,7 @@ class Rules:
         empty if there are none.
       has_flow: whether there is a neural spline flow.
       flow: options of the flow, `NeuralSplineFlow(event_size, **flow)`.
-      batch_size: rows of a training step of a flow.
+      batch_size: rows of a training step.
       steps_per_epoch: training steps between two looks at the validation rows.
       patience: such looks without improvement after which the learning rate falls to a
         quarter. After the third time, training ends.
