@@ -54,6 +54,12 @@ class Rules:
     refits: bool
     reasons: tuple[str, ...]
 
+    def with_flow(self, name: str) -> Rules:
+        """Returns the rules for one given flow in place of all components."""
+        reasons = (f"the given flow `{name}`",)
+        changes = {"num_members": 0, "num_flows": 1, "refits": False, "reasons": reasons}
+        return dataclasses.replace(self, **changes)
+
     def optimizer(self) -> keras.optimizers.Optimizer:
         """Returns Adam, whose averaged weights are about those of the last epoch."""
         momentum = min(max(1.0 - 1.0 / self.steps_per_epoch, 0.9), 0.999)
@@ -80,6 +86,10 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
     The numbers were chosen on tables of R's packages and on simulated rows, and confirmed
     on others (docs/results.md).
 
+    >>> from tfp_flows.density import rules_for
+    >>> rules_for(100_000, 6).num_flows
+    1
+
     Args:
       num_rows: N, of all rows.
       event_size: number of variables, D.
@@ -87,6 +97,7 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
     """
     check_size("num_rows", num_rows)
     check_size("event_size", event_size)
+    check_size("context_size", context_size, 0)
     many, few = num_rows >= _MANY_ROWS, num_rows < _FEW_ROWS
     num_members = 0 if many else 8
     # Each of D networks of a member sees five features a variable.
@@ -98,9 +109,10 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
     batch_size = int(2 ** min(max(round(math.log2(num_rows / 16)), 5), 8 + many))
     steps = min(max(num_rows // batch_size, 1), _LONGEST_EPOCH)
     splines = f"conditional splines, the mean of {num_members} networks for each variable"
+    flows = f"neural spline flows of width {width} and dropout {dropout}"
     reasons = [
         f"{splines}: {num_rows:,} rows" if num_members else "no conditional splines",
-        f"{num_flows} neural spline flows of width {width} and dropout {dropout}",
+        f"{num_flows} {flows}" if num_flows else "no neural spline flows",
     ]
     return Rules(
         num_members=num_members,
