@@ -57,8 +57,9 @@ class Rules:
     def with_flow(self, name: str) -> Rules:
         """Returns the rules for one given flow in place of all components."""
         reasons = (f"the given flow `{name}`",)
-        changes = {"num_members": 0, "num_flows": 1, "refits": False, "reasons": reasons}
-        return dataclasses.replace(self, **changes)
+        return dataclasses.replace(
+            self, num_members=0, num_flows=1, refits=False, reasons=reasons
+        )
 
     def optimizer(self) -> keras.optimizers.Optimizer:
         """Returns Adam, whose averaged weights are about those of the last epoch."""
