@@ -46,6 +46,9 @@ def test_every_public_name_has_an_example():
 @pytest.mark.slow_ids(
     "tfp_flows.bijectors.check_bijector",
     "tfp_flows.bijectors.elementwise",
+    "tfp_flows.density.fit",
+    "tfp_flows.density.fitted",
+    "tfp_flows.density.report",
     "tfp_flows.inference.checks.verdict",
     "tfp_flows.inference.fit",
     "tfp_flows.inference.fitted_posterior",

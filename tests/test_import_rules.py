@@ -35,7 +35,8 @@ ALLOWED = {
     "tables": ((TRAINED | {"transformers", "tables"}) - {"bijectors"}, SCIENCE | {"keras"}),
     "density": (
         (TRAINED | {"flows", "tables", "density"}) - {"bijectors"},
-        SCIENCE | {"keras", "sklearn"},  # scikit-learn by one function, when it is called
+        # scikit-learn and its threads by one function, when it is called
+        SCIENCE | {"keras", "sklearn", "threadpoolctl"},
     ),
     "sklearn": ({"tables"}, {"numpy", "sklearn"}),
 }

@@ -32,7 +32,7 @@ assert added - sys.stdlib_module_names == {"tfp_flows"}, added
 assert [name for name in sys.modules if name.startswith("tfp_flows.")] == []
 tfp_flows.Coupling
 assert "tfp_flows.bijectors.coupling" in sys.modules
-rooms = {"training", "vae", "inference", "tables", "sklearn"}
+rooms = {"training", "vae", "inference", "tables", "density", "sklearn"}
 assert not {f"tfp_flows.{room}" for room in rooms} & set(sys.modules)
 assert tfp_flows.inference.fit_posterior is tfp_flows.fit_posterior
 assert "tfp_flows.tables" not in sys.modules

@@ -15,11 +15,12 @@ from tfp_flows.core.check import Check
 
 GAIN = "nats above a Gaussian"
 _LEAST_HELD_OUT = 30
-_FURTHEST = -20.0  # nats
+_FURTHEST, _MOST_GAIN = -20.0, 20.0  # nats
 _NEIGHBOURS = 5
 # Differences that matter, however many rows show them.
 _MUCH_SURPRISE, _MUCH_APART = 1.0, 0.1
-_SPIKE_SHARE = 0.05
+_SPIKE_SHARE, _COPIED_SHARE = 0.05, 0.05
+_LEAST_VARIANCE = 1e-9  # of columns with variance 1; rounded relations have less
 
 
 def held_out_rows(count: int) -> Check:
@@ -32,9 +33,13 @@ def held_out_rows(count: int) -> Check:
 def gain(gains: np.ndarray) -> Check:
     """Checks that the mean gain over a Gaussian is above two standard errors.
 
+    A gain of more than 20 nats counts as 20: otherwise, the standard error of rows with
+    outliers, which are impossible under a Gaussian, would be as large as their mean.
+
     Args:
       gains: log-densities of held-out rows less those under the Gaussian, `[n]`.
     """
+    gains = np.minimum(gains, _MOST_GAIN)
     value, threshold = float(gains.mean()), 2.0 * standard_error(gains)
     advice = "Held-out rows are not clearly more probable than under a Gaussian."
     return Check(GAIN, value, threshold, passed=value > threshold, advice=advice)
@@ -124,6 +129,57 @@ def spikes(x: np.ndarray) -> Check:
     )
     passed = value <= _SPIKE_SHARE
     return Check("most common value", value, _SPIKE_SHARE, passed=passed, advice=advice)
+
+
+def copies(train: Any, held_out: Any) -> Check:
+    """Checks that held-out rows are no copies of training rows, which are no test.
+
+    Rounded columns have equal rows by chance, so the threshold is higher if columns that
+    are shuffled, each by itself, have them too.
+
+    Args:
+      train: `Data` of the training rows.
+      held_out: `Data` of the held-out rows.
+    """
+    known = {row.tobytes() for row in _joined(train)}
+    rows = _joined(held_out)
+    shuffled = np.random.default_rng(0).permuted(rows, axis=0)
+    value, by_chance = (
+        float(np.mean([row.tobytes() in known for row in each]))
+        for each in (rows, shuffled)
+    )
+    threshold = _COPIED_SHARE + 2.0 * by_chance
+    advice = (
+        f"{value:.0%} of the held-out rows are copies of training rows, so they are no "
+        "test of the density. Leave copies out."
+    )
+    passed = value <= threshold
+    return Check("copied rows", value, threshold, passed=passed, advice=advice)
+
+
+def dependence(x: np.ndarray) -> Check:
+    """Checks that no column is a linear function of others: there is no density then.
+
+    The value is the least variance of a weighted sum of the standardised columns, with
+    weights of length 1. It is not judged if there are more columns than rows.
+
+    Args:
+      x: training rows, `[N, D]`.
+    """
+    x = x - x.mean(axis=0, dtype=np.float64)
+    scale = x.std(axis=0)
+    x = x / np.where(scale > 0.0, scale, 1.0)
+    matrix = x.T @ x / len(x)
+    np.fill_diagonal(matrix, 1.0)  # also of a constant column
+    values, axes = np.linalg.eigh(matrix)
+    column = int(np.argmax(np.abs(axes[:, 0])))
+    advice = (
+        f"Column {column} is a linear function of other columns, so the rows have no "
+        "density. Leave it out."
+    )
+    value, passed = float(values[0]), bool(values[0] >= _LEAST_VARIANCE)
+    judged = passed if len(x) > x.shape[1] else None
+    return Check("least variance", value, _LEAST_VARIANCE, passed=judged, advice=advice)
 
 
 def standard_error(values: np.ndarray) -> float:

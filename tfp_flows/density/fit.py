@@ -18,6 +18,7 @@ from tfp_flows.density.fitted import FittedDensity
 from tfp_flows.density.report import judge
 from tfp_flows.density.rules import rules_for
 from tfp_flows.distributions.bases import standard_normal
+from tfp_flows.distributions.distribution_checks import check_event_size
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.flows.neural_spline_flow import NeuralSplineFlow
 from tfp_flows.networks.layer_arguments import split_seed
@@ -28,6 +29,7 @@ from tfp_flows.training.data import epoch_orders, row_batches
 from tfp_flows.training.density_estimator import DensityEstimator
 
 _LEAST_ROWS = 20
+_LARGEST = 1e100  # since squares of numbers are taken, in float64
 _MOST_EPOCHS = 1_000
 _ROWS_A_CALL = 4096  # rows that are scored at once, to bound the memory
 _MOST_SCORED = 20_000  # held-out rows, which is enough for an error of .01 nats
@@ -76,10 +78,11 @@ def fit_density(
         data frame of numbers.
       context: `[N, C]`; None for a density without a context.
       flow: a bijector to fit in place of these components: a flow of `event_size` D and
-        `context_size` C. It is trained where it is.
+        `context_size` C. It is trained where it is, and never on the held-out rows.
       seed: integer that determines initial weights, held-out rows, and the order of rows;
         random if None.
-      max_minutes: wall time for the whole fit, about; no bound if None.
+      max_minutes: wall time for all training; no bound if None. Compilation, which takes
+        some seconds for each component, and the report come on top of a short time.
       verbose: "auto" writes a line of progress to the standard error if a fit takes more
         than some seconds; 0 for silence.
 
@@ -99,16 +102,17 @@ def fit_density(
         _check_flow(flow, data)
     size, width = data.x.shape[1], 0 if data.context is None else data.context.shape[1]
     rules = rules_for(len(data.x), size, width)
+    if flow is not None:
+        rules = rules.with_flow(flow.name)
     split, first, second, scoring = split_seed(seed, 4)
     train, held_out = data.split(rules.held_out, split)
     # Half of the time is for the second fit, if there is one.
-    refits = rules.refits and flow is None
-    minutes = None if max_minutes is None else max_minutes / (2.0 if refits else 1.0)
+    minutes = None if max_minutes is None else max_minutes / (1 + rules.refits)
 
     components = _fit_components(train, rules, flow, first, minutes, verbose)
     scored = held_out.first(_MOST_SCORED)
     report, weights = judge(components, train, scored, rules, scoring)
-    if refits:
+    if rules.refits:
         components = _fit_components(data, rules, flow, second, minutes, verbose)
     kept = [k for k, weight in enumerate(weights) if weight > 0.0]
     return FittedDensity(
@@ -153,7 +157,7 @@ def _checked(rows, context):
         fits = context.ndim == 2 and context.shape[1] and len(context) == len(x)
         require(fits, f"`context` of shape [{len(x)}, C]", context.shape)
     require(len(x) >= _LEAST_ROWS, f"`rows` with at least {_LEAST_ROWS} rows", len(x))
-    constant = np.flatnonzero(x.max(axis=0) == x.min(axis=0)).tolist()
+    constant = np.flatnonzero(np.ptp(x, axis=0) <= 1.0 / _LARGEST).tolist()
     hint = " Constant columns have no density: leave them out."
     require(not constant, "`rows` whose columns vary", f"constant columns {constant}", hint)
     return Data(x, context)
@@ -161,14 +165,22 @@ def _checked(rows, context):
 
 def _numbers(argument, value):
     """Returns a float array; float64 if its digits may matter."""
-    array = np.asarray(value)
+    parts = [np.asarray(value)]
+    if hasattr(value, "iloc") and value.ndim == 2 and value.shape[1]:
+        # NumPy makes objects of a pandas frame whose columns have several dtypes.
+        numbers = range(value.shape[1])
+        parts = [value.iloc[:, j].to_numpy()[:, None] for j in numbers]
     hint = " `TableDensity` fits tables with text, dates and missing cells."
-    is_number = array.dtype.kind in "biuf"
-    require(is_number, f"`{argument}` of numbers", array.dtype, hint)
+    for part in parts:
+        is_number = part.dtype.kind in "biuf"
+        require(is_number, f"`{argument}` of numbers", part.dtype, hint)
+    array = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
     array = array.astype(np.float32 if array.dtype == np.float32 else np.float64)
-    bad = np.argwhere(~np.isfinite(array))
-    place = "" if not len(bad) else f"{len(bad)} others, the first at {tuple(bad[0])}"
-    require(not len(bad), f"finite `{argument}`", place, hint)
+    if isinstance(value, np.ma.MaskedArray):
+        array[np.ma.getmaskarray(value)] = np.nan
+    bad = np.argwhere(~(np.abs(array, dtype=np.float64) <= _LARGEST))
+    got = f"{len(bad)} other values, the first at {bad[:1].tolist()}"
+    require(not len(bad), f"finite `{argument}` within {_LARGEST:g}", got, hint)
     return array
 
 
@@ -177,31 +189,34 @@ def _check_flow(flow, data):
     width = 0 if data.context is None else data.context.shape[1]
     own = getattr(flow, "context_size", 0)
     require(own == width, f"`flow` with `context_size` {width}, as the context", own)
+    check_event_size(flow, data.x.shape[1], "rows of {} numbers")
 
 
 def _fit_components(data, rules, flow, seed, max_minutes, verbose):
     """Returns the components of the mixture, fitted to `Data`."""
     for_splines, for_flow = split_seed(seed, 2)
-    if flow is not None:
-        return [_fit_flow(flow, data, rules, for_flow, max_minutes, verbose)]
-    components, minutes = [], max_minutes
+    share = _SHARE_OF_SPLINES if rules.has_flow else 1.0
+    share = share if rules.splines else 0.0
+
+    def minutes(share):
+        return None if max_minutes is None else share * max_minutes
+
+    components = []
     if rules.splines:
-        if minutes is not None and rules.has_flow:
-            minutes *= _SHARE_OF_SPLINES
-        components.append(_fit_splines(data, rules, for_splines, minutes, verbose))
+        fitted = _fit_splines(data, rules, for_splines, minutes(share), verbose)
+        components.append(fitted)
     if rules.has_flow:
-        if minutes is not None and rules.splines:
-            minutes = max_minutes - minutes
-        flow = _neural_spline_flow(data, rules, for_flow)
-        components.append(_fit_flow(flow, data, rules, for_flow, minutes, verbose))
+        flow = flow or _neural_spline_flow(data, rules, for_flow)
+        left = minutes(1.0 - share)
+        components.append(_fit_flow(flow, data, rules, for_flow, left, verbose))
     return components
 
 
 def _fit_splines(data, rules, seed, max_minutes, verbose):
     """Returns the conditional splines, a distribution of rows in float64."""
     frame = {f"x{j}": column for j, column in enumerate(data.x.T)}
-    given = {} if data.context is None else enumerate(data.context.T)
-    context = {f"c{j}": column for j, column in given} if given else {}
+    given = () if data.context is None else data.context.T
+    context = {f"c{j}": column for j, column in enumerate(given)}
     table = TableDensity(
         describe_numbers(frame | context),
         context=list(context),
@@ -237,7 +252,7 @@ def _dtype_that_tells_apart(data):
 
 def _fit_flow(flow, data, rules, seed, max_minutes, verbose):
     """Returns the distribution of a flow, fitted to `Data`."""
-    base = standard_normal(data.x.shape[1], dtype=flow.dtype)
+    base = standard_normal(data.x.shape[1], dtype=flow.dtype or tf.float32)
     distribution = FlowDistribution(base, flow)
     order, dropped = split_seed(seed, 2)
     train, validation = data.split(_VALIDATION_SHARE, order)

@@ -137,6 +137,8 @@ def judge(
         checks.typical_rows(scores, _log_mean(own, mixture.weights)),
         checks.neighbours(compared, samples),
         checks.spikes(train.x),
+        checks.dependence(train.x),
+        checks.copies(train, held_out),
         checks.gain(gains),
     ]
     verdict, reasons = decide(found)

@@ -16,13 +16,13 @@ _MANY_ROWS = 20_000
 _FEW_ROWS = 500
 # Rows below which all rows are fitted again after the held-out ones were scored.
 _REFITTED_ROWS = 2_000
-# Weights of the conditional splines above which only flows are fitted: some 60 variables.
+# Weights of the conditional splines above which only flows are fitted: some hundred variables.
 _MOST_WEIGHTS = 20_000_000
 # By the least number of rows: networks of a variable, bins, widths and dropout.
 _SPLINES = {0: (8, 8, 64, 0.2), 500: (8, 16, 64, 0.2), 1_000: (8, 16, 128, 0.1)}
-_SPLINES |= {3_000: (5, 16, 128, 0.1)}
+_SPLINES |= {3_000: (4, 16, 64, 0.1)}
 # By the least number of rows: widths and dropout of the layers of flows.
-_FLOWS = {0: (64, 0.2), 3_000: (128, 0.1), 50_000: (128, 0.05), 300_000: (256, 0.0)}
+_FLOWS = {0: (64, 0.2), 3_000: (64, 0.1), 20_000: (128, 0.05), 300_000: (256, 0.0)}
 # Steps between two looks at the validation rows.
 _LEAST_STEPS, _MOST_STEPS = 50, 500
 
@@ -59,6 +59,13 @@ class Rules:
     refits: bool
     reasons: tuple[str, ...]
 
+    def with_flow(self, name: str) -> Rules:
+        """Returns the rules for one given flow in place of all components."""
+        reasons = (f"the given flow `{name}`",)
+        return dataclasses.replace(
+            self, splines={}, has_flow=True, refits=False, reasons=reasons
+        )
+
     def optimizer(self) -> keras.optimizers.Optimizer:
         """Returns Adam, whose averaged weights are about those of the last epoch."""
         momentum = min(max(1.0 - 1.0 / self.steps_per_epoch, 0.9), 0.999)
@@ -85,6 +92,10 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
     The numbers were chosen on tables of R's packages and on simulated rows, and confirmed
     on others (docs/results.md).
 
+    >>> from tfp_flows.density import rules_for
+    >>> rules_for(100_000, 6).splines
+    {}
+
     Args:
       num_rows: N, of all rows.
       event_size: number of variables, D.
@@ -92,6 +103,7 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
     """
     check_size("num_rows", num_rows)
     check_size("event_size", event_size)
+    check_size("context_size", context_size, 0)
     many, few = num_rows >= _MANY_ROWS, num_rows < _FEW_ROWS
     num_members, num_bins, width, dropout = _by_rows(_SPLINES, num_rows)
     splines = {
@@ -123,7 +135,7 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
         flow={"hidden_units": (flow_width,) * 3, "dropout": flow_dropout},
         batch_size=batch_size,
         steps_per_epoch=min(max(num_rows // batch_size, _LEAST_STEPS), _MOST_STEPS),
-        patience=8,
+        patience=6,
         held_out=0.2 if num_rows < _REFITTED_ROWS else 0.1,
         refits=num_rows < _REFITTED_ROWS,
         reasons=tuple(reasons),

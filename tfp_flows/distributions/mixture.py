@@ -10,15 +10,20 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
+from tensorflow_probability import distributions as tfd
 
-from tfp_flows.core.arguments import check_array, check_members, require
+from tfp_flows.core.arguments import check_array, check_instance, check_members, require
+from tfp_flows.core.inputs import as_tensor, check_context, check_value
 from tfp_flows.core.rows import weight_keyword
+from tfp_flows.core.serialization import rebuild_copy, serialize
 from tfp_flows.distributions import draws
+from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
 from tfp_flows.distributions.distribution_checks import check_rows_of
 from tfp_flows.distributions.distribution_wrapper import (
     DistributionWrapper,
     context_keyword,
 )
+from tfp_flows.distributions.flow_distribution import FlowDistribution
 
 
 class Mixture(DistributionWrapper):
@@ -57,6 +62,7 @@ class Mixture(DistributionWrapper):
         *,
         name: str = "mixture",
     ) -> None:
+        check_instance("components", components, (list, tuple), "a list of distributions")
         require(len(components) > 0, "at least one of `components`", len(components))
         for k, component in enumerate(components):
             members = ("log_prob", "sample", "event_shape", "dtype")
@@ -139,10 +145,16 @@ class Mixture(DistributionWrapper):
         training: bool = False,
     ) -> tf.Tensor:
         """Returns the log-densities of rows under each component, `[..., K]`, in nats."""
+        value = check_value(
+            _as_dtype(value, self.dtype), "value", 1, self.event_shape, None
+        )
+        context = self._checked(context)
         each = []
         for part in self.components:
-            given = self._given(part, context) | ({"training": True} if training else {})
-            log_prob = part.log_prob(_as_dtype(value, part.dtype), **given)
+            given = _context_of(part, context)
+            if training and _takes_training(part):
+                given["training"] = True
+            log_prob = part.log_prob(tf.cast(value, part.dtype), **given)
             each.append(tf.cast(log_prob, self.dtype))
         return tf.stack(each, axis=-1)
 
@@ -162,10 +174,11 @@ class Mixture(DistributionWrapper):
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
           context: `[..., context_size]`, if the mixture is conditional.
         """
+        context = self._checked(context)
         choice, *seeds = draws.split(draws.stateless(seed), 1 + len(self.components))
         each = [
             tf.cast(
-                part.sample(sample_shape, seed=own, **self._given(part, context)),
+                part.sample(sample_shape, seed=own, **_context_of(part, context)),
                 self.dtype,
             )
             for part, own in zip(self.components, seeds, strict=True)
@@ -195,14 +208,31 @@ class Mixture(DistributionWrapper):
         weights = self.weights.tolist()
         return {"components": self.components, "weights": weights, "name": self.name}
 
+    def __reduce__(self) -> tuple:
+        # Stock distributions cannot be copied or pickled by themselves.
+        return rebuild_copy, (serialize(self), [v.numpy() for v in self.variables])
+
     @property
     def _parts(self):
         return self.components
 
-    def _given(self, part, context):
-        return context_keyword(None if context is None else _as_dtype(context, part.dtype))
+    def _checked(self, context):
+        context = None if context is None else _as_dtype(context, self.dtype)
+        return check_context(context, self.context_size, self.dtype, self.name)
 
 
 def _as_dtype(value, dtype):
-    """Returns a tensor of `dtype` from numbers of any dtype."""
-    return tf.cast(value if tf.is_tensor(value) else np.asarray(value), dtype)
+    """Returns numbers of any dtype as numbers of `dtype`, or what is no numbers."""
+    return (
+        tf.cast(value, dtype) if tf.is_tensor(value) else as_tensor(value, "value", dtype)
+    )
+
+
+def _context_of(part, context):
+    return context_keyword(None if context is None else tf.cast(context, part.dtype))
+
+
+def _takes_training(part):
+    """Whether `log_prob` has an argument `training`, which stock distributions lack."""
+    of_this_package = (AutoregressiveDistribution, FlowDistribution)
+    return isinstance(part, of_this_package) or not isinstance(part, tfd.Distribution)

@@ -1,0 +1,167 @@
+"""Densities by one call: forms of rows, seeds, time, contexts, files and refusals."""
+
+import contextlib
+import dataclasses
+import functools
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+import tensorflow as tf
+from refusals import bad_calls
+from subject import close, differ
+
+import tfp_flows as tff
+from tfp_flows import fit_density
+from tfp_flows.density import fit, rules_for
+
+ROWS = np.random.default_rng(0).normal(size=(60, 2)) ** 2 * [1.0, 1000.0]
+CONTEXT = ROWS[:, :1] + ROWS[:, 1:] / 1000.0
+
+
+def squares(count, seed):
+    """Rows of two squares, in float64 about a number where float32 rounds to 64."""
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-1.0, 1.0, size=(count, 2)) + rng.choice([-2.0, 2.0], size=(count, 1))
+    return 1e9 + x
+
+
+@contextlib.contextmanager
+def trained_for(epochs, **changes):
+    """Makes `fit_density` train for some epochs, by rules with changes."""
+
+    class FewEpochs(tff.TableDensity):
+        def fit(self, frame, **options):
+            return super().fit(frame, epochs=epochs, **options)
+
+    def rules(*sizes):
+        given = {"refits": False, "held_out": 0.1, "has_flow": True, **changes}
+        return dataclasses.replace(rules_for(*sizes), **given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "rules_for", rules)
+        patch.setattr(fit, "TableDensity", FewEpochs)
+        patch.setattr(fit, "_MOST_EPOCHS", epochs)
+        yield functools.partial(fit_density, verbose=0)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    with trained_for(80, splines={"num_members": 3}, has_flow=False) as fit_some:
+        return fit_some(squares(600, 0))
+
+
+@pytest.fixture
+def quick():
+    small = {"hidden_units": (8,), "num_steps": 1}
+    with trained_for(3, splines={"num_members": 2}, flow=small) as quick:
+        yield quick
+
+
+def test_two_squares_are_good(fitted):
+    report = fitted.report
+    assert (report.verdict, report.reasons) == ("good", ())
+    assert (report.num_rows, report.num_held_out) == (540, 60)
+    x = squares(2_000, 1)
+    gaussian = scipy.stats.multivariate_normal(x.mean(0), np.cov(x.T)).logpdf(x).mean()
+    gain = np.mean(fitted.log_prob(x)) - gaussian
+    assert gain > 0.4  # the true density has 1.27
+    assert abs(gain - report.gain) < 5.0 * report.gain_error
+    line = 1e9 + np.arange(-8.0, 8.0, 0.1)
+    grid = np.stack(np.meshgrid(line, line), axis=-1)
+    assert np.sum(np.exp(fitted.log_prob(grid))) * 0.01 == pytest.approx(1.0, abs=0.03)
+    drawn = fitted.sample(2_000, seed=0)
+    close(np.mean(drawn, axis=0) - 1e9, np.mean(x, axis=0) - 1e9, 0.3)
+    close(np.std(drawn, axis=0), np.std(x, axis=0), 0.3)
+
+
+def test_it_loads_with_its_report(fitted, tmp_path):
+    fitted.save(tmp_path / "density.keras")
+    loaded = tff.load(tmp_path / "density.keras").distribution
+    x = squares(50, 2)
+    np.testing.assert_array_equal(loaded.log_prob(x), fitted.log_prob(x))
+    assert loaded.report == fitted.report
+
+
+def test_same_seed_same_density(quick):
+    densities = [quick(ROWS, seed=seed) for seed in (3, 3, 4)]
+    first, again, other = (density.log_prob(ROWS) for density in densities)
+    close(again, first, 1e-3)
+    assert differ(other, first)
+    names = [type(part).__name__ for part in densities[0].components]
+    assert names == ["TableDistribution", "FlowDistribution"]
+
+
+def test_contexts_and_frames(quick):
+    frame = pd.DataFrame({"b": ROWS[:, 0], "a": ROWS[:, 1].astype(int)}, index=ROWS[:, 0])
+    density = quick(frame, CONTEXT)
+    assert np.isfinite(density.log_prob(frame, context=CONTEXT)).all()
+    assert density.sample(3, seed=0, context=CONTEXT[:4]).shape == [3, 4, 2]
+    assert list(density.report.baselines) == ["Gaussian"]
+
+
+def test_a_given_flow_is_trained_in_its_place(quick):
+    flow = tff.RealNVP(2, num_steps=2, hidden_units=(8,), seed=0)
+    density = quick(ROWS, flow=flow)
+    (component,) = density.components
+    assert component.bijector is flow
+    assert np.isfinite(density.log_prob(ROWS)).all()
+    assert density.report.chosen == (f"the given flow `{flow.name}`", "weights 1.00")
+
+
+def test_time_ends_a_fit_of_few_rows():
+    density = fit_density(ROWS[:25, :1], max_minutes=1e-3, verbose=0)
+    assert np.isfinite(density.log_prob([[0.1], [1e30], [-1e30]])).all()
+    assert density.report.seconds < 120.0  # without a bound, minutes of a busy processor
+    assert "Only 5 rows were held out" in density.report.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("form", "dtype"),
+    [
+        (ROWS.tolist(), "float64"),
+        (ROWS.astype(np.float32), "float32"),
+        (ROWS.astype(">f4"), "float64"),
+        (ROWS.astype(np.int16), "float64"),
+        (tf.constant(ROWS), "float64"),
+        (pd.DataFrame({"x": ROWS[:, 0] > 0.5, "y": ROWS[:, 1]}), "float64"),
+        (pd.DataFrame(ROWS.astype(int)).astype("Int64"), "float64"),
+    ],
+)
+def test_rows_have_many_forms(form, dtype):
+    data = fit._checked(form, None)
+    assert (data.x.dtype.name, data.x.dtype.isnative) == (dtype, True)
+    close(data.x, np.asarray(form, np.float64))
+
+
+def with_value(value):
+    x = ROWS.copy()
+    x[3, 1] = value
+    return x
+
+
+FLOW = tff.RealNVP(2, num_steps=1, hidden_units=(4,))
+BAD_CALLS = [
+    (lambda: fit_density(with_value(np.nan)), "finite `rows` | 1 other | [[3, 1]]"),
+    (lambda: fit_density(with_value(1e101)), "within 1e+100"),
+    (lambda: fit_density(np.ma.masked_less(ROWS, 0.01)), "finite `rows` within"),
+    (lambda: fit_density(ROWS.astype(str)), "`rows` of numbers | <U"),
+    (lambda: fit_density(pd.DataFrame({"a": ["b"] * 30})), "`rows` of numbers"),
+    (lambda: fit_density(ROWS * [1.0, 0.0]), "columns vary | [1]"),
+    (lambda: fit_density(ROWS * [1e-200, 1.0]), "columns vary | [0]"),
+    (lambda: fit_density(ROWS[:, 0]), "`rows` of shape [N, D] | (60,)"),
+    (lambda: fit_density(ROWS[:19]), "at least 20 rows | 19"),
+    (lambda: fit_density(ROWS, CONTEXT[:50]), "`context` of shape [60, C] | (50, 1)"),
+    (lambda: fit_density(ROWS, CONTEXT * np.nan), "finite `context`"),
+    (lambda: fit_density(ROWS[:, [0, 0, 0]], flow=FLOW), "`flow` on rows of 3 numbers"),
+    (lambda: fit_density(ROWS, CONTEXT, flow=FLOW), "`context_size` 1 | got 0"),
+    (lambda: fit_density(squares(60, 0), flow=FLOW), "float32 can tell apart"),
+    (lambda: fit_density(ROWS, max_minutes=0), "`max_minutes` above 0 | got 0"),
+    (lambda: fit_density(ROWS, seed="a"), "`seed` | 'a'"),
+]
+
+
+@bad_calls(BAD_CALLS)
+def test_bad_calls_are_refused(call, words, check_refused):
+    check_refused(call, words)

@@ -1,0 +1,141 @@
+"""Reports on known densities: checks, weights, simple models beside them, and verdicts."""
+
+import sys
+
+import numpy as np
+import pytest
+import scipy.stats
+import tensorflow_probability as tfp
+from subject import close
+
+from tfp_flows.density import baselines, checks, report, rules_for
+from tfp_flows.density.fit import Data
+from tfp_flows.distributions import Mixture
+
+tfd = tfp.distributions
+RULES = rules_for(400, 2)
+RNG = np.random.default_rng(0)
+NORMAL = RNG.normal(size=(400, 2))
+APART = NORMAL + 4.0 * RNG.choice([-1.0, 1.0], size=(400, 1))
+
+
+def gaussians(*centres, scale=1.0):
+    """The density of rows about centres on the diagonal."""
+    scale = [scale, scale]
+    return Mixture([tfd.MultivariateNormalDiag(np.full(2, c), scale) for c in centres])
+
+
+def judged(x, *components, train=300):
+    data = Data(x, None)
+    parts = data.first(train), data.take(slice(train, None))
+    return report.judge(components, *parts, RULES, seed=0)
+
+
+def test_the_true_density_is_good():
+    found, weights = judged(APART, gaussians(4.0, -4.0), gaussians(40.0))
+    assert (found.verdict, found.reasons) == ("good", ())
+    np.testing.assert_array_equal(weights, [1.0, 0.0])
+    scores = gaussians(4.0, -4.0).log_prob(APART[300:]).numpy()
+    normal = scipy.stats.multivariate_normal(APART[:300].mean(0), np.cov(APART[:300].T))
+    gains = scores - normal.logpdf(APART[300:])
+    close(found.log_likelihood, scores.mean(), 0.05)  # other weights by each half
+    numbers = [found.gain, found.worst_gain, found.gain_error]
+    close(numbers, [gains.mean(), gains.min(), gains.std(ddof=1) / 10.0], 0.1)
+    close(found.log_likelihood - found.gain, found.baselines["Gaussian"])
+    assert found.baselines["mixture of Gaussians"] > found.baselines["Gaussian"] + 0.5
+    assert (found.num_rows, found.num_held_out) == (300, 100)
+    assert "verdict                 good" in str(found)
+
+
+def bimodal_with(column):
+    return np.stack([APART[:, 0], column], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("x", "density", "train", "verdict", "words"),
+    [
+        (NORMAL, gaussians(0.0), 300, 1, "not clearly more probable"),
+        (APART, gaussians(4.0, -4.0), 371, 2, "Only 29 rows were held out"),
+        (APART, gaussians(4.0, scale=0.3), 300, 2, "less than under a Gaussian"),
+        (APART, gaussians(4.0, -4.0, scale=0.1), 300, 2, "a sign of overfitting"),
+        (APART, gaussians(4.0, -4.0, scale=3.0), 300, 2, "samples differ from the rows"),
+        (bimodal_with(APART[:, 1].clip(0.0)), gaussians(4.0, -4.0), 300, 2, "Column 1 has"),
+        (bimodal_with(2.0 * APART[:, 0]), gaussians(4.0, -4.0), 300, 2, "linear function"),
+        (np.tile(APART[:50], (8, 1)), gaussians(4.0, -4.0), 300, 2, "copies of training"),
+    ],
+)
+def test_the_verdict_has_its_reason(x, density, train, verdict, words):
+    found, _ = judged(x, density, train=train)
+    assert found.verdict == report.VERDICTS[verdict]
+    assert [reason for reason in found.reasons if words in reason]
+    assert f"- {found.reasons[0]}" in str(found)
+
+
+FEW, FAR = Data(NORMAL[:200], None), Data(NORMAL[200:], None)
+ROUNDED = [Data(np.round(part.x, 1), None) for part in (FEW, FAR)]  # some are equal
+GAINS = RNG.normal(0.1, 0.3, size=400)
+OUTLIER = np.append(GAINS, 1e6)
+RELATION = NORMAL @ [[1.0, 1.0], [0.0, 1e-7]]
+# Arguments with which each check must pass, and with which it must fail.
+CHECKS = [
+    (checks.held_out_rows, [30], [29]),
+    (checks.gain, [GAINS], [GAINS - 0.1]),
+    (checks.gain, [OUTLIER], [OUTLIER - 0.1]),
+    (checks.furthest_row, [OUTLIER], [-OUTLIER]),
+    (checks.typical_rows, [GAINS, GAINS - 9.0], [GAINS, GAINS + 2.0]),
+    (checks.neighbours, [FEW, FAR], [FEW, Data(3.0 * FAR.x, None)]),
+    (checks.spikes, [NORMAL], [NORMAL.clip(-1.0)]),
+    (checks.copies, [FEW, FAR], [FAR, FAR]),
+    (checks.copies, ROUNDED, [ROUNDED[0], ROUNDED[0]]),
+    (checks.dependence, [1e9 + NORMAL], [RELATION]),
+]
+
+
+@pytest.mark.parametrize(("check", "passing", "failing"), CHECKS)
+def test_each_check_can_pass_and_fail(check, passing, failing):
+    assert check(*passing).passed
+    assert check(*failing).failed
+
+
+def test_dependence_is_of_several_columns_and_more_rows():
+    assert checks.dependence(NORMAL[:2]).passed is None  # as many columns as rows
+    assert checks.dependence(NORMAL * [1.0, 0.0]).passed  # a spike, not a relation
+
+
+def test_weights_are_those_of_the_shares():
+    is_first = np.arange(100) < 75
+    log_probs = np.where(is_first[:, None] == [True, False], 0.0, -np.inf)
+    # Two rows are added to each component.
+    close(report.mixture_weights(log_probs), [77 / 104, 27 / 104])
+    useless = np.stack([np.zeros(400), np.full(400, -50.0)], axis=1)
+    np.testing.assert_array_equal(report.mixture_weights(useless), [1.0, 0.0])
+    np.testing.assert_array_equal(report.mixture_weights(useless[:, :1]), [1.0])
+    close(report.mixture_weights(np.full([9, 2], -np.inf)), [0.5, 0.5])
+
+
+def test_gaussian_is_that_of_the_rows():
+    x = NORMAL @ [[1.0, 2.0], [0.0, 1e3]] + [1e6, 0.0]
+    found = baselines.gaussian(Data(x[:300], None), Data(x[300:], None))
+    normal = scipy.stats.multivariate_normal(x[:300].mean(0), np.cov(x[:300].T, bias=True))
+    close(found, normal.logpdf(x[300:]), 1e-6)
+
+
+def test_gaussian_of_a_context_is_linear_regression():
+    context = RNG.normal(1e3, 5.0, size=(400, 2))
+    y = context @ [[1.0], [-2.0]] + 3.0 + NORMAL[:, :1]
+    data = Data(y, np.concatenate([context, np.ones([400, 1])], axis=1))
+    found = baselines.gaussian(data.first(300), data.take(slice(300, None)))
+    slopes, squares, *_ = np.linalg.lstsq(data.context[:300], y[:300])
+    deviation = np.sqrt(squares / 300)
+    expected = scipy.stats.norm(data.context @ slopes, deviation).logpdf(y)
+    close(found, expected[300:, 0], 1e-6)
+    assert baselines.others(data, data) == {}
+
+
+def test_simple_models_stand_columns_that_hardly_vary(monkeypatch):
+    x = np.where([True, False], NORMAL, np.arange(400)[:, None] == 399)
+    found = baselines.others(Data(x[:300], None), Data(x[300:], None))
+    assert sorted(found) == ["kernel density", "mixture of Gaussians"]
+    assert all(np.isfinite(values).all() for values in found.values())
+    monkeypatch.setitem(sys.modules, "sklearn.mixture", None)  # as if not installed
+    assert baselines.others(Data(x[:300], None), Data(x[300:], None)) == {}

@@ -1,0 +1,46 @@
+"""What `fit_density` chooses for tables of several sizes."""
+
+import pytest
+from refusals import bad_calls
+
+from tfp_flows.density import rules_for
+
+
+@pytest.mark.parametrize(
+    ("size", "networks", "has_flow", "refits"),
+    [
+        ((20, 1), 8, False, True),  # flows overfit few rows
+        ((499, 5), 8, False, True),
+        ((500, 5), 8, True, True),
+        ((2_000, 5), 8, True, False),
+        ((19_999, 5, 3), 4, True, False),
+        ((20_000, 5), 0, True, False),
+        ((2_000, 300), 0, True, False),  # splines of so many columns are too large
+        ((100, 300), 0, True, True),  # there is always a model
+    ],
+)
+def test_models_follow_from_the_size(size, networks, has_flow, refits):
+    rules = rules_for(*size)
+    assert (rules.splines.get("num_members", 0), rules.has_flow) == (networks, has_flow)
+    assert (rules.refits, rules.held_out) == (refits, 0.2 if refits else 0.1)
+    text = " ".join(rules.reasons)
+    assert (f"mean of {networks} networks" in text) == bool(networks)
+    assert ("a neural spline flow of width" in text) == has_flow
+    assert 32 <= rules.batch_size <= 512
+    assert 50 <= rules.steps_per_epoch <= 500
+
+
+def test_averaged_weights_are_those_of_about_an_epoch():
+    momenta = [rules_for(count, 2).optimizer().ema_momentum for count in (20, 10**4, 10**7)]
+    assert momenta == pytest.approx([0.98, 0.98, 0.998])
+
+
+@bad_calls(
+    [
+        (lambda: rules_for(0, 2), "`num_rows` | 0"),
+        (lambda: rules_for(20, 0), "`event_size` | 0"),
+        (lambda: rules_for(20, 2, -1), "`context_size` | -1"),
+    ]
+)
+def test_bad_calls_are_refused(call, words, check_refused):
+    check_refused(call, words)
