@@ -72,7 +72,11 @@ class FlowEstimator(BaseEstimator):
         self.random_state = random_state
 
     def _fit(
-        self, frame: dict[str, np.ndarray], unwanted: Set[str], modelled: Set[str]
+        self,
+        frame: dict[str, np.ndarray],
+        unwanted: Set[str],
+        modelled: Set[str],
+        **options: Any,
     ) -> None:
         """Fits a table to columns by name.
 
@@ -80,6 +84,7 @@ class FlowEstimator(BaseEstimator):
           frame: the columns by name.
           unwanted: proposed kinds that are replaced by "real".
           modelled: names of the columns that are not the context.
+          **options: more options of the table's fit.
         """
         columns: TableColumns = describe_columns(frame)
         kinds = self.kinds or {}
@@ -106,7 +111,7 @@ class FlowEstimator(BaseEstimator):
             seed=seed_of(self.random_state),
             **{name: getattr(self, name) for name in _TABLE_OPTIONS},
         )
-        options = {name: getattr(self, name) for name in _FIT_OPTIONS}
+        options |= {name: getattr(self, name) for name in _FIT_OPTIONS}
         self.history_ = table.fit(frame, verbose=0, **options).history
         self.columns_, self.table_ = table.columns, table
 
@@ -191,6 +196,7 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
     ```none
     predict            E[y | x]; with return_std, the standard deviation too
     predict_quantiles  quantiles of y given x
+    predict_interval   intervals of y given x; with conformal, of guaranteed coverage
     score              R^2 of predict, as for every regressor of scikit-learn
     log_prob           log p(y | x)
     ```
@@ -212,11 +218,44 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
 
     Args:
       kinds: a kind, or a dictionary of entries of `Column`, by name of a column.
+      calibration_split: share of the rows, in [0, 1), that is kept out of all training and
+        validation, for `predict_interval` with `conformal=True`.
       **options: `num_members`, `num_bins`, `hidden_units`, `dropout` of `TableDensity`;
         and `epochs`, `batch_size`, `learning_rate`, `patience`, `validation_split` of its
         `fit`.
       random_state: integer that determines the fit; random if None.
     """
+
+    def __init__(  # scikit-learn reads the names of all parameters here
+        self,
+        *,
+        kinds: Mapping[str, Any] | None = None,
+        num_members: int = 5,
+        num_bins: int = 8,
+        hidden_units: Sequence[int] = (64, 64),
+        dropout: float = 0.2,
+        epochs: int = 500,
+        batch_size: int | None = None,
+        learning_rate: float = 1e-3,
+        patience: int = 30,
+        validation_split: float = 0.1,
+        calibration_split: float = 0.0,
+        random_state: Any = None,
+    ) -> None:
+        super().__init__(
+            kinds=kinds,
+            num_members=num_members,
+            num_bins=num_bins,
+            hidden_units=hidden_units,
+            dropout=dropout,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            patience=patience,
+            validation_split=validation_split,
+            random_state=random_state,
+        )
+        self.calibration_split = calibration_split
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> FlowRegressor:  # noqa: N803
         """Fits the density to features, `[N, F]`, and targets, `[N]`."""
@@ -225,7 +264,8 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
         )
         frame = self._frame(X) | {"y": np.asarray(y, np.float64)}
         # New rows may have other values than the training rows.
-        self._fit(frame, {"ordered", "boolean", "constant", "identifier"}, {"y"})
+        unwanted = {"ordered", "boolean", "constant", "identifier"}
+        self._fit(frame, unwanted, {"y"}, calibration_split=self.calibration_split)
         return self
 
     def predict(
@@ -248,6 +288,39 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
     ) -> np.ndarray:
         """Returns quantiles of y given features, `[N, Q]`."""
         return self.predict_distribution(X).quantile(list(quantiles))
+
+    def predict_interval(
+        self,
+        X: npt.ArrayLike,  # noqa: N803
+        level: float = 0.9,
+        conformal: bool = False,
+    ) -> np.ndarray:
+        """Returns the ends of intervals of y given features, `[N, 2]`, in units of y.
+
+        Args:
+          X: features, `[N, F]`.
+          level: probability of the intervals, in (0, 1).
+          conformal: whether they hold the y of new rows with a probability of at least
+            `level` however good the fit is (`TableDensity.predict_interval`).
+
+        Raises:
+          ValueError: if `level` is out of its range; or with `conformal`, if
+            `calibration_split` was 0 in the fit.
+
+        >>> import numpy as np
+        >>> from tfp_flows.sklearn import FlowRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=(200, 1))
+        >>> y = x[:, 0] + np.exp(x[:, 0]) * rng.normal(size=200)
+        >>> options = {"epochs": 1, "num_members": 1, "random_state": 0}
+        >>> regressor = FlowRegressor(calibration_split=0.3, **options).fit(x, y)
+        >>> regressor.predict_interval(x[:5], 0.8, conformal=True).shape
+        (5, 2)
+        """
+        check_is_fitted(self, "table_")
+        X = validate_data(self, X, dtype=np.float64, reset=False)  # noqa: N806
+        frame = self._frame(self._inside(X))
+        return self.table_.predict_interval(frame, level, conformal=conformal)
 
     def predict_distribution(self, X: npt.ArrayLike) -> Prediction:  # noqa: N803
         """Returns the distributions of y given features, a `Prediction`."""

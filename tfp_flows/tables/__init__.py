@@ -12,6 +12,7 @@ networks                    parameters from context, codes and numbers before
 distribution                TableDistribution: codes and numbers, density and draws
 training                    fits it: early stopping, backup, progress, recalibration
 prediction                  quantiles and scores of one column
+conformal                   how far intervals must reach to hold their level
 table_density               TableDensity: all of it for a user's frame
 ```
 

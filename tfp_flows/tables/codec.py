@@ -6,6 +6,7 @@ import dataclasses
 import typing
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from tfp_flows.core.arguments import require
@@ -16,6 +17,7 @@ from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 
 _DAY = np.timedelta64(86_400_000_000_000, "ns")
 _EPOCH = np.datetime64(0, "ns")
+_MOST_DAYS = 106_751.0  # since 1970, or before; nanoseconds count no more in 64 bits
 # Share of a circle by which float32 may round an angle beyond an end.
 _TURN_ROUNDING = 1e-6
 # Below this relative spread, variation is rounding noise of float64.
@@ -187,9 +189,17 @@ class RowCodec:
                 columns[name] = numbers if where[name].any() else columns[name]
         return columns, where
 
-    def measure(self, frame: Frame) -> list[NumberSpec]:
-        """Returns the maps of the numbers, measured in training rows."""
-        encoded = self._encoded(frame)
+    def measure(self, frame: Frame, is_training: npt.NDArray[np.bool_]) -> list[NumberSpec]:
+        """Returns the maps of the numbers, measured in training rows.
+
+        Args:
+          frame: N rows.
+          is_training: which of them are measured, booleans `[N]`.
+        """
+        encoded = [
+            Encoded(*(cells[is_training] for cells in each))
+            for each in self._encoded(frame)
+        ]
         codes = {owner: code for code, owner in enumerate(self._with_code)}
         return [
             self._codecs[i].measured(encoded[i], codes.get(i, -1))
@@ -394,7 +404,11 @@ def days_from_dates(dates: np.ndarray) -> np.ndarray:
 
 
 def dates_from_days(days: np.ndarray) -> np.ndarray:
-    """Returns datetimes, in nanoseconds, from days since 1970, `[...]`."""
+    """Returns datetimes, in nanoseconds, from days since 1970, `[...]`.
+
+    Dates before 1677-09-22 or after 2262-04-11 are moved to these days.
+    """
+    days = np.clip(days, -_MOST_DAYS, _MOST_DAYS)
     nanoseconds = np.round(days * (_DAY / np.timedelta64(1, "ns")))
     return _EPOCH + nanoseconds.astype("timedelta64[ns]")
 

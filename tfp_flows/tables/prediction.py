@@ -22,6 +22,9 @@ _MOST_INTEGERS = 1024  # more integers are not summed over, but integrated
 _TAIL = 1e-7  # probability of the integers on either side that sums leave out
 _MOST_NUMBERS = 2**24  # parameters that are evaluated at once, to bound the memory
 _HALVINGS = 48  # of an interval in the search for quantiles: float64's digits
+# Shares of a tail, and probability, by which `interval_within` is wider than asked: above
+# the rounding of float32, which must not exclude a number at an end.
+_TAIL_ROUNDING, _ROUNDING = 1e-4, 2e-7
 _FARTHEST = 40.0  # standard deviations of training rows, between which quantiles are sought
 # Distance from the median to the farthest number that expectations use, in standard
 # deviations of training rows on a logarithmic line: heavy tails may have no mean.
@@ -183,6 +186,58 @@ class Prediction:
         check_number("level", level, "in (0, 1)", lambda value: 0.0 < value < 1.0)
         return self.quantile([0.5 - 0.5 * level, 0.5 + 0.5 * level])
 
+    def distance_from_median(self, y: npt.ArrayLike) -> np.ndarray:
+        """Returns how far y is from the median, in probability, `[N]`, from 0 to 1/2.
+
+        ```none
+        max(1/2 - P(Y <= y), P(Y < y) - 1/2, 0)
+        ```
+
+        Args:
+          y: a value for each row, `[N]`, or one for all. The result is NaN where y is
+            missing.
+
+        Raises:
+          ValueError: if the column has no numbers, or is periodic.
+        """
+        self._refuse_circle("distance_from_median")
+        numbers = self._numbers_from(y, "distance_from_median", OrderedValues.places)
+        numbers = numbers[:, None]
+        below_median = 0.5 - self._cdf(numbers)[:, 0]
+        above_median = self._cdf_below(numbers)[:, 0] - 0.5
+        distance = np.maximum(np.maximum(below_median, above_median), 0.0)
+        return np.where(is_missing(self._column_of(y)), np.nan, distance)
+
+    def interval_within(self, distance: float) -> np.ndarray:
+        """Returns the ends of all y up to a distance from the median, `[N, 2]`.
+
+        Args:
+          distance: the largest `distance_from_median` that the interval must hold, a
+            probability of at least 0. From 1/2 on, the interval is the whole support, with
+            infinite ends if it has none; for dates, with the first and last that
+            nanoseconds since 1970 represent.
+
+        Returns:
+          Ends in the column's units. The interval is wider by less than 1e-4 of the
+          probability beyond each end, so that rounding excludes no y.
+
+        Raises:
+          ValueError: if `distance` is below 0, or the column has no numbers or is periodic.
+        """
+        self._refuse_circle("interval_within")
+        check_number("distance", distance, "from 0 on", lambda value: value >= 0.0)
+        low, high = self._number("interval_within").ends
+        spikes = [spike for spike, _ in self._spikes]
+        whole = np.tile([min([low, *spikes]), max([high, *spikes])], [len(self), 1])
+        tail = (0.5 - distance) * (1.0 - _TAIL_ROUNDING) - _ROUNDING
+        if tail <= 0.0:
+            return self._in_units(whole)
+        ends = self._quantile(np.broadcast_to([tail, 1.0 - tail], [len(self), 2]))
+        # Quantiles are sought up to some distance; an end farther out was not found.
+        below, up_to = self._cdf_below(ends)[:, 0], self._cdf(ends)[:, 1]
+        are_found = [below <= 0.5 - distance, up_to >= 0.5 + distance]
+        return self._in_units(np.where(np.stack(are_found, axis=1), ends, whole))
+
     def mean(self) -> np.ndarray:
         """Returns expectations, `[N]`, by quadrature; of dates, in days.
 
@@ -249,6 +304,10 @@ class Prediction:
             )
         return self._from_number
 
+    def _refuse_circle(self, method):
+        words = f"a column of numbers on a line for `{method}`"
+        require(not self._is_periodic, words, f"the periodic {self.column.name!r}")
+
     def _points(self, method, as_places=False):
         """Points and weights with the distributions' expectations, spikes included."""
         points = self._number(method).points()
@@ -269,9 +328,17 @@ class Prediction:
 
     def _cdf(self, y):
         """`P(Y <= y)` of places or numbers y, `[N, Q]`."""
-        total = self._probs[:, :1] * self._number("cdf").cdf(y)
+        return self._with_spikes(self._number("cdf").cdf(y), lambda spike: spike <= y)
+
+    def _cdf_below(self, y):
+        """`P(Y < y)` of places or numbers y, `[N, Q]`."""
+        return self._with_spikes(self._number("cdf").cdf_below(y), lambda spike: spike < y)
+
+    def _with_spikes(self, from_number, counts):
+        """Adds the probabilities of spikes where `counts(spike)`, booleans `[N, Q]`."""
+        total = self._probs[:, :1] * from_number
         for spike, prob in self._spikes:
-            total += np.where(y >= spike, prob[:, None], 0.0)
+            total += np.where(counts(spike), prob[:, None], 0.0)
         return total
 
     def _quantile(self, probability):
@@ -375,6 +442,16 @@ class NumberPredictions:
     def cdf(self, y: np.ndarray) -> np.ndarray:
         """Returns `P(Y <= y)`, `[N, Q]`."""
         return self._evaluate(self._conditionals.cdf, y)
+
+    def cdf_below(self, y: np.ndarray) -> np.ndarray:
+        """Returns `P(Y < y)`, `[N, Q]`."""
+        return self.cdf(np.ceil(y) - 1.0 if self._is_integer else y)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Lower and upper end of the support; of integers, the first and the last."""
+        low, high = (float(end[0]) for end in self._maps.ends)
+        return low, high - self._is_integer
 
     def quantile(self, probability: np.ndarray) -> np.ndarray:
         """Returns the least y with `P(Y <= y) >= probability`, `[N, Q]`; not on circles."""

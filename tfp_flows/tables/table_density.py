@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import (
+    check_array,
     check_choice,
     check_instance,
     check_integer,
@@ -24,16 +25,18 @@ from tfp_flows.distributions import draws
 from tfp_flows.networks.layer_arguments import check_hidden_units
 from tfp_flows.tables.codec import RowCodec
 from tfp_flows.tables.columns import TableColumns
+from tfp_flows.tables.conformal import conformal_distance
 from tfp_flows.tables.distribution import TableDistribution
-from tfp_flows.tables.frames import Form, Frame
+from tfp_flows.tables.frames import Form, Frame, is_missing
 from tfp_flows.tables.prediction import Prediction, predict
-from tfp_flows.tables.training import FitOptions, fit_rows
+from tfp_flows.tables.training import FitOptions, fit_rows, held_out
 from tfp_flows.training.density_estimator import DensityEstimator
 from tfp_flows.training.loading import load
 from tfp_flows.transformers.spline import RationalQuadraticSpline
 
 _MOST_ROWS = 2**16  # completed at once by `impute`, to bound the memory
 _IMPOSSIBLE = -1e9  # log-weight of completions that must not be chosen
+_SCORES = "calibration_scores"  # sorted scores of calibration rows, in saved descriptions
 
 
 class TableDensity:
@@ -135,32 +138,42 @@ class TableDensity:
         Args:
           frame: rows with all columns.
           **options: the arguments of `FitOptions`: `epochs`, `batch_size`, `learning_rate`,
-            `patience`, `validation_split`, `validation_frame`; `verbose`, by default a line
-            of progress on the standard error if the fit takes seconds; and `backup`, the
-            path of a file from which an interrupted fit continues.
+            `patience`, `validation_split`, `validation_frame`; `calibration_split`, the
+            share of the rows that is kept for `predict_interval`; `verbose`, by default a
+            line of progress on the standard error if the fit takes seconds; and `backup`,
+            the path of a file from which an interrupted fit continues.
 
         Returns:
           The history of Keras's `fit`: `loss` and `val_loss`, in nats per row.
 
         Raises:
           ValueError: if a column is missing; if cells are missing (with
-            `missing="refuse"`) or cannot occur; or if `backup` is of another fit.
+            `missing="refuse"`) or cannot occur; if `backup` is of another fit; or, with
+            `calibration_split`, if several columns or a categorical or periodic one are
+            modelled.
         """
         fit_options = FitOptions(**options)
-        read, held_out = Frame(frame), fit_options.validation_frame
+        read, validation_frame = Frame(frame), fit_options.validation_frame
+        is_training = self._draw_training_rows(len(read), fit_options.calibration_split)
         self._form = read.form
         rows = TableDistribution(
             self._rows.num_values,
-            self._rows.measure(read),
+            self._rows.measure(read, is_training),
             context_values=self._contexts.num_values,
-            context_numbers=self._contexts.measure(read),
+            context_numbers=self._contexts.measure(read, is_training),
             description=self._description(),
             **self._options,
         )
-        data = self._training_cells(read)
-        validation = None if held_out is None else self._training_cells(Frame(held_out))
+        x, context = self._training_cells(read)
+        validation = None
+        if validation_frame is not None:
+            validation = self._training_cells(Frame(validation_frame))
         self._distribution = rows
-        return fit_rows(rows, data, validation, fit_options, self._options["seed"])
+        data = x[is_training], None if context is None else context[is_training]
+        history = fit_rows(rows, data, validation, fit_options, self._options["seed"])
+        if not is_training.all():
+            self._calibrate(read, ~is_training)
+        return history
 
     @property
     def names(self) -> list[str]:
@@ -364,6 +377,67 @@ class TableDensity:
         read, codec = Frame(frame), self._rows.codec(self.names[0])
         return predict(self.distribution, codec, len(read), self._context_cells(read))
 
+    def predict_interval(
+        self, frame: Any, level: float = 0.9, *, conformal: bool = False
+    ) -> np.ndarray:
+        """Returns the ends of intervals of the one modelled column, `[N, 2]`.
+
+        Without `conformal`, they are `predict(frame).interval(level)`, whose coverage is
+        `level` only if the predicted distributions are right. With it, n calibration rows,
+        which the fit has not seen, correct them (split conformal prediction):
+
+        ```none
+        score of a calibration row:  s = max(1/2 - P(Y <= y), P(Y < y) - 1/2, 0)
+        q = the ceil((n + 1) level)-th smallest of the n scores
+        interval = all y with a score of at most q: quantiles at 1/2 - q and 1/2 + q
+        ```
+
+        Such an interval covers the y of a new row with a probability of at least `level`,
+        however bad the fit is. Two conditions: calibration rows and new rows are
+        exchangeable, for example independent draws from one distribution; and the kinds of
+        the columns do not depend on the calibration rows. The probability is an average
+        over contexts, not a promise for each of them. Rows with a missing y do not count.
+
+        Args:
+          frame: N rows with the columns of the context.
+          level: probability of the intervals, in (0, 1).
+          conformal: whether to use the calibration rows.
+
+        Returns:
+          Ends in the column's units, which belong to the interval. With `conformal`, an end
+          is that of the support (infinite if it has none) if n is below
+          `level / (1 - level)`, or if q is 1/2.
+
+        Raises:
+          ValueError: if `level` is out of its range; with `conformal`, if the fit had no
+            `calibration_split`; or as `predict` and `Prediction.interval` do.
+
+        Reference:
+          Vovk, Gammerman, Shafer (2005), Algorithmic learning in a random world.
+          Lei, G'Sell, Rinaldo, Tibshirani, Wasserman (2018), Distribution-free predictive
+          inference for regression. https://arxiv.org/abs/1604.04173
+          Chernozhukov, Wuthrich, Zhu (2021), Distributional conformal prediction.
+          https://arxiv.org/abs/1909.07889 (the score)
+
+        >>> import numpy as np
+        >>> import tfp_flows
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=200)
+        >>> frame = {"x": x, "y": x + np.exp(x) * rng.normal(size=200)}
+        >>> columns = tfp_flows.describe_columns(frame)
+        >>> table = tfp_flows.TableDensity(columns, context=["x"], num_members=1, seed=0)
+        >>> history = table.fit(frame, epochs=1, calibration_split=0.25)
+        >>> table.predict_interval({"x": [-1.0, 0.0, 1.0]}, 0.8, conformal=True).shape
+        (3, 2)
+        """
+        prediction = self.predict(frame)
+        if not conformal:
+            return prediction.interval(level)
+        scores = self.distribution.parameters["description"].get(_SCORES)
+        words = "a fit with `calibration_split` above 0 for `conformal` intervals"
+        require(scores is not None, words, "one without")
+        return prediction.interval_within(conformal_distance(scores, level))
+
     def save(self, path: str | os.PathLike) -> None:
         """Writes a `.keras` file, which `load` reads."""
         DensityEstimator(self.distribution).save(path)
@@ -381,6 +455,8 @@ class TableDensity:
         try:
             form = Form.from_plain(description.pop("form"))
             columns = TableColumns.from_plain(description.pop("columns"))
+            scores = check_array(_SCORES, description.pop(_SCORES, []), np.float64)
+            require(scores.ndim == 1, f"`{_SCORES}` of one axis", list(scores.shape))
             table = cls(columns, **description)
         except (TypeError, KeyError) as error:
             raise ValueError(
@@ -388,6 +464,28 @@ class TableDensity:
             ) from error
         table._distribution, table._form = rows, form
         return table
+
+    def _draw_training_rows(self, num_rows, calibration_split):
+        """Draws which rows are not kept for calibration, booleans `[N]`."""
+        if not calibration_split:
+            return np.ones(num_rows, bool)
+        kinds = {c.name: c.kind for c in self.columns if c.name in self.names}
+        is_on_line = self._rows.codec(self.names[0]).has_number
+        is_on_line = is_on_line and "periodic" not in kinds.values()
+        words = "one modelled column, of numbers on a line, for `calibration_split`"
+        require(len(kinds) == 1 and is_on_line, words, kinds)
+        return ~held_out(num_rows, 1, calibration_split, self._options["seed"])[:, 0]
+
+    def _calibrate(self, read, is_kept):
+        """Keeps the scores of calibration rows, sorted, in the saved description."""
+        y = read.take(self.names)[self.names[0]]
+        is_kept = is_kept & ~is_missing(y)
+        context = self._context_cells(read)
+        context = None if context is None else context[is_kept]
+        codec = self._rows.codec(self.names[0])
+        prediction = predict(self.distribution, codec, int(is_kept.sum()), context)
+        scores = np.sort(prediction.distance_from_median(y[is_kept]))
+        self.distribution.parameters["description"][_SCORES] = scores.tolist()
 
     def _training_cells(self, read):
         """Cells of training rows, `[N, K + D]`, and their context, `[N, C]` or None."""

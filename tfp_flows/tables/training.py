@@ -45,6 +45,9 @@ class FitOptions:
       validation_split: share of the rows that a member is not trained on. The seed draws
         them, different ones for each member.
       validation_frame: validation rows for all members, in place of a share.
+      calibration_split: share of the rows, in [0, 1), that is kept out of all training and
+        validation, for `TableDensity.predict_interval` with `conformal=True`. The seed
+        draws them.
       verbose: "auto" writes a line of progress to the standard error if the fit takes more
         than some seconds; otherwise as in `keras.Model.fit`, 0 for silence.
       backup: path of a file that keeps the state of the fit. If the file exists, an
@@ -61,6 +64,7 @@ class FitOptions:
     patience: int = 30
     validation_split: float = 0.1
     validation_frame: Any = None
+    calibration_split: float = 0.0
     verbose: int | str = "auto"
     backup: str | os.PathLike | None = None
     max_minutes: float | None = None
@@ -73,6 +77,9 @@ class FitOptions:
         check_number("learning_rate", self.learning_rate, "above 0", lambda r: r > 0.0)
         share = self.validation_split
         check_number("validation_split", share, "in (0, 1)", lambda s: 0.0 < s < 1.0)
+        share = self.calibration_split
+        words = "from 0 to below 1"
+        check_number("calibration_split", share, words, lambda s: 0.0 <= s < 1.0)
         if self.max_minutes is not None:
             check_number("max_minutes", self.max_minutes, "above 0", lambda m: m > 0.0)
 
@@ -178,7 +185,7 @@ def held_out(
       ValueError: if no row would be left to train on.
     """
     count = math.ceil(share * num_rows)
-    words = "`frame` with rows for training and validation"
+    words = "`frame` with rows for training, and others to hold out"
     require(0 < count < num_rows, words, f"{num_rows} in all")
     order = np.random.default_rng(seed).permutation(num_rows)
     left_out = np.zeros([num_rows, num_members], bool)
