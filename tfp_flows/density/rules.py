@@ -16,7 +16,7 @@ _MANY_ROWS = 20_000
 _FEW_ROWS = 500
 # Rows below which all rows are fitted again after the held-out ones were scored.
 _REFITTED_ROWS = 2_000
-# Weights of the conditional splines above which only flows are fitted: some hundred variables.
+# Weights of the conditional splines, of some hundred variables, above which there are none.
 _MOST_WEIGHTS = 20_000_000
 # By the least number of rows: networks of a variable, bins, widths and dropout.
 _SPLINES = {0: (8, 8, 64, 0.2), 500: (8, 16, 64, 0.2), 1_000: (8, 16, 128, 0.1)}
