@@ -19,8 +19,7 @@ _REFITTED_ROWS = 2_000
 # Weights of the conditional splines, of some hundred variables, above which there are none.
 _MOST_WEIGHTS = 20_000_000
 # By the least number of rows: networks of a variable, bins, widths and dropout.
-_SPLINES = {0: (8, 8, 64, 0.2), 500: (8, 16, 64, 0.2), 1_000: (8, 16, 128, 0.1)}
-_SPLINES |= {3_000: (4, 16, 64, 0.1)}
+_SPLINES = {0: (8, 8, 64, 0.2), 500: (8, 16, 64, 0.2), 3_000: (4, 16, 64, 0.1)}
 # By the least number of rows: widths and dropout of the layers of flows.
 _FLOWS = {0: (64, 0.2), 3_000: (64, 0.1), 20_000: (128, 0.05), 300_000: (256, 0.0)}
 # Steps between two looks at the validation rows.
