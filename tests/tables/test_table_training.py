@@ -10,6 +10,7 @@ import tfp_flows as tff
 from tfp_flows.tables import training
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.number_maps import NumberSpec
+from tfp_flows.training import callbacks
 
 RNG = np.random.default_rng(0)
 FRAME = {"a": RNG.normal(size=60)}
@@ -66,9 +67,9 @@ def told(monkeypatch, capsys):
 
     def run(epochs, is_terminal):
         now = [100.0]
-        monkeypatch.setattr(training.time, "monotonic", lambda: now[0])
-        monkeypatch.setattr(training.sys.stderr, "isatty", lambda: is_terminal)
-        progress = training.FitProgress(50)
+        monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
+        monkeypatch.setattr(callbacks.sys.stderr, "isatty", lambda: is_terminal)
+        progress = callbacks.FitProgress(50)
         progress.on_train_begin()
         for epoch in range(epochs):
             now[0] += 2.0
