@@ -41,9 +41,7 @@ def fit_density(train, test, seed):
 
 def flow_density(train, test, seed):
     """Returns the same under `FlowDensity` with its defaults."""
-    from tfp_flows.sklearn import FlowDensity
-
-    return FlowDensity(random_state=seed).fit(train).score_samples(test)
+    return tfp_flows.sklearn.FlowDensity(random_state=seed).fit(train).score_samples(test)
 
 
 def gaussian(train, test, seed):
