@@ -5,7 +5,6 @@ import sys
 import time
 
 import numpy as np
-import torch
 
 _BATCH_SIZE, _PATIENCE, _MOST_EPOCHS = 100, 20, 2000
 _MOST_SECONDS = 1200.0
@@ -53,6 +52,8 @@ FLOWS = {"zuko": zuko_flow, "nflows": nflows_flow}
 
 def fit(name, train, test):
     """Returns log-densities of test rows, `[n]`, in nats; a tenth of `train` validates."""
+    import torch
+
     torch.manual_seed(0)
     torch.set_num_threads(1)
     mean, scale = train.mean(axis=0), train.std(axis=0)
@@ -86,6 +87,8 @@ def fit(name, train, test):
 
 def score(flow, log_prob, rows):
     """Returns log-densities of rows, `[n]`."""
+    import torch
+
     flow.eval()
     with torch.no_grad():
         parts = [log_prob(part) for part in torch.split(rows, 5000)]
