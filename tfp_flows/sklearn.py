@@ -10,13 +10,15 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, DensityMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tfp_flows.tables.columns import KINDS, TableColumns
-from tfp_flows.tables.describe_columns import describe_columns
+from tfp_flows.tables.columns import TableColumns
+from tfp_flows.tables.describe_columns import describe_columns, describe_numbers
 from tfp_flows.tables.prediction import Prediction
 from tfp_flows.tables.table_density import TableDensity
 
 __all__ = ["FlowDensity", "FlowRegressor"]
 
+# Kinds with a list of values.
+_LISTED = ("ordered", "boolean", "constant", "identifier")
 _BLOCK = 64  # rows; numbers of rows are rounded up to a multiple of it
 _TABLE_OPTIONS = ("num_members", "num_bins", "hidden_units", "dropout")
 _FIT_OPTIONS = ("epochs", "batch_size", "learning_rate", "patience", "validation_split")
@@ -74,7 +76,7 @@ class FlowEstimator(BaseEstimator):
     def _fit(
         self,
         frame: dict[str, np.ndarray],
-        unwanted: Set[str],
+        columns: TableColumns,
         modelled: Set[str],
         **options: Any,
     ) -> None:
@@ -82,29 +84,19 @@ class FlowEstimator(BaseEstimator):
 
         Args:
           frame: the columns by name.
-          unwanted: proposed kinds that are replaced by "real".
+          columns: their description, which `kinds` override.
           modelled: names of the columns that are not the context.
           **options: more options of the table's fit.
         """
-        columns: TableColumns = describe_columns(frame)
         kinds = self.kinds or {}
-        for column in list(columns):
-            name = column.name
-            if name in kinds:
-                given = kinds[name]
-                columns.change(
-                    name, **({"kind": given} if isinstance(given, str) else given)
-                )
-            elif column.kind in unwanted:
-                # A density of whole numbers could become arbitrarily high.
-                is_count = "integer" not in unwanted and _is_whole(frame[name])
-                kind = "integer" if is_count else "real"
-                columns.change(name, kind=kind, spikes=[], reason="as a number")
         unknown = sorted(set(kinds) - set(columns.names))
         if unknown:
             raise ValueError(
                 f"Expected `kinds` of {columns.names}; got those of {unknown}."
             )
+        for name, given in kinds.items():
+            entries = {"kind": given} if isinstance(given, str) else given
+            columns.change(name, **entries)
         table = TableDensity(
             columns,
             context=[name for name in columns.names if name not in modelled],
@@ -170,7 +162,8 @@ class FlowDensity(DensityMixin, FlowEstimator):
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)  # noqa: N806
         frame = self._frame(X)
         # Always a density, also if training rows have few different values.
-        self._fit(frame, set(KINDS) - {"real", "heavy-tailed"}, set(frame))
+        columns = describe_numbers(frame, set(frame) - set(self.kinds or ()))
+        self._fit(frame, columns, set(frame))
         return self
 
     def score_samples(self, X: npt.ArrayLike) -> np.ndarray:  # noqa: N803
@@ -263,9 +256,13 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
             self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
         )
         frame = self._frame(X) | {"y": np.asarray(y, np.float64)}
-        # New rows may have other values than the training rows.
-        unwanted = {"ordered", "boolean", "constant", "identifier"}
-        self._fit(frame, unwanted, {"y"}, calibration_split=self.calibration_split)
+        columns = describe_columns(frame)
+        for column in list(columns):
+            # New rows may have other values than the training rows.
+            if column.kind in _LISTED and column.name not in (self.kinds or ()):
+                kind = "integer" if _is_whole(frame[column.name]) else "real"
+                columns.change(column.name, kind=kind, spikes=[], reason="as a number")
+        self._fit(frame, columns, {"y"}, calibration_split=self.calibration_split)
         return self
 
     def predict(

@@ -15,6 +15,7 @@ from subject import close, differ
 import tfp_flows as tff
 from tfp_flows import fit_density
 from tfp_flows.density import fit, rules_for
+from tfp_flows.density.data import checked_data
 
 ROWS = np.random.default_rng(0).normal(size=(60, 2)) ** 2 * [1.0, 1000.0]
 CONTEXT = ROWS[:, :1] + ROWS[:, 1:] / 1000.0
@@ -130,7 +131,7 @@ def test_time_ends_a_fit_of_few_rows():
     ],
 )
 def test_rows_have_many_forms(form, dtype):
-    data = fit._checked(form, None)
+    data = checked_data(form, None)
     assert (data.x.dtype.name, data.x.dtype.isnative) == (dtype, True)
     close(data.x, np.asarray(form, np.float64))
 

@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 from subject import close
 
 from tfp_flows.density import baselines, checks, report, rules_for
-from tfp_flows.density.fit import Data
+from tfp_flows.density.data import Data
 from tfp_flows.distributions import Mixture
 
 tfd = tfp.distributions

@@ -77,3 +77,10 @@ def test_features_that_training_rows_cannot_have_are_moved_with_a_warning(regres
         moved = regressor.predict(rows)
     np.testing.assert_allclose(moved[1], regressor.predict(rows[1:])[0], rtol=1e-5)
     assert np.isfinite(moved).all()
+
+
+def test_a_spike_has_a_density_too():
+    x = np.random.default_rng(0).normal(size=(200, 2))
+    x[:80, 0] = 0.0
+    (first, _) = FlowDensity(epochs=1, num_members=1, random_state=0).fit(x).columns_
+    assert (first.kind, first.spikes) == ("real", [])

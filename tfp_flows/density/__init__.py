@@ -2,7 +2,7 @@
 
 Read `fit` first, top to bottom, then `rules` (what is chosen from rows and columns),
 `report` (weights of the components, verdict) and `checks`; `baselines` are the simple
-models beside it, and `fitted` is the result.
+models beside it, `data` the rows, and `fitted` is the result.
 """
 
 from tfp_flows.density.fit import fit_density

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.core.statistics import correlation_factor, mean_and_scale
+from tfp_flows.density.data import Data
 
-_MOST_COMPONENTS = 20
+_SIZES = (1, 2, 3, 5, 8, 12, 20)  # components of mixtures of Gaussians
 _MOST_ROWS = 10_000  # of the mixture of Gaussians and of the kernels
 _BANDWIDTHS = np.logspace(-1.5, 0.5, 9)  # in standard deviations
 
 
-def gaussian(train: Any, test: Any) -> np.ndarray:
+def gaussian(train: Data, test: Data) -> np.ndarray:
     """Returns log-densities, `[n]`, of test rows under a Gaussian of the training rows.
 
     With a context, its mean is the linear regression on the context.
@@ -37,7 +36,7 @@ def gaussian(train: Any, test: Any) -> np.ndarray:
     return tfp.distributions.MultivariateNormalTriL(mean, factor).log_prob(rest).numpy()
 
 
-def others(train: Any, test: Any) -> dict[str, np.ndarray]:
+def others(train: Data, test: Data) -> dict[str, np.ndarray]:
     """Returns log-densities, `[n]`, of test rows under further densities, by name.
 
     There are none with a context, or without scikit-learn.
@@ -65,8 +64,7 @@ def others(train: Any, test: Any) -> dict[str, np.ndarray]:
         chosen = max((c.fit(fitted) for c in candidates), key=lambda c: c.score(judged))
         return chosen.fit(x).score_samples(rest) - np.log(scale).sum()
 
-    most = max(1, min(_MOST_COMPONENTS, len(x) // (5 * x.shape[1])))
-    sizes = [k for k in (1, 2, 3, 5, 8, 12, 20) if k <= most]
+    sizes = [k for k in _SIZES if k == 1 or 5 * k * x.shape[1] <= len(x)]
     mixtures = [GaussianMixture(k, reg_covar=1e-4, random_state=0) for k in sizes]
     # A relative error of 0.001 is one of 0.001 nats.
     kernels = [KernelDensity(bandwidth=h, rtol=1e-3) for h in _BANDWIDTHS]

@@ -7,11 +7,11 @@ follow.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from tfp_flows.core.check import Check
+from tfp_flows.density.data import Data
 
 GAIN = "nats above a Gaussian"
 _LEAST_HELD_OUT = 30
@@ -82,7 +82,7 @@ def typical_rows(scores: np.ndarray, own: np.ndarray) -> Check:
     return Check("surprise, nats", value, threshold, passed=passed, advice=advice)
 
 
-def neighbours(data: Any, samples: Any) -> Check:
+def neighbours(data: Data, samples: Data) -> Check:
     """Checks that samples lie among held-out rows, by the neighbours of both.
 
     The value is the share of the five nearest neighbours that are of a row's own kind, row
@@ -97,7 +97,7 @@ def neighbours(data: Any, samples: Any) -> Check:
       https://doi.org/10.1080/01621459.1986.10478337
     """
     kinds = (data, samples)
-    x = np.concatenate([_joined(kind) for kind in kinds]).astype(np.float64)
+    x = np.concatenate([kind.joined for kind in kinds]).astype(np.float64)
     count = len(data.x)
     scale = x[:count].std(axis=0)
     x = np.nan_to_num(x / np.where(scale > 0.0, scale, 1.0), posinf=1e30, neginf=-1e30)
@@ -131,7 +131,7 @@ def spikes(x: np.ndarray) -> Check:
     return Check("most common value", value, _SPIKE_SHARE, passed=passed, advice=advice)
 
 
-def copies(train: Any, held_out: Any) -> Check:
+def copies(train: Data, held_out: Data) -> Check:
     """Checks that held-out rows are no copies of training rows, which are no test.
 
     Rounded columns have equal rows by chance, so the threshold is higher if columns that
@@ -141,8 +141,8 @@ def copies(train: Any, held_out: Any) -> Check:
       train: `Data` of the training rows.
       held_out: `Data` of the held-out rows.
     """
-    known = {row.tobytes() for row in _joined(train)}
-    rows = _joined(held_out)
+    known = {row.tobytes() for row in train.joined}
+    rows = held_out.joined
     shuffled = np.random.default_rng(0).permuted(rows, axis=0)
     value, by_chance = (
         float(np.mean([row.tobytes() in known for row in each]))
@@ -185,10 +185,6 @@ def dependence(x: np.ndarray) -> Check:
 def standard_error(values: np.ndarray) -> float:
     """Returns the standard error of the mean of values, `[n]`."""
     return float(np.std(values, ddof=1) / math.sqrt(len(values)))
-
-
-def _joined(data):
-    return data.x if data.context is None else np.concatenate(data, axis=1)
 
 
 def _nearest(x, index):

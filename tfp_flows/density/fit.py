@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import typing
-from typing import Any
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_instance, check_number, check_seed, require
 from tfp_flows.core.statistics import check_resolution
+from tfp_flows.density.data import checked_data
 from tfp_flows.density.fitted import FittedDensity
 from tfp_flows.density.report import judge
 from tfp_flows.density.rules import rules_for
@@ -28,10 +26,8 @@ from tfp_flows.training.callbacks import FitProgress, StopAfter
 from tfp_flows.training.data import epoch_orders, row_batches
 from tfp_flows.training.density_estimator import DensityEstimator
 
-_LEAST_ROWS = 20
-_LARGEST = 1e100  # since squares of numbers are taken, in float64
 _MOST_EPOCHS = 1_000
-_ROWS_A_CALL = 4096  # rows that are scored at once, to bound the memory
+_ROWS_A_CALL = 4096  # validation rows that are scored at once, to bound the memory
 _MOST_SCORED = 20_000  # held-out rows, which is enough for an error of .01 nats
 _VALIDATION_SHARE = 0.1
 # Share of the time for the conditional splines; flows take longer.
@@ -94,14 +90,13 @@ def fit_density(
         a constant column; or `flow` has another size.
     """
     start = time.monotonic()
-    data = _checked(rows, context)
+    data = checked_data(rows, context)
     check_seed("seed", seed)
     if max_minutes is not None:
         check_number("max_minutes", max_minutes, "above 0", lambda m: m > 0.0)
     if flow is not None:
         _check_flow(flow, data)
-    size, width = data.x.shape[1], 0 if data.context is None else data.context.shape[1]
-    rules = rules_for(len(data.x), size, width)
+    rules = rules_for(len(data.x), data.x.shape[1], data.context_size)
     if flow is not None:
         rules = rules.with_flow(flow.name)
     split, first, second, scoring = split_seed(seed, 4)
@@ -122,72 +117,9 @@ def fit_density(
     )
 
 
-class Data(typing.NamedTuple):
-    """Rows, `[N, D]`, and their contexts, `[N, C]` or None, in float64 or float32."""
-
-    x: np.ndarray
-    context: np.ndarray | None
-
-    @property
-    def inputs(self) -> Any:
-        """The form that `DensityEstimator.fit` takes."""
-        return self.x if self.context is None else (self.x, self.context)
-
-    def take(self, index: Any) -> Data:
-        """Returns some of the rows."""
-        context = None if self.context is None else self.context[index]
-        return Data(self.x[index], context)
-
-    def first(self, count: int) -> Data:
-        """Returns the first rows."""
-        return self.take(slice(count))
-
-    def split(self, share: float, seed: int | None) -> tuple[Data, Data]:
-        """Returns random rows, in another order, and the rest, a share of all."""
-        order = np.random.default_rng(seed).permutation(len(self.x))
-        count = max(1, round(share * len(order)))
-        return self.take(order[count:]), self.take(order[:count])
-
-
-def _checked(rows, context):
-    x = _numbers("rows", rows)
-    require(x.ndim == 2 and x.shape[1], "`rows` of shape [N, D]", x.shape)
-    if context is not None:
-        context = _numbers("context", context)
-        fits = context.ndim == 2 and context.shape[1] and len(context) == len(x)
-        require(fits, f"`context` of shape [{len(x)}, C]", context.shape)
-    require(len(x) >= _LEAST_ROWS, f"`rows` with at least {_LEAST_ROWS} rows", len(x))
-    constant = np.flatnonzero(np.ptp(x, axis=0) <= 1.0 / _LARGEST).tolist()
-    hint = " Constant columns have no density: leave them out."
-    require(not constant, "`rows` whose columns vary", f"constant columns {constant}", hint)
-    return Data(x, context)
-
-
-def _numbers(argument, value):
-    """Returns a float array; float64 if its digits may matter."""
-    parts = [np.asarray(value)]
-    if hasattr(value, "iloc") and value.ndim == 2 and value.shape[1]:
-        # NumPy makes objects of a pandas frame whose columns have several dtypes.
-        numbers = range(value.shape[1])
-        parts = [value.iloc[:, j].to_numpy()[:, None] for j in numbers]
-    hint = " `TableDensity` fits tables with text, dates and missing cells."
-    for part in parts:
-        is_number = part.dtype.kind in "biuf"
-        require(is_number, f"`{argument}` of numbers", part.dtype, hint)
-    array = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-    array = array.astype(np.float32 if array.dtype == np.float32 else np.float64)
-    if isinstance(value, np.ma.MaskedArray):
-        array[np.ma.getmaskarray(value)] = np.nan
-    bad = np.argwhere(~(np.abs(array, dtype=np.float64) <= _LARGEST))
-    got = f"{len(bad)} other values, the first at {bad[:1].tolist()}"
-    require(not len(bad), f"finite `{argument}` within {_LARGEST:g}", got, hint)
-    return array
-
-
 def _check_flow(flow, data):
     check_instance("flow", flow, tfp.bijectors.Bijector, "a bijector")
-    width = 0 if data.context is None else data.context.shape[1]
-    own = getattr(flow, "context_size", 0)
+    own, width = getattr(flow, "context_size", 0), data.context_size
     require(own == width, f"`flow` with `context_size` {width}, as the context", own)
     check_event_size(flow, data.x.shape[1], "rows of {} numbers")
 
@@ -233,10 +165,13 @@ def _fit_splines(data, rules, seed, max_minutes, verbose):
 
 
 def _neural_spline_flow(data, rules, seed):
-    width = 0 if data.context is None else data.context.shape[1]
-    dtype = _dtype_that_tells_apart(data)
-    size = data.x.shape[1]
-    return NeuralSplineFlow(size, context_size=width, seed=seed, dtype=dtype, **rules.flow)
+    return NeuralSplineFlow(
+        data.x.shape[1],
+        context_size=data.context_size,
+        seed=seed,
+        dtype=_dtype_that_tells_apart(data),
+        **rules.flow,
+    )
 
 
 def _dtype_that_tells_apart(data):

@@ -11,6 +11,7 @@ import numpy as np
 
 from tfp_flows.core.check import Check
 from tfp_flows.density import baselines, checks
+from tfp_flows.density.data import Data
 from tfp_flows.density.rules import Rules
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.mixture import Mixture
@@ -106,7 +107,7 @@ class DensityReport:
 
 
 def judge(
-    components: Sequence[Any], train: Any, held_out: Any, rules: Rules, seed: int | None
+    components: Sequence[Any], train: Data, held_out: Data, rules: Rules, seed: int | None
 ) -> tuple[DensityReport, np.ndarray]:
     """Weighs components by held-out rows, and reports on their mixture.
 
@@ -170,7 +171,7 @@ def decide(found: Sequence[Check]) -> tuple[str, tuple[str, ...]]:
     return VERDICTS[1 if is_gain_alone else 2], tuple(check.advice for check in failed)
 
 
-def log_prob_of_components(mixture: Mixture, data: Any) -> np.ndarray:
+def log_prob_of_components(mixture: Mixture, data: Data) -> np.ndarray:
     """Returns log-densities of rows under each component, `[n, K]`, in parts."""
     parts = []
     for start in range(0, len(data.x), _ROWS_A_CALL):
@@ -214,7 +215,7 @@ def _log_mean(log_probs, weights):
 
 
 def _samples(mixture, compared, seed):
-    """As many samples as held-out rows, given the same contexts."""
+    """Returns samples, one for each held-out row and given its context."""
     seed = draws.stateless(seed)
     if compared.context is None:
         x = mixture.sample(len(compared.x), seed=seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,18 +71,21 @@ def describe_columns(frame: Any, names: Sequence[str] | None = None) -> TableCol
     )
 
 
-def describe_numbers(frame: Any) -> TableColumns:
+def describe_numbers(frame: Any, names: Collection[str] | None = None) -> TableColumns:
     """Describes columns of numbers as continuous ones, so that all have densities.
 
     The kinds are "real" and "heavy-tailed"; spikes and limits are not modelled.
 
     Args:
       frame: as for `describe_columns`.
+      names: names of the columns that are described so, others being described as by
+        `describe_columns`; all by default.
     """
     columns = describe_columns(frame)
     for column in list(columns):
         kind = column.kind if column.kind == "heavy-tailed" else "real"
-        if column.kind != kind or column.spikes:
+        is_chosen = names is None or column.name in names
+        if is_chosen and (column.kind != kind or column.spikes):
             columns.change(column.name, kind=kind, spikes=[], reason="as a number")
     return columns
 

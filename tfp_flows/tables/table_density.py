@@ -140,8 +140,8 @@ class TableDensity:
           **options: the arguments of `FitOptions`: `epochs`, `batch_size`, `learning_rate`,
             `patience`, `validation_split`, `validation_frame`; `calibration_split`, the
             share of the rows that is kept for `predict_interval`; `verbose`, by default a
-            line of progress on the standard error if the fit takes seconds; and `backup`,
-            the path of a file from which an interrupted fit continues.
+            line of progress on the standard error if the fit takes seconds; `backup`, the
+            path of a file from which an interrupted fit continues; and `max_minutes`.
 
         Returns:
           The history of Keras's `fit`: `loss` and `val_loss`, in nats per row.

@@ -2,7 +2,7 @@
 
 Read `model` first (one training step, one `fit`), then `density_estimator`, `data` (the
 forms of rows, arrays and streams that `fit` takes), `blocks` (several steps as one XLA
-program), `callbacks`, `weight_prior` and `loading`.
+program), `callbacks` and `loading`.
 """
 
 from tfp_flows.training.callbacks import FullDataBatchStatistics

@@ -1,0 +1,96 @@
+"""The rows that a density is fitted to, with their contexts."""
+
+from __future__ import annotations
+
+import typing
+from typing import Any
+
+import numpy as np
+from tensorflow.types.experimental import TensorLike
+
+from tfp_flows.core.arguments import require
+
+_LEAST_ROWS = 20
+_LARGEST = 1e100  # since squares of numbers are taken, in float64
+
+
+class Data(typing.NamedTuple):
+    """Rows, `[N, D]`, and their contexts, `[N, C]` or None, in float64 or float32."""
+
+    x: np.ndarray
+    context: np.ndarray | None
+
+    @property
+    def context_size(self) -> int:
+        """C; 0 without a context."""
+        return 0 if self.context is None else self.context.shape[1]
+
+    @property
+    def inputs(self) -> Any:
+        """The form that `DensityEstimator.fit` takes."""
+        return self.x if self.context is None else (self.x, self.context)
+
+    @property
+    def joined(self) -> np.ndarray:
+        """Rows beside their contexts, `[N, D + C]`."""
+        parts = [self.x] if self.context is None else [self.x, self.context]
+        return np.concatenate(parts, axis=1)
+
+    def take(self, index: Any) -> Data:
+        """Returns some of the rows."""
+        context = None if self.context is None else self.context[index]
+        return Data(self.x[index], context)
+
+    def first(self, count: int) -> Data:
+        """Returns the first rows."""
+        return self.take(slice(count))
+
+    def split(self, share: float, seed: int | None) -> tuple[Data, Data]:
+        """Returns random rows, in another order, and the rest, a share of all."""
+        order = np.random.default_rng(seed).permutation(len(self.x))
+        count = max(1, round(share * len(order)))
+        return self.take(order[count:]), self.take(order[:count])
+
+
+def checked_data(rows: TensorLike, context: TensorLike | None) -> Data:
+    """Returns the rows and contexts that a user gives as `Data`.
+
+    Args:
+      rows: numbers, `[N, D]`, in any form that `fit_density` takes.
+      context: numbers, `[N, C]`, or None.
+
+    Raises:
+      ValueError: as `fit_density`, for rows and contexts.
+    """
+    x = _numbers("rows", rows)
+    require(x.ndim == 2 and x.shape[1], "`rows` of shape [N, D]", x.shape)
+    if context is not None:
+        context = _numbers("context", context)
+        fits = context.ndim == 2 and context.shape[1] and len(context) == len(x)
+        require(fits, f"`context` of shape [{len(x)}, C]", context.shape)
+    require(len(x) >= _LEAST_ROWS, f"`rows` with at least {_LEAST_ROWS} rows", len(x))
+    constant = np.flatnonzero(np.ptp(x, axis=0) <= 1.0 / _LARGEST).tolist()
+    hint = " Constant columns have no density: leave them out."
+    require(not constant, "`rows` whose columns vary", f"constant columns {constant}", hint)
+    return Data(x, context)
+
+
+def _numbers(argument, value):
+    """Returns a float array; float64 if its digits may matter."""
+    parts = [np.asarray(value)]
+    if hasattr(value, "iloc") and value.ndim == 2 and value.shape[1]:
+        # NumPy makes objects of a pandas frame whose columns have several dtypes.
+        numbers = range(value.shape[1])
+        parts = [value.iloc[:, j].to_numpy()[:, None] for j in numbers]
+    hint = " `TableDensity` fits tables with text, dates and missing cells."
+    for part in parts:
+        is_number = part.dtype.kind in "biuf"
+        require(is_number, f"`{argument}` of numbers", part.dtype, hint)
+    array = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+    array = array.astype(np.float32 if array.dtype == np.float32 else np.float64)
+    if isinstance(value, np.ma.MaskedArray):
+        array[np.ma.getmaskarray(value)] = np.nan
+    bad = np.argwhere(~(np.abs(array, dtype=np.float64) <= _LARGEST))
+    got = f"{len(bad)} other values, the first at {bad[:1].tolist()}"
+    require(not len(bad), f"finite `{argument}` within {_LARGEST:g}", got, hint)
+    return array
