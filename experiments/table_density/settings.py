@@ -38,12 +38,23 @@ class TableDensitySettings(FlagSettings):
     )
     test_share: float = field(0.1, "Share of the rows for tests.", above=0, below=1)
     run_dir: str = field("runs/table_density", "Folder that the run writes into.")
-    num_members: int = field(5, "Networks of the ensemble.", at_least=1)
-    num_bins: int = field(8, "Bins of each spline.", at_least=2)
-    hidden_units: tuple[int, ...] = field(
-        (64, 64), "Widths of the hidden layers of each network, all equal.", at_least=1
+    num_members: int = field(
+        0, "Networks of the ensemble; 0: chosen by the number of rows.", at_least=0
     )
-    dropout: float = field(0.2, "Dropout rate of hidden units.", at_least=0, below=1)
+    num_bins: int = field(
+        0, "Bins of each spline; 0: chosen by the number of rows.", at_least=0
+    )
+    hidden_units: tuple[int, ...] = field(
+        (),
+        "Widths of the hidden layers of each network, all equal; by default, chosen by the "
+        "number of rows.",
+    )
+    dropout: float = field(
+        -1.0,
+        "Dropout rate of hidden units; -1: chosen by the number of rows.",
+        at_least=-1,
+        below=1,
+    )
     epochs: int = field(500, "Passes over the training rows, at most.", at_least=1)
     batch_size: int = field(
         0, "Rows per step; 0: chosen by the number of rows.", at_least=0, at_most=2**20

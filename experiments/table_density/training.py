@@ -23,10 +23,11 @@ def make_density(columns, context, settings):
             columns,
             context=context,
             missing="refuse" if settings.missing == DROPPED else settings.missing,
-            num_members=settings.num_members,
-            num_bins=settings.num_bins,
-            hidden_units=settings.hidden_units,
-            dropout=settings.dropout,
+            # Without these flags, the number of rows decides.
+            num_members=settings.num_members or None,
+            num_bins=settings.num_bins or None,
+            hidden_units=settings.hidden_units or None,
+            dropout=None if settings.dropout == -1.0 else settings.dropout,
             seed=settings.seed,
         )
     except ValueError as error:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from tfp_flows.core.arguments import check_size
+from tfp_flows.tables.network_sizes import NetworkSizes
 
 # Rows from which on one flow explains rows better than the mean of several networks.
 _MANY_ROWS = 20_000
@@ -18,8 +19,6 @@ _FEW_ROWS = 500
 _REFITTED_ROWS = 2_000
 # Weights of the conditional splines, of some hundred variables, above which there are none.
 _MOST_WEIGHTS = 20_000_000
-# By the least number of rows: networks of a variable, bins, widths and dropout.
-_SPLINES = {0: (8, 8, 64, 0.2), 500: (8, 16, 64, 0.2), 3_000: (4, 16, 64, 0.1)}
 # By the least number of rows: widths and dropout of the layers of flows.
 _FLOWS = {0: (64, 0.2), 3_000: (64, 0.1), 20_000: (128, 0.05), 300_000: (256, 0.0)}
 # Steps between two looks at the validation rows.
@@ -104,19 +103,14 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
     check_size("event_size", event_size)
     check_size("context_size", context_size, 0)
     many, few = num_rows >= _MANY_ROWS, num_rows < _FEW_ROWS
-    num_members, num_bins, width, dropout = _by_rows(_SPLINES, num_rows)
-    splines = {
-        "num_members": num_members,
-        "num_bins": num_bins,
-        "hidden_units": (width,) * 2,
-        "dropout": dropout,
-    }
+    splines = vars(NetworkSizes().by_rows(num_rows))
+    num_members, width = splines["num_members"], splines["hidden_units"][0]
     # Each network sees five features a variable.
     num_inputs = 5 * (event_size + context_size) + width
     if many or num_members * event_size * width * num_inputs > _MOST_WEIGHTS:
         splines = {}
     has_flow = not (splines and few)
-    flow_width, flow_dropout = _by_rows(_FLOWS, num_rows)
+    flow_width, flow_dropout = [v for k, v in _FLOWS.items() if num_rows >= k][-1]
     batch_size = int(2 ** min(max(round(math.log2(num_rows / 16)), 5), 8 + many))
     reasons = []
     if splines:
@@ -139,7 +133,3 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
         refits=num_rows < _REFITTED_ROWS,
         reasons=tuple(reasons),
     )
-
-
-def _by_rows(values, num_rows):
-    return [value for least, value in values.items() if num_rows >= least][-1]

@@ -8,6 +8,7 @@ frames                      pandas, NumPy or a dictionary, read and written agai
 codec                       cells as codes and numbers; measures the maps of numbers
 number_maps                 numbers to a standardised line or circle, by kind
 number_conditionals         densities of numbers on it, averaged over members
+network_sizes               their sizes by the number of rows
 networks                    parameters from context, codes and numbers before
 distribution                TableDistribution: codes and numbers, density and draws
 training                    fits it: early stopping, backup, progress, recalibration
@@ -24,7 +25,15 @@ out, and one column is predicted by quantiles.
 from tfp_flows.tables.columns import Column
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.describe_columns import describe_columns
+from tfp_flows.tables.network_sizes import NetworkSizes
 from tfp_flows.tables.prediction import Prediction
 from tfp_flows.tables.table_density import TableDensity
 
-__all__ = ["Column", "describe_columns", "Prediction", "TableColumns", "TableDensity"]
+__all__ = [
+    "Column",
+    "describe_columns",
+    "NetworkSizes",
+    "Prediction",
+    "TableColumns",
+    "TableDensity",
+]

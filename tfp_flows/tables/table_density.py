@@ -16,23 +16,20 @@ from tfp_flows.core.arguments import (
     check_choice,
     check_instance,
     check_integer,
-    check_number,
     check_seed,
-    check_size,
     require,
 )
 from tfp_flows.distributions import draws
-from tfp_flows.networks.layer_arguments import check_hidden_units
 from tfp_flows.tables.codec import RowCodec
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.conformal import conformal_distance
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Form, Frame, is_missing
+from tfp_flows.tables.network_sizes import NetworkSizes
 from tfp_flows.tables.prediction import Prediction, predict
 from tfp_flows.tables.training import FitOptions, fit_rows, held_out
 from tfp_flows.training.density_estimator import DensityEstimator
 from tfp_flows.training.loading import load
-from tfp_flows.transformers.spline import RationalQuadraticSpline
 
 _MOST_ROWS = 2**16  # completed at once by `impute`, to bound the memory
 _IMPOSSIBLE = -1e9  # log-weight of completions that must not be chosen
@@ -78,7 +75,8 @@ class TableDensity:
       context: names of the columns that are given: the density is one of the others.
       missing: "refuse" refuses missing cells; "indicator" models them, as a category, in
         columns in which `columns` has counted some.
-      num_members: number of networks whose densities are averaged.
+      num_members: number of networks whose densities are averaged; `NetworkSizes` chooses
+        it, and what follows, by the number of training rows where it is None.
       num_bins: bins of each spline.
       hidden_units: widths of the hidden layers of each network, all equal.
       dropout: share of the hidden units that a step of training drops, in [0, 1).
@@ -96,29 +94,20 @@ class TableDensity:
         *,
         context: Sequence[str] = (),
         missing: str = "refuse",
-        num_members: int = 5,
-        num_bins: int = 8,
-        hidden_units: Sequence[int] = (64, 64),
-        dropout: float = 0.2,
+        num_members: int | None = None,
+        num_bins: int | None = None,
+        hidden_units: Sequence[int] | None = None,
+        dropout: float | None = None,
         seed: int | None = None,
     ) -> None:
         check_instance("columns", columns, TableColumns, "what describe_columns returns")
         check_seed("seed", seed)
-        check_size("num_members", num_members)
-        check_hidden_units(hidden_units, residual=True)
-        check_number("dropout", dropout, "from 0 to below 1", lambda p: 0.0 <= p < 1.0)
-        RationalQuadraticSpline(num_bins)  # raises if there are too few
         check_choice("missing", missing, ("refuse", "indicator"))
         self.columns = TableColumns.from_plain(columns.to_plain())
         self.context = [context] if isinstance(context, str) else list(context)
         self.missing = missing
-        self._options: dict[str, Any] = {
-            "num_members": num_members,
-            "num_bins": num_bins,
-            "hidden_units": hidden_units,
-            "dropout": dropout,
-            "seed": seed,
-        }
+        self._sizes = NetworkSizes(num_members, num_bins, hidden_units, dropout)
+        self._seed = seed
         all_names = self.columns.names
         is_known = set(self.context) <= set(all_names)
         fits = is_known and len(set(self.context)) == len(self.context)
@@ -162,7 +151,8 @@ class TableDensity:
             context_values=self._contexts.num_values,
             context_numbers=self._contexts.measure(read, is_training),
             description=self._description(),
-            **self._options,
+            seed=self._seed,
+            **vars(self._sizes.by_rows(int(is_training.sum()))),
         )
         x, context = self._training_cells(read)
         validation = None
@@ -170,7 +160,7 @@ class TableDensity:
             validation = self._training_cells(Frame(validation_frame))
         self._distribution = rows
         data = x[is_training], None if context is None else context[is_training]
-        history = fit_rows(rows, data, validation, fit_options, self._options["seed"])
+        history = fit_rows(rows, data, validation, fit_options, self._seed)
         if not is_training.all():
             self._calibrate(read, ~is_training)
         return history
@@ -474,7 +464,7 @@ class TableDensity:
         is_on_line = is_on_line and "periodic" not in kinds.values()
         words = "one modelled column, of numbers on a line, for `calibration_split`"
         require(len(kinds) == 1 and is_on_line, words, kinds)
-        return ~held_out(num_rows, 1, calibration_split, self._options["seed"])[:, 0]
+        return ~held_out(num_rows, 1, calibration_split, self._seed)[:, 0]
 
     def _calibrate(self, read, is_kept):
         """Keeps the scores of calibration rows, sorted, in the saved description."""
@@ -512,7 +502,8 @@ class TableDensity:
     def _description(self):
         columns = self.columns.to_plain()
         described = {"columns": columns, "context": self.context, "missing": self.missing}
-        return {**described, "form": self._form.to_plain(), **self._options}
+        described |= {"form": self._form.to_plain(), "seed": self._seed}
+        return described | vars(self._sizes)
 
 
 def _counts(where):
