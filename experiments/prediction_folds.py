@@ -3,13 +3,13 @@
     tfp-flows prediction_folds --csv_path=wines.csv --target=quality
 
 It has the flags of `tfp-flows table`, `--target` and `--num_folds`. Test rows of different
-folds are disjoint. For a number it reports the mean negative log-likelihood and the
-coverage of intervals of 90 %, and compares quantile gradient boosting and a Gaussian
-process. For a category it reports the log loss, and compares a gradient-boosted classifier
-tuned by cross-validation. Intervals of integers cover at least their level, so for these
-the coverage by the randomised PIT is reported too (Czado, Gneiting and Held 2009,
-https://doi.org/10.1111/j.1541-0420.2009.01191.x). Finished folds are read, and an
-interrupted fold goes on from its last epochs.
+folds are disjoint. For a number it reports the mean negative log-likelihood, the CRPS in
+standard deviations of the training rows and the coverage of intervals of 90 %, and compares
+quantile gradient boosting and a Gaussian process. For a category it reports the log loss,
+and compares a gradient-boosted classifier tuned by cross-validation. Intervals of integers
+cover at least their level, so for these the coverage by the randomised PIT is reported too
+(Czado, Gneiting and Held 2009, https://doi.org/10.1111/j.1541-0420.2009.01191.x). Finished
+folds are read, and an interrupted fold goes on from its last epochs.
 """
 
 import dataclasses
@@ -25,7 +25,9 @@ from experiments.data import DataError
 from experiments.reports import page
 from experiments.reports.predictions import (
     FLOW,
+    LEVELS,
     boosted_log_loss,
+    crps_of_quantiles,
     features_of_each,
     one_hot_context,
     predictions,
@@ -38,9 +40,9 @@ from experiments.table_density.data import read_table
 from experiments.table_density.settings import TableDensitySettings
 
 _HEADER = ("method", "folds", "negative log-likelihood (nats, ± s.e.)")
-_HEADER += ("the flow is ahead by (± s.e.)", "coverage of 90 %")
+_HEADER += ("the flow is ahead by (± s.e.)", "CRPS (± s.e.)", "coverage of 90 %")
 _HEADER += ("by the randomised PIT", "seconds a fold")
-_ENDS = (0.05, 0.95)
+_ENDS = LEVELS[0], LEVELS[-1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,10 +84,12 @@ def table(folds):
     for method in folds[0]:
         nll = np.array([fold[method]["nll"] for fold in folds])
         gain = nll - [fold[FLOW]["nll"] for fold in folds]
+        crps = [fold[method].get("crps") for fold in folds]
         shares = [_share(folds, method, name) for name in ("covered", "covered_by_pit")]
         ahead = "" if method == FLOW else _mean(gain)
         seconds = f"{np.mean([fold[method]['seconds'] for fold in folds]):.1f}"
-        rows.append((method, str(len(folds)), _mean(nll), ahead, *shares, seconds))
+        scores = _mean(nll), ahead, "" if None in crps else _mean(np.array(crps))
+        rows.append((method, str(len(folds)), *scores, *shares, seconds))
     return page.table(_HEADER, rows)
 
 
@@ -134,31 +138,38 @@ def _from_number(density, sets, settings):
     y, new_y = (rows[name].to_numpy(np.float64) for rows in (train, test))
     context, new_context = one_hot_context(density, sets)
     own = density.predict(test[density.context])
-    ends = own.quantile(_ENDS).T
     is_integer = density.columns[name].kind == "integer"
     bins = [own.cdf(new_y - 1.0), own.cdf(new_y)] if is_integer else None
-    scores = {FLOW: _scores(own.log_prob(new_y), ends, new_y, bins)}
+    nats, quantiles, scale = own.log_prob(new_y), own.quantile(LEVELS), y.std()
+    scores = {FLOW: _scores(nats, quantiles, new_y, scale, bins)}
     start = time.perf_counter()
     for method, each in predictions(context, y, new_context, settings.seed).items():
-        ends = [each.quantile(level) for level in _ENDS]
+        quantiles = np.stack([each.quantile(level) for level in LEVELS], axis=1)
         seconds = time.perf_counter() - start
         nats = each.log_prob(new_y, is_integer)
         bins = [each.cdf(new_y - 0.5), each.cdf(new_y + 0.5)] if is_integer else None
-        scores[method] = {**_scores(nats, ends, new_y, bins), "seconds": seconds}
+        found = _scores(nats, quantiles, new_y, scale, bins)
+        scores[method] = {**found, "seconds": seconds}
     return scores
 
 
-def _scores(nats, ends, y, bins):
+def _scores(nats, quantiles, y, scale, bins):
     """The scores of one method.
 
     Args:
       nats: log-probabilities of y.
-      ends: ends of intervals of 90 %.
+      quantiles: quantiles of `LEVELS`, `[N, L]`.
       y: observed values, `[N]`.
+      scale: standard deviation of the training rows, which divides the CRPS.
       bins: for integers, `P(Y < y)` and `P(Y <= y)`; else None.
     """
-    covered = float(np.mean((ends[0] <= y) & (y <= ends[1])))
-    scores = {"nll": float(-nats.mean()), "num_rows": len(y), "covered": covered}
+    is_inside = (quantiles[:, 0] <= y) & (y <= quantiles[:, -1])
+    scores = {
+        "nll": float(-nats.mean()),
+        "crps": float(crps_of_quantiles(y, quantiles).mean() / scale),
+        "num_rows": len(y),
+        "covered": float(is_inside.mean()),
+    }
     if bins is not None:
         scores["covered_by_pit"] = float(np.mean(shares_inside(*bins, _ENDS)))
     return scores

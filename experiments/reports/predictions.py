@@ -46,11 +46,6 @@ def compared(predicted, y, scale):
       predicted: quantiles of `LEVELS`, `[N, D, L]`, by the name of the method.
       y: observed values, `[N, D]`.
       scale: standard deviations of the columns among the training rows, `[D]` or a number.
-
-    Reference:
-      Gneiting and Raftery 2007, Strictly proper scoring rules, prediction, and estimation:
-      the CRPS is twice the integral of the pinball loss over all levels; here by the
-      trapezoidal rule over 19 levels, and both ends, where the loss is 0.
     """
     y = np.asarray(y, np.float64)
     return {
@@ -76,17 +71,28 @@ def shares_inside(below, up_to, levels):
     return np.maximum(inside, 0.0) / (up_to - below)
 
 
-def _scores(y, predicted, scale):
+def crps_of_quantiles(y, predicted):
+    """Returns the CRPS, `[...]` in units of y, of quantiles of `LEVELS`, `[..., L]`.
+
+    Reference:
+      Gneiting and Raftery 2007, Strictly proper scoring rules, prediction, and estimation:
+      the CRPS is twice the integral of the pinball loss over all levels; here by the
+      trapezoidal rule over 19 levels, and both ends, where the loss is 0.
+    """
     above = y[..., None] - predicted
     pinball = np.maximum(LEVELS * above, (LEVELS - 1.0) * above)
-    crps = 2.0 * (pinball.sum(axis=-1) / (len(LEVELS) + 1) / scale).mean(axis=1)
+    return 2.0 * pinball.sum(axis=-1) / (len(LEVELS) + 1)
+
+
+def _scores(y, predicted, scale):
+    crps = (crps_of_quantiles(y, predicted) / scale).mean(axis=1)
     low, high = np.moveaxis(predicted[..., _INTERVAL], -1, 0)
     return {
         "crps": float(crps.mean()),
         "two_standard_errors": float(2.0 * crps.std(ddof=1) / np.sqrt(len(y))),
         "width": float(((high - low) / scale).mean()),
         "inside": float(((low <= y) & (y <= high)).mean()),
-        "below": (above <= 0.0).mean(axis=(0, 1)).tolist(),
+        "below": (y[..., None] <= predicted).mean(axis=(0, 1)).tolist(),
     }
 
 

@@ -59,7 +59,7 @@ class TableDensitySettings(FlagSettings):
     batch_size: int = field(
         0, "Rows per step; 0: chosen by the number of rows.", at_least=0, at_most=2**20
     )
-    learning_rate: float = field(1e-3, "Adam's step size.", above=0)
+    learning_rate: float = field(2e-3, "Adam's step size.", above=0)
     patience: int = field(
         30,
         "Epochs without a better validation log-likelihood before training stops.",

@@ -10,6 +10,7 @@ import keras
 
 from tfp_flows.core.arguments import check_size
 from tfp_flows.tables.network_sizes import NetworkSizes
+from tfp_flows.training.averaging import averaging_adam
 
 # Rows from which on one flow explains rows better than the mean of several networks.
 _MANY_ROWS = 20_000
@@ -66,10 +67,7 @@ class Rules:
 
     def optimizer(self) -> keras.optimizers.Optimizer:
         """Returns Adam, whose averaged weights are about those of the last epoch."""
-        momentum = min(max(1.0 - 1.0 / self.steps_per_epoch, 0.9), 0.999)
-        return keras.optimizers.Adam(
-            1e-3, global_clipnorm=5.0, use_ema=True, ema_momentum=momentum
-        )
+        return averaging_adam(1e-3, self.steps_per_epoch, global_clipnorm=5.0)
 
     def callbacks(self) -> list[keras.callbacks.Callback]:
         """Returns callbacks of `fit` that average, lower the rate, stop and restore."""

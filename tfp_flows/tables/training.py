@@ -20,6 +20,7 @@ from tfp_flows.core.arguments import check_integer, check_number, require
 from tfp_flows.core.compiled import CompiledCall
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.tables.distribution import TableDistribution
+from tfp_flows.training.averaging import averaging_adam
 from tfp_flows.training.callbacks import FitProgress, StopAfter
 from tfp_flows.training.data import epoch_orders, row_batches
 
@@ -39,7 +40,7 @@ class FitOptions:
     Args:
       epochs: maximum number of passes over the rows.
       batch_size: rows in a step; 64 by default, and up to 512 from 12,800 rows on.
-      learning_rate: learning rate of Adam.
+      learning_rate: learning rate of Adam, whose averaged weights are judged and kept.
       patience: number of epochs without a better validation loss after which a network
         stops and keeps its best weights. Training ends when all networks have stopped.
       validation_split: share of the rows that a member is not trained on. The seed draws
@@ -62,7 +63,7 @@ class FitOptions:
 
     epochs: int = 500
     batch_size: int | None = None
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     patience: int = 30
     validation_split: float = 0.1
     validation_frame: Any = None
@@ -132,13 +133,15 @@ def fit_rows(
         callbacks.append(StopAfter(60.0 * options.max_minutes))
 
     model = MemberModel(rows)
-    model.compile(keras.optimizers.Adam(options.learning_rate), jit_compile=False)
+    steps_per_epoch = -(-len(x) // size)
+    optimizer = averaging_adam(options.learning_rate, steps_per_epoch)
+    model.compile(optimizer, jit_compile=False)
     model.optimizer.build(model.trainable_variables)  # so that a backup can restore it
     inputs = x if context is None else (x, context)
     orders = epoch_orders(len(x), seed, first, max(last, first + 1))
     history = model.fit(
         row_batches((inputs, weights), orders, size),
-        steps_per_epoch=-(-len(x) // size),
+        steps_per_epoch=steps_per_epoch,
         initial_epoch=first,
         epochs=last,
         callbacks=callbacks,
@@ -234,7 +237,7 @@ class MemberModel(keras.Model):
 
 
 class BestNetworks(keras.callbacks.Callback):
-    """Early stopping of each network by itself, with its best weights.
+    """Early stopping of each network by itself, with its best averaged weights.
 
     Neither members, nor the numbers of a member, nor numbers and codes share weights. So
     the log-likelihood of validation rows is a sum over the networks, each of which has a
@@ -276,7 +279,10 @@ class BestNetworks(keras.callbacks.Callback):
         self.least, self.waited = np.full(shape, np.inf), np.zeros(shape, int)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Keeps the weights of networks that have improved."""
+        """Keeps the averaged weights of networks that have improved."""
+        variables = self.model.trainable_variables
+        trained = [variable.numpy() for variable in variables]
+        self.model.optimizer.finalize_variable_values(variables)  # to their averages
         losses = self._losses()
         if logs is not None:
             logs["val_loss"] = float(losses.sum(axis=1).mean())
@@ -286,6 +292,8 @@ class BestNetworks(keras.callbacks.Callback):
         self.least = np.where(is_better, losses, self.least)
         self._keep(is_better)
         self.waited = np.where(is_better, 0, self.waited + 1)
+        for variable, weights in zip(variables, trained, strict=True):
+            variable.assign(weights)
         if (self.waited >= self._patience).all():
             self.model.stop_training = True
 

@@ -2,9 +2,10 @@
 
 Read `model` first (one training step, one `fit`), then `density_estimator`, `data` (the
 forms of rows, arrays and streams that `fit` takes), `blocks` (several steps as one XLA
-program), `callbacks` and `loading`.
+program), `averaging`, `callbacks` and `loading`.
 """
 
+from tfp_flows.training.averaging import averaging_adam
 from tfp_flows.training.callbacks import FullDataBatchStatistics
 from tfp_flows.training.callbacks import StopAfter
 from tfp_flows.training.callbacks import StopOnNaN
@@ -17,6 +18,7 @@ __all__ = [
     "FullDataBatchStatistics",
     "StopAfter",
     "StopOnNaN",
+    "averaging_adam",
     "export",
     "load",
 ]
