@@ -57,7 +57,7 @@ class FlowEstimator(BaseEstimator):
         epochs: int = 500,
         batch_size: int | None = None,
         learning_rate: float = 2e-3,
-        patience: int = 30,
+        patience: int | None = None,
         validation_split: float = 0.1,
         random_state: Any = None,
     ) -> None:
@@ -230,7 +230,7 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
         epochs: int = 500,
         batch_size: int | None = None,
         learning_rate: float = 2e-3,
-        patience: int = 30,
+        patience: int | None = None,
         validation_split: float = 0.1,
         calibration_split: float = 0.0,
         random_state: Any = None,

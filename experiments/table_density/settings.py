@@ -61,9 +61,10 @@ class TableDensitySettings(FlagSettings):
     )
     learning_rate: float = field(2e-3, "Adam's step size.", above=0)
     patience: int = field(
-        30,
-        "Epochs without a better validation log-likelihood before training stops.",
-        at_least=1,
+        0,
+        "Epochs without a better validation log-likelihood before training stops; 0: "
+        "chosen by the number of rows.",
+        at_least=0,
     )
     seed: int = field(0, "Seed of weights, order of rows and samples.", at_least=0)
     data_seed: int = field(0, "Seed of the choice of test rows.", at_least=0)

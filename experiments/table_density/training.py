@@ -58,7 +58,7 @@ def train(density, rows, settings, run_dir, *, validation_split, name="fit"):
             epochs=settings.epochs,
             batch_size=settings.batch_size or None,
             learning_rate=settings.learning_rate,
-            patience=settings.patience,
+            patience=settings.patience or None,
             verbose=max(settings.progress, 0),
             backup=resuming.checkpoints(run_dir) / f"{name}.npz",
         ).history

@@ -83,6 +83,7 @@ CHECKS = [
     (checks.gain, [OUTLIER], [OUTLIER - 0.1]),
     (checks.furthest_row, [OUTLIER], [-OUTLIER]),
     (checks.typical_rows, [GAINS, GAINS - 9.0], [GAINS, GAINS + 2.0]),
+    (checks.calibration, [GAINS, GAINS[:200] + 0.1], [GAINS - 0.3, GAINS[:200] + 0.3]),
     (checks.neighbours, [FEW, FAR], [FEW, Data(3.0 * FAR.x, None)]),
     (checks.spikes, [NORMAL], [NORMAL.clip(-1.0)]),
     (checks.copies, [FEW, FAR], [FAR, FAR]),

@@ -15,6 +15,7 @@ from tfp_flows.density import rules_for
         ((2_000, 5), 8, True, False),
         ((19_999, 5, 3), 4, True, False),
         ((20_000, 5), 0, True, False),
+        ((2_000_000, 5), 0, True, False),
         ((2_000, 300), 0, True, False),  # splines of so many columns are too large
         ((100, 300), 0, True, True),  # there is always a model
     ],
@@ -22,7 +23,8 @@ from tfp_flows.density import rules_for
 def test_models_follow_from_the_size(size, networks, has_flow, refits):
     rules = rules_for(*size)
     assert (rules.splines.get("num_members", 0), rules.has_flow) == (networks, has_flow)
-    assert (rules.refits, rules.held_out) == (refits, 0.2 if refits else 0.1)
+    share = 0.2 if refits else min(0.1, 20_000 / size[0])
+    assert (rules.refits, rules.held_out) == (refits, share)
     text = " ".join(rules.reasons)
     assert (f"mean of {networks} networks" in text) == bool(networks)
     assert ("a neural spline flow of width" in text) == has_flow

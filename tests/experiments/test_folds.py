@@ -1,8 +1,8 @@
 """Recipes on several divisions of their data."""
 
 import json
-import re
 import pathlib
+import re
 
 import keras
 import numpy as np

@@ -19,6 +19,7 @@ _FURTHEST, _MOST_GAIN = -20.0, 20.0  # nats
 _NEIGHBOURS = 5
 # Differences that matter, however many rows show them.
 _MUCH_SURPRISE, _MUCH_APART = 1.0, 0.1
+_REGION = 0.9  # probability of a region of highest density
 _SPIKE_SHARE, _COPIED_SHARE = 0.05, 0.05
 _LEAST_VARIANCE = 1e-9  # of columns with variance 1; rounded relations have less
 
@@ -80,6 +81,27 @@ def typical_rows(scores: np.ndarray, own: np.ndarray) -> Check:
     )
     passed = value <= threshold
     return Check("surprise, nats", value, threshold, passed=passed, advice=advice)
+
+
+def calibration(scores: np.ndarray, own: np.ndarray) -> Check:
+    """Checks that the region of highest density that holds 90 % of samples holds the rows.
+
+    If the density is right, it holds 90 % of the held-out rows too. Fewer rows are in it if
+    the density is too sure.
+
+    Args:
+      scores: log-densities of held-out rows, `[n]`.
+      own: log-densities of samples, `[m]`.
+    """
+    value = float(np.mean(scores >= np.quantile(own, 1.0 - _REGION)))
+    deviation = math.sqrt(_REGION * (1.0 - _REGION) * (1.0 / len(scores) + 1.0 / len(own)))
+    threshold = _REGION - max(_MUCH_APART, 3.0 * deviation)
+    advice = (
+        f"The region that holds {_REGION:.0%} of the samples holds {value:.0%} of the "
+        "held-out rows: the density is too sure. Collect more rows, or leave columns out."
+    )
+    passed = value >= threshold
+    return Check("rows in 90 % region", value, threshold, passed=passed, advice=advice)
 
 
 def neighbours(data: Data, samples: Data) -> Check:

@@ -14,7 +14,7 @@ from tfp_flows.core.statistics import check_resolution
 from tfp_flows.density.data import checked_data
 from tfp_flows.density.fitted import FittedDensity
 from tfp_flows.density.report import judge
-from tfp_flows.density.rules import rules_for
+from tfp_flows.density.rules import MOST_HELD_OUT, rules_for
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.distribution_checks import check_event_size
 from tfp_flows.distributions.flow_distribution import FlowDistribution
@@ -28,7 +28,6 @@ from tfp_flows.training.density_estimator import DensityEstimator
 
 _MOST_EPOCHS = 1_000
 _ROWS_A_CALL = 4096  # validation rows that are scored at once, to bound the memory
-_MOST_SCORED = 20_000  # held-out rows, which is enough for an error of .01 nats
 _VALIDATION_SHARE = 0.1
 # Share of the time for the conditional splines; flows take longer.
 _SHARE_OF_SPLINES = 0.3
@@ -57,8 +56,9 @@ def fit_density(
     lowers the learning rate when validation rows no longer gain, and keeps the best
     weights. The weight w is the one under which held-out rows are most probable.
 
-    No training sees the held-out rows, a fifth of a small table and a tenth of a larger
-    one. The report scores them. Small tables are then fitted again to all rows.
+    No training sees the held-out rows: a fifth of a small table, and a tenth of a larger
+    one, but at most 20,000. The report scores them. Small tables are then fitted again to
+    all rows.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -105,8 +105,7 @@ def fit_density(
     minutes = None if max_minutes is None else max_minutes / (1 + rules.refits)
 
     components = _fit_components(train, rules, flow, first, minutes, verbose)
-    scored = held_out.first(_MOST_SCORED)
-    report, weights = judge(components, train, scored, rules, scoring)
+    report, weights = judge(components, train, held_out, rules, scoring)
     if rules.refits:
         components = _fit_components(data, rules, flow, second, minutes, verbose)
     kept = [k for k, weight in enumerate(weights) if weight > 0.0]
@@ -155,12 +154,7 @@ def _fit_splines(data, rules, seed, max_minutes, verbose):
         seed=seed,
         **rules.splines,
     )
-    table.fit(
-        frame | context,
-        batch_size=min(rules.batch_size, len(data.x)),
-        max_minutes=max_minutes,
-        verbose=verbose,
-    )
+    table.fit(frame | context, max_minutes=max_minutes, verbose=verbose)
     return table.distribution
 
 
@@ -190,7 +184,8 @@ def _fit_flow(flow, data, rules, seed, max_minutes, verbose):
     base = standard_normal(data.x.shape[1], dtype=flow.dtype or tf.float32)
     distribution = FlowDistribution(base, flow)
     order, dropped = split_seed(seed, 2)
-    train, validation = data.split(_VALIDATION_SHARE, order)
+    share = min(_VALIDATION_SHARE, MOST_HELD_OUT / len(data.x))
+    train, validation = data.split(share, order)
     model = DensityEstimator(distribution)
     # XLA takes longer to compile autoregressive splines than it saves.
     model.compile(rules.optimizer(), jit_compile=False)

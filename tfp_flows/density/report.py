@@ -131,11 +131,12 @@ def judge(
     mixture = Mixture([components[k] for k in used], weights[used])
     compared = held_out.first(_MOST_SAMPLES)
     samples = _samples(mixture, compared, seed)
-    own = log_prob_of_components(mixture, samples)
+    own = _log_mean(log_prob_of_components(mixture, samples), mixture.weights)
     found = [
         checks.held_out_rows(len(gains)),
         checks.furthest_row(gains),
-        checks.typical_rows(scores, _log_mean(own, mixture.weights)),
+        checks.typical_rows(scores, own),
+        checks.calibration(scores, own),
         checks.neighbours(compared, samples),
         checks.spikes(train.x),
         checks.dependence(train.x),

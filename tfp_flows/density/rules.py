@@ -18,6 +18,8 @@ _MANY_ROWS = 20_000
 _FEW_ROWS = 500
 # Rows below which all rows are fitted again after the held-out ones were scored.
 _REFITTED_ROWS = 2_000
+# Rows that are held out, and that validate, at most: enough for an error of .01 nats.
+MOST_HELD_OUT = 20_000
 # Weights of the conditional splines, of some hundred variables, above which there are none.
 _MOST_WEIGHTS = 20_000_000
 # By the least number of rows: widths and dropout of the layers of flows.
@@ -35,8 +37,8 @@ class Rules:
         empty if there are none.
       has_flow: whether there is a neural spline flow.
       flow: options of the flow, `NeuralSplineFlow(event_size, **flow)`.
-      batch_size: rows of a training step.
-      steps_per_epoch: training steps between two looks at the validation rows.
+      batch_size: rows of a training step of the flow.
+      steps_per_epoch: its training steps between two looks at the validation rows.
       patience: such looks without improvement after which the learning rate falls to a
         quarter. After the third time, training ends.
       held_out: share of the rows that no training sees, for the report.
@@ -101,6 +103,7 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
     check_size("event_size", event_size)
     check_size("context_size", context_size, 0)
     many, few = num_rows >= _MANY_ROWS, num_rows < _FEW_ROWS
+    refits = num_rows < _REFITTED_ROWS
     splines = vars(NetworkSizes().by_rows(num_rows))
     num_members, width = splines["num_members"], splines["hidden_units"][0]
     # Each network sees five features a variable.
@@ -127,7 +130,7 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
         batch_size=batch_size,
         steps_per_epoch=min(max(num_rows // batch_size, _LEAST_STEPS), _MOST_STEPS),
         patience=6,
-        held_out=0.2 if num_rows < _REFITTED_ROWS else 0.1,
-        refits=num_rows < _REFITTED_ROWS,
+        held_out=0.2 if refits else min(0.1, MOST_HELD_OUT / num_rows),
+        refits=refits,
         reasons=tuple(reasons),
     )

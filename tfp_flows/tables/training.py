@@ -27,6 +27,7 @@ from tfp_flows.training.data import epoch_orders, row_batches
 _ROWS_A_CALL = 4096  # rows that are evaluated at once, to bound the memory
 _SECONDS = 5.0  # between two writes of the backup; later epochs are repeated
 _LOGS = ("loss", "val_loss")
+_PATIENT_STEPS = 480  # without improvement, after which a network stops
 # Prior mean, for many members, and deviation of the recalibration weights. On twenty tables
 # of R's packages, measured weights were 0.13 to 0.43 (docs/results.md).
 _USUAL, _DEVIATION = 0.3, 0.1
@@ -39,10 +40,12 @@ class FitOptions:
 
     Args:
       epochs: maximum number of passes over the rows.
-      batch_size: rows in a step; 64 by default, and up to 512 from 12,800 rows on.
+      batch_size: rows in a step; by default, 32 of few rows, 64 from 1,024 rows on, and up
+        to 512 from 12,800 rows on.
       learning_rate: learning rate of Adam, whose averaged weights are judged and kept.
       patience: number of epochs without a better validation loss after which a network
-        stops and keeps its best weights. Training ends when all networks have stopped.
+        stops and keeps its best weights. Training ends when all networks have stopped. By
+        default, about 480 steps, but from 10 to 30 epochs.
       validation_split: share of the rows that a member is not trained on. The seed draws
         them, different ones for each member.
       validation_frame: validation rows for all members, in place of a share.
@@ -64,7 +67,7 @@ class FitOptions:
     epochs: int = 500
     batch_size: int | None = None
     learning_rate: float = 2e-3
-    patience: int = 30
+    patience: int | None = None
     validation_split: float = 0.1
     validation_frame: Any = None
     calibration_split: float = 0.0
@@ -74,9 +77,9 @@ class FitOptions:
 
     def __post_init__(self) -> None:
         check_integer("epochs", self.epochs)
-        check_integer("patience", self.patience)
-        if self.batch_size is not None:
-            check_integer("batch_size", self.batch_size)
+        for name in ("patience", "batch_size"):
+            if getattr(self, name) is not None:
+                check_integer(name, getattr(self, name))
         check_number("learning_rate", self.learning_rate, "above 0", lambda r: r > 0.0)
         share = self.validation_split
         check_number("validation_split", share, "in (0, 1)", lambda s: 0.0 < s < 1.0)
@@ -114,14 +117,15 @@ def fit_rows(
     # The mean over a member's own training rows, divided by the number of members.
     weights = is_trained / (rows.num_members * is_trained[:, 0].mean())
     rows.start_at_frequencies(x, weights)
-    size = min(options.batch_size or int(np.clip(len(x) // 200, 64, 512)), len(x))
+    size, patience = _pace(len(x), options)
+    steps_per_epoch = -(-len(x) // size)
 
-    best = BestNetworks(rows, options.patience, *judged)
+    best = BestNetworks(rows, patience, *judged)
     callbacks = [keras.callbacks.TerminateOnNaN(), best]
     backup, first, last = None, 0, options.epochs
     if options.backup is not None:
         require(seed is not None, "`seed` with `backup`, which repeats draws", None)
-        settings = options.learning_rate, options.patience, size, seed
+        settings = options.learning_rate, patience, size, seed
         fingerprint = _fingerprint([*data, weights, *judged], settings)
         backup = FitBackup(options.backup, fingerprint, best)
         callbacks.append(backup)
@@ -133,7 +137,6 @@ def fit_rows(
         callbacks.append(StopAfter(60.0 * options.max_minutes))
 
     model = MemberModel(rows)
-    steps_per_epoch = -(-len(x) // size)
     optimizer = averaging_adam(options.learning_rate, steps_per_epoch)
     model.compile(optimizer, jit_compile=False)
     model.optimizer.build(model.trainable_variables)  # so that a backup can restore it
@@ -152,6 +155,15 @@ def fit_rows(
     if backup:
         history.epoch, history.history = list(range(len(backup.logs["loss"]))), backup.logs
     return history
+
+
+def _pace(num_rows, options):
+    """Returns the rows in a step, and the epochs without improvement of a network."""
+    few = np.clip(num_rows // 16, 32, 64)
+    size = options.batch_size or int(np.clip(num_rows // 200, few, 512))
+    size = min(size, num_rows)
+    patience = int(np.clip(_PATIENT_STEPS * size // num_rows, 10, 30))
+    return size, options.patience or patience
 
 
 def _split(data, validation, num_members, options, seed):
