@@ -1,0 +1,18 @@
+"""Amortised posteriors: one fit to simulations, then the posterior of any observation.
+
+Read in this order:
+
+```none
+simulator     parameters and data from a joint distribution, a prior and a function, or pairs
+fit           fit_amortized_posterior: simulations -> conditional density -> checks
+posterior     AmortizedPosterior, and the posterior given one observation
+calibration   checks of the whole: ranks and expected coverage
+observation   checks of one observation: within the simulations, importance weights
+```
+"""
+
+from tfp_flows.inference.amortized.fit import fit_amortized_posterior
+from tfp_flows.inference.amortized.posterior import AmortizedPosterior
+from tfp_flows.inference.amortized.posterior import ConditionedPosterior
+
+__all__ = ["AmortizedPosterior", "ConditionedPosterior", "fit_amortized_posterior"]

@@ -1,0 +1,203 @@
+"""Checks of an amortised posterior as a whole, by simulations that no training sees."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from tfp_flows.core.check import Check
+from tfp_flows.distributions import draws
+from tfp_flows.inference.amortized.simulator import Pairs
+
+VERDICTS = ("calibrated", "not to be relied on")
+_NUM_DRAWS = 200  # of the posterior, for each simulation
+_ROWS_A_CALL = 100  # simulations whose posteriors are drawn from at once
+_LEVEL = 0.01  # probability that a test fails though the posterior is right
+_LEAST = 50  # simulations
+_MUCH = 0.05  # distance from uniform ranks that matters, however many simulations show it
+
+
+@dataclasses.dataclass(frozen=True)
+class CalibrationReport:
+    """How well an amortised posterior is calibrated; `print` shows a table.
+
+    Attributes:
+      verdict: "calibrated", or "not to be relied on": a check failed.
+      reasons: sentences that say why it is not "calibrated", and what to try.
+      num_simulations: number of simulations that were fitted.
+      num_checked: number of other simulations, by which it is judged.
+      num_dropped: number of simulations that were left out, since a number was not finite.
+      gain: mean log-density of the true parameters of these, less that under a Gaussian
+        whose mean is linear in the data, in nats.
+      gain_error: its standard error.
+      ranks: rank of each true parameter among its posterior draws, in [0, 1],
+        `[num_checked, D]`, in the order of the unconstrained vector.
+      coverage: share of the posterior draws that are nearer to a point chosen by the data
+        than the true parameters are, `[num_checked]`; uniform if the posterior is right.
+      checks: all checks, from which verdict and reasons follow.
+      seconds: wall time of the fit.
+    """
+
+    verdict: str
+    reasons: tuple[str, ...]
+    num_simulations: int
+    num_checked: int
+    num_dropped: int
+    gain: float
+    gain_error: float
+    ranks: np.ndarray
+    coverage: np.ndarray
+    checks: tuple[Check, ...]
+    seconds: float
+
+    def __str__(self) -> str:
+        dropped = f", {self.num_dropped:,} left out" if self.num_dropped else ""
+        rows = [
+            ("verdict", self.verdict),
+            (
+                "simulations",
+                f"{self.num_simulations:,} fitted, {self.num_checked:,} to check{dropped}",
+            ),
+            ("above linear regression", f"{self.gain:.3f} +- {self.gain_error:.3f} nats"),
+            *((check.name, _row(check)) for check in self.checks),
+            ("seconds", f"{self.seconds:.1f}"),
+        ]
+        width = max(len(name) for name, _ in rows)
+        lines = [f"{name:<{width}}  {value}" for name, value in rows]
+        return "\n".join([*lines, *(f"- {reason}" for reason in self.reasons)])
+
+
+def judge_calibration(
+    density: Any, train: Pairs, checked: Pairs, num_dropped: int, seed: int | None
+) -> CalibrationReport:
+    """Returns the report of a conditional density of unconstrained parameters.
+
+    Args:
+      density: a `FittedDensity` of parameters given data.
+      train: the simulations that it was fitted to.
+      checked: others.
+      num_dropped: number of simulations with numbers that are not finite.
+      seed: integer that determines the draws; random if None.
+    """
+    drawn = _posterior_draws(density, checked.x, seed)
+    ranks = np.mean(drawn < checked.u, axis=0)
+    coverage = _coverage(drawn, train, checked)
+    found = (
+        _enough(len(checked.u)),
+        _ranks(ranks),
+        _expected_coverage(coverage),
+        _dropped(num_dropped, len(train.u) + len(checked.u)),
+    )
+    reasons = tuple(check.advice for check in found if check.failed)
+    return CalibrationReport(
+        verdict=VERDICTS[bool(reasons)],
+        reasons=reasons,
+        num_simulations=len(train.u),
+        num_checked=len(checked.u),
+        num_dropped=num_dropped,
+        gain=density.report.gain,
+        gain_error=density.report.gain_error,
+        ranks=ranks,
+        coverage=coverage,
+        checks=found,
+        seconds=math.nan,
+    )
+
+
+def _posterior_draws(density, x, seed):
+    """Draws of the posterior of each observation, `[S, N, D]`."""
+    seed, parts = draws.stateless(seed), []
+    for part, start in enumerate(range(0, len(x), _ROWS_A_CALL)):
+        context = x[start : start + _ROWS_A_CALL]
+        own = draws.fold_in(seed, part)
+        parts.append(np.asarray(density.sample(_NUM_DRAWS, seed=own, context=context)))
+    return np.concatenate(parts, axis=1)
+
+
+def _coverage(drawn, train, checked):
+    """Shares of draws that are nearer to the linear prediction than the truth is.
+
+    A posterior that ignores the data passes the ranks of its parameters, but not this: the
+    truth is near to the prediction, and its draws are not.
+
+    Reference:
+      Lemos, Coogan, Hezaveh, Perreault-Levasseur (2023), Sampling-based accuracy testing of
+      posterior estimators (TARP). https://arxiv.org/abs/2302.03026
+    """
+    center, scale = train.x.mean(axis=0), train.x.std(axis=0)
+    scale = np.where(scale > 0.0, scale, 1.0)
+
+    def features(x):
+        near = np.clip((x - center) / scale, -5.0, 5.0)
+        return np.concatenate([near, np.ones([len(x), 1])], axis=1)
+
+    slopes = np.linalg.lstsq(features(train.x), train.u, rcond=None)[0]
+    point, spread = features(checked.x) @ slopes, train.u.std(axis=0)
+    spread = np.where(spread > 0.0, spread, 1.0)
+    distance = np.sum(((drawn - point) / spread) ** 2, axis=-1)
+    own = np.sum(((checked.u - point) / spread) ** 2, axis=-1)
+    return np.mean(distance < own, axis=0)
+
+
+def _enough(count):
+    advice = f"Only {count} simulations were left for checks. Simulate more."
+    return Check("simulations to check", count, _LEAST, passed=count >= _LEAST, advice=advice)
+
+
+def _ranks(ranks):
+    """Checks that the ranks of each parameter are uniform (simulation-based calibration).
+
+    Reference:
+      Talts, Betancourt, Simpson, Vehtari, Gelman (2018), Validating Bayesian inference
+      algorithms with simulation-based calibration. https://arxiv.org/abs/1804.06788
+    """
+    distances = [_distance_from_uniform(column) for column in ranks.T]
+    worst = int(np.argmax(distances))
+    spread = np.mean((ranks[:, worst] - 0.5) ** 2) * 12.0
+    kind = "too narrow" if spread > 1.1 else "too wide" if spread < 0.9 else "off to a side"
+    advice = (
+        f"Ranks of unconstrained parameter {worst} are not uniform: its posteriors are "
+        f"{kind}. Simulate more, or give data that summarise better."
+    )
+    return _uniform("ranks, distance", distances[worst], len(ranks), ranks.shape[1], advice)
+
+
+def _expected_coverage(coverage):
+    advice = (
+        "True parameters lie at other distances from their prediction than posterior draws "
+        f"do (at {coverage.mean():.0%} of these on average, where 50 % is right): the "
+        "posteriors are too narrow or too wide together, or ignore the data. Simulate more."
+    )
+    distance = _distance_from_uniform(coverage)
+    return _uniform("expected coverage, distance", distance, len(coverage), 1, advice)
+
+
+def _uniform(name, distance, count, num_tests, advice):
+    # Asymptotic quantile of Kolmogorov's distance, for the worst of several tests.
+    quantile = math.sqrt(-0.5 * math.log(0.5 * _LEVEL / num_tests))
+    threshold = max(quantile / math.sqrt(count), _MUCH)
+    return Check(name, distance, threshold, passed=distance <= threshold, advice=advice)
+
+
+def _dropped(count, num_kept):
+    share = count / (count + num_kept)
+    advice = (
+        f"{share:.0%} of the simulations have numbers that are not finite and were left "
+        "out: the posterior is that given finite data."
+    )
+    return Check("share left out", share, 0.05, passed=share <= 0.05, advice=advice)
+
+
+def _distance_from_uniform(values):
+    """Kolmogorov's distance of numbers in [0, 1] from the uniform distribution."""
+    values = np.sort(values)
+    steps = np.arange(len(values) + 1) / len(values)
+    return float(max(np.max(steps[1:] - values), np.max(values - steps[:-1])))
+
+
+def _row(check):
+    words = {True: "passed", False: "failed", None: "not judged"}[check.passed]
+    return f"{check.value:.4g} (threshold {check.threshold:.4g}): {words}"

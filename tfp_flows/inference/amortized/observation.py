@@ -1,0 +1,194 @@
+"""Checks of the posterior of one observation: its surroundings, and importance weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tfp_flows.core.check import Check
+from tfp_flows.inference.amortized.calibration import CalibrationReport
+from tfp_flows.inference.amortized.calibration import VERDICTS as CALIBRATION_VERDICTS
+from tfp_flows.inference.checks.importance import (
+    ImportanceSampler,
+    WeightedDraws,
+    pareto_k_threshold,
+)
+from tfp_flows.inference.support import JointSupport
+from tfp_flows.inference.target import UnconstrainedDensity
+
+VERDICTS = ("reliable", "reliable after resampling", "not reliable")
+_NEIGHBOURS = 5
+_MOST_KNOWN = 5_000  # simulations among which neighbours are looked for
+_RARE = 0.01  # share of simulations that are as far from others
+_LEAST_ESS = 400.0
+# Largest effects of the weights on means, in standard deviations, and on the logarithms of
+# standard deviations.
+_MEAN_CHANGE, _DEVIATION_CHANGE = 0.1, 0.1
+
+
+class Surroundings:
+    """How far simulated data lie from each other.
+
+    The distance of data is that to the fifth nearest of the known simulations, after each
+    entry is standardised by quantiles and drawn near by asinh.
+
+    Args:
+      known: simulated data that were fitted, `[N, K]`.
+      others: others, `[M, K]`, whose distances are compared with.
+    """
+
+    def __init__(self, known: np.ndarray, others: np.ndarray) -> None:
+        low, self._center, high = np.quantile(known, [0.16, 0.5, 0.84], axis=0)
+        deviation = known.std(axis=0)
+        scale = np.where(high > low, 0.5 * (high - low), deviation)
+        self._scale = np.where(scale > 0.0, scale, 1.0)
+        self._known = self._standardised(known[:_MOST_KNOWN])
+        self._distances = np.sort([self._distance(row) for row in others])
+
+    def rarity(self, row: np.ndarray) -> float:
+        """Returns the share of simulations that are at least as far away as `row`, `[K]`."""
+        is_further = self._distances >= self._distance(row)
+        return (1.0 + is_further.sum()) / (1.0 + len(is_further))
+
+    def _standardised(self, x):
+        return np.arcsinh((x - self._center) / self._scale)
+
+    def _distance(self, row):
+        squares = np.sum((self._known - self._standardised(row)) ** 2, axis=1)
+        nearest = min(_NEIGHBOURS, len(squares)) - 1
+        return float(np.sqrt(np.partition(squares, nearest)[nearest]))
+
+
+@dataclasses.dataclass(frozen=True)
+class ObservationReport:
+    """Whether the posterior of one observation can be relied on; `print` shows a table.
+
+    Attributes:
+      verdict: "reliable": rely on `sample` and `log_prob`. "reliable after resampling":
+        rely on `resample`. "not reliable": a check failed; `fit_posterior` takes the
+        model with this observation, if its density is known.
+      reasons: sentences that say why it is not "reliable".
+      log_evidence: logarithm of the density of the data under the model; None if the
+        model's density is not known.
+      log_evidence_error: its standard error.
+      ess: effective number of 10,000 weighted draws; None as above.
+      checks: all checks, from which verdict and reasons follow.
+    """
+
+    verdict: str
+    reasons: tuple[str, ...]
+    log_evidence: float | None
+    log_evidence_error: float | None
+    ess: float | None
+    checks: tuple[Check, ...]
+
+    def __str__(self) -> str:
+        rows = [("verdict", self.verdict)]
+        if self.log_evidence is not None:
+            evidence = f"{self.log_evidence:.3f} +- {self.log_evidence_error:.3f} nats"
+            rows += [("log-evidence", evidence), ("effective draws", f"{self.ess:,.0f}")]
+        words = {True: "passed", False: "failed", None: "not judged"}
+        for check in self.checks:
+            text = f"{check.value:.4g} (threshold {check.threshold:.4g})"
+            rows.append((check.name, f"{text}: {words[check.passed]}"))
+        width = max(len(name) for name, _ in rows)
+        lines = [f"{name:<{width}}  {value}" for name, value in rows]
+        return "\n".join([*lines, *(f"- {reason}" for reason in self.reasons)])
+
+
+def judge_observation(
+    distribution: Any,
+    row: np.ndarray,
+    support: JointSupport,
+    target_log_prob: Callable | None,
+    surroundings: Surroundings,
+    calibration: CalibrationReport,
+    num_draws: int,
+) -> tuple[ObservationReport, WeightedDraws | None]:
+    """Returns the report of one observation, and weighted draws if there are any.
+
+    Args:
+      distribution: the posterior of the unconstrained parameters.
+      row: the observation, `[K]`.
+      support: `JointSupport` of the parameters.
+      target_log_prob: log-density of the parameters and this observation, up to no
+        constant; None if it is not known.
+      surroundings: `Surroundings` of the simulated data.
+      calibration: the `CalibrationReport`.
+      num_draws: number of draws to weigh.
+    """
+    found, weighted = [_surroundings(surroundings.rarity(row))], None
+    if target_log_prob is None:
+        found.append(_calibration(calibration))
+    else:
+        # The weights judge this observation, however far it is from the simulations.
+        found = [dataclasses.replace(check, resampling_helps=True) for check in found]
+        density = UnconstrainedDensity(target_log_prob, support)
+        sampler = ImportanceSampler(density, distribution)
+        weighted = sampler.weighted(num_draws, seed=0)
+        found += [_tail(weighted), _effective(weighted), *_changes(weighted)]
+    failed = [check for check in found if check.failed]
+    is_final = not all(check.resampling_helps for check in failed)
+    evidence = (None, None) if weighted is None else weighted.log_evidence
+    report = ObservationReport(
+        verdict=VERDICTS[2 if is_final else bool(failed)],
+        reasons=tuple(check.advice for check in failed),
+        log_evidence=evidence[0],
+        log_evidence_error=evidence[1],
+        ess=None if weighted is None else weighted.ess,
+        checks=tuple(found),
+    )
+    return report, weighted
+
+
+def _surroundings(rarity):
+    advice = (
+        f"Of the simulated data, {rarity:.1%} lie as far from all others as this "
+        "observation: the model hardly simulates such data, so the posterior is a guess. "
+        "Mend the model, or simulate near it."
+    )
+    passed = rarity > _RARE
+    return Check("simulations as far away", rarity, _RARE, passed=passed, advice=advice)
+
+
+def _calibration(report):
+    passed = report.verdict == CALIBRATION_VERDICTS[0]
+    advice = "The amortised posterior is not calibrated: " + " ".join(report.reasons)
+    return Check("calibration fails", float(not passed), 0.0, passed=passed, advice=advice)
+
+
+def _tail(weighted):
+    threshold = pareto_k_threshold(len(weighted.x))
+    advice = (
+        f"Pareto k of the importance weights is {weighted.pareto_k:.2f}: the posterior "
+        "misses mass, which weights cannot make up for. Use `fit_posterior`."
+    )
+    value = weighted.pareto_k
+    return Check("pareto k", value, threshold, passed=value < threshold, advice=advice)
+
+
+def _effective(weighted):
+    value = weighted.ess
+    advice = f"Of the weighted draws, {value:.0f} are effective, too few. Simulate more."
+    passed = value >= _LEAST_ESS
+    return Check("effective draws", value, _LEAST_ESS, passed=passed, advice=advice)
+
+
+def _changes(weighted):
+    own, x, weights = weighted.own, weighted.x, weighted.weights[:, None]
+    deviation = np.maximum(own.std(axis=0), np.finfo(np.float64).tiny)
+    mean = np.sum(weights * x, axis=0)
+    spread = np.sqrt(np.sum(weights * (x - mean) ** 2, axis=0))
+    spread = np.maximum(spread, np.finfo(np.float64).tiny)
+    changes = {
+        "change of means, s.d.": (np.abs(mean - own.mean(axis=0)) / deviation, _MEAN_CHANGE),
+        "change of s.d., ratio": (np.abs(np.log(spread / deviation)), _DEVIATION_CHANGE),
+    }
+    for name, (values, threshold) in changes.items():
+        value = float(np.max(values))
+        advice = f"Importance weights have an effect ({name}: {value:.2f}): use `resample`."
+        passed = value <= threshold
+        yield Check(name, value, threshold, passed, advice, resampling_helps=True)

@@ -1,0 +1,206 @@
+"""An amortised posterior, and the posterior given one observation."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
+from tensorflow_probability import distributions as tfd
+
+from tfp_flows.core.arguments import check_integer, check_seed, require
+from tfp_flows.density.fitted import FittedDensity
+from tfp_flows.inference.amortized.calibration import CalibrationReport
+from tfp_flows.inference.amortized.observation import (
+    ObservationReport,
+    Surroundings,
+    judge_observation,
+)
+from tfp_flows.inference.amortized.simulator import DataForm, Simulator
+from tfp_flows.inference.checks.importance import WeightedDraws, systematic_rows
+from tfp_flows.inference.support import JointSupport
+from tfp_flows.inference.surrogate import FlowPosterior
+
+_NUM_DRAWS = 10_000  # of the importance weights
+
+
+class AmortizedPosterior:
+    """The posterior of any observation, as `fit_amortized_posterior` returns it.
+
+    ```none
+    amortized(x)              the posterior given x, a `tfd.Distribution` over the parameters
+    amortized(x).report       whether it can be relied on, with reasons
+    amortized.report          the checks of all observations together
+    ```
+
+    Args:
+      density: `FittedDensity` of the unconstrained parameters given the data.
+      support: `JointSupport` of the parameters.
+      form: `DataForm` of an observation.
+      report: the `CalibrationReport`.
+      surroundings: `Surroundings` of the simulated data.
+      simulator: the `Simulator`, whose density the importance weights use; None if there
+        is none.
+    """
+
+    def __init__(
+        self,
+        density: FittedDensity,
+        support: JointSupport,
+        form: DataForm,
+        *,
+        report: CalibrationReport,
+        surroundings: Surroundings,
+        simulator: Simulator | None = None,
+    ) -> None:
+        self.density = density
+        self.report = report
+        self._support, self._form = support, form
+        self._surroundings, self._simulator = surroundings, simulator
+
+    def __call__(self, x: Any) -> ConditionedPosterior:
+        """Returns the posterior given an observation, or given each of a batch.
+
+        Args:
+          x: an observation in the form of the simulated data, `[*batch, *shape]`, or a
+            dictionary of its parts.
+
+        Raises:
+          ValueError: if x has another form, or a number that is not finite.
+        """
+        return ConditionedPosterior(self, self._form.to_rows(x))
+
+
+class ConditionedPosterior(FlowPosterior):
+    """The posterior given an observation, or given each of a batch of observations.
+
+    It is a `tfd.Distribution` over the parameters, in the structure of the model. Draws
+    never leave the support, and `log_prob` is normalised on it.
+
+    Args:
+      amortized: the `AmortizedPosterior`.
+      row: observations as rows of numbers, `[*batch, K]`.
+      name: name of the distribution.
+    """
+
+    def __init__(
+        self, amortized: AmortizedPosterior, row: np.ndarray, *, name: str = "posterior"
+    ) -> None:
+        super().__init__(
+            Conditioned(amortized.density, row), amortized._support.bijector, name=name
+        )
+        self._amortized, self._row = amortized, row
+
+    @functools.cached_property
+    def report(self) -> ObservationReport:
+        """Whether the posterior of this observation can be relied on, with reasons.
+
+        With a model of known density, the first call draws and weighs 10,000 draws.
+
+        Raises:
+          ValueError: for a batch of observations.
+        """
+        return self._judged[0]
+
+    def resample(self, n: int, seed: int | None = None) -> Any:
+        """Draws from importance-weighted draws, where the density of the model is known.
+
+        Args:
+          n: number of draws.
+          seed: integer; random if None.
+
+        Returns:
+          Parts, `[n, *event]` each.
+
+        Raises:
+          ValueError: if the density is not known, or no draw has a weight.
+        """
+        check_integer("n", n)
+        check_seed("seed", seed)
+        weighted = self._judged[1]
+        words = "a model of known density, a joint distribution with `observed`"
+        require(weighted is not None, words, "simulations only")
+        require(weighted.weights.sum() > 0.0, "draws inside the support", "none")
+        rng = np.random.default_rng(seed)
+        rows = systematic_rows(weighted.weights, n, rng.uniform(), rng)
+        return self.support.forward(tf.constant(weighted.x[rows], self.distribution.dtype))
+
+    @functools.cached_property
+    def _judged(self) -> tuple[ObservationReport, WeightedDraws | None]:
+        words = "one observation; index `amortized(x[i]).report` for those of a batch"
+        require(self._row.ndim == 1, words, f"a batch of shape {self._row.shape[:-1]}")
+        amortized = self._amortized
+        simulator, pin = amortized._simulator, None
+        if simulator is not None and simulator.pin is not None:
+            pin = simulator.pin(self._row)
+        return judge_observation(
+            self.distribution,
+            self._row,
+            amortized._support,
+            pin,
+            amortized._surroundings,
+            amortized.report,
+            _NUM_DRAWS,
+        )
+
+    def _arguments(self):
+        return {"amortized": self._amortized, "row": self._row, "name": self.name}
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {}
+
+
+class Conditioned(tfd.Distribution):
+    """A conditional distribution given fixed contexts.
+
+    Args:
+      conditional: a distribution of rows, `[..., D]`, with the keyword `context`.
+      context: `[*batch, C]`.
+      name: name of the distribution.
+    """
+
+    def __init__(
+        self, conditional: Any, context: TensorLike, *, name: str = "conditioned"
+    ) -> None:
+        self._conditional = conditional
+        self._context = tf.constant(np.asarray(context), conditional.dtype)
+        super().__init__(
+            dtype=conditional.dtype,
+            reparameterization_type=tfd.NOT_REPARAMETERIZED,
+            validate_args=False,
+            allow_nan_stats=True,
+            name=name,
+        )
+
+    context_size = 0  # none that a caller gives
+
+    def _batch_shape(self):
+        return self._context.shape[:-1]
+
+    def _batch_shape_tensor(self):
+        return tf.shape(self._context)[:-1]
+
+    def _event_shape(self):
+        return self._conditional.event_shape
+
+    def _event_shape_tensor(self):
+        return tf.constant(self._conditional.event_shape)
+
+    def _sample_n(self, n, seed=None):
+        return self._conditional.sample(n, seed=seed, context=self._context)
+
+    def _log_prob(self, value):
+        shape = tf.broadcast_dynamic_shape(tf.shape(value)[:-1], tf.shape(self._context)[:-1])
+        context = tf.broadcast_to(self._context, tf.concat([shape, [self._context.shape[-1]]], 0))
+        value = tf.broadcast_to(value, tf.concat([shape, tf.shape(value)[-1:]], 0))
+        return self._conditional.log_prob(value, context=context)
+
+    def sample_and_log_prob(
+        self, sample_shape: Any = (), seed: Any = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draws rows with their log-densities."""
+        x = self.sample(sample_shape, seed=seed)
+        return x, self.log_prob(x)
