@@ -70,7 +70,7 @@ def test_a_table_without_a_flow_gets_the_density_of_fit_density(finished):
         "FlowDistribution",
     ]
     report = density.report
-    assert json.loads(json.dumps(report.to_plain())) == results["density_report"]
+    assert report.to_plain() == results["density_report"]
     assert report.num_rows + report.num_held_out == 90  # training and validation rows
     rows = load_dataset("csv", csv_path=folder.parent / "rows.csv").test
     nats = np.mean(density.log_prob(rows))
@@ -115,11 +115,10 @@ def read(path):
 
 
 def test_one_column_given_others_is_predicted(tmp_path):
-    folder, results = run_on_table(tmp_path, "--context_columns=a,b", "--num_samples=50")
+    with quick_runs():
+        folder, results = run_on_table(tmp_path, "--context_columns=a,b")
     assert results["context_size"] == 2
     assert 0.0 <= results["coverage"]["shares"]["0.9"] <= 1.0
-    assert len(results["prediction"]["methods"]) == 3
-    assert {"levels.png", "predictions.png"} <= {p.name for p in folder.iterdir()}
     out = tmp_path / "predicted.csv"
     table = folder.parent / "rows.csv"
     arguments = [f"--model={folder}", f"--csv={table}", f"--out={out}"]
@@ -190,7 +189,7 @@ PICTURES = {
 }
 
 
-@pytest.mark.slow_ids("digits")
+@pytest.mark.slow_ids("digits", "two_modes")
 @pytest.mark.parametrize("name", PICTURES)
 def test_pictures_need_no_latents_and_no_history(name, tmp_path):
     dataset = some_rows(name, 60, conditional=name == "digits")
