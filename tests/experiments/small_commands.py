@@ -32,10 +32,6 @@ COMMANDS = {
         "density_estimation.experiment",
         _flags(TINY, epochs=8, batch_size=500, batch_norm=True, ema_momentum=0.9),
     ),
-    "density of auto": (
-        "density_estimation.experiment",
-        ["--dataset=csv", "--csv_path=few.csv", "--run_dir=run", "--progress=0"],
-    ),
     "iaf_vae": (
         "iaf_vae.experiment",
         _flags(TINY_VAE, epochs=4, ema_momentum=0.9, warm_up_epochs=3),
@@ -86,7 +82,6 @@ def write_inputs(folder):
     pd.DataFrame(table).to_csv(folder / "table.csv", index=False)
     rows = pd.DataFrame(rng.normal(size=(400, 4)), columns=list("abcd"))
     rows.to_csv(folder / "rows.csv", index=False)
-    rows.head(60)[["a", "b"]].to_csv(folder / "few.csv", index=False)
     recipe = _flags(TINY, but=["--run_dir"], flow="nice")
     (folder / "small.flags").write_text("\n".join(recipe))
     fitted = {

@@ -190,8 +190,8 @@ class Mixture(DistributionWrapper):
         >>> import tfp_flows
         >>> normal = tfp_flows.standard_normal(1)
         >>> mixture = tfp_flows.distributions.Mixture([normal])
-        >>> mixture.quantile([0.5, 0.975]).numpy().round(2).tolist()
-        [[0.0], [1.96]]
+        >>> [round(float(y), 2) for y in mixture.quantile([0.5, 0.975])[:, 0]]
+        [0.0, 1.96]
 
         Args:
           probability: numbers from 0 to 1, `[...]`.
