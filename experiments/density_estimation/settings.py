@@ -13,7 +13,13 @@ class Settings(TrainingSettings):
 
     PROGRAM = "density"
     run_dir: str = changed(TrainingSettings, "run_dir", "runs/density_estimation")
-    flow: str = field("real_nvp", "Flow to fit.", one_of=models.FLOWS)
+    flow: str = field(
+        models.AUTO,
+        "Flow to fit; auto: the density of `tfp_flows.fit_density`, a mixture of "
+        "conditional splines and a flow, with networks and training chosen by the numbers "
+        "of rows and columns. Interrupted, its fit starts again from --seed.",
+        one_of=(models.AUTO, *models.FLOWS),
+    )
     base: str = field("normal", "Base distribution.", one_of=models.BASES)
     conditional: bool = field(False, "Whether the class of a row is the context.")
     horizontal_flips: bool = field(
@@ -139,3 +145,10 @@ class Settings(TrainingSettings):
             raise UsageError("Expected one of `batch_norm` and `act_norm`; got both.")
         if self.transformer != "affine" and self.scale != "soft_bounded":
             self.refuse("scale", "with --transformer=affine only")
+
+    @property
+    def how_to_go_on(self):
+        """What the same command does after an interruption, in words."""
+        if self.flow == models.AUTO:
+            return "start again from the same seed"
+        return "go on from the last finished epoch"

@@ -20,6 +20,12 @@ BAD_USE = {
     "hidden_units=a": ("--hidden_units=64,a", "`hidden_units` as in 100,100; got 64,a"),
     "replicas with XLA": ("--strategy=mirrored --jit_compile", "no `jit_compile` with a"),
     "glow of points": ("--flow=glow", "`dataset` to be one of ['cifar10',"),
+    "widths of auto": (
+        "--hidden_units=8",
+        "no `hidden_units`, which auto lacks; got (8,). Name a flow that has it, such as "
+        "--flow=nsf",
+    ),
+    "epochs of auto": ("--epochs=7 --flow=auto", "no `epochs`, which auto lacks; got 7."),
     "masks of maf": ("--flow=maf --num_masks=2", "no `num_masks`, which maf lacks; got 2"),
     "encoding": ("--dataset=csv --csv_path=x --encoding=utf-16", "`encoding`", "ASCII"),
     "csv without path": ("--dataset=csv", "`csv_path` with --dataset=csv"),
