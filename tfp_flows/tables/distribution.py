@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -27,6 +28,9 @@ from tfp_flows.tables.networks import (
 )
 from tfp_flows.tables.number_conditionals import Evaluated, NumberConditionals
 from tfp_flows.tables.number_maps import NumberSpec
+
+# Parameters of numbers in one call, some 100 MB for each of the arrays that follow.
+_MOST_PARAMETERS = 2**25
 
 
 class TableDistribution(DistributionWrapper):
@@ -99,6 +103,7 @@ class TableDistribution(DistributionWrapper):
         for_codes, for_numbers = split_seed(seed, 2)
         self._mades = make_code_networks(num_values, seed=for_codes, **sizes)
         num_parameters = NumberConditionals(self.cells.maps, num_bins).num_parameters
+        self._parameters_a_row = num_members * max(num_parameters * len(numbers), 1)
         self._networks: Any = make_number_networks(
             num_parameters, self.cells, seed=for_numbers, **sizes
         )
@@ -138,6 +143,8 @@ class TableDistribution(DistributionWrapper):
         context = check_context(context, self.context_size, self.dtype, self.name)
         x, context = align_batch_axes(x, context, 1)
         method = self._compiled if tf.executing_eagerly() else self._log_prob
+        if tf.executing_eagerly() and not training:
+            method = functools.partial(self._in_parts, method)
         return by_rows(method, x, context, training)
 
     def cdf(self, value: TensorLike, *, context: TensorLike | None = None) -> tf.Tensor:
@@ -353,6 +360,16 @@ class TableDistribution(DistributionWrapper):
         from_context = self.features_of_context(probability, context)
         parameters = self.parameters_of_first_number(from_context)
         return self.conditionals.quantile(probability, parameters)[:, 0]
+
+    def _in_parts(self, method, x, context, training):
+        """Calls a method on some rows after others, which bounds the memory."""
+        rows = [x] if context is None else [x, context]
+        size = max(_MOST_PARAMETERS // self._parameters_a_row, 1)
+        if x.shape[0] <= size:
+            return method(x, context, training)
+        return draws.in_parts(
+            lambda _, x, context=None: method(x, context, training), size, *rows
+        )
 
     def _refuse_other_rows(self, function):
         refuse_several_variables(self, function)
