@@ -110,6 +110,6 @@ CASES = {
     "cycle, no hidden layer": _cycle(context_size=2),
     "cycle, one ordering": _cycle(32, 32, fixed_ordering=_EXPLICIT),
     "tokens, context": _tokens(4, 3, context_size=2),
-    "tokens of one variable, reversed": _tokens(5, 1, reverse=True),
+    "tokens of one variable, reversed": _tokens(18, 1, reverse=True),
     "cycle, many": _cycle(90, 90, event_size=19, context_size=2, direct=True),
 }

@@ -13,7 +13,7 @@ import tfp_flows as tff
 TINY = {"num_layers": 2, "num_units": 8, "num_heads": 2, "seed": 0}
 
 
-def conditioner(dtype, num_tokens=7, token_size=3, **options):
+def conditioner(dtype, num_tokens=20, token_size=3, **options):
     options = {"context_size": 2, **TINY, **options}
     network = tff.networks.CausalTransformer(
         2, num_tokens, token_size, dtype=dtype, **options
@@ -32,25 +32,25 @@ def points(*shape, dtype="float64", seed=0):
 def test_cached_samples_are_those_of_whole_passes(dtype, tolerance, reverse):
     """One token after another, each by a pass over all of them and plain formulas."""
     network = conditioner(dtype, reverse=reverse)
-    z, context = points(5, 21, dtype=dtype), points(5, 2, dtype=dtype, seed=1)
-    step = tff.MaskedAutoregressive(21, network, dtype=dtype)
-    y = np.zeros([5, 7, 3])
+    z, context = points(5, 60, dtype=dtype), points(5, 2, dtype=dtype, seed=1)
+    step = tff.MaskedAutoregressive(60, network, dtype=dtype)
+    y = np.zeros([5, 20, 3])
     log_det = 0.0
-    for t in range(7)[:: -1 if reverse else 1]:
-        parameters = network(tf.constant(y.reshape(5, 21), dtype), context)
-        shift, s = np.split(np.reshape(parameters, [5, 2, 7, 3])[:, :, t], 2, axis=1)
+    for t in range(20)[:: -1 if reverse else 1]:
+        parameters = network(tf.constant(y.reshape(5, 60), dtype), context)
+        shift, s = np.split(np.reshape(parameters, [5, 2, 20, 3])[:, :, t], 2, axis=1)
         log_scale = 2.0 * np.tanh(s[:, 0] / 2.0)
-        y[:, t] = np.reshape(z, [5, 7, 3])[:, t] * np.exp(log_scale) + shift[:, 0]
+        y[:, t] = np.reshape(z, [5, 20, 3])[:, t] * np.exp(log_scale) + shift[:, 0]
         log_det = log_det + log_scale.sum(axis=1)
     found, found_log_det = step.forward_and_log_det(z, context=context)
     assert np.abs(y).max() > 1.0
-    close(found, y.reshape(5, 21), tolerance)
+    close(found, y.reshape(5, 60), tolerance)
     close(found_log_det, log_det, tolerance)
 
 
 @pytest.mark.usefixtures("op_by_op")
 def test_samples_compute_each_position_once(monkeypatch):
-    """Whole passes would map seven positions a token."""
+    """Whole passes would map twenty positions a token."""
     from tfp_flows.networks import causal_transformer
 
     counts = []
@@ -62,9 +62,9 @@ def test_samples_compute_each_position_once(monkeypatch):
             counts.append(len(hidden)) or through_layers(weights, hidden, attend)
         ),
     )
-    step = tff.MaskedAutoregressive(21, conditioner("float64"), dtype="float64")
-    step.forward(points(5, 21), context=points(5, 2))
-    assert counts == [5] * 7
+    step = tff.MaskedAutoregressive(60, conditioner("float64"), dtype="float64")
+    step.forward(points(5, 60), context=points(5, 2))
+    assert counts == [5] * 20
 
 
 def test_jacobian_over_tokens_is_triangular_and_strictly_so_for_parameters():
@@ -148,6 +148,16 @@ def test_guided_flow_shares_and_saves_its_weights(tmp_path):
     loaded = tff.load(tmp_path / "guided.keras").distribution
     expected = model.distribution.log_prob(x, context=context)
     np.testing.assert_array_equal(loaded.log_prob(x, context=context), expected)
+
+
+@pytest.mark.usefixtures("op_by_op")
+def test_chain_around_a_guided_flow_does_not_standardise_contexts_again():
+    guided = tff.flows.Guided(conditional(), weight=1.0)
+    x, context = points(6, 4, 2), 5.0 + points(6, 3, seed=1)
+    chain = tff.FlowChain([guided])
+    chain.initialize(x, context=context)
+    expected = guided.inverse_and_log_det(x, context=context)
+    all_close(chain.inverse_and_log_det(x, context=context), expected)
 
 
 @pytest.mark.usefixtures("op_by_op")

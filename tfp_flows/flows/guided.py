@@ -90,6 +90,11 @@ class Guided(FlowChain):
             name=name,
         )
 
+    @property
+    def standardizes_context(self) -> bool:
+        """Whether contexts are standardised here: True, as the given flow does it."""
+        return True
+
 
 def _guided(
     step: FlowBijector, flow: TarFlow, weight: float, null: np.ndarray

@@ -14,6 +14,7 @@ attend to them.
 
 from __future__ import annotations
 
+import itertools
 import typing
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -32,7 +33,11 @@ from tfp_flows.core.arguments import (
     require,
 )
 from tfp_flows.networks.context_network import ContextNetwork
-from tfp_flows.networks.forward_substitution import AutoregressiveNetwork, traced_once
+from tfp_flows.networks.forward_substitution import (
+    AutoregressiveNetwork,
+    block_bounds,
+    traced_once,
+)
 from tfp_flows.networks.packed_weights import PackedWeights, bias_part, kernel_part
 
 # Added to variances, as in most transformers.
@@ -298,16 +303,16 @@ def _one_pass(sizes, weights, from_context, tokens):
     is_seen = positions[None, :] <= positions[:, None]
     caches = []
 
-    def attend(queries, keys, values):
-        split = [_to_heads(sizes, array, num_tokens) for array in (queries, keys, values)]
-        caches.extend(split[1:])
-        return _attention(split, is_seen)
+    def attend(arrays):
+        queries, *new = (_to_heads(sizes, array, num_tokens) for array in arrays)
+        caches.extend(new)
+        return _attention(queries, [(*new, is_seen)])
 
     hidden = tf.reshape(hidden, [-1, hidden.shape[-1]])
     return _through_layers(weights, hidden, attend), caches
 
 
-def _one_position(sizes, weights, from_context, t, before, caches):
+def _one_position(sizes, weights, from_context, t, before, caches, earlier=()):
     """Computes position t, given the token before it and the cache.
 
     Args:
@@ -316,32 +321,35 @@ def _one_position(sizes, weights, from_context, t, before, caches):
       from_context: `[N, units]` or `[1, units]`.
       t: the position, an integer tensor.
       before: token t - 1, `[N, D]`; zeros for the first position.
-      caches: keys and values of all layers, of which those from t on are not used, a list
-        of `[N, heads, T, units / heads]`.
+      caches: keys and values of all layers at the positions of a block, of which those from
+        t on are not used, a list of `[N, heads, positions, units / heads]`.
+      earlier: keys and values at all positions before the block; none before the first.
 
     Returns:
       Parameters, `[N, P * D]`, and the caches with the keys and values of position t.
     """
-    positions = tf.range(sizes.num_tokens)
+    first = earlier[0].shape[2] if earlier else 0
+    positions = first + tf.range(caches[0].shape[2])
     is_seen, is_now = (positions <= t)[None, :], (positions == t)[:, None]
     hidden = _within_floats(before) @ weights.tokens
     hidden += tf.gather(weights.positions, t) + from_context
-    known, caches = iter(caches), []
+    old, known, written = iter(earlier), iter(caches), []
 
-    def attend(queries, keys, values):
-        queries, *new = (_to_heads(sizes, a, 1) for a in (queries, keys, values))
-        written = [tf.where(is_now, array, next(known)) for array in new]
-        caches.extend(written)
-        return _attention([queries, *written], is_seen)
+    def attend(arrays):
+        queries, *new = (_to_heads(sizes, array, 1) for array in arrays)
+        new = [tf.where(is_now, array, next(known)) for array in new]
+        written.extend(new)
+        seen = [(next(old), next(old), None)] if earlier else []
+        return _attention(queries, [*seen, (*new, is_seen)])
 
-    return _through_layers(weights, hidden, attend), caches
+    return _through_layers(weights, hidden, attend), written
 
 
 def _through_layers(weights, hidden, attend):
     """Maps the first hidden values, `[rows, units]`, to parameters, `[rows, P * D]`."""
     for layer in weights.layers:
         arrays = tf.split(_dense(_norm(hidden), layer.attention), 3, axis=-1)
-        hidden += _dense(attend(*arrays), layer.merge)
+        hidden += _dense(attend(arrays), layer.merge)
         inside = tf.nn.gelu(_dense(_norm(hidden), layer.widen))
         hidden += _dense(inside, layer.narrow)
     return _dense(_norm(hidden), weights.last)
@@ -367,22 +375,26 @@ def _to_heads(sizes, array, num_positions):
     return tf.transpose(array, [0, 2, 1, 3])
 
 
-def _attention(by_head, is_seen):
+def _attention(queries, seen):
     """Returns what positions see, `[N * positions, units]`.
 
     Args:
-      by_head: queries, `[N, heads, positions, size]`; keys and values,
-        `[N, heads, T, size]`.
-      is_seen: boolean, `[positions, T]`.
+      queries: `[N, heads, positions, size]`.
+      seen: list of keys, values and which of them are seen: `[N, heads, S, size]` twice,
+        and booleans `[positions, S]`; None: all.
     """
-    queries, keys, values = by_head
     num_heads, size = queries.shape[1], queries.shape[-1]
-    logits = tf.matmul(queries * size**-0.5, keys, transpose_b=True)
-    logits = logits if logits.dtype.size >= 4 else tf.cast(logits, tf.float32)
-    least = tf.constant(logits.dtype.min, logits.dtype)
-    shares = tf.nn.softmax(tf.where(is_seen, logits, least))
-    seen = tf.matmul(tf.cast(shares, values.dtype), values)
-    return tf.reshape(tf.transpose(seen, [0, 2, 1, 3]), [-1, num_heads * size])
+    all_logits = []
+    for keys, _, is_seen in seen:
+        logits = tf.matmul(queries * size**-0.5, keys, transpose_b=True)
+        logits = logits if logits.dtype.size >= 4 else tf.cast(logits, tf.float32)
+        least = tf.constant(logits.dtype.min, logits.dtype)
+        all_logits.append(logits if is_seen is None else tf.where(is_seen, logits, least))
+    shares = tf.cast(tf.nn.softmax(tf.concat(all_logits, axis=-1)), queries.dtype)
+    shares = tf.split(shares, [keys.shape[2] for keys, *_ in seen], axis=-1)
+    values = (values for _, values, _ in seen)
+    result = tf.add_n([tf.matmul(*pair) for pair in zip(shares, values, strict=True)])
+    return tf.reshape(tf.transpose(result, [0, 2, 1, 3]), [-1, num_heads * size])
 
 
 def _within_floats(tokens):
@@ -392,12 +404,22 @@ def _within_floats(tokens):
 
 
 def _solve(sizes, solve_one, weights, from_context, values):
-    """Solves for the tokens one after another: `values` is `[T, V, N, D]`."""
+    """Solves for the tokens one after another: `values` is `[T, V, N, D]`.
+
+    A loop rewrites its caches at each position. So positions come in blocks: the caches of
+    a block are small, and those of the blocks before it are constants.
+    """
     num_values, num_rows = values.shape[1], tf.shape(values)[2]
     token_size = sizes.token_size
+    # No constants: XLA fails on some that go into loops.
+    zero = tf.zeros([], values.dtype)
+    before = tf.fill([num_rows, token_size], zero)
+    log_det, blocks, earlier = tf.fill([num_rows], zero), [], []
 
     def body(t, before, u, log_det, caches):
-        outputs, caches = _one_position(sizes, weights, from_context, t, before, caches)
+        outputs, caches = _one_position(
+            sizes, weights, from_context, t, before, caches, earlier
+        )
         parameters = tf.reshape(outputs, [-1, sizes.num_parameters, token_size])
         # All variables of the token as one variable of many rows: [V, N * D], [P, N * D].
         parameters = tf.transpose(parameters, [1, 0, 2])
@@ -406,22 +428,26 @@ def _solve(sizes, solve_one, weights, from_context, values):
         solved, summand = solve_one(inputs, rows)
         summand = tf.reshape(summand + tf.zeros_like(solved), [-1, token_size])
         token = tf.reshape(solved, [-1, token_size])
-        u = tf.tensor_scatter_nd_update(u, [[t]], token[None])
+        u = tf.tensor_scatter_nd_update(u, [[t - first]], token[None])
         return t + 1, token, u, log_det + tf.reduce_sum(summand, axis=-1), caches
 
-    # No constants: XLA fails on some that go into loops.
-    zero = tf.zeros([], values.dtype)
-    start = tf.fill([num_rows, token_size], zero)
-    caches = _empty_caches(sizes, weights, num_rows, zero)
-    u = tf.fill([sizes.num_tokens, num_rows, token_size], zero)
-    state = tf.constant(0), start, u, tf.fill([num_rows], zero), caches
-    _, _, u, log_det, _ = tf.while_loop(lambda t, *_: t < sizes.num_tokens, body, state)
-    return u, log_det
+    for first, end in itertools.pairwise(block_bounds(sizes.num_tokens)):
+        u = tf.fill([end - first, num_rows, token_size], zero)
+        caches = _empty_caches(sizes, weights, [num_rows, end - first], zero)
+        state = tf.constant(first), before, u, log_det, caches
+        _, before, u, log_det, caches = tf.while_loop(
+            lambda t, *_, end=end: t < end, body, state
+        )
+        blocks.append(u)
+        pairs = zip(earlier, caches, strict=True) if earlier else ([c] for c in caches)
+        earlier = [tf.concat(pair, axis=2) for pair in pairs]
+    return tf.concat(blocks, axis=0), log_det
 
 
-def _empty_caches(sizes, weights, num_rows, zero):
+def _empty_caches(sizes, weights, counts, zero):
+    num_rows, num_positions = counts
     head_size = weights.positions.shape[-1] // sizes.num_heads
-    shape = [num_rows, sizes.num_heads, sizes.num_tokens, head_size]
+    shape = [num_rows, sizes.num_heads, num_positions, head_size]
     return [tf.fill(shape, zero) for _ in range(2 * len(weights.layers))]
 
 
