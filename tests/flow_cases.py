@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from cases import Case, open_unit
+from cases import Case, normal, open_unit
 
 import tfp_flows as tff
 from tfp_flows import transformers
@@ -47,7 +47,10 @@ def tarflow(event_shape, context_size=0, **arguments):
     arguments = {"num_units": 8, "num_heads": 2, "num_layers": 1, **arguments}
     arguments = {"num_blocks": 2, "seed": 3, "context_size": context_size, **arguments}
     build = partial(tff.TarFlow, event_shape, **arguments)
-    return Case(lambda t, **more: build(dtype=t, **more), event_shape, context_size)
+    data = open_unit if "patch_size" in arguments else normal
+    return Case(
+        lambda t, **more: build(dtype=t, **more), event_shape, context_size, data=data
+    )
 
 
 IMAGES = {

@@ -78,6 +78,7 @@ BAD_CALLS = [
     (lambda: tff.TarFlow(8, patch_size=2), "`event_shape` of (H, W, C) | by 2; got (8,)"),
     (lambda: tff.TarFlow((8, 6, 1), patch_size=4), "divisible by 4; got (8, 6, 1)"),
     (lambda: tff.TarFlow((8, 8, 1), patch_size=0), "`patch_size` of at least 1; got 0"),
+    (lambda: tff.TarFlow((2, 2, 1), patch_size=2, logit_alpha=1.0), "`alpha`"),
     (lambda: tff.TarFlow(3, num_blocks=0), "`num_blocks` of at least 1; got 0"),
     (lambda: tff.TarFlow(3, transformer="affine"), "`transformer` | 'affine'"),
     (lambda: tff.TarFlow(3, standardize="no"), "`standardize` | 'no'"),

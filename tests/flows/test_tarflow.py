@@ -79,7 +79,7 @@ def test_jacobian_over_tokens_is_triangular_and_strictly_so_for_parameters():
 
 
 def test_tokens_of_an_image_are_its_patches_row_by_row():
-    options = {**TINY, "num_blocks": 1, "standardize": False}
+    options = {**TINY, "num_blocks": 1, "standardize": False, "logit_alpha": None}
     flow = tff.TarFlow((4, 6, 2), patch_size=2, **options)
     image = np.arange(48.0).reshape(1, 4, 6, 2).astype(np.float32)
     tokens = np.reshape(flow.inverse(image), [6, 8])

@@ -414,7 +414,9 @@ def _solve(sizes, solve_one, weights, from_context, values):
     # No constants: XLA fails on some that go into loops.
     zero = tf.zeros([], values.dtype)
     before = tf.fill([num_rows, token_size], zero)
-    log_det, blocks, earlier = tf.fill([num_rows], zero), [], []
+    log_det = tf.fill([num_rows], zero)
+    blocks: list[tf.Tensor] = []
+    earlier: list[tf.Tensor] = []
 
     def body(t, before, u, log_det, caches):
         outputs, caches = _one_position(
