@@ -54,6 +54,7 @@ OPTIONS = ("hidden_units", "activation", "residual", "standardize", "num_levels"
 OPTIONS += ("hidden_channels", "num_blocks", "num_steps", "batch_norm", "act_norm")
 OPTIONS += ("lu_mixing", "recompute", "direct", "random_orderings", "ordering")
 OPTIONS += ("decorrelate", "heavy_tails", "network_dtype")
+OPTIONS += ("patch_size", "num_layers", "num_units", "num_heads")
 OPTIONS += ("num_masks", "num_components", "num_bins", "bound", "dropout")
 # The flags that determine the model, except for the data and the seed.
 ARCHITECTURE = ("flow", "base", "transformer", "learned_tails", "scale", "defensive_share")
@@ -160,6 +161,7 @@ FLOWS = {
     ),
     "glow": Flow(tfp_flows.Glow, _on_rows, lacks=("transformer",), takes_images=True),
     "real_nvp_image": Flow(tfp_flows.RealNVPImage, _on_rows, takes_images=True),
+    "tarflow": Flow(tfp_flows.TarFlow, _on_rows, takes_images=True),
 }
 
 

@@ -44,10 +44,20 @@ class Settings(TrainingSettings):
         32, "Channels of the hidden layers of glow and real_nvp_image.", at_least=1
     )
     num_blocks: int = field(
-        2, "Residual blocks of each network of real_nvp_image.", at_least=1
+        2,
+        "Residual blocks of each network of real_nvp_image; steps of tarflow.",
+        at_least=1,
     )
+    patch_size: int = field(
+        2, "Height and width of the patches that are tokens of tarflow.", at_least=1
+    )
+    num_layers: int = field(2, "Layers of each network of tarflow.", at_least=1)
+    num_units: int = field(64, "Width of each network of tarflow.", at_least=1)
+    num_heads: int = field(4, "Attention heads of each layer of tarflow.", at_least=1)
     standardize: bool = field(
-        True, "Whether flows on vectors standardise the variables by the training rows."
+        True,
+        "Whether flows on vectors, and tarflow, standardise the variables by the training "
+        "rows.",
     )
     decorrelate: bool = field(
         True, "Whether standardising also decorrelates: the flow starts as a Gaussian."

@@ -32,6 +32,16 @@ BAD_CALLS = [
         lambda: tff.MaskedMLP(2, (4,), ORDERING, context_size=2).build((None, 4)),
         "[..., 5] | 4",
     ),
+    (lambda: tff.networks.CausalTransformer(2, 0), "`num_tokens` of at least 1; got 0"),
+    (lambda: tff.networks.CausalTransformer(2, 3, reverse=3), "`reverse` | got 3"),
+    (
+        lambda: tff.networks.CausalTransformer(2, 3, num_units=9, num_heads=2),
+        "`num_units` that 2 heads divide; got 9",
+    ),
+    (
+        lambda: tff.networks.CausalTransformer(2, 3, context_size=2).build((None, 4)),
+        "[..., 5] | 4",
+    ),
 ]
 
 
