@@ -16,6 +16,7 @@ from tfp_flows.core.arguments import (
     check_seed,
     check_size,
     check_widths,
+    require,
 )
 from tfp_flows.networks.layer_arguments import get_activation, split_seed
 from tfp_flows.networks.mlp import MLP
@@ -43,6 +44,7 @@ class _ConvNetwork(keras.layers.Layer):
         self.image_shape = check_image_shape(image_shape)
         self.patch_size = patch_size
         self.channels = check_widths("channels", channels)
+        require(self.channels, "at least one width in `channels`", channels)
         self.num_blocks = num_blocks
         self.hidden_units = check_widths("hidden_units", hidden_units)
         self.activation = get_activation(activation)
