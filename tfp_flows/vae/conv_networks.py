@@ -135,7 +135,8 @@ class ConvEncoder(_ConvNetwork):
     Raises:
       ValueError: if a width or `patch_size` is below 1, or `num_blocks` below 0.
 
-    >>>     >>> import tfp_flows
+    >>> import numpy as np
+    >>> import tfp_flows
     >>> network = tfp_flows.vae.ConvEncoder(6, (8, 8, 1), channels=(4,), hidden_units=(8,))
     >>> network(np.zeros([2, 8, 8, 1], "float32")).shape
     TensorShape([2, 6])
@@ -224,7 +225,8 @@ class ConvDecoder(_ConvNetwork):
     Raises:
       ValueError: if a width or `patch_size` is below 1, or `num_blocks` below 0.
 
-    >>>     >>> import tfp_flows
+    >>> import numpy as np
+    >>> import tfp_flows
     >>> network = tfp_flows.vae.ConvDecoder((8, 8, 1), channels=(4,), hidden_units=(8,))
     >>> network(np.zeros([2, 3], "float32")).shape
     TensorShape([2, 8, 8, 1])
