@@ -48,6 +48,8 @@ BAD_USE_OF_OTHERS = {
         ("--bound=importance_weighted --free_bits=1", "--bound=elbo only"),
         ("--posterior=real_nvp --latent_size=1", "`latent_size` of at least 2"),
         ("--channels=8,8", "`channels` with --encoder=conv only"),
+        ("--patch_size=4", "`patch_size` with --encoder=conv only; got 4"),
+        ("--num_blocks=0", "`num_blocks` with --encoder=conv only; got 0"),
         ("--log_likelihood_rows=1", "of 0, for all, or at least 2"),
     ],
     "table": [
