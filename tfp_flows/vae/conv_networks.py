@@ -160,8 +160,16 @@ class ConvEncoder(_ConvNetwork):
         **kwargs: object,
     ) -> None:
         check_size("output_units", output_units)
-        conv = (patch_size, channels, num_blocks)
-        super().__init__(image_shape, *conv, hidden_units, activation, seed, **kwargs)
+        super().__init__(
+            image_shape,
+            patch_size,
+            channels,
+            num_blocks,
+            hidden_units,
+            activation,
+            seed,
+            **kwargs,
+        )
         self.output_units = output_units
         self._convolutions, self._blocks = [], []
         for i, width in enumerate(self.channels):
@@ -250,8 +258,16 @@ class ConvDecoder(_ConvNetwork):
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
-        conv = (patch_size, channels, num_blocks)
-        super().__init__(image_shape, *conv, hidden_units, activation, seed, **kwargs)
+        super().__init__(
+            image_shape,
+            patch_size,
+            channels,
+            num_blocks,
+            hidden_units,
+            activation,
+            seed,
+            **kwargs,
+        )
         self._smallest = (*self._sizes[-1], self.channels[-1])
         self._mlp = self._dense(math.prod(self._smallest))
         self._blocks, self._convolutions = [], []
