@@ -150,12 +150,13 @@ def test_a_run_that_was_killed_starts_again_and_a_finished_one_is_read(
         assert run_directory.finished_results(settings.run_dir) is None
         results = density_estimation.run(settings)
         density_estimation.run(whole)
-        ends = [outcome(s.run_dir)[0]["test_log_likelihood"] for s in (settings, whole)]
-        # Up to rounding: sums may have another order.
-        assert ends[0]["nats"] == pytest.approx(ends[1]["nats"], rel=1e-4)
         other = dataclasses.replace(whole, seed=1, run_dir=str(tmp_path / "other"))
-        nats = density_estimation.run(other)["test_log_likelihood"]["nats"]
-        assert nats != pytest.approx(ends[1]["nats"], rel=1e-4)
+        density_estimation.run(other)
+        ends = [outcome(s.run_dir)[0] for s in (settings, whole, other)]
+        nats = [each["test_log_likelihood"]["nats"] for each in ends]
+        # Up to rounding: sums may have another order.
+        assert nats[0] == pytest.approx(nats[1], rel=1e-3)
+        assert abs(nats[0] - nats[1]) < abs(nats[2] - nats[1])
     monkeypatch.setattr(training, "fit_density", None)
     for minutes in (0.0, 60.0):
         again = dataclasses.replace(settings, max_minutes=minutes)
