@@ -85,7 +85,7 @@ def test_contexts_have_any_batch_axes(shape):
     close(tf.exp(conditional().log_prob(rows, context=context)), sum(each) / 2.0, 1e-5)
 
 
-def of_one_variable(seed, dtype):
+def one_variable_flow(seed, dtype):
     flow = tff.NeuralSplineFlow(1, context_size=1, dtype=dtype, num_steps=1, seed=seed)
     base = tff.standard_normal(1, dtype=dtype)
     return tff.FlowDistribution(base, randomize(flow, seed, stddev=0.1))
@@ -105,7 +105,7 @@ def test_quantiles_of_one_variable_invert_its_distribution_function():
 
 
 def test_quantiles_given_a_context_agree_with_the_density():
-    given = Mixture([of_one_variable(0, "float32"), of_one_variable(1, "float64")])
+    given = Mixture([one_variable_flow(0, "float32"), one_variable_flow(1, "float64")])
     levels = np.tile([[0.1], [0.5], [0.9]], 4)
     context = CONTEXT[:4]
     y = given.quantile(levels, context=context)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -142,9 +141,7 @@ class TableDistribution(DistributionWrapper):
         x = check_value(value, "value", 1, self.event_shape, self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
         x, context = align_batch_axes(x, context, 1)
-        method = self._compiled if tf.executing_eagerly() else self._log_prob
-        if tf.executing_eagerly() and not training:
-            method = functools.partial(self._in_parts, method)
+        method = self._in_parts if tf.executing_eagerly() else self._log_prob
         return by_rows(method, x, context, training)
 
     def cdf(self, value: TensorLike, *, context: TensorLike | None = None) -> tf.Tensor:
@@ -361,14 +358,15 @@ class TableDistribution(DistributionWrapper):
         parameters = self.parameters_of_first_number(from_context)
         return self.conditionals.quantile(probability, parameters)[:, 0]
 
-    def _in_parts(self, method, x, context, training):
-        """Calls a method on some rows after others, which bounds the memory."""
-        rows = [x] if context is None else [x, context]
+    def _in_parts(self, x, context, training):
+        """Returns log-densities of some rows after others, which bounds the memory."""
         size = max(_MOST_PARAMETERS // self._parameters_a_row, 1)
         if x.shape[0] <= size:
-            return method(x, context, training)
+            return self._compiled(x, context, training)
         return draws.in_parts(
-            lambda _, x, context=None: method(x, context, training), size, *rows
+            lambda _, x, context=None: self._compiled(x, context, training),
+            size,
+            *([x] if context is None else [x, context]),
         )
 
     def _refuse_other_rows(self, function):
