@@ -168,7 +168,7 @@ def _row(heading, folder, results):
         f"{report.baseline(results)[1]['nats']:.3f}",
         f"{results['two_sample_test']['accuracy']:.3f}",
         f"{results['num_parameters']:,}",
-        str(results["num_epochs"]),
+        str(results.get("num_epochs", "")),  # --flow=auto has none
         f"{results['training_seconds']:.0f}",
     )
 

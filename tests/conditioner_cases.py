@@ -71,6 +71,19 @@ def _cycle(*hidden_units, event_size=6, is_connected=True, **options):
     return Case(network, (event_size,), context_size, ordering, is_connected)
 
 
+def _tokens(num_tokens, token_size, **options):
+    options = {"num_layers": 2, "num_units": 8, "num_heads": 2, **options}
+    ordering = np.repeat(np.arange(1, num_tokens + 1), token_size)
+    return Case(
+        functools.partial(
+            tff.networks.CausalTransformer, 2, num_tokens, token_size, **options
+        ),
+        (num_tokens * token_size,),
+        options.get("context_size", 0),
+        tuple(ordering[::-1] if options.get("reverse") else ordering),
+    )
+
+
 _EXPLICIT = [4, 1, 6, 2, 3, 5]
 _RANDOM = tff.networks.random_ordering(7, seed=3).tolist()
 _MANY = tff.networks.random_ordering(37, seed=4).tolist()  # more than one block of levels
@@ -96,5 +109,7 @@ CASES = {
     "masked, many, everything": _masked(_MANY, 50, 50, **_EVERYTHING, is_connected=False),
     "cycle, no hidden layer": _cycle(context_size=2),
     "cycle, one ordering": _cycle(32, 32, fixed_ordering=_EXPLICIT),
+    "tokens, context": _tokens(4, 3, context_size=2),
+    "tokens of one variable, reversed": _tokens(18, 1, reverse=True),
     "cycle, many": _cycle(90, 90, event_size=19, context_size=2, direct=True),
 }

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from cases import Case, open_unit
+from cases import Case, normal, open_unit
 
 import tfp_flows as tff
 from tfp_flows import transformers
@@ -42,6 +42,17 @@ def real_nvp_image(image_shape=(4, 2, 1), context_size=0, **arguments):
     )
 
 
+def tarflow(event_shape, context_size=0, **arguments):
+    """A case of a TarFlow with tiny networks."""
+    arguments = {"num_units": 8, "num_heads": 2, "num_layers": 1, **arguments}
+    arguments = {"num_blocks": 2, "seed": 3, "context_size": context_size, **arguments}
+    build = partial(tff.TarFlow, event_shape, **arguments)
+    data = open_unit if "patch_size" in arguments else normal
+    return Case(
+        lambda t, **more: build(dtype=t, **more), event_shape, context_size, data=data
+    )
+
+
 IMAGES = {
     "glow": glow((4, 4, 1), 2),
     "glow_recompute": glow((4, 2, 2), 2, num_levels=1, num_steps=2, recompute=True),
@@ -49,6 +60,7 @@ IMAGES = {
     "glow_spline": glow((4, 4, 1), 2, transformer=SPLINE),
     "real_nvp_image": real_nvp_image((2, 2, 1), 2, num_levels=1),
     "real_nvp_image_levels": real_nvp_image((4, 2, 1), 2),
+    "tarflow_image": tarflow((4, 2, 1), patch_size=2, num_layers=2),
 }
 
 CASES = {
@@ -69,6 +81,8 @@ CASES = {
         **EVERY_CONNECTION,
     ),
     "iaf_context": flow(tff.IAF, 2, context_size=2),
+    "tarflow_tokens": tarflow((3, 2), 2, transformer=SPLINE, recompute=True),
+    "tarflow_vector": tarflow((3,), 2),
     "nice": flow(tff.NICE, num_steps=3),
     "nice_context": flow(tff.NICE, context_size=2),
     "real_nvp": flow(tff.RealNVP),

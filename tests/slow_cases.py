@@ -30,6 +30,7 @@ _LIKE = {
     "real_nvp_recompute": ["real_nvp_lu_mixing"],
     "maf": ["made", "maf_random_lu_everything"],
     "spline_one_variable": ["spline"],
+    "tarflow_tokens": ["tarflow_image", "tarflow_vector"],
     "binary_masks": ["binary_masks_of_one_ordering", "binary_masks_context"],
     "mixture_masks": ["mixture"],
 }

@@ -415,6 +415,7 @@ LARGE = {
     ),
     "an image": step(tfp_flows.Squeeze, image_shape={"list": [2**20] * 3}),
     "checkerboards": step(tfp_flows.RealNVPImage, image_shape=IMAGE),
+    "wide attention": step(tfp_flows.TarFlow, event_shape=2, num_units=MATRIX),
     "wide masks": step(tfp_flows.MAF, event_size=2, hidden_units=WIDE),
     "many steps": step(tfp_flows.MAF, event_size=2, num_steps=2**19, lu_mixing=True),
 }

@@ -75,6 +75,11 @@ def normal():
     return tff.standard_normal(3)
 
 
+def guided():
+    sizes = {"num_blocks": 2, "num_layers": 1, "num_units": 4, "num_heads": 1}
+    return tff.flows.Guided(tff.TarFlow(3, context_size=2, **sizes), weight=1.5)
+
+
 def from_flow(base, flow):
     return tff.FlowDistribution(base(), flow)
 
@@ -89,6 +94,7 @@ DISTRIBUTIONS = {
         lambda: tff.MixtureMADE(3, 2, context_size=2, hidden_units=(8,)),
         tff.MAF(3, context_size=2, num_steps=1, hidden_units=(8,)),
     ),
+    "guided_context": lambda: from_flow(normal, guided()),
     "binary_masks": lambda: tff.BinaryMADE(3, hidden_units=(8,), num_masks=3),
     "any_conditional": lambda: tff.distributions.AutoregressiveDistribution(
         tff.networks.OrderAgnosticMLP(6, (8,), 3, num_masks=2),

@@ -9,7 +9,8 @@ it becomes a distribution, and a distribution trains as a Keras model.
     transformers/   what elementwise map: affine, gated, splines, smooth, mixtures, tails
     bijectors/      who stays: coupling, autoregressive, norms, linear mixing, preprocessing
     networks/       who looks: Keras layers, as conditioners
-    flows/          the papers: NICE, RealNVP, Glow, MADE, MAF, IAF, neural spline flows
+    flows/          the papers: NICE, RealNVP, Glow, MADE, MAF, IAF, neural spline flows,
+                    TarFlow
     distributions/  FlowDistribution and bases; BinaryMADE, MixtureMADE; integer data;
                     latent space
     training/       likelihood training as Keras models: DensityEstimator, load, export
@@ -45,6 +46,7 @@ __version__ = "0.2.0"
 
 # Modules of the classes that Keras has to find in saved files, imported or not.
 _IN_SAVED_FILES = {
+    "CausalTransformer": "tfp_flows.networks.causal_transformer",
     "CircularInputs": "tfp_flows.networks.circular_inputs",
     "ColumnMLPs": "tfp_flows.tables.networks",
     "ConvDecoder": "tfp_flows.vae.conv_networks",
@@ -156,6 +158,7 @@ if typing.TYPE_CHECKING or not _MODULES:
     from tfp_flows.flows import NeuralSplineFlow as NeuralSplineFlow
     from tfp_flows.flows import RealNVP as RealNVP
     from tfp_flows.flows import RealNVPImage as RealNVPImage
+    from tfp_flows.flows import TarFlow as TarFlow
     from tfp_flows.inference import flow_proposal_kernel as flow_proposal_kernel
     from tfp_flows.inference import neutra_kernel as neutra_kernel
     from tfp_flows.training import DensityEstimator as DensityEstimator

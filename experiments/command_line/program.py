@@ -105,8 +105,9 @@ def how_to_go_on(settings):
     flags = pathlib.Path(settings.run_dir, "flags.txt")
     if not flags.is_file():
         return "Stopped before the run had begun; nothing was written."
+    how = getattr(settings, "how_to_go_on", "go on from the last finished epoch")
     return (
-        "Stopped. To go on from the last finished epoch: "
+        f"Stopped. To {how}: "
         f"tfp-flows {settings.PROGRAM} --flagfile={shlex.quote(str(flags))}"
     )
 

@@ -1,4 +1,4 @@
-"""Published image sets: digits, MNIST, Fashion-MNIST and CIFAR-10, also in logit space."""
+"""Published image sets: digits, MNIST, Fashion-MNIST, Omniglot, CIFAR-10; logit space."""
 
 import dataclasses
 import functools
@@ -8,6 +8,7 @@ import itertools
 import zlib
 
 import numpy as np
+import scipy.io
 
 from experiments.data import files, images
 from experiments.data.dataset import SETS, Dataset, Entry
@@ -30,6 +31,8 @@ _JPEG_CAVEAT = (
     "The images are CIFAR-10 after JPEG compression, not comparable with any published "
     "figure."
 )
+_OMNIGLOT_FILE, _OMNIGLOT_KEYS = "chardata.mat", ("data", "testdata")
+_OMNIGLOT_ROWS = (23_000, 1_345, 8_070)
 _CLASSES = {"has_classes": True, "is_image": True}
 _PIXELS = _CLASSES | {"has_pixels": True}
 
@@ -143,6 +146,43 @@ def load_digits(request):
     return Dataset("digits", *sets, image_shape=(8, 8), bin_width=1.0 / 17.0, **known)
 
 
+def load_omniglot(request):
+    """Returns characters of 50 alphabets, 28x28 pixels, dequantised to `[0, 1)`.
+
+    Their grey values are rounded to 8 bits, of which `request.num_bits` are kept. The file
+    has a training and a test set; 1,345 random training images are the validation set.
+    """
+    names = (f"omniglot/{_OMNIGLOT_FILE}", _OMNIGLOT_FILE)
+    wanted = f"{_OMNIGLOT_FILE}, the 28x28 images of Burda et al. (2016)"
+    path = files.need_prepared(request.data_dir, *names, wanted=wanted)
+    _, num_validation, num_test = _OMNIGLOT_ROWS
+    counts = (sum(_OMNIGLOT_ROWS) - num_test, num_test)
+    train, test = map(_characters, _read_matlab(path), _OMNIGLOT_KEYS, counts)
+    train = np.random.default_rng(request.seed).permutation(train)
+    return images.image_dataset("omniglot", (train, test), num_validation, request)
+
+
+def _read_matlab(path):
+    # SciPy raises these for damaged files, and the last for a format that it cannot read.
+    errors = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error)
+    errors += (MemoryError, scipy.io.matlab.MatReadError, NotImplementedError)
+    with files.reading(f"MATLAB arrays {_OMNIGLOT_KEYS}", path, errors):
+        arrays = scipy.io.loadmat(path, variable_names=_OMNIGLOT_KEYS)
+        return [arrays[key] for key in _OMNIGLOT_KEYS]
+
+
+def _characters(values, key, count):
+    """Images, `uint8` `[N, 28, 28]`, of shares of white, `[784, N]`, column by column."""
+    is_grey = values.dtype.kind == "f" and values.shape == (784, count)
+    if not (is_grey and values.min() >= 0.0 and values.max() <= 1.0):
+        raise files.DataError(
+            f"Expected numbers from 0 to 1 of shape (784, {count}) in `{key}` of "
+            f"{_OMNIGLOT_FILE}; got {values.dtype} of shape {values.shape}."
+        )
+    pixels = np.round(255.0 * values).astype(np.uint8)
+    return pixels.reshape(28, 28, count).transpose(2, 1, 0)
+
+
 def load_in_logit_space(name, request):
     """Returns `logit(alpha + (1 - 2 alpha) x)` of the dequantised images x of `name`.
 
@@ -238,6 +278,14 @@ ENTRIES = {
         load_digits, "scikit-learn's 8x8 images", (1257, 180, 360), 64, **_CLASSES
     ),
     **_KERAS,
+    "omniglot": Entry(
+        load_omniglot,
+        "Lake, Salakhutdinov, Tenenbaum; 28x28 pixels by Burda et al.",
+        _OMNIGLOT_ROWS,
+        784,
+        has_pixels=True,
+        is_image=True,
+    ),
     "cifar10_jpeg": Entry(
         load_cifar10_jpeg,
         "images of CIFAR-10 after JPEG, not comparable with any published figure",

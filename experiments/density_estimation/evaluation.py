@@ -27,7 +27,7 @@ def measure(model, history, subject):
 
     Args:
       model: a `DensityEstimator`.
-      history: Keras's history, a dict of lists with an entry an epoch.
+      history: Keras's history, a dict of lists with an entry an epoch; may be empty.
       subject: the `Subject` of its distribution.
     """
     dataset, settings = subject.dataset, subject.settings
@@ -35,7 +35,6 @@ def measure(model, history, subject):
         dataset.inputs("test"), batch_size=settings.evaluation_batch_size, verbose=0
     )
     flow = estimate(rows)
-    validation = -np.asarray(history["val_loss"])
     results = {
         **facts.from_training(model, dataset, settings),
         "dataset": dataset.name,
@@ -44,7 +43,6 @@ def measure(model, history, subject):
         **_beside_baseline(rows, dataset),
         **_beside_truth(rows, dataset),
         "bits_per_dimension": bits_per_dimension(flow, dataset),
-        "best_validation_log_likelihood": float(np.nanmax(validation)),
         "columns": dataset.described_columns,
         "training_rows": digest(dataset.inputs("train")),
         **models.shape_of(dataset),
@@ -54,6 +52,9 @@ def measure(model, history, subject):
         "prediction": subject.prediction,
         "integral": diagnostics.integral_over_angles(subject),
     }
+    if history:
+        best = -np.nanmin(history["val_loss"])
+        results["best_validation_log_likelihood"] = float(best)
     if dataset.class_names:
         results["class_agreement"] = class_agreement(subject)
         results["likelihood_classification"] = likelihood_classification(subject)

@@ -1,5 +1,9 @@
-"""Fits a flow to a data set by maximum likelihood and reports its test log-likelihood."""
+"""Fits a density to a data set and reports its test log-likelihood.
 
+The density is that of `tfp_flows.fit_density`, or one flow that --flow names.
+"""
+
+import functools
 import pathlib
 
 from experiments.command_line import program
@@ -18,8 +22,8 @@ from experiments.runs.starting_weights import refuse_other_columns
 def run(settings, strategy=None):
     """Trains, evaluates and writes everything into `settings.run_dir`.
 
-    An interrupted run goes on. A finished run goes on if `settings` ask for more (see
-    `fitting.is_complete`), else its results are read.
+    An interrupted run goes on; the fit of `--flow=auto` starts again. A finished run goes
+    on if `settings` ask for more (see `fitting.is_complete`), else its results are read.
 
     Args:
       settings: a `Settings`.
@@ -41,14 +45,14 @@ def run(settings, strategy=None):
         results = resuming.finished(settings, strategy, refuse=_refuse_other_table)
         return resuming.tell_finished(settings, results)
     dataset = load_dataset(settings.dataset, **settings.data_arguments())
-    distribution = models.for_dataset(settings, dataset, strategy)
+    fit = _fit_of(settings, dataset, strategy)
     with resuming.unfinished(settings, strategy) as run_dir:
-        model, history, notes = training.train(distribution, dataset, settings, strategy)
+        model, history, notes = fit()
         if run_dir is None:
             return None
-        outcome = fitting.outcome(history)
+        outcome = fitting.outcome(history) if history else {}
         model.save(run_dir / "model.keras")
-        subject = Subject(distribution, dataset, settings)
+        subject = Subject(model.distribution, dataset, settings)
         results = evaluation.measure(model, history, subject) | outcome | notes
         captions = pictures.draw(subject, history)
         page.write(report.page(results), captions, results, run_dir)
@@ -71,6 +75,15 @@ def _main(settings):
     with resuming.stoppable(settings, strategy):
         results = run(settings, strategy)
     resuming.tell_written(settings, results and report.page(results).text())
+
+
+def _fit_of(settings, dataset, strategy):
+    """Returns the function that fits, after all checks that need no fit."""
+    if settings.flow == models.AUTO:
+        models.check_auto(settings, dataset)
+        return functools.partial(training.fit_density, dataset, settings)
+    distribution = models.for_dataset(settings, dataset, strategy)
+    return functools.partial(training.train, distribution, dataset, settings, strategy)
 
 
 def _refuse_other_table(settings, results):

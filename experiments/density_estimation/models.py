@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 import tfp_flows
 from experiments.command_line.flag_settings import UsageError
 from experiments.command_line.training_settings import check_activation
-from experiments.data import DATASETS, DataError
+from experiments.data import DATASETS, DataError, Request
 from experiments.runs.starting_weights import load_start
 
 BASES = {
@@ -41,11 +41,20 @@ ORDERINGS = {
     "random": tfp_flows.networks.random_ordering,
 }
 
+# The name of the density that `tfp_flows.fit_density` fits, in place of that of a flow.
+AUTO = "auto"
+_LEAST_ROWS = 20  # that `fit_density` takes
+# The flags that this fit and its report use.
+_USED_BY_AUTO = {field.name for field in dataclasses.fields(Request)}
+_USED_BY_AUTO |= {"dataset", "data_seed", "flow", "run_dir", "max_minutes", "progress"}
+_USED_BY_AUTO |= {"evaluation_batch_size", "num_samples"}
+
 # Flags that only some flows have; setting one for another flow is an error.
 OPTIONS = ("hidden_units", "activation", "residual", "standardize", "num_levels")
 OPTIONS += ("hidden_channels", "num_blocks", "num_steps", "batch_norm", "act_norm")
 OPTIONS += ("lu_mixing", "recompute", "direct", "random_orderings", "ordering")
 OPTIONS += ("decorrelate", "heavy_tails", "network_dtype")
+OPTIONS += ("patch_size", "num_layers", "num_units", "num_heads")
 OPTIONS += ("num_masks", "num_components", "num_bins", "bound", "dropout")
 # The flags that determine the model, except for the data and the seed.
 ARCHITECTURE = ("flow", "base", "transformer", "learned_tails", "scale", "defensive_share")
@@ -152,6 +161,7 @@ FLOWS = {
     ),
     "glow": Flow(tfp_flows.Glow, _on_rows, lacks=("transformer",), takes_images=True),
     "real_nvp_image": Flow(tfp_flows.RealNVPImage, _on_rows, takes_images=True),
+    "tarflow": Flow(tfp_flows.TarFlow, _on_rows, takes_images=True),
 }
 
 
@@ -211,7 +221,7 @@ def build_distribution(
       DataError: if the flow cannot model a single variable and there is only one.
     """
     flow = FLOWS[settings.flow]
-    _check_kind(settings, flow, is_binary)
+    _check_kind(settings, flow.is_binary, is_binary)
     arguments = _arguments(settings, flow) | {
         "context_size": context_size,
         "standardize_context": standardize_context,
@@ -267,8 +277,38 @@ def _defended(distribution, settings, flow):
     return tfp_flows.Defensive(distribution, settings.defensive_share)
 
 
+def check_auto(settings, dataset):
+    """Checks that the density of `--flow=auto` can be fitted to a data set.
+
+    Args:
+      settings: a `Settings` whose flow is `AUTO`.
+      dataset: a `Dataset`.
+
+    Raises:
+      UsageError: if a flag is set that only a named flow has, or the rows are binary or
+        angles.
+      DataError: if there are too few rows.
+    """
+    check(settings)
+    _check_kind(settings, models_bits=False, is_binary=dataset.is_binary)
+    if dataset.angles:
+        raise UsageError(
+            f"Expected `flow` to be nsf or nsf_coupling for {settings.dataset}, which "
+            f"holds angles; got {settings.flow!r}."
+        )
+    count = len(dataset.train) + len(dataset.validation)
+    if count < _LEAST_ROWS:
+        raise DataError(
+            f"Expected at least {_LEAST_ROWS} rows for training and validation together, "
+            f"with --flow={settings.flow}; got {count}."
+        )
+
+
 def check(settings):
     """Raises `UsageError` if `settings` exclude each other for all data."""
+    if settings.flow == AUTO:
+        _refuse_idle(settings, _USED_BY_AUTO.__contains__)
+        return
     if settings.activation:
         check_activation(settings.activation)
     flow = FLOWS[settings.flow]
@@ -302,8 +342,8 @@ def _check_images(settings):
         )
 
 
-def _check_kind(settings, flow, is_binary):
-    if is_binary is None or is_binary == flow.is_binary:
+def _check_kind(settings, models_bits, is_binary):
+    if is_binary is None or is_binary == models_bits:
         return
     fitting = sorted(name for name, f in FLOWS.items() if f.is_binary == is_binary)
     kind = "zeros and ones only" if is_binary else "more than zeros and ones"
@@ -318,12 +358,7 @@ def _arguments(settings, flow):
     taken = {name: flow.takes(name) for name in OPTIONS}
     taken["scale"] = taken["transformer"] = flow.takes("transformer")
     taken["learned_tails"] = not (flow.is_binary or flow.takes_images)
-    for known in dataclasses.fields(settings):
-        value = getattr(settings, known.name)
-        if not taken.get(known.name, True) and value != known.default:
-            raise UsageError(
-                f"Expected no `{known.name}`, which {settings.flow} lacks; got {value}."
-            )
+    _refuse_idle(settings, lambda name: taken.get(name, True))
     arguments = {name: getattr(settings, name) for name in OPTIONS if taken[name]}
     if not settings.activation:  # use the flow's default
         arguments.pop("activation", None)
@@ -334,3 +369,16 @@ def _arguments(settings, flow):
     elif settings.scale != "soft_bounded":  # the flows' default
         arguments["transformer"] = tfp_flows.Affine(SCALES[settings.scale])
     return arguments | {"seed": settings.seed}
+
+
+def _refuse_idle(settings, is_used):
+    """Refuses a flag that the flow does not use, unless it has its default."""
+    for known in dataclasses.fields(settings):
+        value = getattr(settings, known.name)
+        if is_used(known.name) or value == known.default:
+            continue
+        hint = " Name a flow that has it, such as --flow=nsf."
+        raise UsageError(
+            f"Expected no `{known.name}`, which {settings.flow} lacks; got {value}."
+            + (hint if settings.flow == AUTO else "")
+        )

@@ -34,7 +34,7 @@ def draw(subject, history):
 
     Args:
       subject: a `Subject`; the pictures go to the `run_dir` of its settings.
-      history: Keras's history, a dict of lists with an entry an epoch.
+      history: Keras's history, a dict of lists with an entry an epoch; may be empty.
     """
     size = subject.dataset.event_size
     pictures = _data_pictures(subject)
@@ -58,9 +58,10 @@ def draw(subject, history):
             caption += f" The {shown} of {size} with the greatest deviation."
         draw_to = functools.partial(_draw_calibration, subject)
         pictures["calibration.png"] = caption, draw_to
-    title = f"{subject.settings.flow} on {subject.dataset.name}"
-    draw_to = functools.partial(plots.learning_curve, history, title=title)
-    pictures["learning_curve.png"] = "Mean log-likelihood over the epochs.", draw_to
+    if history:
+        title = f"{subject.settings.flow} on {subject.dataset.name}"
+        draw_to = functools.partial(plots.learning_curve, history, title=title)
+        pictures["learning_curve.png"] = "Mean log-likelihood over the epochs.", draw_to
     return plots.draw_all(pictures, subject.settings.run_dir)
 
 

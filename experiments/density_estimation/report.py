@@ -1,5 +1,7 @@
 """The report of a density estimation: its table, findings, and facts."""
 
+import textwrap
+
 import tfp_flows
 from experiments.reports import facts
 from experiments.reports.estimate import plus_minus
@@ -50,13 +52,25 @@ def page(results):
         findings(results),
         _facts(results),
         results["command"],
-        facts.lost_to_baseline(
-            "This flow",
-            results["test_log_likelihood"],
-            results["num_rows"]["test"],
-            *baseline(results),
-        ),
+        _warning(results),
     )
+
+
+def _warning(results):
+    """Returns the verdict of the fit's own report unless it is good, and what follows."""
+    own, sentences, further = results.get("density_report"), [], {}
+    if own is not None:
+        further = {"advice": "more rows"}  # nothing else can be set
+        if own["verdict"] != "good":
+            sentences = [f"Verdict of the fit: {own['verdict']}.", *own["reasons"]]
+    lost = facts.lost_to_baseline(
+        "This density" if own else "This flow",
+        results["test_log_likelihood"],
+        results["num_rows"]["test"],
+        *baseline(results),
+        **further,
+    )
+    return " ".join(filter(None, [*sentences, lost]))
 
 
 def _facts(results):
@@ -124,7 +138,15 @@ def findings(results):
     if levels := results.get("bits_of_levels"):
         name = f"bits per dimension of {levels['num_rows']:,} test rows"
         found[name] = _levels(levels)
+    if own := results.get("density_report"):
+        text = str(tfp_flows.density.DensityReport.from_plain(own))
+        found["report of the fit"] = f"on rows that it held out{_as_block(text)}"
     return found
+
+
+def _as_block(text):
+    """Returns lines as a block of code in an item of a list, in Markdown."""
+    return "\n\n" + textwrap.indent(f"```\n{text}\n```", "  ")
 
 
 def prediction_finding(found):

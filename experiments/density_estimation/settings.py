@@ -13,7 +13,13 @@ class Settings(TrainingSettings):
 
     PROGRAM = "density"
     run_dir: str = changed(TrainingSettings, "run_dir", "runs/density_estimation")
-    flow: str = field("real_nvp", "Flow to fit.", one_of=models.FLOWS)
+    flow: str = field(
+        models.AUTO,
+        "Flow to fit; auto: the density of `tfp_flows.fit_density`, a mixture of "
+        "conditional splines and a flow, with networks and training chosen by the numbers "
+        "of rows and columns. Interrupted, its fit starts again from --seed.",
+        one_of=(models.AUTO, *models.FLOWS),
+    )
     base: str = field("normal", "Base distribution.", one_of=models.BASES)
     conditional: bool = field(False, "Whether the class of a row is the context.")
     horizontal_flips: bool = field(
@@ -38,10 +44,20 @@ class Settings(TrainingSettings):
         32, "Channels of the hidden layers of glow and real_nvp_image.", at_least=1
     )
     num_blocks: int = field(
-        2, "Residual blocks of each network of real_nvp_image.", at_least=1
+        2,
+        "Residual blocks of each network of real_nvp_image; steps of tarflow.",
+        at_least=1,
     )
+    patch_size: int = field(
+        2, "Height and width of the patches that are tokens of tarflow.", at_least=1
+    )
+    num_layers: int = field(2, "Layers of each network of tarflow.", at_least=1)
+    num_units: int = field(64, "Width of each network of tarflow.", at_least=1)
+    num_heads: int = field(4, "Attention heads of each layer of tarflow.", at_least=1)
     standardize: bool = field(
-        True, "Whether flows on vectors standardise the variables by the training rows."
+        True,
+        "Whether flows on vectors, and tarflow, standardise the variables by the training "
+        "rows.",
     )
     decorrelate: bool = field(
         True, "Whether standardising also decorrelates: the flow starts as a Gaussian."
@@ -139,3 +155,10 @@ class Settings(TrainingSettings):
             raise UsageError("Expected one of `batch_norm` and `act_norm`; got both.")
         if self.transformer != "affine" and self.scale != "soft_bounded":
             self.refuse("scale", "with --transformer=affine only")
+
+    @property
+    def how_to_go_on(self):
+        """What the same command does after an interruption, in words."""
+        if self.flow == models.AUTO:
+            return "start again from the same seed"
+        return "go on from the last finished epoch"

@@ -1,14 +1,50 @@
 """The fit of a distribution to a data set."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 import tfp_flows
+from experiments.data import DataError
 from experiments.density_estimation import pictures
 from experiments.density_estimation.diagnostics import Subject
 from experiments.reports import progress
 from experiments.runs import fitting
 from experiments.runs.epochs import EpochRows
+
+
+def fit_density(dataset, settings):
+    """Fits the density of `--flow=auto`, from the beginning.
+
+    Args:
+      dataset: a `Dataset`; `tfp_flows.fit_density` holds out rows of its training and
+        validation rows by itself.
+      settings: a `Settings`.
+
+    Returns:
+      Its model, an empty history, and its report and time as plain data.
+
+    Raises:
+      DataError: if the rows have no density.
+    """
+    x = np.concatenate([dataset.train, dataset.validation])
+    context = None
+    if dataset.context_size:
+        context = np.concatenate([dataset.train_context, dataset.validation_context])
+    try:
+        density = tfp_flows.fit_density(
+            x,
+            context,
+            seed=settings.seed,
+            max_minutes=settings.max_minutes or None,
+            verbose="auto" if settings.progress < 0 else settings.progress,
+        )
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    model = tfp_flows.DensityEstimator(density, columns=dataset.described_columns)
+    report = density.report
+    notes = {"training_seconds": report.seconds, "density_report": report.to_plain()}
+    return model, {}, notes
 
 
 def train(distribution, dataset, settings, strategy=None):

@@ -8,9 +8,11 @@ from tfp_flows import likelihoods, posteriors
 
 # The flags that determine the model, except for the data and the seed.
 ARCHITECTURE = ("posterior", "prior", "likelihood", "encoder", "latent_size")
-ARCHITECTURE += ("hidden_units", "channels", "activation", "num_flow_steps")
-ARCHITECTURE += ("flow_hidden_units", "flow_context_size", "num_prior_steps")
-ARCHITECTURE += ("prior_hidden_units",)
+ARCHITECTURE += ("hidden_units", "patch_size", "channels", "num_blocks", "activation")
+ARCHITECTURE += ("num_flow_steps", "flow_hidden_units", "flow_context_size")
+ARCHITECTURE += ("num_prior_steps", "prior_hidden_units")
+# Those that only --encoder=conv has.
+_CONV = ("patch_size", "channels", "num_blocks")
 # Arguments of `VAE` with weights or data statistics.
 TRAINED_PARTS = ("encoder", "posterior", "decoder", "likelihood", "prior")
 
@@ -69,10 +71,10 @@ def vae_parts(settings, images):
 def check(settings):
     """Raises `UsageError` if `settings` exclude each other for all data."""
     check_activation(settings.activation)
-    if settings.encoder != "conv" and settings.channels != type(settings)().channels:
-        raise UsageError(
-            f"Expected `channels` with --encoder=conv only; got {settings.channels}."
-        )
+    for name in _CONV:
+        value = getattr(settings, name)
+        if settings.encoder != "conv" and value != getattr(type(settings)(), name):
+            raise UsageError(f"Expected `{name}` with --encoder=conv only; got {value}.")
     if settings.sticking_the_landing and settings.posterior == "iaf":
         raise UsageError(
             "Expected no `sticking_the_landing` with --posterior=iaf, whose density at "
@@ -137,7 +139,7 @@ def _dense(settings, encoder_units, parameters_per_entry, images):
 
 def _conv(settings, encoder_units, parameters_per_entry, images):
     *size, channels = images.image_shape
-    shared = {"channels": settings.channels, "activation": settings.activation}
+    shared = {name: getattr(settings, name) for name in (*_CONV, "activation")}
     return (
         tfp_flows.vae.ConvEncoder(
             encoder_units,

@@ -12,6 +12,7 @@ from experiments.reports import plots
 from experiments.reports.plots import DATA, FLOW, save, show_image
 
 _NUM_RECONSTRUCTIONS, _COLUMNS = 40, 10
+_NUM_INTERPOLATIONS = 6
 _NUM_SAMPLES = 100
 _NUM_MAPPED = 2000
 _NUM_SHAPES = 6
@@ -40,6 +41,11 @@ def draw(model, images, history, settings):
         "reconstructions.png": (
             "Test images, and their reconstructions.",
             functools.partial(_draw_reconstructions, model, images, rows),
+        ),
+        "interpolations.png": (
+            "Means of the likelihood on straight lines between latents of two test images, "
+            "the ends of each row.",
+            functools.partial(_draw_interpolations, model, images, rows),
         ),
         "latent_map.png": (
             "Posterior means of test images, coloured by class if there are classes"
@@ -100,6 +106,16 @@ def _draw_reconstructions(model, images, rows, path):
     starts = range(0, len(x), _COLUMNS)
     labelled = [(k, v[i : i + _COLUMNS]) for i in starts for k, v in shown.items()]
     plots.image_rows(labelled, path)
+
+
+def _draw_interpolations(model, images, rows, path):
+    pairs = min(_NUM_INTERPOLATIONS, len(rows) // 2)
+    x = images.dataset.test[rows[: 2 * pairs]]
+    starts, ends = np.split(model.encode(x, seed=1).numpy(), [pairs])
+    lines = np.linspace(starts, ends, _COLUMNS - 2, axis=1)  # [pairs, columns, L]
+    between = model.decode(lines).numpy().reshape(pairs, _COLUMNS - 2, -1)
+    shown = np.concatenate([x[:pairs, None], between, x[pairs:, None]], axis=1)
+    plots.image_rows([("", _shown(line, images)) for line in shown], path)
 
 
 def _draw_map(means, classes, path):

@@ -52,9 +52,16 @@ class VAESettings(TrainingSettings):
         "the dense layers.",
         at_least=1,
     )
-    channels: tuple[int, ...] = field(
-        (16, 32, 32), "Channels of the conv blocks; each halves the image.", at_least=1
+    patch_size: int = field(
+        2, "Side, in pixels, of the squares that conv takes as channels.", at_least=1
     )
+    channels: tuple[int, ...] = field(
+        (16, 32, 32),
+        "Channels of the conv layers at each size: that of the patches, and each half of "
+        "the one before.",
+        at_least=1,
+    )
+    num_blocks: int = field(1, "Residual conv blocks at each size.", at_least=0)
     activation: str = field("elu", "Keras name of all networks' activation.")
     num_flow_steps: int = field(4, "Steps of the posterior's flow.", at_least=1)
     flow_hidden_units: tuple[int, ...] = field(

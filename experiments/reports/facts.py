@@ -13,6 +13,8 @@ from experiments.data.dataset import SETS
 from experiments.runs import fitting
 
 _PACKAGES = ("tensorflow", "tensorflow-probability", "keras", "numpy")
+_ADVICE = "more rows, fewer steps or narrower networks, --weight_decay, or a smaller "
+_ADVICE += "--learning_rate"
 
 
 def from_training(model, dataset, settings):
@@ -38,7 +40,8 @@ def describe_training(results, **further):
     """Returns the facts of a training in words, by name.
 
     Args:
-      results: the results of `from_training` and `fitting.outcome` together.
+      results: the results of `from_training` and, if there are epochs, of
+        `fitting.outcome` together.
       **further: facts of the data.
     """
     sizes = " / ".join(f"{n:,}" for n in results["num_rows"].values())
@@ -48,7 +51,7 @@ def describe_training(results, **further):
         **further,
         "trainable parameters": f"{results['num_parameters']:,}",
         **({"weights to start from": f"those of {start}"} if start else {}),
-        "epochs": epochs(results),
+        **({"epochs": epochs(results)} if "num_epochs" in results else {}),
         **({"step size": fitting.describe_restarts(restarts)} if restarts else {}),
         "training time": f"{results['training_seconds']:.1f} s",
         **describe_provenance(results),
@@ -63,7 +66,7 @@ def epochs(results):
     return text
 
 
-def lost_to_baseline(name, log_likelihood, num_rows, rival, known):
+def lost_to_baseline(name, log_likelihood, num_rows, rival, known, *, advice=_ADVICE):
     """Returns a warning if a model is no better than the baseline; else empty.
 
     Args:
@@ -72,14 +75,14 @@ def lost_to_baseline(name, log_likelihood, num_rows, rival, known):
       num_rows: number of test rows in this mean.
       rival: name of the baseline.
       known: the log-likelihood of the baseline, as plain data.
+      advice: what to try other than the baseline.
     """
     if log_likelihood["nats"] > known["nats"]:
         return ""
     return (
         f"{name} is no better than the baseline, {rival}: {log_likelihood['nats']:.3f} "
         f"against {known['nats']:.3f} nats a row, on "
-        f"{num_rows:,} test rows. Use the baseline, or try more rows, fewer steps or "
-        "narrower networks, --weight_decay, or a smaller --learning_rate."
+        f"{num_rows:,} test rows. Use the baseline, or try {advice}."
     )
 
 

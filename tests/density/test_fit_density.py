@@ -1,20 +1,16 @@
 """Densities by one call: forms of rows, seeds, time, contexts, files and refusals."""
 
-import contextlib
-import dataclasses
-import functools
-
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
 import tensorflow as tf
 from refusals import bad_calls
+from short_fits import trained_for
 from subject import close, differ
 
 import tfp_flows as tff
 from tfp_flows import fit_density
-from tfp_flows.density import fit, rules_for
 from tfp_flows.density.data import checked_data
 
 ROWS = np.random.default_rng(0).normal(size=(60, 2)) ** 2 * [1.0, 1000.0]
@@ -26,25 +22,6 @@ def squares(count, seed):
     rng = np.random.default_rng(seed)
     x = rng.uniform(-1.0, 1.0, size=(count, 2)) + rng.choice([-2.0, 2.0], size=(count, 1))
     return 1e9 + x
-
-
-@contextlib.contextmanager
-def trained_for(epochs, **changes):
-    """Makes `fit_density` train for some epochs, by rules with changes."""
-
-    class FewEpochs(tff.TableDensity):
-        def fit(self, frame, **options):
-            return super().fit(frame, epochs=epochs, **options)
-
-    def rules(*sizes):
-        given = {"refits": False, "held_out": 0.1, "has_flow": True, **changes}
-        return dataclasses.replace(rules_for(*sizes), **given)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit, "rules_for", rules)
-        patch.setattr(fit, "TableDensity", FewEpochs)
-        patch.setattr(fit, "_MOST_EPOCHS", epochs)
-        yield functools.partial(fit_density, verbose=0)
 
 
 @pytest.fixture(scope="module")

@@ -85,6 +85,45 @@ def test_contexts_have_any_batch_axes(shape):
     close(tf.exp(conditional().log_prob(rows, context=context)), sum(each) / 2.0, 1e-5)
 
 
+def one_variable_flow(seed, dtype):
+    flow = tff.NeuralSplineFlow(1, context_size=1, dtype=dtype, num_steps=1, seed=seed)
+    base = tff.standard_normal(1, dtype=dtype)
+    return tff.FlowDistribution(base, randomize(flow, seed, stddev=0.1))
+
+
+def test_quantiles_of_one_variable_invert_its_distribution_function():
+    tfd = tfp.distributions
+    places, scales = [-2.0, 0.0, 4.0], [0.5, 1.0, 0.1]
+    parts = [tfd.Sample(tfd.Normal(*each), 1) for each in zip(places, scales, strict=True)]
+    levels = np.array([0.001, 0.2, 0.5, 0.99])
+    y = Mixture(parts, WEIGHTS).quantile(levels)
+    stock = tfd.MixtureSameFamily(
+        tfd.Categorical(probs=WEIGHTS), tfd.Normal(np.float64(places), np.float64(scales))
+    )
+    close(stock.cdf(tf.cast(y[:, 0], tf.float64)), levels, 1e-5)
+    close(Mixture(parts, WEIGHTS).cdf(y), levels, 1e-5)
+
+
+def test_quantiles_given_a_context_agree_with_the_density():
+    given = Mixture([one_variable_flow(0, "float32"), one_variable_flow(1, "float64")])
+    levels = np.tile([[0.1], [0.5], [0.9]], 4)
+    context = CONTEXT[:4]
+    y = given.quantile(levels, context=context)
+    assert y.shape == (3, 4, 1)
+    close(given.cdf(y, context=context), levels, 1e-5)
+    low, high = y[0], y[2]
+    points = low + (high - low) * np.linspace(0.0, 1.0, 20_001)[:, None, None]
+    density = np.exp(given.log_prob(points, context=context))
+    mass = np.trapezoid(density, points[..., 0], axis=0)
+    close(mass, np.full(4, 0.8), 1e-3)
+
+
+def test_several_variables_have_no_quantiles():
+    for call in (lambda: mixture().quantile(0.5), lambda: mixture().cdf(ROWS)):
+        with pytest.raises(NotImplementedError, match="one variable for"):
+            call()
+
+
 def test_all_weights_are_trained():
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(mixture().log_prob(ROWS, training=True))

@@ -16,14 +16,8 @@ from experiments.density_estimation.models import FLOWS
 from experiments.density_estimation.settings import Settings
 from experiments.reports import plots
 
-IMAGES = Settings(
-    dataset="digits",
-    num_levels=1,
-    hidden_channels=2,
-    epochs=1,
-    num_samples=50,
-    progress=0,
-)
+DIGITS = Settings(dataset="digits", epochs=1, num_samples=50, progress=0)
+IMAGES = dataclasses.replace(DIGITS, num_levels=1, hidden_channels=2)
 TABLE = {"dataset": "npz", "npz_path": "rows.npy"}
 DEFAULT_STEPS = Settings().num_steps  # of a flow that has but one
 RUNS = {
@@ -41,6 +35,9 @@ RUNS = {
     "glow": dataclasses.replace(IMAGES, flow="glow", num_steps=1),
     "real_nvp_image": dataclasses.replace(
         IMAGES, flow="real_nvp_image", num_blocks=1, batch_norm=True
+    ),
+    "tarflow": dataclasses.replace(
+        DIGITS, flow="tarflow", patch_size=4, num_layers=1, num_units=4, num_heads=1
     ),
 }
 

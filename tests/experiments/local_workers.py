@@ -13,6 +13,7 @@ from experiments.density_estimation.settings import Settings
 
 # 10,000 rows, so that the last batch has 1,665.
 UNEVEN = Settings(
+    flow="real_nvp",
     num_steps=1,
     hidden_units=(8,),
     batch_norm=True,

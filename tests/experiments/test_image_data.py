@@ -6,10 +6,11 @@ import struct
 
 import numpy as np
 import pytest
+import scipy.io
 import tensorflow as tf
 from PIL import Image
 
-from experiments.data import image_sets, load_dataset
+from experiments.data import DataError, image_sets, load_dataset
 from experiments.runs.epochs import EpochRows
 
 RNG = np.random.default_rng(0)
@@ -81,6 +82,56 @@ def test_fashion_mnist_is_read_from_idx_files(few_images, tmp_path):
     pixels = arrays["train"][:10].reshape(10, -1)
     np.testing.assert_array_equal(integers(dataset.train), pixels)
     np.testing.assert_array_equal(dataset.test_context[:10], np.eye(10))
+
+
+@pytest.fixture
+def few_characters(monkeypatch, tmp_path):
+    """A function that writes a small file of Omniglot's form and returns its folder."""
+    monkeypatch.setattr(image_sets, "_OMNIGLOT_ROWS", (12, 4, 6))
+
+    def write(**changes):
+        sets = {"data": RNG.random((784, 16)), "testdata": RNG.random((784, 6))}
+        targets = {"target": np.eye(50)[:, :16], "testtarget": np.eye(50)[:, :6]}
+        scipy.io.savemat(tmp_path / "chardata.mat", sets | targets | changes)
+        return tmp_path
+
+    return write
+
+
+def test_omniglot_is_read_from_matlab_columns(few_characters):
+    upright = np.zeros((28, 28))  # an L: its long stroke is the first column
+    upright[:, 0] = upright[27, :10] = 0.5
+    column_by_column = np.tile(upright.ravel(order="F")[:, np.newaxis], 6)
+    train = np.tile(np.linspace(0.0, 1.0, 16), (784, 1))
+    folder = few_characters(data=train, testdata=column_by_column)
+    dataset = load_dataset("omniglot", data_dir=folder)
+    assert [len(dataset.train), len(dataset.validation), len(dataset.test)] == [12, 4, 6]
+    assert dataset.pixel_shape == (28, 28)
+    expected = np.tile(np.round(255 * upright).ravel(), (6, 1))
+    np.testing.assert_array_equal(integers(dataset.test), expected)
+    # Each training image is in one of the two sets, in an order of the seed.
+    rows = integers(np.concatenate([dataset.train, dataset.validation]))[:, 0]
+    np.testing.assert_array_equal(np.sort(rows), np.round(255 * train[0]))
+    again, other = (load_dataset("omniglot", data_dir=folder, seed=s) for s in (0, 1))
+    np.testing.assert_array_equal(again.train, dataset.train)
+    assert np.any(integers(other.train) != integers(dataset.train))
+
+
+def test_other_matlab_files_are_refused(few_characters, tmp_path):
+    words = r"numbers from 0 to 1 of shape \(784, 16\) in `data` of chardata.mat; got"
+    for wrong in (RNG.random((16, 784)), 2.0 * RNG.random((784, 16)), np.eye(784, 16) > 0):
+        with pytest.raises(DataError, match=words):
+            load_dataset("omniglot", data_dir=few_characters(data=wrong))
+    path = tmp_path / "chardata.mat"
+    scipy.io.savemat(path, {"data": np.eye(3)})
+    words = "MATLAB arrays .'data', 'testdata'. in .*chardata.mat; got"
+    whole = path.read_bytes()
+    for content in (whole, whole[: len(whole) // 2], b"", b"\x89HDF\r\n\x1a\n" + whole):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=words):
+            load_dataset("omniglot", data_dir=tmp_path)
+    with pytest.raises(DataError, match="a folder with chardata.mat, the 28x28 images"):
+        load_dataset("omniglot")
 
 
 def jpeg_arrays(images):

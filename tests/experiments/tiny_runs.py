@@ -15,6 +15,7 @@ from experiments.iaf_vae.settings import VAESettings
 from experiments.posterior_inference.settings import PosteriorSettings
 
 TINY = Settings(
+    flow="real_nvp",
     **{"num_steps": 1, "hidden_units": (4,), "epochs": 2, "batch_size": 2500},
     **{"evaluation_batch_size": 5000, "num_samples": 100, "progress": 0},
 )

@@ -33,6 +33,11 @@ def angle_flow():
     return tff.NeuralSplineFlow(1, circular=[0], **TINY)
 
 
+def tar_flow(context_size):
+    sizes = {"num_blocks": 1, "num_layers": 1, "num_units": 4, "num_heads": 1}
+    return tff.TarFlow(3, context_size=context_size, **sizes)
+
+
 BAD_CALLS = [
     (
         lambda: tff.RealNVP(1),
@@ -68,6 +73,23 @@ BAD_CALLS = [
     (lambda: tff.Glow((8, 8, 1), 1, 1, hidden_channels=2, logit_alpha=1.0), "`alpha`"),
     (lambda: tff.flows.GlowStep((8, 8, 1)), "`image_shape` | 2 channels | (8, 8, 1)"),
     (lambda: tff.RealNVPImage((8, 8, 1), hidden_channels=(4, 4)), "`hidden_channels`"),
+    (lambda: tff.TarFlow((8, 8, 1)), "`event_shape` of (T, D) | `patch_size` | (8, 8, 1)"),
+    (lambda: tff.TarFlow((4, 0)), "`event_shape` | (4, 0)"),
+    (lambda: tff.TarFlow(8, patch_size=2), "`event_shape` of (H, W, C) | by 2; got (8,)"),
+    (lambda: tff.TarFlow((8, 6, 1), patch_size=4), "divisible by 4; got (8, 6, 1)"),
+    (lambda: tff.TarFlow((8, 8, 1), patch_size=0), "`patch_size` of at least 1; got 0"),
+    (lambda: tff.TarFlow((2, 2, 1), patch_size=2, logit_alpha=1.0), "`alpha`"),
+    (lambda: tff.TarFlow(3, num_blocks=0), "`num_blocks` of at least 1; got 0"),
+    (lambda: tff.TarFlow(3, transformer="affine"), "`transformer` | 'affine'"),
+    (lambda: tff.TarFlow(3, standardize="no"), "`standardize` | 'no'"),
+    (lambda: tff.TarFlow(3, num_units=6), "`num_units` that 4 heads divide; got 6"),
+    (lambda: tff.flows.Guided(tff.MAF(3, context_size=2), 1.0), "`flow`, a `TarFlow`"),
+    (lambda: tff.flows.Guided(tar_flow(0), 1.0), "`flow` | context; got none"),
+    (lambda: tff.flows.Guided(tar_flow(2), -1.0), "`weight` of at least 0; got -1.0"),
+    (
+        lambda: tff.flows.Guided(tar_flow(2), 1.0, [0.0, 0.0, 0.0]),
+        "`null_context` of shape [2]; got [3]",
+    ),
 ]
 
 

@@ -20,6 +20,7 @@ AUTOREGRESSIVE = with_slow([n for n, case in CASES.items() if case.ordering], SL
 # What one trace serves for all steps, and loops over blocks of levels; steps of networks
 # with contexts are traced in the contract of bijectors.
 IN_GRAPH = {"masked, everything", "masked, many, everything", "cycle, many"}
+IN_GRAPH |= {"tokens of one variable, reversed"}
 CONDITIONAL = with_slow([n for n, case in CASES.items() if case.context_size], SLOW)
 
 build = functools.lru_cache(maxsize=1)(lambda name: CASES[name].build())

@@ -25,11 +25,24 @@ BAD_CALLS = [
     ),
     (lambda: tff.networks.ResNet(8, (4, 4)), "`hidden_channels` | (4, 4)"),
     (lambda: tff.vae.ConvEncoder(4, (8, 8)), "`image_shape` | (H, W, C) | (8, 8)"),
+    (lambda: tff.vae.ConvEncoder(4, (8, 8, 1), patch_size=0), "`patch_size` | 0"),
+    (lambda: tff.vae.ConvDecoder((8, 8, 1), num_blocks=-1), "`num_blocks` | -1"),
+    (lambda: tff.vae.ConvDecoder((8, 8, 1), channels=()), "one width in `channels` | ()"),
     (lambda: tff.Conditioner(np.tanh, 2), "`network` | keras.layers.Layer | tanh"),
     (lambda: tff.Conditioner(tff.MLP(2, (4,)), "2"), "`input_shape` | '2'"),
     (lambda: tff.MaskedMLP(2, (4,), [[1, 2]]), "`ordering` of shape [D] | [1, 2]"),
     (
         lambda: tff.MaskedMLP(2, (4,), ORDERING, context_size=2).build((None, 4)),
+        "[..., 5] | 4",
+    ),
+    (lambda: tff.networks.CausalTransformer(2, 0), "`num_tokens` of at least 1; got 0"),
+    (lambda: tff.networks.CausalTransformer(2, 3, reverse=3), "`reverse` | got 3"),
+    (
+        lambda: tff.networks.CausalTransformer(2, 3, num_units=9, num_heads=2),
+        "`num_units` that 2 heads divide; got 9",
+    ),
+    (
+        lambda: tff.networks.CausalTransformer(2, 3, context_size=2).build((None, 4)),
         "[..., 5] | 4",
     ),
 ]

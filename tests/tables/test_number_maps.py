@@ -56,7 +56,8 @@ def test_far_numbers_stay_finite_and_inside():
 
 def measured(numbers, columns):
     """The map that is chosen for a column of numbers."""
-    (spec,) = RowCodec(columns, "refuse", "frame").measure(Frame({"a": numbers}))
+    codec, is_training = RowCodec(columns, "refuse", "frame"), np.ones(len(numbers), bool)
+    (spec,) = codec.measure(Frame({"a": numbers}), is_training)
     return spec, NumberMaps([spec])
 
 

@@ -72,6 +72,23 @@ def test_distribution_functions_and_moments_are_those_of_draws(kind):
         assert (prediction.log_prob(prediction.mode()) >= log_prob - 1e-3).all()
 
 
+@pytest.mark.parametrize("kind", ["real", "integer"])
+def test_the_distribution_of_rows_of_one_number_has_the_same_functions(kind):
+    table, prediction, _ = predicted(kind)
+    rows, context = table.distribution, X[:, None]
+    levels = np.tile([[0.05], [0.3], [0.9]], len(X))
+    y = rows.quantile(levels, context=context)
+    assert y.shape == (3, len(X), 1)
+    np.testing.assert_allclose(y[..., 0], prediction.quantile(levels[:, 0]).T, rtol=1e-6)
+    expected = [prediction.cdf(values) for values in y[..., 0].numpy()]
+    np.testing.assert_allclose(rows.cdf(y, context=context), expected, atol=1e-6)
+
+
+def test_other_rows_have_no_quantiles():
+    with pytest.raises(NotImplementedError, match="codes, or an angle"):
+        predicted("categorical")[0].distribution.quantile(0.5, context=X[:, None])
+
+
 def test_moments_of_a_positive_column_do_not_hang_on_the_end_of_its_tail():
     rng = np.random.default_rng(0)
     rows = {"x": rng.normal(size=200), "y": np.exp(2.4 * rng.normal(size=200))}

@@ -10,6 +10,8 @@ from random_weights import randomize
 from slow_cases import with_slow
 from small_tables import column, fitted
 
+from tfp_flows.tables import distribution
+
 KINDS = {
     "real": {},
     "positive": {"low": 1.0},
@@ -158,3 +160,11 @@ def test_what_cannot_occur_has_probability_zero():
         bad = np.where(np.arange(64) == 1, OUTSIDE[name][-1], rows[name])
         with pytest.raises(ValueError, match=r"rows that can occur.*in row 1 \(1 of"):
             table.fit({**rows, name: bad}, epochs=1)
+
+
+def test_rows_in_parts_have_the_densities_of_one_call(monkeypatch):
+    frame = {kind: rows_of(kind) for kind in ("real", "missing")}
+    table = fitted([column_of(kind, kind) for kind in frame], frame)
+    whole = table.log_prob(frame)
+    monkeypatch.setattr(distribution, "_MOST_PARAMETERS", 500)
+    np.testing.assert_allclose(table.log_prob(frame), whole, rtol=1e-5)

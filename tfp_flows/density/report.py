@@ -91,8 +91,9 @@ class DensityReport:
         return "\n".join([*lines, *(f"- {reason}" for reason in self.reasons)])
 
     def to_plain(self) -> dict[str, Any]:
-        """Returns the fields as plain values, for a file."""
-        return dataclasses.asdict(self)
+        """Returns the fields as plain values, for a file; tuples become lists."""
+        plain = dataclasses.asdict(self)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()}
 
     @classmethod
     def from_plain(cls, plain: DensityReport | dict[str, Any]) -> DensityReport:

@@ -16,7 +16,7 @@ from tfp_flows.core.arguments import check_array, check_instance, check_members,
 from tfp_flows.core.inputs import as_tensor, check_context, check_value
 from tfp_flows.core.rows import weight_keyword
 from tfp_flows.core.serialization import rebuild_copy, serialize
-from tfp_flows.distributions import draws
+from tfp_flows.distributions import draws, univariate
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
 from tfp_flows.distributions.distribution_checks import check_rows_of
 from tfp_flows.distributions.distribution_wrapper import (
@@ -158,6 +158,67 @@ class Mixture(DistributionWrapper):
             each.append(tf.cast(log_prob, self.dtype))
         return tf.stack(each, axis=-1)
 
+    def cdf(self, value: TensorLike, *, context: TensorLike | None = None) -> tf.Tensor:
+        """Returns `P(Y <= value)`, `[...]`, of a mixture of one variable.
+
+        Args:
+          value: rows, `[..., 1]`.
+          context: `[..., context_size]`, if the mixture is conditional.
+
+        Raises:
+          NotImplementedError: if there are several variables, or a component has no `cdf`.
+        """
+        univariate.refuse_several_variables(self, "cdf")
+        value = check_value(
+            _as_dtype(value, self.dtype), "value", 1, self.event_shape, None
+        )
+        context = self._checked(context)
+        each = []
+        for part in self.components:
+            own = tf.cast(value, part.dtype)
+            cdf = univariate.evaluate(part, "cdf", own, _cast_for(part, context))
+            each.append(tf.cast(cdf, self.dtype))
+        return tf.reduce_sum(tf.stack(each, axis=-1) * self.weights, axis=-1)
+
+    def quantile(
+        self, probability: TensorLike, *, context: TensorLike | None = None
+    ) -> tf.Tensor:
+        """Returns the least `y`, `[..., 1]`, with `P(Y <= y) >= probability`.
+
+        It is found by bisection between the quantiles of the components.
+
+        >>> import tfp_flows
+        >>> normal = tfp_flows.standard_normal(1)
+        >>> mixture = tfp_flows.distributions.Mixture([normal])
+        >>> [round(float(y), 2) for y in mixture.quantile([0.5, 0.975])[:, 0]]
+        [0.0, 1.96]
+
+        Args:
+          probability: numbers from 0 to 1, `[...]`.
+          context: `[..., context_size]`, if the mixture is conditional.
+
+        Raises:
+          NotImplementedError: as for `cdf`, of which it has the inverse.
+        """
+        univariate.refuse_several_variables(self, "quantile")
+        probability = _as_dtype(probability, self.dtype)
+        context = self._checked(context)
+        each = [
+            tf.cast(
+                univariate.quantile(part, probability, _cast_for(part, context)),
+                self.dtype,
+            )
+            for part in self.components
+        ]
+        if len(each) == 1:
+            return each[0]
+        each = tf.stack(each, axis=-1)
+        return univariate.bisect(
+            lambda y: (self.cdf(y, context=context) < probability)[..., None],
+            tf.reduce_min(each, axis=-1),
+            tf.reduce_max(each, axis=-1),
+        )
+
     def sample(
         self,
         sample_shape: int | Sequence[int] = (),
@@ -229,7 +290,11 @@ def _as_dtype(value, dtype):
 
 
 def _context_of(part, context):
-    return context_keyword(None if context is None else tf.cast(context, part.dtype))
+    return context_keyword(_cast_for(part, context))
+
+
+def _cast_for(part, context):
+    return None if context is None else tf.cast(context, part.dtype)
 
 
 def _takes_training(part):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.flow_bijector import FlowBijector
 
+_HALVINGS = 48  # of an interval in the search for quantiles: float64's digits
 # The base that TFP instantiates if a part of the distribution is no composite tensor.
 _TRANSFORMED = tfd.TransformedDistribution.__mro__[1]
 
@@ -41,19 +46,19 @@ class OneVariable:
     """
 
     def _cdf(self, value, **kwargs):
-        return _evaluate(self, "cdf", value, **kwargs)
+        return evaluate(self, "cdf", value, **kwargs)
 
     def _log_cdf(self, value, **kwargs):
-        return _evaluate(self, "log_cdf", value, **kwargs)
+        return evaluate(self, "log_cdf", value, **kwargs)
 
     def _survival_function(self, value, **kwargs):
-        return _evaluate(self, "survival_function", value, **kwargs)
+        return evaluate(self, "survival_function", value, **kwargs)
 
     def _log_survival_function(self, value, **kwargs):
-        return _evaluate(self, "log_survival_function", value, **kwargs)
+        return evaluate(self, "log_survival_function", value, **kwargs)
 
     def _quantile(self, value, **kwargs):
-        return _quantile(self, value, **kwargs)
+        return quantile(self, value, **kwargs)
 
 
 def refuse_several_variables(distribution: tfd.Distribution, function: str) -> None:
@@ -72,6 +77,28 @@ def refuse_several_variables(distribution: tfd.Distribution, function: str) -> N
         )
 
 
+def bisect(
+    is_below: Callable[[tf.Tensor], Any], low: TensorLike, high: TensorLike
+) -> tf.Tensor:
+    """Returns the least points that are not below those that are sought.
+
+    Args:
+      is_below: function from points to booleans of their shape.
+      low: points at or below those that are sought.
+      high: points at or above them, of the same shape.
+    """
+
+    def halve(low, high):
+        middle = 0.5 * (low + high)
+        below = is_below(middle)
+        return tf.where(below, middle, low), tf.where(below, high, middle)
+
+    ends = tf.convert_to_tensor(low), tf.convert_to_tensor(high)
+    return tf.while_loop(
+        lambda *_: True, halve, ends, maximum_iterations=_HALVINGS, parallel_iterations=1
+    )[1]
+
+
 def _estimate(function):
     """Says how to estimate a statistic of several variables from draws."""
     draws = "`draws = distribution.sample(10_000)`"
@@ -88,23 +115,43 @@ def _estimate(function):
     )
 
 
-def _evaluate(distribution, function, value, context=None):
-    """Returns "cdf" or another of `_ENDS` at `value`, `[..., *event]`, as `[...]`."""
+def evaluate(
+    distribution: Any,
+    function: str,
+    value: TensorLike,
+    context: TensorLike | None = None,
+) -> tf.Tensor:
+    """Returns "cdf" or another of `_ENDS` at `value`, `[..., *event]`, as `[...]`.
+
+    Args:
+      distribution: of one variable.
+      function: name of the method.
+      value: where to evaluate it.
+      context: of a conditional distribution; others ignore it.
+    """
     refuse_several_variables(distribution, function)
     if isinstance(distribution, _TRANSFORMED):
         return _evaluate_transformed(distribution, function, value, context)
     if isinstance(distribution, tfd.Independent):
-        result = _evaluate(distribution.distribution, function, value)
+        result = evaluate(distribution.distribution, function, value)
         return _drop_axes(result, _num_own_axes(distribution))
     if isinstance(distribution, tfd.Sample):
         ndims = distribution.distribution.event_shape.rank
         value = _drop_axes(value, _num_own_axes(distribution), before=ndims)
-        return _evaluate(distribution.distribution, function, value)
+        return evaluate(distribution.distribution, function, value)
     return getattr(distribution, function)(value, **_keywords(distribution, context))
 
 
-def _quantile(distribution, probability, context=None):
-    """Returns quantiles, `[..., *event]`, of `probability`, `[...]`."""
+def quantile(
+    distribution: Any, probability: TensorLike, context: TensorLike | None = None
+) -> tf.Tensor:
+    """Returns quantiles, `[..., *event]`, of `probability`, `[...]`.
+
+    Args:
+      distribution: of one variable.
+      probability: numbers from 0 to 1.
+      context: as for `evaluate`.
+    """
     refuse_several_variables(distribution, "quantile")
     probability = tf.cast(probability, distribution.dtype)
     if isinstance(distribution, _TRANSFORMED):
@@ -113,10 +160,10 @@ def _quantile(distribution, probability, context=None):
         return _forward_quantile(distribution, probability, context)
     if isinstance(distribution, tfd.Independent):
         probability = _add_axes(probability, _num_own_axes(distribution))
-        return _quantile(distribution.distribution, probability)
+        return quantile(distribution.distribution, probability)
     if isinstance(distribution, tfd.Sample):
         ndims = distribution.distribution.event_shape.rank
-        value = _quantile(distribution.distribution, probability)
+        value = quantile(distribution.distribution, probability)
         return _add_axes(value, _num_own_axes(distribution), before=ndims)
     return distribution.quantile(probability, **_keywords(distribution, context))
 
@@ -127,12 +174,12 @@ def _evaluate_transformed(distribution, function, y, context):
     x, cannot_occur = _inverse(distribution, y, context)
     lower, upper = _at_quartiles(distribution, context)
     is_rising = lower <= upper
-    somewhere = _quantile(base, tf.constant(0.25, base.dtype), _of(base, context))
+    somewhere = quantile(base, tf.constant(0.25, base.dtype), _of(base, context))
 
     def from_base(function, where):
         # Discarded results are computed at a finite point, so no NaN reaches a gradient.
         points = tf.where(_add_axes(where, base.event_shape.rank), x, somewhere)
-        return _evaluate(base, function, points, _of(base, context))
+        return evaluate(base, function, points, _of(base, context))
 
     inside = tf.where(
         is_rising,
@@ -172,7 +219,7 @@ def _at_quartiles(distribution, context):
 
 def _forward_quantile(distribution, probability, context):
     base, bijector = distribution.distribution, distribution.bijector
-    x = _quantile(base, probability, _of(base, context))
+    x = quantile(base, probability, _of(base, context))
     return bijector.forward(x, **_keywords(bijector, context))
 
 

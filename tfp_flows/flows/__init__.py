@@ -6,6 +6,7 @@ share.
 
 from tfp_flows.flows.glow import Glow
 from tfp_flows.flows.glow import GlowStep
+from tfp_flows.flows.guided import Guided
 from tfp_flows.flows.iaf import IAF
 from tfp_flows.flows.made import MADE
 from tfp_flows.flows.maf import MAF
@@ -15,11 +16,13 @@ from tfp_flows.flows.options import FlowOptions
 from tfp_flows.flows.options import VectorFlowOptions
 from tfp_flows.flows.real_nvp import RealNVP
 from tfp_flows.flows.real_nvp_image import RealNVPImage
+from tfp_flows.flows.tarflow import TarFlow
 
 __all__ = [
     "FlowOptions",
     "Glow",
     "GlowStep",
+    "Guided",
     "IAF",
     "MADE",
     "MAF",
@@ -27,5 +30,6 @@ __all__ = [
     "NeuralSplineFlow",
     "RealNVP",
     "RealNVPImage",
+    "TarFlow",
     "VectorFlowOptions",
 ]

@@ -1,5 +1,6 @@
 """Keras layers that condition the bijectors."""
 
+from tfp_flows.networks.causal_transformer import CausalTransformer
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.order_agnostic_mlp import OrderAgnosticMLP
 from tfp_flows.networks.conv_net import ConvNet
@@ -11,6 +12,7 @@ from tfp_flows.networks.orderings import reversed_ordering
 from tfp_flows.networks.res_net import ResNet
 
 __all__ = [
+    "CausalTransformer",
     "Conditioner",
     "ConvNet",
     "MLP",

@@ -36,23 +36,41 @@ from tfp_flows.networks.orderings import take
 
 
 class AutoregressiveNetwork(abc.ABC):
-    """A network with MADE's masks, which can be solved for its variables.
+    """A network whose outputs for a variable depend on the variables before it.
 
     `solve` and `solve_adjoint` have no gradients; their arguments and results are those of
     `AutoregressiveConditioner` with one batch axis. Networks of one structure with equal
     (==) `solve_one` share a trace.
 
     Attributes:
-      structure: the `Structure`, the same under each mask.
       num_masks: number of masks.
     """
 
-    structure: Structure
     num_masks = 1
 
     def member(self, index: Any) -> Any:
         """Returns the network under mask `index`, an integer or a scalar tensor."""
         return self
+
+    @abc.abstractmethod
+    def solve(self, values: Any, context: Any, solve_one: typing.Callable) -> tuple:
+        """Solves for the variables: `values` is `[N, D]`, or `[N, D, V]` for V each."""
+
+    @abc.abstractmethod
+    def solve_adjoint(
+        self, u: Any, context: Any, u_bar: Any, u_by_p: Any, offset: Any
+    ) -> tf.Tensor:
+        """Solves `p_bar = u_by_p * (u_bar + J^T p_bar) + offset` for `p_bar`."""
+
+
+class MaskedNetwork(AutoregressiveNetwork):
+    """A network with MADE's masks, each unit of which is computed once.
+
+    Attributes:
+      structure: the `Structure`, the same under each mask.
+    """
+
+    structure: Structure
 
     @abc.abstractmethod
     def ordered_weights(self, context: Any) -> tuple[Weights, Any, Any]:
@@ -63,7 +81,7 @@ class AutoregressiveNetwork(abc.ABC):
         weights, order, ranks = self.ordered_weights(context)
         values = values[..., None] if values.shape.rank == 2 else values
         values = take(tf.transpose(values, [1, 2, 0]), order, axis=0)
-        u, log_det = _traced_once(_solve, (self.structure, solve_one), (weights, values))
+        u, log_det = traced_once(_solve, (self.structure, solve_one), (weights, values))
         return take(tf.transpose(u), ranks, axis=1), log_det
 
     def solve_adjoint(
@@ -77,14 +95,20 @@ class AutoregressiveNetwork(abc.ABC):
         weights, order, ranks = self.ordered_weights(context)
         given = u[:, None], u_bar[:, None], u_by_p, offset
         arrays = [take(tf.transpose(a, [2, 1, 0]), order, axis=0) for a in given]
-        p_bar = _traced_once(_solve_adjoint, (self.structure,), (weights, *arrays))
+        p_bar = traced_once(_solve_adjoint, (self.structure,), (weights, *arrays))
         return take(tf.transpose(p_bar, [2, 1, 0]), ranks, axis=2)
 
 
-def _traced_once(function, key, tensors):
+def traced_once(function: Callable, key: tuple, tensors: tuple) -> Any:
     """Calls `function(*key, *tensors)`; in a graph, one trace serves all equal keys.
 
-    The steps of a flow mostly share a structure and differ in their weights.
+    The steps of a flow mostly share a structure and differ in their weights. There is no
+    gradient.
+
+    Args:
+      function: function of the entries of `key` and `tensors`.
+      key: what determines the trace; compared by ==.
+      tensors: nests of tensors.
     """
     # Without gradients: a tape would trace the gradient of the call at once.
     tensors = tf.nest.map_structure(tf.stop_gradient, tensors)

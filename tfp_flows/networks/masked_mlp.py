@@ -23,7 +23,7 @@ from tfp_flows.core.arguments import (
     check_size,
 )
 from tfp_flows.networks.context_network import ContextNetwork
-from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
+from tfp_flows.networks.forward_substitution import MaskedNetwork
 from tfp_flows.networks.layer_arguments import (
     check_hidden_units,
     dropout_layer,
@@ -46,7 +46,7 @@ class _Arrays(typing.NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
+class MaskedMLP(MaskedNetwork, ContextNetwork):
     """Masked autoregressive network for distribution estimation.
 
     ```none

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_seed, check_size
-from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
+from tfp_flows.networks.forward_substitution import MaskedNetwork
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.masked_mlp import MaskedMLP
 from tfp_flows.networks.network_structure import Weights
@@ -175,7 +175,7 @@ class OrderAgnosticMLP(MaskedMLP):
         return np.stack([rng.permutation(size) for _ in range(self.num_masks)])
 
 
-class OrderAgnosticMember(AutoregressiveNetwork):
+class OrderAgnosticMember(MaskedNetwork):
     """The network of a `OrderAgnosticMLP` under one mask, which may be a tensor.
 
     In one pass over known variables, kernels are masked. In the sequential direction,

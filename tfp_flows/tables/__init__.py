@@ -8,8 +8,8 @@ frames                      pandas, NumPy or a dictionary, read and written agai
 codec                       cells as codes and numbers; measures the maps of numbers
 number_maps                 numbers to a standardised line or circle, by kind
 number_conditionals         densities of numbers on it, averaged over members
-network_sizes               their sizes by the number of rows
 networks                    parameters from context, codes and numbers before
+network_sizes               widths, bins and number of networks, by the number of rows
 distribution                TableDistribution: codes and numbers, density and draws
 training                    fits it: early stopping, backup, progress, recalibration
 prediction                  quantiles and scores of one column

@@ -189,18 +189,16 @@ class RowCodec:
                 columns[name] = numbers if where[name].any() else columns[name]
         return columns, where
 
-    def measure(
-        self, frame: Frame, is_training: npt.NDArray[np.bool_] | None = None
-    ) -> list[NumberSpec]:
+    def measure(self, frame: Frame, is_training: npt.NDArray[np.bool_]) -> list[NumberSpec]:
         """Returns the maps of the numbers, measured in training rows.
 
         Args:
           frame: N rows.
-          is_training: which of them are measured, booleans `[N]`; all if None.
+          is_training: which of them are measured, booleans `[N]`.
         """
-        chosen = slice(None) if is_training is None else is_training
         encoded = [
-            Encoded(*(cells[chosen] for cells in each)) for each in self._encoded(frame)
+            Encoded(*(cells[is_training] for cells in each))
+            for each in self._encoded(frame)
         ]
         codes = {owner: code for code, owner in enumerate(self._with_code)}
         return [

@@ -17,6 +17,7 @@ from tfp_flows.core.serialization import rebuild_copy, serialize
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.draws import by_rows
+from tfp_flows.distributions.univariate import refuse_several_variables
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.tables.networks import (
     KNOTS,
@@ -26,6 +27,9 @@ from tfp_flows.tables.networks import (
 )
 from tfp_flows.tables.number_conditionals import Evaluated, NumberConditionals
 from tfp_flows.tables.number_maps import NumberSpec
+
+# Parameters of numbers in one call, some 100 MB for each of the arrays that follow.
+_MOST_PARAMETERS = 2**25
 
 
 class TableDistribution(DistributionWrapper):
@@ -98,6 +102,7 @@ class TableDistribution(DistributionWrapper):
         for_codes, for_numbers = split_seed(seed, 2)
         self._mades = make_code_networks(num_values, seed=for_codes, **sizes)
         num_parameters = NumberConditionals(self.cells.maps, num_bins).num_parameters
+        self._parameters_a_row = num_members * max(num_parameters * len(numbers), 1)
         self._networks: Any = make_number_networks(
             num_parameters, self.cells, seed=for_numbers, **sizes
         )
@@ -136,8 +141,41 @@ class TableDistribution(DistributionWrapper):
         x = check_value(value, "value", 1, self.event_shape, self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
         x, context = align_batch_axes(x, context, 1)
-        method = self._compiled if tf.executing_eagerly() else self._log_prob
+        method = self._in_parts if tf.executing_eagerly() else self._log_prob
         return by_rows(method, x, context, training)
+
+    def cdf(self, value: TensorLike, *, context: TensorLike | None = None) -> tf.Tensor:
+        """Returns `P(Y <= value)`, `[...]`, of rows that are one number, without codes.
+
+        Args:
+          value: `[..., 1]`.
+          context: `[..., context_size]`, if there is one.
+
+        Raises:
+          NotImplementedError: if rows are anything else.
+        """
+        self._refuse_other_rows("cdf")
+        x = check_value(value, "value", 1, self.event_shape, self.dtype)
+        context = check_context(context, self.context_size, self.dtype, self.name)
+        return by_rows(self._cdf, *align_batch_axes(x, context, 1))
+
+    def quantile(
+        self, probability: TensorLike, *, context: TensorLike | None = None
+    ) -> tf.Tensor:
+        """Returns the least `y`, `[..., 1]`, with `P(Y <= y) >= probability`.
+
+        Args:
+          probability: numbers from 0 to 1, `[...]`.
+          context: `[..., context_size]`, if there is one.
+
+        Raises:
+          NotImplementedError: as for `cdf`.
+        """
+        self._refuse_other_rows("quantile")
+        probability = tf.convert_to_tensor(probability, self.dtype)[..., None]
+        context = check_context(context, self.context_size, self.dtype, self.name)
+        y = by_rows(self._quantile, *align_batch_axes(probability, context, 1))
+        return y[..., None]
 
     def sample(
         self,
@@ -308,6 +346,36 @@ class TableDistribution(DistributionWrapper):
         from_numbers = self.conditionals.log_prob(numbers, parameters)
         from_numbers = tf.where(is_present, from_numbers, tf.zeros([], self.dtype))
         return log_prob + tf.reduce_sum(from_numbers, axis=1)
+
+    def _cdf(self, x, context):
+        numbers, parameters, _ = self._numbers(
+            x, self.features_of_context(x, context), training=False
+        )
+        return self.conditionals.cdf(numbers, parameters)[:, 0]
+
+    def _quantile(self, probability, context):
+        from_context = self.features_of_context(probability, context)
+        parameters = self.parameters_of_first_number(from_context)
+        return self.conditionals.quantile(probability, parameters)[:, 0]
+
+    def _in_parts(self, x, context, training):
+        """Returns log-densities of some rows after others, which bounds the memory."""
+        size = max(_MOST_PARAMETERS // self._parameters_a_row, 1)
+        if x.shape[0] <= size:
+            return self._compiled(x, context, training)
+        return draws.in_parts(
+            lambda _, x, context=None: self._compiled(x, context, training),
+            size,
+            *([x] if context is None else [x, context]),
+        )
+
+    def _refuse_other_rows(self, function):
+        refuse_several_variables(self, function)
+        if self.cells.num_codes or self.cells.maps.is_circle.any():
+            raise NotImplementedError(
+                f"Expected rows of a number on the line for `{function}`; got codes, or an "
+                "angle. `TableDensity.predict` has their distributions."
+            )
 
     def _numbers(self, x, from_context, training):
         """Numbers, `[N, D]`; parameters, `[N, M, P, D]`; which are present, `[N, D]`."""

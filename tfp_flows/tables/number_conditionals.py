@@ -11,6 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.distributions import draws
+from tfp_flows.distributions.univariate import bisect
 from tfp_flows.tables.number_maps import NumberMaps
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.spline import CircularSpline, RationalQuadraticSpline
@@ -24,6 +25,7 @@ _LOG_SQRT_2_PI = 0.5 * math.log(2.0 * math.pi)
 _FIRST_WEIGHT, _PACE, _BOUND = 0.3, 0.25, 7.0
 _MOST_LOG_SCALE = 7.0
 _FAR = 1e12  # bound on u, which keeps all values finite
+_FARTHEST = 40.0  # standard deviations of training rows, between which quantiles are sought
 
 
 class Evaluated(typing.NamedTuple):
@@ -105,7 +107,19 @@ class NumberConditionals:
         inside = tf.where(is_above, tf.ones([], inside.dtype), inside)
         return self._recalibrated(inside)
 
-    def cdf_on_line(self, u: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
+    def quantile(self, probability: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
+        """Returns the least y with `P(Y <= y) >= probability`, `[..., D]`; not on circles.
+
+        Args:
+          probability: `[..., D]`, float64.
+          parameters: `[..., M, P, D]`.
+        """
+        far = tf.fill(tf.shape(probability), tf.constant(_FARTHEST, tf.float64))
+        u = bisect(lambda u: self._cdf_on_line(u, parameters) < probability, -far, far)
+        y = self.maps.backward(u)
+        return tf.where(self.maps.is_integer, tf.floor(y), y)
+
+    def _cdf_on_line(self, u, parameters):
         """Returns `P(U <= u)` on the standardised line, `[..., D]`."""
         return self._recalibrated(self._by_kind("cdf", u, parameters))
 

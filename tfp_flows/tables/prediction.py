@@ -11,6 +11,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_number, require
+from tfp_flows.distributions.univariate import bisect
 from tfp_flows.tables.codec import ColumnCodec, dates_from_days, days_from_dates
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Frame, is_missing
@@ -21,11 +22,9 @@ _ARCS = 1024  # arcs of a circle, for quadrature
 _MOST_INTEGERS = 1024  # more integers are not summed over, but integrated
 _TAIL = 1e-7  # probability of the integers on either side that sums leave out
 _MOST_NUMBERS = 2**24  # parameters that are evaluated at once, to bound the memory
-_HALVINGS = 48  # of an interval in the search for quantiles: float64's digits
 # Shares of a tail, and probability, by which `interval_within` is wider than asked: above
 # the rounding of float32, which must not exclude a number at an end.
 _TAIL_ROUNDING, _ROUNDING = 1e-4, 2e-7
-_FARTHEST = 40.0  # standard deviations of training rows, between which quantiles are sought
 # Distance from the median to the farthest number that expectations use, in standard
 # deviations of training rows on a logarithmic line: heavy tails may have no mean.
 _REACH = 4.0
@@ -359,12 +358,14 @@ class Prediction:
     def _quantile_on_circle(self, probability):
         low, high = self.column.circle
         start = self._start()
-        arc = _bisect(
-            lambda arc: self._cdf_of_arc(self._turned(start, arc), start) < probability,
+        arc = bisect(
+            lambda arc: (
+                self._cdf_of_arc(self._turned(start, arc.numpy()), start) < probability
+            ),
             np.zeros_like(probability),
             np.full_like(probability, high - low),
         )
-        return self._turned(start, arc)
+        return self._turned(start, arc.numpy())
 
     @property
     def _is_periodic(self):
@@ -455,14 +456,7 @@ class NumberPredictions:
 
     def quantile(self, probability: np.ndarray) -> np.ndarray:
         """Returns the least y with `P(Y <= y) >= probability`, `[N, Q]`; not on circles."""
-        cdf = self._conditionals.cdf_on_line
-        u = _bisect(
-            lambda u: self._evaluate(cdf, u) < probability,
-            np.full_like(probability, -_FARTHEST),
-            np.full_like(probability, _FARTHEST),
-        )
-        y = self._maps.backward(tf.constant(u[..., None]))[..., 0].numpy()
-        return np.floor(y) if self._is_integer else y
+        return self._evaluate(self._conditionals.quantile, probability)
 
     def points(self) -> WeightedPoints:
         """Returns points and weights whose sums are expectations."""
@@ -510,15 +504,6 @@ class NumberPredictions:
         ]
         found = np.concatenate(parts) if parts else np.zeros(points.shape)
         return found.astype(np.float64)
-
-
-def _bisect(is_below, low, high):
-    """Returns the least points, `[N, Q]`, that are not below the sought ones."""
-    for _ in range(_HALVINGS):
-        middle = 0.5 * (low + high)
-        below = is_below(middle)
-        low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return high
 
 
 class OrderedValues:

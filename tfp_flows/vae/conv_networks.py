@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -13,35 +12,49 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.core.arguments import (
     check_each,
     check_image_shape,
+    check_integer,
     check_seed,
     check_size,
     check_widths,
+    require,
 )
 from tfp_flows.networks.layer_arguments import get_activation, split_seed
 from tfp_flows.networks.mlp import MLP
 
 
 class _ConvNetwork(keras.layers.Layer):
-    """The arguments that encoder and decoder share."""
+    """The arguments and layers that encoder and decoder share."""
 
     def __init__(
         self,
         image_shape: Sequence[int],
+        patch_size: int,
         channels: Sequence[int],
+        num_blocks: int,
         hidden_units: int | Sequence[int],
         activation: str | Callable,
         seed: int | None,
         **kwargs: object,
     ) -> None:
         check_each(check_widths, channels=channels, hidden_units=hidden_units)
+        check_integer("patch_size", patch_size)
+        check_integer("num_blocks", num_blocks, minimum=0)
         check_seed("seed", seed)
         super().__init__(**kwargs)
         self.image_shape = check_image_shape(image_shape)
+        self.patch_size = patch_size
         self.channels = check_widths("channels", channels)
+        require(self.channels, "at least one width in `channels`", channels)
+        self.num_blocks = num_blocks
         self.hidden_units = check_widths("hidden_units", hidden_units)
         self.activation = get_activation(activation)
         self.seed = seed
-        self._shared = {"activation": activation, "dtype": self.dtype_policy}
+        # One for the dense layers, one for each block, and one for each other convolution.
+        self._seeds = iter(split_seed(seed, 1 + len(self.channels) * (1 + num_blocks)))
+        # Number of patches, then that after each halving, rounded up as by a stride of 2.
+        self._sizes = [_divided(self.image_shape[:2], patch_size)]
+        for _ in self.channels[1:]:
+            self._sizes.append(_divided(self._sizes[-1], 2))
 
     def build(self, input_shape: Sequence) -> None:
         """Creates all weights, by a call with zeros."""
@@ -53,38 +66,74 @@ class _ConvNetwork(keras.layers.Layer):
         return {
             **super().get_config(),
             "image_shape": self.image_shape,
+            "patch_size": self.patch_size,
             "channels": self.channels,
+            "num_blocks": self.num_blocks,
             "hidden_units": self.hidden_units,
             "activation": keras.activations.serialize(self.activation),
             "seed": self.seed,
         }
 
-    def _dense(self, output_units, seed):
+    def _dense(self, output_units):
         return MLP(
             output_units,
             self.hidden_units,
+            activation=self.activation,
             zero_last_layer=False,
-            seed=seed,
-            **self._shared,
+            seed=next(self._seeds),
+            dtype=self.variable_dtype,
         )
+
+    def _conv(self, channels, *, strides=1, kind=keras.layers.Conv2D, dtype=None):
+        return kind(
+            channels,
+            3,
+            strides=strides,
+            padding="same",
+            kernel_initializer=keras.initializers.GlorotUniform(seed=next(self._seeds)),
+            dtype=dtype or self.dtype_policy,
+        )
+
+    def _residual_blocks(self, width):
+        return [
+            ResidualConvBlock(
+                width,
+                activation=self.activation,
+                seed=next(self._seeds),
+                dtype=self.dtype_policy,
+            )
+            for _ in range(self.num_blocks)
+        ]
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class ConvEncoder(_ConvNetwork):
-    """Residual blocks that halve an image each, then dense layers.
+    """Convolutions of patches, with residual blocks between, and dense layers.
 
     ```none
-    x <- block(x)  for each of channels;   output = MLP(activation(flattened x))
+    x = conv3x3(patches of the image);   x <- block(x), num_blocks times
+    for each other of channels:
+        x <- conv3x3(activation(x)) of stride 2;   x <- block(x), num_blocks times
+    output = MLP(activation(flattened x))
     ```
+
+    A patch is a square of pixels, whose values are channels, so no layer has many channels
+    at the image's own size, where they cost most. Halved sizes are rounded up.
 
     Args:
       output_units: width of the output, such as a posterior's `num_parameters`.
       image_shape: `(H, W, C)`; rows `[N, H * W * C]` are taken as images, too.
-      channels: widths of the blocks.
+      patch_size: side of the patches, in pixels; zeros fill up those at the edge.
+      channels: widths of the convolutions at each size, the largest first.
+      num_blocks: number of `ResidualConvBlock`s at each size.
       hidden_units: widths of the dense layers.
       activation: name of a Keras activation, or a function.
       seed: integer that determines the initial weights; random if None.
-      **kwargs: `name`, `dtype` of `keras.layers.Layer`.
+      **kwargs: `name`, `dtype` of `keras.layers.Layer`. With "mixed_bfloat16", the
+        convolutions are in bfloat16, and the dense layers in float32.
+
+    Raises:
+      ValueError: if a width or `patch_size` is below 1, or `num_blocks` below 0.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -94,7 +143,7 @@ class ConvEncoder(_ConvNetwork):
 
     Reference:
       Kingma et al. (2016), Improved variational inference with inverse autoregressive flow,
-      section 6.1. https://arxiv.org/abs/1606.04934
+      section 6.1; without patches. https://arxiv.org/abs/1606.04934
     """
 
     def __init__(
@@ -102,28 +151,40 @@ class ConvEncoder(_ConvNetwork):
         output_units: int,
         image_shape: Sequence[int],
         *,
+        patch_size: int = 2,
         channels: Sequence[int] = (16, 32, 32),
+        num_blocks: int = 1,
         hidden_units: int | Sequence[int] = (450,),
         activation: str | Callable = "elu",
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
         check_size("output_units", output_units)
-        super().__init__(image_shape, channels, hidden_units, activation, seed, **kwargs)
+        super().__init__(
+            image_shape,
+            patch_size,
+            channels,
+            num_blocks,
+            hidden_units,
+            activation,
+            seed,
+            **kwargs,
+        )
         self.output_units = output_units
-        *block_seeds, mlp_seed = split_seed(seed, len(self.channels) + 1)
-        self._blocks = [
-            ResidualConvBlock(width, seed=block_seed, **self._shared)
-            for width, block_seed in zip(self.channels, block_seeds, strict=True)
-        ]
-        self._mlp = self._dense(output_units, mlp_seed)
+        self._convolutions, self._blocks = [], []
+        for i, width in enumerate(self.channels):
+            self._convolutions.append(self._conv(width, strides=2 if i else 1))
+            self._blocks.append(self._residual_blocks(width))
+        self._mlp = self._dense(output_units)
 
     def call(self, inputs: TensorLike) -> tf.Tensor:
         """Maps `[N, H, W, C]`, or `[N, H * W * C]`, to `[N, output_units]`."""
-        x = keras.ops.reshape(inputs, (-1, *self.image_shape))
-        for block in self._blocks:
-            x = block(x)
-        flat = keras.ops.reshape(x, (-1, x.shape[1] * x.shape[2] * x.shape[3]))
+        x = self._to_patches(keras.ops.reshape(inputs, (-1, *self.image_shape)))
+        for i, blocks in enumerate(self._blocks):
+            x = self._convolutions[i](self.activation(x) if i else x)
+            for block in blocks:
+                x = block(x)
+        flat = keras.ops.reshape(x, (-1, math.prod(x.shape[1:])))
         return self._mlp(self.activation(flat))
 
     def compute_output_shape(self, input_shape: Sequence) -> tuple:
@@ -134,23 +195,43 @@ class ConvEncoder(_ConvNetwork):
         """Returns the constructor's arguments."""
         return {**super().get_config(), "output_units": self.output_units}
 
+    def _to_patches(self, images):
+        """Maps `[N, H, W, C]` to `[N, h, w, patch_size**2 * C]`."""
+        lengths = (self.patch_size * count for count in self._sizes[0])
+        missing = [length - n for length, n in zip(lengths, self.image_shape, strict=False)]
+        if any(missing):
+            images = tf.pad(images, [(0, 0), *((0, count) for count in missing), (0, 0)])
+        one_pixel = self.patch_size == 1
+        return images if one_pixel else tf.nn.space_to_depth(images, self.patch_size)
+
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class ConvDecoder(_ConvNetwork):
-    """Dense layers, then residual blocks that double an image each: `ConvEncoder` undone.
+    """Dense layers, then convolutions to patches: `ConvEncoder` in reverse.
 
     ```none
-    x = image of MLP(z);   x <- block(x)  for each of channels;   output = conv3x3(x)
+    x = image of MLP(z)
+    for each of channels but the first, in reverse:
+        x <- block(x), num_blocks times;   x <- conv3x3(activation(x)), transposed, stride 2
+    x <- block(x), num_blocks times;       output = image of patches conv3x3(activation(x))
     ```
+
+    Doubled sizes are cut to those of the encoder.
 
     Args:
       image_shape: `(H, W, C)` of the output: C is P channels for each channel of the data,
         for a likelihood with P parameters an entry.
-      channels: widths of the blocks, in the order of the encoder; used in reverse.
+      patch_size: side of the patches, in pixels.
+      channels: widths of the convolutions, in the order of the encoder; used in reverse.
+      num_blocks: number of `ResidualConvBlock`s at each size.
       hidden_units: widths of the dense layers.
       activation: name of a Keras activation, or a function.
       seed: integer that determines the initial weights; random if None.
-      **kwargs: `name`, `dtype` of `keras.layers.Layer`.
+      **kwargs: `name`, `dtype` of `keras.layers.Layer`. With "mixed_bfloat16", all
+        convolutions but the last are in bfloat16, and all else is in float32.
+
+    Raises:
+      ValueError: if a width or `patch_size` is below 1, or `num_blocks` below 0.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -160,49 +241,62 @@ class ConvDecoder(_ConvNetwork):
 
     Reference:
       Kingma et al. (2016), Improved variational inference with inverse autoregressive flow,
-      section 6.1. https://arxiv.org/abs/1606.04934
+      section 6.1; without patches. https://arxiv.org/abs/1606.04934
+      Shi et al. (2016), Real-time single image and video super-resolution, for the patches.
+      https://arxiv.org/abs/1609.05158
     """
 
     def __init__(
         self,
         image_shape: Sequence[int],
         *,
+        patch_size: int = 2,
         channels: Sequence[int] = (16, 32, 32),
+        num_blocks: int = 1,
         hidden_units: int | Sequence[int] = (450,),
         activation: str | Callable = "elu",
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
-        super().__init__(image_shape, channels, hidden_units, activation, seed, **kwargs)
-        first, last, *block_seeds = split_seed(seed, len(self.channels) + 2)
-        # The smallest image first, each doubled to the size of the next.
-        sizes = [self.image_shape[:2]]
-        for _ in self.channels:
-            height, width = sizes[0]  # halved and rounded up, as by a stride of 2
-            sizes.insert(0, (-(-height // 2), -(-width // 2)))
-        self._smallest = (*sizes[0], self.channels[-1])
-        self._mlp = self._dense(math.prod(self._smallest), first)
-        widths = (*self.channels[-2::-1], self.channels[0])
-        self._blocks = [
-            ResidualConvBlock(width, size=size, seed=block_seed, **self._shared)
-            for width, (_, size), block_seed in zip(
-                widths, itertools.pairwise(sizes), block_seeds, strict=True
-            )
-        ]
-        self._last = keras.layers.Conv2D(
-            self.image_shape[-1],
-            3,
-            padding="same",
-            kernel_initializer=keras.initializers.GlorotUniform(seed=last),
-            dtype=self.dtype_policy,
+        super().__init__(
+            image_shape,
+            patch_size,
+            channels,
+            num_blocks,
+            hidden_units,
+            activation,
+            seed,
+            **kwargs,
+        )
+        self._smallest = (*self._sizes[-1], self.channels[-1])
+        self._mlp = self._dense(math.prod(self._smallest))
+        self._blocks, self._convolutions = [], []
+        for i in reversed(range(len(self.channels))):
+            self._blocks.append(self._residual_blocks(self.channels[i]))
+            if i:
+                double = self._conv(
+                    self.channels[i - 1], strides=2, kind=keras.layers.Conv2DTranspose
+                )
+                self._convolutions.append(double)
+        self._last = self._conv(
+            self.patch_size**2 * self.image_shape[-1], dtype=self.variable_dtype
         )
 
     def call(self, inputs: TensorLike) -> tf.Tensor:
         """Maps `[N, latent_size]` to `[N, H, W, C]`."""
         x = keras.ops.reshape(self._mlp(inputs), (-1, *self._smallest))
-        for block in self._blocks:
-            x = block(x)
-        return self._last(self.activation(x))
+        x = keras.ops.cast(x, self.compute_dtype)
+        for i, blocks in enumerate(self._blocks):
+            if i:
+                height, width = self._sizes[-1 - i]
+                x = self._convolutions[i - 1](self.activation(x))[:, :height, :width]
+            for block in blocks:
+                x = block(x)
+        x = self._last(self.activation(x))
+        if self.patch_size > 1:
+            x = tf.nn.depth_to_space(x, self.patch_size)
+        height, width, _ = self.image_shape
+        return x[:, :height, :width]
 
     def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
@@ -211,19 +305,14 @@ class ConvDecoder(_ConvNetwork):
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class ResidualConvBlock(keras.layers.Layer):
-    """Two 3x3 convolutions beside a shortcut; the first one and the shortcut resample.
+    """Two 3x3 convolutions, added to their input; the second one starts at zero.
 
     ```none
-    y = conv1x1(x) + conv3x3(activation(conv3x3(activation(x))))
+    y = x + conv3x3(activation(conv3x3(activation(x))))
     ```
 
-    The shortcut and the inner convolution have stride 2. All three have biases.
-
-    Halved sizes are rounded up; doubled ones are cut to `size`.
-
     Args:
-      channels: number of channels of the output.
-      size: `(height, width)` to double to; None: the image is halved.
+      channels: number of channels of input and output.
       activation: name of a Keras activation, or a function.
       seed: integer that determines the initial weights; random if None.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
@@ -231,61 +320,50 @@ class ResidualConvBlock(keras.layers.Layer):
     Reference:
       He et al. (2016), Identity mappings in deep residual networks.
       https://arxiv.org/abs/1603.05027
+      Zhang, Dauphin, Ma (2019), Fixup initialization, for the start at zero.
+      https://arxiv.org/abs/1901.09321
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        size: Sequence[int] | None = None,
         activation: str | Callable = "elu",
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
-        check_widths("channels", channels)
+        check_size("channels", channels)
         check_seed("seed", seed)
         super().__init__(**kwargs)
         self.channels = channels
-        self.size = None if size is None else tuple(size)
         self.activation = get_activation(activation)
         self.seed = seed
-        first, second, third = split_seed(seed, 3)
-        resample = keras.layers.Conv2D if size is None else keras.layers.Conv2DTranspose
-        self._inner = self._convolution(resample, 3, 2, first)
-        self._outer = self._convolution(keras.layers.Conv2D, 3, 1, second)
-        self._shortcut = self._convolution(resample, 1, 2, third)
+        shared = {"padding": "same", "dtype": self.dtype_policy}
+        start = keras.initializers.GlorotUniform(seed=seed)
+        self._inner = keras.layers.Conv2D(channels, 3, kernel_initializer=start, **shared)
+        self._outer = keras.layers.Conv2D(channels, 3, kernel_initializer="zeros", **shared)
 
     def build(self, input_shape: Sequence) -> None:
-        """Creates all weights for inputs `[N, H, W, C]`."""
+        """Creates all weights for inputs `[N, H, W, channels]`."""
         self._inner.build(input_shape)
-        self._shortcut.build(input_shape)
-        self._outer.build((*input_shape[:-1], self.channels))
+        self._outer.build(input_shape)
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Maps `[N, H, W, C]` to `[N, *size, channels]`."""
+        """Maps `[N, H, W, channels]` to the same shape."""
         inside = self._inner(self.activation(inputs))
-        outputs = self._shortcut(inputs) + self._outer(self.activation(inside))
-        if self.size is None:
-            return outputs
-        return outputs[:, : self.size[0], : self.size[1]]
+        return inputs + self._outer(self.activation(inside))
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),
             "channels": self.channels,
-            "size": self.size,
             "activation": keras.activations.serialize(self.activation),
             "seed": self.seed,
         }
 
-    def _convolution(self, kind, kernel_size, strides, seed):
-        return kind(
-            self.channels,
-            kernel_size,
-            strides=strides,
-            padding="same",
-            kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
-            dtype=self.dtype_policy,
-        )
+
+def _divided(size, divisor):
+    """Lengths divided by `divisor`, rounded up."""
+    return tuple(-(-length // divisor) for length in size)

@@ -20,6 +20,12 @@ BAD_USE = {
     "hidden_units=a": ("--hidden_units=64,a", "`hidden_units` as in 100,100; got 64,a"),
     "replicas with XLA": ("--strategy=mirrored --jit_compile", "no `jit_compile` with a"),
     "glow of points": ("--flow=glow", "`dataset` to be one of ['cifar10',"),
+    "widths of auto": (
+        "--hidden_units=8",
+        "no `hidden_units`, which auto lacks; got (8,). Name a flow that has it, such as "
+        "--flow=nsf",
+    ),
+    "epochs of auto": ("--epochs=7 --flow=auto", "no `epochs`, which auto lacks; got 7."),
     "masks of maf": ("--flow=maf --num_masks=2", "no `num_masks`, which maf lacks; got 2"),
     "encoding": ("--dataset=csv --csv_path=x --encoding=utf-16", "`encoding`", "ASCII"),
     "csv without path": ("--dataset=csv", "`csv_path` with --dataset=csv"),
@@ -42,6 +48,8 @@ BAD_USE_OF_OTHERS = {
         ("--bound=importance_weighted --free_bits=1", "--bound=elbo only"),
         ("--posterior=real_nvp --latent_size=1", "`latent_size` of at least 2"),
         ("--channels=8,8", "`channels` with --encoder=conv only"),
+        ("--patch_size=4", "`patch_size` with --encoder=conv only; got 4"),
+        ("--num_blocks=0", "`num_blocks` with --encoder=conv only; got 0"),
         ("--log_likelihood_rows=1", "of 0, for all, or at least 2"),
     ],
     "table": [

@@ -25,6 +25,8 @@ from experiments.iaf_vae import experiment as iaf_vae
 from experiments.neutra import experiment as neutra
 from experiments.posterior_inference.settings import PosteriorSettings
 
+NAMED = "--flow=real_nvp --num_steps=1"
+
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
@@ -116,18 +118,18 @@ def test_bad_file(flag, name, check, tmp_path):
     if words[0].startswith("--") and len(words) > 1:
         flags.append(words.pop(0))
     # The flow is built only to check its flags, so one step is enough.
-    check(" ".join([*flags, "--num_steps=1"]), 1, *words)
+    check(" ".join([*flags, NAMED]), 1, *words)
 
 
 @pytest.mark.parametrize("name", BAD_FOLDERS)
 def test_bad_folder(name, check):
     flags, *words = BAD_FOLDERS[name]
-    check(f"--num_steps=1 {flags}", 1, *words)
+    check(f"{NAMED} {flags}", 1, *words)
 
 
 def test_run_dir_of_another_run(check, run_dir):
-    Settings(epochs=7).write_flags(run_dir / "flags.txt")
-    check("--epochs=6", 1, "--epochs=7 there, --epochs=6 now")
+    Settings(epochs=7, flow="nsf").write_flags(run_dir / "flags.txt")
+    check("--epochs=6 --flow=nsf", 1, "--epochs=7 there, --epochs=6 now")
 
 
 def test_line_break_that_flags_txt_cannot_hold():

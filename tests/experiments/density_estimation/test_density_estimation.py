@@ -60,8 +60,8 @@ def test_run_writes_every_file_with_the_numbers(flow, finished):
     )
 
 
-@pytest.mark.slow_ids("real_nvp_image")
-@pytest.mark.parametrize("flow", ["glow", "real_nvp_image"])
+@pytest.mark.slow_ids("real_nvp_image", "tarflow")
+@pytest.mark.parametrize("flow", ["glow", "real_nvp_image", "tarflow"])
 def test_image_flow_is_fitted_to_images_and_reports_bits(flow, finished):
     folder = finished(flow)
     results = json.loads((folder / "results.json").read_text())

@@ -21,7 +21,7 @@ from experiments.runs.run_directory import RunDirectoryError
 
 PICTURES = {
     *("samples.png", "reconstructions.png", "latent_map.png", "kl_per_latent.png"),
-    *("posterior_shapes.png", "learning_curve.png"),
+    *("interpolations.png", "posterior_shapes.png", "learning_curve.png"),
 }
 FILES = PICTURES | {
     *(".lock", "flags.txt", "metrics.csv", "model.keras", "results.json", "report.md"),

@@ -160,7 +160,9 @@ LONGER = dataclasses.replace(
     num_samples=20,
 )
 LONGER_VAE = dataclasses.replace(
-    TINY_VAE, latent_size=2, warm_up_epochs=3, cosine_decay=False
+    TINY_VAE,
+    **{"encoder": "conv", "channels": (2,), "prior": "maf", "latent_size": 2},
+    **{"warm_up_epochs": 3, "ema_momentum": 0.9, "cosine_decay": False},
 )
 RUNS = {
     "density_estimation": (density_estimation, LONGER),
