@@ -9,6 +9,7 @@ from tfp_flows import likelihoods, posteriors
 # The flags that determine the model, except for the data and the seed.
 ARCHITECTURE = ("posterior", "prior", "likelihood", "encoder", "latent_size")
 ARCHITECTURE += ("hidden_units", "patch_size", "channels", "num_blocks", "activation")
+ARCHITECTURE += ("dropout",)
 ARCHITECTURE += ("num_flow_steps", "flow_hidden_units", "flow_context_size")
 ARCHITECTURE += ("num_prior_steps", "prior_hidden_units")
 # Those that only --encoder=conv has.
@@ -125,7 +126,8 @@ def _flow_prior(settings, flow):
 
 
 def _dense(settings, encoder_units, parameters_per_entry, images):
-    shared = {"activation": settings.activation, "zero_last_layer": False}
+    shared = {"activation": settings.activation, "dropout": settings.dropout}
+    shared |= {"zero_last_layer": False}
     decoder_units = parameters_per_entry * images.dataset.event_size
     return (
         tfp_flows.MLP(
@@ -139,7 +141,7 @@ def _dense(settings, encoder_units, parameters_per_entry, images):
 
 def _conv(settings, encoder_units, parameters_per_entry, images):
     *size, channels = images.image_shape
-    shared = {name: getattr(settings, name) for name in (*_CONV, "activation")}
+    shared = {name: getattr(settings, name) for name in (*_CONV, "activation", "dropout")}
     return (
         tfp_flows.vae.ConvEncoder(
             encoder_units,

@@ -63,6 +63,12 @@ class VAESettings(TrainingSettings):
     )
     num_blocks: int = field(1, "Residual conv blocks at each size.", at_least=0)
     activation: str = field("elu", "Keras name of all networks' activation.")
+    dropout: float = field(
+        0.0,
+        "Fraction of hidden units of encoder and decoder dropped in training.",
+        at_least=0,
+        below=1,
+    )
     num_flow_steps: int = field(4, "Steps of the posterior's flow.", at_least=1)
     flow_hidden_units: tuple[int, ...] = field(
         (64, 64), "Widths of the hidden layers of each of these steps.", at_least=1

@@ -38,6 +38,25 @@ def test_every_pixel_and_latent_has_a_say():
         assert np.all(np.abs(tape.jacobian(outputs, inputs)) > 0.0)
 
 
+def test_dropout_changes_training_alone():
+    options = {"channels": (2, 3), "hidden_units": (5,), "seed": 0}
+    x = np.random.default_rng(0).normal(size=(4, 6, 6, 1)).astype(np.float32)
+    plain = tff.vae.ConvEncoder(4, (6, 6, 1), **options)
+    dropped = tff.vae.ConvEncoder(4, (6, 6, 1), dropout=0.5, **options)
+    np.testing.assert_array_equal(dropped(x), plain(x))
+    np.testing.assert_array_equal(plain(x, training=True), plain(x))
+    assert not np.array_equal(dropped(x, training=True), dropped(x))
+    decoder = tff.vae.ConvDecoder((6, 6, 1), dropout=0.5, **options)
+    z = plain(x)
+    np.testing.assert_array_equal(decoder(z), decoder(z))
+    assert not np.array_equal(decoder(z, training=True), decoder(z))
+    block = tff.vae.conv_networks.ResidualConvBlock(1, dropout=0.5, seed=0)
+    block.build(x.shape)
+    block._outer.kernel.assign(tf.ones_like(block._outer.kernel))
+    assert not np.array_equal(block(x, training=True), block(x))
+    assert type(block).from_config(block.get_config()).dropout == 0.5
+
+
 def test_patches_are_squares_of_pixels():
     encoder = tff.vae.ConvEncoder(4, (5, 3, 1), patch_size=2, channels=(2,), num_blocks=0)
     image = np.arange(15.0, dtype=np.float32).reshape(1, 5, 3, 1)

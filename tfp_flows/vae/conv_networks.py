@@ -18,7 +18,7 @@ from tfp_flows.core.arguments import (
     check_widths,
     require,
 )
-from tfp_flows.networks.layer_arguments import get_activation, split_seed
+from tfp_flows.networks.layer_arguments import dropout_layer, get_activation, split_seed
 from tfp_flows.networks.mlp import MLP
 
 
@@ -33,6 +33,7 @@ class _ConvNetwork(keras.layers.Layer):
         num_blocks: int,
         hidden_units: int | Sequence[int],
         activation: str | Callable,
+        dropout: float,
         seed: int | None,
         **kwargs: object,
     ) -> None:
@@ -48,6 +49,7 @@ class _ConvNetwork(keras.layers.Layer):
         self.num_blocks = num_blocks
         self.hidden_units = check_widths("hidden_units", hidden_units)
         self.activation = get_activation(activation)
+        self.dropout = dropout
         self.seed = seed
         # One for the dense layers, one for each block, and one for each other convolution.
         self._seeds = iter(split_seed(seed, 1 + len(self.channels) * (1 + num_blocks)))
@@ -71,6 +73,7 @@ class _ConvNetwork(keras.layers.Layer):
             "num_blocks": self.num_blocks,
             "hidden_units": self.hidden_units,
             "activation": keras.activations.serialize(self.activation),
+            "dropout": self.dropout,
             "seed": self.seed,
         }
 
@@ -79,6 +82,7 @@ class _ConvNetwork(keras.layers.Layer):
             output_units,
             self.hidden_units,
             activation=self.activation,
+            dropout=self.dropout,
             zero_last_layer=False,
             seed=next(self._seeds),
             dtype=self.variable_dtype,
@@ -99,6 +103,7 @@ class _ConvNetwork(keras.layers.Layer):
             ResidualConvBlock(
                 width,
                 activation=self.activation,
+                dropout=self.dropout,
                 seed=next(self._seeds),
                 dtype=self.dtype_policy,
             )
@@ -128,12 +133,15 @@ class ConvEncoder(_ConvNetwork):
       num_blocks: number of `ResidualConvBlock`s at each size.
       hidden_units: widths of the dense layers.
       activation: name of a Keras activation, or a function.
+      dropout: fraction of units dropped in training: of the hidden dense layers, and
+        between the convolutions of each block.
       seed: integer that determines the initial weights; random if None.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`. With "mixed_bfloat16", the
         convolutions are in bfloat16, and the dense layers in float32.
 
     Raises:
-      ValueError: if a width or `patch_size` is below 1, or `num_blocks` below 0.
+      ValueError: if a width or `patch_size` is below 1, `num_blocks` below 0, or `dropout`
+        not from 0 to below 1.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -156,6 +164,7 @@ class ConvEncoder(_ConvNetwork):
         num_blocks: int = 1,
         hidden_units: int | Sequence[int] = (450,),
         activation: str | Callable = "elu",
+        dropout: float = 0.0,
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
@@ -167,6 +176,7 @@ class ConvEncoder(_ConvNetwork):
             num_blocks,
             hidden_units,
             activation,
+            dropout,
             seed,
             **kwargs,
         )
@@ -177,15 +187,15 @@ class ConvEncoder(_ConvNetwork):
             self._blocks.append(self._residual_blocks(width))
         self._mlp = self._dense(output_units)
 
-    def call(self, inputs: TensorLike) -> tf.Tensor:
+    def call(self, inputs: TensorLike, training: bool = False) -> tf.Tensor:
         """Maps `[N, H, W, C]`, or `[N, H * W * C]`, to `[N, output_units]`."""
         x = self._to_patches(keras.ops.reshape(inputs, (-1, *self.image_shape)))
         for i, blocks in enumerate(self._blocks):
             x = self._convolutions[i](self.activation(x) if i else x)
             for block in blocks:
-                x = block(x)
+                x = block(x, training=training)
         flat = keras.ops.reshape(x, (-1, math.prod(x.shape[1:])))
-        return self._mlp(self.activation(flat))
+        return self._mlp(self.activation(flat), training=training)
 
     def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
@@ -226,12 +236,15 @@ class ConvDecoder(_ConvNetwork):
       num_blocks: number of `ResidualConvBlock`s at each size.
       hidden_units: widths of the dense layers.
       activation: name of a Keras activation, or a function.
+      dropout: fraction of units dropped in training: of the hidden dense layers, and
+        between the convolutions of each block.
       seed: integer that determines the initial weights; random if None.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`. With "mixed_bfloat16", all
         convolutions but the last are in bfloat16, and all else is in float32.
 
     Raises:
-      ValueError: if a width or `patch_size` is below 1, or `num_blocks` below 0.
+      ValueError: if a width or `patch_size` is below 1, `num_blocks` below 0, or `dropout`
+        not from 0 to below 1.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -255,6 +268,7 @@ class ConvDecoder(_ConvNetwork):
         num_blocks: int = 1,
         hidden_units: int | Sequence[int] = (450,),
         activation: str | Callable = "elu",
+        dropout: float = 0.0,
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
@@ -265,6 +279,7 @@ class ConvDecoder(_ConvNetwork):
             num_blocks,
             hidden_units,
             activation,
+            dropout,
             seed,
             **kwargs,
         )
@@ -282,16 +297,16 @@ class ConvDecoder(_ConvNetwork):
             self.patch_size**2 * self.image_shape[-1], dtype=self.variable_dtype
         )
 
-    def call(self, inputs: TensorLike) -> tf.Tensor:
+    def call(self, inputs: TensorLike, training: bool = False) -> tf.Tensor:
         """Maps `[N, latent_size]` to `[N, H, W, C]`."""
-        x = keras.ops.reshape(self._mlp(inputs), (-1, *self._smallest))
+        x = keras.ops.reshape(self._mlp(inputs, training=training), (-1, *self._smallest))
         x = keras.ops.cast(x, self.compute_dtype)
         for i, blocks in enumerate(self._blocks):
             if i:
                 height, width = self._sizes[-1 - i]
                 x = self._convolutions[i - 1](self.activation(x))[:, :height, :width]
             for block in blocks:
-                x = block(x)
+                x = block(x, training=training)
         x = self._last(self.activation(x))
         if self.patch_size > 1:
             x = tf.nn.depth_to_space(x, self.patch_size)
@@ -308,12 +323,13 @@ class ResidualConvBlock(keras.layers.Layer):
     """Two 3x3 convolutions, added to their input; the second one starts at zero.
 
     ```none
-    y = x + conv3x3(activation(conv3x3(activation(x))))
+    y = x + conv3x3(dropout(activation(conv3x3(activation(x)))))
     ```
 
     Args:
       channels: number of channels of input and output.
       activation: name of a Keras activation, or a function.
+      dropout: fraction of the units between the convolutions dropped in training.
       seed: integer that determines the initial weights; random if None.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
@@ -329,6 +345,7 @@ class ResidualConvBlock(keras.layers.Layer):
         channels: int,
         *,
         activation: str | Callable = "elu",
+        dropout: float = 0.0,
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
@@ -338,6 +355,8 @@ class ResidualConvBlock(keras.layers.Layer):
         self.channels = channels
         self.activation = get_activation(activation)
         self.seed = seed
+        self.dropout = dropout
+        self._drop = dropout_layer(dropout, seed, self.dtype_policy)
         shared = {"padding": "same", "dtype": self.dtype_policy}
         start = keras.initializers.GlorotUniform(seed=seed)
         self._inner = keras.layers.Conv2D(channels, 3, kernel_initializer=start, **shared)
@@ -349,10 +368,10 @@ class ResidualConvBlock(keras.layers.Layer):
         self._outer.build(input_shape)
         self.built = True
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Maps `[N, H, W, channels]` to the same shape."""
-        inside = self._inner(self.activation(inputs))
-        return inputs + self._outer(self.activation(inside))
+        inside = self.activation(self._inner(self.activation(inputs)))
+        return inputs + self._outer(self._drop(inside, training=training))
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -360,6 +379,7 @@ class ResidualConvBlock(keras.layers.Layer):
             **super().get_config(),
             "channels": self.channels,
             "activation": keras.activations.serialize(self.activation),
+            "dropout": self.dropout,
             "seed": self.seed,
         }
 
