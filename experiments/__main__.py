@@ -15,6 +15,7 @@ COMMANDS = {
     "table": ("table_density", "fit the density of a table with columns of any kind"),
     "vae": ("iaf_vae", "fit a variational autoencoder to images"),
     "posterior": ("posterior_inference", "fit posteriors, beside reference draws"),
+    "simulation": ("simulation_inference", "fit posteriors of a simulator, for any data"),
     "neutra": ("neutra", "run NUTS through a trained flow, beside plain NUTS"),
     "score": ("score", "write the log-density of each row of a table, or picture"),
     "sample": ("sample", "draw rows of a fitted model into a table"),

@@ -115,7 +115,17 @@ def decorrelate(dtype):
     return bijector
 
 
+def regression(dtype):
+    bijector = tff.Decorrelate(3, context_size=2, dtype=dtype)
+    rng = np.random.default_rng(2)
+    context = rng.normal(size=(20, 2)) * [3.0, 0.5] + 1.0
+    rows = context @ rng.normal(size=(2, 3)) + rng.normal(size=(20, 3))
+    bijector.initialize(rows, context=context)
+    return bijector
+
+
 CASES = {
+    "decorrelate_context": Case(regression, (3,), 2),
     "curved_coupling": conditional(IRREGULAR, Curved()),
     "curved_masked_context": masked([2, 1, 3], 2, transformer=Curved()),
     "gated_inverse_context": inverse_masked([3, 1, 2], 2, transformer=GATED),

@@ -12,16 +12,26 @@ from tfp_flows.density import fit, rules_for
 
 
 @contextlib.contextmanager
-def trained_for(epochs, **changes):
-    """Makes `fit_density` train for some epochs, by rules with changes."""
+def trained_for(epochs, *, flow=None, **changes):
+    """Makes `fit_density` train for some epochs, by rules with changes.
+
+    Args:
+      epochs: number of epochs of each component.
+      flow: options of the flows that differ.
+      **changes: fields of the `Rules` that differ.
+    """
 
     class FewEpochs(tff.TableDensity):
         def fit(self, frame, **options):
             return super().fit(frame, epochs=epochs, **options)
 
     def rules(*sizes):
-        given = {"refits": False, "held_out": 0.1, "has_flow": True, **changes}
-        return dataclasses.replace(rules_for(*sizes), **given)
+        found = rules_for(*sizes)
+        flows = found.flows or {"neural spline flow": (tff.NeuralSplineFlow, {})}
+        if flow is not None:
+            flows = {name: (make, {**o, **flow}) for name, (make, o) in flows.items()}
+        given = {"refits": False, "held_out": 0.1, "flows": flows, **changes}
+        return dataclasses.replace(found, **given)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit, "rules_for", rules)

@@ -29,12 +29,13 @@ ALLOWED = {
     "training": (TRAINED, SCIENCE | {"keras", "h5py"}),
     "vae": (TRAINED | {"vae"}, SCIENCE | {"keras"}),
     "inference": (
-        STEPS | {"flows", "distributions", "inference"},
+        # `density` and `training` by amortised posteriors, which are conditional densities
+        STEPS | {"flows", "distributions", "training", "density", "inference"},
         SCIENCE | {"keras", "arviz"},  # ArviZ by one function, when it is called
     ),
     "tables": ((TRAINED | {"transformers", "tables"}) - {"bijectors"}, SCIENCE | {"keras"}),
     "density": (
-        (TRAINED | {"flows", "tables", "density"}) - {"bijectors"},
+        TRAINED | {"flows", "tables", "density"},
         # scikit-learn and its threads by one function, when it is called
         SCIENCE | {"keras", "sklearn", "threadpoolctl"},
     ),

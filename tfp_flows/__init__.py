@@ -52,6 +52,7 @@ _IN_SAVED_FILES = {
     "ConvDecoder": "tfp_flows.vae.conv_networks",
     "ConvEncoder": "tfp_flows.vae.conv_networks",
     "ConvNet": "tfp_flows.networks.conv_net",
+    "DeepSet": "tfp_flows.networks.deep_set",
     "DensityEstimator": "tfp_flows.training.density_estimator",
     "MLP": "tfp_flows.networks.mlp",
     "OrderAgnosticMLP": "tfp_flows.networks.order_agnostic_mlp",
@@ -166,6 +167,7 @@ if typing.TYPE_CHECKING or not _MODULES:
     from tfp_flows.vae import VAE as VAE
     from tfp_flows.training import export as export
     from tfp_flows.inference import fit_posterior as fit_posterior
+    from tfp_flows.inference import fit_amortized_posterior as fit_amortized_posterior
     from tfp_flows.vae import likelihoods as likelihoods
     from tfp_flows.training import load as load
     from tfp_flows.vae import objectives as objectives

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 from subject import close
@@ -86,6 +87,66 @@ def test_rows_without_a_covariance_do_no_harm(rows):
     assert np.abs(z).max() < 50.0
     x = np.random.default_rng(0).normal(size=(20, given.shape[1])).astype(np.float32)
     close(decorrelate.inverse(decorrelate.forward(x)), x, 5e-2)
+
+
+def regression(count, num_contexts=3, seed=0):
+    """Rows that depend linearly on contexts, with correlated residuals."""
+    rng = np.random.default_rng(seed)
+    context = rng.normal(size=(count, num_contexts)) * 5.0 + 2.0
+    fixed = np.random.default_rng(9)
+    slopes, mixing = fixed.normal(size=(2, 3, 3))
+    noise = rng.normal(size=(count, 3)) @ mixing
+    return context[:, :3] @ slopes + noise + 5.0, context
+
+
+def least_squares(rows, context):
+    """Log-densities of rows under the linear regression with Gaussian residuals."""
+    features = np.concatenate([context, np.ones([len(context), 1])], axis=1)
+    residuals = rows - features @ np.linalg.lstsq(features, rows, rcond=None)[0]
+    covariance = residuals.T @ residuals / len(rows)
+    return scipy.stats.multivariate_normal(np.zeros(3), covariance).logpdf(residuals)
+
+
+def test_with_a_context_it_makes_the_linear_regression():
+    rows, context = regression(2_000)
+    decorrelate = tff.Decorrelate(3, context_size=3, dtype=tf.float64)
+    decorrelate.initialize(rows, context=context)
+    found = on_normal(decorrelate, 3).log_prob(rows, context=context)
+    close(found, least_squares(rows, context), 2e-2)
+    twice = tff.Decorrelate(3, context_size=3, dtype=tf.float64)
+    index = np.repeat(np.arange(2_000), 2)
+    weight = np.full(4_000, 0.5)
+    twice.initialize(rows[index], context=context[index], sample_weight=weight)
+    close(
+        twice.inverse(rows, context=context),
+        decorrelate.inverse(rows, context=context),
+        5e-3,
+    )
+    # Outliers of contexts are clipped.
+    far = decorrelate.inverse(rows[:1], context=np.full([1, 3], 1e30))
+    assert np.abs(far).max() < 1e4
+
+
+def test_slopes_of_many_contexts_and_few_rows_are_shrunk():
+    rows, context = regression(60, num_contexts=40)
+    others, their_context = regression(2_000, num_contexts=40, seed=3)
+    decorrelate = tff.Decorrelate(3, context_size=40, dtype=tf.float64)
+    decorrelate.initialize(rows, context=context)
+    own = np.mean(on_normal(decorrelate, 3).log_prob(others, context=their_context))
+    assert own > np.mean(gaussian(others).log_prob(others))
+    noise = np.random.default_rng(5).normal(size=(60, 40))
+    decorrelate = tff.Decorrelate(3, context_size=40, dtype=tf.float64)
+    decorrelate.initialize(rows, context=noise)
+    assert np.abs(decorrelate._slopes).max() < 0.2 * np.std(rows)
+
+
+def test_inverted_it_standardises_given_the_context_too():
+    rows, context = regression(500)
+    inverted = tff.Invert(tff.Decorrelate(3, context_size=3, dtype=tf.float64))
+    inverted.initialize(rows, context=context)
+    z = inverted.inverse(rows, context=context)
+    close(np.mean(z, axis=0), np.zeros(3), 1e-6)
+    close(np.cov(z, rowvar=False, bias=True), np.eye(3), 2e-2)
 
 
 def test_few_rows_shrink_correlations_and_many_do_not():

@@ -11,7 +11,10 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.positionwise import MeasuredOnce, Positionwise, multiply_rows
 from tfp_flows.core.arguments import check_entries
-from tfp_flows.core.statistics import correlation_factor
+from tfp_flows.core.context_standardizer import ContextStandardizer
+from tfp_flows.core.statistics import correlation_factor, ridge_slopes
+
+_FARTHEST = 6.0  # standard deviations of a context, beyond which it is clipped
 
 
 class _Measured(MeasuredOnce):
@@ -112,6 +115,10 @@ class Decorrelate(_Measured):
     columns are allowed. It is the identity until `initialize` has seen the data. Rows
     beyond 6e30 deviations are clipped as in `Standardize`.
 
+    With a context c, the mean is `mean + B c`: with a standard normal base, this is the
+    linear regression of the rows on their contexts (`ridge_slopes`). Contexts beyond six
+    standard deviations are clipped.
+
     >>> import numpy as np
     >>> import tfp_flows
     >>> decorrelate = tfp_flows.Decorrelate(2)
@@ -123,6 +130,7 @@ class Decorrelate(_Measured):
 
     Args:
       event_size: number of variables, D.
+      context_size: width of the context, C; 0 if there is none.
       dtype: of inputs and statistics.
       name: name of the bijector.
     """
@@ -131,14 +139,57 @@ class Decorrelate(_Measured):
         self,
         event_size: int,
         *,
+        context_size: int = 0,
         dtype: tf.DType | str = tf.float32,
         name: str = "decorrelate",
     ) -> None:
-        super().__init__(event_size, dtype=dtype, name=name)
+        super().__init__(event_size, context_size=context_size, dtype=dtype, name=name)
         check_entries("event_size", event_size, event_size)
         identity = tf.eye(event_size, dtype=self.dtype)
         # W and not its inverse: a product is faster than a solve for each batch.
         self._matrix = tf.Variable(identity, trainable=False, name="matrix")
+        if self.context_size:
+            self._standardizer = ContextStandardizer(self.context_size, self.dtype)
+            slopes = tf.zeros([self.context_size, event_size], self.dtype)
+            self._slopes = tf.Variable(slopes, trainable=False, name="slopes")
+
+    @property
+    def standardizes_context(self) -> bool:
+        """Whether there is a context, which is standardised here."""
+        return self.context_size > 0
+
+    def _initialize(self, data, context, weight):
+        if context is not None and not self.is_initialized:
+            data = self._residuals(data, context, weight)
+        super()._initialize(data, context, weight)
+
+    def _initialize_inverted(self, data, context, weight):
+        is_first = context is not None and not self.is_initialized
+        if is_first:
+            data = self._residuals(data, context, weight)
+        super()._initialize_inverted(data, context, weight)
+        if is_first:
+            inverse = np.linalg.inv(np.tril(self._matrix.numpy()))
+            self._slopes.assign(-self._slopes.numpy() @ inverse.T)
+
+    def _residuals(self, data, context, weight):
+        """Sets the slopes, and returns the rows without what contexts explain."""
+        self._standardizer.initialize(context, weight=weight)
+        features = self._features(tf.constant(context, self.dtype)).numpy()
+        slopes, free = ridge_slopes(data, features, weight)
+        self._slopes.assign(slopes)
+        residuals = np.asarray(data, np.float64) - features @ slopes
+        center = residuals.mean(axis=0)
+        return center + (residuals - center) / free
+
+    def _features(self, context):
+        return tf.clip_by_value(self._standardizer(context), -_FARTHEST, _FARTHEST)
+
+    def _means(self, context):
+        """The mean of all rows, `[D]`, or of each given its context, `[N, D]`."""
+        if context is None:
+            return self._mean
+        return self._mean + tf.linalg.matmul(self._features(context), self._slopes)
 
     def _statistics(self, mean, scale, data, weight):
         factor = scale[:, None] * correlation_factor(data, mean, scale, weight)
@@ -156,12 +207,12 @@ class Decorrelate(_Measured):
         matrix = tf.cast(self._lower(), tf.float64)
         identity = tf.eye(self._mean.shape[0], dtype=tf.float64)
         factor = tf.cast(tf.linalg.triangular_solve(matrix, identity), self.dtype)
-        return multiply_rows(x, factor) + self._mean, -self._log_det(x)
+        return multiply_rows(x, factor) + self._means(context), -self._log_det(x)
 
     def _inverse_and_log_det(self, y, context, training):
         lower = self._lower()
         unit = 1.0 / tf.linalg.diag_part(lower)
-        deviations, beyond = self._within_floats(y - self._mean, unit)
+        deviations, beyond = self._within_floats(y - self._means(context), unit)
         return multiply_rows(deviations, lower), self._log_det(y) - beyond
 
     def _lower(self):

@@ -196,6 +196,48 @@ def correlation_factor(
     return np.linalg.cholesky(matrix + 1e-10 * np.eye(size))
 
 
+def ridge_slopes(
+    data: npt.ArrayLike, context: np.ndarray, weight: np.ndarray | None = None
+) -> tuple[np.ndarray, float]:
+    """Returns slopes, `[C, D]`, of the linear regression of data on contexts, and a share.
+
+    The slopes are shrunk (ridge regression) as far as generalised cross-validation tells,
+    or to zero. The share is that of the rows less the number of free slopes: residuals
+    divided by it have the variance of errors of new rows.
+
+    Args:
+      data: `[N, D]`.
+      context: `[N, C]`, standardised.
+      weight: weights of the rows, `[N]`; None if all weights are equal.
+
+    Reference:
+      Golub, Heath, Wahba (1979), Generalized cross-validation as a method for choosing a
+      good ridge parameter. https://doi.org/10.1080/00401706.1979.10489751
+    """
+    rows, features = np.asarray(data, np.float64), np.asarray(context, np.float64)
+    count = effective_count(weight, len(rows))
+    share = np.ones(len(rows)) if weight is None else np.asarray(weight, np.float64)
+    share = (share / share.sum())[:, None]
+    rows = rows - (share * rows).sum(axis=0)
+    features = features - (share * features).sum(axis=0)
+    variances = (share * rows**2).sum(axis=0)
+    variances = np.where(variances > 0.0, variances, 1.0)
+    values, axes = np.linalg.eigh(features.T @ (share * features))
+    values = np.maximum(values, 0.0)[:, None]
+    along_axes = axes.T @ (features.T @ (share * rows))
+    best, best_free, least = np.zeros_like(along_axes), 1.0, float(rows.shape[1])
+    for penalty in _SHARES:
+        slopes = along_axes / (values + penalty)
+        explained = (2.0 * along_axes - values * slopes) * slopes
+        free = 1.0 - (1.0 + np.sum(values / (values + penalty))) / count
+        if free <= 0.0:
+            continue
+        error = np.sum(1.0 - explained.sum(axis=0) / variances) / free**2
+        if error < least:
+            best, best_free, least = slopes, free, error
+    return axes @ best, float(best_free)
+
+
 def _share_of_identity(rows, weight):
     # Rows of large weight are spread over the folds.
     order = np.random.default_rng(0).permutation(len(rows))

@@ -9,6 +9,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
+from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.bijectors.standardize import Decorrelate
 from tfp_flows.core.arguments import check_instance, check_number, check_seed, require
 from tfp_flows.core.statistics import check_resolution
 from tfp_flows.density.data import checked_data
@@ -18,7 +20,6 @@ from tfp_flows.density.rules import MOST_HELD_OUT, rules_for
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.distribution_checks import check_event_size
 from tfp_flows.distributions.flow_distribution import FlowDistribution
-from tfp_flows.flows.neural_spline_flow import NeuralSplineFlow
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.tables.describe_columns import describe_numbers
 from tfp_flows.tables.table_density import TableDensity
@@ -51,10 +52,11 @@ def fit_density(
 
     The first component is a product of conditional spline densities, each the mean of
     several networks; the second is a `NeuralSplineFlow`. Tables of fewer than 500 rows have
-    the first alone, those of 20,000 rows and more the flow alone. `rules_for` chooses sizes
-    and training from the number of rows and columns. Training averages the flow's weights,
-    lowers the learning rate when validation rows no longer gain, and keeps the best
-    weights. The weight w is the one under which held-out rows are most probable.
+    the first alone, those of 20,000 rows and more the flow alone. With a context, a `MAF`
+    and a linear regression are further components. `rules_for` chooses sizes and training
+    from the number of rows and columns. Training averages the flow's weights, lowers the
+    learning rate when validation rows no longer gain, and keeps the best weights. The
+    weights of the components are those under which held-out rows are most probable.
 
     No training sees the held-out rows: a fifth of a small table, and a tenth of a larger
     one, but at most 20,000. The report scores them. Small tables are then fitted again to
@@ -125,8 +127,9 @@ def _check_flow(flow, data):
 
 def _fit_components(data, rules, flow, seed, max_minutes, verbose):
     """Returns the components of the mixture, fitted to `Data`."""
-    for_splines, for_flow = split_seed(seed, 2)
-    share = _SHARE_OF_SPLINES if rules.has_flow else 1.0
+    num_flows = len(rules.flows) if flow is None else 1
+    for_splines, *for_flows = split_seed(seed, 1 + num_flows)
+    share = _SHARE_OF_SPLINES if num_flows else 1.0
     share = share if rules.splines else 0.0
 
     def minutes(share):
@@ -136,10 +139,17 @@ def _fit_components(data, rules, flow, seed, max_minutes, verbose):
     if rules.splines:
         fitted = _fit_splines(data, rules, for_splines, minutes(share), verbose)
         components.append(fitted)
-    if rules.has_flow:
-        flow = flow or _neural_spline_flow(data, rules, for_flow)
-        left = minutes(1.0 - share)
-        components.append(_fit_flow(flow, data, rules, for_flow, left, verbose))
+    flows = [flow]
+    if flow is None:
+        flows = [
+            _new_flow(make, options, data, own)
+            for (make, options), own in zip(rules.flows.values(), for_flows, strict=True)
+        ]
+    for each, own in zip(flows, for_flows, strict=True):
+        left = minutes((1.0 - share) / num_flows)
+        components.append(_fit_flow(each, data, rules, own, left, verbose))
+    if rules.has_regression:
+        components.append(_fit_regression(data))
     return components
 
 
@@ -158,13 +168,23 @@ def _fit_splines(data, rules, seed, max_minutes, verbose):
     return table.distribution
 
 
-def _neural_spline_flow(data, rules, seed):
-    return NeuralSplineFlow(
+def _fit_regression(data):
+    """Returns the linear regression on the context, with Gaussian residuals."""
+    size, dtype = data.x.shape[1], _dtype_that_tells_apart(data)
+    linear = Decorrelate(size, context_size=data.context_size, dtype=dtype)
+    base = standard_normal(size, dtype=dtype)
+    distribution = FlowDistribution(base, FlowChain([linear]))
+    distribution.initialize(data.x, context=data.context)
+    return distribution
+
+
+def _new_flow(make, options, data, seed):
+    return make(
         data.x.shape[1],
         context_size=data.context_size,
         seed=seed,
         dtype=_dtype_that_tells_apart(data),
-        **rules.flow,
+        **options,
     )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from tfp_flows.core.arguments import check_size
+from tfp_flows.flows.maf import MAF
+from tfp_flows.flows.neural_spline_flow import NeuralSplineFlow
 from tfp_flows.tables.network_sizes import NetworkSizes
 from tfp_flows.training.averaging import averaging_adam
 
@@ -22,8 +25,10 @@ _REFITTED_ROWS = 2_000
 MOST_HELD_OUT = 20_000
 # Weights of the conditional splines, of some hundred variables, above which there are none.
 _MOST_WEIGHTS = 20_000_000
-# By the least number of rows: widths and dropout of the layers of flows.
-_FLOWS = {0: (64, 0.2), 3_000: (64, 0.1), 20_000: (128, 0.05), 300_000: (256, 0.0)}
+# By the least number of rows: widths and dropout of the layers of neural spline flows, and
+# of the MAF that conditional densities have, too.
+_SPLINE_FLOWS = {0: (64, 0.2), 3_000: (64, 0.1), 20_000: (128, 0.05), 300_000: (256, 0.0)}
+_MAFS = {0: (128, 0.2), 3_000: (128, 0.1), 20_000: (256, 0.05)}
 # Steps between two looks at the validation rows.
 _LEAST_STEPS, _MOST_STEPS = 50, 500
 
@@ -35,9 +40,10 @@ class Rules:
     Attributes:
       splines: options of the conditional splines, `TableDensity(columns, **splines)`;
         empty if there are none.
-      has_flow: whether there is a neural spline flow.
-      flow: options of the flow, `NeuralSplineFlow(event_size, **flow)`.
-      batch_size: rows of a training step of the flow.
+      flows: constructor and options of each flow, by name, such as
+        `{"MAF": (MAF, {"dropout": 0.1, ...})}`.
+      has_regression: whether a linear regression on the context is a component.
+      batch_size: rows of a training step of a flow.
       steps_per_epoch: its training steps between two looks at the validation rows.
       patience: such looks without improvement after which the learning rate falls to a
         quarter. After the third time, training ends.
@@ -46,13 +52,14 @@ class Rules:
       reasons: sentences for the report.
 
     >>> from tfp_flows.density import rules_for
-    >>> rules_for(1_000, 6).flow["hidden_units"]
-    (64, 64, 64)
+    >>> constructor, options = rules_for(1_000, 6).flows["neural spline flow"]
+    >>> constructor.__name__, options["hidden_units"]
+    ('NeuralSplineFlow', (64, 64, 64))
     """
 
     splines: dict[str, Any]
-    has_flow: bool
-    flow: dict[str, Any]
+    flows: dict[str, tuple[Callable, dict[str, Any]]]
+    has_regression: bool
     batch_size: int
     steps_per_epoch: int
     patience: int
@@ -62,9 +69,13 @@ class Rules:
 
     def with_flow(self, name: str) -> Rules:
         """Returns the rules for one given flow in place of all components."""
-        reasons = (f"the given flow `{name}`",)
         return dataclasses.replace(
-            self, splines={}, has_flow=True, refits=False, reasons=reasons
+            self,
+            splines={},
+            flows={},
+            has_regression=False,
+            refits=False,
+            reasons=(f"the given flow `{name}`",),
         )
 
     def optimizer(self) -> keras.optimizers.Optimizer:
@@ -105,28 +116,39 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
     many, few = num_rows >= _MANY_ROWS, num_rows < _FEW_ROWS
     refits = num_rows < _REFITTED_ROWS
     splines = vars(NetworkSizes().by_rows(num_rows))
-    num_members, width = splines["num_members"], splines["hidden_units"][0]
+    num_members, spline_width = splines["num_members"], splines["hidden_units"][0]
     # Each network sees five features a variable.
-    num_inputs = 5 * (event_size + context_size) + width
-    if many or num_members * event_size * width * num_inputs > _MOST_WEIGHTS:
+    num_inputs = 5 * (event_size + context_size) + spline_width
+    if many or num_members * event_size * spline_width * num_inputs > _MOST_WEIGHTS:
         splines = {}
-    has_flow = not (splines and few)
-    flow_width, flow_dropout = [v for k, v in _FLOWS.items() if num_rows >= k][-1]
-    batch_size = int(2 ** min(max(round(math.log2(num_rows / 16)), 5), 8 + many))
+    flows: dict[str, tuple[Callable, dict[str, Any]]] = {}
+    if not (splines and few):
+        width, dropout = _by_rows(_SPLINE_FLOWS, num_rows)
+        options = {"hidden_units": (width,) * 3, "dropout": dropout}
+        flows["neural spline flow"] = NeuralSplineFlow, options
+        if context_size and event_size > 1:
+            width, dropout = _by_rows(_MAFS, num_rows)
+            options = {"hidden_units": (width,) * 3, "dropout": dropout, "residual": True}
+            flows["MAF"] = MAF, {**options, "activation": "silu"}
+    # Networks of a context overfit sooner, and gain by more steps of fewer rows.
+    share = num_rows / (64 if context_size else 16)
+    batch_size = int(2 ** min(max(round(math.log2(share)), 5), 8 + many))
     reasons = []
     if splines:
         reasons.append(
-            f"conditional splines: the mean of {num_members} networks of width {width} for "
-            "each variable"
+            f"conditional splines: the mean of {num_members} networks of width "
+            f"{spline_width} for each variable"
         )
-    if has_flow:
-        reasons.append(
-            f"a neural spline flow of width {flow_width} and dropout {flow_dropout}"
-        )
+    reasons += [
+        f"a {name} of width {options['hidden_units'][0]} and dropout {options['dropout']}"
+        for name, (_, options) in flows.items()
+    ]
+    if context_size:
+        reasons.append("a linear regression on the context")
     return Rules(
         splines=splines,
-        has_flow=has_flow,
-        flow={"hidden_units": (flow_width,) * 3, "dropout": flow_dropout},
+        flows=flows,
+        has_regression=context_size > 0,
         batch_size=batch_size,
         steps_per_epoch=min(max(num_rows // batch_size, _LEAST_STEPS), _MOST_STEPS),
         patience=6,
@@ -134,3 +156,8 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
         refits=refits,
         reasons=tuple(reasons),
     )
+
+
+def _by_rows(sizes, num_rows):
+    """The entry of the largest key that is at most `num_rows`."""
+    return [size for least, size in sizes.items() if num_rows >= least][-1]

@@ -7,6 +7,8 @@ flows for your own variational loop, `losses` has its losses, and `kernels` has 
 chains through a flow.
 """
 
+from tfp_flows.inference.amortized import AmortizedPosterior
+from tfp_flows.inference.amortized import fit_amortized_posterior
 from tfp_flows.inference.arviz import to_arviz
 from tfp_flows.core.check import Check
 from tfp_flows.inference.checks.importance import pareto_smooth
@@ -25,12 +27,14 @@ from tfp_flows.inference.surrogate import flow_posterior
 
 __all__ = [
     "AlternatingKernel",
+    "AmortizedPosterior",
     "Check",
     "FittedPosterior",
     "FlowPosterior",
     "LatentKernel",
     "PosteriorReport",
     "adaptive_nuts",
+    "fit_amortized_posterior",
     "fit_posterior",
     "flow_posterior",
     "flow_proposal_kernel",

@@ -4,6 +4,7 @@ from tfp_flows.networks.causal_transformer import CausalTransformer
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.order_agnostic_mlp import OrderAgnosticMLP
 from tfp_flows.networks.conv_net import ConvNet
+from tfp_flows.networks.deep_set import DeepSet
 from tfp_flows.networks.masked_mlp import MaskedMLP
 from tfp_flows.networks.mlp import MLP
 from tfp_flows.networks.orderings import natural_ordering
@@ -15,6 +16,7 @@ __all__ = [
     "CausalTransformer",
     "Conditioner",
     "ConvNet",
+    "DeepSet",
     "MLP",
     "MaskedMLP",
     "OrderAgnosticMLP",

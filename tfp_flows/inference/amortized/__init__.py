@@ -3,8 +3,10 @@
 Read in this order:
 
 ```none
-simulator     parameters and data from a joint distribution, a prior and a function, or pairs
-fit           fit_amortized_posterior: simulations -> conditional density -> checks
+fit           fit_amortized_posterior: simulations -> features -> density -> checks
+simulator     parameters and data: a joint distribution, a prior and a function, or pairs
+observations  the form of an observation: one row of numbers
+features      what the density sees of it: numbers, or the summary of a network
 posterior     AmortizedPosterior, and the posterior given one observation
 calibration   checks of the whole: ranks and expected coverage
 observation   checks of one observation: within the simulations, importance weights

@@ -144,7 +144,9 @@ def _coverage(drawn, train, checked):
 
 def _enough(count):
     advice = f"Only {count} simulations were left for checks. Simulate more."
-    return Check("simulations to check", count, _LEAST, passed=count >= _LEAST, advice=advice)
+    return Check(
+        "simulations to check", count, _LEAST, passed=count >= _LEAST, advice=advice
+    )
 
 
 def _ranks(ranks):
@@ -156,8 +158,10 @@ def _ranks(ranks):
     """
     distances = [_distance_from_uniform(column) for column in ranks.T]
     worst = int(np.argmax(distances))
-    spread = np.mean((ranks[:, worst] - 0.5) ** 2) * 12.0
-    kind = "too narrow" if spread > 1.1 else "too wide" if spread < 0.9 else "off to a side"
+    center, spread = ranks[:, worst].mean(), 12.0 * ranks[:, worst].var()
+    kind = "off to a side"
+    if abs(center - 0.5) < 0.05:
+        kind = "too narrow" if spread > 1.0 else "too wide"
     advice = (
         f"Ranks of unconstrained parameter {worst} are not uniform: its posteriors are "
         f"{kind}. Simulate more, or give data that summarise better."

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tfp_flows.core.arguments import check_integer, check_number, check_seed, require
-from tfp_flows.density.fit import fit_density
-from tfp_flows.inference.amortized.calibration import judge_calibration
-from tfp_flows.inference.amortized.observation import Surroundings
-from tfp_flows.inference.amortized.posterior import AmortizedPosterior
-from tfp_flows.inference.amortized.simulator import (
-    DataForm,
-    finite_pairs,
-    from_pairs,
-    simulator_of,
+import keras
+import numpy as np
+
+from tfp_flows.core.arguments import (
+    check_flag,
+    check_integer,
+    check_number,
+    check_seed,
+    require,
 )
+from tfp_flows.inference.amortized.calibration import judge_calibration
+from tfp_flows.inference.amortized.features import fit_features
+from tfp_flows.inference.amortized.observation import Surroundings
+from tfp_flows.inference.amortized.observations import DataForm
+from tfp_flows.inference.amortized.posterior import AmortizedPosterior
+from tfp_flows.inference.amortized.simulator import Pairs, simulator_of, support_of_pairs
 from tfp_flows.networks.layer_arguments import split_seed
 
 _LEAST_SIMULATIONS = 100
-_CHECKED_SHARE, _MOST_CHECKED = 0.1, 1_000
+# Simulations kept for checks: a tenth from 200 to 1,000, and of few, a fifth.
+_LEAST_CHECKED, _MOST_CHECKED = 200, 1_000
+_SHARE_OF_SUMMARY = 0.3  # of the time
 
 
 def fit_amortized_posterior(
@@ -31,16 +39,21 @@ def fit_amortized_posterior(
     simulator: Callable | None = None,
     vectorized: bool = True,
     support: Any = None,
+    summary: str | keras.layers.Layer | None = None,
+    missing: bool = False,
     num_simulations: int = 10_000,
     max_minutes: float | None = None,
+    backup: str | os.PathLike | None = None,
     seed: int | None = 0,
     verbose: int | str = "auto",
 ) -> AmortizedPosterior:
-    """Simulates once, and fits the posterior of any observation (neural posterior estimation).
+    """Simulates once, and fits the posterior of any observation.
+
+    This is neural posterior estimation:
 
     ```none
-    theta ~ prior,  x ~ model given theta                     num_simulations times
-    q(u | x) by maximum likelihood, u = support^-1(theta)     fit_density(u, context=x)
+    theta ~ prior,  x ~ model given theta                   num_simulations times
+    q(u | x) by maximum likelihood, u = support^-1(theta)   fit_density(u, features(x))
     ```
 
     The model has one of three forms:
@@ -51,11 +64,12 @@ def fit_amortized_posterior(
     tfp_flows.fit_amortized_posterior((theta, x))  # simulated elsewhere
     ```
 
-    A tenth of the simulations, at most 1,000, is kept from training and judges the fit as a
-    whole: `print(amortized.report)`. `print(amortized(x).report)` judges the posterior of
-    one observation. For a joint distribution, whose density is known, this is by
-    importance weights, which `resample` uses.
+    A tenth of the simulations (of few, a fifth; at most 1,000) is kept from training and
+    judges the fit as a whole: `print(amortized.report)`. `print(amortized(x).report)`
+    judges the posterior of one observation. For a joint distribution, whose density is
+    known, this is by importance weights, which `resample` uses.
 
+    >>> import tensorflow as tf
     >>> from tensorflow_probability import distributions as tfd
     >>> import tfp_flows
     >>> model = tfd.JointDistributionNamedAutoBatched(
@@ -75,15 +89,25 @@ def fit_amortized_posterior(
         parts; or a pair of parameters, `[N, D]` or a structure of arrays `[N, *event]`, and
         data, `[N, *shape]` or a dictionary of such arrays.
       observed: names of the observed parts of a joint distribution.
-      simulator: function from the parts of N parameters to N data, with a prior. It gets
-        the parts as NumPy arrays: those of a dictionary as keywords, those of a list one by
-        one.
+      simulator: function from the parts of N parameters to N data, with a prior: an array
+        of numbers, `[N, *shape]`, or a dictionary of such arrays. It gets the parts as
+        NumPy arrays: those of a dictionary as keywords, those of a list one by one; and an
+        integer `seed`, if it has an argument of that name.
       vectorized: whether `simulator` takes N parameters at once; if not, it is called with
-        one after another.
+        one after another, and a bar shows the progress.
       support: bijectors from all reals to the support of each part, with pairs; None leaves
         a part unconstrained.
+      summary: network that summarises data of one array: "set" of exchangeable rows,
+        `[R, C]`; "series", `[T, C]` or `[T]`; "image", `[H, W, C]` or `[H, W]`; or a Keras
+        layer from `[N, *shape]` to `[N, S]`. None takes the numbers themselves, which suits
+        up to some dozens.
+      missing: whether NaN in data is a missing cell. If not, simulations with NaN are left
+        out. Sets with fewer rows are filled up with rows of NaN. A Keras layer then sees
+        the last axis twice: numbers, with 0 for missing ones, and whether each is known.
       num_simulations: number of simulations, with a model or a prior.
       max_minutes: wall time for training, without the simulations; no bound if None.
+      backup: path of a `.npz` file that keeps the simulations. If it exists, an interrupted
+        call goes on from it, and a call for more simulations adds to it.
       seed: integer that determines simulations and fit; random if None.
       verbose: as in `fit_density`.
 
@@ -100,40 +124,66 @@ def fit_amortized_posterior(
       Greenberg, Nonnenmacher, Macke (2019), Automatic posterior transformation for
       likelihood-free inference. https://arxiv.org/abs/1905.07488
     """
+    # Here, so that a fit of one posterior does not load the rooms of densities and tables.
+    from tfp_flows.density.fit import fit_density
+
     start = time.monotonic()
     check_seed("seed", seed)
     check_integer("num_simulations", num_simulations)
+    check_flag("missing", missing)
     if max_minutes is not None:
         check_number("max_minutes", max_minutes, "above 0", lambda m: m > 0.0)
-    for_draws, for_split, for_fit, for_checks = split_seed(seed, 4)
+    for_draws, for_split, for_summary, for_fit, for_checks = split_seed(seed, 5)
     source = None
     if isinstance(model, tuple) and len(model) == 2:
         require(simulator is None and observed is None, "pairs alone", "a simulator too")
-        theta, x = model
-        space, form = from_pairs(theta, support), DataForm.from_batch(x)
-        rows = form.to_rows(x)
-        u = space.bijector.inverse(theta).numpy()
-        words = f"pairs of {len(u)} parameters and as many data"
-        require(len(rows) == len(u), words, f"{len(rows)} data")
-        pairs, num_dropped = finite_pairs(u, rows)
+        require(backup is None, "no `backup` with pairs", backup)
+        space, form, pairs = _given_pairs(*model, support, missing)
     else:
         require(support is None, "no `support` with a model, which has its own", support)
-        source = simulator_of(model, observed, simulator, vectorized)
+        source = simulator_of(model, observed, simulator, vectorized, missing)
         space, form = source.support, source.form
-        pairs, num_dropped = source.pairs(num_simulations, for_draws)
+        pairs = source.pairs(num_simulations, for_draws, backup, 0 if vectorized else 1)
+    usable = pairs.usable(missing)
     words = f"{_LEAST_SIMULATIONS} finite simulations, at least"
-    require(len(pairs.u) >= _LEAST_SIMULATIONS, words, len(pairs.u))
-    count = min(_MOST_CHECKED, round(_CHECKED_SHARE * len(pairs.u)))
-    train, checked = pairs.split(count, for_split)
-    density = fit_density(
-        train.u, train.x, seed=for_fit, max_minutes=max_minutes, verbose=verbose
+    got = f"{len(usable.u)} of {len(pairs.u)}"
+    require(len(usable.u) >= _LEAST_SIMULATIONS, words, got)
+    count = _num_checked(len(usable.u))
+    train, checked = usable.split(count, for_split)
+
+    share = _SHARE_OF_SUMMARY if summary is not None else 0.0
+    options: dict[str, Any] = {"verbose": verbose}
+    features = fit_features(
+        summary,
+        form,
+        train,
+        seed=for_summary,
+        max_minutes=None if max_minutes is None else share * max_minutes,
+        **options,
     )
+    train, checked = (Pairs(part.u, features(part.x)) for part in (train, checked))
+    left = None if max_minutes is None else (1.0 - share) * max_minutes
+    density = fit_density(train.u, train.x, seed=for_fit, max_minutes=left, **options)
+    num_dropped = len(pairs.u) - len(usable.u)
     report = judge_calibration(density, train, checked, num_dropped, for_checks)
     return AmortizedPosterior(
         density,
         space,
         form,
+        features,
         report=dataclasses.replace(report, seconds=time.monotonic() - start),
         surroundings=Surroundings(train.x, checked.x),
         simulator=source,
     )
+
+
+def _given_pairs(theta, x, support, missing):
+    """Returns support, form and `Pairs` of parameters and data simulated elsewhere."""
+    space, form = support_of_pairs(theta, support), DataForm.from_batch(x, missing)
+    u = space.bijector.inverse(theta).numpy().astype(np.float64)
+    return space, form, Pairs(u, form.rows_of(x, len(u)))
+
+
+def _num_checked(count):
+    """Number of simulations that no training sees, and that judge the fit."""
+    return min(max(count // 10, min(count // 5, _LEAST_CHECKED)), _MOST_CHECKED)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tfp_flows.core.check import Check
-from tfp_flows.inference.amortized.calibration import CalibrationReport
 from tfp_flows.inference.amortized.calibration import VERDICTS as CALIBRATION_VERDICTS
+from tfp_flows.inference.amortized.calibration import CalibrationReport
 from tfp_flows.inference.checks.importance import (
     ImportanceSampler,
     WeightedDraws,
@@ -21,40 +21,44 @@ from tfp_flows.inference.target import UnconstrainedDensity
 
 VERDICTS = ("reliable", "reliable after resampling", "not reliable")
 _NEIGHBOURS = 5
+_LEAST_VARIANCE = 1e-4  # along an axis of standardised numbers
 _MOST_KNOWN = 5_000  # simulations among which neighbours are looked for
 _RARE = 0.01  # share of simulations that are as far from others
 _LEAST_ESS = 400.0
 # Largest effects of the weights on means, in standard deviations, and on the logarithms of
 # standard deviations.
-_MEAN_CHANGE, _DEVIATION_CHANGE = 0.1, 0.1
+_MEAN, _DEVIATION = 0.1, 0.1
 
 
 class Surroundings:
     """How far simulated data lie from each other.
 
-    The distance of data is that to the fifth nearest of the known simulations, after each
-    entry is standardised by quantiles and drawn near by asinh.
+    The distance of data is that to the fifth nearest of the known simulations, after
+    numbers are standardised, drawn near by asinh, and decorrelated, so that data count as
+    far if they break a relation that simulations keep.
 
     Args:
-      known: simulated data that were fitted, `[N, K]`.
-      others: others, `[M, K]`, whose distances are compared with.
+      known: features of the simulations that were fitted, `[N, S]`.
+      others: those of others, `[M, S]`, whose distances are compared with.
     """
 
     def __init__(self, known: np.ndarray, others: np.ndarray) -> None:
-        low, self._center, high = np.quantile(known, [0.16, 0.5, 0.84], axis=0)
-        deviation = known.std(axis=0)
-        scale = np.where(high > low, 0.5 * (high - low), deviation)
-        self._scale = np.where(scale > 0.0, scale, 1.0)
-        self._known = self._standardised(known[:_MOST_KNOWN])
+        self._center, deviation = known.mean(axis=0), known.std(axis=0)
+        self._scale = np.where(deviation > 0.0, deviation, 1.0)
+        known = known[:_MOST_KNOWN]
+        near = np.arcsinh((known - self._center) / self._scale)
+        values, axes = np.linalg.eigh(np.cov(near.T).reshape(near.shape[1], -1))
+        self._axes = axes / np.sqrt(np.maximum(values, _LEAST_VARIANCE))
+        self._known = self._standardised(known)
         self._distances = np.sort([self._distance(row) for row in others])
 
     def rarity(self, row: np.ndarray) -> float:
-        """Returns the share of simulations that are at least as far away as `row`, `[K]`."""
+        """Returns the share of simulations that are at least as far as `row`, `[S]`."""
         is_further = self._distances >= self._distance(row)
         return (1.0 + is_further.sum()) / (1.0 + len(is_further))
 
     def _standardised(self, x):
-        return np.arcsinh((x - self._center) / self._scale)
+        return np.arcsinh((x - self._center) / self._scale) @ self._axes
 
     def _distance(self, row):
         squares = np.sum((self._known - self._standardised(row)) ** 2, axis=1)
@@ -112,7 +116,7 @@ def judge_observation(
 
     Args:
       distribution: the posterior of the unconstrained parameters.
-      row: the observation, `[K]`.
+      row: features of the observation, `[S]`.
       support: `JointSupport` of the parameters.
       target_log_prob: log-density of the parameters and this observation, up to no
         constant; None if it is not known.
@@ -184,8 +188,8 @@ def _changes(weighted):
     spread = np.sqrt(np.sum(weights * (x - mean) ** 2, axis=0))
     spread = np.maximum(spread, np.finfo(np.float64).tiny)
     changes = {
-        "change of means, s.d.": (np.abs(mean - own.mean(axis=0)) / deviation, _MEAN_CHANGE),
-        "change of s.d., ratio": (np.abs(np.log(spread / deviation)), _DEVIATION_CHANGE),
+        "change of means, s.d.": (np.abs(mean - own.mean(axis=0)) / deviation, _MEAN),
+        "change of s.d., ratio": (np.abs(np.log(spread / deviation)), _DEVIATION),
     }
     for name, (values, threshold) in changes.items():
         value = float(np.max(values))

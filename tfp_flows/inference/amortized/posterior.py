@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_integer, check_seed, require
-from tfp_flows.density.fitted import FittedDensity
+from tfp_flows.distributions import draws
+from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.inference.amortized.calibration import CalibrationReport
+from tfp_flows.inference.amortized.features import Features
 from tfp_flows.inference.amortized.observation import (
     ObservationReport,
     Surroundings,
     judge_observation,
 )
-from tfp_flows.inference.amortized.simulator import DataForm, Simulator
+from tfp_flows.inference.amortized.observations import DataForm
+from tfp_flows.inference.amortized.simulator import Simulator
 from tfp_flows.inference.checks.importance import WeightedDraws, systematic_rows
 from tfp_flows.inference.support import JointSupport
 from tfp_flows.inference.surrogate import FlowPosterior
+
+if TYPE_CHECKING:
+    from tfp_flows.density.fitted import FittedDensity
 
 _NUM_DRAWS = 10_000  # of the importance weights
 
@@ -30,15 +35,25 @@ class AmortizedPosterior:
     """The posterior of any observation, as `fit_amortized_posterior` returns it.
 
     ```none
-    amortized(x)              the posterior given x, a `tfd.Distribution` over the parameters
-    amortized(x).report       whether it can be relied on, with reasons
-    amortized.report          the checks of all observations together
+    amortized(x)           the posterior given x, a `tfd.Distribution` over the parameters
+    amortized(x).report    whether it can be relied on, with reasons
+    amortized.report       the checks of all observations together
     ```
+
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> rng = np.random.default_rng(0)
+    >>> theta = rng.normal(size=(300, 1)).astype("float32")
+    >>> pairs = (theta, rng.normal(theta, 0.5))
+    >>> amortized = tfp_flows.inference.fit_amortized_posterior(pairs, max_minutes=0.2)
+    >>> amortized([1.0]).sample(5, seed=1).shape
+    TensorShape([5, 1])
 
     Args:
       density: `FittedDensity` of the unconstrained parameters given the data.
       support: `JointSupport` of the parameters.
       form: `DataForm` of an observation.
+      features: `Features` of an observation, the density's context.
       report: the `CalibrationReport`.
       surroundings: `Surroundings` of the simulated data.
       simulator: the `Simulator`, whose density the importance weights use; None if there
@@ -50,6 +65,7 @@ class AmortizedPosterior:
         density: FittedDensity,
         support: JointSupport,
         form: DataForm,
+        features: Features,
         *,
         report: CalibrationReport,
         surroundings: Surroundings,
@@ -57,7 +73,7 @@ class AmortizedPosterior:
     ) -> None:
         self.density = density
         self.report = report
-        self._support, self._form = support, form
+        self._support, self._form, self._features = support, form, features
         self._surroundings, self._simulator = surroundings, simulator
 
     def __call__(self, x: Any) -> ConditionedPosterior:
@@ -88,10 +104,10 @@ class ConditionedPosterior(FlowPosterior):
     def __init__(
         self, amortized: AmortizedPosterior, row: np.ndarray, *, name: str = "posterior"
     ) -> None:
-        super().__init__(
-            Conditioned(amortized.density, row), amortized._support.bijector, name=name
-        )
-        self._amortized, self._row = amortized, row
+        support, features = amortized._support, amortized._features(row)
+        conditioned = Conditioned(amortized.density, features, dtype=support.dtype)
+        super().__init__(conditioned, support.bijector, name=name)
+        self._amortized, self._row, self._context = amortized, row, features
 
     @functools.cached_property
     def report(self) -> ObservationReport:
@@ -120,8 +136,11 @@ class ConditionedPosterior(FlowPosterior):
         check_integer("n", n)
         check_seed("seed", seed)
         weighted = self._judged[1]
-        words = "a model of known density, a joint distribution with `observed`"
-        require(weighted is not None, words, "simulations only")
+        if weighted is None:
+            raise ValueError(
+                "Expected a model of known density, a joint distribution with `observed`; "
+                "got simulations only."
+            )
         require(weighted.weights.sum() > 0.0, "draws inside the support", "none")
         rng = np.random.default_rng(seed)
         rows = systematic_rows(weighted.weights, n, rng.uniform(), rng)
@@ -137,7 +156,7 @@ class ConditionedPosterior(FlowPosterior):
             pin = simulator.pin(self._row)
         return judge_observation(
             self.distribution,
-            self._row,
+            self._context,
             amortized._support,
             pin,
             amortized._surroundings,
@@ -154,21 +173,27 @@ class ConditionedPosterior(FlowPosterior):
 
 
 class Conditioned(tfd.Distribution):
-    """A conditional distribution given fixed contexts.
+    """A mixture of conditional distributions of rows, given fixed contexts.
 
     Args:
-      conditional: a distribution of rows, `[..., D]`, with the keyword `context`.
+      mixture: a `Mixture` of rows `[..., D]`, with a context.
       context: `[*batch, C]`.
+      dtype: of the rows here.
       name: name of the distribution.
     """
 
     def __init__(
-        self, conditional: Any, context: TensorLike, *, name: str = "conditioned"
+        self,
+        mixture: Mixture,
+        context: np.ndarray,
+        *,
+        dtype: tf.DType,
+        name: str = "conditioned",
     ) -> None:
-        self._conditional = conditional
-        self._context = tf.constant(np.asarray(context), conditional.dtype)
+        self._mixture = mixture
+        self._context = tf.constant(context, mixture.dtype)
         super().__init__(
-            dtype=conditional.dtype,
+            dtype=dtype,
             reparameterization_type=tfd.NOT_REPARAMETERIZED,
             validate_args=False,
             allow_nan_stats=True,
@@ -184,19 +209,39 @@ class Conditioned(tfd.Distribution):
         return tf.shape(self._context)[:-1]
 
     def _event_shape(self):
-        return self._conditional.event_shape
+        return self._mixture.event_shape
 
     def _event_shape_tensor(self):
-        return tf.constant(self._conditional.event_shape)
+        return tf.constant(self._mixture.event_shape, tf.int32)
 
     def _sample_n(self, n, seed=None):
-        return self._conditional.sample(n, seed=seed, context=self._context)
+        """Draws each row from one component, chosen first: all draw no more than needed."""
+        *seeds, choice = draws.split(
+            draws.stateless(seed), 1 + len(self._mixture.components)
+        )
+        shape = tf.concat([[n], tf.shape(self._context)], axis=0)
+        contexts = tf.reshape(tf.broadcast_to(self._context, shape), [-1, shape[-1]])
+        uniform = draws.uniform(tf.shape(contexts)[:1], choice, tf.float64)
+        ends = np.cumsum(self._mixture.weights)[:-1]
+        chosen = tf.reduce_sum(tf.cast(uniform[:, None] >= ends, tf.int32), axis=1)
+        rows, places = [], []
+        for k, (part, own) in enumerate(zip(self._mixture.components, seeds, strict=True)):
+            place = tf.where(chosen == k)[:, 0]
+            context = tf.cast(tf.gather(contexts, place), part.dtype)
+            rows.append(tf.cast(part.sample(seed=own, context=context), self.dtype))
+            places.append(tf.cast(place, tf.int32))
+        stitched = tf.dynamic_stitch(places, rows)
+        return tf.reshape(stitched, tf.concat([shape[:-1], self.event_shape], axis=0))
 
     def _log_prob(self, value):
-        shape = tf.broadcast_dynamic_shape(tf.shape(value)[:-1], tf.shape(self._context)[:-1])
-        context = tf.broadcast_to(self._context, tf.concat([shape, [self._context.shape[-1]]], 0))
-        value = tf.broadcast_to(value, tf.concat([shape, tf.shape(value)[-1:]], 0))
-        return self._conditional.log_prob(value, context=context)
+        value = tf.cast(value, self._mixture.dtype)
+        batch = [tf.shape(part)[:-1] for part in (value, self._context)]
+        shape = tf.broadcast_dynamic_shape(*batch)
+        value, context = (
+            tf.broadcast_to(part, tf.concat([shape, tf.shape(part)[-1:]], axis=0))
+            for part in (value, self._context)
+        )
+        return tf.cast(self._mixture.log_prob(value, context=context), self.dtype)
 
     def sample_and_log_prob(
         self, sample_shape: Any = (), seed: Any = None

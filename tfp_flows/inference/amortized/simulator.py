@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
+import os
 import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
@@ -19,13 +22,20 @@ from tfp_flows.core.arguments import (
     check_members,
     require,
 )
+from tfp_flows.inference.amortized.observations import DataForm, parts_of_data
 from tfp_flows.inference.support import JointSupport, named
 from tfp_flows.inference.target import call_with_parts
 
-# Draws of a joint distribution, or of a prior, at once: bounds the memory.
+# Simulations at once, which bounds the memory.
 _ROWS = 2048
 # Draws that tell the shape of the data, and whether the support depends on the data.
 _FEW = 2
+_PRIME = 7919  # keeps the seeds of blocks apart
+_AUTO_BATCHED = (
+    tfd.JointDistributionCoroutineAutoBatched,
+    tfd.JointDistributionNamedAutoBatched,
+    tfd.JointDistributionSequentialAutoBatched,
+)
 
 
 class Pairs(typing.NamedTuple):
@@ -48,56 +58,14 @@ class Pairs(typing.NamedTuple):
         order = np.random.default_rng(seed).permutation(len(self.u))
         return self.take(order[count:]), self.take(order[:count])
 
-
-@dataclasses.dataclass(frozen=True)
-class DataForm:
-    """The shapes of an observation, and its form as one row of K numbers.
-
-    Args:
-      shapes: shape of each part by its name; of one array, by the name None.
-    """
-
-    shapes: dict[str | None, tuple[int, ...]]
-
-    @classmethod
-    def from_batch(cls, x: Any) -> DataForm:
-        """Returns the form of N observations, an array or a dictionary of arrays."""
-        parts = {name: np.shape(part)[1:] for name, part in _parts(x).items()}
-        return cls(parts)
-
-    @property
-    def size(self) -> int:
-        """K, the number of entries of an observation."""
-        return sum(math.prod(shape) for shape in self.shapes.values())
-
-    def to_rows(self, x: Any, argument: str = "x") -> np.ndarray:
-        """Returns observations, `[*batch, K]` in float64.
+    def usable(self, allows_missing: bool) -> Pairs:
+        """Returns the simulations of finite parameters and data.
 
         Args:
-          x: an array `[*batch, *shape]`, or a dictionary of such arrays.
-          argument: name of x in errors.
-
-        Raises:
-          ValueError: if names or shapes are others, or a number is not finite.
+          allows_missing: whether NaN in data is a missing cell, and no failure.
         """
-        parts = _parts(x)
-        words = f"`{argument}` with the parts {list(self.shapes)}"
-        require(parts.keys() == self.shapes.keys(), words, list(parts))
-        rows, batches = [], set()
-        for name, shape in self.shapes.items():
-            part = np.asarray(parts[name], np.float64)
-            rank = part.ndim - len(shape)
-            fits = rank >= 0 and part.shape[rank:] == tuple(shape)
-            which = f"`{argument}`" if name is None else f"`{argument}[{name!r}]`"
-            require(fits, f"{which} of shape [..., {_shown(shape)}]", part.shape)
-            batches.add(part.shape[:rank])
-            rows.append(part.reshape(*part.shape[:rank], -1))
-        words = f"parts of `{argument}` of one batch shape"
-        require(len(batches) == 1, words, sorted(batches))
-        row = np.concatenate(rows, axis=-1)
-        count = int((~np.isfinite(row)).sum())
-        require(not count, f"finite `{argument}`", f"{count} other numbers")
-        return row
+        known = np.isfinite(self.x) | (np.isnan(self.x) & allows_missing)
+        return self.take(np.isfinite(self.u).all(axis=1) & known.all(axis=1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,33 +75,55 @@ class Simulator:
     Attributes:
       support: `JointSupport` of the parameters.
       draw: function of a count and an integer seed that returns parameters, a structure of
-        arrays `[N, *event]`, and data; None if there are pairs only.
+        arrays `[N, *event]`, and data.
       form: the `DataForm`.
-      pin: function of one observation that returns the log-density of the parameters'
-        parts, up to a constant; None if the density is not known.
+      pin: function of one observation, a row `[K]`, that returns the log-density of the
+        parameters' parts, up to a constant; None if the density is not known.
     """
 
     support: JointSupport
-    draw: Callable | None
+    draw: Callable
     form: DataForm
     pin: Callable | None = None
 
-    def pairs(self, count: int, seed: int) -> tuple[Pairs, int]:
-        """Simulates, and returns the finite simulations and the number of others."""
-        assert self.draw is not None
-        us, xs = [], []
-        for part, start in enumerate(range(0, count, _ROWS)):
-            parameters, x = self.draw(min(_ROWS, count - start), seed + 7919 * part)
-            us.append(self.support.bijector.inverse(parameters).numpy())
-            xs.append(_rows_of_batch(self.form, x, len(us[-1])))
-        return finite_pairs(np.concatenate(us), np.concatenate(xs))
+    def pairs(
+        self,
+        count: int,
+        seed: int | None,
+        backup: str | os.PathLike | None = None,
+        verbose: int | str = 0,
+    ) -> Pairs:
+        """Simulates.
 
+        Args:
+          count: number of simulations.
+          seed: integer that determines them; random if None.
+          backup: path of a file, `.npz`, that keeps them. If it exists, an interrupted call
+            goes on from it, and a call for more of them adds to it.
+          verbose: whether a bar on the standard output shows the progress.
 
-def finite_pairs(u: np.ndarray, x: np.ndarray) -> tuple[Pairs, int]:
-    """Returns the pairs without NaN or infinite numbers, and the number of others."""
-    u, x = np.asarray(u, np.float64), np.asarray(x, np.float64)
-    is_finite = np.isfinite(u).all(axis=1) & np.isfinite(x).all(axis=1)
-    return Pairs(u[is_finite], x[is_finite]), int((~is_finite).sum())
+        Raises:
+          ValueError: if the file has the simulations of another model or seed.
+        """
+        seed = int(np.random.SeedSequence(seed).generate_state(1)[0]) % 2**30
+        if backup is not None:
+            require(os.fspath(backup).endswith(".npz"), "`backup` of a .npz file", backup)
+        marks = self._block(_FEW, seed)
+        blocks = _read(backup, marks)
+        bar = keras.utils.Progbar(count, verbose=int(verbose), unit_name="simulation")
+        done = sum(len(block.u) for block in blocks)
+        while done < count:
+            # Blocks are whole, so that the first simulations do not depend on `count`.
+            blocks.append(self._block(_ROWS, seed + _PRIME * (1 + len(blocks))))
+            done += _ROWS
+            _write(backup, marks, blocks)
+            bar.update(min(done, count))
+        return Pairs(*map(np.concatenate, zip(*blocks, strict=True))).take(slice(count))
+
+    def _block(self, count, seed):
+        parameters, x = self.draw(count, seed % 2**30)
+        u = self.support.bijector.inverse(parameters).numpy().astype(np.float64)
+        return Pairs(u, self.form.rows_of(x, count))
 
 
 def from_joint(model: Any, observed: str | Sequence[str]) -> Simulator:
@@ -153,7 +143,7 @@ def from_joint(model: Any, observed: str | Sequence[str]) -> Simulator:
     require(fits and set(observed) <= set(names), words, observed)
 
     def draw(count, seed):
-        drawn = model.sample(count, seed=seed)
+        drawn = _sample(model, count, seed)
         by_name = dict(zip(names, _in_order(drawn, names), strict=True))
         x = {name: np.asarray(by_name.pop(name), np.float64) for name in observed}
         return by_name, x[observed[0]] if len(observed) == 1 else x
@@ -164,19 +154,19 @@ def from_joint(model: Any, observed: str | Sequence[str]) -> Simulator:
     def pinned(row):
         return model.experimental_pin(**_pins(model, names, observed, form, row))
 
-    rows = form.to_rows(x)
-    targets = [pinned(row) for row in rows]
+    targets = [pinned(row) for row in form.to_rows(x)]
     support = JointSupport.from_distribution(targets[0])
     other = JointSupport.from_distribution(targets[1]).bijector
     points = tf.zeros([1, support.event_size], support.dtype)
     ends = [bijector.forward(points) for bijector in (support.bijector, other)]
     same = all(map(np.allclose, *map(tf.nest.flatten, ends)))
     require(same, "`model` of parameters whose support does not depend on data", model.name)
+    event_shape = targets[0].event_shape
 
     def in_structure(count, seed):
         by_name, x = draw(count, seed)
-        flat = [by_name[name] for name in named(targets[0].event_shape)]
-        return tf.nest.pack_sequence_as(targets[0].event_shape, flat), x
+        flat = [by_name[name] for name in named(event_shape)]
+        return tf.nest.pack_sequence_as(event_shape, flat), x
 
     def pin(row):
         return pinned(row).unnormalized_log_prob
@@ -184,39 +174,52 @@ def from_joint(model: Any, observed: str | Sequence[str]) -> Simulator:
     return Simulator(support, in_structure, form, pin)
 
 
-def from_prior(prior: Any, simulator: Callable, vectorized: bool) -> Simulator:
+def from_prior(
+    prior: Any, simulator: Callable, vectorized: bool, is_missing_allowed: bool
+) -> Simulator:
     """Returns the `Simulator` of a prior and a function from parameters to data.
 
     Args:
       prior: a `tfd.Distribution`, joint or not, of continuous parts.
       simulator: function of N draws of the prior, or of one, that returns N data, or one.
       vectorized: whether it takes N draws at once.
+      is_missing_allowed: whether NaN in data is a missing cell.
     """
     check_callable("simulator", simulator, "a function from parameters to data")
     check_flag("vectorized", vectorized)
     support = JointSupport.from_distribution(prior)
+    takes_seed = "seed" in _parameters_of(simulator)
+
+    def call(parameters, seed):
+        own = simulator
+        if takes_seed:
+
+            def own(*parts, **named_parts):
+                return simulator(*parts, **named_parts, seed=seed)
+
+        return call_with_parts(own, parameters)
 
     def draw(count, seed):
-        parameters = prior.sample(count, seed=seed)
-        plain = tf.nest.map_structure(lambda part: part.numpy(), parameters)
+        parameters = _sample(prior, count, seed)
+        plain = tf.nest.map_structure(np.asarray, parameters)
         if vectorized:
-            return parameters, call_with_parts(simulator, plain)
+            return parameters, call(plain, seed)
         rows = (tf.nest.map_structure(lambda p, i=i: p[i], plain) for i in range(count))
-        data = [_parts(call_with_parts(simulator, row)) for row in rows]
+        data = [parts_of_data(call(row, seed + i)) for i, row in enumerate(rows)]
         x = {name: np.stack([row[name] for row in data]) for name in data[0]}
         return parameters, x[None] if list(x) == [None] else x
 
     _, x = draw(_FEW, 0)
-    for name, part in _parts(x).items():
+    for name, part in parts_of_data(x).items():
         got = np.shape(part)
         words = f"`simulator` that returns {_FEW} data for {_FEW} parameters"
         hint = " With vectorized=False, it is called with one draw after another."
         where = f"shape {got}" + ("" if name is None else f" of {name!r}")
         require(len(got) > 0 and got[0] == _FEW, words, where, hint)
-    return Simulator(support, draw, DataForm.from_batch(x))
+    return Simulator(support, draw, DataForm.from_batch(x, is_missing_allowed))
 
 
-def from_pairs(theta: Any, support: Any) -> JointSupport:
+def support_of_pairs(theta: Any, support: Any) -> JointSupport:
     """Returns the support of parameters that were drawn elsewhere.
 
     Args:
@@ -237,35 +240,36 @@ def simulator_of(
     observed: str | Sequence[str] | None,
     simulator: Callable | None,
     vectorized: bool,
+    is_missing_allowed: bool,
 ) -> Simulator:
     """Returns the `Simulator` of a joint distribution, or of a prior and a function."""
     words = "a joint distribution with `observed`, a prior with `simulator`, or pairs"
     check_members("model", model, ("sample", "log_prob", "event_shape"), words)
     if simulator is not None:
         require(observed is None, "`observed` or `simulator`", "both")
-        return from_prior(model, simulator, vectorized)
+        return from_prior(model, simulator, vectorized, is_missing_allowed)
     hint = " A prior needs `simulator`."
-    require(observed is not None, "`observed`, names of observed parts", None, hint)
+    if observed is None:
+        raise ValueError(f"Expected `observed`, names of observed parts; got None.{hint}")
     check_instance("model", model, tfd.JointDistribution, "a joint distribution")
     return from_joint(model, observed)
 
 
-def _parts(x):
-    """The parts of data by name; one array has the name None."""
-    return dict(x) if isinstance(x, dict) else {None: x}
+def _sample(distribution, count, seed):
+    """Returns draws that are the same whenever a seed is used."""
+    if isinstance(distribution, _AUTO_BATCHED):
+        # With a tensor seed, these draw one after another. In a new graph, an integer
+        # gives the same draws each time.
+        draw = tf.function(lambda: distribution.sample(count, seed=seed), autograph=False)
+        return draw()
+    return distribution.sample(count, seed=tf.constant([seed, 0], tf.int32))
 
 
-def _rows_of_batch(form, x, count):
-    parts = {name: np.asarray(part, np.float64) for name, part in _parts(x).items()}
-    words = f"data of the parts {list(form.shapes)}"
-    require(parts.keys() == form.shapes.keys(), words, list(parts))
-    rows = []
-    for name, shape in form.shapes.items():
-        expected = (count, *shape)
-        words = f"data of shape {expected} for {count} parameters"
-        require(parts[name].shape == expected, words, parts[name].shape)
-        rows.append(parts[name].reshape(count, -1))
-    return np.concatenate(rows, axis=1)
+def _parameters_of(function):
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):  # of a function without a signature
+        return {}
 
 
 def _in_order(drawn, names):
@@ -281,10 +285,32 @@ def _pins(model, names, observed, form, row):
     sizes = [math.prod(shape) for shape in form.shapes.values()]
     parts = np.split(row, np.cumsum(sizes)[:-1])
     return {
-        name: tf.constant(part.reshape(shape), dtypes[name])
+        name: tf.constant(part.reshape(shape).astype(dtypes[name].as_numpy_dtype))
         for name, part, shape in zip(observed, parts, form.shapes.values(), strict=True)
     }
 
 
-def _shown(shape):
-    return ", ".join(map(str, shape))
+def _read(path, marks):
+    """The blocks of a file of simulations; none if there is no file."""
+    if path is None or not os.path.exists(path):
+        return []
+    with np.load(path) as found:  # of plain arrays: no file runs code
+        names = [name for name in ("marks_u", "marks_x", "u", "x") if name in found]
+        require(len(names) == 4, f"simulations in `backup`, {path}", sorted(found))
+        there = [found[name] for name in names]
+    same = all(
+        a.shape == b.shape and np.allclose(a, b, equal_nan=True)
+        for a, b in zip(there[:2], marks, strict=True)
+    )
+    require(same, f"`backup` of this model and seed, {path}", "other simulations")
+    starts = range(0, len(there[2]), _ROWS)
+    return [Pairs(there[2][s : s + _ROWS], there[3][s : s + _ROWS]) for s in starts]
+
+
+def _write(path, marks, blocks):
+    if path is None:
+        return
+    u, x = map(np.concatenate, zip(*blocks, strict=True))
+    partial = f"{os.fspath(path)}.partial.npz"
+    np.savez(partial, marks_u=marks.u, marks_x=marks.x, u=u, x=x)
+    os.replace(partial, path)

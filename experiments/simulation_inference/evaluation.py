@@ -1,0 +1,70 @@
+"""Measurements of amortised posteriors, and the classifier two-sample score."""
+
+import time
+
+import numpy as np
+from sklearn.model_selection import KFold, cross_val_score
+from sklearn.neural_network import MLPClassifier
+
+from experiments.reports import facts
+
+
+def measure(amortized, reference, settings):
+    """Returns the numbers as plain data, and the draws of each posterior, `[N, D]`.
+
+    Args:
+      amortized: an `AmortizedPosterior`.
+      reference: a `Reference`; or None.
+      settings: a `SimulationSettings`.
+    """
+    report, draws = amortized.report, []
+    found = {
+        "model": settings.name_of_model,
+        "num_simulations": settings.num_simulations,
+        "verdict": report.verdict,
+        "reasons": list(report.reasons),
+        "gain": report.gain,
+        "gain_error": report.gain_error,
+        "num_checked": report.num_checked,
+        "num_dropped": report.num_dropped,
+        "checks": [vars(check) for check in report.checks],
+        "fitted": list(amortized.density.report.chosen),
+        "observations": [],
+        **facts.provenance(settings),
+    }
+    for x, expected in reference.first(settings.num_observations) if reference else ():
+        posterior, start = amortized(x), time.perf_counter()
+        own = np.asarray(posterior.sample(settings.num_draws, seed=settings.seed))
+        seconds = time.perf_counter() - start
+        found["observations"].append(
+            {
+                "c2st": c2st(expected[: settings.num_draws], own),
+                "verdict": posterior.report.verdict,
+                "seconds": seconds,
+            }
+        )
+        draws.append(own)
+    return found, draws
+
+
+def c2st(reference, draws):
+    """Returns the accuracy with which a classifier tells draws from reference draws.
+
+    It is that of the benchmark: 0.5 if they cannot be told apart, mean of five folds.
+
+    Args:
+      reference: draws of the true posterior, `[N, D]`.
+      draws: draws to judge, `[M, D]`.
+
+    Reference:
+      Lueckmann et al. (2021), Benchmarking simulation-based inference, section A.
+      https://arxiv.org/abs/2101.04653
+    """
+    reference, draws = (np.asarray(x, np.float64) for x in (reference, draws))
+    center, scale = reference.mean(axis=0), reference.std(axis=0)
+    rows = (np.concatenate([reference, draws]) - center) / scale
+    labels = np.repeat([0, 1], [len(reference), len(draws)])
+    width = 10 * reference.shape[1]
+    classifier = MLPClassifier((width, width), max_iter=10_000, random_state=1)
+    folds = KFold(5, shuffle=True, random_state=1)
+    return float(cross_val_score(classifier, rows, labels, cv=folds).mean())

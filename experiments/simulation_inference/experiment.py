@@ -1,0 +1,91 @@
+"""Fits the posterior of a simulator for any observation, and compares reference draws."""
+
+import importlib.util
+import pathlib
+import time
+
+import tfp_flows
+from experiments.command_line import program
+from experiments.command_line.flag_settings import UsageError, check_kind
+from experiments.reports import page
+from experiments.runs import resuming
+from experiments.simulation_inference import evaluation, pictures, reference, report
+from experiments.simulation_inference.settings import SimulationSettings
+from experiments.simulation_inference.tasks import TASKS
+
+_SIMULATIONS = "simulations.npz"
+
+
+def run(settings):
+    """Simulates, fits, compares, and writes everything into `settings.run_dir`.
+
+    The results of a finished run are read. An interrupted run goes on with the simulations
+    that it has, and ends at the same numbers.
+
+    Args:
+      settings: a `SimulationSettings`.
+
+    Returns:
+      What `results.json` holds.
+
+    Raises:
+      RunDirectoryError: if the folder belongs to another process or another run.
+      DataError: if the task's data are not in `settings.data_dir`.
+      UsageError: if the model's file or function is not there.
+    """
+    check_kind("settings", settings, SimulationSettings)
+    prior, simulator = _model(settings)
+    expected = reference.read(settings.task, settings.data_dir)
+    if resuming.is_finished(settings):
+        return resuming.finished(settings)
+    with resuming.unfinished(settings) as run_dir:
+        start = time.perf_counter()
+        amortized = tfp_flows.fit_amortized_posterior(
+            prior,
+            simulator=simulator,
+            num_simulations=settings.num_simulations,
+            max_minutes=settings.max_minutes or None,
+            backup=run_dir / _SIMULATIONS,
+            seed=settings.seed,
+        )
+        amortized.density.save(run_dir / "density.keras")
+        results, draws = evaluation.measure(amortized, expected, settings)
+        results["seconds"] = time.perf_counter() - start
+        captions = pictures.draw(run_dir, amortized.report, expected, draws)
+        page.write(report.page(results), captions, results, run_dir)
+        return results
+
+
+def cli(argv):
+    """Runs a command line and returns its exit status.
+
+    It is 2 for wrong use, and 1 for a run that failed.
+    """
+    return program.run(argv, _main, SimulationSettings, description=__doc__)
+
+
+def _main(settings):
+    program.stop_at_once(lambda: program.how_to_go_on(settings))
+    print(report.page(run(settings)).text())
+    print(f"Written to {settings.run_dir}: report.html, results.json, {_SIMULATIONS}.")
+
+
+def _model(settings):
+    """Returns the prior and the simulator of a task, or of the user's file."""
+    if not settings.model:
+        task = TASKS[settings.task]
+        return task.prior(), task.simulator
+    path, _, name = settings.model.rpartition(":")
+    if not path.endswith(".py") or not pathlib.Path(path).is_file():
+        settings.refuse("model", "to be FILE.py:FUNCTION with a file that exists")
+    spec = importlib.util.spec_from_file_location("model_of_user", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not callable(getattr(module, name, None)):
+        raise UsageError(f"Expected a function {name!r} in {path}; got none.")
+    found = getattr(module, name)()
+    if not (isinstance(found, tuple) and len(found) == 2):
+        raise UsageError(
+            f"Expected {name} of {path} to return a prior and a simulator; got {found!r}."
+        )
+    return found

@@ -1,0 +1,132 @@
+"""Fits of amortised posteriors, small: forms of data, summaries, seeds and time."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from exact_posteriors import joint
+from short_fits import trained_for
+from tensorflow_probability import distributions as tfd
+
+from tfp_flows.inference import fit_amortized_posterior
+from tfp_flows.inference.amortized import features
+
+SPLINES = {"num_members": 2, "hidden_units": (16, 16), "num_bins": 4}
+PRIOR = tfd.Independent(tfd.Normal(tf.zeros(1), 1.0), 1)
+
+
+@pytest.fixture(autouse=True)
+def _few_epochs(monkeypatch):
+    monkeypatch.setattr(features, "_EPOCHS", 12)
+    with trained_for(25, splines=SPLINES, flow={"hidden_units": (8,), "num_steps": 1}):
+        yield
+
+
+def rows(theta, seed):
+    """Up to 6 exchangeable rows about theta, `[N, 6, 1]`; absent ones are NaN."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(theta[:, None, :], 0.5, size=(len(theta), 6, 1))
+    absent = np.arange(6) >= rng.integers(2, 7, size=(len(theta), 1))
+    return np.where(absent[..., None], np.nan, x)
+
+
+def series(theta, seed):
+    return np.random.default_rng(seed).normal(theta, 0.5, size=(len(theta), 8))
+
+
+def image(theta, seed):
+    noise = np.random.default_rng(seed).normal(size=(len(theta), 6, 6))
+    return theta[:, :, None] + noise
+
+
+def test_the_posterior_of_a_known_model_is_found_and_is_reliable():
+    amortized = fit_amortized_posterior(joint(), observed="x", num_simulations=2_500)
+    assert amortized.report.num_checked == 250
+    x = np.array([0.5, -0.5, 1.0])
+    posterior = amortized(x)
+    draws = posterior.sample(4_000, seed=1)["theta"]
+    np.testing.assert_allclose(np.mean(draws, axis=0), 0.8 * x, atol=0.15)
+    np.testing.assert_allclose(np.std(draws, axis=0), 0.2**0.5, atol=0.1)
+    assert posterior.report.verdict.startswith("reliable")
+    np.testing.assert_array_equal(posterior.sample(4_000, seed=1)["theta"], draws)
+
+
+def test_draws_stay_in_the_support_and_the_density_integrates_to_one():
+    prior = tfd.Independent(tfd.Uniform(tf.zeros(1), tf.ones(1)), 1)
+    amortized = fit_amortized_posterior(
+        prior,
+        simulator=lambda theta, seed: np.random.default_rng(seed).normal(theta, 0.3),
+        num_simulations=600,
+    )
+    posterior = amortized([0.95])
+    draws = posterior.sample(2_000, seed=0).numpy()
+    assert draws.min() >= 0.0
+    assert draws.max() <= 1.0
+    grid = (np.arange(2_000) + 0.5)[:, None] / 2_000
+    total = np.mean(np.exp(posterior.log_prob(grid.astype(np.float32))))
+    assert total == pytest.approx(1.0, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("summary", "simulator", "missing"),
+    [
+        ("set", rows, True),
+        ("series", series, False),
+        ("image", image, False),
+        (None, rows, True),
+    ],
+)
+def test_any_shape_of_data(summary, simulator, missing):
+    amortized = fit_amortized_posterior(
+        PRIOR,
+        simulator=simulator,
+        summary=summary,
+        missing=missing,
+        num_simulations=800,
+    )
+    theta = np.array([[-1.0], [1.0]])
+    x = simulator(theta, 5)
+    means = np.mean(amortized(x).sample(200, seed=0), axis=0)
+    assert means[1] > means[0] + 0.5
+    assert amortized(x[0]).sample(seed=0).shape == (1,)
+
+
+def test_a_layer_of_the_user_summarises():
+    layer = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(3)])
+    amortized = fit_amortized_posterior(
+        PRIOR, simulator=series, summary=layer, num_simulations=600
+    )
+    assert amortized.density.context_size == 3
+    wrong = keras.layers.Reshape((2, 4))
+    with pytest.raises(ValueError, match=r"`summary` that maps"):
+        fit_amortized_posterior(PRIOR, simulator=series, summary=wrong, num_simulations=600)
+
+
+def test_a_seed_repeats_everything():
+    theta = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
+    x = theta + np.random.default_rng(1).normal(size=(300, 2))
+    first, second = (fit_amortized_posterior((theta, x), seed=4) for _ in range(2))
+    expected = first([0.0, 0.5]).sample(5, seed=1)
+    np.testing.assert_array_equal(second([0.0, 0.5]).sample(5, seed=1), expected)
+
+
+def test_heavy_tails_and_constants_in_data_do_no_harm():
+    def simulator(theta, seed):
+        noise = np.random.default_rng(seed).standard_cauchy(size=(len(theta), 3))
+        return np.concatenate([theta + noise, np.full([len(theta), 1], 7.0)], axis=1)
+
+    amortized = fit_amortized_posterior(PRIOR, simulator=simulator, num_simulations=600)
+    for x in ([0.0, 0.5, 0.2, 7.0], [1e9, 0.5, 0.2, 7.0]):
+        draws = amortized(x).sample(100, seed=0)
+        assert np.isfinite(draws).all()
+        assert np.abs(draws).max() < 20.0
+
+
+def test_simulations_that_fail_are_left_out():
+    def simulator(theta, seed):
+        x = np.random.default_rng(seed).normal(theta)
+        return np.where(theta > 1.0, np.nan, x)
+
+    amortized = fit_amortized_posterior(PRIOR, simulator=simulator, num_simulations=600)
+    assert 50 < amortized.report.num_dropped < 150
+    assert "not finite" in " ".join(amortized.report.reasons)

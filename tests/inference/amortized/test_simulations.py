@@ -1,0 +1,157 @@
+"""Simulations from three forms of a model: shapes, seeds, files and refusals."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from exact_posteriors import joint
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
+
+from tfp_flows.inference import fit_amortized_posterior
+from tfp_flows.inference.amortized import simulator as simulator_module
+from tfp_flows.inference.amortized.observations import DataForm
+from tfp_flows.inference.amortized.simulator import (
+    Pairs,
+    from_joint,
+    from_prior,
+    support_of_pairs,
+)
+
+PRIOR = tfd.JointDistributionNamed(
+    {"rate": tfd.LogNormal(0.0, 1.0), "effects": tfd.Sample(tfd.Uniform(-1.0, 1.0), 2)}
+)
+
+
+def counts(rate, effects, seed):
+    rng = np.random.default_rng(seed)
+    return {"y": rng.poisson(rate), "z": rng.normal(effects)}
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(simulator_module, "_ROWS", 10)
+
+
+def test_joint_distributions_simulate_their_observed_parts():
+    found = from_joint(joint(), "x")
+    pairs = found.pairs(3_000, 0)
+    assert pairs.u.shape == pairs.x.shape == (3_000, 3)
+    np.testing.assert_allclose(np.std(pairs.x - pairs.u, axis=0), 0.5, atol=0.03)
+    log_prob = found.pin(pairs.x[0])({"theta": pairs.u[:2].astype(np.float32)})
+    expected = joint().log_prob({"theta": pairs.u[:2], "x": pairs.x[[0, 0]]})
+    np.testing.assert_allclose(log_prob, expected, rtol=1e-4)
+
+
+def test_integers_are_pinned_as_integers():
+    model = tfd.JointDistributionNamedAutoBatched(
+        {"rate": tfd.LogNormal(0.0, 1.0), "y": lambda rate: tfd.Bernoulli(logits=rate)}
+    )
+    found = from_joint(model, "y")
+    assert np.isfinite(found.pin(np.array([1.0]))({"rate": tf.constant([0.5, 2.0])})).all()
+
+
+def test_priors_give_parts_by_name_and_a_seed(small_blocks):
+    found = from_prior(PRIOR, counts, True, False)
+    pairs = found.pairs(35, 3)
+    assert pairs.u.shape == (35, 3)
+    assert pairs.x.shape == (35, 3)
+    parts = found.support.bijector.forward(pairs.u.astype(np.float32))
+    assert (parts["rate"].numpy() > 0.0).all()
+    assert (np.abs(parts["effects"]) < 1.0).all()
+    np.testing.assert_array_equal(found.pairs(35, 3).x, pairs.x)
+    np.testing.assert_array_equal(found.pairs(12, 3).x, pairs.x[:12])
+    assert not np.array_equal(found.pairs(35, 4).x, pairs.x)
+    one_by_one = from_prior(PRIOR, counts, False, False).pairs(5, 3)
+    assert one_by_one.x.shape == (5, 3)
+
+
+def test_files_keep_simulations(small_blocks, tmp_path):
+    calls = []
+
+    def simulator(theta, seed):
+        calls.append(len(theta))
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return np.random.default_rng(seed).normal(theta)
+
+    prior, path = tfd.Normal(tf.zeros(2), 1.0), tmp_path / "simulations.npz"
+    prior = tfd.Independent(prior, 1)
+    expected = from_prior(
+        prior, lambda theta, seed: np.random.default_rng(seed).normal(theta), True, False
+    ).pairs(40, 0)
+    with pytest.raises(KeyboardInterrupt):
+        from_prior(prior, simulator, True, False).pairs(40, 0, path)
+    calls.extend([0] * 10)
+    found = from_prior(prior, simulator, True, False).pairs(40, 0, path)
+    np.testing.assert_array_equal(found.x, expected.x)
+    np.testing.assert_array_equal(found.u, expected.u)
+    assert calls[-4:] == [2, 10, 10, 10]  # marks, and the blocks that the file lacked
+    more = from_prior(prior, simulator, True, False).pairs(50, 0, path)
+    np.testing.assert_array_equal(more.x[:40], found.x)
+    with pytest.raises(ValueError, match="other simulations"):
+        from_prior(prior, simulator, True, False).pairs(40, 1, path)
+
+
+def test_missing_cells_are_kept_if_they_are_allowed():
+    pairs = Pairs(np.zeros([4, 1]), np.array([[1.0], [np.nan], [np.inf], [2.0]]))
+    assert len(pairs.usable(False).u) == 2
+    assert len(pairs.usable(True).u) == 3
+
+
+def test_pairs_have_the_support_that_is_given():
+    theta = {"a": np.ones([5], np.float32), "b": np.ones([5, 2], np.float32)}
+    support = support_of_pairs(theta, {"a": tfb.Exp(), "b": None})
+    u = support.bijector.inverse(theta)
+    np.testing.assert_allclose(u, [[0.0, 1.0, 1.0]] * 5, atol=1e-6)
+
+
+@pytest.mark.parametrize("names", [(), ("a",)])
+def test_observations_have_the_form_of_the_simulations(names):
+    x = np.zeros([7, 2, 3]) if not names else {"a": np.zeros([7, 2, 3])}
+    form = DataForm.from_batch(x)
+    given = np.ones([5, 4, 2, 3])
+    rows = form.to_rows({"a": given} if names else given)
+    assert rows.shape == (5, 4, 6)
+    for wrong in (np.ones([3, 2]), np.full([2, 3], np.nan), {"b": given}):
+        with pytest.raises(ValueError, match="Expected"):
+            form.to_rows(wrong)
+
+
+def refused_calls():
+    normal = tfd.Independent(tfd.Normal(tf.zeros(2), 1.0), 1)
+    pairs = (np.zeros([200, 2], np.float32), np.zeros([200, 1]))
+    return {
+        "a joint distribution with": lambda: fit_amortized_posterior(3.0),
+        "`observed`, names": lambda: fit_amortized_posterior(joint()),
+        "some but not all": lambda: fit_amortized_posterior(joint(), observed="y"),
+        "`observed` or `simulator`": lambda: fit_amortized_posterior(
+            joint(), observed="x", simulator=len
+        ),
+        "2 data for 2 parameters": lambda: fit_amortized_posterior(
+            normal, simulator=lambda theta: theta[0, :1]
+        ),
+        "of numbers": lambda: fit_amortized_posterior(
+            normal, simulator=lambda theta: np.array(["a", "b"])
+        ),
+        "pairs alone": lambda: fit_amortized_posterior(pairs, simulator=len),
+        "data of shape (200, 1)": lambda: fit_amortized_posterior(
+            (pairs[0], np.zeros([199, 1]))
+        ),
+        "floating-point": lambda: fit_amortized_posterior((pairs[0].astype(int), pairs[1])),
+        "finite simulations": lambda: fit_amortized_posterior(
+            (pairs[0], np.full([200, 1], np.nan))
+        ),
+        "`max_minutes`": lambda: fit_amortized_posterior(pairs, max_minutes=0.0),
+        "`summary`": lambda: fit_amortized_posterior(pairs, summary="text"),
+        ".npz": lambda: fit_amortized_posterior(
+            normal, simulator=lambda theta: theta, backup="simulations.csv"
+        ),
+    }
+
+
+@pytest.mark.parametrize("words", refused_calls())
+def test_bad_calls_are_refused(words):
+    with pytest.raises(ValueError) as error:  # noqa: PT011 (the words are checked below)
+        refused_calls()[words]()
+    assert words in str(error.value)
+    assert "Expected" in str(error.value)

@@ -1,0 +1,142 @@
+"""Verdicts on amortised posteriors that are right, or wrong in a known way."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from exact_posteriors import fitted, joint, pairs
+
+from tfp_flows.inference.amortized.calibration import judge_calibration
+from tfp_flows.inference.amortized.features import Features, Scale
+from tfp_flows.inference.amortized.observation import Surroundings
+from tfp_flows.inference.amortized.posterior import AmortizedPosterior
+from tfp_flows.inference.amortized.simulator import from_joint
+
+TRAIN, CHECKED = pairs(2_000, 0), pairs(500, 1)
+AS_THEY_ARE = Scale(np.zeros(3), np.ones(3), np.zeros(3, bool))
+
+
+def judged(**options):
+    return judge_calibration(fitted(**options), TRAIN, CHECKED, 0, 2)
+
+
+def posterior(**options):
+    """An `AmortizedPosterior` of the joint distribution, right or wrong."""
+    source = from_joint(joint(), "x")
+    return AmortizedPosterior(
+        fitted(**options),
+        source.support,
+        source.form,
+        Features(AS_THEY_ARE),
+        report=judged(**options),
+        surroundings=Surroundings(TRAIN.x, CHECKED.x),
+        simulator=source,
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({}, ""),
+        ({"scale": 0.7}, "too narrow"),
+        ({"scale": 1.4}, "too wide"),
+        ({"shift": 0.5}, "off to a side"),
+        ({"use": 0.0}, "ignore the data"),
+    ],
+)
+def test_wrong_posteriors_fail_as_a_whole(options, word):
+    report = judged(**options)
+    assert (report.verdict == "calibrated") == (not word)
+    assert word in " ".join(report.reasons)
+    assert report.ranks.shape == (500, 3)
+    assert report.coverage.shape == (500,)
+    assert report.verdict in str(report)
+
+
+def test_right_posteriors_fail_rarely():
+    """Each check fails for at most one in a hundred right posteriors."""
+    failed = 0
+    for seed in range(30):
+        report = judge_calibration(fitted(), TRAIN, pairs(200, 10 + seed), 0, seed)
+        failed += report.verdict != "calibrated"
+    assert failed <= 2
+
+
+def test_simulations_that_failed_are_counted():
+    report = judge_calibration(fitted(), TRAIN, CHECKED, 500, 2)
+    assert "17% of the simulations" in " ".join(report.reasons)
+    assert report.num_dropped == 500
+
+
+@pytest.mark.parametrize(
+    ("options", "verdict"),
+    [
+        ({}, "reliable"),
+        ({"scale": 1.25}, "reliable after resampling"),
+        ({"shift": 0.3}, "reliable after resampling"),
+        ({"scale": 0.2, "shift": 20.0}, "not reliable"),
+    ],
+)
+def test_weights_judge_one_observation_if_the_density_is_known(options, verdict):
+    found = posterior(**options)([0.5, -0.5, 1.0])
+    assert found.report.verdict == verdict
+    assert verdict in str(found.report)
+    if verdict == "not reliable":
+        return
+    # The evidence of x ~ N(0, 1 + NOISE^2), and the posterior's moments.
+    exact = -0.5 * np.sum(np.square([0.5, -0.5, 1.0]) / 1.25 + np.log(2.0 * np.pi * 1.25))
+    assert found.report.log_evidence == pytest.approx(exact, abs=0.05)
+    draws = found.resample(4_000, seed=1)["theta"]
+    np.testing.assert_allclose(np.mean(draws, axis=0), [0.4, -0.4, 0.8], atol=0.05)
+    np.testing.assert_allclose(np.std(draws, axis=0), 0.2**0.5, atol=0.03)
+
+
+def test_observations_far_from_the_simulations_are_flagged():
+    amortized = posterior()
+    amortized._simulator = None  # whose density is not known
+    assert amortized([0.5, -0.5, 1.0]).report.verdict == "reliable"
+    far = amortized([0.5, -0.5, 9.0]).report
+    assert far.verdict == "not reliable"
+    assert "hardly simulates such data" in far.reasons[0]
+    flagged = [amortized(x).report.verdict != "reliable" for x in pairs(100, 5).x]
+    assert sum(flagged) <= 5
+    with pytest.raises(ValueError, match="known density"):
+        amortized([0.5, -0.5, 1.0]).resample(5)
+
+
+def test_data_that_break_a_relation_are_far():
+    rng = np.random.default_rng(0)
+    x = np.repeat(rng.normal(size=(3_000, 1)), 2, axis=1) + rng.normal(
+        0.0, 0.01, (3_000, 2)
+    )
+    surroundings = Surroundings(x[:2_000], x[2_000:])
+    assert surroundings.rarity(np.array([1.0, 1.0])) > 0.05
+    assert surroundings.rarity(np.array([1.0, 0.5])) < 0.002
+
+
+def test_a_posterior_that_is_not_calibrated_is_never_reliable_without_a_density():
+    amortized = posterior(scale=0.7)
+    amortized._simulator = None
+    report = amortized([0.5, -0.5, 1.0]).report
+    assert report.verdict == "not reliable"
+    assert report.log_evidence is None
+    assert "not calibrated" in report.reasons[0]
+
+
+def test_batches_have_shapes_and_no_report():
+    amortized = posterior()
+    batch = amortized(np.zeros([4, 2, 3]))
+    drawn = batch.sample(5, seed=1)["theta"]
+    assert drawn.shape == (5, 4, 2, 3)
+    assert batch.log_prob({"theta": drawn}).shape == (5, 4, 2)
+    one = amortized(np.zeros(3))
+    np.testing.assert_allclose(
+        one.log_prob({"theta": drawn}), batch.log_prob({"theta": drawn}), rtol=1e-5
+    )
+    with pytest.raises(ValueError, match="one observation"):
+        _ = batch.report
+
+
+def test_reports_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        judged().verdict = "good"

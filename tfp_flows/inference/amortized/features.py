@@ -1,0 +1,275 @@
+"""What a conditional density sees of an observation: numbers, or a network's summary."""
+
+from __future__ import annotations
+
+import typing
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
+
+from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.bijectors.standardize import Decorrelate
+from tfp_flows.core.arguments import check_choice, check_instance, require
+from tfp_flows.distributions.bases import standard_normal
+from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
+from tfp_flows.distributions.flow_distribution import FlowDistribution
+from tfp_flows.flows.maf import MAF
+from tfp_flows.inference.amortized.observations import DataForm
+from tfp_flows.inference.amortized.simulator import Pairs
+from tfp_flows.networks.conditioner import Conditioner
+from tfp_flows.networks.deep_set import DeepSet
+from tfp_flows.networks.layer_arguments import split_seed
+from tfp_flows.training.callbacks import FitProgress, StopAfter
+from tfp_flows.training.density_estimator import DensityEstimator
+
+# Named summaries, with the number of axes of what their networks see.
+SUMMARIES = {"set": 2, "series": 2, "image": 3}
+_NEAR = 3.0  # deviations up to which numbers stay as they are
+_ROWS_A_CALL = 4096
+# Of the training of a summary network.
+_EPOCHS, _PATIENCE, _BATCH_SIZE, _LEARNING_RATE = 300, 15, 128, 1e-3
+
+
+class Scale(typing.NamedTuple):
+    """Standardises data by quantiles, and draws far numbers near.
+
+    ```none
+    z = (x - median) / half the distance of the quantiles of 16 % and 84 %
+    feature = z,  beyond 3: sign(z) (3 + log(1 + |z| - 3))
+    ```
+
+    Attributes:
+      center: medians, `[K]`.
+      scale: scales, `[K]`; the standard deviation if the quantiles are equal.
+      is_missing: which entries are NaN in a simulation, `[K]`; a second feature says so.
+    """
+
+    center: np.ndarray
+    scale: np.ndarray
+    is_missing: np.ndarray
+
+    @classmethod
+    def from_rows(cls, x: np.ndarray) -> Scale:
+        """Returns the scale of rows, `[N, K]`."""
+        is_missing = np.isnan(x).any(axis=0)
+        never = np.isnan(x).all(axis=0)
+        x = np.where(never, 0.0, x)
+        low, center, high = np.nanquantile(x, [0.16, 0.5, 0.84], axis=0)
+        deviation = np.nanstd(x, axis=0)
+        scale = np.where(high > low, 0.5 * (high - low), deviation)
+        return cls(center, np.where(scale > 0.0, scale, 1.0), is_missing)
+
+    def near(self, x: np.ndarray) -> np.ndarray:
+        """Returns features `[..., K]`; 0 where a cell is missing."""
+        z = np.where(np.isnan(x), 0.0, (x - self.center) / self.scale)
+        far = np.maximum(np.abs(z) - _NEAR, 0.0)
+        return z - np.sign(z) * (far - np.log1p(far))
+
+    def known(self, x: np.ndarray) -> np.ndarray:
+        """Returns 1 for known cells, and 0 for missing ones, `[..., K]`."""
+        return np.isfinite(x).astype(np.float64)
+
+
+class Features:
+    """Features of observations: the context of the conditional density.
+
+    Args:
+      scale: the `Scale` of the data.
+      network: a `Conditioner` that summarises them; None for the numbers themselves.
+    """
+
+    def __init__(self, scale: Scale, network: Conditioner | None = None) -> None:
+        self.scale, self.network = scale, network
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Returns features, `[..., S]`, of observations, `[..., K]`."""
+        if self.network is None:
+            known = self.scale.known(x)[..., self.scale.is_missing]
+            return np.concatenate([self.scale.near(x), known], axis=-1)
+        rows = self.inputs(x).reshape(-1, 2 * x.shape[-1])
+        parts = [
+            self.network(tf.constant(rows[start : start + _ROWS_A_CALL], tf.float32))
+            for start in range(0, len(rows), _ROWS_A_CALL)
+        ]
+        features = np.concatenate([np.asarray(part, np.float64) for part in parts])
+        return features.reshape(*x.shape[:-1], -1)
+
+    def inputs(self, x: np.ndarray) -> np.ndarray:
+        """Returns numbers, then whether each is known, `[..., 2 K]`."""
+        return np.concatenate([self.scale.near(x), self.scale.known(x)], axis=-1)
+
+
+def fit_features(
+    summary: str | keras.layers.Layer | None,
+    form: DataForm,
+    pairs: Pairs,
+    *,
+    seed: int | None,
+    max_minutes: float | None,
+    verbose: int | str,
+) -> Features:
+    """Returns the features of data, after training a summary network if there is one.
+
+    The network is trained together with a `MAF` of the parameters given its output, by
+    maximum likelihood.
+
+    Args:
+      summary: a Keras layer from N observations to `[N, S]`, a name in `SUMMARIES`, or
+        None.
+      form: the `DataForm`.
+      pairs: the simulations to train with.
+      seed: integer that determines weights and the order of rows; random if None.
+      max_minutes: wall time of the training.
+      verbose: as in `fit_density`.
+    """
+    scale = Scale.from_rows(pairs.x)
+    if summary is None:
+        return Features(scale)
+    for_network, for_flow, for_rows = split_seed(seed, 3)
+    size, shape = pairs.u.shape[1], _shape_of_one(form)
+    if isinstance(summary, str):
+        check_choice("summary", summary, tuple(SUMMARIES))
+        rank = SUMMARIES[summary]
+        words = f"data of {rank - 1} or {rank} axes with `summary` {summary!r}"
+        require(rank - 1 <= len(shape) <= rank, words, f"shape {shape}")
+        shape = (*shape, 1)[:rank]
+        summary = _named_layer(summary, max(16, 4 * size), form, for_network)
+    words = f"a Keras layer, or one of {[*SUMMARIES]}"
+    check_instance("summary", summary, keras.layers.Layer, words)
+    network = Conditioner(_on_rows(summary, shape, form), (2 * form.size,))
+    width = network.output_shape
+    words = "`summary` that maps N observations to [N, S]"
+    require(len(width) == 1, words, f"outputs of shape [N, {', '.join(map(str, width))}]")
+    features = Features(scale, network)
+    flow = MAF(
+        size,
+        num_steps=3,
+        hidden_units=(64, 64),
+        activation="silu",
+        context_size=width[0],
+        standardize=False,
+        standardize_context=False,
+        seed=for_flow,
+    )
+    steps = [Decorrelate(size), flow]
+    base = standard_normal(size)
+    chain = FlowChain(steps, standardize_context=False)
+    model = DensityEstimator(Summarized(FlowDistribution(base, chain), network))
+    keras.utils.set_random_seed(for_rows % 2**31 if for_rows is not None else None)
+    model.compile(keras.optimizers.Adam(_LEARNING_RATE, global_clipnorm=5.0))
+    callbacks = [
+        keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.3, patience=_PATIENCE // 3),
+        keras.callbacks.EarlyStopping(
+            "val_loss", patience=_PATIENCE, restore_best_weights=True
+        ),
+    ]
+    if verbose == "auto":
+        callbacks.append(FitProgress(_EPOCHS))
+    if max_minutes is not None:
+        callbacks.append(StopAfter(60.0 * max_minutes))
+    model.fit(
+        (pairs.u.astype(np.float32), features.inputs(pairs.x).astype(np.float32)),
+        batch_size=min(_BATCH_SIZE, max(len(pairs.u) // 16, 8)),
+        epochs=_EPOCHS,
+        validation_split=0.1,
+        callbacks=callbacks,
+        verbose=0 if verbose == "auto" else verbose,
+    )
+    return features
+
+
+class Summarized(DistributionWrapper):
+    """A conditional density of what a network says of its context.
+
+    Args:
+      distribution: a `FlowDistribution` with a context of S numbers.
+      network: a `Conditioner` from contexts, `[..., C]`, to `[..., S]`.
+      name: name of the module.
+    """
+
+    def __init__(
+        self,
+        distribution: FlowDistribution,
+        network: Conditioner,
+        *,
+        name: str = "summarized",
+    ) -> None:
+        super().__init__(distribution, name=name)
+        self.network = network
+
+    @property
+    def context_size(self) -> int:
+        """C, the width of what the network sees."""
+        return self.network.input_shape[0]
+
+    @property
+    def _parts(self):
+        return self.distribution, self.network
+
+    def initialize(self, data: TensorLike, *, context: TensorLike) -> None:
+        """Sets location and scale of the rows; those of contexts change in training."""
+        features = self.network(tf.convert_to_tensor(context[:1]))
+        self._initialize_distribution(data, tf.repeat(features, len(data), axis=0), None)
+
+    def log_prob(
+        self, value: TensorLike, *, context: TensorLike, training: bool = False
+    ) -> tf.Tensor:
+        """Returns the log-densities of rows, `[..., D]`, given contexts, `[..., C]`."""
+        features = self.network(tf.convert_to_tensor(context), training=training)
+        return self.distribution.log_prob(value, context=features, training=training)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {n: getattr(self, n) for n in ("distribution", "network", "name")}
+
+
+def _named_layer(name, units, form, seed):
+    """A new network that summarises a set of rows, a series or an image by numbers."""
+    if name == "set":
+        return DeepSet(units, masked=form.is_missing_allowed, seed=seed)
+    seeds = iter(split_seed(seed, 4))
+
+    def seeded():
+        return {"kernel_initializer": keras.initializers.GlorotUniform(next(seeds))}
+
+    if name == "series":
+        return keras.Sequential(
+            [
+                keras.layers.Conv1D(32, 5, padding="same", activation="silu", **seeded()),
+                keras.layers.GRU(64, **seeded()),
+                keras.layers.Dense(units, **seeded()),
+            ]
+        )
+    shared = {"strides": 2, "padding": "same", "activation": "silu"}
+    return keras.Sequential(
+        [
+            keras.layers.Conv2D(16, 5, **shared, **seeded()),
+            keras.layers.Conv2D(32, 3, **shared, **seeded()),
+            keras.layers.Flatten(),
+            keras.layers.Dense(64, activation="silu", **seeded()),
+            keras.layers.Dense(units, **seeded()),
+        ]
+    )
+
+
+def _on_rows(layer, shape, form):
+    """A network of `[numbers, is_known]`, `[N, 2 K]`, that calls a layer on observations.
+
+    The layer sees `[N, *shape]`; with missing cells, the last axis is twice as long, and
+    its second half says which cells are known.
+    """
+    inputs = keras.Input((2 * form.size,))
+    observations = keras.layers.Reshape(shape)(inputs[:, : form.size])
+    if form.is_missing_allowed:
+        known = keras.layers.Reshape(shape)(inputs[:, form.size :])
+        observations = keras.layers.Concatenate()([observations, known])
+    return keras.Model(inputs, layer(observations))
+
+
+def _shape_of_one(form):
+    words = "data of one array with `summary`"
+    require(len(form.shapes) == 1, words, f"the parts {[*form.shapes]}")
+    (shape,) = form.shapes.values()
+    return shape if shape else (1,)

@@ -1,0 +1,100 @@
+"""The form of observations: one row of numbers, from arrays of any shapes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from tfp_flows.core.arguments import require
+
+
+@dataclasses.dataclass(frozen=True)
+class DataForm:
+    """The shapes of an observation, and its form as one row of K numbers.
+
+    Args:
+      shapes: shape of each part by its name; of one array, by the name None.
+      is_missing_allowed: whether NaN is a missing cell.
+    """
+
+    shapes: dict[str | None, tuple[int, ...]]
+    is_missing_allowed: bool = False
+
+    @classmethod
+    def from_batch(cls, x: Any, is_missing_allowed: bool = False) -> DataForm:
+        """Returns the form of N observations, an array or a dictionary of arrays."""
+        shapes = {}
+        for name, part in parts_of_data(x).items():
+            part = np.asarray(part)
+            which = "data" if name is None else f"data {name!r}"
+            words = f"{which} of numbers, an array for each simulation"
+            require(part.dtype.kind in "fiub" and part.ndim, words, part.dtype)
+            shapes[name] = part.shape[1:]
+        size = sum(math.prod(shape) for shape in shapes.values())
+        require(size > 0, "data of one number, at least", shapes)
+        return cls(shapes, is_missing_allowed)
+
+    @property
+    def size(self) -> int:
+        """K, the number of entries of an observation."""
+        return sum(math.prod(shape) for shape in self.shapes.values())
+
+    def to_rows(self, x: Any) -> np.ndarray:
+        """Returns observations of a user, `[*batch, K]` in float64.
+
+        Args:
+          x: an array `[*batch, *shape]`, or a dictionary of such arrays.
+
+        Raises:
+          ValueError: if names or shapes are others, or a number is not finite.
+        """
+        parts = self._named(x)
+        rows, batches = [], set()
+        for name, shape in self.shapes.items():
+            part = np.asarray(parts[name], np.float64)
+            rank = part.ndim - len(shape)
+            which = "`x`" if name is None else f"`x[{name!r}]`"
+            shown = ", ".join(map(str, ("...", *shape)))
+            fits = rank >= 0 and part.shape[rank:] == tuple(shape)
+            require(fits, f"{which} of shape [{shown}]", part.shape)
+            batches.add(part.shape[:rank])
+            rows.append(part.reshape(*part.shape[:rank], -1))
+        require(len(batches) == 1, "parts of `x` of one batch shape", sorted(batches))
+        row = np.concatenate(rows, axis=-1)
+        is_known = np.isfinite(row) | (np.isnan(row) & self.is_missing_allowed)
+        count = int((~is_known).sum())
+        hint = " With missing=True, NaN is a missing cell."
+        require(not count, "finite `x`", f"{count} numbers that are not", hint)
+        return row
+
+    def rows_of(self, x: Any, count: int) -> np.ndarray:
+        """Returns the data of `count` simulations, `[count, K]` in float64.
+
+        Raises:
+          ValueError: if they have other parts or shapes than the first simulations.
+        """
+        parts = self._named(x)
+        rows = []
+        for name, shape in self.shapes.items():
+            part = np.asarray(parts[name], np.float64)
+            words = f"data of shape {(count, *shape)} for {count} parameters"
+            require(part.shape == (count, *shape), words, part.shape)
+            rows.append(part.reshape(count, -1))
+        return np.concatenate(rows, axis=1)
+
+    def _named(self, x):
+        parts = parts_of_data(x)
+        require(
+            parts.keys() == self.shapes.keys(),
+            "data of one array" if None in self.shapes else f"the parts {[*self.shapes]}",
+            "one array" if None in parts else f"the parts {[*parts]}",
+        )
+        return parts
+
+
+def parts_of_data(x: Any) -> dict:
+    """Returns the parts of data by name; one array has the name None."""
+    return dict(x) if isinstance(x, dict) else {None: x}
