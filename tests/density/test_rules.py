@@ -13,7 +13,10 @@ from tfp_flows.density import rules_for
         ((499, 5), 8, False, True),
         ((500, 5), 8, True, True),
         ((2_000, 5), 8, True, False),
-        ((19_999, 5, 3), 4, True, False),
+        ((19_999, 5), 4, True, False),
+        ((19_999, 1, 3), 4, True, False),
+        ((4_999, 5, 3), 4, True, False),
+        ((5_000, 5, 3), 0, True, False),  # given a context, flows are enough sooner
         ((20_000, 5), 0, True, False),
         ((2_000_000, 5), 0, True, False),
         ((2_000, 300), 0, True, False),  # splines of so many columns are too large
@@ -30,6 +33,22 @@ def test_models_follow_from_the_size(size, networks, has_flow, refits):
     assert ("a neural spline flow of width" in text) == has_flow
     assert 32 <= rules.batch_size <= 512
     assert 50 <= rules.steps_per_epoch <= 500
+
+
+def test_densities_given_a_context_have_more_components():
+    plain, given, of_one = (
+        rules_for(3_000, 5),
+        rules_for(3_000, 5, 2),
+        rules_for(3_000, 1, 2),
+    )
+    assert [*plain.flows] == [*of_one.flows] == ["neural spline flow"]
+    assert [*given.flows] == ["neural spline flow", "MAF", "second MAF"]
+    assert (plain.has_regression, given.has_regression, of_one.has_regression) == (
+        False,
+        True,
+        True,
+    )
+    assert "a linear regression on the context" in given.reasons
 
 
 def test_averaged_weights_are_those_of_about_an_epoch():

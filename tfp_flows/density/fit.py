@@ -52,11 +52,12 @@ def fit_density(
 
     The first component is a product of conditional spline densities, each the mean of
     several networks; the second is a `NeuralSplineFlow`. Tables of fewer than 500 rows have
-    the first alone, those of 20,000 rows and more the flow alone. With a context, a `MAF`
-    and a linear regression are further components. `rules_for` chooses sizes and training
-    from the number of rows and columns. Training averages the flow's weights, lowers the
-    learning rate when validation rows no longer gain, and keeps the best weights. The
-    weights of the components are those under which held-out rows are most probable.
+    the first alone, those of 20,000 rows and more the flow alone. With a context, two
+    `MAF`s and a linear regression are further components. `rules_for` chooses sizes and
+    training from the number of rows and columns. Training averages the flow's weights,
+    lowers the learning rate when validation rows no longer gain, and keeps the best
+    weights. The weights of the components are those under which held-out rows are most
+    probable.
 
     No training sees the held-out rows: a fifth of a small table, and a tenth of a larger
     one, but at most 20,000. The report scores them. Small tables are then fitted again to

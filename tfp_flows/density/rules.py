@@ -17,6 +17,8 @@ from tfp_flows.training.averaging import averaging_adam
 
 # Rows from which on one flow explains rows better than the mean of several networks.
 _MANY_ROWS = 20_000
+# The same of several variables given a context, where flows are also drawn faster.
+_MANY_ROWS_GIVEN = 5_000
 # Rows below which there is no flow, since it overfits.
 _FEW_ROWS = 500
 # Rows below which all rows are fitted again after the held-out ones were scored.
@@ -119,17 +121,22 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
     num_members, spline_width = splines["num_members"], splines["hidden_units"][0]
     # Each network sees five features a variable.
     num_inputs = 5 * (event_size + context_size) + spline_width
-    if many or num_members * event_size * spline_width * num_inputs > _MOST_WEIGHTS:
+    given = context_size > 0 and event_size > 1
+    many_given = given and num_rows >= _MANY_ROWS_GIVEN
+    num_weights = num_members * event_size * spline_width * num_inputs
+    if many or many_given or num_weights > _MOST_WEIGHTS:
         splines = {}
     flows: dict[str, tuple[Callable, dict[str, Any]]] = {}
     if not (splines and few):
         width, dropout = _by_rows(_SPLINE_FLOWS, num_rows)
         options = {"hidden_units": (width,) * 3, "dropout": dropout}
         flows["neural spline flow"] = NeuralSplineFlow, options
-        if context_size and event_size > 1:
+        if given:
             width, dropout = _by_rows(_MAFS, num_rows)
             options = {"hidden_units": (width,) * 3, "dropout": dropout, "residual": True}
-            flows["MAF"] = MAF, {**options, "activation": "silu"}
+            # The mean of two, which start at other weights, overfits less.
+            for name in ("MAF", "second MAF"):
+                flows[name] = MAF, {**options, "activation": "silu"}
     # Networks of a context overfit sooner, and gain by more steps of fewer rows.
     share = num_rows / (64 if context_size else 16)
     batch_size = int(2 ** min(max(round(math.log2(share)), 5), 8 + many))

@@ -1,14 +1,17 @@
-"""Bayesian posteriors: one door, `fit_posterior`.
+"""Bayesian posteriors: `fit_posterior` of one model and its data, with a verdict.
 
 `fit` reads as the method: target -> modes -> initial flow -> training -> checks ->
 verdict. Read the other files in the same order: `target` and `support`, `modes`,
 `initial_flow`, `training`, `reparametrisation`, and the folder `checks`. `surrogate` has
 flows for your own variational loop, `losses` has its losses, and `kernels` has Markov
-chains through a flow.
+chains through a flow. The folder `amortized` has posteriors of any observation, which are
+learned from simulations: `fit_amortized_posterior`.
 """
 
 from tfp_flows.inference.amortized import AmortizedPosterior
+from tfp_flows.inference.amortized import NeuralLikelihood
 from tfp_flows.inference.amortized import fit_amortized_posterior
+from tfp_flows.inference.amortized import fit_neural_likelihood
 from tfp_flows.inference.arviz import to_arviz
 from tfp_flows.core.check import Check
 from tfp_flows.inference.checks.importance import pareto_smooth
@@ -32,9 +35,11 @@ __all__ = [
     "FittedPosterior",
     "FlowPosterior",
     "LatentKernel",
+    "NeuralLikelihood",
     "PosteriorReport",
     "adaptive_nuts",
     "fit_amortized_posterior",
+    "fit_neural_likelihood",
     "fit_posterior",
     "flow_posterior",
     "flow_proposal_kernel",

@@ -10,11 +10,20 @@ features      what the density sees of it: numbers, or the summary of a network
 posterior     AmortizedPosterior, and the posterior given one observation
 calibration   checks of the whole: ranks and expected coverage
 observation   checks of one observation: within the simulations, importance weights
+likelihood    fit_neural_likelihood: the density of data given parameters
 ```
 """
 
 from tfp_flows.inference.amortized.fit import fit_amortized_posterior
+from tfp_flows.inference.amortized.likelihood import NeuralLikelihood
+from tfp_flows.inference.amortized.likelihood import fit_neural_likelihood
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
 from tfp_flows.inference.amortized.posterior import ConditionedPosterior
 
-__all__ = ["AmortizedPosterior", "ConditionedPosterior", "fit_amortized_posterior"]
+__all__ = [
+    "AmortizedPosterior",
+    "ConditionedPosterior",
+    "NeuralLikelihood",
+    "fit_amortized_posterior",
+    "fit_neural_likelihood",
+]

@@ -1,0 +1,64 @@
+"""Likelihoods that are learned: sums over trials, structures, posteriors, refusals."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from short_fits import trained_for
+from tensorflow_probability import distributions as tfd
+
+from tfp_flows.inference import fit_neural_likelihood
+
+PRIOR = tfd.JointDistributionNamed(
+    {"mean": tfd.Normal(0.0, 1.0), "scale": tfd.LogNormal(-1.0, 0.3)}
+)
+TRIALS = np.random.default_rng(3).normal(0.8, 0.4, size=(40, 1))
+
+
+def simulate(mean, scale, seed):
+    return np.random.default_rng(seed).normal(mean, scale)[:, None]
+
+
+@pytest.fixture(scope="module")
+def likelihood():
+    with trained_for(60, flow={"hidden_units": (16, 16), "num_steps": 2}):
+        yield fit_neural_likelihood(PRIOR, simulator=simulate, num_simulations=3_000)
+
+
+def test_log_densities_of_trials_are_added(likelihood):
+    theta = {
+        "mean": np.array([0.8, -0.5], np.float32),
+        "scale": np.full(2, 0.4, np.float32),
+    }
+    found = likelihood.log_prob(TRIALS, theta).numpy()
+    each = [likelihood.log_prob(x, theta) for x in TRIALS]
+    np.testing.assert_allclose(found, np.sum(each, axis=0), rtol=1e-4)
+    exact = [tfd.Normal(m, 0.4).log_prob(TRIALS).numpy().sum() for m in (0.8, -0.5)]
+    assert found[0] == pytest.approx(exact[0], abs=4.0)
+    assert found[0] - found[1] == pytest.approx(exact[0] - exact[1], rel=0.3)
+    target = likelihood.target_log_prob_fn(TRIALS)(**theta)
+    expected = found + PRIOR.log_prob(theta)
+    np.testing.assert_allclose(target, expected, rtol=1e-5)
+    assert likelihood.report.verdict in ("good", "no better than a Gaussian")
+
+
+@pytest.mark.slow
+def test_the_posterior_is_that_of_the_model(likelihood):
+    posterior = likelihood.posterior(TRIALS, seed=0)
+    assert posterior.report.verdict.startswith("reliable")
+    mean = posterior.resample(2_000, seed=1)["mean"]
+    assert np.mean(mean) == pytest.approx(TRIALS.mean(), abs=0.1)
+    assert np.std(mean) == pytest.approx(0.4 / 40**0.5, rel=0.4)
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ("one of `simulator` and `pairs`; got neither", {}),
+        ("a tuple of parameters and data", {"pairs": [1, 2]}),
+        ("finite simulations", {"pairs": (tf.zeros([50, 1]), np.zeros([50, 1]))}),
+    ],
+)
+def test_bad_calls_are_refused(words, options):
+    prior = tfd.Sample(tfd.Normal(0.0, 1.0), 1)
+    with pytest.raises(ValueError, match=words):
+        fit_neural_likelihood(prior, **options)

@@ -1,0 +1,198 @@
+"""Neural likelihoods: the density of data given parameters, learned from simulations."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.core.arguments import check_instance, check_integer, check_seed, require
+from tfp_flows.distributions.mixture import Mixture
+from tfp_flows.inference.amortized.observations import DataForm
+from tfp_flows.inference.amortized.simulator import Pairs, from_prior
+from tfp_flows.inference.fit import fit_posterior
+from tfp_flows.inference.fitted_posterior import FittedPosterior
+from tfp_flows.inference.support import JointSupport
+from tfp_flows.networks.layer_arguments import split_seed
+
+_LEAST_SIMULATIONS = 100
+
+
+class NeuralLikelihood:
+    """A learned density of data given parameters, as `fit_neural_likelihood` returns it.
+
+    ```none
+    log p(x_1, ..., x_T | theta) = sum over t of log density(x_t | theta)
+    ```
+
+    `report` says how well the density explains simulations that no training saw.
+
+    Args:
+      density: `FittedDensity` of rows of data given unconstrained parameters.
+      prior: the prior, a `tfd.Distribution`.
+      support: its `JointSupport`.
+      form: `DataForm` of the data of one trial.
+
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> from tensorflow_probability import distributions as tfd
+    >>> prior = tfd.Sample(tfd.Normal(0.0, 1.0), 1)
+    >>> def simulate(theta, seed):
+    ...     return np.random.default_rng(seed).normal(theta, 0.5)
+    >>> likelihood = tfp_flows.inference.fit_neural_likelihood(
+    ...     prior, simulator=simulate, num_simulations=500, max_minutes=0.2
+    ... )
+    >>> trials = np.array([[0.9], [1.1], [0.7]])
+    >>> at_one, at_zero = likelihood.log_prob(trials, np.array([[1.0], [0.0]], "float32"))
+    >>> bool(at_one > at_zero)
+    True
+    """
+
+    def __init__(
+        self, density: Mixture, prior: Any, support: JointSupport, form: DataForm
+    ) -> None:
+        self.density, self.prior = density, prior
+        self._support, self._form = support, form
+
+    @property
+    def report(self) -> Any:
+        """The `DensityReport` of the density of data."""
+        return self.density.report
+
+    def log_prob(self, x: Any, theta: Any) -> tf.Tensor:
+        """Returns log-densities of independent trials together, `[*batch]`.
+
+        Args:
+          x: data of T trials, `[T, *shape]`, or of one, `[*shape]`; or a dictionary.
+          theta: parameters in the structure of the prior, `[*batch, *event]` each.
+        """
+        rows = self._form.to_rows(x).reshape(-1, self._form.size)
+        return self._of_rows(tf.constant(rows, self.density.dtype), theta)
+
+    def target_log_prob_fn(self, x: Any) -> Callable:
+        """Returns the unnormalised log-density of the parameters given T trials.
+
+        It is a function of the parts of N draws, as `fit_posterior` and the kernels of
+        `tfp.mcmc` take it: those of a dictionary as keywords, those of a list one by one.
+        """
+        rows = self._form.to_rows(x).reshape(-1, self._form.size)
+        rows = tf.constant(rows, self.density.dtype)
+        is_named = isinstance(self.prior.dtype, dict)
+
+        def target_log_prob(*parts: Any, **named_parts: Any) -> tf.Tensor:
+            flat = [named_parts[n] for n in sorted(named_parts)] if is_named else parts
+            theta = tf.nest.pack_sequence_as(self.prior.dtype, list(flat))
+            own = self._of_rows(rows, theta)
+            prior = self.prior.log_prob(theta)
+            return prior + tf.cast(own, prior.dtype)
+
+        return target_log_prob
+
+    def posterior(self, x: Any, **options: Any) -> FittedPosterior:
+        """Returns the posterior given independent trials, by `fit_posterior`.
+
+        Its report judges how well it fits the learned likelihood; that of the likelihood
+        itself is `report`.
+
+        Args:
+          x: data of T trials, `[T, *shape]`, or of one, `[*shape]`.
+          **options: of `fit_posterior`, such as `seed` and `max_minutes`.
+        """
+        return fit_posterior(
+            self.prior, target_log_prob_fn=self.target_log_prob_fn(x), **options
+        )
+
+    def _of_rows(self, rows, theta):
+        u = tf.cast(self._support.bijector.inverse(theta), self.density.dtype)
+        each = self.density.log_prob(rows, context=u[..., None, :])
+        return tf.reduce_sum(each, axis=-1)
+
+
+def fit_neural_likelihood(
+    prior: Any,
+    *,
+    simulator: Callable | None = None,
+    pairs: tuple[Any, Any] | None = None,
+    vectorized: bool = True,
+    num_simulations: int = 10_000,
+    max_minutes: float | None = None,
+    backup: str | os.PathLike | None = None,
+    seed: int | None = 0,
+    verbose: int | str = "auto",
+) -> NeuralLikelihood:
+    """Learns the density of a simulator's data given its parameters.
+
+    It suits models of many independent trials, and data of few numbers: the density of one
+    trial is learned, by a `NeuralSplineFlow`, and log-densities of trials are added.
+    `likelihood.posterior(x)` is then found by `fit_posterior`. For the posterior of any
+    observation in one pass, see `fit_amortized_posterior`.
+
+    Args:
+      prior: a `tfd.Distribution`, joint or not, of continuous parts.
+      simulator: function from the parts of N parameters to the data of one trial each, as
+        in `fit_amortized_posterior`.
+      pairs: parameters and data simulated elsewhere, in place of `simulator`. The
+        parameters need not be draws of the prior.
+      vectorized: whether `simulator` takes N parameters at once.
+      num_simulations: number of simulations.
+      max_minutes: wall time for training; no bound if None.
+      backup: path of a `.npz` file that keeps the simulations, as in
+        `fit_amortized_posterior`.
+      seed: integer that determines simulations and fit; random if None.
+      verbose: as in `fit_density`.
+
+    Returns:
+      A `NeuralLikelihood`.
+
+    Raises:
+      ValueError: if there are not one of `simulator` and `pairs`, fewer than 100
+        simulations are finite, or data have other shapes than those simulated first.
+
+    Reference:
+      Papamakarios, Sterratt, Murray (2019), Sequential neural likelihood.
+      https://arxiv.org/abs/1805.07226
+    """
+    from tfp_flows.density.fit import fit_density
+    from tfp_flows.density.rules import rules_for
+
+    check_seed("seed", seed)
+    check_integer("num_simulations", num_simulations)
+    for_draws, for_flow, for_fit = split_seed(seed, 3)
+    is_one = (simulator is None) != (pairs is None)
+    require(is_one, "one of `simulator` and `pairs`", "both" if simulator else "neither")
+    if simulator is not None:
+        source = from_prior(prior, simulator, vectorized, is_missing_allowed=False)
+        support, form = source.support, source.form
+        found = source.pairs(num_simulations, for_draws, backup, 0 if vectorized else 1)
+    else:
+        theta, x = _two(pairs)
+        support = JointSupport.from_distribution(prior)
+        form = DataForm.from_batch(x)
+        u = np.asarray(support.bijector.inverse(theta), np.float64)
+        found = Pairs(u, form.rows_of(x, len(u)))
+    usable = found.usable(allows_missing=False)
+    words = f"{_LEAST_SIMULATIONS} finite simulations, at least"
+    require(len(usable.u) >= _LEAST_SIMULATIONS, words, len(usable.u))
+    count, size, context_size = *usable.x.shape, usable.u.shape[1]
+    make, options = rules_for(max(count, 500), size, context_size).flows[
+        "neural spline flow"
+    ]
+    flow = make(size, context_size=context_size, seed=for_flow, **options)
+    density = fit_density(
+        usable.x,
+        usable.u,
+        flow=flow,
+        seed=for_fit,
+        max_minutes=max_minutes,
+        verbose=verbose,
+    )
+    return NeuralLikelihood(density, prior, support, form)
+
+
+def _two(pairs):
+    check_instance("pairs", pairs, tuple, "a tuple of parameters and data")
+    require(len(pairs) == 2, "`pairs` of two, parameters and data", len(pairs))
+    return pairs
