@@ -12,12 +12,13 @@ from tfp_flows.density import fit, rules_for
 
 
 @contextlib.contextmanager
-def trained_for(epochs, *, flow=None, **changes):
+def trained_for(epochs, *, flow=None, steps=None, **changes):
     """Makes `fit_density` train for some epochs, by rules with changes.
 
     Args:
       epochs: number of epochs of each component.
       flow: options of the flows that differ.
+      steps: fields of their `FlowRule`s that differ.
       **changes: fields of the `Rules` that differ.
     """
 
@@ -27,9 +28,11 @@ def trained_for(epochs, *, flow=None, **changes):
 
     def rules(*sizes):
         found = rules_for(*sizes)
-        flows = found.flows or {"neural spline flow": (tff.NeuralSplineFlow, {})}
-        if flow is not None:
-            flows = {name: (make, {**o, **flow}) for name, (make, o) in flows.items()}
+        flows = found.flows or {"neural spline flow": found.given_flow}
+        flows = {
+            name: rule._replace(options={**rule.options, **(flow or {})}, **(steps or {}))
+            for name, rule in flows.items()
+        }
         given = {"refits": False, "held_out": 0.1, "flows": flows, **changes}
         return dataclasses.replace(found, **given)
 

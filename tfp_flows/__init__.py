@@ -16,7 +16,7 @@ it becomes a distribution, and a distribution trains as a Keras model.
     training/       likelihood training as Keras models: DensityEstimator, load, export
     vae/            VAE with its posteriors, likelihoods and objectives
     inference/      fit_posterior and its checks; flow_posterior; kernels of tfp.mcmc that
-                    sample through a posterior's flow
+                    sample through a posterior's flow; fit_amortized_posterior
     tables/         TableDensity: rows with columns of any kind, in their own units
     density/        fit_density: rows of numbers by one call, with a report
 

@@ -31,8 +31,9 @@ def test_models_follow_from_the_size(size, networks, has_flow, refits):
     text = " ".join(rules.reasons)
     assert (f"mean of {networks} networks" in text) == bool(networks)
     assert ("a neural spline flow of width" in text) == has_flow
-    assert 32 <= rules.batch_size <= 512
-    assert 50 <= rules.steps_per_epoch <= 500
+    for rule in (rules.given_flow, *rules.flows.values()):
+        assert 32 <= rule.batch_size <= 512
+        assert 50 <= rule.steps_per_epoch <= 500
 
 
 def test_densities_given_a_context_have_more_components():
@@ -52,7 +53,10 @@ def test_densities_given_a_context_have_more_components():
 
 
 def test_averaged_weights_are_those_of_about_an_epoch():
-    momenta = [rules_for(count, 2).optimizer().ema_momentum for count in (20, 10**4, 10**7)]
+    momenta = [
+        rules_for(count, 2).given_flow.optimizer().ema_momentum
+        for count in (20, 10**4, 10**7)
+    ]
     assert momenta == pytest.approx([0.98, 0.98, 0.998])
 
 

@@ -8,7 +8,15 @@ models beside it, `data` the rows, and `fitted` is the result.
 from tfp_flows.density.fit import fit_density
 from tfp_flows.density.fitted import FittedDensity
 from tfp_flows.density.report import DensityReport
+from tfp_flows.density.rules import FlowRule
 from tfp_flows.density.rules import Rules
 from tfp_flows.density.rules import rules_for
 
-__all__ = ["DensityReport", "FittedDensity", "Rules", "fit_density", "rules_for"]
+__all__ = [
+    "DensityReport",
+    "FittedDensity",
+    "FlowRule",
+    "Rules",
+    "fit_density",
+    "rules_for",
+]

@@ -140,15 +140,11 @@ def _fit_components(data, rules, flow, seed, max_minutes, verbose):
     if rules.splines:
         fitted = _fit_splines(data, rules, for_splines, minutes(share), verbose)
         components.append(fitted)
-    flows = [flow]
-    if flow is None:
-        flows = [
-            _new_flow(make, options, data, own)
-            for (make, options), own in zip(rules.flows.values(), for_flows, strict=True)
-        ]
-    for each, own in zip(flows, for_flows, strict=True):
+    chosen = rules.flows.values() if flow is None else [rules.given_flow]
+    for rule, own in zip(chosen, for_flows, strict=True):
+        made = _new_flow(rule, data, own) if flow is None else flow
         left = minutes((1.0 - share) / num_flows)
-        components.append(_fit_flow(each, data, rules, own, left, verbose))
+        components.append(_fit_flow(made, data, rules, rule, own, left, verbose))
     if rules.has_regression:
         components.append(_fit_regression(data))
     return components
@@ -179,13 +175,13 @@ def _fit_regression(data):
     return distribution
 
 
-def _new_flow(make, options, data, seed):
-    return make(
+def _new_flow(rule, data, seed):
+    return rule.constructor(
         data.x.shape[1],
         context_size=data.context_size,
         seed=seed,
         dtype=_dtype_that_tells_apart(data),
-        **options,
+        **rule.options,
     )
 
 
@@ -200,7 +196,7 @@ def _dtype_that_tells_apart(data):
     return "float32"
 
 
-def _fit_flow(flow, data, rules, seed, max_minutes, verbose):
+def _fit_flow(flow, data, rules, rule, seed, max_minutes, verbose):
     """Returns the distribution of a flow, fitted to `Data`."""
     base = standard_normal(data.x.shape[1], dtype=flow.dtype or tf.float32)
     distribution = FlowDistribution(base, flow)
@@ -209,10 +205,10 @@ def _fit_flow(flow, data, rules, seed, max_minutes, verbose):
     train, validation = data.split(share, order)
     model = DensityEstimator(distribution)
     # XLA takes longer to compile autoregressive splines than it saves.
-    model.compile(rules.optimizer(), jit_compile=False)
+    model.compile(rule.optimizer(), jit_compile=False)
     model.initialize(train.inputs)
-    batch_size = min(rules.batch_size, len(train.x))
-    num_steps = _MOST_EPOCHS * rules.steps_per_epoch
+    batch_size = min(rule.batch_size, len(train.x))
+    num_steps = _MOST_EPOCHS * rule.steps_per_epoch
     num_passes = -(-num_steps * batch_size // len(train.x)) + 1
     orders = epoch_orders(len(train.x), dropped, 0, num_passes)
     callbacks = rules.callbacks()
@@ -222,7 +218,7 @@ def _fit_flow(flow, data, rules, seed, max_minutes, verbose):
         callbacks.append(StopAfter(60.0 * max_minutes))
     model.fit(
         row_batches(train.inputs, orders, batch_size),
-        steps_per_epoch=rules.steps_per_epoch,
+        steps_per_epoch=rule.steps_per_epoch,
         epochs=_MOST_EPOCHS,
         validation_data=(validation.inputs,),
         validation_batch_size=_ROWS_A_CALL,

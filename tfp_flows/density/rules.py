@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +36,26 @@ _MAFS = {0: (128, 0.2), 3_000: (128, 0.1), 20_000: (256, 0.05)}
 _LEAST_STEPS, _MOST_STEPS = 50, 500
 
 
+class FlowRule(typing.NamedTuple):
+    """How `fit_density` makes and trains a flow.
+
+    Attributes:
+      constructor: of the flow, `constructor(event_size, **options)`.
+      options: its options.
+      batch_size: rows of a training step.
+      steps_per_epoch: training steps between two looks at the validation rows.
+    """
+
+    constructor: Callable
+    options: dict[str, Any]
+    batch_size: int
+    steps_per_epoch: int
+
+    def optimizer(self) -> keras.optimizers.Optimizer:
+        """Returns Adam, whose averaged weights are about those of the last epoch."""
+        return averaging_adam(1e-3, self.steps_per_epoch, global_clipnorm=5.0)
+
+
 @dataclasses.dataclass(frozen=True)
 class Rules:
     """What `fit_density` does with a table, and why.
@@ -42,28 +63,25 @@ class Rules:
     Attributes:
       splines: options of the conditional splines, `TableDensity(columns, **splines)`;
         empty if there are none.
-      flows: constructor and options of each flow, by name, such as
-        `{"MAF": (MAF, {"dropout": 0.1, ...})}`.
+      flows: the `FlowRule` of each flow, by name.
+      given_flow: the `FlowRule` that trains a flow which the user gives.
       has_regression: whether a linear regression on the context is a component.
-      batch_size: rows of a training step of a flow.
-      steps_per_epoch: its training steps between two looks at the validation rows.
-      patience: such looks without improvement after which the learning rate falls to a
-        quarter. After the third time, training ends.
+      patience: looks at the validation rows without improvement after which the learning
+        rate falls to a quarter. After the third time, training ends.
       held_out: share of the rows that no training sees, for the report.
       refits: whether the final fit is to all rows, after the report.
       reasons: sentences for the report.
 
     >>> from tfp_flows.density import rules_for
-    >>> constructor, options = rules_for(1_000, 6).flows["neural spline flow"]
-    >>> constructor.__name__, options["hidden_units"]
+    >>> rule = rules_for(1_000, 6).flows["neural spline flow"]
+    >>> rule.constructor.__name__, rule.options["hidden_units"]
     ('NeuralSplineFlow', (64, 64, 64))
     """
 
     splines: dict[str, Any]
-    flows: dict[str, tuple[Callable, dict[str, Any]]]
+    flows: dict[str, FlowRule]
+    given_flow: FlowRule
     has_regression: bool
-    batch_size: int
-    steps_per_epoch: int
     patience: int
     held_out: float
     refits: bool
@@ -79,10 +97,6 @@ class Rules:
             refits=False,
             reasons=(f"the given flow `{name}`",),
         )
-
-    def optimizer(self) -> keras.optimizers.Optimizer:
-        """Returns Adam, whose averaged weights are about those of the last epoch."""
-        return averaging_adam(1e-3, self.steps_per_epoch, global_clipnorm=5.0)
 
     def callbacks(self) -> list[keras.callbacks.Callback]:
         """Returns callbacks of `fit` that average, lower the rate, stop and restore."""
@@ -126,20 +140,25 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
     num_weights = num_members * event_size * spline_width * num_inputs
     if many or many_given or num_weights > _MOST_WEIGHTS:
         splines = {}
-    flows: dict[str, tuple[Callable, dict[str, Any]]] = {}
+
+    def rule(constructor, options, batch_size):
+        size = int(2 ** min(max(round(math.log2(batch_size)), 5), 8 + many))
+        steps = min(max(num_rows // size, _LEAST_STEPS), _MOST_STEPS)
+        return FlowRule(constructor, options, size, steps)
+
+    flows: dict[str, FlowRule] = {}
+    width, dropout = _by_rows(_SPLINE_FLOWS, num_rows)
+    options: dict[str, Any] = {"hidden_units": (width,) * 3, "dropout": dropout}
+    spline_flow = rule(NeuralSplineFlow, options, num_rows / 16)
     if not (splines and few):
-        width, dropout = _by_rows(_SPLINE_FLOWS, num_rows)
+        flows["neural spline flow"] = spline_flow
+    if flows and given:
+        width, dropout = _by_rows(_MAFS, num_rows)
         options = {"hidden_units": (width,) * 3, "dropout": dropout}
-        flows["neural spline flow"] = NeuralSplineFlow, options
-        if given:
-            width, dropout = _by_rows(_MAFS, num_rows)
-            options = {"hidden_units": (width,) * 3, "dropout": dropout, "residual": True}
-            # The mean of two, which start at other weights, overfits less.
-            for name in ("MAF", "second MAF"):
-                flows[name] = MAF, {**options, "activation": "silu"}
-    # Networks of a context overfit sooner, and gain by more steps of fewer rows.
-    share = num_rows / (64 if context_size else 16)
-    batch_size = int(2 ** min(max(round(math.log2(share)), 5), 8 + many))
+        options |= {"residual": True, "activation": "silu"}
+        # The mean of two, which start at other weights, overfits less.
+        for name in ("MAF", "second MAF"):
+            flows[name] = rule(MAF, options, num_rows / 64)
     reasons = []
     if splines:
         reasons.append(
@@ -147,17 +166,17 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
             f"{spline_width} for each variable"
         )
     reasons += [
-        f"a {name} of width {options['hidden_units'][0]} and dropout {options['dropout']}"
-        for name, (_, options) in flows.items()
+        f"a {name} of width {each.options['hidden_units'][0]} and dropout "
+        f"{each.options['dropout']}"
+        for name, each in flows.items()
     ]
     if context_size:
         reasons.append("a linear regression on the context")
     return Rules(
         splines=splines,
         flows=flows,
+        given_flow=spline_flow,
         has_regression=context_size > 0,
-        batch_size=batch_size,
-        steps_per_epoch=min(max(num_rows // batch_size, _LEAST_STEPS), _MOST_STEPS),
         patience=6,
         held_out=0.2 if refits else min(0.1, MOST_HELD_OUT / num_rows),
         refits=refits,

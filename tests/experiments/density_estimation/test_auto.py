@@ -31,7 +31,7 @@ def _few_steps():
     """Both components, small, trained for two epochs, op by op."""
     splines = {"num_members": 2, "hidden_units": (8, 8), "num_bins": 4}
     flow = {"hidden_units": (8,), "num_steps": 1, "num_bins": 4}
-    changes = {"splines": splines, "flow": flow, "steps_per_epoch": 2}
+    changes = {"splines": splines, "flow": flow, "steps": {"steps_per_epoch": 2}}
     with op_by_op(), trained_for(2, **changes):
         yield
 

@@ -89,6 +89,9 @@ def test_any_shape_of_data(summary, simulator, missing):
     means = np.mean(amortized(x).sample(200, seed=0), axis=0)
     assert means[1] > means[0] + 0.5
     assert amortized(x[0]).sample(seed=0).shape == (1,)
+    if missing:
+        with pytest.raises(ValueError, match="no simulation lacks"):
+            amortized(np.full_like(x[0], np.nan))
 
 
 def test_a_layer_of_the_user_summarises():

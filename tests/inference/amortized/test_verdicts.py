@@ -1,6 +1,8 @@
 """Verdicts on amortised posteriors that are right, or wrong in a known way."""
 
+import copy
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
@@ -135,6 +137,12 @@ def test_batches_have_shapes_and_no_report():
     )
     with pytest.raises(ValueError, match="one observation"):
         _ = batch.report
+    copied = copy.deepcopy(one)
+    np.testing.assert_array_equal(
+        copied.sample(5, seed=1)["theta"], one.sample(5, seed=1)["theta"]
+    )
+    with pytest.raises(TypeError, match="can be pickled"):
+        pickle.dumps(one)
 
 
 def test_reports_are_frozen():

@@ -22,6 +22,7 @@ from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.deep_set import DeepSet
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.training.callbacks import FitProgress, StopAfter
+from tfp_flows.training.data import epoch_orders, row_batches
 from tfp_flows.training.density_estimator import DensityEstimator
 
 # Named summaries, with the number of axes of what their networks see.
@@ -84,7 +85,14 @@ class Features:
         self.scale, self.network = scale, network
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Returns features, `[..., S]`, of observations, `[..., K]`."""
+        """Returns features, `[..., S]`, of observations, `[..., K]`.
+
+        Raises:
+          ValueError: if a cell is missing that is never missing in simulations.
+        """
+        unseen = np.flatnonzero((np.isnan(x) & ~self.scale.is_missing).any(axis=_batch(x)))
+        words = "`x` with the cells known that no simulation lacks"
+        require(not len(unseen), words, f"NaN at {unseen[:5].tolist()} of the flat x")
         if self.network is None:
             known = self.scale.known(x)[..., self.scale.is_missing]
             return np.concatenate([self.scale.near(x), known], axis=-1)
@@ -157,8 +165,15 @@ def fit_features(
     base = standard_normal(size)
     chain = FlowChain(steps, standardize_context=False)
     model = DensityEstimator(Summarized(FlowDistribution(base, chain), network))
-    keras.utils.set_random_seed(for_rows % 2**31 if for_rows is not None else None)
     model.compile(keras.optimizers.Adam(_LEARNING_RATE, global_clipnorm=5.0))
+    for_validation, for_order = split_seed(for_rows, 2)
+    train, validation = pairs.split(max(1, len(pairs.u) // 10), for_validation)
+    inputs, judged = (
+        (part.u.astype(np.float32), features.inputs(part.x).astype(np.float32))
+        for part in (train, validation)
+    )
+    model.initialize(inputs)
+    batch_size = min(_BATCH_SIZE, max(len(train.u) // 16, 8))
     callbacks = [
         keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.3, patience=_PATIENCE // 3),
         keras.callbacks.EarlyStopping(
@@ -170,10 +185,10 @@ def fit_features(
     if max_minutes is not None:
         callbacks.append(StopAfter(60.0 * max_minutes))
     model.fit(
-        (pairs.u.astype(np.float32), features.inputs(pairs.x).astype(np.float32)),
-        batch_size=min(_BATCH_SIZE, max(len(pairs.u) // 16, 8)),
+        row_batches(inputs, epoch_orders(len(train.u), for_order, 0, _EPOCHS), batch_size),
+        steps_per_epoch=-(-len(train.u) // batch_size),
         epochs=_EPOCHS,
-        validation_split=0.1,
+        validation_data=(judged,),
         callbacks=callbacks,
         verbose=0 if verbose == "auto" else verbose,
     )
@@ -223,6 +238,11 @@ class Summarized(DistributionWrapper):
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {n: getattr(self, n) for n in ("distribution", "network", "name")}
+
+
+def _batch(x):
+    """All axes of x but the last."""
+    return tuple(range(x.ndim - 1))
 
 
 def _named_layer(name, units, form, seed):

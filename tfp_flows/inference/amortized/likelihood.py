@@ -177,10 +177,8 @@ def fit_neural_likelihood(
     words = f"{_LEAST_SIMULATIONS} finite simulations, at least"
     require(len(usable.u) >= _LEAST_SIMULATIONS, words, len(usable.u))
     count, size, context_size = *usable.x.shape, usable.u.shape[1]
-    make, options = rules_for(max(count, 500), size, context_size).flows[
-        "neural spline flow"
-    ]
-    flow = make(size, context_size=context_size, seed=for_flow, **options)
+    rule = rules_for(count, size, context_size).given_flow
+    flow = rule.constructor(size, context_size=context_size, seed=for_flow, **rule.options)
     density = fit_density(
         usable.x,
         usable.u,

@@ -164,12 +164,14 @@ class ConditionedPosterior(FlowPosterior):
             _NUM_DRAWS,
         )
 
-    def _arguments(self):
-        return {"amortized": self._amortized, "row": self._row, "name": self.name}
+    def __deepcopy__(self, memo: dict) -> ConditionedPosterior:
+        return type(self)(self._amortized, self._row, name=self.name)
 
-    @classmethod
-    def _parameter_properties(cls, dtype, num_classes=None):
-        return {}
+    def __reduce__(self) -> tuple:
+        raise TypeError(
+            "Expected draws, which can be pickled; got the posterior of an observation, "
+            "whose simulator need not be."
+        )
 
 
 class Conditioned(tfd.Distribution):
