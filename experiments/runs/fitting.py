@@ -208,10 +208,10 @@ class SaveRun(keras.callbacks.Callback):
             return
         optimizer = self.model.optimizer
         optimizer.build(self.model.trainable_variables)
-        self.model.set_weights(self._found.arrays["weights"])
-        values = self._found.arrays["optimizer"]
-        for variable, value in zip(optimizer.variables, values, strict=True):
-            variable.assign(value)
+        variables = {"weights": self.model.variables, "optimizer": optimizer.variables}
+        for name, own in variables.items():
+            for variable, value in zip(own, self._found.arrays[name], strict=True):
+                variable.assign(value)
         for i, callback in enumerate(self._stateful):
             vars(callback).update(self._found.facts["callbacks"][i])
             for name in self._found.facts["callback_arrays"][i]:
@@ -256,7 +256,8 @@ class SaveRun(keras.callbacks.Callback):
 
     def _checkpoint(self):
         arrays = {
-            "weights": self.model.get_weights(),
+            # With the states of dropout, which `get_weights` lacks.
+            "weights": [v.numpy() for v in self.model.variables],
             "optimizer": [v.numpy() for v in self.model.optimizer.variables],
         }
         lists = [_attributes(callback, _is_list_of_arrays) for callback in self._stateful]

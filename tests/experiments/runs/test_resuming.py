@@ -162,6 +162,7 @@ LONGER = dataclasses.replace(
 LONGER_VAE = dataclasses.replace(
     TINY_VAE,
     **{"encoder": "conv", "channels": (2,), "prior": "maf", "latent_size": 2},
+    dropout=0.2,
     **{"warm_up_epochs": 3, "ema_momentum": 0.9, "cosine_decay": False},
 )
 RUNS = {
