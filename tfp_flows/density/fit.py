@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import typing
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -13,13 +14,14 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.standardize import Decorrelate
 from tfp_flows.core.arguments import check_instance, check_number, check_seed, require
 from tfp_flows.core.statistics import check_resolution
-from tfp_flows.density.data import checked_data
+from tfp_flows.density.data import Data, checked_data
 from tfp_flows.density.fitted import FittedDensity
 from tfp_flows.density.report import judge
 from tfp_flows.density.rules import MOST_HELD_OUT, rules_for
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.distribution_checks import check_event_size
 from tfp_flows.distributions.flow_distribution import FlowDistribution
+from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.tables.describe_columns import describe_numbers
 from tfp_flows.tables.table_density import TableDensity
@@ -92,31 +94,80 @@ def fit_density(
       ValueError: if there are fewer than 20 rows; they are no numbers, not finite, or have
         a constant column; or `flow` has another size.
     """
-    start = time.monotonic()
     data = checked_data(rows, context)
     check_seed("seed", seed)
     if max_minutes is not None:
         check_number("max_minutes", max_minutes, "above 0", lambda m: m > 0.0)
     if flow is not None:
         _check_flow(flow, data)
+    parts = hold_out(data, seed)
+    return fit_and_judge(*parts, data, flow, seed, max_minutes, verbose).density
+
+
+class Fit(typing.NamedTuple):
+    """A fitted density, with what judged it.
+
+    Attributes:
+      density: the `FittedDensity`.
+      judged: the density that held-out rows judged: the same, or that of a part of the rows
+        if all rows were fitted again.
+      train: `Data` of the rows that `judged` was fitted to.
+      held_out: `Data` of other rows.
+    """
+
+    density: FittedDensity
+    judged: Mixture
+    train: Data
+    held_out: Data
+
+
+def hold_out(data: Data, seed: int | None) -> tuple[Data, Data]:
+    """Returns the rows that a density is fitted to, and those that judge it."""
+    rules = rules_for(len(data.x), data.x.shape[1], data.context_size)
+    return data.split(rules.held_out, split_seed(seed, 4)[0])
+
+
+def fit_and_judge(
+    train: Data,
+    held_out: Data,
+    data: Data,
+    flow: tfp.bijectors.Bijector | None,
+    seed: int | None,
+    max_minutes: float | None,
+    verbose: int | str,
+) -> Fit:
+    """Returns the `Fit` of a density.
+
+    Args:
+      train: rows to fit, from `hold_out`.
+      held_out: the others, which judge the fit.
+      data: all rows, to which a small table is fitted again.
+      flow: as in `fit_density`.
+      seed: as in `fit_density`.
+      max_minutes: as in `fit_density`.
+      verbose: as in `fit_density`.
+    """
+    start = time.monotonic()
     rules = rules_for(len(data.x), data.x.shape[1], data.context_size)
     if flow is not None:
         rules = rules.with_flow(flow.name)
-    split, first, second, scoring = split_seed(seed, 4)
-    train, held_out = data.split(rules.held_out, split)
+    _, first, second, scoring = split_seed(seed, 4)
     # Half of the time is for the second fit, if there is one.
     minutes = None if max_minutes is None else max_minutes / (1 + rules.refits)
 
     components = _fit_components(train, rules, flow, first, minutes, verbose)
     report, weights = judge(components, train, held_out, rules, scoring)
+    kept = [k for k, weight in enumerate(weights) if weight > 0.0]
+    kept_weights = [weights[k] for k in kept]
+    judged = Mixture([components[k] for k in kept], kept_weights)
     if rules.refits:
         components = _fit_components(data, rules, flow, second, minutes, verbose)
-    kept = [k for k, weight in enumerate(weights) if weight > 0.0]
-    return FittedDensity(
+    density = FittedDensity(
         [components[k] for k in kept],
-        [weights[k] for k in kept],
+        kept_weights,
         report=dataclasses.replace(report, seconds=time.monotonic() - start),
     )
+    return Fit(density, judged, train, held_out)
 
 
 def _check_flow(flow, data):

@@ -119,7 +119,8 @@ def test_observations_have_the_form_of_the_simulations(names):
 
 def refused_calls():
     normal = tfd.Independent(tfd.Normal(tf.zeros(2), 1.0), 1)
-    pairs = (np.zeros([200, 2], np.float32), np.zeros([200, 1]))
+    theta = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+    pairs = (theta, np.zeros([200, 1]))
     return {
         "a joint distribution with": lambda: fit_amortized_posterior(3.0),
         "`observed`, names": lambda: fit_amortized_posterior(joint()),

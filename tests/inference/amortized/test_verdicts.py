@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from exact_posteriors import fitted, joint, pairs
 
+from tfp_flows.density.data import Data
+from tfp_flows.density.fit import Fit
 from tfp_flows.inference.amortized.calibration import judge_calibration
 from tfp_flows.inference.amortized.features import Features, Scale
 from tfp_flows.inference.amortized.observation import Surroundings
@@ -15,11 +17,19 @@ from tfp_flows.inference.amortized.posterior import AmortizedPosterior
 from tfp_flows.inference.amortized.simulator import from_joint
 
 TRAIN, CHECKED = pairs(2_000, 0), pairs(500, 1)
+
+
+def fit(checked=CHECKED, **options):
+    """A `Fit` that stands for a trained one."""
+    density = fitted(**options)
+    return Fit(density, density, Data(*TRAIN), Data(*checked))
+
+
 AS_THEY_ARE = Scale(np.zeros(3), np.ones(3), np.zeros(3, bool))
 
 
 def judged(**options):
-    return judge_calibration(fitted(**options), TRAIN, CHECKED, 0, 2)
+    return judge_calibration(fit(**options), 0, 2)
 
 
 def posterior(**options):
@@ -59,13 +69,13 @@ def test_right_posteriors_fail_rarely():
     """Each check fails for at most one in a hundred right posteriors."""
     failed = 0
     for seed in range(30):
-        report = judge_calibration(fitted(), TRAIN, pairs(200, 10 + seed), 0, seed)
+        report = judge_calibration(fit(pairs(200, 10 + seed)), 0, seed)
         failed += report.verdict != "calibrated"
     assert failed <= 2
 
 
 def test_simulations_that_failed_are_counted():
-    report = judge_calibration(fitted(), TRAIN, CHECKED, 500, 2)
+    report = judge_calibration(fit(), 500, 2)
     assert "17% of the simulations" in " ".join(report.reasons)
     assert report.num_dropped == 500
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfp_flows.core.check import Check
 from tfp_flows.distributions import draws
-from tfp_flows.inference.amortized.simulator import Pairs
+
+if TYPE_CHECKING:
+    from tfp_flows.density.fit import Fit
 
 VERDICTS = ("calibrated", "not to be relied on")
 _NUM_DRAWS = 200  # of the posterior, for each simulation
 _ROWS_A_CALL = 100  # simulations whose posteriors are drawn from at once
 _LEVEL = 0.01  # probability that a test fails though the posterior is right
-_LEAST = 50  # simulations
+_LEAST, _MOST_CHECKED = 50, 1_000  # simulations
 _MUCH = 0.05  # distance from uniform ranks that matters, however many simulations show it
 
 
@@ -27,7 +29,7 @@ class CalibrationReport:
     Attributes:
       verdict: "calibrated", or "not to be relied on": a check failed.
       reasons: sentences that say why it is not "calibrated", and what to try.
-      num_simulations: number of simulations that were fitted.
+      num_simulations: number of simulations that were fitted when it was judged.
       num_checked: number of other simulations, by which it is judged.
       num_dropped: number of simulations that were left out, since a number was not finite.
       gain: mean log-density of the true parameters of these, less that under a Gaussian
@@ -70,36 +72,33 @@ class CalibrationReport:
         return "\n".join([*lines, *(f"- {reason}" for reason in self.reasons)])
 
 
-def judge_calibration(
-    density: Any, train: Pairs, checked: Pairs, num_dropped: int, seed: int | None
-) -> CalibrationReport:
+def judge_calibration(fit: Fit, num_dropped: int, seed: int | None) -> CalibrationReport:
     """Returns the report of a conditional density of unconstrained parameters.
 
     Args:
-      density: a `FittedDensity` of parameters given data.
-      train: the simulations that it was fitted to.
-      checked: others.
+      fit: the `Fit` of parameters given features of data.
       num_dropped: number of simulations with numbers that are not finite.
       seed: integer that determines the draws; random if None.
     """
-    drawn = _posterior_draws(density, checked.x, seed)
-    ranks = np.mean(drawn < checked.u, axis=0)
+    train, checked = fit.train, fit.held_out.first(_MOST_CHECKED)
+    drawn = _posterior_draws(fit.judged, checked.context, seed)
+    ranks = np.mean(drawn < checked.x, axis=0)
     coverage = _coverage(drawn, train, checked)
     found = (
-        _enough(len(checked.u)),
+        _enough(len(checked.x)),
         _ranks(ranks),
         _expected_coverage(coverage),
-        _dropped(num_dropped, len(train.u) + len(checked.u)),
+        _dropped(num_dropped, len(train.x) + len(fit.held_out.x)),
     )
     reasons = tuple(check.advice for check in found if check.failed)
     return CalibrationReport(
         verdict=VERDICTS[bool(reasons)],
         reasons=reasons,
-        num_simulations=len(train.u),
-        num_checked=len(checked.u),
+        num_simulations=len(train.x),
+        num_checked=len(checked.x),
         num_dropped=num_dropped,
-        gain=density.report.gain,
-        gain_error=density.report.gain_error,
+        gain=fit.density.report.gain,
+        gain_error=fit.density.report.gain_error,
         ranks=ranks,
         coverage=coverage,
         checks=found,
@@ -127,18 +126,18 @@ def _coverage(drawn, train, checked):
       Lemos, Coogan, Hezaveh, Perreault-Levasseur (2023), Sampling-based accuracy testing of
       posterior estimators (TARP). https://arxiv.org/abs/2302.03026
     """
-    center, scale = train.x.mean(axis=0), train.x.std(axis=0)
+    center, scale = train.context.mean(axis=0), train.context.std(axis=0)
     scale = np.where(scale > 0.0, scale, 1.0)
 
     def features(x):
         near = np.clip((x - center) / scale, -5.0, 5.0)
         return np.concatenate([near, np.ones([len(x), 1])], axis=1)
 
-    slopes = np.linalg.lstsq(features(train.x), train.u, rcond=None)[0]
-    point, spread = features(checked.x) @ slopes, train.u.std(axis=0)
+    slopes = np.linalg.lstsq(features(train.context), train.x, rcond=None)[0]
+    point, spread = features(checked.context) @ slopes, train.x.std(axis=0)
     spread = np.where(spread > 0.0, spread, 1.0)
     distance = np.sum(((drawn - point) / spread) ** 2, axis=-1)
-    own = np.sum(((checked.u - point) / spread) ** 2, axis=-1)
+    own = np.sum(((checked.x - point) / spread) ** 2, axis=-1)
     return np.mean(distance < own, axis=0)
 
 

@@ -27,8 +27,6 @@ from tfp_flows.inference.amortized.simulator import Pairs, simulator_of, support
 from tfp_flows.networks.layer_arguments import split_seed
 
 _LEAST_SIMULATIONS = 100
-# Simulations kept for checks: a tenth from 200 to 1,000, and of few, a fifth.
-_LEAST_CHECKED, _MOST_CHECKED = 200, 1_000
 _SHARE_OF_SUMMARY = 0.3  # of the time
 
 
@@ -64,10 +62,11 @@ def fit_amortized_posterior(
     tfp_flows.fit_amortized_posterior((theta, x))  # simulated elsewhere
     ```
 
-    A tenth of the simulations (of few, a fifth; at most 1,000) is kept from training and
-    judges the fit as a whole: `print(amortized.report)`. `print(amortized(x).report)`
-    judges the posterior of one observation. For a joint distribution, whose density is
-    known, this is by importance weights, which `resample` uses.
+    A tenth of the simulations (of few, a fifth) is kept from training and judges the fit as
+    a whole: `print(amortized.report)`. Few simulations are then all fitted again.
+    `print(amortized(x).report)` judges the posterior of one observation. For a joint
+    distribution, whose density is known, this is by importance weights, which `resample`
+    uses.
 
     >>> import tensorflow as tf
     >>> from tensorflow_probability import distributions as tfd
@@ -125,7 +124,8 @@ def fit_amortized_posterior(
       likelihood-free inference. https://arxiv.org/abs/1905.07488
     """
     # Here, so that a fit of one posterior does not load the rooms of densities and tables.
-    from tfp_flows.density.fit import fit_density
+    from tfp_flows.density.data import Data, checked_data
+    from tfp_flows.density.fit import fit_and_judge, hold_out
 
     start = time.monotonic()
     check_seed("seed", seed)
@@ -133,7 +133,7 @@ def fit_amortized_posterior(
     check_flag("missing", missing)
     if max_minutes is not None:
         check_number("max_minutes", max_minutes, "above 0", lambda m: m > 0.0)
-    for_draws, for_split, for_summary, for_fit, for_checks = split_seed(seed, 5)
+    for_draws, for_summary, for_fit, for_checks = split_seed(seed, 4)
     source = None
     if isinstance(model, tuple) and len(model) == 2:
         require(simulator is None and observed is None, "pairs alone", "a simulator too")
@@ -148,31 +148,33 @@ def fit_amortized_posterior(
     words = f"{_LEAST_SIMULATIONS} finite simulations, at least"
     got = f"{len(usable.u)} of {len(pairs.u)}"
     require(len(usable.u) >= _LEAST_SIMULATIONS, words, got)
-    count = _num_checked(len(usable.u))
-    train, checked = usable.split(count, for_split)
-
     share = _SHARE_OF_SUMMARY if summary is not None else 0.0
-    options: dict[str, Any] = {"verbose": verbose}
+    checked_data(usable.u, None)  # such as that no parameter is constant
+    parts = hold_out(Data(*usable), for_fit)
+    train, held_out = (Pairs(part.x, np.asarray(part.context)) for part in parts)
     features = fit_features(
         summary,
         form,
         train,
         seed=for_summary,
         max_minutes=None if max_minutes is None else share * max_minutes,
-        **options,
+        verbose=verbose,
     )
-    train, checked = (Pairs(part.u, features(part.x)) for part in (train, checked))
+    train, held_out, whole = (
+        Pairs(part.u, features(part.x)) for part in (train, held_out, usable)
+    )
     left = None if max_minutes is None else (1.0 - share) * max_minutes
-    density = fit_density(train.u, train.x, seed=for_fit, max_minutes=left, **options)
+    rows = Data(*train), Data(*held_out), Data(*whole)
+    fit = fit_and_judge(*rows, None, for_fit, left, verbose)
     num_dropped = len(pairs.u) - len(usable.u)
-    report = judge_calibration(density, train, checked, num_dropped, for_checks)
+    report = judge_calibration(fit, num_dropped, for_checks)
     return AmortizedPosterior(
-        density,
+        fit.density,
         space,
         form,
         features,
         report=dataclasses.replace(report, seconds=time.monotonic() - start),
-        surroundings=Surroundings(train.x, checked.x),
+        surroundings=Surroundings(train.x, held_out.x),
         simulator=source,
     )
 
@@ -182,8 +184,3 @@ def _given_pairs(theta, x, support, missing):
     space, form = support_of_pairs(theta, support), DataForm.from_batch(x, missing)
     u = space.bijector.inverse(theta).numpy().astype(np.float64)
     return space, form, Pairs(u, form.rows_of(x, len(u)))
-
-
-def _num_checked(count):
-    """Number of simulations that no training sees, and that judge the fit."""
-    return min(max(count // 10, min(count // 5, _LEAST_CHECKED)), _MOST_CHECKED)

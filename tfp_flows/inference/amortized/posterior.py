@@ -164,6 +164,10 @@ class ConditionedPosterior(FlowPosterior):
             _NUM_DRAWS,
         )
 
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {}
+
     def __deepcopy__(self, memo: dict) -> ConditionedPosterior:
         return type(self)(self._amortized, self._row, name=self.name)
 

@@ -1,0 +1,124 @@
+"""`simulation` end to end, small: tasks, reference draws, own models, killed runs."""
+
+import json
+
+import numpy as np
+import pytest
+from short_fits import trained_for
+
+from experiments import simulation_inference
+from experiments.data.files import DataError
+from experiments.simulation_inference import reference, tasks
+from experiments.simulation_inference.evaluation import c2st
+from experiments.simulation_inference.settings import SimulationSettings
+
+OWN = """
+import numpy as np
+from tensorflow_probability import distributions as tfd
+
+
+def make():
+    prior = tfd.JointDistributionNamed({"a": tfd.Normal(0.0, 1.0)})
+    return prior, lambda a, seed: np.random.default_rng(seed).normal(a)[:, None]
+"""
+
+
+@pytest.fixture(autouse=True)
+def _few_epochs():
+    splines = {"num_members": 2, "hidden_units": (8, 8), "num_bins": 4}
+    with trained_for(3, splines=splines, flows={}):
+        yield
+
+
+def small(folder, **changes):
+    return SimulationSettings(run_dir=str(folder / "run"), num_simulations=300, **changes)
+
+
+def write_reference(folder):
+    rng = np.random.default_rng(0)
+    arrays = {
+        "observation": np.zeros([2, 2]),
+        "reference_posterior": rng.normal(size=(2, 300, 2)),
+    }
+    np.savez(folder / "two_moons.npz", **arrays)
+
+
+@pytest.mark.parametrize("name", tasks.TASKS)
+def test_simulators_repeat_and_fit_their_priors(name):
+    task = tasks.TASKS[name]
+    theta = task.prior().sample(50, seed=(0, 1)).numpy().astype(np.float64)
+    x = task.simulator(theta, 3)
+    assert x.shape[0] == 50
+    assert np.isfinite(x).all()
+    np.testing.assert_array_equal(task.simulator(theta, 3), x)
+    assert not np.array_equal(task.simulator(theta, 4), x)
+
+
+def test_two_moons_lie_where_the_parameters_put_them():
+    theta = np.array([[0.3, 0.5], [-0.3, -0.5]])
+    x = tasks.two_moons(np.repeat(theta, 500, axis=0), 0)
+    # The two places are one, since only |t1 + t2| counts, but for the difference.
+    center = x.reshape(2, 500, 2).mean(axis=1)
+    np.testing.assert_allclose(center[0, 0], center[1, 0], atol=0.02)
+    np.testing.assert_allclose(center[0, 1] - center[1, 1], 0.4 / 2**0.5, atol=0.02)
+
+
+def test_the_score_tells_draws_apart():
+    rng = np.random.default_rng(0)
+    draws = rng.normal(size=(2, 400, 2))
+    assert c2st(*draws) == pytest.approx(0.5, abs=0.06)
+    assert c2st(draws[0], draws[1] + 5.0) > 0.95
+
+
+def test_a_run_writes_report_and_pictures_and_is_read_again(tmp_path, capsys):
+    write_reference(tmp_path)
+    settings = small(tmp_path, data_dir=str(tmp_path), num_observations=2, num_draws=200)
+    assert simulation_inference.cli(["simulation", *settings.flags()]) == 0
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert len(results["observations"]) == 2
+    assert 0.4 < results["observations"][0]["c2st"] <= 1.0
+    report = (tmp_path / "run" / "report.md").read_text()
+    assert results["verdict"] in report
+    for name in ("pairs.png", "ranks.png", "coverage.png", "density.keras", "report.html"):
+        assert (tmp_path / "run" / name).is_file()
+    assert "| this run" in capsys.readouterr().out
+    assert simulation_inference.run(settings) == results
+
+
+def test_a_killed_run_goes_on_with_its_simulations(tmp_path, monkeypatch):
+    settings, whole = small(tmp_path), small(tmp_path / "whole")
+    expected = simulation_inference.run(whole)
+    monkeypatch.setattr(simulation_inference.evaluation, "measure", None)
+    with pytest.raises(TypeError, match="not callable"):
+        simulation_inference.run(settings)
+    monkeypatch.undo()
+    kept = (tmp_path / "run" / "simulations.npz").read_bytes()
+    found = simulation_inference.run(settings)
+    assert (tmp_path / "run" / "simulations.npz").read_bytes() == kept
+    assert found["checks"] == expected["checks"]
+    assert found["gain"] == expected["gain"]
+
+
+def test_own_models_are_read_from_a_file(tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    results = simulation_inference.run(small(tmp_path, model=f"{tmp_path}/own.py:make"))
+    assert results["observations"] == []
+    assert results["model"].endswith("own.py:make")
+
+
+def test_wrong_use_is_told(tmp_path, capsys):
+    (tmp_path / "own.py").write_text("make = 3")
+    for flags, words in (
+        ([f"--model={tmp_path}/own.py:make"], "a function 'make'"),
+        ([f"--model={tmp_path}/no.py:make"], "a file that exists"),
+        (["--model=a.py:b", "--data_dir=x"], "`data_dir` to be empty"),
+        (["--task=tea"], "tea"),
+    ):
+        flags = [*flags, f"--run_dir={tmp_path}/run"]
+        assert simulation_inference.cli(["simulation", *flags]) == 2
+        assert words in capsys.readouterr().err
+    with pytest.raises(DataError, match="got neither"):
+        reference.read("slcp", tmp_path)
+    np.savez(tmp_path / "slcp.npz", other=np.zeros(3))
+    with pytest.raises(DataError, match="reference_posterior"):
+        reference.read("slcp", tmp_path)
