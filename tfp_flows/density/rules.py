@@ -44,6 +44,10 @@ class FlowRule(typing.NamedTuple):
       options: its options.
       batch_size: rows of a training step.
       steps_per_epoch: training steps between two looks at the validation rows.
+
+    >>> from tfp_flows.density import rules_for
+    >>> rules_for(10_000, 6).given_flow.batch_size
+    512
     """
 
     constructor: Callable

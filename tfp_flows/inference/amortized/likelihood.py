@@ -130,6 +130,18 @@ def fit_neural_likelihood(
     `likelihood.posterior(x)` is then found by `fit_posterior`. For the posterior of any
     observation in one pass, see `fit_amortized_posterior`.
 
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> from tensorflow_probability import distributions as tfd
+    >>> theta = np.random.default_rng(0).normal(size=(300, 1)).astype("float32")
+    >>> x = np.random.default_rng(1).normal(theta, 0.5)
+    >>> prior = tfd.Sample(tfd.Normal(0.0, 1.0), 1)
+    >>> likelihood = tfp_flows.inference.fit_neural_likelihood(
+    ...     prior, pairs=(theta, x), max_minutes=0.2
+    ... )
+    >>> likelihood.target_log_prob_fn(x[:5])(theta[:7]).shape
+    TensorShape([7])
+
     Args:
       prior: a `tfd.Distribution`, joint or not, of continuous parts.
       simulator: function from the parts of N parameters to the data of one trial each, as
