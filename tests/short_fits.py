@@ -30,7 +30,9 @@ def trained_for(epochs, *, flow=None, steps=None, **changes):
         found = rules_for(*sizes)
         flows = found.flows or {"neural spline flow": found.given_flow}
         flows = {
-            name: rule._replace(options={**rule.options, **(flow or {})}, **(steps or {}))
+            name: dataclasses.replace(
+                rule, options={**rule.options, **(flow or {})}, **(steps or {})
+            )
             for name, rule in flows.items()
         }
         given = {"refits": False, "held_out": 0.1, "flows": flows, **changes}

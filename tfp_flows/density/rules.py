@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -36,7 +35,8 @@ _MAFS = {0: (128, 0.2), 3_000: (128, 0.1), 20_000: (256, 0.05)}
 _LEAST_STEPS, _MOST_STEPS = 50, 500
 
 
-class FlowRule(typing.NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class FlowRule:
     """How `fit_density` makes and trains a flow.
 
     Attributes:
@@ -47,7 +47,7 @@ class FlowRule(typing.NamedTuple):
 
     >>> from tfp_flows.density import rules_for
     >>> rules_for(10_000, 6).given_flow.batch_size
-    512
+    256
     """
 
     constructor: Callable
