@@ -261,7 +261,7 @@ def _sample(distribution, count, seed):
         # With a tensor seed, these draw one after another. In a new graph, an integer
         # gives the same draws each time.
         draw = tf.function(lambda: distribution.sample(count, seed=seed), autograph=False)
-        return draw()
+        return draw.get_concrete_function()()  # which does not warn of new graphs
     return distribution.sample(count, seed=tf.constant([seed, 0], tf.int32))
 
 
