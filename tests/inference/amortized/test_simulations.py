@@ -112,7 +112,7 @@ def test_observations_have_the_form_of_the_simulations(names):
     given = np.ones([5, 4, 2, 3])
     rows = form.to_rows({"a": given} if names else given)
     assert rows.shape == (5, 4, 6)
-    for wrong in (np.ones([3, 2]), np.full([2, 3], np.nan), {"b": given}):
+    for wrong in (np.ones([3, 2]), np.full([2, 3], np.nan), {"b": given}, "x"):
         with pytest.raises(ValueError, match="Expected"):
             form.to_rows(wrong)
 

@@ -54,9 +54,11 @@ class DataForm:
         parts = self._named(x)
         rows, batches = [], set()
         for name, shape in self.shapes.items():
-            part = np.asarray(parts[name], np.float64)
-            rank = part.ndim - len(shape)
+            part = np.asarray(parts[name])
             which = "`x`" if name is None else f"`x[{name!r}]`"
+            require(part.dtype.kind in "fiub", f"{which} of numbers", part.dtype)
+            part = part.astype(np.float64)
+            rank = part.ndim - len(shape)
             shown = ", ".join(map(str, ("...", *shape)))
             fits = rank >= 0 and part.shape[rank:] == tuple(shape)
             require(fits, f"{which} of shape [{shown}]", part.shape)
