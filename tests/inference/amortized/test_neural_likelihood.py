@@ -41,15 +41,6 @@ def test_log_densities_of_trials_are_added(likelihood):
     assert likelihood.report.verdict in ("good", "no better than a Gaussian")
 
 
-@pytest.mark.slow
-def test_the_posterior_is_that_of_the_model(likelihood):
-    posterior = likelihood.posterior(TRIALS, seed=0)
-    assert posterior.report.verdict.startswith("reliable")
-    mean = posterior.resample(2_000, seed=1)["mean"]
-    assert np.mean(mean) == pytest.approx(TRIALS.mean(), abs=0.1)
-    assert np.std(mean) == pytest.approx(0.4 / 40**0.5, rel=0.4)
-
-
 @pytest.mark.parametrize(
     ("words", "options"),
     [
