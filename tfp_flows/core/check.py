@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,3 +35,16 @@ class Check:
     def failed(self) -> bool:
         """Whether the check was made and does not pass."""
         return self.passed is not None and not self.passed
+
+    @property
+    def result(self) -> str:
+        """The number, its threshold and whether it passes, for a report's table."""
+        words = {True: "passed", False: "failed", None: "not judged"}[self.passed]
+        return f"{self.value:.4g} (threshold {self.threshold:.4g}): {words}"
+
+
+def lined_up(rows: Sequence[tuple[str, str]], reasons: Sequence[str]) -> str:
+    """Returns a report's table of names and texts, and under it its reasons."""
+    width = max(len(name) for name, _ in rows)
+    lines = [f"{name:<{width}}  {text}" for name, text in rows]
+    return "\n".join([*lines, *(f"- {reason}" for reason in reasons)])

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tfp_flows.core.check import Check
+from tfp_flows.core.check import Check, lined_up
 from tfp_flows.density import baselines, checks
 from tfp_flows.density.data import Data
 from tfp_flows.density.rules import Rules
@@ -82,13 +82,11 @@ class DensityReport:
             ),
             *((name, f"{nats:.3f} nats a row") for name, nats in self.baselines.items()),
             ("above the Gaussian", f"{self.gain:.3f} +- {self.gain_error:.3f} nats a row"),
-            *((check.name, _row(check)) for check in self.checks),
+            *((check.name, check.result) for check in self.checks),
             *(("fitted", text) for text in self.chosen),
             ("seconds", f"{self.seconds:.1f}"),
         ]
-        width = max(len(name) for name, _ in rows)
-        lines = [f"{name:<{width}}  {value}" for name, value in rows]
-        return "\n".join([*lines, *(f"- {reason}" for reason in self.reasons)])
+        return lined_up(rows, self.reasons)
 
     def to_plain(self) -> dict[str, Any]:
         """Returns the fields as plain values, for a file; tuples become lists."""
@@ -224,8 +222,3 @@ def _samples(mixture, compared, seed):
     else:
         x = mixture.sample(seed=seed, context=compared.context)
     return compared._replace(x=np.asarray(x))
-
-
-def _row(check):
-    words = {True: "passed", False: "failed", None: "not judged"}[check.passed]
-    return f"{check.value:.4g} (threshold {check.threshold:.4g}): {words}"

@@ -30,6 +30,7 @@ def counts(rate, effects, seed):
 @pytest.fixture
 def small_blocks(monkeypatch):
     monkeypatch.setattr(simulator_module, "_ROWS", 10)
+    monkeypatch.setattr(simulator_module, "_ROWS_ONE_BY_ONE", 2)
 
 
 def test_joint_distributions_simulate_their_observed_parts():
@@ -59,10 +60,27 @@ def test_priors_give_parts_by_name_and_a_seed(small_blocks):
     assert (parts["rate"].numpy() > 0.0).all()
     assert (np.abs(parts["effects"]) < 1.0).all()
     np.testing.assert_array_equal(found.pairs(35, 3).x, pairs.x)
-    np.testing.assert_array_equal(found.pairs(12, 3).x, pairs.x[:12])
+    np.testing.assert_array_equal(found.pairs(20, 3).x, pairs.x[:20])
     assert not np.array_equal(found.pairs(35, 4).x, pairs.x)
     one_by_one = from_prior(PRIOR, counts, False, False).pairs(5, 3)
     assert one_by_one.x.shape == (5, 3)
+
+
+def test_no_more_is_simulated_than_is_asked_for(small_blocks, tmp_path):
+    calls = []
+
+    def simulator(theta):
+        calls.append(len(theta))
+        return theta
+
+    prior = tfd.Independent(tfd.Normal(tf.zeros(2), 1.0), 1)
+    found = from_prior(prior, simulator, True, False)
+    path = tmp_path / "simulations.npz"
+    few = found.pairs(7, 0, path)
+    more = found.pairs(14, 0, path)
+    assert calls == [2, 2, 7, 2, 7]
+    np.testing.assert_array_equal(more.x[:7], few.x)
+    assert len(np.unique(more.x[:, 0])) == 14
 
 
 def test_files_keep_simulations(small_blocks, tmp_path):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfp_flows.core.check import Check
+from tfp_flows.core.check import Check, lined_up
 from tfp_flows.distributions import draws
 
 if TYPE_CHECKING:
@@ -64,12 +64,10 @@ class CalibrationReport:
                 f"{self.num_simulations:,} fitted, {self.num_checked:,} to check{dropped}",
             ),
             ("above linear regression", f"{self.gain:.3f} +- {self.gain_error:.3f} nats"),
-            *((check.name, _row(check)) for check in self.checks),
+            *((check.name, check.result) for check in self.checks),
             ("seconds", f"{self.seconds:.1f}"),
         ]
-        width = max(len(name) for name, _ in rows)
-        lines = [f"{name:<{width}}  {value}" for name, value in rows]
-        return "\n".join([*lines, *(f"- {reason}" for reason in self.reasons)])
+        return lined_up(rows, self.reasons)
 
 
 def judge_calibration(fit: Fit, num_dropped: int, seed: int | None) -> CalibrationReport:
@@ -199,8 +197,3 @@ def _distance_from_uniform(values):
     values = np.sort(values)
     steps = np.arange(len(values) + 1) / len(values)
     return float(max(np.max(steps[1:] - values), np.max(values - steps[:-1])))
-
-
-def _row(check):
-    words = {True: "passed", False: "failed", None: "not judged"}[check.passed]
-    return f"{check.value:.4g} (threshold {check.threshold:.4g}): {words}"

@@ -29,7 +29,7 @@ from tfp_flows.training.density_estimator import DensityEstimator
 SUMMARIES = {"set": 2, "series": 2, "image": 3}
 _NEAR = 3.0  # deviations up to which numbers stay as they are
 _ROWS_A_CALL = 4096
-# Of the training of a summary network.
+# Training of a summary network: epochs, patience, rows of a step, step size.
 _EPOCHS, _PATIENCE, _BATCH_SIZE, _LEARNING_RATE = 300, 15, 128, 1e-3
 
 

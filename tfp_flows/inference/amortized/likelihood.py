@@ -70,7 +70,7 @@ class NeuralLikelihood:
           theta: parameters in the structure of the prior, `[*batch, *event]` each.
         """
         rows = self._form.to_rows(x).reshape(-1, self._form.size)
-        return self._of_rows(tf.constant(rows, self.density.dtype), theta)
+        return self._sum_over_trials(tf.constant(rows, self.density.dtype), theta)
 
     def target_log_prob_fn(self, x: Any) -> Callable:
         """Returns the unnormalised log-density of the parameters given T trials.
@@ -80,12 +80,13 @@ class NeuralLikelihood:
         """
         rows = self._form.to_rows(x).reshape(-1, self._form.size)
         rows = tf.constant(rows, self.density.dtype)
-        is_named = isinstance(self.prior.dtype, dict)
+        dtype = self.prior.dtype
+        is_list = isinstance(dtype, (list, tuple)) and not hasattr(dtype, "_fields")
 
         def target_log_prob(*parts: Any, **named_parts: Any) -> tf.Tensor:
-            flat = [named_parts[n] for n in sorted(named_parts)] if is_named else parts
-            theta = tf.nest.pack_sequence_as(self.prior.dtype, list(flat))
-            own = self._of_rows(rows, theta)
+            one = parts[0] if parts else named_parts
+            theta = tf.nest.pack_sequence_as(dtype, list(parts)) if is_list else one
+            own = self._sum_over_trials(rows, theta)
             prior = self.prior.log_prob(theta)
             return prior + tf.cast(own, prior.dtype)
 
@@ -106,7 +107,7 @@ class NeuralLikelihood:
             self.prior, target_log_prob_fn=self.target_log_prob_fn(x), **options
         )
 
-    def _of_rows(self, rows, theta):
+    def _sum_over_trials(self, rows, theta):
         u = tf.cast(self._support.bijector.inverse(theta), self.density.dtype)
         each = self.density.log_prob(rows, context=u[..., None, :])
         return tf.reduce_sum(each, axis=-1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tfp_flows.core.check import Check
+from tfp_flows.core.check import Check, lined_up
 from tfp_flows.inference.amortized.calibration import VERDICTS as CALIBRATION_VERDICTS
 from tfp_flows.inference.amortized.calibration import CalibrationReport
 from tfp_flows.inference.checks.importance import (
@@ -94,13 +94,8 @@ class ObservationReport:
         if self.log_evidence is not None:
             evidence = f"{self.log_evidence:.3f} +- {self.log_evidence_error:.3f} nats"
             rows += [("log-evidence", evidence), ("effective draws", f"{self.ess:,.0f}")]
-        words = {True: "passed", False: "failed", None: "not judged"}
-        for check in self.checks:
-            text = f"{check.value:.4g} (threshold {check.threshold:.4g})"
-            rows.append((check.name, f"{text}: {words[check.passed]}"))
-        width = max(len(name) for name, _ in rows)
-        lines = [f"{name:<{width}}  {value}" for name, value in rows]
-        return "\n".join([*lines, *(f"- {reason}" for reason in self.reasons)])
+        rows += [(check.name, check.result) for check in self.checks]
+        return lined_up(rows, self.reasons)
 
 
 def judge_observation(

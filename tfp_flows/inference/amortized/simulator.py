@@ -26,8 +26,9 @@ from tfp_flows.inference.amortized.observations import DataForm, parts_of_data
 from tfp_flows.inference.support import JointSupport, named
 from tfp_flows.inference.target import call_with_parts
 
-# Simulations at once, which bounds the memory.
-_ROWS = 2048
+# Simulations of a block, which bounds the memory; and where they are made one by one, which
+# bounds what an interrupted call repeats.
+_ROWS, _ROWS_ONE_BY_ONE = 2048, 64
 # Draws that tell the shape of the data, and whether the support depends on the data.
 _FEW = 2
 _PRIME = 7919  # keeps the seeds of blocks apart
@@ -79,12 +80,14 @@ class Simulator:
       form: the `DataForm`.
       pin: function of one observation, a row `[K]`, that returns the log-density of the
         parameters' parts, up to a constant; None if the density is not known.
+      rows: number of simulations of a block.
     """
 
     support: JointSupport
     draw: Callable
     form: DataForm
     pin: Callable | None = None
+    rows: int = _ROWS
 
     def pairs(
         self,
@@ -113,11 +116,11 @@ class Simulator:
         bar = keras.utils.Progbar(count, verbose=int(verbose), unit_name="simulation")
         done = sum(len(block.u) for block in blocks)
         while done < count:
-            # Blocks are whole, so that the first simulations do not depend on `count`.
-            blocks.append(self._block(_ROWS, seed + _PRIME * (1 + len(blocks))))
-            done += _ROWS
+            rows = min(self.rows, count - done)
+            blocks.append(self._block(rows, seed + _PRIME * (1 + done)))
+            done += rows
             _write(backup, marks, blocks)
-            bar.update(min(done, count))
+            bar.update(done)
         return Pairs(*map(np.concatenate, zip(*blocks, strict=True))).take(slice(count))
 
     def _block(self, count, seed):
@@ -216,7 +219,9 @@ def from_prior(
         hint = " With vectorized=False, it is called with one draw after another."
         where = f"shape {got}" + ("" if name is None else f" of {name!r}")
         require(len(got) > 0 and got[0] == _FEW, words, where, hint)
-    return Simulator(support, draw, DataForm.from_batch(x, is_missing_allowed))
+    form = DataForm.from_batch(x, is_missing_allowed)
+    rows = _ROWS if vectorized else _ROWS_ONE_BY_ONE
+    return Simulator(support, draw, form, rows=rows)
 
 
 def support_of_pairs(theta: Any, support: Any) -> JointSupport:
@@ -291,7 +296,7 @@ def _pins(model, names, observed, form, row):
 
 
 def _read(path, marks):
-    """The blocks of a file of simulations; none if there is no file."""
+    """The simulations of a file as one block; no block if there is no file."""
     if path is None or not os.path.exists(path):
         return []
     with np.load(path) as found:  # of plain arrays: no file runs code
@@ -303,8 +308,7 @@ def _read(path, marks):
         for a, b in zip(there[:2], marks, strict=True)
     )
     require(same, f"`backup` of this model and seed, {path}", "other simulations")
-    starts = range(0, len(there[2]), _ROWS)
-    return [Pairs(there[2][s : s + _ROWS], there[3][s : s + _ROWS]) for s in starts]
+    return [Pairs(*there[2:])]
 
 
 def _write(path, marks, blocks):
