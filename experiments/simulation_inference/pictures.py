@@ -47,7 +47,7 @@ def _ranks(ranks, path):
     expected = len(ranks) / _NUM_BINS
     margin = 2.58 * np.sqrt(expected * (1.0 - 1.0 / _NUM_BINS))
     for label, axis in zip(labels, axes.flat, strict=False):
-        axis.axhspan(expected - margin, expected + margin, color="0.85")
+        axis.axhspan(max(expected - margin, 0.0), expected + margin, color="0.85")
         axis.hist(ranks[:, label], bins=_NUM_BINS, range=(0.0, 1.0), color=plots.FLOW)
         axis.set(title=f"parameter {label + 1}", xlabel="rank", ylabel="simulations")
     plots.save(figure, path)
