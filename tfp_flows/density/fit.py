@@ -195,7 +195,7 @@ def _fit_components(data, rules, flow, seed, max_minutes, verbose):
     for rule, own in zip(chosen, for_flows, strict=True):
         made = _new_flow(rule, data, own) if flow is None else flow
         left = minutes((1.0 - share) / num_flows)
-        components.append(_fit_flow(made, data, rules, rule, own, left, verbose))
+        components.append(_fit_flow(made, data, rule, own, left, verbose))
     if rules.has_regression:
         components.append(_fit_regression(data))
     return components
@@ -247,7 +247,7 @@ def _dtype_that_tells_apart(data):
     return "float32"
 
 
-def _fit_flow(flow, data, rules, rule, seed, max_minutes, verbose):
+def _fit_flow(flow, data, rule, seed, max_minutes, verbose):
     """Returns the distribution of a flow, fitted to `Data`."""
     base = standard_normal(data.x.shape[1], dtype=flow.dtype or tf.float32)
     distribution = FlowDistribution(base, flow)
@@ -262,7 +262,7 @@ def _fit_flow(flow, data, rules, rule, seed, max_minutes, verbose):
     num_steps = _MOST_EPOCHS * rule.steps_per_epoch
     num_passes = -(-num_steps * batch_size // len(train.x)) + 1
     orders = epoch_orders(len(train.x), dropped, 0, num_passes)
-    callbacks = rules.callbacks()
+    callbacks = rule.callbacks()
     if verbose == "auto":
         callbacks.append(FitProgress(_MOST_EPOCHS))
     if max_minutes is not None:

@@ -31,8 +31,10 @@ _MOST_WEIGHTS = 20_000_000
 # of the MAF that conditional densities have, too.
 _SPLINE_FLOWS = {0: (64, 0.2), 3_000: (64, 0.1), 20_000: (128, 0.05), 300_000: (256, 0.0)}
 _MAFS = {0: (128, 0.2), 3_000: (128, 0.1), 20_000: (256, 0.05)}
-# Steps between two looks at the validation rows.
+# Steps between two looks at the validation rows; looks without improvement after which the
+# learning rate falls, and three times as many after which training ends.
 _LEAST_STEPS, _MOST_STEPS = 50, 500
+_PATIENCE = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,9 +47,19 @@ class FlowRule:
       batch_size: rows of a training step.
       steps_per_epoch: training steps between two looks at the validation rows.
 
-    >>> from tfp_flows.density import rules_for
-    >>> rules_for(10_000, 6).given_flow.batch_size
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> rule = tfp_flows.density.rules_for(10_000, 2).given_flow
+    >>> rule.batch_size
     256
+    >>> flow = tfp_flows.NeuralSplineFlow(2, **rule.options, seed=0)
+    >>> dist = tfp_flows.FlowDistribution(tfp_flows.standard_normal(2), flow)
+    >>> model = tfp_flows.DensityEstimator(dist)
+    >>> model.compile(rule.optimizer(), jit_compile=False)
+    >>> x = np.random.default_rng(0).normal(size=(40, 2))
+    >>> history = model.fit(x, validation_split=0.5, callbacks=rule.callbacks(), verbose=0)
+    >>> len(history.history["val_loss"])
+    1
     """
 
     constructor: Callable
@@ -58,6 +70,22 @@ class FlowRule:
     def optimizer(self) -> keras.optimizers.Optimizer:
         """Returns Adam, whose averaged weights are about those of the last epoch."""
         return averaging_adam(1e-3, self.steps_per_epoch, global_clipnorm=5.0)
+
+    def callbacks(self) -> list[keras.callbacks.Callback]:
+        """Returns callbacks of `fit` that average, lower the rate, stop and restore.
+
+        The learning rate falls to a quarter after six looks at the validation rows without
+        improvement. Training ends after 18.
+        """
+        return [
+            keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
+            keras.callbacks.ReduceLROnPlateau(
+                "val_loss", factor=0.25, patience=_PATIENCE, min_delta=1e-4
+            ),
+            keras.callbacks.EarlyStopping(
+                "val_loss", patience=3 * _PATIENCE, restore_best_weights=True
+            ),
+        ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +98,6 @@ class Rules:
       flows: the `FlowRule` of each flow, by name.
       given_flow: the `FlowRule` that trains a flow which the user gives.
       has_regression: whether a linear regression on the context is a component.
-      patience: looks at the validation rows without improvement after which the learning
-        rate falls to a quarter. After the third time, training ends.
       held_out: share of the rows that no training sees, for the report.
       refits: whether the final fit is to all rows, after the report.
       reasons: sentences for the report.
@@ -86,7 +112,6 @@ class Rules:
     flows: dict[str, FlowRule]
     given_flow: FlowRule
     has_regression: bool
-    patience: int
     held_out: float
     refits: bool
     reasons: tuple[str, ...]
@@ -101,18 +126,6 @@ class Rules:
             refits=False,
             reasons=(f"the given flow `{name}`",),
         )
-
-    def callbacks(self) -> list[keras.callbacks.Callback]:
-        """Returns callbacks of `fit` that average, lower the rate, stop and restore."""
-        return [
-            keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
-            keras.callbacks.ReduceLROnPlateau(
-                "val_loss", factor=0.25, patience=self.patience, min_delta=1e-4
-            ),
-            keras.callbacks.EarlyStopping(
-                "val_loss", patience=3 * self.patience, restore_best_weights=True
-            ),
-        ]
 
 
 def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
@@ -181,7 +194,6 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
         flows=flows,
         given_flow=spline_flow,
         has_regression=context_size > 0,
-        patience=6,
         held_out=0.2 if refits else min(0.1, MOST_HELD_OUT / num_rows),
         refits=refits,
         reasons=tuple(reasons),

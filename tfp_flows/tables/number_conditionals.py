@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import typing
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.core.compiled import graph_function
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.univariate import bisect
 from tfp_flows.tables.number_maps import NumberMaps
@@ -130,19 +132,17 @@ class NumberConditionals:
     def draw(self, parameters: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Draws numbers, `[N, D]`, for members' parameters, `[N, M, P, D]`.
 
-        It draws of the plain mean, and rejects with acceptance proportional to G'.
+        An integer is the bin in which a real number falls.
         """
-        y, is_kept = self._proposed(parameters, seed)
-        rest = tf.where(~tf.reduce_all(is_kept, axis=1))[:, 0]
-        from_rest = tf.gather(parameters, rest)
 
-        def again(index, y, is_kept):
-            other, is_other_kept = self._proposed(from_rest, draws.fold_in(seed, index))
-            return index + 1, tf.where(is_kept, y, other), is_kept | is_other_kept
+        def on(kind):
+            draw = _traced_draw(kind, self._num_bins, parameters.dtype)
+            own = parameters[..., : kind(self._num_bins).num_parameters, :]
+            return draw(own, tf.constant(self.weights), seed)
 
-        state = (tf.constant(1), tf.gather(y, rest), tf.gather(is_kept, rest))
-        found = tf.while_loop(lambda i, y, kept: ~tf.reduce_all(kept), again, state)[1]
-        return tf.tensor_scatter_nd_update(y, rest[:, None], found)
+        u = self._on_each_kind(lambda: on(LineConditional), lambda: on(CircleConditional))
+        y = self.maps.backward(u)
+        return tf.where(self.maps.is_integer, tf.floor(y), y)
 
     def evaluate(self, y: tf.Tensor, parameters: tf.Tensor) -> Evaluated:
         """Returns each member's densities and distribution functions, `[..., M, D]`.
@@ -173,24 +173,9 @@ class NumberConditionals:
         y = self.maps.backward(tf.cast(self._by_kind("value", z, parameters), tf.float64))
         return tf.where(self.maps.is_integer, tf.floor(y), y)
 
-    def _proposed(self, parameters, seed):
-        """Draws of one member for each row, `[N, D]`, and which of them are accepted."""
-        member_seed, noise_seed, choice_seed = draws.split(seed, 3)
-        shape = tf.shape(parameters)
-        uniform = draws.uniform([shape[0]], member_seed, tf.float64)
-        member = tf.cast(tf.floor(uniform * tf.cast(shape[1], tf.float64)), tf.int32)
-        size = [shape[0], shape[3]]
-        z = draws.normal(size, noise_seed, parameters.dtype)
-        y = self.quantile_of_member(z, tf.gather(parameters, member, batch_dims=1))
-        most = 1.0 + np.maximum(0.5 * self.weights, -self.weights)
-        share = draws.uniform(size, choice_seed, tf.float64) * most
-        # NaN is accepted: it would be proposed for ever.
-        return y, (share < self.narrowing(y, parameters)) | tf.math.is_nan(y)
-
     def _narrowing(self, each):
-        a, b = (_mean_over_members(cdf) for cdf in (each.below, each.up_to))
-        narrow = 3.0 * (a + b) - 2.0 * (a**2 + a * b + b**2)
-        return 1.0 - self.weights + self.weights * narrow
+        below, up_to = (_mean_over_members(cdf) for cdf in (each.below, each.up_to))
+        return _slope(below, up_to, self.weights)
 
     def _recalibrated(self, each):
         p = _mean_over_members(each)
@@ -206,15 +191,17 @@ class NumberConditionals:
             own = parameters[..., : conditional.num_parameters, :]
             return getattr(conditional, method)(value, own)
 
+        return self._on_each_kind(lambda: call(self._line), lambda: call(self._circle))
+
+    def _on_each_kind(self, on_line, on_circle):
+        """The results of two functions, one for numbers on the line, one for circles."""
         is_circle = self.maps.is_circle
         if not is_circle.any():
-            return call(self._line)
+            return on_line()
         if is_circle.all():
-            return call(self._circle)
+            return on_circle()
         return tf.nest.map_structure(
-            lambda on_circle, on_line: tf.where(is_circle, on_circle, on_line),
-            call(self._circle),
-            call(self._line),
+            lambda circle, line: tf.where(is_circle, circle, line), on_circle(), on_line()
         )
 
     def _with_bins(self, each, y, parameters):
@@ -246,6 +233,54 @@ class NumberConditionals:
         near = tf.where(is_end, tf.zeros_like(u), u)
         z, _ = self._line.latent_and_log_slope(near, parameters)
         return tf.where(is_end, tf.sign(u) * _INFINITE, z)
+
+
+@functools.cache
+def _traced_draw(kind, num_bins, dtype):
+    """A `tf.function` that draws on the line or circle, which all columns share.
+
+    It takes members' parameters, `[N, M, P, D]`, weights of the recalibration, `[D]`, and a
+    stateless seed. It draws of the plain mean, and rejects with acceptance proportional
+    to G'.
+    """
+    conditional = kind(num_bins)
+
+    def propose(parameters, weights, seed):
+        member_seed, noise_seed, choice_seed = draws.split(seed, 3)
+        shape = tf.shape(parameters)
+        uniform = draws.uniform([shape[0]], member_seed, tf.float64)
+        member = tf.cast(tf.floor(uniform * tf.cast(shape[1], tf.float64)), tf.int32)
+        size = [shape[0], shape[3]]
+        z = draws.normal(size, noise_seed, dtype)
+        u = conditional.value(z, tf.gather(parameters, member, batch_dims=1))
+        p = _mean_over_members(conditional.cdf(u[:, None], parameters))
+        most = 1.0 + tf.maximum(0.5 * weights, -weights)
+        share = draws.uniform(size, choice_seed, tf.float64) * most
+        # NaN is accepted: it would be proposed for ever.
+        return tf.cast(u, tf.float64), (share < _slope(p, p, weights)) | tf.math.is_nan(u)
+
+    def draw(parameters, weights, seed):
+        u, is_kept = propose(parameters, weights, seed)
+        rest = tf.where(~tf.reduce_all(is_kept, axis=1))[:, 0]
+        from_rest = tf.gather(parameters, rest)
+
+        def again(index, u, is_kept):
+            seed_again = draws.fold_in(seed, index)
+            other, is_other_kept = propose(from_rest, weights, seed_again)
+            return index + 1, tf.where(is_kept, u, other), is_kept | is_other_kept
+
+        state = (tf.constant(1), tf.gather(u, rest), tf.gather(is_kept, rest))
+        found = tf.while_loop(lambda i, u, kept: ~tf.reduce_all(kept), again, state)[1]
+        return tf.tensor_scatter_nd_update(u, rest[:, None], found)
+
+    parameters = tf.TensorSpec([None, None, conditional.num_parameters, None], dtype)
+    weights, seed = tf.TensorSpec([None], tf.float64), tf.TensorSpec([2], tf.int32)
+    return graph_function(draw, input_signature=[parameters, weights, seed])
+
+
+def _slope(a, b, weights):
+    """Mean slope of G from a to b."""
+    return 1.0 - weights + weights * (3.0 * (a + b) - 2.0 * (a**2 + a * b + b**2))
 
 
 def _mean_over_members(each):

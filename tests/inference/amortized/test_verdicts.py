@@ -32,8 +32,8 @@ def judged(**options):
     return judge_calibration(fit(**options), 0, 2)
 
 
-def posterior(**options):
-    """An `AmortizedPosterior` of the joint distribution, right or wrong."""
+def posterior(*, is_known=True, **options):
+    """An `AmortizedPosterior` of a joint distribution of known density, or not."""
     source = from_joint(joint(), "x")
     return AmortizedPosterior(
         fitted(**options),
@@ -42,7 +42,7 @@ def posterior(**options):
         Features(AS_THEY_ARE),
         report=judged(**options),
         surroundings=Surroundings(TRAIN.x, CHECKED.x),
-        simulator=source,
+        pin=source.pin if is_known else None,
     )
 
 
@@ -104,8 +104,7 @@ def test_weights_judge_one_observation_if_the_density_is_known(options, verdict)
 
 
 def test_observations_far_from_the_simulations_are_flagged():
-    amortized = posterior()
-    amortized._simulator = None  # whose density is not known
+    amortized = posterior(is_known=False)
     assert amortized([0.5, -0.5, 1.0]).report.verdict == "reliable"
     far = amortized([0.5, -0.5, 9.0]).report
     assert far.verdict == "not reliable"
@@ -127,8 +126,7 @@ def test_data_that_break_a_relation_are_far():
 
 
 def test_a_posterior_that_is_not_calibrated_is_never_reliable_without_a_density():
-    amortized = posterior(scale=0.7)
-    amortized._simulator = None
+    amortized = posterior(is_known=False, scale=0.7)
     report = amortized([0.5, -0.5, 1.0]).report
     assert report.verdict == "not reliable"
     assert report.log_evidence is None

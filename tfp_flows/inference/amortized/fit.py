@@ -175,7 +175,7 @@ def fit_amortized_posterior(
         features,
         report=dataclasses.replace(report, seconds=time.monotonic() - start),
         surroundings=Surroundings(train.x, held_out.x),
-        simulator=source,
+        pin=None if source is None else source.pin,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tfp_flows.core.check import Check, lined_up
 from tfp_flows.inference.amortized.calibration import VERDICTS as CALIBRATION_VERDICTS
@@ -25,6 +26,7 @@ _LEAST_VARIANCE = 1e-4  # along an axis of standardised numbers
 _MOST_KNOWN = 5_000  # simulations among which neighbours are looked for
 _RARE = 0.01  # share of simulations that are as far from others
 _LEAST_ESS = 400.0
+_ROWS_A_BATCH = 3_000  # of importance weights
 # Largest effects of the weights on means, in standard deviations, and on the logarithms of
 # standard deviations.
 _MEAN, _DEVIATION = 0.1, 0.1
@@ -66,6 +68,41 @@ class Surroundings:
         return float(np.sqrt(np.partition(squares, nearest)[nearest]))
 
 
+class ImportanceWeights:
+    """Importance weights of the posteriors of observations, one after another.
+
+    The observation is a variable, so the density of the model is traced once for all.
+
+    Args:
+      pin: function of an observation, `[K]`, that returns the log-density of the parameters
+        and this observation, up to no constant.
+      support: `JointSupport` of the parameters.
+      size: K.
+    """
+
+    def __init__(self, pin: Callable, support: JointSupport, size: int) -> None:
+        self._row = tf.Variable(tf.zeros([size], tf.float64), name="observation")
+
+        def target_log_prob(*parts, **named_parts):
+            return pin(self._row)(*parts, **named_parts)
+
+        self._density = UnconstrainedDensity(target_log_prob, support)
+
+    def weighted(self, distribution: Any, row: np.ndarray, count: int) -> WeightedDraws:
+        """Returns weighted draws of the posterior of one observation.
+
+        Args:
+          distribution: the posterior of the unconstrained parameters.
+          row: the observation, `[K]`.
+          count: number of draws.
+        """
+        self._row.assign(row)
+        sampler = ImportanceSampler(
+            self._density, distribution, _ROWS_A_BATCH, is_traced=False
+        )
+        return sampler.weighted(count, seed=0)
+
+
 @dataclasses.dataclass(frozen=True)
 class ObservationReport:
     """Whether the posterior of one observation can be relied on; `print` shows a table.
@@ -99,40 +136,26 @@ class ObservationReport:
 
 
 def judge_observation(
-    distribution: Any,
-    row: np.ndarray,
-    support: JointSupport,
-    target_log_prob: Callable | None,
-    surroundings: Surroundings,
-    calibration: CalibrationReport,
-    num_draws: int,
-) -> tuple[ObservationReport, WeightedDraws | None]:
-    """Returns the report of one observation, and weighted draws if there are any.
+    rarity: float, calibration: CalibrationReport, weighted: WeightedDraws | None
+) -> ObservationReport:
+    """Returns the report of one observation.
 
     Args:
-      distribution: the posterior of the unconstrained parameters.
-      row: features of the observation, `[S]`.
-      support: `JointSupport` of the parameters.
-      target_log_prob: log-density of the parameters and this observation, up to no
-        constant; None if it is not known.
-      surroundings: `Surroundings` of the simulated data.
+      rarity: share of simulations that are as far from others, by `Surroundings`.
       calibration: the `CalibrationReport`.
-      num_draws: number of draws to weigh.
+      weighted: weighted draws of its posterior; None if the model's density is not known.
     """
-    found, weighted = [_surroundings(surroundings.rarity(row))], None
-    if target_log_prob is None:
+    found = [_surroundings(rarity)]
+    if weighted is None:
         found.append(_calibration(calibration))
     else:
         # The weights judge this observation, however far it is from the simulations.
         found = [dataclasses.replace(check, resampling_helps=True) for check in found]
-        density = UnconstrainedDensity(target_log_prob, support)
-        sampler = ImportanceSampler(density, distribution)
-        weighted = sampler.weighted(num_draws, seed=0)
         found += [_tail(weighted), _effective(weighted), *_changes(weighted)]
     failed = [check for check in found if check.failed]
     is_final = not all(check.resampling_helps for check in failed)
     evidence = (None, None) if weighted is None else weighted.log_evidence
-    report = ObservationReport(
+    return ObservationReport(
         verdict=VERDICTS[2 if is_final else bool(failed)],
         reasons=tuple(check.advice for check in failed),
         log_evidence=evidence[0],
@@ -140,7 +163,6 @@ def judge_observation(
         ess=None if weighted is None else weighted.ess,
         checks=tuple(found),
     )
-    return report, weighted
 
 
 def _surroundings(rarity):

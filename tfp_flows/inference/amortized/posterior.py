@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,12 +16,12 @@ from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.inference.amortized.calibration import CalibrationReport
 from tfp_flows.inference.amortized.features import Features
 from tfp_flows.inference.amortized.observation import (
+    ImportanceWeights,
     ObservationReport,
     Surroundings,
     judge_observation,
 )
 from tfp_flows.inference.amortized.observations import DataForm
-from tfp_flows.inference.amortized.simulator import Simulator
 from tfp_flows.inference.checks.importance import WeightedDraws, systematic_rows
 from tfp_flows.inference.support import JointSupport
 from tfp_flows.inference.surrogate import FlowPosterior
@@ -56,8 +57,8 @@ class AmortizedPosterior:
       features: `Features` of an observation, the density's context.
       report: the `CalibrationReport`.
       surroundings: `Surroundings` of the simulated data.
-      simulator: the `Simulator`, whose density the importance weights use; None if there
-        is none.
+      pin: the model's density, as in `Simulator`, for importance weights; None if it is
+        not known.
     """
 
     def __init__(
@@ -69,12 +70,14 @@ class AmortizedPosterior:
         *,
         report: CalibrationReport,
         surroundings: Surroundings,
-        simulator: Simulator | None = None,
+        pin: Callable | None = None,
     ) -> None:
         self.density = density
         self.report = report
         self._support, self._form, self._features = support, form, features
-        self._surroundings, self._simulator = surroundings, simulator
+        self._surroundings, self._weights = surroundings, None
+        if pin is not None:
+            self._weights = ImportanceWeights(pin, support, form.size)
 
     def __call__(self, x: Any) -> ConditionedPosterior:
         """Returns the posterior given an observation, or given each of a batch.
@@ -150,19 +153,12 @@ class ConditionedPosterior(FlowPosterior):
     def _judged(self) -> tuple[ObservationReport, WeightedDraws | None]:
         words = "one observation; index `amortized(x[i]).report` for those of a batch"
         require(self._row.ndim == 1, words, f"a batch of shape {self._row.shape[:-1]}")
-        amortized = self._amortized
-        simulator, pin = amortized._simulator, None
-        if simulator is not None and simulator.pin is not None:
-            pin = simulator.pin(self._row)
-        return judge_observation(
-            self.distribution,
-            self._context,
-            amortized._support,
-            pin,
-            amortized._surroundings,
-            amortized.report,
-            _NUM_DRAWS,
-        )
+        amortized, weighted = self._amortized, None
+        if amortized._weights is not None:
+            row = self._row
+            weighted = amortized._weights.weighted(self.distribution, row, _NUM_DRAWS)
+        rarity = amortized._surroundings.rarity(self._context)
+        return judge_observation(rarity, amortized.report, weighted), weighted
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):

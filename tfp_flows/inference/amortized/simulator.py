@@ -78,8 +78,9 @@ class Simulator:
       draw: function of a count and an integer seed that returns parameters, a structure of
         arrays `[N, *event]`, and data.
       form: the `DataForm`.
-      pin: function of one observation, a row `[K]`, that returns the log-density of the
-        parameters' parts, up to a constant; None if the density is not known.
+      pin: function of one observation, a row `[K]` or a tensor, that returns the
+        log-density of the parameters' parts and the observation; None if the density is
+        not known.
       rows: number of simulations of a block.
     """
 
@@ -288,9 +289,9 @@ def _in_order(drawn, names):
 def _pins(model, names, observed, form, row):
     dtypes = dict(zip(names, _in_order(model.dtype, names), strict=True))
     sizes = [math.prod(shape) for shape in form.shapes.values()]
-    parts = np.split(row, np.cumsum(sizes)[:-1])
+    parts = tf.split(tf.convert_to_tensor(row, tf.float64), sizes)
     return {
-        name: tf.constant(part.reshape(shape).astype(dtypes[name].as_numpy_dtype))
+        name: tf.cast(tf.reshape(part, shape), dtypes[name])
         for name, part, shape in zip(observed, parts, form.shapes.values(), strict=True)
     }
 

@@ -123,6 +123,8 @@ class ImportanceSampler:
     Args:
       density: an `UnconstrainedDensity`.
       distribution: a `FlowDistribution`.
+      rows: draws of a batch.
+      is_traced: whether to trace draws and densities together, which pays for many batches.
     """
 
     def __init__(
@@ -130,17 +132,21 @@ class ImportanceSampler:
         density: UnconstrainedDensity,
         distribution: FlowDistribution,
         rows: int = _ROWS,
+        *,
+        is_traced: bool = True,
     ) -> None:
         self.density, self.distribution, self._rows = density, distribution, rows
         self.event_size = density.event_size
-        self._draw = Compiled(
-            lambda seed: self._with_target(
-                *distribution.sample_and_log_prob(rows, seed=seed)
-            ),
-            by_xla=False,
-        )
-        self._at = Compiled(
-            lambda x: self._with_target(x, distribution.log_prob(x)), by_xla=False
+
+        def draw(seed):
+            return self._with_target(*distribution.sample_and_log_prob(rows, seed=seed))
+
+        def at(x):
+            return self._with_target(x, distribution.log_prob(x))
+
+        self._draw, self._at = (
+            Compiled(function, by_xla=False) if is_traced else function
+            for function in (draw, at)
         )
 
     def draws(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
