@@ -120,6 +120,15 @@ class JointSupport:
             return np.zeros([0, self.event_size])
         return x[np.isfinite(x).all(axis=1)]
 
+    @classmethod
+    def from_bijector(
+        cls, bijector: tfb.Bijector, event_size: int, dtype: tf.DType
+    ) -> JointSupport:
+        """The support of a bijector from vectors, `[D]`, as attributes describe it."""
+        support = cls.__new__(cls)
+        support.bijector, support.event_size, support.dtype = bijector, event_size, dtype
+        return support
+
     def mapped(self, bijector: tfb.Bijector) -> JointSupport:
         """The same support from other coordinates, which `bijector` maps to these."""
         mapped = copy.copy(self)
@@ -359,8 +368,7 @@ def described(support: tfb.Bijector, name: str) -> tuple[dict, list[np.ndarray]]
     Raises `ValueError`, which names the posterior, if plain data cannot describe it.
     """
     try:
-        if hasattr(support, "_part_by_part"):  # holds the functions of a model
-            support = support._part_by_part().bijector
+        support = without_functions(support)
         data = serialize(support)
     except ValueError as error:
         raise ValueError(
@@ -369,6 +377,13 @@ def described(support: tfb.Bijector, name: str) -> tuple[dict, list[np.ndarray]]
             "posterior's `support`."
         ) from error
     return data, [variable.numpy() for variable in support.variables]
+
+
+def without_functions(support: tfb.Bijector) -> tfb.Bijector:
+    """Returns an equal bijector without functions of a model, or raises `ValueError`."""
+    if hasattr(support, "_part_by_part"):
+        return support._part_by_part().bijector
+    return support
 
 
 def _answers(support):

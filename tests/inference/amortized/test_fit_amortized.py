@@ -8,7 +8,8 @@ from exact_posteriors import joint
 from short_fits import trained_for
 from tensorflow_probability import distributions as tfd
 
-from tfp_flows.inference import fit_amortized_posterior
+import tfp_flows as tff
+from tfp_flows.inference import AmortizedPosterior, fit_amortized_posterior
 from tfp_flows.inference.amortized import features
 
 SPLINES = {"num_members": 2, "hidden_units": (16, 16), "num_bins": 4}
@@ -40,7 +41,7 @@ def image(theta, seed):
     return theta[:, :, None] + noise
 
 
-def test_the_posterior_of_a_known_model_is_found_and_is_reliable():
+def test_the_posterior_of_a_known_model_is_found_and_is_reliable(tmp_path):
     with trained_for(25, splines={}, flow={"hidden_units": (16,), "num_steps": 1}):
         amortized = fit_amortized_posterior(joint(), observed="x", num_simulations=2_500)
     assert amortized.report.num_checked == 250
@@ -51,6 +52,33 @@ def test_the_posterior_of_a_known_model_is_found_and_is_reliable():
     np.testing.assert_allclose(np.std(draws, axis=0), 0.2**0.5, atol=0.1)
     assert posterior.report.verdict.startswith("reliable")
     np.testing.assert_array_equal(posterior.sample(4_000, seed=1)["theta"], draws)
+    path = tmp_path / "posterior.keras"
+    amortized.save(path)
+    loaded = AmortizedPosterior.load(path, joint(), observed="x")
+    np.testing.assert_array_equal(loaded(x).sample(4_000, seed=1)["theta"], draws)
+    assert str(loaded(x).report) == str(posterior.report)
+    assert str(loaded.report) == str(amortized.report)
+    one = tfd.JointDistributionNamed(
+        {"theta": tfd.Normal(0.0, 1.0), "x": lambda theta: tfd.Normal(theta, 1.0)}
+    )
+    with pytest.raises(ValueError, match="`model` of this file"):
+        AmortizedPosterior.load(path, one, observed="x")
+    model = tff.load(path)
+    assert [c["name"] for c in model.columns if c["role"] == "context"] == [
+        "x[0]",
+        "x[1]",
+        "x[2]",
+    ]
+    np.testing.assert_allclose(
+        model.distribution.log_prob(draws[:9], context=np.tile(x, [9, 1])),
+        posterior.log_prob({"theta": draws[:9]}),
+        rtol=1e-5,
+    )
+    assert model.distribution.sample(2, seed=0, context=np.tile(x, [9, 1])).shape == (
+        2,
+        9,
+        3,
+    )
 
 
 def test_draws_stay_in_the_support_and_the_density_integrates_to_one():
@@ -78,7 +106,7 @@ def test_draws_stay_in_the_support_and_the_density_integrates_to_one():
         (None, rows, True),
     ],
 )
-def test_any_shape_of_data(summary, simulator, missing):
+def test_any_shape_of_data(summary, simulator, missing, tmp_path):
     amortized = fit_amortized_posterior(
         PRIOR,
         simulator=simulator,
@@ -91,6 +119,9 @@ def test_any_shape_of_data(summary, simulator, missing):
     means = np.mean(amortized(x).sample(200, seed=0), axis=0)
     assert means[1] > means[0] + 0.5
     assert amortized(x[0]).sample(seed=0).shape == (1,)
+    amortized.save(tmp_path / "posterior.keras")
+    loaded = AmortizedPosterior.load(tmp_path / "posterior.keras")
+    np.testing.assert_array_equal(np.mean(loaded(x).sample(200, seed=0), axis=0), means)
     if missing:
         with pytest.raises(ValueError, match="no simulation lacks"):
             amortized(np.full_like(x[0], np.nan))

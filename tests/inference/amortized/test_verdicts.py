@@ -41,7 +41,7 @@ def posterior(*, is_known=True, **options):
         source.form,
         Features(AS_THEY_ARE),
         report=judged(**options),
-        surroundings=Surroundings(TRAIN.x, CHECKED.x),
+        surroundings=Surroundings.from_simulations(TRAIN.x, CHECKED.x),
         pin=source.pin if is_known else None,
     )
 
@@ -120,7 +120,7 @@ def test_data_that_break_a_relation_are_far():
     x = np.repeat(rng.normal(size=(3_000, 1)), 2, axis=1) + rng.normal(
         0.0, 0.01, (3_000, 2)
     )
-    surroundings = Surroundings(x[:2_000], x[2_000:])
+    surroundings = Surroundings.from_simulations(x[:2_000], x[2_000:])
     assert surroundings.rarity(np.array([1.0, 1.0])) > 0.05
     assert surroundings.rarity(np.array([1.0, 0.5])) < 0.002
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -68,6 +68,22 @@ class CalibrationReport:
             ("seconds", f"{self.seconds:.1f}"),
         ]
         return lined_up(rows, self.reasons)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Returns the fields as plain values, for a file."""
+        plain = dataclasses.asdict(self)
+        arrays = {name: plain[name].tolist() for name in ("ranks", "coverage")}
+        lists = {name: list(plain[name]) for name in ("reasons", "checks")}
+        return {**plain, **arrays, **lists}
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> CalibrationReport:
+        """Returns the report from the result of `to_plain`."""
+        fields = dict(plain)
+        fields["reasons"] = tuple(fields["reasons"])
+        fields["checks"] = tuple(Check(**entries) for entries in fields["checks"])
+        arrays = {name: np.asarray(fields[name]) for name in ("ranks", "coverage")}
+        return cls(**{**fields, **arrays})
 
 
 def judge_calibration(fit: Fit, num_dropped: int, seed: int | None) -> CalibrationReport:

@@ -62,6 +62,15 @@ class Scale(typing.NamedTuple):
         scale = np.where(high > low, 0.5 * (high - low), deviation)
         return cls(center, np.where(scale > 0.0, scale, 1.0), is_missing)
 
+    @classmethod
+    def from_plain(cls, plain: dict[str, list]) -> Scale:
+        """Returns the scale from the result of `to_plain`."""
+        return cls(*(np.asarray(plain[name]) for name in cls._fields))
+
+    def to_plain(self) -> dict[str, list]:
+        """Returns the fields as lists, for a file."""
+        return {name: field.tolist() for name, field in self._asdict().items()}
+
     def near(self, x: np.ndarray) -> np.ndarray:
         """Returns features `[..., K]`; 0 where a cell is missing."""
         z = np.where(np.isnan(x), 0.0, (x - self.center) / self.scale)

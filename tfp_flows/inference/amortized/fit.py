@@ -174,7 +174,7 @@ def fit_amortized_posterior(
         form,
         features,
         report=dataclasses.replace(report, seconds=time.monotonic() - start),
-        surroundings=Surroundings(train.x, held_out.x),
+        surroundings=Surroundings.from_simulations(train.x, held_out.x),
         pin=None if source is None else source.pin,
     )
 

@@ -32,6 +32,7 @@ _ROWS_A_BATCH = 3_000  # of importance weights
 _MEAN, _DEVIATION = 0.1, 0.1
 
 
+@dataclasses.dataclass(frozen=True)
 class Surroundings:
     """How far simulated data lie from each other.
 
@@ -39,31 +40,56 @@ class Surroundings:
     numbers are standardised, drawn near by asinh, and decorrelated, so that data count as
     far if they break a relation that simulations keep.
 
-    Args:
-      known: features of the simulations that were fitted, `[N, S]`.
-      others: those of others, `[M, S]`, whose distances are compared with.
+    Attributes:
+      center: means of the features, `[S]`.
+      scale: their standard deviations, `[S]`.
+      axes: map that decorrelates them, `[S, S]`.
+      known: known simulations after these maps, `[N, S]`.
+      distances: distances of other simulations, ascending, `[M]`.
     """
 
-    def __init__(self, known: np.ndarray, others: np.ndarray) -> None:
-        self._center, deviation = known.mean(axis=0), known.std(axis=0)
-        self._scale = np.where(deviation > 0.0, deviation, 1.0)
-        known = known[:_MOST_KNOWN]
-        near = np.arcsinh((known - self._center) / self._scale)
+    center: np.ndarray
+    scale: np.ndarray
+    axes: np.ndarray
+    known: np.ndarray
+    distances: np.ndarray
+
+    @classmethod
+    def from_simulations(cls, known: np.ndarray, others: np.ndarray) -> Surroundings:
+        """Returns the surroundings of simulations.
+
+        Args:
+          known: features of the simulations that were fitted, `[N, S]`.
+          others: those of others, `[M, S]`, whose distances are compared with.
+        """
+        center, deviation = known.mean(axis=0), known.std(axis=0)
+        scale = np.where(deviation > 0.0, deviation, 1.0)
+        near = np.arcsinh((known[:_MOST_KNOWN] - center) / scale)
         values, axes = np.linalg.eigh(np.cov(near.T).reshape(near.shape[1], -1))
-        self._axes = axes / np.sqrt(np.maximum(values, _LEAST_VARIANCE))
-        self._known = self._standardised(known)
-        self._distances = np.sort([self._distance(row) for row in others])
+        axes = axes / np.sqrt(np.maximum(values, _LEAST_VARIANCE))
+        # Files hold them as text, which few digits keep short.
+        found = cls(center, scale, axes, np.round(near @ axes, 4), np.zeros(0))
+        distances = np.sort([found.distance(row) for row in others])
+        return dataclasses.replace(found, distances=distances)
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, list]) -> Surroundings:
+        """Returns the surroundings from the result of `to_plain`."""
+        return cls(**{name: np.asarray(field) for name, field in plain.items()})
+
+    def to_plain(self) -> dict[str, list]:
+        """Returns the fields as lists, for a file."""
+        return {name: field.tolist() for name, field in vars(self).items()}
 
     def rarity(self, row: np.ndarray) -> float:
         """Returns the share of simulations that are at least as far as `row`, `[S]`."""
-        is_further = self._distances >= self._distance(row)
+        is_further = self.distances >= self.distance(row)
         return (1.0 + is_further.sum()) / (1.0 + len(is_further))
 
-    def _standardised(self, x):
-        return np.arcsinh((x - self._center) / self._scale) @ self._axes
-
-    def _distance(self, row):
-        squares = np.sum((self._known - self._standardised(row)) ** 2, axis=1)
+    def distance(self, row: np.ndarray) -> float:
+        """Returns the distance of `row`, `[S]`."""
+        near = np.arcsinh((row - self.center) / self.scale) @ self.axes
+        squares = np.sum((self.known - near) ** 2, axis=1)
         nearest = min(_NEIGHBOURS, len(squares)) - 1
         return float(np.sqrt(np.partition(squares, nearest)[nearest]))
 

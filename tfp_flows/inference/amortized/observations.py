@@ -37,6 +37,17 @@ class DataForm:
         require(size > 0, "data of one number, at least", shapes)
         return cls(shapes, is_missing_allowed)
 
+    def to_plain(self) -> dict[str, Any]:
+        """Returns the fields as plain values, for a file."""
+        shapes = [[name, list(shape)] for name, shape in self.shapes.items()]
+        return {"shapes": shapes, "is_missing_allowed": self.is_missing_allowed}
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> DataForm:
+        """Returns the form from the result of `to_plain`."""
+        shapes = {name: tuple(shape) for name, shape in plain["shapes"]}
+        return cls(shapes, plain["is_missing_allowed"])
+
     @property
     def size(self) -> int:
         """K, the number of entries of an observation."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tfp_flows.core.arguments import check_integer, check_seed, require
+from tfp_flows.core.arguments import check_instance, check_integer, check_seed, require
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.inference.amortized.calibration import CalibrationReport
@@ -22,9 +23,13 @@ from tfp_flows.inference.amortized.observation import (
     judge_observation,
 )
 from tfp_flows.inference.amortized.observations import DataForm
+from tfp_flows.inference.amortized.saved import PosteriorOfRows
+from tfp_flows.inference.amortized.simulator import simulator_of
 from tfp_flows.inference.checks.importance import WeightedDraws, systematic_rows
-from tfp_flows.inference.support import JointSupport
+from tfp_flows.inference.support import JointSupport, without_functions
 from tfp_flows.inference.surrogate import FlowPosterior
+from tfp_flows.training.density_estimator import DensityEstimator
+from tfp_flows.training.loading import load
 
 if TYPE_CHECKING:
     from tfp_flows.density.fitted import FittedDensity
@@ -42,6 +47,7 @@ class AmortizedPosterior:
     ```
 
     >>> import numpy as np
+    >>> import tensorflow as tf
     >>> import tfp_flows
     >>> rng = np.random.default_rng(0)
     >>> theta = rng.normal(size=(300, 1)).astype("float32")
@@ -49,6 +55,10 @@ class AmortizedPosterior:
     >>> amortized = tfp_flows.inference.fit_amortized_posterior(pairs, max_minutes=0.2)
     >>> amortized([1.0]).sample(5, seed=1).shape
     TensorShape([5, 1])
+    >>> amortized.save("posterior.keras")
+    >>> loaded = tfp_flows.inference.AmortizedPosterior.load("posterior.keras")
+    >>> bool(tf.reduce_all(loaded([1.0]).sample(seed=1) == amortized([1.0]).sample(seed=1)))
+    True
 
     Args:
       density: `FittedDensity` of the unconstrained parameters given the data.
@@ -90,6 +100,73 @@ class AmortizedPosterior:
           ValueError: if x has another form, or a number that is not finite.
         """
         return ConditionedPosterior(self, self._form.to_rows(x))
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Saves the posterior of any observation, with its checks, to a `.keras` file.
+
+        The simulator, which may be any code, is not saved. `tfp_flows.load(path)` returns a
+        `DensityEstimator` of the same posterior as a conditional distribution of rows:
+        parameters `[M]` given data `[K]`.
+
+        Args:
+          path: of the file; ends in `.keras`.
+
+        Raises:
+          ValueError: if the support of one parameter depends on another.
+        """
+        description = {
+            "dtype": self._support.dtype.name,
+            "form": self._form.to_plain(),
+            "scale": self._features.scale.to_plain(),
+            "report": self.report.to_plain(),
+            "surroundings": self._surroundings.to_plain(),
+        }
+        support = without_functions(self._support.bijector)
+        network = self._features.network
+        rows = PosteriorOfRows(self.density, support, network, description)
+        DensityEstimator(rows, columns=rows.columns).save(path)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike,
+        model: Any = None,
+        *,
+        observed: str | Sequence[str] | None = None,
+        custom_modules: Sequence[Any] = (),
+    ) -> AmortizedPosterior:
+        """Returns the posterior that `save` has written, without running code of the file.
+
+        Args:
+          path: of the file.
+          model: the joint distribution, for importance weights of observations; None if its
+            density is not known.
+          observed: names of its observed parts.
+          custom_modules: modules of a summary network of your own, as in `tfp_flows.load`.
+
+        Raises:
+          ValueError: if the file holds something else, or the model has other parameters or
+            data.
+        """
+        rows = load(path, custom_modules=custom_modules).distribution
+        words = "a file of `AmortizedPosterior.save`"
+        check_instance("path", rows, PosteriorOfRows, words)
+        pin = None
+        if model is not None:
+            source = simulator_of(model, observed, None, True, False)
+            same = source.form.shapes == rows.form.shapes
+            same &= source.support.event_size == rows.support.event_size
+            require(same, "the `model` of this file", f"{model.name} of other shapes")
+            pin = source.pin
+        return cls(
+            rows.distribution,
+            rows.support,
+            rows.form,
+            rows.features,
+            report=rows.report,
+            surroundings=rows.surroundings,
+            pin=pin,
+        )
 
 
 class ConditionedPosterior(FlowPosterior):

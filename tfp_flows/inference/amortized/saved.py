@@ -1,0 +1,154 @@
+"""The saved form of an amortised posterior: a conditional distribution of rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
+from tensorflow_probability import bijectors as tfb
+
+from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
+from tfp_flows.distributions.mixture import Mixture
+from tfp_flows.inference.amortized.calibration import CalibrationReport
+from tfp_flows.inference.amortized.features import Features, Scale
+from tfp_flows.inference.amortized.observation import Surroundings
+from tfp_flows.inference.amortized.observations import DataForm
+from tfp_flows.inference.support import JointSupport, named
+from tfp_flows.networks.conditioner import Conditioner
+
+
+class PosteriorOfRows(DistributionWrapper):
+    """The posterior of parameters given data, both as rows of numbers.
+
+    ```none
+    p(theta | x) = density(u | features(x)) |det d support^-1 / d theta|
+    ```
+
+    Files of an `AmortizedPosterior` hold it. It has the context and methods of every
+    conditional distribution of rows, so that files can be scored and sampled as others.
+
+    Args:
+      distribution: `FittedDensity` of the unconstrained parameters u given features.
+      support: bijector from u to the parameters in their structure.
+      network: the summary network; None if there is none.
+      description: plain values of `DataForm`, `Scale`, `CalibrationReport`, `Surroundings`,
+        and of the dtype of the parameters.
+      name: name of the module.
+    """
+
+    def __init__(
+        self,
+        distribution: Mixture,
+        support: tfb.Bijector,
+        network: Conditioner | None,
+        description: dict[str, Any],
+        *,
+        name: str = "posterior_of_rows",
+    ) -> None:
+        super().__init__(distribution, name=name)
+        # Not tracked by `tf.Module`, which would wrap the dictionary.
+        object.__setattr__(self, "description", description)
+        self.network = network
+        self.support = JointSupport.from_bijector(
+            support, distribution.event_shape[0], tf.as_dtype(description["dtype"])
+        )
+        self.form = DataForm.from_plain(description["form"])
+        self.features = Features(Scale.from_plain(description["scale"]), network)
+        self.report = CalibrationReport.from_plain(description["report"])
+        self.surroundings = Surroundings.from_plain(description["surroundings"])
+        zeros = tf.zeros([1, self.support.event_size], self.support.dtype)
+        self._parts_of_one = tf.nest.map_structure(
+            lambda part: part[0], self.support.bijector.forward(zeros)
+        )
+
+    @property
+    def dtype(self) -> tf.DType:
+        """Of the parameters."""
+        return self.support.dtype
+
+    @property
+    def event_shape(self) -> tf.TensorShape:
+        """`[M]`: the numbers of all parameters."""
+        return tf.TensorShape([sum(self._sizes)])
+
+    @property
+    def context_size(self) -> int:
+        """K, the numbers of an observation."""
+        return self.form.size
+
+    @property
+    def columns(self) -> list[dict[str, str]]:
+        """Names of the M numbers of the parameters, and of the K of the data."""
+        parameters = named(self._parts_of_one) or {"theta": self._parts_of_one}
+        rows = [("modelled", str(key), np.shape(p)) for key, p in parameters.items()]
+        rows += [("context", key or "x", shape) for key, shape in self.form.shapes.items()]
+        return [
+            {"name": f"{key}{list(index) or ''}", "role": role}
+            for role, key, shape in rows
+            for index in np.ndindex(*shape)
+        ]
+
+    def log_prob(
+        self, value: TensorLike, *, context: TensorLike, training: bool = False
+    ) -> tf.Tensor:
+        """Returns log-densities of parameters, `[..., M]`, given data, `[..., K]`."""
+        parts = self._structured(tf.convert_to_tensor(value, self.dtype))
+        bijector = self.support.bijector
+        u = tf.nest.map_structure(tf.identity, bijector.inverse(parts))
+        own = self.distribution.log_prob(u, context=self._seen(context), training=training)
+        log_det = bijector.forward_log_det_jacobian(u, event_ndims=1)
+        return tf.cast(own, self.dtype) - log_det
+
+    def sample(
+        self,
+        sample_shape: int | Sequence[int] = (),
+        seed: int | TensorLike | None = None,
+        *,
+        context: TensorLike,
+    ) -> tf.Tensor:
+        """Draws parameters, `[*sample_shape, ..., M]`, given data, `[..., K]`."""
+        u = self.distribution.sample(sample_shape, seed=seed, context=self._seen(context))
+        return self._flat(self.support.bijector.forward(tf.cast(u, self.dtype)))
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {
+            "distribution": self.distribution,
+            "support": self.support.bijector,
+            "network": self.network,
+            "description": self.description,
+            "name": self.name,
+        }
+
+    @property
+    def _parts(self):
+        return (self.distribution, self.network)
+
+    @property
+    def _sizes(self):
+        return [math.prod(part.shape) for part in tf.nest.flatten(self._parts_of_one)]
+
+    def _seen(self, context):
+        return self.features(np.asarray(context, np.float64))
+
+    def _structured(self, rows):
+        """Parameters in their structure, `[..., *event]` each, of rows, `[..., M]`."""
+        ones = tf.nest.flatten(self._parts_of_one)
+        parts = [
+            tf.reshape(part, tf.concat([tf.shape(part)[:-1], one.shape], axis=0))
+            for part, one in zip(tf.split(rows, self._sizes, axis=-1), ones, strict=True)
+        ]
+        return tf.nest.pack_sequence_as(self._parts_of_one, parts)
+
+    def _flat(self, structure):
+        ones, parts = map(tf.nest.flatten, (self._parts_of_one, structure))
+        rows = []
+        for one, part in zip(ones, parts, strict=True):
+            rank = part.shape.rank - one.shape.rank
+            batch = tf.shape(part)[:rank]
+            rows.append(tf.reshape(part, tf.concat([batch, [-1]], axis=0)))
+        return tf.concat(rows, axis=-1)
