@@ -48,7 +48,7 @@ def run(settings):
             backup=run_dir / _SIMULATIONS,
             seed=settings.seed,
         )
-        amortized.density.save(run_dir / "density.keras")
+        amortized.save(run_dir / "model.keras")
         results, draws = evaluation.measure(amortized, expected, settings)
         results["seconds"] = time.perf_counter() - start
         captions = pictures.draw(run_dir, amortized.report, expected, draws)

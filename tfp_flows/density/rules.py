@@ -31,6 +31,8 @@ _MOST_WEIGHTS = 20_000_000
 # of the MAF that conditional densities have, too.
 _SPLINE_FLOWS = {0: (64, 0.2), 3_000: (64, 0.1), 20_000: (128, 0.05), 300_000: (256, 0.0)}
 _MAFS = {0: (128, 0.2), 3_000: (128, 0.1), 20_000: (256, 0.05)}
+# Steps of a spline flow of one variable: more are slower, and no better.
+_STEPS_OF_ONE = 2
 # Steps between two looks at the validation rows; looks without improvement after which the
 # learning rate falls, and three times as many after which training ends.
 _LEAST_STEPS, _MOST_STEPS = 50, 500
@@ -166,6 +168,8 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
     flows: dict[str, FlowRule] = {}
     width, dropout = _by_rows(_SPLINE_FLOWS, num_rows)
     options: dict[str, Any] = {"hidden_units": (width,) * 3, "dropout": dropout}
+    if event_size == 1:
+        options["num_steps"] = _STEPS_OF_ONE
     spline_flow = rule(NeuralSplineFlow, options, num_rows / 16)
     if not (splines and few):
         flows["neural spline flow"] = spline_flow

@@ -3,10 +3,11 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from short_fits import trained_for
 
-from experiments import simulation_inference
+from experiments import sample, score, simulation_inference
 from experiments.data.files import DataError
 from experiments.simulation_inference import reference, tasks
 from experiments.simulation_inference.evaluation import c2st
@@ -79,7 +80,7 @@ def test_a_run_writes_report_and_pictures_and_is_read_again(tmp_path, capsys):
     assert 0.4 < results["observations"][0]["c2st"] <= 1.0
     report = (tmp_path / "run" / "report.md").read_text()
     assert results["verdict"] in report
-    for name in ("pairs.png", "ranks.png", "coverage.png", "density.keras", "report.html"):
+    for name in ("pairs.png", "ranks.png", "coverage.png", "model.keras", "report.html"):
         assert (tmp_path / "run" / name).is_file()
     assert "| this run" in capsys.readouterr().out
     assert simulation_inference.run(settings) == results
@@ -104,6 +105,17 @@ def test_own_models_are_read_from_a_file(tmp_path):
     results = simulation_inference.run(small(tmp_path, model=f"{tmp_path}/own.py:make"))
     assert results["observations"] == []
     assert results["model"].endswith("own.py:make")
+    given, out = tmp_path / "given.csv", tmp_path / "drawn.csv"
+    given.write_text("x[0]\n-2.0\n2.0\n")
+    flags = [f"--model={tmp_path}/run", f"--given={given}", f"--out={out}", "--rows=200"]
+    assert sample.cli(["sample", *flags]) == 0
+    drawn = pd.read_csv(out)
+    assert list(drawn) == ["a", "x[0]"]
+    means = drawn.groupby("x[0]")["a"].mean()
+    assert means[2.0] > means[-2.0]
+    flags = [f"--model={tmp_path}/run", f"--csv={out}", f"--out={tmp_path}/scores.csv"]
+    assert score.cli(["score", *flags]) == 0
+    assert len(pd.read_csv(tmp_path / "scores.csv")) == 400
 
 
 def test_wrong_use_is_told(tmp_path, capsys):
