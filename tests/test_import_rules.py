@@ -31,7 +31,8 @@ ALLOWED = {
     "inference": (
         # `density` and `training` by amortised posteriors, which are conditional densities
         STEPS | {"flows", "distributions", "training", "density", "inference"},
-        SCIENCE | {"keras", "arviz"},  # ArviZ by one function, when it is called
+        # ArviZ and joblib by one function each, when it is called
+        SCIENCE | {"keras", "arviz", "joblib"},
     ),
     "tables": ((TRAINED | {"transformers", "tables"}) - {"bijectors"}, SCIENCE | {"keras"}),
     "density": (

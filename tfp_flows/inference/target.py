@@ -6,7 +6,7 @@ import functools
 import itertools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -186,11 +186,17 @@ def _shown(parts):
 
 def call_with_parts(function: Callable, parts: Any) -> Any:
     """Calls a function of parts as `tfp.vi` does, unpacking a list or a dictionary."""
+    positional, named = arguments_of(parts)
+    return function(*positional, **named)
+
+
+def arguments_of(parts: Any) -> tuple[Sequence[Any], dict[str, Any]]:
+    """Returns the arguments, and the keywords, of a function of parts."""
     if isinstance(parts, dict):
-        return function(**parts)
+        return (), parts
     if isinstance(parts, (list, tuple)) and not hasattr(parts, "_fields"):
-        return function(*parts)
-    return function(parts)
+        return parts, {}
+    return (parts,), {}
 
 
 def is_rounding(density: UnconstrainedDensity, x: np.ndarray) -> np.ndarray:

@@ -66,6 +66,43 @@ def test_priors_give_parts_by_name_and_a_seed(small_blocks):
     assert one_by_one.x.shape == (5, 3)
 
 
+def test_processes_give_the_same_simulations(small_blocks):
+    def simulator(rate, effects, seed):
+        import numpy as np
+
+        return np.random.default_rng(seed).normal(effects, rate)
+
+    expected = from_prior(PRIOR, simulator, False, False).pairs(25, 3)
+    found = from_prior(PRIOR, simulator, False, False, num_processes=2).pairs(25, 3)
+    np.testing.assert_array_equal(found.x, expected.x)
+
+
+def test_intervals_are_linear_but_near_their_ends():
+    low, high = np.float32([0.0, -2.0]), np.float32([1.0, 4.0])
+    prior = tfd.JointDistributionNamed(
+        {"a": tfd.Independent(tfd.Uniform(low, high), 1), "b": tfd.Uniform(2.0, 3.0)}
+    )
+    support = from_prior(prior, lambda a, b: a, True, False).support
+    u = np.linspace(-0.3, 1.3, 17, dtype=np.float32)[:, None] * np.ones(3, np.float32)
+    far = np.float32([[-1e30] * 3, [-50.0] * 3, [50.0] * 3, [1e30] * 3])
+    parts = support.bijector.forward(u)
+    inside = slice(5, 12)
+    np.testing.assert_allclose(
+        (parts["a"] - low)[inside] / (high - low), u[inside, :2], atol=0.002
+    )
+    np.testing.assert_allclose(parts["b"][inside] - 2.0, u[inside, 2], atol=0.002)
+    for points in (u, far):
+        x = tf.constant(points)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            parts = support.bijector.forward(x)
+            log_det = support.bijector.forward_log_det_jacobian(x, event_ndims=1)
+        assert np.isfinite(prior.log_prob(parts)).all()
+        assert np.isfinite(tape.gradient(log_det, x)).all()
+    back = support.bijector.inverse(support.bijector.forward(u))
+    np.testing.assert_allclose(back, u, atol=1e-3)
+
+
 def test_no_more_is_simulated_than_is_asked_for(small_blocks, tmp_path):
     calls = []
 
@@ -162,6 +199,9 @@ def refused_calls():
         ),
         "`max_minutes`": lambda: fit_amortized_posterior(pairs, max_minutes=0.0),
         "`summary`": lambda: fit_amortized_posterior(pairs, summary="text"),
+        "`vectorized=False` with": lambda: fit_amortized_posterior(
+            normal, simulator=lambda theta: theta, num_processes=2
+        ),
         ".npz": lambda: fit_amortized_posterior(
             normal, simulator=lambda theta: theta, backup="simulations.csv"
         ),

@@ -86,7 +86,8 @@ def test_simulations_that_failed_are_counted():
         ({}, "reliable"),
         ({"scale": 1.25}, "reliable after resampling"),
         ({"shift": 0.3}, "reliable after resampling"),
-        ({"scale": 0.2, "shift": 20.0}, "not reliable"),
+        ({"scale": 0.2, "shift": 20.0}, "reliable after resampling"),
+        ({"scale": 1e-3, "shift": 1e6}, "not reliable"),
     ],
 )
 def test_weights_judge_one_observation_if_the_density_is_known(options, verdict):

@@ -36,6 +36,7 @@ def fit_amortized_posterior(
     observed: str | Sequence[str] | None = None,
     simulator: Callable | None = None,
     vectorized: bool = True,
+    num_processes: int = 1,
     support: Any = None,
     summary: str | keras.layers.Layer | None = None,
     missing: bool = False,
@@ -94,6 +95,8 @@ def fit_amortized_posterior(
         integer `seed`, if it has an argument of that name.
       vectorized: whether `simulator` takes N parameters at once; if not, it is called with
         one after another, and a bar shows the progress.
+      num_processes: number of processes that call a `simulator` of one draw at a time, by
+        joblib. The simulations are the same for any number.
       support: bijectors from all reals to the support of each part, with pairs; None leaves
         a part unconstrained.
       summary: network that summarises data of one array: "set" of exchangeable rows,
@@ -141,7 +144,14 @@ def fit_amortized_posterior(
         space, form, pairs = _given_pairs(*model, support, missing)
     else:
         require(support is None, "no `support` with a model, which has its own", support)
-        source = simulator_of(model, observed, simulator, vectorized, missing)
+        source = simulator_of(
+            model,
+            observed,
+            simulator,
+            vectorized=vectorized,
+            is_missing_allowed=missing,
+            num_processes=num_processes,
+        )
         space, form = source.support, source.form
         pairs = source.pairs(num_simulations, for_draws, backup, 0 if vectorized else 1)
     usable = pairs.usable(missing)

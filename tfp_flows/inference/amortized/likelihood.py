@@ -119,6 +119,7 @@ def fit_neural_likelihood(
     simulator: Callable | None = None,
     pairs: tuple[Any, Any] | None = None,
     vectorized: bool = True,
+    num_processes: int = 1,
     num_simulations: int = 10_000,
     max_minutes: float | None = None,
     backup: str | os.PathLike | None = None,
@@ -151,6 +152,7 @@ def fit_neural_likelihood(
       pairs: parameters and data simulated elsewhere, in place of `simulator`. The
         parameters need not be draws of the prior.
       vectorized: whether `simulator` takes N parameters at once.
+      num_processes: number of processes that call one which does not, by joblib.
       num_simulations: number of simulations.
       max_minutes: wall time for training; no bound if None.
       backup: path of a `.npz` file that keeps the simulations, as in
@@ -178,7 +180,13 @@ def fit_neural_likelihood(
     is_one = (simulator is None) != (pairs is None)
     require(is_one, "one of `simulator` and `pairs`", "both" if simulator else "neither")
     if simulator is not None:
-        source = from_prior(prior, simulator, vectorized, is_missing_allowed=False)
+        source = from_prior(
+            prior,
+            simulator,
+            vectorized=vectorized,
+            is_missing_allowed=False,
+            num_processes=num_processes,
+        )
         support, form = source.support, source.form
         found = source.pairs(num_simulations, for_draws, backup, 0 if vectorized else 1)
     else:

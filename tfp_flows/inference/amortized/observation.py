@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.check import Check, lined_up
 from tfp_flows.inference.amortized.calibration import VERDICTS as CALIBRATION_VERDICTS
@@ -16,10 +17,17 @@ from tfp_flows.inference.checks.importance import (
     ImportanceSampler,
     WeightedDraws,
     pareto_k_threshold,
+    systematic_rows,
 )
+from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.support import JointSupport
 from tfp_flows.inference.target import UnconstrainedDensity
 
+_ADAPTED = ", adapted"  # in names of checks
+_MOVED = (
+    "The draws are too far from the posterior: use `resample`, whose draws come from a t "
+    "distribution that was moved there."
+)
 VERDICTS = ("reliable", "reliable after resampling", "not reliable")
 _NEIGHBOURS = 5
 _LEAST_VARIANCE = 1e-4  # along an axis of standardised numbers
@@ -27,6 +35,9 @@ _MOST_KNOWN = 5_000  # simulations among which neighbours are looked for
 _RARE = 0.01  # share of simulations that are as far from others
 _LEAST_ESS = 400.0
 _ROWS_A_BATCH = 3_000  # of importance weights
+# Of the t distribution that is moved to the target: degrees of freedom, effective draws for
+# each dimension, rounds, and halvings of the interval of powers.
+_DEGREES, _DRAWS_A_DIMENSION, _MOST_ROUNDS, _BISECTIONS = 5.0, 20.0, 12, 30
 # Largest effects of the weights on means, in standard deviations, and on the logarithms of
 # standard deviations.
 _MEAN, _DEVIATION = 0.1, 0.1
@@ -123,10 +134,75 @@ class ImportanceWeights:
           count: number of draws.
         """
         self._row.assign(row)
+        return self._draw(distribution, count, 0)
+
+    def adapted(self, row: np.ndarray, weighted: WeightedDraws) -> WeightedDraws:
+        """Returns as many weighted draws of a t distribution that is moved to the target.
+
+        In each round, it takes mean and covariance of the weighted draws of the round
+        before, with a power of the weights that leaves enough of them effective.
+
+        Args:
+          row: the observation, `[K]`.
+          weighted: draws whose weights are too uneven.
+
+        Reference:
+          Cappé, Guillin, Marin, Robert (2004), Population Monte Carlo.
+          https://doi.org/10.1198/106186004X12803
+        """
+        self._row.assign(row)
+        least = _LEAST_ESS + _DRAWS_A_DIMENSION * weighted.x.shape[1]
+        for seed in range(1, 1 + _MOST_ROUNDS):
+            weights, is_whole = tempered(weighted.log_weights, least)
+            rng = np.random.default_rng(seed)
+            rows = systematic_rows(weights, len(weights), rng.uniform(), rng)
+            gaussian = Gaussian.from_draws(weighted.x[rows])
+            mean, factor = (
+                tf.constant(part, self._density.dtype)
+                for part in (gaussian.mean, gaussian.matrix)
+            )
+            proposal = tfd.MultivariateStudentTLinearOperator(
+                _DEGREES, mean, tf.linalg.LinearOperatorLowerTriangular(factor)
+            )
+            weighted = self._draw(proposal, len(weights), seed)
+            if is_whole and weighted.is_light and weighted.ess >= least:
+                break
+        return weighted
+
+    def _draw(self, distribution, count, seed):
         sampler = ImportanceSampler(
             self._density, distribution, _ROWS_A_BATCH, is_traced=False
         )
-        return sampler.weighted(count, seed=0)
+        return sampler.weighted(count, seed=seed)
+
+
+def tempered(log_weights: np.ndarray, least_ess: float) -> tuple[np.ndarray, bool]:
+    """Returns weights to a power that leaves enough of them effective.
+
+    Args:
+      log_weights: `[S]`.
+      least_ess: number of effective draws.
+
+    Returns:
+      Weights that sum to 1, `[S]`, with the largest power up to 1; whether it is 1.
+    """
+
+    def to_power(power):
+        with np.errstate(invalid="ignore"):
+            scaled = np.where(np.isfinite(log_weights), power * log_weights, -np.inf)
+        weights = np.exp(scaled - scaled.max())
+        return weights / weights.sum()
+
+    if not np.isfinite(log_weights).any():
+        return np.full(len(log_weights), 1.0 / len(log_weights)), False
+    low, high = 0.0, 1.0
+    if 1.0 / np.sum(to_power(1.0) ** 2) >= least_ess:
+        return to_power(1.0), True
+    for _ in range(_BISECTIONS):
+        middle = 0.5 * (low + high)
+        is_enough = 1.0 / np.sum(to_power(middle) ** 2) >= least_ess
+        low, high = (middle, high) if is_enough else (low, middle)
+    return to_power(low), False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +238,10 @@ class ObservationReport:
 
 
 def judge_observation(
-    rarity: float, calibration: CalibrationReport, weighted: WeightedDraws | None
+    rarity: float,
+    calibration: CalibrationReport,
+    weighted: WeightedDraws | None,
+    adapted: WeightedDraws | None = None,
 ) -> ObservationReport:
     """Returns the report of one observation.
 
@@ -170,20 +249,26 @@ def judge_observation(
       rarity: share of simulations that are as far from others, by `Surroundings`.
       calibration: the `CalibrationReport`.
       weighted: weighted draws of its posterior; None if the model's density is not known.
+      adapted: those of a distribution in its place, if its own weights are too uneven.
     """
     found = [_surroundings(rarity)]
     if weighted is None:
         found.append(_calibration(calibration))
     else:
+        own = [_tail(weighted), _effective(weighted), *_changes(weighted)]
+        if adapted is not None:
+            found += [dataclasses.replace(check, advice=_MOVED) for check in own[:2]]
+            own = [_tail(adapted, _ADAPTED), _effective(adapted, _ADAPTED)]
         # The weights judge this observation, however far it is from the simulations.
         found = [dataclasses.replace(check, resampling_helps=True) for check in found]
-        found += [_tail(weighted), _effective(weighted), *_changes(weighted)]
+        found += own
+        weighted = adapted or weighted
     failed = [check for check in found if check.failed]
     is_final = not all(check.resampling_helps for check in failed)
     evidence = (None, None) if weighted is None else weighted.log_evidence
     return ObservationReport(
         verdict=VERDICTS[2 if is_final else bool(failed)],
-        reasons=tuple(check.advice for check in failed),
+        reasons=tuple(dict.fromkeys(check.advice for check in failed)),
         log_evidence=evidence[0],
         log_evidence_error=evidence[1],
         ess=None if weighted is None else weighted.ess,
@@ -207,21 +292,29 @@ def _calibration(report):
     return Check("calibration fails", float(not passed), 0.0, passed=passed, advice=advice)
 
 
-def _tail(weighted):
+def is_even(weighted: WeightedDraws) -> bool:
+    """Whether the weights are even enough to rely on them."""
+    return not (_tail(weighted).failed or _effective(weighted).failed)
+
+
+def _tail(weighted, words=""):
     threshold = pareto_k_threshold(len(weighted.x))
     advice = (
         f"Pareto k of the importance weights is {weighted.pareto_k:.2f}: the posterior "
         "misses mass, which weights cannot make up for. Use `fit_posterior`."
     )
     value = weighted.pareto_k
-    return Check("pareto k", value, threshold, passed=value < threshold, advice=advice)
+    return Check(
+        f"pareto k{words}", value, threshold, passed=value < threshold, advice=advice
+    )
 
 
-def _effective(weighted):
+def _effective(weighted, words=""):
     value = weighted.ess
     advice = f"Of the weighted draws, {value:.0f} are effective, too few. Simulate more."
     passed = value >= _LEAST_ESS
-    return Check("effective draws", value, _LEAST_ESS, passed=passed, advice=advice)
+    name = f"effective draws{words}"
+    return Check(name, value, _LEAST_ESS, passed=passed, advice=advice)
 
 
 def _changes(weighted):

@@ -20,6 +20,7 @@ from tfp_flows.inference.amortized.observation import (
     ImportanceWeights,
     ObservationReport,
     Surroundings,
+    is_even,
     judge_observation,
 )
 from tfp_flows.inference.amortized.observations import DataForm
@@ -153,7 +154,7 @@ class AmortizedPosterior:
         check_instance("path", rows, PosteriorOfRows, words)
         pin = None
         if model is not None:
-            source = simulator_of(model, observed, None, True, False)
+            source = simulator_of(model, observed, None)
             same = source.form.shapes == rows.form.shapes
             same &= source.support.event_size == rows.support.event_size
             require(same, "the `model` of this file", f"{model.name} of other shapes")
@@ -230,12 +231,15 @@ class ConditionedPosterior(FlowPosterior):
     def _judged(self) -> tuple[ObservationReport, WeightedDraws | None]:
         words = "one observation; index `amortized(x[i]).report` for those of a batch"
         require(self._row.ndim == 1, words, f"a batch of shape {self._row.shape[:-1]}")
-        amortized, weighted = self._amortized, None
-        if amortized._weights is not None:
-            row = self._row
-            weighted = amortized._weights.weighted(self.distribution, row, _NUM_DRAWS)
+        amortized, weighted, adapted = self._amortized, None, None
+        weights = amortized._weights
+        if weights is not None:
+            weighted = weights.weighted(self.distribution, self._row, _NUM_DRAWS)
+            if not is_even(weighted):
+                adapted = weights.adapted(self._row, weighted)
         rarity = amortized._surroundings.rarity(self._context)
-        return judge_observation(rarity, amortized.report, weighted), weighted
+        report = judge_observation(rarity, amortized.report, weighted, adapted)
+        return report, adapted or weighted
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
@@ -251,7 +255,7 @@ class ConditionedPosterior(FlowPosterior):
         )
 
 
-class Conditioned(tfd.Distribution):
+class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
     """A mixture of conditional distributions of rows, given fixed contexts.
 
     Args:
@@ -321,10 +325,3 @@ class Conditioned(tfd.Distribution):
             for part in (value, self._context)
         )
         return tf.cast(self._mixture.log_prob(value, context=context), self.dtype)
-
-    def sample_and_log_prob(
-        self, sample_shape: Any = (), seed: Any = None
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Draws rows with their log-densities."""
-        x = self.sample(sample_shape, seed=seed)
-        return x, self.log_prob(x)

@@ -20,12 +20,13 @@ from tfp_flows.core.arguments import (
     check_callable,
     check_flag,
     check_instance,
+    check_integer,
     check_members,
     require,
 )
 from tfp_flows.inference.amortized.observations import DataForm, parts_of_data
 from tfp_flows.inference.support import JointSupport, named
-from tfp_flows.inference.target import call_with_parts
+from tfp_flows.inference.target import arguments_of
 
 # Simulations of a block, which bounds the memory; and where they are made one by one, which
 # bounds what an interrupted call repeats.
@@ -182,7 +183,11 @@ def from_joint(model: Any, observed: str | Sequence[str]) -> Simulator:
 
 
 def from_prior(
-    prior: Any, simulator: Callable, vectorized: bool, is_missing_allowed: bool
+    prior: Any,
+    simulator: Callable,
+    vectorized: bool,
+    is_missing_allowed: bool,
+    num_processes: int = 1,
 ) -> Simulator:
     """Returns the `Simulator` of a prior and a function from parameters to data.
 
@@ -191,28 +196,30 @@ def from_prior(
       simulator: function of N draws of the prior, or of one, that returns N data, or one.
       vectorized: whether it takes N draws at once.
       is_missing_allowed: whether NaN in data is a missing cell.
+      num_processes: number of processes that call it, if it takes one draw at a time.
     """
     check_callable("simulator", simulator, "a function from parameters to data")
     check_flag("vectorized", vectorized)
+    check_integer("num_processes", num_processes, 1)
+    words = "`vectorized=False` with several processes"
+    require(num_processes == 1 or not vectorized, words, f"vectorized={vectorized}")
+    each = _one_by_one if num_processes == 1 else _in_processes(num_processes)
     support = softly_clipped(JointSupport.from_distribution(prior))
     takes_seed = "seed" in _parameters_of(simulator)
 
     def call(parameters, seed):
-        own = simulator
-        if takes_seed:
-
-            def own(*parts, **named_parts):
-                return simulator(*parts, **named_parts, seed=seed)
-
-        return call_with_parts(own, parameters)
+        parts, named_parts = arguments_of(parameters)
+        given = {"seed": seed} if takes_seed else {}
+        return simulator, parts, {**named_parts, **given}
 
     def draw(count, seed):
         parameters = _sample(prior, count, seed)
         plain = tf.nest.map_structure(np.asarray, parameters)
         if vectorized:
-            return parameters, call(plain, seed)
+            return parameters, *_one_by_one([call(plain, seed)])
         rows = (tf.nest.map_structure(lambda p, i=i: p[i], plain) for i in range(count))
-        data = [parts_of_data(call(row, seed + i)) for i, row in enumerate(rows)]
+        found = each([call(row, seed + i) for i, row in enumerate(rows)])
+        data = [parts_of_data(row) for row in found]
         x = {name: np.stack([row[name] for row in data]) for name in data[0]}
         return parameters, x[None] if list(x) == [None] else x
 
@@ -277,15 +284,21 @@ def simulator_of(
     model: Any,
     observed: str | Sequence[str] | None,
     simulator: Callable | None,
-    vectorized: bool,
-    is_missing_allowed: bool,
+    **options: Any,
 ) -> Simulator:
-    """Returns the `Simulator` of a joint distribution, or of a prior and a function."""
+    """Returns the `Simulator` of a joint distribution, or of a prior and a function.
+
+    Args:
+      model: a joint distribution, or a prior.
+      observed: names of the observed parts of a joint distribution; or None.
+      simulator: the function that goes with a prior; or None.
+      **options: other arguments of `from_prior`.
+    """
     words = "a joint distribution with `observed`, a prior with `simulator`, or pairs"
     check_members("model", model, ("sample", "log_prob", "event_shape"), words)
     if simulator is not None:
         require(observed is None, "`observed` or `simulator`", "both")
-        return from_prior(model, simulator, vectorized, is_missing_allowed)
+        return from_prior(model, simulator, **options)
     hint = " A prior needs `simulator`."
     if observed is None:
         raise ValueError(f"Expected `observed`, names of observed parts; got None.{hint}")
@@ -301,6 +314,25 @@ def _sample(distribution, count, seed):
         draw = tf.function(lambda: distribution.sample(count, seed=seed), autograph=False)
         return draw.get_concrete_function()()  # which does not warn of new graphs
     return distribution.sample(count, seed=tf.constant([seed, 0], tf.int32))
+
+
+def _one_by_one(calls):
+    return [function(*parts, **named_parts) for function, parts, named_parts in calls]
+
+
+def _in_processes(count):
+    """Returns a function that makes calls in processes, which stay for later calls."""
+    try:
+        import joblib
+    except ImportError as error:
+        raise ImportError(
+            "Expected joblib for `num_processes` above 1: pip install joblib"
+        ) from error
+
+    def in_processes(calls):
+        return joblib.Parallel(count)(calls)
+
+    return in_processes
 
 
 def _parameters_of(function):

@@ -16,7 +16,6 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows.core.check import Check
 from tfp_flows.core.compiled import Compiled
 from tfp_flows.distributions import draws
-from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.target import UnconstrainedDensity, without_rounding
 
@@ -122,7 +121,7 @@ class ImportanceSampler:
 
     Args:
       density: an `UnconstrainedDensity`.
-      distribution: a `FlowDistribution`.
+      distribution: a `tfd.Distribution`, such as a `FlowDistribution`.
       rows: draws of a batch.
       is_traced: whether to trace draws and densities together, which pays for many batches.
     """
@@ -130,7 +129,7 @@ class ImportanceSampler:
     def __init__(
         self,
         density: UnconstrainedDensity,
-        distribution: FlowDistribution,
+        distribution: tfd.Distribution,
         rows: int = _ROWS,
         *,
         is_traced: bool = True,
@@ -139,7 +138,8 @@ class ImportanceSampler:
         self.event_size = density.event_size
 
         def draw(seed):
-            return self._with_target(*distribution.sample_and_log_prob(rows, seed=seed))
+            drawn = distribution.experimental_sample_and_log_prob(rows, seed=seed)
+            return self._with_target(*drawn)
 
         def at(x):
             return self._with_target(x, distribution.log_prob(x))
