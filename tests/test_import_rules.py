@@ -33,7 +33,11 @@ ALLOWED = {
         STEPS | {"flows", "distributions", "training", "density", "inference"},
         SCIENCE | {"keras", "arviz"},  # ArviZ by one function, when it is called
     ),
-    "tables": ((TRAINED | {"transformers", "tables"}) - {"bijectors"}, SCIENCE | {"keras"}),
+    "tables": (
+        (TRAINED | {"transformers", "tables"}) - {"bijectors"},
+        # scikit-learn and its threads by the scores of `fidelity`, when they are called
+        SCIENCE | {"keras", "sklearn", "threadpoolctl"},
+    ),
     "density": (
         TRAINED | {"flows", "tables", "density"},
         # scikit-learn and its threads by one function, when it is called
