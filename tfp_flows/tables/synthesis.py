@@ -67,6 +67,7 @@ MEANINGS = {
     ),
 }
 _LEAST_ROWS = 100
+_SHOWN = 3  # columns that an advice names
 _QUANTILES = (0.01, 0.05, 0.25, 0.5)
 # Differences that matter, however many rows show them.
 _MUCH_AUC, _MUCH_SHAPE, _MUCH_TREND, _MUCH_BALL = 0.05, 0.05, 0.1, 0.1
@@ -91,10 +92,15 @@ class SynthesisReport:
         at most `max_rows`; drawn at random. Copies and broken rules are counted in all.
       detection: for each classifier, "auc" and "error" of synthetic rows, "real_auc" and
         "real_error" of training rows; 0.5 is chance. "score" is 1 - (2 max(auc, 0.5) - 1).
+      telling_columns: for each column, by how much the AUC of gradient boosting falls if
+        the column is shuffled: where the classifier looks. The largest come first.
       shape: for each column, its likeness, "synthetic" and "real", from 0 to 1; None if it
         has no cells.
       trend: the same for pairs of columns: (name, name, synthetic, real), without pairs
         that have no correlation.
+      association: how strongly columns depend on each other, matrices in the order of
+        `shape`, "synthetic" and "test": |correlation| of numbers, the correlation ratio of
+        a number and a category, Cramer's V of categories; None where one is constant.
       alpha_precision: "synthetic" and "real"; near 1 is best.
       beta_recall: "synthetic" and "real"; fresh rows have 1/2.
       utility: "target", "score" (its name), "synthetic", "real" and "error"; None without a
@@ -126,8 +132,10 @@ class SynthesisReport:
     num_rows: dict[str, int]
     num_compared: int
     detection: dict[str, dict[str, float]]
+    telling_columns: dict[str, float]
     shape: dict[str, dict[str, float | None]]
     trend: tuple[tuple[str, str, float, float], ...]
+    association: dict[str, list[list[float | None]]]
     alpha_precision: dict[str, float]
     beta_recall: dict[str, float]
     utility: dict[str, Any] | None
@@ -138,46 +146,54 @@ class SynthesisReport:
     checks: tuple[Check, ...]
 
     def __str__(self) -> str:
-        meanings = [f"{name}: {words}" for name, words in MEANINGS.items()]
+        meanings = [f"{name}: {words}" for name, words in self.meanings.items()]
         rows = [("verdict", self.verdict), *self.table()]
         rows += [(check.name, check.result) for check in self.checks]
         rows += [("seconds", f"{self.seconds:.1f}")]
         head = "What the numbers show, and what they do not:"
         return "\n".join([lined_up(rows, self.reasons), "", head, *meanings])
 
+    @property
+    def meanings(self) -> dict[str, str]:
+        """What each part of the report can show, and what it cannot: a sentence each."""
+        return dict(MEANINGS)
+
     def table(self) -> list[tuple[str, str]]:
         """Returns the numbers in words: pairs of a name and a text."""
         counts = ", ".join(f"{count:,} {kind}" for kind, count in self.num_rows.items())
-        rows = [("rows", f"{counts}; {self.num_compared:,} of each compared")]
+        rows = ("rows", f"{counts}; {self.num_compared:,} of each compared")
+        return [rows, *self._likeness_in_words(), *self._copies_in_words()]
+
+    def _likeness_in_words(self):
         for name, found in self.detection.items():
-            text = f"AUC {found['auc']:.3f} +- {found['error']:.3f} (real rows "
-            text += f"{found['real_auc']:.3f}), score {found['score']:.3f}"
-            rows.append((f"detection, {name}", text))
-        for name, likeness in (("Shape", self._shape()), ("Trend", list(self.trend))):
-            rows += _mean_and_worst(name, likeness)
-        for name, pair in (
-            ("alpha-precision", self.alpha_precision),
-            ("beta-recall", self.beta_recall),
-        ):
-            rows.append((name, _beside(pair["synthetic"], pair["real"])))
+            yield (
+                f"detection, {name}",
+                "AUC {auc:.3f} +- {error:.3f} (real rows {real_auc:.3f}), score "
+                "{score:.3f}".format(**found),
+            )
+        columns = [(n, *found.values()) for n, found in self.shape.items()]
+        columns = [entry for entry in columns if None not in entry]
+        yield from _mean_and_worst("Shape", columns)
+        yield from _mean_and_worst("Trend", self.trend)
+        yield "alpha-precision", _beside(*self.alpha_precision.values())
+        yield "beta-recall", _beside(*self.beta_recall.values())
         if useful := self.utility:
-            text = f"{_beside(useful['synthetic'], useful['real'])}; difference +- "
-            text += f"{useful['error']:.3f}"
-            rows.append((f"{useful['score']} of {useful['target']}", text))
-        rows.append(("nearer to training", f"{self.distances['nearer_to_training']:.3f}"))
-        for level, *pair in zip(
-            *(self.distances[k] for k in ("level", "synthetic", "test")), strict=True
-        ):
-            text = "distance {:.4f} to a training row, test rows {:.4f}".format(*pair)
-            rows.append((f"nearest {level:.0%}", text))
-        total = self.num_rows
-        shares = [self.copies[k] / max(total[k], 1) for k in ("synthetic", "test")]
-        text = f"{self.copies['synthetic']:,} ({shares[0]:.2%}), test rows {shares[1]:.2%}"
-        rows.append(("copied rows", text))
+            text = _beside(useful["synthetic"], useful["real"])
+            name = f"{useful['score']} of {useful['target']}"
+            yield name, f"{text}; difference +- {useful['error']:.3f}"
+
+    def _copies_in_words(self):
+        yield "nearer to training", f"{self.distances['nearer_to_training']:.3f}"
+        columns = (self.distances[name] for name in ("level", "synthetic", "test"))
+        for level, own, other in zip(*columns, strict=True):
+            text = f"distance {own:.4f} to a training row, test rows {other:.4f}"
+            yield f"nearest {level:.0%}", text
+        share, usual = (self.copies[k] / self.num_rows[k] for k in ("synthetic", "test"))
+        text = f"{self.copies['synthetic']:,} ({share:.2%}), test rows {usual:.2%}"
+        yield "copied rows", text
         for rule, broken in self.broken_rules.items():
-            text = f"{broken['synthetic']:,} synthetic and {broken['test']:,} test rows"
-            rows.append((f"rule {rule}", f"broken by {text}"))
-        return rows
+            text = "broken by {synthetic:,} synthetic and {test:,} test rows"
+            yield f"rule {rule}", text.format(**broken)
 
     def to_plain(self) -> dict[str, Any]:
         """Returns the fields as plain values, for a file; tuples become lists."""
@@ -193,12 +209,6 @@ class SynthesisReport:
         fields["trend"] = tuple(tuple(pair) for pair in fields["trend"])
         fields["checks"] = tuple(Check(**entries) for entries in fields["checks"])
         return cls(**fields)
-
-    def _shape(self):
-        columns = self.shape.items()
-        return [
-            (n, s["synthetic"], s["real"]) for n, s in columns if None not in s.values()
-        ]
 
 
 def synthesis_report(
@@ -252,11 +262,10 @@ def synthesis_report(
     names = columns.names
     require(target is None or target in names, f"`target` of {names}", repr(target))
     given = {"synthetic": synthetic, "training": train, "test": real_test}
-    arguments = ("synthetic", "train", "real_test")
-    frames = {
-        k: Frame(v, argument)
-        for (k, v), argument in zip(given.items(), arguments, strict=True)
-    }
+    arguments = {"synthetic": "synthetic", "training": "train", "test": "real_test"}
+    frames = {kind: Frame(rows, arguments[kind]) for kind, rows in given.items()}
+    for kind, frame in frames.items():
+        frame.take(names, arguments[kind])  # refuses missing columns by the right name
     counts = {kind: len(frame) for kind, frame in frames.items()}
     require(min(counts.values()) >= 10, "at least 10 rows of each kind", counts)
     rules = {k: violated_rules(given[k], columns) for k in ("synthetic", "test")}
@@ -280,7 +289,7 @@ def synthesis_report(
         if any(rules[kind][rule].any() for kind in rules)
     }
     is_broken = np.any(list(rules["synthetic"].values()), axis=0)
-    likeness = _checks_of_likeness(measured, count, names)
+    likeness = _checks_of_likeness(measured, count)
     others = [
         _enough_rows(count),
         _nearer(distances["nearer_to_training"], count),
@@ -337,6 +346,7 @@ def _measured(drawn, names, target, seed):
     shapes = [fidelity.shape(test, rows) for rows in both.values()]
     trends = [fidelity.trend(test, rows) for rows in both.values()]
     balls = [fidelity.precision_and_recall(test, rows) for rows in both.values()]
+    falls = fidelity.telling_columns(test, synthetic, seed)
     utility = None
     if target is not None:
         place = names.index(target)
@@ -353,6 +363,7 @@ def _measured(drawn, names, target, seed):
             }
             for name in fidelity.CLASSIFIERS
         },
+        "telling_columns": {names[k]: float(falls[k]) for k in np.argsort(-falls)},
         "shape": {
             name: {kind: _number(x) for kind, x in zip(both, each, strict=True)}
             for name, *each in zip(names, *shapes, strict=True)
@@ -362,6 +373,10 @@ def _measured(drawn, names, target, seed):
             for i, j in itertools.combinations(range(len(names)), 2)
             if np.isfinite([trends[0][i, j], trends[1][i, j]]).all()
         ),
+        "association": {
+            kind: [[_number(x) for x in row] for row in fidelity.association(rows)]
+            for kind, rows in (("synthetic", synthetic), ("test", test))
+        },
         "alpha_precision": {k: b[0] for k, b in zip(both, balls, strict=True)},
         "beta_recall": {k: b[1] for k, b in zip(both, balls, strict=True)},
         "utility": utility,
@@ -384,8 +399,10 @@ def _distances(drawn: dict[str, RowFeatures]) -> dict[str, Any]:
     }
 
 
-def _checks_of_likeness(measured, count, names):
-    checks = [_told(name, found) for name, found in measured["detection"].items()]
+def _checks_of_likeness(measured, count):
+    telling = list(measured["telling_columns"].items())[:_SHOWN]
+    where = ", ".join(f"{name!r} ({fall:.2f})" for name, fall in telling)
+    checks = [_told(name, found, where) for name, found in measured["detection"].items()]
     shape = [(n, s["synthetic"], s["real"]) for n, s in measured["shape"].items()]
     shape = [entry for entry in shape if None not in entry]
     noise = 2.0 / math.sqrt(count)
@@ -401,12 +418,12 @@ def _checks_of_likeness(measured, count, names):
     return checks
 
 
-def _told(name, found):
+def _told(name, found, where):
     value, threshold = found["auc"], 0.5 + max(_MUCH_AUC, 3.0 * found["error"])
     advice = (
         f"By {name}, a classifier tells synthetic from test rows with an AUC of "
-        f"{value:.2f} (real training rows: {found['real_auc']:.2f}). Look at the columns "
-        "and pairs of the least Shape and Trend."
+        f"{value:.2f} (real training rows: {found['real_auc']:.2f}). Columns that tell it "
+        f"most, by what it loses without them: {where}."
     )
     passed = value <= threshold
     return Check(f"AUC of {name}", value, threshold, passed=passed, advice=advice)
