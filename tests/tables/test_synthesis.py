@@ -91,7 +91,7 @@ def test_copies_of_training_rows_are_caught_by_distances_and_counts():
 def test_a_tenth_of_copies_is_caught_by_their_count():
     rows = pd.concat([FRESH[:400], TRAIN[:50]])
     found = report(rows)
-    assert failed(found) == {"copied rows"}
+    assert "copied rows" in failed(found)
     assert found.copies == {"synthetic": 50, "test": 0}
 
 
@@ -284,7 +284,7 @@ def test_excluded_rows_of_a_context_keep_the_context():
         table.synthesis_report(known, known)
 
 
-def test_excluding_all_possible_rows_is_refused(op_by_op):
+def test_excluding_all_possible_rows_is_refused():
     rows = {"a": np.array(["x", "y"] * 20), "b": np.arange(40) < 20}
     table = small_tables.fitted(tff.describe_columns(rows), rows)
     with pytest.raises(ValueError, match="Expected rows beside those of `exclude`; 9 of 9"):
