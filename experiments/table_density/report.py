@@ -34,6 +34,7 @@ def page(results):
         _findings(results),
         _facts(results),
         results["command"],
+        _verdict(results["synthesis"]),
     )
 
 
@@ -67,15 +68,20 @@ def _findings(results):
     return findings | _synthesis(results["synthesis"])
 
 
+def _verdict(plain):
+    """Returns the verdict on synthetic rows with its reasons; empty without a report."""
+    if plain is None:
+        return ""
+    return f"Synthetic rows: {plain['verdict']}. {' '.join(plain['reasons'])}".strip()
+
+
 def _synthesis(plain):
     """Returns the report on synthetic rows in words, by name."""
     if plain is None:
         return {}
     found = tfp_flows.tables.SynthesisReport.from_plain(plain)
-    verdict = f"{found.verdict}. {' '.join(found.reasons)}".strip()
     shown = {name: text[0].lower() + text[1:] for name, text in found.meanings.items()}
     return {
-        "verdict on synthetic rows": verdict,
         **dict(found.table()),
         **{f"check of {check.name}": check.result for check in found.checks},
         **{f"what {name} can show": text for name, text in shown.items()},

@@ -78,20 +78,20 @@ def test_copies_of_training_rows_are_caught_by_distances_and_counts():
     copies = TRAIN.sample(COUNT, random_state=0)
     found = report(copies)
     assert found.verdict == synthesis.VERDICTS[2]
-    assert failed(found) == {"nearer to training", "copied rows"}
+    assert failed(found) == {"nearer to training", "close to training", "copied rows"}
     assert found.distances["nearer_to_training"] > 0.99
     assert found.copies == {"synthetic": COUNT, "test": 0}
     assert "refuses such rows" in found.reasons[-1]
     near = copies.assign(x=copies["x"] + 1e-4)  # no copy, yet as near
     found = report(near)
-    assert failed(found) == {"nearer to training"}
+    assert failed(found) == {"nearer to training", "close to training"}
     assert found.copies["synthetic"] == 0
 
 
-def test_a_tenth_of_copies_is_caught_by_their_count():
+def test_some_copies_are_caught_by_their_count_and_by_close_distances():
     rows = pd.concat([FRESH[:400], TRAIN[:50]])
     found = report(rows)
-    assert "copied rows" in failed(found)
+    assert {"copied rows", "close to training"} <= failed(found)
     assert found.copies == {"synthetic": 50, "test": 0}
 
 

@@ -66,12 +66,14 @@ MEANINGS = {
         "may still be absurd."
     ),
 }
+_JUDGED = ("synthetic", "test")  # rows whose copies and broken rules are counted
 _LEAST_ROWS = 100
 _SHOWN = 3  # columns that an advice names
 _QUANTILES = (0.01, 0.05, 0.25, 0.5)
 # Differences that matter, however many rows show them.
 _MUCH_AUC, _MUCH_SHAPE, _MUCH_TREND, _MUCH_BALL = 0.05, 0.05, 0.1, 0.1
-_MUCH_UTILITY, _MUCH_NEARER, _MUCH_COPIED = 0.05, 0.05, 0.01
+_MUCH_UTILITY, _MUCH_NEARER, _MUCH_CLOSE, _MUCH_COPIED = 0.05, 0.1, 0.05, 0.01
+_CLOSE = 0.05  # of the test rows, which are the closest to training rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,10 +106,12 @@ class SynthesisReport:
       alpha_precision: "synthetic" and "real"; near 1 is best.
       beta_recall: "synthetic" and "real"; fresh rows have 1/2.
       utility: "target", "score" (its name), "synthetic", "real" and "error"; None without a
-        target.
+        target, or if the target is constant in rows of a kind.
       distances: "nearer_to_training", the share of synthetic rows that are nearer to
-        training than to test rows (ties count half; 0.5 without copying); and "level",
-        "synthetic" and "test": quantiles of the distances of both to training rows.
+        training than to test rows (ties count half; 0.5 without copying); "level",
+        "synthetic" and "test": quantiles of the distances of both to training rows; "close"
+        and "close_of_test": the shares of both that are as close to a training row as the
+        closest 5 % of the test rows.
       copies: number of rows that equal a training row: "synthetic" and "test".
       broken_rules: for each rule, number of rows that break it: "synthetic" and "test".
       seconds: wall time of the comparison.
@@ -184,11 +188,13 @@ class SynthesisReport:
 
     def _copies_in_words(self):
         yield "nearer to training", f"{self.distances['nearer_to_training']:.3f}"
+        close = _beside(self.distances["close"], self.distances["close_of_test"])
+        yield "close to training", close
         columns = (self.distances[name] for name in ("level", "synthetic", "test"))
         for level, own, other in zip(*columns, strict=True):
             text = f"distance {own:.4f} to a training row, test rows {other:.4f}"
             yield f"nearest {level:.0%}", text
-        share, usual = (self.copies[k] / self.num_rows[k] for k in ("synthetic", "test"))
+        share, usual = (self.copies[k] / self.num_rows[k] for k in _JUDGED)
         text = f"{self.copies['synthetic']:,} ({share:.2%}), test rows {usual:.2%}"
         yield "copied rows", text
         for rule, broken in self.broken_rules.items():
@@ -261,19 +267,15 @@ def synthesis_report(
     check_seed("seed", seed)
     names = columns.names
     require(target is None or target in names, f"`target` of {names}", repr(target))
-    given = {"synthetic": synthetic, "training": train, "test": real_test}
-    arguments = {"synthetic": "synthetic", "training": "train", "test": "real_test"}
-    frames = {kind: Frame(rows, arguments[kind]) for kind, rows in given.items()}
-    for kind, frame in frames.items():
-        frame.take(names, arguments[kind])  # refuses missing columns by the right name
-    counts = {kind: len(frame) for kind, frame in frames.items()}
-    require(min(counts.values()) >= 10, "at least 10 rows of each kind", counts)
-    rules = {k: violated_rules(given[k], columns) for k in ("synthetic", "test")}
+    frames = _frames(synthetic, train, real_test, names)
     features = dict(zip(frames, row_features(list(frames.values()), columns), strict=True))
+    counts = {kind: len(frame) for kind, frame in frames.items()}
     copies = {
         kind: int(are_copies(features[kind], features["training"]).sum())
-        for kind in ("synthetic", "test")
+        for kind in _JUDGED
     }
+    rules = {"synthetic": synthetic, "test": real_test}
+    broken, share = _broken({k: violated_rules(rows, columns) for k, rows in rules.items()})
     number = int(np.random.default_rng(seed).integers(2**31))
     rng, count = np.random.default_rng(number), min(*counts.values(), max_rows)
     drawn = {
@@ -283,18 +285,13 @@ def synthesis_report(
     with one_thread():
         measured = _measured(drawn, names, target, number)
     distances = _distances(drawn)
-    broken = {
-        rule: {kind: int(rules[kind][rule].sum()) for kind in rules}
-        for rule in rules["synthetic"]
-        if any(rules[kind][rule].any() for kind in rules)
-    }
-    is_broken = np.any(list(rules["synthetic"].values()), axis=0)
     likeness = _checks_of_likeness(measured, count)
     others = [
         _enough_rows(count),
         _nearer(distances["nearer_to_training"], count),
+        _close(distances["close"], distances["close_of_test"], count),
         _copied(copies, counts),
-        _rules(float(np.mean(is_broken)), list(broken)),
+        _rules(share, [rule for rule, found in broken.items() if found["synthetic"]]),
     ]
     verdict, reasons = _decide(likeness, others)
     return SynthesisReport(
@@ -309,6 +306,32 @@ def synthesis_report(
         seconds=time.perf_counter() - start,
         checks=tuple([*likeness, *others]),
     )
+
+
+def _frames(synthetic, train, real_test, names):
+    """The frames of all rows by kind; refuses missing columns and too few rows."""
+    given = {"synthetic": synthetic, "train": train, "real_test": real_test}
+    frames = [Frame(rows, argument) for argument, rows in given.items()]
+    for frame, argument in zip(frames, given, strict=True):
+        frame.take(names, argument)
+    counts = dict(zip(given, map(len, frames), strict=True))
+    require(min(counts.values()) >= 10, "at least 10 rows of each kind", counts)
+    return dict(zip(("synthetic", "training", "test"), frames, strict=True))
+
+
+def _broken(rules):
+    """Counts of rows that break each rule, and the share of synthetic rows that break one.
+
+    Args:
+      rules: results of `violated_rules` of synthetic and of test rows.
+    """
+    counts = {
+        rule: {kind: int(found[rule].sum()) for kind, found in rules.items()}
+        for rule in rules["synthetic"]
+    }
+    is_broken = np.any(list(rules["synthetic"].values()), axis=0)
+    broken = {rule: found for rule, found in counts.items() if any(found.values())}
+    return broken, float(np.mean(is_broken))
 
 
 def violated_rules(frame: Any, columns: TableColumns) -> dict[str, npt.NDArray[np.bool_]]:
@@ -396,6 +419,8 @@ def _distances(drawn: dict[str, RowFeatures]) -> dict[str, Any]:
         "level": list(_QUANTILES),
         "synthetic": np.quantile(to_train, _QUANTILES).tolist(),
         "test": np.quantile(of_test, _QUANTILES).tolist(),
+        "close": float(np.mean(to_train <= np.quantile(of_test, _CLOSE))),
+        "close_of_test": float(np.mean(of_test <= np.quantile(of_test, _CLOSE))),
     }
 
 
@@ -479,18 +504,33 @@ def _nearer(value, count):
     return Check("nearer to training", value, threshold, passed=passed, advice=advice)
 
 
+def _close(value, usual, count):
+    threshold = usual + max(_MUCH_CLOSE, 3.0 * _deviation((value, usual), (count, count)))
+    advice = (
+        f"{value:.1%} of the synthetic rows, and {usual:.1%} of the test rows, are as close "
+        "to a training row as few test rows are: the fit nearly repeats some."
+    )
+    passed = value <= threshold
+    return Check("close to training", value, threshold, passed=passed, advice=advice)
+
+
 def _copied(copies, counts):
-    kinds = ("synthetic", "test")
-    value, usual = (copies[kind] / counts[kind] for kind in kinds)
-    pooled = sum(copies.values()) / sum(counts[kind] for kind in kinds)
-    deviation = pooled * (1.0 - pooled) * sum(1.0 / counts[kind] for kind in kinds)
-    threshold = usual + max(_MUCH_COPIED, 3.0 * math.sqrt(deviation))
+    shares = [copies[kind] / counts[kind] for kind in _JUDGED]
+    value, usual = shares
+    deviation = _deviation(shares, [counts[kind] for kind in _JUDGED])
+    threshold = usual + max(_MUCH_COPIED, 3.0 * deviation)
     advice = (
         f"{value:.1%} of the synthetic rows are equal to a training row, and {usual:.1%} "
         "of the test rows. `TableDensity.sample(exclude=train)` refuses such rows."
     )
     passed = value <= threshold
     return Check("copied rows", value, threshold, passed=passed, advice=advice)
+
+
+def _deviation(shares, counts):
+    """The deviation of the difference of two shares of rows, if both are one share."""
+    pooled = np.average(shares, weights=counts)
+    return math.sqrt(pooled * (1.0 - pooled) * sum(1.0 / count for count in counts))
 
 
 def _rules(share, broken):
