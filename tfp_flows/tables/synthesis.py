@@ -507,8 +507,8 @@ def _nearer(value, count):
 def _close(value, usual, count):
     threshold = usual + max(_MUCH_CLOSE, 3.0 * _deviation((value, usual), (count, count)))
     advice = (
-        f"{value:.1%} of the synthetic rows, and {usual:.1%} of the test rows, are as close "
-        "to a training row as few test rows are: the fit nearly repeats some."
+        f"{value:.1%} of the synthetic rows, and {usual:.1%} of the test rows, are as "
+        "close to a training row as few test rows are: the fit nearly repeats some."
     )
     passed = value <= threshold
     return Check("close to training", value, threshold, passed=passed, advice=advice)
