@@ -66,10 +66,10 @@ def test_independent_columns_are_caught_by_detection_though_each_is_right():
     shapes = [pair["synthetic"] for pair in found.shape.values()]
     assert np.mean(shapes) > 0.95  # noise of 450 rows; the columns are right
     assert found.detection["gradient boosting"]["auc"] > 0.9
-    assert {"AUC of gradient boosting", "Trend, worst pair", "utility lost"} <= failed(
+    assert {"AUC of gradient boosting", "Trend, furthest behind", "utility lost"} <= failed(
         found
     )
-    assert "Shape, worst column" not in failed(found)
+    assert "Shape, furthest behind" not in failed(found)
     assert "Columns that tell it most" in found.reasons[0]
     assert list(found.telling_columns.values())[0] > 0.1
 

@@ -432,10 +432,12 @@ def _checks_of_likeness(measured, count):
     shape = [entry for entry in shape if None not in entry]
     noise = 2.0 / math.sqrt(count)
     if shape:
-        checks.append(_worst("Shape, worst column", shape, max(_MUCH_SHAPE, noise)))
+        checks.append(
+            _furthest_behind("Shape, furthest behind", shape, max(_MUCH_SHAPE, noise))
+        )
     if measured["trend"]:
         bound = max(_MUCH_TREND, 1.5 * noise)
-        checks.append(_worst("Trend, worst pair", measured["trend"], bound))
+        checks.append(_furthest_behind("Trend, furthest behind", measured["trend"], bound))
     for name in ("alpha_precision", "beta_recall"):
         checks.append(_ball(name.replace("_", "-"), measured[name], max(_MUCH_BALL, noise)))
     if found := measured["utility"]:
@@ -454,7 +456,7 @@ def _told(name, found, where):
     return Check(f"AUC of {name}", value, threshold, passed=passed, advice=advice)
 
 
-def _worst(name, entries, bound):
+def _furthest_behind(name, entries, bound):
     *names, value, real = min(entries, key=lambda entry: entry[-2] - entry[-1])
     threshold = real - bound
     what = "column" if len(names) == 1 else "pair"
