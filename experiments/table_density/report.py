@@ -25,7 +25,7 @@ def page(results):
     given = f" given {', '.join(results['context'])}" if results["context"] else ""
     columns = f"{', '.join(modelled)}{given}"
     row = (results["table"], plus_minus(results["test_log_likelihood"]), columns)
-    subject = "Synthetic rows" if results["synthesis"] else "The density"
+    subject = "Synthetic rows" if results.get("synthesis") else "The density"
     return Page(
         f"{subject} of {results['table']}",
         f"{_NOTE}\n\n```\n{results['described']}\n```",
@@ -34,7 +34,7 @@ def page(results):
         _findings(results),
         _facts(results),
         results["command"],
-        _verdict(results["synthesis"]),
+        _verdict(results.get("synthesis")),
     )
 
 
@@ -65,7 +65,7 @@ def _findings(results):
             f"{found['log_loss']:.4f}, of a boosted classifier {found['boosted']:.4f} "
             f"(difference {plus_minus(found['error'])})"
         )
-    return findings | _synthesis(results["synthesis"])
+    return findings | _synthesis(results.get("synthesis"))
 
 
 def _verdict(plain):

@@ -148,6 +148,35 @@ def test_reports_are_reproducible_printed_and_plain(fresh):
         assert words in text
 
 
+def in_other_dtypes(seed):
+    rng, count = np.random.default_rng(seed), 120
+    day = pd.Timestamp("2024-01-01", tz="Europe/Zurich")
+    return pd.DataFrame(
+        {
+            "size": pd.Categorical(rng.choice(["lo", "hi"], count), ["lo", "hi"], True),
+            "n": pd.array(np.where(rng.random(count) < 0.1, None, 7), dtype="Int64"),
+            "at": day + pd.to_timedelta(rng.integers(0, 9999, count), unit="min"),
+            "flag": pd.array(rng.random(count) < 0.4, dtype="boolean"),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("draw_one", "target"),
+    [
+        (in_other_dtypes, "flag"),
+        (lambda seed: np.random.default_rng(seed).normal(size=(120, 2)), "x1"),
+        (lambda seed: {"k": np.random.default_rng(seed).choice(list("abc"), 120)}, None),
+    ],
+    ids=["dtypes of pandas", "an array", "one column"],
+)
+def test_frames_of_all_forms_are_compared(draw_one, target):
+    frames = [draw_one(seed) for seed in range(3)]
+    found = report(*frames, tff.describe_columns(frames[1]), target=target)
+    assert (found.num_compared, found.verdict) == (120, synthesis.VERDICTS[0])
+    assert str(found)
+
+
 def features(*frames, columns=COLUMNS):
     return row_features.row_features([Frame(frame) for frame in frames], columns)
 
