@@ -148,6 +148,15 @@ def test_reports_are_reproducible_printed_and_plain(fresh):
         assert words in text
 
 
+def test_numbers_whose_squares_overflow_are_compared():
+    x, spent = FRESH["x"].to_numpy(copy=True), FRESH["spent"].to_numpy(copy=True)
+    x[:2], spent[0] = [1e304, -1e200], 1e300
+    with np.errstate(over="raise", invalid="raise"):
+        found = report(FRESH.assign(x=x, spent=spent))
+    assert failed(found) <= {"Trend, furthest behind", "alpha-precision", "beta-recall"}
+    assert np.isfinite([pair[2:] for pair in found.trend]).all()
+
+
 def in_other_dtypes(seed):
     rng, count = np.random.default_rng(seed), 120
     day = pd.Timestamp("2024-01-01", tz="Europe/Zurich")

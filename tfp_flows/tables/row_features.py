@@ -13,6 +13,7 @@ from tfp_flows.tables.codec import days_from_dates
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.frames import Cells, Frame, cells_of
 
+_MOST_RANGES = 1e6  # beyond the real rows, of a number that is compared
 _CHUNK = 2**22  # distances that are computed at once, to bound the memory
 
 
@@ -81,6 +82,22 @@ def _codes(parts: Sequence[Cells]) -> list[np.ndarray]:
     ]
     _, codes = np.unique(np.concatenate(texts), return_inverse=True)
     return np.split(codes.astype(np.float64), np.cumsum([len(t) for t in texts])[:-1])
+
+
+def bounded_by(reference: RowFeatures, rows: RowFeatures) -> RowFeatures:
+    """Returns rows without numbers whose squares overflow.
+
+    Numbers end 1e6 times the range of the reference rows beyond these.
+    """
+    x = rows.x.copy()
+    for column in np.flatnonzero(~rows.is_code):
+        own = reference.x[:, column]
+        own = own[~np.isnan(own)]
+        if len(own):
+            low, high = own.min(), own.max()
+            reach = _MOST_RANGES * max(high - low, abs(high), 1.0)
+            x[:, column] = np.clip(x[:, column], low - reach, high + reach)
+    return rows._replace(x=x)
 
 
 def scaled_to(reference: RowFeatures, rows: RowFeatures) -> np.ndarray:

@@ -21,6 +21,7 @@ from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.row_features import (
     RowFeatures,
     are_copies,
+    bounded_by,
     nearest_distances,
     row_features,
 )
@@ -233,6 +234,7 @@ def synthesis_report(
 
     Args:
       synthetic: rows that are judged, with all columns; a frame as for `describe_columns`.
+        Numbers end 1e6 ranges of the real rows beyond these, since squares would overflow.
       train: real rows that they were made from.
       real_test: real rows that were kept back: draws from where `train` comes from, which
         the fit has not seen. A random half or tenth of a table will do.
@@ -282,9 +284,12 @@ def synthesis_report(
         kind: each.take(rng.permutation(len(each.x))[:count])
         for kind, each in features.items()
     }
+    real = np.concatenate([drawn["training"].x, drawn["test"].x])
+    real = drawn["test"]._replace(x=real)
+    drawn["synthetic"] = bounded_by(real, drawn["synthetic"])
     with one_thread():
         measured = _measured(drawn, names, target, number)
-    distances = _distances(drawn)
+    distances = _distances(drawn, real)
     likeness = _checks_of_likeness(measured, count)
     others = [
         _enough_rows(count),
@@ -406,10 +411,15 @@ def _measured(drawn, names, target, seed):
     }
 
 
-def _distances(drawn: dict[str, RowFeatures]) -> dict[str, Any]:
+def _distances(drawn: dict[str, RowFeatures], scale: RowFeatures) -> dict[str, Any]:
+    """The distances to the closest records.
+
+    Args:
+      drawn: rows of each kind.
+      scale: training and test rows together, which set the scale: the ranks of one kind
+        alone would be finer where it has rows.
+    """
     train, synthetic, test = (drawn[kind] for kind in ("training", "synthetic", "test"))
-    # The ranks of both kinds: those of one alone would be finer where it has rows.
-    scale = train._replace(x=np.concatenate([train.x, test.x]))
     to_train = nearest_distances(synthetic, train, scale)
     to_test = nearest_distances(synthetic, test, scale)
     of_test = nearest_distances(test, train, scale)
