@@ -2,14 +2,15 @@
 
     tfp-flows prediction_folds --csv_path=wines.csv --target=quality
 
-It has the flags of `tfp-flows table`, `--target` and `--num_folds`. Test rows of different
-folds are disjoint. For a number it reports the mean negative log-likelihood, the CRPS in
-standard deviations of the training rows and the coverage of intervals of 90 %, and compares
-quantile gradient boosting and a Gaussian process. For a category it reports the log loss,
-and compares a gradient-boosted classifier tuned by cross-validation. Intervals of integers
-cover at least their level, so for these the coverage by the randomised PIT is reported too
-(Czado, Gneiting and Held 2009, https://doi.org/10.1111/j.1541-0420.2009.01191.x). Finished
-folds are read, and an interrupted fold goes on from its last epochs.
+It has the flags of `tfp-flows table` for the table and its fit, `--target` and
+`--num_folds`. Test rows of different folds are disjoint. For a number it reports the mean
+negative log-likelihood, the CRPS in standard deviations of the training rows and the
+coverage of intervals of 90 %, and compares quantile gradient boosting and a Gaussian
+process. For a category it reports the log loss, and compares a gradient-boosted classifier
+tuned by cross-validation. Intervals of integers cover at least their level, so for these
+the coverage by the randomised PIT is reported too (Czado, Gneiting and Held 2009,
+https://doi.org/10.1111/j.1541-0420.2009.01191.x). Finished folds are read, and an
+interrupted fold goes on from its last epochs.
 """
 
 import dataclasses
@@ -37,7 +38,7 @@ from experiments.runs import resuming
 from experiments.runs.atomic_write import atomic_write
 from experiments.table_density import training
 from experiments.table_density.data import read_table
-from experiments.table_density.settings import TableDensitySettings
+from experiments.table_density.settings import TableFitSettings
 
 _HEADER = ("method", "folds", "negative log-likelihood (nats, ± s.e.)")
 _HEADER += ("the flow is ahead by (± s.e.)", "CRPS (± s.e.)", "coverage of 90 %")
@@ -46,8 +47,8 @@ _ENDS = LEVELS[0], LEVELS[-1]
 
 
 @dataclasses.dataclass(frozen=True)
-class PredictionFoldSettings(TableDensitySettings):
-    """Settings of `table_density`, the column to predict, and the number of folds."""
+class PredictionFoldSettings(TableFitSettings):
+    """Settings of the fit, the column to predict, and the number of folds."""
 
     PROGRAM = "prediction_folds"
     REQUIRED = ("csv_path", "target")

@@ -34,7 +34,11 @@ ALLOWED = {
         # ArviZ and joblib by one function each, when it is called
         SCIENCE | {"keras", "arviz", "joblib"},
     ),
-    "tables": ((TRAINED | {"transformers", "tables"}) - {"bijectors"}, SCIENCE | {"keras"}),
+    "tables": (
+        (TRAINED | {"transformers", "tables"}) - {"bijectors"},
+        # scikit-learn and its threads by the scores of `fidelity`, when they are called
+        SCIENCE | {"keras", "sklearn", "threadpoolctl"},
+    ),
     "density": (
         TRAINED | {"flows", "tables", "density"},
         # scikit-learn and its threads by one function, when it is called

@@ -25,7 +25,7 @@ def read_table(settings):
     """Returns the rows and the columns of a table.
 
     Args:
-      settings: a `TableDensitySettings`.
+      settings: a `TableFitSettings`.
 
     Returns:
       A pandas data frame of typed columns, without the dropped ones, and a

@@ -37,6 +37,25 @@ def measure(table, sets, seed):
     }
 
 
+def synthesis(table, sets, settings):
+    """Returns the report on synthetic rows as plain data; None unless it is asked for.
+
+    Args:
+      table: a fitted `TableDensity`.
+      sets: training and test rows, data frames.
+      settings: a `TableDensitySettings`.
+    """
+    if settings.report != "synthetic":
+        return None
+    report = table.synthesis_report(
+        *sets,
+        target=settings.target or None,
+        exclude_copies=settings.exclude_copies,
+        seed=settings.seed,
+    )
+    return report.to_plain()
+
+
 def samples_beside(table, test, seed):
     """Returns test rows and equally many samples with the same contexts: data frames."""
     test = test.iloc[:_MAX_ROWS]

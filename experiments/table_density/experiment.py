@@ -5,6 +5,7 @@ import time
 
 from experiments.command_line import program
 from experiments.command_line.flag_settings import check_kind
+from experiments.data import DataError
 from experiments.reports import facts, page
 from experiments.runs import resuming
 from experiments.table_density import evaluation, pictures, report, training
@@ -34,6 +35,8 @@ def run(settings):
     if resuming.is_finished(settings):
         return resuming.tell_finished(settings, resuming.finished(settings))
     frame, columns = read_table(settings)
+    if settings.target and settings.target not in columns.names:
+        raise DataError(f"Expected `target` of {columns.names}; got {settings.target!r}.")
     print(columns, flush=True)
     density = training.make_density(columns, settings.context_columns, settings)
     sets = divided(frame, settings)
@@ -54,6 +57,7 @@ def run(settings):
             "num_epochs": len(history["loss"]),
             "training_seconds": seconds,
             **evaluation.measure(density, sets, settings.seed),
+            "synthesis": evaluation.synthesis(density, sets, settings),
             **facts.provenance(settings),
         }
         captions = pictures.draw(density, sets, results, history, settings)

@@ -12,6 +12,7 @@ from experiments.reports.plots import DATA, FLOW
 from experiments.table_density.evaluation import samples_beside
 
 _MOST_COLUMNS, _MOST_VALUES = 24, 12
+_MOST_PAIRED = 5  # columns in the picture of pairs
 _NUMBERS = ("real", "positive", "bounded", "periodic", "heavy-tailed", "integer")
 
 
@@ -32,6 +33,8 @@ def draw(table, sets, results, history, settings):
             functools.partial(_draw_columns, table, sets[1], settings.seed),
         )
     }
+    if results["synthesis"]:
+        pictures |= _pictures_of_synthesis(table, sets[1], results, settings.seed)
     if results["prediction"]:
         pictures["levels.png"] = (
             "Share of test values below each quantile: on the line if it is right.",
@@ -56,6 +59,53 @@ def _draw_columns(table, test, seed, path):
     words = [f"data (test, {len(test):,} rows)", f"samples ({len(samples):,})"]
     figure.legend(handles, words, loc="outside upper center", ncols=2, frameon=False)
     plots.save(figure, path)
+
+
+def _pictures_of_synthesis(table, test, results, seed):
+    found = results["synthesis"]
+    order = list(found["telling_columns"])  # those where a classifier looks come first
+    numbers = [name for name in order if table.columns[name].kind in _NUMBERS]
+    pictures = {
+        "association.png": (
+            "How strongly columns depend on each other, of test rows and synthetic rows: "
+            "correlations of numbers, correlation ratios, Cramér's V of categories.",
+            functools.partial(_draw_association, found),
+        )
+    }
+    if len(numbers) > 1:
+        pictures["pairs.png"] = (
+            "Pairs of the numbers by which a classifier tells synthetic rows most: test "
+            "rows above the diagonal, synthetic rows below it.",
+            functools.partial(_draw_pairs, table, test, seed, numbers[:_MOST_PAIRED]),
+        )
+    return pictures
+
+
+def _draw_association(found, path):
+    names = list(found["shape"])
+    matrices = [
+        np.array(found["association"][kind], np.float64) for kind in ("test", "synthetic")
+    ]
+    size = 2.0 + 0.22 * len(names)
+    figure, axes = plots.grid(3, 3, (size, size))
+    titles = ("test rows", "synthetic rows", "difference")
+    matrices.append(matrices[1] - matrices[0])
+    for axis, title, matrix in zip(axes.flat, titles, matrices, strict=True):
+        is_difference = title == titles[2]
+        low, colours = (-1.0, "RdBu_r") if is_difference else (0.0, "viridis")
+        mesh = axis.imshow(matrix, vmin=low, vmax=1.0, cmap=colours)
+        axis.set_title(title)
+        axis.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
+        axis.set_yticks(range(len(names)), names, fontsize=7)
+        figure.colorbar(mesh, ax=axis, shrink=0.6)
+    plots.save(figure, path)
+
+
+def _draw_pairs(table, test, seed, names, path):
+    both = [rows[names].dropna() for rows in samples_beside(table, test, seed)]
+    data, samples = (rows.to_numpy(np.float64) for rows in both)
+    words = (f"test rows ({len(data):,})", f"synthetic rows ({len(samples):,})")
+    plots.pairs(data, samples, path, labels=names, names=words)
 
 
 def _histograms(axis, data, samples):

@@ -1,5 +1,6 @@
 """The report of a table's density: its table, findings, and facts."""
 
+import tfp_flows
 from experiments.density_estimation.report import prediction_finding
 from experiments.reports import facts
 from experiments.reports.estimate import plus_minus
@@ -24,14 +25,16 @@ def page(results):
     given = f" given {', '.join(results['context'])}" if results["context"] else ""
     columns = f"{', '.join(modelled)}{given}"
     row = (results["table"], plus_minus(results["test_log_likelihood"]), columns)
+    subject = "Synthetic rows" if results.get("synthesis") else "The density"
     return Page(
-        f"The density of {results['table']}",
+        f"{subject} of {results['table']}",
         f"{_NOTE}\n\n```\n{results['described']}\n```",
         _HEADER,
         [row],
         _findings(results),
         _facts(results),
         results["command"],
+        _verdict(results.get("synthesis")),
     )
 
 
@@ -62,7 +65,27 @@ def _findings(results):
             f"{found['log_loss']:.4f}, of a boosted classifier {found['boosted']:.4f} "
             f"(difference {plus_minus(found['error'])})"
         )
-    return findings
+    return findings | _synthesis(results.get("synthesis"))
+
+
+def _verdict(plain):
+    """Returns the verdict on synthetic rows with its reasons; empty without a report."""
+    if plain is None:
+        return ""
+    return f"Synthetic rows: {plain['verdict']}. {' '.join(plain['reasons'])}".strip()
+
+
+def _synthesis(plain):
+    """Returns the report on synthetic rows in words, by name."""
+    if plain is None:
+        return {}
+    found = tfp_flows.tables.SynthesisReport.from_plain(plain)
+    shown = {name: text[0].lower() + text[1:] for name, text in found.meanings.items()}
+    return {
+        **dict(found.table()),
+        **{f"check of {check.name}": check.result for check in found.checks},
+        **{f"what {name} can show": text for name, text in shown.items()},
+    }
 
 
 def _facts(results):

@@ -9,10 +9,9 @@ DROPPED = "drop"
 
 
 @dataclasses.dataclass(frozen=True)
-class TableDensitySettings(FlagSettings):
-    """One run; each field is also the flag of that name, and its text the flag's help."""
+class TableFitSettings(FlagSettings):
+    """A table and a fit; each field is also the flag of that name, its text the help."""
 
-    PROGRAM = "table"
     REQUIRED = ("csv_path",)
 
     csv_path: str = field("", "Text table with a header, or a .parquet file.")
@@ -82,6 +81,33 @@ class TableDensitySettings(FlagSettings):
         check_encoding(self.encoding)
         check_run_dir(self)
         parsed_kinds(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class TableDensitySettings(TableFitSettings):
+    """One run of `table`: a fit, and what is reported."""
+
+    PROGRAM = "table"
+
+    report: str = field(
+        "density",
+        "What is reported: the density of the test rows, or also synthetic rows beside "
+        "them.",
+        one_of=("density", "synthetic"),
+    )
+    target: str = field(
+        "", "Column that models trained on synthetic rows predict, with --report=synthetic."
+    )
+    exclude_copies: bool = field(
+        False, "Draw synthetic rows that equal a training row again. No promise of privacy."
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.report == "synthetic" and self.context_columns:
+            self.refuse("context_columns", "to be empty with --report=synthetic")
+        if self.report != "synthetic" and (self.target or self.exclude_copies):
+            self.refuse("report", "'synthetic' with --target and --exclude_copies")
 
 
 def parsed_kinds(settings):

@@ -13,7 +13,7 @@ def make_density(columns, context, settings):
     Args:
       columns: a `tfp_flows.tables.TableColumns`.
       context: names of the columns of the context.
-      settings: a `TableDensitySettings`.
+      settings: a `TableFitSettings`.
 
     Raises:
       UsageError: if an option does not fit these columns.
@@ -40,7 +40,7 @@ def train(density, rows, settings, run_dir, *, validation_split, name="fit"):
     Args:
       density: result of `make_density`.
       rows: data frame.
-      settings: a `TableDensitySettings`.
+      settings: a `TableFitSettings`.
       run_dir: folder of the run.
       validation_split: share of the rows for early stopping.
       name: name of the fit in the folder.

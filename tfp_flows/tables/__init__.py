@@ -14,6 +14,9 @@ distribution                TableDistribution: codes and numbers, density and dr
 training                    fits it: early stopping, backup, progress, recalibration
 prediction                  quantiles and scores of one column
 conformal                   how far intervals must reach to hold their level
+row_features                rows as arrays for classifiers and distances; equal rows
+fidelity                    scores of how alike synthetic and real rows are
+synthesis                   the report on synthetic rows, with its checks and verdict
 table_density               TableDensity: all of it for a user's frame
 ```
 
@@ -27,6 +30,9 @@ from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.describe_columns import describe_columns
 from tfp_flows.tables.network_sizes import NetworkSizes
 from tfp_flows.tables.prediction import Prediction
+from tfp_flows.tables.synthesis import SynthesisReport
+from tfp_flows.tables.synthesis import synthesis_report
+from tfp_flows.tables.synthesis import violated_rules
 from tfp_flows.tables.table_density import TableDensity
 
 __all__ = [
@@ -34,6 +40,9 @@ __all__ = [
     "describe_columns",
     "NetworkSizes",
     "Prediction",
+    "synthesis_report",
+    "SynthesisReport",
     "TableColumns",
     "TableDensity",
+    "violated_rules",
 ]

@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfp_flows.core.arguments import (
     check_array,
     check_choice,
+    check_flag,
     check_instance,
     check_integer,
     check_seed,
@@ -27,11 +28,14 @@ from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Form, Frame, is_missing
 from tfp_flows.tables.network_sizes import NetworkSizes
 from tfp_flows.tables.prediction import Prediction, predict
+from tfp_flows.tables.row_features import are_copies, row_features
+from tfp_flows.tables.synthesis import SynthesisReport, synthesis_report
 from tfp_flows.tables.training import FitOptions, fit_rows, held_out
 from tfp_flows.training.density_estimator import DensityEstimator
 from tfp_flows.training.loading import load
 
 _MOST_ROWS = 2**16  # completed at once by `impute`, to bound the memory
+_MOST_ATTEMPTS = 100  # draws of a row that must not equal an excluded one
 _IMPOSSIBLE = -1e9  # log-weight of completions that must not be chosen
 _SCORES = "calibration_scores"  # sorted scores of calibration rows, in saved descriptions
 
@@ -277,7 +281,12 @@ class TableDensity:
         return read.replaced(columns, where)
 
     def sample(
-        self, count: int | None = None, seed: int | None = None, *, context: Any = None
+        self,
+        count: int | None = None,
+        seed: int | None = None,
+        *,
+        context: Any = None,
+        exclude: Any = None,
     ) -> Any:
         """Draws rows, in the form of the frame that the table was fitted to.
 
@@ -286,24 +295,113 @@ class TableDensity:
           seed: integer that determines the draws; random if None.
           context: frame with the columns of the context, if the table has one, and a row
             for each draw; the draws have its index.
+          exclude: rows that must not be drawn, usually the training rows: a draw that is
+            equal to one of them in all cells is drawn again. That is no privacy: rows that
+            nearly equal a training row are kept, and in a table with few possible rows the
+            gaps tell which rows were there. None: all draws are kept.
 
         Raises:
-          ValueError: if `count` or `context` is missing or unwanted, or if cells of the
-            context are refused, as by `log_prob`.
+          ValueError: if `count` or `context` is missing or unwanted, if cells of the
+            context are refused, as by `log_prob`, or if rows are still excluded after 100
+            draws.
+
+        >>> import numpy as np
+        >>> import tfp_flows
+        >>> frame = {"n": np.arange(200) % 12, "is_odd": np.arange(200) % 2 == 1}
+        >>> columns = tfp_flows.describe_columns(frame)
+        >>> table = tfp_flows.TableDensity(columns, num_members=1, seed=0)
+        >>> history = table.fit(frame, epochs=1)
+        >>> rows = table.sample(50, seed=0, exclude=frame)
+        >>> bool(np.any((rows["n"] < 12) & (rows["n"] % 2 == rows["is_odd"])))
+        False
         """
+        read, cells = None, None
         if not self.context:
             count = check_integer("count", count, minimum=0)
-            x = self.distribution.sample(count, seed=seed).numpy()
-            return self._form.written(self._rows.decode(x))
-        words = f"`context`, a frame of {self.context} with a row for each draw"
-        fits = context is not None and count is None
-        require(fits, f"{words}, and no `count`", f"{context!r} and {count}")
-        read = Frame(context, "context")
-        x = self.distribution.sample(seed=seed, context=self._context_cells(read)).numpy()
-        given = read.take_as_given(self.context, "context")
-        columns = {**given, **self._rows.decode(x)}
-        columns = {name: columns[name] for name in self.columns.names}
-        return self._form.written(columns, self.context, read.index)
+        else:
+            words = f"`context`, a frame of {self.context} with a row for each draw"
+            fits = context is not None and count is None
+            require(fits, f"{words}, and no `count`", f"{context!r} and {count}")
+            read = Frame(context, "context")
+            cells = self._context_cells(read)
+        x = self._draw(count, seed, cells)
+        rows = self._written(x, read)
+        if exclude is None:
+            return rows
+        known = Frame(exclude, "exclude")
+        for attempt in range(1, _MOST_ATTEMPTS):
+            is_excluded = are_copies(*row_features([Frame(rows), known], self.columns))
+            again = np.flatnonzero(is_excluded)
+            if not len(again):
+                return rows
+            next_seed = None if seed is None else draws.fold_in(seed, attempt)
+            given = None if cells is None else cells[again]
+            x[again] = self._draw(len(again), next_seed, given)
+            rows = self._written(x, read)
+        raise ValueError(
+            f"Expected rows beside those of `exclude`; {len(again)} of {len(x)} draws were "
+            f"among them {_MOST_ATTEMPTS} times."
+        )
+
+    def synthesis_report(
+        self,
+        train: Any,
+        real_test: Any,
+        *,
+        count: int | None = None,
+        target: str | None = None,
+        exclude_copies: bool = False,
+        max_rows: int = 10_000,
+        seed: int | None = None,
+    ) -> SynthesisReport:
+        """Draws rows and reports how like real rows they are, and how unlike copies.
+
+        `tfp_flows.tables.synthesis_report` compares rows of any origin in the same way.
+        Both need scikit-learn (`pip install 'tfp_flows[sklearn]'`).
+
+        Args:
+          train: the rows that the table was fitted to, which it does not keep.
+          real_test: rows that were kept back from the fit, from where `train` comes from.
+          count: number of rows that are drawn; as many as are compared by default.
+          target: name of a column that models trained on synthetic rows predict; None: the
+            report has no utility.
+          exclude_copies: whether draws that are equal to a training row are drawn again,
+            as by `sample(exclude=train)`.
+          max_rows: maximum number of rows of each kind that are compared.
+          seed: integer that determines draws, folds and classifiers; random if None.
+
+        Raises:
+          ImportError: if scikit-learn is not installed.
+          ValueError: if the table has a context, whose rows would be real ones; or as
+            `tfp_flows.tables.synthesis_report` does.
+
+        >>> import numpy as np
+        >>> import tfp_flows
+        >>> rng = np.random.default_rng(0)
+        >>> frame = {"x": rng.normal(size=600), "kind": rng.choice(["a", "b"], 600)}
+        >>> train, test = ({k: v[i::2] for k, v in frame.items()} for i in range(2))
+        >>> table = tfp_flows.TableDensity(tfp_flows.describe_columns(train), seed=0)
+        >>> history = table.fit(train, epochs=5)
+        >>> report = table.synthesis_report(train, test, seed=0)
+        >>> report.num_compared, report.copies["synthetic"]
+        (300, 0)
+        """
+        hint = " Fit a table of all columns, or compare rows by `tables.synthesis_report`."
+        require(not self.context, "a table without a context", self.context, hint)
+        check_flag("exclude_copies", exclude_copies)
+        if count is None:
+            count = min(len(Frame(train, "train")), len(Frame(real_test, "real_test")))
+            count = min(count, check_integer("max_rows", max_rows))
+        rows = self.sample(count, seed, exclude=train if exclude_copies else None)
+        return synthesis_report(
+            rows,
+            train,
+            real_test,
+            self.columns,
+            target=target,
+            max_rows=max_rows,
+            seed=seed,
+        )
 
     def impute(
         self, frame: Any, seed: int | None = None, *, num_candidates: int = 512
@@ -454,6 +552,20 @@ class TableDensity:
             ) from error
         table._distribution, table._form = rows, form
         return table
+
+    def _draw(self, count, seed, cells):
+        """Draws cells, `[N, K + D]`: `count` of them, or one for each cell of a context."""
+        shape = () if cells is not None else count
+        return np.array(self.distribution.sample(shape, seed=seed, context=cells))
+
+    def _written(self, x, read):
+        """Returns cells as rows, with the columns of the context that was `read`."""
+        if read is None:
+            return self._form.written(self._rows.decode(x))
+        given = read.take_as_given(self.context, "context")
+        columns = {**given, **self._rows.decode(x)}
+        columns = {name: columns[name] for name in self.columns.names}
+        return self._form.written(columns, self.context, read.index)
 
     def _draw_training_rows(self, num_rows, calibration_split):
         """Draws which rows are not kept for calibration, booleans `[N]`."""

@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 from refused import assert_refused
 
+import tfp_flows
 from experiments import predict, sample, table_density
+from experiments.command_line.flag_settings import UsageError
 from experiments.data import DataError
 from experiments.table_density import experiment
 from experiments.table_density.data import read_table
@@ -48,9 +50,13 @@ def finished(tmp_path_factory, all_op_by_op):
     """Folders and results of two runs: all columns jointly, and one given others."""
     folder = tmp_path_factory.mktemp("tables")
     settings = {"csv_path": str(written(table(), folder / "rows.csv")), **SMALL}
-    joint = TableDensitySettings(**settings, kinds=KINDS, run_dir=str(folder / "joint"))
+    joint = TableDensitySettings(
+        **{"report": "synthetic", "target": "member", "exclude_copies": True},
+        **{"kinds": KINDS, "run_dir": str(folder / "joint"), **settings},
+    )
     income = dataclasses.replace(
         joint,
+        **{"report": "density", "target": "", "exclude_copies": False},
         kinds=(*KINDS, "hour=drop"),
         context_columns=("city", "member", "age"),
         run_dir=str(folder / "income"),
@@ -63,7 +69,7 @@ def finished(tmp_path_factory, all_op_by_op):
 
 # What the report of each run shows.
 PICTURES = {
-    "joint": ("columns.png", "learning_curve.png"),
+    "joint": ("columns.png", "association.png", "pairs.png", "learning_curve.png"),
     "income": ("columns.png", "levels.png", "learning_curve.png"),
 }
 
@@ -90,6 +96,44 @@ def test_the_report_has_kinds_likelihood_diagnostics_and_pictures(finished):
         for picture in PICTURES[name]:
             assert f"({picture})" in text
             assert matplotlib.image.imread(folder / picture)[..., :3].std() > 0.02
+
+
+def test_the_report_on_synthetic_rows_has_its_numbers_and_what_they_show(finished):
+    folder, results = finished["joint"]
+    found = tfp_flows.tables.SynthesisReport.from_plain(results["synthesis"])
+    assert found.num_rows == {"synthetic": 12, "training": 108, "test": 12}
+    assert found.copies["synthetic"] == 0
+    assert found.utility["target"] == "member"
+    text = (folder / "report.md").read_text()
+    assert "# Synthetic rows of rows.csv" in text
+    assert f"**Synthetic rows: {found.verdict}. Only 12 rows" in text
+    assert "what distances can show: more synthetic rows near training" in text
+    for name, shown in found.table():
+        assert f"- {name}: {shown}" in text
+    assert finished["income"][1]["synthesis"] is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (
+            {"report": "synthetic", "context_columns": ("age",)},
+            "`context_columns` to be em",
+        ),
+        ({"target": "age"}, "`report` 'synthetic' with --target"),
+        ({"exclude_copies": True}, "`report` 'synthetic' with --target and --exclude"),
+    ],
+)
+def test_what_belongs_to_another_report_is_refused(flags, words):
+    with pytest.raises(UsageError, match=words):
+        TableDensitySettings(csv_path="rows.csv", **flags)
+
+
+def test_a_target_that_is_no_column_is_refused(tmp_path):
+    path = str(written(table()[["city", "age"]], tmp_path / "rows.csv"))
+    settings = TableDensitySettings(csv_path=path, report="synthetic", target="note")
+    with pytest.raises(DataError, match=r"`target` of \['city', 'age'\]; got 'note'"):
+        table_density.run(settings)
 
 
 def lines(path):

@@ -1,0 +1,576 @@
+"""The report on synthetic rows: how like real rows they are, and how unlike copies."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import time
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfp_flows.core.arguments import check_integer, check_seed, require
+from tfp_flows.core.check import Check, lined_up
+from tfp_flows.tables import fidelity
+from tfp_flows.tables.codec import RowCodec
+from tfp_flows.tables.columns import TableColumns
+from tfp_flows.tables.fidelity import one_thread
+from tfp_flows.tables.frames import Frame
+from tfp_flows.tables.row_features import (
+    RowFeatures,
+    are_copies,
+    bounded_by,
+    nearest_distances,
+    row_features,
+)
+
+# `SynthesisReport` says what each means.
+VERDICTS = ("a classifier cannot tell", "differs from real rows", "not to be relied on")
+# What each part of the report can show, and what it cannot.
+MEANINGS = {
+    "detection": (
+        "A classifier that tells synthetic from test rows has found a difference; one that "
+        "cannot has not proved that there is none, and finds less in fewer rows."
+    ),
+    "Shape": (
+        "Compares each column by itself; columns that are right one by one, but "
+        "independent of each other, have a perfect Shape."
+    ),
+    "Trend": (
+        "Compares pairs of columns by linear correlations and tables of ten bins; it does "
+        "not see other relations, nor relations of three columns."
+    ),
+    "alpha-precision": (
+        "Compares how far synthetic and test rows are from the middle; it does not see "
+        "what is wrong at the right distance."
+    ),
+    "beta-recall": (
+        "Tells whether test rows have a synthetic row as near as a real one, for fresh "
+        "rows one half of the time; copies of training rows also score well."
+    ),
+    "utility": (
+        "Tells whether synthetic rows train a model of one column as well as real ones; "
+        "other columns and uses may differ."
+    ),
+    "distances": (
+        "More synthetic rows near training rows than near test rows are a sign of copying; "
+        "their absence is no promise of privacy."
+    ),
+    "copies": (
+        "Synthetic rows that equal a training row in all cells; no copies is no promise "
+        "of privacy, since nearly equal rows are not counted."
+    ),
+    "rules": (
+        "Counts rows with a cell that its column cannot have; a row that breaks no rule "
+        "may still be absurd."
+    ),
+}
+_JUDGED = ("synthetic", "test")  # rows whose copies and broken rules are counted
+_LEAST_ROWS = 100
+_SHOWN = 3  # columns that an advice names
+_QUANTILES = (0.01, 0.05, 0.25, 0.5)
+# Differences that matter, however many rows show them.
+_MUCH_AUC, _MUCH_SHAPE, _MUCH_TREND, _MUCH_BALL = 0.05, 0.05, 0.1, 0.1
+_MUCH_UTILITY, _MUCH_NEARER, _MUCH_CLOSE, _MUCH_COPIED = 0.05, 0.1, 0.05, 0.01
+_CLOSE = 0.05  # of the test rows, which are the closest to training rows
+
+
+@dataclasses.dataclass(frozen=True)
+class SynthesisReport:
+    """How synthetic rows compare with real ones; `print` shows a table.
+
+    Synthetic rows are compared with test rows, which the fit has not seen. Beside each
+    number stands the base line: the same number of real training rows in their place.
+
+    Attributes:
+      verdict: "a classifier cannot tell": no check fails. "differs from real rows": a check
+        of likeness fails (detection, Shape, Trend, alpha-precision, beta-recall, utility).
+        "not to be relied on": there are too few test rows, copies of training rows, or
+        rows that break a rule.
+      reasons: sentences that say why, and what to look at.
+      num_rows: number of rows that were given: "synthetic", "training" and "test".
+      num_compared: number of rows of each kind that are compared: the least of these, but
+        at most `max_rows`; drawn at random. Copies and broken rules are counted in all.
+      detection: for each classifier, "auc" and "error" of synthetic rows, "real_auc" and
+        "real_error" of training rows; 0.5 is chance. "score" is 1 - (2 max(auc, 0.5) - 1).
+      telling_columns: for each column, by how much the AUC of gradient boosting falls if
+        the column is shuffled: where the classifier looks. The largest come first.
+      shape: for each column, its likeness, "synthetic" and "real", from 0 to 1; None if it
+        has no cells.
+      trend: the same for pairs of columns: (name, name, synthetic, real), without pairs
+        that have no correlation.
+      association: how strongly columns depend on each other, matrices in the order of
+        `shape`, "synthetic" and "test": |correlation| of numbers, the correlation ratio of
+        a number and a category, Cramer's V of categories; None where one is constant.
+      alpha_precision: "synthetic" and "real"; near 1 is best.
+      beta_recall: "synthetic" and "real"; fresh rows have 1/2.
+      utility: "target", "score" (its name), "synthetic", "real" and "error"; None without a
+        target, or if the target is constant in rows of a kind.
+      distances: "nearer_to_training", the share of synthetic rows that are nearer to
+        training than to test rows (ties count half; 0.5 without copying); "level",
+        "synthetic" and "test": quantiles of the distances of both to training rows; "close"
+        and "close_of_test": the shares of both that are as close to a training row as the
+        closest 5 % of the test rows.
+      copies: number of rows that equal a training row: "synthetic" and "test".
+      broken_rules: for each rule, number of rows that break it: "synthetic" and "test".
+      seconds: wall time of the comparison.
+      checks: all checks, from which the verdict and its reasons follow.
+
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> def draw(number, seed):
+    ...     x = np.random.default_rng(seed).normal(size=number)
+    ...     return {"x": x, "is_positive": x > 0.0}
+    >>> columns = tfp_flows.describe_columns(draw(300, 0))
+    >>> rows = [draw(300, seed) for seed in range(3)]
+    >>> report = tfp_flows.tables.synthesis_report(*rows, columns, seed=0)
+    >>> report.verdict
+    'a classifier cannot tell'
+    >>> report.copies
+    {'synthetic': 0, 'test': 0}
+    """
+
+    verdict: str
+    reasons: tuple[str, ...]
+    num_rows: dict[str, int]
+    num_compared: int
+    detection: dict[str, dict[str, float]]
+    telling_columns: dict[str, float]
+    shape: dict[str, dict[str, float | None]]
+    trend: tuple[tuple[str, str, float, float], ...]
+    association: dict[str, list[list[float | None]]]
+    alpha_precision: dict[str, float]
+    beta_recall: dict[str, float]
+    utility: dict[str, Any] | None
+    distances: dict[str, Any]
+    copies: dict[str, int]
+    broken_rules: dict[str, dict[str, int]]
+    seconds: float
+    checks: tuple[Check, ...]
+
+    def __str__(self) -> str:
+        meanings = [f"{name}: {words}" for name, words in self.meanings.items()]
+        rows = [("verdict", self.verdict), *self.table()]
+        rows += [(check.name, check.result) for check in self.checks]
+        rows += [("seconds", f"{self.seconds:.1f}")]
+        head = "What the numbers show, and what they do not:"
+        return "\n".join([lined_up(rows, self.reasons), "", head, *meanings])
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """What each part of the report can show, and what it cannot: a sentence each."""
+        return dict(MEANINGS)
+
+    def table(self) -> list[tuple[str, str]]:
+        """Returns the numbers in words: pairs of a name and a text."""
+        counts = ", ".join(f"{count:,} {kind}" for kind, count in self.num_rows.items())
+        rows = ("rows", f"{counts}; {self.num_compared:,} of each compared")
+        return [rows, *self._likeness_in_words(), *self._copies_in_words()]
+
+    def _likeness_in_words(self):
+        for name, found in self.detection.items():
+            yield (
+                f"detection, {name}",
+                "AUC {auc:.3f} +- {error:.3f} (real rows {real_auc:.3f}), score "
+                "{score:.3f}".format(**found),
+            )
+        columns = [(n, *found.values()) for n, found in self.shape.items()]
+        columns = [entry for entry in columns if None not in entry]
+        yield from _mean_and_worst("Shape", columns)
+        yield from _mean_and_worst("Trend", self.trend)
+        yield "alpha-precision", _beside(*self.alpha_precision.values())
+        yield "beta-recall", _beside(*self.beta_recall.values())
+        if useful := self.utility:
+            text = _beside(useful["synthetic"], useful["real"])
+            name = f"{useful['score']} of {useful['target']}"
+            yield name, f"{text}; difference +- {useful['error']:.3f}"
+
+    def _copies_in_words(self):
+        yield "nearer to training", f"{self.distances['nearer_to_training']:.3f}"
+        close = _beside(self.distances["close"], self.distances["close_of_test"])
+        yield "close to training", close
+        columns = (self.distances[name] for name in ("level", "synthetic", "test"))
+        for level, own, other in zip(*columns, strict=True):
+            text = f"distance {own:.4f} to a training row, test rows {other:.4f}"
+            yield f"nearest {level:.0%}", text
+        share, usual = (self.copies[k] / self.num_rows[k] for k in _JUDGED)
+        text = f"{self.copies['synthetic']:,} ({share:.2%}), test rows {usual:.2%}"
+        yield "copied rows", text
+        for rule, broken in self.broken_rules.items():
+            text = "broken by {synthetic:,} synthetic and {test:,} test rows"
+            yield f"rule {rule}", text.format(**broken)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Returns the fields as plain values, for a file; tuples become lists."""
+        plain = dataclasses.asdict(self)
+        plain |= {name: list(plain[name]) for name in ("reasons", "checks")}
+        return plain | {"trend": [list(pair) for pair in self.trend]}
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> SynthesisReport:
+        """Returns the report from the result of `to_plain`."""
+        fields: dict[str, Any] = dict(plain)
+        fields["reasons"] = tuple(fields["reasons"])
+        fields["trend"] = tuple(tuple(pair) for pair in fields["trend"])
+        fields["checks"] = tuple(Check(**entries) for entries in fields["checks"])
+        return cls(**fields)
+
+
+def synthesis_report(
+    synthetic: Any,
+    train: Any,
+    real_test: Any,
+    columns: TableColumns,
+    *,
+    target: str | None = None,
+    max_rows: int = 10_000,
+    seed: int | None = None,
+) -> SynthesisReport:
+    """Compares synthetic rows, of any origin, with real ones.
+
+    It needs scikit-learn (`pip install 'tfp_flows[sklearn]'`).
+
+    Args:
+      synthetic: rows that are judged, with all columns; a frame as for `describe_columns`.
+        Numbers end 1e6 ranges of the real rows beyond these, since squares would overflow.
+      train: real rows that they were made from.
+      real_test: real rows that were kept back: draws from where `train` comes from, which
+        the fit has not seen. A random half or tenth of a table will do.
+      columns: the `TableColumns` of all three.
+      target: name of a column that models trained on synthetic rows predict; None: the
+        report has no utility.
+      max_rows: maximum number of rows of each kind that are compared.
+      seed: integer that determines the rows, folds and classifiers; random if None.
+
+    Returns:
+      A `SynthesisReport`.
+
+    Raises:
+      ImportError: if scikit-learn is not installed.
+      ValueError: if a column is missing or of another type, if there are fewer than 10 rows
+        of a kind, or if an argument is out of its range.
+
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> rng = np.random.default_rng(0)
+    >>> x, y = rng.normal(size=(2, 600))
+    >>> real = {"x": x, "y": x + 0.1 * y}
+    >>> train, test = ({k: v[i::2] for k, v in real.items()} for i in range(2))
+    >>> shuffled = {k: rng.permutation(v) for k, v in train.items()}
+    >>> columns = tfp_flows.describe_columns(real)
+    >>> report = tfp_flows.tables.synthesis_report(shuffled, train, test, columns, seed=0)
+    >>> report.verdict, report.detection["gradient boosting"]["auc"] > 0.8
+    ('differs from real rows', True)
+    """
+    start = time.perf_counter()
+    check_integer("max_rows", max_rows, minimum=10)
+    check_seed("seed", seed)
+    names = columns.names
+    require(target is None or target in names, f"`target` of {names}", repr(target))
+    frames = _frames(synthetic, train, real_test, names)
+    features = dict(zip(frames, row_features(list(frames.values()), columns), strict=True))
+    counts = {kind: len(frame) for kind, frame in frames.items()}
+    copies = {
+        kind: int(are_copies(features[kind], features["training"]).sum())
+        for kind in _JUDGED
+    }
+    rules = {"synthetic": synthetic, "test": real_test}
+    broken, share = _broken({k: violated_rules(rows, columns) for k, rows in rules.items()})
+    number = int(np.random.default_rng(seed).integers(2**31))
+    rng, count = np.random.default_rng(number), min(*counts.values(), max_rows)
+    drawn = {
+        kind: each.take(rng.permutation(len(each.x))[:count])
+        for kind, each in features.items()
+    }
+    real = np.concatenate([drawn["training"].x, drawn["test"].x])
+    real = drawn["test"]._replace(x=real)
+    drawn["synthetic"] = bounded_by(real, drawn["synthetic"])
+    with one_thread():
+        measured = _measured(drawn, names, target, number)
+    distances = _distances(drawn, real)
+    likeness = _checks_of_likeness(measured, count)
+    others = [
+        _enough_rows(count),
+        _nearer(distances["nearer_to_training"], count),
+        _close(distances["close"], distances["close_of_test"], count),
+        _copied(copies, counts),
+        _rules(share, [rule for rule, found in broken.items() if found["synthetic"]]),
+    ]
+    verdict, reasons = _decide(likeness, others)
+    return SynthesisReport(
+        verdict=verdict,
+        reasons=reasons,
+        num_rows=counts,
+        num_compared=count,
+        **measured,
+        distances=distances,
+        copies=copies,
+        broken_rules=broken,
+        seconds=time.perf_counter() - start,
+        checks=tuple([*likeness, *others]),
+    )
+
+
+def _frames(synthetic, train, real_test, names):
+    """The frames of all rows by kind; refuses missing columns and too few rows."""
+    given = {"synthetic": synthetic, "train": train, "real_test": real_test}
+    frames = [Frame(rows, argument) for argument, rows in given.items()]
+    for frame, argument in zip(frames, given, strict=True):
+        frame.take(names, argument)
+    counts = dict(zip(given, map(len, frames), strict=True))
+    require(min(counts.values()) >= 10, "at least 10 rows of each kind", counts)
+    return dict(zip(("synthetic", "training", "test"), frames, strict=True))
+
+
+def _broken(rules):
+    """Counts of rows that break each rule, and the share of synthetic rows that break one.
+
+    Args:
+      rules: results of `violated_rules` of synthetic and of test rows.
+    """
+    counts = {
+        rule: {kind: int(found[rule].sum()) for kind, found in rules.items()}
+        for rule in rules["synthetic"]
+    }
+    is_broken = np.any(list(rules["synthetic"].values()), axis=0)
+    broken = {rule: found for rule, found in counts.items() if any(found.values())}
+    return broken, float(np.mean(is_broken))
+
+
+def violated_rules(frame: Any, columns: TableColumns) -> dict[str, npt.NDArray[np.bool_]]:
+    """Returns which rows break the rules of their columns, booleans `[N]`, by rule.
+
+    The rule of a column is that its cells can occur: among its values, between its ends, a
+    whole number where it has such, and not missing if no described cell was.
+
+    Args:
+      frame: rows with all columns.
+      columns: the `TableColumns`.
+
+    Raises:
+      ValueError: if a column is missing, or has cells of another type.
+
+    >>> import tfp_flows
+    >>> columns = tfp_flows.describe_columns({"age": [1.5, 2.25, 30.5], "n": [0, 5, 40]})
+    >>> rows = {"age": [-1.0, 7.5], "n": [2, 3]}
+    >>> tfp_flows.tables.violated_rules(rows, columns)["age: positive, 0 to"]
+    array([ True, False])
+    """
+    rows = RowCodec(columns, "indicator", "frame").read(Frame(frame))
+    is_broken = ~(rows.is_possible & rows.is_known)
+    words = (
+        f"{c.name}: {c.kind}" + (f", {c.details}" if c.details else "") for c in columns
+    )
+    return dict(zip(words, is_broken.T, strict=True))
+
+
+def _measured(drawn, names, target, seed):
+    """The fields of the report that compare synthetic rows, and real ones, with tests."""
+    train, synthetic, test = (drawn[kind] for kind in ("training", "synthetic", "test"))
+    both = {"synthetic": synthetic, "real": train}
+    areas = {kind: fidelity.detection(test, rows, seed) for kind, rows in both.items()}
+    shapes = [fidelity.shape(test, rows) for rows in both.values()]
+    trends = [fidelity.trend(test, rows) for rows in both.values()]
+    balls = [fidelity.precision_and_recall(test, rows) for rows in both.values()]
+    falls = fidelity.telling_columns(test, synthetic, seed)
+    utility = None
+    if target is not None:
+        place = names.index(target)
+        if found := fidelity.utility(train, synthetic, test, place, seed):
+            utility = {"target": target, **found._asdict()}
+    return {
+        "detection": {
+            name: {
+                "auc": areas["synthetic"][name][0],
+                "error": areas["synthetic"][name][1],
+                "score": 1.0 - (2.0 * max(areas["synthetic"][name][0], 0.5) - 1.0),
+                "real_auc": areas["real"][name][0],
+                "real_error": areas["real"][name][1],
+            }
+            for name in fidelity.CLASSIFIERS
+        },
+        "telling_columns": {names[k]: float(falls[k]) for k in np.argsort(-falls)},
+        "shape": {
+            name: {kind: _number(x) for kind, x in zip(both, each, strict=True)}
+            for name, *each in zip(names, *shapes, strict=True)
+        },
+        "trend": tuple(
+            (names[i], names[j], float(trends[0][i, j]), float(trends[1][i, j]))
+            for i, j in itertools.combinations(range(len(names)), 2)
+            if np.isfinite([trends[0][i, j], trends[1][i, j]]).all()
+        ),
+        "association": {
+            kind: [[_number(x) for x in row] for row in fidelity.association(rows)]
+            for kind, rows in (("synthetic", synthetic), ("test", test))
+        },
+        "alpha_precision": {k: b[0] for k, b in zip(both, balls, strict=True)},
+        "beta_recall": {k: b[1] for k, b in zip(both, balls, strict=True)},
+        "utility": utility,
+    }
+
+
+def _distances(drawn: dict[str, RowFeatures], scale: RowFeatures) -> dict[str, Any]:
+    """The distances to the closest records.
+
+    Args:
+      drawn: rows of each kind.
+      scale: training and test rows together, which set the scale: the ranks of one kind
+        alone would be finer where it has rows.
+    """
+    train, synthetic, test = (drawn[kind] for kind in ("training", "synthetic", "test"))
+    to_train = nearest_distances(synthetic, train, scale)
+    to_test = nearest_distances(synthetic, test, scale)
+    of_test = nearest_distances(test, train, scale)
+    is_nearer = (to_train < to_test) + 0.5 * (to_train == to_test)
+    return {
+        "nearer_to_training": float(is_nearer.mean()),
+        "level": list(_QUANTILES),
+        "synthetic": np.quantile(to_train, _QUANTILES).tolist(),
+        "test": np.quantile(of_test, _QUANTILES).tolist(),
+        "close": float(np.mean(to_train <= np.quantile(of_test, _CLOSE))),
+        "close_of_test": float(np.mean(of_test <= np.quantile(of_test, _CLOSE))),
+    }
+
+
+def _checks_of_likeness(measured, count):
+    telling = list(measured["telling_columns"].items())[:_SHOWN]
+    where = ", ".join(f"{name!r} ({fall:.2f})" for name, fall in telling)
+    checks = [_told(name, found, where) for name, found in measured["detection"].items()]
+    shape = [(n, s["synthetic"], s["real"]) for n, s in measured["shape"].items()]
+    shape = [entry for entry in shape if None not in entry]
+    noise = 2.0 / math.sqrt(count)
+    if shape:
+        checks.append(
+            _furthest_behind("Shape, furthest behind", shape, max(_MUCH_SHAPE, noise))
+        )
+    if measured["trend"]:
+        bound = max(_MUCH_TREND, 1.5 * noise)
+        checks.append(_furthest_behind("Trend, furthest behind", measured["trend"], bound))
+    for name in ("alpha_precision", "beta_recall"):
+        checks.append(_ball(name.replace("_", "-"), measured[name], max(_MUCH_BALL, noise)))
+    if found := measured["utility"]:
+        checks.append(_useful(found))
+    return checks
+
+
+def _told(name, found, where):
+    value, threshold = found["auc"], 0.5 + max(_MUCH_AUC, 3.0 * found["error"])
+    advice = (
+        f"By {name}, a classifier tells synthetic from test rows with an AUC of "
+        f"{value:.2f} (real training rows: {found['real_auc']:.2f}). Columns that tell it "
+        f"most, by what it loses without them: {where}."
+    )
+    passed = value <= threshold
+    return Check(f"AUC of {name}", value, threshold, passed=passed, advice=advice)
+
+
+def _furthest_behind(name, entries, bound):
+    *names, value, real = min(entries, key=lambda entry: entry[-2] - entry[-1])
+    threshold = real - bound
+    what = "column" if len(names) == 1 else "pair"
+    advice = (
+        f"The {what} {' and '.join(map(repr, names))} has a {name.split(',')[0]} of "
+        f"{value:.2f}, training rows {real:.2f}. Compare its pictures, and see whether "
+        "its kind is right."
+    )
+    return Check(name, value, threshold, passed=value >= threshold, advice=advice)
+
+
+def _ball(name, pair, bound):
+    value, threshold = pair["synthetic"], pair["real"] - bound
+    advice = (
+        f"The {name} is {value:.2f}, that of training rows {pair['real']:.2f}: synthetic "
+        "rows lie elsewhere than test rows, or leave some of their places empty."
+    )
+    return Check(name, value, threshold, passed=value >= threshold, advice=advice)
+
+
+def _useful(found):
+    value = found["real"] - found["synthetic"]
+    threshold = max(_MUCH_UTILITY, 3.0 * found["error"])
+    advice = (
+        f"A model of {found['target']!r} has an {found['score']} of "
+        f"{found['synthetic']:.2f} if synthetic rows train it, and {found['real']:.2f} if "
+        "real ones do."
+    )
+    passed = bool(value <= threshold)
+    return Check("utility lost", value, threshold, passed=passed, advice=advice)
+
+
+def _enough_rows(count):
+    advice = f"Only {count} rows of each kind were compared, too few to judge."
+    passed = count >= _LEAST_ROWS
+    return Check("compared rows", count, _LEAST_ROWS, passed=passed, advice=advice)
+
+
+def _nearer(value, count):
+    # The deviation by the draw of synthetic rows, and of as many training and test rows.
+    threshold = 0.5 + max(_MUCH_NEARER, 3.0 * math.sqrt(0.5 / count))
+    advice = (
+        f"{value:.0%} of the synthetic rows are nearer to a training row than to any of as "
+        "many test rows (50 % without copying): the fit repeats training rows."
+    )
+    passed = value <= threshold
+    return Check("nearer to training", value, threshold, passed=passed, advice=advice)
+
+
+def _close(value, usual, count):
+    threshold = usual + max(_MUCH_CLOSE, 3.0 * _deviation((value, usual), (count, count)))
+    advice = (
+        f"{value:.1%} of the synthetic rows, and {usual:.1%} of the test rows, are as "
+        "close to a training row as few test rows are: the fit nearly repeats some."
+    )
+    passed = value <= threshold
+    return Check("close to training", value, threshold, passed=passed, advice=advice)
+
+
+def _copied(copies, counts):
+    shares = [copies[kind] / counts[kind] for kind in _JUDGED]
+    value, usual = shares
+    deviation = _deviation(shares, [counts[kind] for kind in _JUDGED])
+    threshold = usual + max(_MUCH_COPIED, 3.0 * deviation)
+    advice = (
+        f"{value:.1%} of the synthetic rows are equal to a training row, and {usual:.1%} "
+        "of the test rows. `TableDensity.sample(exclude=train)` refuses such rows."
+    )
+    passed = value <= threshold
+    return Check("copied rows", value, threshold, passed=passed, advice=advice)
+
+
+def _deviation(shares, counts):
+    """The deviation of the difference of two shares of rows, if both are one share."""
+    pooled = np.average(shares, weights=counts)
+    return math.sqrt(pooled * (1.0 - pooled) * sum(1.0 / count for count in counts))
+
+
+def _rules(share, broken):
+    advice = (
+        f"{share:.2%} of the synthetic rows break a rule of a column: {'; '.join(broken)}."
+    )
+    return Check("rows that break rules", share, 0.0, passed=share == 0.0, advice=advice)
+
+
+def _decide(likeness, others):
+    failed = [[check for check in part if check.failed] for part in (likeness, others)]
+    verdict = VERDICTS[2] if failed[1] else VERDICTS[1] if failed[0] else VERDICTS[0]
+    return verdict, tuple(check.advice for part in reversed(failed) for check in part)
+
+
+def _number(value):
+    return float(value) if np.isfinite(value) else None
+
+
+def _beside(value, real):
+    return f"{value:.3f} (real rows {real:.3f})"
+
+
+def _mean_and_worst(name, entries):
+    """Rows of the table on entries (names, synthetic, real); none without entries."""
+    if not entries:
+        return []
+    means = [float(np.mean([entry[k] for entry in entries])) for k in (-2, -1)]
+    *names, value, real = min(entries, key=lambda entry: entry[-2])
+    worst = f"worst {_beside(value, real)}: {', '.join(names)}"
+    return [(name, f"{_beside(*means)}; {worst}")]
