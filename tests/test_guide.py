@@ -20,6 +20,8 @@ PAGES = sorted(p for p in DOCS.rglob("*.md") if "_build" not in p.parts)
 NAMES = [page.relative_to(DOCS).as_posix() for page in PAGES]
 LESSONS = [name for name in NAMES if name.startswith("learn/") and "index" not in name]
 PARTS = ["Idea", "Formula", "Code", "Picture", "Exercise"]
+# Packages of extras, without which the blocks of code that import them are left out.
+EXTRAS = ("arviz", "jax", "onnxruntime", "numpyro")
 BLOCK = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SEED = re.compile(r"(?<=seed=)\d+|(?<=set_random_seed\()\d+|(?<=default_rng\()\d+")
 
@@ -50,8 +52,9 @@ def run(name, seed):
     drawn = []
     blocks = code_of(text_of(name))
     blocks = [SEED.sub(lambda found: str(int(found[0]) + seed), b) for b in blocks]
-    if importlib.util.find_spec("arviz") is None:
-        blocks = [block for block in blocks if "import arviz" not in block]
+    for extra in EXTRAS:
+        if importlib.util.find_spec(extra) is None:
+            blocks = [block for block in blocks if f"import {extra}" not in block]
     names = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
