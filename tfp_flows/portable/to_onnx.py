@@ -155,9 +155,9 @@ class _Onnx(Interpreter):
     def emit(self, operation, *inputs, count=1, **attributes):
         """Adds a node; returns the name of its result, or a list of `count` names."""
         names = [self._new_name() for _ in range(count)]
-        inputs = [self.name(value) for value in inputs]
+        given = [self.name(value) for value in inputs]
         make_node = _import_onnx().helper.make_node
-        self.nodes.append(make_node(operation, inputs, names, **attributes))
+        self.nodes.append(make_node(operation, given, names, **attributes))
         return names[0] if count == 1 else names
 
     def name(self, value):
