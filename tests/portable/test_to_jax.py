@@ -27,6 +27,8 @@ jax = pytest.importorskip("jax")
 import tfp_flows_jax  # noqa: E402
 
 jnp = jax.numpy
+# Older versions have it among their experiments.
+enable_x64 = getattr(jax, "enable_x64", None) or jax.experimental.enable_x64
 ROOT = Path(__file__).parents[2]
 # Whose density needs a loop of unknown length, so that JAX has no gradient.
 WITHOUT_GRADIENT = {"mixture_cdf"}
@@ -97,7 +99,7 @@ def test_from_equal_random_bits_draws_are_those_of_tensorflow(name, monkeypatch)
     bits = "StatelessRandomUniformFullIntV2"
     monkeypatch.setitem(tfp_flows_jax.OPERATIONS, bits, by_tensorflow)
     expected = distribution.sample(4, seed=seed, **context)
-    with jax.enable_x64(True), jax.disable_jit():  # keys of 64 bits, and arrays to look at
+    with enable_x64(True), jax.disable_jit():  # keys of 64 bits, and arrays to look at
         got = exported.sample(exported.params, None, 4, *context.values())
     assert_close(got, expected)
 
@@ -139,7 +141,7 @@ def test_float64_to_its_digits():
     exported = tff.to_jax(distribution)
     with pytest.raises(ValueError, match="jax_enable_x64"):
         exported.params  # noqa: B018
-    with jax.enable_x64(True):
+    with enable_x64(True):
         got = exported.log_prob(exported.params, x, context["context"])
         assert_close(got, distribution.log_prob(x, **context), 1e-12)
 
