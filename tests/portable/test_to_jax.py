@@ -28,7 +28,7 @@ import tfp_flows_jax  # noqa: E402
 
 jnp = jax.numpy
 # Older versions have it among their experiments.
-enable_x64 = getattr(jax, "enable_x64", None) or jax.experimental.enable_x64
+enable_x64 = (jax if hasattr(jax, "enable_x64") else jax.experimental).enable_x64
 ROOT = Path(__file__).parents[2]
 # Whose density needs a loop of unknown length, so that JAX has no gradient.
 WITHOUT_GRADIENT = {"mixture_cdf"}

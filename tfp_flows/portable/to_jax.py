@@ -22,8 +22,8 @@ def to_jax(distribution: Any) -> tfp_flows_jax.JaxDistribution:
 
     They compute what `dist.log_prob` and `dist.sample` compute in TensorFlow, operation by
     operation: data scaling, standardised contexts and mixtures, too. `flow.params` is a
-    dict of the trainable weights. `flow.save(path)` writes a file for processes that do not
-    import TensorFlow.
+    dict with copies of the trainable weights. `flow.save(path)` writes a file for processes
+    that do not import TensorFlow.
 
     >>> import jax
     >>> import numpy as np
