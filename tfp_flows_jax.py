@@ -12,6 +12,7 @@ import json
 import math
 import operator
 import os
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -404,14 +405,13 @@ def _named(name):
     return lambda xp, attributes, *values: getattr(xp, name)(*values)
 
 
-def _special(name):
-    """A function of `jax.scipy.special`, or of `math` for known scalars."""
+def _special(name, of_number):
+    """A function of `jax.scipy.special`; for what is known, one of Python's numbers."""
 
-    def apply(xp, attributes, *values):
+    def apply(xp, attributes, x):
         if xp is np:
-            function = np.vectorize(getattr(math, name), otypes=[values[0].dtype])
-            return function(*values)
-        return getattr(_import_jax().scipy.special, name)(*values)
+            return np.vectorize(of_number, otypes=[x.dtype])(x)
+        return getattr(_import_jax().scipy.special, name)(x)
 
     return apply
 
@@ -476,10 +476,13 @@ def _not_nan(function):
 
 
 def _cast(xp, attributes, x):
-    dtype = np.dtype(attributes["DstT"])
-    if xp is not np:
-        dtype = _import_jax().dtypes.canonicalize_dtype(dtype)
-    return x.astype(dtype)
+    name = attributes["DstT"]
+    return x.astype(name if xp is np else _dtype(name))
+
+
+def _dtype(name):
+    """JAX's dtype: of 32 bits in place of 64, unless it is set to 64."""
+    return _import_jax().dtypes.canonicalize_dtype(name)
 
 
 def _bitcast(xp, attributes, x):
@@ -726,17 +729,17 @@ def _draw(function):
 
 
 def _bits(key, shape, attributes):
-    dtype = _import_jax().dtypes.canonicalize_dtype(attributes["dtype"])
+    dtype = _dtype(attributes["dtype"])
     unsigned = f"uint{8 * dtype.itemsize}"
     return _import_jax().random.bits(key, shape, unsigned).view(dtype)
 
 
 def _uniform(key, shape, attributes):
-    return _import_jax().random.uniform(key, shape, attributes["dtype"])
+    return _import_jax().random.uniform(key, shape, _dtype(attributes["dtype"]))
 
 
 def _normal(key, shape, attributes):
-    return _import_jax().random.normal(key, shape, attributes["dtype"])
+    return _import_jax().random.normal(key, shape, _dtype(attributes["dtype"]))
 
 
 def _gamma(key, shape, attributes, alpha):
@@ -746,7 +749,7 @@ def _gamma(key, shape, attributes, alpha):
 def _categorical(xp, attributes, logits, count, seed):
     shape = (int(count), logits.shape[0])
     drawn = _import_jax().random.categorical(_key(seed), logits, shape=shape)
-    return drawn.T.astype(attributes["output_dtype"])
+    return drawn.T.astype(_dtype(attributes["output_dtype"]))
 
 
 _TAKES_PARTS = {"Slice", "StridedSlice"}
@@ -787,15 +790,15 @@ OPERATIONS: dict[str, Callable] = {
     "DivNoNan": _not_nan("divide"),
     "Einsum": _einsum,
     "Elu": _elu,
-    "Erf": _special("erf"),
-    "Erfc": _special("erfc"),
+    "Erf": _special("erf", math.erf),
+    "Erfc": _special("erfc", math.erfc),
     "ExpandDims": lambda xp, a, x, axis: xp.expand_dims(x, int(axis)),
     "Fill": lambda xp, a, shape, value: xp.full(_sizes(shape), value, value.dtype),
     "GatherNd": _gather_nd,
     "GatherV2": _gather,
     "LeakyRelu": lambda xp, a, x: xp.where(x > 0, x, np.asarray(a["alpha"], x.dtype) * x),
     "LeftShift": _shift("left_shift"),
-    "Lgamma": _special("gammaln"),
+    "Lgamma": _special("gammaln", math.lgamma),
     "LogSoftmax": _log_softmax,
     "MatMul": _product("transpose_a", "transpose_b"),
     "MatrixBandPart": _band_part,
@@ -807,7 +810,7 @@ OPERATIONS: dict[str, Callable] = {
     "Maximum": _greatest,
     "Minimum": _least,
     "MulNoNan": _not_nan("multiply"),
-    "Ndtri": _special("ndtri"),
+    "Ndtri": _special("ndtri", statistics.NormalDist().inv_cdf),
     "OneHot": _one_hot,
     "Pack": _pack,
     "Pad": _pad,

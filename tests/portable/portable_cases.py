@@ -4,8 +4,10 @@ import functools
 
 import flow_cases
 import numpy as np
+import tensorflow as tf
 from distribution_cases import BINARY, CATEGORICAL, MIXTURES
 from random_weights import randomize
+from tensorflow_probability import distributions as tfd
 
 import tfp_flows as tff
 from tfp_flows import transformers
@@ -42,6 +44,11 @@ def over_mixture_made(dtype):
     return tff.FlowDistribution(base, maf(dtype))
 
 
+def over_student_t(dtype):
+    base = tfd.StudentT(tf.constant([4.0, 5.0, 6.0], dtype), tf.cast(0.0, dtype), 1.0)
+    return tff.FlowDistribution(tfd.Independent(base, 1), maf(dtype))
+
+
 def mixture_of_flows(dtype):
     return tff.distributions.Mixture([from_flow(maf)(dtype), from_flow(maf)(dtype)])
 
@@ -55,6 +62,7 @@ DISTRIBUTIONS = {
         base=tff.standard_logistic,
     ),
     "over_mixture_made": over_mixture_made,
+    "over_student_t": over_student_t,
     "circular": circular,
     "defensive_context": lambda dtype: tff.Defensive(
         from_flow(functools.partial(maf, context_size=2))(dtype)

@@ -104,19 +104,20 @@ def test_from_equal_random_bits_draws_are_those_of_tensorflow(name, monkeypatch)
     assert_close(got, expected)
 
 
-def test_draws_have_the_density_they_should_have():
-    distribution = built("maf_context")
+@pytest.mark.parametrize("name", ["maf_context", "over_student_t"])
+def test_draws_are_the_flow_of_draws_of_its_base(name):
+    distribution = built(name)
     exported = tff.to_jax(distribution)
-    context = rows_of("maf_context")[1]["context"][:2]
+    context = {key: rows[:2] for key, rows in rows_of(name)[1].items()}
     draw = jax.jit(exported.sample, static_argnums=2)
-    x = draw(exported.params, jax.random.key(1), 2000, context)
-    assert x.shape == (2000, 2, 2)
-    latent = distribution.bijector.inverse(np.asarray(x), context=context)
-    pvalues = [
-        stats.kstest(z, "norm").pvalue for z in tf.reshape(latent, [2000, -1]).numpy().T
-    ]
-    assert min(pvalues) > 1e-3
-    again = draw(exported.params, jax.random.key(2), 2000, context)
+    x = draw(exported.params, jax.random.key(1), 2000, *context.values())
+    latent = distribution.bijector.inverse(np.asarray(x), **context).numpy()
+    base = [stats.t(4).cdf, stats.t(5).cdf, stats.t(6).cdf]
+    for i in range(x.shape[-1]):
+        cdf = base[i] if name == "over_student_t" else "norm"
+        for z in latent[..., i].reshape(2000, -1).T:
+            assert stats.kstest(z, cdf).pvalue > 1e-3
+    again = draw(exported.params, jax.random.key(2), 2000, *context.values())
     assert not (x == again).any()
 
 
