@@ -425,6 +425,14 @@ def _reduction(name):
     return apply
 
 
+def _place(name):
+    def apply(xp, attributes, x, axis):
+        place = getattr(xp, name)(x, axis=int(axis))
+        return _cast(xp, {"DstT": attributes["output_type"]}, place)
+
+    return apply
+
+
 def _greatest(xp, attributes, x, y):
     # At a tie, all of the gradient goes to x, as in TensorFlow.
     return xp.where((x >= y) | (x != x), x, y)
@@ -775,8 +783,8 @@ OPERATIONS: dict[str, Callable] = {
     **{operation: _named(name) for operation, name in _NAMES.items()},
     **{operation: _reduction(name) for operation, name in _REDUCTIONS.items()},
     "AddN": lambda xp, a, *values: functools.reduce(operator.add, values),
-    "ArgMax": lambda xp, a, x, axis: xp.argmax(x, int(axis)).astype(a["output_type"]),
-    "ArgMin": lambda xp, a, x, axis: xp.argmin(x, int(axis)).astype(a["output_type"]),
+    "ArgMax": _place("argmax"),
+    "ArgMin": _place("argmin"),
     "BatchMatMulV2": _product("adj_x", "adj_y"),
     "Bitcast": _bitcast,
     "BroadcastArgs": lambda xp, a, x, y: np.array(
