@@ -17,6 +17,8 @@ EXPERIMENTS = [
 ]
 ROOMS = find_packages("experiments", exclude=["compatibility"])
 COMMANDS = ["tfp_flows_experiments", *(f"tfp_flows_experiments.{room}" for room in ROOMS)]
+JAX = ["jax>=0.5"]
+ONNX = ["onnx>=1.17", "onnxruntime>=1.19"]
 # pytest 9.2 no longer tells pytest-xdist 3.8 which tests belong together.
 CHECKS = ["pytest>=8,<9.2", "pytest-xdist>=3.5", "ruff==0.17.*", "mypy>=1.18,<3"]
 CHECKS += ["setuptools>=70.1"]  # which tests build a wheel with
@@ -56,6 +58,8 @@ setup(
         "Typing :: Typed",
     ],
     packages=find_packages(include=["tfp_flows", "tfp_flows.*"]) + COMMANDS,
+    # Outside the package, whose import takes TensorFlow.
+    py_modules=["tfp_flows_jax"],
     # Not under its own name, which a user's folder may have: see experiments/__init__.py.
     package_dir={"tfp_flows_experiments": "experiments"},
     entry_points={"console_scripts": ["tfp-flows = tfp_flows_experiments.__main__:main"]},
@@ -73,7 +77,9 @@ setup(
         "experiments": EXPERIMENTS,
         "arviz": ["arviz>=0.20"],
         "sklearn": ["scikit-learn>=1.6"],
-        "dev": [*EXPERIMENTS, *CHECKS],
+        "jax": JAX,
+        "onnx": ONNX,
+        "dev": [*EXPERIMENTS, *CHECKS, *JAX, *ONNX],
         "docs": [*EXPERIMENTS, *DOCS],
         "bench": ["torch", "nflows", "jax<0.7", "distrax", "dm-haiku", "optax"],
         "bench-peers": [

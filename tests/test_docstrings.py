@@ -12,9 +12,14 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MODULES = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-    for path in sorted((ROOT / "tfp_flows").rglob("*.py"))
+    for path in [
+        *sorted((ROOT / "tfp_flows").rglob("*.py")),
+        *ROOT.glob("tfp_flows_jax.py"),
+    ]
     if ">>> " in path.read_text()
 ]
+# Packages of extras, with the words of the examples that need them.
+EXTRAS = {"arviz": "import arviz", "jax": "import jax", "onnx": "export_onnx"}
 # Where one learns how to add a part of one's own, and to train by hand.
 SHOWN = {
     "tfp_flows.core.flow_bijector",
@@ -66,8 +71,9 @@ def test_examples_of_docstrings(name, tmp_path, monkeypatch, capsys, request):
     examples = [test for test in doctest.DocTestFinder().find(module) if test.examples]
     assert examples
     shown = "".join(example.docstring for example in examples)
-    if "import arviz" in shown:
-        pytest.importorskip("arviz")
+    for extra, words in EXTRAS.items():
+        if words in shown:
+            pytest.importorskip(extra)
     if not re.search(r"\.fit|check_bijector", shown):  # whose calls repay their traces
         request.getfixturevalue("op_by_op")
     for number, example in enumerate(examples):

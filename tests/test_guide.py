@@ -20,6 +20,10 @@ PAGES = sorted(p for p in DOCS.rglob("*.md") if "_build" not in p.parts)
 NAMES = [page.relative_to(DOCS).as_posix() for page in PAGES]
 LESSONS = [name for name in NAMES if name.startswith("learn/") and "index" not in name]
 PARTS = ["Idea", "Formula", "Code", "Picture", "Exercise"]
+# Packages without which the blocks of code that import them are left out.
+EXTRAS = ("arviz", "numpyro", "pymc")
+# Packages without which a page is not run.
+NEEDED = {"do/jax.md": "jax", "do/onnx.md": "onnxruntime"}
 BLOCK = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SEED = re.compile(r"(?<=seed=)\d+|(?<=set_random_seed\()\d+|(?<=default_rng\()\d+")
 
@@ -50,8 +54,9 @@ def run(name, seed):
     drawn = []
     blocks = code_of(text_of(name))
     blocks = [SEED.sub(lambda found: str(int(found[0]) + seed), b) for b in blocks]
-    if importlib.util.find_spec("arviz") is None:
-        blocks = [block for block in blocks if "import arviz" not in block]
+    for extra in EXTRAS:
+        if importlib.util.find_spec(extra) is None:
+            blocks = [block for block in blocks if f"import {extra}" not in block]
     names = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
@@ -82,6 +87,8 @@ CLAIMS = {"fit_a_posterior.md": check_posterior, "own_table.md": check_own_table
 @pytest.mark.parametrize("name", [name for name in NAMES if code_of(text_of(name))])
 def test_code_of_page_runs(name, tmp_path, monkeypatch, capsys, request):
     monkeypatch.chdir(tmp_path)
+    if name in NEEDED:
+        pytest.importorskip(NEEDED[name])
     seed = request.config.option.page_seed
     names, num_figures = run(name, seed)
     assert num_figures or name not in LESSONS

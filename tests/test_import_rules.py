@@ -44,6 +44,8 @@ ALLOWED = {
         # scikit-learn and its threads by one function, when it is called
         SCIENCE | {"keras", "sklearn", "threadpoolctl"},
     ),
+    # JAX and ONNX by functions, when they are called
+    "portable": ({"core", "portable"}, SCIENCE | {"keras", "tfp_flows_jax", "onnx"}),
     "sklearn": ({"tables"}, {"numpy", "sklearn"}),
 }
 FORBIDDEN = re.compile(
@@ -103,6 +105,11 @@ def test_arrows_between_the_rooms_of_the_package():
 
     assert violations(LIBRARY, broken) == []
     assert {room(path) for path in LIBRARY} - {None} == set(ALLOWED)
+
+
+def test_the_runtime_of_jax_imports_neither_tensorflow_nor_the_package():
+    names = {name.split(".")[0] for name in imports(ROOT / "tfp_flows_jax.py")}
+    assert names - STANDARD == {"numpy", "jax"}
 
 
 def module(path):

@@ -25,7 +25,7 @@ def archives(tmp_path_factory):
     ignored = shutil.ignore_patterns("__pycache__")
     for name in ("tfp_flows", "tests", "experiments"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-    for name in BUILT_FROM:
+    for name in (*BUILT_FROM, "tfp_flows_jax.py"):
         shutil.copy(ROOT / name, folder)
     subprocess.run([sys.executable, "-c", BUILD], cwd=folder, check=True)
     return folder
@@ -39,7 +39,7 @@ def package():
     """Names of all that the package and its commands are made of."""
     developed = ("benchmarks/", "experiments/compatibility/")
     commands = {name for name in sources("experiments") if not name.startswith(developed)}
-    return sources("tfp_flows") | {"tfp_flows/py.typed"} | commands
+    return sources("tfp_flows") | {"tfp_flows/py.typed", "tfp_flows_jax.py"} | commands
 
 
 def test_wheel_holds_the_package_and_nothing_else(archives):

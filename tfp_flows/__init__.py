@@ -19,6 +19,7 @@ it becomes a distribution, and a distribution trains as a Keras model.
                     sample through a posterior's flow; fit_amortized_posterior
     tables/         TableDensity: rows with columns of any kind, in their own units
     density/        fit_density: rows of numbers by one call, with a report
+    portable/       to_jax, export_onnx: distributions where TensorFlow is not
 
 Importing the package imports Keras and nothing of these folders: each is imported when one
 of its names is first used.
@@ -180,4 +181,6 @@ if typing.TYPE_CHECKING or not _MODULES:
     from tfp_flows.tables import TableDensity as TableDensity
     from tfp_flows.tables import describe_columns as describe_columns
     from tfp_flows.density import fit_density as fit_density
+    from tfp_flows.portable import export_onnx as export_onnx
+    from tfp_flows.portable import to_jax as to_jax
     from tfp_flows.transformers import Affine as Affine

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from tfp_flows.core.flow_bijector import FlowBijector
 
 
+# Name of the operations that hide a computation from TensorFlow's automatic derivatives
+# since `solve_adjoint` has its gradient. Elsewhere it may be differentiated as it stands.
+HAS_ADJOINT = "has_adjoint"
+
+
 class AutoregressiveConditioner(abc.ABC):
     """A conditioner that solves its triangular map by forward substitution.
 

@@ -31,6 +31,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.compiled import is_compiled_by_xla
+from tfp_flows.core.conditioners import HAS_ADJOINT
 from tfp_flows.networks.network_structure import Structure, Weights
 from tfp_flows.networks.orderings import take
 
@@ -111,7 +112,8 @@ def traced_once(function: Callable, key: tuple, tensors: tuple) -> Any:
       tensors: nests of tensors.
     """
     # Without gradients: a tape would trace the gradient of the call at once.
-    tensors = tf.nest.map_structure(tf.stop_gradient, tensors)
+    hidden = functools.partial(tf.stop_gradient, name=HAS_ADJOINT)
+    tensors = tf.nest.map_structure(hidden, tensors)
     # XLA may fail on loops of a called function.
     if tf.executing_eagerly() or is_compiled_by_xla():
         return function(*key, *tensors)

@@ -6,6 +6,7 @@ import tensorflow as tf
 from short_fits import trained_for
 from tensorflow_probability import distributions as tfd
 
+import tfp_flows
 from tfp_flows.inference import NeuralLikelihood, fit_neural_likelihood
 from tfp_flows.inference.support import JointSupport
 from tfp_flows.inference.target import call_with_parts
@@ -77,3 +78,18 @@ def test_bad_calls_are_refused(words, options):
     prior = tfd.Sample(tfd.Normal(0.0, 1.0), 1)
     with pytest.raises(ValueError, match=words):
         fit_neural_likelihood(prior, **options)
+
+
+def test_one_trial_given_a_vector_is_exported(likelihood):
+    jax = pytest.importorskip("jax")
+    exported = tfp_flows.to_jax(likelihood.conditional)
+    assert (exported.event_shape, exported.context_size) == ((1,), 2)
+    rows, theta = TRIALS[:5].astype("float32"), np.array([0.8, 0.4], np.float32)
+    parts = {"mean": theta[0], "scale": theta[1]}
+    expected = [likelihood.log_prob(x, parts) for x in rows]
+    found = exported.log_prob(exported.params, rows, theta)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    drawn = exported.sample(exported.params, jax.random.key(0), 500, theta)
+    assert drawn.shape == (500, 1)
+    density = likelihood.conditional.log_prob(drawn, context=np.tile(theta, [500, 1]))
+    assert np.isfinite(density).all()

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_instance, check_integer, check_seed, require
+from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.inference.amortized.observations import DataForm
 from tfp_flows.inference.amortized.simulator import Pairs, from_prior
@@ -62,6 +63,14 @@ class NeuralLikelihood:
         """The `DensityReport` of the density of data."""
         return self.density.report
 
+    @property
+    def conditional(self) -> OneTrial:
+        """The density of one trial given the parameters as one vector, for exports.
+
+        `tfp_flows.to_jax(likelihood.conditional)` is the likelihood as a function of JAX.
+        """
+        return OneTrial(self.density, self.prior, self._support)
+
     def log_prob(self, x: Any, theta: Any) -> tf.Tensor:
         """Returns log-densities of independent trials together, `[*batch]`.
 
@@ -111,6 +120,54 @@ class NeuralLikelihood:
         u = tf.cast(self._support.bijector.inverse(theta), self.density.dtype)
         each = self.density.log_prob(rows, context=u[..., None, :])
         return tf.reduce_sum(each, axis=-1)
+
+
+class OneTrial(DistributionWrapper):
+    """The learned density of one trial's row, given parameters in their own units.
+
+    The context is a vector: the parts of the prior, flattened, in the order of
+    `tf.nest.flatten(prior.event_shape)`, in which a dictionary's keys are sorted.
+
+    Args:
+      density: density of rows of data given unconstrained parameters.
+      prior: the prior, a `tfd.Distribution`.
+      support: its `JointSupport`.
+    """
+
+    def __init__(self, density: Mixture, prior: Any, support: JointSupport) -> None:
+        super().__init__(density, name=f"one_trial_of_{density.name}")
+        self._support = support
+        self._shape = prior.event_shape
+        self._sizes = [part.num_elements() for part in tf.nest.flatten(self._shape)]
+
+    @property
+    def context_size(self) -> int:
+        """Number of entries of all parameters."""
+        return sum(self._sizes)
+
+    def log_prob(self, value: Any, *, context: Any) -> tf.Tensor:
+        """Returns log-densities of rows, `[..., D]`, given parameters, `[..., C]`."""
+        value = tf.convert_to_tensor(value, self.dtype)
+        return self.distribution.log_prob(value, context=self._unconstrained(context))
+
+    def sample(
+        self, sample_shape: Any = (), seed: Any = None, *, context: Any
+    ) -> tf.Tensor:
+        """Draws rows, `[*sample_shape, *batch, D]`, given parameters, `[*batch, C]`."""
+        context = self._unconstrained(context)
+        return self.distribution.sample(sample_shape, seed=seed, context=context)
+
+    def _unconstrained(self, context):
+        context = tf.convert_to_tensor(context, self._support.dtype)
+        parts = tf.split(context, self._sizes, axis=-1)
+        shapes = tf.nest.flatten(self._shape)
+        batch = tf.shape(context)[:-1]
+        parts = [
+            tf.reshape(part, tf.concat([batch, shape], axis=0))
+            for part, shape in zip(parts, shapes, strict=True)
+        ]
+        theta = tf.nest.pack_sequence_as(self._shape, parts)
+        return tf.cast(self._support.bijector.inverse(theta), self.dtype)
 
 
 def fit_neural_likelihood(

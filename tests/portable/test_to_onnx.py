@@ -1,0 +1,120 @@
+"""`export_onnx`: files that give TensorFlow's numbers by onnxruntime alone."""
+
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from portable_cases import DISTRIBUTIONS, assert_close, built, from_flow, maf, rows_of
+
+import tfp_flows as tff
+
+onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx")
+
+# ONNX has no inverse of the error function.
+REFUSED = {"tail"}
+
+
+def run(path, **inputs):
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return session.run(None, inputs)[0]
+
+
+FAST = {"nice", "real_nvp_recompute", "maf_context", "iaf_context", "spline_coupling"}
+FAST |= {"spline_one_variable", "categorical_random_context", "defensive_context"}
+
+
+@pytest.mark.slow_ids(*(DISTRIBUTIONS.keys() - FAST))
+@pytest.mark.parametrize("name", sorted(DISTRIBUTIONS.keys() - REFUSED))
+def test_densities_and_samples_are_those_of_tensorflow(name, tmp_path):
+    distribution, (x, context) = built(name), rows_of(name)
+    paths = tff.export_onnx(distribution, tmp_path / "exported")
+    got = run(paths[0], x=x, **context)
+    assert_close(got, distribution.log_prob(x, **context))
+    x[0], context_of_two = np.nan, {key: rows[:2] for key, rows in context.items()}
+    with_nan = run(paths[0], x=x[:2], **context_of_two)  # and another number of rows
+    expected = distribution.log_prob(x[:2], **context_of_two)
+    np.testing.assert_array_equal(np.isnan(with_nan), np.isnan(expected))
+    if not hasattr(distribution, "bijector"):
+        assert len(paths) == 1
+        return
+    flow = distribution.bijector
+    noise = np.random.default_rng(1).normal(size=x.shape).astype("float32")
+    noise[1] *= 10.0
+    given = context if flow.context_size else {}
+    assert_close(run(paths[1], noise=noise, **given), flow.forward(noise, **given))
+
+
+def test_float64_to_its_digits(tmp_path):
+    distribution = built("maf_context", "float64")
+    x, context = rows_of("maf_context", dtype="float64")
+    paths = tff.export_onnx(distribution, tmp_path)
+    assert_close(run(paths[0], x=x, **context), distribution.log_prob(x, **context), 1e-12)
+
+
+def test_noise_of_the_base_gives_samples(tmp_path):
+    distribution = built("iaf_context")
+    context = np.tile(rows_of("iaf_context")[1]["context"][:1], [2000, 1])
+    _, path = tff.export_onnx(distribution, tmp_path)
+    noise = np.random.default_rng(0).normal(size=[2000, 2]).astype("float32")
+    x = run(path, noise=noise, context=context)
+    latent = distribution.bijector.inverse(x, context=context)
+    assert_close(latent, noise, 1e-4)
+
+
+def test_rows_may_be_one_or_none(tmp_path):
+    distribution, (x, _) = built("nice"), rows_of("nice")
+    density, sample = tff.export_onnx(distribution, tmp_path)
+    expected = distribution.log_prob(x)
+    assert_close(run(density, x=x[:1]), expected[:1])
+    assert run(density, x=x[:0]).shape == (0,)
+    assert run(sample, noise=x[:1]).shape == (1, 3)
+
+
+WITHOUT_TENSORFLOW = """
+import sys
+import numpy as np
+import onnxruntime
+session = onnxruntime.InferenceSession("log_prob.onnx")
+np.save("log_prob.npy", session.run(None, dict(np.load("rows.npz")))[0])
+assert not {"tensorflow", "keras", "tfp_flows", "onnx"} & set(sys.modules)
+"""
+
+
+def test_files_run_where_tensorflow_is_not_imported(tmp_path):
+    distribution, (x, context) = built("maf_context"), rows_of("maf_context")
+    tff.export_onnx(distribution, tmp_path)
+    np.savez(tmp_path / "rows.npz", x=x, **context)
+    command = [sys.executable, "-c", WITHOUT_TENSORFLOW]
+    subprocess.run(command, cwd=tmp_path, env={**os.environ}, check=True)
+    assert_close(np.load(tmp_path / "log_prob.npy"), distribution.log_prob(x, **context))
+
+
+def test_models_are_taken(tmp_path):
+    distribution, (x, _) = built("nice"), rows_of("nice")
+    paths = tff.export_onnx(tff.DensityEstimator(distribution), tmp_path)
+    assert_close(run(paths[0], x=x), distribution.log_prob(x))
+
+
+def image(dtype):
+    glow = tff.Glow((4, 4, 1), num_levels=1, num_steps=1, hidden_channels=2)
+    return from_flow(lambda dtype: glow, glow.inverse_event_shape([4, 4, 1]))(dtype)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "folder", "words"),
+    [
+        (image, "exported", "nodes of ONNX; got SpaceToDepth ("),
+        (DISTRIBUTIONS["tail"], "exported", "nodes of ONNX; got Ndtri ("),
+        (lambda dtype: maf(dtype), "exported", "`distribution`, one with `log_prob`"),
+        (DISTRIBUTIONS["nice"], None, "`folder`, the path of a folder"),
+    ],
+)
+def test_refused(distribution, folder, words, tmp_path):
+    folder = folder and tmp_path / folder
+    with pytest.raises(ValueError, match="Expected .*" + re.escape(words)):
+        tff.export_onnx(distribution("float32"), folder)
+    assert folder is None or not folder.exists()
