@@ -236,6 +236,23 @@ def parts_of(target: Any) -> list[tuple[str, Any]]:
     ]
 
 
+def parts_from_rows(rows: tf.Tensor, event_shape: Any) -> Any:
+    """Returns parts in their structure, `[..., *event]` each, from rows, `[..., M]`.
+
+    Args:
+      rows: the entries of all parts, in the order of `tf.nest.flatten(event_shape)`.
+      event_shape: structure of shapes.
+    """
+    shapes = tf.nest.flatten(event_shape)
+    batch = tf.shape(rows)[:-1]
+    split = tf.split(rows, [shape.num_elements() for shape in shapes], axis=-1)
+    parts = [
+        tf.reshape(part, tf.concat([batch, shape], axis=0))
+        for part, shape in zip(split, shapes, strict=True)
+    ]
+    return tf.nest.pack_sequence_as(event_shape, parts)
+
+
 def named(structure: Any) -> dict:
     """Returns the parts of a structure by their names, or by their indices."""
     if isinstance(structure, dict):

@@ -16,7 +16,7 @@ from tfp_flows.inference.amortized.observations import DataForm
 from tfp_flows.inference.amortized.simulator import Pairs, from_prior
 from tfp_flows.inference.fit import fit_posterior
 from tfp_flows.inference.fitted_posterior import FittedPosterior
-from tfp_flows.inference.support import JointSupport
+from tfp_flows.inference.support import JointSupport, parts_from_rows
 from tfp_flows.networks.layer_arguments import split_seed
 
 _LEAST_SIMULATIONS = 100
@@ -138,12 +138,11 @@ class OneTrial(DistributionWrapper):
         super().__init__(density, name=f"one_trial_of_{density.name}")
         self._support = support
         self._shape = prior.event_shape
-        self._sizes = [part.num_elements() for part in tf.nest.flatten(self._shape)]
 
     @property
     def context_size(self) -> int:
         """Number of entries of all parameters."""
-        return sum(self._sizes)
+        return sum(shape.num_elements() for shape in tf.nest.flatten(self._shape))
 
     def log_prob(self, value: Any, *, context: Any) -> tf.Tensor:
         """Returns log-densities of rows, `[..., D]`, given parameters, `[..., C]`."""
@@ -159,14 +158,7 @@ class OneTrial(DistributionWrapper):
 
     def _unconstrained(self, context):
         context = tf.convert_to_tensor(context, self._support.dtype)
-        parts = tf.split(context, self._sizes, axis=-1)
-        shapes = tf.nest.flatten(self._shape)
-        batch = tf.shape(context)[:-1]
-        parts = [
-            tf.reshape(part, tf.concat([batch, shape], axis=0))
-            for part, shape in zip(parts, shapes, strict=True)
-        ]
-        theta = tf.nest.pack_sequence_as(self._shape, parts)
+        theta = parts_from_rows(context, self._shape)
         return tf.cast(self._support.bijector.inverse(theta), self.dtype)
 
 

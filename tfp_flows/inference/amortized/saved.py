@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from tfp_flows.inference.amortized.calibration import CalibrationReport
 from tfp_flows.inference.amortized.features import Features, Scale
 from tfp_flows.inference.amortized.observation import Surroundings
 from tfp_flows.inference.amortized.observations import DataForm
-from tfp_flows.inference.support import JointSupport, named
+from tfp_flows.inference.support import JointSupport, named, parts_from_rows
 from tfp_flows.networks.conditioner import Conditioner
 
 
@@ -61,9 +60,8 @@ class PosteriorOfRows(DistributionWrapper):
         self.report = CalibrationReport.from_plain(description["report"])
         self.surroundings = Surroundings.from_plain(description["surroundings"])
         zeros = tf.zeros([1, self.support.event_size], self.support.dtype)
-        self._parts_of_one = tf.nest.map_structure(
-            lambda part: part[0], self.support.bijector.forward(zeros)
-        )
+        parts = self.support.bijector.forward(zeros)
+        self._shapes = tf.nest.map_structure(lambda part: part.shape[1:], parts)
 
     @property
     def dtype(self) -> tf.DType:
@@ -73,7 +71,8 @@ class PosteriorOfRows(DistributionWrapper):
     @property
     def event_shape(self) -> tf.TensorShape:
         """`[M]`: the numbers of all parameters."""
-        return tf.TensorShape([sum(self._sizes)])
+        sizes = [shape.num_elements() for shape in tf.nest.flatten(self._shapes)]
+        return tf.TensorShape([sum(sizes)])
 
     @property
     def context_size(self) -> int:
@@ -83,8 +82,9 @@ class PosteriorOfRows(DistributionWrapper):
     @property
     def columns(self) -> list[dict[str, str]]:
         """Names of the M numbers of the parameters, and of the K of the data."""
-        parameters = named(self._parts_of_one) or {"theta": self._parts_of_one}
-        rows = [("modelled", str(key), np.shape(p)) for key, p in parameters.items()]
+        is_one = isinstance(self._shapes, tf.TensorShape)
+        parameters = {"theta": self._shapes} if is_one else named(self._shapes)
+        rows = [("modelled", str(key), shape) for key, shape in parameters.items()]
         rows += [("context", key or "x", shape) for key, shape in self.form.shapes.items()]
         return [
             {"name": f"{key}{list(index) or ''}", "role": role}
@@ -96,7 +96,8 @@ class PosteriorOfRows(DistributionWrapper):
         self, value: TensorLike, *, context: TensorLike, training: bool = False
     ) -> tf.Tensor:
         """Returns log-densities of parameters, `[..., M]`, given data, `[..., K]`."""
-        parts = self._structured(tf.convert_to_tensor(value, self.dtype))
+        value = tf.convert_to_tensor(value, self.dtype)
+        parts = parts_from_rows(value, self._shapes)
         bijector = self.support.bijector
         u = tf.nest.map_structure(tf.identity, bijector.inverse(parts))
         own = self.distribution.log_prob(u, context=self._seen(context), training=training)
@@ -128,27 +129,16 @@ class PosteriorOfRows(DistributionWrapper):
     def _parts(self):
         return (self.distribution, self.network)
 
-    @property
-    def _sizes(self):
-        return [math.prod(part.shape) for part in tf.nest.flatten(self._parts_of_one)]
-
     def _seen(self, context):
         return self.features(np.asarray(context, np.float64))
 
-    def _structured(self, rows):
-        """Parameters in their structure, `[..., *event]` each, of rows, `[..., M]`."""
-        ones = tf.nest.flatten(self._parts_of_one)
-        parts = [
-            tf.reshape(part, tf.concat([tf.shape(part)[:-1], one.shape], axis=0))
-            for part, one in zip(tf.split(rows, self._sizes, axis=-1), ones, strict=True)
-        ]
-        return tf.nest.pack_sequence_as(self._parts_of_one, parts)
-
     def _flat(self, structure):
-        ones, parts = map(tf.nest.flatten, (self._parts_of_one, structure))
+        """Rows, `[..., M]`, of parts in their structure."""
         rows = []
-        for one, part in zip(ones, parts, strict=True):
-            rank = part.shape.rank - one.shape.rank
+        for shape, part in zip(
+            *map(tf.nest.flatten, (self._shapes, structure)), strict=True
+        ):
+            rank = part.shape.rank - shape.rank
             batch = tf.shape(part)[:rank]
             rows.append(tf.reshape(part, tf.concat([batch, [-1]], axis=0)))
         return tf.concat(rows, axis=-1)
