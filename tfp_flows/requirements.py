@@ -70,7 +70,7 @@ def problem(versions: Mapping[str, str], missing: Collection[str] = ()) -> str |
         return (
             f"tfp_flows needs TensorFlow 2.20 or newer; got tensorflow {tensorflow}:{newer}"
         )
-    if "tf_keras" in missing:
+    if "tf_keras" in missing and _minor(tfp) <= (0, 26):
         return f"tfp_flows needs tf_keras beside {got[0]}; got none:{_install(TF_KERAS)}"
     return None
 
