@@ -104,8 +104,10 @@ def test_ten_lines_of_readme_run_where_it_is_installed(run):
 @pytest.mark.slow
 def test_installed_commands_run(run):
     assert "\n  density " in run("tfp-flows", "--help").stdout
-    tiny = ["--epochs=1", "--num_steps=1", "--num_samples=100", "--run_dir=run"]
-    fitted = run("tfp-flows", "density", "--dataset=two_moons", *tiny, "--progress=0")
+    tiny = "--flow=real_nvp --num_steps=1 --epochs=1 --num_samples=100 --run_dir=run"
+    fitted = run(
+        "tfp-flows", "density", "--dataset=two_moons", *tiny.split(), "--progress=0"
+    )
     assert "Gaussian" in fitted.stdout
     assert fitted.stderr == ""
     assert "tfp-flows density --" in run("cat", "run/report.md").stdout
