@@ -1,7 +1,9 @@
 """Missing, mixed and old packages are named at import, with the commands that mend it."""
 
+import re
 import shlex
 import sys
+from pathlib import Path
 
 import fresh_process
 import pytest
@@ -81,6 +83,13 @@ def test_the_tests_run_with_packages_that_go_together():
         if name in versions
     }
     assert found.split("+")[0].replace(".dev", "-dev") == tfp.__version__
+
+
+def test_the_page_of_promises_names_the_days_of_the_nightly_version():
+    page = (Path(__file__).parent.parent / "docs" / "promises.md").read_text("utf-8")
+    days = re.findall(r"[\d.]+dev\d+", requirements.TFP_NIGHTLY[0])
+    assert len(days) == 2
+    assert " to ".join(days) in page
 
 
 def put(folder, name, version, *, installer="pip"):
