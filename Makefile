@@ -4,6 +4,7 @@ VENV ?= .venv
 PEERS ?= .venv-peers
 NIGHTLY ?= .venv-nightly
 OTHER ?= .venv-versions
+RELEASE ?= .venv-release
 BIN = $(VENV)/bin
 # Two processes, which take the modules in the order of tests/conftest.py.
 PYTEST = $(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup \
@@ -17,7 +18,7 @@ EACH_ROOM = tests/core tests/test_bijector_protocol.py tests/test_saving.py \
 	tests/inference/test_posterior_training.py tests/tables/test_sklearn.py \
 	tests/experiments/fitted/test_fitted_tables.py
 
-.PHONY: demo test test-slow test-slow-sample test-versions test-nightly lint docs docs-serve bench clean
+.PHONY: demo test test-slow test-slow-sample test-versions test-nightly release-check lint docs docs-serve bench clean
 
 demo: $(VENV)/.dev
 	for name in two_moons_real_nvp digits_real_nvp digits_glow; do \
@@ -39,9 +40,11 @@ test-slow-sample: $(VENV)/.docs
 
 # Under versions of one's choice, in an environment of its own; for example
 # make test-versions PYTHON=python3.10 VERSIONS='tensorflow==2.20.* keras==3.12.*'
+# make test-versions PYTHON=python3.13 EXTRA=dev-nightly VERSIONS='numpy==2.5.*'
+EXTRA ?= dev
 test-versions:
 	$(PYTHON) -m venv --clear $(OTHER)
-	$(OTHER)/bin/python -m pip install --quiet '.[dev]' $(VERSIONS)
+	$(OTHER)/bin/python -m pip install --quiet '.[$(EXTRA)]' $(VERSIONS)
 	PYTHONPATH=$(CURDIR) $(OTHER)/bin/python -m pytest $(EACH_ROOM)
 
 # Warns of what the nightly TensorFlow, Keras and TFP and the newest NumPy break, in an
@@ -56,6 +59,20 @@ test-nightly:
 		tf-nightly tf_keras-nightly keras-nightly tfp-nightly numpy
 	PYTHONPATH=$(CURDIR) $(NIGHTLY)/bin/python -m pytest $(EACH_ROOM) \
 		|| echo "warning: newer packages break some tests, see above"
+
+# Builds what a release holds, checks its contents and its page on an index, and runs
+# README's code outside of the repository, where the wheel and its requirements are all
+# that is installed.
+release-check: $(VENV)/.dev
+	$(BIN)/python -m pytest -m '' tests/test_packaging.py
+	rm -rf dist
+	$(PYTHON) -m venv --clear $(RELEASE)
+	$(RELEASE)/bin/python -m pip install --quiet build twine
+	$(RELEASE)/bin/python -m build --outdir dist
+	$(RELEASE)/bin/python -m twine check --strict dist/*
+	$(PYTHON) -m venv --clear $(RELEASE)
+	$(RELEASE)/bin/python -m pip install --quiet "$$(echo dist/*.whl)[tfp]"
+	cd "$$(mktemp -d)" && $(abspath $(RELEASE))/bin/python -I $(CURDIR)/tests/readme_code.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -99,4 +116,4 @@ $(PEERS)/.bench: setup.py
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(NIGHTLY) $(OTHER) .mypy_cache build dist demo docs/_build *.egg-info
+	rm -rf $(VENV) $(PEERS) $(NIGHTLY) $(OTHER) $(RELEASE) .mypy_cache build dist demo docs/_build *.egg-info

@@ -1,9 +1,15 @@
 """Package metadata; versions and their reasons are in BUILD_NOTES.md."""
 
+import runpy
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
+REQUIREMENTS = runpy.run_path(
+    str(Path(__file__).with_name("tfp_flows") / "requirements.py")
+)
+TFP = list(REQUIREMENTS["TFP"])
+TFP_NIGHTLY = list(REQUIREMENTS["TFP_NIGHTLY"])
 EXPERIMENTS = [
     "absl-py>=2.0",
     "scikit-learn>=1.6",
@@ -66,23 +72,24 @@ setup(
     package_data={"tfp_flows": ["py.typed"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
-        "tensorflow>=2.20,<2.22",
-        "tensorflow-probability==0.25.*",
-        "tf-keras>=2.20,<2.22",
+        REQUIREMENTS["TENSORFLOW"],
         "keras>=3.12,<3.16",
-        # TFP 0.25 calls np.reshape(newshape=), which NumPy 2.4 no longer takes.
-        "numpy>=1.26,<2.4",
+        "numpy>=1.26",
     ],
     extras_require={
+        "tfp": TFP,
+        "tfp-nightly": TFP_NIGHTLY,
         "experiments": EXPERIMENTS,
         "arviz": ["arviz>=0.20"],
         "sklearn": ["scikit-learn>=1.6"],
         "jax": JAX,
         "onnx": ONNX,
-        "dev": [*EXPERIMENTS, *CHECKS, *JAX, *ONNX],
-        "docs": [*EXPERIMENTS, *DOCS],
-        "bench": ["torch", "nflows", "jax<0.7", "distrax", "dm-haiku", "optax"],
+        "dev": [*EXPERIMENTS, *CHECKS, *JAX, *ONNX, *TFP],
+        "dev-nightly": [*EXPERIMENTS, *CHECKS, *JAX, *ONNX, *TFP_NIGHTLY],
+        "docs": [*EXPERIMENTS, *DOCS, *TFP],
+        "bench": ["torch", "nflows", "jax<0.7", "distrax", "dm-haiku", "optax", *TFP],
         "bench-peers": [
+            *TFP,
             "torch",
             "nflows",
             "normflows",

@@ -21,7 +21,8 @@ it becomes a distribution, and a distribution trains as a Keras model.
     density/        fit_density: rows of numbers by one call, with a report
     portable/       to_jax, export_onnx: distributions where TensorFlow is not
 
-Importing the package imports Keras and nothing of these folders: each is imported when one
+Importing the package checks that one TFP is installed which goes with the other packages
+(requirements.py), and imports Keras and nothing of these folders: each is imported when one
 of its names is first used.
 """
 
@@ -31,6 +32,9 @@ import importlib.util
 import os
 import typing
 
+from tfp_flows import requirements
+
+requirements.check()
 try:
     import keras
 

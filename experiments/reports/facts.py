@@ -1,18 +1,20 @@
 """Facts of a run: the command, versions and machine, the model and its training."""
 
 import dataclasses
-import importlib.metadata
 import math
 import os
 import platform
 import shlex
 
+import keras
+import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from experiments.data.dataset import SETS
 from experiments.runs import fitting
 
-_PACKAGES = ("tensorflow", "tensorflow-probability", "keras", "numpy")
+_PACKAGES = {"tensorflow": tf, "tensorflow-probability": tfp, "keras": keras, "numpy": np}
 _ADVICE = "more rows, fewer steps or narrower networks, --weight_decay, or a smaller "
 _ADVICE += "--learning_rate"
 
@@ -117,7 +119,7 @@ def versions():
     """Returns the versions of Python and packages that numbers may depend on."""
     return {
         "python": platform.python_version(),
-        **{package: importlib.metadata.version(package) for package in _PACKAGES},
+        **{name: package.__version__ for name, package in _PACKAGES.items()},
     }
 
 

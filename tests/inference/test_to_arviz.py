@@ -29,7 +29,7 @@ def test_draws_of_a_posterior_have_the_names_of_the_joint(name, arviz):
     assert draws["scale"].shape == (1, 50)
     assert draws["places"].shape == (1, 50, 2)
     assert (draws["scale"].values > 0.0).all()
-    seen = data["observed_data"]["x" if name == "sequential" else "observed"]
+    seen = data["observed_data"]["observed"]
     np.testing.assert_array_equal(seen.values, Y)
     again = tff.to_arviz(posterior, target=target, num_draws=50, seed=1)
     np.testing.assert_array_equal(again["posterior"]["places"], draws["places"])
