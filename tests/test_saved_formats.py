@@ -11,6 +11,8 @@ import fresh_process
 import keras
 import numpy as np
 import pytest
+from short_fits import trained_for
+from tensorflow_probability import bijectors as tfb
 
 import tfp_flows as tff
 from tfp_flows.core.serialization import FORMAT
@@ -25,6 +27,9 @@ ANSWERS = {
     "table": lambda path: tff.TableDensity.load(path).log_prob(
         {"x": [0.1, 0.7], "kind": ["b", "a"]}
     ),
+    "posterior": lambda path: tff.inference.AmortizedPosterior.load(path)(
+        [[0.5], [-1.0]]
+    ).log_prob({"rate": np.float32([0.2, 0.9])}),
 }
 
 
@@ -56,7 +61,22 @@ def save_table(path):
     table.save(path)
 
 
-SAVE = {"flow": save_flow, "vae": save_vae, "table": save_table}
+def save_posterior(path):
+    rng = np.random.default_rng(0)
+    rate = rng.uniform(size=(200,)).astype("float32")
+    pairs = {"rate": rate}, rng.normal(rate, 0.5)[:, None]
+    splines = {"num_members": 1, "hidden_units": (4,), "num_bins": 4}
+    support = {"rate": tfb.Sigmoid(0.0, 1.0)}
+    with trained_for(1, splines=splines, flows={}):
+        tff.fit_amortized_posterior(pairs, support=support).save(path)
+
+
+SAVE = {
+    "flow": save_flow,
+    "vae": save_vae,
+    "table": save_table,
+    "posterior": save_posterior,
+}
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*/*.keras")), ids=str)
@@ -70,7 +90,7 @@ def test_files_of_every_format_give_the_same_answers(path):
 LOAD_ALL = f"""
 import keras, tfp_flows
 keras.saving.load_model({str(FOLDER / str(FORMAT) / "flow.keras")!r})
-for kind in ("vae", "table"):
+for kind in ("vae", "table", "posterior"):
     tfp_flows.load({str(FOLDER / str(FORMAT))!r} + f"/{{kind}}.keras")
 """
 
