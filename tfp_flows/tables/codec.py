@@ -13,6 +13,7 @@ import tensorflow as tf
 from tfp_flows.core.arguments import require
 from tfp_flows.tables.columns import UNUSABLE, Column, Difference, TableColumns
 from tfp_flows.tables.frames import Frame, cells_of, is_missing
+from tfp_flows.tables.marginals import with_frequencies
 from tfp_flows.tables.networks import FARTHEST
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 
@@ -499,7 +500,8 @@ class ColumnCodec:
         # Other maps than a line make a relative spread of the numbers an absolute one.
         least = _RESOLUTION * (np.abs(u).max() + (spec.form != "line"))
         scale = scale if scale > least else 1.0
-        return dataclasses.replace(spec, mean=float(u.mean()), scale=scale)
+        spec = dataclasses.replace(spec, mean=float(u.mean()), scale=scale)
+        return with_frequencies(spec, numbers) if spec.is_integer else spec
 
     def _numbers(self, cells):
         expected = "date" if self.column.kind == "date" else "number"

@@ -25,14 +25,13 @@ _OTHER_FORMS = {
     "dates, not as 2024-12-31": r"\s*\d{1,4}[/.]\d{1,2}[/.]\d{1,4}\s*",
     "numbers with signs": r"\s*[$€£¥]?\s*[-+]?[$€£¥]?\d[\d.,' ]*\s*[%$€£¥]?\s*",
 }
-# A spike has this ratio to the mean count of its neighbours, and these deviations above it
-# as a Poisson count; and this share of the rows.
-_SPIKE_RATIO, _SPIKE_DEVIATIONS, _SPIKE_SHARE = 5.0, 8.0, 0.0005
-_LEAST_IN_SPIKE = 8  # rows
-# The most common ones are spikes. Where most numbers of a grid occur, others have many
-# neighbours, and only these shares are spikes.
-_MOST_SPIKES, _MOST_DENSE_SPIKES, _DENSE_SPIKE_SHARE = 100, 12, 0.01
-_DENSE = 0.1  # share of the numbers of a grid that occur
+# A spike has this ratio to the usual count of its neighbours, and these deviations above it
+# as a Poisson count.
+_SPIKE_RATIO, _SPIKE_DEVIATIONS = 5.0, 8.0
+# Minimum share of the rows that have the value of a spike, and how many spikes there may
+# be: on a grid, where all frequencies are modelled, and between continuous numbers.
+_ON_GRID, _BETWEEN = (0.05, 3), (0.002, 100)
+_LEAST_ROWS_OF_SPIKE = 8
 _NEIGHBOURS = 5  # on either side of a value
 _SHOWN_SPIKES = 3  # in the reason
 # Rows that are expected at the next number beyond an end which is no tail.
@@ -324,14 +323,12 @@ class Counted:
 
     def spikes(self) -> list[float]:
         """Returns numbers that many more rows have than have their neighbours."""
-        share, most = _SPIKE_SHARE, _MOST_SPIKES
-        if self._is_dense:
-            share, most = _DENSE_SPIKE_SHARE, _MOST_DENSE_SPIKES
-        is_common = self.counts >= max(_LEAST_IN_SPIKE, share * self.size)
+        share, most = _BETWEEN if self.step is None else _ON_GRID
+        is_common = self.counts >= max(_LEAST_ROWS_OF_SPIKE, share * self.size)
         found = [i for i in np.flatnonzero(is_common) if self._is_spike(i)]
         common = sorted(found, key=lambda i: -self.counts[i])[:most]
         rest = self.size - self.counts[common].sum()
-        if len(self.distinct) - len(common) < 2 or rest < _LEAST_IN_SPIKE:
+        if len(self.distinct) - len(common) < 2 or rest < _LEAST_ROWS_OF_SPIKE:
             return []
         return sorted(float(self.distinct[i]) for i in common)
 
@@ -357,11 +354,6 @@ class Counted:
             count = self.counts[self.distinct == before].sum()
             expected = min(expected, _next_count(a, count)) if a > count else 0.0
         return bool(expected >= _LEAST_BEYOND)
-
-    @property
-    def _is_dense(self):
-        cells = np.ptp(self.distinct) / self.step if self.step is not None else np.inf
-        return len(self.distinct) > _DENSE * cells
 
     def _is_spike(self, i):
         sides = [self._neighbours(i, side) for side in (-1, 1)]

@@ -13,6 +13,7 @@ _ROUNDING, _SINGLE_ROUNDING = 1e-12, 1.2e-7
 _DIFFERENCE_ROUNDING = 0.01  # of a step, by which a difference of two numbers may miss it
 _MOST_DENOMINATOR = 10**9
 _MOST_DECIMALS = 6
+_DIVISORS = (1, 6)  # of decimal units: means of two or three numbers are recorded, too
 # A coarser grid is due to chance if numbers are few.
 _LEAST_DISTINCT = 11
 _MOST_CELLS = 10**6  # numbers on a finer grid are continuous
@@ -121,14 +122,16 @@ def find_step(distinct: np.ndarray, resolution: float) -> float | None:
       resolution: relative resolution of their dtype.
     """
     for decimals in range(_MOST_DECIMALS + 1):
-        steps = distinct * 10.0**decimals
-        nearest = np.round(steps)
-        error = 4.0 * resolution * np.abs(steps)
-        if error.max() > 0.01 or np.ptp(nearest) > 10 * _MOST_CELLS * len(distinct):
-            return None
-        if (np.abs(steps - nearest) <= error).all():
-            multiple = int(np.gcd.reduce(nearest.astype(np.int64)))
-            multiple = multiple if len(distinct) >= _LEAST_DISTINCT else 1
-            is_coarse = np.ptp(nearest) <= _MOST_CELLS * multiple
-            return max(multiple, 1) / 10.0**decimals if is_coarse else None
+        for divisor in _DIVISORS:
+            unit = divisor * 10.0**decimals
+            steps = distinct * unit
+            nearest = np.round(steps)
+            error = 4.0 * resolution * np.abs(steps)
+            if error.max() > 0.01 or np.ptp(nearest) > _MOST_CELLS * len(distinct):
+                return None
+            if (np.abs(steps - nearest) <= error).all():
+                multiple = int(np.gcd.reduce(nearest.astype(np.int64)))
+                multiple = multiple if len(distinct) >= _LEAST_DISTINCT else 1
+                is_coarse = np.ptp(nearest) <= _MOST_CELLS * multiple
+                return max(multiple, 1) / unit if is_coarse else None
     return None

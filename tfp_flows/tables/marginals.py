@@ -1,0 +1,104 @@
+"""The maps of integers that make their frequencies in the training rows normal."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+from scipy import special
+
+from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
+
+_MOST_DISTINCT = 2000  # more different integers have a smooth distribution
+_MANY_ROWS = 50  # for each different integer
+_PSEUDO_ROWS = 2.0 ** np.arange(-2, 15)  # of the smooth distribution
+# Share of the smooth distribution that is normal, with its deviation: it has tails.
+_NORMAL_SHARE, _NORMAL_DEVIATION = 0.05, 1.5
+_LEAST_WIDTH = 1e-13  # of an integer on the line
+_FARTHEST = 8.0  # ends of the first and last integer on the line
+
+
+def with_frequencies(spec: NumberSpec, numbers: np.ndarray) -> NumberSpec:
+    """Returns a map of integers after which a normal distribution has their frequencies.
+
+    ```none
+    P(k) = (rows with k + a s(k)) / (rows + a),     u(k + 1) = normal quantile of P(Y <= k)
+    ```
+
+    s is smooth: a kernel estimate on the line of the given map, with normal tails. The
+    number of pseudo-rows a has the largest evidence (Dirichlet-multinomial). So round
+    numbers that are more common keep their frequencies, where the rows show that there are
+    such, and networks learn only how these depend on other columns. The given map is
+    returned where the smooth distribution explains the rows as well.
+
+    Args:
+      spec: a map of integers, with mean and scale.
+      numbers: the integers of training rows, `[N]`.
+    """
+    integers, counts = np.unique(numbers, return_counts=True)
+    if not 1 < len(integers) <= _MOST_DISTINCT:
+        return spec
+    edges = np.union1d(integers, integers + 1.0)
+    smooth = _SmoothDistribution(spec, integers, counts)
+    below = smooth.cdf(edges)
+    is_seen = np.isin(edges[:-1], integers)
+    mass = np.maximum(np.diff(below), 1e-300)
+    pseudo_rows = _best_pseudo_rows(counts, mass[is_seen] / smooth.total)
+    if len(numbers) >= _MANY_ROWS * len(integers):  # even rare ones have known frequencies
+        pseudo_rows = min(pseudo_rows, 1.0)
+    if not np.isfinite(pseudo_rows):
+        return spec
+    rows = np.zeros(len(mass))
+    rows[is_seen] = counts
+    first, rest = below[0] - smooth.least, smooth.most - below[-1]
+    each = np.concatenate([[first], mass, [rest]]) * pseudo_rows / smooth.total
+    each[1:-1] += rows
+    levels = _normal_quantiles(each / each.sum())
+    levels = np.maximum.accumulate(levels + _LEAST_WIDTH * np.arange(len(levels)))
+    return dataclasses.replace(
+        spec, positions=tuple(edges.tolist()), levels=tuple(levels.tolist())
+    )
+
+
+class _SmoothDistribution:
+    """A kernel estimate of integers on the line of a map."""
+
+    def __init__(self, spec: NumberSpec, integers: np.ndarray, counts: np.ndarray) -> None:
+        self._maps = NumberMaps([spec])
+        self._u = self._line(integers + 0.5)
+        self._weights = counts / counts.sum()
+        spread = np.sqrt(np.sum(self._weights * (self._u - self._weights @ self._u) ** 2))
+        self._width = max(float(spread), 0.1) * counts.sum() ** -0.2
+        low, high = (float(end[0]) for end in self._maps.ends)
+        self.least, self.most = (float(self.cdf(np.array([end]))[0]) for end in (low, high))
+        self.total = self.most - self.least
+
+    def cdf(self, edges):
+        """`P(Y < edge)`, `[E]`, up to the probability outside of the support."""
+        u = self._line(edges)
+        kernel = special.ndtr((u[:, None] - self._u) / self._width) @ self._weights
+        normal = special.ndtr(u / _NORMAL_DEVIATION)
+        return (1.0 - _NORMAL_SHARE) * kernel + _NORMAL_SHARE * normal
+
+    def _line(self, y):
+        return self._maps.edge(tf.constant(y[:, None])).numpy()[:, 0]
+
+
+def _best_pseudo_rows(counts, mass):
+    """The number of pseudo-rows with the largest evidence, perhaps infinite."""
+    total = counts.sum()
+    smooth = np.sum(counts * np.log(mass))
+    weights = _PSEUDO_ROWS[:, None] * mass
+    each = special.gammaln(counts + weights) - special.gammaln(weights)
+    evidence = special.gammaln(_PSEUDO_ROWS) - special.gammaln(total + _PSEUDO_ROWS)
+    evidence = evidence + each.sum(axis=1)
+    best = int(np.argmax(evidence))
+    return float(_PSEUDO_ROWS[best]) if evidence[best] > smooth else np.inf
+
+
+def _normal_quantiles(probs):
+    """Normal quantiles of the sums of all but the last probability, in both tails exact."""
+    below, above = np.cumsum(probs)[:-1], np.cumsum(probs[::-1])[::-1][1:]
+    levels = np.where(below < 0.5, special.ndtri(below), -special.ndtri(above))
+    return np.clip(levels, -_FARTHEST, _FARTHEST)
