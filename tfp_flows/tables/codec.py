@@ -254,7 +254,7 @@ class RowCodec:
         }
 
     def terms(self, name: str) -> list[str]:
-        """Returns the names of the `parts` whose sum is a column with a difference."""
+        """Returns the names of the `parts` whose sum is a column; a name may come twice."""
         if name not in self.differences:
             return [name]
         return [

@@ -33,6 +33,7 @@ _SPIKE_RATIO, _SPIKE_DEVIATIONS = 5.0, 8.0
 _ON_GRID, _BETWEEN = (0.05, 3), (0.002, 100)
 _LEAST_ROWS_OF_SPIKE = 8
 _NEIGHBOURS = 5  # on either side of a value
+_RESOLUTION = 2.0**-48  # of numbers from files, which have 15 decimal digits
 _SHOWN_SPIKES = 3  # in the reason
 # Rows that are expected at the next number beyond an end which is no tail.
 _LEAST_BEYOND = 4.0
@@ -154,7 +155,7 @@ def _described(name, column, categories, *, is_ordered, as_recorded):
         described = Column(name, "categorical", "its pandas dtype", values=occurring)
     elif cells.type == "number":
         is_single = column.dtype.kind == "f" and column.dtype.itemsize < 8
-        resolution = float(np.finfo(column.dtype if is_single else np.float64).eps)
+        resolution = float(np.finfo(column.dtype).eps) if is_single else _RESOLUTION
         counted = Counted(distinct, counts, resolution if as_recorded else None)
         described = _from_numbers(name, counted)
     else:
@@ -256,7 +257,7 @@ def _from_reals(name, counted):
 
 def _positive(name, values, is_integer):
     """The description of numbers from 0 on, without an upper end."""
-    counted = Counted(*np.unique(values, return_counts=True), float(np.finfo(float).eps))
+    counted = Counted(*np.unique(values, return_counts=True), _RESOLUTION)
     spikes = counted.spikes()
     if counted.step is None and counted.distinct[0] == 0.0:
         spikes = sorted({0.0, *spikes})

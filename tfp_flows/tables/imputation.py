@@ -127,7 +127,7 @@ class DifferenceSolver(typing.NamedTuple):
             rest = np.sum([parts[term] for term in others], axis=0)
             value = np.asarray(self.columns[name][is_here], np.float64)
             value = value - np.broadcast_to(rest, len(codes))[is_here]
-            found[is_here] = self.codec.number_of(owner, value)
+            found[is_here] = self.codec.number_of(owner, value / terms.count(owner))
             is_found |= is_here
         return found, is_found
 
