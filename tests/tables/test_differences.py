@@ -11,6 +11,8 @@ from small_tables import TINY, column, fitted, saved_and_loaded
 import tfp_flows as tff
 from tfp_flows.tables import Difference, TableColumns
 
+pytestmark = pytest.mark.usefixtures("all_op_by_op")
+
 COUNT = 300
 RNG = np.random.default_rng(0)
 LOW = RNG.poisson(6.0, COUNT)
@@ -51,7 +53,7 @@ def test_chance_is_no_order():
 
 
 @pytest.fixture(scope="module")
-def table():
+def table(all_op_by_op):
     return fitted(tff.describe_columns(ROWS), ROWS, epochs=3, num_members=2)
 
 
@@ -101,7 +103,6 @@ def test_a_missing_part_has_its_conditional_distribution():
     np.testing.assert_allclose(found, joint / joint.sum(), atol=error)
 
 
-@pytest.mark.usefixtures("op_by_op")
 def test_total_probability_is_one():
     columns = [column("a", "integer", low=0.0), column("b", "integer", low=0.0)]
     rest = column("b - a", "integer", low=0.0, spikes=[0.0])

@@ -59,13 +59,13 @@ def describe_columns(
     >>> import tfp_flows
     >>> rng = np.random.default_rng(0)
     >>> income = np.exp(0.5 * rng.normal(size=500)) * (rng.random(500) < 0.7)
-    >>> frame = {"hour": rng.uniform(0, 24, 500), "income": income.round(3)}
+    >>> frame = {"hour": rng.uniform(0, 24, 500), "income": income}
     >>> columns = tfp_flows.describe_columns(frame)
     >>> columns.change("hour", kind="periodic", low=0, high=24)
     >>> print(columns)
-    column  kind      details                     missing  reason
-    hour    periodic  0 to 24                           0  as given
-    income  positive  0 to, step 0.001, spikes 0        0  above 0, but for 0 in 30.0 %
+    column  kind      details         missing  reason
+    hour    periodic  0 to 24               0  as given
+    income  positive  0 to, spikes 0        0  above 0, but for 0 in 30.0 % of the rows
 
     Args:
       frame: a pandas data frame, a 2-D or a structured NumPy array, or a dictionary of
@@ -291,9 +291,9 @@ def _shares(spikes, counted):
     shown = sorted(shares, key=lambda s: -shares[s])[:_SHOWN_SPIKES]
     if not shown:
         return ""
-    words = [f"{s:g} in {100.0 * shares[s]:.1f} %" for s in shown]
+    words = ", ".join(f"{s:g} in {100.0 * shares[s]:.1f} %" for s in shown)
     others = len(spikes) - len(shown)
-    return f", but for {', '.join(words)}" + (f" and {others} more" if others else "")
+    return f", but for {words} of the rows" + (f", and {others} more" if others else "")
 
 
 class Counted:

@@ -23,42 +23,59 @@ def with_frequencies(spec: NumberSpec, numbers: np.ndarray) -> NumberSpec:
     """Returns a map of integers after which a normal distribution has their frequencies.
 
     ```none
-    P(k) = (rows with k + a s(k)) / (rows + a),     u(k + 1) = normal quantile of P(Y <= k)
+    c(k) = max(rows with k - d, 0)
+    P(k) = (c(k) + (rows - sum of c + a) s(k)) / (rows + a)
+    u(k + 1) = normal quantile of P(Y <= k)
     ```
 
     s is smooth: a kernel estimate on the line of the given map, with normal tails. The
-    number of pseudo-rows a has the largest evidence (Dirichlet-multinomial). So round
-    numbers that are more common keep their frequencies, where the rows show that there are
-    such, and networks learn only how these depend on other columns. The given map is
-    returned where the smooth distribution explains the rows as well.
+    discount d is the Good-Turing one, `n_1 / (n_1 + 2 n_2)` of n_i integers with i rows: it
+    leaves nothing of integers that one row has, where most have one. The number of
+    pseudo-rows a has the largest evidence (Dirichlet-multinomial). So round numbers that
+    are more common keep their frequencies, and networks learn only how these depend on
+    other columns. The given map is returned where s explains the rows as well.
 
     Args:
       spec: a map of integers, with mean and scale.
       numbers: the integers of training rows, `[N]`.
+
+    Reference:
+      Ney, Essen, Kneser (1994), On structuring probabilistic dependences in stochastic
+      language modelling. https://doi.org/10.1006/csla.1994.1001 (absolute discounting)
     """
     integers, counts = np.unique(numbers, return_counts=True)
-    if not 1 < len(integers) <= _MOST_DISTINCT:
+    rows = counts - _discount(counts)
+    rows = np.where(rows > 0.0, rows, 0.0)
+    kept = integers[rows > 0.0]
+    if len(integers) < 2 or not 0 < len(kept) <= _MOST_DISTINCT:
         return spec
-    edges = np.union1d(integers, integers + 1.0)
+    edges = np.union1d(kept, kept + 1.0)
     smooth = _SmoothDistribution(spec, integers, counts)
     below = smooth.cdf(edges)
-    is_seen = np.isin(edges[:-1], integers)
-    mass = np.maximum(np.diff(below), 1e-300)
-    pseudo_rows = _best_pseudo_rows(counts, mass[is_seen] / smooth.total)
+    is_kept = np.isin(edges[:-1], kept)
+    parts = np.concatenate(
+        [[below[0] - smooth.least], np.diff(below), [smooth.most - below[-1]]]
+    )
+    parts = np.maximum(parts, 1e-300) / smooth.total
+    pseudo_rows = _best_pseudo_rows(rows[rows > 0.0], parts[1:-1][is_kept])
     if len(numbers) >= _MANY_ROWS * len(integers):  # even rare ones have known frequencies
         pseudo_rows = min(pseudo_rows, 1.0)
     if not np.isfinite(pseudo_rows):
         return spec
-    rows = np.zeros(len(mass))
-    rows[is_seen] = counts
-    first, rest = below[0] - smooth.least, smooth.most - below[-1]
-    each = np.concatenate([[first], mass, [rest]]) * pseudo_rows / smooth.total
-    each[1:-1] += rows
+    each = parts * (len(numbers) - rows.sum() + pseudo_rows)
+    each[1:-1][is_kept] += rows[rows > 0.0]
     levels = _normal_quantiles(each / each.sum())
     levels = np.maximum.accumulate(levels + _LEAST_WIDTH * np.arange(len(levels)))
     return dataclasses.replace(
         spec, positions=tuple(edges.tolist()), levels=tuple(levels.tolist())
     )
+
+
+def _discount(counts):
+    """Rows that are taken from each integer; 1 where most integers have one row."""
+    once, twice = np.sum(counts == 1), np.sum(counts == 2)
+    discount = once / max(once + 2.0 * twice, 1.0)
+    return discount if discount < 0.5 else 1.0
 
 
 class _SmoothDistribution:
