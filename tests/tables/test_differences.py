@@ -11,8 +11,6 @@ from small_tables import TINY, column, fitted, saved_and_loaded
 import tfp_flows as tff
 from tfp_flows.tables import Difference, TableColumns
 
-pytestmark = pytest.mark.usefixtures("all_op_by_op")
-
 COUNT = 300
 RNG = np.random.default_rng(0)
 LOW = RNG.poisson(6.0, COUNT)
@@ -53,7 +51,7 @@ def test_chance_is_no_order():
 
 
 @pytest.fixture(scope="module")
-def table(all_op_by_op):
+def table():
     return fitted(tff.describe_columns(ROWS), ROWS, epochs=3, num_members=2)
 
 
@@ -86,6 +84,7 @@ def test_missing_parts_follow_from_what_is_observed(table):
     assert np.isfinite(table.log_prob(filled)).all()
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_a_missing_part_has_its_conditional_distribution():
     columns = [column("a", "integer", low=0.0), column("b", "integer", low=0.0)]
     rest = column("b - a", "integer", low=0.0, spikes=[0.0])
@@ -103,6 +102,7 @@ def test_a_missing_part_has_its_conditional_distribution():
     np.testing.assert_allclose(found, joint / joint.sum(), atol=error)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_total_probability_is_one():
     columns = [column("a", "integer", low=0.0), column("b", "integer", low=0.0)]
     rest = column("b - a", "integer", low=0.0, spikes=[0.0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import typing
 from collections.abc import Iterable, Sequence
@@ -53,6 +54,10 @@ class NumberSpec:
     positions: Sequence[float] = ()
     levels: Sequence[float] = ()
 
+    def __post_init__(self) -> None:
+        for name in ("positions", "levels"):  # lists in files
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
     @property
     def center(self) -> float:
         """A number inside the support, which stands in place of absent ones."""
@@ -98,7 +103,7 @@ class NumberMaps:
         self.is_circle = self._is["circle"]
         self.is_logarithmic = self._is["log"] | self._is["asinh"]
         self._tables = {
-            j: _Table.from_spec(spec) for j, spec in enumerate(specs) if len(spec.positions)
+            j: _table_from_spec(spec) for j, spec in enumerate(specs) if spec.positions
         }
 
     @property
@@ -224,15 +229,6 @@ class _Table(typing.NamedTuple):
     levels: np.ndarray
     shifts: np.ndarray
 
-    @classmethod
-    def from_spec(cls, spec: NumberSpec) -> _Table:
-        """Returns the table of a `NumberSpec`."""
-        positions, levels = (np.asarray(p, float) for p in (spec.positions, spec.levels))
-        before = NumberMaps([dataclasses.replace(spec, positions=(), levels=())])
-        with tf.init_scope():  # a constant, also while a function is traced
-            u = before.forward(tf.constant(positions[[0, -1], None])).u.numpy()[:, 0]
-        return cls(positions, levels, levels[[0, -1]] - u)
-
     def forward(self, y, u, log_slope):
         """Returns u and log-slopes of y, for those of the map before, `[...]`."""
         level, slope = _interpolated(y, self.positions, self.levels)
@@ -257,6 +253,16 @@ class _Table(typing.NamedTuple):
         y = tf.where(u > self.levels[-1], tf.maximum(y, self.positions[-1]), y)
         is_inside = (u >= self.levels[0]) & (u <= self.levels[-1])
         return tf.where(is_inside, inside, y)
+
+
+@functools.lru_cache(maxsize=256)  # maps of some columns are made again and again
+def _table_from_spec(spec):
+    """The table of a `NumberSpec`."""
+    positions, levels = (np.asarray(p, float) for p in (spec.positions, spec.levels))
+    before = NumberMaps([dataclasses.replace(spec, positions=(), levels=())])
+    with tf.init_scope():  # a constant, also while a function is traced
+        u = before.forward(tf.constant(positions[[0, -1], None])).u.numpy()[:, 0]
+    return _Table(positions, levels, levels[[0, -1]] - u)
 
 
 def _interpolated(x, knots, values):
