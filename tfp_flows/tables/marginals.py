@@ -10,7 +10,9 @@ from scipy import special
 
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 
-_MOST_DISTINCT = 2000  # more different integers have a smooth distribution
+_MOST_KEPT = 2000  # about the number of integers with frequencies, the most common ones
+_LEAST_MASS = 1e-300  # where differences of sums underflow
+_GRID = np.linspace(-10.0, 10.0, 2001)  # on the line, for the kernel estimate
 _MANY_ROWS = 50  # for each different integer
 _PSEUDO_ROWS = 2.0 ** np.arange(-2, 15)  # of the smooth distribution
 # Share of the smooth distribution that is normal, with its deviation: it has tails.
@@ -44,26 +46,23 @@ def with_frequencies(spec: NumberSpec, numbers: np.ndarray) -> NumberSpec:
       language modelling. https://doi.org/10.1006/csla.1994.1001 (absolute discounting)
     """
     integers, counts = np.unique(numbers, return_counts=True)
-    rows = counts - _discount(counts)
-    rows = np.where(rows > 0.0, rows, 0.0)
-    kept = integers[rows > 0.0]
-    if len(integers) < 2 or not 0 < len(kept) <= _MOST_DISTINCT:
+    if len(integers) < 2:
         return spec
-    edges = np.union1d(kept, kept + 1.0)
     smooth = _SmoothDistribution(spec, integers, counts)
-    below = smooth.cdf(edges)
-    is_kept = np.isin(edges[:-1], kept)
-    parts = np.concatenate(
-        [[below[0] - smooth.least], np.diff(below), [smooth.most - below[-1]]]
-    )
-    parts = np.maximum(parts, 1e-300) / smooth.total
-    pseudo_rows = _best_pseudo_rows(rows[rows > 0.0], parts[1:-1][is_kept])
+    mass = np.maximum(smooth.cdf(integers + 1.0) - smooth.cdf(integers), _LEAST_MASS)
+    pseudo_rows = _best_pseudo_rows(counts, mass / smooth.total)
     if len(numbers) >= _MANY_ROWS * len(integers):  # even rare ones have known frequencies
         pseudo_rows = min(pseudo_rows, 1.0)
-    if not np.isfinite(pseudo_rows):
+    rows = np.maximum(counts - _discount(counts), 0.0)
+    is_kept = (rows > 0.0) & (rows >= np.sort(rows)[-min(_MOST_KEPT, len(rows))])
+    if not np.isfinite(pseudo_rows) or not is_kept.any():
         return spec
+    kept, rows = integers[is_kept], rows[is_kept]
+    edges = np.union1d(kept, kept + 1.0)
+    below = np.concatenate([[smooth.least], smooth.cdf(edges), [smooth.most]])
+    parts = np.maximum(np.diff(below), _LEAST_MASS) / smooth.total
     each = parts * (len(numbers) - rows.sum() + pseudo_rows)
-    each[1:-1][is_kept] += rows[rows > 0.0]
+    each[1:-1][np.isin(edges[:-1], kept)] += rows
     levels = _normal_quantiles(each / each.sum())
     levels = np.maximum.accumulate(levels + _LEAST_WIDTH * np.arange(len(levels)))
     return dataclasses.replace(
@@ -83,10 +82,13 @@ class _SmoothDistribution:
 
     def __init__(self, spec: NumberSpec, integers: np.ndarray, counts: np.ndarray) -> None:
         self._maps = NumberMaps([spec])
-        self._u = self._line(integers + 0.5)
-        self._weights = counts / counts.sum()
-        spread = np.sqrt(np.sum(self._weights * (self._u - self._weights @ self._u) ** 2))
-        self._width = max(float(spread), 0.1) * counts.sum() ** -0.2
+        u = np.clip(self._line(integers + 0.5), _GRID[0], _GRID[-1])
+        weights = counts / counts.sum()
+        spread = np.sqrt(np.sum(weights * (u - weights @ u) ** 2))
+        width = max(float(spread), 0.1) * counts.sum() ** -0.2
+        found, _ = np.histogram(u, _GRID, weights=weights)
+        centers = 0.5 * (_GRID[:-1] + _GRID[1:])
+        self._kernel = special.ndtr((_GRID[:, None] - centers) / width) @ found
         low, high = (float(end[0]) for end in self._maps.ends)
         self.least, self.most = (float(self.cdf(np.array([end]))[0]) for end in (low, high))
         self.total = self.most - self.least
@@ -94,7 +96,7 @@ class _SmoothDistribution:
     def cdf(self, edges):
         """`P(Y < edge)`, `[E]`, up to the probability outside of the support."""
         u = self._line(edges)
-        kernel = special.ndtr((u[:, None] - self._u) / self._width) @ self._weights
+        kernel = np.interp(u, _GRID, self._kernel, left=0.0, right=1.0)
         normal = special.ndtr(u / _NORMAL_DEVIATION)
         return (1.0 - _NORMAL_SHARE) * kernel + _NORMAL_SHARE * normal
 
