@@ -127,6 +127,8 @@ def test_a_map_of_integers_has_their_frequencies():
     capped = with_frequencies(spec, numbers.clip(0.0, 60.0))
     assert np.isfinite(capped.levels).all()
     assert np.diff(capped.levels).min() > 0.0
+    far = NumberMaps([capped]).backward(tf.constant([[-99.0], [99.0]], tf.float64))
+    np.testing.assert_array_equal(np.floor(far)[:, 0], [0.0, 60.0])
     # Numbers without round ones keep the smooth map.
     smooth = rng.normal(0.0, 300.0, 500).round()
     spec = NumberSpec("line", mean=0.0, scale=300.0, is_integer=True)

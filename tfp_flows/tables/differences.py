@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy import special
 
 from tfp_flows.core.arguments import require
 from tfp_flows.tables.columns import Column, Difference, TableColumns
@@ -116,7 +116,7 @@ def _orders(cells):
         below = np.searchsorted(np.sort(cells[name]), cells[part])
         shuffled = below.sum() / len(difference) ** 2
         ratio = difference.mean() / difference.std() if difference.std() else np.inf
-        expected = len(difference) * special.ndtr(-ratio)
+        expected = len(difference) * 0.5 * math.erfc(math.sqrt(0.5) * ratio)
         if shuffled >= _LEAST_SHUFFLED and expected >= _LEAST_EXPECTED:
             found.append((difference.mean(), name, part))
     return [(name, part) for _, name, part in sorted(found)]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import tensorflow as tf
-from scipy import special
 
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 
@@ -88,7 +88,7 @@ class _SmoothDistribution:
         width = max(float(spread), 0.1) * counts.sum() ** -0.2
         found, _ = np.histogram(u, _GRID, weights=weights)
         centers = 0.5 * (_GRID[:-1] + _GRID[1:])
-        self._kernel = special.ndtr((_GRID[:, None] - centers) / width) @ found
+        self._kernel = _normal_cdf((_GRID[:, None] - centers) / width) @ found
         low, high = (float(end[0]) for end in self._maps.ends)
         self.least, self.most = (float(self.cdf(np.array([end]))[0]) for end in (low, high))
         self.total = self.most - self.least
@@ -97,7 +97,7 @@ class _SmoothDistribution:
         """`P(Y < edge)`, `[E]`, up to the probability outside of the support."""
         u = self._line(edges)
         kernel = np.interp(u, _GRID, self._kernel, left=0.0, right=1.0)
-        normal = special.ndtr(u / _NORMAL_DEVIATION)
+        normal = _normal_cdf(u / _NORMAL_DEVIATION)
         return (1.0 - _NORMAL_SHARE) * kernel + _NORMAL_SHARE * normal
 
     def _line(self, y):
@@ -109,15 +109,19 @@ def _best_pseudo_rows(counts, mass):
     total = counts.sum()
     smooth = np.sum(counts * np.log(mass))
     weights = _PSEUDO_ROWS[:, None] * mass
-    each = special.gammaln(counts + weights) - special.gammaln(weights)
-    evidence = special.gammaln(_PSEUDO_ROWS) - special.gammaln(total + _PSEUDO_ROWS)
-    evidence = evidence + each.sum(axis=1)
+    each = tf.math.lgamma(counts + weights).numpy() - tf.math.lgamma(weights).numpy()
+    evidence = tf.math.lgamma(_PSEUDO_ROWS) - tf.math.lgamma(total + _PSEUDO_ROWS)
+    evidence = evidence.numpy() + each.sum(axis=1)
     best = int(np.argmax(evidence))
     return float(_PSEUDO_ROWS[best]) if evidence[best] > smooth else np.inf
+
+
+def _normal_cdf(z):
+    return 0.5 * tf.math.erfc(-math.sqrt(0.5) * z).numpy()
 
 
 def _normal_quantiles(probs):
     """Normal quantiles of the sums of all but the last probability, in both tails exact."""
     below, above = np.cumsum(probs)[:-1], np.cumsum(probs[::-1])[::-1][1:]
-    levels = np.where(below < 0.5, special.ndtri(below), -special.ndtri(above))
+    levels = np.where(below < 0.5, tf.math.ndtri(below), -tf.math.ndtri(above))
     return np.clip(levels, -_FARTHEST, _FARTHEST)

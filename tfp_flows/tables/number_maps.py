@@ -196,16 +196,15 @@ class NumberMaps:
             asinh=(self._low + self._width * tf.sinh(t), t),
             circle=(self._low + self._width * (t + math.pi) / (2.0 * math.pi), t),
         )
+        if self._tables:
+            columns = tf.unstack(y, axis=-1)
+            for j, table in self._tables.items():
+                columns[j] = table.backward(given[j], columns[j])
+            y = tf.stack(columns, axis=-1)
         # Rounding must not move a number to an end, where the density is zero.
         low, high = self.ends
         y = tf.maximum(y, np.nextafter(low, np.where(np.isfinite(low), np.inf, low)))
-        y = tf.minimum(y, np.nextafter(high, np.where(np.isfinite(high), -np.inf, high)))
-        if not self._tables:
-            return y
-        columns = tf.unstack(y, axis=-1)
-        for j, table in self._tables.items():
-            columns[j] = table.backward(given[j], columns[j])
-        return tf.stack(columns, axis=-1)
+        return tf.minimum(y, np.nextafter(high, np.where(np.isfinite(high), -np.inf, high)))
 
     def _choose(self, **from_forms):
         """The pair of tensors that belongs to each number's form."""
