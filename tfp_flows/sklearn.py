@@ -256,7 +256,7 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
             self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
         )
         frame = self._frame(X) | {"y": np.asarray(y, np.float64)}
-        columns = describe_columns(frame)
+        columns = describe_columns(frame, as_recorded=False)
         for column in list(columns):
             # New rows may have other values than the training rows.
             if column.kind in _LISTED and column.name not in (self.kinds or ()):

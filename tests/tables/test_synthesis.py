@@ -121,6 +121,15 @@ def test_rows_that_break_rules_are_counted_by_rule():
     assert [n.split(":")[0] for n, rows in broken.items() if rows.any()] == ["kind"]
 
 
+def test_an_order_of_columns_is_a_rule():
+    low = np.random.default_rng(0).normal(size=200).round(1)
+    frame = {"low": low, "high": (low + np.arange(200) % 30 / 10).round(1)}
+    columns = tff.describe_columns(frame)
+    broken = tff.tables.violated_rules({"low": [1.0, 1.0], "high": [0.9, 1.1]}, columns)
+    (rule,) = [name for name in broken if name.startswith("high - low: positive")]
+    np.testing.assert_array_equal(broken[rule], [True, False])
+
+
 def test_few_rows_are_too_few_to_judge():
     found = report(FRESH[:300], TRAIN[:50], TEST[:80])
     assert found.num_rows == {"synthetic": 300, "training": 50, "test": 80}

@@ -4,6 +4,8 @@ Files, in the order in which to read them:
 
 ```none
 columns, describe_columns   kinds of columns, and proposals for them
+grids                       numbers that are recorded to a step, as integers
+differences                 orders and sums of columns, which are kept exactly
 frames                      pandas, NumPy or a dictionary, read and written again
 codec                       cells as codes and numbers; measures the maps of numbers
 number_maps                 numbers to a standardised line or circle, by kind
@@ -12,6 +14,7 @@ networks                    parameters from context, codes and numbers before
 network_sizes               widths, bins and number of networks, by the number of rows
 distribution                TableDistribution: codes and numbers, density and draws
 training                    fits it: early stopping, backup, progress, recalibration
+imputation                  missing cells, drawn given the others of their rows
 prediction                  quantiles and scores of one column
 conformal                   how far intervals must reach to hold their level
 row_features                rows as arrays for classifiers and distances; equal rows
@@ -26,6 +29,7 @@ out, and one column is predicted by quantiles.
 """
 
 from tfp_flows.tables.columns import Column
+from tfp_flows.tables.columns import Difference
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.describe_columns import describe_columns
 from tfp_flows.tables.network_sizes import NetworkSizes
@@ -38,6 +42,7 @@ from tfp_flows.tables.table_density import TableDensity
 __all__ = [
     "Column",
     "describe_columns",
+    "Difference",
     "NetworkSizes",
     "Prediction",
     "synthesis_report",

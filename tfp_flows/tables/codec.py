@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from tfp_flows.core.arguments import require
-from tfp_flows.tables.columns import UNUSABLE, Column, TableColumns
-from tfp_flows.tables.frames import Frame, cells_of
+from tfp_flows.tables.columns import UNUSABLE, Column, Difference, TableColumns
+from tfp_flows.tables.frames import Frame, cells_of, is_missing
+from tfp_flows.tables.marginals import with_frequencies
 from tfp_flows.tables.networks import FARTHEST
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 
@@ -49,21 +51,40 @@ class RowCodec:
       missing: "refuse", or "indicator", which models missing cells of columns that have
         had some.
       argument: name of the frame in errors.
+      differences: the `Difference`s that are cells in place of their columns. Other columns
+        that they name may also be in the context.
+      is_given: whether the columns are a context, where numbers between those of a step
+        are possible.
 
     Raises:
       ValueError: if a column is of a kind that has no distribution.
     """
 
-    def __init__(self, columns: TableColumns, missing: str, argument: str) -> None:
+    def __init__(
+        self,
+        columns: TableColumns,
+        missing: str,
+        argument: str,
+        *,
+        differences: Sequence[Difference] = (),
+        is_given: bool = False,
+    ) -> None:
         unusable = {c.name: f"{c.kind}: {c.reason}" for c in columns if c.kind in UNUSABLE}
         hint = " Change their kinds, or drop them."
         require(not unusable, "columns that have a distribution", unusable, hint)
         self._argument = argument
         self._refuses_missing = missing == "refuse"
         self.names = columns.names
+        self.differences = {d.name: d for d in differences}
+        self._columns = {column.name: column for column in columns}
+        described = self._columns | {d.name: d.column for d in differences}
         self._codecs = [
-            ColumnCodec(column, not self._refuses_missing and column.num_missing > 0)
-            for column in columns
+            ColumnCodec(
+                column,
+                not self._refuses_missing and column.num_missing > 0,
+                is_given=is_given,
+            )
+            for column in described.values()
         ]
         self._with_code = [i for i, c in enumerate(self._codecs) if c.num_codes > 1]
         self._with_number = [i for i, c in enumerate(self._codecs) if c.has_number]
@@ -113,6 +134,9 @@ class RowCodec:
         flags = np.ones([3, len(frame), len(self.names)], bool)
         for i, each in enumerate(encoded):
             flags[:, :, i] = each.is_possible, each.is_known, each.is_missing
+        for name in self.differences:  # a sum must be on the grid of its column
+            i = self.names.index(name)
+            flags[0, :, i] &= flags[2, :, i] | self._is_on_grid(frame, name)
         return RowsRead(x, *flags)
 
     def encode(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
@@ -162,7 +186,7 @@ class RowCodec:
         row = int(np.argmax(is_wrong.any(axis=1)))
         index = int(np.argmax(is_wrong[row]))
         column = self._codecs[index].column
-        cell = self._take(frame)[column.name][row]
+        cell = self._cells(frame)[self.names[index]][row]
         cell = cell.item() if isinstance(cell, np.generic) else cell
         details = f" ({column.details})" if column.details else ""
         raise ValueError(
@@ -178,7 +202,7 @@ class RowCodec:
           frame: rows with the columns.
           maps: maps of the numbers, measured in training rows.
         """
-        columns = self._take(frame)
+        columns = self._take(frame)  # a context, which has no differences
         where = {name: np.zeros(len(frame), bool) for name in self.names}
         for cell, i in enumerate(self._with_number):
             codec, name = self._codecs[i], self.names[i]
@@ -206,8 +230,19 @@ class RowCodec:
             for i in self._with_number
         ]
 
-    def decode(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the columns of cells, `[N, K + D]`, by name."""
+    def decode(
+        self, x: np.ndarray, given: dict[str, np.ndarray] | None = None
+    ) -> dict[str, np.ndarray]:
+        """Returns the columns of cells, `[N, K + D]`, by name.
+
+        Args:
+          x: cells.
+          given: columns of the context that are parts of differences, by name.
+        """
+        return self._summed(self.parts(x), given or {})
+
+    def parts(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns columns, `[N]`, by name, with differences in place of their columns."""
         nothing = np.zeros(len(x))
         codes = dict(zip(self._with_code, x.T, strict=False))
         numbers = dict(zip(self._with_number, x.T[len(self._with_code) :], strict=True))
@@ -218,12 +253,81 @@ class RowCodec:
             for i, name in enumerate(self.names)
         }
 
+    def terms(self, name: str) -> list[str]:
+        """Returns the names of the `parts` whose sum is a column; a name may come twice."""
+        if name not in self.differences:
+            return [name]
+        return [
+            name,
+            *(t for part in self.differences[name].minus for t in self.terms(part)),
+        ]
+
+    def number_of(self, name: str, part: np.ndarray) -> np.ndarray:
+        """Returns the numbers, `[N]`, of values of a column's `parts`."""
+        codec = self.codec(name)
+        if codec.grid is None:
+            return part
+        return codec.grid.places(codec.grid.round_if_near(part))
+
+    def offset(self, name: str, frame: Frame) -> np.ndarray | None:
+        """Returns what a difference subtracts from its column, `[N]`; None without one."""
+        if name not in self.differences:
+            return None
+        parts = frame.take(self.differences[name].minus, "context").values()
+        return np.sum([part.astype(np.float64) for part in parts], axis=0)
+
+    def _summed(self, columns, given):
+        """Adds to each difference the sum that it lacks; `columns` have the differences."""
+        waiting = dict(self.differences)
+        while waiting:
+            known = {n: c for n, c in (given | columns).items() if n not in waiting}
+            ready = [d for d in waiting.values() if set(d.minus) <= set(known)]
+            for difference in ready:
+                name = difference.name
+                parts = [columns[name], *(known[part] for part in difference.minus)]
+                grid = self._columns[name].grid
+                total = np.sum(parts, axis=0)
+                columns[name] = (
+                    total if grid is None else _as_before(grid.round(total), total)
+                )
+                del waiting[name]
+        return columns
+
+    def _is_on_grid(self, frame, name):
+        grid, y = self._columns[name].grid, self._take(frame)[name]
+        if grid is None:
+            return np.ones(len(y), bool)
+        steps = grid.multiples(np.where(is_missing(y), 0.0, y).astype(np.float64))
+        return steps == np.floor(steps)
+
     def _encoded(self, frame):
-        columns = self._take(frame).values()
+        columns = self._cells(frame).values()
         return [c.encode(column) for c, column in zip(self._codecs, columns, strict=True)]
+
+    def _cells(self, frame):
+        """The columns by name, and differences in place of some of them."""
+        columns = self._take(frame)
+        return columns | {
+            n: self._subtracted(d, frame) for n, d in self.differences.items()
+        }
+
+    def _subtracted(self, difference, frame):
+        known = self._take(frame)
+        others = [name for name in difference.names if name not in known]
+        known |= frame.take(others, self._argument) if others else {}
+        parts = {name: known[name] for name in difference.names}
+        first, *others = (cells_of(name, column) for name, column in parts.items())
+        total = first.values - np.sum([other.values for other in others], axis=0)
+        grid = difference.column.grid or self._columns[difference.name].grid
+        return total if grid is None else grid.round_if_near(total)
 
     def _take(self, frame):
         return frame.take(self.names, self._argument) if self.names else {}
+
+
+def _as_before(rounded, values):
+    """Rounded numbers, with the dtype of the values."""
+    return rounded.astype(values.dtype) if values.dtype.kind == "i" else rounded
 
 
 class Encoded(typing.NamedTuple):
@@ -253,13 +357,18 @@ class ColumnCodec:
     missing:  the code after these, if missing cells are modelled
     ```
 
+    Numbers on a grid are the integers of their places (`Grid`).
+
     Args:
       column: the description of the column.
       has_missing: whether missing cells are modelled.
+      is_given: whether numbers off the grid are possible, unless they are counts.
     """
 
-    def __init__(self, column: Column, has_missing: bool) -> None:
+    def __init__(self, column: Column, has_missing: bool, is_given: bool = False) -> None:
         self.column = column
+        self.grid = column.grid
+        self._may_miss_grid = is_given and column.kind != "integer"
         self.has_missing = has_missing
         self._is_indexed = column.kind in ("categorical", "boolean", "constant")
         self._codes = {value: code for code, value in enumerate(column.values)}
@@ -298,9 +407,14 @@ class ColumnCodec:
                 number = np.where(present, found, np.nan)
         else:
             number = self._numbers(cells)
+            cell = number if self.grid is None else self.grid.multiples(number)
             for index, spike in enumerate(self.column.spikes):
-                code[present & (number == spike)] = index + 1
-            number = np.where(code == 0, self.on_circle(number), np.nan)
+                spike = spike if self.grid is None else self.grid.multiples(np.array(spike))
+                code[present & (cell == spike)] = index + 1
+            number = (
+                self.on_circle(number) if self.grid is None else self.grid.places(number)
+            )
+            number = np.where(code == 0, number, np.nan)
             is_possible &= (code != 0) | self._is_inside(number)
         return Encoded(code, number, is_possible, is_known, is_missing)
 
@@ -324,12 +438,12 @@ class ColumnCodec:
         """
         low, high = (
             default if end is None else float(end)
-            for end, default in ((self._low, -np.inf), (self.column.high, np.inf))
+            for end, default in zip(self._ends, (-np.inf, np.inf), strict=True)
         )
         if self.column.kind == "periodic":
             return low + np.mod(number - low, high - low)
-        if self.column.kind == "integer":
-            return np.clip(np.round(number), low, high)
+        if self.grid is not None:
+            return self.grid.at(np.clip(np.round(number), low, high))
         ends = tf.constant([[-FARTHEST], [FARTHEST]], tf.float64)
         first, last = maps.backward(ends).numpy()[:, 0]
         first = low if low in self.column.spikes else first
@@ -338,9 +452,14 @@ class ColumnCodec:
         return np.where(number >= high, last, number)
 
     @property
-    def _low(self):
-        is_open = self.column.kind == "positive" and self.column.low is None
-        return 0.0 if is_open else self.column.low
+    def _ends(self):
+        """Ends of the numbers, or of their places on a grid; None for none."""
+        kind, low, high = self.column.kind, self.column.low, self.column.high
+        if kind not in ("positive", "bounded", "periodic", "integer"):
+            return None, None
+        if kind == "positive":
+            low, high = low or 0.0, None
+        return (low, high) if self.grid is None else self.grid.ends(low, high)
 
     def decode(self, code: np.ndarray, number: np.ndarray) -> np.ndarray:
         """Returns the cells of codes and numbers, `[N]` each."""
@@ -349,6 +468,7 @@ class ColumnCodec:
             index = code if self._is_indexed else np.nan_to_num(number).astype(np.int64)
             values = _array(self.column.values)
             return _with_missing(values[np.where(is_missing, 0, index)], is_missing)
+        number = number if self.grid is None else self.grid.at(number)
         for spike, value in enumerate(self.column.spikes):
             number = np.where(code == spike + 1, value, number)
         number = np.where(is_missing, np.nan, number)
@@ -368,7 +488,7 @@ class ColumnCodec:
         """
         is_there = (encoded.code == 0) & encoded.is_possible & np.isfinite(encoded.number)
         numbers = encoded.number[is_there]
-        spec = dataclasses.replace(_spec(self.column, numbers), code=code)
+        spec = dataclasses.replace(_spec(self.column, self._ends, numbers), code=code)
         if spec.form == "circle" or not len(numbers):
             return spec
         maps = NumberMaps([spec])
@@ -380,7 +500,8 @@ class ColumnCodec:
         # Other maps than a line make a relative spread of the numbers an absolute one.
         least = _RESOLUTION * (np.abs(u).max() + (spec.form != "line"))
         scale = scale if scale > least else 1.0
-        return dataclasses.replace(spec, mean=float(u.mean()), scale=scale)
+        spec = dataclasses.replace(spec, mean=float(u.mean()), scale=scale)
+        return with_frequencies(spec, numbers) if spec.is_integer else spec
 
     def _numbers(self, cells):
         expected = "date" if self.column.kind == "date" else "number"
@@ -392,10 +513,11 @@ class ColumnCodec:
         return np.where(cells.is_missing, np.nan, values)
 
     def _is_inside(self, number):
-        maps = NumberMaps([_spec(self.column, np.zeros(0))])
+        maps = NumberMaps([_spec(self.column, self._ends, np.zeros(0))])
         y = tf.constant(number[:, None])
         inside = maps.unscaled(maps.middle(y)).is_inside.numpy()[:, 0]
-        return inside & (~maps.is_integer | (number == np.floor(number)))
+        may_be = ~maps.is_integer | self._may_miss_grid
+        return inside & (may_be | (number == np.floor(number)))
 
 
 def days_from_dates(dates: np.ndarray) -> np.ndarray:
@@ -429,28 +551,25 @@ def _with_missing(values, is_missing):
     return values
 
 
-def _spec(column, numbers):
+def _spec(column, ends, numbers):
     """The form of a column's map, with ends and scales but no mean and deviation."""
-    kind, low, high = column.kind, column.low, column.high
-    if kind == "positive":
-        return _above(NumberSpec("log", low=low or 0.0), numbers)
-    if kind == "bounded":
-        return NumberSpec("logit", low=low, high=high)
+    kind, (low, high) = column.kind, ends
     if kind == "periodic":
         return NumberSpec("circle", low=low, high=high)
+    if kind == "ordered":
+        return NumberSpec("logit", 0.0, float(len(column.values)), is_integer=True)
+    is_grid = column.grid is not None
+    if low is not None and high is not None:
+        return NumberSpec("logit", low, high + 1.0 * is_grid, is_integer=is_grid)
+    if low is not None:
+        return _above(NumberSpec("log", low=low, is_integer=is_grid), numbers)
     if kind == "heavy-tailed" and len(numbers):
         middle = float(np.median(numbers))
         spread = float(np.median(np.abs(numbers - middle))) or float(np.std(numbers)) or 1.0
-        return NumberSpec("asinh", low=middle, high=middle + spread)
+        return NumberSpec("asinh", middle, middle + spread, is_integer=is_grid)
     if kind == "heavy-tailed":
-        return NumberSpec("asinh")
-    if kind == "ordered":
-        return NumberSpec("logit", 0.0, float(len(column.values)), is_integer=True)
-    if kind == "integer" and low is not None and high is not None:
-        return NumberSpec("logit", low, high + 1.0, is_integer=True)
-    if kind == "integer" and low is not None:
-        return _above(NumberSpec("log", low=low, is_integer=True), numbers)
-    return NumberSpec("line", is_integer=kind == "integer")
+        return NumberSpec("asinh", is_integer=is_grid)
+    return NumberSpec("line", is_integer=is_grid)
 
 
 def _above(spec, numbers):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfp_flows.core.arguments import require
+from tfp_flows.tables.grids import Grid
 
 _HEADINGS = ("column", "kind", "details", "missing", "reason")
 
@@ -19,9 +20,12 @@ class TableColumns:
 
     Args:
       columns: `Column`s of different names.
+      differences: `Difference`s of these columns, which are kept exactly. They have names
+        too: `change` and `drop` take them, and they print as columns do.
 
     Raises:
-      ValueError: if two have one name, or the entries of one do not fit its kind.
+      ValueError: if two have one name, or the entries of one do not fit its kind; or if a
+        difference names a column that is not there.
 
     >>> import tfp_flows
     >>> columns = tfp_flows.describe_columns({"hour": [0.5, 7.25, 23.0], "n": [1, 2, 1]})
@@ -30,11 +34,20 @@ class TableColumns:
     'periodic'
     """
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    def __init__(
+        self, columns: Sequence[Column], differences: Sequence[Difference] = ()
+    ) -> None:
         self._columns = {column.name: column for column in columns}
+        self._differences = {d.column.name: d for d in differences}
         names = [column.name for column in columns]
-        require(len(self) == len(names), "`columns` of different names", names)
-        for column in self:
+        all_names = names + [d.column.name for d in differences]
+        are_different = len(set(all_names)) == len(all_names)
+        require(are_different, "`columns` of different names", all_names)
+        for difference in differences:
+            unknown = set(difference.names) - set(names)
+            words = f"`differences` of the columns {names}"
+            require(not unknown, words, sorted(unknown))
+        for column in [*self, *(d.column for d in differences)]:
             check_column(column)
 
     def change(self, name: str, **entries: Any) -> None:
@@ -56,37 +69,64 @@ class TableColumns:
             fresh = Column(name, entries["kind"], num_missing=column.num_missing)
             if fresh.is_number and column.is_number:
                 fresh.spikes = column.spikes
+                fresh.step = _step_of_kind(fresh.kind, column.step)
             if fresh.has_values and column.has_values and not _lacks_order(fresh, column):
                 fresh.values = column.values
             column = fresh
         changed = dataclasses.replace(column, **{"reason": "as given", **entries})
         check_column(changed)
-        self._columns[name] = changed
+        if name in self._differences:
+            found = self._differences[name]
+            self._differences[name] = dataclasses.replace(found, column=changed)
+        else:
+            self._columns[name] = changed
 
     def drop(self, *names: str) -> None:
-        """Removes columns, which are then not part of the table's distribution."""
+        """Removes columns, which are then not part of the table's distribution.
+
+        The differences of removed columns go, too. A difference that is removed by its own
+        name is no longer kept.
+        """
         for name in names:
-            del self._columns[self[name].name]
+            dropped = self[name].name
+            self._columns.pop(dropped, None)
+            self._differences = {
+                key: difference
+                for key, difference in self._differences.items()
+                if key != dropped and dropped not in difference.names
+            }
 
     def select(self, names: Sequence[str]) -> TableColumns:
-        """Returns the columns of these names, in this order."""
-        return TableColumns([self[name] for name in names])
+        """Returns the columns of these names, in this order, and their differences."""
+        columns = [self[name] for name in names]
+        kept = [d for d in self.differences if set(d.names) <= set(names)]
+        return TableColumns(columns, kept)
 
     @property
     def names(self) -> list[str]:
         """Names of the columns."""
         return list(self._columns)
 
+    @property
+    def differences(self) -> list[Difference]:
+        """The differences of columns that are kept."""
+        return list(self._differences.values())
+
     def to_plain(self) -> list[dict[str, Any]]:
-        """Returns the columns as dictionaries of JSON's types."""
-        return [column.to_plain() for column in self]
+        """Returns the columns, then the differences, as dictionaries of JSON's types."""
+        columns = [column.to_plain() for column in self]
+        return columns + [difference.to_plain() for difference in self.differences]
 
     @classmethod
     def from_plain(cls, plain: Sequence[dict[str, Any]]) -> TableColumns:
         """Returns the columns from the result of `to_plain`."""
-        return cls([Column(**entries) for entries in plain])
+        columns = [Column(**entries) for entries in plain if "minus" not in entries]
+        differences = [entries for entries in plain if "minus" in entries]
+        return cls(columns, [Difference.from_plain(entries) for entries in differences])
 
     def __getitem__(self, name: str) -> Column:
+        if name in self._differences:
+            return self._differences[name].column
         require(name in self._columns, f"a column of {self.names}", repr(name))
         return self._columns[name]
 
@@ -98,11 +138,22 @@ class TableColumns:
 
     def __str__(self) -> str:
         rows = [_HEADINGS]
-        rows += [(c.name, c.kind, c.details, str(c.num_missing), c.reason) for c in self]
+        all_columns = [*self, *(d.column for d in self.differences)]
+        rows += [
+            (c.name, c.kind, c.details, str(c.num_missing), c.reason) for c in all_columns
+        ]
         widths = [max(map(len, entries)) for entries in zip(*rows, strict=True)]
         return "\n".join(_line(row, widths) for row in rows)
 
     __repr__ = __str__
+
+
+def _step_of_kind(kind, step):
+    """The step, where the kind may have it; None otherwise."""
+    is_allowed = kind != "periodic" and (
+        kind != "integer" or float(step or 1.0).is_integer()
+    )
+    return step if is_allowed else None
 
 
 def _lacks_order(ordered, column):
@@ -154,6 +205,8 @@ class Column:
       values: possible values of "ordered", "categorical", "boolean" and "constant".
       spikes: numbers that many rows share, each with a probability of its own.
       num_missing: number of missing cells.
+      step: numbers are multiples of it, each with a probability; `low` and `high` belong
+        to them. None: there is a density; "integer" columns have a step of 1.
 
     >>> import tfp_flows
     >>> column = tfp_flows.tables.Column("hour", "periodic", low=0, high=24)
@@ -169,6 +222,15 @@ class Column:
     values: list = dataclasses.field(default_factory=list)
     spikes: list = dataclasses.field(default_factory=list)
     num_missing: int = 0
+    step: float | None = None
+
+    @property
+    def grid(self) -> Grid | None:
+        """The `Grid` of the numbers that are not spikes; None if they are continuous."""
+        is_counted = self.kind == "integer"
+        if not is_counted and (self.step is None or not self.is_number):
+            return None
+        return Grid(self.step or 1.0, self.spikes)
 
     @property
     def has_values(self) -> bool:
@@ -197,6 +259,8 @@ class Column:
         if self.is_number and (self.low is not None or self.high is not None):
             ends = [f"{end:g}" if end is not None else "" for end in (self.low, self.high)]
             parts.append("{} to {}".format(*ends).strip())
+        if self.step is not None and (self.kind, self.step) != ("integer", 1.0):
+            parts.append(f"step {self.step:g}")
         if self.has_values:
             parts.append(_shortened(self.values))
         if self.spikes:
@@ -213,6 +277,49 @@ class Column:
         return plain
 
 
+@dataclasses.dataclass
+class Difference:
+    """A column minus the sum of others, which is modelled in place of the column.
+
+    ```none
+    difference = name - sum of minus,     name = difference + sum of minus
+    ```
+
+    So an order of two columns is a difference that is never negative, and a sum is one that
+    is always zero; both are kept exactly. The map has a volume of 1: densities are those of
+    the columns.
+
+    Args:
+      name: name of the column.
+      minus: names of the columns that are subtracted.
+      column: describes the difference; of a kind with numbers, or a constant 0.
+
+    >>> from tfp_flows.tables import Column, Difference
+    >>> zero = Column("total - a - b", "constant", values=[0.0])
+    >>> Difference("total", ["a", "b"], zero).names
+    ['total', 'a', 'b']
+    """
+
+    name: str
+    minus: list[str]
+    column: Column
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all columns."""
+        return [self.name, *self.minus]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Returns a dictionary of JSON's types."""
+        entries = {"name": self.name, "minus": list(self.minus)}
+        return entries | {"column": self.column.to_plain()}
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Difference:
+        """Returns the difference from the result of `to_plain`."""
+        return cls(plain["name"], list(plain["minus"]), Column(**plain["column"]))
+
+
 def check_column(column: Column) -> None:
     """Raises `ValueError`, which names the column, if its entries do not fit its kind."""
     name, kind, spikes = column.name, column.kind, column.spikes
@@ -226,6 +333,13 @@ def check_column(column: Column) -> None:
     require(has_ends, f"`low` and `high` of the {kind} column {name!r}", given)
     are_allowed = kind != "integer" or all(end == math.floor(end) for end in ends)
     require(are_allowed, f"integers `low` and `high` of the integer column {name!r}", given)
+    step = column.step
+    is_step = step is None or _is_finite(step) and step > 0.0
+    require(is_step, f"`step` above 0 of column {name!r}, or None", repr(step))
+    is_allowed = step is None or column.is_number and kind != "periodic"
+    require(is_allowed, f"no `step` of the {kind} column {name!r}", repr(step))
+    is_whole = step is None or kind != "integer" or step == math.floor(step)
+    require(is_whole, f"an integer `step` of the integer column {name!r}", repr(step))
     are_finite = all(map(_is_finite, spikes))
     require(are_finite, f"finite `spikes` of column {name!r}", spikes)
     are_wanted = column.is_number or not spikes

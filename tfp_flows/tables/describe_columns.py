@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tfp_flows.tables.columns import Column, TableColumns
+from tfp_flows.tables.differences import find_differences
 from tfp_flows.tables.frames import Frame, cells_of
+from tfp_flows.tables.grids import find_step
 
 # Rules of thumb: each proposal can be overridden.
 _FEW = 10  # maximum number of values of an ordered column
@@ -23,24 +25,41 @@ _OTHER_FORMS = {
     "dates, not as 2024-12-31": r"\s*\d{1,4}[/.]\d{1,2}[/.]\d{1,4}\s*",
     "numbers with signs": r"\s*[$€£¥]?\s*[-+]?[$€£¥]?\d[\d.,' ]*\s*[%$€£¥]?\s*",
 }
-_SPIKE_SHARE = 0.05  # minimum share of the rows that have the value of a spike
-_SPIKE_RATIO = 10.0  # minimum ratio of a spike's count to the mean of other values
-_MOST_SPIKES = 3  # more common values are due to rounding
+# A spike has this ratio to the usual count of its neighbours, and these deviations above it
+# as a Poisson count.
+_SPIKE_RATIO, _SPIKE_DEVIATIONS = 5.0, 8.0
+# Minimum share of the rows that have the value of a spike, and how many spikes there may
+# be: on a grid, where all frequencies are modelled, and between continuous numbers.
+_ON_GRID, _BETWEEN = (0.05, 3), (0.002, 100)
+_LEAST_ROWS_OF_SPIKE = 8
+_NEIGHBOURS = 5  # on either side of a value
+_RESOLUTION = 2.0**-48  # of numbers from files, which have 15 decimal digits
+_SHOWN_SPIKES = 3  # in the reason
+# Rows that are expected at the next number beyond an end which is no tail.
+_LEAST_BEYOND = 4.0
 _TAIL_SHARE = 0.05  # of the rows, that the tail index uses on either side
 _LEAST_TAIL = 10  # minimum number of rows in a tail
 
 
-def describe_columns(frame: Any, names: Sequence[str] | None = None) -> TableColumns:
+def describe_columns(
+    frame: Any, names: Sequence[str] | None = None, *, as_recorded: bool = True
+) -> TableColumns:
     """Proposes a kind for each column, with the reason.
 
     The result prints as a table, and each kind can be overridden. No column is proposed to
     be periodic.
 
+    With `as_recorded`, the rows also show which cells cannot occur: numbers between those
+    of a step, such as 0.1; whole numbers beyond an end that is no tail, such as month 13;
+    and rows that violate an order or a sum of two columns (`Difference`). Each can be
+    switched off: `columns.change("price", step=None)`, `columns.change("month",
+    high=None)`, `columns.drop("last - first")`.
+
     >>> import numpy as np
     >>> import tfp_flows
     >>> rng = np.random.default_rng(0)
     >>> income = np.exp(0.5 * rng.normal(size=500)) * (rng.random(500) < 0.7)
-    >>> frame = {"hour": rng.uniform(0, 24, 500), "income": income.round(3)}
+    >>> frame = {"hour": rng.uniform(0, 24, 500), "income": income}
     >>> columns = tfp_flows.describe_columns(frame)
     >>> columns.change("hour", kind="periodic", low=0, high=24)
     >>> print(columns)
@@ -52,6 +71,8 @@ def describe_columns(frame: Any, names: Sequence[str] | None = None) -> TableCol
       frame: a pandas data frame, a 2-D or a structured NumPy array, or a dictionary of
         columns.
       names: names of the columns to describe; all by default.
+      as_recorded: whether to look for steps, ends, orders and sums. Without, numbers of
+        new rows have a density wherever their kind allows it.
 
     Returns:
       A `TableColumns`.
@@ -61,14 +82,19 @@ def describe_columns(frame: Any, names: Sequence[str] | None = None) -> TableCol
         infinite numbers.
     """
     read = Frame(frame)
-    columns = read.take(read.names if names is None else list(names))
+    cells = read.take(read.names if names is None else list(names))
     forms, levels = read.form.columns, read.categories
-    return TableColumns(
-        [
-            _described(n, c, levels.get(n, []), n in forms and forms[n].is_ordered)
-            for n, c in columns.items()
-        ]
-    )
+    columns = [
+        _described(
+            name,
+            column,
+            levels.get(name, []),
+            is_ordered=name in forms and forms[name].is_ordered,
+            as_recorded=as_recorded,
+        )
+        for name, column in cells.items()
+    ]
+    return _with_differences(columns, cells) if as_recorded else TableColumns(columns)
 
 
 def describe_numbers(frame: Any, names: Collection[str] | None = None) -> TableColumns:
@@ -81,7 +107,7 @@ def describe_numbers(frame: Any, names: Collection[str] | None = None) -> TableC
       names: names of the columns that are described so, others being described as by
         `describe_columns`; all by default.
     """
-    columns = describe_columns(frame)
+    columns = describe_columns(frame, as_recorded=False)
     for column in list(columns):
         kind = column.kind if column.kind == "heavy-tailed" else "real"
         is_chosen = names is None or column.name in names
@@ -90,7 +116,29 @@ def describe_numbers(frame: Any, names: Collection[str] | None = None) -> TableC
     return columns
 
 
-def _described(name, column, categories, is_ordered):
+def _with_differences(columns, cells):
+    """The columns with the orders and sums that all rows show."""
+    table = TableColumns(columns)
+    numbers = {
+        name: cells_of(name, column).values.astype(np.float64)
+        for name, column in cells.items()
+        if table[name].is_number and column.dtype.kind != "M" and table[name].kind != "date"
+    }
+
+    def described(label, name, difference):
+        """The description of differences from 0 on, on the grid of their column."""
+        grid = table[name].grid
+        difference = difference if grid is None else grid.round_if_near(difference)
+        return _positive(label, difference, is_integer=table[name].kind == "integer")
+
+    differences = find_differences(table, numbers, described)
+    for difference in differences:
+        if difference.column.kind == "constant":
+            table.change(difference.name, high=None, reason=table[difference.name].reason)
+    return TableColumns(list(table), differences)
+
+
+def _described(name, column, categories, *, is_ordered, as_recorded):
     cells = cells_of(name, column)
     values = cells.values[~cells.is_missing]
     count = int(cells.is_missing.sum())
@@ -105,23 +153,30 @@ def _described(name, column, categories, is_ordered):
     elif cells.type == "number" and categories:
         occurring = [value for value in categories if value in distinct]
         described = Column(name, "categorical", "its pandas dtype", values=occurring)
+    elif cells.type == "number":
+        is_single = column.dtype.kind == "f" and column.dtype.itemsize < 8
+        resolution = float(np.finfo(column.dtype).eps) if is_single else _RESOLUTION
+        counted = Counted(distinct, counts, resolution if as_recorded else None)
+        described = _from_numbers(name, counted)
     else:
-        described = _BY_TYPE[cells.type](name, values, distinct, counts)
+        described = _BY_TYPE[cells.type](name, values, distinct, as_recorded)
     described.num_missing = count
     if column.dtype.kind in "iu":
         described.values = [int(value) for value in described.values]
     return described
 
 
-def _from_booleans(name, values, distinct, counts):
+def _from_booleans(name, values, distinct, as_recorded):
     return Column(name, "boolean", "true or false", values=[False, True])
 
 
-def _from_dates(name, values, distinct, counts):
-    return Column(name, "date", f"dates, {len(distinct)} different ones")
+def _from_dates(name, values, distinct, as_recorded):
+    are_days = (distinct == distinct.astype("datetime64[D]")).all()
+    step = 1.0 if as_recorded and are_days else None
+    return Column(name, "date", f"dates, {len(distinct)} different ones", step=step)
 
 
-def _from_text(name, values, distinct, counts):
+def _from_text(name, values, distinct, as_recorded):
     for what, form in _OTHER_FORMS.items():
         if len(distinct) > _FEW and all(re.fullmatch(form, text) for text in distinct):
             return Column(name, "text", what)
@@ -132,66 +187,205 @@ def _from_text(name, values, distinct, counts):
     return Column(name, "categorical", reason, values=list(distinct))
 
 
-def _from_numbers(name, values, distinct, counts):
+def _from_numbers(name, counted):
+    distinct, counts = counted.distinct, counted.counts
     if set(distinct) == {0.0, 1.0}:
         return Column(name, "boolean", "only 0 and 1", values=[0.0, 1.0])
-    is_integer = bool((distinct == np.floor(distinct)).all())
-    if is_integer and (why := _identifies(values, distinct)):
+    if counted.are_integers and (why := _identifies(counted)):
         return Column(name, "identifier", why)
-    if is_integer and _may_be_exceeded(distinct, counts):
+    if counted.are_integers and _may_be_exceeded(counted):
         reason = f"counts: {distinct[-1]:g}, the largest, in {counts[-1]} rows only"
         return Column(name, "integer", reason, low=0.0)
-    if len(distinct) <= min(_FEW, len(values) // 2):
-        what = "integers" if is_integer else "values"
+    if len(distinct) <= min(_FEW, counted.size // 2):
+        what = "integers" if counted.are_integers else "values"
         reason = f"{len(distinct)} different {what}"
         return Column(name, "ordered", reason, values=list(distinct))
-    if not is_integer:
-        return _from_reals(name, values, distinct, counts)
-    if distinct[0] >= 0.0:
-        return Column(name, "integer", "only integers, none below 0", low=0.0)
-    return Column(name, "integer", "only integers")
+    if counted.are_integers:
+        return _from_integers(name, counted)
+    return _from_reals(name, counted)
 
 
-def _identifies(values, distinct):
+def _identifies(counted):
     """The reason why integers name their rows; empty if they need not."""
+    distinct = counted.distinct
     if np.abs(distinct).max() >= 2.0**53:
         return "integers of 2^53 or more, which no number holds"
-    is_numbered = len(distinct) == len(values) >= _LEAST_ROWS and distinct[0] in (0.0, 1.0)
+    is_numbered = len(distinct) == counted.size >= _LEAST_ROWS and distinct[0] in (0.0, 1.0)
     if is_numbered and distinct[-1] - distinct[0] == len(distinct) - 1:
         return f"each integer from {distinct[0]:g} to {distinct[-1]:g} once"
     return ""
 
 
-def _may_be_exceeded(distinct, counts):
+def _may_be_exceeded(counted):
     """Whether a few integers are counts, of which the largest is rare."""
+    distinct, counts = counted.distinct, counted.counts
     if not 2 < len(distinct) <= _FEW or distinct[0] < 0.0:
         return False
     is_dense = 2 * len(distinct) > distinct[-1] - distinct[0]
-    return bool(is_dense and counts[-1] < _RARE_SHARE * counts.sum())
+    is_rare = counts[-1] < _RARE_SHARE * counts.sum()
+    return bool(is_dense and is_rare and not counted.has_end([], 1))
 
 
-def _from_reals(name, values, distinct, counts):
-    spikes = _spikes(values, distinct, counts)
-    rest = values[~np.isin(values, spikes)]
-    column = _continuous(name, rest)
-    if column.low is not None:  # numbers at an end have no density
-        ends = (column.low, column.high)
-        spikes = sorted({*spikes, *(e for e in ends if e is not None and e in distinct)})
-    column.spikes = [float(spike) for spike in spikes]
-    shares = [f"{s:g} in {100.0 * np.mean(values == s):.1f} % of the rows" for s in spikes]
-    if shares:
-        column.reason += f", but for {', '.join(shares)}"
+def _from_integers(name, counted):
+    column = Column(name, "integer", "only integers")
+    if counted.distinct[0] >= 0.0:
+        column.low = 0.0
+        column.reason += ", none below 0"
+    if counted.step is not None:
+        column.step = counted.step if counted.step > 1.0 else None
+        column.spikes = counted.spikes()
+        _put_ends(column, counted)
+    column.reason += _shares(column.spikes, counted)
     return column
 
 
-def _spikes(values, distinct, counts):
-    """Values that many rows share, many more than share other values."""
-    is_common = counts >= _SPIKE_SHARE * len(values)
-    if is_common.all():
-        return []
-    usual = np.mean(counts[~is_common])
-    spikes = distinct[is_common & (counts >= _SPIKE_RATIO * usual)].tolist()
-    return spikes if len(spikes) <= _MOST_SPIKES else []
+def _from_reals(name, counted):
+    distinct = counted.distinct
+    spikes = counted.spikes()
+    column = _continuous(name, counted.without(spikes))
+    column.step = counted.step
+    if column.step is not None:
+        column.spikes = spikes
+        _put_ends(column, counted)
+    elif column.low is not None:  # numbers at an end have no density
+        ends = (column.low, column.high)
+        spikes = sorted({*spikes, *(e for e in ends if e is not None and e in distinct)})
+    column.spikes = [float(spike) for spike in spikes]
+    column.reason += _shares(column.spikes, counted)
+    return column
+
+
+def _positive(name, values, is_integer):
+    """The description of numbers from 0 on, without an upper end."""
+    counted = Counted(*np.unique(values, return_counts=True), _RESOLUTION)
+    spikes = counted.spikes()
+    if counted.step is None and counted.distinct[0] == 0.0:
+        spikes = sorted({0.0, *spikes})
+    step = counted.step if not is_integer or counted.step != 1.0 else None
+    kind = "integer" if is_integer else "positive"
+    return Column(name, kind, low=0.0, spikes=spikes, step=step)
+
+
+def _put_ends(column, counted):
+    """Sets ends of numbers on a grid where the rows show that they are no tails."""
+    has_low, has_high = (
+        counted.has_end(column.spikes, -1),
+        counted.has_end(column.spikes, 1),
+    )
+    low, high = float(counted.distinct[0]), float(counted.distinct[-1])
+    ends = []
+    if has_low and (column.low is not None or has_high):
+        column.low = low
+        ends.append(f"{low:g}")
+    if has_high and column.low is not None:
+        column.high = high
+        column.kind = "integer" if column.kind == "integer" else "bounded"
+        ends.append(f"{high:g}")
+    if ends:
+        column.reason += f", ends at {' and '.join(ends)}"
+
+
+def _shares(spikes, counted):
+    """Words on the most common spikes."""
+    shares = {s: counted.counts[counted.distinct == s].sum() / counted.size for s in spikes}
+    shown = sorted(shares, key=lambda s: -shares[s])[:_SHOWN_SPIKES]
+    if not shown:
+        return ""
+    words = ", ".join(f"{s:g} in {100.0 * shares[s]:.1f} %" for s in shown)
+    others = len(spikes) - len(shown)
+    return f", but for {words} of the rows" + (f", and {others} more" if others else "")
+
+
+class Counted:
+    """Different numbers of a column, and how many rows have each.
+
+    Args:
+      distinct: the numbers, increasing.
+      counts: numbers of rows.
+      resolution: relative resolution of their dtype; None: no step is sought.
+    """
+
+    def __init__(
+        self, distinct: np.ndarray, counts: np.ndarray, resolution: float | None
+    ) -> None:
+        self.distinct, self.counts = distinct, counts
+        self.size = int(counts.sum())
+        self.are_integers = bool((distinct == np.floor(distinct)).all())
+        self.step = None
+        if resolution is not None:
+            self.step = find_step(distinct, resolution)
+            if self.step is None and self.are_integers:
+                self.step = 1.0
+
+    def without(self, spikes: Sequence[float]) -> np.ndarray:
+        """Returns the numbers of all rows but those of spikes, increasing."""
+        is_kept = ~np.isin(self.distinct, spikes)
+        return np.repeat(self.distinct[is_kept], self.counts[is_kept])
+
+    def spikes(self) -> list[float]:
+        """Returns numbers that many more rows have than have their neighbours."""
+        share, most = _BETWEEN if self.step is None else _ON_GRID
+        is_common = self.counts >= max(_LEAST_ROWS_OF_SPIKE, share * self.size)
+        found = [i for i in np.flatnonzero(is_common) if self._is_spike(i)]
+        common = sorted(found, key=lambda i: -self.counts[i])[:most]
+        rest = self.size - self.counts[common].sum()
+        if len(self.distinct) - len(common) < 2 or rest < _LEAST_ROWS_OF_SPIKE:
+            return []
+        return sorted(float(self.distinct[i]) for i in common)
+
+    def has_end(self, spikes: Sequence[float], side: int) -> bool:
+        """Whether the last number is an end, and not the last one of a tail.
+
+        Without an end, the next number would be expected in some rows, by the counts of the
+        last numbers.
+
+        Args:
+          spikes: numbers that more rows have than have their neighbours.
+          side: 1 for the upper end, -1 for the lower one.
+        """
+        last = len(self.distinct) - 1 if side > 0 else 0
+        if self.step is None:
+            return False
+        a, b, c, d = (self._count(last, -side * i) for i in range(4))
+        expected = min(_next_count(a, b), _next_count(0.5 * (a + b), 0.5 * (c + d)))
+        others = [s for s in spikes if s != self.distinct[last]]
+        if others and self.distinct[last] in spikes:
+            # Among round numbers that are more common, the next one is round.
+            before = max(others) if side > 0 else min(others)
+            count = self.counts[self.distinct == before].sum()
+            expected = min(expected, _next_count(a, count)) if a > count else 0.0
+        return bool(expected >= _LEAST_BEYOND)
+
+    def _is_spike(self, i):
+        sides = [self._neighbours(i, side) for side in (-1, 1)]
+        sides = [side for side in sides if len(side)]
+        share = 0.5 if len(sides) == 2 else 0.75
+        usual = max((np.quantile(side, share) for side in sides), default=0.0)
+        least = usual + _SPIKE_DEVIATIONS * np.sqrt(usual + 1.0)
+        return self.counts[i] >= max(_SPIKE_RATIO * usual, least)
+
+    def _neighbours(self, i, side):
+        """Counts of the next numbers on one side, up to the last one."""
+        if self.step is None:
+            ranks = i + side * np.arange(1, _NEIGHBOURS + 1)
+            return self.counts[ranks[(ranks >= 0) & (ranks < len(self.counts))]]
+        end = self.distinct[-1] if side > 0 else self.distinct[0]
+        most = int(np.round(abs(end - self.distinct[i]) / self.step))
+        steps = range(1, min(most, _NEIGHBOURS) + 1)
+        return np.array([self._count(i, side * step) for step in steps])
+
+    def _count(self, i, steps):
+        """Rows that have the number some steps after the i-th one."""
+        step = self.step or 1.0
+        y = self.distinct[i] + steps * step
+        near = np.searchsorted(self.distinct, y - 0.5 * step)
+        is_there = near < len(self.distinct) and self.distinct[near] < y + 0.5 * step
+        return int(self.counts[near]) if is_there else 0
+
+
+def _next_count(last, before):
+    """The count after two others; it falls by the same ratio, or stays."""
+    return last * min(1.0, last / before) if before else float(last)
 
 
 def _continuous(name, values):
@@ -208,7 +402,6 @@ def _continuous(name, values):
 
 
 _BY_TYPE = {
-    "number": _from_numbers,
     "boolean": _from_booleans,
     "date": _from_dates,
     "text": _from_text,

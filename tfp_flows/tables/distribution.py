@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -201,6 +201,7 @@ class TableDistribution(DistributionWrapper):
         observed: tf.Tensor | None,
         seed: tf.Tensor,
         context: tf.Tensor | None = None,
+        solve: Callable | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Draws missing cells, each given the cells before it; observed ones weigh the row.
 
@@ -211,6 +212,8 @@ class TableDistribution(DistributionWrapper):
           observed: booleans, `[N, K + D]`; None if all cells are missing.
           seed: stateless seed.
           context: `[N, C]`, if there is one.
+          solve: returns values of a number, `[N]`, and where it is known before it is
+            drawn, for the index of the number, the codes and the list of numbers before.
 
         Returns:
           Cells, `[N, K + D]`; and the importance weights of the rows, `[N]`: log-densities
@@ -224,7 +227,7 @@ class TableDistribution(DistributionWrapper):
         if self._networks is None:
             return codes, weight
         numbers, more = self._draw_numbers(
-            codes, numbers, is_given[1], from_context, for_numbers
+            codes, numbers, is_given[1], from_context, for_numbers, solve
         )
         return tf.concat([codes, numbers], axis=1), weight + more
 
@@ -403,14 +406,14 @@ class TableDistribution(DistributionWrapper):
         codes, weights = (tf.gather(t, member, batch_dims=1) for t in (codes, weights))
         return tf.cast(codes, tf.float64), tf.cast(weights, tf.float64)
 
-    def _draw_numbers(self, codes, x, observed, from_context, seed):
+    def _draw_numbers(self, codes, x, observed, from_context, seed, solve):
         """Numbers, `[N, D]`, and log-weights, `[N]`."""
         cells, dtype = self.cells, from_context.dtype
         is_present = cells.is_present(codes)
         features = [from_context, cells.from_codes(codes, dtype)]
         width = self._networks.input_shape[0]
         weight = tf.zeros([tf.shape(x)[0]], tf.float64)
-        numbers = []
+        numbers: list[tf.Tensor] = []
         for j, number_seed in enumerate(draws.split(seed, cells.num_numbers)):
             seen = tf.concat(features, axis=1)
             seen = tf.pad(seen, [[0, 0], [0, width - seen.shape[1]]])
@@ -418,12 +421,18 @@ class TableDistribution(DistributionWrapper):
             conditional = self.conditionals.from_columns([j])
             present = is_present[:, j : j + 1]
             y = conditional.draw(parameters, number_seed)
-            if observed is not None:
-                y = tf.where(observed[:, j : j + 1], x[:, j : j + 1], y)
+            is_known = None if observed is None else observed[:, j : j + 1]
+            if is_known is not None:
+                y = tf.where(is_known, x[:, j : j + 1], y)
+            if solve is not None:
+                before = [number.numpy()[:, 0] for number in numbers]
+                values, is_solved = solve(j, codes.numpy(), before)
+                y = tf.where(is_solved[:, None], values[:, None], y)
+                is_known |= is_solved[:, None]
             y = tf.where(present, y, self.centers[j])
-            if observed is not None:
+            if is_known is not None:
                 log_prob = conditional.log_prob(y, parameters)
-                counts = observed[:, j : j + 1] & present
+                counts = is_known & present
                 weight += tf.where(counts, log_prob, 0.0)[:, 0]
             u = conditional.maps.forward(conditional.maps.middle(y)).u
             features.append(cells.from_columns([j]).from_numbers(u, present, dtype))

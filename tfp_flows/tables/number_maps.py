@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import typing
 from collections.abc import Iterable, Sequence
@@ -27,6 +28,8 @@ class NumberSpec:
     asinh:     t = asinh((y - low) / (high - low)),  low the median, high - low the spread
     circle:    u = 2 pi (y - low) / (high - low) - pi
     u = (t - mean) / scale, but on circles
+    integers with positions:  u = the line through (position, level), beyond the last ones
+                              parallel to (t - mean) / scale
     ```
 
     Args:
@@ -37,6 +40,8 @@ class NumberSpec:
       scale: standard deviation of t.
       is_integer: whether y is an integer, with the bin from y to y + 1.
       code: index of the code that is 0 where the number is present; -1: it always is.
+      positions: ends of bins of integers, increasing.
+      levels: their u, increasing.
     """
 
     form: str
@@ -46,6 +51,12 @@ class NumberSpec:
     scale: float = 1.0
     is_integer: bool = False
     code: int = -1
+    positions: Sequence[float] = ()
+    levels: Sequence[float] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("positions", "levels"):  # lists in files
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
     def center(self) -> float:
@@ -91,6 +102,9 @@ class NumberMaps:
         self.is_integer = np.array([spec.is_integer for spec in specs], bool)
         self.is_circle = self._is["circle"]
         self.is_logarithmic = self._is["log"] | self._is["asinh"]
+        self._tables = {
+            j: _table_from_spec(spec) for j, spec in enumerate(specs) if spec.positions
+        }
 
     @property
     def ends(self) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +128,13 @@ class NumberMaps:
         mean = np.where(self.is_circle, 0.0, self._mean)
         scale = np.where(self.is_circle, 1.0, self._scale)
         u = tf.clip_by_value((t - mean) / scale, -_FAR, _FAR)
-        return Mapped(u, log_slope - np.log(scale), is_inside)
+        log_slope -= np.log(scale)
+        if self._tables:
+            each = [tf.unstack(part, axis=-1) for part in (y, u, log_slope)]
+            for j, table in self._tables.items():
+                each[1][j], each[2][j] = table.forward(*(part[j] for part in each))
+            u, log_slope = (tf.stack(part, axis=-1) for part in each[1:])
+        return Mapped(u, log_slope, is_inside)
 
     def unscaled(self, y: tf.Tensor) -> Mapped:
         """Maps `y`, `[..., D]`, to t, which is not standardised."""
@@ -160,6 +180,11 @@ class NumberMaps:
 
     def backward(self, u: tf.Tensor) -> tf.Tensor:
         """Maps `u`, `[..., D]`, back to units of y; integers to a point in their bin."""
+        columns = tf.unstack(u, axis=-1) if self._tables else []
+        given = list(columns)
+        for j, table in self._tables.items():
+            columns[j] = table.before(columns[j])
+        u = tf.stack(columns, axis=-1) if columns else u
         t = tf.where(self.is_circle, u, self._mean + self._scale * u)
         is_linear = self._is["line"] | self._is["softplus"]
         t = tf.where(is_linear, t, tf.clip_by_value(t, -_MOST, _MOST))
@@ -171,6 +196,11 @@ class NumberMaps:
             asinh=(self._low + self._width * tf.sinh(t), t),
             circle=(self._low + self._width * (t + math.pi) / (2.0 * math.pi), t),
         )
+        if self._tables:
+            columns = tf.unstack(y, axis=-1)
+            for j, table in self._tables.items():
+                columns[j] = table.backward(given[j], columns[j])
+            y = tf.stack(columns, axis=-1)
         # Rounding must not move a number to an end, where the density is zero.
         low, high = self.ends
         y = tf.maximum(y, np.nextafter(low, np.where(np.isfinite(low), np.inf, low)))
@@ -183,6 +213,65 @@ class NumberMaps:
             pair = zip(from_forms[form], chosen, strict=True)
             chosen = tuple(tf.where(self._is[form], a, b) for a, b in pair)
         return chosen
+
+
+class _Table(typing.NamedTuple):
+    """A piecewise linear map; beyond its ends, the map before it, shifted to meet it.
+
+    Attributes:
+      positions: `[T]`, increasing.
+      levels: their u, `[T]`, increasing.
+      shifts: how much the map before is shifted below the first and above the last.
+    """
+
+    positions: np.ndarray
+    levels: np.ndarray
+    shifts: np.ndarray
+
+    def forward(self, y, u, log_slope):
+        """Returns u and log-slopes of y, for those of the map before, `[...]`."""
+        level, slope = _interpolated(y, self.positions, self.levels)
+        is_below, is_above = y < self.positions[0], y > self.positions[-1]
+        outside = u + tf.where(is_below, self.shifts[0], self.shifts[1])
+        is_outside = is_below | is_above
+        return tf.where(is_outside, outside, level), tf.where(
+            is_outside, log_slope, tf.math.log(slope)
+        )
+
+    def before(self, u):
+        """Returns u of the map before, beyond the ends; zero elsewhere."""
+        below, above = u - self.shifts[0], u - self.shifts[1]
+        return tf.where(
+            u < self.levels[0], below, tf.where(u > self.levels[-1], above, 0.0)
+        )
+
+    def backward(self, u, y):
+        """Returns y of u, for those of the map before beyond the ends, `[...]`."""
+        inside, _ = _interpolated(u, self.levels, self.positions)
+        y = tf.where(u < self.levels[0], tf.minimum(y, self.positions[0]), y)
+        y = tf.where(u > self.levels[-1], tf.maximum(y, self.positions[-1]), y)
+        is_inside = (u >= self.levels[0]) & (u <= self.levels[-1])
+        return tf.where(is_inside, inside, y)
+
+
+@functools.lru_cache(maxsize=256)  # maps of some columns are made again and again
+def _table_from_spec(spec):
+    """The table of a `NumberSpec`."""
+    positions, levels = (np.asarray(p, float) for p in (spec.positions, spec.levels))
+    before = NumberMaps([dataclasses.replace(spec, positions=(), levels=())])
+    with tf.init_scope():  # a constant, also while a function is traced
+        u = before.forward(tf.constant(positions[[0, -1], None])).u.numpy()[:, 0]
+    return _Table(positions, levels, levels[[0, -1]] - u)
+
+
+def _interpolated(x, knots, values):
+    """Values and slopes at x, `[...]`, of the line through knots; x is moved inside."""
+    near = tf.clip_by_value(x, knots[0], knots[-1])
+    near = tf.where(tf.math.is_nan(x), tf.constant(knots[0], x.dtype), near)
+    index = tf.searchsorted(knots, tf.reshape(near, [-1]), side="right") - 1
+    index = tf.reshape(tf.clip_by_value(index, 0, len(knots) - 2), tf.shape(near))
+    slope = tf.gather(np.diff(values) / np.diff(knots), index)
+    return tf.gather(values, index) + (near - tf.gather(knots, index)) * slope, slope
 
 
 def _log_cosh(t):

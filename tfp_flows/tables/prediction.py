@@ -15,6 +15,7 @@ from tfp_flows.distributions.univariate import bisect
 from tfp_flows.tables.codec import ColumnCodec, dates_from_days, days_from_dates
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Frame, is_missing
+from tfp_flows.tables.grids import Grid
 from tfp_flows.tables.number_conditionals import NumberConditionals
 
 _NODES = np.linspace(-7.0, 7.0, 225)  # quantiles of a standard normal, for quadrature
@@ -35,6 +36,7 @@ def predict(
     codec: ColumnCodec,
     count: int,
     context: np.ndarray | None = None,
+    shift: Shift | None = None,
 ) -> Prediction:
     """Returns the distributions of the one modelled column, for N contexts.
 
@@ -43,6 +45,7 @@ def predict(
       codec: codec of the modelled column.
       count: N.
       context: `[N, C]`, if there is one.
+      shift: what the column is apart from its modelled difference.
     """
     probs = np.ones([count, 1])
     codes = tf.zeros([count, rows.cells.num_codes], tf.float64)
@@ -58,8 +61,30 @@ def predict(
     number = None
     if rows.cells.num_numbers:
         parameters = rows.parameters_of_first_number(from_context)
-        number = NumberPredictions(rows.conditionals, parameters)
-    return Prediction(codec, probs, number)
+        number = NumberPredictions(rows.conditionals, parameters, codec.grid)
+    return Prediction(codec, probs, number, shift)
+
+
+class Shift(typing.NamedTuple):
+    """What is added to predicted differences, to get the column that was asked for.
+
+    Attributes:
+      offset: sums of the columns that the difference subtracts, `[N]`.
+      grid: the `Grid` of the column; None without one.
+    """
+
+    offset: np.ndarray
+    grid: Grid | None
+
+    def removed(self, y: np.ndarray, grid: Grid | None) -> np.ndarray:
+        """Returns the differences, `[N]`, of cells y, on the grid of the differences."""
+        apart = y - self.offset
+        return apart if grid is None else grid.round_if_near(apart)
+
+    def added(self, y: np.ndarray) -> np.ndarray:
+        """Returns the cells of differences y, `[N]` or `[N, Q]`."""
+        total = y + self.offset.reshape([-1, *[1] * (y.ndim - 1)])
+        return total if self.grid is None else self.grid.round_if_near(total)
 
 
 class Prediction:
@@ -82,6 +107,7 @@ class Prediction:
       codec: codec of the column.
       probs: probabilities of its values, or of a number and of each spike, `[N, codes]`.
       number: the `NumberPredictions`; None if the column has no numbers.
+      shift: what is added to a modelled difference; None if the column is modelled itself.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -95,10 +121,15 @@ class Prediction:
     """
 
     def __init__(
-        self, codec: ColumnCodec, probs: np.ndarray, number: NumberPredictions | None
+        self,
+        codec: ColumnCodec,
+        probs: np.ndarray,
+        number: NumberPredictions | None,
+        shift: Shift | None = None,
     ) -> None:
         self.column = codec.column
         self._codec = codec
+        self._shift = shift
         self._probs = probs
         self._from_number = number
         self._values = None
@@ -247,7 +278,8 @@ class Prediction:
         Raises:
           ValueError: if the column has no numbers.
         """
-        return self._points("mean").mean()
+        mean = self._points("mean").mean()
+        return mean if self._shift is None else mean + self._shift.offset
 
     def stddev(self) -> np.ndarray:
         """Returns standard deviations, `[N]`, by quadrature, as `mean`.
@@ -412,10 +444,14 @@ class Prediction:
             return days_from_dates(y.astype("datetime64[ns]"))
         if self._values is not None and from_ordered is not None:
             return from_ordered(self._values, y)
-        return self._codec.on_circle(y.astype(np.float64))
+        y = y.astype(np.float64)
+        y = y if self._shift is None else self._shift.removed(y, self._codec.grid)
+        return self._codec.on_circle(y)
 
     def _in_units(self, y):
         """Places or numbers as values of the column's own type."""
+        if self._shift is not None:
+            return self._shift.added(y)
         if self._values is not None:
             return self._values.at(y)
         if self.column.kind == "date":
@@ -429,50 +465,77 @@ class NumberPredictions:
     Args:
       conditionals: the `NumberConditionals` of the number.
       parameters: `[N, M, P, 1]`.
+      grid: the `Grid` whose places are modelled; None for other numbers, and for places of
+        ordered values.
     """
 
-    def __init__(self, conditionals: NumberConditionals, parameters: tf.Tensor) -> None:
+    def __init__(
+        self,
+        conditionals: NumberConditionals,
+        parameters: tf.Tensor,
+        grid: Grid | None = None,
+    ) -> None:
         self._conditionals, self._parameters = conditionals, parameters
         self._maps = conditionals.maps
         self._is_integer = bool(self._maps.is_integer.any())
+        self._grid = grid
 
     def log_prob(self, y: np.ndarray) -> np.ndarray:
         """Returns log-densities, of integers log-probabilities, `[N, Q]`."""
+        y = y if self._grid is None else self._grid.places(y)
         return self._evaluate(self._conditionals.log_prob, y)
 
     def cdf(self, y: np.ndarray) -> np.ndarray:
         """Returns `P(Y <= y)`, `[N, Q]`."""
+        y = y if self._grid is None else self._grid.places_up_to(y)
         return self._evaluate(self._conditionals.cdf, y)
 
     def cdf_below(self, y: np.ndarray) -> np.ndarray:
         """Returns `P(Y < y)`, `[N, Q]`."""
-        return self.cdf(np.ceil(y) - 1.0 if self._is_integer else y)
+        if self._grid is not None:
+            y = self._grid.places_below(y)
+        elif self._is_integer:
+            y = np.ceil(y) - 1.0
+        return self._evaluate(self._conditionals.cdf, y)
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Lower and upper end of the support; of integers, the first and the last."""
+        """Lower and upper end of the support; on a grid, the first and the last number."""
         low, high = (float(end[0]) for end in self._maps.ends)
-        return low, high - self._is_integer
+        low, high = (float(y) for y in self._at(np.array([low, high - self._is_integer])))
+        return low, high
 
     def quantile(self, probability: np.ndarray) -> np.ndarray:
         """Returns the least y with `P(Y <= y) >= probability`, `[N, Q]`; not on circles."""
-        return self._evaluate(self._conditionals.quantile, probability)
+        return self._at(self._places_of_quantiles(probability))
 
     def points(self) -> WeightedPoints:
         """Returns points and weights whose sums are expectations."""
+        points = self._points()
+        return points._replace(values=self._at(points.values))
+
+    def _at(self, places):
+        """The numbers at places of a grid; other numbers as they are."""
+        return places if self._grid is None else self._grid.at(places)
+
+    def _places_of_quantiles(self, probability):
+        return self._evaluate(self._conditionals.quantile, probability)
+
+    def _points(self):
+        """Points and weights, before places become numbers."""
         if self._maps.is_circle.any():
             low, high = (end[0] for end in self._maps.ends)
             edges = np.linspace(low, high, _ARCS + 1)
-            weights = np.diff(self.cdf(edges), axis=1)
+            weights = np.diff(self._evaluate(self._conditionals.cdf, edges), axis=1)
             middles = 0.5 * (edges[:-1] + edges[1:])
             return WeightedPoints(np.broadcast_to(middles, weights.shape), weights)
         if self._is_integer:
             tails = np.broadcast_to([_TAIL, 1.0 - _TAIL], [len(self._parameters), 2])
-            ends = self.quantile(tails)
+            ends = self._places_of_quantiles(tails)
             low, high = ends.min(), ends.max()
             if high - low < _MOST_INTEGERS:
                 values = np.arange(low, high + 1.0)
-                weights = np.exp(self.log_prob(values))
+                weights = np.exp(self._evaluate(self._conditionals.log_prob, values))
                 return WeightedPoints(np.broadcast_to(values, weights.shape), weights)
         values = self._evaluate(self._conditionals.quantile_of_member, _NODES)
         values = values.reshape([len(self._parameters), -1])
@@ -484,7 +547,7 @@ class NumberPredictions:
     def _within_reach(self, values):
         if not self._maps.is_logarithmic.any():
             return values
-        median = self.quantile(np.full([len(values), 1], 0.5))
+        median = self._places_of_quantiles(np.full([len(values), 1], 0.5))
         u = self._maps.forward(self._maps.middle(tf.constant(median))).u
         low, high = (self._maps.backward(u + r).numpy() for r in (-_REACH, _REACH))
         return np.clip(values, low, high)

@@ -16,6 +16,7 @@ from tfp_flows.core.check import Check, lined_up
 from tfp_flows.tables import fidelity
 from tfp_flows.tables.codec import RowCodec
 from tfp_flows.tables.columns import TableColumns
+from tfp_flows.tables.differences import kept_differences
 from tfp_flows.tables.fidelity import one_thread
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.row_features import (
@@ -343,7 +344,8 @@ def violated_rules(frame: Any, columns: TableColumns) -> dict[str, npt.NDArray[n
     """Returns which rows break the rules of their columns, booleans `[N]`, by rule.
 
     The rule of a column is that its cells can occur: among its values, between its ends, a
-    whole number where it has such, and not missing if no described cell was.
+    multiple of its step, and not missing if no described cell was. A column with a
+    `Difference` has the rule of that, such as `b - a` from 0 on.
 
     Args:
       frame: rows with all columns.
@@ -358,10 +360,14 @@ def violated_rules(frame: Any, columns: TableColumns) -> dict[str, npt.NDArray[n
     >>> tfp_flows.tables.violated_rules(rows, columns)["age: positive, 0 to"]
     array([ True, False])
     """
-    rows = RowCodec(columns, "indicator", "frame").read(Frame(frame))
+    differences = kept_differences(columns, [])
+    codec = RowCodec(columns, "indicator", "frame", differences=differences)
+    rows = codec.read(Frame(frame))
     is_broken = ~(rows.is_possible & rows.is_known)
+    of_differences = {d.name: d.column for d in differences}
+    described = [of_differences.get(c.name, c) for c in columns]
     words = (
-        f"{c.name}: {c.kind}" + (f", {c.details}" if c.details else "") for c in columns
+        f"{c.name}: {c.kind}" + (f", {c.details}" if c.details else "") for c in described
     )
     return dict(zip(words, is_broken.T, strict=True))
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from tfp_flows.core.arguments import (
     check_array,
@@ -24,19 +23,19 @@ from tfp_flows.distributions import draws
 from tfp_flows.tables.codec import RowCodec
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.conformal import conformal_distance
+from tfp_flows.tables.differences import kept_differences
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Form, Frame, is_missing
+from tfp_flows.tables.imputation import complete_rows
 from tfp_flows.tables.network_sizes import NetworkSizes
-from tfp_flows.tables.prediction import Prediction, predict
+from tfp_flows.tables.prediction import Prediction, Shift, predict
 from tfp_flows.tables.row_features import are_copies, row_features
 from tfp_flows.tables.synthesis import SynthesisReport, synthesis_report
 from tfp_flows.tables.training import FitOptions, fit_rows, held_out
 from tfp_flows.training.density_estimator import DensityEstimator
 from tfp_flows.training.loading import load
 
-_MOST_ROWS = 2**16  # completed at once by `impute`, to bound the memory
 _MOST_ATTEMPTS = 100  # draws of a row that must not equal an excluded one
-_IMPOSSIBLE = -1e9  # log-weight of completions that must not be chosen
 _SCORES = "calibration_scores"  # sorted scores of calibration rows, in saved descriptions
 
 
@@ -119,8 +118,10 @@ class TableDensity:
         names = [name for name in all_names if name not in self.context]
         if not names:
             raise ValueError("Expected columns beside those of `context`; there are none.")
-        self._rows = RowCodec(self.columns.select(names), missing, "frame")
-        self._contexts = RowCodec(self.columns.select(self.context), missing, "context")
+        rows, contexts = (self.columns.select(some) for some in (names, self.context))
+        differences = kept_differences(self.columns, self.context)
+        self._rows = RowCodec(rows, missing, "frame", differences=differences)
+        self._contexts = RowCodec(contexts, missing, "context", is_given=True)
         if not self._rows.size:
             raise ValueError(f"Expected columns that vary; {names} are constant.")
         self._distribution: TableDistribution | None = None
@@ -435,18 +436,20 @@ class TableDensity:
         is_wrong = is_incomplete & ~rows.is_possible & ~rows.is_missing
         expected = "`frame` whose rows with missing cells can occur"
         codec.refuse_cells(read, is_wrong, expected)
-        completed = _complete_rows(
+        columns = read.take(self.columns.names)
+        completed = complete_rows(
             self.distribution,
             codec,
-            rows.x,
-            rows.is_missing,
+            rows,
+            columns,
             context,
             seed=draws.stateless(seed),
             num_candidates=num_candidates,
         )
-        columns = read.take(self.columns.names) | codec.decode(completed)
+        given = {name: columns[name] for name in self.context}
+        where = {name: is_missing(columns[name]) for name in codec.names}
+        columns = columns | codec.decode(completed, given)
         nowhere = {name: np.zeros(len(read), bool) for name in columns}
-        where = dict(zip(codec.names, rows.is_missing.T, strict=True))
         return read.replaced(columns, nowhere | where)
 
     def predict(self, frame: Any) -> Prediction:
@@ -462,8 +465,8 @@ class TableDensity:
         hint = " Sample from their joint distribution instead."
         is_one = len(self.names) == 1
         require(is_one, "one modelled column to predict", self.names, hint)
-        read, codec = Frame(frame), self._rows.codec(self.names[0])
-        return predict(self.distribution, codec, len(read), self._context_cells(read))
+        read = Frame(frame)
+        return self._predict(read, self._context_cells(read), np.ones(len(read), bool))
 
     def predict_interval(
         self, frame: Any, level: float = 0.9, *, conformal: bool = False
@@ -563,7 +566,8 @@ class TableDensity:
         if read is None:
             return self._form.written(self._rows.decode(x))
         given = read.take_as_given(self.context, "context")
-        columns = {**given, **self._rows.decode(x)}
+        decoded = self._rows.decode(x, read.take(self.context, "context"))
+        columns = {**given, **decoded}
         columns = {name: columns[name] for name in self.columns.names}
         return self._form.written(columns, self.context, read.index)
 
@@ -582,12 +586,20 @@ class TableDensity:
         """Keeps the scores of calibration rows, sorted, in the saved description."""
         y = read.take(self.names)[self.names[0]]
         is_kept = is_kept & ~is_missing(y)
-        context = self._context_cells(read)
-        context = None if context is None else context[is_kept]
-        codec = self._rows.codec(self.names[0])
-        prediction = predict(self.distribution, codec, int(is_kept.sum()), context)
+        prediction = self._predict(read, self._context_cells(read), is_kept)
         scores = np.sort(prediction.distance_from_median(y[is_kept]))
         self.distribution.parameters["description"][_SCORES] = scores.tolist()
+
+    def _predict(self, read, context, is_used):
+        """Predictions of the one modelled column for some rows, booleans `[N]`."""
+        (name,) = self.names
+        offset = self._rows.offset(name, read)
+        shift = None
+        if offset is not None:
+            shift = Shift(offset[is_used], self.columns[name].grid)
+        context = None if context is None else context[is_used]
+        codec = self._rows.codec(name)
+        return predict(self.distribution, codec, int(is_used.sum()), context, shift)
 
     def _training_cells(self, read):
         """Cells of training rows, `[N, K + D]`, and their context, `[N, C]` or None."""
@@ -620,50 +632,3 @@ class TableDensity:
 
 def _counts(where):
     return {name: int(cells.sum()) for name, cells in where.items() if cells.any()}
-
-
-def _complete_rows(rows, codec, x, is_missing, context, *, seed, num_candidates):
-    """Draws the missing cells of rows given the others, `[N, K + D]`.
-
-    Args:
-      rows: the distribution.
-      codec: the codec of its cells.
-      x: cells, `[N, K + D]`.
-      is_missing: which columns of the rows are missing, `[N, columns]`.
-      context: `[N, C]`, or None.
-      seed: stateless seed.
-      num_candidates: completions of a row of which one is chosen, unless draws are exact.
-    """
-    completed = np.array(x)
-    incomplete = np.flatnonzero(is_missing.any(axis=1))
-    observed = ~is_missing[:, codec.column_of_each]
-    missing_codes = codec.codes_of_missing
-    is_exact = (missing_codes < 0).all() and _draws_are_exact(rows, observed[incomplete])
-    count = 1 if is_exact else num_candidates
-    size = max(_MOST_ROWS // count, 1)
-    for part, first in enumerate(range(0, len(incomplete), size)):
-        index = incomplete[first : first + size]
-        draw_seed, choice_seed = draws.split(draws.fold_in(seed, part), 2)
-        repeated = np.repeat(index, count)
-        given = None if context is None else tf.constant(context[repeated])
-        candidates, weights = rows.complete(
-            tf.constant(x[repeated]), tf.constant(observed[repeated]), draw_seed, given
-        )
-        # A cell that is imputed is not missing again.
-        is_absent = (candidates == missing_codes) & ~observed[repeated]
-        weights = tf.where(tf.reduce_any(is_absent, axis=1), _IMPOSSIBLE, weights)
-        candidates = tf.reshape(candidates, [len(index), count, -1])
-        weights = tf.reshape(weights, [-1, count])
-        completed[index] = draws.choose(candidates, weights, choice_seed).numpy()
-    return completed
-
-
-def _draws_are_exact(rows, observed):
-    """Whether all missing cells come last, so that draws need no importance weights.
-
-    With several members, observed codes before missing codes also tell of the member.
-    """
-    comes_last = (~observed[:, 1:] >= ~observed[:, :-1]).all()
-    codes = observed[:, : rows.cells.num_codes]
-    is_split = codes.any(axis=1) & ~codes.all(axis=1)
-    return comes_last and (rows.num_members == 1 or not is_split.any())

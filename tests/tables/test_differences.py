@@ -1,0 +1,165 @@
+"""Orders and sums of columns: found, kept in draws and densities, and switched off."""
+
+import itertools
+
+import numpy as np
+import pytest
+from random_weights import randomize
+from refusals import bad_calls
+from small_tables import TINY, column, fitted, saved_and_loaded
+
+import tfp_flows as tff
+from tfp_flows.tables import Difference, TableColumns
+
+COUNT = 300
+RNG = np.random.default_rng(0)
+LOW = RNG.poisson(6.0, COUNT)
+HIGH = LOW + RNG.poisson(1.5, COUNT)
+START = RNG.gamma(3.0, 2.0, COUNT).round(1)
+ROWS = {
+    "high": HIGH,
+    "low": LOW,
+    "start": START,
+    "end": (START + RNG.gamma(2.0, 1.0, COUNT)).round(1),
+    "total": LOW + HIGH,
+    "other": RNG.normal(size=COUNT),
+}
+
+
+def test_orders_and_sums_are_found():
+    columns = tff.describe_columns(ROWS)
+    found = {d.column.name: d.column.kind for d in columns.differences}
+    assert found == {
+        "total - high - low": "constant",
+        "high - low": "integer",
+        "end - start": "positive",
+    }
+    assert columns["end - start"].step == 0.1
+    assert "start <= end in all rows" in str(columns)
+    assert tff.describe_columns(ROWS, as_recorded=False).differences == []
+    columns.drop("high - low", "total")
+    assert [d.name for d in columns.differences] == ["end"]
+    again = TableColumns.from_plain(columns.to_plain())
+    assert str(again) == str(columns)
+    assert columns.select(["start", "low"]).differences == []
+
+
+def test_chance_is_no_order():
+    a, b = RNG.normal(size=(2, COUNT))
+    rows = {"a": a, "far": b + 100.0, "b": np.where(b < a, b, b + 3.0)}
+    assert tff.describe_columns(rows).differences == []
+
+
+@pytest.fixture(scope="module")
+def table():
+    return fitted(tff.describe_columns(ROWS), ROWS, epochs=3, num_members=2)
+
+
+def test_draws_and_densities_keep_them(table):
+    drawn = table.sample(3000, seed=1)
+    assert (drawn["low"] <= drawn["high"]).all()
+    assert (drawn["start"] <= drawn["end"]).all()
+    assert (drawn["low"] + drawn["high"] == drawn["total"]).all()
+    assert np.isfinite(table.log_prob(drawn)).all()
+    assert np.isfinite(table.log_prob(ROWS)).all()
+    for name, step in (("high", -20), ("total", 1), ("end", -30.0), ("end", 0.05)):
+        wrong = {**ROWS, name: ROWS[name] + step}
+        np.testing.assert_array_equal(table.log_prob(wrong), -np.inf)
+
+
+def test_files_keep_them(table, tmp_path):
+    table, again = saved_and_loaded(table, tmp_path / "table.keras")
+    np.testing.assert_array_equal(again.log_prob(ROWS), table.log_prob(ROWS))
+
+
+def test_missing_parts_follow_from_what_is_observed(table):
+    rows = {name: cells[:40].astype(float) for name, cells in ROWS.items()}
+    for i, lost in enumerate((["low"], ["high"], ["low", "high"], ["total"], ["start"])):
+        for name in lost:
+            rows[name][8 * i : 8 * i + 8] = np.nan
+    filled = table.impute(rows, seed=0, num_candidates=256)
+    for name, cells in rows.items():
+        is_there = ~np.isnan(cells)
+        np.testing.assert_array_equal(filled[name][is_there], cells[is_there])
+    assert np.isfinite(table.log_prob(filled)).all()
+
+
+@pytest.mark.usefixtures("op_by_op")
+def test_a_missing_part_has_its_conditional_distribution():
+    columns = [column("a", "integer", low=0.0), column("b", "integer", low=0.0)]
+    rest = column("b - a", "integer", low=0.0, spikes=[0.0])
+    rows = {"a": LOW, "b": HIGH}
+    given = tff.tables.TableColumns(columns, [Difference("b", ["a"], rest)])
+    table = fitted(given, rows)
+    randomize(table.distribution, stddev=0.3)
+    a = np.arange(9.0)
+    joint = np.exp(table.log_prob({"a": a, "b": np.full(9, 8.0)}))
+    count = 600
+    lost = {"a": np.full(count, np.nan), "b": np.full(count, 8.0)}
+    drawn = table.impute(lost, seed=1, num_candidates=400)["a"]
+    found = np.mean(drawn[:, None] == a, axis=0)
+    error = 5.0 * np.sqrt(0.25 / count)
+    np.testing.assert_allclose(found, joint / joint.sum(), atol=error)
+
+
+@pytest.mark.usefixtures("op_by_op")
+def test_total_probability_is_one():
+    columns = [column("a", "integer", low=0.0), column("b", "integer", low=0.0)]
+    rest = column("b - a", "integer", low=0.0, spikes=[0.0])
+    given = tff.tables.TableColumns(columns, [Difference("b", ["a"], rest)])
+    table = fitted(given, {"a": LOW, "b": HIGH}, num_members=2)
+    randomize(table.distribution, stddev=0.1)
+    pairs = np.array(list(itertools.product(range(70), repeat=2)))
+    log_prob = table.log_prob({"a": pairs[:, 0], "b": pairs[:, 1]})
+    assert np.exp(log_prob).sum() == pytest.approx(1.0, abs=1e-3)
+    assert (np.isfinite(log_prob) == (pairs[:, 0] <= pairs[:, 1])).all()
+
+
+def test_predictions_never_fall_below_the_given_column():
+    columns = tff.describe_columns({"low": LOW, "high": HIGH})
+    table = tff.TableDensity(columns, context=["low"], **TINY)
+    table.fit({"low": LOW, "high": HIGH}, epochs=2, calibration_split=0.3)
+    given = {"low": [2, 6, 30]}
+    predicted = table.predict(given)
+    np.testing.assert_array_equal(predicted.cdf([1, 5, 29]), 0.0)
+    ends = [predicted.interval(0.9), table.predict_interval(given, 0.9, conformal=True)]
+    assert all((each >= np.array(given["low"])[:, None]).all() for each in ends)
+    y = np.arange(0, 120)
+    probability = np.exp([predicted.log_prob(value) for value in y])
+    np.testing.assert_allclose(probability.sum(axis=0), 1.0, atol=1e-4)
+    mean = np.sum(probability * y[:, None], axis=0)
+    np.testing.assert_allclose(predicted.mean(), mean, rtol=1e-4)
+    joint = table.log_prob({"low": [2, 6, 30], "high": [4, 6, 33]})
+    np.testing.assert_allclose(predicted.log_prob([4, 6, 33]), joint, atol=1e-5)
+    drawn = table.sample(seed=1, context={"low": LOW})
+    assert (drawn["high"] >= LOW).all()
+
+
+def with_end():
+    columns = tff.describe_columns({"low": LOW, "high": HIGH})
+    columns.change("high", high=40)
+    tff.TableDensity(columns)
+
+
+BAD_CALLS = [
+    (with_end, "allow the difference 'high - low' | columns.drop('high - low')"),
+    (
+        lambda: TableColumns([column("a")], [Difference("a", ["b"], column("a - b"))]),
+        "`differences` of the columns ['a'] | ['b']",
+    ),
+    (lambda: column_with(step=0.0), "`step` above 0 of column 'a'"),
+    (lambda: column_with(kind="integer", step=0.5), "an integer `step`"),
+    (
+        lambda: column_with(kind="periodic", low=0, high=1, step=0.1),
+        "no `step` of the periodic",
+    ),
+]
+
+
+def column_with(kind="real", **entries):
+    TableColumns([column("a", kind, **entries)])
+
+
+@bad_calls(BAD_CALLS)
+def test_bad_call_is_refused_in_words(call, words, check_refused):
+    check_refused(call, words)

@@ -1,0 +1,137 @@
+"""Grids: numbers that are recorded to a step, as consecutive integers, and back."""
+
+from __future__ import annotations
+
+import fractions
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+# Relative rounding errors of numbers on the grid, as float64, and if they were float32.
+_ROUNDING, _SINGLE_ROUNDING = 1e-12, 1.2e-7
+_DIFFERENCE_ROUNDING = 0.01  # of a step, by which a difference of two numbers may miss it
+_MOST_DENOMINATOR = 10**9
+_MOST_DECIMALS = 6
+_DIVISORS = (1, 6)  # of decimal units: means of two or three numbers are recorded, too
+# A coarser grid is due to chance if numbers are few.
+_LEAST_DISTINCT = 11
+_MOST_CELLS = 10**6  # numbers on a finer grid are continuous
+
+
+class Grid:
+    """The multiples of a step, but for some, as consecutive integers: their places.
+
+    ```none
+    place = m - number of spikes below m * step,     y = m * step
+    ```
+
+    Numbers that are modelled otherwise (spikes) have no place, so the places of the others
+    leave no gaps.
+
+    >>> import numpy as np
+    >>> from tfp_flows.tables.grids import Grid
+    >>> grid = Grid(0.1, spikes=[0.2])
+    >>> grid.places(np.array([0.1, 0.3, 0.4])), grid.at(np.array([1, 2, 3]))
+    (array([1., 2., 3.]), array([0.1, 0.3, 0.4]))
+
+    Args:
+      step: distance of neighbouring numbers.
+      spikes: numbers without a place.
+    """
+
+    def __init__(self, step: float, spikes: Sequence[float] = ()) -> None:
+        ratio = fractions.Fraction(step).limit_denominator(_MOST_DENOMINATOR)
+        self._numerator, self._denominator = ratio.numerator, ratio.denominator
+        self.step = self._numerator / self._denominator
+        multiples = self.multiples(np.asarray(spikes, np.float64))
+        on_grid = multiples == np.floor(multiples)
+        self._spikes = np.unique(multiples[on_grid])
+
+    def multiples(self, y: np.ndarray) -> np.ndarray:
+        """Returns y in steps, `[...]`; integers if y is on the grid up to rounding."""
+        steps = y * self._denominator / self._numerator
+        nearest = np.round(steps)
+        with np.errstate(over="ignore"):
+            was_single = y == np.asarray(y, np.float32)
+        error = np.where(was_single, _SINGLE_ROUNDING, _ROUNDING) * np.abs(steps)
+        error = np.minimum(error, 0.25)
+        return np.where(np.abs(steps - nearest) <= error, nearest, steps)
+
+    def round(self, y: np.ndarray) -> np.ndarray:
+        """Returns the nearest numbers of the grid, `[...]`, spikes included."""
+        return self._in_units(np.round(y * self._denominator / self._numerator))
+
+    def round_if_near(self, y: np.ndarray) -> np.ndarray:
+        """Returns differences of numbers of the grid without their rounding errors."""
+        nearest = self.round(y)
+        is_near = (
+            np.abs(y - nearest)
+            <= _DIFFERENCE_ROUNDING * self._numerator / self._denominator
+        )
+        return np.where(is_near, nearest, y)
+
+    def places(self, y: np.ndarray) -> np.ndarray:
+        """Returns the places of y, `[...]`; fractions for numbers that have none."""
+        steps = self.multiples(y)
+        return steps - np.searchsorted(self._spikes, steps)
+
+    def places_up_to(self, y: np.ndarray) -> np.ndarray:
+        """Returns the place of the last number up to y, `[...]`; NaN for NaN."""
+        return self._up_to(np.floor(self.multiples(y)))
+
+    def places_below(self, y: np.ndarray) -> np.ndarray:
+        """Returns the place of the last number below y, `[...]`; NaN for NaN."""
+        return self._up_to(np.ceil(self.multiples(y)) - 1.0)
+
+    def at(self, places: np.ndarray) -> np.ndarray:
+        """Returns the numbers at places, `[...]`; infinite ones at infinite places."""
+        before = self._spikes - np.arange(len(self._spikes))
+        return self._in_units(places + np.searchsorted(before, places, side="right"))
+
+    def ends(self, low: float | None, high: float | None) -> tuple:
+        """Returns the first and last place from `low` to `high`, None for None."""
+        first = None if low is None else math.ceil(self._multiple(low))
+        last = None if high is None else math.floor(self._multiple(high))
+        return (
+            None if first is None else float(first - np.sum(self._spikes < first)),
+            None if last is None else float(last - np.sum(self._spikes <= last)),
+        )
+
+    def _multiple(self, y):
+        return float(self.multiples(np.array(float(y))))
+
+    def _up_to(self, steps):
+        return steps - np.searchsorted(self._spikes, steps, side="right")
+
+    def _in_units(self, steps):
+        # A quotient of integers is the float that is nearest to the decimal number.
+        return steps * self._numerator / self._denominator
+
+
+def find_step(distinct: np.ndarray, resolution: float) -> float | None:
+    """Returns the coarsest step of which all numbers are multiples; None without one.
+
+    >>> import numpy as np
+    >>> from tfp_flows.tables.grids import find_step
+    >>> find_step(np.arange(40) / 4.0, resolution=2.0**-52)
+    0.25
+
+    Args:
+      distinct: different finite numbers, increasing.
+      resolution: relative resolution of their dtype.
+    """
+    for decimals in range(_MOST_DECIMALS + 1):
+        for divisor in _DIVISORS:
+            unit = divisor * 10.0**decimals
+            steps = distinct * unit
+            nearest = np.round(steps)
+            error = 4.0 * resolution * np.abs(steps)
+            if error.max() > 0.01 or np.ptp(nearest) > _MOST_CELLS * len(distinct):
+                return None
+            if (np.abs(steps - nearest) <= error).all():
+                multiple = int(np.gcd.reduce(nearest.astype(np.int64)))
+                multiple = multiple if len(distinct) >= _LEAST_DISTINCT else 1
+                is_coarse = np.ptp(nearest) <= _MOST_CELLS * multiple
+                return max(multiple, 1) / unit if is_coarse else None
+    return None

@@ -1,0 +1,181 @@
+"""Missing cells of rows, drawn given the other cells of their rows."""
+
+from __future__ import annotations
+
+import typing
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.distributions import draws
+from tfp_flows.tables.codec import RowCodec, RowsRead
+from tfp_flows.tables.distribution import TableDistribution
+from tfp_flows.tables.frames import is_missing
+
+_MOST_ROWS = 2**16  # completed at once, to bound the memory
+_IMPOSSIBLE = -1e9  # log-weight of completions that must not be chosen
+
+
+def complete_rows(
+    distribution: TableDistribution,
+    codec: RowCodec,
+    rows: RowsRead,
+    columns: dict[str, np.ndarray],
+    context: np.ndarray | None,
+    *,
+    seed: tf.Tensor,
+    num_candidates: int,
+) -> np.ndarray:
+    """Draws the missing cells of rows given the others, `[N, K + D]`.
+
+    Args:
+      distribution: the distribution of the cells.
+      codec: the codec of its cells.
+      rows: the rows.
+      columns: their columns, `[N]` by name, with those of the context.
+      context: cells of the context, `[N, C]`, or None.
+      seed: stateless seed.
+      num_candidates: completions of a row of which one is chosen, unless draws are exact.
+    """
+    completed = np.array(rows.x)
+    incomplete = np.flatnonzero(rows.is_missing.any(axis=1))
+    observed = ~rows.is_missing[:, codec.column_of_each]
+    missing_codes = codec.codes_of_missing
+    solver = DifferenceSolver(codec, columns, rows.x, observed)
+    is_exact = (missing_codes < 0).all() and not solver.is_linked[incomplete].any()
+    is_exact = is_exact and _draws_are_exact(distribution, observed[incomplete])
+    count = 1 if is_exact else num_candidates
+    size = max(_MOST_ROWS // count, 1)
+    for part, first in enumerate(range(0, len(incomplete), size)):
+        index = incomplete[first : first + size]
+        draw_seed, choice_seed = draws.split(draws.fold_in(seed, part), 2)
+        repeated = np.repeat(index, count)
+        given = None if context is None else tf.constant(context[repeated])
+        of_part = solver.for_rows(repeated)
+        candidates, weights = distribution.complete(
+            tf.constant(rows.x[repeated]),
+            tf.constant(observed[repeated]),
+            draw_seed,
+            given,
+            solve=of_part.solve if of_part.is_linked.any() else None,
+        )
+        # A cell that is imputed is not missing again.
+        is_absent = (candidates == missing_codes) & ~observed[repeated]
+        is_wrong = tf.reduce_any(is_absent, axis=1) | of_part.violates(candidates.numpy())
+        weights = tf.where(is_wrong, tf.constant(_IMPOSSIBLE, weights.dtype), weights)
+        candidates = tf.reshape(candidates, [len(index), count, -1])
+        weights = tf.reshape(weights, [-1, count])
+        completed[index] = draws.choose(candidates, weights, choice_seed).numpy()
+    return completed
+
+
+class DifferenceSolver(typing.NamedTuple):
+    """Cells that follow from an observed column, of which a part is missing.
+
+    ```none
+    column = difference + parts:  the last unknown term is what the others leave
+    ```
+
+    Args:
+      codec: the codec of the rows.
+      columns: their columns, `[N]` by name, with those of the context.
+      x: their cells, `[N, K + D]`; arbitrary where they are not observed.
+      observed: which cells are observed, booleans `[N, K + D]`.
+    """
+
+    codec: RowCodec
+    columns: dict[str, np.ndarray]
+    x: np.ndarray
+    observed: np.ndarray
+
+    @property
+    def is_linked(self) -> np.ndarray:
+        """Which rows have an observed column with missing parts, booleans `[N]`."""
+        linked = [self._is_linked(name) for name in self.codec.differences]
+        return np.any([np.zeros(len(self.observed), bool), *linked], axis=0)
+
+    def for_rows(self, index: np.ndarray) -> DifferenceSolver:
+        """Returns the solver of some rows, `[n]`."""
+        columns = {name: column[index] for name, column in self.columns.items()}
+        return DifferenceSolver(self.codec, columns, self.x[index], self.observed[index])
+
+    def solve(
+        self, number: int, codes: np.ndarray, numbers: list[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns values of a number, `[N]`, and where it follows from others, `[N]`.
+
+        Args:
+          number: index of the number.
+          codes: all codes, `[N, K]`.
+          numbers: the numbers before, `[N]` each.
+        """
+        cell = codes.shape[1] + number
+        owner = self.codec.names[self.codec.column_of_each[cell]]
+        drawn = np.array(self.x)
+        drawn[:, : codes.shape[1]] = codes
+        for i, values in enumerate(numbers):
+            drawn[:, codes.shape[1] + i] = values
+        parts = self._terms(drawn)
+        found, is_found = np.zeros(len(codes)), np.zeros(len(codes), bool)
+        for name in self.codec.differences:
+            terms = self.codec.terms(name)
+            if owner not in terms:
+                continue
+            others = [term for term in terms if term != owner]
+            is_known = [self._is_known(term, cell, codes) for term in others]
+            is_here = np.all([self._is_linked(name), ~self.observed[:, cell], *is_known], 0)
+            rest = np.sum([parts[term] for term in others], axis=0)
+            value = np.asarray(self.columns[name][is_here], np.float64)
+            value = value - np.broadcast_to(rest, len(codes))[is_here]
+            found[is_here] = self.codec.number_of(owner, value / terms.count(owner))
+            is_found |= is_here
+        return found, is_found
+
+    def violates(self, x: np.ndarray) -> np.ndarray:
+        """Returns which completed rows miss an observed column, booleans `[N]`."""
+        is_wrong = np.zeros(len(x), bool)
+        if self.is_linked.any():
+            columns = self.codec.decode(x, self.columns)
+            for name in self.codec.differences:
+                is_linked = self._is_linked(name)
+                value = np.asarray(self.columns[name][is_linked], np.float64)
+                is_equal = np.isclose(columns[name][is_linked], value, rtol=1e-9)
+                is_wrong[is_linked] |= ~is_equal
+        return is_wrong
+
+    def _is_linked(self, name):
+        parts = [self.columns[part] for part in self.codec.differences[name].minus]
+        lacks = np.any([is_missing(part) for part in parts], axis=0)
+        return ~is_missing(self.columns[name]) & lacks
+
+    def _is_known(self, term, cell, codes):
+        """Where a term is known before a cell is drawn, booleans `[N]`."""
+        if term not in self.codec.names:
+            return np.ones(len(codes), bool)
+        *code, last = [-1, *self.codec.cells_of_column(term)]
+        if last < cell:
+            return np.ones(len(codes), bool)
+        has_spike = np.zeros(len(codes), bool)
+        for index in code[1:]:
+            has_spike |= codes[:, index] > 0
+        return has_spike | self.observed[:, last]
+
+    def _terms(self, x):
+        """The terms by name, `[N]`; arbitrary where they are unknown."""
+        given = {
+            name: column
+            for name, column in self.columns.items()
+            if name not in self.codec.names
+        }
+        return given | self.codec.parts(x)
+
+
+def _draws_are_exact(rows, observed):
+    """Whether all missing cells come last, so that draws need no importance weights.
+
+    With several members, observed codes before missing codes also tell of the member.
+    """
+    comes_last = (~observed[:, 1:] >= ~observed[:, :-1]).all()
+    codes = observed[:, : rows.cells.num_codes]
+    is_split = codes.any(axis=1) & ~codes.all(axis=1)
+    return comes_last and (rows.num_members == 1 or not is_split.any())

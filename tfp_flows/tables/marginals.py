@@ -1,0 +1,127 @@
+"""The maps of integers that make their frequencies in the training rows normal."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
+
+_MOST_KEPT = 2000  # about the number of integers with frequencies, the most common ones
+_LEAST_MASS = 1e-300  # where differences of sums underflow
+_GRID = np.linspace(-10.0, 10.0, 2001)  # on the line, for the kernel estimate
+_MANY_ROWS = 50  # for each different integer
+_PSEUDO_ROWS = 2.0 ** np.arange(-2, 15)  # of the smooth distribution
+# Share of the smooth distribution that is normal, with its deviation: it has tails.
+_NORMAL_SHARE, _NORMAL_DEVIATION = 0.05, 1.5
+_LEAST_WIDTH = 1e-13  # of an integer on the line
+_FARTHEST = 8.0  # ends of the first and last integer on the line
+
+
+def with_frequencies(spec: NumberSpec, numbers: np.ndarray) -> NumberSpec:
+    """Returns a map of integers after which a normal distribution has their frequencies.
+
+    ```none
+    c(k) = max(rows with k - d, 0)
+    P(k) = (c(k) + (rows - sum of c + a) s(k)) / (rows + a)
+    u(k + 1) = normal quantile of P(Y <= k)
+    ```
+
+    s is smooth: a kernel estimate on the line of the given map, with normal tails. The
+    discount d is the Good-Turing one, `n_1 / (n_1 + 2 n_2)` of n_i integers with i rows: it
+    leaves nothing of integers that one row has, where most have one. The number of
+    pseudo-rows a has the largest evidence (Dirichlet-multinomial). So round numbers that
+    are more common keep their frequencies, and networks learn only how these depend on
+    other columns. The given map is returned where s explains the rows as well.
+
+    Args:
+      spec: a map of integers, with mean and scale.
+      numbers: the integers of training rows, `[N]`.
+
+    Reference:
+      Ney, Essen, Kneser (1994), On structuring probabilistic dependences in stochastic
+      language modelling. https://doi.org/10.1006/csla.1994.1001 (absolute discounting)
+    """
+    integers, counts = np.unique(numbers, return_counts=True)
+    if len(integers) < 2:
+        return spec
+    smooth = _SmoothDistribution(spec, integers, counts)
+    mass = np.maximum(smooth.cdf(integers + 1.0) - smooth.cdf(integers), _LEAST_MASS)
+    pseudo_rows = _best_pseudo_rows(counts, mass / smooth.total)
+    if len(numbers) >= _MANY_ROWS * len(integers):  # even rare ones have known frequencies
+        pseudo_rows = min(pseudo_rows, 1.0)
+    rows = np.maximum(counts - _discount(counts), 0.0)
+    is_kept = (rows > 0.0) & (rows >= np.sort(rows)[-min(_MOST_KEPT, len(rows))])
+    if not np.isfinite(pseudo_rows) or not is_kept.any():
+        return spec
+    kept, rows = integers[is_kept], rows[is_kept]
+    edges = np.union1d(kept, kept + 1.0)
+    below = np.concatenate([[smooth.least], smooth.cdf(edges), [smooth.most]])
+    parts = np.maximum(np.diff(below), _LEAST_MASS) / smooth.total
+    each = parts * (len(numbers) - rows.sum() + pseudo_rows)
+    each[1:-1][np.isin(edges[:-1], kept)] += rows
+    levels = _normal_quantiles(each / each.sum())
+    levels = np.maximum.accumulate(levels + _LEAST_WIDTH * np.arange(len(levels)))
+    return dataclasses.replace(
+        spec, positions=tuple(edges.tolist()), levels=tuple(levels.tolist())
+    )
+
+
+def _discount(counts):
+    """Rows that are taken from each integer; 1 where most integers have one row."""
+    once, twice = np.sum(counts == 1), np.sum(counts == 2)
+    discount = once / max(once + 2.0 * twice, 1.0)
+    return discount if discount < 0.5 else 1.0
+
+
+class _SmoothDistribution:
+    """A kernel estimate of integers on the line of a map."""
+
+    def __init__(self, spec: NumberSpec, integers: np.ndarray, counts: np.ndarray) -> None:
+        self._maps = NumberMaps([spec])
+        u = np.clip(self._line(integers + 0.5), _GRID[0], _GRID[-1])
+        weights = counts / counts.sum()
+        spread = np.sqrt(np.sum(weights * (u - weights @ u) ** 2))
+        width = max(float(spread), 0.1) * counts.sum() ** -0.2
+        found, _ = np.histogram(u, _GRID, weights=weights)
+        centers = 0.5 * (_GRID[:-1] + _GRID[1:])
+        self._kernel = _normal_cdf((_GRID[:, None] - centers) / width) @ found
+        low, high = (float(end[0]) for end in self._maps.ends)
+        self.least, self.most = (float(self.cdf(np.array([end]))[0]) for end in (low, high))
+        self.total = self.most - self.least
+
+    def cdf(self, edges):
+        """`P(Y < edge)`, `[E]`, up to the probability outside of the support."""
+        u = self._line(edges)
+        kernel = np.interp(u, _GRID, self._kernel, left=0.0, right=1.0)
+        normal = _normal_cdf(u / _NORMAL_DEVIATION)
+        return (1.0 - _NORMAL_SHARE) * kernel + _NORMAL_SHARE * normal
+
+    def _line(self, y):
+        return self._maps.edge(tf.constant(y[:, None])).numpy()[:, 0]
+
+
+def _best_pseudo_rows(counts, mass):
+    """The number of pseudo-rows with the largest evidence, perhaps infinite."""
+    total = counts.sum()
+    smooth = np.sum(counts * np.log(mass))
+    weights = _PSEUDO_ROWS[:, None] * mass
+    each = tf.math.lgamma(counts + weights).numpy() - tf.math.lgamma(weights).numpy()
+    evidence = tf.math.lgamma(_PSEUDO_ROWS) - tf.math.lgamma(total + _PSEUDO_ROWS)
+    evidence = evidence.numpy() + each.sum(axis=1)
+    best = int(np.argmax(evidence))
+    return float(_PSEUDO_ROWS[best]) if evidence[best] > smooth else np.inf
+
+
+def _normal_cdf(z):
+    return 0.5 * tf.math.erfc(-math.sqrt(0.5) * z).numpy()
+
+
+def _normal_quantiles(probs):
+    """Normal quantiles of the sums of all but the last probability, in both tails exact."""
+    below, above = np.cumsum(probs)[:-1], np.cumsum(probs[::-1])[::-1][1:]
+    levels = np.where(below < 0.5, tf.math.ndtri(below), -tf.math.ndtri(above))
+    return np.clip(levels, -_FARTHEST, _FARTHEST)
