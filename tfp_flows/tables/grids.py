@@ -121,8 +121,9 @@ def find_step(distinct: np.ndarray, resolution: float) -> float | None:
       distinct: different finite numbers, increasing.
       resolution: relative resolution of their dtype.
     """
+    are_few = len(distinct) < _LEAST_DISTINCT
     for decimals in range(_MOST_DECIMALS + 1):
-        for divisor in _DIVISORS:
+        for divisor in _DIVISORS[:1] if are_few else _DIVISORS:
             unit = divisor * 10.0**decimals
             steps = distinct * unit
             nearest = np.round(steps)
@@ -131,7 +132,7 @@ def find_step(distinct: np.ndarray, resolution: float) -> float | None:
                 return None
             if (np.abs(steps - nearest) <= error).all():
                 multiple = int(np.gcd.reduce(nearest.astype(np.int64)))
-                multiple = multiple if len(distinct) >= _LEAST_DISTINCT else 1
+                multiple = 1 if are_few else multiple
                 is_coarse = np.ptp(nearest) <= _MOST_CELLS * multiple
                 return max(multiple, 1) / unit if is_coarse else None
     return None

@@ -357,7 +357,7 @@ def violated_rules(frame: Any, columns: TableColumns) -> dict[str, npt.NDArray[n
     >>> import tfp_flows
     >>> columns = tfp_flows.describe_columns({"age": [1.5, 2.25, 30.5], "n": [0, 5, 40]})
     >>> broken = tfp_flows.tables.violated_rules({"age": [-1.0, 7.5], "n": [2, 3]}, columns)
-    >>> broken["age: positive, 0 to, step 0.25"]
+    >>> broken["age: positive, 0 to, step 0.01"]
     array([ True, False])
     """
     differences = kept_differences(columns, [])
