@@ -93,3 +93,22 @@ def test_one_trial_given_a_vector_is_exported(likelihood):
     assert drawn.shape == (500, 1)
     density = likelihood.conditional.log_prob(drawn, context=np.tile(theta, [500, 1]))
     assert np.isfinite(density).all()
+
+
+@pytest.mark.slow
+def test_the_posterior_of_trials_is_that_of_the_model(likelihood):
+    """Its moments are those on a grid of the learned likelihood."""
+    posterior = likelihood.posterior(TRIALS[:5], seed=0, max_minutes=5.0)
+    assert posterior.report.verdict.startswith("reliable")
+    mean, scale = np.meshgrid(np.linspace(-1.0, 2.5, 120), np.linspace(0.1, 1.2, 80))
+    grid = {"mean": mean.ravel(), "scale": scale.ravel()}
+    grid = {name: values.astype(np.float32) for name, values in grid.items()}
+    log_prob = likelihood.target_log_prob_fn(TRIALS[:5])(**grid).numpy()
+    weights = np.exp(log_prob - log_prob.max())
+    weights /= weights.sum()
+    draws = posterior.resample(4_000, seed=1)
+    for name, values in grid.items():
+        expected = weights @ values
+        deviation = np.sqrt(weights @ (values - expected) ** 2)
+        assert np.mean(draws[name]) == pytest.approx(expected, abs=0.1 * deviation)
+        assert np.std(draws[name]) == pytest.approx(deviation, rel=0.1)

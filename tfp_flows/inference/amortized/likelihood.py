@@ -106,7 +106,7 @@ class NeuralLikelihood:
 
         Its report judges how well it fits the learned likelihood; that of the likelihood
         itself is `report`. Gradients go through a network for each trial: forty trials take
-        more than seven minutes on two cores, unless `max_minutes` ends the fit.
+        minutes.
 
         Args:
           x: data of T trials, `[T, *shape]`, or of one, `[*shape]`.
