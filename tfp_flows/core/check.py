@@ -31,6 +31,21 @@ class Check:
     advice: str
     resampling_helps: bool = False
 
+    @classmethod
+    def at_most(cls, name: str, value: float, threshold: float, advice: str) -> Check:
+        """Returns a check that passes up to the threshold; NaN fails.
+
+        >>> from tfp_flows.inference import Check
+        >>> Check.at_most("share of zeros", 0.2, 0.1, "Use floats.").passed
+        False
+        """
+        return cls(name, value, threshold, bool(value <= threshold), advice)
+
+    @classmethod
+    def at_least(cls, name: str, value: float, threshold: float, advice: str) -> Check:
+        """Returns a check that passes from the threshold on; NaN fails."""
+        return cls(name, value, threshold, bool(value >= threshold), advice)
+
     @property
     def failed(self) -> bool:
         """Whether the check was made and does not pass."""

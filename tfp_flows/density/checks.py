@@ -27,8 +27,7 @@ _LEAST_VARIANCE = 1e-9  # of columns with variance 1; rounded relations have les
 def held_out_rows(count: int) -> Check:
     """Checks that there are held-out rows enough for a judgement."""
     advice = f"Only {count} rows were held out, too few to judge. Collect more rows."
-    passed = count >= _LEAST_HELD_OUT
-    return Check("held-out rows", count, _LEAST_HELD_OUT, passed=passed, advice=advice)
+    return Check.at_least("held-out rows", count, _LEAST_HELD_OUT, advice)
 
 
 def gain(gains: np.ndarray) -> Check:
@@ -58,8 +57,7 @@ def furthest_row(gains: np.ndarray) -> Check:
         "sure of a relation that the row does not keep. Look at the row, or use "
         "`tfp_flows.Defensive` with `DensityEstimator`."
     )
-    passed = value >= _FURTHEST
-    return Check("furthest row, nats", value, _FURTHEST, passed=passed, advice=advice)
+    return Check.at_least("furthest row, nats", value, _FURTHEST, advice)
 
 
 def typical_rows(scores: np.ndarray, own: np.ndarray) -> Check:
@@ -79,8 +77,7 @@ def typical_rows(scores: np.ndarray, own: np.ndarray) -> Check:
         f"Samples have {value:.1f} nats more than held-out rows, a sign of overfitting. "
         "Collect more rows, or leave columns out."
     )
-    passed = value <= threshold
-    return Check("surprise, nats", value, threshold, passed=passed, advice=advice)
+    return Check.at_most("surprise, nats", value, threshold, advice)
 
 
 def calibration(scores: np.ndarray, own: np.ndarray) -> Check:
@@ -100,8 +97,7 @@ def calibration(scores: np.ndarray, own: np.ndarray) -> Check:
         f"The region that holds {_REGION:.0%} of the samples holds {value:.0%} of the "
         "held-out rows: the density is too sure. Collect more rows, or leave columns out."
     )
-    passed = value >= threshold
-    return Check("rows in 90 % region", value, threshold, passed=passed, advice=advice)
+    return Check.at_least("rows in 90 % region", value, threshold, advice)
 
 
 def neighbours(data: Data, samples: Data) -> Check:
@@ -133,8 +129,7 @@ def neighbours(data: Data, samples: Data) -> Check:
         f"{value:.0%} of the nearest neighbours of rows and samples are of their own kind "
         "(50 % if the density is right): samples differ from the rows."
     )
-    passed = value <= threshold
-    return Check("neighbours of one kind", value, threshold, passed=passed, advice=advice)
+    return Check.at_most("neighbours of one kind", value, threshold, advice)
 
 
 def spikes(x: np.ndarray) -> Check:
@@ -149,8 +144,7 @@ def spikes(x: np.ndarray) -> Check:
         f"Column {column} has one value in {value:.0%} of the rows, so its density there "
         "depends on rounding. `TableDensity` gives such values a probability."
     )
-    passed = value <= _SPIKE_SHARE
-    return Check("most common value", value, _SPIKE_SHARE, passed=passed, advice=advice)
+    return Check.at_most("most common value", value, _SPIKE_SHARE, advice)
 
 
 def copies(train: Data, held_out: Data) -> Check:
@@ -175,8 +169,7 @@ def copies(train: Data, held_out: Data) -> Check:
         f"{value:.0%} of the held-out rows are copies of training rows, so they are no "
         "test of the density. Leave copies out."
     )
-    passed = value <= threshold
-    return Check("copied rows", value, threshold, passed=passed, advice=advice)
+    return Check.at_most("copied rows", value, threshold, advice)
 
 
 def dependence(x: np.ndarray) -> Check:

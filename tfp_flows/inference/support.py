@@ -129,6 +129,15 @@ class JointSupport:
         support.bijector, support.event_size, support.dtype = bijector, event_size, dtype
         return support
 
+    def equals(self, other: JointSupport) -> bool:
+        """Whether another support maps vectors to the same parts, tried at some points."""
+        if self.event_size != other.event_size:
+            return False
+        own, others = _answers(self), _answers(other)
+        # Without the log-det, which may be one number for all points.
+        shapes = [[part.shape for part in parts[:-1]] for parts in (own, others)]
+        return shapes[0] == shapes[1] and all(map(_is_close, own, others))
+
     def mapped(self, bijector: tfb.Bijector) -> JointSupport:
         """The same support from other coordinates, which `bijector` maps to these."""
         mapped = copy.copy(self)
@@ -371,7 +380,7 @@ def part_by_part(target: Any, support: JointSupport) -> JointSupport:
     parts = [support_of_one(part) for _, part in parts_of(target)]
     structure = tf.nest.pack_sequence_as(target.event_shape, parts)
     plain = support.from_shape(target.event_shape, structure, support.dtype)
-    if not all(map(_is_close, _answers(support), _answers(plain))):
+    if not plain.equals(support):
         raise ValueError(
             "Expected a `target` of parts whose supports do not depend on other parts; got "
             f"`{target.name}`."

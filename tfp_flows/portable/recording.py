@@ -24,7 +24,7 @@ _MOST_LISTED = 16
 _SAME = {"Identity", "IdentityN", "ReadVariableOp", "PreventGradient", "Snapshot"}
 _CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
 _LOOPS = {"While", "StatelessWhile"}
-# Of operations with several named results: the names, in order.
+# Names of the results of operations that have several, in order.
 _RESULTS = {"StatelessRandomGetKeyCounter": ["key", "counter"]}
 # Attributes that describe how TensorFlow runs an operation.
 _OF_TENSORFLOW = {"T", "N", "Tidx", "Tshape", "Tparams", "Tindices", "Taxis", "Index"}

@@ -1,8 +1,8 @@
 """Distributions as ONNX files: what TensorFlow computes, recorded, and written as nodes.
 
 A value that depends on weights only is computed at export, and is a constant of the file.
-Of each other value, the writer keeps the name in the file, and an example: the value for
-a few rows of zeros, which tells its dtype and its number of axes.
+The writer keeps two things of each other value: its name in the file, and an example, its
+value for a few rows of zeros, which tells dtype and number of axes.
 """
 
 from __future__ import annotations

@@ -468,8 +468,7 @@ def _told(name, found, where):
         f"{value:.2f} (real training rows: {found['real_auc']:.2f}). Columns that tell it "
         f"most, by what it loses without them: {where}."
     )
-    passed = value <= threshold
-    return Check(f"AUC of {name}", value, threshold, passed=passed, advice=advice)
+    return Check.at_most(f"AUC of {name}", value, threshold, advice)
 
 
 def _furthest_behind(name, entries, bound):
@@ -481,7 +480,7 @@ def _furthest_behind(name, entries, bound):
         f"{value:.2f}, training rows {real:.2f}. Compare its pictures, and see whether "
         "its kind is right."
     )
-    return Check(name, value, threshold, passed=value >= threshold, advice=advice)
+    return Check.at_least(name, value, threshold, advice)
 
 
 def _ball(name, pair, bound):
@@ -490,7 +489,7 @@ def _ball(name, pair, bound):
         f"The {name} is {value:.2f}, that of training rows {pair['real']:.2f}: synthetic "
         "rows lie elsewhere than test rows, or leave some of their places empty."
     )
-    return Check(name, value, threshold, passed=value >= threshold, advice=advice)
+    return Check.at_least(name, value, threshold, advice)
 
 
 def _useful(found):
@@ -501,14 +500,12 @@ def _useful(found):
         f"{found['synthetic']:.2f} if synthetic rows train it, and {found['real']:.2f} if "
         "real ones do."
     )
-    passed = bool(value <= threshold)
-    return Check("utility lost", value, threshold, passed=passed, advice=advice)
+    return Check.at_most("utility lost", value, threshold, advice)
 
 
 def _enough_rows(count):
     advice = f"Only {count} rows of each kind were compared, too few to judge."
-    passed = count >= _LEAST_ROWS
-    return Check("compared rows", count, _LEAST_ROWS, passed=passed, advice=advice)
+    return Check.at_least("compared rows", count, _LEAST_ROWS, advice)
 
 
 def _nearer(value, count):
@@ -518,8 +515,7 @@ def _nearer(value, count):
         f"{value:.0%} of the synthetic rows are nearer to a training row than to any of as "
         "many test rows (50 % without copying): the fit repeats training rows."
     )
-    passed = value <= threshold
-    return Check("nearer to training", value, threshold, passed=passed, advice=advice)
+    return Check.at_most("nearer to training", value, threshold, advice)
 
 
 def _close(value, usual, count):
@@ -528,8 +524,7 @@ def _close(value, usual, count):
         f"{value:.1%} of the synthetic rows, and {usual:.1%} of the test rows, are as "
         "close to a training row as few test rows are: the fit nearly repeats some."
     )
-    passed = value <= threshold
-    return Check("close to training", value, threshold, passed=passed, advice=advice)
+    return Check.at_most("close to training", value, threshold, advice)
 
 
 def _copied(copies, counts):
@@ -541,8 +536,7 @@ def _copied(copies, counts):
         f"{value:.1%} of the synthetic rows are equal to a training row, and {usual:.1%} "
         "of the test rows. `TableDensity.sample(exclude=train)` refuses such rows."
     )
-    passed = value <= threshold
-    return Check("copied rows", value, threshold, passed=passed, advice=advice)
+    return Check.at_most("copied rows", value, threshold, advice)
 
 
 def _deviation(shares, counts):
@@ -555,7 +549,7 @@ def _rules(share, broken):
     advice = (
         f"{share:.2%} of the synthetic rows break a rule of a column: {'; '.join(broken)}."
     )
-    return Check("rows that break rules", share, 0.0, passed=share == 0.0, advice=advice)
+    return Check.at_most("rows that break rules", share, 0.0, advice)
 
 
 def _decide(likeness, others):

@@ -61,8 +61,15 @@ def test_the_posterior_of_a_known_model_is_found_and_is_reliable(tmp_path):
     one = tfd.JointDistributionNamed(
         {"theta": tfd.Normal(0.0, 1.0), "x": lambda theta: tfd.Normal(theta, 1.0)}
     )
-    with pytest.raises(ValueError, match="`model` of this file"):
-        AmortizedPosterior.load(path, one, observed="x")
+    narrow = tfd.JointDistributionNamed(
+        {
+            "theta": tfd.Sample(tfd.Uniform(-1.0, 1.0), 3),
+            "x": lambda theta: tfd.Independent(tfd.Normal(theta, 0.5), 1),
+        }
+    )
+    for other in (one, narrow):
+        with pytest.raises(ValueError, match="`model` of this file"):
+            AmortizedPosterior.load(path, other, observed="x")
     model = tff.load(path)
     assert [c["name"] for c in model.columns if c["role"] == "context"] == [
         "x[0]",

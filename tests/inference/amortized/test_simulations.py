@@ -202,6 +202,9 @@ def refused_calls():
         "`vectorized=False` with": lambda: fit_amortized_posterior(
             normal, simulator=lambda theta: theta, num_processes=2
         ),
+        "`simulator` with `num_processes`": lambda: fit_amortized_posterior(
+            joint(), observed="x", num_processes=2
+        ),
         ".npz": lambda: fit_amortized_posterior(
             normal, simulator=lambda theta: theta, backup="simulations.csv"
         ),

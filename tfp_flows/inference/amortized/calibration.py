@@ -157,9 +157,7 @@ def _coverage(drawn, train, checked):
 
 def _enough(count):
     advice = f"Only {count} simulations were left for checks. Simulate more."
-    return Check(
-        "simulations to check", count, _LEAST, passed=count >= _LEAST, advice=advice
-    )
+    return Check.at_least("simulations to check", count, _LEAST, advice)
 
 
 def _ranks(ranks):
@@ -196,7 +194,7 @@ def _uniform(name, distance, count, num_tests, advice):
     # Asymptotic quantile of Kolmogorov's distance, for the worst of several tests.
     quantile = math.sqrt(-0.5 * math.log(0.5 * _LEVEL / num_tests))
     threshold = max(quantile / math.sqrt(count), _MUCH)
-    return Check(name, distance, threshold, passed=distance <= threshold, advice=advice)
+    return Check.at_most(name, distance, threshold, advice)
 
 
 def _dropped(count, num_kept):
@@ -205,7 +203,7 @@ def _dropped(count, num_kept):
         f"{share:.0%} of the simulations have numbers that are not finite and were left "
         "out: the posterior is that given finite data."
     )
-    return Check("share left out", share, 0.05, passed=share <= 0.05, advice=advice)
+    return Check.at_most("share left out", share, 0.05, advice)
 
 
 def _distance_from_uniform(values):

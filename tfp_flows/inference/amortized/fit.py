@@ -138,6 +138,8 @@ def fit_amortized_posterior(
         check_number("max_minutes", max_minutes, "above 0", lambda m: m > 0.0)
     for_draws, for_summary, for_fit, for_checks = split_seed(seed, 4)
     source = None
+    words = "a `simulator` with `num_processes` above 1"
+    require(num_processes == 1 or simulator is not None, words, "none")
     if isinstance(model, tuple) and len(model) == 2:
         require(simulator is None and observed is None, "pairs alone", "a simulator too")
         require(backup is None, "no `backup` with pairs", backup)

@@ -35,8 +35,8 @@ _MOST_KNOWN = 5_000  # simulations among which neighbours are looked for
 _RARE = 0.01  # share of simulations that are as far from others
 _LEAST_ESS = 400.0
 _ROWS_A_BATCH = 3_000  # of importance weights
-# Of the t distribution that is moved to the target: degrees of freedom, effective draws for
-# each dimension, rounds, and halvings of the interval of powers.
+# The t distribution that is moved to the target: degrees of freedom, effective draws for
+# each dimension, rounds; and halvings in the search for a power of the weights.
 _DEGREES, _DRAWS_A_DIMENSION, _MOST_ROUNDS, _BISECTIONS = 5.0, 20.0, 12, 30
 # Largest effects of the weights on means, in standard deviations, and on the logarithms of
 # standard deviations.
@@ -312,9 +312,8 @@ def _tail(weighted, words=""):
 def _effective(weighted, words=""):
     value = weighted.ess
     advice = f"Of the weighted draws, {value:.0f} are effective, too few. Simulate more."
-    passed = value >= _LEAST_ESS
     name = f"effective draws{words}"
-    return Check(name, value, _LEAST_ESS, passed=passed, advice=advice)
+    return Check.at_least(name, value, _LEAST_ESS, advice)
 
 
 def _changes(weighted):
@@ -330,5 +329,5 @@ def _changes(weighted):
     for name, (values, threshold) in changes.items():
         value = float(np.max(values))
         advice = f"Importance weights have an effect ({name}: {value:.2f}): use `resample`."
-        passed = value <= threshold
-        yield Check(name, value, threshold, passed, advice, resampling_helps=True)
+        check = Check.at_most(name, value, threshold, advice)
+        yield dataclasses.replace(check, resampling_helps=True)

@@ -156,8 +156,9 @@ class AmortizedPosterior:
         if model is not None:
             source = simulator_of(model, observed, None)
             same = source.form.shapes == rows.form.shapes
-            same &= source.support.event_size == rows.support.event_size
-            require(same, "the `model` of this file", f"{model.name} of other shapes")
+            same = same and rows.support.equals(source.support)
+            words = "the `model` of this file"
+            require(same, words, f"{model.name}, of other shapes or supports")
             pin = source.pin
         return cls(
             rows.distribution,

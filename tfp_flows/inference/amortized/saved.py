@@ -65,7 +65,7 @@ class PosteriorOfRows(DistributionWrapper):
 
     @property
     def dtype(self) -> tf.DType:
-        """Of the parameters."""
+        """The dtype of the parameters."""
         return self.support.dtype
 
     @property
@@ -99,7 +99,7 @@ class PosteriorOfRows(DistributionWrapper):
         value = tf.convert_to_tensor(value, self.dtype)
         parts = parts_from_rows(value, self._shapes)
         bijector = self.support.bijector
-        u = tf.nest.map_structure(tf.identity, bijector.inverse(parts))
+        u = tf.identity(bijector.inverse(parts))
         own = self.distribution.log_prob(u, context=self._seen(context), training=training)
         log_det = bijector.forward_log_det_jacobian(u, event_ndims=1)
         return tf.cast(own, self.dtype) - log_det

@@ -163,11 +163,10 @@ def from_joint(model: Any, observed: str | Sequence[str]) -> Simulator:
         return model.experimental_pin(**_pins(model, names, observed, form, row))
 
     targets = [pinned(row) for row in form.to_rows(x)]
-    support = softly_clipped(JointSupport.from_distribution(targets[0]))
-    other = softly_clipped(JointSupport.from_distribution(targets[1])).bijector
-    points = tf.zeros([1, support.event_size], support.dtype)
-    ends = [bijector.forward(points) for bijector in (support.bijector, other)]
-    same = all(map(np.allclose, *map(tf.nest.flatten, ends)))
+    support, other = (
+        softly_clipped(JointSupport.from_distribution(target)) for target in targets
+    )
+    same = support.equals(other)
     require(same, "`model` of parameters whose support does not depend on data", model.name)
     event_shape = targets[0].event_shape
 
