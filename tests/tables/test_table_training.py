@@ -22,9 +22,9 @@ def fit(monkeypatch, op_by_op):
     """A function that fits a table and writes each epoch to its backup."""
     monkeypatch.setattr(training, "_SECONDS", 0.0)
 
-    def run(epochs, seed=0, **options):
+    def run(epochs, seed=0, learning_rate=0.02, **options):
         table = tff.TableDensity(tff.describe_columns(FRAME), **{**TINY, "seed": seed})
-        history = table.fit(FRAME, epochs=epochs, learning_rate=0.02, **options)
+        history = table.fit(FRAME, epochs=epochs, learning_rate=learning_rate, **options)
         return table.log_prob(FRAME), history.history
 
     return run
@@ -37,6 +37,20 @@ def test_an_interrupted_fit_ends_at_the_numbers_of_one_without_a_stop(fit, tmp_p
         log_prob, found = fit(epochs, backup=tmp_path / "fit.npz")
         assert found == losses
         np.testing.assert_array_equal(log_prob, whole)
+
+
+def test_the_learning_rate_falls_at_the_same_epochs_after_a_stop(
+    fit, tmp_path, monkeypatch
+):
+    options = {"patience": 4, "learning_rate": 5.0}  # so large that losses rise
+    _, constant = fit(6, **options)
+    monkeypatch.setattr(training, "_FALLING_ROWS", 0)
+    whole, losses = fit(6, **options)
+    assert losses["loss"][0] == constant["loss"][0] and losses != constant
+    fit(2, backup=tmp_path / "fit.npz", **options)
+    log_prob, found = fit(6, backup=tmp_path / "fit.npz", **options)
+    assert found == losses
+    np.testing.assert_array_equal(log_prob, whole)
 
 
 @pytest.mark.slow

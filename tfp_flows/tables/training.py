@@ -28,6 +28,10 @@ _ROWS_A_CALL = 4096  # rows that are evaluated at once, to bound the memory
 _SECONDS = 5.0  # between two writes of the backup; later epochs are repeated
 _LOGS = ("loss", "val_loss")
 _PATIENT_STEPS = 480  # without improvement, after which a network stops
+# Rows from which on the learning rate falls, the share of the patience after which it does,
+# and what it is multiplied by. Chosen on tables of R's packages and on simulated rows: fewer
+# rows gain nothing (docs/results.md).
+_FALLING_ROWS, _SHARE_OF_PATIENCE, _FALL = 3_000, 0.6, 0.4
 # Prior mean, for many members, and deviation of the recalibration weights. On twenty tables
 # of R's packages, measured weights were 0.13 to 0.43 (docs/results.md).
 _USUAL, _DEVIATION = 0.3, 0.1
@@ -42,7 +46,9 @@ class FitOptions:
       epochs: maximum number of passes over the rows.
       batch_size: rows in a step; by default, 32 of few rows, 64 from 1,024 rows on, and up
         to 512 from 12,800 rows on.
-      learning_rate: learning rate of Adam, whose averaged weights are judged and kept.
+      learning_rate: learning rate of Adam, whose averaged weights are judged and kept. From
+        3,000 rows on it falls to 0.4 of itself after 0.6 of the patience without a better
+        validation loss.
       patience: number of epochs without a better validation loss after which a network
         stops and keeps its best weights. Training ends when all networks have stopped. By
         default, about 480 steps, but from 10 to 30 epochs.
@@ -117,17 +123,20 @@ def fit_rows(
     # The mean over a member's own training rows, divided by the number of members.
     weights = is_trained / (rows.num_members * is_trained[:, 0].mean())
     rows.start_at_frequencies(x, weights)
-    size, patience = _pace(len(x), options)
+    size, patience, falls_after = _pace(len(x), options)
     steps_per_epoch = -(-len(x) // size)
 
     best = BestNetworks(rows, patience, *judged)
-    callbacks = [keras.callbacks.TerminateOnNaN(), best]
+    falling = keras.callbacks.ReduceLROnPlateau(
+        "val_loss", factor=_FALL, patience=falls_after, min_delta=1e-4
+    )
+    callbacks = [keras.callbacks.TerminateOnNaN(), best, falling]
     backup, first, last = None, 0, options.epochs
     if options.backup is not None:
         require(seed is not None, "`seed` with `backup`, which repeats draws", None)
-        settings = options.learning_rate, patience, size, seed
+        settings = options.learning_rate, patience, falls_after, size, seed
         fingerprint = _fingerprint([*data, weights, *judged], settings)
-        backup = FitBackup(options.backup, fingerprint, best)
+        backup = FitBackup(options.backup, fingerprint, best, falling)
         callbacks.append(backup)
         first = len(backup.logs["loss"])
         last = first if backup.is_finished else max(options.epochs, first)
@@ -152,18 +161,23 @@ def fit_rows(
         verbose=0 if options.verbose == "auto" else options.verbose,
     )
     recalibrate(rows, *judged)
-    if backup:
-        history.epoch, history.history = list(range(len(backup.logs["loss"]))), backup.logs
+    logs = backup.logs if backup else {name: history.history[name] for name in _LOGS}
+    history.epoch, history.history = list(range(len(logs["loss"]))), logs
     return history
 
 
 def _pace(num_rows, options):
-    """Returns the rows in a step, and the epochs without improvement of a network."""
+    """Returns the rows in a step, and numbers of epochs without improvement.
+
+    After the first a network stops; after the second the learning rate falls.
+    """
     few = np.clip(num_rows // 16, 32, 64)
     size = options.batch_size or int(np.clip(num_rows // 200, few, 512))
     size = min(size, num_rows)
     patience = int(np.clip(_PATIENT_STEPS * size // num_rows, 10, 30))
-    return size, options.patience or patience
+    patience = options.patience or patience
+    falls_after = max(1, int(_SHARE_OF_PATIENCE * patience))
+    return size, patience, falls_after if num_rows >= _FALLING_ROWS else math.inf
 
 
 def _split(data, validation, num_members, options, seed):
@@ -356,6 +370,7 @@ class FitBackup(keras.callbacks.Callback):
       path: path of the file, which is replaced at once: it is never half written.
       fingerprint: hash of rows and settings, which the file must have.
       best: the early stopping, whose state is kept.
+      falling: what lowers the learning rate, whose state is kept.
 
     Attributes:
       logs: "loss" and "val_loss" of all epochs so far.
@@ -366,17 +381,21 @@ class FitBackup(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, path: str | os.PathLike, fingerprint: str, best: BestNetworks
+        self,
+        path: str | os.PathLike,
+        fingerprint: str,
+        best: BestNetworks,
+        falling: keras.callbacks.ReduceLROnPlateau,
     ) -> None:
         super().__init__()
         self._path, self._fingerprint = pathlib.Path(path), fingerprint
-        self._best = best
+        self._best, self._falling = best, falling
         self._state = self._read() if self._path.exists() else {}
         self.logs = {name: list(map(float, self._state.get(name, ()))) for name in _LOGS}
         self.is_finished = bool(self._state.get("is_finished", False))
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Restores the state of the file, after `BestNetworks` has started."""
+        """Restores the state of the file, after the other callbacks have started."""
         self._written = time.monotonic()
         if self._state:
             for i, variable in enumerate(self._variables):
@@ -387,6 +406,8 @@ class FitBackup(keras.callbacks.Callback):
                 self._state["least"],
                 self._state["waited"],
             )
+            self._falling.best = float(self._state["least_loss"])
+            self._falling.wait = int(self._state["epochs_since_least_loss"])
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Writes the file if some seconds have passed, or training ends."""
@@ -407,6 +428,8 @@ class FitBackup(keras.callbacks.Callback):
             **{f"variable_{i}": v.numpy() for i, v in enumerate(self._variables)},
             **{f"best_{i}": weights for i, weights in enumerate(best.weights)},
             **{"least": best.least, "waited": best.waited, **self.logs},
+            "least_loss": self._falling.best,
+            "epochs_since_least_loss": self._falling.wait,
             **{"of": self._fingerprint, "is_finished": is_finished},
         }
         partial = self._path.with_name(f".{self._path.name}.partial")
