@@ -46,7 +46,8 @@ def test_the_learning_rate_falls_at_the_same_epochs_after_a_stop(
     _, constant = fit(6, **options)
     monkeypatch.setattr(training, "_FALLING_ROWS", 0)
     whole, losses = fit(6, **options)
-    assert losses["loss"][0] == constant["loss"][0] and losses != constant
+    assert losses["loss"][0] == constant["loss"][0]
+    assert losses != constant
     fit(2, backup=tmp_path / "fit.npz", **options)
     log_prob, found = fit(6, backup=tmp_path / "fit.npz", **options)
     assert found == losses

@@ -14,7 +14,7 @@ _MOST_KEPT = 2000  # about the number of integers with frequencies, the most com
 _LEAST_MASS = 1e-300  # where differences of sums underflow
 _GRID = np.linspace(-10.0, 10.0, 2001)  # on the line, for the kernel estimate
 _MANY_ROWS = 50  # for each different integer
-_PSEUDO_ROWS = 2.0 ** np.arange(-2, 15)  # of the smooth distribution
+_PSEUDO_ROWS = 2.0 ** np.arange(-2, 25)  # of the smooth distribution
 # Share of the smooth distribution that is normal, with its deviation: it has tails.
 _NORMAL_SHARE, _NORMAL_DEVIATION = 0.05, 1.5
 _LEAST_WIDTH = 1e-13  # of an integer on the line
@@ -88,7 +88,11 @@ class _SmoothDistribution:
         width = max(float(spread), 0.1) * counts.sum() ** -0.2
         found, _ = np.histogram(u, _GRID, weights=weights)
         centers = 0.5 * (_GRID[:-1] + _GRID[1:])
-        self._kernel = _normal_cdf((_GRID[:, None] - centers) / width) @ found
+        # Narrower kernels where rows are many (Abramson 1982), such as at an end.
+        pilot = np.diff(_normal_cdf((_GRID[:, None] - centers) / width) @ found)
+        usual = np.exp(found @ np.log(np.maximum(pilot, _LEAST_MASS)))
+        widths = width * np.sqrt(usual / np.maximum(pilot, _LEAST_MASS))
+        self._kernel = _normal_cdf((_GRID[:, None] - centers) / widths) @ found
         low, high = (float(end[0]) for end in self._maps.ends)
         self.least, self.most = (float(self.cdf(np.array([end]))[0]) for end in (low, high))
         self.total = self.most - self.least

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import typing
@@ -23,9 +24,10 @@ _NARROW = 0.02
 _INFINITE = 100.0  # a latent beyond which there is no probability
 _LOG_SQRT_2_PI = 0.5 * math.log(2.0 * math.pi)
 # Weight of the tails: its value for parameters of zero, the factor that slows its learning,
-# and the bound of its logarithm; as in `HeavyTails`.
-_FIRST_WEIGHT, _PACE, _BOUND = 0.3, 0.25, 7.0
+# and by default the bound of the logarithm of its ratio to the first.
+_FIRST_WEIGHT, _PACE, TAIL_BOUND = 0.3, 0.25, 7.0
 _MOST_LOG_SCALE = 7.0
+_SPLINE_BOUND = 3.0
 _FAR = 1e12  # bound on u, which keeps all values finite
 _FARTHEST = 40.0  # standard deviations of training rows, between which quantiles are sought
 
@@ -66,6 +68,7 @@ class NumberConditionals:
       num_bins: bins of each spline.
       weights: w of each number, `[D]`, in (-1, 1); 0 on circles, which have no order.
         Empty: 0 for all.
+      tail_bound: as in `LineConditional`.
 
     Reference:
       Gneiting, Ranjan (2013), Combining predictive distributions.
@@ -73,13 +76,16 @@ class NumberConditionals:
     """
 
     def __init__(
-        self, maps: NumberMaps, num_bins: int, weights: Sequence[float] = ()
+        self,
+        maps: NumberMaps,
+        num_bins: int,
+        weights: Sequence[float] = (),
+        tail_bound: float = TAIL_BOUND,
     ) -> None:
         self.maps = maps
         self.weights = np.asarray(weights or [0.0] * len(maps.specs), np.float64)
-        self._line = LineConditional(num_bins)
+        self._line = LineConditional(num_bins, tail_bound)
         self._circle = CircleConditional(num_bins)
-        self._num_bins = num_bins
 
     @property
     def num_parameters(self) -> int:
@@ -88,8 +94,8 @@ class NumberConditionals:
 
     def from_columns(self, columns: list[int]) -> NumberConditionals:
         """Returns the distributions of some of the numbers."""
-        weights = self.weights[columns].tolist()
-        return NumberConditionals(self.maps.from_columns(columns), self._num_bins, weights)
+        weights, maps = self.weights[columns].tolist(), self.maps.from_columns(columns)
+        return NumberConditionals(maps, self._line.num_bins, weights, self._line.tail_bound)
 
     def log_prob(self, y: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Returns log-densities, of integers log-probabilities, `[..., D]`."""
@@ -135,12 +141,12 @@ class NumberConditionals:
         An integer is the bin in which a real number falls.
         """
 
-        def on(kind):
-            draw = _traced_draw(kind, self._num_bins, parameters.dtype)
-            own = parameters[..., : kind(self._num_bins).num_parameters, :]
+        def on(conditional):
+            own = parameters[..., : conditional.num_parameters, :]
+            draw = _traced_draw(conditional, parameters.dtype)
             return draw(own, tf.constant(self.weights), seed)
 
-        u = self._on_each_kind(lambda: on(LineConditional), lambda: on(CircleConditional))
+        u = self._on_each_kind(lambda: on(self._line), lambda: on(self._circle))
         y = self.maps.backward(u)
         return tf.where(self.maps.is_integer, tf.floor(y), y)
 
@@ -236,14 +242,13 @@ class NumberConditionals:
 
 
 @functools.cache
-def _traced_draw(kind, num_bins, dtype):
+def _traced_draw(conditional, dtype):
     """A `tf.function` that draws on the line or circle, which all columns share.
 
     It takes members' parameters, `[N, M, P, D]`, weights of the recalibration, `[D]`, and a
     stateless seed. It draws of the plain mean, and rejects with acceptance proportional
     to G'.
     """
-    conditional = kind(num_bins)
 
     def propose(parameters, weights, seed):
         member_seed, noise_seed, choice_seed = draws.split(seed, 3)
@@ -287,6 +292,7 @@ def _mean_over_members(each):
     return tf.reduce_mean(tf.cast(each, tf.float64), axis=-2)
 
 
+@dataclasses.dataclass(frozen=True)
 class LineConditional:
     """A density on the line: a normal one, mapped by tails, a spline, scale and shift.
 
@@ -299,16 +305,22 @@ class LineConditional:
     S_U).
 
     Args:
-      num_bins: bins of the spline.
-      bound: the spline maps `[-bound, bound]`.
+      num_bins: bins of the spline, which maps `[-3, 3]`.
+      tail_bound: bound on the logarithm of `w / 0.3`. With 1.2, w is at most 1: of a
+        million draws, the farthest are some 65 scales away; with 7, they are
+        beyond any number of float64.
 
     Reference:
       Durkan, Bekasov, Murray, Papamakarios (2019), Neural spline flows.
       https://arxiv.org/abs/1906.04032
     """
 
-    def __init__(self, num_bins: int, bound: float = 3.0) -> None:
-        self._spline = RationalQuadraticSpline(num_bins, bound)
+    num_bins: int
+    tail_bound: float = TAIL_BOUND
+
+    @functools.cached_property
+    def _spline(self):
+        return RationalQuadraticSpline(self.num_bins, _SPLINE_BOUND)
 
     @property
     def num_parameters(self) -> int:
@@ -351,11 +363,12 @@ class LineConditional:
         shift, log_scale, tail, from_spline = tf.split(
             parameters, [1, 1, 1, self._spline.num_parameters], axis=-2
         )
-        tail = soft_bounded_scale(_PACE * tail[..., 0, :], _BOUND)
+        tail = soft_bounded_scale(_PACE * tail[..., 0, :], self.tail_bound)
         log_scale = soft_bounded_scale(log_scale[..., 0, :], _MOST_LOG_SCALE)
         return shift[..., 0, :], log_scale, _FIRST_WEIGHT * tf.exp(tail), from_spline
 
 
+@dataclasses.dataclass(frozen=True)
 class CircleConditional:
     """A density on the circle `[-pi, pi)`: the uniform one, mapped by a spline.
 
@@ -367,8 +380,11 @@ class CircleConditional:
       https://arxiv.org/abs/2002.02428
     """
 
-    def __init__(self, num_bins: int) -> None:
-        self._spline = CircularSpline(num_bins)
+    num_bins: int
+
+    @functools.cached_property
+    def _spline(self):
+        return CircularSpline(self.num_bins)
 
     @property
     def num_parameters(self) -> int:

@@ -28,9 +28,8 @@ _ROWS_A_CALL = 4096  # rows that are evaluated at once, to bound the memory
 _SECONDS = 5.0  # between two writes of the backup; later epochs are repeated
 _LOGS = ("loss", "val_loss")
 _PATIENT_STEPS = 480  # without improvement, after which a network stops
-# Rows from which on the learning rate falls, the share of the patience after which it does,
-# and what it is multiplied by. Chosen on tables of R's packages and on simulated rows: fewer
-# rows gain nothing (docs/results.md).
+# Rows from which on the learning rate falls, since fewer gain nothing; the share of the
+# patience after which it does; and what it is multiplied by (docs/results.md).
 _FALLING_ROWS, _SHARE_OF_PATIENCE, _FALL = 3_000, 0.6, 0.4
 # Prior mean, for many members, and deviation of the recalibration weights. On twenty tables
 # of R's packages, measured weights were 0.13 to 0.43 (docs/results.md).
