@@ -42,7 +42,7 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 600
 # The tests run them: two take minutes, one shows what it prints.
 nb_execution_excludepatterns = ["fit_a_posterior.md", "own_table.md"]
-nb_execution_excludepatterns += ["coming_from/keras_real_nvp.md"]
+nb_execution_excludepatterns += ["coming_from/keras_real_nvp.md", "do/stan.md"]
 nb_execution_in_temp = True
 nb_output_stderr = "remove"
 nb_merge_streams = True
