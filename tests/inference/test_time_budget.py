@@ -113,13 +113,14 @@ def test_what_tensorflow_raises_is_raised_where_xla_cannot_compile(by_xla):
 
 
 def test_xla_is_not_tried_for_densities_of_python_functions():
+    assert density(lambda x: -tf.norm(x, axis=-1)).is_for_xla
+    target = density(sleepy(0.0), dtype=tf.float32)
+    assert not target.is_for_xla
     start = Start([standard(2)], [0.0], np.zeros([1, 2]), "words")
-    for log_prob, by_xla in [(sleepy(0.0), False), (lambda x: -tf.norm(x, axis=-1), True)]:
-        target = density(log_prob, dtype=tf.float32)
-        assert target.is_for_xla == by_xla
-        _, training = compiled_training(target, start, seed=0, seconds=60.0)
-        traces = training._block._xla.experimental_get_tracing_count()
-        assert (training.jit_compiled, traces) == (by_xla, int(by_xla))
+    _, training = compiled_training(target, start, seed=0, seconds=60.0)
+    assert not training.jit_compiled
+    assert training._block._xla.experimental_get_tracing_count() == 0
+    assert not training.is_timed_out
 
 
 # Seconds of a batch; infinite if not measured.
