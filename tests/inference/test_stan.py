@@ -175,6 +175,7 @@ def test_posterior_has_the_models_moments_and_evidence(fitted):
     assert abs(fitted.report.log_evidence) < 0.02
     for draws in (fitted.sample(4000, seed=1), fitted.resample(4000, seed=1)):
         assert draws["m"].shape == [4000, 2, 3]
+        assert draws["m"].dtype == tf.float64  # as Stan's
         check_moments(draws, MEANS, DEVIATIONS)
         log_tau = {"tau": tf.math.log(draws["tau"])}
         check_moments(log_tau, {"tau": LOC[6]}, {"tau": SCALE[6]})
@@ -183,7 +184,7 @@ def test_posterior_has_the_models_moments_and_evidence(fitted):
 def test_density_of_posterior_is_that_of_constrained_parameters(fitted):
     x = points()
     parts = {"m": x[:, [[0, 2, 4], [1, 3, 5]]], "tau": np.exp(x[:, 6]), "a": x[:, 7]}
-    parts = {name: tf.constant(part, tf.float32) for name, part in parts.items()}
+    parts = {name: tf.constant(part, tf.float64) for name, part in parts.items()}
     exact = scipy.stats.norm(LOC, SCALE).logpdf(x).sum(axis=1) - x[:, 6]
     np.testing.assert_allclose(fitted.log_prob(parts), exact, atol=0.1)
 
@@ -194,7 +195,7 @@ def test_posterior_is_copied_but_pickled_only_without_the_model(fitted):
     with pytest.raises(ValueError, match="Pickle `posterior.distribution`"):
         pickle.dumps(fitted)
     flow = pickle.loads(pickle.dumps(fitted.distribution))
-    support = stan_space(Model(), "float32").support.bijector
+    support = stan_space(Model(), "float64").support.bijector
     again = tff.inference.FlowPosterior(flow, support)
     np.testing.assert_array_equal(again.sample(2, seed=3)["m"], one)
 
@@ -273,7 +274,12 @@ def test_models_of_bridgestan_are_fitted(tmp_path):
     deviations = {"m": [[0.1, 0.2, 0.3]] * 2, "s": np.sqrt(shares * (1.0 - shares) / 11.0)}
     draws = posterior.resample(4000, seed=1)
     check_moments(draws, means, deviations)
-    np.testing.assert_allclose(tf.reduce_sum(draws["s"], axis=-1), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(tf.reduce_sum(draws["s"], axis=-1), 1.0, rtol=1e-12)
+    again = {name: tf.constant(part.numpy()) for name, part in draws.items()}
+    own = posterior.distribution.log_prob(posterior.support.inverse(again))
+    # The Jacobians of a Dirichlet's K - 1 shares and of an exponential.
+    log_det = tf.reduce_sum(tf.math.log(again["s"]), axis=-1) + tf.math.log(again["mu"])
+    np.testing.assert_allclose(posterior.log_prob(again), own - log_det, atol=1e-8)
     # By quadrature over mu, since the other parts are their priors.
     mu = np.linspace(1e-6, 12.0, 100_001)
     likelihood = scipy.stats.norm(mu[:, None], 1.0).pdf(y).prod(axis=1) * np.exp(-mu)

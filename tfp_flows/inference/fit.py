@@ -68,7 +68,7 @@ def fit_posterior(
     *,
     support: object = None,
     target_log_prob_fn: Callable | None = None,
-    dtype: tf.DType | str = tf.float32,
+    dtype: tf.DType | str | None = None,
     seed: int | None = None,
     max_minutes: float | None = None,
     max_gradients: int | None = None,
@@ -120,8 +120,8 @@ def fit_posterior(
         correlation matrices to the entries below the diagonal.
       target_log_prob_fn: unnormalised log-density, a function of the parts of N draws,
         `[N, *event]` each, to `[N]`; by default that of the distribution `target`.
-      dtype: of the parts, if `target` is an event shape or a Stan model. The fit computes
-        in it.
+      dtype: of the parts, if `target` is an event shape or a Stan model, by default
+        float32 and float64. The fit computes in it.
       seed: integer; None takes the seed of the fit in `checkpoint_dir`, or a random one.
       max_minutes: wall time of the call, with compilation and checks. Training ends in
         time for the checks. If the checks alone take too long, some are left out, and the
@@ -157,7 +157,8 @@ def fit_posterior(
     [5, 2]
     """
     check_seed("seed", seed)
-    check_dtype("dtype", dtype)
+    if dtype is not None:
+        check_dtype("dtype", dtype)
     check_name("name", name)
     if max_minutes is not None:
         check_number("max_minutes", max_minutes, "above 0", lambda value: value > 0.0)
@@ -250,8 +251,10 @@ def _unconstrained_space(target, support, log_prob, dtype):
                 "Expected no `support` and no `target_log_prob_fn` with a Stan model, "
                 "which has its own."
             )
-        _check_float(tf.as_dtype(dtype))
+        dtype = tf.as_dtype(dtype or tf.float64)
+        _check_float(dtype)
         return stan_space(target, dtype)
+    dtype = dtype or tf.float32
     parts, log_prob = support_and_density(target, support, log_prob, dtype)
     if log_prob is None:
         raise ValueError(

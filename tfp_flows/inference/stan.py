@@ -170,12 +170,12 @@ def _by_rows(function, at_errors, *inputs):
     dtype = inputs[0].dtype
 
     def call(*arrays):
-        arrays = [np.array(array, np.float64, order="C") for array in arrays]
-        results = np.full([*arrays[0].shape[:-1], len(at_errors)], at_errors)
+        rows = [np.array(array, np.float64, order="C") for array in arrays]
+        results = np.full([*rows[0].shape[:-1], len(at_errors)], at_errors)
         with _LOCK:
             for index in np.ndindex(results.shape[:-1]):
                 with contextlib.suppress(RuntimeError):
-                    results[index] = function(*(array[index] for array in arrays))
+                    results[index] = function(*(row[index] for row in rows))
         with np.errstate(over="ignore"):  # values beyond float32 become infinite
             return results.astype(dtype.as_numpy_dtype)
 
