@@ -38,6 +38,8 @@ class Model:
         return [*entries, "tau", "a"]
 
     def param_constrain(self, x):
+        if x[6] > self.limit:
+            raise RuntimeError("lub_constrain: ub is 0, but must be greater than 0")
         y = np.array(x)
         y[6] = np.exp(min(x[6], 700.0))
         return y
@@ -159,7 +161,9 @@ def test_parts_have_stans_names_and_shapes(batch):
 
 @pytest.fixture(scope="module")
 def fitted():
-    return tff.fit_posterior(Model(), seed=0, max_gradients=30_000, progress=False)
+    # Broad proposals of the checks go beyond the limit.
+    model = Model(limit=LOC[6] + 5.0 * SCALE[6])
+    return tff.fit_posterior(model, seed=0, max_gradients=30_000, progress=False)
 
 
 def check_moments(draws, means, deviations):
