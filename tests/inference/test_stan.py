@@ -11,6 +11,7 @@ import tensorflow as tf
 from refusals import bad_calls
 
 import tfp_flows as tff
+from tfp_flows.inference.checks.importance import entries_that_vary
 from tfp_flows.inference.stan import is_stan_model, shapes_and_order, stan_space
 
 # Unconstrained means and deviations of m[1, 1], m[2, 1], m[1, 2], ..., log(tau) and a.
@@ -128,6 +129,11 @@ def test_errors_of_stan_are_points_outside_the_support():
     assert np.isnan(value[4])
     assert not slope[[1, 3]].any()
     assert np.isfinite(slope[[0, 2]]).all()
+
+
+def test_entries_vary_without_regard_to_draws_where_stan_raises_an_error():
+    rows = np.array([[np.nan, np.nan, np.nan], [0.0, 1.0, 2.0], [1.0, 1.0, 2.0]])
+    assert list(entries_that_vary(rows)) == [True, False, False]
 
 
 def test_other_errors_are_raised():
