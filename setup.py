@@ -25,6 +25,7 @@ ROOMS = find_packages("experiments", exclude=["compatibility"])
 COMMANDS = ["tfp_flows_experiments", *(f"tfp_flows_experiments.{room}" for room in ROOMS)]
 JAX = ["jax>=0.5"]
 ONNX = ["onnx>=1.17", "onnxruntime>=1.19"]
+STAN = ["bridgestan>=2.7"]
 # pytest 9.2 no longer tells pytest-xdist 3.8 which tests belong together.
 CHECKS = ["pytest>=8,<9.2", "pytest-xdist>=3.5", "ruff==0.17.*", "mypy>=1.18,<3"]
 CHECKS += ["setuptools>=70.1"]  # which tests build a wheel with
@@ -84,6 +85,7 @@ setup(
         "sklearn": ["scikit-learn>=1.6"],
         "jax": JAX,
         "onnx": ONNX,
+        "stan": STAN,
         "dev": [*EXPERIMENTS, *CHECKS, *JAX, *ONNX, *TFP],
         "dev-nightly": [*EXPERIMENTS, *CHECKS, *JAX, *ONNX, *TFP_NIGHTLY],
         "docs": [*EXPERIMENTS, *DOCS, *TFP],

@@ -40,9 +40,9 @@ nb_execution_mode = "cache"
 nb_execution_cache_path = str(HERE / "_build" / "executed")
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600
-# The tests run them: three take minutes, one shows what it prints.
+# The tests run them: three take minutes, one shows what it prints, one needs a compiler.
 nb_execution_excludepatterns = ["index.md", "fit_a_posterior.md", "own_table.md"]
-nb_execution_excludepatterns += ["coming_from/keras_real_nvp.md"]
+nb_execution_excludepatterns += ["coming_from/keras_real_nvp.md", "do/stan.md"]
 nb_execution_in_temp = True
 nb_output_stderr = "remove"
 nb_merge_streams = True

@@ -31,7 +31,7 @@ TRANSLATED |= {name.removeprefix("zh/") for name in NAMES if name.startswith("zh
 # Packages without which the blocks of code that import them are left out.
 EXTRAS = ("arviz", "numpyro", "pymc")
 # Packages without which a page is not run.
-NEEDED = {"do/jax.md": "jax", "do/onnx.md": "onnxruntime"}
+NEEDED = {"do/jax.md": "jax", "do/onnx.md": "onnxruntime", "do/stan.md": "bridgestan"}
 BLOCK = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SEED = re.compile(r"(?<=seed=)\d+|(?<=set_random_seed\()\d+|(?<=default_rng\()\d+")
 

@@ -14,8 +14,9 @@ from tfp_flows.inference import budget
 from tfp_flows.inference.budget import Budget
 from tfp_flows.inference.checks import verdict
 from tfp_flows.inference.checks.findings import examine
-from tfp_flows.inference.initial_flow import standard, starting_flow
+from tfp_flows.inference.initial_flow import Start, standard, starting_flow
 from tfp_flows.inference.modes import quasi_newton
+from tfp_flows.inference.training import compiled_training
 
 
 def sleepy(seconds):
@@ -109,6 +110,17 @@ def test_what_tensorflow_raises_is_raised_where_xla_cannot_compile(by_xla):
     with pytest.raises(tf.errors.InvalidArgumentError, match="not invertible"):
         function(tf.zeros([2, 2]))
     assert not function.jit_compiled
+
+
+def test_xla_is_not_tried_for_densities_of_python_functions():
+    assert density(lambda x: -tf.norm(x, axis=-1)).is_for_xla
+    target = density(sleepy(0.0), dtype=tf.float32)
+    assert not target.is_for_xla
+    start = Start([standard(2)], [0.0], np.zeros([1, 2]), "words")
+    _, training = compiled_training(target, start, seed=0, seconds=60.0)
+    assert not training.jit_compiled
+    assert training._block._xla.experimental_get_tracing_count() == 0
+    assert not training.is_timed_out
 
 
 # Seconds of a batch; infinite if not measured.

@@ -43,6 +43,7 @@ from tfp_flows.inference.fitted_posterior import FittedPosterior
 from tfp_flows.inference.initial_flow import Start, first_start, next_start
 from tfp_flows.inference.modes import dispersed_starts, narrowest_modes
 from tfp_flows.inference.reparametrisation import FitSpace, reparametrise
+from tfp_flows.inference.stan import is_stan_model, stan_space
 from tfp_flows.inference.support import support_and_density
 from tfp_flows.inference.target import UnconstrainedDensity
 from tfp_flows.inference.training import compiled_training, train
@@ -67,7 +68,7 @@ def fit_posterior(
     *,
     support: object = None,
     target_log_prob_fn: Callable | None = None,
-    dtype: tf.DType | str = tf.float32,
+    dtype: tf.DType | str | None = None,
     seed: int | None = None,
     max_minutes: float | None = None,
     max_gradients: int | None = None,
@@ -111,14 +112,16 @@ def fit_posterior(
     Args:
       target: a joint distribution, pinned or not, or any other `tfd.Distribution`, with its
         own default bijectors as constraints; or an event shape, or a structure of event
-        shapes, with the constraints `support` and the density `target_log_prob_fn`.
+        shapes, with the constraints `support` and the density `target_log_prob_fn`; or a
+        `bridgestan.StanModel`, whose parameters, by their names, are the parts.
       support: bijectors from all reals to the support of each part, if `target` is an
         event shape; None leaves a part unconstrained. As in TFP, densities on a simplex
         (`tfb.SoftmaxCentered`) are relative to all shares but one, and densities of
         correlation matrices to the entries below the diagonal.
       target_log_prob_fn: unnormalised log-density, a function of the parts of N draws,
         `[N, *event]` each, to `[N]`; by default that of the distribution `target`.
-      dtype: of the parts, if `target` is an event shape. The fit computes in it.
+      dtype: of the parts, if `target` is an event shape or a Stan model, by default
+        float32 and float64. The fit computes in it.
       seed: integer; None takes the seed of the fit in `checkpoint_dir`, or a random one.
       max_minutes: wall time of the call, with compilation and checks. Training ends in
         time for the checks. If the checks alone take too long, some are left out, and the
@@ -135,9 +138,10 @@ def fit_posterior(
 
     Raises:
       ValueError: if `target` has batch axes, parts that are not continuous, or several
-        dtypes; if its density is not finite at any start, is not one number a draw, or
-        raises an error, for example because a matrix is singular; if `checkpoint_dir` is
-        damaged, or holds the fit of another target or seed.
+        dtypes; if a Stan model comes with `support` or `target_log_prob_fn`; if its density
+        is not finite at any start, is not one number a draw, or raises an error, for
+        example because a matrix is singular; if `checkpoint_dir` is damaged, or holds the
+        fit of another target or seed.
 
     Reference:
       Agrawal, Domke (2024), Disentangling impact of capacity, objective, batchsize,
@@ -153,7 +157,8 @@ def fit_posterior(
     [5, 2]
     """
     check_seed("seed", seed)
-    check_dtype("dtype", dtype)
+    if dtype is not None:
+        check_dtype("dtype", dtype)
     check_name("name", name)
     if max_minutes is not None:
         check_number("max_minutes", max_minutes, "above 0", lambda value: value > 0.0)
@@ -240,17 +245,31 @@ class Round:
 
 
 def _unconstrained_space(target, support, log_prob, dtype):
+    if is_stan_model(target):
+        if support is not None or log_prob is not None:
+            raise ValueError(
+                "Expected no `support` and no `target_log_prob_fn` with a Stan model, "
+                "which has its own."
+            )
+        dtype = tf.as_dtype(dtype or tf.float64)
+        _check_float(dtype)
+        return stan_space(target, dtype)
+    dtype = dtype or tf.float32
     parts, log_prob = support_and_density(target, support, log_prob, dtype)
     if log_prob is None:
         raise ValueError(
             "Expected `target_log_prob_fn`, a function of the parts of a draw, with an "
             "event shape; got None."
         )
-    if parts.dtype not in (tf.float32, tf.float64):
-        raise ValueError(
-            f"Expected parts of float32 or float64; got those of {parts.dtype.name}."
-        )
+    _check_float(parts.dtype)
     return FitSpace(UnconstrainedDensity(log_prob, parts), parts)
+
+
+def _check_float(dtype):
+    if dtype not in (tf.float32, tf.float64):
+        raise ValueError(
+            f"Expected parts of float32 or float64; got those of {dtype.name}."
+        )
 
 
 @contextlib.contextmanager

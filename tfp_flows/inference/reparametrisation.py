@@ -246,7 +246,7 @@ class FitSpace:
         if coordinates is not None:
             self._map = coordinates.bijector(density.dtype)
             self.support = support.mapped(self._map)
-            self.density = UnconstrainedDensity(density.target_log_prob, self.support)
+            self.density = density.mapped(self._map)
 
     def mapped(self, coordinates: Reparametrisation) -> FitSpace:
         """Returns the space of other coordinates of x, given the space of x."""

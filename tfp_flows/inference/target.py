@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
 
 from tfp_flows.core.compiled import Compiled, graph_function
 
@@ -48,7 +49,7 @@ class UnconstrainedDensity:
 
     def __init__(self, target_log_prob: Callable, support: Any) -> None:
         self.target_log_prob = target_log_prob
-        self._support = support.bijector
+        self._support = support
         self.event_size = support.event_size
         self.dtype = support.dtype
         self.from_tensor = graph_function(self._log_prob)
@@ -58,14 +59,27 @@ class UnconstrainedDensity:
         self._products = Compiled(self._product, by_xla=False)
         self._seconds = math.inf
 
-    @functools.cached_property
+    def mapped(self, bijector: tfb.Bijector) -> UnconstrainedDensity:
+        """The density in other coordinates, which `bijector` maps to these."""
+        return UnconstrainedDensity(self.target_log_prob, self._support.mapped(bijector))
+
+    @property
     def has_loop(self) -> bool:
         """Whether the log-density runs a loop, for example over the steps of an ODE."""
+        return any("While" in name for name in self._operations)
+
+    @property
+    def is_for_xla(self) -> bool:
+        """Whether XLA may compile the log-density: not if it calls Python functions."""
+        return not any("PyFunc" in name for name in self._operations)
+
+    @functools.cached_property
+    def _operations(self):
+        """Names of TensorFlow's operations in the gradient."""
         points = tf.TensorSpec([_ROWS, self.event_size], self.dtype)
         graph = self._gradients.plain.get_concrete_function(points).graph.as_graph_def()
         functions = (function.node_def for function in graph.library.function)
-        nodes = itertools.chain(graph.node, *functions)
-        return any("While" in node.op for node in nodes)
+        return {node.op for node in itertools.chain(graph.node, *functions)}
 
     @property
     def seconds_of_gradient(self) -> float:
@@ -94,8 +108,9 @@ class UnconstrainedDensity:
         return results
 
     def _log_prob(self, x):
-        log_det = self._support.forward_log_det_jacobian(x, event_ndims=1)
-        log_prob = self._from_parts(self._support.forward(x))
+        support = self._support.bijector
+        log_det = support.forward_log_det_jacobian(x, event_ndims=1)
+        log_prob = self._from_parts(support.forward(x))
         if not log_prob.shape.is_compatible_with(x.shape[:1]):
             raise ValueError(
                 "Expected a log-density of the target that returns a number for each of N "

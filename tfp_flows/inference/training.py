@@ -49,13 +49,16 @@ def compiled_training(
         )
         return flow, PosteriorTraining(density, flow, seed=seed, by_xla=by_xla)
 
-    distribution, training = made(by_xla=True)
+    is_timed_out = False
+    if density.is_for_xla:
+        distribution, training = made(by_xla=True)
+        if training.compile(seconds):
+            return distribution, training
+        is_timed_out = training.is_timed_out
     # A timed-out XLA compile still holds the variables, so they are made anew.
-    if training.compile(seconds):
-        return distribution, training
-    distribution, again = made(by_xla=False)
-    again.is_timed_out = training.is_timed_out
-    return distribution, again
+    distribution, training = made(by_xla=False)
+    training.is_timed_out = is_timed_out
+    return distribution, training
 
 
 def train(

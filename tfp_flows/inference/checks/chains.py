@@ -20,6 +20,7 @@ from tfp_flows.inference.checks.importance import (
     MEAN_CHANGE,
     WeightedDraws,
     WeightedMoments,
+    entries_that_vary,
 )
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.target import UnconstrainedDensity
@@ -364,7 +365,7 @@ def uncovered_mass(
     late = slice(-(len(counts) // 3), None)
     bounds = [_upper_bound(is_beyond[part], counts[part]) for part in (slice(None), late)]
     bound = max(bounds) - float(weights.sum())
-    varies = np.ptp(rows, axis=0) > 0.0
+    varies = entries_that_vary(rows)
     mean, deviation = moments.mean[varies], moments.deviation[varies]
     found = (flatten(chains.draws[is_beyond])[:, varies] - mean) / deviation
     known = (rows[is_known][:, varies] - mean) / deviation

@@ -289,6 +289,14 @@ def weighted_moments(x: np.ndarray, weights: np.ndarray) -> WeightedMoments:
     return WeightedMoments(mean, np.sqrt(variance), error, 0.5 * (from_variance + lacking))
 
 
+def entries_that_vary(rows: np.ndarray) -> np.ndarray:
+    """Returns which columns of `[S, E]` vary, `[E]`, without regard to NaN.
+
+    Entries that the support fixes, such as the zeros of a triangular matrix, do not.
+    """
+    return np.nanmax(rows, axis=0) > np.nanmin(rows, axis=0)
+
+
 def sample_until_known(
     sampler: ImportanceSampler, flatten: Callable, seed: int, counts: Sequence[int]
 ) -> tuple[WeightedDraws, np.ndarray, WeightedMoments]:
@@ -393,8 +401,7 @@ def check_unweighted_draws(
     if not np.isfinite(weighted.ratios).all():
         advice = "Some draws are outside the target's support; use `resample`."
         return Check(name, math.inf, 1.0, False, advice, resampling_helps=True)
-    # Entries that the support fixes, such as the zeros of a triangular matrix, do not vary.
-    varies = np.ptp(rows, axis=0) > 0.0
+    varies = entries_that_vary(rows)
     own, deviation = rows[: weighted.count, varies], moments.deviation[varies]
     deviation = np.maximum(deviation, 1e-30)
     with np.errstate(all="ignore"):  # the deviation of few draws may be 0
