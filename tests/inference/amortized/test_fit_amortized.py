@@ -153,6 +153,25 @@ def test_a_seed_repeats_everything():
     np.testing.assert_array_equal(second([0.0, 0.5]).sample(5, seed=1), expected)
 
 
+def test_a_file_of_simulations_makes_a_later_fit_simulate_the_missing_ones(tmp_path):
+    counts = []
+
+    def simulator(theta, seed):
+        counts.append(len(theta))
+        return np.random.default_rng(seed).normal(theta, 0.5)
+
+    options = {"simulator": simulator, "backup": tmp_path / "simulations.npz"}
+    with trained_for(1, splines={}, flows={}):
+        few = fit_amortized_posterior(PRIOR, num_simulations=400, **options)
+        more = fit_amortized_posterior(PRIOR, num_simulations=4_000, **options)
+        at_once = fit_amortized_posterior(PRIOR, simulator=simulator, num_simulations=4_000)
+    assert sum(count for count in counts if count > 2) == 400 + 3_600 + 4_000
+    assert few.report.num_simulations == 360
+    assert more.report.num_simulations == at_once.report.num_simulations == 3_600
+    means = [np.mean(a([1.0]).sample(4_000, seed=0)) for a in (more, at_once)]
+    np.testing.assert_allclose(means, 0.8, atol=0.04)
+
+
 def test_heavy_tails_and_constants_in_data_do_no_harm():
     def simulator(theta, seed):
         noise = np.random.default_rng(seed).standard_cauchy(size=(len(theta), 3))
