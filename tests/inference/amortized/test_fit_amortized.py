@@ -11,6 +11,7 @@ from tensorflow_probability import distributions as tfd
 import tfp_flows as tff
 from tfp_flows.inference import AmortizedPosterior, fit_amortized_posterior
 from tfp_flows.inference.amortized import features
+from tfp_flows.inference.amortized.conditioned import Conditioned
 
 SPLINES = {"num_members": 2, "hidden_units": (16, 16), "num_bins": 4}
 PRIOR = tfd.Independent(tfd.Normal(tf.zeros(1), 1.0), 1)
@@ -143,6 +144,17 @@ def test_a_layer_of_the_user_summarises():
     wrong = keras.layers.Reshape((2, 4))
     with pytest.raises(ValueError, match=r"`summary` that maps"):
         fit_amortized_posterior(PRIOR, simulator=series, summary=wrong, num_simulations=600)
+
+
+def test_a_component_may_draw_no_row_in_a_graph():
+    flow = tff.MAF(3, num_steps=1, hidden_units=(16,), context_size=2, seed=0)
+    part = tff.FlowDistribution(tff.standard_normal(3), flow)
+    rng = np.random.default_rng(0)
+    part.initialize(rng.normal(size=(50, 3)), context=rng.normal(size=(50, 2)))
+    mixture = tff.distributions.Mixture([part, part], [0.999, 0.001])
+    given = Conditioned(mixture, np.zeros(2), dtype=tf.float32)
+    drawn = tf.function(lambda: given.sample(5, seed=1))()
+    np.testing.assert_allclose(drawn, given.sample(5, seed=1), rtol=1e-4)
 
 
 def test_a_seed_repeats_everything():

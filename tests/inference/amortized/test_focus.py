@@ -9,7 +9,7 @@ from tensorflow_probability import distributions as tfd
 import tfp_flows as tff
 from tfp_flows.inference import AmortizedPosterior, fit_amortized_posterior
 from tfp_flows.inference.amortized import simulator as simulator_module
-from tfp_flows.inference.amortized import truncated_prior
+from tfp_flows.inference.amortized import truncation
 from tfp_flows.inference.amortized.simulator import from_joint, from_prior
 
 NOISE = 0.2
@@ -107,8 +107,8 @@ def test_importance_resampling_where_the_prior_rarely_lies_in_the_region(monkeyp
     source = from_prior(PRIOR, simulate, True, False)
     prior = fit(num_rounds=2)._prior
     by_rejection, share = prior.sample(source, 3_000, 1), prior.share
-    monkeypatch.setattr(truncated_prior, "_LEAST_SHARE", 1.0)
-    found = truncated_prior.TruncatedPrior.around(prior.previous, FOCUS, source, 0)
+    monkeypatch.setattr(truncation, "_LEAST_SHARE", 1.0)
+    found = truncation.TruncatedPrior.around(prior.previous, FOCUS, source, 0)
     assert found.share == pytest.approx(share, rel=0.1)
     resampled = found.sample(source, 3_000, 1)
     assert len(np.unique(resampled[:, 0])) > 2_500

@@ -14,7 +14,7 @@ from tfp_flows.inference.amortized.conditioned import Conditioned
 
 if TYPE_CHECKING:
     from tfp_flows.density.fit import Fit
-    from tfp_flows.inference.amortized.truncated_prior import TruncatedPrior
+    from tfp_flows.inference.amortized.truncation import TruncatedPrior
 
 VERDICTS = ("calibrated", "not to be relied on")
 _NUM_DRAWS = 200  # of the posterior, for each simulation

@@ -24,7 +24,7 @@ from tfp_flows.inference.amortized.observation import Surroundings
 from tfp_flows.inference.amortized.observations import DataForm
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
 from tfp_flows.inference.amortized.simulator import Pairs, simulator_of, support_of_pairs
-from tfp_flows.inference.amortized.truncated_prior import TruncatedPrior
+from tfp_flows.inference.amortized.truncation import TruncatedPrior
 from tfp_flows.networks.layer_arguments import split_seed
 
 _LEAST_SIMULATIONS = 100

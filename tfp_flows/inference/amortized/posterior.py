@@ -24,7 +24,7 @@ from tfp_flows.inference.amortized.observation import (
 from tfp_flows.inference.amortized.observations import DataForm
 from tfp_flows.inference.amortized.saved import PosteriorOfRows
 from tfp_flows.inference.amortized.simulator import simulator_of
-from tfp_flows.inference.amortized.truncated_prior import TruncatedPrior
+from tfp_flows.inference.amortized.truncation import TruncatedPrior
 from tfp_flows.inference.checks.importance import WeightedDraws, systematic_rows
 from tfp_flows.inference.support import JointSupport, without_functions
 from tfp_flows.inference.surrogate import FlowPosterior
@@ -61,7 +61,8 @@ class AmortizedPosterior:
     True
 
     Args:
-      density: `FittedDensity` of the unconstrained parameters given the data.
+      density: `FittedDensity` of the unconstrained parameters given the data; after a fit
+        with `focus`, before it is truncated.
       support: `JointSupport` of the parameters.
       form: `DataForm` of an observation.
       features: `Features` of an observation, the density's context.

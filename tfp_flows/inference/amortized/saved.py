@@ -17,7 +17,7 @@ from tfp_flows.inference.amortized.conditioned import Conditioned
 from tfp_flows.inference.amortized.features import Features, Scale
 from tfp_flows.inference.amortized.observation import Surroundings
 from tfp_flows.inference.amortized.observations import DataForm
-from tfp_flows.inference.amortized.truncated_prior import TruncatedPrior
+from tfp_flows.inference.amortized.truncation import TruncatedPrior
 from tfp_flows.inference.support import JointSupport, named, parts_from_rows
 from tfp_flows.networks.conditioner import Conditioner
 

@@ -8,7 +8,7 @@ import math
 import os
 import typing
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,9 +27,6 @@ from tfp_flows.core.arguments import (
 from tfp_flows.inference.amortized.observations import DataForm, parts_of_data
 from tfp_flows.inference.support import JointSupport, named
 from tfp_flows.inference.target import arguments_of
-
-if TYPE_CHECKING:
-    from tfp_flows.inference.amortized.truncated_prior import TruncatedPrior
 
 # Simulations of a block, which bounds the memory; and where they are made one by one, which
 # bounds what an interrupted call repeats.
@@ -109,7 +106,7 @@ class Simulator:
         seed: int | None,
         backup: str | os.PathLike | None = None,
         verbose: int | str = 0,
-        prior: TruncatedPrior | None = None,
+        prior: Any = None,
     ) -> Pairs:
         """Simulates.
 
