@@ -11,6 +11,7 @@ from tensorflow_probability import distributions as tfd
 import tfp_flows as tff
 from tfp_flows.inference import AmortizedPosterior, fit_amortized_posterior
 from tfp_flows.inference.amortized import features
+from tfp_flows.inference.amortized.conditioned import Conditioned
 
 SPLINES = {"num_members": 2, "hidden_units": (16, 16), "num_bins": 4}
 PRIOR = tfd.Independent(tfd.Normal(tf.zeros(1), 1.0), 1)
@@ -145,12 +146,42 @@ def test_a_layer_of_the_user_summarises():
         fit_amortized_posterior(PRIOR, simulator=series, summary=wrong, num_simulations=600)
 
 
+def test_a_component_may_draw_no_row_in_a_graph():
+    flow = tff.MAF(3, num_steps=1, hidden_units=(16,), context_size=2, seed=0)
+    part = tff.FlowDistribution(tff.standard_normal(3), flow)
+    rng = np.random.default_rng(0)
+    part.initialize(rng.normal(size=(50, 3)), context=rng.normal(size=(50, 2)))
+    mixture = tff.distributions.Mixture([part, part], [0.999, 0.001])
+    given = Conditioned(mixture, np.zeros(2), dtype=tf.float32)
+    drawn = tf.function(lambda: given.sample(5, seed=1))()
+    np.testing.assert_allclose(drawn, given.sample(5, seed=1), rtol=1e-4)
+
+
 def test_a_seed_repeats_everything():
     theta = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
     x = theta + np.random.default_rng(1).normal(size=(300, 2))
     first, second = (fit_amortized_posterior((theta, x), seed=4) for _ in range(2))
     expected = first([0.0, 0.5]).sample(5, seed=1)
     np.testing.assert_array_equal(second([0.0, 0.5]).sample(5, seed=1), expected)
+
+
+def test_a_file_of_simulations_makes_a_later_fit_simulate_the_missing_ones(tmp_path):
+    counts = []
+
+    def simulator(theta, seed):
+        counts.append(len(theta))
+        return np.random.default_rng(seed).normal(theta, 0.5)
+
+    options = {"simulator": simulator, "backup": tmp_path / "simulations.npz"}
+    with trained_for(1, splines={}, flows={}):
+        few = fit_amortized_posterior(PRIOR, num_simulations=400, **options)
+        more = fit_amortized_posterior(PRIOR, num_simulations=4_000, **options)
+        at_once = fit_amortized_posterior(PRIOR, simulator=simulator, num_simulations=4_000)
+    assert sum(count for count in counts if count > 2) == 400 + 3_600 + 4_000
+    assert few.report.num_simulations == 360
+    assert more.report.num_simulations == at_once.report.num_simulations == 3_600
+    means = [np.mean(a([1.0]).sample(4_000, seed=0)) for a in (more, at_once)]
+    np.testing.assert_allclose(means, 0.8, atol=0.04)
 
 
 def test_heavy_tails_and_constants_in_data_do_no_harm():

@@ -3,10 +3,13 @@
 Read in this order:
 
 ```none
-fit           fit_amortized_posterior: simulations -> features -> density -> checks
+fit           fit_amortized_posterior: simulations -> features -> density -> checks, in
+              one round, or in several around an observation in focus
 simulator     parameters and data: a joint distribution, a prior and a function, or pairs
 observations  the form of an observation: one row of numbers
 features      what the density sees of it: numbers, or the summary of a network
+conditioned   the density of parameters given fixed data, truncated or not
+truncation    where the posterior of the observation in focus has mass
 posterior     AmortizedPosterior, and the posterior given one observation
 calibration   checks of the whole: ranks and expected coverage
 observation   checks of one observation: within the simulations, importance weights

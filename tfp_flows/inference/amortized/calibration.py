@@ -10,9 +10,11 @@ import numpy as np
 
 from tfp_flows.core.check import Check, lined_up
 from tfp_flows.distributions import draws
+from tfp_flows.inference.amortized.conditioned import Conditioned
 
 if TYPE_CHECKING:
     from tfp_flows.density.fit import Fit
+    from tfp_flows.inference.amortized.truncation import TruncatedPrior
 
 VERDICTS = ("calibrated", "not to be relied on")
 _NUM_DRAWS = 200  # of the posterior, for each simulation
@@ -41,6 +43,7 @@ class CalibrationReport:
         than the true parameters are, `[num_checked]`; uniform if the posterior is right.
       checks: all checks, from which verdict and reasons follow.
       seconds: wall time of the fit.
+      shares: share of the prior in which each round simulated; `(1.0,)` without `focus`.
     """
 
     verdict: str
@@ -54,6 +57,7 @@ class CalibrationReport:
     coverage: np.ndarray
     checks: tuple[Check, ...]
     seconds: float
+    shares: tuple[float, ...] = (1.0,)
 
     def __str__(self) -> str:
         dropped = f", {self.num_dropped:,} left out" if self.num_dropped else ""
@@ -63,17 +67,25 @@ class CalibrationReport:
                 "simulations",
                 f"{self.num_simulations:,} fitted, {self.num_checked:,} to check{dropped}",
             ),
+            *self._rounds,
             ("above linear regression", f"{self.gain:.3f} +- {self.gain_error:.3f} nats"),
             *((check.name, check.result) for check in self.checks),
             ("seconds", f"{self.seconds:.1f}"),
         ]
         return lined_up(rows, self.reasons)
 
+    @property
+    def _rounds(self):
+        if len(self.shares) == 1:
+            return []
+        shares = ", ".join(f"{share:.2g}" for share in self.shares)
+        return [("rounds", f"{len(self.shares)}, in shares of the prior: {shares}")]
+
     def to_plain(self) -> dict[str, Any]:
         """Returns the fields as plain values, for a file."""
         plain = dataclasses.asdict(self)
         arrays = {name: plain[name].tolist() for name in ("ranks", "coverage")}
-        lists = {name: list(plain[name]) for name in ("reasons", "checks")}
+        lists = {name: list(plain[name]) for name in ("reasons", "checks", "shares")}
         return {**plain, **arrays, **lists}
 
     @classmethod
@@ -82,20 +94,24 @@ class CalibrationReport:
         fields = dict(plain)
         fields["reasons"] = tuple(fields["reasons"])
         fields["checks"] = tuple(Check(**entries) for entries in fields["checks"])
+        fields["shares"] = tuple(fields.get("shares", (1.0,)))
         arrays = {name: np.asarray(fields[name]) for name in ("ranks", "coverage")}
         return cls(**{**fields, **arrays})
 
 
-def judge_calibration(fit: Fit, num_dropped: int, seed: int | None) -> CalibrationReport:
+def judge_calibration(
+    fit: Fit, num_dropped: int, seed: int | None, prior: TruncatedPrior | None = None
+) -> CalibrationReport:
     """Returns the report of a conditional density of unconstrained parameters.
 
     Args:
       fit: the `Fit` of parameters given features of data.
       num_dropped: number of simulations with numbers that are not finite.
       seed: integer that determines the draws; random if None.
+      prior: the `TruncatedPrior` of the simulations; None if it is that of the model.
     """
     train, checked = fit.train, fit.held_out.first(_MOST_CHECKED)
-    drawn = _posterior_draws(fit.judged, checked.context, seed)
+    drawn = _posterior_draws(fit.judged, checked.context, seed, prior)
     ranks = np.mean(drawn < checked.x, axis=0)
     coverage = _coverage(drawn, train, checked)
     found = (
@@ -117,16 +133,18 @@ def judge_calibration(fit: Fit, num_dropped: int, seed: int | None) -> Calibrati
         coverage=coverage,
         checks=found,
         seconds=math.nan,
+        shares=(1.0,) if prior is None else prior.shares,
     )
 
 
-def _posterior_draws(density, x, seed):
+def _posterior_draws(density, x, seed, prior):
     """Draws of the posterior of each observation, `[S, N, D]`."""
     seed, parts = draws.stateless(seed), []
     for part, start in enumerate(range(0, len(x), _ROWS_A_CALL)):
         context = x[start : start + _ROWS_A_CALL]
+        given = Conditioned(density, context, dtype=density.dtype, prior=prior)
         own = draws.fold_in(seed, part)
-        parts.append(np.asarray(density.sample(_NUM_DRAWS, seed=own, context=context)))
+        parts.append(np.asarray(given.sample(_NUM_DRAWS, seed=own)))
     return np.concatenate(parts, axis=1)
 
 

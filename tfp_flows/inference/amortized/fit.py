@@ -24,10 +24,12 @@ from tfp_flows.inference.amortized.observation import Surroundings
 from tfp_flows.inference.amortized.observations import DataForm
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
 from tfp_flows.inference.amortized.simulator import Pairs, simulator_of, support_of_pairs
+from tfp_flows.inference.amortized.truncation import TruncatedPrior
 from tfp_flows.networks.layer_arguments import split_seed
 
 _LEAST_SIMULATIONS = 100
 _SHARE_OF_SUMMARY = 0.3  # of the time
+_NUM_ROUNDS = 4  # with an observation in focus
 
 
 def fit_amortized_posterior(
@@ -40,6 +42,8 @@ def fit_amortized_posterior(
     support: Any = None,
     summary: str | keras.layers.Layer | None = None,
     missing: bool = False,
+    focus: Any = None,
+    num_rounds: int | None = None,
     num_simulations: int = 10_000,
     max_minutes: float | None = None,
     backup: str | os.PathLike | None = None,
@@ -106,10 +110,18 @@ def fit_amortized_posterior(
       missing: whether NaN in data is a missing cell. If not, simulations with NaN are left
         out. Sets with fewer rows are filled up with rows of NaN. A Keras layer then sees
         the last axis twice: numbers, with 0 for missing ones, and whether each is known.
-      num_simulations: number of simulations, with a model or a prior.
-      max_minutes: wall time for training, without the simulations; no bound if None.
+      focus: the observation whose posterior is wanted, if there is one. Simulations then
+        come in rounds. After each, the prior is truncated to where the posterior of this
+        observation has mass, and the next round simulates there. The result is for this
+        observation, and for others whose posterior lies in the region; reports of those
+        whose posterior does not say "not reliable".
+      num_rounds: number of rounds with `focus`; 4 if None.
+      num_simulations: number of simulations, with a model or a prior, of all rounds.
+      max_minutes: wall time for training, without the simulations; no bound if None. Each
+        round has an equal share.
       backup: path of a `.npz` file that keeps the simulations. If it exists, an interrupted
-        call goes on from it, and a call for more simulations adds to it.
+        call goes on from it, and a call for more simulations adds to it. With `focus`, a
+        further file for each further round is beside it.
       seed: integer that determines simulations and fit; random if None.
       verbose: as in `fit_density`.
 
@@ -118,32 +130,39 @@ def fit_amortized_posterior(
 
     Raises:
       ValueError: if the model has none of these forms; fewer than 100 simulations are
-        finite; or data have other shapes than those simulated first.
+        finite; data have other shapes than those simulated first; or `focus` comes with
+        pairs, which cannot be simulated.
 
     Reference:
       Papamakarios, Murray (2016), Fast epsilon-free inference of simulation models with
       Bayesian conditional density estimation. https://arxiv.org/abs/1605.06376
       Greenberg, Nonnenmacher, Macke (2019), Automatic posterior transformation for
       likelihood-free inference. https://arxiv.org/abs/1905.07488
+      Deistler, Gonçalves, Macke (2022), Truncated proposals for scalable and hassle-free
+      simulation-based inference. https://arxiv.org/abs/2210.04815
     """
-    # Here, so that a fit of one posterior does not load the rooms of densities and tables.
-    from tfp_flows.density.data import Data, checked_data
-    from tfp_flows.density.fit import fit_and_judge, hold_out
-
     start = time.monotonic()
     check_seed("seed", seed)
     check_integer("num_simulations", num_simulations)
     check_flag("missing", missing)
     if max_minutes is not None:
         check_number("max_minutes", max_minutes, "above 0", lambda m: m > 0.0)
-    for_draws, for_summary, for_fit, for_checks = split_seed(seed, 4)
-    source = None
     words = "a `simulator` with `num_processes` above 1"
     require(num_processes == 1 or simulator is not None, words, "none")
+    if focus is None:
+        require(num_rounds is None, "`num_rounds` with `focus`", num_rounds)
+        num_rounds = 1
+    elif num_rounds is None:
+        num_rounds = _NUM_ROUNDS
+    check_integer("num_rounds", num_rounds)
+    shared = {"summary": summary, "missing": missing, "verbose": verbose}
     if isinstance(model, tuple) and len(model) == 2:
         require(simulator is None and observed is None, "pairs alone", "a simulator too")
         require(backup is None, "no `backup` with pairs", backup)
+        words = "no `focus` with pairs, since its rounds simulate"
+        require(focus is None, words, "one", " Give a prior and a simulator.")
         space, form, pairs = _given_pairs(*model, support, missing)
+        found = _fit_round(pairs, space, form, seed=seed, max_minutes=max_minutes, **shared)
     else:
         require(support is None, "no `support` with a model, which has its own", support)
         source = simulator_of(
@@ -154,8 +173,88 @@ def fit_amortized_posterior(
             is_missing_allowed=missing,
             num_processes=num_processes,
         )
-        space, form = source.support, source.form
-        pairs = source.pairs(num_simulations, for_draws, backup, 0 if vectorized else 1)
+        if focus is not None:
+            focus = _row_in_focus(focus, source.form, num_simulations, num_rounds)
+            words = "no `max_minutes` with `backup` and `focus`"
+            hint = " A clock ends training elsewhere each time, and simulations change."
+            require(backup is None or max_minutes is None, words, max_minutes, hint)
+            source.parameters(1, 0)  # raises errors before the first round
+        found = _fit_rounds(
+            source,
+            focus,
+            num_rounds,
+            num_simulations,
+            backup=backup,
+            verbose_simulator=0 if vectorized else 1,
+            max_minutes=max_minutes,
+            seed=seed,
+            **shared,
+        )
+    found.report = dataclasses.replace(found.report, seconds=time.monotonic() - start)
+    return found
+
+
+def _fit_rounds(
+    source,
+    focus,
+    num_rounds,
+    num_simulations,
+    *,
+    backup,
+    verbose_simulator,
+    max_minutes,
+    seed,
+    **shared,
+):
+    """Returns the `AmortizedPosterior` of the last round; the first has the whole prior."""
+    found = prior = None
+    pairs = []
+    minutes = None if max_minutes is None else max_minutes / num_rounds
+    for index, own in enumerate([seed, *split_seed(seed, num_rounds)[1:]]):
+        for_draws, *_, for_prior = split_seed(own, 5)
+        if found is not None:
+            prior = TruncatedPrior.around(found, focus, source, for_prior)
+        count = num_simulations // num_rounds
+        if index == num_rounds - 1:
+            count = num_simulations - index * count
+        path = _backup_of_round(backup, index)
+        pairs.append(source.pairs(count, for_draws, path, verbose_simulator, prior))
+        # Those in the region are draws of the truncated prior, from whichever round.
+        together = Pairs(*map(np.concatenate, zip(*pairs, strict=True)))
+        if prior is not None:
+            together = together.take(prior.contains_rows(together.u))
+        found = _fit_round(
+            together,
+            source.support,
+            source.form,
+            pin=source.pin,
+            prior=prior,
+            max_minutes=minutes,
+            seed=own,
+            **shared,
+        )
+    return found
+
+
+def _fit_round(
+    pairs,
+    space,
+    form,
+    *,
+    summary,
+    missing,
+    max_minutes,
+    seed,
+    verbose,
+    pin=None,
+    prior=None,
+):
+    """Returns the `AmortizedPosterior` of simulations from one prior."""
+    # Here, so that a fit of one posterior does not load the rooms of densities and tables.
+    from tfp_flows.density.data import Data, checked_data
+    from tfp_flows.density.fit import fit_and_judge, hold_out
+
+    _, for_summary, for_fit, for_checks = split_seed(seed, 4)
     usable = pairs.usable(missing)
     words = f"{_LEAST_SIMULATIONS} finite simulations, at least"
     got = f"{len(usable.u)} of {len(pairs.u)}"
@@ -179,16 +278,31 @@ def fit_amortized_posterior(
     rows = Data(*train), Data(*held_out), Data(*whole)
     fit = fit_and_judge(*rows, None, for_fit, left, verbose)
     num_dropped = len(pairs.u) - len(usable.u)
-    report = judge_calibration(fit, num_dropped, for_checks)
     return AmortizedPosterior(
         fit.density,
         space,
         form,
         features,
-        report=dataclasses.replace(report, seconds=time.monotonic() - start),
+        report=judge_calibration(fit, num_dropped, for_checks, prior),
         surroundings=Surroundings.from_simulations(train.x, held_out.x),
-        pin=None if source is None else source.pin,
+        pin=pin,
+        prior=prior,
     )
+
+
+def _row_in_focus(focus, form, num_simulations, num_rounds):
+    """Returns the observation in focus as a row, after checks of it and of the rounds."""
+    row = form.to_rows(focus)
+    require(row.ndim == 1, "`focus` of one observation", f"a batch of {row.shape[:-1]}")
+    words = f"`num_simulations` of {_LEAST_SIMULATIONS} for each of {num_rounds} rounds"
+    require(num_simulations >= _LEAST_SIMULATIONS * num_rounds, words, num_simulations)
+    return row
+
+
+def _backup_of_round(backup, index):
+    if backup is None or index == 0:
+        return backup
+    return f"{os.fspath(backup).removesuffix('.npz')}.round{index + 1}.npz"
 
 
 def _given_pairs(theta, x, support, missing):

@@ -34,6 +34,7 @@ _LEAST_VARIANCE = 1e-4  # along an axis of standardised numbers
 _MOST_KNOWN = 5_000  # simulations among which neighbours are looked for
 _RARE = 0.01  # share of simulations that are as far from others
 _LEAST_ESS = 400.0
+_LEAST_MASS = 0.98  # of a posterior, in the region of a truncated prior
 _ROWS_A_BATCH = 3_000  # of importance weights
 # The t distribution that is moved to the target: degrees of freedom, effective draws for
 # each dimension, rounds; and halvings in the search for a power of the weights.
@@ -242,6 +243,7 @@ def judge_observation(
     calibration: CalibrationReport,
     weighted: WeightedDraws | None,
     adapted: WeightedDraws | None = None,
+    mass: float | None = None,
 ) -> ObservationReport:
     """Returns the report of one observation.
 
@@ -250,6 +252,8 @@ def judge_observation(
       calibration: the `CalibrationReport`.
       weighted: weighted draws of its posterior; None if the model's density is not known.
       adapted: those of a distribution in its place, if its own weights are too uneven.
+      mass: probability that the posterior has in the region of a truncated prior; None if
+        the prior is that of the model.
     """
     found = [_surroundings(rarity)]
     if weighted is None:
@@ -263,6 +267,8 @@ def judge_observation(
         found = [dataclasses.replace(check, resampling_helps=True) for check in found]
         found += own
         weighted = adapted or weighted
+    if mass is not None:
+        found.append(_truncation(mass))
     failed = [check for check in found if check.failed]
     is_final = not all(check.resampling_helps for check in failed)
     evidence = (None, None) if weighted is None else weighted.log_evidence
@@ -284,6 +290,15 @@ def _surroundings(rarity):
     )
     passed = rarity > _RARE
     return Check("simulations as far away", rarity, _RARE, passed=passed, advice=advice)
+
+
+def _truncation(mass):
+    advice = (
+        "The prior was truncated around the observation in focus, and about "
+        f"{1.0 - mass:.1%} of this posterior is outside. Fit without `focus`, or with this "
+        "observation in focus."
+    )
+    return Check.at_least("mass in truncated prior", mass, _LEAST_MASS, advice)
 
 
 def _calibration(report):

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_instance, check_integer, check_seed, require
-from tfp_flows.distributions import draws
-from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.inference.amortized.calibration import CalibrationReport
+from tfp_flows.inference.amortized.conditioned import Conditioned
 from tfp_flows.inference.amortized.features import Features
 from tfp_flows.inference.amortized.observation import (
     ImportanceWeights,
@@ -26,6 +24,7 @@ from tfp_flows.inference.amortized.observation import (
 from tfp_flows.inference.amortized.observations import DataForm
 from tfp_flows.inference.amortized.saved import PosteriorOfRows
 from tfp_flows.inference.amortized.simulator import simulator_of
+from tfp_flows.inference.amortized.truncation import TruncatedPrior
 from tfp_flows.inference.checks.importance import WeightedDraws, systematic_rows
 from tfp_flows.inference.support import JointSupport, without_functions
 from tfp_flows.inference.surrogate import FlowPosterior
@@ -62,7 +61,8 @@ class AmortizedPosterior:
     True
 
     Args:
-      density: `FittedDensity` of the unconstrained parameters given the data.
+      density: `FittedDensity` of the unconstrained parameters given the data; after a fit
+        with `focus`, before it is truncated.
       support: `JointSupport` of the parameters.
       form: `DataForm` of an observation.
       features: `Features` of an observation, the density's context.
@@ -70,6 +70,7 @@ class AmortizedPosterior:
       surroundings: `Surroundings` of the simulated data.
       pin: the model's density, as in `Simulator`, for importance weights; None if it is
         not known.
+      prior: the `TruncatedPrior` of the last round; None if it is that of the model.
     """
 
     def __init__(
@@ -82,10 +83,12 @@ class AmortizedPosterior:
         report: CalibrationReport,
         surroundings: Surroundings,
         pin: Callable | None = None,
+        prior: TruncatedPrior | None = None,
     ) -> None:
         self.density = density
         self.report = report
         self._support, self._form, self._features = support, form, features
+        self._prior = prior
         self._surroundings, self._weights = surroundings, None
         if pin is not None:
             self._weights = ImportanceWeights(pin, support, form.size)
@@ -115,16 +118,7 @@ class AmortizedPosterior:
         Raises:
           ValueError: if the support of one parameter depends on another.
         """
-        description = {
-            "dtype": self._support.dtype.name,
-            "form": self._form.to_plain(),
-            "scale": self._features.scale.to_plain(),
-            "report": self.report.to_plain(),
-            "surroundings": self._surroundings.to_plain(),
-        }
-        support = without_functions(self._support.bijector)
-        network = self._features.network
-        rows = PosteriorOfRows(self.density, support, network, description)
+        rows = self._rows()
         DensityEstimator(rows, columns=rows.columns).save(path)
 
     @classmethod
@@ -160,6 +154,40 @@ class AmortizedPosterior:
             words = "the `model` of this file"
             require(same, words, f"{model.name}, of other shapes or supports")
             pin = source.pin
+        return cls._from_rows(rows, pin)
+
+    def conditioned(self, row: np.ndarray) -> Conditioned:
+        """Returns the posterior of the unconstrained parameters given rows of data.
+
+        Args:
+          row: observations as rows of numbers, `[*batch, K]`.
+        """
+        features, dtype = self._features(row), self._support.dtype
+        return Conditioned(self.density, features, dtype=dtype, prior=self._prior)
+
+    def _rows(self):
+        """Returns the `PosteriorOfRows` that a file holds."""
+        description = {
+            "dtype": self._support.dtype.name,
+            "form": self._form.to_plain(),
+            "scale": self._features.scale.to_plain(),
+            "report": self.report.to_plain(),
+            "surroundings": self._surroundings.to_plain(),
+        }
+        previous = None
+        if self._prior is not None:
+            description["prior"] = self._prior.to_plain()
+            previous = self._prior.previous._rows()
+        support = without_functions(self._support.bijector)
+        network = self._features.network
+        return PosteriorOfRows(self.density, support, network, description, previous)
+
+    @classmethod
+    def _from_rows(cls, rows, pin=None):
+        prior = None
+        if rows.previous is not None:
+            previous = cls._from_rows(rows.previous)
+            prior = TruncatedPrior.from_plain(previous, rows.description["prior"])
         return cls(
             rows.distribution,
             rows.support,
@@ -168,6 +196,7 @@ class AmortizedPosterior:
             report=rows.report,
             surroundings=rows.surroundings,
             pin=pin,
+            prior=prior,
         )
 
 
@@ -176,6 +205,11 @@ class ConditionedPosterior(FlowPosterior):
 
     It is a `tfd.Distribution` over the parameters, in the structure of the model. Draws
     never leave the support, and `log_prob` is normalised on it.
+
+    After a fit with `focus`, the prior is truncated, the log-density is that of the
+    truncated posterior, and draws lie in the region of the prior. For an observation whose
+    posterior hardly reaches this region, some draws may lie outside; its report says
+    "not reliable".
 
     Args:
       amortized: the `AmortizedPosterior`.
@@ -186,10 +220,9 @@ class ConditionedPosterior(FlowPosterior):
     def __init__(
         self, amortized: AmortizedPosterior, row: np.ndarray, *, name: str = "posterior"
     ) -> None:
-        support, features = amortized._support, amortized._features(row)
-        conditioned = Conditioned(amortized.density, features, dtype=support.dtype)
-        super().__init__(conditioned, support.bijector, name=name)
-        self._amortized, self._row, self._context = amortized, row, features
+        conditioned = amortized.conditioned(row)
+        super().__init__(conditioned, amortized._support.bijector, name=name)
+        self._amortized, self._row = amortized, row
 
     @functools.cached_property
     def report(self) -> ObservationReport:
@@ -238,8 +271,10 @@ class ConditionedPosterior(FlowPosterior):
             weighted = weights.weighted(self.distribution, self._row, _NUM_DRAWS)
             if not is_even(weighted):
                 adapted = weights.adapted(self._row, weighted)
-        rarity = amortized._surroundings.rarity(self._context)
-        report = judge_observation(rarity, amortized.report, weighted, adapted)
+        rarity = amortized._surroundings.rarity(amortized._features(self._row))
+        prior = amortized._prior
+        mass = None if prior is None else prior.mass(self._row)
+        report = judge_observation(rarity, amortized.report, weighted, adapted, mass)
         return report, adapted or weighted
 
     @classmethod
@@ -254,75 +289,3 @@ class ConditionedPosterior(FlowPosterior):
             "Expected draws, which can be pickled; got the posterior of an observation, "
             "whose simulator need not be."
         )
-
-
-class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
-    """A mixture of conditional distributions of rows, given fixed contexts.
-
-    Args:
-      mixture: a `Mixture` of rows `[..., D]`, with a context.
-      context: `[*batch, C]`.
-      dtype: of the rows here.
-      name: name of the distribution.
-    """
-
-    def __init__(
-        self,
-        mixture: Mixture,
-        context: np.ndarray,
-        *,
-        dtype: tf.DType,
-        name: str = "conditioned",
-    ) -> None:
-        self._mixture = mixture
-        self._context = tf.constant(context, mixture.dtype)
-        super().__init__(
-            dtype=dtype,
-            reparameterization_type=tfd.NOT_REPARAMETERIZED,
-            validate_args=False,
-            allow_nan_stats=True,
-            name=name,
-        )
-
-    context_size = 0  # none that a caller gives
-
-    def _batch_shape(self):
-        return self._context.shape[:-1]
-
-    def _batch_shape_tensor(self):
-        return tf.shape(self._context)[:-1]
-
-    def _event_shape(self):
-        return self._mixture.event_shape
-
-    def _event_shape_tensor(self):
-        return tf.constant(self._mixture.event_shape, tf.int32)
-
-    def _sample_n(self, n, seed=None):
-        """Draws each row from one component, chosen first: all draw no more than needed."""
-        *seeds, choice = draws.split(
-            draws.stateless(seed), 1 + len(self._mixture.components)
-        )
-        shape = tf.concat([[n], tf.shape(self._context)], axis=0)
-        contexts = tf.reshape(tf.broadcast_to(self._context, shape), [-1, shape[-1]])
-        uniform = draws.uniform(tf.shape(contexts)[:1], choice, tf.float64)
-        ends = np.cumsum(self._mixture.weights)[:-1]
-        chosen = tf.reduce_sum(tf.cast(uniform[:, None] >= ends, tf.int32), axis=1)
-        rows, places = [], []
-        for k, (part, own) in enumerate(zip(self._mixture.components, seeds, strict=True)):
-            place = tf.where(chosen == k)[:, 0]
-            context = tf.cast(tf.gather(contexts, place), part.dtype)
-            rows.append(tf.cast(part.sample(seed=own, context=context), self.dtype))
-            places.append(tf.cast(place, tf.int32))
-        stitched = tf.dynamic_stitch(places, rows)
-        return tf.reshape(stitched, tf.concat([shape[:-1], self.event_shape], axis=0))
-
-    def _log_prob(self, value):
-        value = tf.cast(value, self._mixture.dtype)
-        batch = [tf.shape(part)[:-1] for part in (value, self._context)]
-        shape = tf.broadcast_dynamic_shape(*batch)
-        value, context = (
-            tf.broadcast_to(part, tf.concat([shape, tf.shape(part)[-1:]], axis=0))
-            for part in (value, self._context)
-        )
-        return tf.cast(self._mixture.log_prob(value, context=context), self.dtype)

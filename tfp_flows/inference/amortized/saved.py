@@ -13,9 +13,11 @@ from tensorflow_probability import bijectors as tfb
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.inference.amortized.calibration import CalibrationReport
+from tfp_flows.inference.amortized.conditioned import Conditioned
 from tfp_flows.inference.amortized.features import Features, Scale
 from tfp_flows.inference.amortized.observation import Surroundings
 from tfp_flows.inference.amortized.observations import DataForm
+from tfp_flows.inference.amortized.truncation import TruncatedPrior
 from tfp_flows.inference.support import JointSupport, named, parts_from_rows
 from tfp_flows.networks.conditioner import Conditioner
 
@@ -27,6 +29,8 @@ class PosteriorOfRows(DistributionWrapper):
     p(theta | x) = density(u | features(x)) |det d support^-1 / d theta|
     ```
 
+    With a truncated prior, it is normalised on the prior's region.
+
     Files of an `AmortizedPosterior` hold it. It has the context and methods of every
     conditional distribution of rows, so that files can be scored and sampled as others.
 
@@ -35,7 +39,8 @@ class PosteriorOfRows(DistributionWrapper):
       support: bijector from u to the parameters in their structure.
       network: the summary network; None if there is none.
       description: plain values of `DataForm`, `Scale`, `CalibrationReport`, `Surroundings`,
-        and of the dtype of the parameters.
+        of the dtype of the parameters, and of a `TruncatedPrior`, if there is one.
+      previous: the `PosteriorOfRows` from which the prior was truncated; or None.
       name: name of the module.
     """
 
@@ -45,13 +50,16 @@ class PosteriorOfRows(DistributionWrapper):
         support: tfb.Bijector,
         network: Conditioner | None,
         description: dict[str, Any],
+        previous: PosteriorOfRows | None = None,
         *,
         name: str = "posterior_of_rows",
     ) -> None:
         super().__init__(distribution, name=name)
         # Not tracked by `tf.Module`, which would wrap the dictionary.
         object.__setattr__(self, "description", description)
-        self.network = network
+        self.network, self.previous, self.prior = network, previous, None
+        if previous is not None:
+            self.prior = TruncatedPrior.from_plain(previous, description["prior"])
         self.support = JointSupport.from_bijector(
             support, distribution.event_shape[0], tf.as_dtype(description["dtype"])
         )
@@ -92,17 +100,22 @@ class PosteriorOfRows(DistributionWrapper):
             for index in np.ndindex(*shape)
         ]
 
+    def conditioned(self, row: TensorLike) -> Conditioned:
+        """Returns the density of the unconstrained parameters given data, `[..., K]`."""
+        features = self.features(np.asarray(row, np.float64))
+        return Conditioned(self.distribution, features, dtype=self.dtype, prior=self.prior)
+
     def log_prob(
         self, value: TensorLike, *, context: TensorLike, training: bool = False
     ) -> tf.Tensor:
         """Returns log-densities of parameters, `[..., M]`, given data, `[..., K]`."""
+        del training  # nothing is trained
         value = tf.convert_to_tensor(value, self.dtype)
         parts = parts_from_rows(value, self._shapes)
         bijector = self.support.bijector
         u = tf.identity(bijector.inverse(parts))
-        own = self.distribution.log_prob(u, context=self._seen(context), training=training)
         log_det = bijector.forward_log_det_jacobian(u, event_ndims=1)
-        return tf.cast(own, self.dtype) - log_det
+        return self.conditioned(context).log_prob(u) - log_det
 
     def sample(
         self,
@@ -112,8 +125,8 @@ class PosteriorOfRows(DistributionWrapper):
         context: TensorLike,
     ) -> tf.Tensor:
         """Draws parameters, `[*sample_shape, ..., M]`, given data, `[..., K]`."""
-        u = self.distribution.sample(sample_shape, seed=seed, context=self._seen(context))
-        return self._flat(self.support.bijector.forward(tf.cast(u, self.dtype)))
+        u = self.conditioned(context).sample(sample_shape, seed=seed)
+        return self._flat(self.support.bijector.forward(u))
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -122,15 +135,13 @@ class PosteriorOfRows(DistributionWrapper):
             "support": self.support.bijector,
             "network": self.network,
             "description": self.description,
+            "previous": self.previous,
             "name": self.name,
         }
 
     @property
     def _parts(self):
-        return (self.distribution, self.network)
-
-    def _seen(self, context):
-        return self.features(np.asarray(context, np.float64))
+        return (self.distribution, self.network, self.previous)
 
     def _flat(self, structure):
         """Rows, `[..., M]`, of parts in their structure."""

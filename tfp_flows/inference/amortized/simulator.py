@@ -82,6 +82,9 @@ class Simulator:
       draw: function of a count and an integer seed that returns parameters, a structure of
         arrays `[N, *event]`, and data.
       form: the `DataForm`.
+      parameters: function of a count and an integer seed that returns parameters alone.
+      simulate: function of parameters and an integer seed that returns data.
+      prior_log_prob: function of parameters that returns their log-densities, `[N]`.
       pin: function of one observation, a row `[K]` or a tensor, that returns the
         log-density of the parameters' parts and the observation; None if the density is
         not known.
@@ -91,6 +94,9 @@ class Simulator:
     support: JointSupport
     draw: Callable
     form: DataForm
+    parameters: Callable
+    simulate: Callable
+    prior_log_prob: Callable
     pin: Callable | None = None
     rows: int = _ROWS
 
@@ -100,6 +106,7 @@ class Simulator:
         seed: int | None,
         backup: str | os.PathLike | None = None,
         verbose: int | str = 0,
+        prior: Any = None,
     ) -> Pairs:
         """Simulates.
 
@@ -109,6 +116,7 @@ class Simulator:
           backup: path of a file, `.npz`, that keeps them. If it exists, an interrupted call
             goes on from it, and a call for more of them adds to it.
           verbose: whether a bar on the standard output shows the progress.
+          prior: the `TruncatedPrior` of the parameters; None for that of the model.
 
         Raises:
           ValueError: if the file has the simulations of another model or seed.
@@ -116,21 +124,41 @@ class Simulator:
         seed = int(np.random.SeedSequence(seed).generate_state(1)[0]) % 2**30
         if backup is not None:
             require(os.fspath(backup).endswith(".npz"), "`backup` of a .npz file", backup)
-        marks = self._block(_FEW, seed)
+        marks = self._block(_FEW, seed, prior)
+        if prior is not None:  # another truncation may have the same first draws
+            log_density = np.asarray(prior.log_density(marks.u))
+            marks = Pairs(np.column_stack([marks.u, log_density]), marks.x)
         blocks = _read(backup, marks)
         bar = keras.utils.Progbar(count, verbose=int(verbose), unit_name="simulation")
         done = sum(len(block.u) for block in blocks)
         while done < count:
             rows = min(self.rows, count - done)
-            blocks.append(self._block(rows, seed + _PRIME * (1 + done)))
+            blocks.append(self._block(rows, seed + _PRIME * (1 + done), prior))
             done += rows
             _write(backup, marks, blocks)
             bar.update(done)
         return Pairs(*map(np.concatenate, zip(*blocks, strict=True))).take(slice(count))
 
-    def _block(self, count, seed):
-        parameters, x = self.draw(count, seed % 2**30)
-        u = self.support.bijector.inverse(parameters).numpy().astype(np.float64)
+    def unconstrained(self, parameters: Any) -> np.ndarray:
+        """Returns parameters as rows of unconstrained numbers, `[N, D]`."""
+        return self.support.bijector.inverse(parameters).numpy().astype(np.float64)
+
+    def log_prior(self, u: tf.Tensor) -> np.ndarray:
+        """Returns log-densities of unconstrained parameters, `[N, D]`, under the prior."""
+        u = tf.cast(u, self.support.dtype)
+        bijector = self.support.bijector
+        log_det = bijector.forward_log_det_jacobian(u, event_ndims=1)
+        return np.asarray(self.prior_log_prob(bijector.forward(u)) + log_det)
+
+    def _block(self, count, seed, prior):
+        seed = seed % 2**30
+        if prior is None:
+            parameters, x = self.draw(count, seed)
+            u = self.unconstrained(parameters)
+        else:
+            u = prior.sample(self, count, seed)
+            parts = self.support.bijector.forward(tf.constant(u, self.support.dtype))
+            x = self.simulate(parts, seed)
         return Pairs(u, self.form.rows_of(x, count))
 
 
@@ -145,24 +173,30 @@ def from_joint(model: Any, observed: str | Sequence[str]) -> Simulator:
       ValueError: if a name is unknown, or the support of a parameter depends on the data.
     """
     observed = [observed] if isinstance(observed, str) else list(observed)
-    names = [name for name, _ in model.resolve_graph()]
+    depends_on = dict(model.resolve_graph())
+    names = [*depends_on]
     words = f"`observed`, some but not all of the names {names}"
     fits = 0 < len(set(observed)) == len(observed) < len(names)
     require(fits and set(observed) <= set(names), words, observed)
+    unknown = [name for name in names if name not in observed]
 
-    def draw(count, seed):
-        drawn = _sample(model, count, seed)
-        by_name = dict(zip(names, _in_order(drawn, names), strict=True))
-        x = {name: np.asarray(by_name.pop(name), np.float64) for name in observed}
-        return by_name, x[observed[0]] if len(observed) == 1 else x
+    def by_name(values, names):
+        return dict(zip(names, _in_order(values, names), strict=True))
 
-    few, x = draw(_FEW, 0)
-    form = DataForm.from_batch(x)
+    def data(values):
+        x = {name: np.asarray(values[name], np.float64) for name in observed}
+        return x[observed[0]] if len(observed) == 1 else x
+
+    def draw_all(count, seed):
+        return by_name(_sample(model.sample, model, count, seed), names)
+
+    few = data(draw_all(_FEW, 0))
+    form = DataForm.from_batch(few)
 
     def pinned(row):
         return model.experimental_pin(**_pins(model, names, observed, form, row))
 
-    targets = [pinned(row) for row in form.to_rows(x)]
+    targets = [pinned(row) for row in form.to_rows(few)]
     support, other = (
         softly_clipped(JointSupport.from_distribution(target)) for target in targets
     )
@@ -170,15 +204,45 @@ def from_joint(model: Any, observed: str | Sequence[str]) -> Simulator:
     require(same, "`model` of parameters whose support does not depend on data", model.name)
     event_shape = targets[0].event_shape
 
-    def in_structure(count, seed):
-        by_name, x = draw(count, seed)
-        flat = [by_name[name] for name in named(event_shape)]
-        return tf.nest.pack_sequence_as(event_shape, flat), x
+    def parameters_of(values):
+        return _as_structure(event_shape, {name: values[name] for name in unknown})
+
+    def draw(count, seed):
+        values = draw_all(count, seed)
+        return parameters_of(values), data(values)
+
+    def parameters(count, seed):
+        after = [name for name in unknown if set(depends_on[name]) & set(observed)]
+        words = "parameters that do not depend on data, with `focus`"
+        require(not after, words, f"{after} of {model.name}, which do")
+        return parameters_of(draw_all(count, seed))
+
+    def simulate(parameters, seed):
+        model_given = model.experimental_pin(**by_name(parameters, unknown))
+        drawn = _sample(model_given.sample_unpinned, model, (), seed)
+        return data(by_name(drawn, [name for name in names if name in observed]))
+
+    def prior_log_prob(parameters):
+        values = by_name(parameters, unknown)
+        count = len(values[unknown[0]])
+        for name, x in _pins(model, names, observed, form, form.to_rows(few)[0]).items():
+            values[name] = tf.repeat(x[None], count, axis=0)
+        found = model.log_prob_parts(_as_structure(model.event_shape, values))
+        found = by_name(found, names)
+        return sum(found[name] for name in unknown)
 
     def pin(row):
         return pinned(row).unnormalized_log_prob
 
-    return Simulator(support, in_structure, form, pin)
+    return Simulator(
+        support,
+        draw,
+        form,
+        parameters,
+        simulate,
+        prior_log_prob,
+        pin,
+    )
 
 
 def from_prior(
@@ -211,16 +275,23 @@ def from_prior(
         given = {"seed": seed} if takes_seed else {}
         return simulator, parts, {**named_parts, **given}
 
-    def draw(count, seed):
-        parameters = _sample(prior, count, seed)
+    def parameters(count, seed):
+        return _sample(prior.sample, prior, count, seed)
+
+    def simulate(parameters, seed):
         plain = tf.nest.map_structure(np.asarray, parameters)
         if vectorized:
-            return parameters, *_one_by_one([call(plain, seed)])
+            return _one_by_one([call(plain, seed)])[0]
+        count = len(tf.nest.flatten(plain)[0])
         rows = (tf.nest.map_structure(lambda p, i=i: p[i], plain) for i in range(count))
         found = each([call(row, seed + i) for i, row in enumerate(rows)])
         data = [parts_of_data(row) for row in found]
         x = {name: np.stack([row[name] for row in data]) for name in data[0]}
-        return parameters, x[None] if list(x) == [None] else x
+        return x[None] if list(x) == [None] else x
+
+    def draw(count, seed):
+        drawn = parameters(count, seed)
+        return drawn, simulate(drawn, seed)
 
     _, x = draw(_FEW, 0)
     for name, part in parts_of_data(x).items():
@@ -231,7 +302,7 @@ def from_prior(
         require(len(got) > 0 and got[0] == _FEW, words, where, hint)
     form = DataForm.from_batch(x, is_missing_allowed)
     rows = _ROWS if vectorized else _ROWS_ONE_BY_ONE
-    return Simulator(support, draw, form, rows=rows)
+    return Simulator(support, draw, form, parameters, simulate, prior.log_prob, rows=rows)
 
 
 def support_of_pairs(theta: Any, support: Any) -> JointSupport:
@@ -305,14 +376,14 @@ def simulator_of(
     return from_joint(model, observed)
 
 
-def _sample(distribution, count, seed):
-    """Returns draws that are the same whenever a seed is used."""
+def _sample(method, distribution, count, seed):
+    """Returns draws by a method of a distribution, the same whenever a seed is used."""
     if isinstance(distribution, _AUTO_BATCHED):
-        # With a tensor seed, these draw one after another. In a new graph, an integer
-        # gives the same draws each time.
-        draw = tf.function(lambda: distribution.sample(count, seed=seed), autograph=False)
+        # With a tensor seed, these draw one after another, and data of several parameters
+        # have the same noise. In a new graph, an integer gives the same draws each time.
+        draw = tf.function(lambda: method(count, seed=seed), autograph=False)
         return draw.get_concrete_function()()  # which does not warn of new graphs
-    return distribution.sample(count, seed=tf.constant([seed, 0], tf.int32))
+    return method(count, seed=tf.constant([seed, 0], tf.int32))
 
 
 def _one_by_one(calls):
@@ -347,6 +418,13 @@ def _in_order(drawn, names):
     if set(by_name) == set(names):
         return [by_name[name] for name in names]
     return list(by_name.values())
+
+
+def _as_structure(structure, by_name):
+    """The parts of a structure that has names, or the order of `by_name`."""
+    names = [*named(structure)]
+    order = names if set(names) == set(by_name) else [*by_name]
+    return tf.nest.pack_sequence_as(structure, [by_name[name] for name in order])
 
 
 def _pins(model, names, observed, form, row):

@@ -1,0 +1,234 @@
+"""Rounds of simulations around one observation, by linear regressions, which are fast."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from short_fits import trained_for
+from tensorflow_probability import distributions as tfd
+
+import tfp_flows as tff
+from tfp_flows.inference import AmortizedPosterior, fit_amortized_posterior
+from tfp_flows.inference.amortized import simulator as simulator_module
+from tfp_flows.inference.amortized import truncation
+from tfp_flows.inference.amortized.simulator import from_joint, from_prior
+
+NOISE = 0.2
+PRIOR = tfd.Independent(tfd.Normal(tf.zeros(2), 1.0), 1)
+MODEL = tfd.JointDistributionNamedAutoBatched(
+    {
+        "theta": tfd.Sample(tfd.Normal(0.0, 1.0), 2),
+        "x": lambda theta: tfd.Independent(tfd.Normal(theta, NOISE), 1),
+    }
+)
+FOCUS = np.array([0.5, -0.5])
+# The exact posterior.
+MEAN, DEVIATION = FOCUS / (1.0 + NOISE**2), (1.0 + NOISE**-2) ** -0.5
+
+
+@pytest.fixture(autouse=True)
+def _regression_alone():
+    with trained_for(1, splines={}, flows={}):
+        yield
+
+
+def simulate(theta, seed):
+    return np.random.default_rng(seed).normal(theta, NOISE)
+
+
+def fit(**changes):
+    options = {"focus": FOCUS, "num_rounds": 3, "num_simulations": 1_500, **changes}
+    return fit_amortized_posterior(PRIOR, simulator=simulate, **options)
+
+
+def test_rounds_find_the_posterior_in_focus():
+    calls = []
+
+    def simulator(theta, seed):
+        calls.append(theta)
+        return simulate(theta, seed)
+
+    amortized = fit_amortized_posterior(
+        PRIOR, simulator=simulator, focus=FOCUS, num_rounds=3, num_simulations=1_500
+    )
+    posterior = amortized(FOCUS)
+    drawn = posterior.sample(8_000, seed=1).numpy()
+    np.testing.assert_allclose(drawn.mean(axis=0), MEAN, atol=0.02)
+    # A regression has one deviation for all data: near the region's ends it is less.
+    np.testing.assert_allclose(drawn.std(axis=0), DEVIATION, atol=0.04)
+    assert posterior.report.verdict == "reliable"
+    # Further rounds simulate in a region that shrinks and has the posterior's mass.
+    shares = amortized.report.shares
+    assert 1.0 == shares[0] > shares[1] > shares[2] > 0.05
+    assert "3, in shares of the prior: 1, " in str(amortized.report)
+    counts = [len(theta) for theta in calls]
+    assert counts == [2, 2, 500, 2, 500, 2, 500]
+    for theta in (calls[4], calls[6]):
+        assert np.abs(theta - MEAN).max() < 6.0 * DEVIATION
+        # Truncated, but otherwise like the prior: much wider than the posterior.
+        assert theta.std() > 1.5 * DEVIATION
+
+
+def test_the_density_is_normalised_on_the_region_and_draws_stay_there():
+    amortized = fit()
+    inside = amortized._prior.contains
+    grid = np.stack(np.meshgrid(*[np.linspace(-3.0, 3.0, 301)] * 2), axis=-1)
+    grid = grid.reshape(-1, 2).astype(np.float32)
+    for x in (FOCUS, FOCUS + [0.5, 0.0]):
+        posterior = amortized(x)
+        log_prob = posterior.log_prob(grid).numpy()
+        assert np.exp(log_prob).sum() * 0.02**2 == pytest.approx(1.0, abs=0.02)
+        np.testing.assert_array_equal(np.isfinite(log_prob), inside(grid))
+        drawn = posterior.sample(3_000, seed=2)
+        assert np.all(inside(drawn))
+        assert np.isfinite(posterior.log_prob(drawn)).all()
+    batch = amortized(np.stack([FOCUS, FOCUS + 0.1]))
+    assert batch.sample(4, seed=1).shape == (4, 2, 2)
+    np.testing.assert_allclose(
+        batch.log_prob(grid[:, None])[:, 0], amortized(FOCUS).log_prob(grid), atol=0.02
+    )
+    in_graph = tf.function(lambda: posterior.sample(20, seed=3))
+    np.testing.assert_allclose(in_graph(), posterior.sample(20, seed=3), atol=1e-5)
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_observations_whose_posterior_leaves_the_region_are_flagged(is_known):
+    options = {"focus": FOCUS, "num_rounds": 2, "num_simulations": 1_000}
+    if is_known:
+        amortized = fit_amortized_posterior(MODEL, observed="x", **options)
+    else:
+        amortized = fit(**options)
+    assert amortized(FOCUS).report.verdict.startswith("reliable")
+    edge = amortized(FOCUS + [0.9, 0.0]).report
+    assert edge.verdict == "not reliable"
+    assert "prior was truncated" in " ".join(edge.reasons)
+
+
+def test_importance_resampling_where_the_prior_rarely_lies_in_the_region(monkeypatch):
+    source = from_prior(PRIOR, simulate, True, False)
+    prior = fit(num_rounds=2)._prior
+    by_rejection, share = prior.sample(source, 3_000, 1), prior.share
+    monkeypatch.setattr(truncation, "_LEAST_SHARE", 1.0)
+    found = truncation.TruncatedPrior.around(prior.previous, FOCUS, source, 0)
+    assert found.share == pytest.approx(share, rel=0.1)
+    resampled = found.sample(source, 3_000, 1)
+    assert len(np.unique(resampled[:, 0])) > 2_500
+    assert np.all(found.contains(resampled))
+    for moment in (np.mean, np.std):
+        expected = moment(by_rejection, axis=0)
+        np.testing.assert_allclose(moment(resampled, axis=0), expected, atol=0.04)
+
+
+def test_files_keep_the_rounds_and_refuse_those_of_another_focus(tmp_path, monkeypatch):
+    path, calls, simulated = tmp_path / "simulations.npz", [], simulate
+
+    def stopped(theta, seed):
+        calls.append(len(theta))
+        if len(calls) == 7:  # the last round
+            raise KeyboardInterrupt
+        return simulated(theta, seed)
+
+    expected = fit()(FOCUS).sample(9, seed=1)
+    monkeypatch.setitem(globals(), "simulate", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        fit(backup=path)
+    assert (tmp_path / "simulations.round2.npz").exists()
+    calls.extend([0] * 9)  # 16 together
+    found = fit(backup=path)(FOCUS).sample(9, seed=1)
+    np.testing.assert_array_equal(found, expected)
+    assert [count for count in calls[16:] if count > 2] == [500]
+    with pytest.raises(ValueError, match="other simulations"):
+        fit(backup=path, focus=FOCUS + 0.2)
+
+
+def test_saved_posteriors_are_truncated(tmp_path):
+    amortized = fit(num_rounds=2)
+    path = tmp_path / "posterior.keras"
+    amortized.save(path)
+    loaded = AmortizedPosterior.load(path)
+    drawn = amortized(FOCUS).sample(50, seed=1)
+    np.testing.assert_array_equal(loaded(FOCUS).sample(50, seed=1), drawn)
+    assert str(loaded.report) == str(amortized.report)
+    for x in (FOCUS, FOCUS + 2.0):
+        assert str(loaded(x).report) == str(amortized(x).report)
+    rows = tff.load(path).distribution
+    theta = np.concatenate([drawn, drawn + 3.0])
+    np.testing.assert_allclose(
+        rows.log_prob(theta, context=FOCUS), amortized(FOCUS).log_prob(theta), atol=1e-4
+    )
+    own = rows.sample(500, seed=0, context=FOCUS)
+    assert np.all(amortized._prior.contains(own))
+    loaded.save(tmp_path / "again.keras")
+    again = AmortizedPosterior.load(tmp_path / "again.keras")
+    np.testing.assert_array_equal(again(FOCUS).sample(50, seed=1), drawn)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        tfd.JointDistributionNamed,
+        tfd.JointDistributionNamedAutoBatched,
+        tfd.JointDistributionSequential,
+        tfd.JointDistributionSequentialAutoBatched,
+    ],
+)
+def test_joint_distributions_simulate_given_parameters(kind):
+    parts = {
+        "b": tfd.Normal(0.0, 1.0),
+        "a": tfd.LogNormal(0.0, 0.1),
+        "x": lambda a, b: tfd.Normal(b, a),
+    }
+    is_named = "Named" in kind.__name__
+    source = from_joint(kind(parts if is_named else [*parts.values()]), "x")
+    parameters = source.parameters(2_000, 3)
+    a, b = (parameters[k] for k in ("a", "b")) if is_named else parameters[::-1]
+    noise = (source.simulate(parameters, 5) - b) / a
+    assert len(np.unique(noise)) > 1_990
+    assert np.std(noise) == pytest.approx(1.0, abs=0.06)
+    expected = tfd.Normal(0.0, 1.0).log_prob(b) + tfd.LogNormal(0.0, 0.1).log_prob(a)
+    np.testing.assert_allclose(source.prior_log_prob(parameters), expected, rtol=1e-5)
+
+
+def refused_calls(folder):
+    theta = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
+    after = tfd.JointDistributionNamedAutoBatched(
+        {"x": tfd.Normal(0.0, 1.0), "theta": lambda x: tfd.Normal(x, 1.0)}
+    )
+    return {
+        "no `focus` with pairs": lambda: fit_amortized_posterior(
+            (theta, theta), focus=FOCUS
+        ),
+        "`num_rounds` with `focus`": lambda: fit(focus=None),
+        "`focus` of one observation": lambda: fit(focus=[FOCUS, FOCUS]),
+        "`x` of shape": lambda: fit(focus=FOCUS[:1]),
+        "100 for each of 3 rounds": lambda: fit(num_simulations=200),
+        "no `max_minutes` with": lambda: fit(max_minutes=1.0, backup=folder / "x.npz"),
+        "do not depend on data": lambda: fit_amortized_posterior(
+            after, observed="x", focus=0.5, num_simulations=500
+        ),
+    }
+
+
+@pytest.mark.parametrize("words", refused_calls(None))
+def test_bad_calls_are_refused(words, tmp_path):
+    with pytest.raises(ValueError) as error:  # noqa: PT011 (the words are checked below)
+        refused_calls(tmp_path)[words]()
+    assert words in str(error.value)
+    assert "Expected" in str(error.value)
+
+
+def test_one_by_one_simulators_have_rounds(monkeypatch):
+    monkeypatch.setattr(simulator_module, "_ROWS_ONE_BY_ONE", 64)
+
+    def one(theta, seed):
+        assert theta.shape == (2,)
+        return simulate(theta, seed)
+
+    amortized = fit_amortized_posterior(
+        PRIOR,
+        simulator=one,
+        vectorized=False,
+        focus=FOCUS,
+        num_rounds=2,
+        num_simulations=300,
+    )
+    assert len(amortized.report.shares) == 2
