@@ -133,8 +133,9 @@ class NeuralLikelihood:
         )
 
     def _rows(self, x):
-        rows = self._form.to_rows(x).reshape(-1, self._form.size)
-        return tf.constant(rows, self.density.dtype)
+        with tf.init_scope():  # data are read once, also while a function is traced
+            rows = self._form.to_rows(x).reshape(-1, self._form.size)
+            return tf.constant(rows, self.density.dtype)
 
     def _sum_over_trials(self, rows, theta):
         u = tf.cast(self._support.bijector.inverse(theta), self.density.dtype)
