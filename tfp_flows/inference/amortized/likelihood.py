@@ -179,7 +179,7 @@ class OneTrial(DistributionWrapper):
         return self.distribution.sample(sample_shape, seed=seed, context=context)
 
     def _unconstrained(self, context):
-        context = tf.convert_to_tensor(context, self._support.dtype)
+        context = tf.cast(tf.convert_to_tensor(context), self._support.dtype)
         theta = parts_from_rows(context, self._shape)
         return tf.cast(self._support.bijector.inverse(theta), self.dtype)
 
