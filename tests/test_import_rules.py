@@ -29,8 +29,9 @@ ALLOWED = {
     "training": (TRAINED, SCIENCE | {"keras", "h5py"}),
     "vae": (TRAINED | {"vae"}, SCIENCE | {"keras"}),
     "inference": (
-        # `density` and `training` by amortised posteriors, which are conditional densities
-        STEPS | {"flows", "distributions", "training", "density", "inference"},
+        # `density` and `training` by amortised posteriors, which are conditional densities;
+        # `tables` by likelihoods of trials with categories, when they are fitted
+        STEPS | {"flows", "distributions", "training", "density", "tables", "inference"},
         # ArviZ and joblib by one function each, when it is called
         SCIENCE | {"keras", "arviz", "joblib"},
     ),

@@ -59,7 +59,8 @@ def test_priors_of_all_structures(likelihood):
     )
     for prior in (coroutine, listed):
         support = JointSupport.from_distribution(prior)
-        own = NeuralLikelihood(likelihood.density, prior, support, likelihood._form)
+        parts_of_own = likelihood.density, prior, support, likelihood._form
+        own = NeuralLikelihood(*parts_of_own, likelihood.report)
         theta = tf.nest.pack_sequence_as(prior.dtype, parts)
         found = call_with_parts(own.target_log_prob_fn(TRIALS), theta)
         # The parts of the dictionary are in the same order.

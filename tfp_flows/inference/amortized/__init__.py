@@ -14,6 +14,7 @@ posterior     AmortizedPosterior, and the posterior given one observation
 calibration   checks of the whole: ranks and expected coverage
 observation   checks of one observation: within the simulations, importance weights
 likelihood    fit_neural_likelihood: the density of data given parameters
+mixed_trials  the same of data with categories or integers
 ```
 """
 

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_instance, check_integer, check_seed, require
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
-from tfp_flows.distributions.mixture import Mixture
+from tfp_flows.inference.amortized.mixed_trials import (
+    MixedForm,
+    MixedTrialsReport,
+    TrialCells,
+    fit_mixed_trials,
+    form_of_trials,
+)
 from tfp_flows.inference.amortized.observations import DataForm
 from tfp_flows.inference.amortized.simulator import Pairs, from_prior
 from tfp_flows.inference.fit import fit_posterior
 from tfp_flows.inference.fitted_posterior import FittedPosterior
 from tfp_flows.inference.support import JointSupport, parts_from_rows
 from tfp_flows.networks.layer_arguments import split_seed
+
+if TYPE_CHECKING:
+    from tfp_flows.density.report import DensityReport
 
 _LEAST_SIMULATIONS = 100
 
@@ -29,13 +38,17 @@ class NeuralLikelihood:
     log p(x_1, ..., x_T | theta) = sum over t of log density(x_t | theta)
     ```
 
-    `report` says how well the density explains simulations that no training saw.
-
     Args:
-      density: `FittedDensity` of rows of data given unconstrained parameters.
+      density: conditional distribution of rows of data given unconstrained parameters: a
+        `FittedDensity`, or a table's distribution of cells.
       prior: the prior, a `tfd.Distribution`.
       support: its `JointSupport`.
-      form: `DataForm` of the data of one trial.
+      form: `DataForm` of the data of one trial, or `TrialCells`.
+      report: how well the density explains simulations that no training saw.
+
+    Attributes:
+      report: a `DensityReport`, or a `MixedTrialsReport` of trials with categories or
+        integers; `print` shows a table.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -53,15 +66,15 @@ class NeuralLikelihood:
     """
 
     def __init__(
-        self, density: Mixture, prior: Any, support: JointSupport, form: DataForm
+        self,
+        density: Any,
+        prior: Any,
+        support: JointSupport,
+        form: DataForm | TrialCells,
+        report: DensityReport | MixedTrialsReport,
     ) -> None:
-        self.density, self.prior = density, prior
+        self.density, self.prior, self.report = density, prior, report
         self._support, self._form = support, form
-
-    @property
-    def report(self) -> Any:
-        """The `DensityReport` of the density of data."""
-        return self.density.report
 
     @property
     def conditional(self) -> OneTrial:
@@ -75,11 +88,15 @@ class NeuralLikelihood:
         """Returns log-densities of independent trials together, `[*batch]`.
 
         Args:
-          x: data of T trials, `[T, *shape]`, or of one, `[*shape]`; or a dictionary.
+          x: data of T trials, `[T, *shape]`, or of one, `[*shape]`; or a dictionary, or
+            a data frame.
           theta: parameters in the structure of the prior, `[*batch, *event]` each.
+
+        Raises:
+          ValueError: if x has another form, or cannot occur: a category that no simulation
+            has, or a number outside the support.
         """
-        rows = self._form.to_rows(x).reshape(-1, self._form.size)
-        return self._sum_over_trials(tf.constant(rows, self.density.dtype), theta)
+        return self._sum_over_trials(self._rows(x), theta)
 
     def target_log_prob_fn(self, x: Any) -> Callable:
         """Returns the unnormalised log-density of the parameters given T trials.
@@ -87,8 +104,7 @@ class NeuralLikelihood:
         It is a function of the parts of N draws, as `fit_posterior` and the kernels of
         `tfp.mcmc` take it: those of a dictionary as keywords, those of a list one by one.
         """
-        rows = self._form.to_rows(x).reshape(-1, self._form.size)
-        rows = tf.constant(rows, self.density.dtype)
+        rows = self._rows(x)
         dtype = self.prior.dtype
         is_list = isinstance(dtype, (list, tuple)) and not hasattr(dtype, "_fields")
 
@@ -116,6 +132,11 @@ class NeuralLikelihood:
             self.prior, target_log_prob_fn=self.target_log_prob_fn(x), **options
         )
 
+    def _rows(self, x):
+        with tf.init_scope():  # data are read once, also while a function is traced
+            rows = self._form.to_rows(x).reshape(-1, self._form.size)
+            return tf.constant(rows, self.density.dtype)
+
     def _sum_over_trials(self, rows, theta):
         u = tf.cast(self._support.bijector.inverse(theta), self.density.dtype)
         each = self.density.log_prob(rows, context=u[..., None, :])
@@ -129,12 +150,13 @@ class OneTrial(DistributionWrapper):
     `tf.nest.flatten(prior.event_shape)`, in which a dictionary's keys are sorted.
 
     Args:
-      density: density of rows of data given unconstrained parameters.
+      density: density of rows of data given unconstrained parameters; of mixed trials, a
+        row is first the codes of categories, then the numbers (`TableDensity.encode`).
       prior: the prior, a `tfd.Distribution`.
       support: its `JointSupport`.
     """
 
-    def __init__(self, density: Mixture, prior: Any, support: JointSupport) -> None:
+    def __init__(self, density: Any, prior: Any, support: JointSupport) -> None:
         super().__init__(density, name=f"one_trial_of_{density.name}")
         self._support = support
         self._shape = prior.event_shape
@@ -157,7 +179,7 @@ class OneTrial(DistributionWrapper):
         return self.distribution.sample(sample_shape, seed=seed, context=context)
 
     def _unconstrained(self, context):
-        context = tf.convert_to_tensor(context, self._support.dtype)
+        context = tf.cast(tf.convert_to_tensor(context), self._support.dtype)
         theta = parts_from_rows(context, self._shape)
         return tf.cast(self._support.bijector.inverse(theta), self.dtype)
 
@@ -182,6 +204,10 @@ def fit_neural_likelihood(
     `likelihood.posterior(x)` is then found by `fit_posterior`. For the posterior of any
     observation in one pass, see `fit_amortized_posterior`.
 
+    Trials with texts, booleans or integers, such as a choice and a response time, are
+    learned by the networks of `TableDensity`, which give categories and integers
+    probabilities, and the numbers beside them a density.
+
     >>> import numpy as np
     >>> import tfp_flows
     >>> from tensorflow_probability import distributions as tfd
@@ -197,7 +223,9 @@ def fit_neural_likelihood(
     Args:
       prior: a `tfd.Distribution`, joint or not, of continuous parts.
       simulator: function from the parts of N parameters to the data of one trial each, as
-        in `fit_amortized_posterior`.
+        in `fit_amortized_posterior`. The types of the arrays of a dictionary, or of the
+        columns of a data frame, matter: floating-point numbers have a density; texts,
+        booleans and integers have probabilities.
       pairs: parameters and data simulated elsewhere, in place of `simulator`. The
         parameters need not be draws of the prior.
       vectorized: whether `simulator` takes N parameters at once.
@@ -235,18 +263,23 @@ def fit_neural_likelihood(
             vectorized=vectorized,
             is_missing_allowed=False,
             num_processes=num_processes,
+            form_of=form_of_trials,
         )
         support, form = source.support, source.form
         found = source.pairs(num_simulations, for_draws, backup, 0 if vectorized else 1)
     else:
         theta, x = _two(pairs)
         support = JointSupport.from_distribution(prior)
-        form = DataForm.from_batch(x)
+        form = form_of_trials(x)
         u = np.asarray(support.bijector.inverse(theta), np.float64)
         found = Pairs(u, form.rows_of(x, len(u)))
     usable = found.usable(allows_missing=False)
     words = f"{_LEAST_SIMULATIONS} finite simulations, at least"
     require(len(usable.u) >= _LEAST_SIMULATIONS, words, len(usable.u))
+    if isinstance(form, MixedForm):
+        options = {"seed": for_fit, "max_minutes": max_minutes, "verbose": verbose}
+        mixed, cells, report = fit_mixed_trials(form, usable.x, usable.u, **options)
+        return NeuralLikelihood(mixed, prior, support, cells, report)
     count, size, context_size = *usable.x.shape, usable.u.shape[1]
     rule = rules_for(count, size, context_size).given_flow
     flow = rule.constructor(size, context_size=context_size, seed=for_flow, **rule.options)
@@ -258,7 +291,7 @@ def fit_neural_likelihood(
         max_minutes=max_minutes,
         verbose=verbose,
     )
-    return NeuralLikelihood(density, prior, support, form)
+    return NeuralLikelihood(density, prior, support, form, density.report)
 
 
 def _two(pairs):

@@ -62,7 +62,7 @@ class DataForm:
         Raises:
           ValueError: if names or shapes are others, or a number is not finite.
         """
-        parts = self._named(x)
+        parts = named_as(self.shapes, x)
         rows, batches = [], set()
         for name, shape in self.shapes.items():
             part = np.asarray(parts[name])
@@ -89,7 +89,7 @@ class DataForm:
         Raises:
           ValueError: if they have other parts or shapes than the first simulations.
         """
-        parts = self._named(x)
+        parts = named_as(self.shapes, x)
         rows = []
         for name, shape in self.shapes.items():
             part = np.asarray(parts[name], np.float64)
@@ -98,16 +98,22 @@ class DataForm:
             rows.append(part.reshape(count, -1))
         return np.concatenate(rows, axis=1)
 
-    def _named(self, x):
-        parts = parts_of_data(x)
-        require(
-            parts.keys() == self.shapes.keys(),
-            "data of one array" if None in self.shapes else f"the parts {[*self.shapes]}",
-            "one array" if None in parts else f"the parts {[*parts]}",
-        )
-        return parts
-
 
 def parts_of_data(x: Any) -> dict:
-    """Returns the parts of data by name; one array has the name None."""
-    return dict(x) if isinstance(x, dict) else {None: x}
+    """Returns the parts of a dictionary or a data frame; one array has the name None."""
+    return {name: x[name] for name in x.keys()} if hasattr(x, "keys") else {None: x}
+
+
+def named_as(shapes: dict, x: Any) -> dict:
+    """Returns the parts of data by name.
+
+    Raises:
+      ValueError: if they have other names than the shapes.
+    """
+    parts = parts_of_data(x)
+    require(
+        parts.keys() == shapes.keys(),
+        "data of one array" if None in shapes else f"the parts {[*shapes]}",
+        "one array" if None in parts else f"the parts {[*parts]}",
+    )
+    return parts

@@ -48,7 +48,7 @@ class Pairs(typing.NamedTuple):
 
     Attributes:
       u: unconstrained parameters, `[N, D]` in float64.
-      x: data, `[N, K]` in float64.
+      x: data, `[N, K]` in float64; or a structured array `[N]`, with fields of any kinds.
     """
 
     u: np.ndarray
@@ -69,8 +69,11 @@ class Pairs(typing.NamedTuple):
         Args:
           allows_missing: whether NaN in data is a missing cell, and no failure.
         """
-        known = np.isfinite(self.x) | (np.isnan(self.x) & allows_missing)
-        return self.take(np.isfinite(self.u).all(axis=1) & known.all(axis=1))
+        is_finite = np.all([_is_finite(part) for part in _fields(self.x)], axis=0)
+        if allows_missing:
+            is_finite |= np.isnan(self.x)
+        is_finite = is_finite.reshape(len(self.u), -1)
+        return self.take(np.isfinite(self.u).all(axis=1) & is_finite.all(axis=1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +84,7 @@ class Simulator:
       support: `JointSupport` of the parameters.
       draw: function of a count and an integer seed that returns parameters, a structure of
         arrays `[N, *event]`, and data.
-      form: the `DataForm`.
+      form: the `DataForm`, or another class with its `rows_of`.
       parameters: function of a count and an integer seed that returns parameters alone.
       simulate: function of parameters and an integer seed that returns data.
       prior_log_prob: function of parameters that returns their log-densities, `[N]`.
@@ -93,7 +96,7 @@ class Simulator:
 
     support: JointSupport
     draw: Callable
-    form: DataForm
+    form: Any
     parameters: Callable
     simulate: Callable
     prior_log_prob: Callable
@@ -251,6 +254,7 @@ def from_prior(
     vectorized: bool,
     is_missing_allowed: bool,
     num_processes: int = 1,
+    form_of: Callable = DataForm.from_batch,
 ) -> Simulator:
     """Returns the `Simulator` of a prior and a function from parameters to data.
 
@@ -260,6 +264,7 @@ def from_prior(
       vectorized: whether it takes N draws at once.
       is_missing_allowed: whether NaN in data is a missing cell.
       num_processes: number of processes that call it, if it takes one draw at a time.
+      form_of: function of some data and `is_missing_allowed` that returns their form.
     """
     check_callable("simulator", simulator, "a function from parameters to data")
     check_flag("vectorized", vectorized)
@@ -300,7 +305,7 @@ def from_prior(
         hint = " With vectorized=False, it is called with one draw after another."
         where = f"shape {got}" + ("" if name is None else f" of {name!r}")
         require(len(got) > 0 and got[0] == _FEW, words, where, hint)
-    form = DataForm.from_batch(x, is_missing_allowed)
+    form = form_of(x, is_missing_allowed)
     rows = _ROWS if vectorized else _ROWS_ONE_BY_ONE
     return Simulator(support, draw, form, parameters, simulate, prior.log_prob, rows=rows)
 
@@ -445,12 +450,30 @@ def _read(path, marks):
         names = [name for name in ("marks_u", "marks_x", "u", "x") if name in found]
         require(len(names) == 4, f"simulations in `backup`, {path}", sorted(found))
         there = [found[name] for name in names]
-    same = all(
-        a.shape == b.shape and np.allclose(a, b, equal_nan=True)
-        for a, b in zip(there[:2], marks, strict=True)
-    )
+    same = all(map(_equal, there[:2], marks))
     require(same, f"`backup` of this model and seed, {path}", "other simulations")
     return [Pairs(*there[2:])]
+
+
+def _equal(a, b):
+    if a.shape != b.shape or a.dtype.names != b.dtype.names:
+        return False
+    return all(
+        np.allclose(one, other, equal_nan=True)
+        if one.dtype.kind == other.dtype.kind == "f"
+        else np.array_equal(one, other)
+        for one, other in zip(_fields(a), _fields(b), strict=True)
+    )
+
+
+def _fields(x):
+    """The fields of a structured array, or the array."""
+    return [x[name] for name in x.dtype.names] if x.dtype.names else [x]
+
+
+def _is_finite(part):
+    is_text = part.dtype.kind == "U"
+    return np.ones(part.shape, bool) if is_text else np.isfinite(part)
 
 
 def _write(path, marks, blocks):

@@ -1,0 +1,229 @@
+"""Likelihoods of a choice and a response time: exact densities, posteriors, refusals."""
+
+import contextlib
+
+import drift_diffusion
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+import tfp_flows
+from tfp_flows.inference import fit_neural_likelihood
+from tfp_flows.inference.amortized.mixed_trials import form_of_trials
+from tfp_flows.inference.amortized.simulator import from_prior
+from tfp_flows.tables import table_density
+
+PRIOR = tfd.JointDistributionNamed(
+    {
+        "bound": tfd.Uniform(np.float64(0.8), 2.0),
+        "drift": tfd.Normal(np.float64(0.0), 1.5),
+    }
+)
+TRIALS = drift_diffusion.simulate(np.full(100, 0.8), np.full(100, 1.3), seed=5)
+FEW = tfd.Sample(tfd.Normal(0.0, 1.0), 1)
+
+
+@contextlib.contextmanager
+def small_tables(**options):
+    """Makes fits of mixed trials take networks of these options, and a number of epochs."""
+    epochs = options.pop("epochs", 500)
+
+    class Small(tfp_flows.TableDensity):
+        def __init__(self, columns, **others):
+            super().__init__(columns, **others, **options)
+
+        def fit(self, frame, **others):
+            return super().fit(frame, epochs=epochs, **others)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table_density, "TableDensity", Small)
+        yield
+
+
+@pytest.fixture(scope="module")
+def likelihood():
+    with small_tables(num_members=2):
+        return fit_neural_likelihood(
+            PRIOR, simulator=drift_diffusion.simulate, num_simulations=1_500, verbose=0
+        )
+
+
+@pytest.fixture
+def two_epochs():
+    with small_tables(num_members=1, hidden_units=(16, 16), epochs=2):
+        yield
+
+
+def exact(x, drift, bound):
+    """Exact log-densities of trials, `[N, T]` or broadcast to it."""
+    return drift_diffusion.log_density(x["choice"] == "up", x["time"], drift, bound)
+
+
+def mean_gap(likelihood):
+    """Mean of exact less learned log-densities of 1,000 trials of other parameters."""
+    theta = PRIOR.sample(1_000, seed=tf.constant([7, 0]))
+    x = drift_diffusion.simulate(theta["drift"], theta["bound"], seed=8)
+    context = likelihood._support.bijector.inverse(theta)
+    found = likelihood.density.log_prob(likelihood._rows(x), context=context)
+    own = {name: part.numpy() for name, part in theta.items()}
+    return float(np.mean(exact(x, **own) - found.numpy()))
+
+
+def grid_of(likelihood, trials, size, low=-0.8, high=2.4):
+    """Parameters on a grid, `[size**2]` each, their exact and their learned weights."""
+    drift, bound = np.meshgrid(np.linspace(low, high, size), np.linspace(0.81, 1.99, size))
+    grid = {"drift": drift.ravel(), "bound": bound.ravel()}
+    columns = {name: values[:, None] for name, values in grid.items()}
+    truth = exact(trials, **columns).sum(axis=1) + PRIOR.log_prob(grid).numpy()
+    found = likelihood.target_log_prob_fn(trials)(**grid).numpy()
+    weights = [np.exp(values - values.max()) for values in (truth, found)]
+    return grid, *(each / each.sum() for each in weights)
+
+
+def moments(values, weights):
+    mean = weights @ values
+    return mean, np.sqrt(weights @ (values - mean) ** 2)
+
+
+def test_densities_and_posteriors_are_near_the_exact_ones(likelihood):
+    assert 0.0 < mean_gap(likelihood) < 0.1  # nats a trial
+    grid, truth, found = grid_of(likelihood, TRIALS, 28)
+    for values in grid.values():
+        (mean, deviation), (own_mean, own) = (moments(values, w) for w in (truth, found))
+        # The fit is short: .04 nats a trial are 4 nats of the posterior.
+        assert own_mean == pytest.approx(mean, abs=2.5 * deviation)
+        assert own == pytest.approx(deviation, rel=0.5)
+    report = likelihood.report
+    assert report.verdict == "good", str(report)
+    assert report.gain > 0.2  # nats that a trial tells of the parameters
+    assert (report.num_simulations, report.num_held_out) == (1_350, 150)
+
+
+def test_log_densities_of_trials_are_added_and_have_gradients(likelihood):
+    theta = {"drift": np.array([0.8, -0.5]), "bound": np.array([1.3, 1.0])}
+    found = likelihood.log_prob(TRIALS, theta)
+    first = {name: part[:30] for name, part in TRIALS.items()}
+    rest = {name: part[30:].tolist() for name, part in TRIALS.items()}
+    parts = likelihood.log_prob(first, theta) + likelihood.log_prob(rest, theta)
+    np.testing.assert_allclose(found, parts, rtol=1e-5)
+    one = likelihood.log_prob({"choice": "up", "time": 0.6}, theta)
+    assert one.shape == [2]
+    target = likelihood.target_log_prob_fn(TRIALS)
+
+    @tf.function
+    def value_and_gradients(point):
+        with tf.GradientTape() as tape:
+            tape.watch(point)
+            value = likelihood.target_log_prob_fn(TRIALS)(**point)
+        return value, tape.gradient(value, point)
+
+    value, gradients = value_and_gradients(tf.nest.map_structure(tf.constant, theta))
+    np.testing.assert_allclose(value, target(**theta), rtol=1e-5)
+    for name in theta:
+        step = 1e-3  # less than the distance of most kinks of the networks
+        ends = [{**theta, name: theta[name] + s} for s in (step, -step)]
+        high, low = (target(**end).numpy() for end in ends)
+        slope = (high - low) / (2.0 * step)
+        np.testing.assert_allclose(gradients[name], slope, rtol=0.1, atol=1.0)
+
+
+@pytest.mark.parametrize(
+    ("words", "x"),
+    [
+        ("one of .'down', 'up'. in column 'choice'", {"choice": ["left"], "time": [1.0]}),
+        ("can occur, by the simulations", {"choice": ["up"], "time": [-1.0]}),
+        ("the parts .'choice', 'time'.", {"time": [1.0]}),
+        (r"`x\['time'\]` of shape \[T\]", {"choice": ["up"], "time": [[[1.0]]]}),
+        ("as many trials", {"choice": ["up"], "time": [1.0, 2.0]}),
+        ("texts", {"choice": [None], "time": [1.0]}),
+    ],
+)
+def test_trials_that_no_simulation_has_are_refused(likelihood, words, x):
+    with pytest.raises(ValueError, match=words):
+        likelihood.log_prob(x, {"drift": np.zeros(1), "bound": np.ones(1)})
+
+
+def test_counts_have_probabilities(two_epochs):
+    """An array of integers is enough; probabilities of all counts sum to 1."""
+
+    def simulate(rate, seed):
+        return np.random.default_rng(seed).poisson(np.exp(rate[:, 0]))
+
+    likelihood = fit_neural_likelihood(FEW, simulator=simulate, num_simulations=300)
+    u = np.tile(likelihood._support.bijector.inverse([[0.5]]), [2_000, 1])
+    each = likelihood.density.log_prob(likelihood._rows(np.arange(2_000)), context=u)
+    assert np.exp(each).sum() == pytest.approx(1.0, abs=1e-4)
+
+
+def test_data_frames_and_single_draws(two_epochs):
+    pandas = pytest.importorskip("pandas")
+
+    def simulate(theta, seed):
+        rng = np.random.default_rng(seed)
+        chosen = rng.uniform(size=len(theta)) < 1.0 / (1.0 + np.exp(-theta[:, 0]))
+        return {"is_right": chosen, "sizes": rng.normal(size=(len(theta), 2))}
+
+    def in_frame(theta, seed):
+        x = simulate(theta, seed)
+        kind = np.where(x["is_right"], "right", "wrong").astype(object)
+        return pandas.DataFrame({"kind": kind, "size": x["sizes"][:, 0]})
+
+    def of_one(theta, seed):
+        return {name: part[0] for name, part in simulate(theta[None], seed).items()}
+
+    likelihood = fit_neural_likelihood(FEW, simulator=in_frame, num_simulations=200)
+    trials = in_frame(np.zeros([5, 1]), 1)
+    assert likelihood.log_prob(trials, np.zeros([3, 1], np.float32)).shape == [3]
+    for function, vectorized in ((simulate, True), (of_one, False)):
+        source = from_prior(FEW, function, vectorized, False, form_of=form_of_trials)
+        x = source.pairs(10, 0).x
+        assert x.dtype.names == ("is_right", "sizes[0]", "sizes[1]")
+        assert x["is_right"].dtype == bool
+
+
+def test_simulations_with_texts_are_kept_and_gone_on_from(tmp_path):
+    def simulate(theta, seed):
+        words = np.array(["a", "and a longer word"])
+        choice = words[(theta[:, 0] > 1.5).astype(int)]
+        return {"choice": choice, "time": theta[:, 0] ** 2}
+
+    def source():
+        return from_prior(FEW, simulate, True, False, form_of=form_of_trials)
+
+    path = tmp_path / "simulations.npz"
+    source().pairs(30, 0, path)
+    found, expected = source().pairs(3_000, 0, path), source().pairs(30, 0, path)
+    assert set(found.x["choice"]) == {"a", "and a longer word"}
+    np.testing.assert_array_equal(found.x[:30], expected.x)
+    for name in ("u", "x"):
+        kept = getattr(source().pairs(3_000, 0, path), name)
+        np.testing.assert_array_equal(kept, getattr(found, name))
+    with pytest.raises(ValueError, match="this model and seed"):
+        source().pairs(30, 1, path)
+
+
+@pytest.mark.slow
+def test_more_simulations_bring_posteriors_nearer():
+    likelihood = fit_neural_likelihood(
+        PRIOR, simulator=drift_diffusion.simulate, num_simulations=10_000, verbose=0
+    )
+    assert 0.0 < mean_gap(likelihood) < 0.03
+    grid, truth, found = grid_of(likelihood, TRIALS, 40)
+    for values in grid.values():
+        (mean, deviation), (own_mean, own) = (moments(values, w) for w in (truth, found))
+        assert own_mean == pytest.approx(mean, abs=0.7 * deviation)
+        assert own == pytest.approx(deviation, rel=0.2)
+
+
+@pytest.mark.slow
+def test_the_posterior_of_trials_is_that_on_a_grid_of_the_likelihood(likelihood):
+    few = {name: part[:5] for name, part in TRIALS.items()}
+    posterior = likelihood.posterior(few, seed=0, max_minutes=15.0)
+    assert posterior.report.verdict.startswith("reliable"), str(posterior.report)
+    grid, _, found = grid_of(likelihood, few, 60, -4.0, 6.0)
+    draws = posterior.resample(4_000, seed=1)
+    for name, values in grid.items():
+        mean, deviation = moments(values, found)
+        assert np.mean(draws[name]) == pytest.approx(mean, abs=0.1 * deviation)
+        assert np.std(draws[name]) == pytest.approx(deviation, rel=0.1)

@@ -1,0 +1,287 @@
+"""Trials with categories or integers: their form, and their density by tables' networks."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfp_flows.core.arguments import require
+from tfp_flows.core.check import Check, lined_up
+from tfp_flows.distributions import draws
+from tfp_flows.inference.amortized.observations import DataForm, named_as, parts_of_data
+from tfp_flows.networks.layer_arguments import split_seed
+
+if TYPE_CHECKING:
+    from tfp_flows.tables.table_density import TableDensity
+
+_HELD_OUT, _MOST_HELD_OUT = 0.1, 2_000  # share of the simulations, and their number
+_ROWS_A_CALL = 4096
+_NUM_PARAMETERS = 100  # draws of the parameters, over which densities are averaged
+_LEAST_HELD_OUT = 30
+# Probability of a region of highest density, and a difference from it that matters.
+_REGION, _MUCH = 0.9, 0.05
+VERDICTS = ("good", "not to be relied on")
+
+
+@dataclasses.dataclass(frozen=True)
+class MixedForm:
+    """The columns of trials of texts, booleans, integers and numbers.
+
+    Args:
+      shapes: shape of each part by its name; of one array, by the name None.
+    """
+
+    shapes: dict[str | None, tuple[int, ...]]
+
+    @property
+    def columns(self) -> dict[str | None, list[str]]:
+        """Names of the columns of each part: one for each entry."""
+        return {
+            part: [f"{part or 'x'}{list(index) or ''}" for index in np.ndindex(*shape)]
+            for part, shape in self.shapes.items()
+        }
+
+    def rows_of(self, x: Any, count: int) -> np.ndarray:
+        """Returns the data of `count` simulations, a structured array `[count]`.
+
+        Raises:
+          ValueError: if they have other parts or shapes than the first simulations.
+        """
+        found: dict[str, np.ndarray] = {}
+        for part, shape in self.shapes.items():
+            array = _cells(part, named_as(self.shapes, x)[part])
+            words = f"data of shape {(count, *shape)} for {count} parameters"
+            require(array.shape == (count, *shape), words, array.shape)
+            flat = array.reshape(count, -1).T
+            found |= dict(zip(self.columns[part], flat, strict=True))
+        rows = np.empty(count, [(name, cells.dtype) for name, cells in found.items()])
+        for name, cells in found.items():
+            rows[name] = cells
+        return rows
+
+    def trials(self, x: Any) -> np.ndarray:
+        """Returns T trials of a user, `[T, *shape]` each, or one, as rows `[T]`."""
+        counts = set()
+        parts = {}
+        for part, shape in self.shapes.items():
+            array = _cells(part, named_as(self.shapes, x)[part])
+            rank = array.ndim - len(shape)
+            which = "`x`" if part is None else f"`x[{part!r}]`"
+            shown = ", ".join(map(str, ("T", *shape)))
+            fits = rank in (0, 1) and array.shape[rank:] == tuple(shape)
+            require(fits, f"{which} of shape [{shown}]", array.shape)
+            parts[part] = array[None] if rank == 0 else array
+            counts.add(len(parts[part]))
+        require(len(counts) == 1, "parts of `x` of as many trials", sorted(counts))
+        return self.rows_of(parts[None] if None in parts else parts, counts.pop())
+
+
+def form_of_trials(x: Any, is_missing_allowed: bool = False) -> DataForm | MixedForm:
+    """Returns the form of N trials, by the types of their parts.
+
+    Args:
+      x: an array, or a dictionary of arrays or a data frame.
+      is_missing_allowed: of `DataForm`.
+    """
+    parts = {name: _cells(name, part) for name, part in parts_of_data(x).items()}
+    if all(part.dtype.kind == "f" for part in parts.values()):
+        return DataForm.from_batch(x, is_missing_allowed)
+    return MixedForm({name: part.shape[1:] for name, part in parts.items()})
+
+
+class TrialCells:
+    """Trials as rows of codes and numbers, which the density of mixed trials takes.
+
+    Args:
+      form: the `MixedForm`.
+      table: `TableDensity` of the columns given parameters.
+    """
+
+    def __init__(self, form: MixedForm, table: TableDensity) -> None:
+        self._form, self._table = form, table
+
+    @property
+    def size(self) -> int:
+        """Number of cells of a trial."""
+        return self._table.distribution.event_shape[0]
+
+    def to_rows(self, x: Any) -> np.ndarray:
+        """Returns the cells of trials, `[T, size]`.
+
+        Raises:
+          ValueError: if they have other parts or shapes, or a category that no simulation
+            has, or cannot occur.
+        """
+        rows = self._form.trials(x)
+        frame = _frame(rows, np.zeros([len(rows), len(self._table.context)]))
+        cells, _ = self._table.encode(frame)
+        is_possible = np.isfinite(self._table.log_prob(frame))
+        words = "`x` that can occur, by the simulations"
+        require(is_possible.all(), words, rows[np.argmin(is_possible)])
+        return cells
+
+
+@dataclasses.dataclass(frozen=True)
+class MixedTrialsReport:
+    """How well a density of mixed trials explains simulations it has not seen.
+
+    Attributes:
+      verdict: "good", or "not to be relied on": a check failed.
+      reasons: sentences that say why, and what to try.
+      log_likelihood: mean log-density of held-out trials given their parameters, in nats;
+        of categories and integers, log-probabilities.
+      log_likelihood_error: its standard error.
+      gain: the same less the log-density given other parameters, averaged over draws of
+        these: what a trial tells of the parameters, in nats.
+      gain_error: its standard error.
+      num_simulations: number of simulations that were fitted.
+      num_held_out: number of the others.
+      checks: all checks, from which verdict and reasons follow.
+    """
+
+    verdict: str
+    reasons: tuple[str, ...]
+    log_likelihood: float
+    log_likelihood_error: float
+    gain: float
+    gain_error: float
+    num_simulations: int
+    num_held_out: int
+    checks: tuple[Check, ...]
+
+    def __str__(self) -> str:
+        counts = f"{self.num_simulations:,} fitted, {self.num_held_out:,} held out"
+        likelihood = f"{self.log_likelihood:.3f} +- {self.log_likelihood_error:.3f}"
+        rows = [
+            ("verdict", self.verdict),
+            ("simulations", counts),
+            ("log-likelihood", f"{likelihood} nats a trial"),
+            ("parameters tell", f"{self.gain:.3f} +- {self.gain_error:.3f} nats a trial"),
+            *((check.name, check.result) for check in self.checks),
+        ]
+        return lined_up(rows, self.reasons)
+
+
+def fit_mixed_trials(
+    form: MixedForm,
+    rows: np.ndarray,
+    u: np.ndarray,
+    *,
+    seed: int | None,
+    max_minutes: float | None,
+    verbose: int | str,
+) -> tuple[Any, TrialCells, MixedTrialsReport]:
+    """Fits the density of mixed trials given parameters.
+
+    Args:
+      form: the `MixedForm`.
+      rows: simulated trials, a structured array `[N]`.
+      u: unconstrained parameters, `[N, D]`.
+      seed: integer that determines initial weights and held-out simulations; random if
+        None.
+      max_minutes: wall time of the training; no bound if None.
+      verbose: as in `fit_density`.
+
+    Returns:
+      The `TableDistribution` of cells given u, the form of cells, and a report.
+    """
+    from tfp_flows.tables.columns import TableColumns
+    from tfp_flows.tables.describe_columns import describe_columns, describe_numbers
+    from tfp_flows.tables.table_density import TableDensity
+
+    for_order, for_fit, for_checks = split_seed(seed, 3)
+    order = np.random.default_rng(for_order).permutation(len(rows))
+    count = min(math.ceil(_HELD_OUT * len(rows)), _MOST_HELD_OUT)
+    held_out, train = order[:count], order[count:]
+    frame = _frame(rows, u)
+    names = list(rows.dtype.names or ())
+    given = [name for name in frame if name not in names]
+    # Of all simulations: a rare category may be among the held-out ones alone.
+    columns = describe_columns(frame, names, as_recorded=False)
+    numbers = describe_numbers({name: frame[name] for name in given})
+    table = TableDensity(TableColumns([*columns, *numbers]), context=given, seed=for_fit)
+    table.fit(_frame(rows[train], u[train]), max_minutes=max_minutes, verbose=verbose)
+    cells = TrialCells(form, table)
+    x, _ = table.encode(_frame(rows[held_out], u[held_out]))
+    report = _judge(table.distribution, x, u[held_out], u[train], for_checks)
+    return table.distribution, cells, report
+
+
+def _judge(density, x, u, others, seed):
+    """The report of a density, by held-out cells and their parameters."""
+    scores = _log_prob(density, x, u)
+    rng = np.random.default_rng(seed)
+    chosen = others[rng.choice(len(others), min(_NUM_PARAMETERS, len(others)), False)]
+    each = [_log_prob(density, x, np.broadcast_to(one, u.shape)) for one in chosen]
+    gains = scores - (np.logaddexp.reduce(each, axis=0) - math.log(len(each)))
+    drawn = density.sample(seed=draws.stateless(seed), context=u).numpy()
+    own = _log_prob(density, drawn, u)
+    found = (_enough(len(x)), _coverage(scores, own))
+    reasons = tuple(check.advice for check in found if check.failed)
+    return MixedTrialsReport(
+        verdict=VERDICTS[bool(reasons)],
+        reasons=reasons,
+        log_likelihood=float(scores.mean()),
+        log_likelihood_error=_standard_error(scores),
+        gain=float(gains.mean()),
+        gain_error=_standard_error(gains),
+        num_simulations=len(others),
+        num_held_out=len(x),
+        checks=found,
+    )
+
+
+def _enough(count):
+    advice = f"Only {count} simulations were held out, too few to judge. Simulate more."
+    return Check.at_least("held-out simulations", count, _LEAST_HELD_OUT, advice)
+
+
+def _coverage(scores, own):
+    """Checks that the region of highest density that holds 90 % of draws holds the trials.
+
+    Equal log-densities, as those of categories, count half on either side.
+    """
+    bound = np.quantile(own, 1.0 - _REGION)
+    share, expected = (
+        float(np.mean(values > bound) + 0.5 * np.mean(values == bound))
+        for values in (scores, own)
+    )
+    deviation = math.sqrt(_REGION * (1.0 - _REGION) * 2.0 / len(scores))
+    threshold = max(_MUCH, 3.0 * deviation)
+    advice = (
+        f"The region that holds {expected:.0%} of the draws holds {share:.0%} of the "
+        "held-out trials: the density is not calibrated. Simulate more."
+    )
+    distance = abs(share - expected)
+    return Check.at_most("90 % region, distance", distance, threshold, advice)
+
+
+def _standard_error(values):
+    return float(np.std(values, ddof=1) / math.sqrt(len(values)))
+
+
+def _log_prob(density, x, u):
+    """Log-densities of cells given parameters, `[N]`, in parts, which bounds the memory."""
+    parts = [slice(start, start + _ROWS_A_CALL) for start in range(0, len(x), _ROWS_A_CALL)]
+    each = [density.log_prob(x[part], context=u[part]).numpy() for part in parts]
+    return np.concatenate(each)
+
+
+def _frame(rows, u):
+    """Columns of trials and of their parameters by name."""
+    given = {f"parameter {j} of the trial": column for j, column in enumerate(u.T)}
+    return {name: rows[name] for name in rows.dtype.names} | given
+
+
+def _cells(name, part):
+    """An array of numbers, booleans or texts, of a user's array or list."""
+    array = np.asarray(part)
+    if array.dtype.kind == "O":  # such as the texts of a data frame
+        array = np.array(array.tolist())
+    which = "data" if name is None else f"data {name!r}"
+    words = f"{which} of numbers, booleans or texts"
+    require(array.dtype.kind in "fiubU", words, array.dtype)
+    return array
