@@ -25,7 +25,7 @@ from tfp_flows.tables.networks import (
     make_code_networks,
     make_number_networks,
 )
-from tfp_flows.tables.number_conditionals import TAIL_BOUND, Evaluated, NumberConditionals
+from tfp_flows.tables.number_conditionals import TAIL_BOUNDS, Evaluated, NumberConditionals
 from tfp_flows.tables.number_maps import NumberSpec
 
 # Parameters of numbers in one call, some 100 MB for each of the arrays that follow.
@@ -60,7 +60,7 @@ class TableDistribution(DistributionWrapper):
       seed: integer that determines the initial weights.
       recalibration: recalibration weight of each number (`NumberConditionals`), `[D]`;
         empty: 0 for all.
-      tail_bound: bound on the weights of the tails (`LineConditional`).
+      tail_bounds: bounds on the weights of the tails (`NumberConditionals`).
       description: plain values about the table, which are saved too.
       name: name of the module.
     """
@@ -79,7 +79,7 @@ class TableDistribution(DistributionWrapper):
         knots: Sequence[float] = KNOTS,
         seed: int | None = None,
         recalibration: Sequence[float] = (),
-        tail_bound: float = TAIL_BOUND,
+        tail_bounds: Sequence[float] = TAIL_BOUNDS,
         description: dict | None = None,
         name: str = "mixed_rows",
     ) -> None:
@@ -442,11 +442,9 @@ class TableDistribution(DistributionWrapper):
         return tf.concat(numbers, axis=1), weight
 
     def _set_transient_state(self):
-        num_bins, weights, tail_bound = (
-            self.parameters[name] for name in ("num_bins", "recalibration", "tail_bound")
-        )
-        maps = self.cells.maps
-        conditionals = NumberConditionals(maps, num_bins, weights, tail_bound)
+        names = "num_bins", "recalibration", "tail_bounds"
+        options = (self.parameters[name] for name in names)
+        conditionals = NumberConditionals(self.cells.maps, *options)
         object.__setattr__(self, "conditionals", conditionals)
         object.__setattr__(self, "_compiled", CompiledCall(self._log_prob))
 

@@ -24,8 +24,8 @@ _NARROW = 0.02
 _INFINITE = 100.0  # a latent beyond which there is no probability
 _LOG_SQRT_2_PI = 0.5 * math.log(2.0 * math.pi)
 # Weight of the tails: its value for parameters of zero, the factor that slows its learning,
-# and by default the bound of the logarithm of its ratio to the first.
-_FIRST_WEIGHT, _PACE, TAIL_BOUND = 0.3, 0.25, 7.0
+# and by default the bounds of the logarithm of its ratio to the first.
+_FIRST_WEIGHT, _PACE, TAIL_BOUNDS = 0.3, 0.25, (7.0, 7.0)
 _MOST_LOG_SCALE = 7.0
 _SPLINE_BOUND = 3.0
 _FAR = 1e12  # bound on u, which keeps all values finite
@@ -68,7 +68,8 @@ class NumberConditionals:
       num_bins: bins of each spline.
       weights: w of each number, `[D]`, in (-1, 1); 0 on circles, which have no order.
         Empty: 0 for all.
-      tail_bound: as in `LineConditional`.
+      tail_bounds: bounds of the tails (`LineConditional`) of numbers that are mapped on a
+        line, and of those whose logarithms are: there the same u is further out.
 
     Reference:
       Gneiting, Ranjan (2013), Combining predictive distributions.
@@ -80,11 +81,13 @@ class NumberConditionals:
         maps: NumberMaps,
         num_bins: int,
         weights: Sequence[float] = (),
-        tail_bound: float = TAIL_BOUND,
+        tail_bounds: Sequence[float] = TAIL_BOUNDS,
     ) -> None:
         self.maps = maps
         self.weights = np.asarray(weights or [0.0] * len(maps.specs), np.float64)
-        self._line = LineConditional(num_bins, tail_bound)
+        self._tail_bounds = tail_bounds
+        bounds = [tail_bounds[is_log] for is_log in maps.is_logarithmic.astype(int)]
+        self._line = LineConditional(num_bins, tuple(bounds))
         self._circle = CircleConditional(num_bins)
 
     @property
@@ -95,7 +98,7 @@ class NumberConditionals:
     def from_columns(self, columns: list[int]) -> NumberConditionals:
         """Returns the distributions of some of the numbers."""
         weights, maps = self.weights[columns].tolist(), self.maps.from_columns(columns)
-        return NumberConditionals(maps, self._line.num_bins, weights, self._line.tail_bound)
+        return NumberConditionals(maps, self._line.num_bins, weights, self._tail_bounds)
 
     def log_prob(self, y: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Returns log-densities, of integers log-probabilities, `[..., D]`."""
@@ -213,10 +216,11 @@ class NumberConditionals:
     def _with_bins(self, each, y, parameters):
         """Replaces densities by probabilities of bins, and sets both ends, for integers."""
         columns = np.flatnonzero(self.maps.is_integer)
-        maps = self.maps.from_columns(columns)
+        integers = self.from_columns(columns.tolist())
         y, parameters = (tf.gather(t, columns, axis=-1) for t in (y, parameters))
         own = parameters[..., : self._line.num_parameters, :]
-        low, high = (self._latent(maps.edge(end), own) for end in (y, y + 1.0))
+        ends = (integers.maps.edge(end) for end in (y, y + 1.0))
+        low, high = (integers._latent(end, own) for end in ends)
         is_wide = high - low > _NARROW
         middle = tf.gather(each.log_prob, columns, axis=-1)
         wide = log_interval_probability(
@@ -306,9 +310,9 @@ class LineConditional:
 
     Args:
       num_bins: bins of the spline, which maps `[-3, 3]`.
-      tail_bound: bound on the logarithm of `w / 0.3`. With 1.2, w is at most 1: of a
-        million draws, the farthest are some 65 scales away; with 7, they are
-        beyond any number of float64.
+      tail_bounds: bounds on the logarithms of `w / 0.3`, `[D]`. With 1.2, w is at most 1:
+        of a million draws, the farthest are some 65 scales away; with 0.5, 12; with 7,
+        they are beyond any number of float64.
 
     Reference:
       Durkan, Bekasov, Murray, Papamakarios (2019), Neural spline flows.
@@ -316,7 +320,7 @@ class LineConditional:
     """
 
     num_bins: int
-    tail_bound: float = TAIL_BOUND
+    tail_bounds: tuple[float, ...]
 
     @functools.cached_property
     def _spline(self):
@@ -363,7 +367,8 @@ class LineConditional:
         shift, log_scale, tail, from_spline = tf.split(
             parameters, [1, 1, 1, self._spline.num_parameters], axis=-2
         )
-        tail = soft_bounded_scale(_PACE * tail[..., 0, :], self.tail_bound)
+        bounds = tf.constant(self.tail_bounds, tail.dtype)
+        tail = soft_bounded_scale(_PACE * tail[..., 0, :], bounds)
         log_scale = soft_bounded_scale(log_scale[..., 0, :], _MOST_LOG_SCALE)
         return shift[..., 0, :], log_scale, _FIRST_WEIGHT * tf.exp(tail), from_spline
 

@@ -35,8 +35,8 @@ from tfp_flows.tables.training import FitOptions, fit_rows, held_out
 from tfp_flows.training.density_estimator import DensityEstimator
 from tfp_flows.training.loading import load
 
-# Of the weights of the tails (`LineConditional`): with 7, a drawn row of magic had 1e211.
-_TAIL_BOUND = 1.2
+# Of the tails (`NumberConditionals`): with 7, a drawn row of magic had 1e211.
+_TAIL_BOUNDS = 1.2, 0.5
 _MOST_ATTEMPTS = 100  # draws of a row that must not equal an excluded one
 _SCORES = "calibration_scores"  # sorted scores of calibration rows, in saved descriptions
 
@@ -158,7 +158,7 @@ class TableDensity:
             context_values=self._contexts.num_values,
             context_numbers=self._contexts.measure(read, is_training),
             description=self._description(),
-            tail_bound=_TAIL_BOUND,
+            tail_bounds=_TAIL_BOUNDS,
             seed=self._seed,
             **vars(self._sizes.by_rows(int(is_training.sum()))),
         )

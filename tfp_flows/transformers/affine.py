@@ -14,7 +14,7 @@ from tfp_flows.transformers.transformer import Transformer, ValueAndLogDet
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-def soft_bounded_scale(s: TensorLike, bound: float = 2.0) -> tf.Tensor:
+def soft_bounded_scale(s: TensorLike, bound: TensorLike = 2.0) -> tf.Tensor:
     """`log_scale = bound * tanh(s / bound)`: between `-bound` and `bound`; near 0, `s`.
 
     >>> import tensorflow as tf

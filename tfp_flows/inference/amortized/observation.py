@@ -218,7 +218,7 @@ class ObservationReport:
       log_evidence: logarithm of the density of the data under the model; None if the
         model's density is neither known nor learned.
       log_evidence_error: its standard error.
-      ess: effective number of 10,000 weighted draws; None as above.
+      ess: effective number of the weighted draws; None as above.
       checks: all checks, from which verdict and reasons follow.
     """
 

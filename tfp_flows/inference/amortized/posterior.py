@@ -35,7 +35,9 @@ from tfp_flows.training.loading import load
 if TYPE_CHECKING:
     from tfp_flows.density.fitted import FittedDensity
 
-_NUM_DRAWS = 10_000  # of the importance weights
+# Draws that are weighted: by the density of the model, and by a learned likelihood, which is
+# used where weights are uneven.
+_NUM_DRAWS, _NUM_DRAWS_BY_LEARNED = 10_000, 100_000
 
 
 class AmortizedPosterior:
@@ -290,7 +292,8 @@ class ConditionedPosterior(FlowPosterior):
     def report(self) -> ObservationReport:
         """Whether the posterior of this observation can be relied on, with reasons.
 
-        With a model of known density, the first call draws and weighs 10,000 draws.
+        With a model of known density, the first call draws and weighs 10,000 draws; with
+        a learned likelihood 100,000, which takes some seconds.
 
         Raises:
           ValueError: for a batch of observations.
@@ -332,7 +335,9 @@ class ConditionedPosterior(FlowPosterior):
         amortized, weighted, adapted = self._amortized, None, None
         weights = amortized._weights
         if weights is not None:
-            weighted = weights.weighted(self.distribution, self._row, _NUM_DRAWS)
+            is_known = amortized.likelihood is None
+            count = _NUM_DRAWS if is_known else _NUM_DRAWS_BY_LEARNED
+            weighted = weights.weighted(self.distribution, self._row, count)
             if not is_even(weighted):
                 moved = weights.adapted(self._row, weighted)
                 adapted = moved if moved.ess > weighted.ess else None
