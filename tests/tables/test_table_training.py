@@ -42,9 +42,10 @@ def test_an_interrupted_fit_ends_at_the_numbers_of_one_without_a_stop(fit, tmp_p
 def test_the_learning_rate_falls_at_the_same_epochs_after_a_stop(
     fit, tmp_path, monkeypatch
 ):
-    options = {"patience": 4, "learning_rate": 5.0}  # so large that losses rise
+    options = {"patience": 10, "learning_rate": 5.0}  # so large that losses rise
     _, constant = fit(6, **options)
     monkeypatch.setattr(training, "_FALLING_ROWS", 0)
+    monkeypatch.setattr(training, "_SHARE_OF_PATIENCE", 0.1)
     whole, losses = fit(6, **options)
     assert losses["loss"][0] == constant["loss"][0]
     assert losses != constant

@@ -35,8 +35,8 @@ from tfp_flows.training.loading import load
 if TYPE_CHECKING:
     from tfp_flows.density.fitted import FittedDensity
 
-# Draws that are weighted by the density of the model, and by a learned likelihood, for which
-# weights are more uneven.
+# Draws that are weighted by the density of the model, and by a learned likelihood, for
+# which weights are more uneven.
 _NUM_DRAWS, _NUM_DRAWS_BY_LEARNED = 10_000, 100_000
 
 
