@@ -143,7 +143,8 @@ class TestWeightsOfALearnedLikelihood:
         _, amortized, likelihood = fits
         for words, other in (
             ("of `fit_neural_likelihood`", amortized),
-            ("of the same parameters and data", _with_prior(likelihood, 2)),
+            ("of the same parameters and data", _with(likelihood, size=2)),
+            ("of floating-point data", _with(likelihood, form=None)),
         ):
             with pytest.raises(ValueError, match=words):
                 amortized.with_likelihood(other)
@@ -158,8 +159,8 @@ class TestWeightsOfALearnedLikelihood:
             known.with_likelihood(likelihood)
 
 
-def _with_prior(likelihood, size):
+def _with(likelihood, size=1, **others):
     prior = tfd.Sample(tfd.Normal(0.0, 1.0), size)
     support = JointSupport.from_distribution(prior)
-    density, form, report = likelihood.density, likelihood.form, likelihood.report
-    return NeuralLikelihood(density, prior, support, form, report)
+    own = {"form": likelihood.form, "report": likelihood.report} | others
+    return NeuralLikelihood(likelihood.density, prior, support, **own)

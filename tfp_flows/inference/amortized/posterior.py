@@ -152,10 +152,16 @@ class AmortizedPosterior:
         )
         words = "a posterior without the density of its model, which is known here"
         require(self._weights is None or self.likelihood is not None, words, "one with it")
+        form = likelihood.form
+        if not isinstance(form, DataForm):
+            raise ValueError(
+                "Expected a `likelihood` of floating-point data, as the posterior has; got "
+                "one of categories or integers. Let the simulator return floats."
+            )
         zeros = tf.zeros([1, self._support.event_size], self._support.dtype)
         parts = self._support.bijector.forward(zeros)
         own = tf.nest.map_structure(lambda part: part.shape[1:], parts), self._form.shapes
-        other = likelihood.prior.event_shape, getattr(likelihood.form, "shapes", None)
+        other = likelihood.prior.event_shape, form.shapes
         words = "a `likelihood` of the same parameters and data"
         require(own == other, words, f"{other} in place of {own}")
         return AmortizedPosterior(
