@@ -59,7 +59,7 @@ def test_priors_of_all_structures(likelihood):
     )
     for prior in (coroutine, listed):
         support = JointSupport.from_distribution(prior)
-        parts_of_own = likelihood.density, prior, support, likelihood.form
+        parts_of_own = likelihood.density, prior, support, likelihood._form
         own = NeuralLikelihood(*parts_of_own, likelihood.report)
         theta = tf.nest.pack_sequence_as(prior.dtype, parts)
         found = call_with_parts(own.target_log_prob_fn(TRIALS), theta)
@@ -113,54 +113,3 @@ def test_the_posterior_of_trials_is_that_of_the_model(likelihood):
         deviation = np.sqrt(weights @ (values - expected) ** 2)
         assert np.mean(draws[name]) == pytest.approx(expected, abs=0.1 * deviation)
         assert np.std(draws[name]) == pytest.approx(deviation, rel=0.1)
-
-
-class TestWeightsOfALearnedLikelihood:
-    """x is theta^2 with noise: posteriors have two modes, data given theta have one."""
-
-    @pytest.fixture(scope="class")
-    def fits(self):
-        prior = tfd.Sample(tfd.Normal(0.0, 1.0), 1)
-        rng = np.random.default_rng(0)
-        theta = rng.normal(size=(3_000, 1)).astype(np.float32)
-        pairs = theta, rng.normal(theta**2, 0.3)
-        with trained_for(60, flow={"hidden_units": (16, 16), "num_steps": 2}):
-            amortized = tfp_flows.fit_amortized_posterior(pairs, max_minutes=0.3)
-            return prior, amortized, fit_neural_likelihood(prior, pairs=pairs)
-
-    def test_resampled_draws_are_nearer_to_the_posterior(self, fits):
-        _, amortized, likelihood = fits
-        posterior = amortized.with_likelihood(likelihood)([1.5])
-        assert "likelihood fails" in [check.name for check in posterior.report.checks]
-        grid = np.linspace(-4.0, 4.0, 4_001)
-        density = np.exp(-0.5 * grid**2 - 0.5 * ((1.5 - grid**2) / 0.3) ** 2)
-        exact = np.sum(np.abs(grid) * density) / density.sum()
-        drawn = posterior.resample(20_000, seed=0).numpy()[:, 0]
-        assert np.abs(drawn).mean() == pytest.approx(exact, abs=0.05)
-        assert np.mean(drawn > 0.0) == pytest.approx(0.5, abs=0.1)
-
-    def test_others_are_refused(self, fits):
-        _, amortized, likelihood = fits
-        for words, other in (
-            ("of `fit_neural_likelihood`", amortized),
-            ("of the same parameters and data", _with(likelihood, size=2)),
-            ("of floating-point data", _with(likelihood, form=None)),
-        ):
-            with pytest.raises(ValueError, match=words):
-                amortized.with_likelihood(other)
-        model = tfd.JointDistributionNamedAutoBatched(
-            {"m": tfd.Normal(0.0, 1.0), "y": lambda m: tfd.Normal(m, 1.0)}
-        )
-        with trained_for(1):
-            known = tfp_flows.fit_amortized_posterior(
-                model, observed="y", num_simulations=200, max_minutes=0.05
-            )
-        with pytest.raises(ValueError, match="without the density of its model"):
-            known.with_likelihood(likelihood)
-
-
-def _with(likelihood, size=1, **others):
-    prior = tfd.Sample(tfd.Normal(0.0, 1.0), size)
-    support = JointSupport.from_distribution(prior)
-    own = {"form": likelihood.form, "report": likelihood.report} | others
-    return NeuralLikelihood(likelihood.density, prior, support, **own)

@@ -74,7 +74,7 @@ class NeuralLikelihood:
         report: DensityReport | MixedTrialsReport,
     ) -> None:
         self.density, self.prior, self.report = density, prior, report
-        self._support, self.form = support, form
+        self._support, self._form = support, form
 
     @property
     def conditional(self) -> OneTrial:
@@ -104,10 +104,7 @@ class NeuralLikelihood:
         It is a function of the parts of N draws, as `fit_posterior` and the kernels of
         `tfp.mcmc` take it: those of a dictionary as keywords, those of a list one by one.
         """
-        return self.given_rows(self._rows(x))
-
-    def given_rows(self, rows: tf.Tensor) -> Callable:
-        """Returns the same function for rows of data, a tensor `[T, K]`."""
+        rows = self._rows(x)
         dtype = self.prior.dtype
         is_list = isinstance(dtype, (list, tuple)) and not hasattr(dtype, "_fields")
 
@@ -119,10 +116,6 @@ class NeuralLikelihood:
             return prior + tf.cast(own, prior.dtype)
 
         return target_log_prob
-
-    def given_row(self, row: tf.Tensor) -> Callable:
-        """Returns the same function for the row of one trial, a tensor `[K]`."""
-        return self.given_rows(tf.cast(row, self.density.dtype)[None])
 
     def posterior(self, x: Any, **options: Any) -> FittedPosterior:
         """Returns the posterior given independent trials, by `fit_posterior`.
@@ -141,7 +134,7 @@ class NeuralLikelihood:
 
     def _rows(self, x):
         with tf.init_scope():  # data are read once, also while a function is traced
-            rows = self.form.to_rows(x).reshape(-1, self.form.size)
+            rows = self._form.to_rows(x).reshape(-1, self._form.size)
             return tf.constant(rows, self.density.dtype)
 
     def _sum_over_trials(self, rows, theta):

@@ -216,9 +216,9 @@ class ObservationReport:
         model with this observation, if its density is known.
       reasons: sentences that say why it is not "reliable".
       log_evidence: logarithm of the density of the data under the model; None if the
-        model's density is neither known nor learned.
+        model's density is not known.
       log_evidence_error: its standard error.
-      ess: effective number of the weighted draws; None as above.
+      ess: effective number of 10,000 weighted draws; None as above.
       checks: all checks, from which verdict and reasons follow.
     """
 
@@ -240,7 +240,7 @@ class ObservationReport:
 
 def judge_observation(
     rarity: float,
-    reports: tuple[CalibrationReport, Any],
+    calibration: CalibrationReport,
     weighted: WeightedDraws | None,
     adapted: WeightedDraws | None = None,
     mass: float | None = None,
@@ -249,27 +249,22 @@ def judge_observation(
 
     Args:
       rarity: share of simulations that are as far from others, by `Surroundings`.
-      reports: the `CalibrationReport`; and that of the learned likelihood, or None.
+      calibration: the `CalibrationReport`.
       weighted: weighted draws of its posterior; None if the model's density is not known.
       adapted: those of a distribution in its place, if its own weights are too uneven.
       mass: probability that the posterior has in the region of a truncated prior; None if
         the prior is that of the model.
     """
-    calibration, learned = reports
     found = [_surroundings(rarity)]
     if weighted is None:
         found.append(_calibration(calibration))
     else:
-        if learned is not None:
-            found.append(_likelihood(learned))
-        else:
-            # The weights judge this observation, however far it is from the simulations.
-            found = [dataclasses.replace(check, resampling_helps=True) for check in found]
         own = [_tail(weighted), _effective(weighted), *_changes(weighted)]
         if adapted is not None:
-            moved = {"advice": _MOVED, "resampling_helps": True}
-            found += [dataclasses.replace(check, **moved) for check in own[:2]]
+            found += [dataclasses.replace(check, advice=_MOVED) for check in own[:2]]
             own = [_tail(adapted, _ADAPTED), _effective(adapted, _ADAPTED)]
+        # The weights judge this observation, however far it is from the simulations.
+        found = [dataclasses.replace(check, resampling_helps=True) for check in found]
         found += own
         weighted = adapted or weighted
     if mass is not None:
@@ -310,12 +305,6 @@ def _calibration(report):
     passed = report.verdict == CALIBRATION_VERDICTS[0]
     advice = "The amortised posterior is not calibrated: " + " ".join(report.reasons)
     return Check("calibration fails", float(not passed), 0.0, passed=passed, advice=advice)
-
-
-def _likelihood(report):
-    passed = report.verdict == "good"
-    advice = "The weights trust a learned likelihood: " + " ".join(report.reasons)
-    return Check("likelihood fails", float(not passed), 0.0, passed=passed, advice=advice)
 
 
 def is_even(weighted: WeightedDraws) -> bool:

@@ -14,7 +14,6 @@ from tfp_flows.core.arguments import check_instance, check_integer, check_seed, 
 from tfp_flows.inference.amortized.calibration import CalibrationReport
 from tfp_flows.inference.amortized.conditioned import Conditioned
 from tfp_flows.inference.amortized.features import Features
-from tfp_flows.inference.amortized.likelihood import NeuralLikelihood
 from tfp_flows.inference.amortized.observation import (
     ImportanceWeights,
     ObservationReport,
@@ -35,9 +34,7 @@ from tfp_flows.training.loading import load
 if TYPE_CHECKING:
     from tfp_flows.density.fitted import FittedDensity
 
-# Draws that are weighted by the density of the model, and by a learned likelihood, for
-# which weights are more uneven.
-_NUM_DRAWS, _NUM_DRAWS_BY_LEARNED = 10_000, 100_000
+_NUM_DRAWS = 10_000  # of the importance weights
 
 
 class AmortizedPosterior:
@@ -47,7 +44,6 @@ class AmortizedPosterior:
     amortized(x)           the posterior given x, a `tfd.Distribution` over the parameters
     amortized(x).report    whether it can be relied on, with reasons
     amortized.report       the checks of all observations together
-    amortized.likelihood   a learned likelihood that weighs draws, if there is one
     ```
 
     >>> import numpy as np
@@ -75,7 +71,6 @@ class AmortizedPosterior:
       pin: the model's density, as in `Simulator`, for importance weights; None if it is
         not known.
       prior: the `TruncatedPrior` of the last round; None if it is that of the model.
-      likelihood: a `NeuralLikelihood` in place of `pin`; see `with_likelihood`.
     """
 
     def __init__(
@@ -89,16 +84,12 @@ class AmortizedPosterior:
         surroundings: Surroundings,
         pin: Callable | None = None,
         prior: TruncatedPrior | None = None,
-        likelihood: NeuralLikelihood | None = None,
     ) -> None:
         self.density = density
         self.report = report
-        self.likelihood = likelihood
         self._support, self._form, self._features = support, form, features
         self._prior = prior
         self._surroundings, self._weights = surroundings, None
-        if likelihood is not None:
-            pin = likelihood.given_row
         if pin is not None:
             self._weights = ImportanceWeights(pin, support, form.size)
 
@@ -114,73 +105,12 @@ class AmortizedPosterior:
         """
         return ConditionedPosterior(self, self._form.to_rows(x))
 
-    def with_likelihood(self, likelihood: NeuralLikelihood) -> AmortizedPosterior:
-        """Returns this posterior, whose draws are weighted by a learned likelihood.
-
-        ```none
-        weight = likelihood(x | theta) prior(theta) / posterior(theta | x)
-        ```
-
-        Reports then judge these weights, and `resample` uses them, as if the learned
-        likelihood were the model's density. Where data are simpler given parameters than
-        parameters given data, as with several modes, resampled draws are nearer to the
-        posterior. The report of the likelihood must say "good" for a reliable verdict.
-
-        >>> import numpy as np
-        >>> import tfp_flows
-        >>> from tensorflow_probability import distributions as tfd
-        >>> prior = tfd.Sample(tfd.Normal(0.0, 1.0), 1)
-        >>> theta = prior.sample(400, seed=0)
-        >>> pairs = (theta, np.random.default_rng(0).normal(theta, 0.5))
-        >>> amortized = tfp_flows.inference.fit_amortized_posterior(pairs, max_minutes=0.2)
-        >>> likelihood = tfp_flows.inference.fit_neural_likelihood(
-        ...     prior, pairs=pairs, max_minutes=0.2
-        ... )
-        >>> amortized.with_likelihood(likelihood)([0.5]).resample(7, seed=1).shape
-        TensorShape([7, 1])
-
-        Args:
-          likelihood: of the same parameters and data, from `fit_neural_likelihood`. With
-            the same `backup` and seed, both fits share the simulations.
-
-        Raises:
-          ValueError: if it has other parameters or data, or this posterior has weights of
-            the model's own density.
-        """
-        check_instance(
-            "likelihood", likelihood, NeuralLikelihood, "of `fit_neural_likelihood`"
-        )
-        words = "a posterior without the density of its model, which is known here"
-        require(self._weights is None or self.likelihood is not None, words, "one with it")
-        form = likelihood.form
-        if not isinstance(form, DataForm):
-            raise ValueError(
-                "Expected a `likelihood` of floating-point data, as the posterior has; got "
-                "one of categories or integers. Let the simulator return floats."
-            )
-        zeros = tf.zeros([1, self._support.event_size], self._support.dtype)
-        parts = self._support.bijector.forward(zeros)
-        own = tf.nest.map_structure(lambda part: part.shape[1:], parts), self._form.shapes
-        other = likelihood.prior.event_shape, form.shapes
-        words = "a `likelihood` of the same parameters and data"
-        require(own == other, words, f"{other} in place of {own}")
-        return AmortizedPosterior(
-            self.density,
-            self._support,
-            self._form,
-            self._features,
-            report=self.report,
-            surroundings=self._surroundings,
-            prior=self._prior,
-            likelihood=likelihood,
-        )
-
     def save(self, path: str | os.PathLike) -> None:
         """Saves the posterior of any observation, with its checks, to a `.keras` file.
 
-        Neither the simulator, which may be any code, nor a learned likelihood is saved.
-        `tfp_flows.load(path)` returns a `DensityEstimator` of the same posterior as a
-        conditional distribution of rows: parameters `[M]` given data `[K]`.
+        The simulator, which may be any code, is not saved. `tfp_flows.load(path)` returns a
+        `DensityEstimator` of the same posterior as a conditional distribution of rows:
+        parameters `[M]` given data `[K]`.
 
         Args:
           path: of the file; ends in `.keras`.
@@ -298,8 +228,7 @@ class ConditionedPosterior(FlowPosterior):
     def report(self) -> ObservationReport:
         """Whether the posterior of this observation can be relied on, with reasons.
 
-        With a model of known density, the first call draws and weighs 10,000 draws; with
-        a learned likelihood 100,000, which takes some seconds.
+        With a model of known density, the first call draws and weighs 10,000 draws.
 
         Raises:
           ValueError: for a batch of observations.
@@ -308,8 +237,6 @@ class ConditionedPosterior(FlowPosterior):
 
     def resample(self, n: int, seed: int | None = None) -> Any:
         """Draws from importance-weighted draws, where the density of the model is known.
-
-        It is known of a joint distribution, and learned after `with_likelihood`.
 
         Args:
           n: number of draws.
@@ -326,8 +253,8 @@ class ConditionedPosterior(FlowPosterior):
         weighted = self._judged[1]
         if weighted is None:
             raise ValueError(
-                "Expected a model of known density, a joint distribution with `observed`, "
-                "or a learned likelihood (`with_likelihood`); got simulations only."
+                "Expected a model of known density, a joint distribution with `observed`; "
+                "got simulations only."
             )
         require(weighted.weights.sum() > 0.0, "draws inside the support", "none")
         rng = np.random.default_rng(seed)
@@ -341,18 +268,13 @@ class ConditionedPosterior(FlowPosterior):
         amortized, weighted, adapted = self._amortized, None, None
         weights = amortized._weights
         if weights is not None:
-            is_known = amortized.likelihood is None
-            count = _NUM_DRAWS if is_known else _NUM_DRAWS_BY_LEARNED
-            weighted = weights.weighted(self.distribution, self._row, count)
+            weighted = weights.weighted(self.distribution, self._row, _NUM_DRAWS)
             if not is_even(weighted):
-                moved = weights.adapted(self._row, weighted)
-                adapted = moved if moved.ess > weighted.ess else None
+                adapted = weights.adapted(self._row, weighted)
         rarity = amortized._surroundings.rarity(amortized._features(self._row))
         prior = amortized._prior
         mass = None if prior is None else prior.mass(self._row)
-        learned = amortized.likelihood and amortized.likelihood.report
-        reports = amortized.report, learned
-        report = judge_observation(rarity, reports, weighted, adapted, mass)
+        report = judge_observation(rarity, amortized.report, weighted, adapted, mass)
         return report, adapted or weighted
 
     @classmethod
