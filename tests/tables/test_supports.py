@@ -8,7 +8,9 @@ from scipy import special
 from small_tables import fitted
 
 import tfp_flows as tff
+from tfp_flows.tables import table_density
 from tfp_flows.tables.marginals import with_frequencies
+from tfp_flows.tables.number_conditionals import NumberConditionals
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 
 COUNT = 400
@@ -133,3 +135,27 @@ def test_a_map_of_integers_has_their_frequencies():
     smooth = rng.normal(0.0, 300.0, 500).round()
     spec = NumberSpec("line", mean=0.0, scale=300.0, is_integer=True)
     assert with_frequencies(spec, smooth) == spec
+
+
+def test_common_integers_keep_their_frequencies_among_thousands_of_others():
+    rng = np.random.default_rng(0)
+    numbers = rng.exponential(20_000.0, 5_000).round()
+    numbers[:100] = 390.0
+    spec = NumberSpec("line", mean=numbers.mean(), scale=numbers.std(), is_integer=True)
+    maps = NumberMaps([with_frequencies(spec, numbers)])
+    ends = tf.constant([[390.0], [391.0]], tf.float64)
+    low, high = special.ndtr(maps.edge(ends).numpy()[:, 0])
+    assert high - low == pytest.approx(0.02, rel=0.1)
+
+
+@pytest.mark.parametrize(("form", "largest"), [("line", 80.0), ("log", 15.0), (None, 1e5)])
+def test_no_network_draws_numbers_at_any_distance(form, largest):
+    maps = NumberMaps([NumberSpec(form or "line")])
+    bounds = {} if form is None else {"tail_bounds": table_density._TAIL_BOUNDS}
+    conditionals = NumberConditionals(maps, 4, **bounds)
+    parameters = np.zeros([1, conditionals.num_parameters, 1])
+    parameters[:, 2] = 1e6  # the weight of the tails
+    z = tf.constant([[5.0]], tf.float64)
+    u = maps.forward(conditionals.quantile_of_member(z, tf.constant(parameters))).u
+    assert (float(u) < largest) == (form is not None)
+    assert float(u) > 5.0

@@ -15,6 +15,7 @@ _LEAST_MASS = 1e-300  # where differences of sums underflow
 _GRID = np.linspace(-10.0, 10.0, 2001)  # on the line, for the kernel estimate
 _MANY_ROWS = 50  # for each different integer
 _PSEUDO_ROWS = 2.0 ** np.arange(-2, 25)  # of the smooth distribution
+_DISCOUNTS = 2.0, 4.0, 8.0, 16.0, 32.0  # beside the Good-Turing one
 # Share of the smooth distribution that is normal, with its deviation: it has tails.
 _NORMAL_SHARE, _NORMAL_DEVIATION = 0.05, 1.5
 _LEAST_WIDTH = 1e-13  # of an integer on the line
@@ -33,9 +34,9 @@ def with_frequencies(spec: NumberSpec, numbers: np.ndarray) -> NumberSpec:
     s is smooth: a kernel estimate on the line of the given map, with normal tails. The
     discount d is the Good-Turing one, `n_1 / (n_1 + 2 n_2)` of n_i integers with i rows: it
     leaves nothing of integers that one row has, where most have one. The number of
-    pseudo-rows a has the largest evidence (Dirichlet-multinomial). So round numbers that
-    are more common keep their frequencies, and networks learn only how these depend on
-    other columns. The given map is returned where s explains the rows as well.
+    pseudo-rows a predicts each row best from all others. So round numbers that are more
+    common keep their frequencies, and networks learn only how these depend on other
+    columns. The given map is returned where each integer has one row.
 
     Args:
       spec: a map of integers, with mean and scale.
@@ -50,12 +51,12 @@ def with_frequencies(spec: NumberSpec, numbers: np.ndarray) -> NumberSpec:
         return spec
     smooth = _SmoothDistribution(spec, integers, counts)
     mass = np.maximum(smooth.cdf(integers + 1.0) - smooth.cdf(integers), _LEAST_MASS)
-    pseudo_rows = _best_pseudo_rows(counts, mass / smooth.total)
+    discount, pseudo_rows = _best_sizes(counts, mass / smooth.total)
     if len(numbers) >= _MANY_ROWS * len(integers):  # even rare ones have known frequencies
         pseudo_rows = min(pseudo_rows, 1.0)
-    rows = np.maximum(counts - _discount(counts), 0.0)
+    rows = np.maximum(counts - discount, 0.0)
     is_kept = (rows > 0.0) & (rows >= np.sort(rows)[-min(_MOST_KEPT, len(rows))])
-    if not np.isfinite(pseudo_rows) or not is_kept.any():
+    if not is_kept.any():
         return spec
     kept, rows = integers[is_kept], rows[is_kept]
     edges = np.union1d(kept, kept + 1.0)
@@ -108,16 +109,16 @@ class _SmoothDistribution:
         return self._maps.edge(tf.constant(y[:, None])).numpy()[:, 0]
 
 
-def _best_pseudo_rows(counts, mass):
-    """The number of pseudo-rows with the largest evidence, perhaps infinite."""
-    total = counts.sum()
-    smooth = np.sum(counts * np.log(mass))
-    weights = _PSEUDO_ROWS[:, None] * mass
-    each = tf.math.lgamma(counts + weights).numpy() - tf.math.lgamma(weights).numpy()
-    evidence = tf.math.lgamma(_PSEUDO_ROWS) - tf.math.lgamma(total + _PSEUDO_ROWS)
-    evidence = evidence.numpy() + each.sum(axis=1)
-    best = int(np.argmax(evidence))
-    return float(_PSEUDO_ROWS[best]) if evidence[best] > smooth else np.inf
+def _best_sizes(counts, mass):
+    """The discount and the number of pseudo-rows that predict each row best from others."""
+    sizes, gains = [], []
+    for discount in (_discount(counts), *_DISCOUNTS):
+        left = np.minimum(counts, discount).sum() + _PSEUDO_ROWS[:, None]
+        others = np.maximum(counts - 1.0 - discount, 0.0)
+        each = np.log(others + left * mass) - np.log(counts.sum() + _PSEUDO_ROWS[:, None])
+        sizes += [(discount, float(rows)) for rows in _PSEUDO_ROWS]
+        gains += list(each @ counts)
+    return sizes[int(np.argmax(gains))]
 
 
 def _normal_cdf(z):

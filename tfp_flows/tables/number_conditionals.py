@@ -24,7 +24,7 @@ _NARROW = 0.02
 _INFINITE = 100.0  # a latent beyond which there is no probability
 _LOG_SQRT_2_PI = 0.5 * math.log(2.0 * math.pi)
 # Weight of the tails: its value for parameters of zero, the factor that slows its learning,
-# and by default the bounds of the logarithm of its ratio to the first.
+# and the bounds of the logarithm of its ratio to the first in files that name none.
 _FIRST_WEIGHT, _PACE, TAIL_BOUNDS = 0.3, 0.25, (7.0, 7.0)
 _MOST_LOG_SCALE = 7.0
 _SPLINE_BOUND = 3.0

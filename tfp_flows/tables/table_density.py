@@ -35,7 +35,7 @@ from tfp_flows.tables.training import FitOptions, fit_rows, held_out
 from tfp_flows.training.density_estimator import DensityEstimator
 from tfp_flows.training.loading import load
 
-# Of the tails (`NumberConditionals`): with 7, a drawn row of magic had 1e211.
+# Bounds of the tails (`NumberConditionals`): with 7, a drawn row of magic had 1e211.
 _TAIL_BOUNDS = 1.2, 0.5
 _MOST_ATTEMPTS = 100  # draws of a row that must not equal an excluded one
 _SCORES = "calibration_scores"  # sorted scores of calibration rows, in saved descriptions
