@@ -108,6 +108,12 @@ def whiten(dtype):
     return bijector
 
 
+def normal_scores(dtype):
+    bijector = tff.bijectors.NormalScores((2, 2, 1), num_bins=4, dtype=dtype)
+    bijector.initialize(np.random.default_rng(1).beta(0.5, 1.0, size=(30, 2, 2, 1)))
+    return bijector
+
+
 def decorrelate(dtype):
     bijector = tff.Decorrelate(3, dtype=dtype)
     rows = np.random.default_rng(2).normal(size=(20, 3)) * [1.0, 5.0, 0.2]
@@ -173,6 +179,7 @@ CASES = {
     "logit_image": Case(
         lambda t: tff.Logit(1e-6, event_ndims=3, dtype=t), (2, 2, 1), data=open_unit
     ),
+    "normal_scores": Case(normal_scores, (2, 2, 1), data=open_unit),
     "bounds": Case(lambda t: tff.Bounds(*INTERVALS, dtype=t), (4,), data=open_unit),
     "chain_mixed": Case(mixed_chain, (4,), data=positive),
     "chain_nested": Case(nested_chain, (3,), 2),

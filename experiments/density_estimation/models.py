@@ -54,7 +54,7 @@ OPTIONS = ("hidden_units", "activation", "residual", "standardize", "num_levels"
 OPTIONS += ("hidden_channels", "num_blocks", "num_steps", "batch_norm", "act_norm")
 OPTIONS += ("lu_mixing", "recompute", "direct", "random_orderings", "ordering")
 OPTIONS += ("decorrelate", "heavy_tails", "network_dtype")
-OPTIONS += ("patch_size", "num_layers", "num_units", "num_heads")
+OPTIONS += ("patch_size", "num_layers", "num_units", "num_heads", "normal_scores")
 OPTIONS += ("num_masks", "num_components", "num_bins", "bound", "dropout")
 # The flags that determine the model, except for the data and the seed.
 ARCHITECTURE = ("flow", "base", "transformer", "learned_tails", "scale", "defensive_share")
@@ -118,10 +118,14 @@ def _with_mixture_base(paper, event_size, *, num_components, num_steps, seed, **
     return tfp_flows.FlowDistribution(base, flow)
 
 
-def _on_rows(paper, event_size, *, image_shape, **options):
+def _on_rows(paper, event_size, *, image_shape, bin_width, normal_scores, **options):
     """A flow on images, `[N, H, W, C]`, that takes rows, `[N, D]`."""
     if image_shape is None:
         raise DataError("Expected a data set of images for this flow; got one of rows.")
+    if normal_scores:
+        if bin_width is None:
+            raise DataError("Expected pixels with bins for --normal_scores; got none.")
+        options["normal_scores"] = round(1.0 / bin_width)
     image_shape = (*image_shape, event_size // (image_shape[0] * image_shape[1]))
     try:
         images = paper(image_shape, **options)
@@ -190,6 +194,7 @@ def for_dataset(settings, dataset, strategy):
             standardize_context=not dataset.class_names,
             is_binary=dataset.is_binary,
             image_shape=dataset.image_shape,
+            bin_width=dataset.bin_width,
             angles=dataset.angles,
         )
     return start.distribution if start else distribution
@@ -203,6 +208,7 @@ def build_distribution(
     standardize_context=True,
     is_binary=None,
     image_shape=None,
+    bin_width=None,
     angles=(),
 ):
     """Returns the distribution that `settings` describe.
@@ -214,6 +220,7 @@ def build_distribution(
       standardize_context: whether to standardise the context by the training rows.
       is_binary: whether the data are zeros and ones; None if that is not known yet.
       image_shape: `(H, W)` if a row is an image; else None.
+      bin_width: width of the bins of pixels; None if there are none.
       angles: indices of the variables that are angles; only some flows support them.
 
     Raises:
@@ -227,7 +234,7 @@ def build_distribution(
         "standardize_context": standardize_context,
     }
     if flow.takes_images:
-        arguments["image_shape"] = image_shape
+        arguments |= {"image_shape": image_shape, "bin_width": bin_width}
     if "ordering" in arguments:
         ordering = ORDERINGS[settings.ordering]
         arguments["ordering"] = ordering(event_size, settings.seed)

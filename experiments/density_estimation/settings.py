@@ -54,6 +54,11 @@ class Settings(TrainingSettings):
     num_layers: int = field(2, "Layers of each network of tarflow.", at_least=1)
     num_units: int = field(64, "Width of each network of tarflow.", at_least=1)
     num_heads: int = field(4, "Attention heads of each layer of tarflow.", at_least=1)
+    normal_scores: bool = field(
+        False,
+        "Whether a flow on images first makes each pixel normal, by the frequencies of its "
+        "bins.",
+    )
     standardize: bool = field(
         True,
         "Whether flows on vectors, and tarflow, standardise the variables by the training "

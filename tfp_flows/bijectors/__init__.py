@@ -14,6 +14,7 @@ from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.linear import InvertibleConv1x1
 from tfp_flows.bijectors.linear import InvertibleLinear
 from tfp_flows.bijectors.multi_scale import MultiScale
+from tfp_flows.bijectors.normal_scores import NormalScores
 from tfp_flows.bijectors.partial import Partial
 from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.permutation import random_permutation
@@ -43,6 +44,7 @@ __all__ = [
     "Logit",
     "MaskedAutoregressive",
     "MultiScale",
+    "NormalScores",
     "Partial",
     "Permutation",
     "Squeeze",

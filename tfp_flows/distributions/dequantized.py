@@ -12,7 +12,6 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.bijectors.preprocessing import Logit
 from tfp_flows.core.arguments import check_integer, check_members
 from tfp_flows.core.context_standardizer import leave_contexts
 from tfp_flows.core.inputs import minus_infinity_outside
@@ -255,7 +254,7 @@ class Dequantized(DistributionWrapper):
         """How far the distribution reaches beyond `[0, 1]`; infinite if unknown."""
         flow = getattr(self.distribution, "bijector", None)
         first = flow.bijectors[0] if isinstance(flow, FlowChain) else flow
-        return first.margin if isinstance(first, Logit) else math.inf
+        return getattr(first, "margin", math.inf)
 
     def _draw_noise(self, value, seed):
         """Returns noise in `[0, 1)`, `[..., *event]`, and its log-density, `[...]`."""

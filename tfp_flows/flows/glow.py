@@ -74,6 +74,8 @@ class Glow(FlowChain):
         half that continues.
       context_size: width of the context, an input of every network; 0 if there is none.
       logit_alpha: `alpha` of a `Logit` at the data end; None, as in the paper: no `Logit`.
+      normal_scores: number of bins of a `NormalScores` at the data end, in place of a
+        `Logit`: 256 for bytes that are dequantised and divided by 256. None: none.
       name: name of the bijector.
       **options: see `FlowOptions`.
 
@@ -104,6 +106,7 @@ class Glow(FlowChain):
         conditional_prior: bool = True,
         context_size: int = 0,
         logit_alpha: float | None = None,
+        normal_scores: int | None = None,
         name: str = "glow",
         **options: Unpack[FlowOptions],
     ) -> None:

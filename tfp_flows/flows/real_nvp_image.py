@@ -70,6 +70,8 @@ class RealNVPImage(FlowChain):
         paper's appendix E, for small batches.
       context_size: width of the context, an input of every network; 0 if there is none.
       logit_alpha: `alpha` of the `Logit` at the data end; None: no `Logit`.
+      normal_scores: number of bins of a `NormalScores` at the data end, in place of a
+        `Logit`: 256 for bytes that are dequantised and divided by 256. None: none.
       name: name of the bijector.
       **options: see `FlowOptions`.
 
@@ -102,6 +104,7 @@ class RealNVPImage(FlowChain):
         use_running_averages: bool = False,
         context_size: int = 0,
         logit_alpha: float | None = 0.05,
+        normal_scores: int | None = None,
         name: str = "real_nvp_image",
         **options: Unpack[FlowOptions],
     ) -> None:

@@ -21,6 +21,7 @@ from tfp_flows.bijectors.heavy_tails import HeavyTails
 from tfp_flows.bijectors.linear import InvertibleLinear
 from tfp_flows.bijectors.masks import alternating
 from tfp_flows.bijectors.multi_scale import MultiScale
+from tfp_flows.bijectors.normal_scores import NormalScores
 from tfp_flows.bijectors.partial import Partial
 from tfp_flows.bijectors.permutation import Permutation, random_permutation
 from tfp_flows.bijectors.preprocessing import Logit
@@ -29,6 +30,7 @@ from tfp_flows.core.arguments import (
     check_choice,
     check_each,
     check_flag,
+    check_integer,
     check_network_dtype,
     check_size,
 )
@@ -248,14 +250,35 @@ def multi_scale_steps(
     *,
     image_shape: Sequence[int],
     logit_alpha: float | None,
+    normal_scores: int | None,
     dtype: tf.DType | str,
     **others: object,
 ) -> list[FlowBijector]:
-    """Returns a `MultiScale` of `levels`, after a `Logit` unless `logit_alpha` is None."""
-    steps = [MultiScale(levels, image_shape)]
+    """Returns a `MultiScale` of `levels` after `pixel_steps`."""
+    steps = pixel_steps(image_shape, logit_alpha, normal_scores, dtype)
+    return [*steps, MultiScale(levels, image_shape)]
+
+
+def pixel_steps(
+    image_shape: Sequence[int],
+    logit_alpha: float | None,
+    normal_scores: int | None,
+    dtype: tf.DType | str,
+) -> list[FlowBijector]:
+    """Returns what maps pixels in [0, 1] to the line: `NormalScores`, a `Logit`, or none.
+
+    Args:
+      image_shape: `(H, W, C)`.
+      logit_alpha: `alpha` of the `Logit`; None: none.
+      normal_scores: bins of the `NormalScores`, which takes its place; None: none.
+      dtype: of inputs.
+    """
+    if normal_scores is not None:
+        check_integer("normal_scores", normal_scores, 2)
+        return [NormalScores(image_shape, normal_scores, dtype=dtype)]
     if logit_alpha is not None:
-        steps.insert(0, Logit(logit_alpha, event_ndims=3, dtype=dtype))
-    return steps
+        return [Logit(logit_alpha, event_ndims=3, dtype=dtype)]
+    return []
 
 
 def with_preprocessing(
