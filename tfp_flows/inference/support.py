@@ -87,10 +87,8 @@ class JointSupport:
             check_reach(part, name)
         support = cls(target.event_shape, constraint, dtype)
         _check_call(target, support)
-        if not tf.nest.is_nested(target.event_shape):
-            return support
         plain = _from_parts(target, support)
-        if plain is None:
+        if plain is None and tf.nest.is_nested(target.event_shape):
             # A pickled posterior has the bijector only.
             describe = functools.partial(part_by_part, target, support)
             object.__setattr__(support.bijector, "_part_by_part", describe)
@@ -330,7 +328,8 @@ def _from_parts(target, support):
     """The support by the parts' own bijectors; None if it differs from the target's.
 
     The support of an auto-batched model is vectorised op by op and lacks TFP's gradients;
-    its gradient of softplus is NaN above 88 in float32.
+    its gradient of softplus is NaN above 88 in float32. That of `tfd.Sample` cannot be
+    saved.
     """
     try:
         plain = part_by_part(target, support)

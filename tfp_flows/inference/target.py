@@ -214,6 +214,14 @@ def arguments_of(parts: Any) -> tuple[Sequence[Any], dict[str, Any]]:
     return (parts,), {}
 
 
+def from_arguments(structure: Any, parts: Sequence[Any], named_parts: dict) -> Any:
+    """Returns the parts in the form of `structure`, from the result of `arguments_of`."""
+    if isinstance(structure, dict):
+        return named_parts
+    is_list = isinstance(structure, (list, tuple)) and not hasattr(structure, "_fields")
+    return tf.nest.pack_sequence_as(structure, list(parts)) if is_list else parts[0]
+
+
 def is_rounding(density: UnconstrainedDensity, x: np.ndarray) -> np.ndarray:
     """Returns whether the log-density is rounding noise at each point, `[N]`.
 

@@ -169,6 +169,8 @@ def test_saved_posteriors_are_truncated(tmp_path):
         tfd.JointDistributionNamedAutoBatched,
         tfd.JointDistributionSequential,
         tfd.JointDistributionSequentialAutoBatched,
+        tfd.JointDistributionCoroutine,
+        tfd.JointDistributionCoroutineAutoBatched,
     ],
 )
 def test_joint_distributions_simulate_given_parameters(kind):
@@ -177,10 +179,18 @@ def test_joint_distributions_simulate_given_parameters(kind):
         "a": tfd.LogNormal(0.0, 0.1),
         "x": lambda a, b: tfd.Normal(b, a),
     }
-    is_named = "Named" in kind.__name__
-    source = from_joint(kind(parts if is_named else [*parts.values()]), "x")
+
+    def coroutine():
+        root = tfd.JointDistributionCoroutine.Root
+        b = yield root(tfd.Normal(0.0, 1.0, name="b"))
+        a = yield root(tfd.LogNormal(0.0, 0.1, name="a"))
+        yield tfd.Normal(b, a, name="x")
+
+    name = kind.__name__.removeprefix("JointDistribution").removesuffix("AutoBatched")
+    models = {"Named": parts, "Sequential": [*parts.values()], "Coroutine": coroutine}
+    source = from_joint(kind(models[name]), "x")
     parameters = source.parameters(2_000, 3)
-    a, b = (parameters[k] for k in ("a", "b")) if is_named else parameters[::-1]
+    b, a = (parameters["b"], parameters["a"]) if name == "Named" else parameters
     noise = (source.simulate(parameters, 5) - b) / a
     assert len(np.unique(noise)) > 1_990
     assert np.std(noise) == pytest.approx(1.0, abs=0.06)

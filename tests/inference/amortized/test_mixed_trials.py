@@ -171,13 +171,13 @@ def test_data_frames_and_single_draws(two_epochs):
         kind = np.where(x["is_right"], "right", "wrong").astype(object)
         return pandas.DataFrame({"kind": kind, "size": x["sizes"][:, 0]})
 
-    def of_one(theta, seed):
+    def one_trial(theta, seed):
         return {name: part[0] for name, part in simulate(theta[None], seed).items()}
 
     likelihood = fit_neural_likelihood(FEW, simulator=in_frame, num_simulations=200)
     trials = in_frame(np.zeros([5, 1]), 1)
     assert likelihood.log_prob(trials, np.zeros([3, 1], np.float32)).shape == [3]
-    for function, vectorized in ((simulate, True), (of_one, False)):
+    for function, vectorized in ((simulate, True), (one_trial, False)):
         source = from_prior(FEW, function, vectorized, False, form_of=form_of_trials)
         x = source.pairs(10, 0).x
         assert x.dtype.names == ("is_right", "sizes[0]", "sizes[1]")

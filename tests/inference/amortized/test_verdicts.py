@@ -112,7 +112,7 @@ def test_observations_far_from_the_simulations_are_flagged():
     assert "hardly simulates such data" in far.reasons[0]
     flagged = [amortized(x).report.verdict != "reliable" for x in pairs(100, 5).x]
     assert sum(flagged) <= 5
-    with pytest.raises(ValueError, match="known density"):
+    with pytest.raises(ValueError, match="Expected weights"):
         amortized([0.5, -0.5, 1.0]).resample(5)
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tensorflow as tf
 
 from tfp_flows.core.check import Check, lined_up
 from tfp_flows.distributions import draws
 from tfp_flows.inference.amortized.conditioned import Conditioned
 
 if TYPE_CHECKING:
+    from tfp_flows.density.data import Data
     from tfp_flows.density.fit import Fit
     from tfp_flows.inference.amortized.truncation import TruncatedPrior
 
@@ -21,7 +24,47 @@ _NUM_DRAWS = 200  # of the posterior, for each simulation
 _ROWS_A_CALL = 100  # simulations whose posteriors are drawn from at once
 _LEVEL = 0.01  # probability that a test fails though the posterior is right
 _LEAST, _MOST_CHECKED = 50, 1_000  # simulations
+# Simulations by which weights are judged, draws of the posterior of each, and simulations
+# of a call.
+_MOST_WEIGHTED, _NUM_WEIGHTED, _WEIGHTED_A_CALL = 300, 4_000, 10
+_LEAST_GAIN = 2.0  # in standard errors
+_LEAST_LOG_DENSITY = -50.0  # of a truth without weight, relative to the posterior
 _MUCH = 0.05  # distance from uniform ranks that matters, however many simulations show it
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightsReport:
+    """How well draws are calibrated that a learned likelihood weighs.
+
+    Attributes:
+      gain: mean log-density of the true parameters of simulations under the weighted
+        posterior, less that under the posterior itself, in nats.
+      gain_error: its standard error.
+      checks: checks of their ranks and expected coverage, as of the posterior.
+    """
+
+    gain: float
+    gain_error: float
+    checks: tuple[Check, ...]
+
+    @property
+    def is_used(self) -> bool:
+        """Whether the weights bring draws nearer to the posterior, and all checks pass."""
+        gains = self.gain > _LEAST_GAIN * self.gain_error
+        return gains and not any(check.failed for check in self.checks)
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """Rows of a report's table."""
+        words = "used" if self.is_used else "not used"
+        gain = f"{self.gain:.3f} +- {self.gain_error:.3f} nats, {words}"
+        checks = ((check.name, check.result) for check in self.checks)
+        return [("gain by learned likelihood", gain), *checks]
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> WeightsReport:
+        """Returns the report from its fields as plain values."""
+        return cls(**{**plain, "checks": tuple(Check(**c) for c in plain["checks"])})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +87,8 @@ class CalibrationReport:
       checks: all checks, from which verdict and reasons follow.
       seconds: wall time of the fit.
       shares: share of the prior in which each round simulated; `(1.0,)` without `focus`.
+      weights: the `WeightsReport` of draws that a learned likelihood weighs; None if none
+        was learned.
     """
 
     verdict: str
@@ -58,6 +103,7 @@ class CalibrationReport:
     checks: tuple[Check, ...]
     seconds: float
     shares: tuple[float, ...] = (1.0,)
+    weights: WeightsReport | None = None
 
     def __str__(self) -> str:
         dropped = f", {self.num_dropped:,} left out" if self.num_dropped else ""
@@ -70,6 +116,7 @@ class CalibrationReport:
             *self._rounds,
             ("above linear regression", f"{self.gain:.3f} +- {self.gain_error:.3f} nats"),
             *((check.name, check.result) for check in self.checks),
+            *([] if self.weights is None else self.weights.rows),
             ("seconds", f"{self.seconds:.1f}"),
         ]
         return lined_up(rows, self.reasons)
@@ -95,6 +142,8 @@ class CalibrationReport:
         fields["reasons"] = tuple(fields["reasons"])
         fields["checks"] = tuple(Check(**entries) for entries in fields["checks"])
         fields["shares"] = tuple(fields.get("shares", (1.0,)))
+        if fields.get("weights") is not None:
+            fields["weights"] = WeightsReport.from_plain(fields["weights"])
         arrays = {name: np.asarray(fields[name]) for name in ("ranks", "coverage")}
         return cls(**{**fields, **arrays})
 
@@ -112,12 +161,9 @@ def judge_calibration(
     """
     train, checked = fit.train, fit.held_out.first(_MOST_CHECKED)
     drawn = _posterior_draws(fit.judged, checked.context, seed, prior)
-    ranks = np.mean(drawn < checked.x, axis=0)
-    coverage = _coverage(drawn, train, checked)
+    ranks, coverage = ranks_and_coverage(drawn, np.ones(drawn.shape[:2]), train, checked)
     found = (
-        _enough(len(checked.x)),
-        _ranks(ranks),
-        _expected_coverage(coverage),
+        *checks_of(ranks, coverage),
         _dropped(num_dropped, len(train.x) + len(fit.held_out.x)),
     )
     reasons = tuple(check.advice for check in found if check.failed)
@@ -137,6 +183,59 @@ def judge_calibration(
     )
 
 
+def judge_weights(
+    posterior: Fit,
+    likelihood: Fit,
+    log_prior: Callable,
+    seed: int | None,
+    prior: TruncatedPrior | None = None,
+) -> WeightsReport:
+    """Judges weighted draws by simulations that neither density was fitted to.
+
+    ```none
+    w_s = density(x | u_s) prior(u_s) / q(u_s | x)    of the truth u_0 and S draws of q
+    log-density of the truth = log q(u_0 | x) + log w_0 - log mean(w_0, w_1, ..., w_S)
+    ```
+
+    The mean includes the truth: draws that miss it do not make its weight too large.
+
+    Args:
+      posterior: the `Fit` of parameters given features.
+      likelihood: the `Fit` of the same features given parameters.
+      log_prior: function of unconstrained parameters, `[N, D]`, that returns their
+        log-densities.
+      seed: integer that determines the draws; random if None.
+      prior: the `TruncatedPrior` of the simulations; None if it is that of the model.
+    """
+    checked = posterior.held_out.first(_MOST_WEIGHTED)
+    contexts = np.asarray(checked.context)
+    data = likelihood.held_out.first(_MOST_WEIGHTED).x
+    seed, parts = draws.stateless(seed), []
+    for part, start in enumerate(range(0, len(data), _WEIGHTED_A_CALL)):
+        rows = slice(start, start + _WEIGHTED_A_CALL)
+        density = posterior.judged
+        given = Conditioned(density, contexts[rows], dtype=density.dtype, prior=prior)
+        own = given.sample(_NUM_WEIGHTED, seed=draws.fold_in(seed, part))
+        u = tf.concat([tf.cast(checked.x[rows], own.dtype)[None], own], axis=0)
+        x = tf.broadcast_to(
+            tf.cast(data[rows], likelihood.judged.dtype), [*u.shape[:2], data.shape[1]]
+        )
+        log_p = likelihood.judged.log_prob(x, context=tf.cast(u, x.dtype)).numpy()
+        log_p = log_p + log_prior(tf.reshape(u, [-1, u.shape[-1]])).reshape(u.shape[:2])
+        log_weights = log_p.astype(np.float64) - given.log_prob(u).numpy()
+        parts.append((own.numpy(), np.where(np.isnan(log_weights), -np.inf, log_weights)))
+    drawn, log_weights = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
+    gains = log_weights[0] - np.logaddexp.reduce(log_weights, axis=0)
+    gains = np.maximum(gains + np.log(len(log_weights)), _LEAST_LOG_DENSITY)
+    weights = np.exp(log_weights[1:] - log_weights[1:].max(axis=0))
+    found = ranks_and_coverage(drawn, weights, posterior.train, checked)
+    return WeightsReport(
+        gain=float(gains.mean()),
+        gain_error=float(gains.std() / np.sqrt(len(gains))),
+        checks=checks_of(*found, "weighted "),
+    )
+
+
 def _posterior_draws(density, x, seed, prior):
     """Draws of the posterior of each observation, `[S, N, D]`."""
     seed, parts = draws.stateless(seed), []
@@ -148,29 +247,58 @@ def _posterior_draws(density, x, seed, prior):
     return np.concatenate(parts, axis=1)
 
 
-def _coverage(drawn, train, checked):
-    """Shares of draws that are nearer to the linear prediction than the truth is.
+def ranks_and_coverage(
+    drawn: np.ndarray, weights: np.ndarray, train: Data, checked: Data
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns ranks of true parameters among draws, and their expected coverage.
 
-    A posterior that ignores the data passes the ranks of its parameters, but not this: the
-    truth is near to the prediction, and its draws are not.
+    A posterior that ignores the data passes the ranks of its parameters, but not the
+    expected coverage: the truth is near to a linear prediction, and its draws are not.
+
+    Args:
+      drawn: draws of the posterior of each simulation, `[S, N, D]`.
+      weights: their weights, `[S, N]`.
+      train: parameters and features of simulations that were fitted.
+      checked: those of the N others.
+
+    Returns:
+      Shares of the draws that are below the truth, `[N, D]`, and that are nearer to the
+      prediction than the truth, `[N]`.
 
     Reference:
       Lemos, Coogan, Hezaveh, Perreault-Levasseur (2023), Sampling-based accuracy testing of
       posterior estimators (TARP). https://arxiv.org/abs/2302.03026
     """
-    center, scale = train.context.mean(axis=0), train.context.std(axis=0)
+    known, others = np.asarray(train.context), np.asarray(checked.context)
+    center, scale = known.mean(axis=0), known.std(axis=0)
     scale = np.where(scale > 0.0, scale, 1.0)
 
     def features(x):
         near = np.clip((x - center) / scale, -5.0, 5.0)
         return np.concatenate([near, np.ones([len(x), 1])], axis=1)
 
-    slopes = np.linalg.lstsq(features(train.context), train.x, rcond=None)[0]
-    point, spread = features(checked.context) @ slopes, train.x.std(axis=0)
+    slopes = np.linalg.lstsq(features(known), train.x, rcond=None)[0]
+    point, spread = features(others) @ slopes, train.x.std(axis=0)
     spread = np.where(spread > 0.0, spread, 1.0)
     distance = np.sum(((drawn - point) / spread) ** 2, axis=-1)
     own = np.sum(((checked.x - point) / spread) ** 2, axis=-1)
-    return np.mean(distance < own, axis=0)
+    shares = weights / weights.sum(axis=0)
+    ranks = np.sum(shares[..., None] * (drawn < checked.x), axis=0)
+    return ranks, np.sum(shares * (distance < own), axis=0)
+
+
+def checks_of(
+    ranks: np.ndarray, coverage: np.ndarray, words: str = ""
+) -> tuple[Check, ...]:
+    """Returns the checks of the result of `ranks_and_coverage`.
+
+    Args:
+      ranks: `[N, D]`.
+      coverage: `[N]`.
+      words: what the names of the checks begin with.
+    """
+    found = _enough(len(ranks)), _ranks(ranks), _expected_coverage(coverage)
+    return tuple(dataclasses.replace(check, name=words + check.name) for check in found)
 
 
 def _enough(count):

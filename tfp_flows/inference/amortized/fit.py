@@ -18,8 +18,12 @@ from tfp_flows.core.arguments import (
     check_seed,
     require,
 )
-from tfp_flows.inference.amortized.calibration import judge_calibration
+from tfp_flows.inference.amortized.calibration import judge_calibration, judge_weights
 from tfp_flows.inference.amortized.features import fit_features
+from tfp_flows.inference.amortized.learned_likelihood import (
+    LearnedLikelihood,
+    fit_likelihood,
+)
 from tfp_flows.inference.amortized.observation import Surroundings
 from tfp_flows.inference.amortized.observations import DataForm
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
@@ -44,6 +48,7 @@ def fit_amortized_posterior(
     missing: bool = False,
     focus: Any = None,
     num_rounds: int | None = None,
+    learn_likelihood: bool = False,
     num_simulations: int = 10_000,
     max_minutes: float | None = None,
     backup: str | os.PathLike | None = None,
@@ -116,6 +121,11 @@ def fit_amortized_posterior(
         observation, and for others whose posterior lies in the region; reports of those
         whose posterior does not say "not reliable".
       num_rounds: number of rounds with `focus`; 4 if None.
+      learn_likelihood: whether to learn the density of the data given parameters, too, in
+        about the same time. Draws are then weighed by it, as by a known density, if this
+        is nearer to the truth of the simulations that are kept from training:
+        `amortized.report.weights`. It pays where data given parameters are simpler than
+        parameters given data, as with several modes.
       num_simulations: number of simulations, with a model or a prior, of all rounds.
       max_minutes: wall time for training, without the simulations; no bound if None. Each
         round has an equal share.
@@ -130,8 +140,9 @@ def fit_amortized_posterior(
 
     Raises:
       ValueError: if the model has none of these forms; fewer than 100 simulations are
-        finite; data have other shapes than those simulated first; or `focus` comes with
-        pairs, which cannot be simulated.
+        finite; data have other shapes than those simulated first; `focus` comes with pairs,
+        which cannot be simulated; or `learn_likelihood` with pairs, whose prior has no
+        known density, with a joint distribution, whose density is known, or with `missing`.
 
     Reference:
       Papamakarios, Murray (2016), Fast epsilon-free inference of simulation models with
@@ -155,6 +166,11 @@ def fit_amortized_posterior(
     elif num_rounds is None:
         num_rounds = _NUM_ROUNDS
     check_integer("num_rounds", num_rounds)
+    check_flag("learn_likelihood", learn_likelihood)
+    if learn_likelihood:
+        words = "a prior and a `simulator` with `learn_likelihood`"
+        require(simulator is not None, words, "no `simulator`")
+        require(not missing, "`learn_likelihood` or `missing`", "both")
     shared = {"summary": summary, "missing": missing, "verbose": verbose}
     if isinstance(model, tuple) and len(model) == 2:
         require(simulator is None and observed is None, "pairs alone", "a simulator too")
@@ -184,6 +200,7 @@ def fit_amortized_posterior(
             focus,
             num_rounds,
             num_simulations,
+            learn_likelihood,
             backup=backup,
             verbose_simulator=0 if vectorized else 1,
             max_minutes=max_minutes,
@@ -199,6 +216,7 @@ def _fit_rounds(
     focus,
     num_rounds,
     num_simulations,
+    learn_likelihood,
     *,
     backup,
     verbose_simulator,
@@ -215,7 +233,8 @@ def _fit_rounds(
         if found is not None:
             prior = TruncatedPrior.around(found, focus, source, for_prior)
         count = num_simulations // num_rounds
-        if index == num_rounds - 1:
+        is_last = index == num_rounds - 1
+        if is_last:
             count = num_simulations - index * count
         path = _backup_of_round(backup, index)
         pairs.append(source.pairs(count, for_draws, path, verbose_simulator, prior))
@@ -227,7 +246,8 @@ def _fit_rounds(
             together,
             source.support,
             source.form,
-            pin=source.pin,
+            source=source,
+            learn_likelihood=learn_likelihood and is_last,
             prior=prior,
             max_minutes=minutes,
             seed=own,
@@ -246,7 +266,8 @@ def _fit_round(
     max_minutes,
     seed,
     verbose,
-    pin=None,
+    source=None,
+    learn_likelihood=False,
     prior=None,
 ):
     """Returns the `AmortizedPosterior` of simulations from one prior."""
@@ -255,6 +276,7 @@ def _fit_round(
     from tfp_flows.density.fit import fit_and_judge, hold_out
 
     _, for_summary, for_fit, for_checks = split_seed(seed, 4)
+    for_likelihood, for_weights = split_seed(for_checks, 2)
     usable = pairs.usable(missing)
     words = f"{_LEAST_SIMULATIONS} finite simulations, at least"
     got = f"{len(usable.u)} of {len(pairs.u)}"
@@ -274,18 +296,31 @@ def _fit_round(
     train, held_out, whole = (
         Pairs(part.u, features(part.x)) for part in (train, held_out, usable)
     )
-    left = None if max_minutes is None else (1.0 - share) * max_minutes
+    left = None
+    if max_minutes is not None:
+        left = (1.0 - share) * max_minutes / (2.0 if learn_likelihood else 1.0)
     rows = Data(*train), Data(*held_out), Data(*whole)
     fit = fit_and_judge(*rows, None, for_fit, left, verbose)
-    num_dropped = len(pairs.u) - len(usable.u)
+    report = judge_calibration(fit, len(pairs.u) - len(usable.u), for_checks, prior)
+    likelihood = None
+    if learn_likelihood:
+        pieces = train, held_out, whole
+        learned, varies = fit_likelihood(pieces, for_likelihood, left, verbose)
+        weights = judge_weights(fit, learned, source.log_prior, for_weights, prior)
+        report = dataclasses.replace(report, weights=weights)
+        if weights.is_used:
+            likelihood = LearnedLikelihood(
+                learned.density, varies, source.prior_log_prob, space
+            )
     return AmortizedPosterior(
         fit.density,
         space,
         form,
         features,
-        report=judge_calibration(fit, num_dropped, for_checks, prior),
+        report=report,
         surroundings=Surroundings.from_simulations(train.x, held_out.x),
-        pin=pin,
+        pin=source and source.pin,
+        likelihood=likelihood,
         prior=prior,
     )
 

@@ -23,6 +23,7 @@ from tfp_flows.inference.amortized.simulator import Pairs, from_prior
 from tfp_flows.inference.fit import fit_posterior
 from tfp_flows.inference.fitted_posterior import FittedPosterior
 from tfp_flows.inference.support import JointSupport, parts_from_rows
+from tfp_flows.inference.target import from_arguments
 from tfp_flows.networks.layer_arguments import split_seed
 
 if TYPE_CHECKING:
@@ -105,12 +106,9 @@ class NeuralLikelihood:
         `tfp.mcmc` take it: those of a dictionary as keywords, those of a list one by one.
         """
         rows = self._rows(x)
-        dtype = self.prior.dtype
-        is_list = isinstance(dtype, (list, tuple)) and not hasattr(dtype, "_fields")
 
         def target_log_prob(*parts: Any, **named_parts: Any) -> tf.Tensor:
-            one = parts[0] if parts else named_parts
-            theta = tf.nest.pack_sequence_as(dtype, list(parts)) if is_list else one
+            theta = from_arguments(self.prior.dtype, parts, named_parts)
             own = self._sum_over_trials(rows, theta)
             prior = self.prior.log_prob(theta)
             return prior + tf.cast(own, prior.dtype)

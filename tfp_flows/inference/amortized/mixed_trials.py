@@ -199,7 +199,7 @@ def fit_mixed_trials(
     frame = _frame(rows, u)
     names = list(rows.dtype.names or ())
     given = [name for name in frame if name not in names]
-    # Of all simulations: a rare category may be among the held-out ones alone.
+    # All simulations are described: a rare category may be only among the held-out ones.
     columns = describe_columns(frame, names, as_recorded=False)
     numbers = describe_numbers({name: frame[name] for name in given})
     table = TableDensity(TableColumns([*columns, *numbers]), context=given, seed=for_fit)

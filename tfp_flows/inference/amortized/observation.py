@@ -216,9 +216,10 @@ class ObservationReport:
         model with this observation, if its density is known.
       reasons: sentences that say why it is not "reliable".
       log_evidence: logarithm of the density of the data under the model; None if the
-        model's density is not known.
+        model's density is neither known nor learned. A learned one is that of the
+        features of the data.
       log_evidence_error: its standard error.
-      ess: effective number of 10,000 weighted draws; None as above.
+      ess: effective number of the weighted draws; None as above.
       checks: all checks, from which verdict and reasons follow.
     """
 
@@ -244,6 +245,8 @@ def judge_observation(
     weighted: WeightedDraws | None,
     adapted: WeightedDraws | None = None,
     mass: float | None = None,
+    *,
+    is_learned: bool = False,
 ) -> ObservationReport:
     """Returns the report of one observation.
 
@@ -254,18 +257,22 @@ def judge_observation(
       adapted: those of a distribution in its place, if its own weights are too uneven.
       mass: probability that the posterior has in the region of a truncated prior; None if
         the prior is that of the model.
+      is_learned: whether the weights are those of a learned likelihood, which knows no more
+        of data that are far from the simulations than the posterior does.
     """
     found = [_surroundings(rarity)]
-    if weighted is None:
+    if weighted is None or is_learned:
         found.append(_calibration(calibration))
-    else:
+    if weighted is not None:
+        # Weights judge this observation, whatever else is found; but learned ones not if it
+        # is far from the simulations.
+        kept, mended = (found[:1], found[1:]) if is_learned else ([], found)
         own = [_tail(weighted), _effective(weighted), *_changes(weighted)]
         if adapted is not None:
-            found += [dataclasses.replace(check, advice=_MOVED) for check in own[:2]]
+            mended += [dataclasses.replace(check, advice=_MOVED) for check in own[:2]]
             own = [_tail(adapted, _ADAPTED), _effective(adapted, _ADAPTED)]
-        # The weights judge this observation, however far it is from the simulations.
-        found = [dataclasses.replace(check, resampling_helps=True) for check in found]
-        found += own
+        mended = [dataclasses.replace(check, resampling_helps=True) for check in mended]
+        found = [*kept, *mended, *own]
         weighted = adapted or weighted
     if mass is not None:
         found.append(_truncation(mass))

@@ -39,8 +39,10 @@ class PosteriorOfRows(DistributionWrapper):
       support: bijector from u to the parameters in their structure.
       network: the summary network; None if there is none.
       description: plain values of `DataForm`, `Scale`, `CalibrationReport`, `Surroundings`,
-        of the dtype of the parameters, and of a `TruncatedPrior`, if there is one.
+        of the dtype of the parameters, and of a `TruncatedPrior` and the features of a
+        learned likelihood, if there are any.
       previous: the `PosteriorOfRows` from which the prior was truncated; or None.
+      likelihood: the density of a `LearnedLikelihood`; or None.
       name: name of the module.
     """
 
@@ -51,6 +53,7 @@ class PosteriorOfRows(DistributionWrapper):
         network: Conditioner | None,
         description: dict[str, Any],
         previous: PosteriorOfRows | None = None,
+        likelihood: Mixture | None = None,
         *,
         name: str = "posterior_of_rows",
     ) -> None:
@@ -58,6 +61,7 @@ class PosteriorOfRows(DistributionWrapper):
         # Not tracked by `tf.Module`, which would wrap the dictionary.
         object.__setattr__(self, "description", description)
         self.network, self.previous, self.prior = network, previous, None
+        self.likelihood = likelihood
         if previous is not None:
             self.prior = TruncatedPrior.from_plain(previous, description["prior"])
         self.support = JointSupport.from_bijector(
@@ -136,12 +140,13 @@ class PosteriorOfRows(DistributionWrapper):
             "network": self.network,
             "description": self.description,
             "previous": self.previous,
+            "likelihood": self.likelihood,
             "name": self.name,
         }
 
     @property
     def _parts(self):
-        return (self.distribution, self.network, self.previous)
+        return (self.distribution, self.network, self.previous, self.likelihood)
 
     def _flat(self, structure):
         """Rows, `[..., M]`, of parts in their structure."""

@@ -176,7 +176,7 @@ def from_joint(model: Any, observed: str | Sequence[str]) -> Simulator:
       ValueError: if a name is unknown, or the support of a parameter depends on the data.
     """
     observed = [observed] if isinstance(observed, str) else list(observed)
-    depends_on = dict(model.resolve_graph())
+    depends_on = _parts_and_parents(model)
     names = [*depends_on]
     words = f"`observed`, some but not all of the names {names}"
     fits = 0 < len(set(observed)) == len(observed) < len(names)
@@ -415,6 +415,14 @@ def _parameters_of(function):
         return inspect.signature(function).parameters
     except (TypeError, ValueError):  # of a function without a signature
         return {}
+
+
+def _parts_and_parents(model):
+    """Names of the parts of a joint distribution, each with those it may depend on."""
+    if hasattr(model, "resolve_graph"):
+        return dict(model.resolve_graph())
+    names = [*named(model.event_shape)]  # of a coroutine, which says only the order
+    return {name: names[:place] for place, name in enumerate(names)}
 
 
 def _in_order(drawn, names):

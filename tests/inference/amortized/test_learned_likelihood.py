@@ -1,0 +1,185 @@
+"""Posterior draws that a learned likelihood weighs."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from exact_posteriors import NOISE, SIZE, fitted, joint, pairs
+from short_fits import trained_for
+from tensorflow_probability import distributions as tfd
+
+import tfp_flows
+from tfp_flows.density.data import Data
+from tfp_flows.density.fit import Fit
+from tfp_flows.inference.amortized import AmortizedPosterior, calibration
+from tfp_flows.inference.amortized.calibration import (
+    CalibrationReport,
+    judge_calibration,
+    judge_weights,
+)
+from tfp_flows.inference.amortized.features import Features, Scale
+from tfp_flows.inference.amortized.learned_likelihood import LearnedLikelihood
+from tfp_flows.inference.amortized.observation import Surroundings
+from tfp_flows.inference.amortized.simulator import from_joint
+
+TRAIN, CHECKED = pairs(2_000, 0), pairs(300, 1)
+PRIOR = tfd.Sample(tfd.Normal(0.0, 1.0), 1)
+
+
+class ExactLikelihood(tf.Module):
+    """The density of data given parameters; or one that is wrong."""
+
+    dtype = tf.float64
+
+    def __init__(self, scale=1.0, shift=0.0):
+        super().__init__(name="exact")
+        self._scale, self._shift = scale * NOISE, shift
+
+    def log_prob(self, value, *, context):
+        mean = tf.cast(context, tf.float64) + self._shift
+        return tfd.Independent(
+            tfd.Normal(mean, tf.cast(self._scale, tf.float64)), 1
+        ).log_prob(value)
+
+
+def weights_report(posterior, likelihood):
+    density = fitted(**posterior)
+    by_posterior = Fit(density, density, Data(*TRAIN), Data(*CHECKED))
+    learned = ExactLikelihood(**likelihood)
+    swapped = [Data(part.x, part.u) for part in (TRAIN, CHECKED)]
+    by_likelihood = Fit(learned, learned, *swapped)
+    normal = tfd.MultivariateNormalDiag(np.zeros(SIZE))
+
+    def log_prior(u):
+        return normal.log_prob(tf.cast(u, tf.float64)).numpy()
+
+    return judge_weights(by_posterior, by_likelihood, log_prior, 2)
+
+
+@pytest.mark.parametrize(
+    ("posterior", "likelihood", "gain"),
+    [
+        # Per variable, a normal with r times the deviation loses log r + (1 / r^2 - 1) / 2.
+        ({"scale": 1.5}, {}, SIZE * (np.log(1.5) + 0.5 / 1.5**2 - 0.5)),
+        ({"scale": 0.7}, {}, SIZE * (np.log(0.7) + 0.5 / 0.7**2 - 0.5)),
+        ({"shift": 0.5}, {}, SIZE * 0.125),
+        ({"use": 0.0}, {}, SIZE * 0.5 * np.log(5.0)),
+    ],
+)
+def test_right_likelihoods_mend_wrong_posteriors(posterior, likelihood, gain):
+    report = weights_report(posterior, likelihood)
+    assert report.is_used
+    assert report.gain == pytest.approx(gain, abs=0.02 + 3.0 * report.gain_error)
+    assert "nats, used" in dict(report.rows)["gain by learned likelihood"]
+
+
+@pytest.mark.parametrize(
+    ("posterior", "likelihood"),
+    [
+        ({}, {}),  # nothing to gain
+        ({"scale": 1.5}, {"scale": 0.4}),
+        ({"scale": 1.5}, {"shift": 0.5}),
+        # Draws miss the truth, which has a large weight if only draws are summed.
+        ({"scale": 0.05, "shift": 30.0}, {"scale": 0.3}),
+    ],
+)
+def test_weights_that_do_not_help_are_not_used(posterior, likelihood):
+    report = weights_report(posterior, likelihood)
+    assert not report.is_used
+    assert "not used" in dict(report.rows)["gain by learned likelihood"]
+
+
+def posterior(**options):
+    """An `AmortizedPosterior` whose draws the exact likelihood weighs."""
+    source = from_joint(joint(), "x")
+    as_they_are = Scale(np.zeros(SIZE), np.ones(SIZE), np.zeros(SIZE, bool))
+    prior = tfd.JointDistributionNamed({"theta": tfd.Sample(tfd.Normal(0.0, 1.0), SIZE)})
+    likelihood = LearnedLikelihood(
+        ExactLikelihood(), np.ones(SIZE, bool), prior.log_prob, source.support
+    )
+    density = fitted(**options)
+    fit = Fit(density, density, Data(*TRAIN), Data(*CHECKED))
+    return AmortizedPosterior(
+        density,
+        source.support,
+        source.form,
+        Features(as_they_are),
+        report=judge_calibration(fit, 0, 2),
+        surroundings=Surroundings.from_simulations(TRAIN.x, CHECKED.x),
+        likelihood=likelihood,
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "verdict"),
+    [
+        ({}, "reliable"),
+        ({"scale": 1.5}, "reliable after resampling"),
+        ({"scale": 0.5, "shift": 1.0}, "reliable after resampling"),
+    ],
+)
+def test_weights_judge_an_observation(options, verdict):
+    found = posterior(**options)([0.5, -0.5, 1.0])
+    assert found.report.verdict == verdict
+    draws = found.resample(4_000, seed=1)["theta"]
+    np.testing.assert_allclose(np.mean(draws, axis=0), [0.4, -0.4, 0.8], atol=0.05)
+    np.testing.assert_allclose(np.std(draws, axis=0), 0.2**0.5, atol=0.03)
+
+
+def test_a_learned_likelihood_knows_nothing_of_far_data():
+    report = posterior()([0.5, -0.5, 9.0]).report
+    assert report.verdict == "not reliable"
+    assert "hardly simulates such data" in report.reasons[0]
+
+
+def simulate(theta, seed):
+    """A number, and one that is constant."""
+    x = np.random.default_rng(seed).normal(theta, 0.5)
+    return np.concatenate([x, np.ones_like(x)], axis=1)
+
+
+@pytest.fixture(scope="module")
+def amortized():
+    """A fit of linear regressions, whose likelihood is used in any case."""
+    with pytest.MonkeyPatch.context() as patch, trained_for(1, flows={}, splines={}):
+        patch.setattr(calibration, "_MOST_WEIGHTED", 50)
+        patch.setattr(calibration, "_NUM_WEIGHTED", 200)
+        patch.setattr(calibration.WeightsReport, "is_used", True)
+        yield tfp_flows.fit_amortized_posterior(
+            PRIOR, simulator=simulate, num_simulations=600, learn_likelihood=True
+        )
+
+
+def test_a_fit_reports_and_uses_the_likelihood(amortized):
+    report = amortized.report
+    assert "gain by learned likelihood" in str(report)
+    assert CalibrationReport.from_plain(report.to_plain()).weights == report.weights
+    assert amortized([0.5, 1.0]).report.ess > 400.0
+    drawn = amortized([0.5, 1.0]).resample(4_000, seed=0).numpy()
+    assert drawn.mean() == pytest.approx(0.4, abs=0.05)
+    assert drawn.std() == pytest.approx(0.2**0.5, abs=0.05)
+
+
+def test_files_keep_the_likelihood(amortized, tmp_path):
+    path = tmp_path / "posterior.keras"
+    amortized.save(path)
+    loaded = AmortizedPosterior.load(path, PRIOR)
+    own, other = (found([0.5, 1.0]) for found in (amortized, loaded))
+    assert own.report.log_evidence == pytest.approx(other.report.log_evidence, abs=1e-4)
+    np.testing.assert_allclose(own.resample(9, seed=0), other.resample(9, seed=0))
+    without = AmortizedPosterior.load(path)
+    assert without([0.5, 1.0]).report.log_evidence is None
+    with pytest.raises(ValueError, match="the `model` of this file"):
+        AmortizedPosterior.load(path, tfd.Sample(tfd.Normal(0.0, 1.0), 2))
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "words"),
+    [
+        ((np.zeros([200, 1]), np.zeros([200, 1])), {}, "`simulator` with `learn_like"),
+        (PRIOR, {"simulator": simulate, "missing": True}, "`missing`"),
+        (PRIOR, {"simulator": simulate, "learn_likelihood": "yes"}, "learn_likelihood"),
+    ],
+)
+def test_other_models_are_refused(model, options, words):
+    with pytest.raises(ValueError, match=words):
+        tfp_flows.fit_amortized_posterior(model, **{"learn_likelihood": True, **options})
