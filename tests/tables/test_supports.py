@@ -131,13 +131,13 @@ def test_a_map_of_integers_has_their_frequencies():
     assert np.diff(capped.levels).min() > 0.0
     far = NumberMaps([capped]).backward(tf.constant([[-99.0], [99.0]], tf.float64))
     np.testing.assert_array_equal(np.floor(far)[:, 0], [0.0, 60.0])
-    # Numbers without round ones keep the smooth map.
-    smooth = rng.normal(0.0, 300.0, 500).round()
-    spec = NumberSpec("line", mean=0.0, scale=300.0, is_integer=True)
+    # Numbers of one row each keep the smooth map.
+    smooth = rng.normal(0.0, 3e6, 500).round()
+    spec = NumberSpec("line", mean=0.0, scale=3e6, is_integer=True)
     assert with_frequencies(spec, smooth) == spec
 
 
-def test_common_integers_keep_their_frequencies_among_thousands_of_others():
+def test_a_common_integer_stands_out_among_thousands_of_others():
     rng = np.random.default_rng(0)
     numbers = rng.exponential(20_000.0, 5_000).round()
     numbers[:100] = 390.0
@@ -145,7 +145,7 @@ def test_common_integers_keep_their_frequencies_among_thousands_of_others():
     maps = NumberMaps([with_frequencies(spec, numbers)])
     ends = tf.constant([[390.0], [391.0]], tf.float64)
     low, high = special.ndtr(maps.edge(ends).numpy()[:, 0])
-    assert high - low == pytest.approx(0.02, rel=0.1)
+    assert 0.005 < high - low < 0.021  # the smooth distribution has 0.0005 there
 
 
 @pytest.mark.parametrize(("form", "largest"), [("line", 80.0), ("log", 15.0), (None, 1e5)])

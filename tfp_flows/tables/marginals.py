@@ -15,7 +15,6 @@ _LEAST_MASS = 1e-300  # where differences of sums underflow
 _GRID = np.linspace(-10.0, 10.0, 2001)  # on the line, for the kernel estimate
 _MANY_ROWS = 50  # for each different integer
 _PSEUDO_ROWS = 2.0 ** np.arange(-2, 25)  # of the smooth distribution
-_DISCOUNTS = 2.0, 4.0, 8.0, 16.0, 32.0  # beside the Good-Turing one
 # Share of the smooth distribution that is normal, with its deviation: it has tails.
 _NORMAL_SHARE, _NORMAL_DEVIATION = 0.05, 1.5
 _LEAST_WIDTH = 1e-13  # of an integer on the line
@@ -51,7 +50,8 @@ def with_frequencies(spec: NumberSpec, numbers: np.ndarray) -> NumberSpec:
         return spec
     smooth = _SmoothDistribution(spec, integers, counts)
     mass = np.maximum(smooth.cdf(integers + 1.0) - smooth.cdf(integers), _LEAST_MASS)
-    discount, pseudo_rows = _best_sizes(counts, mass / smooth.total)
+    discount = _discount(counts)
+    pseudo_rows = _best_pseudo_rows(counts, mass / smooth.total, discount)
     if len(numbers) >= _MANY_ROWS * len(integers):  # even rare ones have known frequencies
         pseudo_rows = min(pseudo_rows, 1.0)
     rows = np.maximum(counts - discount, 0.0)
@@ -109,16 +109,12 @@ class _SmoothDistribution:
         return self._maps.edge(tf.constant(y[:, None])).numpy()[:, 0]
 
 
-def _best_sizes(counts, mass):
-    """The discount and the number of pseudo-rows that predict each row best from others."""
-    sizes, gains = [], []
-    for discount in (_discount(counts), *_DISCOUNTS):
-        left = np.minimum(counts, discount).sum() + _PSEUDO_ROWS[:, None]
-        others = np.maximum(counts - 1.0 - discount, 0.0)
-        each = np.log(others + left * mass) - np.log(counts.sum() + _PSEUDO_ROWS[:, None])
-        sizes += [(discount, float(rows)) for rows in _PSEUDO_ROWS]
-        gains += list(each @ counts)
-    return sizes[int(np.argmax(gains))]
+def _best_pseudo_rows(counts, mass, discount):
+    """The number of pseudo-rows that predicts each row best from all others."""
+    left = np.minimum(counts, discount).sum() + _PSEUDO_ROWS[:, None]
+    others = np.maximum(counts - 1.0 - discount, 0.0)
+    log_probs = np.log(others + left * mass) - np.log(counts.sum() + _PSEUDO_ROWS[:, None])
+    return float(_PSEUDO_ROWS[np.argmax(log_probs @ counts)])
 
 
 def _normal_cdf(z):
