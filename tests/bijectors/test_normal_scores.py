@@ -80,6 +80,8 @@ def test_ends_are_finite_and_come_back(dtype):
     y = np.array([[0.0, 1.0], [1.0, 0.0], [0.5, 2.0 / 3.0]])
     x, log_det = scores.inverse_and_log_det(y)
     assert np.isfinite(x).all()
+    compiled = tf.function(scores.inverse_and_log_det, jit_compile=True)
+    np.testing.assert_allclose(compiled(tf.constant(y, dtype))[0], x, rtol=1e-5)
     np.testing.assert_allclose(scores.forward(x), y, atol=1e-6)
     back = scores.forward_log_det_jacobian(x, event_ndims=1)
     np.testing.assert_allclose(log_det, -back, rtol=1e-5)

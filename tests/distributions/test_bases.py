@@ -7,8 +7,8 @@ import scipy.stats
 import tensorflow as tf
 
 import tfp_flows as tff
+from tfp_flows.core.normal_quantile import lower_normal_quantile
 from tfp_flows.distributions import draws
-from tfp_flows.distributions.draws import lower_normal_quantile
 
 BASES = {
     "normal": (tff.standard_normal, scipy.stats.norm),

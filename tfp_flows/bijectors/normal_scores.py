@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
-from scipy import special
 
 from tfp_flows.core.arguments import check_entries, check_event_shape, check_integer
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.inputs import minus_infinity_outside
+from tfp_flows.core.normal_quantile import lower_normal_quantile
 
 _LOG_SQRT_2_PI = 0.5 * math.log(2.0 * math.pi)
+_LEAST_TAIL = 1e-13  # so that the ends of [0, 1] do not map to infinity
 _PSEUDO_ROWS = 2.0 ** np.arange(0, 21)
 
 
@@ -109,7 +110,8 @@ class NormalScores(FlowBijector):
         above = np.cumsum(probs[:, ::-1], axis=1)[:, ::-1] - probs
         below, above = np.maximum(below, 0.0), np.maximum(above, 0.0)
         # Ends of bins on the line; the first begins at minus infinity.
-        edges = np.where(below < 0.5, special.ndtri(below), -special.ndtri(above + probs))
+        low, high = tf.math.ndtri(below).numpy(), -tf.math.ndtri(above + probs).numpy()
+        edges = np.where(below < 0.5, low, high)
         for table, array in zip(self._tables, (probs, below, above, edges), strict=True):
             table.assign(tf.constant(array, self.dtype))
 
@@ -132,12 +134,10 @@ class NormalScores(FlowBijector):
         index = tf.cast(known, tf.int32)
         probs, below, above = self._at(index)
         place = scaled - floor
-        # The ends of [0, 1] do not map to infinity.
-        least = np.finfo(self.dtype.as_numpy_dtype).eps * tf.reduce_min(probs)
-        cdf = tf.maximum(below + probs * place, least)
-        survival = tf.maximum(above + probs * (1.0 - place), least)
+        cdf = tf.maximum(below + probs * place, _LEAST_TAIL)
+        survival = tf.maximum(above + probs * (1.0 - place), _LEAST_TAIL)
         is_low = cdf < 0.5
-        tail = tf.math.ndtri(tf.where(is_low, cdf, survival))
+        tail = lower_normal_quantile(tf.where(is_low, cdf, survival))
         x = tf.where(is_low, tail, -tail)
         log_det = self._log_det(x, probs)
         return x, minus_infinity_outside(log_det, inside, y, self._event_axes())
