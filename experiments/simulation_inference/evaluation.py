@@ -12,6 +12,8 @@ from experiments.reports import facts
 def measure(amortized, reference, settings):
     """Returns the numbers as plain data, and the draws of each posterior, `[N, D]`.
 
+    Draws are resampled where the report says so. The seconds are those of `sample`.
+
     Args:
       amortized: an `AmortizedPosterior`.
       reference: a `Reference`; or None.
@@ -28,6 +30,7 @@ def measure(amortized, reference, settings):
         "num_checked": report.num_checked,
         "num_dropped": report.num_dropped,
         "checks": [vars(check) for check in report.checks],
+        "weights": report.to_plain()["weights"],
         "fitted": list(amortized.density.report.chosen),
         "observations": [],
         **facts.provenance(settings),
@@ -36,6 +39,8 @@ def measure(amortized, reference, settings):
         posterior, start = amortized(x), time.perf_counter()
         own = np.asarray(posterior.sample(settings.num_draws, seed=settings.seed))
         seconds = time.perf_counter() - start
+        if posterior.report.verdict == "reliable after resampling":
+            own = np.asarray(posterior.resample(settings.num_draws, seed=settings.seed))
         found["observations"].append(
             {
                 "c2st": c2st(expected[: settings.num_draws], own),
