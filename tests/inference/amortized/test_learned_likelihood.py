@@ -123,6 +123,9 @@ def test_weights_judge_an_observation(options, verdict):
     draws = found.resample(4_000, seed=1)["theta"]
     np.testing.assert_allclose(np.mean(draws, axis=0), [0.4, -0.4, 0.8], atol=0.05)
     np.testing.assert_allclose(np.std(draws, axis=0), 0.2**0.5, atol=0.03)
+    # More rows than the report has effective draws are hardly repeated.
+    many = found.resample(9_000, seed=2)["theta"].numpy()
+    assert len(np.unique(many, axis=0)) > 6_000
 
 
 def test_a_learned_likelihood_knows_nothing_of_far_data():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -35,8 +36,8 @@ from tfp_flows.training.loading import load
 if TYPE_CHECKING:
     from tfp_flows.density.fitted import FittedDensity
 
-# Draws that are weighed; and by a learned likelihood if their weights are too uneven, for
-# which nothing else can make up: there is no density that `fit_posterior` could take.
+# Draws that a report weighs; and at most: for `resample`, and by a learned likelihood if
+# weights are uneven, since there is no density that `fit_posterior` could take.
 _NUM_DRAWS, _MOST_DRAWS = 10_000, 100_000
 
 
@@ -264,6 +265,7 @@ class ConditionedPosterior(FlowPosterior):
         """Draws from importance-weighted draws, where they have weights.
 
         These are from the density of a joint distribution, or from a learned likelihood.
+        Up to 100,000 draws are weighted, so that few of the `n` rows are alike.
 
         Args:
           n: number of draws.
@@ -284,32 +286,51 @@ class ConditionedPosterior(FlowPosterior):
                 "likelihood that is used (`amortized.report.weights`); got none."
             )
         require(weighted.weights.sum() > 0.0, "draws inside the support", "none")
+        weighted = self._pool(n)
         rng = np.random.default_rng(seed)
         rows = systematic_rows(weighted.weights, n, rng.uniform(), rng)
         return self.support.forward(tf.constant(weighted.x[rows], self.distribution.dtype))
 
     @functools.cached_property
     def _judged(self) -> tuple[ObservationReport, WeightedDraws | None]:
+        """The report, and the weighted draws that it judges."""
         words = "one observation; index `amortized(x[i]).report` for those of a batch"
         require(self._row.ndim == 1, words, f"a batch of shape {self._row.shape[:-1]}")
         amortized, weighted, adapted = self._amortized, None, None
-        weights, is_learned = amortized._weights, amortized._likelihood is not None
-        features = amortized._features(self._row)
-        if weights is not None:
-            row = features if is_learned else self._row
-            weighted = weights.weighted(self.distribution, row, _NUM_DRAWS)
+        is_learned = amortized._likelihood is not None
+        if amortized._weights is not None:
+            weighted = self._weighted(_NUM_DRAWS)
             if not is_even(weighted):
-                adapted = weights.adapted(row, weighted)
+                adapted = amortized._weights.adapted(self._weighted_row, weighted)
             if is_learned and adapted is not None and not is_even(adapted):
-                weighted = weights.weighted(self.distribution, row, _MOST_DRAWS)
-                adapted = None
-        rarity = amortized._surroundings.rarity(features)
+                weighted, adapted = self._weighted(_MOST_DRAWS), None
+        rarity = amortized._surroundings.rarity(amortized._features(self._row))
         prior = amortized._prior
         mass = None if prior is None else prior.mass(self._row)
         report = judge_observation(
             rarity, amortized.report, weighted, adapted, mass, is_learned=is_learned
         )
-        return report, adapted or weighted
+        self._is_adapted = adapted is not None
+        self._largest: Any = adapted or weighted
+        return report, self._largest
+
+    def _pool(self, n):
+        """The weighted draws; more of them if n rows would repeat the effective ones."""
+        weighted = self._largest
+        count = min(_MOST_DRAWS, math.ceil(len(weighted.x) * n / max(weighted.ess, 1.0)))
+        if not self._is_adapted and count > len(weighted.x):
+            self._largest = self._weighted(count)
+        return self._largest
+
+    @property
+    def _weighted_row(self):
+        """What the weights know of the observation."""
+        is_learned = self._amortized._likelihood is not None
+        return self._amortized._features(self._row) if is_learned else self._row
+
+    def _weighted(self, count):
+        weights: Any = self._amortized._weights
+        return weights.weighted(self.distribution, self._weighted_row, count)
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
