@@ -277,22 +277,26 @@ class PosteriorTraining(tf.Module):
 
     def _bound(self, seed):
         log_weights, u = self._base_draws(seed)
-        y, log_det = self._inner.bijector.forward_and_log_det(u)
-        x, from_whitening = self._whitening.forward_and_log_det(y)
-        total = self._inner.distribution.log_prob(u) - log_det - from_whitening
-        fixed = tf.stop_gradient(x)
-        # The total gradient less the gradient with respect to the weights at fixed draws.
-        by_weights = self._inner.log_prob(tf.stop_gradient(y))
-        log_q = total - (by_weights - tf.stop_gradient(by_weights))
-        log_p, slope = self._target(fixed)
-        is_usable = tf.math.is_finite(log_p) & tf.reduce_all(
-            tf.math.is_finite(slope), axis=-1
-        )
-        is_usable &= tf.math.is_finite(total) & tf.math.is_finite(by_weights)
-        slope = tf.where(is_usable[:, None], slope, 0.0)
-        log_p = log_p + tf.reduce_sum(slope * (x - fixed), axis=-1)
-        ratio = tf.where(is_usable, log_p - log_q, 0.0)
+        y, _ = self._inner.bijector.forward_and_log_det(u)
+        fixed = tf.stop_gradient(y)
+        log_q, from_q = self._score(fixed)
+        x, log_det = self._whitening.forward_and_log_det(y)
+        log_p, from_p = self._target(tf.stop_gradient(x))
+        log_q -= log_det
+        is_usable = tf.math.is_finite(log_p) & tf.math.is_finite(log_q)
+        is_usable &= _are_finite(from_p) & _are_finite(from_q)
+        # The gradient through the draws alone.
+        moved = tf.reduce_sum(_where(is_usable, from_p) * (x - tf.stop_gradient(x)), -1)
+        moved -= tf.reduce_sum(_where(is_usable, from_q) * (y - fixed), -1)
+        ratio = tf.where(is_usable, log_p - log_q, 0.0) + moved
         return stratified_mean(ratio, is_usable, log_weights)
+
+    def _score(self, y):
+        """Log-density of the flow before the whitening, and its gradient, at draws."""
+        with tf.GradientTape() as tape:
+            tape.watch(y)
+            log_q = self._inner.log_prob(y)
+        return map(tf.stop_gradient, (log_q, tape.gradient(log_q, y)))
 
     def _target(self, x):
         """Log-density and gradient of the target, without second derivatives.
@@ -391,6 +395,14 @@ def _joined(tensors):
 
 def _mix(old, new, decay):
     return old * decay + new * (1.0 - decay)
+
+
+def _are_finite(rows):
+    return tf.reduce_all(tf.math.is_finite(rows), axis=-1)
+
+
+def _where(is_usable, rows):
+    return tf.where(is_usable[:, None], rows, 0.0)
 
 
 def stratified_mean(
