@@ -26,6 +26,9 @@ _LADDER = ((3e-3, 1, 12), (1e-3, 2, 8), (3e-4, 4, 4))
 # Variance of log-weights at which training ends. It is twice the divergence, in nats, so no
 # mean is off by more than 0.03 standard deviations.
 _CLOSE = 1e-3
+# Variance from which the first step size leaves a fit that smaller steps do not mend, since
+# hardly any draw has a weight that counts.
+_FAR = 10.0
 # Wall time that a step may take even if the target takes none.
 _SECONDS_OF_STEP = 0.1
 # Adam's epsilon.
@@ -70,15 +73,19 @@ def train(
     budget: Budget,
     *,
     save: Callable[[], None],
-    show: Callable[[str], None],
+    show: Callable[[str, float], None],
+    is_last: bool = True,
 ) -> None:
     """Takes blocks of each step size until one gains less than twice its standard error.
+
+    It ends early at a small divergence, or at a large one if another round follows.
 
     Args:
       training: a `PosteriorTraining`, from whose `counters` it goes on.
       budget: a `Budget`, in which gradients and skipped steps are counted.
       save: function that saves the training after each block.
-      show: function that shows words for what is being done.
+      show: function that shows words for what is being done, and the share that is done.
+      is_last: whether no other round follows.
     """
     rung, count, bound, error, *used = training.counters.numpy()
     budget.resume(*used)
@@ -90,14 +97,15 @@ def train(
         block = training.run(rate, num_batches, num_steps)
         budget.skipped_steps += block.skipped
         budget.num_gradients += block.num_gradients
-        words = f"step size {rung + 1:.0f} of {len(_LADDER)}, block {count + 1:.0f}"
-        show(f"{words}, ELBO {block.elbo:.3f}")
+        share = (rung + count / most) / len(_LADDER)
+        show(f"training, ELBO {block.elbo:.3f}", share)
         gains = block.elbo - bound > 2.0 * math.hypot(block.error, error)
         count += 1
         if block.variance < _CLOSE:
             rung = len(_LADDER)
         elif count == most or (count > 1 and not gains):
-            rung, count = rung + 1, 0
+            is_far = rung == 0 and block.variance > _FAR
+            rung, count = len(_LADDER) if is_far and not is_last else rung + 1, 0
         bound, error = block.elbo, block.error
         training.counters.assign([rung, count, bound, error, *budget.used])
         save()
