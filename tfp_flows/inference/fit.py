@@ -419,7 +419,7 @@ def _report(fit, best, first_gaussian):
         narrowest = narrowest_modes(space.density.event_size)
         own = best.space.unconstrained(weighted.own)
         looked_at = [own]
-        if not agrees(checks):
+        if not (agrees(checks) or findings.is_fair):
             # The fit of a density without an integral may be so far out that rounding hides
             # how the density falls there. The start of the first round is nearer.
             rng = np.random.default_rng([fit.seed, 5])

@@ -110,6 +110,8 @@ def first_start(
 def next_start(start: Start, findings: Findings, rng: np.random.Generator) -> Start | None:
     """Returns a start with the missing mass, or along draws of chains; None without both.
 
+    Gaussians along chains are no better than a posterior whose weights are light.
+
     Args:
       start: of the last round.
       findings: on the posterior of the last round.
@@ -121,7 +123,7 @@ def next_start(start: Start, findings: Findings, rng: np.random.Generator) -> St
         gaussians = [*gaussians, *findings.missing[:room]]
         log_masses = [*log_masses, *findings.log_masses[:room]]
         words = f"couplings over {len(gaussians)} Gaussians"
-    elif len(findings.chain_draws) >= _FEWEST_OF_CHAINS:
+    elif len(findings.chain_draws) >= _FEWEST_OF_CHAINS and not findings.is_fair:
         gaussians, log_shares = clusters(findings.chain_draws, MOST_COMPONENTS, rng)
         evidence = np.nan_to_num(findings.weighted.log_evidence[0], neginf=0.0)
         log_masses = [float(evidence + share) for share in log_shares]

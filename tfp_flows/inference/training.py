@@ -119,7 +119,8 @@ class Block:
     Attributes:
       elbo: mean ELBO over the second half of the steps, in nats.
       error: its standard error.
-      variance: of the log-weights of draws, in the same steps.
+      variance: of the log-weights of draws, in the same steps; NaN for a mixture, of whose
+        components it is not known how they differ.
       skipped: number of steps that were not taken, since they were not finite.
       num_gradients: evaluations of the target's gradient.
     """
@@ -228,8 +229,10 @@ class PosteriorTraining(tf.Module):
         error = float(np.sqrt(variances.sum(dtype=np.float64)) / count)
         num_gradients = num_steps * num_batches * self.num_draws
         skipped = int((~is_taken[:num_steps]).sum())
-        spread = error**2 * count * num_batches * self.num_draws
-        return Block(elbo, error, spread or math.inf, skipped, num_gradients)
+        variance = error**2 * count * num_batches * self.num_draws
+        if self.num_components > 1 or not len(bounds):
+            variance = math.nan
+        return Block(elbo, error, variance, skipped, num_gradients)
 
     def _results(self, learning_rate, num_batches, num_steps):
         """Bounds, their variances and whether steps were taken, `[200]` each."""

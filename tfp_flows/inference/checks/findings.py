@@ -75,6 +75,11 @@ class Findings:
     complete: bool = True
     uncovered: Uncovered | None = None
 
+    @property
+    def is_fair(self) -> bool:
+        """Whether weighted draws are near to the target's, even if moments are not known."""
+        return self.weighted.is_light and self.weighted.ess >= _FEWEST_EFFECTIVE
+
     def likely_draws(self, rng: np.random.Generator) -> np.ndarray:
         """Returns draws near to the target's, `[N, D]`: by weights, or those of chains."""
         weighted = self.weighted
