@@ -77,7 +77,7 @@ class Findings:
 
     @property
     def is_fair(self) -> bool:
-        """Whether weighted draws are near to the target's, even if moments are not known."""
+        """Whether weighted draws are near the target, even if moments are not known."""
         return self.weighted.is_light and self.weighted.ess >= _FEWEST_EFFECTIVE
 
     def likely_draws(self, rng: np.random.Generator) -> np.ndarray:
