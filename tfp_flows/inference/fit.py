@@ -90,7 +90,8 @@ def fit_posterior(
     start   maxima of the density from dispersed starts, and a mixture of Gaussians with its
             curvature there; without a maximum, a Gaussian scaled by gradients
     fit     couplings over these, by the evidence lower bound; each step size until a block
-            of steps gains less than twice its standard error, then a third of it
+            of steps gains less than twice its standard error, then a third of it; until the
+            divergence is below 0.0005 nats
     checks  importance weights, with broad distributions mixed in; Markov chains that start
             far apart; a search for further maxima; the far tails
     ```

@@ -1,4 +1,4 @@
-"""Training of a posterior by the evidence lower bound, one XLA program a block of steps."""
+"""Training of a posterior by the evidence lower bound, one program a block of steps."""
 
 from __future__ import annotations
 
