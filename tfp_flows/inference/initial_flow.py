@@ -110,7 +110,8 @@ def first_start(
 def next_start(start: Start, findings: Findings, rng: np.random.Generator) -> Start | None:
     """Returns a start with the missing mass, or along draws of chains; None without both.
 
-    Gaussians along chains are no better than a posterior whose weights are light.
+    Gaussians with more parameters than there are draws of chains are no better than a
+    posterior whose weights are light.
 
     Args:
       start: of the last round.
@@ -118,12 +119,15 @@ def next_start(start: Start, findings: Findings, rng: np.random.Generator) -> St
       rng: of the first centres of clusters.
     """
     gaussians, log_masses = start.gaussians, start.log_masses
-    room = MOST_COMPONENTS - len(gaussians)
+    room, size = MOST_COMPONENTS - len(gaussians), len(gaussians[0].mean)
+    fewest = _FEWEST_OF_CHAINS
+    if findings.is_fair:
+        fewest = max(fewest, MOST_COMPONENTS * size * (size + 3) // 2)
     if findings.missing and room > 0:
         gaussians = [*gaussians, *findings.missing[:room]]
         log_masses = [*log_masses, *findings.log_masses[:room]]
         words = f"couplings over {len(gaussians)} Gaussians"
-    elif len(findings.chain_draws) >= _FEWEST_OF_CHAINS and not findings.is_fair:
+    elif len(findings.chain_draws) >= fewest:
         gaussians, log_shares = clusters(findings.chain_draws, MOST_COMPONENTS, rng)
         evidence = np.nan_to_num(findings.weighted.log_evidence[0], neginf=0.0)
         log_masses = [float(evidence + share) for share in log_shares]
