@@ -1,14 +1,18 @@
 """The gradient of posterior training against its formula, and steps that are skipped."""
 
+import math
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 from densities import density
 
+from tfp_flows.inference.budget import Budget, Progress, bar
 from tfp_flows.inference.initial_flow import starting_flow
 from tfp_flows.inference.modes import Gaussian
-from tfp_flows.inference.training import PosteriorTraining
+from tfp_flows.inference.training import Block, PosteriorTraining, train
 
 tfd = tfp.distributions
 RNG = np.random.default_rng(0)
@@ -118,3 +122,66 @@ def test_no_two_steps_have_the_same_draws(monkeypatch):
     training._block = tf.function(training._run_block, autograph=False)
     # The weights stay, so results differ by the draws alone.
     assert len(set(training._results(0.0, 1, 3)[0])) == 3
+
+
+def num_blocks(variance, **options):
+    """Number of blocks of a training whose ELBO rises in all blocks."""
+    blocks, shares = [], []
+
+    def run(rate, num_batches, num_steps):
+        blocks.append(Block(float(len(blocks)), 0.01, variance, 0, 128))
+        return blocks[-1]
+
+    training = types.SimpleNamespace(
+        counters=tf.Variable(np.zeros(7)),
+        num_steps_in=lambda *_: 200,
+        run=run,
+        adam=types.SimpleNamespace(use_average=lambda: None),
+    )
+    show = lambda _, share: shares.append(share)  # noqa: E731
+    train(training, Budget(None, None), save=lambda: None, show=show, **options)
+    assert shares == sorted(shares)
+    assert 0.0 <= shares[0] <= shares[-1] <= 1.0
+    return len(blocks)
+
+
+def test_training_ends_at_a_small_divergence_and_leaves_a_large_one_to_the_next_round():
+    assert num_blocks(1e-4) == 1
+    assert num_blocks(0.1) == num_blocks(math.nan) == num_blocks(100.0) == 24
+    assert num_blocks(0.1, is_last=False) == num_blocks(math.nan, is_last=False) == 24
+    assert num_blocks(100.0, is_last=False) == 12
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_variance_of_log_weights_is_twice_the_divergence(count, monkeypatch):
+    """Of the start, whose step size is 0; not known of a mixture."""
+    monkeypatch.setattr("tfp_flows.inference.training._STEPS", 40)
+    precision = np.linalg.inv(FACTOR @ FACTOR.T)
+    mean = GAUSSIANS[0].mean
+
+    def log_prob(x):  # wider by a twentieth
+        z = (x - mean) / 1.05
+        return -0.5 * tf.einsum("...i,ij,...j->...", z, precision, z)
+
+    training = PosteriorTraining(density(log_prob), start(count), seed=0, by_xla=False)
+    variance = training.run(0.0, 1, 40).variance
+    if count > 1:
+        assert math.isnan(variance)
+    else:
+        share = 1.05**-2
+        np.testing.assert_allclose(variance, (1.0 - share) ** 2, rtol=0.1)
+
+
+def test_progress_is_one_line(capsys):
+    shown = Progress(True)
+    shown.show(f"round 1 of at most 3 {bar(0.45)} training")
+    shown.show("word " * 100)
+    shown.end()
+    first, second = capsys.readouterr().err.split("\r")[1:]
+    assert (
+        first.rstrip() == "fit_posterior 0:00, round 1 of at most 3 [####......] training"
+    )
+    assert len(second.rstrip("\n")) == len(first) < 200
+    for is_shown in (False, None):  # nothing, and nothing in the first seconds
+        Progress(is_shown).show("training")
+    assert not capsys.readouterr().err

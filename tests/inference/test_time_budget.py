@@ -112,8 +112,18 @@ def test_what_tensorflow_raises_is_raised_where_xla_cannot_compile(by_xla):
     assert not function.jit_compiled
 
 
-def test_xla_is_not_tried_for_densities_of_python_functions():
-    assert density(lambda x: -tf.norm(x, axis=-1)).is_for_xla
+def with_loop(log_prob):
+    def repeated(x):
+        return tf.while_loop(lambda i, _: i < 3, lambda i, x: (i + 1, 0.5 * x), (0, x))[1]
+
+    return lambda x: log_prob(repeated(x))
+
+
+def test_xla_is_tried_for_loops_but_not_for_python_functions():
+    norm = density(lambda x: -tf.norm(x, axis=-1))
+    assert not norm.is_for_xla
+    assert density(with_loop(lambda x: -tf.norm(x, axis=-1))).is_for_xla
+    assert not density(with_loop(sleepy(0.0)), dtype=tf.float32).is_for_xla
     target = density(sleepy(0.0), dtype=tf.float32)
     assert not target.is_for_xla
     start = Start([standard(2)], [0.0], np.zeros([1, 2]), "words")

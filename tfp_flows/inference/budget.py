@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import shutil
 import sys
 import time
 
 # Between lines that are not on a terminal.
-_SECONDS_BETWEEN_LINES = 60.0
+_SECONDS_BETWEEN_LINES = 20.0
+# Length of a bar.
+_MARKS = 10
 
 
 class Budget:
@@ -70,11 +73,15 @@ class Budget:
 
 
 class Progress:
-    """One line that says how long a fit has taken and what it is doing.
+    """A line that says how long a fit has taken, what it is doing, and how much is left.
+
+    ```none
+    fit_posterior 0:12, round 1 of at most 3 [####......] training, ELBO -1906.734
+    ```
 
     Args:
-      is_shown: whether the line is shown. If None, a terminal shows it, and logs and
-        notebooks get a line once a minute.
+      is_shown: whether a bar is shown that is written over. If None, a terminal shows it,
+        and logs and notebooks get a line every 20 seconds.
     """
 
     def __init__(self, is_shown: bool | None) -> None:
@@ -88,7 +95,9 @@ class Progress:
         minutes, seconds = divmod(int(now - self._start), 60)
         line = f"fit_posterior {minutes}:{seconds:02d}, {text}"
         if self._is_live:
-            print(f"\r{line:<78}", end="", file=sys.stderr, flush=True)
+            # A longer line would wrap, and the next would not be written over it.
+            width = shutil.get_terminal_size().columns - 1
+            print(f"\r{line[:width]:<{width}}", end="", file=sys.stderr, flush=True)
         elif not self._is_silent and now - self._last >= _SECONDS_BETWEEN_LINES:
             self._last = now
             print(line, file=sys.stderr, flush=True)
@@ -97,3 +106,14 @@ class Progress:
         """Ends the line."""
         if self._is_live:
             print(file=sys.stderr, flush=True)
+
+
+def bar(share: float) -> str:
+    """Returns a bar for the share that is done, from 0 to 1.
+
+    >>> from tfp_flows.inference.budget import bar
+    >>> bar(0.4)
+    '[####......]'
+    """
+    count = int(_MARKS * share)
+    return f"[{'#' * count}{'.' * (_MARKS - count)}]"

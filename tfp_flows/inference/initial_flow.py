@@ -36,7 +36,8 @@ from tfp_flows.transformers.spline import RationalQuadraticSpline
 # Largest number of variables whose correlations are modelled.
 MOST_OF_FULL_RANK = 500
 _FEWEST_PAIRS, _MOST_PAIRS = 3, 5
-_MOST_COMPONENTS = 8
+# Largest number of Gaussians of a mixture.
+MOST_COMPONENTS = 8
 # Draws from which the ELBO of a Gaussian is estimated, and rounds of `gradient_scale`.
 _NUM_NOISE, _GRADIENT_ROUNDS = 256, 16
 # Draws of chains that are enough for clusters, and rounds of k-means.
@@ -109,19 +110,25 @@ def first_start(
 def next_start(start: Start, findings: Findings, rng: np.random.Generator) -> Start | None:
     """Returns a start with the missing mass, or along draws of chains; None without both.
 
+    Gaussians with more parameters than there are draws of chains are no better than a
+    posterior whose weights are light.
+
     Args:
       start: of the last round.
       findings: on the posterior of the last round.
       rng: of the first centres of clusters.
     """
     gaussians, log_masses = start.gaussians, start.log_masses
-    room = _MOST_COMPONENTS - len(gaussians)
+    room, size = MOST_COMPONENTS - len(gaussians), len(gaussians[0].mean)
+    fewest = _FEWEST_OF_CHAINS
+    if findings.is_fair:
+        fewest = max(fewest, MOST_COMPONENTS * size * (size + 3) // 2)
     if findings.missing and room > 0:
         gaussians = [*gaussians, *findings.missing[:room]]
         log_masses = [*log_masses, *findings.log_masses[:room]]
         words = f"couplings over {len(gaussians)} Gaussians"
-    elif len(findings.chain_draws) >= _FEWEST_OF_CHAINS:
-        gaussians, log_shares = clusters(findings.chain_draws, _MOST_COMPONENTS, rng)
+    elif len(findings.chain_draws) >= fewest:
+        gaussians, log_shares = clusters(findings.chain_draws, MOST_COMPONENTS, rng)
         evidence = np.nan_to_num(findings.weighted.log_evidence[0], neginf=0.0)
         log_masses = [float(evidence + share) for share in log_shares]
         words = f"couplings over {len(gaussians)} Gaussians along Markov chains"

@@ -1,4 +1,4 @@
-"""Training of a posterior by the evidence lower bound, one XLA program a block of steps."""
+"""Training of a posterior by the evidence lower bound, one program a block of steps."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ from tfp_flows.inference.target import UnconstrainedDensity
 _STEPS, _BATCH, _FEWEST_STEPS = 200, 128, 5
 # Step sizes, the batches of a step, and the largest number of blocks of each.
 _LADDER = ((3e-3, 1, 12), (1e-3, 2, 8), (3e-4, 4, 4))
+# Variance of log-weights at which training ends. It is twice the divergence, in nats, so no
+# mean is off by more than 0.03 standard deviations.
+_CLOSE = 1e-3
+# Variance from which the first step size leaves a fit that smaller steps do not mend, since
+# hardly any draw has a weight that counts.
+_FAR = 10.0
 # Wall time that a step may take even if the target takes none.
 _SECONDS_OF_STEP = 0.1
 # Adam's epsilon.
@@ -57,6 +63,7 @@ def compiled_training(
         is_timed_out = training.is_timed_out
     # A timed-out XLA compile still holds the variables, so they are made anew.
     distribution, training = made(by_xla=False)
+    training.compile(seconds)
     training.is_timed_out = is_timed_out
     return distribution, training
 
@@ -66,15 +73,19 @@ def train(
     budget: Budget,
     *,
     save: Callable[[], None],
-    show: Callable[[str], None],
+    show: Callable[[str, float], None],
+    is_last: bool = True,
 ) -> None:
     """Takes blocks of each step size until one gains less than twice its standard error.
+
+    It ends early at a small divergence, or at a large one if another round follows.
 
     Args:
       training: a `PosteriorTraining`, from whose `counters` it goes on.
       budget: a `Budget`, in which gradients and skipped steps are counted.
       save: function that saves the training after each block.
-      show: function that shows words for what is being done.
+      show: function that shows words for what is being done, and the share that is done.
+      is_last: whether no other round follows.
     """
     rung, count, bound, error, *used = training.counters.numpy()
     budget.resume(*used)
@@ -86,12 +97,15 @@ def train(
         block = training.run(rate, num_batches, num_steps)
         budget.skipped_steps += block.skipped
         budget.num_gradients += block.num_gradients
-        words = f"step size {rung + 1:.0f} of {len(_LADDER)}, block {count + 1:.0f}"
-        show(f"{words}, ELBO {block.elbo:.3f}")
+        share = (rung + count / most) / len(_LADDER)
+        show(f"training, ELBO {block.elbo:.3f}", share)
         gains = block.elbo - bound > 2.0 * math.hypot(block.error, error)
         count += 1
-        if count == most or (count > 1 and not gains):
-            rung, count = rung + 1, 0
+        if block.variance < _CLOSE:
+            rung = len(_LADDER)
+        elif count == most or (count > 1 and not gains):
+            is_far = rung == 0 and block.variance > _FAR
+            rung, count = len(_LADDER) if is_far and not is_last else rung + 1, 0
         bound, error = block.elbo, block.error
         training.counters.assign([rung, count, bound, error, *budget.used])
         save()
@@ -105,12 +119,15 @@ class Block:
     Attributes:
       elbo: mean ELBO over the second half of the steps, in nats.
       error: its standard error.
+      variance: of the log-weights of draws, in the same steps; NaN for a mixture, of whose
+        components it is not known how they differ.
       skipped: number of steps that were not taken, since they were not finite.
       num_gradients: evaluations of the target's gradient.
     """
 
     elbo: float
     error: float
+    variance: float
     skipped: int
     num_gradients: int
 
@@ -181,9 +198,12 @@ class PosteriorTraining(tf.Module):
         """
         from_gradients = self.num_draws * self._density.seconds_of_gradient
         at_most = 10.0 * from_gradients + _SECONDS_OF_STEP
-        self._block.prepare(seconds, *self._arguments(0.0, 1, 1), seconds_of_call=at_most)
+        arguments, by_xla = self._arguments(0.0, 1, 1), self.jit_compiled
+        self._block.prepare(seconds, *arguments, seconds_of_call=at_most)
         self.is_timed_out = self._block.is_stopped
-        if self.jit_compiled:  # else they are held
+        if not by_xla:
+            self._block(*arguments)
+        if self.jit_compiled == by_xla:  # else XLA may hold them
             self.trial.assign(0)
             self.adam.start_again()
         return self.jit_compiled
@@ -209,7 +229,10 @@ class PosteriorTraining(tf.Module):
         error = float(np.sqrt(variances.sum(dtype=np.float64)) / count)
         num_gradients = num_steps * num_batches * self.num_draws
         skipped = int((~is_taken[:num_steps]).sum())
-        return Block(elbo, error, skipped, num_gradients)
+        variance = error**2 * count * num_batches * self.num_draws
+        if self.num_components > 1 or not len(bounds):
+            variance = math.nan
+        return Block(elbo, error, variance, skipped, num_gradients)
 
     def _results(self, learning_rate, num_batches, num_steps):
         """Bounds, their variances and whether steps were taken, `[200]` each."""
@@ -226,7 +249,7 @@ class PosteriorTraining(tf.Module):
 
         def body(i, *results):
             bound, variance, gradient = self._gradient(num_batches)
-            norm = tf.linalg.global_norm(gradient)
+            norm = tf.norm(gradient)
             is_taken = tf.math.is_finite(norm) & tf.math.is_finite(bound)
             self.adam.take(gradient, is_taken, rate)
             self.trial.assign_add(1)
@@ -238,22 +261,21 @@ class PosteriorTraining(tf.Module):
         return [result.stack() for result in results]
 
     def _gradient(self, num_batches):
-        """The ELBO, its variance, and the gradient of the loss, over all batches."""
+        """The ELBO, its variance, and the loss's gradient, `[W]`, over all batches."""
         size = tf.cast(num_batches, self._density.dtype)
 
         def body(j, bound, variance, gradient):
             index = self.trial * 1024 + j
             terms = self._batch_gradient(draws.fold_in(self._seed, index))
-            gradient = [a + b for a, b in zip(gradient, terms[2], strict=True)]
+            gradient += _joined(terms[2])
             return j + 1, bound + terms[0], variance + terms[1], gradient
 
         zero = tf.zeros([], self._density.dtype)
+        start = 0, zero, zero, tf.zeros_like(self.adam.average)
         _, bound, variance, gradient = tf.while_loop(
-            lambda j, *_: j < num_batches,
-            body,
-            (0, zero, zero, [tf.zeros_like(w) for w in self._weights]),
+            lambda j, *_: j < num_batches, body, start
         )
-        return bound / size, variance / size**2, [g / size for g in gradient]
+        return bound / size, variance / size**2, gradient / size
 
     def _batch_gradient(self, seed):
         with tf.GradientTape() as tape:
@@ -266,22 +288,26 @@ class PosteriorTraining(tf.Module):
 
     def _bound(self, seed):
         log_weights, u = self._base_draws(seed)
-        y, log_det = self._inner.bijector.forward_and_log_det(u)
-        x, from_whitening = self._whitening.forward_and_log_det(y)
-        total = self._inner.distribution.log_prob(u) - log_det - from_whitening
-        fixed = tf.stop_gradient(x)
-        # The total gradient less the gradient with respect to the weights at fixed draws.
-        by_weights = self._inner.log_prob(tf.stop_gradient(y))
-        log_q = total - (by_weights - tf.stop_gradient(by_weights))
-        log_p, slope = self._target(fixed)
-        is_usable = tf.math.is_finite(log_p) & tf.reduce_all(
-            tf.math.is_finite(slope), axis=-1
-        )
-        is_usable &= tf.math.is_finite(total) & tf.math.is_finite(by_weights)
-        slope = tf.where(is_usable[:, None], slope, 0.0)
-        log_p = log_p + tf.reduce_sum(slope * (x - fixed), axis=-1)
-        ratio = tf.where(is_usable, log_p - log_q, 0.0)
+        y, _ = self._inner.bijector.forward_and_log_det(u)
+        fixed = tf.stop_gradient(y)
+        log_q, from_q = self._score(fixed)
+        x, log_det = self._whitening.forward_and_log_det(y)
+        log_p, from_p = self._target(tf.stop_gradient(x))
+        log_q -= log_det
+        is_usable = tf.math.is_finite(log_p) & tf.math.is_finite(log_q)
+        is_usable &= _are_finite(from_p) & _are_finite(from_q)
+        # The gradient through the draws alone.
+        moved = tf.reduce_sum(_where(is_usable, from_p) * (x - tf.stop_gradient(x)), -1)
+        moved -= tf.reduce_sum(_where(is_usable, from_q) * (y - fixed), -1)
+        ratio = tf.where(is_usable, log_p - log_q, 0.0) + moved
         return stratified_mean(ratio, is_usable, log_weights)
+
+    def _score(self, y):
+        """Log-density of the flow before the whitening, and its gradient, at draws."""
+        with tf.GradientTape() as tape:
+            tape.watch(y)
+            log_q = self._inner.log_prob(y)
+        return map(tf.stop_gradient, (log_q, tape.gradient(log_q, y)))
 
     def _target(self, x):
         """Log-density and gradient of the target, without second derivatives.
@@ -316,7 +342,8 @@ class PosteriorTraining(tf.Module):
 class AveragedAdam(tf.Module):
     """Adam whose gradients are scaled down to four times their running norm.
 
-    A step that is not taken changes no variable.
+    It works on all weights in one vector, `[W]`, since XLA takes as long to compile the
+    update of a vector as that of each weight. A step that is not taken changes no variable.
 
     Args:
       weights: variables of one dtype.
@@ -325,27 +352,23 @@ class AveragedAdam(tf.Module):
     def __init__(self, weights: Sequence[tf.Variable]) -> None:
         super().__init__(name="averaged_adam")
         self._weights = weights
+        joined, dtype = _joined(weights), weights[0].dtype
+        self.joined = tf.Variable(joined, trainable=False, name="joined")
+        self.average = tf.Variable(joined, trainable=False, name="average")
+        self.norm = tf.Variable(0.0, dtype=dtype, trainable=False, name="norm")
         self.optimizer = keras.optimizers.Adam(epsilon=_SMALL)
-        self.optimizer.build(list(weights))
+        self.optimizer.build([self.joined])
         # A `tf.Module` does not list the variables of Keras objects.
         self.state = [variable.value for variable in self.optimizer.variables]
-        self.average = [
-            tf.Variable(tf.zeros_like(w), trainable=False, name="average") for w in weights
-        ]
-        dtype = weights[0].dtype
-        self.norm = tf.Variable(0.0, dtype=dtype, trainable=False, name="norm")
 
     def start_again(self) -> None:
         """Forgets all steps; weights stay."""
-        for variable in self.variables:
-            if not any(variable is weight for weight in self._weights):
-                variable.assign(tf.zeros_like(variable))
+        for variable in (*self.state, self.norm):
+            variable.assign(tf.zeros_like(variable))
 
-    def take(
-        self, gradient: Sequence[tf.Tensor], is_taken: tf.Tensor, rate: tf.Tensor
-    ) -> None:
-        """One step of size `rate`, where `is_taken`."""
-        norm = tf.linalg.global_norm(gradient)
+    def take(self, gradient: tf.Tensor, is_taken: tf.Tensor, rate: tf.Tensor) -> None:
+        """One step of size `rate` along a gradient, `[W]`, where `is_taken`."""
+        norm = tf.norm(gradient)
         usual = tf.where(self.norm > 0.0, self.norm, norm)
         bounded = tf.minimum(norm, _CLIP * usual)
         factor = bounded / tf.maximum(norm, 1e-30)
@@ -355,25 +378,42 @@ class AveragedAdam(tf.Module):
         self.optimizer.learning_rate.assign(tf.cast(rate, tf.float32))
 
         def step():
-            self.optimizer.apply([factor * g for g in gradient], list(self._weights))
+            self.optimizer.apply([factor * gradient], [self.joined])
             return True
 
         tf.cond(is_taken, step, lambda: False)
+        self._assign(self.joined)
 
     def add_to_average(self, i: tf.Tensor) -> None:
         """Averages weights from step 0 on; before it, the average is the last weights."""
         count = tf.cast(tf.maximum(i + 1, 1), self.norm.dtype)
-        for weight, average in zip(self._weights, self.average, strict=True):
-            average.assign(_mix(average, weight, 1.0 - 1.0 / count))
+        self.average.assign(_mix(self.average, self.joined, 1.0 - 1.0 / count))
 
     def use_average(self) -> None:
         """Sets the weights to their average."""
-        for weight, average in zip(self._weights, self.average, strict=True):
-            weight.assign(average)
+        self._assign(self.average)
+
+    def _assign(self, joined):
+        pieces = tf.split(joined, [weight.shape.num_elements() for weight in self._weights])
+        for weight, piece in zip(self._weights, pieces, strict=True):
+            weight.assign(tf.reshape(piece, weight.shape))
+
+
+def _joined(tensors):
+    """All entries of tensors in one vector, `[W]`."""
+    return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
 
 
 def _mix(old, new, decay):
     return old * decay + new * (1.0 - decay)
+
+
+def _are_finite(rows):
+    return tf.reduce_all(tf.math.is_finite(rows), axis=-1)
+
+
+def _where(is_usable, rows):
+    return tf.where(is_usable[:, None], rows, 0.0)
 
 
 def stratified_mean(

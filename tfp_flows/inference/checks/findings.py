@@ -75,6 +75,11 @@ class Findings:
     complete: bool = True
     uncovered: Uncovered | None = None
 
+    @property
+    def is_fair(self) -> bool:
+        """Whether weighted draws are near the target, even if moments are not known."""
+        return self.weighted.is_light and self.weighted.ess >= _FEWEST_EFFECTIVE
+
     def likely_draws(self, rng: np.random.Generator) -> np.ndarray:
         """Returns draws near to the target's, `[N, D]`: by weights, or those of chains."""
         weighted = self.weighted
@@ -100,7 +105,7 @@ def examine(
     by_xla: bool = True,
     components: Sequence[Gaussian] = (),
     prior: np.ndarray | None = None,
-    show: Callable[[str], None] = lambda _: None,
+    show: Callable[[str, float], None] = lambda *_: None,
 ) -> Findings:
     """Measures a posterior by its weights, by Markov chains and by a search for modes.
 
@@ -116,9 +121,9 @@ def examine(
       by_xla: whether XLA can compile the density.
       components: Gaussians that the posterior started from.
       prior: draws of the target's prior, `[P, D]`; None if it has none.
-      show: function that shows words for what is being done.
+      show: function that shows words for what is being done, and the share that is done.
     """
-    show("checking weighted draws")
+    show("checking weighted draws", 0.0)
     rng = np.random.default_rng([seed, 2])
     if seconds < seconds_of_checks(density):
         # The fewest, if there was no time to measure what one takes.
@@ -133,11 +138,11 @@ def examine(
     weighted, rows, moments = sample_until_known(sampler, flatten, seed, counts)
     gaussian = Gaussian.from_draws(weighted.own)
     evidence = weighted.log_evidence[0]
-    show("checking Markov chains")
+    show("checking Markov chains", 0.3)
     runner = CheckChains(density, distribution, by_xla)
     chains = start_chains(runner, weighted, ends, gaussian, seed, rng)
     groups = stuck_groups(chains)
-    show("searching for further modes")
+    show("searching for further modes", 0.7)
     prior = np.zeros([0, density.event_size]) if prior is None else prior
     modes = further_modes(sampler, weighted, gaussian, components, prior, rng)
     num_gradients = chains.num_gradients + modes.num_gradients
@@ -153,6 +158,7 @@ def examine(
     if mass > UNCOVERED_MASS and more < NUM_CONTINUED * chains.num_gradients:
         uncovered = None  # there is no time to know
     elif mass > UNCOVERED_MASS:
+        show("continuing Markov chains", 0.9)
         longer = continue_chains(runner, chains, is_used, weighted, gaussian, seed, rng)
         num_gradients += longer.num_gradients
         later, later_uncovered = uncovered_mass(longer, longer.has_arrived, *known)

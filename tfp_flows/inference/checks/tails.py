@@ -202,18 +202,19 @@ def improper_slice(
 
 def _last_slope(density, start, axis, values):
     """The larger of the last two slopes of m; infinite if m falls out of reach."""
-    rest, masses = np.delete(start, axis), []
+    rest = np.delete(start, axis)
+    if _falls_at_once(density, rest, axis, values):
+        return np.inf
+    masses = []
     for value in values:
         slice_ = _Slice(density, axis, value)
         if not np.isfinite(slice_.log_prob(rest[None])).all():
             return np.inf  # the support ends
         try:
-            gaussian = laplace(slice_, rest)
+            rest, mass = slice_.maximum_and_mass(rest)
         except NoMaximumError:
             break
-        rest = gaussian.mean
-        (height,) = slice_.log_prob(rest[None])
-        masses.append(height + gaussian.log_scale)
+        masses.append(mass)
         if masses[-1] < max(masses) - _LIGHT:
             return np.inf
     if len(masses) < _FEWEST_SLICES:
@@ -224,12 +225,33 @@ def _last_slope(density, start, axis, values):
     return np.inf if is_nearby and slope > _STEEPEST_NEARBY else slope
 
 
+def _falls_at_once(density, rest, axis, values):
+    """Whether m falls out of reach from the first slice to the last near one.
+
+    Most densities do, and then the slices between are not needed.
+    """
+    masses = []
+    for value in values[0], values[len(_FINE) - 1]:
+        try:
+            rest, mass = _Slice(density, axis, value).maximum_and_mass(rest)
+        except NoMaximumError:
+            return False
+        masses.append(mass)
+    return masses[1] < masses[0] - _LIGHT
+
+
 class _Slice:
     """The density of all variables but one, which has a fixed value."""
 
     def __init__(self, density, axis, value):
         self._density, self._axis, self._value = density, axis, value
         self.dtype = density.dtype
+
+    def maximum_and_mass(self, start):
+        """Returns a maximum, `[D - 1]`, and the log-mass by Laplace's method."""
+        gaussian = laplace(self, start)
+        (height,) = self.log_prob(gaussian.mean[None])
+        return gaussian.mean, height + gaussian.log_scale
 
     def log_prob(self, x):
         return self._density.log_prob(np.insert(x, self._axis, self._value, axis=-1))
