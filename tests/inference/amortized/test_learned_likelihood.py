@@ -78,7 +78,9 @@ def test_right_likelihoods_mend_wrong_posteriors(posterior, likelihood, gain):
         ({}, {}),  # nothing to gain
         ({"scale": 1.5}, {"scale": 0.4}),
         ({"scale": 1.5}, {"shift": 0.5}),
-        # Draws miss the truth, which has a large weight if only draws are summed.
+        # The likelihood is zero for all draws, and the truth has all the weight; and draws
+        # that miss it.
+        ({"scale": 0.01, "shift": 1e4}, {}),
         ({"scale": 0.05, "shift": 30.0}, {"scale": 0.3}),
     ],
 )

@@ -223,11 +223,14 @@ def judge_weights(
         log_p = likelihood.judged.log_prob(x, context=tf.cast(u, x.dtype)).numpy()
         log_p = log_p + log_prior(tf.reshape(u, [-1, u.shape[-1]])).reshape(u.shape[:2])
         log_weights = log_p.astype(np.float64) - given.log_prob(u).numpy()
-        parts.append((own.numpy(), np.where(np.isnan(log_weights), -np.inf, log_weights)))
+        is_known = np.isfinite(log_weights)
+        parts.append((own.numpy(), np.where(is_known, log_weights, -np.inf)))
     drawn, log_weights = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
     gains = log_weights[0] - np.logaddexp.reduce(log_weights, axis=0)
     gains = np.maximum(gains + np.log(len(log_weights)), _LEAST_LOG_DENSITY)
-    weights = np.exp(log_weights[1:] - log_weights[1:].max(axis=0))
+    # Draws without any weight are alike: their ranks tell that they miss the truth.
+    log_weights = np.where(log_weights[1:].max(axis=0) > -np.inf, log_weights[1:], 0.0)
+    weights = np.exp(log_weights - log_weights.max(axis=0))
     found = ranks_and_coverage(drawn, weights, posterior.train, checked)
     return WeightsReport(
         gain=float(gains.mean()),
