@@ -43,7 +43,7 @@ def test_densities_given_a_context_have_more_components():
         rules_for(3_000, 1, 2),
     )
     assert [*plain.flows] == [*of_one.flows] == ["neural spline flow"]
-    assert [*given.flows] == ["neural spline flow", "MAF", "second MAF"]
+    assert [*given.flows] == ["neural spline flow", "MAF", "MAF of residuals"]
     assert (plain.has_regression, given.has_regression, of_one.has_regression) == (
         False,
         True,

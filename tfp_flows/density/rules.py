@@ -9,6 +9,8 @@ from typing import Any
 
 import keras
 
+from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.bijectors.standardize import Decorrelate
 from tfp_flows.core.arguments import check_size
 from tfp_flows.flows.maf import MAF
 from tfp_flows.flows.neural_spline_flow import NeuralSplineFlow
@@ -177,9 +179,8 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
         width, dropout = _by_rows(_MAFS, num_rows)
         options = {"hidden_units": (width,) * 3, "dropout": dropout}
         options |= {"residual": True, "activation": "silu"}
-        # The mean of two, which start at other weights, overfits less.
-        for name in ("MAF", "second MAF"):
-            flows[name] = rule(MAF, options, num_rows / 64)
+        flows["MAF"] = rule(MAF, options, num_rows / 64)
+        flows["MAF of residuals"] = rule(_maf_of_residuals, options, num_rows / 64)
     reasons = []
     if splines:
         reasons.append(
@@ -202,6 +203,16 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
         refits=refits,
         reasons=tuple(reasons),
     )
+
+
+def _maf_of_residuals(event_size, *, context_size, dtype, **options):
+    """A `MAF` of what a linear regression on the context leaves.
+
+    Its networks need not learn the regression, whose errors widen all that is narrow.
+    """
+    shared = {"context_size": context_size, "dtype": dtype}
+    maf = MAF(event_size, **shared, **options)
+    return FlowChain([Decorrelate(event_size, **shared), maf])
 
 
 def _by_rows(sizes, num_rows):
