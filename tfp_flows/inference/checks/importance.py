@@ -27,6 +27,8 @@ _DEGREES, _SHARE, _SCALE = np.float64(2.0), 0.05, 1.5
 # Largest number of entries of the parts in all weighted draws.
 _MOST_NUMBERS = 4_000_000
 _FEWEST_RELIABLE_DRAWS = 400
+# Share of the draws that are effective, from which on weights are even.
+_EVEN = 0.5
 # Largest share of draws with an unreliable density.
 _MOST_UNKNOWN = 0.005
 # Largest standard errors of moments: of means, in standard deviations, and of the
@@ -302,6 +304,9 @@ def sample_until_known(
 ) -> tuple[WeightedDraws, np.ndarray, WeightedMoments]:
     """Draws the first of some numbers of weighted draws that determines the moments.
 
+    Even weights with a heavy tail are drawn in larger numbers, too, since the shape of the
+    tail is estimated from few of them.
+
     Args:
       sampler: an `ImportanceSampler`.
       flatten: function from unconstrained draws, `[S, D]`, to those of the parts, `[S, E]`.
@@ -316,7 +321,8 @@ def sample_until_known(
         weighted = sampler.weighted(min(count, most), seed)
         rows = flatten(weighted.x)
         moments = weighted_moments(rows, weighted.weights)
-        if moments.are_known or not weighted.is_light:
+        is_even = weighted.ess > _EVEN * len(weighted.x)
+        if moments.are_known if weighted.is_light else not is_even:
             break
     return weighted, rows, moments
 
