@@ -129,6 +129,10 @@ def test_a_map_of_integers_has_their_frequencies():
     capped = with_frequencies(spec, numbers.clip(0.0, 60.0))
     assert np.isfinite(capped.levels).all()
     assert np.diff(capped.levels).min() > 0.0
+    # The middle of the last bin, which networks see, is its median.
+    last = NumberMaps([capped]).forward(tf.constant([[60.5]], tf.float64)).u.numpy()
+    share = np.mean(numbers >= 60.0)
+    assert last.item() == pytest.approx(special.ndtri(1.0 - 0.5 * share), abs=0.1)
     far = NumberMaps([capped]).backward(tf.constant([[-99.0], [99.0]], tf.float64))
     np.testing.assert_array_equal(np.floor(far)[:, 0], [0.0, 60.0])
     # Numbers of one row each keep the smooth map.

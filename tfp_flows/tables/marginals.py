@@ -65,6 +65,7 @@ def with_frequencies(spec: NumberSpec, numbers: np.ndarray) -> NumberSpec:
     each = parts * (len(numbers) - rows.sum() + pseudo_rows)
     each[1:-1][np.isin(edges[:-1], kept)] += rows
     levels = _normal_quantiles(each / each.sum())
+    levels = _with_middles(levels, each / each.sum(), edges, smooth.ends)
     levels = np.maximum.accumulate(levels + _LEAST_WIDTH * np.arange(len(levels)))
     return dataclasses.replace(
         spec, positions=tuple(edges.tolist()), levels=tuple(levels.tolist())
@@ -94,8 +95,8 @@ class _SmoothDistribution:
         usual = np.exp(found @ np.log(np.maximum(pilot, _LEAST_MASS)))
         widths = width * np.sqrt(usual / np.maximum(pilot, _LEAST_MASS))
         self._kernel = _normal_cdf((_GRID[:, None] - centers) / widths) @ found
-        low, high = (float(end[0]) for end in self._maps.ends)
-        self.least, self.most = (float(self.cdf(np.array([end]))[0]) for end in (low, high))
+        self.ends = [float(end[0]) for end in self._maps.ends]
+        self.least, self.most = (float(self.cdf(np.array([end]))[0]) for end in self.ends)
         self.total = self.most - self.least
 
     def cdf(self, edges):
@@ -119,6 +120,21 @@ def _best_pseudo_rows(counts, mass, discount):
 
 def _normal_cdf(z):
     return 0.5 * tf.math.erfc(-math.sqrt(0.5) * z).numpy()
+
+
+def _with_middles(levels, probs, edges, ends):
+    """Moves the levels of a support's ends: middles of bins are the medians of these.
+
+    An end itself is mapped to infinity (`NumberMaps.edge`), but networks see middles.
+    """
+    levels = levels.copy()
+    if edges[0] <= ends[0]:
+        middle = tf.math.ndtri(probs[0] + 0.5 * probs[1]).numpy()
+        levels[0] = 2.0 * middle - levels[1]
+    if edges[-1] >= ends[1]:
+        middle = -tf.math.ndtri(probs[-1] + 0.5 * probs[-2]).numpy()
+        levels[-1] = 2.0 * middle - levels[-2]
+    return levels
 
 
 def _normal_quantiles(probs):
