@@ -154,7 +154,7 @@ def test_training_ends_at_a_small_divergence_and_leaves_a_large_one_to_the_next_
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_variance_of_log_weights_is_twice_the_divergence(count, monkeypatch):
-    """Of the start, whose step size is 0; not known of a mixture."""
+    """A step size of 0 keeps the start. The variance is not known of a mixture."""
     monkeypatch.setattr("tfp_flows.inference.training._STEPS", 40)
     precision = np.linalg.inv(FACTOR @ FACTOR.T)
     mean = GAUSSIANS[0].mean

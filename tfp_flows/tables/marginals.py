@@ -64,8 +64,8 @@ def with_frequencies(spec: NumberSpec, numbers: np.ndarray) -> NumberSpec:
     parts = np.maximum(np.diff(below), _LEAST_MASS) / smooth.total
     each = parts * (len(numbers) - rows.sum() + pseudo_rows)
     each[1:-1][np.isin(edges[:-1], kept)] += rows
-    levels = _normal_quantiles(each / each.sum())
-    levels = _with_middles(levels, each / each.sum(), edges, smooth.ends)
+    probs = each / each.sum()
+    levels = _with_middles(_normal_quantiles(probs), probs, edges, smooth.ends)
     levels = np.maximum.accumulate(levels + _LEAST_WIDTH * np.arange(len(levels)))
     return dataclasses.replace(
         spec, positions=tuple(edges.tolist()), levels=tuple(levels.tolist())

@@ -1,4 +1,4 @@
-"""Of two workers one is killed; started again, both end at the numbers of no kill.
+"""One of two workers is killed; started again, both end at the numbers of no kill.
 
 Once each worker of each experiment; `KILLS=10 pytest -m slow` with this file: ten times.
 """

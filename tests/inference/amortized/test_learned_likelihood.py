@@ -128,6 +128,8 @@ def test_weights_judge_an_observation(options, verdict):
     # More rows than the report has effective draws are hardly repeated.
     many = found.resample(9_000, seed=2)["theta"].numpy()
     assert len(np.unique(many, axis=0)) > 6_000
+    again = found.resample(4_000, seed=1)["theta"]
+    np.testing.assert_array_equal(again, draws)  # whatever was drawn in between
 
 
 def test_a_learned_likelihood_knows_nothing_of_far_data():

@@ -248,6 +248,7 @@ class ConditionedPosterior(FlowPosterior):
         conditioned = amortized.conditioned(row)
         super().__init__(conditioned, amortized._support.bijector, name=name)
         self._amortized, self._row = amortized, row
+        self._more: Any = None  # weighted draws of the last large `resample`
 
     @functools.cached_property
     def report(self) -> ObservationReport:
@@ -286,7 +287,7 @@ class ConditionedPosterior(FlowPosterior):
                 "likelihood that is used (`amortized.report.weights`); got none."
             )
         require(weighted.weights.sum() > 0.0, "draws inside the support", "none")
-        weighted = self._pool(n)
+        weighted = self._enough_for(n, weighted)
         rng = np.random.default_rng(seed)
         rows = systematic_rows(weighted.weights, n, rng.uniform(), rng)
         return self.support.forward(tf.constant(weighted.x[rows], self.distribution.dtype))
@@ -311,16 +312,16 @@ class ConditionedPosterior(FlowPosterior):
             rarity, amortized.report, weighted, adapted, mass, is_learned=is_learned
         )
         self._is_adapted = adapted is not None
-        self._largest: Any = adapted or weighted
-        return report, self._largest
+        return report, adapted or weighted
 
-    def _pool(self, n):
-        """The weighted draws; more of them if n rows would repeat the effective ones."""
-        weighted = self._largest
+    def _enough_for(self, n, weighted):
+        """These weighted draws; more if n rows would repeat the effective ones."""
         count = min(_MOST_DRAWS, math.ceil(len(weighted.x) * n / max(weighted.ess, 1.0)))
-        if not self._is_adapted and count > len(weighted.x):
-            self._largest = self._weighted(count)
-        return self._largest
+        if self._is_adapted or count <= len(weighted.x):
+            return weighted
+        if self._more is None or len(self._more.x) != count:
+            self._more = self._weighted(count)
+        return self._more
 
     @property
     def _weighted_row(self):
