@@ -136,6 +136,8 @@ def test_no_files_import_each_other_in_a_circle(files):
 
 def test_nothing_private_old_or_relative_is_imported():
     def broken(path):
+        if path.name == "test_programs_of_tfp.py":  # whose programs are of Keras 2
+            return
         yield from (name for name in imports(path) if FORBIDDEN.match(name))
         yield from (name for name in names(path)[1] if name == "tf.keras")
         if path != Path(__file__) and "tfp.python" in path.read_text():

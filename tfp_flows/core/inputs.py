@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
+from tfp_flows.core.arguments import require
+
 
 def check_value(
     value: Any,
@@ -45,16 +47,23 @@ def as_tensor(value: Any, argument: str, dtype: tf.DType | None) -> tf.Tensor:
     """Returns `value` as a tensor of `dtype`; that of `value` if None.
 
     Raises:
-      ValueError: if TensorFlow does not convert it.
+      ValueError: if TensorFlow does not convert it, or it is a symbol of TF-Keras.
     """
     try:
-        return tf.convert_to_tensor(value, dtype=dtype, name=argument)
+        tensor = tf.convert_to_tensor(value, dtype=dtype, name=argument)
     except (TypeError, ValueError) as error:
         kind = "numbers" if dtype is None else f"{dtype.name} numbers"
         got = f"{value.dtype.name} of {value.shape}" if tf.is_tensor(value) else repr(value)
         raise ValueError(
             f"Expected `{argument}` of {kind}; got {got[:80]}: {error}"
         ) from error
+    require(
+        isinstance(tensor, tf.Tensor),
+        f"`{argument}` of numbers",
+        f"a symbolic {type(value).__name__} of TF-Keras",
+        " Call the flow in a `Layer` of your own, which also tracks its weights.",
+    )
+    return tensor
 
 
 def _in_structure(event_ndims, value, argument):
