@@ -26,20 +26,20 @@ def trained_for(epochs, *, flow=None, steps=None, **changes):
         def fit(self, frame, **options):
             return super().fit(frame, epochs=epochs, **options)
 
+    def short(rule):
+        options = {**rule.options, **(flow or {})}
+        rule = dataclasses.replace(rule, options=options, **(steps or {}))
+        return dataclasses.replace(rule, most_steps=epochs * rule.steps_per_epoch)
+
     def rules(*sizes):
         found = rules_for(*sizes)
         flows = found.flows or {"neural spline flow": found.given_flow}
-        flows = {
-            name: dataclasses.replace(
-                rule, options={**rule.options, **(flow or {})}, **(steps or {})
-            )
-            for name, rule in flows.items()
-        }
+        flows = {name: short(rule) for name, rule in flows.items()}
         given = {"refits": False, "held_out": 0.1, "flows": flows, **changes}
+        given["given_flow"] = short(found.given_flow)
         return dataclasses.replace(found, **given)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit, "rules_for", rules)
         patch.setattr(fit, "TableDensity", FewEpochs)
-        patch.setattr(fit, "_MOST_EPOCHS", epochs)
         yield functools.partial(fit_density, verbose=0)

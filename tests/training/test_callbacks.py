@@ -108,3 +108,44 @@ def test_weights_that_are_not_finite_stop_it_beside_a_finite_loss(own, banana, c
     assert callback.stopped_epoch == 3
     assert "weight is not finite after epoch 3; stopped" in capsys.readouterr().out
     assert np.isfinite(unused)
+
+
+class Rates(keras.callbacks.Callback):
+    """Records the learning rate of each epoch."""
+
+    def on_train_begin(self, logs=None):
+        self.rates = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.rates.append(float(self.model.optimizer.learning_rate))
+
+
+@pytest.mark.parametrize("halved", [False, True])
+def test_the_rate_falls_over_the_second_half_of_the_steps(own, banana, halved):
+    own.compile(keras.optimizers.Adam(0.1))
+    always = keras.callbacks.ReduceLROnPlateau("loss", 0.5, 1, min_delta=1e9)
+    stop, seen = tff.training.StopAfter(steps=80), Rates()
+    callbacks = [always, stop, seen] if halved else [stop, seen]
+    own.fit(banana[:80], batch_size=8, epochs=99, verbose=0, callbacks=callbacks)
+    assert int(own.optimizer.iterations) == 80
+    expected = 0.1 * np.array([1, 1, 1, 1, 1, 0.75, 0.5, 0.25])
+    # The first epoch is the best one so far, and each of the others is on a plateau.
+    expected *= 0.5 ** np.maximum(np.arange(8) - 1, 0) if halved else 1.0
+    np.testing.assert_allclose(seen.rates, expected, rtol=1e-5)
+
+
+def test_a_bound_on_the_time_ends_the_fit_and_lowers_the_rate(own, banana):
+    own.compile(keras.optimizers.Adam(0.1))
+    seen = Rates()
+    callbacks = [tff.training.StopAfter(seconds=2.0), seen]
+    own.fit(banana[:80], epochs=100_000, verbose=0, callbacks=callbacks)
+    assert len(seen.rates) < 100_000
+    assert seen.rates[0] == np.float32(0.1) and min(seen.rates) < 0.06
+
+
+def test_a_schedule_of_rates_is_left_alone(own, banana):
+    own.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, 40)))
+    stop = tff.training.StopAfter(steps=20)
+    own.fit(banana[:80], batch_size=8, epochs=9, verbose=0, callbacks=[stop])
+    assert int(own.optimizer.iterations) == 20
+    assert float(own.optimizer.learning_rate) == pytest.approx(0.05)

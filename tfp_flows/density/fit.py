@@ -25,11 +25,10 @@ from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.tables.describe_columns import describe_numbers
 from tfp_flows.tables.table_density import TableDensity
-from tfp_flows.training.callbacks import FitProgress, StopAfter
+from tfp_flows.training.callbacks import FitProgress
 from tfp_flows.training.data import epoch_orders, row_batches
 from tfp_flows.training.density_estimator import DensityEstimator
 
-_MOST_EPOCHS = 1_000
 _ROWS_A_CALL = 4096  # validation rows that are scored at once, to bound the memory
 _VALIDATION_SHARE = 0.1
 # Share of the time for the conditional splines; flows take longer.
@@ -54,12 +53,12 @@ def fit_density(
 
     The first component is a product of conditional spline densities, each the mean of
     several networks; the second is a `NeuralSplineFlow`. Tables of fewer than 500 rows have
-    the first alone, those of 20,000 rows and more the flow alone. With a context, two
-    `MAF`s and a linear regression are further components. `rules_for` chooses sizes and
-    training from the number of rows and columns. Training averages the flow's weights,
-    lowers the learning rate when validation rows no longer gain, and keeps the best
-    weights. The weights of the components are those under which held-out rows are most
-    probable.
+    the first alone, those of 5,000 rows and more the flow alone (20,000 rows of one
+    variable). With a context, two `MAF`s and a linear regression are further components.
+    `rules_for` chooses sizes and training from the number of rows and columns. Training
+    averages the flow's weights, with a learning rate that falls to nothing, and keeps the
+    best weights. The weights of the components are those under which held-out rows are
+    most probable.
 
     No training sees the held-out rows: a fifth of a small table, and a tenth of a larger
     one, but at most 20,000. The report scores them. Small tables are then fitted again to
@@ -259,18 +258,17 @@ def _fit_flow(flow, data, rule, seed, max_minutes, verbose):
     model.compile(rule.optimizer(), jit_compile=False)
     model.initialize(train.inputs)
     batch_size = min(rule.batch_size, len(train.x))
-    num_steps = _MOST_EPOCHS * rule.steps_per_epoch
-    num_passes = -(-num_steps * batch_size // len(train.x)) + 1
+    num_epochs = -(-rule.most_steps // rule.steps_per_epoch)
+    num_rows = num_epochs * rule.steps_per_epoch * batch_size
+    num_passes = -(-num_rows // len(train.x)) + 1
     orders = epoch_orders(len(train.x), dropped, 0, num_passes)
-    callbacks = rule.callbacks()
+    callbacks = rule.callbacks(None if max_minutes is None else 60.0 * max_minutes)
     if verbose == "auto":
-        callbacks.append(FitProgress(_MOST_EPOCHS))
-    if max_minutes is not None:
-        callbacks.append(StopAfter(60.0 * max_minutes))
+        callbacks.append(FitProgress(num_epochs))
     model.fit(
         row_batches(train.inputs, orders, batch_size),
         steps_per_epoch=rule.steps_per_epoch,
-        epochs=_MOST_EPOCHS,
+        epochs=num_epochs,
         validation_data=(validation.inputs,),
         validation_batch_size=_ROWS_A_CALL,
         callbacks=callbacks,

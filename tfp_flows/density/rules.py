@@ -16,11 +16,11 @@ from tfp_flows.flows.maf import MAF
 from tfp_flows.flows.neural_spline_flow import NeuralSplineFlow
 from tfp_flows.tables.network_sizes import NetworkSizes
 from tfp_flows.training.averaging import averaging_adam
+from tfp_flows.training.callbacks import StopAfter
 
-# Rows from which on one flow explains rows better than the mean of several networks.
-_MANY_ROWS = 20_000
-# The same of several variables given a context, where flows are also drawn faster.
-_MANY_ROWS_GIVEN = 5_000
+# Rows from which on a flow alone, in the same time, explains rows as well as beside the mean
+# of several networks, which are fast for one variable.
+_MANY_ROWS, _MANY_ROWS_OF_ONE = 5_000, 20_000
 # Rows below which there is no flow, since it overfits.
 _FEW_ROWS = 500
 # Rows below which all rows are fitted again after the held-out ones were scored.
@@ -33,12 +33,17 @@ _MOST_WEIGHTS = 20_000_000
 # of the MAF that conditional densities have, too.
 _SPLINE_FLOWS = {0: (64, 0.2), 3_000: (64, 0.1), 20_000: (128, 0.05), 300_000: (256, 0.0)}
 _MAFS = {0: (128, 0.2), 3_000: (128, 0.1), 20_000: (256, 0.05)}
+_ROWS_OF_LARGE_BATCHES = 20_000  # from which on a training step has 512 rows, not 256
 # Steps of a spline flow of one variable: more are slower, and no better.
 _STEPS_OF_ONE = 2
 # Steps between two looks at the validation rows; looks without improvement after which the
 # learning rate falls, and three times as many after which training ends.
 _LEAST_STEPS, _MOST_STEPS = 50, 500
 _PATIENCE = 6
+# Step size of a network of width 64; wider ones have smaller steps, in proportion.
+_RATE_OF_64 = 6e-3
+# Training steps at most, times the square root of the number of rows: 9,000 for 10,000.
+_STEPS_PER_ROOT = 90
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +55,8 @@ class FlowRule:
       options: its options.
       batch_size: rows of a training step.
       steps_per_epoch: training steps between two looks at the validation rows.
+      learning_rate: Adam's step size, which falls over the second half of `most_steps`.
+      most_steps: training steps after which training ends.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -70,16 +77,23 @@ class FlowRule:
     options: dict[str, Any]
     batch_size: int
     steps_per_epoch: int
+    learning_rate: float
+    most_steps: int
 
     def optimizer(self) -> keras.optimizers.Optimizer:
         """Returns Adam, whose averaged weights are about those of the last epoch."""
-        return averaging_adam(1e-3, self.steps_per_epoch, global_clipnorm=5.0)
+        rate, steps = self.learning_rate, self.steps_per_epoch
+        return averaging_adam(rate, steps, global_clipnorm=5.0)
 
-    def callbacks(self) -> list[keras.callbacks.Callback]:
+    def callbacks(self, seconds: float | None = None) -> list[keras.callbacks.Callback]:
         """Returns callbacks of `fit` that average, lower the rate, stop and restore.
 
-        The learning rate falls to a quarter after six looks at the validation rows without
-        improvement. Training ends after 18.
+        The learning rate falls linearly over the second half of `most_steps`, or of the
+        time, and to a quarter after six looks at the validation rows without improvement.
+        Training ends after 18.
+
+        Args:
+          seconds: wall time after which training ends; no bound if None.
         """
         return [
             keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
@@ -89,6 +103,7 @@ class FlowRule:
             keras.callbacks.EarlyStopping(
                 "val_loss", patience=3 * _PATIENCE, restore_best_weights=True
             ),
+            StopAfter(seconds, self.most_steps),
         ]
 
 
@@ -150,22 +165,29 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
     check_size("num_rows", num_rows)
     check_size("event_size", event_size)
     check_size("context_size", context_size, 0)
-    many, few = num_rows >= _MANY_ROWS, num_rows < _FEW_ROWS
+    many = num_rows >= (_MANY_ROWS_OF_ONE if event_size == 1 else _MANY_ROWS)
+    few = num_rows < _FEW_ROWS
     refits = num_rows < _REFITTED_ROWS
     splines = vars(NetworkSizes().by_rows(num_rows))
     num_members, spline_width = splines["num_members"], splines["hidden_units"][0]
     # Each network sees five features a variable.
     num_inputs = 5 * (event_size + context_size) + spline_width
     given = context_size > 0 and event_size > 1
-    many_given = given and num_rows >= _MANY_ROWS_GIVEN
     num_weights = num_members * event_size * spline_width * num_inputs
-    if many or many_given or num_weights > _MOST_WEIGHTS:
+    if many or num_weights > _MOST_WEIGHTS:
         splines = {}
 
     def rule(constructor, options, batch_size):
-        size = int(2 ** min(max(round(math.log2(batch_size)), 5), 8 + many))
-        steps = min(max(num_rows // size, _LEAST_STEPS), _MOST_STEPS)
-        return FlowRule(constructor, options, size, steps)
+        most = 9 if num_rows >= _ROWS_OF_LARGE_BATCHES else 8
+        size = int(2 ** min(max(round(math.log2(batch_size)), 5), most))
+        return FlowRule(
+            constructor,
+            options,
+            batch_size=size,
+            steps_per_epoch=min(max(num_rows // size, _LEAST_STEPS), _MOST_STEPS),
+            learning_rate=_RATE_OF_64 * 64 / options["hidden_units"][0],
+            most_steps=round(_STEPS_PER_ROOT * math.sqrt(num_rows)),
+        )
 
     flows: dict[str, FlowRule] = {}
     width, dropout = _by_rows(_SPLINE_FLOWS, num_rows)

@@ -130,31 +130,61 @@ class BoundedProgress(keras.callbacks.ProgbarLogger):
 
 
 class StopAfter(keras.callbacks.Callback):
-    """Stops training after some seconds of wall time, at the end of a step.
+    """Ends training after some seconds or steps, with a learning rate that falls before.
 
-    The epoch is validated before training ends, so that callbacks which keep the best
-    weights have some.
+    Over the second half of the seconds or steps the learning rate falls linearly to a
+    hundredth, in steps of an epoch, on top of what other callbacks make of it. A rate that
+    follows a `LearningRateSchedule` is left alone. The last epoch is validated, so that
+    callbacks which keep the best weights have some.
 
     Args:
-      seconds: from the beginning of training.
+      seconds: wall time from the beginning of training; no bound if None.
+      steps: steps of the optimizer, with those of earlier calls of `fit`; no bound if None.
+
+    Raises:
+      ValueError: if one is negative.
 
     >>> import tfp_flows
     >>> stop = tfp_flows.training.StopAfter(60.0)  # model.fit(rows, callbacks=[stop])
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float | None = None, steps: int | None = None) -> None:
         super().__init__()
-        check_number("seconds", seconds, "0 or more", lambda value: value >= 0.0)
-        self._seconds = seconds
+        for name, value in (("seconds", seconds), ("steps", steps)):
+            if value is not None:
+                check_number(name, value, "0 or more", lambda value: value >= 0.0)
+        self._seconds, self._steps = seconds, steps
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Starts the clock."""
-        self._end = time.monotonic() + self._seconds
+        self._start = time.monotonic()
+        self._share = _share_of_rate(self._progress())
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Stops if the time is over."""
-        if time.monotonic() >= self._end:
+        if self._progress() >= 1.0:
             self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Lowers the learning rate."""
+        rate, share = self.model.optimizer.learning_rate, _share_of_rate(self._progress())
+        if isinstance(rate, keras.Variable):
+            rate.assign(rate * share / self._share)
+        self._share = share
+
+    def _progress(self):
+        """The larger share of seconds and steps that is over."""
+        seconds, steps = self._seconds, self._steps
+        over = 0.0
+        if seconds is not None:
+            over = (time.monotonic() - self._start) / max(seconds, 1e-9)
+        if steps is not None:
+            over = max(over, int(self.model.optimizer.iterations) / max(steps, 1))
+        return over
+
+
+def _share_of_rate(progress):
+    return min(max(2.0 * (1.0 - progress), 0.01), 1.0)
 
 
 class FitProgress(keras.callbacks.Callback):
