@@ -140,7 +140,8 @@ def test_a_bound_on_the_time_ends_the_fit_and_lowers_the_rate(own, banana):
     callbacks = [tff.training.StopAfter(seconds=2.0), seen]
     own.fit(banana[:80], epochs=100_000, verbose=0, callbacks=callbacks)
     assert len(seen.rates) < 100_000
-    assert seen.rates[0] == np.float32(0.1) and min(seen.rates) < 0.06
+    assert seen.rates[0] == np.float32(0.1)
+    assert min(seen.rates) < 0.06
 
 
 def test_a_schedule_of_rates_is_left_alone(own, banana):

@@ -18,8 +18,8 @@ from tfp_flows.tables.network_sizes import NetworkSizes
 from tfp_flows.training.averaging import averaging_adam
 from tfp_flows.training.callbacks import StopAfter
 
-# Rows from which on a flow alone, in the same time, explains rows as well as beside the mean
-# of several networks, which are fast for one variable.
+# Rows from which on there is a flow alone: in the same time it explains them as well as
+# beside the mean of several networks, which are fast for one variable.
 _MANY_ROWS, _MANY_ROWS_OF_ONE = 5_000, 20_000
 # Rows below which there is no flow, since it overfits.
 _FEW_ROWS = 500
