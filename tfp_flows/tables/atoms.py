@@ -1,0 +1,251 @@
+"""Atoms of a row's numbers at numbers before them, to which they are often equal."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.tables.number_maps import NumberMaps
+
+
+@dataclasses.dataclass(frozen=True)
+class AtomSpec:
+    """An atom of one number at another cell of its row or context: plain values.
+
+    ```none
+    grid:      steps = place + number of spikes up to it,   place = steps - spikes below
+    no grid:   steps = place = number
+    ```
+
+    Args:
+      number: index of the number that has the atom.
+      cell: index of the other number among the cells of a row and its context.
+      code: index of the other number's code; -1 if it is always present.
+      spikes_there: spikes of the other column in steps, in the order of its codes.
+      spikes: spikes of the number's own column in steps, at which there is no atom.
+      logit: logarithm of the atom's weight divided by that of the rest, at the start.
+    """
+
+    number: int
+    cell: int
+    code: int = -1
+    spikes_there: Sequence[float] = ()
+    spikes: Sequence[float] = ()
+    logit: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("spikes_there", "spikes"):  # lists in files
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+
+class Atoms:
+    """Atoms of D numbers, up to A each, beside the density of the rest.
+
+    ```none
+    P(y | before) = sum over a of w_a [y = v_a] + (1 - sum over a of w_a) p_rest(y | before)
+    w_a = o_a exp(l_a) / (1 + sum over b of o_b exp(l_b))
+    ```
+
+    The v_a are numbers before y, or of the context. `o_a` is 1 where y can have the number
+    v_a and no atom before a has it, else 0: it depends on what is before y alone, so the
+    total probability is one. An integer has the sum of both terms; another number has
+    probability w_a at v_a, and a density elsewhere. Atoms are averaged over the members by
+    themselves, and the rest is recalibrated by itself (`NumberConditionals`).
+
+    Args:
+      specs: the atoms.
+      maps: the `NumberMaps` of the D numbers.
+      first: index of the first parameter of atoms among those of a number.
+
+    Attributes:
+      most: A; 0 if there are no atoms.
+    """
+
+    def __init__(self, specs: Sequence[AtomSpec], maps: NumberMaps, first: int = 0) -> None:
+        self.specs, self._first = list(specs), first
+        self.maps = maps
+        size = len(maps.specs)
+        self._own = [[s for s in self.specs if s.number == j] for j in range(size)]
+        self.most = max(map(len, self._own), default=0)
+        shape = self.most, size
+        self.is_there = np.zeros(shape, bool)
+        self.logits = np.zeros(shape, np.float64)
+        self._cell, self._code = np.zeros(shape, int), np.full(shape, -1)
+        width = [max((len(s.spikes) for s in self.specs), default=0)]
+        width += [max((len(s.spikes_there) for s in self.specs), default=0)]
+        self._spikes, self._spikes_there = (np.full([*shape, w], np.nan) for w in width)
+        for j, own in enumerate(self._own):
+            for a, spec in enumerate(own):
+                self.is_there[a, j], self.logits[a, j] = True, spec.logit
+                self._cell[a, j], self._code[a, j] = spec.cell, spec.code
+                self._spikes[a, j, : len(spec.spikes)] = spec.spikes
+                self._spikes_there[a, j, : len(spec.spikes_there)] = spec.spikes_there
+
+    def from_columns(self, columns: Iterable[int]) -> Atoms:
+        """Returns the atoms of some of the numbers."""
+        columns = list(columns)
+        specs = [
+            dataclasses.replace(spec, number=place)
+            for place, column in enumerate(columns)
+            for spec in self._own[column]
+        ]
+        return Atoms(specs, self.maps.from_columns(columns), self._first)
+
+    def reversed(self, num_codes: int, num_cells: int) -> Atoms:
+        """Returns atoms of the other numbers at those that have atoms.
+
+        Atoms at numbers of the context are left out.
+
+        Args:
+          num_codes: K, number of codes of a row.
+          num_cells: K + D.
+        """
+        codes = [spec.code for spec in self.maps.specs]
+        specs = [
+            AtomSpec(
+                number=spec.cell - num_codes,
+                cell=spec.number + num_codes,
+                code=codes[spec.number],
+                spikes=spec.spikes_there,
+            )
+            for spec in self.specs
+            if spec.cell < num_cells
+        ]
+        return Atoms(specs, self.maps)
+
+    def measured(self, x: np.ndarray, num_codes: int) -> tuple[list[AtomSpec], np.ndarray]:
+        """Returns atoms that start at their shares of rows, and where numbers are at them.
+
+        Args:
+          x: cells of training rows and their context, `[N, K + D + C]`.
+          num_codes: K.
+
+        Returns:
+          The atoms; and which numbers are at one, booleans `[N, D]`.
+        """
+        codes = np.array([spec.code for spec in self.maps.specs])
+        is_present = (x[:, np.maximum(codes, 0)] == 0.0) | (codes < 0)
+        found = self.at(tf.constant(x))
+        numbers = tf.constant(x[:, num_codes : num_codes + len(codes)])
+        is_equal = found.is_equal(numbers).numpy() & is_present[:, None]
+        is_free = is_present & ~is_equal.any(axis=1)
+        rest = np.sum(found.is_open.numpy() & is_free[:, None], axis=0)
+        logits = np.log(is_equal.sum(axis=0) + 0.5) - np.log(rest + 0.5)
+        specs = [
+            dataclasses.replace(own[a], logit=float(logits[a, j]))
+            for j, own in enumerate(self._own)
+            for a in range(len(own))
+        ]
+        return specs, is_equal.any(axis=1)
+
+    def at(self, row: tf.Tensor) -> AtomsOfRows:
+        """Returns where the atoms of rows are.
+
+        Args:
+          row: codes, numbers and cells of the context, `[N, K + D + C]`, float64; numbers
+            behind a number's own are ignored.
+        """
+        steps = tf.gather(row, self._cell, axis=1)
+        before = np.sort(_on_grid(self._spikes_there), axis=-1)
+        before -= np.arange(before.shape[-1])
+        is_integer = self.maps.is_integer
+        passed = _count(steps[..., None] >= before)  # as `Grid.at`; NaN counts nothing
+        steps += tf.where(is_integer, passed, tf.zeros_like(passed))
+        if (self._code >= 0).any():
+            code = tf.gather(row, np.maximum(self._code, 0), axis=1)
+            code = tf.where(self._code >= 0, code, 0.0)
+            spike = tf.fill(tf.shape(steps), tf.constant(np.nan, tf.float64))
+            for index in range(self._spikes_there.shape[-1]):
+                at = tf.equal(code, index + 1.0)
+                spike = tf.where(at, self._spikes_there[..., index], spike)
+            steps = tf.where(tf.equal(code, 0.0), steps, spike)
+        below = _count(_on_grid(self._spikes) < steps[..., None])
+        places = steps - tf.where(is_integer, below, tf.zeros_like(below))
+        is_spike = tf.reduce_any(tf.equal(self._spikes, steps[..., None]), axis=-1)
+        low, high = self.maps.ends
+        is_whole = tf.equal(places, tf.floor(places)) & (places >= low)
+        is_inside = tf.where(is_integer, is_whole, places > low) & (places < high)
+        is_open = self.is_there & is_inside & ~is_spike & tf.math.is_finite(places)
+        repeats = tf.zeros_like(is_open[:, :0])
+        for a in range(self.most):  # the first of several equal ones has the atom
+            same = tf.equal(places[:, :a], places[:, a : a + 1]) & is_open[:, :a]
+            repeats = tf.concat([repeats, tf.reduce_any(same, 1, keepdims=True)], axis=1)
+        return AtomsOfRows(tf.where(is_open, places, 0.0), is_open & ~repeats)
+
+    def log_weights(
+        self, atoms: AtomsOfRows, parameters: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns logarithms of the weights of atoms, `[N, M, A, D]`, and of the rest.
+
+        Args:
+          atoms: the atoms of rows.
+          parameters: the members' parameters, `[N, M, P, D]`.
+
+        Returns:
+          The weights, of which those of closed atoms are arbitrary; and logarithms of the
+          weights of the rest, `[N, M, D]`.
+        """
+        logits = parameters[:, :, self._first : self._first + self.most]
+        logits += tf.constant(self.logits, logits.dtype)
+        closed = tf.constant(_CLOSED, logits.dtype)
+        logits = tf.where(atoms.is_open[:, None], logits, closed)
+        each = tf.concat([tf.zeros_like(logits[:, :, :1]), logits], axis=2)
+        log_rest = -tf.reduce_logsumexp(each, axis=2)
+        return logits + log_rest[:, :, None], log_rest
+
+    def mixed(
+        self,
+        atoms: AtomsOfRows,
+        y: tf.Tensor,
+        log_weights: tf.Tensor,
+        log_rest: tf.Tensor,
+    ) -> tf.Tensor:
+        """Returns log-densities of numbers, `[N, ..., D]`, with those of the rest.
+
+        Args:
+          atoms: the atoms of rows.
+          y: numbers, `[N, D]`.
+          log_weights: logarithms of the weights of atoms, `[N, ..., A, D]`.
+          log_rest: log-densities of the rest times its weights, `[N, ..., D]`.
+        """
+        is_equal = atoms.is_equal(y)
+        is_any = tf.reduce_any(is_equal, axis=1)
+        if log_weights.shape.rank > is_equal.shape.rank:
+            is_equal, is_any = is_equal[:, None], is_any[:, None]
+        chosen = tf.where(is_equal, log_weights, tf.zeros([], log_weights.dtype))
+        log_atom = tf.reduce_sum(chosen, axis=-2)
+        both = tf.reduce_logsumexp(tf.stack([log_atom, log_rest]), axis=0)
+        with_atom = tf.where(self.maps.is_integer, both, log_atom)
+        return tf.where(is_any, with_atom, log_rest)
+
+
+class AtomsOfRows(typing.NamedTuple):
+    """Where the atoms of rows are.
+
+    Attributes:
+      values: numbers, `[N, A, D]`; arbitrary for closed atoms.
+      is_open: which atoms there are, booleans `[N, A, D]`; no two of a number are equal.
+    """
+
+    values: tf.Tensor
+    is_open: tf.Tensor
+
+    def is_equal(self, y: tf.Tensor) -> tf.Tensor:
+        """Returns which atoms numbers y, `[N, D]`, are at, booleans `[N, A, D]`."""
+        return self.is_open & tf.equal(self.values, y[:, None])
+
+
+def _on_grid(spikes):
+    """Spikes in steps, NaN where they are not on the grid."""
+    return np.where(spikes == np.floor(spikes), spikes, np.nan)
+
+
+_CLOSED = -1e9  # logit of an atom that is not there
+
+
+def _count(booleans):
+    return tf.reduce_sum(tf.cast(booleans, tf.float64), axis=-1)
