@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfp_flows.core.arguments import require
-from tfp_flows.tables.columns import Column, Equality, TableColumns
+from tfp_flows.tables.columns import Equality, TableColumns
 
 _KINDS = ("real", "positive", "bounded", "integer", "heavy-tailed", "date")
 _LEAST_SHARE, _LEAST_ROWS = 0.01, 8  # of the rows that are equal, but by chance
@@ -23,10 +23,10 @@ _MOST_COLUMNS = 100  # among more columns of numbers, none is compared
 def find_equalities(columns: TableColumns, cells: dict[str, np.ndarray]) -> list[Equality]:
     """Returns pairs of columns that are equal in more rows than by chance.
 
-    Chance is the share of the rows in which one column is equal to a different number near
-    the other's: columns that are alike, or rounded, are often equal to such numbers, too.
-    Numbers that are spikes of either column do not count. An equality is left out if few of
-    its rows are not equal by others.
+    Chance is the larger of two shares of rows: those that are equal if one column is
+    shuffled, and those in which one column is equal to a different number near the other's,
+    as it often is if columns are alike or rounded. Numbers that are spikes of either column
+    do not count. An equality is left out if few of its rows are not equal by others.
 
     Args:
       columns: the columns, with their kinds and differences.
@@ -38,14 +38,14 @@ def find_equalities(columns: TableColumns, cells: dict[str, np.ndarray]) -> list
     near: dict[str, np.ndarray] = {}
     shares: dict[str, list] = {name: [] for name in names}
     for earlier, later in itertools.combinations(names, 2):
-        is_equal = cells[earlier] == cells[later]
-        is_equal &= ~np.isin(cells[later], columns[later].spikes)
-        is_equal &= ~np.isin(cells[earlier], columns[earlier].spikes)
+        spikes = [*columns[earlier].spikes, *columns[later].spikes]
+        is_equal = (cells[earlier] == cells[later]) & ~np.isin(cells[later], spikes)
         if not _are_many(is_equal) or not _may_be_equal(columns, earlier, later):
             continue
         if earlier not in near:
             near[earlier] = _near(cells[earlier])
         chance = float(np.mean(near[earlier] == cells[later]))
+        chance = max(chance, _if_shuffled(cells[earlier], cells[later], spikes))
         if _is_beyond(is_equal, chance):
             shares[later].append((is_equal, chance, earlier))
     found = []
@@ -98,8 +98,16 @@ def _may_be_equal(columns, *names):
     )
 
 
-def _step(column: Column):
+def _step(column):
     return column.grid.step if column.grid else None
+
+
+def _if_shuffled(first, second, spikes):
+    """The expected share of equal rows, but for spikes, if one column is shuffled."""
+    (a, of_a), (b, of_b) = (np.unique(x, return_counts=True) for x in (first, second))
+    both, in_a, in_b = np.intersect1d(a, b, return_indices=True)
+    products = of_a[in_a] / len(first) * of_b[in_b] / len(first)
+    return float(np.sum(products[~np.isin(both, [*spikes, np.nan])]))
 
 
 def _are_many(is_equal):
