@@ -63,6 +63,7 @@ class Atoms:
 
     Attributes:
       most: A; 0 if there are no atoms.
+      pairs: slot a and number of each atom, by number, `[P, 2]`.
     """
 
     def __init__(self, specs: Sequence[AtomSpec], maps: NumberMaps, first: int = 0) -> None:
@@ -84,6 +85,11 @@ class Atoms:
                 self._cell[a, j], self._code[a, j] = spec.cell, spec.code
                 self._spikes[a, j, : len(spec.spikes)] = spec.spikes
                 self._spikes_there[a, j, : len(spec.spikes_there)] = spec.spikes_there
+        self.pairs = np.argwhere(self.is_there.T)[:, ::-1]
+        self._numbers = [j for j, own in enumerate(self._own) if own]
+        self._own_maps = maps.from_columns(self._numbers)
+        plain = [dataclasses.replace(s, **_NO_TABLE) for s in self._own_maps.specs]
+        self._plain_maps = NumberMaps(plain)
 
     def from_columns(self, columns: Iterable[int]) -> Atoms:
         """Returns the atoms of some of the numbers."""
@@ -125,14 +131,15 @@ class Atoms:
           num_codes: K.
 
         Returns:
-          The atoms; and which numbers are at one, booleans `[N, D]`.
+          The atoms; and which numbers are of atoms and not of the rest, booleans `[N, D]`.
         """
         codes = np.array([spec.code for spec in self.maps.specs])
         is_present = (x[:, np.maximum(codes, 0)] == 0.0) | (codes < 0)
         found = self.at(tf.constant(x))
         numbers = tf.constant(x[:, num_codes : num_codes + len(codes)])
         is_equal = found.is_equal(numbers).numpy() & is_present[:, None]
-        is_free = is_present & ~is_equal.any(axis=1)
+        is_any = is_equal.any(axis=1)
+        is_free = is_present & ~is_any
         rest = np.sum(found.is_open.numpy() & is_free[:, None], axis=0)
         logits = np.log(is_equal.sum(axis=0) + 0.5) - np.log(rest + 0.5)
         specs = [
@@ -140,7 +147,9 @@ class Atoms:
             for j, own in enumerate(self._own)
             for a in range(len(own))
         ]
-        return specs, is_equal.any(axis=1)
+        weights = np.sum(is_equal * (1.0 / (1.0 + np.exp(-logits))), axis=1)
+        columns = zip(numbers.numpy().T, weights.T, is_any.T, is_free.T, strict=True)
+        return specs, np.stack([_from_atoms(*column) for column in columns], axis=1)
 
     def at(self, row: tf.Tensor) -> AtomsOfRows:
         """Returns where the atoms of rows are.
@@ -175,6 +184,27 @@ class Atoms:
             same = tf.equal(places[:, :a], places[:, a : a + 1]) & is_open[:, :a]
             repeats = tf.concat([repeats, tf.reduce_any(same, 1, keepdims=True)], axis=1)
         return AtomsOfRows(tf.where(is_open, places, 0.0), is_open & ~repeats)
+
+    def features(self, atoms: AtomsOfRows) -> tf.Tensor:
+        """Returns how common the numbers at atoms are, `[N, P]`, 0 for closed ones.
+
+        Who pays a round amount pays it again: the weight of an atom depends on it. The
+        feature is a third of the logarithm of frequencies beside those of numbers near.
+        """
+        values, is_open = (tf.gather(t, self._numbers, axis=2) for t in atoms)
+        y = self._own_maps.middle(values)
+        common = self._own_maps.forward(y).log_slope - self._plain_maps.forward(y).log_slope
+        common = tf.clip_by_value(common / 3.0, -2.0, 2.0)
+        columns = np.searchsorted(self._numbers, self.pairs[:, 1])
+        return self._by_pair(tf.where(is_open, common, 0.0), columns)
+
+    def equal(self, atoms: AtomsOfRows, y: tf.Tensor) -> tf.Tensor:
+        """Returns which atoms numbers y, `[N, D]`, are at, booleans `[N, P]`."""
+        return self._by_pair(atoms.is_equal(y), self.pairs[:, 1])
+
+    def _by_pair(self, each, columns):
+        index = np.stack([self.pairs[:, 0], columns], axis=1)
+        return tf.transpose(tf.gather_nd(tf.transpose(each, [1, 2, 0]), index))
 
     def log_weights(
         self, atoms: AtomsOfRows, parameters: tf.Tensor
@@ -239,11 +269,29 @@ class AtomsOfRows(typing.NamedTuple):
         return self.is_open & tf.equal(self.values, y[:, None])
 
 
+def _from_atoms(y, weights, is_at_atom, is_free):
+    """Which of equal numbers, `[N]`, are of atoms: all of them, but for chance.
+
+    Of the rows with one number, the share w / (w + P(number of the rest)) are of atoms.
+    """
+    _, index = np.unique(y, return_inverse=True)
+    by_chance = np.bincount(index, weights=is_free) / max(len(y), 1)
+    shares = is_at_atom * weights / np.maximum(weights + by_chance[index], 1e-300)
+    counts = np.round(np.bincount(index, weights=shares))
+    rows = np.flatnonzero(is_at_atom)
+    rows = rows[np.argsort(index[rows], kind="stable")]
+    first = np.searchsorted(index[rows], index[rows])  # of the rows with this number
+    found = np.zeros(len(y), bool)
+    found[rows] = np.arange(len(rows)) - first < counts[index[rows]]
+    return found
+
+
 def _on_grid(spikes):
     """Spikes in steps, NaN where they are not on the grid."""
     return np.where(spikes == np.floor(spikes), spikes, np.nan)
 
 
+_NO_TABLE: dict = {"positions": (), "levels": ()}  # of frequencies
 _CLOSED = -1e9  # logit of an atom that is not there
 
 

@@ -622,7 +622,9 @@ def _from_zero(spec, numbers):
     numbers much more normal.
     """
     middles = numbers + 0.5
-    sizes = np.unique(np.quantile(np.abs(middles), _SMALL)) if len(numbers) else []
+    if not len(numbers):
+        return spec
+    sizes = np.unique(np.quantile(np.abs(middles), _SMALL))
     maps = [spec, *(dataclasses.replace(spec, form="asinh", high=s) for s in sizes)]
     y = tf.constant(middles[:, None])
     fits = [_normal_log_likelihood(NumberMaps([m]).unscaled(y)) for m in maps]

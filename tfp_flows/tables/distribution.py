@@ -114,12 +114,13 @@ class TableDistribution(DistributionWrapper):
         self.atoms = Atoms(_specs(atoms, AtomSpec), self.cells.maps, num_parameters)
         num_parameters += self.atoms.most
         self._parameters_a_row = num_members * max(num_parameters * len(numbers), 1)
-        # Features of which atoms numbers are at, by number.
-        self._pairs = np.argwhere(self.atoms.is_there.T)[:, ::-1]
+        # How common numbers at atoms are is seen by the number itself, too; then which
+        # atoms numbers are at.
+        numbers_of_atoms = self.atoms.pairs[:, 1]
         self._networks: Any = make_number_networks(
             num_parameters,
             self.cells,
-            columns_of_more=self._pairs[:, 1].tolist(),
+            columns_of_more=[*(numbers_of_atoms - 1), *numbers_of_atoms],
             seed=for_numbers,
             **sizes,
         )
@@ -333,11 +334,17 @@ class TableDistribution(DistributionWrapper):
         is_open = found.is_open.numpy()[..., 0]
         return found.values.numpy()[..., 0], np.where(is_open, weights, 0.0), rest
 
-    def parameters_of_first_number(self, from_context: tf.Tensor) -> tf.Tensor:
-        """Returns the parameters of the first number, `[N, M, P, 1]`, for codes of 0."""
+    def parameters_of_first_number(
+        self, from_context: tf.Tensor, context: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Returns the parameters of the first number, `[N, M, P, 1]`, for codes of 0.
+
+        Args:
+          from_context: features of the context, `[N, F]`.
+          context: `[N, C]`, if there is one.
+        """
         x = tf.zeros([tf.shape(from_context)[0], self.cells.num_cells], self.dtype)
-        features = tf.concat([from_context, self.cells(x, from_context.dtype)], axis=1)
-        features = _padded(features, self._networks.input_shape[0])
+        features, _ = self._features(x, context, from_context)
         return self._networks.network.from_column(features, 0)[..., None]
 
     def features_of_context(self, x: tf.Tensor, context: tf.Tensor | None) -> tf.Tensor:
@@ -438,18 +445,24 @@ class TableDistribution(DistributionWrapper):
     def _numbers(self, x, context, from_context, training=False):
         codes, numbers = self.cells.split(x)
         is_present = self.cells.is_present(codes)
+        features, atoms = self._features(x, context, from_context)
+        parameters = self._networks(features, training=training)
+        numbers = tf.where(is_present, numbers, self.centers)
+        return _Numbers(numbers, parameters, is_present, atoms)
+
+    def _features(self, x, context, from_context):
+        """Features of rows, `[N, F]`, and their atoms, which are None without any."""
+        codes, numbers = self.cells.split(x)
         features = [from_context, self.cells(x, from_context.dtype)]
         atoms = None
         if self.atoms.most:
             atoms = self.atoms.at(_with_context(x, context))
-            is_equal = atoms.is_equal(numbers) & is_present[:, None]
-            is_equal = tf.transpose(
-                tf.gather_nd(tf.transpose(is_equal, [1, 2, 0]), self._pairs)
-            )
-            features.append(tf.cast(is_equal, from_context.dtype))
-        numbers = tf.where(is_present, numbers, self.centers)
-        parameters = self._networks(tf.concat(features, axis=1), training=training)
-        return _Numbers(numbers, parameters, is_present, atoms)
+            # An absent number is at no atom.
+            unknown = tf.constant(math.nan, x.dtype)
+            y = tf.where(self.cells.is_present(codes), numbers, unknown)
+            more = [self.atoms.features(atoms), self.atoms.equal(atoms, y)]
+            features += [tf.cast(each, from_context.dtype) for each in more]
+        return tf.concat(features, axis=1), atoms
 
     def _mean_weights(self, atoms, found, parameters):
         """Logarithms of mean weights of atoms, `[N, A, D]`, and of the rest, `[N, D]`."""
@@ -480,27 +493,32 @@ class TableDistribution(DistributionWrapper):
         cells, dtype = self.cells, from_context.dtype
         is_present = cells.is_present(codes)
         features = [from_context, cells.from_codes(codes, dtype)]
-        sizes = from_context.shape[1] + cells.size, self._networks.input_shape[0]
+        num_pairs = len(self.atoms.pairs)
+        size = from_context.shape[1] + cells.size
         weight = tf.zeros([tf.shape(x)[0]], tf.float64)
         numbers: list[tf.Tensor] = []
-        are_equal = [tf.zeros_like(features[0][:, :0])]
+        common, are_equal = ([tf.zeros_like(features[0][:, :0])] for _ in range(2))
         later = None
         if observed is not None and self.atoms.most:
             later = self.atoms.reversed(cells.num_codes, cells.num_cells)
             unknown = tf.constant(math.nan, x.dtype)
             row = tf.concat([codes, tf.where(observed & is_present, x, unknown)], axis=1)
         for j, number_seed in enumerate(draws.split(seed, cells.num_numbers)):
-            seen = tf.concat([_padded(tf.concat(features, 1), sizes[0]), *are_equal], 1)
-            seen = _padded(seen, sizes[1])
-            parameters = self._networks.network.from_column(seen, j)[..., None]
             present = is_present[:, j : j + 1]
             before = tf.concat([codes, *numbers, tf.zeros_like(x[:, j:])], axis=1)
-            number = _NumberGivenRow(self, j, parameters, _with_context(before, context))
+            own = self.atoms.from_columns([j])
+            found = own.at(_with_context(before, context)) if own.most else None
+            if found is not None:
+                common.append(tf.cast(own.features(found), dtype))
+            blocks = (features, size), (common, num_pairs), (are_equal, num_pairs)
+            seen = tf.concat([_padded(*block) for block in blocks], axis=1)
+            parameters = self._networks.network.from_column(seen, j)[..., None]
+            number = _NumberGivenRow(self, j, parameters, own, found)
             y = number.draw(number_seed)
             is_known = None if observed is None else observed[:, j : j + 1]
             if is_known is not None:
-                if later is not None and (own := later.from_columns([j])).most:
-                    y, more = number.moved(y, own.at(row), number_seed)
+                if later is not None and (behind := later.from_columns([j])).most:
+                    y, more = number.moved(y, behind.at(row), number_seed)
                     weight += tf.where(is_known | ~present, 0.0, more)[:, 0]
                 y = tf.where(is_known, x[:, j : j + 1], y)
             if solve is not None:
@@ -542,17 +560,15 @@ class _NumberGivenRow:
       rows: the `TableDistribution`.
       number: index of the number.
       parameters: its parameters, `[N, M, P, 1]`.
-      before: cells and context, `[N, K + D + C]`, of which those before the number count.
+      atoms: its `Atoms`.
+      found: where these are; None without atoms.
     """
 
-    def __init__(self, rows, number, parameters, before):
+    def __init__(self, rows, number, parameters, atoms, found):
         self.conditional = rows.conditionals.from_columns([number])
-        self._parameters = parameters
-        self._atoms = rows.atoms.from_columns([number])
-        self._found = None
-        if self._atoms.most:
-            self._found = self._atoms.at(before)
-            self._weights = rows._mean_weights(self._atoms, self._found, parameters)
+        self._parameters, self._atoms, self._found = parameters, atoms, found
+        if found is not None:
+            self._weights = rows._mean_weights(atoms, found, parameters)
 
     def is_equal(self, y):
         """Which atoms y are at, booleans `[N, A]`."""
@@ -623,7 +639,9 @@ def _with_context(x, context):
     return tf.concat([x, tf.cast(context, x.dtype)], axis=1)
 
 
-def _padded(features, width):
+def _padded(blocks, width):
+    """Blocks of features, `[N, F]` each, with zeros up to a width."""
+    features = tf.concat(blocks, axis=1)
     return tf.pad(features, [[0, 0], [0, width - features.shape[1]]])
 
 

@@ -60,7 +60,7 @@ def predict(
         probs = probs[:, :-1] / probs[:, :-1].sum(axis=1, keepdims=True)
     number, atoms = None, []
     if rows.cells.num_numbers:
-        parameters = rows.parameters_of_first_number(from_context)
+        parameters = rows.parameters_of_first_number(from_context, context)
         number = NumberPredictions(rows.conditionals, parameters, codec.grid)
         values, weights, rest = rows.atoms_of_first_number(parameters, context)
         values = values if codec.grid is None else codec.grid.at(values)
