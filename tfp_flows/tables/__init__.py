@@ -10,8 +10,8 @@ equalities                  pairs of columns that are equal in some rows
 frames                      pandas, NumPy or a dictionary, read and written again
 codec                       cells as codes and numbers; measures the maps of numbers
 number_maps                 numbers to a standardised line or circle, by kind
-atoms                       numbers that are equal to a number before, exactly
 number_conditionals         densities of numbers on it, averaged over members
+atoms                       numbers that are equal to a number before, exactly
 networks                    parameters from context, codes and numbers before
 network_sizes               widths, bins and number of networks, by the number of rows
 distribution                TableDistribution: codes and numbers, density and draws

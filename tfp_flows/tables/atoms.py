@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.distributions import draws
+from tfp_flows.tables.number_conditionals import NumberConditionals
 from tfp_flows.tables.number_maps import NumberMaps
+
+_NO_TABLE: dict = {"positions": (), "levels": ()}  # of frequencies
+_CLOSED = -1e9  # logit of an atom that is not there
+# Bound of the feature of common numbers, and what divides the logarithm of frequencies.
+_MOST_COMMON, _LOG_SCALE = 2.0, 3.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,7 +202,7 @@ class Atoms:
         values, is_open = (tf.gather(t, self._numbers, axis=2) for t in atoms)
         y = self._own_maps.middle(values)
         common = self._own_maps.forward(y).log_slope - self._plain_maps.forward(y).log_slope
-        common = tf.clip_by_value(common / 3.0, -2.0, 2.0)
+        common = tf.clip_by_value(common / _LOG_SCALE, -_MOST_COMMON, _MOST_COMMON)
         columns = np.searchsorted(self._numbers, self.pairs[:, 1])
         return self._by_pair(tf.where(is_open, common, 0.0), columns)
 
@@ -269,6 +277,93 @@ class AtomsOfRows(typing.NamedTuple):
         return self.is_open & tf.equal(self.values, y[:, None])
 
 
+class NumberWithAtoms:
+    """The distribution of one number, `[N, 1]`, given the cells before it.
+
+    Args:
+      conditional: the `NumberConditionals` of the number.
+      parameters: its parameters, `[N, M, P, 1]`.
+      atoms: its `Atoms`.
+      found: where these are; None without atoms.
+      weights: logarithms of the mean weights of atoms, `[N, A, 1]`, and of the rest,
+        `[N, 1]`; None without atoms.
+    """
+
+    def __init__(
+        self,
+        conditional: NumberConditionals,
+        parameters: tf.Tensor,
+        atoms: Atoms,
+        found: AtomsOfRows | None,
+        weights: Sequence[tf.Tensor] | None,
+    ) -> None:
+        self._conditional, self._parameters = conditional, parameters
+        self._atoms, self._found, self._weights = atoms, found, weights
+
+    def is_equal(self, y: tf.Tensor) -> tf.Tensor:
+        """Returns which atoms y, `[N, 1]`, are at, booleans `[N, A]`."""
+        if self._found is None:
+            return tf.zeros([tf.shape(y)[0], 0], tf.bool)
+        return self._found.is_equal(y)[..., 0]
+
+    def draw(self, seed: tf.Tensor) -> tf.Tensor:
+        """Draws numbers, `[N, 1]`."""
+        if self._found is None or self._weights is None:
+            return self._conditional.draw(self._parameters, seed)
+        for_rest, for_choice, _ = draws.split(seed, 3)
+        y = self._conditional.draw(self._parameters, for_rest)
+        weights = tf.where(self._found.is_open, tf.exp(self._weights[0]), 0.0)
+        return _chosen(y, self._found, weights[..., 0], for_choice)
+
+    def log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        """Returns log-densities of numbers, `[N, 1]`."""
+        from_rest = self._conditional.log_prob(y, self._parameters)
+        if self._found is None or self._weights is None:
+            return from_rest
+        weights, rest = self._weights
+        return self._atoms.mixed(self._found, y, weights, rest + from_rest)
+
+    def moved(
+        self, y: tf.Tensor, atoms: AtomsOfRows, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Moves half of the draws to observed numbers that may be equal to them.
+
+        Without, a draw would seldom or never be equal to a number behind it.
+
+        Args:
+          y: draws, `[N, 1]`.
+          atoms: observed numbers.
+          seed: stateless seed.
+
+        Returns:
+          Draws, and logarithms of their density divided by that of the proposal, `[N, 1]`.
+        """
+        *_, for_choice = draws.split(seed, 3)
+        is_open = tf.cast(atoms.is_open[..., 0], tf.float64)
+        count = tf.reduce_sum(is_open, axis=1, keepdims=True)
+        y = _chosen(y, atoms, 0.5 * is_open / tf.maximum(count, 1.0), for_choice)
+        log_prob = self.log_prob(y)
+        is_there = tf.reduce_any(atoms.is_equal(y)[..., 0], axis=1, keepdims=True)
+        is_mass = tf.reduce_any(self.is_equal(y), axis=1, keepdims=True)
+        is_mass |= self._conditional.maps.is_integer
+        # The proposal's density beside the atoms is half of the number's own.
+        half = math.log(0.5)
+        log_atom = half - tf.math.log(tf.maximum(count, 1.0))
+        both = tf.reduce_logsumexp(tf.stack([half + log_prob, log_atom]), axis=0)
+        at_atom = log_prob - tf.where(is_mass, both, log_atom)
+        ratio = tf.where(is_there, at_atom, -half)
+        return y, tf.where(count > 0.0, ratio, 0.0)
+
+
+def _chosen(y, atoms, weights, seed):
+    """Numbers `[N, 1]`, or with probabilities `weights`, `[N, A]`, those of atoms."""
+    up_to = tf.cumsum(weights, axis=1)
+    uniform = draws.uniform([tf.shape(y)[0], 1], seed, tf.float64)
+    is_chosen = (uniform < up_to) & (uniform >= up_to - weights)
+    values = tf.reduce_sum(tf.where(is_chosen, atoms.values[..., 0], 0.0), 1, keepdims=True)
+    return tf.where(tf.reduce_any(is_chosen, axis=1, keepdims=True), values, y)
+
+
 def _from_atoms(y, weights, is_at_atom, is_free):
     """Which of equal numbers, `[N]`, are of atoms: all of them, but for chance.
 
@@ -289,10 +384,6 @@ def _from_atoms(y, weights, is_at_atom, is_free):
 def _on_grid(spikes):
     """Spikes in steps, NaN where they are not on the grid."""
     return np.where(spikes == np.floor(spikes), spikes, np.nan)
-
-
-_NO_TABLE: dict = {"positions": (), "levels": ()}  # of frequencies
-_CLOSED = -1e9  # logit of an atom that is not there
 
 
 def _count(booleans):

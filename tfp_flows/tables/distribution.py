@@ -20,7 +20,7 @@ from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.draws import by_rows
 from tfp_flows.distributions.univariate import refuse_several_variables
 from tfp_flows.networks.layer_arguments import split_seed
-from tfp_flows.tables.atoms import Atoms, AtomsOfRows, AtomSpec
+from tfp_flows.tables.atoms import Atoms, AtomsOfRows, AtomSpec, NumberWithAtoms
 from tfp_flows.tables.networks import (
     KNOTS,
     CellFeatures,
@@ -513,13 +513,17 @@ class TableDistribution(DistributionWrapper):
             blocks = (features, size), (common, num_pairs), (are_equal, num_pairs)
             seen = tf.concat([_padded(*block) for block in blocks], axis=1)
             parameters = self._networks.network.from_column(seen, j)[..., None]
-            number = _NumberGivenRow(self, j, parameters, own, found)
+            conditional = self.conditionals.from_columns([j])
+            weights = None
+            if found is not None:
+                weights = self._mean_weights(own, found, parameters)
+            number = NumberWithAtoms(conditional, parameters, own, found, weights)
             y = number.draw(number_seed)
+            ratio = tf.zeros_like(y)
             is_known = None if observed is None else observed[:, j : j + 1]
             if is_known is not None:
                 if later is not None and (behind := later.from_columns([j])).most:
-                    y, more = number.moved(y, behind.at(row), number_seed)
-                    weight += tf.where(is_known | ~present, 0.0, more)[:, 0]
+                    y, ratio = number.moved(y, behind.at(row), number_seed)
                 y = tf.where(is_known, x[:, j : j + 1], y)
             if solve is not None:
                 drawn = [each.numpy()[:, 0] for each in numbers]
@@ -528,9 +532,9 @@ class TableDistribution(DistributionWrapper):
                 is_known |= is_solved[:, None]
             y = tf.where(present, y, self.centers[j])
             if is_known is not None:
-                counts = is_known & present
-                weight += tf.where(counts, number.log_prob(y), 0.0)[:, 0]
-            u = number.conditional.maps.forward(number.conditional.maps.middle(y)).u
+                each = tf.where(is_known, number.log_prob(y), ratio)
+                weight += tf.where(present, each, 0.0)[:, 0]
+            u = conditional.maps.forward(conditional.maps.middle(y)).u
             features.append(cells.from_columns([j]).from_numbers(u, present, dtype))
             are_equal.append(tf.cast(number.is_equal(y) & present, dtype))
             numbers.append(y)
@@ -551,85 +555,6 @@ class _Numbers(typing.NamedTuple):
     parameters: tf.Tensor
     is_present: tf.Tensor
     atoms: AtomsOfRows | None
-
-
-class _NumberGivenRow:
-    """The distribution of one number, `[N, 1]`, given the cells before it.
-
-    Args:
-      rows: the `TableDistribution`.
-      number: index of the number.
-      parameters: its parameters, `[N, M, P, 1]`.
-      atoms: its `Atoms`.
-      found: where these are; None without atoms.
-    """
-
-    def __init__(self, rows, number, parameters, atoms, found):
-        self.conditional = rows.conditionals.from_columns([number])
-        self._parameters, self._atoms, self._found = parameters, atoms, found
-        if found is not None:
-            self._weights = rows._mean_weights(atoms, found, parameters)
-
-    def is_equal(self, y):
-        """Which atoms y are at, booleans `[N, A]`."""
-        if self._found is None:
-            return tf.zeros([tf.shape(y)[0], 0], tf.bool)
-        return self._found.is_equal(y)[..., 0]
-
-    def draw(self, seed):
-        """Draws numbers, `[N, 1]`."""
-        if self._found is None:
-            return self.conditional.draw(self._parameters, seed)
-        for_rest, for_choice, _ = draws.split(seed, 3)
-        y = self.conditional.draw(self._parameters, for_rest)
-        weights = tf.where(self._found.is_open, tf.exp(self._weights[0]), 0.0)
-        return _chosen(y, self._found, weights[..., 0], for_choice)
-
-    def log_prob(self, y):
-        """Log-densities of numbers, `[N, 1]`."""
-        from_rest = self.conditional.log_prob(y, self._parameters)
-        if self._found is None:
-            return from_rest
-        weights, rest = self._weights
-        return self._atoms.mixed(self._found, y, weights, rest + from_rest)
-
-    def moved(self, y, atoms, seed):
-        """Moves half of the draws to observed numbers that may be equal to them.
-
-        Without, a draw would seldom or never be equal to a number behind it.
-
-        Args:
-          y: draws, `[N, 1]`.
-          atoms: observed numbers.
-          seed: stateless seed.
-
-        Returns:
-          Draws, and logarithms of their density divided by that of the proposal, `[N, 1]`.
-        """
-        *_, for_choice = draws.split(seed, 3)
-        is_open = tf.cast(atoms.is_open[..., 0], tf.float64)
-        count = tf.reduce_sum(is_open, axis=1, keepdims=True)
-        y = _chosen(y, atoms, 0.5 * is_open / tf.maximum(count, 1.0), for_choice)
-        log_prob = self.log_prob(y)
-        is_there = tf.reduce_any(atoms.is_equal(y)[..., 0], axis=1, keepdims=True)
-        is_mass = tf.reduce_any(self.is_equal(y), axis=1, keepdims=True)
-        is_mass |= self.conditional.maps.is_integer
-        # The proposal's density beside the atoms is half of the number's own.
-        half = math.log(0.5)
-        log_atom = half - tf.math.log(tf.maximum(count, 1.0))
-        both = tf.reduce_logsumexp(tf.stack([half + log_prob, log_atom]), axis=0)
-        at_atom = log_prob - tf.where(is_mass, both, log_atom)
-        ratio = tf.where(is_there, at_atom, -half)
-        return y, tf.where(count > 0.0, ratio, 0.0)
-
-
-def _chosen(y, atoms, weights, seed):
-    """Numbers `[N, 1]`, or with probabilities `weights`, `[N, A]`, those of atoms."""
-    up_to = tf.cumsum(weights, axis=1)
-    uniform = draws.uniform([tf.shape(y)[0], 1], seed, tf.float64)
-    is_chosen = (uniform < up_to) & (uniform >= up_to - weights)
-    values = tf.reduce_sum(tf.where(is_chosen, atoms.values[..., 0], 0.0), 1, keepdims=True)
-    return tf.where(tf.reduce_any(is_chosen, axis=1, keepdims=True), values, y)
 
 
 def _with_context(x, context):
