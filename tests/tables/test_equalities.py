@@ -118,6 +118,7 @@ def test_missing_numbers_have_their_conditional_distribution(joint, given):
         np.testing.assert_allclose(found, at / np.sum(at), atol=error)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_predictions_are_those_of_the_joint_distribution():
     table = table_of_counts(context=["a", "b"])
     given = {"a": [2, 5, 3, 9], "b": [3, 7, 3, 2]}
@@ -144,6 +145,7 @@ def table_of_reals():
     return table
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_real_numbers_have_a_probability_and_a_density(tmp_path):
     table, again = saved_and_loaded(table_of_reals(), tmp_path / "table.keras")
     y, width = np.linspace(-12.0, 12.0, 481, retstep=True)
@@ -166,6 +168,7 @@ def test_real_numbers_have_a_probability_and_a_density(tmp_path):
     assert np.mean(filled == 0.25) == pytest.approx(expected, abs=0.08)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_shares_come_back():
     columns = tff.describe_columns({"bill": BILL, "paid": ROWS["paid"]})
     table = tff.TableDensity(columns, **TINY)
