@@ -6,7 +6,7 @@ import tensorflow as tf
 from small_tables import column
 
 import tfp_flows as tff
-from tfp_flows.tables.codec import RowCodec
+from tfp_flows.tables.codec import ColumnCodec, RowCodec
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 
@@ -89,3 +89,15 @@ def test_scales_are_measured_in_any_units_and_far_from_zero(unit, offset):
 def test_what_rounding_leaves_of_a_constant_is_no_scale(constant):
     for columns in kinds_of("real", *(["positive"] if constant else [])):
         assert measured(np.full(1000, constant), columns)[0].scale == 1.0
+
+
+def test_amounts_of_both_signs_and_many_scales_have_an_asinh_map():
+    rng = np.random.default_rng(0)
+    amounts = np.round(np.exp(6.0 + 2.0 * rng.normal(size=500)))
+    amounts *= np.where(rng.random(500) < 0.1, -1.0, 1.0)
+    for numbers, form in (
+        (amounts, "asinh"),
+        (np.round(9.0 * rng.normal(size=500)), "line"),
+    ):
+        codec = ColumnCodec(column("a", "integer"), has_missing=False)
+        assert codec.measured(codec.encode(numbers), -1).form == form

@@ -85,7 +85,7 @@ def test_the_distribution_of_rows_of_one_number_has_the_same_functions(kind):
 
 
 def test_other_rows_have_no_quantiles():
-    with pytest.raises(NotImplementedError, match="codes, or an angle"):
+    with pytest.raises(NotImplementedError, match="codes, an angle, or atoms"):
         predicted("categorical")[0].distribution.quantile(0.5, context=X[:, None])
 
 

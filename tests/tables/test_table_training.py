@@ -124,8 +124,7 @@ def rows(op_by_op):
 
 def ends_of_bins(rows, x):
     """Each member's P(Y < y) and P(Y <= y) at each number y, `[N, members, 3]`."""
-    features = rows.features_of_context(tf.constant(x), None)
-    each, _ = rows.evaluate_numbers(tf.constant(x), features)
+    each, _ = rows.evaluate_numbers(tf.constant(x), None)
     return (np.asarray(end, np.float64) for end in (each.below, each.up_to))
 
 

@@ -6,10 +6,12 @@ Files, in the order in which to read them:
 columns, describe_columns   kinds of columns, and proposals for them
 grids                       numbers that are recorded to a step, as integers
 differences                 orders and sums of columns, which are kept exactly
+equalities                  pairs of columns that are equal in some rows
 frames                      pandas, NumPy or a dictionary, read and written again
 codec                       cells as codes and numbers; measures the maps of numbers
 number_maps                 numbers to a standardised line or circle, by kind
 number_conditionals         densities of numbers on it, averaged over members
+atoms                       numbers that are equal to a number before, exactly
 networks                    parameters from context, codes and numbers before
 network_sizes               widths, bins and number of networks, by the number of rows
 distribution                TableDistribution: codes and numbers, density and draws
@@ -30,6 +32,7 @@ out, and one column is predicted by quantiles.
 
 from tfp_flows.tables.columns import Column
 from tfp_flows.tables.columns import Difference
+from tfp_flows.tables.columns import Equality
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.describe_columns import describe_columns
 from tfp_flows.tables.network_sizes import NetworkSizes
@@ -43,6 +46,7 @@ __all__ = [
     "Column",
     "describe_columns",
     "Difference",
+    "Equality",
     "NetworkSizes",
     "Prediction",
     "synthesis_report",

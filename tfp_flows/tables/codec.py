@@ -11,7 +11,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tfp_flows.core.arguments import require
-from tfp_flows.tables.columns import UNUSABLE, Column, Difference, TableColumns
+from tfp_flows.tables.atoms import AtomSpec
+from tfp_flows.tables.columns import UNUSABLE, Column, Difference, Equality, TableColumns
 from tfp_flows.tables.frames import Frame, cells_of, is_missing
 from tfp_flows.tables.marginals import with_frequencies
 from tfp_flows.tables.networks import FARTHEST
@@ -24,6 +25,9 @@ _MOST_DAYS = 106_751.0  # since 1970, or before; nanoseconds count no more in 64
 _TURN_ROUNDING = 1e-6
 # Below this relative spread, variation is rounding noise of float64.
 _RESOLUTION = 1e-13
+# Shares of the rows with smaller amounts than the scale of an asinh map about zero, and the
+# nats per number that such a map must gain: normal and Laplace numbers gain at most 0.1.
+_SMALL, _LEAST_GAIN = (0.05, 0.1, 0.25, 0.5), 0.3
 
 
 class RowsRead(typing.NamedTuple):
@@ -213,22 +217,54 @@ class RowCodec:
                 columns[name] = numbers if where[name].any() else columns[name]
         return columns, where
 
-    def measure(self, frame: Frame, is_training: npt.NDArray[np.bool_]) -> list[NumberSpec]:
+    def measure(
+        self,
+        frame: Frame,
+        is_training: npt.NDArray[np.bool_],
+        is_at_atom: npt.NDArray[np.bool_] | None = None,
+    ) -> list[NumberSpec]:
         """Returns the maps of the numbers, measured in training rows.
 
         Args:
           frame: N rows.
           is_training: which of them are measured, booleans `[N]`.
+          is_at_atom: which numbers of these n rows are not measured, booleans `[n, D]`.
         """
         encoded = [
             Encoded(*(cells[is_training] for cells in each))
             for each in self._encoded(frame)
         ]
+        if is_at_atom is not None:
+            for i, at_atom in zip(self._with_number, is_at_atom.T, strict=True):
+                number = np.where(at_atom, np.nan, encoded[i].number)
+                encoded[i] = encoded[i]._replace(number=number)
         codes = {owner: code for code, owner in enumerate(self._with_code)}
         return [
             self._codecs[i].measured(encoded[i], codes.get(i, -1))
             for i in self._with_number
         ]
+
+    def atoms(self, equalities: Sequence[Equality], contexts: RowCodec) -> list[AtomSpec]:
+        """Returns the atoms of the numbers.
+
+        Args:
+          equalities: pairs of columns, the one that has the atom first.
+          contexts: the codec of the context, which may have the other one.
+        """
+        found = []
+        for later, earlier in (equality.names for equality in equalities):
+            owner, first = (self, 0) if earlier in self.names else (contexts, self.size)
+            *code, cell = owner.cells_of_column(earlier)
+            found.append(
+                AtomSpec(
+                    self.cells_of_column(later)[-1] - len(self._with_code),
+                    first + cell,
+                    first + code[0] if code else -1,
+                    owner.codec(earlier).spikes_in_steps,
+                    self.codec(later).spikes_in_steps,
+                )
+            )
+        return found
 
     def decode(
         self, x: np.ndarray, given: dict[str, np.ndarray] | None = None
@@ -378,6 +414,12 @@ class ColumnCodec:
         """Number of values of the code; 1 if the column has no code."""
         own = len(self.column.values) if self._is_indexed else 1 + len(self.column.spikes)
         return own + self.has_missing
+
+    @property
+    def spikes_in_steps(self) -> list[float]:
+        """The spikes, in the order of their codes; on a grid, as multiples of its step."""
+        spikes = np.asarray(self.column.spikes, np.float64)
+        return (spikes if self.grid is None else self.grid.multiples(spikes)).tolist()
 
     @property
     def has_number(self) -> bool:
@@ -569,7 +611,25 @@ def _spec(column, ends, numbers):
         return NumberSpec("asinh", middle, middle + spread, is_integer=is_grid)
     if kind == "heavy-tailed":
         return NumberSpec("asinh", is_integer=is_grid)
-    return NumberSpec("line", is_integer=is_grid)
+    line = NumberSpec("line", is_integer=is_grid)
+    return _from_zero(line, numbers) if is_grid else line
+
+
+def _from_zero(spec, numbers):
+    """The line, or an asinh map about zero, for numbers of both signs on a grid.
+
+    The asinh map resolves small amounts beside large ones. It is chosen if it makes the
+    numbers much more normal.
+    """
+    middles = numbers + 0.5
+    if not len(numbers):
+        return spec
+    sizes = np.unique(np.quantile(np.abs(middles), _SMALL))
+    maps = [spec, *(dataclasses.replace(spec, form="asinh", high=s) for s in sizes)]
+    y = tf.constant(middles[:, None])
+    fits = [_normal_log_likelihood(NumberMaps([m]).unscaled(y)) for m in maps]
+    best = int(np.argmax(fits))
+    return maps[best] if fits[best] > fits[0] + _LEAST_GAIN else spec
 
 
 def _above(spec, numbers):

@@ -22,10 +22,12 @@ class TableColumns:
       columns: `Column`s of different names.
       differences: `Difference`s of these columns, which are kept exactly. They have names
         too: `change` and `drop` take them, and they print as columns do.
+      equalities: pairs of these columns that are equal in some rows (`Equality`). `drop`
+        takes their names, and they print as columns do.
 
     Raises:
       ValueError: if two have one name, or the entries of one do not fit its kind; or if a
-        difference names a column that is not there.
+        difference or an equality names a column that is not there.
 
     >>> import tfp_flows
     >>> columns = tfp_flows.describe_columns({"hour": [0.5, 7.25, 23.0], "n": [1, 2, 1]})
@@ -35,18 +37,27 @@ class TableColumns:
     """
 
     def __init__(
-        self, columns: Sequence[Column], differences: Sequence[Difference] = ()
+        self,
+        columns: Sequence[Column],
+        differences: Sequence[Difference] = (),
+        equalities: Sequence[Equality] = (),
     ) -> None:
         self._columns = {column.name: column for column in columns}
         self._differences = {d.column.name: d for d in differences}
+        self._equalities = {equality.label: equality for equality in equalities}
         names = [column.name for column in columns]
         all_names = names + [d.column.name for d in differences]
+        all_names += [equality.label for equality in equalities]
         are_different = len(set(all_names)) == len(all_names)
         require(are_different, "`columns` of different names", all_names)
         for difference in differences:
             unknown = set(difference.names) - set(names)
             words = f"`differences` of the columns {names}"
             require(not unknown, words, sorted(unknown))
+        for equality in equalities:
+            fits = set(equality.names) <= set(names) and len(set(equality.names)) == 2
+            words = f"`equalities` of two of the columns {names}"
+            require(fits, words, equality.names)
         for column in [*self, *(d.column for d in differences)]:
             check_column(column)
 
@@ -84,10 +95,13 @@ class TableColumns:
     def drop(self, *names: str) -> None:
         """Removes columns, which are then not part of the table's distribution.
 
-        The differences of removed columns go, too. A difference that is removed by its own
-        name is no longer kept.
+        The differences and equalities of removed columns go, too. One that is removed by
+        its own name is no longer modelled.
         """
         for name in names:
+            if name in self._equalities:
+                del self._equalities[name]
+                continue
             dropped = self[name].name
             self._columns.pop(dropped, None)
             self._differences = {
@@ -95,12 +109,21 @@ class TableColumns:
                 for key, difference in self._differences.items()
                 if key != dropped and dropped not in difference.names
             }
+            self._equalities = {
+                label: equality
+                for label, equality in self._equalities.items()
+                if dropped not in equality.names
+            }
 
     def select(self, names: Sequence[str]) -> TableColumns:
-        """Returns the columns of these names, in this order, and their differences."""
+        """Returns the columns of these names, in this order.
+
+        Differences and equalities of these columns stay.
+        """
         columns = [self[name] for name in names]
         kept = [d for d in self.differences if set(d.names) <= set(names)]
-        return TableColumns(columns, kept)
+        equalities = [e for e in self.equalities if set(e.names) <= set(names)]
+        return TableColumns(columns, kept, equalities)
 
     @property
     def names(self) -> list[str]:
@@ -112,17 +135,26 @@ class TableColumns:
         """The differences of columns that are kept."""
         return list(self._differences.values())
 
+    @property
+    def equalities(self) -> list[Equality]:
+        """The pairs of columns that are equal in some rows."""
+        return list(self._equalities.values())
+
     def to_plain(self) -> list[dict[str, Any]]:
-        """Returns the columns, then the differences, as dictionaries of JSON's types."""
-        columns = [column.to_plain() for column in self]
-        return columns + [difference.to_plain() for difference in self.differences]
+        """Returns dictionaries of JSON's types: columns, differences, equalities."""
+        return [each.to_plain() for each in (*self, *self.differences, *self.equalities)]
 
     @classmethod
     def from_plain(cls, plain: Sequence[dict[str, Any]]) -> TableColumns:
         """Returns the columns from the result of `to_plain`."""
-        columns = [Column(**entries) for entries in plain if "minus" not in entries]
         differences = [entries for entries in plain if "minus" in entries]
-        return cls(columns, [Difference.from_plain(entries) for entries in differences])
+        equalities = [entries for entries in plain if "names" in entries]
+        others = [e for e in plain if "minus" not in e and "names" not in e]
+        return cls(
+            [Column(**entries) for entries in others],
+            [Difference.from_plain(entries) for entries in differences],
+            [Equality(**entries) for entries in equalities],
+        )
 
     def __getitem__(self, name: str) -> Column:
         if name in self._differences:
@@ -142,6 +174,7 @@ class TableColumns:
         rows += [
             (c.name, c.kind, c.details, str(c.num_missing), c.reason) for c in all_columns
         ]
+        rows += [(e.label, "equality", "", "", e.reason) for e in self.equalities]
         widths = [max(map(len, entries)) for entries in zip(*rows, strict=True)]
         return "\n".join(_line(row, widths) for row in rows)
 
@@ -318,6 +351,40 @@ class Difference:
     def from_plain(cls, plain: dict[str, Any]) -> Difference:
         """Returns the difference from the result of `to_plain`."""
         return cls(plain["name"], list(plain["minus"]), Column(**plain["column"]))
+
+
+@dataclasses.dataclass
+class Equality:
+    """Two columns of numbers that are exactly equal in some rows, as payments and bills.
+
+    ```none
+    P(later | before) = w [later = earlier] + (1 - w) P_rest(later | before)
+    ```
+
+    The later one of both in the table's order, or the one that is modelled if the other one
+    is in the context, has an atom of weight w at the number of the earlier one. The weight
+    depends on everything before. See `Atoms` for several equalities of a column.
+
+    Args:
+      names: names of the two columns, of kinds with numbers, on one grid or both without.
+      reason: why there is the equality.
+
+    >>> from tfp_flows.tables import Equality
+    >>> Equality(["paid", "bill"]).label
+    'paid = bill'
+    """
+
+    names: list[str]
+    reason: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name under which `TableColumns` lists it."""
+        return " = ".join(self.names)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Returns a dictionary of JSON's types."""
+        return {"names": list(self.names), "reason": self.reason}
 
 
 def check_column(column: Column) -> None:

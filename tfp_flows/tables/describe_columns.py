@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tfp_flows.tables.codec import days_from_dates
 from tfp_flows.tables.columns import Column, TableColumns
 from tfp_flows.tables.differences import find_differences
+from tfp_flows.tables.equalities import find_equalities
 from tfp_flows.tables.frames import Frame, cells_of
 from tfp_flows.tables.grids import find_step
 
@@ -51,9 +53,10 @@ def describe_columns(
 
     With `as_recorded`, the rows also show which cells cannot occur: numbers between those
     of a step, such as 0.1; whole numbers beyond an end that is no tail, such as month 13;
-    and rows that violate an order or a sum of two columns (`Difference`). Each can be
-    switched off: `columns.change("price", step=None)`, `columns.change("month",
-    high=None)`, `columns.drop("last - first")`.
+    and rows that violate an order or a sum of two columns (`Difference`). They also show
+    which columns are exactly equal in some rows (`Equality`). Each can be switched off:
+    `columns.change("price", step=None)`, `columns.change("month", high=None)`,
+    `columns.drop("last - first")`, `columns.drop("paid = bill")`.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -71,8 +74,8 @@ def describe_columns(
       frame: a pandas data frame, a 2-D or a structured NumPy array, or a dictionary of
         columns.
       names: names of the columns to describe; all by default.
-      as_recorded: whether to look for steps, ends, orders and sums. Without, numbers of
-        new rows have a density wherever their kind allows it.
+      as_recorded: whether to look for steps, ends, orders, sums and equalities. Without,
+        numbers of new rows have a density wherever their kind allows it.
 
     Returns:
       A `TableColumns`.
@@ -94,7 +97,16 @@ def describe_columns(
         )
         for name, column in cells.items()
     ]
-    return _with_differences(columns, cells) if as_recorded else TableColumns(columns)
+    if not as_recorded:
+        return TableColumns(columns)
+    table = _with_differences(columns, cells)
+    numbers = {
+        name: _numbers(name, column)
+        for name, column in cells.items()
+        if table[name].is_number
+    }
+    equalities = find_equalities(table, numbers)
+    return TableColumns(list(table), table.differences, equalities)
 
 
 def describe_numbers(frame: Any, names: Collection[str] | None = None) -> TableColumns:
@@ -136,6 +148,13 @@ def _with_differences(columns, cells):
         if difference.column.kind == "constant":
             table.change(difference.name, high=None, reason=table[difference.name].reason)
     return TableColumns(list(table), differences)
+
+
+def _numbers(name, column):
+    """Cells as numbers, `[N]`, with days of dates; NaN where missing."""
+    cells = cells_of(name, column)
+    numbers = days_from_dates(cells.values) if cells.type == "date" else cells.values
+    return np.where(cells.is_missing, np.nan, numbers.astype(np.float64))
 
 
 def _described(name, column, categories, *, is_ordered, as_recorded):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.draws import by_rows
 from tfp_flows.distributions.univariate import refuse_several_variables
 from tfp_flows.networks.layer_arguments import split_seed
+from tfp_flows.tables.atoms import Atoms, AtomsOfRows, AtomSpec, NumberWithAtoms
 from tfp_flows.tables.networks import (
     KNOTS,
     CellFeatures,
@@ -40,7 +42,8 @@ class TableDistribution(DistributionWrapper):
              product over j of  p(number_j | codes, numbers before, context)
     P(codes)    = mean over M members of a CategoricalMADE
     p(number_j) = recalibrated mean over M members of a spline density on the line or the
-                  circle; the probability of its bin if it is an integer
+                  circle; the probability of its bin if it is an integer; perhaps with
+                  atoms at numbers before (`Atoms`)
     ```
 
     A number with a code is present where the code is 0. Elsewhere its cell is ignored, and
@@ -61,6 +64,7 @@ class TableDistribution(DistributionWrapper):
       recalibration: recalibration weight of each number (`NumberConditionals`), `[D]`;
         empty: 0 for all.
       tail_bounds: bounds on the weights of the tails (`NumberConditionals`).
+      atoms: an `AtomSpec`, or its dictionary, for each pair of numbers that may be equal.
       description: plain values about the table, which are saved too.
       name: name of the module.
     """
@@ -80,6 +84,7 @@ class TableDistribution(DistributionWrapper):
         seed: int | None = None,
         recalibration: Sequence[float] = (),
         tail_bounds: Sequence[float] = TAIL_BOUNDS,
+        atoms: Sequence[Any] = (),
         description: dict | None = None,
         name: str = "mixed_rows",
     ) -> None:
@@ -90,8 +95,10 @@ class TableDistribution(DistributionWrapper):
         super().__init__(name=name)
         # Not tracked by `tf.Module`, which would wrap its lists.
         object.__setattr__(self, "parameters", parameters)
-        self.cells = CellFeatures(num_values, _specs(numbers), knots)
-        self.context_cells = CellFeatures(context_values, _specs(context_numbers), knots)
+        self.cells = CellFeatures(num_values, _specs(numbers, NumberSpec), knots)
+        self.context_cells = CellFeatures(
+            context_values, _specs(context_numbers, NumberSpec), knots
+        )
         self.num_members = num_members
         # Numbers that stand in place of absent ones, `[D]`.
         self.centers = np.array([spec.center for spec in self.cells.maps.specs], float)
@@ -104,9 +111,18 @@ class TableDistribution(DistributionWrapper):
         for_codes, for_numbers = split_seed(seed, 2)
         self._mades = make_code_networks(num_values, seed=for_codes, **sizes)
         num_parameters = NumberConditionals(self.cells.maps, num_bins).num_parameters
+        self.atoms = Atoms(_specs(atoms, AtomSpec), self.cells.maps, num_parameters)
+        num_parameters += self.atoms.most
         self._parameters_a_row = num_members * max(num_parameters * len(numbers), 1)
+        # How common numbers at atoms are is seen by the number itself, too; then which
+        # atoms numbers are at.
+        numbers_of_atoms = self.atoms.pairs[:, 1]
         self._networks: Any = make_number_networks(
-            num_parameters, self.cells, seed=for_numbers, **sizes
+            num_parameters,
+            self.cells,
+            columns_of_more=[*(numbers_of_atoms - 1), *numbers_of_atoms],
+            seed=for_numbers,
+            **sizes,
         )
         self._set_transient_state()
 
@@ -229,7 +245,7 @@ class TableDistribution(DistributionWrapper):
         if self._networks is None:
             return codes, weight
         numbers, more = self._draw_numbers(
-            codes, numbers, is_given[1], from_context, for_numbers, solve
+            codes, numbers, is_given[1], (context, from_context), for_numbers, solve
         )
         return tf.concat([codes, numbers], axis=1), weight + more
 
@@ -265,32 +281,70 @@ class TableDistribution(DistributionWrapper):
         log_prob = self.log_prob_of_codes(codes, from_context, training)[..., None]
         if self._networks is None:
             return log_prob
-        each, is_present = self.evaluate_numbers(x, from_context, training)
-        zero = tf.zeros([], each.log_prob.dtype)
-        from_numbers = tf.where(is_present[:, None], each.log_prob, zero)
+        found = self._numbers(x, context, from_context, training)
+        each = self.conditionals.evaluate(found.numbers, found.parameters).log_prob
+        if found.atoms is not None:
+            weights, rest = self.atoms.log_weights(found.atoms, found.parameters)
+            each = self.atoms.mixed(found.atoms, found.numbers, weights, rest + each)
+        zero = tf.zeros([], each.dtype)
+        from_numbers = tf.where(found.is_present[:, None], each, zero)
         return tf.concat([log_prob, from_numbers], axis=2)
 
     def evaluate_numbers(
-        self, x: tf.Tensor, from_context: tf.Tensor, training: bool = False
+        self, x: tf.Tensor, context: tf.Tensor | None
     ) -> tuple[Evaluated, tf.Tensor]:
-        """Returns the members' densities of the numbers, `[N, M, D]`.
+        """Returns the members' densities of the numbers without atoms, `[N, M, D]`.
 
         Args:
           x: cells, `[N, K + D]`.
-          from_context: features of the context, `[N, F]`.
-          training: whether there is dropout.
+          context: `[N, C]`, if there is one.
 
         Returns:
-          Densities, which are arbitrary for absent numbers; and which numbers are present,
-          `[N, D]`.
+          Densities, which are arbitrary for absent numbers; and which numbers are present
+          and at no atom, `[N, D]`.
         """
-        numbers, parameters, is_present = self._numbers(x, from_context, training)
-        return self.conditionals.evaluate(numbers, parameters), is_present
+        found = self._numbers(x, context, self.features_of_context(x, context))
+        is_free = found.is_present
+        if found.atoms is not None:
+            is_free &= ~tf.reduce_any(found.atoms.is_equal(found.numbers), axis=1)
+        return self.conditionals.evaluate(found.numbers, found.parameters), is_free
 
-    def parameters_of_first_number(self, from_context: tf.Tensor) -> tf.Tensor:
-        """Returns the parameters of the first number, `[N, M, P, 1]`, for codes of 0."""
+    def atoms_of_first_number(
+        self, parameters: tf.Tensor, context: tf.Tensor | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns the atoms of the first number: values and weights, `[N, A]`; the rest.
+
+        Args:
+          parameters: those of the first number, `[N, M, P, 1]`.
+          context: `[N, C]`, if there is one.
+
+        Returns:
+          Values; weights, 0 for closed atoms; and the weights of the rest, `[N]`.
+        """
+        if not self.atoms.is_there[:, :1].any():
+            count = parameters.shape[0]
+            return np.zeros([count, 0]), np.zeros([count, 0]), np.ones(count)
+        x = tf.zeros([parameters.shape[0], self.cells.num_cells], self.dtype)
+        first = self.atoms.from_columns([0])
+        found = first.at(_with_context(x, context))
+        weights, rest = (
+            np.exp(weight.numpy())[..., 0]
+            for weight in self._mean_weights(first, found, parameters)
+        )
+        is_open = found.is_open.numpy()[..., 0]
+        return found.values.numpy()[..., 0], np.where(is_open, weights, 0.0), rest
+
+    def parameters_of_first_number(
+        self, from_context: tf.Tensor, context: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Returns the parameters of the first number, `[N, M, P, 1]`, for codes of 0.
+
+        Args:
+          from_context: features of the context, `[N, F]`.
+          context: `[N, C]`, if there is one.
+        """
         x = tf.zeros([tf.shape(from_context)[0], self.cells.num_cells], self.dtype)
-        features = tf.concat([from_context, self.cells(x, from_context.dtype)], axis=1)
+        features, _ = self._features(x, context, from_context)
         return self._networks.network.from_column(features, 0)[..., None]
 
     def features_of_context(self, x: tf.Tensor, context: tf.Tensor | None) -> tf.Tensor:
@@ -306,8 +360,11 @@ class TableDistribution(DistributionWrapper):
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
-        names = ("numbers", "context_numbers")
-        plain = {n: [vars(spec) for spec in _specs(self.parameters[n])] for n in names}
+        kinds = {"numbers": NumberSpec, "context_numbers": NumberSpec, "atoms": AtomSpec}
+        plain = {
+            name: [vars(spec) for spec in _specs(self.parameters[name], kind)]
+            for name, kind in kinds.items()
+        }
         return {**self.parameters, **plain}
 
     def __reduce__(self) -> tuple:
@@ -347,16 +404,19 @@ class TableDistribution(DistributionWrapper):
         log_prob = self.mean_over_members(self.log_prob_of_codes(codes, from_context))
         if self._networks is None:
             return log_prob
-        numbers, parameters, is_present = self._numbers(x, from_context, training=False)
-        from_numbers = self.conditionals.log_prob(numbers, parameters)
-        from_numbers = tf.where(is_present, from_numbers, tf.zeros([], self.dtype))
+        found = self._numbers(x, context, from_context)
+        from_numbers = self.conditionals.log_prob(found.numbers, found.parameters)
+        if found.atoms is not None:
+            weights, rest = self._mean_weights(self.atoms, found.atoms, found.parameters)
+            from_numbers = self.atoms.mixed(
+                found.atoms, found.numbers, weights, rest + from_numbers
+            )
+        from_numbers = tf.where(found.is_present, from_numbers, tf.zeros([], self.dtype))
         return log_prob + tf.reduce_sum(from_numbers, axis=1)
 
     def _cdf(self, x, context):
-        numbers, parameters, _ = self._numbers(
-            x, self.features_of_context(x, context), training=False
-        )
-        return self.conditionals.cdf(numbers, parameters)[:, 0]
+        found = self._numbers(x, context, self.features_of_context(x, context))
+        return self.conditionals.cdf(found.numbers, found.parameters)[:, 0]
 
     def _quantile(self, probability, context):
         from_context = self.features_of_context(probability, context)
@@ -376,19 +436,38 @@ class TableDistribution(DistributionWrapper):
 
     def _refuse_other_rows(self, function):
         refuse_several_variables(self, function)
-        if self.cells.num_codes or self.cells.maps.is_circle.any():
+        if self.cells.num_codes or self.cells.maps.is_circle.any() or self.atoms.most:
             raise NotImplementedError(
-                f"Expected rows of a number on the line for `{function}`; got codes, or an "
-                "angle. `TableDensity.predict` has their distributions."
+                f"Expected rows of a number on the line for `{function}`; got codes, an "
+                "angle, or atoms. `TableDensity.predict` has their distributions."
             )
 
-    def _numbers(self, x, from_context, training):
-        """Numbers, `[N, D]`; parameters, `[N, M, P, D]`; which are present, `[N, D]`."""
+    def _numbers(self, x, context, from_context, training=False):
         codes, numbers = self.cells.split(x)
-        features = tf.concat([from_context, self.cells(x, from_context.dtype)], axis=1)
         is_present = self.cells.is_present(codes)
+        features, atoms = self._features(x, context, from_context)
+        parameters = self._networks(features, training=training)
         numbers = tf.where(is_present, numbers, self.centers)
-        return numbers, self._networks(features, training=training), is_present
+        return _Numbers(numbers, parameters, is_present, atoms)
+
+    def _features(self, x, context, from_context):
+        """Features of rows, `[N, F]`, and their atoms, which are None without any."""
+        codes, numbers = self.cells.split(x)
+        features = [from_context, self.cells(x, from_context.dtype)]
+        atoms = None
+        if self.atoms.most:
+            atoms = self.atoms.at(_with_context(x, context))
+            # An absent number is at no atom.
+            unknown = tf.constant(math.nan, x.dtype)
+            y = tf.where(self.cells.is_present(codes), numbers, unknown)
+            more = [self.atoms.features(atoms), self.atoms.equal(atoms, y)]
+            features += [tf.cast(each, from_context.dtype) for each in more]
+        return tf.concat(features, axis=1), atoms
+
+    def _mean_weights(self, atoms, found, parameters):
+        """Logarithms of mean weights of atoms, `[N, A, D]`, and of the rest, `[N, D]`."""
+        each = atoms.log_weights(found, parameters)
+        return [self.mean_over_members(weight) for weight in each]
 
     def _draw_codes(self, x, observed, from_context, seed):
         """Codes, each row's by one member, `[N, K]`, and log-weights, `[N]`."""
@@ -408,36 +487,56 @@ class TableDistribution(DistributionWrapper):
         codes, weights = (tf.gather(t, member, batch_dims=1) for t in (codes, weights))
         return tf.cast(codes, tf.float64), tf.cast(weights, tf.float64)
 
-    def _draw_numbers(self, codes, x, observed, from_context, seed, solve):
-        """Numbers, `[N, D]`, and log-weights, `[N]`."""
+    def _draw_numbers(self, codes, x, observed, contexts, seed, solve):
+        """Numbers, `[N, D]`, and log-weights, `[N]`; contexts are cells and features."""
+        context, from_context = contexts
         cells, dtype = self.cells, from_context.dtype
         is_present = cells.is_present(codes)
         features = [from_context, cells.from_codes(codes, dtype)]
-        width = self._networks.input_shape[0]
+        num_pairs = len(self.atoms.pairs)
+        size = from_context.shape[1] + cells.size
         weight = tf.zeros([tf.shape(x)[0]], tf.float64)
         numbers: list[tf.Tensor] = []
+        common, are_equal = ([tf.zeros_like(features[0][:, :0])] for _ in range(2))
+        later = None
+        if observed is not None and self.atoms.most:
+            later = self.atoms.reversed(cells.num_codes, cells.num_cells)
+            unknown = tf.constant(math.nan, x.dtype)
+            row = tf.concat([codes, tf.where(observed & is_present, x, unknown)], axis=1)
         for j, number_seed in enumerate(draws.split(seed, cells.num_numbers)):
-            seen = tf.concat(features, axis=1)
-            seen = tf.pad(seen, [[0, 0], [0, width - seen.shape[1]]])
+            present = is_present[:, j : j + 1]
+            before = tf.concat([codes, *numbers, tf.zeros_like(x[:, j:])], axis=1)
+            own = self.atoms.from_columns([j])
+            found = own.at(_with_context(before, context)) if own.most else None
+            if found is not None:
+                common.append(tf.cast(own.features(found), dtype))
+            blocks = (features, size), (common, num_pairs), (are_equal, num_pairs)
+            seen = tf.concat([_padded(*block) for block in blocks], axis=1)
             parameters = self._networks.network.from_column(seen, j)[..., None]
             conditional = self.conditionals.from_columns([j])
-            present = is_present[:, j : j + 1]
-            y = conditional.draw(parameters, number_seed)
+            weights = None
+            if found is not None:
+                weights = self._mean_weights(own, found, parameters)
+            number = NumberWithAtoms(conditional, parameters, own, found, weights)
+            y = number.draw(number_seed)
+            ratio = tf.zeros_like(y)
             is_known = None if observed is None else observed[:, j : j + 1]
             if is_known is not None:
+                if later is not None and (behind := later.from_columns([j])).most:
+                    y, ratio = number.moved(y, behind.at(row), number_seed)
                 y = tf.where(is_known, x[:, j : j + 1], y)
             if solve is not None:
-                before = [number.numpy()[:, 0] for number in numbers]
-                values, is_solved = solve(j, codes.numpy(), before)
+                drawn = [each.numpy()[:, 0] for each in numbers]
+                values, is_solved = solve(j, codes.numpy(), drawn)
                 y = tf.where(is_solved[:, None], values[:, None], y)
                 is_known |= is_solved[:, None]
             y = tf.where(present, y, self.centers[j])
             if is_known is not None:
-                log_prob = conditional.log_prob(y, parameters)
-                counts = is_known & present
-                weight += tf.where(counts, log_prob, 0.0)[:, 0]
+                each = tf.where(is_known, number.log_prob(y), ratio)
+                weight += tf.where(present, each, 0.0)[:, 0]
             u = conditional.maps.forward(conditional.maps.middle(y)).u
             features.append(cells.from_columns([j]).from_numbers(u, present, dtype))
+            are_equal.append(tf.cast(number.is_equal(y) & present, dtype))
             numbers.append(y)
         return tf.concat(numbers, axis=1), weight
 
@@ -449,5 +548,27 @@ class TableDistribution(DistributionWrapper):
         object.__setattr__(self, "_compiled", CompiledCall(self._log_prob))
 
 
-def _specs(numbers):
-    return [n if isinstance(n, NumberSpec) else NumberSpec(**n) for n in numbers]
+class _Numbers(typing.NamedTuple):
+    """Numbers, `[N, D]`, their parameters, which are present, and their atoms."""
+
+    numbers: tf.Tensor
+    parameters: tf.Tensor
+    is_present: tf.Tensor
+    atoms: AtomsOfRows | None
+
+
+def _with_context(x, context):
+    """Cells, `[N, K + D]`, and those of the context behind them."""
+    if context is None:
+        return x
+    return tf.concat([x, tf.cast(context, x.dtype)], axis=1)
+
+
+def _padded(blocks, width):
+    """Blocks of features, `[N, F]` each, with zeros up to a width."""
+    features = tf.concat(blocks, axis=1)
+    return tf.pad(features, [[0, 0], [0, width - features.shape[1]]])
+
+
+def _specs(given, kind):
+    return [each if isinstance(each, kind) else kind(**each) for each in given]

@@ -49,7 +49,11 @@ def make_code_networks(
 
 
 def make_number_networks(
-    num_parameters: int, cells: CellFeatures, context_size: int, **options: Any
+    num_parameters: int,
+    cells: CellFeatures,
+    context_size: int,
+    columns_of_more: Sequence[int] = (),
+    **options: Any,
 ) -> Conditioner | None:
     """Returns the networks of the numbers, each of context, codes and numbers before.
 
@@ -59,14 +63,14 @@ def make_number_networks(
       num_parameters: number of parameters of a number.
       cells: features of the codes and numbers.
       context_size: number of features of the context.
+      columns_of_more: index of the number, for each further feature.
       **options: `hidden_units`, `num_members`, `dropout` and `seed` of `ColumnMLPs`.
     """
     if not cells.num_numbers:
         return None
     numbers = np.arange(cells.num_numbers)[:, None]
-    seen = np.pad(
-        cells.column_of_each < numbers, [[0, 0], [context_size, 0]], constant_values=True
-    )
+    columns = np.concatenate([cells.column_of_each, np.asarray(columns_of_more, int)])
+    seen = np.pad(columns < numbers, [[0, 0], [context_size, 0]], constant_values=True)
     network = ColumnMLPs(num_parameters, seen=seen, dtype="float32", **options)
     return Conditioner(network, seen.shape[1], dropout_in_training=network.dropout > 0.0)
 

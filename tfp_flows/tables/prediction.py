@@ -58,11 +58,15 @@ def predict(
         probs = np.exp(tf.stack(each, axis=1).numpy())
     if codec.has_missing:  # conditions on a cell that is not missing
         probs = probs[:, :-1] / probs[:, :-1].sum(axis=1, keepdims=True)
-    number = None
+    number, atoms = None, []
     if rows.cells.num_numbers:
-        parameters = rows.parameters_of_first_number(from_context)
+        parameters = rows.parameters_of_first_number(from_context, context)
         number = NumberPredictions(rows.conditionals, parameters, codec.grid)
-    return Prediction(codec, probs, number, shift)
+        values, weights, rest = rows.atoms_of_first_number(parameters, context)
+        values = values if codec.grid is None else codec.grid.at(values)
+        atoms = list(zip(values.T[..., None], (weights * probs[:, :1]).T, strict=True))
+        probs = np.concatenate([probs[:, :1] * rest[:, None], probs[:, 1:]], axis=1)
+    return Prediction(codec, probs, number, shift, atoms)
 
 
 class Shift(typing.NamedTuple):
@@ -91,7 +95,7 @@ class Prediction:
     """The distributions of one column in N rows, which `TableDensity.predict` returns.
 
     ```none
-    P(Y <= y) = share F(y) + sum of the probabilities of spikes up to y
+    P(Y <= y) = share F(y) + sum of the probabilities of spikes and atoms up to y
     F         = the members' recalibrated mean (`NumberConditionals`)
     ```
 
@@ -108,6 +112,8 @@ class Prediction:
       probs: probabilities of its values, or of a number and of each spike, `[N, codes]`.
       number: the `NumberPredictions`; None if the column has no numbers.
       shift: what is added to a modelled difference; None if the column is modelled itself.
+      atoms: numbers of the context, `[N, 1]` each, and the probabilities, `[N]`, that the
+        column is equal to them (`Equality`).
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -126,6 +132,7 @@ class Prediction:
         probs: np.ndarray,
         number: NumberPredictions | None,
         shift: Shift | None = None,
+        atoms: Sequence[tuple[np.ndarray, np.ndarray]] = (),
     ) -> None:
         self.column = codec.column
         self._codec = codec
@@ -137,6 +144,7 @@ class Prediction:
             self._values = OrderedValues(self.column.name, self.column.values)
         spikes = np.asarray(codec.column.spikes, np.float64)
         self._spikes = list(zip(spikes, probs.T[1:], strict=False))
+        self._atoms = [*self._spikes, *atoms]  # all numbers with a probability beside F
 
     def __len__(self) -> int:
         return len(self._probs)
@@ -171,8 +179,12 @@ class Prediction:
         numbers = self._numbers_from(y, "log_prob", OrderedValues.places)
         log_prob = self._number("log_prob").log_prob(numbers[:, None])[:, 0]
         log_prob += np.log(self._probs[:, 0])
-        for spike, prob in self._spikes:
-            log_prob = np.where(numbers == spike, np.log(prob), log_prob)
+        is_counted = self._codec.grid is not None
+        for atom, prob in self._atoms:
+            with np.errstate(divide="ignore"):
+                log_atom = np.log(prob)
+            both = np.logaddexp(log_prob, log_atom) if is_counted else log_atom
+            log_prob = np.where(self._is_at(numbers, atom), both, log_prob)
         return log_prob
 
     def cdf(self, y: npt.ArrayLike) -> np.ndarray:
@@ -300,8 +312,8 @@ class Prediction:
         points = self._from_number.points().values
         best = self._from_number.log_prob(points).argmax(axis=1)
         mode = np.take_along_axis(points, best[:, None], axis=1)[:, 0]
-        for spike, prob in self._spikes:
-            mode = np.where(prob > 0.5, spike, mode)
+        for atom, prob in self._atoms:
+            mode = np.where(prob > 0.5, np.ravel(atom), mode)
         return self._in_units(mode)
 
     def crps(self, y: npt.ArrayLike) -> np.ndarray:
@@ -350,8 +362,9 @@ class Prediction:
             )
         if self._values is not None and not as_places:
             values = self._values.at(values).astype(np.float64)
-        for spike, prob in self._spikes:
-            values = np.concatenate([values, np.full([len(self), 1], spike)], axis=1)
+        for atom, prob in self._atoms:
+            atom = np.broadcast_to(atom, [len(self), 1])
+            values = np.concatenate([values, atom], axis=1)
             weights = np.concatenate([weights, prob[:, None]], axis=1)
         if self._is_periodic:
             return CirclePoints(values, weights, *self.column.circle)
@@ -359,33 +372,40 @@ class Prediction:
 
     def _cdf(self, y):
         """`P(Y <= y)` of places or numbers y, `[N, Q]`."""
-        return self._with_spikes(self._number("cdf").cdf(y), lambda spike: spike <= y)
+        return self._with_atoms(self._number("cdf").cdf(y), lambda atom: atom <= y)
 
     def _cdf_below(self, y):
         """`P(Y < y)` of places or numbers y, `[N, Q]`."""
-        return self._with_spikes(self._number("cdf").cdf_below(y), lambda spike: spike < y)
+        return self._with_atoms(self._number("cdf").cdf_below(y), lambda atom: atom < y)
 
-    def _with_spikes(self, from_number, counts):
-        """Adds the probabilities of spikes where `counts(spike)`, booleans `[N, Q]`."""
+    def _with_atoms(self, from_number, counts):
+        """Adds the probabilities of atoms where `counts(atom)`, booleans `[N, Q]`."""
         total = self._probs[:, :1] * from_number
-        for spike, prob in self._spikes:
-            total += np.where(counts(spike), prob[:, None], 0.0)
+        for atom, prob in self._atoms:
+            total += np.where(counts(atom), prob[:, None], 0.0)
         return total
+
+    def _is_at(self, numbers, atom):
+        """Which numbers, `[N]`, are at an atom."""
+        grid, atom = self._codec.grid, np.ravel(atom)
+        if grid is None:
+            return numbers == atom
+        return grid.multiples(numbers) == grid.multiples(atom)
 
     def _quantile(self, probability):
         """Quantiles as places or numbers, `[N, Q]`."""
         number = self._number("quantile")
         if self._is_periodic:
             return self._quantile_on_circle(probability)
-        before, at_spike = np.zeros_like(probability), np.full_like(probability, np.nan)
-        for spike, prob in self._spikes:
-            up_to = self._cdf(np.full_like(probability, spike))
+        before, at_atom = np.zeros_like(probability), np.full_like(probability, np.nan)
+        for atom, prob in self._atoms:
+            up_to = self._cdf(np.broadcast_to(atom, probability.shape))
             is_here = (probability <= up_to) & (probability > up_to - prob[:, None])
-            at_spike = np.where(is_here, spike, at_spike)
+            at_atom = np.where(is_here, atom, at_atom)
             before += np.where(probability > up_to, prob[:, None], 0.0)
         share = np.maximum(self._probs[:, :1], 1e-30)
         y = number.quantile(np.clip((probability - before) / share, 1e-9, 1.0 - 1e-9))
-        return np.where(np.isnan(at_spike), y, at_spike)
+        return np.where(np.isnan(at_atom), y, at_atom)
 
     def _quantile_on_circle(self, probability):
         low, high = self.column.circle

@@ -20,14 +20,17 @@ from tfp_flows.core.arguments import (
     require,
 )
 from tfp_flows.distributions import draws
+from tfp_flows.tables.atoms import Atoms
 from tfp_flows.tables.codec import RowCodec
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.conformal import conformal_distance
 from tfp_flows.tables.differences import kept_differences
 from tfp_flows.tables.distribution import TableDistribution
+from tfp_flows.tables.equalities import kept_equalities
 from tfp_flows.tables.frames import Form, Frame, is_missing
 from tfp_flows.tables.imputation import complete_rows
 from tfp_flows.tables.network_sizes import NetworkSizes
+from tfp_flows.tables.number_maps import NumberMaps
 from tfp_flows.tables.prediction import Prediction, Shift, predict
 from tfp_flows.tables.row_features import are_copies, row_features
 from tfp_flows.tables.synthesis import SynthesisReport, synthesis_report
@@ -124,6 +127,8 @@ class TableDensity:
         differences = kept_differences(self.columns, self.context)
         self._rows = RowCodec(rows, missing, "frame", differences=differences)
         self._contexts = RowCodec(contexts, missing, "context", is_given=True)
+        equalities = kept_equalities(self.columns, self.context)
+        self._atoms = self._rows.atoms(equalities, self._contexts)
         if not self._rows.size:
             raise ValueError(f"Expected columns that vary; {names} are constant.")
         self._distribution: TableDistribution | None = None
@@ -152,9 +157,13 @@ class TableDensity:
         read, validation_frame = Frame(frame), fit_options.validation_frame
         is_training = self._draw_training_rows(len(read), fit_options.calibration_split)
         self._form = read.form
+        x, context = self._training_cells(read)
+        data = x[is_training], None if context is None else context[is_training]
+        numbers, atoms = self._measured(read, is_training, data)
         rows = TableDistribution(
             self._rows.num_values,
-            self._rows.measure(read, is_training),
+            numbers,
+            atoms=atoms,
             context_values=self._contexts.num_values,
             context_numbers=self._contexts.measure(read, is_training),
             description=self._description(),
@@ -162,12 +171,10 @@ class TableDensity:
             seed=self._seed,
             **vars(self._sizes.by_rows(int(is_training.sum()))),
         )
-        x, context = self._training_cells(read)
         validation = None
         if validation_frame is not None:
             validation = self._training_cells(Frame(validation_frame))
         self._distribution = rows
-        data = x[is_training], None if context is None else context[is_training]
         history = fit_rows(rows, data, validation, fit_options, self._seed)
         if not is_training.all():
             self._calibrate(read, ~is_training)
@@ -584,6 +591,16 @@ class TableDensity:
         words = "one modelled column, of numbers on a line, for `calibration_split`"
         require(len(kinds) == 1 and is_on_line, words, kinds)
         return ~held_out(num_rows, 1, calibration_split, self._seed)[:, 0]
+
+    def _measured(self, read, is_training, data):
+        """Maps and atoms of the numbers, measured in training rows and their cells."""
+        numbers = self._rows.measure(read, is_training)
+        if not self._atoms:
+            return numbers, []
+        cells = np.concatenate([part for part in data if part is not None], axis=1)
+        atoms = Atoms(self._atoms, NumberMaps(numbers))
+        specs, is_at_atom = atoms.measured(cells, len(self._rows.num_values))
+        return self._rows.measure(read, is_training, is_at_atom), specs
 
     def _calibrate(self, read, is_kept):
         """Keeps the scores of calibration rows, sorted, in the saved description."""

@@ -466,7 +466,7 @@ def recalibrate(
 
     The weights are shrunk towards `0.3 (1 - 1/M)`, their prior mean, with a prior standard
     deviation of 0.1; the measured w has one of `sqrt(5 / n)`. The u of integers are
-    randomised.
+    randomised. Numbers at atoms do not count.
 
     Args:
       rows: the distribution whose weights are set.
@@ -496,7 +496,7 @@ def _squares_and_spread(rows, x, context):
 
     The last two are `[n, D]`.
     """
-    each, is_present = rows.evaluate_numbers(x, rows.features_of_context(x, context))
+    each, is_present = rows.evaluate_numbers(x, context)
     middle, width = 0.5 * (each.below + each.up_to), each.up_to - each.below
     squares = (middle - 0.5) ** 2 + width**2 / 12.0
     spread = tf.math.reduce_variance(middle, axis=1)

@@ -1,0 +1,390 @@
+"""Atoms of a row's numbers at numbers before them, to which they are often equal."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.distributions import draws
+from tfp_flows.tables.number_conditionals import NumberConditionals
+from tfp_flows.tables.number_maps import NumberMaps
+
+_NO_TABLE: dict = {"positions": (), "levels": ()}  # of frequencies
+_CLOSED = -1e9  # logit of an atom that is not there
+# Bound of the feature of common numbers, and what divides the logarithm of frequencies.
+_MOST_COMMON, _LOG_SCALE = 2.0, 3.0
+
+
+@dataclasses.dataclass(frozen=True)
+class AtomSpec:
+    """An atom of one number at another cell of its row or context: plain values.
+
+    ```none
+    grid:      steps = place + number of spikes up to it,   place = steps - spikes below
+    no grid:   steps = place = number
+    ```
+
+    Args:
+      number: index of the number that has the atom.
+      cell: index of the other number among the cells of a row and its context.
+      code: index of the other number's code; -1 if it is always present.
+      spikes_there: spikes of the other column in steps, in the order of its codes.
+      spikes: spikes of the number's own column in steps, at which there is no atom.
+      logit: logarithm of the atom's weight divided by that of the rest, at the start.
+    """
+
+    number: int
+    cell: int
+    code: int = -1
+    spikes_there: Sequence[float] = ()
+    spikes: Sequence[float] = ()
+    logit: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("spikes_there", "spikes"):  # lists in files
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+
+class Atoms:
+    """Atoms of D numbers, up to A each, beside the density of the rest.
+
+    ```none
+    P(y | before) = sum over a of w_a [y = v_a] + (1 - sum over a of w_a) p_rest(y | before)
+    w_a = o_a exp(l_a) / (1 + sum over b of o_b exp(l_b))
+    ```
+
+    The v_a are numbers before y, or of the context. `o_a` is 1 where y can have the number
+    v_a and no atom before a has it, else 0: it depends on what is before y alone, so the
+    total probability is one. An integer has the sum of both terms; another number has
+    probability w_a at v_a, and a density elsewhere. Atoms are averaged over the members by
+    themselves, and the rest is recalibrated by itself (`NumberConditionals`).
+
+    Args:
+      specs: the atoms.
+      maps: the `NumberMaps` of the D numbers.
+      first: index of the first parameter of atoms among those of a number.
+
+    Attributes:
+      most: A; 0 if there are no atoms.
+      pairs: slot a and number of each atom, by number, `[P, 2]`.
+    """
+
+    def __init__(self, specs: Sequence[AtomSpec], maps: NumberMaps, first: int = 0) -> None:
+        self.specs, self._first = list(specs), first
+        self.maps = maps
+        size = len(maps.specs)
+        self._own = [[s for s in self.specs if s.number == j] for j in range(size)]
+        self.most = max(map(len, self._own), default=0)
+        shape = self.most, size
+        self.is_there = np.zeros(shape, bool)
+        self.logits = np.zeros(shape, np.float64)
+        self._cell, self._code = np.zeros(shape, int), np.full(shape, -1)
+        width = [max((len(s.spikes) for s in self.specs), default=0)]
+        width += [max((len(s.spikes_there) for s in self.specs), default=0)]
+        self._spikes, self._spikes_there = (np.full([*shape, w], np.nan) for w in width)
+        for j, own in enumerate(self._own):
+            for a, spec in enumerate(own):
+                self.is_there[a, j], self.logits[a, j] = True, spec.logit
+                self._cell[a, j], self._code[a, j] = spec.cell, spec.code
+                self._spikes[a, j, : len(spec.spikes)] = spec.spikes
+                self._spikes_there[a, j, : len(spec.spikes_there)] = spec.spikes_there
+        self.pairs = np.argwhere(self.is_there.T)[:, ::-1]
+        self._numbers = [j for j, own in enumerate(self._own) if own]
+        self._own_maps = maps.from_columns(self._numbers)
+        plain = [dataclasses.replace(s, **_NO_TABLE) for s in self._own_maps.specs]
+        self._plain_maps = NumberMaps(plain)
+
+    def from_columns(self, columns: Iterable[int]) -> Atoms:
+        """Returns the atoms of some of the numbers."""
+        columns = list(columns)
+        specs = [
+            dataclasses.replace(spec, number=place)
+            for place, column in enumerate(columns)
+            for spec in self._own[column]
+        ]
+        return Atoms(specs, self.maps.from_columns(columns), self._first)
+
+    def reversed(self, num_codes: int, num_cells: int) -> Atoms:
+        """Returns atoms of the other numbers at those that have atoms.
+
+        Atoms at numbers of the context are left out.
+
+        Args:
+          num_codes: K, number of codes of a row.
+          num_cells: K + D.
+        """
+        codes = [spec.code for spec in self.maps.specs]
+        specs = [
+            AtomSpec(
+                number=spec.cell - num_codes,
+                cell=spec.number + num_codes,
+                code=codes[spec.number],
+                spikes=spec.spikes_there,
+            )
+            for spec in self.specs
+            if spec.cell < num_cells
+        ]
+        return Atoms(specs, self.maps)
+
+    def measured(self, x: np.ndarray, num_codes: int) -> tuple[list[AtomSpec], np.ndarray]:
+        """Returns atoms that start at their shares of rows, and where numbers are at them.
+
+        Args:
+          x: cells of training rows and their context, `[N, K + D + C]`.
+          num_codes: K.
+
+        Returns:
+          The atoms; and which numbers are of atoms and not of the rest, booleans `[N, D]`.
+        """
+        codes = np.array([spec.code for spec in self.maps.specs])
+        is_present = (x[:, np.maximum(codes, 0)] == 0.0) | (codes < 0)
+        found = self.at(tf.constant(x))
+        numbers = tf.constant(x[:, num_codes : num_codes + len(codes)])
+        is_equal = found.is_equal(numbers).numpy() & is_present[:, None]
+        is_any = is_equal.any(axis=1)
+        is_free = is_present & ~is_any
+        rest = np.sum(found.is_open.numpy() & is_free[:, None], axis=0)
+        logits = np.log(is_equal.sum(axis=0) + 0.5) - np.log(rest + 0.5)
+        specs = [
+            dataclasses.replace(own[a], logit=float(logits[a, j]))
+            for j, own in enumerate(self._own)
+            for a in range(len(own))
+        ]
+        weights = np.sum(is_equal * (1.0 / (1.0 + np.exp(-logits))), axis=1)
+        columns = zip(numbers.numpy().T, weights.T, is_any.T, is_free.T, strict=True)
+        return specs, np.stack([_from_atoms(*column) for column in columns], axis=1)
+
+    def at(self, row: tf.Tensor) -> AtomsOfRows:
+        """Returns where the atoms of rows are.
+
+        Args:
+          row: codes, numbers and cells of the context, `[N, K + D + C]`, float64; numbers
+            behind a number's own are ignored.
+        """
+        steps = tf.gather(row, self._cell, axis=1)
+        before = np.sort(_on_grid(self._spikes_there), axis=-1)
+        before -= np.arange(before.shape[-1])
+        is_integer = self.maps.is_integer
+        passed = _count(steps[..., None] >= before)  # as `Grid.at`; NaN counts nothing
+        steps += tf.where(is_integer, passed, tf.zeros_like(passed))
+        if (self._code >= 0).any():
+            code = tf.gather(row, np.maximum(self._code, 0), axis=1)
+            code = tf.where(self._code >= 0, code, 0.0)
+            spike = tf.fill(tf.shape(steps), tf.constant(np.nan, tf.float64))
+            for index in range(self._spikes_there.shape[-1]):
+                at = tf.equal(code, index + 1.0)
+                spike = tf.where(at, self._spikes_there[..., index], spike)
+            steps = tf.where(tf.equal(code, 0.0), steps, spike)
+        below = _count(_on_grid(self._spikes) < steps[..., None])
+        places = steps - tf.where(is_integer, below, tf.zeros_like(below))
+        is_spike = tf.reduce_any(tf.equal(self._spikes, steps[..., None]), axis=-1)
+        low, high = self.maps.ends
+        is_whole = tf.equal(places, tf.floor(places)) & (places >= low)
+        is_inside = tf.where(is_integer, is_whole, places > low) & (places < high)
+        is_open = self.is_there & is_inside & ~is_spike & tf.math.is_finite(places)
+        repeats = tf.zeros_like(is_open[:, :0])
+        for a in range(self.most):  # the first of several equal ones has the atom
+            same = tf.equal(places[:, :a], places[:, a : a + 1]) & is_open[:, :a]
+            repeats = tf.concat([repeats, tf.reduce_any(same, 1, keepdims=True)], axis=1)
+        return AtomsOfRows(tf.where(is_open, places, 0.0), is_open & ~repeats)
+
+    def features(self, atoms: AtomsOfRows) -> tf.Tensor:
+        """Returns how common the numbers at atoms are, `[N, P]`, 0 for closed ones.
+
+        Who pays a round amount pays it again: the weight of an atom depends on it. The
+        feature is a third of the logarithm of frequencies beside those of numbers near.
+        """
+        values, is_open = (tf.gather(t, self._numbers, axis=2) for t in atoms)
+        y = self._own_maps.middle(values)
+        common = self._own_maps.forward(y).log_slope - self._plain_maps.forward(y).log_slope
+        common = tf.clip_by_value(common / _LOG_SCALE, -_MOST_COMMON, _MOST_COMMON)
+        columns = np.searchsorted(self._numbers, self.pairs[:, 1])
+        return self._by_pair(tf.where(is_open, common, 0.0), columns)
+
+    def equal(self, atoms: AtomsOfRows, y: tf.Tensor) -> tf.Tensor:
+        """Returns which atoms numbers y, `[N, D]`, are at, booleans `[N, P]`."""
+        return self._by_pair(atoms.is_equal(y), self.pairs[:, 1])
+
+    def _by_pair(self, each, columns):
+        index = np.stack([self.pairs[:, 0], columns], axis=1)
+        return tf.transpose(tf.gather_nd(tf.transpose(each, [1, 2, 0]), index))
+
+    def log_weights(
+        self, atoms: AtomsOfRows, parameters: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns logarithms of the weights of atoms, `[N, M, A, D]`, and of the rest.
+
+        Args:
+          atoms: the atoms of rows.
+          parameters: the members' parameters, `[N, M, P, D]`.
+
+        Returns:
+          The weights, of which those of closed atoms are arbitrary; and logarithms of the
+          weights of the rest, `[N, M, D]`.
+        """
+        logits = parameters[:, :, self._first : self._first + self.most]
+        logits += tf.constant(self.logits, logits.dtype)
+        closed = tf.constant(_CLOSED, logits.dtype)
+        logits = tf.where(atoms.is_open[:, None], logits, closed)
+        each = tf.concat([tf.zeros_like(logits[:, :, :1]), logits], axis=2)
+        log_rest = -tf.reduce_logsumexp(each, axis=2)
+        return logits + log_rest[:, :, None], log_rest
+
+    def mixed(
+        self,
+        atoms: AtomsOfRows,
+        y: tf.Tensor,
+        log_weights: tf.Tensor,
+        log_rest: tf.Tensor,
+    ) -> tf.Tensor:
+        """Returns log-densities of numbers, `[N, ..., D]`, with those of the rest.
+
+        Args:
+          atoms: the atoms of rows.
+          y: numbers, `[N, D]`.
+          log_weights: logarithms of the weights of atoms, `[N, ..., A, D]`.
+          log_rest: log-densities of the rest times its weights, `[N, ..., D]`.
+        """
+        is_equal = atoms.is_equal(y)
+        is_any = tf.reduce_any(is_equal, axis=1)
+        if log_weights.shape.rank > is_equal.shape.rank:
+            is_equal, is_any = is_equal[:, None], is_any[:, None]
+        chosen = tf.where(is_equal, log_weights, tf.zeros([], log_weights.dtype))
+        log_atom = tf.reduce_sum(chosen, axis=-2)
+        both = tf.reduce_logsumexp(tf.stack([log_atom, log_rest]), axis=0)
+        with_atom = tf.where(self.maps.is_integer, both, log_atom)
+        return tf.where(is_any, with_atom, log_rest)
+
+
+class AtomsOfRows(typing.NamedTuple):
+    """Where the atoms of rows are.
+
+    Attributes:
+      values: numbers, `[N, A, D]`; arbitrary for closed atoms.
+      is_open: which atoms there are, booleans `[N, A, D]`; no two of a number are equal.
+    """
+
+    values: tf.Tensor
+    is_open: tf.Tensor
+
+    def is_equal(self, y: tf.Tensor) -> tf.Tensor:
+        """Returns which atoms numbers y, `[N, D]`, are at, booleans `[N, A, D]`."""
+        return self.is_open & tf.equal(self.values, y[:, None])
+
+
+class NumberWithAtoms:
+    """The distribution of one number, `[N, 1]`, given the cells before it.
+
+    Args:
+      conditional: the `NumberConditionals` of the number.
+      parameters: its parameters, `[N, M, P, 1]`.
+      atoms: its `Atoms`.
+      found: where these are; None without atoms.
+      weights: logarithms of the mean weights of atoms, `[N, A, 1]`, and of the rest,
+        `[N, 1]`; None without atoms.
+    """
+
+    def __init__(
+        self,
+        conditional: NumberConditionals,
+        parameters: tf.Tensor,
+        atoms: Atoms,
+        found: AtomsOfRows | None,
+        weights: Sequence[tf.Tensor] | None,
+    ) -> None:
+        self._conditional, self._parameters = conditional, parameters
+        self._atoms, self._found, self._weights = atoms, found, weights
+
+    def is_equal(self, y: tf.Tensor) -> tf.Tensor:
+        """Returns which atoms y, `[N, 1]`, are at, booleans `[N, A]`."""
+        if self._found is None:
+            return tf.zeros([tf.shape(y)[0], 0], tf.bool)
+        return self._found.is_equal(y)[..., 0]
+
+    def draw(self, seed: tf.Tensor) -> tf.Tensor:
+        """Draws numbers, `[N, 1]`."""
+        if self._found is None or self._weights is None:
+            return self._conditional.draw(self._parameters, seed)
+        for_rest, for_choice, _ = draws.split(seed, 3)
+        y = self._conditional.draw(self._parameters, for_rest)
+        weights = tf.where(self._found.is_open, tf.exp(self._weights[0]), 0.0)
+        return _chosen(y, self._found, weights[..., 0], for_choice)
+
+    def log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        """Returns log-densities of numbers, `[N, 1]`."""
+        from_rest = self._conditional.log_prob(y, self._parameters)
+        if self._found is None or self._weights is None:
+            return from_rest
+        weights, rest = self._weights
+        return self._atoms.mixed(self._found, y, weights, rest + from_rest)
+
+    def moved(
+        self, y: tf.Tensor, atoms: AtomsOfRows, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Moves half of the draws to observed numbers that may be equal to them.
+
+        Without, a draw would seldom or never be equal to a number behind it.
+
+        Args:
+          y: draws, `[N, 1]`.
+          atoms: observed numbers.
+          seed: stateless seed.
+
+        Returns:
+          Draws, and logarithms of their density divided by that of the proposal, `[N, 1]`.
+        """
+        *_, for_choice = draws.split(seed, 3)
+        is_open = tf.cast(atoms.is_open[..., 0], tf.float64)
+        count = tf.reduce_sum(is_open, axis=1, keepdims=True)
+        y = _chosen(y, atoms, 0.5 * is_open / tf.maximum(count, 1.0), for_choice)
+        log_prob = self.log_prob(y)
+        is_there = tf.reduce_any(atoms.is_equal(y)[..., 0], axis=1, keepdims=True)
+        is_mass = tf.reduce_any(self.is_equal(y), axis=1, keepdims=True)
+        is_mass |= self._conditional.maps.is_integer
+        # The proposal's density beside the atoms is half of the number's own.
+        half = math.log(0.5)
+        log_atom = half - tf.math.log(tf.maximum(count, 1.0))
+        both = tf.reduce_logsumexp(tf.stack([half + log_prob, log_atom]), axis=0)
+        at_atom = log_prob - tf.where(is_mass, both, log_atom)
+        ratio = tf.where(is_there, at_atom, -half)
+        return y, tf.where(count > 0.0, ratio, 0.0)
+
+
+def _chosen(y, atoms, weights, seed):
+    """Numbers `[N, 1]`, or with probabilities `weights`, `[N, A]`, those of atoms."""
+    up_to = tf.cumsum(weights, axis=1)
+    uniform = draws.uniform([tf.shape(y)[0], 1], seed, tf.float64)
+    is_chosen = (uniform < up_to) & (uniform >= up_to - weights)
+    values = tf.reduce_sum(tf.where(is_chosen, atoms.values[..., 0], 0.0), 1, keepdims=True)
+    return tf.where(tf.reduce_any(is_chosen, axis=1, keepdims=True), values, y)
+
+
+def _from_atoms(y, weights, is_at_atom, is_free):
+    """Which of equal numbers, `[N]`, are of atoms: all of them, but for chance.
+
+    Of the rows with one number, the share w / (w + P(number of the rest)) are of atoms.
+    """
+    _, index = np.unique(y, return_inverse=True)
+    by_chance = np.bincount(index, weights=is_free) / max(len(y), 1)
+    shares = is_at_atom * weights / np.maximum(weights + by_chance[index], 1e-300)
+    counts = np.round(np.bincount(index, weights=shares))
+    rows = np.flatnonzero(is_at_atom)
+    rows = rows[np.argsort(index[rows], kind="stable")]
+    first = np.searchsorted(index[rows], index[rows])  # of the rows with this number
+    found = np.zeros(len(y), bool)
+    found[rows] = np.arange(len(rows)) - first < counts[index[rows]]
+    return found
+
+
+def _on_grid(spikes):
+    """Spikes in steps, NaN where they are not on the grid."""
+    return np.where(spikes == np.floor(spikes), spikes, np.nan)
+
+
+def _count(booleans):
+    return tf.reduce_sum(tf.cast(booleans, tf.float64), axis=-1)
