@@ -32,6 +32,7 @@ from tfp_flows.core.arguments import (
     check_size,
     require,
 )
+from tfp_flows.core.compiled import traced_once
 from tfp_flows.networks.context_network import ContextNetwork
 from tfp_flows.networks.forward_substitution import (
     AutoregressiveNetwork,
@@ -356,11 +357,20 @@ def _one_position(sizes, weights, from_context, t, before, caches, earlier=()):
 def _through_layers(weights, hidden, attend):
     """Maps the first hidden values, `[rows, units]`, to parameters, `[rows, P * D]`."""
     for layer in weights.layers:
-        arrays = tf.split(_dense(_norm(hidden), layer.attention), 3, axis=-1)
-        hidden += _dense(attend(arrays), layer.merge)
-        inside = tf.nn.gelu(_dense(_norm(hidden), layer.widen))
-        hidden += _dense(inside, layer.narrow)
+        before = hidden, layer.attention
+        arrays = traced_once(_before_attention, (), before, inline=True)
+        after = hidden, attend(arrays), layer.merge, layer.widen, layer.narrow
+        hidden = traced_once(_after_attention, (), after, inline=True)
     return _dense(_norm(hidden), weights.last)
+
+
+def _before_attention(hidden, attention):
+    return tf.split(_dense(_norm(hidden), attention), 3, axis=-1)
+
+
+def _after_attention(hidden, seen, merge, widen, narrow):
+    hidden += _dense(seen, merge)
+    return hidden + _dense(tf.nn.gelu(_dense(_norm(hidden), widen)), narrow)
 
 
 def _dense(x, layer):
