@@ -36,6 +36,42 @@ def graph_function(method: Callable, **options: Any) -> Any:
     return tf.function(functools.partial(method), autograph=False, **options)
 
 
+def traced_once(function: Callable, key: tuple, tensors: Any, *, inline: bool) -> Any:
+    """Calls `function(*key, *tensors)`; in a graph, one trace serves all equal keys.
+
+    Tracing takes most of the time of a first call, and a flow does the same arithmetic in
+    many steps. Under XLA nothing is shared: it may fail on loops of a called function, and
+    would compile the gradient of a call anew whenever weights have changed.
+
+    Args:
+      function: function of the entries of `key` and `tensors`, without variables.
+      key: what determines the trace besides dtypes and shapes; compared by ==.
+      tensors: nests of tensors.
+      inline: whether TensorFlow copies the operations to each call before it runs them.
+        Otherwise it optimises them once, and each call waits until its inputs are ready.
+    """
+    if tf.executing_eagerly() or is_compiled_by_xla():
+        return function(*key, *tensors)
+    specs = [tf.TensorSpec(t.shape, t.dtype) for t in tf.nest.flatten(tensors)]
+    whole_key = function, key, specs
+    traced = _outermost_graph().get_collection_ref(__name__)  # lives as long as the graph
+    call = next((f for known, f in traced if known == whole_key), None)
+    if call is None:
+        attributes = {} if inline else {"_noinline": True}
+        method = functools.partial(function, *key)
+        call = graph_function(method, experimental_attributes=attributes)
+        traced.append((whole_key, call))
+    return call(*tensors)
+
+
+def _outermost_graph():
+    """Returns the graph of the function that is being traced, outside of its loops."""
+    graph = tf.compat.v1.get_default_graph()
+    while hasattr(getattr(graph, "outer_graph", None), "outer_graph"):
+        graph = graph.outer_graph
+    return graph
+
+
 class CompiledCall:
     """Runs `method(x, context, training)` of one object as a compiled function.
 

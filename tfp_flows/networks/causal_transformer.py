@@ -32,11 +32,12 @@ from tfp_flows.core.arguments import (
     check_size,
     require,
 )
+from tfp_flows.core.compiled import traced_once
 from tfp_flows.networks.context_network import ContextNetwork
 from tfp_flows.networks.forward_substitution import (
     AutoregressiveNetwork,
     block_bounds,
-    traced_once,
+    traced_without_gradient,
 )
 from tfp_flows.networks.packed_weights import PackedWeights, bias_part, kernel_part
 
@@ -213,9 +214,8 @@ class CausalTransformer(AutoregressiveNetwork, ContextNetwork):
             x, context = tf.split(x, [self.event_size, self.context_size], axis=1)
         weights = self._layout.unpack(self._packed)
         tokens = self._in_order(tf.reshape(x, [-1, self.num_tokens, self.token_size]), 1)
-        outputs, _ = _one_pass(
-            self._sizes, weights, _from_context(weights, context), tokens
-        )
+        from_context = _from_context(weights, _as_list(context))
+        outputs, _ = _one_pass(self._sizes, weights, from_context, tokens)
         shape = [-1, self.num_tokens, self.num_parameters, self.token_size]
         outputs = self._in_order(tf.reshape(outputs, shape), 1)
         outputs = tf.transpose(outputs, [0, 2, 1, 3])
@@ -226,8 +226,8 @@ class CausalTransformer(AutoregressiveNetwork, ContextNetwork):
         weights = self._layout.unpack(self._packed)
         values = values[..., None] if values.shape.rank == 2 else values
         values = self._by_token(tf.transpose(values, [2, 0, 1]))  # [T, V, N, D]
-        tensors = weights, _from_context(weights, context), values
-        u, log_det = traced_once(_solve, (self._sizes, solve_one), tensors)
+        tensors = weights, _as_list(context), values
+        u, log_det = traced_without_gradient(_solve, (self._sizes, solve_one), tensors)
         return self._from_tokens(u), log_det
 
     def solve_adjoint(
@@ -236,8 +236,8 @@ class CausalTransformer(AutoregressiveNetwork, ContextNetwork):
         """Solves `p_bar = u_by_p * (u_bar + J^T p_bar) + offset`, the last token first."""
         weights = self._layout.unpack(self._packed)
         given = [self._by_token(array) for array in (u, u_bar, u_by_p, offset)]
-        tensors = weights, _from_context(weights, context), *given
-        p_bar = traced_once(_solve_adjoint, (self._sizes,), tensors)
+        tensors = weights, _as_list(context), *given
+        p_bar = traced_without_gradient(_solve_adjoint, (self._sizes,), tensors)
         return self._from_tokens(p_bar)
 
     def compute_output_shape(self, input_shape: Sequence) -> tuple:
@@ -273,11 +273,20 @@ def _dense_parts(num_inputs, num_units):
     return kernel_part((num_inputs, num_units)), bias_part(num_units)
 
 
-def _from_context(weights, context):
-    """What the context adds to the first hidden values of all positions, `[N, units]`."""
-    if context is None:
+def _as_list(context):
+    return [] if context is None else [context]
+
+
+def _from_context(weights, contexts):
+    """What a context adds to the first hidden values of all positions, `[N, units]`.
+
+    Args:
+      weights: `_Arrays`.
+      contexts: list of the context; empty if there is none.
+    """
+    if not contexts:
         return tf.zeros_like(weights.positions[:1])
-    return context @ weights.context
+    return contexts[0] @ weights.context
 
 
 def _one_pass(sizes, weights, from_context, tokens):
@@ -348,11 +357,20 @@ def _one_position(sizes, weights, from_context, t, before, caches, earlier=()):
 def _through_layers(weights, hidden, attend):
     """Maps the first hidden values, `[rows, units]`, to parameters, `[rows, P * D]`."""
     for layer in weights.layers:
-        arrays = tf.split(_dense(_norm(hidden), layer.attention), 3, axis=-1)
-        hidden += _dense(attend(arrays), layer.merge)
-        inside = tf.nn.gelu(_dense(_norm(hidden), layer.widen))
-        hidden += _dense(inside, layer.narrow)
+        before = hidden, layer.attention
+        arrays = traced_once(_before_attention, (), before, inline=True)
+        after = hidden, attend(arrays), layer.merge, layer.widen, layer.narrow
+        hidden = traced_once(_after_attention, (), after, inline=True)
     return _dense(_norm(hidden), weights.last)
+
+
+def _before_attention(hidden, attention):
+    return tf.split(_dense(_norm(hidden), attention), 3, axis=-1)
+
+
+def _after_attention(hidden, seen, merge, widen, narrow):
+    hidden += _dense(seen, merge)
+    return hidden + _dense(tf.nn.gelu(_dense(_norm(hidden), widen)), narrow)
 
 
 def _dense(x, layer):
@@ -403,7 +421,7 @@ def _within_floats(tokens):
     return tf.clip_by_value(tokens, -most, most)
 
 
-def _solve(sizes, solve_one, weights, from_context, values):
+def _solve(sizes, solve_one, weights, contexts, values):
     """Solves for the tokens one after another: `values` is `[T, V, N, D]`.
 
     A loop rewrites its caches at each position. So positions come in blocks: the caches of
@@ -411,6 +429,7 @@ def _solve(sizes, solve_one, weights, from_context, values):
     """
     num_values, num_rows = values.shape[1], tf.shape(values)[2]
     token_size = sizes.token_size
+    from_context = _from_context(weights, contexts)
     # No constants: XLA fails on some that go into loops.
     zero = tf.zeros([], values.dtype)
     before = tf.fill([num_rows, token_size], zero)
@@ -453,9 +472,10 @@ def _empty_caches(sizes, weights, counts, zero):
     return [tf.fill(shape, zero) for _ in range(2 * len(weights.layers))]
 
 
-def _solve_adjoint(sizes, weights, from_context, u, u_bar, u_by_p, offset):
+def _solve_adjoint(sizes, weights, contexts, u, u_bar, u_by_p, offset):
     """Goes back over the positions: `u`, `[T, N, D]`; `u_by_p`, `[T, N, P, D]`."""
     tokens = tf.transpose(u, [1, 0, 2])
+    from_context = _from_context(weights, contexts)
     _, caches = _one_pass(sizes, weights, from_context, tokens)
     befores = tf.pad(u[:-1], [[1, 0], [0, 0], [0, 0]])
 

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.core.compiled import is_compiled_by_xla
+from tfp_flows.core.compiled import traced_once
 from tfp_flows.core.conditioners import HAS_ADJOINT
 from tfp_flows.networks.network_structure import Structure, Weights
 from tfp_flows.networks.orderings import take
@@ -82,7 +82,9 @@ class MaskedNetwork(AutoregressiveNetwork):
         weights, order, ranks = self.ordered_weights(context)
         values = values[..., None] if values.shape.rank == 2 else values
         values = take(tf.transpose(values, [1, 2, 0]), order, axis=0)
-        u, log_det = traced_once(_solve, (self.structure, solve_one), (weights, values))
+        u, log_det = traced_without_gradient(
+            _solve, (self.structure, solve_one), (weights, values)
+        )
         return take(tf.transpose(u), ranks, axis=1), log_det
 
     def solve_adjoint(
@@ -96,38 +98,24 @@ class MaskedNetwork(AutoregressiveNetwork):
         weights, order, ranks = self.ordered_weights(context)
         given = u[:, None], u_bar[:, None], u_by_p, offset
         arrays = [take(tf.transpose(a, [2, 1, 0]), order, axis=0) for a in given]
-        p_bar = traced_once(_solve_adjoint, (self.structure,), (weights, *arrays))
+        p_bar = traced_without_gradient(
+            _solve_adjoint, (self.structure,), (weights, *arrays)
+        )
         return take(tf.transpose(p_bar, [2, 1, 0]), ranks, axis=2)
 
 
-def traced_once(function: Callable, key: tuple, tensors: tuple) -> Any:
-    """Calls `function(*key, *tensors)`; in a graph, one trace serves all equal keys.
-
-    The steps of a flow mostly share a structure and differ in their weights. There is no
-    gradient.
+def traced_without_gradient(function: Callable, key: tuple, tensors: tuple) -> Any:
+    """Calls `function(*key, *tensors)`, which is `traced_once` and has no gradient.
 
     Args:
       function: function of the entries of `key` and `tensors`.
-      key: what determines the trace; compared by ==.
-      tensors: nests of tensors.
+      key: see `traced_once`.
+      tensors: nests of tensors. A constant among them would be optimised for each call.
     """
     # Without gradients: a tape would trace the gradient of the call at once.
     hidden = functools.partial(tf.stop_gradient, name=HAS_ADJOINT)
     tensors = tf.nest.map_structure(hidden, tensors)
-    # XLA may fail on loops of a called function.
-    if tf.executing_eagerly() or is_compiled_by_xla():
-        return function(*key, *tensors)
-    traced = tf.compat.v1.get_collection_ref(__name__)  # it lives as long as the graph
-    call = next((f for known, f in traced if known == (function, key)), None)
-    if call is None:
-        call = tf.function(
-            functools.partial(function, *key),
-            autograph=False,
-            # Otherwise the graph would be inlined again before it runs.
-            experimental_attributes={"_noinline": True},
-        )
-        traced.append(((function, key), call))
-    return call(*tensors)
+    return traced_once(function, key, tensors, inline=False)
 
 
 def _solve(structure, solve_one, weights, values):
@@ -197,7 +185,8 @@ def _slopes(structure, weights, u):
 
     def layer(k, seen, skip):  # without the products with what is zero in kernels
         products = []
-        for first, end in itertools.pairwise(block_bounds(structure.event_size)):
+        bounds = block_bounds(structure.event_size, max(map(len, structure.degrees)))
+        for first, end in itertools.pairwise(bounds):
             rows = slice(*np.searchsorted(structure.levels[k], [first, end]))
             count = np.searchsorted(structure.seen_degrees[k], end)
             products.append(weights.kernels[k][rows, :count] @ seen[:count])
@@ -212,6 +201,7 @@ def _slopes(structure, weights, u):
 
 
 _LEVELS_OF_ONE_BLOCK = 16
+_SIZE_OF_ONE_BLOCK = 1500  # levels times rows
 _MOST_BLOCKS = 8
 
 
@@ -242,10 +232,17 @@ class Layer(typing.NamedTuple):
     adds_skip: bool = False
 
 
-def block_bounds(num_levels: int) -> list[int]:
-    """Returns the first level of each block, and the number of levels (BUILD_NOTES.md)."""
-    doublings = math.ceil(math.log2(num_levels / _LEVELS_OF_ONE_BLOCK))
-    num_blocks = min(_MOST_BLOCKS, 2 ** max(doublings, 0))
+def block_bounds(num_levels: int, width: float = math.inf) -> list[int]:
+    """Returns the first level of each block, and the number of levels (BUILD_NOTES.md).
+
+    Args:
+      num_levels: number of levels.
+      width: most rows of an array, which each level of a block rewrites. While arrays are
+        small, later calls gain nothing from blocks, and the first call takes longer.
+    """
+    by_levels = math.ceil(math.log2(num_levels / _LEVELS_OF_ONE_BLOCK))
+    by_size = math.log2(num_levels * width / _SIZE_OF_ONE_BLOCK)
+    num_blocks = min(_MOST_BLOCKS, 2 ** max(int(min(by_levels, by_size)), 0))
     return np.linspace(0, num_levels, num_blocks + 1).astype(int).tolist()
 
 
@@ -279,7 +276,9 @@ def substitute(
         np.searchsorted(from_array, np.arange(num_levels + 1))
         for from_array in (levels, *(layer.levels for layer in layers))
     ]
-    bounds = block_bounds(num_levels)
+    # The rows of the last layer are not kept.
+    width = max(map(len, (levels, *(layer.levels for layer in layers[:-1]))))
+    bounds = block_bounds(num_levels, width)
     from_inputs = zip(*(_split(array, bounds) for array in inputs), strict=True)
     from_layers = zip(
         *(map(_by_block, layers, (s[bounds] for s in starts[1:]))), strict=True

@@ -211,7 +211,7 @@ class MaskedMLP(MaskedNetwork, ContextNetwork):
         """Returns the `Weights` for a context, and the variables' order and its inverse."""
         weights = self._layout.unpack(self._packed)
         biases = [
-            take(bias, layer.rising_units, axis=0)[:, None]
+            tf.reshape(take(bias, layer.rising_units, axis=0), [-1, 1])
             for layer, (_, bias) in zip(self.layers, weights.layers, strict=True)
         ]
         if self.context_size:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_number
+from tfp_flows.core.compiled import traced_once
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.transformer import Transformer, ValueAndLogDet
 
@@ -39,13 +39,11 @@ class _Spline(Transformer):
 
     def forward_and_log_det(self, x: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Maps `x`, `[..., D]`, with `parameters`, `[..., P, D]`; log-dets `[..., D]`."""
-        forward = functools.partial(self._map, _interpolate, 0)
-        return _with_bins_first(forward, x, parameters)
+        return _with_bins_first(self._map, (_interpolate, 0), x, parameters)
 
     def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
-        inverse = functools.partial(self._map, _interpolate_back, 1)
-        return _with_bins_first(inverse, y, parameters)
+        return _with_bins_first(self._map, (_interpolate_back, 1), y, parameters)
 
     @abc.abstractmethod
     def _map(self, interpolate, axis, value, parameters):
@@ -247,8 +245,15 @@ def _knots(shares: tf.Tensor, bound: float) -> list[tf.Tensor]:
     """Returns K + 1 knots from `-bound` to `bound`, `[...]` each, by shares `[K, ...]`."""
     # The last knot is set, since the sum of all shares is rounded.
     end = tf.fill(tf.shape(shares[0]), tf.constant(bound, shares.dtype))
+    return [-end, *tf.unstack(_inner_knots(shares, bound)), end]
+
+
+def _inner_knots(shares: tf.Tensor, bound: float) -> tf.Tensor:
+    """Returns the knots but the two at the ends, `[K - 1, ...]`, by shares `[K, ...]`."""
     passed = itertools.accumulate(tf.unstack(shares)[:-1])
-    return [-end, *(_position(share, bound) for share in passed), end]
+    # Stacked first: few operations are soon traced. Also, XLA would compute a sum of
+    # many arrays anew for each bin.
+    return _position(tf.stack(list(passed)), bound)
 
 
 def _find_bin(
@@ -265,9 +270,8 @@ def _find_bin(
       axis: 0 if `value` is an x, 1 if it is a y.
       bound: half the length of the interval.
     """
-    *inner, _ = _knots(shares[axis], bound)[1:]
-    # A sum over one stacked array: XLA would compute a sum of many anew for each bin.
-    index = tf.reduce_sum(tf.cast(value >= tf.stack(inner), tf.int32), axis=0)
+    inner = _inner_knots(shares[axis], bound)
+    index = tf.reduce_sum(tf.cast(value >= inner, tf.int32), axis=0)
     numbers = _numbers_like(shares[0], index)
     x_0, y_0 = (_position(_sum_where(numbers < index, part), bound) for part in shares)
     w, h = (2.0 * bound * _sum_where(tf.equal(numbers, index), part) for part in shares)
@@ -343,14 +347,15 @@ def _bins_first(parameters: tf.Tensor) -> tf.Tensor:
 
 
 def _with_bins_first(
-    function: Callable, value: TensorLike, parameters: TensorLike
+    function: Callable, key: tuple, value: TensorLike, parameters: TensorLike
 ) -> ValueAndLogDet:
     """Returns what `function` maps `value` to, `[..., D]` each.
 
     Args:
-      function: function of `value`, `[M]`, and `parameters`, `[P, M]`, that returns two
-        arrays `[M]`. If all rows share their parameters, it gets `[..., D]` and
-        `[P, 1, ..., 1, D]` instead.
+      function: function of the entries of `key`, `value`, `[M]`, and `parameters`,
+        `[P, M]`, that returns two arrays `[M]`. If all rows share their parameters, it gets
+        `[..., D]` and `[P, 1, ..., 1, D]` instead.
+      key: see `traced_once`.
       value: `[..., D]`.
       parameters: `[..., P, D]`; the batch axes of both broadcast.
     """
@@ -360,11 +365,12 @@ def _with_bins_first(
     if num_shared > 0:
         for _ in range(num_shared):
             parameters = parameters[tf.newaxis]
-        return function(value, _bins_first(parameters))
+        return function(*key, value, _bins_first(parameters))
     value, parameters = _from_one_batch(value, parameters)
     shape = tf.shape(value)
     flat = tf.reshape(_bins_first(parameters), [parameters.shape[-2], -1])
-    mapped, log_det = function(tf.reshape(value, [-1]), flat)
+    tensors = tf.reshape(value, [-1]), flat
+    mapped, log_det = traced_once(function, key, tensors, inline=True)
     return tf.reshape(mapped, shape), tf.reshape(log_det, shape)
 
 
