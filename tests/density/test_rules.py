@@ -36,7 +36,7 @@ def test_models_follow_from_the_size(size, networks, has_flow, refits):
     for rule in (rules.given_flow, *rules.flows.values()):
         assert 32 <= rule.batch_size <= 512
         assert 50 <= rule.steps_per_epoch <= 500
-        assert rule.most_steps == round(90 * size[0] ** 0.5)
+        assert rule.most_steps == round(60 * size[0] ** 0.5)
         width = rule.options["hidden_units"][0]
         assert rule.learning_rate == pytest.approx(6e-3 * 64 / width)
 

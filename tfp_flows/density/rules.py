@@ -42,8 +42,8 @@ _LEAST_STEPS, _MOST_STEPS = 50, 500
 _PATIENCE = 6
 # Step size of a network of width 64; wider ones have smaller steps, in proportion.
 _RATE_OF_64 = 6e-3
-# Training steps at most, times the square root of the number of rows: 9,000 for 10,000.
-_STEPS_PER_ROOT = 90
+# Training steps at most, times the square root of the number of rows: 6,000 for 10,000.
+_STEPS_PER_ROOT = 60
 
 
 @dataclasses.dataclass(frozen=True)
