@@ -81,8 +81,9 @@ def fit_density(
         `context_size` C. It is trained where it is, and never on the held-out rows.
       seed: integer that determines initial weights, held-out rows, and the order of rows;
         random if None.
-      max_minutes: wall time for all training; no bound if None. Compilation, which takes
-        some seconds for each component, and the report come on top of a short time.
+      max_minutes: wall time for all training, within which learning rates fall; no bound
+        if None. Compilation, which takes some seconds for each component, and the report
+        come on top of a short time.
       verbose: "auto" writes a line of progress to the standard error if a fit takes more
         than some seconds; 0 for silence.
 

@@ -62,8 +62,8 @@ class FitOptions:
       backup: path of a file that keeps the state of the fit. If the file exists, an
         interrupted fit of the same rows and options continues from it, and ends at the
         same numbers.
-      max_minutes: wall time after which training ends, with the best weights so far; no
-        bound if None.
+      max_minutes: wall time after which training ends, with the best weights so far; over
+        its second half the learning rate falls. No bound if None.
 
     Raises:
       ValueError: if an option is out of its range.
