@@ -150,3 +150,9 @@ def test_a_schedule_of_rates_is_left_alone(own, banana):
     own.fit(banana[:80], batch_size=8, epochs=9, verbose=0, callbacks=[stop])
     assert int(own.optimizer.iterations) == 20
     assert float(own.optimizer.learning_rate) == pytest.approx(0.05)
+
+
+def test_a_bound_is_needed_and_not_negative():
+    for arguments, words in (({}, "got neither"), ({"steps": -1}, "`steps` 0 or more")):
+        with pytest.raises(ValueError, match=words):
+            tff.training.StopAfter(**arguments)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_instance, check_number
+from tfp_flows.core.arguments import check_instance, check_number, require
 from tfp_flows.core.rows import weight_keyword
 from tfp_flows.distributions.distribution_checks import check_rows_of
 
@@ -142,7 +142,7 @@ class StopAfter(keras.callbacks.Callback):
       steps: steps of the optimizer, with those of earlier calls of `fit`; no bound if None.
 
     Raises:
-      ValueError: if one is negative.
+      ValueError: if one is negative, or both are None.
 
     >>> import tfp_flows
     >>> stop = tfp_flows.training.StopAfter(60.0)  # model.fit(rows, callbacks=[stop])
@@ -150,6 +150,8 @@ class StopAfter(keras.callbacks.Callback):
 
     def __init__(self, seconds: float | None = None, steps: int | None = None) -> None:
         super().__init__()
+        has_bound = seconds is not None or steps is not None
+        require(has_bound, "`seconds` or `steps`", "neither")
         for name, value in (("seconds", seconds), ("steps", steps)):
             if value is not None:
                 check_number(name, value, "0 or more", lambda value: value >= 0.0)
