@@ -38,7 +38,7 @@ _ROWS_OF_LARGE_BATCHES = 20_000  # from which on a training step has 512 rows, n
 _STEPS_OF_ONE = 2
 # Steps between two looks at the validation rows; looks without improvement after which the
 # learning rate falls, and three times as many after which training ends.
-_LEAST_STEPS, _MOST_STEPS = 50, 500
+_LEAST_OF_EPOCH, _MOST_OF_EPOCH = 50, 500
 _PATIENCE = 6
 # Step size of a network of width 64; wider ones have smaller steps, in proportion.
 _RATE_OF_64 = 6e-3
@@ -184,7 +184,7 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
             constructor,
             options,
             batch_size=size,
-            steps_per_epoch=min(max(num_rows // size, _LEAST_STEPS), _MOST_STEPS),
+            steps_per_epoch=min(max(num_rows // size, _LEAST_OF_EPOCH), _MOST_OF_EPOCH),
             learning_rate=_RATE_OF_64 * 64 / options["hidden_units"][0],
             most_steps=round(_STEPS_PER_ROOT * math.sqrt(num_rows)),
         )

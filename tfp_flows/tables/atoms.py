@@ -367,7 +367,8 @@ def _chosen(y, atoms, weights, seed):
 def _from_atoms(y, weights, is_at_atom, is_free):
     """Which of equal numbers, `[N]`, are of atoms: all of them, but for chance.
 
-    Of the rows with one number, the share w / (w + P(number of the rest)) are of atoms.
+    Among the rows that have one number, those of atoms are the share
+    w / (w + P(number of the rest)).
     """
     _, index = np.unique(y, return_inverse=True)
     by_chance = np.bincount(index, weights=is_free) / max(len(y), 1)

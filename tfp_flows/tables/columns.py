@@ -365,6 +365,9 @@ class Equality:
     is in the context, has an atom of weight w at the number of the earlier one. The weight
     depends on everything before. See `Atoms` for several equalities of a column.
 
+    `TableDensity.impute` is approximate if a missing number without a step has equalities
+    with two later ones that are observed, equal, and have no equality with each other.
+
     Args:
       names: names of the two columns, of kinds with numbers, on one grid or both without.
       reason: why there is the equality.

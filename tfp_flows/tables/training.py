@@ -130,6 +130,8 @@ def fit_rows(
         "val_loss", factor=_FALL, patience=falls_after, min_delta=1e-4
     )
     callbacks = [keras.callbacks.TerminateOnNaN(), best, falling]
+    if options.max_minutes is not None:  # before the backup, which keeps the rate as it was
+        callbacks.append(StopAfter(60.0 * options.max_minutes))
     backup, first, last = None, 0, options.epochs
     if options.backup is not None:
         require(seed is not None, "`seed` with `backup`, which repeats draws", None)
@@ -141,8 +143,6 @@ def fit_rows(
         last = first if backup.is_finished else max(options.epochs, first)
     if options.verbose == "auto":
         callbacks.append(FitProgress(last))
-    if options.max_minutes is not None:
-        callbacks.append(StopAfter(60.0 * options.max_minutes))
 
     model = MemberModel(rows)
     optimizer = averaging_adam(options.learning_rate, steps_per_epoch)

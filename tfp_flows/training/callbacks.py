@@ -133,13 +133,14 @@ class StopAfter(keras.callbacks.Callback):
     """Ends training after some seconds or steps, with a learning rate that falls before.
 
     Over the second half of the seconds or steps the learning rate falls linearly to a
-    hundredth, in steps of an epoch, on top of what other callbacks make of it. A rate that
-    follows a `LearningRateSchedule` is left alone. The last epoch is validated, so that
-    callbacks which keep the best weights have some.
+    hundredth, once an epoch. Between epochs and after training the optimizer has its own
+    rate, which other callbacks may change. A rate that follows a `LearningRateSchedule` is
+    left alone. The last epoch is validated, so that callbacks which keep the best weights
+    have some.
 
     Args:
       seconds: wall time from the beginning of training; no bound if None.
-      steps: steps of the optimizer, with those of earlier calls of `fit`; no bound if None.
+      steps: training steps from there; no bound if None.
 
     Raises:
       ValueError: if one is negative, or both are None.
@@ -158,35 +159,38 @@ class StopAfter(keras.callbacks.Callback):
         self._seconds, self._steps = seconds, steps
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Starts the clock."""
+        """Starts the clock, and the count of steps."""
         self._start = time.monotonic()
-        self._share = _share_of_rate(self._progress())
+        self._first_step = int(self.model.optimizer.iterations)
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Lowers the learning rate for the epoch."""
+        self._share = min(max(2.0 * (1.0 - self._progress()), 0.01), 1.0)
+        self._multiply_rate(self._share)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Stops if the time is over."""
+        """Stops if the seconds or steps are over."""
         if self._progress() >= 1.0:
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Lowers the learning rate."""
-        rate, share = self.model.optimizer.learning_rate, _share_of_rate(self._progress())
-        if isinstance(rate, keras.Variable):
-            rate.assign(rate * share / self._share)
-        self._share = share
+        """Puts the optimizer's own learning rate back."""
+        self._multiply_rate(1.0 / self._share)
 
     def _progress(self):
         """The larger share of seconds and steps that is over."""
-        seconds, steps = self._seconds, self._steps
         over = 0.0
-        if seconds is not None:
-            over = (time.monotonic() - self._start) / max(seconds, 1e-9)
-        if steps is not None:
-            over = max(over, int(self.model.optimizer.iterations) / max(steps, 1))
+        if self._seconds is not None:
+            over = (time.monotonic() - self._start) / max(self._seconds, 1e-9)
+        if self._steps is not None:
+            steps = int(self.model.optimizer.iterations) - self._first_step
+            over = max(over, steps / max(self._steps, 1))
         return over
 
-
-def _share_of_rate(progress):
-    return min(max(2.0 * (1.0 - progress), 0.01), 1.0)
+    def _multiply_rate(self, factor):
+        rate = self.model.optimizer.learning_rate
+        if isinstance(rate, keras.Variable):
+            rate.assign(rate * factor)
 
 
 class FitProgress(keras.callbacks.Callback):
