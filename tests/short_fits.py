@@ -29,7 +29,7 @@ def trained_for(epochs, *, flow=None, steps=None, **changes):
     def short(rule):
         options = {**rule.options, **(flow or {})}
         rule = dataclasses.replace(rule, options=options, **(steps or {}))
-        return dataclasses.replace(rule, most_steps=epochs * rule.steps_per_epoch)
+        return dataclasses.replace(rule, max_steps=epochs * rule.steps_per_epoch)
 
     def rules(*sizes):
         found = rules_for(*sizes)

@@ -136,6 +136,7 @@ BAD_CALLS = [
     (lambda: fit_density(ROWS, CONTEXT, flow=FLOW), "`context_size` 1 | got 0"),
     (lambda: fit_density(squares(60, 0), flow=FLOW), "float32 can tell apart"),
     (lambda: fit_density(ROWS, max_minutes=0), "`max_minutes` above 0 | got 0"),
+    (lambda: fit_density(ROWS, max_steps=0), "`max_steps` | got 0"),
     (lambda: fit_density(ROWS, seed="a"), "`seed` | 'a'"),
 ]
 

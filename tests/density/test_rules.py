@@ -36,7 +36,7 @@ def test_models_follow_from_the_size(size, networks, has_flow, refits):
     for rule in (rules.given_flow, *rules.flows.values()):
         assert 32 <= rule.batch_size <= 512
         assert 50 <= rule.steps_per_epoch <= 500
-        assert rule.most_steps == round(60 * size[0] ** 0.5)
+        assert rule.max_steps == round(60 * size[0] ** 0.5)
         width = rule.options["hidden_units"][0]
         assert rule.learning_rate == pytest.approx(6e-3 * 64 / width)
 
@@ -57,6 +57,12 @@ def test_densities_given_a_context_have_more_components():
     assert "a linear regression on the context" in given.reasons
 
 
+def test_a_given_number_of_steps_is_that_of_each_flow():
+    rules = rules_for(3_000, 5, 2, max_steps=7)
+    steps = [rule.max_steps for rule in (rules.given_flow, *rules.flows.values())]
+    assert steps == [7, 7, 7, 7]
+
+
 def test_averaged_weights_are_those_of_about_an_epoch():
     momenta = [
         rules_for(count, 2).given_flow.optimizer().ema_momentum
@@ -70,6 +76,7 @@ def test_averaged_weights_are_those_of_about_an_epoch():
         (lambda: rules_for(0, 2), "`num_rows` | 0"),
         (lambda: rules_for(20, 0), "`event_size` | 0"),
         (lambda: rules_for(20, 2, -1), "`context_size` | -1"),
+        (lambda: rules_for(20, 2, max_steps=0), "`max_steps` | 0"),
     ]
 )
 def test_bad_calls_are_refused(call, words, check_refused):

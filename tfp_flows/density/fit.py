@@ -42,6 +42,7 @@ def fit_density(
     flow: tfp.bijectors.Bijector | None = None,
     seed: int | None = 0,
     max_minutes: float | None = None,
+    max_steps: int | None = None,
     verbose: int | str = "auto",
 ) -> FittedDensity:
     """Fits a density to rows of numbers, `p(y)` or `p(y | context)`, and reports on it.
@@ -84,6 +85,9 @@ def fit_density(
       max_minutes: wall time for all training, within which learning rates fall; no bound
         if None. Compilation, which takes some seconds for each component, and the report
         come on top of a short time.
+      max_steps: training steps of a flow at most, over the second half of which its
+        learning rate falls; 60 times the square root of N if None. More steps take longer,
+        and explain some large tables of many dependences better.
       verbose: "auto" writes a line of progress to the standard error if a fit takes more
         than some seconds; 0 for silence.
 
@@ -101,7 +105,7 @@ def fit_density(
     if flow is not None:
         _check_flow(flow, data)
     parts = hold_out(data, seed)
-    return fit_and_judge(*parts, data, flow, seed, max_minutes, verbose).density
+    return fit_and_judge(*parts, data, flow, seed, max_minutes, verbose, max_steps).density
 
 
 class Fit(typing.NamedTuple):
@@ -135,6 +139,7 @@ def fit_and_judge(
     seed: int | None,
     max_minutes: float | None,
     verbose: int | str,
+    max_steps: int | None = None,
 ) -> Fit:
     """Returns the `Fit` of a density.
 
@@ -146,9 +151,10 @@ def fit_and_judge(
       seed: as in `fit_density`.
       max_minutes: as in `fit_density`.
       verbose: as in `fit_density`.
+      max_steps: as in `fit_density`.
     """
     start = time.monotonic()
-    rules = rules_for(len(data.x), data.x.shape[1], data.context_size)
+    rules = rules_for(len(data.x), data.x.shape[1], data.context_size, max_steps)
     if flow is not None:
         rules = rules.with_flow(flow.name)
     _, first, second, scoring = split_seed(seed, 4)
@@ -259,7 +265,7 @@ def _fit_flow(flow, data, rule, seed, max_minutes, verbose):
     model.compile(rule.optimizer(), jit_compile=False)
     model.initialize(train.inputs)
     batch_size = min(rule.batch_size, len(train.x))
-    num_epochs = -(-rule.most_steps // rule.steps_per_epoch)
+    num_epochs = -(-rule.max_steps // rule.steps_per_epoch)
     num_rows = num_epochs * rule.steps_per_epoch * batch_size
     num_passes = -(-num_rows // len(train.x)) + 1
     orders = epoch_orders(len(train.x), dropped, 0, num_passes)

@@ -11,7 +11,7 @@ import keras
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.standardize import Decorrelate
-from tfp_flows.core.arguments import check_size
+from tfp_flows.core.arguments import check_integer, check_size
 from tfp_flows.flows.maf import MAF
 from tfp_flows.flows.neural_spline_flow import NeuralSplineFlow
 from tfp_flows.tables.network_sizes import NetworkSizes
@@ -55,8 +55,8 @@ class FlowRule:
       options: its options.
       batch_size: rows of a training step.
       steps_per_epoch: training steps between two looks at the validation rows.
-      learning_rate: Adam's step size, which falls over the second half of `most_steps`.
-      most_steps: training steps after which training ends.
+      learning_rate: Adam's step size, which falls over the second half of `max_steps`.
+      max_steps: training steps after which training ends.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -78,7 +78,7 @@ class FlowRule:
     batch_size: int
     steps_per_epoch: int
     learning_rate: float
-    most_steps: int
+    max_steps: int
 
     def optimizer(self) -> keras.optimizers.Optimizer:
         """Returns Adam, whose averaged weights are about those of the last epoch."""
@@ -88,7 +88,7 @@ class FlowRule:
     def callbacks(self, seconds: float | None = None) -> list[keras.callbacks.Callback]:
         """Returns callbacks of `fit` that average, lower the rate, stop and restore.
 
-        The learning rate falls linearly over the second half of `most_steps`, or of the
+        The learning rate falls linearly over the second half of `max_steps`, or of the
         time, and to a quarter after six looks at the validation rows without improvement.
         Training ends after 18.
 
@@ -103,7 +103,7 @@ class FlowRule:
             keras.callbacks.EarlyStopping(
                 "val_loss", patience=3 * _PATIENCE, restore_best_weights=True
             ),
-            StopAfter(seconds, self.most_steps),
+            StopAfter(seconds, self.max_steps),
         ]
 
 
@@ -147,7 +147,9 @@ class Rules:
         )
 
 
-def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
+def rules_for(
+    num_rows: int, event_size: int, context_size: int = 0, max_steps: int | None = None
+) -> Rules:
     """Returns the rules for a table.
 
     The numbers were chosen on tables of R's packages and on simulated rows, and confirmed
@@ -161,10 +163,14 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
       num_rows: N, of all rows.
       event_size: number of variables, D.
       context_size: width of the context.
+      max_steps: as in `fit_density`.
     """
     check_size("num_rows", num_rows)
     check_size("event_size", event_size)
     check_size("context_size", context_size, 0)
+    if max_steps is None:
+        max_steps = round(_STEPS_PER_ROOT * math.sqrt(num_rows))
+    check_integer("max_steps", max_steps, 1)
     many = num_rows >= (_MANY_ROWS_OF_ONE if event_size == 1 else _MANY_ROWS)
     few = num_rows < _FEW_ROWS
     refits = num_rows < _REFITTED_ROWS
@@ -186,7 +192,7 @@ def rules_for(num_rows: int, event_size: int, context_size: int = 0) -> Rules:
             batch_size=size,
             steps_per_epoch=min(max(num_rows // size, _LEAST_OF_EPOCH), _MOST_OF_EPOCH),
             learning_rate=_RATE_OF_64 * 64 / options["hidden_units"][0],
-            most_steps=round(_STEPS_PER_ROOT * math.sqrt(num_rows)),
+            max_steps=max_steps,
         )
 
     flows: dict[str, FlowRule] = {}

@@ -14,6 +14,9 @@ _MOST_KEPT = 2000  # about the number of integers with frequencies, the most com
 _LEAST_MASS = 1e-300  # where differences of sums underflow
 _GRID = np.linspace(-10.0, 10.0, 2001)  # on the line, for the kernel estimate
 _MANY_ROWS = 50  # for each different integer
+# Rows that have a common integer, and deviations of their number above the expected one.
+_LEAST_COMMON, _DEVIATIONS = 8, 8.0
+_LEAST_ROWS = 0.25  # for all integers that no training row has
 _PSEUDO_ROWS = 2.0 ** np.arange(-2, 25)  # of the smooth distribution
 # Share of the smooth distribution that is normal, with its deviation: it has tails.
 _NORMAL_SHARE, _NORMAL_DEVIATION = 0.05, 1.5
@@ -25,17 +28,20 @@ def with_frequencies(spec: NumberSpec, numbers: np.ndarray) -> NumberSpec:
     """Returns a map of integers after which a normal distribution has their frequencies.
 
     ```none
+    P(k) = rows with k / N                                       for common integers
+    P(k) = r / N (c(k) + (r - sum of c + a) s(k)) / (r + a)      for the other ones
     c(k) = max(rows with k - d, 0)
-    P(k) = (c(k) + (rows - sum of c + a) s(k)) / (rows + a)
     u(k + 1) = normal quantile of P(Y <= k)
     ```
 
-    s is smooth: a kernel estimate on the line of the given map, with normal tails. The
-    discount d is the Good-Turing one, `n_1 / (n_1 + 2 n_2)` of n_i integers with i rows: it
-    leaves nothing of integers that one row has, where most have one. The number of
-    pseudo-rows a predicts each row best from all others. So round numbers that are more
-    common keep their frequencies, and networks learn only how these depend on other
-    columns. The given map is returned where each integer has one row.
+    An integer is common if many more rows have it than a smooth distribution expects; r
+    rows have the other ones. s is smooth: a kernel estimate of these r rows on the line of
+    the given map, with normal tails. The discount d is the Good-Turing one,
+    `n_1 / (n_1 + 2 n_2)` of n_i integers with i rows: it leaves nothing of integers that
+    one row has, where most have one. The number of pseudo-rows a predicts each row best
+    from all others. So round numbers that are more common keep their frequencies, and
+    networks learn only how these depend on other columns. The given map is returned where
+    each integer has one row.
 
     Args:
       spec: a map of integers, with mean and scale.
@@ -49,12 +55,19 @@ def with_frequencies(spec: NumberSpec, numbers: np.ndarray) -> NumberSpec:
     if len(integers) < 2:
         return spec
     smooth = _SmoothDistribution(spec, integers, counts)
-    mass = np.maximum(smooth.cdf(integers + 1.0) - smooth.cdf(integers), _LEAST_MASS)
-    discount = _discount(counts)
-    pseudo_rows = _best_pseudo_rows(counts, mass / smooth.total, discount)
+    is_other = ~_are_common(counts, len(numbers) * smooth.mass(integers))
+    if is_other.sum() >= 2:
+        smooth = _SmoothDistribution(spec, integers[is_other], counts[is_other])
+    else:
+        is_other[:] = True
+    others, mass = counts[is_other], smooth.mass(integers)
+    discount = _discount(others)
+    total = 1.0 - mass[~is_other].sum()
+    pseudo_rows = _best_pseudo_rows(others, mass[is_other] / total, discount)
     if len(numbers) >= _MANY_ROWS * len(integers):  # even rare ones have known frequencies
         pseudo_rows = min(pseudo_rows, 1.0)
-    rows = np.maximum(counts - discount, 0.0)
+    share = others.sum() / (others.sum() + pseudo_rows)
+    rows = np.where(is_other, share * np.maximum(counts - discount, 0.0), counts)
     is_kept = (rows > 0.0) & (rows >= np.sort(rows)[-min(_MOST_KEPT, len(rows))])
     if not is_kept.any():
         return spec
@@ -62,7 +75,7 @@ def with_frequencies(spec: NumberSpec, numbers: np.ndarray) -> NumberSpec:
     edges = np.union1d(kept, kept + 1.0)
     below = np.concatenate([[smooth.least], smooth.cdf(edges), [smooth.most]])
     parts = np.maximum(np.diff(below), _LEAST_MASS) / smooth.total
-    each = parts * (len(numbers) - rows.sum() + pseudo_rows)
+    each = parts * max(len(numbers) - rows.sum(), _LEAST_ROWS)
     each[1:-1][np.isin(edges[:-1], kept)] += rows
     probs = each / each.sum()
     levels = _with_middles(_normal_quantiles(probs), probs, edges, smooth.ends)
@@ -70,6 +83,12 @@ def with_frequencies(spec: NumberSpec, numbers: np.ndarray) -> NumberSpec:
     return dataclasses.replace(
         spec, positions=tuple(edges.tolist()), levels=tuple(levels.tolist())
     )
+
+
+def _are_common(counts, expected):
+    """Which counts are above all that a Poisson count with this mean has."""
+    least = expected + _DEVIATIONS * np.sqrt(expected + 1.0)
+    return (counts >= _LEAST_COMMON) & (counts > least)
 
 
 def _discount(counts):
@@ -105,6 +124,11 @@ class _SmoothDistribution:
         kernel = np.interp(u, _GRID, self._kernel, left=0.0, right=1.0)
         normal = _normal_cdf(u / _NORMAL_DEVIATION)
         return (1.0 - _NORMAL_SHARE) * kernel + _NORMAL_SHARE * normal
+
+    def mass(self, integers):
+        """The probabilities of integers, `[E]`."""
+        parts = self.cdf(integers + 1.0) - self.cdf(integers)
+        return np.maximum(parts, _LEAST_MASS) / self.total
 
     def _line(self, y):
         return self._maps.edge(tf.constant(y[:, None])).numpy()[:, 0]
