@@ -36,7 +36,7 @@ def main(argv=None):
     except ModuleNotFoundError as error:
         print(
             f"{name}: Expected the packages that commands need; got no `{error.name}`: "
-            "pip install 'tfp_flows[experiments]'",
+            "pip install 'tfp_flows[tfp,experiments]'",
             file=sys.stderr,
         )
         return 1

@@ -35,7 +35,7 @@ def trained_for(epochs, *, flow=None, steps=None, **changes):
         found = rules_for(*sizes)
         flows = found.flows or {"neural spline flow": found.given_flow}
         flows = {name: short(rule) for name, rule in flows.items()}
-        given = {"refits": False, "held_out": 0.1, "flows": flows, **changes}
+        given = {"refits": False, "flows": flows, **changes}
         given["given_flow"] = short(found.given_flow)
         return dataclasses.replace(found, **given)
 

@@ -40,7 +40,7 @@ def quick():
 def test_two_squares_are_good(fitted):
     report = fitted.report
     assert (report.verdict, report.reasons) == ("good", ())
-    assert (report.num_rows, report.num_held_out) == (540, 60)
+    assert (report.num_rows, report.num_held_out) == (480, 120)
     x = squares(2_000, 1)
     gaussian = scipy.stats.multivariate_normal(x.mean(0), np.cov(x.T)).logpdf(x).mean()
     gain = np.mean(fitted.log_prob(x)) - gaussian

@@ -1,6 +1,7 @@
 """Proposed kinds of columns with reasons, changes of kinds, and refused calls."""
 
 import numpy as np
+import pandas
 import pytest
 from refusals import bad_calls
 from small_tables import column
@@ -74,6 +75,35 @@ def test_values_that_many_rows_share_are_spikes():
     )
     assert [c.spikes for c in columns] == [[0.0], [0.8], [0.0], []]
     assert "0 in 0.2 % of the rows" in columns["one zero"].reason
+
+
+def test_a_code_far_from_the_numbers_is_no_end():
+    is_coded = RNG.random(COUNT) < 0.3
+    columns = tff.describe_columns(
+        {
+            "price": np.where(is_coded, -999.0, np.exp(3.0 + NORMAL).round(2)),
+            "share": np.where(is_coded, -1.0, COLUMNS["bounded"].round(3)),
+            "count": np.where(is_coded, 999, RNG.poisson(10.0, COUNT)),
+            "days": np.where(is_coded, -1, COLUMNS["integer"]),
+            "month": NUMBERS % 12 + 1,
+        }
+    )
+    found = {c.name: (c.low, c.high, c.spikes) for c in columns}
+    assert found["price"] == (0.0, None, [-999.0])
+    assert found["share"] == (0.0, 1.0, [-1.0])
+    assert found["count"] == (0.0, None, [999.0])
+    assert found["days"] == (0.0, None, [-1.0])
+    assert found["month"] == (1.0, 12.0, [])
+
+
+def test_large_numbers_with_a_decimal_point_are_no_identifiers():
+    whole = {
+        "unsigned": 2**63 + np.arange(30, dtype="uint64"),
+        "nullable": pandas.array(2**60 + np.arange(30), dtype="Int64"),
+    }
+    assert [c.kind for c in tff.describe_columns(whole)] == ["identifier"] * 2
+    (mass,) = tff.describe_columns({"mass": np.exp(60.0 + NORMAL)})
+    assert mass.kind == "positive"
 
 
 def test_it_prints_as_a_table_and_counts_missing_cells():

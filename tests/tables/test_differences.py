@@ -44,6 +44,24 @@ def test_orders_and_sums_are_found():
     assert columns.select(["start", "low"]).differences == []
 
 
+def test_sums_of_rounded_numbers_are_kept_and_close_numbers_are_no_sum():
+    tax = RNG.gamma(3.0, 2.0, COUNT)
+    gross = tax + RNG.gamma(9.0, 2.0, COUNT)
+    rows = {"gross": gross, "tax": tax, "net": gross - tax}
+    columns = tff.describe_columns(rows)
+    assert [d.column.kind for d in columns.differences][:1] == ["constant"]
+    table = fitted(columns, rows)
+    assert np.isfinite(table.log_prob(rows)).all()
+    start = 1.7e12 + np.arange(COUNT) * 37_000.0
+    columns = tff.describe_columns({"start": start, "end": start + HIGH * 100.0})
+    assert [d.column.kind for d in columns.differences] != ["constant"]
+
+
+def test_a_column_may_have_the_name_of_a_difference():
+    rows = {"high": HIGH, "low": LOW, "high - low": RNG.normal(size=COUNT)}
+    assert tff.describe_columns(rows).differences == []
+
+
 def test_chance_is_no_order():
     a, b = RNG.normal(size=(2, COUNT))
     rows = {"a": a, "far": b + 100.0, "b": np.where(b < a, b, b + 3.0)}

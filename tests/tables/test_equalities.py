@@ -4,12 +4,16 @@ import itertools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from random_weights import randomize
 from refusals import bad_calls
 from small_tables import TINY, column, fitted, saved_and_loaded
 
 import tfp_flows as tff
 from tfp_flows.tables import Difference, Equality, TableColumns
+from tfp_flows.tables.atoms import Atoms, AtomsOfRows, NumberWithAtoms
+from tfp_flows.tables.number_conditionals import NumberConditionals
+from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 
 COUNT = 400
 RNG = np.random.default_rng(0)
@@ -208,3 +212,20 @@ BAD_CALLS = [
 @bad_calls(BAD_CALLS)
 def test_bad_call_is_refused_in_words(call, words, check_refused):
     check_refused(call, words)
+
+
+def test_the_draws_that_are_moved_are_a_random_half():
+    maps = NumberMaps([NumberSpec("line")])
+    conditionals = NumberConditionals(maps, 4, [0.9])
+    parameters = tf.random.stateless_normal(
+        [20_000, 3, conditionals.num_parameters, 1], [0, 1]
+    )
+    number = NumberWithAtoms(conditionals, parameters, Atoms([], maps), None, None)
+    y = number.draw(tf.constant([1, 2])).numpy()
+    atoms = AtomsOfRows(np.full([20_000, 1, 1], 99.0), np.ones([20_000, 1, 1], bool))
+    moved, _ = number.moved(tf.constant(y), atoms, tf.constant([1, 2]))
+    is_moved = moved.numpy() == 99.0
+    assert is_moved.mean() == pytest.approx(0.5, abs=0.02)
+    assert np.mean(np.abs(y[~is_moved]) > 1.5) == pytest.approx(
+        np.mean(np.abs(y) > 1.5), rel=0.1
+    )

@@ -128,6 +128,48 @@ def test_arrays_and_dictionaries_keep_order_and_dtypes():
         assert table.log_prob(drawn).shape == (9,)
 
 
+def test_cells_that_no_array_holds_are_refused_or_missing():
+    far = np.array(["2024-01-01", "9999-12-31"], "datetime64[D]")
+    zone = datetime.timezone(datetime.timedelta(hours=5))
+    noon = datetime.datetime(2024, 1, 1, 12, tzinfo=zone)
+    for cells, words in (
+        (far, "dates from 1677-09-22 to 2262-04-11 in column 'a'"),
+        (pandas.Series(far.astype("datetime64[s]")), "dates from 1677-09-22"),
+        (np.array(list(far.tolist()), object), "dates from 1677-09-22"),
+        (np.array([noon, noon], object), "without a time zone in column 'a'"),
+        (np.array([datetime.time(1), datetime.time(2)], object), "texts in column 'a'"),
+        (np.array([10**400, 1], object), "numbers within 1.8e"),
+        ([1, "b", 2], "one type in column 'a'"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            tff.describe_columns({"a": cells})
+    texts = ["x", np.nan, "y"] * 20
+    masked = np.ma.masked_less(np.arange(60.0) - 5.0, 0.0)
+    columns = tff.describe_columns({"text": texts, "masked": masked})
+    assert [c.num_missing for c in columns] == [20, 5]
+    assert columns["text"].values == ["x", "y"]
+
+
+def test_small_floats_stay_finite_and_inside_of_open_ends():
+    rng = np.random.default_rng(0)
+    rows = {
+        "wide": np.exp(6.0 + 2.0 * rng.normal(size=200)).clip(1.0, 6e4).astype("float16"),
+        "share": (1.0 - 1e-7 * rng.gamma(2.0, size=200))
+        .astype("float32")
+        .clip(0.5, 1 - 1e-7),
+    }
+    table = fitted(tff.describe_columns(rows, as_recorded=False), rows)
+    drawn = table.sample(2_000, seed=0)
+    assert all(np.isfinite(column).all() for column in drawn.values())
+    assert (drawn["share"].dtype, drawn["share"].max() < 1.0) == (np.float32, True)
+
+
+def test_a_constant_date_is_kept():
+    rows = {"day": np.full(60, np.datetime64("2024-01-01")), "x": np.arange(60.0) ** 1.5}
+    table = fitted(tff.describe_columns(rows), rows)
+    assert (table.sample(3, seed=0)["day"] == rows["day"][0]).all()
+
+
 def test_rows_to_be_completed_that_cannot_occur_are_refused():
     a = np.exp(np.random.default_rng(0).normal(size=_COUNT))
     rows = {"a": a, "b": np.where(np.arange(_COUNT) < 3, np.nan, a - 1.0)}

@@ -101,6 +101,14 @@ def test_moments_of_a_positive_column_do_not_hang_on_the_end_of_its_tail():
     np.testing.assert_allclose(prediction.stddev(), stddev, rtol=0.8)
 
 
+@pytest.mark.parametrize("kind", ["positive", "ordered"])
+def test_missing_cells_have_no_density(kind):
+    _, prediction, draws = predicted(kind)
+    y = np.array([draws[0, 0], None, draws[2, 0], None], object)
+    for method in (prediction.log_prob, prediction.cdf, prediction.distance_from_median):
+        np.testing.assert_array_equal(np.isnan(method(y)), [False, True, False, True])
+
+
 @pytest.mark.parametrize("kind", VALUES)
 def test_probabilities_of_values(kind):
     values, (_, prediction, draws) = VALUES[kind], predicted(kind)

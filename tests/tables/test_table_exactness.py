@@ -65,14 +65,14 @@ def rows_of(kind, count=64, seed=0):
 def points(table, name, kind):
     """Cells of a kind, and the weights with which a sum over them is an integral."""
     if "values" in KINDS[kind]:
-        values = table._rows.codec(name).column.values
+        values = table._codec.codec(name).column.values
         return values, np.ones(len(values))
     if kind.startswith("integer"):
         low, high = KINDS[kind].get("low", -150.0), KINDS[kind].get("high", 400.0)
         integers = np.arange(low, high + 1.0)
         return integers, np.ones(len(integers))
     cells = table.distribution.cells
-    cell = table._rows.cells_of_column(name)[-1] - cells.num_codes
+    cell = table._codec.cells_of_column(name)[-1] - cells.num_codes
     maps = cells.maps.from_columns([cell])
     if kind == "periodic":
         u, width = np.linspace(-np.pi, np.pi, _NODES + 1)[:-1], 2.0 * np.pi / _NODES

@@ -1,4 +1,9 @@
-"""Invertible maths: TFP bijectors, without networks."""
+"""Invertible maths: TFP bijectors, without networks.
+
+Read `coupling` and `masks` first, then `autoregressive` and `flow_chain`; `standardize`,
+`heavy_tails`, `preprocessing` and `normal_scores` map data, `squeeze` and `multi_scale`
+images. `check_bijector` tests one of your own.
+"""
 
 from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.autoregressive import InverseAutoregressive

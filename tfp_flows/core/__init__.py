@@ -1,1 +1,7 @@
-"""The base of all other folders: protocol, checks, compiled calls and saving."""
+"""What all other rooms stand on: protocol, checks, compiled calls and saving.
+
+Read `flow_bijector`, the protocol, first, with `inputs`, `event_shapes` and `compiled`;
+then `composite` and `context_standardizer`. `arguments`, `rows` and `statistics` check and
+measure, `serialization` and `saved_names` save. `conditioners` is what bijectors need of
+networks. `stock_call_memory` and `recompute` save work; `check` and `describe` print.
+"""

@@ -86,6 +86,12 @@ def check_number(name: str, value: Any, words: str, allows: Callable[[Any], bool
     return value
 
 
+def check_minutes(name: str, value: Any) -> None:
+    """Refuses a bound on wall time that is neither None nor above 0."""
+    if value is not None:
+        check_number(name, value, "above 0", lambda minutes: minutes > 0.0)
+
+
 def check_array(name: str, value: Any, dtype: Any) -> np.ndarray:
     """Returns `value` as a NumPy array of `dtype`."""
     try:

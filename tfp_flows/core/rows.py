@@ -1,11 +1,31 @@
-"""Checks of the rows passed to `initialize` and `fit`."""
+"""Rows of data: checks of those that users pass, and calls on some rows at a time."""
 
 import inspect
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
+
+
+def parts_of_rows(*arrays: Any, size: int = 4096) -> Iterator[list]:
+    """Yields slices of at most `size` rows of arrays; None for None."""
+    for first in range(0, len(arrays[0]), size):
+        part = slice(first, first + size)
+        yield [None if array is None else array[part] for array in arrays]
+
+
+def by_parts(function: Callable, *arrays: Any, size: int = 4096) -> np.ndarray:
+    """Returns `function` of arrays of rows, called on a part at a time to bound its memory.
+
+    Args:
+      function: function of arrays of N rows, or None, that returns `[N, ...]`.
+      *arrays: arrays of rows, or None; the first is an array.
+      size: number of rows of a part.
+    """
+    parts = parts_of_rows(*arrays, size=size)
+    return np.concatenate([np.asarray(function(*part)) for part in parts])
 
 
 def check_rows(

@@ -27,6 +27,11 @@ _MOST_LOST = 1.0
 _CONSTANT = 1e-6
 
 
+def standard_error(values: np.ndarray) -> float:
+    """Returns the standard error of the mean of values, `[n]`."""
+    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
 def mean_and_scale(
     data: npt.ArrayLike,
     dtype: tf.DType,

@@ -11,13 +11,14 @@ import math
 import numpy as np
 
 from tfp_flows.core.check import Check
+from tfp_flows.core.statistics import standard_error
 from tfp_flows.density.data import Data
 
 GAIN = "nats above a Gaussian"
 _LEAST_HELD_OUT = 30
 _FURTHEST, _MOST_GAIN = -20.0, 20.0  # nats
 _NEIGHBOURS = 5
-# Differences that matter, however many rows show them.
+# The smallest differences that fail a check, however small their errors: nats, a share.
 _MUCH_SURPRISE, _MUCH_APART = 1.0, 0.1
 _REGION = 0.9  # probability of a region of highest density
 _SPIKE_SHARE, _COPIED_SHARE = 0.05, 0.05
@@ -138,7 +139,8 @@ def spikes(x: np.ndarray) -> Check:
     Args:
       x: training rows, `[N, D]`.
     """
-    shares = [np.unique(column, return_counts=True)[1].max() / len(x) for column in x.T]
+    most = np.array([np.unique(column, return_counts=True)[1].max() for column in x.T])
+    shares = np.where(most > 1, most / len(x), 0.0)
     value, column = float(np.max(shares)), int(np.argmax(shares))
     advice = (
         f"Column {column} has one value in {value:.0%} of the rows, so its density there "
@@ -195,11 +197,6 @@ def dependence(x: np.ndarray) -> Check:
     value, passed = float(values[0]), bool(values[0] >= _LEAST_VARIANCE)
     judged = passed if len(x) > x.shape[1] else None
     return Check("least variance", value, _LEAST_VARIANCE, passed=judged, advice=advice)
-
-
-def standard_error(values: np.ndarray) -> float:
-    """Returns the standard error of the mean of values, `[n]`."""
-    return float(np.std(values, ddof=1) / math.sqrt(len(values)))
 
 
 def _nearest(x, index):

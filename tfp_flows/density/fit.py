@@ -12,12 +12,12 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.standardize import Decorrelate
-from tfp_flows.core.arguments import check_instance, check_number, check_seed, require
+from tfp_flows.core.arguments import check_instance, check_minutes, check_seed, require
 from tfp_flows.core.statistics import check_resolution
 from tfp_flows.density.data import Data, checked_data
 from tfp_flows.density.fitted import FittedDensity
 from tfp_flows.density.report import judge
-from tfp_flows.density.rules import MOST_HELD_OUT, rules_for
+from tfp_flows.density.rules import MOST_HELD_OUT, held_out_share, rules_for
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.distribution_checks import check_event_size
 from tfp_flows.distributions.flow_distribution import FlowDistribution
@@ -25,7 +25,7 @@ from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.tables.describe_columns import describe_numbers
 from tfp_flows.tables.table_density import TableDensity
-from tfp_flows.training.callbacks import FitProgress
+from tfp_flows.training.callbacks import progress
 from tfp_flows.training.data import epoch_orders, row_batches
 from tfp_flows.training.density_estimator import DensityEstimator
 
@@ -55,10 +55,11 @@ def fit_density(
     The first component is a product of conditional spline densities, each the mean of
     several networks; the second is a `NeuralSplineFlow`. Tables of fewer than 500 rows have
     the first alone, those of 5,000 rows and more the flow alone (20,000 rows of one
-    variable). With a context, two `MAF`s and a linear regression are further components.
+    variable). With a context, a linear regression is a further component,
+    and with several variables and 500 rows or more, two `MAF`s.
     `rules_for` chooses sizes and training from the number of rows and columns. Training
-    averages the flow's weights, with a learning rate that falls to nothing, and keeps the
-    best weights. The weights of the components are those under which held-out rows are
+    averages the flow's weights, with a learning rate that falls to a hundredth, and keeps
+    the best weights. The weights of the components are those under which held-out rows are
     most probable.
 
     No training sees the held-out rows: a fifth of a small table, and a tenth of a larger
@@ -100,12 +101,21 @@ def fit_density(
     """
     data = checked_data(rows, context)
     check_seed("seed", seed)
-    if max_minutes is not None:
-        check_number("max_minutes", max_minutes, "above 0", lambda m: m > 0.0)
+    check_minutes("max_minutes", max_minutes)
     if flow is not None:
         _check_flow(flow, data)
-    parts = hold_out(data, seed)
-    return fit_and_judge(*parts, data, flow, seed, max_minutes, verbose, max_steps).density
+    train, held_out = data.split(held_out_share(len(data.x)), split_seed(seed, 4)[0])
+    fit = fit_and_judge(
+        train,
+        held_out,
+        data,
+        flow=flow,
+        seed=seed,
+        max_minutes=max_minutes,
+        max_steps=max_steps,
+        verbose=verbose,
+    )
+    return fit.density
 
 
 class Fit(typing.NamedTuple):
@@ -125,33 +135,28 @@ class Fit(typing.NamedTuple):
     held_out: Data
 
 
-def hold_out(data: Data, seed: int | None) -> tuple[Data, Data]:
-    """Returns the rows that a density is fitted to, and those that judge it."""
-    rules = rules_for(len(data.x), data.x.shape[1], data.context_size)
-    return data.split(rules.held_out, split_seed(seed, 4)[0])
-
-
 def fit_and_judge(
     train: Data,
     held_out: Data,
     data: Data,
-    flow: tfp.bijectors.Bijector | None,
+    *,
     seed: int | None,
     max_minutes: float | None,
     verbose: int | str,
     max_steps: int | None = None,
+    flow: tfp.bijectors.Bijector | None = None,
 ) -> Fit:
     """Returns the `Fit` of a density.
 
     Args:
-      train: rows to fit, from `hold_out`.
-      held_out: the others, which judge the fit.
+      train: rows to fit.
+      held_out: the others, `held_out_share` of all, which judge the fit.
       data: all rows, to which a small table is fitted again.
-      flow: as in `fit_density`.
       seed: as in `fit_density`.
       max_minutes: as in `fit_density`.
       verbose: as in `fit_density`.
       max_steps: as in `fit_density`.
+      flow: as in `fit_density`.
     """
     start = time.monotonic()
     rules = rules_for(len(data.x), data.x.shape[1], data.context_size, max_steps)
@@ -185,9 +190,8 @@ def _check_flow(flow, data):
 
 def _fit_components(data, rules, flow, seed, max_minutes, verbose):
     """Returns the components of the mixture, fitted to `Data`."""
-    num_flows = len(rules.flows) if flow is None else 1
-    for_splines, *for_flows = split_seed(seed, 1 + num_flows)
-    share = _SHARE_OF_SPLINES if num_flows else 1.0
+    for_splines, *for_flows = split_seed(seed, 1 + len(rules.flows))
+    share = _SHARE_OF_SPLINES if rules.flows else 1.0
     share = share if rules.splines else 0.0
 
     def minutes(share):
@@ -197,10 +201,9 @@ def _fit_components(data, rules, flow, seed, max_minutes, verbose):
     if rules.splines:
         fitted = _fit_splines(data, rules, for_splines, minutes(share), verbose)
         components.append(fitted)
-    chosen = rules.flows.values() if flow is None else [rules.given_flow]
-    for rule, own in zip(chosen, for_flows, strict=True):
+    for rule, own in zip(rules.flows.values(), for_flows, strict=True):
         made = _new_flow(rule, data, own) if flow is None else flow
-        left = minutes((1.0 - share) / num_flows)
+        left = minutes((1.0 - share) / len(rules.flows))
         components.append(_fit_flow(made, data, rule, own, left, verbose))
     if rules.has_regression:
         components.append(_fit_regression(data))
@@ -224,7 +227,7 @@ def _fit_splines(data, rules, seed, max_minutes, verbose):
 
 def _fit_regression(data):
     """Returns the linear regression on the context, with Gaussian residuals."""
-    size, dtype = data.x.shape[1], _dtype_that_tells_apart(data)
+    size, dtype = data.x.shape[1], least_dtype(data)
     linear = Decorrelate(size, context_size=data.context_size, dtype=dtype)
     base = standard_normal(size, dtype=dtype)
     distribution = FlowDistribution(base, FlowChain([linear]))
@@ -237,12 +240,12 @@ def _new_flow(rule, data, seed):
         data.x.shape[1],
         context_size=data.context_size,
         seed=seed,
-        dtype=_dtype_that_tells_apart(data),
+        dtype=least_dtype(data),
         **rule.options,
     )
 
 
-def _dtype_that_tells_apart(data):
+def least_dtype(data: Data) -> str:
     """Returns float32, or float64 if float32 cannot tell the rows apart."""
     try:
         for part in data:
@@ -270,15 +273,14 @@ def _fit_flow(flow, data, rule, seed, max_minutes, verbose):
     num_passes = -(-num_rows // len(train.x)) + 1
     orders = epoch_orders(len(train.x), dropped, 0, num_passes)
     callbacks = rule.callbacks(None if max_minutes is None else 60.0 * max_minutes)
-    if verbose == "auto":
-        callbacks.append(FitProgress(num_epochs))
+    shown, verbose = progress(verbose, num_epochs)
     model.fit(
         row_batches(train.inputs, orders, batch_size),
         steps_per_epoch=rule.steps_per_epoch,
         epochs=num_epochs,
         validation_data=(validation.inputs,),
         validation_batch_size=_ROWS_A_CALL,
-        callbacks=callbacks,
-        verbose=0 if verbose == "auto" else verbose,
+        callbacks=callbacks + shown,
+        verbose=verbose,
     )
     return distribution

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from tfp_flows.core.check import Check, lined_up
+from tfp_flows.core.rows import by_parts
+from tfp_flows.core.statistics import standard_error
 from tfp_flows.density import baselines, checks
 from tfp_flows.density.data import Data
 from tfp_flows.density.rules import Rules
@@ -18,9 +20,8 @@ from tfp_flows.distributions.mixture import Mixture
 
 # `DensityReport` says what each means.
 VERDICTS = ("good", "no better than a Gaussian", "not to be relied on")
-_ROWS_A_CALL = 4096  # rows that are scored at once, to bound the memory
 _MOST_SAMPLES = 1_000  # which are compared with held-out rows
-# Rows that each component has explained before the first, and the least weight of one.
+# Pseudo-rows of each component (a Dirichlet prior), and the least weight of one.
 _PRIOR_ROWS, _LEAST_WEIGHT = 2.0, 0.02
 _UPDATES = 200  # of the weights; each raises the likelihood
 
@@ -148,9 +149,9 @@ def judge(
         verdict=verdict,
         reasons=reasons,
         log_likelihood=float(scores.mean()),
-        log_likelihood_error=checks.standard_error(scores),
+        log_likelihood_error=standard_error(scores),
         gain=float(gains.mean()),
-        gain_error=checks.standard_error(gains),
+        gain_error=standard_error(gains),
         worst_gain=float(gains.min()),
         baselines={name: float(values.mean()) for name, values in simple.items()},
         num_rows=len(train.x),
@@ -172,13 +173,12 @@ def decide(found: Sequence[Check]) -> tuple[str, tuple[str, ...]]:
 
 
 def log_prob_of_components(mixture: Mixture, data: Data) -> np.ndarray:
-    """Returns log-densities of rows under each component, `[n, K]`, in parts."""
-    parts = []
-    for start in range(0, len(data.x), _ROWS_A_CALL):
-        part = data.take(slice(start, start + _ROWS_A_CALL))
-        each = mixture.log_prob_of_components(part.x, context=part.context)
-        parts.append(np.asarray(each, np.float64))
-    return np.concatenate(parts)
+    """Returns log-densities of rows under each component, `[n, K]`, in float64."""
+
+    def each(x, context):
+        return mixture.log_prob_of_components(x, context=context)
+
+    return by_parts(each, *data).astype(np.float64)
 
 
 def mixture_weights(log_probs: np.ndarray) -> np.ndarray:

@@ -27,7 +27,8 @@ _FEW_ROWS = 500
 _REFITTED_ROWS = 2_000
 # Rows that are held out, and that validate, at most: enough for an error of .01 nats.
 MOST_HELD_OUT = 20_000
-# Weights of the conditional splines, of some hundred variables, above which there are none.
+# Largest number of weights of the conditional splines: of 83 variables with 8 networks, and
+# of 119 with 4.
 _MOST_WEIGHTS = 20_000_000
 # By the least number of rows: widths and dropout of the layers of neural spline flows, and
 # of the MAF that conditional densities have, too.
@@ -41,7 +42,7 @@ _STEPS_OF_ONE = 2
 _LEAST_OF_EPOCH, _MOST_OF_EPOCH = 50, 500
 _PATIENCE = 6
 # Step size of a network of width 64; wider ones have smaller steps, in proportion.
-_RATE_OF_64 = 6e-3
+_RATE_AT_WIDTH_64 = 6e-3
 # Training steps at most, times the square root of the number of rows: 6,000 for 10,000.
 _STEPS_PER_ROOT = 60
 
@@ -140,7 +141,7 @@ class Rules:
         return dataclasses.replace(
             self,
             splines={},
-            flows={},
+            flows={name: self.given_flow},
             has_regression=False,
             refits=False,
             reasons=(f"the given flow `{name}`",),
@@ -171,69 +172,91 @@ def rules_for(
     if max_steps is None:
         max_steps = round(_STEPS_PER_ROOT * math.sqrt(num_rows))
     check_integer("max_steps", max_steps, 1)
-    many = num_rows >= (_MANY_ROWS_OF_ONE if event_size == 1 else _MANY_ROWS)
-    few = num_rows < _FEW_ROWS
-    refits = num_rows < _REFITTED_ROWS
-    splines = vars(NetworkSizes().by_rows(num_rows))
-    num_members, spline_width = splines["num_members"], splines["hidden_units"][0]
-    # Each network sees five features a variable.
-    num_inputs = 5 * (event_size + context_size) + spline_width
-    given = context_size > 0 and event_size > 1
-    num_weights = num_members * event_size * spline_width * num_inputs
-    if many or num_weights > _MOST_WEIGHTS:
-        splines = {}
-
-    def rule(constructor, options, batch_size):
-        most = 9 if num_rows >= _ROWS_OF_LARGE_BATCHES else 8
-        size = int(2 ** min(max(round(math.log2(batch_size)), 5), most))
-        return FlowRule(
-            constructor,
-            options,
-            batch_size=size,
-            steps_per_epoch=min(max(num_rows // size, _LEAST_OF_EPOCH), _MOST_OF_EPOCH),
-            learning_rate=_RATE_OF_64 * 64 / options["hidden_units"][0],
-            max_steps=max_steps,
-        )
-
-    flows: dict[str, FlowRule] = {}
-    width, dropout = _by_rows(_SPLINE_FLOWS, num_rows)
-    options: dict[str, Any] = {"hidden_units": (width,) * 3, "dropout": dropout}
-    if event_size == 1:
-        options["num_steps"] = _STEPS_OF_ONE
-    spline_flow = rule(NeuralSplineFlow, options, num_rows / 16)
-    if not (splines and few):
+    splines = _spline_options(num_rows, event_size, context_size)
+    spline_flow = _spline_flow(num_rows, event_size, max_steps)
+    flows = {}
+    if num_rows >= _FEW_ROWS or not splines:
         flows["neural spline flow"] = spline_flow
-    if flows and given:
-        width, dropout = _by_rows(_MAFS, num_rows)
-        options = {"hidden_units": (width,) * 3, "dropout": dropout}
-        options |= {"residual": True, "activation": "silu"}
-        flows["MAF"] = rule(MAF, options, num_rows / 64)
-        flows["MAF of residuals"] = rule(_maf_of_residuals, options, num_rows / 64)
-    reasons = []
-    if splines:
-        reasons.append(
-            f"conditional splines: the mean of {num_members} networks of width "
-            f"{spline_width} for each variable"
-        )
-    reasons += [
-        f"a {name} of width {each.options['hidden_units'][0]} and dropout "
-        f"{each.options['dropout']}"
-        for name, each in flows.items()
-    ]
-    if context_size:
-        reasons.append("a linear regression on the context")
+        if context_size and event_size > 1:
+            flows["MAF"] = _maf(MAF, num_rows, max_steps)
+            flows["MAF of residuals"] = _maf(_residual_maf, num_rows, max_steps)
     return Rules(
         splines=splines,
         flows=flows,
         given_flow=spline_flow,
         has_regression=context_size > 0,
-        held_out=0.2 if refits else min(0.1, MOST_HELD_OUT / num_rows),
-        refits=refits,
-        reasons=tuple(reasons),
+        held_out=held_out_share(num_rows),
+        refits=num_rows < _REFITTED_ROWS,
+        reasons=_reasons(splines, flows, context_size > 0),
     )
 
 
-def _maf_of_residuals(event_size, *, context_size, dtype, **options):
+def held_out_share(num_rows: int) -> float:
+    """Returns the share of the rows that no training sees and the report scores."""
+    return 0.2 if num_rows < _REFITTED_ROWS else min(0.1, MOST_HELD_OUT / num_rows)
+
+
+def _spline_options(num_rows, event_size, context_size):
+    """Options of the conditional splines; none if there are many rows or columns."""
+    if num_rows >= (_MANY_ROWS_OF_ONE if event_size == 1 else _MANY_ROWS):
+        return {}
+    options = vars(NetworkSizes().by_rows(num_rows))
+    width = options["hidden_units"][0]
+    # Each network sees five features a variable.
+    num_inputs = 5 * (event_size + context_size) + width
+    num_weights = options["num_members"] * event_size * width * num_inputs
+    return options if num_weights <= _MOST_WEIGHTS else {}
+
+
+def _spline_flow(num_rows, event_size, max_steps):
+    options = _layers(_SPLINE_FLOWS, num_rows)
+    if event_size == 1:
+        options["num_steps"] = _STEPS_OF_ONE
+    return _flow_rule(NeuralSplineFlow, options, num_rows, num_rows / 16, max_steps)
+
+
+def _maf(constructor, num_rows, max_steps):
+    options = {**_layers(_MAFS, num_rows), "residual": True, "activation": "silu"}
+    return _flow_rule(constructor, options, num_rows, num_rows / 64, max_steps)
+
+
+def _layers(sizes, num_rows):
+    """Widths and dropout of the largest key that is at most `num_rows`."""
+    width, dropout = [size for least, size in sizes.items() if num_rows >= least][-1]
+    return {"hidden_units": (width,) * 3, "dropout": dropout}
+
+
+def _flow_rule(constructor, options, num_rows, batch_size, max_steps):
+    """The `FlowRule` whose batches have the power of two that is next to `batch_size`."""
+    most = 9 if num_rows >= _ROWS_OF_LARGE_BATCHES else 8
+    batch_size = int(2 ** min(max(round(math.log2(batch_size)), 5), most))
+    steps = min(max(num_rows // batch_size, _LEAST_OF_EPOCH), _MOST_OF_EPOCH)
+    return FlowRule(
+        constructor,
+        options,
+        batch_size=batch_size,
+        steps_per_epoch=steps,
+        learning_rate=_RATE_AT_WIDTH_64 * 64 / options["hidden_units"][0],
+        max_steps=max_steps,
+    )
+
+
+def _reasons(splines, flows, has_regression):
+    reasons = []
+    if splines:
+        reasons.append(
+            f"conditional splines: the mean of {splines['num_members']} networks of width "
+            f"{splines['hidden_units'][0]} for each variable"
+        )
+    for name, rule in flows.items():
+        width, dropout = rule.options["hidden_units"][0], rule.options["dropout"]
+        reasons.append(f"a {name} of width {width} and dropout {dropout}")
+    if has_regression:
+        reasons.append("a linear regression on the context")
+    return tuple(reasons)
+
+
+def _residual_maf(event_size, *, context_size, dtype, **options):
     """A `MAF` of what a linear regression on the context leaves.
 
     Its networks need not learn the regression, whose errors widen all that is narrow.
@@ -241,8 +264,3 @@ def _maf_of_residuals(event_size, *, context_size, dtype, **options):
     shared = {"context_size": context_size, "dtype": dtype}
     maf = MAF(event_size, **shared, **options)
     return FlowChain([Decorrelate(event_size, **shared), maf])
-
-
-def _by_rows(sizes, num_rows):
-    """The entry of the largest key that is at most `num_rows`."""
-    return [size for least, size in sizes.items() if num_rows >= least][-1]

@@ -21,8 +21,8 @@ from tfp_flows.core.arguments import (
     check_flag,
     check_instance,
     check_integer,
+    check_minutes,
     check_name,
-    check_number,
     check_seed,
 )
 from tfp_flows.core.check import Check
@@ -170,8 +170,7 @@ def fit_posterior(
     if dtype is not None:
         check_dtype("dtype", dtype)
     check_name("name", name)
-    if max_minutes is not None:
-        check_number("max_minutes", max_minutes, "above 0", lambda value: value > 0.0)
+    check_minutes("max_minutes", max_minutes)
     if max_gradients is not None:
         check_integer("max_gradients", max_gradients)
     if progress is not None:

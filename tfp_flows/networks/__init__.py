@@ -1,4 +1,8 @@
-"""Keras layers that condition the bijectors."""
+"""Keras layers that condition the bijectors.
+
+Read `conditioner` first, then `mlp`, `masked_mlp` (MADE) with `orderings`, and
+`forward_substitution`, which samples it.
+"""
 
 from tfp_flows.networks.causal_transformer import CausalTransformer
 from tfp_flows.networks.conditioner import Conditioner

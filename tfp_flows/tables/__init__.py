@@ -10,6 +10,7 @@ equalities                  pairs of columns that are equal in some rows
 frames                      pandas, NumPy or a dictionary, read and written again
 codec                       cells as codes and numbers; measures the maps of numbers
 number_maps                 numbers to a standardised line or circle, by kind
+marginals                   maps after which integers have their training frequencies
 number_conditionals         densities of numbers on it, averaged over members
 atoms                       numbers that are equal to a number before, exactly
 networks                    parameters from context, codes and numbers before
@@ -41,12 +42,14 @@ from tfp_flows.tables.synthesis import SynthesisReport
 from tfp_flows.tables.synthesis import synthesis_report
 from tfp_flows.tables.synthesis import violated_rules
 from tfp_flows.tables.table_density import TableDensity
+from tfp_flows.tables.training import FitOptions
 
 __all__ = [
     "Column",
     "describe_columns",
     "Difference",
     "Equality",
+    "FitOptions",
     "NetworkSizes",
     "Prediction",
     "synthesis_report",

@@ -338,7 +338,8 @@ class NumberWithAtoms:
         Returns:
           Draws, and logarithms of their density divided by that of the proposal, `[N, 1]`.
         """
-        *_, for_choice = draws.split(seed, 3)
+        # `draw` has used the parts of `split(seed, 3)`.
+        for_choice = draws.fold_in(seed, -1)
         is_open = tf.cast(atoms.is_open[..., 0], tf.float64)
         count = tf.reduce_sum(is_open, axis=1, keepdims=True)
         y = _chosen(y, atoms, 0.5 * is_open / tf.maximum(count, 1.0), for_choice)

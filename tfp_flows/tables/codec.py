@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ import tensorflow as tf
 from tfp_flows.core.arguments import require
 from tfp_flows.tables.atoms import AtomSpec
 from tfp_flows.tables.columns import UNUSABLE, Column, Difference, Equality, TableColumns
+from tfp_flows.tables.differences import without_rounding
 from tfp_flows.tables.frames import Frame, cells_of, is_missing
 from tfp_flows.tables.marginals import with_frequencies
 from tfp_flows.tables.networks import FARTHEST
@@ -353,7 +355,10 @@ class RowCodec:
         known |= frame.take(others, self._argument) if others else {}
         parts = {name: known[name] for name in difference.names}
         first, *others = (cells_of(name, column) for name, column in parts.items())
-        total = first.values - np.sum([other.values for other in others], axis=0)
+        parts_of_sum = [other.values for other in others]
+        total = first.values - np.sum(parts_of_sum, axis=0)
+        if difference.column.kind == "constant":
+            total = without_rounding(first.values, parts_of_sum)
         grid = difference.column.grid or self._columns[difference.name].grid
         return total if grid is None else grid.round_if_near(total)
 
@@ -520,6 +525,27 @@ class ColumnCodec:
         is_whole = self.column.kind == "integer" and not is_missing.any()
         is_whole = is_whole and all(s == int(s) for s in self.column.spikes)
         return number.astype(np.int64) if is_whole else number
+
+    def inside(self, number: np.ndarray, dtype: Any) -> np.ndarray:
+        """Returns decoded numbers, `[N]`, which a dtype does not round to an open end.
+
+        Args:
+          number: decoded cells of a column without a grid.
+          dtype: the dtype in which they are written.
+        """
+        is_small = isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize < 8
+        if not is_small or self.grid is not None or not self.has_number:
+            return number
+        with np.errstate(over="ignore"):
+            rounded = number.astype(dtype)
+        if np.isinf(rounded).any():  # then they are not written in this dtype
+            return number
+        is_free = ~np.isin(number, self.column.spikes)
+        for end, inwards in zip(self._ends, (np.inf, -np.inf), strict=True):
+            if end is not None:
+                nearest = np.nextafter(dtype.type(end), dtype.type(inwards))
+                rounded = np.where(is_free & (rounded == dtype.type(end)), nearest, rounded)
+        return rounded
 
     def measured(self, encoded: Encoded, code: int) -> NumberSpec:
         """Returns the map of the column's numbers, measured in training rows.

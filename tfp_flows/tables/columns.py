@@ -151,7 +151,7 @@ class TableColumns:
         equalities = [entries for entries in plain if "names" in entries]
         others = [e for e in plain if "minus" not in e and "names" not in e]
         return cls(
-            [Column(**entries) for entries in others],
+            [Column.from_plain(entries) for entries in others],
             [Difference.from_plain(entries) for entries in differences],
             [Equality(**entries) for entries in equalities],
         )
@@ -221,6 +221,7 @@ KINDS = {
 }
 # Kinds without a distribution.
 UNUSABLE = ("text", "identifier", "missing")
+_DATE = "date"  # key of a date among plain values
 _WITH_VALUES = ("ordered", "categorical", "boolean", "constant")
 _NUMBERS = ("real", "positive", "bounded", "periodic", "heavy-tailed", "integer", "date")
 
@@ -303,11 +304,15 @@ class Column:
     def to_plain(self) -> dict[str, Any]:
         """Returns a dictionary of JSON's types."""
         plain = dataclasses.asdict(self)
-        plain["values"] = [
-            v.item() if isinstance(v, np.generic) else v for v in self.values
-        ]
+        plain["values"] = [_plain_value(v) for v in self.values]
         plain["spikes"] = [float(v) for v in self.spikes]
         return plain
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Column:
+        """Returns the column from the result of `to_plain`."""
+        values = [_value_from_plain(value) for value in plain.get("values", ())]
+        return cls(**{**plain, "values": values})
 
 
 @dataclasses.dataclass
@@ -350,7 +355,7 @@ class Difference:
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Difference:
         """Returns the difference from the result of `to_plain`."""
-        return cls(plain["name"], list(plain["minus"]), Column(**plain["column"]))
+        return cls(plain["name"], list(plain["minus"]), Column.from_plain(plain["column"]))
 
 
 @dataclasses.dataclass
@@ -433,3 +438,14 @@ def _shortened(values, most=4):
     if len(shown) > most:
         shown = [*shown[: most - 1], "...", shown[-1]]
     return ", ".join(shown)
+
+
+def _plain_value(value):
+    """A value of a column as one of JSON's types; a date is a dictionary."""
+    if isinstance(value, np.datetime64):
+        return {_DATE: str(value.astype("datetime64[ns]"))}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _value_from_plain(plain):
+    return np.datetime64(plain[_DATE], "ns") if isinstance(plain, dict) else plain

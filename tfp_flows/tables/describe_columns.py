@@ -35,6 +35,7 @@ _SPIKE_RATIO, _SPIKE_DEVIATIONS = 5.0, 8.0
 _ON_GRID, _BETWEEN = (0.05, 3), (0.002, 100)
 _LEAST_ROWS_OF_SPIKE = 8
 _NEIGHBOURS = 5  # on either side of a value
+_FIRST_INEXACT = 2.0**53  # from which on float64 does not hold each integer
 _RESOLUTION = 2.0**-48  # of numbers from files, which have 15 decimal digits
 _SHOWN_SPIKES = 3  # in the reason
 # Rows that are expected at the next number beyond an end which is no tail.
@@ -164,7 +165,10 @@ def _described(name, column, categories, *, is_ordered, as_recorded):
     if not len(values):
         return Column(name, "missing", "no cell has a value", num_missing=count)
     distinct, counts = np.unique(values, return_counts=True)
-    if len(distinct) == 1:
+    if cells.type == "number" and column.dtype.kind != "f" and _are_inexact(values):
+        why = "integers of 2^53 or more, which no number holds"
+        described = Column(name, "identifier", why)
+    elif len(distinct) == 1:
         described = Column(name, "constant", "all values are equal", values=list(distinct))
     elif cells.type != "date" and is_ordered:
         why = "the order of its pandas dtype"
@@ -224,11 +228,13 @@ def _from_numbers(name, counted):
     return _from_reals(name, counted)
 
 
+def _are_inexact(integers):
+    return np.abs(integers).max() >= _FIRST_INEXACT
+
+
 def _identifies(counted):
     """The reason why integers name their rows; empty if they need not."""
     distinct = counted.distinct
-    if np.abs(distinct).max() >= 2.0**53:
-        return "integers of 2^53 or more, which no number holds"
     is_numbered = len(distinct) == counted.size >= _LEAST_ROWS and distinct[0] in (0.0, 1.0)
     if is_numbered and distinct[-1] - distinct[0] == len(distinct) - 1:
         return f"each integer from {distinct[0]:g} to {distinct[-1]:g} once"
@@ -247,12 +253,13 @@ def _may_be_exceeded(counted):
 
 def _from_integers(name, counted):
     column = Column(name, "integer", "only integers")
-    if counted.distinct[0] >= 0.0:
+    if counted.step is not None:
+        column.spikes = counted.spikes()
+    if counted.without(column.spikes)[0] >= 0.0:
         column.low = 0.0
         column.reason += ", none below 0"
     if counted.step is not None:
         column.step = counted.step if counted.step > 1.0 else None
-        column.spikes = counted.spikes()
         _put_ends(column, counted)
     column.reason += _shares(column.spikes, counted)
     return column
@@ -330,6 +337,7 @@ class Counted:
         self.distinct, self.counts = distinct, counts
         self.size = int(counts.sum())
         self.are_integers = bool((distinct == np.floor(distinct)).all())
+        self.are_integers &= not _are_inexact(distinct)
         self.step = None
         if resolution is not None:
             self.step = find_step(distinct, resolution)
@@ -366,6 +374,8 @@ class Counted:
         if self.step is None:
             return False
         a, b, c, d = (self._count(last, -side * i) for i in range(4))
+        if self.distinct[last] in spikes and not (b or c or d):
+            return False  # a code far from the numbers, such as -999
         expected = min(_next_count(a, b), _next_count(0.5 * (a + b), 0.5 * (c + d)))
         others = [s for s in spikes if s != self.distinct[last]]
         if others and self.distinct[last] in spikes:

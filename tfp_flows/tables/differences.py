@@ -17,6 +17,7 @@ _KINDS = ("real", "positive", "integer", "heavy-tailed")
 _LEAST_SHUFFLED, _LEAST_EXPECTED = 0.05, 5.0
 _MOST_COLUMNS = 40  # among more columns of numbers, none is compared
 _SAMPLE = 64  # rows that rule out most sums
+_ROUNDING = 1e-14  # of a sum, relative to its parts
 
 
 def find_differences(
@@ -41,8 +42,9 @@ def find_differences(
     cells = {name: cells[name] for name in names}
     found: dict[str, Difference] = {}
     for name, parts in _sums(cells):
-        if name not in found and not any(name in d.minus for d in found.values()):
-            label = " - ".join([name, *parts])
+        label = " - ".join([name, *parts])
+        is_part = any(name in d.minus for d in found.values())
+        if name not in found and not is_part and label not in columns.names:
             reason = f"{name} = {' + '.join(parts)} in all rows"
             zero = Column(label, "constant", reason, values=[0.0])
             found[name] = Difference(name, list(parts), zero)
@@ -51,10 +53,18 @@ def find_differences(
         column = describe(f"{name} - {part}", name, difference)
         column.reason = f"{part} <= {name} in all rows"
         candidate = Difference(name, [part], column)
-        is_new = name not in found and not _reaches(found, part, name)
+        is_new = name not in found and column.name not in columns.names
+        is_new = is_new and not _reaches(found, part, name)
         if is_new and _is_rectangular(candidate, columns):
             found[name] = candidate
     return list(found.values())
+
+
+def without_rounding(total: np.ndarray, parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns a column less the sum of others, `[N]`; 0 where it is rounding of float64."""
+    difference = total - np.sum(parts, axis=0)
+    size = np.abs(total) + np.sum(np.abs(parts), axis=0)
+    return np.where(np.abs(difference) <= _ROUNDING * size, 0.0, difference)
 
 
 def kept_differences(columns: TableColumns, context: Sequence[str]) -> list[Difference]:
@@ -90,20 +100,18 @@ def _sums(cells):
     }
     for size in (1, 2):
         for parts in itertools.combinations(cells, size):
-            first = np.sum([some[part] for part in parts], axis=0)
             if size == 2 and any(np.ptp(some[part]) == 0.0 for part in parts):
                 continue
             for name in cells:
                 if name in parts or (size == 1 and name < parts[0]):
                     continue
-                if _are_equal(some[name], first):
-                    total = np.sum([cells[part] for part in parts], axis=0)
-                    if _are_equal(cells[name], total):
-                        yield name, parts
+                if all(_are_sums(each, name, parts) for each in (some, cells)):
+                    yield name, parts
 
 
-def _are_equal(a, b):
-    return np.allclose(a, b, rtol=1e-9, atol=1e-9 * np.abs(a).max())
+def _are_sums(cells, name, parts):
+    found = without_rounding(cells[name], [cells[part] for part in parts])
+    return not found.any()
 
 
 def _orders(cells):

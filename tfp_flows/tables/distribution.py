@@ -86,7 +86,7 @@ class TableDistribution(DistributionWrapper):
         tail_bounds: Sequence[float] = TAIL_BOUNDS,
         atoms: Sequence[Any] = (),
         description: dict | None = None,
-        name: str = "mixed_rows",
+        name: str = "table_distribution",
     ) -> None:
         parameters = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         check_widths("hidden_units", hidden_units)
@@ -492,38 +492,25 @@ class TableDistribution(DistributionWrapper):
         context, from_context = contexts
         cells, dtype = self.cells, from_context.dtype
         is_present = cells.is_present(codes)
-        features = [from_context, cells.from_codes(codes, dtype)]
-        num_pairs = len(self.atoms.pairs)
-        size = from_context.shape[1] + cells.size
+        seen = _Seen(from_context, cells.from_codes(codes, dtype), self)
         weight = tf.zeros([tf.shape(x)[0]], tf.float64)
         numbers: list[tf.Tensor] = []
-        common, are_equal = ([tf.zeros_like(features[0][:, :0])] for _ in range(2))
-        later = None
+        behind = None
         if observed is not None and self.atoms.most:
-            later = self.atoms.reversed(cells.num_codes, cells.num_cells)
+            behind = self.atoms.reversed(cells.num_codes, cells.num_cells)
             unknown = tf.constant(math.nan, x.dtype)
             row = tf.concat([codes, tf.where(observed & is_present, x, unknown)], axis=1)
         for j, number_seed in enumerate(draws.split(seed, cells.num_numbers)):
             present = is_present[:, j : j + 1]
             before = tf.concat([codes, *numbers, tf.zeros_like(x[:, j:])], axis=1)
-            own = self.atoms.from_columns([j])
-            found = own.at(_with_context(before, context)) if own.most else None
-            if found is not None:
-                common.append(tf.cast(own.features(found), dtype))
-            blocks = (features, size), (common, num_pairs), (are_equal, num_pairs)
-            seen = tf.concat([_padded(*block) for block in blocks], axis=1)
-            parameters = self._networks.network.from_column(seen, j)[..., None]
-            conditional = self.conditionals.from_columns([j])
-            weights = None
-            if found is not None:
-                weights = self._mean_weights(own, found, parameters)
-            number = NumberWithAtoms(conditional, parameters, own, found, weights)
+            number = self._number(j, _with_context(before, context), seen)
             y = number.draw(number_seed)
-            ratio = tf.zeros_like(y)
-            is_known = None if observed is None else observed[:, j : j + 1]
-            if is_known is not None:
-                if later is not None and (behind := later.from_columns([j])).most:
-                    y, ratio = number.moved(y, behind.at(row), number_seed)
+            ratio, is_known = tf.zeros_like(y), None
+            if observed is not None:
+                is_known = observed[:, j : j + 1]
+                own = None if behind is None else behind.from_columns([j])
+                if own is not None and own.most:
+                    y, ratio = number.moved(y, own.at(row), number_seed)
                 y = tf.where(is_known, x[:, j : j + 1], y)
             if solve is not None:
                 drawn = [each.numpy()[:, 0] for each in numbers]
@@ -534,11 +521,24 @@ class TableDistribution(DistributionWrapper):
             if is_known is not None:
                 each = tf.where(is_known, number.log_prob(y), ratio)
                 weight += tf.where(present, each, 0.0)[:, 0]
-            u = conditional.maps.forward(conditional.maps.middle(y)).u
-            features.append(cells.from_columns([j]).from_numbers(u, present, dtype))
-            are_equal.append(tf.cast(number.is_equal(y) & present, dtype))
+            maps = self.conditionals.from_columns([j]).maps
+            u = maps.forward(maps.middle(y)).u
+            seen.cells.append(cells.from_columns([j]).from_numbers(u, present, dtype))
+            seen.are_equal.append(tf.cast(number.is_equal(y) & present, dtype))
             numbers.append(y)
         return tf.concat(numbers, axis=1), weight
+
+    def _number(self, j, before, seen):
+        """The distribution of number j given the cells before it and what is seen."""
+        own, found, weights = self.atoms.from_columns([j]), None, None
+        if own.most:
+            found = own.at(before)
+            seen.common.append(tf.cast(own.features(found), seen.dtype))
+        parameters = self._networks.network.from_column(seen.inputs(), j)[..., None]
+        if found is not None:
+            weights = self._mean_weights(own, found, parameters)
+        conditional = self.conditionals.from_columns([j])
+        return NumberWithAtoms(conditional, parameters, own, found, weights)
 
     def _set_transient_state(self):
         names = "num_bins", "recalibration", "tail_bounds"
@@ -555,6 +555,24 @@ class _Numbers(typing.NamedTuple):
     parameters: tf.Tensor
     is_present: tf.Tensor
     atoms: AtomsOfRows | None
+
+
+class _Seen:
+    """Features of the cells before a number, in the blocks of `_features`."""
+
+    def __init__(self, from_context, from_codes, distribution):
+        self.dtype = from_context.dtype
+        none = tf.zeros_like(from_context[:, :0])
+        self.cells, self.common, self.are_equal = [from_context, from_codes], [none], [none]
+        num_pairs = len(distribution.atoms.pairs)
+        size = from_context.shape[1] + distribution.cells.size
+        self._widths = size, num_pairs, num_pairs
+
+    def inputs(self):
+        """Returns all blocks, `[N, F]`, with zeros for the cells that follow."""
+        blocks = self.cells, self.common, self.are_equal
+        padded = [_padded(*each) for each in zip(blocks, self._widths, strict=True)]
+        return tf.concat(padded, axis=1)
 
 
 def _with_context(x, context):

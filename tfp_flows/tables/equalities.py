@@ -52,10 +52,12 @@ def find_equalities(columns: TableColumns, cells: dict[str, np.ndarray]) -> list
     for later, candidates in shares.items():
         explained = np.zeros(len(cells[later]), bool)
         for is_equal, chance, earlier in sorted(candidates, key=lambda c: -c[0].sum()):
-            if _are_many(is_equal & ~explained):
-                reason = f"in {100.0 * is_equal.mean():.1f} % of the rows"
-                reason += f", by chance in {100.0 * chance:.1f} %"
-                found.append(Equality([later, earlier], reason))
+            reason = f"in {100.0 * is_equal.mean():.1f} % of the rows"
+            reason += f", by chance in {100.0 * chance:.1f} %"
+            equality = Equality([later, earlier], reason)
+            is_new = equality.label not in columns.names
+            if is_new and _are_many(is_equal & ~explained):
+                found.append(equality)
                 explained |= is_equal
     return found
 

@@ -36,7 +36,7 @@ class Frame:
     def __init__(self, table: Any, argument: str = "frame") -> None:
         self._table = table
         self._form_name, self._labels, self._sources = _read(table, argument)
-        self.columns = {n: _as_array(column) for n, column in self._sources.items()}
+        self.columns = {n: _as_array(n, column) for n, column in self._sources.items()}
         for name, column in self.columns.items():
             got = f"{name!r} of shape {column.shape}"
             require(column.ndim == 1, f"`{argument}` with columns of one axis", got)
@@ -133,7 +133,7 @@ def _read(table, argument):
     if isinstance(table, dict):
         _refuse_repeated([str(name) for name in table], argument)
         return "dictionary", list(table), {str(name): c for name, c in table.items()}
-    array = np.asarray(table)
+    array = table if isinstance(table, np.ma.MaskedArray) else np.asarray(table)
     if array.dtype.names is not None:
         columns = {name: np.atleast_1d(array[name]) for name in array.dtype.names}
         return "structured", list(columns), columns
@@ -147,12 +147,32 @@ def _read(table, argument):
     return "array", list(columns), columns
 
 
-def _as_array(column):
+def _as_array(name, column):
+    if isinstance(column, np.ma.MaskedArray):
+        cells = np.array(column.data, object)
+        cells[np.ma.getmaskarray(column)] = None
+        return cells
     dtype = getattr(column, "dtype", None)
-    if isinstance(dtype, np.dtype) and dtype.kind != "M" or dtype is None:
+    if dtype is None:
+        array = np.asarray(column)
+        # NumPy makes texts of all cells of a list in which one is a text.
+        return np.asarray(column, object) if array.dtype.kind in "US" else array
+    if isinstance(dtype, np.dtype) and dtype.kind != "M":
         return np.asarray(column)
-    kind = getattr(dtype, "kind", "O")
-    return np.asarray(column, "datetime64[ns]" if kind == "M" else object)
+    if getattr(dtype, "kind", "O") != "M":
+        return np.asarray(column, object)
+    return _in_nanoseconds(name, column)
+
+
+def _in_nanoseconds(name, dates):
+    """Dates as `datetime64[ns]`, which holds those of some centuries."""
+    found = np.asarray(dates, "datetime64[ns]")
+    given = np.asarray(dates, "datetime64[us]")
+    is_held = np.isnat(given) | (found.astype("datetime64[us]") == given)
+    words = f"dates from 1677-09-22 to 2262-04-11 in column {name!r}"
+    got = f"{given[~is_held][:1]} ({np.sum(~is_held)} of {len(given)} rows)"
+    require(is_held.all(), words, got, " Make such cells missing.")
+    return found
 
 
 def _refuse_repeated(names, argument):
@@ -165,7 +185,7 @@ def _replaced(source, values, where):
     """One column with some cells replaced, in its form."""
     form = _column_form("", source)
     if not hasattr(source, "iloc"):
-        cells, array = np.asarray(form.cells(values)), np.asarray(source)
+        cells, array = np.asarray(form.cells(values)), _as_array("", source)
         is_object = array.dtype.kind == "O"
         return _put(array, cells, where) if is_object else np.where(where, cells, array)
     own = source.reset_index(drop=True)
@@ -290,7 +310,7 @@ class ColumnForm(typing.NamedTuple):
 
 def _column_form(label, column):
     dtype = getattr(column, "dtype", None)
-    array = _as_array(column)
+    array = _as_array(label, column)
     dtype = array.dtype if dtype is None else dtype
     cells = array[~is_missing(array)] if array.dtype.kind == "O" else []
     has_days = len(cells) > 0 and all(type(cell) is datetime.date for cell in cells)
@@ -341,9 +361,11 @@ def _cast(values, dtype):
         return values  # a cell is missing
     if dtype.kind in "biu" and values.dtype.kind == "f" and not np.isfinite(values).all():
         return values
-    cast = values.astype(dtype)
-    is_held = dtype.kind == "f" or (cast == values).all()
-    return cast if is_held else values
+    with np.errstate(over="ignore"):
+        cast = values.astype(dtype)
+    if dtype.kind == "f":
+        return cast if (np.isfinite(cast) | ~np.isfinite(values)).all() else values
+    return cast if (cast == values).all() else values
 
 
 def _cast_by_pandas(values, dtype):
@@ -437,7 +459,10 @@ def cells_of(name: str, column: np.ndarray) -> Cells:
     require(kind, f"{_CELLS} in column {name!r}", column.dtype)
     fill, dtype = _FILL[kind]
     values = np.full(len(column), fill, dtype)
-    values[~absent] = column[~absent].astype(dtype)
+    if kind == "date":
+        values[~absent] = _in_nanoseconds(name, column[~absent])
+    else:
+        values[~absent] = _astype(name, column[~absent], dtype)
     infinite = np.flatnonzero(np.isinf(values) if kind == "number" else [])
     if len(infinite):
         raise ValueError(
@@ -447,10 +472,22 @@ def cells_of(name: str, column: np.ndarray) -> Cells:
     return Cells(kind, values, absent)
 
 
+def _astype(name, cells, dtype):
+    try:
+        return cells.astype(dtype)
+    except OverflowError as error:  # of Python's integers
+        words = f"numbers within {np.finfo(np.float64).max:.2g} in column {name!r}"
+        raise ValueError(f"Expected {words}; got a larger one.") from error
+
+
 def _type_of_objects(name, column, absent):
     present = np.flatnonzero(~absent)
     types = [_type_of(cell) for cell in column[present]]
     for row, found in zip(present, types, strict=True):
+        if found == "date" and getattr(column[row], "tzinfo", None) is not None:
+            words = f"dates without a time zone in column {name!r}"
+            hint = " A pandas column of dtype datetime64[ns, UTC] may have one."
+            require(False, words, f"{column[row]!r} in row {row}", hint)
         if found is None or found != types[0]:
             got, first = f"{column[row]!r} in row {row}", present[0]
             require(found, f"{_CELLS} in column {name!r}", got)
@@ -466,8 +503,7 @@ def _type_of(cell):
         return "number"
     if isinstance(cell, str):
         return "text"
-    is_date = isinstance(cell, np.datetime64) or hasattr(cell, "isoformat")
-    return "date" if is_date else None
+    return "date" if isinstance(cell, (np.datetime64, datetime.date)) else None
 
 
 def is_missing(column: np.ndarray) -> np.ndarray:

@@ -170,12 +170,12 @@ class DifferenceSolver(typing.NamedTuple):
         return given | self.codec.parts(x)
 
 
-def _draws_are_exact(rows, observed):
+def _draws_are_exact(distribution, observed):
     """Whether all missing cells come last, so that draws need no importance weights.
 
     With several members, observed codes before missing codes also tell of the member.
     """
     comes_last = (~observed[:, 1:] >= ~observed[:, :-1]).all()
-    codes = observed[:, : rows.cells.num_codes]
+    codes = observed[:, : distribution.cells.num_codes]
     is_split = codes.any(axis=1) & ~codes.all(axis=1)
-    return comes_last and (rows.num_members == 1 or not is_split.any())
+    return comes_last and (distribution.num_members == 1 or not is_split.any())

@@ -32,7 +32,7 @@ _REACH = 4.0
 
 
 def predict(
-    rows: TableDistribution,
+    distribution: TableDistribution,
     codec: ColumnCodec,
     count: int,
     context: np.ndarray | None = None,
@@ -41,28 +41,30 @@ def predict(
     """Returns the distributions of the one modelled column, for N contexts.
 
     Args:
-      rows: the distribution.
+      distribution: the distribution.
       codec: codec of the modelled column.
       count: N.
       context: `[N, C]`, if there is one.
       shift: what the column is apart from its modelled difference.
     """
     probs = np.ones([count, 1])
-    codes = tf.zeros([count, rows.cells.num_codes], tf.float64)
-    from_context = rows.features_of_context(codes, context)
-    if rows.cells.num_codes:
+    codes = tf.zeros([count, distribution.cells.num_codes], tf.float64)
+    from_context = distribution.features_of_context(codes, context)
+    if distribution.cells.num_codes:
         each = [
-            rows.mean_over_members(rows.log_prob_of_codes(codes + code, from_context))
-            for code in range(rows.cells.num_values[0])
+            distribution.mean_over_members(
+                distribution.log_prob_of_codes(codes + code, from_context)
+            )
+            for code in range(distribution.cells.num_values[0])
         ]
         probs = np.exp(tf.stack(each, axis=1).numpy())
     if codec.has_missing:  # conditions on a cell that is not missing
         probs = probs[:, :-1] / probs[:, :-1].sum(axis=1, keepdims=True)
     number, atoms = None, []
-    if rows.cells.num_numbers:
-        parameters = rows.parameters_of_first_number(from_context, context)
-        number = NumberPredictions(rows.conditionals, parameters, codec.grid)
-        values, weights, rest = rows.atoms_of_first_number(parameters, context)
+    if distribution.cells.num_numbers:
+        parameters = distribution.parameters_of_first_number(from_context, context)
+        number = NumberPredictions(distribution.conditionals, parameters, codec.grid)
+        values, weights, rest = distribution.atoms_of_first_number(parameters, context)
         values = values if codec.grid is None else codec.grid.at(values)
         atoms = list(zip(values.T[..., None], (weights * probs[:, :1]).T, strict=True))
         probs = np.concatenate([probs[:, :1] * rest[:, None], probs[:, 1:]], axis=1)
@@ -185,7 +187,7 @@ class Prediction:
                 log_atom = np.log(prob)
             both = np.logaddexp(log_prob, log_atom) if is_counted else log_atom
             log_prob = np.where(self._is_at(numbers, atom), both, log_prob)
-        return log_prob
+        return np.where(np.isnan(numbers), np.nan, log_prob)
 
     def cdf(self, y: npt.ArrayLike) -> np.ndarray:
         """Returns `P(Y <= y)`, `[N]`, for each row's y, or one y for all.
@@ -199,12 +201,14 @@ class Prediction:
         """
         numbers = self._numbers_from(y, "cdf", OrderedValues.places_up_to)
         if not self._is_periodic:
-            return self._cdf(numbers[:, None])[:, 0]
+            found = self._cdf(numbers[:, None])[:, 0]
+            return np.where(np.isnan(numbers), np.nan, found)
         low, high = self.column.circle
         is_inside = (numbers >= low) & (numbers < high) | np.isnan(numbers)
         words = f"`y` of the periodic column {self.column.name!r} from {low} to {high}"
         require(is_inside.all(), words, y)
-        return self._cdf_of_arc(numbers[:, None], self._start())[:, 0]
+        found = self._cdf_of_arc(numbers[:, None], self._start())[:, 0]
+        return np.where(np.isnan(numbers), np.nan, found)
 
     def quantile(self, probability: npt.ArrayLike) -> np.ndarray:
         """Returns the least y with `P(Y <= y) >= probability`, `[N]` or `[N, Q]`.
@@ -248,7 +252,7 @@ class Prediction:
         below_median = 0.5 - self._cdf(numbers)[:, 0]
         above_median = self._cdf_below(numbers)[:, 0] - 0.5
         distance = np.maximum(np.maximum(below_median, above_median), 0.0)
-        return np.where(is_missing(self._column_of(y)), np.nan, distance)
+        return np.where(np.isnan(numbers[:, 0]), np.nan, distance)
 
     def interval_within(self, distance: float) -> np.ndarray:
         """Returns the ends of all y up to a distance from the median, `[N, 2]`.
@@ -457,16 +461,22 @@ class Prediction:
         return np.broadcast_to(column, [len(self)])
 
     def _numbers_from(self, y, method, from_ordered=None):
-        """Numbers y, `[N]`; for ordered values, the result of `from_ordered`."""
+        """Numbers y, `[N]`, NaN where missing; of ordered values, by `from_ordered`."""
         self._number(method)
-        y = self._column_of(y)
+        column = self._column_of(y)
+        absent = is_missing(column)
+        numbers = np.full(len(column), np.nan)
         if self.column.kind == "date":
-            return days_from_dates(y.astype("datetime64[ns]"))
+            dates = column[~absent].astype("datetime64[ns]")
+            numbers[~absent] = days_from_dates(dates)
+            return numbers
         if self._values is not None and from_ordered is not None:
-            return from_ordered(self._values, y)
-        y = y.astype(np.float64)
-        y = y if self._shift is None else self._shift.removed(y, self._codec.grid)
-        return self._codec.on_circle(y)
+            numbers[~absent] = from_ordered(self._values, column[~absent])
+            return numbers
+        numbers[~absent] = column[~absent].astype(np.float64)
+        if self._shift is not None:
+            numbers = self._shift.removed(numbers, self._codec.grid)
+        return self._codec.on_circle(numbers)
 
     def _in_units(self, y):
         """Places or numbers as values of the column's own type."""

@@ -34,7 +34,7 @@ from tfp_flows.tables.number_maps import NumberMaps
 from tfp_flows.tables.prediction import Prediction, Shift, predict
 from tfp_flows.tables.row_features import are_copies, row_features
 from tfp_flows.tables.synthesis import SynthesisReport, synthesis_report
-from tfp_flows.tables.training import FitOptions, fit_rows, held_out
+from tfp_flows.tables.training import FitOptions, fit_distribution, held_out
 from tfp_flows.training.density_estimator import DensityEstimator
 from tfp_flows.training.loading import load
 
@@ -125,11 +125,11 @@ class TableDensity:
             raise ValueError("Expected columns beside those of `context`; there are none.")
         rows, contexts = (self.columns.select(some) for some in (names, self.context))
         differences = kept_differences(self.columns, self.context)
-        self._rows = RowCodec(rows, missing, "frame", differences=differences)
-        self._contexts = RowCodec(contexts, missing, "context", is_given=True)
+        self._codec = RowCodec(rows, missing, "frame", differences=differences)
+        self._context_codec = RowCodec(contexts, missing, "context", is_given=True)
         equalities = kept_equalities(self.columns, self.context)
-        self._atoms = self._rows.atoms(equalities, self._contexts)
-        if not self._rows.size:
+        self._atoms = self._codec.atoms(equalities, self._context_codec)
+        if not self._codec.size:
             raise ValueError(f"Expected columns that vary; {names} are constant.")
         self._distribution: TableDistribution | None = None
 
@@ -160,12 +160,12 @@ class TableDensity:
         x, context = self._training_cells(read)
         data = x[is_training], None if context is None else context[is_training]
         numbers, atoms = self._measured(read, is_training, data)
-        rows = TableDistribution(
-            self._rows.num_values,
+        self._distribution = TableDistribution(
+            self._codec.num_values,
             numbers,
             atoms=atoms,
-            context_values=self._contexts.num_values,
-            context_numbers=self._contexts.measure(read, is_training),
+            context_values=self._context_codec.num_values,
+            context_numbers=self._context_codec.measure(read, is_training),
             description=self._description(),
             tail_bounds=_TAIL_BOUNDS,
             seed=self._seed,
@@ -174,8 +174,8 @@ class TableDensity:
         validation = None
         if validation_frame is not None:
             validation = self._training_cells(Frame(validation_frame))
-        self._distribution = rows
-        history = fit_rows(rows, data, validation, fit_options, self._seed)
+        fitted = self._distribution, data, validation, fit_options
+        history = fit_distribution(*fitted, self._seed)
         if not is_training.all():
             self._calibrate(read, ~is_training)
         return history
@@ -183,7 +183,7 @@ class TableDensity:
     @property
     def names(self) -> list[str]:
         """Names of the modelled columns."""
-        return self._rows.names
+        return self._codec.names
 
     @property
     def distribution(self) -> TableDistribution:
@@ -212,7 +212,7 @@ class TableDensity:
         read = Frame(frame)
         context = self._context_cells(read)
         context = np.zeros([len(read), 0]) if context is None else context
-        return self._rows.encode(read)[0], context
+        return self._codec.encode(read)[0], context
 
     def log_prob(self, frame: Any, *, mark_unknown: bool = False) -> np.ndarray:
         """Returns the log-densities of rows, `[N]` nats; -inf for rows that cannot occur.
@@ -228,11 +228,11 @@ class TableDensity:
             their support.
         """
         read = Frame(frame)
-        rows, contexts = self._rows.read(read), self._contexts.read(read)
+        rows, contexts = self._codec.read(read), self._context_codec.read(read)
         if mark_unknown:
-            context = contexts.x if self._contexts.size else None
+            context = contexts.x if self._context_codec.size else None
         else:
-            self._rows.refuse(read, rows)
+            self._codec.refuse(read, rows)
             context = self._context_cells(read)
         log_prob = self.distribution.log_prob(rows.x, context=context).numpy()
         log_prob = np.where(rows.is_possible.all(axis=1), log_prob, -np.inf)
@@ -255,7 +255,7 @@ class TableDensity:
         not modelled, and cells of the context outside the support of their column.
         """
         read = Frame(frame)
-        return self._unknown_cells(self._rows.read(read), self._contexts.read(read))
+        return self._unknown_cells(self._codec.read(read), self._context_codec.read(read))
 
     def clip_context(self, frame: Any) -> Any:
         """Moves numbers of the context that are outside their support to the inside.
@@ -281,7 +281,7 @@ class TableDensity:
         """
         read = Frame(frame, "context")
         maps = self.distribution.context_cells.maps
-        columns, where = self._contexts.clipped(read, maps)
+        columns, where = self._context_codec.clipped(read, maps)
         counts = _counts(where)
         if counts:
             warnings.warn(
@@ -439,7 +439,7 @@ class TableDensity:
             `log_prob` refuses a category or the context.
         """
         check_integer("num_candidates", num_candidates)
-        read, codec = Frame(frame), self._rows
+        read, codec = Frame(frame), self._codec
         rows, context = codec.read(read), self._context_cells(read)
         codec.refuse_unknown(read, rows)
         is_incomplete = rows.is_missing.any(axis=1, keepdims=True)
@@ -574,19 +574,29 @@ class TableDensity:
     def _written(self, x, read):
         """Returns cells as rows, with the columns of the context that was `read`."""
         if read is None:
-            return self._form.written(self._rows.decode(x))
+            return self._form.written(self._inside(self._codec.decode(x)))
         given = read.take_as_given(self.context, "context")
-        decoded = self._rows.decode(x, read.take(self.context, "context"))
-        columns = {**given, **decoded}
+        decoded = self._codec.decode(x, read.take(self.context, "context"))
+        columns = {**given, **self._inside(decoded)}
         columns = {name: columns[name] for name in self.columns.names}
         return self._form.written(columns, self.context, read.index)
+
+    def _inside(self, decoded):
+        """Decoded columns whose dtypes do not round numbers to an open end."""
+        forms = self._form.columns
+        return {
+            name: self._codec.codec(name).inside(column, forms[name].dtype)
+            if name in forms and column.dtype.kind == "f"
+            else column
+            for name, column in decoded.items()
+        }
 
     def _draw_training_rows(self, num_rows, calibration_split):
         """Draws which rows are not kept for calibration, booleans `[N]`."""
         if not calibration_split:
             return np.ones(num_rows, bool)
         kinds = {c.name: c.kind for c in self.columns if c.name in self.names}
-        is_on_line = self._rows.codec(self.names[0]).has_number
+        is_on_line = self._codec.codec(self.names[0]).has_number
         is_on_line = is_on_line and "periodic" not in kinds.values()
         words = "one modelled column, of numbers on a line, for `calibration_split`"
         require(len(kinds) == 1 and is_on_line, words, kinds)
@@ -594,13 +604,13 @@ class TableDensity:
 
     def _measured(self, read, is_training, data):
         """Maps and atoms of the numbers, measured in training rows and their cells."""
-        numbers = self._rows.measure(read, is_training)
+        numbers = self._codec.measure(read, is_training)
         if not self._atoms:
             return numbers, []
         cells = np.concatenate([part for part in data if part is not None], axis=1)
         atoms = Atoms(self._atoms, NumberMaps(numbers))
-        specs, is_at_atom = atoms.measured(cells, len(self._rows.num_values))
-        return self._rows.measure(read, is_training, is_at_atom), specs
+        specs, is_at_atom = atoms.measured(cells, len(self._codec.num_values))
+        return self._codec.measure(read, is_training, is_at_atom), specs
 
     def _calibrate(self, read, is_kept):
         """Keeps the scores of calibration rows, sorted, in the saved description."""
@@ -613,29 +623,29 @@ class TableDensity:
     def _predict(self, read, context, is_used):
         """Predictions of the one modelled column for some rows, booleans `[N]`."""
         (name,) = self.names
-        offset = self._rows.offset(name, read)
+        offset = self._codec.offset(name, read)
         shift = None
         if offset is not None:
             shift = Shift(offset[is_used], self.columns[name].grid)
         context = None if context is None else context[is_used]
-        codec = self._rows.codec(name)
+        codec = self._codec.codec(name)
         return predict(self.distribution, codec, int(is_used.sum()), context, shift)
 
     def _training_cells(self, read):
         """Cells of training rows, `[N, K + D]`, and their context, `[N, C]` or None."""
-        x, is_possible = self._rows.encode(read)
+        x, is_possible = self._codec.encode(read)
         expected = "rows that can occur by the kinds of their columns"
-        self._rows.refuse_cells(read, ~is_possible, expected)
+        self._codec.refuse_cells(read, ~is_possible, expected)
         return x, self._context_cells(read)
 
     def _context_cells(self, read):
         """Cells of the context, `[N, C]`; None if there are none."""
         if not self.context:
             return None
-        x, is_possible = self._contexts.encode(read)
+        x, is_possible = self._context_codec.encode(read)
         expected = "`context` of cells that training rows can have (see `clip_context`)"
-        self._contexts.refuse_cells(read, ~is_possible, expected)
-        return x if self._contexts.size else None
+        self._context_codec.refuse_cells(read, ~is_possible, expected)
+        return x if self._context_codec.size else None
 
     def _unknown_cells(self, rows, contexts):
         is_unknown = ~rows.is_known | rows.is_missing & ~rows.is_possible

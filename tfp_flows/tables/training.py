@@ -16,15 +16,20 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_integer, check_number, require
+from tfp_flows.core.arguments import (
+    check_integer,
+    check_minutes,
+    check_number,
+    require,
+)
 from tfp_flows.core.compiled import CompiledCall
+from tfp_flows.core.rows import parts_of_rows
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.training.averaging import averaging_adam
-from tfp_flows.training.callbacks import FitProgress, StopAfter
+from tfp_flows.training.callbacks import StopAfter, progress
 from tfp_flows.training.data import epoch_orders, row_batches
 
-_ROWS_A_CALL = 4096  # rows that are evaluated at once, to bound the memory
 _SECONDS = 5.0  # between two writes of the backup; later epochs are repeated
 _LOGS = ("loss", "val_loss")
 _PATIENT_STEPS = 480  # without improvement, after which a network stops
@@ -39,12 +44,16 @@ _MOST = 0.9  # bound on recalibration weights
 
 @dataclasses.dataclass(frozen=True)
 class FitOptions:
-    """How `TableDensity.fit` trains.
+    """How `TableDensity.fit` trains: its keyword arguments.
+
+    >>> import tfp_flows
+    >>> tfp_flows.tables.FitOptions(max_minutes=5.0).learning_rate
+    0.002
 
     Args:
       epochs: maximum number of passes over the rows.
-      batch_size: rows in a step; by default, 32 of few rows, 64 from 1,024 rows on, and up
-        to 512 from 12,800 rows on.
+      batch_size: rows in a step; by default N / 16, between 32 and 64, and from 12,800 rows
+        on N / 200, at most 512.
       learning_rate: learning rate of Adam, whose averaged weights are judged and kept. From
         3,000 rows on it falls to 0.4 of itself after 0.6 of the patience without a better
         validation loss.
@@ -91,12 +100,11 @@ class FitOptions:
         share = self.calibration_split
         words = "from 0 to below 1"
         check_number("calibration_split", share, words, lambda s: 0.0 <= s < 1.0)
-        if self.max_minutes is not None:
-            check_number("max_minutes", self.max_minutes, "above 0", lambda m: m > 0.0)
+        check_minutes("max_minutes", self.max_minutes)
 
 
-def fit_rows(
-    rows: TableDistribution,
+def fit_distribution(
+    distribution: TableDistribution,
     data: tuple,
     validation: tuple | None,
     options: FitOptions,
@@ -105,7 +113,7 @@ def fit_rows(
     """Fits a distribution to arrays of rows.
 
     Args:
-      rows: the distribution that is fitted.
+      distribution: the distribution that is fitted.
       data: cells of the training rows, `[N, K + D]`, and their context, `[N, C]` or None.
       validation: the same of validation rows; None: each member leaves out a share.
       options: how to train.
@@ -118,14 +126,14 @@ def fit_rows(
       ValueError: if there are too few rows, or `backup` is not of this fit.
     """
     x, context = data
-    is_trained, judged = _split(data, validation, rows.num_members, options, seed)
+    is_trained, judged = _split(data, validation, distribution.num_members, options, seed)
     # The mean over a member's own training rows, divided by the number of members.
-    weights = is_trained / (rows.num_members * is_trained[:, 0].mean())
-    rows.start_at_frequencies(x, weights)
+    weights = is_trained / (distribution.num_members * is_trained[:, 0].mean())
+    distribution.start_at_frequencies(x, weights)
     size, patience, falls_after = _pace(len(x), options)
     steps_per_epoch = -(-len(x) // size)
 
-    best = BestNetworks(rows, patience, *judged)
+    best = BestNetworks(distribution, patience, *judged)
     falling = keras.callbacks.ReduceLROnPlateau(
         "val_loss", factor=_FALL, patience=falls_after, min_delta=1e-4
     )
@@ -141,10 +149,9 @@ def fit_rows(
         callbacks.append(backup)
         first = len(backup.logs["loss"])
         last = first if backup.is_finished else max(options.epochs, first)
-    if options.verbose == "auto":
-        callbacks.append(FitProgress(last))
+    shown, verbose = progress(options.verbose, last)
 
-    model = MemberModel(rows)
+    model = MemberModel(distribution)
     optimizer = averaging_adam(options.learning_rate, steps_per_epoch)
     model.compile(optimizer, jit_compile=False)
     model.optimizer.build(model.trainable_variables)  # so that a backup can restore it
@@ -155,11 +162,11 @@ def fit_rows(
         steps_per_epoch=steps_per_epoch,
         initial_epoch=first,
         epochs=last,
-        callbacks=callbacks,
+        callbacks=callbacks + shown,
         shuffle=False,  # the orders are random already
-        verbose=0 if options.verbose == "auto" else options.verbose,
+        verbose=verbose,
     )
-    recalibrate(rows, *judged)
+    recalibrate(distribution, *judged)
     logs = backup.logs if backup else {name: history.history[name] for name in _LOGS}
     history.epoch, history.history = list(range(len(logs["loss"]))), logs
     return history
@@ -233,21 +240,21 @@ class MemberModel(keras.Model):
     their negative log-likelihoods, in nats per row.
 
     Args:
-      rows: the distribution, whose networks are trained.
+      distribution: the distribution, whose networks are trained.
     """
 
-    def __init__(self, rows: TableDistribution) -> None:
-        super().__init__(dtype=rows.dtype.name)
-        self._rows = rows
-        conditioners = [m for m in rows.submodules if isinstance(m, Conditioner)]
+    def __init__(self, distribution: TableDistribution) -> None:
+        super().__init__(dtype=distribution.dtype.name)
+        self._distribution = distribution
+        conditioners = [m for m in distribution.submodules if isinstance(m, Conditioner)]
         self._networks = [conditioner.network for conditioner in conditioners]
         self.built = True
 
     def call(self, inputs: Any, training: bool = False) -> tf.Tensor:
         """Returns the members' log-densities of rows, `[n, M]`."""
         x, context = inputs if isinstance(inputs, (tuple, list)) else (inputs, None)
-        each = self._rows.log_prob_of_networks(x, context, training)
-        return tf.reduce_sum(tf.cast(each, self._rows.dtype), axis=2)
+        each = self._distribution.log_prob_of_networks(x, context, training)
+        return tf.reduce_sum(tf.cast(each, self._distribution.dtype), axis=2)
 
     def compute_loss(
         self,
@@ -271,7 +278,7 @@ class BestNetworks(keras.callbacks.Callback):
     `logs` get "val_loss", in nats per row: the mean over the members.
 
     Args:
-      rows: the distribution.
+      distribution: the distribution.
       patience: number of epochs without improvement after which a network has stopped.
         Training ends when all have stopped.
       x: cells of the validation rows, `[N, K + D]`.
@@ -286,7 +293,7 @@ class BestNetworks(keras.callbacks.Callback):
 
     def __init__(
         self,
-        rows: TableDistribution,
+        distribution: TableDistribution,
         patience: int,
         x: np.ndarray,
         context: np.ndarray | None,
@@ -294,13 +301,15 @@ class BestNetworks(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self._patience, self._x, self._context = patience, x, context
-        self.rows, self._is_used = rows, is_used
-        self._call = CompiledCall(rows.log_prob_of_networks)
+        self.distribution, self._is_used = distribution, is_used
+        self._call = CompiledCall(distribution.log_prob_of_networks)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Starts with the initial weights as the best ones."""
-        self.weights = [variable.numpy() for variable in self.rows.trainable_variables]
-        shape = self.rows.num_members, 1 + self.rows.cells.num_numbers
+        self.weights = [
+            variable.numpy() for variable in self.distribution.trainable_variables
+        ]
+        shape = self.distribution.num_members, 1 + self.distribution.cells.num_numbers
         self.least, self.waited = np.full(shape, np.inf), np.zeros(shape, int)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -324,13 +333,15 @@ class BestNetworks(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict | None = None) -> None:
         """Puts the best weights back."""
-        for variable, best in zip(self.rows.trainable_variables, self.weights, strict=True):
+        for variable, best in zip(
+            self.distribution.trainable_variables, self.weights, strict=True
+        ):
             variable.assign(best)
 
     def _losses(self):
         """Validation losses of the networks, `[M, 1 + D]`, in nats per row."""
         total = np.zeros_like(self.least)
-        for x, context, is_used in _parts(self._x, self._context, self._is_used):
+        for x, context, is_used in _tensors(self._x, self._context, self._is_used):
             each = self._call(x, context, False).numpy()
             used = is_used.numpy()[:, :, None]
             total = total - np.sum(np.where(used, each, 0.0), axis=0, dtype=np.float64)
@@ -338,9 +349,9 @@ class BestNetworks(keras.callbacks.Callback):
 
     def _keep(self, which):
         """Copies the weights of some networks, booleans `[M, 1 + D]`."""
-        variables = self.rows.trainable_variables
+        variables = self.distribution.trainable_variables
         kept = {id(v): w for v, w in zip(variables, self.weights, strict=True)}
-        mades, numbers = self.rows.networks
+        mades, numbers = self.distribution.networks
         for made, is_better in zip(mades, which[:, 0], strict=False):
             for variable in made.trainable_variables if is_better else ():
                 kept[id(variable)][...] = variable.numpy()
@@ -419,7 +430,7 @@ class FitBackup(keras.callbacks.Callback):
 
     @property
     def _variables(self):
-        return [*self._best.rows.variables, *self.model.optimizer.variables]
+        return [*self._best.distribution.variables, *self.model.optimizer.variables]
 
     def _write(self, is_finished):
         best = self._best
@@ -451,7 +462,7 @@ class FitBackup(keras.callbacks.Callback):
 
 
 def recalibrate(
-    rows: TableDistribution,
+    distribution: TableDistribution,
     x: np.ndarray,
     context: np.ndarray | None,
     is_used: npt.NDArray[np.bool_],
@@ -469,34 +480,36 @@ def recalibrate(
     randomised. Numbers at atoms do not count.
 
     Args:
-      rows: the distribution whose weights are set.
+      distribution: the distribution whose weights are set.
       x: cells, `[N, K + D]`.
       context: `[N, C]`; None if there is none.
       is_used: which members are judged by which rows, booleans `[N, M]`.
     """
-    if not rows.cells.num_numbers:
+    if not distribution.cells.num_numbers:
         return
-    parts = [_squares_and_spread(rows, *part) for part in _parts(x, context)]
+    parts = [_squares_and_spread(distribution, *part) for part in _tensors(x, context)]
     squares, spread, is_present = map(np.concatenate, zip(*parts, strict=True))
     used = is_used[..., None] & is_present[:, None]  # [N, M, D]
     mean_square = np.sum(squares * used, axis=(0, 1)) / np.maximum(used.sum(axis=(0, 1)), 1)
     num_present = np.maximum(is_present.sum(axis=0), 1)
     disagreement = np.sum(spread * is_present, axis=0) / num_present
     measured = 30.0 * (1.0 / 12.0 - mean_square + disagreement)
-    usual = _USUAL * (1.0 - 1.0 / rows.num_members)
+    usual = _USUAL * (1.0 - 1.0 / distribution.num_members)
     # Ratio of the variances of the prior and of the measured weight.
     ratio = used.any(axis=1).sum(axis=0) * _DEVIATION**2 / 5.0
     weights = (usual + ratio * measured) / (1.0 + ratio)
-    weights = np.where(rows.cells.maps.is_circle, 0.0, np.clip(weights, -_MOST, _MOST))
-    rows.recalibrate(weights.tolist())
+    weights = np.where(
+        distribution.cells.maps.is_circle, 0.0, np.clip(weights, -_MOST, _MOST)
+    )
+    distribution.recalibrate(weights.tolist())
 
 
-def _squares_and_spread(rows, x, context):
+def _squares_and_spread(distribution, x, context):
     """`(u - 1/2)^2`, `[n, M, D]`; variances of u over the members, and which are present.
 
     The last two are `[n, D]`.
     """
-    each, is_present = rows.evaluate_numbers(x, context)
+    each, is_present = distribution.evaluate_numbers(x, context)
     middle, width = 0.5 * (each.below + each.up_to), each.up_to - each.below
     squares = (middle - 0.5) ** 2 + width**2 / 12.0
     spread = tf.math.reduce_variance(middle, axis=1)
@@ -504,8 +517,7 @@ def _squares_and_spread(rows, x, context):
     return squares.numpy(), spread.numpy(), is_present.numpy()
 
 
-def _parts(*arrays):
+def _tensors(*arrays):
     """Tensors of some rows at a time, of arrays of rows; None for None."""
-    for first in range(0, len(arrays[0]), _ROWS_A_CALL):
-        part = slice(first, first + _ROWS_A_CALL)
-        yield [None if array is None else tf.constant(array[part]) for array in arrays]
+    for part in parts_of_rows(*arrays):
+        yield [None if array is None else tf.constant(array) for array in part]

@@ -244,6 +244,18 @@ class FitProgress(keras.callbacks.Callback):
         self._line = line
 
 
+def progress(verbose: int | str, epochs: int) -> tuple[list[FitProgress], int]:
+    """Returns callbacks that show the progress of `fit`, and Keras's `verbose` with them.
+
+    Args:
+      verbose: "auto" for `FitProgress`, or an integer of Keras.
+      epochs: the maximum number of epochs.
+    """
+    if verbose == "auto":
+        return [FitProgress(epochs)], 0
+    return [], int(verbose)
+
+
 class FullDataBatchStatistics(keras.callbacks.Callback):
     """Sets every `BatchNorm` to the statistics of the whole training set.
 

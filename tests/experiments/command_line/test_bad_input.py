@@ -177,7 +177,7 @@ def test_a_command_without_its_packages_says_in_a_line_what_to_install(capsys, m
     assert commands.main(["plots"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "got no `matplotlib`" in line
-    assert line.endswith("pip install 'tfp_flows[experiments]'")
+    assert line.endswith("pip install 'tfp_flows[tfp,experiments]'")
 
 
 def test_warnings_are_one_line_without_pythons_source(capsys):

@@ -10,7 +10,7 @@ import tfp_flows as tff
 from tfp_flows.inference import AmortizedPosterior, fit_amortized_posterior
 from tfp_flows.inference.amortized import simulator as simulator_module
 from tfp_flows.inference.amortized import truncation
-from tfp_flows.inference.amortized.simulator import from_joint, from_prior
+from tfp_flows.inference.amortized.simulator import JointSimulator, PriorSimulator
 
 NOISE = 0.2
 PRIOR = tfd.Independent(tfd.Normal(tf.zeros(2), 1.0), 1)
@@ -104,7 +104,7 @@ def test_observations_whose_posterior_leaves_the_region_are_flagged(is_known):
 
 
 def test_importance_resampling_where_the_prior_rarely_lies_in_the_region(monkeypatch):
-    source = from_prior(PRIOR, simulate, True, False)
+    source = PriorSimulator(PRIOR, simulate, True, False)
     prior = fit(num_rounds=2)._prior
     by_rejection, share = prior.sample(source, 3_000, 1), prior.share
     monkeypatch.setattr(truncation, "_LEAST_SHARE", 1.0)
@@ -188,7 +188,7 @@ def test_joint_distributions_simulate_given_parameters(kind):
 
     name = kind.__name__.removeprefix("JointDistribution").removesuffix("AutoBatched")
     models = {"Named": parts, "Sequential": [*parts.values()], "Coroutine": coroutine}
-    source = from_joint(kind(models[name]), "x")
+    source = JointSimulator(kind(models[name]), "x")
     parameters = source.parameters(2_000, 3)
     b, a = (parameters["b"], parameters["a"]) if name == "Named" else parameters
     noise = (source.simulate(parameters, 5) - b) / a

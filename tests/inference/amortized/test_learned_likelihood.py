@@ -18,8 +18,8 @@ from tfp_flows.inference.amortized.calibration import (
 )
 from tfp_flows.inference.amortized.features import Features, Scale
 from tfp_flows.inference.amortized.learned_likelihood import LearnedLikelihood
-from tfp_flows.inference.amortized.observation import Surroundings
-from tfp_flows.inference.amortized.simulator import from_joint
+from tfp_flows.inference.amortized.observation_checks import Surroundings
+from tfp_flows.inference.amortized.simulator import JointSimulator
 
 TRAIN, CHECKED = pairs(2_000, 0), pairs(300, 1)
 PRIOR = tfd.Sample(tfd.Normal(0.0, 1.0), 1)
@@ -92,7 +92,7 @@ def test_weights_that_do_not_help_are_not_used(posterior, likelihood):
 
 def posterior(**options):
     """An `AmortizedPosterior` whose draws the exact likelihood weighs."""
-    source = from_joint(joint(), "x")
+    source = JointSimulator(joint(), "x")
     as_they_are = Scale(np.zeros(SIZE), np.ones(SIZE), np.zeros(SIZE, bool))
     prior = tfd.JointDistributionNamed({"theta": tfd.Sample(tfd.Normal(0.0, 1.0), SIZE)})
     likelihood = LearnedLikelihood(

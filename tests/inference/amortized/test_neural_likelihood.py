@@ -81,6 +81,18 @@ def test_bad_calls_are_refused(words, options):
         fit_neural_likelihood(prior, **options)
 
 
+def test_failed_simulations_and_offsets_are_kept_in_view():
+    rng = np.random.default_rng(0)
+    theta = rng.normal(size=(400, 1)).astype(np.float32)
+    x = 1e7 + rng.normal(theta, 0.1)
+    x[theta > 0.5] = np.nan
+    with trained_for(1, flow={"hidden_units": (8,), "num_steps": 1}):
+        found = fit_neural_likelihood(tfd.Sample(tfd.Normal(0.0, 1.0), 1), pairs=(theta, x))
+    assert found.density.dtype == tf.float64
+    assert found.report.verdict == "not to be relied on"
+    assert "not finite" in found.report.reasons[-1]
+
+
 def test_one_trial_given_a_vector_is_exported(likelihood):
     jax = pytest.importorskip("jax")
     exported = tfp_flows.to_jax(likelihood.conditional)

@@ -9,11 +9,11 @@ from tensorflow_probability import distributions as tfd
 
 from tfp_flows.inference import fit_amortized_posterior
 from tfp_flows.inference.amortized import simulator as simulator_module
-from tfp_flows.inference.amortized.observations import DataForm
+from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.simulator import (
+    JointSimulator,
     Pairs,
-    from_joint,
-    from_prior,
+    PriorSimulator,
     support_of_pairs,
 )
 
@@ -34,7 +34,7 @@ def small_blocks(monkeypatch):
 
 
 def test_joint_distributions_simulate_their_observed_parts():
-    found = from_joint(joint(), "x")
+    found = JointSimulator(joint(), "x")
     pairs = found.pairs(3_000, 0)
     assert pairs.u.shape == pairs.x.shape == (3_000, 3)
     np.testing.assert_allclose(np.std(pairs.x - pairs.u, axis=0), 0.5, atol=0.03)
@@ -43,16 +43,40 @@ def test_joint_distributions_simulate_their_observed_parts():
     np.testing.assert_allclose(log_prob, expected, rtol=1e-4)
 
 
+def test_noise_of_the_same_seed_is_not_that_of_the_parameters():
+    def simulator(theta, seed):
+        return theta + tf.random.stateless_normal(theta.shape, seed=[seed, 0])
+
+    for prior in (
+        tfd.Sample(tfd.Normal(0.0, 1.0), 2),
+        tfd.MultivariateNormalDiag([0.0, 0.0]),
+    ):
+        pairs = PriorSimulator(prior, simulator, True, False).pairs(1_000, 0)
+        noise = pairs.x - pairs.u
+        assert abs(np.corrcoef(noise[:, 0], pairs.u[:, 0])[0, 1]) < 0.15
+
+
+def test_data_of_several_shapes_are_refused():
+    def ragged(theta, seed):
+        return np.zeros(1 + seed % 3)
+
+    prior = tfd.Sample(tfd.Normal(0.0, 1.0), 1)
+    with pytest.raises(ValueError, match="data of one shape"):
+        PriorSimulator(prior, ragged, False, False)
+    with pytest.raises(ValueError, match="got nested lists of numbers"):
+        support_of_pairs([[0.1], [0.2]], None)
+
+
 def test_integers_are_pinned_as_integers():
     model = tfd.JointDistributionNamedAutoBatched(
         {"rate": tfd.LogNormal(0.0, 1.0), "y": lambda rate: tfd.Bernoulli(logits=rate)}
     )
-    found = from_joint(model, "y")
+    found = JointSimulator(model, "y")
     assert np.isfinite(found.pin(np.array([1.0]))({"rate": tf.constant([0.5, 2.0])})).all()
 
 
 def test_priors_give_parts_by_name_and_a_seed(small_blocks):
-    found = from_prior(PRIOR, counts, True, False)
+    found = PriorSimulator(PRIOR, counts, True, False)
     pairs = found.pairs(35, 3)
     assert pairs.u.shape == (35, 3)
     assert pairs.x.shape == (35, 3)
@@ -62,7 +86,7 @@ def test_priors_give_parts_by_name_and_a_seed(small_blocks):
     np.testing.assert_array_equal(found.pairs(35, 3).x, pairs.x)
     np.testing.assert_array_equal(found.pairs(20, 3).x, pairs.x[:20])
     assert not np.array_equal(found.pairs(35, 4).x, pairs.x)
-    one_by_one = from_prior(PRIOR, counts, False, False).pairs(5, 3)
+    one_by_one = PriorSimulator(PRIOR, counts, False, False).pairs(5, 3)
     assert one_by_one.x.shape == (5, 3)
 
 
@@ -72,8 +96,8 @@ def test_processes_give_the_same_simulations(small_blocks):
 
         return np.random.default_rng(seed).normal(effects, rate)
 
-    expected = from_prior(PRIOR, simulator, False, False).pairs(25, 3)
-    found = from_prior(PRIOR, simulator, False, False, num_processes=2).pairs(25, 3)
+    expected = PriorSimulator(PRIOR, simulator, False, False).pairs(25, 3)
+    found = PriorSimulator(PRIOR, simulator, False, False, num_processes=2).pairs(25, 3)
     np.testing.assert_array_equal(found.x, expected.x)
 
 
@@ -82,7 +106,7 @@ def test_intervals_are_linear_but_near_their_ends():
     prior = tfd.JointDistributionNamed(
         {"a": tfd.Independent(tfd.Uniform(low, high), 1), "b": tfd.Uniform(2.0, 3.0)}
     )
-    support = from_prior(prior, lambda a, b: a, True, False).support
+    support = PriorSimulator(prior, lambda a, b: a, True, False).support
     u = np.linspace(-0.3, 1.3, 17, dtype=np.float32)[:, None] * np.ones(3, np.float32)
     far = np.float32([[-1e30] * 3, [-50.0] * 3, [50.0] * 3, [1e30] * 3])
     parts = support.bijector.forward(u)
@@ -111,7 +135,7 @@ def test_no_more_is_simulated_than_is_asked_for(small_blocks, tmp_path):
         return theta
 
     prior = tfd.Independent(tfd.Normal(tf.zeros(2), 1.0), 1)
-    found = from_prior(prior, simulator, True, False)
+    found = PriorSimulator(prior, simulator, True, False)
     path = tmp_path / "simulations.npz"
     few = found.pairs(7, 0, path)
     more = found.pairs(14, 0, path)
@@ -131,20 +155,20 @@ def test_files_keep_simulations(small_blocks, tmp_path):
 
     prior, path = tfd.Normal(tf.zeros(2), 1.0), tmp_path / "simulations.npz"
     prior = tfd.Independent(prior, 1)
-    expected = from_prior(
+    expected = PriorSimulator(
         prior, lambda theta, seed: np.random.default_rng(seed).normal(theta), True, False
     ).pairs(40, 0)
     with pytest.raises(KeyboardInterrupt):
-        from_prior(prior, simulator, True, False).pairs(40, 0, path)
+        PriorSimulator(prior, simulator, True, False).pairs(40, 0, path)
     calls.extend([0] * 10)
-    found = from_prior(prior, simulator, True, False).pairs(40, 0, path)
+    found = PriorSimulator(prior, simulator, True, False).pairs(40, 0, path)
     np.testing.assert_array_equal(found.x, expected.x)
     np.testing.assert_array_equal(found.u, expected.u)
     assert calls[-4:] == [2, 10, 10, 10]  # marks, and the blocks that the file lacked
-    more = from_prior(prior, simulator, True, False).pairs(50, 0, path)
+    more = PriorSimulator(prior, simulator, True, False).pairs(50, 0, path)
     np.testing.assert_array_equal(more.x[:40], found.x)
     with pytest.raises(ValueError, match="other simulations"):
-        from_prior(prior, simulator, True, False).pairs(40, 1, path)
+        PriorSimulator(prior, simulator, True, False).pairs(40, 1, path)
 
 
 def test_missing_cells_are_kept_if_they_are_allowed():

@@ -12,9 +12,9 @@ from tfp_flows.density.data import Data
 from tfp_flows.density.fit import Fit
 from tfp_flows.inference.amortized.calibration import judge_calibration
 from tfp_flows.inference.amortized.features import Features, Scale
-from tfp_flows.inference.amortized.observation import Surroundings
+from tfp_flows.inference.amortized.observation_checks import Surroundings
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
-from tfp_flows.inference.amortized.simulator import from_joint
+from tfp_flows.inference.amortized.simulator import JointSimulator
 
 TRAIN, CHECKED = pairs(2_000, 0), pairs(500, 1)
 
@@ -34,7 +34,7 @@ def judged(**options):
 
 def posterior(*, is_known=True, **options):
     """An `AmortizedPosterior` of a joint distribution of known density, or not."""
-    source = from_joint(joint(), "x")
+    source = JointSimulator(joint(), "x")
     return AmortizedPosterior(
         fitted(**options),
         source.support,

@@ -3,24 +3,27 @@
 Read in this order:
 
 ```none
-fit           fit_amortized_posterior: simulations -> features -> density -> checks, in
-              one round, or in several around an observation in focus
-simulator     parameters and data: a joint distribution, a prior and a function, or pairs
-observations  the form of an observation: one row of numbers
-features      what the density sees of it: numbers, or the summary of a network
-conditioned   the density of parameters given fixed data, truncated or not
-truncation    where the posterior of the observation in focus has mass
-posterior     AmortizedPosterior, and the posterior given one observation
-calibration   checks of the whole: ranks and expected coverage
-observation   checks of one observation: within the simulations, importance weights
-likelihood    fit_neural_likelihood: the density of data given parameters
-mixed_trials  the same of data with categories or integers
+fit                 fit_amortized_posterior: simulations -> features -> density -> checks,
+                    in one round, or in several around an observation in focus
+simulator           parameters and data: a joint distribution, a prior and a function, or
+                    pairs
+data_form           the form of an observation: one row of numbers
+features            what the density sees of it: numbers, or the summary of a network
+conditioned         the density of parameters given fixed data, truncated or not
+truncation          where the posterior of the observation in focus has mass
+posterior           AmortizedPosterior, and the posterior given one observation
+saved               what a file holds: the posterior as a conditional density of rows
+calibration         checks of the whole: ranks and expected coverage
+observation_checks  checks of one observation: within the simulations, importance weights
+learned_likelihood  a likelihood learned beside the posterior, to weigh its draws
+neural_likelihood   fit_neural_likelihood: the density of data given parameters
+mixed_trials        the same of data with categories or integers
 ```
 """
 
 from tfp_flows.inference.amortized.fit import fit_amortized_posterior
-from tfp_flows.inference.amortized.likelihood import NeuralLikelihood
-from tfp_flows.inference.amortized.likelihood import fit_neural_likelihood
+from tfp_flows.inference.amortized.neural_likelihood import NeuralLikelihood
+from tfp_flows.inference.amortized.neural_likelihood import fit_neural_likelihood
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
 from tfp_flows.inference.amortized.posterior import ConditionedPosterior
 

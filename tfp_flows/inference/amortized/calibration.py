@@ -164,7 +164,7 @@ def judge_calibration(
     ranks, coverage = ranks_and_coverage(drawn, np.ones(drawn.shape[:2]), train, checked)
     found = (
         *checks_of(ranks, coverage),
-        _dropped(num_dropped, len(train.x) + len(fit.held_out.x)),
+        dropped(num_dropped, len(train.x) + len(fit.held_out.x)),
     )
     reasons = tuple(check.advice for check in found if check.failed)
     return CalibrationReport(
@@ -346,11 +346,12 @@ def _uniform(name, distance, count, num_tests, advice):
     return Check.at_most(name, distance, threshold, advice)
 
 
-def _dropped(count, num_kept):
+def dropped(count: int, num_kept: int) -> Check:
+    """Checks that few simulations were left out for numbers that are not finite."""
     share = count / (count + num_kept)
     advice = (
         f"{share:.0%} of the simulations have numbers that are not finite and were left "
-        "out: the posterior is that given finite data."
+        "out: the fit is that given finite data."
     )
     return Check.at_most("share left out", share, 0.05, advice)
 

@@ -12,23 +12,24 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.standardize import Decorrelate
 from tfp_flows.core.arguments import check_choice, check_instance, require
+from tfp_flows.core.rows import by_parts
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.flows.maf import MAF
-from tfp_flows.inference.amortized.observations import DataForm
+from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.simulator import Pairs
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.deep_set import DeepSet
 from tfp_flows.networks.layer_arguments import split_seed
-from tfp_flows.training.callbacks import FitProgress, StopAfter
+from tfp_flows.training.callbacks import StopAfter, progress
 from tfp_flows.training.data import epoch_orders, row_batches
 from tfp_flows.training.density_estimator import DensityEstimator
 
 # Named summaries, with the number of axes of what their networks see.
 SUMMARIES = {"set": 2, "series": 2, "image": 3}
 _NEAR = 3.0  # deviations up to which numbers stay as they are
-_ROWS_A_CALL = 4096
+_VALIDATION_SHARE = 0.1
 # Training of a summary network: epochs, patience, rows of a step, step size.
 _EPOCHS, _PATIENCE, _BATCH_SIZE, _LEARNING_RATE = 300, 15, 128, 1e-3
 
@@ -106,12 +107,9 @@ class Features:
             known = self.scale.known(x)[..., self.scale.is_missing]
             return np.concatenate([self.scale.near(x), known], axis=-1)
         rows = self.inputs(x).reshape(-1, 2 * x.shape[-1])
-        parts = [
-            self.network(tf.constant(rows[start : start + _ROWS_A_CALL], tf.float32))
-            for start in range(0, len(rows), _ROWS_A_CALL)
-        ]
-        features = np.concatenate([np.asarray(part, np.float64) for part in parts])
-        return features.reshape(*x.shape[:-1], -1)
+        network = self.network
+        features = by_parts(lambda part: network(tf.constant(part, tf.float32)), rows)
+        return features.astype(np.float64).reshape(*x.shape[:-1], -1)
 
     def inputs(self, x: np.ndarray) -> np.ndarray:
         """Returns numbers, then whether each is known, `[..., 2 K]`."""
@@ -123,6 +121,7 @@ def fit_features(
     form: DataForm,
     pairs: Pairs,
     *,
+    is_missing: np.ndarray,
     seed: int | None,
     max_minutes: float | None,
     verbose: int | str,
@@ -137,11 +136,12 @@ def fit_features(
         None.
       form: the `DataForm`.
       pairs: the simulations to train with.
+      is_missing: which entries are NaN in some simulation, these or others, `[K]`.
       seed: integer that determines weights and the order of rows; random if None.
       max_minutes: wall time of the training.
       verbose: as in `fit_density`.
     """
-    scale = Scale.from_rows(pairs.x)
+    scale = Scale.from_rows(pairs.x)._replace(is_missing=is_missing)
     if summary is None:
         return Features(scale)
     for_network, for_flow, for_rows = split_seed(seed, 3)
@@ -153,8 +153,10 @@ def fit_features(
         require(rank - 1 <= len(shape) <= rank, words, f"shape {shape}")
         shape = (*shape, 1)[:rank]
         summary = _named_layer(summary, max(16, 4 * size), form, for_network)
-    words = f"a Keras layer, or one of {[*SUMMARIES]}"
-    check_instance("summary", summary, keras.layers.Layer, words)
+    else:
+        words = f"a Keras layer, or one of {[*SUMMARIES]}"
+        check_instance("summary", summary, keras.layers.Layer, words)
+        summary = _copied(summary)
     network = Conditioner(_on_rows(summary, shape, form), (2 * form.size,))
     width = network.output_shape
     words = "`summary` that maps N observations to [N, S]"
@@ -176,7 +178,7 @@ def fit_features(
     model = DensityEstimator(Summarized(FlowDistribution(base, chain), network))
     model.compile(keras.optimizers.Adam(_LEARNING_RATE, global_clipnorm=5.0))
     for_validation, for_order = split_seed(for_rows, 2)
-    train, validation = pairs.split(max(1, len(pairs.u) // 10), for_validation)
+    train, validation = pairs.split(_VALIDATION_SHARE, for_validation)
     inputs, judged = (
         (part.u.astype(np.float32), features.inputs(part.x).astype(np.float32))
         for part in (train, validation)
@@ -189,8 +191,7 @@ def fit_features(
             "val_loss", patience=_PATIENCE, restore_best_weights=True
         ),
     ]
-    if verbose == "auto":
-        callbacks.append(FitProgress(_EPOCHS))
+    shown, verbose = progress(verbose, _EPOCHS)
     if max_minutes is not None:
         callbacks.append(StopAfter(60.0 * max_minutes))
     model.fit(
@@ -198,10 +199,26 @@ def fit_features(
         steps_per_epoch=-(-len(train.u) // batch_size),
         epochs=_EPOCHS,
         validation_data=(judged,),
-        callbacks=callbacks,
-        verbose=0 if verbose == "auto" else verbose,
+        callbacks=callbacks + shown,
+        verbose=verbose,
     )
     return features
+
+
+def _copied(layer):
+    """A layer like the user's, with its weights if it has some, for one fit alone."""
+    try:
+        copied = type(layer).from_config(layer.get_config())
+    except (NotImplementedError, TypeError) as error:
+        raise ValueError(
+            "Expected a layer `summary` with `get_config`, for copies and files; got "
+            f"{type(layer).__name__}: {error}"
+        ) from error
+    if layer.weights:
+        if not copied.built:
+            copied.build_from_config(layer.get_build_config())
+        copied.set_weights(layer.get_weights())
+    return copied
 
 
 class Summarized(DistributionWrapper):

@@ -14,24 +14,28 @@ import numpy as np
 from tfp_flows.core.arguments import (
     check_flag,
     check_integer,
-    check_number,
+    check_minutes,
     check_seed,
     require,
 )
 from tfp_flows.inference.amortized.calibration import judge_calibration, judge_weights
+from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.features import fit_features
 from tfp_flows.inference.amortized.learned_likelihood import (
     LearnedLikelihood,
     fit_likelihood,
 )
-from tfp_flows.inference.amortized.observation import Surroundings
-from tfp_flows.inference.amortized.observations import DataForm
+from tfp_flows.inference.amortized.observation_checks import Surroundings
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
-from tfp_flows.inference.amortized.simulator import Pairs, simulator_of, support_of_pairs
+from tfp_flows.inference.amortized.simulator import (
+    LEAST_SIMULATIONS,
+    Pairs,
+    make_simulator,
+    support_of_pairs,
+)
 from tfp_flows.inference.amortized.truncation import TruncatedPrior
 from tfp_flows.networks.layer_arguments import split_seed
 
-_LEAST_SIMULATIONS = 100
 _SHARE_OF_SUMMARY = 0.3  # of the time
 _NUM_ROUNDS = 4  # with an observation in focus
 
@@ -72,8 +76,8 @@ def fit_amortized_posterior(
     tfp_flows.fit_amortized_posterior((theta, x))  # simulated elsewhere
     ```
 
-    A tenth of the simulations (of few, a fifth) is kept from training and judges the fit as
-    a whole: `print(amortized.report)`. Few simulations are then all fitted again.
+    A tenth of the simulations (a fifth below 2,000) is kept from training and judges the
+    fit as a whole: `print(amortized.report)`. Few simulations are then all fitted again.
     `print(amortized(x).report)` judges the posterior of one observation. For a joint
     distribution, whose density is known, this is by importance weights, which `resample`
     uses.
@@ -156,32 +160,26 @@ def fit_amortized_posterior(
     check_seed("seed", seed)
     check_integer("num_simulations", num_simulations)
     check_flag("missing", missing)
-    if max_minutes is not None:
-        check_number("max_minutes", max_minutes, "above 0", lambda m: m > 0.0)
+    check_flag("learn_likelihood", learn_likelihood)
+    check_minutes("max_minutes", max_minutes)
     words = "a `simulator` with `num_processes` above 1"
     require(num_processes == 1 or simulator is not None, words, "none")
-    if focus is None:
-        require(num_rounds is None, "`num_rounds` with `focus`", num_rounds)
-        num_rounds = 1
-    elif num_rounds is None:
-        num_rounds = _NUM_ROUNDS
-    check_integer("num_rounds", num_rounds)
-    check_flag("learn_likelihood", learn_likelihood)
+    num_rounds = _rounds(num_rounds, focus)
     if learn_likelihood:
         words = "a prior and a `simulator` with `learn_likelihood`"
         require(simulator is not None, words, "no `simulator`")
         require(not missing, "`learn_likelihood` or `missing`", "both")
-    shared = {"summary": summary, "missing": missing, "verbose": verbose}
+    training = _Training(summary, missing, learn_likelihood, max_minutes, verbose)
     if isinstance(model, tuple) and len(model) == 2:
         require(simulator is None and observed is None, "pairs alone", "a simulator too")
         require(backup is None, "no `backup` with pairs", backup)
         words = "no `focus` with pairs, since its rounds simulate"
         require(focus is None, words, "one", " Give a prior and a simulator.")
         space, form, pairs = _given_pairs(*model, support, missing)
-        found = _fit_round(pairs, space, form, seed=seed, max_minutes=max_minutes, **shared)
+        found = _fit_round(pairs, space, form, training, seed)
     else:
         require(support is None, "no `support` with a model, which has its own", support)
-        source = simulator_of(
+        source = make_simulator(
             model,
             observed,
             simulator,
@@ -195,117 +193,98 @@ def fit_amortized_posterior(
             hint = " A clock ends training elsewhere each time, and simulations change."
             require(backup is None or max_minutes is None, words, max_minutes, hint)
             source.parameters(1, 0)  # raises errors before the first round
-        found = _fit_rounds(
-            source,
-            focus,
-            num_rounds,
-            num_simulations,
-            learn_likelihood,
-            backup=backup,
-            verbose_simulator=0 if vectorized else 1,
-            max_minutes=max_minutes,
-            seed=seed,
-            **shared,
-        )
+        rounds = num_rounds, num_simulations, backup
+        found = _fit_rounds(source, focus, *rounds, training, seed)
     found.report = dataclasses.replace(found.report, seconds=time.monotonic() - start)
     return found
 
 
-def _fit_rounds(
-    source,
-    focus,
-    num_rounds,
-    num_simulations,
-    learn_likelihood,
-    *,
-    backup,
-    verbose_simulator,
-    max_minutes,
-    seed,
-    **shared,
-):
+@dataclasses.dataclass(frozen=True)
+class _Training:
+    """How the posterior of a round is fitted; see `fit_amortized_posterior`."""
+
+    summary: str | keras.layers.Layer | None
+    missing: bool
+    learn_likelihood: bool
+    max_minutes: float | None
+    verbose: int | str
+
+    @property
+    def minutes_of_summary(self) -> float | None:
+        """Wall time for a summary network."""
+        share = 0.0 if self.summary is None else _SHARE_OF_SUMMARY
+        return None if self.max_minutes is None else share * self.max_minutes
+
+    @property
+    def minutes_of_density(self) -> float | None:
+        """Wall time for each density: of the parameters, and of the data."""
+        if self.max_minutes is None:
+            return None
+        share = 1.0 if self.summary is None else 1.0 - _SHARE_OF_SUMMARY
+        return share * self.max_minutes / (2.0 if self.learn_likelihood else 1.0)
+
+
+def _fit_rounds(source, focus, num_rounds, num_simulations, backup, training, seed):
     """Returns the `AmortizedPosterior` of the last round; the first has the whole prior."""
     found = prior = None
     pairs = []
-    minutes = None if max_minutes is None else max_minutes / num_rounds
+    minutes = training.max_minutes
+    of_round = dataclasses.replace(
+        training,
+        learn_likelihood=False,
+        max_minutes=None if minutes is None else minutes / num_rounds,
+    )
     for index, own in enumerate([seed, *split_seed(seed, num_rounds)[1:]]):
         for_draws, *_, for_prior = split_seed(own, 5)
         if found is not None:
             prior = TruncatedPrior.around(found, focus, source, for_prior)
         count = num_simulations // num_rounds
-        is_last = index == num_rounds - 1
-        if is_last:
+        if index == num_rounds - 1:
             count = num_simulations - index * count
+            learn = training.learn_likelihood
+            of_round = dataclasses.replace(of_round, learn_likelihood=learn)
         path = _backup_of_round(backup, index)
-        pairs.append(source.pairs(count, for_draws, path, verbose_simulator, prior))
+        shows_bar = training.verbose != 0
+        pairs.append(source.pairs(count, for_draws, path, shows_bar, prior))
         # Those in the region are draws of the truncated prior, from whichever round.
         together = Pairs(*map(np.concatenate, zip(*pairs, strict=True)))
         if prior is not None:
             together = together.take(prior.contains_rows(together.u))
-        found = _fit_round(
-            together,
-            source.support,
-            source.form,
-            source=source,
-            learn_likelihood=learn_likelihood and is_last,
-            prior=prior,
-            max_minutes=minutes,
-            seed=own,
-            **shared,
-        )
+        parts = together, source.support, source.form
+        found = _fit_round(*parts, of_round, own, source, prior)
     return found
 
 
-def _fit_round(
-    pairs,
-    space,
-    form,
-    *,
-    summary,
-    missing,
-    max_minutes,
-    seed,
-    verbose,
-    source=None,
-    learn_likelihood=False,
-    prior=None,
-):
+def _fit_round(pairs, space, form, training, seed, source=None, prior=None):
     """Returns the `AmortizedPosterior` of simulations from one prior."""
     # Here, so that a fit of one posterior does not load the rooms of densities and tables.
     from tfp_flows.density.data import Data, checked_data
-    from tfp_flows.density.fit import fit_and_judge, hold_out
+    from tfp_flows.density.fit import fit_and_judge
+    from tfp_flows.density.rules import held_out_share
 
     _, for_summary, for_fit, for_checks = split_seed(seed, 4)
     for_likelihood, for_weights = split_seed(for_checks, 2)
-    usable = pairs.usable(missing)
-    words = f"{_LEAST_SIMULATIONS} finite simulations, at least"
-    got = f"{len(usable.u)} of {len(pairs.u)}"
-    require(len(usable.u) >= _LEAST_SIMULATIONS, words, got)
-    share = _SHARE_OF_SUMMARY if summary is not None else 0.0
+    usable = pairs.usable(training.missing)
     checked_data(usable.u, None)  # such as that no parameter is constant
-    parts = hold_out(Data(*usable), for_fit)
-    train, held_out = (Pairs(part.x, np.asarray(part.context)) for part in parts)
+    share = held_out_share(len(usable.u))
+    train, held_out = usable.split(share, split_seed(for_fit, 4)[0])
     features = fit_features(
-        summary,
+        training.summary,
         form,
         train,
+        is_missing=np.isnan(usable.x).any(axis=0),
         seed=for_summary,
-        max_minutes=None if max_minutes is None else share * max_minutes,
-        verbose=verbose,
+        max_minutes=training.minutes_of_summary,
+        verbose=training.verbose,
     )
-    train, held_out, whole = (
-        Pairs(part.u, features(part.x)) for part in (train, held_out, usable)
-    )
-    left = None
-    if max_minutes is not None:
-        left = (1.0 - share) * max_minutes / (2.0 if learn_likelihood else 1.0)
-    rows = Data(*train), Data(*held_out), Data(*whole)
-    fit = fit_and_judge(*rows, None, for_fit, left, verbose)
+    parts = [Pairs(part.u, features(part.x)) for part in (train, held_out, usable)]
+    minutes, verbose = training.minutes_of_density, training.verbose
+    rows = (Data(*part) for part in parts)
+    fit = fit_and_judge(*rows, seed=for_fit, max_minutes=minutes, verbose=verbose)
     report = judge_calibration(fit, len(pairs.u) - len(usable.u), for_checks, prior)
     likelihood = None
-    if learn_likelihood:
-        pieces = train, held_out, whole
-        learned, varies = fit_likelihood(pieces, for_likelihood, left, verbose)
+    if training.learn_likelihood:
+        learned, varies = fit_likelihood(parts, for_likelihood, minutes, verbose)
         weights = judge_weights(fit, learned, source.log_prior, for_weights, prior)
         report = dataclasses.replace(report, weights=weights)
         if weights.is_used:
@@ -318,19 +297,26 @@ def _fit_round(
         form,
         features,
         report=report,
-        surroundings=Surroundings.from_simulations(train.x, held_out.x),
+        surroundings=Surroundings.from_simulations(parts[0].x, parts[1].x),
         pin=source and source.pin,
         likelihood=likelihood,
         prior=prior,
     )
 
 
+def _rounds(num_rounds, focus):
+    if focus is None:
+        require(num_rounds is None, "`num_rounds` with `focus`", num_rounds)
+        return 1
+    return _NUM_ROUNDS if num_rounds is None else check_integer("num_rounds", num_rounds)
+
+
 def _row_in_focus(focus, form, num_simulations, num_rounds):
     """Returns the observation in focus as a row, after checks of it and of the rounds."""
     row = form.to_rows(focus)
     require(row.ndim == 1, "`focus` of one observation", f"a batch of {row.shape[:-1]}")
-    words = f"`num_simulations` of {_LEAST_SIMULATIONS} for each of {num_rounds} rounds"
-    require(num_simulations >= _LEAST_SIMULATIONS * num_rounds, words, num_simulations)
+    words = f"`num_simulations` of {LEAST_SIMULATIONS} for each of {num_rounds} rounds"
+    require(num_simulations >= LEAST_SIMULATIONS * num_rounds, words, num_simulations)
     return row
 
 

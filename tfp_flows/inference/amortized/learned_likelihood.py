@@ -80,5 +80,7 @@ def fit_likelihood(
 
     varies = np.ptp(parts[0].x, axis=0) > 0.0
     train, held_out, whole = (Data(part.x[:, varies], part.u) for part in parts)
-    fit = fit_and_judge(train, held_out, whole, None, seed, max_minutes, verbose)
+    fit = fit_and_judge(
+        train, held_out, whole, seed=seed, max_minutes=max_minutes, verbose=verbose
+    )
     return fit, varies

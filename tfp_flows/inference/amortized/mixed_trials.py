@@ -10,15 +10,16 @@ import numpy as np
 
 from tfp_flows.core.arguments import require
 from tfp_flows.core.check import Check, lined_up
+from tfp_flows.core.rows import by_parts
+from tfp_flows.core.statistics import standard_error
 from tfp_flows.distributions import draws
-from tfp_flows.inference.amortized.observations import DataForm, named_as, parts_of_data
+from tfp_flows.inference.amortized.data_form import DataForm, named_as, parts_of_data
 from tfp_flows.networks.layer_arguments import split_seed
 
 if TYPE_CHECKING:
     from tfp_flows.tables.table_density import TableDensity
 
 _HELD_OUT, _MOST_HELD_OUT = 0.1, 2_000  # share of the simulations, and their number
-_ROWS_A_CALL = 4096
 _NUM_PARAMETERS = 100  # draws of the parameters, over which densities are averaged
 _LEAST_HELD_OUT = 30
 # Probability of a region of highest density, and a difference from it that matters.
@@ -225,9 +226,9 @@ def _judge(density, x, u, others, seed):
         verdict=VERDICTS[bool(reasons)],
         reasons=reasons,
         log_likelihood=float(scores.mean()),
-        log_likelihood_error=_standard_error(scores),
+        log_likelihood_error=standard_error(scores),
         gain=float(gains.mean()),
-        gain_error=_standard_error(gains),
+        gain_error=standard_error(gains),
         num_simulations=len(others),
         num_held_out=len(x),
         checks=found,
@@ -259,15 +260,9 @@ def _coverage(scores, own):
     return Check.at_most("90 % region, distance", distance, threshold, advice)
 
 
-def _standard_error(values):
-    return float(np.std(values, ddof=1) / math.sqrt(len(values)))
-
-
 def _log_prob(density, x, u):
-    """Log-densities of cells given parameters, `[N]`, in parts, which bounds the memory."""
-    parts = [slice(start, start + _ROWS_A_CALL) for start in range(0, len(x), _ROWS_A_CALL)]
-    each = [density.log_prob(x[part], context=u[part]).numpy() for part in parts]
-    return np.concatenate(each)
+    """Log-densities of cells given parameters, `[N]`."""
+    return by_parts(lambda x, u: density.log_prob(x, context=u), x, u)
 
 
 def _frame(rows, u):
@@ -278,10 +273,14 @@ def _frame(rows, u):
 
 def _cells(name, part):
     """An array of numbers, booleans or texts, of a user's array or list."""
-    array = np.asarray(part)
-    if array.dtype.kind == "O":  # such as the texts of a data frame
-        array = np.array(array.tolist())
     which = "data" if name is None else f"data {name!r}"
+    array = np.asarray(part)
+    if array.dtype.kind == "U" and not hasattr(part, "dtype"):
+        array = np.asarray(part, object)  # a list, in which one text makes all texts
+    if array.dtype.kind == "O":  # such as the texts of a data frame
+        are_texts = {isinstance(cell, str) for cell in array.flat}
+        require(len(are_texts) < 2, f"{which} of texts, or of numbers", "both")
+        array = np.array(array.tolist())
     words = f"{which} of numbers, booleans or texts"
     require(array.dtype.kind in "fiubU", words, array.dtype)
     return array

@@ -14,18 +14,18 @@ import tensorflow as tf
 from tfp_flows.core.arguments import check_instance, check_integer, check_seed, require
 from tfp_flows.inference.amortized.calibration import CalibrationReport
 from tfp_flows.inference.amortized.conditioned import Conditioned
+from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.features import Features
 from tfp_flows.inference.amortized.learned_likelihood import LearnedLikelihood
-from tfp_flows.inference.amortized.observation import (
+from tfp_flows.inference.amortized.observation_checks import (
     ImportanceWeights,
     ObservationReport,
     Surroundings,
     is_even,
     judge_observation,
 )
-from tfp_flows.inference.amortized.observations import DataForm
 from tfp_flows.inference.amortized.saved import PosteriorOfRows
-from tfp_flows.inference.amortized.simulator import simulator_of, softly_clipped
+from tfp_flows.inference.amortized.simulator import make_simulator, softly_clipped
 from tfp_flows.inference.amortized.truncation import TruncatedPrior
 from tfp_flows.inference.checks.importance import WeightedDraws, systematic_rows
 from tfp_flows.inference.support import JointSupport, without_functions
@@ -166,7 +166,7 @@ class AmortizedPosterior:
                     rows.likelihood, varies, model.log_prob, rows.support
                 )
             else:
-                source = simulator_of(model, observed, None)
+                source = make_simulator(model, observed, None)
                 same = source.form.shapes == rows.form.shapes
                 same = same and rows.support.equals(source.support)
                 pin = source.pin

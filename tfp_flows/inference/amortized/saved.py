@@ -14,9 +14,9 @@ from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.inference.amortized.calibration import CalibrationReport
 from tfp_flows.inference.amortized.conditioned import Conditioned
+from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.features import Features, Scale
-from tfp_flows.inference.amortized.observation import Surroundings
-from tfp_flows.inference.amortized.observations import DataForm
+from tfp_flows.inference.amortized.observation_checks import Surroundings
 from tfp_flows.inference.amortized.truncation import TruncatedPrior
 from tfp_flows.inference.support import JointSupport, named, parts_from_rows
 from tfp_flows.networks.conditioner import Conditioner

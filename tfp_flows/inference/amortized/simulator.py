@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import abc
 import inspect
 import math
 import os
@@ -24,10 +24,11 @@ from tfp_flows.core.arguments import (
     check_members,
     require,
 )
-from tfp_flows.inference.amortized.observations import DataForm, parts_of_data
+from tfp_flows.inference.amortized.data_form import DataForm, parts_of_data
 from tfp_flows.inference.support import JointSupport, named
 from tfp_flows.inference.target import arguments_of
 
+LEAST_SIMULATIONS = 100  # to fit a density
 # Simulations of a block, which bounds the memory; and where they are made one by one, which
 # bounds what an interrupted call repeats.
 _ROWS, _ROWS_ONE_BY_ONE = 2048, 64
@@ -58,9 +59,10 @@ class Pairs(typing.NamedTuple):
         """Returns some of the simulations."""
         return Pairs(self.u[index], self.x[index])
 
-    def split(self, count: int, seed: int | None) -> tuple[Pairs, Pairs]:
-        """Returns random simulations, all but `count`, and the others."""
+    def split(self, share: float, seed: int | None) -> tuple[Pairs, Pairs]:
+        """Returns random simulations, and the others, which are a share of all."""
         order = np.random.default_rng(seed).permutation(len(self.u))
+        count = max(1, round(share * len(order)))
         return self.take(order[count:]), self.take(order[:count])
 
     def usable(self, allows_missing: bool) -> Pairs:
@@ -68,47 +70,64 @@ class Pairs(typing.NamedTuple):
 
         Args:
           allows_missing: whether NaN in data is a missing cell, and no failure.
+
+        Raises:
+          ValueError: if there are fewer than 100.
         """
         is_finite = np.all([_is_finite(part) for part in _fields(self.x)], axis=0)
         if allows_missing:
             is_finite |= np.isnan(self.x)
         is_finite = is_finite.reshape(len(self.u), -1)
-        return self.take(np.isfinite(self.u).all(axis=1) & is_finite.all(axis=1))
+        found = self.take(np.isfinite(self.u).all(axis=1) & is_finite.all(axis=1))
+        words = f"{LEAST_SIMULATIONS} finite simulations, at least"
+        got = f"{len(found.u)} of {len(self.u)}"
+        require(len(found.u) >= LEAST_SIMULATIONS, words, got)
+        return found
 
 
-@dataclasses.dataclass(frozen=True)
-class Simulator:
+class Simulator(abc.ABC):
     """What a fit knows of a model.
 
-    Attributes:
+    Args:
       support: `JointSupport` of the parameters.
-      draw: function of a count and an integer seed that returns parameters, a structure of
-        arrays `[N, *event]`, and data.
       form: the `DataForm`, or another class with its `rows_of`.
-      parameters: function of a count and an integer seed that returns parameters alone.
-      simulate: function of parameters and an integer seed that returns data.
-      prior_log_prob: function of parameters that returns their log-densities, `[N]`.
+      rows: number of simulations of a block.
+
+    Attributes:
       pin: function of one observation, a row `[K]` or a tensor, that returns the
         log-density of the parameters' parts and the observation; None if the density is
         not known.
-      rows: number of simulations of a block.
+      is_slow: whether it takes one draw at a time.
     """
 
-    support: JointSupport
-    draw: Callable
-    form: Any
-    parameters: Callable
-    simulate: Callable
-    prior_log_prob: Callable
     pin: Callable | None = None
-    rows: int = _ROWS
+    is_slow = False
+
+    def __init__(self, support: JointSupport, form: Any, rows: int) -> None:
+        self.support, self.form, self._rows = support, form, rows
+
+    @abc.abstractmethod
+    def parameters(self, count: int, seed: int) -> Any:
+        """Returns draws from the prior, a structure of arrays `[N, *event]`."""
+
+    @abc.abstractmethod
+    def simulate(self, parameters: Any, seed: int) -> Any:
+        """Returns data, given parameters."""
+
+    @abc.abstractmethod
+    def draw(self, count: int, seed: int) -> tuple[Any, Any]:
+        """Returns draws of parameters and data."""
+
+    @abc.abstractmethod
+    def prior_log_prob(self, parameters: Any) -> tf.Tensor:
+        """Returns log-densities of parameters, `[N]`, under the prior."""
 
     def pairs(
         self,
         count: int,
         seed: int | None,
         backup: str | os.PathLike | None = None,
-        verbose: int | str = 0,
+        shows_bar: bool = False,
         prior: Any = None,
     ) -> Pairs:
         """Simulates.
@@ -118,7 +137,8 @@ class Simulator:
           seed: integer that determines them; random if None.
           backup: path of a file, `.npz`, that keeps them. If it exists, an interrupted call
             goes on from it, and a call for more of them adds to it.
-          verbose: whether a bar on the standard output shows the progress.
+          shows_bar: whether a bar on the standard output shows the progress of a
+            simulator that takes one draw at a time.
           prior: the `TruncatedPrior` of the parameters; None for that of the model.
 
         Raises:
@@ -132,10 +152,12 @@ class Simulator:
             log_density = np.asarray(prior.log_density(marks.u))
             marks = Pairs(np.column_stack([marks.u, log_density]), marks.x)
         blocks = _read(backup, marks)
-        bar = keras.utils.Progbar(count, verbose=int(verbose), unit_name="simulation")
+        bar = keras.utils.Progbar(
+            count, verbose=shows_bar and self.is_slow, unit_name="simulation"
+        )
         done = sum(len(block.u) for block in blocks)
         while done < count:
-            rows = min(self.rows, count - done)
+            rows = min(self._rows, count - done)
             blocks.append(self._block(rows, seed + _PRIME * (1 + done), prior))
             done += rows
             _write(backup, marks, blocks)
@@ -165,8 +187,8 @@ class Simulator:
         return Pairs(u, self.form.rows_of(x, count))
 
 
-def from_joint(model: Any, observed: str | Sequence[str]) -> Simulator:
-    """Returns the `Simulator` of a joint distribution.
+class JointSimulator(Simulator):
+    """A joint distribution, some of whose parts are observed.
 
     Args:
       model: a joint distribution of TFP.
@@ -175,88 +197,90 @@ def from_joint(model: Any, observed: str | Sequence[str]) -> Simulator:
     Raises:
       ValueError: if a name is unknown, or the support of a parameter depends on the data.
     """
-    observed = [observed] if isinstance(observed, str) else list(observed)
-    depends_on = _parts_and_parents(model)
-    names = [*depends_on]
-    words = f"`observed`, some but not all of the names {names}"
-    fits = 0 < len(set(observed)) == len(observed) < len(names)
-    require(fits and set(observed) <= set(names), words, observed)
-    unknown = [name for name in names if name not in observed]
 
-    def by_name(values, names):
-        return dict(zip(names, _in_order(values, names), strict=True))
+    def __init__(self, model: Any, observed: str | Sequence[str]) -> None:
+        observed = [observed] if isinstance(observed, str) else list(observed)
+        self._model, self._observed = model, observed
+        self._depends_on = _parts_and_parents(model)
+        names = self._names = [*self._depends_on]
+        words = f"`observed`, some but not all of the names {names}"
+        fits = 0 < len(set(observed)) == len(observed) < len(names)
+        require(fits and set(observed) <= set(names), words, observed)
+        self._unknown = [name for name in names if name not in observed]
+        few = self._data(self._draw_all(_FEW, 0))
+        self.form = DataForm.from_batch(few)
+        self._rows_of_few = self.form.to_rows(few)
+        targets = [self._pinned(row) for row in self._rows_of_few]
+        supports = [JointSupport.from_distribution(target) for target in targets]
+        support, other = map(softly_clipped, supports)
+        words = "`model` of parameters whose support does not depend on data"
+        require(support.equals(other), words, model.name)
+        self._event_shape = targets[0].event_shape
+        super().__init__(support, self.form, _ROWS)
 
-    def data(values):
-        x = {name: np.asarray(values[name], np.float64) for name in observed}
-        return x[observed[0]] if len(observed) == 1 else x
+    def pin(self, row: Any) -> Callable:
+        """Returns the log-density of the parameters' parts and one observation."""
+        return self._pinned(row).unnormalized_log_prob
 
-    def draw_all(count, seed):
-        return by_name(_sample(model.sample, model, count, seed), names)
-
-    few = data(draw_all(_FEW, 0))
-    form = DataForm.from_batch(few)
-
-    def pinned(row):
-        return model.experimental_pin(**_pins(model, names, observed, form, row))
-
-    targets = [pinned(row) for row in form.to_rows(few)]
-    support, other = (
-        softly_clipped(JointSupport.from_distribution(target)) for target in targets
-    )
-    same = support.equals(other)
-    require(same, "`model` of parameters whose support does not depend on data", model.name)
-    event_shape = targets[0].event_shape
-
-    def parameters_of(values):
-        return _as_structure(event_shape, {name: values[name] for name in unknown})
-
-    def draw(count, seed):
-        values = draw_all(count, seed)
-        return parameters_of(values), data(values)
-
-    def parameters(count, seed):
-        after = [name for name in unknown if set(depends_on[name]) & set(observed)]
+    def parameters(self, count: int, seed: int) -> Any:
+        """Returns draws from the prior; raises if they depend on observed parts."""
+        observed = set(self._observed)
+        after = [n for n in self._unknown if set(self._depends_on[n]) & observed]
         words = "parameters that do not depend on data, with `focus`"
-        require(not after, words, f"{after} of {model.name}, which do")
-        return parameters_of(draw_all(count, seed))
+        require(not after, words, f"{after} of {self._model.name}, which do")
+        return self._parameters_of(self._draw_all(count, seed))
 
-    def simulate(parameters, seed):
-        model_given = model.experimental_pin(**by_name(parameters, unknown))
-        drawn = _sample(model_given.sample_unpinned, model, (), seed)
-        return data(by_name(drawn, [name for name in names if name in observed]))
+    def simulate(self, parameters: Any, seed: int) -> Any:
+        """Returns data, given parameters."""
+        given = self._model.experimental_pin(**_by_name(parameters, self._unknown))
+        drawn = _sample(given.sample_unpinned, self._model, (), seed)
+        observed = [name for name in self._names if name in self._observed]
+        return self._data(_by_name(drawn, observed))
 
-    def prior_log_prob(parameters):
-        values = by_name(parameters, unknown)
-        count = len(values[unknown[0]])
-        for name, x in _pins(model, names, observed, form, form.to_rows(few)[0]).items():
+    def draw(self, count: int, seed: int) -> tuple[Any, Any]:
+        """Returns draws of parameters and data."""
+        values = self._draw_all(count, seed)
+        return self._parameters_of(values), self._data(values)
+
+    def prior_log_prob(self, parameters: Any) -> tf.Tensor:
+        """Returns log-densities of parameters, `[N]`, under the prior."""
+        values = _by_name(parameters, self._unknown)
+        count = len(values[self._unknown[0]])
+        for name, x in self._pins(self._rows_of_few[0]).items():
             values[name] = tf.repeat(x[None], count, axis=0)
-        found = model.log_prob_parts(_as_structure(model.event_shape, values))
-        found = by_name(found, names)
-        return sum(found[name] for name in unknown)
+        parts = _as_structure(self._model.event_shape, values)
+        found = _by_name(self._model.log_prob_parts(parts), self._names)
+        return sum(found[name] for name in self._unknown)
 
-    def pin(row):
-        return pinned(row).unnormalized_log_prob
+    def _draw_all(self, count, seed):
+        drawn = _sample(self._model.sample, self._model, count, seed)
+        return _by_name(drawn, self._names)
 
-    return Simulator(
-        support,
-        draw,
-        form,
-        parameters,
-        simulate,
-        prior_log_prob,
-        pin,
-    )
+    def _data(self, values):
+        x = {name: np.asarray(values[name], np.float64) for name in self._observed}
+        return x[self._observed[0]] if len(self._observed) == 1 else x
+
+    def _parameters_of(self, values):
+        own = {name: values[name] for name in self._unknown}
+        return _as_structure(self._event_shape, own)
+
+    def _pinned(self, row):
+        return self._model.experimental_pin(**self._pins(row))
+
+    def _pins(self, row):
+        """The observed parts of a row, in their shapes and dtypes."""
+        dtypes = _by_name(self._model.dtype, self._names)
+        shapes = self.form.shapes.values()
+        sizes = [math.prod(shape) for shape in shapes]
+        parts = tf.split(tf.convert_to_tensor(row, tf.float64), sizes)
+        return {
+            name: tf.cast(tf.reshape(part, shape), dtypes[name])
+            for name, part, shape in zip(self._observed, parts, shapes, strict=True)
+        }
 
 
-def from_prior(
-    prior: Any,
-    simulator: Callable,
-    vectorized: bool,
-    is_missing_allowed: bool,
-    num_processes: int = 1,
-    form_of: Callable = DataForm.from_batch,
-) -> Simulator:
-    """Returns the `Simulator` of a prior and a function from parameters to data.
+class PriorSimulator(Simulator):
+    """A prior and a function from parameters to data.
 
     Args:
       prior: a `tfd.Distribution`, joint or not, of continuous parts.
@@ -266,48 +290,66 @@ def from_prior(
       num_processes: number of processes that call it, if it takes one draw at a time.
       form_of: function of some data and `is_missing_allowed` that returns their form.
     """
-    check_callable("simulator", simulator, "a function from parameters to data")
-    check_flag("vectorized", vectorized)
-    check_integer("num_processes", num_processes, 1)
-    words = "`vectorized=False` with several processes"
-    require(num_processes == 1 or not vectorized, words, f"vectorized={vectorized}")
-    each = _one_by_one if num_processes == 1 else _in_processes(num_processes)
-    support = softly_clipped(JointSupport.from_distribution(prior))
-    takes_seed = "seed" in _parameters_of(simulator)
 
-    def call(parameters, seed):
-        parts, named_parts = arguments_of(parameters)
-        given = {"seed": seed} if takes_seed else {}
-        return simulator, parts, {**named_parts, **given}
+    def __init__(
+        self,
+        prior: Any,
+        simulator: Callable,
+        vectorized: bool,
+        is_missing_allowed: bool,
+        num_processes: int = 1,
+        form_of: Callable = DataForm.from_batch,
+    ) -> None:
+        check_callable("simulator", simulator, "a function from parameters to data")
+        check_flag("vectorized", vectorized)
+        check_integer("num_processes", num_processes, 1)
+        words = "`vectorized=False` with several processes"
+        require(num_processes == 1 or not vectorized, words, f"vectorized={vectorized}")
+        self._prior, self._simulator, self._vectorized = prior, simulator, vectorized
+        self._each = _one_by_one if num_processes == 1 else _in_processes(num_processes)
+        self._takes_seed = "seed" in _parameters_of(simulator)
+        support = softly_clipped(JointSupport.from_distribution(prior))
+        _, x = self.draw(_FEW, 0)
+        for name, part in parts_of_data(x).items():
+            got = np.shape(part)
+            words = f"`simulator` that returns {_FEW} data for {_FEW} parameters"
+            hint = " With vectorized=False, it is called with one draw after another."
+            where = f"shape {got}" + ("" if name is None else f" of {name!r}")
+            require(len(got) > 0 and got[0] == _FEW, words, where, hint)
+        rows = _ROWS if vectorized else _ROWS_ONE_BY_ONE
+        self.is_slow = not vectorized
+        super().__init__(support, form_of(x, is_missing_allowed), rows)
 
-    def parameters(count, seed):
-        return _sample(prior.sample, prior, count, seed)
+    def parameters(self, count: int, seed: int) -> Any:
+        """Returns draws from the prior."""
+        return _sample(self._prior.sample, self._prior, count, seed)
 
-    def simulate(parameters, seed):
+    def simulate(self, parameters: Any, seed: int) -> Any:
+        """Returns data, given parameters."""
         plain = tf.nest.map_structure(np.asarray, parameters)
-        if vectorized:
-            return _one_by_one([call(plain, seed)])[0]
+        if self._vectorized:
+            return _one_by_one([self._call(plain, seed)])[0]
         count = len(tf.nest.flatten(plain)[0])
         rows = (tf.nest.map_structure(lambda p, i=i: p[i], plain) for i in range(count))
-        found = each([call(row, seed + i) for i, row in enumerate(rows)])
+        found = self._each([self._call(row, seed + i) for i, row in enumerate(rows)])
         data = [parts_of_data(row) for row in found]
-        x = {name: np.stack([row[name] for row in data]) for name in data[0]}
+        x = {name: _stacked(name, [row[name] for row in data]) for name in data[0]}
         return x[None] if list(x) == [None] else x
 
-    def draw(count, seed):
-        drawn = parameters(count, seed)
-        return drawn, simulate(drawn, seed)
+    def draw(self, count: int, seed: int) -> tuple[Any, Any]:
+        """Returns draws of parameters and data."""
+        drawn = self.parameters(count, seed)
+        return drawn, self.simulate(drawn, seed)
 
-    _, x = draw(_FEW, 0)
-    for name, part in parts_of_data(x).items():
-        got = np.shape(part)
-        words = f"`simulator` that returns {_FEW} data for {_FEW} parameters"
-        hint = " With vectorized=False, it is called with one draw after another."
-        where = f"shape {got}" + ("" if name is None else f" of {name!r}")
-        require(len(got) > 0 and got[0] == _FEW, words, where, hint)
-    form = form_of(x, is_missing_allowed)
-    rows = _ROWS if vectorized else _ROWS_ONE_BY_ONE
-    return Simulator(support, draw, form, parameters, simulate, prior.log_prob, rows=rows)
+    def prior_log_prob(self, parameters: Any) -> tf.Tensor:
+        """Returns log-densities of parameters, `[N]`, under the prior."""
+        return self._prior.log_prob(parameters)
+
+    def _call(self, parameters, seed):
+        """The function and its arguments, for one call."""
+        parts, named_parts = arguments_of(parameters)
+        given = {"seed": seed} if self._takes_seed else {}
+        return self._simulator, parts, {**named_parts, **given}
 
 
 def support_of_pairs(theta: Any, support: Any) -> JointSupport:
@@ -318,6 +360,9 @@ def support_of_pairs(theta: Any, support: Any) -> JointSupport:
       support: bijectors from all reals to each part, as in `fit_posterior`.
     """
     arrays = tf.nest.map_structure(np.asarray, theta)
+    are_arrays = all(part.ndim for part in tf.nest.flatten(arrays))
+    words = "parameters as an array `[N, D]`, or a structure of arrays `[N, *event]`"
+    require(are_arrays, words, "nested lists of numbers")
     dtypes = {part.dtype for part in tf.nest.flatten(arrays)}
     is_float = all(dtype.kind == "f" for dtype in dtypes)
     require(is_float, "parameters of floating-point numbers", sorted(map(str, dtypes)))
@@ -355,7 +400,7 @@ def _softly_clipped(bijector):
     return tfb.Chain([tfb.Shift(low), tfb.Scale(width), unit])
 
 
-def simulator_of(
+def make_simulator(
     model: Any,
     observed: str | Sequence[str] | None,
     simulator: Callable | None,
@@ -367,18 +412,18 @@ def simulator_of(
       model: a joint distribution, or a prior.
       observed: names of the observed parts of a joint distribution; or None.
       simulator: the function that goes with a prior; or None.
-      **options: other arguments of `from_prior`.
+      **options: other arguments of `PriorSimulator`.
     """
     words = "a joint distribution with `observed`, a prior with `simulator`, or pairs"
     check_members("model", model, ("sample", "log_prob", "event_shape"), words)
     if simulator is not None:
         require(observed is None, "`observed` or `simulator`", "both")
-        return from_prior(model, simulator, **options)
+        return PriorSimulator(model, simulator, **options)
     hint = " A prior needs `simulator`."
     if observed is None:
         raise ValueError(f"Expected `observed`, names of observed parts; got None.{hint}")
     check_instance("model", model, tfd.JointDistribution, "a joint distribution")
-    return from_joint(model, observed)
+    return JointSimulator(model, observed)
 
 
 def _sample(method, distribution, count, seed):
@@ -388,11 +433,22 @@ def _sample(method, distribution, count, seed):
         # have the same noise. In a new graph, an integer gives the same draws each time.
         draw = tf.function(lambda: method(count, seed=seed), autograph=False)
         return draw.get_concrete_function()()  # which does not warn of new graphs
-    return method(count, seed=tf.constant([seed, 0], tf.int32))
+    # A simulator that gets the same integer may make of it the seed [seed, 0].
+    return method(count, seed=tf.constant([seed, _PRIME], tf.int32))
 
 
 def _one_by_one(calls):
     return [function(*parts, **named_parts) for function, parts, named_parts in calls]
+
+
+def _stacked(name, parts):
+    """Data of one axis more, of arrays of one shape."""
+    shapes = sorted({np.shape(part) for part in parts})
+    words = "`simulator` that returns data of one shape"
+    which = "" if name is None else f" of {name!r}"
+    hint = " Fill up sets of fewer rows with NaN, given `missing=True`."
+    require(len(shapes) == 1, words, f"shapes {shapes[:2]}{which}", hint)
+    return np.stack(parts)
 
 
 def _in_processes(count):
@@ -425,12 +481,12 @@ def _parts_and_parents(model):
     return {name: names[:place] for place, name in enumerate(names)}
 
 
-def _in_order(drawn, names):
-    """The parts of a draw in the order of the names."""
-    by_name = named(drawn)
-    if set(by_name) == set(names):
-        return [by_name[name] for name in names]
-    return list(by_name.values())
+def _by_name(parts, names):
+    """The parts of a structure by the names, or in their order if it has others."""
+    found = named(parts)
+    if set(found) == set(names):
+        return {name: found[name] for name in names}
+    return dict(zip(names, found.values(), strict=True))
 
 
 def _as_structure(structure, by_name):
@@ -438,16 +494,6 @@ def _as_structure(structure, by_name):
     names = [*named(structure)]
     order = names if set(names) == set(by_name) else [*by_name]
     return tf.nest.pack_sequence_as(structure, [by_name[name] for name in order])
-
-
-def _pins(model, names, observed, form, row):
-    dtypes = dict(zip(names, _in_order(model.dtype, names), strict=True))
-    sizes = [math.prod(shape) for shape in form.shapes.values()]
-    parts = tf.split(tf.convert_to_tensor(row, tf.float64), sizes)
-    return {
-        name: tf.cast(tf.reshape(part, shape), dtypes[name])
-        for name, part, shape in zip(observed, parts, form.shapes.values(), strict=True)
-    }
 
 
 def _read(path, marks):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.core.rows import by_parts
 from tfp_flows.inference.checks.importance import systematic_rows
 from tfp_flows.networks.layer_arguments import split_seed
 
@@ -69,7 +70,9 @@ class TruncatedPrior:
         for_draws, for_prior = split_seed(seed, 2)
         posterior = previous.conditioned(focus)
         own = posterior.sample(_NUM_DRAWS, seed=for_draws)
-        threshold = np.quantile(_by_parts(posterior.log_density, own), _LEFT_OUT)
+        threshold = np.quantile(
+            by_parts(posterior.log_density, own, size=_ROWS_A_CALL), _LEFT_OUT
+        )
         found = cls(previous, focus, float(threshold))
         u = found._prior_draws(source, _NUM_PRIOR, for_prior)
         found.share = float(np.mean(found.contains_rows(u)))
@@ -106,7 +109,7 @@ class TruncatedPrior:
 
     def contains_rows(self, u: np.ndarray) -> np.ndarray:
         """Returns `contains` of many rows, `[N, D]`, whose networks run part by part."""
-        return _by_parts(self.contains, u)
+        return by_parts(self.contains, u, size=_ROWS_A_CALL)
 
     def mass(self, row: np.ndarray) -> float:
         """Returns the probability that the posterior of an observation has in the region.
@@ -164,12 +167,7 @@ class TruncatedPrior:
 
     def _log_weights(self, own, source):
         """Log-densities of the truncated prior less those of the posterior in focus."""
-        log_weights = source.log_prior(own) - _by_parts(self._posterior.log_prob, own)
+        log_weights = source.log_prior(own) - by_parts(
+            self._posterior.log_prob, own, size=_ROWS_A_CALL
+        )
         return np.where(self.contains_rows(own), log_weights, -np.inf)
-
-
-def _by_parts(function, u):
-    """Calls a function on parts of the rows in turn, which bounds its memory."""
-    parts = range(0, len(u), _ROWS_A_CALL)
-    found = [np.asarray(function(u[start : start + _ROWS_A_CALL])) for start in parts]
-    return np.concatenate(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_instance, check_integer, check_seed, require
+from tfp_flows.core.arguments import (
+    check_instance,
+    check_integer,
+    check_minutes,
+    check_seed,
+    require,
+)
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
+from tfp_flows.inference.amortized.calibration import dropped
+from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.mixed_trials import (
     MixedForm,
     MixedTrialsReport,
@@ -18,8 +27,7 @@ from tfp_flows.inference.amortized.mixed_trials import (
     fit_mixed_trials,
     form_of_trials,
 )
-from tfp_flows.inference.amortized.observations import DataForm
-from tfp_flows.inference.amortized.simulator import Pairs, from_prior
+from tfp_flows.inference.amortized.simulator import Pairs, PriorSimulator
 from tfp_flows.inference.fit import fit_posterior
 from tfp_flows.inference.fitted_posterior import FittedPosterior
 from tfp_flows.inference.support import JointSupport, parts_from_rows
@@ -28,8 +36,6 @@ from tfp_flows.networks.layer_arguments import split_seed
 
 if TYPE_CHECKING:
     from tfp_flows.density.report import DensityReport
-
-_LEAST_SIMULATIONS = 100
 
 
 class NeuralLikelihood:
@@ -202,6 +208,9 @@ def fit_neural_likelihood(
     `likelihood.posterior(x)` is then found by `fit_posterior`. For the posterior of any
     observation in one pass, see `fit_amortized_posterior`.
 
+    Simulations with numbers that are not finite are left out: the density is that given
+    finite data, and a check of the report fails if they are many.
+
     Trials with texts, booleans or integers, such as a choice and a response time, are
     learned by the networks of `TableDensity`, which give categories and integers
     probabilities, and the numbers beside them a density.
@@ -246,16 +255,18 @@ def fit_neural_likelihood(
       Papamakarios, Sterratt, Murray (2019), Sequential neural likelihood.
       https://arxiv.org/abs/1805.07226
     """
-    from tfp_flows.density.fit import fit_density
+    from tfp_flows.density.data import Data
+    from tfp_flows.density.fit import fit_density, least_dtype
     from tfp_flows.density.rules import rules_for
 
     check_seed("seed", seed)
     check_integer("num_simulations", num_simulations)
+    check_minutes("max_minutes", max_minutes)
     for_draws, for_flow, for_fit = split_seed(seed, 3)
     is_one = (simulator is None) != (pairs is None)
     require(is_one, "one of `simulator` and `pairs`", "both" if simulator else "neither")
     if simulator is not None:
-        source = from_prior(
+        source = PriorSimulator(
             prior,
             simulator,
             vectorized=vectorized,
@@ -264,7 +275,7 @@ def fit_neural_likelihood(
             form_of=form_of_trials,
         )
         support, form = source.support, source.form
-        found = source.pairs(num_simulations, for_draws, backup, 0 if vectorized else 1)
+        found = source.pairs(num_simulations, for_draws, backup, verbose != 0)
     else:
         theta, x = _two(pairs)
         support = JointSupport.from_distribution(prior)
@@ -272,15 +283,21 @@ def fit_neural_likelihood(
         u = np.asarray(support.bijector.inverse(theta), np.float64)
         found = Pairs(u, form.rows_of(x, len(u)))
     usable = found.usable(allows_missing=False)
-    words = f"{_LEAST_SIMULATIONS} finite simulations, at least"
-    require(len(usable.u) >= _LEAST_SIMULATIONS, words, len(usable.u))
+    left_out = dropped(len(found.u) - len(usable.u), len(usable.u))
     if isinstance(form, MixedForm):
         options = {"seed": for_fit, "max_minutes": max_minutes, "verbose": verbose}
         mixed, cells, report = fit_mixed_trials(form, usable.x, usable.u, **options)
+        report = _with_dropped(report, left_out)
         return NeuralLikelihood(mixed, prior, support, cells, report)
     count, size, context_size = *usable.x.shape, usable.u.shape[1]
     rule = rules_for(count, size, context_size).given_flow
-    flow = rule.constructor(size, context_size=context_size, seed=for_flow, **rule.options)
+    flow = rule.constructor(
+        size,
+        context_size=context_size,
+        seed=for_flow,
+        dtype=least_dtype(Data(usable.x, usable.u)),
+        **rule.options,
+    )
     density = fit_density(
         usable.x,
         usable.u,
@@ -289,7 +306,19 @@ def fit_neural_likelihood(
         max_minutes=max_minutes,
         verbose=verbose,
     )
-    return NeuralLikelihood(density, prior, support, form, density.report)
+    report = _with_dropped(density.report, left_out)
+    return NeuralLikelihood(density, prior, support, form, report)
+
+
+def _with_dropped(report, check):
+    """A report with one check more, that of the simulations which were left out."""
+    checks = (*report.checks, check)
+    if not check.failed:
+        return dataclasses.replace(report, checks=checks)
+    reasons = (*report.reasons, check.advice)
+    return dataclasses.replace(
+        report, checks=checks, verdict="not to be relied on", reasons=reasons
+    )
 
 
 def _two(pairs):
