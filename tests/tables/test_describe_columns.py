@@ -7,6 +7,7 @@ from refusals import bad_calls
 from small_tables import column
 
 import tfp_flows as tff
+from tfp_flows.tables.describe_columns import describe_numbers
 
 COUNT = 400
 RNG = np.random.default_rng(0)
@@ -94,6 +95,15 @@ def test_a_code_far_from_the_numbers_is_no_end():
     assert found["count"] == (0.0, None, [999.0])
     assert found["days"] == (0.0, None, [-1.0])
     assert found["month"] == (1.0, 12.0, [])
+
+
+def test_densities_map_heavy_tails_whatever_their_sign():
+    rows = {name: COLUMNS[name] for name in ("real", "heavy-tailed", "bounded")}
+    rows |= {"positive": np.abs(COLUMNS["heavy-tailed"]), "count": COLUMNS["integer"]}
+    kinds = {c.name: c.kind for c in describe_numbers(rows)}
+    heavy = [name for name, kind in kinds.items() if kind == "heavy-tailed"]
+    assert heavy == ["heavy-tailed", "positive"]
+    assert {kinds[name] for name in ("real", "bounded", "count")} == {"real"}
 
 
 def test_large_numbers_with_a_decimal_point_are_no_identifiers():

@@ -113,18 +113,23 @@ def describe_columns(
 def describe_numbers(frame: Any, names: Collection[str] | None = None) -> TableColumns:
     """Describes columns of numbers as continuous ones, so that all have densities.
 
-    The kinds are "real" and "heavy-tailed"; spikes and limits are not modelled.
+    The kinds are "real" and "heavy-tailed", also of positive numbers; spikes and limits are
+    not modelled.
 
     Args:
       frame: as for `describe_columns`.
       names: names of the columns that are described so, others being described as by
         `describe_columns`; all by default.
     """
-    columns = describe_columns(frame, as_recorded=False)
+    columns, cells = describe_columns(frame, as_recorded=False), Frame(frame).columns
     for column in list(columns):
-        kind = column.kind if column.kind == "heavy-tailed" else "real"
-        is_chosen = names is None or column.name in names
-        if is_chosen and (column.kind != kind or column.spikes):
+        if names is not None and column.name not in names:
+            continue
+        numbers = _numbers(column.name, cells[column.name])
+        present = numbers[~np.isnan(numbers)]
+        is_heavy = len(present) > 0 and is_heavy_tailed(present)
+        kind = "heavy-tailed" if is_heavy else "real"
+        if column.kind != kind or column.spikes:
             columns.change(column.name, kind=kind, spikes=[], reason="as a number")
     return columns
 

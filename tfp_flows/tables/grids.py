@@ -20,7 +20,7 @@ _MOST_CELLS = 10**6  # numbers on a finer grid are continuous
 
 
 class Grid:
-    """The multiples of a step, but for some, as consecutive integers: their places.
+    """The multiples of a step, but for some, as consecutive integers (places).
 
     ```none
     place = m - number of spikes below m * step,     y = m * step

@@ -49,6 +49,8 @@ class Evaluated(typing.NamedTuple):
 class NumberConditionals:
     """Recalibrated means over M members of the distributions of D numbers.
 
+    A linear pool, made narrower or wider by a cubic in place of a beta distribution.
+
     ```none
     real number:   log p_m(y) = log p_m(u) + log du/dy
     integer:       log p_m(y) = log(F_m(u(y + 1)) - F_m(u(y)))

@@ -97,7 +97,7 @@ class SynthesisReport:
       detection: for each classifier, "auc" and "error" of synthetic rows, "real_auc" and
         "real_error" of training rows; 0.5 is chance. "score" is 1 - (2 max(auc, 0.5) - 1).
       telling_columns: for each column, by how much the AUC of gradient boosting falls if
-        the column is shuffled: where the classifier looks. The largest come first.
+        the column is shuffled (permutation importance). The largest come first.
       shape: for each column, its likeness, "synthetic" and "real", from 0 to 1; None if it
         has no cells.
       trend: the same for pairs of columns: (name, name, synthetic, real), without pairs

@@ -171,7 +171,8 @@ def test_files_keep_simulations(small_blocks, tmp_path):
         PriorSimulator(prior, simulator, True, False).pairs(40, 1, path)
 
 
-def test_missing_cells_are_kept_if_they_are_allowed():
+def test_missing_cells_are_kept_if_they_are_allowed(monkeypatch):
+    monkeypatch.setattr(simulator_module, "LEAST_SIMULATIONS", 2)
     pairs = Pairs(np.zeros([4, 1]), np.array([[1.0], [np.nan], [np.inf], [2.0]]))
     assert len(pairs.usable(False).u) == 2
     assert len(pairs.usable(True).u) == 3

@@ -46,7 +46,7 @@ _MEAN, _DEVIATION = 0.1, 0.1
 
 @dataclasses.dataclass(frozen=True)
 class Surroundings:
-    """How far simulated data lie from each other.
+    """How far simulated data lie from each other, to find data out of distribution.
 
     The distance of data is that to the fifth nearest of the known simulations, after
     numbers are standardised, drawn near by asinh, and decorrelated, so that data count as
