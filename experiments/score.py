@@ -113,7 +113,7 @@ def _from_table(model, settings):
 
 
 def _from_pictures(model, settings):
-    pictures = PictureRows(settings.images, settings.model, settings.image_fit)
+    pictures = PictureRows(settings.images, model.path.parent, settings.image_fit)
     show = bar(len(pictures.names), settings.progress)
 
     def pieces(at):
@@ -126,7 +126,7 @@ def _from_pictures(model, settings):
             show(count)
 
     start = ("picture,log_likelihood,bits_per_dimension\n", {"rows": 0, "total": 0.0})
-    origin = {**settings.origin(model.path), "pictures": digest_of(pictures.names)}
+    origin = {**settings.origin(model.path), "pictures": digest_of(pictures.states)}
     at = ResumableFile(settings.out, origin).write(start, pieces)
     return Scores(at["rows"], at["total"] / at["rows"])
 
@@ -185,6 +185,7 @@ class PictureRows:
 
     Attributes:
       names: names of the files, or numbers of the pictures in the array.
+      states: sizes and times of change of the files.
       bins: number of values of a channel.
     """
 
@@ -197,11 +198,19 @@ class PictureRows:
                 f"{run_dir}."
             )
         self.bins = round(bits["bins_per_unit"])
+        self._num_bits = self.bins.bit_length() - 1
+        if self.bins != 2**self._num_bits:
+            raise RunDirectoryError(
+                f"Expected a run on images of bytes for --images; got {self.bins} values "
+                f"of a pixel in {run_dir}."
+            )
         self._shape, self._fit = tuple(results["image_shape"]), fit
         self._mode = "L" if self._shape[2:] in ((), (1,)) else "RGB"
         path = pathlib.Path(path)
         self._root = path if path.is_dir() else None
         self._found = picture_files(path) if path.is_dir() else picture_array(path)
+        stats = [item.stat() for item in (self._found if self._root else [path])]
+        self.states = [f"{stat.st_size} {stat.st_mtime_ns}" for stat in stats]
         self.names = [
             str(item.relative_to(path)) if self._root else str(i)
             for i, item in enumerate(self._found)
@@ -218,8 +227,7 @@ class PictureRows:
             chosen = slice(first, first + _PICTURES_A_CALL)
             pixels = np.stack([self._pixels(item) for item in self._found[chosen]])
             rng = np.random.default_rng([seed, first])
-            num_bits = self.bins.bit_length() - 1
-            yield self.names[chosen], dequantized(pixels, num_bits, rng)
+            yield self.names[chosen], dequantized(pixels, self._num_bits, rng)
 
     def bits_per_dimension(self, nats, rows):
         """Returns bits per dimension, `[n]`, of rows `[n, D]` with densities `[n]`."""

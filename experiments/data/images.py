@@ -1,7 +1,7 @@
 """Images of 8-bit integers: safe reading, and conversion to rows in `[0, 1)`."""
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 import tfp_flows
 from experiments.data.dataset import Dataset, context_fields
@@ -20,9 +20,10 @@ _ERRORS += (Image.DecompressionBombError,)
 
 
 def open_picture(file, name):
-    """Returns a PIL image of at most 8 bits a channel.
+    """Returns a PIL image of at most 8 bits a channel, upright, without a palette.
 
-    The high byte of 16-bit grey values is kept.
+    The high byte of 16-bit grey values is kept. Pictures whose channels are all equal by
+    their mode or palette become grey; transparency is dropped.
 
     Args:
       file: path of the picture, or a file that is open.
@@ -41,7 +42,18 @@ def open_picture(file, name):
             f"{', '.join((*_EIGHT_BITS, _SIXTEEN_BITS[0]))}) in {name}; got mode "
             f"{image.mode}."
         )
-    return image
+    return _plain(ImageOps.exif_transpose(image))
+
+
+def _plain(image):
+    """Grey or colour: Pillow resizes palettes and single bits by the nearest pixel."""
+    if image.mode in ("1", "L", "LA"):
+        return image.convert("L")
+    if image.mode not in ("P", "PA"):
+        return image
+    colour = image.convert("RGB")
+    red, *others = map(np.asarray, colour.split())
+    return colour.convert("L") if all((red == o).all() for o in others) else colour
 
 
 def image_dataset(name, pixels, validation, request, *, classes=None, class_names=()):

@@ -259,9 +259,8 @@ class TextTable:
         if not first.strip():
             raise DataError(f"Expected rows of numbers in {self._path}; got an empty file.")
         lines = io.StringIO(first, newline="")
-        first = next(lines)
-        while first.count('"') % 2 and (line := next(lines, "")):
-            first += line
+        next(csv.reader(lines, delimiter=_delimiter(first, self._decimal)))
+        first = first[: lines.tell()]
         return (len(before.encode(self._encoding)), before.count("\n")), first
 
     def _frame(self, text, columns, line, as_text):
@@ -344,7 +343,9 @@ def _delimiter(line, decimal):
 
 def _is_number(cell, decimal):
     """Whether a cell is a number, also with another decimal mark."""
-    return number(cell, decimal) is not None or bool(spelling_advice([cell], decimal))
+    value = number(cell, decimal)
+    is_finite = value is not None and math.isfinite(value)  # no name such as "inf"
+    return is_finite or bool(spelling_advice([cell], decimal))
 
 
 def _cells(line, delimiter):

@@ -106,3 +106,12 @@ def test_saturated_values_of_a_logit_are_inside_it_and_their_neighbours_are_not(
     margin = np.maximum(8 * np.finfo(y.dtype).eps * np.abs(ends_by_hand), 1e-30)
     beyond = (ends_by_hand + margin * [-1.0, 1.0]).astype(y.dtype)
     assert np.all(log_dets(beyond) == -np.inf)
+
+
+def test_rows_outside_the_range_of_a_tfp_bijector_have_no_density():
+    part = tff.FlowDistribution(tff.standard_normal(1), tfp.bijectors.Exp())
+    found = part.log_prob([[-1.0], [2.0], [np.nan]]).numpy()
+    assert (found[0], np.isfinite(found[1]), np.isnan(found[2])) == (-np.inf, True, True)
+    normal = tff.FlowDistribution(tff.standard_normal(1), tfp.bijectors.Scale(2.0))
+    mixture = tff.distributions.Mixture([part, normal], [0.5, 0.5])
+    assert np.isfinite(mixture.log_prob([[-1.0]])).all()

@@ -34,6 +34,24 @@ def test_constant_columns_keep_their_scale_with_a_warning():
     np.testing.assert_allclose(z[:, 1], 0.0, atol=1e-6)
 
 
+@pytest.mark.parametrize("constant", [0.1, 1e9 / 3.0, 7])
+def test_a_constant_of_many_rows_keeps_a_scale_of_one(constant):
+    data = np.stack([ROWS[:, 0].astype(float), np.full(400, constant)], axis=-1)
+    weight = np.random.default_rng(0).uniform(size=400)
+    for options in ({}, {"sample_weight": weight}):
+        standardize = tff.Standardize(2, dtype="float64")
+        with pytest.warns(UserWarning, match="constant"):
+            standardize.initialize(data, **options)
+        log_det = standardize.inverse_and_log_det(data)[1]
+        assert np.abs(log_det).max() < 1.0  # a scale of 1e-15 would have 34
+
+
+def test_booleans_are_numbers():
+    standardize = tff.Standardize(2)
+    standardize.initialize(ROWS[:, :2] > 0.0)
+    assert np.isfinite(standardize.inverse_and_log_det(ROWS[:, :2])[0]).all()
+
+
 def on_normal(bijector, size):
     return tff.FlowDistribution(tff.standard_normal(size, dtype=tf.float64), bijector)
 

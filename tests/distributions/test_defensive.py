@@ -10,6 +10,7 @@ from random_weights import randomize
 from subject import close
 
 import tfp_flows as tff
+from tfp_flows.distributions.log_add_exp import log_add_exp
 
 SHARE = 0.01
 
@@ -100,3 +101,11 @@ def test_events_that_are_no_vectors_are_refused():
     squeeze = tff.MultiScale([tff.Squeeze((2, 2, 1))], (2, 2, 1))
     with pytest.raises(ValueError, match="vectors of a known size"):
         tff.Defensive(tff.FlowDistribution(tff.standard_normal(4), squeeze))
+
+
+def test_densities_of_zero_add_to_zero_with_a_gradient():
+    a = tf.Variable([-np.inf, 0.0, -np.inf])
+    with tf.GradientTape() as tape:
+        total = log_add_exp(a, tf.constant([-np.inf, 0.0, -1.0]))
+    close(tf.exp(total), [0.0, 2.0, np.exp(-1.0)], 1e-5)
+    assert np.isfinite(tape.gradient(total, a)).all()

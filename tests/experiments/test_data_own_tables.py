@@ -11,7 +11,7 @@ from tiny_runs import TINY, in_folder
 
 from experiments.data import DataError, load_dataset
 from experiments.data.dataset import Dataset
-from experiments.data.text_table import read_csv
+from experiments.data.text_table import TextTable, read_csv
 from experiments.density_estimation import evaluation
 from experiments.density_estimation import experiment as density_estimation
 from experiments.runs.run_directory import RunDirectoryError
@@ -58,6 +58,17 @@ def test_all_cells_that_are_no_numbers_are_told_at_once(tmp_path):
         "'y' in column 'a' in line 7; and 2 more",
     ):
         assert words in str(caught.value)
+
+
+def test_a_quote_within_a_header_cell_and_names_like_numbers(tmp_path):
+    path = tmp_path / "sizes.csv"
+    path.write_text('size ("),inf,nan\n15,1,2\n5,3,4\n7,5,6\n')
+    table = TextTable(path)
+    assert table.names == ('size (")', "inf", "nan")
+    (block,) = table.blocks([0, 1, 2])
+    np.testing.assert_array_equal(block.frame, [[15, 1, 2], [5, 3, 4], [7, 5, 6]])
+    path.write_text('"a\nb",c\n1,2\n')
+    assert TextTable(path).names == ("a\nb", "c")
 
 
 def test_csv_is_divided_by_the_seed(tmp_path):

@@ -11,6 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from experiments.data import DataError, image_sets, load_dataset
+from experiments.data.images import open_picture
 from experiments.runs.epochs import EpochRows
 
 RNG = np.random.default_rng(0)
@@ -210,3 +211,18 @@ def test_half_of_the_images_are_mirrored_anew_in_each_epoch():
         assert 150 < (is_mirrored & ~is_kept).any(axis=1).sum() < 250
     assert not np.array_equal(*seen)
     tf.debugging.assert_equal(np.sort(seen[0].sum(axis=1)), np.sort(seen[1].sum(axis=1)))
+
+
+def test_grey_pictures_of_any_mode_are_grey_and_upright(tmp_path):
+    grey = np.random.default_rng(0).integers(0, 256, (6, 8), np.uint8)
+    image = Image.fromarray(grey)
+    for name, form in {"a": "LA", "p": "P", "l": "L"}.items():
+        image.convert(form).save(tmp_path / f"{name}.png")
+    turned = Image.fromarray(np.rot90(grey, -1).copy())
+    exif = turned.getexif()
+    exif[0x0112] = 8  # the first row is on the left
+    turned.save(tmp_path / "turned.png", exif=exif)
+    for path in tmp_path.iterdir():
+        opened = open_picture(path, path)
+        assert opened.mode == "L"
+        np.testing.assert_array_equal(np.asarray(opened), grey)

@@ -15,7 +15,8 @@ OF_VECTOR_FLOWS = [
     (lambda flow: flow(True), "`event_size | True"),
     (lambda flow: flow(3, context_size=-1), "`context_size` | -1"),
     (lambda flow: flow(3, seed="a"), "`seed` | 'a'"),
-    (lambda flow: flow(3, dtype="int32"), "floating-point `dtype` | 'int32'"),
+    (lambda flow: flow(3, dtype="int32"), "`dtype` float32 or float64 | 'int32'"),
+    (lambda flow: flow(3, dtype="float16"), "`dtype` float32 or float64 | 'float16'"),
     (lambda flow: flow(3, network_dtype="mixed"), "`network_dtype` | 'mixed'"),
     (lambda flow: flow(3, hidden_units="64"), "positive `hidden_units` | '64'"),
     (lambda flow: flow(3, activation="rectify"), "`activation` | 'rectify'"),
@@ -25,7 +26,7 @@ IMAGE_FLOWS = [tff.flows.GlowStep, tff.Glow, tff.RealNVPImage]
 
 OF_IMAGE_FLOWS = [
     (lambda flow: flow(True), "`image_shape | True"),
-    (lambda flow: flow((8, 8, 2), dtype="int32"), "floating-point `dtype` | 'int32'"),
+    (lambda flow: flow((8, 8, 2), dtype="int32"), "`dtype` float32 or float64 | 'int32'"),
 ]
 
 

@@ -143,6 +143,7 @@ BAD_CALLS = [
     (lambda: fit(shape={"a": [], "b": [2]}), "a (64,), b (64, 2) | unexpected keyword"),
     (lambda: fit(lambda x: -tf.reduce_sum(x**2)), "a number for each of N"),
     (lambda: fit(lambda x: np.nan * plain(x)), "finite at one of"),
+    (lambda: fit(lambda x: plain(x) - tf.reduce_sum(x**2)), "of each draw by itself"),
     (lambda: fit(lambda x: plain(tf.round(x))), "a gradient"),
 ]
 

@@ -1,6 +1,7 @@
 """Estimators of scikit-learn: its own checks, and flows in its pipelines and searches."""
 
 import numpy as np
+import pandas
 import pytest
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -84,3 +85,9 @@ def test_a_spike_has_a_density_too():
     x[:80, 0] = 0.0
     (first, _) = FlowDensity(epochs=1, num_members=1, random_state=0).fit(x).columns_
     assert (first.kind, first.spikes) == ("real", [])
+
+
+def test_a_feature_may_not_have_the_name_of_the_target():
+    frame = pandas.DataFrame({"x": np.arange(30.0), "y": np.arange(30.0) ** 2})
+    with pytest.raises(ValueError, match="not named 'y'"):
+        FlowRegressor().fit(frame, np.arange(30.0))

@@ -12,6 +12,24 @@ from subject import all_close
 import tfp_flows as tff
 
 
+def test_weights_of_zero_cannot_validate_and_a_dataset_must_end(banana):
+    weight = np.r_[np.ones(480), np.zeros(32)]
+    with pytest.raises(ValueError, match="a sum above 0"):
+        anew().fit(banana, sample_weight=weight, validation_split=0.05)
+    endless = tf.data.Dataset.from_tensor_slices(banana).batch(64).repeat()
+    with pytest.raises(ValueError, match="`steps_per_epoch` with a dataset without end"):
+        anew().fit(endless)
+
+
+def test_batches_may_vary_less_than_all_rows():
+    times = np.linspace(1.6999e9, 1.7e9, 640)
+    times = np.stack([times, np.random.default_rng(0).permutation(times)], axis=1)
+    model = from_flow(tff.MAF(2, num_steps=1, hidden_units=(4,)))
+    model.initialize(times)
+    batches = (times[i : i + 32] for i in range(0, 640, 32))
+    assert np.isfinite(fit(model, batches, epochs=1, steps_per_epoch=10)["loss"][0])
+
+
 def test_fit_lowers_the_loss_and_reports_nats(banana):
     model = anew()
     model.initialize(banana)

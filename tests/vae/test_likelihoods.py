@@ -112,3 +112,10 @@ def test_any_scale_gives_finite_probabilities_and_gradients(num_bins):
         log_prob = likelihood.log_prob(levels[:, None], tf.tile(outputs, [1, 3, 1]))
     assert np.isfinite(log_prob).all()
     assert np.isfinite(tape.gradient(log_prob, outputs)).all()
+
+
+def test_grey_values_of_sixteen_bits_in_float32_are_levels():
+    likelihood = likelihoods.DiscretizedLogistic(4, 2**16)
+    likelihood.check((np.arange(65_536) / 65_535.0).astype(np.float32))
+    with pytest.raises(ValueError, match="multiples of 1/255"):
+        likelihoods.DiscretizedLogistic(4, 256).check(np.array([0.3 / 255.0]))

@@ -159,3 +159,10 @@ def test_draws_and_gradients_are_those_of_graphs_and_xla_for_any_number_of_rows(
             results = compiled(parameters), with_gradient(parameters)
             for ours, theirs in zip(*results, strict=True):
                 np.testing.assert_allclose(ours, theirs, atol=1e-9)
+
+
+def test_the_narrowest_posterior_has_a_finite_density():
+    posterior = tff.posteriors.DiagonalGaussian(2)
+    parameters = tf.constant([[0.0, 0.0, -1e4, 0.0]])
+    _, log_q = posterior.sample_and_log_prob(parameters, 1, 0)
+    assert np.isfinite(log_q).all()

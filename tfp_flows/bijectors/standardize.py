@@ -27,7 +27,8 @@ class _Measured(MeasuredOnce):
 
     def _measure(self, data, weight):
         mean, scale = super()._measure(data, weight)
-        constant = np.flatnonzero(np.ptp(np.asarray(data), axis=0) == 0).tolist()
+        rows = np.asarray(data)
+        constant = np.flatnonzero(rows.min(axis=0) == rows.max(axis=0)).tolist()
         if constant:
             warnings.warn(
                 f"Columns {constant} of `data` are constant; their density has no "
@@ -179,7 +180,7 @@ class Decorrelate(_Measured):
         slopes, free = ridge_slopes(data, features, weight)
         self._slopes.assign(slopes)
         residuals = np.asarray(data, np.float64) - features @ slopes
-        center = residuals.mean(axis=0)
+        center = np.average(residuals, axis=0, weights=weight)
         return center + (residuals - center) / free
 
     def _features(self, context):

@@ -78,13 +78,30 @@ class TFPBijector(FlowBijector):
             value, event_ndims=self._event_ndims(direction)
         )
         first = tf.nest.flatten(value)[0]  # the parts of a structure have the same rows
-        return mapped, tf.broadcast_to(tf.cast(log_det, first.dtype), tf.shape(first)[:1])
+        log_det = tf.broadcast_to(tf.cast(log_det, first.dtype), tf.shape(first)[:1])
+        if direction == "inverse" and not tf.nest.is_nested(mapped):
+            return _or_impossible(value, mapped, log_det)
+        return mapped, log_det
 
     _forward_and_log_det = functools.partialmethod(_run, "forward")
     _inverse_and_log_det = functools.partialmethod(_run, "inverse")
 
     def _event_shape_after(self, direction, shape):
         return event_shape_after(self._bijector, direction, shape)
+
+
+def _or_impossible(y, x, log_det):
+    """Gives rows outside the range of a bijector, whose inverse is NaN, the density 0."""
+    is_outside = _has_nan(x) | tf.math.is_nan(log_det)
+    if not tf.nest.is_nested(y):
+        is_outside &= ~_has_nan(y)
+    rows = tf.reshape(is_outside, tf.concat([[-1], tf.ones(x.shape.rank - 1, tf.int32)], 0))
+    x = tf.where(rows, tf.zeros([], x.dtype), x)
+    return x, tf.where(is_outside, tf.constant(-np.inf, log_det.dtype), log_det)
+
+
+def _has_nan(x):
+    return tf.reduce_any(tf.math.is_nan(x), axis=list(range(1, x.shape.rank)))
 
 
 def event_ndims_of(bijectors: Sequence[tfp.bijectors.Bijector], least: Any) -> Any:

@@ -175,15 +175,13 @@ def check_seed(name: str, value: Any) -> None:
 
 
 def check_dtype(name: str, value: Any) -> tf.DType:
-    """Returns `value` as a `tf.DType` of floating-point numbers."""
+    """Returns `value` as a `tf.DType`, float32 or float64."""
     try:
         dtype = tf.as_dtype(value)
     except TypeError:
         dtype = None
-    if dtype is None or not dtype.is_floating:
-        raise ValueError(
-            f"Expected a floating-point `{name}`, such as 'float32'; got {_shown(value)}."
-        )
+    if dtype not in (tf.float32, tf.float64):
+        raise ValueError(f"Expected `{name}` float32 or float64; got {_shown(value)}.")
     return dtype
 
 

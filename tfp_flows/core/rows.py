@@ -98,6 +98,8 @@ def rows_that_count(
         )
     counts = np.flatnonzero(weight > 0.0)
     if len(counts) < count:
+        if context is not None and not tf.is_tensor(context):
+            context = np.asarray(context)
         data, context, weight = take_rows((data, context, weight), counts)
     return data, context, None if np.ptp(weight) == 0.0 else weight
 

@@ -66,7 +66,9 @@ def mean_and_scale(
         blocks = row_blocks(data, weight)
         return sum((w * function(rows)).sum(axis=axes) for rows, w in blocks)
 
-    mean = weighted_sum(lambda rows: rows) / count
+    # Distances from the first row: those of a constant are zero exactly.
+    first = data.reshape(-1, data.shape[-1])[0].astype(np.float64)
+    mean = first + weighted_sum(lambda rows: rows - first) / count
     scale = np.sqrt(weighted_sum(lambda rows: (rows - mean) ** 2) / count)
     if not np.isfinite(scale).all():
         columns = np.flatnonzero(~np.isfinite(scale)).tolist()
@@ -74,7 +76,7 @@ def mean_and_scale(
             f"Expected finite `{argument}`; got NaN or infinity in entries {columns} of "
             "the last axis."
         )
-    check_resolution(data, dtype, "data")
+    check_resolution(data, dtype, argument)
     rounding = 10.0 * np.finfo(data.dtype).eps if data.dtype.kind == "f" else 0.0
     scale = np.where(scale <= rounding * np.abs(mean), 1.0, scale)
     numpy_dtype = dtype.as_numpy_dtype

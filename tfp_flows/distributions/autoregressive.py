@@ -182,7 +182,8 @@ class AutoregressiveDistribution(
         missing ones. Other masks draw a missing variable given the variables before it, and
         only the weight depends on observed variables after it: the more these tell, the
         more completions are needed. A single completion is ancestral sampling with the
-        observed variables clamped.
+        observed variables clamped. Rows whose observed values cannot occur are completed
+        anyhow: `log_prob` is -inf.
 
         Args:
           x: `[..., D]`; the values at missing variables do not matter.

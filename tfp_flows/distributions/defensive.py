@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
@@ -19,6 +18,7 @@ from tfp_flows.distributions.distribution_wrapper import (
     DistributionWrapper,
     context_keyword,
 )
+from tfp_flows.distributions.log_add_exp import log_add_exp
 
 
 class Defensive(DistributionWrapper):
@@ -145,7 +145,7 @@ class Defensive(DistributionWrapper):
         kwargs = context_keyword(context) | ({"training": True} if training else {})
         log_prob = self.distribution.log_prob(value, **kwargs) + math.log1p(-self.share)
         from_gaussian = self.gaussian.log_prob(value) + math.log(self.share)
-        return tfp.math.log_add_exp(log_prob, from_gaussian)
+        return log_add_exp(log_prob, from_gaussian)
 
     def sample(
         self,

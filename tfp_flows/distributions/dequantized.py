@@ -174,6 +174,7 @@ class Dequantized(DistributionWrapper):
         Returns:
           Nats, `[N]`.
         """
+        check_integer("num_samples", num_samples)
         value = tf.cast(value, self.dtype)
         shape = tf.concat([[num_samples], tf.shape(value)], axis=0)
         value = tf.broadcast_to(value, shape)

@@ -129,6 +129,9 @@ def choose(candidates: tf.Tensor, log_weights: tf.Tensor, seed: tf.Tensor) -> tf
     # Every candidate of a row of NaN is NaN.
     zero = tf.zeros([], log_weights.dtype)
     logits = tf.where(tf.math.is_nan(log_weights), zero, log_weights)
+    # Nor does a row without a candidate of any weight matter.
+    none = tf.reduce_all(tf.equal(logits, -np.inf), axis=1, keepdims=True)
+    logits = tf.where(none, zero, logits)
     chosen = tf.random.stateless_categorical(logits, 1, seed, tf.int32)
     return tf.gather(candidates, chosen[:, 0], batch_dims=1)
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfp_flows.core.compiled import CompiledCall, graph_function
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.draws import never_empty
+from tfp_flows.distributions.log_add_exp import log_add_exp
 from tfp_flows.networks.conditioner import Conditioner
 
 
@@ -158,7 +158,7 @@ class MaskEnsemble(tf.Module):
 
         def add(mask, total):
             log_prob = self.log_prob_under(mask, x, context)
-            return mask + 1, tfp.math.log_add_exp(total, log_prob)
+            return mask + 1, log_add_exp(total, log_prob)
 
         _, total = tf.while_loop(
             lambda mask, _: mask < self.num_masks,
@@ -204,7 +204,7 @@ class MaskEnsemble(tf.Module):
             _log_probs(ordered, self._conditional, drawn, context)
             for ordered in (network, network.with_first(observed[0]))
         )
-        log_drawn = tfp.math.log_add_exp(
+        log_drawn = log_add_exp(
             _sum_where(~observed, each), _sum_where(~observed, each_with_first)
         )
         return drawn, tf.reduce_sum(each, axis=1) - log_drawn + math.log(2.0)

@@ -139,7 +139,8 @@ def evaluate(
         ndims = distribution.distribution.event_shape.rank
         value = _drop_axes(value, _num_own_axes(distribution), before=ndims)
         return evaluate(distribution.distribution, function, value)
-    return getattr(distribution, function)(value, **_keywords(distribution, context))
+    method = _method(distribution, function)
+    return method(value, **_keywords(distribution, context))
 
 
 def quantile(
@@ -165,7 +166,17 @@ def quantile(
         ndims = distribution.distribution.event_shape.rank
         value = quantile(distribution.distribution, probability)
         return _add_axes(value, _num_own_axes(distribution), before=ndims)
-    return distribution.quantile(probability, **_keywords(distribution, context))
+    method = _method(distribution, "quantile")
+    return method(probability, **_keywords(distribution, context))
+
+
+def _method(distribution, name):
+    method = getattr(distribution, name, None)
+    if method is None:
+        raise NotImplementedError(
+            f"Expected a distribution with `{name}`; got {type(distribution).__name__}."
+        )
+    return method
 
 
 def _evaluate_transformed(distribution, function, y, context):

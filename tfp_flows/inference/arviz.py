@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_each, check_flag, check_integer
-from tfp_flows.distributions.draws import stateless
+from tfp_flows.distributions.draws import split, stateless
 from tfp_flows.inference.checks.importance import systematic_rows
 from tfp_flows.inference.target import call_with_parts
 
@@ -119,9 +119,8 @@ def _drawn(posterior, target, num_draws, seed, log_weights):
         raise ValueError("Expected no `log_weights` with a posterior, but `target`.")
     if hasattr(posterior, "resample"):  # a posterior with weighted draws
         return posterior.resample(num_draws, seed), None
-    draws, log_prob = posterior.experimental_sample_and_log_prob(
-        num_draws, seed=stateless(seed)
-    )
+    for_draws, _ = split(stateless(seed), 2)
+    draws, log_prob = posterior.experimental_sample_and_log_prob(num_draws, seed=for_draws)
     if target is None:
         return draws, None
     return draws, call_with_parts(target.unnormalized_log_prob, draws) - log_prob
@@ -169,7 +168,7 @@ def _checked_weights(log_weights, parts, has_chains):
 def _systematic(log_weights, seed):
     """Indices of draws, each as often as its weight says, rounded at random."""
     weights = np.exp(log_weights - log_weights.max())
-    seed = stateless(seed)
+    _, seed = split(stateless(seed), 2)
     shift = float(tf.random.stateless_uniform([], seed))
     rng = np.random.default_rng(seed.numpy().view(np.uint32))
     return systematic_rows(weights, len(weights), shift, rng)

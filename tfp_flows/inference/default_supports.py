@@ -248,8 +248,9 @@ def check_reach(distribution: tfd.Distribution, name: str) -> None:
         raise ValueError(
             "Expected `target` with parts whose default bijectors reach their supports; "
             f"that of {name}, {type(_from_one(distribution)).__name__.removeprefix('_')}, "
-            f"misses {missed:.0%} of its draws, as TFP's of distributions on a sphere do. "
-            "Give the event shape, a `support`, and the log-density as "
+            f"misses {missed:.0%} of its draws, as TFP's of distributions on a sphere and "
+            "of a TruncatedNormal without an upper end do. Give the event shape, a "
+            "`support`, such as tfb.Shift(low)(tfb.Softplus()), and the log-density as "
             "`target_log_prob_fn`."
         )
 

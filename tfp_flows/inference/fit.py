@@ -301,7 +301,7 @@ def _first_round(fit):
     fit.show(0, "searching for maxima", 0.0)
     density, rng = fit.space.density, np.random.default_rng([fit.seed, 0])
     points = dispersed_starts(density.event_size, _NUM_STARTS, rng)
-    _check_density(fit, points)
+    _check_density(fit, np.concatenate([points, fit.prior]))
     start = fit.checkpoint.start(0)
     if start is None:
         points = np.concatenate([points, fit.prior])
@@ -323,7 +323,21 @@ def _check_density(fit, points):
             f"{len(points)} dispersed points, as of a constant, or of steps that have "
             "no gradient."
         )
+    _check_independence(fit, points, values)
     fit.checkpoint.check_target(points[:_NUM_KEPT], values[:_NUM_KEPT])
+
+
+def _check_independence(fit, points, values):
+    """Raises `ValueError` if the log-density of a draw depends on other draws."""
+    first = int(np.argmax(np.isfinite(values)))
+    alone, _ = fit.space.density.log_prob_and_gradient(points[first : first + 1])
+    if not np.isclose(alone[0], values[first], rtol=1e-3, atol=1e-3):
+        raise ValueError(
+            "Expected a log-density of each draw by itself; got "
+            f"{values[first]:g} of a draw beside {len(points) - 1} others, and "
+            f"{alone[0]:g} of it alone. A sum over data may lack its axis, such as "
+            "tf.reduce_sum(log_prob, axis=-1)."
+        )
 
 
 def _next_round(fit, last):

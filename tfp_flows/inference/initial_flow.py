@@ -124,8 +124,12 @@ def next_start(start: Start, findings: Findings, rng: np.random.Generator) -> St
     if findings.is_fair:
         fewest = max(fewest, MOST_COMPONENTS * size * (size + 3) // 2)
     if findings.missing and room > 0:
-        gaussians = [*gaussians, *findings.missing[:room]]
-        log_masses = [*log_masses, *findings.log_masses[:room]]
+        # Those of the start are relative, as of one Gaussian; missing ones are absolute.
+        evidence = np.nan_to_num(findings.weighted.log_evidence[0], neginf=0.0)
+        shares = np.array(log_masses) - np.logaddexp.reduce(log_masses)
+        log_masses = [*(evidence + shares).tolist(), *findings.log_masses[:room]]
+        gaussians = [Gaussian(g.mean, g.matrix) for g in gaussians]
+        gaussians += findings.missing[:room]
         words = f"couplings over {len(gaussians)} Gaussians"
     elif len(findings.chain_draws) >= fewest:
         gaussians, log_shares = clusters(findings.chain_draws, MOST_COMPONENTS, rng)

@@ -214,7 +214,7 @@ def _refuse_discrete(parts):
                 "Expected `target` of continuous parts, of one floating-point dtype; got "
                 f"{name}, a discrete "
                 f"{type(part).__name__.removeprefix('_')}. Sum over it in the target's "
-                "log_prob."
+                "log_prob, or compute a Deterministic one inside the model."
             )
 
 
@@ -359,10 +359,11 @@ def _as_shapes(event_shape):
     if isinstance(event_shape, dict):
         return {name: _as_shapes(shape) for name, shape in event_shape.items()}
     is_shape = not isinstance(event_shape, (list, tuple)) or all(
-        size is None or isinstance(size, int) for size in event_shape
+        size is None or isinstance(size, (int, np.integer)) for size in event_shape
     )
     if is_shape:
-        event_shape = [event_shape] if isinstance(event_shape, int) else event_shape
+        is_size = isinstance(event_shape, (int, np.integer))
+        event_shape = [event_shape] if is_size else event_shape
         return tf.TensorShape(event_shape)
     parts = map(_as_shapes, event_shape)
     is_named = hasattr(event_shape, "_fields")

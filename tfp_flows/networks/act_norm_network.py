@@ -104,5 +104,6 @@ def standardizing_shift_and_log_scale(
         weight = tf.reshape(tf.cast(weight, x.dtype), [-1] + [1] * len(axes))
         mean, variance = tf.nn.weighted_moments(x, axes, weight)
     rounding = 10.0 * np.finfo(x.dtype.as_numpy_dtype).eps * tf.abs(mean)
-    is_constant = variance <= rounding**2
+    is_constant = tf.reduce_max(x, axes) == tf.reduce_min(x, axes)
+    is_constant |= variance <= rounding**2
     return -mean, -0.5 * tf.math.log(tf.where(is_constant, tf.ones_like(mean), variance))

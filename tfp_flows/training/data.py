@@ -385,7 +385,7 @@ class RowStream:
         if isinstance(self._batches, keras.utils.PyDataset) and self._batches.num_batches:
             return self._drawn(self._spread_batches(most), most)[0]
         batches = itertools.islice(self._from_the_start(), num_batches)
-        has_end = num_batches is not None or not _is_endless(self._batches)
+        has_end = num_batches is not None or not is_endless(self._batches)
         if isinstance(self._batches, tf.data.Dataset) and has_end:
             rows, was_read = self._drawn(batches, most)
             if not was_read:
@@ -487,7 +487,7 @@ class RowStream:
     def _arrays(self, batch):
         data = RowArrays(self._format, self._format.from_batch(batch))
         if self._checked:
-            data.check()
+            data.check_finite()  # one batch may vary less than all rows
         return data
 
 
@@ -502,7 +502,8 @@ def _smallest(parts, most):
     return take_rows((rows, key), index)
 
 
-def _is_endless(batches):
+def is_endless(batches: Any) -> bool:
+    """Whether batches are a dataset that says it has no end."""
     is_dataset = isinstance(batches, tf.data.Dataset)
     return is_dataset and batches.cardinality() == tf.data.INFINITE_CARDINALITY
 

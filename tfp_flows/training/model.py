@@ -18,7 +18,14 @@ from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.training.blocks import in_blocks
 from tfp_flows.training.callbacks import BoundedProgress, StopOnNaN, as_list
-from tfp_flows.training.data import RowArrays, RowFormat, Rows, RowStream, errors_of_data
+from tfp_flows.training.data import (
+    RowArrays,
+    RowFormat,
+    Rows,
+    RowStream,
+    errors_of_data,
+    is_endless,
+)
 
 # Rows of a dataset that determine the data-dependent state.
 _INITIALIZATION_ROWS = 2**14
@@ -168,7 +175,10 @@ class LikelihoodModel(keras.Model):
         share = kwargs.pop("validation_split", 0.0)
         if share and validation is None:
             training, validation = training.split(share)
+            validation.check_sum_of_weights()
         steps = kwargs.get("steps_per_epoch")
+        words = "`steps_per_epoch` with a dataset without end"
+        require(steps is not None or not is_endless(x), words, steps)
         self._check_and_initialize(
             training, initialize=not self._is_initialized, num_batches=steps
         )
@@ -267,9 +277,10 @@ class LikelihoodModel(keras.Model):
             return super().train_on_batch(x)  # raises
         self._check_trainable(y, class_weight)
         data = self._arrays(self._row_format.from_inputs(x)._replace(weight=sample_weight))
-        data.check()
         rows = data.rows
+        data.check_finite()  # one batch may vary less than all rows
         if not self._is_initialized:
+            data.check()
             self._check_support(rows)
             self._initialize(rows)
         self._build_optimizer()

@@ -262,7 +262,7 @@ class VAE(LikelihoodModel):
         """Returns reconstructions, `[N, *event]`, of rows: see `reconstruct`."""
         x = tf.cast(self._row_format.from_inputs(inputs).x, self.compute_dtype)
         share = GlobalBatch(tf.shape(x)[0]).share
-        return self.likelihood.mean(self.decoder(self._draw(x, [], self.seed, share)))
+        return self.likelihood.mean(self._decode(self._draw(x, [], self.seed, share)))
 
     def nats_of_rows(
         self, rows: Rows, batch: GlobalBatch, *, training: bool = False
@@ -336,6 +336,10 @@ class VAE(LikelihoodModel):
     def _decode(self, z, *, training=False):
         """Returns the decoder's output, `[..., *output]`, of latents, `[..., L]`."""
         outputs = self.decoder(tf.reshape(z, [-1, self.latent_size]), training=training)
+        size = self.likelihood.num_parameters * self.likelihood.event_size
+        if math.prod(outputs.shape[1:]) == outputs.shape[-1] == size:
+            # Axes of size 1 before the last one belong to the row, and are no batch.
+            outputs = tf.reshape(outputs, [-1, size])
         shape = tf.concat([tf.shape(z)[:-1], outputs.shape[1:]], axis=0)
         known = [*z.shape[:-1], *outputs.shape[1:]]
         return tf.ensure_shape(tf.reshape(outputs, shape), known)

@@ -15,11 +15,11 @@ from collections.abc import Callable
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_integer, require
 from tfp_flows.distributions.draws import fold_in
+from tfp_flows.distributions.log_add_exp import log_add_exp
 
 __all__ = [
     "elbo",
@@ -124,12 +124,12 @@ def importance_weighted_log_likelihood(
     if num_chunks > 1:
         _, total = tf.while_loop(
             lambda i, _: i < num_chunks,
-            lambda i, total: (i + 1, tfp.math.log_add_exp(total, log_sum(at_once, i))),
+            lambda i, total: (i + 1, log_add_exp(total, log_sum(at_once, i))),
             (tf.constant(1), total),
             parallel_iterations=1,
         )
     if rest:
-        total = tfp.math.log_add_exp(total, log_sum(rest, num_chunks))
+        total = log_add_exp(total, log_sum(rest, num_chunks))
     return total - math.log(num_samples)
 
 

@@ -229,9 +229,12 @@ class FullGaussian(_Gaussian):
         return tf.transpose(noise, [2, 0, 1])
 
 
+_LEAST = -80.0  # whose softplus is no subnormal number
+
+
 def _positive(s):
-    """Maps any number to a positive one, and 0 to 1."""
-    return tf.math.softplus(s + math.log(math.e - 1.0))
+    """Maps any number to a positive one of at least 1e-35, and 0 to 1."""
+    return tf.math.softplus(tf.maximum(s, _LEAST) + math.log(math.e - 1.0))
 
 
 def _normal_log_prob(noise):

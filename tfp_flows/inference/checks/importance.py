@@ -154,7 +154,7 @@ class ImportanceSampler:
     def draws(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns draws, `[N, D]`, and their densities under target and posterior."""
         batches = range(math.ceil(count / self._rows))
-        pieces = [self._draw(tf.constant([seed, i])) for i in batches]
+        pieces = [self._draw(tf.constant([seed % 2**31, i], tf.int32)) for i in batches]
         return _joined(pieces, count)
 
     def at(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -467,12 +467,12 @@ def pareto_smooth(log_weights: npt.ArrayLike) -> tuple[np.ndarray, float]:
     largest = log_weights.max(initial=-np.inf)
     size = len(log_weights)
     count = math.ceil(min(size / 5.0, 3.0 * math.sqrt(size)))
-    if not np.isfinite(largest):
+    if not np.isfinite(largest) or count < _FEWEST_IN_TAIL:
         return log_weights, math.inf
     order = np.argsort(log_weights, kind="stable")
     weights = np.exp(log_weights[order] - largest)
     cut, tail = weights[-count - 1], weights[-count:]
-    if count < _FEWEST_IN_TAIL or not cut > 0.0:  # nearly all weights are zero
+    if not cut > 0.0:  # nearly all weights are zero
         return log_weights, math.inf
     if not tail[-1] - cut > 1e-12:
         return log_weights, -math.inf
