@@ -62,7 +62,10 @@ def test_a_density_without_a_maximum_has_no_modes():
         assert not modes.find_modes(density(log_prob, 2), starts).gaussians
 
 
-def test_starts_outside_the_support_stay_where_they_are():
+@pytest.mark.parametrize("at_once", [2, 1])
+def test_starts_outside_the_support_stay_where_they_are(at_once, monkeypatch):
+    monkeypatch.setattr(modes, "_MOST_ENTRIES", 4 * at_once)  # D^2 entries a start
+
     def log_prob(x):
         inside = tf.reduce_all(x > 0.0, axis=-1)
         return tf.where(inside, -tf.reduce_sum((x - 2.0) ** 2, axis=-1), -np.inf)

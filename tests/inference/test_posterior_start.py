@@ -4,6 +4,7 @@ import copy
 import functools
 import json
 import pickle
+import types
 import warnings
 
 import numpy as np
@@ -224,3 +225,19 @@ def test_copies_and_checkpoints_have_the_start_without_a_search(tmp_path, monkey
     path = tf.train.Checkpoint(flow=flow).write(str(tmp_path / "flow"))
     tf.train.Checkpoint(flow=rebuilt).read(path).assert_consumed()
     is_like(rebuilt, flow)
+
+
+def test_missing_mass_has_its_share_beside_a_start_without_modes():
+    own = initial_flow.standard(2)
+    start = initial_flow.Start([own], [0.0], np.zeros([0, 2]), "")
+    missing = initial_flow.Gaussian(np.ones(2), np.eye(2))
+    findings = types.SimpleNamespace(
+        missing=[missing],
+        log_masses=[-1901.0],
+        is_fair=True,
+        chain_draws=np.zeros([0, 2]),
+        weighted=types.SimpleNamespace(log_evidence=(-1900.0, 0.1)),
+    )
+    found = initial_flow.next_start(start, findings, np.random.default_rng(0))
+    assert found.log_masses == [-1900.0, -1901.0]
+    assert {gaussian.factor.shape for gaussian in found.gaussians} == {(2, 2)}

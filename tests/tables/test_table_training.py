@@ -55,6 +55,15 @@ def test_the_learning_rate_falls_at_the_same_epochs_after_a_stop(
     np.testing.assert_array_equal(log_prob, whole)
 
 
+def test_steps_end_a_fit_also_after_a_stop(fit, tmp_path):
+    whole, losses = fit(50, max_steps=6)
+    assert 2 < len(losses["loss"]) < 50
+    fit(2, backup=tmp_path / "fit.npz", max_steps=6)
+    log_prob, found = fit(50, backup=tmp_path / "fit.npz", max_steps=6)
+    assert found == losses
+    np.testing.assert_array_equal(log_prob, whole)
+
+
 @pytest.mark.slow
 def test_what_has_stopped_by_itself_is_left_alone(fit, tmp_path):
     options = {"backup": tmp_path / "fit.npz", "patience": 1}

@@ -11,6 +11,7 @@ import numpy as np
 
 from tfp_flows.inference.target import UnconstrainedDensity
 
+_MOST_ENTRIES = 20_000_000  # of the inverse Hessians of the starts that climb at once
 # Steps of a climb, and halvings of its step length.
 _MAX_SEARCH_STEPS, _MAX_HALVINGS = 80, 30
 # Modes that are kept, and ends of climbs that are refined.
@@ -204,6 +205,12 @@ def quasi_newton(
     """
     x = np.array(starts, np.float64)
     count, size = x.shape
+    at_once = max(1, _MOST_ENTRIES // size**2)
+    if count > at_once:
+        parts = range(0, count, at_once)
+        found = [quasi_newton(density, x[i : i + at_once], is_over) for i in parts]
+        ends, values, numbers = zip(*found, strict=True)
+        return np.concatenate(ends), np.concatenate(values), sum(numbers)
     value, gradient = _finite(density, x)
     inverse = np.broadcast_to(np.eye(size), (count, size, size)).copy()
     inverse /= np.maximum(np.linalg.norm(gradient, axis=1), 1.0)[:, None, None]

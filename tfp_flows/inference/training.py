@@ -431,6 +431,9 @@ def stratified_mean(
     usable = tf.cast(tf.reshape(is_usable, rows), ratio.dtype)
     count = tf.reduce_sum(usable, axis=1)
     means = tf.reduce_sum(ratio, axis=1) / tf.maximum(count, 1.0)
+    # A component without such draws has no mean by which its weight could change.
+    overall = tf.reduce_sum(ratio) / tf.maximum(tf.reduce_sum(count), 1.0)
+    means = tf.where(count > 0.0, means, tf.stop_gradient(overall))
     spread = tf.reduce_sum(usable * (ratio - means[:, None]) ** 2, axis=1)
     variances = spread / tf.maximum(count, 2.0) ** 2
     weights = tf.exp(log_weights)

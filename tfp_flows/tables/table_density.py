@@ -142,7 +142,8 @@ class TableDensity:
             `patience`, `validation_split`, `validation_frame`; `calibration_split`, the
             share of the rows that is kept for `predict_interval`; `verbose`, by default a
             line of progress on the standard error if the fit takes seconds; `backup`, the
-            path of a file from which an interrupted fit continues; and `max_minutes`.
+            path of a file from which an interrupted fit continues; `max_minutes` and
+            `max_steps`.
 
         Returns:
           The history of Keras's `fit`: `loss` and `val_loss`, in nats per row.

@@ -36,6 +36,7 @@ _PATIENT_STEPS = 480  # without improvement, after which a network stops
 # Rows from which on the learning rate falls, since fewer gain nothing; the share of the
 # patience after which it does; and what it is multiplied by (docs/results.md).
 _FALLING_ROWS, _SHARE_OF_PATIENCE, _FALL = 3_000, 0.6, 0.4
+_STEPS_PER_ROOT = 120  # training steps at most, from these rows on, times their root
 # Prior mean, for many members, and deviation of the recalibration weights. On twenty tables
 # of R's packages, measured weights were 0.13 to 0.43 (docs/results.md).
 _USUAL, _DEVIATION = 0.3, 0.1
@@ -73,6 +74,8 @@ class FitOptions:
         same numbers.
       max_minutes: wall time after which training ends, with the best weights so far; over
         its second half the learning rate falls. No bound if None.
+      max_steps: training steps after which it ends, likewise; by default, from 3,000 rows
+        on, 120 times their square root.
 
     Raises:
       ValueError: if an option is out of its range.
@@ -88,10 +91,11 @@ class FitOptions:
     verbose: int | str = "auto"
     backup: str | os.PathLike | None = None
     max_minutes: float | None = None
+    max_steps: int | None = None
 
     def __post_init__(self) -> None:
         check_integer("epochs", self.epochs)
-        for name in ("patience", "batch_size"):
+        for name in ("patience", "batch_size", "max_steps"):
             if getattr(self, name) is not None:
                 check_integer(name, getattr(self, name))
         check_number("learning_rate", self.learning_rate, "above 0", lambda r: r > 0.0)
@@ -138,12 +142,16 @@ def fit_distribution(
         "val_loss", factor=_FALL, patience=falls_after, min_delta=1e-4
     )
     callbacks = [keras.callbacks.TerminateOnNaN(), best, falling]
-    if options.max_minutes is not None:  # before the backup, which keeps the rate as it was
-        callbacks.append(StopAfter(60.0 * options.max_minutes))
+    minutes, steps = options.max_minutes, options.max_steps
+    if steps is None and len(x) >= _FALLING_ROWS:
+        steps = round(_STEPS_PER_ROOT * math.sqrt(len(x)))
+    if not (minutes is None and steps is None):
+        # Before the backup, which keeps the rate as it was.
+        callbacks.append(StopAfter(None if minutes is None else 60.0 * minutes, steps))
     backup, first, last = None, 0, options.epochs
     if options.backup is not None:
         require(seed is not None, "`seed` with `backup`, which repeats draws", None)
-        settings = options.learning_rate, patience, falls_after, size, seed
+        settings = options.learning_rate, patience, falls_after, size, steps, seed
         fingerprint = _fingerprint([*data, weights, *judged], settings)
         backup = FitBackup(options.backup, fingerprint, best, falling)
         callbacks.append(backup)
