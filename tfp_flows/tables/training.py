@@ -36,7 +36,7 @@ _PATIENT_STEPS = 480  # without improvement, after which a network stops
 # Rows from which on the learning rate falls, since fewer gain nothing; the share of the
 # patience after which it does; and what it is multiplied by (docs/results.md).
 _FALLING_ROWS, _SHARE_OF_PATIENCE, _FALL = 3_000, 0.6, 0.4
-_STEPS_PER_ROOT = 120  # training steps at most, from these rows on, times their root
+_STEPS_PER_ROOT = 60  # training steps at most, from these rows on, times their root
 # Prior mean, for many members, and deviation of the recalibration weights. On twenty tables
 # of R's packages, measured weights were 0.13 to 0.43 (docs/results.md).
 _USUAL, _DEVIATION = 0.3, 0.1
@@ -75,7 +75,7 @@ class FitOptions:
       max_minutes: wall time after which training ends, with the best weights so far; over
         its second half the learning rate falls. No bound if None.
       max_steps: training steps after which it ends, likewise; by default, from 3,000 rows
-        on, 120 times their square root.
+        on, 60 times their square root.
 
     Raises:
       ValueError: if an option is out of its range.
