@@ -126,7 +126,7 @@ def _from_pictures(model, settings):
             show(count)
 
     start = ("picture,log_likelihood,bits_per_dimension\n", {"rows": 0, "total": 0.0})
-    origin = {**settings.origin(model.path), "pictures": digest_of(pictures.states)}
+    origin = {**settings.origin(model.path), "pictures": digest_of(pictures.names)}
     at = ResumableFile(settings.out, origin).write(start, pieces)
     return Scores(at["rows"], at["total"] / at["rows"])
 
@@ -185,7 +185,6 @@ class PictureRows:
 
     Attributes:
       names: names of the files, or numbers of the pictures in the array.
-      states: sizes and times of change of the files.
       bins: number of values of a channel.
     """
 
@@ -209,8 +208,6 @@ class PictureRows:
         path = pathlib.Path(path)
         self._root = path if path.is_dir() else None
         self._found = picture_files(path) if path.is_dir() else picture_array(path)
-        stats = [item.stat() for item in (self._found if self._root else [path])]
-        self.states = [f"{stat.st_size} {stat.st_mtime_ns}" for stat in stats]
         self.names = [
             str(item.relative_to(path)) if self._root else str(i)
             for i, item in enumerate(self._found)

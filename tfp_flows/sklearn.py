@@ -10,7 +10,6 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, DensityMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tfp_flows.core.arguments import require
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.describe_columns import describe_columns, describe_numbers
 from tfp_flows.tables.prediction import Prediction
@@ -257,8 +256,11 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
             self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
         )
         features = self._frame(X)
-        words = "features that are not named 'y', as the target is"
-        require("y" not in features, words, list(features))
+        if "y" in features:
+            raise ValueError(
+                "Expected features that are not named 'y', as the target is; got "
+                f"{list(features)}."
+            )
         frame = features | {"y": np.asarray(y, np.float64)}
         columns = describe_columns(frame, as_recorded=False)
         for column in list(columns):

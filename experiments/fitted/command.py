@@ -87,7 +87,7 @@ def write_rows(settings, model, table, names, header, counts, written):
 
 
 def digest_of(content):
-    """Returns a digest of bytes, or of a list of texts."""
+    """Returns a digest of bytes, or of a list of names."""
     content = content if isinstance(content, bytes) else "\0".join(content).encode()
     return hashlib.sha256(content).hexdigest()
 

@@ -36,6 +36,7 @@ _ON_GRID, _BETWEEN = (0.05, 3), (0.002, 100)
 _LEAST_ROWS_OF_SPIKE = 8
 _NEIGHBOURS = 5  # on either side of a value
 _FIRST_INEXACT = 2.0**53  # from which on float64 does not hold each integer
+_BEYOND_IDENTIFIERS = 2.0**64  # from which on no integer of a file names a row
 _RESOLUTION = 2.0**-48  # of numbers from files, which have 15 decimal digits
 _SHOWN_SPIKES = 3  # in the reason
 # Rows that are expected at the next number beyond an end which is no tail.
@@ -240,6 +241,8 @@ def _are_inexact(integers):
 def _identifies(counted):
     """The reason why integers name their rows; empty if they need not."""
     distinct = counted.distinct
+    if _are_inexact(distinct):
+        return "integers of 2^53 or more, which no number holds"
     is_numbered = len(distinct) == counted.size >= _LEAST_ROWS and distinct[0] in (0.0, 1.0)
     if is_numbered and distinct[-1] - distinct[0] == len(distinct) - 1:
         return f"each integer from {distinct[0]:g} to {distinct[-1]:g} once"
@@ -342,7 +345,7 @@ class Counted:
         self.distinct, self.counts = distinct, counts
         self.size = int(counts.sum())
         self.are_integers = bool((distinct == np.floor(distinct)).all())
-        self.are_integers &= not _are_inexact(distinct)
+        self.are_integers &= bool(np.abs(distinct).max() < _BEYOND_IDENTIFIERS)
         self.step = None
         if resolution is not None:
             self.step = find_step(distinct, resolution)

@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import pathlib
+import shutil
 import tracemalloc
 
 import numpy as np
@@ -411,15 +412,17 @@ def test_what_does_not_fit_is_refused(run_dir, pictures, tmp_path, capsys, monke
     folder, (_, _, files, _) = run_dir[0], pictures
     Image.new("L", (9, 9)).save(files / "large.png")
     np.savez(tmp_path / "floats.npz", x=np.zeros([2, 4, 3]))
+    shutil.copy(folder / "model.keras", tmp_path / "m.keras")
     for model, images, *words in (
         (folder, files, "9x9", "large.png", "--image_fit"),
         (folder, tmp_path / "floats.npz", "float64"),
         (folder, tmp_path / "none", "none"),
-        (folder / "model.keras", files, "folder of a finished, unconditional run"),
+        (tmp_path / "m.keras", files, "folder of a finished, unconditional run"),
     ):
         out = tmp_path / "out.csv"
         arguments = [f"--model={model}", f"--images={images}", f"--out={out}"]
         assert_refused(score, arguments, 1, words, capsys, monkeypatch)
     arguments = [f"--model={folder}", f"--images={files}", "--csv=x", "--out=y"]
     assert_refused(score, arguments, 2, ["one of `csv` and `images`"], capsys, monkeypatch)
-    assert len(lines_of(folder, files, tmp_path / "crop.csv", image_fit="crop")) == 6
+    model = folder / "model.keras"
+    assert len(lines_of(model, files, tmp_path / "crop.csv", image_fit="crop")) == 6
