@@ -112,8 +112,9 @@ def test_large_numbers_with_a_decimal_point_are_no_identifiers():
         "nullable": pandas.array(2**60 + np.arange(30), dtype="Int64"),
     }
     assert [c.kind for c in tff.describe_columns(whole)] == ["identifier"] * 2
-    (mass,) = tff.describe_columns({"mass": np.exp(60.0 + NORMAL)})
-    assert mass.kind == "positive"
+    mass = np.exp(60.0 + NORMAL)
+    masses = {"mass": mass, "nullable": pandas.array(mass, dtype="Float64")}
+    assert [c.kind for c in tff.describe_columns(masses)] == ["positive"] * 2
 
 
 def test_it_prints_as_a_table_and_counts_missing_cells():

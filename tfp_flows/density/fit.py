@@ -55,12 +55,11 @@ def fit_density(
     The first component is a product of conditional spline densities, each the mean of
     several networks; the second is a `NeuralSplineFlow`. Tables of fewer than 500 rows have
     the first alone, those of 5,000 rows and more the flow alone (20,000 rows of one
-    variable). With a context, a linear regression is a further component,
-    and with several variables and 500 rows or more, two `MAF`s.
-    `rules_for` chooses sizes and training from the number of rows and columns. Training
-    averages the flow's weights, with a learning rate that falls to a hundredth, and keeps
-    the best weights. The weights of the components are those under which held-out rows are
-    most probable.
+    variable). With a context, a linear regression is a further component, and with several
+    variables and 500 rows or more, two `MAF`s. `rules_for` chooses sizes and training from
+    the number of rows and columns. Training averages the flow's weights, with a learning
+    rate that falls to a hundredth, and keeps the best weights. The weights of the
+    components are those under which held-out rows are most probable.
 
     No training sees the held-out rows: a fifth of a small table, and a tenth of a larger
     one, but at most 20,000. The report scores them. Small tables are then fitted again to

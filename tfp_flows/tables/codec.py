@@ -355,10 +355,11 @@ class RowCodec:
         known |= frame.take(others, self._argument) if others else {}
         parts = {name: known[name] for name in difference.names}
         first, *others = (cells_of(name, column) for name, column in parts.items())
-        parts_of_sum = [other.values for other in others]
-        total = first.values - np.sum(parts_of_sum, axis=0)
+        total, parts_of_sum = first.values, [other.values for other in others]
         if difference.column.kind == "constant":
-            total = without_rounding(first.values, parts_of_sum)
+            total = without_rounding(total, parts_of_sum)
+        else:
+            total = total - np.sum(parts_of_sum, axis=0)
         grid = difference.column.grid or self._columns[difference.name].grid
         return total if grid is None else grid.round_if_near(total)
 

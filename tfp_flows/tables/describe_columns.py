@@ -171,7 +171,10 @@ def _described(name, column, categories, *, is_ordered, as_recorded):
     if not len(values):
         return Column(name, "missing", "no cell has a value", num_missing=count)
     distinct, counts = np.unique(values, return_counts=True)
-    if cells.type == "number" and column.dtype.kind != "f" and _are_inexact(values):
+    are_floats = column.dtype.kind == "f"
+    if column.dtype.kind == "O":
+        are_floats = any(isinstance(value, float) for value in column)
+    if cells.type == "number" and not are_floats and _are_inexact(values):
         why = "integers of 2^53 or more, which no number holds"
         described = Column(name, "identifier", why)
     elif len(distinct) == 1:
