@@ -164,7 +164,7 @@ def fit_amortized_posterior(
     check_minutes("max_minutes", max_minutes)
     words = "a `simulator` with `num_processes` above 1"
     require(num_processes == 1 or simulator is not None, words, "none")
-    num_rounds = _rounds(num_rounds, focus)
+    num_rounds = _checked_rounds(num_rounds, focus)
     if learn_likelihood:
         words = "a prior and a `simulator` with `learn_likelihood`"
         require(simulator is not None, words, "no `simulator`")
@@ -229,20 +229,19 @@ def _fit_rounds(source, focus, num_rounds, num_simulations, backup, training, se
     found = prior = None
     pairs = []
     minutes = training.max_minutes
-    of_round = dataclasses.replace(
-        training,
-        learn_likelihood=False,
-        max_minutes=None if minutes is None else minutes / num_rounds,
-    )
+    minutes = None if minutes is None else minutes / num_rounds
     for index, own in enumerate([seed, *split_seed(seed, num_rounds)[1:]]):
         for_draws, *_, for_prior = split_seed(own, 5)
         if found is not None:
             prior = TruncatedPrior.around(found, focus, source, for_prior)
         count = num_simulations // num_rounds
-        if index == num_rounds - 1:
+        is_last = index == num_rounds - 1
+        if is_last:
             count = num_simulations - index * count
-            learn = training.learn_likelihood
-            of_round = dataclasses.replace(of_round, learn_likelihood=learn)
+        learn = training.learn_likelihood and is_last
+        of_round = dataclasses.replace(
+            training, max_minutes=minutes, learn_likelihood=learn
+        )
         path = _backup_of_round(backup, index)
         shows_bar = training.verbose != 0
         pairs.append(source.pairs(count, for_draws, path, shows_bar, prior))
@@ -304,7 +303,7 @@ def _fit_round(pairs, space, form, training, seed, source=None, prior=None):
     )
 
 
-def _rounds(num_rounds, focus):
+def _checked_rounds(num_rounds, focus):
     if focus is None:
         require(num_rounds is None, "`num_rounds` with `focus`", num_rounds)
         return 1
