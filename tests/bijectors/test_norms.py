@@ -9,6 +9,7 @@ from random_weights import randomize, values
 from subject import all_close, close
 
 import tfp_flows as tff
+from tfp_flows.networks.act_norm_network import standardizing_shift_and_log_scale
 
 ROWS = (np.random.default_rng(0).normal(size=(400, 3)) * [1, 5, 0.1] + [0, 20, -3]).astype(
     np.float32
@@ -143,3 +144,11 @@ def test_running_averages_normalise_in_training_and_carry_the_gradient():
     through_variance = -0.5 * variance[0] ** -1.5 * centred.sum()
     slope += through_variance * 0.4 * (ROWS[:, 0] - ROWS[:, 0].mean()) / 400
     np.testing.assert_allclose(tape.gradient(total, x)[:, 0], slope, rtol=1e-3, atol=1e-4)
+
+
+def test_constant_channels_of_networks_keep_their_scale():
+    for weight in (None, tf.random.stateless_uniform([512], [0, 1])):
+        images = tf.fill([512, 8, 8, 4], 0.1)
+        shift, log_scale = standardizing_shift_and_log_scale(images, weight)
+        np.testing.assert_allclose(shift, -0.1, rtol=1e-3)
+        np.testing.assert_array_equal(log_scale, 0.0)

@@ -192,3 +192,13 @@ def test_rows_at_the_end_of_floats_cost_their_distance_and_stay_within(construct
     exact = constructor(3, dtype="float64")
     exact.initialize(ROWS)
     np.testing.assert_allclose(log_det[0], exact.inverse_and_log_det(far)[1][0], rtol=1e-5)
+
+
+def test_latents_given_a_context_have_the_weighted_mean_zero():
+    rng = np.random.default_rng(0)
+    context, weight = rng.normal(size=(60, 20)), rng.choice([0.2, 5.0], 60)
+    rows = context[:, :2] + rng.normal(size=(60, 2))
+    decorrelate = tff.bijectors.Decorrelate(2, context_size=20)
+    decorrelate.initialize(rows, context=context, sample_weight=weight)
+    z = decorrelate.inverse(rows.astype("f"), context=context.astype("f"))
+    close(np.average(z, axis=0, weights=weight), np.zeros(2), 0.05)

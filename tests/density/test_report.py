@@ -140,3 +140,10 @@ def test_simple_models_stand_columns_that_hardly_vary(monkeypatch):
     assert all(np.isfinite(values).all() for values in found.values())
     monkeypatch.setitem(sys.modules, "sklearn.mixture", None)  # as if not installed
     assert baselines.others(Data(x[:300], None), Data(x[300:], None)) == {}
+
+
+def test_few_rows_that_all_differ_have_no_common_value():
+    x = np.random.default_rng(0).normal(size=(16, 2))
+    assert checks.spikes(x).passed
+    x[:2, 1] = 0.0
+    assert not checks.spikes(x).passed
