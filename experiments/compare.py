@@ -60,9 +60,10 @@ def load(folders):
         except (OSError, ValueError) as error:
             others.append((folder, f"results.json cannot be read: {error}"))
             continue
-        if results is None or "test_log_likelihood" not in results:
-            reason = "no finished run" if results is None else "results of something else"
-            others.append((folder, reason))
+        if results is None:
+            others.append((folder, "no finished run"))
+        elif not {"dataset", "test_log_likelihood"} <= results.keys():
+            others.append((folder, "no results of `tfp-flows density`"))
         else:
             finished[str(folder)] = results
     return finished, others

@@ -34,7 +34,7 @@ from experiments.reports.predictions import (
     predictions,
     shares_inside,
 )
-from experiments.runs import resuming
+from experiments.runs import resuming, run_directory
 from experiments.runs.atomic_write import atomic_write
 from experiments.table_density import training
 from experiments.table_density.data import read_table
@@ -73,6 +73,7 @@ def run(settings):
     given = settings.context_columns or [c for c in columns.names if c != settings.target]
     columns = columns.select([*given, settings.target])
     with resuming.unfinished(settings) as run_dir:
+        run_directory.refuse_other_table(run_dir, settings.csv_path)
         return [
             _fold(frame[columns.names], columns, given, settings, run_dir, k)
             for k in range(settings.num_folds)

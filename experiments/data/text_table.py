@@ -36,7 +36,7 @@ _BEGINNINGS = {
     b"PK\x03\x04": "a zip archive, or an Excel workbook: export it as CSV",
     b"\xd0\xcf\x11\xe0": "an Excel workbook: export it as CSV",
     b"\x1f\x8b": "a gzip file: unpack it",
-    b"PAR1": "a parquet file: its name should end with .parquet",
+    b"PAR1": "a parquet file: export it as CSV (`tfp-flows table` reads files *.parquet)",
     b"\xff\xfe": "UTF-16: save it as UTF-8",
     b"\xfe\xff": "UTF-16: save it as UTF-8",
 }

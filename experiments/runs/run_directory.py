@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import pathlib
@@ -69,6 +70,32 @@ def flags_there(run_dir):
     return dict(flag.removeprefix("--").split("=", 1) for flag in flags if "=" in flag)
 
 
+def refuse_other_table(run_dir, path):
+    """Refuses a table whose file has changed since the run in a folder began.
+
+    The folder keeps the digest of the file in `table.sha256`. A file that is gone passes,
+    since a finished run can still be shown.
+
+    Args:
+      run_dir: folder that this process has claimed.
+      path: path of the user's table.
+
+    Raises:
+      RunDirectoryError: if the bytes of the file are others than at the beginning.
+    """
+    path, kept = pathlib.Path(path), pathlib.Path(run_dir, "table.sha256")
+    if not path.is_file():
+        return
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if not kept.is_file():
+        atomic_write(kept, digest)
+    elif kept.read_text() != digest:
+        raise RunDirectoryError(
+            f"{run_dir} holds a run on another table than {path} is now. Choose another "
+            "--run_dir, or the same table."
+        )
+
+
 def finished_results(run_dir):
     """Returns the results of a finished run; None if the run is not finished."""
     path = pathlib.Path(run_dir) / "results.json"
@@ -97,6 +124,11 @@ def _refuse_other_flags(run_dir, settings):
     there = flags_there(run_dir)
     if not there:
         return
+    if strange := sorted(there.keys() - settings.by_name().keys()):
+        raise RunDirectoryError(
+            f"{run_dir} holds a run of another command, with the flags {strange}. Choose "
+            "another --run_dir."
+        )
     grown = [
         n for n in settings.MAY_GROW if float(there.get(n, "inf")) <= getattr(settings, n)
     ]

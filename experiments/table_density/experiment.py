@@ -7,7 +7,7 @@ from experiments.command_line import program
 from experiments.command_line.flag_settings import check_kind
 from experiments.data import DataError
 from experiments.reports import facts, page
-from experiments.runs import resuming
+from experiments.runs import resuming, run_directory
 from experiments.table_density import evaluation, pictures, report, training
 from experiments.table_density.data import divided, read_table
 from experiments.table_density.settings import TableDensitySettings
@@ -33,7 +33,8 @@ def run(settings):
     """
     check_kind("settings", settings, TableDensitySettings)
     if resuming.is_finished(settings):
-        return resuming.tell_finished(settings, resuming.finished(settings))
+        results = resuming.finished(settings, refuse=_refuse_other_table)
+        return resuming.tell_finished(settings, results)
     frame, columns = read_table(settings)
     if settings.target and settings.target not in columns.names:
         raise DataError(f"Expected `target` of {columns.names}; got {settings.target!r}.")
@@ -41,6 +42,7 @@ def run(settings):
     density = training.make_density(columns, settings.context_columns, settings)
     sets = divided(frame, settings)
     with resuming.unfinished(settings) as run_dir:
+        run_directory.refuse_other_table(run_dir, settings.csv_path)
         start = time.perf_counter()
         split = settings.validation_share / (1.0 - settings.test_share)
         history = training.train(
@@ -68,6 +70,10 @@ def run(settings):
 def cli(argv):
     """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
     return program.run(argv, _main, TableDensitySettings, description=__doc__)
+
+
+def _refuse_other_table(settings, results):
+    run_directory.refuse_other_table(settings.run_dir, settings.csv_path)
 
 
 def _main(settings):

@@ -7,6 +7,7 @@ import tensorflow_probability as tfp
 from subject import close, differ
 
 import tfp_flows as tff
+from tfp_flows.distributions.draws import fold_in
 
 tfd = tfp.distributions
 SMALL = {"hidden_units": (4,), "seed": 0}
@@ -96,3 +97,10 @@ def test_a_tensor_of_one_integer_draws_as_the_integer():
         close(draw(np.array(seed)), draw(seed), 0.0)
         close(draw(tf.Variable(seed, dtype=tf.int64)), draw(seed), 0.0)
         close(traced(tf.constant(seed, tf.int64)), draw(seed), 1e-5)
+
+
+def test_neighbouring_seeds_and_indices_have_no_seed_in_common():
+    pairs = [(seed, index) for seed in (0, 1, 2, 2**32) for index in (-1, 0, 1, 2)]
+    folded = {tuple(fold_in(*pair).numpy()) for pair in pairs}
+    again = {tuple(fold_in(fold_in(*pair), pair[1]).numpy()) for pair in pairs}
+    assert len(folded | again) == 2 * len(pairs)

@@ -142,3 +142,6 @@ def test_each_fold_is_scored_once(target, tmp_path, capsys):
         np.testing.assert_allclose(crps * frame["y"].std() * np.pi**0.5, 0.5, rtol=0.25)
     assert prediction_folds.cli(arguments) == 0  # what has finished is only read
     assert capsys.readouterr().out == text
+    frame.iloc[::-1].to_csv(tmp_path / "rows.csv", index=False)
+    assert prediction_folds.cli(arguments) == 1  # folds of two tables would be mixed
+    assert "another table than" in capsys.readouterr().err

@@ -145,6 +145,19 @@ class WithoutItsUnits(Unconfigured):
         return {}
 
 
+def half_of_tanh(x):
+    return 0.5 * tf.tanh(x)
+
+
+def test_an_activation_of_ones_own_is_saved_and_found_in_its_module(tmp_path):
+    network = keras.Sequential([keras.layers.Dense(3, half_of_tanh), keras.layers.Dense(2)])
+    model = estimator(tff.Coupling([True, False], tff.Conditioner(network, 1)))
+    model.save(tmp_path / "m.keras")
+    loaded = tff.load(tmp_path / "m.keras", custom_modules=[__name__])
+    rows = np.eye(2, dtype=np.float32)
+    np.testing.assert_array_equal(loaded(rows), model(rows))
+
+
 def test_networks_that_cannot_be_rebuilt_are_not_saved(tmp_path):
     for network, match in (
         (Unconfigured([keras.layers.Dense(2)]), "must override `get_config"),

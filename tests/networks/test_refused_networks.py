@@ -14,6 +14,14 @@ BAD_CALLS = [
     (lambda: tff.MLP(3, "64"), "positive `hidden_units` | '64'"),
     (lambda: tff.MLP(3, (4, 8), residual=True), "equal `hidden_units` | (4, 8)"),
     (lambda: tff.MLP(3, activation="rectify"), "`activation` | 'rectify'"),
+    (lambda: tff.MAF(3, activation="softmax"), "`activation` | 'softmax'"),
+    (lambda: tff.BinaryMADE(3, activation="glu"), "`activation` | 'glu'"),
+    (
+        lambda: tff.networks.OrderAgnosticMLP(
+            1, 4, 3, num_masks=2, activation="log_softmax"
+        ),
+        "each unit by itself | 'log_softmax'",
+    ),
     (lambda: tff.MLP(3, residual="no"), "`residual` | 'no'"),
     (lambda: tff.MaskedMLP(2, (4,), [0, 1, 2]), "`ordering` | 1 to 3 | [0, 1, 2]"),
     (lambda: tff.MaskedMLP(2, (4,), ORDERING)(ROWS[:, :2]), "[..., 3] | (16, 2)"),

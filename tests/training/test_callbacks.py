@@ -113,14 +113,33 @@ def test_weights_that_are_not_finite_stop_it_beside_a_finite_loss(own, banana, c
     assert np.isfinite(unused)
 
 
+def test_a_restored_backup_is_where_a_failed_training_ends(own, banana, tmp_path):
+    def backup():
+        return keras.callbacks.BackupAndRestore(tmp_path / "backup")
+
+    def interrupt(weight, epoch):
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    options = {"batch_size": 128, "epochs": 6, "verbose": 0}
+    with pytest.raises(KeyboardInterrupt):
+        own.fit(banana, callbacks=[backup(), Spoil(interrupt)], **options)
+    reached = own.get_weights()
+    own.set_weights([0.0 * weight for weight in reached])
+    spoil = Spoil(lambda weight, epoch: weight.assign(weight * np.nan))
+    own.fit(banana, callbacks=[backup(), spoil], **options)
+    all_close(own.get_weights(), reached, 1e-6)
+
+
 class Rates(keras.callbacks.Callback):
-    """Records the learning rate of each epoch."""
+    """Records the learning rate of the steps of each epoch."""
 
     def on_train_begin(self, logs=None):
         self.rates = []
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self.rates.append(float(self.model.optimizer.learning_rate))
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == 0:
+            self.rates.append(float(self.model.optimizer.learning_rate))
 
 
 @pytest.mark.parametrize("halved", [False, True])
@@ -150,6 +169,20 @@ def test_a_bound_on_the_time_ends_the_fit_and_lowers_the_rate(own, banana, monke
     own.fit(banana[:80], batch_size=80, epochs=99, verbose=0, callbacks=[stop, seen])
     # Looks at the beginning and the end of each epoch, of one step.
     np.testing.assert_allclose(seen.rates, [0.1, 0.1, 0.075, 0.025], rtol=1e-5)
+
+
+def test_other_callbacks_never_see_the_lowered_rate(own, banana, tmp_path):
+    path = str(tmp_path / "model.keras")
+    own.compile(keras.optimizers.Adam(0.1))
+    callbacks = [
+        keras.callbacks.ModelCheckpoint(path),
+        keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate),
+        tff.training.StopAfter(steps=20),
+    ]
+    for each in (callbacks, callbacks[::-1]):
+        own.fit(banana[:80], batch_size=8, epochs=9, verbose=0, callbacks=each)
+        for model in (own, keras.saving.load_model(path)):
+            assert float(model.optimizer.learning_rate) == pytest.approx(0.1)
 
 
 def test_a_schedule_of_rates_is_left_alone(own, banana):

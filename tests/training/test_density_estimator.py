@@ -11,6 +11,8 @@ from subject import all_close
 
 import tfp_flows as tff
 
+tfd = tfp.distributions
+
 
 def test_weights_of_zero_cannot_validate_and_a_dataset_must_end(banana):
     weight = np.r_[np.ones(480), np.zeros(32)]
@@ -95,14 +97,67 @@ def test_moving_average_of_weights_is_what_the_distribution_has_after_fit(banana
     assert averaged.evaluate(banana, verbose=0) == pytest.approx(nll, abs=1e-5)
 
 
-@pytest.mark.usefixtures("op_by_op")
-def test_stock_distribution_trains_too(banana):
+def stock_flow():
     flow = tff.RealNVP(2, num_steps=2, hidden_units=(8,), standardize=False, seed=0)
-    stock = tfp.distributions.TransformedDistribution(tff.standard_normal(2), flow)
-    model = tff.DensityEstimator(stock)
+    return tfd.TransformedDistribution(tff.standard_normal(2), flow)
+
+
+def stock_normal():
+    return tfd.Normal(tf.Variable([3.0, -3.0]), [2.0, 2.0])
+
+
+STOCK = {
+    "flow": stock_flow,
+    "independent": lambda: tfd.Independent(stock_normal(), 1),
+    "diagonal": lambda: tfd.MultivariateNormalDiag(tf.Variable([3.0, -3.0])),
+    "mixture": lambda: tfd.MixtureSameFamily(
+        tfd.Categorical(logits=tf.Variable([0.0, 1.0])),
+        tfd.MultivariateNormalDiag(tf.Variable([[3.0, -3.0], [1.0, 1.0]])),
+    ),
+}
+
+
+@pytest.mark.usefixtures("op_by_op")
+@pytest.mark.parametrize("kind", STOCK)
+def test_stock_distribution_trains_too(banana, kind):
+    model = tff.DensityEstimator(STOCK[kind]())
     model.compile(keras.optimizers.Adam(1e-2))
     history = fit(model, banana, epochs=4)
     assert history["loss"][-1] < history["loss"][0]
+
+
+def test_layers_that_are_frozen_or_constrained_stay_so(banana):
+    def network(**options):
+        return keras.Sequential(
+            [keras.layers.Dense(4, "tanh"), keras.layers.Dense(2, **options)]
+        )
+
+    frozen = network()
+    positive = network(kernel_constraint="non_neg", kernel_initializer="ones")
+    steps = [
+        tff.Coupling(mask, tff.Conditioner(own, input_shape=1))
+        for mask, own in (([True, False], frozen), ([False, True], positive))
+    ]
+    distribution = tff.FlowDistribution(tff.standard_normal(2), tff.FlowChain(steps))
+    model = tff.DensityEstimator(distribution)
+    frozen.trainable = False
+    assert len(model.trainable_weights) == 4
+    before = frozen.get_weights()
+    model.compile(keras.optimizers.SGD(1.0, clipnorm=1.0))
+    fit(model, banana, epochs=2)
+    all_close(frozen.get_weights(), before, 0)
+    kernel = positive.layers[1].kernel.numpy()
+    assert (kernel >= 0.0).all()
+    assert (kernel != 1.0).any()
+
+
+def test_validation_rows_without_weight_are_no_result(banana):
+    weight = np.zeros(len(banana), np.float32)
+    batches = tf.data.Dataset.from_tensors((banana, weight))
+    batches = batches.map(lambda x, weight: (x, None, weight))
+    for call in (anew().evaluate, lambda data: fit(anew(), banana, validation_data=data)):
+        with pytest.raises(ValueError, match="`sample_weight` with a sum above 0"):
+            call(batches)
 
 
 FACTS = [{"name": "a", "kind": "real", "position": 1}, {"name": "b", "low": None}]

@@ -46,6 +46,17 @@ class Batches(keras.utils.PyDataset):
         return spoiled(X)
 
 
+class Endless(keras.utils.PyDataset):
+    num_batches = None
+
+    def __getitem__(self, index):
+        return X
+
+
+def endless():
+    return batches(X).repeat()
+
+
 def validated(model, data):
     model.fit(X, validation_data=data)
 
@@ -142,6 +153,17 @@ BAD_CALLS = [
     (lambda: fit(tf.data.Dataset.from_tensor_slices(X)), "batches; got one of single rows"),
     (lambda: fit(batches((X, C))), "no targets `y`"),
     (lambda: fit(batches(X[:0])), "at least one batch; got none"),
+    (
+        lambda: fit(batches(X).concatenate(tf.data.Dataset.from_tensors(X[:0]))),
+        "`x` of at least one row",
+    ),
+    (lambda: fit(Endless()), "`steps_per_epoch` with a dataset without end"),
+    (
+        lambda: fit(X, validation_data=endless()),
+        "number of steps with a dataset without end",
+    ),
+    (lambda: anew().evaluate(endless()), "number of steps with a dataset without end"),
+    (lambda: anew().predict(Endless()), "number of steps with a dataset without end"),
     # Rows outside of the support.
     (
         lambda: fit_through(tff.Bounds([0, 0], [1, 2]), [0.5, 3]),
@@ -157,6 +179,7 @@ BAD_CALLS = [
     ),
     # Options.
     (lambda: fit(X, y=X), "no targets `y`"),
+    (lambda: fit(X, sample_weight=["1"] * N), "`sample_weight` as an array of numbers"),
     (lambda: fit(X, sample_weight=W[:3]), "`sample_weight` of shape [40] | got (3,)"),
     (lambda: fit(X, sample_weight=0 * W), "`sample_weight` with a sum above 0; got 0"),
     (lambda: fit(X, validation_data=(X, C)), "no targets `y`"),
@@ -195,3 +218,12 @@ def test_a_vae_refuses_them_too():
             vae.fit(**{"x": x, **bad}, verbose=0)
     with pytest.raises(ValueError, match="Expected no `metrics`"):
         vae.compile("adam", metrics=["mae"])
+
+
+def test_an_initialized_model_refuses_an_empty_batch_too():
+    model = anew()
+    model.initialize(X)
+    empty = tf.data.Dataset.from_tensors(X[:0])
+    for call in (model.fit, model.evaluate, model.predict):
+        with pytest.raises(ValueError, match="at least one row in each batch; got none"):
+            call(batches(X).concatenate(empty), verbose=0)

@@ -245,7 +245,8 @@ class Weights(tff.vae.KLWarmUp):
     def on_train_begin(self, logs=None):
         self.seen = []
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_train_batch_begin(self, batch, logs=None):
+        super().on_train_batch_begin(batch, logs)
         self.seen.append(float(self.model.kl_weight))
 
 
@@ -262,3 +263,19 @@ def test_warm_up_rises_and_scales_the_divergence_in_training_alone():
     np.testing.assert_allclose(history["loss"], weighted, rtol=1e-6)
     np.testing.assert_allclose(history["val_loss"], np.negative(history["val_elbo"]))
     assert len(set(history["val_loss"])) == 1
+
+
+def test_weights_that_are_restored_or_saved_in_the_warm_up_have_the_whole_divergence(
+    tmp_path,
+):
+    subject = LinearGaussian()
+    subject.model.compile(keras.optimizers.SGD(-1e-3), jit_compile=False)  # it gets worse
+    path = str(tmp_path / "vae.weights.h5")
+    restore = keras.callbacks.EarlyStopping("val_loss", restore_best_weights=True)
+    save = keras.callbacks.ModelCheckpoint(path, save_weights_only=True)
+    callbacks = [save, tff.vae.KLWarmUp(10), restore]
+    data = {"validation_data": (subject.x,), "epochs": 5, "verbose": 0}
+    subject.model.fit(subject.x, callbacks=callbacks, **data)
+    assert float(subject.model.kl_weight) == 1.0
+    subject.model.load_weights(path)
+    assert float(subject.model.kl_weight) == 1.0

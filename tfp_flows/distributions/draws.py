@@ -76,11 +76,14 @@ def stateless(seed: Any) -> tf.Tensor:
 
 
 def fold_in(seed: Any, index: Any) -> tf.Tensor:
-    """Returns a stateless seed that depends on `seed` and `index`, an integer or tensor."""
+    """Returns a stateless seed that depends on `seed` and `index`, an integer or tensor.
+
+    Neighbouring seeds have no seeds in common, whatever their indices.
+    """
     if isinstance(seed, (int, np.integer)):
         seed = _from_integer(seed)  # even in a loop, where the index differs
-    first, second = tf.unstack(stateless(seed))
-    return _bits([2], tf.stack([first, second + tf.cast(index, second.dtype)]))
+    index = tf.cast(index, tf.int32)
+    return tf.random.experimental.stateless_fold_in(stateless(seed), index, alg="philox")
 
 
 def _from_integer(seed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import keras
@@ -74,8 +75,12 @@ def check_can_be_rebuilt(network: keras.Layer, *shapes: tuple) -> None:
         "that hands `**kwargs` to `super().__init__`, and `register_keras_serializable`."
     )
     expected = "Expected a network to save that `from_config(get_config())` builds again"
-    # Unregistered classes are allowed: `load` finds them in modules that the user names.
-    own = {type(layer).__name__: type(layer) for layer in network._flatten_layers()}
+    # Unregistered classes and functions are allowed: `load` finds them in modules that the
+    # user names.
+    layers = list(network._flatten_layers())
+    own = {type(layer).__name__: type(layer) for layer in layers}
+    values = [value for layer in layers for value in vars(layer).values()]
+    own |= {value.__name__: value for value in values if inspect.isfunction(value)}
     try:
         with keras.saving.custom_object_scope(own):
             twin = type(network).from_config(network.get_config())

@@ -307,6 +307,7 @@ def check_training_behaviour(network: keras.Layer, dropout_in_training: bool) ->
     noise = names(lambda layer: isinstance(layer, _NOISE))
     batch_norm = names(lambda layer: isinstance(layer, keras.layers.BatchNormalization))
     penalties = names(lambda layer: getattr(layer, "activity_regularizer", None))
+    spectral = names(lambda layer: isinstance(layer, keras.layers.SpectralNormalization))
     if dropout_in_training and not noise:
         raise ValueError(
             "Expected a `network` with dropout for `dropout_in_training`; got none."
@@ -322,6 +323,8 @@ def check_training_behaviour(network: keras.Layer, dropout_in_training: bool) ->
         _warn(batch_norm, "batch normalisation never updates its averages")
     if penalties:
         _warn(penalties, "a penalty on activations is not part of any loss")
+    if spectral:
+        _warn(spectral, "spectral normalisation divides weights in training mode only")
 
 
 def _warn(names, what):

@@ -4,8 +4,15 @@ from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from tfp_flows.core.arguments import check_callable, check_number, check_seed, check_widths
+from tfp_flows.core.arguments import (
+    check_callable,
+    check_number,
+    check_seed,
+    check_widths,
+    require,
+)
 
 
 def check_hidden_units(
@@ -45,6 +52,30 @@ def get_activation(activation: str | dict | Callable | None) -> Callable:
             f"Expected `activation`, a function or the name of one of Keras's; got "
             f"{activation!r}."
         ) from error
+
+
+def get_elementwise_activation(
+    activation: str | dict | Callable | None, dtype: str
+) -> Callable:
+    """Returns `get_activation(activation)` if it maps each unit by itself.
+
+    Others would let the units of a network see what its masks hide.
+
+    Args:
+      activation: function, or its Keras name; None is the identity.
+      dtype: dtype of the units.
+
+    Raises:
+      ValueError: if it mixes units (softmax), or changes their number (glu).
+    """
+    function = get_activation(activation)
+    rows = np.array([[-0.5, 0.7], [-0.5, -1.7]], np.float32)
+    with tf.init_scope():
+        values = np.asarray(function(tf.constant(rows, dtype)), np.float64)
+    is_elementwise = values.shape == rows.shape and np.isclose(*values[:, 0])
+    words = "`activation` that maps each unit by itself, since masks hide others"
+    require(is_elementwise, words, repr(activation))
+    return function
 
 
 def dropout_layer(dropout: float, seed: int | None, dtype: str) -> keras.Layer:

@@ -27,7 +27,7 @@ from tfp_flows.networks.forward_substitution import MaskedNetwork
 from tfp_flows.networks.layer_arguments import (
     check_hidden_units,
     dropout_layer,
-    get_activation,
+    get_elementwise_activation,
 )
 from tfp_flows.networks.network_structure import Structure, Weights
 from tfp_flows.networks.orderings import check_ordering, hidden_degrees, take
@@ -65,7 +65,7 @@ class MaskedMLP(MaskedNetwork, ContextNetwork):
       hidden_units: widths of the hidden layers; all equal in a residual network.
       ordering: degree of each variable, a permutation of `1, ..., D`.
       context_size: width of the context, joined to the inputs on the right; 0 if none.
-      activation: name of a Keras activation, or a function.
+      activation: name of a Keras activation, or a function, that maps each unit by itself.
       residual: whether each hidden layer after the first is a residual pair of layers.
       direct: whether inputs are also connected directly to outputs.
       degree_seed: integer from which hidden degrees are drawn; None spreads them equally.
@@ -75,8 +75,8 @@ class MaskedMLP(MaskedNetwork, ContextNetwork):
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
     Raises:
-      ValueError: if `ordering` is not an ordering, or `hidden_units` are below 1, or
-        unequal with `residual`.
+      ValueError: if `ordering` is not an ordering; `hidden_units` are below 1, or unequal
+        with `residual`; or `activation` mixes units, as softmax does.
 
     >>> import tfp_flows
     >>> network = tfp_flows.MaskedMLP(1, (4,), ordering=[1, 2, 3], seed=0)
@@ -115,7 +115,7 @@ class MaskedMLP(MaskedNetwork, ContextNetwork):
         self.hidden_units = check_hidden_units(hidden_units, residual)
         self.ordering = check_ordering(ordering)
         self.context_size = int(context_size)
-        self.activation = get_activation(activation)
+        self.activation = get_elementwise_activation(activation, self.compute_dtype)
         self.residual = residual
         self.direct = direct
         self.degree_seed = degree_seed

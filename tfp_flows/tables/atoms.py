@@ -227,7 +227,7 @@ class Atoms:
           The weights, of which those of closed atoms are arbitrary; and logarithms of the
           weights of the rest, `[N, M, D]`.
         """
-        logits = parameters[:, :, self._first : self._first + self.most]
+        logits = tf.split(parameters, [self._first, self.most, -1], axis=2)[1]
         logits += tf.constant(self.logits, logits.dtype)
         closed = tf.constant(_CLOSED, logits.dtype)
         logits = tf.where(atoms.is_open[:, None], logits, closed)

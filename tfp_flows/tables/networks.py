@@ -155,11 +155,17 @@ class ColumnMLPs(keras.layers.Layer):
 
     def call(self, x: TensorLike, training: bool = False) -> tf.Tensor:
         """Maps features, `[N, F]`, to parameters, `[N, M, P, D]`."""
-        return tf.transpose(self._outputs(x, slice(None), training), [2, 0, 3, 1])
+        arrays = self._layout.unpack(self._packed)
+        outputs = self._outputs(x, arrays, self.seen, training)
+        return tf.transpose(outputs, [2, 0, 3, 1])
 
     def from_column(self, x: TensorLike, column: int) -> tf.Tensor:
         """Returns the parameters of one column, `[N, M, P]`, from features, `[N, F]`."""
-        outputs = self._outputs(x, slice(column, column + 1), training=False)
+        own = slice(column, column + 1)
+        arrays = tf.nest.map_structure(
+            lambda array: array[:, own], self._layout.unpack(self._packed)
+        )
+        outputs = self._outputs(x, arrays, self.seen[own], training=False)
         return tf.transpose(outputs[:, 0], [1, 0, 2])
 
     def weights_of(self, which: npt.ArrayLike) -> np.ndarray:
@@ -207,12 +213,9 @@ class ColumnMLPs(keras.layers.Layer):
         kernel = kernel_part((*shape, inputs, units), zero=True)
         return kernel, bias_part((*shape, 1, units))
 
-    def _outputs(self, x, columns, training):
-        """Outputs of some columns, a slice: `[M, columns, N, P]`."""
-        arrays = tf.nest.map_structure(
-            lambda array: array[:, columns], self._layout.unpack(self._packed)
-        )
-        seen = tf.constant(self.seen[columns, :, None], x.dtype)
+    def _outputs(self, x, arrays, seen, training):
+        """Outputs, `[M, D, N, P]`, of D columns, given their weights and rows of `seen`."""
+        seen = tf.constant(seen[:, :, None], x.dtype)
         (kernel, bias), *others = arrays.layers
         hidden = self._drop(self._activated(x, kernel * seen, bias), training=training)
         for layer in others:

@@ -47,18 +47,20 @@ class StopOnNaN(keras.callbacks.Callback):
         self.stopped_epoch: int | None = None
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Keeps the initial weights."""
+        """Forgets an earlier training."""
         self.stopped_epoch = None
-        self._epoch = 0
         self._best = np.inf
-        self._best_epoch = 0
-        self._weights = self.model.get_weights()
-        # A weight may be infinite on purpose, such as a bound.
-        self._finite_at_first = [_is_finite(weight) for weight in self._weights]
+        self._best_epoch = self._epoch = 0
+        self._weights = None
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Records the epoch, for the message."""
+        """Keeps the initial weights, which a `BackupAndRestore` has restored by now."""
         self._epoch = epoch + 1
+        if self._weights is None:
+            self._weights = self.model.get_weights()
+            # A weight may be infinite on purpose, such as a bound.
+            self._finite_at_first = [_is_finite(weight) for weight in self._weights]
+            self._best_epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Stops at the first batch whose loss is not finite."""
@@ -84,7 +86,7 @@ class StopOnNaN(keras.callbacks.Callback):
         """Restores the weights, which another callback may have replaced by NaN."""
         if self.stopped_epoch is not None:
             self.model.set_weights(self._weights)
-        elif not self._are_finite(self.model.get_weights()):
+        elif self._weights and not self._are_finite(self.model.get_weights()):
             self._stop("A weight is not finite at the end of training")
 
     def _are_finite(self, weights):
@@ -133,7 +135,7 @@ class StopAfter(keras.callbacks.Callback):
     """Ends training after some seconds or steps, with a learning rate that falls before.
 
     Over the second half of the seconds or steps the learning rate falls linearly to a
-    hundredth, once an epoch. Between epochs and after training the optimizer has its own
+    hundredth, once an epoch. Between batches and after training the optimizer has its own
     rate, which other callbacks may change. A rate that follows a `LearningRateSchedule` is
     left alone. The last epoch is validated, so that callbacks which keep the best weights
     have some.
@@ -164,18 +166,23 @@ class StopAfter(keras.callbacks.Callback):
         self._first_step = int(self.model.optimizer.iterations)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Lowers the learning rate for the epoch."""
+        """Determines the learning rate of the epoch."""
         self._share = min(max(2.0 * (1.0 - self._progress()), 0.01), 1.0)
-        self._multiply_rate(self._share)
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        """Lowers the learning rate, for steps alone."""
+        rate = self.model.optimizer.learning_rate
+        self._own_rate = None
+        if self._share < 1.0 and isinstance(rate, keras.Variable):
+            self._own_rate = float(rate)
+            rate.assign(self._share * self._own_rate)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Stops if the seconds or steps are over."""
+        """Puts the optimizer's own rate back, and stops if the time is over."""
+        if self._own_rate is not None:
+            self.model.optimizer.learning_rate.assign(self._own_rate)
         if self._progress() >= 1.0:
             self.model.stop_training = True
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Puts the optimizer's own learning rate back."""
-        self._multiply_rate(1.0 / self._share)
 
     def _progress(self):
         """The larger share of seconds and steps that is over."""
@@ -186,11 +193,6 @@ class StopAfter(keras.callbacks.Callback):
             steps = int(self.model.optimizer.iterations) - self._first_step
             over = max(over, steps / max(self._steps, 1))
         return over
-
-    def _multiply_rate(self, factor):
-        rate = self.model.optimizer.learning_rate
-        if isinstance(rate, keras.Variable):
-            rate.assign(rate * factor)
 
 
 class FitProgress(keras.callbacks.Callback):

@@ -192,7 +192,9 @@ class RowArrays:
         require(rows.x is not None, "`x` as an array of numbers", None)
         self._format = row_format
         given = {n: value for n, value in rows._asdict().items() if value is not None}
-        self.rows = Rows(**{name: as_array(value, name) for name, value in given.items()})
+        self.rows = Rows(
+            **{name: as_array(value, _argument(name)) for name, value in given.items()}
+        )
         x, context, weight = self.rows
         event_shape = tf.TensorShape(row_format.event_shape)
         check_rows(x, context, event_shape, row_format.context_size, argument="x")
@@ -254,10 +256,14 @@ class RowArrays:
 
     def _named(self, argument):
         prefix = "" if argument == "x" else f"{argument}: "
-        names = ("x", "context", "sample_weight")
-        for name, array in zip(names, self.rows, strict=True):
+        for name, array in self.rows._asdict().items():
             if array is not None:
-                yield prefix + name, array
+                yield prefix + _argument(name), array
+
+
+def _argument(field):
+    """Returns the argument of `fit` that a field of `Rows` is."""
+    return "sample_weight" if field == "weight" else field
 
 
 def as_array(value: Any, argument: str) -> np.ndarray:
@@ -405,9 +411,14 @@ class RowStream:
             "`validation_data` instead."
         )
 
-    def for_keras(self, **_: object) -> dict:
-        """Returns arguments of Keras's `fit`, `evaluate` and `predict`, by name."""
+    def for_keras(self, *, steps: int | None = None, **_: object) -> dict:
+        """Returns arguments of Keras's `fit`, `evaluate` and `predict`, by name.
+
+        Raises `ValueError` without `steps` for batches without end.
+        """
         batches = self._batches
+        has_end = steps is not None or not is_endless(batches)
+        require(has_end, "a number of steps with a dataset without end", None)
         if isinstance(batches, tf.data.Dataset):
             return {"x": without_autotune(batches.map(self._standard_tensors))}
         if isinstance(batches, keras.utils.PyDataset):
@@ -473,11 +484,12 @@ class RowStream:
 
     def _standard_tensors(self, *batch):
         rows = self._format.from_batch(batch)
+        some = "Expected `x` of at least one row in each batch; got none."
+        checks = [tf.debugging.Assert(tf.shape(rows.x)[0] > 0, [some])]
         if self._checked:
-            checks = [_assert_finite(*item) for item in rows._asdict().items()]
-            with tf.control_dependencies([c for c in checks if c is not None]):
-                return tf.nest.map_structure(tf.identity, rows.as_batch())
-        return rows.as_batch()
+            checks += [_assert_finite(*item) for item in rows._asdict().items()]
+        with tf.control_dependencies([c for c in checks if c is not None]):
+            return tf.nest.map_structure(tf.identity, rows.as_batch())
 
     def _standard_arrays(self, batch):
         batch = self._arrays(batch).rows.as_batch()
@@ -504,6 +516,8 @@ def _smallest(parts, most):
 
 def is_endless(batches: Any) -> bool:
     """Whether batches are a dataset that says it has no end."""
+    if isinstance(batches, keras.utils.PyDataset):
+        return batches.num_batches is None
     is_dataset = isinstance(batches, tf.data.Dataset)
     return is_dataset and batches.cardinality() == tf.data.INFINITE_CARDINALITY
 
@@ -587,15 +601,14 @@ def _check_element(spec, row_format):
     require(fits, f"`x` of shape [{', '.join(map(str, ('N', *event)))}]", shape)
 
 
-def _assert_finite(argument, tensor):
+def _assert_finite(field, tensor):
     if tensor is None or not tensor.dtype.is_floating:
         return None
     is_finite = tf.math.is_finite(tensor)
     rows = tf.reduce_all(tf.reshape(is_finite, [tf.shape(tensor)[0], -1]), axis=1)
-    name = "sample_weight" if argument == "weight" else argument
+    first, name = tf.argmax(tf.concat([~rows, [True]], axis=0)), _argument(field)
     message = tf.strings.format(
-        f"Expected finite `{name}`; got NaN or infinity in row {{}} of a batch.",
-        tf.argmax(tf.cast(~rows, tf.int32)),
+        f"Expected finite `{name}`; got NaN or infinity in row {{}} of a batch.", first
     )
     return tf.debugging.Assert(tf.reduce_all(rows), [message])
 

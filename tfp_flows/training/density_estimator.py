@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -125,7 +126,7 @@ class DensityEstimator(LikelihoodModel):
         x, context, _ = self._row_format.from_inputs(inputs)
         dtype = self._row_format.dtype
         kwargs = _given(None if context is None else tf.cast(context, dtype))
-        if training:
+        if training and _takes_training(self.distribution):
             kwargs["training"] = True
         return self.distribution.log_prob(tf.cast(x, dtype), **kwargs)
 
@@ -274,6 +275,20 @@ def _check_distribution(distribution):
     members = ("log_prob", "variables", "dtype")
     words = "one with `log_prob`, as a `FlowDistribution` of a base and a flow"
     check_members("distribution", distribution, members, words)
+
+
+def _takes_training(distribution):
+    """Whether `log_prob` takes `training`; TFP hands keywords on to inner distributions."""
+    is_of_tfp = isinstance(distribution, tfp.distributions.Distribution)
+    method = distribution._log_prob if is_of_tfp else distribution.log_prob
+    takes = inspect.signature(method).parameters.values()
+    if any(parameter.name == "training" for parameter in takes):
+        return True
+    passes_on = any(parameter.kind == parameter.VAR_KEYWORD for parameter in takes)
+    if isinstance(distribution, tfp.distributions.TransformedDistribution):
+        return passes_on  # to the bijector
+    inner = getattr(distribution, "distribution", None)
+    return passes_on and (inner is None or _takes_training(inner))
 
 
 def export(distribution: Any, folder: str | os.PathLike) -> None:

@@ -227,17 +227,21 @@ class LikelihoodModel(keras.Model):
           **kwargs: as in `keras.Model.evaluate`.
 
         Raises:
-          ValueError: if there are targets, or weights of arrays have no sum above 0.
+          ValueError: if there are targets, or weights have no sum above 0.
         """
-        if kwargs.get("_use_cached_eval_dataset") or not self.compiled:
-            # Either `fit` calls this with prepared data, or Keras raises.
-            return super().evaluate(x, y, batch_size, **kwargs)
-        self._refuse_targets(y)
-        data = self._data(x, kwargs.pop("sample_weight", None))
-        if isinstance(data, RowArrays):
-            data.check_sum_of_weights()
-        with errors_of_data():
-            return super().evaluate(**self._for_keras(data, batch_size, **kwargs))
+        if not self.compiled:
+            return super().evaluate(x, y, batch_size, **kwargs)  # raises
+        if kwargs.get("_use_cached_eval_dataset"):  # `fit` has prepared the data
+            results = super().evaluate(x, y, batch_size, **kwargs)
+        else:
+            self._refuse_targets(y)
+            data = self._data(x, kwargs.pop("sample_weight", None))
+            with errors_of_data():
+                results = super().evaluate(**self._for_keras(data, batch_size, **kwargs))
+        # Keras's mean of rows without a weight is 0, which would look like a result.
+        has_rows = float(self._loss_tracker.count) > 0.0
+        require(has_rows, "`sample_weight` with a sum above 0", 0.0)
+        return results
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> np.ndarray:
         """Returns the model's outputs as an array, as `keras.Model.predict` does.
@@ -627,10 +631,17 @@ class GlobalBatch:
 
 
 class SharedVariable(keras.Variable):
-    """A Keras variable whose value *is* the given `tf.Variable`, not a copy of it."""
+    """A Keras variable whose value *is* the given `tf.Variable`, not a copy of it.
 
-    def __init__(self, variable: tf.Variable, regularizer: Any = None) -> None:
+    Args:
+      variable: the `tf.Variable`.
+      own: the Keras variable of a layer with this value, if there is one. Its regulariser
+        and constraint hold, and while it is not trainable, this variable is not either.
+    """
+
+    def __init__(self, variable: tf.Variable, own: keras.Variable | None = None) -> None:
         object.__setattr__(self, "_shared", variable)
+        object.__setattr__(self, "_own", own)
         name = variable.name.removesuffix(":0").replace("/", "_")
         super().__init__(
             lambda shape, dtype: None,
@@ -639,27 +650,37 @@ class SharedVariable(keras.Variable):
             trainable=variable.trainable,
             name=name,
         )
-        self.regularizer = regularizer
+        if own is not None:
+            self.regularizer, self.constraint = own.regularizer, own.constraint
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the variable."""
+        return super().trainable and (self._own is None or self._own.trainable)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        keras.Variable.trainable.fset(self, value)
 
     def _initialize(self, value):
         self._value = self._shared
 
 
 def shared_variables(*modules: tf.Module) -> list[SharedVariable]:
-    """Returns a `SharedVariable` for each variable of `tf.Module`s.
+    """Returns a `SharedVariable` for each variable of `tf.Module`s, each once.
 
-    Those of a network in a `Conditioner` keep their regularisers, so that `model.losses`
-    lists them.
+    Those of a network in a `Conditioner` keep what their layers say of them, so that
+    `model.losses` lists their regularisers and frozen layers stay as they are.
     """
-    regularizers = {
-        variable.value.ref(): variable.regularizer
+    own = {
+        variable.value.ref(): variable
         for module in modules
         for part in getattr(module, "submodules", ())
         if isinstance(part, Conditioner)
-        for variable in part.network.trainable_variables
+        for variable in part.network.variables
     }
-    variables = (variable for module in modules for variable in module.variables)
-    return [SharedVariable(v, regularizers.get(v.ref())) for v in variables]
+    each = {v.ref(): v for module in modules for v in module.variables}
+    return [SharedVariable(v, own.get(key)) for key, v in each.items()]
 
 
 def structure_lines(part: Any) -> list[str]:

@@ -15,7 +15,8 @@ class KLWarmUp(keras.callbacks.Callback):
     ```
 
     The weight depends on the epoch only, so an interrupted run can be resumed. Only the
-    training loss has it; validation and reports show the bound itself.
+    training loss has it; validation and reports show the bound itself. Between batches and
+    after training it is 1, so weights that other callbacks save or restore have 1.
 
     Args:
       num_epochs: epochs until the weight is 1; with 1, it is 1 from the start.
@@ -49,9 +50,13 @@ class KLWarmUp(keras.callbacks.Callback):
         super().set_model(model)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Sets the weight of this epoch."""
-        self.model.kl_weight.assign(min(1.0, (epoch + 1) / self.num_epochs))
+        """Determines the weight of this epoch."""
+        self._weight = min(1.0, (epoch + 1) / self.num_epochs)
 
-    def on_train_end(self, logs: dict | None = None) -> None:
-        """Sets the weight to 1, even if training has stopped early."""
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        """Sets the weight, for steps alone."""
+        self.model.kl_weight.assign(self._weight)
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Sets the weight back to 1."""
         self.model.kl_weight.assign(1.0)

@@ -142,7 +142,8 @@ def test_picture_goes_to_a_folder_that_is_made(tmp_path, capsys):
 # Folders, and words of the line on standard error.
 NO_RUNS = {
     "no run": ("{x} {x}/none", "a finished run; got {x}: no finished run; {x}/none: no"),
-    "another experiment": ("{x}/vae", "vae: results of something else"),
+    "another experiment": ("{x}/vae", "vae: no results of `tfp-flows density`"),
+    "a table": ("{x}/table", "table: no results of `tfp-flows density`"),
 }
 
 
@@ -150,6 +151,8 @@ NO_RUNS = {
 def test_what_is_no_run_is_refused(name, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_results(tmp_path / "vae", json.dumps({"elbo": {"nats": -19.0}}))
+    of_table = {"test_log_likelihood": {"nats": -19.0}, "table": "rows.csv"}
+    write_results(tmp_path / "table", json.dumps(of_table))
     arguments, words = (text.replace("{x}", str(tmp_path)) for text in NO_RUNS[name])
     assert_refused(compare, arguments.split(), 1, [words], capsys, monkeypatch)
     assert not (tmp_path / "comparison.png").exists()

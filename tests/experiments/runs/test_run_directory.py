@@ -11,6 +11,7 @@ from experiments.command_line import program
 from experiments.density_estimation.settings import Settings
 from experiments.reports import facts
 from experiments.runs import run_directory
+from experiments.simulation_inference.settings import SimulationSettings
 
 HOLD = """
 import pathlib, sys, time
@@ -65,6 +66,27 @@ def test_flags_of_earlier_versions_have_their_defaults_in_any_order(settings, tm
     path = tmp_path / "flags.txt"
     path.write_text("\n".join(reversed(settings.flags()[:5])) + "\n")
     claim(settings)
+
+
+def test_the_folder_of_another_command_is_refused_and_keeps_its_flags(settings, tmp_path):
+    claim(settings)
+    before = (tmp_path / "flags.txt").read_text()
+    other = SimulationSettings(run_dir=settings.run_dir)
+    with pytest.raises(run_directory.RunDirectoryError, match="another command"):
+        claim(other)
+    assert (tmp_path / "flags.txt").read_text() == before
+
+
+def test_a_table_that_has_changed_is_refused_and_one_that_is_gone_passes(tmp_path):
+    path = tmp_path / "rows.csv"
+    for text in ("a,b\n1,2\n", "a,b\n1,2\n"):
+        path.write_text(text)
+        run_directory.refuse_other_table(tmp_path, path)
+    path.write_text("a,b\n1,3\n")
+    with pytest.raises(run_directory.RunDirectoryError, match="another table than"):
+        run_directory.refuse_other_table(tmp_path, path)
+    path.unlink()
+    run_directory.refuse_other_table(tmp_path, path)
 
 
 @pytest.mark.parametrize(
