@@ -76,6 +76,11 @@ def check(settings):
         value = getattr(settings, name)
         if settings.encoder != "conv" and value != getattr(type(settings)(), name):
             raise UsageError(f"Expected `{name}` with --encoder=conv only; got {value}.")
+    if settings.bound == "importance_weighted" and settings.num_draws == 1:
+        raise UsageError(
+            "Expected `num_draws` above 1 with --bound=importance_weighted, which is the "
+            "ELBO otherwise; got 1."
+        )
     if settings.sticking_the_landing and settings.posterior == "iaf":
         raise UsageError(
             "Expected no `sticking_the_landing` with --posterior=iaf, whose density at "

@@ -88,8 +88,9 @@ def unfinished(settings, strategy=None):
     checkpoint; other runs keep none.
 
     Raises:
-      RunDirectoryError: if the folder belongs to another process or another run, or lacks
-        the checkpoint for an extension.
+      RunDirectoryError: if the folder belongs to another process or another run, its
+        checkpoints are of other versions of the packages, or it lacks the checkpoint for an
+        extension.
     """
     if not workers.is_chief(strategy or tf.distribute.get_strategy()):
         yield None
@@ -102,6 +103,7 @@ def unfinished(settings, strategy=None):
                 f"none. Choose another --run_dir, with --init_from={run_dir} to start from "
                 "its weights."
             )
+        checkpoints(run_dir)
         yield run_dir
         results = run_directory.finished_results(run_dir)
         if before is not None:

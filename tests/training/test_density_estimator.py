@@ -126,7 +126,28 @@ def test_stock_distribution_trains_too(banana, kind):
     assert history["loss"][-1] < history["loss"][0]
 
 
-def test_layers_that_are_frozen_or_constrained_stay_so(banana):
+def test_a_stock_flow_drops_units_in_training_and_must_be_initialized(banana):
+    def stock(**options):
+        flow = tff.RealNVP(2, num_steps=1, hidden_units=(8,), seed=0, **options)
+        return tff.DensityEstimator(
+            tfd.TransformedDistribution(tff.standard_normal(2), flow)
+        )
+
+    model = stock(dropout=0.5, standardize=False)
+    model.compile(keras.optimizers.Adam(1e-2))
+    fit(model, banana, epochs=1)
+    dropped = np.abs(model(banana, training=True) - model(banana))
+    assert dropped.max() > 1e-3
+    other = stock()
+    other.compile("adam")
+    for call in (other.fit, other.initialize):
+        with pytest.raises(
+            ValueError, match=r"flows are initialized; got .*FlowDistribution\("
+        ):
+            call(banana)
+
+
+def test_layers_that_are_frozen_or_constrained_stay_so(banana, tmp_path):
     def network(**options):
         return keras.Sequential(
             [keras.layers.Dense(4, "tanh"), keras.layers.Dense(2, **options)]
@@ -142,6 +163,10 @@ def test_layers_that_are_frozen_or_constrained_stay_so(banana):
     model = tff.DensityEstimator(distribution)
     frozen.trainable = False
     assert len(model.trainable_weights) == 4
+    model.save(tmp_path / "model.keras")
+    loaded = tff.load(tmp_path / "model.keras")
+    assert len(loaded.trainable_weights) == 4
+    np.testing.assert_array_equal(loaded(banana), model(banana))
     before = frozen.get_weights()
     model.compile(keras.optimizers.SGD(1.0, clipnorm=1.0))
     fit(model, banana, epochs=2)

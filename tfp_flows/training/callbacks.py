@@ -51,16 +51,17 @@ class StopOnNaN(keras.callbacks.Callback):
         self.stopped_epoch = None
         self._best = np.inf
         self._best_epoch = self._epoch = 0
-        self._weights = None
+        self._weights = self._finite_at_first = None
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Keeps the initial weights, which a `BackupAndRestore` has restored by now."""
         self._epoch = epoch + 1
-        if self._weights is None:
-            self._weights = self.model.get_weights()
+        if self._finite_at_first is None:
+            weights = self.model.get_weights()
             # A weight may be infinite on purpose, such as a bound.
-            self._finite_at_first = [_is_finite(weight) for weight in self._weights]
-            self._best_epoch = epoch
+            self._finite_at_first = [_is_finite(weight) for weight in weights]
+            if self._weights is None:  # not restored with a run
+                self._weights, self._best_epoch = weights, epoch
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Stops at the first batch whose loss is not finite."""
@@ -86,7 +87,7 @@ class StopOnNaN(keras.callbacks.Callback):
         """Restores the weights, which another callback may have replaced by NaN."""
         if self.stopped_epoch is not None:
             self.model.set_weights(self._weights)
-        elif self._weights and not self._are_finite(self.model.get_weights()):
+        elif self._finite_at_first and not self._are_finite(self.model.get_weights()):
             self._stop("A weight is not finite at the end of training")
 
     def _are_finite(self, weights):

@@ -126,8 +126,8 @@ class DensityEstimator(LikelihoodModel):
         x, context, _ = self._row_format.from_inputs(inputs)
         dtype = self._row_format.dtype
         kwargs = _given(None if context is None else tf.cast(context, dtype))
-        if training and _takes_training(self.distribution):
-            kwargs["training"] = True
+        if training:
+            kwargs |= _training_keywords(self.distribution)
         return self.distribution.log_prob(tf.cast(x, dtype), **kwargs)
 
     def nats_of_rows(
@@ -207,9 +207,21 @@ class DensityEstimator(LikelihoodModel):
 
     @property
     def _is_initialized(self):
-        return getattr(self.distribution, "is_initialized", True)
+        is_initialized = getattr(self.distribution, "is_initialized", None)
+        return (
+            not _uninitialized(self.distribution)
+            if is_initialized is None
+            else is_initialized
+        )
 
     def _initialize(self, rows):
+        if not hasattr(self.distribution, "initialize"):
+            waiting = _uninitialized(self.distribution)
+            hint = " FlowDistribution(base, flow) sets the state of its flow from the rows."
+            require(
+                not waiting, "a `distribution` whose flows are initialized", waiting, hint
+            )
+            return
         weight = weight_keyword(self.distribution, rows.weight)
         self.distribution.initialize(rows.x, context=rows.context, **weight)
 
@@ -277,18 +289,27 @@ def _check_distribution(distribution):
     check_members("distribution", distribution, members, words)
 
 
-def _takes_training(distribution):
-    """Whether `log_prob` takes `training`; TFP hands keywords on to inner distributions."""
+def _training_keywords(distribution):
+    """The keywords by which `log_prob` learns that it trains; none if it takes none."""
     is_of_tfp = isinstance(distribution, tfp.distributions.Distribution)
     method = distribution._log_prob if is_of_tfp else distribution.log_prob
     takes = inspect.signature(method).parameters.values()
     if any(parameter.name == "training" for parameter in takes):
-        return True
-    passes_on = any(parameter.kind == parameter.VAR_KEYWORD for parameter in takes)
-    if isinstance(distribution, tfp.distributions.TransformedDistribution):
-        return passes_on  # to the bijector
+        return {"training": True}
+    if bijector := getattr(distribution, "bijector", None):  # a `TransformedDistribution`
+        is_flow = isinstance(getattr(bijector, "bijector", bijector), FlowBijector)
+        return {"bijector_kwargs": {"training": True}} if is_flow else {}
+    if not any(parameter.kind == parameter.VAR_KEYWORD for parameter in takes):
+        return {}
     inner = getattr(distribution, "distribution", None)
-    return passes_on and (inner is None or _takes_training(inner))
+    return {"training": True} if inner is None else _training_keywords(inner)
+
+
+def _uninitialized(distribution):
+    """Names of the flows within a distribution whose state is not set from data yet."""
+    parts = getattr(distribution, "submodules", ())
+    flows = [part for part in parts if isinstance(part, FlowBijector)]
+    return [flow.name for flow in flows if not flow.is_initialized]
 
 
 def export(distribution: Any, folder: str | os.PathLike) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -80,6 +81,8 @@ class LikelihoodModel(keras.Model):
         super().__init__(dtype=row_format.dtype.name, **kwargs)
         self._keep("_row_format", row_format)
         self._shared_weights = shared_variables(*modules)
+        # After Keras has listed them, since the list of a frozen variable is another one.
+        follow_layers(self._shared_weights, *modules)
 
     def compile(
         self,
@@ -631,17 +634,11 @@ class GlobalBatch:
 
 
 class SharedVariable(keras.Variable):
-    """A Keras variable whose value *is* the given `tf.Variable`, not a copy of it.
+    """A Keras variable whose value *is* the given `tf.Variable`, not a copy of it."""
 
-    Args:
-      variable: the `tf.Variable`.
-      own: the Keras variable of a layer with this value, if there is one. Its regulariser
-        and constraint hold, and while it is not trainable, this variable is not either.
-    """
-
-    def __init__(self, variable: tf.Variable, own: keras.Variable | None = None) -> None:
+    def __init__(self, variable: tf.Variable) -> None:
         object.__setattr__(self, "_shared", variable)
-        object.__setattr__(self, "_own", own)
+        object.__setattr__(self, "_own", None)
         name = variable.name.removesuffix(":0").replace("/", "_")
         super().__init__(
             lambda shape, dtype: None,
@@ -650,8 +647,15 @@ class SharedVariable(keras.Variable):
             trainable=variable.trainable,
             name=name,
         )
-        if own is not None:
-            self.regularizer, self.constraint = own.regularizer, own.constraint
+
+    def follow(self, own: keras.Variable) -> None:
+        """Takes over what a layer says of its variable, which has the same value.
+
+        The regulariser and the constraint hold, and while the variable of the layer is not
+        trainable, this one is not either.
+        """
+        object.__setattr__(self, "_own", own)
+        self.regularizer, self.constraint = own.regularizer, own.constraint
 
     @property
     def trainable(self) -> bool:
@@ -667,11 +671,13 @@ class SharedVariable(keras.Variable):
 
 
 def shared_variables(*modules: tf.Module) -> list[SharedVariable]:
-    """Returns a `SharedVariable` for each variable of `tf.Module`s, each once.
+    """Returns a `SharedVariable` for each variable of `tf.Module`s, each once."""
+    each = {v.ref(): v for module in modules for v in module.variables}
+    return [SharedVariable(variable) for variable in each.values()]
 
-    Those of a network in a `Conditioner` keep what their layers say of them, so that
-    `model.losses` lists their regularisers and frozen layers stay as they are.
-    """
+
+def follow_layers(variables: Sequence[SharedVariable], *modules: tf.Module) -> None:
+    """Lets the variables of networks in `Conditioner`s follow those of their layers."""
     own = {
         variable.value.ref(): variable
         for module in modules
@@ -679,8 +685,9 @@ def shared_variables(*modules: tf.Module) -> list[SharedVariable]:
         if isinstance(part, Conditioner)
         for variable in part.network.variables
     }
-    each = {v.ref(): v for module in modules for v in module.variables}
-    return [SharedVariable(v, own.get(key)) for key, v in each.items()]
+    for variable in variables:
+        if variable.value.ref() in own:
+            variable.follow(own[variable.value.ref()])
 
 
 def structure_lines(part: Any) -> list[str]:

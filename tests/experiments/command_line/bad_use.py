@@ -45,7 +45,11 @@ BAD_USE_OF_OTHERS = {
     "vae": [
         ("--dataset=csv", "fashion_mnist"),
         ("--sticking_the_landing", "`sticking_the_landing` with --post"),
-        ("--bound=importance_weighted --free_bits=1", "--bound=elbo only"),
+        (
+            "--bound=importance_weighted --num_draws=2 --free_bits=1",
+            "--bound=elbo only",
+        ),
+        ("--bound=importance_weighted", "`num_draws` above 1"),
         ("--posterior=real_nvp --latent_size=1", "`latent_size` of at least 2"),
         ("--channels=8,8", "`channels` with --encoder=conv only"),
         ("--patch_size=4", "`patch_size` with --encoder=conv only; got 4"),

@@ -36,7 +36,7 @@ def whole(tmp_path_factory):
 
 
 def test_finished_run_is_only_read(whole, capsys, monkeypatch):
-    assert len(list(pathlib.Path(whole.run_dir, "checkpoints").iterdir())) == 1
+    assert len(list(pathlib.Path(whole.run_dir, "checkpoints").glob("*.checkpoint"))) == 1
     monkeypatch.setattr(training, "train", None)
     results = run_directory.finished_results(whole.run_dir)
     again = dataclasses.replace(whole, progress=2, max_minutes=1.0)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tfp_flows
+from experiments.density_estimation.settings import Settings
 from experiments.posterior_inference.training import STEPS, train_in_blocks
 from experiments.runs import resuming
 from experiments.runs.fitting import TrainingError
@@ -94,8 +95,10 @@ def test_checkpoints_of_another_version_are_refused(tmp_path):
     assert resuming.checkpoints(tmp_path) == path.parent
     now = tfp_flows.__version__
     path.write_text(json.dumps(json.loads(path.read_text()) | {"tfp_flows": "0.0.9"}))
-    with pytest.raises(RunDirectoryError, match=f"tfp_flows 0.0.9 there, {now} now"):
-        resuming.checkpoints(tmp_path)
+    settings = Settings(run_dir=str(tmp_path))
+    for call in (resuming.checkpoints, lambda _: resuming.unfinished(settings).__enter__()):
+        with pytest.raises(RunDirectoryError, match=f"tfp_flows 0.0.9 there, {now} now"):
+            call(tmp_path)
     path.write_text("{")
     with pytest.raises(RunDirectoryError, match="versions.json is damaged"):
         resuming.checkpoints(tmp_path)
