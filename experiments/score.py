@@ -8,8 +8,9 @@ the columns with a number outside the range of the training rows. For each pictu
 folder or an array, it has the log-likelihood and bits per dimension. The same command
 continues an interrupted file.
 
-A model of `tfp-flows table` refuses unknown categories and impossible contexts. With
-`--mark_unknown`, such rows get "nan" and the names of the columns at fault.
+A model of `tfp-flows table` does not know the range of its training rows. It refuses
+unknown categories and impossible contexts. With `--mark_unknown`, such rows get "nan" and
+the names of the columns at fault.
 """
 
 import dataclasses

@@ -47,8 +47,14 @@ class ResumableFile:
             self._lock()
             self._refuse_whole()  # another process may have finished it just now
             position = self._go_on(start) or self._append(*start)
-            for text, next_position in pieces(position):
-                position = self._append(text, next_position)
+            try:
+                for text, next_position in pieces(position):
+                    position = self._append(text, next_position)
+            except Exception:
+                if position == start[1]:  # wrong data leave no files
+                    self._partial.unlink()
+                    self._progress.unlink()
+                raise
             os.replace(self._partial, self._path)
         self._progress.unlink(missing_ok=True)
         return position
