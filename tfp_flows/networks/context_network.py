@@ -1,4 +1,4 @@
-"""Base class of networks of variables and a context."""
+"""Base classes of layers, and of networks of variables and a context."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 
-class ContextNetwork(keras.layers.Layer):
+class ConfiguredLayer(keras.layers.Layer):
+    """A Keras layer that is saved by its constructor's arguments."""
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments, which are attributes of the same names."""
+        names = [name for name in _argument_names(type(self)) if hasattr(self, name)]
+        own = {name: _plain(getattr(self, name)) for name in names}
+        return own | super().get_config()
+
+
+class ContextNetwork(ConfiguredLayer):
     """A Keras layer of `(x, context)`; the context is None if there is none.
 
     A `Conditioner` calls any other layer with the two joined on the last axis. This one is
@@ -21,19 +31,13 @@ class ContextNetwork(keras.layers.Layer):
         """Maps `[N, ..., C]` and a context `[N, context_size]` to `[N, ..., units]`."""
         raise NotImplementedError
 
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments, which are attributes of the same names."""
-        names = [name for name in _argument_names(type(self)) if hasattr(self, name)]
-        own = {name: _plain(getattr(self, name)) for name in names}
-        return own | super().get_config()
 
-
-def _argument_names(network_class):
+def _argument_names(layer_class):
     """Names of the constructor's arguments; `**kwargs` are keywords of its bases."""
     names, kind = [], inspect.Parameter
     kinds: tuple = (kind.POSITIONAL_OR_KEYWORD, kind.KEYWORD_ONLY)
-    bases = network_class.__mro__
-    for base in bases[: bases.index(ContextNetwork)]:
+    bases = layer_class.__mro__
+    for base in bases[: bases.index(ConfiguredLayer)]:
         if "__init__" in vars(base):
             _, *parameters = inspect.signature(base.__init__).parameters.values()
             names += [p.name for p in parameters if p.kind in kinds]

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_flag, check_seed, check_size
+from tfp_flows.networks.context_network import ConfiguredLayer
 from tfp_flows.networks.layer_arguments import (
     check_hidden_units,
     get_activation,
@@ -18,7 +19,7 @@ from tfp_flows.networks.mlp import MLP
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class DeepSet(keras.layers.Layer):
+class DeepSet(ConfiguredLayer):
     """A function of a set of rows: one network of each row, and one of their mean.
 
     ```none
@@ -97,14 +98,3 @@ class DeepSet(keras.layers.Layer):
     def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
         return (input_shape[0], self.output_units)
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "output_units": self.output_units,
-            "hidden_units": self.hidden_units,
-            "masked": self.masked,
-            "activation": keras.activations.serialize(self.activation),
-            "seed": self.seed,
-        }

@@ -16,6 +16,7 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.core.arguments import check_seed, check_size, require
 from tfp_flows.distributions.made import CategoricalMADE
 from tfp_flows.networks.conditioner import Conditioner
+from tfp_flows.networks.context_network import ConfiguredLayer
 from tfp_flows.networks.layer_arguments import (
     check_hidden_units,
     dropout_layer,
@@ -84,7 +85,7 @@ class _Arrays(typing.NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class ColumnMLPs(keras.layers.Layer):
+class ColumnMLPs(ConfiguredLayer):
     """Networks of D columns, each in M independent copies, of the features each may see.
 
     ```none
@@ -189,19 +190,6 @@ class ColumnMLPs(keras.layers.Layer):
         """Shape of the output for inputs of `input_shape`."""
         shape = self.num_members, self.num_parameters, len(self.seen)
         return (*input_shape[:-1], *shape)
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "num_parameters": self.num_parameters,
-            "hidden_units": self.hidden_units,
-            "seen": self.seen.tolist(),
-            "num_members": self.num_members,
-            "activation": keras.activations.serialize(self.activation),
-            "dropout": self.dropout,
-            "seed": self.seed,
-        }
 
     def _layer(self, inputs, units, num_inputs):
         shape = self.num_members, len(self.seen)

@@ -18,11 +18,12 @@ from tfp_flows.core.arguments import (
     check_widths,
     require,
 )
+from tfp_flows.networks.context_network import ConfiguredLayer
 from tfp_flows.networks.layer_arguments import dropout_layer, get_activation, split_seed
 from tfp_flows.networks.mlp import MLP
 
 
-class _ConvNetwork(keras.layers.Layer):
+class _ConvNetwork(ConfiguredLayer):
     """The arguments and layers that encoder and decoder share."""
 
     def __init__(
@@ -62,20 +63,6 @@ class _ConvNetwork(keras.layers.Layer):
         """Creates all weights, by a call with zeros."""
         self.call(tf.zeros([1, *input_shape[1:]], self.compute_dtype))
         self.built = True
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "image_shape": self.image_shape,
-            "patch_size": self.patch_size,
-            "channels": self.channels,
-            "num_blocks": self.num_blocks,
-            "hidden_units": self.hidden_units,
-            "activation": keras.activations.serialize(self.activation),
-            "dropout": self.dropout,
-            "seed": self.seed,
-        }
 
     def _dense(self, output_units):
         return MLP(
@@ -201,10 +188,6 @@ class ConvEncoder(_ConvNetwork):
         """Shape of the output for inputs of `input_shape`."""
         return (input_shape[0], self.output_units)
 
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {**super().get_config(), "output_units": self.output_units}
-
     def _to_patches(self, images):
         """Maps `[N, H, W, C]` to `[N, h, w, patch_size**2 * C]`."""
         lengths = (self.patch_size * count for count in self._sizes[0])
@@ -319,7 +302,7 @@ class ConvDecoder(_ConvNetwork):
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class ResidualConvBlock(keras.layers.Layer):
+class ResidualConvBlock(ConfiguredLayer):
     """Two 3x3 convolutions, added to their input; the second one starts at zero.
 
     ```none
@@ -372,16 +355,6 @@ class ResidualConvBlock(keras.layers.Layer):
         """Maps `[N, H, W, channels]` to the same shape."""
         inside = self.activation(self._inner(self.activation(inputs)))
         return inputs + self._outer(self._drop(inside, training=training))
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "channels": self.channels,
-            "activation": keras.activations.serialize(self.activation),
-            "dropout": self.dropout,
-            "seed": self.seed,
-        }
 
 
 def _divided(size, divisor):
