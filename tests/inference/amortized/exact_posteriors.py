@@ -4,8 +4,15 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from tfp_flows.density.data import Data
+from tfp_flows.density.fit import Fit
 from tfp_flows.distributions.mixture import Mixture
-from tfp_flows.inference.amortized.simulator import Pairs
+from tfp_flows.inference.amortized.calibration import judge_calibration
+from tfp_flows.inference.amortized.features import Features, Scale
+from tfp_flows.inference.amortized.observation_checks import Surroundings
+from tfp_flows.inference.amortized.posterior import AmortizedPosterior
+from tfp_flows.inference.amortized.saved import PosteriorOfRows
+from tfp_flows.inference.amortized.simulator import JointSimulator, Pairs
 
 SIZE, NOISE = 3, 0.5  # theta ~ N(0, 1) and x ~ N(theta, NOISE), `[3]` each
 
@@ -65,3 +72,38 @@ def fitted(**options):
 
 class _Report:
     gain, gain_error = 0.0, 0.1
+
+
+TRAIN = pairs(2_000, 0)
+
+
+def fit(checked, **options):
+    """A `Fit` that stands for a trained one."""
+    density = fitted(**options)
+    return Fit(density, density, Data(*TRAIN), Data(*checked))
+
+
+def amortized(checked, *, is_known=False, likelihood=None, log_prior=None, **options):
+    """An `AmortizedPosterior` that stands for a trained one.
+
+    Args:
+      checked: `Pairs` of the report.
+      is_known: whether the joint density weighs draws.
+      likelihood: a density that weighs them with the prior, `log_prior`.
+      log_prior: see `AmortizedPosterior`.
+      **options: of `ExactPosterior`.
+    """
+    source, found = JointSimulator(joint(), "x"), fit(checked, **options)
+    as_they_are = Scale(np.zeros(SIZE), np.ones(SIZE), np.zeros(SIZE, bool))
+    rows = PosteriorOfRows(
+        found.density,
+        source.support,
+        source.form,
+        Features(as_they_are),
+        report=judge_calibration(found, 0, 2),
+        surroundings=Surroundings.from_simulations(TRAIN.x, checked.x),
+        likelihood=likelihood,
+        varies=np.ones(SIZE, bool),
+    )
+    pin = source.pin if is_known else None
+    return AmortizedPosterior(rows, pin=pin, log_prior=log_prior)

@@ -1,9 +1,10 @@
 """Posterior draws that a learned likelihood weighs."""
 
+import exact_posteriors
 import numpy as np
 import pytest
 import tensorflow as tf
-from exact_posteriors import NOISE, SIZE, fitted, joint, pairs
+from exact_posteriors import NOISE, SIZE, TRAIN, fit, pairs
 from short_fits import trained_for
 from tensorflow_probability import distributions as tfd
 
@@ -11,17 +12,9 @@ import tfp_flows
 from tfp_flows.density.data import Data
 from tfp_flows.density.fit import Fit
 from tfp_flows.inference.amortized import AmortizedPosterior, calibration
-from tfp_flows.inference.amortized.calibration import (
-    CalibrationReport,
-    judge_calibration,
-    judge_weights,
-)
-from tfp_flows.inference.amortized.features import Features, Scale
-from tfp_flows.inference.amortized.learned_likelihood import LearnedLikelihood
-from tfp_flows.inference.amortized.observation_checks import Surroundings
-from tfp_flows.inference.amortized.simulator import JointSimulator
+from tfp_flows.inference.amortized.calibration import CalibrationReport, judge_weights
 
-TRAIN, CHECKED = pairs(2_000, 0), pairs(300, 1)
+CHECKED = pairs(300, 1)
 PRIOR = tfd.Sample(tfd.Normal(0.0, 1.0), 1)
 
 
@@ -42,8 +35,7 @@ class ExactLikelihood(tf.Module):
 
 
 def weights_report(posterior, likelihood):
-    density = fitted(**posterior)
-    by_posterior = Fit(density, density, Data(*TRAIN), Data(*CHECKED))
+    by_posterior = fit(CHECKED, **posterior)
     learned = ExactLikelihood(**likelihood)
     swapped = [Data(part.x, part.u) for part in (TRAIN, CHECKED)]
     by_likelihood = Fit(learned, learned, *swapped)
@@ -92,23 +84,9 @@ def test_weights_that_do_not_help_are_not_used(posterior, likelihood):
 
 def posterior(**options):
     """An `AmortizedPosterior` whose draws the exact likelihood weighs."""
-    source = JointSimulator(joint(), "x")
-    as_they_are = Scale(np.zeros(SIZE), np.ones(SIZE), np.zeros(SIZE, bool))
     prior = tfd.JointDistributionNamed({"theta": tfd.Sample(tfd.Normal(0.0, 1.0), SIZE)})
-    likelihood = LearnedLikelihood(
-        ExactLikelihood(), np.ones(SIZE, bool), prior.log_prob, source.support
-    )
-    density = fitted(**options)
-    fit = Fit(density, density, Data(*TRAIN), Data(*CHECKED))
-    return AmortizedPosterior(
-        density,
-        source.support,
-        source.form,
-        Features(as_they_are),
-        report=judge_calibration(fit, 0, 2),
-        surroundings=Surroundings.from_simulations(TRAIN.x, CHECKED.x),
-        likelihood=likelihood,
-    )
+    options |= {"likelihood": ExactLikelihood(), "log_prior": prior.log_prob}
+    return exact_posteriors.amortized(CHECKED, **options)
 
 
 @pytest.mark.parametrize(

@@ -2,48 +2,23 @@
 
 import copy
 import dataclasses
+import functools
 import pickle
 
+import exact_posteriors
 import numpy as np
 import pytest
-from exact_posteriors import fitted, joint, pairs
+from exact_posteriors import fit, pairs
 
-from tfp_flows.density.data import Data
-from tfp_flows.density.fit import Fit
 from tfp_flows.inference.amortized.calibration import judge_calibration
-from tfp_flows.inference.amortized.features import Features, Scale
 from tfp_flows.inference.amortized.observation_checks import Surroundings
-from tfp_flows.inference.amortized.posterior import AmortizedPosterior
-from tfp_flows.inference.amortized.simulator import JointSimulator
 
-TRAIN, CHECKED = pairs(2_000, 0), pairs(500, 1)
-
-
-def fit(checked=CHECKED, **options):
-    """A `Fit` that stands for a trained one."""
-    density = fitted(**options)
-    return Fit(density, density, Data(*TRAIN), Data(*checked))
-
-
-AS_THEY_ARE = Scale(np.zeros(3), np.ones(3), np.zeros(3, bool))
+CHECKED = pairs(500, 1)
+posterior = functools.partial(exact_posteriors.amortized, CHECKED)
 
 
 def judged(**options):
-    return judge_calibration(fit(**options), 0, 2)
-
-
-def posterior(*, is_known=True, **options):
-    """An `AmortizedPosterior` of a joint distribution of known density, or not."""
-    source = JointSimulator(joint(), "x")
-    return AmortizedPosterior(
-        fitted(**options),
-        source.support,
-        source.form,
-        Features(AS_THEY_ARE),
-        report=judged(**options),
-        surroundings=Surroundings.from_simulations(TRAIN.x, CHECKED.x),
-        pin=source.pin if is_known else None,
-    )
+    return judge_calibration(fit(CHECKED, **options), 0, 2)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +50,7 @@ def test_right_posteriors_fail_rarely():
 
 
 def test_simulations_that_failed_are_counted():
-    report = judge_calibration(fit(), 500, 2)
+    report = judge_calibration(fit(CHECKED), 500, 2)
     assert "17% of the simulations" in " ".join(report.reasons)
     assert report.num_dropped == 500
 
@@ -91,7 +66,7 @@ def test_simulations_that_failed_are_counted():
     ],
 )
 def test_weights_judge_one_observation_if_the_density_is_known(options, verdict):
-    found = posterior(**options)([0.5, -0.5, 1.0])
+    found = posterior(is_known=True, **options)([0.5, -0.5, 1.0])
     assert found.report.verdict == verdict
     assert verdict in str(found.report)
     if verdict == "not reliable":
@@ -105,7 +80,7 @@ def test_weights_judge_one_observation_if_the_density_is_known(options, verdict)
 
 
 def test_observations_far_from_the_simulations_are_flagged():
-    amortized = posterior(is_known=False)
+    amortized = posterior()
     assert amortized([0.5, -0.5, 1.0]).report.verdict == "reliable"
     far = amortized([0.5, -0.5, 9.0]).report
     assert far.verdict == "not reliable"
@@ -127,7 +102,7 @@ def test_data_that_break_a_relation_are_far():
 
 
 def test_a_posterior_that_is_not_calibrated_is_never_reliable_without_a_density():
-    amortized = posterior(is_known=False, scale=0.7)
+    amortized = posterior(scale=0.7)
     report = amortized([0.5, -0.5, 1.0]).report
     assert report.verdict == "not reliable"
     assert report.log_evidence is None

@@ -21,12 +21,10 @@ from tfp_flows.core.arguments import (
 from tfp_flows.inference.amortized.calibration import judge_calibration, judge_weights
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.features import fit_features
-from tfp_flows.inference.amortized.learned_likelihood import (
-    LearnedLikelihood,
-    fit_likelihood,
-)
+from tfp_flows.inference.amortized.learned_likelihood import fit_likelihood
 from tfp_flows.inference.amortized.observation_checks import Surroundings
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
+from tfp_flows.inference.amortized.saved import PosteriorOfRows
 from tfp_flows.inference.amortized.simulator import (
     LEAST_SIMULATIONS,
     Pairs,
@@ -195,7 +193,8 @@ def fit_amortized_posterior(
             source.parameters(1, 0)  # raises errors before the first round
         rounds = num_rounds, num_simulations, backup
         found = _fit_rounds(source, focus, *rounds, training, seed)
-    found.report = dataclasses.replace(found.report, seconds=time.monotonic() - start)
+    seconds = time.monotonic() - start
+    found.rows.report = dataclasses.replace(found.report, seconds=seconds)
     return found
 
 
@@ -233,7 +232,7 @@ def _fit_rounds(source, focus, num_rounds, num_simulations, backup, training, se
     for index, own in enumerate([seed, *split_seed(seed, num_rounds)[1:]]):
         for_draws, *_, for_prior = split_seed(own, 5)
         if found is not None:
-            prior = TruncatedPrior.around(found, focus, source, for_prior)
+            prior = TruncatedPrior.around(found.rows, focus, source, for_prior)
         count = num_simulations // num_rounds
         is_last = index == num_rounds - 1
         if is_last:
@@ -281,26 +280,25 @@ def _fit_round(pairs, space, form, training, seed, source=None, prior=None):
     rows = (Data(*part) for part in parts)
     fit = fit_and_judge(*rows, seed=for_fit, max_minutes=minutes, verbose=verbose)
     report = judge_calibration(fit, len(pairs.u) - len(usable.u), for_checks, prior)
-    likelihood = None
+    learned: dict[str, Any] = {}
     if training.learn_likelihood:
-        learned, varies = fit_likelihood(parts, for_likelihood, minutes, verbose)
-        weights = judge_weights(fit, learned, source.log_prior, for_weights, prior)
+        likelihood, varies = fit_likelihood(parts, for_likelihood, minutes, verbose)
+        weights = judge_weights(fit, likelihood, source.log_prior, for_weights, prior)
         report = dataclasses.replace(report, weights=weights)
         if weights.is_used:
-            likelihood = LearnedLikelihood(
-                learned.density, varies, source.prior_log_prob, space
-            )
-    return AmortizedPosterior(
+            learned = {"likelihood": likelihood.density, "varies": varies}
+    found = PosteriorOfRows(
         fit.density,
         space,
         form,
         features,
         report=report,
         surroundings=Surroundings.from_simulations(parts[0].x, parts[1].x),
-        pin=source and source.pin,
-        likelihood=likelihood,
         prior=prior,
+        **learned,
     )
+    log_prior = source.prior_log_prob if learned else None
+    return AmortizedPosterior(found, pin=source and source.pin, log_prior=log_prior)
 
 
 def _checked_rounds(num_rounds, focus):

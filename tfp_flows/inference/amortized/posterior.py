@@ -6,35 +6,29 @@ import functools
 import math
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_instance, check_integer, check_seed, require
+from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.inference.amortized.calibration import CalibrationReport
 from tfp_flows.inference.amortized.conditioned import Conditioned
-from tfp_flows.inference.amortized.data_form import DataForm
-from tfp_flows.inference.amortized.features import Features
 from tfp_flows.inference.amortized.learned_likelihood import LearnedLikelihood
 from tfp_flows.inference.amortized.observation_checks import (
     ImportanceWeights,
     ObservationReport,
-    Surroundings,
     is_even,
     judge_observation,
 )
 from tfp_flows.inference.amortized.saved import PosteriorOfRows
 from tfp_flows.inference.amortized.simulator import make_simulator, softly_clipped
-from tfp_flows.inference.amortized.truncation import TruncatedPrior
 from tfp_flows.inference.checks.importance import WeightedDraws, systematic_rows
 from tfp_flows.inference.support import JointSupport, without_functions
 from tfp_flows.inference.surrogate import FlowPosterior
 from tfp_flows.training.density_estimator import DensityEstimator
 from tfp_flows.training.loading import load
-
-if TYPE_CHECKING:
-    from tfp_flows.density.fitted import FittedDensity
 
 # Draws that a report weighs; and at most: for `resample`, and by a learned likelihood if
 # weights are uneven, since there is no density that `fit_posterior` could take.
@@ -65,43 +59,38 @@ class AmortizedPosterior:
     True
 
     Args:
-      density: `FittedDensity` of the unconstrained parameters given the data; after a fit
-        with `focus`, before it is truncated.
-      support: `JointSupport` of the parameters.
-      form: `DataForm` of an observation.
-      features: `Features` of an observation, the density's context.
-      report: the `CalibrationReport`.
-      surroundings: `Surroundings` of the simulated data.
+      rows: the same posterior as a distribution of rows of numbers.
       pin: the model's density, as in `Simulator`, for importance weights; None if it is
         not known.
-      likelihood: a `LearnedLikelihood` in its place; None if there is none.
-      prior: the `TruncatedPrior` of the last round; None if it is that of the model.
+      log_prior: function of parameters that returns their log-densities under the prior,
+        for weights by the learned likelihood of `rows`; None for no such weights.
     """
 
     def __init__(
         self,
-        density: FittedDensity,
-        support: JointSupport,
-        form: DataForm,
-        features: Features,
+        rows: PosteriorOfRows,
         *,
-        report: CalibrationReport,
-        surroundings: Surroundings,
         pin: Callable | None = None,
-        likelihood: LearnedLikelihood | None = None,
-        prior: TruncatedPrior | None = None,
+        log_prior: Callable | None = None,
     ) -> None:
-        self.density = density
-        self.report = report
-        self._support, self._form, self._features = support, form, features
-        self._prior = prior
-        self._surroundings, self._weights = surroundings, None
-        self._likelihood = likelihood
-        if likelihood is not None:
-            size = len(likelihood.varies)
-            self._weights = ImportanceWeights(likelihood.pin, support, size)
+        self.rows, self._weights, self._is_learned = rows, None, False
+        if rows.likelihood is not None and log_prior is not None:
+            varies: Any = rows.varies
+            learned = LearnedLikelihood(rows.likelihood, varies, log_prior, rows.support)
+            self._weights = ImportanceWeights(learned.pin, rows.support, len(varies))
+            self._is_learned = True
         elif pin is not None:
-            self._weights = ImportanceWeights(pin, support, form.size)
+            self._weights = ImportanceWeights(pin, rows.support, rows.form.size)
+
+    @property
+    def density(self) -> Mixture:
+        """The density of the unconstrained parameters given features of the data."""
+        return self.rows.distribution
+
+    @property
+    def report(self) -> CalibrationReport:
+        """The checks of all observations together."""
+        return self.rows.report
 
     def __call__(self, x: Any) -> ConditionedPosterior:
         """Returns the posterior given an observation, or given each of a batch.
@@ -113,7 +102,7 @@ class AmortizedPosterior:
         Raises:
           ValueError: if x has another form, or a number that is not finite.
         """
-        return ConditionedPosterior(self, self._form.to_rows(x))
+        return ConditionedPosterior(self, self.rows.form.to_rows(x))
 
     def save(self, path: str | os.PathLike) -> None:
         """Saves the posterior of any observation, with its checks, to a `.keras` file.
@@ -128,8 +117,8 @@ class AmortizedPosterior:
         Raises:
           ValueError: if the support of one parameter depends on another.
         """
-        rows = self._rows()
-        DensityEstimator(rows, columns=rows.columns).save(path)
+        without_functions(self.rows.support.bijector)  # raises before it opens a file
+        DensityEstimator(self.rows, columns=self.rows.columns).save(path)
 
     @classmethod
     def load(
@@ -156,15 +145,12 @@ class AmortizedPosterior:
         rows = load(path, custom_modules=custom_modules).distribution
         words = "a file of `AmortizedPosterior.save`"
         check_instance("path", rows, PosteriorOfRows, words)
-        pin = likelihood = None
+        pin = log_prior = None
         if model is not None:
             if rows.likelihood is not None and observed is None:
                 support = softly_clipped(JointSupport.from_distribution(model))
                 same = rows.support.equals(support)
-                varies = np.asarray(rows.description["varies"])
-                likelihood = LearnedLikelihood(
-                    rows.likelihood, varies, model.log_prob, rows.support
-                )
+                log_prior = model.log_prob
             else:
                 source = make_simulator(model, observed, None)
                 same = source.form.shapes == rows.form.shapes
@@ -172,7 +158,7 @@ class AmortizedPosterior:
                 pin = source.pin
             words = "the `model` of this file"
             require(same, words, f"{model.name}, of other shapes or supports")
-        return cls._from_rows(rows, pin, likelihood)
+        return cls(rows, pin=pin, log_prior=log_prior)
 
     def conditioned(self, row: np.ndarray) -> Conditioned:
         """Returns the posterior of the unconstrained parameters given rows of data.
@@ -180,49 +166,7 @@ class AmortizedPosterior:
         Args:
           row: observations as rows of numbers, `[*batch, K]`.
         """
-        features, dtype = self._features(row), self._support.dtype
-        return Conditioned(self.density, features, dtype=dtype, prior=self._prior)
-
-    def _rows(self):
-        """Returns the `PosteriorOfRows` that a file holds."""
-        description = {
-            "dtype": self._support.dtype.name,
-            "form": self._form.to_plain(),
-            "scale": self._features.scale.to_plain(),
-            "report": self.report.to_plain(),
-            "surroundings": self._surroundings.to_plain(),
-        }
-        previous = None
-        if self._prior is not None:
-            description["prior"] = self._prior.to_plain()
-            previous = self._prior.previous._rows()
-        likelihood = None
-        if self._likelihood is not None:
-            likelihood = self._likelihood.density
-            description["varies"] = self._likelihood.varies.tolist()
-        support = without_functions(self._support.bijector)
-        network = self._features.network
-        return PosteriorOfRows(
-            self.density, support, network, description, previous, likelihood
-        )
-
-    @classmethod
-    def _from_rows(cls, rows, pin=None, likelihood=None):
-        prior = None
-        if rows.previous is not None:
-            previous = cls._from_rows(rows.previous)
-            prior = TruncatedPrior.from_plain(previous, rows.description["prior"])
-        return cls(
-            rows.distribution,
-            rows.support,
-            rows.form,
-            rows.features,
-            report=rows.report,
-            surroundings=rows.surroundings,
-            pin=pin,
-            likelihood=likelihood,
-            prior=prior,
-        )
+        return self.rows.conditioned(row)
 
 
 class ConditionedPosterior(FlowPosterior):
@@ -246,7 +190,7 @@ class ConditionedPosterior(FlowPosterior):
         self, amortized: AmortizedPosterior, row: np.ndarray, *, name: str = "posterior"
     ) -> None:
         conditioned = amortized.conditioned(row)
-        super().__init__(conditioned, amortized._support.bijector, name=name)
+        super().__init__(conditioned, amortized.rows.support.bijector, name=name)
         self._amortized, self._row = amortized, row
         self._more: Any = None  # weighted draws of the last large `resample`
 
@@ -298,18 +242,22 @@ class ConditionedPosterior(FlowPosterior):
         words = "one observation; index `amortized(x[i]).report` for those of a batch"
         require(self._row.ndim == 1, words, f"a batch of shape {self._row.shape[:-1]}")
         amortized, weighted, adapted = self._amortized, None, None
-        is_learned = amortized._likelihood is not None
         if amortized._weights is not None:
             weighted = self._weighted(_NUM_DRAWS)
             if not is_even(weighted):
                 adapted = amortized._weights.adapted(self._weighted_row, weighted)
-            if is_learned and adapted is not None and not is_even(adapted):
+            if amortized._is_learned and adapted is not None and not is_even(adapted):
                 weighted, adapted = self._weighted(_MOST_DRAWS), None
-        rarity = amortized._surroundings.rarity(amortized._features(self._row))
-        prior = amortized._prior
-        mass = None if prior is None else prior.mass(self._row)
+        rows = amortized.rows
+        rarity = rows.surroundings.rarity(rows.features(self._row))
+        mass = None if rows.prior is None else rows.prior.mass(self._row)
         report = judge_observation(
-            rarity, amortized.report, weighted, adapted, mass, is_learned=is_learned
+            rarity,
+            amortized.report,
+            weighted,
+            adapted,
+            mass,
+            is_learned=amortized._is_learned,
         )
         self._is_adapted = adapted is not None
         return report, adapted or weighted
@@ -326,8 +274,8 @@ class ConditionedPosterior(FlowPosterior):
     @property
     def _weighted_row(self):
         """What the weights know of the observation."""
-        is_learned = self._amortized._likelihood is not None
-        return self._amortized._features(self._row) if is_learned else self._row
+        amortized = self._amortized
+        return amortized.rows.features(self._row) if amortized._is_learned else self._row
 
     def _weighted(self, count):
         weights: Any = self._amortized._weights

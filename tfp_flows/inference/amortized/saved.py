@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
-from tensorflow_probability import bijectors as tfb
 
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.mixture import Mixture
@@ -18,8 +16,12 @@ from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.features import Features, Scale
 from tfp_flows.inference.amortized.observation_checks import Surroundings
 from tfp_flows.inference.amortized.truncation import TruncatedPrior
-from tfp_flows.inference.support import JointSupport, named, parts_from_rows
-from tfp_flows.networks.conditioner import Conditioner
+from tfp_flows.inference.support import (
+    JointSupport,
+    named,
+    parts_from_rows,
+    without_functions,
+)
 
 
 class PosteriorOfRows(DistributionWrapper):
@@ -35,42 +37,37 @@ class PosteriorOfRows(DistributionWrapper):
     conditional distribution of rows, so that files can be scored and sampled as others.
 
     Args:
-      distribution: `FittedDensity` of the unconstrained parameters u given features.
-      support: bijector from u to the parameters in their structure.
-      network: the summary network; None if there is none.
-      description: plain values of `DataForm`, `Scale`, `CalibrationReport`, `Surroundings`,
-        of the dtype of the parameters, and of a `TruncatedPrior` and the features of a
-        learned likelihood, if there are any.
-      previous: the `PosteriorOfRows` from which the prior was truncated; or None.
-      likelihood: the density of a `LearnedLikelihood`; or None.
+      distribution: `FittedDensity` of the unconstrained parameters u given features; after
+        a fit with `focus`, before it is truncated.
+      support: `JointSupport` of the parameters.
+      form: `DataForm` of an observation.
+      features: `Features` of an observation, the density's context.
+      report: the `CalibrationReport`.
+      surroundings: `Surroundings` of the simulated data.
+      prior: the `TruncatedPrior` of the last round; None if it is that of the model.
+      likelihood: the density of a `LearnedLikelihood`; None if there is none.
+      varies: its features; None if there is none.
       name: name of the module.
     """
 
     def __init__(
         self,
         distribution: Mixture,
-        support: tfb.Bijector,
-        network: Conditioner | None,
-        description: dict[str, Any],
-        previous: PosteriorOfRows | None = None,
-        likelihood: Mixture | None = None,
+        support: JointSupport,
+        form: DataForm,
+        features: Features,
         *,
+        report: CalibrationReport,
+        surroundings: Surroundings,
+        prior: TruncatedPrior | None = None,
+        likelihood: Mixture | None = None,
+        varies: np.ndarray | None = None,
         name: str = "posterior_of_rows",
     ) -> None:
         super().__init__(distribution, name=name)
-        # Not tracked by `tf.Module`, which would wrap the dictionary.
-        object.__setattr__(self, "description", description)
-        self.network, self.previous, self.prior = network, previous, None
-        self.likelihood = likelihood
-        if previous is not None:
-            self.prior = TruncatedPrior.from_plain(previous, description["prior"])
-        self.support = JointSupport.from_bijector(
-            support, distribution.event_shape[0], tf.as_dtype(description["dtype"])
-        )
-        self.form = DataForm.from_plain(description["form"])
-        self.features = Features(Scale.from_plain(description["scale"]), network)
-        self.report = CalibrationReport.from_plain(description["report"])
-        self.surroundings = Surroundings.from_plain(description["surroundings"])
+        self.support, self.form, self.features = support, form, features
+        self.report, self.surroundings = report, surroundings
+        self.prior, self.likelihood, self.varies = prior, likelihood, varies
         zeros = tf.zeros([1, self.support.event_size], self.support.dtype)
         parts = self.support.bijector.forward(zeros)
         self._shapes = tf.nest.map_structure(lambda part: part.shape[1:], parts)
@@ -133,20 +130,55 @@ class PosteriorOfRows(DistributionWrapper):
         return self._flat(self.support.bijector.forward(u))
 
     def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
+        """Returns the entries of a file, from which `from_config` builds the posterior."""
+        description = {
+            "dtype": self.dtype.name,
+            "form": self.form.to_plain(),
+            "scale": self.features.scale.to_plain(),
+            "report": self.report.to_plain(),
+            "surroundings": self.surroundings.to_plain(),
+        }
+        if self.prior is not None:
+            description["prior"] = self.prior.to_plain()
+        if self.varies is not None:
+            description["varies"] = self.varies.tolist()
         return {
             "distribution": self.distribution,
-            "support": self.support.bijector,
-            "network": self.network,
-            "description": self.description,
-            "previous": self.previous,
+            "support": without_functions(self.support.bijector),
+            "network": self.features.network,
+            "description": description,
+            "previous": self.prior and self.prior.previous,
             "likelihood": self.likelihood,
             "name": self.name,
         }
 
+    @classmethod
+    def from_config(cls, config: dict) -> PosteriorOfRows:
+        """Builds the posterior from the result of `get_config`."""
+        distribution, description = config["distribution"], config["description"]
+        prior = varies = None
+        if (previous := config.get("previous")) is not None:
+            prior = TruncatedPrior.from_plain(previous, description["prior"])
+        if (likelihood := config.get("likelihood")) is not None:
+            varies = np.asarray(description["varies"])
+        size, dtype = distribution.event_shape[0], tf.as_dtype(description["dtype"])
+        return cls(
+            distribution,
+            JointSupport.from_bijector(config["support"], size, dtype),
+            DataForm.from_plain(description["form"]),
+            Features(Scale.from_plain(description["scale"]), config["network"]),
+            report=CalibrationReport.from_plain(description["report"]),
+            surroundings=Surroundings.from_plain(description["surroundings"]),
+            prior=prior,
+            likelihood=likelihood,
+            varies=varies,
+            name=config["name"],
+        )
+
     @property
     def _parts(self):
-        return (self.distribution, self.network, self.previous, self.likelihood)
+        previous = self.prior and self.prior.previous
+        return (self.distribution, self.features.network, previous, self.likelihood)
 
     def _flat(self, structure):
         """Rows, `[..., M]`, of parts in their structure."""

@@ -39,7 +39,7 @@ class TruncatedPrior:
     any other observation is that under the truncated prior.
 
     Args:
-      previous: the `AmortizedPosterior`, or `PosteriorOfRows`, of the round before.
+      previous: the `PosteriorOfRows` of the round before.
       focus: the observation in focus as a row, `[K]`.
       threshold: the least log-density.
       share: probability of the region under the prior.
