@@ -15,14 +15,11 @@ from tfp_flows.core.arguments import require
 from tfp_flows.tables.atoms import AtomSpec
 from tfp_flows.tables.columns import UNUSABLE, Column, Difference, Equality, TableColumns
 from tfp_flows.tables.differences import without_rounding
-from tfp_flows.tables.frames import Frame, cells_of, is_missing
+from tfp_flows.tables.frames import Frame, cells_of, dates_from_days, is_missing
 from tfp_flows.tables.marginals import with_frequencies
 from tfp_flows.tables.networks import FARTHEST
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 
-_DAY = np.timedelta64(86_400_000_000_000, "ns")
-_EPOCH = np.datetime64(0, "ns")
-_MOST_DAYS = 106_751.0  # since 1970, or before; nanoseconds count no more in 64 bits
 # Share of a circle by which float32 may round an angle beyond an end.
 _TURN_ROUNDING = 1e-6
 # Below this relative spread, variation is rounding noise of float64.
@@ -578,8 +575,7 @@ class ColumnCodec:
         words = f"the {self.column.kind} column {self.column.name!r}"
         fits = found == expected or cells.is_missing.all()
         require(fits, f"a {expected} in each cell of {words}", f"a {cells.type}")
-        values = days_from_dates(cells.values) if found == "date" else cells.values
-        return np.where(cells.is_missing, np.nan, values)
+        return cells.numbers()
 
     def _is_inside(self, number):
         maps = NumberMaps([_spec(self.column, self._ends, np.zeros(0))])
@@ -587,21 +583,6 @@ class ColumnCodec:
         inside = maps.unscaled(maps.middle(y)).is_inside.numpy()[:, 0]
         may_be = ~maps.is_integer | self._may_miss_grid
         return inside & (may_be | (number == np.floor(number)))
-
-
-def days_from_dates(dates: np.ndarray) -> np.ndarray:
-    """Returns days since 1970, `[...]`, from datetimes in nanoseconds."""
-    return (dates - _EPOCH) / _DAY
-
-
-def dates_from_days(days: np.ndarray) -> np.ndarray:
-    """Returns datetimes, in nanoseconds, from days since 1970, `[...]`.
-
-    Dates before 1677-09-22 or after 2262-04-11 are moved to these days.
-    """
-    days = np.clip(days, -_MOST_DAYS, _MOST_DAYS)
-    nanoseconds = np.round(days * (_DAY / np.timedelta64(1, "ns")))
-    return _EPOCH + nanoseconds.astype("timedelta64[ns]")
 
 
 def _array(values):

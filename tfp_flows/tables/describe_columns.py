@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfp_flows.tables.codec import days_from_dates
 from tfp_flows.tables.columns import Column, TableColumns
 from tfp_flows.tables.differences import find_differences
 from tfp_flows.tables.equalities import find_equalities
@@ -103,7 +102,7 @@ def describe_columns(
         return TableColumns(columns)
     table = _with_differences(columns, cells)
     numbers = {
-        name: _numbers(name, column)
+        name: cells_of(name, column).numbers()
         for name, column in cells.items()
         if table[name].is_number
     }
@@ -126,7 +125,7 @@ def describe_numbers(frame: Any, names: Collection[str] | None = None) -> TableC
     for column in list(columns):
         if names is not None and column.name not in names:
             continue
-        numbers = _numbers(column.name, cells[column.name])
+        numbers = cells_of(column.name, cells[column.name]).numbers()
         present = numbers[~np.isnan(numbers)]
         is_heavy = len(present) > 0 and is_heavy_tailed(present)
         kind = "heavy-tailed" if is_heavy else "real"
@@ -155,13 +154,6 @@ def _with_differences(columns, cells):
         if difference.column.kind == "constant":
             table.change(difference.name, high=None, reason=table[difference.name].reason)
     return TableColumns(list(table), differences)
-
-
-def _numbers(name, column):
-    """Cells as numbers, `[N]`, with days of dates; NaN where missing."""
-    cells = cells_of(name, column)
-    numbers = days_from_dates(cells.values) if cells.type == "date" else cells.values
-    return np.where(cells.is_missing, np.nan, numbers.astype(np.float64))
 
 
 def _described(name, column, categories, *, is_ordered, as_recorded):

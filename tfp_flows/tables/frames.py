@@ -14,6 +14,9 @@ from tfp_flows.core.arguments import require
 
 # Units of dates, from coarse to fine.
 _UNITS = ("D", "h", "m", "s", "ms", "us")
+_DAY = np.timedelta64(86_400_000_000_000, "ns")
+_EPOCH = np.datetime64(0, "ns")
+_MOST_DAYS = 106_751.0  # since 1970, or before; nanoseconds count no more in 64 bits
 
 
 class Frame:
@@ -443,6 +446,26 @@ class Cells(typing.NamedTuple):
     type: str
     values: np.ndarray
     is_missing: np.ndarray
+
+    def numbers(self) -> np.ndarray:
+        """Returns numbers, `[N]` float64, with days for dates; NaN where missing."""
+        values = days_from_dates(self.values) if self.type == "date" else self.values
+        return np.where(self.is_missing, np.nan, values.astype(np.float64))
+
+
+def days_from_dates(dates: np.ndarray) -> np.ndarray:
+    """Returns days since 1970, `[...]`, from datetimes in nanoseconds."""
+    return (dates - _EPOCH) / _DAY
+
+
+def dates_from_days(days: np.ndarray) -> np.ndarray:
+    """Returns datetimes, in nanoseconds, from days since 1970, `[...]`.
+
+    Dates before 1677-09-22 or after 2262-04-11 are moved to these days.
+    """
+    days = np.clip(days, -_MOST_DAYS, _MOST_DAYS)
+    nanoseconds = np.round(days * (_DAY / np.timedelta64(1, "ns")))
+    return _EPOCH + nanoseconds.astype("timedelta64[ns]")
 
 
 def cells_of(name: str, column: np.ndarray) -> Cells:

@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import check_number, require
 from tfp_flows.distributions.univariate import bisect
-from tfp_flows.tables.codec import ColumnCodec, dates_from_days, days_from_dates
+from tfp_flows.tables.codec import ColumnCodec
 from tfp_flows.tables.distribution import TableDistribution
-from tfp_flows.tables.frames import Frame, is_missing
+from tfp_flows.tables.frames import Frame, dates_from_days, days_from_dates, is_missing
 from tfp_flows.tables.grids import Grid
 from tfp_flows.tables.number_conditionals import NumberConditionals
 

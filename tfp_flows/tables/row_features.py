@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tfp_flows.core.arguments import require
-from tfp_flows.tables.codec import days_from_dates
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.frames import Cells, Frame, cells_of
 
@@ -68,9 +67,7 @@ def _has(cells):
 
 
 def _numbers(cells):
-    if cells.type == "date":
-        return days_from_dates(cells.values)
-    return cells.values.astype(np.float64) if cells.type != "text" else np.nan
+    return cells.numbers() if cells.type != "text" else np.nan
 
 
 def _codes(parts: Sequence[Cells]) -> list[np.ndarray]:
