@@ -18,7 +18,7 @@ _FARTHEST = 6.0  # standard deviations of a context, beyond which it is clipped
 
 
 class _Measured(MeasuredOnce):
-    """Standardises vectors; a subclass has `_statistics(mean, scale, data, weight)`."""
+    """Standardises vectors; a subclass may replace `_statistics`."""
 
     def __init__(self, event_size: int, **options: Any) -> None:
         super().__init__(event_size, **options)
@@ -36,6 +36,10 @@ class _Measured(MeasuredOnce):
                 stacklevel=3,
             )
         return self._statistics(mean, scale, data, weight)
+
+    def _statistics(self, mean, scale, data, weight):
+        """Returns the two arguments of `_set`."""
+        return mean, scale
 
     def _within_floats(self, deviations, unit):
         """Clips deviations to `dtype.max**0.8` units, so that later steps do not overflow.
@@ -83,9 +87,6 @@ class Standardize(_Measured):
         super().__init__(event_size, dtype=dtype, name=name)
         ones = tf.ones(event_size, self.dtype)
         self._scale = tf.Variable(ones, trainable=False, name="scale")
-
-    def _statistics(self, mean, scale, data, weight):
-        return mean, scale
 
     def _set(self, mean, scale):
         self._mean.assign(mean)

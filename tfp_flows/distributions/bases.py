@@ -157,14 +157,8 @@ class NormalsAndAngles(tfd.Distribution):
     def _batch_shape(self):
         return tf.TensorShape([])
 
-    def _batch_shape_tensor(self, **parameters):
-        return tf.constant([], tf.int32)
-
     def _event_shape(self):
         return tf.TensorShape(self._circular.shape)
-
-    def _event_shape_tensor(self, **parameters):
-        return tf.constant(self._circular.shape, tf.int32)
 
     def _sample_n(self, n, seed=None):
         from_angles, from_normals = draws.split(tfp.random.sanitize_seed(seed), 2)

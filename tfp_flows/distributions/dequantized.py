@@ -93,12 +93,6 @@ class Dequantized(DistributionWrapper):
         """Number of entries of one event, D."""
         return self.event_shape.num_elements()
 
-    @property
-    def is_initialized(self) -> bool:
-        """Whether all data-dependent state of distribution and dequantizer is set."""
-        parts = (self.distribution, self.dequantizer)
-        return all(getattr(part, "is_initialized", True) for part in parts)
-
     def initialize(
         self,
         data: TensorLike,

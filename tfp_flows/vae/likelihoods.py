@@ -71,11 +71,6 @@ class Likelihood(abc.ABC):
         """Returns the constructor's arguments."""
         return {"event_shape": self.event_shape}
 
-    @classmethod
-    def from_config(cls, config: dict) -> Likelihood:
-        """Builds the likelihood that `config` describes."""
-        return cls(**config)
-
     def _parameters(self, outputs):
         """The P parameters, `[..., *event]` each."""
         batch_ndims = outputs.shape.rank - self._output_ndims(outputs.shape.as_list())

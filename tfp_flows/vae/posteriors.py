@@ -91,11 +91,6 @@ class Posterior(tf.Module, abc.ABC):
           parameters: `[N, P]`, the encoder's output.
         """
 
-    @classmethod
-    def from_config(cls, config: dict) -> Posterior:
-        """Builds the posterior that `config` describes."""
-        return cls(**config)
-
 
 class _Gaussian(Posterior):
     """A Gaussian posterior, `z = mean + scale @ noise`; a subclass computes the scale.

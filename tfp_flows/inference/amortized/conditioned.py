@@ -105,14 +105,8 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
     def _batch_shape(self):
         return self._context.shape[:-1]
 
-    def _batch_shape_tensor(self):
-        return tf.shape(self._context)[:-1]
-
     def _event_shape(self):
         return self._mixture.event_shape
-
-    def _event_shape_tensor(self):
-        return tf.constant(self._mixture.event_shape, tf.int32)
 
     def _sample_n(self, n, seed=None):
         shape = tf.concat([[n], tf.shape(self._context)], axis=0)
