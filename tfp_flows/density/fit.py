@@ -17,7 +17,7 @@ from tfp_flows.core.statistics import check_resolution
 from tfp_flows.density.data import Data, checked_data
 from tfp_flows.density.fitted import FittedDensity
 from tfp_flows.density.report import judge
-from tfp_flows.density.rules import MOST_HELD_OUT, held_out_share, rules_for
+from tfp_flows.density.rules import MOST_HELD_OUT, FlowRule, held_out_share, rules_for
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.distribution_checks import check_event_size
 from tfp_flows.distributions.flow_distribution import FlowDistribution
@@ -201,7 +201,7 @@ def _fit_components(data, rules, flow, seed, max_minutes, verbose):
         fitted = _fit_splines(data, rules, for_splines, minutes(share), verbose)
         components.append(fitted)
     for rule, own in zip(rules.flows.values(), for_flows, strict=True):
-        made = _new_flow(rule, data, own) if flow is None else flow
+        made = new_flow(rule, data, own) if flow is None else flow
         left = minutes((1.0 - share) / len(rules.flows))
         components.append(_fit_flow(made, data, rule, own, left, verbose))
     if rules.has_regression:
@@ -234,7 +234,8 @@ def _fit_regression(data):
     return distribution
 
 
-def _new_flow(rule, data, seed):
+def new_flow(rule: FlowRule, data: Data, seed: int | None) -> FlowDistribution:
+    """Returns the flow of a rule for these rows, with initial weights by the seed."""
     return rule.constructor(
         data.x.shape[1],
         context_size=data.context_size,

@@ -256,7 +256,7 @@ def fit_neural_likelihood(
       https://arxiv.org/abs/1805.07226
     """
     from tfp_flows.density.data import Data
-    from tfp_flows.density.fit import fit_density, least_dtype
+    from tfp_flows.density.fit import fit_density, new_flow
     from tfp_flows.density.rules import rules_for
 
     check_seed("seed", seed)
@@ -289,19 +289,11 @@ def fit_neural_likelihood(
         mixed, cells, report = fit_mixed_trials(form, usable.x, usable.u, **options)
         report = _with_dropped(report, left_out)
         return NeuralLikelihood(mixed, prior, support, cells, report)
-    count, size, context_size = *usable.x.shape, usable.u.shape[1]
-    rule = rules_for(count, size, context_size).given_flow
-    flow = rule.constructor(
-        size,
-        context_size=context_size,
-        seed=for_flow,
-        dtype=least_dtype(Data(usable.x, usable.u)),
-        **rule.options,
-    )
+    data = Data(usable.x, usable.u)
+    rule = rules_for(len(data.x), data.x.shape[1], data.context_size).given_flow
     density = fit_density(
-        usable.x,
-        usable.u,
-        flow=flow,
+        *data,
+        flow=new_flow(rule, data, for_flow),
         seed=for_fit,
         max_minutes=max_minutes,
         verbose=verbose,
