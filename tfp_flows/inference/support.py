@@ -113,10 +113,14 @@ class JointSupport:
             one = graph_function(lambda seed: draw(seed=seed))
             draws = [one(tf.constant([seed, k])) for k in range(count)]
             parts = tf.nest.map_structure(lambda *each: tf.stack(each), *draws)
-            x = self.bijector.inverse(parts).numpy().astype(np.float64)
+            x = self.unconstrained(parts)
         except Exception:  # models may raise any error; a fit does not need the prior
             return np.zeros([0, self.event_size])
         return x[np.isfinite(x).all(axis=1)]
+
+    def unconstrained(self, parameters: Any) -> np.ndarray:
+        """Returns parameters as rows of unconstrained numbers, `[N, D]` in float64."""
+        return self.bijector.inverse(parameters).numpy().astype(np.float64)
 
     @classmethod
     def from_bijector(

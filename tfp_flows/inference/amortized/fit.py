@@ -326,5 +326,5 @@ def _backup_of_round(backup, index):
 def _given_pairs(theta, x, support, missing):
     """Returns support, form and `Pairs` of parameters and data simulated elsewhere."""
     space, form = support_of_pairs(theta, support), DataForm.from_batch(x, missing)
-    u = space.bijector.inverse(theta).numpy().astype(np.float64)
+    u = space.unconstrained(theta)
     return space, form, Pairs(u, form.rows_of(x, len(u)))

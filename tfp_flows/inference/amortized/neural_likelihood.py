@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import (
@@ -280,7 +279,7 @@ def fit_neural_likelihood(
         theta, x = _two(pairs)
         support = JointSupport.from_distribution(prior)
         form = form_of_trials(x)
-        u = np.asarray(support.bijector.inverse(theta), np.float64)
+        u = support.unconstrained(theta)
         found = Pairs(u, form.rows_of(x, len(u)))
     usable = found.usable(allows_missing=False)
     left_out = dropped(len(found.u) - len(usable.u), len(usable.u))

@@ -164,10 +164,6 @@ class Simulator(abc.ABC):
             bar.update(done)
         return Pairs(*map(np.concatenate, zip(*blocks, strict=True))).take(slice(count))
 
-    def unconstrained(self, parameters: Any) -> np.ndarray:
-        """Returns parameters as rows of unconstrained numbers, `[N, D]`."""
-        return self.support.bijector.inverse(parameters).numpy().astype(np.float64)
-
     def log_prior(self, u: tf.Tensor) -> np.ndarray:
         """Returns log-densities of unconstrained parameters, `[N, D]`, under the prior."""
         u = tf.cast(u, self.support.dtype)
@@ -179,7 +175,7 @@ class Simulator(abc.ABC):
         seed = seed % 2**30
         if prior is None:
             parameters, x = self.draw(count, seed)
-            u = self.unconstrained(parameters)
+            u = self.support.unconstrained(parameters)
         else:
             u = prior.sample(self, count, seed)
             parts = self.support.bijector.forward(tf.constant(u, self.support.dtype))

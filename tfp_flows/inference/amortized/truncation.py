@@ -155,7 +155,8 @@ class TruncatedPrior:
 
     def _prior_draws(self, source, count, seed):
         (own,) = np.random.SeedSequence(seed).generate_state(1)
-        return source.unconstrained(source.parameters(count, int(own) % 2**30))
+        parameters = source.parameters(count, int(own) % 2**30)
+        return source.support.unconstrained(parameters)
 
     def _resampled(self, source, count, seed):
         own = self._posterior.sample(_NUM_FOR_ONE * count, seed=seed)
