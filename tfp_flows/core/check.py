@@ -1,9 +1,15 @@
-"""The one form of all checks of fits: of posteriors and of densities."""
+"""The one form of all checks of fits and of reports on them."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +62,38 @@ class Check:
         """The number, its threshold and whether it passes, for a report's table."""
         words = {True: "passed", False: "failed", None: "not judged"}[self.passed]
         return f"{self.value:.4g} (threshold {self.threshold:.4g}): {words}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Base class of reports with `checks` that a file holds as plain values."""
+
+    def to_plain(self) -> dict[str, Any]:
+        """Returns the fields as plain values for a file; tuples and arrays are lists."""
+        return {k: _plain(value) for k, value in dataclasses.asdict(self).items()}
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Self:
+        """Returns the report from the result of `to_plain`."""
+        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
+        fields["checks"] = tuple(Check(**entries) for entries in plain["checks"])
+        return cls(**fields)
+
+
+def _plain(value):
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def reasons_of(checks: Iterable[Check]) -> tuple[str, ...]:
+    """Returns the advice of the checks that failed."""
+    return tuple(check.advice for check in checks if check.failed)
+
+
+def plus_minus(value: float, error: float) -> str:
+    """Returns a number with its standard error, for a report's table."""
+    return f"{value:.3f} +- {error:.3f}"
 
 
 def lined_up(rows: Sequence[tuple[str, str]], reasons: Sequence[str]) -> str:

@@ -41,7 +41,9 @@ class FittedDensity(Mixture):
         name: str = "fitted_density",
     ) -> None:
         super().__init__(components, weights, name=name)
-        self._report = DensityReport.from_plain(report)
+        if not isinstance(report, DensityReport):
+            report = DensityReport.from_plain(report)
+        self._report = report
 
     @property
     def report(self) -> DensityReport:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tfp_flows.core.check import Check, lined_up
+from tfp_flows.core.check import Check, Report, lined_up, plus_minus, reasons_of
 from tfp_flows.core.rows import by_parts
 from tfp_flows.core.statistics import standard_error
 from tfp_flows.density import baselines, checks
@@ -27,7 +27,7 @@ _UPDATES = 200  # of the weights; each raises the likelihood
 
 
 @dataclasses.dataclass(frozen=True)
-class DensityReport:
+class DensityReport(Report):
     """How a fitted density explains rows that it has not seen; `print` shows a table.
 
     Log-likelihoods are means over held-out rows, in nats a row, ± one standard error. Those
@@ -74,36 +74,18 @@ class DensityReport:
     checks: tuple[Check, ...]
 
     def __str__(self) -> str:
+        likelihood = plus_minus(self.log_likelihood, self.log_likelihood_error)
         rows = [
             ("verdict", self.verdict),
             ("rows", f"{self.num_rows:,} fitted, {self.num_held_out:,} held out"),
-            (
-                "log-likelihood",
-                f"{self.log_likelihood:.3f} +- {self.log_likelihood_error:.3f} nats a row",
-            ),
+            ("log-likelihood", f"{likelihood} nats a row"),
             *((name, f"{nats:.3f} nats a row") for name, nats in self.baselines.items()),
-            ("above the Gaussian", f"{self.gain:.3f} +- {self.gain_error:.3f} nats a row"),
+            ("above the Gaussian", f"{plus_minus(self.gain, self.gain_error)} nats a row"),
             *((check.name, check.result) for check in self.checks),
             *(("fitted", text) for text in self.chosen),
             ("seconds", f"{self.seconds:.1f}"),
         ]
         return lined_up(rows, self.reasons)
-
-    def to_plain(self) -> dict[str, Any]:
-        """Returns the fields as plain values, for a file; tuples become lists."""
-        plain = dataclasses.asdict(self)
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()}
-
-    @classmethod
-    def from_plain(cls, plain: DensityReport | dict[str, Any]) -> DensityReport:
-        """Returns the report from the result of `to_plain`."""
-        if isinstance(plain, DensityReport):
-            return plain
-        fields: dict[str, Any] = dict(plain)
-        for name in ("reasons", "chosen"):
-            fields[name] = tuple(fields[name])
-        fields["checks"] = tuple(Check(**entries) for entries in fields["checks"])
-        return cls(**fields)
 
 
 def judge(
@@ -169,16 +151,13 @@ def decide(found: Sequence[Check]) -> tuple[str, tuple[str, ...]]:
     if not failed:
         return VERDICTS[0], ()
     is_gain_alone = [check.name for check in failed] == [checks.GAIN]
-    return VERDICTS[1 if is_gain_alone else 2], tuple(check.advice for check in failed)
+    return VERDICTS[1 if is_gain_alone else 2], reasons_of(failed)
 
 
 def log_prob_of_components(mixture: Mixture, data: Data) -> np.ndarray:
     """Returns log-densities of rows under each component, `[n, K]`, in float64."""
-
-    def each(x, context):
-        return mixture.log_prob_of_components(x, context=context)
-
-    return by_parts(each, *data).astype(np.float64)
+    each = by_parts(lambda x, c: mixture.log_prob_of_components(x, context=c), *data)
+    return each.astype(np.float64)
 
 
 def mixture_weights(log_probs: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfp_flows.core.arguments import check_integer, check_seed, require
-from tfp_flows.core.check import Check, lined_up
+from tfp_flows.core.check import Check, Report, lined_up
 from tfp_flows.tables import fidelity
 from tfp_flows.tables.codec import RowCodec
 from tfp_flows.tables.columns import TableColumns
@@ -79,7 +79,7 @@ _CLOSE = 0.05  # of the test rows, which are the closest to training rows
 
 
 @dataclasses.dataclass(frozen=True)
-class SynthesisReport:
+class SynthesisReport(Report):
     """How synthetic rows compare with real ones; `print` shows a table.
 
     Synthetic rows are compared with test rows, which the fit has not seen. Beside each
@@ -203,20 +203,11 @@ class SynthesisReport:
             text = "broken by {synthetic:,} synthetic and {test:,} test rows"
             yield f"rule {rule}", text.format(**broken)
 
-    def to_plain(self) -> dict[str, Any]:
-        """Returns the fields as plain values, for a file; tuples become lists."""
-        plain = dataclasses.asdict(self)
-        plain |= {name: list(plain[name]) for name in ("reasons", "checks")}
-        return plain | {"trend": [list(pair) for pair in self.trend]}
-
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> SynthesisReport:
         """Returns the report from the result of `to_plain`."""
-        fields: dict[str, Any] = dict(plain)
-        fields["reasons"] = tuple(fields["reasons"])
-        fields["trend"] = tuple(tuple(pair) for pair in fields["trend"])
-        fields["checks"] = tuple(Check(**entries) for entries in fields["checks"])
-        return cls(**fields)
+        trend = [tuple(pair) for pair in plain["trend"]]
+        return super().from_plain({**plain, "trend": trend})
 
 
 def synthesis_report(

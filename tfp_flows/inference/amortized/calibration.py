@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.core.check import Check, lined_up
+from tfp_flows.core.check import Check, Report, lined_up, plus_minus, reasons_of
 from tfp_flows.distributions import draws
 from tfp_flows.inference.amortized.conditioned import Conditioned
 
@@ -33,7 +33,7 @@ _MUCH = 0.05  # distance from uniform ranks that matters, however many simulatio
 
 
 @dataclasses.dataclass(frozen=True)
-class WeightsReport:
+class WeightsReport(Report):
     """How well draws are calibrated that a learned likelihood weighs.
 
     Attributes:
@@ -57,18 +57,13 @@ class WeightsReport:
     def rows(self) -> list[tuple[str, str]]:
         """Rows of a report's table."""
         words = "used" if self.is_used else "not used"
-        gain = f"{self.gain:.3f} +- {self.gain_error:.3f} nats, {words}"
+        gain = f"{plus_minus(self.gain, self.gain_error)} nats, {words}"
         checks = ((check.name, check.result) for check in self.checks)
         return [("gain by learned likelihood", gain), *checks]
 
-    @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> WeightsReport:
-        """Returns the report from its fields as plain values."""
-        return cls(**{**plain, "checks": tuple(Check(**c) for c in plain["checks"])})
-
 
 @dataclasses.dataclass(frozen=True)
-class CalibrationReport:
+class CalibrationReport(Report):
     """How well an amortised posterior is calibrated; `print` shows a table.
 
     Attributes:
@@ -114,7 +109,7 @@ class CalibrationReport:
                 f"{self.num_simulations:,} fitted, {self.num_checked:,} to check{dropped}",
             ),
             *self._rounds,
-            ("above linear regression", f"{self.gain:.3f} +- {self.gain_error:.3f} nats"),
+            ("above linear regression", f"{plus_minus(self.gain, self.gain_error)} nats"),
             *((check.name, check.result) for check in self.checks),
             *([] if self.weights is None else self.weights.rows),
             ("seconds", f"{self.seconds:.1f}"),
@@ -128,24 +123,13 @@ class CalibrationReport:
         shares = ", ".join(f"{share:.2g}" for share in self.shares)
         return [("rounds", f"{len(self.shares)}, in shares of the prior: {shares}")]
 
-    def to_plain(self) -> dict[str, Any]:
-        """Returns the fields as plain values, for a file."""
-        plain = dataclasses.asdict(self)
-        arrays = {name: plain[name].tolist() for name in ("ranks", "coverage")}
-        lists = {name: list(plain[name]) for name in ("reasons", "checks", "shares")}
-        return {**plain, **arrays, **lists}
-
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> CalibrationReport:
         """Returns the report from the result of `to_plain`."""
-        fields = dict(plain)
-        fields["reasons"] = tuple(fields["reasons"])
-        fields["checks"] = tuple(Check(**entries) for entries in fields["checks"])
-        fields["shares"] = tuple(fields.get("shares", (1.0,)))
-        if fields.get("weights") is not None:
-            fields["weights"] = WeightsReport.from_plain(fields["weights"])
-        arrays = {name: np.asarray(fields[name]) for name in ("ranks", "coverage")}
-        return cls(**{**fields, **arrays})
+        fields = plain | {n: np.asarray(plain[n]) for n in ("ranks", "coverage")}
+        if plain.get("weights") is not None:
+            fields["weights"] = WeightsReport.from_plain(plain["weights"])
+        return super().from_plain(fields)
 
 
 def judge_calibration(
@@ -166,7 +150,7 @@ def judge_calibration(
         *checks_of(ranks, coverage),
         dropped(num_dropped, len(train.x) + len(fit.held_out.x)),
     )
-    reasons = tuple(check.advice for check in found if check.failed)
+    reasons = reasons_of(found)
     return CalibrationReport(
         verdict=VERDICTS[bool(reasons)],
         reasons=reasons,

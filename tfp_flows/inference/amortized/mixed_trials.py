@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfp_flows.core.arguments import require
-from tfp_flows.core.check import Check, lined_up
+from tfp_flows.core.check import Check, lined_up, plus_minus, reasons_of
 from tfp_flows.core.rows import by_parts
 from tfp_flows.core.statistics import standard_error
 from tfp_flows.distributions import draws
@@ -155,12 +155,12 @@ class MixedTrialsReport:
 
     def __str__(self) -> str:
         counts = f"{self.num_simulations:,} fitted, {self.num_held_out:,} held out"
-        likelihood = f"{self.log_likelihood:.3f} +- {self.log_likelihood_error:.3f}"
+        likelihood = plus_minus(self.log_likelihood, self.log_likelihood_error)
         rows = [
             ("verdict", self.verdict),
             ("simulations", counts),
             ("log-likelihood", f"{likelihood} nats a trial"),
-            ("parameters tell", f"{self.gain:.3f} +- {self.gain_error:.3f} nats a trial"),
+            ("parameters tell", f"{plus_minus(self.gain, self.gain_error)} nats a trial"),
             *((check.name, check.result) for check in self.checks),
         ]
         return lined_up(rows, self.reasons)
@@ -221,7 +221,7 @@ def _judge(density, x, u, others, seed):
     drawn = density.sample(seed=draws.stateless(seed), context=u).numpy()
     own = _log_prob(density, drawn, u)
     found = (_enough(len(x)), _coverage(scores, own))
-    reasons = tuple(check.advice for check in found if check.failed)
+    reasons = reasons_of(found)
     return MixedTrialsReport(
         verdict=VERDICTS[bool(reasons)],
         reasons=reasons,

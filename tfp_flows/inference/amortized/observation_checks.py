@@ -19,6 +19,7 @@ from tfp_flows.inference.checks.importance import (
     pareto_k_threshold,
     systematic_rows,
 )
+from tfp_flows.inference.checks.verdict import VERDICTS
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.support import JointSupport
 from tfp_flows.inference.target import UnconstrainedDensity
@@ -28,7 +29,6 @@ _MOVED = (
     "The draws are too far from the posterior: use `resample`, whose draws come from a t "
     "distribution that was moved there."
 )
-VERDICTS = ("reliable", "reliable after resampling", "not reliable")
 _NEIGHBOURS = 5
 _LEAST_VARIANCE = 1e-4  # along an axis of standardised numbers
 _MOST_KNOWN = 5_000  # simulations among which neighbours are looked for

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from tfp_flows.core.check import Check
+from tfp_flows.core.check import Check, lined_up, plus_minus, reasons_of
 from tfp_flows.inference.checks.chains import check_r_hat, check_uncovered_mass
 from tfp_flows.inference.checks.findings import Findings
 from tfp_flows.inference.checks.importance import (
@@ -51,8 +51,8 @@ def verdict(checks: Sequence[Check]) -> tuple[str, tuple[str, ...]]:
     """Returns a verdict and its reasons."""
     against = _failures(checks)
     if against:
-        return VERDICTS[2], tuple(check.advice for check in against)
-    reasons = tuple(check.advice for check in checks if check.failed)
+        return VERDICTS[2], reasons_of(against)
+    reasons = reasons_of(checks)
     return (VERDICTS[1] if reasons else VERDICTS[0]), reasons
 
 
@@ -134,13 +134,11 @@ class PosteriorReport:
     checks: tuple[Check, ...]
 
     def __str__(self) -> str:
+        evidence = plus_minus(self.log_evidence, self.log_evidence_error)
         rows = [
             ("verdict", self.verdict),
-            ("ELBO", f"{self.elbo:.3f} +- {self.elbo_error:.3f} nats"),
-            (
-                "log-evidence",
-                f"{self.log_evidence:.3f} +- {self.log_evidence_error:.3f} nats",
-            ),
+            ("ELBO", f"{plus_minus(self.elbo, self.elbo_error)} nats"),
+            ("log-evidence", f"{evidence} nats"),
             ("weighted draws", f"{self.num_draws:,}"),
             *((check.name, _row(check)) for check in self.checks),
             ("modes", str(self.num_modes)),
@@ -150,9 +148,7 @@ class PosteriorReport:
             ("steps not finite", f"{self.skipped_steps:,}"),
             ("seconds", f"{self.seconds:.1f}"),
         ]
-        width = max(len(name) for name, _ in rows)
-        lines = [f"{name:<{width}}  {value}" for name, value in rows]
-        return "\n".join([*lines, *(f"- {reason}" for reason in self.reasons)])
+        return lined_up(rows, self.reasons)
 
     def _blind_spot(self):
         along, elsewhere = self.narrowest_modes
