@@ -107,6 +107,10 @@ class FlowEstimator(BaseEstimator):
         self.history_ = table.fit(frame, verbose=0, **options).history
         self.columns_, self.table_ = table.columns, table
 
+    def _checked(self, X):  # noqa: N803
+        check_is_fitted(self, "table_")
+        return validate_data(self, X, dtype=np.float64, reset=False)
+
     def _frame(self, X):  # noqa: N803
         default = [f"x{i}" for i in range(X.shape[1])]
         names = getattr(self, "feature_names_in_", default)
@@ -168,8 +172,7 @@ class FlowDensity(DensityMixin, FlowEstimator):
 
     def score_samples(self, X: npt.ArrayLike) -> np.ndarray:  # noqa: N803
         """Returns the log-densities of rows, `[N]` nats."""
-        check_is_fitted(self, "table_")
-        rows: np.ndarray = validate_data(self, X, dtype=np.float64, reset=False)
+        rows = self._checked(X)
         return self.table_.log_prob(self._frame(in_blocks(rows)))[: len(rows)]
 
     def score(self, X: npt.ArrayLike, y: Any = None) -> float:  # noqa: N803
@@ -277,10 +280,8 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
         return_std: bool = False,
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Returns means of y given features, `[N]`; perhaps also standard deviations."""
-        check_is_fitted(self, "table_")
-        rows: np.ndarray = validate_data(self, X, dtype=np.float64, reset=False)
-        frame = self._frame(in_blocks(self._inside(rows)))
-        predicted = self.table_.predict(frame)
+        rows = self._inside(X)
+        predicted = self.table_.predict(self._frame(in_blocks(rows)))
         mean = predicted.mean()[: len(rows)]
         return (mean, predicted.stddev()[: len(rows)]) if return_std else mean
 
@@ -320,15 +321,11 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
         >>> regressor.predict_interval(x[:5], 0.8, conformal=True).shape
         (5, 2)
         """
-        check_is_fitted(self, "table_")
-        X = validate_data(self, X, dtype=np.float64, reset=False)  # noqa: N806
         frame = self._frame(self._inside(X))
         return self.table_.predict_interval(frame, level, conformal=conformal)
 
     def predict_distribution(self, X: npt.ArrayLike) -> Prediction:  # noqa: N803
         """Returns the distributions of y given features, a `Prediction`."""
-        check_is_fitted(self, "table_")
-        X = validate_data(self, X, dtype=np.float64, reset=False)  # noqa: N806
         return self.table_.predict(self._frame(self._inside(X)))
 
     def log_prob(self, X: npt.ArrayLike, y: npt.ArrayLike) -> np.ndarray:  # noqa: N803
@@ -336,5 +333,5 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
         return self.predict_distribution(X).log_prob(np.asarray(y, np.float64))
 
     def _inside(self, X):  # noqa: N803
-        frame = self.table_.clip_context(self._frame(X))
+        frame = self.table_.clip_context(self._frame(self._checked(X)))
         return np.stack(list(frame.values()), axis=1)
