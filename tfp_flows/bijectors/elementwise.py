@@ -107,9 +107,8 @@ class Elementwise(FlowBijector):
         parameters = self._parameters_of(context, training)
         transform = getattr(self._transformer, f"{direction}_and_log_det")
         mapped, log_det = transform(value, parameters)
-        axes = list(range(-self.forward_min_event_ndims, 0))
         log_det = tf.broadcast_to(log_det, tf.shape(value))
-        return mapped, tf.reduce_sum(log_det, axis=axes)
+        return mapped, tf.reduce_sum(log_det, axis=self._event_axes())
 
     _forward_and_log_det = functools.partialmethod(_run, "forward")
     _inverse_and_log_det = functools.partialmethod(_run, "inverse")

@@ -152,9 +152,6 @@ class NormalScores(FlowBijector):
         slope = tf.math.log(self._num_bins * probs) + 0.5 * x**2 + _LOG_SQRT_2_PI
         return tf.reduce_sum(slope, axis=self._event_axes())
 
-    def _event_axes(self):
-        return list(range(-self.forward_min_event_ndims, 0))
-
 
 def _probabilities(counts, num_channels):
     """Probabilities of bins from their counts, `[D, K]`, those of a channel together."""

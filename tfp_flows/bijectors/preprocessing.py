@@ -173,9 +173,6 @@ class Logit(FlowBijector):
         slope = self._log_slope - tf.math.log_sigmoid(x) - tf.math.log_sigmoid(-x)
         return tf.reduce_sum(slope, axis=self._event_axes())
 
-    def _event_axes(self):
-        return list(range(-self.forward_min_event_ndims, 0))
-
 
 def _is_inside(y, low, high):
     """Whether `y` is within the ends, or NaN, which stays NaN."""

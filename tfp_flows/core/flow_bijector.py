@@ -485,6 +485,9 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
     def _event_ndims(self, direction):
         return getattr(self, f"{direction}_min_event_ndims")
 
+    def _event_axes(self):
+        return list(range(-self.forward_min_event_ndims, 0))
+
     def _input_of(self, direction: str) -> tuple[str, Any, tf.TensorShape | None]:
         """What errors call an input, the number of its event axes, and their shape."""
         name = {"forward": "x", "inverse": "y"}[direction]
