@@ -130,7 +130,7 @@ class MaskEnsemble(tf.Module):
         self, mask: tf.Tensor, x: tf.Tensor, context: tf.Tensor | None
     ) -> tf.Tensor:
         """Returns the log-probabilities, `[N]`, under one mask."""
-        return _log_prob(self._member(mask), self._conditional, x, context)
+        return _log_prob(self.network.member(mask), self._conditional, x, context)
 
     def parameters_of_one_variable(self, context: tf.Tensor | None) -> tf.Tensor:
         """Returns the parameters of the one variable, by mask, `[K, N, P]`.
@@ -140,7 +140,7 @@ class MaskEnsemble(tf.Module):
         """
         num_rows = 1 if context is None else tf.shape(context)[0]
         x = tf.zeros([num_rows, self.network.event_size], self.network.dtype)
-        outputs = [self._member(mask)(x, context) for mask in range(self.num_masks)]
+        outputs = [self.network.member(mask)(x, context) for mask in range(self.num_masks)]
         return tf.stack(outputs)
 
     def _log_prob_of_rows(self, x, context, training):
@@ -177,7 +177,7 @@ class MaskEnsemble(tf.Module):
             )
 
         def draw_hand(mask, noise, context=None):
-            return _draw(self._member(mask), self._conditional, noise, context)
+            return _draw(self.network.member(mask), self._conditional, noise, context)
 
         # Masks are in random order, so each sample is a draw from the mean over the masks.
         # Since each mask has equally many rows, averages over rows vary less than averages
@@ -194,7 +194,7 @@ class MaskEnsemble(tf.Module):
         return as_given(_in_hands(self._completed, proposals, *given))
 
     def _completed(self, proposal, noise, x, observed, context=None):
-        network = self._member(proposal % self.num_masks)
+        network = self.network.member(proposal % self.num_masks)
         given = self._conditional, noise, x, observed, context
         if not self.has_own_orderings:
             return _complete(network, *given)
@@ -208,9 +208,6 @@ class MaskEnsemble(tf.Module):
             _sum_where(~observed, each), _sum_where(~observed, each_with_first)
         )
         return drawn, tf.reduce_sum(each, axis=1) - log_drawn + math.log(2.0)
-
-    def _member(self, mask):
-        return self.network.member(mask)
 
     @property
     def has_own_orderings(self) -> bool:

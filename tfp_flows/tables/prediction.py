@@ -537,7 +537,7 @@ class NumberPredictions:
 
     def quantile(self, probability: np.ndarray) -> np.ndarray:
         """Returns the least y with `P(Y <= y) >= probability`, `[N, Q]`; not on circles."""
-        return self._at(self._places_of_quantiles(probability))
+        return self._at(self._evaluate(self._conditionals.quantile, probability))
 
     def points(self) -> WeightedPoints:
         """Returns points and weights whose sums are expectations."""
@@ -547,9 +547,6 @@ class NumberPredictions:
     def _at(self, places):
         """The numbers at places of a grid; other numbers as they are."""
         return places if self._grid is None else self._grid.at(places)
-
-    def _places_of_quantiles(self, probability):
-        return self._evaluate(self._conditionals.quantile, probability)
 
     def _points(self):
         """Points and weights, before places become numbers."""
@@ -561,7 +558,7 @@ class NumberPredictions:
             return WeightedPoints(np.broadcast_to(middles, weights.shape), weights)
         if self._is_integer:
             tails = np.broadcast_to([_TAIL, 1.0 - _TAIL], [len(self._parameters), 2])
-            ends = self._places_of_quantiles(tails)
+            ends = self._evaluate(self._conditionals.quantile, tails)
             low, high = ends.min(), ends.max()
             if high - low < _MOST_INTEGERS:
                 values = np.arange(low, high + 1.0)
@@ -577,7 +574,7 @@ class NumberPredictions:
     def _within_reach(self, values):
         if not self._maps.is_logarithmic.any():
             return values
-        median = self._places_of_quantiles(np.full([len(values), 1], 0.5))
+        median = self._evaluate(self._conditionals.quantile, np.full([len(values), 1], 0.5))
         u = self._maps.forward(self._maps.middle(tf.constant(median))).u
         low, high = (self._maps.backward(u + r).numpy() for r in (-_REACH, _REACH))
         return np.clip(values, low, high)

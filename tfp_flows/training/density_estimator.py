@@ -19,6 +19,7 @@ from tfp_flows.bijectors.standardize import Decorrelate, Standardize
 from tfp_flows.core.arguments import check_flag, check_instance, check_members, require
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import effective_count, weight_keyword
+from tfp_flows.distributions.distribution_wrapper import context_keyword
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.training.data import RowFormat, Rows
 from tfp_flows.training.model import (
@@ -125,7 +126,7 @@ class DensityEstimator(LikelihoodModel):
         """Returns `log_prob`, `[N]`, of `x`, `[N, *event]`, or of `(x, context)`."""
         x, context, _ = self._row_format.from_inputs(inputs)
         dtype = self._row_format.dtype
-        kwargs = _given(None if context is None else tf.cast(context, dtype))
+        kwargs = context_keyword(None if context is None else tf.cast(context, dtype))
         if training:
             kwargs |= _training_keywords(self.distribution)
         return self.distribution.log_prob(tf.cast(x, dtype), **kwargs)
@@ -193,10 +194,10 @@ class DensityEstimator(LikelihoodModel):
         scalars = [tf.TensorSpec([], tf.int32, name=name) for name in ("count", "seed")]
 
         def log_prob(x, context=None):
-            return distribution.log_prob(x, **_given(context))
+            return distribution.log_prob(x, **context_keyword(context))
 
         def sample(count, seed, context=None):
-            return distribution.sample(count, seed=seed, **_given(context))
+            return distribution.sample(count, seed=seed, **context_keyword(context))
 
         archive = keras.export.ExportArchive()
         archive.track(self)
@@ -271,10 +272,6 @@ def _refuse_other_columns(columns, rows):
         names = [str(name) for name in getattr(table, "columns", expected)]
         fits = names == expected or not expected
         require(fits, f"`{argument}` of the columns {expected}, in this order", names)
-
-
-def _given(context):
-    return {} if context is None else {"context": context}
 
 
 def _check_distribution(distribution):

@@ -114,9 +114,10 @@ class Simulator(abc.ABC):
     def simulate(self, parameters: Any, seed: int) -> Any:
         """Returns data, given parameters."""
 
-    @abc.abstractmethod
     def draw(self, count: int, seed: int) -> tuple[Any, Any]:
         """Returns draws of parameters and data."""
+        drawn = self.parameters(count, seed)
+        return drawn, self.simulate(drawn, seed)
 
     @abc.abstractmethod
     def prior_log_prob(self, parameters: Any) -> tf.Tensor:
@@ -332,11 +333,6 @@ class PriorSimulator(Simulator):
         x = {name: _stacked(name, [row[name] for row in data]) for name in data[0]}
         return x[None] if list(x) == [None] else x
 
-    def draw(self, count: int, seed: int) -> tuple[Any, Any]:
-        """Returns draws of parameters and data."""
-        drawn = self.parameters(count, seed)
-        return drawn, self.simulate(drawn, seed)
-
     def prior_log_prob(self, parameters: Any) -> tf.Tensor:
         """Returns log-densities of parameters, `[N]`, under the prior."""
         return self._prior.log_prob(parameters)
@@ -455,11 +451,7 @@ def _in_processes(count):
         raise ImportError(
             "Expected joblib for `num_processes` above 1: pip install joblib"
         ) from error
-
-    def in_processes(calls):
-        return joblib.Parallel(count)(calls)
-
-    return in_processes
+    return joblib.Parallel(count)
 
 
 def _parameters_of(function):
