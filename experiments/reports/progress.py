@@ -102,13 +102,11 @@ class LinePerMinute(keras.callbacks.Callback):
 
     Args:
       epochs: number of epochs of the run, at most.
-      seconds: between two lines.
     """
 
-    def __init__(self, epochs, *, seconds=60.0):
+    def __init__(self, epochs):
         super().__init__()
         self._epochs = epochs
-        self._seconds = seconds
 
     def on_train_begin(self, logs=None):
         """Starts the clock."""
@@ -128,7 +126,7 @@ class LinePerMinute(keras.callbacks.Callback):
 
     def _print_if_due(self, where, logs):
         now = time.monotonic()
-        if now - self._last < self._seconds:
+        if now - self._last < 60.0:  # seconds
             return
         self._last = now
         shown = ("log_likelihood", "elbo")

@@ -83,8 +83,6 @@ def check_rows_of(
     data: TensorLike,
     context: TensorLike | None = None,
     sample_weight: TensorLike | None = None,
-    *,
-    argument: str = "data",
 ) -> tuple:
     """Refuses rows that are no events of `distribution`, or have density zero.
 
@@ -93,7 +91,6 @@ def check_rows_of(
       data: `[N, *event]`; the shape alone is checked if it is a `tf.TensorSpec`.
       context: `[N, context_size]`, if the distribution is conditional.
       sample_weight: `[N]`; None if all rows count alike.
-      argument: name of `data` in errors.
 
     Returns:
       Data, contexts and weights of the rows whose weight is above zero.
@@ -106,10 +103,10 @@ def check_rows_of(
     if not isinstance(event_shape, tf.TensorShape):
         return rows_that_count(data, context, sample_weight)
     context_size = getattr(distribution, "context_size", 0)
-    data = check_rows(data, context, event_shape, context_size, argument=argument)
+    data = check_rows(data, context, event_shape, context_size)
     data, context, weight = rows_that_count(data, context, sample_weight)
     if hasattr(distribution, "check_support") and not isinstance(data, tf.TensorSpec):
-        distribution.check_support(data, argument=argument)
+        distribution.check_support(data)
     return data, context, weight
 
 

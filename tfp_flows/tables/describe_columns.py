@@ -470,8 +470,8 @@ def tail_index(values: npt.ArrayLike) -> float:
     return float(min(_one_sided(distances), _one_sided(-distances)))
 
 
-def is_heavy_tailed(values: npt.ArrayLike, most: float = 3.0) -> bool:
-    """Whether the tail index is below `most` by two standard errors.
+def is_heavy_tailed(values: npt.ArrayLike) -> bool:
+    """Whether the tail index is below 3 by two standard errors: no third moment exists.
 
     >>> import numpy as np
     >>> from tfp_flows.tables.describe_columns import is_heavy_tailed
@@ -481,10 +481,9 @@ def is_heavy_tailed(values: npt.ArrayLike, most: float = 3.0) -> bool:
 
     Args:
       values: `[N]` finite numbers.
-      most: bound on the index; below 3, there is no third moment.
     """
     count = max(int(_TAIL_SHARE * np.size(values)), 1)
-    return bool(tail_index(values) * (1.0 + 2.0 / np.sqrt(count)) < most)
+    return bool(tail_index(values) * (1.0 + 2.0 / np.sqrt(count)) < 3.0)
 
 
 def _one_sided(distances):
