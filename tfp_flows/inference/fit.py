@@ -262,9 +262,7 @@ def _unconstrained_space(target, support, log_prob, dtype):
                 "Expected no `support` and no `target_log_prob_fn` with a Stan model, "
                 "which has its own."
             )
-        dtype = tf.as_dtype(dtype or tf.float64)
-        _check_float(dtype)
-        return stan_space(target, dtype)
+        return stan_space(target, tf.as_dtype(dtype or tf.float64))
     dtype = dtype or tf.float32
     parts, log_prob = support_and_density(target, support, log_prob, dtype)
     if log_prob is None:
@@ -272,15 +270,11 @@ def _unconstrained_space(target, support, log_prob, dtype):
             "Expected `target_log_prob_fn`, a function of the parts of a draw, with an "
             "event shape; got None."
         )
-    _check_float(parts.dtype)
-    return FitSpace(UnconstrainedDensity(log_prob, parts), parts)
-
-
-def _check_float(dtype):
-    if dtype not in (tf.float32, tf.float64):
+    if parts.dtype not in (tf.float32, tf.float64):
         raise ValueError(
-            f"Expected parts of float32 or float64; got those of {dtype.name}."
+            f"Expected parts of float32 or float64; got those of {parts.dtype.name}."
         )
+    return FitSpace(UnconstrainedDensity(log_prob, parts), parts)
 
 
 @contextlib.contextmanager
