@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.tables.number_conditionals import normal_cdf
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 
 _MOST_KEPT = 2000  # about the number of integers with frequencies, the most common ones
@@ -110,10 +110,10 @@ class _SmoothDistribution:
         found, _ = np.histogram(u, _GRID, weights=weights)
         centers = 0.5 * (_GRID[:-1] + _GRID[1:])
         # Narrower kernels where rows are many (Abramson 1982), such as at an end.
-        pilot = np.diff(_normal_cdf((_GRID[:, None] - centers) / width) @ found)
+        pilot = np.diff(normal_cdf((_GRID[:, None] - centers) / width).numpy() @ found)
         usual = np.exp(found @ np.log(np.maximum(pilot, _LEAST_MASS)))
         widths = width * np.sqrt(usual / np.maximum(pilot, _LEAST_MASS))
-        self._kernel = _normal_cdf((_GRID[:, None] - centers) / widths) @ found
+        self._kernel = normal_cdf((_GRID[:, None] - centers) / widths).numpy() @ found
         self.ends = [float(end[0]) for end in self._maps.ends]
         self.least, self.most = (float(self.cdf(np.array([end]))[0]) for end in self.ends)
         self.total = self.most - self.least
@@ -122,7 +122,7 @@ class _SmoothDistribution:
         """`P(Y < edge)`, `[E]`, up to the probability outside of the support."""
         u = self._line(edges)
         kernel = np.interp(u, _GRID, self._kernel, left=0.0, right=1.0)
-        normal = _normal_cdf(u / _NORMAL_DEVIATION)
+        normal = normal_cdf(u / _NORMAL_DEVIATION).numpy()
         return (1.0 - _NORMAL_SHARE) * kernel + _NORMAL_SHARE * normal
 
     def mass(self, integers):
@@ -140,10 +140,6 @@ def _best_pseudo_rows(counts, mass, discount):
     others = np.maximum(counts - 1.0 - discount, 0.0)
     log_probs = np.log(others + left * mass) - np.log(counts.sum() + _PSEUDO_ROWS[:, None])
     return float(_PSEUDO_ROWS[np.argmax(log_probs @ counts)])
-
-
-def _normal_cdf(z):
-    return 0.5 * tf.math.erfc(-math.sqrt(0.5) * z).numpy()
 
 
 def _with_middles(levels, probs, edges, ends):
