@@ -234,7 +234,7 @@ def _fit_regression(data):
     return distribution
 
 
-def new_flow(rule: FlowRule, data: Data, seed: int | None) -> FlowDistribution:
+def new_flow(rule: FlowRule, data: Data, seed: int | None) -> tfp.bijectors.Bijector:
     """Returns the flow of a rule for these rows, with initial weights by the seed."""
     return rule.constructor(
         data.x.shape[1],

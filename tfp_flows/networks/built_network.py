@@ -78,7 +78,7 @@ def check_can_be_rebuilt(network: keras.Layer, *shapes: tuple) -> None:
     # Unregistered classes and functions are allowed: `load` finds them in modules that the
     # user names.
     layers = list(network._flatten_layers())
-    own = {type(layer).__name__: type(layer) for layer in layers}
+    own: dict[str, Any] = {type(layer).__name__: type(layer) for layer in layers}
     values = [value for layer in layers for value in vars(layer).values()]
     own |= {value.__name__: value for value in values if inspect.isfunction(value)}
     try:

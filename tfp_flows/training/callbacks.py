@@ -45,6 +45,8 @@ class StopOnNaN(keras.callbacks.Callback):
         check_instance("monitor", monitor, str, "the name of a metric")
         self.monitor = monitor
         self.stopped_epoch: int | None = None
+        self._weights: list | None = None
+        self._finite_at_first: list[bool] | None = None
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Forgets an earlier training."""
@@ -91,7 +93,7 @@ class StopOnNaN(keras.callbacks.Callback):
             self._stop("A weight is not finite at the end of training")
 
     def _are_finite(self, weights):
-        pairs = zip(weights, self._finite_at_first, strict=True)
+        pairs = zip(weights, self._finite_at_first or (), strict=True)
         return all(_is_finite(weight) for weight, at_first in pairs if at_first)
 
     def _stop(self, reason):
