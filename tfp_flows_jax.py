@@ -474,10 +474,10 @@ def _stop_gradient(xp, attributes, x):
 
 
 def _not_nan(function):
-    """Multiplies by y, or divides; 0 where x, or the divisor, is 0."""
+    """Multiplies by y, or divides; 0 where y is 0."""
 
     def apply(xp, attributes, x, y):
-        is_zero = (y == 0) if function == "divide" else (x == 0)
+        is_zero = y == 0
         return xp.where(is_zero, 0, getattr(xp, function)(x, xp.where(is_zero, 1, y)))
 
     return apply

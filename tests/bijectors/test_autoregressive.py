@@ -176,3 +176,31 @@ def test_large_latents_are_solved(constructor, jit_compile, rng, request):
     compiled = tf.function(undo, jit_compile=jit_compile)
     assert np.abs(solved).max() > 40.0
     assert np.abs(compiled(solved) - points).max() < 0.05
+
+
+@pytest.mark.usefixtures("op_by_op")
+@pytest.mark.parametrize("flow", [tff.IAF, tff.RealNVP])
+def test_second_derivatives_are_right_or_refused(flow):
+    flow = randomize(flow(2, num_steps=2, hidden_units=(4,), seed=0, dtype="float64"))
+    distribution = tff.FlowDistribution(tff.standard_normal(2, dtype="float64"), flow)
+    x = tf.constant([[0.0, 0.0], [0.5, -1.0]], tf.float64)
+    direction = tf.constant([[1.0, -0.5], [0.3, 2.0]], tf.float64)
+
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            log_prob = distribution.log_prob(x)
+        return tape.gradient(log_prob, x)
+
+    def second():
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            product = tf.reduce_sum(gradient(x) * direction)
+        return tape.gradient(product, x)
+
+    if "inverse" in flow.sequential_directions:
+        with pytest.raises(LookupError, match="first derivatives"):
+            second()
+    else:
+        step = 1e-5 * direction
+        close(second(), (gradient(x + step) - gradient(x - step)) / 2e-5, 1e-6)

@@ -74,6 +74,10 @@ BAD_CALLS = [
     ),
     (lambda: tff.Invert(tfb.Exp()), "`bijector` | FlowBijector | exp"),
     (lambda: bijectors.TFPBijector(tf.exp), "`bijector` | tfp.bijectors.Bijector"),
+    (
+        lambda: tff.FlowChain([tfb.Scale([[1.0], [2.0], [3.0]]), tff.NICE(2)]),
+        "`scale` without batch axes | (3,)",
+    ),
     (lambda: Scan([tff.ActNorm(3), tff.InvertibleLinear(3)]), "`bijectors`"),
     (lambda: tff.Coupling(MASK, keras.layers.Dense(2)), "wrap it in `Conditioner` | Dense"),
     (lambda: tff.Coupling(MASK, conditioner(1)), "`input_shape` (2,) | got (1,)"),

@@ -109,3 +109,8 @@ def test_densities_of_zero_add_to_zero_with_a_gradient():
         total = log_add_exp(a, tf.constant([-np.inf, 0.0, -1.0]))
     close(tf.exp(total), [0.0, 2.0, np.exp(-1.0)], 1e-5)
     assert np.isfinite(tape.gradient(total, a)).all()
+
+
+def test_infinite_rows_have_no_density_and_nan_is_nan(mixture):
+    rows = np.float32([[np.inf, 0.0], [0.0, -np.inf], [np.inf, -np.inf], [np.nan, np.inf]])
+    np.testing.assert_array_equal(mixture.log_prob(rows), [-np.inf] * 3 + [np.nan])

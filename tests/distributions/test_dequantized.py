@@ -213,3 +213,16 @@ def test_nice_on_mnist_has_the_bits_that_others_quote_of_it():
     cifar = tff.bits_per_dimension(5371.78, 32 * 32 * 3, bins_per_unit=128)
     assert round(mnist.bits, 2) == 4.36
     assert round(cifar.bits, 2) == 4.48
+
+
+def test_draws_of_one_event_are_not_dealt_to_contexts():
+    flow = randomize(tff.MAF(2, num_steps=1, hidden_units=(4,), context_size=1, seed=0))
+    model = tff.Dequantized(tff.FlowDistribution(tff.standard_normal(2), flow), 3)
+    contexts = np.float32([[-1.0], [0.0], [2.0]])
+    event = np.array([1, 2])
+    together = model.importance_weighted_log_prob(event, 3000, context=contexts, seed=0)
+    for context, found in zip(contexts, together, strict=True):
+        own = model.importance_weighted_log_prob(event, 3000, context=context, seed=1)
+        assert float(found) == pytest.approx(float(own), abs=0.02)
+    few = model.importance_weighted_log_prob(event, 5, context=contexts, seed=0)
+    assert few.shape == (3,)

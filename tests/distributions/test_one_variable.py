@@ -167,3 +167,10 @@ def test_distribution_functions_by_every_transformer_and_context(name):
     # Each context has its own quantile.
     close(density.quantile(0.2, context=context[2, 0, 3]), y[2, 1, 3], 1e-8)
     assert np.ptp(y[:, 1]) > 1e-3  # not the median, which odd maps do not move
+
+
+def test_values_of_another_width_are_refused():
+    distribution = tff.MixtureMADE(1, 2, hidden_units=(4,), seed=0)
+    for method in (distribution.cdf, distribution.survival_function, distribution.log_cdf):
+        with pytest.raises(ValueError, match=r"`value` of shape \[\.\.\., 1\]"):
+            method([0.0, 5.0, 5.0])

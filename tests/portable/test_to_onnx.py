@@ -7,6 +7,8 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
 from portable_cases import DISTRIBUTIONS, assert_close, built, from_flow, maf, rows_of
 
 import tfp_flows as tff
@@ -104,6 +106,16 @@ def image(dtype):
     return from_flow(lambda dtype: glow, glow.inverse_event_shape([4, 4, 1]))(dtype)
 
 
+def sinh_tails(dtype):
+    # Of float64, whatever the test asks for.
+    return from_flow(lambda dtype: tff.HeavyTails(3, kind="sinh", dtype=dtype))("float64")
+
+
+def batched(dtype):
+    base = tfp.distributions.MultivariateNormalDiag(np.zeros([2, 3], dtype))
+    return tff.FlowDistribution(base, tff.NICE(3))
+
+
 @pytest.mark.parametrize(
     ("distribution", "folder", "words"),
     [
@@ -111,6 +123,8 @@ def image(dtype):
         (DISTRIBUTIONS["tail"], "exported", "nodes of ONNX; got Ndtri ("),
         (lambda dtype: maf(dtype), "exported", "`distribution`, one with `log_prob`"),
         (DISTRIBUTIONS["nice"], None, "`folder`, the path of a folder"),
+        (sinh_tails, "exported", "in float32, since onnxruntime has no Asinh of float64"),
+        (batched, "exported", "without batch axes; got (2,)"),
     ],
 )
 def test_refused(distribution, folder, words, tmp_path):
@@ -118,3 +132,38 @@ def test_refused(distribution, folder, words, tmp_path):
     with pytest.raises(ValueError, match="Expected .*" + re.escape(words)):
         tff.export_onnx(distribution("float32"), folder)
     assert folder is None or not folder.exists()
+
+
+def logistic(dtype):
+    scaled = tff.bijectors.TFPBijector(tfp.bijectors.Scale(np.array(2.0, dtype)), 1)
+    return tff.FlowDistribution(tff.standard_logistic(1, dtype=dtype), scaled)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_softplus_does_not_overflow(dtype, tmp_path):
+    distribution = logistic(dtype)
+    x = np.array([[-2000.0], [-3.0], [0.0], [3.0], [2000.0]], dtype)
+    path, *_ = tff.export_onnx(distribution, tmp_path)
+    assert_close(run(path, x=x), distribution.log_prob(x))
+
+
+class ZeroTimesInfinity(tff.FlowBijector):
+    """The identity, with a log-det by `multiply_no_nan`."""
+
+    def __init__(self):
+        super().__init__(event_ndims=1, event_shape=[2])
+
+    def _inverse_and_log_det(self, x, context, training):
+        product = tf.math.multiply_no_nan(tf.math.log(tf.abs(x)), [1.0, 0.0])
+        return x, tf.reduce_sum(product, axis=-1)
+
+    _forward_and_log_det = _inverse_and_log_det
+
+
+def test_zero_times_infinity_is_zero_where_tensorflow_says_so(tmp_path):
+    distribution = tff.FlowDistribution(tff.standard_normal(2), ZeroTimesInfinity())
+    x = np.float32([[1.0, 0.0], [2.0, 3.0]])
+    path, *_ = tff.export_onnx(distribution, tmp_path)
+    assert_close(run(path, x=x), distribution.log_prob(x))
+    pure = tff.to_jax(distribution)
+    assert_close(np.asarray(pure.log_prob(pure.params, x)), distribution.log_prob(x))

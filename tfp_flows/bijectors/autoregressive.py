@@ -116,7 +116,8 @@ class AutoregressiveMap(FlowBijector):
             u, log_det = solver.solve(v, *(contexts or [None]), solve_one)
 
             def gradient(*bars, variables=()):
-                v_bar, *others = self._adjoints(solver, u, contexts, variables, *bars)
+                adjoints = self._adjoints(solver, u, contexts, variables, *bars)
+                v_bar, *others = map(_without_derivative, adjoints)
                 inputs = [v_bar, *others[: len(contexts)]]
                 return (inputs, others[len(contexts) :]) if variables else inputs
 
@@ -150,6 +151,19 @@ class AutoregressiveMap(FlowBijector):
         own, one_by_one = self._conditioner, not self._transformer.knows_variables
         solves = isinstance(own, AutoregressiveConditioner) and own.can_solve(dtype)
         return own if solves and one_by_one else SweptConditioner(self._parameters_of)
+
+
+@tf.custom_gradient
+def _without_derivative(adjoint):
+    """Returns `adjoint`, whose own gradient is refused, since it would be wrong."""
+
+    def gradient(_):
+        raise LookupError(
+            "Expected first derivatives of the sequential direction of an autoregressive "
+            "map; got second ones, or forward mode, which it does not have."
+        )
+
+    return tf.identity(adjoint), gradient
 
 
 @dataclasses.dataclass(frozen=True)

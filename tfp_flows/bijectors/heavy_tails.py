@@ -213,11 +213,11 @@ def _mean_slope(function, q, series):
       series: Taylor coefficients of `function`, from the one of `q^2` on.
     """
     is_small = q < np.finfo(q.dtype.as_numpy_dtype).eps ** 0.5
-    near, small = tf.ones_like(q), tf.where(is_small, q, tf.zeros_like(q))
-    for power, coefficient in enumerate(series, start=1):
-        near += coefficient * small**power
+    rest, small = tf.zeros_like(q), tf.where(is_small, q, tf.zeros_like(q))
+    for coefficient in reversed(series):  # powers have no second derivative at 0
+        rest = small * (coefficient + rest)
     safe = tf.where(is_small, tf.ones_like(q), q)
-    return tf.where(is_small, near, function(safe) / safe)
+    return tf.where(is_small, 1.0 + rest, function(safe) / safe)
 
 
 class _Map(NamedTuple):

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.arguments import check_instance, require
 from tfp_flows.core.event_shapes import event_shape_after
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import refusal
@@ -44,6 +44,7 @@ class TFPBijector(FlowBijector):
         check_instance("bijector", bijector, tfp.bijectors.Bijector, words)
         if event_ndims is None:
             event_ndims = event_ndims_of([bijector], bijector.forward_min_event_ndims)
+        _check_has_no_batch(bijector, event_ndims)
         super().__init__(
             event_ndims=event_ndims,
             data_event_ndims=bijector.forward_event_ndims(event_ndims),
@@ -134,3 +135,15 @@ def _one_dtype(dtype):
     """Returns the dtype of all parts if it is known and the same; else None."""
     dtypes = set(tf.nest.flatten(dtype)) - {None}
     return dtypes.pop() if len(dtypes) == 1 else None
+
+
+def _check_has_no_batch(bijector, event_ndims):
+    """Refuses parameters with batch axes, among which rows would be dealt."""
+    try:
+        batch = bijector.experimental_batch_shape(x_event_ndims=event_ndims)
+    except NotImplementedError:
+        return
+    words = f"`{bijector.name}` without batch axes in its parameters"
+    hint = " Give batch axes to the base, or use `tfd.TransformedDistribution`."
+    is_plain = batch.rank is None or batch.num_elements() == 1 or batch.rank == 0
+    require(is_plain, words, f"batch shape {batch}", hint)

@@ -145,6 +145,11 @@ class Defensive(DistributionWrapper):
         kwargs = context_keyword(context) | ({"training": True} if training else {})
         log_prob = self.distribution.log_prob(value, **kwargs) + math.log1p(-self.share)
         from_gaussian = self.gaussian.log_prob(value) + math.log(self.share)
+        # Its triangular solve makes NaN of infinite numbers.
+        is_infinite = tf.reduce_any(tf.math.is_inf(value), axis=-1)
+        is_infinite &= ~tf.reduce_any(tf.math.is_nan(value), axis=-1)
+        nothing = tf.constant(-math.inf, self.dtype)
+        from_gaussian = tf.where(is_infinite, nothing, from_gaussian)
         return log_add_exp(log_prob, from_gaussian)
 
     def sample(

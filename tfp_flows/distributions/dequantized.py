@@ -14,7 +14,7 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_integer, check_members
 from tfp_flows.core.context_standardizer import leave_contexts
-from tfp_flows.core.inputs import minus_infinity_outside
+from tfp_flows.core.inputs import align_batch_axes, minus_infinity_outside
 from tfp_flows.core.rows import weight_keyword
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.bits_per_dimension import BitsPerDimension, bits_per_dimension
@@ -169,7 +169,11 @@ class Dequantized(DistributionWrapper):
           Nats, `[N]`.
         """
         check_integer("num_samples", num_samples)
-        value = tf.cast(value, self.dtype)
+        value, ndims = tf.cast(value, self.dtype), len(self.event_shape)
+        if context is not None:
+            # Before the axis of draws, which is no axis of contexts.
+            context = tf.convert_to_tensor(context, self.dtype)
+            value, context = align_batch_axes(value, context, ndims)
         shape = tf.concat([[num_samples], tf.shape(value)], axis=0)
         value = tf.broadcast_to(value, shape)
         weights = self._log_weights(value, context, False, seed, num_samples >= _ENOUGH)

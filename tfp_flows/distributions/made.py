@@ -11,6 +11,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_dtype, check_each, check_size
+from tfp_flows.core.inputs import check_value
 from tfp_flows.distributions import conditionals
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
 from tfp_flows.distributions.univariate import refuse_several_variables
@@ -282,14 +283,17 @@ class MixtureMADE(AutoregressiveDistribution):
 
     def _log_cdf(self, value, context=None):
         mixture = self._mixture("cdf", context)
-        return mixture.log_cdf(value[..., 0])
+        return mixture.log_cdf(self._one_value(value))
 
     def _survival_function(self, value, **kwargs):
         return tf.exp(self._log_survival_function(value, **kwargs))
 
     def _log_survival_function(self, value, context=None):
         mixture = self._mixture("survival_function", context)
-        return mixture.log_survival_function(value[..., 0])
+        return mixture.log_survival_function(self._one_value(value))
+
+    def _one_value(self, value):
+        return check_value(value, "value", 1, self.event_shape, self.dtype)[..., 0]
 
     def _quantile(self, value, context=None):
         mixture = self._mixture("quantile", context)

@@ -58,6 +58,8 @@ class Signature:
         shape = tf.TensorShape(distribution.event_shape)
         is_known = shape.is_fully_defined()
         require(is_known, "a distribution of known `event_shape`", shape)
+        batch = tf.TensorShape(getattr(distribution, "batch_shape", ()))
+        require(batch.rank in (None, 0), "a distribution without batch axes", batch)
         self.distribution = distribution
         self.dtype: tf.DType = distribution.dtype
         self.event_shape: list[int] = shape.as_list()

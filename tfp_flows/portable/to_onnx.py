@@ -176,6 +176,9 @@ class _Onnx(Interpreter):
         if operation not in _WRITERS:
             words = "a distribution whose operations can be written as nodes of ONNX"
             require(False, words, self._recording.origins_of([operation]))
+        if operation in _IN_FLOAT32 and _example(given[0]).dtype == np.float64:
+            words = f"a distribution in float32, since onnxruntime has no {operation} of "
+            require(False, f"{words}float64", "float64")
         with np.errstate(all="ignore"):
             result = OPERATIONS[operation](np, attributes, *map(_example, given))
         names: Any = _WRITERS[operation](self, attributes, *given)
@@ -244,15 +247,28 @@ def _like(x, value):
     return np.array(value, x.dtype)
 
 
+def _softplus(w, attributes, x):
+    if x.dtype == np.float32:
+        return w.emit("Softplus", x)
+    # Onnxruntime's own overflows in float64.
+    ratio = w.emit("Exp", w.emit("Neg", w.emit("Abs", x)))
+    rest = _log_one_plus(w, ratio, x)
+    return w.emit("Add", w.emit("Max", x, _like(x, 0)), rest)
+
+
 def _log1p(w, attributes, x):
+    return w.emit("Where", w.emit("IsInf", x), x, _log_one_plus(w, x, x))
+
+
+def _log_one_plus(w, value, like):
     # log(u) x / (u - 1) for u = 1 + x as rounded, which loses no digits for small x.
-    u = w.emit("Add", x, _like(x, 1))
-    rest = w.emit("Sub", u, _like(x, 1))
-    is_one, is_infinite = w.emit("Equal", rest, _like(x, 0)), w.emit("IsInf", x)
-    safe = w.emit("Where", is_one, _like(x, 1), rest)
-    result = w.emit("Mul", w.emit("Log", u), w.emit("Div", x, safe))
-    result = w.emit("Where", is_infinite, x, result)
-    return w.emit("Where", is_one, x, result)
+    one = _like(like, 1)
+    u = w.emit("Add", value, one)
+    rest = w.emit("Sub", u, one)
+    is_one = w.emit("Equal", rest, _like(like, 0))
+    safe = w.emit("Where", is_one, one, rest)
+    result = w.emit("Mul", w.emit("Log", u), w.emit("Div", value, safe))
+    return w.emit("Where", is_one, value, result)
 
 
 def _expm1(w, attributes, x):
@@ -328,9 +344,7 @@ def _squared_difference(w, attributes, x, y):
 
 def _not_nan(operation):
     def write(w, attributes, x, y):
-        zero = w.emit(
-            "Equal", *((y, _like(y, 0)) if operation == "Div" else (x, _like(x, 0)))
-        )
+        zero = w.emit("Equal", y, _like(y, 0))
         result = w.emit(operation, x, w.emit("Where", zero, _like(y, 1), y))
         return w.emit("Where", zero, _like(x, 0), result)
 
@@ -597,7 +611,7 @@ def _diagonal(w, attributes, x, k, rows, columns, padding):
 
 _SAME_NAME = ["Abs", "Neg", "Sign", "Exp", "Log", "Sqrt", "Tanh", "Sin", "Cos", "Tan"]
 _SAME_NAME += ["Atan", "Asin", "Acos", "Sinh", "Cosh", "Asinh", "Acosh", "Atanh", "Floor"]
-_SAME_NAME += ["Ceil", "Round", "Reciprocal", "Sigmoid", "Relu", "Softplus", "Erf", "Sub"]
+_SAME_NAME += ["Ceil", "Round", "Reciprocal", "Sigmoid", "Relu", "Erf", "Sub"]
 _SAME_NAME += ["Mul", "Equal", "Less", "Greater", "IsInf", "Elu", "Selu"]
 _NAMES = {
     **{name: name for name in _SAME_NAME},
@@ -607,6 +621,9 @@ _NAMES = {
     **{"SelectV2": "Where", "AddN": "Sum", "Rint": "Round", "StopGradient": "Identity"},
     **{"Range": "Range"},
 }
+# Operations of which onnxruntime has no kernels in float64.
+_IN_FLOAT32 = {"Erf", "Erfc", "Asinh", "Acosh", "Atanh", "Sinh", "Cosh", "Tan", "Atan"}
+_IN_FLOAT32 |= {"Asin", "Acos"}
 _WRITERS: dict[str, Callable] = {
     **{operation: _node(name) for operation, name in _NAMES.items()},
     "All": _reduction("ReduceMin"),
@@ -632,6 +649,7 @@ _WRITERS: dict[str, Callable] = {
     "IsFinite": _is_finite,
     "LeakyRelu": lambda w, a, x: w.emit("LeakyRelu", x, alpha=a["alpha"]),
     "Log1p": _log1p,
+    "Softplus": _softplus,
     "LogSoftmax": _node("LogSoftmax", axis=-1),
     "MatMul": _product("transpose_a", "transpose_b"),
     "MatrixDiagPartV3": _diagonal_part,
