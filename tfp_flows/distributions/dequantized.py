@@ -172,7 +172,7 @@ class Dequantized(DistributionWrapper):
         value, ndims = tf.cast(value, self.dtype), len(self.event_shape)
         if context is not None:
             # Before the axis of draws, which is no axis of contexts.
-            context = tf.convert_to_tensor(context, self.dtype)
+            context = tf.cast(context, self.dtype)
             value, context = align_batch_axes(value, context, ndims)
         shape = tf.concat([[num_samples], tf.shape(value)], axis=0)
         value = tf.broadcast_to(value, shape)
