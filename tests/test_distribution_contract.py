@@ -69,7 +69,7 @@ def test_each_mask_samples_as_the_loop_over_whole_passes(name):
     context = [distribution._checked_context(c) for c in case.context((7,)).values()]
     for mask in range(distribution.num_masks):
         x, log_prob = ensemble.draw(noise, tf.constant([mask]), *context)
-        network = ensemble._member(mask)
+        network = ensemble.network.member(mask)
         close(x, _looped(network, conditional, noise, *context))
         close(
             distribution.log_prob(x.numpy(), mask_index=mask, **case.context((7,))),

@@ -242,7 +242,7 @@ class LikelihoodModel(keras.Model):
             with errors_of_data():
                 results = super().evaluate(**self._for_keras(data, batch_size, **kwargs))
         # Keras's mean of rows without a weight is 0, which would look like a result.
-        has_rows = float(self._loss_tracker.count) > 0.0
+        has_rows = float(tf.convert_to_tensor(self._loss_tracker.count)) > 0.0
         require(has_rows, "`sample_weight` with a sum above 0", 0.0)
         return results
 

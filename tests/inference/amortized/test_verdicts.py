@@ -41,12 +41,12 @@ def test_wrong_posteriors_fail_as_a_whole(options, word):
 
 
 def test_right_posteriors_fail_rarely():
-    """Each check fails for at most one in a hundred right posteriors."""
+    """Each of three checks fails for at most one in a hundred right posteriors."""
     failed = 0
-    for seed in range(30):
+    for seed in range(60):
         report = judge_calibration(fit(pairs(200, 10 + seed)), 0, seed)
         failed += report.verdict != "calibrated"
-    assert failed <= 2
+    assert failed <= 5  # more with a probability of 0.01
 
 
 def test_simulations_that_failed_are_counted():
