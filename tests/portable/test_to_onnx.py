@@ -107,7 +107,7 @@ def image(dtype):
 
 
 def sinh_tails(dtype):
-    # Of float64, whatever the test asks for.
+    # Only float64 is refused, whatever the test asks for.
     return from_flow(lambda dtype: tff.HeavyTails(3, kind="sinh", dtype=dtype))("float64")
 
 

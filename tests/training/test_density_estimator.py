@@ -10,6 +10,7 @@ from small_estimator import anew, estimator, fit, from_flow, plain_descent
 from subject import all_close
 
 import tfp_flows as tff
+from tfp_flows.training.model import shared_variables
 
 tfd = tfp.distributions
 
@@ -174,6 +175,11 @@ def test_layers_that_are_frozen_or_constrained_stay_so(banana, tmp_path):
     kernel = positive.layers[1].kernel.numpy()
     assert (kernel >= 0.0).all()
     assert (kernel != 1.0).any()
+
+
+def test_modules_that_share_variables_train_each_once():
+    flow = tff.NICE(2, num_steps=1, hidden_units=(4,), seed=0)
+    assert len(shared_variables(flow, flow)) == len(flow.variables)
 
 
 def test_validation_rows_without_weight_are_no_result(banana):

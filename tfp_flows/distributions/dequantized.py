@@ -169,7 +169,7 @@ class Dequantized(DistributionWrapper):
           Nats, `[N]`.
         """
         check_integer("num_samples", num_samples)
-        value, ndims = tf.cast(value, self.dtype), len(self.event_shape)
+        value, ndims = tf.cast(value, self.dtype), self.event_shape.rank
         if context is not None:
             # Before the axis of draws, which is no axis of contexts.
             context = tf.cast(context, self.dtype)

@@ -199,9 +199,8 @@ class NumberConditionals:
         value = value[..., None, :] if has_members else value
 
         def call(conditional):
-            return getattr(conditional, method)(
-                value, _parameters_of(conditional, parameters)
-            )
+            own = _parameters_of(conditional, parameters)
+            return getattr(conditional, method)(value, own)
 
         return self._on_each_kind(lambda: call(self._line), lambda: call(self._circle))
 

@@ -426,3 +426,14 @@ def test_what_does_not_fit_is_refused(run_dir, pictures, tmp_path, capsys, monke
     assert_refused(score, arguments, 2, ["one of `csv` and `images`"], capsys, monkeypatch)
     model = folder / "model.keras"
     assert len(lines_of(model, files, tmp_path / "crop.csv", image_fit="crop")) == 6
+
+
+def test_wrong_data_leave_no_files_unless_pieces_were_written(tmp_path):
+    def pieces(position):
+        yield from (("piece\n", position + 1) for _ in range(count))
+        raise DataError("Expected numbers; got none.")
+
+    for count in (0, 1):
+        with pytest.raises(DataError):
+            ResumableFile(tmp_path / "out.csv", {"model": "m"}).write(("head\n", 0), pieces)
+        assert bool(list(tmp_path.iterdir())) == (count > 0)

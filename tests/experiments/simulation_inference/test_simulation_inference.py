@@ -8,6 +8,7 @@ import pytest
 from short_fits import trained_for
 
 from experiments import sample, score, simulation_inference
+from experiments.command_line.flag_settings import UsageError
 from experiments.data.files import DataError
 from experiments.simulation_inference import reference, tasks
 from experiments.simulation_inference.evaluation import c2st
@@ -134,3 +135,8 @@ def test_wrong_use_is_told(tmp_path, capsys):
     np.savez(tmp_path / "slcp.npz", other=np.zeros(3))
     with pytest.raises(DataError, match="reference_posterior"):
         reference.read("slcp", tmp_path)
+
+
+def test_a_task_beside_a_model_of_ones_own_is_refused():
+    with pytest.raises(UsageError, match="`task` not to be given with a `model`"):
+        SimulationSettings(task="slcp", model="own.py:make")
