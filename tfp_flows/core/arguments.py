@@ -24,8 +24,8 @@ _MOST_ENTRIES: contextvars.ContextVar = contextvars.ContextVar(
 def limited_sizes(most_entries: float) -> Iterator[None]:
     """Makes all checks of sizes refuse arrays of more than `most_entries`.
 
-    A file may ask a constructor for an array of any size, and the constructor may build it
-    before it creates the variables whose values the file lacks.
+    A hostile file may ask a constructor for a huge array. The constructor may build it
+    before loading finds that the file holds no values for it.
     """
     token = _MOST_ENTRIES.set(most_entries)
     try:
@@ -65,7 +65,7 @@ def check_integer(name: str, value: Any, minimum: int = 1) -> int:
 
 
 def check_size(name: str, value: Any, minimum: int = 1) -> int:
-    """Returns an integer of at least `minimum` that is a size of arrays, as an `int`."""
+    """Returns the size of an array, an integer of at least `minimum`, as an `int`."""
     size = check_integer(name, value, minimum)
     check_entries(name, size)
     return size
@@ -255,7 +255,7 @@ def require(holds: Any, expected: str, got: Any, hint: str = "") -> None:
 
 
 def _as_integer(value):
-    """Returns `value` as an `int`, or None; an array without axes is a number."""
+    """Returns `value` as an `int`, or None; an array without axes counts as a number."""
     try:
         return operator.index(value)
     except TypeError:

@@ -66,7 +66,7 @@ class Check:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Base class of reports with `checks` that a file holds as plain values."""
+    """Base class of reports with a field `checks`, which files hold as plain values."""
 
     def to_plain(self) -> dict[str, Any]:
         """Returns the fields as plain values for a file; tuples and arrays are lists."""
@@ -97,7 +97,7 @@ def plus_minus(value: float, error: float) -> str:
 
 
 def lined_up(rows: Sequence[tuple[str, str]], reasons: Sequence[str]) -> str:
-    """Returns a report's table of names and texts, and under it its reasons."""
+    """Returns a report as text: a table of names and texts, then a list of reasons."""
     width = max(len(name) for name, _ in rows)
     lines = [f"{name:<{width}}  {text}" for name, text in rows]
     return "\n".join([*lines, *(f"- {reason}" for reason in reasons)])

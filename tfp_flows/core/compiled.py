@@ -11,6 +11,13 @@ from typing import Any
 
 import tensorflow as tf
 
+# Errors of XLA that `Compiled` handles.
+_XLA_ERRORS = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError)
+# Processor seconds that XLA may take, and seconds between two checks of the clock.
+_MOST_PROCESSOR_SECONDS, _SECONDS_OF_WAIT = 120.0, 0.05
+# Largest number of timed calls of a function; the fastest counts.
+_TIMED_CALLS = 5
+
 
 def is_compiled_by_xla() -> bool:
     """Whether the code being traced is part of a `tf.function` with `jit_compile`."""
@@ -25,14 +32,14 @@ def is_compiled_by_xla() -> bool:
 
 
 def graph_function(method: Callable, **options: Any) -> Any:
-    """Returns a `tf.function` of a method, or a local function, of one object of many.
+    """Returns a `tf.function` of a function that each object has of its own: a method.
 
     Args:
       method: function to trace.
       **options: options of `tf.function`.
     """
-    # A partial, since TensorFlow would count traces of all objects as retraces of one
-    # function, and warn.
+    # A new partial for each object: otherwise TensorFlow counts the traces of all objects
+    # as retraces of one function, and warns.
     return tf.function(functools.partial(method), autograph=False, **options)
 
 
@@ -129,30 +136,23 @@ class CompiledCall:
         return graph_function(method, input_signature=signature)
 
 
-_CANNOT = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError)
-# Processor seconds that XLA may take, and seconds between two checks of the clock.
-_MOST_PROCESSOR_SECONDS, _SECONDS_OF_WAIT = 120.0, 0.05
-# Number of timed calls; the fastest is the speed of a function.
-_TIMED_CALLS = 5
-
-
 class Compiled:
     """A function compiled by XLA, or by TensorFlow alone if XLA cannot compile it.
 
     TensorFlow alone raises errors at some values, for example in the inverse of a singular
-    matrix. XLA returns NaN instead, and then takes over.
+    matrix. XLA returns NaN there, so it takes over after such an error.
 
     Without XLA, TensorFlow's `AddN`, which sums gradients, begins with the term that is
     ready first: threads between operations may change the rounding of sums.
 
     Args:
       function: function of tensors.
-      by_xla: whether to try XLA, which does not pay for little arithmetic.
+      by_xla: whether to try XLA first; for little arithmetic, compiling takes too long.
 
     Attributes:
       plain: the `tf.function` without XLA.
       jit_compiled: whether XLA runs the next call.
-      is_stopped: whether compiling by XLA, or its result, was too slow by the clock.
+      is_stopped: whether XLA was dropped because compiling or its result was too slow.
     """
 
     def __init__(self, function: Callable, by_xla: bool = True) -> None:
@@ -166,7 +166,7 @@ class Compiled:
         if self.jit_compiled:
             try:
                 return self._xla(*arguments)
-            except _CANNOT:
+            except _XLA_ERRORS:
                 self.jit_compiled = False
                 return self.plain(*arguments)
         try:
@@ -174,7 +174,7 @@ class Compiled:
         except tf.errors.InvalidArgumentError as raised:
             try:
                 result = self._xla(*arguments)
-            except _CANNOT:
+            except _XLA_ERRORS:
                 raise raised from None
         self.jit_compiled = True
         return result
@@ -187,8 +187,8 @@ class Compiled:
         For some densities, such as unrolled steps of an ODE solver, the time of XLA doubles
         with each line of code, and so may the time of its result. A compilation cannot be
         interrupted. It continues in the background, and may assign to the function's
-        variables at any later time. XLA may also take at most 120 processor seconds, which
-        do not include other programs.
+        variables at any later time. XLA may also take at most 120 processor seconds of this
+        process, which do not depend on other programs.
 
         Args:
           seconds: wall time that XLA may take for all calls.
@@ -202,7 +202,7 @@ class Compiled:
             try:
                 for _ in range(1 + _TIMED_CALLS):
                     start = time.monotonic()
-                    # Waits for the values, since a call may return before.
+                    # `numpy` waits for the values; the call may return before them.
                     tf.nest.map_structure(lambda t: t.numpy(), self._xla(*arguments))
                     times.append(time.monotonic() - start)
                     if len(times) > 1 and times[-1] <= seconds_of_call:

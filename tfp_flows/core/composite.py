@@ -71,7 +71,7 @@ class Composite(FlowBijector):
         self._steps[0].check_support(data, argument=argument)
 
     def _apply_part(self, part, direction, training, value, context=None):
-        """Maps `value`, rows whose shapes are already checked."""
+        """Maps rows by one part, without the checks of its public methods."""
         part._check_event_shape(direction, getattr(value, "shape", None))
         result = part._method(direction)(value, context_for(part, context), training)
         return check_result(part, direction, value, result)

@@ -1,4 +1,4 @@
-"""The protocol of conditioners: which can solve their map, and which drop units."""
+"""What bijectors need of conditioners: forward substitution, and dropout in training."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from tfp_flows.core.flow_bijector import FlowBijector
 
 
-# Name of the operations that hide a computation from TensorFlow's automatic derivatives
-# since `solve_adjoint` has its gradient. Elsewhere it may be differentiated as it stands.
+# Name of the operations that stop gradients because `solve_adjoint` computes them. `to_jax`
+# leaves these operations out, and lets JAX differentiate the computation itself.
 HAS_ADJOINT = "has_adjoint"
 
 
@@ -24,7 +24,8 @@ class AutoregressiveConditioner(abc.ABC):
     The parameters `p_i` of variable i depend only on the variables before it, in some
     ordering. So `v_i = map(u_i; p_i(u_<i, context))` is solved for u one variable after
     another. A network with MADE's masks needs the arithmetic of one pass, since each unit
-    is final once its inputs are. A step calls any other conditioner up to D times.
+    is computed once, when its inputs are known. Any other conditioner is called up to D
+    times.
     """
 
     @abc.abstractmethod
@@ -91,7 +92,7 @@ def refuse_dropout(steps: Sequence[FlowBijector], argument: str) -> None:
 
     Args:
       steps: list of `FlowBijector`s.
-      argument: why they are called again, for the error.
+      argument: argument or step that calls them again, for the error.
     """
     names = [
         step.name

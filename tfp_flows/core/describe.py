@@ -62,12 +62,12 @@ def from_distribution(distribution: tfp.distributions.Distribution) -> list[str]
 def lines(
     bijector: tfp.bijectors.Bijector, event_shape: tf.TensorShape | None, depth: int = 0
 ) -> list[Line]:
-    """Returns a `Line` for each part of a bijector, and theirs, data side first.
+    """Returns a `Line` for each part of a bijector and for their parts, data side first.
 
     Args:
       bijector: a `FlowBijector`.
-      event_shape: at its data end; None if it is not known.
-      depth: of the parts.
+      event_shape: event shape at its data end; None if it is not known.
+      depth: number of bijectors around `bijector`, which sets the indent of its parts.
     """
     table = []
     for part, shape in _parts(bijector, event_shape):
@@ -78,7 +78,7 @@ def lines(
 
 
 def as_table(table: list[Line]) -> list[str]:
-    """Returns lines of text of `Line`s, in columns; none of none."""
+    """Returns `Line`s as text in columns under a header; an empty list for no `Line`s."""
     if not table:
         return []
     table = [Line("step", "class", "event shape", "parameters"), *table]

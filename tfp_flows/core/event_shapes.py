@@ -37,12 +37,12 @@ def shapes_by_direction(event_ndims: Any, event_shape: Any, data_event_shape: An
 
 
 def with_event_shape(shape: Any, event_ndims: int, event_shape: tf.TensorShape) -> Any:
-    """Returns `shape` with other event axes; those before stay, as of batches.
+    """Returns `shape` with other event axes and the same batch axes.
 
     Args:
       shape: `tf.TensorShape`, or an integer tensor.
-      event_ndims: how many of its last axes are the event's.
-      event_shape: `tf.TensorShape` in their place.
+      event_ndims: number of event axes in `shape`, which are the last ones.
+      event_shape: `tf.TensorShape` of the new event axes.
     """
     if not isinstance(shape, tf.TensorShape):
         return tf.concat([shape[:-event_ndims], event_shape.as_list()], axis=0)
@@ -52,12 +52,12 @@ def with_event_shape(shape: Any, event_ndims: int, event_shape: tf.TensorShape) 
 
 
 def event_shape_after(bijector: tfp.bijectors.Bijector, direction: str, shape: Any) -> Any:
-    """Returns what any `tfp.bijectors.Bijector` makes of a shape, as a stock method does.
+    """Returns the shape to which any `tfp.bijectors.Bijector` maps an event shape.
 
     Args:
       bijector: the bijector.
       direction: "forward" or "inverse".
-      shape: `tf.TensorShape`, or an integer tensor; or a structure of such.
+      shape: `tf.TensorShape`, or an integer tensor; or a structure of these.
     """
     is_static = isinstance(tf.nest.flatten(shape)[0], tf.TensorShape)
     suffix = "" if is_static else "_tensor"
@@ -71,11 +71,11 @@ def end_shapes(steps: Sequence[tfp.bijectors.Bijector]) -> tuple:
       steps: list of `FlowBijector`s, data side first.
 
     Returns:
-      Two `tf.TensorShape`s with the number of axes that the ends have, or None for an end
-      of which nothing is known.
+      Two `tf.TensorShape`s with at least the number of event axes of that end; None if the
+      rank is unknown.
 
     Raises:
-      ValueError: if what one step returns is known not to be what the next one takes.
+      ValueError: if a step returns a shape that is known not to fit the next step.
     """
     latent = _shape_after(steps, "inverse")
     data = _shape_after(steps[::-1], "forward")
@@ -86,7 +86,7 @@ def end_shapes(steps: Sequence[tfp.bijectors.Bijector]) -> tuple:
 
 
 def _shape_after(steps, direction):
-    """The shape that events have after `steps`, in the order in which they are applied."""
+    """Returns the shape of events after `steps`, a list in the order of application."""
     shape, source = _UNKNOWN, None
     for step in steps:
         taken = step._event_shapes[direction]
@@ -96,7 +96,7 @@ def _shape_after(steps, direction):
                 raise _misfit(source, shape, step, f"takes {taken}")
             shape = known.merge_with(wanted)
         shape = _shape_after_step(step, direction, shape, source)
-        # What lets any shape pass is not what a misfit comes from.
+        # The error of a later misfit does not name a step that takes any shape.
         source = source if taken is None and source else step
     return shape
 
@@ -123,7 +123,7 @@ def _misfit(source, shape, step, reason):
 
 
 def _with_equal_ranks(a, b):
-    """Returns two shapes with as many axes, of which those in front are unknown."""
+    """Returns two shapes of equal rank, with unknown axes added in front of the shorter."""
     if None in (a.rank, b.rank):
         return a, b
     rank = max(a.rank, b.rank)
@@ -131,7 +131,7 @@ def _with_equal_ranks(a, b):
 
 
 def _with_axes(shape, event_ndims):
-    """The shape with at least so many axes; None if it is unknown."""
+    """Returns the shape with at least `event_ndims` axes; None if its rank is unknown."""
     if shape.rank is None or tf.nest.is_nested(event_ndims):
         return None
     return tf.TensorShape([None] * max(event_ndims - shape.rank, 0)).concatenate(shape)

@@ -197,10 +197,10 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
         return self._apply("inverse", y, context, training)
 
     def copy(self, **overrides: object) -> FlowBijector:
-        """Returns a bijector with the same weights, or a new one where `overrides`.
+        """Returns this bijector; with `overrides`, a new one with new weights.
 
         Args:
-          **overrides: constructor arguments to replace; any of them means new weights.
+          **overrides: constructor arguments to replace.
         """
         return type(self)(**{**self.get_config(), **overrides}) if overrides else self
 
@@ -250,7 +250,7 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
 
     @property
     def reads_rows(self) -> bool:
-        """Whether it matters which rows `initialize` is given, if it sets anything."""
+        """Whether the state that `initialize` sets depends on the values of the rows."""
         return True
 
     @property
@@ -263,7 +263,7 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
         return [self.name] if self._needs_rows() and not self.is_initialized else []
 
     def _needs_rows(self):
-        """Whether training without `initialize` is a mistake, as of a flow for data."""
+        """Whether training without `initialize` is a mistake, as in a flow of data."""
         return self.reads_rows
 
     def _refuse_to_train(self, parts):
@@ -401,7 +401,7 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
             return self.inverse_and_log_det(data, context=context)[0]
         data = tf.convert_to_tensor(data, self.dtype)
         context = None if context is None else tf.convert_to_tensor(context, self.dtype)
-        # In pieces, which bound the memory of hidden activations. Not compiled, since each
+        # Pieces bound the memory of hidden activations. They are not compiled, since each
         # bijector runs only once or twice.
         rows = max(1, min(2**16, 2**20 // math.prod(data.shape[1:])))
         pieces = []
@@ -489,7 +489,7 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
         return list(range(-self.forward_min_event_ndims, 0))
 
     def _input_of(self, direction: str) -> tuple[str, Any, tf.TensorShape | None]:
-        """What errors call an input, the number of its event axes, and their shape."""
+        """Returns an input's name in errors, number of event axes, and event shape."""
         name = {"forward": "x", "inverse": "y"}[direction]
         return name, self._event_ndims(direction), self._event_shapes[direction]
 
@@ -499,13 +499,13 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
             check_event_shape(shape, *self._input_of(direction))
 
     def _event_shape_after(self, direction, shape):
-        """The shape of events, static or a tensor, that those of `shape` become."""
+        """Returns the shape, static or a tensor, to which `shape` is mapped."""
         if self._changes_shape:
             after = self._event_shapes[OPPOSITE[direction]]
             shape = with_event_shape(shape, self._event_ndims(direction), after)
         return shape if isinstance(shape, tf.TensorShape) else tf.cast(shape, tf.int32)
 
-    # Copies and pickles keep the weights and drop the state of this one object.
+    # Copies and pickles keep the weights and drop the transient state.
 
     def _set_transient_state(self):
         compiled = {
@@ -527,13 +527,13 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
 
 @dataclasses.dataclass
 class _Transient:
-    """State of one object, with which copies and pickles start anew.
+    """State of one object, which its copies and pickles do not share.
 
     Attributes:
       compiled: compiled functions, by direction.
-      memory: of stock calls.
+      memory: memory of stock calls.
       is_set: whether all data-dependent state is known to be set.
-      has_warned: whether there was a warning that it is not.
+      has_warned: whether a warning said that data-dependent state is not set.
     """
 
     compiled: dict
@@ -543,10 +543,10 @@ class _Transient:
 
 
 def _keeping_arguments(init):
-    """Returns a constructor after which `parameters` are its arguments.
+    """Returns a constructor that keeps its arguments as the object's `parameters`.
 
-    The constructor of the object's own class counts, not those that it calls, unless it
-    passes `parameters` to `FlowBijector`.
+    Only the constructor of the object's own class does so, not the constructors that it
+    calls, and only if `FlowBijector` was given no `parameters`.
     """
     signature = inspect.signature(init)
     kinds = {parameter.kind: name for name, parameter in signature.parameters.items()}
@@ -564,7 +564,7 @@ def _keeping_arguments(init):
             self._parameters = self._no_dependency(parameters)
 
     if not init.__doc__:
-        # Else `help` shows what TFP says of bijectors in general.
+        # Otherwise `help` shows TFP's text on bijectors in general.
         keeping.__doc__ = "Takes the arguments that the class describes."
     return keeping
 
@@ -636,7 +636,7 @@ def check_result(bijector: FlowBijector, direction: str, value: Any, result: Any
       result: result of the method.
 
     Raises:
-      ValueError: if the log-det is not one a row, or the value has another shape.
+      ValueError: if the log-det is not one number a row, or the value has another shape.
     """
     name = f"{type(bijector).__name__}._{direction}_and_log_det"
     if not isinstance(result, (tuple, list)) or len(result) != 2:
@@ -664,7 +664,7 @@ def check_result(bijector: FlowBijector, direction: str, value: Any, result: Any
 
 
 def _sum_event(log_det, event_ndims, min_event_ndims):
-    """Sums log-dets over the axes by which `event_ndims` exceeds the least number."""
+    """Sums log-dets over the axes by which `event_ndims` exceeds `min_event_ndims`."""
     if event_ndims is None:
         return log_det
     # The parts of a structure have the same axes before their events.
@@ -679,6 +679,6 @@ def _sum_event(log_det, event_ndims, min_event_ndims):
 
 
 def _in_structure(event_ndims, dtype):
-    """The one dtype of all parts at one end, for each part at the other."""
+    """Returns the dtype, which all parts share, in the structure of `event_ndims`."""
     one = tf.nest.flatten(dtype)[0]
     return tf.nest.map_structure(lambda _: one, event_ndims)

@@ -44,7 +44,7 @@ def check_value(
 
 
 def as_tensor(value: Any, argument: str, dtype: tf.DType | None) -> tf.Tensor:
-    """Returns `value` as a tensor of `dtype`; that of `value` if None.
+    """Returns `value` as a tensor of `dtype`; None keeps the dtype of `value`.
 
     Raises:
       ValueError: if TensorFlow does not convert it, or it is a symbol of TF-Keras.
@@ -86,7 +86,7 @@ def check_event_shape(
     """Refuses a `shape` whose last `event_ndims` axes do not fit `event_shape`.
 
     Args:
-      shape: `tf.TensorShape`; of unknown rank, it passes.
+      shape: `tf.TensorShape`; a shape of unknown rank passes.
       argument: name of the value in errors.
       event_ndims: number of event axes.
       event_shape: `tf.TensorShape`, or None if any is allowed.
@@ -129,15 +129,15 @@ def check_context(
 
 
 def nan_where_context_is(value: Any, context: tf.Tensor | None, event_ndims: Any) -> Any:
-    """Returns `value`, of NaN where the context has NaN or an infinity.
+    """Returns `value` with NaN in the rows whose context has NaN or an infinity.
 
-    A network may swallow it: the ReLU of TensorFlow's fused kernels makes zero of NaN, and
-    standardised contexts end where networks can add them.
+    A network may hide them: the ReLU of TensorFlow's fused kernels maps NaN to zero, and
+    standardised contexts are clipped to finite numbers.
 
     Args:
       value: `[*batch, *event]`, or a structure of such.
       context: `[*context_batch, C]`, where the batch axes broadcast; or None.
-      event_ndims: number of event axes of `value`, in its structure.
+      event_ndims: number of event axes, in the structure of `value`.
     """
     if context is None:
         return value
@@ -159,10 +159,10 @@ def align_batch_axes(value: Any, context: tf.Tensor | None, event_ndims: Any) ->
     Args:
       value: `[*batch, *event]`, or a structure of such.
       context: `[*context_batch, C]`; or None, which changes nothing.
-      event_ndims: number of event axes of `value`, in its structure.
+      event_ndims: number of event axes, in the structure of `value`.
 
     Returns:
-      Both, with equal batch axes.
+      `value` and `context` with equal batch axes.
 
     Raises:
       ValueError: if the shapes are known and do not broadcast.
@@ -196,8 +196,8 @@ def align_batch_axes(value: Any, context: tf.Tensor | None, event_ndims: Any) ->
 def _surely_equal(batch, context_batch):
     if batch.is_fully_defined():
         return batch == context_batch
-    # One batch axis each, of unknown static length, is the case of `fit` and of compiled
-    # calls. If lengths differ, joining the context fails by itself.
+    # In `fit` and in compiled calls, both have one batch axis of unknown length. If the
+    # lengths differ, networks fail when they join the context.
     return batch.rank == context_batch.rank == 1 and context_batch[0] is None
 
 

@@ -1,4 +1,4 @@
-"""Quantiles of the normal distribution that are right in its tails, under XLA, too."""
+"""Quantiles of the normal distribution that are accurate in its tails, also under XLA."""
 
 from __future__ import annotations
 

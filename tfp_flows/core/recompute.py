@@ -56,7 +56,7 @@ def refuse_batch_statistics(steps: Sequence[FlowBijector]) -> None:
 def _after(upstream, value):
     """Returns `value` as a tensor that exists only after the gradient `upstream`.
 
-    Else all steps could be applied again before the last one's activations are let go.
+    Otherwise all steps could be recomputed before the last step's activations are freed.
     """
     with tf.control_dependencies([upstream]):
         value = tf.identity(value)

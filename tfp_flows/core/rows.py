@@ -1,4 +1,4 @@
-"""Rows of data: checks of those that users pass, and calls on some rows at a time."""
+"""Rows of data: checks of users' rows, choices of rows, and calls on a part at a time."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -10,14 +10,14 @@ from tensorflow.types.experimental import TensorLike
 
 
 def parts_of_rows(*arrays: Any, size: int = 4096) -> Iterator[list]:
-    """Yields slices of at most `size` rows of arrays; None for None."""
+    """Yields lists of slices of arrays, at most `size` rows each; None stays None."""
     for first in range(0, len(arrays[0]), size):
         part = slice(first, first + size)
         yield [None if array is None else array[part] for array in arrays]
 
 
 def by_parts(function: Callable, *arrays: Any, size: int = 4096) -> np.ndarray:
-    """Returns `function` of arrays of rows, called on a part at a time to bound its memory.
+    """Returns `function` of all rows, computed on a part at a time to bound its memory.
 
     Args:
       function: function of arrays of N rows, or None, that returns `[N, ...]`.
@@ -39,14 +39,15 @@ def check_rows(
     """Returns `data` as an array or tensor of at least one row.
 
     Args:
-      data: `[N, *event]`; a `tf.TensorSpec` of it passes, too.
+      data: `[N, *event]`, an array, a tensor or a `tf.TensorSpec`.
       context: `[N, context_size]`, or None.
-      event_shape: `tf.TensorShape` of one event; where its rank is unknown, any is right.
-      context_size: width of the context; 0 where there must be none.
+      event_shape: `tf.TensorShape` of one event; one of unknown rank allows any shape.
+      context_size: width of the context; 0 if `context` must be None.
       argument: name of `data` in errors.
 
     Raises:
-      ValueError: if one of both has another shape, is missing, unwanted, or not of numbers.
+      ValueError: if `data` or `context` has another shape, is missing, unwanted, or not of
+        numbers.
     """
     data = _as_numbers(data, argument)
     expected = tf.TensorShape([None]).concatenate(event_shape)
@@ -71,7 +72,7 @@ def rows_that_count(
     A row of weight zero is dropped. Equal weights become None.
 
     Args:
-      data: `[N, *event]`, or a structure of such.
+      data: `[N, *event]`, or a structure of arrays with N rows.
       context: `[N, context_size]`, or None.
       sample_weight: `[N]`, or `[N, 1]`; None if all weights are equal.
 
@@ -105,10 +106,10 @@ def rows_that_count(
 
 
 def weight_keyword(part: Any, sample_weight: TensorLike | None) -> dict:
-    """Returns the keyword that hands weights to `part.initialize`; none without weights.
+    """Returns the keyword argument of `part.initialize` for weights; none without weights.
 
     Raises:
-      ValueError: if the method of a class of one's own does not take them.
+      ValueError: if the method, of a user's class, does not take it.
     """
     if sample_weight is None:
         return {}
@@ -122,7 +123,7 @@ def weight_keyword(part: Any, sample_weight: TensorLike | None) -> dict:
 
 
 def num_rows(data: Any) -> int:
-    """Returns N of `[N, *event]`, or of a structure of such."""
+    """Returns N of an array `[N, *event]`, or of a structure of arrays with N rows."""
     return len(tf.nest.flatten(data)[0])
 
 
@@ -151,10 +152,7 @@ def sample_of_rows(data: Any, most: int) -> Any:
 
 
 def effective_count(weight: np.ndarray | None, count: int) -> float:
-    """Returns how many rows of equal weight tell as much as `count` of these weights.
-
-    It is Kish's effective sample size, `sum(w)^2 / sum(w^2)`; `count` without weights.
-    """
+    """Returns Kish's effective sample size, `sum(w)^2 / sum(w^2)`; `count` if None."""
     return float(count if weight is None else weight.sum() ** 2 / (weight**2).sum())
 
 
@@ -166,14 +164,14 @@ def refuse_rows_outside(
     dtype: tf.DType,
     argument: str,
 ) -> None:
-    """Refuses `data` of which an entry lies out of its interval.
+    """Refuses `data` with an entry outside its interval.
 
     Args:
       low: lower ends, an array that broadcasts to an event.
       high: upper ends.
-      slack: what rounding may add to both.
+      slack: tolerance for rounding, at both ends.
       data: array, `[N, *event]`.
-      dtype: that the entries are rounded to before they are compared.
+      dtype: dtype to which the entries are rounded before they are compared.
       argument: name of `data` in errors.
     """
     rounded = data.astype(dtype.as_numpy_dtype)
@@ -186,7 +184,7 @@ def refuse_rows_outside(
 
 
 def refusal(argument: str, expected: str, data: np.ndarray, index: tuple) -> str:
-    """The message that an entry of `data` is out of what is `expected` of its column."""
+    """Returns the message that the entry `index` of `data` is outside of `expected`."""
     row, *entry = (int(i) for i in index)
     place = f"column {entry[0]}" if len(entry) == 1 else f"entry {tuple(entry)}"
     return (
@@ -225,7 +223,7 @@ def _as_numbers(value, argument):
             raise ValueError(
                 f"Expected `{argument}` of rows of one length; got {error}."
             ) from error
-        # Also of floats that NumPy does not know, such as bfloat16.
+        # "V" is the kind of floats that NumPy does not know, such as bfloat16.
         is_number = value.dtype.kind in "biufV"
     if not is_number:
         raise ValueError(f"Expected `{argument}` of numbers; got {value.dtype}.")

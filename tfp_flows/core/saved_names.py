@@ -44,7 +44,7 @@ _KERAS_KINDS = (
 _PROGRAMS = ("TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
 # Keras's own modules of functions that a configuration names "builtins".
 _BUILT_IN = ("activations", "constraints", "initializers", "losses", "metrics")
-# Values that Keras writes as dicts with these for class names.
+# Class names of the dicts that Keras writes for values.
 _KERAS_VALUES = ("__keras_tensor__", "__bytes__", "__ellipsis__", "__slice__")
 _ARRAYS = ("__tensor__", "__numpy__")
 _PLAIN = (type(None), bool, int, float, str)
@@ -60,9 +60,9 @@ def custom_modules(modules: Sequence[types.ModuleType | str] | None) -> Iterator
     """Lets files name classes and functions that these modules define.
 
     Args:
-      modules: modules, or their full names, which are imported; their loaded submodules
-        count, too. None lets files name everything that is loaded: only for data of this
-        process and for pickles, which run code anyway.
+      modules: list of modules, or of their full names, which are imported; their loaded
+        submodules are included. None lets files name everything that is loaded: only for
+        data of this process and for pickles, which run code anyway.
 
     Raises:
       ValueError: if there is no such module.

@@ -49,9 +49,9 @@ def serialize(value: Any) -> Any:
     """Returns `value` as nested dicts and lists of JSON's types.
 
     Args:
-      value: plain Python values, arrays, dtypes, dicts and sequences of such; named
-        functions; objects with `get_config` (ours; Keras layers); TFP's bijectors and
-        distributions, by their `parameters`.
+      value: plain Python values, arrays, dtypes; named functions; objects with `get_config`
+        (ours; Keras layers); TFP's bijectors and distributions, by their `parameters`;
+        dicts and sequences of all these.
 
     Raises:
       ValueError: if part of `value` is something else, such as a lambda, or belongs to
@@ -88,7 +88,7 @@ def serialize(value: Any) -> Any:
     if isinstance(value, _PLAIN):
         return value
     if isinstance(value, (np.integer, np.bool_)):
-        return value.item()  # a number of steps cannot be an array
+        return value.item()  # constructors refuse an array where they expect an integer
     if isinstance(value, tfp.util.TransformedVariable):
         return {
             "transformed_variable": serialize(value.pretransformed_input),
@@ -118,14 +118,15 @@ def serialize(value: Any) -> Any:
 def deserialize(data: Any) -> Any:
     """Rebuilds the objects that `serialize` has described; weights come from a checkpoint.
 
-    A file may come from anyone, so it may name these only: classes of this package with a
+    A file may come from anyone, so it may only name classes of this package with a
     configuration; Keras 3 objects, which Keras builds in its safe mode; TFP's bijectors and
     distributions with plain parameters; functions of `tf.math`, `tf.nn`, `keras.ops` and
     `keras.activations`; objects that are registered with Keras; and objects of modules that
     the caller names. All names are checked before anything is built.
 
     Raises:
-      ValueError: if `data` is something else, or what it describes cannot be built.
+      ValueError: if `data` holds something else, or describes an object that cannot be
+        built.
     """
     try:
         check_saved(data)
@@ -140,7 +141,7 @@ def deserialize(data: Any) -> Any:
 
 
 def rebuild_copy(data: Any, values: list[np.ndarray]) -> Any:
-    """Rebuilds a copy or pickle, whose classes may be any that this process has loaded."""
+    """Rebuilds a copy or pickle, which may name any class that this process has loaded."""
     with saved_names.custom_modules(None):
         rebuilt = deserialize(data)
     for variable, value in zip(rebuilt.variables, values, strict=True):
@@ -149,11 +150,7 @@ def rebuild_copy(data: Any, values: list[np.ndarray]) -> Any:
 
 
 def check_saved(data: Any) -> None:
-    """Raises `ValueError` if data names an object that a file may not name; builds nothing.
-
-    Raises:
-      ValueError: as `deserialize`.
-    """
+    """Raises `ValueError` if `data` names an object that a file may not name."""
     waiting = [(data, 0)]
     while waiting:
         value, depth = waiting.pop()

@@ -1,4 +1,4 @@
-"""Statistics of data: means, scales safe for constant variables, shrunken correlations."""
+"""Statistics of data: means, scales that are safe for constants, shrunk correlations."""
 
 from collections.abc import Iterator
 
@@ -10,11 +10,11 @@ from tfp_flows.core.rows import effective_count
 
 # Below this many float spacings, variation is rounding noise.
 _FEWEST_ROUNDINGS = 4.0
-# Margin to the smallest and largest floats, since standardised numbers are multiples.
+# Factor of safety to the smallest and largest floats, since the flow multiplies numbers.
 _SPARE = 100.0
 # Bytes of a block of rows in float64, since a large array has no room for a copy.
 _BYTES_OF_BLOCK = 2**26
-# Candidate shares of the identity, in proportion. The least one is about rounding.
+# Candidate shares of the identity, and candidate penalties of the ridge regression.
 _SHARES = (1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)
 _NUM_PARTS = 5  # folds of the cross-validation
 # Rows per variable above which correlations are not shrunk.
@@ -66,7 +66,7 @@ def mean_and_scale(
         blocks = row_blocks(data, weight)
         return sum((w * function(rows)).sum(axis=axes) for rows, w in blocks)
 
-    # Distances from the first row: those of a constant are zero exactly.
+    # Distances from the first row are exactly zero for a constant.
     first = data.reshape(-1, data.shape[-1])[0].astype(np.float64)
     mean = first + weighted_sum(lambda rows: rows - first) / count
     scale = np.sqrt(weighted_sum(lambda rows: (rows - mean) ** 2) / count)
@@ -86,9 +86,9 @@ def mean_and_scale(
 def row_blocks(
     data: np.ndarray, weight: np.ndarray | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields the rows of `data`, `[N, ...]`, in float64, 64 MiB or fewer at a time.
+    """Yields rows of `data`, `[N, ...]`, in float64, at most 64 MiB or one row at a time.
 
-    With them come their weights, `[n, 1, ...]`, or a single 1.
+    Their weights come with them: `[n, 1, ...]`, or 1 if `weight` is None.
     """
     size = max(_BYTES_OF_BLOCK // (8 * max(data[0].size, 1)), 1)
     for start in range(0, len(data), size):
@@ -208,9 +208,9 @@ def ridge_slopes(
 ) -> tuple[np.ndarray, float]:
     """Returns slopes, `[C, D]`, of the linear regression of data on contexts, and a share.
 
-    The slopes are shrunk (ridge regression) as far as generalised cross-validation tells,
-    or to zero. The share is that of the rows less the number of free slopes: residuals
-    divided by it have the variance of errors of new rows.
+    Generalised cross-validation chooses the penalty of the ridge regression. The slopes are
+    zero if no penalty predicts better. The share is that of the residual degrees of
+    freedom: residuals divided by it have the variance of the errors on new rows.
 
     Args:
       data: `[N, D]`.
