@@ -60,7 +60,7 @@ def hiding():
             None,
             "equal but for `seed` and `name`",
         ),
-        (lambda: [tff.MAF(3).bijectors[1]], 3, "elsewhere in `masked_autoregressive`"),
+        (lambda: [tff.MAF(3).bijectors[1]], 3, "got the autoregressive step `masked_auto"),
         (lambda: [hiding()], 4, "elsewhere in `hiding`"),
     ],
     ids=["another transformer", "autoregressive", "variables out of reach"],

@@ -16,9 +16,9 @@ class ActNorm(MeasuredOnce):
     inverse:  x = (y - shift) * exp(-log_scale)
     ```
 
-    It is the identity until `initialize` has seen data; then the latent side of that
-    data has zero mean and unit variance in each channel. Sampling and scoring never
-    initialise it; a saved one loads as it was.
+    It is the identity until `initialize` has seen data; then the latent side of these
+    data has zero mean and unit variance in each channel. Sampling, scoring and loading
+    never initialise it.
 
     Args:
       event_size: number of variables or channels, D.

@@ -24,9 +24,9 @@ class AutoregressiveMap(FlowBijector):
 
     The map takes one pass. Its inverse is solved one variable after another, with the
     arithmetic of one pass for an `AutoregressiveConditioner`, else in up to D calls. The
-    gradient of the inverse follows from the implicit function theorem, and is solved in the
-    same way, the last variable first. With `J`, the strictly triangular derivative of p by
-    u, `L`, the log-det of T, and a bar for adjoints,
+    gradient of the inverse follows from the implicit function theorem, and is solved one
+    variable after another too, the last one first. `J` is the strictly triangular
+    derivative of p by u, `L` the log-det of T, and a bar marks adjoints:
 
     ```none
     v_bar = (u_bar - L_u log_det_bar + J^T p_bar) / T_u
@@ -74,8 +74,10 @@ class AutoregressiveMap(FlowBijector):
 
     def replace_variables(self, tensors: dict) -> NoReturn:
         """Raises: the gradient of the sequential direction would miss the tensors."""
-        words = "Expected `bijectors` whose weights may be tensors; got some elsewhere in"
-        raise ValueError(f"{words} `{self.name}`.")
+        raise ValueError(
+            "Expected steps whose weights may be tensors in a `Scan`; got the "
+            f"autoregressive step `{self.name}`."
+        )
 
     @property
     def sequential_directions(self) -> frozenset[str]:
@@ -92,12 +94,12 @@ class AutoregressiveMap(FlowBijector):
 
     @property
     def _transform(self):
-        """T, elementwise: function of u and parameters that returns v and the log-det."""
+        """T, elementwise: function of u and parameters; returns v and the log-det."""
         return getattr(self._transformer, f"{self._parallel_direction}_and_log_det")
 
     @property
     def _transform_back(self):
-        """Its inverse: function of v and parameters that returns u and the log-det."""
+        """T^-1, elementwise: function of v and parameters; returns u and the log-det."""
         (direction,) = self.sequential_directions
         return getattr(self._transformer, f"{direction}_and_log_det")
 
@@ -107,7 +109,7 @@ class AutoregressiveMap(FlowBijector):
         return v, tf.reduce_sum(log_det, axis=-1)
 
     def _sequential(self, v, context):
-        """Undoes the map on `v`, `[..., D]`; returns u and the log-det of that, `[...]`."""
+        """Undoes the map on `v`, `[..., D]`; returns u and its log-det, `[...]`."""
 
         @tf.custom_gradient
         def solve(v, *contexts):
@@ -168,7 +170,7 @@ def _without_derivative(adjoint):
 
 @dataclasses.dataclass(frozen=True)
 class _OneVariable:
-    """The `solve_one` of a conditioner; equal (==) for steps with one transformer."""
+    """The argument `solve_one` of `solve`; equal (==) for steps of one transformer."""
 
     transform_back: Callable
 
@@ -270,7 +272,7 @@ class InverseAutoregressive(AutoregressiveMap):
 
 
 class SweptConditioner(AutoregressiveConditioner):
-    """A conditioner of any kind, which is called on all variables at once.
+    """Solves for all variables at once, repeatedly, with a conditioner of any kind.
 
     Each sweep solves for all variables given the result of the last sweep, until nothing
     changes. At most D sweeps are needed, since each makes one more variable exact.
@@ -339,9 +341,9 @@ def _fixed_point(sweep, start, most):
 
 
 def bounded_adjoint(bar: tf.Tensor) -> tf.Tensor:
-    """Returns `bar` with zeros for entries near the largest float, or beyond it.
+    """Returns `bar` with zeros for entries above the root of the largest float.
 
-    Points far outside the data have latents near the largest float, and so have their
-    gradients: products of two such numbers would be NaN.
+    Points far outside the data have latents and gradients near the largest float, whose
+    products would overflow to infinity and then to NaN.
     """
     return tf.where(tf.abs(bar) < bar.dtype.max**0.5, bar, tf.zeros_like(bar))

@@ -27,13 +27,13 @@ class BatchNorm(Positionwise):
     ```
 
     With `training=True` the inverse uses the statistics of the batch, its gradient flows
-    through them, and the running statistics move. The batch is that of all replicas of a
-    `tf.distribute.Strategy`, however its rows fall to them. Otherwise, and in `forward`
-    always, the stored statistics are used: evaluation is exactly invertible, and each
-    row's density is independent of the rows beside it.
+    through them, and the running statistics move. With a `tf.distribute.Strategy`, the
+    batch is that of all replicas together. Otherwise, and in `forward` always, the stored
+    statistics are used: evaluation is exactly invertible, and each row's density is
+    independent of the rows beside it.
 
-    The stored statistics are running averages, or those of a whole training set after
-    `initialize`. The MAF authors evaluate with the latter; the callback
+    The stored statistics are running averages; after `initialize`, statistics of the whole
+    training set. The MAF authors evaluate with statistics of the training set; the callback
     `FullDataBatchStatistics` sets them before each validation.
 
     Args:
@@ -43,9 +43,9 @@ class BatchNorm(Positionwise):
         before it. Statistics count zeros at these entries, as in RealNVP's code.
       scale_and_shift: whether there are `log_gamma` and `beta`; RealNVP has none.
       momentum: weight of the old running statistics in a training step.
-      use_running_averages: whether training normalises by the running statistics, which
-        this batch has just moved and through which its gradient flows: less noise where
-        batches are small (RealNVP, appendix E). Call `initialize` first.
+      use_running_averages: whether training normalises by the running statistics after
+        their update by the batch, through which the gradient flows: less noise for small
+        batches (RealNVP, appendix E). Call `initialize` first.
       epsilon: added to the variance.
       dtype: of inputs and weights.
       name: name of the bijector.

@@ -48,15 +48,16 @@ def check_bijector(
     Args:
       bijector: a `tfp.bijectors.Bijector` of one tensor at each end.
       x: points at the data end, `[N, *event]`; a few dozen are enough.
-      context: `[N, context_size]`, if the bijector is conditional. The integral is
-        that of the density given the first row of it.
+      context: `[N, context_size]`, if the bijector is conditional. The integral is that of
+        the density given its first row.
 
     Returns:
       A `BijectorReport`.
 
     Raises:
-      ValueError: if `x` has no batch axis or no rows; if an end has several tensors, or the
-        data have entries that depend on others in another way than on a simplex.
+      ValueError: if `x` has no batch axis or no rows; if an end has several tensors; or if
+        the data have more entries than the latent, and these depend on each other, but not
+        as on a simplex.
     """
     words = "a `tfp.bijectors.Bijector`"
     check_instance("bijector", bijector, tfp.bijectors.Bijector, words)
@@ -65,7 +66,7 @@ def check_bijector(
         raise ValueError(
             "Expected a `bijector` of one tensor at each end; got "
             f"`{bijector.name}`, whose events have {ends[0]} and {ends[1]} axes. Chain it "
-            "with what joins the tensors, such as `tfb.Invert(tfb.Split(...))`."
+            "with a bijector that joins them, such as `tfb.Invert(tfb.Split(...))`."
         )
     flow = bijector if isinstance(bijector, FlowBijector) else FlowChain([bijector])
     x = as_tensor(x, "x", flow.dtype or None)
@@ -114,7 +115,7 @@ def _errors(flow, x, context):
 
 
 def _identities(flow, y, context, tolerance):
-    """The steps that have weights, or wait for `initialize`, and change nothing yet."""
+    """Returns the steps with weights, or with unset state, that are the identity."""
     x, log_det = flow.inverse_and_log_det(y, context=context)
     has_state = flow.trainable_variables or not flow.is_initialized
     if has_state and _is_identity(y, x, log_det, tolerance):
@@ -133,7 +134,7 @@ def _is_identity(x, z, log_det, tolerance):
 
 @contextlib.contextmanager
 def _random_weights(steps, flow):
-    """Gives the weights of `steps` random values, which are taken back at the end."""
+    """Gives the weights of `steps` random values, and restores their own at the end."""
     rng = np.random.default_rng(0)
     parts = [part for step in steps for part in (step, *step.submodules)]
     unset = {v.ref() for part in parts if _is_unset(part) for v in part.variables}
@@ -163,7 +164,7 @@ def _is_unset(part):
 
 
 def _wrong_steps(flow, y, context, tolerance, path=""):
-    """Where the bijectors are, and their names, whose checks fail by themselves."""
+    """Returns place and name of each bijector that fails the checks by itself."""
     if not tf.nest.is_nested(y):
         y, context = _finite_rows(y, context)
         if not len(y):
@@ -190,7 +191,7 @@ def _finite_rows(y, context):
 
 
 def _parts(flow, y, context):
-    """Where each part is, the part, the values at its data end, and its context."""
+    """Yields the place of each part, the part, values at its data end, and its context."""
     if isinstance(flow, FlowChain):
         context = flow.context_of_parts(context)
     if isinstance(flow, (FlowChain, MultiScale)):
@@ -230,7 +231,7 @@ def _log_det(jacobian):
 
 
 def _nearest_convention(jacobian, claimed):
-    """The log-det of a map that may be to a simplex, which TFP measures in two ways."""
+    """Returns the log-det; on a simplex, the one of TFP's two kinds nearest `claimed`."""
     latent_size = jacobian.shape[-1]
     log_det = _log_det(jacobian[:, :latent_size])
     if jacobian.shape[1] == latent_size:
@@ -240,7 +241,10 @@ def _nearest_convention(jacobian, claimed):
 
 
 def _from_free_entries(jacobian, name):
-    """The rows of `[N, size, latent_size]` that change; one more on a simplex."""
+    """Returns the rows of a Jacobian, `[N, size, latent_size]`, that are not zero.
+
+    There must be as many rows as columns; on a simplex, one more.
+    """
     _, size, latent_size = jacobian.shape
     free = np.flatnonzero(np.any(jacobian != 0.0, axis=(0, 2)))
     on_simplex = np.allclose(jacobian.sum(axis=1), 0.0, atol=1e-4)

@@ -17,7 +17,7 @@ def check_conditioner(
     transformer: Transformer,
     dtype: tf.DType | None,
 ) -> None:
-    """Refuses a conditioner of other sizes, which could broadcast unnoticed.
+    """Refuses a conditioner whose shapes do not fit, since they might still broadcast.
 
     Args:
       conditioner: a callable; one without `input_shape` and `output_shape` passes.

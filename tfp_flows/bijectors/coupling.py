@@ -106,7 +106,7 @@ class Coupling(FlowBijector):
             weight = weight_keyword(self._conditioner, weight)
             self._conditioner.initialize(seen, context, **weight)
 
-    # The passing entries, its input, are the same at both ends.
+    # The conditioner sees the passing entries, which are the same at both ends.
     _initialize_inverted = _initialize
 
     def _run(self, direction, value, context, training):

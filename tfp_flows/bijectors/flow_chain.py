@@ -106,7 +106,7 @@ class FlowChain(Composite):
 
     @property
     def is_initialized(self) -> bool:
-        """Whether the data-dependent state of every bijector is set, and the contexts'."""
+        """Whether the state of every bijector, and the statistics of contexts, are set."""
         contexts_are = self._standardizer is None or self._standardizer.is_initialized
         return contexts_are and super().is_initialized
 
@@ -215,5 +215,5 @@ def _flatten(bijector):
 
 
 def _is_a(bijector, stock_class):
-    # For parts that are no `CompositeTensor`, such as ours, TFP builds its base class.
+    # If a part is no `CompositeTensor`, as ours, TFP builds the base class of its class.
     return isinstance(bijector, stock_class.__mro__[1])

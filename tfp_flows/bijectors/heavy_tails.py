@@ -22,8 +22,9 @@ _FIRST_DEGREES, _LEAST_DEGREES = 8.0, 2.0
 _PACE = 0.25
 # Bound on log-weights; at the lower end tails are Gaussian.
 _BOUND = 7.0
-# Above this number of variables, degrees of freedom grow with sqrt(D), as the deviation of
-# s does. With fixed degrees, a tenth of samples of 784 variables would overflow.
+# Above this number of variables, degrees of freedom grow with sqrt(D), as the standard
+# deviation of s does. With fixed degrees, a tenth of samples of 784 variables would
+# overflow.
 _FEW = 32.0
 
 

@@ -41,7 +41,7 @@ class Invert(Composite):
             data_event_shape=bijector._event_shapes["forward"],
             name=name or f"invert_{bijector.name}",
         )
-        # Even if only one of the two is known.
+        # `FlowBijector` would take an unknown data shape from the latent end.
         self._event_shapes = {d: bijector._event_shapes[OPPOSITE[d]] for d in OPPOSITE}
 
     @property

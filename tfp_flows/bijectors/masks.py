@@ -6,11 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfp_flows.core.arguments import (
-    check_flag,
-    check_image_shape,
-    check_size,
-)
+from tfp_flows.core.arguments import check_flag, check_image_shape, check_size
 
 __all__ = ["alternating", "channel_half", "checkerboard", "half"]
 

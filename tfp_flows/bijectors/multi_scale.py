@@ -126,7 +126,7 @@ def _as_level(bijector):
 
 
 def _latent_shapes(levels, image_shape, fraction):
-    """Returns the shape that each level factors out; the last level keeps nothing."""
+    """Returns the shape that each level factors out; the last one factors out all."""
     shapes = []
     for number, level in enumerate(levels[:-1], start=1):
         *spatial, channels = level.inverse_event_shape(image_shape).as_list()

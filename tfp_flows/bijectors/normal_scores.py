@@ -1,4 +1,4 @@
-"""Normal scores of pixels: each becomes normal, as the frequencies of its bins tell."""
+"""Normal scores: maps each pixel to a normal variable by the frequencies of its bins."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ class NormalScores(FlowBijector):
     bin        k = floor(K y),  t = K y - k              y in [0, 1]
     inverse:   x = normal_quantile(p_0 + ... + p_(k-1) + p_k t)
                log_det = sum(log(K p_k) - log normal(x))
-    p_k      = (rows of bin k + a q_k) / (rows + a),     q_k: of all positions of a channel
+    p_k      = (rows of bin k + a q_k) / (rows + a)
+    q_k      = share of bin k at all positions of the channel
     ```
 
     The distribution function is that of integers to which uniform noise in [0, 1) is added,
     divided by K. So the density of each entry alone is exact before any network is trained.
-    A background of one bin, which most pixels have, becomes a wide part of the line, where
-    a logit leaves an interval of a 256th.
+    If most pixels have one value, the background, its bin becomes a wide part of the line;
+    a logit would map it to a narrow interval.
 
-    Frequencies are those in the rows that `initialize` sees. The number of pseudo-rows a
-    predicts each row best from all others; a further row has all bins alike. Before, all
-    bins are alike.
+    `initialize` counts the bins of its rows. It chooses the number of pseudo-rows a that
+    best predicts each row from all others, and adds a row of equal bins to those of q_k.
+    Before `initialize`, all bins have equal probability.
 
     Args:
       event_shape: `(H, W, C)` of images; `(D,)` or D of vectors.
@@ -87,7 +88,7 @@ class NormalScores(FlowBijector):
 
     @property
     def margin(self) -> float:
-        """Distance by which outputs of `forward` exceed `[0, 1]`: none."""
+        """Distance by which outputs of `forward` exceed `[0, 1]`: 0."""
         return 0.0
 
     def _support(self):
@@ -143,7 +144,7 @@ class NormalScores(FlowBijector):
         return x, minus_infinity_outside(log_det, inside, y, self._event_axes())
 
     def _at(self, index):
-        """Probabilities of bins, `[..., *event]`, and of those below and above."""
+        """Returns probabilities of bins and of all bins below and above them."""
         entries = tf.reshape(tf.range(math.prod(self._shape)), self._shape)
         index += self._num_bins * entries
         return [tf.gather(tf.reshape(table, [-1]), index) for table in self._tables[:3]]
@@ -154,7 +155,7 @@ class NormalScores(FlowBijector):
 
 
 def _probabilities(counts, num_channels):
-    """Probabilities of bins from their counts, `[D, K]`, those of a channel together."""
+    """Returns p_k from counts, both `[D, K]`, as in the formula of `NormalScores`."""
     num_bins = counts.shape[1]
     together = counts.reshape(-1, num_channels, num_bins).sum(axis=0) + 1.0 / num_bins
     together /= together.sum(axis=1, keepdims=True)

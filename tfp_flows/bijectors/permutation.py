@@ -17,9 +17,8 @@ class Permutation(Positionwise):
     forward:  y[i] = x[permutation[i]],  log_det = 0
     ```
 
-    The permutation is a variable, so that a checkpoint of one flow restored into another
-    brings its permutation along (with a plain constant the weights would load and the
-    density be wrong).
+    The permutation is a variable, so a checkpoint holds it. With a constant, a checkpoint
+    restored into another flow would load the weights, and the density would be wrong.
 
     Args:
       permutation: integers, a permutation of `0, ..., D - 1`; `reverse_permutation` and
@@ -29,7 +28,7 @@ class Permutation(Positionwise):
       name: name of the bijector.
 
     Raises:
-      ValueError: if `permutation` is not one.
+      ValueError: if `permutation` is not a permutation.
 
     >>> import tfp_flows
     >>> tfp_flows.Permutation([1, 2, 0]).forward([[10.0, 20.0, 30.0]]).numpy()

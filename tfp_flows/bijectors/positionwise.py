@@ -1,4 +1,4 @@
-"""Bases of maps of the last axis that are the same at every position of an event."""
+"""Base classes of maps of the last axis that are the same at every position."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Positionwise(FlowBijector):
         )
 
     def _sum_over_positions(self, log_det, value):
-        """Multiplies `log_det`, that of one position, by their number, for each row.
+        """Returns the log-det of each row of `value`, `[N, *event]`.
 
         Args:
-          log_det: scalar.
+          log_det: log-det of one position, a scalar.
           value: `[N, *event]`.
         """
         # Static sizes cost no operations.
@@ -81,7 +81,7 @@ class MeasuredOnce(Positionwise):
 
     @abc.abstractmethod
     def _set(self, mean, scale):
-        """Assigns what `_measure` or `_inverted` returned."""
+        """Assigns the result of `_measure` or `_inverted`."""
 
     def _measure(self, data, weight):
         """Returns the statistics of `data`."""

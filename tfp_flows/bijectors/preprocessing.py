@@ -19,10 +19,10 @@ class Bounds(FlowBijector):
     """Maps intervals and half-lines to the whole line, for each variable.
 
     ```none
-    inverse:  x = _logit((y - low) / (high - low))      where both ends are finite
-              x = log(y - low)                         where only `low` is
-              x = -log(high - y)                       where only `high` is
-              x = y                                    where neither is
+    inverse:  x = logit((y - low) / (high - low))    where both ends are finite
+              x = log(y - low)                       where only `low` is
+              x = -log(high - y)                     where only `high` is
+              x = y                                  where neither is
     ```
 
     Args:
@@ -109,7 +109,7 @@ class Bounds(FlowBijector):
 
 
 class Logit(FlowBijector):
-    """`x = _logit(alpha + (1 - 2 alpha) y)`, for data scaled to `[0, 1]`.
+    """`x = logit(alpha + (1 - 2 alpha) y)`, for data scaled to `[0, 1]`.
 
     The factor `1 - 2 alpha` is that of the code of RealNVP and MAF; RealNVP's text has
     `1 - alpha`.
@@ -175,7 +175,7 @@ class Logit(FlowBijector):
 
 
 def _is_inside(y, low, high):
-    """Whether `y` is within the ends, or NaN, which stays NaN."""
+    """Whether `y` is from `low` to `high`, or NaN, which later stays NaN."""
     return ~((y < low) | (y > high))
 
 

@@ -18,13 +18,21 @@ from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.recompute import recomputing
 from tfp_flows.core.serialization import serialize
 
+# Steps in one call. A call waits for all its operations, which leaves cores idle: with one
+# step in each, a training step took 1.14 times as long.
+_STEPS_A_CALL = 2
+
+# Under XLA, a loop over 8 steps compiles no sooner, and a training step takes 1.08 times as
+# long. Over 32 steps, the first training step takes half as long, later ones 1.05 times.
+_STEPS_WITHOUT_LOOP = 8
+
 
 class Scan(FlowChain):
     """A `FlowChain` of steps of one structure, traced once for all steps.
 
     The graph of a deep flow has the operations of every step and of their gradients, and
-    tracing and optimising it takes as long as many training steps. This graph has one call
-    for each few steps, of a function of their input and weights. Under XLA
+    tracing and optimising it takes as long as many training steps. The graph of a `Scan`
+    calls one function of input and weights, once for every two steps. Under XLA
     (`jit_compile`), many steps become a loop.
 
     Args:
@@ -73,7 +81,7 @@ class Scan(FlowChain):
     _inverse_and_log_det = functools.partialmethod(_run, "inverse")
 
     def _loop(self, direction, value, context):
-        steps = self._steps if direction == "inverse" else self._steps[::-1]
+        steps = super()._in_order(direction)
         weights = [tf.stack(w) for w in zip(*(s.variables for s in steps), strict=True)]
         apply = _function_of_weights(
             FlowChain(steps[:1], standardize_context=False), direction
@@ -110,21 +118,12 @@ class Scan(FlowChain):
         return functions[key](weights, value, context_for(part, context))
 
     def _in_order(self, direction):
-        """Runs of steps, each of which is one call."""
+        """Returns chains of steps; each chain is one call."""
         runs = [
             FlowChain(self._steps[i : i + _STEPS_A_CALL], standardize_context=False)
             for i in range(0, len(self._steps), _STEPS_A_CALL)
         ]
         return runs if direction == "inverse" else runs[::-1]
-
-
-# A call waits for all its operations, which leaves cores idle: one step in each, a
-# training step took 1.14 times as long.
-_STEPS_A_CALL = 2
-
-# Under XLA, a loop over 8 steps compiles no sooner, and a training step takes 1.08 times as
-# long; over 32 steps, the first takes half as long and others 1.05 times.
-_STEPS_WITHOUT_LOOP = 8
 
 
 def _function_of_weights(template, direction):
@@ -162,8 +161,8 @@ def _structure(data):
 def replace_variables(part: Any, tensors: dict) -> Any:
     """Returns a copy of `part` that reads tensors where `part` reads variables.
 
-    The arithmetic is then a function of the weights too, and one trace serves all bijectors
-    that differ only in weights.
+    Its arithmetic is a function of the weights too, so one trace serves all bijectors that
+    differ only in weights.
 
     Args:
       part: a bijector, a conditioner, a variable, or an attribute of these. Other objects
@@ -176,7 +175,7 @@ def replace_variables(part: Any, tensors: dict) -> Any:
         return [replace_variables(p, tensors) for p in part]
     if isinstance(part, dict):
         return {k: replace_variables(p, tensors) for k, p in part.items()}
-    if hasattr(part, "replace_variables"):  # a conditioner, whose network is Keras's
+    if hasattr(part, "replace_variables"):  # a conditioner with a Keras network
         return part.replace_variables(tensors)
     return _replace_attributes(part, tensors) if isinstance(part, tf.Module) else part
 

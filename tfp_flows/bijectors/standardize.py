@@ -1,4 +1,4 @@
-"""Standardisation by statistics of data or of a Gaussian, one by one or all together."""
+"""Standardisation of vectors: of each variable alone, or by a covariance matrix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tfp_flows.core.statistics import correlation_factor, ridge_slopes
 _FARTHEST = 6.0  # standard deviations of a context, beyond which it is clipped
 
 
-class _Measured(MeasuredOnce):
+class _FromVectors(MeasuredOnce):
     """Standardises vectors; a subclass may replace `_statistics`."""
 
     def __init__(self, event_size: int, **options: Any) -> None:
@@ -53,7 +53,7 @@ class _Measured(MeasuredOnce):
         return within, tf.reduce_sum(beyond, axis=-1)
 
 
-class Standardize(_Measured):
+class Standardize(_FromVectors):
     """Zero mean and unit variance for each variable, by statistics of the data.
 
     ```none
@@ -103,7 +103,7 @@ class Standardize(_Measured):
         return self._sum_over_positions(tf.reduce_sum(tf.math.log(self._scale)), value)
 
 
-class Decorrelate(_Measured):
+class Decorrelate(_FromVectors):
     """Zero mean and unit covariance, by statistics of the data.
 
     ```none
@@ -175,7 +175,7 @@ class Decorrelate(_Measured):
             self._slopes.assign(-self._slopes.numpy() @ inverse.T)
 
     def _residuals(self, data, context, weight):
-        """Sets the slopes, and returns the rows without what contexts explain."""
+        """Sets the slopes, and returns the residuals of the regression on contexts."""
         self._standardizer.initialize(context, weight=weight)
         features = self._features(tf.constant(context, self.dtype)).numpy()
         slopes, free = ridge_slopes(data, features, weight)
@@ -188,7 +188,7 @@ class Decorrelate(_Measured):
         return tf.clip_by_value(self._standardizer(context), -_FARTHEST, _FARTHEST)
 
     def _means(self, context):
-        """The mean of all rows, `[D]`, or of each given its context, `[N, D]`."""
+        """The mean of all rows, `[D]`, or of each row given its context, `[N, D]`."""
         if context is None:
             return self._mean
         return self._mean + tf.linalg.matmul(self._features(context), self._slopes)
@@ -265,7 +265,7 @@ class Whiten(Positionwise):
           factor: L, `[D, D]`, lower triangular with a positive diagonal.
 
         Raises:
-          ValueError: if shapes do not fit, values are not finite, or L is not of that form.
+          ValueError: if shapes do not fit, values are not finite, or L has another form.
         """
         numpy_dtype = self.dtype.as_numpy_dtype
         mean, factor = np.asarray(mean, numpy_dtype), np.asarray(factor, numpy_dtype)

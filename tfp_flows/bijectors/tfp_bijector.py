@@ -81,7 +81,7 @@ class TFPBijector(FlowBijector):
         first = tf.nest.flatten(value)[0]  # the parts of a structure have the same rows
         log_det = tf.broadcast_to(tf.cast(log_det, first.dtype), tf.shape(first)[:1])
         if direction == "inverse" and not tf.nest.is_nested(mapped):
-            return _or_impossible(value, mapped, log_det)
+            return _impossible_outside(value, mapped, log_det)
         return mapped, log_det
 
     _forward_and_log_det = functools.partialmethod(_run, "forward")
@@ -91,8 +91,8 @@ class TFPBijector(FlowBijector):
         return event_shape_after(self._bijector, direction, shape)
 
 
-def _or_impossible(y, x, log_det):
-    """Gives rows outside the range of a bijector, whose inverse is NaN, the density 0."""
+def _impossible_outside(y, x, log_det):
+    """Gives density 0 to rows outside the bijector's range, where its inverse is NaN."""
     is_outside = _has_nan(x) | tf.math.is_nan(log_det)
     if not tf.nest.is_nested(y):
         is_outside &= ~_has_nan(y)
@@ -121,7 +121,7 @@ def _num_parameter_axes(bijector):
         return _num_parameter_axes(bijector.bijector)
     try:
         return len(bijector.experimental_batch_shape())
-    except NotImplementedError:  # a class of one's own, which does not describe parameters
+    except NotImplementedError:  # a user's class that does not describe its parameters
         pass
     number = tf.TensorSpec([], _one_dtype(bijector.dtype) or tf.float32)
     try:
@@ -132,13 +132,13 @@ def _num_parameter_axes(bijector):
 
 
 def _one_dtype(dtype):
-    """Returns the dtype of all parts if it is known and the same; else None."""
+    """Returns the dtype if all parts that have one share it; else None."""
     dtypes = set(tf.nest.flatten(dtype)) - {None}
     return dtypes.pop() if len(dtypes) == 1 else None
 
 
 def _check_has_no_batch(bijector, event_ndims):
-    """Refuses parameters with batch axes, among which rows would be dealt."""
+    """Refuses parameters with batch axes, since the axes would broadcast against rows."""
     try:
         batch = bijector.experimental_batch_shape(x_event_ndims=event_ndims)
     except NotImplementedError:

@@ -47,7 +47,7 @@ def softplus_scale(s: TensorLike) -> tf.Tensor:
     array([-0.714,  0.   ,  2.256], dtype=float32)
     """
     s = s + math.log(math.e - 1.0)
-    # Far below 0 the softplus is exp(s); its logarithm would be that of zero.
+    # Far below 0, softplus(s) is exp(s), which would underflow before the logarithm.
     near = tf.math.log(tf.math.softplus(tf.maximum(s, -40.0)))
     return tf.where(s < -40.0, s, near)
 

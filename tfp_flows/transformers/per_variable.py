@@ -15,9 +15,8 @@ class PerVariable(Transformer):
     """Maps variable i by the transformer `transformers[which[i]]`.
 
     P is the largest `num_parameters` of the transformers; the others ignore their last
-    parameters. The index of its transformer is appended to the parameters of each
-    variable, for directions that map one variable at a time. Both directions evaluate all
-    transformers.
+    parameters. A last parameter of each variable is the index of its transformer, since
+    some directions map one variable at a time. Both directions evaluate all transformers.
 
     >>> from tfp_flows import transformers
     >>> mixed = transformers.PerVariable(
@@ -28,18 +27,18 @@ class PerVariable(Transformer):
 
     Args:
       transformers: list of `Transformer`s.
-      which: an index of one of them for each variable.
+      which: for each variable, the index of its transformer.
 
     Raises:
-      ValueError: if one is no `Transformer`, or an index is out of range.
+      ValueError: if one of `transformers` is no `Transformer`, or an index is out of range.
     """
 
     knows_variables = True
 
     def __init__(self, transformers: Sequence[Transformer], which: Sequence[int]) -> None:
-        check_instance("transformers", transformers, (list, tuple), "a list of them")
+        words = "a list of `Transformer`s"
+        check_instance("transformers", transformers, (list, tuple), words)
         for transformer in transformers:
-            words = "a list of `Transformer`s"
             check_instance("transformers", transformer, Transformer, words)
         self.transformers = list(transformers)
         self.which = [int(index) for index in which]
@@ -72,7 +71,7 @@ class PerVariable(Transformer):
         return tf.concat([parameters, which], axis=-2)
 
     def forward_and_log_det(self, x: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
-        """Maps `x`, `[..., D]`, by what `parameters_of` returns; log-dets `[..., D]`."""
+        """Maps `x`, `[..., D]`, by the result of `parameters_of`; log-dets `[..., D]`."""
         return self._choose("forward_and_log_det", x, parameters)
 
     def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:

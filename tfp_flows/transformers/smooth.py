@@ -66,7 +66,7 @@ class CubicRational(Transformer):
         low, high = -1.0 + 1e-3, 8.0 - 1e-3
         at_zero = math.log(-low / high)
         alpha = low + (high - low) * tf.sigmoid(alpha + at_zero)
-        return alpha, 0.1 + tf.math.softplus(beta + math.log(math.expm1(0.9))), loc
+        return alpha, _above_a_tenth(beta), loc
 
 
 class SinhConjugation(Transformer):
@@ -111,9 +111,8 @@ class SinhConjugation(Transformer):
     def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
         """loc, a, mu, nu and beta, `[..., D]` each."""
         loc, a, mu, nu, beta = super().constrain(parameters)
-        a = 0.1 + tf.math.softplus(a + math.log(math.expm1(0.9)))
         mu, nu = soft_bounded_scale(mu, 3.0), soft_bounded_scale(nu, 3.0)
-        return loc, a, mu, nu, tf.asinh(beta)
+        return loc, _above_a_tenth(a), mu, nu, tf.asinh(beta)
 
 
 class CubicConjugation(Transformer):
@@ -165,8 +164,13 @@ class CubicConjugation(Transformer):
         return value - u + v, log_det
 
 
+def _above_a_tenth(raw):
+    """Returns a number above 0.1 for any `raw`; 1 at 0."""
+    return 0.1 + tf.math.softplus(raw + math.log(math.expm1(0.9)))
+
+
 def _near(u, power=0.4):
-    """Clips `u` where its powers would overflow; beyond, these maps add a constant."""
+    """Clips `u` where its powers would overflow; the maps add a constant beyond."""
     most = u.dtype.max**power
     return tf.clip_by_value(u, -most, most)
 

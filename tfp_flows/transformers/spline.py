@@ -233,7 +233,7 @@ class _Bin(NamedTuple):
 
 
 def _shares(logits: tf.Tensor) -> tf.Tensor:
-    """Returns the shares of the interval that K bins have, from logits; `[K, ...]` both."""
+    """Returns shares of the interval for K bins, `[K, ...]`, from logits `[K, ...]`."""
     num_bins = logits.shape[0]
     greatest = tf.reduce_max(logits, axis=0, keepdims=True)
     shares = tf.exp(logits - tf.stop_gradient(greatest))
@@ -242,17 +242,17 @@ def _shares(logits: tf.Tensor) -> tf.Tensor:
 
 
 def _knots(shares: tf.Tensor, bound: float) -> list[tf.Tensor]:
-    """Returns K + 1 knots from `-bound` to `bound`, `[...]` each, by shares `[K, ...]`."""
-    # The last knot is set, since the sum of all shares is rounded.
+    """Returns K + 1 knots from `-bound` to `bound`, `[...]` each, for shares `[K, ...]`."""
+    # The last knot is set to `bound`, since the sum of all shares is rounded.
     end = tf.fill(tf.shape(shares[0]), tf.constant(bound, shares.dtype))
     return [-end, *tf.unstack(_inner_knots(shares, bound)), end]
 
 
 def _inner_knots(shares: tf.Tensor, bound: float) -> tf.Tensor:
-    """Returns the knots but the two at the ends, `[K - 1, ...]`, by shares `[K, ...]`."""
+    """Returns the knots between the ends, `[K - 1, ...]`, from shares `[K, ...]`."""
     passed = itertools.accumulate(tf.unstack(shares)[:-1])
-    # Stacked first: few operations are soon traced. Also, XLA would compute a sum of
-    # many arrays anew for each bin.
+    # Stacked first, since one operation on all knots is traced faster than many. Also, XLA
+    # would compute a sum of many arrays anew for each bin.
     return _position(tf.stack(list(passed)), bound)
 
 
@@ -261,7 +261,7 @@ def _find_bin(
 ) -> _Bin:
     """Returns the bin that each entry of `value` is in.
 
-    Ends and sizes of bins are masked sums over all bins: the gradient of a gather would be
+    Ends and sizes of bins are masked sums over all bins, since the gradient of a gather is
     a scatter, which is slow.
 
     Args:
@@ -357,7 +357,7 @@ def _with_bins_first(
         `[..., D]` and `[P, 1, ..., 1, D]` instead.
       key: see `traced_once`.
       value: `[..., D]`.
-      parameters: `[..., P, D]`; the batch axes of both broadcast.
+      parameters: `[..., P, D]`; its batch axes broadcast against those of `value`.
     """
     parameters = tf.convert_to_tensor(parameters)
     value = tf.convert_to_tensor(value, parameters.dtype)
@@ -375,6 +375,7 @@ def _with_bins_first(
 
 
 def _from_one_batch(value, parameters):
+    """Broadcasts the batch axes of both arguments against each other."""
     like = parameters[..., 0, :]
     if value.shape.is_fully_defined() and value.shape == like.shape:
         return value, parameters

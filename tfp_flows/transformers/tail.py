@@ -15,6 +15,7 @@ from tfp_flows.transformers.transformer import Transformer, ValueAndLogDet
 
 _LEAST_WEIGHT = 1e-3
 _MOST_WEIGHT = 10.0
+_RAW_AT_ZERO = math.log(math.expm1(0.25))  # the inverse softplus of the first weight
 
 # Below this log-probability, the inverse of erfc starts from its asymptote.
 _LOG_G_OF_FAR = math.log(1e-4)
@@ -85,7 +86,7 @@ class Tail(Transformer):
     def raw_weights(weights: np.ndarray) -> np.ndarray:
         """Returns parameters that give these tail weights, between 0.001 and 10."""
         positive = np.maximum(np.asarray(weights, np.float64) - _LEAST_WEIGHT, 1e-6)
-        raw = np.log(np.expm1(positive)) - math.log(math.expm1(0.25))
+        raw = np.log(np.expm1(positive)) - _RAW_AT_ZERO
         return _MOST_WEIGHT * np.arctanh(np.clip(raw / _MOST_WEIGHT, -0.999, 0.999))
 
     def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
@@ -95,9 +96,8 @@ class Tail(Transformer):
 
 
 def _weight(raw):
-    at_zero = math.log(math.expm1(0.25))
     raw = soft_bounded_scale(raw, _MOST_WEIGHT)
-    return _LEAST_WEIGHT + tf.math.softplus(raw + at_zero)
+    return _LEAST_WEIGHT + tf.math.softplus(raw + _RAW_AT_ZERO)
 
 
 def _on_side_of(x, lower, upper):
