@@ -26,11 +26,11 @@ from tfp_flows.bijectors.permutation import random_permutation
 from tfp_flows.bijectors.permutation import reverse_permutation
 from tfp_flows.bijectors.preprocessing import Bounds
 from tfp_flows.bijectors.preprocessing import Logit
+from tfp_flows.bijectors.squeeze import Squeeze
 from tfp_flows.bijectors.standardize import Decorrelate
 from tfp_flows.bijectors.standardize import Standardize
-from tfp_flows.bijectors.squeeze import Squeeze
-from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.bijectors.standardize import Whiten
+from tfp_flows.bijectors.tfp_bijector import TFPBijector
 
 __all__ = [
     "ActNorm",

@@ -64,8 +64,8 @@ def check_can_be_rebuilt(network: keras.Layer, *shapes: tuple) -> None:
       *shapes: shapes given to `call_once`.
 
     Raises:
-      ValueError: if it has no configuration, or one from which a network of other weights
-        follows, or none.
+      ValueError: if it has no configuration, or one that builds no network or a network
+        with other weights.
     """
     if is_of_this_package(network):
         return
@@ -92,7 +92,7 @@ def check_can_be_rebuilt(network: keras.Layer, *shapes: tuple) -> None:
     if given != rebuilt:
         raise ValueError(
             f"{expected}; got a `{kind}` with weights of shapes {given}, and {rebuilt} "
-            f"after that. {advice}"
+            f"when built again. {advice}"
         )
 
 

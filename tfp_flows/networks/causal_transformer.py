@@ -48,7 +48,7 @@ _WIDENING = 4
 
 
 class _Sizes(typing.NamedTuple):
-    """What determines the trace of a network."""
+    """Sizes that determine the trace of a network."""
 
     num_tokens: int  # T
     token_size: int  # D
@@ -86,10 +86,10 @@ class CausalTransformer(AutoregressiveNetwork, ContextNetwork):
     parameters of token t = O norm(h_t) + e
     ```
 
-    All D variables of a token have its parameters from the tokens before it, and none from
-    each other. `norm` standardises over the units, without weights of its own, since each
-    is followed by a dense map. Attention has `num_heads` heads of `num_units / num_heads`.
-    Inputs beyond `dtype.max**0.4` are clipped, so that their squares are floats.
+    The parameters of all D variables of a token depend on the tokens before it, not on each
+    other. `norm` standardises over the units; it has no weights, since a dense map follows.
+    Attention has `num_heads` heads of `num_units / num_heads` units. Inputs beyond
+    `dtype.max**0.4` are clipped, so that their squares do not overflow.
 
     Args:
       num_parameters: P, outputs for each variable.
@@ -278,11 +278,11 @@ def _as_list(context):
 
 
 def _from_context(weights, contexts):
-    """What a context adds to the first hidden values of all positions, `[N, units]`.
+    """Returns the term of a context in the first hidden values, `[N, units]`.
 
     Args:
       weights: `_Arrays`.
-      contexts: list of the context; empty if there is none.
+      contexts: list with the context; empty if there is none.
     """
     if not contexts:
         return tf.zeros_like(weights.positions[:1])
@@ -330,9 +330,9 @@ def _one_position(sizes, weights, from_context, t, before, caches, earlier=()):
       from_context: `[N, units]` or `[1, units]`.
       t: the position, an integer tensor.
       before: token t - 1, `[N, D]`; zeros for the first position.
-      caches: keys and values of all layers at the positions of a block, of which those from
-        t on are not used, a list of `[N, heads, positions, units / heads]`.
-      earlier: keys and values at all positions before the block; none before the first.
+      caches: keys and values of all layers at the positions of a block, a list of
+        `[N, heads, positions, units / heads]`; entries from position t on are not used.
+      earlier: keys and values at all positions before the block; empty for the first block.
 
     Returns:
       Parameters, `[N, P * D]`, and the caches with the keys and values of position t.
@@ -394,12 +394,12 @@ def _to_heads(sizes, array, num_positions):
 
 
 def _attention(queries, seen):
-    """Returns what positions see, `[N * positions, units]`.
+    """Returns the means of values, weighted by attention, `[N * positions, units]`.
 
     Args:
       queries: `[N, heads, positions, size]`.
-      seen: list of keys, values and which of them are seen: `[N, heads, S, size]` twice,
-        and booleans `[positions, S]`; None: all.
+      seen: list of `(keys, values, is_seen)`: `[N, heads, S, size]` twice, and booleans
+        `[positions, S]`, or None if all are seen.
     """
     num_heads, size = queries.shape[1], queries.shape[-1]
     all_logits = []
@@ -416,7 +416,7 @@ def _attention(queries, seen):
 
 
 def _within_floats(tokens):
-    """Clips tokens so that the squares of hidden values are floats."""
+    """Clips tokens so that the squares of hidden values do not overflow."""
     most = tokens.dtype.max**0.4
     return tf.clip_by_value(tokens, -most, most)
 
@@ -424,13 +424,13 @@ def _within_floats(tokens):
 def _solve(sizes, solve_one, weights, contexts, values):
     """Solves for the tokens one after another: `values` is `[T, V, N, D]`.
 
-    A loop rewrites its caches at each position. So positions come in blocks: the caches of
-    a block are small, and those of the blocks before it are constants.
+    A loop rewrites its caches at each position. So positions are solved for in blocks: the
+    caches of a block are small, and the loop only reads the caches of earlier blocks.
     """
     num_values, num_rows = values.shape[1], tf.shape(values)[2]
     token_size = sizes.token_size
     from_context = _from_context(weights, contexts)
-    # No constants: XLA fails on some that go into loops.
+    # Not constants, since XLA fails on some constants that enter a loop.
     zero = tf.zeros([], values.dtype)
     before = tf.fill([num_rows, token_size], zero)
     log_det = tf.fill([num_rows], zero)
@@ -489,7 +489,7 @@ def _solve_adjoint(sizes, weights, contexts, u, u_bar, u_by_p, offset):
                 sizes, weights, from_context, t, before, caches
             )
         bars = [tf.reshape(p_bar, tf.shape(outputs)), *cache_bars]
-        # What is written at position t replaces the cache, whose adjoint there ends.
+        # Position t overwrites its entries of the cache, so their earlier adjoint is 0.
         from_later, *cache_bars = tape.gradient(
             [outputs, *written], [before, *caches], output_gradients=bars
         )

@@ -41,7 +41,7 @@ class CircularInputs(ContextNetwork):
         num_parameters: int | None = None,
         **kwargs: object,
     ) -> None:
-        # Angles keep their digits where the network computes in fewer.
+        # Angles keep full precision if the network computes in a lower one.
         super().__init__(**{"dtype": network.variable_dtype, **kwargs})
         self.network = network
         self.circular = np.asarray(circular, bool)

@@ -11,11 +11,7 @@ import keras
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import (
-    check_event_shape,
-    check_instance,
-    check_size,
-)
+from tfp_flows.core.arguments import check_event_shape, check_instance, check_size
 from tfp_flows.core.conditioners import AutoregressiveConditioner
 from tfp_flows.core.rows import rows_that_count, sample_of_rows, weight_keyword
 from tfp_flows.networks import built_network
@@ -24,6 +20,13 @@ from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
 
 # Rows that set data-dependent state (256 in Glow); more would only cost memory.
 _INITIALIZATION_ROWS = 512
+# Layers of random noise; Keras's spatial dropouts are `Dropout`s.
+_NOISE = (
+    keras.layers.AlphaDropout,
+    keras.layers.Dropout,
+    keras.layers.GaussianDropout,
+    keras.layers.GaussianNoise,
+)
 
 
 class Conditioner(tf.Module, AutoregressiveConditioner):
@@ -55,9 +58,9 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
       name: name of the module.
 
     Raises:
-      ValueError: if the network does not take what it is called with, or uses weights that
-        Keras does not find in it; with `dropout_in_training`, if it has no dropout, or
-        batch normalisation.
+      ValueError: if the network refuses its arguments, or uses weights that Keras does not
+        find in it; with `dropout_in_training`, if it has no dropout, or batch
+        normalisation.
 
     >>> import keras
     >>> import tensorflow as tf
@@ -111,8 +114,8 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         """Sets the network's data-dependent state from its inputs, once.
 
         Args:
-          x: `[N, *input_shape]`; 512 of the rows count.
-          context: `[N, context_size]`, where there is one.
+          x: `[N, *input_shape]`; at most 512 of the rows are used.
+          context: `[N, context_size]`, if there is a context.
           sample_weight: `[N]`; None if all weights are equal.
         """
         if self.is_initialized:
@@ -283,17 +286,12 @@ def _joined_shape(shape, context_shape):
     return (*leading, channels + context_shape[0])
 
 
-# Layers of random noise; Keras's spatial dropouts are `Dropout`s.
-_NOISE: tuple = (keras.layers.AlphaDropout, keras.layers.Dropout)
-_NOISE += (keras.layers.GaussianDropout, keras.layers.GaussianNoise)
-
-
 def check_training_behaviour(network: keras.Layer, dropout_in_training: bool) -> None:
     """Warns of layers that have no effect in a conditioner, or refuses them.
 
     Args:
       network: a built `keras.layers.Layer`.
-      dropout_in_training: as of `Conditioner`.
+      dropout_in_training: see `Conditioner`.
 
     Raises:
       ValueError: with `dropout_in_training`, if there is no dropout; or if there is batch

@@ -24,7 +24,7 @@ class ContextNetwork(ConfiguredLayer):
     """A Keras layer of `(x, context)`; the context is None if there is none.
 
     A `Conditioner` calls any other layer with the two joined on the last axis. This one is
-    built with the joined shape, `[N, ..., C + context_size]`, and may be called so too.
+    built with the joined shape, `[N, ..., C + context_size]`, and also takes joined inputs.
     """
 
     def call(self, x: TensorLike, context: TensorLike | None = None) -> tf.Tensor:
@@ -33,7 +33,7 @@ class ContextNetwork(ConfiguredLayer):
 
 
 def _argument_names(layer_class):
-    """Names of the constructor's arguments; `**kwargs` are keywords of its bases."""
+    """Names of the constructor's arguments, with the keywords of its base classes."""
     names, kind = [], inspect.Parameter
     kinds: tuple = (kind.POSITIONAL_OR_KEYWORD, kind.KEYWORD_ONLY)
     bases = layer_class.__mro__

@@ -17,6 +17,9 @@ from tfp_flows.networks.act_norm_network import (
 )
 from tfp_flows.networks.packed_weights import Part
 
+# Log-scales learn faster than other weights by this factor, the authors' `logscale_factor`.
+_LOG_SCALE_FACTOR = 3.0
+
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class ConvNet(ActNormNetwork):
@@ -27,16 +30,15 @@ class ConvNet(ActNormNetwork):
     output   = layer[3](relu(layer[2](relu(layer[1](x)))))
     ```
 
-    First and last layer are 3x3, all others 1x1; without hidden layers, it is Glow's
-    `conv2d_zeros`, which gives the prior of a factored-out half.
+    First and last layer are 3x3, all others 1x1. Without hidden layers, the network is
+    Glow's `conv2d_zeros`, which gives the prior of a factored-out half.
 
     The border is a channel that is 1 on the ring of padding around the image, and 0 inside.
     `initialize` sets shift and scale of the hidden layers so that their outputs have zero
     mean and unit variance in each channel.
 
     The code multiplies the scale into the kernel, which is smaller than the activations,
-    and computes the convolution of the border once for the whole batch. All weights are
-    parts of one variable (`PackedWeights`).
+    and computes the convolution of the border once for the whole batch.
 
     Args:
       output_channels: channels of the last layer.
@@ -112,10 +114,6 @@ class ConvNet(ActNormNetwork):
         y = convolve(x, kernel)
         # One map for the whole batch, since the border does not depend on the image.
         return y + tf.reshape(self._border @ border, [1, *x.shape[1:3], -1])
-
-
-# Log-scales learn faster than other weights by this factor, the authors' `logscale_factor`.
-_LOG_SCALE_FACTOR = 3.0
 
 
 def _border_patches(height, width):

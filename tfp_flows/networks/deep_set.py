@@ -27,8 +27,8 @@ class DeepSet(ConfiguredLayer):
     output = MLP(mean of h_r, log(1 + number of rows))
     ```
 
-    With `masked`, inputs are `[values, is_known]` of C cells each, and rows without a known
-    cell do not count: so sets of fewer than R rows are filled up with such rows.
+    With `masked`, inputs are `[values, is_known]` of C cells each. Rows without a known
+    cell are ignored, so a set of fewer than R rows is padded with them.
 
     Args:
       output_units: width of the output.

@@ -35,6 +35,10 @@ from tfp_flows.core.conditioners import HAS_ADJOINT
 from tfp_flows.networks.network_structure import Structure, Weights
 from tfp_flows.networks.orderings import take
 
+# Up to this number of levels, or of levels times rows, one block is fastest.
+_LEVELS_OF_ONE_BLOCK, _SIZE_OF_ONE_BLOCK = 16, 1500
+_MOST_BLOCKS = 8
+
 
 class AutoregressiveNetwork(abc.ABC):
     """A network whose outputs for a variable depend on the variables before it.
@@ -105,12 +109,13 @@ class MaskedNetwork(AutoregressiveNetwork):
 
 
 def traced_without_gradient(function: Callable, key: tuple, tensors: tuple) -> Any:
-    """Calls `function(*key, *tensors)`, which is `traced_once` and has no gradient.
+    """Calls `function(*key, *tensors)` by `traced_once`, without a gradient.
 
     Args:
       function: function of the entries of `key` and `tensors`.
       key: see `traced_once`.
-      tensors: nests of tensors. A constant among them would be optimised for each call.
+      tensors: nests of tensors. With constants among them, TensorFlow would optimise the
+        function for each call.
     """
     # Without gradients: a tape would trace the gradient of the call at once.
     hidden = functools.partial(tf.stop_gradient, name=HAS_ADJOINT)
@@ -146,7 +151,7 @@ def _solve_adjoint(structure, weights, u, u_bar, u_by_p, offset):
         u_bar, u_by_p, offset = inputs
         return u_by_p * (u_bar + propagated) + offset, nothing
 
-    # What a layer sees become the rows, and the highest degree comes first.
+    # The inputs of a layer become rows, with the highest degree first.
     layers: list[Layer] = []
     from_layers = zip(
         structure.seen_degrees,
@@ -183,7 +188,7 @@ def _reversed_transpose(kernel):
 def _slopes(structure, weights, u):
     """Returns derivatives of the activation at the units of each layer, `[rows, N]`."""
 
-    def layer(k, seen, skip):  # without the products with what is zero in kernels
+    def layer(k, seen, skip):  # without products with zeros of the masked kernel
         products = []
         bounds = block_bounds(structure.event_size, max(map(len, structure.degrees)))
         for first, end in itertools.pairwise(bounds):
@@ -200,11 +205,6 @@ def _slopes(structure, weights, u):
     return tape.gradient(activations, sums)
 
 
-_LEVELS_OF_ONE_BLOCK = 16
-_SIZE_OF_ONE_BLOCK = 1500  # levels times rows
-_MOST_BLOCKS = 8
-
-
 class Layer(typing.NamedTuple):
     """Rows that can be computed level after level.
 
@@ -217,10 +217,10 @@ class Layer(typing.NamedTuple):
     `rows[0]` are the unknowns; the sums of the last layer determine them.
 
     Attributes:
-      levels: of each row, rising, `[rows]`.
+      levels: level of each row, `[rows]`, in rising order.
       base: `[rows, N]` or `[rows, 1]`; None for zeros.
       kernels: pairs of j, at most k, and a kernel, `[rows, rows of j]`, that is zero where
-        the row of j has a higher level; for j = 0, also where it has the same.
+        the row of j has a higher level; for j = 0, also where both levels are equal.
       scale: `[rows, N]`; None for ones.
       adds_skip: whether the sums of layer k - 2 are added.
     """
@@ -237,8 +237,8 @@ def block_bounds(num_levels: int, width: float = math.inf) -> list[int]:
 
     Args:
       num_levels: number of levels.
-      width: most rows of an array, which each level of a block rewrites. While arrays are
-        small, later calls gain nothing from blocks, and the first call takes longer.
+      width: most rows of an array, which each level of a block rewrites. If arrays are
+        small, blocks do not speed up a call, and the first call takes longer.
     """
     by_levels = math.ceil(math.log2(num_levels / _LEVELS_OF_ONE_BLOCK))
     by_size = math.log2(num_levels * width / _SIZE_OF_ONE_BLOCK)
@@ -260,12 +260,13 @@ def substitute(
     loop goes from level to level.
 
     Args:
-      levels: of the rows that are solved for, rising, as many of each level, `[rows]`.
+      levels: level of each unknown row, `[rows]`, in rising order; each occurs equally
+        often.
       layers: `Layer`s. Rows of levels that `levels` does not have are left out.
       activation: elementwise function.
       inputs: list of `[number of levels, ..., N]`.
       solve_level: function of a level's inputs, its rows of the last layer, `[P, N]`, and
-        `total`, that returns the level's rows that are solved for and the new total.
+        `total`, that returns the unknown rows of the level and the new total.
       total: tensor.
 
     Returns:
@@ -298,7 +299,7 @@ def substitute(
 
 
 def _split(array, edges):
-    """Splits rows at the edges."""
+    """Splits rows at `edges`, and drops those after the last edge."""
     if len(edges) == 2 and edges[-1] == array.shape[0]:
         return [array]
     return tf.split(array, np.diff([*edges, array.shape[0]]))[:-1]
@@ -325,14 +326,14 @@ class _Rows:
     """Positions of the rows of each level within a block.
 
     Args:
-      starts: the row with which each level of the block begins, and the one after it.
+      starts: first row of each level of the block, and the row after the block.
     """
 
     def __init__(self, starts):
         self.first, self.end = int(starts[0]), int(starts[-1])
         self.count = self.end - self.first
-        # All levels are given as many rows as the largest has. Those to spare belong to
-        # later levels and are left zero; at the end of the block, to earlier ones.
+        # Each level has as many rows as the largest. Its extra rows belong to later levels
+        # and are zero; at the end of the block, they belong to earlier levels.
         self.most = int(np.diff(starts).max())
         self.begins = np.minimum(starts[:-1] - self.first, self.count - self.most)
         self.indices = self.begins[:, None] + np.arange(self.most)
@@ -351,7 +352,7 @@ class _Block:
     def solve(self, inputs, total):
         """Returns the total, and the block's rows of each array."""
         num_columns = tf.shape(inputs[0])[-1]
-        # No constants: XLA fails on some that go into loops.
+        # Not constants, since XLA fails on some constants that enter a loop.
         zero = tf.zeros([], inputs[0].dtype)
         arrays = [tf.fill([r.count, num_columns], zero) for r in self._rows[:-1]]
         num_levels = len(self._rows[0].begins)
@@ -386,7 +387,7 @@ class _Block:
         terms = [tf.slice(kernel, begin, size) @ arrays[j] for j, kernel in layer.kernels]
         if layer.base is not None:
             terms.append(tf.slice(layer.base, begin, size))
-        if not layer.kernels:  # nothing has given it its columns yet
+        if not layer.kernels:  # the base may have one column instead of N
             terms.append(tf.zeros_like(arrays[0][:1]))
         value = functools.reduce(tf.add, terms)
         if layer.scale is not None:

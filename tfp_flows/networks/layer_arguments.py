@@ -59,7 +59,7 @@ def get_elementwise_activation(
 ) -> Callable:
     """Returns `get_activation(activation)` if it maps each unit by itself.
 
-    Others would let the units of a network see what its masks hide.
+    Other activations would let units see inputs that the masks hide.
 
     Args:
       activation: function, or its Keras name; None is the identity.

@@ -134,7 +134,7 @@ class MaskedMLP(MaskedNetwork, ContextNetwork):
         """Creates all weights for inputs `[N, D + context_size]`."""
         self._check_width(input_shape)
         (*hidden, last), zero = self.layers, self.zero_last_layer
-        others = [self.context_size, *[0] * len(hidden)]  # also seen by each layer
+        others = [self.context_size, *[0] * len(hidden)]  # further inputs of each layer
         parts = [layer.parts(k) for layer, k in zip(hidden, others, strict=False)]
         shape = self.context_size, self.layers[0].shape[1]
         num_inputs = self.layers[0].shape[0] + self.context_size
@@ -157,7 +157,6 @@ class MaskedMLP(MaskedNetwork, ContextNetwork):
         x, context = self.split_context(x, context)
         # Unpacked once in each call, since the gradient of unpacking is a whole vector.
         weights = self._layout.unpack(self._packed)
-
         x = self._shown(x)
 
         def layer(k, seen, skip=None):
@@ -168,7 +167,7 @@ class MaskedMLP(MaskedNetwork, ContextNetwork):
                 value += context @ weights.context
             if skip is not None:
                 value += skip
-            return tf.nn.bias_add(value, bias)  # last: see `MLP.call`
+            return tf.nn.bias_add(value, bias)  # after the skip, as in `MLP.call`
 
         _, hidden = self.structure.hidden(layer, x)
         outputs = layer(len(self.layers) - 1, hidden)
@@ -247,7 +246,7 @@ class MaskedMLP(MaskedNetwork, ContextNetwork):
         return x
 
     def _masked_layers(self):
-        """Returns the layers, of which the last returns the outputs, and the direct one."""
+        """Returns the layers, the output layer last, and the direct layer or None."""
         widths = self.hidden_units
         if self.residual:  # degrees must be the same along the skip connections
             widths = (widths[0],) * (2 * len(widths) - 1)
@@ -371,7 +370,7 @@ class MaskedDense:
         return tf.concat(rows, axis=0)
 
     def _from_rising(self, products):
-        """Puts `[N, units]`, where copies of a unit are neighbours, in order."""
+        """Returns `[N, units]` in order; before, copies of a unit are neighbours."""
         per_copy = self.shape[1] // self.num_copies
         if self.num_copies > 1:
             # Not `tf.transpose`, which is slow here.
@@ -389,6 +388,7 @@ class MaskedDense:
 
 
 def _without_idle_inputs(mask):
+    """Drops the last inputs, which no unit of the tile sees."""
     return mask[: mask.any(axis=1).sum()]
 
 

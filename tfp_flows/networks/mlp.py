@@ -9,12 +9,7 @@ import keras
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import (
-    check_each,
-    check_flag,
-    check_seed,
-    check_size,
-)
+from tfp_flows.core.arguments import check_each, check_flag, check_seed, check_size
 from tfp_flows.networks import layer_arguments
 from tfp_flows.networks.context_network import ContextNetwork, join_context
 from tfp_flows.networks.packed_weights import PackedWeights, bias_part, kernel_part
@@ -42,7 +37,7 @@ class MLP(ContextNetwork):
       hidden_units: widths of the hidden layers; all equal in a residual network, where
         each after the first is one residual pair of layers.
       activation: name of a Keras activation, or a function.
-      residual: whether each hidden layer but the first is a pair, added to what it sees.
+      residual: whether each hidden layer but the first is a pair, added to its input.
       dropout: fraction of units dropped in training, in plain layers and inside residual
         pairs. `Conditioner(dropout_in_training=True)` applies it.
       zero_last_layer: whether the last layer starts at zero.
@@ -123,8 +118,8 @@ class MLP(ContextNetwork):
         for inner, outer in zip(others[::2], others[1::2], strict=True):
             inside = self.activation(_dense(self.activation(hidden), inner))
             kernel, bias = outer
-            # The bias last: in the usual order, TensorFlow 2.21's graph optimiser fuses it
-            # with the following ReLU into a kernel that does not exist.
+            # The bias is added last: in the usual order, TensorFlow 2.21's graph optimiser
+            # fuses it with the following ReLU into a kernel that does not exist.
             hidden += self._drop(inside, training=training) @ kernel
             hidden = tf.nn.bias_add(hidden, bias)
         return _dense(self.activation(hidden), last)

@@ -7,16 +7,17 @@ import tensorflow as tf
 
 
 class Structure(typing.NamedTuple):
-    """Which rows see which, where variables and units are in rising order of degree.
+    """Which rows see which, with variables and units in rising order of degree.
 
     Attributes:
       event_size: D; the i-th variable has degree i, from 1.
       num_parameters: P.
-      degrees: of each hidden layer's units, rising, from 0 to D - 1, a tuple of tuples.
-      activation: of the hidden layers.
-      is_residual: whether each second hidden layer adds what the last but one has summed.
-      num_values: numbers that show a variable to the network: 1, the variable itself; or V,
-        where it is one of the integers `0, ..., V - 1`, shown as a vector with a single 1.
+      degrees: degrees of the units of each hidden layer, from 0 to D - 1, in rising order;
+        a tuple of tuples.
+      activation: activation of the hidden layers.
+      is_residual: whether every second hidden layer adds the sums of the layer two before.
+      num_values: number of inputs for each variable: 1, the variable itself; or V, its
+        one-hot vector, if it is one of the integers `0, ..., V - 1`.
     """
 
     event_size: int
@@ -75,12 +76,13 @@ class Structure(typing.NamedTuple):
 
 
 class Weights(typing.NamedTuple):
-    """Masked kernels, `[rows, what they see]`, and biases, in that order.
+    """Masked kernels and biases, with rows and inputs in rising order of degree.
 
     Attributes:
-      kernels: of each layer. The P rows of a variable stand side by side.
-      biases: `[rows, 1]`, or `[rows, N]` with what the context adds.
-      direct: kernels from the variables to the parameters: one, or none.
+      kernels: kernel of each layer, `[rows, inputs]`. The P rows of a variable stand side
+        by side.
+      biases: `[rows, 1]`, or `[rows, N]` with the term of the context.
+      direct: list of the kernel from variables to parameters; empty without one.
     """
 
     kernels: list

@@ -25,12 +25,12 @@ class OneHotMLP(MaskedMLP):
     """A `MaskedMLP` of integer variables, with a logit for each of their values.
 
     ```none
-    seen of x_i:     (x_i = 0, ..., x_i = V - 1), V the largest of num_values
-    parameters of i: V logits; those of values that variable i does not have are -1e9
+    inputs of x_i:   (x_i = 0, ..., x_i = V - 1), V the largest of num_values
+    parameters of i: V logits, which are -1e9 for values that variable i does not have
     ```
 
-    All inputs of a variable have its degree, so that it is solved for in one step of
-    forward substitution.
+    All inputs of a variable have its degree, so forward substitution solves for it in one
+    step.
 
     Args:
       num_values: number of values of each variable, `[D]`.
@@ -69,7 +69,7 @@ class OneHotMLP(MaskedMLP):
     def ordered_weights(
         self, context: TensorLike | None
     ) -> tuple[Weights, np.ndarray, np.ndarray]:
-        """Returns the weights of `MaskedMLP`, with absent values in the last biases."""
+        """Returns the weights of `MaskedMLP`, with absent logits in the last biases."""
         weights, order, ranks = super().ordered_weights(context)
         rising = self._absent.ravel()[self.layers[-1].rising_units]
         *others, last = weights.biases

@@ -25,8 +25,8 @@ class OrderAgnosticMLP(MaskedMLP):
     """A `MaskedMLP` that is trained under a cycle of masks.
 
     Each mask relabels the network: it assigns variables and hidden units to the places of a
-    `MaskedMLP` in natural order, whose degrees are spread equally. All masks have the same
-    number of units of each degree, but different ones.
+    `MaskedMLP` in natural order, whose degrees are spread equally. All masks give each
+    degree to the same number of units, but not to the same units.
 
     ```none
     degree of variable j = 1 + rank of j,   degree of unit u = degrees[rank of u]
@@ -138,10 +138,9 @@ class OrderAgnosticMLP(MaskedMLP):
         ]
 
     def whole_weights(self) -> tuple[list, list, tf.Tensor | None, tf.Tensor | None]:
-        """Returns kernels and biases of all layers, the context's kernel, the direct one.
+        """Returns kernels and biases of all layers, the context's and the direct kernel.
 
-        Columns of the last and the direct kernel belong to outputs; rows of the first and
-        the direct kernel belong to inputs. Absent kernels are None.
+        Kernels are `[inputs, units]`; absent ones are None.
         """
         tensor = tf.convert_to_tensor
         return (
@@ -176,7 +175,7 @@ class OrderAgnosticMLP(MaskedMLP):
 
 
 class OrderAgnosticMember(MaskedNetwork):
-    """The network of a `OrderAgnosticMLP` under one mask, which may be a tensor.
+    """The network of an `OrderAgnosticMLP` under one mask, which may be a tensor.
 
     In one pass over known variables, kernels are masked. In the sequential direction,
     weights are relabelled instead, so that every mask has the structure of a `MaskedMLP` in

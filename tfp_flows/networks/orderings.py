@@ -50,10 +50,10 @@ def check_ordering(ordering: npt.ArrayLike, event_size: int | None = None) -> np
     Args:
       ordering: the degree of each variable, a permutation of `1, ..., D`. A variable
         depends on those of lower degree.
-      event_size: D, where it is known.
+      event_size: D, if it is known.
 
     Raises:
-      ValueError: if `ordering` has another shape, or is no such permutation.
+      ValueError: if `ordering` has another shape, or is not a permutation of `1, ..., D`.
     """
     ordering = np.asarray(ordering)
     if ordering.ndim != 1 or event_size not in (None, len(ordering)):
@@ -81,9 +81,9 @@ def hidden_degrees(
     Args:
       num_units: width of the layer.
       event_size: D.
-      lowest: least degree. In a random network it must not fall from layer to layer, lest
-        units see nothing; 0 is the degree of what sees the context only.
-      seed: draws the degrees uniformly; None spreads them equally.
+      lowest: least degree. If degrees are random, it must not fall from layer to layer, or
+        units might see nothing. Units of degree 0 see only the context.
+      seed: seed of degrees that are drawn uniformly; None spreads them equally.
 
     Returns:
       Integers in `[lowest, D - 1]`, of shape `[num_units]`.

@@ -19,10 +19,10 @@ class Part:
     """One array of a `PackedWeights`: its shape, and how it starts.
 
     Args:
-      shape: of the array.
-      limit: it starts uniform between `-limit` and `limit`: a number, or an array that
-        broadcasts against `shape`.
-      initial: function of `(shape, dtype, seed)` that draws the start instead; or None.
+      shape: shape of the array.
+      limit: bound of its initial values, which are uniform between `-limit` and `limit`: a
+        number, or an array that broadcasts against `shape`.
+      initial: function of `(shape, dtype, seed)` that returns other values; or None.
     """
 
     shape: tuple
@@ -30,7 +30,7 @@ class Part:
     initial: Callable | None = None
 
     def initial_value(self, dtype: str, seed: int | None) -> tf.Tensor:
-        """Draws the start, which the integer `seed` determines."""
+        """Returns the initial values, which the integer `seed` determines."""
         if self.initial is not None:
             return self.initial(self.shape, dtype, seed)
         if not np.any(self.limit):
@@ -51,8 +51,8 @@ def kernel_part(
 
     Args:
       shape: shape of the kernel, `(..., inputs, units)`.
-      num_inputs: number of inputs of the layer, which broadcasts against `shape`; that of
-        this kernel if None.
+      num_inputs: number of inputs of the layer, which broadcasts against `shape`; None for
+        the inputs of this kernel.
       zero: whether it starts at zero.
     """
     inputs = shape[-2] if num_inputs is None else num_inputs
@@ -62,14 +62,14 @@ def kernel_part(
 def bias_part(
     shape: int | tuple[int, ...], num_inputs: npt.ArrayLike | None = None
 ) -> Part:
-    """A bias that starts at zero, or uniform within `1 / sqrt(num_inputs)` of it.
+    """A bias that starts at zero, or uniform between +- `1 / sqrt(num_inputs)`.
 
     With one input x, a ReLU unit bends at `x = -bias / weight`. With zero biases all units
     would bend at 0, and would learn slowly to bend elsewhere.
 
     Args:
       shape: shape of the bias, or its length.
-      num_inputs: number of inputs of the layer, which broadcasts against `shape`; None:
+      num_inputs: number of inputs of the layer, which broadcasts against `shape`; None for
         zeros.
     """
     shape = (shape,) if isinstance(shape, int) else tuple(shape)

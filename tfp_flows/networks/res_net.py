@@ -35,8 +35,8 @@ class ResNet(ActNormNetwork):
 
     **Where this differs from the paper**: there, `norm` is batch norm. A conditioner with
     batch statistics would return other parameters in training than when the flow is
-    inverted, so each `norm` here is an act norm: a shift and scale a channel that
-    `initialize` sets from data, and training moves.
+    inverted, so each `norm` here is an act norm: a shift and scale of each channel, which
+    `initialize` sets from data and training moves.
 
     Args:
       output_channels: channels of the last layer.
