@@ -75,7 +75,7 @@ class Glow(FlowChain):
       context_size: width of the context, an input of every network; 0 if there is none.
       logit_alpha: `alpha` of a `Logit` at the data end; None, as in the paper: no `Logit`.
       normal_scores: number of bins of a `NormalScores` at the data end, in place of a
-        `Logit`: 256 for bytes that are dequantised and divided by 256. None: none.
+        `Logit`: 256 for bytes that are dequantised and divided by 256; None leaves it out.
       name: name of the bijector.
       **options: see `FlowOptions`.
 
@@ -151,7 +151,7 @@ class Glow(FlowChain):
         )
 
     def _initialize(self, data: Any, context: Any, weight: Any) -> None:
-        # Also the act norms inside networks; the paper takes 256 images.
+        # The rows also set the act norms inside networks. The paper takes 256 images.
         rows = sample_of_rows((data, context, weight), _INITIALIZATION_ROWS)
         super()._initialize(*rows)
 

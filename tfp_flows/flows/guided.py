@@ -1,4 +1,4 @@
-"""Guidance: a flow whose steps move on from what they do without the context."""
+"""Guidance: a conditional flow whose parameters move away from unconditional ones."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Guided(FlowChain):
 
     @property
     def standardizes_context(self) -> bool:
-        """Whether contexts are standardised here: True, as the given flow does it."""
+        """Whether contexts are standardised here: True, by the given flow."""
         return True
 
 
@@ -107,7 +107,7 @@ def _guided(
 
 
 class _GuidedConditioner(tf.Module, AutoregressiveConditioner):
-    """The conditioner of a step, with and without the context, in one call on both.
+    """Guided parameters of a step, from one call of its conditioner on both contexts.
 
     Args:
       conditioner: a `Conditioner`.
@@ -132,10 +132,10 @@ class _GuidedConditioner(tf.Module, AutoregressiveConditioner):
         """Maps rows, `[N, D]`, and contexts in their units to parameters."""
         outputs = self._conditioner(tf.concat([x, x], axis=0), self._both(context))
         given, null = tf.split(outputs, 2)
-        return _move_on(given, null, self._weight)
+        return _guide(given, null, self._weight)
 
     def can_solve(self, dtype: tf.DType | str) -> bool:
-        """Whether the conditioner of the step can."""
+        """Whether the conditioner of the step can solve inputs of `dtype`."""
         return self._conditioner.can_solve(dtype)
 
     def solve(
@@ -170,8 +170,8 @@ class _GuidedConditioner(tf.Module, AutoregressiveConditioner):
         return self._flow.context_of_parts(contexts)
 
 
-def _move_on(given: tf.Tensor, null: tf.Tensor, weight: float) -> tf.Tensor:
-    """Parameters beyond those given the context, away from those without it."""
+def _guide(given: tf.Tensor, null: tf.Tensor, weight: float) -> tf.Tensor:
+    """Returns guided parameters from those given the context and those without it."""
     return (1.0 + weight) * given - weight * null
 
 
@@ -184,5 +184,5 @@ class _SolveBoth:
 
     def __call__(self, v: tf.Tensor, parameters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         given, null = tf.split(parameters, 2, axis=-1)
-        guided = _move_on(given, null, self.weight)
+        guided = _guide(given, null, self.weight)
         return self.solve_one(v, tf.concat([guided, guided], axis=-1))

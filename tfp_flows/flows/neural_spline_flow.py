@@ -83,7 +83,7 @@ class NeuralSplineFlow(FlowChain):
         instead of the identity; without `lu_mixing`, whether there are permutations.
       apply_unconditional_transform: whether the passing variables of a coupling are mapped
         by unconditional splines; no effect without `coupling`.
-      circular: columns that are angles: a list of indices, or D booleans; None: none.
+      circular: columns that are angles: a list of indices, or D booleans; None if none is.
       context_size: width of the context, an input of every network; 0 if there is none.
       name: name of the bijector.
       **options: see `VectorFlowOptions`; `residual` is True by default.
@@ -205,7 +205,7 @@ class _SplineColumns:
 
     Args:
       event_size: number of columns, D.
-      circular: columns that are angles: indices, or booleans; None: none.
+      circular: columns that are angles: indices, or booleans; None if none is.
       num_bins: bins of each spline.
       bound: bound of the splines on the line.
       dtype: of inputs and weights.

@@ -15,11 +15,7 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.masks import channel_half, checkerboard
 from tfp_flows.bijectors.squeeze import Squeeze
-from tfp_flows.core.arguments import (
-    check_each,
-    check_image_shape,
-    check_size,
-)
+from tfp_flows.core.arguments import check_each, check_image_shape, check_size
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.flows.options import FlowOptions, all_arguments, takes_options
 from tfp_flows.flows.steps import coupling, multi_scale_steps, refuse_two_norms
@@ -71,7 +67,7 @@ class RealNVPImage(FlowChain):
       context_size: width of the context, an input of every network; 0 if there is none.
       logit_alpha: `alpha` of the `Logit` at the data end; None: no `Logit`.
       normal_scores: number of bins of a `NormalScores` at the data end, in place of a
-        `Logit`: 256 for bytes that are dequantised and divided by 256. None: none.
+        `Logit`: 256 for bytes that are dequantised and divided by 256; None leaves it out.
       name: name of the bijector.
       **options: see `FlowOptions`.
 
@@ -155,7 +151,7 @@ def _couplings(
     /,
     **parameters: Any,
 ) -> list[FlowBijector]:
-    """Returns couplings, and their norms, in which both kinds of entries swap roles."""
+    """Returns couplings and their norms; the entries swap roles from step to step."""
     steps: list[FlowBijector] = []
     for k, step_seed in enumerate(split_seed(seed, count)):
         mask = make_mask(image_shape, start=k % 2 == 0)

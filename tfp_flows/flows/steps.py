@@ -1,7 +1,7 @@
 """Recipes for flows: steps with their networks, and the ends that flows for data have.
 
-A flow's constructor passes all its arguments to a recipe. The recipe checks and uses those
-that it names and ignores the rest (`others`).
+A flow's constructor passes all its arguments to a recipe. The recipe checks and uses the
+arguments that it names, and ignores the rest (`others`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tfp_flows.bijectors.masks import alternating
 from tfp_flows.bijectors.multi_scale import MultiScale
 from tfp_flows.bijectors.normal_scores import NormalScores
 from tfp_flows.bijectors.partial import Partial
+from tfp_flows.bijectors.partition import partition
 from tfp_flows.bijectors.permutation import Permutation, random_permutation
 from tfp_flows.bijectors.preprocessing import Logit
 from tfp_flows.bijectors.standardize import Decorrelate, Standardize
@@ -101,8 +102,7 @@ def coupling(
     """Builds a `Coupling` with a network whose sizes fit `mask`.
 
     Args:
-      mask: boolean array of the event's shape; True passes unchanged. If it varies along
-        the last axis only, the network sees only the passing entries.
+      mask: boolean array of the event's shape; True passes unchanged.
       transformer: elementwise map of the changing entries.
       make_network: function of the number of outputs (on the last axis) and `dtype` that
         returns a Keras layer.
@@ -111,17 +111,15 @@ def coupling(
       network_dtype: dtype policy of the network; that of `dtype` if None.
       **others: ignored.
     """
-    last_axis = mask[(0,) * (mask.ndim - 1)]
-    seen = changing = len(last_axis)
-    if (mask == last_axis).all():
-        seen, changing = int(np.sum(last_axis)), int(np.sum(~last_axis))
+    parts = partition(mask)
     # An explicit dtype keeps a global mixed-precision policy away from log-dets.
     policy = check_network_dtype("network_dtype", network_dtype, dtype)
     check_transformer(transformer)
-    network = make_network(transformer.num_parameters * changing, dtype=policy)
+    num_outputs = transformer.num_parameters * parts.changing_shape[-1]
+    network = make_network(num_outputs, dtype=policy)
     conditioner = Conditioner(
         network,
-        (*mask.shape[:-1], seen),
+        parts.seen_shape,
         context_size=context_size,
         dropout_in_training=bool(getattr(network, "dropout", 0.0)),
     )
@@ -265,12 +263,13 @@ def pixel_steps(
     normal_scores: int | None,
     dtype: tf.DType | str,
 ) -> list[FlowBijector]:
-    """Returns what maps pixels in [0, 1] to the line: `NormalScores`, a `Logit`, or none.
+    """Returns the map of pixels in [0, 1] to the line: `NormalScores`, `Logit`, or none.
 
     Args:
       image_shape: `(H, W, C)`.
-      logit_alpha: `alpha` of the `Logit`; None: none.
-      normal_scores: bins of the `NormalScores`, which takes its place; None: none.
+      logit_alpha: `alpha` of the `Logit`; None leaves it out.
+      normal_scores: bins of the `NormalScores`, which replaces the `Logit`; None leaves it
+        out.
       dtype: of inputs.
     """
     if normal_scores is not None:
