@@ -26,23 +26,23 @@ _CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
 _LOOPS = {"While", "StatelessWhile"}
 # Names of the results of operations that have several, in order.
 _RESULTS = {"StatelessRandomGetKeyCounter": ["key", "counter"]}
-# Attributes that describe how TensorFlow runs an operation.
-_OF_TENSORFLOW = {"T", "N", "Tidx", "Tshape", "Tparams", "Tindices", "Taxis", "Index"}
+# Attributes that are not recorded: dtypes and numbers of arguments.
+_IGNORED = {"T", "N", "Tidx", "Tshape", "Tparams", "Tindices", "Taxis", "Index"}
 
 
 class Signature:
-    """What the functions of a distribution take.
+    """The arguments of the functions of a distribution.
 
     Args:
-      distribution: a distribution, or what holds one as its `distribution`.
+      distribution: a distribution, or an object with one as its attribute `distribution`.
 
     Attributes:
       distribution: the distribution itself.
-      dtype: of its rows.
+      dtype: dtype of its rows.
       event_shape: list of integers.
-      context_size: 0 if it is unconditional.
+      context_size: width of the context; 0 if it is unconditional.
       x: `tf.TensorSpec` of rows.
-      context: list of the one of contexts, or empty.
+      context: list of the `tf.TensorSpec` of contexts; empty if it is unconditional.
 
     Raises:
       ValueError: if it has no `log_prob` and `sample`, or its events have no known shape.
@@ -76,7 +76,7 @@ class Signature:
 
 
 def named_weights(distribution: Any) -> dict[str, tf.Variable]:
-    """Returns the trainable variables by their names, numbered where these are equal."""
+    """Returns the trainable variables by name; equal names are numbered."""
     found: dict[str, tf.Variable] = {}
     for variable in distribution.trainable_variables:
         name = variable.name.split(":")[0]
@@ -86,7 +86,7 @@ def named_weights(distribution: Any) -> dict[str, tf.Variable]:
 
 
 class Recording:
-    """What a set of functions of one distribution does.
+    """The operations of several functions of one distribution.
 
     Args:
       variables: weights that are arguments of the recording, by name. Others are constants.
@@ -94,7 +94,7 @@ class Recording:
     Attributes:
       functions: operations, as `tfp_flows_jax.Interpreter` describes them.
       constants: arrays, by name.
-      origins: by operation, the name of the first such node in TensorFlow's graph.
+      origins: name of the first node of each operation in TensorFlow's graph.
     """
 
     def __init__(self, variables: Mapping[str, tf.Variable]) -> None:
@@ -125,14 +125,14 @@ class Recording:
         return ", ".join(f"{name} ({self.origins[name]})" for name in sorted(operations))
 
     def _source(self, variable, captured):
-        """The name of an input: of a weight, or of a constant that it becomes."""
+        """Returns the name of a captured input: a weight, or else a new constant."""
         if variable is not None and variable.ref() in self._names:
             return self._names[variable.ref()]
         value = captured if variable is None else variable
         return f"constants/{self._kept(value.numpy())}"
 
     def _kept(self, array):
-        """The name under which a constant is kept, once for equal ones."""
+        """Keeps a constant, unless an equal one is kept, and returns its name."""
         for name, other in self.constants.items():
             if other.dtype == array.dtype and np.array_equal(other, array):
                 return name
@@ -141,7 +141,7 @@ class Recording:
         return name
 
     def _record(self, name, definition, library, inputs=None):
-        """Records a `FunctionDef`, and those that it calls; what has no use is left out."""
+        """Records a `FunctionDef` and those that it calls, without unused operations."""
         if name in self.functions:
             return
         arguments = [argument.name for argument in definition.signature.input_arg]
@@ -152,7 +152,7 @@ class Recording:
         count = len(arguments)
 
         def place(source):
-            """The number of a value, after recording the operations that it needs."""
+            """Records the operations that a value needs, and returns its number."""
             nonlocal count
             waiting = [source]
             while waiting:
@@ -214,11 +214,11 @@ class Recording:
 
 
 def _attributes(node):
-    """The attributes of an operation that say what it computes."""
+    """Returns the attributes that determine the result of an operation."""
     found = {}
     for name, attribute in node.attr.items():
         kind = attribute.WhichOneof("value")
-        if name.startswith("_") or name in _OF_TENSORFLOW:
+        if name.startswith("_") or name in _IGNORED:
             continue
         if kind in ("b", "i", "f"):
             found[name] = getattr(attribute, kind)

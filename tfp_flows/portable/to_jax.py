@@ -41,8 +41,8 @@ def to_jax(distribution: Any) -> tfp_flows_jax.JaxDistribution:
 
     Args:
       distribution: a `FlowDistribution` of vectors, an autoregressive distribution, or
-        another with `log_prob` and `sample`; or what holds one as its `distribution`, as a
-        loaded `DensityEstimator`.
+        another with `log_prob` and `sample`; or an object with one as its attribute
+        `distribution`, such as a loaded `DensityEstimator`.
 
     Raises:
       ValueError: if its density has an operation that is not available in JAX, such as a

@@ -1,8 +1,8 @@
 """Distributions as ONNX files: what TensorFlow computes, recorded, and written as nodes.
 
 A value that depends on weights only is computed at export, and is a constant of the file.
-The writer keeps two things of each other value: its name in the file, and an example, its
-value for a few rows of zeros, which tells dtype and number of axes.
+For any other value, the writer keeps its name in the file, and an example, its value for a
+few rows of zeros, which shows its dtype and number of axes.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def export_onnx(distribution: Any, folder: str | os.PathLike) -> list[str]:
 
     Args:
       distribution: a `FlowDistribution` of vectors, an autoregressive distribution, or
-        another with `log_prob`; or what holds one as its `distribution`, as a loaded
-        `DensityEstimator`.
-      folder: to write to; made if there is none.
+        another with `log_prob`; or an object with one as its attribute `distribution`, such
+        as a loaded `DensityEstimator`.
+      folder: folder of the files, which is created if it does not exist.
 
     Returns:
       The paths of the files.
@@ -95,8 +95,8 @@ def _model(name, function, inputs, output, dtype):
       name: name of the function.
       function: function of tensors.
       inputs: shape of each argument, by name; the axis of rows is "rows".
-      output: the same of the one result.
-      dtype: of all of them.
+      output: shape of the one result, by name.
+      dtype: dtype of arguments and result.
     """
     helper, to_array = _import_onnx().helper, _import_onnx().numpy_helper.from_array
     recording = Recording({})
@@ -223,8 +223,8 @@ def _example(value):
     return value.example if isinstance(value, Symbol) else value
 
 
-# The operations, by their names in TensorFlow: functions of the writer, of attributes, and
-# of values, that add nodes and return the names of results.
+# Writers of operations: functions of the `_Onnx`, the operation's attributes, and its
+# values, that add nodes and return the names of the results.
 
 
 def _node(operation, **fixed):
@@ -232,7 +232,7 @@ def _node(operation, **fixed):
 
 
 def _integers(w, value):
-    """Returns a shape, or another vector of integers, as ONNX wants it."""
+    """Returns a shape, or another vector of integers, in ONNX's dtype of shapes."""
     if is_known(value):
         return np.asarray(value, np.int64)
     return w.emit("Cast", value, to=_onnx_type(np.dtype(np.int64)))
@@ -304,7 +304,7 @@ def _erfc(w, attributes, x):
     return w.emit("Where", is_near, w.emit("Sub", _like(x, 1), w.emit("Erf", x)), tail)
 
 
-# Highest power first.
+# Coefficients of the polynomial, highest power first.
 _ERFC = [0.17087277, -0.82215223, 1.48851587, -1.13520398, 0.27886807, -0.18628806]
 _ERFC += [0.09678418, 0.37409196, 1.00002368, -1.26551223]
 
@@ -492,10 +492,9 @@ def _slice(w, attributes, x, begin, sizes):
     if is_known(begin) and is_known(sizes):
         ends = [_LARGEST if n == -1 else b + n for b, n in zip(begin, sizes, strict=True)]
         return w.emit("Slice", x, begin.astype(np.int64), np.array(ends, np.int64), axes)
-    begin, whole = _integers(w, begin), sizes
-    sizes = _integers(w, sizes)
+    begin, sizes = _integers(w, begin), _integers(w, sizes)
     end = w.emit("Add", begin, sizes)
-    is_rest = w.emit("Equal", _integers(w, whole), np.array(-1))
+    is_rest = w.emit("Equal", sizes, np.array(-1))
     end = w.emit("Where", is_rest, np.array(_LARGEST), end)
     return w.emit("Slice", x, begin, end, axes)
 
