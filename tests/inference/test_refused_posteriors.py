@@ -96,7 +96,10 @@ BAD_CALLS = [
         lambda: tff.flow_posterior(target(), tff.IAF(3, **TINY)),
         "`flow` on vectors of the target's 2 | iaf | , 3]; got (2,)",
     ),
-    (lambda: tff.flow_posterior(3, tfb.FillTriangular()), "which makes (2, 2)"),
+    (
+        lambda: tff.flow_posterior(3, tfb.FillTriangular()),
+        "which maps them to shape (2, 2)",
+    ),
     (
         lambda: tff.flow_posterior(target(), tff.IAF(2, **TINY), num_steps=2),
         "no options with a built `flow` | num_steps",

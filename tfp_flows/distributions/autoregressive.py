@@ -140,7 +140,7 @@ class AutoregressiveDistribution(
         """Sets the statistics of contexts.
 
         Args:
-          data: `[N, D]`; checked only.
+          data: `[N, D]`, which is only checked.
           context: `[N, context_size]`, if the distribution is conditional.
           sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
         """
@@ -233,7 +233,7 @@ class AutoregressiveDistribution(
         return tf.reshape(as_given([completed])[0], tf.shape(x))
 
     def copy(self, **overrides: object) -> AutoregressiveDistribution:
-        """Returns this distribution, or a new one, with new weights, where `overrides`."""
+        """Returns this distribution; with `overrides`, a new one with new weights."""
         return type(self)(**{**self.get_config(), **overrides}) if overrides else self
 
     def __getitem__(self, slices: Any) -> AutoregressiveDistribution:
@@ -248,7 +248,7 @@ class AutoregressiveDistribution(
         return np.prod(counts, axis=-1).max(initial=1.0)
 
     def _chosen(self, rows, proposals, num_candidates, seed):
-        """Completions of rows, `[N, D]`, by importance, equally many from each proposal."""
+        """Completes rows, `[N, D]`, by candidates chosen by their importance weights."""
         num_proposals = proposals.shape[0]
         count = num_proposals * -(-num_candidates // num_proposals)
 
@@ -264,7 +264,7 @@ class AutoregressiveDistribution(
         return draws.in_parts(complete, max(_MOST_ROWS // count, 1), *rows)
 
     def _enumerated(self, rows, mask_index, count, seed):
-        """Completions of rows, `[N, D]`, by the probabilities of all, `count` at most."""
+        """Completes rows, `[N, D]`, by draws from all their completions, up to `count`."""
         x, observed, *contexts = rows
         x = tf.where(observed, x, tf.zeros([], x.dtype))
         num_values = tf.constant(self.num_values)
@@ -275,7 +275,7 @@ class AutoregressiveDistribution(
             completed = _completion(x[:, None], observed[:, None], num_values, index)
             context = tf.repeat(contexts[0], count, axis=0) if contexts else None
             each = log_prob(tf.reshape(completed, [-1, self.event_size]), context)
-            # Rows with fewer missing variables have each completion several times.
+            # With fewer missing variables, completions repeat: only the first ones count.
             num_different = tf.reduce_prod(tf.where(observed, 1, num_values), axis=1)
             each = tf.reshape(each, [-1, count])
             return tf.where(index < num_different[:, None], each, -np.inf)
@@ -305,7 +305,7 @@ class AutoregressiveDistribution(
         return draws.by_rows(self._log_prob_of_rows(mask_index, training), x, context)
 
     def _log_prob_of_rows(self, mask_index, training=False):
-        """Returns a function of rows, `[N, D]`, and contexts: one mask's or the mean."""
+        """Returns `log_prob` as a function of rows and contexts, for one mask or all."""
         if mask_index is None:
             return functools.partial(self._ensemble.log_prob, training=training)
         mask = self._ensemble.masks(mask_index, None, 1)[0]
@@ -356,8 +356,8 @@ class AutoregressiveDistribution(
             f"`{self.name}`. Estimate it from draws of `sample`."
         )
 
-    # A composite tensor leaves a graph as it entered, with the same weights.
-    # TFP rebuilds composite tensors from constructor arguments, which makes new weights.
+    # A composite tensor leaves a graph with the weights with which it entered. TFP would
+    # rebuild it from constructor arguments, with new weights.
 
     @property
     def _type_spec(self):

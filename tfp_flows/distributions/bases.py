@@ -77,7 +77,7 @@ def standard_logistic(
 
 
 def _scaled(distribution, draw, n, seed):
-    """Draws scaled noise. A graph gives other draws each time, as always in TFP."""
+    """Draws scaled noise. A graph draws anew in each call, as always in TFP."""
     shape = tf.concat([[n], distribution.batch_shape_tensor()], axis=0)
     noise = draw(shape, tfp.random.sanitize_seed(seed), distribution.dtype)
     return distribution.loc + distribution.scale * noise

@@ -71,7 +71,7 @@ class Bernoulli(_Discrete):
 class Categorical(_Discrete):
     """`p(x = v) = softmax(logits)_v`, for x in {0, ..., V - 1}.
 
-    An `OneHotMLP` returns `ABSENT_LOGIT` for values that a variable does not have.
+    A `OneHotMLP` returns `ABSENT_LOGIT` for values that a variable does not have.
 
     Args:
       num_values: V, the largest number of values of a variable.

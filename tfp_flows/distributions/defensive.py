@@ -145,7 +145,7 @@ class Defensive(DistributionWrapper):
         kwargs = context_keyword(context) | ({"training": True} if training else {})
         log_prob = self.distribution.log_prob(value, **kwargs) + math.log1p(-self.share)
         from_gaussian = self.gaussian.log_prob(value) + math.log(self.share)
-        # Its triangular solve makes NaN of infinite numbers.
+        # The Gaussian's triangular solve returns NaN for infinite numbers.
         is_infinite = tf.reduce_any(tf.math.is_inf(value), axis=-1)
         is_infinite &= ~tf.reduce_any(tf.math.is_nan(value), axis=-1)
         nothing = tf.constant(-math.inf, self.dtype)

@@ -24,8 +24,10 @@ from tfp_flows.distributions.distribution_wrapper import (
     context_keyword,
 )
 
-# Number of importance samples from which on they are stratified and cover the end bins.
-_ENOUGH = 10
+# From this number of importance samples on, they are stratified and cover the end bins.
+_ENOUGH_SAMPLES = 10
+# Median distance of draws outside `[0, 1]`: about the margin of `Logit(0.05)`.
+_DISTANCE = 0.05
 
 
 class Dequantized(DistributionWrapper):
@@ -50,12 +52,13 @@ class Dequantized(DistributionWrapper):
         such as a `FlowDistribution` whose flow begins with `Logit(0.0)`. The default is
         uniform.
       encoder: function from the scaled data, `[N, *event]`, to the dequantizer's context,
-        `[N, context_size]`, such as a `Conditioner`. By default the data, flattened.
+        `[N, context_size]`, such as a `Conditioner`. The default flattens the data.
       name: name of the module.
 
     Raises:
       ValueError: if `num_bins` is below 2, or there is an `encoder` without a
-        `dequantizer`; from methods but `log_prob`, if data are no integers of the bins.
+        `dequantizer`; from `initialize` and `bits_per_dimension`, if data are not integers
+        from 0 to `num_bins - 1`.
 
     >>> import tfp_flows
     >>> dist = tfp_flows.FlowDistribution(tfp_flows.standard_normal(3), tfp_flows.Logit())
@@ -121,8 +124,8 @@ class Dequantized(DistributionWrapper):
             self.dequantizer.initialize(noise, context=given, **weight)
 
     def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
-        """Raises `ValueError` if `data`, `[N, *event]`, are no integers of the bins."""
-        _refuse_others(tf.cast(data, self.dtype), self.num_bins, argument)
+        """Raises `ValueError` unless `data`, `[N, *event]`, are integers of the bins."""
+        _check_bins(tf.cast(data, self.dtype), self.num_bins, argument)
 
     def log_prob(
         self,
@@ -171,12 +174,13 @@ class Dequantized(DistributionWrapper):
         check_integer("num_samples", num_samples)
         value, ndims = tf.cast(value, self.dtype), self.event_shape.rank
         if context is not None:
-            # Before the axis of draws, which is no axis of contexts.
+            # Before the axis of draws is added, which contexts do not have.
             context = tf.cast(context, self.dtype)
             value, context = align_batch_axes(value, context, ndims)
         shape = tf.concat([[num_samples], tf.shape(value)], axis=0)
         value = tf.broadcast_to(value, shape)
-        weights = self._log_weights(value, context, False, seed, num_samples >= _ENOUGH)
+        covers_ends = num_samples >= _ENOUGH_SAMPLES
+        weights = self._log_weights(value, context, False, seed, covers_ends)
         return tf.reduce_logsumexp(weights, axis=0) - math.log(num_samples)
 
     def bits_per_dimension(
@@ -191,7 +195,7 @@ class Dequantized(DistributionWrapper):
 
         Its `log_density` is the `importance_weighted_log_prob` of `num_samples` draws.
         """
-        _refuse_others(tf.cast(value, self.dtype), self.num_bins, "value")
+        _check_bins(tf.cast(value, self.dtype), self.num_bins, "value")
         options = {"context": context, "seed": seed}
         log_prob = self.importance_weighted_log_prob(value, num_samples, **options)
         return bits_per_dimension(log_prob, self.event_size, bins_per_unit=1)
@@ -222,7 +226,7 @@ class Dequantized(DistributionWrapper):
         """
         value = tf.convert_to_tensor(tf.cast(value, self.dtype))
         is_bin = _can_occur(value, self.num_bins)
-        # Values that are no bins are replaced, so no NaN reaches a gradient.
+        # Other values than bins are replaced, so no NaN reaches a gradient.
         given, value = value, tf.where(is_bin, value, tf.zeros_like(value))
         end_bins = _EndBins(self.num_bins, self._margin, self.dequantizer is None)
         covers_ends = covers_ends and end_bins.has_any
@@ -273,16 +277,12 @@ class Dequantized(DistributionWrapper):
         return tf.shape(value)[: value.shape.rank - self.event_shape.rank]
 
 
-# Median distance of draws outside `[0, 1]`: about the margin of `Logit(0.05)`.
-_DISTANCE = 0.05
-
-
 def _can_occur(value, num_bins):
     """Returns whether each entry is one of the integers `0, ..., num_bins - 1`."""
     return (value >= 0) & (value < num_bins) & (value == tf.floor(value))
 
 
-def _refuse_others(value, num_bins, argument):
+def _check_bins(value, num_bins, argument):
     """Raises `ValueError` if an entry of `value` is no integer `0, ..., num_bins - 1`."""
     others = tf.boolean_mask(value, ~_can_occur(value, num_bins))
     if len(others):

@@ -90,7 +90,7 @@ def check_rows_of(
       distribution: any `tfd.Distribution`; nothing is checked if it has several tensors.
       data: `[N, *event]`; the shape alone is checked if it is a `tf.TensorSpec`.
       context: `[N, context_size]`, if the distribution is conditional.
-      sample_weight: `[N]`; None if all rows count alike.
+      sample_weight: `[N]`; None if all weights are equal.
 
     Returns:
       Data, contexts and weights of the rows whose weight is above zero.
@@ -113,7 +113,7 @@ def check_rows_of(
 def check_event_size(flow: tfp.bijectors.Bijector, size: int, events: str) -> None:
     """Raises `ValueError` unless `flow` maps vectors of `size` entries to such vectors.
 
-    The error describes them by `events`, which has `{}` in place of `size`.
+    `events` describes the vectors in the error, with `{}` in place of `size`.
     """
     expected = f"Expected a `flow` on {events.format(size)}; got `{flow.name}`"
     try:
@@ -121,7 +121,7 @@ def check_event_size(flow: tfp.bijectors.Bijector, size: int, events: str) -> No
     except ValueError as error:
         raise ValueError(f"{expected}: {error}") from error
     if shape != [size]:
-        raise ValueError(f"{expected}, which makes {shape} of them.")
+        raise ValueError(f"{expected}, which maps them to shape {shape}.")
 
 
 def check_slices(slices: Any, batch_shape: tf.TensorShape, name: str) -> None:
@@ -163,7 +163,7 @@ def _check_event_shape(distribution, bijector):
 
 
 def _check_takes_events(distribution, bijector):
-    """Refuses events that a bijector of TFP, whose shapes may be unknown, does not map."""
+    """Refuses events that a stock bijector, whose shapes may be unknown, does not map."""
     shape, needed = distribution.event_shape, bijector.forward_min_event_ndims
     if tf.nest.is_nested(needed) or not shape.is_fully_defined():
         return

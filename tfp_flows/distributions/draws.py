@@ -129,10 +129,10 @@ def choose(candidates: tf.Tensor, log_weights: tf.Tensor, seed: tf.Tensor) -> tf
       log_weights: `[N, count]`.
       seed: stateless seed.
     """
-    # Every candidate of a row of NaN is NaN.
+    # If weights are NaN, all candidates of the row are NaN, and any of them is chosen.
     zero = tf.zeros([], log_weights.dtype)
     logits = tf.where(tf.math.is_nan(log_weights), zero, log_weights)
-    # Nor does a row without a candidate of any weight matter.
+    # If all weights are zero, any candidate is chosen, too.
     none = tf.reduce_all(tf.equal(logits, -np.inf), axis=1, keepdims=True)
     logits = tf.where(none, zero, logits)
     chosen = tf.random.stateless_categorical(logits, 1, seed, tf.int32)
@@ -199,10 +199,10 @@ def never_empty(*tensors: Any) -> tuple:
     """Adds a row of zeros to tensors without rows, since loops over variables need one.
 
     Args:
-      *tensors: with equally many rows; an optional tensor may be None.
+      *tensors: tensors with equally many rows; an optional tensor may be None.
 
     Returns:
-      The tensors, and a function that removes that row from outputs computed from them.
+      The tensors, and a function that removes the added row from a list of outputs.
     """
     num_rows = tf.shape(tensors[0])[0]
     if tensors[0].shape[0]:
@@ -221,7 +221,7 @@ def by_rows(
     """Returns `method(rows, contexts, *arguments)`, `[N]`, with the batch axes of `x`.
 
     Args:
-      method: of a `MaskEnsemble`.
+      method: method of a `MaskEnsemble`.
       x: `[..., D]`.
       context: `[..., C]`, with the batch axes of `x`; or None.
       *arguments: further arguments of the method.
@@ -256,15 +256,15 @@ def in_parts(method: Callable, size: int, *tensors: tf.Tensor) -> tf.Tensor:
       method: function of the index of a part and its rows of the tensors, `[n, ...]`, to
         one tensor, `[n, ...]`, of the dtype of the first.
       size: largest number of rows of a part.
-      *tensors: with equally many rows, at least one.
+      *tensors: tensors with equally many rows, at least one.
 
     Returns:
-      What the method returns, of all rows.
+      The method's results for all rows.
     """
     num_rows = tf.shape(tensors[0])[0]
     num_parts = -(-num_rows // size)
     index = tf.range(num_parts)
-    # The last row fills up the last part.
+    # The last part is padded with the last row.
     rows = tf.range(num_parts * -(-num_rows // num_parts))
     rows = tf.reshape(tf.minimum(rows, num_rows - 1), [num_parts, -1])
     results = tf.map_fn(

@@ -32,7 +32,7 @@ class BinaryMADE(AutoregressiveDistribution):
     With several masks it is order- and connectivity-agnostic: each training step takes the
     next of `num_masks` masks. Each mask has its own connections and, unless `ordering` is
     given, its own ordering of the variables. The probability is the mean over the masks.
-    Samples are dealt to the masks in turn; `sample(..., mask_index=k)` draws under one.
+    The masks draw samples in turn; `sample(..., mask_index=k)` draws under one mask.
 
     Samples are floating-point zeros and ones. `impute` draws missing variables of rows.
 
@@ -42,8 +42,8 @@ class BinaryMADE(AutoregressiveDistribution):
       ordering: degree of each variable, a permutation of `1, ..., D`. By default natural
         for one mask, and drawn for each of several.
       num_masks: number of masks, K.
-      activation: of the hidden layers.
-      residual: whether they are residual.
+      activation: activation of the hidden layers.
+      residual: whether the hidden layers are residual.
       direct: whether inputs are also connected to outputs directly.
       context_size: width of the context; 0 if there is none.
       standardize_context: whether contexts are standardised, by statistics that
@@ -120,8 +120,8 @@ class CategoricalMADE(AutoregressiveDistribution):
       num_values: number of values of each variable, `[D]` integers.
       hidden_units: widths of the hidden layers.
       ordering: degree of each variable, a permutation of `1, ..., D`; natural if None.
-      activation: of the hidden layers.
-      residual: whether they are residual.
+      activation: activation of the hidden layers.
+      residual: whether the hidden layers are residual.
       direct: whether inputs are also connected to outputs directly.
       dropout: share of the hidden units that a step of training drops.
       context_size: width of the context; 0 if there is none.
@@ -230,8 +230,8 @@ class MixtureMADE(AutoregressiveDistribution):
       ordering: degree of each variable, a permutation of `1, ..., D`. By default natural
         for one mask, and drawn for each of several.
       num_masks: number of masks, over which the density is a mean (see `BinaryMADE`).
-      activation: of the hidden layers.
-      residual: whether they are residual.
+      activation: activation of the hidden layers.
+      residual: whether the hidden layers are residual.
       direct: whether inputs are also connected to outputs directly.
       max_log_scale: bound of the distance of log-scales from their initial values.
       context_size: width of the context; 0 if there is none.

@@ -92,8 +92,8 @@ class MaskEnsemble(tf.Module):
         """Returns samples, `[N, D]`, and their log-probabilities under their masks, `[N]`.
 
         Args:
-          noise: of the conditional.
-          masks: what `masks` returns, to which the rows are dealt in turn.
+          noise: noise of the conditional.
+          masks: result of `masks`; the masks take rows in turn.
           *context: the context, if any.
         """
         method = self._compiled_draw if tf.executing_eagerly() else self._draw
@@ -113,9 +113,9 @@ class MaskEnsemble(tf.Module):
         all others, given all of them. Weights are for equally many draws in both ways.
 
         Args:
-          noise: of the conditional.
-          proposals: `[G]`, to which the rows are dealt in turn: a mask's index; plus the
-            number of masks, to put the observed variables before all others.
+          noise: noise of the conditional.
+          proposals: integers, `[G]`, which take rows in turn: the index of a mask, or the
+            index plus K, to put the observed variables before all others.
           x: `[N, D]`.
           observed: boolean, `[N, D]`; all rows are equal if masks have own orderings.
           *context: the context, if any.
@@ -176,14 +176,14 @@ class MaskEnsemble(tf.Module):
                 _draw_with_gradient(self.network, self._conditional, noise, context)
             )
 
-        def draw_hand(mask, noise, context=None):
+        def draw_group(mask, noise, context=None):
             return _draw(self.network.member(mask), self._conditional, noise, context)
 
         # Masks are in random order, so each sample is a draw from the mean over the masks.
         # Since each mask has equally many rows, averages over rows vary less than averages
         # over independent draws.
         given = [noise] if context is None else [noise, context]
-        x, total = _in_hands(draw_hand, masks, *given)
+        x, total = _by_mask(draw_group, masks, *given)
         return as_given((tf.stop_gradient(x), tf.stop_gradient(total)))
 
     def _complete(self, noise, proposals, x, observed, context=None):
@@ -191,7 +191,7 @@ class MaskEnsemble(tf.Module):
         given = [noise, x, observed] + ([] if context is None else [context])
         if self.num_masks == 1:
             return as_given(self._completed(proposals[0], *given))
-        return as_given(_in_hands(self._completed, proposals, *given))
+        return as_given(_by_mask(self._completed, proposals, *given))
 
     def _completed(self, proposal, noise, x, observed, context=None):
         network = self.network.member(proposal % self.num_masks)
@@ -248,7 +248,7 @@ def _sum_where(mask, terms):
 
 
 def _log_prob(network, conditional, x, context, **training):
-    """Returns the log-probabilities, `[N]`, in one pass; `training` is the network's."""
+    """Returns the log-probabilities, `[N]`, in one pass; the network takes `training`."""
     return tf.reduce_sum(_log_probs(network, conditional, x, context, **training), axis=-1)
 
 
@@ -284,13 +284,13 @@ def _draw_with_gradient(network, conditional, noise, context):
     return solve(noise) if context is None else solve(noise, context)
 
 
-def _in_hands(method, masks, noise, *others):
-    """Calls a method for each of several masks, to which rows are dealt in turn.
+def _by_mask(method, masks, noise, *others):
+    """Calls a method for each of several masks, which take rows in turn.
 
     Args:
       method: function from a mask and its rows of the other arguments to rows, `[n, D]`,
         and logarithms, `[n]`.
-      masks: `[G]`, indices: row r has the mask number r modulo G.
+      masks: indices, `[G]`; row r has the mask at r modulo G.
       noise: `[N, D, V]`.
       *others: more tensors with N rows.
 
@@ -299,14 +299,14 @@ def _in_hands(method, masks, noise, *others):
     """
     num_rows, num_masks = tf.shape(noise)[0], tf.shape(masks)[0]
     size = -(-num_rows // num_masks)
-    # The last row fills up the last hands.
-    deal = tf.reshape(tf.minimum(tf.range(size * num_masks), num_rows - 1), [size, -1])
-    dealt = [tf.gather(t, tf.transpose(deal)) for t in (noise, *others)]
+    # The last groups are padded with the last row.
+    index = tf.reshape(tf.minimum(tf.range(size * num_masks), num_rows - 1), [size, -1])
+    groups = [tf.gather(t, tf.transpose(index)) for t in (noise, *others)]
     kinds: tuple = (tf.TensorSpec([None, noise.shape[1]], noise.dtype),)
     kinds += (tf.TensorSpec([None], noise.dtype),)
     x, total = tf.map_fn(
-        lambda hand: method(*hand),
-        (masks, *dealt),
+        lambda group: method(*group),
+        (masks, *groups),
         fn_output_signature=kinds,
         parallel_iterations=1,
     )
@@ -330,12 +330,12 @@ def _complete(network, conditional, noise, x, observed, context):
     """Draws missing variables given those before them, and keeps the observed ones.
 
     Args:
-      network: as in `_draw_with_gradient`.
-      conditional: as in `_draw_with_gradient`.
-      noise: as in `_draw_with_gradient`.
+      network: the network under one mask.
+      conditional: a family of `conditionals.py`.
+      noise: `[N, D, V]`.
       x: `[N, D]`.
       observed: boolean, `[D]` or `[N, D]`.
-      context: as in `_draw_with_gradient`.
+      context: `[N, C]`, or None.
 
     Returns:
       Completed rows, `[N, D]`, and the log-probability of the observed variables given all

@@ -33,8 +33,8 @@ class Mixture(DistributionWrapper):
     p(y | c) = sum over k of  weights[k] p_k(y | c)
     ```
 
-    `tfd.Mixture` takes no context, and no distributions of this package that are no
-    `tfd.Distribution`, such as `Defensive`.
+    `tfd.Mixture` takes no context, and no wrapper of this package, such as `Defensive`,
+    which is not a `tfd.Distribution`.
 
     Args:
       components: distributions of the same event shape and width of context.
@@ -145,10 +145,7 @@ class Mixture(DistributionWrapper):
         training: bool = False,
     ) -> tf.Tensor:
         """Returns the log-densities of rows under each component, `[..., K]`, in nats."""
-        value = check_value(
-            _as_dtype(value, self.dtype), "value", 1, self.event_shape, None
-        )
-        context = self._checked(context)
+        value, context = self._checked_value(value), self._checked(context)
         each = []
         for part in self.components:
             given = _context_of(part, context)
@@ -169,10 +166,7 @@ class Mixture(DistributionWrapper):
           NotImplementedError: if there are several variables, or a component has no `cdf`.
         """
         univariate.refuse_several_variables(self, "cdf")
-        value = check_value(
-            _as_dtype(value, self.dtype), "value", 1, self.event_shape, None
-        )
-        context = self._checked(context)
+        value, context = self._checked_value(value), self._checked(context)
         each = []
         for part in self.components:
             own = tf.cast(value, part.dtype)
@@ -277,16 +271,20 @@ class Mixture(DistributionWrapper):
     def _parts(self):
         return self.components
 
+    def _checked_value(self, value):
+        value = _as_dtype(value, self.dtype)
+        return check_value(value, "value", 1, self.event_shape, None)
+
     def _checked(self, context):
         context = None if context is None else _as_dtype(context, self.dtype)
         return check_context(context, self.context_size, self.dtype, self.name)
 
 
 def _as_dtype(value, dtype):
-    """Returns numbers of any dtype as numbers of `dtype`, or what is no numbers."""
-    return (
-        tf.cast(value, dtype) if tf.is_tensor(value) else as_tensor(value, "value", dtype)
-    )
+    """Returns `value` as a tensor of `dtype`; tensors of other dtypes are cast."""
+    if tf.is_tensor(value):
+        return tf.cast(value, dtype)
+    return as_tensor(value, "value", dtype)
 
 
 def _context_of(part, context):

@@ -80,12 +80,12 @@ def refuse_several_variables(distribution: tfd.Distribution, function: str) -> N
 def bisect(
     is_below: Callable[[tf.Tensor], Any], low: TensorLike, high: TensorLike
 ) -> tf.Tensor:
-    """Returns the least points that are not below those that are sought.
+    """Returns the least points for which `is_below` is False, by halving intervals.
 
     Args:
-      is_below: function from points to booleans of their shape.
-      low: points at or below those that are sought.
-      high: points at or above them, of the same shape.
+      is_below: function from points to booleans of their shape; True below some point.
+      low: points at or below the result.
+      high: points at or above the result, of the same shape.
     """
 
     def halve(low, high):
@@ -124,10 +124,10 @@ def evaluate(
     """Returns "cdf" or another of `_ENDS` at `value`, `[..., *event]`, as `[...]`.
 
     Args:
-      distribution: of one variable.
+      distribution: distribution of one variable.
       function: name of the method.
       value: where to evaluate it.
-      context: of a conditional distribution; others ignore it.
+      context: context of a conditional distribution; others ignore it.
     """
     refuse_several_variables(distribution, function)
     if isinstance(distribution, _TRANSFORMED):
@@ -149,7 +149,7 @@ def quantile(
     """Returns quantiles, `[..., *event]`, of `probability`, `[...]`.
 
     Args:
-      distribution: of one variable.
+      distribution: distribution of one variable.
       probability: numbers from 0 to 1.
       context: as for `evaluate`.
     """
