@@ -11,9 +11,9 @@ frames                      pandas, NumPy or a dictionary, read and written agai
 codec                       cells as codes and numbers; measures the maps of numbers
 number_maps                 numbers to a standardised line or circle, by kind
 marginals                   maps after which integers have their training frequencies
-number_conditionals         densities of numbers on it, averaged over members
-atoms                       numbers that are equal to a number before, exactly
-networks                    parameters from context, codes and numbers before
+number_conditionals         densities of numbers on this line, averaged over members
+atoms                       numbers that are exactly equal to an earlier number
+networks                    parameters from context, codes and earlier numbers
 network_sizes               widths, bins and number of networks, by the number of rows
 distribution                TableDistribution: codes and numbers, density and draws
 training                    fits it: early stopping, backup, progress, recalibration

@@ -1,4 +1,4 @@
-"""Atoms of a row's numbers at numbers before them, to which they are often equal."""
+"""Atoms: probabilities that a number of a row is exactly equal to an earlier one."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tfp_flows.distributions import draws
 from tfp_flows.tables.number_conditionals import NumberConditionals
 from tfp_flows.tables.number_maps import NumberMaps
 
-_NO_TABLE: dict = {"positions": (), "levels": ()}  # of frequencies
-_CLOSED = -1e9  # logit of an atom that is not there
-# Bound of the feature of common numbers, and what divides the logarithm of frequencies.
+_NO_TABLE: dict = {"positions": (), "levels": ()}  # a map without frequencies
+_CLOSED = -1e9  # logit of a closed atom
+# Bound of the feature of common numbers, and its unit, in nats of their frequency.
 _MOST_COMMON, _LOG_SCALE = 2.0, 3.0
 
 
@@ -35,7 +35,7 @@ class AtomSpec:
       code: index of the other number's code; -1 if it is always present.
       spikes_there: spikes of the other column in steps, in the order of its codes.
       spikes: spikes of the number's own column in steps, at which there is no atom.
-      logit: logarithm of the atom's weight divided by that of the rest, at the start.
+      logit: initial logarithm of the atom's weight divided by the weight of the rest.
     """
 
     number: int
@@ -110,7 +110,7 @@ class Atoms:
         return Atoms(specs, self.maps.from_columns(columns), self._first)
 
     def reversed(self, num_codes: int, num_cells: int) -> Atoms:
-        """Returns atoms of the other numbers at those that have atoms.
+        """Returns atoms with swapped roles: of the other numbers, at numbers with atoms.
 
         Atoms at numbers of the context are left out.
 
@@ -132,14 +132,15 @@ class Atoms:
         return Atoms(specs, self.maps)
 
     def measured(self, x: np.ndarray, num_codes: int) -> tuple[list[AtomSpec], np.ndarray]:
-        """Returns atoms that start at their shares of rows, and where numbers are at them.
+        """Returns atoms whose initial weights are their shares of rows, and their numbers.
 
         Args:
           x: cells of training rows and their context, `[N, K + D + C]`.
           num_codes: K.
 
         Returns:
-          The atoms; and which numbers are of atoms and not of the rest, booleans `[N, D]`.
+          The atoms; and which numbers are counted as atoms, not as the rest, booleans
+          `[N, D]`.
         """
         codes = np.array([spec.code for spec in self.maps.specs])
         is_present = (x[:, np.maximum(codes, 0)] == 0.0) | (codes < 0)
@@ -163,8 +164,8 @@ class Atoms:
         """Returns where the atoms of rows are.
 
         Args:
-          row: codes, numbers and cells of the context, `[N, K + D + C]`, float64; numbers
-            behind a number's own are ignored.
+          row: codes, numbers and cells of the context, `[N, K + D + C]`, float64; a number
+            ignores itself and later numbers.
         """
         steps = tf.gather(row, self._cell, axis=1)
         before = np.sort(_on_grid(self._spikes_there), axis=-1)
@@ -188,7 +189,7 @@ class Atoms:
         is_inside = tf.where(is_integer, is_whole, places > low) & (places < high)
         is_open = self.is_there & is_inside & ~is_spike & tf.math.is_finite(places)
         repeats = tf.zeros_like(is_open[:, :0])
-        for a in range(self.most):  # the first of several equal ones has the atom
+        for a in range(self.most):  # only the first of several equal atoms is open
             same = tf.equal(places[:, :a], places[:, a : a + 1]) & is_open[:, :a]
             repeats = tf.concat([repeats, tf.reduce_any(same, 1, keepdims=True)], axis=1)
         return AtomsOfRows(tf.where(is_open, places, 0.0), is_open & ~repeats)
@@ -196,8 +197,9 @@ class Atoms:
     def features(self, atoms: AtomsOfRows) -> tf.Tensor:
         """Returns how common the numbers at atoms are, `[N, P]`, 0 for closed ones.
 
-        Who pays a round amount pays it again: the weight of an atom depends on it. The
-        feature is a third of the logarithm of frequencies beside those of numbers near.
+        The weight of an atom depends on it: round amounts are often equal again. The
+        feature is a third of the logarithm of the number's frequency relative to numbers
+        near it.
         """
         values, is_open = (tf.gather(t, self._numbers, axis=2) for t in atoms)
         y = self._own_maps.middle(values)
@@ -224,8 +226,8 @@ class Atoms:
           parameters: the members' parameters, `[N, M, P, D]`.
 
         Returns:
-          The weights, of which those of closed atoms are arbitrary; and logarithms of the
-          weights of the rest, `[N, M, D]`.
+          Log-weights of the atoms, arbitrary for closed ones; and log-weights of the rest,
+          `[N, M, D]`.
         """
         logits = tf.split(parameters, [self._first, self.most, -1], axis=2)[1]
         logits += tf.constant(self.logits, logits.dtype)
@@ -284,7 +286,7 @@ class NumberWithAtoms:
       conditional: the `NumberConditionals` of the number.
       parameters: its parameters, `[N, M, P, 1]`.
       atoms: its `Atoms`.
-      found: where these are; None without atoms.
+      found: the atoms of the rows; None without atoms.
       weights: logarithms of the mean weights of atoms, `[N, A, 1]`, and of the rest,
         `[N, 1]`; None without atoms.
     """
@@ -328,7 +330,7 @@ class NumberWithAtoms:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Moves half of the draws to observed numbers that may be equal to them.
 
-        Without, a draw would seldom or never be equal to a number behind it.
+        Otherwise a draw would seldom or never be equal to a later number.
 
         Args:
           y: draws, `[N, 1]`.
@@ -347,7 +349,7 @@ class NumberWithAtoms:
         is_there = tf.reduce_any(atoms.is_equal(y)[..., 0], axis=1, keepdims=True)
         is_mass = tf.reduce_any(self.is_equal(y), axis=1, keepdims=True)
         is_mass |= self._conditional.maps.is_integer
-        # The proposal's density beside the atoms is half of the number's own.
+        # Away from the atoms, the proposal's density is half of the number's own.
         half = math.log(0.5)
         log_atom = half - tf.math.log(tf.maximum(count, 1.0))
         both = tf.reduce_logsumexp(tf.stack([half + log_prob, log_atom]), axis=0)
@@ -357,7 +359,7 @@ class NumberWithAtoms:
 
 
 def _chosen(y, atoms, weights, seed):
-    """Numbers `[N, 1]`, or with probabilities `weights`, `[N, A]`, those of atoms."""
+    """Returns y, `[N, 1]`, or with probabilities `weights`, `[N, A]`, numbers at atoms."""
     up_to = tf.cumsum(weights, axis=1)
     uniform = draws.uniform([tf.shape(y)[0], 1], seed, tf.float64)
     is_chosen = (uniform < up_to) & (uniform >= up_to - weights)
@@ -366,10 +368,10 @@ def _chosen(y, atoms, weights, seed):
 
 
 def _from_atoms(y, weights, is_at_atom, is_free):
-    """Which of equal numbers, `[N]`, are of atoms: all of them, but for chance.
+    """Which of the numbers at an atom, `[N]`, are counted as the atom, not as the rest.
 
-    Among the rows that have one number, those of atoms are the share
-    w / (w + P(number of the rest)).
+    Some numbers of the rest are at the atom by chance. Among the rows with one number, the
+    atom has the share `w / (w + P(number of the rest))`.
     """
     _, index = np.unique(y, return_inverse=True)
     by_chance = np.bincount(index, weights=is_free) / max(len(y), 1)
@@ -377,7 +379,7 @@ def _from_atoms(y, weights, is_at_atom, is_free):
     counts = np.round(np.bincount(index, weights=shares))
     rows = np.flatnonzero(is_at_atom)
     rows = rows[np.argsort(index[rows], kind="stable")]
-    first = np.searchsorted(index[rows], index[rows])  # of the rows with this number
+    first = np.searchsorted(index[rows], index[rows])  # first row with the same number
     found = np.zeros(len(y), bool)
     found[rows] = np.arange(len(rows)) - first < counts[index[rows]]
     return found

@@ -24,8 +24,8 @@ from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 _TURN_ROUNDING = 1e-6
 # Below this relative spread, variation is rounding noise of float64.
 _RESOLUTION = 1e-13
-# Shares of the rows with smaller amounts than the scale of an asinh map about zero, and the
-# nats per number that such a map must gain: normal and Laplace numbers gain at most 0.1.
+# Scales of asinh maps about zero, as quantiles of the amounts; and the nats per number that
+# such a map must gain: normal and Laplace numbers gain at most 0.1.
 _SMALL, _LEAST_GAIN = (0.05, 0.1, 0.25, 0.5), 0.3
 
 
@@ -56,8 +56,8 @@ class RowCodec:
       argument: name of the frame in errors.
       differences: the `Difference`s that are cells in place of their columns. Other columns
         that they name may also be in the context.
-      is_given: whether the columns are a context, where numbers between those of a step
-        are possible.
+      is_given: whether the columns are a context, in which numbers off the grid are
+        possible.
 
     Raises:
       ValueError: if a column is of a kind that has no distribution.
@@ -312,7 +312,7 @@ class RowCodec:
         return np.sum([part.astype(np.float64) for part in parts], axis=0)
 
     def _summed(self, columns, given):
-        """Adds to each difference the sum that it lacks; `columns` have the differences."""
+        """Turns the differences among `columns` into columns, by adding their parts."""
         waiting = dict(self.differences)
         while waiting:
             known = {n: c for n, c in (given | columns).items() if n not in waiting}

@@ -95,8 +95,8 @@ class TableColumns:
     def drop(self, *names: str) -> None:
         """Removes columns, which are then not part of the table's distribution.
 
-        The differences and equalities of removed columns go, too. One that is removed by
-        its own name is no longer modelled.
+        Their differences and equalities are removed, too. A difference or equality that is
+        removed by its own name is no longer modelled.
         """
         for name in names:
             if name in self._equalities:
@@ -182,7 +182,7 @@ class TableColumns:
 
 
 def _step_of_kind(kind, step):
-    """The step, where the kind may have it; None otherwise."""
+    """The step, if the kind allows one; None otherwise."""
     is_allowed = kind != "periodic" and (
         kind != "integer" or float(step or 1.0).is_integer()
     )
@@ -239,8 +239,8 @@ class Column:
       values: possible values of "ordered", "categorical", "boolean" and "constant".
       spikes: numbers that many rows share, each with a probability of its own.
       num_missing: number of missing cells.
-      step: numbers are multiples of it, each with a probability; `low` and `high` belong
-        to them. None: there is a density; "integer" columns have a step of 1.
+      step: numbers are multiples of it, each with a probability, `low` and `high`
+        included. None: numbers have a density; "integer" columns have a step of 1.
 
     >>> import tfp_flows
     >>> column = tfp_flows.tables.Column("hour", "periodic", low=0, high=24)
@@ -360,15 +360,15 @@ class Difference:
 
 @dataclasses.dataclass
 class Equality:
-    """Two columns of numbers that are exactly equal in some rows, as payments and bills.
+    """Two columns of numbers that are exactly equal in some rows, such as bill and payment.
 
     ```none
     P(later | before) = w [later = earlier] + (1 - w) P_rest(later | before)
     ```
 
-    The later one of both in the table's order, or the one that is modelled if the other one
-    is in the context, has an atom of weight w at the number of the earlier one. The weight
-    depends on everything before. See `Atoms` for several equalities of a column.
+    The later column in the table's order has an atom of weight w at the number of the
+    earlier one; a column of the context is the earlier one. The weight depends on all cells
+    before. See `Atoms` for several equalities of a column.
 
     `TableDensity.impute` is approximate if a missing number without a step has equalities
     with two later ones that are observed, equal, and have no equality with each other.

@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from tfp_flows.core.arguments import check_number
 
-_RANK_ROUNDING = 1e-9  # by which a product of floats may exceed an integer rank
+_RANK_ROUNDING = 1e-9  # a product of floats may exceed an integer rank by this much
 
 
 def conformal_distance(scores: npt.ArrayLike, level: float) -> float:
-    """Returns the distance q that the score of a new row exceeds rarely.
+    """Returns the distance q that the score of a new row rarely exceeds.
 
     ```none
     q = the ceil((n + 1) level)-th smallest of n scores; infinite if there is none

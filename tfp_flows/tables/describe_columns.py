@@ -17,7 +17,7 @@ from tfp_flows.tables.grids import find_step
 
 # Rules of thumb: each proposal can be overridden.
 _FEW = 10  # maximum number of values of an ordered column
-_RARE_SHARE = 0.02  # of the rows; a largest count that is rarer may be exceeded
+_RARE_SHARE = 0.02  # share of the rows; a largest count that is rarer may be exceeded
 _MOST_CATEGORIES = 100  # maximum number of values of a categorical column
 _LEAST_ROWS = 20  # minimum number of rows of a column of row numbers
 # Texts that hold dates or numbers: as categories they would lose their meaning.
@@ -29,18 +29,18 @@ _OTHER_FORMS = {
 # A spike has this ratio to the usual count of its neighbours, and these deviations above it
 # as a Poisson count.
 _SPIKE_RATIO, _SPIKE_DEVIATIONS = 5.0, 8.0
-# Minimum share of the rows that have the value of a spike, and how many spikes there may
-# be: on a grid, where all frequencies are modelled, and between continuous numbers.
+# Minimum share of the rows at a spike, and maximum number of spikes: on a grid, where all
+# frequencies are modelled, and among continuous numbers.
 _ON_GRID, _BETWEEN = (0.05, 3), (0.002, 100)
 _LEAST_ROWS_OF_SPIKE = 8
-_NEIGHBOURS = 5  # on either side of a value
-_FIRST_INEXACT = 2.0**53  # from which on float64 does not hold each integer
-_BEYOND_IDENTIFIERS = 2.0**64  # from which on no integer of a file names a row
-_RESOLUTION = 2.0**-48  # of numbers from files, which have 15 decimal digits
-_SHOWN_SPIKES = 3  # in the reason
-# Rows that are expected at the next number beyond an end which is no tail.
+_NEIGHBOURS = 5  # number of neighbours on either side of a value
+_FIRST_INEXACT = 2.0**53  # float64 does not hold every integer from here on
+_BEYOND_IDENTIFIERS = 2.0**64  # from here on, integers of files are no names of rows
+_RESOLUTION = 2.0**-48  # relative; numbers from files have 15 decimal digits
+_SHOWN_SPIKES = 3  # number of spikes in the reason
+# An end is no tail if at least so many rows would be expected at the next number.
 _LEAST_BEYOND = 4.0
-_TAIL_SHARE = 0.05  # of the rows, that the tail index uses on either side
+_TAIL_SHARE = 0.05  # share of the rows that the tail index uses on either side
 _LEAST_TAIL = 10  # minimum number of rows in a tail
 
 
@@ -113,13 +113,13 @@ def describe_columns(
 def describe_numbers(frame: Any, names: Collection[str] | None = None) -> TableColumns:
     """Describes columns of numbers as continuous ones, so that all have densities.
 
-    The kinds are "real" and "heavy-tailed", also of positive numbers; spikes and limits are
-    not modelled.
+    The kinds are "real" and "heavy-tailed", also for positive numbers; spikes and limits
+    are not modelled.
 
     Args:
       frame: as for `describe_columns`.
-      names: names of the columns that are described so, others being described as by
-        `describe_columns`; all by default.
+      names: names of the columns that are described in this way, all by default;
+        `describe_columns` describes the others.
     """
     columns, cells = describe_columns(frame, as_recorded=False), Frame(frame).columns
     for column in list(columns):
@@ -296,7 +296,7 @@ def _positive(name, values, is_integer):
 
 
 def _put_ends(column, counted):
-    """Sets ends of numbers on a grid where the rows show that they are no tails."""
+    """Sets ends of numbers on a grid if the rows show that these ends are no tails."""
     has_low, has_high = (
         counted.has_end(column.spikes, -1),
         counted.has_end(column.spikes, 1),
@@ -348,12 +348,12 @@ class Counted:
                 self.step = 1.0
 
     def without(self, spikes: Sequence[float]) -> np.ndarray:
-        """Returns the numbers of all rows but those of spikes, increasing."""
+        """Returns the numbers of all rows in increasing order, without spikes."""
         is_kept = ~np.isin(self.distinct, spikes)
         return np.repeat(self.distinct[is_kept], self.counts[is_kept])
 
     def spikes(self) -> list[float]:
-        """Returns numbers that many more rows have than have their neighbours."""
+        """Returns numbers with many more rows than their neighbours."""
         share, most = _BETWEEN if self.step is None else _ON_GRID
         is_common = self.counts >= max(_LEAST_ROWS_OF_SPIKE, share * self.size)
         found = [i for i in np.flatnonzero(is_common) if self._is_spike(i)]
@@ -370,7 +370,7 @@ class Counted:
         last numbers.
 
         Args:
-          spikes: numbers that more rows have than have their neighbours.
+          spikes: numbers with many more rows than their neighbours.
           side: 1 for the upper end, -1 for the lower one.
         """
         last = len(self.distinct) - 1 if side > 0 else 0
@@ -407,7 +407,7 @@ class Counted:
         return np.array([self._count(i, side * step) for step in steps])
 
     def _count(self, i, steps):
-        """Rows that have the number some steps after the i-th one."""
+        """Number of rows with the number some steps after the i-th one."""
         step = self.step or 1.0
         y = self.distinct[i] + steps * step
         near = np.searchsorted(self.distinct, y - 0.5 * step)
@@ -416,7 +416,7 @@ class Counted:
 
 
 def _next_count(last, before):
-    """The count after two others; it falls by the same ratio, or stays."""
+    """Extrapolates two counts to the next one: it falls by the same ratio, or stays."""
     return last * min(1.0, last / before) if before else float(last)
 
 

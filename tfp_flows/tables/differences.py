@@ -12,12 +12,12 @@ from tfp_flows.core.arguments import require
 from tfp_flows.tables.columns import Column, Difference, TableColumns
 
 _KINDS = ("real", "positive", "integer", "heavy-tailed")
-# Rows that are expected to violate an order if there is none: the share if one column were
-# shuffled, and the number if the difference were normal.
+# If there is no order, at least so many rows are expected to violate it: a share if one
+# column is shuffled, and a number if the difference is normal.
 _LEAST_SHUFFLED, _LEAST_EXPECTED = 0.05, 5.0
 _MOST_COLUMNS = 40  # among more columns of numbers, none is compared
 _SAMPLE = 64  # rows that rule out most sums
-_ROUNDING = 1e-14  # of a sum, relative to its parts
+_ROUNDING = 1e-14  # rounding error of a sum, relative to its parts
 
 
 def find_differences(
@@ -94,7 +94,7 @@ def kept_differences(columns: TableColumns, context: Sequence[str]) -> list[Diff
 
 
 def _sums(cells):
-    """Names of columns, and of one or two others with that sum in all rows."""
+    """Yields names of columns, and of one or two others whose sum they are in all rows."""
     some = {
         name: column[:: max(len(column) // _SAMPLE, 1)] for name, column in cells.items()
     }
@@ -115,7 +115,7 @@ def _are_sums(cells, name, parts):
 
 
 def _orders(cells):
-    """Names of columns, and of others that they never fall below; closest pairs first."""
+    """Returns pairs of names: a column is never below the other; closest pairs first."""
     found = []
     for name, part in itertools.permutations(cells, 2):
         difference = cells[name] - cells[part]
@@ -139,7 +139,7 @@ def _reaches(found, start, end):
 
 
 def _is_rectangular(difference, columns):
-    """Whether all differences from 0 on leave each column in its support."""
+    """Whether each difference of 0 or more leaves the columns in their supports."""
     column, parts = columns[difference.name], [columns[part] for part in difference.minus]
     found = difference.column
     each = [column, *parts]

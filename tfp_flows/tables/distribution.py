@@ -30,12 +30,12 @@ from tfp_flows.tables.networks import (
 from tfp_flows.tables.number_conditionals import TAIL_BOUNDS, Evaluated, NumberConditionals
 from tfp_flows.tables.number_maps import NumberSpec
 
-# Parameters of numbers in one call, some 100 MB for each of the arrays that follow.
+# Largest number of parameters in one call; each array that follows takes some 100 MB.
 _MOST_PARAMETERS = 2**25
 
 
 class TableDistribution(DistributionWrapper):
-    """The distribution of K codes and D numbers, perhaps given others as the context.
+    """The distribution of K codes and D numbers, perhaps given a context of other cells.
 
     ```none
     p(row) = P(codes | context)
@@ -114,8 +114,8 @@ class TableDistribution(DistributionWrapper):
         self.atoms = Atoms(_specs(atoms, AtomSpec), self.cells.maps, num_parameters)
         num_parameters += self.atoms.most
         self._parameters_a_row = num_members * max(num_parameters * len(numbers), 1)
-        # How common numbers at atoms are is seen by the number itself, too; then which
-        # atoms numbers are at.
+        # Features of atoms: how common their numbers are, which the number with the atom
+        # sees too; then which atoms numbers are equal to, which only later numbers see.
         numbers_of_atoms = self.atoms.pairs[:, 1]
         self._networks: Any = make_number_networks(
             num_parameters,
@@ -424,7 +424,7 @@ class TableDistribution(DistributionWrapper):
         return self.conditionals.quantile(probability, parameters)[:, 0]
 
     def _in_parts(self, x, context, training):
-        """Returns log-densities of some rows after others, which bounds the memory."""
+        """Returns log-densities, computed on parts of the rows to bound the memory."""
         size = max(_MOST_PARAMETERS // self._parameters_a_row, 1)
         if x.shape[0] <= size:
             return self._compiled(x, context, training)
@@ -451,7 +451,7 @@ class TableDistribution(DistributionWrapper):
         return _Numbers(numbers, parameters, is_present, atoms)
 
     def _features(self, x, context, from_context):
-        """Features of rows, `[N, F]`, and their atoms, which are None without any."""
+        """Returns features of rows, `[N, F]`, and their atoms, or None without atoms."""
         codes, numbers = self.cells.split(x)
         features = [from_context, self.cells(x, from_context.dtype)]
         atoms = None
@@ -470,7 +470,7 @@ class TableDistribution(DistributionWrapper):
         return [self.mean_over_members(weight) for weight in each]
 
     def _draw_codes(self, x, observed, from_context, seed):
-        """Codes, each row's by one member, `[N, K]`, and log-weights, `[N]`."""
+        """Draws codes, `[N, K]`, each row by one member, with log-weights, `[N]`."""
         num_rows = tf.shape(x)[0]
         if not self._mades:
             return x, tf.zeros([num_rows], tf.float64)
@@ -488,7 +488,10 @@ class TableDistribution(DistributionWrapper):
         return tf.cast(codes, tf.float64), tf.cast(weights, tf.float64)
 
     def _draw_numbers(self, codes, x, observed, contexts, seed, solve):
-        """Numbers, `[N, D]`, and log-weights, `[N]`; contexts are cells and features."""
+        """Draws numbers, `[N, D]`, with log-weights, `[N]`.
+
+        `contexts` are the cells and the features of the context.
+        """
         context, from_context = contexts
         cells, dtype = self.cells, from_context.dtype
         is_present = cells.is_present(codes)
@@ -549,7 +552,7 @@ class TableDistribution(DistributionWrapper):
 
 
 class _Numbers(typing.NamedTuple):
-    """Numbers, `[N, D]`, their parameters, which are present, and their atoms."""
+    """Numbers, `[N, D]`, with their parameters, presence and atoms."""
 
     numbers: tf.Tensor
     parameters: tf.Tensor

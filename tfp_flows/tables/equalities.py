@@ -11,11 +11,11 @@ from tfp_flows.core.arguments import require
 from tfp_flows.tables.columns import Equality, TableColumns
 
 _KINDS = ("real", "positive", "bounded", "integer", "heavy-tailed", "date")
-_LEAST_SHARE, _LEAST_ROWS = 0.01, 8  # of the rows that are equal, but by chance
+_LEAST_SHARE, _LEAST_ROWS = 0.01, 8  # least share and number of equal rows
 # An equality has this ratio to equalities by chance, and these deviations above them as a
 # Poisson count.
 _RATIO, _DEVIATIONS = 5.0, 8.0
-_NEAR_SHARE = 0.05  # of the rows, on either side, whose numbers are near
+_NEAR_SHARE = 0.05  # share of the rows, on either side, whose numbers are near
 _NUM_NEAR = 20  # numbers near each one with which chance is estimated
 _MOST_COLUMNS = 100  # among more columns of numbers, none is compared
 
@@ -26,7 +26,7 @@ def find_equalities(columns: TableColumns, cells: dict[str, np.ndarray]) -> list
     Chance is the larger of two shares of rows: those that are equal if one column is
     shuffled, and those in which one column is equal to a different number near the other's,
     as it often is if columns are alike or rounded. Numbers that are spikes of either column
-    do not count. An equality is left out if few of its rows are not equal by others.
+    do not count. An equality is left out if other equalities explain most of its rows.
 
     Args:
       columns: the columns, with their kinds and differences.
@@ -105,7 +105,7 @@ def _step(column):
 
 
 def _if_shuffled(first, second, spikes):
-    """The expected share of equal rows, but for spikes, if one column is shuffled."""
+    """The expected share of equal rows, without spikes, if one column is shuffled."""
     (a, of_a), (b, of_b) = (np.unique(x, return_counts=True) for x in (first, second))
     both, in_a, in_b = np.intersect1d(a, b, return_indices=True)
     products = of_a[in_a] / len(first) * of_b[in_b] / len(first)
@@ -122,7 +122,7 @@ def _is_beyond(is_equal, chance):
 
 
 def _near(numbers):
-    """Other numbers near each one, by rank, `[_NUM_NEAR, N]`; NaN without such."""
+    """Different numbers near each one, by rank, `[_NUM_NEAR, N]`; NaN if there is none."""
     ordered = np.sort(numbers[~np.isnan(numbers)])
     reach = max(int(_NEAR_SHARE * len(ordered)), 1)
     below = np.searchsorted(ordered, numbers, "left")

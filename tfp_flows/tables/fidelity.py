@@ -16,11 +16,11 @@ from tfp_flows.tables.row_features import RowFeatures, scaled_to
 
 CLASSIFIERS = ("gradient boosting", "logistic regression")
 _FOLDS = 3
-_SHUFFLES = 3  # of each column, whose effects on the AUC are averaged
-_BINS = 10  # of a number beside a category, as in SDMetrics
-_LEVELS = 30  # of alpha and beta, as in synthcity
-_RESAMPLES = 100  # of test rows, for the standard error of the utility
-_MOST_CODES = 255  # of one column, that scikit-learn's trees take as categories
+_SHUFFLES = 3  # shuffles of each column, whose effects on the AUC are averaged
+_BINS = 10  # bins of a number beside a category, as in SDMetrics
+_LEVELS = 30  # levels of alpha and beta, as in synthcity
+_RESAMPLES = 100  # resamples of test rows, for the standard error of the utility
+_MOST_CODES = 255  # codes of a column that scikit-learn's trees take as categories
 
 
 class Utility(typing.NamedTuple):
@@ -98,8 +98,8 @@ def telling_columns(real: RowFeatures, synthetic: RowFeatures, seed: int) -> np.
     """Returns by how much the AUC of gradient boosting falls without each column, `[C]`.
 
     A column is shuffled among the rows of one fold, which the classifier has not seen
-    (permutation importance, a mean over three shuffles). Columns that tell the same share
-    the fall.
+    (permutation importance, a mean over three shuffles). If several columns hold the same
+    information, the fall is divided among them.
 
     Reference:
       Breiman (2001), Random forests. https://doi.org/10.1023/A:1010933404324
@@ -140,9 +140,9 @@ def _auc_error(area, num_negative, num_positive):
 def shape(real: RowFeatures, synthetic: RowFeatures) -> np.ndarray:
     """Returns how alike the columns are, each by itself, `[C]` from 0 to 1.
 
-    Numbers have 1 less the Kolmogorov-Smirnov statistic, codes 1 less the total variation
-    distance of their shares, both without missing cells, as in SDMetrics. NaN where a
-    column has no cell.
+    For numbers it is 1 minus the Kolmogorov-Smirnov statistic, for codes 1 minus the total
+    variation distance of their shares, both without missing cells, as in SDMetrics; NaN for
+    a column without cells.
 
     Reference:
       SDMetrics, KSComplement and TVComplement. https://docs.sdv.dev/sdmetrics

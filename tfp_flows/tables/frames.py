@@ -16,7 +16,7 @@ from tfp_flows.core.arguments import require
 _UNITS = ("D", "h", "m", "s", "ms", "us")
 _DAY = np.timedelta64(86_400_000_000_000, "ns")
 _EPOCH = np.datetime64(0, "ns")
-_MOST_DAYS = 106_751.0  # since 1970, or before; nanoseconds count no more in 64 bits
+_MOST_DAYS = 106_751.0  # days before and after 1970 that 64 bits of nanoseconds hold
 
 
 class Frame:
@@ -168,7 +168,7 @@ def _as_array(name, column):
 
 
 def _in_nanoseconds(name, dates):
-    """Dates as `datetime64[ns]`, which holds those of some centuries."""
+    """Returns dates as `datetime64[ns]`, which holds dates of some centuries."""
     found = np.asarray(dates, "datetime64[ns]")
     given = np.asarray(dates, "datetime64[us]")
     is_held = np.isnat(given) | (found.astype("datetime64[us]") == given)

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# Relative rounding errors of numbers on the grid, as float64, and if they were float32.
+# Relative rounding errors of numbers on the grid, in float64 and in float32.
 _ROUNDING, _SINGLE_ROUNDING = 1e-12, 1.2e-7
-_DIFFERENCE_ROUNDING = 0.01  # of a step, by which a difference of two numbers may miss it
+_DIFFERENCE_ROUNDING = 0.01  # rounding error of a difference of two numbers, in steps
 _MOST_DENOMINATOR = 10**9
 _MOST_DECIMALS = 6
-_DIVISORS = (1, 6)  # of decimal units: means of two or three numbers are recorded, too
-# A coarser grid is due to chance if numbers are few.
+_DIVISORS = (1, 6)  # divisors of decimal units: means of two or three numbers occur, too
+# Fewer numbers may be on a grid by chance.
 _LEAST_DISTINCT = 11
 _MOST_CELLS = 10**6  # numbers on a finer grid are continuous
 

@@ -12,7 +12,7 @@ from tfp_flows.tables.codec import RowCodec, RowsRead
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import is_missing
 
-_MOST_ROWS = 2**16  # completed at once, to bound the memory
+_MOST_ROWS = 2**16  # number of rows that are completed at once, to bound the memory
 _IMPOSSIBLE = -1e9  # log-weight of completions that must not be chosen
 
 
@@ -73,7 +73,7 @@ class DifferenceSolver(typing.NamedTuple):
     """Cells that follow from an observed column, of which a part is missing.
 
     ```none
-    column = difference + parts:  the last unknown term is what the others leave
+    column = difference + parts:  the last unknown term is the column minus the others
     ```
 
     Args:
@@ -132,7 +132,7 @@ class DifferenceSolver(typing.NamedTuple):
         return found, is_found
 
     def violates(self, x: np.ndarray) -> np.ndarray:
-        """Returns which completed rows miss an observed column, booleans `[N]`."""
+        """Returns which completed rows contradict an observed column, booleans `[N]`."""
         is_wrong = np.zeros(len(x), bool)
         if self.is_linked.any():
             columns = self.codec.decode(x, self.columns)
@@ -173,7 +173,7 @@ class DifferenceSolver(typing.NamedTuple):
 def _draws_are_exact(distribution, observed):
     """Whether all missing cells come last, so that draws need no importance weights.
 
-    With several members, observed codes before missing codes also tell of the member.
+    With several members, observed codes before missing codes also reweight the members.
     """
     comes_last = (~observed[:, 1:] >= ~observed[:, :-1]).all()
     codes = observed[:, : distribution.cells.num_codes]

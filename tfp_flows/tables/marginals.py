@@ -1,4 +1,4 @@
-"""The maps of integers that make their frequencies in the training rows normal."""
+"""Maps of integers after which a normal distribution has their training frequencies."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tfp_flows.tables.number_conditionals import normal_cdf
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 
 _MOST_KEPT = 2000  # about the number of integers with frequencies, the most common ones
-_LEAST_MASS = 1e-300  # where differences of sums underflow
-_GRID = np.linspace(-10.0, 10.0, 2001)  # on the line, for the kernel estimate
-_MANY_ROWS = 50  # for each different integer
-# Rows that have a common integer, and deviations of their number above the expected one.
+_LEAST_MASS = 1e-300  # replaces probabilities that underflow
+_GRID = np.linspace(-10.0, 10.0, 2001)  # points on the line of the kernel estimate
+_MANY_ROWS = 50  # rows for each different integer
+# Least number of rows of a common integer, and its deviations above the expected number.
 _LEAST_COMMON, _DEVIATIONS = 8, 8.0
-_LEAST_ROWS = 0.25  # for all integers that no training row has
-_PSEUDO_ROWS = 2.0 ** np.arange(-2, 25)  # of the smooth distribution
-# Share of the smooth distribution that is normal, with its deviation: it has tails.
+_LEAST_ROWS = 0.25  # rows for all integers that no training row has
+_PSEUDO_ROWS = 2.0 ** np.arange(-2, 25)  # candidate numbers for the smooth distribution
+# Share and deviation of the normal part of the smooth distribution, which gives it tails.
 _NORMAL_SHARE, _NORMAL_DEVIATION = 0.05, 1.5
-_LEAST_WIDTH = 1e-13  # of an integer on the line
+_LEAST_WIDTH = 1e-13  # width of an integer on the line
 _FARTHEST = 8.0  # ends of the first and last integer on the line
 
 
@@ -35,13 +35,13 @@ def with_frequencies(spec: NumberSpec, numbers: np.ndarray) -> NumberSpec:
     ```
 
     An integer is common if many more rows have it than a smooth distribution expects; r
-    rows have the other ones. s is smooth: a kernel estimate of these r rows on the line of
-    the given map, with normal tails. The discount d is the Good-Turing one,
-    `n_1 / (n_1 + 2 n_2)` of n_i integers with i rows: it leaves nothing of integers that
-    one row has, where most have one. The number of pseudo-rows a predicts each row best
-    from all others. So round numbers that are more common keep their frequencies, and
-    networks learn only how these depend on other columns. The given map is returned where
-    each integer has one row.
+    rows have the other ones. s is a kernel estimate of these r rows on the line of the
+    given map, with normal tails. The discount d is `n_1 / (n_1 + 2 n_2)` (Good-Turing) for
+    n_i integers with i rows each, or 1 if that is at least 1/2: then integers with one row
+    have no mass of their own. The number of pseudo-rows a is the one that best predicts
+    each row from all others. So round numbers that are more common keep their frequencies,
+    and networks learn only how these depend on other columns. If each integer has one row,
+    the given map is returned.
 
     Args:
       spec: a map of integers, with mean and scale.
@@ -86,13 +86,13 @@ def with_frequencies(spec: NumberSpec, numbers: np.ndarray) -> NumberSpec:
 
 
 def _are_common(counts, expected):
-    """Which counts are above all that a Poisson count with this mean has."""
+    """Which counts are larger than a Poisson count with the expected mean can be."""
     least = expected + _DEVIATIONS * np.sqrt(expected + 1.0)
     return (counts >= _LEAST_COMMON) & (counts > least)
 
 
 def _discount(counts):
-    """Rows that are taken from each integer; 1 where most integers have one row."""
+    """The discount d: rows that are taken from each integer."""
     once, twice = np.sum(counts == 1), np.sum(counts == 2)
     discount = once / max(once + 2.0 * twice, 1.0)
     return discount if discount < 0.5 else 1.0
@@ -135,7 +135,7 @@ class _SmoothDistribution:
 
 
 def _best_pseudo_rows(counts, mass, discount):
-    """The number of pseudo-rows that predicts each row best from all others."""
+    """The number of pseudo-rows that best predicts each row from all others."""
     left = np.minimum(counts, discount).sum() + _PSEUDO_ROWS[:, None]
     others = np.maximum(counts - 1.0 - discount, 0.0)
     log_probs = np.log(others + left * mass) - np.log(counts.sum() + _PSEUDO_ROWS[:, None])
@@ -143,7 +143,7 @@ def _best_pseudo_rows(counts, mass, discount):
 
 
 def _with_middles(levels, probs, edges, ends):
-    """Moves the levels of a support's ends: middles of bins are the medians of these.
+    """Moves the levels of a support's ends, so that middles of bins are their medians.
 
     An end itself is mapped to infinity (`NumberMaps.edge`), but networks see middles.
     """

@@ -12,7 +12,7 @@ from tfp_flows.transformers.spline import RationalQuadraticSpline
 
 @dataclasses.dataclass(frozen=True)
 class NetworkSizes:
-    """The sizes of the networks of a `TableDensity`; None for a choice by the rows.
+    """The sizes of the networks of a `TableDensity`; None is a choice by number of rows.
 
     ```none
     rows          num_members  num_bins  hidden_units  dropout

@@ -56,9 +56,9 @@ def make_number_networks(
     columns_of_more: Sequence[int] = (),
     **options: Any,
 ) -> Conditioner | None:
-    """Returns the networks of the numbers, each of context, codes and numbers before.
+    """Returns the networks of the numbers, of context, codes and earlier numbers.
 
-    There is none if there are no numbers.
+    None if there are no numbers.
 
     Args:
       num_parameters: number of parameters of a number.

@@ -19,17 +19,18 @@ from tfp_flows.tables.number_maps import NumberMaps
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.spline import CircularSpline, RationalQuadraticSpline
 
-# In standard deviations of the latent: narrower bins have the density at their middle.
+# Width of bins in standard deviations of the latent, below which the density at the middle
+# is used.
 _NARROW = 0.02
-_INFINITE = 100.0  # a latent beyond which there is no probability
+_INFINITE = 100.0  # latents beyond have no probability
 _LOG_SQRT_2_PI = 0.5 * math.log(2.0 * math.pi)
-# Weight of the tails: its value for parameters of zero, the factor that slows its learning,
-# and the bounds of the logarithm of its ratio to the first in files that name none.
+# Weight of the tails: its value at parameters of zero, the factor of its learning rate, and
+# the bounds of the logarithm of its ratio to that value, for files that name none.
 _FIRST_WEIGHT, _PACE, TAIL_BOUNDS = 0.3, 0.25, (7.0, 7.0)
 _MOST_LOG_SCALE = 7.0
 _SPLINE_BOUND = 3.0
 _FAR = 1e12  # bound on u, which keeps all values finite
-_FARTHEST = 40.0  # standard deviations of training rows, between which quantiles are sought
+_FARTHEST = 40.0  # quantiles are sought up to so many standard deviations of training rows
 
 
 class Evaluated(typing.NamedTuple):
@@ -49,7 +50,8 @@ class Evaluated(typing.NamedTuple):
 class NumberConditionals:
     """Recalibrated means over M members of the distributions of D numbers.
 
-    A linear pool, made narrower or wider by a cubic in place of a beta distribution.
+    It is a linear pool that a cubic makes narrower or wider, instead of a beta
+    distribution.
 
     ```none
     real number:   log p_m(y) = log p_m(u) + log du/dy
@@ -220,7 +222,7 @@ class NumberConditionals:
         columns = np.flatnonzero(self.maps.is_integer)
         integers = self.from_columns(columns.tolist())
         own = _parameters_of(self._line, parameters)
-        if len(columns) < y.shape[-1]:  # a gather of all columns is slow, too
+        if len(columns) < y.shape[-1]:  # a gather is slow, also of all columns
             y, own = (tf.gather(t, columns, axis=-1) for t in (y, own))
         ends = (integers.maps.edge(end) for end in (y, y + 1.0))
         low, high = (integers._latent(end, own) for end in ends)
@@ -249,7 +251,7 @@ class NumberConditionals:
 
 
 def _parameters_of(conditional, parameters):
-    """Returns the parameters, `[..., P, D]`, that a line or circle has of its own."""
+    """Returns the parameters, `[..., P, D]`, of a line or circle, which may be fewer."""
     # The gradient of a slice takes ten times as long as that of a split.
     return tf.split(parameters, [conditional.num_parameters, -1], axis=-2)[0]
 
@@ -259,8 +261,8 @@ def _traced_draw(conditional, dtype):
     """A `tf.function` that draws on the line or circle, which all columns share.
 
     It takes members' parameters, `[N, M, P, D]`, weights of the recalibration, `[D]`, and a
-    stateless seed. It draws of the plain mean, and rejects with acceptance proportional
-    to G'.
+    stateless seed. It draws from the plain mean, and accepts in proportion to G' (rejection
+    sampling).
     """
 
     def propose(parameters, weights, seed):
@@ -274,7 +276,7 @@ def _traced_draw(conditional, dtype):
         p = _mean_over_members(conditional.cdf(u[:, None], parameters))
         most = 1.0 + tf.maximum(0.5 * weights, -weights)
         share = draws.uniform(size, choice_seed, tf.float64) * most
-        # NaN is accepted: it would be proposed for ever.
+        # NaN is accepted, or it would be proposed for ever.
         return tf.cast(u, tf.float64), (share < _slope(p, p, weights)) | tf.math.is_nan(u)
 
     def draw(parameters, weights, seed):

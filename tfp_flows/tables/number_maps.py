@@ -36,8 +36,8 @@ class NumberSpec:
       form: one of `FORMS`.
       low: lower end of the support, or the median; see above.
       high: upper end of the support, or a scale above `low`; see above.
-      mean: mean of t.
-      scale: standard deviation of t.
+      mean: mean of t in the training rows.
+      scale: standard deviation of t in the training rows.
       is_integer: whether y is an integer, with the bin from y to y + 1.
       code: index of the code that is 0 where the number is present; -1: it always is.
       positions: ends of bins of integers, increasing.
@@ -216,12 +216,13 @@ class NumberMaps:
 
 
 class _Table(typing.NamedTuple):
-    """A piecewise linear map; beyond its ends, the map before it, shifted to meet it.
+    """A piecewise linear map in place of another map, which is shifted beyond its ends.
 
     Attributes:
       positions: `[T]`, increasing.
       levels: their u, `[T]`, increasing.
-      shifts: how much the map before is shifted below the first and above the last.
+      shifts: shifts of the other map below the first and above the last position, by which
+        both maps meet.
     """
 
     positions: np.ndarray
@@ -229,7 +230,7 @@ class _Table(typing.NamedTuple):
     shifts: np.ndarray
 
     def forward(self, y, u, log_slope):
-        """Returns u and log-slopes of y, for those of the map before, `[...]`."""
+        """Returns u and log-slopes of y, `[...]`, from those of the other map."""
         level, slope = _interpolated(y, self.positions, self.levels)
         is_below, is_above = y < self.positions[0], y > self.positions[-1]
         outside = u + tf.where(is_below, self.shifts[0], self.shifts[1])
@@ -239,14 +240,14 @@ class _Table(typing.NamedTuple):
         )
 
     def before(self, u):
-        """Returns u of the map before, beyond the ends; zero elsewhere."""
+        """Returns u of the other map beyond the ends; zero elsewhere."""
         below, above = u - self.shifts[0], u - self.shifts[1]
         return tf.where(
             u < self.levels[0], below, tf.where(u > self.levels[-1], above, 0.0)
         )
 
     def backward(self, u, y):
-        """Returns y of u, for those of the map before beyond the ends, `[...]`."""
+        """Returns y of u, `[...]`; beyond the ends, y of the other map."""
         inside, _ = _interpolated(u, self.levels, self.positions)
         y = tf.where(u < self.levels[0], tf.minimum(y, self.positions[0]), y)
         y = tf.where(u > self.levels[-1], tf.maximum(y, self.positions[-1]), y)

@@ -23,8 +23,8 @@ _ARCS = 1024  # arcs of a circle, for quadrature
 _MOST_INTEGERS = 1024  # more integers are not summed over, but integrated
 _TAIL = 1e-7  # probability of the integers on either side that sums leave out
 _MOST_NUMBERS = 2**24  # parameters that are evaluated at once, to bound the memory
-# Shares of a tail, and probability, by which `interval_within` is wider than asked: above
-# the rounding of float32, which must not exclude a number at an end.
+# `interval_within` is wider than asked by this share of a tail and this probability. Both
+# exceed the rounding of float32, which must not exclude a number at an end.
 _TAIL_ROUNDING, _ROUNDING = 1e-4, 2e-7
 # Distance from the median to the farthest number that expectations use, in standard
 # deviations of training rows on a logarithmic line: heavy tails may have no mean.
@@ -45,7 +45,7 @@ def predict(
       codec: codec of the modelled column.
       count: N.
       context: `[N, C]`, if there is one.
-      shift: what the column is apart from its modelled difference.
+      shift: the `Shift` from the modelled difference to the column; None without one.
     """
     probs = np.ones([count, 1])
     codes = tf.zeros([count, distribution.cells.num_codes], tf.float64)
@@ -72,7 +72,7 @@ def predict(
 
 
 class Shift(typing.NamedTuple):
-    """What is added to predicted differences, to get the column that was asked for.
+    """The map from predicted differences to the column that was asked for.
 
     Attributes:
       offset: sums of the columns that the difference subtracts, `[N]`.
@@ -113,7 +113,7 @@ class Prediction:
       codec: codec of the column.
       probs: probabilities of its values, or of a number and of each spike, `[N, codes]`.
       number: the `NumberPredictions`; None if the column has no numbers.
-      shift: what is added to a modelled difference; None if the column is modelled itself.
+      shift: the `Shift` of a modelled difference; None if the column is modelled itself.
       atoms: numbers of the context, `[N, 1]` each, and the probabilities, `[N]`, that the
         column is equal to them (`Equality`).
 
@@ -146,7 +146,7 @@ class Prediction:
             self._values = OrderedValues(self.column.name, self.column.values)
         spikes = np.asarray(codec.column.spikes, np.float64)
         self._spikes = list(zip(spikes, probs.T[1:], strict=False))
-        self._atoms = [*self._spikes, *atoms]  # all numbers with a probability beside F
+        self._atoms = [*self._spikes, *atoms]  # all numbers with a probability besides F
 
     def __len__(self) -> int:
         return len(self._probs)
@@ -356,7 +356,7 @@ class Prediction:
         require(not self._is_periodic, words, f"the periodic {self.column.name!r}")
 
     def _points(self, method, as_places=False):
-        """Points and weights with the distributions' expectations, spikes included."""
+        """Returns points and weights, spikes included, whose sums are expectations."""
         points = self._number(method).points()
         values, weights = points.values, points.weights * self._probs[:, :1]
         if self._are_texts and not as_places:

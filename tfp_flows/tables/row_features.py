@@ -12,8 +12,8 @@ from tfp_flows.core.arguments import require
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.frames import Cells, Frame, cells_of
 
-_MOST_RANGES = 1e6  # beyond the real rows, of a number that is compared
-_CHUNK = 2**22  # distances that are computed at once, to bound the memory
+_MOST_RANGES = 1e6  # numbers are clipped so many ranges of the real rows beyond them
+_CHUNK = 2**22  # number of distances computed at once, to bound the memory
 
 
 class RowFeatures(typing.NamedTuple):
@@ -82,9 +82,9 @@ def _codes(parts: Sequence[Cells]) -> list[np.ndarray]:
 
 
 def bounded_by(reference: RowFeatures, rows: RowFeatures) -> RowFeatures:
-    """Returns rows without numbers whose squares overflow.
+    """Returns rows with numbers clipped, so that their squares do not overflow.
 
-    Numbers end 1e6 times the range of the reference rows beyond these.
+    The limits are 1e6 times the range of the reference rows beyond these rows.
     """
     x = rows.x.copy()
     for column in np.flatnonzero(~rows.is_code):
@@ -114,7 +114,7 @@ def scaled_to(reference: RowFeatures, rows: RowFeatures) -> np.ndarray:
         if is_code:
             codes = np.unique(own[~np.isnan(own)])
             points.append(x[:, None] == codes)
-            # Codes that the reference rows do not have are as far from all others.
+            # A code that the reference rows do not have is equally far from all others.
             points.append(~is_gap[:, None] & ~points[-1].any(axis=1, keepdims=True))
         else:
             present = own[~np.isnan(own)]
@@ -131,8 +131,8 @@ def nearest_distances(
 ) -> np.ndarray:
     """Returns the distance of each row to the nearest of other rows, `[N]`, from 0 to 1.
 
-    The distance is the mean over the columns. Numbers differ by the share of the `scale`
-    rows between them; codes, and gaps from numbers, differ by 1.
+    The distance is the mean over the columns. Two numbers differ by the share of the
+    `scale` rows between them; two codes, or a gap and a number, differ by 1.
 
     Args:
       rows: N rows.
@@ -169,7 +169,7 @@ def _ranked(rows, scale):
 def are_copies(rows: RowFeatures, known: RowFeatures) -> npt.NDArray[np.bool_]:
     """Returns which rows are equal to a known one in all cells, booleans `[N]`.
 
-    Numbers are equal if they are as float32, which draws have; gaps are equal.
+    Numbers are compared in float32, the dtype of draws; two gaps are equal.
     """
     there = set(_as_bytes(known.x))
     return np.array([row in there for row in _as_bytes(rows.x)], bool)

@@ -75,7 +75,7 @@ _QUANTILES = (0.01, 0.05, 0.25, 0.5)
 # Differences that matter, however many rows show them.
 _MUCH_AUC, _MUCH_SHAPE, _MUCH_TREND, _MUCH_BALL = 0.05, 0.05, 0.1, 0.1
 _MUCH_UTILITY, _MUCH_NEARER, _MUCH_CLOSE, _MUCH_COPIED = 0.05, 0.1, 0.05, 0.01
-_CLOSE = 0.05  # of the test rows, which are the closest to training rows
+_CLOSE = 0.05  # share of the test rows that are called close to training rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,7 +226,8 @@ def synthesis_report(
 
     Args:
       synthetic: rows that are judged, with all columns; a frame as for `describe_columns`.
-        Numbers end 1e6 ranges of the real rows beyond these, since squares would overflow.
+        Numbers are clipped 1e6 ranges of the real rows beyond these, so that squares do not
+      overflow.
       train: real rows that they were made from.
       real_test: real rows that were kept back: draws from where `train` comes from, which
         the fit has not seen. A random half or tenth of a table will do.
@@ -364,7 +365,7 @@ def violated_rules(frame: Any, columns: TableColumns) -> dict[str, npt.NDArray[n
 
 
 def _measured(drawn, names, target, seed):
-    """The fields of the report that compare synthetic rows, and real ones, with tests."""
+    """The fields of the report that compare synthetic and training rows with test rows."""
     train, synthetic, test = (drawn[kind] for kind in ("training", "synthetic", "test"))
     both = {"synthetic": synthetic, "real": train}
     areas = {kind: fidelity.detection(test, rows, seed) for kind, rows in both.items()}
@@ -531,7 +532,7 @@ def _copied(copies, counts):
 
 
 def _deviation(shares, counts):
-    """The deviation of the difference of two shares of rows, if both are one share."""
+    """The standard deviation of a difference of two shares that estimate one share."""
     pooled = np.average(shares, weights=counts)
     return math.sqrt(pooled * (1.0 - pooled) * sum(1.0 / count for count in counts))
 

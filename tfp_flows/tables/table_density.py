@@ -83,8 +83,8 @@ class TableDensity:
       context: names of the columns that are given: the density is one of the others.
       missing: "refuse" refuses missing cells; "indicator" models them, as a category, in
         columns in which `columns` has counted some.
-      num_members: number of networks whose densities are averaged; `NetworkSizes` chooses
-        it, and what follows, by the number of training rows where it is None.
+      num_members: number of networks whose densities are averaged. If this or one of the
+        next three is None, `NetworkSizes` chooses it by the number of training rows.
       num_bins: bins of each spline.
       hidden_units: widths of the hidden layers of each network, all equal.
       dropout: share of the hidden units that a step of training drops, in [0, 1).

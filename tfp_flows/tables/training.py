@@ -30,13 +30,13 @@ from tfp_flows.training.averaging import averaging_adam
 from tfp_flows.training.callbacks import StopAfter, progress
 from tfp_flows.training.data import epoch_orders, row_batches
 
-_SECONDS = 5.0  # between two writes of the backup; later epochs are repeated
+_SECONDS = 5.0  # least seconds between two writes of the backup; later epochs are repeated
 _LOGS = ("loss", "val_loss")
-_PATIENT_STEPS = 480  # without improvement, after which a network stops
-# Rows from which on the learning rate falls, since fewer gain nothing; the share of the
-# patience after which it does; and what it is multiplied by (docs/results.md).
+_PATIENT_STEPS = 480  # a network stops after so many steps without improvement
+# The learning rate falls from this number of rows on, since fewer gain nothing; after this
+# share of the patience; and by this factor (docs/results.md).
 _FALLING_ROWS, _SHARE_OF_PATIENCE, _FALL = 3_000, 0.6, 0.4
-_STEPS_PER_ROOT = 60  # training steps at most, from these rows on, times their root
+_STEPS_PER_ROOT = 60  # from these rows on, most training steps, per root of their number
 # Prior mean, for many members, and deviation of the recalibration weights. On twenty tables
 # of R's packages, measured weights were 0.13 to 0.43 (docs/results.md).
 _USUAL, _DEVIATION = 0.3, 0.1
@@ -197,7 +197,7 @@ def _pace(num_rows, options):
 def _split(data, validation, num_members, options, seed):
     """Returns which member is trained on which row, `[N, M]`, and the validation rows.
 
-    Validation rows are cells, context, and which member is judged by which row.
+    The validation rows are a tuple of cells, context, and which row judges which member.
     """
     x, context = data
     if validation is not None:
@@ -513,9 +513,9 @@ def recalibrate(
 
 
 def _squares_and_spread(distribution, x, context):
-    """`(u - 1/2)^2`, `[n, M, D]`; variances of u over the members, and which are present.
+    """Returns `(u - 1/2)^2`, `[n, M, D]`; and, `[n, D]` both, variances over members.
 
-    The last two are `[n, D]`.
+    The third result is which numbers are present.
     """
     each, is_present = distribution.evaluate_numbers(x, context)
     middle, width = 0.5 * (each.below + each.up_to), each.up_to - each.below
@@ -526,6 +526,6 @@ def _squares_and_spread(distribution, x, context):
 
 
 def _tensors(*arrays):
-    """Tensors of some rows at a time, of arrays of rows; None for None."""
+    """Yields lists of tensors of some rows of the arrays at a time; None stays None."""
     for part in parts_of_rows(*arrays):
         yield [None if array is None else tf.constant(array) for array in part]
