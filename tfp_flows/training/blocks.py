@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from tfp_flows.core.compiled import graph_function
 
-# Largest block of batches that one XLA program trains on, in bytes. The cost of starting a
-# program does not show beside larger ones.
+# Largest block of batches that one XLA program trains on, in bytes. For larger blocks, the
+# cost of starting a program is negligible.
 _BLOCK_BYTES = 2**27
 
 
@@ -65,11 +65,11 @@ def in_blocks(model: Any, step: Callable, fallback: Callable) -> Callable:
 
 
 def _gather(iterator, batch, limit, *, size):
-    """Batches of the shape of `batch`, with it at most `limit`, in a block for `size`.
+    """Gathers `batch` and the following batches of its shape, at most `limit` in all.
 
     Returns:
-      The block; how many are in it; and an `Optional` of the batch that ended it, which is
-      empty where the limit or the end of the data did.
+      The block, with room for `size` batches; the number of batches in it; and an
+      `Optional` of the next batch, if its shape differs; empty otherwise.
     """
     parts = tf.nest.flatten(batch)
     arrays = [tf.TensorArray(x.dtype, size, element_shape=x.shape) for x in parts]

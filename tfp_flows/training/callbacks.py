@@ -14,7 +14,7 @@ from tfp_flows.core.arguments import check_instance, check_number, require
 from tfp_flows.core.rows import weight_keyword
 from tfp_flows.distributions.distribution_checks import check_rows_of
 
-_SILENT_SECONDS = 3.0  # before the first line of progress
+_SILENT_SECONDS = 3.0  # seconds before the first line of progress
 _BETWEEN = {True: 0.2, False: 10.0}  # seconds between two lines; True: on a terminal
 
 

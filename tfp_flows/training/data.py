@@ -30,13 +30,13 @@ from tfp_flows.core.statistics import check_resolution
 _NO_TENSOR = type(tf.type_spec_from_value(None))
 # Seconds for which a dataset is read before training.
 _MOST_SECONDS = 60.0
-# Batches of a `PyDataset` that are read before training, if it has so many. Batches of
-# sorted rows differ from each other, so few large ones are no sample.
+# Least number of batches of a `PyDataset` that are read before training, if it has so many.
+# Batches of sorted rows differ from each other, so a few large ones are no sample.
 _LEAST_BATCHES = 64
 # Rows count as sorted if the means of their two halves differ by more standard errors. By
 # chance, not even one of thousands of columns does.
 _MOST_ERRORS = 7.0
-_FEWEST_ROWS = 50  # in each half, for that comparison
+_FEWEST_ROWS = 50  # fewest rows in each half for the comparison of means
 _REMEDY = (
     "If its rows are sorted, shuffle them, or call `initialize` with an array of rows from "
     "all over it before `fit`."
@@ -551,7 +551,7 @@ def _no_batches():
 
 @contextlib.contextmanager
 def errors_of_data() -> Iterator[None]:
-    """Raises errors of TensorFlow that a `ValueError` of a batch caused as `ValueError`."""
+    """Raises the `ValueError` of a batch again, which TensorFlow wraps in its own error."""
     try:
         yield
     except tf.errors.OpError as error:

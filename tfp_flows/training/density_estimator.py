@@ -29,10 +29,10 @@ from tfp_flows.training.model import (
     structure_lines,
 )
 
-# Rows per variable from which on priors widen. From this number on, correlations are known
-# well enough, as in `core/statistics.py`.
+# Rows per variable from which on priors widen. Then correlations are known well enough, as
+# in `core/statistics.py`.
 _MANY_ROWS = 20.0
-# Number of rows from which on there is no prior: no more rows of batches are counted.
+# From this number of rows on there is no prior, so no more rows of batches are counted.
 _VERY_MANY_ROWS = 2**14
 
 
@@ -335,9 +335,9 @@ def export(distribution: Any, folder: str | os.PathLike) -> None:
 
     Args:
       distribution: a `FlowDistribution`, an autoregressive distribution, or another with
-        `log_prob` and `sample`; or what holds one as its `distribution`, as a fitted
-        `TableDensity` or `DensityEstimator`.
-      folder: to write to.
+        `log_prob` and `sample`; or an object with one as its attribute `distribution`, such
+        as a fitted `TableDensity` or `DensityEstimator`.
+      folder: folder of the files.
 
     Raises:
       ValueError: if it has no `log_prob` and `sample`, or does not know its event shape.

@@ -33,8 +33,8 @@ _MAX_CONFIG = 2**25  # bytes; a permutation of a million variables takes a quart
 # times its size. A hostile archive of zeros expands to a thousand times its size.
 _MAX_EXPANDED, _MAX_EXPANSION = 2**24, 20
 _MAX_DEPTH = 100  # groups within groups of the weights
-# Variables may take so many times the number and bytes of the file's arrays, since an
-# optimizer that was saved before its first step adds its own, plus so many others.
+# Variables may have so many times the number and bytes of the file's arrays, since an
+# optimizer that was saved before its first step adds its own; plus so many others.
 _MAX_COPIES, _MAX_OTHER_VARIABLES, _MAX_OTHER_BYTES = 4, 200, 2**26
 # An array may have half as many entries as the weights have bytes, plus this many.
 _MAX_OTHER_ENTRIES = 2**20

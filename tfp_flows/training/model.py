@@ -35,7 +35,7 @@ _COUNTS = (
     *("batch_size", "steps_per_epoch", "steps"),
     *("validation_batch_size", "validation_steps"),
 )
-# Key of the mean weight of a batch's rows among the means of the metrics.
+# Key under which the mean weight of a batch's rows is among the means of the metrics.
 _WEIGHT = "sample_weight"
 
 
@@ -649,10 +649,10 @@ class SharedVariable(keras.Variable):
         )
 
     def follow(self, own: keras.Variable) -> None:
-        """Takes over what a layer says of its variable, which has the same value.
+        """Takes over regulariser, constraint and trainability of a layer's variable.
 
-        The regulariser and the constraint hold, and while the variable of the layer is not
-        trainable, this one is not either.
+        While the layer's variable, which has the same value, is not trainable, this one is
+        not either.
         """
         object.__setattr__(self, "_own", own)
         self.regularizer, self.constraint = own.regularizer, own.constraint
