@@ -53,7 +53,7 @@ def to_arviz(
       target: joint distribution, pinned or not, that names the parts. Pinned values become
         the group `observed_data`. Its density gives the draws of a posterior weights.
       num_draws: number of draws of a posterior.
-      seed: of the draws of a posterior and of the resampling.
+      seed: seed of the draws of a posterior and of the resampling.
       has_chains: whether draws have an axis of chains; if not, `[draws, *event]` are one
         chain.
       log_weights: log importance weights, `[draws]`, of draws that are no chains.

@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 
-# Between lines that are not on a terminal.
+# Seconds between lines that are not on a terminal.
 _SECONDS_BETWEEN_LINES = 20.0
 # Length of a bar.
 _MARKS = 10

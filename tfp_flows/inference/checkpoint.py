@@ -25,7 +25,7 @@ class FitCheckpoint:
 
     Args:
       folder: name of the folder; None saves nothing.
-      seed: of the fit; None takes the seed of the folder, or a random one.
+      seed: seed of the fit; None takes the seed of the folder, or a random one.
     """
 
     def __init__(self, folder: str | None, seed: int | None) -> None:

@@ -16,9 +16,9 @@ _SAMPLE, _INDEPENDENT, _RESHAPED, _BROADCAST = (
     getattr(tfd, name).__mro__[1]
     for name in ("Sample", "Independent", "BatchReshape", "BatchBroadcast")
 )
-# Draws that a support has to reach, and the largest share that rounding may make it miss.
+# Number of draws that a support has to reach, and the share that it may miss by rounding.
 _NUM_DRAWS, _MOST_MISSED = 256, 0.02
-# Smallest size at which numbers of float32 have all their digits, with a margin.
+# Smallest size, with a margin, at which float32 numbers have all their digits.
 _LEAST = 1e-30
 
 

@@ -58,14 +58,14 @@ _MAX_ROUNDS = 3
 _NUM_STARTS, _NUM_PRIOR = 32, 16
 # Points whose log-densities identify the target of a checkpoint.
 _NUM_KEPT = 4
-# Draws of the first start, from which a density without an integral is looked at again.
+# Number of draws of the first start for the search for a direction without an integral.
 _NUM_TAIL_DRAWS = 2000
 # A prime that keeps the seeds of checks apart from those of training.
 _SEED_OF_CHECKS = 7919
 # Shares of the wall time: the largest for checks, and the smallest for a further round.
 _SHARE_OF_CHECKS, _SHARE_OF_ROUND = 0.5, 0.3
-# Shares of a round that are done after the search for maxima, after compilation and after
-# training; typical ones, for the bar of progress.
+# Typical shares of a round that are done after the search for maxima, after compilation and
+# after training, for the progress bar.
 _TRACED, _BEGUN, _TRAINED = 0.1, 0.2, 0.7
 # Share of the time left that XLA may take for steps, and seconds for other compilation.
 _SHARE_OF_COMPILING, _SECONDS_OF_COMPILING = 0.4, 6.0
@@ -129,7 +129,7 @@ def fit_posterior(
         correlation matrices to the entries below the diagonal.
       target_log_prob_fn: unnormalised log-density, a function of the parts of N draws,
         `[N, *event]` each, to `[N]`; by default that of the distribution `target`.
-      dtype: of the parts, if `target` is an event shape or a Stan model, by default
+      dtype: dtype of the parts, if `target` is an event shape or a Stan model, by default
         float32 and float64. The fit computes in it.
       seed: integer; None takes the seed of the fit in `checkpoint_dir`, or a random one.
       max_minutes: wall time of the call, with compilation and checks. Training ends in
@@ -443,7 +443,7 @@ def _report(fit, best, first_gaussian):
                 lambda: not budget.has_left(0.0),
             )
         tails = check_tails(improper, space.variable_names(own))
-        # Nothing else is known of a density without an integral.
+        # For a density without an integral, no other check has a meaning.
         checks = [*checks, tails] if tails.passed else [tails]
     found, reasons = verdict(checks)
     if not agrees(checks):

@@ -40,7 +40,7 @@ _FEWEST_PAIRS, _MOST_PAIRS = 3, 5
 MOST_COMPONENTS = 8
 # Draws from which the ELBO of a Gaussian is estimated, and rounds of `gradient_scale`.
 _NUM_NOISE, _GRADIENT_ROUNDS = 256, 16
-# Draws of chains that are enough for clusters, and rounds of k-means.
+# Fewest draws of chains for clusters, and largest number of rounds of k-means.
 _FEWEST_OF_CHAINS, _MAX_CLUSTERINGS = 400, 25
 # Share of the wall time that the search for maxima may take.
 _SHARE_OF_SEARCH = 0.3
@@ -57,7 +57,7 @@ class Start:
       log_masses: their masses, in nats.
       ends: where searches for maxima ended, `[S, D]`.
       words: the start in words, for the report.
-      index: of the round, from 0.
+      index: index of the round, from 0.
       coordinates: `Reparametrisation` from the coordinates of the Gaussians and ends to
         the unconstrained variables; None if they are the same.
     """
@@ -82,7 +82,7 @@ def first_start(
       density: an `UnconstrainedDensity`.
       starts: points from which the search for maxima starts, `[S, D]`.
       budget: a `Budget`.
-      rng: of noise.
+      rng: random generator of noise.
     """
 
     def is_over():
@@ -110,13 +110,13 @@ def first_start(
 def next_start(start: Start, findings: Findings, rng: np.random.Generator) -> Start | None:
     """Returns a start with the missing mass, or along draws of chains; None without both.
 
-    Gaussians with more parameters than there are draws of chains are no better than a
-    posterior whose weights are light.
+    Gaussians with more parameters than there are draws of chains would be no better than a
+    posterior with light-tailed weights.
 
     Args:
-      start: of the last round.
+      start: start of the last round.
       findings: on the posterior of the last round.
-      rng: of the first centres of clusters.
+      rng: random generator of the first centres of clusters.
     """
     gaussians, log_masses = start.gaussians, start.log_masses
     room, size = MOST_COMPONENTS - len(gaussians), len(gaussians[0].mean)
@@ -124,7 +124,7 @@ def next_start(start: Start, findings: Findings, rng: np.random.Generator) -> St
     if findings.is_fair:
         fewest = max(fewest, MOST_COMPONENTS * size * (size + 3) // 2)
     if findings.missing and room > 0:
-        # Those of the start are relative, as of one Gaussian; missing ones are absolute.
+        # Log-masses of the start are relative to each other; missing ones are absolute.
         evidence = np.nan_to_num(findings.weighted.log_evidence[0], neginf=0.0)
         shares = np.array(log_masses) - np.logaddexp.reduce(log_masses)
         log_masses = [*(evidence + shares).tolist(), *findings.log_masses[:room]]
@@ -155,7 +155,7 @@ def clusters(
     Args:
       x: draws, `[N, D]`.
       count: largest number of parts; parts of fewer than D + 1 draws are left out.
-      rng: of the first centres.
+      rng: random generator of the first centres.
 
     Reference:
       Arthur, Vassilvitskii (2007), k-means++: the advantages of careful seeding.
@@ -261,7 +261,7 @@ def starting_flow(
     whiten = whitening_bijector(whole, dtype)
     steps = [whiten, ActNorm(size, dtype=dtype).without_rows()]
     if whole.factor.ndim == 1 and size <= MOST_OF_FULL_RANK:
-        # For the correlations, which a diagonal whitening leaves.
+        # Models the correlations, which a diagonal whitening leaves.
         steps.append(Invert(InvertibleLinear(size, dtype=dtype)))
     if size == 1:
         # One spline: XLA takes three times as long for two with networks between them.
@@ -348,7 +348,7 @@ class GaussianMixture(Configured, tfp.distributions.Distribution):
       means: `[K, D]`.
       factors: lower triangular factors of the covariances, `[K, D, D]`.
       logits: unnormalised log-weights, `[K]`.
-      dtype: of draws.
+      dtype: dtype of draws.
       name: name of the distribution.
     """
 

@@ -11,14 +11,14 @@ import numpy as np
 
 from tfp_flows.inference.target import UnconstrainedDensity
 
-_MOST_ENTRIES = 20_000_000  # of the inverse Hessians of the starts that climb at once
-# Steps of a climb, and halvings of its step length.
+_MOST_ENTRIES = 20_000_000  # entries of the inverse Hessians of all starts of one climb
+# Largest numbers of steps of a climb, and of halvings of its step length.
 _MAX_SEARCH_STEPS, _MAX_HALVINGS = 80, 30
-# Modes that are kept, and ends of climbs that are refined.
+# Largest numbers of modes that are kept, and of ends of climbs that are refined.
 _MAX_MODES, _MAX_REFINED = 8, 16
 # Two maxima are the same within this distance, in standard deviations of either.
 _SAME = 0.5
-# Maxima with less mass than this many nats below the largest are left out.
+# Maxima with log-masses this many nats below the largest are left out.
 _NEGLIGIBLE = 12.0
 # Half-widths of the cubes that dispersed starts are drawn from.
 _SPREADS = (2.0, 5.0, 20.0, 100.0)
@@ -27,20 +27,20 @@ _SPREADS = (2.0, 5.0, 20.0, 100.0)
 _MAX_NEWTON_STEPS = 60
 _LENGTHS = 2.0 ** np.arange(8, -24, -1)
 _DAMPING = 10.0 ** np.arange(-8.0, 8.0, 0.5)
-# Rows for each variable from which correlations are estimated without shrinkage.
+# From so many rows for each variable on, correlations are estimated without shrinkage.
 _MANY_ROWS = 50
 # Rays start this many standard deviations from a centre, and end at the larger of two
 # distances: in standard deviations, and in units of the unconstrained variables.
 _NEAREST, _FARTHEST, _FARTHEST_UNITS = 0.5, 150.0, 50.0
-# Points of the rays in random directions, and the number of these on one ray in D
-# variables, so that distances across and along rays are about equal.
+# Number of points of all rays in random directions. The number on one ray depends on D, so
+# that distances across and along rays are about equal.
 _NUM_SCATTERED = 20_000
 _NUM_RADII, _FEWEST_RADII = {1: 400, 2: 133, 3: 40, 4: 21}, 14
-# Points of a ray along an axis or a diagonal: neighbours are 11 % apart.
+# Number of points of a ray along an axis or a diagonal: neighbours are 11 % apart.
 _NUM_DENSE_RADII = 56
 _MOST_AXES, _MOST_DIAGONALS = 32, 32
-# Number of shells of distance; points of a shell that are compared with the posterior; and
-# points of a shell that are taken if the posterior lacks them.
+# Number of shells of distance; number of points of a shell that are compared with the
+# posterior; and number of points that are taken if the posterior lacks them.
 _NUM_SHELLS, _NUM_COMPARED, _FROM_SHELL = 14, 8, 2
 # Probability that a ray meets a mode as wide as `narrowest_modes` returns.
 _MET = 0.95
@@ -67,7 +67,7 @@ class Gaussian:
         deviations = np.maximum(x.std(axis=0), 1e-30)
         z = (x - mean) / deviations
         correlation = np.atleast_2d(np.cov(z, rowvar=False, bias=True))
-        # A few rows say more about variances than about correlations.
+        # Few rows estimate variances better than correlations.
         share = size / (count + size) if count < _MANY_ROWS * size else 0.0
         for ridge in (share, share + 1e-12, share + 1e-6, 1.0):
             mixed = (1.0 - ridge) * correlation + ridge * np.eye(size)
@@ -352,7 +352,7 @@ def _steps(slope, values, floor):
 
 
 def _gaussian(x, axes, slope, values):
-    """The Gaussian after a last step, since gradients have more digits than densities."""
+    """The Gaussian after a last step by the gradient, which has more digits than values."""
     return Gaussian(x + axes @ (slope / values), triangular(axes / np.sqrt(values)))
 
 
@@ -396,7 +396,7 @@ def points_on_rays(
         prior, `[P, D]`.
       is_known: function of points, `[N, D]`, that says where the posterior has their mass,
         `[N]`.
-      rng: of the random directions.
+      rng: random generator of the random directions.
     """
     size, found = density.event_size, []
     num_radii = _NUM_RADII.get(size, _FEWEST_RADII)

@@ -24,15 +24,15 @@ from tfp_flows.inference.target import UnconstrainedDensity
 from tfp_flows.transformers.affine import Affine, soft_bounded_scale
 from tfp_flows.transformers.tail import Tail
 
-# Fewest draws, draws that are used for scales, and largest number of variables.
+# Fewest draws, largest number of draws for scales, and largest number of variables.
 _FEWEST, _MOST_ROWS, _MOST_VARIABLES = 1000, 4000, 60
 # Smallest change of a log-scale with a deviation of another variable; smallest gain of a
 # map over a Gaussian, and of a further variable in it, in nats.
 _LEAST_SLOPE, _LEAST_GAIN, _LEAST_STEP = 0.15, 0.25, 0.05
 # Largest number of variables that scales of others depend on.
 _MOST_SEEN = 6
-# Share of the draws that are a tail, and the shapes of a heavy tail: the smallest, the
-# largest, and an amount added to them.
+# Share of the draws in a tail; smallest and largest shape of a heavy tail; and a margin
+# that is added to the shape.
 _SHARE_OF_TAIL, _LEAST_TAIL, _MOST_TAIL, _MARGIN = 0.05, 0.12, 1.0, 0.05
 # The third quartile of the standard normal.
 _QUARTILE = 0.6744897501960817
@@ -133,7 +133,7 @@ def reparametrise(x: np.ndarray) -> Reparametrisation | None:
     if not moves.any():
         shapes = np.stack([_tail_shapes(-y), _tail_shapes(y)])
         is_heavy = (shapes > _LEAST_TAIL).any(axis=0)
-        # Too heavy rather than too light, so that weights of draws are bounded.
+        # Rather too heavy than too light tails, so that weights of draws are bounded.
         heavier = np.clip(1.25 * shapes, 0.0, _MOST_TAIL) + _MARGIN
         tails = np.where(is_heavy, heavier, 0.0)
         # Keeps the quartiles.

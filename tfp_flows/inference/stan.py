@@ -33,7 +33,7 @@ def stan_space(model: Any, dtype: tf.DType | str) -> FitSpace:
 
     Args:
       model: a `bridgestan.StanModel`.
-      dtype: of the parameters. Stan computes in float64.
+      dtype: dtype of the parameters. Stan computes in float64.
     """
     size, dtype = model.param_unc_num(), tf.as_dtype(dtype)
     shapes, order = shapes_and_order(model.param_names())

@@ -40,7 +40,7 @@ class JointSupport:
     Attributes:
       bijector: stock bijector whose `forward` maps `[..., D]` to the parts.
       event_size: D, the number of unconstrained entries of all parts.
-      dtype: of all parts.
+      dtype: dtype of all parts.
     """
 
     def __init__(self, event_shape: Any, constraint: tfb.Bijector, dtype: tf.DType) -> None:
@@ -157,7 +157,7 @@ class JointSupport:
           support: bijectors from all reals to the support of each part, in the structure of
             `event_shape`; None leaves a part, or all parts, unconstrained. Log-dets become
             those of `with_free_entries`.
-          dtype: of all parts.
+          dtype: dtype of all parts.
         """
         event_shape = _as_shapes(event_shape)
         _check_size(len(tf.nest.flatten(event_shape)))
@@ -180,7 +180,7 @@ def support_and_density(
       target: a distribution, or an event shape, or a structure of event shapes.
       support: bijectors in the structure of an event shape.
       target_log_prob_fn: function of the parts; by default that of a distribution.
-      dtype: of the parts, if `target` is an event shape.
+      dtype: dtype of the parts, if `target` is an event shape.
     """
     if target_log_prob_fn is not None:
         words = "a function of the parts of a draw"

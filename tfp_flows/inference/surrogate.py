@@ -51,7 +51,8 @@ from tfp_flows.inference.target import UnconstrainedDensity
 
 # Names of flows.
 _FLOWS = {"iaf": IAF, "made": MADE, "maf": MAF, "nice": NICE, "real_nvp": RealNVP}
-# Draws from which the ELBO of a start is estimated, and random starts of Newton's method.
+# Numbers of draws that estimate the ELBO of a start, and of random starts of Newton's
+# method.
 _NUM_DRAWS, _NUM_STARTS = 256, 3
 # Two maxima count as several up to this ratio of masses, in nats.
 _NEGLIGIBLE = 7.0
@@ -234,7 +235,7 @@ def flow_posterior(
       whiten: whether the posterior starts at the target's Laplace approximation.
       target_log_prob_fn: unnormalised log-density for this start, a function of the parts
         of a draw; by default that of the distribution `target`.
-      dtype: of the parts, if `target` is an event shape.
+      dtype: dtype of the parts, if `target` is an event shape.
       name: name of the distribution.
       **flow_options: arguments of the constructor: `num_steps`, `hidden_units`,
         `context_size`, `seed` and so on. `standardize` is False by default.
@@ -335,7 +336,7 @@ def _whitening_gaussian(target_log_prob, support):
 
 
 def _laplace(density, rng):
-    """The approximation at the maximum of the largest mass, if no other mass is similar."""
+    """The approximation at the maximum of the largest mass, unless another is similar."""
     size = density.event_size
     if size > MOST_OF_FULL_RANK:
         raise NoMaximumError(f"its {size} variables are more than {MOST_OF_FULL_RANK}")

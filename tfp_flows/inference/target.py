@@ -18,10 +18,10 @@ from tfp_flows.core.compiled import Compiled, graph_function
 # Points of a batch.
 _ROWS = 64
 _ZERO = tf.UnconnectedGradients.ZERO  # for constant and linear log-densities
-# Steps of second differences, in units in the last place of a point; and a second
-# difference larger than any resolvable density has, in nats.
+# Steps of second differences, in units in the last place of a point; and the largest second
+# difference of a resolvable density, in nats.
 _UNITS, _MOST = (2.0, 4.0), 1.0
-# Draws of the largest weights that are tested for rounding at once, and rounds of tests.
+# Number of highest-weight draws that are tested for rounding at once, and rounds of tests.
 _HEAVIEST, _ROUNDS = 256, 8
 
 
@@ -72,8 +72,8 @@ class UnconstrainedDensity:
     def is_for_xla(self) -> bool:
         """Whether XLA is to compile the log-density.
 
-        XLA cannot compile Python functions. Its programs pay for loops alone: for other
-        densities it takes 10 to 35 seconds, and saves a few milliseconds a step.
+        XLA cannot compile Python functions. It is worth its time for loops only: for other
+        densities it compiles for 10 to 35 seconds, and saves a few milliseconds a step.
         """
         return self.has_loop and not any("PyFunc" in name for name in self._operations)
 

@@ -1,4 +1,4 @@
-"""Training of a posterior by the evidence lower bound, one program a block of steps."""
+"""Training of a posterior by the evidence lower bound, in blocks of compiled steps."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from tfp_flows.inference.budget import Budget
 from tfp_flows.inference.initial_flow import GaussianMixture, Start, starting_flow
 from tfp_flows.inference.target import UnconstrainedDensity
 
-# Steps of a block, draws of a batch, and steps below which a block is not worth it.
+# Steps of a block, draws of a batch, and fewest steps of a block at the end.
 _STEPS, _BATCH, _FEWEST_STEPS = 200, 128, 5
 # Step sizes, the batches of a step, and the largest number of blocks of each.
 _LADDER = ((3e-3, 1, 12), (1e-3, 2, 8), (3e-4, 4, 4))
 # Variance of log-weights at which training ends. It is twice the divergence, in nats, so no
 # mean is off by more than 0.03 standard deviations.
 _CLOSE = 1e-3
-# Variance from which the first step size leaves a fit that smaller steps do not mend, since
+# If the first step size ends at this variance or more, smaller steps do not help, since
 # hardly any draw has a weight that counts.
 _FAR = 10.0
-# Wall time that a step may take even if the target takes none.
+# Seconds that a step may take even if the target takes none.
 _SECONDS_OF_STEP = 0.1
 # Adam's epsilon.
 _SMALL = 1e-8
@@ -40,12 +40,12 @@ _DECAY_OF_NORM, _CLIP = 0.9, 4.0
 def compiled_training(
     density: UnconstrainedDensity, start: Start, *, seed: int, seconds: float
 ) -> tuple[FlowDistribution, PosteriorTraining]:
-    """Returns what `starting_flow` makes of a start, and its `PosteriorTraining`.
+    """Returns the result of `starting_flow` for a start, and its `PosteriorTraining`.
 
     Args:
       density: an `UnconstrainedDensity`.
       start: a `Start`.
-      seed: of the weights and of the noise.
+      seed: seed of the weights and of the noise.
       seconds: wall time that XLA may take; it is not used if it takes longer.
     """
 
@@ -119,8 +119,8 @@ class Block:
     Attributes:
       elbo: mean ELBO over the second half of the steps, in nats.
       error: its standard error.
-      variance: of the log-weights of draws, in the same steps; NaN for a mixture, of whose
-        components it is not known how they differ.
+      variance: variance of the log-weights of draws, in the same steps; NaN for a mixture,
+        since the variance between its components is not known.
       skipped: number of steps that were not taken, since they were not finite.
       num_gradients: evaluations of the target's gradient.
     """
@@ -148,7 +148,7 @@ class PosteriorTraining(tf.Module):
     Args:
       density: an `UnconstrainedDensity`.
       distribution: the result of `starting_flow`.
-      seed: of the noise.
+      seed: seed of the noise.
       by_xla: whether to try XLA.
 
     Reference:
@@ -424,7 +424,7 @@ def stratified_mean(
     Args:
       ratio: values to average, `[K * N]`.
       is_usable: draws that count, `[K * N]`; the mean is NaN if at most half do.
-      log_weights: of the components, `[K]`, with a gradient.
+      log_weights: log-weights of the components, `[K]`, with a gradient.
     """
     rows = [log_weights.shape[0], -1]
     ratio = tf.reshape(ratio, rows)

@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from tfp_flows.inference.amortized.truncation import TruncatedPrior
 
 VERDICTS = ("calibrated", "not to be relied on")
-_NUM_DRAWS = 200  # of the posterior, for each simulation
+_NUM_DRAWS = 200  # draws of the posterior for each simulation
 _ROWS_A_CALL = 100  # simulations whose posteriors are drawn from at once
 _LEVEL = 0.01  # probability that a test fails though the posterior is right
 _LEAST, _MOST_CHECKED = 50, 1_000  # simulations
-# Simulations by which weights are judged, draws of the posterior of each, and simulations
-# of a call.
+# Weights are judged by so many simulations, with so many draws of the posterior of each, in
+# calls of so many simulations.
 _MOST_WEIGHTED, _NUM_WEIGHTED, _WEIGHTED_A_CALL = 300, 4_000, 10
-_LEAST_GAIN = 2.0  # in standard errors
-_LEAST_LOG_DENSITY = -50.0  # of a truth without weight, relative to the posterior
+_LEAST_GAIN = 2.0  # least gain in standard errors
+_LEAST_LOG_DENSITY = -50.0  # log-weight of a truth without weight
 _MUCH = 0.05  # distance from uniform ranks that matters, however many simulations show it
 
 
 @dataclasses.dataclass(frozen=True)
 class WeightsReport(Report):
-    """How well draws are calibrated that a learned likelihood weighs.
+    """How well draws are calibrated that are weighted by a learned likelihood.
 
     Attributes:
       gain: mean log-density of the true parameters of simulations under the weighted
@@ -72,8 +72,8 @@ class CalibrationReport(Report):
       num_simulations: number of simulations that were fitted when it was judged.
       num_checked: number of other simulations, by which it is judged.
       num_dropped: number of simulations that were left out, since a number was not finite.
-      gain: mean log-density of the true parameters of these, less that under a Gaussian
-        whose mean is linear in the data, in nats.
+      gain: mean log-density of the true parameters of these other simulations, less that
+        under a Gaussian whose mean is linear in the data, in nats.
       gain_error: its standard error.
       ranks: rank of each true parameter among its posterior draws, in [0, 1],
         `[num_checked, D]`, in the order of the unconstrained vector.
@@ -82,7 +82,7 @@ class CalibrationReport(Report):
       checks: all checks, from which verdict and reasons follow.
       seconds: wall time of the fit.
       shares: share of the prior in which each round simulated; `(1.0,)` without `focus`.
-      weights: the `WeightsReport` of draws that a learned likelihood weighs; None if none
+      weights: the `WeightsReport` of draws weighted by a learned likelihood; None if none
         was learned.
     """
 
@@ -212,7 +212,7 @@ def judge_weights(
     drawn, log_weights = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
     gains = log_weights[0] - np.logaddexp.reduce(log_weights, axis=0)
     gains = np.maximum(gains + np.log(len(log_weights)), _LEAST_LOG_DENSITY)
-    # Draws without any weight are alike: their ranks tell that they miss the truth.
+    # If no draw has weight, all count equally: their ranks show that they miss the truth.
     log_weights = np.where(log_weights[1:].max(axis=0) > -np.inf, log_weights[1:], 0.0)
     weights = np.exp(log_weights - log_weights.max(axis=0))
     found = ranks_and_coverage(drawn, weights, posterior.train, checked)
@@ -282,7 +282,7 @@ def checks_of(
     Args:
       ranks: `[N, D]`.
       coverage: `[N]`.
-      words: what the names of the checks begin with.
+      words: first words of the names of the checks.
     """
     found = _enough(len(ranks)), _ranks(ranks), _expected_coverage(coverage)
     return tuple(dataclasses.replace(check, name=words + check.name) for check in found)

@@ -15,10 +15,10 @@ from tfp_flows.distributions.mixture import Mixture
 if TYPE_CHECKING:
     from tfp_flows.inference.amortized.truncation import TruncatedPrior
 
-# Draws that estimate the probability of a truncated prior's region: for one context; for
-# each of a batch, in all and at least.
+# Numbers of draws that estimate the probability of a truncated prior's region: for one
+# context; for all contexts of a batch together; and the least number for each of them.
 _NUM_DRAWS, _NUM_OF_ALL, _NUM_AT_LEAST = 10_000, 100_000, 400
-_MOST_TRIES = 20  # of draws that are outside of the region
+_MOST_TRIES = 20  # a row outside of the region is drawn again so often
 _SEED = 17
 
 
@@ -34,7 +34,7 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
     Args:
       mixture: a `Mixture` of rows `[..., D]`, with a context.
       context: `[*batch, C]`.
-      dtype: of the rows here.
+      dtype: dtype of the rows here.
       prior: a `TruncatedPrior`; None if the prior is that of the model.
       name: name of the distribution.
     """
@@ -58,7 +58,7 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
             name=name,
         )
 
-    context_size = 0  # none that a caller gives
+    context_size = 0  # callers give no context
 
     def log_density(self, value: tf.Tensor) -> tf.Tensor:
         """Returns log-densities of rows, `[..., D]`, under the mixture, not truncated."""
@@ -118,7 +118,7 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
         return tf.reshape(rows, tf.concat([shape[:-1], self.event_shape], axis=0))
 
     def _rows(self, contexts, seed):
-        """Draws each row from one component, chosen first: all draw no more than needed."""
+        """Draws each row from one component, chosen first, so no draws are discarded."""
         *seeds, choice = draws.split(seed, 1 + len(self._mixture.components))
         uniform = draws.uniform(tf.shape(contexts)[:1], choice, tf.float64)
         ends = np.cumsum(self._mixture.weights)[:-1]

@@ -26,7 +26,7 @@ from tfp_flows.training.callbacks import StopAfter, progress
 from tfp_flows.training.data import epoch_orders, row_batches
 from tfp_flows.training.density_estimator import DensityEstimator
 
-# Named summaries, with the number of axes of what their networks see.
+# Named summaries, with the number of axes of their networks' inputs.
 SUMMARIES = {"set": 2, "series": 2, "image": 3}
 _NEAR = 3.0  # deviations up to which numbers stay as they are
 _VALIDATION_SHARE = 0.1
@@ -35,7 +35,7 @@ _EPOCHS, _PATIENCE, _BATCH_SIZE, _LEARNING_RATE = 300, 15, 128, 1e-3
 
 
 class Scale(typing.NamedTuple):
-    """Standardises data by quantiles, and draws far numbers near.
+    """Standardises data by quantiles, and compresses far numbers.
 
     ```none
     z = (x - median) / half the distance of the quantiles of 16 % and 84 %
@@ -222,7 +222,7 @@ def _copied(layer):
 
 
 class Summarized(DistributionWrapper):
-    """A conditional density of what a network says of its context.
+    """A conditional density whose context is first summarised by a network.
 
     Args:
       distribution: a `FlowDistribution` with a context of S numbers.
@@ -242,7 +242,7 @@ class Summarized(DistributionWrapper):
 
     @property
     def context_size(self) -> int:
-        """C, the width of what the network sees."""
+        """C, the width of the network's input."""
         return self.network.input_shape[0]
 
     @property
@@ -250,7 +250,7 @@ class Summarized(DistributionWrapper):
         return self.distribution, self.network
 
     def initialize(self, data: TensorLike, *, context: TensorLike) -> None:
-        """Sets location and scale of the rows; those of contexts change in training."""
+        """Sets location and scale of the rows. Summaries change in training."""
         features = self.network(tf.convert_to_tensor(context[:1]))
         self._initialize_distribution(data, tf.repeat(features, len(data), axis=0), None)
 

@@ -34,8 +34,8 @@ from tfp_flows.inference.amortized.simulator import (
 from tfp_flows.inference.amortized.truncation import TruncatedPrior
 from tfp_flows.networks.layer_arguments import split_seed
 
-_SHARE_OF_SUMMARY = 0.3  # of the time
-_NUM_ROUNDS = 4  # with an observation in focus
+_SHARE_OF_SUMMARY = 0.3  # share of the time for a summary network
+_NUM_ROUNDS = 4  # number of rounds with an observation in focus
 
 
 def fit_amortized_posterior(
@@ -244,7 +244,7 @@ def _fit_rounds(source, focus, num_rounds, num_simulations, backup, training, se
         path = _backup_of_round(backup, index)
         shows_bar = training.verbose != 0
         pairs.append(source.pairs(count, for_draws, path, shows_bar, prior))
-        # Those in the region are draws of the truncated prior, from whichever round.
+        # In the region, simulations of all rounds are draws of the truncated prior.
         together = Pairs(*map(np.concatenate, zip(*pairs, strict=True)))
         if prior is not None:
             together = together.take(prior.contains_rows(together.u))
@@ -263,7 +263,7 @@ def _fit_round(pairs, space, form, training, seed, source=None, prior=None):
     _, for_summary, for_fit, for_checks = split_seed(seed, 4)
     for_likelihood, for_weights = split_seed(for_checks, 2)
     usable = pairs.usable(training.missing)
-    checked_data(usable.u, None)  # such as that no parameter is constant
+    checked_data(usable.u, None)  # refuses constant parameters, for example
     share = held_out_share(len(usable.u))
     train, held_out = usable.split(share, split_seed(for_fit, 4)[0])
     features = fit_features(

@@ -85,7 +85,7 @@ def form_of_trials(x: Any, is_missing_allowed: bool = False) -> DataForm | Mixed
 
     Args:
       x: an array, or a dictionary of arrays or a data frame.
-      is_missing_allowed: of `DataForm`.
+      is_missing_allowed: see `DataForm`.
     """
     parts = {name: _cells(name, part) for name, part in parts_of_data(x).items()}
     if all(part.dtype.kind == "f" for part in parts.values()):

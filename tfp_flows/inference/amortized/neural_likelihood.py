@@ -129,7 +129,7 @@ class NeuralLikelihood:
 
         Args:
           x: data of T trials, `[T, *shape]`, or of one, `[*shape]`.
-          **options: of `fit_posterior`, such as `seed` and `max_minutes`.
+          **options: options of `fit_posterior`, such as `seed` and `max_minutes`.
         """
         return fit_posterior(
             self.prior, target_log_prob_fn=self.target_log_prob_fn(x), **options

@@ -24,18 +24,18 @@ from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.support import JointSupport
 from tfp_flows.inference.target import UnconstrainedDensity
 
-_ADAPTED = ", adapted"  # in names of checks
+_ADAPTED = ", adapted"  # last word of names of checks
 _MOVED = (
     "The draws are too far from the posterior: use `resample`, whose draws come from a t "
     "distribution that was moved there."
 )
 _NEIGHBOURS = 5
-_LEAST_VARIANCE = 1e-4  # along an axis of standardised numbers
+_LEAST_VARIANCE = 1e-4  # least variance along an axis of standardised numbers
 _MOST_KNOWN = 5_000  # simulations among which neighbours are looked for
 _RARE = 0.01  # share of simulations that are as far from others
 _LEAST_ESS = 400.0
-_LEAST_MASS = 0.98  # of a posterior, in the region of a truncated prior
-_ROWS_A_BATCH = 3_000  # of importance weights
+_LEAST_MASS = 0.98  # probability of a truncated prior's region under a posterior
+_ROWS_A_BATCH = 3_000  # importance weights of a batch
 # The t distribution that is moved to the target: degrees of freedom, effective draws for
 # each dimension, rounds; and halvings in the search for a power of the weights.
 _DEGREES, _DRAWS_A_DIMENSION, _MOST_ROUNDS, _BISECTIONS = 5.0, 20.0, 12, 30
@@ -48,9 +48,9 @@ _MEAN, _DEVIATION = 0.1, 0.1
 class Surroundings:
     """How far simulated data lie from each other, to find data out of distribution.
 
-    The distance of data is that to the fifth nearest of the known simulations, after
-    numbers are standardised, drawn near by asinh, and decorrelated, so that data count as
-    far if they break a relation that simulations keep.
+    The distance of data is the distance to the fifth nearest of the known simulations,
+    after numbers are standardised, compressed by asinh, and decorrelated. So data that
+    break a relation of the simulations are far.
 
     Attributes:
       center: means of the features, `[S]`.
@@ -113,7 +113,7 @@ class ImportanceWeights:
 
     Args:
       pin: function of an observation, `[K]`, that returns the log-density of the parameters
-        and this observation, up to no constant.
+        and this observation, with all constants.
       support: `JointSupport` of the parameters.
       size: K.
     """
@@ -254,7 +254,7 @@ def judge_observation(
       rarity: share of simulations that are as far from others, by `Surroundings`.
       calibration: the `CalibrationReport`.
       weighted: weighted draws of its posterior; None if the model's density is not known.
-      adapted: those of a distribution in its place, if its own weights are too uneven.
+      adapted: weighted draws of an adapted distribution, if the weights are too uneven.
       mass: probability that the posterior has in the region of a truncated prior; None if
         the prior is that of the model.
       is_learned: whether the weights are those of a learned likelihood, which knows no more
@@ -264,8 +264,8 @@ def judge_observation(
     if weighted is None or is_learned:
         found.append(_calibration(calibration))
     if weighted is not None:
-        # Weights judge this observation, whatever else is found; but learned ones not if it
-        # is far from the simulations.
+        # Resampling by weights mends whatever else is found about this observation. Learned
+        # weights do not mend a distance from the simulations.
         kept, mended = (found[:1], found[1:]) if is_learned else ([], found)
         own = [_tail(weighted), _effective(weighted), *_changes(weighted)]
         if adapted is not None:

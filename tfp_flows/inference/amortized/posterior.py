@@ -30,8 +30,8 @@ from tfp_flows.inference.surrogate import FlowPosterior
 from tfp_flows.training.density_estimator import DensityEstimator
 from tfp_flows.training.loading import load
 
-# Draws that a report weighs; and at most: for `resample`, and by a learned likelihood if
-# weights are uneven, since there is no density that `fit_posterior` could take.
+# Number of weighted draws of a report; and the largest number: for `resample`, and for
+# uneven weights of a learned likelihood, since `fit_posterior` cannot help there.
 _NUM_DRAWS, _MOST_DRAWS = 10_000, 100_000
 
 
@@ -112,7 +112,7 @@ class AmortizedPosterior:
         parameters `[M]` given data `[K]`.
 
         Args:
-          path: of the file; ends in `.keras`.
+          path: path of the file; ends in `.keras`.
 
         Raises:
           ValueError: if the support of one parameter depends on another.
@@ -132,7 +132,7 @@ class AmortizedPosterior:
         """Returns the posterior that `save` has written, without running code of the file.
 
         Args:
-          path: of the file.
+          path: path of the file.
           model: for importance weights of observations, the joint distribution; or the
             prior, if a likelihood was learned. None if its density is not known.
           observed: names of the observed parts of a joint distribution.
@@ -207,9 +207,9 @@ class ConditionedPosterior(FlowPosterior):
         return self._judged[0]
 
     def resample(self, n: int, seed: int | None = None) -> Any:
-        """Draws from importance-weighted draws, where they have weights.
+        """Draws from importance-weighted draws, if draws have weights.
 
-        These are from the density of a joint distribution, or from a learned likelihood.
+        Weights follow from the density of a joint distribution, or a learned likelihood.
         Up to 100,000 draws are weighted, so that few of the `n` rows are alike.
 
         Args:
@@ -263,7 +263,7 @@ class ConditionedPosterior(FlowPosterior):
         return report, adapted or weighted
 
     def _enough_for(self, n, weighted):
-        """These weighted draws; more if n rows would repeat the effective ones."""
+        """Returns weighted draws: these, or more if n rows would repeat effective ones."""
         count = min(_MOST_DRAWS, math.ceil(len(weighted.x) * n / max(weighted.ess, 1.0)))
         if self._is_adapted or count <= len(weighted.x):
             return weighted
@@ -273,7 +273,7 @@ class ConditionedPosterior(FlowPosterior):
 
     @property
     def _weighted_row(self):
-        """What the weights know of the observation."""
+        """Returns the observation in the form that the weights take."""
         amortized = self._amortized
         return amortized.rows.features(self._row) if amortized._is_learned else self._row
 

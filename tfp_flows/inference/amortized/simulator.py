@@ -28,11 +28,11 @@ from tfp_flows.inference.amortized.data_form import DataForm, parts_of_data
 from tfp_flows.inference.support import JointSupport, named
 from tfp_flows.inference.target import arguments_of
 
-LEAST_SIMULATIONS = 100  # to fit a density
-# Simulations of a block, which bounds the memory; and where they are made one by one, which
-# bounds what an interrupted call repeats.
+LEAST_SIMULATIONS = 100  # least number to which a density is fitted
+# Simulations of a block, which bounds the memory; and of a block of single simulations,
+# which bounds the repetitions after an interruption.
 _ROWS, _ROWS_ONE_BY_ONE = 2048, 64
-# Draws that tell the shape of the data, and whether the support depends on the data.
+# Number of draws that show the shape of the data, and whether the support depends on them.
 _FEW = 2
 # Softness of the ends of intervals, in their widths.
 _SOFTNESS = 0.03
@@ -86,7 +86,7 @@ class Pairs(typing.NamedTuple):
 
 
 class Simulator(abc.ABC):
-    """What a fit knows of a model.
+    """A model as a fit sees it: draws of parameters and data, and densities.
 
     Args:
       support: `JointSupport` of the parameters.
@@ -366,12 +366,12 @@ def support_of_pairs(theta: Any, support: Any) -> JointSupport:
 def softly_clipped(support: JointSupport) -> JointSupport:
     """Returns the same support, with intervals that are mapped linearly inside.
 
-    A location that data tell with an error of the same size everywhere then has a
-    posterior of the same width everywhere, which flows learn from fewer simulations than
-    its logit (docs/tried_and_dropped.md).
+    If data show a location with the same error everywhere, its posterior then has the same
+    width everywhere. Flows learn it from fewer simulations than its logit
+    (docs/tried_and_dropped.md).
     """
     bijectors = getattr(support.bijector, "bijectors", None)
-    if not bijectors:  # of a part that depends on another
+    if not bijectors:  # the support of a part depends on another part
         return support
     constraint, *others = bijectors
     if isinstance(constraint, tfb.JointMap):
@@ -422,10 +422,10 @@ def _sample(method, distribution, count, seed):
     """Returns draws by a method of a distribution, the same whenever a seed is used."""
     if isinstance(distribution, _AUTO_BATCHED):
         # With a tensor seed, these draw one after another, and data of several parameters
-        # have the same noise. In a new graph, an integer gives the same draws each time.
+        # have the same noise. An integer seed gives the same draws in each new graph.
         draw = tf.function(lambda: method(count, seed=seed), autograph=False)
-        return draw.get_concrete_function()()  # which does not warn of new graphs
-    # A simulator that gets the same integer may make of it the seed [seed, 0].
+        return draw.get_concrete_function()()  # without a warning about new graphs
+    # Differs from [seed, 0], which a simulator may make from the same integer.
     return method(count, seed=tf.constant([seed, _PRIME], tf.int32))
 
 
@@ -457,7 +457,7 @@ def _in_processes(count):
 def _parameters_of(function):
     try:
         return inspect.signature(function).parameters
-    except (TypeError, ValueError):  # of a function without a signature
+    except (TypeError, ValueError):  # the function has no signature
         return {}
 
 
@@ -465,7 +465,7 @@ def _parts_and_parents(model):
     """Names of the parts of a joint distribution, each with those it may depend on."""
     if hasattr(model, "resolve_graph"):
         return dict(model.resolve_graph())
-    names = [*named(model.event_shape)]  # of a coroutine, which says only the order
+    names = [*named(model.event_shape)]  # a coroutine shows only the order
     return {name: names[:place] for place, name in enumerate(names)}
 
 
@@ -488,7 +488,7 @@ def _read(path, marks):
     """The simulations of a file as one block; no block if there is no file."""
     if path is None or not os.path.exists(path):
         return []
-    with np.load(path) as found:  # of plain arrays: no file runs code
+    with np.load(path) as found:  # loads plain arrays only, so no file runs code
         names = [name for name in ("marks_u", "marks_x", "u", "x") if name in found]
         require(len(names) == 4, f"simulations in `backup`, {path}", sorted(found))
         there = [found[name] for name in names]

@@ -16,11 +16,11 @@ from tfp_flows.networks.layer_arguments import split_seed
 if TYPE_CHECKING:
     from tfp_flows.inference.amortized.simulator import Simulator
 
-_LEFT_OUT = 5e-4  # of the posterior in focus, in each round
-_NUM_DRAWS = 20_000  # of the posterior in focus, for its quantile and masses
-_NUM_PRIOR = 50_000  # of the prior, for its share in the region
-# Share of the prior below which draws of the posterior are resampled instead, and number of
-# these for each draw of the truncated prior.
+_LEFT_OUT = 5e-4  # share of the posterior in focus that each round leaves out
+_NUM_DRAWS = 20_000  # draws of the posterior in focus, for its quantile and masses
+_NUM_PRIOR = 50_000  # draws of the prior, for its share in the region
+# Below this share of the prior, draws of the posterior are resampled instead, so many for
+# each draw of the truncated prior.
 _LEAST_SHARE, _NUM_FOR_ONE = 1e-3, 64
 _ROWS_A_CALL = 16_384
 _MOST_CANDIDATES = 65_536  # draws of the prior at once
@@ -62,8 +62,8 @@ class TruncatedPrior:
         """Returns the prior of the round after `previous`.
 
         Args:
-          previous: as above.
-          focus: as above.
+          previous: see the class.
+          focus: see the class.
           source: the `Simulator`, which draws from the prior.
           seed: integer that determines the estimates; random if None.
         """
@@ -86,7 +86,7 @@ class TruncatedPrior:
         return cls(previous, **{**plain, "focus": np.asarray(plain["focus"])})
 
     def to_plain(self) -> dict[str, Any]:
-        """Returns the fields but `previous` as plain values, for a file."""
+        """Returns the fields without `previous` as plain values, for a file."""
         return {
             "focus": self._focus.tolist(),
             "threshold": self._threshold,
@@ -108,14 +108,14 @@ class TruncatedPrior:
         return (self.log_density(u) >= self._threshold) & self._posterior.contains(u)
 
     def contains_rows(self, u: np.ndarray) -> np.ndarray:
-        """Returns `contains` of many rows, `[N, D]`, whose networks run part by part."""
+        """Returns `contains` of many rows, `[N, D]`, by parts, to bound the memory."""
         return by_parts(self.contains, u, size=_ROWS_A_CALL)
 
     def mass(self, row: np.ndarray) -> float:
         """Returns the probability that the posterior of an observation has in the region.
 
-        It is a product over the rounds: of the draws of the round before, which lie in the
-        region of that round, the share in the next region.
+        It is a product over the rounds: the share of the draws in the region of a round
+        that also lie in the next region.
 
         Args:
           row: the observation, `[K]`.

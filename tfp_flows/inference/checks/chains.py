@@ -26,8 +26,8 @@ from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.target import UnconstrainedDensity
 
 _NUM_CHAINS = 128
-# Chains that start far from the draws, how far in standard deviations, and chains that
-# start where searches for modes ended.
+# Number of chains that start far from the draws, their distances in standard deviations,
+# and number of chains that start where searches for modes ended.
 _NUM_FAR, _FAR, _NUM_ENDS = 14, (3.0, 3.0, 10.0, 30.0), 10
 # Steps of a chain before its draws are kept, steps after that, and leapfrogs of a step.
 _WARM_UP, _KEPT, _LEAPFROGS = 80, 50, 6
@@ -38,8 +38,8 @@ _RISE = 3.0
 # Groups of chains that R-hat compares.
 _NUM_GROUPS = 4
 _MOST_R_HAT = 1.05
-# Uncovered mass within the error of its estimate. If there is more, chains are continued
-# so many times: those that start at the posterior's draws take long to reach its tails.
+# Uncovered mass up to this is within the error of its estimate. If there is more, chains
+# are continued so many times, since chains from the posterior's draws reach its tails late.
 UNCOVERED_MASS, NUM_CONTINUED = 0.0015, 4
 # A prime that keeps the seeds of continued chains apart.
 _SEED_OF_CONTINUED = 104_729
@@ -115,7 +115,7 @@ class CheckChains:
           gaussian: the Gaussian with the moments of the posterior.
           proposals: draws of the posterior, `[T, C, D]`.
           proposal_ratios: their log-ratios, `[T, C]`.
-          seed: of the noise.
+          seed: seed of the noise.
           num_far: number of first chains that start far out.
         """
         cast = functools.partial(tf.constant, dtype=self.density.dtype)
@@ -146,7 +146,7 @@ class CheckChains:
 
             def gradient(upstream, variables=None):
                 by_z = upstream[:, None] * tf.matmul(slope, factor)
-                # A map to other coordinates has variables, of which no chain needs one.
+                # A map to other coordinates has variables; no chain needs their gradients.
                 return by_z if variables is None else (by_z, [None] * len(variables))
 
             return value, gradient
@@ -201,8 +201,8 @@ def start_chains(
       weighted: `WeightedDraws` of q.
       ends: points at which searches for modes ended, `[S, D]`.
       gaussian: the Gaussian with the moments of the draws of q.
-      seed: of the chains.
-      rng: of starts and proposals.
+      seed: seed of the chains.
+      rng: random generator of starts and proposals.
     """
     size = len(gaussian.mean)
     far = np.resize(_FAR, _NUM_FAR)[:, None]
@@ -240,8 +240,8 @@ def continue_chains(
       is_used: chains that are in the posterior's mass, `[C]`.
       weighted: `WeightedDraws` of q.
       gaussian: the Gaussian with the moments of the draws of q.
-      seed: of the chains.
-      rng: of starts and proposals.
+      seed: seed of the chains.
+      rng: random generator of starts and proposals.
     """
     ends = chains.draws[-1, is_used & chains.is_settled[-1]]
     starts = ends[np.resize(rng.permutation(len(ends)), _NUM_CHAINS)]
@@ -344,7 +344,7 @@ def uncovered_mass(
       weighted: `WeightedDraws` of q.
       flatten: function from unconstrained draws, `[N, D]`, to those of the parts, `[N, E]`.
       rows: weighted draws of the parts, `[S, E]`.
-      moments: of these.
+      moments: moments of these rows.
 
     Returns:
       The share of the mass, and an `Uncovered`, or None if the share is 0 or not known.
@@ -390,7 +390,7 @@ def check_r_hat(r_hat: float, *, complete: bool = True) -> Check:
     """Checks that Markov chains agree with the weighted draws.
 
     Args:
-      r_hat: between both; NaN if hardly a chain arrived.
+      r_hat: R-hat between both; NaN if hardly a chain arrived.
       complete: whether there was time for chains.
     """
     if not complete:
@@ -419,7 +419,7 @@ def check_uncovered_mass(mass: float, bounds: Uncovered | None) -> Check:
     Args:
       mass: share of the chains' draws where the posterior has far too little mass; NaN if
         it is not known.
-      bounds: what this share does to expectations; None if that is not known.
+      bounds: bounds of its effects on expectations; None if they are not known.
     """
     words = (
         f"Of the draws of Markov chains, {100.0 * mass:.2f} % are where the posterior has "

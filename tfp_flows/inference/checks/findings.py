@@ -35,12 +35,12 @@ from tfp_flows.inference.checks.missing_mass import (
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.target import UnconstrainedDensity
 
-# Numbers of weighted draws, of which the first that determines the moments is taken.
+# Numbers of weighted draws; the first one that determines the moments is taken.
 _NUMBERS_OF_DRAWS = 20_000, 100_000, 400_000
 _FEWEST_DRAWS = 256
-# Effective draws from which weighted draws are preferred to chains.
+# From this number of effective draws on, weighted draws are preferred to chains.
 _FEWEST_EFFECTIVE = 1000
-# Gradients that chains, the search and the fewest weighted draws take together.
+# Number of gradients that chains, the search and the fewest weighted draws take together.
 _NUM_GRADIENTS = 150_000
 
 
@@ -51,8 +51,8 @@ class Findings:
     Attributes:
       weighted: draws of the posterior and their weights.
       rows: the same draws as those of the parts, `[S, E]`.
-      moments: of the weighted rows.
-      r_hat: between chains and weighted draws; NaN if hardly a chain arrived.
+      moments: moments of the weighted rows.
+      r_hat: R-hat between chains and weighted draws; NaN if hardly a chain arrived.
       uncovered_mass: share of the chains' draws where the posterior has far too little
         mass.
       missing: Gaussians of mass that the posterior lacks.
@@ -60,7 +60,7 @@ class Findings:
       chain_draws: draws of the chains that arrived where mass is, `[M, D]`.
       num_gradients: evaluations of the target's gradient.
       complete: whether there was time for Markov chains and a search for modes.
-      uncovered: bounds of what the uncovered mass does to expectations.
+      uncovered: bounds of the effects of the uncovered mass on expectations.
     """
 
     weighted: WeightedDraws
@@ -81,7 +81,7 @@ class Findings:
         return self.weighted.is_light and self.weighted.ess >= _FEWEST_EFFECTIVE
 
     def likely_draws(self, rng: np.random.Generator) -> np.ndarray:
-        """Returns draws near to the target's, `[N, D]`: by weights, or those of chains."""
+        """Returns draws near to the target's, `[N, D]`: by weights, or from chains."""
         weighted = self.weighted
         if weighted.ess < _FEWEST_EFFECTIVE:
             return rng.permutation(self.chain_draws)
@@ -116,7 +116,7 @@ def examine(
       distribution: a `FlowDistribution`.
       flatten: function from unconstrained draws, `[N, D]`, to those of the parts, `[N, E]`.
       ends: points from which some of the chains start, `[S, D]`.
-      seed: of all draws.
+      seed: seed of all draws.
       seconds: wall time that is left.
       by_xla: whether XLA can compile the density.
       components: Gaussians that the posterior started from.
@@ -126,7 +126,7 @@ def examine(
     show("checking weighted draws", 0.0)
     rng = np.random.default_rng([seed, 2])
     if seconds < seconds_of_checks(density):
-        # The fewest, if there was no time to measure what one takes.
+        # The fewest draws, if there was no time to measure the seconds of one.
         affordable = 0.5 * seconds / (density.seconds_of_gradient or math.inf)
         count = int(np.clip(affordable, _FEWEST_DRAWS, _NUMBERS_OF_DRAWS[0]))
         sampler = ImportanceSampler(density, distribution, rows=min(count, 2000))

@@ -27,14 +27,14 @@ _DEGREES, _SHARE, _SCALE = np.float64(2.0), 0.05, 1.5
 # Largest number of entries of the parts in all weighted draws.
 _MOST_NUMBERS = 4_000_000
 _FEWEST_RELIABLE_DRAWS = 400
-# Share of the draws that are effective, from which on weights are even.
+# From this share of effective draws on, weights are even.
 _EVEN = 0.5
 # Largest share of draws with an unreliable density.
 _MOST_UNKNOWN = 0.005
 # Largest standard errors of moments: of means, in standard deviations, and of the
 # logarithms of standard deviations.
 _MEAN_ERROR, _DEVIATION_ERROR = 0.1 / 3.0, 0.05 / 3.0
-# Names of checks that another round of a fit may not mend.
+# Names of checks that may fail again after another round of a fit.
 MOMENTS, UNKNOWN_DENSITY = "error of moments / tolerance", "draws of unknown density"
 # Number of variables that a reason names.
 _MOST_NAMES = 5
@@ -125,7 +125,8 @@ class ImportanceSampler:
       density: an `UnconstrainedDensity`.
       distribution: a `tfd.Distribution`, such as a `FlowDistribution`.
       rows: draws of a batch.
-      is_traced: whether to trace draws and densities together, which pays for many batches.
+      is_traced: whether to trace draws and densities together, which is faster for many
+        batches.
     """
 
     def __init__(
@@ -202,7 +203,7 @@ class ImportanceSampler:
 
 
 def _broad_distributions(gaussian):
-    """Two t distributions of 2 degrees, the first with joint, the other with own tails."""
+    """Two t distributions of 2 degrees: with joint tails, and with a tail a variable."""
     mean, factor = gaussian.mean, _SCALE * gaussian.factor
     one = tfd.StudentT(_DEGREES, np.float64(0.0), 1.0)
     affine = tfb.Shift(mean)(tfb.ScaleMatvecTriL(factor))
@@ -230,7 +231,8 @@ def systematic_rows(
       weights: not negative, `[S]`.
       count: number of indices.
       shift: uniform random number, which decides about fractions.
-      rng: of the order, since ArviZ, for example, computes autocorrelations along draws.
+      rng: random generator of the order; ArviZ, for example, computes autocorrelations
+        along draws.
     """
     total = np.cumsum(weights)
     points = (shift + np.arange(count)) / count * total[-1]
@@ -310,7 +312,7 @@ def sample_until_known(
     Args:
       sampler: an `ImportanceSampler`.
       flatten: function from unconstrained draws, `[S, D]`, to those of the parts, `[S, E]`.
-      seed: of the draws.
+      seed: seed of the draws.
       counts: numbers of draws, ascending.
 
     Returns:
@@ -362,7 +364,7 @@ def check_moments(
     Args:
       weighted: the draws.
       moments: their moments.
-      names: of the E variables; their numbers if there are none.
+      names: names of the E variables; their numbers if there are none.
     """
     mean_error, deviation_error = moments.mean_error.max(), moments.deviation_error.max()
     unknown = moments.unknown
@@ -401,7 +403,7 @@ def check_unweighted_draws(
     Args:
       weighted: the draws.
       rows: the same draws as those of the parts, `[S, E]`.
-      moments: of the weighted rows.
+      moments: moments of the weighted rows.
     """
     name = "effect of weights / tolerance"
     if not np.isfinite(weighted.ratios).all():
@@ -448,8 +450,8 @@ def pareto_smooth(log_weights: npt.ArrayLike) -> tuple[np.ndarray, float]:
     Returns:
       The smoothed log-weights, `[S]`, and the shape k of the tail. The mean weight and
       expectations under the weights converge for k below 1, in practice below
-      `pareto_k_threshold(S)`. It is -inf for weights that are all alike, and inf for
-      weights of which hardly any is positive.
+      `pareto_k_threshold(S)`. k is -inf if all weights are equal, and inf if hardly any is
+      positive.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -486,9 +488,8 @@ def pareto_smooth(log_weights: npt.ArrayLike) -> tuple[np.ndarray, float]:
 def top_of_tail(terms: np.ndarray) -> float:
     """Mean of the largest of `terms`, `[S]`, by the Pareto distribution of their tail.
 
-    It is infinite for a shape k of 1 or more. The largest term of a sample is mostly below
-    it, the more so the heavier the tail. This is the amount that a sum of so many terms may
-    lack.
+    It is infinite for a shape k of 1 or more. The largest term of a sample is usually below
+    this mean, further below for heavier tails, so a sum of S terms may lack this amount.
     """
     size = len(terms)
     count = math.ceil(min(size / 5.0, 3.0 * math.sqrt(size)))

@@ -18,12 +18,12 @@ _NUM_BROAD, _NUM_HEAVIEST = 56, 8
 _BREADTHS = (2.0, 5.0, 15.0, 50.0)
 # Components of the posterior with the largest mass, from which rays start, too.
 _MOST_CENTRES = 3
-# Points are known to the posterior if the target exceeds it by less than this, in nats.
+# The posterior knows a point if the target exceeds it there by less than this, in nats.
 _KNOWN = 1.0
-# Draws of a Gaussian that estimate its mass, and those that are tested for rounding.
+# Number of draws of a Gaussian that estimate its mass, and that are tested for rounding.
 _NUM_PROBES, _NUM_ROUNDED = 400, 32
-# Mass counts down to this many nats below the evidence. The posterior lacks mass where it
-# is this many nats below the target.
+# Mass counts if it is at most so many nats below the evidence. The posterior lacks it if
+# the posterior is so many nats below the target.
 _COUNTS, _UNDER = 5.0, 1.5
 # Chains whose means differ by less than this, in standard deviations, form a group.
 _TOGETHER = 3.0
@@ -45,7 +45,7 @@ def further_modes(
       gaussian: the Gaussian with the moments of the posterior's draws.
       components: Gaussians that the posterior started from.
       prior: draws of the target's prior, `[P, D]`.
-      rng: of starts and rays.
+      rng: random generator of starts and rays.
     """
     density, evidence = sampler.density, weighted.log_evidence[0]
 

@@ -17,11 +17,11 @@ _NUM_RANDOM = 64
 # Tails that are lower than the centre by more than this, in nats, are out of reach.
 _OUT_OF_REACH = 50.0
 # A density that falls by at most 1 nat per unit of log-distance has no finite integral;
-# the rest is for rounding.
+# the excess over 1 allows for rounding.
 _STEEPEST = 1.02
 # Distances of slices from the median, in half the range of 90 % of the draws. The first
-# distances are near to each other, since rounding may hide all others, for example if a
-# scale goes to 0.
+# distances are close together, since rounding may hide all others, for example if a scale
+# goes to 0.
 _FINE = 0.5 * 1.35 ** np.arange(9)
 _DISTANCES = np.concatenate([_FINE, _FINE[-1] * 2.5 ** np.arange(1, 14)])
 _FEWEST_SLICES, _MOST_SLICED = 4, 24
@@ -71,9 +71,9 @@ def improper_direction(
 
     Args:
       density: an `UnconstrainedDensity`.
-      draws: of the posterior, `[N, D]`.
+      draws: draws of the posterior, `[N, D]`.
       ends: where searches for modes ended, `[S, D]`.
-      rng: of random directions.
+      rng: random generator of random directions.
       is_over: function that says whether the time for it is over.
     """
     gaussian = Gaussian.from_draws(draws)
@@ -87,7 +87,7 @@ def check_tails(improper: ImproperDirection | None, names: Sequence[str]) -> Che
 
     Args:
       improper: the direction that was found, or None.
-      names: of the unconstrained variables.
+      names: names of the unconstrained variables.
     """
     count = 0.0 if improper is None else 1.0
     advice = "" if improper is None else improper.sentence(names)
@@ -108,16 +108,17 @@ def improper_ray(
     ```
 
     A density with slopes of at most 1 between the three largest radii at which it is finite
-    and not 0 has no finite integral along the ray. It does not count out of reach of all
-    draws: far below the maximum, it may rise if a scale grows with r. Directions u are the
-    axes, random directions, and those in which searches for a maximum ended far away.
+    and not 0 has no finite integral along the ray. Tails out of reach of all draws are
+    ignored: far below the maximum, the density may rise if a scale grows with r. Directions
+    u are the axes, random directions, and directions of searches for a maximum that ended
+    far away.
 
     Args:
       density: an `UnconstrainedDensity`.
       mean: where rays start, `[D]`.
       factor: L, `[D, D]`.
       ends: where searches ended, `[S, D]`.
-      rng: of the random directions.
+      rng: random generator of the random directions.
 
     Returns:
       The direction with the smallest slope; None if no slope is small enough.
@@ -177,7 +178,7 @@ def improper_slice(
 
     Args:
       density: an `UnconstrainedDensity`.
-      draws: of the posterior, `[N, D]`.
+      draws: draws of the posterior, `[N, D]`.
       is_over: function that says whether the time for it is over.
     """
     if draws.shape[1] == 1:
@@ -226,7 +227,7 @@ def _last_slope(density, start, axis, values):
 
 
 def _falls_at_once(density, rest, axis, values):
-    """Whether m falls out of reach from the first slice to the last near one.
+    """Whether m falls out of reach between the first slice and the last near one.
 
     Most densities do, and then the slices between are not needed.
     """

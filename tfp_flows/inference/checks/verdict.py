@@ -32,7 +32,7 @@ def list_checks(findings: Findings, names: Sequence[str] = ()) -> list[Check]:
 
     Args:
       findings: `Findings` on the posterior.
-      names: of the entries of a row, `[E]`; their numbers if there are none.
+      names: names of the entries of a row, `[E]`; their numbers if there are none.
     """
     weighted, moments = findings.weighted, findings.moments
     return [
@@ -64,7 +64,7 @@ def agrees(checks: Sequence[Check]) -> bool:
 def is_final(checks: Sequence[Check], weighted: WeightedDraws) -> bool:
     """Whether another round of the fit would not change the verdict."""
     failures = [check.name for check in _failures(checks)]
-    # No posterior is better than one of equal weights whose draws do not tell the moments.
+    # With nearly equal weights, no posterior is better, also if moments are not known.
     is_even = weighted.is_light and weighted.ess > _EVEN * len(weighted.x)
     is_heavy = is_even and failures == [MOMENTS]
     return not failures or is_heavy or UNKNOWN_DENSITY in failures
@@ -91,7 +91,7 @@ class PosteriorReport:
       pareto_k_threshold: upper bound for `pareto_k`.
       ess: effective number of the weighted draws.
       num_draws: number of the weighted draws.
-      r_hat: between Markov chains and the weighted draws, the largest of all variables.
+      r_hat: R-hat between Markov chains and weighted draws, the largest of all variables.
       uncovered_mass: share of the chains' draws where the posterior has far too little
         mass.
       num_modes: number of Gaussians that the last fit started from.
