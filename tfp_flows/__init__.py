@@ -21,9 +21,9 @@ it becomes a distribution, and a distribution trains as a Keras model.
     density/        fit_density: rows of numbers by one call, with a report
     portable/       to_jax, export_onnx: distributions where TensorFlow is not
 
-Importing the package checks that one TFP is installed which goes with the other packages
-(requirements.py), and imports Keras and nothing of these folders: each is imported when one
-of its names is first used.
+Importing the package checks that one TFP is installed which fits the other packages
+(requirements.py), and imports Keras. A folder is imported when one of its names is first
+used.
 """
 
 import ast
@@ -39,7 +39,7 @@ try:
     import keras
 
     _backend = keras.backend.backend()
-except ImportError as error:  # of a backend that is chosen and not installed
+except ImportError as error:  # the chosen backend is not installed
     _backend = os.environ.get("KERAS_BACKEND", f"unusable: {error}")
 if _backend != "tensorflow":
     raise ImportError(
@@ -121,7 +121,7 @@ if not typing.TYPE_CHECKING:
         return sorted({*globals(), *_MODULES})
 
 
-# One line a public name. Checkers of types read them; at run time, `__getattr__` does.
+# One line for each public name, for type checkers; at run time, `__getattr__` reads them.
 if typing.TYPE_CHECKING or not _MODULES:
     from tfp_flows import transformers as transformers
     from tfp_flows.bijectors import ActNorm as ActNorm

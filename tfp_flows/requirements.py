@@ -78,9 +78,9 @@ def problem(versions: Mapping[str, str], missing: Collection[str] = ()) -> str |
 def installed() -> tuple[dict[str, str], set[str]]:
     """Returns the arguments of `problem` for this process.
 
-    Only the metadata beside the TFP that an import finds count: one that it hides, such
-    as the system's behind that of a virtual environment, does no harm. A TFP without
-    metadata there, such as one built from source, is imported for its version.
+    Only the metadata beside the TFP that an import finds count. A TFP that it hides, such
+    as the system's in a virtual environment, does no harm. A TFP without metadata there,
+    such as one built from source, is imported for its version.
     """
     folders = {name: _folder(name) for name in ("tensorflow_probability", "tf_keras")}
     folder = folders["tensorflow_probability"]

@@ -19,7 +19,7 @@ __all__ = ["FlowDensity", "FlowRegressor"]
 
 # Kinds with a list of values.
 _LISTED = ("ordered", "boolean", "constant", "identifier")
-_BLOCK = 64  # rows; numbers of rows are rounded up to a multiple of it
+_BLOCK = 64  # numbers of rows are rounded up to a multiple of this
 _TABLE_OPTIONS = ("num_members", "num_bins", "hidden_units", "dropout")
 _FIT_OPTIONS = ("epochs", "batch_size", "learning_rate", "patience", "validation_split")
 

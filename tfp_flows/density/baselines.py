@@ -10,8 +10,8 @@ from tfp_flows.core.statistics import correlation_factor, mean_and_scale
 from tfp_flows.density.data import Data
 
 _SIZES = (1, 2, 3, 5, 8, 12, 20)  # components of mixtures of Gaussians
-_MOST_ROWS = 10_000  # of the mixture of Gaussians and of the kernels
-_BANDWIDTHS = np.logspace(-1.5, 0.5, 9)  # in standard deviations
+_MOST_ROWS = 10_000  # training rows of the mixture of Gaussians and of the kernels
+_BANDWIDTHS = np.logspace(-1.5, 0.5, 9)  # bandwidths of kernels in standard deviations
 
 
 def gaussian(train: Data, test: Data) -> np.ndarray:

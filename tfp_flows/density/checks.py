@@ -22,11 +22,11 @@ _NEIGHBOURS = 5
 _MUCH_SURPRISE, _MUCH_APART = 1.0, 0.1
 _REGION = 0.9  # probability of a region of highest density
 _SPIKE_SHARE, _COPIED_SHARE = 0.05, 0.05
-_LEAST_VARIANCE = 1e-9  # of columns with variance 1; rounded relations have less
+_LEAST_VARIANCE = 1e-9  # relative to columns of variance 1; linear relations have less
 
 
 def held_out_rows(count: int) -> Check:
-    """Checks that there are held-out rows enough for a judgement."""
+    """Checks that there are enough held-out rows for a judgement."""
     advice = f"Only {count} rows were held out, too few to judge. Collect more rows."
     return Check.at_least("held-out rows", count, _LEAST_HELD_OUT, advice)
 
@@ -150,7 +150,7 @@ def spikes(x: np.ndarray) -> Check:
 
 
 def copies(train: Data, held_out: Data) -> Check:
-    """Checks that held-out rows are no copies of training rows, which are no test.
+    """Checks that held-out rows are not copies of training rows, which would test nothing.
 
     Rounded columns have equal rows by chance, so the threshold is higher if columns that
     are shuffled, each by itself, have them too.

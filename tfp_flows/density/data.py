@@ -11,7 +11,7 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.core.arguments import require
 
 _LEAST_ROWS = 20
-_LARGEST = 1e100  # since squares of numbers are taken, in float64
+_LARGEST = 1e100  # largest number, whose square is still finite in float64
 
 
 class Data(typing.NamedTuple):

@@ -56,7 +56,7 @@ class FittedDensity(Mixture):
         `tfp_flows.load(path).distribution` returns them.
 
         Args:
-          path: of the file; ends in `.keras`.
+          path: path of the file; ends in `.keras`.
         """
         DensityEstimator(self).save(path)
 

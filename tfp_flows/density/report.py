@@ -23,7 +23,7 @@ VERDICTS = ("good", "no better than a Gaussian", "not to be relied on")
 _MOST_SAMPLES = 1_000  # which are compared with held-out rows
 # Pseudo-rows of each component (a Dirichlet prior), and the least weight of one.
 _PRIOR_ROWS, _LEAST_WEIGHT = 2.0, 0.02
-_UPDATES = 200  # of the weights; each raises the likelihood
+_UPDATES = 200  # number of updates of the weights; each raises the likelihood
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,7 +189,7 @@ def _scored_by_other_half(log_probs):
 
 
 def _log_mean(log_probs, weights):
-    with np.errstate(divide="ignore"):  # of a weight of 0
+    with np.errstate(divide="ignore"):  # a weight may be 0
         return np.logaddexp.reduce(log_probs + np.log(weights), axis=1)
 
 

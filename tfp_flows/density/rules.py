@@ -18,27 +18,27 @@ from tfp_flows.tables.network_sizes import NetworkSizes
 from tfp_flows.training.averaging import averaging_adam
 from tfp_flows.training.callbacks import StopAfter
 
-# Rows from which on there is a flow alone: in the same time it explains them as well as
-# beside the mean of several networks, which are fast for one variable.
+# From this number of rows on, a flow is the only component: in the same time, it explains
+# the rows as well as together with conditional splines, which are fast for one variable.
 _MANY_ROWS, _MANY_ROWS_OF_ONE = 5_000, 20_000
 # Rows below which there is no flow, since it overfits.
 _FEW_ROWS = 500
 # Rows below which all rows are fitted again after the held-out ones were scored.
 _REFITTED_ROWS = 2_000
-# Rows that are held out, and that validate, at most: enough for an error of .01 nats.
+# Largest number of held-out rows, and of validation rows: enough for an error of 0.01 nats.
 MOST_HELD_OUT = 20_000
-# Largest number of weights of the conditional splines: of 83 variables with 8 networks, and
-# of 119 with 4.
+# Largest number of weights of the conditional splines, which allows 83 variables with 8
+# networks, and 119 with 4.
 _MOST_WEIGHTS = 20_000_000
 # By the least number of rows: widths and dropout of the layers of neural spline flows, and
 # of the MAF that conditional densities have, too.
 _SPLINE_FLOWS = {0: (64, 0.2), 3_000: (64, 0.1), 20_000: (128, 0.05), 300_000: (256, 0.0)}
 _MAFS = {0: (128, 0.2), 3_000: (128, 0.1), 20_000: (256, 0.05)}
-_ROWS_OF_LARGE_BATCHES = 20_000  # from which on a training step has 512 rows, not 256
+_ROWS_OF_LARGE_BATCHES = 20_000  # from here on, a training step has 512 rows, not 256
 # Steps of a spline flow of one variable: more are slower, and no better.
 _STEPS_OF_ONE = 2
-# Steps between two looks at the validation rows; looks without improvement after which the
-# learning rate falls, and three times as many after which training ends.
+# Bounds of the steps between two looks at the validation rows; and the looks without
+# improvement after which the learning rate falls. After three times as many, training ends.
 _LEAST_OF_EPOCH, _MOST_OF_EPOCH = 50, 500
 _PATIENCE = 6
 # Step size of a network of width 64; wider ones have smaller steps, in proportion.
@@ -52,7 +52,7 @@ class FlowRule:
     """How `fit_density` makes and trains a flow.
 
     Attributes:
-      constructor: of the flow, `constructor(event_size, **options)`.
+      constructor: constructor of the flow, `constructor(event_size, **options)`.
       options: its options.
       batch_size: rows of a training step.
       steps_per_epoch: training steps between two looks at the validation rows.
@@ -227,7 +227,7 @@ def _layers(sizes, num_rows):
 
 
 def _flow_rule(constructor, options, num_rows, batch_size, max_steps):
-    """The `FlowRule` whose batches have the power of two that is next to `batch_size`."""
+    """The `FlowRule`, with batches of a power of two near `batch_size`."""
     most = 9 if num_rows >= _ROWS_OF_LARGE_BATCHES else 8
     batch_size = int(2 ** min(max(round(math.log2(batch_size)), 5), most))
     steps = min(max(num_rows // batch_size, _LEAST_OF_EPOCH), _MOST_OF_EPOCH)

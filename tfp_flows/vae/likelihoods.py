@@ -200,7 +200,7 @@ class DiscretizedLogistic(Likelihood):
     def check(self, x: np.ndarray) -> None:
         """Raises `ValueError` unless `x` holds multiples of `1 / (num_bins - 1)`."""
         levels = np.asarray(x, np.float64) * (self.num_bins - 1)
-        rounding = max(1e-3, self.num_bins * 2.0**-23)  # of float32
+        rounding = max(1e-3, self.num_bins * 2.0**-23)  # rounding of float32
         are_levels = np.all(np.abs(levels - np.round(levels)) < rounding)
         low, high = np.min(x), np.max(x)
         words = f"`x` of multiples of 1/{self.num_bins - 1} in [0, 1]"

@@ -37,7 +37,7 @@ class Posterior(tf.Module, abc.ABC):
       latent_size: number of latent variables, L.
       num_parameters: number of outputs of the encoder, P.
       dtype: dtype of latents and densities.
-      name: name of the posterior; None makes one of the class's name.
+      name: name of the posterior; None derives it from the class.
 
     >>> from tfp_flows import posteriors
     >>> isinstance(posteriors.FullGaussian(3), posteriors.Posterior)
@@ -224,7 +224,7 @@ class FullGaussian(_Gaussian):
         return tf.transpose(noise, [2, 0, 1])
 
 
-_LEAST = -80.0  # whose softplus is no subnormal number
+_LEAST = -80.0  # the softplus of lower numbers would be subnormal
 
 
 def _positive(s):
