@@ -23,7 +23,7 @@ class ActNorm(MeasuredOnce):
     Args:
       event_size: number of variables or channels, D.
       event_ndims: axes of one event: 1 for vectors, 3 for images.
-      dtype: of inputs and weights.
+      dtype: dtype of inputs and weights.
       name: name of the bijector.
 
     >>> import numpy as np

@@ -38,7 +38,7 @@ class AutoregressiveMap(FlowBijector):
       event_size: number of variables, D.
       conditioner: callable of `(u, context)`.
       transformer: its map in the direction `parallel` is T.
-      dtype: of inputs and weights.
+      dtype: dtype of inputs and weights.
       name: name of the bijector.
     """
 
@@ -196,7 +196,7 @@ class MaskedAutoregressive(AutoregressiveMap):
       conditioner: callable of `(y, context)`, autoregressive in some ordering; returns
         `[..., P * D]`. `Conditioner` makes one of a `MaskedMLP`.
       transformer: `Affine()` by default.
-      dtype: of inputs and weights.
+      dtype: dtype of inputs and weights.
       name: name of the bijector.
 
     Raises:
@@ -241,7 +241,7 @@ class InverseAutoregressive(AutoregressiveMap):
       conditioner: callable of `(x, context)`, autoregressive in some ordering; returns
         `[..., P * D]`. `Conditioner` makes one of a `MaskedMLP`.
       transformer: `Gated()` by default, the paper's stable form.
-      dtype: of inputs and weights.
+      dtype: dtype of inputs and weights.
       name: name of the bijector.
 
     Raises:

@@ -47,7 +47,7 @@ class BatchNorm(Positionwise):
         their update by the batch, through which the gradient flows: less noise for small
         batches (RealNVP, appendix E). Call `initialize` first.
       epsilon: added to the variance.
-      dtype: of inputs and weights.
+      dtype: dtype of inputs and weights.
       name: name of the bijector.
 
     Raises:

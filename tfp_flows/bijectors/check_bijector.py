@@ -321,8 +321,8 @@ class BijectorReport:
       latent_round_trip: error of `inverse(forward(z))`, at `z = inverse(x)`.
       inverse_log_det: error of the inverse's log-det against that of autodiff.
       forward_log_det: error of the forward's log-det against that of autodiff.
-      integral: of the density with a standard normal base, over a grid; None for events
-        of more than two variables. It should be 1.
+      integral: integral of the density with a standard normal base, over a grid; None for
+        events of more than two variables. It should be 1.
       tolerance: largest errors that `passed` allows.
       identities: names of the steps with weights that are still the identity; the name of
         the bijector if all of it is. They were checked with random weights.

@@ -40,7 +40,7 @@ class Coupling(FlowBijector):
       conditioner: callable of `(x, context)`; `Conditioner` makes one of a Keras layer.
         Its `context_size`, if it has one, becomes the bijector's.
       transformer: `Affine()` by default.
-      dtype: of inputs and weights.
+      dtype: dtype of inputs and weights.
       name: name of the bijector.
 
     Raises:

@@ -55,7 +55,7 @@ class Elementwise(FlowBijector):
       context_size: width of the context; 0 if there is none.
       event_ndims: axes of one event: 1 for vectors, 3 for images, whose positions share
         the parameters.
-      dtype: of inputs and weights.
+      dtype: dtype of inputs and weights.
       name: name of the bijector.
 
     Raises:

@@ -59,7 +59,7 @@ class HeavyTails(FlowBijector):
       kind: "student" or "sinh". For "sinh", the last line is `asinh(w_i y_i) / w_i` and
         comes first: rows with a single far variable cost more, and some samples lie
         thousands of times as far out as others.
-      dtype: of inputs and weights.
+      dtype: dtype of inputs and weights.
       name: name of the bijector.
 
     >>> import tfp_flows

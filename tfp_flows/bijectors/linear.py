@@ -30,7 +30,7 @@ class InvertibleLinear(Positionwise):
       event_ndims: axes of one event: 1 for vectors, 3 for images.
       seed: W starts as a random rotation drawn from it; as the identity if None.
       permutation: permutation of 0 to D - 1 that W starts as; None: see `seed`.
-      dtype: of inputs and weights.
+      dtype: dtype of inputs and weights.
       name: name of the bijector.
 
     Raises:
@@ -114,7 +114,7 @@ class InvertibleConv1x1(FlowChain):
     Args:
       event_size: number of channels, C.
       seed: the matrix starts as a random rotation drawn from it; as the identity if None.
-      dtype: of inputs and weights.
+      dtype: dtype of inputs and weights.
       name: name of the bijector.
 
     >>> import numpy as np

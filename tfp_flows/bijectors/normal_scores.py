@@ -41,7 +41,7 @@ class NormalScores(FlowBijector):
     Args:
       event_shape: `(H, W, C)` of images; `(D,)` or D of vectors.
       num_bins: number of bins, K: 256 for pixels of a byte.
-      dtype: of inputs and frequencies.
+      dtype: dtype of inputs and frequencies.
       name: name of the bijector.
 
     Raises:

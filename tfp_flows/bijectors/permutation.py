@@ -24,7 +24,7 @@ class Permutation(Positionwise):
       permutation: integers, a permutation of `0, ..., D - 1`; `reverse_permutation` and
         `random_permutation` make the usual ones.
       event_ndims: axes of one event: 1 for vectors, 3 for images.
-      dtype: of inputs.
+      dtype: dtype of inputs.
       name: name of the bijector.
 
     Raises:

@@ -28,7 +28,7 @@ class Bounds(FlowBijector):
     Args:
       low: lower ends, `[D]`; `-inf` where there is none.
       high: upper ends, `[D]`; `inf` where there is none.
-      dtype: of inputs.
+      dtype: dtype of inputs.
       name: name of the bijector.
 
     Raises:
@@ -117,7 +117,7 @@ class Logit(FlowBijector):
     Args:
       alpha: distance of the ends from 0 and 1; 0.05 in RealNVP, 1e-6 for MAF on MNIST.
       event_ndims: axes of one event: 1 for vectors, 3 for images.
-      dtype: of inputs.
+      dtype: dtype of inputs.
       name: name of the bijector.
 
     Raises:

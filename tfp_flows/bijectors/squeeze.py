@@ -25,7 +25,7 @@ class Squeeze(FlowBijector):
     Args:
       image_shape: `(H, W, C)` of the data end.
       ordered: whether the channels are in RealNVP's order for factoring out.
-      dtype: of inputs.
+      dtype: dtype of inputs.
       name: name of the bijector.
 
     Raises:

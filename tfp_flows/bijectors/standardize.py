@@ -67,7 +67,7 @@ class Standardize(_FromVectors):
 
     Args:
       event_size: number of variables, D.
-      dtype: of inputs and statistics.
+      dtype: dtype of inputs and statistics.
       name: name of the bijector.
 
     >>> import tfp_flows
@@ -133,7 +133,7 @@ class Decorrelate(_FromVectors):
     Args:
       event_size: number of variables, D.
       context_size: width of the context, C; 0 if there is none.
-      dtype: of inputs and statistics.
+      dtype: dtype of inputs and statistics.
       name: name of the bijector.
     """
 
@@ -244,7 +244,7 @@ class Whiten(Positionwise):
 
     Args:
       event_size: number of variables, D.
-      dtype: of inputs and statistics.
+      dtype: dtype of inputs and statistics.
       name: name of the bijector.
     """
 

@@ -96,7 +96,7 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
       data_event_shape: the same at the data end; `event_shape` by default.
       context_size: width of the conditioning tensor; 0 if there is none.
       is_constant_jacobian: whether the log-det does not depend on the input.
-      dtype: of inputs, weights and log-dets; None accepts any.
+      dtype: dtype of inputs, weights and log-dets; None accepts any.
       parameters: what `get_config` returns; the arguments of the object's class by default.
       name: name of the bijector.
 

@@ -25,7 +25,7 @@ def check_value(
       argument: name of the value in errors.
       event_ndims: number of event axes; where it is a structure, so is `value`.
       event_shape: `tf.TensorShape`, or None if any is allowed.
-      dtype: of the tensor; None keeps that of `value`.
+      dtype: dtype of the tensor; None keeps that of `value`.
     """
     if tf.nest.is_nested(event_ndims):
         return tf.nest.map_structure(
@@ -109,7 +109,7 @@ def check_context(
     Args:
       context: the argument as given.
       context_size: its width; 0 where there must be none.
-      dtype: of the tensor.
+      dtype: dtype of the tensor.
       owner: name of the bijector, for the error.
     """
     if not context_size:

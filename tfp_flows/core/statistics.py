@@ -45,7 +45,7 @@ def mean_and_scale(
 
     Args:
       data: `[N, ..., C]`.
-      dtype: of the results.
+      dtype: dtype of the results.
       argument: name of the data in errors.
       weight: weights of the rows, `[N]`; None if all weights are equal.
 

@@ -49,7 +49,7 @@ class BinaryMADE(AutoregressiveDistribution):
       standardize_context: whether contexts are standardised, by statistics that
         `initialize` sets.
       seed: integer that determines masks and initial weights; random if None.
-      dtype: of samples and weights.
+      dtype: dtype of samples and weights.
       validate_args: as in TFP.
       name: name of the distribution.
 
@@ -128,7 +128,7 @@ class CategoricalMADE(AutoregressiveDistribution):
       standardize_context: whether contexts are standardised, by statistics that
         `initialize` sets.
       seed: integer that determines initial weights; random if None.
-      dtype: of samples and weights.
+      dtype: dtype of samples and weights.
       validate_args: as in TFP.
       name: name of the distribution.
 
@@ -238,7 +238,7 @@ class MixtureMADE(AutoregressiveDistribution):
       standardize_context: whether contexts are standardised, by statistics that
         `initialize` sets.
       seed: integer that determines masks and initial weights; random if None.
-      dtype: of samples and weights.
+      dtype: dtype of samples and weights.
       validate_args: as in TFP.
       name: name of the distribution.
 

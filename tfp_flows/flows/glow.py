@@ -198,7 +198,7 @@ class GlowStep(FlowChain):
         and `Shift()` for an additive coupling.
       context_size: width of the context, which is not standardised; 0 if there is none.
       seed: integer that determines the initial weights; random if None.
-      dtype: of inputs and weights.
+      dtype: dtype of inputs and weights.
       network_dtype: Keras dtype policy of the network (see `FlowOptions`).
       name: name of the bijector.
 

@@ -208,7 +208,7 @@ class _SplineColumns:
       circular: columns that are angles: indices, or booleans; None if none is.
       num_bins: bins of each spline.
       bound: bound of the splines on the line.
-      dtype: of inputs and weights.
+      dtype: dtype of inputs and weights.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ class FlowOptions(TypedDict, total=False):
         dropout can be recomputed.
       seed: integer that determines initial weights, orders and permutations; random if
         None, the default.
-      dtype: of inputs and weights; float32 by default.
+      dtype: dtype of inputs and weights; float32 by default.
       network_dtype: Keras dtype policy of the networks. "mixed_bfloat16" computes in
         bfloat16, with float32 weights and maps; None, the default, is the policy of
         `dtype`. With "mixed_bfloat16", the sequential direction of an autoregressive step

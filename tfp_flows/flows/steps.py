@@ -107,7 +107,7 @@ def coupling(
       make_network: function of the number of outputs (on the last axis) and `dtype` that
         returns a Keras layer.
       context_size: width of the context; 0 if there is none.
-      dtype: of inputs and weights.
+      dtype: dtype of inputs and weights.
       network_dtype: dtype policy of the network; that of `dtype` if None.
       **others: ignored.
     """
@@ -270,7 +270,7 @@ def pixel_steps(
       logit_alpha: `alpha` of the `Logit`; None leaves it out.
       normal_scores: bins of the `NormalScores`, which replaces the `Logit`; None leaves it
         out.
-      dtype: of inputs.
+      dtype: dtype of inputs.
     """
     if normal_scores is not None:
         check_integer("normal_scores", normal_scores, 2)

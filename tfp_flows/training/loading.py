@@ -62,7 +62,7 @@ def load(
     files of your own.
 
     Args:
-      path: of a `.keras` file, or of the folder that `save(..., zipped=False)` has written.
+      path: path of a `.keras` file, or of the folder that `save(..., zipped=False)` wrote.
       custom_modules: your own modules, or their full names, whose classes and functions the
         file may name without registration; a package stands for its loaded modules, too.
       compile: whether the model is compiled as it was when it was saved.
