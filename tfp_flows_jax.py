@@ -126,7 +126,7 @@ class JaxDistribution:
 
         Args:
           params: weights, as in the attribute `params`.
-          key: of `jax.random`.
+          key: key of `jax.random`.
           num_samples: number of draws for each context, a Python integer; under `jax.jit`,
             a static argument.
           context: `[..., context_size]`, if the distribution is conditional.
@@ -192,7 +192,7 @@ def load(path: str | os.PathLike) -> JaxDistribution:
     """Returns the distribution that `save` has written; imports no TensorFlow.
 
     Args:
-      path: of a file that may come from anyone: loading runs no code of it.
+      path: path of a file that may come from anyone: loading runs no code of it.
 
     Raises:
       ValueError: if it holds something else, or was written by a newer version.

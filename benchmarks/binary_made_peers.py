@@ -16,7 +16,7 @@ def torch_training(workload, *, num_threads, num_masks=1):
 
     Args:
       workload: a `BinaryMADE`.
-      num_threads: of PyTorch.
+      num_threads: number of threads of PyTorch.
       num_masks: length of the cycle of masks.
     """
     import torch  # not needed by anything else
@@ -45,7 +45,7 @@ def torch_sampling(workload, *, num_threads):
 
     Args:
       workload: a `BinaryMADE`.
-      num_threads: of PyTorch.
+      num_threads: number of threads of PyTorch.
     """
     import torch
 

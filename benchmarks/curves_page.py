@@ -99,7 +99,7 @@ def draw(rows, path):
 
     Args:
       rows: table of `COLUMNS`.
-      path: of the picture.
+      path: path of the picture.
     """
     axes, tasks = rows["axis"].unique(), rows["task"].unique()
     figure, panels = plt.subplots(

@@ -108,7 +108,7 @@ def time(build, workload, *, num_threads):
     Args:
       build: one of the functions above.
       workload: a `Glow`.
-      num_threads: of PyTorch.
+      num_threads: number of threads of PyTorch.
     """
     import torch
 
@@ -140,7 +140,7 @@ def train(build, workload, images, budget, *, num_threads):
       workload: a `Glow`.
       images: an `Images`.
       budget: a `Budget`.
-      num_threads: of PyTorch.
+      num_threads: number of threads of PyTorch.
     """
     import torch
 

@@ -154,7 +154,7 @@ def run_in_turns(ours, train, peers, workload, data, budget, *, unit):
       workload: the sizes of the flow.
       data: an `Images` or `Rows`.
       budget: a `Budget`.
-      unit: of the scores.
+      unit: unit of the scores.
     """
     values = flags.FLAGS
     print_head()

@@ -24,7 +24,7 @@ def train(name, workload, rows, budget, *, num_threads):
       workload: a `SplineFlow`.
       rows: a `Rows`.
       budget: a `Budget`.
-      num_threads: of PyTorch.
+      num_threads: number of threads of PyTorch.
     """
     import torch
 

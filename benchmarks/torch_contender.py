@@ -12,7 +12,7 @@ class Peer:
     """A flow of another library.
 
     Attributes:
-      name: of the library.
+      name: name of the library.
       module: a `torch.nn.Module`.
       log_prob: function of a tensor of images, `[N, C, H, W]`, or rows.
       sample: function of the number of samples.
@@ -69,7 +69,7 @@ def budgeted(peer, to_tensor, data, budget, *, num_threads):
       to_tensor: function from an array to an argument of `peer.log_prob`.
       data: an `Images` or `Rows`.
       budget: a `Budget`.
-      num_threads: of PyTorch.
+      num_threads: number of threads of PyTorch.
     """
     import torch
 
@@ -129,7 +129,7 @@ def flow_contender(peer, workload, num_threads):
     Args:
       peer: a `Peer`.
       workload: has `batch()`, `batch_size`, `calls` and `task`.
-      num_threads: of PyTorch.
+      num_threads: number of threads of PyTorch.
     """
     import torch
 

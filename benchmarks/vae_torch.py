@@ -10,7 +10,7 @@ def lean(workload, *, num_threads):
 
     Args:
       workload: a `VAE`.
-      num_threads: of PyTorch.
+      num_threads: number of threads of PyTorch.
     """
     import torch
     from torch.nn import functional

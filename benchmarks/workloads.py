@@ -123,7 +123,7 @@ class Glow:
     Attributes:
       trains: whether a call is a training step; else it draws `batch_size` images.
       image_size: height and width.
-      channels: of the images.
+      channels: channels of the images.
       num_levels: levels, L.
       num_steps: steps per level, K.
       hidden_channels: of each network.

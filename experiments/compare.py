@@ -88,7 +88,7 @@ def draw(finished, path):
 
     Args:
       finished: results by folder.
-      path: of the picture; its folder is made if it is missing.
+      path: path of the picture; its folder is made if it is missing.
     """
     if not finished:
         raise ValueError("Expected `finished` runs to draw; got none.")

@@ -46,7 +46,7 @@ def draw(path):
     The first parameters are zeros, the initial output of a network.
 
     Args:
-      path: of the picture.
+      path: path of the picture.
     """
     columns = len(_MAPS) // 2
     figure, axes = plt.subplots(

@@ -53,7 +53,7 @@ def split_columns(sets, names, request, path):
       sets: train, validation and test, `[N, D]`, float64.
       names: D column names, or None.
       request: a `Request`: `context_columns`, `drop_constant_columns`.
-      path: of the file, for errors.
+      path: path of the file, for errors.
 
     Returns:
       D `Column`s: those that are modelled, those of the context, those that are dropped;

@@ -60,7 +60,7 @@ def image_dataset(name, pixels, validation, request, *, classes=None, class_name
     """Returns a `Dataset` of dequantised images.
 
     Args:
-      name: of the data set.
+      name: name of the data set.
       pixels: training and test images, two `uint8` arrays `[N, H, W]` or `[N, H, W, C]`.
       validation: number of validation images, the last of the training images.
       request: a `Request`, for its `num_bits`, `seed` and `conditional`.
@@ -92,7 +92,7 @@ def describe_classes(sets, names, conditional):
 
     Args:
       sets: train, validation and test, three integer arrays `[N]`.
-      names: of the classes.
+      names: names of the classes.
       conditional: whether the one-hot classes are the context.
     """
     names = tuple(names)

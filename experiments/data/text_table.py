@@ -395,7 +395,7 @@ def read_csv(path, **kwargs):
     """Returns the numbers of a text file.
 
     Args:
-      path: of the file.
+      path: path of the file.
       **kwargs: arguments of `TextTable`.
 
     Returns:

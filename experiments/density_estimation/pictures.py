@@ -70,7 +70,7 @@ def draw_fit(subject, path):
 
     Args:
       subject: a `Subject`.
-      path: of the picture, or a file.
+      path: path of the picture, or a file.
     """
     _, draw_to = next(iter(_data_pictures(subject).values()))
     draw_to(path=path)
@@ -452,7 +452,7 @@ def draw_densities(subject, path):
 
     Args:
       subject: a `Subject` of one variable, given others.
-      path: of the picture.
+      path: path of the picture.
     """
     dataset = subject.dataset
     found = diagnostics.quantiles(subject)[:, 0]
@@ -483,7 +483,7 @@ def draw_levels(found, path):
 
     Args:
       found: result of `prediction_scores`.
-      path: of the picture.
+      path: path of the picture.
     """
     levels = np.array(found["levels"])
     figure, axis = plt.subplots(figsize=(5.6, 4.4), layout="constrained")

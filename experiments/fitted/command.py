@@ -39,7 +39,7 @@ class TableSettings(FlagSettings):
         """Returns plain data that determine the table to write.
 
         Args:
-          model_path: of the model's file.
+          model_path: path of the model's file.
         """
         free = ("model", "out", "progress", *self.READ)
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}

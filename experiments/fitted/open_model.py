@@ -41,7 +41,7 @@ class FittedModel:
     """A saved density estimator of rows of a table.
 
     Args:
-      path: of the `.keras` file.
+      path: path of the `.keras` file.
       model: the `DensityEstimator` of that file.
 
     Raises:
@@ -202,7 +202,7 @@ class FittedTable:
     """A saved `TableDensity`, with the methods of `FittedModel` on data frames.
 
     Args:
-      path: of the `.keras` file.
+      path: path of the `.keras` file.
 
     Attributes:
       modelled: names of the modelled columns.

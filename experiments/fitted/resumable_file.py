@@ -16,7 +16,7 @@ class ResumableFile:
     the origin of that. A process that stops at any time loses only the present piece.
 
     Args:
-      path: of the file.
+      path: path of the file.
       origin: plain data that determine the content, by name.
 
     Raises:

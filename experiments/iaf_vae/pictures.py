@@ -78,7 +78,7 @@ def draw_fit(model, images, settings, path):
       model: a `VAE`.
       images: the `Images` that it is fitted to.
       settings: a `VAESettings`.
-      path: of the picture, or a file.
+      path: path of the picture, or a file.
     """
     rows = _test_rows(images, settings)[:_NUM_SAMPLES]
     z = model.prior.sample(_NUM_SAMPLES, seed=(0, settings.seed))

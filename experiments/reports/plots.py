@@ -24,7 +24,7 @@ def density_2d(data, density, samples, path):
       data: `[N, 2]`.
       density: `(x [X], y [Y], values [Y, X])`, densities on a grid.
       samples: `[M, 2]`.
-      path: of the picture.
+      path: path of the picture.
     """
     low, high = data.min(axis=0), data.max(axis=0)
     margin = 0.08 * (high - low)
@@ -52,7 +52,7 @@ def grid(count, max_columns, size, **options):
       count: number of panels.
       max_columns: largest number of columns.
       size: width and height of a panel, in inches.
-      **options: of `plt.subplots`.
+      **options: options of `plt.subplots`.
     """
     columns = min(max_columns, count)
     rows = -(-count // columns)
@@ -80,7 +80,7 @@ def images_by_class(data, samples, path, *, class_names):
     Args:
       data: C arrays of images, `[n, H, W]`, where n may differ.
       samples: likewise.
-      path: of the picture.
+      path: path of the picture.
       class_names: C names.
     """
     columns, height = max(map(len, [*data, *samples])), samples[0].shape[1]
@@ -102,7 +102,7 @@ def learning_curve(history, path, *, title, label="mean log-likelihood (nats)", 
 
     Args:
       history: dict with `loss` and `val_loss`, nats an epoch.
-      path: of the picture.
+      path: path of the picture.
       title: name of the model.
       label: name and unit of the negative loss.
       best: index of the best epoch; by default, that of the least `val_loss`.
@@ -274,7 +274,7 @@ def pairs(
     Args:
       data: `[N, D]`.
       samples: `[N, D]`.
-      path: of the picture.
+      path: path of the picture.
       labels: D names.
       names: names of data and samples.
       max_points: maximum number of rows to draw.
@@ -317,7 +317,7 @@ def calibration(u, distances, path):
     Args:
       u: `[N, D]`, numbers in (0, 1).
       distances: `[D]`, the Kolmogorov-Smirnov distances of the columns.
-      path: of the picture, which shows the `MAX_HISTOGRAMS` greatest distances.
+      path: path of the picture, which shows the `MAX_HISTOGRAMS` greatest distances.
     """
     chosen = np.sort(np.argsort(-distances)[:MAX_HISTOGRAMS])
     figure, axes = grid(len(chosen), 4, (max(3.0, 4.5 / len(chosen)), 2.7), sharey=True)
@@ -357,7 +357,7 @@ def image_grids(panels, path, *, rows=10, columns=10):
 
     Args:
       panels: title -> images, `[N, H, W]` or `[N, H, W, 3]`.
-      path: of the picture.
+      path: path of the picture.
       rows: rows of each grid.
       columns: columns of each grid.
     """
@@ -375,7 +375,7 @@ def image_rows(labelled, path):
 
     Args:
       labelled: list of (label, images), with images `[n, H, W]` or `[n, H, W, 3]`.
-      path: of the picture.
+      path: path of the picture.
     """
     count = len(labelled)
     columns = max(len(images) for _, images in labelled)
@@ -398,7 +398,7 @@ def overlaid_histograms(values, path, *, label, title):
 
     Args:
       values: name -> `[N]`.
-      path: of the picture.
+      path: path of the picture.
       label: name of the numbers.
       title: title of the picture.
     """

@@ -182,8 +182,8 @@ class QuantilePrediction:
 
     Args:
       quantiles: `[N, L]`, rising.
-      mean: of the training rows.
-      deviation: of the training rows.
+      mean: mean of the training rows.
+      deviation: deviation of the training rows.
     """
 
     def __init__(self, quantiles, mean, deviation):
@@ -237,7 +237,7 @@ def predictions(context, y, new_context, seed):
     """Returns predictive distributions of y given `new_context`, by method.
 
     Args:
-      context: of the training rows, `[N, C]`.
+      context: context of the training rows, `[N, C]`.
       y: their observed values, `[N]`.
       new_context: `[M, C]`.
       seed: integer.

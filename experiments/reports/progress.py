@@ -43,7 +43,7 @@ class PicturesInTensorBoard(keras.callbacks.Callback):
     Args:
       draw: function of a file, which draws the picture into it.
       every: epochs between two pictures.
-      folder: of the logs.
+      folder: folder of the logs.
     """
 
     def __init__(self, draw, every, folder):

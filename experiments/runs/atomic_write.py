@@ -8,7 +8,7 @@ def atomic_write(path, content):
     """Replaces the file at `path`, durably.
 
     Args:
-      path: of the file; its folder exists.
+      path: path of the file; its folder exists.
       content: bytes, or text to encode as UTF-8.
 
     Raises:

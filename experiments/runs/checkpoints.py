@@ -73,7 +73,7 @@ class CheckpointFolder:
     """The checkpoints in a folder; the newest undamaged one counts.
 
     Args:
-      path: of the folder; made by the first `save`.
+      path: path of the folder; made by the first `save`.
     """
 
     def __init__(self, path):

@@ -52,7 +52,7 @@ def load_model(path, kind):
     """Returns the model in a `.keras` file.
 
     Args:
-      path: of the file.
+      path: path of the file.
       kind: class of the model.
 
     Raises:
