@@ -70,7 +70,7 @@ def zuko(workload, *, num_threads):
 
 
 def _made(workload):
-    """Arguments of a MADE of two equal hidden layers, in nflows and what came of it."""
+    """Arguments of a MADE of two equal hidden layers, in nflows and in its successors."""
     first, second = workload.hidden_units
     if first != second:
         raise ValueError(f"Expected two equal `hidden_units`; got {workload.hidden_units}.")

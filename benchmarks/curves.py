@@ -46,7 +46,7 @@ AXES = {
 }
 TASKS = ("train", "score", "sample", "memory")
 CONTENDERS = ("tfp_flows", "nflows", "zuko", "TFP", "flowjax")
-_ARITHMETIC_OF_A_RUN = 1e8  # multiplications
+_ARITHMETIC_OF_A_RUN = 1e8  # number of multiplications
 _TORCH = {
     "RealNVP": real_nvp_torch,
     "MAF": autoregressive_torch,

@@ -1,4 +1,4 @@
-"""Times flows on whatever device there is, as a GPU: dtypes of networks, graphs and XLA.
+"""Times flows on the machine's device, such as a GPU: network dtypes, graphs and XLA.
 
     python -m benchmarks.devices [--workloads=small_RealNVP]
 

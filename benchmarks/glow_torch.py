@@ -96,7 +96,7 @@ def freia(workload):
         shapes = [z.shape for z in model(zeros)[0]]
 
     def sample(count):
-        del count  # of `shapes`
+        del count  # `shapes` has the number of draws
         return model([torch.randn(shape) for shape in shapes], rev=True)[0]
 
     return Peer("FrEIA", model, log_prob, sample)

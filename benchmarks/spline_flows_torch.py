@@ -59,7 +59,7 @@ def _zuko(workload):
         bins=workload.num_bins,
         transforms=workload.num_steps,
         passes=2 if workload.coupling else None,
-        hidden_features=workload.hidden_units[:-1],  # of each of which it makes a block
+        hidden_features=workload.hidden_units[:-1],  # one block for each
         residual=True,
     )
     return Peer(

@@ -7,7 +7,7 @@ from experiments.data.dataset import SETS, Dataset, Entry, context_fields
 from experiments.data.files import DataError, load_array, load_arrays
 from experiments.data.text_table import read_csv
 
-_MIN_ROWS = 2  # per set, the least for the standard error of a mean
+_MIN_ROWS = 2  # fewest rows of a set that give a standard error of the mean
 
 
 def load_csv(request):

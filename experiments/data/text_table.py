@@ -22,7 +22,7 @@ _OTHERWISE = {
     ",": (re.compile(r"[-+]?[\d,'’ \u00a0\u202f]*\.\d+(?:[eE][-+]?\d+)?"), ".", "points"),
 }
 _BYTES_A_BLOCK = 1 << 24
-_BYTES_A_ROW = 1 << 26  # at most
+_BYTES_A_ROW = 1 << 26  # largest size of a row
 QUOTE, LINE_END = b'"', b"\n"
 _DELIMITERS = ",;\t"
 # Older versions of pandas round the last digits wrongly by default.

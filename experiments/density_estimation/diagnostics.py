@@ -14,9 +14,9 @@ from experiments.fitted.row_tables import in_parts
 from experiments.reports.estimate import accuracy, error_of_share
 from experiments.reports.predictions import FLOW, LEVELS, baselines, compared
 
-_MAX_ROWS, _FOLDS = 5000, 5  # of the two-sample test
+_MAX_ROWS, _FOLDS = 5000, 5  # rows and folds of the two-sample test
 _INTERVALS = (0.5, 0.9)  # probabilities of central intervals
-_GRID = 500  # points of each angle
+_GRID = 500  # number of points of each angle
 # Predictions: draws per row, and maximum number of predicted columns.
 _DRAWS, _MAX_VARIABLES = 400, 4
 # Sizes of one call of the flow, limited by memory.

@@ -41,9 +41,9 @@ ORDERINGS = {
     "random": tfp_flows.networks.random_ordering,
 }
 
-# The name of the density that `tfp_flows.fit_density` fits, in place of that of a flow.
+# The name, in place of a flow's, of the density that `tfp_flows.fit_density` fits.
 AUTO = "auto"
-_LEAST_ROWS = 20  # that `fit_density` takes
+_LEAST_ROWS = 20  # fewest rows that `fit_density` takes
 # The flags that this fit and its report use.
 _USED_BY_AUTO = {field.name for field in dataclasses.fields(Request)}
 _USED_BY_AUTO |= {"dataset", "data_seed", "flow", "run_dir", "max_minutes", "progress"}

@@ -163,7 +163,7 @@ class Settings(TrainingSettings):
 
     @property
     def how_to_go_on(self):
-        """What the same command does after an interruption, in words."""
+        """Describes what the same command does after an interruption."""
         if self.flow == models.AUTO:
             return "start again from the same seed"
         return "go on from the last finished epoch"

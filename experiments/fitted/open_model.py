@@ -99,7 +99,7 @@ class FittedModel:
         Raises:
           DataError: if a number is beyond that dtype.
         """
-        del decimal  # of texts only
+        del decimal  # cells are numbers, not texts
         values = block.frame.to_numpy()
         with np.errstate(over="ignore"):
             rows = values.astype(self.dtype)

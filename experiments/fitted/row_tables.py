@@ -8,7 +8,7 @@ import sys
 import keras
 import numpy as np
 
-_VALUES_A_CALL = 1 << 17  # of the distribution, limited by memory
+_VALUES_A_CALL = 1 << 17  # numbers in one call of the distribution, limited by memory
 
 
 def in_parts(function, *arrays, rows_a_call):

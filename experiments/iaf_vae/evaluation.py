@@ -9,7 +9,7 @@ from experiments.iaf_vae import models
 from experiments.reports import facts
 from experiments.reports.estimate import estimate
 
-# Draws per row for the ELBO, and for the moments of latents.
+# Numbers of draws per row for the ELBO, and for the moments of latents.
 _BOUND_DRAWS = 8
 _MOMENT_DRAWS = 64
 _MOMENT_ROWS = 1000

@@ -12,7 +12,7 @@ ARCHITECTURE += ("hidden_units", "patch_size", "channels", "num_blocks", "activa
 ARCHITECTURE += ("dropout",)
 ARCHITECTURE += ("num_flow_steps", "flow_hidden_units", "flow_context_size")
 ARCHITECTURE += ("num_prior_steps", "prior_hidden_units")
-# Those that only --encoder=conv has.
+# Flags that only --encoder=conv has.
 _CONV = ("patch_size", "channels", "num_blocks")
 # Arguments of `VAE` with weights or data statistics.
 TRAINED_PARTS = ("encoder", "posterior", "decoder", "likelihood", "prior")

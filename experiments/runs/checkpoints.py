@@ -13,7 +13,7 @@ from experiments.runs.atomic_write import atomic_write
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
-# What follows a damaged checkpoint, for the message.
+# The consequence of a damaged checkpoint, for the message.
 _OLDER = "the checkpoint before it is used"
 _ANEW = "there is none before it, and training starts from the beginning"
 

@@ -12,7 +12,7 @@ from experiments.reports.plots import DATA, FLOW
 from experiments.table_density.evaluation import samples_beside
 
 _MOST_COLUMNS, _MOST_VALUES = 24, 12
-_MOST_PAIRED = 5  # columns in the picture of pairs
+_MOST_PAIRED = 5  # largest number of columns in the picture of pairs
 _NUMBERS = ("real", "positive", "bounded", "periodic", "heavy-tailed", "integer")
 
 
