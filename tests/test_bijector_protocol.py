@@ -82,7 +82,12 @@ def test_log_probs_trace_with_a_batch_of_unknown_length_and_by_xla(subject):
 
     graph = tf.function(flow, autograph=False, input_signature=signature)
     x, expected = subject.x, subject.flow.log_prob(subject.x, **subject.context)
-    close(graph(x, *subject.context.values()), expected)
+    contexts = list(subject.context.values())
+    close(graph(x, *contexts), expected)
+    assert graph(x[:0], *(c[:0] for c in contexts)).shape == [0]
+    if contexts:
+        first = contexts[0][:1]
+        close(graph(x, first), subject.flow.log_prob(x, context=first))
     xla = tf.function(subject.log_probs["stock"], autograph=False, jit_compile=True)
     close(xla(x), expected)
 

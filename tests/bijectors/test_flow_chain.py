@@ -63,8 +63,12 @@ def squeezed(*others):
             r"`squeeze`.*\(2, 2, 4\).*`act_norm`.*3",
         ),
         (lambda: [maf(3), tfb.Reshape([4], [2, 2])], "`maf_3`.*reshape"),
+        (
+            lambda: [tff.Logit(0.1, event_ndims=3), tff.Permutation([1, 0])],
+            "events with 3 axes; got 1 axes in `permutation`.*`Positionwise`",
+        ),
     ],
-    ids=["stock between", "nested", "channels", "reshape"],
+    ids=["stock between", "nested", "channels", "reshape", "axes"],
 )
 def test_bijectors_whose_event_shapes_do_not_fit_are_refused(bijectors, message):
     with pytest.raises(ValueError, match=message):

@@ -110,8 +110,12 @@ def test_saturated_values_of_a_logit_are_inside_it_and_their_neighbours_are_not(
 
 def test_rows_outside_the_range_of_a_tfp_bijector_have_no_density():
     part = tff.FlowDistribution(tff.standard_normal(1), tfp.bijectors.Exp())
-    found = part.log_prob([[-1.0], [2.0], [np.nan]]).numpy()
-    assert (found[0], np.isfinite(found[1]), np.isnan(found[2])) == (-np.inf, True, True)
+    found = part.log_prob([[-1.0], [0.0], [np.inf], [2.0], [np.nan]]).numpy()
+    np.testing.assert_array_equal(found[:3], [-np.inf] * 3)
+    assert np.isfinite(found[3])
+    assert np.isnan(found[4])
+    with pytest.raises(ValueError, match=r"`value` of shape \[..., 1\]; got \(3,\)"):
+        part.log_prob([1.0, 2.0, 3.0])
     normal = tff.FlowDistribution(tff.standard_normal(1), tfp.bijectors.Scale(2.0))
     mixture = tff.distributions.Mixture([part, normal], [0.5, 0.5])
     assert np.isfinite(mixture.log_prob([[-1.0]])).all()

@@ -164,6 +164,15 @@ BAD_CALLS = [
     (lambda: Mixture(normals(2)[0]), "`components`, a list | Normal"),
     (lambda: Mixture([tf.exp]), "`components[0]`, a distribution of rows"),
     (lambda: Mixture(normals(2, 3)), "`components` of vectors of one known size | 3"),
+    (
+        lambda: Mixture(
+            [
+                tff.standard_normal(1),
+                tfp.distributions.MultivariateNormalDiag(np.zeros([2, 1])),
+            ]
+        ),
+        "`components` without batch axes | [2]",
+    ),
     (lambda: Mixture([flow_of(), flow_of(0, 1)]), "contexts of one width | [0, 1]"),
     (lambda: Mixture(normals(2, 2), [1.0]), "`weights` of 2 numbers | [1.0]"),
     (lambda: Mixture(normals(2, 2), [1.0, 0.0]), "`weights` of 2 numbers above 0"),

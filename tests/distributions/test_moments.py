@@ -39,6 +39,15 @@ def test_rules_of_tfp_where_the_jacobian_is_constant():
     close(distribution.prob(distribution.mode()), tf.exp(tf.reduce_max(log_prob)), 1e-3)
 
 
+def test_moments_of_several_contexts_are_refused():
+    flow = tff.FlowChain([tff.bijectors.Decorrelate(2, context_size=3)])
+    distribution = tff.FlowDistribution(tff.standard_normal(2), flow)
+    close(distribution.mean(context=np.zeros([3], np.float32)), np.zeros(2))
+    for statistic in ("mean", "mode", "entropy"):
+        with pytest.raises(ValueError, match=rf"one `context` in `{statistic}`.*\(5, 3\)"):
+            getattr(distribution, statistic)(context=np.zeros([5, 3], np.float32))
+
+
 def test_divergence_of_two_bases_alone_and_under_one_flow():
     first, flow = tff.standard_normal(2), tff.MAF(2, **SMALL)
     second = tfp.distributions.Independent(tfp.distributions.Normal([1.0, 0.0], 1.0), 1)

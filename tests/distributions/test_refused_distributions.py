@@ -86,6 +86,14 @@ BAD_CALLS = [
         lambda: distributions.move_along(unconditional(), ROWS, [1.0, 2.0], [1.0]),
         "`direction` | [3] | [2]",
     ),
+    (
+        lambda: distributions.attribute_direction(unconditional(), ROWS[0], ROWS),
+        "`having` of shape [N, 3] | (3,)",
+    ),
+    (
+        lambda: distributions.attribute_direction(unconditional(), ROWS, ROWS[:0]),
+        "`lacking` of at least one row | (0, 3)",
+    ),
 ]
 
 

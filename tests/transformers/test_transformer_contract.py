@@ -113,6 +113,26 @@ def test_inverse_undoes_it_with_the_gradient_that_the_implicit_function_has(
     close(by_p, -by_parameters / slope[..., None, :], TOLERANCE[dtype])
 
 
+def test_second_derivative_of_the_inverse(case):
+    """If y = T(x), then x'' = -T'' / T'^3."""
+    x, parameters = points(dataclasses.replace(case, far=()), (4, 9))
+    transformer = case.build()
+
+    def two_derivatives(method, value):
+        with tf.GradientTape() as outer:
+            outer.watch(value)
+            with tf.GradientTape() as inner:
+                inner.watch(value)
+                result = method(value, parameters)[0]
+            first = inner.gradient(result, value)
+        second = outer.gradient(first, value, unconnected_gradients="zero")
+        return result, first, second
+
+    y, slope, bend = two_derivatives(transformer.forward_and_log_det, x)
+    second = two_derivatives(transformer.inverse_and_log_det, y)[2]
+    close(second, -bend / slope**3, 1e-8)
+
+
 def test_starts_as_the_identity_or_where_its_paper_does(case):
     x, parameters = points(case, (5, 9))
     y, log_det = case.build().forward_and_log_det(x, tf.zeros_like(parameters))

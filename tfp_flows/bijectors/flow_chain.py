@@ -11,7 +11,7 @@ from tensorflow_probability import bijectors as tfb
 
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.tfp_bijector import TFPBijector, event_ndims_of
-from tfp_flows.core.arguments import check_each, check_flag
+from tfp_flows.core.arguments import check_each, check_flag, require
 from tfp_flows.core.composite import Composite, as_bijectors, context_for
 from tfp_flows.core.context_standardizer import ContextStandardizer
 from tfp_flows.core.event_shapes import end_shapes, event_shape_after
@@ -200,6 +200,10 @@ def _as_steps(bijectors):
     for bijector in reversed(bijectors):
         if not isinstance(bijector, FlowBijector):
             bijector = TFPBijector(bijector, event_ndims)
+        axes = bijector.forward_min_event_ndims
+        words = f"`bijectors` of events with {event_ndims} axes"
+        hint = " Give it that `event_ndims`, or wrap it in `Positionwise`."
+        require(axes == event_ndims, words, f"{axes} axes in `{bijector.name}`", hint)
         steps.insert(0, bijector)
         event_ndims = bijector.forward_event_ndims(event_ndims)
     return steps

@@ -92,17 +92,25 @@ class TFPBijector(FlowBijector):
 
 
 def _impossible_outside(y, x, log_det):
-    """Gives density 0 to rows outside the bijector's range, where its inverse is NaN."""
-    is_outside = _has_nan(x) | tf.math.is_nan(log_det)
+    """Gives density 0 to rows outside the bijector's range.
+
+    There the inverse is NaN, or infinite for finite rows.
+    """
+    is_outside = _any(tf.math.is_nan, x) | tf.math.is_nan(log_det)
     if not tf.nest.is_nested(y):
-        is_outside &= ~_has_nan(y)
+        is_outside &= ~_any(tf.math.is_nan, y)
+        is_outside |= _any(tf.math.is_inf, x) & ~_any(_is_not_finite, y)
     rows = tf.reshape(is_outside, tf.concat([[-1], tf.ones(x.shape.rank - 1, tf.int32)], 0))
     x = tf.where(rows, tf.zeros([], x.dtype), x)
     return x, tf.where(is_outside, tf.constant(-np.inf, log_det.dtype), log_det)
 
 
-def _has_nan(x):
-    return tf.reduce_any(tf.math.is_nan(x), axis=list(range(1, x.shape.rank)))
+def _any(holds, x):
+    return tf.reduce_any(holds(x), axis=list(range(1, x.shape.rank)))
+
+
+def _is_not_finite(x):
+    return ~tf.math.is_finite(x)
 
 
 def event_ndims_of(bijectors: Sequence[tfp.bijectors.Bijector], least: Any) -> Any:

@@ -288,8 +288,8 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
                     self._transient.has_warned = True
                     names = ", ".join(f"`{name}`" for name in parts)
                     warnings.warn(
-                        f"A gradient is taken of the density of `{self.name}`, in which "
-                        f"{names} have no means and scales of the training rows. Before "
+                        f"A gradient is taken of the density of `{self.name}`, where means "
+                        f"and scales of the training rows are not set in {names}. Before "
                         "training on rows, call `initialize(rows)` once: from where it is, "
                         "training may take very long or end far off.",
                         stacklevel=2,

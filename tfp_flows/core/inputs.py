@@ -172,7 +172,7 @@ def align_batch_axes(value: Any, context: tf.Tensor | None, event_ndims: Any) ->
     first, ndims = tf.nest.flatten(value)[0], tf.nest.flatten(event_ndims)[0]
     batch = first.shape[: first.shape.rank - ndims]
     context_batch = context.shape[:-1]
-    if _surely_equal(batch, context_batch):
+    if batch.is_fully_defined() and batch == context_batch:
         return value, context
     try:
         tf.broadcast_static_shape(batch, context_batch)
@@ -191,14 +191,6 @@ def align_batch_axes(value: Any, context: tf.Tensor | None, event_ndims: Any) ->
 
     context = tf.broadcast_to(context, tf.concat([shape, context.shape[-1:]], axis=0))
     return tf.nest.map_structure(broadcast, value), context
-
-
-def _surely_equal(batch, context_batch):
-    if batch.is_fully_defined():
-        return batch == context_batch
-    # In `fit` and in compiled calls, both have one batch axis of unknown length. If the
-    # lengths differ, networks fail when they join the context.
-    return batch.rank == context_batch.rank == 1 and context_batch[0] is None
 
 
 def minus_infinity_outside(

@@ -28,6 +28,27 @@ def by_parts(function: Callable, *arrays: Any, size: int = 4096) -> np.ndarray:
     return np.concatenate([np.asarray(function(*part)) for part in parts])
 
 
+def never_empty(*tensors: tf.Tensor | None) -> tuple:
+    """Adds a row of zeros to tensors without rows, since loops over variables need one.
+
+    Args:
+      *tensors: `[N, ...]`; an optional tensor may be None.
+
+    Returns:
+      The tensors, and a function that removes such a row from N rows of outputs.
+    """
+    if all(t is None or t.shape[0] for t in tensors):
+        return *tensors, lambda outputs: outputs
+
+    def padded(tensor):
+        missing = tf.maximum(1 - tf.shape(tensor)[0], 0)
+        return tf.pad(tensor, [[0, missing]] + [[0, 0]] * (tensor.shape.rank - 1))
+
+    num_rows = tf.shape(tensors[0])[0]
+    rows = [t if t is None or t.shape[0] else padded(t) for t in tensors]
+    return *rows, lambda outputs: tuple(output[:num_rows] for output in outputs)
+
+
 def check_rows(
     data: TensorLike,
     context: TensorLike | None,

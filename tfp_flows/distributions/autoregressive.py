@@ -18,6 +18,7 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows.core import inputs
 from tfp_flows.core.arguments import check_each, check_flag, check_integer, check_name
 from tfp_flows.core.context_standardizer import ContextStandardizer
+from tfp_flows.core.rows import never_empty
 from tfp_flows.core.serialization import Configured
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.distribution_checks import check_rows_of, refuse_slices
@@ -216,7 +217,7 @@ class AutoregressiveDistribution(
         rows = [x, tf.broadcast_to(observed, tf.shape(x))]
         rows += [] if context is None else [context]
         rows = [tf.reshape(t, [-1, t.shape[-1]]) for t in rows]
-        *rows, as_given = draws.never_empty(*rows)
+        *rows, as_given = never_empty(*rows)
         masks = tf.range(self.num_masks)
         if mask_index is not None:
             masks = self._ensemble.masks(mask_index, None, 1)

@@ -195,26 +195,6 @@ def _bits(shape, seed):
     )
 
 
-def never_empty(*tensors: Any) -> tuple:
-    """Adds a row of zeros to tensors without rows, since loops over variables need one.
-
-    Args:
-      *tensors: tensors with equally many rows; an optional tensor may be None.
-
-    Returns:
-      The tensors, and a function that removes the added row from a list of outputs.
-    """
-    num_rows = tf.shape(tensors[0])[0]
-    if tensors[0].shape[0]:
-        return *tensors, lambda outputs: outputs
-    missing = tf.cast(tf.equal(num_rows, 0), tf.int32)
-    padded = [
-        None if t is None else tf.pad(t, [[0, missing]] + [[0, 0]] * (t.shape.rank - 1))
-        for t in tensors
-    ]
-    return *padded, lambda outputs: tuple(output[:num_rows] for output in outputs)
-
-
 def by_rows(
     method: Callable, x: tf.Tensor, context: tf.Tensor | None, *arguments: Any
 ) -> tf.Tensor:

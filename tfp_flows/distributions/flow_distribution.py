@@ -10,7 +10,7 @@ from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core import describe
-from tfp_flows.core.inputs import check_context
+from tfp_flows.core.inputs import check_context, check_value
 from tfp_flows.core.rows import weight_keyword
 from tfp_flows.core.serialization import Configured, rebuild_copy, serialize
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
@@ -190,6 +190,8 @@ class FlowDistribution(
 
     def _log_prob(self, y, context=None, training=False, bijector_kwargs=None):
         kwargs, base_kwargs = self._keywords(context, training, bijector_kwargs)
+        if self.bijector._event_shapes["inverse"] is None:
+            self._check_width(y)
         x, log_det = self.bijector.inverse_and_log_det(y, **kwargs)
         return self.distribution.log_prob(x, **base_kwargs) + self._sum_event(log_det)
 
@@ -212,6 +214,12 @@ class FlowDistribution(
         x, base_log_prob = _sample_base_and_log_prob(self.distribution, *arguments)
         y, log_det = self.bijector.forward_and_log_det(x, **kwargs)
         return y, base_log_prob - self._sum_event(log_det)
+
+    def _check_width(self, y):
+        """Refuses rows that the bijector takes, and the base would broadcast."""
+        shape = self.event_shape
+        if isinstance(shape, tf.TensorShape) and shape.rank is not None:
+            check_value(y, "value", shape.rank, shape, self.dtype)
 
     def _keywords(self, context, training, bijector_kwargs):
         """Keyword arguments of the bijector and of the base.

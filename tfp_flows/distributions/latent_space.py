@@ -10,6 +10,7 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_integer, check_members, check_number
 from tfp_flows.core.inputs import as_tensor
+from tfp_flows.core.rows import check_rows
 from tfp_flows.distributions.dequantized import Dequantized, quantize
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 
@@ -119,6 +120,9 @@ def attribute_direction(
     Returns:
       `[*latent]`, a direction for `move_along`.
 
+    Raises:
+      ValueError: if there are no rows, or their shape does not fit.
+
     >>> import tensorflow_probability as tfp
     >>> import tfp_flows
     >>> double = tfp.bijectors.Scale([2.0, 2.0])
@@ -131,8 +135,11 @@ def attribute_direction(
       Kingma, Dhariwal (2018), Glow, section 6 and figure 6.
       https://arxiv.org/abs/1807.03039
     """
-    first, second = (_latents(distribution, x, context) for x in (having, lacking))
-    return tf.reduce_mean(first, axis=0) - tf.reduce_mean(second, axis=0)
+    means = []
+    for name, x in (("having", having), ("lacking", lacking)):
+        data = check_rows(x, None, distribution.event_shape, 0, argument=name)
+        means.append(tf.reduce_mean(_latents(distribution, data, context), axis=0))
+    return means[0] - means[1]
 
 
 def move_along(

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tfp_flows.core.compiled import CompiledCall, graph_function
+from tfp_flows.core.rows import never_empty
 from tfp_flows.distributions import draws
-from tfp_flows.distributions.draws import never_empty
 from tfp_flows.distributions.log_add_exp import log_add_exp
 from tfp_flows.networks.conditioner import Conditioner
 

@@ -71,6 +71,10 @@ class Mixture(DistributionWrapper):
         is_vector = shapes[0].rank == 1 and shapes[0].is_fully_defined()
         words = "`components` of vectors of one known size"
         require(is_vector and all(s == shapes[0] for s in shapes), words, shapes)
+        none = tf.TensorShape([])
+        batches = [getattr(component, "batch_shape", none) for component in components]
+        has_batch = any(batch.rank for batch in batches)
+        require(not has_batch, "`components` without batch axes", batches)
         contexts = [getattr(component, "context_size", 0) for component in components]
         words = "`components` with contexts of one width"
         require(len(set(contexts)) == 1, words, contexts)

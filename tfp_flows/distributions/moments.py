@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from tfp_flows.core.arguments import require
+
 # How to estimate each statistic without a formula from draws of a distribution d.
 _DRAWS, _PAIRS = "d.sample(10_000)", "x, log_prob = d.sample_and_log_prob(10_000)"
 _ESTIMATES = {
@@ -26,6 +30,9 @@ class Moments:
 
 def _or_from_draws(statistic, estimate):
     def method(self, *args, **kwargs):
+        shape = np.shape(kwargs.get("context", ()))  # () if there is none
+        words, hint = f"one `context` in `{statistic}`", " Ask for one after another."
+        require(len(shape) < 2, words, f"shape {shape}", hint)
         try:
             return getattr(super(Moments, self), f"_{statistic}")(*args, **kwargs)
         except NotImplementedError as error:

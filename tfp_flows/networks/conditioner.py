@@ -13,7 +13,12 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_event_shape, check_instance, check_size
 from tfp_flows.core.conditioners import AutoregressiveConditioner
-from tfp_flows.core.rows import rows_that_count, sample_of_rows, weight_keyword
+from tfp_flows.core.rows import (
+    never_empty,
+    rows_that_count,
+    sample_of_rows,
+    weight_keyword,
+)
 from tfp_flows.networks import built_network
 from tfp_flows.networks.context_network import ContextNetwork, join_context
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
@@ -171,8 +176,9 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         """Solves the network's triangular map: see `AutoregressiveConditioner`."""
         (size,) = self._input_shape
         rows = tf.reshape(values, [-1, size])
+        rows, context, as_given = never_empty(rows, self._rows(context))
         with self._substituted_weights():
-            x, log_det = self.network.solve(rows, self._rows(context), solve_one)
+            x, log_det = as_given(self.network.solve(rows, context, solve_one))
         return tf.reshape(x, tf.shape(values)), tf.reshape(log_det, tf.shape(values)[:-1])
 
     def solve_adjoint(
@@ -188,8 +194,9 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         u, u_bar = (tf.reshape(a, [-1, size]) for a in (u, u_bar))
         shape = [-1, self.network.num_parameters, size]
         by_p = [tf.reshape(a, shape) for a in (u_by_p, offset)]
+        *given, as_given = never_empty(u, self._rows(context), u_bar, *by_p)
         with self._substituted_weights():
-            p_bar = self.network.solve_adjoint(u, self._rows(context), u_bar, *by_p)
+            (p_bar,) = as_given([self.network.solve_adjoint(*given)])
         return tf.reshape(p_bar, tf.shape(offset))
 
     def replace_variables(self, tensors: dict[object, tf.Tensor]) -> Conditioner:

@@ -141,24 +141,32 @@ class Transformer(abc.ABC):
           y: `[..., D]`.
           parameters: `[..., P, D]`.
         """
-
-        @tf.custom_gradient
-        def root(y, parameters):
-            x = find_root(y, parameters)
-
-            def gradient(x_bar):
-                with tf.GradientTape() as tape:
-                    tape.watch(parameters)
-                    mapped, log_slope = self.forward_and_log_det(x, parameters)
-                # Keeps gradients finite where the map is flat to all digits.
-                most = x.dtype.max**0.4
-                y_bar = x_bar * tf.minimum(tf.exp(-log_slope), most)
-                return y_bar, tape.gradient(mapped, parameters, -y_bar)
-
-            return x, gradient
-
-        x = root(y + tf.zeros_like(parameters[..., 0, :]), parameters)
+        y += tf.zeros_like(parameters[..., 0, :])
+        x = _implicit_root(self, find_root, y, parameters)
         return x, -self.forward_and_log_det(x, parameters)[1]
+
+
+def _implicit_root(transformer, find_root, y, parameters):
+    """Returns `find_root(y, parameters)`, with the gradient of the inverse."""
+
+    @tf.custom_gradient
+    def root(y, parameters):
+        solution = find_root(y, parameters)
+
+        def gradient(x_bar):
+            # The solution again, as a function with a gradient, for second derivatives.
+            x = _implicit_root(transformer, lambda *_: solution, y, parameters)
+            with tf.GradientTape() as tape:
+                tape.watch(parameters)
+                mapped, log_slope = transformer.forward_and_log_det(x, parameters)
+            # Keeps gradients finite where the map is flat to all digits.
+            most = x.dtype.max**0.4
+            y_bar = x_bar * tf.minimum(tf.exp(-log_slope), most)
+            return y_bar, tape.gradient(mapped, parameters, -y_bar)
+
+        return solution, gradient
+
+    return root(y, parameters)
 
 
 def check_transformer(value: Any) -> None:
