@@ -13,12 +13,7 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_event_shape, check_instance, check_size
 from tfp_flows.core.conditioners import AutoregressiveConditioner
-from tfp_flows.core.rows import (
-    never_empty,
-    rows_that_count,
-    sample_of_rows,
-    weight_keyword,
-)
+from tfp_flows.core.rows import never_empty, rows_that_count, sample_of_rows, weight_keyword
 from tfp_flows.networks import built_network
 from tfp_flows.networks.context_network import ContextNetwork, join_context
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
