@@ -264,7 +264,8 @@ def log_prob_of_parts(
     is_inside = tf.reduce_all(tf.math.is_finite(x), axis=-1)
     x = tf.where(is_inside[..., None], x, tf.zeros([], x.dtype))
     inside = log_prob(x) - bijector.forward_log_det_jacobian(x, event_ndims=1)
-    outside = tf.where(is_nan, math.nan, tf.constant(-math.inf, inside.dtype))
+    nan, lowest = (tf.constant(c, inside.dtype) for c in (math.nan, -math.inf))
+    outside = tf.where(is_nan, nan, lowest)
     return tf.where(is_inside, inside, outside)
 
 
