@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 import importlib.util
 import pickle
 import shutil
@@ -116,6 +117,26 @@ def test_a_folder_belongs_to_one_target_and_seed(other, posterior, folder):
         target = target.distribution.experimental_pin(counts=COUNTS + 1.0)
     with pytest.raises(ValueError, match="`checkpoint_dir`"):
         tff.fit_posterior(target, seed=int(other == "seed"), checkpoint_dir=folder)
+
+
+def test_a_target_is_told_by_points_of_finite_density(monkeypatch):
+    told = []
+
+    def record(checkpoint, points, log_probs):
+        told.append(log_probs)
+        raise KeyboardInterrupt
+
+    def log_prob(x, shift):
+        inside = shift - 0.5 * (x[:, 0] - 5.0) ** 2
+        return tf.where(tf.abs(x[:, 0] - 5.0) < 1.2, inside, -np.inf)
+
+    monkeypatch.setattr(FitCheckpoint, "check_target", record)
+    for shift in (0.0, 3.0):
+        of_shift = functools.partial(log_prob, shift=shift)
+        with pytest.raises(KeyboardInterrupt):
+            tff.fit_posterior(1, target_log_prob_fn=of_shift, seed=0)
+    assert len(told[0])
+    np.testing.assert_allclose(told[1], told[0] + 3.0, rtol=1e-5)
 
 
 @pytest.mark.slow_ids("round_0")

@@ -102,6 +102,12 @@ def test_density_of_a_shape_with_support_is_that_of_the_flow_times_the_jacobian(
     x = np.concatenate([np.log(rate)[:, None], shift], axis=1)
     expected = posterior.distribution.log_prob(x) - np.log(rate)
     close(posterior.log_prob({"rate": rate, "shift": shift}), expected)
+    # Outside the support, at its end, and NaN.
+    rate = np.array([-1.0, 0.0, 2.0, np.nan])
+    found = tf.function(posterior.log_prob)(
+        {"rate": rate, "shift": np.tile(shift[1], [4, 1])}
+    )
+    close(found, [-np.inf, -np.inf, expected[1], np.nan])
 
 
 def test_shapes_come_as_numbers_lists_and_structures():

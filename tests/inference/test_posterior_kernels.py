@@ -179,6 +179,22 @@ def test_any_local_kernel_leaves_the_target_as_it_is(name):
         assert step_size[-1] < 0.3
 
 
+def test_both_kernels_step_in_float64_in_a_graph():
+    normal = tfd.MultivariateNormalDiag(tf.zeros(2, tf.float64))
+    kernel = tff.inference.AlternatingKernel(
+        tfp.mcmc.RandomWalkMetropolis(normal.log_prob),
+        tff.inference.independent_proposals(normal.log_prob, normal),
+    )
+
+    @tf.function
+    def step(state):
+        return kernel.one_step(state, kernel.bootstrap_results(state), seed=(1, 2))
+
+    state, results = step(tf.zeros([3, 2], tf.float64))
+    assert state.dtype == tf.float64
+    np.testing.assert_array_equal(results.global_acceptance, np.ones(3))
+
+
 def test_local_results_are_those_of_the_state_that_a_global_step_left():
     kernel = alternating("hamiltonian")
     start = WIDE.sample(400, seed=3)

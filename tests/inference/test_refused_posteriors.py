@@ -138,6 +138,18 @@ BAD_CALLS = [
     (lambda: fit(checkpoint_dir=__file__), "`checkpoint_dir`"),
     (lambda: fit(dtype="float16"), "float32 or float64"),
     (
+        lambda: tff.fit_posterior(target(), dtype="float64"),
+        "`dtype` of the target's parts, float32 | float64",
+    ),
+    (
+        lambda: tff.fit_posterior(
+            tfd.JointDistributionNamedAutoBatched(
+                {"a": tfd.Normal(0.0, 1.0), "y": lambda a: tfd.Normal(a, 1.0)}
+            ).experimental_pin(y=[1.0, 2.0]),
+        ),
+        "a number for each of N draws",
+    ),
+    (
         lambda: fit(lambda x: plain(tf.cast(x, tf.float64))),
         "of float32, as its parts are; got float64",
     ),

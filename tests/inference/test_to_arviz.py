@@ -96,6 +96,31 @@ def test_without_arviz_an_error_says_what_to_install(monkeypatch):
         tff.to_arviz({"x": np.zeros([3, 2])})
 
 
+@pytest.mark.parametrize("has_weights", [True, False])
+def test_posteriors_are_resampled_if_they_have_weights(monkeypatch, has_weights):
+    class Posterior:
+        def log_prob(self, x):
+            raise NotImplementedError
+
+        def resample(self, n, seed):
+            return np.zeros(n, np.float32)
+
+        def experimental_sample_and_log_prob(self, n, seed):
+            return np.ones(n, np.float32), np.zeros(n, np.float32)
+
+    class Arviz:
+        __version__ = "1.0"
+
+        @staticmethod
+        def from_dict(groups, **options):
+            return groups
+
+    monkeypatch.setitem(sys.modules, "arviz", Arviz)
+    Posterior.has_weights = has_weights
+    draws = tff.to_arviz(Posterior(), num_draws=5)["posterior"]["x"]
+    np.testing.assert_array_equal(draws, np.full([1, 5], float(not has_weights)))
+
+
 DRAWS = {"x": np.zeros([6, 2], np.float32)}
 
 

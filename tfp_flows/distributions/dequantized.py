@@ -426,7 +426,8 @@ class _EndBins:
 def _near_zero(uniform):
     """Maps uniform numbers to t: half uniform, half with uniform `1 / (1 - log t)`."""
     is_uniform = uniform < 0.5
-    near = tf.exp(1.0 - 1.0 / tf.where(is_uniform, 1.0, 2.0 * uniform - 1.0))
+    one = tf.ones([], uniform.dtype)
+    near = tf.exp(1.0 - 1.0 / tf.where(is_uniform, one, 2.0 * uniform - 1.0))
     return tf.where(is_uniform, 2.0 * uniform, near)
 
 

@@ -117,7 +117,7 @@ def _drawn(posterior, target, num_draws, seed, log_weights):
     """Draws of a posterior, and their log-weights if there is a target."""
     if log_weights is not None:
         raise ValueError("Expected no `log_weights` with a posterior, but `target`.")
-    if hasattr(posterior, "resample"):  # a posterior with weighted draws
+    if getattr(posterior, "has_weights", False):
         return posterior.resample(num_draws, seed), None
     for_draws, _ = split(stateless(seed), 2)
     draws, log_prob = posterior.experimental_sample_and_log_prob(num_draws, seed=for_draws)

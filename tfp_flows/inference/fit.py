@@ -24,6 +24,7 @@ from tfp_flows.core.arguments import (
     check_minutes,
     check_name,
     check_seed,
+    require,
 )
 from tfp_flows.core.check import Check
 from tfp_flows.distributions.flow_distribution import FlowDistribution
@@ -56,7 +57,7 @@ from tfp_flows.inference.training import compiled_training, train
 _MAX_ROUNDS = 3
 # Starts of the search for modes: dispersed points, and draws of the prior.
 _NUM_STARTS, _NUM_PRIOR = 32, 16
-# Points whose log-densities identify the target of a checkpoint.
+# Points of finite log-density, which identify the target of a checkpoint.
 _NUM_KEPT = 4
 # Number of draws of the first start for the search for a direction without an integral.
 _NUM_TAIL_DRAWS = 2000
@@ -130,7 +131,7 @@ def fit_posterior(
       target_log_prob_fn: unnormalised log-density, a function of the parts of N draws,
         `[N, *event]` each, to `[N]`; by default that of the distribution `target`.
       dtype: dtype of the parts, if `target` is an event shape or a Stan model, by default
-        float32 and float64. The fit computes in it.
+        float32 and float64; else None, or that of `target`. The fit computes in it.
       seed: integer; None takes the seed of the fit in `checkpoint_dir`, or a random one.
       max_minutes: wall time of the call, with compilation and checks. Training ends in
         time for the checks. If the checks alone take too long, some are left out, and the
@@ -168,7 +169,7 @@ def fit_posterior(
     """
     check_seed("seed", seed)
     if dtype is not None:
-        check_dtype("dtype", dtype)
+        dtype = check_dtype("dtype", dtype)
     check_name("name", name)
     check_minutes("max_minutes", max_minutes)
     if max_gradients is not None:
@@ -263,13 +264,14 @@ def _unconstrained_space(target, support, log_prob, dtype):
                 "which has its own."
             )
         return stan_space(target, tf.as_dtype(dtype or tf.float64))
-    dtype = dtype or tf.float32
-    parts, log_prob = support_and_density(target, support, log_prob, dtype)
+    parts, log_prob = support_and_density(target, support, log_prob, dtype or tf.float32)
     if log_prob is None:
         raise ValueError(
             "Expected `target_log_prob_fn`, a function of the parts of a draw, with an "
             "event shape; got None."
         )
+    own = parts.dtype.name
+    require(dtype in (None, parts.dtype), f"`dtype` of the target's parts, {own}", dtype)
     if parts.dtype not in (tf.float32, tf.float64):
         raise ValueError(
             f"Expected parts of float32 or float64; got those of {parts.dtype.name}."
@@ -318,7 +320,8 @@ def _check_density(fit, points):
             "no gradient."
         )
     _check_independence(fit, points, values)
-    fit.checkpoint.check_target(points[:_NUM_KEPT], values[:_NUM_KEPT])
+    kept = np.flatnonzero(np.isfinite(values))[:_NUM_KEPT]
+    fit.checkpoint.check_target(points[kept], values[kept])
 
 
 def _check_independence(fit, points, values):

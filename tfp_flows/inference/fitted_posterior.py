@@ -36,8 +36,8 @@ class FittedPosterior(FlowPosterior):
     >>> posterior = tfp_flows.fit_posterior(target, seed=0, max_gradients=100_000)
     >>> isinstance(posterior, tfp_flows.inference.FittedPosterior)
     True
-    >>> posterior.resample(5).shape
-    TensorShape([5, 2])
+    >>> posterior.resample(5).shape, posterior.has_weights
+    (TensorShape([5, 2]), True)
     """
 
     def __init__(
@@ -55,6 +55,11 @@ class FittedPosterior(FlowPosterior):
         self._report = report
         self._draws = np.asarray(draws)
         self._weights = np.asarray(weights, np.float64)
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether `resample` has weighted draws, which is so after every fit."""
+        return True
 
     @property
     def report(self) -> PosteriorReport:

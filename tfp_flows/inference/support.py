@@ -113,7 +113,7 @@ class JointSupport:
             one = graph_function(lambda seed: draw(seed=seed))
             draws = [one(tf.constant([seed, k])) for k in range(count)]
             parts = tf.nest.map_structure(lambda *each: tf.stack(each), *draws)
-            x = self.unconstrained(parts)
+            x = self.unconstrained(parts).reshape(count, self.event_size)
         except Exception:  # models may raise any error; a fit does not need the prior
             return np.zeros([0, self.event_size])
         return x[np.isfinite(x).all(axis=1)]
@@ -245,6 +245,28 @@ def parts_of(target: Any) -> list[tuple[str, Any]]:
         for name, (key, part) in zip(names, by_name.items(), strict=True)
         if name not in pins
     ]
+
+
+def log_prob_of_parts(
+    parts: Any, is_nan: tf.Tensor, bijector: tfb.Bijector, log_prob: Callable
+) -> tf.Tensor:
+    """Returns log-densities of parts, `[...]`: -inf outside their support, and NaN for NaN.
+
+    Args:
+      parts: draws, `[..., *event]` each.
+      is_nan: whether a number of a draw is NaN, `[...]`.
+      bijector: the support, from vectors `[..., D]` to the parts.
+      log_prob: function of vectors that returns their log-densities.
+    """
+    # New tensors, since TFP's cache of draws would cut the gradient.
+    x = bijector.inverse(tf.nest.map_structure(tf.identity, parts))
+    # Bijectors return NaN outside their range, and infinity at its ends.
+    is_inside = tf.reduce_all(tf.math.is_finite(x), axis=-1)
+    x = tf.where(is_inside[..., None], x, tf.zeros([], x.dtype))
+    inside = log_prob(x) - bijector.forward_log_det_jacobian(x, event_ndims=1)
+    nan, lowest = (tf.constant(c, inside.dtype) for c in (math.nan, -math.inf))
+    outside = tf.where(is_nan, nan, lowest)
+    return tf.where(is_inside, inside, outside)
 
 
 def parts_from_rows(rows: tf.Tensor, event_shape: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import warnings
 from collections.abc import Callable
@@ -46,7 +47,7 @@ from tfp_flows.inference.initial_flow import (
     whitening_bijector,
 )
 from tfp_flows.inference.modes import Gaussian, NoMaximumError, find_modes
-from tfp_flows.inference.support import described, support_and_density
+from tfp_flows.inference.support import described, log_prob_of_parts, support_and_density
 from tfp_flows.inference.target import UnconstrainedDensity
 
 # Names of flows.
@@ -73,6 +74,8 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
     x = flow(base sample) [D],    parts = support(x)
     log_prob(parts) = flow.log_prob(x) - log |det d support / dx (x)|
     ```
+
+    Outside the support, the log-density is -inf.
 
     Args:
       distribution: `FlowDistribution` of the unconstrained vector x, `[D]`.
@@ -163,10 +166,16 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
         return {}
 
     def _log_prob(self, value, **kwargs):
-        # New tensors, since TFP's cache of draws would cut the gradient.
-        x = self.support.inverse(tf.nest.map_structure(tf.identity, value))
-        log_det = self.support.forward_log_det_jacobian(x, event_ndims=1)
-        return self.distribution.log_prob(x, **kwargs) - log_det
+        def log_prob(x):
+            return self.distribution.log_prob(x, **kwargs)
+
+        shapes = tf.nest.flatten(self.event_shape)
+        is_nan = [
+            tf.reduce_any(tf.math.is_nan(part), axis=list(range(-shape.rank, 0)))
+            for part, shape in zip(tf.nest.flatten(value), shapes, strict=True)
+        ]
+        is_nan = functools.reduce(tf.logical_or, is_nan)
+        return log_prob_of_parts(value, is_nan, self.support, log_prob)
 
 
 def _rebuild(kind, arguments, support, values):

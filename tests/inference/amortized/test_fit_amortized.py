@@ -106,6 +106,12 @@ def test_draws_stay_in_the_support_and_the_density_integrates_to_one():
     grid = (np.arange(2_000) + 0.5)[:, None] / 2_000
     total = np.mean(np.exp(posterior.log_prob(grid.astype(np.float32))))
     assert total == pytest.approx(1.0, abs=0.03)
+    outside = np.array([[-0.1], [1.2]], np.float32)
+    for density in (
+        posterior.log_prob(outside),
+        amortized.rows.log_prob(outside, context=[0.95]),
+    ):
+        np.testing.assert_array_equal(density, [-np.inf, -np.inf])
 
 
 @pytest.mark.parametrize(

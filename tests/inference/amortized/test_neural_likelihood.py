@@ -81,6 +81,12 @@ def test_bad_calls_are_refused(words, options):
         fit_neural_likelihood(prior, **options)
 
 
+def test_batches_of_trials_are_refused(likelihood):
+    parts = {"mean": np.array([0.8], np.float32), "scale": np.array([0.4], np.float32)}
+    with pytest.raises(ValueError, match=r"`x` of T trials, .* a batch of shape \(1, "):
+        likelihood.log_prob(TRIALS[None], parts)
+
+
 def test_failed_simulations_and_offsets_are_kept_in_view():
     rng = np.random.default_rng(0)
     theta = rng.normal(size=(400, 1)).astype(np.float32)

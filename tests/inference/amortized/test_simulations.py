@@ -139,7 +139,8 @@ def test_no_more_is_simulated_than_is_asked_for(small_blocks, tmp_path):
     path = tmp_path / "simulations.npz"
     few = found.pairs(7, 0, path)
     more = found.pairs(14, 0, path)
-    assert calls == [2, 2, 7, 2, 7]
+    # The shape, the marks, whether these repeat, and blocks.
+    assert calls == [2, 2, 2, 7, 2, 7]
     np.testing.assert_array_equal(more.x[:7], few.x)
     assert len(np.unique(more.x[:, 0])) == 14
 
@@ -169,6 +170,38 @@ def test_files_keep_simulations(small_blocks, tmp_path):
     np.testing.assert_array_equal(more.x[:40], found.x)
     with pytest.raises(ValueError, match="other simulations"):
         PriorSimulator(prior, simulator, True, False).pairs(40, 1, path)
+
+
+def test_files_of_simulations_get_a_folder_and_are_checked(small_blocks, tmp_path):
+    found, path = PriorSimulator(PRIOR, counts, True, False), tmp_path / "new" / "x.npz"
+    found.pairs(5, 0, path)
+    assert path.exists()
+    path.write_text("text")
+    with pytest.raises(ValueError, match="`backup` that keeps simulations; got .*x.npz"):
+        found.pairs(5, 0, path)
+
+
+def test_a_part_of_the_prior_may_be_named_seed():
+    prior = tfd.JointDistributionNamed({"seed": tfd.Uniform(0.0, 1.0)})
+    pairs = PriorSimulator(prior, lambda seed: seed, True, False).pairs(9, 0)
+    assert len(set(pairs.x[:, 0])) == 9
+    assert (np.abs(pairs.x - 0.5) <= 0.5).all()
+
+
+def test_no_observation_is_a_batch():
+    form = DataForm.from_batch({"a": np.zeros([7, 2, 3])})
+    assert form.to_rows({"a": np.zeros([4, 0, 2, 3])}).shape == (4, 0, 6)
+
+
+def test_summaries_are_checked_before_the_simulations():
+    def simulator(theta):
+        assert len(theta) == 2  # those that tell the shape of the data
+        return theta
+
+    normal = tfd.Sample(tfd.Normal(0.0, 1.0), 2)
+    for summary in ("sets", "image", len):
+        with pytest.raises(ValueError, match="`summary`"):
+            fit_amortized_posterior(normal, simulator=simulator, summary=summary)
 
 
 def test_missing_cells_are_kept_if_they_are_allowed(monkeypatch):
@@ -229,6 +262,31 @@ def refused_calls():
         ),
         "`simulator` with `num_processes`": lambda: fit_amortized_posterior(
             joint(), observed="x", num_processes=2
+        ),
+        "`seed` with `backup`": lambda: fit_amortized_posterior(
+            normal, simulator=lambda theta: theta, backup="simulations.npz", seed=None
+        ),
+        "`backup`, the path": lambda: fit_amortized_posterior(
+            normal, simulator=lambda theta: theta, backup=5
+        ),
+        "`simulator` that repeats": lambda: fit_amortized_posterior(
+            normal,
+            simulator=lambda theta: np.random.default_rng().normal(theta),
+            backup="simulations.npz",
+        ),
+        "`focus` of shape [..., 2]": lambda: fit_amortized_posterior(
+            normal, simulator=lambda theta: theta, focus=[1.0, 2.0, 3.0]
+        ),
+        "data of one shape": lambda: fit_amortized_posterior(
+            normal, simulator=lambda theta: [[1.0], [1.0, 2.0]]
+        ),
+        "data of numbers; got complex": lambda: fit_amortized_posterior(
+            normal, simulator=lambda theta: theta if len(theta) == 2 else theta + 1j
+        ),
+        "the parts ['x']; got the parts ['y']": lambda: fit_amortized_posterior(
+            normal,
+            simulator=lambda theta: {"x" if theta[0] < 1.0 else "y": theta},
+            vectorized=False,
         ),
         ".npz": lambda: fit_amortized_posterior(
             normal, simulator=lambda theta: theta, backup="simulations.csv"

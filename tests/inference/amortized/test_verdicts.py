@@ -4,14 +4,19 @@ import copy
 import dataclasses
 import functools
 import pickle
+import types
 
 import exact_posteriors
 import numpy as np
 import pytest
 from exact_posteriors import fit, pairs
+from tensorflow_probability import distributions as tfd
 
+from tfp_flows.inference.amortized import posterior as posterior_module
 from tfp_flows.inference.amortized.calibration import judge_calibration
+from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.observation_checks import Surroundings
+from tfp_flows.inference.amortized.posterior import AmortizedPosterior
 
 CHECKED = pairs(500, 1)
 posterior = functools.partial(exact_posteriors.amortized, CHECKED)
@@ -70,6 +75,7 @@ def test_weights_judge_one_observation_if_the_density_is_known(options, verdict)
     assert found.report.verdict == verdict
     assert verdict in str(found.report)
     if verdict == "not reliable":
+        assert "use `resample`" not in " ".join(found.report.reasons)
         return
     # The evidence of x ~ N(0, 1 + NOISE^2), and the posterior's moments.
     exact = -0.5 * np.sum(np.square([0.5, -0.5, 1.0]) / 1.25 + np.log(2.0 * np.pi * 1.25))
@@ -89,6 +95,35 @@ def test_observations_far_from_the_simulations_are_flagged():
     assert sum(flagged) <= 5
     with pytest.raises(ValueError, match="Expected weights"):
         amortized([0.5, -0.5, 1.0]).resample(5)
+
+
+@pytest.mark.parametrize("count", [60, 98])
+def test_few_simulations_tell_far_observations_too(count):
+    amortized = exact_posteriors.amortized(pairs(count, 4))
+    assert amortized.report.verdict == "calibrated"
+    assert amortized([0.5, -0.5, 1.0]).report.verdict == "reliable"
+    assert amortized([1e6, -0.5, 1.0]).report.verdict == "not reliable"
+
+
+def test_names_of_observed_parts_may_come_in_another_order(monkeypatch):
+    exact = posterior(is_known=True)
+    expected = exact([0.5, -0.5, 1.0]).report.log_evidence
+    model = tfd.JointDistributionNamedAutoBatched(
+        {
+            "theta": tfd.Sample(tfd.Normal(0.0, 1.0), 3),
+            "a": lambda theta: tfd.Normal(theta[2], exact_posteriors.NOISE),
+            "b": lambda theta: tfd.Independent(
+                tfd.Normal(theta[:2], exact_posteriors.NOISE), 1
+            ),
+        }
+    )
+    exact.rows.form = DataForm({"b": (2,), "a": ()})
+    file = types.SimpleNamespace(distribution=exact.rows)
+    monkeypatch.setattr(posterior_module, "load", lambda path, custom_modules: file)
+    found = AmortizedPosterior.load("posterior.keras", model, observed=["a", "b"])
+    report = found({"b": [0.5, -0.5], "a": 1.0}).report
+    assert report.verdict == "reliable"
+    assert report.log_evidence == pytest.approx(expected, abs=0.01)
 
 
 def test_data_that_break_a_relation_are_far():

@@ -28,8 +28,8 @@ class DataForm:
         """Returns the form of N observations, an array or a dictionary of arrays."""
         shapes = {}
         for name, part in parts_of_data(x).items():
-            part = np.asarray(part)
             which = "data" if name is None else f"data {name!r}"
+            part = as_array(which, part)
             words = f"{which} of numbers, an array for each simulation"
             require(part.dtype.kind in "fiub" and part.ndim, words, part.dtype)
             shapes[name] = part.shape[1:]
@@ -53,11 +53,12 @@ class DataForm:
         """K, the number of entries of an observation."""
         return sum(math.prod(shape) for shape in self.shapes.values())
 
-    def to_rows(self, x: Any) -> np.ndarray:
+    def to_rows(self, x: Any, argument: str = "x") -> np.ndarray:
         """Returns observations of a user, `[*batch, K]` in float64.
 
         Args:
           x: an array `[*batch, *shape]`, or a dictionary of such arrays.
+          argument: its name, for errors.
 
         Raises:
           ValueError: if names or shapes are others, or a number is not finite.
@@ -65,8 +66,8 @@ class DataForm:
         parts = named_as(self.shapes, x)
         rows, batches = [], set()
         for name, shape in self.shapes.items():
-            part = np.asarray(parts[name])
-            which = "`x`" if name is None else f"`x[{name!r}]`"
+            which = f"`{argument}`" if name is None else f"`{argument}[{name!r}]`"
+            part = as_array(which, parts[name])
             require(part.dtype.kind in "fiub", f"{which} of numbers", part.dtype)
             part = part.astype(np.float64)
             rank = part.ndim - len(shape)
@@ -74,13 +75,15 @@ class DataForm:
             fits = rank >= 0 and part.shape[rank:] == tuple(shape)
             require(fits, f"{which} of shape [{shown}]", part.shape)
             batches.add(part.shape[:rank])
-            rows.append(part.reshape(*part.shape[:rank], -1))
-        require(len(batches) == 1, "parts of `x` of one batch shape", sorted(batches))
+            rows.append(part.reshape(*part.shape[:rank], math.prod(shape)))
+        require(
+            len(batches) == 1, f"parts of `{argument}` of one batch shape", sorted(batches)
+        )
         row = np.concatenate(rows, axis=-1)
         is_known = np.isfinite(row) | (np.isnan(row) & self.is_missing_allowed)
         count = int((~is_known).sum())
         hint = " With missing=True, NaN is a missing cell."
-        require(not count, "finite `x`", f"{count} numbers that are not", hint)
+        require(not count, f"finite `{argument}`", f"{count} numbers that are not", hint)
         return row
 
     def rows_of(self, x: Any, count: int) -> np.ndarray:
@@ -92,11 +95,23 @@ class DataForm:
         parts = named_as(self.shapes, x)
         rows = []
         for name, shape in self.shapes.items():
-            part = np.asarray(parts[name], np.float64)
+            part = as_array("data", parts[name])
+            # Objects are numbers, and None for a simulation that has failed.
+            require(part.dtype.kind in "fiubO", "data of numbers", part.dtype)
+            part = part.astype(np.float64)
             words = f"data of shape {(count, *shape)} for {count} parameters"
             require(part.shape == (count, *shape), words, part.shape)
             rows.append(part.reshape(count, -1))
         return np.concatenate(rows, axis=1)
+
+
+def as_array(which: str, part: Any) -> np.ndarray:
+    """Returns an array of a part of data, `which`, with an error of lists of lists."""
+    try:
+        return np.asarray(part)
+    except ValueError as error:
+        words = f"Expected {which} of one shape; got rows of several shapes"
+        raise ValueError(f"{words}: {error}") from error
 
 
 def parts_of_data(x: Any) -> dict:

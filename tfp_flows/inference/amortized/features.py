@@ -116,6 +116,21 @@ class Features:
         return np.concatenate([self.scale.near(x), self.scale.known(x)], axis=-1)
 
 
+def check_summary(summary: str | keras.layers.Layer | None, form: DataForm) -> None:
+    """Raises `ValueError` unless a summary suits the form of the data."""
+    if summary is None:
+        return
+    shape = _shape_of_one(form)
+    if not isinstance(summary, str):
+        words = f"a Keras layer, or one of {[*SUMMARIES]}"
+        check_instance("summary", summary, keras.layers.Layer, words)
+        return
+    check_choice("summary", summary, tuple(SUMMARIES))
+    rank = SUMMARIES[summary]
+    words = f"data of {rank - 1} or {rank} axes with `summary` {summary!r}"
+    require(rank - 1 <= len(shape) <= rank, words, f"shape {shape}")
+
+
 def fit_features(
     summary: str | keras.layers.Layer | None,
     form: DataForm,
@@ -133,7 +148,7 @@ def fit_features(
 
     Args:
       summary: a Keras layer from N observations to `[N, S]`, a name in `SUMMARIES`, or
-        None.
+        None, after `check_summary`.
       form: the `DataForm`.
       pairs: the simulations to train with.
       is_missing: which entries are NaN in some simulation, these or others, `[K]`.
@@ -147,15 +162,9 @@ def fit_features(
     for_network, for_flow, for_rows = split_seed(seed, 3)
     size, shape = pairs.u.shape[1], _shape_of_one(form)
     if isinstance(summary, str):
-        check_choice("summary", summary, tuple(SUMMARIES))
-        rank = SUMMARIES[summary]
-        words = f"data of {rank - 1} or {rank} axes with `summary` {summary!r}"
-        require(rank - 1 <= len(shape) <= rank, words, f"shape {shape}")
-        shape = (*shape, 1)[:rank]
+        shape = (*shape, 1)[: SUMMARIES[summary]]
         summary = _named_layer(summary, max(16, 4 * size), form, for_network)
     else:
-        words = f"a Keras layer, or one of {[*SUMMARIES]}"
-        check_instance("summary", summary, keras.layers.Layer, words)
         summary = _copied(summary)
     network = Conditioner(_on_rows(summary, shape, form), (2 * form.size,))
     width = network.output_shape

@@ -20,7 +20,7 @@ from tfp_flows.core.arguments import (
 )
 from tfp_flows.inference.amortized.calibration import judge_calibration, judge_weights
 from tfp_flows.inference.amortized.data_form import DataForm
-from tfp_flows.inference.amortized.features import fit_features
+from tfp_flows.inference.amortized.features import check_summary, fit_features
 from tfp_flows.inference.amortized.learned_likelihood import fit_likelihood
 from tfp_flows.inference.amortized.observation_checks import Surroundings
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
@@ -132,8 +132,9 @@ def fit_amortized_posterior(
       max_minutes: wall time for training, without the simulations; no bound if None. Each
         round has an equal share.
       backup: path of a `.npz` file that keeps the simulations. If it exists, an interrupted
-        call goes on from it, and a call for more simulations adds to it. With `focus`, a
-        further file for each further round is beside it.
+        call goes on from it, and a call for more simulations adds to it. A `simulator` then
+        has to repeat its data, by an argument `seed`. With `focus`, a further file for each
+        further round is beside it.
       seed: integer that determines simulations and fit; random if None.
       verbose: as in `fit_density`.
 
@@ -143,8 +144,9 @@ def fit_amortized_posterior(
     Raises:
       ValueError: if the model has none of these forms; fewer than 100 simulations are
         finite; data have other shapes than those simulated first; `focus` comes with pairs,
-        which cannot be simulated; or `learn_likelihood` with pairs, whose prior has no
-        known density, with a joint distribution, whose density is known, or with `missing`.
+        which cannot be simulated; `backup` with a simulator that does not repeat its data;
+        or `learn_likelihood` with pairs, whose prior has no known density, with a joint
+        distribution, whose density is known, or with `missing`.
 
     Reference:
       Papamakarios, Murray (2016), Fast epsilon-free inference of simulation models with
@@ -174,6 +176,7 @@ def fit_amortized_posterior(
         words = "no `focus` with pairs, since its rounds simulate"
         require(focus is None, words, "one", " Give a prior and a simulator.")
         space, form, pairs = _given_pairs(*model, support, missing)
+        check_summary(summary, form)
         found = _fit_round(pairs, space, form, training, seed)
     else:
         require(support is None, "no `support` with a model, which has its own", support)
@@ -185,6 +188,7 @@ def fit_amortized_posterior(
             is_missing_allowed=missing,
             num_processes=num_processes,
         )
+        check_summary(summary, source.form)  # before the simulations
         if focus is not None:
             focus = _row_in_focus(focus, source.form, num_simulations, num_rounds)
             words = "no `max_minutes` with `backup` and `focus`"
@@ -310,7 +314,7 @@ def _checked_rounds(num_rounds, focus):
 
 def _row_in_focus(focus, form, num_simulations, num_rounds):
     """Returns the observation in focus as a row, after checks of it and of the rounds."""
-    row = form.to_rows(focus)
+    row = form.to_rows(focus, "focus")
     require(row.ndim == 1, "`focus` of one observation", f"a batch of {row.shape[:-1]}")
     words = f"`num_simulations` of {LEAST_SIMULATIONS} for each of {num_rounds} rounds"
     require(num_simulations >= LEAST_SIMULATIONS * num_rounds, words, num_simulations)

@@ -137,7 +137,10 @@ class NeuralLikelihood:
 
     def _rows(self, x):
         with tf.init_scope():  # data are read once, also while a function is traced
-            rows = self._form.to_rows(x).reshape(-1, self._form.size)
+            rows = self._form.to_rows(x)
+            words = "`x` of T trials, [T, ...], or of one"
+            require(rows.ndim <= 2, words, f"a batch of shape {rows.shape[:-1]}")
+            rows = rows.reshape(-1, self._form.size)
             return tf.constant(rows, self.density.dtype)
 
     def _sum_over_trials(self, rows, theta):

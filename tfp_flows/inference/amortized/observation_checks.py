@@ -98,6 +98,21 @@ class Surroundings:
         is_further = self.distances >= self.distance(row)
         return (1.0 + is_further.sum()) / (1.0 + len(is_further))
 
+    def check(self, row: np.ndarray) -> Check:
+        """Checks that `row`, `[S]`, lies as near as a hundredth of the simulations.
+
+        Of fewer than a hundred simulations, one has to be as far at least.
+        """
+        rarity, least = self.rarity(row), 1.0 / (1.0 + len(self.distances))
+        threshold = max(_RARE, least)
+        advice = (
+            f"Of the simulated data, {rarity:.1%} lie as far from all others as this "
+            "observation: the model hardly simulates such data, so the posterior is a "
+            "guess. Mend the model, or simulate near it."
+        )
+        name = "simulations as far away"
+        return Check(name, rarity, threshold, passed=rarity > threshold, advice=advice)
+
     def distance(self, row: np.ndarray) -> float:
         """Returns the distance of `row`, `[S]`."""
         near = np.arcsinh((row - self.center) / self.scale) @ self.axes
@@ -240,7 +255,7 @@ class ObservationReport:
 
 
 def judge_observation(
-    rarity: float,
+    surroundings: Check,
     calibration: CalibrationReport,
     weighted: WeightedDraws | None,
     adapted: WeightedDraws | None = None,
@@ -251,7 +266,7 @@ def judge_observation(
     """Returns the report of one observation.
 
     Args:
-      rarity: share of simulations that are as far from others, by `Surroundings`.
+      surroundings: check that simulations are as far from others, of `Surroundings`.
       calibration: the `CalibrationReport`.
       weighted: weighted draws of its posterior; None if the model's density is not known.
       adapted: weighted draws of an adapted distribution, if the weights are too uneven.
@@ -260,7 +275,7 @@ def judge_observation(
       is_learned: whether the weights are those of a learned likelihood, which knows no more
         of data that are far from the simulations than the posterior does.
     """
-    found = [_surroundings(rarity)]
+    found = [surroundings]
     if weighted is None or is_learned:
         found.append(_calibration(calibration))
     if weighted is not None:
@@ -269,7 +284,9 @@ def judge_observation(
         kept, mended = (found[:1], found[1:]) if is_learned else ([], found)
         own = [_tail(weighted), _effective(weighted), *_changes(weighted)]
         if adapted is not None:
-            mended += [dataclasses.replace(check, advice=_MOVED) for check in own[:2]]
+            # Draws that were moved, and are too uneven still, are no advice.
+            advice = {"advice": _MOVED} if is_even(adapted) else {}
+            mended += [dataclasses.replace(check, **advice) for check in own[:2]]
             own = [_tail(adapted, _ADAPTED), _effective(adapted, _ADAPTED)]
         mended = [dataclasses.replace(check, resampling_helps=True) for check in mended]
         found = [*kept, *mended, *own]
@@ -287,16 +304,6 @@ def judge_observation(
         ess=None if weighted is None else weighted.ess,
         checks=tuple(found),
     )
-
-
-def _surroundings(rarity):
-    advice = (
-        f"Of the simulated data, {rarity:.1%} lie as far from all others as this "
-        "observation: the model hardly simulates such data, so the posterior is a guess. "
-        "Mend the model, or simulate near it."
-    )
-    passed = rarity > _RARE
-    return Check("simulations as far away", rarity, _RARE, passed=passed, advice=advice)
 
 
 def _truncation(mass):

@@ -53,6 +53,8 @@ class AmortizedPosterior:
     >>> amortized = tfp_flows.inference.fit_amortized_posterior(pairs, max_minutes=0.2)
     >>> amortized([1.0]).sample(5, seed=1).shape
     TensorShape([5, 1])
+    >>> amortized([1.0]).has_weights  # for `resample`
+    False
     >>> amortized.save("posterior.keras")
     >>> loaded = tfp_flows.inference.AmortizedPosterior.load("posterior.keras")
     >>> bool(tf.reduce_all(loaded([1.0]).sample(seed=1) == amortized([1.0]).sample(seed=1)))
@@ -152,6 +154,9 @@ class AmortizedPosterior:
                 same = rows.support.equals(support)
                 log_prior = model.log_prob
             else:
+                names = [*rows.form.shapes]
+                if not isinstance(observed, str | None) and {*observed} == {*names}:
+                    observed = names  # an observation's row has the order of the fit
                 source = make_simulator(model, observed, None)
                 same = source.form.shapes == rows.form.shapes
                 same = same and rows.support.equals(source.support)
@@ -206,6 +211,11 @@ class ConditionedPosterior(FlowPosterior):
         """
         return self._judged[0]
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether `resample` has weighted draws; raises as `report` for a batch."""
+        return self._judged[1] is not None
+
     def resample(self, n: int, seed: int | None = None) -> Any:
         """Draws from importance-weighted draws, if draws have weights.
 
@@ -249,10 +259,10 @@ class ConditionedPosterior(FlowPosterior):
             if amortized._is_learned and adapted is not None and not is_even(adapted):
                 weighted, adapted = self._weighted(_MOST_DRAWS), None
         rows = amortized.rows
-        rarity = rows.surroundings.rarity(rows.features(self._row))
+        surroundings = rows.surroundings.check(rows.features(self._row))
         mass = None if rows.prior is None else rows.prior.mass(self._row)
         report = judge_observation(
-            rarity,
+            surroundings,
             amortized.report,
             weighted,
             adapted,

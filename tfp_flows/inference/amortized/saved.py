@@ -18,6 +18,7 @@ from tfp_flows.inference.amortized.observation_checks import Surroundings
 from tfp_flows.inference.amortized.truncation import TruncatedPrior
 from tfp_flows.inference.support import (
     JointSupport,
+    log_prob_of_parts,
     named,
     parts_from_rows,
     without_functions,
@@ -113,10 +114,9 @@ class PosteriorOfRows(DistributionWrapper):
         del training  # nothing is trained
         value = tf.convert_to_tensor(value, self.dtype)
         parts = parts_from_rows(value, self._shapes)
-        bijector = self.support.bijector
-        u = tf.identity(bijector.inverse(parts))
-        log_det = bijector.forward_log_det_jacobian(u, event_ndims=1)
-        return self.conditioned(context).log_prob(u) - log_det
+        is_nan = tf.reduce_any(tf.math.is_nan(value), axis=-1)
+        log_prob = self.conditioned(context).log_prob
+        return log_prob_of_parts(parts, is_nan, self.support.bijector, log_prob)
 
     def sample(
         self,

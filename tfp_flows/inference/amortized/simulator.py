@@ -7,6 +7,7 @@ import inspect
 import math
 import os
 import typing
+import zipfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,7 +25,12 @@ from tfp_flows.core.arguments import (
     check_members,
     require,
 )
-from tfp_flows.inference.amortized.data_form import DataForm, parts_of_data
+from tfp_flows.inference.amortized.data_form import (
+    DataForm,
+    as_array,
+    named_as,
+    parts_of_data,
+)
 from tfp_flows.inference.support import JointSupport, named
 from tfp_flows.inference.target import arguments_of
 
@@ -98,10 +104,11 @@ class Simulator(abc.ABC):
         log-density of the parameters' parts and the observation; None if the density is
         not known.
       is_slow: whether it takes one draw at a time.
+      takes_seed: whether a seed determines the data.
     """
 
     pin: Callable | None = None
-    is_slow = False
+    is_slow, takes_seed = False, True
 
     def __init__(self, support: JointSupport, form: Any, rows: int) -> None:
         self.support, self.form, self._rows = support, form, rows
@@ -145,14 +152,19 @@ class Simulator(abc.ABC):
         Raises:
           ValueError: if the file has the simulations of another model or seed.
         """
-        seed = int(np.random.SeedSequence(seed).generate_state(1)[0]) % 2**30
         if backup is not None:
-            require(os.fspath(backup).endswith(".npz"), "`backup` of a .npz file", backup)
+            _check_backup(backup, seed)
+        seed = int(np.random.SeedSequence(seed).generate_state(1)[0]) % 2**30
         marks = self._block(_FEW, seed, prior)
         if prior is not None:  # another truncation may have the same first draws
             log_density = np.asarray(prior.log_density(marks.u))
             marks = Pairs(np.column_stack([marks.u, log_density]), marks.x)
         blocks = _read(backup, marks)
+        if backup is not None and not blocks and not self.takes_seed:
+            again = self._block(_FEW, seed, prior)
+            words = "a `simulator` that repeats its data, with `backup`"
+            hint = " Give it an argument `seed`, an integer, for its random numbers."
+            require(_equal(again.x, marks.x), words, "other data each time", hint)
         bar = keras.utils.Progbar(
             count, verbose=shows_bar and self.is_slow, unit_name="simulation"
         )
@@ -304,11 +316,11 @@ class PriorSimulator(Simulator):
         require(num_processes == 1 or not vectorized, words, f"vectorized={vectorized}")
         self._prior, self._simulator, self._vectorized = prior, simulator, vectorized
         self._each = _one_by_one if num_processes == 1 else _in_processes(num_processes)
-        self._takes_seed = "seed" in _parameters_of(simulator)
+        self.takes_seed = "seed" in _parameters_of(simulator)
         support = softly_clipped(JointSupport.from_distribution(prior))
         _, x = self.draw(_FEW, 0)
         for name, part in parts_of_data(x).items():
-            got = np.shape(part)
+            got = as_array("data", part).shape
             words = f"`simulator` that returns {_FEW} data for {_FEW} parameters"
             hint = " With vectorized=False, it is called with one draw after another."
             where = f"shape {got}" + ("" if name is None else f" of {name!r}")
@@ -329,7 +341,8 @@ class PriorSimulator(Simulator):
         count = len(tf.nest.flatten(plain)[0])
         rows = (tf.nest.map_structure(lambda p, i=i: p[i], plain) for i in range(count))
         found = self._each([self._call(row, seed + i) for i, row in enumerate(rows)])
-        data = [parts_of_data(row) for row in found]
+        first = parts_of_data(found[0])
+        data = [named_as(first, row) for row in found]
         x = {name: _stacked(name, [row[name] for row in data]) for name in data[0]}
         return x[None] if list(x) == [None] else x
 
@@ -340,8 +353,8 @@ class PriorSimulator(Simulator):
     def _call(self, parameters, seed):
         """The function and its arguments, for one call."""
         parts, named_parts = arguments_of(parameters)
-        given = {"seed": seed} if self._takes_seed else {}
-        return self._simulator, parts, {**named_parts, **given}
+        given = {"seed": seed} if self.takes_seed else {}
+        return self._simulator, parts, {**given, **named_parts}  # a part may be a `seed`
 
 
 def support_of_pairs(theta: Any, support: Any) -> JointSupport:
@@ -435,7 +448,7 @@ def _one_by_one(calls):
 
 def _stacked(name, parts):
     """Data of one axis more, of arrays of one shape."""
-    shapes = sorted({np.shape(part) for part in parts})
+    shapes = sorted({as_array("data", part).shape for part in parts})
     words = "`simulator` that returns data of one shape"
     which = "" if name is None else f" of {name!r}"
     hint = " Fill up sets of fewer rows with NaN, given `missing=True`."
@@ -484,14 +497,26 @@ def _as_structure(structure, by_name):
     return tf.nest.pack_sequence_as(structure, [by_name[name] for name in order])
 
 
+def _check_backup(path, seed):
+    """Raises `ValueError` unless a file can keep simulations; makes its folder."""
+    words = "the path of a .npz file"
+    check_instance("backup", path, (str, os.PathLike), words)
+    require(os.fspath(path).endswith(".npz"), f"`backup`, {words}", path)
+    require(seed is not None, "`seed` with `backup`, which repeats draws", None)
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+
+
 def _read(path, marks):
     """The simulations of a file as one block; no block if there is no file."""
     if path is None or not os.path.exists(path):
         return []
-    with np.load(path) as found:  # loads plain arrays only, so no file runs code
-        names = [name for name in ("marks_u", "marks_x", "u", "x") if name in found]
-        require(len(names) == 4, f"simulations in `backup`, {path}", sorted(found))
-        there = [found[name] for name in names]
+    try:
+        with np.load(path) as found:  # loads plain arrays only, so no file runs code
+            there = [found[name] for name in ("marks_u", "marks_x", "u", "x")]
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"Expected `backup` that keeps simulations; got {path}: {error}"
+        ) from error
     same = all(map(_equal, there[:2], marks))
     require(same, f"`backup` of this model and seed, {path}", "other simulations")
     return [Pairs(*there[2:])]

@@ -162,7 +162,7 @@ def _acceptance(results):
         results = results.inner_results
     if hasattr(results, "log_accept_ratio"):
         ratio = results.log_accept_ratio
-        return tf.exp(
-            tf.minimum(tf.where(tf.math.is_nan(ratio), -float("inf"), ratio), 0.0)
-        )
+        lowest = tf.constant(-float("inf"), ratio.dtype)
+        ratio = tf.where(tf.math.is_nan(ratio), lowest, ratio)
+        return tf.exp(tf.minimum(ratio, 0.0))
     return tf.constant(float("nan"))
