@@ -226,3 +226,14 @@ def test_draws_of_one_event_are_not_dealt_to_contexts():
         assert float(found) == pytest.approx(float(own), abs=0.02)
     few = model.importance_weighted_log_prob(event, 5, context=contexts, seed=0)
     assert few.shape == (3,)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_importance_weights_are_the_same_in_a_graph(dtype):
+    base = tff.standard_normal(1, dtype=dtype)
+    model = tff.Dequantized(tff.FlowDistribution(base, tff.Logit(0.05, dtype=dtype)), 8)
+
+    def estimate():
+        return model.importance_weighted_log_prob([[0], [7]], 20, seed=1)
+
+    np.testing.assert_allclose(tf.function(estimate)(), estimate(), rtol=1e-5)
