@@ -24,7 +24,7 @@ from experiments.command_line.flag_settings import UsageError, field
 from experiments.data.images import dequantized, open_picture
 from experiments.data.own_images import FITS, picture_array, picture_files
 from experiments.fitted import command
-from experiments.fitted.command import TableSettings, digest_of
+from experiments.fitted.command import TableSettings, digest_of, state_of
 from experiments.fitted.open_model import open_model
 from experiments.fitted.resumable_file import ResumableFile
 from experiments.fitted.row_tables import as_cells, as_text, bar
@@ -117,16 +117,24 @@ def _from_pictures(model, settings):
     pictures = PictureRows(settings.images, model.path.parent, settings.image_fit)
     show = bar(len(pictures.names), settings.progress)
 
+    def position(count, total):
+        scored = digest_of(pictures.states[:count])
+        return {"rows": count, "total": total, "scored": scored}
+
     def pieces(at):
+        if at != position(at["rows"], at["total"]):
+            raise RunDirectoryError(
+                f"{settings.out} was begun with pictures that have changed since. Give the "
+                "same again, or choose another --out."
+            )
         for names, rows in pictures.parts(at["rows"], settings.seed):
             nats = np.asarray(model.log_prob(rows))
             bits = pictures.bits_per_dimension(nats, rows)
-            count, total = at["rows"] + len(rows), at["total"] + float(nats.sum())
-            at = {"rows": count, "total": total}
+            at = position(at["rows"] + len(rows), at["total"] + float(nats.sum()))
             yield as_text(zip(names, as_cells(nats), as_cells(bits), strict=True)), at
-            show(count)
+            show(at["rows"])
 
-    start = ("picture,log_likelihood,bits_per_dimension\n", {"rows": 0, "total": 0.0})
+    start = ("picture,log_likelihood,bits_per_dimension\n", position(0, 0.0))
     origin = {**settings.origin(model.path), "pictures": digest_of(pictures.names)}
     at = ResumableFile(settings.out, origin).write(start, pieces)
     return Scores(at["rows"], at["total"] / at["rows"])
@@ -186,6 +194,7 @@ class PictureRows:
 
     Attributes:
       names: names of the files, or numbers of the pictures in the array.
+      states: text for each that differs after a change of its file.
       bins: number of values of a channel.
     """
 
@@ -213,6 +222,8 @@ class PictureRows:
             str(item.relative_to(path)) if self._root else str(i)
             for i, item in enumerate(self._found)
         ]
+        files = self._found if self._root else [path] * len(self._found)
+        self.states = [str(state_of(file)) for file in files]
 
     def parts(self, start, seed):
         """Yields (names, rows `[n, D]`), from picture `start` on.

@@ -196,7 +196,7 @@ def check_encoding(name):
     """Raises `UsageError` unless `name` is an encoding that keeps ASCII's bytes."""
     try:
         has_ascii = "0,\n".encode(name) == b"0,\n"
-    except LookupError:
+    except (LookupError, UnicodeError):
         has_ascii = False
     if not has_ascii:
         raise UsageError(

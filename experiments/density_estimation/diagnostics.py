@@ -123,12 +123,12 @@ def coverage(subject):
     """Returns the shares of test rows in central intervals, as plain data.
 
     An interval leaves out equal probabilities on both sides, given the row's context.
-    Returns None for several variables, and for binary data.
+    Returns None for several variables, for binary data, and for a distribution without
+    `cdf`, such as `Defensive`.
     """
-    dataset = subject.dataset
-    if dataset.event_size > 1 or dataset.is_binary:
+    dataset, cdf = subject.dataset, getattr(subject.distribution, "cdf", None)
+    if dataset.event_size > 1 or dataset.is_binary or cdf is None:
         return None
-    cdf = subject.distribution.cdf
     u = _in_parts(
         lambda x, context: cdf(x, context=context), dataset.test, dataset.test_context
     )

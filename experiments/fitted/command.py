@@ -45,7 +45,7 @@ class TableSettings(FlagSettings):
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         given = {name: value for name, value in plain.items() if name not in free}
         digest = digest_of(pathlib.Path(model_path).read_bytes())
-        read = {name: _state(plain[name]) for name in self.READ if plain[name]}
+        read = {name: state_of(plain[name]) for name in self.READ if plain[name]}
         return given | {"model": digest} | read
 
 
@@ -92,7 +92,7 @@ def digest_of(content):
     return hashlib.sha256(content).hexdigest()
 
 
-def _state(path):
+def state_of(path):
     """Returns size and time of change of a file."""
     status = pathlib.Path(path).stat()
     return [status.st_size, status.st_mtime_ns]

@@ -28,14 +28,15 @@ def in_parts(function, *arrays, rows_a_call):
 def quantiles(distribution, size, context, levels, *, num_draws=1000, seed=0, first_row=0):
     """Returns quantiles of each variable of N rows given their context, `[N, D, L]`.
 
-    They are exact for one variable, and quantiles of draws for several.
+    They are exact for one variable, and quantiles of draws for several, or for a
+    distribution without `quantile`, such as `Defensive`.
 
     Args:
-      distribution: a conditional distribution of one variable, with `quantile`, or several.
+      distribution: a conditional distribution.
       size: number of variables, D.
       context: `[N, C]`.
       levels: L numbers between 0 and 1.
-      num_draws: draws per row, for several variables.
+      num_draws: draws per row, if they are not exact.
       seed: integer.
       first_row: number of the first row, part of the seed.
     """
@@ -50,7 +51,7 @@ def quantiles(distribution, size, context, levels, *, num_draws=1000, seed=0, fi
         return np.quantile(np.asarray(drawn, np.float64), levels, axis=0)
 
     function, values_a_row = exact, len(levels)
-    if size > 1:
+    if size > 1 or not hasattr(distribution, "quantile"):
         function, values_a_row = from_draws, num_draws * size
     count = max(1, _VALUES_A_CALL // values_a_row)
     starts = range(0, len(context), count)

@@ -79,6 +79,12 @@ def test_contexts_and_frames(quick):
     assert list(density.report.baselines) == ["Gaussian"]
 
 
+def test_rows_that_follow_from_the_context_have_no_density(quick):
+    report = quick(ROWS @ [[2.0, 1.0], [0.5, 3.0]] + 0.1, ROWS).report
+    words = "is a linear function of other columns and the context"
+    assert [reason for reason in report.reasons if words in reason]
+
+
 def test_a_given_flow_is_trained_in_its_place(quick):
     flow = tff.RealNVP(2, num_steps=2, hidden_units=(8,), seed=0)
     density = quick(ROWS, flow=flow)
@@ -128,6 +134,7 @@ BAD_CALLS = [
     (lambda: fit_density(pd.DataFrame({"a": ["b"] * 30})), "`rows` of numbers"),
     (lambda: fit_density(ROWS * [1.0, 0.0]), "columns vary | [1]"),
     (lambda: fit_density(ROWS * [1e-200, 1.0]), "columns vary | [0]"),
+    (lambda: fit_density([[1.0, 2.0], [3.0]]), "`rows` of rows of one length"),
     (lambda: fit_density(ROWS[:, 0]), "`rows` of shape [N, D] | (60,)"),
     (lambda: fit_density(ROWS[:19]), "at least 20 rows | 19"),
     (lambda: fit_density(ROWS, CONTEXT[:50]), "`context` of shape [60, C] | (50, 1)"),

@@ -88,7 +88,12 @@ CHECKS = [
     (checks.spikes, [NORMAL], [NORMAL.clip(-1.0)]),
     (checks.copies, [FEW, FAR], [FAR, FAR]),
     (checks.copies, ROUNDED, [ROUNDED[0], ROUNDED[0]]),
-    (checks.dependence, [1e9 + NORMAL], [RELATION]),
+    (checks.dependence, [Data(1e9 + NORMAL, None)], [Data(RELATION, None)]),
+    (
+        checks.dependence,
+        [Data(NORMAL, APART[:, [0, 0]])],
+        [Data(*np.split(RELATION, 2, axis=1))],
+    ),
 ]
 
 
@@ -99,8 +104,9 @@ def test_each_check_can_pass_and_fail(check, passing, failing):
 
 
 def test_dependence_is_of_several_columns_and_more_rows():
-    assert checks.dependence(NORMAL[:2]).passed is None  # as many columns as rows
-    assert checks.dependence(NORMAL * [1.0, 0.0]).passed  # a spike, not a relation
+    few = Data(NORMAL[:2], None), Data(NORMAL[:3], APART[:3, :1])
+    assert [checks.dependence(data).passed for data in few] == [None, None]
+    assert checks.dependence(Data(NORMAL * [1.0, 0.0], None)).passed  # a spike
 
 
 def test_weights_are_those_of_the_shares():

@@ -230,6 +230,9 @@ def test_a_table_of_other_columns_is_refused_by_name(rng):
     np.testing.assert_array_equal(predict(["a", "b"], ["d"]), right)
     with pytest.raises(ValueError, match=r"`x` of the columns \['a', 'b'\].*\['b', 'a'\]"):
         predict(["b", "a"], ["d"])
+    model.compile("adam")
+    with pytest.raises(ValueError, match=r"`x` of the columns \['a', 'b'\]"):
+        model.test_on_batch((pandas.DataFrame(x, columns=["b", "a"]), context))
     with pytest.raises(ValueError, match=r"`context` of the columns \['d'\].*\['c'\]"):
         predict(["a", "b"], ["c"])
 

@@ -199,6 +199,7 @@ BAD_CALLS = [
     (lambda: untrained().save("model.h5"), "`.keras` | model.h5"),
     (lambda: untrained().export("model", format="onnx"), "'tf_saved_model' | 'onnx'"),
     (lambda: keras.saving.load_model("nothing.keras"), "nothing.keras"),
+    (lambda: tff.training.averaging_adam(1e-3, 0), "`steps_per_epoch` of at least 1"),
     (lambda: with_statistics(X[:, :1]), "`data` of shape [N, 2] | (40, 1)"),
     (lambda: fit(X, callbacks=[tff.vae.KLWarmUp(2)]), "KLWarmUp | VAE"),
 ]

@@ -14,6 +14,7 @@ import tfp_flows as tff
 tfb = tfp.bijectors
 BITS = (ROWS > 0).astype(np.float32)
 HALVES = np.full([4, 3], 0.5, np.float32)
+LATE = np.concatenate([BITS, HALVES])
 WEIGHTED = tff.objectives.importance_weighted_bound
 
 
@@ -51,6 +52,10 @@ def dataset(*arrays):
     return tf.data.Dataset.from_tensor_slices(arrays if arrays[1:] else arrays[0]).batch(2)
 
 
+class Unchecked:
+    event_shape, event_size, num_parameters, log_prob = (3,), 3, 1, None
+
+
 def check(likelihood, value):
     x = np.zeros((3, *likelihood.event_shape))
     likelihood.check(x)
@@ -75,6 +80,7 @@ BAD_CALLS = [
         lambda: vae(posterior="gaussian"),
         "`posterior` of `tfp_flows.posteriors`: a DiagonalGaussian | got 'gaussian'",
     ),
+    (lambda: vae(likelihood=Unchecked()), "`likelihood` | got <"),
     (lambda: vae(likelihood=tff.likelihoods.Bernoulli), "the class Bernoulli; call it"),
     (lambda: vae(prior=tff.standard_normal(3)), "`prior` of event shape [2]; got (3,)"),
     (
@@ -93,6 +99,11 @@ BAD_CALLS = [
     (lambda: fixed_vae().fit(BITS[:, :2]), "`x` of shape [N, 3] | (16, 2)"),
     (lambda: fixed_vae().fit(ROWS), "`x` | zeros and ones"),
     (lambda: fixed_vae().fit(dataset(HALVES)), "zeros and ones | from 0.5 to 0.5"),
+    (lambda: vae().fit(dataset(LATE)), "zeros and ones | from 0.5 to 0.5"),
+    (lambda: vae().fit(BITS, validation_data=dataset(LATE)), "zeros and ones"),
+    (lambda: fixed_vae().evaluate(dataset(LATE)), "zeros and ones | from 0.5 to 0.5"),
+    (lambda: fixed_vae().evaluate(iter([BITS, HALVES])), "zeros and ones"),
+    (lambda: fixed_vae().test_on_batch(HALVES), "zeros and ones"),
     (lambda: fixed_vae().decode(ROWS), "`z` | [..., 2] | (16, 3)"),
     (lambda: fixed_vae().elbo(BITS[:0]), "at least one row"),
     (lambda: fixed_vae().elbo(BITS, num_samples=0), "`num_samples` | got 0"),

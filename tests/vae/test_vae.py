@@ -190,6 +190,24 @@ def test_shapes_of_latents_and_rows():
     assert model.latent_size == LATENT_SIZE
 
 
+@pytest.mark.usefixtures("op_by_op")
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float64"])
+def test_networks_may_compute_in_another_dtype(policy):
+    x = np.eye(8, dtype=np.float32)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        layers = [keras.layers.Dense(width) for width in (4, 8)]
+    finally:
+        keras.config.set_dtype_policy(before)
+    parts = posteriors.DiagonalGaussian(2), layers[1], tff.likelihoods.Bernoulli(8)
+    model = tff.VAE(layers[0], *parts)
+    model.compile("adam", jit_compile=False)
+    assert np.isfinite(model.fit(x, verbose=0).history["loss"]).all()
+    assert model.elbo(x).elbo.dtype == model.sample(3).dtype == np.float32
+    assert model.predict(x, verbose=0).dtype == np.float32
+
+
 def compiled(name):
     model = MODELS[name]()
     model.compile("sgd", run_eagerly=True)

@@ -174,28 +174,29 @@ def copies(train: Data, held_out: Data) -> Check:
     return Check.at_most("copied rows", value, threshold, advice)
 
 
-def dependence(x: np.ndarray) -> Check:
+def dependence(train: Data) -> Check:
     """Checks that no column is a linear function of others: there is no density then.
 
     The value is the least variance of a weighted sum of the standardised columns, with
-    weights of length 1. It is not judged if there are more columns than rows.
+    weights of length 1; with a context, of what a linear regression on it leaves of them.
+    It is not judged if there are more columns than rows.
 
     Args:
-      x: training rows, `[N, D]`.
+      train: `Data` of the training rows.
     """
-    x = x - x.mean(axis=0, dtype=np.float64)
-    scale = x.std(axis=0)
-    x = x / np.where(scale > 0.0, scale, 1.0)
-    matrix = x.T @ x / len(x)
-    np.fill_diagonal(matrix, 1.0)  # also of a constant column
+    scale = train.x.std(axis=0, dtype=np.float64)
+    x = train.residuals()
+    x = (x - x.mean(axis=0)) / np.where(scale > 0.0, scale, 1.0)
+    matrix = x.T @ x / len(x) + np.diag(scale == 0.0)  # 1 for a constant column
     values, axes = np.linalg.eigh(matrix)
     column = int(np.argmax(np.abs(axes[:, 0])))
+    others = "other columns" + " and the context" * (train.context is not None)
     advice = (
-        f"Column {column} is a linear function of other columns, so the rows have no "
-        "density. Leave it out."
+        f"Column {column} is a linear function of {others}, so the rows have no density. "
+        "Leave it out."
     )
     value, passed = float(values[0]), bool(values[0] >= _LEAST_VARIANCE)
-    judged = passed if len(x) > x.shape[1] else None
+    judged = passed if len(x) > train.joined.shape[1] else None
     return Check("least variance", value, _LEAST_VARIANCE, passed=judged, advice=advice)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import require
+from tfp_flows.core.statistics import ridge_slopes
 
 _LEAST_ROWS = 20
 _LARGEST = 1e100  # largest number, whose square is still finite in float64
@@ -35,6 +36,19 @@ class Data(typing.NamedTuple):
         """Rows beside their contexts, `[N, D + C]`."""
         parts = [self.x] if self.context is None else [self.x, self.context]
         return np.concatenate(parts, axis=1)
+
+    def residuals(self) -> np.ndarray:
+        """Returns what a linear regression on the context leaves of the rows, `[N, D]`.
+
+        The means stay. Without a context, the rows stay as they are.
+        """
+        x = np.asarray(self.x, np.float64)
+        if self.context is None:
+            return x
+        features = self.context - self.context.mean(axis=0, dtype=np.float64)
+        scale = features.std(axis=0)
+        features = features / np.where(scale > 0.0, scale, 1.0)
+        return x - features @ ridge_slopes(x, features)[0]
 
     def take(self, index: Any) -> Data:
         """Returns some of the rows."""
@@ -77,7 +91,11 @@ def checked_data(rows: TensorLike, context: TensorLike | None) -> Data:
 
 def _numbers(argument, value):
     """Returns a float array; float64 if its digits may matter."""
-    parts = [np.asarray(value)]
+    try:
+        parts = [np.asarray(value)]
+    except ValueError as error:
+        words = f"Expected `{argument}` of rows of one length"
+        raise ValueError(f"{words}; got {error}.") from error
     if hasattr(value, "iloc") and value.ndim == 2 and value.shape[1]:
         # NumPy makes objects of a pandas frame whose columns have several dtypes.
         numbers = range(value.shape[1])

@@ -246,11 +246,14 @@ def new_flow(rule: FlowRule, data: Data, seed: int | None) -> tfp.bijectors.Bije
 
 
 def least_dtype(data: Data) -> str:
-    """Returns float32, or float64 if float32 cannot tell the rows apart."""
+    """Returns float32, or float64 if float32 cannot tell the rows apart.
+
+    It must also tell apart what a linear regression on the context leaves of them.
+    """
+    given = [] if data.context is None else [data.context, data.residuals()]
     try:
-        for part in data:
-            if part is not None:
-                check_resolution(part, tf.float32, "rows")
+        for part in (data.x, *given):
+            check_resolution(part, tf.float32, "rows")
     except ValueError:
         return "float64"
     return "float32"

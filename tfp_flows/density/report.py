@@ -121,7 +121,7 @@ def judge(
         checks.calibration(scores, own),
         checks.neighbours(compared, samples),
         checks.spikes(train.x),
-        checks.dependence(train.x),
+        checks.dependence(train),
         checks.copies(train, held_out),
         checks.gain(gains),
     ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import keras
 
+from tfp_flows.core.arguments import check_integer
+
 
 def averaging_adam(
     learning_rate: float, steps_per_epoch: int, **options: object
@@ -22,7 +24,11 @@ def averaging_adam(
       learning_rate: Adam's greatest step size.
       steps_per_epoch: training steps between two looks at the validation rows.
       **options: more arguments of `keras.optimizers.Adam`.
+
+    Raises:
+      ValueError: if `steps_per_epoch` is below 1.
     """
+    check_integer("steps_per_epoch", steps_per_epoch)
     momentum = min(max(1.0 - 1.0 / steps_per_epoch, 0.9), 0.999)
     return keras.optimizers.Adam(
         learning_rate, use_ema=True, ema_momentum=momentum, **options

@@ -14,7 +14,7 @@ import math
 import time
 import typing
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -86,13 +86,22 @@ class RowFormat:
       event_shape: shape of one row; None if it is unknown.
       context_size: width of the context; 0 if there is none.
       dtype: dtype of the model.
+      check: function that raises `ValueError` for an array of rows, `[n, *event]`, with
+        values that no row may have; None if rows may have any.
     """
 
-    def __init__(self, event_shape: Any, context_size: int, dtype: tf.DType | str) -> None:
+    def __init__(
+        self,
+        event_shape: Any,
+        context_size: int,
+        dtype: tf.DType | str,
+        check: Callable[[np.ndarray], None] | None = None,
+    ) -> None:
         event_shape = tf.TensorShape(event_shape)
         self.event_shape = event_shape if event_shape.rank is not None else None
         self.context_size = context_size
         self.dtype = tf.as_dtype(dtype)
+        self.check = check
 
     @classmethod
     def from_distribution(cls, distribution: tfd.Distribution) -> RowFormat:
@@ -184,8 +193,8 @@ class RowArrays:
       rows: `Rows` of anything that NumPy converts to arrays.
 
     Raises:
-      ValueError: if something is not numeric, or of another shape or length, or there are
-        no rows.
+      ValueError: if something is not numeric, or of another shape or length, there are no
+        rows, or they have values that no row may have.
     """
 
     def __init__(self, row_format: RowFormat, rows: Rows) -> None:
@@ -201,6 +210,8 @@ class RowArrays:
         if weight is not None:
             words = f"`sample_weight` of shape [{len(x)}], one a row of `x`"
             require(weight.shape in ((len(x),), (len(x), 1)), words, weight.shape)
+        if row_format.check is not None:
+            row_format.check(self.rows.x)
 
     def check(self, argument: str = "x") -> None:
         """Raises `ValueError` if values are not finite, or not resolved by the dtype."""
@@ -488,6 +499,8 @@ class RowStream:
         checks = [tf.debugging.Assert(tf.shape(rows.x)[0] > 0, [some])]
         if self._checked:
             checks += [_assert_finite(*item) for item in rows._asdict().items()]
+        if self._format.check is not None:
+            checks += [tf.numpy_function(self._format.check, [rows.x], [])]
         with tf.control_dependencies([c for c in checks if c is not None]):
             return tf.nest.map_structure(tf.identity, rows.as_batch())
 

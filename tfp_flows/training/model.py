@@ -305,7 +305,9 @@ class LikelihoodModel(keras.Model):
           return_dict: as in `keras.Model.test_on_batch`.
         """
         self._refuse_targets(y)
-        return super().test_on_batch(x, None, sample_weight, return_dict)
+        given = self._row_format.from_inputs(x)._replace(weight=sample_weight)
+        rows = self._arrays(given).rows
+        return super().test_on_batch(rows.inputs, None, rows.weight, return_dict)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Takes one gradient step on a batch, and returns the metrics by name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import typing
 from collections.abc import Callable, Sequence
@@ -133,7 +134,8 @@ class VAE(LikelihoodModel):
         check_number("free_bits", free_bits, "of at least 0", lambda nats: nats >= 0)
         check_flag("sticking_the_landing", sticking_the_landing)
         check_integer("seed", seed, minimum=-(2**63))
-        row_format = RowFormat(likelihood.event_shape, 0, posterior.dtype)
+        check = functools.partial(_check_values, likelihood)
+        row_format = RowFormat(likelihood.event_shape, 0, posterior.dtype, check)
         super().__init__(row_format, posterior, prior, **kwargs)
         self.encoder = encoder
         self.decoder = decoder
@@ -217,7 +219,7 @@ class VAE(LikelihoodModel):
         """
 
         def bound(rows, seed):
-            terms = self._terms(self.encoder(rows), rows, num_samples, seed)
+            terms = self._terms(self._encode(rows), rows, num_samples, seed)
             return Bound.from_terms(terms)
 
         return self._in_batches(("elbo", num_samples), bound, x, seed, batch_size)
@@ -243,7 +245,7 @@ class VAE(LikelihoodModel):
         """
 
         def estimate(rows, seed):
-            parameters = self.encoder(rows)  # once for all draws
+            parameters = self._encode(rows)  # once for all draws
 
             def draw_log_weights(count, seed):
                 terms = self._terms(parameters, rows, count, seed)
@@ -272,7 +274,7 @@ class VAE(LikelihoodModel):
         The noise of a row is that in the same global batch on one device.
         """
         terms = self._terms(
-            self.encoder(rows.x, training=training),
+            self._encode(rows.x, training=training),
             rows.x,
             self.num_samples,
             self._next_seed(training, batch),
@@ -329,13 +331,19 @@ class VAE(LikelihoodModel):
 
     def _draw(self, x, sample_shape, seed, share=None):
         """Draws latents, `[*sample_shape, N, L]`, of rows, `[N, *event]`."""
-        parameters, count = self.encoder(x), math.prod(sample_shape)
+        parameters, count = self._encode(x), math.prod(sample_shape)
         z, _ = self.posterior.sample_and_log_prob(parameters, count, seed, share=share)
         return tf.reshape(z, [*sample_shape, *tf.unstack(tf.shape(z)[1:])])
+
+    def _encode(self, x, *, training=False):
+        """Returns the encoder's output, `[N, P]`, of rows, `[N, *event]`."""
+        # A network may compute in another dtype, by the global policy of Keras.
+        return tf.cast(self.encoder(x, training=training), self.posterior.dtype)
 
     def _decode(self, z, *, training=False):
         """Returns the decoder's output, `[..., *output]`, of latents, `[..., L]`."""
         outputs = self.decoder(tf.reshape(z, [-1, self.latent_size]), training=training)
+        outputs = tf.cast(outputs, self.posterior.dtype)
         size = self.likelihood.num_parameters * self.likelihood.event_size
         if math.prod(outputs.shape[1:]) == outputs.shape[-1] == size:
             # Axes of size 1 before the last one belong to the row, and are no batch.
@@ -395,12 +403,6 @@ class VAE(LikelihoodModel):
         given = weight_keyword(self.prior, weight)
         self.prior.initialize(self.encode(x, seed=self.seed), **given)
 
-    def _arrays(self, rows):
-        data = super()._arrays(rows)
-        check_finite(data.rows.x, "x")
-        self.likelihood.check(data.rows.x)
-        return data
-
     def _check_options(self):
         """Raises `ValueError` if options exclude each other."""
         needs_elbo = self.free_bits or self.sticking_the_landing
@@ -426,6 +428,12 @@ class VAE(LikelihoodModel):
         _check_prior(self.prior, posterior)
 
 
+def _check_values(likelihood, x):
+    """Raises `ValueError` if an array of rows has values outside the support."""
+    check_finite(x, "x")
+    likelihood.check(x)
+
+
 def _check_kinds(encoder, posterior, decoder, likelihood, prior):
     """Raises `ValueError` if a part of a `VAE` has the wrong type."""
     words = "a DiagonalGaussian, FullGaussian or AmortizedFlow"
@@ -433,7 +441,7 @@ def _check_kinds(encoder, posterior, decoder, likelihood, prior):
     require(isinstance(posterior, Posterior), words, repr(posterior))
     for name, layer in (("encoder", encoder), ("decoder", decoder)):
         check_instance(name, layer, keras.layers.Layer, "a `keras.layers.Layer`")
-    members = ("event_shape", "num_parameters", "log_prob")
+    members = ("event_shape", "event_size", "num_parameters", "log_prob", "check")
     check_members("likelihood", likelihood, members, "one of `tfp_flows.likelihoods`")
     if prior is not None:
         words = "a `tfd.Distribution`, such as a `FlowDistribution`"

@@ -28,6 +28,7 @@ BAD_USE = {
     "epochs of auto": ("--epochs=7 --flow=auto", "no `epochs`, which auto lacks; got 7."),
     "masks of maf": ("--flow=maf --num_masks=2", "no `num_masks`, which maf lacks; got 2"),
     "encoding": ("--dataset=csv --csv_path=x --encoding=utf-16", "`encoding`", "ASCII"),
+    "no encoding": ("--dataset=csv --csv_path=x --encoding=undefined", "`encoding`"),
     "csv without path": ("--dataset=csv", "`csv_path` with --dataset=csv"),
     "path of another set": ("--csv_path=x", "`csv_path` with --dataset=csv only"),
     "init_from of the run itself": (

@@ -258,6 +258,26 @@ def test_quantiles_of_several_variables_are_of_draws(monkeypatch):
     assert scores["inside"] == pytest.approx(0.9, abs=0.08)
 
 
+def test_quantiles_of_one_variable_without_a_formula_are_of_draws(from_one):
+    shared = {"context_size": 1, "standardize": False, "seed": 0}
+    flow = tfp_flows.MAF(1, num_steps=1, hidden_units=(4,), **shared)
+    distribution = tfp_flows.FlowDistribution(tfp_flows.standard_normal(1), flow)
+    defended = tfp_flows.Defensive(distribution, 1e-6)
+    dataset = dataclasses.replace(from_one.dataset, **few_rows(from_one.dataset, 40))
+    exact, drawn = (
+        diagnostics.quantiles(Subject(d, dataset, Settings(num_samples=100)))
+        for d in (distribution, defended)
+    )
+    assert exact.shape == drawn.shape == (40, 1, len(LEVELS))
+    assert np.abs(exact - drawn).max() < 0.4
+    assert diagnostics.coverage(Subject(defended, dataset, Settings())) is None
+
+
+def few_rows(dataset, count):
+    names = ("test", "test_context")
+    return {name: getattr(dataset, name)[:count] for name in names}
+
+
 def test_baselines_that_suit_the_data_come_close_and_none_is_ahead(from_one):
     methods = from_one.prediction["methods"]
     assert list(methods) == [

@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import os
 import pathlib
 import shutil
 import tracemalloc
@@ -392,6 +393,8 @@ def test_what_was_interrupted_goes_on(run_dir, pictures, tmp_path, monkeypatch, 
     monkeypatch.setattr(score, "_PICTURES_A_CALL", 2)
     folder, files = run_dir[0], pictures[2]
     whole = lines_of(folder, files, tmp_path / "whole.csv")
+    state = (files / "a.png").stat()
+    times = state.st_atime_ns, state.st_mtime_ns
     (files / "more/d.png").rename(tmp_path / "d.png")
     (files / "more/d.png").write_bytes(b"no picture")
     out = tmp_path / "out.csv"
@@ -405,6 +408,10 @@ def test_what_was_interrupted_goes_on(run_dir, pictures, tmp_path, monkeypatch, 
     assert "out.csv.partial was begun with others: pictures" in error
     assert "choose another --out" in error
     (files / "e.png").unlink()
+    os.utime(files / "a.png", ns=(0, 0))  # of which there is a score
+    assert score.cli(["score", *arguments]) == 1
+    assert "begun with pictures that have changed since" in capsys.readouterr().err
+    os.utime(files / "a.png", ns=times)
     assert lines_of(folder, files, out) == whole
 
 
