@@ -154,7 +154,7 @@ def rules_for(
     """Returns the rules for a table.
 
     The numbers were chosen on tables of R's packages and on simulated rows, and confirmed
-    on others (docs/results.md).
+    on others (docs/results.md, docs/tried_and_dropped.md).
 
     >>> from tfp_flows.density import rules_for
     >>> rules_for(100_000, 6).splines

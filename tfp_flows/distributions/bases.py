@@ -18,8 +18,8 @@ from tfp_flows.distributions import draws
 class Normal(tfd.Normal):
     """`tfd.Normal` with the noise of `draws.py`.
 
-    Under XLA on a CPU, TensorFlow's default generator is slower than a flow of four steps
-    (figures in BUILD_NOTES.md), and its numbers differ from those without XLA.
+    Under XLA on a CPU, TensorFlow's default generator is slower than a flow of four
+    steps, and its numbers differ from those without XLA.
     """
 
     def _sample_n(self, n, seed=None):

@@ -76,7 +76,7 @@ class TarFlow(FlowChain):
       context_size: width of the context, an input of every network; 0 if there is none.
       logit_alpha: `alpha` of a `Logit` at the data end of images in `[0, 1]`; None: no
         `Logit`. On MNIST it reaches 2.13 bits per dimension instead of 3.59
-        (docs/results.md).
+        (docs/tried_and_dropped.md).
       normal_scores: number of bins of a `NormalScores` at the data end of images, in place
         of a `Logit`: 256 for bytes that are dequantised and divided by 256; None leaves it
         out.

@@ -47,7 +47,7 @@ def kernel_part(
     A unit then starts with variance 1 for standardised inputs (LeCun, Bottou, Orr, Müller
     1998, Efficient backprop, section 4.6). If a mask hides some inputs, `num_inputs` still
     counts all of them: with variance 1 from a few visible inputs, flows of hundreds of
-    variables overfit (docs/results.md, "How networks start").
+    variables overfit (docs/tried_and_dropped.md, "How networks start").
 
     Args:
       shape: shape of the kernel, `(..., inputs, units)`.
@@ -85,7 +85,7 @@ class PackedWeights:
     """The layout of several arrays in one vector.
 
     A flow has many small networks. With one variable for each network, instead of one for
-    each array, a training step is a quarter shorter (measured in BUILD_NOTES.md).
+    each array, a training step is a quarter shorter (docs/benchmarks.md).
 
     Args:
       parts: any nest of `Part`s.

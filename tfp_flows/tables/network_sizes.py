@@ -22,7 +22,7 @@ class NetworkSizes:
     ```
 
     The numbers were chosen on tables of R's packages and on simulated rows, and confirmed
-    on others (docs/results.md).
+    on others (docs/results.md, docs/tried_and_dropped.md).
 
     >>> from tfp_flows.tables import NetworkSizes
     >>> NetworkSizes(dropout=0.0).by_rows(1_000)

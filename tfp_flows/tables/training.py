@@ -34,7 +34,7 @@ _SECONDS = 5.0  # least seconds between two writes of the backup; later epochs a
 _LOGS = ("loss", "val_loss")
 _PATIENT_STEPS = 480  # a network stops after so many steps without improvement
 # The learning rate falls from this number of rows on, since fewer gain nothing; after this
-# share of the patience; and by this factor (docs/results.md).
+# share of the patience; and by this factor (docs/tried_and_dropped.md).
 _FALLING_ROWS, _SHARE_OF_PATIENCE, _FALL = 3_000, 0.6, 0.4
 _STEPS_PER_ROOT = 60  # from these rows on, most training steps, per root of their number
 # Prior mean, for many members, and deviation of the recalibration weights. On twenty tables
