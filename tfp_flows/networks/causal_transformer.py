@@ -39,7 +39,7 @@ from tfp_flows.networks.forward_substitution import (
     block_bounds,
     traced_without_gradient,
 )
-from tfp_flows.networks.packed_weights import PackedWeights, bias_part, kernel_part
+from tfp_flows.networks.packed_weights import PackedWeights, bias_part, dense, kernel_part
 
 # Added to variances, as in most transformers.
 _EPSILON = 1e-6
@@ -361,21 +361,16 @@ def _through_layers(weights, hidden, attend):
         arrays = traced_once(_before_attention, (), before, inline=True)
         after = hidden, attend(arrays), layer.merge, layer.widen, layer.narrow
         hidden = traced_once(_after_attention, (), after, inline=True)
-    return _dense(_norm(hidden), weights.last)
+    return dense(_norm(hidden), weights.last)
 
 
 def _before_attention(hidden, attention):
-    return tf.split(_dense(_norm(hidden), attention), 3, axis=-1)
+    return tf.split(dense(_norm(hidden), attention), 3, axis=-1)
 
 
 def _after_attention(hidden, seen, merge, widen, narrow):
-    hidden += _dense(seen, merge)
-    return hidden + _dense(tf.nn.gelu(_dense(_norm(hidden), widen)), narrow)
-
-
-def _dense(x, layer):
-    kernel, bias = layer
-    return tf.nn.bias_add(x @ kernel, bias)
+    hidden += dense(seen, merge)
+    return hidden + dense(tf.nn.gelu(dense(_norm(hidden), widen)), narrow)
 
 
 def _norm(hidden):
