@@ -90,10 +90,10 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
 
     Args:
       event_ndims: number of axes of one event at the latent end (`forward`'s input).
-      data_event_ndims: the same at the data end; that of `data_event_shape`, or
-        `event_ndims`, by default.
+      data_event_ndims: number of axes of one event at the data end; by default the length
+        of `data_event_shape`, or `event_ndims`.
       event_shape: shape of one event, where it is fixed: inputs are checked against it.
-      data_event_shape: the same at the data end; `event_shape` by default.
+      data_event_shape: shape of one event at the data end; `event_shape` by default.
       context_size: width of the conditioning tensor; 0 if there is none.
       is_constant_jacobian: whether the log-det does not depend on the input.
       dtype: dtype of inputs, weights and log-dets; None accepts any.
@@ -545,7 +545,7 @@ class _Transient:
 def _keeping_arguments(init):
     """Returns a constructor that keeps its arguments as the object's `parameters`.
 
-    Only the constructor of the object's own class does so, not the constructors that it
+    Only the constructor of the object's own class keeps them, not the constructors that it
     calls, and only if `FlowBijector` was given no `parameters`.
     """
     signature = inspect.signature(init)
