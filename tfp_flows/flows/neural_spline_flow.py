@@ -169,7 +169,7 @@ def _spline_steps(
 ) -> list[FlowBijector]:
     """Returns the steps of a `NeuralSplineFlow`, data side first.
 
-    The arguments are those of the flow; `network` are those of its conditioners.
+    `network` are arguments of the conditioners; the others are arguments of the flow.
 
     Raises:
       ValueError: if `event_size` is 1 with `coupling`.
