@@ -123,9 +123,9 @@ class NeuralLikelihood:
     def posterior(self, x: Any, **options: Any) -> FittedPosterior:
         """Returns the posterior given independent trials, by `fit_posterior`.
 
-        Its report judges how well it fits the learned likelihood; that of the likelihood
-        itself is `report`. Gradients go through a network for each trial: forty trials take
-        minutes.
+        The posterior's report judges how well it fits the learned likelihood; `report`
+        judges the likelihood itself. Gradients go through a network for each trial: forty
+        trials take minutes.
 
         Args:
           x: data of T trials, `[T, *shape]`, or of one, `[*shape]`.
@@ -302,7 +302,7 @@ def fit_neural_likelihood(
 
 
 def _with_dropped(report, check):
-    """A report with one check more, that of the simulations which were left out."""
+    """Returns a report with one more check, about the simulations that were left out."""
     checks = (*report.checks, check)
     if not check.failed:
         return dataclasses.replace(report, checks=checks)
