@@ -189,7 +189,7 @@ def _spline_steps(
     *seeds, last = split_seed(seed, num_steps + 1)
     for step, step_seed in enumerate(seeds):
         steps += columns.mixing(random_permutations, lu_mixing, step_seed)
-        own: dict[str, Any] = {"is_odd": step % 2 == 1, "seed": step_seed, "dtype": dtype}
+        own: dict[str, Any] = {"is_odd": step % 2 == 1, "seed": step_seed}
         if coupling:
             steps += columns.coupling(apply_unconditional_transform, **own, **network)
         else:
@@ -235,11 +235,10 @@ class _SplineColumns:
         residual: bool,
         dropout: float,
         seed: int | None,
-        dtype: tf.DType | str,
         **others: Any,
     ) -> list[FlowBijector]:
         """Returns a coupling, and the unconditional splines of its passing variables."""
-        mask = alternating(len(self.is_circular), start=not is_odd)
+        mask, dtype = alternating(len(self.is_circular), start=not is_odd), self._dtype
         make: Callable[..., keras.Layer] = functools.partial(
             MLP,
             hidden_units=hidden_units,
@@ -260,7 +259,7 @@ class _SplineColumns:
         """Returns an autoregressive step on all columns, or in reversed order if odd."""
         size = len(self.is_circular)
         spline = self.spline(np.ones(size, bool))
-        own: dict[str, Any] = {"event_size": size, "reverse": is_odd}
+        own: dict[str, Any] = {"event_size": size, "reverse": is_odd, "dtype": self._dtype}
         own["make_network"] = self.masked_mlp
         return autoregressive_step(MaskedAutoregressive, spline, **own, **others)
 
