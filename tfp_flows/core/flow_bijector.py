@@ -463,10 +463,10 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
             return result, log_det
 
     def _forward_dtype(self, input_dtype, **kwargs):
-        return _in_structure(self.inverse_min_event_ndims, input_dtype)
+        return _dtype_in_structure(self.inverse_min_event_ndims, input_dtype)
 
     def _inverse_dtype(self, output_dtype, **kwargs):
-        return _in_structure(self.forward_min_event_ndims, output_dtype)
+        return _dtype_in_structure(self.forward_min_event_ndims, output_dtype)
 
     def _forward_event_shape(self, input_shape):
         self._check_event_shape("forward", input_shape)
@@ -678,7 +678,7 @@ def _sum_event(log_det, event_ndims, min_event_ndims):
     return tf.reduce_sum(log_det, axis=list(range(-extra, 0))) if extra else log_det
 
 
-def _in_structure(event_ndims, dtype):
+def _dtype_in_structure(event_ndims, dtype):
     """Returns the dtype, which all parts share, in the structure of `event_ndims`."""
     one = tf.nest.flatten(dtype)[0]
     return tf.nest.map_structure(lambda _: one, event_ndims)
