@@ -57,10 +57,9 @@ class NeuralSplineFlow(FlowChain):
     one pass, and `sample` solves for one variable after another, with about the same
     arithmetic. A flow of one variable, with or without a context, is autoregressive.
 
-    As in the authors' flows for tables, the networks are residual, the mixings start as
-    permutations, and the passing variables of a coupling are mapped by splines whose
-    parameters are weights, after the network has seen them
-    (`apply_unconditional_transform`).
+    As in the authors' flows for tables, networks are residual and mixings start as
+    permutations. After the network has seen the passing variables of a coupling, splines
+    whose parameters are weights map these, too (`apply_unconditional_transform`).
 
     A column may be an angle in radians (`circular`). It has a spline on the circle,
     networks see its cosine and sine, and it is neither standardised nor mixed linearly. The
