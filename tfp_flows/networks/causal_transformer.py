@@ -4,8 +4,8 @@ A transformer here is the attention model, not the elementwise map of `transform
 
 In one pass, all tokens are known, and all positions are computed at the same time. In the
 sequential direction, tokens are solved for one after another. Position t then computes its
-own keys and values once, writes them into a cache, and attends to the cache, so that T
-tokens take T positions and not T passes over T positions.
+own keys and values once, writes them into a cache, and attends to the cache. So T tokens
+take T positions, not T passes over T positions.
 
 The adjoint goes back over the positions in the same way. The adjoints of the keys and
 values of position t are complete once all later positions are done, since only these
