@@ -210,9 +210,9 @@ def fit_neural_likelihood(
     Simulations with numbers that are not finite are left out: the density is that given
     finite data, and a check of the report fails if they are many.
 
-    Trials with texts, booleans or integers, such as a choice and a response time, are
-    learned by the networks of `TableDensity`, which give categories and integers
-    probabilities, and the numbers beside them a density.
+    The networks of `TableDensity` learn trials with texts, booleans or integers, such as a
+    choice and a response time. They give categories and integers probabilities, and the
+    numbers beside them a density.
 
     >>> import numpy as np
     >>> import tfp_flows
