@@ -20,7 +20,7 @@ tfd = tfp.distributions
 
 
 def ours(workload):
-    """Returns this package's contenders; for sampling, also that of scoring."""
+    """Returns this package's contenders; for sampling, also contenders for scoring."""
     if workload.task == "train":
         return tensorflow_contender.our_steps(lambda: our_distribution(workload), workload)
     workloads = [workload]

@@ -2,8 +2,8 @@
 
     python -m benchmarks.commits BEFORE AFTER [--workloads=maf_6]
 
-The benchmarks are those of this folder; `tfp_flows` is that of each commit, without
-uncommitted changes, from a temporary worktree. A ratio is the median of AFTER's time over
+The benchmarks are from this folder; `tfp_flows` is from each commit, without uncommitted
+changes, in a temporary worktree. A ratio is the median of AFTER's time over
 BEFORE's for neighbouring runs. The exit status is 1 if a lower quartile of ratios is above
 `--limit`, or if only AFTER fails; 2 if a commit is unknown.
 """

@@ -79,8 +79,8 @@ def sweep(flow, axis, values, tasks, measure, longest):
       axis: one of `AXES`.
       values: values of the axis.
       tasks: some of `TASKS`.
-      measure: function of a workload and of the names of those that left; returns median,
-        least and greatest by contender.
+      measure: function of a workload and of the names of contenders whose curves have
+        ended; returns median, least and greatest by contender.
       longest: milliseconds.
     """
     gone = {task: set() for task in tasks}

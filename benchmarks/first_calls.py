@@ -4,8 +4,8 @@
 
 Each row of the table has a new flow, since calls may share traces. Seconds are processor
 time of tracing, optimising, compiling and one run on 64 rows; operations are the nodes of
-the graph, with those of each function counted once. PYTHONPATH may name another version of
-`tfp_flows`.
+the graph, in which the nodes of each function count once. PYTHONPATH may name another
+version of `tfp_flows`.
 """
 
 import functools

@@ -3,7 +3,7 @@
     python -m benchmarks.first_calls_peers
 
 Each call is in a new process that has already imported its libraries and built flow and
-optimizer. The time is that of tracing, optimising, compiling and one run on 64 rows, in
+optimizer. It takes the time of tracing, optimising, compiling and one run on 64 rows, in
 milliseconds of processor time, which depends less on other jobs. PyTorch's nflows,
 normflows and zuko are missing: they trace and compile nothing, so their first call is like
 any other.

@@ -27,7 +27,7 @@ def time_workload(workload, worker, *, peers=("tfp", *_TORCH_PEERS), xla=True, *
     Args:
       workload: a `Glow`.
       worker: a `Worker`.
-      peers: names of those to time.
+      peers: names of the peers to time.
       xla: whether this package and TFP are timed under XLA, too.
       **how: `repetitions` and `patience`, as in `interleave`.
     """

@@ -19,7 +19,7 @@ _PEERS = {"normflows": glow_torch.normflows, "nflows": glow_torch.nflows}
 
 
 def images_of(name, *, data_dir, num_test):
-    """Returns the `Images` of a data set; those to validate with are left out."""
+    """Returns the `Images` of a data set, without the validation images."""
     dataset = load_dataset(name, data_dir=data_dir)
     shape = (-1, *dataset.image_shape, 1)
 

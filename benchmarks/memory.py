@@ -16,8 +16,8 @@ _CLEAR = pathlib.Path("/proc/self/clear_refs")
 def peak_memory(build, *args, interpreter=sys.executable, **kwargs):
     """Returns the peak memory, in bytes, of a new process that runs a contender.
 
-    It is that of the second run, without compilation. Buffers that a library keeps between
-    runs count, and so do the libraries themselves: subtract the peak of a smaller
+    The peak is measured in the second run, without compilation. It includes the libraries
+    themselves, and buffers that they keep between runs: subtract the peak of a smaller
     contender. Equal arguments are measured once.
 
     Args:

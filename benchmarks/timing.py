@@ -17,7 +17,7 @@ class Contender:
         one number.
       calls: number of pieces of work in one `run`.
       num_parameters: number of trainable parameters; None where there is no model.
-      clock: function that returns seconds; None: those of the day.
+      clock: function that returns seconds; None: `time.perf_counter`.
     """
 
     name: str

@@ -36,7 +36,7 @@ def lean(workload, *, num_threads):
             gate = torch.sigmoid(s + 2.0)
             z = gate * z + (1.0 - gate) * shift
             log_q = log_q - functional.logsigmoid(s + 2.0).sum(1)
-        log_prior = -0.5 * (z**2).sum(1)  # the constants cancel those of log_q
+        log_prior = -0.5 * (z**2).sum(1)  # its constants and log_q's cancel
         log_likelihood = -functional.binary_cross_entropy_with_logits(
             decoder(z), x, reduction="none"
         ).sum(1)

@@ -1,4 +1,4 @@
-"""Scores test images of other data sets under a finished run, and those of its own.
+"""Scores test images of other data sets, and of a run's own, under a finished run.
 
 tfp-flows out_of_distribution --run_dir=RUN_DIR --others=fashion_mnist
 """

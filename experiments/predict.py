@@ -3,7 +3,7 @@
     tfp-flows predict --model=RUN_DIR --csv=new.csv --out=predicted.csv
 
 The table needs only the columns of the context. The file has quantiles of each modelled
-column: the median and the ends of an interval of 90 %, or those of `--levels`. For one
+column: the median and the ends of an interval of 90 %, or the levels of `--levels`. For one
 modelled column they are exact; for several they are quantiles of `--draws` draws. The same
 command continues an interrupted file.
 """

@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments.data.files import DataError
 
-# Each kind includes those before it.
+# Each kind includes the kinds before it.
 _KINDS = ("constant", "binary", "integer", "real")
 # Float32 steps in the spread of a column, at least. Four change an entropy by less than
 # 0.003 nats.
@@ -56,7 +56,7 @@ def split_columns(sets, names, request, path):
       path: path of the file, for errors.
 
     Returns:
-      D `Column`s: those that are modelled, those of the context, those that are dropped;
+      D `Column`s: first the modelled ones, then the context, then the dropped ones;
       three arrays `[N, D']`, and three arrays `[N, C]` or None without context columns,
       all float32, in the file's units and in the order of the `Column`s.
 

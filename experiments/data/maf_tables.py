@@ -176,9 +176,9 @@ def load_miniboone(request):
 
 
 def load_bsds300(request):
-    """Returns the authors' patches, or those of a file of integers, `[N, 8, 8]`.
+    """Returns the authors' patches, or patches of a file of integers, `[N, 8, 8]`.
 
-    The latter get noise from `request.seed`. They are other patches than the authors', so
+    Integers get noise from `request.seed`. They are other patches than the authors', so
     results compare only roughly.
     """
     names = (f"bsds300_patches/{_BSDS300_FILE}", _BSDS300_FILE)

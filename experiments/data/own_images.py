@@ -115,7 +115,7 @@ def _read_folder(path, request):
 
 
 def _wanted_size(request, first):
-    """Width and height of all pictures; `first` are those of the first picture."""
+    """Width and height of all pictures; `first`: of the first picture."""
     return (request.image_size,) * 2 if request.image_size else first
 
 

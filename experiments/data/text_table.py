@@ -356,7 +356,7 @@ def _cells(line, delimiter):
 
 
 def refuse_other_files(text, path):
-    """Raises `DataError` if a file's first bytes are those of another format."""
+    """Raises `DataError` if a file begins as files of another format do."""
     for beginning, what in _BEGINNINGS.items():
         if text.startswith(beginning):
             raise DataError(f"Expected a table as text in {path}; got {what}.")

@@ -211,8 +211,8 @@ def bits_of_levels(distribution, rows, context=None, *, bin_width):
     """Returns the part of each level in the bits per dimension of integers, as plain data.
 
     The part of a level is the negative log-density of its latents, less the log-det of its
-    steps, through which the variables of later levels pass too. The first part is that of
-    the bijectors before the levels, and of the width of the bins.
+    steps, through which the variables of later levels pass too. The first part is from the
+    bijectors before the levels, and from the width of the bins.
 
     Args:
       distribution: a `FlowDistribution` of a multi-scale flow.

@@ -35,7 +35,7 @@ def table(header, rows):
     """Returns a table of texts as aligned text, which is Markdown too.
 
     Args:
-      header: names of the columns; those between the first and the last are numbers.
+      header: names of the columns; all but the first and the last are numbers.
       rows: cells of each row, as texts.
     """
     widths = [max(2, *map(len, column)) for column in zip(header, *rows, strict=True)]

@@ -82,7 +82,7 @@ class LogLikelihood(keras.callbacks.Callback):
         self._add(logs)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Adds the mean over the epoch, and that of the validation rows."""
+        """Adds the means over the epoch and over the validation rows."""
         self._add(logs)
 
     def _add(self, logs):

@@ -12,7 +12,7 @@ from experiments.reports import facts
 def measure(amortized, reference, settings):
     """Returns the numbers as plain data, and the draws of each posterior, `[N, D]`.
 
-    Draws are resampled where the report says so. The seconds are those of `sample`.
+    Draws are resampled where the report says so. The seconds are the time of `sample`.
 
     Args:
       amortized: an `AmortizedPosterior`.
@@ -55,7 +55,7 @@ def measure(amortized, reference, settings):
 def c2st(reference, draws):
     """Returns the accuracy with which a classifier tells draws from reference draws.
 
-    It is that of the benchmark: 0.5 if they cannot be told apart, mean of five folds.
+    The benchmark's measure: 0.5 if they cannot be told apart, mean of five folds.
 
     Args:
       reference: draws of the true posterior, `[N, D]`.

@@ -63,7 +63,7 @@ def _draw_columns(table, test, seed, path):
 
 def _pictures_of_synthesis(table, test, results, seed):
     found = results["synthesis"]
-    order = list(found["telling_columns"])  # those where a classifier looks come first
+    order = list(found["telling_columns"])  # first columns by which a classifier tells
     numbers = [name for name in order if table.columns[name].kind in _NUMBERS]
     pictures = {
         "association.png": (

@@ -28,7 +28,7 @@ class BatchNorm(Positionwise):
 
     With `training=True` the inverse uses the statistics of the batch, its gradient flows
     through them, and the running statistics move. With a `tf.distribute.Strategy`, the
-    batch is that of all replicas together. Otherwise, and in `forward` always, the stored
+    batch has the rows of all replicas. Otherwise, and in `forward` always, the stored
     statistics are used: evaluation is exactly invertible, and each row's density is
     independent of the rows beside it.
 

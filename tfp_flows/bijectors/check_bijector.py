@@ -35,8 +35,8 @@ def check_bijector(
 
     The ends may have different shapes. If the data have more entries than the latent
     (`tfb.SoftmaxCentered`, `tfb.FillTriangular`), the density is that of the non-constant
-    entries. On a simplex it is that of all entries but the last, or with respect to area;
-    TFP's bijectors use both. There is no integral then.
+    entries. On a simplex it is the density of all entries but the last, or the density per
+    area; TFP's bijectors use both. The report then has no integral.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -48,8 +48,8 @@ def check_bijector(
     Args:
       bijector: a `tfp.bijectors.Bijector` of one tensor at each end.
       x: points at the data end, `[N, *event]`; a few dozen are enough.
-      context: `[N, context_size]`, if the bijector is conditional. The integral is that of
-        the density given its first row.
+      context: `[N, context_size]`, if the bijector is conditional. The density given its
+        first row is integrated.
 
     Returns:
       A `BijectorReport`.

@@ -42,9 +42,9 @@ class HeavyTails(FlowBijector):
     forward:  v_i = sign(x_i) sqrt(exp((w_i x_i)^2) - 1) / w_i, then s of t, and y
     ```
 
-    A flow of few training rows maps some new rows far out. Normal tails cost the squared
-    distance of such a row; here it costs about the logarithm. The last line gives each
-    variable the tails of a Student-t of `1 / w_i^2` degrees of freedom. The other lines
+    A flow of few training rows maps some new rows far out. With normal tails such a row
+    costs its squared distance; here, about the distance's logarithm. The last line gives
+    each variable the tails of a Student-t of `1 / w_i^2` degrees of freedom. The others
     give all variables together the tails of a multivariate Student-t, which cancels the
     log-det that steps gain by stretching a row in all directions. (The mean of |y_i| is
     less sensitive to a few large variables than a sum of squares.) With one variable, only

@@ -108,7 +108,7 @@ class InvertibleLinear(Positionwise):
 class InvertibleConv1x1(FlowChain):
     """Mixes the channels of each pixel by one matrix, an `InvertibleLinear`.
 
-    Its log-det is that of the matrix times `H * W`. The authors' code trains the matrix
+    Its log-det is `H * W` times that of the matrix. The authors' code trains the matrix
     itself, without the LU form, as `tfb.ScaleMatvecLinearOperator` of TFP does.
 
     Args:

@@ -29,13 +29,13 @@ class NormalScores(FlowBijector):
     q_k      = share of bin k at all positions of the channel
     ```
 
-    The distribution function is that of integers to which uniform noise in [0, 1) is added,
+    The inverse applies the distribution function of integers plus uniform noise in [0, 1),
     divided by K. So the density of each entry alone is exact before any network is trained.
     If most pixels have one value, the background, its bin becomes a wide part of the line;
     a logit would map it to a narrow interval.
 
     `initialize` counts the bins of its rows. It chooses the number of pseudo-rows a that
-    best predicts each row from all others, and adds a row of equal bins to those of q_k.
+    best predicts each row from all others, and counts a row of equal bins in q_k, too.
     Before `initialize`, all bins have equal probability.
 
     Args:

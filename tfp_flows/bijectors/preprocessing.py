@@ -111,7 +111,7 @@ class Bounds(FlowBijector):
 class Logit(FlowBijector):
     """`x = logit(alpha + (1 - 2 alpha) y)`, for data scaled to `[0, 1]`.
 
-    The factor `1 - 2 alpha` is that of the code of RealNVP and MAF; RealNVP's text has
+    The factor `1 - 2 alpha` is from the code of RealNVP and MAF; RealNVP's text has
     `1 - alpha`.
 
     Args:

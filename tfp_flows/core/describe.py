@@ -91,7 +91,7 @@ def as_table(table: list[Line]) -> list[str]:
 
 
 def count_parameters(module: tf.Module) -> str:
-    """Returns the number of trainable parameters as text, and that of fixed ones."""
+    """Returns the numbers of trainable and of fixed parameters, as text."""
     variables = {v.ref(): v for v in module.variables}.values()
     counts = {True: 0, False: 0}
     for variable in variables:

@@ -17,8 +17,8 @@ def shapes_by_direction(event_ndims: Any, event_shape: Any, data_event_shape: An
 
     Args:
       event_ndims: number of axes of one event at the latent end.
-      event_shape: shape of one event there; None if any is allowed.
-      data_event_shape: the same at the data end; None if it is that of the latent end.
+      event_shape: shape of one event at the latent end; None if any is allowed.
+      data_event_shape: shape of one event at the data end; None for `event_shape`.
 
     Returns:
       Dictionary of `tf.TensorShape`s or None.

@@ -90,10 +90,10 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
 
     Args:
       event_ndims: number of axes of one event at the latent end (`forward`'s input).
-      data_event_ndims: the same at the data end; that of `data_event_shape`, or
-        `event_ndims`, by default.
+      data_event_ndims: number of axes of one event at the data end; by default the length
+        of `data_event_shape`, or `event_ndims`.
       event_shape: shape of one event, where it is fixed: inputs are checked against it.
-      data_event_shape: the same at the data end; `event_shape` by default.
+      data_event_shape: shape of one event at the data end; `event_shape` by default.
       context_size: width of the conditioning tensor; 0 if there is none.
       is_constant_jacobian: whether the log-det does not depend on the input.
       dtype: dtype of inputs, weights and log-dets; None accepts any.
@@ -463,10 +463,10 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
             return result, log_det
 
     def _forward_dtype(self, input_dtype, **kwargs):
-        return _in_structure(self.inverse_min_event_ndims, input_dtype)
+        return _dtype_in_structure(self.inverse_min_event_ndims, input_dtype)
 
     def _inverse_dtype(self, output_dtype, **kwargs):
-        return _in_structure(self.forward_min_event_ndims, output_dtype)
+        return _dtype_in_structure(self.forward_min_event_ndims, output_dtype)
 
     def _forward_event_shape(self, input_shape):
         self._check_event_shape("forward", input_shape)
@@ -545,7 +545,7 @@ class _Transient:
 def _keeping_arguments(init):
     """Returns a constructor that keeps its arguments as the object's `parameters`.
 
-    Only the constructor of the object's own class does so, not the constructors that it
+    Only the constructor of the object's own class keeps them, not the constructors that it
     calls, and only if `FlowBijector` was given no `parameters`.
     """
     signature = inspect.signature(init)
@@ -678,7 +678,7 @@ def _sum_event(log_det, event_ndims, min_event_ndims):
     return tf.reduce_sum(log_det, axis=list(range(-extra, 0))) if extra else log_det
 
 
-def _in_structure(event_ndims, dtype):
+def _dtype_in_structure(event_ndims, dtype):
     """Returns the dtype, which all parts share, in the structure of `event_ndims`."""
     one = tf.nest.flatten(dtype)[0]
     return tf.nest.map_structure(lambda _: one, event_ndims)

@@ -209,8 +209,8 @@ def ridge_slopes(
     """Returns slopes, `[C, D]`, of the linear regression of data on contexts, and a share.
 
     Generalised cross-validation chooses the penalty of the ridge regression. The slopes are
-    zero if no penalty predicts better. The share is that of the residual degrees of
-    freedom: residuals divided by it have the variance of the errors on new rows.
+    zero if no penalty predicts better. The share is the number of residual degrees of
+    freedom per row: residuals divided by it have the variance of the errors on new rows.
 
     Args:
       data: `[N, D]`.

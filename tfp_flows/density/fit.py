@@ -54,12 +54,12 @@ def fit_density(
 
     The first component is a product of conditional spline densities, each the mean of
     several networks; the second is a `NeuralSplineFlow`. Tables of fewer than 500 rows have
-    the first alone, those of 5,000 rows and more the flow alone (20,000 rows of one
+    the first alone, tables of 5,000 rows and more the flow alone (20,000 rows of one
     variable). With a context, a linear regression is a further component, and with several
     variables and 500 rows or more, two `MAF`s. `rules_for` chooses sizes and training from
     the number of rows and columns. Training averages the flow's weights, with a learning
     rate that falls to a hundredth, and keeps the best weights. The weights of the
-    components are those under which held-out rows are most probable.
+    components make held-out rows most probable.
 
     No training sees the held-out rows: a fifth of a small table, and a tenth of a larger
     one, but at most 20,000. The report scores them. Small tables are then fitted again to
@@ -122,8 +122,8 @@ class Fit(typing.NamedTuple):
 
     Attributes:
       density: the `FittedDensity`.
-      judged: the density that held-out rows judged: the same, or that of a part of the rows
-        if all rows were fitted again.
+      judged: the `Mixture` that held-out rows judged: that of `density`, or, if this was
+        fitted again to all rows, the one before, of a part of the rows.
       train: `Data` of the rows that `judged` was fitted to.
       held_out: `Data` of other rows.
     """

@@ -212,25 +212,23 @@ class AutoregressiveDistribution(
         """
         check_integer("num_candidates", num_candidates)
         x, context = self._checked(x, context)
-        from_all_rows = self._ensemble.has_own_orderings
-        observed = check_observed(observed, x.shape[-1:] if from_all_rows else x.shape)
+        own_orderings = self._ensemble.has_own_orderings
+        observed = check_observed(observed, x.shape[-1:] if own_orderings else x.shape)
         rows = [x, tf.broadcast_to(observed, tf.shape(x))]
         rows += [] if context is None else [context]
         rows = [tf.reshape(t, [-1, t.shape[-1]]) for t in rows]
         *rows, as_given = never_empty(*rows)
-        masks = tf.range(self.num_masks)
+        masks, seed = tf.range(self.num_masks), draws.stateless(seed)
         if mask_index is not None:
             masks = self._ensemble.masks(mask_index, None, 1)
         if self._ensemble.come_first(observed):
-            completed = self._chosen(rows, masks, 1, draws.stateless(seed))
+            completed = self._chosen(rows, masks, 1, seed)
         elif (count := self._num_completions(observed)) <= num_candidates:
-            completed = self._enumerated(
-                rows, mask_index, int(count), draws.stateless(seed)
-            )
+            completed = self._enumerated(rows, mask_index, int(count), seed)
         else:
-            if self._ensemble.has_own_orderings:
+            if own_orderings:
                 masks = tf.concat([masks, masks + self.num_masks], axis=0)
-            completed = self._chosen(rows, masks, num_candidates, draws.stateless(seed))
+            completed = self._chosen(rows, masks, num_candidates, seed)
         return tf.reshape(as_given([completed])[0], tf.shape(x))
 
     def copy(self, **overrides: object) -> AutoregressiveDistribution:

@@ -238,7 +238,7 @@ class FlowDistribution(
         return kwargs, base_kwargs
 
     def _split_keywords(self, kwargs):
-        """Splits keyword arguments of statistics into those of base and bijector."""
+        """Returns keyword arguments of a statistic for the base and for the bijector."""
         kwargs = {"context": None, "training": False, "bijector_kwargs": None, **kwargs}
         from_bijector, from_base = self._keywords(**kwargs)
         from_base.pop("training", None)

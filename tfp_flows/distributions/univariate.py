@@ -185,12 +185,12 @@ def _evaluate_transformed(distribution, function, y, context):
     x, cannot_occur = _inverse(distribution, y, context)
     lower, upper = _at_quartiles(distribution, context)
     is_rising = lower <= upper
-    somewhere = quantile(base, tf.constant(0.25, base.dtype), _of(base, context))
+    somewhere = quantile(base, tf.constant(0.25, base.dtype), _context_for(base, context))
 
     def from_base(function, where):
         # Discarded results are computed at a finite point, so no NaN reaches a gradient.
         points = tf.where(_add_axes(where, base.event_shape.rank), x, somewhere)
-        return evaluate(base, function, points, _of(base, context))
+        return evaluate(base, function, points, _context_for(base, context))
 
     inside = tf.where(
         is_rising,
@@ -212,7 +212,7 @@ def _inverse(distribution, y, context):
     base, bijector = distribution.distribution, distribution.bijector
     if not isinstance(bijector, FlowBijector):
         return bijector.inverse(y), False
-    x, log_det = bijector.inverse_and_log_det(y, context=_of(bijector, context))
+    x, log_det = bijector.inverse_and_log_det(y, context=_context_for(bijector, context))
     extra = base.event_shape.rank - bijector.forward_min_event_ndims
     return x, tf.equal(_drop_axes(log_det, extra), -np.inf)
 
@@ -230,11 +230,11 @@ def _at_quartiles(distribution, context):
 
 def _forward_quantile(distribution, probability, context):
     base, bijector = distribution.distribution, distribution.bijector
-    x = quantile(base, probability, _of(base, context))
+    x = quantile(base, probability, _context_for(base, context))
     return bijector.forward(x, **_keywords(bijector, context))
 
 
-def _of(part, context):
+def _context_for(part, context):
     return context if getattr(part, "context_size", 0) else None
 
 

@@ -99,7 +99,7 @@ class Guided(FlowChain):
 def _guided(
     step: FlowBijector, flow: TarFlow, weight: float, null: np.ndarray
 ) -> FlowBijector:
-    """Returns a step with guided parameters; steps without a network as they are."""
+    """Returns a step with guided parameters; a step without a network stays as it is."""
     if not isinstance(step, MaskedAutoregressive):
         return step
     conditioner = _GuidedConditioner(step.conditioner, flow, weight, null)
@@ -171,7 +171,7 @@ class _GuidedConditioner(tf.Module, AutoregressiveConditioner):
 
 
 def _guide(given: tf.Tensor, null: tf.Tensor, weight: float) -> tf.Tensor:
-    """Returns guided parameters from those given the context and those without it."""
+    """Returns guided parameters, from parameters with the context and without it."""
     return (1.0 + weight) * given - weight * null
 
 

@@ -57,10 +57,9 @@ class NeuralSplineFlow(FlowChain):
     one pass, and `sample` solves for one variable after another, with about the same
     arithmetic. A flow of one variable, with or without a context, is autoregressive.
 
-    As in the authors' flows for tables, the networks are residual, the mixings start as
-    permutations, and the passing variables of a coupling are mapped by splines whose
-    parameters are weights, after the network has seen them
-    (`apply_unconditional_transform`).
+    As in the authors' flows for tables, networks are residual and mixings start as
+    permutations. After the network has seen the passing variables of a coupling, splines
+    whose parameters are weights map these, too (`apply_unconditional_transform`).
 
     A column may be an angle in radians (`circular`). It has a spline on the circle,
     networks see its cosine and sine, and it is neither standardised nor mixed linearly. The
@@ -169,7 +168,7 @@ def _spline_steps(
 ) -> list[FlowBijector]:
     """Returns the steps of a `NeuralSplineFlow`, data side first.
 
-    The arguments are those of the flow; `network` are those of its conditioners.
+    `network` are arguments of the conditioners; the others are arguments of the flow.
 
     Raises:
       ValueError: if `event_size` is 1 with `coupling`.
@@ -189,7 +188,7 @@ def _spline_steps(
     *seeds, last = split_seed(seed, num_steps + 1)
     for step, step_seed in enumerate(seeds):
         steps += columns.mixing(random_permutations, lu_mixing, step_seed)
-        own: dict[str, Any] = {"is_odd": step % 2 == 1, "seed": step_seed, "dtype": dtype}
+        own: dict[str, Any] = {"is_odd": step % 2 == 1, "seed": step_seed}
         if coupling:
             steps += columns.coupling(apply_unconditional_transform, **own, **network)
         else:
@@ -235,11 +234,10 @@ class _SplineColumns:
         residual: bool,
         dropout: float,
         seed: int | None,
-        dtype: tf.DType | str,
         **others: Any,
     ) -> list[FlowBijector]:
         """Returns a coupling, and the unconditional splines of its passing variables."""
-        mask = alternating(len(self.is_circular), start=not is_odd)
+        mask, dtype = alternating(len(self.is_circular), start=not is_odd), self._dtype
         make: Callable[..., keras.Layer] = functools.partial(
             MLP,
             hidden_units=hidden_units,
@@ -260,7 +258,7 @@ class _SplineColumns:
         """Returns an autoregressive step on all columns, or in reversed order if odd."""
         size = len(self.is_circular)
         spline = self.spline(np.ones(size, bool))
-        own: dict[str, Any] = {"event_size": size, "reverse": is_odd}
+        own: dict[str, Any] = {"event_size": size, "reverse": is_odd, "dtype": self._dtype}
         own["make_network"] = self.masked_mlp
         return autoregressive_step(MaskedAutoregressive, spline, **own, **others)
 

@@ -295,8 +295,8 @@ def with_preprocessing(
 
     With `standardize`, a `Decorrelate` comes before the steps, or a `Standardize` without
     `decorrelate` or for more than 1,024 variables. With `heavy_tails`, a `HeavyTails` comes
-    after them. Without `standardize` the flow is not for data, and neither is added.
-    Neither changes `circular` variables, which are angles. `others` are ignored.
+    after them. Without `standardize` the flow is not for data, and nothing is added.
+    `circular` variables, which are angles, do not change. `others` are ignored.
     """
     check_each(check_flag, standardize=standardize, decorrelate=decorrelate)
     check_choice("heavy_tails", heavy_tails, ("student", "sinh", False))

@@ -109,15 +109,15 @@ def fit_posterior(
     posterior.resample(1000, seed=1)  # where it is "reliable after resampling", too
     ```
 
-    On CPUs, the same seed gives the same posterior and draws, bit for bit, in any process
-    with the same kind of machine and versions, after
-    `tf.config.threading.set_inter_op_parallelism_threads(1)`, if the target's own
-    operations return the same bits each time. With more of these threads, TensorFlow may
-    sum gradients in another order. Then the chains that check the posterior, and later
+    The same seed gives the same posterior and draws, bit for bit, in any process with the
+    same kind of CPU and versions. Two conditions:
+    `tf.config.threading.set_inter_op_parallelism_threads(1)` was called, and the target's
+    own operations return the same bits each time. With more of these threads, TensorFlow
+    may sum gradients in another order. Then the chains that check the posterior, and later
     results, differ within their errors, as they do on other machines. A clock decides in
-    two cases only, which the report names: `max_minutes` ends the fit, or XLA is not used
-    because it takes two minutes of the processor for the target or makes a program that is
-    ten times as slow as TensorFlow's.
+    two cases only, which the report names: `max_minutes` ends the fit; or XLA is not used,
+    since it takes two minutes of the processor for the target, or its program is ten times
+    as slow as TensorFlow's.
 
     Args:
       target: a joint distribution, pinned or not, or any other `tfd.Distribution`, with its

@@ -32,9 +32,9 @@ class UnconstrainedDensity:
     log_prob(x) = target_log_prob(support(x)) + log |det d support / dx (x)|
     ```
 
-    Points are evaluated in batches of one size, and all functions that need the density or
-    its gradient share one trace for each number of rows, since tracing a joint distribution
-    of fifty parts takes seconds.
+    Tracing a joint distribution of fifty parts takes seconds. So points are evaluated in
+    batches of one size, and all functions that need the density or its gradient share one
+    trace for each number of rows.
 
     Args:
       target_log_prob: function from the parts, `[N, *event]` each, to `[N]`. As in

@@ -209,7 +209,7 @@ class PosteriorTraining(tf.Module):
         return self.jit_compiled
 
     def num_steps_in(self, seconds: float, num_batches: int) -> int:
-        """Steps of the next block: all if there is time, else those of half the time."""
+        """Number of steps of the next block: all, or as many as fit in half the time."""
         from_batch = self._seconds or self.num_draws * self._density.seconds_of_gradient
         from_step = max(num_batches * from_batch, 1e-9)
         return _STEPS if _STEPS * from_step < seconds else int(0.5 * seconds / from_step)
@@ -431,7 +431,7 @@ def stratified_mean(
     usable = tf.cast(tf.reshape(is_usable, rows), ratio.dtype)
     count = tf.reduce_sum(usable, axis=1)
     means = tf.reduce_sum(ratio, axis=1) / tf.maximum(count, 1.0)
-    # A component without such draws has no mean by which its weight could change.
+    # A component without usable draws has no mean by which its weight could change.
     overall = tf.reduce_sum(ratio) / tf.maximum(tf.reduce_sum(count), 1.0)
     means = tf.where(count > 0.0, means, tf.stop_gradient(overall))
     spread = tf.reduce_sum(usable * (ratio - means[:, None]) ** 2, axis=1)

@@ -16,8 +16,8 @@ def call_once(network: keras.Layer, *shapes: tuple, argument: str = "network") -
     """Calls a Keras layer with zeros, and returns the shape of a row of its output.
 
     Keras creates the weights of many layers in their first call, for example of a
-    subclassed `keras.Model`. Before it they are not listed, and would be neither trained
-    nor saved.
+    subclassed `keras.Model`. Before that call a network does not list these weights, so
+    they would be neither trained nor saved.
 
     Args:
       network: any `keras.layers.Layer`.

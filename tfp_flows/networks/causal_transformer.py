@@ -4,8 +4,8 @@ A transformer here is the attention model, not the elementwise map of `transform
 
 In one pass, all tokens are known, and all positions are computed at the same time. In the
 sequential direction, tokens are solved for one after another. Position t then computes its
-own keys and values once, writes them into a cache, and attends to the cache, so that T
-tokens take T positions and not T passes over T positions.
+own keys and values once, writes them into a cache, and attends to the cache. So T tokens
+take T positions, not T passes over T positions.
 
 The adjoint goes back over the positions in the same way. The adjoints of the keys and
 values of position t are complete once all later positions are done, since only these
@@ -39,7 +39,7 @@ from tfp_flows.networks.forward_substitution import (
     block_bounds,
     traced_without_gradient,
 )
-from tfp_flows.networks.packed_weights import PackedWeights, bias_part, kernel_part
+from tfp_flows.networks.packed_weights import PackedWeights, bias_part, dense, kernel_part
 
 # Added to variances, as in most transformers.
 _EPSILON = 1e-6
@@ -361,21 +361,16 @@ def _through_layers(weights, hidden, attend):
         arrays = traced_once(_before_attention, (), before, inline=True)
         after = hidden, attend(arrays), layer.merge, layer.widen, layer.narrow
         hidden = traced_once(_after_attention, (), after, inline=True)
-    return _dense(_norm(hidden), weights.last)
+    return dense(_norm(hidden), weights.last)
 
 
 def _before_attention(hidden, attention):
-    return tf.split(_dense(_norm(hidden), attention), 3, axis=-1)
+    return tf.split(dense(_norm(hidden), attention), 3, axis=-1)
 
 
 def _after_attention(hidden, seen, merge, widen, narrow):
-    hidden += _dense(seen, merge)
-    return hidden + _dense(tf.nn.gelu(_dense(_norm(hidden), widen)), narrow)
-
-
-def _dense(x, layer):
-    kernel, bias = layer
-    return tf.nn.bias_add(x @ kernel, bias)
+    hidden += dense(seen, merge)
+    return hidden + dense(tf.nn.gelu(dense(_norm(hidden), widen)), narrow)
 
 
 def _norm(hidden):

@@ -43,8 +43,8 @@ _MOST_BLOCKS = 8
 class AutoregressiveNetwork(abc.ABC):
     """A network whose outputs for a variable depend on the variables before it.
 
-    `solve` and `solve_adjoint` have no gradients; their arguments and results are those of
-    `AutoregressiveConditioner` with one batch axis. Networks of one structure with equal
+    `solve` and `solve_adjoint` have no gradients; their arguments and results are as in
+    `AutoregressiveConditioner`, with one batch axis. Networks of one structure with equal
     (==) `solve_one` share a trace.
 
     Attributes:
@@ -299,7 +299,7 @@ def substitute(
 
 
 def _split(array, edges):
-    """Splits rows at `edges`, and drops those after the last edge."""
+    """Splits rows at `edges`, and drops the rows after the last edge."""
     if len(edges) == 2 and edges[-1] == array.shape[0]:
         return [array]
     return tf.split(array, np.diff([*edges, array.shape[0]]))[:-1]

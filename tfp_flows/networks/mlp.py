@@ -12,7 +12,7 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.core.arguments import check_each, check_flag, check_seed, check_size
 from tfp_flows.networks import layer_arguments
 from tfp_flows.networks.context_network import ContextNetwork, join_context
-from tfp_flows.networks.packed_weights import PackedWeights, bias_part, kernel_part
+from tfp_flows.networks.packed_weights import PackedWeights, bias_part, dense, kernel_part
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -110,25 +110,20 @@ class MLP(ContextNetwork):
         hidden = join_context(x, context)
         if not self.residual:
             for layer in hidden_layers:
-                hidden = self.activation(_dense(hidden, layer))
+                hidden = self.activation(dense(hidden, layer))
                 hidden = self._drop(hidden, training=training)
-            return _dense(hidden, last)
+            return dense(hidden, last)
         first, *others = hidden_layers
-        hidden = _dense(hidden, first)
+        hidden = dense(hidden, first)
         for inner, outer in zip(others[::2], others[1::2], strict=True):
-            inside = self.activation(_dense(self.activation(hidden), inner))
+            inside = self.activation(dense(self.activation(hidden), inner))
             kernel, bias = outer
             # The bias is added last: in the usual order, TensorFlow 2.21's graph optimiser
             # fuses it with the following ReLU into a kernel that does not exist.
             hidden += self._drop(inside, training=training) @ kernel
             hidden = tf.nn.bias_add(hidden, bias)
-        return _dense(self.activation(hidden), last)
+        return dense(self.activation(hidden), last)
 
     def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
         return (*input_shape[:-1], self.output_units)
-
-
-def _dense(x, layer):
-    kernel, bias = layer
-    return tf.nn.bias_add(x @ kernel, bias)

@@ -123,7 +123,10 @@ class OrderAgnosticMLP(MaskedMLP):
         # Units joined by a skip connection must have the same degree.
         hidden = self.layers[:1] if self.residual else self.layers[:-1]
         widths = [len(layer.out_degrees) for layer in hidden]
-        ranks = [self._drawn_ranks(rng, width) for width in (self.event_size, *widths)]
+        ranks = [
+            np.stack([rng.permutation(width) for _ in range(self.num_masks)])
+            for width in (self.event_size, *widths)
+        ]
         if self.fixed_ordering is not None:
             ranks[0] = np.tile(self.fixed_ordering - 1, [self.num_masks, 1])
         self._ranks = [
@@ -169,9 +172,6 @@ class OrderAgnosticMLP(MaskedMLP):
         if self.residual:
             from_units *= len(self.layers) - 1
         return OrderAgnosticMember(self, from_variables, from_units)
-
-    def _drawn_ranks(self, rng, size):
-        return np.stack([rng.permutation(size) for _ in range(self.num_masks)])
 
 
 class OrderAgnosticMember(MaskedNetwork):

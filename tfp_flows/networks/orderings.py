@@ -75,8 +75,9 @@ def hidden_degrees(
 ) -> np.ndarray:
     """Degrees of a hidden layer's units, in rising order.
 
-    A unit of degree d sees variables of degree up to d and is seen by those above. Sorting
-    relabels the units and changes nothing else; it makes the masks block-triangular.
+    A unit of degree d sees variables of degree up to d, and outputs of higher degree see
+    it. Sorting relabels the units and changes nothing else; it makes the masks
+    block-triangular.
 
     Args:
       num_units: width of the layer.

@@ -126,3 +126,9 @@ class PackedWeights:
             for part, seed in zip(self._parts, seeds, strict=True)
         ]
         return self.pack(arrays)
+
+
+def dense(x: tf.Tensor, layer: Any) -> tf.Tensor:
+    """Returns `x @ kernel + bias` for x, `[N, inputs]`, and `layer`, (kernel, bias)."""
+    kernel, bias = layer
+    return tf.nn.bias_add(x @ kernel, bias)

@@ -151,10 +151,7 @@ class ResNet(ActNormNetwork):
 
 
 def _norm_parts(name, channels):
-    return {
-        f"{name}/shift": bias_part(channels),
-        f"{name}/log_scale": bias_part(channels),
-    }
+    return {f"{name}/{part}": bias_part(channels) for part in ("shift", "log_scale")}
 
 
 def _scaled_conv_parts(name, size, inputs, outputs):

@@ -238,6 +238,15 @@ def _integers(w, value):
     return w.emit("Cast", value, to=_onnx_type(np.dtype(np.int64)))
 
 
+def _with_integers(operation):
+    """Returns the writer of an operation whose last value is a vector of integers."""
+
+    def write(w, attributes, x, vector):
+        return w.emit(operation, x, _integers(w, vector))
+
+    return write
+
+
 def _cast(w, attributes, x, dtype=None):
     return w.emit("Cast", x, to=_onnx_type(np.dtype(dtype or attributes["DstT"])))
 
@@ -313,10 +322,6 @@ def _is_finite(w, attributes, x):
     return w.emit("Not", w.emit("Or", w.emit("IsNaN", x), w.emit("IsInf", x)))
 
 
-def _not_equal(w, attributes, x, y):
-    return w.emit("Not", w.emit("Equal", x, y))
-
-
 def _floor_mod(w, attributes, x, y):
     if np.issubdtype(x.dtype, np.integer):
         return w.emit("Mod", x, y)
@@ -373,16 +378,12 @@ def _extreme(operation):
     return write
 
 
-def _shape(w, attributes, x):
-    return _cast(w, attributes, w.emit("Shape", x), attributes.get("out_type", "int32"))
+def _count(operation):
+    def write(w, attributes, x):
+        dtype = attributes.get("out_type", "int32")
+        return _cast(w, attributes, w.emit(operation, x), dtype)
 
-
-def _size(w, attributes, x):
-    return _cast(w, attributes, w.emit("Size", x), attributes.get("out_type", "int32"))
-
-
-def _reshape(w, attributes, x, shape):
-    return w.emit("Reshape", x, _integers(w, shape))
+    return write
 
 
 def _expand_dims(w, attributes, x, axis):
@@ -508,10 +509,6 @@ def _gather(w, attributes, x, indices, axis):
     return w.emit("GatherND", x, indices, batch_dims=batch_dims)
 
 
-def _gather_nd(w, attributes, x, indices):
-    return w.emit("GatherND", x, _integers(w, indices))
-
-
 def _scatter_update(w, attributes, x, indices, updates):
     return w.emit("ScatterND", x, _integers(w, indices), updates)
 
@@ -543,10 +540,6 @@ def _fill(w, attributes, shape, value):
     return w.emit("Expand", value, _integers(w, shape))
 
 
-def _broadcast_to(w, attributes, x, shape):
-    return w.emit("Expand", x, _integers(w, shape))
-
-
 def _broadcast_args(w, attributes, x, y):
     length = max(len(_example(x)), len(_example(y)))
     padded = []
@@ -558,10 +551,6 @@ def _broadcast_args(w, attributes, x, y):
 
 def _filled_like(number):
     return lambda w, attributes, x: w.emit("Expand", _like(x, number), w.emit("Shape", x))
-
-
-def _tile(w, attributes, x, repeats):
-    return w.emit("Tile", x, _integers(w, repeats))
 
 
 def _cumsum(w, attributes, x, axis):
@@ -582,10 +571,6 @@ def _product(first, second):
         return w.emit("MatMul", transposed(x, first), transposed(y, second))
 
     return write
-
-
-def _einsum(w, attributes, *values):
-    return w.emit("Einsum", *values, equation=attributes["equation"])
 
 
 def _triangular_solve(w, attributes, matrix, right):
@@ -611,14 +596,13 @@ def _diagonal(w, attributes, x, k, rows, columns, padding):
 _SAME_NAME = ["Abs", "Neg", "Sign", "Exp", "Log", "Sqrt", "Tanh", "Sin", "Cos", "Tan"]
 _SAME_NAME += ["Atan", "Asin", "Acos", "Sinh", "Cosh", "Asinh", "Acosh", "Atanh", "Floor"]
 _SAME_NAME += ["Ceil", "Round", "Reciprocal", "Sigmoid", "Relu", "Erf", "Sub"]
-_SAME_NAME += ["Mul", "Equal", "Less", "Greater", "IsInf", "Elu", "Selu"]
+_SAME_NAME += ["Mul", "Equal", "Less", "Greater", "IsInf", "Elu", "Selu", "Range"]
 _NAMES = {
     **{name: name for name in _SAME_NAME},
     **{"AddV2": "Add", "BiasAdd": "Add", "RealDiv": "Div", "Maximum": "Max"},
     **{"Minimum": "Min", "LessEqual": "LessOrEqual", "GreaterEqual": "GreaterOrEqual"},
     **{"LogicalAnd": "And", "LogicalOr": "Or", "LogicalNot": "Not", "IsNan": "IsNaN"},
     **{"SelectV2": "Where", "AddN": "Sum", "Rint": "Round", "StopGradient": "Identity"},
-    **{"Range": "Range"},
 }
 # Operations of which onnxruntime has no kernels in float64.
 _IN_FLOAT32 = {"Erf", "Erfc", "Asinh", "Acosh", "Atanh", "Sinh", "Cosh", "Tan", "Atan"}
@@ -631,19 +615,19 @@ _WRITERS: dict[str, Callable] = {
     "ArgMin": _extreme("ArgMin"),
     "BatchMatMulV2": _product("adj_x", "adj_y"),
     "BroadcastArgs": _broadcast_args,
-    "BroadcastTo": _broadcast_to,
+    "BroadcastTo": _with_integers("Expand"),
     "Cast": _cast,
     "ConcatV2": _concat,
     "Cumsum": _cumsum,
     "DivNoNan": _not_nan("Div"),
-    "Einsum": _einsum,
+    "Einsum": lambda w, a, *xs: w.emit("Einsum", *xs, equation=a["equation"]),
     "ExpandDims": _expand_dims,
     "Erfc": _erfc,
     "Expm1": _expm1,
     "Fill": _fill,
     "FloorDiv": _floor_div,
     "FloorMod": _floor_mod,
-    "GatherNd": _gather_nd,
+    "GatherNd": _with_integers("GatherND"),
     "GatherV2": _gather,
     "IsFinite": _is_finite,
     "LeakyRelu": lambda w, a, x: w.emit("LeakyRelu", x, alpha=a["alpha"]),
@@ -658,7 +642,7 @@ _WRITERS: dict[str, Callable] = {
     "Mean": _reduction("ReduceMean"),
     "Min": _reduction("ReduceMin"),
     "MulNoNan": _not_nan("Mul"),
-    "NotEqual": _not_equal,
+    "NotEqual": lambda w, a, x, y: w.emit("Not", w.emit("Equal", x, y)),
     "OneHot": _one_hot,
     "OnesLike": _filled_like(1),
     "Pack": _pack,
@@ -667,11 +651,11 @@ _WRITERS: dict[str, Callable] = {
     "Pow": _power,
     "Prod": _reduction("ReduceProd"),
     "Rank": lambda w, a, x: np.array(x.ndim, np.int32),
-    "Reshape": _reshape,
+    "Reshape": _with_integers("Reshape"),
     "ReverseV2": _reverse,
     "Rsqrt": lambda w, a, x: w.emit("Reciprocal", w.emit("Sqrt", x)),
-    "Shape": _shape,
-    "Size": _size,
+    "Shape": _count("Shape"),
+    "Size": _count("Size"),
     "Slice": _slice,
     "Softmax": _node("Softmax", axis=-1),
     "Split": _split_evenly,
@@ -682,7 +666,7 @@ _WRITERS: dict[str, Callable] = {
     "StridedSlice": _strided_slice,
     "Sum": _reduction("ReduceSum"),
     "TensorScatterUpdate": _scatter_update,
-    "Tile": _tile,
+    "Tile": _with_integers("Tile"),
     "Transpose": _transpose,
     "Unpack": _unpack,
     "ZerosLike": _filled_like(0),

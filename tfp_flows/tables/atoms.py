@@ -67,7 +67,7 @@ class Atoms:
     Args:
       specs: the atoms.
       maps: the `NumberMaps` of the D numbers.
-      first: index of the first parameter of atoms among those of a number.
+      first: index of the first parameter of atoms among the parameters of a number.
 
     Attributes:
       most: A; 0 if there are no atoms.
@@ -244,7 +244,7 @@ class Atoms:
         log_weights: tf.Tensor,
         log_rest: tf.Tensor,
     ) -> tf.Tensor:
-        """Returns log-densities of numbers, `[N, ..., D]`, with those of the rest.
+        """Returns log-densities of numbers, `[N, ..., D]`, from atoms and rest together.
 
         Args:
           atoms: the atoms of rows.

@@ -25,7 +25,7 @@ _TURN_ROUNDING = 1e-6
 # Below this relative spread, variation is rounding noise of float64.
 _RESOLUTION = 1e-13
 # Scales of asinh maps about zero, as quantiles of the amounts; and the nats per number that
-# such a map must gain: normal and Laplace numbers gain at most 0.1.
+# an asinh map must gain: normal and Laplace numbers gain at most 0.1.
 _SMALL, _LEAST_GAIN = (0.05, 0.1, 0.25, 0.5), 0.3
 
 
@@ -123,7 +123,7 @@ class RowCodec:
         return self._codecs[self.names.index(name)]
 
     def read(self, frame: Frame) -> RowsRead:
-        """Returns rows as they are, whether they can occur or not.
+        """Returns the rows of a frame, also rows that cannot occur.
 
         Raises:
           ValueError: if a column is missing, or has cells of another type.

@@ -52,12 +52,13 @@ def describe_columns(
     The result prints as a table, and each kind can be overridden. No column is proposed to
     be periodic.
 
-    With `as_recorded`, the rows also show which cells cannot occur: numbers between those
-    of a step, such as 0.1; whole numbers beyond an end that is no tail, such as month 13;
-    and rows that violate an order or a sum of two columns (`Difference`). They also show
-    which columns are exactly equal in some rows (`Equality`). Each can be switched off:
-    `columns.change("price", step=None)`, `columns.change("month", high=None)`,
-    `columns.drop("last - first")`, `columns.drop("paid = bill")`.
+    With `as_recorded`, the rows also show which cells cannot occur: numbers between
+    multiples of a step, such as 0.1; whole numbers beyond an end that is no tail, such as
+    month 13; and rows that violate an order or a sum of two columns (`Difference`). They
+    also show which columns are exactly equal in some rows (`Equality`). Each can be
+    switched off: `columns.change("price", step=None)`,
+    `columns.change("month", high=None)`, `columns.drop("last - first")`,
+    `columns.drop("paid = bill")`.
 
     >>> import numpy as np
     >>> import tfp_flows

@@ -70,7 +70,8 @@ def without_rounding(total: np.ndarray, parts: Sequence[np.ndarray]) -> np.ndarr
 def kept_differences(columns: TableColumns, context: Sequence[str]) -> list[Difference]:
     """Returns the differences that a distribution given the context keeps.
 
-    These are those of modelled columns. A sum that leaves nothing to model is not kept.
+    They are differences of modelled columns. A sum that leaves nothing to model is not
+    kept.
 
     Args:
       columns: the columns and their differences.

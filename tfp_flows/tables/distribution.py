@@ -315,7 +315,7 @@ class TableDistribution(DistributionWrapper):
         """Returns the atoms of the first number: values and weights, `[N, A]`; the rest.
 
         Args:
-          parameters: those of the first number, `[N, M, P, 1]`.
+          parameters: parameters of the first number, `[N, M, P, 1]`.
           context: `[N, C]`, if there is one.
 
         Returns:
@@ -579,7 +579,7 @@ class _Seen:
 
 
 def _with_context(x, context):
-    """Cells, `[N, K + D]`, and those of the context behind them."""
+    """Returns cells, `[N, K + D]`, followed by the cells of the context."""
     if context is None:
         return x
     return tf.concat([x, tf.cast(context, x.dtype)], axis=1)

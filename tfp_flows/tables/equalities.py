@@ -23,9 +23,9 @@ _MOST_COLUMNS = 100  # among more columns of numbers, none is compared
 def find_equalities(columns: TableColumns, cells: dict[str, np.ndarray]) -> list[Equality]:
     """Returns pairs of columns that are equal in more rows than by chance.
 
-    Chance is the larger of two shares of rows: those that are equal if one column is
-    shuffled, and those in which one column is equal to a different number near the other's,
-    as it often is if columns are alike or rounded. Numbers that are spikes of either column
+    Chance is the larger of two shares of rows: rows that are equal if one column is
+    shuffled, and rows in which one column is equal to a different number near the other's,
+    which are many if columns are alike or rounded. Numbers that are spikes of either column
     do not count. An equality is left out if other equalities explain most of its rows.
 
     Args:

@@ -176,10 +176,10 @@ def trend(real: RowFeatures, synthetic: RowFeatures) -> np.ndarray:
     others:       1 - total variation distance of the shares of pairs of cells
     ```
 
-    Numbers beside codes are in ten bins of equal width between the ends of the real rows,
-    of which the outer ones are open, and missing cells are a code of their own, as in
-    SDMetrics. The matrix is symmetric. It is NaN on the diagonal, and where a correlation
-    is not defined, since a column is constant.
+    As in SDMetrics, numbers beside codes are in ten bins of equal width between the ends of
+    the real rows; the outer bins are open. Missing cells are a code of their own. The
+    matrix is symmetric. It is NaN on the diagonal, and where a correlation is not defined,
+    since a column is constant.
 
     Reference:
       SDMetrics, CorrelationSimilarity and ContingencySimilarity.

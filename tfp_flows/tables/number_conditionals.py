@@ -72,8 +72,8 @@ class NumberConditionals:
       num_bins: bins of each spline.
       weights: w of each number, `[D]`, in (-1, 1); 0 on circles, which have no order.
         Empty: 0 for all.
-      tail_bounds: bounds of the tails (`LineConditional`) of numbers that are mapped on a
-        line, and of those whose logarithms are: there the same u is further out.
+      tail_bounds: bounds of the tails (`LineConditional`): of numbers that are mapped on a
+        line, and of numbers whose logarithms are, where the same u is further out.
 
     Reference:
       Gneiting, Ranjan (2013), Combining predictive distributions.

@@ -230,7 +230,7 @@ class _Table(typing.NamedTuple):
     shifts: np.ndarray
 
     def forward(self, y, u, log_slope):
-        """Returns u and log-slopes of y, `[...]`, from those of the other map."""
+        """Returns u and log-slopes of y, `[...]`, given `u, log_slope` of the other map."""
         level, slope = _interpolated(y, self.positions, self.levels)
         is_below, is_above = y < self.positions[0], y > self.positions[-1]
         outside = u + tf.where(is_below, self.shifts[0], self.shifts[1])

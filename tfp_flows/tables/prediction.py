@@ -716,7 +716,7 @@ class CirclePoints(typing.NamedTuple):
           score for circular variables. https://doi.org/10.1256/qj.05.235
         """
         to_y = self._distance(self.values, y[:, None])
-        points = self.values[:1]  # those of all rows
+        points = self.values[:1]  # equal in all rows
         apart = self._distance(points[:, :, None], points[:, None])
         spread = np.sum((self.weights @ apart) * self.weights, axis=-1).reshape(-1)
         return np.sum(self.weights * to_y, axis=1) - 0.5 * spread

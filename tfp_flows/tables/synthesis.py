@@ -336,8 +336,8 @@ def violated_rules(frame: Any, columns: TableColumns) -> dict[str, npt.NDArray[n
     """Returns which rows break the rules of their columns, booleans `[N]`, by rule.
 
     The rule of a column is that its cells can occur: among its values, between its ends, a
-    multiple of its step, and not missing if no described cell was. A column with a
-    `Difference` has the rule of that, such as `b - a` from 0 on.
+    multiple of its step, and not missing if no described cell was. A `Difference` of
+    columns has a rule, too, such as `b - a` from 0 on.
 
     Args:
       frame: rows with all columns.

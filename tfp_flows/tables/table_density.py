@@ -506,8 +506,8 @@ class TableDensity:
           conformal: whether to use the calibration rows.
 
         Returns:
-          Ends in the column's units, which belong to the interval. With `conformal`, an end
-          is that of the support (infinite if it has none) if n is below
+          Ends in the column's units, which belong to the interval. With `conformal`, they
+          are the ends of the support (infinite if it has none) if n is below
           `level / (1 - level)`, or if q is 1/2.
 
         Raises:

@@ -303,7 +303,7 @@ class FullDataBatchStatistics(keras.callbacks.Callback):
         check_rows_of(model.distribution, self._data, self._context, self._weight)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Refuses such rows in training loops that do not call `check`."""
+        """Calls `check`, for training loops that do not."""
         self.check(self.model)
 
     def on_test_begin(self, logs: dict | None = None) -> None:

@@ -697,8 +697,8 @@ def without_autotune(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Returns a dataset with its autotuner off, unless its options ask for it.
 
     In TensorFlow 2.20 and 2.21 the end of an iterator sometimes waits for the autotuner,
-    which wakes after 10, 20, 40 ms and so on, so an epoch can take twice its time. Without
-    it, parallel calls and prefetching take TensorFlow's defaults.
+    which wakes after 10, 20, 40 ms and so on. An epoch can then take twice its time.
+    Without the autotuner, parallel calls and prefetching take TensorFlow's defaults.
     """
     if dataset.options().autotune.enabled is not None:
         return dataset

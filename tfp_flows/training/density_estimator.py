@@ -362,9 +362,8 @@ class WeightPrior:
     For rows with weights, N is the effective number of rows, and the prior is multiplied by
     their mean weight. Training maximises the posterior: weights remain small if there are
     few rows per variable, and are free if there are many. The prior is on the weights of
-    networks in a flow's steps on vectors. Weights of bases, tails and mixings have none,
-    and neither has a flow that does not standardise its data, since it may need large
-    weights.
+    networks in a flow's steps on vectors. Weights of bases, tails and mixings have none. A
+    flow that does not standardise its data has none, too, since it may need large weights.
 
     Args:
       distribution: any distribution; without such networks there is no prior.

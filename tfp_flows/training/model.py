@@ -679,7 +679,7 @@ def shared_variables(*modules: tf.Module) -> list[SharedVariable]:
 
 
 def follow_layers(variables: Sequence[SharedVariable], *modules: tf.Module) -> None:
-    """Lets the variables of networks in `Conditioner`s follow those of their layers."""
+    """Lets the variables of networks in `Conditioner`s follow their layers' variables."""
     own = {
         variable.value.ref(): variable
         for module in modules

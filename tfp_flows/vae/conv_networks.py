@@ -115,7 +115,7 @@ class ConvEncoder(_ConvNetwork):
     Args:
       output_units: width of the output, such as a posterior's `num_parameters`.
       image_shape: `(H, W, C)`; rows `[N, H * W * C]` are taken as images, too.
-      patch_size: side of the patches, in pixels; zeros fill up those at the edge.
+      patch_size: side of the patches, in pixels; zeros fill up patches at the edge.
       channels: widths of the convolutions at each size, the largest first.
       num_blocks: number of `ResidualConvBlock`s at each size.
       hidden_units: widths of the dense layers.
@@ -209,7 +209,7 @@ class ConvDecoder(_ConvNetwork):
     x <- block(x), num_blocks times;       output = image of patches conv3x3(activation(x))
     ```
 
-    Doubled sizes are cut to those of the encoder.
+    Doubled sizes are cut to the encoder's sizes.
 
     Args:
       image_shape: `(H, W, C)` of the output: C is P channels for each channel of the data,

@@ -57,14 +57,14 @@ class VAE(LikelihoodModel):
     `steps_per_execution`, `save` to a `.keras` file. The metrics are `elbo`,
     `reconstruction` and `kl`, in nats per row; `loss` is the negative training objective
     and `val_loss` the negative bound, without warm-up and free bits. Weights multiply the
-    nats of a row in each of them; those of a dataset come third: `(x, None, weight)`.
+    nats of a row in each metric; in a dataset they come third: `(x, None, weight)`.
 
     Built in the scope of a `tf.distribute` strategy, with its parts, it trains as on one
     device: losses, gradients, their clipping, free bits and the draws of each row are those
     of the whole batch, even if its rows do not divide evenly among the replicas.
 
     Every number is a function of the weights and a seed: training draws depend on
-    `optimizer.iterations`, those of `evaluate` on the rows seen so far. So a resumed
+    `optimizer.iterations`, draws of `evaluate` on the rows seen so far. So a resumed
     training equals one without a pause, and each epoch is validated on the same noise.
 
     Args:
@@ -80,8 +80,8 @@ class VAE(LikelihoodModel):
       num_samples: draws per row in training and `evaluate`, K.
       free_bits: nats per latent, lambda, that cost nothing; with `objectives.elbo` only.
         All latents are one group in equation 15 of Kingma et al. (2016): the divergence
-        costs `max(lambda * latent_size, its mean over the batch)`, since that of a flow is
-        no sum over latents. So one latent may use up the allowance of the others.
+        costs `max(lambda * latent_size, its mean over the batch)`, since a flow's is no sum
+        over latents. So one latent may use up the allowance of the others.
       sticking_the_landing: whether the gradient leaves out the term whose mean is zero;
         with `objectives.elbo` only, and not with an IAF, which scores given points slowly.
       seed: integer that determines the draws of training and `evaluate`.

@@ -75,8 +75,8 @@ class Posterior(tf.Module, abc.ABC):
           parameters: `[N, P]`, the encoder's output.
           num_samples: number of draws a row, K.
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
-          share: `(start, count)`, the place of the rows in a larger batch; the draws are
-            those of the larger batch at this place. None if the rows are the whole batch.
+          share: `(start, count)`, the place of the rows in a larger batch; they get the
+            draws of that place. None if the rows are the whole batch.
 
         Returns:
           Latents, `[K, N, L]`, and log-densities in nats, `[K, N]`.

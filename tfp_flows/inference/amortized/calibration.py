@@ -246,7 +246,7 @@ def ranks_and_coverage(
       drawn: draws of the posterior of each simulation, `[S, N, D]`.
       weights: their weights, `[S, N]`.
       train: parameters and features of simulations that were fitted.
-      checked: those of the N others.
+      checked: parameters and features of the N other simulations.
 
     Returns:
       Shares of the draws that are below the truth, `[N, D]`, and that are nearer to the

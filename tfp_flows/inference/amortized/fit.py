@@ -120,8 +120,8 @@ def fit_amortized_posterior(
       focus: the observation whose posterior is wanted, if there is one. Simulations then
         come in rounds. After each, the prior is truncated to where the posterior of this
         observation has mass, and the next round simulates there. The result is for this
-        observation, and for others whose posterior lies in the region; reports of those
-        whose posterior does not say "not reliable".
+        observation, and for others whose posterior lies in the region. For any other
+        observation, the report says "not reliable".
       num_rounds: number of rounds with `focus`; 4 if None.
       learn_likelihood: whether to learn the density of the data given parameters, too, in
         about the same time. Draws are then weighed by it, as by a known density, if this

@@ -69,7 +69,8 @@ def fit_likelihood(
     """Returns the `Fit` of the features that vary given parameters, and which these are.
 
     Args:
-      parts: unconstrained parameters and features: those to fit, to judge, and all.
+      parts: unconstrained parameters and features of three sets of simulations: to fit,
+        to judge, and all.
       seed: as in `fit_density`.
       max_minutes: as in `fit_density`.
       verbose: as in `fit_density`.

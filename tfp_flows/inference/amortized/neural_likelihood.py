@@ -123,9 +123,9 @@ class NeuralLikelihood:
     def posterior(self, x: Any, **options: Any) -> FittedPosterior:
         """Returns the posterior given independent trials, by `fit_posterior`.
 
-        Its report judges how well it fits the learned likelihood; that of the likelihood
-        itself is `report`. Gradients go through a network for each trial: forty trials take
-        minutes.
+        The posterior's report judges how well it fits the learned likelihood; `report`
+        judges the likelihood itself. Gradients go through a network for each trial: forty
+        trials take minutes.
 
         Args:
           x: data of T trials, `[T, *shape]`, or of one, `[*shape]`.
@@ -213,9 +213,9 @@ def fit_neural_likelihood(
     Simulations with numbers that are not finite are left out: the density is that given
     finite data, and a check of the report fails if they are many.
 
-    Trials with texts, booleans or integers, such as a choice and a response time, are
-    learned by the networks of `TableDensity`, which give categories and integers
-    probabilities, and the numbers beside them a density.
+    The networks of `TableDensity` learn trials with texts, booleans or integers, such as a
+    choice and a response time. They give categories and integers probabilities, and the
+    numbers beside them a density.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -305,7 +305,7 @@ def fit_neural_likelihood(
 
 
 def _with_dropped(report, check):
-    """A report with one check more, that of the simulations which were left out."""
+    """Returns a report with one more check, about the simulations that were left out."""
     checks = (*report.checks, check)
     if not check.failed:
         return dataclasses.replace(report, checks=checks)

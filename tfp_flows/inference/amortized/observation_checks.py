@@ -72,7 +72,7 @@ class Surroundings:
 
         Args:
           known: features of the simulations that were fitted, `[N, S]`.
-          others: those of others, `[M, S]`, whose distances are compared with.
+          others: features of other simulations, `[M, S]`; `rarity` counts their distances.
         """
         center, deviation = known.mean(axis=0), known.std(axis=0)
         scale = np.where(deviation > 0.0, deviation, 1.0)
@@ -231,8 +231,8 @@ class ObservationReport:
         model with this observation, if its density is known.
       reasons: sentences that say why it is not "reliable".
       log_evidence: logarithm of the density of the data under the model; None if the
-        model's density is neither known nor learned. A learned one is that of the
-        features of the data.
+        model's density is neither known nor learned. A learned density is the density of
+        the features of the data.
       log_evidence_error: its standard error.
       ess: effective number of the weighted draws; None as above.
       checks: all checks, from which verdict and reasons follow.
@@ -272,8 +272,8 @@ def judge_observation(
       adapted: weighted draws of an adapted distribution, if the weights are too uneven.
       mass: probability that the posterior has in the region of a truncated prior; None if
         the prior is that of the model.
-      is_learned: whether the weights are those of a learned likelihood, which knows no more
-        of data that are far from the simulations than the posterior does.
+      is_learned: whether the weights come from a learned likelihood, which knows no more
+        about data far from the simulations than the posterior does.
     """
     found = [surroundings]
     if weighted is None or is_learned:

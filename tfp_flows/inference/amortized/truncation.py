@@ -35,8 +35,8 @@ class TruncatedPrior:
 
     Here q is the density of the round before, and the threshold is the quantile of 0.0005
     of its draws. In the region, the posterior of the observation in focus is proportional
-    to that under the whole prior, so simulations need no correction, and the posterior of
-    any other observation is that under the truncated prior.
+    to that under the whole prior, so simulations need no correction. The posterior of any
+    other observation is that under the truncated prior.
 
     Args:
       previous: the `PosteriorOfRows` of the round before.

@@ -55,9 +55,9 @@ class Chains:
       draws: `[T, C, D]`, unconstrained.
       log_ratios: log-density of the target less that of the posterior, `[T, C]`.
       jumps: share of the posterior's draws that each chain took, `[C]`.
-      is_settled: whether a draw belongs to the chain's stationary density, `[T, C]`. Draws
-        of a chain that started far out do so after the first posterior draw that it took,
-        or all of them if it took none.
+      is_settled: whether a draw belongs to the chain's stationary density, `[T, C]`. In a
+        chain that started far out, these are the draws after the first posterior draw that
+        it took, or all draws if it took none.
       has_arrived: whether the log-density of a chain no longer rises, `[C]`.
       num_gradients: evaluations of the target's gradient.
     """

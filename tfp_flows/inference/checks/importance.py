@@ -296,7 +296,7 @@ def weighted_moments(x: np.ndarray, weights: np.ndarray) -> WeightedMoments:
 def entries_that_vary(rows: np.ndarray) -> np.ndarray:
     """Returns which columns of `[S, E]` vary, `[E]`, without regard to NaN.
 
-    Entries that the support fixes, such as the zeros of a triangular matrix, do not.
+    Entries that the support fixes, such as the zeros of a triangular matrix, do not vary.
     """
     return np.nanmax(rows, axis=0) > np.nanmin(rows, axis=0)
 

@@ -170,9 +170,9 @@ def improper_slice(
     slope = -(m(c') - m(c)) / (log |c' - median| - log |c - median|)
     ```
 
-    A density with slopes of at most 1 between the farthest three c that have a maximum has
-    no finite integral, if m there is within 20 nats of its largest value. The bound is 0.25
-    if rounding hides the maxima already near the draws. Slices find directions that no ray
+    A density has no finite integral if slopes are at most 1 between the farthest three c
+    that have a maximum, and m there is within 20 nats of its largest value. The bound is
+    0.25 if rounding hides the maxima already near the draws. Slices find directions no ray
     shows: if x_i grows, other variables may have to shrink, for example factors of a
     product, or effects around their mean.
 

@@ -158,8 +158,8 @@ def flow_proposal_kernel(
       num_local_steps: local steps in a step.
       num_global_steps: global steps in a step.
       precondition: whether local steps are in the flow's latent space, or in the
-        unconstrained one. In the latter each global step takes the density of the flow,
-        which is its slow direction for an `IAF`.
+        unconstrained one. In the unconstrained space each global step takes the density of
+        the flow, which is its slow direction for an `IAF`.
       name: name of the kernel.
 
     Returns:
