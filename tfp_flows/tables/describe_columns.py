@@ -13,7 +13,7 @@ from tfp_flows.tables.columns import Column, TableColumns
 from tfp_flows.tables.differences import find_differences
 from tfp_flows.tables.equalities import find_equalities
 from tfp_flows.tables.frames import Frame, cells_of
-from tfp_flows.tables.grids import find_step
+from tfp_flows.tables.grids import FIRST_INEXACT, find_step
 
 # Rules of thumb: each proposal can be overridden.
 _FEW = 10  # maximum number of values of an ordered column
@@ -34,7 +34,6 @@ _SPIKE_RATIO, _SPIKE_DEVIATIONS = 5.0, 8.0
 _ON_GRID, _BETWEEN = (0.05, 3), (0.002, 100)
 _LEAST_ROWS_OF_SPIKE = 8
 _NEIGHBOURS = 5  # on either side of a value
-_FIRST_INEXACT = 2.0**53  # from which on float64 does not hold each integer
 _BEYOND_IDENTIFIERS = 2.0**64  # from which on no integer of a file names a row
 _RESOLUTION = 2.0**-48  # of numbers from files, which have 15 decimal digits
 _SHOWN_SPIKES = 3  # in the reason
@@ -230,7 +229,7 @@ def _from_numbers(name, counted):
 
 
 def _are_inexact(integers):
-    return np.abs(integers).max() >= _FIRST_INEXACT
+    return np.abs(integers).max() >= FIRST_INEXACT
 
 
 def _identifies(counted):
