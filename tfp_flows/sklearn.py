@@ -11,7 +11,6 @@ from sklearn.base import BaseEstimator, DensityMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tfp_flows.core.arguments import require
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.describe_columns import describe_columns, describe_numbers
 from tfp_flows.tables.grids import FIRST_INEXACT
@@ -97,8 +96,11 @@ class FlowEstimator(BaseEstimator):
         are_entries = are_entries and all(
             isinstance(given, (str, Mapping)) for given in kinds.values()
         )
-        words = "`kinds`, a dictionary of kinds or of entries of `Column`, by name"
-        require(are_entries, words, repr(kinds))
+        if not are_entries:
+            raise ValueError(
+                "Expected `kinds`, a dictionary of kinds or of entries of `Column`, by "
+                f"name; got {kinds!r}."
+            )
         unknown = sorted(set(kinds) - set(columns.names))
         if unknown:
             raise ValueError(
@@ -124,8 +126,8 @@ class FlowEstimator(BaseEstimator):
     def _frame(self, X):  # noqa: N803
         default = [f"x{i}" for i in range(X.shape[1])]
         names = list(getattr(self, "feature_names_in_", default))
-        words = "a name for each column of `X`"
-        require(len(set(names)) == len(names), words, names)
+        if len(set(names)) < len(names):
+            raise ValueError(f"Expected a name for each column of `X`; got {names}.")
         return {str(name): X[:, i] for i, name in enumerate(names)}
 
 
