@@ -112,6 +112,14 @@ def test_expectations_depend_neither_on_the_origin_nor_on_the_unit(origin, unit)
     np.testing.assert_allclose(score, 1.7 - 0.91, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["real", "positive", "integer", "ordered"])
+def test_no_rows_have_no_predictions(kind):
+    none = predicted(kind)[0].predict({"x": X[:0]})
+    assert none.interval().shape == (0, 2)
+    for found in (none.mean(), none.stddev(), none.mode(), none.crps(X[:0])):
+        assert found.shape == (0,)
+
+
 @pytest.mark.parametrize("kind", ["positive", "ordered"])
 def test_missing_cells_have_no_density(kind):
     _, prediction, draws = predicted(kind)

@@ -84,7 +84,7 @@ def describe_columns(
       ValueError: if `frame` is something else, or a column has cells of several types or
         infinite numbers.
     """
-    read = Frame(frame)
+    read, names = Frame(frame), [names] if isinstance(names, str) else names
     cells = read.take(read.names if names is None else list(names))
     forms, levels = read.form.columns, read.categories
     columns = [

@@ -102,7 +102,7 @@ class Prediction:
     ```
 
     Missing cells are not predicted: all distributions are conditional on a cell that is not
-    missing.
+    missing. Dates are in UTC, without a time zone.
 
     A periodic column has a circular mean and deviation. Its distribution function and its
     quantiles start at the point opposite the mean, not at `low`, and follow increasing
@@ -541,6 +541,8 @@ class NumberPredictions:
 
     def points(self) -> WeightedPoints:
         """Returns points and weights whose sums are expectations."""
+        if not len(self._parameters):
+            return WeightedPoints(np.zeros([0, 1]), np.zeros([0, 1]))
         points = self._points()
         return points._replace(values=self._at(points.values))
 
