@@ -65,11 +65,19 @@ def run(settings):
       settings: a `PredictionFoldSettings`.
 
     Raises:
-      DataError: if the table is unusable, or lacks the target.
+      DataError: if the table is unusable, or lacks the target or some of its cells, or if
+        the target is a date.
     """
     frame, columns = read_table(settings)
     if settings.target not in columns.names:
         raise DataError(f"Expected `target` of {columns.names}; got {settings.target!r}.")
+    column = columns[settings.target]
+    if column.kind == "date" or column.num_missing:
+        raise DataError(
+            "Expected a `target` of numbers or categories without missing cells "
+            "(--missing=drop leaves their rows out); got "
+            f"{settings.target!r}: {column.kind}, {column.num_missing} missing."
+        )
     given = settings.context_columns or [c for c in columns.names if c != settings.target]
     columns = columns.select([*given, settings.target])
     with resuming.unfinished(settings) as run_dir:

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, DensityMixin, RegressorMixin
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.describe_columns import describe_columns, describe_numbers
+from tfp_flows.tables.grids import FIRST_INEXACT
 from tfp_flows.tables.prediction import Prediction
 from tfp_flows.tables.table_density import TableDensity
 
@@ -28,7 +30,8 @@ class FlowEstimator(BaseEstimator):
     """The options of both estimators, and the fit of their `TableDensity`.
 
     Args:
-      kinds: a kind, or a dictionary of entries of `Column`, by name of a column.
+      kinds: dictionary by name of a column; a value is a kind, or a dictionary of entries
+        of `Column`.
       num_members: see `TableDensity`.
       num_bins: see `TableDensity`.
       hidden_units: see `TableDensity`.
@@ -89,6 +92,15 @@ class FlowEstimator(BaseEstimator):
           **options: more options of the table's fit.
         """
         kinds = self.kinds or {}
+        are_entries = isinstance(kinds, Mapping)
+        are_entries = are_entries and all(
+            isinstance(given, (str, Mapping)) for given in kinds.values()
+        )
+        if not are_entries:
+            raise ValueError(
+                "Expected `kinds`, a dictionary of kinds or of entries of `Column`, by "
+                f"name; got {kinds!r}."
+            )
         unknown = sorted(set(kinds) - set(columns.names))
         if unknown:
             raise ValueError(
@@ -113,12 +125,15 @@ class FlowEstimator(BaseEstimator):
 
     def _frame(self, X):  # noqa: N803
         default = [f"x{i}" for i in range(X.shape[1])]
-        names = getattr(self, "feature_names_in_", default)
+        names = list(getattr(self, "feature_names_in_", default))
+        if len(set(names)) < len(names):
+            raise ValueError(f"Expected a name for each column of `X`; got {names}.")
         return {str(name): X[:, i] for i, name in enumerate(names)}
 
 
 def _is_whole(values):
-    return len(np.unique(values)) > 1 and bool((values == np.floor(values)).all())
+    is_whole = len(np.unique(values)) > 1 and bool((values == np.floor(values)).all())
+    return is_whole and bool(np.abs(values).max() < FIRST_INEXACT)
 
 
 def in_blocks(rows: np.ndarray) -> np.ndarray:
@@ -135,7 +150,7 @@ def seed_of(random_state: Any) -> int | None:
     """Returns an integer seed from scikit-learn's `random_state`; None for None."""
     if random_state is None or isinstance(random_state, (int, np.integer)):
         return None if random_state is None else int(random_state)
-    return int(random_state.randint(2**31 - 1))
+    return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 class FlowDensity(DensityMixin, FlowEstimator):
@@ -153,8 +168,8 @@ class FlowDensity(DensityMixin, FlowEstimator):
     ((200,), (5, 2))
 
     Args:
-      kinds: a kind, or a dictionary of entries of `Column`, by name of a column: "x0",
-        "x1", ..., or as a data frame names them.
+      kinds: dictionary by name of a column, "x0", "x1", ..., or as a data frame names it;
+        a value is a kind, or a dictionary of entries of `Column`.
       **options: `num_members`, `num_bins`, `hidden_units`, `dropout` of `TableDensity`;
         and `epochs`, `batch_size`, `learning_rate`, `patience`, `validation_split` of its
         `fit`.
@@ -213,7 +228,8 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
     ((3,), (3, 3))
 
     Args:
-      kinds: a kind, or a dictionary of entries of `Column`, by name of a column.
+      kinds: dictionary by name of a column; a value is a kind, or a dictionary of entries
+        of `Column`.
       calibration_split: share of the rows, in [0, 1), that is kept out of all training and
         validation, for `predict_interval` with `conformal=True`.
       **options: `num_members`, `num_bins`, `hidden_units`, `dropout` of `TableDensity`;
@@ -288,10 +304,10 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
     def predict_quantiles(
         self,
         X: npt.ArrayLike,  # noqa: N803
-        quantiles: Sequence[float] = (0.05, 0.5, 0.95),
+        quantiles: npt.ArrayLike = (0.05, 0.5, 0.95),
     ) -> np.ndarray:
-        """Returns quantiles of y given features, `[N, Q]`."""
-        return self.predict_distribution(X).quantile(list(quantiles))
+        """Returns quantiles of y given features, `[N, Q]`; for one number, `[N]`."""
+        return self.predict_distribution(X).quantile(quantiles)
 
     def predict_interval(
         self,

@@ -279,7 +279,6 @@ class FittedTable:
             drawn = self._table.sample(seed=seed, **given)
         if isinstance(drawn, np.ndarray) and drawn.dtype.names is None:
             drawn = dict(zip(self._table.columns.names, drawn.T, strict=True))
-        # All digits, since rounding could move values off spikes or beyond ends.
         names = (*self.modelled, *self.context)
         return [_texts(drawn[name], written=_all_digits) for name in names]
 
@@ -307,7 +306,8 @@ class FittedTable:
             found = self._table.predict(context)
         if found.column.kind in ("categorical", "boolean"):
             return [_texts(column) for column in found.probabilities().T]
-        return [_texts(column) for column in found.quantile(levels).T]
+        quantiles = found.quantile(levels)
+        return [_texts(column, written=_all_digits) for column in quantiles.T]
 
 
 @contextlib.contextmanager
@@ -321,18 +321,19 @@ def _told(rows, advice=""):
         raise DataError(f"{text}{advice}") from error
 
 
+_TYPES = {np.datetime64: "date", bool: "boolean", str: "text"}
+
+
 def _type(column):
     if column.kind == "date":
         return "date"
-    if column.kind == "boolean" and all(isinstance(value, bool) for value in column.values):
-        return "boolean"
-    if column.has_values and any(isinstance(value, str) for value in column.values):
-        return "text"
-    return "number"
+    value = column.values[0] if column.has_values else 0.0
+    return next((name for t, name in _TYPES.items() if isinstance(value, t)), "number")
 
 
 def _all_digits(value):
-    # No ".0", so that integers stay integers in the table.
+    # Rounding could move values off spikes or beyond ends. No ".0", so that integers stay
+    # integers in the table.
     return repr(value).removesuffix(".0")
 
 

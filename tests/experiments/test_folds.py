@@ -108,6 +108,19 @@ def test_counts_are_covered_by_the_randomised_pit_as_often_as_they_should_be():
     assert probs[(low <= y) & (y <= high)].sum() > 0.92  # not 0.9
 
 
+@pytest.mark.parametrize("target", ["day", "y"])
+def test_dates_and_missing_targets_are_refused(target, tmp_path, capsys):
+    days = pd.date_range("2024-01-01", periods=40)
+    frame = pd.DataFrame({"day": days, "y": np.random.default_rng(0).normal(size=40)})
+    frame.loc[3, "y"] = np.nan
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    arguments = ["prediction_folds", f"--csv_path={tmp_path / 'rows.csv'}"]
+    arguments += [f"--target={target}", "--missing=indicator"]
+    assert prediction_folds.cli([*arguments, f"--run_dir={tmp_path / 'run'}"]) == 1
+    assert "without missing cells" in (error := capsys.readouterr().err)
+    assert f"got {target!r}: " in error
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["y", "kind", "n"])
 def test_each_fold_is_scored_once(target, tmp_path, capsys):

@@ -117,6 +117,10 @@ def test_large_numbers_with_a_decimal_point_are_no_identifiers():
     assert [c.kind for c in tff.describe_columns(masses)] == ["positive"] * 2
 
 
+def test_one_name_is_a_text():
+    assert tff.describe_columns({"size": NORMAL, "e": NORMAL}, "size").names == ["size"]
+
+
 def test_it_prints_as_a_table_and_counts_missing_cells():
     some = np.where(np.arange(COUNT) < 7, np.nan, NORMAL)
     lines = str(tff.describe_columns({"a": some, "b": COLUMNS["ordered"]})).splitlines()

@@ -103,6 +103,21 @@ def test_missing_parts_follow_from_what_is_observed(table):
 
 
 @pytest.mark.usefixtures("op_by_op")
+def test_a_missing_part_of_an_order_and_a_sum_follows_from_them():
+    a, b = np.cumsum(np.exp(RNG.normal(size=(2, COUNT))), axis=0)
+    rows = {"a": a, "b": b, "sum": a + b}
+    columns = tff.describe_columns(rows)
+    assert [d.column.name for d in columns.differences] == ["sum - a - b", "b - a"]
+    table = fitted(columns, rows)
+    lost = {**rows, "a": np.where(np.arange(COUNT) < 9, np.nan, a)}
+    filled = table.impute(lost, seed=0, num_candidates=4)
+    np.testing.assert_allclose(filled["a"], a, rtol=1e-10)
+    lost["sum"] = rows["sum"] - 2.0 * b * (np.arange(COUNT) == 5)
+    with pytest.raises(ValueError, match="can occur; got row 5, of which none of 80 comp"):
+        table.impute(lost, seed=0, num_candidates=4)
+
+
+@pytest.mark.usefixtures("op_by_op")
 def test_a_missing_part_has_its_conditional_distribution():
     columns = [column("a", "integer", low=0.0), column("b", "integer", low=0.0)]
     rest = column("b - a", "integer", low=0.0, spikes=[0.0])

@@ -5,6 +5,7 @@ import datetime
 import numpy as np
 import pandas
 import pytest
+import tensorflow as tf
 from small_tables import fitted, saved_and_loaded
 
 import tfp_flows as tff
@@ -126,6 +127,22 @@ def test_arrays_and_dictionaries_keep_order_and_dtypes():
         assert (type(drawn), drawn.dtype) == (np.ndarray, rows.dtype)
         assert (completed[5:] == rows[5:]).all()
         assert table.log_prob(drawn).shape == (9,)
+
+
+def test_labels_that_are_dates_and_tensors_come_from_a_file(tmp_path):
+    x = np.random.default_rng(0).normal(size=(_COUNT, 2))
+    dated = pandas.DataFrame(x, columns=pandas.date_range("2024-03-01", periods=2))
+    tensors = {"a": tf.constant(x[:, 0], tf.float32), "n": tf.range(_COUNT) % 13}
+    for rows, names in (
+        (dated, ["2024-03-01 00:00:00", "2024-03-02 00:00:00"]),
+        (tensors, ["a", "n"]),
+    ):
+        table = fitted(tff.describe_columns(rows), rows)
+        _, again = saved_and_loaded(table, tmp_path / "table.keras")
+        assert list(again.sample(3, seed=0)) == names
+        assert list(table.sample(3, seed=0)) == list(rows)
+    drawn = again.sample(3, seed=0)
+    assert [drawn[name].dtype for name in names] == [np.float32, np.int32]
 
 
 def test_cells_that_no_array_holds_are_refused_or_missing():

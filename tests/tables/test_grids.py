@@ -43,11 +43,18 @@ def test_an_end_that_is_a_spike_is_left_out():
         (RNG.integers(0, 300, 200) / 3.0, DOUBLE, 1.0 / 3.0),
         (RNG.normal(size=200), DOUBLE, None),
         (RNG.integers(0, 2**50, 200) / 1024.0, DOUBLE, None),
+        (0.3 + RNG.integers(-9, 9, 200) * 2.0**-54, DOUBLE, None),
     ],
 )
 def test_the_step_is_found(numbers, resolution, step):
     found = find_step(np.unique(numbers).astype(float), resolution)
     assert found == (None if step is None else pytest.approx(step))
+
+
+def test_integers_that_no_float_holds_are_refused():
+    rows = {"a": 2.0**53 + 4.0 * RNG.integers(0, 40, 80)}
+    with pytest.raises(ValueError, match=r"integers below 2\^53 in column 'a'.*'real'"):
+        fitted([column("a", "integer")], rows)
 
 
 @pytest.mark.usefixtures("op_by_op")

@@ -75,14 +75,23 @@ def test_the_upper_tail_of_positive_numbers_is_chosen_by_training_rows():
     assert maps.backward(tf.constant([[4.0]], tf.float64)).numpy() < 250.0
 
 
-@pytest.mark.parametrize("unit", [1e-30, 1e-12, 1e12])
-@pytest.mark.parametrize("offset", [0.0, 1e9])
+@pytest.mark.parametrize("unit", [1e-200, 1e-12, 1e12, 1e200])
+@pytest.mark.parametrize("offset", [0.0, 1e9, 1e13])
 def test_scales_are_measured_in_any_units_and_far_from_zero(unit, offset):
     numbers = unit * (offset + np.random.default_rng(0).normal(size=400))
     for columns in kinds_of("real", "positive" if offset else "heavy-tailed"):
         _, maps = measured(numbers, columns)
         u = maps.forward(tf.constant(numbers[:, None])).u
         np.testing.assert_allclose(np.std(u), 1.0, rtol=1e-3)
+
+
+@pytest.mark.parametrize("form", ["real", "positive"])
+def test_numbers_that_differ_by_roundings_are_drawn_as_near(form):
+    rng = np.random.default_rng(0)
+    numbers = 1e9 * (1.0 + 2.0**-52 * rng.integers(-3, 4, 400))
+    _, maps = measured(numbers, *kinds_of(form))
+    ends = maps.backward(tf.constant([[-3.0], [3.0]], tf.float64))
+    np.testing.assert_allclose(ends, 1e9, rtol=1e-13)
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1e9])

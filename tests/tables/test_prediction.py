@@ -8,6 +8,7 @@ from random_weights import randomize
 from small_tables import TINY, column, fitted
 
 import tfp_flows as tff
+from tfp_flows.tables.prediction import WeightedPoints
 
 pytestmark = pytest.mark.usefixtures("all_op_by_op")
 
@@ -99,6 +100,24 @@ def test_moments_of_a_positive_column_do_not_hang_on_the_end_of_its_tail():
     stddev = np.sqrt(square * (square - 1.0))
     np.testing.assert_allclose(prediction.mean(), np.sqrt(square), rtol=0.8)
     np.testing.assert_allclose(prediction.stddev(), stddev, rtol=0.8)
+
+
+@pytest.mark.parametrize(("origin", "unit"), [(1e12, 1.0), (0.0, 1e-200), (0.0, 1e200)])
+def test_expectations_depend_neither_on_the_origin_nor_on_the_unit(origin, unit):
+    values = np.array([[-1.0, 0.0, 3.0]])
+    points = WeightedPoints(origin + unit * values, np.array([[0.2, 0.3, 0.4999998]]))
+    np.testing.assert_allclose((points.mean() - origin) / unit, 1.3, atol=1e-4)
+    np.testing.assert_allclose(points.stddev() / unit, np.sqrt(3.01), atol=1e-4)
+    score = points.crps(np.array([origin + unit])) / unit
+    np.testing.assert_allclose(score, 1.7 - 0.91, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["real", "positive", "integer", "ordered"])
+def test_no_rows_have_no_predictions(kind):
+    none = predicted(kind)[0].predict({"x": X[:0]})
+    assert none.interval().shape == (0, 2)
+    for found in (none.mean(), none.stddev(), none.mode(), none.crps(X[:0])):
+        assert found.shape == (0,)
 
 
 @pytest.mark.parametrize("kind", ["positive", "ordered"])

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas
 import pytest
+from refusals import bad_calls
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -67,6 +68,38 @@ def test_kinds_are_given_by_name(regression):
     assert [c.kind for c in regressor.columns_] == ["bounded", "real", "heavy-tailed"]
     with pytest.raises(ValueError, match=r"`kinds` of .*'y'.*got those of \['z'\]"):
         FlowRegressor(kinds={"z": "real"}, **TINY).fit(x, y)
+
+
+@pytest.mark.usefixtures("op_by_op")
+def test_one_quantile_has_no_axis_and_huge_whole_numbers_are_real(regression):
+    x, y = regression
+    regressor = FlowRegressor(**TINY, epochs=1).fit(x, 1e16 + 200.0 * np.round(30.0 * y))
+    assert regressor.columns_["y"].kind == "real"
+    several = regressor.predict_quantiles(x[:3], [0.5])
+    np.testing.assert_array_equal(regressor.predict_quantiles(x[:3], 0.5), several[:, 0])
+
+
+BAD_CALLS = [
+    (lambda: fitted(kinds="real"), "`kinds`, a dictionary | 'real'"),
+    (lambda: fitted(kinds={"x0": ["real"]}), "`kinds`, a dictionary | {'x0': ['real']}"),
+    (lambda: fitted(random_state=np.random.default_rng(0)), "cannot be used to seed"),
+]
+
+
+def fitted(**options):
+    FlowRegressor(**{**TINY, **options}).fit(np.eye(9), np.arange(9.0))
+
+
+@bad_calls(BAD_CALLS)
+def test_bad_call_is_refused_in_words(call, words, check_refused):
+    check_refused(call, words)
+
+
+def test_columns_of_one_name_are_refused():
+    frame = pandas.DataFrame(np.eye(9)[:, :3], columns=["a", "a", "b"])
+    # Newer versions of scikit-learn refuse them themselves.
+    with pytest.raises(ValueError, match="name for each column|unique column names"):
+        FlowDensity(**TINY).fit(frame)
 
 
 @pytest.mark.usefixtures("op_by_op")

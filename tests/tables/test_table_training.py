@@ -81,6 +81,10 @@ def test_other_rows_options_and_files_are_refused(fit, tmp_path):
         fit(1, backup=path, patience=3)
     with pytest.raises(ValueError, match="`seed` with `backup`"):
         fit(1, backup=path, seed=None)
+    with pytest.raises(ValueError, match="`backup` in a folder that is there; got"):
+        fit(1, backup=tmp_path / "nowhere" / "fit.npz")
+    with pytest.raises(ValueError, match="`validation_frame` with rows; got none"):
+        fit(1, validation_frame={name: cells[:0] for name, cells in FRAME.items()})
     path.write_bytes(b"nothing")
     with pytest.raises(ValueError, match="`backup` that a fit has written"):
         fit(1, backup=path)

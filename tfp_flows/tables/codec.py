@@ -16,14 +16,16 @@ from tfp_flows.tables.atoms import AtomSpec
 from tfp_flows.tables.columns import UNUSABLE, Column, Difference, Equality, TableColumns
 from tfp_flows.tables.differences import without_rounding
 from tfp_flows.tables.frames import Frame, cells_of, dates_from_days, is_missing
+from tfp_flows.tables.grids import FIRST_INEXACT
 from tfp_flows.tables.marginals import with_frequencies
 from tfp_flows.tables.networks import FARTHEST
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 
 # Share of a circle by which float32 may round an angle beyond an end.
 _TURN_ROUNDING = 1e-6
-# Below this relative spread, variation is rounding noise of float64.
-_RESOLUTION = 1e-13
+# Relative spread below which a column of the context is taken for a constant with rounding
+# noise; and a rounding of float64, the least relative scale of a modelled column.
+_NOISE, _ROUNDING = 1e-13, 2.0**-52
 # Scales of asinh maps about zero, as quantiles of the amounts; and the nats per number that
 # an asinh map must gain: normal and Laplace numbers gain at most 0.1.
 _SMALL, _LEAST_GAIN = (0.05, 0.1, 0.25, 0.5), 0.3
@@ -288,15 +290,6 @@ class RowCodec:
             for i, name in enumerate(self.names)
         }
 
-    def terms(self, name: str) -> list[str]:
-        """Returns the names of the `parts` whose sum is a column; a name may come twice."""
-        if name not in self.differences:
-            return [name]
-        return [
-            name,
-            *(t for part in self.differences[name].minus for t in self.terms(part)),
-        ]
-
     def number_of(self, name: str, part: np.ndarray) -> np.ndarray:
         """Returns the numbers, `[N]`, of values of a column's `parts`."""
         codec = self.codec(name)
@@ -407,6 +400,7 @@ class ColumnCodec:
     def __init__(self, column: Column, has_missing: bool, is_given: bool = False) -> None:
         self.column = column
         self.grid = column.grid
+        self._is_given = is_given
         self._may_miss_grid = is_given and column.kind != "integer"
         self.has_missing = has_missing
         self._is_indexed = column.kind in ("categorical", "boolean", "constant")
@@ -557,15 +551,24 @@ class ColumnCodec:
         spec = dataclasses.replace(_spec(self.column, self._ends, numbers), code=code)
         if spec.form == "circle" or not len(numbers):
             return spec
+        if spec.is_integer:
+            farthest = float(np.abs(numbers).max())
+            words = f"integers below 2^53 in column {self.column.name!r}, each a float64"
+            hint = " With kind='real' they have a density."
+            require(farthest < FIRST_INEXACT, words, f"{farthest:g}", hint)
         maps = NumberMaps([spec])
         mapped = maps.unscaled(maps.middle(tf.constant(numbers[:, None])))
         u = mapped.u.numpy()[mapped.is_inside.numpy()]
         if not len(u):
             return spec
-        scale = float(u.std())
         # Other maps than a line make a relative spread of the numbers an absolute one.
-        least = _RESOLUTION * (np.abs(u).max() + (spec.form != "line"))
-        scale = scale if scale > least else 1.0
+        size = np.abs(u).max() + (spec.form != "line")
+        least = (_NOISE if self._is_given else _ROUNDING) * size
+        scale = _deviation(u)
+        if np.ptp(numbers) == 0.0:
+            scale = 1.0
+        elif scale <= least:
+            scale = 1.0 if self._is_given else float(least)
         spec = dataclasses.replace(spec, mean=float(u.mean()), scale=scale)
         return with_frequencies(spec, numbers) if spec.is_integer else spec
 
@@ -654,6 +657,12 @@ def _above(spec, numbers):
     return max(
         spec, soft, key=lambda s: _normal_log_likelihood(NumberMaps([s]).unscaled(y))
     )
+
+
+def _deviation(u):
+    """The standard deviation, of any size: squares of numbers below 1 do not underflow."""
+    _, exponent = np.frexp(np.abs(u).max())
+    return float(np.ldexp(np.ldexp(u, -exponent).std(), exponent))
 
 
 def _normal_log_likelihood(mapped):

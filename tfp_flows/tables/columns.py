@@ -325,7 +325,7 @@ class Difference:
 
     So an order of two columns is a difference that is never negative, and a sum is one that
     is always zero; both are kept exactly. The map has a volume of 1: densities are those of
-    the columns.
+    the columns. A column of a context has no difference.
 
     Args:
       name: name of the column.

@@ -13,7 +13,7 @@ from tfp_flows.tables.columns import Column, TableColumns
 from tfp_flows.tables.differences import find_differences
 from tfp_flows.tables.equalities import find_equalities
 from tfp_flows.tables.frames import Frame, cells_of
-from tfp_flows.tables.grids import find_step
+from tfp_flows.tables.grids import FIRST_INEXACT, find_step
 
 # Rules of thumb: each proposal can be overridden.
 _FEW = 10  # maximum number of values of an ordered column
@@ -34,7 +34,6 @@ _SPIKE_RATIO, _SPIKE_DEVIATIONS = 5.0, 8.0
 _ON_GRID, _BETWEEN = (0.05, 3), (0.002, 100)
 _LEAST_ROWS_OF_SPIKE = 8
 _NEIGHBOURS = 5  # number of neighbours on either side of a value
-_FIRST_INEXACT = 2.0**53  # float64 does not hold every integer from here on
 _BEYOND_IDENTIFIERS = 2.0**64  # from here on, integers of files are no names of rows
 _RESOLUTION = 2.0**-48  # relative; numbers from files have 15 decimal digits
 _SHOWN_SPIKES = 3  # number of spikes in the reason
@@ -86,7 +85,7 @@ def describe_columns(
       ValueError: if `frame` is something else, or a column has cells of several types or
         infinite numbers.
     """
-    read = Frame(frame)
+    read, names = Frame(frame), [names] if isinstance(names, str) else names
     cells = read.take(read.names if names is None else list(names))
     forms, levels = read.form.columns, read.categories
     columns = [
@@ -231,7 +230,7 @@ def _from_numbers(name, counted):
 
 
 def _are_inexact(integers):
-    return np.abs(integers).max() >= _FIRST_INEXACT
+    return np.abs(integers).max() >= FIRST_INEXACT
 
 
 def _identifies(counted):

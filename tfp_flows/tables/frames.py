@@ -155,7 +155,7 @@ def _as_array(name, column):
         cells = np.array(column.data, object)
         cells[np.ma.getmaskarray(column)] = None
         return cells
-    dtype = getattr(column, "dtype", None)
+    dtype = _dtype(column)
     if dtype is None:
         array = np.asarray(column)
         # NumPy makes texts of all cells of a list in which one is a text.
@@ -165,6 +165,13 @@ def _as_array(name, column):
     if getattr(dtype, "kind", "O") != "M":
         return np.asarray(column, object)
     return _in_nanoseconds(name, column)
+
+
+def _dtype(column):
+    """The dtype of NumPy or pandas; None for lists, and for tensors of other libraries."""
+    dtype = getattr(column, "dtype", None)
+    is_known = isinstance(dtype, np.dtype) or hasattr(dtype, "na_value")
+    return dtype if is_known else None
 
 
 def _in_nanoseconds(name, dates):
@@ -273,8 +280,9 @@ class ColumnForm(typing.NamedTuple):
 
     def to_plain(self) -> list:
         """Returns values of JSON's types, for `from_plain`."""
-        label = list(self.label) if isinstance(self.label, tuple) else self.label
-        label = label.item() if isinstance(label, np.generic) else label
+        parts = self.label if isinstance(self.label, tuple) else [self.label]
+        plain = [_plain_label(part) for part in parts]
+        label = plain if isinstance(self.label, tuple) else plain[0]
         return [label, _plain_dtype(self.dtype), self.unit, self.has_days]
 
     @classmethod
@@ -312,7 +320,7 @@ class ColumnForm(typing.NamedTuple):
 
 
 def _column_form(label, column):
-    dtype = getattr(column, "dtype", None)
+    dtype = _dtype(column)
     array = _as_array(label, column)
     dtype = array.dtype if dtype is None else dtype
     cells = array[~is_missing(array)] if array.dtype.kind == "O" else []
@@ -397,6 +405,13 @@ def _put(array, cells, where):
     array = np.array(array, object)
     array[where] = np.asarray(cells, object)[where]
     return array
+
+
+def _plain_label(label):
+    """A label as one of JSON's types; labels of other types, such as dates, as texts."""
+    label = label.item() if isinstance(label, (np.number, np.bool_)) else label
+    is_plain = label is None or isinstance(label, (str, int, float))
+    return label if is_plain else str(label)
 
 
 def _plain_dtype(dtype):

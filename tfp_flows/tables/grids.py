@@ -16,6 +16,7 @@ _MOST_DECIMALS = 6
 _DIVISORS = (1, 6)  # divisors of decimal units: means of two or three numbers occur, too
 # Fewer numbers may be on a grid by chance.
 _LEAST_DISTINCT = 11
+FIRST_INEXACT = 2.0**53  # float64 does not hold every integer from here on
 _MOST_CELLS = 10**6  # numbers on a finer grid are continuous
 
 
@@ -130,6 +131,8 @@ def find_step(distinct: np.ndarray, resolution: float) -> float | None:
             error = 4.0 * resolution * np.abs(steps)
             if error.max() > 0.01 or np.ptp(nearest) > _MOST_CELLS * len(distinct):
                 return None
+            if len(distinct) > 1 and np.ptp(nearest) == 0.0:
+                continue  # numbers that only rounding tells apart are on no grid
             if (np.abs(steps - nearest) <= error).all():
                 multiple = int(np.gcd.reduce(nearest.astype(np.int64)))
                 multiple = 1 if are_few else multiple

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import typing
 
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.core.arguments import require
 from tfp_flows.distributions import draws
 from tfp_flows.tables.codec import RowCodec, RowsRead
 from tfp_flows.tables.distribution import TableDistribution
@@ -14,6 +16,7 @@ from tfp_flows.tables.frames import is_missing
 
 _MOST_ROWS = 2**16  # number of rows that are completed at once, to bound the memory
 _IMPOSSIBLE = -1e9  # log-weight of completions that must not be chosen
+_MOST_ATTEMPTS = 20  # for rows none of whose completions can occur
 
 
 def complete_rows(
@@ -36,6 +39,9 @@ def complete_rows(
       context: cells of the context, `[N, C]`, or None.
       seed: stateless seed.
       num_candidates: completions of a row of which one is chosen, unless draws are exact.
+
+    Raises:
+      ValueError: if no completion of a row is found that can occur.
     """
     completed = np.array(rows.x)
     incomplete = np.flatnonzero(rows.is_missing.any(axis=1))
@@ -46,9 +52,11 @@ def complete_rows(
     is_exact = is_exact and _draws_are_exact(distribution, observed[incomplete])
     count = 1 if is_exact else num_candidates
     size = max(_MOST_ROWS // count, 1)
-    for part, first in enumerate(range(0, len(incomplete), size)):
-        index = incomplete[first : first + size]
+    part, tried = 0, np.zeros(len(completed), int)
+    while len(incomplete):
+        index, incomplete = np.split(incomplete, [size])
         draw_seed, choice_seed = draws.split(draws.fold_in(seed, part), 2)
+        part += 1
         repeated = np.repeat(index, count)
         given = None if context is None else tf.constant(context[repeated])
         of_part = solver.for_rows(repeated)
@@ -66,6 +74,15 @@ def complete_rows(
         candidates = tf.reshape(candidates, [len(index), count, -1])
         weights = tf.reshape(weights, [-1, count])
         completed[index] = draws.choose(candidates, weights, choice_seed).numpy()
+        again = index[~(is_exact | (weights.numpy() > _IMPOSSIBLE).any(axis=1))]
+        tried[again] += count
+        require(
+            tried.max() < _MOST_ATTEMPTS * count,
+            "`frame` whose rows with missing cells can occur",
+            f"row {tried.argmax()}, of which none of {tried.max():,} completions can",
+            " More `num_candidates` may find one.",
+        )
+        incomplete = np.concatenate([incomplete, again])
     return completed
 
 
@@ -117,8 +134,7 @@ class DifferenceSolver(typing.NamedTuple):
             drawn[:, codes.shape[1] + i] = values
         parts = self._terms(drawn)
         found, is_found = np.zeros(len(codes)), np.zeros(len(codes), bool)
-        for name in self.codec.differences:
-            terms = self.codec.terms(name)
+        for name, terms in self._sums():
             if owner not in terms:
                 continue
             others = [term for term in terms if term != owner]
@@ -143,6 +159,28 @@ class DifferenceSolver(typing.NamedTuple):
                 is_wrong[is_linked] |= ~is_equal
         return is_wrong
 
+    def _sums(self):
+        """Pairs of a column and terms whose sum it is.
+
+        A term is a cell, the name of its column; or a whole column, `(name,)`, in place of
+        the cells that it is the sum of.
+        """
+        return [
+            (name, terms)
+            for name in self.codec.differences
+            for terms in self._terms_of(name)
+        ]
+
+    def _terms_of(self, name):
+        """All lists of terms whose sum is a column."""
+        if name not in self.codec.differences:
+            return [[name]]
+        parts = [
+            self._terms_of(part) + [[(part,)]] * (part in self.codec.differences)
+            for part in self.codec.differences[name].minus
+        ]
+        return [[name, *itertools.chain(*each)] for each in itertools.product(*parts)]
+
     def _is_linked(self, name):
         parts = [self.columns[part] for part in self.codec.differences[name].minus]
         lacks = np.any([is_missing(part) for part in parts], axis=0)
@@ -150,6 +188,8 @@ class DifferenceSolver(typing.NamedTuple):
 
     def _is_known(self, term, cell, codes):
         """Where a term is known before a cell is drawn, booleans `[N]`."""
+        if isinstance(term, tuple):
+            return ~is_missing(self.columns[term[0]])
         if term not in self.codec.names:
             return np.ones(len(codes), bool)
         *code, last = [-1, *self.codec.cells_of_column(term)]
@@ -167,7 +207,12 @@ class DifferenceSolver(typing.NamedTuple):
             for name, column in self.columns.items()
             if name not in self.codec.names
         }
-        return given | self.codec.parts(x)
+        whole = {
+            (name,): np.where(is_missing(column), np.nan, column).astype(np.float64)
+            for name, column in self.columns.items()
+            if name in self.codec.differences
+        }
+        return given | self.codec.parts(x) | whole
 
 
 def _draws_are_exact(distribution, observed):

@@ -102,7 +102,7 @@ class Prediction:
     ```
 
     Missing cells are not predicted: all distributions are conditional on a cell that is not
-    missing.
+    missing. Dates are in UTC, without a time zone.
 
     A periodic column has a circular mean and deviation. Its distribution function and its
     quantiles start at the point opposite the mean, not at `low`, and follow increasing
@@ -541,6 +541,8 @@ class NumberPredictions:
 
     def points(self) -> WeightedPoints:
         """Returns points and weights whose sums are expectations."""
+        if not len(self._parameters):
+            return WeightedPoints(np.zeros([0, 1]), np.zeros([0, 1]))
         points = self._points()
         return points._replace(values=self._at(points.values))
 
@@ -662,19 +664,25 @@ class WeightedPoints(typing.NamedTuple):
 
     def mean(self) -> np.ndarray:
         """Returns expectations, `[N]`."""
-        return np.sum(self.values * self.weights, axis=1)
+        # Distances from a point: the sum of the weights is 1 up to rounding only.
+        best = self.weights.argmax(axis=1)[:, None]
+        start = np.take_along_axis(self.values, best, axis=1)
+        return start[:, 0] + np.sum((self.values - start) * self.weights, axis=1)
 
     def stddev(self) -> np.ndarray:
         """Returns standard deviations, `[N]`."""
         offsets = self.values - self.mean()[:, None]
-        return np.sqrt(np.sum(offsets**2 * self.weights, axis=1))
+        # Divided by powers of two, so that squares neither underflow nor overflow.
+        _, exponent = np.frexp(np.abs(offsets).max(axis=1, initial=0.0))
+        squares = np.ldexp(offsets, -exponent[:, None]) ** 2
+        return np.ldexp(np.sqrt(np.sum(squares * self.weights, axis=1)), exponent)
 
     def crps(self, y: np.ndarray) -> np.ndarray:
         """Returns `E|Y - y| - E|Y - Y'| / 2`, `[N]`."""
         order = np.argsort(self.values, axis=1)
-        values = np.take_along_axis(self.values, order, axis=1)
+        values = np.take_along_axis(self.values, order, axis=1) - y[:, None]
         weights = np.take_along_axis(self.weights, order, axis=1)
-        distance = np.sum(weights * np.abs(values - y[:, None]), axis=1)
+        distance = np.sum(weights * np.abs(values), axis=1)
         below = np.cumsum(weights, axis=1) - 0.5 * weights
         total = weights.sum(axis=1, keepdims=True)
         spread = np.sum(weights * values * (2.0 * below - total), axis=1)

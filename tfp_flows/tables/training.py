@@ -201,6 +201,7 @@ def _split(data, validation, num_members, options, seed):
     """
     x, context = data
     if validation is not None:
+        require(len(validation[0]), "`validation_frame` with rows", "none")
         is_trained = np.ones([len(x), num_members], bool)
         return is_trained, (*validation, np.ones([len(validation[0]), num_members], bool))
     left_out = held_out(len(x), num_members, options.validation_split, seed)
@@ -407,6 +408,8 @@ class FitBackup(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self._path, self._fingerprint = pathlib.Path(path), fingerprint
+        is_there = self._path.parent.is_dir()
+        require(is_there, "`backup` in a folder that is there", repr(str(path)))
         self._best, self._falling = best, falling
         self._state = self._read() if self._path.exists() else {}
         self.logs = {name: list(map(float, self._state.get(name, ()))) for name in _LOGS}

@@ -292,6 +292,23 @@ def test_scores_of_other_rows_and_a_count(files, tmp_path):
     assert found.mean == pytest.approx(expected.mean())
 
 
+@pytest.mark.usefixtures("op_by_op")
+def test_constants_are_read_and_far_numbers_are_written_in_all_digits(tmp_path):
+    x = np.random.default_rng(0).normal(size=60)
+    day = np.datetime64("2024-01-01", "ns")
+    frame = pd.DataFrame({"x": x, "sure": True, "day": day, "y": 10**12 + np.round(90 * x)})
+    given = ["x", "sure", "day"]
+    table = fit_table(frame, tmp_path / "model.keras", context=given)
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    paths = {"model": tmp_path / "model.keras", "csv": tmp_path / "rows.csv"}
+    found = run(score, out=tmp_path / "scored.csv", **paths)
+    assert found.mean == pytest.approx(table.log_prob(frame).mean())
+    run(predict, out=tmp_path / "predicted.csv", **paths)
+    lines = read(tmp_path / "predicted.csv")[1]
+    quantiles = table.predict(frame[given]).quantile([0.05, 0.5, 0.95])
+    np.testing.assert_array_equal(np.array(lines, np.float64), quantiles)
+
+
 START = ("a\n", 0)
 
 
