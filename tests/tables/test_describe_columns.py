@@ -65,6 +65,21 @@ def test_each_kind_is_found(name):
     assert found.reason.startswith(reason)
 
 
+def test_a_few_numbers_on_no_grid_are_spikes(rng):
+    """Logarithms of whole numbers: nearly all draws have one of them."""
+    ages = np.log(rng.integers(1, 40, size=1500))
+    ages[:20] += rng.uniform(size=20)  # other numbers, which keep a density
+    frame = {"age": ages, "score": rng.normal(size=1500)}
+    columns = tff.describe_columns(frame)
+    assert len(columns["age"].spikes) == 39
+    assert columns["score"].spikes == []
+    table = tff.TableDensity(columns, num_members=1, hidden_units=(16,), seed=0)
+    table.fit(frame, epochs=2, verbose=0)
+    drawn = table.sample(500, seed=1)["age"]
+    assert np.isin(drawn, ages[20:]).mean() > 0.95
+    assert np.isfinite(table.log_prob(frame)).all()
+
+
 def test_values_that_many_rows_share_are_spikes():
     columns = tff.describe_columns(
         {

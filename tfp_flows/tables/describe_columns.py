@@ -31,8 +31,10 @@ _OTHER_FORMS = {
 _SPIKE_RATIO, _SPIKE_DEVIATIONS = 5.0, 8.0
 # Minimum share of the rows at a spike, and maximum number of spikes: on a grid, where all
 # frequencies are modelled, and among continuous numbers.
-_ON_GRID, _BETWEEN = (0.05, 3), (0.002, 100)
+_ON_GRID, _BETWEEN = (0.05, 3), (0.001, 200)
 _LEAST_ROWS_OF_SPIKE = 8
+# Minimum share of rows with repeated numbers, if all of these are spikes.
+_SHARE_OF_REPEATED = 0.9
 _NEIGHBOURS = 5  # number of neighbours on either side of a value
 _BEYOND_IDENTIFIERS = 2.0**64  # from here on, integers of files are no names of rows
 _RESOLUTION = 2.0**-48  # relative; numbers from files have 15 decimal digits
@@ -353,15 +355,29 @@ class Counted:
         return np.repeat(self.distinct[is_kept], self.counts[is_kept])
 
     def spikes(self) -> list[float]:
-        """Returns numbers with many more rows than their neighbours."""
+        """Returns numbers with many more rows than their neighbours, or all of a few."""
         share, most = _BETWEEN if self.step is None else _ON_GRID
-        is_common = self.counts >= max(_LEAST_ROWS_OF_SPIKE, share * self.size)
-        found = [i for i in np.flatnonzero(is_common) if self._is_spike(i)]
+        found = np.flatnonzero(self.counts >= _LEAST_ROWS_OF_SPIKE)
+        if not self._are_few_numbers(found):
+            found = found[self.counts[found] >= share * self.size]
+            found = [i for i in found if self._is_spike(i)]
         common = sorted(found, key=lambda i: -self.counts[i])[:most]
-        rest = self.size - self.counts[common].sum()
-        if len(self.distinct) - len(common) < 2 or rest < _LEAST_ROWS_OF_SPIKE:
-            return []
+        while common and not self._is_rest(common):
+            common.pop()
         return sorted(float(self.distinct[i]) for i in common)
+
+    def _are_few_numbers(self, repeated):
+        """Whether nearly all rows have a few `repeated` numbers, which are on no grid.
+
+        An example is the logarithm of the age in years.
+        """
+        are_all = self.counts[repeated].sum() >= _SHARE_OF_REPEATED * self.size
+        return self.step is None and len(repeated) <= _BETWEEN[1] and bool(are_all)
+
+    def _is_rest(self, common):
+        """Whether rows are left for a density beside spikes."""
+        rest = self.size - self.counts[common].sum()
+        return len(self.distinct) - len(common) >= 2 and rest >= _LEAST_ROWS_OF_SPIKE
 
     def has_end(self, spikes: Sequence[float], side: int) -> bool:
         """Whether the last number is an end, and not the last one of a tail.
