@@ -65,6 +65,26 @@ def test_each_kind_is_found(name):
     assert found.reason.startswith(reason)
 
 
+def test_repeated_numbers_on_no_grid_are_ordered(rng):
+    """Draws have these numbers; a number between them may be given, none beyond them."""
+    of_county = np.sort(rng.normal(size=30))
+    county = rng.integers(30, size=400)
+    frame = {"wealth": of_county[county], "y": of_county[county] + rng.normal(size=400)}
+    columns = tff.describe_columns(frame)
+    assert columns["wealth"].kind == "ordered"
+    assert tff.describe_columns(frame, as_recorded=False)["wealth"].kind == "real"
+    small = {"num_members": 1, "hidden_units": (16,), "seed": 0}
+    table = tff.TableDensity(columns, **small)
+    table.fit(frame, epochs=2, verbose=0)
+    assert np.isin(table.sample(200, seed=1)["wealth"], of_county).all()
+    given = tff.TableDensity(columns, context=["wealth"], **small)
+    given.fit(frame, epochs=2, verbose=0)
+    between = 0.5 * (of_county[10:12] + of_county[11:13])
+    assert np.isfinite(given.predict({"wealth": between}).mean()).all()
+    with pytest.raises(ValueError, match="wealth"):
+        given.predict({"wealth": [of_county[-1] + 1.0]})
+
+
 def test_a_few_numbers_on_no_grid_are_spikes(rng):
     """Logarithms of whole numbers: nearly all draws have one of them."""
     ages = np.log(rng.integers(1, 40, size=1500))

@@ -58,6 +58,15 @@ def test_integers_that_no_float_holds_are_refused():
 
 
 @pytest.mark.usefixtures("op_by_op")
+def test_tenths_that_were_float32_in_a_file_are_tenths():
+    tenths = np.arange(1, 60) / 10.0
+    printed = np.array([float(f"{np.float32(y):.8g}") for y in tenths])
+    assert printed[2] == 0.30000001
+    assert find_step(printed, 2.0**-48) == 0.1
+    np.testing.assert_array_equal(Grid(0.1).places(printed), np.arange(1.0, 60.0))
+    assert find_step(np.sort(RNG.normal(size=12)), 2.0**-48) is None
+
+
 def test_numbers_of_a_step_have_probabilities_whose_sum_is_one():
     price = RNG.choice([2.5, 2.75, 3.0, 4.25, 7.0], 80) + RNG.integers(0, 8, 80) / 4.0
     rows = {"price": np.where(RNG.random(80) < 0.3, 0.0, price)}

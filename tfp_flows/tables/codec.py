@@ -435,15 +435,14 @@ class ColumnCodec:
         is_known = np.ones(len(column), bool)
         code = np.where(is_missing & self.has_missing, self.num_codes - 1, 0)
         if self.column.has_values:
-            found = np.array([self._codes.get(value, -1) for value in cells.values], int)
-            is_possible &= is_missing | (found >= 0)
+            found = self._places(cells)
+            is_possible &= is_missing | (found >= 0.0)
             if self.column.kind == "categorical" or self.column.has_ordered_texts:
-                is_known = is_missing | (found >= 0)
-            found = np.maximum(found, 0)
+                is_known = is_missing | (found >= 0.0)
+            number = np.where(present, np.maximum(found, 0.0), np.nan)
             if self._is_indexed:
-                code, number = np.where(present, found, code), np.full(len(code), np.nan)
-            else:
-                number = np.where(present, found, np.nan)
+                code = np.where(present, number, code).astype(int)
+                number = np.full(len(code), np.nan)
         else:
             number = self._numbers(cells)
             cell = number if self.grid is None else self.grid.multiples(number)
@@ -456,6 +455,22 @@ class ColumnCodec:
             number = np.where(code == 0, number, np.nan)
             is_possible &= (code != 0) | self._is_inside(number)
         return Encoded(code, number, is_possible, is_known, is_missing)
+
+    def _places(self, cells):
+        """Returns the places of cells among the column's values, `[N]`; -1 for others.
+
+        In a context, a number between two ordered numbers has a place between theirs.
+        """
+        found = np.array([self._codes.get(value, -1.0) for value in cells.values], float)
+        values = self.column.values
+        are_numbers = self.column.kind == "ordered" and not self.column.has_ordered_texts
+        if self._is_given and are_numbers and cells.type == "number":
+            numbers = cells.numbers()
+            is_between = (numbers > values[0]) & (numbers < values[-1])
+            if sorted(values) == list(values):
+                places = np.interp(numbers, values, np.arange(len(values)))
+                found = np.where(is_between, places, found)
+        return found
 
     def on_circle(self, number: np.ndarray) -> np.ndarray:
         """Returns numbers, `[N]`, with `low` in place of `high` on a circle."""

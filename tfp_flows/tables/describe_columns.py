@@ -33,8 +33,9 @@ _SPIKE_RATIO, _SPIKE_DEVIATIONS = 5.0, 8.0
 # frequencies are modelled, and among continuous numbers.
 _ON_GRID, _BETWEEN = (0.05, 3), (0.001, 200)
 _LEAST_ROWS_OF_SPIKE = 8
-# Minimum share of rows with repeated numbers, if all of these are spikes.
-_SHARE_OF_REPEATED = 0.9
+# Minimum share of rows with repeated numbers, if these are all spikes; and mean number of
+# rows with a number, if all numbers are repeated.
+_SHARE_OF_REPEATED, _ROWS_OF_NUMBER = 0.9, 5
 _NEIGHBOURS = 5  # number of neighbours on either side of a value
 _BEYOND_IDENTIFIERS = 2.0**64  # from here on, integers of files are no names of rows
 _RESOLUTION = 2.0**-48  # relative; numbers from files have 15 decimal digits
@@ -222,9 +223,10 @@ def _from_numbers(name, counted):
     if counted.are_integers and _may_be_exceeded(counted):
         reason = f"counts: {distinct[-1]:g}, the largest, in {counts[-1]} rows only"
         return Column(name, "integer", reason, low=0.0)
-    if len(distinct) <= min(_FEW, counted.size // 2):
+    if len(distinct) <= min(_FEW, counted.size // 2) or counted.are_repeated:
         what = "integers" if counted.are_integers else "values"
         reason = f"{len(distinct)} different {what}"
+        reason += ", each in two rows or more" if counted.are_repeated else ""
         return Column(name, "ordered", reason, values=list(distinct))
     if counted.are_integers:
         return _from_integers(name, counted)
@@ -273,7 +275,7 @@ def _from_integers(name, counted):
 def _from_reals(name, counted):
     distinct = counted.distinct
     spikes = counted.spikes()
-    column = _continuous(name, counted.without(spikes))
+    column = _continuous(name, counted.without([] if counted.are_few else spikes))
     column.step = counted.step
     if column.step is not None:
         column.spikes = spikes
@@ -344,10 +346,31 @@ class Counted:
         self.are_integers = bool((distinct == np.floor(distinct)).all())
         self.are_integers &= bool(np.abs(distinct).max() < _BEYOND_IDENTIFIERS)
         self.step = None
+        self._is_repeated = counts >= _LEAST_ROWS_OF_SPIKE
         if resolution is not None:
             self.step = find_step(distinct, resolution)
             if self.step is None and self.are_integers:
                 self.step = 1.0
+        self._are_on_no_grid = resolution is not None and self.step is None
+
+    @property
+    def are_repeated(self) -> bool:
+        """Whether the numbers are on no grid, and each is that of several rows.
+
+        So few rows are expected to have others. An example is the income of a row's county.
+        """
+        are_few = self.size >= _ROWS_OF_NUMBER * len(self.distinct)
+        return self._are_on_no_grid and are_few and bool(self.counts.min() > 1)
+
+    @property
+    def are_few(self) -> bool:
+        """Whether nearly all rows have one of a few repeated numbers, which are on no grid.
+
+        An example is the logarithm of the age in years.
+        """
+        are_all = self.counts[self._is_repeated].sum() >= _SHARE_OF_REPEATED * self.size
+        are_few = self._is_repeated.sum() <= _BETWEEN[1]
+        return self._are_on_no_grid and bool(are_all and are_few)
 
     def without(self, spikes: Sequence[float]) -> np.ndarray:
         """Returns the numbers of all rows in increasing order, without spikes."""
@@ -357,22 +380,14 @@ class Counted:
     def spikes(self) -> list[float]:
         """Returns numbers with many more rows than their neighbours, or all of a few."""
         share, most = _BETWEEN if self.step is None else _ON_GRID
-        found = np.flatnonzero(self.counts >= _LEAST_ROWS_OF_SPIKE)
-        if not self._are_few_numbers(found):
-            found = found[self.counts[found] >= share * self.size]
-            found = [i for i in found if self._is_spike(i)]
+        is_common = self._is_repeated & (self.counts >= share * self.size)
+        found = [i for i in np.flatnonzero(is_common) if self._is_spike(i)]
+        if self.are_few:
+            found = np.flatnonzero(self._is_repeated).tolist()
         common = sorted(found, key=lambda i: -self.counts[i])[:most]
         while common and not self._is_rest(common):
             common.pop()
         return sorted(float(self.distinct[i]) for i in common)
-
-    def _are_few_numbers(self, repeated):
-        """Whether nearly all rows have a few `repeated` numbers, which are on no grid.
-
-        An example is the logarithm of the age in years.
-        """
-        are_all = self.counts[repeated].sum() >= _SHARE_OF_REPEATED * self.size
-        return self.step is None and len(repeated) <= _BETWEEN[1] and bool(are_all)
 
     def _is_rest(self, common):
         """Whether rows are left for a density beside spikes."""

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# Relative rounding errors of numbers on the grid, in float64 and in float32.
+# Relative rounding errors of numbers on the grid, in float64 and in float32. Files may hold
+# float32 numbers with eight digits, such as 0.30000001.
 _ROUNDING, _SINGLE_ROUNDING = 1e-12, 1.2e-7
+_MOST_ERROR = 0.01  # maximum rounding error of such numbers, in steps
 _DIFFERENCE_ROUNDING = 0.01  # rounding error of a difference of two numbers, in steps
 _MOST_DENOMINATOR = 10**9
 _MOST_DECIMALS = 6
@@ -54,9 +56,10 @@ class Grid:
         steps = y * self._denominator / self._numerator
         nearest = np.round(steps)
         with np.errstate(over="ignore"):
-            was_single = y == np.asarray(y, np.float32)
-        error = np.where(was_single, _SINGLE_ROUNDING, _ROUNDING) * np.abs(steps)
-        error = np.minimum(error, 0.25)
+            is_single = y == np.asarray(y, np.float32)
+        most = np.where(is_single, 0.25, _MOST_ERROR)
+        error = np.minimum(_SINGLE_ROUNDING * np.abs(steps), most)
+        error = np.maximum(error, np.minimum(_ROUNDING * np.abs(steps), 0.25))
         return np.where(np.abs(steps - nearest) <= error, nearest, steps)
 
     def round(self, y: np.ndarray) -> np.ndarray:
@@ -113,6 +116,8 @@ class Grid:
 def find_step(distinct: np.ndarray, resolution: float) -> float | None:
     """Returns the coarsest step of which all numbers are multiples; None without one.
 
+    They may have been rounded to float32 before.
+
     >>> import numpy as np
     >>> from tfp_flows.tables.grids import find_step
     >>> find_step(np.arange(40) / 4.0, resolution=2.0**-52)
@@ -122,6 +127,11 @@ def find_step(distinct: np.ndarray, resolution: float) -> float | None:
       distinct: different finite numbers, increasing.
       resolution: relative resolution of their dtype.
     """
+    steps = (_find_step(distinct, r) for r in sorted({resolution, _SINGLE_ROUNDING}))
+    return next((step for step in steps if step is not None), None)
+
+
+def _find_step(distinct, resolution):
     are_few = len(distinct) < _LEAST_DISTINCT
     for decimals in range(_MOST_DECIMALS + 1):
         for divisor in _DIVISORS[:1] if are_few else _DIVISORS:
@@ -129,7 +139,7 @@ def find_step(distinct: np.ndarray, resolution: float) -> float | None:
             steps = distinct * unit
             nearest = np.round(steps)
             error = 4.0 * resolution * np.abs(steps)
-            if error.max() > 0.01 or np.ptp(nearest) > _MOST_CELLS * len(distinct):
+            if error.max() > _MOST_ERROR or np.ptp(nearest) > _MOST_CELLS * len(distinct):
                 return None
             if len(distinct) > 1 and np.ptp(nearest) == 0.0:
                 continue  # numbers that only rounding tells apart are on no grid
