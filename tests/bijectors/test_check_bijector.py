@@ -77,7 +77,8 @@ def test_an_untrained_flow_with_a_wrong_transformer_does_not_pass():
     assert report.identities == ("real_nvp",)
     assert report.passed is False
     assert report.wrong_steps == ("bijectors[1] `coupling`", "bijectors[2] `coupling`")
-    assert str(report).startswith("Still the identity, so checked with random weights: ")
+    start = "Still the identity, a shift or a rotation, so checked with random weights: "
+    assert str(report).startswith(start)
     assert "FAIL  log-det" not in str(report)
     all_close(values(flow), before, 0.0)
     assert not flow.is_initialized
@@ -160,6 +161,39 @@ class Unused(Doubling):
 
     def _forward_and_log_det(self, x, context, training):
         return x, self._log_det(x)
+
+
+class Swap(tff.FlowBijector):
+    """Exchanges two variables, moves and stretches them; its log-det lacks the stretch."""
+
+    def __init__(self, right):
+        super().__init__(event_ndims=1, event_shape=[2])
+        self.right, self.log_scale = right, tf.Variable([0.0, 0.0])
+
+    def _log_det(self, x):
+        return tf.fill(tf.shape(x)[:1], self.right * tf.reduce_sum(self.log_scale))
+
+    def _forward_and_log_det(self, x, context, training):
+        return (x * tf.exp(self.log_scale))[:, ::-1] + 1.0, self._log_det(x)
+
+    def _inverse_and_log_det(self, y, context, training):
+        return (y - 1.0)[:, ::-1] * tf.exp(-self.log_scale), -self._log_det(y)
+
+
+@pytest.mark.usefixtures("op_by_op")
+@pytest.mark.parametrize("right", [1.0, 0.0])
+def test_a_log_det_without_the_weights_of_a_fresh_swap_is_caught(right):
+    step = Swap(right)
+    report = tff.check_bijector(tff.FlowChain([step, tff.Permutation([1, 0])]), X)
+    assert report.passed is bool(right)
+    assert report.identities == ("swap",)
+    assert not report.is_identity
+    np.testing.assert_array_equal(step.log_scale, [0.0, 0.0])
+
+
+def test_a_trained_shift_is_seen():
+    report = tff.check_bijector(tfb.Shift(tf.Variable([1.0, 2.0])), X)
+    assert report.passed is True
 
 
 def test_of_an_identity_with_any_weights_nothing_is_known():

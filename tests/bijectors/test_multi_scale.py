@@ -45,6 +45,14 @@ def test_every_level_is_initialized_by_what_reaches_it():
         np.testing.assert_allclose(channels.std(axis=0), 1.0, atol=1e-3)
 
 
+def test_the_last_level_may_return_a_vector():
+    levels = [tff.Squeeze((4, 4, 2)), tfb.Reshape([2, 2, 4], [16])]
+    flow = tff.MultiScale(levels, (4, 4, 2))
+    assert flow.latent_shapes == ((2, 2, 4), (16,))
+    z, _ = flow.inverse_and_log_det(IMAGES)
+    np.testing.assert_array_equal(flow.forward(z), IMAGES)
+
+
 def test_plain_blocks_are_those_of_the_papers_code():
     y = np.random.default_rng(0).normal(size=(2, 4, 6, 3)).astype(np.float32)
     x = tff.Squeeze((4, 6, 3)).inverse(y).numpy()

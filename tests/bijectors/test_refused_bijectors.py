@@ -13,6 +13,7 @@ from tfp_flows import bijectors, masks, transformers
 from tfp_flows.bijectors.scan import Scan
 
 tfb = tfp.bijectors
+per_variable = transformers.PerVariable
 
 MASK = np.array([True, False, True])
 OUTSIDE = np.array([[0.5, 0.5], [0.5, 3.0]], np.float32)
@@ -53,10 +54,18 @@ BAD_CALLS = [
     (lambda: tff.InvertibleLinear(1, permutation=[0], seed=0), "one of `seed` and `perm"),
     (lambda: tff.Squeeze((5, 8, 1)), "`image_shape` | divisible by 2 | (5, 8, 1)"),
     (lambda: elementwise(conditioner(2, 4)), "`output_shape` | (6,) | (4,)"),
-    (lambda: transformers.PerVariable([tff.Affine()], [1]), "`which` | 0 to 0 | [1]"),
+    (lambda: per_variable([tff.Affine()], [1]), "`which` | 0 to 0 | [1]"),
+    (lambda: per_variable([tff.Affine()], [0.5]), "integer `which` | 0.5"),
+    (lambda: per_variable([], []), "at least one of `transformers`"),
+    (lambda: per_variable([per_variable([tff.Affine()], [0])], [0]), "`transformers`"),
     (
-        lambda: tff.MultiScale([tff.ActNorm(2)] * 2, (4, 4, 2), fraction=0.3),
+        lambda: tff.MultiScale([tfb.Shift([1.0])] * 2, (4, 4, 2), fraction=0.3),
         "`fraction` of a whole number | of level 1; got",
+    ),
+    (lambda: tff.MultiScale([tff.ActNorm(2)], (4, 4, 2)), "`levels` | act_norm | of 1"),
+    (
+        lambda: tff.MultiScale([tfb.Reshape([4, 4, 2], [32])] * 2, (4, 4, 2)),
+        "`levels` between images | [32]",
     ),
     (lambda: tff.FlowChain([]), "`bijectors` | got none"),
     (lambda: tff.FlowChain(tff.ActNorm(3)), "list | `bijectors` | act_norm"),

@@ -38,6 +38,25 @@ def test_interpolation_is_a_line_in_latent_space_between_the_points(distribution
     close(np.diff(z, 2, axis=0), np.zeros([3, 2, 3]), 1e-7)
 
 
+def test_one_start_is_joined_with_each_of_several_ends(distribution):
+    paths = interpolate(distribution, X[0], X[1:], 5).numpy()
+    assert paths.shape == (5, 5, 3)
+    for end, path in zip(X[1:], np.swapaxes(paths, 0, 1), strict=True):
+        close(path, interpolate(distribution, X[0], end, 5), 1e-8)
+
+
+def test_temperature_scales_a_conditional_base():
+    base = tff.MixtureMADE(3, 2, context_size=1, hidden_units=(4,), dtype="float64", seed=0)
+    distribution = tff.FlowDistribution(
+        randomize(base), tff.InvertibleLinear(3, dtype="float64")
+    )
+    context = np.linspace(-1.0, 1.0, 6)[:, None]
+    tempered = tff.at_temperature(distribution, 0.5)
+    expected = base.log_prob(2.0 * X, context=context) + 3.0 * np.log(2.0)
+    close(tempered.log_prob(X, context=context), expected)
+    assert tempered.sample(2, context=context).shape == (2, 6, 3)
+
+
 def test_attribute_moves_the_mean_latent_of_one_group_to_that_of_the_other(distribution):
     direction = attribute_direction(distribution, X[:2], X[2:])
     moved = move_along(distribution, X[2:], direction, [0.0, 1.0]).numpy()

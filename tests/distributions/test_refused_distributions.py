@@ -40,6 +40,17 @@ def on_three(distribution):
     return on(tfd.Sample(distribution, 3))
 
 
+def dequantizer(size=3, context_size=3, dtype="float32"):
+    start = tff.Logit(0.0, dtype=dtype)
+    flow = tff.MAF(size, context_size=context_size, dtype=dtype, **TINY)
+    base = tff.standard_normal(size, dtype=dtype)
+    return on(base, tff.FlowChain([start, flow]))
+
+
+def with_noise(noise, **options):
+    return tff.Dequantized(unconditional(), 8, dequantizer=noise, **options)
+
+
 def two_parts():
     return tfd.JointDistributionSequential([tfd.Normal(0.0, 1.0), tfd.Normal(0.0, 1.0)])
 
@@ -77,10 +88,35 @@ BAD_CALLS = [
     # Integers.
     (lambda: tff.Dequantized(unconditional(), 1), "`num_bins` of at least 2; got 1"),
     (lambda: tff.Dequantized(unconditional(), 8, encoder=tf.exp), "`dequantizer` | None"),
+    (lambda: tff.Dequantized(binary_made(), 2), "continuous `distribution` | binary_made"),
+    (lambda: with_noise(dequantizer(1)), "`dequantizer` | (3,) and float32 | (1,)"),
+    (lambda: with_noise(dequantizer(3, 3, "float64")), "`dequantizer` | float32 | float64"),
+    (lambda: with_noise(dequantizer(3, 2)), "`dequantizer` with a context of 3 | of 2"),
+    (
+        lambda: with_noise(dequantizer(3, 0), encoder=tf.exp),
+        "`dequantizer` with a context from `encoder` | of 0",
+    ),
+    (lambda: with_noise(dequantizer(), encoder=3), "`encoder`, a function | 3"),
+    (lambda: with_noise(tff.standard_normal(3)), "`dequantizer` | FlowDistribution"),
+    (
+        lambda: tff.Dequantized(tff.standard_normal(3), 8).log_prob(ZEROS[:, :1]),
+        "`value` of shape [..., 3] | (2, 1)",
+    ),
     (lambda: dequantized().initialize(np.full([2, 3], 0.5)), "`data` | 0.5"),
     (lambda: distributions.reduce_bits([0], 9), "`num_bits` from 1 to 8; got 9"),
     (lambda: tff.bits_per_dimension([-1.0], 3, bins_per_unit=0), "`bins_per_unit` | 0"),
+    # Mixtures.
+    (lambda: tff.Defensive(binary_made()), "continuous `distribution` | binary_made"),
+    (
+        lambda: tff.Defensive(tff.standard_normal(3)).log_prob(ZEROS[:, :1]),
+        "`value` of shape [..., 3] | (2, 1)",
+    ),
+    (
+        lambda: distributions.Mixture([unconditional(), binary_made()]),
+        "`components` | all continuous | binary_made",
+    ),
     # Latents.
+    (lambda: tff.at_temperature(unconditional(), np.inf), "`temperature` | got inf"),
     (lambda: tff.at_temperature(unconditional(), 0.0), "`temperature` above 0; got 0"),
     (
         lambda: distributions.move_along(unconditional(), ROWS, [1.0, 2.0], [1.0]),

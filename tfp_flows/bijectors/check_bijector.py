@@ -29,8 +29,9 @@ def check_bijector(
     """Checks that a bijector inverts, and that its log-dets and density are right.
 
     Steps that are still the identity, as most are before training, would pass with any
-    formulas. They are checked with random weights, and their own weights are restored bit
-    for bit. If a step is the identity even then, `passed` is None. If an error is found,
+    formulas; those that are a shift or a rotation would pass without a log-det. They are
+    checked with random weights, and their own weights are restored bit for bit. If a step
+    is the identity even then, `passed` is None. If an error is found,
     the report names the steps, at any depth of chains, `Invert` and `MultiScale`.
 
     The ends may have different shapes. If the data have more entries than the latent
@@ -77,7 +78,7 @@ def check_bijector(
         )
     context = None if context is None else as_tensor(context, "context", flow.dtype or None)
     tolerance = 1e-9 if x.dtype == tf.float64 else 1e-3
-    identities = _identities(flow, x, context, tolerance)
+    identities = _identities(flow, x, context, tolerance, or_isometries=True)
     with warnings.catch_warnings(), _random_weights(identities, flow):
         warnings.filterwarnings("ignore", "A gradient is taken")  # no training
         errors, z = _errors(flow, x, context)
@@ -114,22 +115,35 @@ def _errors(flow, x, context):
     return errors, z
 
 
-def _identities(flow, y, context, tolerance):
-    """Returns the steps with weights, or with unset state, that are the identity."""
+def _identities(flow, y, context, tolerance, or_isometries=False):
+    """Returns the steps with weights, or with unset state, that are the identity.
+
+    With `or_isometries`, steps without parts may also be a shift or a rotation.
+    """
     x, log_det = flow.inverse_and_log_det(y, context=context)
     has_state = flow.trainable_variables or not flow.is_initialized
     if has_state and _is_identity(y, x, log_det, tolerance):
         return [flow]
+    parts = list(_parts(flow, y, context))
+    if or_isometries and has_state and not parts:
+        before, after = _distances_from_first(y), _distances_from_first(x)
+        return [flow] if _is_identity(before, after, log_det, tolerance) else []
     return [
         step
-        for _, part, value, given in _parts(flow, y, context)
-        for step in _identities(part, value, given, tolerance)
+        for _, part, value, given in parts
+        for step in _identities(part, value, given, tolerance, or_isometries)
     ]
 
 
 def _is_identity(x, z, log_det, tolerance):
     same = x.shape == z.shape and _error(z, x) <= tolerance
     return bool(same and _error(log_det, np.zeros_like(log_det)) <= tolerance)
+
+
+def _distances_from_first(rows):
+    """Distances that a shift and a rotation keep, `[N]`."""
+    rows = np.reshape(rows, [len(rows), -1])
+    return np.linalg.norm(rows - rows[0], axis=1)
 
 
 @contextlib.contextmanager
@@ -310,8 +324,8 @@ class BijectorReport:
     """The errors that `check_bijector` has measured; `print` it.
 
     Errors are the largest over the points, relative where the true value is above 1.
-    Steps that are still the identity were checked with random weights; `print` names them
-    first.
+    Steps that are still the identity, a shift or a rotation were checked with random
+    weights; `print` names them first.
 
     Attributes:
       num_points: number of points tried.
@@ -324,9 +338,10 @@ class BijectorReport:
       integral: integral of the density with a standard normal base, over a grid; None for
         events of more than two variables. It should be 1.
       tolerance: largest errors that `passed` allows.
-      identities: names of the steps with weights that are still the identity; the name of
-        the bijector if all of it is. They were checked with random weights.
-      is_identity: whether the whole bijector is the identity.
+      identities: names of the steps with weights that are still the identity, a shift or
+        a rotation; the name of the bijector if all of it is. They were checked with random
+        weights.
+      is_identity: whether all of the bijector is.
       unseen: names of the steps that are the identity with random weights too, so that
         they could not be checked.
       wrong_steps: place and name of each step whose own checks fail, or of the chain whose
@@ -369,7 +384,8 @@ class BijectorReport:
         )
         if self.identities:
             names = _quoted(self.identities)
-            head = f"Still the identity, so checked with random weights: {names}.\n{head}"
+            still = "Still the identity, a shift or a rotation"
+            head = f"{still}, so checked with random weights: {names}.\n{head}"
         if self.unseen:
             names = _quoted(self.unseen)
             head = f"The identity with any weights, so nothing is known: {names}.\n{head}"

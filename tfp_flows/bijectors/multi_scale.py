@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
-from tfp_flows.core.arguments import check_image_shape, check_number
+from tfp_flows.core.arguments import check_image_shape, check_number, require
 from tfp_flows.core.composite import Composite, as_bijectors, context_for
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import weight_keyword
@@ -61,7 +61,7 @@ class MultiScale(Composite):
         fraction: float = 0.5,
         name: str = "multi_scale",
     ) -> None:
-        levels = [_as_level(level) for level in as_bijectors("levels", levels)]
+        levels = [*map(_as_level, as_bijectors("levels", levels))]
         check_number("fraction", fraction, "between 0 and 1", lambda share: True)
         image_shape = check_image_shape(image_shape)
         latent_shapes = _latent_shapes(levels, image_shape, fraction)
@@ -119,10 +119,18 @@ class MultiScale(Composite):
 
 def _as_level(bijector):
     if isinstance(bijector, FlowBijector):
-        return bijector
-    chain = FlowChain([bijector])
-    # A bijector on fewer axes acts alike at every position of an image.
-    return chain if chain.forward_min_event_ndims == 3 else TFPBijector(bijector, 3)
+        level = bijector
+    elif bijector.inverse_min_event_ndims == 3:
+        level = FlowChain([bijector])
+    else:  # on fewer axes, it acts alike at every position of an image
+        level = TFPBijector(bijector, 3)
+    require(
+        level.inverse_min_event_ndims == 3,
+        "`levels` on images, of 3 axes",
+        f"`{level.name}` on events of {level.inverse_min_event_ndims}",
+        " Many bijectors have an argument `event_ndims`.",
+    )
+    return level
 
 
 def _latent_shapes(levels, image_shape, fraction):
@@ -130,6 +138,8 @@ def _latent_shapes(levels, image_shape, fraction):
     shapes = []
     for number, level in enumerate(levels[:-1], start=1):
         *spatial, channels = level.inverse_event_shape(image_shape).as_list()
+        words = "`levels` between images, apart from the last"
+        require(len(spatial) == 2, words, f"`{level.name}` to {[*spatial, channels]}")
         factored = round(fraction * channels)
         if not (0 < factored < channels and math.isclose(factored, fraction * channels)):
             raise ValueError(

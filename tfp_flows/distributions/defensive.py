@@ -11,9 +11,10 @@ from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_entries, check_members, check_number
+from tfp_flows.core.inputs import check_value
 from tfp_flows.core.statistics import correlation_factor, mean_and_scale
 from tfp_flows.distributions import draws
-from tfp_flows.distributions.distribution_checks import check_rows_of
+from tfp_flows.distributions.distribution_checks import check_rows_of, refuse_discrete
 from tfp_flows.distributions.distribution_wrapper import (
     DistributionWrapper,
     context_keyword,
@@ -43,7 +44,7 @@ class Defensive(DistributionWrapper):
       name: name of the module.
 
     Raises:
-      ValueError: if the events are no vectors of a known size.
+      ValueError: if the events are no vectors of a known size, or they are discrete.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -75,6 +76,7 @@ class Defensive(DistributionWrapper):
                 "Expected a `distribution` of vectors of a known size; got events of "
                 f"{shape}."
             )
+        refuse_discrete(distribution, "beside a Gaussian")
         check_entries("distribution", shape[0], shape[0])
         super().__init__(distribution, name=name or f"defensive_{distribution.name}")
         self.share = float(share)
@@ -141,7 +143,7 @@ class Defensive(DistributionWrapper):
           context: `[..., context_size]`, if the distribution is conditional.
           training: as in `FlowDistribution.log_prob`.
         """
-        value = tf.convert_to_tensor(value, self.dtype)
+        value = check_value(value, "value", 1, self.event_shape, self.dtype)
         kwargs = context_keyword(context) | ({"training": True} if training else {})
         log_prob = self.distribution.log_prob(value, **kwargs) + math.log1p(-self.share)
         from_gaussian = self.gaussian.log_prob(value) + math.log(self.share)

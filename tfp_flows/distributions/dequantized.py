@@ -12,13 +12,18 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.core.arguments import check_integer, check_members
+from tfp_flows.core.arguments import (
+    check_callable,
+    check_integer,
+    check_members,
+    require,
+)
 from tfp_flows.core.context_standardizer import leave_contexts
-from tfp_flows.core.inputs import align_batch_axes, minus_infinity_outside
+from tfp_flows.core.inputs import align_batch_axes, check_value, minus_infinity_outside
 from tfp_flows.core.rows import weight_keyword
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.bits_per_dimension import BitsPerDimension, bits_per_dimension
-from tfp_flows.distributions.distribution_checks import check_rows_of
+from tfp_flows.distributions.distribution_checks import check_rows_of, refuse_discrete
 from tfp_flows.distributions.distribution_wrapper import (
     DistributionWrapper,
     context_keyword,
@@ -56,9 +61,10 @@ class Dequantized(DistributionWrapper):
       name: name of the module.
 
     Raises:
-      ValueError: if `num_bins` is below 2, or there is an `encoder` without a
-        `dequantizer`; from `initialize` and `bits_per_dimension`, if data are not integers
-        from 0 to `num_bins - 1`.
+      ValueError: if `num_bins` is below 2, the distribution is discrete, the events or
+        the context of the `dequantizer` do not fit, or there is an `encoder` without one;
+        from `initialize` and `bits_per_dimension`, if data are not integers from 0 to
+        `num_bins - 1`.
 
     >>> import tfp_flows
     >>> dist = tfp_flows.FlowDistribution(tfp_flows.standard_normal(3), tfp_flows.Logit())
@@ -85,8 +91,12 @@ class Dequantized(DistributionWrapper):
         check_members("distribution", distribution, members, "one of the scaled data")
         check_integer("num_bins", num_bins, minimum=2)
         super().__init__(distribution, name=name or f"dequantized_{distribution.name}")
-        if encoder is not None and dequantizer is None:
-            raise ValueError("Expected a `dequantizer` with an `encoder`; got None.")
+        refuse_discrete(distribution, "of the scaled data")
+        if encoder is not None:
+            require(dequantizer is not None, "a `dequantizer` with an `encoder`", None)
+            check_callable("encoder", encoder, "a function from scaled data to contexts")
+        if dequantizer is not None:
+            self._check_dequantizer(dequantizer, encoder)
         self.num_bins = num_bins
         self.dequantizer = dequantizer
         self.encoder = encoder
@@ -215,6 +225,20 @@ class Dequantized(DistributionWrapper):
         names = ("distribution", "num_bins", "dequantizer", "encoder", "name")
         return {name: getattr(self, name) for name in names}
 
+    def _check_dequantizer(self, dequantizer, encoder):
+        """Refuses noise of other events, or whose context the data do not fit."""
+        members = ("sample_and_log_prob", "event_shape", "dtype")
+        words = "a distribution of the noise, such as a conditional `FlowDistribution`"
+        check_members("dequantizer", dequantizer, members, words)
+        own, noise = ((d.event_shape, d.dtype) for d in (self, dequantizer))
+        fits = noise[0].is_compatible_with(own[0]) and noise[1] == own[1]
+        expected = f"`dequantizer` of events of shape {own[0]} and {own[1].name}"
+        require(fits, expected, f"shape {noise[0]} and {noise[1].name}")
+        size = getattr(dequantizer, "context_size", self.event_size)
+        given = f"of {self.event_size}, the data" if encoder is None else "from `encoder`"
+        fits = size == self.event_size if encoder is None else size > 0
+        require(fits, f"`dequantizer` with a context {given}", f"a context of {size}")
+
     @property
     def _parts(self):
         return self.distribution, self.dequantizer, self.encoder
@@ -224,7 +248,8 @@ class Dequantized(DistributionWrapper):
 
         With `covers_ends`, entries of the end bins may be drawn by `_EndBins`.
         """
-        value = tf.convert_to_tensor(tf.cast(value, self.dtype))
+        ndims, shape = self.event_shape.rank, self.event_shape
+        value = check_value(tf.cast(value, self.dtype), "value", ndims, shape, self.dtype)
         is_bin = _can_occur(value, self.num_bins)
         # Other values than bins are replaced, so no NaN reaches a gradient.
         given, value = value, tf.where(is_bin, value, tf.zeros_like(value))

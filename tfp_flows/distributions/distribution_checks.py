@@ -47,11 +47,7 @@ def check_base(
             "Expected a `distribution` of one tensor under a flow; got the parts "
             f"{distribution.dtype} of {_name(distribution)}."
         )
-    if is_discrete(distribution):
-        raise ValueError(
-            f"Expected a continuous `distribution` under `{bijector.name}`; got the "
-            f"discrete {_name(distribution)}."
-        )
+    refuse_discrete(distribution, f"under `{bijector.name}`")
     if bijector.dtype not in (None, distribution.dtype):
         raise ValueError(
             f"Expected a `distribution` of {bijector.dtype.name}, as `{bijector.name}`; "
@@ -76,6 +72,20 @@ def is_discrete(distribution: tfd.Distribution) -> bool:
     inner = [getattr(distribution, name, None) for name in _INNER]
     inner += getattr(distribution, "components", ())
     return any(isinstance(d, tfd.Distribution) and is_discrete(d) for d in inner)
+
+
+def refuse_discrete(distribution: Any, place: str) -> None:
+    """Raises `ValueError` if a distribution is known to be discrete.
+
+    Args:
+      distribution: a distribution of one tensor.
+      place: where a density is needed, such as "under `maf`".
+    """
+    if is_discrete(distribution):
+        raise ValueError(
+            f"Expected a continuous `distribution` {place}; got the discrete "
+            f"{_name(distribution)}."
+        )
 
 
 def check_rows_of(

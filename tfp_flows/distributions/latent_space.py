@@ -45,7 +45,7 @@ def at_temperature(
     Reference:
       Kingma, Dhariwal (2018), Glow, section 6. https://arxiv.org/abs/1807.03039
     """
-    check_number("temperature", temperature, "above 0", lambda factor: factor > 0.0)
+    check_number("temperature", temperature, "above 0", lambda t: 0.0 < t < np.inf)
     if isinstance(distribution, Dequantized):
         tempered = at_temperature(distribution.distribution, temperature)
         return Dequantized(**{**distribution.get_config(), "distribution": tempered})
@@ -55,7 +55,8 @@ def at_temperature(
             f"`{distribution.name}`, of angles."
         )
     scale = tfp.bijectors.Scale(tf.cast(temperature, distribution.dtype))
-    base = tfp.distributions.TransformedDistribution(distribution.distribution, scale)
+    # A `FlowDistribution` passes a context on to a conditional base.
+    base = FlowDistribution(distribution.distribution, scale)
     return FlowDistribution(base, distribution.bijector)
 
 
@@ -72,7 +73,7 @@ def interpolate(
     Args:
       distribution: a `FlowDistribution`, or a `Dequantized` one.
       start: `[*batch, *event]`.
-      end: `[*batch, *event]`.
+      end: `[*batch, *event]`; its batch axes broadcast against those of `start`.
       num_points: number of points, ends included; at least 2.
       context: `[*batch, context_size]`, if the flow is conditional.
 
@@ -191,7 +192,9 @@ def _latents(distribution, x, context):
 
 
 def _generate(distribution, z, direction, amounts, context):
-    amounts = tf.cast(tf.reshape(amounts, [-1] + [1] * z.shape.rank), z.dtype)
+    # Before all axes of both, which may broadcast against each other.
+    rank = max(z.shape.rank, direction.shape.rank)
+    amounts = tf.cast(tf.reshape(amounts, [-1] + [1] * rank), z.dtype)
     flow = _continuous(distribution).bijector
     x = flow.forward_and_log_det(z + amounts * direction, context=context)[0]
     is_dequantized = isinstance(distribution, Dequantized)

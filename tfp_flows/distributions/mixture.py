@@ -18,7 +18,7 @@ from tfp_flows.core.rows import weight_keyword
 from tfp_flows.core.serialization import rebuild_copy, serialize
 from tfp_flows.distributions import draws, univariate
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
-from tfp_flows.distributions.distribution_checks import check_rows_of
+from tfp_flows.distributions.distribution_checks import check_rows_of, is_discrete
 from tfp_flows.distributions.distribution_wrapper import (
     DistributionWrapper,
     context_keyword,
@@ -42,8 +42,8 @@ class Mixture(DistributionWrapper):
       name: name of the module.
 
     Raises:
-      ValueError: if there is no component, they differ in their events or contexts, or the
-        weights do not fit.
+      ValueError: if there is no component, they differ in their events or contexts, some
+        are discrete and some are not, or the weights do not fit.
 
     >>> import tfp_flows
     >>> normal = tfp_flows.standard_normal(2)
@@ -75,6 +75,10 @@ class Mixture(DistributionWrapper):
         batches = [getattr(component, "batch_shape", none) for component in components]
         has_batch = any(batch.rank for batch in batches)
         require(not has_batch, "`components` without batch axes", batches)
+        kinds = [is_discrete(component) for component in components]
+        words = "`components` that are all continuous, or all discrete"
+        names = [getattr(c, "name", type(c).__name__) for c in components]
+        require(len(set(kinds)) == 1, words, names)
         contexts = [getattr(component, "context_size", 0) for component in components]
         words = "`components` with contexts of one width"
         require(len(set(contexts)) == 1, words, contexts)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.arguments import check_instance, check_integer, require
 from tfp_flows.transformers.transformer import Transformer, ValueAndLogDet
 
 
@@ -30,7 +30,8 @@ class PerVariable(Transformer):
       which: for each variable, the index of its transformer.
 
     Raises:
-      ValueError: if one of `transformers` is no `Transformer`, or an index is out of range.
+      ValueError: if one of `transformers` is no `Transformer`, or is itself a
+        `PerVariable`, or there is none; if an index is no integer, or out of range.
     """
 
     knows_variables = True
@@ -40,8 +41,11 @@ class PerVariable(Transformer):
         check_instance("transformers", transformers, (list, tuple), words)
         for transformer in transformers:
             check_instance("transformers", transformer, Transformer, words)
+            is_alike = not transformer.knows_variables
+            require(is_alike, "`transformers` other than a `PerVariable`", "one in another")
+        require(transformers, "at least one of `transformers`", "none")
         self.transformers = list(transformers)
-        self.which = [int(index) for index in which]
+        self.which = [check_integer("which", index, minimum=0) for index in which]
         if not set(self.which) <= set(range(len(self.transformers))):
             raise ValueError(
                 f"Expected `which` of integers from 0 to {len(self.transformers) - 1}, one "
