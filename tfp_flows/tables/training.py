@@ -53,8 +53,8 @@ class FitOptions:
 
     Args:
       epochs: maximum number of passes over the rows.
-      batch_size: rows in a step; by default N / 16, between 32 and 64, and from 12,800 rows
-        on N / 200, at most 512.
+      batch_size: rows in a step; by default N / 16, between 32 and 64; from 4,096 rows on
+        N / 64, at most 256; and from 51,200 rows on N / 200, at most 512.
       learning_rate: learning rate of Adam, whose averaged weights are judged and kept. From
         3,000 rows on it falls to 0.4 of itself after 0.6 of the patience without a better
         validation loss.
@@ -185,8 +185,8 @@ def _pace(num_rows, options):
 
     After the first a network stops; after the second the learning rate falls.
     """
-    few = np.clip(num_rows // 16, 32, 64)
-    size = options.batch_size or int(np.clip(num_rows // 200, few, 512))
+    least = np.clip(num_rows // 64, np.clip(num_rows // 16, 32, 64), 256)
+    size = options.batch_size or int(np.clip(num_rows // 200, least, 512))
     size = min(size, num_rows)
     patience = int(np.clip(_PATIENT_STEPS * size // num_rows, 10, 30))
     patience = options.patience or patience
