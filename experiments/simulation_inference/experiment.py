@@ -1,7 +1,9 @@
 """Fits the posterior of a simulator for any observation, and compares reference draws."""
 
+import hashlib
 import importlib.util
 import pathlib
+import sys
 import time
 
 import tfp_flows
@@ -9,6 +11,7 @@ from experiments.command_line import program
 from experiments.command_line.flag_settings import UsageError, check_kind
 from experiments.reports import page
 from experiments.runs import resuming
+from experiments.runs.run_directory import RunDirectoryError
 from experiments.simulation_inference import evaluation, pictures, reference, report
 from experiments.simulation_inference.settings import SimulationSettings
 from experiments.simulation_inference.tasks import TASKS
@@ -29,15 +32,17 @@ def run(settings):
       What `results.json` holds.
 
     Raises:
-      RunDirectoryError: if the folder belongs to another process or another run.
+      RunDirectoryError: if the folder belongs to another process or another run, such as a
+        finished one of another version of the model's file.
       DataError: if the task's data are not in `settings.data_dir`.
       UsageError: if the model's file or function is not there.
     """
     check_kind("settings", settings, SimulationSettings)
+    if resuming.is_finished(settings):
+        return resuming.finished(settings, refuse=_refuse_other_inputs)
+    digest = _digest_of_file(settings)
     prior, simulator = _model(settings)
     expected = reference.read(settings.task, settings.data_dir)
-    if resuming.is_finished(settings):
-        return resuming.finished(settings)
     with resuming.unfinished(settings) as run_dir:
         start = time.perf_counter()
         amortized = tfp_flows.fit_amortized_posterior(
@@ -51,6 +56,7 @@ def run(settings):
         )
         amortized.save(run_dir / "model.keras")
         results, draws = evaluation.measure(amortized, expected, settings)
+        results["model_digest"] = digest
         results["seconds"] = time.perf_counter() - start
         captions = pictures.draw(run_dir, amortized.report, expected, draws)
         page.write(report.page(results), captions, results, run_dir)
@@ -71,16 +77,45 @@ def _main(settings):
     print(f"Written to {settings.run_dir}: report.html, results.json, {_SIMULATIONS}.")
 
 
+def _path_and_function(settings):
+    """Returns the path of the user's file, and the name of the function in it."""
+    path, _, name = settings.model.rpartition(":")
+    return pathlib.Path(path), name
+
+
+def _digest_of_file(settings):
+    """Returns the digest of the user's file; None if there is none."""
+    path, _ = _path_and_function(settings)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+
+
+def _refuse_other_inputs(settings, results):
+    """Refuses a file that has changed since the run ended, and a new `data_dir`."""
+    # A file that is gone passes, since a finished run can still be shown.
+    if _digest_of_file(settings) not in (None, results.get("model_digest")):
+        raise RunDirectoryError(
+            f"{settings.run_dir} holds a finished run of another model than "
+            f"{settings.model} is now. Choose another --run_dir, or the same file."
+        )
+    if settings.data_dir and not results["observations"]:
+        raise RunDirectoryError(
+            f"{settings.run_dir} holds a finished run without --data_dir, which compared "
+            "no reference draws. Choose another --run_dir."
+        )
+
+
 def _model(settings):
     """Returns the prior and the simulator of a task, or of the user's file."""
     if not settings.model:
         task = TASKS[settings.task]
         return task.prior(), task.simulator
-    path, _, name = settings.model.rpartition(":")
-    if not path.endswith(".py") or not pathlib.Path(path).is_file():
+    path, name = _path_and_function(settings)
+    if path.suffix != ".py" or not path.is_file():
         settings.refuse("model", "to be FILE.py:FUNCTION with a file that exists")
     spec = importlib.util.spec_from_file_location("model_of_user", path)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # the decorator `dataclass` looks for it there
+    sys.path.append(str(path.resolve().parent))
     spec.loader.exec_module(module)
     if not callable(getattr(module, name, None)):
         raise UsageError(f"Expected a function {name!r} in {path}; got none.")

@@ -17,8 +17,8 @@ class SimulationSettings(FlagSettings):
     model: str = field(
         "",
         "Your own model in place of a task, FILE.py:FUNCTION: a function without arguments "
-        "that returns a prior and a simulator, which takes N draws and returns N data. The "
-        "file is run.",
+        "that returns a prior and a simulator, which takes N draws and an integer `seed`, "
+        "and returns N data. The file is run, and may import files beside it.",
     )
     num_simulations: int = field(10_000, "Number of simulations.", at_least=100)
     learn_likelihood: bool = field(

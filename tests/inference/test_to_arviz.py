@@ -119,6 +119,15 @@ def test_posteriors_are_resampled_if_they_have_weights(monkeypatch, has_weights)
     Posterior.has_weights = has_weights
     draws = tff.to_arviz(Posterior(), num_draws=5)["posterior"]["x"]
     np.testing.assert_array_equal(draws, np.full([1, 5], float(not has_weights)))
+    target = tfp.distributions.JointDistributionNamed(
+        {"x": tfp.distributions.Normal(0.0, 1.0)}
+    )
+    kept = tff.to_arviz(Posterior(), target=target, num_draws=5, resample=False)
+    np.testing.assert_array_equal(kept["posterior"]["x"], np.ones([1, 5]))
+    assert kept["sample_stats"]["log_weight"].shape == (1, 5)
+    if has_weights:
+        with pytest.raises(ValueError, match="`target`.* with `resample=False`"):
+            tff.to_arviz(Posterior(), resample=False)
 
 
 DRAWS = {"x": np.zeros([6, 2], np.float32)}

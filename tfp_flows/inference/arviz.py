@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_each, check_flag, check_integer
+from tfp_flows.core.arguments import check_each, check_flag, check_integer, require
 from tfp_flows.distributions.draws import split, stateless
 from tfp_flows.inference.checks.importance import systematic_rows
 from tfp_flows.inference.target import call_with_parts
@@ -87,7 +87,10 @@ def to_arviz(
     draws = posterior_or_draws
     if hasattr(draws, "log_prob"):
         check_integer("num_draws", num_draws)
-        draws, log_weights = _drawn(draws, target, num_draws, seed, log_weights)
+        require(
+            log_weights is None, "no `log_weights` with a posterior, but `target`", "some"
+        )
+        draws, log_weights = _drawn(draws, target, num_draws, seed, resample)
         has_chains = False
     parts = named_parts(draws, part_names(draws, target, names))
     _check_parts(parts, target, has_chains)
@@ -113,12 +116,13 @@ def to_arviz(
     return arviz.from_dict(**groups, **options)
 
 
-def _drawn(posterior, target, num_draws, seed, log_weights):
+def _drawn(posterior, target, num_draws, seed, resample):
     """Draws of a posterior, and their log-weights if there is a target."""
-    if log_weights is not None:
-        raise ValueError("Expected no `log_weights` with a posterior, but `target`.")
     if getattr(posterior, "has_weights", False):
-        return posterior.resample(num_draws, seed), None
+        if resample:
+            return posterior.resample(num_draws, seed), None
+        words = "`target`, whose density gives weights, with `resample=False`"
+        require(target is not None, words, "none")
     for_draws, _ = split(stateless(seed), 2)
     draws, log_prob = posterior.experimental_sample_and_log_prob(num_draws, seed=for_draws)
     if target is None:

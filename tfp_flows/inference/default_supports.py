@@ -231,8 +231,8 @@ def _are_same(after, before):
     return all(new is old for new, old in zip(after, before, strict=True))
 
 
-def check_reach(distribution: tfd.Distribution, name: str) -> None:
-    """Raises `ValueError`, with `name`, if the support misses some of 256 draws."""
+def check_reach(distribution: tfd.Distribution, name: str, argument: str) -> None:
+    """Raises `ValueError`, with its names, if the support misses some of 256 draws."""
     try:
         bijector = support_of_one(distribution)
         draws = distribution.sample(_NUM_DRAWS, seed=tf.constant([0, 0]))
@@ -246,10 +246,11 @@ def check_reach(distribution: tfd.Distribution, name: str) -> None:
         missed = max(_share_missed(*map(np.asarray, pair)) for pair in pairs)
     if missed > _MOST_MISSED:
         raise ValueError(
-            "Expected `target` with parts whose default bijectors reach their supports; "
-            f"that of {name}, {type(_from_one(distribution)).__name__.removeprefix('_')}, "
-            f"misses {missed:.0%} of its draws, as TFP's of distributions on a sphere and "
-            "of a TruncatedNormal without an upper end do. Give the event shape, a "
+            f"Expected `{argument}` with parts whose default bijectors reach their "
+            f"supports; that of {name}, "
+            f"{type(_from_one(distribution)).__name__.removeprefix('_')}, misses "
+            f"{missed:.0%} of its draws, as TFP's of distributions on a sphere and of a "
+            "TruncatedNormal without an upper end do. Give the event shape, a "
             "`support`, such as tfb.Shift(low)(tfb.Softplus()), and the log-density as "
             "`target_log_prob_fn`."
         )

@@ -55,38 +55,41 @@ class JointSupport:
         self.dtype = dtype
 
     @classmethod
-    def from_distribution(cls, target: tfd.Distribution) -> JointSupport:
+    def from_distribution(
+        cls, target: tfd.Distribution, argument: str = "target"
+    ) -> JointSupport:
         """The support of a distribution, by the default bijectors of its parts.
 
         Args:
           target: a `tfd.Distribution`, joint or not, or a pinned joint distribution.
+          argument: the name that it has for the user, for errors.
 
         Raises:
           ValueError: if a part is not continuous, has batch axes, or has no default
             bijector that reaches its support; or if parts have different dtypes.
         """
         parts = parts_of(target)
-        _refuse_discrete(parts)
+        _refuse_discrete(parts, argument)
         batch_shapes = tf.nest.flatten(target.batch_shape)
         if any(shape.rank != 0 for shape in batch_shapes):
             raise ValueError(
-                "Expected `target` without batch axes (`tfd.Independent` makes them axes "
-                f"of the event); got batch shape {target.batch_shape}."
+                f"Expected `{argument}` without batch axes (`tfd.Independent` makes them "
+                f"axes of the event); got batch shape {target.batch_shape}."
             )
         dtypes = set(tf.nest.flatten(target.dtype))
-        _check_size(len(dtypes))
+        _check_size(len(dtypes), argument)
         if len(dtypes) > 1 or not all(dtype.is_floating for dtype in dtypes):
             found = named(target.dtype) or {target.name: target.dtype}
             raise ValueError(
-                "Expected `target` with parts of one floating-point dtype; got "
+                f"Expected `{argument}` with parts of one floating-point dtype; got "
                 f"{', '.join(f'{name} of {dtype.name}' for name, dtype in found.items())}."
             )
         (dtype,) = dtypes
-        constraint = _default_constraint(target)
+        constraint = _default_constraint(target, argument)
         for name, part in parts:
-            check_reach(part, name)
+            check_reach(part, name, argument)
         support = cls(target.event_shape, constraint, dtype)
-        _check_call(target, support)
+        _check_call(target, support, argument)
         plain = _from_parts(target, support)
         if plain is None and tf.nest.is_nested(target.event_shape):
             # A pickled posterior has the bijector only.
@@ -210,13 +213,13 @@ def _check_shapes(target):
             raise ValueError(f"Expected `target`, {_TARGET}; got {target!r}.")
 
 
-def _refuse_discrete(parts):
+def _refuse_discrete(parts, argument):
     for name, part in parts:
         is_single = isinstance(part, tfd.Distribution) and not tf.nest.is_nested(part.dtype)
         if is_single and is_discrete(part):
             raise ValueError(
-                "Expected `target` of continuous parts, of one floating-point dtype; got "
-                f"{name}, a discrete "
+                f"Expected `{argument}` of continuous parts, of one floating-point dtype; "
+                f"got {name}, a discrete "
                 f"{type(part).__name__.removeprefix('_')}. Sum over it in the target's "
                 "log_prob, or compute a Deterministic one inside the model."
             )
@@ -269,6 +272,20 @@ def log_prob_of_parts(
     return tf.where(is_inside, inside, outside)
 
 
+def have_nan(parts: Any, event_shape: Any) -> tf.Tensor:
+    """Returns whether a number of a draw is NaN, `[...]`.
+
+    Args:
+      parts: draws, `[..., *event]` each.
+      event_shape: structure of shapes.
+    """
+    found = [
+        tf.reduce_any(tf.math.is_nan(part), axis=list(range(-shape.rank, 0)))
+        for part, shape in zip(*map(tf.nest.flatten, (parts, event_shape)), strict=True)
+    ]
+    return functools.reduce(tf.logical_or, found)
+
+
 def parts_from_rows(rows: tf.Tensor, event_shape: Any) -> Any:
     """Returns parts in their structure, `[..., *event]` each, from rows, `[..., M]`.
 
@@ -295,10 +312,10 @@ def named(structure: Any) -> dict:
     return dict(enumerate(structure)) if isinstance(structure, (list, tuple)) else {}
 
 
-def _check_size(size):
+def _check_size(size, argument="target"):
     if not size:
         raise ValueError(
-            "Expected `target` with a variable that is not pinned, at least; got none."
+            f"Expected `{argument}` with a variable that is not pinned, at least; got none."
         )
 
 
@@ -318,7 +335,7 @@ def _check_support_structure(event_shape, support):
             check_instance("support", part, tfb.Bijector, words)
 
 
-def _default_constraint(target):
+def _default_constraint(target, argument):
     try:
         constraint = default_support(target)
     except AttributeError:  # a part of a joint distribution has none
@@ -328,14 +345,14 @@ def _default_constraint(target):
         is_own = isinstance(target, AutoregressiveDistribution)
         kind = "discrete" if is_own else "discrete or has a part that is, or a mixture"
         raise ValueError(
-            "Expected continuous `target` with parts that know their support, as most of "
-            "TFP's do (mixtures do not; give the event shape and `support` instead); got "
-            f"`{target.name}`, which is {kind}."
+            f"Expected continuous `{argument}` with parts that know their support, as most "
+            "of TFP's do (mixtures do not; give the event shape and `support` instead); "
+            f"got `{target.name}`, which is {kind}."
         )
     return constraint
 
 
-def _check_call(target, support):
+def _check_call(target, support, argument):
     """Raises `ValueError` if TFP's bijector does not take the target's dtype.
 
     Some have constants of float32 only.
@@ -344,7 +361,7 @@ def _check_call(target, support):
         support.bijector.forward(tf.zeros([1, support.event_size], support.dtype))
     except Exception as error:
         raise ValueError(
-            "Expected `target` with parts whose default bijectors take their dtype, "
+            f"Expected `{argument}` with parts whose default bijectors take their dtype, "
             f"{support.dtype.name}; that of `{target.name}` raised {type(error).__name__}: "
             f"{' '.join(str(error).split())} Try another dtype or distribution."
         ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 import inspect
 import warnings
 from collections.abc import Callable
@@ -47,7 +46,12 @@ from tfp_flows.inference.initial_flow import (
     whitening_bijector,
 )
 from tfp_flows.inference.modes import Gaussian, NoMaximumError, find_modes
-from tfp_flows.inference.support import described, log_prob_of_parts, support_and_density
+from tfp_flows.inference.support import (
+    described,
+    have_nan,
+    log_prob_of_parts,
+    support_and_density,
+)
 from tfp_flows.inference.target import UnconstrainedDensity
 
 # Names of flows.
@@ -169,12 +173,7 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
         def log_prob(x):
             return self.distribution.log_prob(x, **kwargs)
 
-        shapes = tf.nest.flatten(self.event_shape)
-        is_nan = [
-            tf.reduce_any(tf.math.is_nan(part), axis=list(range(-shape.rank, 0)))
-            for part, shape in zip(tf.nest.flatten(value), shapes, strict=True)
-        ]
-        is_nan = functools.reduce(tf.logical_or, is_nan)
+        is_nan = have_nan(value, self.event_shape)
         return log_prob_of_parts(value, is_nan, self.support, log_prob)
 
 

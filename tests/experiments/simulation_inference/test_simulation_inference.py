@@ -1,6 +1,7 @@
 """`simulation` end to end, small: tasks, reference draws, own models, killed runs."""
 
 import json
+import sys
 
 import numpy as np
 import pandas as pd
@@ -10,18 +11,32 @@ from short_fits import trained_for
 from experiments import sample, score, simulation_inference
 from experiments.command_line.flag_settings import UsageError
 from experiments.data.files import DataError
+from experiments.runs.run_directory import RunDirectoryError
 from experiments.simulation_inference import reference, tasks
 from experiments.simulation_inference.evaluation import c2st
 from experiments.simulation_inference.settings import SimulationSettings
 
 OWN = """
+from __future__ import annotations
+
+import dataclasses
+
 import numpy as np
 from tensorflow_probability import distributions as tfd
 
+from beside import SCALE
+
+
+@dataclasses.dataclass
+class Simulator:
+    scale: float
+
+    def __call__(self, a, seed):
+        return np.random.default_rng(seed).normal(a, self.scale)[:, None]
+
 
 def make():
-    prior = tfd.JointDistributionNamed({"a": tfd.Normal(0.0, 1.0)})
-    return prior, lambda a, seed: np.random.default_rng(seed).normal(a)[:, None]
+    return tfd.JointDistributionNamed({"a": tfd.Normal(0.0, 1.0)}), Simulator(SCALE)
 """
 
 
@@ -97,13 +112,18 @@ def test_a_killed_run_goes_on_with_its_simulations(tmp_path, monkeypatch):
     kept = (tmp_path / "run" / "simulations.npz").read_bytes()
     found = simulation_inference.run(settings)
     assert (tmp_path / "run" / "simulations.npz").read_bytes() == kept
+    with pytest.raises(RunDirectoryError, match="without --data_dir"):
+        simulation_inference.run(small(tmp_path, data_dir=str(tmp_path)))
     assert found["checks"] == expected["checks"]
     assert found["gain"] == expected["gain"]
 
 
-def test_own_models_are_read_from_a_file(tmp_path):
+def test_own_models_are_read_from_a_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])  # a run adds the file's folder
     (tmp_path / "own.py").write_text(OWN)
-    results = simulation_inference.run(small(tmp_path, model=f"{tmp_path}/own.py:make"))
+    (tmp_path / "beside.py").write_text("SCALE = 1.0")
+    settings = small(tmp_path, model=f"{tmp_path}/own.py:make")
+    results = simulation_inference.run(settings)
     assert results["observations"] == []
     assert results["model"].endswith("own.py:make")
     given, out = tmp_path / "given.csv", tmp_path / "drawn.csv"
@@ -117,6 +137,11 @@ def test_own_models_are_read_from_a_file(tmp_path):
     flags = [f"--model={tmp_path}/run", f"--csv={out}", f"--out={tmp_path}/scores.csv"]
     assert score.cli(["score", *flags]) == 0
     assert len(pd.read_csv(tmp_path / "scores.csv")) == 400
+    (tmp_path / "own.py").write_text(OWN.replace("(a, ", "(a + 9.0, "))
+    with pytest.raises(RunDirectoryError, match="another model than .*own.py:make is now"):
+        simulation_inference.run(settings)
+    (tmp_path / "own.py").unlink()
+    assert simulation_inference.run(settings) == results
 
 
 def test_wrong_use_is_told(tmp_path, capsys):

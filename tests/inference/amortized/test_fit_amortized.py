@@ -13,6 +13,7 @@ from tfp_flows.density.rules import held_out_share
 from tfp_flows.inference import AmortizedPosterior, fit_amortized_posterior
 from tfp_flows.inference.amortized import features
 from tfp_flows.inference.amortized.conditioned import Conditioned
+from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.simulator import Pairs
 from tfp_flows.networks.layer_arguments import split_seed
 
@@ -136,12 +137,33 @@ def test_any_shape_of_data(summary, simulator, missing, tmp_path):
     means = np.mean(amortized(x).sample(200, seed=0), axis=0)
     assert means[1] > means[0] + 0.5
     assert amortized(x[0]).sample(seed=0).shape == (1,)
+    assert amortized(x).batch_shape == (2,)
+    independent = tfd.Independent(amortized(x), 1)
+    assert independent.log_prob(independent.sample(3, seed=0)).shape == (3,)
     amortized.save(tmp_path / "posterior.keras")
     loaded = AmortizedPosterior.load(tmp_path / "posterior.keras")
     np.testing.assert_array_equal(np.mean(loaded(x).sample(200, seed=0), axis=0), means)
     if missing:
         with pytest.raises(ValueError, match="no simulation lacks"):
             amortized(np.full_like(x[0], np.nan))
+
+
+def test_the_order_of_the_rows_of_a_set_does_not_matter(monkeypatch):
+    monkeypatch.setattr(features, "_EPOCHS", 1)
+    theta = np.random.default_rng(0).normal(size=(200, 1))
+    x = np.sort(rows(theta, 1), axis=1)  # each place has numbers of its own, if sorted
+    pairs = Pairs(theta, x.reshape(200, -1))
+    of_sets = features.fit_features(
+        "set",
+        DataForm.from_batch(x, is_missing_allowed=True),
+        pairs,
+        is_missing=np.isnan(pairs.x).any(axis=0),
+        seed=0,
+        max_minutes=None,
+        verbose=0,
+    )
+    whole = x[~np.isnan(x).any(axis=(1, 2)), :, 0]
+    np.testing.assert_allclose(of_sets(whole), of_sets(whole[:, ::-1]), atol=1e-5)
 
 
 def test_a_layer_of_the_user_summarises():

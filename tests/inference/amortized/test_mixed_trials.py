@@ -139,6 +139,8 @@ def test_log_densities_of_trials_are_added_and_have_gradients(likelihood):
         (r"`x\['time'\]` of shape \[T\]", {"choice": ["up"], "time": [[[1.0]]]}),
         ("as many trials", {"choice": ["up"], "time": [1.0, 2.0]}),
         ("texts", {"choice": [None], "time": [1.0]}),
+        (r"`x\['time'\]` without missing cells", {"choice": ["up"], "time": [np.nan]}),
+        ("one trial, at least", {"choice": np.array([], str), "time": []}),
     ],
 )
 def test_trials_that_no_simulation_has_are_refused(likelihood, words, x):

@@ -81,6 +81,13 @@ def test_bad_calls_are_refused(words, options):
         fit_neural_likelihood(prior, **options)
 
 
+def test_parameters_outside_the_support_have_no_density(likelihood):
+    theta = {"mean": np.zeros(3, np.float32), "scale": np.float32([0.4, -0.4, np.nan])}
+    target = tf.function(likelihood.target_log_prob_fn(TRIALS))(**theta)
+    assert np.isfinite(target[0])
+    np.testing.assert_array_equal(target[1:], [-np.inf, np.nan])
+
+
 def test_batches_of_trials_are_refused(likelihood):
     parts = {"mean": np.array([0.8], np.float32), "scale": np.array([0.4], np.float32)}
     with pytest.raises(ValueError, match=r"`x` of T trials, .* a batch of shape \(1, "):

@@ -1,5 +1,6 @@
 """Simulations from three forms of a model: shapes, seeds, files and refusals."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -199,8 +200,17 @@ def test_summaries_are_checked_before_the_simulations():
         return theta
 
     normal = tfd.Sample(tfd.Normal(0.0, 1.0), 2)
-    for summary in ("sets", "image", len):
-        with pytest.raises(ValueError, match="`summary`"):
+    two = keras.Input((2,))
+    for summary, words in (
+        ("sets", "set"),
+        ("image", "2 or 3 axes"),
+        (len, "a Keras layer"),
+        (keras.layers.Reshape((2, 1)), r"\[N, 2, 1\]"),
+        (keras.layers.GRU(3), r"N observations, \[N, 2\], .* call fails"),
+        (keras.Model(two, [two, two]), "list"),
+        (keras.layers.Lambda(lambda x: x), "`get_config`"),
+    ):
+        with pytest.raises(ValueError, match=rf"(?s)(?=.*`summary`).*{words}"):
             fit_amortized_posterior(normal, simulator=simulator, summary=summary)
 
 
@@ -246,6 +256,12 @@ def refused_calls():
         ),
         "of numbers": lambda: fit_amortized_posterior(
             normal, simulator=lambda theta: np.array(["a", "b"])
+        ),
+        "`model` of continuous parts": lambda: fit_amortized_posterior(
+            tfd.Poisson(3.0), simulator=len
+        ),
+        "`model` without batch axes": lambda: fit_amortized_posterior(
+            tfd.Normal([0.0, 1.0], 1.0), simulator=len
         ),
         "pairs alone": lambda: fit_amortized_posterior(pairs, simulator=len),
         "data of shape (200, 1)": lambda: fit_amortized_posterior(

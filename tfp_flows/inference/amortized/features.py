@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import typing
 
 import keras
@@ -64,6 +65,12 @@ class Scale(typing.NamedTuple):
         return cls(center, np.where(scale > 0.0, scale, 1.0), is_missing)
 
     @classmethod
+    def from_sets(cls, x: np.ndarray, width: int) -> Scale:
+        """Returns the scale of sets of rows, `[N, R * width]`: the same for each row."""
+        scale = cls.from_rows(x.reshape(-1, width))
+        return cls(*(np.tile(part, x.shape[1] // width) for part in scale))
+
+    @classmethod
     def from_plain(cls, plain: dict[str, list]) -> Scale:
         """Returns the scale from the result of `to_plain`."""
         return cls(*(np.asarray(plain[name]) for name in cls._fields))
@@ -124,6 +131,9 @@ def check_summary(summary: str | keras.layers.Layer | None, form: DataForm) -> N
     if not isinstance(summary, str):
         words = f"a Keras layer, or one of {[*SUMMARIES]}"
         check_instance("summary", summary, keras.layers.Layer, words)
+        state = random.getstate()  # Keras draws seeds of initial weights from it
+        _on_rows(_copied(summary), shape, form)
+        random.setstate(state)  # the layers of the fit start as without this check
         return
     check_choice("summary", summary, tuple(SUMMARIES))
     rank = SUMMARIES[summary]
@@ -156,7 +166,11 @@ def fit_features(
       max_minutes: wall time of the training.
       verbose: as in `fit_density`.
     """
-    scale = Scale.from_rows(pairs.x)._replace(is_missing=is_missing)
+    if summary == "set":  # rows are exchangeable
+        scale = Scale.from_sets(pairs.x, (*_shape_of_one(form), 1)[1])
+    else:
+        scale = Scale.from_rows(pairs.x)
+    scale = scale._replace(is_missing=is_missing)
     if summary is None:
         return Features(scale)
     for_network, for_flow, for_rows = split_seed(seed, 3)
@@ -167,16 +181,14 @@ def fit_features(
     else:
         summary = _copied(summary)
     network = Conditioner(_on_rows(summary, shape, form), (2 * form.size,))
-    width = network.output_shape
-    words = "`summary` that maps N observations to [N, S]"
-    require(len(width) == 1, words, f"outputs of shape [N, {', '.join(map(str, width))}]")
+    (width,) = network.output_shape
     features = Features(scale, network)
     flow = MAF(
         size,
         num_steps=3,
         hidden_units=(64, 64),
         activation="silu",
-        context_size=width[0],
+        context_size=width,
         standardize=False,
         standardize_context=False,
         seed=for_flow,
@@ -218,7 +230,7 @@ def _copied(layer):
     """A layer like the user's, with its weights if it has some, for one fit alone."""
     try:
         copied = type(layer).from_config(layer.get_config())
-    except (NotImplementedError, TypeError) as error:
+    except (NotImplementedError, TypeError, ValueError) as error:  # such as a `Lambda`
         raise ValueError(
             "Expected a layer `summary` with `get_config`, for copies and files; got "
             f"{type(layer).__name__}: {error}"
@@ -314,13 +326,32 @@ def _on_rows(layer, shape, form):
 
     The layer sees `[N, *shape]`; with missing cells, the last axis is twice as long, and
     its second half says which cells are known.
+
+    Raises:
+      ValueError: if the layer does not map observations to `[N, S]`.
     """
     inputs = keras.Input((2 * form.size,))
     observations = keras.layers.Reshape(shape)(inputs[:, : form.size])
     if form.is_missing_allowed:
         known = keras.layers.Reshape(shape)(inputs[:, form.size :])
         observations = keras.layers.Concatenate()([observations, known])
-    return keras.Model(inputs, layer(observations))
+    words = f"`summary` that maps N observations, {_written(observations)}, to [N, S]"
+    try:
+        summaries = layer(observations)
+    except Exception as error:  # a layer of a user may raise any error
+        raise ValueError(
+            f"Expected {words}; got `{layer.name}`, whose call fails: {error}"
+        ) from error
+    is_one = hasattr(summaries, "shape")
+    got = f"outputs of shape {_written(summaries)}" if is_one else type(summaries)
+    require(is_one and len(summaries.shape) == 2, words, got)
+    return keras.Model(inputs, summaries)
+
+
+def _written(batch):
+    """The shape of a symbolic tensor of N observations, in words."""
+    sizes = ("N" if size is None else str(size) for size in batch.shape)
+    return f"[{', '.join(sizes)}]"
 
 
 def _shape_of_one(form):

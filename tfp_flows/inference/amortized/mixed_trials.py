@@ -74,9 +74,12 @@ class MixedForm:
             shown = ", ".join(map(str, ("T", *shape)))
             fits = rank in (0, 1) and array.shape[rank:] == tuple(shape)
             require(fits, f"{which} of shape [{shown}]", array.shape)
+            count = 0 if array.dtype.kind != "f" else int(np.isnan(array).sum())
+            require(not count, f"{which} without missing cells", f"{count} NaN")
             parts[part] = array[None] if rank == 0 else array
             counts.add(len(parts[part]))
         require(len(counts) == 1, "parts of `x` of as many trials", sorted(counts))
+        require(min(counts) > 0, "`x` of one trial, at least", "none")
         return self.rows_of(parts[None] if None in parts else parts, counts.pop())
 
 

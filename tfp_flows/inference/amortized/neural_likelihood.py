@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import (
@@ -29,7 +30,7 @@ from tfp_flows.inference.amortized.mixed_trials import (
 from tfp_flows.inference.amortized.simulator import Pairs, PriorSimulator
 from tfp_flows.inference.fit import fit_posterior
 from tfp_flows.inference.fitted_posterior import FittedPosterior
-from tfp_flows.inference.support import JointSupport, parts_from_rows
+from tfp_flows.inference.support import JointSupport, have_nan, parts_from_rows
 from tfp_flows.inference.target import from_arguments
 from tfp_flows.networks.layer_arguments import split_seed
 
@@ -102,7 +103,8 @@ class NeuralLikelihood:
           ValueError: if x has another form, or cannot occur: a category that no simulation
             has, or a number outside the support.
         """
-        return self._sum_over_trials(self._rows(x), theta)
+        rows = self._rows(x)
+        return self._sum_over_trials(rows, self._support.bijector.inverse(theta))
 
     def target_log_prob_fn(self, x: Any) -> Callable:
         """Returns the unnormalised log-density of the parameters given T trials.
@@ -114,9 +116,15 @@ class NeuralLikelihood:
 
         def target_log_prob(*parts: Any, **named_parts: Any) -> tf.Tensor:
             theta = from_arguments(self.prior.dtype, parts, named_parts)
-            own = self._sum_over_trials(rows, theta)
+            u = self._support.bijector.inverse(theta)
+            own = self._sum_over_trials(rows, u)
             prior = self.prior.log_prob(theta)
-            return prior + tf.cast(own, prior.dtype)
+            found = prior + tf.cast(own, prior.dtype)
+            # Bijectors return NaN outside their range, and infinity at its ends.
+            is_inside = tf.reduce_all(tf.math.is_finite(u), axis=-1)
+            is_nan = have_nan(theta, self.prior.event_shape)
+            nan, lowest = (tf.constant(c, prior.dtype) for c in (np.nan, -np.inf))
+            return tf.where(is_inside, found, tf.where(is_nan, nan, lowest))
 
         return target_log_prob
 
@@ -143,9 +151,9 @@ class NeuralLikelihood:
             rows = rows.reshape(-1, self._form.size)
             return tf.constant(rows, self.density.dtype)
 
-    def _sum_over_trials(self, rows, theta):
-        u = tf.cast(self._support.bijector.inverse(theta), self.density.dtype)
-        each = self.density.log_prob(rows, context=u[..., None, :])
+    def _sum_over_trials(self, rows, u):
+        context = tf.cast(u, self.density.dtype)[..., None, :]
+        each = self.density.log_prob(rows, context=context)
         return tf.reduce_sum(each, axis=-1)
 
 
@@ -275,12 +283,13 @@ def fit_neural_likelihood(
             is_missing_allowed=False,
             num_processes=num_processes,
             form_of=form_of_trials,
+            argument="prior",
         )
         support, form = source.support, source.form
         found = source.pairs(num_simulations, for_draws, backup, verbose != 0)
     else:
         theta, x = _two(pairs)
-        support = JointSupport.from_distribution(prior)
+        support = JointSupport.from_distribution(prior, "prior")
         form = form_of_trials(x)
         u = support.unconstrained(theta)
         found = Pairs(u, form.rows_of(x, len(u)))

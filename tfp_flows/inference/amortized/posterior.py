@@ -150,7 +150,7 @@ class AmortizedPosterior:
         pin = log_prior = None
         if model is not None:
             if rows.likelihood is not None and observed is None:
-                support = softly_clipped(JointSupport.from_distribution(model))
+                support = softly_clipped(JointSupport.from_distribution(model, "model"))
                 same = rows.support.equals(support)
                 log_prior = model.log_prob
             else:
@@ -290,6 +290,9 @@ class ConditionedPosterior(FlowPosterior):
     def _weighted(self, count):
         weights: Any = self._amortized._weights
         return weights.weighted(self.distribution, self._weighted_row, count)
+
+    def _batch_shape(self):
+        return self.distribution.batch_shape
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):

@@ -220,7 +220,7 @@ class JointSimulator(Simulator):
         self.form = DataForm.from_batch(few)
         self._rows_of_few = self.form.to_rows(few)
         targets = [self._pinned(row) for row in self._rows_of_few]
-        supports = [JointSupport.from_distribution(target) for target in targets]
+        supports = [JointSupport.from_distribution(each, "model") for each in targets]
         support, other = map(softly_clipped, supports)
         words = "`model` of parameters whose support does not depend on data"
         require(support.equals(other), words, model.name)
@@ -298,6 +298,7 @@ class PriorSimulator(Simulator):
       is_missing_allowed: whether NaN in data is a missing cell.
       num_processes: number of processes that call it, if it takes one draw at a time.
       form_of: function of some data and `is_missing_allowed` that returns their form.
+      argument: the name that the prior has for the user, for errors.
     """
 
     def __init__(
@@ -308,6 +309,7 @@ class PriorSimulator(Simulator):
         is_missing_allowed: bool,
         num_processes: int = 1,
         form_of: Callable = DataForm.from_batch,
+        argument: str = "model",
     ) -> None:
         check_callable("simulator", simulator, "a function from parameters to data")
         check_flag("vectorized", vectorized)
@@ -317,7 +319,7 @@ class PriorSimulator(Simulator):
         self._prior, self._simulator, self._vectorized = prior, simulator, vectorized
         self._each = _one_by_one if num_processes == 1 else _in_processes(num_processes)
         self.takes_seed = "seed" in _parameters_of(simulator)
-        support = softly_clipped(JointSupport.from_distribution(prior))
+        support = softly_clipped(JointSupport.from_distribution(prior, argument))
         _, x = self.draw(_FEW, 0)
         for name, part in parts_of_data(x).items():
             got = as_array("data", part).shape
