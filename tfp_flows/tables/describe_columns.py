@@ -31,7 +31,7 @@ _OTHER_FORMS = {
 _SPIKE_RATIO, _SPIKE_DEVIATIONS = 5.0, 8.0
 # Minimum share of the rows at a spike, and maximum number of spikes: on a grid, where all
 # frequencies are modelled, and among continuous numbers.
-_ON_GRID, _BETWEEN = (0.05, 3), (0.001, 200)
+_ON_GRID, _BETWEEN = (0.05, 3), (0.002, 200)
 _LEAST_ROWS_OF_SPIKE = 8
 # Minimum share of rows with repeated numbers, if these are all spikes; and mean number of
 # rows with a number, if all numbers are repeated.
