@@ -63,7 +63,7 @@ DIRECTIONS = {
     "chain of both": (tff.FlowChain([MAF, IAF]), FORWARD | INVERSE),
     "stock chain": (tff.FlowChain([tfb.Chain([tfb.Exp(), IAF])]), INVERSE),
     "stock maf": (tff.FlowChain([STOCK]), FORWARD),
-    "multi-scale": (tff.MultiScale([tff.Permutation([1, 0])], (2, 2, 2)), set()),
+    "multi-scale": (tff.MultiScale([tfb.Permute([1, 0])], (2, 2, 2)), set()),
     "real_nvp": (tff.RealNVP(3), set()),
     "shift": (tff.FlowChain([tfb.Shift(1.0)]), set()),
 }

@@ -113,13 +113,18 @@ class UnconstrainedDensity:
 
     def _log_prob(self, x):
         support = self._support.bijector
-        log_det = support.forward_log_det_jacobian(x, event_ndims=1)
-        log_prob = self._from_parts(support.forward(x))
+        expected = (
+            "Expected a log-density of the target that returns a number for each of N "
+            f"draws, {x.shape[:1]}"
+        )
+        try:
+            log_det = support.forward_log_det_jacobian(x, event_ndims=1)
+            parts = support.forward(x)
+        except ValueError as error:  # for example, a model is pinned to a batch of data
+            raise ValueError(f"{expected}; its support raised {error}") from error
+        log_prob = self._from_parts(parts)
         if not log_prob.shape.is_compatible_with(x.shape[:1]):
-            raise ValueError(
-                "Expected a log-density of the target that returns a number for each of N "
-                f"draws, {x.shape[:1]}; got shape {log_prob.shape}."
-            )
+            raise ValueError(f"{expected}; got shape {log_prob.shape}.")
         return log_prob + log_det
 
     def _from_parts(self, parts):

@@ -21,6 +21,7 @@ from tfp_flows.tables.marginals import with_frequencies
 from tfp_flows.tables.networks import FARTHEST
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 
+_FEW_VALUES = 10  # maximum length of a list of numbers beside which no others may occur
 # Share of a circle by which float32 may round an angle beyond an end.
 _TURN_ROUNDING = 1e-6
 # Relative spread below which a column of the context is taken for a constant with rounding
@@ -459,17 +460,18 @@ class ColumnCodec:
     def _places(self, cells):
         """Returns the places of cells among the column's values, `[N]`; -1 for others.
 
-        In a context, a number between two ordered numbers has a place between theirs.
+        In a context, a number between two of many ordered numbers has a place between
+        theirs: others than those of the training rows may occur.
         """
         found = np.array([self._codes.get(value, -1.0) for value in cells.values], float)
         values = self.column.values
         are_numbers = self.column.kind == "ordered" and not self.column.has_ordered_texts
-        if self._is_given and are_numbers and cells.type == "number":
+        are_many = self._is_given and are_numbers and len(values) > _FEW_VALUES
+        if are_many and cells.type == "number" and sorted(values) == list(values):
             numbers = cells.numbers()
             is_between = (numbers > values[0]) & (numbers < values[-1])
-            if sorted(values) == list(values):
-                places = np.interp(numbers, values, np.arange(len(values)))
-                found = np.where(is_between, places, found)
+            places = np.interp(numbers, values, np.arange(len(values)))
+            found = np.where(is_between, places, found)
         return found
 
     def on_circle(self, number: np.ndarray) -> np.ndarray:

@@ -209,7 +209,7 @@ def refused_calls(folder):
         ),
         "`num_rounds` with `focus`": lambda: fit(focus=None),
         "`focus` of one observation": lambda: fit(focus=[FOCUS, FOCUS]),
-        "`x` of shape": lambda: fit(focus=FOCUS[:1]),
+        "`focus` of shape": lambda: fit(focus=FOCUS[:1]),
         "100 for each of 3 rounds": lambda: fit(num_simulations=200),
         "no `max_minutes` with": lambda: fit(max_minutes=1.0, backup=folder / "x.npz"),
         "do not depend on data": lambda: fit_amortized_posterior(
