@@ -8,6 +8,8 @@ from small_tables import column
 
 import tfp_flows as tff
 from tfp_flows.tables.describe_columns import describe_numbers
+from tfp_flows.tables.frames import Frame
+from tfp_flows.tables.row_features import row_features
 
 COUNT = 400
 RNG = np.random.default_rng(0)
@@ -73,6 +75,8 @@ def test_repeated_numbers_on_no_grid_are_ordered(rng):
     columns = tff.describe_columns(frame)
     assert columns["wealth"].kind == "ordered"
     assert tff.describe_columns(frame, as_recorded=False)["wealth"].kind == "real"
+    (features,) = row_features([Frame(frame)], columns)
+    assert not features.is_code.any()  # distances between rows know how far apart they are
     small = {"num_members": 1, "hidden_units": (16,), "seed": 0}
     table = tff.TableDensity(columns, **small)
     table.fit(frame, epochs=2, verbose=0)

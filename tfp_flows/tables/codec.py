@@ -21,7 +21,6 @@ from tfp_flows.tables.marginals import with_frequencies
 from tfp_flows.tables.networks import FARTHEST
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 
-_FEW_VALUES = 10  # maximum length of a list of numbers beside which no others may occur
 # Share of a circle by which float32 may round an angle beyond an end.
 _TURN_ROUNDING = 1e-6
 # Relative spread below which a column of the context is taken for a constant with rounding
@@ -465,9 +464,8 @@ class ColumnCodec:
         """
         found = np.array([self._codes.get(value, -1.0) for value in cells.values], float)
         values = self.column.values
-        are_numbers = self.column.kind == "ordered" and not self.column.has_ordered_texts
-        are_many = self._is_given and are_numbers and len(values) > _FEW_VALUES
-        if are_many and cells.type == "number" and sorted(values) == list(values):
+        is_number = self.column.has_many_numbers and cells.type == "number"
+        if self._is_given and is_number and sorted(values) == list(values):
             numbers = cells.numbers()
             is_between = (numbers > values[0]) & (numbers < values[-1])
             places = np.interp(numbers, values, np.arange(len(values)))

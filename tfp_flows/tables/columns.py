@@ -221,6 +221,7 @@ KINDS = {
 }
 # Kinds without a distribution.
 UNUSABLE = ("text", "identifier", "missing")
+_FEW_VALUES = 10  # maximum length of a list of numbers that are like categories
 _DATE = "date"  # key of a date among plain values
 _WITH_VALUES = ("ordered", "categorical", "boolean", "constant")
 _NUMBERS = ("real", "positive", "bounded", "periodic", "heavy-tailed", "integer", "date")
@@ -275,6 +276,12 @@ class Column:
     def has_ordered_texts(self) -> bool:
         """Whether cells are texts in the order of `values`."""
         return self.kind == "ordered" and any(isinstance(v, str) for v in self.values)
+
+    @property
+    def has_many_numbers(self) -> bool:
+        """Whether cells are one of a long list of ordered numbers."""
+        are_numbers = self.kind == "ordered" and not self.has_ordered_texts
+        return are_numbers and len(self.values) > _FEW_VALUES
 
     @property
     def is_number(self) -> bool:

@@ -39,8 +39,8 @@ class RowFeatures(typing.NamedTuple):
 def row_features(frames: Sequence[Frame], columns: TableColumns) -> list[RowFeatures]:
     """Returns the features of several frames, in which equal cells have equal numbers.
 
-    Columns with a list of values are codes, also ordered ones. Values that are not in the
-    list have codes too.
+    Columns with a list of values are codes, but for long lists of numbers. Values that are
+    not in the list have codes too.
 
     Args:
       frames: each with all columns.
@@ -49,12 +49,12 @@ def row_features(frames: Sequence[Frame], columns: TableColumns) -> list[RowFeat
     Raises:
       ValueError: if a column is missing, or has cells of different types.
     """
-    is_code = np.array([column.has_values for column in columns], bool)
+    is_code = np.array([c.has_values and not c.has_many_numbers for c in columns], bool)
     parts: list[list[np.ndarray]] = [[] for _ in frames]
     taken = [frame.take(columns.names) for frame in frames]
-    for column in columns:
+    for column, has_codes in zip(columns, is_code, strict=True):
         cells = [cells_of(column.name, each[column.name]) for each in taken]
-        values = _codes(cells) if column.has_values else [_numbers(each) for each in cells]
+        values = _codes(cells) if has_codes else [_numbers(each) for each in cells]
         types = {each.type.replace("boolean", "number") for each in cells if _has(each)}
         require(len(types) < 2, f"cells of one type in column {column.name!r}", types)
         for part, each, found in zip(parts, cells, values, strict=True):
