@@ -380,10 +380,10 @@ class Counted:
     def spikes(self) -> list[float]:
         """Returns numbers with many more rows than their neighbours, or all of a few."""
         share, most = _BETWEEN if self.step is None else _ON_GRID
-        is_common = self._is_repeated & (self.counts >= share * self.size)
-        found = [i for i in np.flatnonzero(is_common) if self._is_spike(i)]
-        if self.are_few:
-            found = np.flatnonzero(self._is_repeated).tolist()
+        found = np.flatnonzero(self._is_repeated).tolist()
+        if not self.are_few:
+            least = share * self.size
+            found = [i for i in found if self.counts[i] >= least and self._is_spike(i)]
         common = sorted(found, key=lambda i: -self.counts[i])[:most]
         while common and not self._is_rest(common):
             common.pop()

@@ -101,7 +101,7 @@ class Surroundings:
     def check(self, row: np.ndarray) -> Check:
         """Checks that `row`, `[S]`, lies as near as a hundredth of the simulations.
 
-        Of fewer than a hundred simulations, one has to be as far at least.
+        With fewer than a hundred simulations, at least one has to be as far.
         """
         rarity, least = self.rarity(row), 1.0 / (1.0 + len(self.distances))
         threshold = max(_RARE, least)
