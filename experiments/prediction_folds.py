@@ -7,10 +7,12 @@ It has the flags of `tfp-flows table` for the table and its fit, `--target` and
 negative log-likelihood, the CRPS in standard deviations of the training rows and the
 coverage of intervals of 90 %, and compares quantile gradient boosting and a Gaussian
 process. For a category it reports the log loss, and compares a gradient-boosted classifier
-tuned by cross-validation. Intervals of integers cover at least their level, so for these
+tuned by cross-validation. Whole numbers, and numbers with a step, have probabilities: those
+of the baselines are of bins of that width. Their intervals cover at least their level, so
 the coverage by the randomised PIT is reported too (Czado, Gneiting and Held 2009,
-https://doi.org/10.1111/j.1541-0420.2009.01191.x). Finished folds are read, and an
-interrupted fold goes on from its last epochs.
+https://doi.org/10.1111/j.1541-0420.2009.01191.x). If single numbers of a column without a
+step have probabilities (spikes), the baselines' densities do not compare with these, and
+are left out. Finished folds are read, and an interrupted fold goes on from its last epochs.
 """
 
 import dataclasses
@@ -92,13 +94,11 @@ def table(folds):
     """Returns the results of `run` as a Markdown table."""
     rows = []
     for method in folds[0]:
-        nll = np.array([fold[method]["nll"] for fold in folds])
-        gain = nll - [fold[FLOW]["nll"] for fold in folds]
-        crps = [fold[method].get("crps") for fold in folds]
+        nll, own = (_scores_of(folds, name, "nll") for name in (method, FLOW))
+        ahead = "" if method == FLOW else _mean(nll - own)
         shares = [_share(folds, method, name) for name in ("covered", "covered_by_pit")]
-        ahead = "" if method == FLOW else _mean(gain)
         seconds = f"{np.mean([fold[method]['seconds'] for fold in folds]):.1f}"
-        scores = _mean(nll), ahead, "" if None in crps else _mean(np.array(crps))
+        scores = _mean(nll), ahead, _mean(_scores_of(folds, method, "crps"))
         rows.append((method, str(len(folds)), *scores, *shares, seconds))
     return page.table(_HEADER, rows)
 
@@ -118,7 +118,14 @@ def _share(folds, method, name):
     return "" if None in shares else f"{np.average(shares, weights=weights):.3f}"
 
 
+def _scores_of(folds, method, name):
+    """The scores of a method, `[folds]`; NaN if it has none."""
+    return np.array([fold[method].get(name, np.nan) for fold in folds])
+
+
 def _mean(values):
+    if np.isnan(values).any():
+        return ""
     return f"{values.mean():.3f} ± {values.std(ddof=1) / np.sqrt(len(values)):.3f}"
 
 
@@ -148,19 +155,30 @@ def _from_number(density, sets, settings):
     y, new_y = (rows[name].to_numpy(np.float64) for rows in (train, test))
     context, new_context = one_hot_context(density, sets)
     own = density.predict(test[density.context])
-    is_integer = density.columns[name].kind == "integer"
-    bins = [own.cdf(new_y - 1.0), own.cdf(new_y)] if is_integer else None
+    grid = density.columns[name].grid
+    step = None if grid is None else grid.step
+    bins = None if step is None else [own.cdf(new_y - step), own.cdf(new_y)]
     nats, quantiles, scale = own.log_prob(new_y), own.quantile(LEVELS), y.std()
     scores = {FLOW: _scores(nats, quantiles, new_y, scale, bins)}
     start = time.perf_counter()
     for method, each in predictions(context, y, new_context, settings.seed).items():
         quantiles = np.stack([each.quantile(level) for level in LEVELS], axis=1)
         seconds = time.perf_counter() - start
-        nats = each.log_prob(new_y, is_integer)
-        bins = [each.cdf(new_y - 0.5), each.cdf(new_y + 0.5)] if is_integer else None
+        nats = each.log_prob(new_y, step)
+        ends = None if step is None else (new_y - 0.5 * step, new_y + 0.5 * step)
+        bins = None if step is None else list(map(each.cdf, ends))
         found = _scores(nats, quantiles, new_y, scale, bins)
+        if step is None and _has_atoms(density.columns, name):
+            del found["nll"]
         scores[method] = {**found, "seconds": seconds}
     return scores
+
+
+def _has_atoms(columns, name):
+    """Whether single numbers of a column, or of its difference, have probabilities."""
+    modelled = {d.name: d.column for d in columns.differences}.get(name, columns[name])
+    are_equal = any(name in equality.names for equality in columns.equalities)
+    return are_equal or bool(modelled.spikes) or not modelled.is_number
 
 
 def _scores(nats, quantiles, y, scale, bins):
@@ -171,7 +189,7 @@ def _scores(nats, quantiles, y, scale, bins):
       quantiles: quantiles of `LEVELS`, `[N, L]`.
       y: observed values, `[N]`.
       scale: standard deviation of the training rows, which divides the CRPS.
-      bins: for integers, `P(Y < y)` and `P(Y <= y)`; else None.
+      bins: for numbers with a step, `P(Y < y)` and `P(Y <= y)`; else None.
     """
     is_inside = (quantiles[:, 0] <= y) & (y <= quantiles[:, -1])
     scores = {

@@ -169,11 +169,11 @@ class NormalPrediction:
         # `P(Y <= y)`, `[N]`, and the quantile of one level, `[N]`.
         self.cdf, self.quantile = self._normal.cdf, self._normal.ppf
 
-    def log_prob(self, y, is_integer=False):
-        """Returns nats, `[N]`; of integers, of the probability of y - 1/2 to y + 1/2."""
-        if not is_integer:
+    def log_prob(self, y, step=None):
+        """Returns nats, `[N]`; with a step, of the probability of a bin about y."""
+        if step is None:
             return self._normal.logpdf(y)
-        bins = self.cdf(y + 0.5) - self.cdf(y - 0.5)
+        bins = self.cdf(y + 0.5 * step) - self.cdf(y - 0.5 * step)
         return np.log(np.maximum(bins, _LEAST))
 
 
@@ -199,12 +199,15 @@ class QuantilePrediction:
         ]
         self._wide = stats.norm(mean, _WIDTH * deviation)
 
-    def log_prob(self, y, is_integer=False):
-        """Returns nats, `[N]`; of integers, of the probability of y - 1/2 to y + 1/2."""
-        if is_integer:
-            own, wide = (f(y + 0.5) - f(y - 0.5) for f in (self.cdf, self._wide.cdf))
-        else:
+    def log_prob(self, y, step=None):
+        """Returns nats, `[N]`; with a step, of the probability of a bin about y."""
+        if step is None:
             own, wide = self._density(y), self._wide.pdf(y)
+        else:
+            ends = y - 0.5 * step, y + 0.5 * step
+            own, wide = (
+                np.subtract(*map(f, ends[::-1])) for f in (self.cdf, self._wide.cdf)
+            )
         return np.log(np.maximum((1.0 - _WIDE_SHARE) * own + _WIDE_SHARE * wide, _LEAST))
 
     def quantile(self, level):

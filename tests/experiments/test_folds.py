@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+import types
 
 import keras
 import numpy as np
@@ -10,10 +11,17 @@ import pandas as pd
 import pytest
 from scipy import integrate, stats
 
+import tfp_flows
 from experiments import folds, prediction_folds
 from experiments.data import load_dataset
 from experiments.density_estimation.evaluation import gaussian_log_probs
-from experiments.reports.predictions import FLOW, LEVELS, QuantilePrediction, shares_inside
+from experiments.reports.predictions import (
+    FLOW,
+    LEVELS,
+    NormalPrediction,
+    QuantilePrediction,
+    shares_inside,
+)
 
 RECIPE = """--dataset=two_moons
 --flow=nice
@@ -106,6 +114,54 @@ def test_counts_are_covered_by_the_randomised_pit_as_often_as_they_should_be():
     assert probs @ shares == pytest.approx(0.9, abs=1e-9)
     low, high = stats.poisson.ppf([0.05, 0.95], 4.0)
     assert probs[(low <= y) & (y <= high)].sum() > 0.92  # not 0.9
+
+
+def scores_beside_the_same_normal(y, step, monkeypatch):
+    """Scores of `prediction_folds` of one normal distribution, as flow and as baseline.
+
+    As a flow, it is that of numbers with a step, as `TableDensity.predict` returns it.
+    """
+
+    def normal(count):
+        return NormalPrediction(np.full(count, y.mean()), np.full(count, y.std()))
+
+    def predict(frame):
+        found, half = normal(len(frame)), 0.5 * (step or 0.0)
+        return types.SimpleNamespace(
+            cdf=lambda y: found.cdf(y + half),
+            log_prob=lambda y: found.log_prob(y, step),
+            quantile=lambda levels: np.stack([found.quantile(p) for p in levels], axis=1),
+        )
+
+    frame = pd.DataFrame({"x": np.arange(1.0 * len(y)), "y": y})
+    columns = tfp_flows.describe_columns(frame)
+    table = types.SimpleNamespace(columns=columns, context=["x"], predict=predict)
+    same = {"baseline": normal(len(y) // 2)}
+    monkeypatch.setattr(prediction_folds, "predictions", lambda *_: same)
+    settings = prediction_folds.PredictionFoldSettings(csv_path="rows.csv", target="y")
+    sets = frame.iloc[::2], frame.iloc[1::2]
+    return columns["y"], prediction_folds._from_number(table, sets, settings)
+
+
+@pytest.mark.parametrize("step", [0.1, 1.0, 100.0])
+def test_numbers_with_a_step_have_probabilities_by_all_methods(step, monkeypatch):
+    y = np.round(20.0 * np.random.default_rng(0).normal(size=400)) * step
+    column, scores = scores_beside_the_same_normal(y, step, monkeypatch)
+    assert column.grid.step == step
+    for name in ("nll", "covered_by_pit"):
+        assert scores["baseline"][name] == pytest.approx(scores[FLOW][name], rel=1e-6)
+
+
+def test_densities_are_not_compared_with_probabilities_of_spikes(monkeypatch):
+    rng = np.random.default_rng(0)
+    y = np.where(rng.random(400) < 0.3, 0.0, rng.normal(size=400))
+    column, scores = scores_beside_the_same_normal(y, None, monkeypatch)
+    assert column.spikes == [0.0]
+    assert "nll" not in scores["baseline"]
+    fold = {name: {**found, "seconds": 1.0} for name, found in scores.items()}
+    text = re.sub(" +", " ", prediction_folds.table([fold, fold]))
+    crps = scores["baseline"]["crps"]
+    assert f"| baseline | 2 | | | {crps:.3f} ± 0.000 |" in text
 
 
 @pytest.mark.parametrize("target", ["day", "y"])
