@@ -184,7 +184,7 @@ def in_other_dtypes(seed):
     [
         (in_other_dtypes, "flag"),
         (lambda seed: np.random.default_rng(seed).normal(size=(120, 2)), "x1"),
-        (lambda seed: {"k": np.random.default_rng(seed).choice(list("abc"), 120)}, None),
+        (lambda seed: {"k": np.random.default_rng(seed).choice(list("abc"), 120)}, "k"),
     ],
     ids=["dtypes of pandas", "an array", "one column"],
 )
@@ -261,6 +261,21 @@ def test_distances_are_means_over_columns_of_shares_of_rows_between():
     close(row_features.nearest_distances(rows, rows, known), np.zeros(3))
     np.testing.assert_array_equal(row_features.are_copies(rows, rows), [True] * 3)
     np.testing.assert_array_equal(row_features.are_copies(rows, known), [False] * 3)
+
+
+def test_copies_are_equal_but_for_the_rounding_of_fractions_to_float32():
+    second, moment = np.timedelta64(1, "s"), np.datetime64("2024-01-01T00:00:01")
+    frame = {
+        "n": 10**9 + np.array([0, 0, 1, 0, 0]),
+        "p": np.array([0.1, np.nan, 0.1, 0.2, 0.1], np.float32),
+        "at": moment + np.array([0, 0, 0, 0, 1]) * second,
+    }
+    kinds = {"n": "integer", "p": "real", "at": "date"}
+    columns = [small_tables.column(name, kind) for name, kind in kinds.items()]
+    known = {name: cells[:2] for name, cells in frame.items()} | {"p": [0.1, np.nan]}
+    known, rows = features(known, frame, columns=TableColumns(columns))
+    expected = [True, True, False, False, False]
+    np.testing.assert_array_equal(row_features.are_copies(rows, known), expected)
 
 
 def test_association_is_between_nothing_and_all():

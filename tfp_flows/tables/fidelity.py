@@ -328,12 +328,13 @@ def utility(
       seed: integer that determines models and resampling.
 
     Returns:
-      None if the target is constant in one of the kinds of rows.
+      None if there are no other columns, or if the target is constant in one of the kinds
+      of rows.
     """
     rows = [train, synthetic, test]
     rows = [each.take(np.flatnonzero(~np.isnan(each.x[:, target]))) for each in rows]
     x, y = [each.without(target).x for each in rows], [each.x[:, target] for each in rows]
-    if min(len(np.unique(values)) for values in y) < 2:
+    if not x[0].shape[1] or min(len(np.unique(values)) for values in y) < 2:
         return None
     is_class, is_code = bool(train.is_code[target]), train.without(target).is_code
     if is_class:

@@ -169,13 +169,21 @@ def _ranked(rows, scale):
 def are_copies(rows: RowFeatures, known: RowFeatures) -> npt.NDArray[np.bool_]:
     """Returns which rows are equal to a known one in all cells, booleans `[N]`.
 
-    Numbers are compared in float32, the dtype of draws; two gaps are equal.
+    Two gaps are equal. Fractions are compared in float32 if either column is.
     """
-    there = set(_as_bytes(known.x))
-    return np.array([row in there for row in _as_bytes(rows.x)], bool)
+    is_single = [np.all(np.isnan(x) | (x == _single(x)), axis=0) for x in (rows.x, known.x)]
+    there, own = (_as_bytes(each.x, np.any(is_single, axis=0)) for each in (known, rows))
+    known_rows = set(there)
+    return np.array([row in known_rows for row in own], bool)
 
 
-def _as_bytes(x):
+def _single(x):
     with np.errstate(over="ignore"):
-        cells = np.where(np.isnan(x), np.nan, x).astype(np.float32) + np.float32(0.0)
+        return x.astype(np.float32)
+
+
+def _as_bytes(x, is_single):
+    # Whole numbers stay, since float32 cannot tell large ones apart.
+    x = np.where(is_single & (x != np.floor(x)), _single(x), x)
+    cells = np.where(np.isnan(x), np.nan, x) + 0.0  # one form of a gap and of zero
     return [row.tobytes() for row in cells]

@@ -108,7 +108,7 @@ class SynthesisReport(Report):
       alpha_precision: "synthetic" and "real"; near 1 is best.
       beta_recall: "synthetic" and "real"; fresh rows have 1/2.
       utility: "target", "score" (its name), "synthetic", "real" and "error"; None without a
-        target, or if the target is constant in rows of a kind.
+        target, without other columns, or if the target is constant in rows of a kind.
       distances: "nearer_to_training", the share of synthetic rows that are nearer to
         training than to test rows (ties count half; 0.5 without copying); "level",
         "synthetic" and "test": quantiles of the distances of both to training rows; "close"
