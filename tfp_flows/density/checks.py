@@ -22,6 +22,7 @@ _NEIGHBOURS = 5
 _MUCH_SURPRISE, _MUCH_APART = 1.0, 0.1
 _REGION = 0.9  # probability of a region of highest density
 _SPIKE_SHARE, _COPIED_SHARE = 0.05, 0.05
+_OUTLIERS = 0.05  # share of the rows that may hide that there is no linear relation
 _LEAST_VARIANCE = 1e-9  # relative to columns of variance 1; linear relations have less
 
 
@@ -179,25 +180,42 @@ def dependence(train: Data) -> Check:
 
     The value is the least variance of a weighted sum of the standardised columns, with
     weights of length 1; with a context, of what a linear regression on it leaves of them.
-    It is not judged if there are more columns than rows.
+    Outliers may be on one line with all others, so the relation must also hold without the
+    5 % of the rows that are farthest out. It is not judged if there are more columns than
+    rows.
 
     Args:
       train: `Data` of the training rows.
     """
-    scale = train.x.std(axis=0, dtype=np.float64)
-    x = train.residuals()
-    x = (x - x.mean(axis=0)) / np.where(scale > 0.0, scale, 1.0)
-    matrix = x.T @ x / len(x) + np.diag(scale == 0.0)  # 1 for a constant column
-    values, axes = np.linalg.eigh(matrix)
-    column = int(np.argmax(np.abs(axes[:, 0])))
+    x, left = np.asarray(train.x, np.float64), train.residuals()
+    value, column = _least_variance(x, left)
+    if value < _LEAST_VARIANCE:
+        distance = np.abs(x - np.median(x, axis=0)) / np.maximum(x.std(axis=0), 1e-300)
+        near = distance.max(axis=1) <= np.quantile(distance.max(axis=1), 1.0 - _OUTLIERS)
+        if np.ptp(x[near], axis=0).all():
+            value, column = _least_variance(x[near], left[near])
     others = "other columns" + " and the context" * (train.context is not None)
     advice = (
         f"Column {column} is a linear function of {others}, so the rows have no density. "
         "Leave it out."
     )
-    value, passed = float(values[0]), bool(values[0] >= _LEAST_VARIANCE)
+    passed = bool(value >= _LEAST_VARIANCE)
     judged = passed if len(x) > train.joined.shape[1] else None
     return Check("least variance", value, _LEAST_VARIANCE, passed=judged, advice=advice)
+
+
+def _least_variance(x, left):
+    """The least variance, and the column with the largest weight.
+
+    Args:
+      x: rows, `[N, D]`, whose deviations are the scale.
+      left: what a regression leaves of them, `[N, D]`.
+    """
+    scale = x.std(axis=0)
+    left = (left - left.mean(axis=0)) / np.where(scale > 0.0, scale, 1.0)
+    matrix = left.T @ left / len(left) + np.diag(scale == 0.0)  # 1 for a constant column
+    values, axes = np.linalg.eigh(matrix)
+    return float(values[0]), int(np.argmax(np.abs(axes[:, 0])))
 
 
 def _nearest(x, index):
