@@ -11,7 +11,7 @@ from subject import close, differ
 
 import tfp_flows as tff
 from tfp_flows import fit_density
-from tfp_flows.density.data import checked_data
+from tfp_flows.density.data import checked_data, columns_of
 
 ROWS = np.random.default_rng(0).normal(size=(60, 2)) ** 2 * [1.0, 1000.0]
 CONTEXT = ROWS[:, :1] + ROWS[:, 1:] / 1000.0
@@ -71,12 +71,29 @@ def test_same_seed_same_density(quick):
     assert names == ["TableDistribution", "FlowDistribution"]
 
 
-def test_contexts_and_frames(quick):
+def test_contexts_and_frames(quick, tmp_path):
     frame = pd.DataFrame({"b": ROWS[:, 0], "a": ROWS[:, 1].astype(int)}, index=ROWS[:, 0])
-    density = quick(frame, CONTEXT)
+    given = pd.DataFrame(CONTEXT, columns=[f"c{j}" for j in range(CONTEXT.shape[1])])
+    density = quick(frame, given)
     assert np.isfinite(density.log_prob(frame, context=CONTEXT)).all()
     assert density.sample(3, seed=0, context=CONTEXT[:4]).shape == [3, 4, 2]
     assert list(density.report.baselines) == ["Gaussian"]
+    density.save(tmp_path / "density.keras")
+    loaded = tff.load(tmp_path / "density.keras")
+    assert loaded.columns == density.columns
+    for same in (density, loaded.distribution):
+        assert np.isfinite(same.log_prob(frame, context=given)).all()
+        with pytest.raises(ValueError, match=r"`value` of the columns \['b', 'a'\]"):
+            same.log_prob(frame[["a", "b"]], context=given)
+        with pytest.raises(ValueError, match="`context` of the columns"):
+            same.sample(context=given.rename(columns={"c0": "c1"}))
+
+
+def test_frames_without_names_beside_arrays_are_arrays():
+    frame = pd.DataFrame(ROWS, columns=["a", "b"])
+    assert columns_of(frame, None) == [{"name": n, "role": "modelled"} for n in "ab"]
+    assert columns_of(frame, CONTEXT) is None
+    assert columns_of(pd.DataFrame(ROWS), None) is None
 
 
 def test_rows_that_follow_from_the_context_have_no_density(quick):

@@ -241,6 +241,19 @@ def check_members(name: str, value: Any, members: Sequence[str], words: str) -> 
         check_instance(name, value, (), words)
 
 
+def check_names(argument: str, table: Any, expected: Sequence[str]) -> None:
+    """Checks that a data frame has the expected columns, in their order.
+
+    Args:
+      argument: name of the argument.
+      table: anything; a data frame has `columns`.
+      expected: names of the columns; empty if any will do.
+    """
+    names = [str(name) for name in getattr(table, "columns", expected)]
+    fits = names == list(expected) or not expected
+    require(fits, f"`{argument}` of the columns {expected}, in this order", names)
+
+
 def require(holds: Any, expected: str, got: Any, hint: str = "") -> None:
     """Raises `ValueError`, "Expected ...; got ...", unless `holds` is true.
 

@@ -89,6 +89,20 @@ def checked_data(rows: TensorLike, context: TensorLike | None) -> Data:
     return Data(x, context)
 
 
+def columns_of(rows: Any, context: Any) -> list[dict[str, str]] | None:
+    """Returns names and roles of columns, as `DensityEstimator` has them.
+
+    They are None unless rows, and contexts if there are some, are data frames whose columns
+    have texts for names.
+    """
+    tables = {"modelled": rows} | ({} if context is None else {"context": context})
+    names = {role: list(getattr(table, "columns", [])) for role, table in tables.items()}
+    are_texts = [all(isinstance(n, str) for n in each) for each in names.values()]
+    if not all(names.values()) or not all(are_texts):
+        return None
+    return [{"name": name, "role": role} for role in names for name in names[role]]
+
+
 def _numbers(argument, value):
     """Returns a float array; float64 if its digits may matter."""
     try:

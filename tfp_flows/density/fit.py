@@ -14,7 +14,7 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.standardize import Decorrelate
 from tfp_flows.core.arguments import check_instance, check_minutes, check_seed, require
 from tfp_flows.core.statistics import check_resolution
-from tfp_flows.density.data import Data, checked_data
+from tfp_flows.density.data import Data, checked_data, columns_of
 from tfp_flows.density.fitted import FittedDensity
 from tfp_flows.density.report import judge
 from tfp_flows.density.rules import MOST_HELD_OUT, FlowRule, held_out_share, rules_for
@@ -76,7 +76,8 @@ def fit_density(
 
     Args:
       rows: `[N, D]`, of any numeric dtype and in any units: an array, nested lists, or a
-        data frame of numbers.
+        data frame of numbers. The density of data frames refuses frames with other columns,
+        or in another order.
       context: `[N, C]`; None for a density without a context.
       flow: a bijector to fit in place of these components: a flow of `event_size` D and
         `context_size` C. It is trained where it is, and never on the held-out rows.
@@ -113,6 +114,7 @@ def fit_density(
         max_minutes=max_minutes,
         max_steps=max_steps,
         verbose=verbose,
+        columns=columns_of(rows, context),
     )
     return fit.density
 
@@ -144,6 +146,7 @@ def fit_and_judge(
     verbose: int | str,
     max_steps: int | None = None,
     flow: tfp.bijectors.Bijector | None = None,
+    columns: list[dict[str, str]] | None = None,
 ) -> Fit:
     """Returns the `Fit` of a density.
 
@@ -156,6 +159,7 @@ def fit_and_judge(
       verbose: as in `fit_density`.
       max_steps: as in `fit_density`.
       flow: as in `fit_density`.
+      columns: as in `FittedDensity`.
     """
     start = time.monotonic()
     rules = rules_for(len(data.x), data.x.shape[1], data.context_size, max_steps)
@@ -176,6 +180,7 @@ def fit_and_judge(
         [components[k] for k in kept],
         kept_weights,
         report=dataclasses.replace(report, seconds=time.monotonic() - start),
+        columns=columns,
     )
     return Fit(density, judged, train, held_out)
 

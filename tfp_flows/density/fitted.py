@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from tfp_flows.core.arguments import check_names
 from tfp_flows.density.report import DensityReport
 from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.training.density_estimator import DensityEstimator
@@ -20,6 +21,8 @@ class FittedDensity(Mixture):
       components: see `Mixture`.
       weights: see `Mixture`.
       report: the `DensityReport`, or its fields as a dict.
+      columns: names of the columns of fitted data frames, as `DensityEstimator` has them;
+        frames with other names, or in another order, are refused. None: arrays were fitted.
       name: name of the module.
 
     >>> import numpy as np
@@ -38,12 +41,15 @@ class FittedDensity(Mixture):
         weights: npt.ArrayLike | None = None,
         *,
         report: DensityReport | dict[str, Any],
+        columns: Sequence[dict[str, str]] | None = None,
         name: str = "fitted_density",
     ) -> None:
         super().__init__(components, weights, name=name)
         if not isinstance(report, DensityReport):
             report = DensityReport.from_plain(report)
         self._report = report
+        # Not tracked by `tf.Module`, which would wrap the list.
+        object.__setattr__(self, "columns", columns)
 
     @property
     def report(self) -> DensityReport:
@@ -58,8 +64,20 @@ class FittedDensity(Mixture):
         Args:
           path: path of the file; ends in `.keras`.
         """
-        DensityEstimator(self).save(path)
+        DensityEstimator(self, columns=self.columns).save(path)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
-        return {**super().get_config(), "report": self.report.to_plain()}
+        own = {"report": self.report.to_plain(), "columns": self.columns}
+        return super().get_config() | own
+
+    def _checked_value(self, value):
+        check_names("value", value, self._names("modelled"))
+        return super()._checked_value(value)
+
+    def _checked(self, context):
+        check_names("context", context, self._names("context"))
+        return super()._checked(context)
+
+    def _names(self, role):
+        return [c["name"] for c in self.columns or () if c["role"] == role]

@@ -16,7 +16,13 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.standardize import Decorrelate, Standardize
-from tfp_flows.core.arguments import check_flag, check_instance, check_members, require
+from tfp_flows.core.arguments import (
+    check_flag,
+    check_instance,
+    check_members,
+    check_names,
+    require,
+)
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import effective_count, weight_keyword
 from tfp_flows.distributions.distribution_wrapper import context_keyword
@@ -260,7 +266,7 @@ def _refuse_other_columns(columns, rows):
     """Raises `ValueError` if a table among `rows` has other columns than `columns`.
 
     A dict in `columns` has a "name" and a "role", "modelled" or "context"; a name alone
-    stands for a modelled column. A table is an object with `columns`, such as a data frame.
+    stands for a modelled column.
     """
     named = [
         {"name": column, "role": "modelled"} if isinstance(column, str) else column
@@ -269,9 +275,7 @@ def _refuse_other_columns(columns, rows):
     tables = {"x": ("modelled", rows.x), "context": ("context", rows.context)}
     for argument, (role, table) in tables.items():
         expected = [c["name"] for c in named if c.get("role") == role and "name" in c]
-        names = [str(name) for name in getattr(table, "columns", expected)]
-        fits = names == expected or not expected
-        require(fits, f"`{argument}` of the columns {expected}, in this order", names)
+        check_names(argument, table, expected)
 
 
 def _check_distribution(distribution):
