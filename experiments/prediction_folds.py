@@ -176,9 +176,10 @@ def _from_number(density, sets, settings):
 
 def _has_atoms(columns, name):
     """Whether single numbers of a column, or of its difference, have probabilities."""
-    modelled = {d.name: d.column for d in columns.differences}.get(name, columns[name])
+    # A sum that alone is modelled is no difference.
+    kept = {d.name: d.column for d in columns.differences if d.column.is_number}
     are_equal = any(name in equality.names for equality in columns.equalities)
-    return are_equal or bool(modelled.spikes) or not modelled.is_number
+    return are_equal or bool(kept.get(name, columns[name]).spikes)
 
 
 def _scores(nats, quantiles, y, scale, bins):
