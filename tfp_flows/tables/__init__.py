@@ -6,6 +6,7 @@ Files, in the order in which to read them:
 columns, describe_columns   kinds of columns, and proposals for them
 grids                       numbers that are recorded to a step, as integers
 differences                 orders and sums of columns, which are kept exactly
+functions                   columns that are computed from another one
 equalities                  pairs of columns that are equal in some rows
 frames                      pandas, NumPy or a dictionary, read and written again
 codec                       cells as codes and numbers; measures the maps of numbers
@@ -34,6 +35,7 @@ out, and one column is predicted by quantiles.
 from tfp_flows.tables.columns import Column
 from tfp_flows.tables.columns import Difference
 from tfp_flows.tables.columns import Equality
+from tfp_flows.tables.functions import Function
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.describe_columns import describe_columns
 from tfp_flows.tables.network_sizes import NetworkSizes
@@ -49,6 +51,7 @@ __all__ = [
     "describe_columns",
     "Difference",
     "Equality",
+    "Function",
     "FitOptions",
     "NetworkSizes",
     "Prediction",
