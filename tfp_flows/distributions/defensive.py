@@ -186,7 +186,3 @@ class Defensive(DistributionWrapper):
         """Draws rows with their log-densities; arguments as in `sample`."""
         rows = self.sample(sample_shape, seed, context=context)
         return rows, self.log_prob(rows, context=context)
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {n: getattr(self, n) for n in ("distribution", "share", "name")}

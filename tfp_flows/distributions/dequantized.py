@@ -220,11 +220,6 @@ class Dequantized(DistributionWrapper):
         scaled = self.distribution.sample(sample_shape, seed=seed, **kwargs)
         return quantize(scaled, self.num_bins)
 
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        names = ("distribution", "num_bins", "dequantizer", "encoder", "name")
-        return {name: getattr(self, name) for name in names}
-
     def _check_dequantizer(self, dequantizer, encoder):
         """Refuses noise of other events, or whose context the data do not fit."""
         members = ("sample_and_log_prob", "event_shape", "dtype")

@@ -14,6 +14,7 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.core.arguments import check_event_shape, check_instance, check_size
 from tfp_flows.core.conditioners import AutoregressiveConditioner
 from tfp_flows.core.rows import never_empty, rows_that_count, sample_of_rows, weight_keyword
+from tfp_flows.core.serialization import ConfiguredByAttributes
 from tfp_flows.networks import built_network
 from tfp_flows.networks.context_network import ContextNetwork, join_context
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
@@ -29,7 +30,7 @@ _NOISE = (
 )
 
 
-class Conditioner(tf.Module, AutoregressiveConditioner):
+class Conditioner(ConfiguredByAttributes, tf.Module, AutoregressiveConditioner):
     """A Keras layer as a function of variables and context, with visible weights.
 
     A Keras 3 layer is not a `tf.Module`, so a TFP object that holds one lists none of its
@@ -213,18 +214,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
           ValueError: if a network of a user's class could not be built from them.
         """
         built_network.check_can_be_rebuilt(self.network, *self._shapes)
-        return {
-            "network": self.network,
-            "input_shape": self._input_shape,
-            "context_size": self.context_size,
-            "dropout_in_training": self.dropout_in_training,
-            "name": self.name,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict) -> Conditioner:
-        """Builds the conditioner that `config` describes."""
-        return cls(**config)
+        return super().get_config()
 
     def _build(self):
         """Makes the network create its weights; returns the shape of its output."""
