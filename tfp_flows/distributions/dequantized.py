@@ -325,8 +325,7 @@ def reduce_bits(images: np.ndarray, num_bits: int) -> np.ndarray:
     >>> tfp_flows.distributions.reduce_bits(np.uint8([0, 7, 8, 255]), num_bits=5).tolist()
     [0, 0, 1, 31]
     """
-    if check_integer("num_bits", num_bits) > 8:
-        raise ValueError(f"Expected `num_bits` from 1 to 8; got {num_bits}.")
+    require(check_integer("num_bits", num_bits) <= 8, "`num_bits` from 1 to 8", num_bits)
     return np.asarray(images) // 2 ** (8 - num_bits)
 
 

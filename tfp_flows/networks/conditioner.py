@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_event_shape, check_instance, check_size
+from tfp_flows.core.arguments import check_event_shape, check_instance, check_size, require
 from tfp_flows.core.conditioners import AutoregressiveConditioner
 from tfp_flows.core.rows import never_empty, rows_that_count, sample_of_rows, weight_keyword
 from tfp_flows.core.serialization import ConfiguredByAttributes
@@ -298,15 +298,11 @@ def check_training_behaviour(network: keras.Layer, dropout_in_training: bool) ->
     batch_norm = names(lambda layer: isinstance(layer, keras.layers.BatchNormalization))
     penalties = names(lambda layer: getattr(layer, "activity_regularizer", None))
     spectral = names(lambda layer: isinstance(layer, keras.layers.SpectralNormalization))
-    if dropout_in_training and not noise:
-        raise ValueError(
-            "Expected a `network` with dropout for `dropout_in_training`; got none."
-        )
-    if dropout_in_training and batch_norm:
-        raise ValueError(
-            "Expected a `network` without batch normalisation for `dropout_in_training`, "
-            f"since a density must not depend on other rows; got {batch_norm}."
-        )
+    if dropout_in_training:
+        require(noise, "a `network` with dropout for `dropout_in_training`", "none")
+        words = "a `network` without batch normalisation for `dropout_in_training`"
+        why = "since a density must not depend on other rows"
+        require(not batch_norm, f"{words}, {why}", batch_norm)
     if noise and not dropout_in_training:
         _warn(noise, "dropout is never applied; `dropout_in_training=True` would apply it")
     if batch_norm:
