@@ -488,13 +488,8 @@ def recalibrate(
 
     The weights are shrunk towards `0.3 (1 - 1/M)`, their prior mean, with a prior standard
     deviation of 0.1; the measured w has one of `sqrt(5 / n)`. The u of integers are
-    randomised. Numbers at atoms do not count.
-
-    Args:
-      distribution: the distribution whose weights are set.
-      x: cells, `[N, K + D]`.
-      context: `[N, C]`; None if there is none.
-      is_used: which members are judged by which rows, booleans `[N, M]`.
+    randomised. Numbers at atoms do not count. `is_used`, booleans `[N, M]`, says which
+    members are judged by which rows.
     """
     if not distribution.cells.num_numbers:
         return
