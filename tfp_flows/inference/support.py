@@ -273,12 +273,7 @@ def log_prob_of_parts(
 
 
 def have_nan(parts: Any, event_shape: Any) -> tf.Tensor:
-    """Returns whether a number of a draw is NaN, `[...]`.
-
-    Args:
-      parts: draws, `[..., *event]` each.
-      event_shape: structure of shapes.
-    """
+    """Returns whether a number of a draw, `[..., *event]` a part, is NaN, `[...]`."""
     found = [
         tf.reduce_any(tf.math.is_nan(part), axis=list(range(-shape.rank, 0)))
         for part, shape in zip(*map(tf.nest.flatten, (parts, event_shape)), strict=True)

@@ -19,6 +19,7 @@ network_sizes               widths, bins and number of networks, by the number o
 distribution                TableDistribution: codes and numbers, density and draws
 training                    fits it: early stopping, backup, progress, recalibration
 imputation                  missing cells, drawn given the others of their rows
+number_predictions          the distribution of one number; expectations as sums
 prediction                  quantiles and scores of one column
 conformal                   how far intervals must reach to hold their level
 row_features                rows as arrays for classifiers and distances; equal rows

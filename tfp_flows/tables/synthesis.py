@@ -319,11 +319,7 @@ def _frames(synthetic, train, real_test, names):
 
 
 def _broken(rules):
-    """Counts of rows that break each rule, and the share of synthetic rows that break one.
-
-    Args:
-      rules: results of `violated_rules` of synthetic and of test rows.
-    """
+    """Counts of rows that break each rule, and the share of synthetic rows that do."""
     counts = {
         rule: {kind: int(found[rule].sum()) for kind, found in rules.items()}
         for rule in rules["synthetic"]
