@@ -36,9 +36,9 @@ out, and one column is predicted by quantiles.
 from tfp_flows.tables.columns import Column
 from tfp_flows.tables.columns import Difference
 from tfp_flows.tables.columns import Equality
-from tfp_flows.tables.functions import Function
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.describe_columns import describe_columns
+from tfp_flows.tables.functions import Function
 from tfp_flows.tables.network_sizes import NetworkSizes
 from tfp_flows.tables.prediction import Prediction
 from tfp_flows.tables.synthesis import SynthesisReport
@@ -52,8 +52,8 @@ __all__ = [
     "describe_columns",
     "Difference",
     "Equality",
-    "Function",
     "FitOptions",
+    "Function",
     "NetworkSizes",
     "Prediction",
     "synthesis_report",
