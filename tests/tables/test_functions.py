@@ -63,7 +63,7 @@ def test_functions_are_found_shown_and_switched_off():
         ("y = exp(x)", np.exp),
     ],
 )
-def test_each_form_has_its_inverse(label, values):
+def test_each_formula_has_its_inverse(label, values):
     x = RNG.gamma(3.0, 2.0, COUNT).round(1) + 0.1
     rows = {"y": np.asarray(values(x)), "x": x}
     (function,) = tff.describe_columns(rows).functions
@@ -168,7 +168,7 @@ def wrong_table(*links, functions):
 
 @bad_calls(
     [
-        (lambda: Function("a", "b", "sine"), "`form` of the function 'a' | 'sine'"),
+        (lambda: Function("a", "b", "sine"), "`formula` of the function 'a' | 'sine'"),
         (lambda: Function("a", "b", scale=0.0), "a finite `scale` other than 0 | 0.0"),
         (lambda: Function("a", "b", rounding="up"), "`rounding` | 'decimals' | 'up'"),
         (lambda: Function("a", "a"), "another `source` | 'a'"),

@@ -168,7 +168,7 @@ class TableColumns:
     @classmethod
     def from_plain(cls, plain: Sequence[dict[str, Any]]) -> TableColumns:
         """Returns the columns from the result of `to_plain`."""
-        links = {"minus": Difference.from_plain, "names": _equality, "form": _function}
+        links = {"minus": Difference.from_plain, "names": _equality, "formula": _function}
         found: dict[str, list] = {"": [], **{key: [] for key in links}}
         for entries in plain:
             key = next((key for key in links if key in entries), "")

@@ -17,7 +17,7 @@ _ACCURACY, _ACCURACY_OF_SOURCE = 2e-6, 2.0**-22
 # function by chance, if the different ones are independent.
 _MOST_CHANCE = -25.0
 _LEAST_ROWS, _LEAST_DISTINCT = 20, 8  # minimum numbers of rows and of different numbers
-# Fewer values than numbers are steps, such as the year of a date, which no form has.
+# Fewer values than numbers are steps, such as the year of a date, which no formula has.
 _LEAST_SHARE_OF_VALUES = 0.5
 _MOST_COLUMNS = 40  # among more columns of numbers, none is compared
 _SAMPLE = 64  # rows that rule out most functions
@@ -26,7 +26,7 @@ _MOST_DIGITS_OF_SCALE = 4  # significant digits of factors of logarithms and pow
 _SAME = 4.0 * np.finfo(np.float64).eps  # relative rounding error of equal numbers
 
 
-class Form(typing.NamedTuple):
+class Formula(typing.NamedTuple):
     """An increasing or decreasing function of positive or all numbers.
 
     Attributes:
@@ -44,17 +44,17 @@ def _if_positive(power: float) -> Callable[[np.ndarray], np.ndarray]:
     return lambda x: np.where(x >= 0.0, np.power(np.maximum(x, 0.0), power), np.nan)
 
 
-FORMS = {
-    "linear": Form(np.positive, np.positive, "{}"),
-    "square": Form(_if_positive(2.0), _if_positive(0.5), "{}^2"),
-    "cube": Form(_if_positive(3.0), _if_positive(1.0 / 3.0), "{}^3"),
-    "square root": Form(_if_positive(0.5), _if_positive(2.0), "sqrt({})"),
-    "reciprocal": Form(np.reciprocal, np.reciprocal, "1 / {}"),
-    "log": Form(np.log, np.exp, "log({})"),
-    "log1p": Form(np.log1p, np.expm1, "log(1 + {})"),
-    "log10": Form(np.log10, lambda y: np.power(10.0, y), "log10({})"),
-    "log2": Form(np.log2, np.exp2, "log2({})"),
-    "exp": Form(np.exp, np.log, "exp({})"),
+FORMULAS = {
+    "linear": Formula(np.positive, np.positive, "{}"),
+    "square": Formula(_if_positive(2.0), _if_positive(0.5), "{}^2"),
+    "cube": Formula(_if_positive(3.0), _if_positive(1.0 / 3.0), "{}^3"),
+    "square root": Formula(_if_positive(0.5), _if_positive(2.0), "sqrt({})"),
+    "reciprocal": Formula(np.reciprocal, np.reciprocal, "1 / {}"),
+    "log": Formula(np.log, np.exp, "log({})"),
+    "log1p": Formula(np.log1p, np.expm1, "log(1 + {})"),
+    "log10": Formula(np.log10, lambda y: np.power(10.0, y), "log10({})"),
+    "log2": Formula(np.log2, np.exp2, "log2({})"),
+    "exp": Formula(np.exp, np.log, "exp({})"),
 }
 
 
@@ -63,18 +63,18 @@ class Function:
     """A column of numbers that is computed from another column.
 
     ```none
-    name = round(scale * form(source) + shift)
+    name = round(scale * formula(source) + shift)
     ```
 
     The column is not modelled but computed, so it is kept exactly. Rows that contradict it
     cannot occur, and the density of the others is that of their other columns. It is
-    missing where the source is missing, or where the form is not finite. A column of a
+    missing where the source is missing, or where the formula is not finite. A column of a
     context has no function.
 
     Args:
       name: name of the column.
       source: name of the other column.
-      form: one of `FORMS`.
+      formula: one of `FORMULAS`.
       scale: factor.
       shift: summand.
       rounding: how the column is rounded: to `places` "decimals" or significant "digits",
@@ -83,7 +83,7 @@ class Function:
       reason: why there is the function.
 
     Raises:
-      ValueError: if `form` or `rounding` is unknown, `scale` is 0 or not finite, or a
+      ValueError: if `formula` or `rounding` is unknown, `scale` is 0 or not finite, or a
         column is its own source.
 
     >>> import numpy as np
@@ -95,7 +95,7 @@ class Function:
 
     name: str
     source: str
-    form: str = "linear"
+    formula: str = "linear"
     scale: float = 1.0
     shift: float = 0.0
     rounding: str = "none"
@@ -103,9 +103,9 @@ class Function:
     reason: str = ""
 
     def __post_init__(self) -> None:
-        known, roundings = list(FORMS), ["decimals", "digits", "float32", "none"]
-        words = f"`form` of the function {self.name!r} of {known}"
-        require(self.form in known, words, repr(self.form))
+        known, roundings = list(FORMULAS), ["decimals", "digits", "float32", "none"]
+        words = f"`formula` of the function {self.name!r} of {known}"
+        require(self.formula in known, words, repr(self.formula))
         words = f"`rounding` of the function {self.name!r} of {roundings}"
         require(self.rounding in roundings, words, repr(self.rounding))
         fits = self.scale != 0.0 and np.isfinite([self.scale, self.shift]).all()
@@ -122,7 +122,7 @@ class Function:
     @property
     def label(self) -> str:
         """The name under which `TableColumns` lists it."""
-        words = FORMS[self.form].words.format(self.source)
+        words = FORMULAS[self.formula].words.format(self.source)
         factor = "" if self.scale == 1.0 else f"{self.scale:g} * "
         sign = "-" if self.shift < 0.0 else "+"
         shift = "" if self.shift == 0.0 else f" {sign} {abs(self.shift):g}"
@@ -135,7 +135,7 @@ class Function:
     def inverse(self, values: np.ndarray) -> np.ndarray:
         """Returns numbers of the source, `[N]`, up to rounding; NaN where there is none."""
         with np.errstate(all="ignore"):
-            source = FORMS[self.form].inverse((values - self.shift) / self.scale)
+            source = FORMULAS[self.formula].inverse((values - self.shift) / self.scale)
         return np.where(np.isfinite(source), source, np.nan)
 
     def holds(self, source: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -156,7 +156,7 @@ class Function:
 
     def _exact(self, source):
         with np.errstate(all="ignore"):
-            exact = self.scale * FORMS[self.form].apply(source) + self.shift
+            exact = self.scale * FORMULAS[self.formula].apply(source) + self.shift
         return np.where(np.isfinite(exact), exact, np.nan)
 
     def _tolerance(self, source, exact):
@@ -230,7 +230,7 @@ def _function(name, source, values, numbers):
     x, y = numbers[is_there], values[is_there]
     if not _may_be_function(x, y):
         return None
-    found = (_fitted(name, source, form, x, y) for form in FORMS)
+    found = (_fitted(name, source, formula, x, y) for formula in FORMULAS)
     return next((f for f in found if f and f.holds(numbers, values).all()), None)
 
 
@@ -247,22 +247,22 @@ def _may_be_function(x, y):
     return are_alike and min(num_numbers, num_values) >= _LEAST_DISTINCT
 
 
-def _fitted(name, source, form, x, y):
-    """The function of the form that may be y, with its rounding; None if none may be."""
+def _fitted(name, source, formula, x, y):
+    """The function of the formula that may be y, with its rounding; None if none may be."""
     rounding, places = next(_roundings(y))
-    values = Function(name, source, form, rounding=rounding)._exact(x)
+    values = Function(name, source, formula, rounding=rounding)._exact(x)
     if not np.isfinite(values).all():
         return None
     error = np.maximum(_half_unit(rounding, places), _ACCURACY * np.abs(y))
     chance = len(np.unique(x)) * np.log(np.median(error) / y.std())
-    fit = _line if form == "linear" else _factor
+    fit = _line if formula == "linear" else _factor
     fitted = fit(values, y, error) if chance < _MOST_CHANCE else None
     if fitted is None:
         return None
     best, most = None, -1.0
     scale, shift = fitted
     for rounding, places in _roundings(y):
-        names = name, source, form
+        names = name, source, formula
         found = Function(*names, scale, shift, rounding, places, "in all rows")
         share = float(np.mean(_are_same(found(x), y)))
         if share > most and found.holds(x, y).all():
