@@ -42,8 +42,7 @@ def run(settings, strategy=None):
     check_kind("settings", settings, Settings)
     strategy = strategy or workers.make_strategy(settings.strategy)
     if resuming.is_finished(settings, strategy):
-        results = resuming.finished(settings, strategy, refuse=_refuse_other_table)
-        return resuming.tell_finished(settings, results)
+        return resuming.finished(settings, strategy, refuse=_refuse_other_table)
     dataset = load_dataset(settings.dataset, **settings.data_arguments())
     fit = _fit_of(settings, dataset, strategy)
     with resuming.unfinished(settings, strategy) as run_dir:

@@ -22,8 +22,7 @@ def run(settings, strategy=None):
     check_kind("settings", settings, VAESettings)
     strategy = strategy or workers.make_strategy(settings.strategy)
     if resuming.is_finished(settings, strategy):
-        results = resuming.finished(settings, strategy)
-        return resuming.tell_finished(settings, results)
+        return resuming.finished(settings, strategy)
     images = load_images(settings)
     parts = models.for_images(settings, images, strategy)
     with resuming.unfinished(settings, strategy) as run_dir:

@@ -48,7 +48,7 @@ def measure(posterior, chains, entry, settings):
         "samplers": samplers,
         "moments_of_first": entry.first and list(entry.first),
         "elbo": estimate(log_weights),
-        "training_gradients": settings.training_steps * settings.sample_size,
+        "training_gradients": settings.training_gradients,
         **facts.provenance(settings),
     }
 

@@ -127,6 +127,8 @@ def _main(settings):
     if not workers.is_chief(strategy):
         print("Done; the chief reports.")
         return
+    if len(found) == 1 and found[0].get("failure"):
+        return  # nothing was written
     if len(found) > 1:
         text = report.summary(found)
         report.write(found, pathlib.Path(settings.run_dir) / "report.md")

@@ -48,7 +48,7 @@ class Found:
 def _surrogate(name, entry, settings, strategy=None):
     posterior, trained = train(name, entry, settings, strategy)
     rows, log_weights = evaluation.draw(posterior, entry, settings)
-    return Found(rows, _training_gradients(settings), log_weights, **trained)
+    return Found(rows, settings.training_gradients, log_weights, **trained)
 
 
 def _fit_posterior(entry, settings):
@@ -89,7 +89,7 @@ def _neutra(entry, settings):
     posterior, trained = train(name, entry, settings)
     lengths = _lengths(settings)
     chains = flow_nuts(posterior, entry, entry.rows, lengths, seed=settings.seed)
-    found = _from_chains(chains, _training_gradients(settings))
+    found = _from_chains(chains, settings.training_gradients)
     return dataclasses.replace(found, **trained)
 
 
@@ -134,11 +134,6 @@ def _lengths(settings):
     return Lengths(
         settings.nuts_chains, settings.nuts_draws, settings.nuts_adaptation_steps
     )
-
-
-def _training_gradients(settings):
-    draws = settings.sample_size * settings.importance_sample_size
-    return settings.training_steps * draws
 
 
 def _count(posterior):

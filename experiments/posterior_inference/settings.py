@@ -75,7 +75,7 @@ class PosteriorSettings(FlagSettings):
     )
     jit_compile: bool = field(True, "Whether XLA compiles the training step.")
     num_draws: int = field(
-        20000, "Draws for the evaluation, and the reference.", at_least=1
+        20000, "Draws for the evaluation, and the reference.", at_least=2
     )
     num_chains: int = field(8, "Chains of the reference; share `num_draws`.", at_least=1)
     num_adaptation_steps: int = field(500, "Adaptation steps of each chain.", at_least=1)
@@ -105,3 +105,9 @@ class PosteriorSettings(FlagSettings):
     def name_of_method(self):
         """The method, or else the surrogate posterior."""
         return self.method or self.posterior
+
+    @property
+    def training_gradients(self):
+        """Evaluations of the target's gradient in the training of a surrogate."""
+        draws = self.sample_size * self.importance_sample_size
+        return self.training_steps * draws

@@ -61,7 +61,9 @@ def is_finished(settings, strategy=None):
 
 
 def finished(settings, strategy=None, *, refuse=lambda settings, results: None):
-    """Returns the results of a finished run; None in a worker that is not the chief.
+    """Returns the results of a finished run, and prints that it was finished already.
+
+    A worker that is not the chief gets None.
 
     Args:
       settings: any settings with `run_dir`.
@@ -77,6 +79,7 @@ def finished(settings, strategy=None, *, refuse=lambda settings, results: None):
         results = run_directory.finished_results(run_dir)
         refuse(settings, results)
         _delete_checkpoints(run_dir, results)
+    print(f"{run_dir} holds this run, finished; delete it to repeat it.")
     return results
 
 
@@ -109,13 +112,6 @@ def unfinished(settings, strategy=None):
         if before is not None:
             print(_remark(before, results))
         _delete_checkpoints(run_dir, results)
-
-
-def tell_finished(settings, results):
-    """Prints that the run was finished already, if there are `results`; returns these."""
-    if results:
-        print(f"{settings.run_dir} holds this run, finished; delete it to repeat it.")
-    return results
 
 
 def tell_written(settings, table):

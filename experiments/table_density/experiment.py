@@ -33,8 +33,7 @@ def run(settings):
     """
     check_kind("settings", settings, TableDensitySettings)
     if resuming.is_finished(settings):
-        results = resuming.finished(settings, refuse=_refuse_other_table)
-        return resuming.tell_finished(settings, results)
+        return resuming.finished(settings, refuse=_refuse_other_table)
     frame, columns = read_table(settings)
     if settings.target and settings.target not in columns.names:
         raise DataError(f"Expected `target` of {columns.names}; got {settings.target!r}.")

@@ -37,6 +37,14 @@ def named():
     )
 
 
+def nested():
+    inner = tfd.JointDistributionSequential(
+        [tfd.Dirichlet([1.0, 2.0]), tfd.Gamma(2.0, 1.0)]
+    )
+    pair = tfd.JointDistributionNamed({"z": tfd.Normal(0.0, 1.0), "inner": inner})
+    return tfd.JointDistributionNamed({"pair": pair, "a": tfd.Uniform(1.0, 2.0)})
+
+
 def on_simplex():
     return tfd.JointDistributionNamed(
         {
@@ -59,6 +67,7 @@ TARGETS = {
     "factor": lambda: tfd.CholeskyLKJ(3, 1.0),  # nine entries, three free numbers
     "dependent": dependent,
     "named": named,
+    "nested": nested,
     "vector": lambda: tfd.MultivariateNormalDiag(tf.zeros(3), tf.ones(3)),
     "matrix": lambda: tfd.Sample(tfd.Gamma(2.0, 1.0), [2, 3]),
     "a flow": real_nvp,

@@ -78,6 +78,10 @@ BAD_CALLS = [
         "`target` of continuous parts | 'count' | Poisson",
     ),
     (
+        lambda: unnamed(with_counts()),
+        "`target` of continuous parts | 'count' | Poisson",
+    ),
+    (
         lambda: unnamed(tfd.Normal(0.0, 1.0), tfd.Normal(np.float64(0.0), 1.0)),
         "one floating-point dtype | of float32 | of float64",
     ),

@@ -206,7 +206,7 @@ BAD_CALLS = [
     (lambda: table().fit({"a": NORMAL[:1], "b": NORMAL[:1]}), "`frame` | 1 in all"),
     (lambda: tff.tables.TableColumns([column("a")] * 2), "different names | 'a', 'a'"),
 ]
-FRAME = {"a": NORMAL, "b": -NORMAL}
+FRAME = {"a": NORMAL, "b": NORMAL[::-1]}
 
 
 def describe(a, **others):

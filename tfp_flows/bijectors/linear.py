@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.permutation import check_permutation
 from tfp_flows.bijectors.positionwise import Positionwise, multiply_rows
-from tfp_flows.core.arguments import check_entries, check_seed
+from tfp_flows.core.arguments import check_entries, check_seed, require
 
 
 class InvertibleLinear(Positionwise):
@@ -143,8 +143,7 @@ def _initial_matrix(event_size, seed, permutation=None):
     """Returns the identity, a permutation, or a uniformly drawn rotation."""
     check_entries("event_size", event_size, event_size)
     if permutation is not None:
-        if seed is not None:
-            raise ValueError("Expected one of `seed` and `permutation`; got both.")
+        require(seed is None, "one of `seed` and `permutation`", "both")
         return np.eye(event_size)[check_permutation(permutation, event_size)]
     if seed is None:
         return np.eye(event_size)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.partition import check_mask, partition
-from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.arguments import check_instance, require
 from tfp_flows.core.composite import Composite
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import weight_keyword
@@ -43,8 +43,7 @@ class Partial(Composite):
         self, mask: npt.ArrayLike, bijector: FlowBijector, *, name: str | None = None
     ) -> None:
         mask = check_mask(mask)
-        if mask.ndim != 1:
-            raise ValueError(f"Expected `mask` of shape [D]; got {list(mask.shape)}.")
+        require(mask.ndim == 1, "`mask` of shape [D]", list(mask.shape))
         words = "a `FlowBijector` (`FlowChain([bijector])` makes one of a stock one)"
         check_instance("bijector", bijector, FlowBijector, words)
         _check_sizes(bijector, int(np.sum(~mask)))

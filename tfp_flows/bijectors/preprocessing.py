@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_array, check_dtype, check_number
+from tfp_flows.core.arguments import check_array, check_dtype, check_number, require
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.inputs import minus_infinity_outside
 
@@ -53,15 +53,10 @@ class Bounds(FlowBijector):
         numpy_dtype = check_dtype("dtype", dtype).as_numpy_dtype
         low = check_array("low", low, numpy_dtype)
         high = check_array("high", high, numpy_dtype)
-        if low.ndim != 1 or low.shape != high.shape:
-            raise ValueError(
-                "Expected `low` and `high` of one shape `[D]`; got "
-                f"{low.shape} and {high.shape}."
-            )
-        if not (low < high).all():
-            raise ValueError(
-                f"Expected `low` < `high`; got {low.tolist()} and {high.tolist()}."
-            )
+        fits, got = low.shape == high.shape, f"{low.shape} and {high.shape}"
+        require(low.ndim == 1 and fits, "`low` and `high` of one shape `[D]`", got)
+        got = f"{low.tolist()} and {high.tolist()}"
+        require((low < high).all(), "`low` < `high`", got)
         super().__init__(event_ndims=1, event_shape=low.shape, dtype=dtype, name=name)
         self._low, self._high = low, high
         self._has_low, self._has_high = np.isfinite(low), np.isfinite(high)

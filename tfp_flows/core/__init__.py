@@ -2,6 +2,7 @@
 
 Read `flow_bijector`, the protocol, first, with `inputs`, `event_shapes` and `compiled`;
 then `composite` and `context_standardizer`. `arguments`, `rows` and `statistics` check and
-measure, `serialization` and `saved_names` save. `conditioners` is what bijectors need of
-networks. `stock_call_memory` and `recompute` save work; `check` and `describe` print.
+measure, `serialization`, `saved_names` and `array_files` save. `conditioners` is what
+bijectors need of networks. `stock_call_memory` and `recompute` save work; `check` and
+`describe` print.
 """

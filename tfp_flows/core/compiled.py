@@ -32,12 +32,7 @@ def is_compiled_by_xla() -> bool:
 
 
 def graph_function(method: Callable, **options: Any) -> Any:
-    """Returns a `tf.function` of a function that each object has of its own: a method.
-
-    Args:
-      method: function to trace.
-      **options: options of `tf.function`.
-    """
+    """Returns a `tf.function` of a function that each object has of its own: a method."""
     # A new partial for each object: otherwise TensorFlow counts the traces of all objects
     # as retraces of one function, and warns.
     return tf.function(functools.partial(method), autograph=False, **options)

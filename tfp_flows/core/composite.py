@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.arguments import check_instance, require
 from tfp_flows.core.flow_bijector import FlowBijector, check_result
 
 
@@ -84,8 +84,7 @@ def as_bijectors(name: str, bijectors: Any) -> list[tfp.bijectors.Bijector]:
       ValueError: if it is not a list of bijectors, or empty.
     """
     check_instance(name, bijectors, (list, tuple), "a list of bijectors")
-    if not bijectors:
-        raise ValueError(f"Expected at least one bijector in `{name}`; got none.")
+    require(bijectors, f"at least one bijector in `{name}`", "none")
     for bijector in bijectors:
         words = "a list of `tfp.bijectors.Bijector`s"
         check_instance(name, bijector, tfp.bijectors.Bijector, words)
@@ -100,15 +99,13 @@ def context_for(part: FlowBijector, context: tf.Tensor | None) -> tf.Tensor | No
 def _shared_context_size(parts):
     """Returns the context width of the conditional parts; 0 if there are none."""
     sizes = sorted({part.context_size for part in parts} - {0})
-    if len(sizes) > 1:
-        raise ValueError(f"Expected one `context_size` in all of `bijectors`; got {sizes}.")
+    require(len(sizes) < 2, "one `context_size` in all of `bijectors`", sizes)
     return sizes[0] if sizes else 0
 
 
 def _shared_dtype(parts):
     """Returns the dtype of `parts`; None if they accept any."""
     dtypes = {part.dtype for part in parts if part.dtype is not None}
-    if len(dtypes) > 1:
-        names = sorted(dtype.name for dtype in dtypes)
-        raise ValueError(f"Expected one dtype in all of `bijectors`; got {names}.")
+    names = sorted(dtype.name for dtype in dtypes)
+    require(len(names) < 2, "one dtype in all of `bijectors`", names)
     return dtypes.pop() if dtypes else None

@@ -90,9 +90,7 @@ def in_mode(conditioner: Callable, training: bool) -> Callable:
 def refuse_dropout(steps: Sequence[FlowBijector], argument: str) -> None:
     """Raises `ValueError` if one of `steps` would drop other units when called again.
 
-    Args:
-      steps: list of `FlowBijector`s.
-      argument: argument or step that calls them again, for the error.
+    `argument` names the argument or step that calls them, for the error.
     """
     names = [
         step.name

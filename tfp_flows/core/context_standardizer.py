@@ -69,11 +69,7 @@ class ContextStandardizer(tf.Module):
 
 
 def leave_contexts(part: tf.Module) -> None:
-    """Makes a bijector or distribution leave contexts from a network unchanged.
-
-    Args:
-      part: a `tf.Module` whose contexts are not standardised by any data yet.
-    """
+    """Makes a bijector or distribution leave contexts from a network unchanged."""
     for module in (part, *part.submodules):
         if isinstance(module, ContextStandardizer) and not module.is_initialized:
             module.leave()

@@ -65,10 +65,7 @@ def event_shape_after(bijector: tfp.bijectors.Bijector, direction: str, shape: A
 
 
 def end_shapes(steps: Sequence[tfp.bijectors.Bijector]) -> tuple:
-    """Returns the event shapes at the latent and at the data end of a chain.
-
-    Args:
-      steps: list of `FlowBijector`s, data side first.
+    """Returns the event shapes at the latent and at the data end of steps, data side first.
 
     Returns:
       Two `tf.TensorShape`s with at least the number of event axes of that end; None if the

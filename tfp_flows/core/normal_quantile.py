@@ -29,13 +29,10 @@ _UNDER_TAIL = (
 
 
 def lower_normal_quantile(p: tf.Tensor) -> tf.Tensor:
-    """Returns z with `P(Z < z) = p`, for p from 1e-14 to 1/2.
+    """Returns z with `P(Z < z) = p`, for p, `[...]`, from 1e-14 to 1/2.
 
     XLA computes `tf.math.ndtri(p)` as `erfinv(2 p - 1)`, which in float32 is off by 0.03 at
     p = 1e-7, and minus infinity below 1.5e-8.
-
-    Args:
-      p: `[...]`.
 
     Reference:
       Moshier, Cephes Mathematical Library, ndtri.c.

@@ -19,9 +19,6 @@ def recomputing(apply: Callable) -> Callable:
     """Returns `apply` with a gradient that applies it again and keeps only its inputs.
 
     `tf.recompute_grad` does the same, but XLA merges its second evaluation with the first.
-
-    Args:
-      apply: function of tensors that returns a value and a log-det.
     """
 
     @tf.custom_gradient

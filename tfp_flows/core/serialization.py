@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import inspect
 from typing import Any
 
 import keras
@@ -43,6 +44,15 @@ class Configured:
     def from_config(cls, config: dict) -> Configured:
         """Builds the object that `config` describes."""
         return cls(**config)
+
+
+class ConfiguredByAttributes(Configured):
+    """An object that keeps its constructor's arguments as attributes of the same names."""
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        names = inspect.signature(type(self)).parameters
+        return {name: getattr(self, name) for name in names}
 
 
 def serialize(value: Any) -> Any:

@@ -18,10 +18,6 @@ def gaussian(train: Data, test: Data) -> np.ndarray:
     """Returns log-densities, `[n]`, of test rows under a Gaussian of the training rows.
 
     With a context, its mean is the linear regression on the context.
-
-    Args:
-      train: `Data` of the training rows.
-      test: `Data` of the test rows.
     """
     x, rest = (np.asarray(data.x, np.float64) for data in (train, test))
     if train.context is not None:
@@ -40,10 +36,6 @@ def others(train: Data, test: Data) -> dict[str, np.ndarray]:
     """Returns log-densities, `[n]`, of test rows under further densities, by name.
 
     There are none with a context, or without scikit-learn.
-
-    Args:
-      train: `Data` of the training rows.
-      test: `Data` of the test rows.
     """
     try:
         from sklearn.mixture import GaussianMixture

@@ -48,11 +48,7 @@ def gain(gains: np.ndarray) -> Check:
 
 
 def furthest_row(gains: np.ndarray) -> Check:
-    """Checks that no held-out row has far less density than under a Gaussian.
-
-    Args:
-      gains: as for `gain`.
-    """
+    """Checks that no held-out row has far less density than under a Gaussian."""
     value = float(gains.min())
     advice = (
         f"A held-out row has {-value:.0f} nats less than under a Gaussian: the density is "
@@ -135,11 +131,7 @@ def neighbours(data: Data, samples: Data) -> Check:
 
 
 def spikes(x: np.ndarray) -> Check:
-    """Checks that no column has a common value, at which a density has no limit.
-
-    Args:
-      x: training rows, `[N, D]`.
-    """
+    """Checks that no column has a common value, at which a density has no limit."""
     most = np.array([np.unique(column, return_counts=True)[1].max() for column in x.T])
     shares = np.where(most > 1, most / len(x), 0.0)
     value, column = float(np.max(shares)), int(np.argmax(shares))
@@ -155,10 +147,6 @@ def copies(train: Data, held_out: Data) -> Check:
 
     Rounded columns have equal rows by chance, so the threshold is higher if columns that
     are shuffled, each by itself, have them too.
-
-    Args:
-      train: `Data` of the training rows.
-      held_out: `Data` of the held-out rows.
     """
     known = {row.tobytes() for row in train.joined}
     rows = held_out.joined
@@ -183,9 +171,6 @@ def dependence(train: Data) -> Check:
     Outliers may be on one line with all others, so the relation must also hold without the
     5 % of the rows that are farthest out. It is not judged if there are more columns than
     rows.
-
-    Args:
-      train: `Data` of the training rows.
     """
     x, left = np.asarray(train.x, np.float64), train.residuals()
     value, column = _least_variance(x, left)

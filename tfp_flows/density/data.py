@@ -69,10 +69,6 @@ class Data(typing.NamedTuple):
 def checked_data(rows: TensorLike, context: TensorLike | None) -> Data:
     """Returns the rows and contexts that a user gives as `Data`.
 
-    Args:
-      rows: numbers, `[N, D]`, in any form that `fit_density` takes.
-      context: numbers, `[N, C]`, or None.
-
     Raises:
       ValueError: as `fit_density`, for rows and contexts.
     """

@@ -148,18 +148,10 @@ def fit_and_judge(
     flow: tfp.bijectors.Bijector | None = None,
     columns: list[dict[str, str]] | None = None,
 ) -> Fit:
-    """Returns the `Fit` of a density.
+    """Returns the `Fit` of a density to `train`, which `held_out` judges.
 
-    Args:
-      train: rows to fit.
-      held_out: the others, `held_out_share` of all, which judge the fit.
-      data: all rows, to which a small table is fitted again.
-      seed: as in `fit_density`.
-      max_minutes: as in `fit_density`.
-      verbose: as in `fit_density`.
-      max_steps: as in `fit_density`.
-      flow: as in `fit_density`.
-      columns: as in `FittedDensity`.
+    A small table is fitted again to all rows, `data`. `columns`: see `FittedDensity`. Other
+    arguments: see `fit_density`.
     """
     start = time.monotonic()
     rules = rules_for(len(data.x), data.x.shape[1], data.context_size, max_steps)

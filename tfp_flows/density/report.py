@@ -95,13 +95,6 @@ def judge(
 
     The weights that score one half of the rows come from the other half.
 
-    Args:
-      components: fitted distributions of rows.
-      train: `Data` of the rows that they are fitted to.
-      held_out: `Data` of other rows.
-      rules: the `Rules` of the fit.
-      seed: integer that determines the samples; random if None.
-
     Returns:
       The report, and the components' weights, `[K]`; 0 for a component without use.
     """
@@ -163,10 +156,7 @@ def log_prob_of_components(mixture: Mixture, data: Data) -> np.ndarray:
 def mixture_weights(log_probs: np.ndarray) -> np.ndarray:
     """Returns the weights, `[K]`, under which rows are most probable, by EM.
 
-    A component of less weight than 0.02 gets none.
-
-    Args:
-      log_probs: log-densities of rows under each component, `[n, K]`.
+    Log-densities of rows are `[n, K]`. A component of less weight than 0.02 gets none.
     """
     count = log_probs.shape[1]
     weights = np.full(count, 1.0 / count)

@@ -12,6 +12,7 @@ from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_dtype, check_event_shape
 from tfp_flows.core.circular import as_circular
+from tfp_flows.core.serialization import Configured
 from tfp_flows.distributions import draws
 
 
@@ -117,7 +118,7 @@ def circular_base(
     return NormalsAndAngles(as_circular(circular, event_size).tolist(), dtype)
 
 
-class NormalsAndAngles(tfd.Distribution):
+class NormalsAndAngles(Configured, tfd.Distribution):
     """The distribution that `circular_base` returns.
 
     Args:
@@ -145,10 +146,6 @@ class NormalsAndAngles(tfd.Distribution):
             parameters=parameters,
             name=name,
         )
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {"circular": self._circular.tolist(), "dtype": self.dtype}
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):

@@ -16,6 +16,7 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_number, check_size
 from tfp_flows.core.inputs import minus_infinity_outside
+from tfp_flows.core.serialization import ConfiguredByAttributes
 from tfp_flows.distributions import draws
 from tfp_flows.networks.one_hot_mlp import ABSENT_LOGIT
 from tfp_flows.transformers.affine import soft_bounded_scale
@@ -23,7 +24,7 @@ from tfp_flows.transformers.affine import soft_bounded_scale
 __all__ = ["Bernoulli", "Categorical", "GaussianMixture"]
 
 
-class _Discrete:
+class _Discrete(ConfiguredByAttributes):
     """A family of integers, which draws by the quantile function at a uniform number."""
 
     num_noise = 1
@@ -62,10 +63,6 @@ class Bernoulli(_Discrete):
     def sample(self, noise: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Samples, `[N, D]`: the quantile function at `noise`."""
         return tf.cast(noise[..., 0] < tf.sigmoid(parameters[:, 0, :]), noise.dtype)
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {}
 
 
 class Categorical(_Discrete):
@@ -111,12 +108,8 @@ class Categorical(_Discrete):
         is_below = up_to < noise[:, None, :, 0] * up_to[:, -1:]
         return tf.reduce_sum(tf.cast(is_below, noise.dtype), axis=1)
 
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {"num_values": self.num_values}
 
-
-class GaussianMixture:
+class GaussianMixture(ConfiguredByAttributes):
     """A mixture of K normal distributions.
 
     ```none
@@ -200,10 +193,6 @@ class GaussianMixture:
     def default_event_space_bijector(self) -> tfp.bijectors.Bijector:
         """The identity: all reals can occur."""
         return tfp.bijectors.Identity()
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {n: getattr(self, n) for n in ("num_components", "max_log_scale")}
 
     def _components(self, parameters):
         """Log-weights, locations and log-scales, `[N, K, D]` each."""

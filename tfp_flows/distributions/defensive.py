@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
-from tfp_flows.core.arguments import check_entries, check_members, check_number
+from tfp_flows.core.arguments import check_entries, check_members, check_number, require
 from tfp_flows.core.inputs import check_value
 from tfp_flows.core.statistics import correlation_factor, mean_and_scale
 from tfp_flows.distributions import draws
@@ -71,11 +71,9 @@ class Defensive(DistributionWrapper):
         check_members("distribution", distribution, members, "one of rows")
         check_number("share", share, "between 0 and 1", lambda value: 0.0 < value < 1.0)
         shape = distribution.event_shape
-        if shape.rank != 1 or not shape.is_fully_defined():
-            raise ValueError(
-                "Expected a `distribution` of vectors of a known size; got events of "
-                f"{shape}."
-            )
+        is_vector = shape.rank == 1 and shape.is_fully_defined()
+        words = "a `distribution` of vectors of a known size"
+        require(is_vector, words, f"events of {shape}")
         refuse_discrete(distribution, "beside a Gaussian")
         check_entries("distribution", shape[0], shape[0])
         super().__init__(distribution, name=name or f"defensive_{distribution.name}")
@@ -186,7 +184,3 @@ class Defensive(DistributionWrapper):
         """Draws rows with their log-densities; arguments as in `sample`."""
         rows = self.sample(sample_shape, seed, context=context)
         return rows, self.log_prob(rows, context=context)
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {n: getattr(self, n) for n in ("distribution", "share", "name")}

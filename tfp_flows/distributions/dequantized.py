@@ -220,11 +220,6 @@ class Dequantized(DistributionWrapper):
         scaled = self.distribution.sample(sample_shape, seed=seed, **kwargs)
         return quantize(scaled, self.num_bins)
 
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        names = ("distribution", "num_bins", "dequantizer", "encoder", "name")
-        return {name: getattr(self, name) for name in names}
-
     def _check_dequantizer(self, dequantizer, encoder):
         """Refuses noise of other events, or whose context the data do not fit."""
         members = ("sample_and_log_prob", "event_shape", "dtype")
@@ -330,8 +325,7 @@ def reduce_bits(images: np.ndarray, num_bits: int) -> np.ndarray:
     >>> tfp_flows.distributions.reduce_bits(np.uint8([0, 7, 8, 255]), num_bits=5).tolist()
     [0, 0, 1, 31]
     """
-    if check_integer("num_bits", num_bits) > 8:
-        raise ValueError(f"Expected `num_bits` from 1 to 8; got {num_bits}.")
+    require(check_integer("num_bits", num_bits) <= 8, "`num_bits` from 1 to 8", num_bits)
     return np.asarray(images) // 2 ** (8 - num_bits)
 
 

@@ -8,10 +8,10 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.rows import weight_keyword
-from tfp_flows.core.serialization import Configured
+from tfp_flows.core.serialization import ConfiguredByAttributes
 
 
-class DistributionWrapper(Configured, tf.Module):
+class DistributionWrapper(ConfiguredByAttributes, tf.Module):
     """A module around a `distribution` of the same events, with further parts or none.
 
     Args:

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_integer, check_members, check_number
+from tfp_flows.core.arguments import check_integer, check_members, check_number, require
 from tfp_flows.core.inputs import as_tensor
 from tfp_flows.core.rows import check_rows
 from tfp_flows.distributions.dequantized import Dequantized, quantize
@@ -49,11 +49,9 @@ def at_temperature(
     if isinstance(distribution, Dequantized):
         tempered = at_temperature(distribution.distribution, temperature)
         return Dequantized(**{**distribution.get_config(), "distribution": tempered})
-    if not _continuous(distribution).bijector.is_monotone:
-        raise ValueError(
-            "Expected a `distribution` on the line, whose latents can be scaled; got "
-            f"`{distribution.name}`, of angles."
-        )
+    is_on_line = _continuous(distribution).bijector.is_monotone
+    words = "a `distribution` on the line, whose latents can be scaled"
+    require(is_on_line, words, f"`{distribution.name}`, of angles")
     scale = tfp.bijectors.Scale(tf.cast(temperature, distribution.dtype))
     # A `FlowDistribution` passes a context on to a conditional base.
     base = FlowDistribution(distribution.distribution, scale)
@@ -175,11 +173,8 @@ def move_along(
     z = _latents(distribution, x, context)
     direction = as_tensor(direction, "direction", z.dtype)
     shape = _continuous(distribution).distribution.event_shape
-    if not direction.shape.is_compatible_with(shape):
-        raise ValueError(
-            f"Expected `direction` of the latents' shape {shape.as_list()}; got "
-            f"{direction.shape.as_list()}."
-        )
+    fits, got = direction.shape.is_compatible_with(shape), direction.shape.as_list()
+    require(fits, f"`direction` of the latents' shape {shape.as_list()}", got)
     return _generate(distribution, z, direction, np.asarray(amounts), context)
 
 

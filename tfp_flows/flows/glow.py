@@ -22,6 +22,7 @@ from tfp_flows.core.arguments import (
     check_image_shape,
     check_network_dtype,
     check_size,
+    require,
 )
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import sample_of_rows
@@ -227,10 +228,7 @@ class GlowStep(FlowChain):
         name: str = "glow_step",
     ) -> None:
         shape = check_image_shape(image_shape)
-        if shape[-1] < 2:
-            raise ValueError(
-                f"Expected `image_shape` with at least 2 channels; got {shape}."
-            )
+        require(shape[-1] > 1, "`image_shape` with at least 2 channels", shape)
         mixing_seed, network_seed = split_seed(seed, 2)
         network = functools.partial(
             ConvNet, hidden_channels=hidden_channels, seed=network_seed

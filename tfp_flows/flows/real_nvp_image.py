@@ -15,7 +15,7 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.masks import channel_half, checkerboard
 from tfp_flows.bijectors.squeeze import Squeeze
-from tfp_flows.core.arguments import check_each, check_image_shape, check_size
+from tfp_flows.core.arguments import check_each, check_image_shape, check_size, require
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.flows.options import FlowOptions, all_arguments, takes_options
 from tfp_flows.flows.steps import coupling, multi_scale_steps, refuse_two_norms
@@ -108,11 +108,9 @@ class RealNVPImage(FlowChain):
         check_each(check_size, num_levels=num_levels, hidden_channels=hidden_channels)
         refuse_two_norms(batch_norm, act_norm)
         shape = check_image_shape(image_shape, divisible_by=2 ** (num_levels - 1))
-        if shape[0] * shape[1] <= 4 ** (num_levels - 1):
-            raise ValueError(
-                "Expected `image_shape` of more than one pixel, for a checkerboard, at the "
-                f"last of {num_levels} levels; got {shape}."
-            )
+        words = "`image_shape` of more than one pixel, for a checkerboard, at the last of"
+        has_pixels = shape[0] * shape[1] > 4 ** (num_levels - 1)
+        require(has_pixels, f"{words} {num_levels} levels", shape)
         couplings = functools.partial(_couplings, **parameters)
         width, dtype, levels = hidden_channels, options["dtype"], []
         *level_seeds, last_seed = split_seed(options["seed"], num_levels)

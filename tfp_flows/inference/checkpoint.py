@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
-import zipfile
 
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.core.array_files import read_arrays, write_arrays
 from tfp_flows.inference.initial_flow import Start
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.reparametrisation import Reparametrisation
 
+_EXPECTED = "`checkpoint_dir` with what a fit has saved"
 # Errors that `restore` raises for damaged files and for files of other variables.
 _UNREADABLE = (tf.errors.OpError, IndexError, ValueError, AssertionError)
 
@@ -81,11 +81,7 @@ class FitCheckpoint:
         path = None if self._folder is None else self._folder / f"round_{index}.npz"
         if path is None or not path.exists():
             return None
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return dict(file)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise _damaged(path, error) from error
+        return read_arrays(path, _EXPECTED)
 
     def begin(self, start: Start, training: tf.Module) -> None:
         """Restores the training of a round if it was saved; else saves it and its start."""
@@ -99,33 +95,22 @@ class FitCheckpoint:
             try:
                 checkpoint.restore(newest).assert_existing_objects_matched()
             except _UNREADABLE as error:
-                raise _damaged(folder, error) from error
+                raise ValueError(f"Expected {_EXPECTED}; got {folder}: {error}") from error
         else:
             self.save()
         path = folder.with_suffix(".npz")
         if not path.exists():
-            partial = path.with_suffix(".partial")
             coordinates = dataclasses.asdict(start.coordinates) if start.coordinates else {}
-            with partial.open("wb") as file:
-                np.savez(
-                    file,
-                    means=np.stack([g.mean for g in start.gaussians]),
-                    factors=np.stack([g.factor for g in start.gaussians]),
-                    log_masses=start.log_masses,
-                    ends=start.ends,
-                    words=start.words,
-                    **coordinates,
-                    **self._identity,
-                )
-            os.replace(partial, path)
+            arrays = {
+                "means": np.stack([g.mean for g in start.gaussians]),
+                "factors": np.stack([g.factor for g in start.gaussians]),
+                "log_masses": start.log_masses,
+                "ends": start.ends,
+                "words": start.words,
+            }
+            write_arrays(path, arrays | coordinates | self._identity)
 
     def save(self) -> None:
         """Saves the training as it is now."""
         if self._manager is not None:
             self._manager.save()
-
-
-def _damaged(path, error):
-    return ValueError(
-        f"Expected `checkpoint_dir` with what a fit has saved; got {path}: {error}"
-    )

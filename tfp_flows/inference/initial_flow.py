@@ -76,14 +76,7 @@ def first_start(
     budget: Budget,
     rng: np.random.Generator,
 ) -> Start:
-    """Returns Gaussians at the density's maxima, or one that is scaled by gradients.
-
-    Args:
-      density: an `UnconstrainedDensity`.
-      starts: points from which the search for maxima starts, `[S, D]`.
-      budget: a `Budget`.
-      rng: random generator of noise.
-    """
+    """Returns Gaussians at the density's maxima, or one that is scaled by gradients."""
 
     def is_over():
         return not budget.has_left(1.0 - _SHARE_OF_SEARCH)
@@ -112,11 +105,6 @@ def next_start(start: Start, findings: Findings, rng: np.random.Generator) -> St
 
     Gaussians with more parameters than there are draws of chains would be no better than a
     posterior with light-tailed weights.
-
-    Args:
-      start: start of the last round.
-      findings: on the posterior of the last round.
-      rng: random generator of the first centres of clusters.
     """
     gaussians, log_masses = start.gaussians, start.log_masses
     room, size = MOST_COMPONENTS - len(gaussians), len(gaussians[0].mean)
@@ -197,7 +185,7 @@ def bound(density: UnconstrainedDensity, gaussian: Gaussian, noise: np.ndarray) 
 
 
 def gradient_scale(density: UnconstrainedDensity, noise: np.ndarray) -> Gaussian:
-    """Scales the standard normal, variable by variable, by gradients at its draws.
+    """Scales the standard normal, variable by variable, by gradients at `[N, D]` draws.
 
     ```none
     variance = sqrt(variance of draws / variance of gradients)
@@ -207,10 +195,6 @@ def gradient_scale(density: UnconstrainedDensity, noise: np.ndarray) -> Gaussian
     It is exact for a Gaussian of independent variables. Otherwise it is repeated from its
     result, or with half the step, while that raises the ELBO, so the result is never worse
     than the standard normal.
-
-    Args:
-      density: an `UnconstrainedDensity`.
-      noise: standard normal draws, `[N, D]`.
 
     Returns:
       A `Gaussian` whose factor is diagonal.

@@ -228,7 +228,8 @@ def _refuse_discrete(parts, argument):
 def parts_of(target: Any) -> list[tuple[str, Any]]:
     """Returns a description and the distribution of each part that is not pinned.
 
-    They are in the order in which `tf.nest` flattens the parts. There are none if the model
+    They are in the order in which `tf.nest` flattens the parts. A part that is a joint
+    distribution has parts of its own, which take its place. There are none if the model
     cannot be sampled.
     """
     joint = target.distribution if hasattr(target, "pins") else target
@@ -243,11 +244,12 @@ def parts_of(target: Any) -> list[tuple[str, Any]]:
     except Exception:  # a model that cannot be sampled raises where it is used
         return []
     pins = getattr(target, "pins", {})
-    return [
-        (f"the part {key!r}", part)
-        for name, (key, part) in zip(names, by_name.items(), strict=True)
-        if name not in pins
-    ]
+    found = []
+    for name, (key, part) in zip(names, by_name.items(), strict=True):
+        if name not in pins:
+            inner = parts_of(part) if hasattr(part, "sample_distributions") else []
+            found += inner or [(f"the part {key!r}", part)]
+    return found
 
 
 def log_prob_of_parts(
@@ -273,12 +275,7 @@ def log_prob_of_parts(
 
 
 def have_nan(parts: Any, event_shape: Any) -> tf.Tensor:
-    """Returns whether a number of a draw is NaN, `[...]`.
-
-    Args:
-      parts: draws, `[..., *event]` each.
-      event_shape: structure of shapes.
-    """
+    """Returns whether a number of a draw, `[..., *event]` a part, is NaN, `[...]`."""
     found = [
         tf.reduce_any(tf.math.is_nan(part), axis=list(range(-shape.rank, 0)))
         for part, shape in zip(*map(tf.nest.flatten, (parts, event_shape)), strict=True)

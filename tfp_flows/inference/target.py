@@ -232,7 +232,7 @@ def from_arguments(structure: Any, parts: Sequence[Any], named_parts: dict) -> A
 
 
 def is_rounding(density: UnconstrainedDensity, x: np.ndarray) -> np.ndarray:
-    """Returns whether the log-density is rounding noise at each point, `[N]`.
+    """Returns whether the log-density is rounding noise at points, `[N, D]`.
 
     ```none
     |log p(x + d) + log p(x - d) - 2 log p(x)| / 2 > 1,     d a few units in the last place
@@ -240,10 +240,6 @@ def is_rounding(density: UnconstrainedDensity, x: np.ndarray) -> np.ndarray:
 
     If a density subtracts numbers of 1e9, for example log-gamma functions of a large
     parameter, it is off by hundreds of nats, and draws there would have all weight.
-
-    Args:
-      density: an `UnconstrainedDensity`.
-      x: points, `[N, D]`.
     """
     epsilon = np.finfo(density.dtype.as_numpy_dtype).eps
     steps = [units * epsilon * x for units in _UNITS]

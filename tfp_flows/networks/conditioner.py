@@ -11,9 +11,10 @@ import keras
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_event_shape, check_instance, check_size
+from tfp_flows.core.arguments import check_event_shape, check_instance, check_size, require
 from tfp_flows.core.conditioners import AutoregressiveConditioner
 from tfp_flows.core.rows import never_empty, rows_that_count, sample_of_rows, weight_keyword
+from tfp_flows.core.serialization import ConfiguredByAttributes
 from tfp_flows.networks import built_network
 from tfp_flows.networks.context_network import ContextNetwork, join_context
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
@@ -29,7 +30,7 @@ _NOISE = (
 )
 
 
-class Conditioner(tf.Module, AutoregressiveConditioner):
+class Conditioner(ConfiguredByAttributes, tf.Module, AutoregressiveConditioner):
     """A Keras layer as a function of variables and context, with visible weights.
 
     A Keras 3 layer is not a `tf.Module`, so a TFP object that holds one lists none of its
@@ -213,18 +214,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
           ValueError: if a network of a user's class could not be built from them.
         """
         built_network.check_can_be_rebuilt(self.network, *self._shapes)
-        return {
-            "network": self.network,
-            "input_shape": self._input_shape,
-            "context_size": self.context_size,
-            "dropout_in_training": self.dropout_in_training,
-            "name": self.name,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict) -> Conditioner:
-        """Builds the conditioner that `config` describes."""
-        return cls(**config)
+        return super().get_config()
 
     def _build(self):
         """Makes the network create its weights; returns the shape of its output."""
@@ -308,15 +298,11 @@ def check_training_behaviour(network: keras.Layer, dropout_in_training: bool) ->
     batch_norm = names(lambda layer: isinstance(layer, keras.layers.BatchNormalization))
     penalties = names(lambda layer: getattr(layer, "activity_regularizer", None))
     spectral = names(lambda layer: isinstance(layer, keras.layers.SpectralNormalization))
-    if dropout_in_training and not noise:
-        raise ValueError(
-            "Expected a `network` with dropout for `dropout_in_training`; got none."
-        )
-    if dropout_in_training and batch_norm:
-        raise ValueError(
-            "Expected a `network` without batch normalisation for `dropout_in_training`, "
-            f"since a density must not depend on other rows; got {batch_norm}."
-        )
+    if dropout_in_training:
+        require(noise, "a `network` with dropout for `dropout_in_training`", "none")
+        words = "a `network` without batch normalisation for `dropout_in_training`"
+        why = "since a density must not depend on other rows"
+        require(not batch_norm, f"{words}, {why}", batch_norm)
     if noise and not dropout_in_training:
         _warn(noise, "dropout is never applied; `dropout_in_training=True` would apply it")
     if batch_norm:

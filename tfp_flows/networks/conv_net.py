@@ -131,12 +131,7 @@ def _initial_kernel(shape, dtype, seed):
 
 
 def convolve(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Returns the convolution of images with a kernel of odd size, padded with zeros.
-
-    Args:
-      x: `[N, H, W, C]`.
-      kernel: `[height, width, C, channels]`.
-    """
+    """Convolves images, `[N, H, W, C]`, padded with zeros, with a kernel of odd size."""
     return _for_xla(x, kernel) if is_compiled_by_xla() else _plain(x, kernel)
 
 

@@ -29,11 +29,9 @@ def check_hidden_units(
       ValueError: if a width is not a positive integer, or widths differ if `residual`.
     """
     hidden_units = check_widths("hidden_units", hidden_units)
-    if residual and len(set(hidden_units)) != 1:
-        raise ValueError(
-            "Expected equal `hidden_units`, at least one, in a residual network; got "
-            f"{hidden_units}."
-        )
+    are_equal = not residual or len(set(hidden_units)) == 1
+    words = "equal `hidden_units`, at least one, in a residual network"
+    require(are_equal, words, hidden_units)
     return hidden_units
 
 

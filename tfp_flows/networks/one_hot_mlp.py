@@ -11,7 +11,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import positive_integers
+from tfp_flows.core.arguments import positive_integers, require
 from tfp_flows.networks.masked_mlp import MaskedMLP
 from tfp_flows.networks.network_structure import Weights
 from tfp_flows.networks.orderings import natural_ordering
@@ -49,12 +49,8 @@ class OneHotMLP(MaskedMLP):
         ordering: npt.ArrayLike | None = None,
         **kwargs: Any,
     ) -> None:
-        values = positive_integers(num_values)
-        if not values:
-            raise ValueError(
-                "Expected `num_values` of a positive integer for each variable; got "
-                f"{num_values}."
-            )
+        values = positive_integers(num_values) or ()
+        require(values, "`num_values` of a positive integer for each variable", num_values)
         ordering = natural_ordering(len(values)) if ordering is None else ordering
         super().__init__(max(values), hidden_units, ordering, **kwargs)
         self.num_values = values

@@ -223,11 +223,7 @@ class OrderAgnosticMember(MaskedNetwork):
         return result
 
     def with_first(self, first: tf.Tensor) -> OrderAgnosticMember:
-        """Returns the member whose order has some variables before all others.
-
-        Args:
-          first: boolean, `[D]`; True for these variables. Otherwise the order is kept.
-        """
+        """Returns the member whose order has `first`, booleans `[D]`, before all others."""
         late = tf.where(first, 0, self._network.event_size)
         order = tf.argsort(self._from_variables + tf.cast(late, tf.int32))
         ranks = tf.math.invert_permutation(order)

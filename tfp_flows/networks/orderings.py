@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_seed, check_size
+from tfp_flows.core.arguments import check_seed, check_size, require
 
 
 def natural_ordering(event_size: int) -> np.ndarray:
@@ -62,11 +62,9 @@ def check_ordering(ordering: npt.ArrayLike, event_size: int | None = None) -> np
             f"Expected `ordering` of shape [{expected}]; got {list(ordering.shape)}."
         )
     is_integer = ordering.dtype.kind in "iu"
-    if not is_integer or sorted(ordering) != list(range(1, len(ordering) + 1)):
-        raise ValueError(
-            f"Expected `ordering`, a permutation of the integers 1 to {len(ordering)}; got "
-            f"{ordering.tolist()}."
-        )
+    is_all = is_integer and sorted(ordering) == list(range(1, len(ordering) + 1))
+    words = f"`ordering`, a permutation of the integers 1 to {len(ordering)}"
+    require(is_all, words, ordering.tolist())
     return ordering.astype(np.int64)
 
 

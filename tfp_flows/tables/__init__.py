@@ -6,6 +6,7 @@ Files, in the order in which to read them:
 columns, describe_columns   kinds of columns, and proposals for them
 grids                       numbers that are recorded to a step, as integers
 differences                 orders and sums of columns, which are kept exactly
+functions                   columns that are computed from another one
 equalities                  pairs of columns that are equal in some rows
 frames                      pandas, NumPy or a dictionary, read and written again
 codec                       cells as codes and numbers; measures the maps of numbers
@@ -18,6 +19,7 @@ network_sizes               widths, bins and number of networks, by the number o
 distribution                TableDistribution: codes and numbers, density and draws
 training                    fits it: early stopping, backup, progress, recalibration
 imputation                  missing cells, drawn given the others of their rows
+number_predictions          the distribution of one number; expectations as sums
 prediction                  quantiles and scores of one column
 conformal                   how far intervals must reach to hold their level
 row_features                rows as arrays for classifiers and distances; equal rows
@@ -36,6 +38,7 @@ from tfp_flows.tables.columns import Difference
 from tfp_flows.tables.columns import Equality
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.describe_columns import describe_columns
+from tfp_flows.tables.functions import Function
 from tfp_flows.tables.network_sizes import NetworkSizes
 from tfp_flows.tables.prediction import Prediction
 from tfp_flows.tables.synthesis import SynthesisReport
@@ -50,6 +53,7 @@ __all__ = [
     "Difference",
     "Equality",
     "FitOptions",
+    "Function",
     "NetworkSizes",
     "Prediction",
     "synthesis_report",

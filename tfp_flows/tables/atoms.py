@@ -221,10 +221,6 @@ class Atoms:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns logarithms of the weights of atoms, `[N, M, A, D]`, and of the rest.
 
-        Args:
-          atoms: the atoms of rows.
-          parameters: the members' parameters, `[N, M, P, D]`.
-
         Returns:
           Log-weights of the atoms, arbitrary for closed ones; and log-weights of the rest,
           `[N, M, D]`.

@@ -16,6 +16,7 @@ from tfp_flows.tables.atoms import AtomSpec
 from tfp_flows.tables.columns import UNUSABLE, Column, Difference, Equality, TableColumns
 from tfp_flows.tables.differences import without_rounding
 from tfp_flows.tables.frames import Frame, cells_of, dates_from_days, is_missing
+from tfp_flows.tables.functions import Function
 from tfp_flows.tables.grids import FIRST_INEXACT
 from tfp_flows.tables.marginals import with_frequencies
 from tfp_flows.tables.networks import FARTHEST
@@ -58,6 +59,8 @@ class RowCodec:
       argument: name of the frame in errors.
       differences: the `Difference`s that are cells in place of their columns. Other columns
         that they name may also be in the context.
+      functions: the `Function`s whose columns have no cells, since they are computed. Their
+        sources may also be in the context.
       is_given: whether the columns are a context, in which numbers off the grid are
         possible.
 
@@ -72,6 +75,7 @@ class RowCodec:
         argument: str,
         *,
         differences: Sequence[Difference] = (),
+        functions: Sequence[Function] = (),
         is_given: bool = False,
     ) -> None:
         unusable = {c.name: f"{c.kind}: {c.reason}" for c in columns if c.kind in UNUSABLE}
@@ -82,7 +86,9 @@ class RowCodec:
         self.names = columns.names
         self.differences = {d.name: d for d in differences}
         self._columns = {column.name: column for column in columns}
+        self.functions = {f.name: f for f in functions}
         described = self._columns | {d.name: d.column for d in differences}
+        described |= {f.name: _no_column(f) for f in functions}
         self._codecs = [
             ColumnCodec(
                 column,
@@ -142,6 +148,10 @@ class RowCodec:
         for name in self.differences:  # a sum must be on the grid of its column
             i = self.names.index(name)
             flags[0, :, i] &= flags[2, :, i] | self._is_on_grid(frame, name)
+        for name, function in self.functions.items():
+            i, (values, source) = self.names.index(name), self._numbers(function, frame)
+            flags[0, :, i], flags[1, :, i] = function.holds(source, values), True
+            flags[2, :, i] = np.isnan(values)
         return RowsRead(x, *flags)
 
     def encode(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
@@ -194,11 +204,59 @@ class RowCodec:
         cell = self._cells(frame)[self.names[index]][row]
         cell = cell.item() if isinstance(cell, np.generic) else cell
         details = f" ({column.details})" if column.details else ""
+        which = f"{column.kind} column {column.name!r}{details}"
+        if self.names[index] in self.functions:
+            which = f"computed column {column.name!r}"
         raise ValueError(
-            f"Expected {expected}; got {cell!r} in the {column.kind} column "
-            f"{column.name!r}{details}, in row {row} "
+            f"Expected {expected}; got {cell!r} in the {which}, in row {row} "
             f"({is_wrong.any(axis=1).sum()} of {len(frame)} rows)."
         )
+
+    def with_sources(self, frame: Frame) -> Frame:
+        """Returns the rows with missing sources of functions computed from their values.
+
+        A source stays missing if no number of its column has the value.
+        """
+        columns, where = {}, {}
+        for function in self.functions.values():
+            if function.source not in self.names or function.source in columns:
+                continue
+            values, source = self._numbers(function, frame)
+            found = self._source(function, values)
+            where[function.source] = np.isnan(source) & ~np.isnan(found)
+            columns[function.source] = found
+        if not any(each.any() for each in where.values()):
+            return frame
+        others = self._take(frame)
+        nowhere = {name: np.zeros(len(frame), bool) for name in others}
+        return Frame(frame.replaced(others | columns, nowhere | where), self._argument)
+
+    def _source(self, function, values):
+        """The source's numbers that have these values, `[N]`; NaN if there is none."""
+        column, nearby = self._columns[function.source], function.inverse(values)
+        candidates = [] if column.has_values else [nearby]
+        if column.grid is not None:
+            candidates = [column.grid.round(nearby)]
+        listed = np.sort(np.array([*column.values, *column.spikes], np.float64))
+        if len(listed):
+            middles = 0.5 * (listed[1:] + listed[:-1])
+            candidates = [listed[np.searchsorted(middles, nearby)], *candidates]
+        found = np.full(len(values), np.nan)
+        for candidate in candidates:
+            is_found = np.isnan(found) & function.holds(candidate, values)
+            found = np.where(is_found & ~np.isnan(values), candidate, found)
+        return found
+
+    def _numbers(self, function, frame):
+        """Cells of a function's column and of its source, `[N]`; NaN where missing."""
+        known = self._take(frame)
+        if function.source not in known:
+            known |= frame.take([function.source], self._argument)
+        cells = {name: cells_of(name, known[name]) for name in function.names}
+        for name, each in cells.items():
+            words = f"numbers in column {name!r} of {function.label!r}"
+            require(each.type in ("number", "boolean"), words, f"a {each.type}")
+        return [each.numbers() for each in cells.values()]
 
     def clipped(self, frame: Frame, maps: NumberMaps) -> tuple[dict, dict]:
         """Returns columns with numbers moved into their supports, and which were moved.
@@ -274,9 +332,13 @@ class RowCodec:
 
         Args:
           x: cells.
-          given: columns of the context that are parts of differences, by name.
+          given: columns of the context, by name, from which others are computed.
         """
-        return self._summed(self.parts(x), given or {})
+        columns = self._summed(self.parts(x), given or {})
+        for name, function in self.functions.items():
+            source = ((given or {}) | columns)[function.source]
+            columns[name] = function(cells_of(function.source, source).numbers())
+        return columns
 
     def parts(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Returns columns, `[N]`, by name, with differences in place of their columns."""
@@ -355,6 +417,11 @@ class RowCodec:
 
     def _take(self, frame):
         return frame.take(self.names, self._argument) if self.names else {}
+
+
+def _no_column(function):
+    """A column without cells, which stands for a function's in errors and rules."""
+    return Column(function.label, "constant", function.reason, values=[0.0])
 
 
 def _as_before(rounded, values):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfp_flows.core.arguments import require
+from tfp_flows.tables.functions import Function
 from tfp_flows.tables.grids import Grid
 
 _HEADINGS = ("column", "kind", "details", "missing", "reason")
@@ -24,10 +25,12 @@ class TableColumns:
         too: `change` and `drop` take them, and they print as columns do.
       equalities: pairs of these columns that are equal in some rows (`Equality`). `drop`
         takes their names, and they print as columns do.
+      functions: those of these columns that are computed from another one (`Function`),
+        named and printed likewise.
 
     Raises:
       ValueError: if two have one name, or the entries of one do not fit its kind; or if a
-        difference or an equality names a column that is not there.
+        difference, equality or function names a column that is not there.
 
     >>> import tfp_flows
     >>> columns = tfp_flows.describe_columns({"hour": [0.5, 7.25, 23.0], "n": [1, 2, 1]})
@@ -41,13 +44,15 @@ class TableColumns:
         columns: Sequence[Column],
         differences: Sequence[Difference] = (),
         equalities: Sequence[Equality] = (),
+        functions: Sequence[Function] = (),
     ) -> None:
         self._columns = {column.name: column for column in columns}
         self._differences = {d.column.name: d for d in differences}
         self._equalities = {equality.label: equality for equality in equalities}
+        self._functions = {function.label: function for function in functions}
         names = [column.name for column in columns]
         all_names = names + [d.column.name for d in differences]
-        all_names += [equality.label for equality in equalities]
+        all_names += [*self._equalities, *self._functions]
         are_different = len(set(all_names)) == len(all_names)
         require(are_different, "`columns` of different names", all_names)
         for difference in differences:
@@ -58,6 +63,9 @@ class TableColumns:
             fits = set(equality.names) <= set(names) and len(set(equality.names)) == 2
             words = f"`equalities` of two of the columns {names}"
             require(fits, words, equality.names)
+        for function in functions:
+            words = f"`functions` of the columns {names}"
+            require(set(function.names) <= set(names), words, function.names)
         for column in [*self, *(d.column for d in differences)]:
             check_column(column)
 
@@ -95,12 +103,13 @@ class TableColumns:
     def drop(self, *names: str) -> None:
         """Removes columns, which are then not part of the table's distribution.
 
-        Their differences and equalities are removed, too. A difference or equality that is
+        Their differences, equalities and functions are removed, too. One of these that is
         removed by its own name is no longer modelled.
         """
         for name in names:
-            if name in self._equalities:
-                del self._equalities[name]
+            if name in self._equalities or name in self._functions:
+                self._equalities.pop(name, None)
+                self._functions.pop(name, None)
                 continue
             dropped = self[name].name
             self._columns.pop(dropped, None)
@@ -114,16 +123,22 @@ class TableColumns:
                 for label, equality in self._equalities.items()
                 if dropped not in equality.names
             }
+            self._functions = {
+                label: function
+                for label, function in self._functions.items()
+                if dropped not in function.names
+            }
 
     def select(self, names: Sequence[str]) -> TableColumns:
         """Returns the columns of these names, in this order.
 
-        Differences and equalities of these columns stay.
+        Differences, equalities and functions of these columns stay.
         """
         columns = [self[name] for name in names]
         kept = [d for d in self.differences if set(d.names) <= set(names)]
         equalities = [e for e in self.equalities if set(e.names) <= set(names)]
-        return TableColumns(columns, kept, equalities)
+        functions = [f for f in self.functions if set(f.names) <= set(names)]
+        return TableColumns(columns, kept, equalities, functions)
 
     @property
     def names(self) -> list[str]:
@@ -140,21 +155,25 @@ class TableColumns:
         """The pairs of columns that are equal in some rows."""
         return list(self._equalities.values())
 
+    @property
+    def functions(self) -> list[Function]:
+        """The columns that are computed from another one."""
+        return list(self._functions.values())
+
     def to_plain(self) -> list[dict[str, Any]]:
-        """Returns dictionaries of JSON's types: columns, differences, equalities."""
-        return [each.to_plain() for each in (*self, *self.differences, *self.equalities)]
+        """Returns dictionaries of JSON's types: of columns and of what links them."""
+        links = (*self.differences, *self.equalities, *self.functions)
+        return [each.to_plain() for each in (*self, *links)]
 
     @classmethod
     def from_plain(cls, plain: Sequence[dict[str, Any]]) -> TableColumns:
         """Returns the columns from the result of `to_plain`."""
-        differences = [entries for entries in plain if "minus" in entries]
-        equalities = [entries for entries in plain if "names" in entries]
-        others = [e for e in plain if "minus" not in e and "names" not in e]
-        return cls(
-            [Column.from_plain(entries) for entries in others],
-            [Difference.from_plain(entries) for entries in differences],
-            [Equality(**entries) for entries in equalities],
-        )
+        links = {"minus": Difference.from_plain, "names": _equality, "formula": _function}
+        found: dict[str, list] = {"": [], **{key: [] for key in links}}
+        for entries in plain:
+            key = next((key for key in links if key in entries), "")
+            found[key].append(links.get(key, Column.from_plain)(entries))
+        return cls(*found.values())
 
     def __getitem__(self, name: str) -> Column:
         if name in self._differences:
@@ -175,10 +194,19 @@ class TableColumns:
             (c.name, c.kind, c.details, str(c.num_missing), c.reason) for c in all_columns
         ]
         rows += [(e.label, "equality", "", "", e.reason) for e in self.equalities]
+        rows += [(f.label, "function", "", "", f.reason) for f in self.functions]
         widths = [max(map(len, entries)) for entries in zip(*rows, strict=True)]
         return "\n".join(_line(row, widths) for row in rows)
 
     __repr__ = __str__
+
+
+def _equality(entries):
+    return Equality(**entries)
+
+
+def _function(entries):
+    return Function(**entries)
 
 
 def _step_of_kind(kind, step):

@@ -13,6 +13,7 @@ from tfp_flows.tables.columns import Column, TableColumns
 from tfp_flows.tables.differences import find_differences
 from tfp_flows.tables.equalities import find_equalities
 from tfp_flows.tables.frames import Frame, cells_of
+from tfp_flows.tables.functions import find_functions
 from tfp_flows.tables.grids import FIRST_INEXACT, find_step
 
 # Rules of thumb: each proposal can be overridden.
@@ -57,10 +58,11 @@ def describe_columns(
     With `as_recorded`, the rows also show which cells cannot occur: numbers between
     multiples of a step, such as 0.1; whole numbers beyond an end that is no tail, such as
     month 13; and rows that violate an order or a sum of two columns (`Difference`). They
-    also show which columns are exactly equal in some rows (`Equality`). Each can be
-    switched off: `columns.change("price", step=None)`,
-    `columns.change("month", high=None)`, `columns.drop("last - first")`,
-    `columns.drop("paid = bill")`.
+    also show which columns are exactly equal in some rows (`Equality`), and which are
+    computed from another one (`Function`). Each can be switched off:
+    `columns.change("price", step=None)`, `columns.change("month", high=None)`,
+    `columns.drop("last - first")`, `columns.drop("paid = bill")`,
+    `columns.drop("lwage = log(wage)")`.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -78,8 +80,8 @@ def describe_columns(
       frame: a pandas data frame, a 2-D or a structured NumPy array, or a dictionary of
         columns.
       names: names of the columns to describe; all by default.
-      as_recorded: whether to look for steps, ends, orders, sums and equalities. Without,
-        numbers of new rows have a density wherever their kind allows it.
+      as_recorded: whether to look for steps, ends, orders, sums, equalities and functions.
+        Without, numbers of new rows have a density wherever their kind allows it.
 
     Returns:
       A `TableColumns`.
@@ -103,14 +105,16 @@ def describe_columns(
     ]
     if not as_recorded:
         return TableColumns(columns)
-    table = _with_differences(columns, cells)
+    table = TableColumns(columns)
     numbers = {
         name: cells_of(name, column).numbers()
         for name, column in cells.items()
-        if table[name].is_number
+        if _has_numbers(table[name])
     }
+    table = _with_functions(table, numbers)
+    table = _with_differences(table, cells)
     equalities = find_equalities(table, numbers)
-    return TableColumns(list(table), table.differences, equalities)
+    return TableColumns(list(table), table.differences, equalities, table.functions)
 
 
 def describe_numbers(frame: Any, names: Collection[str] | None = None) -> TableColumns:
@@ -137,9 +141,31 @@ def describe_numbers(frame: Any, names: Collection[str] | None = None) -> TableC
     return columns
 
 
-def _with_differences(columns, cells):
+def _has_numbers(column):
+    return column.is_number or column.kind == "ordered" and not column.has_ordered_texts
+
+
+def _with_functions(table, numbers):
+    """The columns with the functions that all rows show.
+
+    If a function has no value at the lower end of its source, which no row has, then the
+    end moves to the next number of the grid: a wage with a logarithm is not 0.
+    """
+    numbers = {n: cells for n, cells in numbers.items() if table[n].kind != "date"}
+    functions = find_functions(numbers)
+    for function in functions:
+        source = table[function.source]
+        if source.grid is None or source.low is None or source.low in source.spikes:
+            continue
+        is_missing = np.isnan(numbers[function.name]) & ~np.isnan(numbers[function.source])
+        if np.isnan(function(np.array([source.low])))[0] and not is_missing.any():
+            low = source.low + source.grid.step
+            table.change(source.name, low=low, reason=source.reason)
+    return TableColumns(list(table), functions=functions)
+
+
+def _with_differences(table, cells):
     """The columns with the orders and sums that all rows show."""
-    table = TableColumns(columns)
     numbers = {
         name: cells_of(name, column).values.astype(np.float64)
         for name, column in cells.items()
@@ -156,7 +182,7 @@ def _with_differences(columns, cells):
     for difference in differences:
         if difference.column.kind == "constant":
             table.change(difference.name, high=None, reason=table[difference.name].reason)
-    return TableColumns(list(table), differences)
+    return TableColumns(list(table), differences, functions=table.functions)
 
 
 def _described(name, column, categories, *, is_ordered, as_recorded):

@@ -27,16 +27,18 @@ def find_differences(
 ) -> list[Difference]:
     """Returns the sums and orders of columns that hold in all rows.
 
-    A sum is `c = a + b`, or `b = a`. An order `a <= b` is found if rows without it would
+    A sum is `c = a + b`. An order `a <= b` is found if rows without it would
     violate it: many if one column were shuffled, and some if the difference were normal.
 
     Args:
-      columns: the columns, with their kinds.
+      columns: the columns, with their kinds and functions.
       cells: numbers of columns, `[N]`, by name.
       describe: returns the description of differences, `[N]`, by their name and that of the
         column.
     """
+    computed = [function.name for function in columns.functions]
     names = [c.name for c in columns if c.kind in _KINDS and not c.num_missing]
+    names = [name for name in names if name not in computed]
     if len(names) > _MOST_COLUMNS:
         return []
     cells = {name: cells[name] for name in names}
@@ -95,19 +97,18 @@ def kept_differences(columns: TableColumns, context: Sequence[str]) -> list[Diff
 
 
 def _sums(cells):
-    """Yields names of columns, and of one or two others whose sum they are in all rows."""
+    """Yields names of columns, and of two others whose sum they are in all rows."""
     some = {
         name: column[:: max(len(column) // _SAMPLE, 1)] for name, column in cells.items()
     }
-    for size in (1, 2):
-        for parts in itertools.combinations(cells, size):
-            if size == 2 and any(np.ptp(some[part]) == 0.0 for part in parts):
+    for parts in itertools.combinations(cells, 2):
+        if any(np.ptp(some[part]) == 0.0 for part in parts):
+            continue
+        for name in cells:
+            if name in parts:
                 continue
-            for name in cells:
-                if name in parts or (size == 1 and name < parts[0]):
-                    continue
-                if all(_are_sums(each, name, parts) for each in (some, cells)):
-                    yield name, parts
+            if all(_are_sums(each, name, parts) for each in (some, cells)):
+                yield name, parts
 
 
 def _are_sums(cells, name, parts):

@@ -46,6 +46,9 @@ class TableDistribution(DistributionWrapper):
                   atoms at numbers before (`Atoms`)
     ```
 
+    Arguments `x` are cells, `[N, K + D]`, `context` is `[N, C]`, or None, and
+    `from_context` are its features, `[N, F]`.
+
     A number with a code is present where the code is 0. Elsewhere its cell is ignored, and
     nothing depends on it. So the density is exact, whichever cells are absent. In training,
     the log-density is the mean over the members: each is fitted by itself.
@@ -252,13 +255,7 @@ class TableDistribution(DistributionWrapper):
     def log_prob_of_codes(
         self, codes: tf.Tensor, from_context: tf.Tensor, training: bool = False
     ) -> tf.Tensor:
-        """Returns the members' log-probabilities, `[N, M]`, of codes, `[N, K]`.
-
-        Args:
-          codes: the codes of rows.
-          from_context: features of the context, `[N, F]`.
-          training: whether there is dropout.
-        """
+        """Returns the members' log-probabilities, `[N, M]`, of codes, `[N, K]`."""
         if not self._mades:
             return tf.zeros([tf.shape(codes)[0], self.num_members], from_context.dtype)
         given = {"context": from_context} if self.context_cells.size else {}
@@ -269,13 +266,7 @@ class TableDistribution(DistributionWrapper):
     def log_prob_of_networks(
         self, x: tf.Tensor, context: tf.Tensor | None, training: bool
     ) -> tf.Tensor:
-        """Returns each network's log-densities, `[N, M, 1 + D]`: of the codes, of numbers.
-
-        Args:
-          x: cells, `[N, K + D]`.
-          context: `[N, C]`, if there is one.
-          training: whether there is dropout.
-        """
+        """Returns each network's log-densities, `[N, M, 1 + D]`: of codes, then numbers."""
         codes, _ = self.cells.split(x)
         from_context = self.features_of_context(x, context)
         log_prob = self.log_prob_of_codes(codes, from_context, training)[..., None]
@@ -295,10 +286,6 @@ class TableDistribution(DistributionWrapper):
     ) -> tuple[Evaluated, tf.Tensor]:
         """Returns the members' densities of the numbers without atoms, `[N, M, D]`.
 
-        Args:
-          x: cells, `[N, K + D]`.
-          context: `[N, C]`, if there is one.
-
         Returns:
           Densities, which are arbitrary for absent numbers; and which numbers are present
           and at no atom, `[N, D]`.
@@ -313,10 +300,6 @@ class TableDistribution(DistributionWrapper):
         self, parameters: tf.Tensor, context: tf.Tensor | None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns the atoms of the first number: values and weights, `[N, A]`; the rest.
-
-        Args:
-          parameters: parameters of the first number, `[N, M, P, 1]`.
-          context: `[N, C]`, if there is one.
 
         Returns:
           Values; weights, 0 for closed atoms; and the weights of the rest, `[N]`.
@@ -337,12 +320,7 @@ class TableDistribution(DistributionWrapper):
     def parameters_of_first_number(
         self, from_context: tf.Tensor, context: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """Returns the parameters of the first number, `[N, M, P, 1]`, for codes of 0.
-
-        Args:
-          from_context: features of the context, `[N, F]`.
-          context: `[N, C]`, if there is one.
-        """
+        """Returns the parameters of the first number, `[N, M, P, 1]`, for codes of 0."""
         x = tf.zeros([tf.shape(from_context)[0], self.cells.num_cells], self.dtype)
         features, _ = self._features(x, context, from_context)
         return self._networks.network.from_column(features, 0)[..., None]

@@ -29,7 +29,7 @@ def find_equalities(columns: TableColumns, cells: dict[str, np.ndarray]) -> list
     do not count. An equality is left out if other equalities explain most of its rows.
 
     Args:
-      columns: the columns, with their kinds and differences.
+      columns: the columns, with their kinds, differences and functions.
       cells: numbers of columns, `[N]`, by name; NaN where missing.
     """
     names = [c.name for c in columns if c.kind in _KINDS and c.name in cells]
@@ -81,7 +81,7 @@ def kept_equalities(columns: TableColumns, context: Sequence[str]) -> list[Equal
         require(
             _may_be_equal(columns, earlier, later),
             f"columns that allow the equality {equality.label!r}: numbers on one grid, or "
-            "both without, which are no differences",
+            "both without, which are no differences or functions",
             str(columns.select(equality.names)),
             f" columns.drop({equality.label!r}) leaves it out.",
         )
@@ -94,10 +94,9 @@ def _may_be_equal(columns, *names):
     first, second = (columns[name] for name in names)
     are_numbers = {first.kind, second.kind} <= set(_KINDS)
     are_alike = (first.kind == "date") == (second.kind == "date")
-    are_differences = any(d.name in names for d in columns.differences)
-    return (
-        are_numbers and are_alike and not are_differences and _step(first) == _step(second)
-    )
+    linked = [link.name for link in (*columns.differences, *columns.functions)]
+    are_free = not set(linked) & set(names)
+    return are_numbers and are_alike and are_free and _step(first) == _step(second)
 
 
 def _step(column):

@@ -64,14 +64,10 @@ def detection(
 ) -> dict[str, tuple[float, float]]:
     """Returns the AUC of classifiers that tell synthetic from real rows, and its error.
 
-    The AUC is the mean over three folds of rows that the classifier has not seen; 0.5 is
-    chance. Its error is one standard error: Hanley and McNeil's for one fold, joined over
-    the folds by the rule of Nadeau and Bengio, since their training rows overlap.
-
-    Args:
-      real: N rows.
-      synthetic: about as many rows.
-      seed: integer that determines folds and classifiers.
+    There are about as many rows of both. The AUC is the mean over three folds of rows that
+    the classifier has not seen; 0.5 is chance. Its error is one standard error: Hanley and
+    McNeil's for one fold, joined over the folds by the rule of Nadeau and Bengio, since
+    their training rows overlap.
 
     Reference:
       Hanley, McNeil (1982), The meaning and use of the area under a receiver operating

@@ -42,10 +42,6 @@ def row_features(frames: Sequence[Frame], columns: TableColumns) -> list[RowFeat
     Columns with a list of values are codes, but for long lists of numbers. Values that are
     not in the list have codes too.
 
-    Args:
-      frames: each with all columns.
-      columns: the `TableColumns`.
-
     Raises:
       ValueError: if a column is missing, or has cells of different types.
     """
@@ -102,10 +98,6 @@ def scaled_to(reference: RowFeatures, rows: RowFeatures) -> np.ndarray:
 
     Numbers are scaled by the ends of the reference rows. A missing number is their median,
     and there is a column for gaps if the reference rows or the others have some.
-
-    Args:
-      reference: the rows that set the scale.
-      rows: the rows that are returned.
     """
     points = []
     for column, is_code in enumerate(reference.is_code):

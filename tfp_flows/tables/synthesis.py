@@ -19,6 +19,7 @@ from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.differences import kept_differences
 from tfp_flows.tables.fidelity import one_thread
 from tfp_flows.tables.frames import Frame
+from tfp_flows.tables.functions import kept_functions
 from tfp_flows.tables.row_features import (
     RowFeatures,
     are_copies,
@@ -318,11 +319,7 @@ def _frames(synthetic, train, real_test, names):
 
 
 def _broken(rules):
-    """Counts of rows that break each rule, and the share of synthetic rows that break one.
-
-    Args:
-      rules: results of `violated_rules` of synthetic and of test rows.
-    """
+    """Counts of rows that break each rule, and the share of synthetic rows that do."""
     counts = {
         rule: {kind: int(found[rule].sum()) for kind, found in rules.items()}
         for rule in rules["synthetic"]
@@ -352,15 +349,19 @@ def violated_rules(frame: Any, columns: TableColumns) -> dict[str, npt.NDArray[n
     >>> broken["age: positive, 0 to, step 0.01"]
     array([ True, False])
     """
-    differences = kept_differences(columns, [])
-    codec = RowCodec(columns, "indicator", "frame", differences=differences)
+    differences, functions = kept_differences(columns, []), kept_functions(columns, [])
+    codec = RowCodec(
+        columns, "indicator", "frame", differences=differences, functions=functions
+    )
     rows = codec.read(Frame(frame))
     is_broken = ~(rows.is_possible & rows.is_known)
     of_differences = {d.name: d.column for d in differences}
+    of_functions = {f.name: f.label for f in functions}
     described = [of_differences.get(c.name, c) for c in columns]
-    words = (
+    words = [
         f"{c.name}: {c.kind}" + (f", {c.details}" if c.details else "") for c in described
-    )
+    ]
+    words = [of_functions.get(c.name, w) for c, w in zip(columns, words, strict=True)]
     return dict(zip(words, is_broken.T, strict=True))
 
 

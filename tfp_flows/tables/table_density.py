@@ -28,6 +28,7 @@ from tfp_flows.tables.differences import kept_differences
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.equalities import kept_equalities
 from tfp_flows.tables.frames import Form, Frame, is_missing
+from tfp_flows.tables.functions import kept_functions
 from tfp_flows.tables.imputation import complete_rows
 from tfp_flows.tables.network_sizes import NetworkSizes
 from tfp_flows.tables.number_maps import NumberMaps
@@ -125,7 +126,10 @@ class TableDensity:
             raise ValueError("Expected columns beside those of `context`; there are none.")
         rows, contexts = (self.columns.select(some) for some in (names, self.context))
         differences = kept_differences(self.columns, self.context)
-        self._codec = RowCodec(rows, missing, "frame", differences=differences)
+        functions = kept_functions(self.columns, self.context)
+        self._codec = RowCodec(
+            rows, missing, "frame", differences=differences, functions=functions
+        )
         self._context_codec = RowCodec(contexts, missing, "context", is_given=True)
         equalities = kept_equalities(self.columns, self.context)
         self._atoms = self._codec.atoms(equalities, self._context_codec)
@@ -440,7 +444,8 @@ class TableDensity:
             `log_prob` refuses a category or the context.
         """
         check_integer("num_candidates", num_candidates)
-        read, codec = Frame(frame), self._codec
+        codec, given = self._codec, Frame(frame)
+        read = codec.with_sources(given)
         rows, context = codec.read(read), self._context_cells(read)
         codec.refuse_unknown(read, rows)
         is_incomplete = rows.is_missing.any(axis=1, keepdims=True)
@@ -457,11 +462,12 @@ class TableDensity:
             seed=draws.stateless(seed),
             num_candidates=num_candidates,
         )
-        given = {name: columns[name] for name in self.context}
-        where = {name: is_missing(columns[name]) for name in codec.names}
-        columns = columns | codec.decode(completed, given)
+        contexts = {name: columns[name] for name in self.context}
+        absent = given.take(self.columns.names)
+        where = {name: is_missing(absent[name]) for name in codec.names}
+        columns = columns | codec.decode(completed, contexts)
         nowhere = {name: np.zeros(len(read), bool) for name in columns}
-        return read.replaced(columns, nowhere | where)
+        return given.replaced(columns, nowhere | where)
 
     def predict(self, frame: Any) -> Prediction:
         """Returns the distributions of the one modelled column, given its context.

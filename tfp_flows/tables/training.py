@@ -8,7 +8,6 @@ import math
 import os
 import pathlib
 import time
-import zipfile
 from typing import Any
 
 import keras
@@ -22,6 +21,7 @@ from tfp_flows.core.arguments import (
     check_number,
     require,
 )
+from tfp_flows.core.array_files import read_arrays, write_arrays
 from tfp_flows.core.compiled import CompiledCall
 from tfp_flows.core.rows import parts_of_rows
 from tfp_flows.networks.conditioner import Conditioner
@@ -453,19 +453,10 @@ class FitBackup(keras.callbacks.Callback):
             "epochs_since_least_loss": self._falling.wait,
             **{"of": self._fingerprint, "is_finished": is_finished},
         }
-        partial = self._path.with_name(f".{self._path.name}.partial")
-        with partial.open("wb") as file:
-            np.savez(file, **arrays)
-        os.replace(partial, self._path)
+        write_arrays(self._path, arrays)
 
     def _read(self):
-        try:
-            with np.load(self._path, allow_pickle=False) as file:
-                state = dict(file)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(
-                f"Expected `backup` that a fit has written; got {self._path}: {error}"
-            ) from error
+        state = read_arrays(self._path, "`backup` that a fit has written")
         is_same = str(state.get("of")) == self._fingerprint
         words = "`backup` of a fit of the same rows and options"
         require(is_same, words, f"{self._path} of others")
@@ -488,13 +479,8 @@ def recalibrate(
 
     The weights are shrunk towards `0.3 (1 - 1/M)`, their prior mean, with a prior standard
     deviation of 0.1; the measured w has one of `sqrt(5 / n)`. The u of integers are
-    randomised. Numbers at atoms do not count.
-
-    Args:
-      distribution: the distribution whose weights are set.
-      x: cells, `[N, K + D]`.
-      context: `[N, C]`; None if there is none.
-      is_used: which members are judged by which rows, booleans `[N, M]`.
+    randomised. Numbers at atoms do not count. `is_used`, booleans `[N, M]`, says which
+    members are judged by which rows.
     """
     if not distribution.cells.num_numbers:
         return

@@ -46,11 +46,9 @@ class PerVariable(Transformer):
         require(transformers, "at least one of `transformers`", "none")
         self.transformers = list(transformers)
         self.which = [check_integer("which", index, minimum=0) for index in which]
-        if not set(self.which) <= set(range(len(self.transformers))):
-            raise ValueError(
-                f"Expected `which` of integers from 0 to {len(self.transformers) - 1}, one "
-                f"for each variable; got {self.which}."
-            )
+        last = len(self.transformers) - 1
+        words = f"`which` of integers from 0 to {last}, one for each variable"
+        require(max(self.which, default=0) <= last, words, self.which)
 
     @property
     def num_parameters(self) -> int:
@@ -64,11 +62,8 @@ class PerVariable(Transformer):
 
     def parameters_of(self, outputs: TensorLike, size: int) -> tf.Tensor:
         """Returns parameters, `[..., P + 1, D]`; the last is the transformer's index."""
-        if size != len(self.which):
-            raise ValueError(
-                f"Expected `which` of {size} integers, one for each variable; got "
-                f"{self.which}."
-            )
+        words = f"`which` of {size} integers, one for each variable"
+        require(size == len(self.which), words, self.which)
         parameters = super().parameters_of(outputs, size)
         which = tf.constant(self.which, parameters.dtype)
         which = tf.zeros_like(parameters[..., :1, :]) + which

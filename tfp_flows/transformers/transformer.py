@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -11,11 +10,12 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_instance, check_size
+from tfp_flows.core.serialization import ConfiguredByAttributes
 
 ValueAndLogDet: TypeAlias = tuple[tf.Tensor, tf.Tensor]
 
 
-class Transformer(abc.ABC):
+class Transformer(ConfiguredByAttributes, abc.ABC):
     """An elementwise map that a conditioner parameterises.
 
     A transformer in the sense of the flow literature is a map `x -> y` of one variable. It
@@ -83,12 +83,6 @@ class Transformer(abc.ABC):
     @abc.abstractmethod
     def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments: the attributes of the same names."""
-        return {
-            name: getattr(self, name) for name in inspect.signature(type(self)).parameters
-        }
 
     def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
         """Maps `parameters`, `[..., P, D]`, to the quantities in the formulas.

@@ -12,12 +12,13 @@ from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_event_shape, check_integer, check_number, require
+from tfp_flows.core.serialization import ConfiguredByAttributes
 from tfp_flows.training.data import check_finite
 
 __all__ = ["Bernoulli", "DiscretizedLogistic", "Gaussian", "Likelihood"]
 
 
-class Likelihood(abc.ABC):
+class Likelihood(ConfiguredByAttributes, abc.ABC):
     """A family of distributions of rows, whose parameters a decoder returns.
 
     Args:
@@ -66,10 +67,6 @@ class Likelihood(abc.ABC):
     def sample(self, outputs: tf.Tensor, seed: int | TensorLike) -> tf.Tensor:
         """Draws an event for each of the `outputs`, `[..., *event]`."""
         return self.distribution(outputs).sample(seed=seed)
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {"event_shape": self.event_shape}
 
     def _parameters(self, outputs):
         """The P parameters, `[..., *event]` each."""
@@ -207,10 +204,6 @@ class DiscretizedLogistic(Likelihood):
         fits = are_levels and low >= 0.0 and high <= 1.0
         require(fits, words, f"values from {low} to {high}")
 
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {**super().get_config(), "num_bins": self.num_bins}
-
 
 class Gaussian(Likelihood):
     """Independent normal entries: `scale = min_scale + softplus(s)`.
@@ -243,7 +236,3 @@ class Gaussian(Likelihood):
     def check(self, x: np.ndarray) -> None:
         """Raises `ValueError` unless all of `x` is finite."""
         check_finite(np.asarray(x), "x")
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {**super().get_config(), "min_scale": self.min_scale}

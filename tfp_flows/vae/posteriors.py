@@ -24,13 +24,14 @@ from tfp_flows.core.arguments import (
     require,
 )
 from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.core.serialization import ConfiguredByAttributes
 from tfp_flows.distributions.distribution_checks import check_event_size
 from tfp_flows.distributions.draws import normal, stateless
 
 __all__ = ["AmortizedFlow", "DiagonalGaussian", "FullGaussian", "Posterior"]
 
 
-class Posterior(tf.Module, abc.ABC):
+class Posterior(ConfiguredByAttributes, tf.Module, abc.ABC):
     """A family of distributions of latents, whose parameters an encoder returns.
 
     Args:
@@ -135,10 +136,6 @@ class _Gaussian(Posterior):
         """Returns log-densities, `[K, N]`: see `Posterior`."""
         mean, scale, log_det = self._split(parameters)
         return _normal_log_prob(self._solve(scale, z - mean)) - log_det
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {"latent_size": self.latent_size, "dtype": self.dtype, "name": self.name}
 
 
 class DiagonalGaussian(_Gaussian):
@@ -321,10 +318,6 @@ class AmortizedFlow(Posterior):
         from_base, context = self._split(parameters)
         start, log_det = self.flow.inverse_and_log_det(z, context=context)
         return self.base.log_prob(start, from_base) + log_det
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {"base": self.base, "flow": self.flow, "name": self.name}
 
     def _split(self, parameters):
         count = self.base.num_parameters

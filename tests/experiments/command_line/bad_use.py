@@ -71,6 +71,7 @@ BAD_USE_OF_OTHERS = {
     "posterior": [
         ("--target=nothing", "eight_schools"),
         ("--activation=softmax", "`activation` to be an elementwise one"),
+        ("--num_draws=1", "num_draws=1"),
         (f"{REPLICAS} --method=nuts", "`method` to be a surrogate posterior"),
         (f"{REPLICAS} --sample_size=5", "a multiple of the 2 replicas; got 5"),
         ("--target=posteriordb:nothing", "posteriordb:garch-garch11"),

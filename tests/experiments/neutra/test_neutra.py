@@ -1,9 +1,11 @@
 """`neutra` end to end, with tiny settings, and the worth of its draws."""
 
 import json
+import types
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from tiny_runs import TINY_POSTERIOR, in_folder
 
 from experiments.neutra import evaluation as neutra_evaluation
@@ -11,6 +13,7 @@ from experiments.neutra import experiment as neutra
 from experiments.neutra import report
 from experiments.neutra.settings import NeutraSettings
 from experiments.posterior_inference.chains import Chains
+from experiments.posterior_inference.targets import TARGETS
 
 
 def test_draws_of_a_normal_are_worth_their_number():
@@ -24,6 +27,17 @@ def test_draws_of_a_normal_are_worth_their_number():
         worth = found["worth_per_1000_gradients"]
         assert worth["mean"] > 30.0
         assert (worth["mean_square"] > 30.0) == is_worth
+
+
+def test_gradients_of_training_are_those_of_all_draws_of_a_group():
+    parts = tf.nest.map_structure(lambda _: np.ones(3), TARGETS["banana"].build().dtype)
+    posterior = types.SimpleNamespace(
+        sample_and_log_prob=lambda *_, **__: (parts, np.zeros(3, np.float32))
+    )
+    sizes = {"training_steps": 20, "sample_size": 4, "importance_sample_size": 3}
+    settings = NeutraSettings(target="banana", **sizes)
+    found = neutra_evaluation.measure(posterior, {}, TARGETS["banana"], settings)
+    assert found["training_gradients"] == 240
 
 
 @pytest.mark.slow

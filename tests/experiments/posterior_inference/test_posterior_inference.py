@@ -116,6 +116,15 @@ def test_what_is_skipped_cannot_be_built():
                 POSTERIORS[posterior](target.pinned(), tiny(".", target=name))
 
 
+def test_what_is_skipped_writes_nothing_and_says_so(tmp_path, capsys):
+    flags = ["--target=mixture", "--posterior=asvi", f"--run_dir={tmp_path}/run"]
+    assert posterior_inference.cli(["posterior", *flags]) == 0
+    printed = capsys.readouterr().out
+    assert "none: ASVI interpolates" in printed
+    assert "Written to" not in printed
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("name", TARGETS)
 def test_targets_are_continuous_and_named(name):
     pinned = TARGETS[name].pinned()

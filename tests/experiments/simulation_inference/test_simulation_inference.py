@@ -1,5 +1,6 @@
 """`simulation` end to end, small: tasks, reference draws, own models, killed runs."""
 
+import dataclasses
 import json
 import sys
 
@@ -85,6 +86,7 @@ def test_the_score_tells_draws_apart():
     draws = rng.normal(size=(2, 400, 2))
     assert c2st(*draws) == pytest.approx(0.5, abs=0.06)
     assert c2st(draws[0], draws[1] + 5.0) > 0.95
+    assert c2st(draws[0, :100], draws[1]) == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_run_writes_report_and_pictures_and_is_read_again(tmp_path, capsys):
@@ -99,7 +101,9 @@ def test_a_run_writes_report_and_pictures_and_is_read_again(tmp_path, capsys):
     for name in ("pairs.png", "ranks.png", "coverage.png", "model.keras", "report.html"):
         assert (tmp_path / "run" / name).is_file()
     assert "| this run" in capsys.readouterr().out
-    assert simulation_inference.run(settings) == results
+    more = dataclasses.replace(settings, max_minutes=9.0)
+    assert simulation_inference.run(more) == results
+    assert "holds this run, finished" in capsys.readouterr().out
 
 
 def test_a_killed_run_goes_on_with_its_simulations(tmp_path, monkeypatch):

@@ -282,10 +282,6 @@ class Summarized(DistributionWrapper):
         features = self.network(tf.convert_to_tensor(context), training=training)
         return self.distribution.log_prob(value, context=features, training=training)
 
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {n: getattr(self, n) for n in ("distribution", "network", "name")}
-
 
 def _batch(x):
     """All axes of x but the last."""

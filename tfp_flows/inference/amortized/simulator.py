@@ -7,7 +7,6 @@ import inspect
 import math
 import os
 import typing
-import zipfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,6 +24,7 @@ from tfp_flows.core.arguments import (
     check_members,
     require,
 )
+from tfp_flows.core.array_files import read_arrays, write_arrays
 from tfp_flows.inference.amortized.data_form import (
     DataForm,
     as_array,
@@ -512,13 +512,8 @@ def _read(path, marks):
     """The simulations of a file as one block; no block if there is no file."""
     if path is None or not os.path.exists(path):
         return []
-    try:
-        with np.load(path) as found:  # loads plain arrays only, so no file runs code
-            there = [found[name] for name in ("marks_u", "marks_x", "u", "x")]
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"Expected `backup` that keeps simulations; got {path}: {error}"
-        ) from error
+    names = "marks_u", "marks_x", "u", "x"
+    there = [*read_arrays(path, "`backup` that keeps simulations", names).values()]
     same = all(map(_equal, there[:2], marks))
     require(same, f"`backup` of this model and seed, {path}", "other simulations")
     return [Pairs(*there[2:])]
@@ -549,6 +544,4 @@ def _write(path, marks, blocks):
     if path is None:
         return
     u, x = map(np.concatenate, zip(*blocks, strict=True))
-    partial = f"{os.fspath(path)}.partial.npz"
-    np.savez(partial, marks_u=marks.u, marks_x=marks.x, u=u, x=x)
-    os.replace(partial, path)
+    write_arrays(path, {"marks_u": marks.u, "marks_x": marks.x, "u": u, "x": x})

@@ -59,14 +59,7 @@ class TruncatedPrior:
     def around(
         cls, previous: Any, focus: np.ndarray, source: Simulator, seed: int | None
     ) -> TruncatedPrior:
-        """Returns the prior of the round after `previous`.
-
-        Args:
-          previous: see the class.
-          focus: see the class.
-          source: the `Simulator`, which draws from the prior.
-          seed: integer that determines the estimates; random if None.
-        """
+        """Returns the prior of the round after `previous`."""
         for_draws, for_prior = split_seed(seed, 2)
         posterior = previous.conditioned(focus)
         own = posterior.sample(_NUM_DRAWS, seed=for_draws)
@@ -116,9 +109,6 @@ class TruncatedPrior:
 
         It is a product over the rounds: the share of the draws in the region of a round
         that also lie in the next region.
-
-        Args:
-          row: the observation, `[K]`.
         """
         posterior = self.previous.conditioned(row)
         own = posterior.sample(_NUM_DRAWS, seed=0)
@@ -132,11 +122,6 @@ class TruncatedPrior:
         Draws of the prior are kept if they lie in the region. If the prior has less than
         0.001 of its probability there, draws of the posterior in focus are resampled by
         importance weights instead.
-
-        Args:
-          source: the `Simulator`.
-          count: number of draws.
-          seed: integer that determines them.
         """
         if self.share < _LEAST_SHARE:
             return self._resampled(source, count, seed)

@@ -232,16 +232,9 @@ def continue_chains(
     seed: int,
     rng: np.random.Generator,
 ) -> Chains:
-    """Returns further draws of the chains that are used and have settled.
+    """Returns further draws of the chains that are used, booleans `[C]`, and have settled.
 
-    Args:
-      runner: a `CheckChains`.
-      chains: from whose last draws the new chains start.
-      is_used: chains that are in the posterior's mass, `[C]`.
-      weighted: `WeightedDraws` of q.
-      gaussian: the Gaussian with the moments of the draws of q.
-      seed: seed of the chains.
-      rng: random generator of starts and proposals.
+    Other arguments: see `start_chains`.
     """
     ends = chains.draws[-1, is_used & chains.is_settled[-1]]
     starts = ends[np.resize(rng.permutation(len(ends)), _NUM_CHAINS)]

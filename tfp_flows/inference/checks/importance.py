@@ -359,13 +359,7 @@ def check_ess(weighted: WeightedDraws) -> Check:
 def check_moments(
     weighted: WeightedDraws, moments: WeightedMoments, names: Sequence[str] = ()
 ) -> Check:
-    """Checks that the weighted draws determine means and standard deviations.
-
-    Args:
-      weighted: the draws.
-      moments: their moments.
-      names: names of the E variables; their numbers if there are none.
-    """
+    """Checks that the weighted draws determine means and standard deviations."""
     mean_error, deviation_error = moments.mean_error.max(), moments.deviation_error.max()
     unknown = moments.unknown
     shown = [names[i] if names else f"entry {i}" for i in unknown[:_MOST_NAMES]]
@@ -398,13 +392,7 @@ def check_known_density(weighted: WeightedDraws) -> Check:
 def check_unweighted_draws(
     weighted: WeightedDraws, rows: np.ndarray, moments: WeightedMoments
 ) -> Check:
-    """Checks that draws are right without their weights, too.
-
-    Args:
-      weighted: the draws.
-      rows: the same draws as those of the parts, `[S, E]`.
-      moments: moments of the weighted rows.
-    """
+    """Checks that draws, whose parts are `rows`, are right without their weights."""
     name = "effect of weights / tolerance"
     if not np.isfinite(weighted.ratios).all():
         advice = "Some draws are outside the target's support; use `resample`."

@@ -67,15 +67,7 @@ def improper_direction(
     rng: np.random.Generator,
     is_over: Callable[[], bool] = lambda: False,
 ) -> ImproperDirection | None:
-    """Looks for a direction in which a density has no finite integral, by both methods.
-
-    Args:
-      density: an `UnconstrainedDensity`.
-      draws: draws of the posterior, `[N, D]`.
-      ends: where searches for modes ended, `[S, D]`.
-      rng: random generator of random directions.
-      is_over: function that says whether the time for it is over.
-    """
+    """Looks for a direction in which a density has no finite integral, by both methods."""
     gaussian = Gaussian.from_draws(draws)
     return improper_ray(
         density, gaussian.mean, gaussian.factor, ends, rng
@@ -83,12 +75,7 @@ def improper_direction(
 
 
 def check_tails(improper: ImproperDirection | None, names: Sequence[str]) -> Check:
-    """Checks that no direction was found in which the density has no finite integral.
-
-    Args:
-      improper: the direction that was found, or None.
-      names: names of the unconstrained variables.
-    """
+    """Checks that no direction was found in which the density has no finite integral."""
     count = 0.0 if improper is None else 1.0
     advice = "" if improper is None else improper.sentence(names)
     return Check("improper directions", count, 0.0, improper is None, advice)
@@ -175,11 +162,6 @@ def improper_slice(
     0.25 if rounding hides the maxima already near the draws. Slices find directions no ray
     shows: if x_i grows, other variables may have to shrink, for example factors of a
     product, or effects around their mean.
-
-    Args:
-      density: an `UnconstrainedDensity`.
-      draws: draws of the posterior, `[N, D]`.
-      is_over: function that says whether the time for it is over.
     """
     if draws.shape[1] == 1:
         return None  # there are no other variables: rays show all

@@ -28,12 +28,7 @@ _EVEN = 0.9
 
 
 def list_checks(findings: Findings, names: Sequence[str] = ()) -> list[Check]:
-    """Returns the checks of a posterior, in the order of the report's table.
-
-    Args:
-      findings: `Findings` on the posterior.
-      names: names of the entries of a row, `[E]`; their numbers if there are none.
-    """
+    """Returns the checks of a posterior, in the order of the report's table."""
     weighted, moments = findings.weighted, findings.moments
     return [
         check_pareto_k(weighted),

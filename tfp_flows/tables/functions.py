@@ -1,0 +1,357 @@
+"""Functions of columns: numbers that are computed from another column of their row."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tfp_flows.core.arguments import require
+
+# Accuracy of recorded numbers, relative: six or seven digits, or float32.
+_ACCURACY, _ACCURACY_OF_SOURCE = 2e-6, 2.0**-22
+# Logarithm of the probability, at most, that numbers within two deviations are so near to a
+# function by chance, if the different ones are independent.
+_MOST_CHANCE = -25.0
+_LEAST_ROWS, _LEAST_DISTINCT = 20, 8  # minimum numbers of rows and of different numbers
+# Fewer values than numbers are steps, such as the year of a date, which no formula has.
+_LEAST_SHARE_OF_VALUES = 0.5
+_MOST_COLUMNS = 40  # among more columns of numbers, none is compared
+_SAMPLE = 64  # rows that rule out most functions
+_MOST_DECIMALS, _MOST_DIGITS = 8, 10  # beyond, numbers are taken as not rounded
+_MOST_DIGITS_OF_SCALE = 4  # significant digits of factors of logarithms and powers
+_SAME = 4.0 * np.finfo(np.float64).eps  # relative rounding error of equal numbers
+
+
+class Formula(typing.NamedTuple):
+    """An increasing or decreasing function of positive or all numbers.
+
+    Attributes:
+      apply: returns the values, `[N]`; not finite outside of the domain.
+      inverse: returns the numbers, `[N]`, of values.
+      words: the function of "{}", in words.
+    """
+
+    apply: Callable[[np.ndarray], np.ndarray]
+    inverse: Callable[[np.ndarray], np.ndarray]
+    words: str
+
+
+def _if_positive(power: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda x: np.where(x >= 0.0, np.power(np.maximum(x, 0.0), power), np.nan)
+
+
+FORMULAS = {
+    "linear": Formula(np.positive, np.positive, "{}"),
+    "square": Formula(_if_positive(2.0), _if_positive(0.5), "{}^2"),
+    "cube": Formula(_if_positive(3.0), _if_positive(1.0 / 3.0), "{}^3"),
+    "square root": Formula(_if_positive(0.5), _if_positive(2.0), "sqrt({})"),
+    "reciprocal": Formula(np.reciprocal, np.reciprocal, "1 / {}"),
+    "log": Formula(np.log, np.exp, "log({})"),
+    "log1p": Formula(np.log1p, np.expm1, "log(1 + {})"),
+    "log10": Formula(np.log10, lambda y: np.power(10.0, y), "log10({})"),
+    "log2": Formula(np.log2, np.exp2, "log2({})"),
+    "exp": Formula(np.exp, np.log, "exp({})"),
+}
+
+
+@dataclasses.dataclass
+class Function:
+    """A column of numbers that is computed from another column.
+
+    ```none
+    name = round(scale * formula(source) + shift)
+    ```
+
+    The column is not modelled but computed, so it is kept exactly. Rows that contradict it
+    cannot occur, and the density of the others is that of their other columns. It is
+    missing where the source is missing, or where the formula is not finite. A column of a
+    context has no function.
+
+    Args:
+      name: name of the column.
+      source: name of the other column.
+      formula: one of `FORMULAS`.
+      scale: factor.
+      shift: summand.
+      rounding: how the column is rounded: to `places` "decimals" or significant "digits",
+        to "float32", or "none".
+      places: number of decimals or digits.
+      reason: why there is the function.
+
+    Raises:
+      ValueError: if `formula` or `rounding` is unknown, `scale` is 0 or not finite, or a
+        column is its own source.
+
+    >>> import numpy as np
+    >>> from tfp_flows.tables import Function
+    >>> function = Function("lwage", "wage", "log", rounding="decimals", places=3)
+    >>> function.label, function(np.array([1.0, 2.0]))
+    ('lwage = log(wage)', array([0.   , 0.693]))
+    """
+
+    name: str
+    source: str
+    formula: str = "linear"
+    scale: float = 1.0
+    shift: float = 0.0
+    rounding: str = "none"
+    places: int = 0
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        known, roundings = list(FORMULAS), ["decimals", "digits", "float32", "none"]
+        words = f"`formula` of the function {self.name!r} of {known}"
+        require(self.formula in known, words, repr(self.formula))
+        words = f"`rounding` of the function {self.name!r} of {roundings}"
+        require(self.rounding in roundings, words, repr(self.rounding))
+        fits = self.scale != 0.0 and np.isfinite([self.scale, self.shift]).all()
+        words = f"a finite `scale` other than 0 and `shift` of the function {self.name!r}"
+        require(fits, words, f"{self.scale} and {self.shift}")
+        words = f"another `source` than the column of the function {self.name!r}"
+        require(self.source != self.name, words, repr(self.source))
+
+    @property
+    def names(self) -> list[str]:
+        """Names of both columns."""
+        return [self.name, self.source]
+
+    @property
+    def label(self) -> str:
+        """The name under which `TableColumns` lists it."""
+        words = FORMULAS[self.formula].words.format(self.source)
+        factor = "" if self.scale == 1.0 else f"{self.scale:g} * "
+        sign = "-" if self.shift < 0.0 else "+"
+        shift = "" if self.shift == 0.0 else f" {sign} {abs(self.shift):g}"
+        return f"{self.name} = {factor}{words}{shift}"
+
+    def __call__(self, source: np.ndarray) -> np.ndarray:
+        """Returns the column's cells, `[N]`; NaN where there is none."""
+        return _rounded(self._exact(source), self.rounding, self.places)
+
+    def inverse(self, values: np.ndarray) -> np.ndarray:
+        """Returns numbers of the source, `[N]`, up to rounding; NaN where there is none."""
+        with np.errstate(all="ignore"):
+            source = FORMULAS[self.formula].inverse((values - self.shift) / self.scale)
+        return np.where(np.isfinite(source), source, np.nan)
+
+    def holds(self, source: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Returns where cells agree or both are missing, booleans `[N]`.
+
+        Args:
+          source: cells of the source, `[N]`; NaN where missing.
+          values: cells of the column, `[N]`; NaN where missing.
+        """
+        exact = self._exact(source)
+        with np.errstate(invalid="ignore"):
+            is_near = np.abs(values - exact) <= self._tolerance(source, exact)
+        return np.where(np.isnan(exact), np.isnan(values), is_near)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Returns a dictionary of JSON's types."""
+        return dataclasses.asdict(self)
+
+    def _exact(self, source):
+        with np.errstate(all="ignore"):
+            exact = self.scale * FORMULAS[self.formula].apply(source) + self.shift
+        return np.where(np.isfinite(exact), exact, np.nan)
+
+    def _tolerance(self, source, exact):
+        """Rounding errors of the column and of its source, `[N]`."""
+        moved = np.abs(self._exact(source * (1.0 + _ACCURACY_OF_SOURCE)) - exact)
+        relative = np.maximum(_ACCURACY * np.abs(exact), np.nan_to_num(moved))
+        return np.maximum(relative, _half_unit(self.rounding, self.places))
+
+
+def find_functions(cells: Mapping[str, np.ndarray]) -> list[Function]:
+    """Returns the columns that are functions of another one in all rows.
+
+    The source is the column that has fewer possible numbers up to its largest: the wage in
+    cents, and not its logarithm; the age, and not its square. It is no function itself.
+
+    >>> import numpy as np
+    >>> from tfp_flows.tables.functions import find_functions
+    >>> age = np.arange(20.0, 60.0)
+    >>> [f.label for f in find_functions({"age": age, "squared": age**2 / 100.0})]
+    ['squared = 0.01 * age^2']
+
+    Args:
+      cells: numbers of columns, `[N]`, by name; NaN where missing.
+    """
+    if len(cells) > _MOST_COLUMNS:
+        return []
+    found: dict[str, Function] = {}
+    sources: set[str] = set()
+    for source in sorted(cells, key=lambda name: _num_possible(cells[name])):
+        for name in cells:
+            if source in found or name in found or name in sources or name == source:
+                continue
+            function = _function(name, source, cells[name], cells[source])
+            if function is not None:
+                found[name] = function
+                sources.add(source)
+    return [found[name] for name in cells if name in found]
+
+
+def kept_functions(columns: Any, context: list[str]) -> list[Function]:
+    """Returns the functions that a distribution given the context keeps.
+
+    They compute modelled columns. If these are all columns, none is kept.
+
+    Args:
+      columns: the `TableColumns`.
+      context: names of the columns that are given.
+
+    Raises:
+      ValueError: if a function's column is part of a difference or an equality, or the
+        source of another function.
+    """
+    modelled = [name for name in columns.names if name not in context]
+    kept = [f for f in columns.functions if f.name in modelled]
+    kept = [] if len(kept) == len(modelled) else kept
+    for function in kept:
+        others = [*columns.differences, *columns.equalities]
+        others += [other for other in kept if other is not function]
+        linked = [other for other in others if function.name in other.names]
+        words = f"the column {function.name!r} in nothing but {function.label!r}"
+        hint = f" columns.drop({function.label!r}) leaves the function out."
+        require(not linked, words, linked, hint)
+    return kept
+
+
+def _function(name, source, values, numbers):
+    """The function of the source that the column is; None if it is none."""
+    if np.array_equal(values, numbers, equal_nan=True):
+        return Function(name, source, reason="in all rows")
+    is_there = ~np.isnan(values) & ~np.isnan(numbers)
+    x, y = numbers[is_there], values[is_there]
+    if not _may_be_function(x, y):
+        return None
+    found = (_fitted(name, source, formula, x, y) for formula in FORMULAS)
+    return next((f for f in found if f and f.holds(numbers, values).all()), None)
+
+
+def _may_be_function(x, y):
+    """Whether y increases or decreases with x, and has about as many different numbers."""
+    if len(y) < _LEAST_ROWS:
+        return False
+    some = slice(None, None, max(len(y) // _SAMPLE, 1))
+    rise = np.diff(y[some][np.argsort(x[some], kind="stable")])
+    if (rise < 0.0).any() and (rise > 0.0).any():
+        return False
+    num_numbers, num_values = len(np.unique(x)), len(np.unique(y))
+    are_alike = num_values >= _LEAST_SHARE_OF_VALUES * num_numbers
+    return are_alike and min(num_numbers, num_values) >= _LEAST_DISTINCT
+
+
+def _fitted(name, source, formula, x, y):
+    """The function of the formula that may be y, with its rounding; None if none may be."""
+    rounding, places = next(_roundings(y))
+    values = Function(name, source, formula, rounding=rounding)._exact(x)
+    if not np.isfinite(values).all():
+        return None
+    error = np.maximum(_half_unit(rounding, places), _ACCURACY * np.abs(y))
+    chance = len(np.unique(x)) * np.log(np.median(error) / y.std())
+    fit = _line if formula == "linear" else _factor
+    fitted = fit(values, y, error) if chance < _MOST_CHANCE else None
+    if fitted is None:
+        return None
+    best, most = None, -1.0
+    scale, shift = fitted
+    for rounding, places in _roundings(y):
+        names = name, source, formula
+        found = Function(*names, scale, shift, rounding, places, "in all rows")
+        share = float(np.mean(_are_same(found(x), y)))
+        if share > most and found.holds(x, y).all():
+            best, most = found, share
+        if most == 1.0:
+            break
+    return best
+
+
+def _factor(values, y, error):
+    """The simplest factor of values that are y up to errors, and 0; None without one."""
+    is_zero = values == 0.0
+    if (np.abs(y[is_zero]) > error[is_zero]).any():
+        return None
+    values, y, error = values[~is_zero], y[~is_zero], error[~is_zero]
+    ends = np.sort([(y - error) / values, (y + error) / values], axis=0)
+    scale = _simplest(ends[0].max(), ends[1].min())
+    if scale is None or scale != float(f"{scale:.{_MOST_DIGITS_OF_SCALE}g}"):
+        return None
+    return scale, 0.0
+
+
+def _line(x, y, error):
+    """The simplest slope and intercept of a line to y up to errors; None without one."""
+    first, last = np.argmin(x), np.argmax(x)
+    width, rise = x[last] - x[first], y[last] - y[first]
+    most = error[first] + error[last]
+    low, high = (rise - most) / width, (rise + most) / width
+    for digits in range(1, 16):
+        slope = float(f"{0.5 * (low + high):.{digits}g}")
+        if low <= slope <= high and slope != 0.0:
+            rest = y - slope * x
+            shift = _simplest((rest - error).max(), (rest + error).min())
+            if shift is not None:
+                return slope, shift
+    return None
+
+
+def _simplest(low, high):
+    """The number of fewest digits from low to high; None if there is none."""
+    if low <= 0.0 <= high:
+        return 0.0
+    found = (float(f"{0.5 * (low + high):.{digits}g}") for digits in range(1, 17))
+    return next((number for number in found if low <= number <= high), None)
+
+
+def _roundings(y):
+    """Yields roundings that leave y as it is: with the fewest decimals, with digits, ..."""
+    candidates = {
+        "decimals": range(_MOST_DECIMALS + 1),
+        "digits": range(1, _MOST_DIGITS + 1),
+        "float32": [0],
+        "none": [0],
+    }
+    for rounding, places in candidates.items():
+        for each in places:
+            if all(
+                _are_same(_rounded(z, rounding, each), z).all() for z in (y[:_SAMPLE], y)
+            ):
+                yield rounding, each
+                break
+
+
+def _rounded(values, rounding, places):
+    if rounding == "decimals":
+        return np.round(values, places)
+    if rounding == "digits":
+        return np.array([float(f"{value:.{places}g}") for value in values])
+    if rounding == "float32":
+        with np.errstate(over="ignore"):
+            rounded = values.astype(np.float32).astype(np.float64)
+        return np.where(np.isinf(rounded), values, rounded)
+    return values
+
+
+def _half_unit(rounding, places):
+    """The rounding error of decimals, and a little more."""
+    return 0.5 * (1.0 + _ACCURACY) * 10.0**-places if rounding == "decimals" else 0.0
+
+
+def _are_same(first, second):
+    return np.abs(first - second) <= _SAME * np.abs(second)
+
+
+def _num_possible(values):
+    """The largest number in units of the last decimal; infinity if it is not rounded."""
+    present = values[~np.isnan(values)]
+    if not len(present):
+        return 0.0
+    rounding, places = next(_roundings(present))
+    largest = float(np.abs(present).max())
+    return largest * 10.0**places if rounding == "decimals" else np.inf
