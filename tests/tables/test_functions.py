@@ -85,6 +85,56 @@ def test_close_or_stepwise_numbers_are_no_function():
     assert labels_of({"x": signs, "y": signs**2}) == []
 
 
+def test_small_differences_of_large_numbers_are_no_rounding():
+    start = 1_600_000_000 + RNG.integers(0, 10**7, COUNT)
+    end = start + RNG.integers(0, 900, COUNT)
+    columns = tff.describe_columns({"start": start, "end": end})
+    assert columns.functions == []
+    assert [difference.names for difference in columns.differences] == [["end", "start"]]
+    day = (2.4e6 + 1e3 * RNG.random(COUNT)).round(3)
+    assert labels_of({"x": day, "y": (day + 0.5 * RNG.random(COUNT)).round(3)}) == []
+    metre = (5e5 + 1e5 * RNG.random(COUNT)).round(2)
+    assert labels_of({"x": metre, "y": (metre + RNG.normal(size=COUNT)).round(2)}) == []
+    squared = Function("y", "x", "square", rounding="decimals")
+    y = np.array([4e6, 4e6 + 1.0])
+    np.testing.assert_array_equal(squared.holds(np.full(2, 2e3), y), [True, False])
+
+
+def test_sums_keep_their_digits_beside_a_rounded_logarithm():
+    first, second = RNG.gamma(2.0, 3.0, [2, COUNT])
+    sums = {"sum": first + second, "first": first, "second": second}
+    columns = tff.describe_columns({**sums, "log": np.log(first + second).round(6)})
+    assert [function.label for function in columns.functions] == ["log = log(sum)"]
+    assert [each.names for each in columns.differences] == [["sum", "first", "second"]]
+
+
+def test_a_label_that_is_a_column_names_no_function():
+    x = RNG.gamma(3.0, 2.0, COUNT)
+    assert labels_of({"x": x, "y": np.log(x), "y = log(x)": SIZE}) == []
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_may_be_zero_tiny_or_huge():
+    x = np.where(RNG.random(COUNT) < 0.6, 0.0, RNG.gamma(3.0, 2.0, COUNT))
+    assert labels_of({"x": x, "y": np.log1p(x)}) == ["y = log(1 + x)"]
+    for size in (1e-310, 1e-200, 1e200):
+        assert labels_of({"x": x * size, "y": x * size * 2.0}) == ["y = 2 * x"]
+
+
+def test_numbers_of_float32_may_have_the_digits_of_text():
+    x = RNG.gamma(3.0, 2.0, COUNT).round(2) + 0.01
+    y = np.array([float(f"{value:.14g}") for value in np.log(x).astype(np.float32)])
+    (function,) = tff.describe_columns({"x": x, "y": y}).functions
+    assert function.rounding == "float32"
+    np.testing.assert_array_equal(np.float32(function(x)), np.float32(y))
+
+
+def test_errors_of_source_and_column_add_up():
+    x = RNG.gamma(3.0, 400.0, 100_000)
+    function = Function("y", "x", "linear", 1.8, 32.0, "decimals", 3)
+    assert function.holds(x.astype(np.float32).astype(np.float64), function(x)).all()
+
+
 def test_a_source_has_no_draws_without_a_value():
     x = RNG.poisson(13.0, COUNT) + 1
     columns = tff.describe_columns({"x": x, "y": np.log(x)})
@@ -136,7 +186,8 @@ def test_completed_rows_keep_functions_both_ways(table):
     rows = pd.DataFrame(ROWS)[np.isfinite(WAGE)].head(6).astype({"age": float})
     rows["squared"] = rows["squared"].astype(float)
     absent = rows.copy()
-    absent.loc[absent.index[0], ["wage", "age"]] = np.nan  # follow from their functions
+    follow = ["wage", "lwage", "age"]  # from their functions, the wage from the second one
+    absent.loc[absent.index[0], follow] = np.nan
     absent.loc[absent.index[1], ["lwage", "single", "again"]] = np.nan  # are computed
     absent.loc[absent.index[2], ["wage", "lwage", "single"]] = np.nan  # are drawn
     completed = table.impute(absent, seed=0, num_candidates=16)

@@ -217,23 +217,35 @@ class RowCodec:
 
         A source stays missing if no number of its column has the value.
         """
-        columns, where = {}, {}
+        functions: dict[str, list[Function]] = {}
         for function in self.functions.values():
-            if function.source not in self.names or function.source in columns:
-                continue
-            values, source = self._numbers(function, frame)
-            found = self._source(function, values)
-            where[function.source] = np.isnan(source) & ~np.isnan(found)
-            columns[function.source] = found
+            if function.source in self.names:
+                functions.setdefault(function.source, []).append(function)
+        columns, where = {}, {}
+        for name, each in functions.items():
+            values, sources = zip(*(self._numbers(f, frame) for f in each), strict=True)
+            columns[name] = self._source(each, values)
+            where[name] = np.isnan(sources[0]) & ~np.isnan(columns[name])
         if not any(each.any() for each in where.values()):
             return frame
         others = self._take(frame)
         nowhere = {name: np.zeros(len(frame), bool) for name in others}
         return Frame(frame.replaced(others | columns, nowhere | where), self._argument)
 
-    def _source(self, function, values):
-        """The source's numbers that have these values, `[N]`; NaN if there is none."""
-        column, nearby = self._columns[function.source], function.inverse(values)
+    def _source(self, functions, values):
+        """Numbers with these values of the functions of a source, `[N]`; NaN for none."""
+        found = np.full(len(values[0]), np.nan)
+        for function, each in zip(functions, values, strict=True):
+            for candidate in self._candidates(function.source, function.inverse(each)):
+                is_found = np.isnan(found) & ~np.isnan(each)
+                for other, others in zip(functions, values, strict=True):
+                    is_found &= np.isnan(others) | other.holds(candidate, others)
+                found = np.where(is_found, candidate, found)
+        return found
+
+    def _candidates(self, name, nearby):
+        """Numbers that a column may have near others, a list of `[N]`; best ones first."""
+        column = self._columns[name]
         candidates = [] if column.has_values else [nearby]
         if column.grid is not None:
             candidates = [column.grid.round(nearby)]
@@ -241,11 +253,7 @@ class RowCodec:
         if len(listed):
             middles = 0.5 * (listed[1:] + listed[:-1])
             candidates = [listed[np.searchsorted(middles, nearby)], *candidates]
-        found = np.full(len(values), np.nan)
-        for candidate in candidates:
-            is_found = np.isnan(found) & function.holds(candidate, values)
-            found = np.where(is_found & ~np.isnan(values), candidate, found)
-        return found
+        return candidates
 
     def _numbers(self, function, frame):
         """Cells of a function's column and of its source, `[N]`; NaN where missing."""

@@ -152,7 +152,7 @@ def _with_functions(table, numbers):
     end moves to the next number of the grid: a wage with a logarithm is not 0.
     """
     numbers = {n: cells for n, cells in numbers.items() if table[n].kind != "date"}
-    functions = find_functions(numbers)
+    functions = [f for f in find_functions(numbers) if f.label not in table.names]
     for function in functions:
         source = table[function.source]
         if source.grid is None or source.low is None or source.low in source.spikes:

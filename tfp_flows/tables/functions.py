@@ -11,8 +11,10 @@ import numpy as np
 
 from tfp_flows.core.arguments import require
 
-# Accuracy of recorded numbers, relative: six or seven digits, or float32.
-_ACCURACY, _ACCURACY_OF_SOURCE = 2e-6, 2.0**-22
+# Relative accuracy of numbers: of six or seven digits, of float32, of float64 after some
+# steps. A line keeps differences of large numbers, such as two times in seconds since 1970.
+# So its integers and decimals are exact.
+_DIGITS, _SINGLE, _DOUBLE = 2e-6, 2.0**-22, 2.0**-44
 # Logarithm of the probability, at most, that numbers within two deviations are so near to a
 # function by chance, if the different ones are independent.
 _MOST_CHANCE = -25.0
@@ -23,7 +25,8 @@ _MOST_COLUMNS = 40  # among more columns of numbers, none is compared
 _SAMPLE = 64  # rows that rule out most functions
 _MOST_DECIMALS, _MOST_DIGITS = 8, 10  # beyond, numbers are taken as not rounded
 _MOST_DIGITS_OF_SCALE = 4  # significant digits of factors of logarithms and powers
-_SAME = 4.0 * np.finfo(np.float64).eps  # relative rounding error of equal numbers
+# Relative rounding error of equal numbers, and of those of float32 that are read from text.
+_SAME, _SAME_SINGLE = 4.0 * np.finfo(np.float64).eps, 5e-14
 
 
 class Formula(typing.NamedTuple):
@@ -161,9 +164,20 @@ class Function:
 
     def _tolerance(self, source, exact):
         """Rounding errors of the column and of its source, `[N]`."""
-        moved = np.abs(self._exact(source * (1.0 + _ACCURACY_OF_SOURCE)) - exact)
-        relative = np.maximum(_ACCURACY * np.abs(exact), np.nan_to_num(moved))
-        return np.maximum(relative, _half_unit(self.rounding, self.places))
+        is_single = _has_rounding(source, "float32") & (source != np.floor(source))
+        of_source = np.where(is_single, _SINGLE, _DOUBLE)
+        moved = np.nan_to_num(np.abs(self._exact(source * (1.0 + of_source)) - exact))
+        half_unit = _half_unit(self.rounding, self.places)
+        return half_unit + self._accuracy() * np.abs(exact) + moved
+
+    def _accuracy(self):
+        """The relative rounding error of the column, except for that of decimals."""
+        if self.rounding == "none":
+            return _DOUBLE
+        is_line, has_decimals = self.formula == "linear", self.rounding == "decimals"
+        if has_decimals and (is_line or self.places == 0):
+            return _DOUBLE
+        return _SINGLE if is_line else _DIGITS
 
 
 def find_functions(cells: Mapping[str, np.ndarray]) -> list[Function]:
@@ -224,6 +238,9 @@ def kept_functions(columns: Any, context: list[str]) -> list[Function]:
 
 def _function(name, source, values, numbers):
     """The function of the source that the column is; None if it is none."""
+    some = slice(None, None, max(len(values) // _SAMPLE, 1))
+    if not _is_monotone(numbers[some], values[some]):
+        return None
     if np.array_equal(values, numbers, equal_nan=True):
         return Function(name, source, reason="in all rows")
     is_there = ~np.isnan(values) & ~np.isnan(numbers)
@@ -235,16 +252,19 @@ def _function(name, source, values, numbers):
 
 
 def _may_be_function(x, y):
-    """Whether y increases or decreases with x, and has about as many different numbers."""
+    """Whether y has about as many different numbers as x, and not few."""
     if len(y) < _LEAST_ROWS:
-        return False
-    some = slice(None, None, max(len(y) // _SAMPLE, 1))
-    rise = np.diff(y[some][np.argsort(x[some], kind="stable")])
-    if (rise < 0.0).any() and (rise > 0.0).any():
         return False
     num_numbers, num_values = len(np.unique(x)), len(np.unique(y))
     are_alike = num_values >= _LEAST_SHARE_OF_VALUES * num_numbers
     return are_alike and min(num_numbers, num_values) >= _LEAST_DISTINCT
+
+
+def _is_monotone(x, y):
+    """Whether y increases or decreases with x; rows where one is NaN do not count."""
+    rise = np.diff(y[np.argsort(x, kind="stable")])
+    rise = rise[~np.isnan(rise)]
+    return not ((rise < 0.0).any() and (rise > 0.0).any())
 
 
 def _fitted(name, source, formula, x, y):
@@ -253,8 +273,15 @@ def _fitted(name, source, formula, x, y):
     values = Function(name, source, formula, rounding=rounding)._exact(x)
     if not np.isfinite(values).all():
         return None
-    error = np.maximum(_half_unit(rounding, places), _ACCURACY * np.abs(y))
-    chance = len(np.unique(x)) * np.log(np.median(error) / y.std())
+    first, last = np.argmin(x), np.argmax(x)
+    with np.errstate(all="ignore"):
+        scale = float((y[last] - y[first]) / (values[last] - values[first]))
+        shift = float(y[first] - scale * values[first])
+    if scale == 0.0 or not np.isfinite([scale, shift]).all():
+        return None
+    near = Function(name, source, formula, scale, shift, rounding, places)
+    error = near._tolerance(x, near._exact(x))
+    chance = len(np.unique(x)) * np.log(error.mean() / _deviation(y))
     fit = _line if formula == "linear" else _factor
     fitted = fit(values, y, error) if chance < _MOST_CHANCE else None
     if fitted is None:
@@ -319,11 +346,15 @@ def _roundings(y):
     }
     for rounding, places in candidates.items():
         for each in places:
-            if all(
-                _are_same(_rounded(z, rounding, each), z).all() for z in (y[:_SAMPLE], y)
-            ):
+            if all(_has_rounding(z, rounding, each).all() for z in (y[:_SAMPLE], y)):
                 yield rounding, each
                 break
+
+
+def _has_rounding(values, rounding, places=0):
+    """Which values are rounded in this way, `[N]`."""
+    rounded = _rounded(values, rounding, places)
+    return _are_same(rounded, values, _SAME_SINGLE if rounding == "float32" else _SAME)
 
 
 def _rounded(values, rounding, places):
@@ -340,11 +371,17 @@ def _rounded(values, rounding, places):
 
 def _half_unit(rounding, places):
     """The rounding error of decimals, and a little more."""
-    return 0.5 * (1.0 + _ACCURACY) * 10.0**-places if rounding == "decimals" else 0.0
+    return 0.5 * (1.0 + _DIGITS) * 10.0**-places if rounding == "decimals" else 0.0
 
 
-def _are_same(first, second):
-    return np.abs(first - second) <= _SAME * np.abs(second)
+def _deviation(y):
+    """The standard deviation of numbers of any size, without overflow or underflow."""
+    size = np.abs(y).max()
+    return size * (y / size).std()
+
+
+def _are_same(first, second, error=_SAME):
+    return np.abs(first - second) <= error * np.abs(second)
 
 
 def _num_possible(values):
