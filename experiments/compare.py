@@ -191,15 +191,9 @@ def _bars(axis, runs):
     axis.margins(x=0.06)
 
 
-def cli(argv):
-    """Runs a command line and returns its exit status.
-
-    It is 2 for wrong use, and 1 without a finished run or a writable picture.
-    """
-    return program.run(argv, _main, CompareSettings, description=__doc__)
-
-
-def _main(settings):
+@program.command(CompareSettings, description=__doc__)
+def cli(settings):
+    """Prints the table of the runs, and draws their picture."""
     finished, others = load([pathlib.Path(folder) for folder in settings.folders])
     reasons = [f"{folder}: {why}" for folder, why in others]
     if not finished:

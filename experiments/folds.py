@@ -64,12 +64,9 @@ def table(found):
     return page.table(_HEADER, [_row(key, folds) for key, folds in found.items()])
 
 
-def cli(argv):
-    """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
-    return program.run(argv, _main, FoldSettings, description=__doc__)
-
-
-def _main(settings):
+@program.command(FoldSettings, description=__doc__)
+def cli(settings):
+    """Fits, and prints the means over the folds."""
     print(table(run(settings)))
 
 

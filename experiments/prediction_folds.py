@@ -103,12 +103,9 @@ def table(folds):
     return page.table(_HEADER, rows)
 
 
-def cli(argv):
-    """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
-    return program.run(argv, _main, PredictionFoldSettings, description=__doc__)
-
-
-def _main(settings):
+@program.command(PredictionFoldSettings, description=__doc__)
+def cli(settings):
+    """Fits, and prints the means over the folds."""
     print(table(run(settings)))
 
 

@@ -67,11 +67,6 @@ def sample(settings):
     return out.write((as_text([names]), _START), pieces)["rows"]
 
 
-def cli(argv):
-    """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
-    return program.run(argv, _main, SampleSettings, description=__doc__)
-
-
 def _contexts(model, settings, at):
     """Yields positions, and contexts `[n, C]`, one for each row to draw."""
     for end, line, next_position, conditions in _blocks(model, settings, at):
@@ -102,6 +97,8 @@ def _blocks(model, settings, at):
         show(end)
 
 
-def _main(settings):
+@program.command(SampleSettings, description=__doc__)
+def cli(settings):
+    """Draws, and prints the number of rows."""
     program.stop_at_once()
     print(f"{sample(settings):,} rows in {settings.out}")

@@ -58,16 +58,9 @@ def run(settings, strategy=None):
         return results
 
 
-def cli(argv):
-    """Runs a command line and returns its exit status.
-
-    Wrong use is 2; wrong data, an unusable folder or a lost worker is 1. Both print one
-    line that says what is wrong, and write no files.
-    """
-    return program.run(argv, _main, Settings, description=__doc__)
-
-
-def _main(settings):
+@program.command(Settings, description=__doc__)
+def cli(settings):
+    """Fits, and prints the report."""
     # A process must join its cluster before it runs any operation of TensorFlow.
     strategy = workers.make_strategy(settings.strategy)
     models.check(settings)

@@ -52,15 +52,9 @@ def run(settings):
         return results
 
 
-def cli(argv):
-    """Runs a command line and returns its exit status.
-
-    It is 2 for wrong use, and 1 for a run that failed.
-    """
-    return program.run(argv, _main, NeutraSettings, description=__doc__)
-
-
-def _main(settings):
+@program.command(NeutraSettings, description=__doc__)
+def cli(settings):
+    """Samples, and prints the report."""
     program.stop_at_once()
     print(report.page(run(settings), settings).text())
     print(f"Written to {settings.run_dir}: report.html, results.json, pairs.png.")

@@ -104,15 +104,9 @@ def _all_targets(settings):
     return [*TARGETS, *found]
 
 
-def cli(argv):
-    """Runs a command line and returns its exit status.
-
-    It is 2 for wrong use, and 1 for a run that failed.
-    """
-    return program.run(argv, _main, PosteriorSettings, description=__doc__)
-
-
-def _main(settings):
+@program.command(PosteriorSettings, description=__doc__)
+def cli(settings):
+    """Prints a row for each run, and a summary of several."""
     # A process must join its cluster before it runs any operation of TensorFlow.
     strategy = workers.make_strategy(settings.strategy)
     how = functools.partial(program.how_to_go_on, settings)

@@ -63,15 +63,9 @@ def run(settings):
         return results
 
 
-def cli(argv):
-    """Runs a command line and returns its exit status.
-
-    It is 2 for wrong use, and 1 for a run that failed.
-    """
-    return program.run(argv, _main, SimulationSettings, description=__doc__)
-
-
-def _main(settings):
+@program.command(SimulationSettings, description=__doc__)
+def cli(settings):
+    """Fits, and prints the report."""
     program.stop_at_once(lambda: program.how_to_go_on(settings))
     print(report.page(run(settings)).text())
     print(f"Written to {settings.run_dir}: report.html, results.json, {_SIMULATIONS}.")
