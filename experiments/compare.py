@@ -70,11 +70,7 @@ def load(folders):
 
 
 def table(finished):
-    """Returns a Markdown table of groups of runs, in each group the best run first.
-
-    Args:
-      finished: results by folder; the runs of a group have the same test rows.
-    """
+    """Returns a Markdown table of groups of runs, in each group the best run first."""
     rows = [
         _row(heading, folder, results)
         for heading, runs in _groups(finished).items()
@@ -86,9 +82,7 @@ def table(finished):
 def draw(finished, path):
     """Draws a panel per group, with a bar per run and the baseline as a line.
 
-    Args:
-      finished: results by folder.
-      path: path of the picture; its folder is made if it is missing.
+    The folder of `path` is made if it is missing.
     """
     if not finished:
         raise ValueError("Expected `finished` runs to draw; got none.")

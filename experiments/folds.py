@@ -47,9 +47,6 @@ class FoldSettings(FlagSettings):
 def run(settings):
     """Fits the folds that are not finished, and returns the results of all.
 
-    Args:
-      settings: a `FoldSettings`.
-
     Returns:
       A dict of lists, whose keys are the name of the recipe and, if given, the data set.
     """

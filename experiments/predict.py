@@ -46,9 +46,6 @@ class PredictSettings(TableSettings):
 def predict(settings):
     """Writes quantiles for the rows of a table and returns how many rows there are.
 
-    Args:
-      settings: a `PredictSettings`.
-
     Raises:
       RunDirectoryError: if there is no such model, it has no context, or `settings.out` is
         taken.

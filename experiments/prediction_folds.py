@@ -61,9 +61,6 @@ class PredictionFoldSettings(TableFitSettings):
 def run(settings):
     """Fits the folds that are not finished, and returns the scores of all, by method.
 
-    Args:
-      settings: a `PredictionFoldSettings`.
-
     Raises:
       DataError: if the table is unusable, or lacks the target or some of its cells, or if
         the target is a date.

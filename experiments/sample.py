@@ -40,9 +40,6 @@ class SampleSettings(TableSettings):
 def sample(settings):
     """Writes rows drawn from a model and returns their number.
 
-    Args:
-      settings: a `SampleSettings`.
-
     Raises:
       UsageError: if a conditional model has no `given`, or another model has one.
       RunDirectoryError: if the model is missing, or `settings.out` is taken.

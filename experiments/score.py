@@ -85,9 +85,6 @@ class Scores:
 def score(settings):
     """Writes the log-likelihoods of the rows of a table and returns `Scores`.
 
-    Args:
-      settings: a `ScoreSettings`.
-
     Raises:
       RunDirectoryError: if the model is missing, or `settings.out` is taken.
       DataError: if the table is missing, or a row, column or picture does not fit the

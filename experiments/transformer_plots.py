@@ -44,9 +44,6 @@ def draw(path):
     """Draws a column for each map: the map above, its slope below, four parameters each.
 
     The first parameters are zeros, the initial output of a network.
-
-    Args:
-      path: path of the picture.
     """
     columns = len(_MAPS) // 2
     figure, axes = plt.subplots(

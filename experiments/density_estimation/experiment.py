@@ -25,10 +25,6 @@ def run(settings, strategy=None):
     An interrupted run goes on; the fit of `--flow=auto` starts again. A finished run goes
     on if `settings` ask for more (see `fitting.is_complete`), else its results are read.
 
-    Args:
-      settings: a `Settings`.
-      strategy: the strategy of these settings, if `make_strategy` was called already.
-
     Returns:
       What `results.json` holds; None in a worker that is not the chief.
 

@@ -12,10 +12,6 @@ from experiments.runs import fitting, resuming, workers
 def run(settings, strategy=None):
     """Trains, evaluates and writes everything, as `density_estimation.run` does.
 
-    Args:
-      settings: a `VAESettings`.
-      strategy: the strategy of these settings, if `make_strategy` was called already.
-
     Returns:
       What `results.json` holds; None in a worker that is not the chief.
     """

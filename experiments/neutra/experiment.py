@@ -23,9 +23,6 @@ _CAPTIONS = {
 def run(settings):
     """Trains a flow, samples twice, and writes everything into `settings.run_dir`.
 
-    Args:
-      settings: a `NeutraSettings`.
-
     Returns:
       What `results.json` holds. The results of a finished run are read; an interrupted
       run goes on from its last block of steps, or after its training.

@@ -18,14 +18,10 @@ from experiments.runs.fitting import TrainingError
 
 
 def run(settings, strategy=None):
-    """Fits, evaluates and writes everything into `settings.run_dir`.
+    """Fits one target by one method, evaluates and writes everything into `run_dir`.
 
     The results of a finished run are read; an interrupted run goes on from its last block
     of steps.
-
-    Args:
-      settings: a `PosteriorSettings` of one target and one method or posterior.
-      strategy: the strategy of these settings, if `make_strategy` was called already.
 
     Returns:
       What `results.json` holds. If the posterior does not apply to the target, nothing is
@@ -72,10 +68,8 @@ def run(settings, strategy=None):
 def run_all(settings, strategy=None):
     """Runs each target that `settings` name by each method, and yields the results.
 
-    Args:
-      settings: a `PosteriorSettings`. With "all", each run has its own folder
-        `run_dir/target/posterior`, and a run that fails yields a `failure`.
-      strategy: see `run`.
+    With "all", each run has its own folder `run_dir/target/posterior`, and a run that fails
+    yields a `failure`.
     """
     targets = _all_targets(settings) if settings.target == ALL else [settings.target]
     every = METHODS if settings.method else SURROGATES

@@ -25,9 +25,6 @@ def run(settings):
     The results of a finished run are read. An interrupted run goes on with the simulations
     that it has, and ends at the same numbers.
 
-    Args:
-      settings: a `SimulationSettings`.
-
     Returns:
       What `results.json` holds.
 

@@ -20,9 +20,6 @@ def run(settings):
 
     The results of a finished run are read; an interrupted run goes on from its last epochs.
 
-    Args:
-      settings: a `TableDensitySettings`.
-
     Returns:
       What `results.json` holds.
 
