@@ -37,13 +37,7 @@ def devices():
 
 
 def time_workload(workload, worker, **how):
-    """Returns the table of a flow, and on what device it is.
-
-    Args:
-      workload: a `RealNVP` or an `Autoregressive`, with any task.
-      worker: not used.
-      **how: `repetitions` and `patience`, as of `interleave`.
-    """
+    """Returns the table of a flow, a workload with any task, and on what device it is."""
     del worker
     lines = [["networks", "compiled by", *_TASKS.values()], ["---"] * (2 + len(_TASKS))]
     for networks in NETWORKS:

@@ -55,14 +55,7 @@ def make_distribution(name, workload):
 
 
 def time_workload(workload, worker, *, repetitions, patience):
-    """Returns the table of a number of variables.
-
-    Args:
-      workload: a `Sizes`.
-      worker: not used.
-      repetitions: as in `interleave`.
-      patience: likewise.
-    """
+    """Returns the table of a number of variables."""
     del worker
     columns = []
     for task, num_rows in TASKS.items():

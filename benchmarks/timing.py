@@ -48,21 +48,15 @@ class Timing:
 
 
 def first_call(build, workload):
-    """Returns a `Contender` that in each run builds a new contender and calls it once.
-
-    Args:
-      build: function of a workload that returns a `Contender`.
-      workload: has `calls`.
-    """
+    """Returns a `Contender` that in each run builds a new contender and calls it once."""
     once = dataclasses.replace(workload, calls=1)
     return Contender("first call", lambda: build(once).run(), calls=1)
 
 
 def installed(builders):
-    """Returns the contenders whose packages are installed, and prints which are missing.
+    """Returns the contenders of functions whose packages are installed.
 
-    Args:
-      builders: functions without arguments that return a `Contender`.
+    Prints which packages are missing.
     """
     contenders = []
     for build in builders:
