@@ -109,9 +109,13 @@ def table(timings, peers, references=()):
     ratios |= {name: medians[name] for name in references}
     header = ["contender", "ms a call, median (min-max)", "runs"]
     header += [*(f"x {name}" for name in ratios), "parameters", "result"]
-    rows = [header, ["---"] * len(header)]
-    rows += [_row(timing, ratios.values()) for timing in timings]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown(header, [_row(timing, ratios.values()) for timing in timings])
+
+
+def markdown(header, rows):
+    """Returns a Markdown table of texts."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _rounds(contender, repetitions, patience):
