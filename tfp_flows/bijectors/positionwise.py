@@ -32,12 +32,7 @@ class Positionwise(FlowBijector):
         )
 
     def _sum_over_positions(self, log_det, value):
-        """Returns the log-det of each row of `value`, `[N, *event]`.
-
-        Args:
-          log_det: log-det of one position, a scalar.
-          value: `[N, *event]`.
-        """
+        """Returns log-dets of the rows of `value`, from the log-det of one position."""
         # Static sizes cost no operations.
         rows = tf.shape(value)[0] if value.shape[0] is None else value.shape[0]
         count = value.shape[1:-1].num_elements()

@@ -135,13 +135,10 @@ class CalibrationReport(Report):
 def judge_calibration(
     fit: Fit, num_dropped: int, seed: int | None, prior: TruncatedPrior | None = None
 ) -> CalibrationReport:
-    """Returns the report of a conditional density of unconstrained parameters.
+    """Returns the report of a `Fit` of unconstrained parameters given features of data.
 
-    Args:
-      fit: the `Fit` of parameters given features of data.
-      num_dropped: number of simulations with numbers that are not finite.
-      seed: integer that determines the draws; random if None.
-      prior: the `TruncatedPrior` of the simulations; None if it is that of the model.
+    `num_dropped` simulations had numbers that are not finite. `prior` is that of the
+    simulations, None if it is that of the model.
     """
     train, checked = fit.train, fit.held_out.first(_MOST_CHECKED)
     drawn = _posterior_draws(fit.judged, checked.context, seed, prior)
@@ -279,10 +276,7 @@ def checks_of(
 ) -> tuple[Check, ...]:
     """Returns the checks of the result of `ranks_and_coverage`.
 
-    Args:
-      ranks: `[N, D]`.
-      coverage: `[N]`.
-      words: first words of the names of the checks.
+    Their names begin with `words`.
     """
     found = _enough(len(ranks)), _ranks(ranks), _expected_coverage(coverage)
     return tuple(dataclasses.replace(check, name=words + check.name) for check in found)
