@@ -494,8 +494,7 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
 
     def _check_event_shape(self, direction, shape):
         """Refuses a static `shape` of events that the direction does not take."""
-        if self._event_shapes[direction] is not None:
-            check_event_shape(shape, *self._input_of(direction))
+        check_event_shape(shape, *self._input_of(direction))
 
     def _event_shape_after(self, direction, shape):
         """Returns the shape, static or a tensor, to which `shape` is mapped."""
