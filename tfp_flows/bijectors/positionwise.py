@@ -50,6 +50,7 @@ class MeasuredOnce(Positionwise):
     def __init__(self, event_size: int, **options: Any) -> None:
         super().__init__(event_size, **options)
         self._initialized = tf.Variable(False, trainable=False, name="initialized")
+        self._is_without_rows = False
 
     @property
     def is_initialized(self) -> bool:
@@ -58,11 +59,11 @@ class MeasuredOnce(Positionwise):
 
     def without_rows(self) -> MeasuredOnce:
         """Allows training from the identity without rows, as in a posterior."""
-        object.__setattr__(self, "_is_without_rows", True)
+        self._is_without_rows = True
         return self
 
     def _needs_rows(self):
-        return self.reads_rows and not getattr(self, "_is_without_rows", False)
+        return self.reads_rows and not self._is_without_rows
 
     def _initialize(self, data, context, weight):
         if not self.is_initialized:
