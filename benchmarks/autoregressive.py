@@ -22,13 +22,7 @@ from benchmarks.workloads import WORKLOADS
 
 
 def time_workload(workload, worker, **how):
-    """Returns the table of a workload, with the peers that `worker` can import.
-
-    Args:
-      workload: an `Autoregressive`.
-      worker: a `Worker`.
-      **how: `repetitions` and `patience`, as in `interleave`.
-    """
+    """Returns the table of an `Autoregressive`, with the peers that `worker` can import."""
     ours = autoregressive_tensorflow.ours(workload)
     floor = matrix_products(workload, backward=workload.task == "train")
     samples = workload.task == "sample"

@@ -74,9 +74,7 @@ def stock_distribution(workload):
 def our_distribution(workload, **options):
     """Returns this package's flow of a workload over a standard normal.
 
-    Args:
-      workload: a workload on vectors.
-      **options: further arguments of the flow's constructor.
+    `options` are further arguments of the flow's constructor.
     """
     flow = _spline_flow if isinstance(workload, SplineFlow) else _affine_flow
     flow = flow(
@@ -115,15 +113,7 @@ def _spline_flow(workload, **options):
 
 
 def contender(name, dist, variables, workload, *, jit_compile):
-    """Returns the `Contender` that does `workload.task` with a distribution.
-
-    Args:
-      name: name of the package.
-      dist: a `tfd.Distribution`.
-      variables: trainable variables.
-      workload: a workload on vectors.
-      jit_compile: whether XLA compiles it.
-    """
+    """Returns the `Contender` that does `workload.task` with a distribution."""
     if workload.task == "train":
         return tensorflow_contender.training_step(
             name, dist, variables, workload, jit_compile=jit_compile

@@ -90,14 +90,7 @@ def passes(workload, name):
 
 
 def time_task(task, workload, worker, **how):
-    """Returns the table of ours, loops over the pixels, and the peers.
-
-    Args:
-      task: train or sample.
-      workload: a `BinaryMADE`.
-      worker: a `Worker`.
-      **how: `repetitions` and `patience`, as in `interleave`.
-    """
+    """Returns the table of ours, loops over the pixels, and the peers."""
     build = training if task == "train" else sampling
     ours = [
         build(workload, "BinaryMADE"),

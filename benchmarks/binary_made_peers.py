@@ -12,13 +12,7 @@ from benchmarks import torch_contender
 
 
 def torch_training(workload, *, num_threads, num_masks=1):
-    """A training step: loss, gradient, Adam.
-
-    Args:
-      workload: a `BinaryMADE`.
-      num_threads: number of threads of PyTorch.
-      num_masks: length of the cycle of masks.
-    """
+    """A training step: loss, gradient, Adam."""
     import torch  # not needed by anything else
 
     model = _made(workload)
@@ -41,12 +35,7 @@ def torch_training(workload, *, num_threads, num_masks=1):
 
 
 def torch_sampling(workload, *, num_threads):
-    """Samples by D passes.
-
-    Args:
-      workload: a `BinaryMADE`.
-      num_threads: number of threads of PyTorch.
-    """
+    """Samples by D passes."""
     import torch
 
     model = _made(workload)

@@ -81,15 +81,7 @@ class Comparison:
 
 
 def compare(name, workers, build, *arguments, repetitions):
-    """Returns the `Comparison` of a contender in two workers.
-
-    Args:
-      name: name of the work.
-      workers: the `Worker` of each commit.
-      build: argument of `Worker.build`.
-      *arguments: further arguments of `Worker.build`.
-      repetitions: counted runs of each.
-    """
+    """Returns the `Comparison` of a contender that workers of two commits `build`."""
     contenders = []
     for who, worker in zip(("BEFORE", "AFTER"), workers, strict=True):
         try:
@@ -105,9 +97,6 @@ def compare(name, workers, build, *arguments, repetitions):
 @contextlib.contextmanager
 def checked_out(commit):
     """Yields a folder with `tfp_flows` of a commit and these `benchmarks`.
-
-    Args:
-      commit: name of a commit for git.
 
     Raises:
       ValueError: if git does not know it.

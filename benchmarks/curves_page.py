@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.ticker import LogLocator
 
+from benchmarks.timing import markdown
 from experiments.reports import facts, plots
 from experiments.runs.atomic_write import atomic_write
 
@@ -75,12 +76,11 @@ def table(rows):
 def _table(axis, rows):
     values = sorted(rows["value"].unique())
     header = ["what", "contender", *(f"{_AXES[axis]} = {value}" for value in values)]
-    lines = [header, ["---"] * len(header)]
+    lines = []
     for (task, contender), part in rows.groupby(["task", "contender"], sort=False):
         cells = {row.value: _cell(row) for row in part.itertuples()}
         lines.append([_TASKS[task], contender, *(cells.get(v, "") for v in values)])
-    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"Measured {_notes(rows)}:\n\n{text}"
+    return f"Measured {_notes(rows)}:\n\n{markdown(header, lines)}"
 
 
 def _notes(rows):

@@ -13,7 +13,7 @@ import dataclasses
 import tensorflow as tf
 
 from benchmarks import autoregressive_tensorflow, runner
-from benchmarks.timing import interleave
+from benchmarks.timing import interleave, markdown
 from benchmarks.workloads import Autoregressive, RealNVP
 
 NETWORKS = ("float32", "mixed_bfloat16")
@@ -37,21 +37,15 @@ def devices():
 
 
 def time_workload(workload, worker, **how):
-    """Returns the table of a flow, and on what device it is.
-
-    Args:
-      workload: a `RealNVP` or an `Autoregressive`, with any task.
-      worker: not used.
-      **how: `repetitions` and `patience`, as of `interleave`.
-    """
+    """Returns the table of a flow, a workload with any task, and on what device it is."""
     del worker
-    lines = [["networks", "compiled by", *_TASKS.values()], ["---"] * (2 + len(_TASKS))]
+    rows = []
     for networks in NETWORKS:
         for compiler in ("graph", "XLA"):
             works = [dataclasses.replace(workload, task=task) for task in _TASKS]
             cells = [_cell(work, networks, compiler == "XLA", how) for work in works]
-            lines.append([networks, compiler, *cells])
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+            rows.append([networks, compiler, *cells])
+    table = markdown(["networks", "compiled by", *_TASKS.values()], rows)
     return f"{devices()}\n\n{table}"
 
 

@@ -47,11 +47,7 @@ def first_call(name, worker, build, *args, **kwargs):
 def time_workload(workload, worker, *, repetitions, patience):
     """Returns the table of a workload, with the peer that is installed.
 
-    Args:
-      workload: an `Autoregressive` or a `RealNVP`.
-      worker: a `Worker` of the interpreter that has flowjax.
-      repetitions: processes for each contender.
-      patience: not used.
+    Each repetition is a process for each contender; `patience` is not used.
     """
     del patience
     our = autoregressive_tensorflow.our

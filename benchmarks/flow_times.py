@@ -14,7 +14,7 @@ import tensorflow as tf
 
 import tfp_flows
 from benchmarks import runner, tensorflow_contender
-from benchmarks.timing import interleave
+from benchmarks.timing import interleave, markdown
 
 _NSF = tfp_flows.NeuralSplineFlow
 FLOWS = {
@@ -55,24 +55,17 @@ def make_distribution(name, workload):
 
 
 def time_workload(workload, worker, *, repetitions, patience):
-    """Returns the table of a number of variables.
-
-    Args:
-      workload: a `Sizes`.
-      worker: not used.
-      repetitions: as in `interleave`.
-      patience: likewise.
-    """
+    """Returns the table of a number of variables."""
     del worker
     columns = []
     for task, num_rows in TASKS.items():
         contenders = [_contender(name, task, num_rows, workload) for name in FLOWS]
         columns.append(interleave(contenders, repetitions, patience))
-    lines = [["flow", "weights", *TASKS], ["---"] * (2 + len(TASKS))]
+    rows = []
     for name, *timings in zip(FLOWS, *columns, strict=True):
         times = [f"{timing.median:.2f}" for timing in timings]
-        lines.append([f"`{name}`", f"{timings[0].contender.num_parameters:,}", *times])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        rows.append([f"`{name}`", f"{timings[0].contender.num_parameters:,}", *times])
+    return markdown(["flow", "weights", *TASKS], rows)
 
 
 def _contender(name, task, num_rows, workload):

@@ -22,14 +22,9 @@ _TORCH_PEERS = {
 
 
 def time_workload(workload, worker, *, peers=("tfp", *_TORCH_PEERS), xla=True, **how):
-    """Returns the table of a workload, with the peers that `worker` can import.
+    """Returns the table of a workload, with the `peers` that `worker` can import.
 
-    Args:
-      workload: a `Glow`.
-      worker: a `Worker`.
-      peers: names of the peers to time.
-      xla: whether this package and TFP are timed under XLA, too.
-      **how: `repetitions` and `patience`, as in `interleave`.
+    With `xla`, this package and TFP are timed under XLA, too.
     """
     ways = (False, True) if xla else (False,)
     builders = []

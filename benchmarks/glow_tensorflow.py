@@ -59,14 +59,7 @@ def our_distribution(workload, *, recompute=False, dtype=tf.float32):
 
 
 def train(workload, images, budget, *, jit_compile=False):
-    """Returns a `Contender` that trains on images for a turn, and scores others.
-
-    Args:
-      workload: a `Glow`.
-      images: an `Images`.
-      budget: a `Budget`.
-      jit_compile: whether XLA compiles the step.
-    """
+    """Returns a `Contender` that trains on images for a turn, and scores others."""
     return tensorflow_contender.budgeted(
         our_distribution(workload), images, budget, jit_compile=jit_compile
     )

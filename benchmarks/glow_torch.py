@@ -103,13 +103,7 @@ def freia(workload):
 
 
 def time(build, workload, *, num_threads):
-    """Returns a `Contender` that takes training steps, or draws images.
-
-    Args:
-      build: one of the functions above.
-      workload: a `Glow`.
-      num_threads: number of threads of PyTorch.
-    """
+    """Returns a `Contender` that trains, or draws from, what a function above builds."""
     import torch
 
     torch.manual_seed(0)
@@ -133,15 +127,7 @@ def time(build, workload, *, num_threads):
 
 
 def train(build, workload, images, budget, *, num_threads):
-    """Returns a `Contender` that trains on images for a turn, and scores others.
-
-    Args:
-      build: one of the functions above.
-      workload: a `Glow`.
-      images: an `Images`.
-      budget: a `Budget`.
-      num_threads: number of threads of PyTorch.
-    """
+    """Returns a `Contender` that trains what a function above builds, and scores it."""
     import torch
 
     torch.manual_seed(0)

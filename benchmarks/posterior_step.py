@@ -30,13 +30,7 @@ def stock(workload, *, jit_compile):
 
 
 def time_workload(workload, worker, **how):
-    """Returns the table of both packages' steps, with XLA and without.
-
-    Args:
-      workload: an `Autoregressive`.
-      worker: not used.
-      **how: `repetitions` and `patience`, as in `interleave`.
-    """
+    """Returns the table of both packages' steps, with XLA and without."""
     del worker
     ways = (True, False)
     peers = [functools.partial(stock, workload, jit_compile=way) for way in ways]

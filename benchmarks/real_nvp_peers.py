@@ -33,11 +33,7 @@ def tfp_step(workload, *, jit_compile):
 
 
 def distrax(workload):
-    """Distrax's `SplitCoupling` with Haiku networks and optax's Adam, jitted.
-
-    Args:
-      workload: a `RealNVP` of any task.
-    """
+    """Distrax's `SplitCoupling` with Haiku networks and optax's Adam, jitted."""
     import distrax
     import haiku
     import jax

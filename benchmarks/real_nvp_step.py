@@ -15,13 +15,7 @@ from benchmarks.workloads import WORKLOADS
 
 
 def time_workload(workload, worker, **how):
-    """Returns the table of a workload, with the peers that are installed.
-
-    Args:
-      workload: a `RealNVP`.
-      worker: not used.
-      **how: `repetitions` and `patience`, as in `interleave`.
-    """
+    """Returns the table of a workload, with the peers that are installed."""
     del worker
     builders = [
         functools.partial(peers.tfp_step, workload, jit_compile=True),

@@ -33,9 +33,6 @@ def milliseconds(workload, repetitions, *, jit_compile):
 def gradient_errors(workload):
     """Relative errors of float32 gradients, against float64 with stored activations.
 
-    Args:
-      workload: a `Glow`.
-
     Returns:
       The error with stored activations and that with recomputed ones, for weights far
       from the initial ones.

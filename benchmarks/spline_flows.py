@@ -12,13 +12,7 @@ from benchmarks.workloads import WORKLOADS
 
 
 def time_workload(workload, worker, **how):
-    """Returns the table of a workload, with the peers that `worker` can import.
-
-    Args:
-      workload: a `SplineFlow`.
-      worker: a `Worker`.
-      **how: `repetitions` and `patience`, as in `interleave`.
-    """
+    """Returns the table of a workload, with the peers that `worker` can import."""
     ours = autoregressive_tensorflow.ours(workload)
     samples = workload.task == "sample"
     references = [autoregressive_tensorflow.SCORING] if samples else []

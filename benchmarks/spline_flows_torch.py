@@ -19,12 +19,7 @@ def zuko(workload, *, num_threads):
 def train(name, workload, rows, budget, *, num_threads):
     """Returns a `Contender` that trains on rows for a turn, and scores others.
 
-    Args:
-      name: "nflows" or "zuko".
-      workload: a `SplineFlow`.
-      rows: a `Rows`.
-      budget: a `Budget`.
-      num_threads: number of threads of PyTorch.
+    `name` is "nflows" or "zuko".
     """
     import torch
 

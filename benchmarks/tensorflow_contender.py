@@ -48,12 +48,7 @@ def contender(name, work, calls, variables=(), *, jit_compile, steps_per_call=1)
 
 
 def adam_step(loss, variables):
-    """Returns a function of a seed that takes a step of Adam and returns the loss.
-
-    Args:
-      loss: function of a seed.
-      variables: trainable variables.
-    """
+    """Returns a function of a seed that takes a step of Adam and returns the loss."""
     optimizer = keras.optimizers.Adam(1e-4)
     optimizer.build(variables)
 
@@ -67,27 +62,14 @@ def adam_step(loss, variables):
 
 
 def training_step(name, dist, variables, workload, **options):
-    """A `contender` of gradient and Adam update, on one batch in memory.
-
-    Args:
-      name: name of the package.
-      dist: a `tfd.Distribution`.
-      variables: trainable variables.
-      workload: has `batch()` and `calls`.
-      **options: arguments of `contender`.
-    """
+    """A `contender` of gradient and Adam update, on one batch in memory."""
     x = tf.constant(workload.batch())
     step = adam_step(lambda _: -tf.reduce_mean(dist.log_prob(x)), variables)
     return contender(name, step, workload.calls, variables, **options)
 
 
 def our_steps(make_distribution, workload):
-    """Returns two contenders that train: a compiled function, and `fit`.
-
-    Args:
-      make_distribution: function without arguments that returns a new distribution.
-      workload: as in `training_step`.
-    """
+    """Returns contenders that train a new distribution: compiled functions, and `fit`."""
     ways = [
         {"jit_compile": True},
         {"jit_compile": True, "steps_per_call": workload.calls},
@@ -121,14 +103,7 @@ def _fit(dist, workload, steps_per_execution):
 
 
 def budgeted(distribution, data, budget, *, jit_compile):
-    """Returns a `Contender` that trains on data for a turn, and scores others.
-
-    Args:
-      distribution: distribution to train.
-      data: an `Images` or `Rows`.
-      budget: a `Budget`.
-      jit_compile: whether XLA compiles the step.
-    """
+    """Returns a `Contender` that trains on data for a turn, and scores others."""
     variables = distribution.trainable_variables
     optimizer = keras.optimizers.Adam(global_clipnorm=budget.clip_norm)
     optimizer.build(variables)

@@ -48,21 +48,15 @@ class Timing:
 
 
 def first_call(build, workload):
-    """Returns a `Contender` that in each run builds a new contender and calls it once.
-
-    Args:
-      build: function of a workload that returns a `Contender`.
-      workload: has `calls`.
-    """
+    """Returns a `Contender` that in each run builds a new contender and calls it once."""
     once = dataclasses.replace(workload, calls=1)
     return Contender("first call", lambda: build(once).run(), calls=1)
 
 
 def installed(builders):
-    """Returns the contenders whose packages are installed, and prints which are missing.
+    """Returns the contenders of functions whose packages are installed.
 
-    Args:
-      builders: functions without arguments that return a `Contender`.
+    Prints which packages are missing.
     """
     contenders = []
     for build in builders:
@@ -115,9 +109,13 @@ def table(timings, peers, references=()):
     ratios |= {name: medians[name] for name in references}
     header = ["contender", "ms a call, median (min-max)", "runs"]
     header += [*(f"x {name}" for name in ratios), "parameters", "result"]
-    rows = [header, ["---"] * len(header)]
-    rows += [_row(timing, ratios.values()) for timing in timings]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown(header, [_row(timing, ratios.values()) for timing in timings])
+
+
+def markdown(header, rows):
+    """Returns a Markdown table of texts."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _rounds(contender, repetitions, patience):

@@ -124,13 +124,7 @@ def masked_linear(mask):
 
 
 def flow_contender(peer, workload, num_threads):
-    """Returns the `Contender` that does `workload.task` with a flow.
-
-    Args:
-      peer: a `Peer`.
-      workload: has `batch()`, `batch_size`, `calls` and `task`.
-      num_threads: number of threads of PyTorch.
-    """
+    """Returns the `Contender` that does `workload.task` with a flow."""
     import torch
 
     x = torch.tensor(workload.batch())

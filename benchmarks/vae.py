@@ -41,13 +41,7 @@ def ours(workload, *, jit_compile):
 
 
 def time_steps(workload, worker, **how):
-    """Returns the table, and a line on the cost of the flow.
-
-    Args:
-      workload: a `VAE` with a flow.
-      worker: a `Worker` whose interpreter may have torch.
-      **how: `repetitions` and `patience`, as in `interleave`.
-    """
+    """Returns the table of a `VAE` with a flow, and a line on the cost of the flow."""
     workloads = {"IAF": workload, "Gaussian": workload.without_flow()}
     own = {
         (kind, jit_compile): ours(w, jit_compile=jit_compile)

@@ -6,12 +6,7 @@ from benchmarks import torch_contender
 
 
 def lean(workload, *, num_threads):
-    """Its training step, with masked kernels where there is a flow.
-
-    Args:
-      workload: a `VAE`.
-      num_threads: number of threads of PyTorch.
-    """
+    """Its training step, with masked kernels where there is a flow."""
     import torch
     from torch.nn import functional
 

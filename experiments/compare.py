@@ -70,11 +70,7 @@ def load(folders):
 
 
 def table(finished):
-    """Returns a Markdown table of groups of runs, in each group the best run first.
-
-    Args:
-      finished: results by folder; the runs of a group have the same test rows.
-    """
+    """Returns a Markdown table of groups of runs, in each group the best run first."""
     rows = [
         _row(heading, folder, results)
         for heading, runs in _groups(finished).items()
@@ -86,9 +82,7 @@ def table(finished):
 def draw(finished, path):
     """Draws a panel per group, with a bar per run and the baseline as a line.
 
-    Args:
-      finished: results by folder.
-      path: path of the picture; its folder is made if it is missing.
+    The folder of `path` is made if it is missing.
     """
     if not finished:
         raise ValueError("Expected `finished` runs to draw; got none.")
@@ -191,15 +185,9 @@ def _bars(axis, runs):
     axis.margins(x=0.06)
 
 
-def cli(argv):
-    """Runs a command line and returns its exit status.
-
-    It is 2 for wrong use, and 1 without a finished run or a writable picture.
-    """
-    return program.run(argv, _main, CompareSettings, description=__doc__)
-
-
-def _main(settings):
+@program.command(CompareSettings, description=__doc__)
+def cli(settings):
+    """Prints the table of the runs, and draws their picture."""
     finished, others = load([pathlib.Path(folder) for folder in settings.folders])
     reasons = [f"{folder}: {why}" for folder, why in others]
     if not finished:

@@ -47,9 +47,6 @@ class FoldSettings(FlagSettings):
 def run(settings):
     """Fits the folds that are not finished, and returns the results of all.
 
-    Args:
-      settings: a `FoldSettings`.
-
     Returns:
       A dict of lists, whose keys are the name of the recipe and, if given, the data set.
     """
@@ -64,12 +61,9 @@ def table(found):
     return page.table(_HEADER, [_row(key, folds) for key, folds in found.items()])
 
 
-def cli(argv):
-    """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
-    return program.run(argv, _main, FoldSettings, description=__doc__)
-
-
-def _main(settings):
+@program.command(FoldSettings, description=__doc__)
+def cli(settings):
+    """Fits, and prints the means over the folds."""
     print(table(run(settings)))
 
 

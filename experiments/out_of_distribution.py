@@ -95,15 +95,9 @@ def _bits(distribution, dataset, max_rows):
     return -math.log2(dataset.bin_width) - nats / (dataset.event_size * math.log(2.0))
 
 
-def cli(argv):
-    """Runs a command line and returns its exit status.
-
-    It is 2 for wrong use, and 1 for wrong data or a folder that cannot be used.
-    """
-    return program.run(argv, _main, ScoreSettings, description=__doc__)
-
-
-def _main(settings):
+@program.command(ScoreSettings, description=__doc__)
+def cli(settings):
+    """Scores, and prints and draws bits per dimension."""
     scores = score(
         settings.run_dir,
         settings.others,

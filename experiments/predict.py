@@ -46,9 +46,6 @@ class PredictSettings(TableSettings):
 def predict(settings):
     """Writes quantiles for the rows of a table and returns how many rows there are.
 
-    Args:
-      settings: a `PredictSettings`.
-
     Raises:
       RunDirectoryError: if there is no such model, it has no context, or `settings.out` is
         taken.
@@ -71,11 +68,6 @@ def predict(settings):
     return command.write_rows(settings, model, *arguments)["rows"]
 
 
-def cli(argv):
-    """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
-    return program.run(argv, _main, PredictSettings, description=__doc__)
-
-
 def _is_level(text):
     try:
         return 0.0 < float(text) < 1.0
@@ -83,6 +75,8 @@ def _is_level(text):
         return False
 
 
-def _main(settings):
+@program.command(PredictSettings, description=__doc__)
+def cli(settings):
+    """Predicts, and prints the number of rows."""
     program.stop_at_once()
     print(f"{predict(settings):,} rows in {settings.out}")

@@ -63,9 +63,6 @@ class PredictionFoldSettings(TableFitSettings):
 def run(settings):
     """Fits the folds that are not finished, and returns the scores of all, by method.
 
-    Args:
-      settings: a `PredictionFoldSettings`.
-
     Raises:
       DataError: if the table is unusable, or lacks the target or some of its cells, or if
         the target is a date.
@@ -103,12 +100,9 @@ def table(folds):
     return page.table(_HEADER, rows)
 
 
-def cli(argv):
-    """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
-    return program.run(argv, _main, PredictionFoldSettings, description=__doc__)
-
-
-def _main(settings):
+@program.command(PredictionFoldSettings, description=__doc__)
+def cli(settings):
+    """Fits, and prints the means over the folds."""
     print(table(run(settings)))
 
 

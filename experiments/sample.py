@@ -40,9 +40,6 @@ class SampleSettings(TableSettings):
 def sample(settings):
     """Writes rows drawn from a model and returns their number.
 
-    Args:
-      settings: a `SampleSettings`.
-
     Raises:
       UsageError: if a conditional model has no `given`, or another model has one.
       RunDirectoryError: if the model is missing, or `settings.out` is taken.
@@ -65,11 +62,6 @@ def sample(settings):
 
     out = ResumableFile(settings.out, settings.origin(model.path))
     return out.write((as_text([names]), _START), pieces)["rows"]
-
-
-def cli(argv):
-    """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
-    return program.run(argv, _main, SampleSettings, description=__doc__)
 
 
 def _contexts(model, settings, at):
@@ -102,6 +94,8 @@ def _blocks(model, settings, at):
         show(end)
 
 
-def _main(settings):
+@program.command(SampleSettings, description=__doc__)
+def cli(settings):
+    """Draws, and prints the number of rows."""
     program.stop_at_once()
     print(f"{sample(settings):,} rows in {settings.out}")

@@ -85,9 +85,6 @@ class Scores:
 def score(settings):
     """Writes the log-likelihoods of the rows of a table and returns `Scores`.
 
-    Args:
-      settings: a `ScoreSettings`.
-
     Raises:
       RunDirectoryError: if the model is missing, or `settings.out` is taken.
       DataError: if the table is missing, or a row, column or picture does not fit the
@@ -140,11 +137,6 @@ def _from_pictures(model, settings):
     return Scores(at["rows"], at["total"] / at["rows"])
 
 
-def cli(argv):
-    """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
-    return program.run(argv, _main, ScoreSettings, description=__doc__)
-
-
 def _scored(model, rows, names, mark_unknown):
     """Returns the lines of a block of rows, and their counts."""
     nats, outside = model.score(rows, names, mark_unknown)
@@ -161,7 +153,9 @@ def _scored(model, rows, names, mark_unknown):
     return as_text(zip(as_cells(nats), flags, strict=True)), found
 
 
-def _main(settings):
+@program.command(ScoreSettings, description=__doc__)
+def cli(settings):
+    """Scores, and prints a summary."""
     program.stop_at_once()
     scores = score(settings)
     lines = [f"{scores.num_rows:,} rows: {scores.mean:.4f} nats in the mean"]

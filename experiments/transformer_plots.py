@@ -44,9 +44,6 @@ def draw(path):
     """Draws a column for each map: the map above, its slope below, four parameters each.
 
     The first parameters are zeros, the initial output of a network.
-
-    Args:
-      path: path of the picture.
     """
     columns = len(_MAPS) // 2
     figure, axes = plt.subplots(
@@ -79,11 +76,13 @@ def _draw_map(above, below, title, transformer, reach, spread):
     below.set_ylim(1e-2, 1e2)
 
 
-def _main(settings):
+@program.command(PlotSettings, description=__doc__)
+def main(settings):
+    """Draws the picture."""
     pathlib.Path(settings.picture).parent.mkdir(parents=True, exist_ok=True)
     draw(settings.picture)
     print(f"Picture: {settings.picture}")
 
 
 if __name__ == "__main__":
-    sys.exit(program.run(sys.argv, _main, PlotSettings, description=__doc__))
+    sys.exit(main(sys.argv))

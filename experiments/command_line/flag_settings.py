@@ -52,13 +52,6 @@ def field(default, text, *, one_of=None, **bounds):
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def changed(settings_class, name, default, text=None, *, one_of=None):
-    """Returns the field `name` of a base class with another default, text or choice."""
-    known = settings_class.__dataclass_fields__[name].metadata
-    one_of = one_of or known["one_of"]
-    return field(default, text or known["help"], one_of=one_of, **known["bounds"])
-
-
 class FlagSettings:
     """Base of a frozen dataclass whose fields are made by `field`.
 
@@ -103,6 +96,13 @@ class FlagSettings:
     def by_name(self):
         """Returns the values as text, by name."""
         return {f.name: _as_text(getattr(self, f.name)) for f in dataclasses.fields(self)}
+
+    @classmethod
+    def changed(cls, name, default, text=None, *, one_of=None):
+        """Returns the field `name` for a subclass, with another default, text or choice."""
+        known = cls.__dataclass_fields__[name].metadata
+        one_of = one_of or known["one_of"]
+        return field(default, text or known["help"], one_of=one_of, **known["bounds"])
 
     @classmethod
     def defaults(cls):

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import pathlib
 import shlex
@@ -22,27 +23,36 @@ _DEFINE = {
 }
 
 
-def run(argv, main, settings_class, *, description):
-    """Runs `main(settings)` and returns the exit status of the program.
+def command(settings_class, description):
+    """Decorates a function of settings, which then takes a command line.
 
-    Wrong use is 2; a `CommandError` or an `OSError` is 1. Both say why in one line.
+    It returns the exit status: 2 for wrong use, and 1 after a `CommandError` or an
+    `OSError`, both with one line that says why. After `--help` and `--list_datasets` the
+    function is not called.
 
     Args:
-      argv: the command line.
-      main: function of the settings; not called for `--help` and `--list_datasets`.
       settings_class: a `FlagSettings`.
       description: the first text of `--help`.
     """
-    try:
-        settings = read_settings(argv, settings_class, description)
-        if settings is not None:
-            with _warnings_in_one_line(settings_class.PROGRAM):
-                main(settings)
-    except (flags.Error, UsageError) as error:
-        return _complain(settings_class.PROGRAM, error, 2)
-    except (CommandError, OSError) as error:
-        return _complain(settings_class.PROGRAM, error, 1)
-    return 0
+
+    def decorate(main):
+        @functools.wraps(main)
+        def cli(argv):
+            name = settings_class.PROGRAM
+            try:
+                settings = read_settings(argv, settings_class, description)
+                if settings is not None:
+                    with _warnings_in_one_line(name):
+                        main(settings)
+            except (flags.Error, UsageError) as error:
+                return _complain(name, error, 2)
+            except (CommandError, OSError) as error:
+                return _complain(name, error, 1)
+            return 0
+
+        return cli
+
+    return decorate
 
 
 def read_settings(argv, settings_class, description=""):

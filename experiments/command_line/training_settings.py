@@ -111,11 +111,7 @@ class TrainingSettings(FlagSettings):
 
 
 def check_data(settings):
-    """Raises `UsageError` if flags do not fit the data set.
-
-    Args:
-      settings: a `TrainingSettings`.
-    """
+    """Raises `UsageError` if flags do not fit the data set."""
     if (both := settings.validation_share + settings.test_share) >= 1.0:
         raise UsageError(
             f"Expected `validation_share` and `test_share` below 1 together; got {both}."
@@ -140,11 +136,7 @@ def check_data(settings):
 
 
 def check_run(settings):
-    """Raises `UsageError` if strategy, `run_dir` or `init_from` cannot work together.
-
-    Args:
-      settings: a `TrainingSettings`.
-    """
+    """Raises `UsageError` if strategy, `run_dir` or `init_from` cannot work together."""
     check_strategy(settings)
     check_run_dir(settings)
     start, own = (os.path.realpath(getattr(settings, n)) for n in ("init_from", "run_dir"))

@@ -153,12 +153,9 @@ def _keywords(tree, name, *, at_least_one=False):
     return found
 
 
-def main(argv):
-    """Runs the example, saves its pictures, and returns the exit status."""
-    return program.run(argv, _main, ExampleSettings, description=__doc__)
-
-
-def _main(settings):
+@program.command(ExampleSettings, description=__doc__)
+def main(settings):
+    """Runs the example, and saves its pictures."""
     matplotlib.use("Agg")
     plt.close("all")
     options = {"stock": settings.stock, "epochs": settings.epochs, "seed": settings.seed}

@@ -17,11 +17,7 @@ DATASETS = {k: v for file in _FILES for k, v in file.ENTRIES.items()}
 
 
 def load_dataset(name, **arguments):
-    """Returns the data set called `name`.
-
-    Args:
-      name: a key of `DATASETS`.
-      **arguments: arguments of `Request`, such as `data_dir` and `seed`.
+    """Returns the data set called `name`, by a `Request` of these arguments.
 
     Raises:
       ValueError: if there is no such data set.

@@ -178,14 +178,10 @@ def _is_coarse(column):
 
 
 def differences(before, now):
-    """Returns in words how columns differ from those of a fitted model.
+    """Returns in words how columns, as dicts, differ from those of a fitted model.
 
     Columns that both drop do not count, nor does a kind that is a special case of the kind
     before, such as integer of real.
-
-    Args:
-      before: the columns of the model, dicts of the fields of `Column`, in its order.
-      now: `Dataset.described_columns` of a table.
 
     Returns:
       Text; empty if the table fits the model.

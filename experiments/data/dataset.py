@@ -212,11 +212,7 @@ class Entry:
 
 
 def catalogue(entries):
-    """Returns a table with a line for each of a dict of `Entry`s.
-
-    Args:
-      entries: name -> `Entry`.
-    """
+    """Returns a table with a line for each of `entries`, a dict of `Entry`s by name."""
     rows = [("dataset", "rows (train / validation / test) × variables", "origin")]
     rows += [(name, entry.size, entry.origin) for name, entry in entries.items()]
     first, second = (max(len(row[column]) for row in rows) for column in (0, 1))

@@ -75,11 +75,7 @@ def existing_folder(data_dir):
 
 
 def load_arrays(path, keys=None):
-    """Returns arrays of an `.npz` file by name.
-
-    Args:
-      path: path of the file.
-      keys: names of the arrays; None: all.
+    """Returns arrays of an `.npz` file by name: those of `keys`, or all.
 
     Raises:
       DataError: if the file is missing or damaged, or lacks a key.

@@ -106,10 +106,7 @@ def describe_classes(sets, names, conditional):
 def dequantized(pixels, num_bits, rng):
     """Returns images, `uint8` `[N, ...]`, as rows in `[0, 1)`, `[N, D]`, float32.
 
-    Args:
-      pixels: `uint8`, `[N, ...]`.
-      num_bits: bits to keep of each pixel.
-      rng: NumPy generator of the uniform noise.
+    `num_bits` of each pixel are kept, and `rng` draws the uniform noise.
     """
     values = tfp_flows.distributions.reduce_bits(pixels, num_bits).reshape(len(pixels), -1)
     rows = ((values + rng.random(values.shape)) / 2.0**num_bits).astype(np.float32)

@@ -279,8 +279,7 @@ def _extract_one(members, name, path):
 def read_pandas_pickle(path):
     """Returns the columns of a `DataFrame` that pandas 0.14 to 1.2 pickled, by name.
 
-    Args:
-      path: path of the pickle. None of its code is run; only arrays are made.
+    None of the code in the pickle is run; only arrays are made.
 
     Raises:
       DataError: if the content is anything else.

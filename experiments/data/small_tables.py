@@ -72,10 +72,6 @@ def load_small_table(name, request):
     """Returns a standardised table, split into tenths by `request.seed`.
 
     Seeds 10 k to 10 k + 9 are ten folds with disjoint test rows.
-
-    Args:
-      name: a key of `ENTRIES`.
-      request: a `Request`.
     """
     table = _TABLES[name]
     rows = _rows(table, request.data_dir)

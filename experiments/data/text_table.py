@@ -58,11 +58,9 @@ def number(cell, decimal="."):
 
 
 def spelling_advice(cells, decimal="."):
-    """Returns advice on numbers in another notation; empty if there are none.
+    """Returns advice on numbers in another notation than with the mark `decimal`.
 
-    Args:
-      cells: texts that are no numbers with the decimal mark `decimal`.
-      decimal: "." or ",".
+    It is empty if there are none among `cells`, none of which is a number with that mark.
     """
     cells = [cell.strip() for cell in cells]
     otherwise, mark, name = _OTHERWISE[decimal]
@@ -363,13 +361,7 @@ def refuse_other_files(text, path):
 
 
 def decoded(text, encoding, path, line):
-    """Returns bytes as text.
-
-    Args:
-      text: bytes of whole rows.
-      encoding: text encoding.
-      path: path of the file, for errors.
-      line: first line of the rows in the file.
+    """Returns bytes of whole rows, from `line` of a file on, as text.
 
     Raises:
       DataError: if a byte is NUL or does not fit `encoding`; it names the first such line.
@@ -392,11 +384,7 @@ def decoded(text, encoding, path, line):
 
 
 def read_csv(path, **kwargs):
-    """Returns the numbers of a text file.
-
-    Args:
-      path: path of the file.
-      **kwargs: arguments of `TextTable`.
+    """Returns the numbers of a text file, read by a `TextTable` of these arguments.
 
     Returns:
       Array `[N, D]`, float64, finite, and D names of columns, or None without a header.

@@ -12,11 +12,7 @@ _DATE = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?"
 
 
 def type_of(texts, decimal="."):
-    """Returns the type of most cells, one of `TYPES`, and the cells of another type.
-
-    Args:
-      texts: a series of texts.
-      decimal: decimal mark of numbers.
+    """Returns the type of most cells of a series of texts, and those of another type.
 
     Returns:
       The name, and the row numbers of cells that are not missing and have another type;
@@ -31,12 +27,9 @@ def type_of(texts, decimal="."):
 
 
 def typed(texts, name, decimal="."):
-    """Returns cells as an array `[N]` of a type; missing cells are None, NaN or NaT.
+    """Returns a series of texts as an array `[N]` of a type, one of `TYPES`.
 
-    Args:
-      texts: a series of texts.
-      name: one of `TYPES`.
-      decimal: decimal mark of numbers.
+    Missing cells are None, NaN or NaT.
 
     Raises:
       ValueError: if a cell has another type; its argument is the number of the row.

@@ -26,11 +26,6 @@ _ROWS_A_CALL, _IMAGES_A_CALL = 2048, 256
 class Subject:
     """A distribution beside the data it is fitted to, with samples to compare.
 
-    Args:
-      distribution: a `FlowDistribution`.
-      dataset: the `Dataset` that it is fitted to.
-      settings: a `Settings`.
-
     Attributes:
       data: `[N, D]`, random test rows, chosen by `settings.seed`.
       context: `[N, C]`, their context; or None.
@@ -76,14 +71,9 @@ class Subject:
 
 
 def latent_pit(distribution, x, context=None):
-    """Returns the probability-integral transform of the latents, `[N, D]`, in (0, 1).
+    """Returns the probability-integral transform of rows' latents, `[N, D]`, in (0, 1).
 
-    It is uniform in each column if the flow is right.
-
-    Args:
-      distribution: a `FlowDistribution` with an independent base.
-      x: `[N, D]`, rows of data.
-      context: `[N, C]`, if the flow is conditional.
+    It is uniform in each column if the flow is right. The base must be independent.
     """
     inverse = distribution.bijector.inverse_and_log_det
     z = _in_parts(lambda x, context: inverse(x, context=context)[0], x, context)
@@ -213,12 +203,6 @@ def bits_of_levels(distribution, rows, context=None, *, bin_width):
     The part of a level is the negative log-density of its latents, less the log-det of its
     steps, through which the variables of later levels pass too. The first part is from the
     bijectors before the levels, and from the width of the bins.
-
-    Args:
-      distribution: a `FlowDistribution` of a multi-scale flow.
-      rows: `[N, D]`.
-      context: `[N, C]`; None without one.
-      bin_width: width of the bins of the data.
     """
     function = functools.partial(_nats_of_levels, distribution)
     nats = in_parts(function, rows, context, rows_a_call=_IMAGES_A_CALL)
@@ -305,9 +289,6 @@ def prediction_scores(subject):
 
     Returns None if there is no context, or if the rows are binary, images, or have more
     than a few columns.
-
-    Args:
-      subject: a `Subject`.
     """
     dataset = subject.dataset
     is_table = not dataset.is_binary and dataset.image_shape is None

@@ -23,13 +23,7 @@ _RIDGES = (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 
 
 def measure(model, history, subject):
-    """Returns the numbers as plain data.
-
-    Args:
-      model: a `DensityEstimator`.
-      history: Keras's history, a dict of lists with an entry an epoch; may be empty.
-      subject: the `Subject` of its distribution.
-    """
+    """Returns the numbers as plain data."""
     dataset, settings = subject.dataset, subject.settings
     rows = model.predict(
         dataset.inputs("test"), batch_size=settings.evaluation_batch_size, verbose=0
@@ -69,11 +63,9 @@ def measure(model, history, subject):
 
 
 def bits_per_dimension(log_likelihood, dataset):
-    """Returns bits per dimension as plain data; None unless the data were integers.
+    """Returns bits per dimension of the `estimate` of the test rows, as plain data.
 
-    Args:
-      log_likelihood: the `estimate` of the test rows.
-      dataset: a `Dataset`, whose `bin_width` makes bits of densities.
+    Returns None unless the data were integers.
     """
     if dataset.bin_width is None:
         return None
@@ -118,9 +110,6 @@ def class_agreement(subject):
 
     The classifier, a support vector machine, is fitted to at most 10,000 training rows; its
     accuracy on the test rows is returned too.
-
-    Args:
-      subject: a `Subject` whose context is a class.
     """
     dataset, samples = subject.dataset, subject.samples_by_class
     classifier = svm.SVC(C=10.0)
@@ -149,9 +138,6 @@ def likelihood_classification(subject):
     """Returns the accuracy of classification by Bayes's rule, as plain data.
 
     Each class counts with its share of the training rows.
-
-    Args:
-      subject: a `Subject` whose context is a class, one-hot.
     """
     log_shares = np.log(np.mean(subject.dataset.train_context, axis=0))
     log_prob = functools.partial(_log_prob_of_classes, subject.distribution)

@@ -25,10 +25,6 @@ def run(settings, strategy=None):
     An interrupted run goes on; the fit of `--flow=auto` starts again. A finished run goes
     on if `settings` ask for more (see `fitting.is_complete`), else its results are read.
 
-    Args:
-      settings: a `Settings`.
-      strategy: the strategy of these settings, if `make_strategy` was called already.
-
     Returns:
       What `results.json` holds; None in a worker that is not the chief.
 
@@ -58,16 +54,9 @@ def run(settings, strategy=None):
         return results
 
 
-def cli(argv):
-    """Runs a command line and returns its exit status.
-
-    Wrong use is 2; wrong data, an unusable folder or a lost worker is 1. Both print one
-    line that says what is wrong, and write no files.
-    """
-    return program.run(argv, _main, Settings, description=__doc__)
-
-
-def _main(settings):
+@program.command(Settings, description=__doc__)
+def cli(settings):
+    """Fits, and prints the report."""
     # A process must join its cluster before it runs any operation of TensorFlow.
     strategy = workers.make_strategy(settings.strategy)
     models.check(settings)

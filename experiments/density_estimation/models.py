@@ -172,10 +172,7 @@ FLOWS = {
 def for_dataset(settings, dataset, strategy):
     """Returns the distribution that `settings` describe for a data set.
 
-    Args:
-      settings: a `Settings`; with `init_from`, the distribution is loaded from there.
-      dataset: a `Dataset`.
-      strategy: the `tf.distribute.Strategy` to make it under.
+    With `init_from`, it is loaded from there.
     """
     start = load_start(
         settings,
@@ -286,10 +283,6 @@ def _defended(distribution, settings, flow):
 
 def check_auto(settings, dataset):
     """Checks that the density of `--flow=auto` can be fitted to a data set.
-
-    Args:
-      settings: a `Settings` whose flow is `AUTO`.
-      dataset: a `Dataset`.
 
     Raises:
       UsageError: if a flag is set that only a named flow has, or the rows are binary or

@@ -30,12 +30,7 @@ _CHANGES = ((0, 1), (3, 8), (4, 9), (7, 1))  # from the first class to the secon
 
 
 def draw(subject, history):
-    """Draws the pictures of a run and returns their captions by file name.
-
-    Args:
-      subject: a `Subject`; the pictures go to the `run_dir` of its settings.
-      history: Keras's history, a dict of lists with an entry an epoch; may be empty.
-    """
+    """Draws the pictures of a run and returns their captions by file name."""
     size = subject.dataset.event_size
     pictures = _data_pictures(subject)
     if subject.prediction:
@@ -66,12 +61,7 @@ def draw(subject, history):
 
 
 def draw_fit(subject, path):
-    """Draws data beside samples, as the picture of the training's progress.
-
-    Args:
-      subject: a `Subject`.
-      path: path of the picture, or a file.
-    """
+    """Draws data beside samples, as the picture of the training's progress."""
     _, draw_to = next(iter(_data_pictures(subject).values()))
     draw_to(path=path)
 
@@ -449,10 +439,6 @@ def draw_densities(subject, path):
     """Draws p(y | x) and the true y of a few test rows, for one modelled variable.
 
     Sorted by their predicted medians, these rows are evenly spaced among all test rows.
-
-    Args:
-      subject: a `Subject` of one variable, given others.
-      path: path of the picture.
     """
     dataset = subject.dataset
     found = diagnostics.quantiles(subject)[:, 0]
@@ -481,9 +467,7 @@ def draw_densities(subject, path):
 def draw_levels(found, path):
     """Draws the share of test values below the quantile of each level, for each method.
 
-    Args:
-      found: result of `prediction_scores`.
-      path: path of the picture.
+    `found` is the result of `prediction_scores`.
     """
     levels = np.array(found["levels"])
     figure, axis = plt.subplots(figsize=(5.6, 4.4), layout="constrained")

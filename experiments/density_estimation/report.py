@@ -38,11 +38,7 @@ def baseline(results):
 
 
 def page(results):
-    """Returns the report as a `Page`.
-
-    Args:
-      results: the results of `density_estimation.run`.
-    """
+    """Returns the report as a `Page`."""
     in_bits = ("bits per dimension (± 2 s.e.)",) if results["bits_per_dimension"] else ()
     return Page(
         f"{results['flow']} on {results['dataset']}",

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from experiments.command_line.flag_settings import UsageError, changed, field
+from experiments.command_line.flag_settings import UsageError, field
 from experiments.command_line.training_settings import TrainingSettings, check_encoding
 from experiments.density_estimation import models
 
@@ -12,7 +12,7 @@ class Settings(TrainingSettings):
     """One run; each field is also the flag of that name, and its text the flag's help."""
 
     PROGRAM = "density"
-    run_dir: str = changed(TrainingSettings, "run_dir", "runs/density_estimation")
+    run_dir: str = TrainingSettings.changed("run_dir", "runs/density_estimation")
     flow: str = field(
         models.AUTO,
         "Flow to fit; auto: the density of `tfp_flows.fit_density`, a mixture of "

@@ -16,10 +16,7 @@ from experiments.runs.epochs import EpochRows
 def fit_density(dataset, settings):
     """Fits the density of `--flow=auto`, from the beginning.
 
-    Args:
-      dataset: a `Dataset`; `tfp_flows.fit_density` holds out rows of its training and
-        validation rows by itself.
-      settings: a `Settings`.
+    `tfp_flows.fit_density` holds out rows of training and validation rows by itself.
 
     Returns:
       Its model, an empty history, and its report and time as plain data.
@@ -48,14 +45,7 @@ def fit_density(dataset, settings):
 
 
 def train(distribution, dataset, settings, strategy=None):
-    """Fits `distribution` and returns its model, Keras's history and `fitting.notes`.
-
-    Args:
-      distribution: a `FlowDistribution`.
-      dataset: a `Dataset`.
-      settings: a `Settings`.
-      strategy: the `tf.distribute.Strategy` that the distribution was built under.
-    """
+    """Fits `distribution` and returns its model, Keras's history and `fitting.notes`."""
     strategy = strategy or tf.distribute.get_strategy()
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():

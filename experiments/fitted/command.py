@@ -36,11 +36,7 @@ class TableSettings(FlagSettings):
         return TextTable(path, decimal=self.decimal, encoding=self.encoding)
 
     def origin(self, model_path):
-        """Returns plain data that determine the table to write.
-
-        Args:
-          model_path: path of the model's file.
-        """
+        """Returns plain data that determine the table to write by a model's file."""
         free = ("model", "out", "progress", *self.READ)
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         given = {name: value for name, value in plain.items() if name not in free}

@@ -21,10 +21,9 @@ _ROWS_A_CALL = 1 << 14
 
 
 def open_model(path):
-    """Returns a `FittedTable`, or a `FittedModel` of rows of numbers.
+    """Returns the model in the folder of a finished run, or in a `.keras` file.
 
-    Args:
-      path: folder of a finished run, or a `.keras` file.
+    It is a `FittedTable`, or a `FittedModel` of rows of numbers.
 
     Raises:
       RunDirectoryError: if there is no such model, or its events are no table rows.
@@ -38,11 +37,7 @@ def open_model(path):
 
 
 class FittedModel:
-    """A saved density estimator of rows of a table.
-
-    Args:
-      path: path of the `.keras` file.
-      model: the `DensityEstimator` of that file.
+    """A saved `DensityEstimator` of rows of a table, from a `.keras` file.
 
     Raises:
       RunDirectoryError: if its events are no table rows.
@@ -201,9 +196,6 @@ def _names(columns, num_modelled, num_context):
 class FittedTable:
     """A saved `TableDensity`, with the methods of `FittedModel` on data frames.
 
-    Args:
-      path: path of the `.keras` file.
-
     Attributes:
       modelled: names of the modelled columns.
       context: names of the columns of the context.
@@ -268,9 +260,7 @@ class FittedTable:
     def sample(self, seed, context):
         """Returns columns of texts: a draw for each row of a context, with that row.
 
-        Args:
-          seed: two integers.
-          context: data frame; without columns if there is no context.
+        `seed` is two integers; the context is a data frame, which may have no columns.
         """
         # One integer from the pair.
         seed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
@@ -349,10 +339,7 @@ def _texts(values, written="{:.9g}".format):
 def positions_of(names, table, path):
     """Returns the positions of named columns in a `TextTable`.
 
-    Args:
-      names: names of the columns.
-      table: a `TextTable`.
-      path: path of the model, for errors.
+    `path` is that of the model, for errors.
 
     Raises:
       DataError: if the table lacks some.

@@ -32,9 +32,6 @@ class Images:
 def load_images(settings):
     """Returns the `Images` that `settings` name, for their likelihood.
 
-    Args:
-      settings: a `VAESettings`.
-
     Raises:
       DataError: if the data are missing, are no images, or do not fit the likelihood.
     """

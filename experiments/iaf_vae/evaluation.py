@@ -19,13 +19,7 @@ _ACTIVE_VARIANCE = 0.01
 
 
 def measure(model, images, settings):
-    """Returns the numbers as plain data.
-
-    Args:
-      model: a `VAE`.
-      images: the `Images` that it was fitted to.
-      settings: a `VAESettings`.
-    """
+    """Returns the numbers as plain data."""
     test = images.dataset.test
     bound = model.elbo(test, num_samples=_BOUND_DRAWS, seed=settings.seed)
     # Some files are sorted: the first rows of binarised MNIST are all zeros.
@@ -58,11 +52,7 @@ def measure(model, images, settings):
 
 
 def best_validation_elbo(history):
-    """Returns the validation ELBO of the best epoch.
-
-    Args:
-      history: Keras's history, a dict of lists with an entry an epoch.
-    """
+    """Returns the validation ELBO of the best epoch."""
     return history["val_elbo"][int(np.nanargmin(history["val_loss"]))]
 
 

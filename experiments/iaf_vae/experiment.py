@@ -12,10 +12,6 @@ from experiments.runs import fitting, resuming, workers
 def run(settings, strategy=None):
     """Trains, evaluates and writes everything, as `density_estimation.run` does.
 
-    Args:
-      settings: a `VAESettings`.
-      strategy: the strategy of these settings, if `make_strategy` was called already.
-
     Returns:
       What `results.json` holds; None in a worker that is not the chief.
     """
@@ -38,12 +34,9 @@ def run(settings, strategy=None):
         return results
 
 
-def cli(argv):
-    """Runs a command line and returns its exit status, as `density_estimation` does."""
-    return program.run(argv, _main, VAESettings, description=__doc__)
-
-
-def _main(settings):
+@program.command(VAESettings, description=__doc__)
+def cli(settings):
+    """Fits, and prints the report."""
     # A process must join its cluster before it runs any operation of TensorFlow.
     strategy = workers.make_strategy(settings.strategy)
     models.check(settings)

@@ -21,11 +21,7 @@ TRAINED_PARTS = ("encoder", "posterior", "decoder", "likelihood", "prior")
 def for_images(settings, images, strategy):
     """Returns the arguments of a `VAE` for images, by name.
 
-    Args:
-      settings: a `VAESettings`; with `init_from`, the parts with weights are loaded from
-        there.
-      images: the `Images` to fit.
-      strategy: the `tf.distribute.Strategy` to make the parts under.
+    With `init_from`, the parts with weights are loaded from there.
     """
     start = load_start(
         settings,
@@ -42,12 +38,7 @@ def for_images(settings, images, strategy):
 
 
 def vae_parts(settings, images):
-    """Returns new arguments of a `VAE`, by name.
-
-    Args:
-      settings: a `VAESettings`.
-      images: the `Images` to fit.
-    """
+    """Returns new arguments of a `VAE` for images, by name."""
     posterior = POSTERIORS[settings.posterior](settings)
     likelihood = LIKELIHOODS[settings.likelihood](
         images.dataset.event_size, images.num_bins

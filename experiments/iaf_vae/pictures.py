@@ -20,14 +20,7 @@ _SHAPE_DRAWS = 20_000
 
 
 def draw(model, images, history, settings):
-    """Draws the pictures of a run and returns their captions by file name.
-
-    Args:
-      model: a `VAE`.
-      images: the `Images` that it was fitted to.
-      history: Keras's history, a dict of lists with an entry an epoch.
-      settings: a `VAESettings`; the pictures go to its `run_dir`.
-    """
+    """Draws the pictures of a run and returns their captions by file name."""
     rows = _test_rows(images, settings)
     statistics = evaluation.latent_statistics(
         model, images.dataset.test[rows], settings.seed
@@ -72,14 +65,7 @@ def draw(model, images, history, settings):
 
 
 def draw_fit(model, images, settings, path):
-    """Draws test images beside samples, as the picture of the training's progress.
-
-    Args:
-      model: a `VAE`.
-      images: the `Images` that it is fitted to.
-      settings: a `VAESettings`.
-      path: path of the picture, or a file.
-    """
+    """Draws test images beside samples, as the picture of the training's progress."""
     rows = _test_rows(images, settings)[:_NUM_SAMPLES]
     z = model.prior.sample(_NUM_SAMPLES, seed=(0, settings.seed))
     panels = {

@@ -18,11 +18,7 @@ _IAF_PAPER = "Kingma et al. (2016), table 1; a convolutional ResNet VAE"
 
 
 def page(results):
-    """Returns the report as a `Page`.
-
-    Args:
-      results: the results of `iaf_vae.run`.
-    """
+    """Returns the report as a `Page`."""
     found, warning = results["log_likelihood"], ""
     if rival := results.get("bernoulli_log_likelihood"):
         name = "independent Bernoulli variables"

@@ -2,14 +2,12 @@
 
 import dataclasses
 
-from experiments.command_line.flag_settings import changed, field
+from experiments.command_line.flag_settings import field
 from experiments.command_line.training_settings import TrainingSettings
 from experiments.data import DATASETS, own_table
 from experiments.iaf_vae import models
 
-
-def _changed(name, default, text=None, **choice):
-    return changed(TrainingSettings, name, default, text, **choice)
+_changed = TrainingSettings.changed
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,11 +12,7 @@ from experiments.runs.epochs import EpochRows
 def train(parts, images, settings, strategy=None):
     """Fits a `VAE` and returns it, Keras's history and `fitting.notes`.
 
-    Args:
-      parts: arguments of `VAE`, by name.
-      images: the `Images` to fit.
-      settings: a `VAESettings`.
-      strategy: the `tf.distribute.Strategy` that the parts were built under.
+    `parts` are its arguments, by name.
     """
     strategy = strategy or tf.distribute.get_strategy()
     dataset = images.dataset

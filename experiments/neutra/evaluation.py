@@ -10,13 +10,7 @@ _ELBO_DRAWS = 20_000
 
 
 def sample(posterior, entry, settings):
-    """Returns the `Chains` of plain NUTS and of NUTS through the flow, by name.
-
-    Args:
-      posterior: a trained flow posterior.
-      entry: the `Target`.
-      settings: a `NeutraSettings`.
-    """
+    """Returns the `Chains` of plain NUTS and of NUTS through the flow, by name."""
     names = {"plain NUTS": False, f"NUTS through {settings.posterior}": True}
     return {
         name: flow_nuts(
@@ -32,14 +26,7 @@ def sample(posterior, entry, settings):
 
 
 def measure(posterior, chains, entry, settings):
-    """Returns the numbers as plain data.
-
-    Args:
-      posterior: a trained flow posterior.
-      chains: what `sample` returns.
-      entry: the `Target`.
-      settings: a `NeutraSettings`.
-    """
+    """Returns the numbers of a posterior and the results of `sample` as plain data."""
     samplers = {name: summary(each, entry.first) for name, each in chains.items()}
     parts, log_prob = posterior.sample_and_log_prob(_ELBO_DRAWS, seed=(5, settings.seed))
     log_weights = entry.pinned().unnormalized_log_prob(parts) - log_prob
@@ -54,11 +41,9 @@ def measure(posterior, chains, entry, settings):
 
 
 def summary(chains, known):
-    """Returns the measurements of a sampler as plain data.
+    """Returns the measurements of `Chains` as plain data.
 
-    Args:
-      chains: a `Chains`.
-      known: true mean and standard deviation of the first variable; or None.
+    `known` are true mean and standard deviation of the first variable; or None.
     """
     sizes, first = chains.effective_sizes, chains.draws[..., 0].astype(np.float64)
     found = {
@@ -82,10 +67,7 @@ def summary(chains, known):
 def _worth(first, mean, deviation):
     """Returns the numbers of independent draws with the same error as `first`.
 
-    Args:
-      first: draws of the first variable, `[draws, chains]`.
-      mean: its true mean.
-      deviation: its true standard deviation.
+    These are draws of the first variable, `[draws, chains]`, of known mean and deviation.
     """
     z = (first - mean) / deviation
     errors = {  # of each chain, in standard deviations of one draw

@@ -23,9 +23,6 @@ _CAPTIONS = {
 def run(settings):
     """Trains a flow, samples twice, and writes everything into `settings.run_dir`.
 
-    Args:
-      settings: a `NeutraSettings`.
-
     Returns:
       What `results.json` holds. The results of a finished run are read; an interrupted
       run goes on from its last block of steps, or after its training.
@@ -52,15 +49,9 @@ def run(settings):
         return results
 
 
-def cli(argv):
-    """Runs a command line and returns its exit status.
-
-    It is 2 for wrong use, and 1 for a run that failed.
-    """
-    return program.run(argv, _main, NeutraSettings, description=__doc__)
-
-
-def _main(settings):
+@program.command(NeutraSettings, description=__doc__)
+def cli(settings):
+    """Samples, and prints the report."""
     program.stop_at_once()
     print(report.page(run(settings), settings).text())
     print(f"Written to {settings.run_dir}: report.html, results.json, pairs.png.")

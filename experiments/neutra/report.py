@@ -21,12 +21,7 @@ _HEADER = (
 
 
 def page(results, settings):
-    """Returns the report as a `Page`.
-
-    Args:
-      results: the results of `neutra.run`.
-      settings: a `NeutraSettings`.
-    """
+    """Returns the report as a `Page`."""
     known = results["moments_of_first"]
     return Page(
         f"NeuTra on {settings.target}, with {settings.posterior}",

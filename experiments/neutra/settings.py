@@ -2,13 +2,10 @@
 
 import dataclasses
 
-from experiments.command_line.flag_settings import changed
 from experiments.posterior_inference.posteriordb import choices
 from experiments.posterior_inference.settings import PosteriorSettings
 
-
-def _changed(name, default, text=None, **choice):
-    return changed(PosteriorSettings, name, default, text, **choice)
+_changed = PosteriorSettings.changed
 
 
 @dataclasses.dataclass(frozen=True)

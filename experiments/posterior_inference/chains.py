@@ -65,11 +65,6 @@ def windowed_nuts(entry, lengths, *, seed):
     """Returns the `Chains` of a target's parameters.
 
     Step size and mass matrix adapt in windows, on the unconstrained space.
-
-    Args:
-      entry: a `Target`.
-      lengths: a `Lengths`.
-      seed: anything that `tfp.random.sanitize_seed` takes.
     """
 
     @functools.partial(tf.function, jit_compile=True, autograph=False)

@@ -20,14 +20,7 @@ _DRAWS_AT_ONCE, _EXACT_DRAWS = 5000, 20_000
 
 
 def measure(found, entry, reference, settings):
-    """Returns the numbers as plain data.
-
-    Args:
-      found: a `Found`.
-      entry: the `Target`.
-      reference: a `Reference`; or None.
-      settings: a `PosteriorSettings`.
-    """
+    """Returns the numbers of a `Found`, and of a `Reference` if any, as plain data."""
     results = {
         "target": settings.target,
         "posterior": settings.name_of_method,
@@ -120,8 +113,7 @@ def _comparison(draws, reference):
 def importance_weighted(log_weights):
     """Returns the log of the mean weight, with the relative error of this mean.
 
-    Args:
-      log_weights: `[N]`, log-density of the target less that of the posterior.
+    A log-weight is the log-density of the target less that of the posterior.
 
     Reference:
       Burda, Grosse, Salakhutdinov (2016), Importance weighted autoencoders.
@@ -161,14 +153,7 @@ class Reference:
 
 @functools.cache
 def nuts(target, data_dir, lengths, seed):
-    """Returns the `Reference` of a target by NUTS; equal arguments share one.
-
-    Args:
-      target: name of a target, as `find` takes it.
-      data_dir: folder with the target's data; empty if it needs none.
-      lengths: a `Lengths`.
-      seed: integer.
-    """
+    """Returns the `Reference` of a target of `find` by NUTS; equal arguments share one."""
     chains = windowed_nuts(find(target, data_dir), lengths, seed=(1, seed))
     return Reference(
         chains.rows,

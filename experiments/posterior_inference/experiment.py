@@ -18,14 +18,10 @@ from experiments.runs.fitting import TrainingError
 
 
 def run(settings, strategy=None):
-    """Fits, evaluates and writes everything into `settings.run_dir`.
+    """Fits one target by one method, evaluates and writes everything into `run_dir`.
 
     The results of a finished run are read; an interrupted run goes on from its last block
     of steps.
-
-    Args:
-      settings: a `PosteriorSettings` of one target and one method or posterior.
-      strategy: the strategy of these settings, if `make_strategy` was called already.
 
     Returns:
       What `results.json` holds. If the posterior does not apply to the target, nothing is
@@ -72,10 +68,8 @@ def run(settings, strategy=None):
 def run_all(settings, strategy=None):
     """Runs each target that `settings` name by each method, and yields the results.
 
-    Args:
-      settings: a `PosteriorSettings`. With "all", each run has its own folder
-        `run_dir/target/posterior`, and a run that fails yields a `failure`.
-      strategy: see `run`.
+    With "all", each run has its own folder `run_dir/target/posterior`, and a run that fails
+    yields a `failure`.
     """
     targets = _all_targets(settings) if settings.target == ALL else [settings.target]
     every = METHODS if settings.method else SURROGATES
@@ -104,15 +98,9 @@ def _all_targets(settings):
     return [*TARGETS, *found]
 
 
-def cli(argv):
-    """Runs a command line and returns its exit status.
-
-    It is 2 for wrong use, and 1 for a run that failed.
-    """
-    return program.run(argv, _main, PosteriorSettings, description=__doc__)
-
-
-def _main(settings):
+@program.command(PosteriorSettings, description=__doc__)
+def cli(settings):
+    """Prints a row for each run, and a summary of several."""
     # A process must join its cluster before it runs any operation of TensorFlow.
     strategy = workers.make_strategy(settings.strategy)
     how = functools.partial(program.how_to_go_on, settings)

@@ -38,12 +38,6 @@ def pathfinder(pinned, *, num_paths, draws_of_a_path, seed):
     best normal:    that with the highest ELBO
     ```
 
-    Args:
-      pinned: result of `Target.pinned`.
-      num_paths: number of paths.
-      draws_of_a_path: draws of the best normal of each path.
-      seed: integer.
-
     Raises:
       TrainingError: if no path has a normal.
 

@@ -11,12 +11,7 @@ _MAX_VARIABLES = 6
 def draw(run_dir, results, losses, draws, reference):
     """Draws the pictures and returns their captions by file name.
 
-    Args:
-      run_dir: folder of the run.
-      results: the results of `posterior_inference.run`.
-      losses: `[S]`, the loss of each training step; None without training.
-      draws: `[N, D]`, of the posterior.
-      reference: a `Reference`; or None.
+    `losses`, `[S]`, are those of the training steps, or None; `draws` are `[N, D]`.
     """
     captions = {}
     if losses is not None:

@@ -58,11 +58,9 @@ def stored(data_dir):
 
 
 def find(name, data_dir=""):
-    """Returns the `Target` of a name.
+    """Returns the `Target` of a name, one of `choices()`.
 
-    Args:
-      name: one of `choices()`.
-      data_dir: folder with files of posteriordb, or with a subfolder `posteriordb`.
+    The files of posteriordb are in `data_dir`, or in its subfolder `posteriordb`.
 
     Raises:
       UsageError: if the target is unknown.

@@ -141,11 +141,7 @@ class Ascending(tfd.Sample):
 
 
 def two_normals(data):
-    """Returns the `Target` of a mixture of two normals.
-
-    Args:
-      data: `y`, `[N]`.
-    """
+    """Returns the `Target` of a mixture of two normals, for the data `y`, `[N]`."""
 
     def model():
         mu = yield _Root(Ascending(tfd.Normal(0.0, 2.0), 2, name="mu"))
@@ -221,14 +217,10 @@ class NormalSeries(tfd.Distribution):
 
 
 def recurrence(inputs, coefficient):
-    """Solves `x_1 = inputs_1`, `x_t = inputs_t + coefficient x_{t-1}`.
+    """Solves `x_1 = inputs_1`, `x_t = inputs_t + coefficient x_{t-1}`, `[..., T]`.
 
     The sum `x_t = sum_k coefficient^k inputs_{t-k}` over 2K terms follows from the sums
     over K terms at t and at t - K, so about log2(T) operations on whole series are enough.
-
-    Args:
-      inputs: `[..., T]`, T known.
-      coefficient: `[...]`.
     """
     power, count, total = coefficient[..., None], 1, inputs
     batch = [[0, 0]] * (inputs.shape.rank - 1)
@@ -239,10 +231,9 @@ def recurrence(inputs, coefficient):
 
 
 def autoregression(data):
-    """Returns the `Target` of an AR(K) with normal errors.
+    """Returns the `Target` of an AR(`K`) with normal errors, for the data `y`, `[T]`.
 
-    Args:
-      data: `y`, `[T]`, and `K`; the first K values are given.
+    The first K values are given.
     """
     y, order = data["y"], int(data["K"])
     first, rest = y[:order], y[order:]
@@ -265,11 +256,7 @@ def autoregression(data):
 
 
 def arma(data):
-    """Returns the `Target` of an ARMA(1, 1) with normal errors.
-
-    Args:
-      data: `y`, `[T]`.
-    """
+    """Returns the `Target` of an ARMA(1, 1) with normal errors, for the data `y`, `[T]`."""
 
     def predict(mu, phi, theta, sigma, series):
         before = tf.concat([_first(mu, series), series[..., :-1]], axis=-1)
@@ -290,8 +277,7 @@ def arma(data):
 def garch(data):
     """Returns the `Target` of a GARCH(1, 1), flat where `alpha1 + beta1 < 1`.
 
-    Args:
-      data: `y`, `[T]`, and `sigma1`, the standard deviation of its first value.
+    The data are `y`, `[T]`, and `sigma1`, the standard deviation of its first value.
     """
 
     def predict(mu, alpha0, alpha1, share, series):
@@ -426,8 +412,7 @@ def _steps(p, slope):
 def lotka_volterra(data):
     """Returns the `Target` of counts of prey and predators.
 
-    Args:
-      data: `y_init`, `[2]`, at time 0, and `y`, `[T, 2]`, at the times `ts`, `[T]`.
+    The data are `y_init`, `[2]`, at time 0, and `y`, `[T, 2]`, at the times `ts`, `[T]`.
     """
     middle, spread = np.float32([[1.0, 0.05, 1.0, 0.05], [0.5, 0.05, 0.5, 0.05]])
 
@@ -453,12 +438,9 @@ _JITTER = 1e-10
 
 
 def poisson_regression(data):
-    """Returns the `Target` of counts `k` at points `x`, `[N]` each.
+    """Returns the `Target` of counts `k` at points `x`, `[N]` each, which are the data.
 
     The Gaussian process is `f = L z`, with standard normal z and a Cholesky factor L.
-
-    Args:
-      data: `x` and `k`.
     """
     squares = (data["x"][:, None] - data["x"]) ** 2
     size = len(data["x"])

@@ -51,11 +51,7 @@ def row(results):
 
 
 def page(results):
-    """Returns the report as a `Page`.
-
-    Args:
-      results: the results of `posterior_inference.run`.
-    """
+    """Returns the report as a `Page`."""
     rows = [(results["posterior"], *_measures(results), "this run")]
     if results["evidence"] is not None:
         exact = (f"{results['evidence']:.3f}", *("" for _ in _MEASURES[2:]))
@@ -130,9 +126,6 @@ def summary(runs):
     """Returns a table with the numbers of targets where each method is right, and ahead.
 
     Gradients and seconds are compared for targets where both the method and NUTS are right.
-
-    Args:
-      runs: the results of `posterior_inference.run_all`.
     """
     methods = dict.fromkeys(found["posterior"] for found in runs)
     by_nuts = {f["target"]: f for f in runs if f["posterior"] == "nuts"}

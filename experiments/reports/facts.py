@@ -20,13 +20,7 @@ _ADVICE += "--learning_rate"
 
 
 def from_training(model, dataset, settings):
-    """Returns the facts of a trained model for `results.json` as plain data.
-
-    Args:
-      model: a Keras model.
-      dataset: the `Dataset` that it was fitted to.
-      settings: a `TrainingSettings`.
-    """
+    """Returns the facts of a trained model for `results.json` as plain data."""
     return {
         "dataset": settings.dataset,
         "published": {k: dataclasses.asdict(v) for k, v in dataset.published.items()},
@@ -98,11 +92,7 @@ def provenance(settings):
 
 
 def describe_provenance(results):
-    """Returns versions and machine in words, by name.
-
-    Args:
-      results: the results of `provenance`, and others.
-    """
+    """Returns the results of `provenance` in words, by name."""
     return {
         "versions": ", ".join(f"{k} {v}" for k, v in results["versions"].items()),
         "machine": results["machine"],

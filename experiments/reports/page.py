@@ -79,11 +79,7 @@ class Page:
         return "\n\n".join(filter(None, (self.warning, table(self.header, self.rows))))
 
     def markdown(self, captions):
-        """Returns the report.
-
-        Args:
-          captions: caption of each picture, by file name beside the report.
-        """
+        """Returns the report as Markdown."""
         lines = [
             f"# {self.title}",
             *([f"**{self.warning}**"] if self.warning else []),
@@ -112,14 +108,7 @@ def _bullets(facts):
 
 
 def write(page, captions, results, run_dir):
-    """Writes the report and the results, which mark the run as finished.
-
-    Args:
-      page: a `Page`.
-      captions: caption of each picture, by file name in the folder.
-      results: everything measured, as plain data.
-      run_dir: path of the folder.
-    """
+    """Writes the report and the results, which mark the run as finished."""
     run_dir = pathlib.Path(run_dir)
     atomic_write(run_dir / "report.md", page.markdown(captions))
     atomic_write(run_dir / "report.html", page.html(captions, run_dir))

@@ -394,13 +394,9 @@ def image_rows(labelled, path):
 
 
 def overlaid_histograms(values, path, *, label, title):
-    """Draws histograms of several sets of numbers over each other.
+    """Draws histograms of several sets of numbers, `[N]` by name, over each other.
 
-    Args:
-      values: name -> `[N]`.
-      path: path of the picture.
-      label: name of the numbers.
-      title: title of the picture.
+    `label` is the name of the numbers.
     """
     low, high = np.quantile(np.concatenate(list(values.values())), [0.002, 0.998])
     figure, axis = plt.subplots(figsize=(7, 4), layout="constrained")

@@ -157,12 +157,7 @@ def _fit(model, x, y):
 
 
 class NormalPrediction:
-    """Normal distributions, one a row.
-
-    Args:
-      mean: `[N]`.
-      deviation: `[N]`.
-    """
+    """Normal distributions of N rows, by their means and deviations, `[N]`."""
 
     def __init__(self, mean, deviation):
         self._normal = stats.norm(mean, deviation)
@@ -341,12 +336,7 @@ def features(frame, columns):
 
 
 def one_hot_context(table, sets):
-    """Returns the contexts of training and test rows, with categories one-hot.
-
-    Args:
-      table: a `TableDensity`.
-      sets: data frames of both.
-    """
+    """Returns contexts of training and test rows, data frames, with categories one-hot."""
     (train, test), is_categorical = features_of_each(sets, table)
     parts = [[], []]
     for j, is_code in enumerate(is_categorical):

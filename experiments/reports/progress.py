@@ -19,13 +19,7 @@ def verbosity(settings):
 
 
 def make_callbacks(settings, draw, *, is_writer=True):
-    """Returns the callbacks that print and log the progress of training.
-
-    Args:
-      settings: a `TrainingSettings`.
-      draw: function of a file, which draws a picture of the fit into it.
-      is_writer: whether this process writes into the run's folder.
-    """
+    """Returns the callbacks that print and log the progress of training."""
     callbacks = []
     if settings.progress < 0 and not sys.stdout.isatty():
         callbacks.append(LinePerMinute(settings.epochs))
@@ -68,9 +62,6 @@ class LogLikelihood(keras.callbacks.Callback):
     """Adds `log_likelihood`, in nats per row, to the metrics for later callbacks.
 
     For data that were integers, it adds `bits_per_dimension` too.
-
-    Args:
-      dataset: the `Dataset` that is fitted.
     """
 
     def __init__(self, dataset):
@@ -98,11 +89,7 @@ class LogLikelihood(keras.callbacks.Callback):
 
 
 class LinePerMinute(keras.callbacks.Callback):
-    """Prints a line of progress every minute.
-
-    Args:
-      epochs: number of epochs of the run, at most.
-    """
+    """Prints a line of progress every minute."""
 
     def __init__(self, epochs):
         super().__init__()

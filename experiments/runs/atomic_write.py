@@ -5,11 +5,9 @@ import pathlib
 
 
 def atomic_write(path, content):
-    """Replaces the file at `path`, durably.
+    """Replaces the file at `path`, in a folder that exists, durably.
 
-    Args:
-      path: path of the file; its folder exists.
-      content: bytes, or text to encode as UTF-8.
+    `content` is bytes, or text, which is written in UTF-8.
 
     Raises:
       OSError: if the disk is full or read-only; the old file, if any, is untouched.

@@ -70,10 +70,9 @@ class Checkpoint:
 
 
 class CheckpointFolder:
-    """The checkpoints in a folder; the newest undamaged one counts.
+    """The checkpoints in a folder, which the first `save` makes.
 
-    Args:
-      path: path of the folder; made by the first `save`.
+    The newest undamaged one counts.
     """
 
     def __init__(self, path):

@@ -27,14 +27,7 @@ class TrainingError(CommandError):
 
 
 def compile_model(model, settings, num_rows, strategy):
-    """Compiles a model within the scope of its strategy.
-
-    Args:
-      model: a Keras model.
-      settings: a `TrainingSettings`.
-      num_rows: number of training rows.
-      strategy: the `tf.distribute.Strategy`.
-    """
+    """Compiles a model within the scope of its strategy."""
     optimizer = keras.optimizers.Adam(
         schedule(settings, num_rows),
         global_clipnorm=settings.gradient_clip_norm or None,
@@ -107,9 +100,6 @@ def fit(
 
 def outcome(history):
     """Returns how training ended, as plain data.
-
-    Args:
-      history: dict with `loss` and `val_loss`, one value per epoch.
 
     Raises:
       TrainingError: if the loss of the first epoch is not finite.
@@ -302,10 +292,6 @@ def is_complete(settings):
     """Whether `settings.run_dir` holds a finished run that `settings` do not extend.
 
     A greater `epochs` extends a run; so does a greater `max_minutes` after a time limit.
-
-    Args:
-      settings: any settings with `run_dir`; also with `epochs` and `max_minutes` if the
-        results have `limits`.
     """
     results = run_directory.finished_results(settings.run_dir)
     if results is None or "limits" not in results:
@@ -317,12 +303,7 @@ def is_complete(settings):
 
 
 def notes(save_run, settings):
-    """Returns training time and limits, and changes of the schedule, as plain data.
-
-    Args:
-      save_run: the `SaveRun` of the training.
-      settings: a `TrainingSettings`.
-    """
+    """Returns training time and limits of a `SaveRun`, and changes of the schedule."""
     is_late = save_run.num_epochs < settings.epochs and not save_run.is_stopped
     minutes = settings.max_minutes if is_late else None
     restarts = [
@@ -367,10 +348,6 @@ def schedule(settings, num_rows):
 
     Step n of N warm-up steps has the step size `learning_rate * n / (N + 1)`. A warm-up
     longer than all `epochs` is cut off at their end.
-
-    Args:
-      settings: a `TrainingSettings`.
-      num_rows: number of training rows.
     """
     highest, warmup_steps = settings.learning_rate, settings.warmup_steps
     if not settings.cosine_decay and not warmup_steps:

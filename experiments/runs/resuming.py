@@ -28,10 +28,6 @@ _FOLDER, _VERSIONS = "checkpoints", "versions.json"
 def stoppable(settings, strategy):
     """Prints how to go on if the block is stopped or another worker is lost.
 
-    Args:
-      settings: any settings with `run_dir` and `strategy`.
-      strategy: the `tf.distribute.Strategy` of all workers.
-
     Raises:
       RunDirectoryError: if a file cannot be written.
       WorkersError: if another worker is lost.
@@ -48,10 +44,6 @@ def stoppable(settings, strategy):
 def is_finished(settings, strategy=None):
     """Whether the run is finished, by the chief's folder; all workers must call this.
 
-    Args:
-      settings: any settings with `run_dir`.
-      strategy: the `tf.distribute.Strategy` of all workers; None: the default one.
-
     Raises:
       WorkersError: if the workers were started with different flags.
     """
@@ -63,12 +55,9 @@ def is_finished(settings, strategy=None):
 def finished(settings, strategy=None, *, refuse=lambda settings, results: None):
     """Returns the results of a finished run, and prints that it was finished already.
 
-    A worker that is not the chief gets None.
+    `refuse` raises `RunDirectoryError` if the data have changed since.
 
-    Args:
-      settings: any settings with `run_dir`.
-      strategy: the `tf.distribute.Strategy` of all workers; None: the default one.
-      refuse: function that raises `RunDirectoryError` if the data have changed since.
+    A worker that is not the chief gets None.
 
     Raises:
       RunDirectoryError: if the folder belongs to another process or another run.
@@ -125,9 +114,6 @@ def tell_written(settings, table):
 
 def checkpoints(run_dir):
     """Returns the checkpoint folder of a run, and stores the versions of packages in it.
-
-    Args:
-      run_dir: folder of the run.
 
     Raises:
       RunDirectoryError: if other versions of the packages have written there.

@@ -26,9 +26,6 @@ def claim(settings):
 
     If the block raises `RunDirectoryError`, the old `flags.txt` is restored.
 
-    Args:
-      settings: a `FlagSettings`.
-
     Raises:
       RunDirectoryError: if another process writes there, or the folder holds a run with
         other flags.
@@ -50,10 +47,8 @@ def claim(settings):
 def differences(there, settings, *, free):
     """Returns in words how flags differ from `settings`; empty if they do not.
 
-    Args:
-      there: flags as text, by name; missing flags have their defaults.
-      settings: a `Settings`.
-      free: names of flags that may differ.
+    `there` are flags as text, by name; missing flags have their defaults. `free` are names
+    of flags that may differ.
     """
     before = settings.defaults() | there
     return "; ".join(
@@ -75,10 +70,6 @@ def refuse_other_table(run_dir, path):
 
     The folder keeps the digest of the file in `table.sha256`. A file that is gone passes,
     since a finished run can still be shown.
-
-    Args:
-      run_dir: folder that this process has claimed.
-      path: path of the user's table.
 
     Raises:
       RunDirectoryError: if the bytes of the file are others than at the beginning.

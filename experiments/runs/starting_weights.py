@@ -49,11 +49,7 @@ def load_start(settings, strategy, *, kind, architecture, facts, columns=None):
 
 
 def load_model(path, kind):
-    """Returns the model in a `.keras` file.
-
-    Args:
-      path: path of the file.
-      kind: class of the model.
+    """Returns the model of the class `kind` in a `.keras` file.
 
     Raises:
       RunDirectoryError: if there is no such model.
@@ -91,12 +87,9 @@ def _refuse_other_facts(folder, results, facts):
 
 
 def refuse_other_columns(run_dir, before, now):
-    """Raises `RunDirectoryError`, with the differences, if columns differ.
+    """Raises `RunDirectoryError` if columns differ from those of a run before.
 
-    Args:
-      run_dir: folder of the run.
-      before: its `Dataset.described_columns`; None if unknown.
-      now: `Dataset.described_columns` of a table.
+    Both are the `described_columns` of a `Dataset`, or None if they are unknown.
     """
     found = differences(before, now) if before and now else ""
     if found:

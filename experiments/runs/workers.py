@@ -76,9 +76,7 @@ def _await_receipt(strategy):
 def chiefs_newest(strategy, folder):
     """Returns the newest checkpoint of the chief, or None, in every worker.
 
-    Args:
-      strategy: the `tf.distribute.Strategy` of all workers, which must all call it.
-      folder: the `CheckpointFolder`, which the chief alone reads.
+    All must call this; the chief alone reads the `CheckpointFolder`.
     """
     found = folder.load_newest() if is_chief(strategy) else None
     if not has_others(strategy):
@@ -91,9 +89,7 @@ def chiefs_newest(strategy, folder):
 def within_reach(strategy, how):
     """Turns TensorFlow's errors for a lost worker within the block into `WorkersError`.
 
-    Args:
-      strategy: the `tf.distribute.Strategy` of all workers.
-      how: function that returns a text on how to go on.
+    `how` returns a text on how to go on.
     """
     try:
         yield
@@ -112,12 +108,9 @@ def share(strategy, variables):
 
 
 def agree_on_start(strategy, settings, *, is_finished):
-    """Returns whether the run is finished, by the chief's folder.
+    """Returns whether the run is finished by the folder of the chief.
 
-    Args:
-      strategy: the `tf.distribute.Strategy` of all workers.
-      settings: the `Settings` of this worker.
-      is_finished: whether the run is finished, by this worker's folder.
+    `is_finished` says so by the folder of this worker.
 
     Raises:
       WorkersError: if the flags differ from the chief's.
@@ -174,10 +167,9 @@ STRATEGIES = {
 
 
 def addresses(tf_config):
-    """Returns the addresses of all workers, `host:port`, first that of this worker.
+    """Returns the addresses of all workers of TF_CONFIG, first that of this worker.
 
-    Args:
-      tf_config: content of the environment variable TF_CONFIG, or None.
+    They are texts `host:port`; `tf_config` is the environment variable, or None.
 
     Raises:
       UsageError: if it describes no cluster, or none with this process in it.

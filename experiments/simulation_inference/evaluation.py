@@ -13,11 +13,6 @@ def measure(amortized, reference, settings):
     """Returns the numbers as plain data, and the draws of each posterior, `[N, D]`.
 
     Draws are resampled where the report says so. The seconds are the time of `sample`.
-
-    Args:
-      amortized: an `AmortizedPosterior`.
-      reference: a `Reference`; or None.
-      settings: a `SimulationSettings`.
     """
     report, draws = amortized.report, []
     found = {
@@ -58,10 +53,6 @@ def c2st(reference, draws):
     The benchmark's measure: 0.5 if they cannot be told apart, mean of five folds. The first
     rows of the longer array are taken, as many as the other has: among classes of other
     sizes, a classifier is right more often than not.
-
-    Args:
-      reference: draws of the true posterior, `[N, D]`.
-      draws: draws to judge, `[M, D]`.
 
     Reference:
       Lueckmann et al. (2021), Benchmarking simulation-based inference, section A.

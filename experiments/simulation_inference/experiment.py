@@ -25,9 +25,6 @@ def run(settings):
     The results of a finished run are read. An interrupted run goes on with the simulations
     that it has, and ends at the same numbers.
 
-    Args:
-      settings: a `SimulationSettings`.
-
     Returns:
       What `results.json` holds.
 
@@ -63,15 +60,9 @@ def run(settings):
         return results
 
 
-def cli(argv):
-    """Runs a command line and returns its exit status.
-
-    It is 2 for wrong use, and 1 for a run that failed.
-    """
-    return program.run(argv, _main, SimulationSettings, description=__doc__)
-
-
-def _main(settings):
+@program.command(SimulationSettings, description=__doc__)
+def cli(settings):
+    """Fits, and prints the report."""
     program.stop_at_once(lambda: program.how_to_go_on(settings))
     print(report.page(run(settings)).text())
     print(f"Written to {settings.run_dir}: report.html, results.json, {_SIMULATIONS}.")

@@ -10,13 +10,9 @@ _NUM_BINS = 20
 
 
 def draw(run_dir, report, reference, draws):
-    """Draws the pictures and returns their captions by file name.
+    """Draws the pictures of a `CalibrationReport`; returns their captions by file name.
 
-    Args:
-      run_dir: folder of the run.
-      report: the `CalibrationReport`.
-      reference: a `Reference`; or None.
-      draws: draws of the posterior of each observation, `[N, D]` each.
+    `draws` are those of the posterior of each observation, `[N, D]` each.
     """
     _ranks(report.ranks, run_dir / "ranks.png")
     _coverage(report.coverage, run_dir / "coverage.png")

@@ -1,11 +1,10 @@
 """The benchmark's observations with reference draws, and its published scores."""
 
 import dataclasses
-import pathlib
 
 import numpy as np
 
-from experiments.data.files import DataError
+from experiments.data.files import load_arrays, need_prepared
 
 # By task: classifier scores after 1,000, 10,000 and 100,000 simulations, the best published
 # of a method for any observation, and of sbi's neural posterior estimation.
@@ -48,13 +47,7 @@ def read(task, data_dir):
     """
     if not data_dir:
         return None
-    folder = pathlib.Path(data_dir)
-    names = [folder / f"{task}.npz", folder / "sbibm" / f"{task}.npz"]
-    path = next((name for name in names if name.exists()), None)
-    if path is None:
-        raise DataError(f"Expected {names[0]} or {names[1]}; got neither.")
-    with np.load(path) as found:
-        missing = {"observation", "reference_posterior"} - set(found)
-        if missing:
-            raise DataError(f"Expected arrays {sorted(missing)} in {path}; got {[*found]}.")
-        return Reference(found["observation"], found["reference_posterior"])
+    names = f"{task}.npz", f"sbibm/{task}.npz"
+    path = need_prepared(data_dir, *names, wanted=" or ".join(names))
+    arrays = load_arrays(path, ["observation", "reference_posterior"])
+    return Reference(*arrays.values())

@@ -14,11 +14,7 @@ _HEADER = ("posterior", "observations", "mean C2ST", "least", "largest", "source
 
 
 def page(results):
-    """Returns the report as a `Page`.
-
-    Args:
-      results: the results of `simulation_inference.run`.
-    """
+    """Returns the report as a `Page`."""
     number = f"{results['num_simulations']:,}"
     return Page(
         f"Posterior of {results['model']} from {number} simulations",

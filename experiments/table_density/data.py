@@ -24,9 +24,6 @@ _MIN_ROWS = 20
 def read_table(settings):
     """Returns the rows and the columns of a table.
 
-    Args:
-      settings: a `TableFitSettings`.
-
     Returns:
       A pandas data frame of typed columns, without the dropped ones, and a
       `tfp_flows.tables.TableColumns`.

@@ -12,13 +12,7 @@ _MAX_ROWS = 5000
 
 
 def measure(table, sets, seed):
-    """Returns the numbers as plain data.
-
-    Args:
-      table: a fitted `TableDensity`.
-      sets: training and test rows, data frames.
-      seed: seed of samples and classifiers.
-    """
+    """Returns the numbers as plain data."""
     _, test = sets
     name, *others = table.names
     column = table.columns[name]
@@ -38,13 +32,7 @@ def measure(table, sets, seed):
 
 
 def synthesis(table, sets, settings):
-    """Returns the report on synthetic rows as plain data; None unless it is asked for.
-
-    Args:
-      table: a fitted `TableDensity`.
-      sets: training and test rows, data frames.
-      settings: a `TableDensitySettings`.
-    """
+    """Returns the report on synthetic rows as plain data; None unless it is asked for."""
     if settings.report != "synthetic":
         return None
     report = table.synthesis_report(

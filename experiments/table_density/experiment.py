@@ -20,9 +20,6 @@ def run(settings):
 
     The results of a finished run are read; an interrupted run goes on from its last epochs.
 
-    Args:
-      settings: a `TableDensitySettings`.
-
     Returns:
       What `results.json` holds.
 
@@ -66,15 +63,12 @@ def run(settings):
         return results
 
 
-def cli(argv):
-    """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
-    return program.run(argv, _main, TableDensitySettings, description=__doc__)
-
-
 def _refuse_other_table(settings, results):
     run_directory.refuse_other_table(settings.run_dir, settings.csv_path)
 
 
-def _main(settings):
+@program.command(TableDensitySettings, description=__doc__)
+def cli(settings):
+    """Fits, and prints the report."""
     program.stop_at_once()
     resuming.tell_written(settings, report.table(run(settings)))

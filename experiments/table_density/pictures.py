@@ -17,15 +17,7 @@ _NUMBERS = ("real", "positive", "bounded", "periodic", "heavy-tailed", "integer"
 
 
 def draw(table, sets, results, history, settings):
-    """Draws the pictures of a run and returns their captions by file name.
-
-    Args:
-      table: a fitted `TableDensity`.
-      sets: training and test rows, data frames.
-      results: the results of `evaluation.measure`.
-      history: Keras's history, a dict of lists with an entry an epoch.
-      settings: a `TableDensitySettings`.
-    """
+    """Draws the pictures of a run and returns their captions by file name."""
     title = f"density of {results['table']}"
     pictures = {
         "columns.png": (

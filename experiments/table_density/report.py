@@ -14,11 +14,7 @@ _HEADER = ("table", "test log-likelihood (nats, ± 2 s.e.)", "columns")
 
 
 def page(results):
-    """Returns the report as a `Page`.
-
-    Args:
-      results: the results of `table_density.run`.
-    """
+    """Returns the report as a `Page`."""
     modelled = [
         c["name"] for c in results["columns"] if c["name"] not in results["context"]
     ]

@@ -10,11 +10,6 @@ from experiments.table_density.settings import DROPPED
 def make_density(columns, context, settings):
     """Returns a `TableDensity` that is not fitted yet.
 
-    Args:
-      columns: a `tfp_flows.tables.TableColumns`.
-      context: names of the columns of the context.
-      settings: a `TableFitSettings`.
-
     Raises:
       UsageError: if an option does not fit these columns.
     """
@@ -37,13 +32,8 @@ def make_density(columns, context, settings):
 def train(density, rows, settings, run_dir, *, validation_split, name="fit"):
     """Fits a `TableDensity`, from its last epochs in `run_dir` if it was interrupted.
 
-    Args:
-      density: result of `make_density`.
-      rows: data frame.
-      settings: a `TableFitSettings`.
-      run_dir: folder of the run.
-      validation_split: share of the rows for early stopping.
-      name: name of the fit in the folder.
+    `validation_split` is the share of `rows`, a data frame, for early stopping; `name` is
+    that of the fit in the folder.
 
     Returns:
       Keras's history, a dict of lists with an entry an epoch.

@@ -32,12 +32,7 @@ class Positionwise(FlowBijector):
         )
 
     def _sum_over_positions(self, log_det, value):
-        """Returns the log-det of each row of `value`, `[N, *event]`.
-
-        Args:
-          log_det: log-det of one position, a scalar.
-          value: `[N, *event]`.
-        """
+        """Returns log-dets of the rows of `value`, from the log-det of one position."""
         # Static sizes cost no operations.
         rows = tf.shape(value)[0] if value.shape[0] is None else value.shape[0]
         count = value.shape[1:-1].num_elements()
@@ -55,6 +50,7 @@ class MeasuredOnce(Positionwise):
     def __init__(self, event_size: int, **options: Any) -> None:
         super().__init__(event_size, **options)
         self._initialized = tf.Variable(False, trainable=False, name="initialized")
+        self._is_without_rows = False
 
     @property
     def is_initialized(self) -> bool:
@@ -63,11 +59,11 @@ class MeasuredOnce(Positionwise):
 
     def without_rows(self) -> MeasuredOnce:
         """Allows training from the identity without rows, as in a posterior."""
-        object.__setattr__(self, "_is_without_rows", True)
+        self._is_without_rows = True
         return self
 
     def _needs_rows(self):
-        return self.reads_rows and not getattr(self, "_is_without_rows", False)
+        return self.reads_rows and not self._is_without_rows
 
     def _initialize(self, data, context, weight):
         if not self.is_initialized:

@@ -30,6 +30,7 @@ from tfp_flows.core.inputs import (
 )
 from tfp_flows.core.rows import (
     check_rows,
+    parts_of_rows,
     refuse_rows_outside,
     rows_that_count,
     weight_keyword,
@@ -404,11 +405,9 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
         # Pieces bound the memory of hidden activations. They are not compiled, since each
         # bijector runs only once or twice.
         rows = max(1, min(2**16, 2**20 // math.prod(data.shape[1:])))
-        pieces = []
-        for i in range(0, len(data), rows):
-            part = None if context is None else context[i : i + rows]
-            pieces.append(self._inverse_and_log_det(data[i : i + rows], part, False)[0])
-        return tf.concat(pieces, axis=0)
+        pieces = parts_of_rows(data, context, size=rows)
+        latents = (self._inverse_and_log_det(y, c, False)[0] for y, c in pieces)
+        return tf.concat(list(latents), axis=0)
 
     # What TFP calls on a bijector.
 
@@ -495,8 +494,7 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
 
     def _check_event_shape(self, direction, shape):
         """Refuses a static `shape` of events that the direction does not take."""
-        if self._event_shapes[direction] is not None:
-            check_event_shape(shape, *self._input_of(direction))
+        check_event_shape(shape, *self._input_of(direction))
 
     def _event_shape_after(self, direction, shape):
         """Returns the shape, static or a tensor, to which `shape` is mapped."""

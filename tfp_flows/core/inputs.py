@@ -91,7 +91,7 @@ def check_event_shape(
       event_ndims: number of event axes.
       event_shape: `tf.TensorShape`, or None if any is allowed.
     """
-    if shape.rank is None or event_shape is None:
+    if event_shape is None or shape.rank is None:
         return
     event = shape[max(shape.rank - event_ndims, 0) :]
     if not event.is_compatible_with(event_shape):

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfp_flows.core.rows import effective_count
+from tfp_flows.core.rows import effective_count, parts_of_rows
 
 # Below this many float spacings, variation is rounding noise.
 _FEWEST_ROUNDINGS = 4.0
@@ -91,12 +91,9 @@ def row_blocks(
     Their weights come with them: `[n, 1, ...]`, or 1 if `weight` is None.
     """
     size = max(_BYTES_OF_BLOCK // (8 * max(data[0].size, 1)), 1)
-    for start in range(0, len(data), size):
-        rows = data[start : start + size].astype(np.float64)
-        if weight is None:
-            yield rows, np.ones([])
-        else:
-            yield rows, weight[start : start + size].reshape(-1, *[1] * (rows.ndim - 1))
+    for rows, own in parts_of_rows(data, weight, size=size):
+        axes = [-1] + [1] * (rows.ndim - 1)
+        yield rows.astype(np.float64), np.ones([]) if own is None else own.reshape(axes)
 
 
 def check_resolution(data: npt.ArrayLike, dtype: tf.DType, argument: str) -> None:

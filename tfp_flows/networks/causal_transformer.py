@@ -280,9 +280,7 @@ def _as_list(context):
 def _from_context(weights, contexts):
     """Returns the term of a context in the first hidden values, `[N, units]`.
 
-    Args:
-      weights: `_Arrays`.
-      contexts: list with the context; empty if there is none.
+    `contexts` is a list with the context; empty if there is none.
     """
     if not contexts:
         return tf.zeros_like(weights.positions[:1])

@@ -58,7 +58,7 @@ class AutoregressiveNetwork(abc.ABC):
         return self
 
     @abc.abstractmethod
-    def solve(self, values: Any, context: Any, solve_one: typing.Callable) -> tuple:
+    def solve(self, values: Any, context: Any, solve_one: Callable) -> tuple:
         """Solves for the variables: `values` is `[N, D]`, or `[N, D, V]` for V each."""
 
     @abc.abstractmethod
@@ -81,7 +81,7 @@ class MaskedNetwork(AutoregressiveNetwork):
     def ordered_weights(self, context: Any) -> tuple[Weights, Any, Any]:
         """Returns the `Weights` for a context, and the variables' order and ranks."""
 
-    def solve(self, values: Any, context: Any, solve_one: typing.Callable) -> tuple:
+    def solve(self, values: Any, context: Any, solve_one: Callable) -> tuple:
         """Solves for the variables: `values` is `[N, D]`, or `[N, D, V]` for V each."""
         weights, order, ranks = self.ordered_weights(context)
         values = values[..., None] if values.shape.rank == 2 else values

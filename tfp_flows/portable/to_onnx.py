@@ -89,14 +89,10 @@ def export_onnx(distribution: Any, folder: str | os.PathLike) -> list[str]:
 
 
 def _model(name, function, inputs, output, dtype):
-    """Returns a function of arrays as an ONNX model.
+    """Returns a function of tensors as an ONNX model.
 
-    Args:
-      name: name of the function.
-      function: function of tensors.
-      inputs: shape of each argument, by name; the axis of rows is "rows".
-      output: shape of the one result, by name.
-      dtype: dtype of arguments and result.
+    `inputs` are shapes of its arguments by name, whose axis of rows is "rows"; `output` has
+    the name and shape of its one result.
     """
     helper, to_array = _import_onnx().helper, _import_onnx().numpy_helper.from_array
     recording = Recording({})

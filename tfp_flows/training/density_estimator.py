@@ -355,7 +355,7 @@ def export(distribution: Any, folder: str | os.PathLike) -> None:
 
 
 class WeightPrior:
-    """A normal prior of mean 0 for each weight of a flow's networks.
+    """A normal prior of mean 0 for each weight of a flow's networks, if there are any.
 
     ```none
     variance = max(1, N / (20 D)) / D
@@ -368,9 +368,6 @@ class WeightPrior:
     few rows per variable, and are free if there are many. The prior is on the weights of
     networks in a flow's steps on vectors. Weights of bases, tails and mixings have none. A
     flow that does not standardise its data has none, too, since it may need large weights.
-
-    Args:
-      distribution: any distribution; without such networks there is no prior.
 
     Attributes:
       precision: `1 / (N variance)`, nats; 0 for no prior.

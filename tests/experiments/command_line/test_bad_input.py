@@ -181,11 +181,12 @@ def test_a_command_without_its_packages_says_in_a_line_what_to_install(capsys, m
 
 
 def test_warnings_are_one_line_without_pythons_source(capsys):
-    def main(settings):
+    @program.command(Settings, description="")
+    def cli(settings):
         print(warnings.formatwarning("of two\nlines", UserWarning, "file.py", 3), end="")
 
     before = warnings.formatwarning
-    assert program.run(["name"], main, Settings, description="") == 0
+    assert cli(["name"]) == 0
     assert capsys.readouterr().out == "density: of two lines\n"
     assert warnings.formatwarning is before
 

@@ -159,7 +159,7 @@ def test_wrong_use_is_told(tmp_path, capsys):
         flags = [*flags, f"--run_dir={tmp_path}/run"]
         assert simulation_inference.cli(["simulation", *flags]) == 2
         assert words in capsys.readouterr().err
-    with pytest.raises(DataError, match="got neither"):
+    with pytest.raises(DataError, match="a folder with slcp.npz or sbibm"):
         reference.read("slcp", tmp_path)
     np.savez(tmp_path / "slcp.npz", other=np.zeros(3))
     with pytest.raises(DataError, match="reference_posterior"):

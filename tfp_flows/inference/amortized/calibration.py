@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.check import Check, Report, lined_up, plus_minus, reasons_of
+from tfp_flows.core.rows import parts_of_rows
 from tfp_flows.distributions import draws
 from tfp_flows.inference.amortized.conditioned import Conditioned
 
@@ -135,13 +136,10 @@ class CalibrationReport(Report):
 def judge_calibration(
     fit: Fit, num_dropped: int, seed: int | None, prior: TruncatedPrior | None = None
 ) -> CalibrationReport:
-    """Returns the report of a conditional density of unconstrained parameters.
+    """Returns the report of a `Fit` of unconstrained parameters given features of data.
 
-    Args:
-      fit: the `Fit` of parameters given features of data.
-      num_dropped: number of simulations with numbers that are not finite.
-      seed: integer that determines the draws; random if None.
-      prior: the `TruncatedPrior` of the simulations; None if it is that of the model.
+    `num_dropped` simulations had numbers that are not finite. `prior` is that of the
+    simulations, None if it is that of the model.
     """
     train, checked = fit.train, fit.held_out.first(_MOST_CHECKED)
     drawn = _posterior_draws(fit.judged, checked.context, seed, prior)
@@ -192,18 +190,17 @@ def judge_weights(
       prior: the `TruncatedPrior` of the simulations; None if it is that of the model.
     """
     checked = posterior.held_out.first(_MOST_WEIGHTED)
-    contexts = np.asarray(checked.context)
     data = likelihood.held_out.first(_MOST_WEIGHTED).x
-    seed, parts = draws.stateless(seed), []
-    for part, start in enumerate(range(0, len(data), _WEIGHTED_A_CALL)):
-        rows = slice(start, start + _WEIGHTED_A_CALL)
-        density = posterior.judged
-        given = Conditioned(density, contexts[rows], dtype=density.dtype, prior=prior)
+    seed, parts, density = draws.stateless(seed), [], posterior.judged
+    simulations = parts_of_rows(
+        data, checked.x, np.asarray(checked.context), size=_WEIGHTED_A_CALL
+    )
+    for part, (x, truth, context) in enumerate(simulations):
+        given = Conditioned(density, context, dtype=density.dtype, prior=prior)
         own = given.sample(_NUM_WEIGHTED, seed=draws.fold_in(seed, part))
-        u = tf.concat([tf.cast(checked.x[rows], own.dtype)[None], own], axis=0)
-        x = tf.broadcast_to(
-            tf.cast(data[rows], likelihood.judged.dtype), [*u.shape[:2], data.shape[1]]
-        )
+        u = tf.concat([tf.cast(truth, own.dtype)[None], own], axis=0)
+        x = tf.cast(x, likelihood.judged.dtype)
+        x = tf.broadcast_to(x, [*u.shape[:2], x.shape[1]])
         log_p = likelihood.judged.log_prob(x, context=tf.cast(u, x.dtype)).numpy()
         log_p = log_p + log_prior(tf.reshape(u, [-1, u.shape[-1]])).reshape(u.shape[:2])
         log_weights = log_p.astype(np.float64) - given.log_prob(u).numpy()
@@ -226,8 +223,7 @@ def judge_weights(
 def _posterior_draws(density, x, seed, prior):
     """Draws of the posterior of each observation, `[S, N, D]`."""
     seed, parts = draws.stateless(seed), []
-    for part, start in enumerate(range(0, len(x), _ROWS_A_CALL)):
-        context = x[start : start + _ROWS_A_CALL]
+    for part, (context,) in enumerate(parts_of_rows(x, size=_ROWS_A_CALL)):
         given = Conditioned(density, context, dtype=density.dtype, prior=prior)
         own = draws.fold_in(seed, part)
         parts.append(np.asarray(given.sample(_NUM_DRAWS, seed=own)))
@@ -279,10 +275,7 @@ def checks_of(
 ) -> tuple[Check, ...]:
     """Returns the checks of the result of `ranks_and_coverage`.
 
-    Args:
-      ranks: `[N, D]`.
-      coverage: `[N]`.
-      words: first words of the names of the checks.
+    Their names begin with `words`.
     """
     found = _enough(len(ranks)), _ranks(ranks), _expected_coverage(coverage)
     return tuple(dataclasses.replace(check, name=words + check.name) for check in found)

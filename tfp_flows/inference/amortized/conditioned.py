@@ -89,17 +89,11 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
             count = _NUM_DRAWS
             if len(contexts) > 1:
                 count = max(_NUM_AT_LEAST, min(count, _NUM_OF_ALL // len(contexts)))
-            seed = draws.stateless(_SEED)
-            found = [
-                np.mean(
-                    self.contains(
-                        self._rows(
-                            tf.repeat(context[None], count, axis=0), draws.fold_in(seed, k)
-                        )
-                    )
-                )
-                for k, context in enumerate(contexts)
-            ]
+            seed, found = draws.stateless(_SEED), []
+            for k, context in enumerate(contexts):
+                repeated = tf.repeat(context[None], count, axis=0)
+                rows = self._rows(repeated, draws.fold_in(seed, k))
+                found.append(np.mean(self.contains(rows)))
         return np.reshape(found, self._context.shape[:-1])
 
     def _batch_shape(self):

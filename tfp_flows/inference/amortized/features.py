@@ -93,9 +93,7 @@ class Scale(typing.NamedTuple):
 class Features:
     """Features of observations: the context of the conditional density.
 
-    Args:
-      scale: the `Scale` of the data.
-      network: a `Conditioner` that summarises them; None for the numbers themselves.
+    Without a network, they are the numbers themselves.
     """
 
     def __init__(self, scale: Scale, network: Conditioner | None = None) -> None:
@@ -243,13 +241,7 @@ def _copied(layer):
 
 
 class Summarized(DistributionWrapper):
-    """A conditional density whose context is first summarised by a network.
-
-    Args:
-      distribution: a `FlowDistribution` with a context of S numbers.
-      network: a `Conditioner` from contexts, `[..., C]`, to `[..., S]`.
-      name: name of the module.
-    """
+    """A conditional density whose context, `[..., C]`, a network summarises, `[..., S]`."""
 
     def __init__(
         self,

@@ -68,12 +68,8 @@ def fit_likelihood(
 ) -> tuple[Fit, np.ndarray]:
     """Returns the `Fit` of the features that vary given parameters, and which these are.
 
-    Args:
-      parts: unconstrained parameters and features of three sets of simulations: to fit,
-        to judge, and all.
-      seed: as in `fit_density`.
-      max_minutes: as in `fit_density`.
-      verbose: as in `fit_density`.
+    `parts` are three sets of simulations, with features as data: to fit, to judge, and all.
+    The other arguments are those of `fit_density`.
     """
     # Here, so that a fit of one posterior does not load the rooms of densities and tables.
     from tfp_flows.density.data import Data

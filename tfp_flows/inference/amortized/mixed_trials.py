@@ -29,11 +29,7 @@ VERDICTS = ("good", "not to be relied on")
 
 @dataclasses.dataclass(frozen=True)
 class MixedForm:
-    """The columns of trials of texts, booleans, integers and numbers.
-
-    Args:
-      shapes: shape of each part by its name; of one array, by the name None.
-    """
+    """The columns of trials of texts, booleans, integers and numbers, as in `DataForm`."""
 
     shapes: dict[str | None, tuple[int, ...]]
 
@@ -84,12 +80,7 @@ class MixedForm:
 
 
 def form_of_trials(x: Any, is_missing_allowed: bool = False) -> DataForm | MixedForm:
-    """Returns the form of N trials, by the types of their parts.
-
-    Args:
-      x: an array, or a dictionary of arrays or a data frame.
-      is_missing_allowed: see `DataForm`.
-    """
+    """Returns the form of N trials, arrays or a data frame, by the types of their parts."""
     parts = {name: _cells(name, part) for name, part in parts_of_data(x).items()}
     if all(part.dtype.kind == "f" for part in parts.values()):
         return DataForm.from_batch(x, is_missing_allowed)
@@ -99,9 +90,7 @@ def form_of_trials(x: Any, is_missing_allowed: bool = False) -> DataForm | Mixed
 class TrialCells:
     """Trials as rows of codes and numbers, which the density of mixed trials takes.
 
-    Args:
-      form: the `MixedForm`.
-      table: `TableDensity` of the columns given parameters.
+    `table` is the density of the columns of the form given parameters.
     """
 
     def __init__(self, form: MixedForm, table: TableDensity) -> None:
@@ -180,14 +169,8 @@ def fit_mixed_trials(
 ) -> tuple[Any, TrialCells, MixedTrialsReport]:
     """Fits the density of mixed trials given parameters.
 
-    Args:
-      form: the `MixedForm`.
-      rows: simulated trials, a structured array `[N]`.
-      u: unconstrained parameters, `[N, D]`.
-      seed: integer that determines initial weights and held-out simulations; random if
-        None.
-      max_minutes: wall time of the training; no bound if None.
-      verbose: as in `fit_density`.
+    `rows` are a structured array `[N]`, and `u` unconstrained parameters, `[N, D]`. Seed,
+    time and `verbose` are as in `fit_density`.
 
     Returns:
       The `TableDistribution` of cells given u, the form of cells, and a report.

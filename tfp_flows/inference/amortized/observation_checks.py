@@ -122,15 +122,11 @@ class Surroundings:
 
 
 class ImportanceWeights:
-    """Importance weights of the posteriors of observations, one after another.
+    """Importance weights of the posteriors of observations, `[size]`, one after another.
+
+    `pin` returns the log-density of the parameters and an observation, with all constants.
 
     The observation is a variable, so the density of the model is traced once for all.
-
-    Args:
-      pin: function of an observation, `[K]`, that returns the log-density of the parameters
-        and this observation, with all constants.
-      support: `JointSupport` of the parameters.
-      size: K.
     """
 
     def __init__(self, pin: Callable, support: JointSupport, size: int) -> None:
@@ -142,13 +138,7 @@ class ImportanceWeights:
         self._density = UnconstrainedDensity(target_log_prob, support)
 
     def weighted(self, distribution: Any, row: np.ndarray, count: int) -> WeightedDraws:
-        """Returns weighted draws of the posterior of one observation.
-
-        Args:
-          distribution: the posterior of the unconstrained parameters.
-          row: the observation, `[K]`.
-          count: number of draws.
-        """
+        """Returns weighted draws of the posterior of one observation, a `row`."""
         self._row.assign(row)
         return self._draw(distribution, count, 0)
 
@@ -193,11 +183,7 @@ class ImportanceWeights:
 
 
 def tempered(log_weights: np.ndarray, least_ess: float) -> tuple[np.ndarray, bool]:
-    """Returns weights to a power that leaves enough of them effective.
-
-    Args:
-      log_weights: `[S]`.
-      least_ess: number of effective draws.
+    """Returns log-weights, `[S]`, to a power that leaves `least_ess` of them effective.
 
     Returns:
       Weights that sum to 1, `[S]`, with the largest power up to 1; whether it is 1.

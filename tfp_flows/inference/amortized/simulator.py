@@ -362,9 +362,8 @@ class PriorSimulator(Simulator):
 def support_of_pairs(theta: Any, support: Any) -> JointSupport:
     """Returns the support of parameters that were drawn elsewhere.
 
-    Args:
-      theta: parameters, `[N, D]` or a structure of arrays `[N, *event]`.
-      support: bijectors from all reals to each part, as in `fit_posterior`.
+    They are `[N, D]`, or a structure of arrays `[N, *event]`; `support` is as in
+    `fit_posterior`.
     """
     arrays = tf.nest.map_structure(np.asarray, theta)
     are_arrays = all(part.ndim for part in tf.nest.flatten(arrays))
@@ -415,11 +414,7 @@ def make_simulator(
 ) -> Simulator:
     """Returns the `Simulator` of a joint distribution, or of a prior and a function.
 
-    Args:
-      model: a joint distribution, or a prior.
-      observed: names of the observed parts of a joint distribution; or None.
-      simulator: the function that goes with a prior; or None.
-      **options: other arguments of `PriorSimulator`.
+    `options` are other arguments of `PriorSimulator`.
     """
     words = "a joint distribution with `observed`, a prior with `simulator`, or pairs"
     check_members("model", model, ("sample", "log_prob", "event_shape"), words)

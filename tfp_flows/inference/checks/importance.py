@@ -455,8 +455,7 @@ def pareto_smooth(log_weights: npt.ArrayLike) -> tuple[np.ndarray, float]:
     """
     log_weights = np.asarray(log_weights, np.float64)
     largest = log_weights.max(initial=-np.inf)
-    size = len(log_weights)
-    count = math.ceil(min(size / 5.0, 3.0 * math.sqrt(size)))
+    count = _size_of_tail(len(log_weights))
     if not np.isfinite(largest) or count < _FEWEST_IN_TAIL:
         return log_weights, math.inf
     order = np.argsort(log_weights, kind="stable")
@@ -480,7 +479,7 @@ def top_of_tail(terms: np.ndarray) -> float:
     this mean, further below for heavier tails, so a sum of S terms may lack this amount.
     """
     size = len(terms)
-    count = math.ceil(min(size / 5.0, 3.0 * math.sqrt(size)))
+    count = _size_of_tail(size)
     tail = np.sort(np.partition(terms, size - count - 1)[size - count - 1 :])
     cut, largest = tail[0], tail[-1]
     if count < _FEWEST_IN_TAIL or not largest > cut * (1.0 + 1e-12):
@@ -533,6 +532,10 @@ def generalised_pareto(excess: npt.ArrayLike) -> tuple[float, float]:
     scale = -shape / mean
     prior = _PRIOR_COUNT * _PRIOR_SHAPE
     return (size * shape + prior) / (size + _PRIOR_COUNT), scale
+
+
+def _size_of_tail(size):
+    return math.ceil(min(size / 5.0, 3.0 * math.sqrt(size)))
 
 
 def _quantiles(p, shape, scale):
