@@ -6,7 +6,8 @@ Files, in the order in which to read them:
 columns, describe_columns   kinds of columns, and proposals for them
 grids                       numbers that are recorded to a step, as integers
 differences                 orders and sums of columns, which are kept exactly
-functions                   columns that are computed from another one
+functions                   columns that are computed from another one by a formula
+lookups                     columns of one value for each value of another one
 equalities                  pairs of columns that are equal in some rows
 frames                      pandas, NumPy or a dictionary, read and written again
 codec                       cells as codes and numbers; measures the maps of numbers
@@ -39,6 +40,7 @@ from tfp_flows.tables.columns import Equality
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.describe_columns import describe_columns
 from tfp_flows.tables.functions import Function
+from tfp_flows.tables.lookups import Lookup
 from tfp_flows.tables.network_sizes import NetworkSizes
 from tfp_flows.tables.prediction import Prediction
 from tfp_flows.tables.synthesis import SynthesisReport
@@ -54,6 +56,7 @@ __all__ = [
     "Equality",
     "FitOptions",
     "Function",
+    "Lookup",
     "NetworkSizes",
     "Prediction",
     "synthesis_report",

@@ -18,6 +18,7 @@ from tfp_flows.tables.differences import without_rounding
 from tfp_flows.tables.frames import Frame, cells_of, dates_from_days, is_missing
 from tfp_flows.tables.functions import Function
 from tfp_flows.tables.grids import FIRST_INEXACT
+from tfp_flows.tables.lookups import Lookup
 from tfp_flows.tables.marginals import with_frequencies
 from tfp_flows.tables.networks import FARTHEST
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
@@ -59,8 +60,8 @@ class RowCodec:
       argument: name of the frame in errors.
       differences: the `Difference`s that are cells in place of their columns. Other columns
         that they name may also be in the context.
-      functions: the `Function`s whose columns have no cells, since they are computed. Their
-        sources may also be in the context.
+      functions: the `Function`s and `Lookup`s whose columns have no cells, since they are
+        computed. Their sources may also be in the context.
       is_given: whether the columns are a context, in which numbers off the grid are
         possible.
 
@@ -75,7 +76,7 @@ class RowCodec:
         argument: str,
         *,
         differences: Sequence[Difference] = (),
-        functions: Sequence[Function] = (),
+        functions: Sequence[Function | Lookup] = (),
         is_given: bool = False,
     ) -> None:
         unusable = {c.name: f"{c.kind}: {c.reason}" for c in columns if c.kind in UNUSABLE}
@@ -149,9 +150,11 @@ class RowCodec:
             i = self.names.index(name)
             flags[0, :, i] &= flags[2, :, i] | self._is_on_grid(frame, name)
         for name, function in self.functions.items():
-            i, (values, source) = self.names.index(name), self._numbers(function, frame)
-            flags[0, :, i], flags[1, :, i] = function.holds(source, values), True
-            flags[2, :, i] = np.isnan(values)
+            i, (values, source) = self.names.index(name), self._both(function, frame)
+            is_possible = function.holds(source, values)
+            if isinstance(function, Lookup) and function.source in self.names:
+                is_possible |= is_missing(source)  # one of several may have the value
+            flags[:, :, i] = is_possible, np.ones(len(frame)), is_missing(values)
         return RowsRead(x, *flags)
 
     def encode(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
@@ -215,22 +218,30 @@ class RowCodec:
     def with_sources(self, frame: Frame) -> Frame:
         """Returns the rows with missing sources of functions computed from their values.
 
-        A source stays missing if no number of its column has the value.
+        A source stays missing if no cell of its column has the value, or several have it.
         """
-        functions: dict[str, list[Function]] = {}
-        for function in self.functions.values():
-            if function.source in self.names:
-                functions.setdefault(function.source, []).append(function)
-        columns, where = {}, {}
-        for name, each in functions.items():
-            values, sources = zip(*(self._numbers(f, frame) for f in each), strict=True)
-            columns[name] = self._source(each, values)
-            where[name] = np.isnan(sources[0]) & ~np.isnan(columns[name])
+        columns = self._take(frame)
+        absent = {name: is_missing(column) for name, column in columns.items()}
+        sources = {function.source for function in self.functions.values()}
+        for name in sources & set(self.names):
+            for found in self._solutions(name, frame):
+                is_new = is_missing(columns[name]) & ~is_missing(found)
+                if is_new.any():
+                    columns[name] = np.where(is_new, found, columns[name])
+        where = {name: absent[name] & ~is_missing(columns[name]) for name in columns}
         if not any(each.any() for each in where.values()):
             return frame
-        others = self._take(frame)
-        nowhere = {name: np.zeros(len(frame), bool) for name in others}
-        return Frame(frame.replaced(others | columns, nowhere | where), self._argument)
+        return Frame(frame.replaced(columns, where), self._argument)
+
+    def _solutions(self, name, frame):
+        """Yields cells of a source by its functions, `[N]`, missing where unknown."""
+        functions = [f for f in self.functions.values() if f.source == name]
+        numeric = [f for f in functions if isinstance(f, Function)]
+        if numeric:
+            yield self._source(numeric, [self._both(f, frame)[0] for f in numeric])
+        for lookup in functions:
+            if isinstance(lookup, Lookup):
+                yield lookup.inverse(self._both(lookup, frame)[0])
 
     def _source(self, functions, values):
         """Numbers with these values of the functions of a source, `[N]`; NaN for none."""
@@ -255,16 +266,12 @@ class RowCodec:
             candidates = [listed[np.searchsorted(middles, nearby)], *candidates]
         return candidates
 
-    def _numbers(self, function, frame):
-        """Cells of a function's column and of its source, `[N]`; NaN where missing."""
+    def _both(self, function, frame):
+        """Cells of a function's column and of its source, `[N]`."""
         known = self._take(frame)
         if function.source not in known:
             known |= frame.take([function.source], self._argument)
-        cells = {name: cells_of(name, known[name]) for name in function.names}
-        for name, each in cells.items():
-            words = f"numbers in column {name!r} of {function.label!r}"
-            require(each.type in ("number", "boolean"), words, f"a {each.type}")
-        return [each.numbers() for each in cells.values()]
+        return [function.cells(name, known[name]) for name in function.names]
 
     def clipped(self, frame: Frame, maps: NumberMaps) -> tuple[dict, dict]:
         """Returns columns with numbers moved into their supports, and which were moved.
@@ -345,7 +352,7 @@ class RowCodec:
         columns = self._summed(self.parts(x), given or {})
         for name, function in self.functions.items():
             source = ((given or {}) | columns)[function.source]
-            columns[name] = function(cells_of(function.source, source).numbers())
+            columns[name] = function(function.cells(function.source, source))
         return columns
 
     def parts(self, x: np.ndarray) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ import numpy as np
 from tfp_flows.core.arguments import require
 from tfp_flows.tables.functions import Function
 from tfp_flows.tables.grids import Grid
+from tfp_flows.tables.lookups import Lookup
 
 _HEADINGS = ("column", "kind", "details", "missing", "reason")
 
@@ -25,8 +26,8 @@ class TableColumns:
         too: `change` and `drop` take them, and they print as columns do.
       equalities: pairs of these columns that are equal in some rows (`Equality`). `drop`
         takes their names, and they print as columns do.
-      functions: those of these columns that are computed from another one (`Function`),
-        named and printed likewise.
+      functions: those of these columns that are computed from another one (`Function`) or
+        looked up by it (`Lookup`), named and printed likewise.
 
     Raises:
       ValueError: if two have one name, or the entries of one do not fit its kind; or if a
@@ -44,7 +45,7 @@ class TableColumns:
         columns: Sequence[Column],
         differences: Sequence[Difference] = (),
         equalities: Sequence[Equality] = (),
-        functions: Sequence[Function] = (),
+        functions: Sequence[Function | Lookup] = (),
     ) -> None:
         self._columns = {column.name: column for column in columns}
         self._differences = {d.column.name: d for d in differences}
@@ -156,8 +157,8 @@ class TableColumns:
         return list(self._equalities.values())
 
     @property
-    def functions(self) -> list[Function]:
-        """The columns that are computed from another one."""
+    def functions(self) -> list[Function | Lookup]:
+        """The columns that are computed from another one, or looked up by it."""
         return list(self._functions.values())
 
     def to_plain(self) -> list[dict[str, Any]]:
@@ -168,12 +169,20 @@ class TableColumns:
     @classmethod
     def from_plain(cls, plain: Sequence[dict[str, Any]]) -> TableColumns:
         """Returns the columns from the result of `to_plain`."""
-        links = {"minus": Difference.from_plain, "names": _equality, "formula": _function}
-        found: dict[str, list] = {"": [], **{key: [] for key in links}}
+        columns, differences, equalities = [], [], []
+        functions: list[Function | Lookup] = []
         for entries in plain:
-            key = next((key for key in links if key in entries), "")
-            found[key].append(links.get(key, Column.from_plain)(entries))
-        return cls(*found.values())
+            if "minus" in entries:
+                differences.append(Difference.from_plain(entries))
+            elif "names" in entries:
+                equalities.append(Equality(**entries))
+            elif "formula" in entries:
+                functions.append(Function(**entries))
+            elif "table" in entries:
+                functions.append(Lookup(**entries))
+            else:
+                columns.append(Column.from_plain(entries))
+        return cls(columns, differences, equalities, functions)
 
     def __getitem__(self, name: str) -> Column:
         if name in self._differences:
@@ -199,14 +208,6 @@ class TableColumns:
         return "\n".join(_line(row, widths) for row in rows)
 
     __repr__ = __str__
-
-
-def _equality(entries):
-    return Equality(**entries)
-
-
-def _function(entries):
-    return Function(**entries)
 
 
 def _step_of_kind(kind, step):

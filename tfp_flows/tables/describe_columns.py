@@ -15,6 +15,7 @@ from tfp_flows.tables.equalities import find_equalities
 from tfp_flows.tables.frames import Frame, cells_of
 from tfp_flows.tables.functions import find_functions
 from tfp_flows.tables.grids import FIRST_INEXACT, find_step
+from tfp_flows.tables.lookups import find_lookups
 
 # Rules of thumb: each proposal can be overridden.
 _FEW = 10  # maximum number of values of an ordered column
@@ -59,7 +60,8 @@ def describe_columns(
     multiples of a step, such as 0.1; whole numbers beyond an end that is no tail, such as
     month 13; and rows that violate an order or a sum of two columns (`Difference`). They
     also show which columns are exactly equal in some rows (`Equality`), and which are
-    computed from another one (`Function`). Each can be switched off:
+    computed from another one (`Function`) or have one value for each of its values
+    (`Lookup`). Each can be switched off:
     `columns.change("price", step=None)`, `columns.change("month", high=None)`,
     `columns.drop("last - first")`, `columns.drop("paid = bill")`,
     `columns.drop("lwage = log(wage)")`.
@@ -112,6 +114,7 @@ def describe_columns(
         if _has_numbers(table[name])
     }
     table = _with_functions(table, numbers)
+    table = _with_lookups(table, cells)
     table = _with_differences(table, cells)
     equalities = find_equalities(table, numbers)
     return TableColumns(list(table), table.differences, equalities, table.functions)
@@ -162,6 +165,30 @@ def _with_functions(table, numbers):
             low = source.low + source.grid.step
             table.change(source.name, low=low, reason=source.reason)
     return TableColumns(list(table), functions=functions)
+
+
+def _with_lookups(table, cells):
+    """The columns with the lookups that all rows show.
+
+    A formula is better than a lookup, unless its source is looked up itself.
+    """
+    of_cells = {c.name: cells[c.name] for c in table if c.is_number or c.has_values}
+    of_cells = {
+        name: column
+        for name, column in of_cells.items()
+        if table[name].kind not in ("constant", "date", "periodic")
+        and cells_of(name, column).type != "date"
+    }
+    computed = [function.name for function in table.functions]
+    sources = {n: column for n, column in of_cells.items() if table[n].has_values}
+    sources = {n: column for n, column in sources.items() if n not in computed}
+    lookups = find_lookups(sources, of_cells)
+    looked_up = [lookup.name for lookup in lookups]
+    functions = [f for f in table.functions if f.source not in looked_up]
+    computed = [function.name for function in functions]
+    lookups = [each for each in lookups if each.name not in computed]
+    lookups = [each for each in lookups if each.label not in table.names]
+    return TableColumns(list(table), functions=[*functions, *lookups])
 
 
 def _with_differences(table, cells):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfp_flows.core.arguments import require
+from tfp_flows.tables.frames import cells_of
 
 # Relative accuracy of numbers: of six or seven digits, of float32, of float64 after some
 # steps. A line keeps differences of large numbers, such as two times in seconds since 1970.
@@ -131,6 +132,17 @@ class Function:
         shift = "" if self.shift == 0.0 else f" {sign} {abs(self.shift):g}"
         return f"{self.name} = {factor}{words}{shift}"
 
+    def cells(self, name: str, column: np.ndarray) -> np.ndarray:
+        """Returns cells of one of both columns as numbers, `[N]`; NaN where missing.
+
+        Raises:
+          ValueError: if there are texts or dates; names the column.
+        """
+        cells = cells_of(name, column)
+        words = f"numbers in column {name!r} of {self.label!r}"
+        require(cells.type in ("number", "boolean"), words, f"a {cells.type}")
+        return cells.numbers()
+
     def __call__(self, source: np.ndarray) -> np.ndarray:
         """Returns the column's cells, `[N]`; NaN where there is none."""
         return _rounded(self._exact(source), self.rounding, self.places)
@@ -210,8 +222,8 @@ def find_functions(cells: Mapping[str, np.ndarray]) -> list[Function]:
     return [found[name] for name in cells if name in found]
 
 
-def kept_functions(columns: Any, context: list[str]) -> list[Function]:
-    """Returns the functions that a distribution given the context keeps.
+def kept_functions(columns: Any, context: list[str]) -> list[Any]:
+    """Returns the functions and lookups that a distribution given the context keeps.
 
     They compute modelled columns. If these are all columns, none is kept.
 

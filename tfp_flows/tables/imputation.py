@@ -93,6 +93,9 @@ class DifferenceSolver(typing.NamedTuple):
     column = difference + parts:  the last unknown term is the column minus the others
     ```
 
+    It also says which rows contradict an observed column that is computed from a missing
+    one.
+
     Args:
       codec: the codec of the rows.
       columns: their columns, `[N]` by name, with those of the context.
@@ -109,6 +112,7 @@ class DifferenceSolver(typing.NamedTuple):
     def is_linked(self) -> np.ndarray:
         """Which rows have an observed column with missing parts, booleans `[N]`."""
         linked = [self._is_linked(name) for name in self.codec.differences]
+        linked += [self._lacks_source(f) for f in self.codec.functions.values()]
         return np.any([np.zeros(len(self.observed), bool), *linked], axis=0)
 
     def for_rows(self, index: np.ndarray) -> DifferenceSolver:
@@ -157,6 +161,13 @@ class DifferenceSolver(typing.NamedTuple):
                 value = np.asarray(self.columns[name][is_linked], np.float64)
                 is_equal = np.isclose(columns[name][is_linked], value, rtol=1e-9)
                 is_wrong[is_linked] |= ~is_equal
+            for name, function in self.codec.functions.items():
+                is_linked = self._lacks_source(function)
+                if is_linked.any():
+                    value = function.cells(name, self.columns[name][is_linked])
+                    source = columns[function.source][is_linked]
+                    source = function.cells(function.source, source)
+                    is_wrong[is_linked] |= ~function.holds(source, value)
         return is_wrong
 
     def _sums(self):
@@ -185,6 +196,11 @@ class DifferenceSolver(typing.NamedTuple):
         parts = [self.columns[part] for part in self.codec.differences[name].minus]
         lacks = np.any([is_missing(part) for part in parts], axis=0)
         return ~is_missing(self.columns[name]) & lacks
+
+    def _lacks_source(self, function):
+        value, source = (self.columns[name] for name in function.names)
+        is_drawn = function.source in self.codec.names
+        return ~is_missing(value) & is_missing(source) & is_drawn
 
     def _is_known(self, term, cell, codes):
         """Where a term is known before a cell is drawn, booleans `[N]`."""
