@@ -85,6 +85,18 @@ def test_close_or_stepwise_numbers_are_no_function():
     assert labels_of({"x": signs, "y": signs**2}) == []
 
 
+def test_equal_columns_need_many_rows_or_numbers():
+    few, rare = [1, 2, 1], np.where(np.arange(100) < 3, np.arange(100), 0)
+    assert labels_of({"x": few, "y": few}) == []
+    assert labels_of({"x": rare, "y": rare}) == []
+    assert labels_of({"x": np.arange(COUNT) % 3, "y": np.arange(COUNT) % 3}) == ["y = x"]
+
+
+def test_many_columns_are_compared():
+    others = {f"x{i}": RNG.normal(size=COUNT) for i in range(60)}
+    assert labels_of({**others, "y": np.exp(others["x7"])}) == ["y = exp(x7)"]
+
+
 def test_small_differences_of_large_numbers_are_no_rounding():
     start = 1_600_000_000 + RNG.integers(0, 10**7, COUNT)
     end = start + RNG.integers(0, 900, COUNT)

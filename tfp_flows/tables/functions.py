@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,12 +18,13 @@ from tfp_flows.tables.frames import cells_of
 # So its integers and decimals are exact.
 _DIGITS, _SINGLE, _DOUBLE = 2e-6, 2.0**-22, 2.0**-44
 # Logarithm of the probability, at most, that numbers within two deviations are so near to a
-# function by chance, if the different ones are independent.
+# function by chance, if the different ones are independent; or that columns of the same
+# numbers have them in the same order.
 _MOST_CHANCE = -25.0
 _LEAST_ROWS, _LEAST_DISTINCT = 20, 8  # minimum numbers of rows and of different numbers
 # Fewer values than numbers are steps, such as the year of a date, which no formula has.
 _LEAST_SHARE_OF_VALUES = 0.5
-_MOST_COLUMNS = 40  # among more columns of numbers, none is compared
+_MOST_COLUMNS = 100  # among more columns of numbers, none is compared
 _SAMPLE = 64  # rows that rule out most functions
 _MOST_DECIMALS, _MOST_DIGITS = 8, 10  # beyond, numbers are taken as not rounded
 _MOST_DIGITS_OF_SCALE = 4  # significant digits of factors of logarithms and powers
@@ -209,11 +211,15 @@ def find_functions(cells: Mapping[str, np.ndarray]) -> list[Function]:
     """
     if len(cells) > _MOST_COLUMNS:
         return []
+    some = {name: _some_rows(values) for name, values in cells.items()}
     found: dict[str, Function] = {}
     sources: set[str] = set()
     for source in sorted(cells, key=lambda name: _num_possible(cells[name])):
         for name in cells:
             if source in found or name in found or name in sources or name == source:
+                continue
+            rows = np.concatenate([some[source], some[name]])
+            if not _is_monotone(cells[source][rows], cells[name][rows]):
                 continue
             function = _function(name, source, cells[name], cells[source])
             if function is not None:
@@ -250,17 +256,21 @@ def kept_functions(columns: Any, context: list[str]) -> list[Any]:
 
 def _function(name, source, values, numbers):
     """The function of the source that the column is; None if it is none."""
-    some = slice(None, None, max(len(values) // _SAMPLE, 1))
-    if not _is_monotone(numbers[some], values[some]):
-        return None
     if np.array_equal(values, numbers, equal_nan=True):
-        return Function(name, source, reason="in all rows")
+        is_chance = _chance_of_order(values) >= _MOST_CHANCE
+        return None if is_chance else Function(name, source, reason="in all rows")
     is_there = ~np.isnan(values) & ~np.isnan(numbers)
     x, y = numbers[is_there], values[is_there]
     if not _may_be_function(x, y):
         return None
     found = (_fitted(name, source, formula, x, y) for formula in FORMULAS)
     return next((f for f in found if f and f.holds(numbers, values).all()), None)
+
+
+def _chance_of_order(values):
+    """The logarithm of the probability that shuffled values are in the same order."""
+    counts = np.unique(values, return_counts=True)[1]
+    return sum(math.lgamma(count + 1) for count in counts) - math.lgamma(len(values) + 1)
 
 
 def _may_be_function(x, y):
@@ -270,6 +280,13 @@ def _may_be_function(x, y):
     num_numbers, num_values = len(np.unique(x)), len(np.unique(y))
     are_alike = num_values >= _LEAST_SHARE_OF_VALUES * num_numbers
     return are_alike and min(num_numbers, num_values) >= _LEAST_DISTINCT
+
+
+def _some_rows(values):
+    """Some rows of different values, evenly spaced among these."""
+    rows = np.unique(values, return_index=True)[1]
+    ranks = np.linspace(0, len(rows) - 1, min(len(rows), _SAMPLE))
+    return rows[ranks.astype(int)]
 
 
 def _is_monotone(x, y):
