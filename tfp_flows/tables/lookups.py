@@ -10,7 +10,7 @@ import numpy as np
 from scipy import special
 
 from tfp_flows.core.arguments import require
-from tfp_flows.tables.frames import cells_of
+from tfp_flows.tables.frames import Cells, cells_of
 
 _MOST_COLUMNS = 100  # among more columns, none is compared
 _SAMPLE = 200  # rows that rule out most lookups
@@ -71,10 +71,7 @@ class Lookup:
 
     def cells(self, name: str, column: np.ndarray) -> np.ndarray:
         """Returns cells of one of both columns as objects, `[N]`; None where missing."""
-        cells = cells_of(name, column)
-        values = cells.values.astype(object)
-        values[cells.is_missing] = None
-        return values
+        return _objects(cells_of(name, column), slice(None))
 
     def __call__(self, source: np.ndarray) -> np.ndarray:
         """Returns the column's cells, `[N]`, missing where there is none."""
@@ -131,23 +128,39 @@ def find_lookups(
     both = {**sources, **columns}
     if len(both) > _MOST_COLUMNS:
         return []
-    lookup = Lookup("", " ", [])
-    cells = {name: lookup.cells(name, column).tolist() for name, column in both.items()}
-    codes = {name: _codes(values) for name, values in cells.items()}
+    cells = {name: cells_of(name, column) for name, column in both.items()}
+    whole = [name for name in sources if not cells[name].is_missing.any()]
+    pairs = _pairs_in_some_rows(whole, cells)
+    codes = {name: _codes(cells[name]) for pair in pairs for name in pair}
     found: dict[str, Lookup] = {}
     used: set[str] = set()
-    whole = [name for name in sources if None not in cells[name]]
-    for source in sorted(whole, key=lambda name: -codes[name].max()):
-        for name in columns:
-            if source in found or name in found or name in used or name == source:
-                continue
-            if _is_lookup(codes[source], codes[name]):
-                _, first = np.unique(codes[source], return_index=True)
-                table = [[cells[source][row], cells[name][row]] for row in first]
-                reason = f"one value for each of the {len(first)} of {source} in all rows"
-                found[name] = Lookup(name, source, table, reason)
-                used.add(source)
+    for source, name in sorted(pairs, key=lambda pair: -codes[pair[0]].max()):
+        if source in found or name in found or name in used or name not in columns:
+            continue
+        if _is_lookup(codes[source], codes[name]):
+            _, first = np.unique(codes[source], return_index=True)
+            keys, values = (_objects(cells[each], first) for each in (source, name))
+            reason = f"one value for each of the {len(first)} of {source} in all rows"
+            table = [list(pair) for pair in zip(keys, values, strict=True)]
+            found[name] = Lookup(name, source, table, reason)
+            used.add(source)
     return [found[name] for name in columns if name in found]
+
+
+def _pairs_in_some_rows(sources, cells):
+    """Pairs of a source and a column that has one value for each of its values there."""
+    count = len(next(iter(cells.values())).values) if cells else 0
+    some = slice(None, None, max(count // _SAMPLE, 1))
+    codes = {
+        name: _codes(Cells(each.type, each.values[some], each.is_missing[some]))
+        for name, each in cells.items()
+    }
+    return [
+        (source, name)
+        for source in sources
+        for name in cells
+        if name != source and _have_one_value(codes[source], codes[name])
+    ]
 
 
 def _is_lookup(source, codes):
@@ -155,15 +168,18 @@ def _is_lookup(source, codes):
     num_values = codes.max() + 1
     if not 1 < num_values <= source.max() + 1:
         return False
-    some = slice(None, None, max(len(codes) // _SAMPLE, 1))
-    for rows in (some, slice(None)):
-        pairs = source[rows] * num_values + codes[rows]
-        if len(np.unique(pairs)) > len(np.unique(source[rows])):
-            return False
+    if not _have_one_value(source, codes):
+        return False
     _, first, counts = np.unique(source, return_index=True, return_counts=True)
     chances = _chance_of_equal_values(counts, num_values)
     by_value = np.bincount(codes[first], weights=chances)
     return chances.sum() < _MOST_CHANCE and (by_value < _MOST_CHANCE_OF_VALUE).all()
+
+
+def _have_one_value(source, codes):
+    """Whether there is one code for each of the source."""
+    pairs = source * (codes.max() + 1) + codes
+    return len(np.unique(pairs)) == source.max() + 1
 
 
 def _chance_of_equal_values(counts, num_values):
@@ -173,10 +189,18 @@ def _chance_of_equal_values(counts, num_values):
     return np.log(num_values) + each - whole
 
 
-def _codes(values):
-    """Indices of different values, `[N]`."""
-    places = {value: place for place, value in enumerate(dict.fromkeys(values))}
-    return np.array([places[value] for value in values], np.int64)
+def _objects(cells, rows):
+    """Cells of some rows as Python objects; None where missing."""
+    values = cells.values[rows].astype(object)
+    values[cells.is_missing[rows]] = None
+    return values
+
+
+def _codes(cells):
+    """Indices of different values, `[N]`; missing cells have one of their own."""
+    _, codes = np.unique(cells.values, return_inverse=True)
+    codes = np.where(cells.is_missing, len(codes), codes)
+    return np.unique(codes, return_inverse=True)[1]
 
 
 def _column(values):
