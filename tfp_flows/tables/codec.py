@@ -150,7 +150,8 @@ class RowCodec:
             i = self.names.index(name)
             flags[0, :, i] &= flags[2, :, i] | self._is_on_grid(frame, name)
         for name, function in self.functions.items():
-            i, (values, source) = self.names.index(name), self._both(function, frame)
+            i = self.names.index(name)
+            values, source = self.cells_of_function(function, frame)
             is_possible = function.holds(source, values)
             if isinstance(function, Lookup) and function.source in self.names:
                 is_possible |= is_missing(source)  # one of several may have the value
@@ -215,63 +216,15 @@ class RowCodec:
             f"({is_wrong.any(axis=1).sum()} of {len(frame)} rows)."
         )
 
-    def with_sources(self, frame: Frame) -> Frame:
-        """Returns the rows with missing sources of functions computed from their values.
-
-        A source stays missing if no cell of its column has the value, or several have it.
-        """
-        columns = self._take(frame)
-        absent = {name: is_missing(column) for name, column in columns.items()}
-        sources = {function.source for function in self.functions.values()}
-        for name in sources & set(self.names):
-            for found in self._solutions(name, frame):
-                is_new = is_missing(columns[name]) & ~is_missing(found)
-                if is_new.any():
-                    columns[name] = np.where(is_new, found, columns[name])
-        where = {name: absent[name] & ~is_missing(columns[name]) for name in columns}
-        if not any(each.any() for each in where.values()):
-            return frame
-        return Frame(frame.replaced(columns, where), self._argument)
-
-    def _solutions(self, name, frame):
-        """Yields cells of a source by its functions, `[N]`, missing where unknown."""
-        functions = [f for f in self.functions.values() if f.source == name]
-        numeric = [f for f in functions if isinstance(f, Function)]
-        if numeric:
-            yield self._source(numeric, [self._both(f, frame)[0] for f in numeric])
-        for lookup in functions:
-            if isinstance(lookup, Lookup):
-                yield lookup.inverse(self._both(lookup, frame)[0])
-
-    def _source(self, functions, values):
-        """Numbers with these values of the functions of a source, `[N]`; NaN for none."""
-        found = np.full(len(values[0]), np.nan)
-        for function, each in zip(functions, values, strict=True):
-            for candidate in self._candidates(function.source, function.inverse(each)):
-                is_found = np.isnan(found) & ~np.isnan(each)
-                for other, others in zip(functions, values, strict=True):
-                    is_found &= np.isnan(others) | other.holds(candidate, others)
-                found = np.where(is_found, candidate, found)
-        return found
-
-    def _candidates(self, name, nearby):
-        """Numbers that a column may have near others, a list of `[N]`; best ones first."""
-        column = self._columns[name]
-        candidates = [] if column.has_values else [nearby]
-        if column.grid is not None:
-            candidates = [column.grid.round(nearby)]
-        listed = np.sort(np.array([*column.values, *column.spikes], np.float64))
-        if len(listed):
-            middles = 0.5 * (listed[1:] + listed[:-1])
-            candidates = [listed[np.searchsorted(middles, nearby)], *candidates]
-        return candidates
-
-    def _both(self, function, frame):
-        """Cells of a function's column and of its source, `[N]`."""
+    def cells_of_function(
+        self, function: Function | Lookup, frame: Frame
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns cells of a function's column and of its source, `[N]`."""
         known = self._take(frame)
         if function.source not in known:
             known |= frame.take([function.source], self._argument)
-        return [function.cells(name, known[name]) for name in function.names]
+        values, source = (function.cells(name, known[name]) for name in function.names)
+        return values, source
 
     def clipped(self, frame: Frame, maps: NumberMaps) -> tuple[dict, dict]:
         """Returns columns with numbers moved into their supports, and which were moved.

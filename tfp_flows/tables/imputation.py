@@ -12,7 +12,9 @@ from tfp_flows.core.arguments import require
 from tfp_flows.distributions import draws
 from tfp_flows.tables.codec import RowCodec, RowsRead
 from tfp_flows.tables.distribution import TableDistribution
-from tfp_flows.tables.frames import is_missing
+from tfp_flows.tables.frames import Frame, is_missing
+from tfp_flows.tables.functions import Function
+from tfp_flows.tables.lookups import Lookup
 
 _MOST_ROWS = 2**16  # number of rows that are completed at once, to bound the memory
 _IMPOSSIBLE = -1e9  # log-weight of completions that must not be chosen
@@ -84,6 +86,62 @@ def complete_rows(
         )
         incomplete = np.concatenate([incomplete, again])
     return completed
+
+
+def with_sources(frame: Frame, codec: RowCodec) -> Frame:
+    """Returns rows with the missing sources of functions that follow from their values.
+
+    A source stays missing if no cell of its column has the value, or several have it.
+    """
+    columns = frame.take(codec.names)
+    absent = {name: is_missing(column) for name, column in columns.items()}
+    for name in codec.names:
+        for found in _solutions(name, frame, codec):
+            is_new = is_missing(columns[name]) & ~is_missing(found)
+            if is_new.any():
+                columns[name] = np.where(is_new, found, columns[name])
+    where = {name: absent[name] & ~is_missing(columns[name]) for name in columns}
+    if not any(each.any() for each in where.values()):
+        return frame
+    return Frame(frame.replaced(columns, where))
+
+
+def _solutions(source, frame, codec):
+    """Yields cells of a source by its functions, `[N]`, missing where unknown."""
+    functions = [f for f in codec.functions.values() if f.source == source]
+    values = {f.name: codec.cells_of_function(f, frame)[0] for f in functions}
+    formulas = [f for f in functions if isinstance(f, Function)]
+    if formulas:
+        yield _solved(formulas, values, codec.codec(source).column)
+    for lookup in functions:
+        if isinstance(lookup, Lookup):
+            yield lookup.inverse(values[lookup.name])
+
+
+def _solved(functions, values, column):
+    """Numbers with these values of all functions of a column, `[N]`; NaN for none."""
+    found = np.full(len(values[functions[0].name]), np.nan)
+    for function in functions:
+        value = values[function.name]
+        for candidate in _candidates(column, function.inverse(value)):
+            is_found = np.isnan(found) & ~np.isnan(value)
+            for other in functions:
+                is_absent = np.isnan(values[other.name])
+                is_found &= is_absent | other.holds(candidate, values[other.name])
+            found = np.where(is_found, candidate, found)
+    return found
+
+
+def _candidates(column, nearby):
+    """Numbers that a column may have near others, a list of `[N]`; best ones first."""
+    candidates = [] if column.has_values else [nearby]
+    if column.grid is not None:
+        candidates = [column.grid.round(nearby)]
+    listed = np.sort(np.array([*column.values, *column.spikes], np.float64))
+    if len(listed):
+        middles = 0.5 * (listed[1:] + listed[:-1])
+        candidates = [listed[np.searchsorted(middles, nearby)], *candidates]
+    return candidates
 
 
 class DifferenceSolver(typing.NamedTuple):

@@ -29,7 +29,7 @@ from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.equalities import kept_equalities
 from tfp_flows.tables.frames import Form, Frame, is_missing
 from tfp_flows.tables.functions import kept_functions
-from tfp_flows.tables.imputation import complete_rows
+from tfp_flows.tables.imputation import complete_rows, with_sources
 from tfp_flows.tables.network_sizes import NetworkSizes
 from tfp_flows.tables.number_maps import NumberMaps
 from tfp_flows.tables.prediction import Prediction, Shift, predict
@@ -445,7 +445,7 @@ class TableDensity:
         """
         check_integer("num_candidates", num_candidates)
         codec, given = self._codec, Frame(frame)
-        read = codec.with_sources(given)
+        read = with_sources(given, codec)
         rows, context = codec.read(read), self._context_cells(read)
         codec.refuse_unknown(read, rows)
         is_incomplete = rows.is_missing.any(axis=1, keepdims=True)
