@@ -121,6 +121,16 @@ def test_a_source_of_the_context_is_looked_up():
     np.testing.assert_array_equal(drawn["state"], ROWS["state"][:50])
 
 
+def test_a_context_of_other_numbers_has_no_lookup():
+    county = np.arange(COUNT) % 12
+    rows = {"income": RNG.random(12)[county], "rank": county % 3, "size": ROWS["size"]}
+    columns = tff.describe_columns(rows)
+    assert [function.label for function in columns.functions] == ["rank = lookup(income)"]
+    table = fitted(columns, rows, context=["income"])
+    between = {"income": np.sort(np.unique(rows["income"]))[:-1] + 1e-9}
+    assert np.isfinite(table.sample(context=between, seed=0)["rank"]).all()
+
+
 @bad_calls(
     [
         (lambda: Lookup("a", "a", []), "another `source` | 'a'"),

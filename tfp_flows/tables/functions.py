@@ -12,6 +12,7 @@ import numpy as np
 
 from tfp_flows.core.arguments import require
 from tfp_flows.tables.frames import cells_of
+from tfp_flows.tables.lookups import Lookup
 
 # Relative accuracy of numbers: of six or seven digits, of float32, of float64 after some
 # steps. A line keeps differences of large numbers, such as two times in seconds since 1970.
@@ -231,7 +232,9 @@ def find_functions(cells: Mapping[str, np.ndarray]) -> list[Function]:
 def kept_functions(columns: Any, context: list[str]) -> list[Any]:
     """Returns the functions and lookups that a distribution given the context keeps.
 
-    They compute modelled columns. If these are all columns, none is kept.
+    They compute modelled columns. If these are all columns, none is kept. A lookup is not
+    kept if its source is a column of the context that may have other numbers than those in
+    its table.
 
     Args:
       columns: the `TableColumns`.
@@ -242,7 +245,12 @@ def kept_functions(columns: Any, context: list[str]) -> list[Any]:
         source of another function.
     """
     modelled = [name for name in columns.names if name not in context]
-    kept = [f for f in columns.functions if f.name in modelled]
+    open_sources = [name for name in context if columns[name].has_many_numbers]
+    kept = [
+        f
+        for f in columns.functions
+        if f.name in modelled and not (isinstance(f, Lookup) and f.source in open_sources)
+    ]
     kept = [] if len(kept) == len(modelled) else kept
     for function in kept:
         others = [*columns.differences, *columns.equalities]
