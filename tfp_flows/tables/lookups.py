@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from tfp_flows.core.arguments import require
 from tfp_flows.tables.frames import Cells, cells_of
@@ -115,8 +115,8 @@ def find_lookups(
 
     >>> import numpy as np
     >>> from tfp_flows.tables.lookups import find_lookups
-    >>> state = np.repeat(np.array(["Ohio", "Utah", "Iowa"], object), 50)
-    >>> region = np.repeat(np.array(["Midwest", "West", "Midwest"], object), 50)
+    >>> state = np.repeat(np.array(["Ohio", "Utah", "Iowa"], object), 90)
+    >>> region = np.repeat(np.array(["Midwest", "West", "Midwest"], object), 90)
     >>> columns = {"state": state, "region": region}
     >>> [lookup.label for lookup in find_lookups(columns, columns)]
     ['region = lookup(state)']
@@ -184,9 +184,11 @@ def _have_one_value(source, codes):
 
 def _chance_of_equal_values(counts, num_values):
     """Logarithms of the probabilities that rows all have one of the values, by count."""
-    each = special.gammaln(counts + 0.5) - special.gammaln(0.5)
-    whole = special.gammaln(counts + 0.5 * num_values) - special.gammaln(0.5 * num_values)
-    return np.log(num_values) + each - whole
+    half, total = 0.5, 0.5 * num_values
+    start = math.log(num_values) - math.lgamma(half) + math.lgamma(total)
+    return np.array(
+        [start + math.lgamma(n + half) - math.lgamma(n + total) for n in counts]
+    )
 
 
 def _objects(cells, rows):
