@@ -131,9 +131,26 @@ def test_a_context_of_other_numbers_has_no_lookup():
     assert np.isfinite(table.sample(context=between, seed=0)["rank"]).all()
 
 
+def test_a_source_with_values_that_no_row_has_is_no_source():
+    levels = [*STATES, "Alaska"]
+    state = pd.Categorical(ROWS["state"], categories=levels, ordered=True)
+    rows = pd.DataFrame({"state": state, "region": ROWS["region"]})
+    assert labels_of(rows) == []
+
+
+def changed_source():
+    columns = tff.describe_columns({"n": STATE, "kind": ROWS["region"], "x": ROWS["size"]})
+    columns.change("n", kind="integer")
+    tff.TableDensity(columns)
+
+
 @bad_calls(
     [
         (lambda: Lookup("a", "a", []), "another `source` | 'a'"),
+        (
+            changed_source,
+            "values of 'n' that are all in 'kind = lookup(n)' | integer | drop",
+        ),
         (
             lambda: Lookup("a", "b", [[1, 2], [1, 3]]),
             "each value of the source once | [1, 1]",

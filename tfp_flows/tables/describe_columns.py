@@ -183,6 +183,7 @@ def _with_lookups(table, cells):
     sources = {n: column for n, column in of_cells.items() if table[n].has_values}
     sources = {n: column for n, column in sources.items() if n not in computed}
     lookups = find_lookups(sources, of_cells)
+    lookups = [each for each in lookups if each.has_all(table[each.source].values)]
     looked_up = [lookup.name for lookup in lookups]
     functions = [f for f in table.functions if f.source not in looked_up]
     computed = [function.name for function in functions]

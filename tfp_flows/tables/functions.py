@@ -242,7 +242,8 @@ def kept_functions(columns: Any, context: list[str]) -> list[Any]:
 
     Raises:
       ValueError: if a function's column is part of a difference or an equality, or the
-        source of another function.
+        source of another function; or if a lookup's source may have other values than those
+        in its table.
     """
     modelled = [name for name in columns.names if name not in context]
     open_sources = [name for name in context if columns[name].has_many_numbers]
@@ -259,6 +260,12 @@ def kept_functions(columns: Any, context: list[str]) -> list[Any]:
         words = f"the column {function.name!r} in nothing but {function.label!r}"
         hint = f" columns.drop({function.label!r}) leaves the function out."
         require(not linked, words, linked, hint)
+        source = columns[function.source]
+        if isinstance(function, Lookup):
+            words = (
+                f"a list of values of {source.name!r} that are all in {function.label!r}"
+            )
+            require(function.has_all(source.values), words, str(source), hint)
     return kept
 
 

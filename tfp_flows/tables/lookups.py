@@ -93,6 +93,10 @@ class Lookup:
         pairs = zip(self._looked_up(source), values, strict=True)
         return np.array([expected == value for expected, value in pairs], bool)
 
+    def has_all(self, values: Sequence) -> bool:
+        """Returns whether the table has all these values of the source."""
+        return bool(values) and set(values) <= {key for key, _ in self.table}
+
     def to_plain(self) -> dict[str, Any]:
         """Returns a dictionary of JSON's types."""
         return dataclasses.asdict(self)
