@@ -178,7 +178,7 @@ class TableColumns:
                 equalities.append(Equality(**entries))
             elif "formula" in entries:
                 functions.append(Function(**entries))
-            elif "table" in entries:
+            elif "pairs" in entries:
                 functions.append(Lookup(**entries))
             else:
                 columns.append(Column.from_plain(entries))

@@ -234,7 +234,7 @@ def kept_functions(columns: Any, context: list[str]) -> list[Any]:
 
     They compute modelled columns. If these are all columns, none is kept. A lookup is not
     kept if its source is a column of the context that may have other numbers than those in
-    its table.
+    its pairs.
 
     Args:
       columns: the `TableColumns`.
@@ -243,7 +243,7 @@ def kept_functions(columns: Any, context: list[str]) -> list[Any]:
     Raises:
       ValueError: if a function's column is part of a difference or an equality, or the
         source of another function; or if a lookup's source may have other values than those
-        in its table.
+        in its pairs.
     """
     modelled = [name for name in columns.names if name not in context]
     open_sources = [name for name in context if columns[name].has_many_numbers]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ class Lookup:
     """A column of one value for each value of another column.
 
     ```none
-    name = table[source],     for example the region of each state
+    name = value that is paired with source,     for example the region of a state
     ```
 
     The column is not modelled but looked up, so it is kept exactly. Rows that contradict
@@ -33,7 +34,7 @@ class Lookup:
     Args:
       name: name of the column.
       source: name of the other column, of one of a list of values.
-      table: pairs of a value of the source and the value of the column, None where it is
+      pairs: each value of the source with the value of the column, None where it is
         missing.
       reason: why there is the lookup.
 
@@ -49,14 +50,14 @@ class Lookup:
 
     name: str
     source: str
-    table: Sequence[Sequence]
+    pairs: Sequence[Sequence]
     reason: str = ""
 
     def __post_init__(self) -> None:
         words = f"another `source` than the column of the lookup {self.name!r}"
         require(self.source != self.name, words, repr(self.source))
-        keys = [key for key, _ in self.table]
-        words = f"`table` of the lookup {self.name!r} with each value of the source once"
+        keys = [key for key, _ in self.pairs]
+        words = f"`pairs` of the lookup {self.name!r} with each value of the source once"
         require(len(set(keys)) == len(keys), words, keys)
 
     @property
@@ -79,8 +80,8 @@ class Lookup:
 
     def inverse(self, values: np.ndarray) -> np.ndarray:
         """Returns cells of the source, `[N]`; missing where several have the value."""
-        all_values = [value for _, value in self.table]
-        once = {v: k for k, v in self.table if v is not None and all_values.count(v) == 1}
+        counts = collections.Counter(value for _, value in self.pairs)
+        once = {v: key for key, v in self.pairs if v is not None and counts[v] == 1}
         return _column([once.get(value) for value in values])
 
     def holds(self, source: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -94,15 +95,15 @@ class Lookup:
         return np.array([expected == value for expected, value in pairs], bool)
 
     def has_all(self, values: Sequence) -> bool:
-        """Returns whether the table has all these values of the source."""
-        return bool(values) and set(values) <= {key for key, _ in self.table}
+        """Returns whether there is a pair for each of these values of the source."""
+        return bool(values) and set(values) <= {key for key, _ in self.pairs}
 
     def to_plain(self) -> dict[str, Any]:
         """Returns a dictionary of JSON's types."""
         return dataclasses.asdict(self)
 
     def _looked_up(self, source):
-        table = dict(map(tuple, self.table))
+        table = dict(map(tuple, self.pairs))
         return [table.get(value) for value in source]
 
 
@@ -145,8 +146,8 @@ def find_lookups(
             _, first = np.unique(codes[source], return_index=True)
             keys, values = (_objects(cells[each], first) for each in (source, name))
             reason = f"one value for each of the {len(first)} of {source} in all rows"
-            table = [list(pair) for pair in zip(keys, values, strict=True)]
-            found[name] = Lookup(name, source, table, reason)
+            values_of_keys = [list(pair) for pair in zip(keys, values, strict=True)]
+            found[name] = Lookup(name, source, values_of_keys, reason)
             used.add(source)
     return [found[name] for name in columns if name in found]
 
