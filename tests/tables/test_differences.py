@@ -178,7 +178,7 @@ BAD_CALLS = [
     (with_end, "allow the difference 'high - low' | columns.drop('high - low')"),
     (
         lambda: TableColumns([column("a")], [Difference("a", ["b"], column("a - b"))]),
-        "`differences` of the columns ['a'] | ['b']",
+        "`differences` | of the columns ['a'] | ['b'] in 'a - b'",
     ),
     (lambda: column_with(step=0.0), "`step` above 0 of column 'a'"),
     (lambda: column_with(kind="integer", step=0.5), "an integer `step`"),

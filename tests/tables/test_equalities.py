@@ -194,8 +194,8 @@ def table_with(equality, differences=(), **steps):
 
 
 BAD_CALLS = [
-    (lambda: table_with(Equality(["a", "c"])), "`equalities` of two of the columns"),
-    (lambda: table_with(Equality(["a", "a"])), "`equalities` of two of the columns"),
+    (lambda: table_with(Equality(["a", "c"])), "`equalities` | of the columns | ['c']"),
+    (lambda: Equality(["a", "a"]), "`names` of two columns of an equality | ['a', 'a']"),
     (
         lambda: table_with(PAIRS[0], a=0.5, b=1.0),
         "allow the equality 'b = a' | columns.drop('b = a')",

@@ -149,7 +149,7 @@ def changed_source():
         (lambda: Lookup("a", "a", []), "another `source` | 'a'"),
         (
             changed_source,
-            "values of 'n' that are all in 'kind = lookup(n)' | integer | drop",
+            "allow the lookup 'kind = lookup(n)': a source all of | integer | drop",
         ),
         (
             lambda: Lookup("a", "b", [[1, 2], [1, 3]]),
@@ -157,7 +157,7 @@ def changed_source():
         ),
         (
             lambda: TableColumns([], functions=[Lookup("a", "b", [])]),
-            "`functions` of the columns [] | ['a', 'b']",
+            "`functions` of the columns [] | ['a', 'b'] in 'a = lookup(b)'",
         ),
         (
             lambda: tff.TableDensity(

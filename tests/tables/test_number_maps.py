@@ -6,9 +6,10 @@ import tensorflow as tf
 from small_tables import column
 
 import tfp_flows as tff
-from tfp_flows.tables.codec import ColumnCodec, RowCodec
+from tfp_flows.tables.column_codec import ColumnCodec
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
+from tfp_flows.tables.row_codec import RowCodec
 
 SPECS = [
     NumberSpec("line", mean=2.0, scale=3.0),
@@ -56,7 +57,7 @@ def test_far_numbers_stay_finite_and_inside():
 
 def measured(numbers, columns):
     """The map that is chosen for a column of numbers."""
-    codec, is_training = RowCodec(columns, "refuse", "frame"), np.ones(len(numbers), bool)
+    codec, is_training = RowCodec(columns, "refuse", ["a"]), np.ones(len(numbers), bool)
     (spec,) = codec.measure(Frame({"a": numbers}), is_training)
     return spec, NumberMaps([spec])
 

@@ -3,14 +3,18 @@
 Files, in the order in which to read them:
 
 ```none
-columns, describe_columns   kinds of columns, and proposals for them
+column                      one column: its kind, ends, values, spikes and step
 grids                       numbers that are recorded to a step, as integers
-differences                 orders and sums of columns, which are kept exactly
-functions                   columns that are computed from another one by a formula
-lookups                     columns of one value for each value of another one
-equalities                  pairs of columns that are equal in some rows
 frames                      pandas, NumPy or a dictionary, read and written again
-codec                       cells as codes and numbers; measures the maps of numbers
+rules                       what rules between columns have in common:
+  differences               orders and sums of columns, which are kept exactly
+  equalities                pairs of columns that are equal in some rows
+  functions                 columns that are computed from another one by a formula
+  lookups                   columns of one value for each value of another one
+columns, describe_columns   all columns and rules of a table, and proposals for them
+kept_rules                  the rules that a distribution given a context keeps
+column_codec                cells of a column as a code and a number; measures its map
+row_codec                   rows as cells: first all codes, then all numbers
 number_maps                 numbers to a standardised line or circle, by kind
 marginals                   maps after which integers have their training frequencies
 number_conditionals         densities of numbers on this line, averaged over members
@@ -34,11 +38,11 @@ function is known, integers have the exact probabilities of their bins, absent n
 out, and one column is predicted by quantiles.
 """
 
-from tfp_flows.tables.columns import Column
-from tfp_flows.tables.columns import Difference
-from tfp_flows.tables.columns import Equality
+from tfp_flows.tables.column import Column
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.describe_columns import describe_columns
+from tfp_flows.tables.differences import Difference
+from tfp_flows.tables.equalities import Equality
 from tfp_flows.tables.functions import Function
 from tfp_flows.tables.lookups import Lookup
 from tfp_flows.tables.network_sizes import NetworkSizes

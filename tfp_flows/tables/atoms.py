@@ -234,11 +234,7 @@ class Atoms:
         return logits + log_rest[:, :, None], log_rest
 
     def mixed(
-        self,
-        atoms: AtomsOfRows,
-        y: tf.Tensor,
-        log_weights: tf.Tensor,
-        log_rest: tf.Tensor,
+        self, atoms: AtomsOfRows, y: tf.Tensor, log_weights: tf.Tensor, log_rest: tf.Tensor
     ) -> tf.Tensor:
         """Returns log-densities of numbers, `[N, ..., D]`, from atoms and rest together.
 

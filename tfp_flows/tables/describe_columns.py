@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfp_flows.tables.columns import Column, TableColumns
+from tfp_flows.tables.column import Column
+from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.differences import find_differences
 from tfp_flows.tables.equalities import find_equalities
 from tfp_flows.tables.frames import Frame, cells_of
@@ -105,19 +106,20 @@ def describe_columns(
         )
         for name, column in cells.items()
     ]
-    if not as_recorded:
-        return TableColumns(columns)
     table = TableColumns(columns)
+    if not as_recorded:
+        return table
     numbers = {
-        name: cells_of(name, column).numbers()
-        for name, column in cells.items()
-        if _has_numbers(table[name])
+        c.name: cells_of(c.name, cells[c.name]).numbers()
+        for c in table
+        if c.is_number or c.kind == "ordered" and not c.has_ordered_texts
     }
-    table = _with_functions(table, numbers)
-    table = _with_lookups(table, cells)
-    table = _with_differences(table, cells)
-    equalities = find_equalities(table, numbers)
-    return TableColumns(list(table), table.differences, equalities, table.functions)
+    functions = _with_lookups(_functions(table, numbers), table, cells)
+    computed = [function.name for function in functions]
+    differences = _differences(table, computed, cells)
+    linked = [*computed, *(difference.name for difference in differences)]
+    equalities = find_equalities({c.name: c for c in table}, linked, numbers)
+    return TableColumns(list(table), differences, equalities, functions)
 
 
 def describe_numbers(frame: Any, names: Collection[str] | None = None) -> TableColumns:
@@ -144,12 +146,8 @@ def describe_numbers(frame: Any, names: Collection[str] | None = None) -> TableC
     return columns
 
 
-def _has_numbers(column):
-    return column.is_number or column.kind == "ordered" and not column.has_ordered_texts
-
-
-def _with_functions(table, numbers):
-    """The columns with the functions that all rows show.
+def _functions(table, numbers):
+    """The functions that all rows show.
 
     If a function has no value at the lower end of its source, which no row has, then the
     end moves to the next number of the grid: a wage with a logarithm is not 0.
@@ -164,36 +162,34 @@ def _with_functions(table, numbers):
         if np.isnan(function(np.array([source.low])))[0] and not is_missing.any():
             low = source.low + source.grid.step
             table.change(source.name, low=low, reason=source.reason)
-    return TableColumns(list(table), functions=functions)
+    return functions
 
 
-def _with_lookups(table, cells):
-    """The columns with the lookups that all rows show.
+def _with_lookups(functions, table, cells):
+    """The functions and the lookups that all rows show.
 
     A formula is better than a lookup, unless its source is looked up itself.
     """
-    of_cells = {c.name: cells[c.name] for c in table if c.is_number or c.has_values}
-    of_cells = {
-        name: column
-        for name, column in of_cells.items()
-        if table[name].kind not in ("constant", "date", "periodic")
-        and cells_of(name, column).type != "date"
+    columns = {
+        c.name: cells[c.name]
+        for c in table
+        if (c.is_number or c.has_values)
+        and c.kind not in ("constant", "date", "periodic")
+        and cells_of(c.name, cells[c.name]).type != "date"
     }
-    computed = [function.name for function in table.functions]
-    sources = {n: column for n, column in of_cells.items() if table[n].has_values}
-    sources = {n: column for n, column in sources.items() if n not in computed}
-    lookups = find_lookups(sources, of_cells)
-    lookups = [each for each in lookups if each.has_all(table[each.source].values)]
-    looked_up = [lookup.name for lookup in lookups]
-    functions = [f for f in table.functions if f.source not in looked_up]
     computed = [function.name for function in functions]
-    lookups = [each for each in lookups if each.name not in computed]
-    lookups = [each for each in lookups if each.label not in table.names]
-    return TableColumns(list(table), functions=[*functions, *lookups])
+    sources = [n for n in columns if table[n].has_values and n not in computed]
+    lookups = find_lookups({name: columns[name] for name in sources}, columns)
+    lookups = [each for each in lookups if each.fits([table[n] for n in each.names])]
+    looked_up = [lookup.name for lookup in lookups]
+    functions = [f for f in functions if f.source not in looked_up]
+    taken = [function.name for function in functions]
+    lookups = [e for e in lookups if e.name not in taken and e.label not in table.names]
+    return [*functions, *lookups]
 
 
-def _with_differences(table, cells):
-    """The columns with the orders and sums that all rows show."""
+def _differences(table, computed, cells):
+    """The orders and sums that all rows show, but of computed columns."""
     numbers = {
         name: cells_of(name, column).values.astype(np.float64)
         for name, column in cells.items()
@@ -206,11 +202,11 @@ def _with_differences(table, cells):
         difference = difference if grid is None else grid.round_if_near(difference)
         return _positive(label, difference, is_integer=table[name].kind == "integer")
 
-    differences = find_differences(table, numbers, described)
-    for difference in differences:
+    found = find_differences({c.name: c for c in table}, computed, numbers, described)
+    for difference in found:
         if difference.column.kind == "constant":
             table.change(difference.name, high=None, reason=table[difference.name].reason)
-    return TableColumns(list(table), differences, functions=table.functions)
+    return found
 
 
 def _described(name, column, categories, *, is_ordered, as_recorded):
@@ -239,30 +235,26 @@ def _described(name, column, categories, *, is_ordered, as_recorded):
         resolution = float(np.finfo(column.dtype).eps) if is_single else _RESOLUTION
         counted = Counted(distinct, counts, resolution if as_recorded else None)
         described = _from_numbers(name, counted)
+    elif cells.type == "boolean":
+        described = Column(name, "boolean", "true or false", values=[False, True])
+    elif cells.type == "date":
+        are_days = (distinct == distinct.astype("datetime64[D]")).all()
+        described = Column(name, "date", f"dates, {len(distinct)} different ones")
+        described.step = 1.0 if as_recorded and are_days else None
     else:
-        described = _BY_TYPE[cells.type](name, values, distinct, as_recorded)
+        described = _from_texts(name, distinct, len(values))
     described.num_missing = count
     if column.dtype.kind in "iu":
         described.values = [int(value) for value in described.values]
     return described
 
 
-def _from_booleans(name, values, distinct, as_recorded):
-    return Column(name, "boolean", "true or false", values=[False, True])
-
-
-def _from_dates(name, values, distinct, as_recorded):
-    are_days = (distinct == distinct.astype("datetime64[D]")).all()
-    step = 1.0 if as_recorded and are_days else None
-    return Column(name, "date", f"dates, {len(distinct)} different ones", step=step)
-
-
-def _from_text(name, values, distinct, as_recorded):
+def _from_texts(name, distinct, num_rows):
     for what, form in _OTHER_FORMS.items():
         if len(distinct) > _FEW and all(re.fullmatch(form, text) for text in distinct):
             return Column(name, "text", what)
-    if len(distinct) > min(_MOST_CATEGORIES, max(len(values) // 2, 2)):
-        reason = f"{len(distinct)} different texts in {len(values)} rows"
+    if len(distinct) > min(_MOST_CATEGORIES, max(num_rows // 2, 2)):
+        reason = f"{len(distinct)} different texts in {num_rows} rows"
         return Column(name, "text", reason)
     reason = f"text, {len(distinct)} different values"
     return Column(name, "categorical", reason, values=list(distinct))
@@ -355,10 +347,7 @@ def _positive(name, values, is_integer):
 
 def _put_ends(column, counted):
     """Sets ends of numbers on a grid if the rows show that these ends are no tails."""
-    has_low, has_high = (
-        counted.has_end(column.spikes, -1),
-        counted.has_end(column.spikes, 1),
-    )
+    has_low, has_high = (counted.has_end(column.spikes, side) for side in (-1, 1))
     low, high = float(counted.distinct[0]), float(counted.distinct[-1])
     ends = []
     if has_low and (column.low is not None or has_high):
@@ -516,13 +505,6 @@ def _continuous(name, values):
     if is_heavy:
         return Column(name, "heavy-tailed", heavy)
     return Column(name, "real", "numbers of both signs" if high > 0.0 else "below 0")
-
-
-_BY_TYPE = {
-    "boolean": _from_booleans,
-    "date": _from_dates,
-    "text": _from_text,
-}
 
 
 def tail_index(values: npt.ArrayLike) -> float:

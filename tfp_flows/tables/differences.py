@@ -1,15 +1,17 @@
-"""Orders and sums of columns: which the rows show, and which a distribution can keep."""
+"""Differences: orders and sums of columns, and which of them the rows show."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from tfp_flows.core.arguments import require
-from tfp_flows.tables.columns import Column, Difference, TableColumns
+from tfp_flows.tables.column import Column
+from tfp_flows.tables.rules import Rule
 
 _KINDS = ("real", "positive", "integer", "heavy-tailed")
 # If there is no order, at least so many rows are expected to violate it: a share if one
@@ -20,9 +22,84 @@ _SAMPLE = 64  # rows that rule out most sums
 _ROUNDING = 1e-14  # rounding error of a sum, relative to its parts
 
 
+@dataclasses.dataclass
+class Difference(Rule):
+    """A column minus the sum of others, which is modelled in place of the column.
+
+    ```none
+    difference = name - sum of minus,     name = difference + sum of minus
+    ```
+
+    So an order of two columns is a difference that is never negative, and a sum is one that
+    is always zero; both are kept exactly. The map has a volume of 1: densities are those of
+    the columns. A column of a context has no difference.
+
+    Args:
+      name: name of the column.
+      minus: names of the columns that are subtracted.
+      column: describes the difference; of a kind with numbers, or a constant 0.
+
+    >>> from tfp_flows.tables import Column, Difference
+    >>> zero = Column("total - a - b", "constant", values=[0.0])
+    >>> Difference("total", ["a", "b"], zero).names
+    ['total', 'a', 'b']
+    """
+
+    name: str
+    minus: list[str]
+    column: Column
+
+    needs = "numbers without missing cells, on one grid, the first without `high`"
+
+    @property
+    def names(self) -> list[str]:  # type: ignore[override]  # elsewhere a field
+        """Names of all columns."""
+        return [self.name, *self.minus]
+
+    @property
+    def label(self) -> str:
+        """The name under which `TableColumns` lists it."""
+        return self.column.name
+
+    def fits(self, columns: Sequence[Column]) -> bool:
+        """Returns whether differences of 0 or more leave columns in their supports."""
+        found, (column, *parts) = self.column, columns
+        if found.kind == "constant":
+            return True
+        if any(c.kind not in _KINDS or c.num_missing for c in columns):
+            return False
+        is_positive = found.kind == "positive" or found.low is not None
+        if not found.is_number or not is_positive or (found.low or 0.0) < 0.0:
+            return False
+        steps = [c.grid.step if c.grid else 0.0 for c in [*columns, found]]
+        is_on_grid = all(_is_multiple(step, steps[0]) for step in steps[1:])
+        low = _low(column)
+        is_above = low is None or all(_low(part) is not None for part in parts)
+        is_above = is_above and (low is None or sum(map(_low, parts)) >= low)
+        is_open = column.high is None and all(spike == low for spike in column.spikes)
+        return is_on_grid and is_above and is_open
+
+    def subtracted(self, columns: Sequence[np.ndarray]) -> np.ndarray:
+        """Returns the differences, `[N]`, of the columns of `names`, `[N]` each."""
+        total, *parts = columns
+        if self.column.kind == "constant":
+            return _without_rounding(total, parts)
+        return total - np.sum(parts, axis=0)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Returns a dictionary of JSON's types."""
+        return super().to_plain() | {"column": self.column.to_plain()}
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Difference:
+        """Returns the difference from the result of `to_plain`."""
+        return cls(**{**plain, "column": Column.from_plain(plain["column"])})
+
+
 def find_differences(
-    columns: TableColumns,
-    cells: dict[str, np.ndarray],
+    columns: Mapping[str, Column],
+    computed: Collection[str],
+    cells: Mapping[str, np.ndarray],
     describe: Callable[[str, str, np.ndarray], Column],
 ) -> list[Difference]:
     """Returns the sums and orders of columns that hold in all rows.
@@ -31,13 +108,13 @@ def find_differences(
     violate it: many if one column were shuffled, and some if the difference were normal.
 
     Args:
-      columns: the columns, with their kinds and functions.
+      columns: the columns by name.
+      computed: names of those that have functions.
       cells: numbers of columns, `[N]`, by name.
       describe: returns the description of differences, `[N]`, by their name and that of the
         column.
     """
-    computed = [function.name for function in columns.functions]
-    names = [c.name for c in columns if c.kind in _KINDS and not c.num_missing]
+    names = [n for n, c in columns.items() if c.kind in _KINDS and not c.num_missing]
     names = [name for name in names if name not in computed]
     if len(names) > _MOST_COLUMNS:
         return []
@@ -46,7 +123,7 @@ def find_differences(
     for name, parts in _sums(cells):
         label = " - ".join([name, *parts])
         is_part = any(name in d.minus for d in found.values())
-        if name not in found and not is_part and label not in columns.names:
+        if name not in found and not is_part and label not in columns:
             reason = f"{name} = {' + '.join(parts)} in all rows"
             zero = Column(label, "constant", reason, values=[0.0])
             found[name] = Difference(name, list(parts), zero)
@@ -55,45 +132,18 @@ def find_differences(
         column = describe(f"{name} - {part}", name, difference)
         column.reason = f"{part} <= {name} in all rows"
         candidate = Difference(name, [part], column)
-        is_new = name not in found and column.name not in columns.names
+        is_new = name not in found and column.name not in columns
         is_new = is_new and not _reaches(found, part, name)
-        if is_new and _is_rectangular(candidate, columns):
+        if is_new and candidate.fits([columns[each] for each in candidate.names]):
             found[name] = candidate
     return list(found.values())
 
 
-def without_rounding(total: np.ndarray, parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns a column less the sum of others, `[N]`; 0 where it is rounding of float64."""
+def _without_rounding(total, parts):
+    """A column less the sum of others, `[N]`; 0 where it is rounding of float64."""
     difference = total - np.sum(parts, axis=0)
     size = np.abs(total) + np.sum(np.abs(parts), axis=0)
     return np.where(np.abs(difference) <= _ROUNDING * size, 0.0, difference)
-
-
-def kept_differences(columns: TableColumns, context: Sequence[str]) -> list[Difference]:
-    """Returns the differences that a distribution given the context keeps.
-
-    They are differences of modelled columns. A sum that leaves nothing to model is not
-    kept.
-
-    Args:
-      columns: the columns and their differences.
-      context: names of the columns that are given.
-
-    Raises:
-      ValueError: if the supports of columns do not allow a difference.
-    """
-    modelled = [name for name in columns.names if name not in context]
-    kept = [d for d in columns.differences if d.name in modelled]
-    for difference in kept:
-        require(
-            difference.column.kind == "constant" or _is_rectangular(difference, columns),
-            f"columns that allow the difference {difference.column.name!r}: on one grid, "
-            f"numbers without missing cells, and {difference.name!r} without `high`",
-            str(columns.select(difference.names)),
-            f" columns.drop({difference.column.name!r}) leaves it out.",
-        )
-    is_determined = len(modelled) == 1 and any(d.column.kind == "constant" for d in kept)
-    return [] if is_determined else kept
 
 
 def _sums(cells):
@@ -107,13 +157,12 @@ def _sums(cells):
         for name in cells:
             if name in parts:
                 continue
-            if all(_are_sums(each, name, parts) for each in (some, cells)):
+            rests = (
+                _without_rounding(each[name], [each[part] for part in parts])
+                for each in (some, cells)
+            )
+            if not any(rest.any() for rest in rests):
                 yield name, parts
-
-
-def _are_sums(cells, name, parts):
-    found = without_rounding(cells[name], [cells[part] for part in parts])
-    return not found.any()
 
 
 def _orders(cells):
@@ -138,25 +187,6 @@ def _reaches(found, start, end):
         return True
     parts = found[start].minus if start in found else []
     return any(_reaches(found, part, end) for part in parts)
-
-
-def _is_rectangular(difference, columns):
-    """Whether each difference of 0 or more leaves the columns in their supports."""
-    column, parts = columns[difference.name], [columns[part] for part in difference.minus]
-    found = difference.column
-    each = [column, *parts]
-    if any(c.kind not in _KINDS or c.num_missing for c in each):
-        return False
-    is_positive = found.kind == "positive" or found.low is not None
-    if not found.is_number or not is_positive or (found.low or 0.0) < 0.0:
-        return False
-    steps = [c.grid.step if c.grid else 0.0 for c in [*each, found]]
-    is_on_grid = all(_is_multiple(step, steps[0]) for step in steps[1:])
-    low = _low(column)
-    is_above = low is None or all(_low(part) is not None for part in parts)
-    is_above = is_above and (low is None or sum(map(_low, parts)) >= low)
-    is_open = column.high is None and all(spike == low for spike in column.spikes)
-    return is_on_grid and is_above and is_open
 
 
 def _low(column):

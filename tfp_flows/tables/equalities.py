@@ -1,14 +1,16 @@
-"""Equalities of two columns: which the rows show, and which a distribution can model."""
+"""Equalities of two columns in some rows, and which of them the rows show."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from tfp_flows.core.arguments import require
-from tfp_flows.tables.columns import Equality, TableColumns
+from tfp_flows.tables.column import Column
+from tfp_flows.tables.rules import Rule
 
 _KINDS = ("real", "positive", "bounded", "integer", "heavy-tailed", "date")
 _LEAST_SHARE, _LEAST_ROWS = 0.01, 8  # least share and number of equal rows
@@ -20,7 +22,59 @@ _NUM_NEAR = 20  # numbers near each one with which chance is estimated
 _MOST_COLUMNS = 100  # among more columns of numbers, none is compared
 
 
-def find_equalities(columns: TableColumns, cells: dict[str, np.ndarray]) -> list[Equality]:
+@dataclasses.dataclass
+class Equality(Rule):
+    """Two columns of numbers that are exactly equal in some rows, such as bill and payment.
+
+    ```none
+    P(later | before) = w [later = earlier] + (1 - w) P_rest(later | before)
+    ```
+
+    The later column in the table's order has an atom of weight w at the number of the
+    earlier one; a column of the context is the earlier one. The weight depends on all cells
+    before. See `Atoms` for several equalities of a column.
+
+    `TableDensity.impute` is approximate if a missing number without a step has equalities
+    with two later ones that are observed, equal, and have no equality with each other.
+
+    Args:
+      names: names of the two columns, of kinds with numbers, on one grid or both without.
+      reason: why there is the equality.
+
+    Raises:
+      ValueError: if there are not two different names.
+
+    >>> from tfp_flows.tables import Equality
+    >>> Equality(["paid", "bill"]).label
+    'paid = bill'
+    """
+
+    names: list[str]
+    reason: str = ""
+
+    needs = "numbers on one grid, or both without, which are no differences or functions"
+
+    def __post_init__(self) -> None:
+        self.names = list(self.names)
+        are_two = len(self.names) == len(set(self.names)) == 2
+        require(are_two, "`names` of two columns of an equality", self.names)
+
+    @property
+    def label(self) -> str:
+        """The name under which `TableColumns` lists it."""
+        return " = ".join(self.names)
+
+    def fits(self, columns: Sequence[Column]) -> bool:
+        """Returns whether both are numbers on one grid, or without, or both are dates."""
+        are_numbers = {column.kind for column in columns} <= set(_KINDS)
+        are_alike = len({column.kind == "date" for column in columns}) == 1
+        steps = {column.grid.step if column.grid else None for column in columns}
+        return are_numbers and are_alike and len(steps) == 1
+
+
+def find_equalities(
+    columns: Mapping[str, Column], linked: Collection[str], cells: Mapping[str, np.ndarray]
+) -> list[Equality]:
     """Returns pairs of columns that are equal in more rows than by chance.
 
     Chance is the larger of two shares of rows: rows that are equal if one column is
@@ -29,18 +83,21 @@ def find_equalities(columns: TableColumns, cells: dict[str, np.ndarray]) -> list
     do not count. An equality is left out if other equalities explain most of its rows.
 
     Args:
-      columns: the columns, with their kinds, differences and functions.
+      columns: the columns by name.
+      linked: names of those that have differences or functions.
       cells: numbers of columns, `[N]`, by name; NaN where missing.
     """
-    names = [c.name for c in columns if c.kind in _KINDS and c.name in cells]
+    names = [n for n, c in columns.items() if c.kind in _KINDS and n in cells]
     if len(names) > _MOST_COLUMNS:
         return []
+    names = [name for name in names if name not in linked]
     near: dict[str, np.ndarray] = {}
     shares: dict[str, list] = {name: [] for name in names}
     for earlier, later in itertools.combinations(names, 2):
-        spikes = [*columns[earlier].spikes, *columns[later].spikes]
+        equality, pair = Equality([later, earlier]), [columns[later], columns[earlier]]
+        spikes = [spike for column in pair for spike in column.spikes]
         is_equal = (cells[earlier] == cells[later]) & ~np.isin(cells[later], spikes)
-        if not _are_many(is_equal) or not _may_be_equal(columns, earlier, later):
+        if not _are_many(is_equal) or not equality.fits(pair):
             continue
         if earlier not in near:
             near[earlier] = _near(cells[earlier])
@@ -55,52 +112,11 @@ def find_equalities(columns: TableColumns, cells: dict[str, np.ndarray]) -> list
             reason = f"in {100.0 * is_equal.mean():.1f} % of the rows"
             reason += f", by chance in {100.0 * chance:.1f} %"
             equality = Equality([later, earlier], reason)
-            is_new = equality.label not in columns.names
+            is_new = equality.label not in columns
             if is_new and _are_many(is_equal & ~explained):
                 found.append(equality)
                 explained |= is_equal
     return found
-
-
-def kept_equalities(columns: TableColumns, context: Sequence[str]) -> list[Equality]:
-    """Returns the equalities that a distribution given the context models.
-
-    The first of the names of each is the modelled one that has the atom.
-
-    Args:
-      columns: the columns and their equalities.
-      context: names of the columns that are given.
-
-    Raises:
-      ValueError: if two columns cannot be equal by their kinds, steps or differences.
-    """
-    order = [*context, *(name for name in columns.names if name not in context)]
-    kept = []
-    for equality in columns.equalities:
-        earlier, later = sorted(equality.names, key=order.index)
-        require(
-            _may_be_equal(columns, earlier, later),
-            f"columns that allow the equality {equality.label!r}: numbers on one grid, or "
-            "both without, which are no differences or functions",
-            str(columns.select(equality.names)),
-            f" columns.drop({equality.label!r}) leaves it out.",
-        )
-        if later not in context:
-            kept.append(Equality([later, earlier], equality.reason))
-    return kept
-
-
-def _may_be_equal(columns, *names):
-    first, second = (columns[name] for name in names)
-    are_numbers = {first.kind, second.kind} <= set(_KINDS)
-    are_alike = (first.kind == "date") == (second.kind == "date")
-    linked = [link.name for link in (*columns.differences, *columns.functions)]
-    are_free = not set(linked) & set(names)
-    return are_numbers and are_alike and are_free and _step(first) == _step(second)
-
-
-def _step(column):
-    return column.grid.step if column.grid else None
 
 
 def _if_shuffled(first, second, spikes):

@@ -6,13 +6,12 @@ import dataclasses
 import math
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
 from tfp_flows.core.arguments import require
 from tfp_flows.tables.frames import cells_of
-from tfp_flows.tables.lookups import Lookup
+from tfp_flows.tables.rules import Computed
 
 # Relative accuracy of numbers: of six or seven digits, of float32, of float64 after some
 # steps. A line keeps differences of large numbers, such as two times in seconds since 1970.
@@ -66,7 +65,7 @@ FORMULAS = {
 
 
 @dataclasses.dataclass
-class Function:
+class Function(Computed):
     """A column of numbers that is computed from another column.
 
     ```none
@@ -110,6 +109,7 @@ class Function:
     reason: str = ""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         known, roundings = list(FORMULAS), ["decimals", "digits", "float32", "none"]
         words = f"`formula` of the function {self.name!r} of {known}"
         require(self.formula in known, words, repr(self.formula))
@@ -118,13 +118,6 @@ class Function:
         fits = self.scale != 0.0 and np.isfinite([self.scale, self.shift]).all()
         words = f"a finite `scale` other than 0 and `shift` of the function {self.name!r}"
         require(fits, words, f"{self.scale} and {self.shift}")
-        words = f"another `source` than the column of the function {self.name!r}"
-        require(self.source != self.name, words, repr(self.source))
-
-    @property
-    def names(self) -> list[str]:
-        """Names of both columns."""
-        return [self.name, self.source]
 
     @property
     def label(self) -> str:
@@ -135,42 +128,37 @@ class Function:
         shift = "" if self.shift == 0.0 else f" {sign} {abs(self.shift):g}"
         return f"{self.name} = {factor}{words}{shift}"
 
-    def cells(self, name: str, column: np.ndarray) -> np.ndarray:
-        """Returns cells of one of both columns as numbers, `[N]`; NaN where missing.
+    def __call__(self, source: np.ndarray) -> np.ndarray:
+        """Returns the column's cells, `[N]`; NaN where there is none.
 
         Raises:
           ValueError: if there are texts or dates; names the column.
         """
-        cells = cells_of(name, column)
-        words = f"numbers in column {name!r} of {self.label!r}"
-        require(cells.type in ("number", "boolean"), words, f"a {cells.type}")
-        return cells.numbers()
-
-    def __call__(self, source: np.ndarray) -> np.ndarray:
-        """Returns the column's cells, `[N]`; NaN where there is none."""
-        return _rounded(self._exact(source), self.rounding, self.places)
+        exact = self._exact(self._numbers(self.source, source))
+        return _rounded(exact, self.rounding, self.places)
 
     def inverse(self, values: np.ndarray) -> np.ndarray:
         """Returns numbers of the source, `[N]`, up to rounding; NaN where there is none."""
+        values = self._numbers(self.name, values)
         with np.errstate(all="ignore"):
             source = FORMULAS[self.formula].inverse((values - self.shift) / self.scale)
         return np.where(np.isfinite(source), source, np.nan)
 
     def holds(self, source: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Returns where cells agree or both are missing, booleans `[N]`.
-
-        Args:
-          source: cells of the source, `[N]`; NaN where missing.
-          values: cells of the column, `[N]`; NaN where missing.
-        """
+        """Returns where cells of both columns agree or are missing, booleans `[N]`."""
+        source = self._numbers(self.source, source)
+        values = self._numbers(self.name, values)
         exact = self._exact(source)
         with np.errstate(invalid="ignore"):
             is_near = np.abs(values - exact) <= self._tolerance(source, exact)
         return np.where(np.isnan(exact), np.isnan(values), is_near)
 
-    def to_plain(self) -> dict[str, Any]:
-        """Returns a dictionary of JSON's types."""
-        return dataclasses.asdict(self)
+    def _numbers(self, name, column):
+        """Cells of one of both columns, `[N]`; NaN where missing."""
+        cells = cells_of(name, column)
+        words = f"numbers in column {name!r} of {self.label!r}"
+        require(cells.type in ("number", "boolean"), words, f"a {cells.type}")
+        return cells.numbers()
 
     def _exact(self, source):
         with np.errstate(all="ignore"):
@@ -182,15 +170,17 @@ class Function:
         is_single = _has_rounding(source, "float32") & (source != np.floor(source))
         of_source = np.where(is_single, _SINGLE, _DOUBLE)
         moved = np.nan_to_num(np.abs(self._exact(source * (1.0 + of_source)) - exact))
-        half_unit = _half_unit(self.rounding, self.places)
+        # The rounding error of decimals, and a little more.
+        has_decimals = self.rounding == "decimals"
+        half_unit = 0.5 * (1.0 + _DIGITS) * 10.0**-self.places if has_decimals else 0.0
         return half_unit + self._accuracy() * np.abs(exact) + moved
 
     def _accuracy(self):
         """The relative rounding error of the column, except for that of decimals."""
         if self.rounding == "none":
             return _DOUBLE
-        is_line, has_decimals = self.formula == "linear", self.rounding == "decimals"
-        if has_decimals and (is_line or self.places == 0):
+        is_line = self.formula == "linear"
+        if self.rounding == "decimals" and (is_line or self.places == 0):
             return _DOUBLE
         return _SINGLE if is_line else _DIGITS
 
@@ -227,46 +217,6 @@ def find_functions(cells: Mapping[str, np.ndarray]) -> list[Function]:
                 found[name] = function
                 sources.add(source)
     return [found[name] for name in cells if name in found]
-
-
-def kept_functions(columns: Any, context: list[str]) -> list[Any]:
-    """Returns the functions and lookups that a distribution given the context keeps.
-
-    They compute modelled columns. If these are all columns, none is kept. A lookup is not
-    kept if its source is a column of the context that may have other numbers than those in
-    its pairs.
-
-    Args:
-      columns: the `TableColumns`.
-      context: names of the columns that are given.
-
-    Raises:
-      ValueError: if a function's column is part of a difference or an equality, or the
-        source of another function; or if a lookup's source may have other values than those
-        in its pairs.
-    """
-    modelled = [name for name in columns.names if name not in context]
-    open_sources = [name for name in context if columns[name].has_many_numbers]
-    kept = [
-        f
-        for f in columns.functions
-        if f.name in modelled and not (isinstance(f, Lookup) and f.source in open_sources)
-    ]
-    kept = [] if len(kept) == len(modelled) else kept
-    for function in kept:
-        others = [*columns.differences, *columns.equalities]
-        others += [other for other in kept if other is not function]
-        linked = [other for other in others if function.name in other.names]
-        words = f"the column {function.name!r} in nothing but {function.label!r}"
-        hint = f" columns.drop({function.label!r}) leaves the function out."
-        require(not linked, words, linked, hint)
-        source = columns[function.source]
-        if isinstance(function, Lookup):
-            words = (
-                f"a list of values of {source.name!r} that are all in {function.label!r}"
-            )
-            require(function.has_all(source.values), words, str(source), hint)
-    return kept
 
 
 def _function(name, source, values, numbers):
@@ -325,7 +275,9 @@ def _fitted(name, source, formula, x, y):
         return None
     near = Function(name, source, formula, scale, shift, rounding, places)
     error = near._tolerance(x, near._exact(x))
-    chance = len(np.unique(x)) * np.log(error.mean() / _deviation(y))
+    size = np.abs(y).max()  # so that squares neither overflow nor underflow
+    deviation = size * (y / size).std()
+    chance = len(np.unique(x)) * np.log(error.mean() / deviation)
     fit = _line if formula == "linear" else _factor
     fitted = fit(values, y, error) if chance < _MOST_CHANCE else None
     if fitted is None:
@@ -411,17 +363,6 @@ def _rounded(values, rounding, places):
             rounded = values.astype(np.float32).astype(np.float64)
         return np.where(np.isinf(rounded), values, rounded)
     return values
-
-
-def _half_unit(rounding, places):
-    """The rounding error of decimals, and a little more."""
-    return 0.5 * (1.0 + _DIGITS) * 10.0**-places if rounding == "decimals" else 0.0
-
-
-def _deviation(y):
-    """The standard deviation of numbers of any size, without overflow or underflow."""
-    size = np.abs(y).max()
-    return size * (y / size).std()
 
 
 def _are_same(first, second, error=_SAME):

@@ -69,10 +69,7 @@ class Grid:
     def round_if_near(self, y: np.ndarray) -> np.ndarray:
         """Returns differences of numbers of the grid without their rounding errors."""
         nearest = self.round(y)
-        is_near = (
-            np.abs(y - nearest)
-            <= _DIFFERENCE_ROUNDING * self._numerator / self._denominator
-        )
+        is_near = np.abs(y - nearest) <= _DIFFERENCE_ROUNDING * self.step
         return np.where(is_near, nearest, y)
 
     def places(self, y: np.ndarray) -> np.ndarray:

@@ -10,11 +10,10 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import require
 from tfp_flows.distributions import draws
-from tfp_flows.tables.codec import RowCodec, RowsRead
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Frame, is_missing
 from tfp_flows.tables.functions import Function
-from tfp_flows.tables.lookups import Lookup
+from tfp_flows.tables.row_codec import RowCodec, RowsRead
 
 _MOST_ROWS = 2**16  # number of rows that are completed at once, to bound the memory
 _IMPOSSIBLE = -1e9  # log-weight of completions that must not be chosen
@@ -49,7 +48,7 @@ def complete_rows(
     incomplete = np.flatnonzero(rows.is_missing.any(axis=1))
     observed = ~rows.is_missing[:, codec.column_of_each]
     missing_codes = codec.codes_of_missing
-    solver = DifferenceSolver(codec, columns, rows.x, observed)
+    solver = RuleSolver(codec, columns, rows.x, observed)
     is_exact = (missing_codes < 0).all() and not solver.is_linked[incomplete].any()
     is_exact = is_exact and _draws_are_exact(distribution, observed[incomplete])
     count = 1 if is_exact else num_candidates
@@ -109,13 +108,13 @@ def with_sources(frame: Frame, codec: RowCodec) -> Frame:
 def _solutions(source, frame, codec):
     """Yields cells of a source by its functions, `[N]`, missing where unknown."""
     functions = [f for f in codec.functions.values() if f.source == source]
-    values = {f.name: codec.cells_of_function(f, frame)[0] for f in functions}
+    values = frame.take(codec.names)
     formulas = [f for f in functions if isinstance(f, Function)]
     if formulas:
         yield _solved(formulas, values, codec.codec(source).column)
-    for lookup in functions:
-        if isinstance(lookup, Lookup):
-            yield lookup.inverse(values[lookup.name])
+    for function in functions:
+        if function not in formulas:
+            yield function.inverse(values[function.name])
 
 
 def _solved(functions, values, column):
@@ -124,9 +123,9 @@ def _solved(functions, values, column):
     for function in functions:
         value = values[function.name]
         for candidate in _candidates(column, function.inverse(value)):
-            is_found = np.isnan(found) & ~np.isnan(value)
+            is_found = np.isnan(found) & ~is_missing(value)
             for other in functions:
-                is_absent = np.isnan(values[other.name])
+                is_absent = is_missing(values[other.name])
                 is_found &= is_absent | other.holds(candidate, values[other.name])
             found = np.where(is_found, candidate, found)
     return found
@@ -144,7 +143,7 @@ def _candidates(column, nearby):
     return candidates
 
 
-class DifferenceSolver(typing.NamedTuple):
+class RuleSolver(typing.NamedTuple):
     """Cells that follow from an observed column, of which a part is missing.
 
     ```none
@@ -173,10 +172,10 @@ class DifferenceSolver(typing.NamedTuple):
         linked += [self._lacks_source(f) for f in self.codec.functions.values()]
         return np.any([np.zeros(len(self.observed), bool), *linked], axis=0)
 
-    def for_rows(self, index: np.ndarray) -> DifferenceSolver:
+    def for_rows(self, index: np.ndarray) -> RuleSolver:
         """Returns the solver of some rows, `[n]`."""
         columns = {name: column[index] for name, column in self.columns.items()}
-        return DifferenceSolver(self.codec, columns, self.x[index], self.observed[index])
+        return RuleSolver(self.codec, columns, self.x[index], self.observed[index])
 
     def solve(
         self, number: int, codes: np.ndarray, numbers: list[np.ndarray]
@@ -205,7 +204,10 @@ class DifferenceSolver(typing.NamedTuple):
             rest = np.sum([parts[term] for term in others], axis=0)
             value = np.asarray(self.columns[name][is_here], np.float64)
             value = value - np.broadcast_to(rest, len(codes))[is_here]
-            found[is_here] = self.codec.number_of(owner, value / terms.count(owner))
+            value, grid = value / terms.count(owner), self.codec.codec(owner).grid
+            found[is_here] = (
+                value if grid is None else grid.places(grid.round_if_near(value))
+            )
             is_found |= is_here
         return found, is_found
 
@@ -222,10 +224,9 @@ class DifferenceSolver(typing.NamedTuple):
             for name, function in self.codec.functions.items():
                 is_linked = self._lacks_source(function)
                 if is_linked.any():
-                    value = function.cells(name, self.columns[name][is_linked])
-                    source = columns[function.source][is_linked]
-                    source = function.cells(function.source, source)
-                    is_wrong[is_linked] |= ~function.holds(source, value)
+                    cells = columns[function.source], self.columns[name]
+                    holds = function.holds(*(each[is_linked] for each in cells))
+                    is_wrong[is_linked] |= ~holds
         return is_wrong
 
     def _sums(self):

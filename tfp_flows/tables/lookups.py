@@ -6,12 +6,13 @@ import collections
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from tfp_flows.core.arguments import require
+from tfp_flows.tables.column import Column
 from tfp_flows.tables.frames import Cells, cells_of
+from tfp_flows.tables.rules import Computed
 
 _MOST_COLUMNS = 100  # among more columns, none is compared
 _SAMPLE = 200  # rows that rule out most lookups
@@ -21,7 +22,7 @@ _MOST_CHANCE, _MOST_CHANCE_OF_VALUE = -6.0, -2.0
 
 
 @dataclasses.dataclass
-class Lookup:
+class Lookup(Computed):
     """A column of one value for each value of another column.
 
     ```none
@@ -53,26 +54,27 @@ class Lookup:
     pairs: Sequence[Sequence]
     reason: str = ""
 
+    has_one_source = False
+
     def __post_init__(self) -> None:
-        words = f"another `source` than the column of the lookup {self.name!r}"
-        require(self.source != self.name, words, repr(self.source))
+        super().__post_init__()
         keys = [key for key, _ in self.pairs]
         words = f"`pairs` of the lookup {self.name!r} with each value of the source once"
         require(len(set(keys)) == len(keys), words, keys)
-
-    @property
-    def names(self) -> list[str]:
-        """Names of both columns."""
-        return [self.name, self.source]
 
     @property
     def label(self) -> str:
         """The name under which `TableColumns` lists it."""
         return f"{self.name} = lookup({self.source})"
 
-    def cells(self, name: str, column: np.ndarray) -> np.ndarray:
-        """Returns cells of one of both columns as objects, `[N]`; None where missing."""
-        return _objects(cells_of(name, column), slice(None))
+    def fits(self, columns: Sequence[Column]) -> bool:
+        """Returns whether there is a pair for each of the source's values."""
+        values = columns[1].values
+        return bool(values) and set(values) <= {key for key, _ in self.pairs}
+
+    def has_value_between(self, source: Column) -> bool:
+        """Returns False for a long list of numbers, between which others may occur."""
+        return not source.has_many_numbers
 
     def __call__(self, source: np.ndarray) -> np.ndarray:
         """Returns the column's cells, `[N]`, missing where there is none."""
@@ -82,29 +84,17 @@ class Lookup:
         """Returns cells of the source, `[N]`; missing where several have the value."""
         counts = collections.Counter(value for _, value in self.pairs)
         once = {v: key for key, v in self.pairs if v is not None and counts[v] == 1}
-        return _column([once.get(value) for value in values])
+        return _column([once.get(v) for v in _objects(cells_of(self.name, values))])
 
     def holds(self, source: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Returns where cells are the ones looked up or both are missing, booleans `[N]`.
-
-        Args:
-          source: cells of the source, `[N]`; None where missing.
-          values: cells of the column, `[N]`; None where missing.
-        """
+        """Returns where cells of both columns agree or are missing, booleans `[N]`."""
+        values = _objects(cells_of(self.name, values))
         pairs = zip(self._looked_up(source), values, strict=True)
         return np.array([expected == value for expected, value in pairs], bool)
 
-    def has_all(self, values: Sequence) -> bool:
-        """Returns whether there is a pair for each of these values of the source."""
-        return bool(values) and set(values) <= {key for key, _ in self.pairs}
-
-    def to_plain(self) -> dict[str, Any]:
-        """Returns a dictionary of JSON's types."""
-        return dataclasses.asdict(self)
-
     def _looked_up(self, source):
         table = dict(map(tuple, self.pairs))
-        return [table.get(value) for value in source]
+        return [table.get(v) for v in _objects(cells_of(self.source, source))]
 
 
 def find_lookups(
@@ -144,7 +134,7 @@ def find_lookups(
             continue
         if _is_lookup(codes[source], codes[name]):
             _, first = np.unique(codes[source], return_index=True)
-            keys, values = (_objects(cells[each], first) for each in (source, name))
+            keys, values = (_objects(cells[each])[first] for each in (source, name))
             reason = f"one value for each of the {len(first)} of {source} in all rows"
             values_of_keys = [list(pair) for pair in zip(keys, values, strict=True)]
             found[name] = Lookup(name, source, values_of_keys, reason)
@@ -196,10 +186,10 @@ def _chance_of_equal_values(counts, num_values):
     )
 
 
-def _objects(cells, rows):
-    """Cells of some rows as Python objects; None where missing."""
-    values = cells.values[rows].astype(object)
-    values[cells.is_missing[rows]] = None
+def _objects(cells):
+    """Cells as Python objects, `[N]`; None where missing."""
+    values = cells.values.astype(object)
+    values[cells.is_missing] = None
     return values
 
 

@@ -308,7 +308,10 @@ class CellFeatures:
         blocks = [tf.zeros([tf.shape(u)[0], 0], dtype)]  # `concat` needs at least one
         for j, is_circle in enumerate(self.maps.is_circle):
             value, mask = tf.cast(u[:, j : j + 1], dtype), is_present[:, j : j + 1]
-            shown = _on_circle(value) if is_circle else self._on_line(value)
+            if is_circle:
+                shown = tf.concat([tf.cos(value), tf.sin(value)], axis=1)
+            else:
+                shown = self._on_line(value)
             blocks.append(tf.cast(mask, dtype) * shown)
         return tf.concat(blocks, axis=1)
 
@@ -319,7 +322,3 @@ class CellFeatures:
         knots = np.asarray(self._knots)
         between = tf.clip_by_value((near - knots[:-1]) / np.diff(knots), 0.0, 1.0) - 0.5
         return tf.concat([len(self._knots) ** 0.5 * near, between], axis=1)
-
-
-def _on_circle(value):
-    return tf.concat([tf.cos(value), tf.sin(value)], axis=1)

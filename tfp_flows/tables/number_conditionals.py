@@ -130,13 +130,14 @@ class NumberConditionals:
           parameters: `[..., M, P, D]`.
         """
         far = tf.fill(tf.shape(probability), tf.constant(_FARTHEST, tf.float64))
-        u = bisect(lambda u: self._cdf_on_line(u, parameters) < probability, -far, far)
+
+        def is_below(u):
+            cdf = self._recalibrated(self._by_kind("cdf", u, parameters))
+            return cdf < probability
+
+        u = bisect(is_below, -far, far)
         y = self.maps.backward(u)
         return tf.where(self.maps.is_integer, tf.floor(y), y)
-
-    def _cdf_on_line(self, u, parameters):
-        """Returns `P(U <= u)` on the standardised line, `[..., D]`."""
-        return self._recalibrated(self._by_kind("cdf", u, parameters))
 
     def narrowing(self, y: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Returns ratios of the densities to those of the plain mean, `[..., D]`."""
@@ -153,7 +154,7 @@ class NumberConditionals:
             draw = _traced_draw(conditional, parameters.dtype)
             return draw(own, tf.constant(self.weights), seed)
 
-        u = self._on_each_kind(lambda: on(self._line), lambda: on(self._circle))
+        u = self._on_each_kind(on)
         y = self.maps.backward(u)
         return tf.where(self.maps.is_integer, tf.floor(y), y)
 
@@ -204,18 +205,17 @@ class NumberConditionals:
             own = _parameters_of(conditional, parameters)
             return getattr(conditional, method)(value, own)
 
-        return self._on_each_kind(lambda: call(self._line), lambda: call(self._circle))
+        return self._on_each_kind(call)
 
-    def _on_each_kind(self, on_line, on_circle):
-        """The results of two functions, one for numbers on the line, one for circles."""
+    def _on_each_kind(self, call):
+        """The results of a function of the conditional on the line or the circle."""
         is_circle = self.maps.is_circle
         if not is_circle.any():
-            return on_line()
+            return call(self._line)
         if is_circle.all():
-            return on_circle()
-        return tf.nest.map_structure(
-            lambda circle, line: tf.where(is_circle, circle, line), on_circle(), on_line()
-        )
+            return call(self._circle)
+        both = call(self._circle), call(self._line)
+        return tf.nest.map_structure(lambda a, b: tf.where(is_circle, a, b), *both)
 
     def _with_bins(self, each, y, parameters):
         """Replaces densities by probabilities of bins, and sets both ends, for integers."""

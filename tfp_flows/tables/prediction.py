@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import check_number, require
 from tfp_flows.distributions.univariate import bisect
-from tfp_flows.tables.codec import ColumnCodec
+from tfp_flows.tables.column_codec import ColumnCodec
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Frame, dates_from_days, days_from_dates, is_missing
 from tfp_flows.tables.grids import Grid
@@ -194,16 +194,16 @@ class Prediction:
           ValueError: if the column has no numbers, or y is outside the circle of a periodic
             column.
         """
-        numbers = self._numbers_from(y, "cdf", OrderedValues.places_up_to)
-        if not self._is_periodic:
-            found = self._cdf(numbers[:, None])[:, 0]
-            return np.where(np.isnan(numbers), np.nan, found)
-        low, high = self.column.circle
-        is_inside = (numbers >= low) & (numbers < high) | np.isnan(numbers)
-        words = f"`y` of the periodic column {self.column.name!r} from {low} to {high}"
-        require(is_inside.all(), words, y)
-        found = self._cdf_of_arc(numbers[:, None], self._start())[:, 0]
-        return np.where(np.isnan(numbers), np.nan, found)
+        numbers = self._numbers_from(y, "cdf", OrderedValues.places_up_to)[:, None]
+        if self._is_periodic:
+            low, high = self.column.circle
+            is_inside = (numbers >= low) & (numbers < high) | np.isnan(numbers)
+            words = f"`y` of the periodic column {self.column.name!r} from {low} to {high}"
+            require(is_inside.all(), words, y)
+            found = self._cdf_of_arc(numbers, self._start())
+        else:
+            found = self._cdf(numbers)
+        return np.where(np.isnan(numbers), np.nan, found)[:, 0]
 
     def quantile(self, probability: npt.ArrayLike) -> np.ndarray:
         """Returns the least y with `P(Y <= y) >= probability`, `[N]` or `[N, Q]`.

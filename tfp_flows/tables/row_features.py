@@ -50,20 +50,17 @@ def row_features(frames: Sequence[Frame], columns: TableColumns) -> list[RowFeat
     taken = [frame.take(columns.names) for frame in frames]
     for column, has_codes in zip(columns, is_code, strict=True):
         cells = [cells_of(column.name, each[column.name]) for each in taken]
-        values = _codes(cells) if has_codes else [_numbers(each) for each in cells]
-        types = {each.type.replace("boolean", "number") for each in cells if _has(each)}
+        values = (
+            _codes(cells)
+            if has_codes
+            else [np.nan if each.type == "text" else each.numbers() for each in cells]
+        )
+        present = [each for each in cells if not each.is_missing.all()]
+        types = {each.type.replace("boolean", "number") for each in present}
         require(len(types) < 2, f"cells of one type in column {column.name!r}", types)
         for part, each, found in zip(parts, cells, values, strict=True):
             part.append(np.where(each.is_missing, np.nan, found))
     return [RowFeatures(np.stack(part, axis=1), is_code) for part in parts]
-
-
-def _has(cells):
-    return not cells.is_missing.all()
-
-
-def _numbers(cells):
-    return cells.numbers() if cells.type != "text" else np.nan
 
 
 def _codes(parts: Sequence[Cells]) -> list[np.ndarray]:

@@ -14,12 +14,10 @@ import numpy.typing as npt
 from tfp_flows.core.arguments import check_integer, check_seed, require
 from tfp_flows.core.check import Check, Report, lined_up
 from tfp_flows.tables import fidelity
-from tfp_flows.tables.codec import RowCodec
 from tfp_flows.tables.columns import TableColumns
-from tfp_flows.tables.differences import kept_differences
 from tfp_flows.tables.fidelity import one_thread
 from tfp_flows.tables.frames import Frame
-from tfp_flows.tables.functions import kept_functions
+from tfp_flows.tables.row_codec import RowCodec
 from tfp_flows.tables.row_features import (
     RowFeatures,
     are_copies,
@@ -349,20 +347,10 @@ def violated_rules(frame: Any, columns: TableColumns) -> dict[str, npt.NDArray[n
     >>> broken["age: positive, 0 to, step 0.01"]
     array([ True, False])
     """
-    differences, functions = kept_differences(columns, []), kept_functions(columns, [])
-    codec = RowCodec(
-        columns, "indicator", "frame", differences=differences, functions=functions
-    )
+    codec = RowCodec(columns, "indicator", columns.names)
     rows = codec.read(Frame(frame))
     is_broken = ~(rows.is_possible & rows.is_known)
-    of_differences = {d.name: d.column for d in differences}
-    of_functions = {f.name: f.label for f in functions}
-    described = [of_differences.get(c.name, c) for c in columns]
-    words = [
-        f"{c.name}: {c.kind}" + (f", {c.details}" if c.details else "") for c in described
-    ]
-    words = [of_functions.get(c.name, w) for c, w in zip(columns, words, strict=True)]
-    return dict(zip(words, is_broken.T, strict=True))
+    return dict(zip(map(codec.rule_of, codec.names), is_broken.T, strict=True))
 
 
 def _measured(drawn, names, target, seed):

@@ -21,18 +21,16 @@ from tfp_flows.core.arguments import (
 )
 from tfp_flows.distributions import draws
 from tfp_flows.tables.atoms import Atoms
-from tfp_flows.tables.codec import RowCodec
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.conformal import conformal_distance
-from tfp_flows.tables.differences import kept_differences
 from tfp_flows.tables.distribution import TableDistribution
-from tfp_flows.tables.equalities import kept_equalities
 from tfp_flows.tables.frames import Form, Frame, is_missing
-from tfp_flows.tables.functions import kept_functions
 from tfp_flows.tables.imputation import complete_rows, with_sources
+from tfp_flows.tables.kept_rules import kept_equalities
 from tfp_flows.tables.network_sizes import NetworkSizes
 from tfp_flows.tables.number_maps import NumberMaps
 from tfp_flows.tables.prediction import Prediction, Shift, predict
+from tfp_flows.tables.row_codec import RowCodec
 from tfp_flows.tables.row_features import are_copies, row_features
 from tfp_flows.tables.synthesis import SynthesisReport, synthesis_report
 from tfp_flows.tables.training import FitOptions, fit_distribution, held_out
@@ -124,14 +122,9 @@ class TableDensity:
         names = [name for name in all_names if name not in self.context]
         if not names:
             raise ValueError("Expected columns beside those of `context`; there are none.")
-        rows, contexts = (self.columns.select(some) for some in (names, self.context))
-        differences = kept_differences(self.columns, self.context)
-        functions = kept_functions(self.columns, self.context)
-        self._codec = RowCodec(
-            rows, missing, "frame", differences=differences, functions=functions
-        )
-        self._context_codec = RowCodec(contexts, missing, "context", is_given=True)
-        equalities = kept_equalities(self.columns, self.context)
+        self._codec = RowCodec(self.columns, missing, names)
+        self._context_codec = RowCodec(self.columns, missing, self.context, is_given=True)
+        equalities = kept_equalities(self.columns, names)
         self._atoms = self._codec.atoms(equalities, self._context_codec)
         if not self._codec.size:
             raise ValueError(f"Expected columns that vary; {names} are constant.")
@@ -630,9 +623,10 @@ class TableDensity:
     def _predict(self, read, context, is_used):
         """Predictions of the one modelled column for some rows, booleans `[N]`."""
         (name,) = self.names
-        offset = self._codec.offset(name, read)
         shift = None
-        if offset is not None:
+        if name in self._codec.differences:
+            parts = read.take(self._codec.differences[name].minus, "context").values()
+            offset = np.sum([part.astype(np.float64) for part in parts], axis=0)
             shift = Shift(offset[is_used], self.columns[name].grid)
         context = None if context is None else context[is_used]
         codec = self._codec.codec(name)

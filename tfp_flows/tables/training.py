@@ -15,12 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfp_flows.core.arguments import (
-    check_integer,
-    check_minutes,
-    check_number,
-    require,
-)
+from tfp_flows.core.arguments import check_integer, check_minutes, check_number, require
 from tfp_flows.core.array_files import read_arrays, write_arrays
 from tfp_flows.core.compiled import CompiledCall
 from tfp_flows.core.rows import parts_of_rows
@@ -315,9 +310,7 @@ class BestNetworks(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Starts with the initial weights as the best ones."""
-        self.weights = [
-            variable.numpy() for variable in self.distribution.trainable_variables
-        ]
+        self.weights = [v.numpy() for v in self.distribution.trainable_variables]
         shape = self.distribution.num_members, 1 + self.distribution.cells.num_numbers
         self.least, self.waited = np.full(shape, np.inf), np.zeros(shape, int)
 
@@ -342,9 +335,8 @@ class BestNetworks(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict | None = None) -> None:
         """Puts the best weights back."""
-        for variable, best in zip(
-            self.distribution.trainable_variables, self.weights, strict=True
-        ):
+        variables = self.distribution.trainable_variables
+        for variable, best in zip(variables, self.weights, strict=True):
             variable.assign(best)
 
     def _losses(self):
@@ -495,9 +487,8 @@ def recalibrate(
     # Ratio of the variances of the prior and of the measured weight.
     ratio = used.any(axis=1).sum(axis=0) * _DEVIATION**2 / 5.0
     weights = (usual + ratio * measured) / (1.0 + ratio)
-    weights = np.where(
-        distribution.cells.maps.is_circle, 0.0, np.clip(weights, -_MOST, _MOST)
-    )
+    is_circle = distribution.cells.maps.is_circle
+    weights = np.where(is_circle, 0.0, np.clip(weights, -_MOST, _MOST))
     distribution.recalibrate(weights.tolist())
 
 

@@ -1,0 +1,348 @@
+"""The codec of one column: its cells as a code and a number, checked, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.core.arguments import require
+from tfp_flows.tables.column import Column
+from tfp_flows.tables.frames import cells_of, dates_from_days
+from tfp_flows.tables.grids import FIRST_INEXACT
+from tfp_flows.tables.marginals import with_frequencies
+from tfp_flows.tables.networks import FARTHEST
+from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
+
+# Share of a circle by which float32 may round an angle beyond an end.
+_TURN_ROUNDING = 1e-6
+# Relative spread below which a column of the context is taken for a constant with rounding
+# noise; and a rounding of float64, the least relative scale of a modelled column.
+_NOISE, _ROUNDING = 1e-13, 2.0**-52
+# Scales of asinh maps about zero, as quantiles of the amounts; and the nats per number that
+# an asinh map must gain: normal and Laplace numbers gain at most 0.1.
+_SMALL, _LEAST_GAIN = (0.05, 0.1, 0.25, 0.5), 0.3
+
+
+class Encoded(typing.NamedTuple):
+    """Cells of one column, `[N]` each.
+
+    Attributes:
+      code: index of the value or spike, or the code of a missing cell; otherwise 0.
+      number: the number where the code is 0; NaN elsewhere.
+      is_possible: whether the cell can occur; False for numbers outside the support.
+      is_known: False for texts and categories that are not among the column's values.
+      is_missing: whether the cell is missing.
+    """
+
+    code: np.ndarray
+    number: np.ndarray
+    is_possible: np.ndarray
+    is_known: np.ndarray
+    is_missing: np.ndarray
+
+
+class ColumnCodec:
+    """One column's cells as a code, a number, both, or neither (a constant).
+
+    ```none
+    values:   code = index of the value            ordered: number = index, an integer
+    numbers:  code = 0, number = the cell          spikes:  code = 1, ..., S
+    missing:  the code after these, if missing cells are modelled
+    ```
+
+    Numbers on a grid are the integers of their places (`Grid`).
+
+    Args:
+      column: the description of the column.
+      has_missing: whether missing cells are modelled.
+      is_given: whether numbers off the grid are possible, unless they are counts.
+    """
+
+    def __init__(self, column: Column, has_missing: bool, is_given: bool = False) -> None:
+        self.column = column
+        self.grid = column.grid
+        self._is_given = is_given
+        self._may_miss_grid = is_given and column.kind != "integer"
+        self.has_missing = has_missing
+        self._is_indexed = column.kind in ("categorical", "boolean", "constant")
+        self._codes = {value: code for code, value in enumerate(column.values)}
+
+    @property
+    def num_codes(self) -> int:
+        """Number of values of the code; 1 if the column has no code."""
+        own = len(self.column.values) if self._is_indexed else 1 + len(self.column.spikes)
+        return own + self.has_missing
+
+    @property
+    def spikes_in_steps(self) -> list[float]:
+        """The spikes, in the order of their codes; on a grid, as multiples of its step."""
+        spikes = np.asarray(self.column.spikes, np.float64)
+        return (spikes if self.grid is None else self.grid.multiples(spikes)).tolist()
+
+    @property
+    def has_number(self) -> bool:
+        """Whether there is a number."""
+        return not self._is_indexed
+
+    def encode(self, column: np.ndarray) -> Encoded:
+        """Returns the cells of a column, `[N]`.
+
+        Raises:
+          ValueError: if cells are of another type; names the column.
+        """
+        cells = cells_of(self.column.name, column)
+        present, is_missing = ~cells.is_missing, cells.is_missing
+        is_possible = present | self.has_missing
+        is_known = np.ones(len(column), bool)
+        code = np.where(is_missing & self.has_missing, self.num_codes - 1, 0)
+        if self.column.has_values:
+            found = self._places(cells)
+            is_possible &= is_missing | (found >= 0.0)
+            if self.column.kind == "categorical" or self.column.has_ordered_texts:
+                is_known = is_missing | (found >= 0.0)
+            number = np.where(present, np.maximum(found, 0.0), np.nan)
+            if self._is_indexed:
+                code = np.where(present, number, code).astype(int)
+                number = np.full(len(code), np.nan)
+        else:
+            number = self._numbers(cells)
+            cell = number if self.grid is None else self.grid.multiples(number)
+            for index, spike in enumerate(self.spikes_in_steps):
+                code[present & (cell == spike)] = index + 1
+            number = (
+                self.on_circle(number) if self.grid is None else self.grid.places(number)
+            )
+            number = np.where(code == 0, number, np.nan)
+            is_possible &= (code != 0) | self._is_inside(number)
+        return Encoded(code, number, is_possible, is_known, is_missing)
+
+    def _places(self, cells):
+        """Returns the places of cells among the column's values, `[N]`; -1 for others.
+
+        In a context, a number between two of many ordered numbers has a place between
+        theirs: others than those of the training rows may occur.
+        """
+        found = np.array([self._codes.get(value, -1.0) for value in cells.values], float)
+        values = self.column.values
+        is_number = self.column.has_many_numbers and cells.type == "number"
+        if self._is_given and is_number and sorted(values) == list(values):
+            numbers = cells.numbers()
+            is_between = (numbers > values[0]) & (numbers < values[-1])
+            places = np.interp(numbers, values, np.arange(len(values)))
+            found = np.where(is_between, places, found)
+        return found
+
+    def on_circle(self, number: np.ndarray) -> np.ndarray:
+        """Returns numbers, `[N]`, with `low` in place of `high` on a circle."""
+        if self.column.kind != "periodic":
+            return number
+        low, high = self.column.circle
+        rounding = _TURN_ROUNDING * (high - low)
+        is_end = (number >= high) & (number <= high + rounding)
+        is_end |= (number < low) & (number >= low - rounding)
+        return np.where(is_end, low, number)
+
+    def clipped(self, number: np.ndarray, maps: NumberMaps) -> np.ndarray:
+        """Returns the nearest numbers of the support, `[N]`; on a circle, the same angle.
+
+        Args:
+          number: `[N]`.
+          maps: map of the column's numbers. In place of an open end stands the number at
+            which features of networks are clipped (`FARTHEST`).
+        """
+        low, high = (
+            default if end is None else float(end)
+            for end, default in zip(self._ends, (-np.inf, np.inf), strict=True)
+        )
+        if self.column.kind == "periodic":
+            return low + np.mod(number - low, high - low)
+        if self.grid is not None:
+            return self.grid.at(np.clip(np.round(number), low, high))
+        ends = tf.constant([[-FARTHEST], [FARTHEST]], tf.float64)
+        first, last = maps.backward(ends).numpy()[:, 0]
+        first = low if low in self.column.spikes else first
+        last = high if high in self.column.spikes else last
+        number = np.where(number <= low, first, number)
+        return np.where(number >= high, last, number)
+
+    @property
+    def _ends(self):
+        """Ends of the numbers, or of their places on a grid; None for none."""
+        kind, low, high = self.column.kind, self.column.low, self.column.high
+        if kind not in ("positive", "bounded", "periodic", "integer"):
+            return None, None
+        if kind == "positive":
+            low, high = low or 0.0, None
+        return (low, high) if self.grid is None else self.grid.ends(low, high)
+
+    def decode(self, code: np.ndarray, number: np.ndarray) -> np.ndarray:
+        """Returns the cells of codes and numbers, `[N]` each."""
+        is_missing = (code == self.num_codes - 1) & self.has_missing
+        if self.column.has_values:
+            index = code if self._is_indexed else np.nan_to_num(number).astype(np.int64)
+            are_texts = all(isinstance(value, str) for value in self.column.values)
+            values = np.array(self.column.values, object if are_texts else None)
+            return _with_missing(values[np.where(is_missing, 0, index)], is_missing)
+        number = number if self.grid is None else self.grid.at(number)
+        for spike, value in enumerate(self.column.spikes):
+            number = np.where(code == spike + 1, value, number)
+        number = np.where(is_missing, np.nan, number)
+        if self.column.kind == "date":
+            dates = dates_from_days(np.where(is_missing, 0.0, number))
+            return np.where(is_missing, np.datetime64("NaT", "ns"), dates)
+        is_whole = self.column.kind == "integer" and not is_missing.any()
+        is_whole = is_whole and all(s == int(s) for s in self.column.spikes)
+        return number.astype(np.int64) if is_whole else number
+
+    def inside(self, number: np.ndarray, dtype: Any) -> np.ndarray:
+        """Returns decoded numbers, `[N]`, which a dtype does not round to an open end.
+
+        Args:
+          number: decoded cells of a column without a grid.
+          dtype: the dtype in which they are written.
+        """
+        is_small = isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize < 8
+        if not is_small or self.grid is not None or not self.has_number:
+            return number
+        with np.errstate(over="ignore"):
+            rounded = number.astype(dtype)
+        if np.isinf(rounded).any():  # then they are not written in this dtype
+            return number
+        is_free = ~np.isin(number, self.column.spikes)
+        for end, inwards in zip(self._ends, (np.inf, -np.inf), strict=True):
+            if end is not None:
+                nearest = np.nextafter(dtype.type(end), dtype.type(inwards))
+                rounded = np.where(is_free & (rounded == dtype.type(end)), nearest, rounded)
+        return rounded
+
+    def measured(self, encoded: Encoded, code: int) -> NumberSpec:
+        """Returns the map of the column's numbers, measured in training rows.
+
+        Args:
+          encoded: cells of the training rows.
+          code: index of the column's code among the codes of a row; -1 if it has none.
+        """
+        is_there = (encoded.code == 0) & encoded.is_possible & np.isfinite(encoded.number)
+        numbers = encoded.number[is_there]
+        spec = dataclasses.replace(_spec(self.column, self._ends, numbers), code=code)
+        if spec.form == "circle" or not len(numbers):
+            return spec
+        if spec.is_integer:
+            farthest = float(np.abs(numbers).max())
+            words = f"integers below 2^53 in column {self.column.name!r}, each a float64"
+            hint = " With kind='real' they have a density."
+            require(farthest < FIRST_INEXACT, words, f"{farthest:g}", hint)
+        maps = NumberMaps([spec])
+        mapped = maps.unscaled(maps.middle(tf.constant(numbers[:, None])))
+        u = mapped.u.numpy()[mapped.is_inside.numpy()]
+        if not len(u):
+            return spec
+        # Other maps than a line make a relative spread of the numbers an absolute one.
+        size = np.abs(u).max() + (spec.form != "line")
+        least = (_NOISE if self._is_given else _ROUNDING) * size
+        scale = _deviation(u)
+        if np.ptp(numbers) == 0.0:
+            scale = 1.0
+        elif scale <= least:
+            scale = 1.0 if self._is_given else float(least)
+        spec = dataclasses.replace(spec, mean=float(u.mean()), scale=scale)
+        return with_frequencies(spec, numbers) if spec.is_integer else spec
+
+    def _numbers(self, cells):
+        expected = "date" if self.column.kind == "date" else "number"
+        found = "number" if cells.type == "boolean" else cells.type
+        words = f"the {self.column.kind} column {self.column.name!r}"
+        fits = found == expected or cells.is_missing.all()
+        require(fits, f"a {expected} in each cell of {words}", f"a {cells.type}")
+        return cells.numbers()
+
+    def _is_inside(self, number):
+        maps = NumberMaps([_spec(self.column, self._ends, np.zeros(0))])
+        y = tf.constant(number[:, None])
+        inside = maps.unscaled(maps.middle(y)).is_inside.numpy()[:, 0]
+        may_be = ~maps.is_integer | self._may_miss_grid
+        return inside & (may_be | (number == np.floor(number)))
+
+
+def _with_missing(values, is_missing):
+    if not is_missing.any():
+        return values
+    if values.dtype.kind in "iuf":
+        return np.where(is_missing, np.nan, values)
+    values = values.astype(object)
+    values[is_missing] = None
+    return values
+
+
+def _spec(column, ends, numbers):
+    """The form of a column's map, with ends and scales but no mean and deviation."""
+    kind, (low, high) = column.kind, ends
+    if kind == "periodic":
+        return NumberSpec("circle", low=low, high=high)
+    if kind == "ordered":
+        return NumberSpec("logit", 0.0, float(len(column.values)), is_integer=True)
+    is_grid = column.grid is not None
+    if low is not None and high is not None:
+        return NumberSpec("logit", low, high + 1.0 * is_grid, is_integer=is_grid)
+    if low is not None:
+        return _above(NumberSpec("log", low=low, is_integer=is_grid), numbers)
+    if kind == "heavy-tailed":
+        middle, spread = 0.0, 1.0
+        if len(numbers):
+            middle = float(np.median(numbers))
+            spread = float(np.median(np.abs(numbers - middle))) or float(np.std(numbers))
+        return NumberSpec("asinh", middle, middle + (spread or 1.0), is_integer=is_grid)
+    line = NumberSpec("line", is_integer=is_grid)
+    return _from_zero(line, numbers) if is_grid else line
+
+
+def _from_zero(spec, numbers):
+    """The line, or an asinh map about zero, for numbers of both signs on a grid.
+
+    The asinh map resolves small amounts beside large ones. It is chosen if it makes the
+    numbers much more normal.
+    """
+    middles = numbers + 0.5
+    if not len(numbers):
+        return spec
+    sizes = np.unique(np.quantile(np.abs(middles), _SMALL))
+    others = [dataclasses.replace(spec, form="asinh", high=size) for size in sizes]
+    return _best([spec, *others], middles, _LEAST_GAIN)
+
+
+def _above(spec, numbers):
+    """The logarithm, or the softplus map, whose upper tail is shorter.
+
+    The better one makes the numbers more normal.
+    """
+    middles = numbers + 0.5 * spec.is_integer
+    middles = middles[middles > spec.low]
+    if not len(middles):
+        return spec
+    soft = dataclasses.replace(spec, form="softplus", high=float(np.median(middles)))
+    return _best([spec, soft], middles, least_gain=0.0)
+
+
+def _best(specs, numbers, least_gain):
+    """The map after which numbers are the most normal; the first unless one gains more."""
+    y = tf.constant(numbers[:, None])
+    fits = [_normal_log_likelihood(NumberMaps([spec]).unscaled(y)) for spec in specs]
+    best = int(np.argmax(fits))
+    return specs[best] if fits[best] > fits[0] + least_gain else specs[0]
+
+
+def _deviation(u):
+    """The standard deviation, of any size: squares of numbers below 1 do not underflow."""
+    _, exponent = np.frexp(np.abs(u).max())
+    return float(np.ldexp(np.ldexp(u, -exponent).std(), exponent))
+
+
+def _normal_log_likelihood(mapped):
+    """Nats per number of the best normal distribution, up to a constant."""
+    u = mapped.u.numpy()[mapped.is_inside.numpy()]
+    slope = mapped.log_slope.numpy()[mapped.is_inside.numpy()]
+    return float(slope.mean() - np.log(u.std() + 1e-300)) if len(u) else 0.0

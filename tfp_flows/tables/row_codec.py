@@ -1,0 +1,363 @@
+"""The codec of a table's rows: cells as codes and numbers, checked, and back."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tfp_flows.core.arguments import require
+from tfp_flows.tables.atoms import AtomSpec
+from tfp_flows.tables.column import UNUSABLE, Column
+from tfp_flows.tables.column_codec import ColumnCodec, Encoded
+from tfp_flows.tables.columns import TableColumns
+from tfp_flows.tables.equalities import Equality
+from tfp_flows.tables.frames import Frame, cells_of, is_missing
+from tfp_flows.tables.kept_rules import kept_differences, kept_functions
+from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
+from tfp_flows.tables.rules import Rule
+
+
+class RowsRead(typing.NamedTuple):
+    """Rows of C columns as cells, whether they can occur or not.
+
+    Attributes:
+      x: codes and numbers, `[N, K + D]`; arbitrary where a cell is missing or unknown.
+      is_possible: which cells can occur, booleans `[N, C]`; False for missing cells that
+        are not modelled.
+      is_known: False for texts and categories without a code, booleans `[N, C]`.
+      is_missing: which cells are missing, booleans `[N, C]`.
+    """
+
+    x: np.ndarray
+    is_possible: np.ndarray
+    is_known: np.ndarray
+    is_missing: np.ndarray
+
+
+class RowCodec:
+    """Rows of some columns of a table as cells: first all codes, then all numbers.
+
+    A column with a difference has this in its place; a computed column has no cells.
+
+    Args:
+      columns: all `TableColumns`.
+      missing: "refuse", or "indicator", which models missing cells of columns that have
+        had some.
+      names: names of the columns; the others are given, but may be named by rules.
+      is_given: whether the columns are a context, which keeps no rules, and in which
+        numbers off the grid are possible.
+
+    Attributes:
+      differences: the differences that are kept, by name of their column.
+      functions: the functions and lookups that are kept, likewise.
+
+    Raises:
+      ValueError: if a column is of a kind that has no distribution, or columns do not allow
+        a rule (`kept_rules`).
+    """
+
+    def __init__(
+        self,
+        columns: TableColumns,
+        missing: str,
+        names: Sequence[str],
+        is_given: bool = False,
+    ) -> None:
+        described = {name: columns[name] for name in names}
+        unusable = {
+            name: f"{column.kind}: {column.reason}"
+            for name, column in described.items()
+            if column.kind in UNUSABLE
+        }
+        hint = " Change their kinds, or drop them."
+        require(not unusable, "columns that have a distribution", unusable, hint)
+        self._argument = "context" if is_given else "frame"
+        self._refuses_missing = missing == "refuse"
+        self.names = list(names)
+        differences = [] if is_given else kept_differences(columns, names)
+        functions = [] if is_given else kept_functions(columns, names)
+        self.differences = {d.name: d for d in differences}
+        self.functions = {f.name: f for f in functions}
+        self._grids = {name: column.grid for name, column in described.items()}
+        described |= {d.name: d.column for d in differences}
+        for f in functions:  # a column without cells
+            described[f.name] = Column(f.label, "constant", f.reason, values=[0.0])
+        self._codecs = [
+            ColumnCodec(c, not self._refuses_missing and c.num_missing > 0, is_given)
+            for c in described.values()
+        ]
+        self._with_code = [i for i, c in enumerate(self._codecs) if c.num_codes > 1]
+        self._with_number = [i for i, c in enumerate(self._codecs) if c.has_number]
+
+    @property
+    def num_values(self) -> list[int]:
+        """Number of values of each code, `[K]`."""
+        return [self._codecs[i].num_codes for i in self._with_code]
+
+    @property
+    def size(self) -> int:
+        """Number of cells of a row, K + D."""
+        return len(self._with_code) + len(self._with_number)
+
+    @property
+    def column_of_each(self) -> np.ndarray:
+        """Index of the column of each cell of a row, `[K + D]`."""
+        return np.array([*self._with_code, *self._with_number], int)
+
+    @property
+    def codes_of_missing(self) -> np.ndarray:
+        """The code of a missing cell for each cell of a row, `[K + D]`; -1 without one."""
+        codecs = [self._codecs[i] for i in self._with_code]
+        codes = [c.num_codes - 1.0 if c.has_missing else -1.0 for c in codecs]
+        return np.array([*codes, *[-1.0] * len(self._with_number)])
+
+    def cells_of_column(self, name: str) -> list[int]:
+        """Returns the indices of a column's code and number among the cells of a row."""
+        return np.flatnonzero(self.column_of_each == self.names.index(name)).tolist()
+
+    def codec(self, name: str) -> ColumnCodec:
+        """Returns the codec of one column."""
+        return self._codecs[self.names.index(name)]
+
+    def rule_of(self, name: str) -> str:
+        """Returns the rule of a column's cells, in words."""
+        if name in self.functions:
+            return self.functions[name].label
+        column = self.codec(name).column
+        details = f", {column.details}" if column.details else ""
+        return f"{column.name}: {column.kind}{details}"
+
+    def read(self, frame: Frame) -> RowsRead:
+        """Returns the rows of a frame, also rows that cannot occur.
+
+        Raises:
+          ValueError: if a column is missing, or has cells of another type.
+        """
+        encoded = self._encoded(frame)
+        cells = [encoded[i].code for i in self._with_code]
+        cells += [encoded[i].number for i in self._with_number]
+        x = np.zeros([len(frame), self.size])
+        for cell, values in enumerate(cells):
+            x[:, cell] = np.nan_to_num(values)  # absent numbers are NaN
+        flags = np.ones([3, len(frame), len(self.names)], bool)
+        for i, each in enumerate(encoded):
+            flags[:, :, i] = each.is_possible, each.is_known, each.is_missing
+        return RowsRead(x, *flags)
+
+    def encode(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+        """Returns cells, `[N, K + D]`, and which can occur, by column, booleans `[N, C]`.
+
+        Raises:
+          ValueError: if a column has missing cells (with "refuse"), cells of another type,
+            or unknown categories.
+        """
+        rows = self.read(frame)
+        self.refuse(frame, rows)
+        return rows.x, rows.is_possible
+
+    def refuse(self, frame: Frame, rows: RowsRead) -> None:
+        """Raises `ValueError` for rows that `encode` refuses."""
+        counts = dict(zip(self.names, rows.is_missing.sum(axis=0).tolist(), strict=True))
+        counts = {name: count for name, count in counts.items() if count}
+        require(
+            not (self._refuses_missing and counts),
+            f"`{self._argument}` without missing cells",
+            f"some in {counts} (column: count)",
+            " With missing='indicator' they are modelled.",
+        )
+        self.refuse_unknown(frame, rows)
+
+    def refuse_unknown(self, frame: Frame, rows: RowsRead) -> None:
+        """Raises `ValueError` if a category is not among its column's values."""
+        for codec, is_known in zip(self._codecs, rows.is_known.T, strict=True):
+            if not is_known.all():
+                column, row = codec.column, int(np.argmin(is_known))
+                raise ValueError(
+                    f"Expected one of {column.values} in column {column.name!r}; got "
+                    f"{self._take(frame)[column.name][row]!r} in row {row} "
+                    f"({(~is_known).sum()} rows)."
+                )
+
+    def refuse_cells(self, frame: Frame, is_wrong: np.ndarray, expected: str) -> None:
+        """Raises `ValueError`, which names the first wrong cell, if there are some.
+
+        Args:
+          frame: the rows.
+          is_wrong: which cells are wrong, booleans `[N, C]`.
+          expected: words that say what was expected.
+        """
+        if not is_wrong.any():
+            return
+        row = int(np.argmax(is_wrong.any(axis=1)))
+        index = int(np.argmax(is_wrong[row]))
+        name, column = self.names[index], self._codecs[index].column
+        cell = self._part(name, frame)[row]
+        cell = cell.item() if isinstance(cell, np.generic) else cell
+        details = f" ({column.details})" if column.details else ""
+        which = f"{column.kind} column {column.name!r}{details}"
+        which = f"computed column {name!r}" if name in self.functions else which
+        raise ValueError(
+            f"Expected {expected}; got {cell!r} in the {which}, in row {row} "
+            f"({is_wrong.any(axis=1).sum()} of {len(frame)} rows)."
+        )
+
+    def columns_of(self, rule: Rule, frame: Frame) -> dict[str, np.ndarray]:
+        """Returns the columns of a rule, `[N]` by name; some may be in the context."""
+        known = self._take(frame)
+        others = [name for name in rule.names if name not in known]
+        known |= frame.take(others, self._argument) if others else {}
+        return {name: known[name] for name in rule.names}
+
+    def clipped(self, frame: Frame, maps: NumberMaps) -> tuple[dict, dict]:
+        """Returns columns with numbers moved into their supports, and which were moved.
+
+        Args:
+          frame: rows with the columns.
+          maps: maps of the numbers, measured in training rows.
+        """
+        columns = self._take(frame)  # a context, which has no differences
+        where = {name: np.zeros(len(frame), bool) for name in self.names}
+        for cell, i in enumerate(self._with_number):
+            codec, name = self._codecs[i], self.names[i]
+            if codec.column.is_number:
+                encoded = codec.encode(columns[name])
+                where[name] = ~encoded.is_possible & np.isfinite(encoded.number)
+                numbers = codec.clipped(encoded.number, maps.from_columns([cell]))
+                columns[name] = numbers if where[name].any() else columns[name]
+        return columns, where
+
+    def measure(
+        self,
+        frame: Frame,
+        is_training: npt.NDArray[np.bool_],
+        is_at_atom: npt.NDArray[np.bool_] | None = None,
+    ) -> list[NumberSpec]:
+        """Returns the maps of the numbers, measured in training rows.
+
+        Args:
+          frame: N rows.
+          is_training: which of them are measured, booleans `[N]`.
+          is_at_atom: which numbers of these n rows are not measured, booleans `[n, D]`.
+        """
+        encoded = [
+            Encoded(*(cells[is_training] for cells in each))
+            for each in self._encoded(frame)
+        ]
+        if is_at_atom is not None:
+            for i, at_atom in zip(self._with_number, is_at_atom.T, strict=True):
+                number = np.where(at_atom, np.nan, encoded[i].number)
+                encoded[i] = encoded[i]._replace(number=number)
+        codes = {owner: code for code, owner in enumerate(self._with_code)}
+        return [
+            self._codecs[i].measured(encoded[i], codes.get(i, -1))
+            for i in self._with_number
+        ]
+
+    def atoms(self, equalities: Sequence[Equality], contexts: RowCodec) -> list[AtomSpec]:
+        """Returns the atoms of the numbers.
+
+        Args:
+          equalities: pairs of columns, the one that has the atom first.
+          contexts: the codec of the context, which may have the other one.
+        """
+        found = []
+        for later, earlier in (equality.names for equality in equalities):
+            owner, first = (self, 0) if earlier in self.names else (contexts, self.size)
+            *code, cell = owner.cells_of_column(earlier)
+            found.append(
+                AtomSpec(
+                    self.cells_of_column(later)[-1] - len(self._with_code),
+                    first + cell,
+                    first + code[0] if code else -1,
+                    owner.codec(earlier).spikes_in_steps,
+                    self.codec(later).spikes_in_steps,
+                )
+            )
+        return found
+
+    def decode(
+        self, x: np.ndarray, given: dict[str, np.ndarray] | None = None
+    ) -> dict[str, np.ndarray]:
+        """Returns the columns of cells, `[N, K + D]`, by name.
+
+        Args:
+          x: cells.
+          given: columns of the context, by name, from which others are computed.
+        """
+        columns = self._summed(self.parts(x), given or {})
+        for name, function in self.functions.items():
+            columns[name] = function(((given or {}) | columns)[function.source])
+        return columns
+
+    def parts(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns columns, `[N]`, by name, with differences in place of their columns."""
+        nothing = np.zeros(len(x))
+        codes = dict(zip(self._with_code, x.T, strict=False))
+        numbers = dict(zip(self._with_number, x.T[len(self._with_code) :], strict=True))
+        return {
+            name: self._codecs[i].decode(
+                codes.get(i, nothing).astype(np.int64), numbers.get(i, nothing)
+            )
+            for i, name in enumerate(self.names)
+        }
+
+    def _summed(self, columns, given):
+        """Turns the differences among `columns` into columns, by adding their parts."""
+        waiting = dict(self.differences)
+        while waiting:
+            for name, difference in self.differences.items():
+                if name not in waiting or waiting.keys() & set(difference.minus):
+                    continue
+                parts = [(given | columns)[part] for part in difference.minus]
+                total, grid = np.sum([columns[name], *parts], axis=0), self._grids[name]
+                if grid is not None:
+                    total = grid.round(total).astype(total.dtype)
+                columns[name] = total
+                del waiting[name]
+        return columns
+
+    def _encoded(self, frame):
+        """The cells of each column, as a list of `Encoded`."""
+        return [
+            self._computed(self.functions[name], frame)
+            if name in self.functions
+            else self._encoded_part(name, codec, frame)
+            for name, codec in zip(self.names, self._codecs, strict=True)
+        ]
+
+    def _computed(self, function, frame):
+        """The cells of a computed column, which has neither code nor number."""
+        values, source = self.columns_of(function, frame).values()
+        is_possible = function.holds(source, values)
+        if not function.has_one_source and function.source in self.names:
+            is_possible |= is_missing(source)  # one of several may have the value
+        nothing, is_known = np.zeros(len(values)), np.ones(len(values), bool)
+        return Encoded(nothing, nothing, is_possible, is_known, is_missing(values))
+
+    def _encoded_part(self, name, codec, frame):
+        found = codec.encode(self._part(name, frame))
+        grid = self._grids[name]
+        if name not in self.differences or grid is None:
+            return found
+        # A sum must be on the grid of its column.
+        y = self._take(frame)[name]
+        steps = grid.multiples(np.where(found.is_missing, 0.0, y).astype(float))
+        is_on_grid = found.is_missing | (steps == np.floor(steps))
+        return found._replace(is_possible=found.is_possible & is_on_grid)
+
+    def _part(self, name, frame):
+        """A column, or the difference in its place."""
+        if name not in self.differences:
+            return self._take(frame)[name]
+        difference = self.differences[name]
+        columns = self.columns_of(difference, frame)
+        cells = [cells_of(n, column).values for n, column in columns.items()]
+        apart = difference.subtracted(cells)
+        grid = difference.column.grid or self._grids[name]
+        return apart if grid is None else grid.round_if_near(apart)
+
+    def _take(self, frame):
+        return frame.take(self.names, self._argument) if self.names else {}
