@@ -140,6 +140,10 @@ def _described(frame, kinds):
                 columns.change(name, **_with_values(frame[name], columns[name], entries))
         except ValueError as error:
             problems.append(str(error).rstrip("."))
+    for function in columns.functions:
+        is_lookup = isinstance(function, tfp_flows.tables.Lookup)
+        if is_lookup and not function.has_all(columns[function.source].values):
+            columns.drop(function.label)  # --kinds allows values that it lacks
     unusable = [column for column in columns if column.kind in UNUSABLE]
     for column in unusable:
         cells = " and ".join(map(repr, frame[column.name].dropna().unique()[:2]))
