@@ -30,8 +30,8 @@ from tfp_flows.inference.amortized.mixed_trials import (
 from tfp_flows.inference.amortized.simulator import Pairs, PriorSimulator
 from tfp_flows.inference.fit import fit_posterior
 from tfp_flows.inference.fitted_posterior import FittedPosterior
-from tfp_flows.inference.support import JointSupport, have_nan, parts_from_rows
-from tfp_flows.inference.target import from_arguments
+from tfp_flows.inference.parts import from_arguments, have_nan, parts_from_rows
+from tfp_flows.inference.support import JointSupport
 from tfp_flows.networks.layer_arguments import split_seed
 
 if TYPE_CHECKING:
@@ -161,13 +161,8 @@ class OneTrial(DistributionWrapper):
     """The learned density of one trial's row, given parameters in their own units.
 
     The context is a vector: the parts of the prior, flattened, in the order of
-    `tf.nest.flatten(prior.event_shape)`, in which a dictionary's keys are sorted.
-
-    Args:
-      density: density of rows of data given unconstrained parameters; of mixed trials, a
-        row is first the codes of categories, then the numbers (`TableDensity.encode`).
-      prior: the prior, a `tfd.Distribution`.
-      support: its `JointSupport`.
+    `tf.nest.flatten(prior.event_shape)`, in which a dictionary's keys are sorted. A row of
+    mixed trials is first the codes of categories, then the numbers (`TableDensity.encode`).
     """
 
     def __init__(self, density: Any, prior: Any, support: JointSupport) -> None:
@@ -291,8 +286,7 @@ def fit_neural_likelihood(
         theta, x = _two(pairs)
         support = JointSupport.from_distribution(prior, "prior")
         form = form_of_trials(x)
-        u = support.unconstrained(theta)
-        found = Pairs(u, form.rows_of(x, len(u)))
+        found = Pairs.given(theta, x, support, form)
     usable = found.usable(allows_missing=False)
     left_out = dropped(len(found.u) - len(usable.u), len(usable.u))
     if isinstance(form, MixedForm):
