@@ -108,8 +108,8 @@ def next_start(start: Start, findings: Findings, rng: np.random.Generator) -> St
 def clusters(x: np.ndarray, count: int, rng: np.random.Generator) -> list[Gaussian]:
     """Divides draws, `[N, D]`, by k-means, and returns the Gaussian of each part.
 
-    Masses are shares of the draws. There are `count` parts at most; those of fewer than D +
-    1 draws are left out.
+    Masses are shares of the draws. There are `count` parts at most; those of at most D
+    draws are left out.
 
     Reference:
       Arthur, Vassilvitskii (2007), k-means++: the advantages of careful seeding.

@@ -251,9 +251,13 @@ def log_prob_of_parts(
     is_inside = tf.reduce_all(tf.math.is_finite(x), axis=-1)
     x = tf.where(is_inside[..., None], x, tf.zeros([], x.dtype))
     inside = log_prob(x) - bijector.forward_log_det_jacobian(x, event_ndims=1)
-    nan, lowest = (tf.constant(c, inside.dtype) for c in (math.nan, -math.inf))
-    outside = tf.where(is_nan, nan, lowest)
-    return tf.where(is_inside, inside, outside)
+    return tf.where(is_inside, inside, outside_support(is_nan, inside.dtype))
+
+
+def outside_support(is_nan: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Returns log-densities of draws outside the support: NaN for NaN, else -inf."""
+    nan, lowest = (tf.constant(c, dtype) for c in (math.nan, -math.inf))
+    return tf.where(is_nan, nan, lowest)
 
 
 def _check_size(size, argument="target"):

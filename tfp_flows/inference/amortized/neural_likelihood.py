@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import (
@@ -31,7 +30,7 @@ from tfp_flows.inference.amortized.simulator import Pairs, PriorSimulator
 from tfp_flows.inference.fit import fit_posterior
 from tfp_flows.inference.fitted_posterior import FittedPosterior
 from tfp_flows.inference.parts import from_arguments, have_nan, parts_from_rows
-from tfp_flows.inference.support import JointSupport
+from tfp_flows.inference.support import JointSupport, outside_support
 from tfp_flows.networks.layer_arguments import split_seed
 
 if TYPE_CHECKING:
@@ -123,8 +122,7 @@ class NeuralLikelihood:
             # Bijectors return NaN outside their range, and infinity at its ends.
             is_inside = tf.reduce_all(tf.math.is_finite(u), axis=-1)
             is_nan = have_nan(theta, self.prior.event_shape)
-            nan, lowest = (tf.constant(c, prior.dtype) for c in (np.nan, -np.inf))
-            return tf.where(is_inside, found, tf.where(is_nan, nan, lowest))
+            return tf.where(is_inside, found, outside_support(is_nan, prior.dtype))
 
         return target_log_prob
 

@@ -78,7 +78,7 @@ class Pairs(typing.NamedTuple):
         return self.take(order[count:]), self.take(order[:count])
 
     def usable(self, allows_missing: bool) -> Pairs:
-        """Returns the simulations of finite parameters, and data finite or allowed to miss.
+        """Returns the simulations of finite numbers; NaN in data may be a missing cell.
 
         Raises:
           ValueError: if there are fewer than 100.

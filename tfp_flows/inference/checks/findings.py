@@ -132,7 +132,7 @@ def examine(
     found = [*stuck, *modes.gaussians]
     regions = [measured(sampler, gaussian, evidence, rng) for gaussian in found]
     is_used = chains.has_arrived.copy()
-    for group, region in zip(groups, regions, strict=False):
+    for group, region in zip(groups, regions[: len(groups)], strict=True):
         is_used[group] &= region.counts
     mass, uncovered = uncovered_mass(chains, is_used, weighted, flatten)
     if mass > UNCOVERED_MASS and more < NUM_CONTINUED * chains.num_gradients:
