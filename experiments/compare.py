@@ -24,6 +24,7 @@ from experiments.runs.run_directory import RunDirectoryError
 
 _HEADER = ("data set", "run", "flow", "test log-likelihood (nats, ± 2 s.e.)")
 _HEADER += ("baseline", "two-sample accuracy", "parameters", "epochs", "seconds")
+_NEEDED = {"dataset", "test_log_likelihood"}  # keys of the results
 _TITLE_WIDTH = 80  # letters
 
 # The flags that choose the rows; the folder of a file does not matter.
@@ -62,7 +63,7 @@ def load(folders):
             continue
         if results is None:
             others.append((folder, "no finished run"))
-        elif not {"dataset", "test_log_likelihood"} <= results.keys():
+        elif not (isinstance(results, dict) and _NEEDED <= results.keys()):
             others.append((folder, "no results of `tfp-flows density`"))
         else:
             finished[str(folder)] = results

@@ -75,7 +75,10 @@ def read_settings(argv, settings_class, description=""):
         flags.DEFINE_boolean("list_datasets", False, text, flag_values=values)
     for field in fields:
         _define_flag(values, field)
-    rest = values(argv)[1:]
+    try:
+        rest = values(argv)[1:]
+    except UnicodeDecodeError as error:
+        raise UsageError(f"Expected a --flagfile of text; got {error}.") from error
     if rest and positional is None:
         raise UsageError(f"Expected flags only; got {rest}.")
     if values.help:

@@ -41,6 +41,8 @@ def read_table(settings):
     ]
     dropped = [name for name in frame if kinds.get(name, {}).get("kind") == DROPPED]
     frame = frame.drop(columns=dropped)
+    if frame.shape[1] == 0:
+        problems.append("--kinds drops all columns")
     if texts:
         frame, wrong = _typed(frame, kinds, settings.decimal)
         problems += wrong
@@ -57,6 +59,8 @@ def read_table(settings):
             for c in columns
             if c.num_missing and c.kind != "missing"
         ]
+    if kinds and not problems:
+        problems = _contradicted(frame, columns)
     if problems:
         _refuse(path, problems)
     return frame, columns
@@ -107,7 +111,7 @@ def _typed(frame, kinds, decimal):
             )
         else:
             columns[name] = typed_cells.typed(texts, found, decimal)
-    return pd.DataFrame(columns), problems
+    return pd.DataFrame(columns, pd.RangeIndex(len(frame))), problems
 
 
 def _spelt_otherwise(texts, decimal):
@@ -136,6 +140,9 @@ def _described(frame, kinds):
                 columns.change(name, **_with_values(frame[name], columns[name], entries))
         except ValueError as error:
             problems.append(str(error).rstrip("."))
+    for function in columns.functions:
+        if not function.fits([columns[each] for each in function.names]):
+            columns.drop(function.label)  # --kinds allows values that it lacks
     unusable = [column for column in columns if column.kind in UNUSABLE]
     for column in unusable:
         cells = " and ".join(map(repr, frame[column.name].dropna().unique()[:2]))
@@ -147,6 +154,21 @@ def _described(frame, kinds):
     return columns, problems
 
 
+def _contradicted(frame, columns):
+    """Returns the kinds that cells contradict, in words."""
+    try:
+        broken = tfp_flows.tables.violated_rules(frame, columns)
+    except ValueError as error:
+        return [str(error).rstrip(".")]
+    first = {rule: np.flatnonzero(where)[:1] for rule, where in broken.items()}
+    return [
+        f"{frame[name].iloc[row].tolist()[0]} breaks {rule!r} ({broken[rule].sum()} of "
+        f"{len(frame)} rows)"
+        for name, (rule, row) in zip(columns.names, first.items(), strict=True)
+        if len(row)
+    ]
+
+
 def _with_values(cells, column, entries):
     """Adds the list of values of a column whose new kind needs it.
 
@@ -155,7 +177,9 @@ def _with_values(cells, column, entries):
     """
     if entries["kind"] not in _TEXTUAL:
         return entries
-    found = pd.unique(cells.dropna()).tolist()
+    found = pd.unique(cells.dropna())
+    is_date = found.dtype.kind == "M"
+    found = list(found.astype("datetime64[ns]")) if is_date else found.tolist()
     if "values" in entries:
         return {**entries, "values": _given_order(column.name, found, entries["values"])}
     if entries["kind"] == "ordered" and any(isinstance(value, str) for value in found):

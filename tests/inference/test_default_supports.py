@@ -6,8 +6,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_flows as tff
+from tfp_flows.inference.parts import call_with_parts
 from tfp_flows.inference.support import JointSupport
-from tfp_flows.inference.target import call_with_parts
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 

@@ -15,7 +15,7 @@ from derivatives import op_by_op
 
 import tfp_flows as tff
 from tfp_flows.core.serialization import deserialize, serialize
-from tfp_flows.inference import initial_flow, surrogate
+from tfp_flows.inference import initial_flow, start, surrogate
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 SMALL = {"num_steps": 2, "hidden_units": (8,), "seed": 0}
@@ -228,16 +228,15 @@ def test_copies_and_checkpoints_have_the_start_without_a_search(tmp_path, monkey
 
 
 def test_missing_mass_has_its_share_beside_a_start_without_modes():
-    own = initial_flow.standard(2)
-    start = initial_flow.Start([own], [0.0], np.zeros([0, 2]), "")
-    missing = initial_flow.Gaussian(np.ones(2), np.eye(2))
+    own = start.standard(2)
+    before = start.Start([own], np.zeros([0, 2]), "")
+    missing = start.Gaussian(np.ones(2), np.eye(2), -1901.0)
     findings = types.SimpleNamespace(
         missing=[missing],
-        log_masses=[-1901.0],
         is_fair=True,
         chain_draws=np.zeros([0, 2]),
         weighted=types.SimpleNamespace(log_evidence=(-1900.0, 0.1)),
     )
-    found = initial_flow.next_start(start, findings, np.random.default_rng(0))
-    assert found.log_masses == [-1900.0, -1901.0]
+    found = start.next_start(before, findings, np.random.default_rng(0))
+    assert [gaussian.log_mass for gaussian in found.gaussians] == [-1900.0, -1901.0]
     assert {gaussian.factor.shape for gaussian in found.gaussians} == {(2, 2)}

@@ -17,7 +17,11 @@ from tfp_flows.inference.training import Block, PosteriorTraining, train
 tfd = tfp.distributions
 RNG = np.random.default_rng(0)
 FACTOR = np.array([[2.0, 0.0], [1.0, 0.1]])
-GAUSSIANS = [Gaussian(np.array([3.0, -1.0]), FACTOR), Gaussian(np.zeros(2), np.eye(2))]
+FIRST, SECOND = (
+    Gaussian(np.array([3.0, -1.0]), FACTOR),
+    Gaussian(np.zeros(2), np.eye(2), -1),
+)
+GAUSSIANS = [FIRST, SECOND]
 
 
 def quartic(x):
@@ -25,8 +29,7 @@ def quartic(x):
 
 
 def start(count):
-    masses = [0.0, -1.0][:count]
-    return starting_flow(GAUSSIANS[:count], masses, seed=0, dtype=tf.float64)
+    return starting_flow(GAUSSIANS[:count], seed=0, dtype=tf.float64)
 
 
 def distribution(count):
@@ -57,7 +60,7 @@ def test_start_is_found_for_scales_whose_squares_no_sum_holds():
     """Variances of 1e18 and 1e-18 make a covariance that is singular to rounding."""
     turn = np.linalg.qr(RNG.normal(size=(2, 2)))[0]
     wide = Gaussian(np.zeros(2), np.linalg.qr((turn * [1e9, 1e-9]).T, mode="r").T)
-    made = starting_flow([wide, wide], [0.0, 0.0], seed=0, dtype=tf.float64)
+    made = starting_flow([wide, wide], seed=0, dtype=tf.float64)
     assert np.isfinite(made.log_prob(np.zeros([1, 2]))).all()
 
 

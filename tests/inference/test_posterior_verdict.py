@@ -12,10 +12,10 @@ from densities import density
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.checks.chains import Chains, CheckChains, Uncovered, uncovered_mass
 from tfp_flows.inference.checks.findings import Findings
-from tfp_flows.inference.checks.importance import WeightedDraws, weighted_moments
+from tfp_flows.inference.checks.importance import WeightedDraws
 from tfp_flows.inference.checks.verdict import is_final, list_checks, verdict
+from tfp_flows.inference.fit_space import FitSpace
 from tfp_flows.inference.modes import Gaussian
-from tfp_flows.inference.reparametrisation import FitSpace
 from tfp_flows.inference.support import JointSupport
 from tfp_flows.inference.target import UnconstrainedDensity
 
@@ -27,11 +27,9 @@ def findings(x, log_weights, **changes):
     size = len(x)
     smoothed = log_weights - np.logaddexp.reduce(log_weights)
     weighted = WeightedDraws(
-        x, log_weights, np.zeros(size), log_weights, smoothed, 0.2, size, 0.0
+        x, log_weights, np.zeros(size), log_weights, smoothed, 0.2, size, 0.0, x
     )
-    found = Findings(
-        weighted, x, weighted_moments(x, weighted.weights), 1.0, 0.0, [], [], x, 0
-    )
+    found = Findings(weighted, 1.0, 0.0, [], x, 0)
     return dataclasses.replace(found, **changes)
 
 
@@ -130,10 +128,9 @@ def chains_of_mixture(share, shift, rng, is_stuck=False):
 
 
 def uncovered(chains, rng):
-    found = even(rng)
-    weighted, rows = found.weighted, found.rows[:, :1]
-    moments = weighted_moments(rows, weighted.weights)
-    return uncovered_mass(chains, chains.has_arrived, weighted, lambda x: x, rows, moments)
+    weighted = even(rng).weighted
+    weighted = dataclasses.replace(weighted, rows=weighted.rows[:, :1])
+    return uncovered_mass(chains, chains.has_arrived, weighted, lambda x: x)
 
 
 @pytest.mark.parametrize("shift", [0.5, 2.0, 6.0])

@@ -2,6 +2,7 @@
 
 import datetime
 
+import dateutil.tz
 import numpy as np
 import pandas
 import pytest
@@ -143,6 +144,38 @@ def test_labels_that_are_dates_and_tensors_come_from_a_file(tmp_path):
         assert list(table.sample(3, seed=0)) == list(rows)
     drawn = again.sample(3, seed=0)
     assert [drawn[name].dtype for name in names] == [np.float32, np.int32]
+
+
+def test_zones_without_a_name_that_pandas_knows_come_from_a_file_as_utc(tmp_path):
+    zone = dateutil.tz.gettz("Europe/Berlin")
+    days = pandas.date_range("2024-01-01", periods=60, freq="37min", tz=zone)
+    rows = pandas.DataFrame({"day": days, "x": np.arange(60.0) ** 1.5})
+    table = fitted(tff.describe_columns(rows), rows)
+    both = table, loaded = saved_and_loaded(table, tmp_path / "table.keras")
+    drawn, again = (each.sample(20, seed=0)["day"] for each in both)
+    assert (str(again.dt.tz), (again == drawn).all()) == ("UTC", True)
+    np.testing.assert_array_equal(loaded.log_prob(rows), table.log_prob(rows))
+
+
+def test_frames_of_other_libraries_are_refused_since_arrays_lose_their_names():
+    class Other:
+        columns, dtypes, to_pandas = ["a"], ["f8"], None
+
+        def __array__(self, dtype=None, copy=None):
+            return np.ones([60, 1], dtype)
+
+    with pytest.raises(
+        ValueError, match=r"`frame` of pandas; got Other of .*to_pandas\(\)"
+    ):
+        tff.describe_columns(Other())
+
+
+def test_days_of_arrow_may_be_missing():
+    arrow = pytest.importorskip("pyarrow")
+    days = pandas.Series(_DAYS[:60]).dt.date.where(np.arange(60) % 7 > 0, None)
+    days = pandas.array(days, dtype=pandas.ArrowDtype(arrow.date32()))
+    column = tff.describe_columns(pandas.DataFrame({"day": days}))["day"]
+    assert (column.kind, column.step, column.num_missing) == ("date", 1.0, 9)
 
 
 def test_cells_that_no_array_holds_are_refused_or_missing():

@@ -1,11 +1,11 @@
 """Bayesian posteriors: `fit_posterior` of one model and its data, with a verdict.
 
 `fit` reads as the method: target -> modes -> initial flow -> training -> checks ->
-verdict. Read the other files in the same order: `target` and `support`, `modes`,
-`initial_flow`, `training`, `reparametrisation`, and the folder `checks`. `surrogate` has
-flows for your own variational loop, `losses` has its losses, and `kernels` has Markov
-chains through a flow. The folder `amortized` has posteriors of any observation, which are
-learned from simulations: `fit_amortized_posterior`.
+verdict. Read the other files in the same order: `parts`, `target` and `support`, `modes`,
+`start`, `initial_flow`, `training`, `reparametrisation` and `fit_space`, then `checks`.
+`surrogate` has flows for your own variational loop, `losses` has its losses, and `kernels`
+has Markov chains through a flow. The folder `amortized` has posteriors of any observation,
+which are learned from simulations: `fit_amortized_posterior`.
 """
 
 from tfp_flows.inference.amortized import AmortizedPosterior

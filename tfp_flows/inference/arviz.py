@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +11,7 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.core.arguments import check_each, check_flag, check_integer, require
 from tfp_flows.distributions.draws import split, stateless
 from tfp_flows.inference.checks.importance import systematic_rows
-from tfp_flows.inference.target import call_with_parts
+from tfp_flows.inference.parts import call_with_parts, named_parts, part_names
 
 _INSTALL = (
     "`to_arviz` needs ArviZ, which is not installed; install it, for example by "
@@ -180,57 +179,3 @@ def _systematic(log_weights, seed):
 
 def _chains_first(array, has_chains):
     return np.moveaxis(array, 1, 0) if has_chains else array[None]
-
-
-def part_names(
-    draws: Any, target: Any = None, names: str | Sequence[str] | None = None
-) -> list[str]:
-    """Returns the name of each part, in the order in which `tf.nest` flattens them.
-
-    Args:
-      draws: a structure of parts.
-      target: joint distribution, pinned or not, that names the parts of a list; or None.
-      names: a name for each part; None takes those of the structure or the target.
-
-    Raises:
-      ValueError: if the number of names and parts differs, or two names are equal.
-    """
-    count = len(tf.nest.flatten(draws))
-    if names is None:
-        names = _paths(draws, _names_in_order(target))
-    names = [names] if isinstance(names, str) else list(names)
-    if len(names) != count or len(set(names)) != count:
-        raise ValueError(
-            f"Expected {count} `names`, one for each part and all different; got {names}."
-        )
-    return names
-
-
-def named_parts(draws: Any, names: list[str]) -> dict[str, np.ndarray]:
-    """Returns the parts of a structure by their names."""
-    parts = (np.asarray(part) for part in tf.nest.flatten(draws))
-    return dict(zip(names, parts, strict=True))
-
-
-def _names_in_order(target):
-    """Names of the parts that are not pinned; None if the target has no names."""
-    joint = getattr(target, "distribution", target)
-    if not hasattr(joint, "resolve_graph"):
-        return None
-    pins = getattr(target, "pins", None) or {}
-    return [name for name, _ in joint.resolve_graph() if name not in pins]
-
-
-def _paths(structure, in_order=None, prefix=""):
-    """Names of parts, with the names of the structures around them as prefix."""
-    if not tf.nest.is_nested(structure):
-        return [prefix.removesuffix(".") or "x"]
-    if hasattr(structure, "_asdict"):
-        items = structure._asdict().items()
-    elif isinstance(structure, dict):
-        items = sorted(structure.items())
-    else:
-        is_named = in_order is not None and len(in_order) == len(structure)
-        names = in_order if is_named else [f"part_{i}" for i in range(len(structure))]
-        items = zip(names, structure, strict=True)
-    return [name for key, part in items for name in _paths(part, None, f"{prefix}{key}.")]

@@ -14,12 +14,7 @@ _MARKS = 10
 
 
 class Budget:
-    """Wall time and gradients that a fit may use, and has used.
-
-    Args:
-      max_minutes: wall time in minutes; None for no bound.
-      max_gradients: evaluations of the target's gradient; None for no bound.
-    """
+    """Wall time and gradients that a fit may use, without bound if None, and has used."""
 
     def __init__(self, max_minutes: float | None, max_gradients: int | None) -> None:
         self._max_seconds = None if max_minutes is None else 60.0 * max_minutes

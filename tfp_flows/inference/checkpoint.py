@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.array_files import read_arrays, write_arrays
-from tfp_flows.inference.initial_flow import Start
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.reparametrisation import Reparametrisation
+from tfp_flows.inference.start import Start
 
 _EXPECTED = "`checkpoint_dir` with what a fit has saved"
 # Errors that `restore` raises for damaged files and for files of other variables.
@@ -21,11 +21,8 @@ _UNREADABLE = (tf.errors.OpError, IndexError, ValueError, AssertionError)
 class FitCheckpoint:
     """A folder that a fit is saved into.
 
-    A resumed fit goes through its rounds again, with the training from the folder.
-
-    Args:
-      folder: name of the folder; None saves nothing.
-      seed: seed of the fit; None takes the seed of the folder, or a random one.
+    A resumed fit goes through its rounds again, with the training from the folder. Without
+    a folder, nothing is saved. Without a seed, it is that of the folder, or random.
     """
 
     def __init__(self, folder: str | None, seed: int | None) -> None:
@@ -42,9 +39,7 @@ class FitCheckpoint:
     def check_target(self, points: np.ndarray, log_probs: np.ndarray) -> None:
         """Raises an error if the folder holds a fit of another seed or target.
 
-        Args:
-          points: `[N, D]`.
-          log_probs: the target's log-densities there, `[N]`.
+        The target has the log-densities, `[N]`, at the points, `[N, D]`.
         """
         self._identity |= {"points": points, "log_probs": log_probs}
         saved = self._saved(0)
@@ -69,8 +64,7 @@ class FitCheckpoint:
         if names[0] in saved:
             coordinates = Reparametrisation(*(saved[name] for name in names))
         return Start(
-            list(map(Gaussian, saved["means"], saved["factors"])),
-            saved["log_masses"].tolist(),
+            list(map(Gaussian, *(saved[n] for n in ("means", "factors", "log_masses")))),
             saved["ends"],
             str(saved["words"]),
             index,
@@ -104,7 +98,7 @@ class FitCheckpoint:
             arrays = {
                 "means": np.stack([g.mean for g in start.gaussians]),
                 "factors": np.stack([g.factor for g in start.gaussians]),
-                "log_masses": start.log_masses,
+                "log_masses": [g.log_mass for g in start.gaussians],
                 "ends": start.ends,
                 "words": start.words,
             }

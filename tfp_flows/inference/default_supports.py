@@ -65,11 +65,7 @@ class FactorOfProduct(Configured, tfb.Bijector):
     """The identity on Cholesky factors, with the log-det of their product.
 
     TFP's distributions with `input_output_cholesky=True` draw factors, but have the density
-    of the matrix.
-
-    Args:
-      product: bijector from the factor to the matrix.
-      name: name of the bijector.
+    of the matrix. `product` maps the factor to the matrix.
     """
 
     def __init__(self, product: tfb.Bijector, name: str = "factor_of_product") -> None:
@@ -99,10 +95,6 @@ class TransformedDensity(Configured, tfb.Bijector):
     ```
 
     On a simplex, TFP's density does not have the bijector's own log-det.
-
-    Args:
-      distribution: a `tfd.TransformedDistribution`.
-      name: name of the bijector.
     """
 
     def __init__(
@@ -155,10 +147,8 @@ def support_of_one(distribution: tfd.Distribution) -> Any:
 def with_free_entries(support: Any) -> Any:
     """Returns a support whose log-dets of simplexes and correlations fit the densities.
 
-    Args:
-      support: a bijector, or a structure of bijectors. Unless it contains
-        `tfb.SoftmaxCentered` or the outer product of `tfb.CorrelationCholesky`, it is
-        returned unchanged.
+    A bijector, or a structure of bijectors, is returned unchanged unless it contains
+    `tfb.SoftmaxCentered` or the outer product of `tfb.CorrelationCholesky`.
     """
     before = tf.nest.flatten(support)
     after = [_part_with_free_entries(part) for part in before]

@@ -32,6 +32,7 @@ from tfp_flows.inference.budget import Budget, Progress, bar
 from tfp_flows.inference.checkpoint import FitCheckpoint
 from tfp_flows.inference.checks.findings import Findings, examine, seconds_of_checks
 from tfp_flows.inference.checks.importance import pareto_k_threshold
+from tfp_flows.inference.checks.rays import narrowest_modes
 from tfp_flows.inference.checks.tails import check_tails, improper_direction
 from tfp_flows.inference.checks.verdict import (
     PosteriorReport,
@@ -40,16 +41,12 @@ from tfp_flows.inference.checks.verdict import (
     list_checks,
     verdict,
 )
+from tfp_flows.inference.fit_space import FitSpace
 from tfp_flows.inference.fitted_posterior import FittedPosterior
-from tfp_flows.inference.initial_flow import (
-    MOST_COMPONENTS,
-    Start,
-    first_start,
-    next_start,
-)
-from tfp_flows.inference.modes import dispersed_starts, narrowest_modes
-from tfp_flows.inference.reparametrisation import FitSpace, reparametrise
+from tfp_flows.inference.modes import dispersed_starts
+from tfp_flows.inference.reparametrisation import reparametrise
 from tfp_flows.inference.stan import is_stan_model, stan_space
+from tfp_flows.inference.start import MOST_COMPONENTS, Start, first_start, next_start
 from tfp_flows.inference.support import support_and_density
 from tfp_flows.inference.target import UnconstrainedDensity
 from tfp_flows.inference.training import compiled_training, train
@@ -197,12 +194,13 @@ def fit_posterior(
         shown.show(f"round {len(rounds)} of {len(rounds)} {bar(1.0)} checking far tails")
         report = _report(fit, best, rounds[0].start.gaussians[0])
         shown.end()
-    distribution, weighted = best.space.from_x(best.distribution, best.findings.weighted)
+    weighted = best.findings.weighted
+    draws = best.space.unconstrained(weighted.x)
     return FittedPosterior(
-        distribution,
+        best.space.distribution_from_u(best.distribution),
         space.support.bijector,
         report=report,
-        draws=weighted.x.astype(space.density.dtype.as_numpy_dtype),
+        draws=draws.astype(space.density.dtype.as_numpy_dtype),
         weights=weighted.weights,
         name=name,
     )

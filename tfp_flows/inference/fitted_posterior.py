@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
 from tfp_flows.core.arguments import check_integer, check_seed
 from tfp_flows.distributions.flow_distribution import FlowDistribution
-from tfp_flows.inference.checks.importance import systematic_rows
 from tfp_flows.inference.checks.verdict import PosteriorReport
 from tfp_flows.inference.surrogate import FlowPosterior
 
@@ -82,14 +80,7 @@ class FittedPosterior(FlowPosterior):
         """
         check_integer("n", n)
         check_seed("seed", seed)
-        rng = np.random.default_rng(seed)
-        if not self._weights.sum() > 0.0:
-            raise ValueError(
-                "Expected a posterior with draws inside the target's support; got weights "
-                "that are all 0."
-            )
-        x = self._draws[systematic_rows(self._weights, n, rng.uniform(), rng)]
-        return self.support.forward(tf.constant(x, self.distribution.dtype))
+        return self._resampled(self._draws, self._weights, n, seed)
 
     def copy(self, **overrides: object) -> FittedPosterior:
         """Returns a posterior with the same weights and some arguments replaced."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 
@@ -23,11 +22,7 @@ from tfp_flows.distributions import draws
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.flows.steps import coupling
-from tfp_flows.inference.budget import Budget
-from tfp_flows.inference.checks.findings import Findings
-from tfp_flows.inference.modes import Gaussian, find_modes, triangular
-from tfp_flows.inference.reparametrisation import Reparametrisation
-from tfp_flows.inference.target import UnconstrainedDensity
+from tfp_flows.inference.modes import Gaussian, triangular
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.mlp import MLP
 from tfp_flows.transformers.affine import Affine, soft_bounded_scale
@@ -36,199 +31,12 @@ from tfp_flows.transformers.spline import RationalQuadraticSpline
 # Largest number of variables whose correlations are modelled.
 MOST_OF_FULL_RANK = 500
 _FEWEST_PAIRS, _MOST_PAIRS = 3, 5
-# Largest number of Gaussians of a mixture.
-MOST_COMPONENTS = 8
-# Draws from which the ELBO of a Gaussian is estimated, and rounds of `gradient_scale`.
-_NUM_NOISE, _GRADIENT_ROUNDS = 256, 16
-# Fewest draws of chains for clusters, and largest number of rounds of k-means.
-_FEWEST_OF_CHAINS, _MAX_CLUSTERINGS = 400, 25
-# Share of the wall time that the search for maxima may take.
-_SHARE_OF_SEARCH = 0.3
 # Smallest weight of a component in the moments of the mixture that is whitened.
 _LEAST_WEIGHT = 0.05
 
 
-@dataclasses.dataclass(frozen=True)
-class Start:
-    """The start of a round of a fit.
-
-    Attributes:
-      gaussians: components of the base.
-      log_masses: their masses, in nats.
-      ends: where searches for maxima ended, `[S, D]`.
-      words: the start in words, for the report.
-      index: index of the round, from 0.
-      coordinates: `Reparametrisation` from the coordinates of the Gaussians and ends to
-        the unconstrained variables; None if they are the same.
-    """
-
-    gaussians: list[Gaussian]
-    log_masses: list[float]
-    ends: np.ndarray
-    words: str
-    index: int = 0
-    coordinates: Reparametrisation | None = None
-
-
-def first_start(
-    density: UnconstrainedDensity,
-    starts: np.ndarray,
-    budget: Budget,
-    rng: np.random.Generator,
-) -> Start:
-    """Returns Gaussians at the density's maxima, or one that is scaled by gradients."""
-
-    def is_over():
-        return not budget.has_left(1.0 - _SHARE_OF_SEARCH)
-
-    modes = find_modes(density, starts, is_over)
-    budget.num_gradients += modes.num_gradients
-    count = len(modes.gaussians)
-    if count > 1:
-        words = f"couplings over {count} Gaussians"
-        return Start(modes.gaussians, modes.log_masses, modes.ends, words)
-    if not count and is_over():
-        words = "couplings over a standard normal, as time was short"
-        return Start([standard(density.event_size)], [0.0], modes.ends, words)
-    noise = rng.normal(size=(_NUM_NOISE, density.event_size))
-    lowest = bound(density, standard(density.event_size), noise)
-    if count and bound(density, modes.gaussians[0], noise) >= lowest:
-        words = "couplings over a Laplace approximation"
-        return Start(modes.gaussians, modes.log_masses, modes.ends, words)
-    budget.num_gradients += _GRADIENT_ROUNDS * _NUM_NOISE
-    words = "couplings over a Gaussian scaled by gradients"
-    return Start([gradient_scale(density, noise)], [0.0], modes.ends, words)
-
-
-def next_start(start: Start, findings: Findings, rng: np.random.Generator) -> Start | None:
-    """Returns a start with the missing mass, or along draws of chains; None without both.
-
-    Gaussians with more parameters than there are draws of chains would be no better than a
-    posterior with light-tailed weights.
-    """
-    gaussians, log_masses = start.gaussians, start.log_masses
-    room, size = MOST_COMPONENTS - len(gaussians), len(gaussians[0].mean)
-    fewest = _FEWEST_OF_CHAINS
-    if findings.is_fair:
-        fewest = max(fewest, MOST_COMPONENTS * size * (size + 3) // 2)
-    if findings.missing and room > 0:
-        # Log-masses of the start are relative to each other; missing ones are absolute.
-        evidence = np.nan_to_num(findings.weighted.log_evidence[0], neginf=0.0)
-        shares = np.array(log_masses) - np.logaddexp.reduce(log_masses)
-        log_masses = [*(evidence + shares).tolist(), *findings.log_masses[:room]]
-        gaussians = [Gaussian(g.mean, g.matrix) for g in gaussians]
-        gaussians += findings.missing[:room]
-        words = f"couplings over {len(gaussians)} Gaussians"
-    elif len(findings.chain_draws) >= fewest:
-        gaussians, log_shares = clusters(findings.chain_draws, MOST_COMPONENTS, rng)
-        evidence = np.nan_to_num(findings.weighted.log_evidence[0], neginf=0.0)
-        log_masses = [float(evidence + share) for share in log_shares]
-        words = f"couplings over {len(gaussians)} Gaussians along Markov chains"
-    else:
-        return None
-    return dataclasses.replace(
-        start,
-        gaussians=gaussians,
-        log_masses=log_masses,
-        words=words,
-        index=start.index + 1,
-    )
-
-
-def clusters(
-    x: np.ndarray, count: int, rng: np.random.Generator
-) -> tuple[list[Gaussian], list[float]]:
-    """Divides draws by k-means, and returns the Gaussian and log-share of each part.
-
-    Args:
-      x: draws, `[N, D]`.
-      count: largest number of parts; parts of fewer than D + 1 draws are left out.
-      rng: random generator of the first centres.
-
-    Reference:
-      Arthur, Vassilvitskii (2007), k-means++: the advantages of careful seeding.
-      https://dl.acm.org/doi/10.5555/1283383.1283494
-    """
-    whole = Gaussian.from_draws(x)
-    z = whole.whiten(x)
-    centres = z[rng.integers(len(z), size=1)]
-    for _ in range(count - 1):
-        nearest = _distances(z, centres).min(axis=1)
-        chosen = rng.choice(len(z), p=nearest / nearest.sum()) if nearest.any() else 0
-        centres = np.concatenate([centres, z[chosen : chosen + 1]])
-    for _ in range(_MAX_CLUSTERINGS):
-        part = _distances(z, centres).argmin(axis=1)
-        for k in range(count):
-            if (part == k).any():
-                centres[k] = z[part == k].mean(axis=0)
-    rows = [x[part == k] for k in range(count)]
-    rows = [row for row in rows if len(row) > x.shape[1]] or [x]
-    log_shares = [float(np.log(len(row) / len(x))) for row in rows]
-    return [Gaussian.from_draws(row) for row in rows], log_shares
-
-
-def _distances(z, centres):
-    return ((z[:, None] - centres) ** 2).sum(axis=-1)
-
-
-def standard(size: int) -> Gaussian:
-    """Returns the standard normal as a `Gaussian` of `size` variables."""
-    return Gaussian(np.zeros(size), np.ones(size))
-
-
-def bound(density: UnconstrainedDensity, gaussian: Gaussian, noise: np.ndarray) -> float:
-    """Estimates the ELBO of a Gaussian from standard normal `noise`, `[N, D]`, in nats."""
-    log_probs = density.log_prob(gaussian.draw(noise))
-    if not np.isfinite(log_probs).all():
-        return -np.inf
-    return log_probs.mean() + gaussian.log_scale + 0.5 * (noise**2).sum(axis=1).mean()
-
-
-def gradient_scale(density: UnconstrainedDensity, noise: np.ndarray) -> Gaussian:
-    """Scales the standard normal, variable by variable, by gradients at `[N, D]` draws.
-
-    ```none
-    variance = sqrt(variance of draws / variance of gradients)
-    mean     = mean of draws + variance * mean gradient
-    ```
-
-    It is exact for a Gaussian of independent variables. Otherwise it is repeated from its
-    result, or with half the step, while that raises the ELBO, so the result is never worse
-    than the standard normal.
-
-    Returns:
-      A `Gaussian` whose factor is diagonal.
-    """
-    best = standard(density.event_size)
-    highest = bound(density, best, noise)
-    length = 1.0
-    for _ in range(_GRADIENT_ROUNDS):
-        proposed = _rescaled(density, best, noise, length)
-        reached = bound(density, proposed, noise)
-        if reached > highest:
-            best, highest, length = proposed, reached, 1.0
-        else:
-            length *= 0.5
-    return best
-
-
-def _rescaled(density, gaussian, noise, length):
-    draws = gaussian.draw(noise)
-    gradients = density.gradient(draws)
-    is_finite = np.isfinite(gradients).all(axis=1)
-    if is_finite.sum() < 2:
-        return gaussian
-    draws, gradients = draws[is_finite], gradients[is_finite]
-    spread, steepness = draws.std(axis=0), gradients.std(axis=0)
-    is_curved = steepness > 0.0
-    variance = np.where(is_curved, spread / np.where(is_curved, steepness, 1.0), spread**2)
-    shift = draws.mean(axis=0) - gaussian.mean + variance * gradients.mean(axis=0)
-    scale = gaussian.factor * (np.sqrt(variance) / gaussian.factor) ** length
-    return Gaussian(gaussian.mean + length * shift, scale)
-
-
 def starting_flow(
-    gaussians: list[Gaussian], log_masses: list[float], *, seed: int, dtype: tf.DType
+    gaussians: list[Gaussian], *, seed: int, dtype: tf.DType
 ) -> FlowDistribution:
     """Returns a distribution that is the mixture of `gaussians`, and that can be trained.
 
@@ -241,7 +49,7 @@ def starting_flow(
     several, the whitening has the moments of the mixture, and the base is the mixture.
     """
     size = len(gaussians[0].mean)
-    whole = gaussians[0] if len(gaussians) == 1 else _overall(gaussians, log_masses)
+    whole = gaussians[0] if len(gaussians) == 1 else _overall(gaussians)
     whiten = whitening_bijector(whole, dtype)
     steps = [whiten, ActNorm(size, dtype=dtype).without_rows()]
     if whole.factor.ndim == 1 and size <= MOST_OF_FULL_RANK:
@@ -257,7 +65,8 @@ def starting_flow(
     if len(gaussians) > 1:
         inner = [_inside(gaussian, whole) for gaussian in gaussians]
         means, factors = zip(*inner, strict=True)
-        base = GaussianMixture(np.stack(means), np.stack(factors), log_masses, dtype=dtype)
+        logits = [gaussian.log_mass for gaussian in gaussians]
+        base = GaussianMixture(np.stack(means), np.stack(factors), logits, dtype=dtype)
     return FlowDistribution(base, FlowChain(steps))
 
 
@@ -298,8 +107,10 @@ def whitening_bijector(gaussian: Gaussian, dtype: tf.DType) -> FlowBijector:
     return whiten
 
 
-def _overall(gaussians, log_masses):
-    weights = np.exp(np.array(log_masses) - np.max(log_masses))
+def _overall(gaussians):
+    """The Gaussian with the moments of a mixture."""
+    log_masses = np.array([gaussian.log_mass for gaussian in gaussians])
+    weights = np.exp(log_masses - log_masses.max())
     # A small mode far away has to be within reach, too.
     weights = np.maximum(weights, _LEAST_WEIGHT)
     weights /= weights.sum()
@@ -328,12 +139,8 @@ class GaussianMixture(Configured, tfp.distributions.Distribution):
     Means, scales and logits are trained. The factors F are constant, so that neither
     direction needs a solve.
 
-    Args:
-      means: `[K, D]`.
-      factors: lower triangular factors of the covariances, `[K, D, D]`.
-      logits: unnormalised log-weights, `[K]`.
-      dtype: dtype of draws.
-      name: name of the distribution.
+    Means are `[K, D]`, the lower triangular factors of the covariances `[K, D, D]`, and
+    unnormalised log-weights, `logits`, `[K]`.
     """
 
     def __init__(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,32 +28,19 @@ _LENGTHS = 2.0 ** np.arange(8, -24, -1)
 _DAMPING = 10.0 ** np.arange(-8.0, 8.0, 0.5)
 # From so many rows for each variable on, correlations are estimated without shrinkage.
 _MANY_ROWS = 50
-# Rays start this many standard deviations from a centre, and end at the larger of two
-# distances: in standard deviations, and in units of the unconstrained variables.
-_NEAREST, _FARTHEST, _FARTHEST_UNITS = 0.5, 150.0, 50.0
-# Number of points of all rays in random directions. The number on one ray depends on D, so
-# that distances across and along rays are about equal.
-_NUM_SCATTERED = 20_000
-_NUM_RADII, _FEWEST_RADII = {1: 400, 2: 133, 3: 40, 4: 21}, 14
-# Number of points of a ray along an axis or a diagonal: neighbours are 11 % apart.
-_NUM_DENSE_RADII = 56
-_MOST_AXES, _MOST_DIAGONALS = 32, 32
-# Number of shells of distance; number of points of a shell that are compared with the
-# posterior; and number of points that are taken if the posterior lacks them.
-_NUM_SHELLS, _NUM_COMPARED, _FROM_SHELL = 14, 8, 2
-# Probability that a ray meets a mode as wide as `narrowest_modes` returns.
-_MET = 0.95
 
 
 @dataclasses.dataclass(frozen=True)
 class Gaussian:
     """A Gaussian by its mean, `[D]`, and a factor L of its covariance L L^T.
 
-    The factor is lower triangular, `[D, D]`, or diagonal and given as `[D]`.
+    The factor is lower triangular, `[D, D]`, or diagonal and given as `[D]`. `log_mass` is
+    the log of the mass that it stands for in a density or a mixture, in nats.
     """
 
     mean: np.ndarray
     factor: np.ndarray
+    log_mass: float = 0.0
 
     @classmethod
     def from_draws(cls, x: np.ndarray) -> Gaussian:
@@ -117,13 +103,11 @@ class Modes:
     Attributes:
       gaussians: the Gaussian of the curvature at each maximum, the largest mass first;
         empty if no start leads to a maximum.
-      log_masses: integral of the density by each Gaussian, in nats.
       ends: where the searches ended, `[S, D]`.
       num_gradients: evaluations of the density's gradient.
     """
 
     gaussians: list[Gaussian]
-    log_masses: list[float]
     ends: np.ndarray
     num_gradients: int
 
@@ -142,13 +126,9 @@ def find_modes(
     is_over: Callable[[], bool] = lambda: False,
     is_known: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Modes:
-    """Climbs from each start, and refines the distinct ends by Newton's method.
+    """Climbs from each start, `[S, D]`, and refines the distinct ends by Newton's method.
 
-    Args:
-      density: an `UnconstrainedDensity`.
-      starts: `[S, D]`.
-      is_over: function that says whether the time for it is over.
-      is_known: function of ends, `[S, D]`, that says which to leave out, `[S]`.
+    It stops if `is_over`, and leaves out ends, `[S, D]`, that are known, `[S]`.
     """
     with np.errstate(all="ignore"):
         ends, values, num_gradients = quasi_newton(density, starts, is_over)
@@ -172,18 +152,18 @@ def find_modes(
         is_left &= ~(np.linalg.norm(gaussian.whiten(ends), axis=1) < _SAME)
         if not any(gaussian.distance(other) < _SAME for other in found):
             found.append(gaussian)
-    return _by_mass(density, found, ends, num_gradients)
+    return Modes(_by_mass(density, found), ends, num_gradients)
 
 
-def _by_mass(density, found, ends, num_gradients):
+def _by_mass(density, found):
+    """The Gaussians with their masses, the largest first, without negligible ones."""
     if not found:
-        return Modes([], [], ends, num_gradients)
+        return []
     values = density.log_prob(np.stack([gaussian.mean for gaussian in found]))
     constant = 0.5 * density.event_size * np.log(2.0 * np.pi)
     masses = values + constant + np.array([gaussian.log_scale for gaussian in found])
     order = [i for i in np.argsort(-masses) if masses[i] > masses.max() - _NEGLIGIBLE]
-    gaussians, log_masses = [found[i] for i in order], [float(masses[i]) for i in order]
-    return Modes(gaussians, log_masses, ends, num_gradients)
+    return [dataclasses.replace(found[i], log_mass=float(masses[i])) for i in order]
 
 
 def quasi_newton(
@@ -193,12 +173,7 @@ def quasi_newton(
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Climbs from all starts at once by the BFGS method, with backtracking.
 
-    A row whose density is not finite at its start stays there, with value -inf.
-
-    Args:
-      density: an `UnconstrainedDensity`.
-      starts: `[S, D]`.
-      is_over: function that says whether the time for it is over.
+    A row whose density is not finite at its start, `[S, D]`, stays there, with value -inf.
 
     Returns:
       Ends, `[S, D]`, their log-densities, `[S]`, and the number of gradients taken.
@@ -281,13 +256,8 @@ def laplace(density: Any, start: np.ndarray) -> Gaussian:
     the curvature of each variable alone. Each step is the best of many lengths and damping
     factors, which are evaluated at once.
 
-    Args:
-      density: an `UnconstrainedDensity`, or another object with `dtype`, `log_prob` and
-        `curvature`.
-      start: `[D]`.
-
-    Returns:
-      A `Gaussian`.
+    The density is an `UnconstrainedDensity`, or another object with `dtype`, `log_prob` and
+    `curvature`; the start is `[D]`.
 
     Raises:
       NoMaximumError: if there is no maximum within reach, or the Hessian there is not
@@ -368,120 +338,3 @@ def triangular(factor: np.ndarray) -> np.ndarray:
 def _check_finite(*arrays):
     if not all(np.isfinite(array).all() for array in arrays):
         raise NoMaximumError("the log-density, its gradient or its Hessian is not finite")
-
-
-def points_on_rays(
-    density: UnconstrainedDensity,
-    centres: Sequence[Gaussian],
-    points: np.ndarray,
-    is_known: Callable[[np.ndarray], np.ndarray],
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Returns points on rays from which climbs may reach unknown maxima, `[S, D]`.
-
-    ```none
-    x = mean + r L u,   |u| = 1,   r from 0.5 to 150 or more, in equal ratios
-    ```
-
-    The density is evaluated along rays from each centre: densely along axes, principal
-    axes, diagonals and towards `points`, and sparsely in random directions. At each
-    distance, the highest points and the points at which the density rises again are taken,
-    unless they are known. A Gaussian of width w is higher than one of width 1 within an
-    angle of about arcsin(w), at any distance.
-
-    Args:
-      density: an `UnconstrainedDensity`.
-      centres: Gaussians, the mean and factor L of each.
-      points: points that rays from the first centre go to, for example draws of the
-        prior, `[P, D]`.
-      is_known: function of points, `[N, D]`, that says where the posterior has their mass,
-        `[N]`.
-      rng: random generator of the random directions.
-    """
-    size, found = density.event_size, []
-    num_radii = _NUM_RADII.get(size, _FEWEST_RADII)
-    count = max(_NUM_SCATTERED // (num_radii * len(centres)), 1)
-    for k, centre in enumerate(centres):
-        directed = _directed(centre, points if k == 0 else points[:0])
-        scattered = centre.scale(_scattered(size, count, rng))
-        found.append(_highest(density, centre, directed, _NUM_DENSE_RADII, is_known))
-        found.append(_highest(density, centre, scattered, num_radii, is_known))
-    return np.unique(np.concatenate(found), axis=0)
-
-
-def narrowest_modes(size: int) -> tuple[float, float]:
-    """Returns the widths of the narrowest modes that `points_on_rays` meets.
-
-    The first width is along axes and diagonals, the second in other directions. Both are
-    in standard deviations of the posterior from whose centre rays start.
-    """
-    num_radii = _NUM_RADII.get(size, _FEWEST_RADII)
-    ratio = math.log(_FARTHEST / _NEAREST)
-    along, dense = 0.5 * ratio / num_radii, 0.5 * ratio / _NUM_DENSE_RADII
-    if size <= 2:
-        across = 0.0 if size == 1 else math.pi * num_radii / _NUM_SCATTERED
-        return min(dense, along), max(across, along)
-    # The angle within which one of all rays lies with this probability.
-    share = -math.log(1.0 - _MET) * num_radii / _NUM_SCATTERED
-    angles = np.linspace(0.0, 0.5 * math.pi, 10_001)
-    shares = np.cumsum(np.sin(angles) ** (size - 2))
-    angle = angles[np.searchsorted(0.5 * shares / shares[-1], share)]
-    return dense, max(float(np.sin(angle)), math.tanh(along))
-
-
-def _directed(centre, points):
-    """Directions along axes and diagonals and to points, 1 deviation long, `[N, D]`."""
-    size = len(centre.mean)
-    factor = centre.matrix
-    scales = np.linalg.norm(factor, axis=1)
-    axes = np.eye(size)[:_MOST_AXES]
-    # Rows of Walsh's matrix: all signs equal, every second one, every second pair, ...
-    rows = range(min(1 << (size - 1).bit_length(), _MOST_DIAGONALS))
-    bits = [[(i & j).bit_count() for j in range(size)] for i in rows]
-    signs = 1.0 - 2.0 * (np.array(bits) % 2)
-    own = factor.T[:_MOST_AXES]
-    lines = np.concatenate([axes * scales, own, signs * scales, signs[:1]])
-    directions = np.concatenate([lines, -lines, points - centre.mean])
-    lengths = np.linalg.norm(np.linalg.solve(factor, directions.T), axis=0)
-    is_usable = np.isfinite(lengths) & (lengths > 0.0)
-    return directions[is_usable] / lengths[is_usable, None]
-
-
-def _scattered(size, count, rng):
-    """Unit vectors, `[N, D]`: equally spaced in the plane, and random in more variables."""
-    if size == 1:
-        return np.array([[-1.0], [1.0]])
-    if size == 2:
-        angles = 2.0 * np.pi * (np.arange(count) + rng.uniform()) / count
-        return np.stack([np.cos(angles), np.sin(angles)], axis=-1)
-    z = rng.normal(size=(count, size))
-    return z / np.linalg.norm(z, axis=1, keepdims=True)
-
-
-def _highest(density, centre, directions, num_radii, is_known):
-    """Points of rays that are high at their distance, or where the density rises again."""
-    units = _FARTHEST_UNITS / np.maximum(np.linalg.norm(directions, axis=1), 1e-300)
-    ratios = np.maximum(_FARTHEST, units) / _NEAREST
-    radii = _NEAREST * ratios ** np.linspace(0.0, 1.0, num_radii)[:, None]  # [R, N]
-    points = centre.mean + radii[..., None] * directions
-    with np.errstate(all="ignore"):
-        values = density.log_prob(points.reshape(-1, points.shape[-1]))
-    values = np.where(np.isfinite(values), values, -np.inf).reshape(radii.shape)
-    ahead = np.concatenate([values[1:], np.full_like(values[:1], -np.inf)])
-    behind = np.concatenate([np.full_like(values[:1], np.inf), values[:-1]])
-    peaks = np.where((values > behind) & (values >= ahead), values, -np.inf)
-    chosen, groups = [], []
-    for first, heights in ((0, values), (_NUM_SHELLS, peaks)):
-        shells = np.array_split(np.arange(num_radii), _NUM_SHELLS)
-        for number, rows in enumerate(shells, first):
-            flat = heights[rows].ravel()
-            best = np.argsort(-flat)[:_NUM_COMPARED]
-            best = best[np.isfinite(flat[best])]
-            chosen.append(points[rows].reshape(len(flat), -1)[best])
-            groups += [number] * len(best)
-    candidates, group = np.concatenate(chosen), np.array(groups, int)
-    if not len(candidates):
-        return candidates
-    unknown = np.flatnonzero(~is_known(candidates))
-    by_group = [unknown[group[unknown] == k] for k in range(2 * _NUM_SHELLS)]
-    return candidates[np.concatenate([rows[:_FROM_SHELL] for rows in by_group])]

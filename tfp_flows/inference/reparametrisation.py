@@ -14,13 +14,8 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.partial import Partial
 from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.flows.steps import coupling
-from tfp_flows.inference.arviz import named_parts, part_names
-from tfp_flows.inference.checks.importance import WeightedDraws, generalised_pareto
-from tfp_flows.inference.modes import Gaussian
-from tfp_flows.inference.support import JointSupport
-from tfp_flows.inference.target import UnconstrainedDensity
+from tfp_flows.inference.checks.importance import generalised_pareto
 from tfp_flows.transformers.affine import Affine, soft_bounded_scale
 from tfp_flows.transformers.tail import Tail
 
@@ -221,79 +216,3 @@ def _log_likelihood(u, log_det):
     covariance = np.atleast_2d(np.cov(u, rowvar=False))
     _, value = np.linalg.slogdet(covariance + 1e-9 * np.eye(len(covariance)))
     return -0.5 * value - log_det
-
-
-class FitSpace:
-    """A density in coordinates u, which are the unconstrained variables x or mapped to x.
-
-    Attributes:
-      density: the `UnconstrainedDensity` of u.
-      support: the `JointSupport` from u to the parts.
-
-    Args:
-      density: the `UnconstrainedDensity` of x.
-      support: the `JointSupport` from x to the parts.
-      coordinates: `Reparametrisation` from u to x; None if u is x.
-    """
-
-    def __init__(
-        self,
-        density: UnconstrainedDensity,
-        support: JointSupport,
-        coordinates: Reparametrisation | None = None,
-    ) -> None:
-        self.density, self.support, self._map = density, support, None
-        if coordinates is not None:
-            self._map = coordinates.bijector(density.dtype)
-            self.support = support.mapped(self._map)
-            self.density = density.mapped(self._map)
-
-    def mapped(self, coordinates: Reparametrisation) -> FitSpace:
-        """Returns the space of other coordinates of x, given the space of x."""
-        return FitSpace(self.density, self.support, coordinates)
-
-    def unconstrained(self, u: np.ndarray) -> np.ndarray:
-        """Maps u to x, `[N, D]`."""
-        if self._map is None or not len(u):
-            return u
-        return self._map.forward(tf.constant(u, self.density.dtype)).numpy().astype(float)
-
-    def coordinates(self, x: np.ndarray) -> np.ndarray:
-        """Maps x to u, `[N, D]`, and leaves out rows that have no finite u."""
-        if self._map is None or not len(x):
-            return x
-        u = self._map.inverse(tf.constant(x, self.density.dtype)).numpy().astype(float)
-        return u[np.isfinite(u).all(axis=1)]
-
-    def flatten(self, u: np.ndarray) -> np.ndarray:
-        """Maps u, `[N, D]`, to the entries of all parts, `[N, E]`."""
-        parts = self.support.bijector.forward(tf.constant(u, self.density.dtype))
-        rows = [np.reshape(part, [len(u), -1]) for part in tf.nest.flatten(parts)]
-        return np.concatenate(rows, axis=1).astype(np.float64)
-
-    def entry_names(self, u: np.ndarray) -> list[str]:
-        """Returns the names of the E columns of `flatten(u)`."""
-        parts = self.support.bijector.forward(tf.constant(u[:1], self.density.dtype))
-        return [
-            name + "".join(f"[{i}]" for i in index)
-            for name, part in named_parts(parts, part_names(parts)).items()
-            for index in np.ndindex(part.shape[1:])
-        ]
-
-    def variable_names(self, draws: np.ndarray) -> list[str]:
-        """Returns the name of the entry that each variable of `[N, D]` moves most."""
-        u = Gaussian.from_draws(draws).mean
-        rows = self.flatten(np.concatenate([u[None], u + np.diag(1e-2 + 1e-2 * np.abs(u))]))
-        moves = np.abs(rows[1:] - rows[0]) / (np.abs(rows[0]) + 1e-30)
-        names = self.entry_names(u[None])
-        return [names[k] for k in np.nan_to_num(moves).argmax(axis=1)]
-
-    def from_x(
-        self, distribution: FlowDistribution, weighted: WeightedDraws
-    ) -> tuple[FlowDistribution, WeightedDraws]:
-        """Maps a distribution of u and its weighted draws to those of x."""
-        if self._map is None:
-            return distribution, weighted
-        chain = FlowChain([self._map, *distribution.bijector.bijectors])
-        moved = dataclasses.replace(weighted, x=self.unconstrained(weighted.x))
-        return FlowDistribution(distribution.distribution, chain), moved

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
-from tfp_flows.inference.reparametrisation import FitSpace
+from tfp_flows.inference.fit_space import FitSpace
 from tfp_flows.inference.support import JointSupport
 from tfp_flows.inference.target import UnconstrainedDensity
 
@@ -105,12 +105,8 @@ class StanConstraint(tfb.Bijector):
     log_det(x) = log-density with Stan's Jacobian - log-density without it
     ```
 
-    Entries are NaN where Stan raises an error. They have no gradients.
-
-    Args:
-      model: a `bridgestan.StanModel`.
-      order: Stan's position of each entry, `[E]`.
-      name: name of the bijector.
+    Entries are NaN where Stan raises an error. They have no gradients. `order` is Stan's
+    position of each entry, `[E]`.
     """
 
     def __init__(self, model: Any, order: list[int], name: str = "stan") -> None:

@@ -24,6 +24,7 @@ from tfp_flows.inference.default_supports import (
     support_of_one,
     with_free_entries,
 )
+from tfp_flows.inference.parts import named
 
 _TARGET = "a `tfd.Distribution` or the shape of an event"
 # Points at which two supports of a target are compared.
@@ -60,9 +61,7 @@ class JointSupport:
     ) -> JointSupport:
         """The support of a distribution, by the default bijectors of its parts.
 
-        Args:
-          target: a `tfd.Distribution`, joint or not, or a pinned joint distribution.
-          argument: the name that it has for the user, for errors.
+        `argument` is the name that the distribution has for the user, for errors.
 
         Raises:
           ValueError: if a part is not continuous, has batch axes, or has no default
@@ -98,17 +97,11 @@ class JointSupport:
         return plain or support
 
     def prior_draws(self, target: Any, count: int, seed: int) -> np.ndarray:
-        """Draws of a distribution, or of a joint distribution's prior, unconstrained.
+        """Draws of this support's distribution, or of a joint one's prior, unconstrained.
 
-        Args:
-          target: the distribution of this support. Parts of a pinned joint distribution
-            are drawn in their order, given the pinned parts.
-          count: number of draws.
-          seed: integer.
-
-        Returns:
-          `[N, D]`: fewer rows than `count` if some draws cannot be mapped, and no rows if
-          the distribution cannot be sampled.
+        Parts of a pinned joint distribution are drawn in their order, given the pinned
+        parts. There are fewer rows, `[N, D]`, than `count` if some draws cannot be mapped,
+        and none if the distribution cannot be sampled.
         """
         try:
             draw = getattr(target, "sample_unpinned", None) or target.sample
@@ -153,14 +146,10 @@ class JointSupport:
     def from_shape(
         cls, event_shape: Any, support: Any, dtype: tf.DType | str
     ) -> JointSupport:
-        """The support of parts that bijectors constrain.
+        """The support of parts that bijectors constrain, as in `fit_posterior`.
 
-        Args:
-          event_shape: a shape, or a structure of shapes; an integer is a vector's size.
-          support: bijectors from all reals to the support of each part, in the structure of
-            `event_shape`; None leaves a part, or all parts, unconstrained. Log-dets become
-            those of `with_free_entries`.
-          dtype: dtype of all parts.
+        An integer is a vector's size. Without `support`, all parts are unconstrained.
+        Log-dets become those of `with_free_entries`.
         """
         event_shape = _as_shapes(event_shape)
         _check_size(len(tf.nest.flatten(event_shape)))
@@ -179,11 +168,7 @@ def support_and_density(
 ) -> tuple[JointSupport, Callable | None]:
     """Returns the `JointSupport` of a target and its unnormalised log-density.
 
-    Args:
-      target: a distribution, or an event shape, or a structure of event shapes.
-      support: bijectors in the structure of an event shape.
-      target_log_prob_fn: function of the parts; by default that of a distribution.
-      dtype: dtype of the parts, if `target` is an event shape.
+    The arguments are those of `flow_posterior`.
     """
     if target_log_prob_fn is not None:
         words = "a function of the parts of a draw"
@@ -257,11 +242,8 @@ def log_prob_of_parts(
 ) -> tf.Tensor:
     """Returns log-densities of parts, `[...]`: -inf outside their support, and NaN for NaN.
 
-    Args:
-      parts: draws, `[..., *event]` each.
-      is_nan: whether a number of a draw is NaN, `[...]`.
-      bijector: the support, from vectors `[..., D]` to the parts.
-      log_prob: function of vectors that returns their log-densities.
+    The bijector maps vectors, `[..., D]`, with the density `log_prob` to parts,
+    `[..., *event]` each. `is_nan` says whether a number of a draw is NaN, `[...]`.
     """
     # New tensors, since TFP's cache of draws would cut the gradient.
     x = bijector.inverse(tf.nest.map_structure(tf.identity, parts))
@@ -269,44 +251,13 @@ def log_prob_of_parts(
     is_inside = tf.reduce_all(tf.math.is_finite(x), axis=-1)
     x = tf.where(is_inside[..., None], x, tf.zeros([], x.dtype))
     inside = log_prob(x) - bijector.forward_log_det_jacobian(x, event_ndims=1)
-    nan, lowest = (tf.constant(c, inside.dtype) for c in (math.nan, -math.inf))
-    outside = tf.where(is_nan, nan, lowest)
-    return tf.where(is_inside, inside, outside)
+    return tf.where(is_inside, inside, outside_support(is_nan, inside.dtype))
 
 
-def have_nan(parts: Any, event_shape: Any) -> tf.Tensor:
-    """Returns whether a number of a draw, `[..., *event]` a part, is NaN, `[...]`."""
-    found = [
-        tf.reduce_any(tf.math.is_nan(part), axis=list(range(-shape.rank, 0)))
-        for part, shape in zip(*map(tf.nest.flatten, (parts, event_shape)), strict=True)
-    ]
-    return functools.reduce(tf.logical_or, found)
-
-
-def parts_from_rows(rows: tf.Tensor, event_shape: Any) -> Any:
-    """Returns parts in their structure, `[..., *event]` each, from rows, `[..., M]`.
-
-    Args:
-      rows: the entries of all parts, in the order of `tf.nest.flatten(event_shape)`.
-      event_shape: structure of shapes.
-    """
-    shapes = tf.nest.flatten(event_shape)
-    batch = tf.shape(rows)[:-1]
-    split = tf.split(rows, [shape.num_elements() for shape in shapes], axis=-1)
-    parts = [
-        tf.reshape(part, tf.concat([batch, shape], axis=0))
-        for part, shape in zip(split, shapes, strict=True)
-    ]
-    return tf.nest.pack_sequence_as(event_shape, parts)
-
-
-def named(structure: Any) -> dict:
-    """Returns the parts of a structure by their names, or by their indices."""
-    if isinstance(structure, dict):
-        return dict(sorted(structure.items()))
-    if hasattr(structure, "_asdict"):
-        return structure._asdict()
-    return dict(enumerate(structure)) if isinstance(structure, (list, tuple)) else {}
+def outside_support(is_nan: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Returns log-densities of draws outside the support: NaN for NaN, else -inf."""
+    nan, lowest = (tf.constant(c, dtype) for c in (math.nan, -math.inf))
+    return tf.where(is_nan, nan, lowest)
 
 
 def _check_size(size, argument="target"):

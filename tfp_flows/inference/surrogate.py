@@ -24,6 +24,7 @@ from tfp_flows.core.arguments import (
     check_flag,
     check_instance,
     check_name,
+    require,
 )
 from tfp_flows.core.rows import weight_keyword
 from tfp_flows.core.serialization import rebuild_copy
@@ -38,20 +39,12 @@ from tfp_flows.flows.made import MADE
 from tfp_flows.flows.maf import MAF
 from tfp_flows.flows.nice import NICE
 from tfp_flows.flows.real_nvp import RealNVP
-from tfp_flows.inference.initial_flow import (
-    MOST_OF_FULL_RANK,
-    bound,
-    gradient_scale,
-    standard,
-    whitening_bijector,
-)
+from tfp_flows.inference.checks.importance import systematic_rows
+from tfp_flows.inference.initial_flow import MOST_OF_FULL_RANK, whitening_bijector
 from tfp_flows.inference.modes import Gaussian, NoMaximumError, find_modes
-from tfp_flows.inference.support import (
-    described,
-    have_nan,
-    log_prob_of_parts,
-    support_and_density,
-)
+from tfp_flows.inference.parts import have_nan
+from tfp_flows.inference.start import bound, gradient_scale, standard
+from tfp_flows.inference.support import described, log_prob_of_parts, support_and_density
 from tfp_flows.inference.target import UnconstrainedDensity
 
 # Names of flows.
@@ -164,6 +157,14 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
     def _arguments(self):
         """The constructor's arguments without the support."""
         return {"distribution": self.distribution, "name": self.name}
+
+    def _resampled(self, x, weights, n, seed):
+        """Parts of n of the unconstrained draws, `[S, D]`, by their weights, `[S]`."""
+        words = "a posterior with draws inside the target's support"
+        require(weights.sum() > 0.0, words, "weights that are all 0")
+        rng = np.random.default_rng(seed)
+        rows = systematic_rows(weights, n, rng.uniform(), rng)
+        return self.support.forward(tf.constant(x[rows], self.distribution.dtype))
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
@@ -352,6 +353,7 @@ def _laplace(density, rng):
     modes = find_modes(density, starts)
     if not modes.gaussians:
         raise NoMaximumError("no maximum with a negative definite Hessian was found")
-    if sum(np.array(modes.log_masses) > modes.log_masses[0] - _NEGLIGIBLE) > 1:
+    log_masses = [gaussian.log_mass for gaussian in modes.gaussians]
+    if sum(np.array(log_masses) > log_masses[0] - _NEGLIGIBLE) > 1:
         raise NoMaximumError("the target has several maxima")
     return modes.gaussians[0]

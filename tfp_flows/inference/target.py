@@ -14,6 +14,7 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
 from tfp_flows.core.compiled import Compiled, graph_function
+from tfp_flows.inference.parts import call_with_parts
 
 # Points of a batch.
 _ROWS = 64
@@ -42,7 +43,7 @@ class UnconstrainedDensity:
       support: a `JointSupport`.
 
     Attributes:
-      from_tensor: `tf.function` from a tensor `[N, D]` to log-densities, `[N]`, in the
+      traced_log_prob: `tf.function` from a tensor `[N, D]` to log-densities, `[N]`, in the
         target's dtype.
       value_and_gradient: `tf.function` to log-densities and their gradients, `[N, D]`.
     """
@@ -52,9 +53,9 @@ class UnconstrainedDensity:
         self._support = support
         self.event_size = support.event_size
         self.dtype = support.dtype
-        self.from_tensor = graph_function(self._log_prob)
+        self.traced_log_prob = graph_function(self._log_prob)
         self.value_and_gradient = graph_function(self._value_and_gradient)
-        self._log_probs = Compiled(self.from_tensor, by_xla=False)
+        self._log_probs = Compiled(self.traced_log_prob, by_xla=False)
         self._gradients = Compiled(self.value_and_gradient, by_xla=False)
         self._products = Compiled(self._product, by_xla=False)
         self._seconds = math.inf
@@ -159,12 +160,8 @@ class UnconstrainedDensity:
         A second derivative that is missing or not finite is replaced by differences of
         gradients. That of TFP's softplus is not finite above 88 in float32.
 
-        Args:
-          x: the point, `[D]`.
-          directions: `[D, K]`, in columns.
-
         Returns:
-          The gradient, `[D]`, and the Hessian times the directions, `[D, K]`.
+          The gradient at x, `[D]`, and the Hessian times the directions, `[D, K]`.
         """
         directions = np.asarray(directions).T
         points = np.broadcast_to(x, directions.shape)
@@ -184,14 +181,8 @@ class UnconstrainedDensity:
         return (ahead - behind) / (2.0 * length)
 
     def _in_batches(self, function, *arrays):
-        count = len(arrays[0])
         size = min(_ROWS, self.event_size) if len(arrays) > 1 else _ROWS
-        pieces = []
-        for start in range(0, count, size):
-            rows = np.minimum(np.arange(start, start + size), count - 1)
-            results = function(*(tf.constant(a[rows], self.dtype) for a in arrays))
-            pieces.append([np.asarray(result, np.float64) for result in results])
-        return [np.concatenate(piece)[:count] for piece in zip(*pieces, strict=True)]
+        return in_batches(function, *arrays, size=size, dtype=self.dtype)
 
     def _product(self, x, directions):
         with tf.GradientTape() as tape:
@@ -201,34 +192,33 @@ class UnconstrainedDensity:
         return gradient, tape.gradient(along, x, unconnected_gradients=_ZERO)
 
 
+def in_batches(
+    function: Callable, *arrays: np.ndarray, size: int, dtype: tf.DType
+) -> list[np.ndarray]:
+    """Returns the results of a function of rows, `[N, ...]`, in batches of one size.
+
+    The last row fills up the last batch, so that one trace of the function serves all.
+    """
+    count, pieces = len(arrays[0]), []
+    for start in range(0, count, size):
+        rows = np.minimum(np.arange(start, start + size), count - 1)
+        pieces.append(function(*(tf.constant(array[rows], dtype) for array in arrays)))
+    return joined(pieces, count)
+
+
+def joined(pieces: Sequence[Sequence[tf.Tensor]], count: int) -> list[np.ndarray]:
+    """Joins the first `count` rows of results of batches, in float64."""
+    return [
+        np.concatenate([np.asarray(part, np.float64) for part in parts])[:count]
+        for parts in zip(*pieces, strict=True)
+    ]
+
+
 def _shown(parts):
     named = parts._asdict() if hasattr(parts, "_asdict") else parts
     if isinstance(named, dict):
         return ", ".join(f"{name} {part.shape}" for name, part in named.items())
     return ", ".join(str(part.shape) for part in tf.nest.flatten(parts))
-
-
-def call_with_parts(function: Callable, parts: Any) -> Any:
-    """Calls a function of parts as `tfp.vi` does, unpacking a list or a dictionary."""
-    positional, named = arguments_of(parts)
-    return function(*positional, **named)
-
-
-def arguments_of(parts: Any) -> tuple[Sequence[Any], dict[str, Any]]:
-    """Returns the arguments, and the keywords, of a function of parts."""
-    if isinstance(parts, dict):
-        return (), parts
-    if isinstance(parts, (list, tuple)) and not hasattr(parts, "_fields"):
-        return parts, {}
-    return (parts,), {}
-
-
-def from_arguments(structure: Any, parts: Sequence[Any], named_parts: dict) -> Any:
-    """Returns the parts in the form of `structure`, from the result of `arguments_of`."""
-    if isinstance(structure, dict):
-        return named_parts
-    is_list = isinstance(structure, (list, tuple)) and not hasattr(structure, "_fields")
-    return tf.nest.pack_sequence_as(structure, list(parts)) if is_list else parts[0]
 
 
 def is_rounding(density: UnconstrainedDensity, x: np.ndarray) -> np.ndarray:
@@ -255,11 +245,8 @@ def without_rounding(
 ) -> np.ndarray:
     """Returns log-densities with NaN for rounding noise at the highest-weight draws.
 
-    Args:
-      density: an `UnconstrainedDensity`.
-      x: draws, `[S, D]`.
-      log_p: log-densities of the target, `[S]`.
-      log_q: log-densities of the distribution that draws come from, `[S]`.
+    Draws x, `[S, D]`, have log-densities p of the target and q of their own distribution,
+    `[S]` each.
     """
     log_p, count = log_p.copy(), min(_HEAVIEST, len(x) // 8)
     for _ in range(_ROUNDS):

@@ -16,7 +16,8 @@ from tfp_flows.core.compiled import Compiled
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.budget import Budget
-from tfp_flows.inference.initial_flow import GaussianMixture, Start, starting_flow
+from tfp_flows.inference.initial_flow import GaussianMixture, starting_flow
+from tfp_flows.inference.start import Start
 from tfp_flows.inference.target import UnconstrainedDensity
 
 # Steps of a block, draws of a batch, and fewest steps of a block at the end.
@@ -42,17 +43,12 @@ def compiled_training(
 ) -> tuple[FlowDistribution, PosteriorTraining]:
     """Returns the result of `starting_flow` for a start, and its `PosteriorTraining`.
 
-    Args:
-      density: an `UnconstrainedDensity`.
-      start: a `Start`.
-      seed: seed of the weights and of the noise.
-      seconds: wall time that XLA may take; it is not used if it takes longer.
+    XLA is not used if it takes longer than `seconds`. The seed is that of weights and
+    noise.
     """
 
     def made(by_xla):
-        flow = starting_flow(
-            start.gaussians, start.log_masses, seed=seed, dtype=density.dtype
-        )
+        flow = starting_flow(start.gaussians, seed=seed, dtype=density.dtype)
         return flow, PosteriorTraining(density, flow, seed=seed, by_xla=by_xla)
 
     is_timed_out = False
@@ -78,14 +74,9 @@ def train(
 ) -> None:
     """Takes blocks of each step size until one gains less than twice its standard error.
 
-    It ends early at a small divergence, or at a large one if another round follows.
-
-    Args:
-      training: a `PosteriorTraining`, from whose `counters` it goes on.
-      budget: a `Budget`, in which gradients and skipped steps are counted.
-      save: function that saves the training after each block.
-      show: function that shows words for what is being done, and the share that is done.
-      is_last: whether no other round follows.
+    It goes on from the training's `counters`, and ends early at a small divergence, or at a
+    large one unless the round is the last. After each block, it calls `show` with words for
+    what is being done and the share that is done, and then `save`.
     """
     rung, count, bound, error, *used = training.counters.numpy()
     budget.resume(*used)
@@ -145,11 +136,7 @@ class PosteriorTraining(tf.Module):
     or if its gradient is not finite. Gradients are scaled down to four times their running
     norm.
 
-    Args:
-      density: an `UnconstrainedDensity`.
-      distribution: the result of `starting_flow`.
-      seed: seed of the noise.
-      by_xla: whether to try XLA.
+    The distribution is the result of `starting_flow`; the seed is that of the noise.
 
     Reference:
       Roeder, Wu, Duvenaud (2017), Sticking the landing. https://arxiv.org/abs/1703.09194
@@ -344,9 +331,7 @@ class AveragedAdam(tf.Module):
 
     It works on all weights in one vector, `[W]`, since XLA takes as long to compile the
     update of a vector as that of each weight. A step that is not taken changes no variable.
-
-    Args:
-      weights: variables of one dtype.
+    All weights have one dtype.
     """
 
     def __init__(self, weights: Sequence[tf.Variable]) -> None:
@@ -421,10 +406,8 @@ def stratified_mean(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Mean over a mixture, from equally many draws of each component, and its variance.
 
-    Args:
-      ratio: values to average, `[K * N]`.
-      is_usable: draws that count, `[K * N]`; the mean is NaN if at most half do.
-      log_weights: log-weights of the components, `[K]`, with a gradient.
+    Usable values `ratio`, `[K * N]`, are averaged; the mean is NaN if at most half are.
+    Log-weights of the components, `[K]`, have a gradient.
     """
     rows = [log_weights.shape[0], -1]
     ratio = tf.reshape(ratio, rows)

@@ -177,6 +177,9 @@ def check_column(column: Column) -> None:
         require(column.values, f"{expected}, as {example}", "none")
         are_different = len(set(column.values)) == len(column.values)
         require(are_different, f"different `values` of {name!r}", column.values)
+        fits = kind != "boolean" or len(column.values) <= 2
+        words = f"two `values` of the boolean column {name!r}"
+        require(fits, words, _shortened(column.values))
 
 
 def _is_finite(value):

@@ -129,13 +129,17 @@ class Frame:
 
 def _read(table, argument):
     """Returns the name of the form, the labels of the columns, and the columns by name."""
-    if hasattr(table, "columns") and hasattr(table, "dtypes"):  # pandas
+    if hasattr(table, "iloc") and hasattr(table, "columns"):  # pandas
         labels = list(table.columns)
         _refuse_repeated([str(label) for label in labels], argument)
         return "pandas", labels, {str(n): table.iloc[:, i] for i, n in enumerate(labels)}
     if isinstance(table, dict):
         _refuse_repeated([str(name) for name in table], argument)
         return "dictionary", list(table), {str(name): c for name, c in table.items()}
+    # An array of a frame of Polars or Arrow has lost the names of the columns.
+    is_other = hasattr(table, "to_pandas")
+    got = f"{type(table).__name__} of {type(table).__module__}"
+    require(not is_other, f"`{argument}` of pandas", got, " Give its `to_pandas()`.")
     array = table if isinstance(table, np.ma.MaskedArray) else np.asarray(table)
     if array.dtype.names is not None:
         columns = {name: np.atleast_1d(array[name]) for name in array.dtype.names}
@@ -162,7 +166,8 @@ def _as_array(name, column):
         return np.asarray(column, object) if array.dtype.kind in "US" else array
     if isinstance(dtype, np.dtype) and dtype.kind != "M":
         return np.asarray(column)
-    if getattr(dtype, "kind", "O") != "M":
+    # NumPy does not read the missing cells of Arrow's days.
+    if getattr(dtype, "kind", "O") != "M" or dtype.type is datetime.date:
         return np.asarray(column, object)
     return _in_nanoseconds(name, column)
 
@@ -431,9 +436,20 @@ def _dtype_from_plain(plain):
         return np.dtype(plain) if plain else None
     pandas = importlib.import_module("pandas")
     if "name" in plain:
-        return pandas.api.types.pandas_dtype(plain["name"])
+        return _dtype_by_name(plain["name"])
     index = pandas.Index(plain["categories"], dtype=plain["of"])
     return pandas.CategoricalDtype(index, plain["is_ordered"])
+
+
+def _dtype_by_name(name):
+    """The dtype of pandas; for one that is not known here, UTC for dates, else None."""
+    pandas = importlib.import_module("pandas")
+    try:
+        return pandas.api.types.pandas_dtype(name)
+    except (TypeError, ValueError, LookupError, ImportError):
+        # A name does not determine each time zone, such as those of dateutil.
+        is_zoned = name.startswith("datetime64[") and "," in name
+        return pandas.DatetimeTZDtype(tz="UTC") if is_zoned else None
 
 
 # Types of cells by the kind of NumPy's dtypes; for each type, the values in place of

@@ -7,6 +7,7 @@ BAD_USE = {
     "no flag": ("two_moons", "Expected flags only; got ['two_moons']"),
     "unknown flow": ("--flow=glown", "real_nvp"),
     "missing flagfile": ("--flagfile={x}/none", "none"),
+    "binary flagfile": ("--flagfile={x}/bytes.flags", "a --flagfile of text; got"),
     "no positive integer": ("--num_steps=0", "0 is not a positive integer"),
     "batch_size huge": ("--batch_size=3000000000", "`batch_size` below 2**31"),
     "not finite": ("--learning_rate=nan", "`learning_rate` to be finite; got nan"),

@@ -34,6 +34,7 @@ def files(tmp_path_factory):
     write_folders(folder)
     (folder / "same.flags").touch()
     (folder / "bad.flags").write_text("--flow=nothing\n")
+    (folder / "bytes.flags").write_bytes(b"\xff\xfe\n")
     return folder
 
 

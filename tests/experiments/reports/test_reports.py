@@ -144,6 +144,7 @@ NO_RUNS = {
     "no run": ("{x} {x}/none", "a finished run; got {x}: no finished run; {x}/none: no"),
     "another experiment": ("{x}/vae", "vae: no results of `tfp-flows density`"),
     "a table": ("{x}/table", "table: no results of `tfp-flows density`"),
+    "a list": ("{x}/list", "list: no results of `tfp-flows density`"),
 }
 
 
@@ -153,6 +154,7 @@ def test_what_is_no_run_is_refused(name, tmp_path, capsys, monkeypatch):
     write_results(tmp_path / "vae", json.dumps({"elbo": {"nats": -19.0}}))
     of_table = {"test_log_likelihood": {"nats": -19.0}, "table": "rows.csv"}
     write_results(tmp_path / "table", json.dumps(of_table))
+    write_results(tmp_path / "list", "[]")
     arguments, words = (text.replace("{x}", str(tmp_path)) for text in NO_RUNS[name])
     assert_refused(compare, arguments.split(), 1, [words], capsys, monkeypatch)
     assert not (tmp_path / "comparison.png").exists()

@@ -89,6 +89,29 @@ def test_what_is_wrong_is_told_in_one_line(name, tmp_path):
     assert "table.csv" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("kinds", "words"),
+    {
+        ("a=bounded:0:1",): "1.11 breaks 'a: bounded, 0 to 1, step 0.37' (27 of 29 rows)",
+        ("a=date",): "Expected a date in each cell of the date column 'a'",
+        ("b=real",): "Expected a number in each cell of the real column 'b'",
+        ("a=boolean",): "two `values` of the boolean column 'a'; got 0.37, 0.74, 1.11",
+        ("a=drop", "b=drop"): "got: --kinds drops all columns.",
+    }.items(),
+)
+def test_kinds_that_do_not_fit_are_told_before_anything_is_written(kinds, words, tmp_path):
+    with pytest.raises(DataError) as caught:
+        read(table(*ROWS), tmp_path, kinds=kinds)
+    assert words in str(caught.value)
+
+
+def test_dates_may_be_values(tmp_path):
+    days = table(*(f"2024-01-{1 + i % 3:02},{0.37 * i}" for i in range(30)))
+    for kind in ("categorical", "ordered"):
+        rows, columns = read(days, tmp_path, kinds=(f"a={kind}",))
+        assert columns["a"].values == sorted(set(rows["a"].to_numpy()))
+
+
 COMMAS, POINTS = "--decimal=, reads decimal commas", "--decimal=. reads decimal points"
 THOUSANDS = "remove separators of thousands from the file"
 SPELT_OTHERWISE = {

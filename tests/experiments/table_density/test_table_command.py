@@ -192,7 +192,11 @@ def test_the_order_of_texts_is_given_and_that_of_numbers_is_their_own(tmp_path):
     def columns(*kinds):
         return read_table(TableDensitySettings(csv_path=path, kinds=kinds))[1]
 
-    given = columns("size=ordered:low:mid:high:huge", "grade=ordered:2:3:1")
+    order = "size=ordered:low:mid:high"
+    assert [f.label for f in columns(order).functions] == ["grade = lookup(size)"]
+    given = columns(f"{order}:huge", "grade=ordered:2:3:1")
+    assert not given.functions  # "huge" has no grade
+    tfp_flows.TableDensity(given)
     assert given["size"].values == ["low", "mid", "high", "huge"]
     assert given["grade"].values == [2, 3, 1]
     assert columns("grade=ordered")["grade"].values == [1, 2, 3]

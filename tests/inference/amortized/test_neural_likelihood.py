@@ -8,8 +8,8 @@ from tensorflow_probability import distributions as tfd
 
 import tfp_flows
 from tfp_flows.inference import NeuralLikelihood, fit_neural_likelihood
+from tfp_flows.inference.parts import call_with_parts
 from tfp_flows.inference.support import JointSupport
-from tfp_flows.inference.target import call_with_parts
 
 PRIOR = tfd.JointDistributionNamed(
     {"mean": tfd.Normal(0.0, 1.0), "scale": tfd.LogNormal(-1.0, 0.3)}

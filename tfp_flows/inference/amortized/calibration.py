@@ -179,15 +179,10 @@ def judge_weights(
     log-density of the truth = log q(u_0 | x) + log w_0 - log mean(w_0, w_1, ..., w_S)
     ```
 
-    The mean includes the truth: draws that miss it do not make its weight too large.
-
-    Args:
-      posterior: the `Fit` of parameters given features.
-      likelihood: the `Fit` of the same features given parameters.
-      log_prior: function of unconstrained parameters, `[N, D]`, that returns their
-        log-densities.
-      seed: integer that determines the draws; random if None.
-      prior: the `TruncatedPrior` of the simulations; None if it is that of the model.
+    The mean includes the truth: draws that miss it do not make its weight too large. The
+    posterior is fitted to parameters given features, and the likelihood to the same
+    features given parameters. `log_prior` returns log-densities of unconstrained
+    parameters, `[N, D]`. The prior of the simulations is None if it is that of the model.
     """
     checked = posterior.held_out.first(_MOST_WEIGHTED)
     data = likelihood.held_out.first(_MOST_WEIGHTED).x
@@ -236,13 +231,9 @@ def ranks_and_coverage(
     """Returns ranks of true parameters among draws, and their expected coverage.
 
     A posterior that ignores the data passes the ranks of its parameters, but not the
-    expected coverage: the truth is near to a linear prediction, and its draws are not.
-
-    Args:
-      drawn: draws of the posterior of each simulation, `[S, N, D]`.
-      weights: their weights, `[S, N]`.
-      train: parameters and features of simulations that were fitted.
-      checked: parameters and features of the N other simulations.
+    expected coverage: the truth is near to a linear prediction, and its draws are not. The
+    posterior of each of N other simulations, `checked`, has draws, `[S, N, D]`, with
+    weights, `[S, N]`.
 
     Returns:
       Shares of the draws that are below the truth, `[N, D]`, and that are nearer to the

@@ -31,12 +31,8 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
     p(u) = mixture(u | context) / P(R),  P(R) = probability of R under the mixture
     ```
 
-    Args:
-      mixture: a `Mixture` of rows `[..., D]`, with a context.
-      context: `[*batch, C]`.
-      dtype: dtype of the rows here.
-      prior: a `TruncatedPrior`; None if the prior is that of the model.
-      name: name of the distribution.
+    The mixture has rows `[..., D]`, the context is `[*batch, C]`, and the dtype is that of
+    the rows here. The prior is None if it is that of the model.
     """
 
     def __init__(

@@ -67,18 +67,15 @@ class DataForm:
         rows, batches = [], set()
         for name, shape in self.shapes.items():
             which = f"`{argument}`" if name is None else f"`{argument}[{name!r}]`"
-            part = as_array(which, parts[name])
-            require(part.dtype.kind in "fiub", f"{which} of numbers", part.dtype)
-            part = part.astype(np.float64)
+            part = _numbers(which, parts[name], "fiub")
             rank = part.ndim - len(shape)
             shown = ", ".join(map(str, ("...", *shape)))
             fits = rank >= 0 and part.shape[rank:] == tuple(shape)
             require(fits, f"{which} of shape [{shown}]", part.shape)
             batches.add(part.shape[:rank])
             rows.append(part.reshape(*part.shape[:rank], math.prod(shape)))
-        require(
-            len(batches) == 1, f"parts of `{argument}` of one batch shape", sorted(batches)
-        )
+        words = f"parts of `{argument}` of one batch shape"
+        require(len(batches) == 1, words, sorted(batches))
         row = np.concatenate(rows, axis=-1)
         is_known = np.isfinite(row) | (np.isnan(row) & self.is_missing_allowed)
         count = int((~is_known).sum())
@@ -95,14 +92,18 @@ class DataForm:
         parts = named_as(self.shapes, x)
         rows = []
         for name, shape in self.shapes.items():
-            part = as_array("data", parts[name])
             # Objects are numbers, and None for a simulation that has failed.
-            require(part.dtype.kind in "fiubO", "data of numbers", part.dtype)
-            part = part.astype(np.float64)
+            part = _numbers("data", parts[name], "fiubO")
             words = f"data of shape {(count, *shape)} for {count} parameters"
             require(part.shape == (count, *shape), words, part.shape)
             rows.append(part.reshape(count, -1))
         return np.concatenate(rows, axis=1)
+
+
+def _numbers(which, part, kinds):
+    part = as_array(which, part)
+    require(part.dtype.kind in kinds, f"{which} of numbers", part.dtype)
+    return part.astype(np.float64)
 
 
 def as_array(which: str, part: Any) -> np.ndarray:

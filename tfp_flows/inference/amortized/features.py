@@ -70,15 +70,6 @@ class Scale(typing.NamedTuple):
         scale = cls.from_rows(x.reshape(-1, width))
         return cls(*(np.tile(part, x.shape[1] // width) for part in scale))
 
-    @classmethod
-    def from_plain(cls, plain: dict[str, list]) -> Scale:
-        """Returns the scale from the result of `to_plain`."""
-        return cls(*(np.asarray(plain[name]) for name in cls._fields))
-
-    def to_plain(self) -> dict[str, list]:
-        """Returns the fields as lists, for a file."""
-        return {name: field.tolist() for name, field in self._asdict().items()}
-
     def near(self, x: np.ndarray) -> np.ndarray:
         """Returns features `[..., K]`; 0 where a cell is missing."""
         z = np.where(np.isnan(x), 0.0, (x - self.center) / self.scale)
@@ -105,7 +96,8 @@ class Features:
         Raises:
           ValueError: if a cell is missing that is never missing in simulations.
         """
-        unseen = np.flatnonzero((np.isnan(x) & ~self.scale.is_missing).any(axis=_batch(x)))
+        is_unseen = np.isnan(x) & ~self.scale.is_missing
+        unseen = np.flatnonzero(is_unseen.any(axis=tuple(range(x.ndim - 1))))
         words = "`x` with the cells known that no simulation lacks"
         require(not len(unseen), words, f"NaN at {unseen[:5].tolist()} of the flat x")
         if self.network is None:
@@ -152,17 +144,9 @@ def fit_features(
     """Returns the features of data, after training a summary network if there is one.
 
     The network is trained together with a `MAF` of the parameters given its output, by
-    maximum likelihood.
-
-    Args:
-      summary: a Keras layer from N observations to `[N, S]`, a name in `SUMMARIES`, or
-        None, after `check_summary`.
-      form: the `DataForm`.
-      pairs: the simulations to train with.
-      is_missing: which entries are NaN in some simulation, these or others, `[K]`.
-      seed: integer that determines weights and the order of rows; random if None.
-      max_minutes: wall time of the training.
-      verbose: as in `fit_density`.
+    maximum likelihood. The summary is a Keras layer from N observations to `[N, S]`, a name
+    in `SUMMARIES`, or None, after `check_summary`. Entries are missing, `[K]`, if they are
+    NaN in some simulation, these or others.
     """
     if summary == "set":  # rows are exchangeable
         scale = Scale.from_sets(pairs.x, (*_shape_of_one(form), 1)[1])
@@ -273,11 +257,6 @@ class Summarized(DistributionWrapper):
         """Returns the log-densities of rows, `[..., D]`, given contexts, `[..., C]`."""
         features = self.network(tf.convert_to_tensor(context), training=training)
         return self.distribution.log_prob(value, context=features, training=training)
-
-
-def _batch(x):
-    """All axes of x but the last."""
-    return tuple(range(x.ndim - 1))
 
 
 def _named_layer(name, units, form, seed):

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -21,7 +21,6 @@ from tfp_flows.core.arguments import (
 from tfp_flows.inference.amortized.calibration import judge_calibration, judge_weights
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.features import check_summary, fit_features
-from tfp_flows.inference.amortized.learned_likelihood import fit_likelihood
 from tfp_flows.inference.amortized.observation_checks import Surroundings
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
 from tfp_flows.inference.amortized.saved import PosteriorOfRows
@@ -32,6 +31,7 @@ from tfp_flows.inference.amortized.simulator import (
     support_of_pairs,
 )
 from tfp_flows.inference.amortized.truncation import TruncatedPrior
+from tfp_flows.inference.support import JointSupport
 from tfp_flows.networks.layer_arguments import split_seed
 
 _SHARE_OF_SUMMARY = 0.3  # share of the time for a summary network
@@ -175,9 +175,11 @@ def fit_amortized_posterior(
         require(backup is None, "no `backup` with pairs", backup)
         words = "no `focus` with pairs, since its rounds simulate"
         require(focus is None, words, "one", " Give a prior and a simulator.")
-        space, form, pairs = _given_pairs(*model, support, missing)
-        check_summary(summary, form)
-        found = _fit_round(pairs, space, form, training, seed)
+        theta, x = model
+        given = _Given(support_of_pairs(theta, support), DataForm.from_batch(x, missing))
+        pairs = Pairs.given(theta, x, given.support, given.form)
+        check_summary(summary, given.form)
+        found = _fit_round(pairs, given, training, seed)
     else:
         require(support is None, "no `support` with a model, which has its own", support)
         source = make_simulator(
@@ -195,8 +197,8 @@ def fit_amortized_posterior(
             hint = " A clock ends training elsewhere each time, and simulations change."
             require(backup is None or max_minutes is None, words, max_minutes, hint)
             source.parameters(1, 0)  # raises errors before the first round
-        rounds = num_rounds, num_simulations, backup
-        found = _fit_rounds(source, focus, *rounds, training, seed)
+        counts = num_rounds, num_simulations
+        found = _fit_rounds(source, focus, *counts, backup, training, seed)
     seconds = time.monotonic() - start
     found.rows.report = dataclasses.replace(found.report, seconds=seconds)
     return found
@@ -227,6 +229,14 @@ class _Training:
         return share * self.max_minutes / (2.0 if self.learn_likelihood else 1.0)
 
 
+class _Given(NamedTuple):
+    """What a fit asks of a `Simulator`, for pairs that were simulated elsewhere."""
+
+    support: JointSupport
+    form: DataForm
+    pin: None = None  # their density is not known
+
+
 def _fit_rounds(source, focus, num_rounds, num_simulations, backup, training, seed):
     """Returns the `AmortizedPosterior` of the last round; the first has the whole prior."""
     found = prior = None
@@ -242,7 +252,7 @@ def _fit_rounds(source, focus, num_rounds, num_simulations, backup, training, se
         if is_last:
             count = num_simulations - index * count
         learn = training.learn_likelihood and is_last
-        of_round = dataclasses.replace(
+        own_training = dataclasses.replace(
             training, max_minutes=minutes, learn_likelihood=learn
         )
         path = _backup_of_round(backup, index)
@@ -252,12 +262,11 @@ def _fit_rounds(source, focus, num_rounds, num_simulations, backup, training, se
         together = Pairs(*map(np.concatenate, zip(*pairs, strict=True)))
         if prior is not None:
             together = together.take(prior.contains_rows(together.u))
-        parts = together, source.support, source.form
-        found = _fit_round(*parts, of_round, own, source, prior)
+        found = _fit_round(together, source, own_training, own, prior)
     return found
 
 
-def _fit_round(pairs, space, form, training, seed, source=None, prior=None):
+def _fit_round(pairs, source, training, seed, prior=None):
     """Returns the `AmortizedPosterior` of simulations from one prior."""
     # Here, so that a fit of one posterior does not load the rooms of densities and tables.
     from tfp_flows.density.data import Data, checked_data
@@ -272,7 +281,7 @@ def _fit_round(pairs, space, form, training, seed, source=None, prior=None):
     train, held_out = usable.split(share, split_seed(for_fit, 4)[0])
     features = fit_features(
         training.summary,
-        form,
+        source.form,
         train,
         is_missing=np.isnan(usable.x).any(axis=0),
         seed=for_summary,
@@ -280,21 +289,22 @@ def _fit_round(pairs, space, form, training, seed, source=None, prior=None):
         verbose=training.verbose,
     )
     parts = [Pairs(part.u, features(part.x)) for part in (train, held_out, usable)]
-    minutes, verbose = training.minutes_of_density, training.verbose
-    rows = (Data(*part) for part in parts)
-    fit = fit_and_judge(*rows, seed=for_fit, max_minutes=minutes, verbose=verbose)
+    options = {"max_minutes": training.minutes_of_density, "verbose": training.verbose}
+    fit = fit_and_judge(*(Data(*part) for part in parts), seed=for_fit, **options)
     report = judge_calibration(fit, len(pairs.u) - len(usable.u), for_checks, prior)
     learned: dict[str, Any] = {}
     if training.learn_likelihood:
-        likelihood, varies = fit_likelihood(parts, for_likelihood, minutes, verbose)
+        varies = np.ptp(parts[0].x, axis=0) > 0.0
+        rows = (Data(part.x[:, varies], part.u) for part in parts)
+        likelihood = fit_and_judge(*rows, seed=for_likelihood, **options)
         weights = judge_weights(fit, likelihood, source.log_prior, for_weights, prior)
         report = dataclasses.replace(report, weights=weights)
         if weights.is_used:
             learned = {"likelihood": likelihood.density, "varies": varies}
     found = PosteriorOfRows(
         fit.density,
-        space,
-        form,
+        source.support,
+        source.form,
         features,
         report=report,
         surroundings=Surroundings.from_simulations(parts[0].x, parts[1].x),
@@ -302,7 +312,7 @@ def _fit_round(pairs, space, form, training, seed, source=None, prior=None):
         **learned,
     )
     log_prior = source.prior_log_prob if learned else None
-    return AmortizedPosterior(found, pin=source and source.pin, log_prior=log_prior)
+    return AmortizedPosterior(found, pin=source.pin, log_prior=log_prior)
 
 
 def _checked_rounds(num_rounds, focus):
@@ -325,10 +335,3 @@ def _backup_of_round(backup, index):
     if backup is None or index == 0:
         return backup
     return f"{os.fspath(backup).removesuffix('.npz')}.round{index + 1}.npz"
-
-
-def _given_pairs(theta, x, support, missing):
-    """Returns support, form and `Pairs` of parameters and data simulated elsewhere."""
-    space, form = support_of_pairs(theta, support), DataForm.from_batch(x, missing)
-    u = space.unconstrained(theta)
-    return space, form, Pairs(u, form.rows_of(x, len(u)))

@@ -47,24 +47,17 @@ class MixedForm:
         Raises:
           ValueError: if they have other parts or shapes than the first simulations.
         """
-        found: dict[str, np.ndarray] = {}
+        parts = self._parts(x)
         for part, shape in self.shapes.items():
-            array = _cells(part, named_as(self.shapes, x)[part])
             words = f"data of shape {(count, *shape)} for {count} parameters"
-            require(array.shape == (count, *shape), words, array.shape)
-            flat = array.reshape(count, -1).T
-            found |= dict(zip(self.columns[part], flat, strict=True))
-        rows = np.empty(count, [(name, cells.dtype) for name, cells in found.items()])
-        for name, cells in found.items():
-            rows[name] = cells
-        return rows
+            require(parts[part].shape == (count, *shape), words, parts[part].shape)
+        return self._joined(parts, count)
 
     def trials(self, x: Any) -> np.ndarray:
         """Returns T trials of a user, `[T, *shape]` each, or one, as rows `[T]`."""
-        counts = set()
-        parts = {}
+        counts, parts = set(), self._parts(x)
         for part, shape in self.shapes.items():
-            array = _cells(part, named_as(self.shapes, x)[part])
+            array = parts[part]
             rank = array.ndim - len(shape)
             which = "`x`" if part is None else f"`x[{part!r}]`"
             shown = ", ".join(map(str, ("T", *shape)))
@@ -76,7 +69,21 @@ class MixedForm:
             counts.add(len(parts[part]))
         require(len(counts) == 1, "parts of `x` of as many trials", sorted(counts))
         require(min(counts) > 0, "`x` of one trial, at least", "none")
-        return self.rows_of(parts[None] if None in parts else parts, counts.pop())
+        return self._joined(parts, counts.pop())
+
+    def _parts(self, x):
+        named = named_as(self.shapes, x)
+        return {part: _cells(part, named[part]) for part in self.shapes}
+
+    def _joined(self, parts, count):
+        """A structured array of the parts, `[count, *shape]` each."""
+        found: dict[str, np.ndarray] = {}
+        for part, array in parts.items():
+            found |= dict(zip(self.columns[part], array.reshape(count, -1).T, strict=True))
+        rows = np.empty(count, [(name, cells.dtype) for name, cells in found.items()])
+        for name, cells in found.items():
+            rows[name] = cells
+        return rows
 
 
 def form_of_trials(x: Any, is_missing_allowed: bool = False) -> DataForm | MixedForm:

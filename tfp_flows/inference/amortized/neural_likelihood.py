@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import (
@@ -30,8 +29,8 @@ from tfp_flows.inference.amortized.mixed_trials import (
 from tfp_flows.inference.amortized.simulator import Pairs, PriorSimulator
 from tfp_flows.inference.fit import fit_posterior
 from tfp_flows.inference.fitted_posterior import FittedPosterior
-from tfp_flows.inference.support import JointSupport, have_nan, parts_from_rows
-from tfp_flows.inference.target import from_arguments
+from tfp_flows.inference.parts import from_arguments, have_nan, parts_from_rows
+from tfp_flows.inference.support import JointSupport, outside_support
 from tfp_flows.networks.layer_arguments import split_seed
 
 if TYPE_CHECKING:
@@ -123,8 +122,7 @@ class NeuralLikelihood:
             # Bijectors return NaN outside their range, and infinity at its ends.
             is_inside = tf.reduce_all(tf.math.is_finite(u), axis=-1)
             is_nan = have_nan(theta, self.prior.event_shape)
-            nan, lowest = (tf.constant(c, prior.dtype) for c in (np.nan, -np.inf))
-            return tf.where(is_inside, found, tf.where(is_nan, nan, lowest))
+            return tf.where(is_inside, found, outside_support(is_nan, prior.dtype))
 
         return target_log_prob
 
@@ -161,13 +159,8 @@ class OneTrial(DistributionWrapper):
     """The learned density of one trial's row, given parameters in their own units.
 
     The context is a vector: the parts of the prior, flattened, in the order of
-    `tf.nest.flatten(prior.event_shape)`, in which a dictionary's keys are sorted.
-
-    Args:
-      density: density of rows of data given unconstrained parameters; of mixed trials, a
-        row is first the codes of categories, then the numbers (`TableDensity.encode`).
-      prior: the prior, a `tfd.Distribution`.
-      support: its `JointSupport`.
+    `tf.nest.flatten(prior.event_shape)`, in which a dictionary's keys are sorted. A row of
+    mixed trials is first the codes of categories, then the numbers (`TableDensity.encode`).
     """
 
     def __init__(self, density: Any, prior: Any, support: JointSupport) -> None:
@@ -291,8 +284,7 @@ def fit_neural_likelihood(
         theta, x = _two(pairs)
         support = JointSupport.from_distribution(prior, "prior")
         form = form_of_trials(x)
-        u = support.unconstrained(theta)
-        found = Pairs(u, form.rows_of(x, len(u)))
+        found = Pairs.given(theta, x, support, form)
     usable = found.usable(allows_missing=False)
     left_out = dropped(len(found.u) - len(usable.u), len(usable.u))
     if isinstance(form, MixedForm):

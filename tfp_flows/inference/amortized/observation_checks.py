@@ -10,16 +10,17 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tfp_flows.core.check import Check, lined_up
+from tfp_flows.core.check import Check, lined_up, plus_minus, reasons_of
 from tfp_flows.inference.amortized.calibration import VERDICTS as CALIBRATION_VERDICTS
 from tfp_flows.inference.amortized.calibration import CalibrationReport
 from tfp_flows.inference.checks.importance import (
+    FEWEST_RELIABLE_DRAWS,
     ImportanceSampler,
     WeightedDraws,
     pareto_k_threshold,
     systematic_rows,
 )
-from tfp_flows.inference.checks.verdict import VERDICTS
+from tfp_flows.inference.checks.verdict import verdict
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.support import JointSupport
 from tfp_flows.inference.target import UnconstrainedDensity
@@ -33,7 +34,6 @@ _NEIGHBOURS = 5
 _LEAST_VARIANCE = 1e-4  # least variance along an axis of standardised numbers
 _MOST_KNOWN = 5_000  # simulations among which neighbours are looked for
 _RARE = 0.01  # share of simulations that are as far from others
-_LEAST_ESS = 400.0
 _LEAST_MASS = 0.98  # probability of a truncated prior's region under a posterior
 _ROWS_A_BATCH = 3_000  # importance weights of a batch
 # The t distribution that is moved to the target: degrees of freedom, effective draws for
@@ -68,11 +68,9 @@ class Surroundings:
 
     @classmethod
     def from_simulations(cls, known: np.ndarray, others: np.ndarray) -> Surroundings:
-        """Returns the surroundings of simulations.
+        """Returns the surroundings from features of simulations that were fitted, `[N, S]`.
 
-        Args:
-          known: features of the simulations that were fitted, `[N, S]`.
-          others: features of other simulations, `[M, S]`; `rarity` counts their distances.
+        `rarity` counts the distances of other simulations, `[M, S]`.
         """
         center, deviation = known.mean(axis=0), known.std(axis=0)
         scale = np.where(deviation > 0.0, deviation, 1.0)
@@ -83,15 +81,6 @@ class Surroundings:
         found = cls(center, scale, axes, np.round(near @ axes, 4), np.zeros(0))
         distances = np.sort([found.distance(row) for row in others])
         return dataclasses.replace(found, distances=distances)
-
-    @classmethod
-    def from_plain(cls, plain: dict[str, list]) -> Surroundings:
-        """Returns the surroundings from the result of `to_plain`."""
-        return cls(**{name: np.asarray(field) for name, field in plain.items()})
-
-    def to_plain(self) -> dict[str, list]:
-        """Returns the fields as lists, for a file."""
-        return {name: field.tolist() for name, field in vars(self).items()}
 
     def rarity(self, row: np.ndarray) -> float:
         """Returns the share of simulations that are at least as far as `row`, `[S]`."""
@@ -146,18 +135,15 @@ class ImportanceWeights:
         """Returns as many weighted draws of a t distribution that is moved to the target.
 
         In each round, it takes mean and covariance of the weighted draws of the round
-        before, with a power of the weights that leaves enough of them effective.
-
-        Args:
-          row: the observation, `[K]`.
-          weighted: draws whose weights are too uneven.
+        before, with a power of the weights that leaves enough of them effective. The first
+        round takes draws whose weights are too uneven. The observation is a `row`, `[K]`.
 
         Reference:
           Cappé, Guillin, Marin, Robert (2004), Population Monte Carlo.
           https://doi.org/10.1198/106186004X12803
         """
         self._row.assign(row)
-        least = _LEAST_ESS + _DRAWS_A_DIMENSION * weighted.x.shape[1]
+        least = FEWEST_RELIABLE_DRAWS + _DRAWS_A_DIMENSION * weighted.x.shape[1]
         for seed in range(1, 1 + _MOST_ROUNDS):
             weights, is_whole = tempered(weighted.log_weights, least)
             rng = np.random.default_rng(seed)
@@ -177,9 +163,9 @@ class ImportanceWeights:
 
     def _draw(self, distribution, count, seed):
         sampler = ImportanceSampler(
-            self._density, distribution, _ROWS_A_BATCH, is_traced=False
+            self._density, distribution, rows=_ROWS_A_BATCH, is_traced=False
         )
-        return sampler.weighted(count, seed=seed)
+        return sampler.weighted(count, seed)
 
 
 def tempered(log_weights: np.ndarray, least_ess: float) -> tuple[np.ndarray, bool]:
@@ -234,8 +220,9 @@ class ObservationReport:
     def __str__(self) -> str:
         rows = [("verdict", self.verdict)]
         if self.log_evidence is not None:
-            evidence = f"{self.log_evidence:.3f} +- {self.log_evidence_error:.3f} nats"
-            rows += [("log-evidence", evidence), ("effective draws", f"{self.ess:,.0f}")]
+            evidence: Any = self.log_evidence, self.log_evidence_error
+            rows.append(("log-evidence", f"{plus_minus(*evidence)} nats"))
+            rows.append(("effective draws", f"{self.ess:,.0f}"))
         rows += [(check.name, check.result) for check in self.checks]
         return lined_up(rows, self.reasons)
 
@@ -249,17 +236,13 @@ def judge_observation(
     *,
     is_learned: bool = False,
 ) -> ObservationReport:
-    """Returns the report of one observation.
+    """Returns the report of one observation, by the check of its `Surroundings`.
 
-    Args:
-      surroundings: check that simulations are as far from others, of `Surroundings`.
-      calibration: the `CalibrationReport`.
-      weighted: weighted draws of its posterior; None if the model's density is not known.
-      adapted: weighted draws of an adapted distribution, if the weights are too uneven.
-      mass: probability that the posterior has in the region of a truncated prior; None if
-        the prior is that of the model.
-      is_learned: whether the weights come from a learned likelihood, which knows no more
-        about data far from the simulations than the posterior does.
+    The weighted draws of its posterior are None if the model's density is not known. Draws
+    of an adapted distribution are given if the weights are too uneven. `mass` is the
+    probability that the posterior has in the region of a truncated prior, and None if the
+    prior is that of the model. A learned likelihood knows no more about data far from the
+    simulations than the posterior does.
     """
     found = [surroundings]
     if weighted is None or is_learned:
@@ -271,7 +254,7 @@ def judge_observation(
         own = [_tail(weighted), _effective(weighted), *_changes(weighted)]
         if adapted is not None:
             # Draws that were moved, and are too uneven still, are no advice.
-            advice = {"advice": _MOVED} if is_even(adapted) else {}
+            advice = {"advice": _MOVED} if adapted.are_reliable else {}
             mended += [dataclasses.replace(check, **advice) for check in own[:2]]
             own = [_tail(adapted, _ADAPTED), _effective(adapted, _ADAPTED)]
         mended = [dataclasses.replace(check, resampling_helps=True) for check in mended]
@@ -279,17 +262,10 @@ def judge_observation(
         weighted = adapted or weighted
     if mass is not None:
         found.append(_truncation(mass))
-    failed = [check for check in found if check.failed]
-    is_final = not all(check.resampling_helps for check in failed)
-    evidence = (None, None) if weighted is None else weighted.log_evidence
-    return ObservationReport(
-        verdict=VERDICTS[2 if is_final else bool(failed)],
-        reasons=tuple(dict.fromkeys(check.advice for check in failed)),
-        log_evidence=evidence[0],
-        log_evidence_error=evidence[1],
-        ess=None if weighted is None else weighted.ess,
-        checks=tuple(found),
-    )
+    reasons = tuple(dict.fromkeys(reasons_of(found)))
+    evidence, error = (None, None) if weighted is None else weighted.log_evidence
+    ess = None if weighted is None else weighted.ess
+    return ObservationReport(verdict(found)[0], reasons, evidence, error, ess, tuple(found))
 
 
 def _truncation(mass):
@@ -307,41 +283,31 @@ def _calibration(report):
     return Check("calibration fails", float(not passed), 0.0, passed=passed, advice=advice)
 
 
-def is_even(weighted: WeightedDraws) -> bool:
-    """Whether the weights are even enough to rely on them."""
-    return not (_tail(weighted).failed or _effective(weighted).failed)
-
-
 def _tail(weighted, words=""):
-    threshold = pareto_k_threshold(len(weighted.x))
+    k, threshold = weighted.pareto_k, pareto_k_threshold(len(weighted.x))
     advice = (
-        f"Pareto k of the importance weights is {weighted.pareto_k:.2f}: the posterior "
+        f"Pareto k of the importance weights is {k:.2f}: the posterior "
         "misses mass, which weights cannot make up for. Use `fit_posterior`."
     )
-    value = weighted.pareto_k
-    return Check(
-        f"pareto k{words}", value, threshold, passed=value < threshold, advice=advice
-    )
+    return Check(f"pareto k{words}", k, threshold, weighted.is_light, advice)
 
 
 def _effective(weighted, words=""):
     value = weighted.ess
     advice = f"Of the weighted draws, {value:.0f} are effective, too few. Simulate more."
     name = f"effective draws{words}"
-    return Check.at_least(name, value, _LEAST_ESS, advice)
+    return Check.at_least(name, value, FEWEST_RELIABLE_DRAWS, advice)
 
 
 def _changes(weighted):
-    own, x, weights = weighted.own, weighted.x, weighted.weights[:, None]
+    own, moments = weighted.own, weighted.moments
     deviation = np.maximum(own.std(axis=0), np.finfo(np.float64).tiny)
-    mean = np.sum(weights * x, axis=0)
-    spread = np.sqrt(np.sum(weights * (x - mean) ** 2, axis=0))
-    spread = np.maximum(spread, np.finfo(np.float64).tiny)
-    changes = {
-        "change of means, s.d.": (np.abs(mean - own.mean(axis=0)) / deviation, _MEAN),
-        "change of s.d., ratio": (np.abs(np.log(spread / deviation)), _DEVIATION),
-    }
-    for name, (values, threshold) in changes.items():
+    shifts = np.abs(moments.mean - own.mean(axis=0)) / deviation
+    ratios = np.abs(np.log(moments.deviation / deviation))
+    for name, values, threshold in (
+        ("change of means, s.d.", shifts, _MEAN),
+        ("change of s.d., ratio", ratios, _DEVIATION),
+    ):
         value = float(np.max(values))
         advice = f"Importance weights have an effect ({name}: {value:.2f}): use `resample`."
         check = Check.at_most(name, value, threshold, advice)

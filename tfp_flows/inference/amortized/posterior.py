@@ -9,22 +9,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from tfp_flows.core.arguments import check_instance, check_integer, check_seed, require
 from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.inference.amortized.calibration import CalibrationReport
 from tfp_flows.inference.amortized.conditioned import Conditioned
-from tfp_flows.inference.amortized.learned_likelihood import LearnedLikelihood
 from tfp_flows.inference.amortized.observation_checks import (
     ImportanceWeights,
     ObservationReport,
-    is_even,
     judge_observation,
 )
 from tfp_flows.inference.amortized.saved import PosteriorOfRows
 from tfp_flows.inference.amortized.simulator import make_simulator, softly_clipped
-from tfp_flows.inference.checks.importance import WeightedDraws, systematic_rows
+from tfp_flows.inference.checks.importance import WeightedDraws
 from tfp_flows.inference.support import JointSupport, without_functions
 from tfp_flows.inference.surrogate import FlowPosterior
 from tfp_flows.training.density_estimator import DensityEstimator
@@ -78,8 +75,8 @@ class AmortizedPosterior:
         self.rows, self._weights, self._is_learned = rows, None, False
         if rows.likelihood is not None and log_prior is not None:
             varies: Any = rows.varies
-            learned = LearnedLikelihood(rows.likelihood, varies, log_prior, rows.support)
-            self._weights = ImportanceWeights(learned.pin, rows.support, len(varies))
+            pin = functools.partial(rows.learned_log_prob, log_prior)
+            self._weights = ImportanceWeights(pin, rows.support, len(varies))
             self._is_learned = True
         elif pin is not None:
             self._weights = ImportanceWeights(pin, rows.support, rows.form.size)
@@ -234,30 +231,28 @@ class ConditionedPosterior(FlowPosterior):
         """
         check_integer("n", n)
         check_seed("seed", seed)
-        weighted = self._judged[1]
+        _, weighted, is_adapted = self._judged
         if weighted is None:
             raise ValueError(
                 "Expected weights, of a joint distribution with `observed` or of a learned "
                 "likelihood that is used (`amortized.report.weights`); got none."
             )
-        require(weighted.weights.sum() > 0.0, "draws inside the support", "none")
-        weighted = self._enough_for(n, weighted)
-        rng = np.random.default_rng(seed)
-        rows = systematic_rows(weighted.weights, n, rng.uniform(), rng)
-        return self.support.forward(tf.constant(weighted.x[rows], self.distribution.dtype))
+        if weighted.ess and not is_adapted:
+            weighted = self._enough_for(n, weighted)
+        return self._resampled(weighted.x, weighted.weights, n, seed)
 
     @functools.cached_property
-    def _judged(self) -> tuple[ObservationReport, WeightedDraws | None]:
-        """The report, and the weighted draws that it judges."""
+    def _judged(self) -> tuple[ObservationReport, WeightedDraws | None, bool]:
+        """The report, the weighted draws that it judges, and whether these are adapted."""
         words = "one observation; index `amortized(x[i]).report` for those of a batch"
         require(self._row.ndim == 1, words, f"a batch of shape {self._row.shape[:-1]}")
         amortized, weighted, adapted = self._amortized, None, None
         if amortized._weights is not None:
             weighted = self._weighted(_NUM_DRAWS)
-            if not is_even(weighted):
+            if not weighted.are_reliable:
                 adapted = amortized._weights.adapted(self._weighted_row, weighted)
-            if amortized._is_learned and adapted is not None and not is_even(adapted):
-                weighted, adapted = self._weighted(_MOST_DRAWS), None
+                if amortized._is_learned and not adapted.are_reliable:
+                    weighted, adapted = self._weighted(_MOST_DRAWS), None
         rows = amortized.rows
         surroundings = rows.surroundings.check(rows.features(self._row))
         mass = None if rows.prior is None else rows.prior.mass(self._row)
@@ -269,13 +264,12 @@ class ConditionedPosterior(FlowPosterior):
             mass,
             is_learned=amortized._is_learned,
         )
-        self._is_adapted = adapted is not None
-        return report, adapted or weighted
+        return report, adapted or weighted, adapted is not None
 
     def _enough_for(self, n, weighted):
         """Returns weighted draws: these, or more if n rows would repeat effective ones."""
         count = min(_MOST_DRAWS, math.ceil(len(weighted.x) * n / max(weighted.ess, 1.0)))
-        if self._is_adapted or count <= len(weighted.x):
+        if count <= len(weighted.x):
             return weighted
         if self._more is None or len(self._more.x) != count:
             self._more = self._weighted(count)

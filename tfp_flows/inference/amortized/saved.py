@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -16,11 +17,15 @@ from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.features import Features, Scale
 from tfp_flows.inference.amortized.observation_checks import Surroundings
 from tfp_flows.inference.amortized.truncation import TruncatedPrior
+from tfp_flows.inference.parts import (
+    from_arguments,
+    named,
+    parts_from_rows,
+    rows_from_parts,
+)
 from tfp_flows.inference.support import (
     JointSupport,
     log_prob_of_parts,
-    named,
-    parts_from_rows,
     without_functions,
 )
 
@@ -37,18 +42,10 @@ class PosteriorOfRows(DistributionWrapper):
     Files of an `AmortizedPosterior` hold it. It has the context and methods of every
     conditional distribution of rows, so that files can be scored and sampled as others.
 
-    Args:
-      distribution: `FittedDensity` of the unconstrained parameters u given features; after
-        a fit with `focus`, before it is truncated.
-      support: `JointSupport` of the parameters.
-      form: `DataForm` of an observation.
-      features: `Features` of an observation, the density's context.
-      report: the `CalibrationReport`.
-      surroundings: `Surroundings` of the simulated data.
-      prior: the `TruncatedPrior` of the last round; None if it is that of the model.
-      likelihood: the density of a `LearnedLikelihood`; None if there is none.
-      varies: its features; None if there is none.
-      name: name of the module.
+    The distribution is that of the unconstrained parameters u given features; after a fit
+    with `focus`, before it is truncated. The prior is that of the last round, and None if
+    it is that of the model. The likelihood is a learned density, given u, of the features
+    that vary among simulations, `varies`, `[S]`; None if there is none.
     """
 
     def __init__(
@@ -107,6 +104,29 @@ class PosteriorOfRows(DistributionWrapper):
         features = self.features(np.asarray(row, np.float64))
         return Conditioned(self.distribution, features, dtype=self.dtype, prior=self.prior)
 
+    def learned_log_prob(self, log_prior: Callable, features: tf.Tensor) -> Callable:
+        """Returns the log-density of N parameters and the features `[S]` of an observation.
+
+        ```none
+        log p(theta, features) = log likelihood(features | u) + log prior(theta)
+        ```
+
+        It is a function of the parts of the parameters, as `Simulator.pin` returns it.
+        `log_prior` is a function of parameters.
+        """
+        likelihood: Any = self.likelihood
+        varies = np.flatnonzero(np.asarray(self.varies))
+        own = tf.gather(tf.cast(features, likelihood.dtype), varies)
+
+        def log_prob(*parts: Any, **named_parts: Any) -> tf.Tensor:
+            theta = from_arguments(self._shapes, parts, named_parts)
+            u = tf.cast(self.support.bijector.inverse(theta), likelihood.dtype)
+            x = tf.broadcast_to(own, [tf.shape(u)[0], own.shape[0]])
+            prior = log_prior(theta)
+            return prior + tf.cast(likelihood.log_prob(x, context=u), prior.dtype)
+
+        return log_prob
+
     def log_prob(
         self, value: TensorLike, *, context: TensorLike, training: bool = False
     ) -> tf.Tensor:
@@ -127,16 +147,16 @@ class PosteriorOfRows(DistributionWrapper):
     ) -> tf.Tensor:
         """Draws parameters, `[*sample_shape, ..., M]`, given data, `[..., K]`."""
         u = self.conditioned(context).sample(sample_shape, seed=seed)
-        return self._flat(self.support.bijector.forward(u))
+        return rows_from_parts(self.support.bijector.forward(u), self._shapes)
 
     def get_config(self) -> dict:
         """Returns the entries of a file, from which `from_config` builds the posterior."""
         description = {
             "dtype": self.dtype.name,
             "form": self.form.to_plain(),
-            "scale": self.features.scale.to_plain(),
+            "scale": _as_lists(self.features.scale._asdict()),
             "report": self.report.to_plain(),
-            "surroundings": self.surroundings.to_plain(),
+            "surroundings": _as_lists(vars(self.surroundings)),
         }
         if self.prior is not None:
             description["prior"] = self.prior.to_plain()
@@ -166,9 +186,9 @@ class PosteriorOfRows(DistributionWrapper):
             distribution,
             JointSupport.from_bijector(config["support"], size, dtype),
             DataForm.from_plain(description["form"]),
-            Features(Scale.from_plain(description["scale"]), config["network"]),
+            Features(Scale(**_as_arrays(description["scale"])), config["network"]),
             report=CalibrationReport.from_plain(description["report"]),
-            surroundings=Surroundings.from_plain(description["surroundings"]),
+            surroundings=Surroundings(**_as_arrays(description["surroundings"])),
             prior=prior,
             likelihood=likelihood,
             varies=varies,
@@ -180,13 +200,10 @@ class PosteriorOfRows(DistributionWrapper):
         previous = self.prior and self.prior.previous
         return (self.distribution, self.features.network, previous, self.likelihood)
 
-    def _flat(self, structure):
-        """Rows, `[..., M]`, of parts in their structure."""
-        rows = []
-        for shape, part in zip(
-            *map(tf.nest.flatten, (self._shapes, structure)), strict=True
-        ):
-            rank = part.shape.rank - shape.rank
-            batch = tf.shape(part)[:rank]
-            rows.append(tf.reshape(part, tf.concat([batch, [-1]], axis=0)))
-        return tf.concat(rows, axis=-1)
+
+def _as_lists(arrays: Mapping[str, np.ndarray]) -> dict[str, list]:
+    return {name: array.tolist() for name, array in arrays.items()}
+
+
+def _as_arrays(lists: Mapping[str, list]) -> dict[str, np.ndarray]:
+    return {name: np.asarray(entries) for name, entries in lists.items()}

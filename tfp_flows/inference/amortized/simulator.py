@@ -31,8 +31,8 @@ from tfp_flows.inference.amortized.data_form import (
     named_as,
     parts_of_data,
 )
-from tfp_flows.inference.support import JointSupport, named
-from tfp_flows.inference.target import arguments_of
+from tfp_flows.inference.parts import arguments_of, named
+from tfp_flows.inference.support import JointSupport
 
 LEAST_SIMULATIONS = 100  # least number to which a density is fitted
 # Simulations of a block, which bounds the memory; and of a block of single simulations,
@@ -61,6 +61,12 @@ class Pairs(typing.NamedTuple):
     u: np.ndarray
     x: np.ndarray
 
+    @classmethod
+    def given(cls, theta: Any, x: Any, support: JointSupport, form: Any) -> Pairs:
+        """Returns parameters and data that were simulated elsewhere."""
+        u = support.unconstrained(theta)
+        return cls(u, form.rows_of(x, len(u)))
+
     def take(self, index: Any) -> Pairs:
         """Returns some of the simulations."""
         return Pairs(self.u[index], self.x[index])
@@ -72,10 +78,7 @@ class Pairs(typing.NamedTuple):
         return self.take(order[count:]), self.take(order[:count])
 
     def usable(self, allows_missing: bool) -> Pairs:
-        """Returns the simulations of finite parameters and data.
-
-        Args:
-          allows_missing: whether NaN in data is a missing cell, and no failure.
+        """Returns the simulations of finite numbers; NaN in data may be a missing cell.
 
         Raises:
           ValueError: if there are fewer than 100.
@@ -94,17 +97,16 @@ class Pairs(typing.NamedTuple):
 class Simulator(abc.ABC):
     """A model as a fit sees it: draws of parameters and data, and densities.
 
-    Args:
+    Attributes:
       support: `JointSupport` of the parameters.
       form: the `DataForm`, or another class with its `rows_of`.
-      rows: number of simulations of a block.
-
-    Attributes:
       pin: function of one observation, a row `[K]` or a tensor, that returns the
         log-density of the parameters' parts and the observation; None if the density is
         not known.
       is_slow: whether it takes one draw at a time.
       takes_seed: whether a seed determines the data.
+
+    A block has `rows` simulations.
     """
 
     pin: Callable | None = None
@@ -138,16 +140,12 @@ class Simulator(abc.ABC):
         shows_bar: bool = False,
         prior: Any = None,
     ) -> Pairs:
-        """Simulates.
+        """Simulates `count` times, and keeps the simulations in a `.npz` file, `backup`.
 
-        Args:
-          count: number of simulations.
-          seed: integer that determines them; random if None.
-          backup: path of a file, `.npz`, that keeps them. If it exists, an interrupted call
-            goes on from it, and a call for more of them adds to it.
-          shows_bar: whether a bar on the standard output shows the progress of a
-            simulator that takes one draw at a time.
-          prior: the `TruncatedPrior` of the parameters; None for that of the model.
+        If the file exists, an interrupted call goes on from it, and a call for more
+        simulations adds to it. A bar on the standard output may show the progress of a
+        simulator that takes one draw at a time. The prior is that of the model if it is
+        None.
 
         Raises:
           ValueError: if the file has the simulations of another model or seed.
@@ -198,10 +196,6 @@ class Simulator(abc.ABC):
 
 class JointSimulator(Simulator):
     """A joint distribution, some of whose parts are observed.
-
-    Args:
-      model: a joint distribution of TFP.
-      observed: names of its observed parts.
 
     Raises:
       ValueError: if a name is unknown, or the support of a parameter depends on the data.
@@ -289,16 +283,10 @@ class JointSimulator(Simulator):
 
 
 class PriorSimulator(Simulator):
-    """A prior and a function from parameters to data.
+    """A prior and a function from parameters to data, as in `fit_amortized_posterior`.
 
-    Args:
-      prior: a `tfd.Distribution`, joint or not, of continuous parts.
-      simulator: function of N draws of the prior, or of one, that returns N data, or one.
-      vectorized: whether it takes N draws at once.
-      is_missing_allowed: whether NaN in data is a missing cell.
-      num_processes: number of processes that call it, if it takes one draw at a time.
-      form_of: function of some data and `is_missing_allowed` that returns their form.
-      argument: the name that the prior has for the user, for errors.
+    NaN in data is a missing cell if it is allowed. `form_of` returns the form of some data,
+    given whether it is. `argument` is the name that the prior has for the user, for errors.
     """
 
     def __init__(

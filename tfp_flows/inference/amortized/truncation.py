@@ -38,11 +38,8 @@ class TruncatedPrior:
     to that under the whole prior, so simulations need no correction. The posterior of any
     other observation is that under the truncated prior.
 
-    Args:
-      previous: the `PosteriorOfRows` of the round before.
-      focus: the observation in focus as a row, `[K]`.
-      threshold: the least log-density.
-      share: probability of the region under the prior.
+    `previous` is the `PosteriorOfRows` of the round before, and `focus` the observation as
+    a row, `[K]`. The region has the probability `share` under the prior.
 
     Reference:
       Deistler, Gonçalves, Macke (2022), Truncated proposals for scalable and hassle-free

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -19,7 +20,6 @@ from tfp_flows.inference.checks.importance import (
     DEVIATION_CHANGE,
     MEAN_CHANGE,
     WeightedDraws,
-    WeightedMoments,
     entries_that_vary,
 )
 from tfp_flows.inference.modes import Gaussian
@@ -69,6 +69,10 @@ class Chains:
     has_arrived: np.ndarray
     num_gradients: int
 
+    def draws_in(self, chosen: Any) -> np.ndarray:
+        """Returns all draws of the chains that an index chooses, `[M, D]`."""
+        return self.draws[:, chosen].reshape(-1, self.draws.shape[-1])
+
 
 class CheckChains:
     """Hamiltonian Monte Carlo whose second half also proposes draws of the posterior.
@@ -79,11 +83,6 @@ class CheckChains:
     ```
 
     A chain in mass that the posterior q lacks takes none of the draws of q.
-
-    Args:
-      density: an `UnconstrainedDensity`.
-      distribution: q, a `FlowDistribution`.
-      by_xla: whether XLA can compile the density.
 
     Reference:
       Gabrie, Rotskoff, Vanden-Eijnden (2022), Adaptive Monte Carlo augmented with
@@ -108,15 +107,10 @@ class CheckChains:
         seed: int,
         num_far: int = 0,
     ) -> Chains:
-        """Runs the chains.
+        """Runs chains from `starts`, `[C, D]`, of which the first `num_far` are far out.
 
-        Args:
-          starts: `[C, D]`.
-          gaussian: the Gaussian with the moments of the posterior.
-          proposals: draws of the posterior, `[T, C, D]`.
-          proposal_ratios: their log-ratios, `[T, C]`.
-          seed: seed of the noise.
-          num_far: number of first chains that start far out.
+        The posterior has the moments of `gaussian`. Its draws `proposals`, `[T, C, D]`,
+        have log-ratios `[T, C]`.
         """
         cast = functools.partial(tf.constant, dtype=self.density.dtype)
         rows = proposals.reshape(-1, proposals.shape[-1])
@@ -190,23 +184,15 @@ def start_chains(
     runner: CheckChains,
     weighted: WeightedDraws,
     ends: np.ndarray,
-    gaussian: Gaussian,
     seed: int,
     rng: np.random.Generator,
 ) -> Chains:
-    """Runs chains from points far out, from ends of searches, and from draws of q.
+    """Runs chains from points far out, from draws of q, and from `ends` of searches.
 
-    Args:
-      runner: a `CheckChains`.
-      weighted: `WeightedDraws` of q.
-      ends: points at which searches for modes ended, `[S, D]`.
-      gaussian: the Gaussian with the moments of the draws of q.
-      seed: seed of the chains.
-      rng: random generator of starts and proposals.
+    The ends are `[S, D]`. The seed is that of the chains; `rng` draws starts and proposals.
     """
-    size = len(gaussian.mean)
-    far = np.resize(_FAR, _NUM_FAR)[:, None]
-    noise = rng.normal(size=(_NUM_FAR, size)) * far
+    gaussian, far = weighted.gaussian, np.resize(_FAR, _NUM_FAR)[:, None]
+    noise = rng.normal(size=(_NUM_FAR, len(gaussian.mean))) * far
     points = ends[rng.permutation(len(ends))[:_NUM_ENDS]]
     points = np.concatenate([gaussian.draw(noise), points])
     points = points[np.isfinite(runner.density.log_prob(points))]
@@ -228,21 +214,17 @@ def continue_chains(
     chains: Chains,
     is_used: np.ndarray,
     weighted: WeightedDraws,
-    gaussian: Gaussian,
     seed: int,
     rng: np.random.Generator,
 ) -> Chains:
-    """Returns further draws of the chains that are used, booleans `[C]`, and have settled.
-
-    Other arguments: see `start_chains`.
-    """
+    """Returns further draws of the chains that are used, `[C]`, and have settled."""
     ends = chains.draws[-1, is_used & chains.is_settled[-1]]
     starts = ends[np.resize(rng.permutation(len(ends)), _NUM_CHAINS)]
     pieces = []
     for i in range(NUM_CONTINUED):
         proposals = _proposals(weighted, rng)
         own_seed = seed + _SEED_OF_CONTINUED * (i + 1)
-        piece = runner.run(starts, gaussian, *proposals, own_seed)
+        piece = runner.run(starts, weighted.gaussian, *proposals, own_seed)
         pieces.append(piece)
         starts = piece.draws[-1]
     names = ("draws", "log_ratios", "is_settled")
@@ -326,18 +308,11 @@ def uncovered_mass(
     is_used: np.ndarray,
     weighted: WeightedDraws,
     flatten: Callable,
-    rows: np.ndarray,
-    moments: WeightedMoments,
 ) -> tuple[float, Uncovered | None]:
     """Returns how much more of the chains than of the weighted draws is beyond all of q.
 
-    Args:
-      chains: `Chains`.
-      is_used: chains that are in the posterior's mass, `[C]`.
-      weighted: `WeightedDraws` of q.
-      flatten: function from unconstrained draws, `[N, D]`, to those of the parts, `[N, E]`.
-      rows: weighted draws of the parts, `[S, E]`.
-      moments: moments of these rows.
+    Chains that are in the posterior's mass are used, booleans `[C]`. `flatten` maps
+    unconstrained draws, `[N, D]`, to the entries of the parts, `[N, E]`.
 
     Returns:
       The share of the mass, and an `Uncovered`, or None if the share is 0 or not known.
@@ -358,6 +333,7 @@ def uncovered_mass(
     late = slice(-(len(counts) // 3), None)
     bounds = [_upper_bound(is_beyond[part], counts[part]) for part in (slice(None), late)]
     bound = max(bounds) - float(weights.sum())
+    rows, moments = weighted.rows, weighted.moments
     varies = entries_that_vary(rows)
     mean, deviation = moments.mean[varies], moments.deviation[varies]
     found = (flatten(chains.draws[is_beyond])[:, varies] - mean) / deviation
@@ -382,9 +358,8 @@ def _upper_bound(is_beyond, counts):
 def check_r_hat(r_hat: float, *, complete: bool = True) -> Check:
     """Checks that Markov chains agree with the weighted draws.
 
-    Args:
-      r_hat: R-hat between both; NaN if hardly a chain arrived.
-      complete: whether there was time for chains.
+    R-hat is NaN if hardly a chain arrived. The findings are `complete` if there was time
+    for chains.
     """
     if not complete:
         advice = (
@@ -409,10 +384,8 @@ def check_r_hat(r_hat: float, *, complete: bool = True) -> Check:
 def check_uncovered_mass(mass: float, bounds: Uncovered | None) -> Check:
     """Checks that the posterior has mass wherever chains go.
 
-    Args:
-      mass: share of the chains' draws where the posterior has far too little mass; NaN if
-        it is not known.
-      bounds: bounds of its effects on expectations; None if they are not known.
+    `mass` is the share of the chains' draws where the posterior has far too little, and NaN
+    if it is not known. Bounds of its effects are None if they are not known.
     """
     words = (
         f"Of the draws of Markov chains, {100.0 * mass:.2f} % are where the posterior has "

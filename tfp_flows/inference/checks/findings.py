@@ -22,14 +22,12 @@ from tfp_flows.inference.checks.chains import (
 from tfp_flows.inference.checks.importance import (
     ImportanceSampler,
     WeightedDraws,
-    WeightedMoments,
     sample_until_known,
 )
 from tfp_flows.inference.checks.missing_mass import (
     distinct,
-    from_group,
     further_modes,
-    log_mass,
+    measured,
     stuck_groups,
 )
 from tfp_flows.inference.modes import Gaussian
@@ -50,13 +48,10 @@ class Findings:
 
     Attributes:
       weighted: draws of the posterior and their weights.
-      rows: the same draws as those of the parts, `[S, E]`.
-      moments: moments of the weighted rows.
       r_hat: R-hat between chains and weighted draws; NaN if hardly a chain arrived.
       uncovered_mass: share of the chains' draws where the posterior has far too little
         mass.
       missing: Gaussians of mass that the posterior lacks.
-      log_masses: their masses, in nats.
       chain_draws: draws of the chains that arrived where mass is, `[M, D]`.
       num_gradients: evaluations of the target's gradient.
       complete: whether there was time for Markov chains and a search for modes.
@@ -64,12 +59,9 @@ class Findings:
     """
 
     weighted: WeightedDraws
-    rows: np.ndarray
-    moments: WeightedMoments
     r_hat: float = math.nan
     uncovered_mass: float = math.nan
     missing: Sequence[Gaussian] = ()
-    log_masses: Sequence[float] = ()
     chain_draws: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros([0, 0]))
     num_gradients: int = 0
     complete: bool = True
@@ -109,19 +101,11 @@ def examine(
 ) -> Findings:
     """Measures a posterior by its weights, by Markov chains and by a search for modes.
 
-    If there is no time for all of this, only weights are measured.
-
-    Args:
-      density: an `UnconstrainedDensity`.
-      distribution: a `FlowDistribution`.
-      flatten: function from unconstrained draws, `[N, D]`, to those of the parts, `[N, E]`.
-      ends: points from which some of the chains start, `[S, D]`.
-      seed: seed of all draws.
-      seconds: wall time that is left.
-      by_xla: whether XLA can compile the density.
-      components: Gaussians that the posterior started from.
-      prior: draws of the target's prior, `[P, D]`; None if it has none.
-      show: function that shows words for what is being done, and the share that is done.
+    If the wall time that is left, `seconds`, is too short, only weights are measured.
+    `flatten` maps unconstrained draws, `[N, D]`, to the entries of the parts, `[N, E]`.
+    Some chains start at `ends`, `[S, D]`. The posterior started from the `components`.
+    `prior` are draws of the target's prior, `[P, D]`. `show` takes words for what is being
+    done, and the share that is done.
     """
     show("checking weighted draws", 0.0)
     rng = np.random.default_rng([seed, 2])
@@ -129,49 +113,42 @@ def examine(
         # The fewest draws, if there was no time to measure the seconds of one.
         affordable = 0.5 * seconds / (density.seconds_of_gradient or math.inf)
         count = int(np.clip(affordable, _FEWEST_DRAWS, _NUMBERS_OF_DRAWS[0]))
-        sampler = ImportanceSampler(density, distribution, rows=min(count, 2000))
-        measured = sample_until_known(sampler, flatten, seed, [count])
-        return Findings(*measured, complete=False)
-    sampler = ImportanceSampler(density, distribution)
+        sampler = ImportanceSampler(density, distribution, flatten, rows=min(count, 2000))
+        return Findings(sample_until_known(sampler, seed, [count]), complete=False)
+    sampler = ImportanceSampler(density, distribution, flatten)
     more = seconds / max(density.seconds_of_gradient, 1e-12) - _NUM_GRADIENTS
     counts = [n for n in _NUMBERS_OF_DRAWS if n < more or n == _NUMBERS_OF_DRAWS[0]]
-    weighted, rows, moments = sample_until_known(sampler, flatten, seed, counts)
-    gaussian = Gaussian.from_draws(weighted.own)
-    evidence = weighted.log_evidence[0]
+    weighted = sample_until_known(sampler, seed, counts)
     show("checking Markov chains", 0.3)
     runner = CheckChains(density, distribution, by_xla)
-    chains = start_chains(runner, weighted, ends, gaussian, seed, rng)
+    chains = start_chains(runner, weighted, ends, seed, rng)
     groups = stuck_groups(chains)
     show("searching for further modes", 0.7)
     prior = np.zeros([0, density.event_size]) if prior is None else prior
-    modes = further_modes(sampler, weighted, gaussian, components, prior, rng)
+    modes = further_modes(sampler, weighted, components, prior, rng)
     num_gradients = chains.num_gradients + modes.num_gradients
-    candidates = [from_group(chains, group) for group in groups]
-    tested = [log_mass(sampler, g, evidence, rng) for g in candidates]
+    stuck = [Gaussian.from_draws(chains.draws_in(group)) for group in groups]
+    evidence = weighted.log_evidence[0]
+    found = [*stuck, *modes.gaussians]
+    regions = [measured(sampler, gaussian, evidence, rng) for gaussian in found]
     is_used = chains.has_arrived.copy()
-    for group, (counts_mass, _, _) in zip(groups, tested, strict=True):
-        is_used[group] &= counts_mass
-    tested += [log_mass(sampler, g, evidence, rng) for g in modes.gaussians]
-    missing, log_masses = distinct([*candidates, *modes.gaussians], tested)
-    known = weighted, flatten, rows, moments
-    mass, uncovered = uncovered_mass(chains, is_used, *known)
+    for group, region in zip(groups, regions[: len(groups)], strict=True):
+        is_used[group] &= region.counts
+    mass, uncovered = uncovered_mass(chains, is_used, weighted, flatten)
     if mass > UNCOVERED_MASS and more < NUM_CONTINUED * chains.num_gradients:
         uncovered = None  # there is no time to know
     elif mass > UNCOVERED_MASS:
         show("continuing Markov chains", 0.9)
-        longer = continue_chains(runner, chains, is_used, weighted, gaussian, seed, rng)
+        longer = continue_chains(runner, chains, is_used, weighted, seed, rng)
         num_gradients += longer.num_gradients
-        later, later_uncovered = uncovered_mass(longer, longer.has_arrived, *known)
-        mass, uncovered = max(mass, later), later_uncovered or uncovered
+        later = uncovered_mass(longer, longer.has_arrived, weighted, flatten)
+        mass, uncovered = max(mass, later[0]), later[1] or uncovered
     return Findings(
         weighted,
-        rows,
-        moments,
         r_hat_with_draws(chains, is_used, weighted, rng),
         mass,
-        missing,
-        log_masses,
-        chains.draws[:, is_used].reshape(-1, density.event_size),
+        distinct(regions),
+        chains.draws_in(is_used),
         num_gradients,
         uncovered=uncovered,
     )

@@ -17,7 +17,12 @@ from tfp_flows.core.check import Check
 from tfp_flows.core.compiled import Compiled
 from tfp_flows.distributions import draws
 from tfp_flows.inference.modes import Gaussian
-from tfp_flows.inference.target import UnconstrainedDensity, without_rounding
+from tfp_flows.inference.target import (
+    UnconstrainedDensity,
+    in_batches,
+    joined,
+    without_rounding,
+)
 
 # Draws of one batch.
 _ROWS = 2000
@@ -26,7 +31,7 @@ _ROWS = 2000
 _DEGREES, _SHARE, _SCALE = np.float64(2.0), 0.05, 1.5
 # Largest number of entries of the parts in all weighted draws.
 _MOST_NUMBERS = 4_000_000
-_FEWEST_RELIABLE_DRAWS = 400
+FEWEST_RELIABLE_DRAWS = 400
 # From this share of effective draws on, weights are even.
 _EVEN = 0.5
 # Largest share of draws with an unreliable density.
@@ -62,6 +67,7 @@ class WeightedDraws:
       count: number of draws of q.
       unknown: share of the draws of q at which the target's log-density is NaN, +inf
         or rounding noise.
+      rows: the draws as entries of the target's parts, `[S, E]`.
     """
 
     x: np.ndarray
@@ -72,6 +78,7 @@ class WeightedDraws:
     pareto_k: float
     count: int
     unknown: float
+    rows: np.ndarray
 
     @property
     def ratios(self) -> np.ndarray:
@@ -93,10 +100,25 @@ class WeightedDraws:
         """Weights that sum to 1, `[S]`."""
         return np.exp(self.smoothed)
 
+    @functools.cached_property
+    def moments(self) -> WeightedMoments:
+        """Moments of the weighted `rows`."""
+        return weighted_moments(self.rows, self.weights)
+
+    @functools.cached_property
+    def gaussian(self) -> Gaussian:
+        """The Gaussian with the moments of the draws of q."""
+        return Gaussian.from_draws(self.own)
+
     @property
     def ess(self) -> float:
         """Effective number of draws."""
         return float(1.0 / (self.weights**2).sum()) if self.weights.sum() > 0.5 else 0.0
+
+    @property
+    def are_reliable(self) -> bool:
+        """Whether the weights are even enough to rely on them."""
+        return self.is_light and self.ess >= FEWEST_RELIABLE_DRAWS
 
     @property
     def log_evidence(self) -> tuple[float, float]:
@@ -121,50 +143,44 @@ class WeightedDraws:
 class ImportanceSampler:
     """Draws of a posterior and log-densities, in batches of one size.
 
-    Args:
-      density: an `UnconstrainedDensity`.
-      distribution: a `tfd.Distribution`, such as a `FlowDistribution`.
-      rows: draws of a batch.
-      is_traced: whether to trace draws and densities together, which is faster for many
-        batches.
+    `flatten` maps unconstrained draws, `[S, D]`, to the entries of the target's parts,
+    `[S, E]`. A batch has `rows` draws. To trace draws and densities together is faster for
+    many batches.
     """
 
     def __init__(
         self,
         density: UnconstrainedDensity,
         distribution: tfd.Distribution,
-        rows: int = _ROWS,
+        flatten: Callable = np.asarray,
         *,
+        rows: int = _ROWS,
         is_traced: bool = True,
     ) -> None:
-        self.density, self.distribution, self._rows = density, distribution, rows
-        self.event_size = density.event_size
+        self.density, self._flatten, self._rows = density, flatten, rows
 
         def draw(seed):
-            drawn = distribution.experimental_sample_and_log_prob(rows, seed=seed)
-            return self._with_target(*drawn)
+            x, log_q = distribution.experimental_sample_and_log_prob(rows, seed=seed)
+            return x, density.traced_log_prob(x), log_q
 
         def at(x):
-            return self._with_target(x, distribution.log_prob(x))
+            return density.traced_log_prob(x), distribution.log_prob(x)
 
         self._draw, self._at = (
             Compiled(function, by_xla=False) if is_traced else function
             for function in (draw, at)
         )
 
-    def draws(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def draws(self, count: int, seed: int) -> list[np.ndarray]:
         """Returns draws, `[N, D]`, and their densities under target and posterior."""
         batches = range(math.ceil(count / self._rows))
         pieces = [self._draw(tf.constant([seed % 2**31, i], tf.int32)) for i in batches]
-        return _joined(pieces, count)
+        return joined(pieces, count)
 
     def at(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns log-densities of points under the target, -inf for NaN, and under q."""
-        pieces = []
-        for start in range(0, len(x), self._rows):
-            rows = np.minimum(np.arange(start, start + self._rows), len(x) - 1)
-            pieces.append(self._at(tf.constant(x[rows], self.density.dtype)))
-        _, log_p, log_q = _joined(pieces, len(x))
+        dtype = self.density.dtype
+        log_p, log_q = in_batches(self._at, x, size=self._rows, dtype=dtype)
         return np.where(np.isfinite(log_p), log_p, -np.inf), log_q
 
     def weighted(self, count: int, seed: int) -> WeightedDraws:
@@ -194,12 +210,9 @@ class ImportanceSampler:
         smoothed, k = pareto_smooth(log_weights)
         if np.isfinite(smoothed).any():
             smoothed = smoothed - np.logaddexp.reduce(smoothed)
-        return WeightedDraws(
-            everything, log_p, log_q, log_weights, smoothed, k, len(x), unknown
-        )
-
-    def _with_target(self, x, log_q):
-        return x, self.density.from_tensor(x), log_q
+        log_densities = log_p, log_q, log_weights, smoothed
+        rows = self._flatten(everything)
+        return WeightedDraws(everything, *log_densities, k, len(x), unknown, rows)
 
 
 def _broad_distributions(gaussian):
@@ -215,24 +228,13 @@ def _broad_distributions(gaussian):
     )
 
 
-def _joined(pieces, count):
-    return tuple(
-        np.concatenate([p.numpy().astype(np.float64) for p in piece])[:count]
-        for piece in zip(*pieces, strict=True)
-    )
-
-
 def systematic_rows(
     weights: np.ndarray, count: int, shift: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Returns indices of `count` draws, each as often as its weight says.
+    """Returns indices of `count` draws, each as often as its weight, `[S]`, says.
 
-    Args:
-      weights: not negative, `[S]`.
-      count: number of indices.
-      shift: uniform random number, which decides about fractions.
-      rng: random generator of the order; ArviZ, for example, computes autocorrelations
-        along draws.
+    A uniform random number, `shift`, decides about fractions. The order is random, since
+    ArviZ, for example, computes autocorrelations along draws.
     """
     total = np.cumsum(weights)
     points = (shift + np.arange(count)) / count * total[-1]
@@ -302,31 +304,20 @@ def entries_that_vary(rows: np.ndarray) -> np.ndarray:
 
 
 def sample_until_known(
-    sampler: ImportanceSampler, flatten: Callable, seed: int, counts: Sequence[int]
-) -> tuple[WeightedDraws, np.ndarray, WeightedMoments]:
-    """Draws the first of some numbers of weighted draws that determines the moments.
+    sampler: ImportanceSampler, seed: int, counts: Sequence[int]
+) -> WeightedDraws:
+    """Draws the first of some ascending numbers of draws that determines the moments.
 
     Even weights with a heavy tail are drawn in larger numbers, too, since the shape of the
     tail is estimated from few of them.
-
-    Args:
-      sampler: an `ImportanceSampler`.
-      flatten: function from unconstrained draws, `[S, D]`, to those of the parts, `[S, E]`.
-      seed: seed of the draws.
-      counts: numbers of draws, ascending.
-
-    Returns:
-      `WeightedDraws`, the same draws as those of the parts, and their moments.
     """
-    most = max(counts[0], _MOST_NUMBERS // sampler.event_size)
+    most = max(counts[0], _MOST_NUMBERS // sampler.density.event_size)
     for count in counts:
         weighted = sampler.weighted(min(count, most), seed)
-        rows = flatten(weighted.x)
-        moments = weighted_moments(rows, weighted.weights)
         is_even = weighted.ess > _EVEN * len(weighted.x)
-        if moments.are_known if weighted.is_light else not is_even:
+        if weighted.moments.are_known if weighted.is_light else not is_even:
             break
-    return weighted, rows, moments
+    return weighted
 
 
 def check_pareto_k(weighted: WeightedDraws) -> Check:
@@ -349,27 +340,25 @@ def check_ess(weighted: WeightedDraws) -> Check:
     return Check(
         "effective draws",
         ess,
-        _FEWEST_RELIABLE_DRAWS,
-        ess >= _FEWEST_RELIABLE_DRAWS if weighted.is_light else None,
-        f"Only {ess:.0f} weighted draws are effective, below {_FEWEST_RELIABLE_DRAWS}. Try "
+        FEWEST_RELIABLE_DRAWS,
+        ess >= FEWEST_RELIABLE_DRAWS if weighted.is_light else None,
+        f"Only {ess:.0f} weighted draws are effective, below {FEWEST_RELIABLE_DRAWS}. Try "
         "a larger budget, other parameters, or MCMC.",
     )
 
 
-def check_moments(
-    weighted: WeightedDraws, moments: WeightedMoments, names: Sequence[str] = ()
-) -> Check:
+def check_moments(weighted: WeightedDraws, names: Sequence[str] = ()) -> Check:
     """Checks that the weighted draws determine means and standard deviations."""
+    moments = weighted.moments
     mean_error, deviation_error = moments.mean_error.max(), moments.deviation_error.max()
     unknown = moments.unknown
     shown = [names[i] if names else f"entry {i}" for i in unknown[:_MOST_NAMES]]
     shown += ["..."] if len(unknown) > _MOST_NAMES else []
-    is_judged = weighted.is_light and weighted.ess >= _FEWEST_RELIABLE_DRAWS
     return Check(
         MOMENTS,
         float(max(mean_error / _MEAN_ERROR, deviation_error / _DEVIATION_ERROR)),
         1.0,
-        moments.are_known if is_judged else None,
+        moments.are_known if weighted.are_reliable else None,
         f"{len(weighted.x)} weighted draws tell means and standard deviations of "
         f"{', '.join(shown)} to {mean_error:.3f} standard deviations and "
         f"{100.0 * deviation_error:.1f} % only, as tails are heavy or draws of them rare. "
@@ -389,17 +378,15 @@ def check_known_density(weighted: WeightedDraws) -> Check:
     )
 
 
-def check_unweighted_draws(
-    weighted: WeightedDraws, rows: np.ndarray, moments: WeightedMoments
-) -> Check:
-    """Checks that draws, whose parts are `rows`, are right without their weights."""
+def check_unweighted_draws(weighted: WeightedDraws) -> Check:
+    """Checks that draws are right without their weights."""
     name = "effect of weights / tolerance"
     if not np.isfinite(weighted.ratios).all():
         advice = "Some draws are outside the target's support; use `resample`."
         return Check(name, math.inf, 1.0, False, advice, resampling_helps=True)
-    varies = entries_that_vary(rows)
-    own, deviation = rows[: weighted.count, varies], moments.deviation[varies]
-    deviation = np.maximum(deviation, 1e-30)
+    varies, moments = entries_that_vary(weighted.rows), weighted.moments
+    own = weighted.rows[: weighted.count, varies]
+    deviation = np.maximum(moments.deviation[varies], 1e-30)
     with np.errstate(all="ignore"):  # the deviation of few draws may be 0
         shifts = np.abs(own.mean(axis=0) - moments.mean[varies]) / deviation
         changes = np.abs(np.log(own.std(axis=0) / deviation))

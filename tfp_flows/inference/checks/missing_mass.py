@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from tfp_flows.core.check import Check
 from tfp_flows.inference.checks.chains import Chains
 from tfp_flows.inference.checks.importance import ImportanceSampler, WeightedDraws
-from tfp_flows.inference.modes import Gaussian, Modes, find_modes, points_on_rays
+from tfp_flows.inference.checks.rays import points_on_rays
+from tfp_flows.inference.modes import Gaussian, Modes, find_modes
 from tfp_flows.inference.target import is_rounding
 
 # Starts of the search, and how much broader than the posterior they are.
@@ -32,22 +35,17 @@ _TOGETHER = 3.0
 def further_modes(
     sampler: ImportanceSampler,
     weighted: WeightedDraws,
-    gaussian: Gaussian,
     components: Sequence[Gaussian],
     prior: np.ndarray,
     rng: np.random.Generator,
 ) -> Modes:
     """Climbs from broad draws, the heaviest draws, draws of the prior, and along rays.
 
-    Args:
-      sampler: an `ImportanceSampler` of the posterior.
-      weighted: its `WeightedDraws`.
-      gaussian: the Gaussian with the moments of the posterior's draws.
-      components: Gaussians that the posterior started from.
-      prior: draws of the target's prior, `[P, D]`.
-      rng: random generator of starts and rays.
+    Rays start from the centre of the draws, and of the `components` that the posterior
+    started from. `prior` are draws, `[P, D]`.
     """
-    density, evidence = sampler.density, weighted.log_evidence[0]
+    density, gaussian = sampler.density, weighted.gaussian
+    evidence = weighted.log_evidence[0]
 
     def is_known(x):
         log_p, log_q = sampler.at(x)
@@ -81,47 +79,52 @@ def stuck_groups(chains: Chains) -> list[list[int]]:
     return groups
 
 
-def from_group(chains: Chains, group: list[int]) -> Gaussian:
-    """Returns the Gaussian of the draws of some chains."""
-    rows = chains.draws[:, group].reshape(-1, chains.draws.shape[-1])
-    return Gaussian.from_draws(rows)
+class Region(NamedTuple):
+    """A region of the target.
+
+    Attributes:
+      gaussian: its Gaussian, with its mass.
+      counts: whether its mass counts.
+      is_missing: whether the posterior lacks it.
+    """
+
+    gaussian: Gaussian
+    counts: bool
+    is_missing: bool
 
 
-def log_mass(
+def measured(
     sampler: ImportanceSampler,
     gaussian: Gaussian,
     evidence: float,
     rng: np.random.Generator,
-) -> tuple[bool, bool, float]:
-    """Returns whether a Gaussian's mass counts, whether q lacks it, and the log-mass."""
+) -> Region:
+    """Returns a Gaussian as a `Region`, by draws of it."""
     size = len(gaussian.mean)
     noise = rng.normal(size=(_NUM_PROBES, size))
     draws = gaussian.draw(noise)
     if is_rounding(sampler.density, draws[:_NUM_ROUNDED]).mean() > 0.5:
-        return False, False, -math.inf
+        return Region(gaussian, counts=False, is_missing=False)
     log_p, log_q = sampler.at(draws)
     log_normal = -0.5 * (noise**2).sum(axis=1) - 0.5 * size * math.log(2.0 * math.pi)
     ratios = log_p - (log_normal - gaussian.log_scale)
     mass = float(np.logaddexp.reduce(ratios) - math.log(_NUM_PROBES))
+    gaussian = dataclasses.replace(gaussian, log_mass=mass)
     if not np.isfinite(evidence):
-        return True, True, mass
+        return Region(gaussian, counts=True, is_missing=math.isfinite(mass))
     with np.errstate(invalid="ignore"):
         is_under = np.nanmedian(log_p - log_q) - evidence > _UNDER
-    return mass > evidence - _COUNTS, bool(is_under), mass
+    counts = mass > evidence - _COUNTS
+    return Region(gaussian, counts, counts and bool(is_under) and math.isfinite(mass))
 
 
-def distinct(
-    candidates: list[Gaussian], tested: list[tuple[bool, bool, float]]
-) -> tuple[list[Gaussian], list[float]]:
-    """Returns the missing candidates, each place once, and their log-masses."""
+def distinct(regions: Sequence[Region]) -> list[Gaussian]:
+    """Returns the Gaussians of missing regions, each place once."""
     missing: list[Gaussian] = []
-    masses = []
-    for gaussian, (counts, is_under, mass) in zip(candidates, tested, strict=True):
-        is_new = not any(_overlap(gaussian, other) for other in missing)
-        if counts and is_under and is_new and np.isfinite(mass):
+    for gaussian, _, is_missing in regions:
+        if is_missing and not any(_overlap(gaussian, other) for other in missing):
             missing.append(gaussian)
-            masses.append(mass)
-    return missing, masses
+    return missing
 
 
 def _overlap(gaussian, other):

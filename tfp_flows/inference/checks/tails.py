@@ -68,10 +68,8 @@ def improper_direction(
     is_over: Callable[[], bool] = lambda: False,
 ) -> ImproperDirection | None:
     """Looks for a direction in which a density has no finite integral, by both methods."""
-    gaussian = Gaussian.from_draws(draws)
-    return improper_ray(
-        density, gaussian.mean, gaussian.factor, ends, rng
-    ) or improper_slice(density, draws, is_over)
+    ray = improper_ray(density, Gaussian.from_draws(draws), ends, rng)
+    return ray or improper_slice(density, draws, is_over)
 
 
 def check_tails(improper: ImproperDirection | None, names: Sequence[str]) -> Check:
@@ -83,8 +81,7 @@ def check_tails(improper: ImproperDirection | None, names: Sequence[str]) -> Che
 
 def improper_ray(
     density: UnconstrainedDensity,
-    mean: np.ndarray,
-    factor: np.ndarray,
+    gaussian: Gaussian,
     ends: np.ndarray,
     rng: np.random.Generator,
 ) -> ImproperDirection | None:
@@ -100,17 +97,10 @@ def improper_ray(
     u are the axes, random directions, and directions of searches for a maximum that ended
     far away.
 
-    Args:
-      density: an `UnconstrainedDensity`.
-      mean: where rays start, `[D]`.
-      factor: L, `[D, D]`.
-      ends: where searches ended, `[S, D]`.
-      rng: random generator of the random directions.
-
-    Returns:
-      The direction with the smallest slope; None if no slope is small enough.
+    The mean and the factor L are those of `gaussian`; `ends` are where searches ended,
+    `[S, D]`. The result has the smallest slope; None if no slope is small enough.
     """
-    size = len(mean)
+    mean, factor, size = gaussian.mean, gaussian.factor, len(gaussian.mean)
     axes = np.eye(size)[:_MOST_AXES]
     own = factor.T[:_MOST_AXES]
     away = ends - mean

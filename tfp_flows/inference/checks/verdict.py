@@ -29,13 +29,13 @@ _EVEN = 0.9
 
 def list_checks(findings: Findings, names: Sequence[str] = ()) -> list[Check]:
     """Returns the checks of a posterior, in the order of the report's table."""
-    weighted, moments = findings.weighted, findings.moments
+    weighted = findings.weighted
     return [
         check_pareto_k(weighted),
         check_ess(weighted),
-        check_moments(weighted, moments, names),
+        check_moments(weighted, names),
         check_known_density(weighted),
-        check_unweighted_draws(weighted, findings.rows, moments),
+        check_unweighted_draws(weighted),
         check_missing_mass(findings.missing),
         check_r_hat(findings.r_hat, complete=findings.complete),
         check_uncovered_mass(findings.uncovered_mass, findings.uncovered),

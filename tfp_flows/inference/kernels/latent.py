@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
-
-from tfp_flows.inference.surrogate import FlowPosterior
-from tfp_flows.inference.target import call_with_parts
 
 
 class LatentKernelResults(NamedTuple):
@@ -102,41 +98,9 @@ class LatentKernel(tfp.mcmc.TransitionKernel):
             previous_kernel_results.inner_results,
             seed=seed,
         )
-        x = vector
+        posterior, x = self._parameters["posterior"], vector
         if self._parameters["precondition"]:
-            x, _ = self._parameters["posterior"].distribution.bijector.forward_and_log_det(
-                x
-            )
-        parts = self._parameters["posterior"].support.forward(x)
+            x, _ = posterior.distribution.bijector.forward_and_log_det(x)
+        parts = posterior.support.forward(x)
         parts = tf.nest.pack_sequence_as(current_state, tf.nest.flatten(parts))
         return parts, LatentKernelResults(vector, inner)
-
-
-def latent_log_prob(
-    target_log_prob_fn: Callable, posterior: FlowPosterior, *, precondition: bool = True
-) -> Callable:
-    """Returns the log-density of the target as a function of the vector, `[..., D]`.
-
-    ```none
-    log p(z) = target_log_prob_fn(parts) + log |det d parts / dz|
-    ```
-
-    Values that are not finite become minus infinity, so no chain moves there.
-
-    Args:
-      target_log_prob_fn: unnormalised log-density, a function of the parts of a draw.
-      posterior: a `FlowPosterior`.
-      precondition: whether the vector is z, in the space of the flow's base; False means
-        the unconstrained vector x.
-    """
-
-    def log_prob(vector):
-        x, log_det = tf.identity(vector), 0.0
-        if precondition:
-            x, log_det = posterior.distribution.bijector.forward_and_log_det(x)
-        log_det += posterior.support.forward_log_det_jacobian(x, event_ndims=1)
-        parts = posterior.support.forward(x)
-        total = call_with_parts(target_log_prob_fn, parts) + log_det
-        return tf.where(tf.math.is_finite(total), total, -float("inf"))
-
-    return log_prob

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.core.arguments import (
@@ -15,7 +16,8 @@ from tfp_flows.core.arguments import (
 )
 from tfp_flows.inference.kernels.alternating import AlternatingKernel
 from tfp_flows.inference.kernels.independent_proposals import independent_proposals
-from tfp_flows.inference.kernels.latent import LatentKernel, latent_log_prob
+from tfp_flows.inference.kernels.latent import LatentKernel
+from tfp_flows.inference.parts import call_with_parts
 from tfp_flows.inference.surrogate import FlowPosterior
 
 
@@ -111,7 +113,7 @@ def neutra_kernel(
       Hoffman et al. (2019), NeuTra-lizing bad geometry in Hamiltonian Monte Carlo using
       neural transport. https://arxiv.org/abs/1903.03704
     """
-    log_prob = _log_prob(target_log_prob_fn, posterior, make_kernel, precondition)
+    log_prob = _latent_log_prob(target_log_prob_fn, posterior, make_kernel, precondition)
     kernel = _made(make_kernel, log_prob)
     return LatentKernel(kernel, posterior, precondition=precondition, name=name)
 
@@ -187,7 +189,7 @@ def flow_proposal_kernel(
       Gabrie, Rotskoff, Vanden-Eijnden (2022), Adaptive Monte Carlo augmented with
       normalizing flows. https://arxiv.org/abs/2105.12603
     """
-    log_prob = _log_prob(target_log_prob_fn, posterior, make_kernel, precondition)
+    log_prob = _latent_log_prob(target_log_prob_fn, posterior, make_kernel, precondition)
     flow = posterior.distribution
     kernel = AlternatingKernel(
         _made(make_kernel, log_prob),
@@ -198,7 +200,11 @@ def flow_proposal_kernel(
     return LatentKernel(kernel, posterior, precondition=precondition, name=name)
 
 
-def _log_prob(target_log_prob_fn, posterior, make_kernel, precondition):
+def _latent_log_prob(target_log_prob_fn, posterior, make_kernel, precondition):
+    """The target's log-density as a function of the vector of a `LatentKernel`, `[..., D]`.
+
+    Values that are not finite become minus infinity, so no chain moves there.
+    """
     words = "a `FlowPosterior`, as `flow_posterior` returns it"
     check_instance("posterior", posterior, FlowPosterior, words)
     if posterior.context_size:
@@ -210,7 +216,17 @@ def _log_prob(target_log_prob_fn, posterior, make_kernel, precondition):
     check_callable("target_log_prob_fn", target_log_prob_fn, words)
     check_callable("make_kernel", make_kernel, "a function of a log-density")
     check_flag("precondition", precondition)
-    return latent_log_prob(target_log_prob_fn, posterior, precondition=precondition)
+
+    def log_prob(vector):
+        x, log_det = tf.identity(vector), 0.0
+        if precondition:
+            x, log_det = posterior.distribution.bijector.forward_and_log_det(x)
+        log_det += posterior.support.forward_log_det_jacobian(x, event_ndims=1)
+        parts = posterior.support.forward(x)
+        total = call_with_parts(target_log_prob_fn, parts) + log_det
+        return tf.where(tf.math.is_finite(total), total, -float("inf"))
+
+    return log_prob
 
 
 def _made(make_kernel, log_prob):

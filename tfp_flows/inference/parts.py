@@ -1,0 +1,130 @@
+"""The parts of a draw, a structure of tensors: as arguments, by name, and as rows."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+
+def call_with_parts(function: Callable, parts: Any) -> Any:
+    """Calls a function of parts as `tfp.vi` does, unpacking a list or a dictionary."""
+    positional, named_parts = arguments_of(parts)
+    return function(*positional, **named_parts)
+
+
+def arguments_of(parts: Any) -> tuple[Sequence[Any], dict[str, Any]]:
+    """Returns the arguments, and the keywords, of a function of parts."""
+    if isinstance(parts, dict):
+        return (), parts
+    return (parts if _is_list(parts) else (parts,)), {}
+
+
+def from_arguments(structure: Any, parts: Sequence[Any], named_parts: dict) -> Any:
+    """Returns the parts in the form of `structure`, from the result of `arguments_of`."""
+    if isinstance(structure, dict):
+        return named_parts
+    is_list = _is_list(structure)
+    return tf.nest.pack_sequence_as(structure, list(parts)) if is_list else parts[0]
+
+
+def _is_list(structure):
+    return isinstance(structure, (list, tuple)) and not hasattr(structure, "_fields")
+
+
+def named(structure: Any) -> dict:
+    """Returns the parts of a structure by their names, or by their indices."""
+    if isinstance(structure, dict):
+        return dict(sorted(structure.items()))
+    if hasattr(structure, "_asdict"):
+        return structure._asdict()
+    return dict(enumerate(structure)) if isinstance(structure, (list, tuple)) else {}
+
+
+def part_names(
+    draws: Any, target: Any = None, names: str | Sequence[str] | None = None
+) -> list[str]:
+    """Returns the name of each part, in the order in which `tf.nest` flattens them.
+
+    Args:
+      draws: a structure of parts.
+      target: joint distribution, pinned or not, that names the parts of a list; or None.
+      names: a name for each part; None takes those of the structure or the target.
+
+    Raises:
+      ValueError: if the number of names and parts differs, or two names are equal.
+    """
+    count = len(tf.nest.flatten(draws))
+    if names is None:
+        names = _paths(draws, _names_in_order(target))
+    names = [names] if isinstance(names, str) else list(names)
+    if len(names) != count or len(set(names)) != count:
+        raise ValueError(
+            f"Expected {count} `names`, one for each part and all different; got {names}."
+        )
+    return names
+
+
+def named_parts(draws: Any, names: list[str]) -> dict[str, np.ndarray]:
+    """Returns the parts of a structure by their names."""
+    parts = (np.asarray(part) for part in tf.nest.flatten(draws))
+    return dict(zip(names, parts, strict=True))
+
+
+def _names_in_order(target):
+    """Names of the parts that are not pinned; None if the target has no names."""
+    joint = getattr(target, "distribution", target)
+    if not hasattr(joint, "resolve_graph"):
+        return None
+    pins = getattr(target, "pins", None) or {}
+    return [name for name, _ in joint.resolve_graph() if name not in pins]
+
+
+def _paths(structure, in_order=None, prefix=""):
+    """Names of parts, with the names of the structures around them as prefix."""
+    if not tf.nest.is_nested(structure):
+        return [prefix.removesuffix(".") or "x"]
+    items: Any = named(structure).items()
+    if _is_list(structure):
+        is_named = in_order is not None and len(in_order) == len(structure)
+        names = in_order if is_named else [f"part_{i}" for i in range(len(structure))]
+        items = zip(names, structure, strict=True)
+    return [name for key, part in items for name in _paths(part, None, f"{prefix}{key}.")]
+
+
+def parts_from_rows(rows: tf.Tensor, event_shape: Any) -> Any:
+    """Returns parts in their structure, `[..., *event]` each, from rows, `[..., M]`.
+
+    Args:
+      rows: the entries of all parts, in the order of `tf.nest.flatten(event_shape)`.
+      event_shape: structure of shapes.
+    """
+    shapes = tf.nest.flatten(event_shape)
+    batch = tf.shape(rows)[:-1]
+    split = tf.split(rows, [shape.num_elements() for shape in shapes], axis=-1)
+    parts = [
+        tf.reshape(part, tf.concat([batch, shape], axis=0))
+        for part, shape in zip(split, shapes, strict=True)
+    ]
+    return tf.nest.pack_sequence_as(event_shape, parts)
+
+
+def rows_from_parts(parts: Any, event_shape: Any) -> tf.Tensor:
+    """Returns rows, `[..., M]`, from parts: the inverse of `parts_from_rows`."""
+    rows = []
+    for part, shape in zip(*map(tf.nest.flatten, (parts, event_shape)), strict=True):
+        batch = tf.shape(part)[: part.shape.rank - shape.rank]
+        rows.append(tf.reshape(part, tf.concat([batch, [-1]], axis=0)))
+    return tf.concat(rows, axis=-1)
+
+
+def have_nan(parts: Any, event_shape: Any) -> tf.Tensor:
+    """Returns whether a number of a draw, `[..., *event]` a part, is NaN, `[...]`."""
+    found = [
+        tf.reduce_any(tf.math.is_nan(part), axis=list(range(-shape.rank, 0)))
+        for part, shape in zip(*map(tf.nest.flatten, (parts, event_shape)), strict=True)
+    ]
+    return functools.reduce(tf.logical_or, found)
