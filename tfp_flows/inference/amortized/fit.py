@@ -24,7 +24,7 @@ from tfp_flows.inference.amortized.features import check_summary, fit_features
 from tfp_flows.inference.amortized.learned_likelihood import fit_likelihood
 from tfp_flows.inference.amortized.observation_checks import Surroundings
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
-from tfp_flows.inference.amortized.saved import PosteriorOfRows
+from tfp_flows.inference.amortized.saved import PosteriorOfRows, ranges_of
 from tfp_flows.inference.amortized.simulator import (
     LEAST_SIMULATIONS,
     Pairs,
@@ -299,6 +299,7 @@ def _fit_round(pairs, space, form, training, seed, source=None, prior=None):
         report=report,
         surroundings=Surroundings.from_simulations(parts[0].x, parts[1].x),
         prior=prior,
+        ranges=ranges_of(space, usable),
         **learned,
     )
     log_prior = source.prior_log_prob if learned else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +16,7 @@ from tfp_flows.inference.amortized.conditioned import Conditioned
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.features import Features, Scale
 from tfp_flows.inference.amortized.observation_checks import Surroundings
+from tfp_flows.inference.amortized.simulator import Pairs
 from tfp_flows.inference.amortized.truncation import TruncatedPrior
 from tfp_flows.inference.support import (
     JointSupport,
@@ -48,6 +50,8 @@ class PosteriorOfRows(DistributionWrapper):
       prior: the `TruncatedPrior` of the last round; None if it is that of the model.
       likelihood: the density of a `LearnedLikelihood`; None if there is none.
       varies: its features; None if there is none.
+      ranges: least and greatest numbers of parameters and data in the simulations,
+        `[2, M + K]`; None if they are not known.
       name: name of the module.
     """
 
@@ -63,12 +67,14 @@ class PosteriorOfRows(DistributionWrapper):
         prior: TruncatedPrior | None = None,
         likelihood: Mixture | None = None,
         varies: np.ndarray | None = None,
+        ranges: np.ndarray | None = None,
         name: str = "posterior_of_rows",
     ) -> None:
         super().__init__(distribution, name=name)
         self.support, self.form, self.features = support, form, features
         self.report, self.surroundings = report, surroundings
         self.prior, self.likelihood, self.varies = prior, likelihood, varies
+        self.ranges = ranges
         zeros = tf.zeros([1, self.support.event_size], self.support.dtype)
         parts = self.support.bijector.forward(zeros)
         self._shapes = tf.nest.map_structure(lambda part: part.shape[1:], parts)
@@ -90,17 +96,22 @@ class PosteriorOfRows(DistributionWrapper):
         return self.form.size
 
     @property
-    def columns(self) -> list[dict[str, str]]:
-        """Names of the M numbers of the parameters, and of the K of the data."""
+    def columns(self) -> list[dict[str, Any]]:
+        """Descriptions of the M numbers of the parameters, and of the K of the data."""
         is_one = isinstance(self._shapes, tf.TensorShape)
         parameters = {"theta": self._shapes} if is_one else named(self._shapes)
         rows = [("modelled", str(key), shape) for key, shape in parameters.items()]
         rows += [("context", key or "x", shape) for key, shape in self.form.shapes.items()]
-        return [
+        columns: list[dict[str, Any]] = [
             {"name": f"{key}{list(index) or ''}", "role": role}
             for role, key, shape in rows
             for index in np.ndindex(*shape)
         ]
+        ranges = np.full([2, len(columns)], np.nan) if self.ranges is None else self.ranges
+        for column, (least, greatest) in zip(columns, ranges.T.tolist(), strict=True):
+            if least <= greatest:  # some simulation has the number
+                column |= {"least": least, "greatest": greatest}
+        return columns
 
     def conditioned(self, row: TensorLike) -> Conditioned:
         """Returns the density of the unconstrained parameters given data, `[..., K]`."""
@@ -142,6 +153,8 @@ class PosteriorOfRows(DistributionWrapper):
             description["prior"] = self.prior.to_plain()
         if self.varies is not None:
             description["varies"] = self.varies.tolist()
+        if self.ranges is not None:
+            description["ranges"] = self.ranges.tolist()
         return {
             "distribution": self.distribution,
             "support": without_functions(self.support.bijector),
@@ -156,11 +169,13 @@ class PosteriorOfRows(DistributionWrapper):
     def from_config(cls, config: dict) -> PosteriorOfRows:
         """Builds the posterior from the result of `get_config`."""
         distribution, description = config["distribution"], config["description"]
-        prior = varies = None
+        prior = varies = ranges = None
         if (previous := config.get("previous")) is not None:
             prior = TruncatedPrior.from_plain(previous, description["prior"])
         if (likelihood := config.get("likelihood")) is not None:
             varies = np.asarray(description["varies"])
+        if "ranges" in description:
+            ranges = np.asarray(description["ranges"])
         size, dtype = distribution.event_shape[0], tf.as_dtype(description["dtype"])
         return cls(
             distribution,
@@ -172,6 +187,7 @@ class PosteriorOfRows(DistributionWrapper):
             prior=prior,
             likelihood=likelihood,
             varies=varies,
+            ranges=ranges,
             name=config["name"],
         )
 
@@ -190,3 +206,14 @@ class PosteriorOfRows(DistributionWrapper):
             batch = tf.shape(part)[:rank]
             rows.append(tf.reshape(part, tf.concat([batch, [-1]], axis=0)))
         return tf.concat(rows, axis=-1)
+
+
+def ranges_of(support: JointSupport, pairs: Pairs) -> np.ndarray:
+    """Returns least and greatest numbers of parameters and data, `[2, M + K]`.
+
+    They are NaN for a cell that all simulations lack.
+    """
+    parts = support.bijector.forward(tf.constant(pairs.u, support.dtype))
+    theta = [np.reshape(part, [len(pairs.u), -1]) for part in tf.nest.flatten(parts)]
+    rows = np.concatenate([*theta, pairs.x], axis=1)
+    return np.stack([np.fmin.reduce(rows), np.fmax.reduce(rows)])
