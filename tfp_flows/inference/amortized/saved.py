@@ -98,9 +98,7 @@ class PosteriorOfRows(DistributionWrapper):
     @property
     def columns(self) -> list[dict[str, Any]]:
         """Descriptions of the M numbers of the parameters, and of the K of the data."""
-        is_one = isinstance(self._shapes, tf.TensorShape)
-        parameters = {"theta": self._shapes} if is_one else named(self._shapes)
-        rows = [("modelled", str(key), shape) for key, shape in parameters.items()]
+        rows = [("modelled", key or "theta", shape) for key, shape in _leaves(self._shapes)]
         rows += [("context", key or "x", shape) for key, shape in self.form.shapes.items()]
         columns: list[dict[str, Any]] = [
             {"name": f"{key}{list(index) or ''}", "role": role}
@@ -217,3 +215,12 @@ def ranges_of(support: JointSupport, pairs: Pairs) -> np.ndarray:
     theta = [np.reshape(part, [len(pairs.u), -1]) for part in tf.nest.flatten(parts)]
     rows = np.concatenate([*theta, pairs.x], axis=1)
     return np.stack([np.fmin.reduce(rows), np.fmax.reduce(rows)])
+
+
+def _leaves(shapes, key=""):
+    """Names and shapes of all parts, such as "outer.inner" of nested ones."""
+    parts = named(shapes)
+    if not parts:
+        yield key, shapes
+    for name, part in parts.items():
+        yield from _leaves(part, f"{key}.{name}" if key else str(name))
