@@ -80,7 +80,7 @@ def run(settings):
     given = settings.context_columns or [c for c in columns.names if c != settings.target]
     columns = columns.select([*given, settings.target])
     with resuming.unfinished(settings) as run_dir:
-        run_directory.refuse_other_table(run_dir, settings.csv_path)
+        run_directory.refuse_other_file(run_dir, settings.csv_path, "table")
         return [
             _fold(frame[columns.names], columns, given, settings, run_dir, k)
             for k in range(settings.num_folds)

@@ -65,16 +65,16 @@ def flags_there(run_dir):
     return dict(flag.removeprefix("--").split("=", 1) for flag in flags if "=" in flag)
 
 
-def refuse_other_table(run_dir, path):
-    """Refuses a table whose file has changed since the run in a folder began.
+def refuse_other_file(run_dir, path, kind):
+    """Refuses a file that has changed since the run in a folder began.
 
-    The folder keeps the digest of the file in `table.sha256`. A file that is gone passes,
-    since a finished run can still be shown.
+    The folder keeps the digest of the file in `KIND.sha256`, such as `table.sha256`. A file
+    that is gone passes, since a finished run can still be shown.
 
     Raises:
       RunDirectoryError: if the bytes of the file are others than at the beginning.
     """
-    path, kept = pathlib.Path(path), pathlib.Path(run_dir, "table.sha256")
+    path, kept = pathlib.Path(path), pathlib.Path(run_dir, f"{kind}.sha256")
     if not path.is_file():
         return
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -82,8 +82,8 @@ def refuse_other_table(run_dir, path):
         atomic_write(kept, digest)
     elif kept.read_text() != digest:
         raise RunDirectoryError(
-            f"{run_dir} holds a run on another table than {path} is now. Choose another "
-            "--run_dir, or the same table."
+            f"{run_dir} holds a run of another {kind} than {path} is now. Choose another "
+            f"--run_dir, or the same {kind}."
         )
 
 

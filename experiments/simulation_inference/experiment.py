@@ -1,16 +1,16 @@
 """Fits the posterior of a simulator for any observation, and compares reference draws."""
 
-import hashlib
 import importlib.util
 import pathlib
 import sys
 import time
+import warnings
 
 import tfp_flows
 from experiments.command_line import program
 from experiments.command_line.flag_settings import UsageError, check_kind
 from experiments.reports import page
-from experiments.runs import resuming
+from experiments.runs import resuming, run_directory
 from experiments.runs.run_directory import RunDirectoryError
 from experiments.simulation_inference import evaluation, pictures, reference, report
 from experiments.simulation_inference.settings import SimulationSettings
@@ -29,18 +29,20 @@ def run(settings):
       What `results.json` holds.
 
     Raises:
-      RunDirectoryError: if the folder belongs to another process or another run, such as a
-        finished one of another version of the model's file.
+      RunDirectoryError: if the folder belongs to another process or another run, such as
+        one of another version of the model's file.
       DataError: if the task's data are not in `settings.data_dir`.
       UsageError: if the model's file or function is not there.
     """
     check_kind("settings", settings, SimulationSettings)
     if resuming.is_finished(settings):
         return resuming.finished(settings, refuse=_refuse_other_inputs)
-    digest = _digest_of_file(settings)
     prior, simulator = _model(settings)
     expected = reference.read(settings.task, settings.data_dir)
     with resuming.unfinished(settings) as run_dir:
+        if not (run_dir / _SIMULATIONS).is_file():  # the file may change until then
+            (run_dir / "model.sha256").unlink(missing_ok=True)
+        _refuse_other_model(settings)
         start = time.perf_counter()
         amortized = tfp_flows.fit_amortized_posterior(
             prior,
@@ -51,9 +53,11 @@ def run(settings):
             backup=run_dir / _SIMULATIONS,
             seed=settings.seed,
         )
-        amortized.save(run_dir / "model.keras")
+        try:
+            amortized.save(run_dir / "model.keras")
+        except ValueError as error:  # the support of one parameter depends on another
+            warnings.warn(f"model.keras is not written: {error}", stacklevel=1)
         results, draws = evaluation.measure(amortized, expected, settings)
-        results["model_digest"] = digest
         results["seconds"] = time.perf_counter() - start
         captions = pictures.draw(run_dir, amortized.report, expected, draws)
         page.write(report.page(results), captions, results, run_dir)
@@ -74,20 +78,15 @@ def _path_and_function(settings):
     return pathlib.Path(path), name
 
 
-def _digest_of_file(settings):
-    """Returns the digest of the user's file; None if there is none."""
+def _refuse_other_model(settings):
+    """Refuses a file of the user that has changed since its first simulations."""
     path, _ = _path_and_function(settings)
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    run_directory.refuse_other_file(settings.run_dir, path, "model")
 
 
 def _refuse_other_inputs(settings, results):
-    """Refuses a file that has changed since the run ended, and a new `data_dir`."""
-    # A file that is gone passes, since a finished run can still be shown.
-    if _digest_of_file(settings) not in (None, results.get("model_digest")):
-        raise RunDirectoryError(
-            f"{settings.run_dir} holds a finished run of another model than "
-            f"{settings.model} is now. Choose another --run_dir, or the same file."
-        )
+    """Refuses a changed file of the user, and a new `data_dir`."""
+    _refuse_other_model(settings)
     if settings.data_dir and not results["observations"]:
         raise RunDirectoryError(
             f"{settings.run_dir} holds a finished run without --data_dir, which compared "

@@ -38,7 +38,7 @@ def run(settings):
     density = training.make_density(columns, settings.context_columns, settings)
     sets = divided(frame, settings)
     with resuming.unfinished(settings) as run_dir:
-        run_directory.refuse_other_table(run_dir, settings.csv_path)
+        run_directory.refuse_other_file(run_dir, settings.csv_path, "table")
         start = time.perf_counter()
         split = settings.validation_share / (1.0 - settings.test_share)
         history = training.train(
@@ -64,7 +64,7 @@ def run(settings):
 
 
 def _refuse_other_table(settings, results):
-    run_directory.refuse_other_table(settings.run_dir, settings.csv_path)
+    run_directory.refuse_other_file(settings.run_dir, settings.csv_path, "table")
 
 
 @program.command(TableDensitySettings, description=__doc__)

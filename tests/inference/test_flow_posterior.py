@@ -119,6 +119,25 @@ def test_density_of_a_shape_with_support_is_that_of_the_flow_times_the_jacobian(
     close(found, [-np.inf, -np.inf, expected[1], np.nan])
 
 
+@pytest.mark.parametrize(
+    ("target", "inside", "outside"),
+    [
+        (tfd.Dirichlet([1.0, 2.0, 3.0]), [0.2, 0.3, 0.5], [0.2, 0.3, 0.6]),
+        (tfd.LKJ(2, 1.0), [[1.0, 0.3], [0.3, 1.0]], [[1.0, 0.9], [0.3, 1.0]]),
+    ],
+    ids=["shares", "correlations"],
+)
+def test_numbers_that_break_a_relation_of_the_support_have_no_density(
+    target, inside, outside
+):
+    posterior = tff.flow_posterior(target, "maf", **SMALL)
+    found = posterior.log_prob([inside, outside])
+    assert np.isfinite(found[0])
+    assert found[1] == -np.inf
+    draws = target.sample(100, seed=(0, 1))
+    assert np.isfinite(posterior.log_prob(draws)).all()
+
+
 def test_shapes_come_as_numbers_lists_and_structures():
     for event_shape, expected in [
         (3, tf.TensorShape([3])),

@@ -29,6 +29,8 @@ from tfp_flows.inference.parts import named
 _TARGET = "a `tfd.Distribution` or the shape of an event"
 # Points at which two supports of a target are compared.
 _NUM_POINTS = 16
+# Largest error of a number that a support maps there and back, in the part's largest one.
+_ROUNDING = 1e-3
 
 
 class JointSupport:
@@ -114,9 +116,17 @@ class JointSupport:
             return np.zeros([0, self.event_size])
         return x[np.isfinite(x).all(axis=1)]
 
+    @property
+    def event_shapes(self) -> Any:
+        """The shape of each part, in the structure of the parts."""
+        parts = self.bijector.forward(tf.zeros([1, self.event_size], self.dtype))
+        return tf.nest.map_structure(lambda part: part.shape[1:], parts)
+
     def unconstrained(self, parameters: Any) -> np.ndarray:
         """Returns parameters as rows of unconstrained numbers, `[N, D]` in float64."""
-        return self.bijector.inverse(parameters).numpy().astype(np.float64)
+        # Arrays, since TFP's cache prints errors about tensors that a part returns as is.
+        arrays = tf.nest.map_structure(np.asarray, parameters)
+        return self.bijector.inverse(arrays).numpy().astype(np.float64)
 
     @classmethod
     def from_bijector(
@@ -250,6 +260,7 @@ def log_prob_of_parts(
     # Bijectors return NaN outside their range, and infinity at its ends.
     is_inside = tf.reduce_all(tf.math.is_finite(x), axis=-1)
     x = tf.where(is_inside[..., None], x, tf.zeros([], x.dtype))
+    is_inside &= _are_reached(parts, bijector, x)
     inside = log_prob(x) - bijector.forward_log_det_jacobian(x, event_ndims=1)
     return tf.where(is_inside, inside, outside_support(is_nan, inside.dtype))
 
@@ -258,6 +269,25 @@ def outside_support(is_nan: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """Returns log-densities of draws outside the support: NaN for NaN, else -inf."""
     nan, lowest = (tf.constant(c, dtype) for c in (math.nan, -math.inf))
     return tf.where(is_nan, nan, lowest)
+
+
+def _are_reached(parts, bijector, x):
+    """Whether vectors, `[..., D]`, map to these parts, up to rounding, `[...]`.
+
+    A part of more numbers than its vector may lie off its support where the inverse is
+    finite: shares that do not sum to 1, or a matrix that is not symmetric.
+    """
+    found, batch = tf.ones(tf.shape(x)[:-1], tf.bool), x.shape.rank - 1
+    reached = bijector.forward(x)
+    sizes = [part.shape[batch:].num_elements() for part in tf.nest.flatten(reached)]
+    if sum(sizes) == x.shape[-1]:
+        return found
+    for part, own in zip(*map(tf.nest.flatten, (parts, reached)), strict=True):
+        axes = list(range(batch, own.shape.rank))
+        part = tf.convert_to_tensor(part, own.dtype)
+        error = tf.reduce_max(tf.abs(part - own), axis=axes)
+        found &= error <= _ROUNDING * tf.reduce_max(tf.abs(own), axis=axes)
+    return found
 
 
 def _check_size(size, argument="target"):

@@ -81,12 +81,12 @@ def test_a_table_that_has_changed_is_refused_and_one_that_is_gone_passes(tmp_pat
     path = tmp_path / "rows.csv"
     for text in ("a,b\n1,2\n", "a,b\n1,2\n"):
         path.write_text(text)
-        run_directory.refuse_other_table(tmp_path, path)
+        run_directory.refuse_other_file(tmp_path, path, "table")
     path.write_text("a,b\n1,3\n")
     with pytest.raises(run_directory.RunDirectoryError, match="another table than"):
-        run_directory.refuse_other_table(tmp_path, path)
+        run_directory.refuse_other_file(tmp_path, path, "table")
     path.unlink()
-    run_directory.refuse_other_table(tmp_path, path)
+    run_directory.refuse_other_file(tmp_path, path, "table")
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,21 @@ def make():
 """
 
 
+DEPENDENT = """
+import numpy as np
+from tensorflow_probability import distributions as tfd
+
+
+def simulate(a, b, seed):
+    return np.random.default_rng(seed).normal(b)[:, None]
+
+
+def make():
+    parts = {"a": tfd.LogNormal(0.0, 1.0), "b": lambda a: tfd.Uniform(0.0, a)}
+    return tfd.JointDistributionNamed(parts), simulate
+"""
+
+
 @pytest.fixture(autouse=True)
 def _few_epochs():
     splines = {"num_members": 2, "hidden_units": (8, 8), "num_bins": 4}
@@ -141,10 +156,40 @@ def test_own_models_are_read_from_a_file(tmp_path, monkeypatch):
     flags = [f"--model={tmp_path}/run", f"--csv={out}", f"--out={tmp_path}/scores.csv"]
     assert score.cli(["score", *flags]) == 0
     assert len(pd.read_csv(tmp_path / "scores.csv")) == 400
+    (tmp_path / "far.csv").write_text("a,x[0]\n0.1,0.2\n0.1,99.0\n-99.0,0.2\n")
+    flags = [f"--model={tmp_path}/run", f"--csv={tmp_path}/far.csv"]
+    assert score.cli(["score", *flags, f"--out={tmp_path}/outside.csv"]) == 0
+    outside = pd.read_csv(tmp_path / "outside.csv")["outside"].fillna("")
+    assert [*outside] == ["", "x[0]", "a"]
     (tmp_path / "own.py").write_text(OWN.replace("(a, ", "(a + 9.0, "))
-    with pytest.raises(RunDirectoryError, match="another model than .*own.py:make is now"):
+    with pytest.raises(RunDirectoryError, match="another model than .*own.py is now"):
         simulation_inference.run(settings)
     (tmp_path / "own.py").unlink()
+    assert simulation_inference.run(settings) == results
+
+
+def test_a_model_may_change_until_its_first_simulations(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "beside.py").write_text("SCALE = 1.0")
+    settings = small(tmp_path, model=f"{tmp_path}/own.py:make")
+    monkeypatch.setattr(simulation_inference.evaluation, "measure", None)
+    wrong = OWN.replace("normal(a,", "normal(no_name,")
+    for text, error in (
+        (wrong, NameError),
+        (OWN, TypeError),  # after the simulations
+        (OWN.replace("a, self", "a + 9.0, self"), RunDirectoryError),
+    ):
+        (tmp_path / "own.py").write_text(text)
+        with pytest.raises(error):
+            simulation_inference.run(settings)
+
+
+def test_a_support_that_depends_on_a_parameter_ends_a_run_without_a_file(tmp_path):
+    (tmp_path / "own.py").write_text(DEPENDENT)
+    settings = small(tmp_path, model=f"{tmp_path}/own.py:make")
+    with pytest.warns(UserWarning, match="model.keras is not written: .* do not depend"):
+        results = simulation_inference.run(settings)
+    assert not (tmp_path / "run" / "model.keras").exists()
     assert simulation_inference.run(settings) == results
 
 

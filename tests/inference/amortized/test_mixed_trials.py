@@ -160,7 +160,7 @@ def test_counts_have_probabilities(two_epochs):
     assert np.exp(each).sum() == pytest.approx(1.0, abs=1e-4)
 
 
-def test_data_frames_and_single_draws(two_epochs):
+def test_data_frames_and_single_draws(two_epochs, tmp_path):
     pandas = pytest.importorskip("pandas")
 
     def simulate(theta, seed):
@@ -177,6 +177,13 @@ def test_data_frames_and_single_draws(two_epochs):
         return {name: part[0] for name, part in simulate(theta[None], seed).items()}
 
     likelihood = fit_neural_likelihood(FEW, simulator=in_frame, num_simulations=200)
+    path, own = tmp_path / "trial.keras", likelihood.conditional
+    tfp_flows.DensityEstimator(own).save(path)
+    cells, theta = own.sample(3, seed=1, context=np.zeros([1])), np.zeros([3, 1])
+    loaded = tfp_flows.load(path).distribution
+    np.testing.assert_array_equal(
+        *(each.log_prob(cells, context=theta) for each in (loaded, own))
+    )
     trials = in_frame(np.zeros([5, 1]), 1)
     assert likelihood.log_prob(trials, np.zeros([3, 1], np.float32)).shape == [3]
     for function, vectorized in ((simulate, True), (one_trial, False)):

@@ -106,6 +106,17 @@ def test_failed_simulations_and_offsets_are_kept_in_view():
     assert "not finite" in found.report.reasons[-1]
 
 
+def test_one_trial_given_a_vector_is_saved(likelihood, tmp_path):
+    path, theta = tmp_path / "trial.keras", np.array([[0.8, 0.4]], np.float32)
+    tfp_flows.DensityEstimator(likelihood.conditional).save(path)
+    found, own = tfp_flows.load(path).distribution, likelihood.conditional
+    for each in (found, own):
+        assert (each.context_size, each.event_shape) == (2, [1])
+    np.testing.assert_array_equal(
+        *(each.log_prob(TRIALS[:5], context=theta) for each in (found, own))
+    )
+
+
 def test_one_trial_given_a_vector_is_exported(likelihood):
     jax = pytest.importorskip("jax")
     exported = tfp_flows.to_jax(likelihood.conditional)

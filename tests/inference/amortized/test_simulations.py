@@ -11,12 +11,14 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows.inference import fit_amortized_posterior
 from tfp_flows.inference.amortized import simulator as simulator_module
 from tfp_flows.inference.amortized.data_form import DataForm
+from tfp_flows.inference.amortized.mixed_trials import form_of_trials
 from tfp_flows.inference.amortized.simulator import (
     JointSimulator,
     Pairs,
     PriorSimulator,
     support_of_pairs,
 )
+from tfp_flows.inference.support import without_functions
 
 PRIOR = tfd.JointDistributionNamed(
     {"rate": tfd.LogNormal(0.0, 1.0), "effects": tfd.Sample(tfd.Uniform(-1.0, 1.0), 2)}
@@ -100,6 +102,27 @@ def test_processes_give_the_same_simulations(small_blocks):
     expected = PriorSimulator(PRIOR, simulator, False, False).pairs(25, 3)
     found = PriorSimulator(PRIOR, simulator, False, False, num_processes=2).pairs(25, 3)
     np.testing.assert_array_equal(found.x, expected.x)
+
+
+def test_a_simulator_may_write_into_one_array():
+    room = np.zeros(1)
+
+    def simulator(theta):
+        room[:] = theta
+        return room
+
+    found = PriorSimulator(tfd.Sample(tfd.Normal(0.0, 1.0), 1), simulator, False, False)
+    pairs = found.pairs(5, 0)
+    np.testing.assert_array_equal(pairs.x, pairs.u)
+
+
+def test_supports_that_depend_on_other_parts_are_not_saved():
+    prior = tfd.JointDistributionNamed(
+        {"a": tfd.LogNormal(0.0, 1.0), "b": lambda a: tfd.Uniform(0.0, a)}
+    )
+    support = PriorSimulator(prior, lambda a, b: a, True, False).support
+    with pytest.raises(ValueError, match="whose supports do not depend on other parts"):
+        without_functions(support.bijector)
 
 
 def test_intervals_are_linear_but_near_their_ends():
@@ -189,6 +212,14 @@ def test_a_part_of_the_prior_may_be_named_seed():
     assert (np.abs(pairs.x - 0.5) <= 0.5).all()
 
 
+def test_masked_numbers_are_missing():
+    x = np.ma.masked_greater(np.arange(4).reshape(2, 2), 2)
+    rows = DataForm.from_batch(x, True).rows_of(x, 2)
+    np.testing.assert_array_equal(rows, [[0.0, 1.0], [2.0, np.nan]])
+    with pytest.raises(ValueError, match="data without masked cells"):
+        form_of_trials(x)
+
+
 def test_no_observation_is_a_batch():
     form = DataForm.from_batch({"a": np.zeros([7, 2, 3])})
     assert form.to_rows({"a": np.zeros([4, 0, 2, 3])}).shape == (4, 0, 6)
@@ -209,6 +240,7 @@ def test_summaries_are_checked_before_the_simulations():
         (keras.layers.GRU(3), r"N observations, \[N, 2\], .* call fails"),
         (keras.Model(two, [two, two]), "list"),
         (keras.layers.Lambda(lambda x: x), "`get_config`"),
+        (keras.layers.Dense(3, dtype="float64"), "float32.*got float64"),
     ):
         with pytest.raises(ValueError, match=rf"(?s)(?=.*`summary`).*{words}"):
             fit_amortized_posterior(normal, simulator=simulator, summary=summary)

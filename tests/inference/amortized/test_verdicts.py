@@ -17,6 +17,8 @@ from tfp_flows.inference.amortized.calibration import judge_calibration
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.observation_checks import Surroundings
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
+from tfp_flows.inference.amortized.saved import PosteriorOfRows
+from tfp_flows.inference.support import JointSupport
 
 CHECKED = pairs(500, 1)
 posterior = functools.partial(exact_posteriors.amortized, CHECKED)
@@ -162,6 +164,17 @@ def test_batches_have_shapes_and_no_report():
     )
     with pytest.raises(TypeError, match="can be pickled"):
         pickle.dumps(one)
+
+
+def test_columns_of_nested_parts_have_names_of_all_levels():
+    rows = posterior().rows
+    inner = tfd.JointDistributionSequential([tfd.Normal(0.0, 1.0), tfd.Normal(0.0, 1.0)])
+    nested = tfd.JointDistributionNamed({"b": tfd.Normal(0.0, 1.0), "a": inner})
+    checks = {"report": rows.report, "surroundings": rows.surroundings}
+    parts = JointSupport.from_distribution(nested), rows.form, rows.features
+    found = PosteriorOfRows(rows.distribution, *parts, **checks)
+    names = [column["name"] for column in found.columns]
+    assert names == ["a.0", "a.1", "b", "x[0]", "x[1]", "x[2]"]
 
 
 def test_reports_are_frozen():

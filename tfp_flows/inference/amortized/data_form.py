@@ -107,7 +107,12 @@ def _numbers(which, part, kinds):
 
 
 def as_array(which: str, part: Any) -> np.ndarray:
-    """Returns an array of a part of data, `which`, with an error of lists of lists."""
+    """Returns an array of a part of data, `which`, with an error of lists of lists.
+
+    Masked numbers are NaN.
+    """
+    if np.ma.is_masked(part):
+        part = part.astype(np.float64).filled(np.nan)
     try:
         return np.asarray(part)
     except ValueError as error:

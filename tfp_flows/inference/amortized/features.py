@@ -312,6 +312,9 @@ def _on_rows(layer, shape, form):
     is_one = hasattr(summaries, "shape")
     got = f"outputs of shape {_written(summaries)}" if is_one else type(summaries)
     require(is_one and len(summaries.shape) == 2, words, got)
+    dtypes = sorted({weight.dtype for weight in layer.trainable_weights})
+    words = "`summary` with weights in float32, as the flow that trains it"
+    require(dtypes in ([], ["float32"]), words, ", ".join(dtypes))
     return keras.Model(inputs, summaries)
 
 

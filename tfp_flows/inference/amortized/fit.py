@@ -309,6 +309,7 @@ def _fit_round(pairs, source, training, seed, prior=None):
         report=report,
         surroundings=Surroundings.from_simulations(parts[0].x, parts[1].x),
         prior=prior,
+        ranges=usable.ranges(source.support),
         **learned,
     )
     log_prior = source.prior_log_prob if learned else None

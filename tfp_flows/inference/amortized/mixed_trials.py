@@ -267,6 +267,7 @@ def _frame(rows, u):
 def _cells(name, part):
     """An array of numbers, booleans or texts, of a user's array or list."""
     which = "data" if name is None else f"data {name!r}"
+    require(not np.ma.is_masked(part), f"{which} without masked cells", "some")
     array = np.asarray(part)
     if array.dtype.kind == "U" and not hasattr(part, "dtype"):
         array = np.asarray(part, object)  # a list, in which one text makes all texts

@@ -30,7 +30,7 @@ from tfp_flows.inference.amortized.simulator import Pairs, PriorSimulator
 from tfp_flows.inference.fit import fit_posterior
 from tfp_flows.inference.fitted_posterior import FittedPosterior
 from tfp_flows.inference.parts import from_arguments, have_nan, parts_from_rows
-from tfp_flows.inference.support import JointSupport, outside_support
+from tfp_flows.inference.support import JointSupport, outside_support, without_functions
 from tfp_flows.networks.layer_arguments import split_seed
 
 if TYPE_CHECKING:
@@ -87,8 +87,10 @@ class NeuralLikelihood:
         """The density of one trial given the parameters as one vector, for exports.
 
         `tfp_flows.to_jax(likelihood.conditional)` is the likelihood as a function of JAX.
+        `tfp_flows.DensityEstimator(likelihood.conditional).save(path)` writes it to a file,
+        and `tfp_flows.load(path).distribution` reads it.
         """
-        return OneTrial(self.density, self.prior, self._support)
+        return OneTrial(self.density, self._support)
 
     def log_prob(self, x: Any, theta: Any) -> tf.Tensor:
         """Returns log-densities of independent trials together, `[*batch]`.
@@ -163,10 +165,10 @@ class OneTrial(DistributionWrapper):
     mixed trials is first the codes of categories, then the numbers (`TableDensity.encode`).
     """
 
-    def __init__(self, density: Any, prior: Any, support: JointSupport) -> None:
-        super().__init__(density, name=f"one_trial_of_{density.name}")
+    def __init__(self, distribution: Any, support: JointSupport) -> None:
+        super().__init__(distribution, name=f"one_trial_of_{distribution.name}")
         self._support = support
-        self._shape = prior.event_shape
+        self._shape = support.event_shapes
 
     @property
     def context_size(self) -> int:
@@ -184,6 +186,22 @@ class OneTrial(DistributionWrapper):
         """Draws rows, `[*sample_shape, *batch, D]`, given parameters, `[*batch, C]`."""
         context = self._unconstrained(context)
         return self.distribution.sample(sample_shape, seed=seed, context=context)
+
+    def get_config(self) -> dict:
+        """Returns the entries of a file, from which `from_config` builds the density."""
+        support = without_functions(self._support.bijector)
+        return {
+            "distribution": self.distribution,
+            "support": support,
+            "event_size": self._support.event_size,
+            "dtype": self._support.dtype,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict) -> OneTrial:
+        """Builds the density from the result of `get_config`."""
+        parts = config["support"], config["event_size"], config["dtype"]
+        return cls(config["distribution"], JointSupport.from_bijector(*parts))
 
     def _unconstrained(self, context):
         context = tf.cast(tf.convert_to_tensor(context), self._support.dtype)

@@ -45,7 +45,8 @@ class PosteriorOfRows(DistributionWrapper):
     The distribution is that of the unconstrained parameters u given features; after a fit
     with `focus`, before it is truncated. The prior is that of the last round, and None if
     it is that of the model. The likelihood is a learned density, given u, of the features
-    that vary among simulations, `varies`, `[S]`; None if there is none.
+    that vary among simulations, `varies`, `[S]`; None if there is none. The ranges of
+    the simulations are those of `Pairs`, and None if they are not known.
     """
 
     def __init__(
@@ -60,15 +61,15 @@ class PosteriorOfRows(DistributionWrapper):
         prior: TruncatedPrior | None = None,
         likelihood: Mixture | None = None,
         varies: np.ndarray | None = None,
+        ranges: np.ndarray | None = None,
         name: str = "posterior_of_rows",
     ) -> None:
         super().__init__(distribution, name=name)
         self.support, self.form, self.features = support, form, features
         self.report, self.surroundings = report, surroundings
-        self.prior, self.likelihood, self.varies = prior, likelihood, varies
-        zeros = tf.zeros([1, self.support.event_size], self.support.dtype)
-        parts = self.support.bijector.forward(zeros)
-        self._shapes = tf.nest.map_structure(lambda part: part.shape[1:], parts)
+        self.prior, self.ranges = prior, ranges
+        self.likelihood, self.varies = likelihood, varies
+        self._shapes = support.event_shapes
 
     @property
     def dtype(self) -> tf.DType:
@@ -87,17 +88,20 @@ class PosteriorOfRows(DistributionWrapper):
         return self.form.size
 
     @property
-    def columns(self) -> list[dict[str, str]]:
-        """Names of the M numbers of the parameters, and of the K of the data."""
-        is_one = isinstance(self._shapes, tf.TensorShape)
-        parameters = {"theta": self._shapes} if is_one else named(self._shapes)
-        rows = [("modelled", str(key), shape) for key, shape in parameters.items()]
+    def columns(self) -> list[dict[str, Any]]:
+        """Descriptions of the M numbers of the parameters, and of the K of the data."""
+        rows = [("modelled", key or "theta", shape) for key, shape in _leaves(self._shapes)]
         rows += [("context", key or "x", shape) for key, shape in self.form.shapes.items()]
-        return [
+        columns: list[dict[str, Any]] = [
             {"name": f"{key}{list(index) or ''}", "role": role}
             for role, key, shape in rows
             for index in np.ndindex(*shape)
         ]
+        ranges = np.full([2, len(columns)], np.nan) if self.ranges is None else self.ranges
+        for column, (least, greatest) in zip(columns, ranges.T.tolist(), strict=True):
+            if least <= greatest:  # some simulation has the number
+                column |= {"least": least, "greatest": greatest}
+        return columns
 
     def conditioned(self, row: TensorLike) -> Conditioned:
         """Returns the density of the unconstrained parameters given data, `[..., K]`."""
@@ -162,6 +166,8 @@ class PosteriorOfRows(DistributionWrapper):
             description["prior"] = self.prior.to_plain()
         if self.varies is not None:
             description["varies"] = self.varies.tolist()
+        if self.ranges is not None:
+            description["ranges"] = self.ranges.tolist()
         return {
             "distribution": self.distribution,
             "support": without_functions(self.support.bijector),
@@ -176,11 +182,13 @@ class PosteriorOfRows(DistributionWrapper):
     def from_config(cls, config: dict) -> PosteriorOfRows:
         """Builds the posterior from the result of `get_config`."""
         distribution, description = config["distribution"], config["description"]
-        prior = varies = None
+        prior = varies = ranges = None
         if (previous := config.get("previous")) is not None:
             prior = TruncatedPrior.from_plain(previous, description["prior"])
         if (likelihood := config.get("likelihood")) is not None:
             varies = np.asarray(description["varies"])
+        if "ranges" in description:
+            ranges = np.asarray(description["ranges"])
         size, dtype = distribution.event_shape[0], tf.as_dtype(description["dtype"])
         return cls(
             distribution,
@@ -192,6 +200,7 @@ class PosteriorOfRows(DistributionWrapper):
             prior=prior,
             likelihood=likelihood,
             varies=varies,
+            ranges=ranges,
             name=config["name"],
         )
 
@@ -207,3 +216,12 @@ def _as_lists(arrays: Mapping[str, np.ndarray]) -> dict[str, list]:
 
 def _as_arrays(lists: Mapping[str, list]) -> dict[str, np.ndarray]:
     return {name: np.asarray(entries) for name, entries in lists.items()}
+
+
+def _leaves(shapes, key=""):
+    """Names and shapes of all parts, such as "outer.inner" of nested ones."""
+    parts = named(shapes)
+    if not parts:
+        yield key, shapes
+    for name, part in parts.items():
+        yield from _leaves(part, f"{key}.{name}" if key else str(name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import copy
 import inspect
 import math
 import os
@@ -76,6 +77,16 @@ class Pairs(typing.NamedTuple):
         order = np.random.default_rng(seed).permutation(len(self.u))
         count = max(1, round(share * len(order)))
         return self.take(order[count:]), self.take(order[:count])
+
+    def ranges(self, support: JointSupport) -> np.ndarray:
+        """Returns least and greatest numbers of parameters and data, `[2, M + K]`.
+
+        They are NaN for a cell that all simulations lack.
+        """
+        parts = support.bijector.forward(tf.constant(self.u, support.dtype))
+        theta = [np.reshape(part, [len(self.u), -1]) for part in tf.nest.flatten(parts)]
+        rows = np.concatenate([*theta, self.x], axis=1)
+        return np.stack([np.fmin.reduce(rows), np.fmax.reduce(rows)])
 
     def usable(self, allows_missing: bool) -> Pairs:
         """Returns the simulations of finite numbers; NaN in data may be a missing cell.
@@ -372,16 +383,15 @@ def softly_clipped(support: JointSupport) -> JointSupport:
     width everywhere. Flows learn it from fewer simulations than its logit
     (docs/tried_and_dropped.md).
     """
-    bijectors = getattr(support.bijector, "bijectors", None)
-    if not bijectors:  # the support of a part depends on another part
-        return support
-    constraint, *others = bijectors
+    constraint, *others = support.bijector.bijectors
     if isinstance(constraint, tfb.JointMap):
         parts = tf.nest.map_structure(_softly_clipped, constraint.bijectors)
-        constraint = tfb.JointMap(parts)
+        clipped = tfb.JointMap(parts)
     else:
-        constraint = _softly_clipped(constraint)
-    bijector = tfb.Chain([constraint, *others])
+        clipped = _softly_clipped(constraint)
+    if clipped is constraint:  # such as a support of a part that depends on another part
+        return support
+    bijector = tfb.Chain([clipped, *others])
     return JointSupport.from_bijector(bijector, support.event_size, support.dtype)
 
 
@@ -428,7 +438,8 @@ def _sample(method, distribution, count, seed):
 
 
 def _one_by_one(calls):
-    return [function(*parts, **named_parts) for function, parts, named_parts in calls]
+    # Copies, since a function may write into the same array in each call.
+    return [copy.deepcopy(function(*parts, **named)) for function, parts, named in calls]
 
 
 def _stacked(name, parts):
