@@ -163,6 +163,12 @@ FLOWS = {
         lacks=("residual", "lu_mixing", "standardize", "recompute"),
         adds=("num_components",),
     ),
+    "nsf_coupling_mog": Flow(
+        functools.partial(tfp_flows.NeuralSplineFlow, coupling=True),
+        _with_mixture_base,
+        lacks=("residual", "lu_mixing", "standardize", "recompute"),
+        adds=("num_components",),
+    ),
     "glow": Flow(tfp_flows.Glow, _on_rows, lacks=("transformer",), takes_images=True),
     "real_nvp_image": Flow(tfp_flows.RealNVPImage, _on_rows, takes_images=True),
     "tarflow": Flow(tfp_flows.TarFlow, _on_rows, takes_images=True),
