@@ -2,11 +2,11 @@
 
     python -m benchmarks.imputation --csv=A.csv --csv=B.csv
 
-A fifth of the rows, at most 200, are test rows. A fifth of their numbers is hidden, and each
-method draws 50 completions of each row from the other 80 % of the rows. Contenders are
-`TableDensity`, `IterativeImputer` with its Bayesian linear regression, and with gradient
-boosting, whose draws add residuals of held-out rows. Categories are never hidden; the two
-imputers see them one-hot.
+A fifth of the rows, at most 200, are test rows. A fifth of their numbers is hidden. Each
+contender is fitted to the other rows and draws 50 completions: `TableDensity`,
+`IterativeImputer` with its Bayesian linear regression, and with gradient boosting, whose
+draws add residuals of held-out rows. Categories are never hidden; the two imputers see them
+one-hot.
 
 Scores are means over the hidden cells, in standard deviations of the training column: the
 root mean squared error of the mean of the draws, and the logarithm of a kernel density of

@@ -256,7 +256,8 @@ def log_prob_of_parts(
     `[..., *event]` each. `is_nan` says whether a number of a draw is NaN, `[...]`.
     """
     # New tensors, since TFP's cache of draws would cut the gradient.
-    x = bijector.inverse(tf.nest.map_structure(tf.identity, parts))
+    parts = tf.nest.map_structure(tf.identity, parts)
+    x = bijector.inverse(parts)
     # Bijectors return NaN outside their range, and infinity at its ends.
     is_inside = tf.reduce_all(tf.math.is_finite(x), axis=-1)
     x = tf.where(is_inside[..., None], x, tf.zeros([], x.dtype))
@@ -278,13 +279,12 @@ def _are_reached(parts, bijector, x):
     finite: shares that do not sum to 1, or a matrix that is not symmetric.
     """
     found, batch = tf.ones(tf.shape(x)[:-1], tf.bool), x.shape.rank - 1
-    reached = bijector.forward(x)
-    sizes = [part.shape[batch:].num_elements() for part in tf.nest.flatten(reached)]
-    if sum(sizes) == x.shape[-1]:
+    sizes = [part.shape[batch:].num_elements() for part in tf.nest.flatten(parts)]
+    if None not in sizes and sum(sizes) == x.shape[-1]:
         return found
+    reached = bijector.forward(x)
     for part, own in zip(*map(tf.nest.flatten, (parts, reached)), strict=True):
         axes = list(range(batch, own.shape.rank))
-        part = tf.convert_to_tensor(part, own.dtype)
         error = tf.reduce_max(tf.abs(part - own), axis=axes)
         found &= error <= _ROUNDING * tf.reduce_max(tf.abs(own), axis=axes)
     return found
