@@ -120,10 +120,12 @@ CHECK = '''"""Draws that are repeated."""
 import numpy as np
 
 from tfp_flows.core.check import Check
+from tfp_flows.inference.checks.importance import WeightedDraws
 
 
-def check_added(rows: np.ndarray) -> Check:
-    """Checks that hardly any draw, `[S, E]`, is there twice."""
+def check_added(weighted: WeightedDraws) -> Check:
+    """Checks that hardly any draw is there twice."""
+    rows = weighted.rows
     share = 1.0 - len(np.unique(rows, axis=0)) / len(rows)
     advice = f"{share:.0%} of the draws are repeated. Try float64."
     return Check("repeated draws", share, 0.01, share <= 0.01, advice)
@@ -138,7 +140,8 @@ from test_posterior_verdict import judged
 def test_added_check(rng):
     found = even(rng)
     assert judged(found) == ("reliable", ())
-    repeated = dataclasses.replace(found, rows=0.0 * found.rows)
+    weighted = dataclasses.replace(found.weighted, rows=0.0 * found.weighted.rows)
+    repeated = dataclasses.replace(found, weighted=weighted)
     advice = "100% of the draws are repeated. Try float64."
     assert judged(repeated) == ("not reliable", (advice,))
 """
@@ -190,7 +193,7 @@ ADDITIONS = {
             ),
             (
                 "        check_missing_mass(findings.missing),\n",
-                "        check_added(findings.rows),\n",
+                "        check_added(weighted),\n",
             ),
         ),
         "tests/inference/test_added.py": TEST_OF_CHECK,
