@@ -148,6 +148,7 @@ def test_total_probability_is_one():
     assert (np.isfinite(log_prob) == (pairs[:, 0] <= pairs[:, 1])).all()
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_predictions_never_fall_below_the_given_column():
     columns = tff.describe_columns({"low": LOW, "high": HIGH})
     table = tff.TableDensity(columns, context=["low"], **TINY)

@@ -176,12 +176,12 @@ def test_real_numbers_have_a_probability_and_a_density(tmp_path):
 def test_shares_come_back():
     columns = tff.describe_columns({"bill": BILL, "paid": ROWS["paid"]})
     table = tff.TableDensity(columns, **TINY)
-    table.fit({"bill": BILL, "paid": ROWS["paid"]}, epochs=3)
+    table.fit({"bill": BILL, "paid": ROWS["paid"]}, epochs=3, batch_size=128)
     drawn = table.sample(2000, seed=0)
     assert np.mean(drawn["bill"] == drawn["paid"]) == pytest.approx(0.3, abs=0.08)
     columns.drop("paid = bill")
     table = tff.TableDensity(columns, **TINY)
-    table.fit({"bill": BILL, "paid": ROWS["paid"]}, epochs=3)
+    table.fit({"bill": BILL, "paid": ROWS["paid"]}, epochs=3, batch_size=128)
     drawn = table.sample(2000, seed=0)
     assert np.mean(drawn["bill"] == drawn["paid"]) < 0.05
 
