@@ -50,7 +50,7 @@ def likelihood():
 
 
 @pytest.fixture
-def two_epochs():
+def two_epochs(op_by_op):
     with small_tables(num_members=1, hidden_units=(16, 16), epochs=2):
         yield
 
