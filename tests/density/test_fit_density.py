@@ -31,9 +31,10 @@ def fitted():
 
 
 @pytest.fixture
-def quick():
-    small = {"hidden_units": (8,), "num_steps": 1}
-    with trained_for(3, splines={"num_members": 2}, flow=small) as quick:
+def quick(op_by_op):
+    small = {"hidden_units": (8,), "num_bins": 4}
+    changes = {"splines": {**small, "num_members": 2}, "flow": {**small, "num_steps": 1}}
+    with trained_for(2, steps={"steps_per_epoch": 4}, **changes) as quick:
         yield quick
 
 

@@ -1,6 +1,7 @@
 """Small tables that were fitted for an epoch."""
 
 import numpy as np
+from derivatives import op_by_op
 
 import tfp_flows as tff
 
@@ -23,7 +24,8 @@ def fitted(columns, rows, epochs=1, **options):
     if isinstance(columns, list):
         columns = tff.tables.TableColumns(columns)
     table = tff.TableDensity(columns, **{"missing": "indicator", **TINY, **options})
-    table.fit(rows, epochs=epochs)
+    with op_by_op():  # the few steps take less than tracing them
+        table.fit(rows, epochs=epochs, batch_size=256)
     return table
 
 

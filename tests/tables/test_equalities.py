@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
+from derivatives import op_by_op
 from random_weights import randomize
 from refusals import bad_calls
 from small_tables import TINY, column, fitted, saved_and_loaded
@@ -73,7 +74,8 @@ def table_of_counts(**options):
     ]
     columns = TableColumns(columns, equalities=PAIRS)
     table = tff.TableDensity(columns, **{**TINY, "num_members": 2, **options})
-    table.fit(counts(), epochs=1)
+    with op_by_op():
+        table.fit(counts(), epochs=1, batch_size=256)
     randomize(table.distribution, stddev=0.3)
     return table
 
@@ -107,6 +109,7 @@ def test_draws_have_their_probabilities(joint):
     assert are_all.mean() == pytest.approx(expected, abs=5.0 * np.sqrt(expected / count))
 
 
+@pytest.mark.slow_ids("{'a'*")
 @pytest.mark.parametrize("given", [{"b": 8, "c": 8}, {"a": 8, "c": 8}, {"c": 6}], ids=str)
 def test_missing_numbers_have_their_conditional_distribution(joint, given):
     table, rows, probability = joint
@@ -127,12 +130,15 @@ def test_predictions_are_those_of_the_joint_distribution():
     table = table_of_counts(context=["a", "b"])
     given = {"a": [2, 5, 3, 9], "b": [3, 7, 3, 2]}
     predicted, y = table.predict(given), np.arange(2.0, 21.0)
-    probability = np.exp([predicted.log_prob(number) for number in y])
+    # One call for all numbers of all rows.
+    rows, at = {n: np.tile(cells, len(y)) for n, cells in given.items()}, np.repeat(y, 4)
+    each = table.predict(rows)
+    probability = np.exp(each.log_prob(at)).reshape(-1, 4)
     up_to = np.cumsum(probability, axis=0)
     np.testing.assert_allclose(up_to[-1], 1.0, atol=1e-4)
-    joint = [table.log_prob({**given, "c": np.full(4, number)}) for number in y]
-    np.testing.assert_allclose(probability, np.exp(joint), atol=1e-6)
-    np.testing.assert_allclose([predicted.cdf(n) for n in y], up_to, atol=1e-4)
+    joint = np.exp(table.log_prob({**rows, "c": at})).reshape(-1, 4)
+    np.testing.assert_allclose(probability, joint, atol=1e-6)
+    np.testing.assert_allclose(np.reshape(each.cdf(at), [-1, 4]), up_to, atol=1e-4)
     mean = np.sum(probability * y[:, None], axis=0)
     np.testing.assert_allclose(predicted.mean(), mean, rtol=1e-3)
     for level in (0.137, 0.33, 0.5, 0.71, 0.93):
@@ -176,12 +182,12 @@ def test_real_numbers_have_a_probability_and_a_density(tmp_path):
 def test_shares_come_back():
     columns = tff.describe_columns({"bill": BILL, "paid": ROWS["paid"]})
     table = tff.TableDensity(columns, **TINY)
-    table.fit({"bill": BILL, "paid": ROWS["paid"]}, epochs=3)
+    table.fit({"bill": BILL, "paid": ROWS["paid"]}, epochs=3, batch_size=256)
     drawn = table.sample(2000, seed=0)
     assert np.mean(drawn["bill"] == drawn["paid"]) == pytest.approx(0.3, abs=0.08)
     columns.drop("paid = bill")
     table = tff.TableDensity(columns, **TINY)
-    table.fit({"bill": BILL, "paid": ROWS["paid"]}, epochs=3)
+    table.fit({"bill": BILL, "paid": ROWS["paid"]}, epochs=3, batch_size=256)
     drawn = table.sample(2000, seed=0)
     assert np.mean(drawn["bill"] == drawn["paid"]) < 0.05
 

@@ -210,6 +210,7 @@ def test_completed_rows_keep_functions_both_ways(table):
         table.impute(absent, seed=0, num_candidates=4)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_a_column_of_the_context_has_no_function():
     table = fitted(tff.describe_columns(ROWS), ROWS, context=["squared", "wage"])
     context = {"squared": AGE[:50] ** 2, "wage": WAGE[:50]}

@@ -89,6 +89,7 @@ def test_ends_are_found_where_they_are_no_tails():
     assert (column.low, column.high) == (0.0, None)
 
 
+@pytest.mark.slow_ids("0")
 @pytest.mark.parametrize("place", [0, 2])
 def test_a_rare_category_has_its_base_rate(place):
     rng = np.random.default_rng(place)

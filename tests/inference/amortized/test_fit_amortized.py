@@ -46,8 +46,16 @@ def image(theta, seed):
     return theta[:, :, None] + noise
 
 
-def test_the_posterior_of_a_known_model_is_found_and_is_reliable(tmp_path):
-    with trained_for(25, splines={}, flow={"hidden_units": (16,), "num_steps": 1}):
+@pytest.mark.slow_ids("flow")
+@pytest.mark.parametrize(
+    "rules",
+    [
+        pytest.param({"flows": {}}, id="regression"),
+        pytest.param({"flow": {"hidden_units": (16,), "num_steps": 1}}, id="flow"),
+    ],
+)
+def test_the_posterior_of_a_known_model_is_found_and_is_reliable(rules, tmp_path):
+    with trained_for(25, splines={}, **rules):
         amortized = fit_amortized_posterior(joint(), observed="x", num_simulations=2_500)
     assert amortized.report.num_checked == 250
     x = np.array([0.5, -0.5, 1.0])
@@ -125,13 +133,15 @@ def test_draws_stay_in_the_support_and_the_density_integrates_to_one():
     ],
 )
 def test_any_shape_of_data(summary, simulator, missing, tmp_path):
-    amortized = fit_amortized_posterior(
-        PRIOR,
-        simulator=simulator,
-        summary=summary,
-        missing=missing,
-        num_simulations=800,
-    )
+    # A regression on the summary is enough to show that it tells parameters apart.
+    with trained_for(25, splines={} if summary else SPLINES, flows={}):
+        amortized = fit_amortized_posterior(
+            PRIOR,
+            simulator=simulator,
+            summary=summary,
+            missing=missing,
+            num_simulations=400,
+        )
     theta = np.array([[-1.0], [1.0]])
     x = simulator(theta, 5)
     means = np.mean(amortized(x).sample(200, seed=0), axis=0)
@@ -201,10 +211,12 @@ def test_a_component_may_draw_no_row_in_a_graph():
     np.testing.assert_allclose(drawn, given.sample(5, seed=1), rtol=1e-4)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_a_seed_repeats_everything():
     theta = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
     x = theta + np.random.default_rng(1).normal(size=(300, 2))
-    first, second = (fit_amortized_posterior((theta, x), seed=4) for _ in range(2))
+    with trained_for(2, splines=SPLINES, flows={}):
+        first, second = (fit_amortized_posterior((theta, x), seed=4) for _ in range(2))
     expected = first([0.0, 0.5]).sample(5, seed=1)
     np.testing.assert_array_equal(second([0.0, 0.5]).sample(5, seed=1), expected)
 

@@ -23,8 +23,8 @@ def simulate(mean, scale, seed):
 
 @pytest.fixture(scope="module")
 def likelihood():
-    with trained_for(60, flow={"hidden_units": (16, 16), "num_steps": 2}):
-        yield fit_neural_likelihood(PRIOR, simulator=simulate, num_simulations=3_000)
+    with trained_for(20, flow={"hidden_units": (16,), "num_steps": 1}):
+        yield fit_neural_likelihood(PRIOR, simulator=simulate, num_simulations=1_500)
 
 
 def test_log_densities_of_trials_are_added(likelihood):

@@ -87,7 +87,7 @@ def fit_amortized_posterior(
     ...     {"mean": tfd.Normal(0.0, 1.0), "y": lambda mean: tfd.Normal([mean, mean], 0.5)}
     ... )
     >>> amortized = tfp_flows.inference.fit_amortized_posterior(
-    ...     model, observed="y", num_simulations=400, max_minutes=0.3
+    ...     model, observed="y", num_simulations=200, max_minutes=0.03
     ... )
     >>> posterior = amortized([0.4, 0.6])
     >>> posterior.sample(5, seed=1)["mean"].shape

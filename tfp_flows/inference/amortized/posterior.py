@@ -47,7 +47,7 @@ class AmortizedPosterior:
     >>> rng = np.random.default_rng(0)
     >>> theta = rng.normal(size=(300, 1)).astype("float32")
     >>> pairs = (theta, rng.normal(theta, 0.5))
-    >>> amortized = tfp_flows.inference.fit_amortized_posterior(pairs, max_minutes=0.2)
+    >>> amortized = tfp_flows.inference.fit_amortized_posterior(pairs, max_minutes=0.03)
     >>> amortized([1.0]).sample(5, seed=1).shape
     TensorShape([5, 1])
     >>> amortized([1.0]).has_weights  # for `resample`
