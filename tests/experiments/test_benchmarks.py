@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from derivatives import op_by_op
 
@@ -17,6 +18,7 @@ from benchmarks import (
     binary_made,
     commits,
     flow_times,
+    imputation,
     timing,
     vae,
 )
@@ -111,3 +113,20 @@ def test_a_commit_is_slower_where_it_is_so_beyond_the_spread(after, is_slower, c
     assert ("| slower |" in comparison.row(1.2)) == is_slower
     assert commits.main(["commits", "v1"]) == 2
     assert "Expected two commits; got ['v1']" in capsys.readouterr().err
+
+
+def test_completions_nearer_to_the_hidden_numbers_score_higher(tmp_path):
+    x = np.random.default_rng(0).normal(size=(100, 2))
+    path = tmp_path / "normal.csv"
+    pd.DataFrame(x, columns=["a", "b"]).to_csv(path, index=False)
+    train, test, hidden = imputation.task(path)
+    assert (len(train), len(test)) == (80, 20)
+    count = int(hidden.isna().sum().sum())
+    assert 0 < count < 20
+    near, far, right = (
+        imputation.scores([test + shift] * 50, train, test, hidden)
+        for shift in (0.1, 1.0, 0.0)
+    )
+    assert [each["cells"] for each in (near, far, right)] == [count] * 3
+    assert right["rmse"] < 1e-6 < near["rmse"] < far["rmse"]
+    assert right["nats"] > near["nats"] > far["nats"] > -10.0  # one wide kernel
