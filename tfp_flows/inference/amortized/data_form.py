@@ -111,7 +111,7 @@ def as_array(which: str, part: Any) -> np.ndarray:
 
     Masked numbers are NaN.
     """
-    if np.ma.is_masked(part):
+    if np.ma.is_masked(part) and part.dtype.kind in "fiub":
         part = part.astype(np.float64).filled(np.nan)
     try:
         return np.asarray(part)
