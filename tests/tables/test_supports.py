@@ -89,6 +89,17 @@ def test_ends_are_found_where_they_are_no_tails():
     assert (column.low, column.high) == (0.0, None)
 
 
+def test_a_spike_at_the_last_number_is_an_end():
+    rng = np.random.default_rng(2)
+    numbers = rng.exponential(size=2000)
+    frame = {"capped": np.minimum(numbers, 1.7), "censored": np.maximum(numbers, 0.2)}
+    columns = tff.describe_columns(frame | {"free": numbers})
+    assert (columns["capped"].low, columns["capped"].high) == (0.0, 1.7)
+    assert (columns["censored"].low, columns["censored"].high) == (0.2, None)
+    assert (columns["free"].low, columns["free"].high) == (0.0, None)
+    assert "ends at 1.7" in columns["capped"].reason
+
+
 @pytest.mark.slow_ids("0")
 @pytest.mark.parametrize("place", [0, 2])
 def test_a_rare_category_has_its_base_rate(place):

@@ -326,8 +326,10 @@ def _from_reals(name, counted):
     if column.step is not None:
         column.spikes = spikes
         _put_ends(column, counted)
-    elif column.low is not None:  # numbers at an end have no density
-        ends = (column.low, column.high)
+    elif column.low is not None:
+        if not counted.are_few:
+            _put_ends_at_spikes(column, float(distinct[0]), float(distinct[-1]), spikes)
+        ends = (column.low, column.high)  # numbers at an end have no density
         spikes = sorted({*spikes, *(e for e in ends if e is not None and e in distinct)})
     column.spikes = [float(spike) for spike in spikes]
     column.reason += _shares(column.spikes, counted)
@@ -349,14 +351,28 @@ def _put_ends(column, counted):
     """Sets ends of numbers on a grid if the rows show that these ends are no tails."""
     has_low, has_high = (counted.has_end(column.spikes, side) for side in (-1, 1))
     low, high = float(counted.distinct[0]), float(counted.distinct[-1])
-    ends = []
-    if has_low and (column.low is not None or has_high):
+    has_low &= column.low is not None or has_high
+    has_high &= column.low is not None or has_low
+    _set_ends(column, low if has_low else None, high if has_high else None)
+
+
+def _put_ends_at_spikes(column, low, high, spikes):
+    """Sets ends of continuous numbers from 0 on, where the last number is a spike.
+
+    A tail has single rows there. In R's tables, no other half of the rows went beyond.
+    """
+    has_low = low in spikes and low > column.low
+    _set_ends(column, low if has_low else None, high if high in spikes else None)
+
+
+def _set_ends(column, low, high):
+    """Sets the ends that are not None, and says so in the reason."""
+    ends = [f"{end:g}" for end in (low, high) if end is not None]
+    if low is not None:
         column.low = low
-        ends.append(f"{low:g}")
-    if has_high and column.low is not None:
+    if high is not None:
         column.high = high
         column.kind = "integer" if column.kind == "integer" else "bounded"
-        ends.append(f"{high:g}")
     if ends:
         column.reason += f", ends at {' and '.join(ends)}"
 
