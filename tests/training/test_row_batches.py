@@ -6,7 +6,12 @@ import pytest
 import tensorflow as tf
 from small_estimator import estimator
 
-from tfp_flows.training.data import given_order, new_orders, row_batches, without_autotune
+from tfp_flows.training.row_batches import (
+    given_order,
+    new_orders,
+    row_batches,
+    without_autotune,
+)
 
 
 @pytest.mark.parametrize("num_rows", [1, 5, 12, 13])

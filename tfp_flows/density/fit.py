@@ -26,8 +26,8 @@ from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.tables.describe_columns import describe_numbers
 from tfp_flows.tables.table_density import TableDensity
 from tfp_flows.training.callbacks import progress
-from tfp_flows.training.data import epoch_orders, row_batches
 from tfp_flows.training.density_estimator import DensityEstimator
+from tfp_flows.training.row_batches import epoch_orders, row_batches
 
 _ROWS_A_CALL = 4096  # validation rows that are scored at once, to bound the memory
 _VALIDATION_SHARE = 0.1

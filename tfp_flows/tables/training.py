@@ -23,7 +23,7 @@ from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.training.averaging import averaging_adam
 from tfp_flows.training.callbacks import StopAfter, progress
-from tfp_flows.training.data import epoch_orders, row_batches
+from tfp_flows.training.row_batches import epoch_orders, row_batches
 
 _SECONDS = 5.0  # least seconds between two writes of the backup; later epochs are repeated
 _LOGS = ("loss", "val_loss")

@@ -1,8 +1,8 @@
 """Likelihood training: distributions as Keras models.
 
 Read `model` first (one training step, one `fit`), then `density_estimator`, `data` (the
-forms of rows, arrays and streams that `fit` takes), `blocks` (several steps as one XLA
-program), `averaging`, `callbacks` and `loading`.
+forms of rows, arrays and streams that `fit` takes), `row_batches` (orders of rows),
+`blocks` (several steps as one XLA program), `averaging`, `callbacks` and `loading`.
 """
 
 from tfp_flows.training.averaging import averaging_adam

@@ -25,6 +25,12 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows.core.arguments import require
 from tfp_flows.core.rows import check_rows, take_rows
 from tfp_flows.core.statistics import check_resolution
+from tfp_flows.training.row_batches import (
+    given_order,
+    new_orders,
+    row_batches,
+    without_autotune,
+)
 
 # The type of the specification of None in a dataset's element.
 _NO_TENSOR = type(tf.type_spec_from_value(None))
@@ -624,84 +630,3 @@ def _assert_finite(field, tensor):
         f"Expected finite `{name}`; got NaN or infinity in row {{}} of a batch.", first
     )
     return tf.debugging.Assert(tf.reduce_all(rows), [message])
-
-
-def given_order(num_rows: int) -> tf.data.Dataset:
-    """Returns a dataset of one element, the indices `0, ..., num_rows - 1`."""
-    return tf.data.Dataset.from_tensors(tf.range(num_rows))
-
-
-def new_orders(num_rows: int) -> tf.data.Dataset:
-    """Returns a dataset of one element, the indices in another random order each pass.
-
-    Keras's own datasets of arrays repeat one order in all epochs after
-    `keras.utils.set_random_seed`, since each pass restarts its random numbers.
-    """
-    seeds = tf.data.Dataset.random(rerandomize_each_iteration=True).batch(2).take(1)
-    return seeds.map(
-        lambda seed: tf.random.experimental.stateless_shuffle(tf.range(num_rows), seed)
-    )
-
-
-def epoch_orders(num_rows: int, seed: int | None, first: int, last: int) -> tf.data.Dataset:
-    """Returns the order of rows in each epoch from `first` to before `last`, `[num_rows]`.
-
-    An order depends on the seed and its epoch only. One dataset holds all epochs: a new
-    iterator for each epoch would take longer than the steps of a small table.
-    """
-    seed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
-
-    def order(epoch):
-        both = tf.stack([tf.constant(seed, tf.int32), tf.cast(epoch, tf.int32)])
-        return tf.random.experimental.stateless_shuffle(tf.range(num_rows), both)
-
-    return tf.data.Dataset.range(first, last).map(order)
-
-
-def row_batches(arrays: Any, order: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
-    """Returns a dataset of batches of arrays in memory.
-
-    Args:
-      arrays: arrays `[N, ...]`, in any nest.
-      order: dataset of indices `[N]` of the rows, an element for each pass over them.
-      batch_size: rows of a batch; the last one may have fewer.
-    """
-    with tf.device("CPU"):
-        arrays = tf.nest.map_structure(tf.constant, arrays)
-    num_rows = len(tf.nest.flatten(arrays)[0])
-    num_whole = num_rows // batch_size
-
-    def indices(order):
-        # Sliced in one op: batching row by row takes longer than gathering the rows.
-        whole = tf.reshape(order[: num_whole * batch_size], [num_whole, batch_size])
-        batches = tf.data.Dataset.from_tensor_slices(whole)
-        if num_rows % batch_size:
-            rest = tf.data.Dataset.from_tensors(order[num_whole * batch_size :])
-            batches = batches.concatenate(rest)
-        return batches
-
-    def gather(rows):
-        return tf.nest.map_structure(lambda array: tf.gather(array, rows), arrays)
-
-    count = -(-num_rows // batch_size) * len(order)
-    batches = order.flat_map(indices).map(gather)
-    batches = batches.apply(tf.data.experimental.assert_cardinality(count))
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = (
-        tf.data.experimental.AutoShardPolicy.DATA
-    )
-    return without_autotune(batches.prefetch(tf.data.AUTOTUNE).with_options(options))
-
-
-def without_autotune(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Returns a dataset with its autotuner off, unless its options ask for it.
-
-    In TensorFlow 2.20 and 2.21 the end of an iterator sometimes waits for the autotuner,
-    which wakes after 10, 20, 40 ms and so on. An epoch can then take twice its time.
-    Without the autotuner, parallel calls and prefetching take TensorFlow's defaults.
-    """
-    if dataset.options().autotune.enabled is not None:
-        return dataset
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return dataset.with_options(options)

@@ -24,8 +24,8 @@ from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.deep_set import DeepSet
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.training.callbacks import StopAfter, progress
-from tfp_flows.training.data import epoch_orders, row_batches
 from tfp_flows.training.density_estimator import DensityEstimator
+from tfp_flows.training.row_batches import epoch_orders, row_batches
 
 # Named summaries, with the number of axes of their networks' inputs.
 SUMMARIES = {"set": 2, "series": 2, "image": 3}
