@@ -127,7 +127,7 @@ def test_a_dataset_that_gives_its_rows_once_is_refused():
 
 
 def test_statistics_of_a_part_of_a_slow_dataset_are_told(monkeypatch):
-    monkeypatch.setattr("tfp_flows.training.data._MOST_SECONDS", -1.0)
+    monkeypatch.setattr("tfp_flows.training.row_stream._MOST_SECONDS", -1.0)
     with pytest.warns(UserWarning, match="were read within"):
         _estimator().initialize(_dataset())
 

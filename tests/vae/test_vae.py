@@ -11,8 +11,8 @@ import tensorflow as tf
 from small_vae import LATENT_SIZE, MODELS
 
 import tfp_flows as tff
-from tfp_flows.training.data import Rows
 from tfp_flows.training.model import GlobalBatch
+from tfp_flows.training.row_format import Rows
 from tfp_flows.vae import posteriors
 
 # Together, these have every kind of each part.

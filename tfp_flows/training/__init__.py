@@ -1,8 +1,9 @@
 """Likelihood training: distributions as Keras models.
 
-Read `model` first (one training step, one `fit`), then `density_estimator`, `data` (the
-forms of rows, arrays and streams that `fit` takes), `row_batches` (orders of rows),
-`blocks` (several steps as one XLA program), `averaging`, `callbacks` and `loading`.
+Read `model` first (one training step, one `fit`), then `density_estimator`. The data of
+`fit` are `row_format` (rows, contexts and weights told apart), `row_arrays` and
+`row_stream` (in memory and in batches) and `row_batches` (orders of rows). `blocks` makes
+one XLA program of several steps; `averaging`, `callbacks` and `loading` stand alone.
 """
 
 from tfp_flows.training.averaging import averaging_adam

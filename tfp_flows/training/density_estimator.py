@@ -20,20 +20,19 @@ from tfp_flows.core.arguments import (
     check_flag,
     check_instance,
     check_members,
-    check_names,
     require,
 )
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import effective_count, weight_keyword
 from tfp_flows.distributions.distribution_wrapper import context_keyword
 from tfp_flows.networks.conditioner import Conditioner
-from tfp_flows.training.data import RowFormat, Rows
 from tfp_flows.training.model import (
     GlobalBatch,
     LikelihoodModel,
     count_lines,
     structure_lines,
 )
+from tfp_flows.training.row_format import RowFormat, Rows
 
 # Rows per variable from which on priors widen. Then correlations are known well enough, as
 # in `core/statistics.py`.
@@ -115,10 +114,16 @@ class DensityEstimator(LikelihoodModel):
     ) -> None:
         _check_distribution(distribution)
         check_flag("weight_prior", weight_prior)
-        row_format = RowFormat.from_distribution(distribution)
+        columns = _plain_columns(columns)
+        row_format = RowFormat(
+            getattr(distribution, "event_shape", None),
+            _context_size(distribution),
+            distribution.dtype,
+            columns=_names_by_argument(columns),
+        )
         super().__init__(row_format, distribution, **kwargs)
         self._keep("distribution", distribution)
-        self._keep("_columns", _plain_columns(columns))
+        self._keep("_columns", columns)
         self.weight_prior = weight_prior
         self._keep("_weight_prior", WeightPrior(distribution))
         self.built = True
@@ -239,10 +244,6 @@ class DensityEstimator(LikelihoodModel):
     def _penalty(self, dtype):
         return self._weight_prior.nats(dtype)
 
-    def _arrays(self, rows):
-        _refuse_other_columns(self._columns, rows)
-        return super()._arrays(rows)
-
     def _check_support(self, rows):
         if hasattr(self.distribution, "check_support"):
             self.distribution.check_support(rows.x, argument="x")
@@ -262,8 +263,8 @@ def _plain_columns(columns):
     return plain
 
 
-def _refuse_other_columns(columns, rows):
-    """Raises `ValueError` if a table among `rows` has other columns than `columns`.
+def _names_by_argument(columns):
+    """Returns the names of the columns of "x" and "context".
 
     A dict in `columns` has a "name" and a "role", "modelled" or "context"; a name alone
     stands for a modelled column.
@@ -272,10 +273,11 @@ def _refuse_other_columns(columns, rows):
         {"name": column, "role": "modelled"} if isinstance(column, str) else column
         for column in columns or ()
     ]
-    tables = {"x": ("modelled", rows.x), "context": ("context", rows.context)}
-    for argument, (role, table) in tables.items():
-        expected = [c["name"] for c in named if c.get("role") == role and "name" in c]
-        check_names(argument, table, expected)
+    roles = {"x": "modelled", "context": "context"}
+    return {
+        argument: [c["name"] for c in named if c.get("role") == role and "name" in c]
+        for argument, role in roles.items()
+    }
 
 
 def _check_distribution(distribution):
@@ -288,6 +290,13 @@ def _check_distribution(distribution):
     members = ("log_prob", "variables", "dtype")
     words = "one with `log_prob`, as a `FlowDistribution` of a base and a flow"
     check_members("distribution", distribution, members, words)
+
+
+def _context_size(distribution):
+    size = getattr(distribution, "context_size", None)
+    if size is None:  # TFP's own distributions have none
+        size = getattr(getattr(distribution, "bijector", None), "context_size", 0)
+    return size
 
 
 def _training_keywords(distribution):

@@ -19,14 +19,9 @@ from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.training.blocks import in_blocks
 from tfp_flows.training.callbacks import BoundedProgress, StopOnNaN, as_list
-from tfp_flows.training.data import (
-    RowArrays,
-    RowFormat,
-    Rows,
-    RowStream,
-    errors_of_data,
-    is_endless,
-)
+from tfp_flows.training.row_arrays import RowArrays
+from tfp_flows.training.row_format import RowFormat, Rows
+from tfp_flows.training.row_stream import RowStream, errors_of_data, is_endless
 
 # Rows of a dataset that determine the data-dependent state.
 _INITIALIZATION_ROWS = 2**14
@@ -43,9 +38,9 @@ class LikelihoodModel(keras.Model):
     """A `keras.Model` that maximises a likelihood of rows, or a lower bound of it.
 
     A subclass implements `nats_of_rows`, and overrides what it needs of `_is_initialized`
-    and `_initialize` (data-dependent state), `_arrays` and `_check_support` (checks of
-    data), `_count_rows` and `_penalty` (a prior of weights). `saved_parts` names the
-    arguments of its constructor, which are attributes of the same names.
+    and `_initialize` (data-dependent state), `_check_support`, `_count_rows` and `_penalty`
+    (a prior of weights). `saved_parts` names the arguments of its constructor, which are
+    attributes of the same names.
 
     Metrics are means over all rows, `sum(w nats) / sum(w)` for rows with weights w. The
     objective of a step is `sum(w nats) / n` over its n rows, as in Keras: batches then add
@@ -178,7 +173,6 @@ class LikelihoodModel(keras.Model):
         share = kwargs.pop("validation_split", 0.0)
         if share and validation is None:
             training, validation = training.split(share)
-            validation.check_sum_of_weights()
         steps = kwargs.get("steps_per_epoch")
         words = "`steps_per_epoch` with a dataset without end"
         require(steps is not None or not is_endless(x), words, steps)
@@ -190,13 +184,13 @@ class LikelihoodModel(keras.Model):
             kwargs["validation_data"] = validation.for_keras(
                 batch_size=kwargs.get("validation_batch_size") or batch_size,
                 steps=kwargs.get("validation_steps"),
-            )["x"]
+            )
         if not any(isinstance(callback, StopOnNaN) for callback in callbacks):
             # First, since a callback that restores weights must have the last word.
             callbacks = [StopOnNaN(), *callbacks]
         kwargs["callbacks"] = callbacks
         shuffle = kwargs.pop("shuffle", isinstance(training, RowArrays))
-        kwargs = self._for_keras(training, batch_size, steps, shuffle=shuffle, **kwargs)
+        kwargs = self._for_keras(training, batch_size, shuffle=shuffle, **kwargs)
         # Arrays are shuffled already. Keras mixes the batches of a `PyDataset`.
         kwargs["shuffle"] = shuffle and isinstance(kwargs["x"], keras.utils.PyDataset)
         with errors_of_data():
@@ -238,6 +232,7 @@ class LikelihoodModel(keras.Model):
             results = super().evaluate(x, y, batch_size, **kwargs)
         else:
             self._refuse_targets(y)
+            _check_counts({**kwargs, "batch_size": batch_size})
             data = self._data(x, kwargs.pop("sample_weight", None))
             with errors_of_data():
                 results = super().evaluate(**self._for_keras(data, batch_size, **kwargs))
@@ -254,6 +249,7 @@ class LikelihoodModel(keras.Model):
           batch_size: as in `fit`.
           **kwargs: as in `keras.Model.predict`.
         """
+        _check_counts({**kwargs, "batch_size": batch_size})
         with errors_of_data():
             return super().predict(**self._for_keras(self._data(x), batch_size, **kwargs))
 
@@ -283,10 +279,11 @@ class LikelihoodModel(keras.Model):
         if not self.compiled:
             return super().train_on_batch(x)  # raises
         self._check_trainable(y, class_weight)
-        data = self._arrays(self._row_format.from_inputs(x)._replace(weight=sample_weight))
+        data = self._arrays(x, sample_weight)
         rows = data.rows
-        data.check_finite()  # one batch may vary less than all rows
-        if not self._is_initialized:
+        if self._is_initialized:
+            data.check_finite()  # one batch may vary less than all rows
+        else:
             data.check()
             self._check_support(rows)
             self._initialize(rows)
@@ -305,8 +302,7 @@ class LikelihoodModel(keras.Model):
           return_dict: as in `keras.Model.test_on_batch`.
         """
         self._refuse_targets(y)
-        given = self._row_format.from_inputs(x)._replace(weight=sample_weight)
-        rows = self._arrays(given).rows
+        rows = self._arrays(x, sample_weight).rows
         return super().test_on_batch(rows.inputs, None, rows.weight, return_dict)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
@@ -407,10 +403,6 @@ class LikelihoodModel(keras.Model):
     def _initialize(self, rows):
         """Sets data-dependent state from `Rows` of arrays."""
 
-    def _arrays(self, rows):
-        """Returns checked `RowArrays` of `Rows` as the user gave them."""
-        return RowArrays(self._row_format, rows)
-
     def _check_support(self, rows):
         """Refuses rows of density zero, if the model can tell."""
 
@@ -433,38 +425,42 @@ class LikelihoodModel(keras.Model):
             hint = " Weights come third in a batch: (x, None, weight)."
             require(weight is None, "no `sample_weight` beside batches", "some", hint)
             return RowStream(self._row_format, x, checked=checked)
-        data = self._arrays(self._row_format.from_inputs(x)._replace(weight=weight))
+        data = self._arrays(x, weight)
         if checked:
             data.check()
         return data
+
+    def _arrays(self, x, weight):
+        rows = self._row_format.from_inputs(x)._replace(weight=weight)
+        return RowArrays(self._row_format, rows)
 
     def _validation(self, given):
         if given is None:
             return None
         if isinstance(given, RowStream.KINDS):
             return RowStream(self._row_format, given, checked=True)
-        data = self._arrays(self._row_format.from_batch(given))
-        data.check("validation_data")
-        data.check_sum_of_weights()
+        data = RowArrays(self._row_format, self._row_format.from_batch(given))
+        data.check("validation_data: ")
         return data
 
     def _check_and_initialize(self, data, *, initialize, num_batches=None):
-        """Checks the first rows, or all rows of arrays; sets state if asked to."""
-        sample = data.sample(_INITIALIZATION_ROWS, num_batches) if initialize else None
-        rows = self._arrays(sample or data.first()).rows
-        self._check_support(rows)
+        """Checks the support of all rows, or of some of batches; sets state if asked to."""
         if isinstance(data, RowArrays):
-            data.check_sum_of_weights()
+            rows = data.rows
+        elif initialize:
+            rows = data.sample(_INITIALIZATION_ROWS, num_batches)
+        else:
+            rows = data.first()
+        self._check_support(rows)
         if initialize or isinstance(data, RowArrays):
             self._count_rows(rows)
         if initialize:
             self._initialize(rows)
 
-    def _for_keras(self, data, batch_size, num_steps=None, *, shuffle=False, **kwargs):
+    def _for_keras(self, data, batch_size, *, shuffle=False, **kwargs):
         """Returns the arguments of Keras's own method for `data` and `kwargs`."""
-        _check_counts({**kwargs, "batch_size": batch_size})
-        steps = num_steps or kwargs.get("steps")
-        kwargs |= data.for_keras(batch_size=batch_size, steps=steps, shuffle=shuffle)
+        steps = kwargs.get("steps_per_epoch") or kwargs.get("steps")
+        kwargs["x"] = data.for_keras(batch_size=batch_size, steps=steps, shuffle=shuffle)
         if kwargs.get("verbose") != 0 and self.steps_per_execution != 1:
             callbacks = as_list(kwargs.get("callbacks"))
             bar = keras.callbacks.ProgbarLogger
@@ -496,7 +492,7 @@ class LikelihoodModel(keras.Model):
         inputs, _, weight = keras.utils.unpack_x_y_sample_weight(data)
         rows = self._row_format.from_inputs(inputs)._replace(weight=weight)
         dtype = self._row_format.dtype  # Keras passes arrays on in their own
-        rows = Rows(*(None if part is None else tf.cast(part, dtype) for part in rows))
+        rows = rows.map(lambda part: tf.cast(part, dtype))
         if weight is not None:
             rows = rows._replace(weight=tf.reshape(rows.weight, [-1]))
         batch = GlobalBatch(tf.shape(rows.x)[0])

@@ -13,7 +13,7 @@ from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_event_shape, check_integer, check_number, require
 from tfp_flows.core.serialization import ConfiguredByAttributes
-from tfp_flows.training.data import check_finite
+from tfp_flows.training.row_arrays import check_finite
 
 __all__ = ["Bernoulli", "DiscretizedLogistic", "Gaussian", "Likelihood"]
 
