@@ -10,7 +10,7 @@ from small_estimator import anew, estimator, fit, from_flow, plain_descent
 from subject import all_close
 
 import tfp_flows as tff
-from tfp_flows.training.model import shared_variables
+from tfp_flows.training.shared_variables import shared_variables
 
 tfd = tfp.distributions
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from small_vae import LATENT_SIZE, MODELS
 
 import tfp_flows as tff
-from tfp_flows.training.model import GlobalBatch
+from tfp_flows.training.global_batch import GlobalBatch
 from tfp_flows.training.row_format import Rows
 from tfp_flows.vae import posteriors
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import copy
 import inspect
 import json
+import math
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.bijectors.standardize import Decorrelate, Standardize
 from tfp_flows.core.arguments import (
     check_flag,
     check_instance,
@@ -23,22 +22,12 @@ from tfp_flows.core.arguments import (
     require,
 )
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.rows import effective_count, weight_keyword
+from tfp_flows.core.rows import weight_keyword
 from tfp_flows.distributions.distribution_wrapper import context_keyword
-from tfp_flows.networks.conditioner import Conditioner
-from tfp_flows.training.model import (
-    GlobalBatch,
-    LikelihoodModel,
-    count_lines,
-    structure_lines,
-)
+from tfp_flows.training.global_batch import GlobalBatch
+from tfp_flows.training.model import LikelihoodModel, structure_lines
 from tfp_flows.training.row_format import RowFormat, Rows
-
-# Rows per variable from which on priors widen. Then correlations are known well enough, as
-# in `core/statistics.py`.
-_MANY_ROWS = 20.0
-# From this number of rows on there is no prior, so no more rows of batches are counted.
-_VERY_MANY_ROWS = 2**14
+from tfp_flows.training.weight_prior import WeightPrior
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -157,7 +146,7 @@ class DensityEstimator(LikelihoodModel):
     ) -> None:
         """Prints the steps with shapes and numbers of parameters, by `print_fn` alone."""
         heading = f'Model: "{self.name}"'
-        for line in [heading, *structure_lines(self.distribution), *count_lines(self)]:
+        for line in [heading, *structure_lines(self.distribution), *_count_lines(self)]:
             (print_fn or print)(line)
 
     def export(
@@ -247,6 +236,19 @@ class DensityEstimator(LikelihoodModel):
     def _check_support(self, rows):
         if hasattr(self.distribution, "check_support"):
             self.distribution.check_support(rows.x, argument="x")
+
+
+def _count_lines(model):
+    """Returns the numbers of parameters of a model, in three lines like Keras's."""
+    counts = [
+        sum(math.prod(weight.shape) for weight in weights)
+        for weights in (model.trainable_weights, model.non_trainable_weights)
+    ]
+    return [
+        f"Total params: {sum(counts):,}",
+        f"Trainable params: {counts[0]:,}",
+        f"Non-trainable params: {counts[1]:,}",
+    ]
 
 
 def _plain_columns(columns):
@@ -361,64 +363,3 @@ def export(distribution: Any, folder: str | os.PathLike) -> None:
     if is_table or isinstance(distribution, DensityEstimator):
         distribution = distribution.distribution
     DensityEstimator(distribution).export(folder, verbose=False)
-
-
-class WeightPrior:
-    """A normal prior of mean 0 for each weight of a flow's networks, if there are any.
-
-    ```none
-    variance = max(1, N / (20 D)) / D
-    -log prior / N = sum(w^2) / (2 N variance) + a constant        nats a row
-    ```
-
-    N is the number of training rows, and D the number of entries of a row and its context.
-    For rows with weights, N is the effective number of rows, and the prior is multiplied by
-    their mean weight. Training maximises the posterior: weights remain small if there are
-    few rows per variable, and are free if there are many. The prior is on the weights of
-    networks in a flow's steps on vectors. Weights of bases, tails and mixings have none. A
-    flow that does not standardise its data has none, too, since it may need large weights.
-
-    Attributes:
-      precision: `1 / (N variance)`, nats; 0 for no prior.
-    """
-
-    def __init__(self, distribution: tfp.distributions.Distribution) -> None:
-        parts = getattr(distribution, "submodules", ())
-        scaled = any(isinstance(part, (Decorrelate, Standardize)) for part in parts)
-        steps = [part for part in parts if scaled and isinstance(part, FlowBijector)]
-        owned = [getattr(step, "conditioner", None) for step in steps]
-        networks = [network for network in owned if isinstance(network, Conditioner)]
-        self._networks = [n for n in networks if len(n.input_shape) == 1]
-        self._size = 0
-        if self._networks:
-            self._size = distribution.event_shape.num_elements() or 0
-            self._size += getattr(distribution, "context_size", 0)
-        self.precision = 0.0
-
-    def count(self, rows: Rows) -> bool:
-        """Counts the training rows, by their weights.
-
-        Args:
-          rows: all training rows, or a sample if there are 2**14 or more.
-
-        Returns:
-          Whether the prior has changed, so that traced functions are out of date.
-        """
-        before = self.precision
-        few, mean_weight, weight = len(rows.x) < _VERY_MANY_ROWS, 1.0, rows.weight
-        if weight is not None:
-            weight = np.maximum(np.asarray(weight, np.float64), 0.0)
-            mean_weight = weight.mean()
-        has_rows = few and mean_weight > 0.0
-        num_rows = effective_count(weight, len(rows.x)) if has_rows else 0.0
-        ratio = self._size / num_rows if num_rows else 0.0
-        self.precision = mean_weight * ratio * min(1.0, _MANY_ROWS * ratio)
-        return self.precision != before
-
-    def nats(self, dtype: tf.DType) -> tf.Tensor:
-        """Returns the nats that the prior adds to the mean negative log-likelihood."""
-        if not self.precision:
-            return tf.zeros([], dtype)
-        weights = [w for network in self._networks for w in network.trainable_variables]
-        squares = sum(tf.reduce_sum(tf.square(tf.cast(w, dtype))) for w in weights)
-        return 0.5 * self.precision * squares

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -16,12 +14,13 @@ from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.saved_names import check_keras
 from tfp_flows.core.serialization import FORMAT, check_format, deserialize, serialize
 from tfp_flows.distributions.flow_distribution import FlowDistribution
-from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.training.blocks import in_blocks
 from tfp_flows.training.callbacks import BoundedProgress, StopOnNaN, as_list
+from tfp_flows.training.global_batch import GlobalBatch
 from tfp_flows.training.row_arrays import RowArrays
 from tfp_flows.training.row_format import RowFormat, Rows
 from tfp_flows.training.row_stream import RowStream, errors_of_data, is_endless
+from tfp_flows.training.shared_variables import follow_layers, shared_variables
 
 # Rows of a dataset that determine the data-dependent state.
 _INITIALIZATION_ROWS = 2**14
@@ -584,110 +583,6 @@ def _has_other_workers(strategy):
     return sum(map(len, jobs.values())) > 1
 
 
-class GlobalBatch:
-    """The batch that replicas divide among them, as one of them sees it.
-
-    Without other replicas it is the replica's own rows.
-
-    Args:
-      count: number of rows of this replica, a scalar; may be 0. All replicas must call.
-
-    Attributes:
-      num_replicas: number of replicas that train in step.
-      count: number of rows of all replicas.
-      share: `(start, count)`, the place of this replica's rows among all; None if it has
-        all of them.
-    """
-
-    def __init__(self, count: tf.Tensor) -> None:
-        self.count, self.share = count, None
-        context = tf.distribute.get_replica_context()
-        self.num_replicas = 1 if context is None else context.num_replicas_in_sync
-        if self.num_replicas > 1:
-            index = context.replica_id_in_sync_group
-            own = tf.one_hot(index, self.num_replicas, dtype=tf.int32) * count
-            counts = self.sum(own)
-            self.count = tf.reduce_sum(counts)
-            self.share = tf.cumsum(counts, exclusive=True)[index], self.count
-
-    def sum(self, values: Any) -> Any:
-        """Returns the sums over the replicas of tensors in any structure."""
-        if self.num_replicas == 1:
-            return values
-        return tf.distribute.get_replica_context().all_reduce("SUM", values)
-
-    def summand(self, values: tf.Tensor) -> tf.Tensor:
-        """Returns what this replica's rows, `[n, ...]`, add to the mean over all rows."""
-        if self.num_replicas == 1:
-            return tf.reduce_mean(values, axis=0)
-        return tf.reduce_sum(values, axis=0) / tf.cast(self.count, values.dtype)
-
-    def mean(self, values: tf.Tensor, weight: tf.Tensor | None = None) -> tf.Tensor:
-        """Returns the mean, `[J]`, of all rows `[n, J]` with weights `[n]`, if any."""
-        if weight is None:
-            return self.sum(self.summand(values))
-        weight = weight[:, tf.newaxis]
-        total, weights = self.sum([self.summand(weight * values), self.summand(weight)])
-        return tf.math.divide_no_nan(total, weights)
-
-
-class SharedVariable(keras.Variable):
-    """A Keras variable whose value *is* the given `tf.Variable`, not a copy of it."""
-
-    def __init__(self, variable: tf.Variable) -> None:
-        object.__setattr__(self, "_shared", variable)
-        object.__setattr__(self, "_own", None)
-        name = variable.name.removesuffix(":0").replace("/", "_")
-        super().__init__(
-            lambda shape, dtype: None,
-            shape=variable.shape,
-            dtype=variable.dtype.name,
-            trainable=variable.trainable,
-            name=name,
-        )
-
-    def follow(self, own: keras.Variable) -> None:
-        """Takes over regulariser, constraint and trainability of a layer's variable.
-
-        While the layer's variable, which has the same value, is not trainable, this one is
-        not either.
-        """
-        object.__setattr__(self, "_own", own)
-        self.regularizer, self.constraint = own.regularizer, own.constraint
-
-    @property
-    def trainable(self) -> bool:
-        """Whether training changes the variable."""
-        return super().trainable and (self._own is None or self._own.trainable)
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        keras.Variable.trainable.fset(self, value)
-
-    def _initialize(self, value):
-        self._value = self._shared
-
-
-def shared_variables(*modules: tf.Module) -> list[SharedVariable]:
-    """Returns a `SharedVariable` for each variable of `tf.Module`s, each once."""
-    each = {v.ref(): v for module in modules for v in module.variables}
-    return [SharedVariable(variable) for variable in each.values()]
-
-
-def follow_layers(variables: Sequence[SharedVariable], *modules: tf.Module) -> None:
-    """Lets the variables of networks in `Conditioner`s follow their layers' variables."""
-    own = {
-        variable.value.ref(): variable
-        for module in modules
-        for part in getattr(module, "submodules", ())
-        if isinstance(part, Conditioner)
-        for variable in part.network.variables
-    }
-    for variable in variables:
-        if variable.value.ref() in own:
-            variable.follow(own[variable.value.ref()])
-
-
 def structure_lines(part: Any) -> list[str]:
     """Returns the structure of a distribution or bijector, and of its parts, in lines."""
     if isinstance(part, (FlowBijector, FlowDistribution)):
@@ -699,16 +594,3 @@ def structure_lines(part: Any) -> list[str]:
         if inner is not None:
             lines += [f"{attribute}:", *structure_lines(inner)]
     return lines
-
-
-def count_lines(model: keras.Model) -> list[str]:
-    """Returns the numbers of parameters of a model, in three lines like Keras's."""
-    counts = [
-        sum(math.prod(weight.shape) for weight in weights)
-        for weights in (model.trainable_weights, model.non_trainable_weights)
-    ]
-    return [
-        f"Total params: {sum(counts):,}",
-        f"Trainable params: {counts[0]:,}",
-        f"Non-trainable params: {counts[1]:,}",
-    ]

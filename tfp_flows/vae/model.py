@@ -30,7 +30,8 @@ from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.draws import fold_in, split, stateless
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.networks.built_network import call_once, check_can_be_rebuilt
-from tfp_flows.training.model import GlobalBatch, LikelihoodModel, structure_lines
+from tfp_flows.training.global_batch import GlobalBatch
+from tfp_flows.training.model import LikelihoodModel, structure_lines
 from tfp_flows.training.row_arrays import check_finite
 from tfp_flows.training.row_format import RowFormat, Rows
 from tfp_flows.vae import objectives
