@@ -62,8 +62,8 @@ class MeasuredOnce(Positionwise):
         self._is_without_rows = True
         return self
 
-    def _needs_rows(self):
-        return self.reads_rows and not self._is_without_rows
+    def _unset_parts(self):
+        return [] if self._is_without_rows else super()._unset_parts()
 
     def _initialize(self, data, context, weight):
         if not self.is_initialized:

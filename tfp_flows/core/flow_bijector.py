@@ -136,7 +136,7 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
         self._changes_shape = data_event_shape is not None
         self._event_shapes = shapes_by_direction(event_ndims, event_shape, data_event_shape)
         self._context_size = int(context_size or 0)
-        check_signatures(self)
+        _check_signatures(self)
         self._set_transient_state()
 
     @property
@@ -215,21 +215,21 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
 
     def _apply(self, direction, value, context, training):
         """Checks the arguments of a public method, merges their batch axes, and maps."""
-        unset = () if direction == "forward" else self._unset_parts_of_now()
+        unset = "" if direction == "forward" else self._names_of_unset_parts()
         if unset and training:
             self._refuse_to_train(unset)
         event_ndims = self._event_ndims(direction)
         value = check_value(value, *self._input_of(direction), self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
         value, context = align_batch_axes(value, context, event_ndims)
-        value, context, batch_shape = merge_batch_axes(value, context, event_ndims)
+        value, context, batch_shape = _merge_batch_axes(value, context, event_ndims)
         value = nan_where_context_is(value, context, event_ndims)
         if tf.executing_eagerly():
             result = self._transient.compiled[direction](value, context, training)
         else:
             result = self._method(direction)(value, context, training)
             check_result(self, direction, value, result)
-        value, log_det = restore_batch_axes(result, batch_shape)
+        value, log_det = _restore_batch_axes(result, batch_shape)
         if unset and not tf.nest.is_nested(value):
             value = self._warn_if_trained(value)
         return value, log_det
@@ -261,14 +261,9 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
 
     def _unset_parts(self):
         """Names of the parts whose state depends on the rows and is not set yet."""
-        return [self.name] if self._needs_rows() and not self.is_initialized else []
+        return [self.name] if self.reads_rows and not self.is_initialized else []
 
-    def _needs_rows(self):
-        """Whether training without `initialize` is a mistake, as in a flow of data."""
-        return self.reads_rows
-
-    def _refuse_to_train(self, parts):
-        names = ", ".join(f"`{name}`" for name in parts)
+    def _refuse_to_train(self, names):
         raise ValueError(
             f"Expected `{self.name}` to be initialized before it is trained; got {names} "
             "without means and scales of the training rows. Call `initialize(rows)` of the "
@@ -284,10 +279,9 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
         @tf.custom_gradient
         def same(value):
             def gradient(upstream):
-                parts = [] if self._transient.has_warned else self._unset_parts_of_now()
-                if parts:
+                names = "" if self._transient.has_warned else self._names_of_unset_parts()
+                if names:
                     self._transient.has_warned = True
-                    names = ", ".join(f"`{name}`" for name in parts)
                     warnings.warn(
                         f"A gradient is taken of the density of `{self.name}`, where means "
                         f"and scales of the training rows are not set in {names}. Before "
@@ -305,14 +299,14 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
         """Makes the next call check again whether data-dependent state is set."""
         self._transient.is_set = False
 
-    def _unset_parts_of_now(self):
-        """Returns the current `_unset_parts`, also while a function is traced."""
+    def _names_of_unset_parts(self):
+        """Returns the current `_unset_parts` in words, also while a function is traced."""
         if self._transient.is_set:
-            return []
+            return ""
         with tf.init_scope():
             parts = self._unset_parts()
         self._transient.is_set = not parts
-        return parts
+        return ", ".join(f"`{name}`" for name in parts)
 
     def initialize(
         self,
@@ -567,7 +561,7 @@ def _keeping_arguments(init):
     return keeping
 
 
-def merge_batch_axes(value: Any, context: tf.Tensor | None, event_ndims: Any) -> tuple:
+def _merge_batch_axes(value, context, event_ndims):
     """Makes one axis of all batch axes.
 
     Args:
@@ -595,8 +589,8 @@ def merge_batch_axes(value: Any, context: tf.Tensor | None, event_ndims: Any) ->
     return value, context, batch_shape
 
 
-def restore_batch_axes(result: Any, batch_shape: Any) -> Any:
-    """Undoes `merge_batch_axes` for `result`, tensors `[N, ...]`."""
+def _restore_batch_axes(result, batch_shape):
+    """Undoes `_merge_batch_axes` for `result`, tensors `[N, ...]`."""
     if batch_shape is None:
         return result
     return tf.nest.map_structure(lambda part: _reshape(part, 1, batch_shape), result)
@@ -611,7 +605,7 @@ def _reshape(part, num_axes, batch_shape):
     return tf.reshape(part, tf.concat([batch_shape, rest], axis=0))
 
 
-def check_signatures(bijector: FlowBijector) -> None:
+def _check_signatures(bijector):
     """Refuses a bijector whose methods do not take `(x, context, training)`."""
     for direction, argument in (("forward", "x"), ("inverse", "y")):
         signature = inspect.signature(bijector._method(direction))
