@@ -22,7 +22,7 @@ from tfp_flows.core.rows import never_empty
 from tfp_flows.core.serialization import Configured
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.distribution_checks import check_rows_of, refuse_slices
-from tfp_flows.distributions.mask_ensemble import MaskEnsemble, check_observed
+from tfp_flows.distributions.mask_ensemble import MaskEnsemble
 from tfp_flows.distributions.moments import Moments
 
 # Most rows that are evaluated at once, which bounds memory.
@@ -213,7 +213,7 @@ class AutoregressiveDistribution(
         check_integer("num_candidates", num_candidates)
         x, context = self._checked(x, context)
         own_orderings = self._ensemble.has_own_orderings
-        observed = check_observed(observed, x.shape[-1:] if own_orderings else x.shape)
+        observed = _check_observed(observed, x.shape[-1:] if own_orderings else x.shape)
         rows = [x, tf.broadcast_to(observed, tf.shape(x))]
         rows += [] if context is None else [context]
         rows = [tf.reshape(t, [-1, t.shape[-1]]) for t in rows]
@@ -374,6 +374,18 @@ class AutoregressiveDistribution(
         # Placeholders of the variables in a graph do not outlive it; the variables do.
         values = map(tf.convert_to_tensor, self._carried.variables)
         return _with_components(self._carried, values)
+
+
+def _check_observed(observed: npt.ArrayLike, shape: Any) -> np.ndarray:
+    """Returns `observed` as a boolean array, `[D]` or of `shape`, or refuses it."""
+    observed, shape = np.asarray(observed), list(shape)
+    from_rows = "" if len(shape) == 1 else f" or {shape}"
+    if list(observed.shape) not in (shape[-1:], shape) or observed.dtype != bool:
+        raise ValueError(
+            f"Expected boolean `observed` of shape {shape[-1:]}{from_rows}; got "
+            f"{observed.dtype} of shape {observed.shape}."
+        )
+    return observed
 
 
 def _completion(x, observed, num_values, index):

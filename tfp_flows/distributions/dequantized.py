@@ -243,8 +243,9 @@ class Dequantized(DistributionWrapper):
 
         With `covers_ends`, entries of the end bins may be drawn by `_EndBins`.
         """
-        ndims, shape = self.event_shape.rank, self.event_shape
-        value = check_value(tf.cast(value, self.dtype), "value", ndims, shape, self.dtype)
+        shape, dtype = self.event_shape, self.dtype
+        axes = list(range(-shape.rank, 0))
+        value = check_value(tf.cast(value, dtype), "value", shape.rank, shape, dtype)
         is_bin = _can_occur(value, self.num_bins)
         # Other values than bins are replaced, so no NaN reaches a gradient.
         given, value = value, tf.where(is_bin, value, tf.zeros_like(value))
@@ -253,23 +254,20 @@ class Dequantized(DistributionWrapper):
         if covers_ends:
             seed, end_seed = draws.split(draws.stateless(seed), 2)
         noise, log_noise = self._draw_noise(value, seed)
-        event_ndims = self.event_shape.rank
         is_beyond = tf.zeros(tf.shape(log_noise), tf.bool)
         if covers_ends:
-            arguments = noise, value, event_ndims, end_seed
-            noise, log_moves, is_beyond = end_bins.draw(*arguments)
+            noise, log_moves, is_beyond = end_bins.draw(noise, value, axes, end_seed)
             log_noise += log_moves
         # Rounding must not move the upper end of the last bin out of the support.
-        below_one = np.nextafter(self.dtype.as_numpy_dtype(1.0), 0.0)
+        below_one = np.nextafter(dtype.as_numpy_dtype(1.0), 0.0)
         scaled = (value + noise) / self.num_bins
         scaled = tf.where(noise < 1.0, tf.minimum(scaled, below_one), scaled)
         kwargs = context_keyword(context) | ({"training": True} if training else {})
         log_density = self.distribution.log_prob(scaled, **kwargs)
         # Some distributions return NaN outside their support.
         unknown = is_beyond & tf.math.is_nan(log_density)
-        log_density = tf.where(unknown, tf.constant(-np.inf, self.dtype), log_density)
+        log_density = tf.where(unknown, tf.constant(-np.inf, dtype), log_density)
         log_prob = log_density - log_noise - self.event_size * math.log(self.num_bins)
-        axes = list(range(-event_ndims, 0))
         return minus_infinity_outside(log_prob, is_bin, given, axes)
 
     @property
@@ -362,13 +360,13 @@ class _EndBins:
         self._scale = _DISTANCE * num_bins + self._high
         self.has_any = self._low < self._high
 
-    def draw(self, noise, value, event_ndims, seed):
+    def draw(self, noise, value, axes, seed):
         """Returns noise with some entries drawn again, which may be below 0 or above 1.
 
         Args:
           noise: positions in the bins, `[J, ..., *event]`.
           value: the bins, `[J, ..., *event]`.
-          event_ndims: number of axes of an event.
+          axes: axes of an event, counted from the last.
           seed: stateless seed.
 
         Returns:
@@ -376,7 +374,6 @@ class _EndBins:
           density of the given noise, `[J, ...]`; whether a row is beyond `[0, 1]`,
           `[J, ...]`.
         """
-        axes = list(range(-event_ndims, 0))
         is_low = value == 0
         is_end = is_low | (value == self._last)
         num_ends = tf.reduce_sum(tf.cast(is_end, noise.dtype), axis=axes, keepdims=True)

@@ -1,11 +1,9 @@
 """The arithmetic of autoregressive distributions: a network under each of its masks."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from tfp_flows.core.compiled import CompiledCall, graph_function
@@ -177,7 +175,9 @@ class MaskEnsemble(tf.Module):
             )
 
         def draw_group(mask, noise, context=None):
-            return _draw(self.network.member(mask), self._conditional, noise, context)
+            return _draw_in_order(
+                self.network.member(mask), self._conditional, noise, context
+            )
 
         # Masks are in random order, so each sample is a draw from the mean over the masks.
         # Since each mask has equally many rows, averages over rows vary less than averages
@@ -197,9 +197,9 @@ class MaskEnsemble(tf.Module):
         network = self.network.member(proposal % self.num_masks)
         given = self._conditional, noise, x, observed, context
         if not self.has_own_orderings:
-            return _complete(network, *given)
+            return _complete_in_order(network, *given)
         puts_first = observed[0] & (proposal >= self.num_masks)
-        drawn, _ = _complete(network.with_first(puts_first), *given)
+        drawn, _ = _complete_in_order(network.with_first(puts_first), *given)
         each, each_with_first = (
             _log_probs(ordered, self._conditional, drawn, context)
             for ordered in (network, network.with_first(observed[0]))
@@ -224,16 +224,15 @@ class MaskEnsemble(tf.Module):
         context = context if network.context_size else []
         indices = tf.TensorSpec([None], tf.int32)
         observed = tf.TensorSpec([None, network.event_size], tf.bool)
-        signature = [noise, indices, *context]
-        transient = {
-            "_compiled_log_prob": CompiledCall(self._log_prob_of_rows),
-            "_compiled_draw": graph_function(self._draw, input_signature=signature),
+        to_draw = [noise, indices, *context]
+        to_complete = [noise, indices, rows, observed, *context]
+        compiled = {
+            "log_prob": CompiledCall(self._log_prob_of_rows),
+            "draw": graph_function(self._draw, input_signature=to_draw),
+            "complete": graph_function(self._complete, input_signature=to_complete),
         }
-        signature = [noise, indices, rows, observed, *context]
-        compiled = graph_function(self._complete, input_signature=signature)
-        transient["_compiled_complete"] = compiled
-        for name, value in transient.items():
-            object.__setattr__(self, name, value)
+        for name, value in compiled.items():
+            object.__setattr__(self, f"_compiled_{name}", value)
 
     def __getstate__(self) -> dict:
         return {k: v for k, v in self.__dict__.items() if not k.startswith("_compiled_")}
@@ -268,7 +267,7 @@ def _draw_with_gradient(network, conditional, noise, context):
 
     @tf.custom_gradient
     def solve(noise, *contexts):
-        x, total = _draw(network, conditional, noise, *(contexts or [None]))
+        x, total = _draw_in_order(network, conditional, noise, *(contexts or [None]))
 
         def gradient(_, adjoint, variables=()):
             sources = [*contexts, *variables]
@@ -314,19 +313,7 @@ def _by_mask(method, masks, noise, *others):
     return x[:num_rows], tf.reshape(tf.transpose(total), [-1])[:num_rows]
 
 
-def check_observed(observed: npt.ArrayLike, shape: Sequence[int | None]) -> np.ndarray:
-    """Returns `observed` as a boolean array, `[D]` or of `shape`, or refuses it."""
-    observed, shape = np.asarray(observed), list(shape)
-    from_rows = "" if len(shape) == 1 else f" or {shape}"
-    if list(observed.shape) not in (shape[-1:], shape) or observed.dtype != bool:
-        raise ValueError(
-            f"Expected boolean `observed` of shape {shape[-1:]}{from_rows}; got "
-            f"{observed.dtype} of shape {observed.shape}."
-        )
-    return observed
-
-
-def _complete(network, conditional, noise, x, observed, context):
+def _complete_in_order(network, conditional, noise, x, observed, context):
     """Draws missing variables given those before them, and keeps the observed ones.
 
     Args:
@@ -355,7 +342,7 @@ def _complete(network, conditional, noise, x, observed, context):
     return network.solve(values, context, solve)
 
 
-def _draw(network, conditional, noise, context):
+def _draw_in_order(network, conditional, noise, context):
     def solve(noise, parameters):
         return _draw_one(conditional, noise, parameters)
 
