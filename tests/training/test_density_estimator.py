@@ -15,15 +15,6 @@ from tfp_flows.training.shared_variables import shared_variables
 tfd = tfp.distributions
 
 
-def test_weights_of_zero_cannot_validate_and_a_dataset_must_end(banana):
-    weight = np.r_[np.ones(480), np.zeros(32)]
-    with pytest.raises(ValueError, match="a sum above 0"):
-        anew().fit(banana, sample_weight=weight, validation_split=0.05)
-    endless = tf.data.Dataset.from_tensor_slices(banana).batch(64).repeat()
-    with pytest.raises(ValueError, match="`steps_per_epoch` with a dataset without end"):
-        anew().fit(endless)
-
-
 def test_batches_may_vary_less_than_all_rows():
     times = np.linspace(1.6999e9, 1.7e9, 640)
     times = np.stack([times, np.random.default_rng(0).permutation(times)], axis=1)

@@ -158,6 +158,7 @@ BAD_CALLS = [
         "`x` of at least one row",
     ),
     (lambda: fit(Endless()), "`steps_per_epoch` with a dataset without end"),
+    (lambda: fit(endless()), "`steps_per_epoch` with a dataset without end"),
     (
         lambda: fit(X, validation_data=endless()),
         "number of steps with a dataset without end",
@@ -182,6 +183,10 @@ BAD_CALLS = [
     (lambda: fit(X, sample_weight=["1"] * N), "`sample_weight` as an array of numbers"),
     (lambda: fit(X, sample_weight=W[:3]), "`sample_weight` of shape [40] | got (3,)"),
     (lambda: fit(X, sample_weight=0 * W), "`sample_weight` with a sum above 0; got 0"),
+    (
+        lambda: fit(X, sample_weight=np.arange(N) < 30, validation_split=0.2),
+        "`sample_weight` with a sum above 0; got 0",
+    ),
     (lambda: fit(X, validation_data=(X, C)), "no targets `y`"),
     (lambda: fit(batches(X), sample_weight=W), "no `sample_weight` beside batches"),
     (

@@ -148,8 +148,13 @@ def num_rows(data: Any) -> int:
     return len(tf.nest.flatten(data)[0])
 
 
-def take_rows(data: Any, index: np.ndarray) -> Any:
-    """Returns the rows `index`, integers `[n]`, of `[N, ...]` in any structure."""
+def take_rows(data: Any, index: Any) -> Any:
+    """Returns the rows `index` of `[N, ...]` in any structure.
+
+    Args:
+      data: arrays, tensors, or None.
+      index: integers, `[n]`; for arrays also booleans, `[N]`, or a slice.
+    """
 
     def take(rows):
         if rows is None:

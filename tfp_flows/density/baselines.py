@@ -21,10 +21,8 @@ def gaussian(train: Data, test: Data) -> np.ndarray:
     """
     x, rest = (np.asarray(data.x, np.float64) for data in (train, test))
     if train.context is not None:
-        design, given = (
-            _design(train.context, train.context),
-            _design(test.context, train.context),
-        )
+        contexts = (train.context, test.context)
+        design, given = (_design(context, train.context) for context in contexts)
         slopes = np.linalg.lstsq(design, x, rcond=None)[0]
         x, rest = x - design @ slopes, rest - given @ slopes
     mean, scale = mean_and_scale(x, tf.float64, "rows")

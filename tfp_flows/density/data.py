@@ -9,6 +9,7 @@ import numpy as np
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import require
+from tfp_flows.core.rows import take_rows
 from tfp_flows.core.statistics import ridge_slopes
 
 _LEAST_ROWS = 20
@@ -52,8 +53,7 @@ class Data(typing.NamedTuple):
 
     def take(self, index: Any) -> Data:
         """Returns some of the rows."""
-        context = None if self.context is None else self.context[index]
-        return Data(self.x[index], context)
+        return take_rows(self, index)
 
     def first(self, count: int) -> Data:
         """Returns the first rows."""

@@ -208,20 +208,16 @@ class DensityEstimator(LikelihoodModel):
 
     @property
     def _is_initialized(self):
-        is_initialized = getattr(self.distribution, "is_initialized", None)
-        return (
-            not _uninitialized(self.distribution)
-            if is_initialized is None
-            else is_initialized
-        )
+        if hasattr(self.distribution, "is_initialized"):
+            return self.distribution.is_initialized
+        return not _uninitialized(self.distribution)
 
     def _initialize(self, rows):
         if not hasattr(self.distribution, "initialize"):
             waiting = _uninitialized(self.distribution)
+            words = "a `distribution` whose flows are initialized"
             hint = " FlowDistribution(base, flow) sets the state of its flow from the rows."
-            require(
-                not waiting, "a `distribution` whose flows are initialized", waiting, hint
-            )
+            require(not waiting, words, waiting, hint)
             return
         weight = weight_keyword(self.distribution, rows.weight)
         self.distribution.initialize(rows.x, context=rows.context, **weight)

@@ -230,7 +230,7 @@ class LikelihoodModel(keras.Model):
         if kwargs.get("_use_cached_eval_dataset"):  # `fit` has prepared the data
             results = super().evaluate(x, y, batch_size, **kwargs)
         else:
-            self._refuse_targets(y)
+            self._row_format.refuse_targets(y)
             _check_counts({**kwargs, "batch_size": batch_size})
             data = self._data(x, kwargs.pop("sample_weight", None))
             with errors_of_data():
@@ -300,7 +300,7 @@ class LikelihoodModel(keras.Model):
           sample_weight: `[N]`.
           return_dict: as in `keras.Model.test_on_batch`.
         """
-        self._refuse_targets(y)
+        self._row_format.refuse_targets(y)
         rows = self._arrays(x, sample_weight).rows
         return super().test_on_batch(rows.inputs, None, rows.weight, return_dict)
 
@@ -310,7 +310,7 @@ class LikelihoodModel(keras.Model):
         with tf.GradientTape() as tape:
             summands, batch = self._summands(data, training=True)
             loss = summands["loss"]
-            # The regularisers of networks, which the metric shows.
+            # The regularisers of networks are part of the metric, the prior is not.
             shown = sum((tf.cast(r, loss.dtype) for r in self.losses), tf.zeros_like(loss))
             penalty = (shown + self._penalty(loss.dtype)) / batch.num_replicas
             scaled_loss = self.optimizer.scale_loss(loss + penalty)
@@ -467,17 +467,10 @@ class LikelihoodModel(keras.Model):
                 kwargs["callbacks"] = [*callbacks, BoundedProgress()]
         return kwargs
 
-    def _refuse_targets(self, y):
-        if y is not None:
-            self._row_format.refuse_targets()
-
     def _check_trainable(self, y, class_weight):
-        self._refuse_targets(y)
-        words, hint = (
-            "no `class_weight`, since there are no classes",
-            " Give `sample_weight`.",
-        )
-        require(class_weight is None, words, class_weight, hint)
+        self._row_format.refuse_targets(y)
+        words = "no `class_weight`, since there are no classes"
+        require(class_weight is None, words, class_weight, " Give `sample_weight`.")
         if not self.trainable_weights:
             raise ValueError("Expected a model with trainable variables; it has none.")
 

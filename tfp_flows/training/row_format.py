@@ -113,15 +113,15 @@ class RowFormat:
         rows = self.from_inputs(inputs)
         if not _is_absent(second):
             if rows.context is not None or not self.context_size:
-                self.refuse_targets()
+                self.refuse_targets(second)
             rows = rows._replace(context=second)
         return rows._replace(weight=None if _is_absent(weight) else weight)
 
-    def refuse_targets(self) -> None:
-        """Raises `ValueError`, and says where a context goes."""
+    def refuse_targets(self, y: Any) -> None:
+        """Raises `ValueError` if there are targets, and says where a context goes."""
         place = " A context is the second input: fit((x, context))."
         hint = place if self.context_size else ""
-        raise ValueError(f"Expected no targets `y`; got some.{hint}")
+        require(y is None, "no targets `y`", "some", hint)
 
     def _is_batch(self, value):
         """Whether `value` is rows: not a sequence, or a sequence of single rows."""

@@ -30,6 +30,7 @@ _LEAST_BATCHES = 64
 # chance, not even one of thousands of columns does.
 _MOST_ERRORS = 7.0
 _FEWEST_ROWS = 50  # fewest rows in each half for the comparison of means
+_SOME_BATCH = "`x` of at least one batch"
 _REMEDY = (
     "If its rows are sorted, shuffle them, or call `initialize` with an array of rows from "
     "all over it before `fit`."
@@ -78,9 +79,9 @@ class RowStream:
 
         Raises `ValueError` if there is none, or the batches are distributed to replicas.
         """
-        for batch in self._from_the_start():
-            return self._rows(batch)
-        raise _no_batches()
+        batch = next(iter(self._from_the_start()), None)
+        require(batch is not None, _SOME_BATCH, "none")
+        return self._rows(batch)
 
     def sample(self, most: int, num_batches: int | None = None) -> Rows:
         """Returns rows of an epoch as arrays: all of them, or a random sample of `most`.
@@ -160,13 +161,12 @@ class RowStream:
             parts.append((rows, key))
             count = sum(len(key) for _, key in parts)
             is_late = time.monotonic() - start > _MOST_SECONDS
-            if count >= most if first else is_late:
+            if is_late and not first or count >= most and first:
                 was_read = False
                 break
             if count >= 2 * most:
                 parts = [_smallest(parts, most)]
-        if not parts:
-            raise _no_batches()
+        require(parts, _SOME_BATCH, "none")
         rows, _ = _smallest(parts, None if first else most)
         if self._checked:  # not batch by batch, since one may vary less than all rows
             for name, array in rows.by_argument.items():
@@ -194,11 +194,12 @@ class RowStream:
         rows = self._format.from_batch(batch)
         some = "Expected `x` of at least one row in each batch; got none."
         checks = [tf.debugging.Assert(tf.shape(rows.x)[0] > 0, [some])]
-        if self._checked:
-            checks += [_assert_finite(*item) for item in rows.by_argument.items()]
+        for name, tensor in rows.by_argument.items():
+            if self._checked and tensor.dtype.is_floating:
+                checks.append(_assert_finite(name, tensor))
         if self._format.check is not None:
-            checks += [tf.numpy_function(self._format.check, [rows.x], [])]
-        with tf.control_dependencies([c for c in checks if c is not None]):
+            checks.append(tf.numpy_function(self._format.check, [rows.x], []))
+        with tf.control_dependencies(checks):
             return tf.nest.map_structure(tf.identity, rows.as_batch())
 
     def _standard_arrays(self, batch):
@@ -255,10 +256,6 @@ def _are_sorted(x):
     return bool(np.any(difference > _MOST_ERRORS * error))
 
 
-def _no_batches():
-    return ValueError("Expected `x` of at least one batch; got none.")
-
-
 @contextlib.contextmanager
 def errors_of_data() -> Iterator[None]:
     """Raises the `ValueError` of a batch again, which TensorFlow wraps in its own error."""
@@ -312,8 +309,6 @@ def _check_element(spec, row_format):
 
 
 def _assert_finite(name, tensor):
-    if not tensor.dtype.is_floating:
-        return None
     is_finite = tf.math.is_finite(tensor)
     rows = tf.reduce_all(tf.reshape(is_finite, [tf.shape(tensor)[0], -1]), axis=1)
     first = tf.argmax(tf.concat([~rows, [True]], axis=0))

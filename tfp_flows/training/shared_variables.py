@@ -14,8 +14,8 @@ class SharedVariable(keras.Variable):
     """A Keras variable whose value *is* the given `tf.Variable`, not a copy of it."""
 
     def __init__(self, variable: tf.Variable) -> None:
-        object.__setattr__(self, "_shared", variable)
-        object.__setattr__(self, "_own", None)
+        self._shared = variable
+        self._own: keras.Variable | None = None
         name = variable.name.removesuffix(":0").replace("/", "_")
         super().__init__(
             lambda shape, dtype: None,
@@ -31,7 +31,7 @@ class SharedVariable(keras.Variable):
         While the layer's variable, which has the same value, is not trainable, this one is
         not either.
         """
-        object.__setattr__(self, "_own", own)
+        self._own = own
         self.regularizer, self.constraint = own.regularizer, own.constraint
 
     @property
