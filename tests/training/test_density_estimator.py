@@ -224,6 +224,8 @@ def test_a_table_of_other_columns_is_refused_by_name(rng):
     model.compile("adam")
     with pytest.raises(ValueError, match=r"`x` of the columns \['a', 'b'\]"):
         model.test_on_batch((pandas.DataFrame(x, columns=["b", "a"]), context))
+    with pytest.raises(ValueError, match=r"`x` of the columns \['a', 'b'\]"):
+        model.fit(iter([(pandas.DataFrame(x, columns=["b", "a"]), context)]), verbose=0)
     with pytest.raises(ValueError, match=r"`context` of the columns \['d'\].*\['c'\]"):
         predict(["a", "b"], ["c"])
 

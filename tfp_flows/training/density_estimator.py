@@ -156,14 +156,7 @@ class DensityEstimator(LikelihoodModel):
         verbose: bool | None = None,
         **kwargs: object,
     ) -> None:
-        """Writes a TensorFlow SavedModel, which runs without this package.
-
-        ```python
-        model.export("exported")
-        exported = tf.saved_model.load("exported")   # where only TensorFlow is installed
-        exported.log_prob(x)                         # or log_prob(x, context)
-        exported.sample(count, seed)                 # or sample(count, seed, context)
-        ```
+        """Writes a TensorFlow SavedModel, as `tfp_flows.export` does.
 
         `log_prob`, which is `serve` too, takes `x`, `[N, *event]`, and `context`,
         `[N, context_size]`, of the model's dtype, and any N. `sample` takes two int32

@@ -89,13 +89,8 @@ class LikelihoodModel(keras.Model):
     ) -> None:
         """Configures training as `keras.Model.compile` does, without losses and metrics.
 
-        Args:
-          optimizer: as in Keras.
-          loss: must be None: the model has its own.
-          loss_weights: must be None.
-          metrics: must be None: there are no targets to compare with.
-          weighted_metrics: must be None.
-          **kwargs: as in `keras.Model.compile`.
+        These must be None, since the model has its own loss, and there are no targets to
+        compare with.
 
         Raises:
           ValueError: if there is a loss or a metric; or, under a strategy of several
@@ -162,7 +157,7 @@ class LikelihoodModel(keras.Model):
         if not self.compiled:
             return super().fit(x, y)  # raises
         self._check_trainable(y, kwargs.get("class_weight"))
-        _check_counts({**kwargs, "batch_size": batch_size})
+        _check_counts(batch_size=batch_size, **kwargs)
         callbacks = as_list(kwargs.get("callbacks"))
         for callback in callbacks:
             if hasattr(callback, "check"):
@@ -214,13 +209,8 @@ class LikelihoodModel(keras.Model):
     ) -> Any:
         """Returns loss and metrics in nats per row, as `keras.Model.evaluate` does.
 
-        With weights w, they are `sum(w nats) / sum(w)` over all rows.
-
-        Args:
-          x: as in `fit`.
-          y: must be None.
-          batch_size: as in `fit`.
-          **kwargs: as in `keras.Model.evaluate`.
+        `x` and `batch_size` are as in `fit`. With weights w, the results are
+        `sum(w nats) / sum(w)` over all rows.
 
         Raises:
           ValueError: if there are targets, or weights have no sum above 0.
@@ -231,7 +221,7 @@ class LikelihoodModel(keras.Model):
             results = super().evaluate(x, y, batch_size, **kwargs)
         else:
             self._row_format.refuse_targets(y)
-            _check_counts({**kwargs, "batch_size": batch_size})
+            _check_counts(batch_size=batch_size, **kwargs)
             data = self._data(x, kwargs.pop("sample_weight", None))
             with errors_of_data():
                 results = super().evaluate(**self._for_keras(data, batch_size, **kwargs))
@@ -243,12 +233,9 @@ class LikelihoodModel(keras.Model):
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> np.ndarray:
         """Returns the model's outputs as an array, as `keras.Model.predict` does.
 
-        Args:
-          x: as in `fit`.
-          batch_size: as in `fit`.
-          **kwargs: as in `keras.Model.predict`.
+        `x` and `batch_size` are as in `fit`.
         """
-        _check_counts({**kwargs, "batch_size": batch_size})
+        _check_counts(batch_size=batch_size, **kwargs)
         with errors_of_data():
             return super().predict(**self._for_keras(self._data(x), batch_size, **kwargs))
 
@@ -294,11 +281,7 @@ class LikelihoodModel(keras.Model):
     ) -> Any:
         """Returns loss and metrics of one batch, as Keras's method does.
 
-        Args:
-          x: as in `fit`, one batch.
-          y: must be None.
-          sample_weight: `[N]`.
-          return_dict: as in `keras.Model.test_on_batch`.
+        Arguments are as in `train_on_batch`.
         """
         self._row_format.refuse_targets(y)
         rows = self._arrays(x, sample_weight).rows
@@ -341,13 +324,8 @@ class LikelihoodModel(keras.Model):
     def save(self, filepath: str | os.PathLike, *args: object, **kwargs: object) -> None:
         """Saves the model, as `keras.Model.save`, to a `.keras` file.
 
-        Args:
-          filepath: path that ends in `.keras`.
-          *args: as in `keras.Model.save`.
-          **kwargs: as in `keras.Model.save`. With `zipped=False`, a folder is written.
-
-        Raises:
-          ValueError: if the path of a file ends otherwise.
+        With `zipped=False`, a folder is written. Raises `ValueError` if the path of a file
+        has another ending.
         """
         path = str(os.fspath(filepath))
         is_folder = kwargs.get("zipped") is False and not path.endswith((".h5", ".hdf5"))
@@ -543,7 +521,7 @@ class LikelihoodModel(keras.Model):
         object.__setattr__(self, name, value)
 
 
-def _check_counts(arguments):
+def _check_counts(**arguments):
     for name in _COUNTS:
         if arguments.get(name) is not None:
             check_integer(name, arguments[name])

@@ -30,7 +30,6 @@ _LEAST_BATCHES = 64
 # chance, not even one of thousands of columns does.
 _MOST_ERRORS = 7.0
 _FEWEST_ROWS = 50  # fewest rows in each half for the comparison of means
-_SOME_BATCH = "`x` of at least one batch"
 _REMEDY = (
     "If its rows are sorted, shuffle them, or call `initialize` with an array of rows from "
     "all over it before `fit`."
@@ -80,7 +79,7 @@ class RowStream:
         Raises `ValueError` if there is none, or the batches are distributed to replicas.
         """
         batch = next(iter(self._from_the_start()), None)
-        require(batch is not None, _SOME_BATCH, "none")
+        require(batch is not None, "`x` of at least one batch", "none")
         return self._rows(batch)
 
     def sample(self, most: int, num_batches: int | None = None) -> Rows:
@@ -166,7 +165,7 @@ class RowStream:
                 break
             if count >= 2 * most:
                 parts = [_smallest(parts, most)]
-        require(parts, _SOME_BATCH, "none")
+        require(parts, "`x` of at least one batch", "none")
         rows, _ = _smallest(parts, None if first else most)
         if self._checked:  # not batch by batch, since one may vary less than all rows
             for name, array in rows.by_argument.items():
