@@ -1,9 +1,10 @@
 """Likelihood training: distributions as Keras models.
 
 Read `model` first (one training step, one `fit`), then `density_estimator`. The data of
-`fit` are `row_format` (rows, contexts and weights told apart), `row_arrays` and
-`row_stream` (in memory and in batches) and `row_batches` (orders of rows). `blocks` makes
-one XLA program of several steps; `averaging`, `callbacks` and `loading` stand alone.
+`fit` are in `row_format` (rows, contexts and weights told apart), `row_arrays` (in memory),
+`row_stream` (in batches) and `row_batches` (orders of rows). The model stands on
+`global_batch` (replicas), `shared_variables`, `weight_prior` and `blocks` (several steps as
+one XLA program). `averaging`, `callbacks` and `loading` stand alone.
 """
 
 from tfp_flows.training.averaging import averaging_adam

@@ -284,10 +284,8 @@ def _check_distribution(distribution):
 
 
 def _context_size(distribution):
-    size = getattr(distribution, "context_size", None)
-    if size is None:  # TFP's own distributions have none
-        size = getattr(getattr(distribution, "bijector", None), "context_size", 0)
-    return size
+    bijector = getattr(distribution, "bijector", None)  # for distributions of TFP
+    return getattr(distribution, "context_size", getattr(bijector, "context_size", 0))
 
 
 def _training_keywords(distribution):

@@ -33,7 +33,7 @@ class RowArrays:
             check_names(name, getattr(rows, name), names)
         require(rows.x is not None, "`x` as an array of numbers", None)
         self._format = row_format
-        given = {name: as_array(part, name) for name, part in rows.by_argument.items()}
+        given = {name: _as_array(part, name) for name, part in rows.by_argument.items()}
         x, context, weight = given["x"], given.get("context"), given.get("sample_weight")
         self.rows = Rows(x, context, weight)
         event_shape = tf.TensorShape(row_format.event_shape)
@@ -45,14 +45,10 @@ class RowArrays:
             row_format.check(x)
 
     def check(self, prefix: str = "") -> None:
-        """Refuses data that cannot be fitted.
+        """Raises `ValueError` for data that cannot be fitted.
 
-        Args:
-          prefix: words before the names of the parts in errors.
-
-        Raises:
-          ValueError: if values are not finite, or not resolved by the dtype; or if there
-            are weights without a positive sum.
+        Values must be finite, and resolved by the dtype; weights must have a positive sum.
+        In errors, `prefix` stands before the names of the parts.
         """
         self.check_finite(prefix)
         for name, array in self.rows.by_argument.items():
@@ -102,7 +98,7 @@ class RowArrays:
             require(total > 0, "`sample_weight` with a sum above 0", total)
 
 
-def as_array(value: Any, argument: str) -> np.ndarray:
+def _as_array(value: Any, argument: str) -> np.ndarray:
     """Returns a numeric array of lists, arrays, tensors, or a table with `__array__`.
 
     Raises `ValueError`, which names the `argument`, if entries are missing or no real

@@ -160,7 +160,7 @@ class RowStream:
             parts.append((rows, key))
             count = sum(len(key) for _, key in parts)
             is_late = time.monotonic() - start > _MOST_SECONDS
-            if is_late and not first or count >= most and first:
+            if count >= most if first else is_late:
                 was_read = False
                 break
             if count >= 2 * most:
