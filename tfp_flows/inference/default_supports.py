@@ -20,6 +20,8 @@ _SAMPLE, _INDEPENDENT, _RESHAPED, _BROADCAST = (
 _NUM_DRAWS, _MOST_MISSED = 256, 0.02
 # Smallest size, with a margin, at which float32 numbers have all their digits.
 _LEAST = 1e-30
+# Softness of the ends of intervals, in their widths.
+_SOFTNESS = 0.03
 
 
 class Simplex(Configured, tfb.SoftmaxCentered):
@@ -153,6 +155,19 @@ def with_free_entries(support: Any) -> Any:
     before = tf.nest.flatten(support)
     after = [_part_with_free_entries(part) for part in before]
     return support if _are_same(after, before) else tf.nest.pack_sequence_as(support, after)
+
+
+def softly_clipped(bijector: tfb.Bijector) -> tfb.Bijector:
+    """Returns a bijector to an interval that is linear but near its ends.
+
+    Others than the sigmoid of an interval are returned unchanged.
+    """
+    if not isinstance(bijector, tfb.Sigmoid) or bijector.low is None:
+        return bijector
+    low, width = bijector.low, bijector.high - bijector.low
+    # `SoftClip` takes no vectors.
+    unit = tfb.SoftClip(*(np.array(t, low.dtype.as_numpy_dtype) for t in (0, 1, _SOFTNESS)))
+    return tfb.Chain([tfb.Shift(low), tfb.Scale(width), unit])
 
 
 def _part_with_free_entries(part):

@@ -10,9 +10,10 @@ from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.inference.amortized.calibration import judge_calibration
 from tfp_flows.inference.amortized.features import Features, Scale
 from tfp_flows.inference.amortized.observation_checks import Surroundings
+from tfp_flows.inference.amortized.pairs import Pairs
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
 from tfp_flows.inference.amortized.saved import PosteriorOfRows
-from tfp_flows.inference.amortized.simulator import JointSimulator, Pairs
+from tfp_flows.inference.amortized.simulator import JointSimulator
 
 SIZE, NOISE = 3, 0.5  # theta ~ N(0, 1) and x ~ N(theta, NOISE), `[3]` each
 

@@ -14,7 +14,7 @@ from tfp_flows.inference import AmortizedPosterior, fit_amortized_posterior
 from tfp_flows.inference.amortized import features
 from tfp_flows.inference.amortized.conditioned import Conditioned
 from tfp_flows.inference.amortized.data_form import DataForm
-from tfp_flows.inference.amortized.simulator import Pairs
+from tfp_flows.inference.amortized.pairs import Pairs
 from tfp_flows.networks.layer_arguments import split_seed
 
 SPLINES = {"num_members": 2, "hidden_units": (16, 16), "num_bins": 4}

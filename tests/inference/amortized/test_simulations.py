@@ -9,12 +9,13 @@ from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.inference import fit_amortized_posterior
+from tfp_flows.inference.amortized import pairs as pairs_module
 from tfp_flows.inference.amortized import simulator as simulator_module
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.mixed_trials import form_of_trials
+from tfp_flows.inference.amortized.pairs import Pairs
 from tfp_flows.inference.amortized.simulator import (
     JointSimulator,
-    Pairs,
     PriorSimulator,
     support_of_pairs,
 )
@@ -249,7 +250,7 @@ def test_summaries_are_checked_before_the_simulations():
 
 
 def test_missing_cells_are_kept_if_they_are_allowed(monkeypatch):
-    monkeypatch.setattr(simulator_module, "LEAST_SIMULATIONS", 2)
+    monkeypatch.setattr(pairs_module, "LEAST_SIMULATIONS", 2)
     pairs = Pairs(np.zeros([4, 1]), np.array([[1.0], [np.nan], [np.inf], [2.0]]))
     assert len(pairs.usable(False).u) == 2
     assert len(pairs.usable(True).u) == 3

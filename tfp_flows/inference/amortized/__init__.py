@@ -5,8 +5,8 @@ Read in this order:
 ```none
 fit                 fit_amortized_posterior: simulations -> features -> density -> checks,
                     in one round, or in several around an observation in focus
-simulator           parameters and data: a joint distribution, a prior and a function, or
-                    pairs
+simulator           parameters and data: of a joint distribution, or a prior and a function
+pairs               simulated ones, and the file that keeps them
 data_form           the form of an observation: one row of numbers
 features            what the density sees of it: numbers, or the summary of a network
 conditioned         the density of parameters given fixed data, truncated or not

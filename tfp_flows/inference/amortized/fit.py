@@ -22,11 +22,10 @@ from tfp_flows.inference.amortized.calibration import judge_calibration, judge_w
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.features import check_summary, fit_features
 from tfp_flows.inference.amortized.observation_checks import Surroundings
+from tfp_flows.inference.amortized.pairs import LEAST_SIMULATIONS, Pairs
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
 from tfp_flows.inference.amortized.saved import PosteriorOfRows
 from tfp_flows.inference.amortized.simulator import (
-    LEAST_SIMULATIONS,
-    Pairs,
     make_simulator,
     support_of_pairs,
 )
@@ -259,7 +258,7 @@ def _fit_rounds(source, focus, num_rounds, num_simulations, backup, training, se
         shows_bar = training.verbose != 0
         pairs.append(source.pairs(count, for_draws, path, shows_bar, prior))
         # In the region, simulations of all rounds are draws of the truncated prior.
-        together = Pairs(*map(np.concatenate, zip(*pairs, strict=True)))
+        together = Pairs.joined(pairs)
         if prior is not None:
             together = together.take(prior.contains_rows(together.u))
         found = _fit_round(together, source, own_training, own, prior)

@@ -26,7 +26,8 @@ from tfp_flows.inference.amortized.mixed_trials import (
     fit_mixed_trials,
     form_of_trials,
 )
-from tfp_flows.inference.amortized.simulator import Pairs, PriorSimulator
+from tfp_flows.inference.amortized.pairs import Pairs
+from tfp_flows.inference.amortized.simulator import PriorSimulator
 from tfp_flows.inference.fit import fit_posterior
 from tfp_flows.inference.fitted_posterior import FittedPosterior
 from tfp_flows.inference.parts import from_arguments, have_nan, parts_from_rows

@@ -20,7 +20,7 @@ from tfp_flows.inference.amortized.observation_checks import (
     judge_observation,
 )
 from tfp_flows.inference.amortized.saved import PosteriorOfRows
-from tfp_flows.inference.amortized.simulator import make_simulator, softly_clipped
+from tfp_flows.inference.amortized.simulator import make_simulator
 from tfp_flows.inference.checks.importance import WeightedDraws
 from tfp_flows.inference.support import JointSupport, without_functions
 from tfp_flows.inference.surrogate import FlowPosterior
@@ -147,7 +147,7 @@ class AmortizedPosterior:
         pin = log_prior = None
         if model is not None:
             if rows.likelihood is not None and observed is None:
-                support = softly_clipped(JointSupport.from_distribution(model, "model"))
+                support = JointSupport.from_distribution(model, "model").softly_clipped()
                 same = rows.support.equals(support)
                 log_prior = model.log_prob
             else:
