@@ -118,7 +118,7 @@ def test_draws_stay_in_the_support_and_the_density_integrates_to_one():
     outside = np.array([[-0.1], [1.2]], np.float32)
     for density in (
         posterior.log_prob(outside),
-        amortized.rows.log_prob(outside, context=[0.95]),
+        amortized.log_prob(outside, context=[0.95]),
     ):
         np.testing.assert_array_equal(density, [-np.inf, -np.inf])
 
