@@ -255,10 +255,17 @@ def check_reach(distribution: tfd.Distribution, name: str, argument: str) -> Non
             f"supports; that of {name}, "
             f"{type(_from_one(distribution)).__name__.removeprefix('_')}, misses "
             f"{missed:.0%} of its draws, as TFP's of distributions on a sphere and of a "
-            "TruncatedNormal without an upper end do. Give the event shape, a "
-            "`support`, such as tfb.Shift(low)(tfb.Softplus()), and the log-density as "
-            "`target_log_prob_fn`."
+            f"TruncatedNormal without an upper end do.{other_form(argument)}"
         )
+
+
+def other_form(argument: str) -> str:
+    """Returns advice for a refused `target`; calls with other arguments take no support."""
+    advice = (
+        " Give the event shape, a `support`, such as tfb.Shift(low)(tfb.Softplus()), and "
+        "the log-density as `target_log_prob_fn`."
+    )
+    return advice if argument == "target" else ""
 
 
 def _from_one(distribution):

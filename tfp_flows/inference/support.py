@@ -21,6 +21,7 @@ from tfp_flows.distributions.distribution_checks import is_discrete
 from tfp_flows.inference.default_supports import (
     check_reach,
     default_support,
+    other_form,
     softly_clipped,
     support_of_one,
     with_free_entries,
@@ -231,11 +232,14 @@ def _refuse_discrete(parts, argument):
     for name, part in parts:
         is_single = isinstance(part, tfd.Distribution) and not tf.nest.is_nested(part.dtype)
         if is_single and is_discrete(part):
+            hint = (
+                " Sum over it in the target's log_prob, or compute a Deterministic one "
+                "inside the model."
+            )
             raise ValueError(
                 f"Expected `{argument}` of continuous parts, of one floating-point dtype; "
-                f"got {name}, a discrete "
-                f"{type(part).__name__.removeprefix('_')}. Sum over it in the target's "
-                "log_prob, or compute a Deterministic one inside the model."
+                f"got {name}, a discrete {type(part).__name__.removeprefix('_')}."
+                f"{hint if argument == 'target' else ''}"
             )
 
 
@@ -343,8 +347,8 @@ def _default_constraint(target, argument):
         kind = "discrete" if is_own else "discrete or has a part that is, or a mixture"
         raise ValueError(
             f"Expected continuous `{argument}` with parts that know their support, as most "
-            "of TFP's do (mixtures do not; give the event shape and `support` instead); "
-            f"got `{target.name}`, which is {kind}."
+            f"of TFP's do (mixtures do not); got `{target.name}`, which is "
+            f"{kind}.{other_form(argument)}"
         )
     return constraint
 
@@ -422,7 +426,7 @@ def part_by_part(target: Any, support: JointSupport) -> JointSupport:
     plain = support.from_shape(target.event_shape, structure, support.dtype)
     if not plain.equals(support):
         raise ValueError(
-            "Expected a `target` of parts whose supports do not depend on other parts; got "
+            "Expected a model of parts whose supports do not depend on other parts; got "
             f"`{target.name}`."
         )
     return plain

@@ -26,6 +26,9 @@ PRIOR = tfd.JointDistributionNamed(
 )
 
 
+MIXTURE = tfd.MixtureSameFamily(tfd.Categorical([0.0]), tfd.Normal([0.0], 1.0))
+
+
 def counts(rate, effects, seed):
     rng = np.random.default_rng(seed)
     return {"y": rng.poisson(rate), "z": rng.normal(effects)}
@@ -298,6 +301,9 @@ def refused_calls():
         "`model` without batch axes": lambda: fit_amortized_posterior(
             tfd.Normal([0.0, 1.0], 1.0), simulator=len
         ),
+        "which is discrete or has a part that is, or a mixture.": (
+            lambda: fit_amortized_posterior(MIXTURE, simulator=len)
+        ),
         "pairs alone": lambda: fit_amortized_posterior(pairs, simulator=len),
         "data of shape (200, 1)": lambda: fit_amortized_posterior(
             (pairs[0], np.zeros([199, 1]))
@@ -351,3 +357,4 @@ def test_bad_calls_are_refused(words):
         refused_calls()[words]()
     assert words in str(error.value)
     assert "Expected" in str(error.value)
+    assert "target" not in str(error.value)  # an argument of other functions
