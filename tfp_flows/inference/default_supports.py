@@ -127,6 +127,43 @@ class TransformedDensity(Configured, tfb.Bijector):
         return self.distribution.distribution.log_prob(x) - self.distribution.log_prob(y)
 
 
+class Interval(Configured, tfb.Bijector):
+    """A linear map from the unit interval to another, whose ends rounding does not reach.
+
+    ```none
+    y = low + (high - low) x,    log |dy / dx| = log(high - low)
+    ```
+
+    Results are clipped to numbers at which the inverse of `tfb.SoftClip` is finite.
+    """
+
+    def __init__(self, low: Any, high: Any, name: str = "interval") -> None:
+        self.low, self.high = low, high = np.asarray(low), np.asarray(high)
+        self._width = high - low
+        margin = 2.0 * np.finfo(low.dtype).eps * self._width
+        self._least = np.maximum(np.nextafter(low, high), low + margin)
+        self._greatest = np.minimum(np.nextafter(high, low), high - margin)
+        super().__init__(
+            forward_min_event_ndims=0,
+            dtype=tf.as_dtype(low.dtype),
+            parameters={"low": low, "high": high, "name": name},
+            name=name,
+        )
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {}
+
+    def _forward(self, x):
+        return tf.clip_by_value(x * self._width + self.low, self._least, self._greatest)
+
+    def _inverse(self, y):
+        return (y - self.low) / self._width
+
+    def _forward_log_det_jacobian(self, x):
+        return tf.math.log(tf.constant(self._width, x.dtype))
+
+
 def default_support(distribution: tfd.Distribution) -> Any:
     """Returns a bijector from all reals to the support; None if there is none.
 
@@ -164,10 +201,10 @@ def softly_clipped(bijector: tfb.Bijector) -> tfb.Bijector:
     """
     if not isinstance(bijector, tfb.Sigmoid) or bijector.low is None:
         return bijector
-    low, width = bijector.low, bijector.high - bijector.low
     # `SoftClip` takes no vectors.
-    unit = tfb.SoftClip(*(np.array(t, low.dtype.as_numpy_dtype) for t in (0, 1, _SOFTNESS)))
-    return tfb.Chain([tfb.Shift(low), tfb.Scale(width), unit])
+    dtype = bijector.low.dtype.as_numpy_dtype
+    unit = tfb.SoftClip(*(np.array(t, dtype) for t in (0, 1, _SOFTNESS)))
+    return tfb.Chain([Interval(bijector.low, bijector.high), unit])
 
 
 def _part_with_free_entries(part):

@@ -19,7 +19,7 @@ from tfp_flows.inference.amortized.simulator import (
     PriorSimulator,
     support_of_pairs,
 )
-from tfp_flows.inference.support import without_functions
+from tfp_flows.inference.support import JointSupport, without_functions
 
 PRIOR = tfd.JointDistributionNamed(
     {"rate": tfd.LogNormal(0.0, 1.0), "effects": tfd.Sample(tfd.Uniform(-1.0, 1.0), 2)}
@@ -153,6 +153,20 @@ def test_intervals_are_linear_but_near_their_ends():
         assert np.isfinite(tape.gradient(log_det, x)).all()
     back = support.bijector.inverse(support.bijector.forward(u))
     np.testing.assert_allclose(back, u, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_no_rounding_reaches_the_ends_of_intervals(dtype):
+    low = dtype([0.0, -1.0, -1.0, 2.0, 1000.0, -1e-3, 1e-30, -3.0])
+    high = dtype([3.0, 0.0, 0.5, 3.0, 1001.0, 1e-3, 1e10, 1e6])
+    prior = tfd.Independent(tfd.Uniform(low, high), 1)
+    bijector = JointSupport.from_distribution(prior).softly_clipped().bijector
+    far = dtype([-50.0, -0.4, 1.39, 50.0])[:, None] * np.ones_like(low)
+    draws = bijector.forward(far).numpy()
+    assert ((low < draws) & (draws < high)).all()
+    # New tensors, since TFP remembers of which numbers its results are.
+    assert np.isfinite(bijector.inverse(draws.copy())).all()
+    assert np.isfinite(prior.log_prob(draws)).all()
 
 
 def test_no_more_is_simulated_than_is_asked_for(small_blocks, tmp_path):
