@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import dataclasses
 import functools
 import math
 from collections.abc import Callable
@@ -35,6 +35,7 @@ _NUM_POINTS = 16
 _ROUNDING = 1e-3
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
 class JointSupport:
     """The support of a target, as a bijector from an unconstrained vector.
 
@@ -48,16 +49,27 @@ class JointSupport:
       dtype: dtype of all parts.
     """
 
-    def __init__(self, event_shape: Any, constraint: tfb.Bijector, dtype: tf.DType) -> None:
+    bijector: tfb.Bijector
+    event_size: int
+    dtype: tf.DType
+
+    @classmethod
+    def from_constraint(
+        cls, event_shape: Any, constraint: tfb.Bijector, dtype: tf.DType
+    ) -> JointSupport:
+        """The support of parts that a bijector constrains, from a vector of their numbers.
+
+        Raises:
+          ValueError: if a shape is not known.
+        """
         unconstrained = constraint.inverse_event_shape(event_shape)
         flat_shapes = tf.nest.flatten(unconstrained)
         if not all(shape.is_fully_defined() for shape in flat_shapes):
             raise ValueError(f"Expected event shapes that are known; got {event_shape}.")
         sizes = [math.prod(shape) for shape in flat_shapes]
         _check_size(sum(sizes))
-        self.bijector = tfb.Chain([constraint, *_split(unconstrained, sizes)])
-        self.event_size = sum(sizes)
-        self.dtype = dtype
+        bijector = tfb.Chain([constraint, *_split(unconstrained, sizes)])
+        return cls(bijector, sum(sizes), dtype)
 
     @classmethod
     def from_distribution(
@@ -91,7 +103,7 @@ class JointSupport:
         constraint = _default_constraint(target, argument)
         for name, part in parts:
             check_reach(part, name, argument)
-        support = cls(target.event_shape, constraint, dtype)
+        support = cls.from_constraint(target.event_shape, constraint, dtype)
         _check_call(target, support, argument)
         plain = _from_parts(target, support)
         if plain is None and tf.nest.is_nested(target.event_shape):
@@ -130,15 +142,6 @@ class JointSupport:
         arrays = tf.nest.map_structure(np.asarray, parameters)
         return self.bijector.inverse(arrays).numpy().astype(np.float64)
 
-    @classmethod
-    def from_bijector(
-        cls, bijector: tfb.Bijector, event_size: int, dtype: tf.DType
-    ) -> JointSupport:
-        """The support of a bijector from vectors, `[D]`, as attributes describe it."""
-        support = cls.__new__(cls)
-        support.bijector, support.event_size, support.dtype = bijector, event_size, dtype
-        return support
-
     def equals(self, other: JointSupport) -> bool:
         """Whether another support maps vectors to the same parts, tried at some points."""
         if self.event_size != other.event_size:
@@ -150,9 +153,7 @@ class JointSupport:
 
     def mapped(self, bijector: tfb.Bijector) -> JointSupport:
         """The same support from other coordinates, which `bijector` maps to these."""
-        mapped = copy.copy(self)
-        mapped.bijector = tfb.Chain([self.bijector, bijector])
-        return mapped
+        return dataclasses.replace(self, bijector=tfb.Chain([self.bijector, bijector]))
 
     def softly_clipped(self) -> JointSupport:
         """The same support, with intervals that are mapped linearly inside.
@@ -169,8 +170,7 @@ class JointSupport:
             clipped = softly_clipped(constraint)
         if clipped is constraint:  # such as a support of a part that depends on another
             return self
-        bijector = tfb.Chain([clipped, *others])
-        return self.from_bijector(bijector, self.event_size, self.dtype)
+        return dataclasses.replace(self, bijector=tfb.Chain([clipped, *others]))
 
     @classmethod
     def from_shape(
@@ -190,7 +190,8 @@ class JointSupport:
         if tf.nest.is_nested(event_shape) and not isinstance(support, tfb.Bijector):
             parts = tf.nest.map_structure(lambda b: b or tfb.Identity(), support)
             support = tfb.JointMap(parts)
-        return cls(event_shape, support or tfb.Identity(), tf.as_dtype(dtype))
+        constraint = support or tfb.Identity()
+        return cls.from_constraint(event_shape, constraint, tf.as_dtype(dtype))
 
 
 def support_and_density(

@@ -201,7 +201,7 @@ class OneTrial(DistributionWrapper):
     def from_config(cls, config: dict) -> OneTrial:
         """Builds the density from the result of `get_config`."""
         parts = config["support"], config["event_size"], config["dtype"]
-        return cls(config["distribution"], JointSupport.from_bijector(*parts))
+        return cls(config["distribution"], JointSupport(*parts))
 
     def _unconstrained(self, context):
         context = tf.cast(tf.convert_to_tensor(context), self._support.dtype)

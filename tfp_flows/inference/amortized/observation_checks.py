@@ -182,15 +182,17 @@ def tempered(log_weights: np.ndarray, least_ess: float) -> tuple[np.ndarray, boo
         weights = np.exp(scaled - scaled.max())
         return weights / weights.sum()
 
+    def has_enough(power):
+        return 1.0 / np.sum(to_power(power) ** 2) >= least_ess
+
     if not np.isfinite(log_weights).any():
         return np.full(len(log_weights), 1.0 / len(log_weights)), False
     low, high = 0.0, 1.0
-    if 1.0 / np.sum(to_power(1.0) ** 2) >= least_ess:
+    if has_enough(1.0):
         return to_power(1.0), True
     for _ in range(_BISECTIONS):
         middle = 0.5 * (low + high)
-        is_enough = 1.0 / np.sum(to_power(middle) ** 2) >= least_ess
-        low, high = (middle, high) if is_enough else (low, middle)
+        low, high = (middle, high) if has_enough(middle) else (low, middle)
     return to_power(low), False
 
 

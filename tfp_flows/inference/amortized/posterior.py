@@ -334,7 +334,7 @@ class AmortizedPosterior(DistributionWrapper):
         size, dtype = distribution.event_shape[0], tf.as_dtype(description["dtype"])
         return cls(
             distribution,
-            JointSupport.from_bijector(config["support"], size, dtype),
+            JointSupport(config["support"], size, dtype),
             DataForm.from_plain(description["form"]),
             Features(Scale(**_as_arrays(description["scale"])), config["network"]),
             report=CalibrationReport.from_plain(description["report"]),
