@@ -20,6 +20,11 @@ _SAMPLE, _INDEPENDENT, _RESHAPED, _BROADCAST = (
 _NUM_DRAWS, _MOST_MISSED = 256, 0.02
 # Smallest size, with a margin, at which float32 numbers have all their digits.
 _LEAST = 1e-30
+# Advice about a target without a usable support.
+OTHER_FORM = (
+    "Give the event shape, a `support`, such as tfb.Shift(low)(tfb.Softplus()), and the "
+    "log-density as `target_log_prob_fn`."
+)
 # Softness of the ends of intervals, in their widths.
 _SOFTNESS = 0.03
 
@@ -292,17 +297,13 @@ def check_reach(distribution: tfd.Distribution, name: str, argument: str) -> Non
             f"supports; that of {name}, "
             f"{type(_from_one(distribution)).__name__.removeprefix('_')}, misses "
             f"{missed:.0%} of its draws, as TFP's of distributions on a sphere and of a "
-            f"TruncatedNormal without an upper end do.{other_form(argument)}"
+            f"TruncatedNormal without an upper end do.{for_target(argument, OTHER_FORM)}"
         )
 
 
-def other_form(argument: str) -> str:
-    """Returns advice for a refused `target`; calls with other arguments take no support."""
-    advice = (
-        " Give the event shape, a `support`, such as tfb.Shift(low)(tfb.Softplus()), and "
-        "the log-density as `target_log_prob_fn`."
-    )
-    return advice if argument == "target" else ""
+def for_target(argument: str, advice: str) -> str:
+    """Returns advice about a refused `target`, which priors of simulators cannot follow."""
+    return f" {advice}" if argument == "target" else ""
 
 
 def _from_one(distribution):

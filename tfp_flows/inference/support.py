@@ -19,9 +19,10 @@ from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
 from tfp_flows.distributions.distribution_checks import is_discrete
 from tfp_flows.inference.default_supports import (
+    OTHER_FORM,
     check_reach,
     default_support,
-    other_form,
+    for_target,
     softly_clipped,
     support_of_one,
     with_free_entries,
@@ -163,11 +164,10 @@ class JointSupport:
         (docs/tried_and_dropped.md).
         """
         constraint, *others = self.bijector.bijectors
+        clipped = softly_clipped(constraint)
         if isinstance(constraint, tfb.JointMap):
             parts = tf.nest.map_structure(softly_clipped, constraint.bijectors)
             clipped = tfb.JointMap(parts)
-        else:
-            clipped = softly_clipped(constraint)
         if clipped is constraint:  # such as a support of a part that depends on another
             return self
         return dataclasses.replace(self, bijector=tfb.Chain([clipped, *others]))
@@ -234,13 +234,12 @@ def _refuse_discrete(parts, argument):
         is_single = isinstance(part, tfd.Distribution) and not tf.nest.is_nested(part.dtype)
         if is_single and is_discrete(part):
             hint = (
-                " Sum over it in the target's log_prob, or compute a Deterministic one "
-                "inside the model."
+                "Sum over it in the log_prob, or compute a Deterministic one in the model."
             )
             raise ValueError(
                 f"Expected `{argument}` of continuous parts, of one floating-point dtype; "
                 f"got {name}, a discrete {type(part).__name__.removeprefix('_')}."
-                f"{hint if argument == 'target' else ''}"
+                f"{for_target(argument, hint)}"
             )
 
 
@@ -349,7 +348,7 @@ def _default_constraint(target, argument):
         raise ValueError(
             f"Expected continuous `{argument}` with parts that know their support, as most "
             f"of TFP's do (mixtures do not); got `{target.name}`, which is "
-            f"{kind}.{other_form(argument)}"
+            f"{kind}.{for_target(argument, OTHER_FORM)}"
         )
     return constraint
 

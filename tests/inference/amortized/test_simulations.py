@@ -319,7 +319,7 @@ def refused_calls():
             lambda: fit_amortized_posterior(MIXTURE, simulator=len)
         ),
         "pairs alone": lambda: fit_amortized_posterior(pairs, simulator=len),
-        "data of shape (200, 1)": lambda: fit_amortized_posterior(
+        "`data` of shape [200, 1]": lambda: fit_amortized_posterior(
             (pairs[0], np.zeros([199, 1]))
         ),
         "floating-point": lambda: fit_amortized_posterior((pairs[0].astype(int), pairs[1])),
@@ -351,7 +351,7 @@ def refused_calls():
         "data of one shape": lambda: fit_amortized_posterior(
             normal, simulator=lambda theta: [[1.0], [1.0, 2.0]]
         ),
-        "data of numbers; got complex": lambda: fit_amortized_posterior(
+        "`data` of numbers; got complex": lambda: fit_amortized_posterior(
             normal, simulator=lambda theta: theta if len(theta) == 2 else theta + 1j
         ),
         "the parts ['x']; got the parts ['y']": lambda: fit_amortized_posterior(
