@@ -260,7 +260,8 @@ class AmortizedPosterior(DistributionWrapper):
 
         It is a function of the parts of the parameters, as `pin` returns it.
         """
-        likelihood, log_prior = self.likelihood, self.log_prior
+        likelihood: Any = self.likelihood
+        log_prior: Any = self.log_prior
         varies = np.flatnonzero(np.asarray(self.varies))
         own = tf.gather(tf.cast(features, likelihood.dtype), varies)
 
