@@ -14,6 +14,7 @@ from tfp_flows.inference import budget
 from tfp_flows.inference.budget import Budget
 from tfp_flows.inference.checks import verdict
 from tfp_flows.inference.checks.findings import examine
+from tfp_flows.inference.fit_space import FitSpace
 from tfp_flows.inference.initial_flow import starting_flow
 from tfp_flows.inference.modes import quasi_newton
 from tfp_flows.inference.start import Start, standard
@@ -142,8 +143,9 @@ def test_checks_without_time_are_of_weights_alone_and_never_reliable(seconds, op
     target._seconds = seconds
     made = starting_flow([standard(2)], seed=0, dtype=tf.float32)
     left = 0.5 if math.isfinite(seconds) else -1.0
-    ends = np.zeros([0, 2])
-    findings = examine(target, made, np.asarray, ends, seed=0, seconds=left)
+    space = FitSpace(target, target._support)
+    start = Start([standard(2)], np.zeros([0, 2]), "words")
+    findings = examine(space, start, made, seed=0, seconds=left)
     checks = verdict.list_checks(findings)
     assert len(findings.weighted.x) < 2000
     assert findings.weighted.pareto_k < 0.5

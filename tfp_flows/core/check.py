@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,14 @@ class Check:
     def result(self) -> str:
         """The number, its threshold and whether it passes, for a report's table."""
         words = {True: "passed", False: "failed", None: "not judged"}[self.passed]
-        return f"{self.value:.4g} (threshold {self.threshold:.4g}): {words}"
+        value, threshold = map(_number, (self.value, self.threshold))
+        return f"{value} (threshold {threshold}): {words}"
+
+
+def _number(value):
+    if math.isnan(value):
+        return "not known"
+    return f"{value:,.0f}" if abs(value) >= 100.0 else f"{value:.4g}"
 
 
 @dataclasses.dataclass(frozen=True)

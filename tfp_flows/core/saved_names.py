@@ -47,6 +47,13 @@ _BUILT_IN = ("activations", "constraints", "initializers", "losses", "metrics")
 # Class names of the dicts that Keras writes for values.
 _KERAS_VALUES = ("__keras_tensor__", "__bytes__", "__ellipsis__", "__slice__")
 _ARRAYS = ("__tensor__", "__numpy__")
+# Names in files of earlier versions, and the present ones.
+_MOVED = {
+    ("tfp_flows.inference.amortized.saved", "PosteriorOfRows"): (
+        "tfp_flows.inference.amortized.posterior",
+        "AmortizedPosterior",
+    )
+}
 _PLAIN = (type(None), bool, int, float, str)
 # Files of deeply nested flows have some sixty levels.
 MAX_DEPTH = 250
@@ -233,6 +240,7 @@ def _checked(found, name):
 
 def _own(module, name):
     """A class of this package that has a configuration, or a registered function."""
+    module, name = _MOVED.get((module, name), (module, name))
     try:
         is_plain = "__" not in module  # `__main__` would run as a program
         found = vars(importlib.import_module(module)).get(name) if is_plain else None

@@ -20,6 +20,13 @@ _SAMPLE, _INDEPENDENT, _RESHAPED, _BROADCAST = (
 _NUM_DRAWS, _MOST_MISSED = 256, 0.02
 # Smallest size, with a margin, at which float32 numbers have all their digits.
 _LEAST = 1e-30
+# Advice about a target without a usable support.
+OTHER_FORM = (
+    "Give the event shape, a `support`, such as tfb.Shift(low)(tfb.Softplus()), and the "
+    "log-density as `target_log_prob_fn`."
+)
+# Softness of the ends of intervals, in their widths.
+_SOFTNESS = 0.03
 
 
 class Simplex(Configured, tfb.SoftmaxCentered):
@@ -125,6 +132,43 @@ class TransformedDensity(Configured, tfb.Bijector):
         return self.distribution.distribution.log_prob(x) - self.distribution.log_prob(y)
 
 
+class Interval(Configured, tfb.Bijector):
+    """A linear map from the unit interval to another, whose ends rounding does not reach.
+
+    ```none
+    y = low + (high - low) x,    log |dy / dx| = log(high - low)
+    ```
+
+    Results are clipped to numbers at which the inverse of `tfb.SoftClip` is finite.
+    """
+
+    def __init__(self, low: Any, high: Any, name: str = "interval") -> None:
+        self.low, self.high = low, high = np.asarray(low), np.asarray(high)
+        self._width = high - low
+        margin = 2.0 * np.finfo(low.dtype).eps * self._width
+        self._least = np.maximum(np.nextafter(low, high), low + margin)
+        self._greatest = np.minimum(np.nextafter(high, low), high - margin)
+        super().__init__(
+            forward_min_event_ndims=0,
+            dtype=tf.as_dtype(low.dtype),
+            parameters={"low": low, "high": high, "name": name},
+            name=name,
+        )
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {}
+
+    def _forward(self, x):
+        return tf.clip_by_value(x * self._width + self.low, self._least, self._greatest)
+
+    def _inverse(self, y):
+        return (y - self.low) / self._width
+
+    def _forward_log_det_jacobian(self, x):
+        return tf.math.log(tf.constant(self._width, x.dtype))
+
+
 def default_support(distribution: tfd.Distribution) -> Any:
     """Returns a bijector from all reals to the support; None if there is none.
 
@@ -153,6 +197,19 @@ def with_free_entries(support: Any) -> Any:
     before = tf.nest.flatten(support)
     after = [_part_with_free_entries(part) for part in before]
     return support if _are_same(after, before) else tf.nest.pack_sequence_as(support, after)
+
+
+def softly_clipped(bijector: tfb.Bijector) -> tfb.Bijector:
+    """Returns a bijector to an interval that is linear but near its ends.
+
+    Others than the sigmoid of an interval are returned unchanged.
+    """
+    if not isinstance(bijector, tfb.Sigmoid) or bijector.low is None:
+        return bijector
+    # `SoftClip` takes no vectors.
+    dtype = bijector.low.dtype.as_numpy_dtype
+    unit = tfb.SoftClip(*(np.array(t, dtype) for t in (0, 1, _SOFTNESS)))
+    return tfb.Chain([Interval(bijector.low, bijector.high), unit])
 
 
 def _part_with_free_entries(part):
@@ -240,10 +297,13 @@ def check_reach(distribution: tfd.Distribution, name: str, argument: str) -> Non
             f"supports; that of {name}, "
             f"{type(_from_one(distribution)).__name__.removeprefix('_')}, misses "
             f"{missed:.0%} of its draws, as TFP's of distributions on a sphere and of a "
-            "TruncatedNormal without an upper end do. Give the event shape, a "
-            "`support`, such as tfb.Shift(low)(tfb.Softplus()), and the log-density as "
-            "`target_log_prob_fn`."
+            f"TruncatedNormal without an upper end do.{for_target(argument, OTHER_FORM)}"
         )
+
+
+def for_target(argument: str, advice: str) -> str:
+    """Returns advice about a refused `target`, which priors of simulators cannot follow."""
+    return f" {advice}" if argument == "target" else ""
 
 
 def _from_one(distribution):

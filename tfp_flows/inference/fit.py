@@ -43,10 +43,10 @@ from tfp_flows.inference.checks.verdict import (
 )
 from tfp_flows.inference.fit_space import FitSpace
 from tfp_flows.inference.fitted_posterior import FittedPosterior
-from tfp_flows.inference.modes import dispersed_starts
+from tfp_flows.inference.modes import Gaussian, dispersed_starts
 from tfp_flows.inference.reparametrisation import reparametrise
 from tfp_flows.inference.stan import is_stan_model, stan_space
-from tfp_flows.inference.start import MOST_COMPONENTS, Start, first_start, next_start
+from tfp_flows.inference.start import MOST_COMPONENTS, Start, clusters, first_start
 from tfp_flows.inference.support import support_and_density
 from tfp_flows.inference.target import UnconstrainedDensity
 from tfp_flows.inference.training import compiled_training, train
@@ -54,6 +54,8 @@ from tfp_flows.inference.training import compiled_training, train
 _MAX_ROUNDS = 3
 # Starts of the search for modes: dispersed points, and draws of the prior.
 _NUM_STARTS, _NUM_PRIOR = 32, 16
+# Fewest draws of chains for a start along them.
+_FEWEST_OF_CHAINS = 400
 # Points of finite log-density, which identify the target of a checkpoint.
 _NUM_KEPT = 4
 # Number of draws of the first start for the search for a direction without an integral.
@@ -182,10 +184,9 @@ def fit_posterior(
     checkpoint = FitCheckpoint(checkpoint_dir, None if seed is None else int(seed))
     budget, shown = Budget(max_minutes, max_gradients), Progress(progress)
     shown.show("drawing from the prior")
-    prior = np.zeros([0, space.density.event_size])
     if hasattr(target, "event_shape"):
-        prior = space.support.prior_draws(target, _NUM_PRIOR, checkpoint.seed)
-    fit = Fit(space, prior, budget, shown, checkpoint)
+        space.prior = space.support.prior_draws(target, _NUM_PRIOR, checkpoint.seed)
+    fit = Fit(space, budget, shown, checkpoint)
     with _errors_of_the_target():
         rounds = [_first_round(fit)]
         while (further := _next_round(fit, rounds[-1])) is not None:
@@ -212,14 +213,12 @@ class Fit:
 
     Attributes:
       space: `FitSpace` of the unconstrained variables x.
-      prior: draws of the target's prior, `[P, D]`.
       budget: a `Budget`.
       progress: a `Progress`.
       checkpoint: a `FitCheckpoint`, which has the seed.
     """
 
     space: FitSpace
-    prior: np.ndarray
     budget: Budget
     progress: Progress
     checkpoint: FitCheckpoint
@@ -295,10 +294,10 @@ def _first_round(fit):
     fit.show(0, "searching for maxima", 0.0)
     density, rng = fit.space.density, np.random.default_rng([fit.seed, 0])
     points = dispersed_starts(density.event_size, _NUM_STARTS, rng)
-    _check_density(fit, np.concatenate([points, fit.prior]))
+    points = np.concatenate([points, fit.space.prior])
+    _check_density(fit, points)
     start = fit.checkpoint.start(0)
     if start is None:
-        points = np.concatenate([points, fit.prior])
         start = first_start(density, points, fit.budget, rng)
     return _run_round(fit, start, fit.space)
 
@@ -372,6 +371,39 @@ def _new_start(fit, last):
     return dataclasses.replace(found, **changes), space
 
 
+def next_start(start: Start, findings: Findings, rng: np.random.Generator) -> Start | None:
+    """Returns a start with the missing mass, or along draws of chains; None without both.
+
+    Gaussians with more parameters than there are draws of chains would be no better than a
+    posterior with light-tailed weights.
+    """
+    gaussians = start.gaussians
+    room, size = MOST_COMPONENTS - len(gaussians), len(gaussians[0].mean)
+    evidence = np.nan_to_num(findings.weighted.log_evidence[0], neginf=0.0)
+    fewest = _FEWEST_OF_CHAINS
+    if findings.is_fair:
+        fewest = max(fewest, MOST_COMPONENTS * size * (size + 3) // 2)
+    if findings.missing and room > 0:
+        # Log-masses of the start are relative to each other; missing ones are absolute.
+        total = np.logaddexp.reduce([g.log_mass for g in gaussians])
+        gaussians = [
+            Gaussian(g.mean, g.matrix, float(evidence + (g.log_mass - total)))
+            for g in gaussians
+        ]
+        gaussians += findings.missing[:room]
+        words = f"couplings over {len(gaussians)} Gaussians"
+    elif len(findings.chain_draws) >= fewest:
+        gaussians = [
+            dataclasses.replace(part, log_mass=float(evidence + part.log_mass))
+            for part in clusters(findings.chain_draws, MOST_COMPONENTS, rng)
+        ]
+        words = f"couplings over {len(gaussians)} Gaussians along Markov chains"
+    else:
+        return None
+    index = start.index + 1
+    return dataclasses.replace(start, gaussians=gaussians, words=words, index=index)
+
+
 def _run_round(fit, start, space):
     """Trains the flow of a start, and checks it."""
     budget, show = fit.budget, functools.partial(fit.show, start.index)
@@ -397,15 +429,12 @@ def _run_round(fit, start, space):
     )
     budget.reserve = 0.0
     findings = examine(
-        space.density,
+        space,
+        start,
         distribution,
-        space.flatten,
-        start.ends,
         seed=fit.seed + _SEED_OF_CHECKS * (start.index + 1),
         seconds=budget.seconds_left,
         by_xla=training.jit_compiled,
-        components=start.gaussians,
-        prior=space.coordinates(fit.prior),
         show=lambda text, share: show(text, _TRAINED + (1.0 - _TRAINED) * share),
     )
     budget.num_gradients += findings.num_gradients

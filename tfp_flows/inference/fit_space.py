@@ -20,8 +20,10 @@ class FitSpace:
     Attributes:
       density: the `UnconstrainedDensity` of u.
       support: the `JointSupport` from u to the parts.
+      prior: draws of the target's prior that have a finite u, `[P, D]`.
 
-    The arguments are those of x, and the map from u to x; None if u is x.
+    The arguments are those of x, and the map from u to x; None if u is x. There are no
+    draws of the prior if it is None.
     """
 
     def __init__(
@@ -29,29 +31,28 @@ class FitSpace:
         density: UnconstrainedDensity,
         support: JointSupport,
         coordinates: Reparametrisation | None = None,
+        prior: np.ndarray | None = None,
     ) -> None:
         self.density, self.support, self._map = density, support, None
+        self.prior = np.zeros([0, density.event_size]) if prior is None else prior
         if coordinates is not None:
             self._map = coordinates.bijector(density.dtype)
             self.support = support.mapped(self._map)
             self.density = density.mapped(self._map)
+            if len(self.prior):
+                x = tf.constant(self.prior, density.dtype)
+                u = self._map.inverse(x).numpy().astype(float)
+                self.prior = u[np.isfinite(u).all(axis=1)]
 
     def mapped(self, coordinates: Reparametrisation) -> FitSpace:
         """Returns the space of other coordinates of x, given the space of x."""
-        return FitSpace(self.density, self.support, coordinates)
+        return FitSpace(self.density, self.support, coordinates, self.prior)
 
     def unconstrained(self, u: np.ndarray) -> np.ndarray:
         """Maps u to x, `[N, D]`."""
         if self._map is None or not len(u):
             return u
         return self._map.forward(tf.constant(u, self.density.dtype)).numpy().astype(float)
-
-    def coordinates(self, x: np.ndarray) -> np.ndarray:
-        """Maps x to u, `[N, D]`, and leaves out rows that have no finite u."""
-        if self._map is None or not len(x):
-            return x
-        u = self._map.inverse(tf.constant(x, self.density.dtype)).numpy().astype(float)
-        return u[np.isfinite(u).all(axis=1)]
 
     def flatten(self, u: np.ndarray) -> np.ndarray:
         """Maps u, `[N, D]`, to the entries of all parts, `[N, E]`."""

@@ -41,7 +41,7 @@ def stan_space(model: Any, dtype: tf.DType | str) -> FitSpace:
     constraint = tfb.Chain([parts.bijector, StanConstraint(model, order)])
     vector = JointSupport.from_shape(size, None, dtype)
     density = UnconstrainedDensity(stan_log_density(model), vector)
-    return FitSpace(density, JointSupport.from_bijector(constraint, size, dtype))
+    return FitSpace(density, JointSupport(constraint, size, dtype))
 
 
 def shapes_and_order(names: list[str]) -> tuple[dict[str, list[int]], list[int]]:

@@ -1,4 +1,4 @@
-"""What a round of a fit starts from: Gaussians at maxima, by gradients, or along chains."""
+"""What a fit starts from: Gaussians at maxima, by gradients, or of clusters of draws."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import dataclasses
 import numpy as np
 
 from tfp_flows.inference.budget import Budget
-from tfp_flows.inference.checks.findings import Findings
 from tfp_flows.inference.modes import Gaussian, find_modes
 from tfp_flows.inference.reparametrisation import Reparametrisation
 from tfp_flows.inference.target import UnconstrainedDensity
@@ -16,8 +15,8 @@ from tfp_flows.inference.target import UnconstrainedDensity
 MOST_COMPONENTS = 8
 # Draws from which the ELBO of a Gaussian is estimated, and rounds of `gradient_scale`.
 _NUM_NOISE, _GRADIENT_ROUNDS = 256, 16
-# Fewest draws of chains for clusters, and largest number of rounds of k-means.
-_FEWEST_OF_CHAINS, _MAX_CLUSTERINGS = 400, 25
+# Largest number of rounds of k-means.
+_MAX_CLUSTERINGS = 25
 # Share of the wall time that the search for maxima may take.
 _SHARE_OF_SEARCH = 0.3
 
@@ -70,39 +69,6 @@ def first_start(
     budget.num_gradients += _GRADIENT_ROUNDS * _NUM_NOISE
     words = "couplings over a Gaussian scaled by gradients"
     return Start([gradient_scale(density, noise)], modes.ends, words)
-
-
-def next_start(start: Start, findings: Findings, rng: np.random.Generator) -> Start | None:
-    """Returns a start with the missing mass, or along draws of chains; None without both.
-
-    Gaussians with more parameters than there are draws of chains would be no better than a
-    posterior with light-tailed weights.
-    """
-    gaussians = start.gaussians
-    room, size = MOST_COMPONENTS - len(gaussians), len(gaussians[0].mean)
-    evidence = np.nan_to_num(findings.weighted.log_evidence[0], neginf=0.0)
-    fewest = _FEWEST_OF_CHAINS
-    if findings.is_fair:
-        fewest = max(fewest, MOST_COMPONENTS * size * (size + 3) // 2)
-    if findings.missing and room > 0:
-        # Log-masses of the start are relative to each other; missing ones are absolute.
-        total = np.logaddexp.reduce([g.log_mass for g in gaussians])
-        gaussians = [
-            Gaussian(g.mean, g.matrix, float(evidence + (g.log_mass - total)))
-            for g in gaussians
-        ]
-        gaussians += findings.missing[:room]
-        words = f"couplings over {len(gaussians)} Gaussians"
-    elif len(findings.chain_draws) >= fewest:
-        gaussians = [
-            dataclasses.replace(part, log_mass=float(evidence + part.log_mass))
-            for part in clusters(findings.chain_draws, MOST_COMPONENTS, rng)
-        ]
-        words = f"couplings over {len(gaussians)} Gaussians along Markov chains"
-    else:
-        return None
-    index = start.index + 1
-    return dataclasses.replace(start, gaussians=gaussians, words=words, index=index)
 
 
 def clusters(x: np.ndarray, count: int, rng: np.random.Generator) -> list[Gaussian]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import dataclasses
 import functools
 import math
 from collections.abc import Callable
@@ -19,8 +19,11 @@ from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
 from tfp_flows.distributions.distribution_checks import is_discrete
 from tfp_flows.inference.default_supports import (
+    OTHER_FORM,
     check_reach,
     default_support,
+    for_target,
+    softly_clipped,
     support_of_one,
     with_free_entries,
 )
@@ -33,6 +36,7 @@ _NUM_POINTS = 16
 _ROUNDING = 1e-3
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
 class JointSupport:
     """The support of a target, as a bijector from an unconstrained vector.
 
@@ -46,16 +50,27 @@ class JointSupport:
       dtype: dtype of all parts.
     """
 
-    def __init__(self, event_shape: Any, constraint: tfb.Bijector, dtype: tf.DType) -> None:
+    bijector: tfb.Bijector
+    event_size: int
+    dtype: tf.DType
+
+    @classmethod
+    def from_constraint(
+        cls, event_shape: Any, constraint: tfb.Bijector, dtype: tf.DType
+    ) -> JointSupport:
+        """The support of parts that a bijector constrains, from a vector of their numbers.
+
+        Raises:
+          ValueError: if a shape is not known.
+        """
         unconstrained = constraint.inverse_event_shape(event_shape)
         flat_shapes = tf.nest.flatten(unconstrained)
         if not all(shape.is_fully_defined() for shape in flat_shapes):
             raise ValueError(f"Expected event shapes that are known; got {event_shape}.")
         sizes = [math.prod(shape) for shape in flat_shapes]
         _check_size(sum(sizes))
-        self.bijector = tfb.Chain([constraint, *_split(unconstrained, sizes)])
-        self.event_size = sum(sizes)
-        self.dtype = dtype
+        bijector = tfb.Chain([constraint, *_split(unconstrained, sizes)])
+        return cls(bijector, sum(sizes), dtype)
 
     @classmethod
     def from_distribution(
@@ -89,7 +104,7 @@ class JointSupport:
         constraint = _default_constraint(target, argument)
         for name, part in parts:
             check_reach(part, name, argument)
-        support = cls(target.event_shape, constraint, dtype)
+        support = cls.from_constraint(target.event_shape, constraint, dtype)
         _check_call(target, support, argument)
         plain = _from_parts(target, support)
         if plain is None and tf.nest.is_nested(target.event_shape):
@@ -128,15 +143,6 @@ class JointSupport:
         arrays = tf.nest.map_structure(np.asarray, parameters)
         return self.bijector.inverse(arrays).numpy().astype(np.float64)
 
-    @classmethod
-    def from_bijector(
-        cls, bijector: tfb.Bijector, event_size: int, dtype: tf.DType
-    ) -> JointSupport:
-        """The support of a bijector from vectors, `[D]`, as attributes describe it."""
-        support = cls.__new__(cls)
-        support.bijector, support.event_size, support.dtype = bijector, event_size, dtype
-        return support
-
     def equals(self, other: JointSupport) -> bool:
         """Whether another support maps vectors to the same parts, tried at some points."""
         if self.event_size != other.event_size:
@@ -148,9 +154,23 @@ class JointSupport:
 
     def mapped(self, bijector: tfb.Bijector) -> JointSupport:
         """The same support from other coordinates, which `bijector` maps to these."""
-        mapped = copy.copy(self)
-        mapped.bijector = tfb.Chain([self.bijector, bijector])
-        return mapped
+        return dataclasses.replace(self, bijector=tfb.Chain([self.bijector, bijector]))
+
+    def softly_clipped(self) -> JointSupport:
+        """The same support, with intervals that are mapped linearly inside.
+
+        If data show a location with the same error everywhere, its posterior then has the
+        same width everywhere. Flows learn it from fewer simulations than its logit
+        (docs/tried_and_dropped.md).
+        """
+        constraint, *others = self.bijector.bijectors
+        clipped = softly_clipped(constraint)
+        if isinstance(constraint, tfb.JointMap):
+            parts = tf.nest.map_structure(softly_clipped, constraint.bijectors)
+            clipped = tfb.JointMap(parts)
+        if clipped is constraint:  # such as a support of a part that depends on another
+            return self
+        return dataclasses.replace(self, bijector=tfb.Chain([clipped, *others]))
 
     @classmethod
     def from_shape(
@@ -170,7 +190,8 @@ class JointSupport:
         if tf.nest.is_nested(event_shape) and not isinstance(support, tfb.Bijector):
             parts = tf.nest.map_structure(lambda b: b or tfb.Identity(), support)
             support = tfb.JointMap(parts)
-        return cls(event_shape, support or tfb.Identity(), tf.as_dtype(dtype))
+        constraint = support or tfb.Identity()
+        return cls.from_constraint(event_shape, constraint, tf.as_dtype(dtype))
 
 
 def support_and_density(
@@ -212,11 +233,13 @@ def _refuse_discrete(parts, argument):
     for name, part in parts:
         is_single = isinstance(part, tfd.Distribution) and not tf.nest.is_nested(part.dtype)
         if is_single and is_discrete(part):
+            hint = (
+                "Sum over it in the log_prob, or compute a Deterministic one in the model."
+            )
             raise ValueError(
                 f"Expected `{argument}` of continuous parts, of one floating-point dtype; "
-                f"got {name}, a discrete "
-                f"{type(part).__name__.removeprefix('_')}. Sum over it in the target's "
-                "log_prob, or compute a Deterministic one inside the model."
+                f"got {name}, a discrete {type(part).__name__.removeprefix('_')}."
+                f"{for_target(argument, hint)}"
             )
 
 
@@ -324,8 +347,8 @@ def _default_constraint(target, argument):
         kind = "discrete" if is_own else "discrete or has a part that is, or a mixture"
         raise ValueError(
             f"Expected continuous `{argument}` with parts that know their support, as most "
-            "of TFP's do (mixtures do not; give the event shape and `support` instead); "
-            f"got `{target.name}`, which is {kind}."
+            f"of TFP's do (mixtures do not); got `{target.name}`, which is "
+            f"{kind}.{for_target(argument, OTHER_FORM)}"
         )
     return constraint
 
@@ -403,7 +426,7 @@ def part_by_part(target: Any, support: JointSupport) -> JointSupport:
     plain = support.from_shape(target.event_shape, structure, support.dtype)
     if not plain.equals(support):
         raise ValueError(
-            "Expected a `target` of parts whose supports do not depend on other parts; got "
+            "Expected a model of parts whose supports do not depend on other parts; got "
             f"`{target.name}`."
         )
     return plain

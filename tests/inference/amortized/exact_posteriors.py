@@ -10,9 +10,9 @@ from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.inference.amortized.calibration import judge_calibration
 from tfp_flows.inference.amortized.features import Features, Scale
 from tfp_flows.inference.amortized.observation_checks import Surroundings
+from tfp_flows.inference.amortized.pairs import Pairs
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
-from tfp_flows.inference.amortized.saved import PosteriorOfRows
-from tfp_flows.inference.amortized.simulator import JointSimulator, Pairs
+from tfp_flows.inference.amortized.simulator import JointSimulator
 
 SIZE, NOISE = 3, 0.5  # theta ~ N(0, 1) and x ~ N(theta, NOISE), `[3]` each
 
@@ -95,7 +95,7 @@ def amortized(checked, *, is_known=False, likelihood=None, log_prior=None, **opt
     """
     source, found = JointSimulator(joint(), "x"), fit(checked, **options)
     as_they_are = Scale(np.zeros(SIZE), np.ones(SIZE), np.zeros(SIZE, bool))
-    rows = PosteriorOfRows(
+    return AmortizedPosterior(
         found.density,
         source.support,
         source.form,
@@ -104,6 +104,6 @@ def amortized(checked, *, is_known=False, likelihood=None, log_prior=None, **opt
         surroundings=Surroundings.from_simulations(TRAIN.x, checked.x),
         likelihood=likelihood,
         varies=np.ones(SIZE, bool),
+        pin=source.pin if is_known else None,
+        log_prior=log_prior,
     )
-    pin = source.pin if is_known else None
-    return AmortizedPosterior(rows, pin=pin, log_prior=log_prior)

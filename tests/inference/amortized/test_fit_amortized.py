@@ -14,7 +14,7 @@ from tfp_flows.inference import AmortizedPosterior, fit_amortized_posterior
 from tfp_flows.inference.amortized import features
 from tfp_flows.inference.amortized.conditioned import Conditioned
 from tfp_flows.inference.amortized.data_form import DataForm
-from tfp_flows.inference.amortized.simulator import Pairs
+from tfp_flows.inference.amortized.pairs import Pairs
 from tfp_flows.networks.layer_arguments import split_seed
 
 SPLINES = {"num_members": 2, "hidden_units": (16, 16), "num_bins": 4}
@@ -118,7 +118,7 @@ def test_draws_stay_in_the_support_and_the_density_integrates_to_one():
     outside = np.array([[-0.1], [1.2]], np.float32)
     for density in (
         posterior.log_prob(outside),
-        amortized.rows.log_prob(outside, context=[0.95]),
+        amortized.log_prob(outside, context=[0.95]),
     ):
         np.testing.assert_array_equal(density, [-np.inf, -np.inf])
 

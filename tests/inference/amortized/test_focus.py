@@ -70,7 +70,7 @@ def test_rounds_find_the_posterior_in_focus():
 
 def test_the_density_is_normalised_on_the_region_and_draws_stay_there():
     amortized = fit()
-    inside = amortized.rows.prior.contains
+    inside = amortized.prior.contains
     grid = np.stack(np.meshgrid(*[np.linspace(-3.0, 3.0, 301)] * 2), axis=-1)
     grid = grid.reshape(-1, 2).astype(np.float32)
     for x in (FOCUS, FOCUS + [0.5, 0.0]):
@@ -105,7 +105,7 @@ def test_observations_whose_posterior_leaves_the_region_are_flagged(is_known):
 
 def test_importance_resampling_where_the_prior_rarely_lies_in_the_region(monkeypatch):
     source = PriorSimulator(PRIOR, simulate, True, False)
-    prior = fit(num_rounds=2).rows.prior
+    prior = fit(num_rounds=2).prior
     by_rejection, share = prior.sample(source, 3_000, 1), prior.share
     monkeypatch.setattr(truncation, "_LEAST_SHARE", 1.0)
     found = truncation.TruncatedPrior.around(prior.previous, FOCUS, source, 0)
@@ -156,7 +156,7 @@ def test_saved_posteriors_are_truncated(tmp_path):
         rows.log_prob(theta, context=FOCUS), amortized(FOCUS).log_prob(theta), atol=1e-4
     )
     own = rows.sample(500, seed=0, context=FOCUS)
-    assert np.all(amortized.rows.prior.contains(own))
+    assert np.all(amortized.prior.contains(own))
     loaded.save(tmp_path / "again.keras")
     again = AmortizedPosterior.load(tmp_path / "again.keras")
     np.testing.assert_array_equal(again(FOCUS).sample(50, seed=1), drawn)

@@ -9,20 +9,24 @@ from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.inference import fit_amortized_posterior
+from tfp_flows.inference.amortized import pairs as pairs_module
 from tfp_flows.inference.amortized import simulator as simulator_module
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.mixed_trials import form_of_trials
+from tfp_flows.inference.amortized.pairs import Pairs
 from tfp_flows.inference.amortized.simulator import (
     JointSimulator,
-    Pairs,
     PriorSimulator,
     support_of_pairs,
 )
-from tfp_flows.inference.support import without_functions
+from tfp_flows.inference.support import JointSupport, without_functions
 
 PRIOR = tfd.JointDistributionNamed(
     {"rate": tfd.LogNormal(0.0, 1.0), "effects": tfd.Sample(tfd.Uniform(-1.0, 1.0), 2)}
 )
+
+
+MIXTURE = tfd.MixtureSameFamily(tfd.Categorical([0.0]), tfd.Normal([0.0], 1.0))
 
 
 def counts(rate, effects, seed):
@@ -151,6 +155,20 @@ def test_intervals_are_linear_but_near_their_ends():
     np.testing.assert_allclose(back, u, atol=1e-3)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_no_rounding_reaches_the_ends_of_intervals(dtype):
+    low = dtype([0.0, -1.0, -1.0, 2.0, 1000.0, -1e-3, 1e-30, -3.0])
+    high = dtype([3.0, 0.0, 0.5, 3.0, 1001.0, 1e-3, 1e10, 1e6])
+    prior = tfd.Independent(tfd.Uniform(low, high), 1)
+    bijector = JointSupport.from_distribution(prior).softly_clipped().bijector
+    far = dtype([-50.0, -0.4, 1.39, 50.0])[:, None] * np.ones_like(low)
+    draws = bijector.forward(far).numpy()
+    assert ((low < draws) & (draws < high)).all()
+    # New tensors, since TFP remembers of which numbers its results are.
+    assert np.isfinite(bijector.inverse(draws.copy())).all()
+    assert np.isfinite(prior.log_prob(draws)).all()
+
+
 def test_no_more_is_simulated_than_is_asked_for(small_blocks, tmp_path):
     calls = []
 
@@ -249,7 +267,7 @@ def test_summaries_are_checked_before_the_simulations():
 
 
 def test_missing_cells_are_kept_if_they_are_allowed(monkeypatch):
-    monkeypatch.setattr(simulator_module, "LEAST_SIMULATIONS", 2)
+    monkeypatch.setattr(pairs_module, "LEAST_SIMULATIONS", 2)
     pairs = Pairs(np.zeros([4, 1]), np.array([[1.0], [np.nan], [np.inf], [2.0]]))
     assert len(pairs.usable(False).u) == 2
     assert len(pairs.usable(True).u) == 3
@@ -297,8 +315,11 @@ def refused_calls():
         "`model` without batch axes": lambda: fit_amortized_posterior(
             tfd.Normal([0.0, 1.0], 1.0), simulator=len
         ),
+        "which is discrete or has a part that is, or a mixture.": (
+            lambda: fit_amortized_posterior(MIXTURE, simulator=len)
+        ),
         "pairs alone": lambda: fit_amortized_posterior(pairs, simulator=len),
-        "data of shape (200, 1)": lambda: fit_amortized_posterior(
+        "`data` of shape [200, 1]": lambda: fit_amortized_posterior(
             (pairs[0], np.zeros([199, 1]))
         ),
         "floating-point": lambda: fit_amortized_posterior((pairs[0].astype(int), pairs[1])),
@@ -330,7 +351,7 @@ def refused_calls():
         "data of one shape": lambda: fit_amortized_posterior(
             normal, simulator=lambda theta: [[1.0], [1.0, 2.0]]
         ),
-        "data of numbers; got complex": lambda: fit_amortized_posterior(
+        "`data` of numbers; got complex": lambda: fit_amortized_posterior(
             normal, simulator=lambda theta: theta if len(theta) == 2 else theta + 1j
         ),
         "the parts ['x']; got the parts ['y']": lambda: fit_amortized_posterior(
@@ -350,3 +371,4 @@ def test_bad_calls_are_refused(words):
         refused_calls()[words]()
     assert words in str(error.value)
     assert "Expected" in str(error.value)
+    assert "target" not in str(error.value)  # an argument of other functions

@@ -17,7 +17,6 @@ from tfp_flows.inference.amortized.calibration import judge_calibration
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.observation_checks import Surroundings
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
-from tfp_flows.inference.amortized.saved import PosteriorOfRows
 from tfp_flows.inference.support import JointSupport
 
 CHECKED = pairs(500, 1)
@@ -108,8 +107,7 @@ def test_few_simulations_tell_far_observations_too(count):
 
 
 def test_names_of_observed_parts_may_come_in_another_order(monkeypatch):
-    exact = posterior(is_known=True)
-    expected = exact([0.5, -0.5, 1.0]).report.log_evidence
+    expected = posterior(is_known=True)([0.5, -0.5, 1.0]).report.log_evidence
     model = tfd.JointDistributionNamedAutoBatched(
         {
             "theta": tfd.Sample(tfd.Normal(0.0, 1.0), 3),
@@ -119,8 +117,9 @@ def test_names_of_observed_parts_may_come_in_another_order(monkeypatch):
             ),
         }
     )
-    exact.rows.form = DataForm({"b": (2,), "a": ()})
-    file = types.SimpleNamespace(distribution=exact.rows)
+    exact = posterior()
+    exact.form = DataForm({"b": (2,), "a": ()})
+    file = types.SimpleNamespace(distribution=exact)
     monkeypatch.setattr(posterior_module, "load", lambda path, custom_modules: file)
     found = AmortizedPosterior.load("posterior.keras", model, observed=["a", "b"])
     report = found({"b": [0.5, -0.5], "a": 1.0}).report
@@ -167,12 +166,12 @@ def test_batches_have_shapes_and_no_report():
 
 
 def test_columns_of_nested_parts_have_names_of_all_levels():
-    rows = posterior().rows
+    rows = posterior()
     inner = tfd.JointDistributionSequential([tfd.Normal(0.0, 1.0), tfd.Normal(0.0, 1.0)])
     nested = tfd.JointDistributionNamed({"b": tfd.Normal(0.0, 1.0), "a": inner})
     checks = {"report": rows.report, "surroundings": rows.surroundings}
     parts = JointSupport.from_distribution(nested), rows.form, rows.features
-    found = PosteriorOfRows(rows.distribution, *parts, **checks)
+    found = AmortizedPosterior(rows.distribution, *parts, **checks)
     names = [column["name"] for column in found.columns]
     assert names == ["a.0", "a.1", "b", "x[0]", "x[1]", "x[2]"]
 

@@ -5,15 +5,13 @@ Read in this order:
 ```none
 fit                 fit_amortized_posterior: simulations -> features -> density -> checks,
                     in one round, or in several around an observation in focus
-simulator           parameters and data: a joint distribution, a prior and a function, or
-                    pairs
+simulator           parameters and data: of a joint distribution, or a prior and a function
+pairs               simulated ones, and the file that keeps them
 data_form           the form of an observation: one row of numbers
 features            what the density sees of it: numbers, or the summary of a network
 conditioned         the density of parameters given fixed data, truncated or not
 truncation          where the posterior of the observation in focus has mass
 posterior           AmortizedPosterior, and the posterior given one observation
-saved               what a file holds: the posterior as a conditional density of rows,
-                    and a likelihood learned beside it, to weigh its draws
 calibration         checks of the whole: ranks and expected coverage
 observation_checks  checks of one observation: within the simulations, importance weights
 neural_likelihood   fit_neural_likelihood: the density of data given parameters

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -63,20 +65,7 @@ class DataForm:
         Raises:
           ValueError: if names or shapes are others, or a number is not finite.
         """
-        parts = named_as(self.shapes, x)
-        rows, batches = [], set()
-        for name, shape in self.shapes.items():
-            which = f"`{argument}`" if name is None else f"`{argument}[{name!r}]`"
-            part = _numbers(which, parts[name], "fiub")
-            rank = part.ndim - len(shape)
-            shown = ", ".join(map(str, ("...", *shape)))
-            fits = rank >= 0 and part.shape[rank:] == tuple(shape)
-            require(fits, f"{which} of shape [{shown}]", part.shape)
-            batches.add(part.shape[:rank])
-            rows.append(part.reshape(*part.shape[:rank], math.prod(shape)))
-        words = f"parts of `{argument}` of one batch shape"
-        require(len(batches) == 1, words, sorted(batches))
-        row = np.concatenate(rows, axis=-1)
+        row = np.concatenate([*entries(self.shapes, x, _numbers, argument).values()], -1)
         is_known = np.isfinite(row) | (np.isnan(row) & self.is_missing_allowed)
         count = int((~is_known).sum())
         hint = " With missing=True, NaN is a missing cell."
@@ -89,18 +78,37 @@ class DataForm:
         Raises:
           ValueError: if they have other parts or shapes than the first simulations.
         """
-        parts = named_as(self.shapes, x)
-        rows = []
-        for name, shape in self.shapes.items():
-            # Objects are numbers, and None for a simulation that has failed.
-            part = _numbers("data", parts[name], "fiubO")
-            words = f"data of shape {(count, *shape)} for {count} parameters"
-            require(part.shape == (count, *shape), words, part.shape)
-            rows.append(part.reshape(count, -1))
-        return np.concatenate(rows, axis=1)
+        # Objects are numbers, and None for a simulation that has failed.
+        cells = functools.partial(_numbers, kinds="fiubO")
+        parts = entries(self.shapes, x, cells, "data", count)
+        return np.concatenate([*parts.values()], axis=1)
 
 
-def _numbers(which, part, kinds):
+def entries(
+    shapes: dict, x: Any, cells: Callable, argument: str = "x", count: int | None = None
+) -> dict:
+    """Returns the entries of each part of observations, `[*batch, size]`, by its name.
+
+    Parts are `[*batch, *shape]`, where the batch is `[count]` unless `count` is None.
+    `cells` returns an array, given words for a part and the part; `argument` is the name of
+    the observations, for errors.
+    """
+    parts, batches, found = named_as(shapes, x), set(), {}
+    for name, shape in shapes.items():
+        which = f"`{argument}`" if name is None else f"`{argument}[{name!r}]`"
+        part = cells(which, parts[name])
+        batch = part.shape[: max(part.ndim - len(shape), 0)]
+        shown = ", ".join(map(str, ("..." if count is None else count, *shape)))
+        fits = part.shape == (*batch, *shape) and (count is None or batch == (count,))
+        require(fits, f"{which} of shape [{shown}]", part.shape)
+        batches.add(batch)
+        found[name] = part.reshape(*batch, math.prod(shape))
+    words = f"parts of `{argument}` of one batch shape"
+    require(len(batches) == 1, words, sorted(batches))
+    return found
+
+
+def _numbers(which, part, kinds="fiub"):
     part = as_array(which, part)
     require(part.dtype.kind in kinds, f"{which} of numbers", part.dtype)
     return part.astype(np.float64)

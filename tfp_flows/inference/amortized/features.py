@@ -19,7 +19,7 @@ from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.flows.maf import MAF
 from tfp_flows.inference.amortized.data_form import DataForm
-from tfp_flows.inference.amortized.simulator import Pairs
+from tfp_flows.inference.amortized.pairs import Pairs
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.deep_set import DeepSet
 from tfp_flows.networks.layer_arguments import split_seed

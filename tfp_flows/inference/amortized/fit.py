@@ -22,11 +22,9 @@ from tfp_flows.inference.amortized.calibration import judge_calibration, judge_w
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.features import check_summary, fit_features
 from tfp_flows.inference.amortized.observation_checks import Surroundings
+from tfp_flows.inference.amortized.pairs import LEAST_SIMULATIONS, Pairs
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
-from tfp_flows.inference.amortized.saved import PosteriorOfRows
 from tfp_flows.inference.amortized.simulator import (
-    LEAST_SIMULATIONS,
-    Pairs,
     make_simulator,
     support_of_pairs,
 )
@@ -200,7 +198,7 @@ def fit_amortized_posterior(
         counts = num_rounds, num_simulations
         found = _fit_rounds(source, focus, *counts, backup, training, seed)
     seconds = time.monotonic() - start
-    found.rows.report = dataclasses.replace(found.report, seconds=seconds)
+    found.report = dataclasses.replace(found.report, seconds=seconds)
     return found
 
 
@@ -246,7 +244,7 @@ def _fit_rounds(source, focus, num_rounds, num_simulations, backup, training, se
     for index, own in enumerate([seed, *split_seed(seed, num_rounds)[1:]]):
         for_draws, *_, for_prior = split_seed(own, 5)
         if found is not None:
-            prior = TruncatedPrior.around(found.rows, focus, source, for_prior)
+            prior = TruncatedPrior.around(found, focus, source, for_prior)
         count = num_simulations // num_rounds
         is_last = index == num_rounds - 1
         if is_last:
@@ -259,7 +257,7 @@ def _fit_rounds(source, focus, num_rounds, num_simulations, backup, training, se
         shows_bar = training.verbose != 0
         pairs.append(source.pairs(count, for_draws, path, shows_bar, prior))
         # In the region, simulations of all rounds are draws of the truncated prior.
-        together = Pairs(*map(np.concatenate, zip(*pairs, strict=True)))
+        together = Pairs.joined(pairs)
         if prior is not None:
             together = together.take(prior.contains_rows(together.u))
         found = _fit_round(together, source, own_training, own, prior)
@@ -300,8 +298,12 @@ def _fit_round(pairs, source, training, seed, prior=None):
         weights = judge_weights(fit, likelihood, source.log_prior, for_weights, prior)
         report = dataclasses.replace(report, weights=weights)
         if weights.is_used:
-            learned = {"likelihood": likelihood.density, "varies": varies}
-    found = PosteriorOfRows(
+            learned = {
+                "likelihood": likelihood.density,
+                "varies": varies,
+                "log_prior": source.prior_log_prob,
+            }
+    return AmortizedPosterior(
         fit.density,
         source.support,
         source.form,
@@ -310,10 +312,9 @@ def _fit_round(pairs, source, training, seed, prior=None):
         surroundings=Surroundings.from_simulations(parts[0].x, parts[1].x),
         prior=prior,
         ranges=usable.ranges(source.support),
+        pin=source.pin,
         **learned,
     )
-    log_prior = source.prior_log_prob if learned else None
-    return AmortizedPosterior(found, pin=source.pin, log_prior=log_prior)
 
 
 def _checked_rounds(num_rounds, focus):

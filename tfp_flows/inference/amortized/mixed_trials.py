@@ -13,7 +13,7 @@ from tfp_flows.core.check import Check, lined_up, plus_minus, reasons_of
 from tfp_flows.core.rows import by_parts
 from tfp_flows.core.statistics import standard_error
 from tfp_flows.distributions import draws
-from tfp_flows.inference.amortized.data_form import DataForm, named_as, parts_of_data
+from tfp_flows.inference.amortized.data_form import DataForm, entries, parts_of_data
 from tfp_flows.networks.layer_arguments import split_seed
 
 if TYPE_CHECKING:
@@ -47,40 +47,21 @@ class MixedForm:
         Raises:
           ValueError: if they have other parts or shapes than the first simulations.
         """
-        parts = self._parts(x)
-        for part, shape in self.shapes.items():
-            words = f"data of shape {(count, *shape)} for {count} parameters"
-            require(parts[part].shape == (count, *shape), words, parts[part].shape)
-        return self._joined(parts, count)
+        return self._joined(entries(self.shapes, x, _cells, "data", count))
 
-    def trials(self, x: Any) -> np.ndarray:
-        """Returns T trials of a user, `[T, *shape]` each, or one, as rows `[T]`."""
-        counts, parts = set(), self._parts(x)
-        for part, shape in self.shapes.items():
-            array = parts[part]
-            rank = array.ndim - len(shape)
-            which = "`x`" if part is None else f"`x[{part!r}]`"
-            shown = ", ".join(map(str, ("T", *shape)))
-            fits = rank in (0, 1) and array.shape[rank:] == tuple(shape)
-            require(fits, f"{which} of shape [{shown}]", array.shape)
-            count = 0 if array.dtype.kind != "f" else int(np.isnan(array).sum())
-            require(not count, f"{which} without missing cells", f"{count} NaN")
-            parts[part] = array[None] if rank == 0 else array
-            counts.add(len(parts[part]))
-        require(len(counts) == 1, "parts of `x` of as many trials", sorted(counts))
-        require(min(counts) > 0, "`x` of one trial, at least", "none")
-        return self._joined(parts, counts.pop())
+    def to_rows(self, x: Any) -> np.ndarray:
+        """Returns trials of a user, a structured array `[*batch]`."""
+        return self._joined(entries(self.shapes, x, _known_cells))
 
-    def _parts(self, x):
-        named = named_as(self.shapes, x)
-        return {part: _cells(part, named[part]) for part in self.shapes}
-
-    def _joined(self, parts, count):
-        """A structured array of the parts, `[count, *shape]` each."""
-        found: dict[str, np.ndarray] = {}
-        for part, array in parts.items():
-            found |= dict(zip(self.columns[part], array.reshape(count, -1).T, strict=True))
-        rows = np.empty(count, [(name, cells.dtype) for name, cells in found.items()])
+    def _joined(self, parts):
+        """A structured array `[*batch]` of the entries of parts, `[*batch, size]` each."""
+        found = {
+            name: array[..., k]
+            for part, array in parts.items()
+            for k, name in enumerate(self.columns[part])
+        }
+        (batch,) = {cells.shape for cells in found.values()}
+        rows = np.empty(batch, [(name, cells.dtype) for name, cells in found.items()])
         for name, cells in found.items():
             rows[name] = cells
         return rows
@@ -88,7 +69,10 @@ class MixedForm:
 
 def form_of_trials(x: Any, is_missing_allowed: bool = False) -> DataForm | MixedForm:
     """Returns the form of N trials, arrays or a data frame, by the types of their parts."""
-    parts = {name: _cells(name, part) for name, part in parts_of_data(x).items()}
+    parts = {
+        name: _cells("data" if name is None else f"data {name!r}", part)
+        for name, part in parts_of_data(x).items()
+    }
     if all(part.dtype.kind == "f" for part in parts.values()):
         return DataForm.from_batch(x, is_missing_allowed)
     return MixedForm({name: part.shape[1:] for name, part in parts.items()})
@@ -109,19 +93,21 @@ class TrialCells:
         return self._table.distribution.event_shape[0]
 
     def to_rows(self, x: Any) -> np.ndarray:
-        """Returns the cells of trials, `[T, size]`.
+        """Returns the cells of trials, `[*batch, size]`.
 
         Raises:
           ValueError: if they have other parts or shapes, or a category that no simulation
             has, or cannot occur.
         """
-        rows = self._form.trials(x)
+        trials = self._form.to_rows(x)
+        require(trials.size, "`x` of one trial, at least", "none")
+        rows = trials.reshape(-1)
         frame = _frame(rows, np.zeros([len(rows), len(self._table.context)]))
         cells, _ = self._table.encode(frame)
         is_possible = np.isfinite(self._table.log_prob(frame))
         words = "`x` that can occur, by the simulations"
         require(is_possible.all(), words, rows[np.argmin(is_possible)])
-        return cells
+        return cells.reshape(*trials.shape, -1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -264,9 +250,16 @@ def _frame(rows, u):
     return {name: rows[name] for name in rows.dtype.names} | given
 
 
-def _cells(name, part):
+def _known_cells(which, part):
+    """An array as `_cells` returns it, without missing cells."""
+    array = _cells(which, part)
+    count = 0 if array.dtype.kind != "f" else int(np.isnan(array).sum())
+    require(not count, f"{which} without missing cells", f"{count} NaN")
+    return array
+
+
+def _cells(which, part):
     """An array of numbers, booleans or texts, of a user's array or list."""
-    which = "data" if name is None else f"data {name!r}"
     require(not np.ma.is_masked(part), f"{which} without masked cells", "some")
     array = np.asarray(part)
     if array.dtype.kind == "U" and not hasattr(part, "dtype"):

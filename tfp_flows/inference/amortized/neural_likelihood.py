@@ -26,7 +26,8 @@ from tfp_flows.inference.amortized.mixed_trials import (
     fit_mixed_trials,
     form_of_trials,
 )
-from tfp_flows.inference.amortized.simulator import Pairs, PriorSimulator
+from tfp_flows.inference.amortized.pairs import Pairs
+from tfp_flows.inference.amortized.simulator import PriorSimulator
 from tfp_flows.inference.fit import fit_posterior
 from tfp_flows.inference.fitted_posterior import FittedPosterior
 from tfp_flows.inference.parts import from_arguments, have_nan, parts_from_rows
@@ -200,7 +201,7 @@ class OneTrial(DistributionWrapper):
     def from_config(cls, config: dict) -> OneTrial:
         """Builds the density from the result of `get_config`."""
         parts = config["support"], config["event_size"], config["dtype"]
-        return cls(config["distribution"], JointSupport.from_bijector(*parts))
+        return cls(config["distribution"], JointSupport(*parts))
 
     def _unconstrained(self, context):
         context = tf.cast(tf.convert_to_tensor(context), self._support.dtype)

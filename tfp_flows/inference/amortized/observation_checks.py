@@ -17,7 +17,8 @@ from tfp_flows.inference.checks.importance import (
     FEWEST_RELIABLE_DRAWS,
     ImportanceSampler,
     WeightedDraws,
-    pareto_k_threshold,
+    check_ess,
+    check_pareto_k,
     systematic_rows,
 )
 from tfp_flows.inference.checks.verdict import verdict
@@ -181,15 +182,17 @@ def tempered(log_weights: np.ndarray, least_ess: float) -> tuple[np.ndarray, boo
         weights = np.exp(scaled - scaled.max())
         return weights / weights.sum()
 
+    def has_enough(power):
+        return 1.0 / np.sum(to_power(power) ** 2) >= least_ess
+
     if not np.isfinite(log_weights).any():
         return np.full(len(log_weights), 1.0 / len(log_weights)), False
     low, high = 0.0, 1.0
-    if 1.0 / np.sum(to_power(1.0) ** 2) >= least_ess:
+    if has_enough(1.0):
         return to_power(1.0), True
     for _ in range(_BISECTIONS):
         middle = 0.5 * (low + high)
-        is_enough = 1.0 / np.sum(to_power(middle) ** 2) >= least_ess
-        low, high = (middle, high) if is_enough else (low, middle)
+        low, high = (middle, high) if has_enough(middle) else (low, middle)
     return to_power(low), False
 
 
@@ -251,12 +254,12 @@ def judge_observation(
         # Resampling by weights mends whatever else is found about this observation. Learned
         # weights do not mend a distance from the simulations.
         kept, mended = (found[:1], found[1:]) if is_learned else ([], found)
-        own = [_tail(weighted), _effective(weighted), *_changes(weighted)]
+        own = [*_weights(weighted), *_changes(weighted)]
         if adapted is not None:
             # Draws that were moved, and are too uneven still, are no advice.
             advice = {"advice": _MOVED} if adapted.are_reliable else {}
             mended += [dataclasses.replace(check, **advice) for check in own[:2]]
-            own = [_tail(adapted, _ADAPTED), _effective(adapted, _ADAPTED)]
+            own = _weights(adapted, _ADAPTED)
         mended = [dataclasses.replace(check, resampling_helps=True) for check in mended]
         found = [*kept, *mended, *own]
         weighted = adapted or weighted
@@ -283,20 +286,18 @@ def _calibration(report):
     return Check("calibration fails", float(not passed), 0.0, passed=passed, advice=advice)
 
 
-def _tail(weighted, words=""):
-    k, threshold = weighted.pareto_k, pareto_k_threshold(len(weighted.x))
-    advice = (
-        f"Pareto k of the importance weights is {k:.2f}: the posterior "
+def _weights(weighted, words=""):
+    """Checks of weights as of a fitted posterior, with advice for an amortised one."""
+    k, ess = check_pareto_k(weighted), check_ess(weighted)
+    misses = (
+        f"Pareto k of the importance weights is {k.value:.2f}: the posterior "
         "misses mass, which weights cannot make up for. Use `fit_posterior`."
     )
-    return Check(f"pareto k{words}", k, threshold, weighted.is_light, advice)
-
-
-def _effective(weighted, words=""):
-    value = weighted.ess
-    advice = f"Of the weighted draws, {value:.0f} are effective, too few. Simulate more."
-    name = f"effective draws{words}"
-    return Check.at_least(name, value, FEWEST_RELIABLE_DRAWS, advice)
+    few = f"Of the weighted draws, {ess.value:.0f} are effective, too few. Simulate more."
+    return [
+        dataclasses.replace(check, name=check.name + words, advice=advice)
+        for check, advice in ((k, misses), (ess, few))
+    ]
 
 
 def _changes(weighted):

@@ -5,23 +5,35 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_instance, check_integer, check_seed, require
+from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.inference.amortized.calibration import CalibrationReport
 from tfp_flows.inference.amortized.conditioned import Conditioned
+from tfp_flows.inference.amortized.data_form import DataForm
+from tfp_flows.inference.amortized.features import Features, Scale
 from tfp_flows.inference.amortized.observation_checks import (
     ImportanceWeights,
     ObservationReport,
+    Surroundings,
     judge_observation,
 )
-from tfp_flows.inference.amortized.saved import PosteriorOfRows
-from tfp_flows.inference.amortized.simulator import make_simulator, softly_clipped
+from tfp_flows.inference.amortized.simulator import make_simulator
+from tfp_flows.inference.amortized.truncation import TruncatedPrior
 from tfp_flows.inference.checks.importance import WeightedDraws
+from tfp_flows.inference.parts import (
+    from_arguments,
+    named,
+    parts_from_rows,
+    rows_from_parts,
+)
 from tfp_flows.inference.support import JointSupport, without_functions
 from tfp_flows.inference.surrogate import FlowPosterior
 from tfp_flows.training.density_estimator import DensityEstimator
@@ -32,7 +44,7 @@ from tfp_flows.training.loading import load
 _NUM_DRAWS, _MOST_DRAWS = 10_000, 100_000
 
 
-class AmortizedPosterior:
+class AmortizedPosterior(DistributionWrapper):
     """The posterior of any observation, as `fit_amortized_posterior` returns it.
 
     ```none
@@ -57,39 +69,58 @@ class AmortizedPosterior:
     >>> bool(tf.reduce_all(loaded([1.0]).sample(seed=1) == amortized([1.0]).sample(seed=1)))
     True
 
+    For files, and for commands that score and draw rows, it is a conditional distribution
+    of rows: parameters `[M]` given data `[K]`, the `context`.
+
+    ```none
+    p(theta | x) = density(u | features(x)) |det d support^-1 / d theta|
+    ```
+
+    With a truncated prior, it is normalised on the prior's region.
+
     Args:
-      rows: the same posterior as a distribution of rows of numbers.
+      distribution: density of the unconstrained parameters u given features, not truncated.
+      support: `JointSupport` of the parameters.
+      form: `DataForm` of an observation.
+      features: `Features` of observations.
+      report: the checks of all observations together.
+      surroundings: `Surroundings` of an observation.
+      prior: the `TruncatedPrior` of the last round; None if it is that of the model.
+      likelihood: learned density, given u, of the features that vary; None if there is
+        none.
+      varies: which features vary among simulations, `[S]`.
+      ranges: those of `Pairs`; None if they are not known.
       pin: the model's density, as in `Simulator`, for importance weights; None if it is
-        not known.
+        not known. Files do not hold it.
       log_prior: function of parameters that returns their log-densities under the prior,
-        for weights by the learned likelihood of `rows`; None for no such weights.
+        for weights by the learned likelihood; None for no such weights.
+      name: name of the distribution.
     """
 
     def __init__(
         self,
-        rows: PosteriorOfRows,
+        distribution: Mixture,
+        support: JointSupport,
+        form: DataForm,
+        features: Features,
         *,
+        report: CalibrationReport,
+        surroundings: Surroundings,
+        prior: TruncatedPrior | None = None,
+        likelihood: Mixture | None = None,
+        varies: np.ndarray | None = None,
+        ranges: np.ndarray | None = None,
         pin: Callable | None = None,
         log_prior: Callable | None = None,
+        name: str = "amortized_posterior",
     ) -> None:
-        self.rows, self._weights, self._is_learned = rows, None, False
-        if rows.likelihood is not None and log_prior is not None:
-            varies: Any = rows.varies
-            pin = functools.partial(rows.learned_log_prob, log_prior)
-            self._weights = ImportanceWeights(pin, rows.support, len(varies))
-            self._is_learned = True
-        elif pin is not None:
-            self._weights = ImportanceWeights(pin, rows.support, rows.form.size)
-
-    @property
-    def density(self) -> Mixture:
-        """The density of the unconstrained parameters given features of the data."""
-        return self.rows.distribution
-
-    @property
-    def report(self) -> CalibrationReport:
-        """The checks of all observations together."""
-        return self.rows.report
+        super().__init__(distribution, name=name)
+        self.support, self.form, self.features = support, form, features
+        self.report, self.surroundings = report, surroundings
+        self.prior, self.ranges = prior, ranges
+        self.likelihood, self.varies = likelihood, varies
+        self.pin, self.log_prior = pin, log_prior
+        self._shapes = support.event_shapes
 
     def __call__(self, x: Any) -> ConditionedPosterior:
         """Returns the posterior given an observation, or given each of a batch.
@@ -101,7 +132,7 @@ class AmortizedPosterior:
         Raises:
           ValueError: if x has another form, or a number that is not finite.
         """
-        return ConditionedPosterior(self, self.rows.form.to_rows(x))
+        return ConditionedPosterior(self, self.form.to_rows(x))
 
     def save(self, path: str | os.PathLike) -> None:
         """Saves the posterior of any observation, with its checks, to a `.keras` file.
@@ -116,8 +147,8 @@ class AmortizedPosterior:
         Raises:
           ValueError: if the support of one parameter depends on another.
         """
-        without_functions(self.rows.support.bijector)  # raises before it opens a file
-        DensityEstimator(self.rows, columns=self.rows.columns).save(path)
+        without_functions(self.support.bijector)  # raises before it opens a file
+        DensityEstimator(self, columns=self.columns).save(path)
 
     @classmethod
     def load(
@@ -141,34 +172,185 @@ class AmortizedPosterior:
           ValueError: if the file holds something else, or the model has other parameters or
             data.
         """
-        rows = load(path, custom_modules=custom_modules).distribution
+        found = load(path, custom_modules=custom_modules).distribution
         words = "a file of `AmortizedPosterior.save`"
-        check_instance("path", rows, PosteriorOfRows, words)
-        pin = log_prior = None
+        check_instance("path", found, AmortizedPosterior, words)
         if model is not None:
-            if rows.likelihood is not None and observed is None:
-                support = softly_clipped(JointSupport.from_distribution(model, "model"))
-                same = rows.support.equals(support)
-                log_prior = model.log_prob
+            if found.likelihood is not None and observed is None:
+                support = JointSupport.from_distribution(model, "model").softly_clipped()
+                same = found.support.equals(support)
+                found.log_prior = model.log_prob
             else:
-                names = [*rows.form.shapes]
+                names = [*found.form.shapes]
                 if not isinstance(observed, str | None) and {*observed} == {*names}:
                     observed = names  # an observation's row has the order of the fit
                 source = make_simulator(model, observed, None)
-                same = source.form.shapes == rows.form.shapes
-                same = same and rows.support.equals(source.support)
-                pin = source.pin
+                same = source.form.shapes == found.form.shapes
+                same = same and found.support.equals(source.support)
+                found.pin = source.pin
             words = "the `model` of this file"
             require(same, words, f"{model.name}, of other shapes or supports")
-        return cls(rows, pin=pin, log_prior=log_prior)
+        return found
+
+    @property
+    def density(self) -> Mixture:
+        """The density of the unconstrained parameters given features of the data."""
+        return self.distribution
+
+    @property
+    def dtype(self) -> tf.DType:
+        """The dtype of the parameters."""
+        return self.support.dtype
+
+    @property
+    def event_shape(self) -> tf.TensorShape:
+        """`[M]`: the numbers of all parameters."""
+        sizes = [shape.num_elements() for shape in tf.nest.flatten(self._shapes)]
+        return tf.TensorShape([sum(sizes)])
+
+    @property
+    def context_size(self) -> int:
+        """K, the numbers of an observation."""
+        return self.form.size
+
+    @property
+    def columns(self) -> list[dict[str, Any]]:
+        """Descriptions of the M numbers of the parameters, and of the K of the data."""
+        rows = [("modelled", key or "theta", shape) for key, shape in _leaves(self._shapes)]
+        rows += [("context", key or "x", shape) for key, shape in self.form.shapes.items()]
+        columns: list[dict[str, Any]] = [
+            {"name": f"{key}{list(index) or ''}", "role": role}
+            for role, key, shape in rows
+            for index in np.ndindex(*shape)
+        ]
+        ranges = np.full([2, len(columns)], np.nan) if self.ranges is None else self.ranges
+        for column, (least, greatest) in zip(columns, ranges.T.tolist(), strict=True):
+            if least <= greatest:  # some simulation has the number
+                column |= {"least": least, "greatest": greatest}
+        return columns
 
     def conditioned(self, row: np.ndarray) -> Conditioned:
-        """Returns the posterior of the unconstrained parameters given rows of data.
+        """Returns the density of the unconstrained parameters given data, `[..., K]`."""
+        features = self.features(row)
+        return Conditioned(self.distribution, features, dtype=self.dtype, prior=self.prior)
 
-        Args:
-          row: observations as rows of numbers, `[*batch, K]`.
+    @functools.cached_property
+    def _weights(self) -> ImportanceWeights | None:
+        """Importance weights of draws; None if the model's density is not known."""
+        if self._is_learned:
+            varies: Any = self.varies
+            pin, size = self._learned_log_prob, len(varies)
+        elif self.pin is not None:
+            pin, size = self.pin, self.form.size
+        else:
+            return None
+        return ImportanceWeights(pin, self.support, size)
+
+    @property
+    def _is_learned(self) -> bool:
+        """Whether weights are those of a learned likelihood."""
+        return self.likelihood is not None and self.log_prior is not None
+
+    def _learned_log_prob(self, features):
+        """Returns the log-density of N parameters and the features `[S]` of an observation.
+
+        ```none
+        log p(theta, features) = log likelihood(features | u) + log prior(theta)
+        ```
+
+        It is a function of the parts of the parameters, as `pin` returns it.
         """
-        return self.rows.conditioned(row)
+        likelihood: Any = self.likelihood
+        log_prior: Any = self.log_prior
+        varies = np.flatnonzero(np.asarray(self.varies))
+        own = tf.gather(tf.cast(features, likelihood.dtype), varies)
+
+        def log_prob(*parts: Any, **named_parts: Any) -> tf.Tensor:
+            theta = from_arguments(self._shapes, parts, named_parts)
+            u = tf.cast(self.support.bijector.inverse(theta), likelihood.dtype)
+            x = tf.broadcast_to(own, [tf.shape(u)[0], own.shape[0]])
+            prior = log_prior(theta)
+            return prior + tf.cast(likelihood.log_prob(x, context=u), prior.dtype)
+
+        return log_prob
+
+    def log_prob(
+        self, value: TensorLike, *, context: TensorLike, training: bool = False
+    ) -> tf.Tensor:
+        """Returns log-densities of parameters, `[..., M]`, given data, `[..., K]`."""
+        del training  # nothing is trained
+        parts = parts_from_rows(tf.convert_to_tensor(value, self.dtype), self._shapes)
+        return self._given(context).log_prob(parts)
+
+    def sample(
+        self,
+        sample_shape: int | Sequence[int] = (),
+        seed: int | TensorLike | None = None,
+        *,
+        context: TensorLike,
+    ) -> tf.Tensor:
+        """Draws parameters, `[*sample_shape, ..., M]`, given data, `[..., K]`."""
+        parts = self._given(context).sample(sample_shape, seed=seed)
+        return rows_from_parts(parts, self._shapes)
+
+    def _given(self, context):
+        return ConditionedPosterior(self, np.asarray(context, np.float64))
+
+    def get_config(self) -> dict:
+        """Returns the entries of a file, from which `from_config` builds the posterior."""
+        description = {
+            "dtype": self.dtype.name,
+            "form": self.form.to_plain(),
+            "scale": _as_lists(self.features.scale._asdict()),
+            "report": self.report.to_plain(),
+            "surroundings": _as_lists(vars(self.surroundings)),
+        }
+        if self.prior is not None:
+            description["prior"] = self.prior.to_plain()
+        if self.varies is not None:
+            description["varies"] = self.varies.tolist()
+        if self.ranges is not None:
+            description["ranges"] = self.ranges.tolist()
+        return {
+            "distribution": self.distribution,
+            "support": without_functions(self.support.bijector),
+            "network": self.features.network,
+            "description": description,
+            "previous": self.prior and self.prior.previous,
+            "likelihood": self.likelihood,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict) -> AmortizedPosterior:
+        """Builds the posterior from the result of `get_config`."""
+        distribution, description = config["distribution"], config["description"]
+        prior = varies = ranges = None
+        if (previous := config.get("previous")) is not None:
+            prior = TruncatedPrior.from_plain(previous, description["prior"])
+        if (likelihood := config.get("likelihood")) is not None:
+            varies = np.asarray(description["varies"])
+        if "ranges" in description:
+            ranges = np.asarray(description["ranges"])
+        size, dtype = distribution.event_shape[0], tf.as_dtype(description["dtype"])
+        return cls(
+            distribution,
+            JointSupport(config["support"], size, dtype),
+            DataForm.from_plain(description["form"]),
+            Features(Scale(**_as_arrays(description["scale"])), config["network"]),
+            report=CalibrationReport.from_plain(description["report"]),
+            surroundings=Surroundings(**_as_arrays(description["surroundings"])),
+            prior=prior,
+            likelihood=likelihood,
+            varies=varies,
+            ranges=ranges,
+            name=config["name"],
+        )
+
+    @property
+    def _parts(self):
+        previous = self.prior and self.prior.previous
+        return (self.distribution, self.features.network, previous, self.likelihood)
 
 
 class ConditionedPosterior(FlowPosterior):
@@ -192,7 +374,7 @@ class ConditionedPosterior(FlowPosterior):
         self, amortized: AmortizedPosterior, row: np.ndarray, *, name: str = "posterior"
     ) -> None:
         conditioned = amortized.conditioned(row)
-        super().__init__(conditioned, amortized.rows.support.bijector, name=name)
+        super().__init__(conditioned, amortized.support.bijector, name=name)
         self._amortized, self._row = amortized, row
         self._more: Any = None  # weighted draws of the last large `resample`
 
@@ -253,9 +435,9 @@ class ConditionedPosterior(FlowPosterior):
                 adapted = amortized._weights.adapted(self._weighted_row, weighted)
                 if amortized._is_learned and not adapted.are_reliable:
                     weighted, adapted = self._weighted(_MOST_DRAWS), None
-        rows = amortized.rows
-        surroundings = rows.surroundings.check(rows.features(self._row))
-        mass = None if rows.prior is None else rows.prior.mass(self._row)
+        features, prior = amortized.features(self._row), amortized.prior
+        surroundings = amortized.surroundings.check(features)
+        mass = None if prior is None else prior.mass(self._row)
         report = judge_observation(
             surroundings,
             amortized.report,
@@ -278,8 +460,8 @@ class ConditionedPosterior(FlowPosterior):
     @property
     def _weighted_row(self):
         """Returns the observation in the form that the weights take."""
-        amortized = self._amortized
-        return amortized.rows.features(self._row) if amortized._is_learned else self._row
+        is_learned = self._amortized._is_learned
+        return self._amortized.features(self._row) if is_learned else self._row
 
     def _weighted(self, count):
         weights: Any = self._amortized._weights
@@ -300,3 +482,20 @@ class ConditionedPosterior(FlowPosterior):
             "Expected draws, which can be pickled; got the posterior of an observation, "
             "whose simulator need not be."
         )
+
+
+def _as_lists(arrays: Mapping[str, np.ndarray]) -> dict[str, list]:
+    return {name: array.tolist() for name, array in arrays.items()}
+
+
+def _as_arrays(lists: Mapping[str, list]) -> dict[str, np.ndarray]:
+    return {name: np.asarray(entries) for name, entries in lists.items()}
+
+
+def _leaves(shapes, key=""):
+    """Names and shapes of all parts, such as "outer.inner" of nested ones."""
+    parts = named(shapes)
+    if not parts:
+        yield key, shapes
+    for name, part in parts.items():
+        yield from _leaves(part, f"{key}.{name}" if key else str(name))

@@ -7,14 +7,12 @@ import copy
 import inspect
 import math
 import os
-import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import (
@@ -25,84 +23,27 @@ from tfp_flows.core.arguments import (
     check_members,
     require,
 )
-from tfp_flows.core.array_files import read_arrays, write_arrays
 from tfp_flows.inference.amortized.data_form import (
     DataForm,
     as_array,
     named_as,
     parts_of_data,
 )
+from tfp_flows.inference.amortized.pairs import Backup, Pairs, are_equal
 from tfp_flows.inference.parts import arguments_of, named
 from tfp_flows.inference.support import JointSupport
 
-LEAST_SIMULATIONS = 100  # least number to which a density is fitted
 # Simulations of a block, which bounds the memory; and of a block of single simulations,
 # which bounds the repetitions after an interruption.
 _ROWS, _ROWS_ONE_BY_ONE = 2048, 64
 # Number of draws that show the shape of the data, and whether the support depends on them.
 _FEW = 2
-# Softness of the ends of intervals, in their widths.
-_SOFTNESS = 0.03
 _PRIME = 7919  # keeps the seeds of blocks apart
 _AUTO_BATCHED = (
     tfd.JointDistributionCoroutineAutoBatched,
     tfd.JointDistributionNamedAutoBatched,
     tfd.JointDistributionSequentialAutoBatched,
 )
-
-
-class Pairs(typing.NamedTuple):
-    """Parameters and data of N simulations.
-
-    Attributes:
-      u: unconstrained parameters, `[N, D]` in float64.
-      x: data, `[N, K]` in float64; or a structured array `[N]`, with fields of any kinds.
-    """
-
-    u: np.ndarray
-    x: np.ndarray
-
-    @classmethod
-    def given(cls, theta: Any, x: Any, support: JointSupport, form: Any) -> Pairs:
-        """Returns parameters and data that were simulated elsewhere."""
-        u = support.unconstrained(theta)
-        return cls(u, form.rows_of(x, len(u)))
-
-    def take(self, index: Any) -> Pairs:
-        """Returns some of the simulations."""
-        return Pairs(self.u[index], self.x[index])
-
-    def split(self, share: float, seed: int | None) -> tuple[Pairs, Pairs]:
-        """Returns random simulations, and the others, which are a share of all."""
-        order = np.random.default_rng(seed).permutation(len(self.u))
-        count = max(1, round(share * len(order)))
-        return self.take(order[count:]), self.take(order[:count])
-
-    def ranges(self, support: JointSupport) -> np.ndarray:
-        """Returns least and greatest numbers of parameters and data, `[2, M + K]`.
-
-        They are NaN for a cell that all simulations lack.
-        """
-        parts = support.bijector.forward(tf.constant(self.u, support.dtype))
-        theta = [np.reshape(part, [len(self.u), -1]) for part in tf.nest.flatten(parts)]
-        rows = np.concatenate([*theta, self.x], axis=1)
-        return np.stack([np.fmin.reduce(rows), np.fmax.reduce(rows)])
-
-    def usable(self, allows_missing: bool) -> Pairs:
-        """Returns the simulations of finite numbers; NaN in data may be a missing cell.
-
-        Raises:
-          ValueError: if there are fewer than 100.
-        """
-        is_finite = np.all([_is_finite(part) for part in _fields(self.x)], axis=0)
-        if allows_missing:
-            is_finite |= np.isnan(self.x)
-        is_finite = is_finite.reshape(len(self.u), -1)
-        found = self.take(np.isfinite(self.u).all(axis=1) & is_finite.all(axis=1))
-        words = f"{LEAST_SIMULATIONS} finite simulations, at least"
-        got = f"{len(found.u)} of {len(self.u)}"
-        require(len(found.u) >= LEAST_SIMULATIONS, words, got)
-        return found
 
 
 class Simulator(abc.ABC):
@@ -161,19 +102,18 @@ class Simulator(abc.ABC):
         Raises:
           ValueError: if the file has the simulations of another model or seed.
         """
-        if backup is not None:
-            _check_backup(backup, seed)
+        file = Backup(backup, seed)
         seed = int(np.random.SeedSequence(seed).generate_state(1)[0]) % 2**30
         marks = self._block(_FEW, seed, prior)
         if prior is not None:  # another truncation may have the same first draws
             log_density = np.asarray(prior.log_density(marks.u))
             marks = Pairs(np.column_stack([marks.u, log_density]), marks.x)
-        blocks = _read(backup, marks)
-        if backup is not None and not blocks and not self.takes_seed:
+        blocks = file.read(marks)
+        if file.is_new and not self.takes_seed:
             again = self._block(_FEW, seed, prior)
             words = "a `simulator` that repeats its data, with `backup`"
             hint = " Give it an argument `seed`, an integer, for its random numbers."
-            require(_equal(again.x, marks.x), words, "other data each time", hint)
+            require(are_equal(again.x, marks.x), words, "other data each time", hint)
         bar = keras.utils.Progbar(
             count, verbose=shows_bar and self.is_slow, unit_name="simulation"
         )
@@ -182,9 +122,9 @@ class Simulator(abc.ABC):
             rows = min(self._rows, count - done)
             blocks.append(self._block(rows, seed + _PRIME * (1 + done), prior))
             done += rows
-            _write(backup, marks, blocks)
+            file.write(marks, blocks)
             bar.update(done)
-        return Pairs(*map(np.concatenate, zip(*blocks, strict=True))).take(slice(count))
+        return Pairs.joined(blocks).take(slice(count))
 
     def log_prior(self, u: tf.Tensor) -> np.ndarray:
         """Returns log-densities of unconstrained parameters, `[N, D]`, under the prior."""
@@ -226,7 +166,7 @@ class JointSimulator(Simulator):
         self._rows_of_few = self.form.to_rows(few)
         targets = [self._pinned(row) for row in self._rows_of_few]
         supports = [JointSupport.from_distribution(each, "model") for each in targets]
-        support, other = map(softly_clipped, supports)
+        support, other = (each.softly_clipped() for each in supports)
         words = "`model` of parameters whose support does not depend on data"
         require(support.equals(other), words, model.name)
         self._event_shape = targets[0].event_shape
@@ -318,7 +258,7 @@ class PriorSimulator(Simulator):
         self._prior, self._simulator, self._vectorized = prior, simulator, vectorized
         self._each = _one_by_one if num_processes == 1 else _in_processes(num_processes)
         self.takes_seed = "seed" in _parameters_of(simulator)
-        support = softly_clipped(JointSupport.from_distribution(prior, argument))
+        support = JointSupport.from_distribution(prior, argument).softly_clipped()
         _, x = self.draw(_FEW, 0)
         for name, part in parts_of_data(x).items():
             got = as_array("data", part).shape
@@ -373,35 +313,7 @@ def support_of_pairs(theta: Any, support: Any) -> JointSupport:
     require(is_float, "parameters of floating-point numbers", sorted(map(str, dtypes)))
     dtype = tf.as_dtype(max(dtypes, key=lambda dtype: dtype.itemsize))
     shapes = tf.nest.map_structure(lambda part: tf.TensorShape(part.shape[1:]), arrays)
-    return softly_clipped(JointSupport.from_shape(shapes, support, dtype))
-
-
-def softly_clipped(support: JointSupport) -> JointSupport:
-    """Returns the same support, with intervals that are mapped linearly inside.
-
-    If data show a location with the same error everywhere, its posterior then has the same
-    width everywhere. Flows learn it from fewer simulations than its logit
-    (docs/tried_and_dropped.md).
-    """
-    constraint, *others = support.bijector.bijectors
-    if isinstance(constraint, tfb.JointMap):
-        parts = tf.nest.map_structure(_softly_clipped, constraint.bijectors)
-        clipped = tfb.JointMap(parts)
-    else:
-        clipped = _softly_clipped(constraint)
-    if clipped is constraint:  # such as a support of a part that depends on another part
-        return support
-    bijector = tfb.Chain([clipped, *others])
-    return JointSupport.from_bijector(bijector, support.event_size, support.dtype)
-
-
-def _softly_clipped(bijector):
-    if not isinstance(bijector, tfb.Sigmoid) or bijector.low is None:
-        return bijector
-    low, width = bijector.low, bijector.high - bijector.low
-    # `SoftClip` takes no vectors.
-    unit = tfb.SoftClip(*(np.array(t, low.dtype.as_numpy_dtype) for t in (0, 1, _SOFTNESS)))
-    return tfb.Chain([tfb.Shift(low), tfb.Scale(width), unit])
+    return JointSupport.from_shape(shapes, support, dtype).softly_clipped()
 
 
 def make_simulator(
@@ -491,51 +403,3 @@ def _as_structure(structure, by_name):
     names = [*named(structure)]
     order = names if set(names) == set(by_name) else [*by_name]
     return tf.nest.pack_sequence_as(structure, [by_name[name] for name in order])
-
-
-def _check_backup(path, seed):
-    """Raises `ValueError` unless a file can keep simulations; makes its folder."""
-    words = "the path of a .npz file"
-    check_instance("backup", path, (str, os.PathLike), words)
-    require(os.fspath(path).endswith(".npz"), f"`backup`, {words}", path)
-    require(seed is not None, "`seed` with `backup`, which repeats draws", None)
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-
-
-def _read(path, marks):
-    """The simulations of a file as one block; no block if there is no file."""
-    if path is None or not os.path.exists(path):
-        return []
-    names = "marks_u", "marks_x", "u", "x"
-    there = [*read_arrays(path, "`backup` that keeps simulations", names).values()]
-    same = all(map(_equal, there[:2], marks))
-    require(same, f"`backup` of this model and seed, {path}", "other simulations")
-    return [Pairs(*there[2:])]
-
-
-def _equal(a, b):
-    if a.shape != b.shape or a.dtype.names != b.dtype.names:
-        return False
-    return all(
-        np.allclose(one, other, equal_nan=True)
-        if one.dtype.kind == other.dtype.kind == "f"
-        else np.array_equal(one, other)
-        for one, other in zip(_fields(a), _fields(b), strict=True)
-    )
-
-
-def _fields(x):
-    """The fields of a structured array, or the array."""
-    return [x[name] for name in x.dtype.names] if x.dtype.names else [x]
-
-
-def _is_finite(part):
-    is_text = part.dtype.kind == "U"
-    return np.ones(part.shape, bool) if is_text else np.isfinite(part)
-
-
-def _write(path, marks, blocks):
-    if path is None:
-        return
-    u, x = map(np.concatenate, zip(*blocks, strict=True))
-    write_arrays(path, {"marks_u": marks.u, "marks_x": marks.x, "u": u, "x": x})

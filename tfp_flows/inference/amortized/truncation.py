@@ -38,8 +38,8 @@ class TruncatedPrior:
     to that under the whole prior, so simulations need no correction. The posterior of any
     other observation is that under the truncated prior.
 
-    `previous` is the `PosteriorOfRows` of the round before, and `focus` the observation as
-    a row, `[K]`. The region has the probability `share` under the prior.
+    `previous` is the `AmortizedPosterior` of the round before, and `focus` the observation
+    as a row, `[K]`. The region has the probability `share` under the prior.
 
     Reference:
       Deistler, Gonçalves, Macke (2022), Truncated proposals for scalable and hassle-free

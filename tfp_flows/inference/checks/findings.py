@@ -30,7 +30,9 @@ from tfp_flows.inference.checks.missing_mass import (
     measured,
     stuck_groups,
 )
+from tfp_flows.inference.fit_space import FitSpace
 from tfp_flows.inference.modes import Gaussian
+from tfp_flows.inference.start import Start
 from tfp_flows.inference.target import UnconstrainedDensity
 
 # Numbers of weighted draws; the first one that determines the moments is taken.
@@ -87,26 +89,22 @@ def seconds_of_checks(density: UnconstrainedDensity) -> float:
 
 
 def examine(
-    density: UnconstrainedDensity,
+    space: FitSpace,
+    start: Start,
     distribution: FlowDistribution,
-    flatten: Callable,
-    ends: np.ndarray,
     *,
     seed: int,
     seconds: float = math.inf,
     by_xla: bool = True,
-    components: Sequence[Gaussian] = (),
-    prior: np.ndarray | None = None,
     show: Callable[[str, float], None] = lambda *_: None,
 ) -> Findings:
     """Measures a posterior by its weights, by Markov chains and by a search for modes.
 
-    If the wall time that is left, `seconds`, is too short, only weights are measured.
-    `flatten` maps unconstrained draws, `[N, D]`, to the entries of the parts, `[N, E]`.
-    Some chains start at `ends`, `[S, D]`. The posterior started from the `components`.
-    `prior` are draws of the target's prior, `[P, D]`. `show` takes words for what is being
-    done, and the share that is done.
+    It is the distribution of the coordinates of a space, after training from a start. If
+    the wall time that is left, `seconds`, is too short, only weights are measured. `show`
+    takes words for what is being done, and the share that is done.
     """
+    density, flatten = space.density, space.flatten
     show("checking weighted draws", 0.0)
     rng = np.random.default_rng([seed, 2])
     if seconds < seconds_of_checks(density):
@@ -121,11 +119,10 @@ def examine(
     weighted = sample_until_known(sampler, seed, counts)
     show("checking Markov chains", 0.3)
     runner = CheckChains(density, distribution, by_xla)
-    chains = start_chains(runner, weighted, ends, seed, rng)
+    chains = start_chains(runner, weighted, start.ends, seed, rng)
     groups = stuck_groups(chains)
     show("searching for further modes", 0.7)
-    prior = np.zeros([0, density.event_size]) if prior is None else prior
-    modes = further_modes(sampler, weighted, components, prior, rng)
+    modes = further_modes(sampler, weighted, start.gaussians, space.prior, rng)
     num_gradients = chains.num_gradients + modes.num_gradients
     stuck = [Gaussian.from_draws(chains.draws_in(group)) for group in groups]
     evidence = weighted.log_evidence[0]

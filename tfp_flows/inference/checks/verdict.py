@@ -135,7 +135,7 @@ class PosteriorReport:
             ("ELBO", f"{plus_minus(self.elbo, self.elbo_error)} nats"),
             ("log-evidence", f"{evidence} nats"),
             ("weighted draws", f"{self.num_draws:,}"),
-            *((check.name, _row(check)) for check in self.checks),
+            *((check.name, check.result) for check in self.checks),
             ("modes", str(self.num_modes)),
             ("modes not looked for", self._blind_spot()),
             ("fit", self.fit),
@@ -153,13 +153,3 @@ class PosteriorReport:
         if elsewhere > along:
             widths += f", or {elsewhere:.2g} off axes and diagonals"
         return f"any apart from these and narrower than about {widths}"
-
-
-def _row(check):
-    value = "not known" if math.isnan(check.value) else _number(check.value)
-    words = {True: "passed", False: "failed", None: "not judged"}[check.passed]
-    return f"{value} (threshold {_number(check.threshold)}): {words}"
-
-
-def _number(value):
-    return f"{value:,.0f}" if abs(value) >= 100.0 else f"{value:.4g}"
