@@ -67,6 +67,8 @@ class TableDistribution(DistributionWrapper):
       recalibration: recalibration weight of each number (`NumberConditionals`), `[D]`;
         empty: 0 for all.
       tail_bounds: bounds on the weights of the tails (`NumberConditionals`).
+      are_tails_first: order of tails and splines (`NumberConditionals`); files that do not
+        name it have splines first.
       atoms: an `AtomSpec`, or its dictionary, for each pair of numbers that may be equal.
       description: plain values about the table, which are saved too.
       name: name of the module.
@@ -87,6 +89,7 @@ class TableDistribution(DistributionWrapper):
         seed: int | None = None,
         recalibration: Sequence[float] = (),
         tail_bounds: Sequence[float] = TAIL_BOUNDS,
+        are_tails_first: bool = False,
         atoms: Sequence[Any] = (),
         description: dict | None = None,
         name: str = "table_distribution",
@@ -522,7 +525,7 @@ class TableDistribution(DistributionWrapper):
         return NumberWithAtoms(conditional, parameters, own, found, weights)
 
     def _set_transient_state(self):
-        names = "num_bins", "recalibration", "tail_bounds"
+        names = "num_bins", "recalibration", "tail_bounds", "are_tails_first"
         options = (self.parameters[name] for name in names)
         conditionals = NumberConditionals(self.cells.maps, *options)
         object.__setattr__(self, "conditionals", conditionals)

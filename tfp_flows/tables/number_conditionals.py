@@ -28,7 +28,9 @@ _LOG_SQRT_2_PI = 0.5 * math.log(2.0 * math.pi)
 # the bounds of the logarithm of its ratio to that value, for files that name none.
 _FIRST_WEIGHT, _PACE, TAIL_BOUNDS = 0.3, 0.25, (7.0, 7.0)
 _MOST_LOG_SCALE = 7.0
-_SPLINE_BOUND = 3.0
+# Splines of normal variables reach 1 of 16,000 draws on either side. In files that do not
+# say where tails are, splines come before them and end where these should begin.
+_SPLINE_BOUND, _BOUND_BEFORE_TAILS = 4.0, 3.0
 _FAR = 1e12  # bound on u, which keeps all values finite
 _FARTHEST = 40.0  # quantiles are sought up to so many standard deviations of training rows
 
@@ -74,6 +76,7 @@ class NumberConditionals:
         Empty: 0 for all.
       tail_bounds: bounds of the tails (`LineConditional`): of numbers that are mapped on a
         line, and of numbers whose logarithms are, where the same u is further out.
+      are_tails_first: the order of tails and splines (`LineConditional`).
 
     Reference:
       Gneiting, Ranjan (2013), Combining predictive distributions.
@@ -86,12 +89,13 @@ class NumberConditionals:
         num_bins: int,
         weights: Sequence[float] = (),
         tail_bounds: Sequence[float] = TAIL_BOUNDS,
+        are_tails_first: bool = False,
     ) -> None:
         self.maps = maps
         self.weights = np.asarray(weights or [0.0] * len(maps.specs), np.float64)
         self._tail_bounds = tail_bounds
         bounds = [tail_bounds[is_log] for is_log in maps.is_logarithmic.astype(int)]
-        self._line = LineConditional(num_bins, tuple(bounds))
+        self._line = LineConditional(num_bins, tuple(bounds), are_tails_first)
         self._circle = CircleConditional(num_bins)
 
     @property
@@ -102,7 +106,8 @@ class NumberConditionals:
     def from_columns(self, columns: list[int]) -> NumberConditionals:
         """Returns the distributions of some of the numbers."""
         weights, maps = self.weights[columns].tolist(), self.maps.from_columns(columns)
-        return NumberConditionals(maps, self._line.num_bins, weights, self._tail_bounds)
+        options = weights, self._tail_bounds, self._line.are_tails_first
+        return NumberConditionals(maps, self._line.num_bins, *options)
 
     def log_prob(self, y: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Returns log-densities, of integers log-probabilities, `[..., D]`."""
@@ -309,21 +314,24 @@ def _mean_over_members(each):
 
 @dataclasses.dataclass(frozen=True)
 class LineConditional:
-    """A density on the line: a normal one, mapped by tails, a spline, scale and shift.
+    """A density on the line: a normal one, mapped by a spline, tails, scale and shift.
 
     ```none
-    z = asinh(w spline((u - shift) exp(-log_scale))) / w,   z standard normal
+    z = spline(asinh(w v) / w),   v = (u - shift) exp(-log_scale),   z standard normal
     log p(u) = log normal(z) + log dz/du,    P(U <= u) = normal_cdf(z)
     ```
 
     With parameters of zero, it is nearly the standard normal, with heavier tails (Johnson's
-    S_U).
+    S_U). The spline maps `[-4, 4]`, so that it shapes the tails as far as there are rows.
 
     Args:
-      num_bins: bins of the spline, which maps `[-3, 3]`.
+      num_bins: bins of the spline.
       tail_bounds: bounds on the logarithms of `w / 0.3`, `[D]`. With 1.2, w is at most 1:
         of a million draws, the farthest are some 65 scales away; with 0.5, 12; with 7,
         they are beyond any number of float64.
+      are_tails_first: whether the tails are the first map of v. Otherwise, as in earlier
+        files, `z = asinh(w spline(v)) / w`, and the spline maps `[-3, 3]`: 0.3 % of the
+        draws are beyond on either side, however light the tails of the rows are.
 
     Reference:
       Durkan, Bekasov, Murray, Papamakarios (2019), Neural spline flows.
@@ -332,10 +340,12 @@ class LineConditional:
 
     num_bins: int
     tail_bounds: tuple[float, ...]
+    are_tails_first: bool
 
     @functools.cached_property
     def _spline(self):
-        return RationalQuadraticSpline(self.num_bins, _SPLINE_BOUND)
+        bound = _SPLINE_BOUND if self.are_tails_first else _BOUND_BEFORE_TAILS
+        return RationalQuadraticSpline(self.num_bins, bound)
 
     @property
     def num_parameters(self) -> int:
@@ -347,12 +357,14 @@ class LineConditional:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns z and `log dz/du`, `[..., D]`, for `u` and parameters `[..., P, D]`."""
         shift, log_scale, weight, from_spline = self._parts(parameters)
-        inside, log_slope = self._spline.forward_and_log_det(
-            (u - shift) * tf.exp(-log_scale), from_spline
-        )
-        scaled = weight * inside
-        log_slope -= log_scale + 0.5 * tf.math.log1p(scaled**2)
-        return tf.asinh(scaled) / weight, log_slope
+        z, log_slope = (u - shift) * tf.exp(-log_scale), -log_scale
+        if self.are_tails_first:
+            z, log_slope = _without_tails(z, log_slope, weight)
+        z, log_slope_of_spline = self._spline.forward_and_log_det(z, from_spline)
+        log_slope += log_slope_of_spline
+        if not self.are_tails_first:
+            z, log_slope = _without_tails(z, log_slope, weight)
+        return z, log_slope
 
     def cdf(self, u: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Returns `P(U <= u)`, `[..., D]`; 0 or 1 where u is infinite."""
@@ -363,9 +375,10 @@ class LineConditional:
     def value(self, z: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Returns u with `P(U <= u) = P(Z <= z)`, Z standard normal, `[..., D]`."""
         shift, log_scale, weight, from_spline = self._parts(parameters)
-        inside = tf.sinh(tf.clip_by_value(weight * z, -30.0, 30.0)) / weight
-        u, _ = self._spline.inverse_and_log_det(inside, from_spline)
-        return shift + tf.exp(log_scale) * u
+        v = z if self.are_tails_first else _with_tails(z, weight)
+        v, _ = self._spline.inverse_and_log_det(v, from_spline)
+        v = _with_tails(v, weight) if self.are_tails_first else v
+        return shift + tf.exp(log_scale) * v
 
     def log_prob_and_cdf(
         self, u: tf.Tensor, parameters: tf.Tensor
@@ -382,6 +395,16 @@ class LineConditional:
         tail = soft_bounded_scale(_PACE * tail[..., 0, :], bounds)
         log_scale = soft_bounded_scale(log_scale[..., 0, :], _MOST_LOG_SCALE)
         return shift[..., 0, :], log_scale, _FIRST_WEIGHT * tf.exp(tail), from_spline
+
+
+def _with_tails(z, weight):
+    return tf.sinh(tf.clip_by_value(weight * z, -30.0, 30.0)) / weight
+
+
+def _without_tails(v, log_slope, weight):
+    """The inverse of `_with_tails`, and the log-slope with its own."""
+    scaled = weight * v
+    return tf.asinh(scaled) / weight, log_slope - 0.5 * tf.math.log1p(scaled**2)
 
 
 @dataclasses.dataclass(frozen=True)

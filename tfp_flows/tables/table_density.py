@@ -166,6 +166,7 @@ class TableDensity:
             context_numbers=self._context_codec.measure(read, is_training),
             description=self._description(),
             tail_bounds=_TAIL_BOUNDS,
+            are_tails_first=True,
             seed=self._seed,
             **vars(self._sizes.by_rows(int(is_training.sum()))),
         )
