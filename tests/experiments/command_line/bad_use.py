@@ -61,6 +61,7 @@ BAD_USE_OF_OTHERS = {
     "table": [
         ("", "`csv_path` to be given"),
         ("--csv_path=x --kinds=real", "name=kind"),
+        ("--csv_path=x --kinds=a=real,a=drop", "one kind for each column"),
         ("--csv_path=x --test_share=.5 --validation_share=.5", "below 1 together"),
     ],
     "prediction_folds": [("--csv_path=x", "`target` to be given")],
