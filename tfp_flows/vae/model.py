@@ -182,7 +182,7 @@ class VAE(LikelihoodModel):
           `[*sample_shape, N, latent_size]`.
         """
         self._check_rows(x)
-        x = tf.convert_to_tensor(x, self.posterior.dtype)
+        x = tf.cast(x, self.posterior.dtype)
         return self._draw(x, np.atleast_1d(sample_shape).astype(int).tolist(), seed)
 
     def decode(self, z: TensorLike) -> tf.Tensor:
