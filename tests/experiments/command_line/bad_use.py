@@ -78,6 +78,7 @@ BAD_USE_OF_OTHERS = {
         (f"{REPLICAS} --sample_size=5", "a multiple of the 2 replicas; got 5"),
         ("--target=posteriordb:nothing", "posteriordb:garch-garch11"),
     ],
+    "sample": [("--model=x --out=a.parquet", "`out` to end as a table of text")],
     "compare": [
         ("", "`folders` to be given"),
         ("x --picture=a.xyz", "'png', 'ps'"),
