@@ -123,6 +123,14 @@ class FlowEstimator(BaseEstimator):
         check_is_fitted(self, "table_")
         return validate_data(self, X, dtype=np.float64, reset=False)
 
+    def _in_blocks(self, function, rows):
+        """Returns `function` of a frame of `in_blocks(rows)`; its errors name `rows`."""
+        try:
+            return function(self._frame(in_blocks(rows)))
+        except ValueError:
+            function(self._frame(rows))
+            raise
+
     def _frame(self, X):  # noqa: N803
         default = [f"x{i}" for i in range(X.shape[1])]
         names = list(getattr(self, "feature_names_in_", default))
@@ -188,7 +196,7 @@ class FlowDensity(DensityMixin, FlowEstimator):
     def score_samples(self, X: npt.ArrayLike) -> np.ndarray:  # noqa: N803
         """Returns the log-densities of rows, `[N]` nats."""
         rows = self._checked(X)
-        return self.table_.log_prob(self._frame(in_blocks(rows)))[: len(rows)]
+        return self._in_blocks(self.table_.log_prob, rows)[: len(rows)]
 
     def score(self, X: npt.ArrayLike, y: Any = None) -> float:  # noqa: N803
         """Returns the sum of the log-densities, as `KernelDensity` does."""
@@ -297,7 +305,7 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Returns means of y given features, `[N]`; perhaps also standard deviations."""
         rows = self._inside(X)
-        predicted = self.table_.predict(self._frame(in_blocks(rows)))
+        predicted = self._in_blocks(self.table_.predict, rows)
         mean = predicted.mean()[: len(rows)]
         return (mean, predicted.stddev()[: len(rows)]) if return_std else mean
 

@@ -11,6 +11,9 @@ from experiments.data.text_table import TextTable
 from experiments.fitted import row_tables
 from experiments.fitted.resumable_file import ResumableFile
 
+# Endings of files that are not plain text.
+_OTHER_FORMATS = (".parquet", ".feather", ".xlsx", ".xls", ".gz", ".zip", ".npz", ".npy")
+
 
 @dataclasses.dataclass(frozen=True)
 class TableSettings(FlagSettings):
@@ -30,6 +33,8 @@ class TableSettings(FlagSettings):
     def __post_init__(self):
         super().__post_init__()
         check_encoding(self.encoding)
+        if self.out.lower().endswith(_OTHER_FORMATS):
+            self.refuse("out", "to end as a table of text does, such as in .csv")
 
     def open_table(self, path):
         """Returns the `TextTable` at a path."""

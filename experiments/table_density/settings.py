@@ -115,9 +115,12 @@ def parsed_kinds(settings):
 
     Raises:
       UsageError: if an entry is not `name=kind`, `name=kind:low:high` or, for texts in
-        their order, `name=ordered:first:second:third`.
+        their order, `name=ordered:first:second:third`; or if a column has two.
     """
-    return dict(_parsed(settings, text) for text in settings.kinds)
+    entries = [_parsed(settings, text) for text in settings.kinds]
+    if len(dict(entries)) < len(entries):
+        settings.refuse("kinds", "with one kind for each column")
+    return dict(entries)
 
 
 def _parsed(settings, text):

@@ -109,6 +109,24 @@ def test_what_subclasses_return_is_checked(call, words, check_refused):
     check_refused(call, words)
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        tff.RealNVP(3, num_steps=1, hidden_units=(4,)).inverse,
+        tff.BinaryMADE(3, hidden_units=(4,)).log_prob,
+    ],
+    ids=["flow", "autoregressive"],
+)
+def test_sizes_that_a_graph_does_not_know_are_checked_when_it_runs(method):
+    rows_of_any_width = [tf.TensorSpec([None, None])]
+    call = tf.function(method, input_signature=rows_of_any_width, autograph=False)
+    rows = np.ones([2, 3], np.float32)
+    assert call(rows).shape[0] == 2
+    # One column would be broadcast to three.
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"\[2,1\] is not compatible"):
+        call(rows[:, :1])
+
+
 def test_axes_of_unknown_length_are_restored():
     flow = nested(OneSided())
     call = as_graph(flow.forward_and_log_det)

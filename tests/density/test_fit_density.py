@@ -163,6 +163,7 @@ BAD_CALLS = [
     (lambda: fit_density(ROWS, max_minutes=0), "`max_minutes` above 0 | got 0"),
     (lambda: fit_density(ROWS, max_steps=0), "`max_steps` | got 0"),
     (lambda: fit_density(ROWS, seed="a"), "`seed` | 'a'"),
+    (lambda: fit_density(ROWS, verbose="loud"), "`verbose` of 'auto', 0, 1 or 2 | 'loud'"),
 ]
 
 

@@ -19,6 +19,7 @@ from portable_cases import (
     rows_of,
 )
 from scipy import stats
+from tensorflow_probability import distributions as tfd
 
 import tfp_flows as tff
 
@@ -202,6 +203,7 @@ def test_operations_that_jax_lacks_are_named():
 
 
 MAF = from_flow(maf)("float32")
+JOINT = tfd.JointDistributionNamed({"a": tfd.Normal(0.0, 1.0)})
 
 
 @pytest.mark.parametrize(
@@ -216,6 +218,7 @@ MAF = from_flow(maf)("float32")
         (lambda e: e.sample(e.params, jax.random.key(0), 2.0), "`num_samples`, a Python"),
         (lambda e: e.save("flow.keras"), "`path` that ends in .npz; got flow.keras"),
         (lambda e: tff.to_jax(MAF.bijector), "`distribution`"),
+        (lambda e: tff.to_jax(JOINT), "one tensor of known `event_shape`; got {'a'"),
     ],
 )
 def test_refused_arguments(call, words):

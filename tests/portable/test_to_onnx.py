@@ -1,5 +1,6 @@
 """`export_onnx`: files that give TensorFlow's numbers by onnxruntime alone."""
 
+import functools
 import os
 import re
 import subprocess
@@ -101,6 +102,18 @@ def test_models_are_taken(tmp_path):
     assert_close(run(paths[0], x=x), distribution.log_prob(x))
 
 
+def test_bijectors_of_tfp_are_taken(tmp_path):
+    normal = tfp.distributions.MultivariateNormalDiag([1.0, 2.0], [3.0, 4.0])
+    paths = tff.export_onnx(normal, tmp_path)
+    x = np.eye(2, dtype=np.float32)
+    assert_close(run(paths[0], x=x), normal.log_prob(x))
+    assert_close(run(paths[1], noise=x), [[4.0, 2.0], [1.0, 6.0]])
+
+
+def in_bfloat16(dtype):
+    return from_flow(functools.partial(maf, network_dtype="mixed_bfloat16"))(dtype)
+
+
 def image(dtype):
     glow = tff.Glow((4, 4, 1), num_levels=1, num_steps=1, hidden_channels=2)
     return from_flow(lambda dtype: glow, glow.inverse_event_shape([4, 4, 1]))(dtype)
@@ -123,6 +136,7 @@ def batched(dtype):
         (DISTRIBUTIONS["tail"], "exported", "nodes of ONNX; got Ndtri ("),
         (lambda dtype: maf(dtype), "exported", "`distribution`, one with `log_prob`"),
         (DISTRIBUTIONS["nice"], None, "`folder`, the path of a folder"),
+        (in_bfloat16, "exported", "onnxruntime has no kernels for bfloat16"),
         (sinh_tails, "exported", "in float32, since onnxruntime has no Asinh of float64"),
         (batched, "exported", "without batch axes; got (2,)"),
     ],

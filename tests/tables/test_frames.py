@@ -214,6 +214,14 @@ def test_small_floats_stay_finite_and_inside_of_open_ends():
     assert (drawn["share"].dtype, drawn["share"].max() < 1.0) == (np.float32, True)
 
 
+def test_dates_without_a_zone_are_in_utc_beside_others():
+    zoned = pandas.date_range("2024-03-30", periods=60, freq="37min", tz="Europe/Berlin")
+    rows = pandas.DataFrame({"time": zoned, "x": np.arange(60.0) ** 1.5})
+    table = tff.TableDensity(tff.describe_columns(rows, as_recorded=False))
+    naive = rows.assign(time=zoned.tz_convert("UTC").tz_localize(None))
+    np.testing.assert_array_equal(table.encode(naive)[0], table.encode(rows)[0])
+
+
 def test_a_constant_date_is_kept():
     rows = {"day": np.full(60, np.datetime64("2024-01-01")), "x": np.arange(60.0) ** 1.5}
     table = fitted(tff.describe_columns(rows), rows)

@@ -71,6 +71,16 @@ def test_kinds_are_given_by_name(regression):
 
 
 @pytest.mark.usefixtures("op_by_op")
+@pytest.mark.parametrize("kind", [FlowDensity, FlowRegressor])
+def test_errors_count_the_rows_that_are_given(kind):
+    x = np.stack([np.arange(30) % 3.0, np.linspace(0.0, 1.0, 30)], axis=1)
+    estimator = kind(kinds={"x0": "categorical"}, **TINY, epochs=1).fit(x, x[:, 1])
+    name = {FlowDensity: "score_samples", FlowRegressor: "predict"}[kind]
+    with pytest.raises(ValueError, match=r"got 9.0 in row 1 \(1 rows\)"):
+        getattr(estimator, name)([[0.0, 0.5], [9.0, 0.5]])
+
+
+@pytest.mark.usefixtures("op_by_op")
 def test_one_quantile_has_no_axis_and_huge_whole_numbers_are_real(regression):
     x, y = regression
     regressor = FlowRegressor(**TINY, epochs=1).fit(x, 1e16 + 200.0 * np.round(30.0 * y))

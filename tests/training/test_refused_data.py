@@ -199,6 +199,10 @@ BAD_CALLS = [
     (lambda: compile_with(loss="mse"), "Expected no `loss`"),
     # Constructors, files and callbacks.
     (lambda: tff.DensityEstimator(tff.NICE(2)), "the bijector `nice` | FlowDistribution("),
+    (
+        lambda: tff.DensityEstimator(tfp.distributions.Normal(np.zeros(3), 1.0)),
+        "a `distribution` without batch axes; got (3,)",
+    ),
     (lambda: fit_steps(tff.Standardize(2)), "trainable variables; it has none"),
     (lambda: fit_steps(Unused(), tff.ActNorm(2)), "forgotten"),
     (lambda: untrained().save("model.h5"), "`.keras` | model.h5"),

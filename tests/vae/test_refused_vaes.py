@@ -44,6 +44,10 @@ def gaussian(size=2, **options):
     return tff.posteriors.DiagonalGaussian(size, **options)
 
 
+def five_priors():
+    return tfp.distributions.MultivariateNormalDiag(np.zeros([5, 2], np.float32))
+
+
 def amortized(bijector, size=3):
     return tff.posteriors.AmortizedFlow(gaussian(size), bijector)
 
@@ -83,6 +87,7 @@ BAD_CALLS = [
     (lambda: vae(likelihood=Unchecked()), "`likelihood` | got <"),
     (lambda: vae(likelihood=tff.likelihoods.Bernoulli), "the class Bernoulli; call it"),
     (lambda: vae(prior=tff.standard_normal(3)), "`prior` of event shape [2]; got (3,)"),
+    (lambda: vae(prior=five_priors()), "a `prior` without batch axes; got (5,)"),
     (
         lambda: vae(prior=tff.FlowDistribution(tff.standard_normal(2), tff.IAF(2, **TINY))),
         "`prior` that scores in one pass; got `iaf_ | one variable after another",

@@ -191,6 +191,16 @@ def test_shapes_of_latents_and_rows():
 
 
 @pytest.mark.usefixtures("op_by_op")
+def test_rows_may_be_tensors_of_any_dtype():
+    model = MODELS["gaussian"]()
+    x = small_vae.rows(model, 3)
+    for dtype in (tf.float64, tf.uint8, tf.bool):
+        rows = tf.cast(x, dtype)
+        np.testing.assert_array_equal(model.encode(rows), model.encode(x))
+        np.testing.assert_array_equal(model.reconstruct(rows), model.reconstruct(x))
+
+
+@pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "float64"])
 def test_networks_may_compute_in_another_dtype(policy):
     x = np.eye(8, dtype=np.float32)

@@ -40,7 +40,11 @@ def check_value(
             f"{value.shape}."
         )
     check_event_shape(value.shape, argument, event_ndims, event_shape)
-    return value
+    batch = value.shape[: value.shape.rank - event_ndims]
+    if event_shape is None or value.shape[batch.rank :].is_fully_defined():
+        return value
+    # Sizes that a graph does not know yet are checked when it runs.
+    return tf.ensure_shape(value, batch.concatenate(event_shape))
 
 
 def as_tensor(value: Any, argument: str, dtype: tf.DType | None) -> tf.Tensor:

@@ -11,7 +11,7 @@ from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.core.arguments import check_instance, check_members
+from tfp_flows.core.arguments import check_instance, check_members, require
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import check_rows, rows_that_count
 
@@ -72,6 +72,18 @@ def is_discrete(distribution: tfd.Distribution) -> bool:
     inner = [getattr(distribution, name, None) for name in _INNER]
     inner += getattr(distribution, "components", ())
     return any(isinstance(d, tfd.Distribution) and is_discrete(d) for d in inner)
+
+
+def refuse_batch(argument: str, distribution: Any) -> None:
+    """Refuses several distributions, since each row would get another one, by its place.
+
+    Args:
+      argument: name of the distribution in errors.
+      distribution: a distribution of rows; one of unknown batch shape passes.
+    """
+    batch = getattr(distribution, "batch_shape", None)
+    is_one = not isinstance(batch, tf.TensorShape) or batch.num_elements() in (None, 1)
+    require(is_one, f"a `{argument}` without batch axes", batch)
 
 
 def refuse_discrete(distribution: Any, place: str) -> None:

@@ -55,9 +55,9 @@ class Signature:
         words = "one with `log_prob` and `sample`, as a `FlowDistribution`"
         members = ("log_prob", "sample", "dtype", "event_shape", "trainable_variables")
         check_members("distribution", distribution, members, words)
-        shape = tf.TensorShape(distribution.event_shape)
-        is_known = shape.is_fully_defined()
-        require(is_known, "a distribution of known `event_shape`", shape)
+        shape = distribution.event_shape
+        is_known = isinstance(shape, tf.TensorShape) and shape.is_fully_defined()
+        require(is_known, "a distribution of one tensor of known `event_shape`", shape)
         batch = tf.TensorShape(getattr(distribution, "batch_shape", ()))
         require(batch.rank in (None, 0), "a distribution without batch axes", batch)
         self.distribution = distribution

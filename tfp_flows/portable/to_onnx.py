@@ -74,10 +74,11 @@ def export_onnx(distribution: Any, folder: str | os.PathLike) -> list[str]:
     flow = getattr(distribution, "bijector", None)
     if flow is not None:
         latent = distribution.distribution.event_shape.as_list()
+        takes_context = getattr(flow, "context_size", 0)  # TFP's bijectors have none
         models["sample"] = _model(
             "sample",
             lambda noise, *context: flow.forward(noise, **signature.keyword(context)),
-            {"noise": ["rows", *latent], **(context if flow.context_size else {})},
+            {"noise": ["rows", *latent], **(context if takes_context else {})},
             rows,
             signature.dtype,
         )
@@ -172,6 +173,10 @@ class _Onnx(Interpreter):
         if operation not in _WRITERS:
             words = "a distribution whose operations can be written as nodes of ONNX"
             require(False, words, self._recording.origins_of([operation]))
+        if attributes.get("DstT") == "bfloat16":
+            words = "a distribution whose networks compute in its own dtype, since "
+            got, hint = "bfloat16", " Build it with `network_dtype=None`, of equal weights."
+            require(False, f"{words}onnxruntime has no kernels for bfloat16", got, hint)
         if operation in _IN_FLOAT32 and _example(given[0]).dtype == np.float64:
             words = f"a distribution in float32, since onnxruntime has no {operation} of "
             require(False, f"{words}float64", "float64")

@@ -175,9 +175,11 @@ class RowCodec:
         for codec, is_known in zip(self._codecs, rows.is_known.T, strict=True):
             if not is_known.all():
                 column, row = codec.column, int(np.argmin(is_known))
+                cell = self._take(frame)[column.name][row]
+                cell = cell.item() if isinstance(cell, np.generic) else cell
                 raise ValueError(
                     f"Expected one of {column.values} in column {column.name!r}; got "
-                    f"{self._take(frame)[column.name][row]!r} in row {row} "
+                    f"{cell!r} in row {row} "
                     f"({(~is_known).sum()} rows)."
                 )
 

@@ -59,7 +59,7 @@ class TableDensity:
     Densities are per unit of each number (per day of dates), times a probability of all
     other cells. Values that cannot occur have density zero; a context with such values is
     refused. Rows are returned in the form of the frame that was given: with its index,
-    order of columns and dtypes.
+    order of columns and dtypes. Dates without a time zone are in UTC if others have one.
 
     >>> import numpy as np
     >>> import tfp_flows

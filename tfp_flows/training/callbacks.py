@@ -255,9 +255,13 @@ def progress(verbose: int | str, epochs: int) -> tuple[list[FitProgress], int]:
     Args:
       verbose: "auto" for `FitProgress`, or an integer of Keras.
       epochs: the maximum number of epochs.
+
+    Raises:
+      ValueError: if `verbose` is something else.
     """
     if verbose == "auto":
         return [FitProgress(epochs)], 0
+    require(verbose in (0, 1, 2), "`verbose` of 'auto', 0, 1 or 2", repr(verbose))
     return [], int(verbose)
 
 

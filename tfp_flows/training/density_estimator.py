@@ -23,6 +23,7 @@ from tfp_flows.core.arguments import (
 )
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import weight_keyword
+from tfp_flows.distributions.distribution_checks import refuse_batch
 from tfp_flows.distributions.distribution_wrapper import context_keyword
 from tfp_flows.training.global_batch import GlobalBatch
 from tfp_flows.training.model import LikelihoodModel, structure_lines
@@ -86,9 +87,9 @@ class DensityEstimator(LikelihoodModel):
       **kwargs: `name` of `keras.Model`.
 
     Raises:
-      ValueError: if `distribution` has no `log_prob`, or `columns` is something else; from
-        `fit`, if nothing is trainable, the loss does not depend on a trainable variable, or
-        the data have another form.
+      ValueError: if `distribution` has no `log_prob`, or has batch axes; or `columns` is
+        something else; from `fit`, if nothing is trainable, the loss does not depend on a
+        trainable variable, or the data have another form.
     """
 
     saved_parts = ("distribution", "columns", "weight_prior")
@@ -281,6 +282,7 @@ def _check_distribution(distribution):
     members = ("log_prob", "variables", "dtype")
     words = "one with `log_prob`, as a `FlowDistribution` of a base and a flow"
     check_members("distribution", distribution, members, words)
+    refuse_batch("distribution", distribution)
 
 
 def _context_size(distribution):

@@ -27,6 +27,7 @@ from tfp_flows.core.compiled import graph_function
 from tfp_flows.core.inputs import check_value
 from tfp_flows.core.rows import check_rows, rows_that_count, sample_of_rows, weight_keyword
 from tfp_flows.distributions.bases import standard_normal
+from tfp_flows.distributions.distribution_checks import refuse_batch
 from tfp_flows.distributions.draws import fold_in, split, stateless
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.networks.built_network import call_once, check_can_be_rebuilt
@@ -184,7 +185,7 @@ class VAE(LikelihoodModel):
           `[*sample_shape, N, latent_size]`.
         """
         self._check_rows(x)
-        x = tf.convert_to_tensor(x, self.posterior.dtype)
+        x = tf.cast(x, self.posterior.dtype)
         return self._draw(x, np.atleast_1d(sample_shape).astype(int).tolist(), seed)
 
     def decode(self, z: TensorLike) -> tf.Tensor:
@@ -454,6 +455,7 @@ def _check_prior(prior, posterior):
     shape, dtype = [posterior.latent_size], posterior.dtype
     is_vector = prior.event_shape == shape
     require(is_vector, f"a `prior` of event shape {shape}", prior.event_shape)
+    refuse_batch("prior", prior)
     words = f"a `prior` of {dtype.name}, as the posterior"
     require(prior.dtype == dtype, words, tf.as_dtype(prior.dtype).name)
     flow = getattr(prior, "bijector", None)

@@ -61,6 +61,7 @@ BAD_USE_OF_OTHERS = {
     "table": [
         ("", "`csv_path` to be given"),
         ("--csv_path=x --kinds=real", "name=kind"),
+        ("--csv_path=x --kinds=a=real,a=drop", "one kind for each column"),
         ("--csv_path=x --test_share=.5 --validation_share=.5", "below 1 together"),
     ],
     "prediction_folds": [("--csv_path=x", "`target` to be given")],
@@ -77,6 +78,7 @@ BAD_USE_OF_OTHERS = {
         (f"{REPLICAS} --sample_size=5", "a multiple of the 2 replicas; got 5"),
         ("--target=posteriordb:nothing", "posteriordb:garch-garch11"),
     ],
+    "sample": [("--model=x --out=a.parquet", "`out` to end as a table of text")],
     "compare": [
         ("", "`folders` to be given"),
         ("x --picture=a.xyz", "'png', 'ps'"),
