@@ -18,8 +18,9 @@ _MANY_ROWS = 50  # rows for each different integer
 _LEAST_COMMON, _DEVIATIONS = 8, 8.0
 _LEAST_ROWS = 0.25  # rows for all integers that no training row has
 _PSEUDO_ROWS = 2.0 ** np.arange(-2, 25)  # candidate numbers for the smooth distribution
-# Share and deviation of the normal part of the smooth distribution, which gives it tails.
-_NORMAL_SHARE, _NORMAL_DEVIATION = 0.05, 1.5
+# The normal part of the smooth distribution, which gives it tails: its rows beside those of
+# the table, its largest share, and its deviation.
+_NORMAL_ROWS, _MOST_NORMAL, _NORMAL_DEVIATION = 5.0, 0.05, 1.5
 _LEAST_WIDTH = 1e-13  # width of an integer on the line
 _FARTHEST = 8.0  # ends of the first and last integer on the line
 
@@ -105,6 +106,7 @@ class _SmoothDistribution:
         self._maps = NumberMaps([spec])
         u = np.clip(self._line(integers + 0.5), _GRID[0], _GRID[-1])
         weights = counts / counts.sum()
+        self._normal_share = min(_NORMAL_ROWS / counts.sum(), _MOST_NORMAL)
         spread = np.sqrt(np.sum(weights * (u - weights @ u) ** 2))
         width = max(float(spread), 0.1) * counts.sum() ** -0.2
         found, _ = np.histogram(u, _GRID, weights=weights)
@@ -123,7 +125,7 @@ class _SmoothDistribution:
         u = self._line(edges)
         kernel = np.interp(u, _GRID, self._kernel, left=0.0, right=1.0)
         normal = normal_cdf(u / _NORMAL_DEVIATION).numpy()
-        return (1.0 - _NORMAL_SHARE) * kernel + _NORMAL_SHARE * normal
+        return (1.0 - self._normal_share) * kernel + self._normal_share * normal
 
     def mass(self, integers):
         """The probabilities of integers, `[E]`."""

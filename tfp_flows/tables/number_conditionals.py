@@ -24,13 +24,13 @@ from tfp_flows.transformers.spline import CircularSpline, RationalQuadraticSplin
 _NARROW = 0.02
 _INFINITE = 100.0  # latents beyond have no probability
 _LOG_SQRT_2_PI = 0.5 * math.log(2.0 * math.pi)
-# Weight of the tails: its value at parameters of zero, the factor of its learning rate, and
-# the bounds of the logarithm of its ratio to that value, for files that name none.
-_FIRST_WEIGHT, _PACE, TAIL_BOUNDS = 0.3, 0.25, (7.0, 7.0)
+# Weight of the tails: the factor of its learning rate, and the bounds of the logarithm of
+# its ratio to its value at parameters of zero, for files that name none.
+_PACE, TAIL_BOUNDS = 0.25, (7.0, 7.0)
 _MOST_LOG_SCALE = 7.0
-# Splines of normal variables reach 1 of 16,000 draws on either side. In files that do not
-# say where tails are, splines come before them and end where these should begin.
-_SPLINE_BOUND, _BOUND_BEFORE_TAILS = 4.0, 3.0
+# The bound of splines and the weight of the tails at parameters of zero, by whether tails
+# are first. Splines of normal variables reach 1 of 16,000 draws on either side with 4.
+_BOUNDS, _FIRST_WEIGHTS = {True: 4.0, False: 3.0}, {True: 0.15, False: 0.3}
 _FAR = 1e12  # bound on u, which keeps all values finite
 _FARTHEST = 40.0  # quantiles are sought up to so many standard deviations of training rows
 
@@ -326,12 +326,12 @@ class LineConditional:
 
     Args:
       num_bins: bins of the spline.
-      tail_bounds: bounds on the logarithms of `w / 0.3`, `[D]`. With 1.2, w is at most 1:
-        of a million draws, the farthest are some 65 scales away; with 0.5, 12; with 7,
-        they are beyond any number of float64.
+      tail_bounds: bounds on the logarithms of `w / 0.15`, `[D]`. With 1.6, w is at most
+        0.75, and the farthest of a million draws are some 25 scales away; with 0.7, 7.
       are_tails_first: whether the tails are the first map of v. Otherwise, as in earlier
-        files, `z = asinh(w spline(v)) / w`, and the spline maps `[-3, 3]`: 0.3 % of the
-        draws are beyond on either side, however light the tails of the rows are.
+        files, `z = asinh(w spline(v)) / w`, the bounds are those of `w / 0.3`, and the
+        spline maps `[-3, 3]`: 0.3 % of the draws are beyond on either side, however light
+        the tails of the rows are.
 
     Reference:
       Durkan, Bekasov, Murray, Papamakarios (2019), Neural spline flows.
@@ -344,8 +344,7 @@ class LineConditional:
 
     @functools.cached_property
     def _spline(self):
-        bound = _SPLINE_BOUND if self.are_tails_first else _BOUND_BEFORE_TAILS
-        return RationalQuadraticSpline(self.num_bins, bound)
+        return RationalQuadraticSpline(self.num_bins, _BOUNDS[self.are_tails_first])
 
     @property
     def num_parameters(self) -> int:
@@ -394,7 +393,8 @@ class LineConditional:
         bounds = tf.constant(self.tail_bounds, tail.dtype)
         tail = soft_bounded_scale(_PACE * tail[..., 0, :], bounds)
         log_scale = soft_bounded_scale(log_scale[..., 0, :], _MOST_LOG_SCALE)
-        return shift[..., 0, :], log_scale, _FIRST_WEIGHT * tf.exp(tail), from_spline
+        weight = _FIRST_WEIGHTS[self.are_tails_first] * tf.exp(tail)
+        return shift[..., 0, :], log_scale, weight, from_spline
 
 
 def _with_tails(z, weight):

@@ -38,7 +38,7 @@ from tfp_flows.training.density_estimator import DensityEstimator
 from tfp_flows.training.loading import load
 
 # Bounds of the tails (`NumberConditionals`): with 7, a drawn row of magic had 1e211.
-_TAIL_BOUNDS = 1.2, 0.5
+_TAIL_BOUNDS = 1.6, 0.7
 _MOST_ATTEMPTS = 100  # draws of a row that must not equal an excluded one
 _SCORES = "calibration_scores"  # sorted scores of calibration rows, in saved descriptions
 
