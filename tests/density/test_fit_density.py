@@ -34,7 +34,7 @@ def fitted():
 def quick(op_by_op):
     small = {"hidden_units": (8,), "num_bins": 4}
     changes = {"splines": {**small, "num_members": 2}, "flow": {**small, "num_steps": 1}}
-    with trained_for(2, steps={"steps_per_epoch": 4}, **changes) as quick:
+    with trained_for(2, steps={"steps_per_epoch": 2}, batch_size=64, **changes) as quick:
         yield quick
 
 
