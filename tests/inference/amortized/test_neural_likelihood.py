@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from derivatives import op_by_op
 from short_fits import trained_for
 from tensorflow_probability import distributions as tfd
 
@@ -23,10 +24,12 @@ def simulate(mean, scale, seed):
 
 @pytest.fixture(scope="module")
 def likelihood():
-    with trained_for(20, flow={"hidden_units": (16,), "num_steps": 1}):
-        yield fit_neural_likelihood(PRIOR, simulator=simulate, num_simulations=1_500)
+    flow, steps = {"hidden_units": (16,), "num_steps": 1}, {"steps_per_epoch": 8}
+    with op_by_op(), trained_for(4, flow=flow, steps=steps):
+        return fit_neural_likelihood(PRIOR, simulator=simulate, num_simulations=1_500)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_log_densities_of_trials_are_added(likelihood):
     theta = {
         "mean": np.array([0.8, -0.5], np.float32),
@@ -45,6 +48,7 @@ def test_log_densities_of_trials_are_added(likelihood):
     assert likelihood.report.verdict in ("good", "no better than a Gaussian")
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_priors_of_all_structures(likelihood):
     @tfd.JointDistributionCoroutine
     def coroutine():
@@ -94,6 +98,7 @@ def test_batches_of_trials_are_refused(likelihood):
         likelihood.log_prob(TRIALS[None], parts)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_failed_simulations_and_offsets_are_kept_in_view():
     rng = np.random.default_rng(0)
     theta = rng.normal(size=(400, 1)).astype(np.float32)
@@ -106,6 +111,7 @@ def test_failed_simulations_and_offsets_are_kept_in_view():
     assert "not finite" in found.report.reasons[-1]
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_one_trial_given_a_vector_is_saved(likelihood, tmp_path):
     path, theta = tmp_path / "trial.keras", np.array([[0.8, 0.4]], np.float32)
     tfp_flows.DensityEstimator(likelihood.conditional).save(path)
@@ -117,6 +123,7 @@ def test_one_trial_given_a_vector_is_saved(likelihood, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_one_trial_given_a_vector_is_exported(likelihood):
     jax = pytest.importorskip("jax")
     exported = tfp_flows.to_jax(likelihood.conditional)

@@ -20,6 +20,8 @@ from tfp_flows.inference.amortized.posterior import AmortizedPosterior
 from tfp_flows.inference.amortized.saved import PosteriorOfRows
 from tfp_flows.inference.support import JointSupport
 
+pytestmark = pytest.mark.usefixtures("all_op_by_op")
+
 CHECKED = pairs(500, 1)
 posterior = functools.partial(exact_posteriors.amortized, CHECKED)
 
@@ -62,6 +64,7 @@ def test_simulations_that_failed_are_counted():
     assert report.num_dropped == 500
 
 
+@pytest.mark.slow_ids("options1-*", "options3-*")
 @pytest.mark.parametrize(
     ("options", "verdict"),
     [
@@ -110,12 +113,12 @@ def test_few_simulations_tell_far_observations_too(count):
 def test_names_of_observed_parts_may_come_in_another_order(monkeypatch):
     exact = posterior(is_known=True)
     expected = exact([0.5, -0.5, 1.0]).report.log_evidence
-    model = tfd.JointDistributionNamedAutoBatched(
+    model = tfd.JointDistributionNamed(
         {
             "theta": tfd.Sample(tfd.Normal(0.0, 1.0), 3),
-            "a": lambda theta: tfd.Normal(theta[2], exact_posteriors.NOISE),
+            "a": lambda theta: tfd.Normal(theta[..., 2], exact_posteriors.NOISE),
             "b": lambda theta: tfd.Independent(
-                tfd.Normal(theta[:2], exact_posteriors.NOISE), 1
+                tfd.Normal(theta[..., :2], exact_posteriors.NOISE), 1
             ),
         }
     )
