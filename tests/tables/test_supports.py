@@ -57,6 +57,7 @@ def frames():
 FRAMES = frames()
 
 
+@pytest.mark.slow_ids("people")
 @pytest.mark.parametrize("name", FRAMES)
 @pytest.mark.usefixtures("op_by_op")
 def test_no_drawn_cell_is_impossible(name):
@@ -89,7 +90,7 @@ def test_ends_are_found_where_they_are_no_tails():
     assert (column.low, column.high) == (0.0, None)
 
 
-@pytest.mark.slow_ids("0")
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [0, 2])
 def test_a_rare_category_has_its_base_rate(place):
     rng = np.random.default_rng(place)
