@@ -155,6 +155,7 @@ def test_training_ends_at_a_small_divergence_and_leaves_a_large_one_to_the_next_
     assert num_blocks(100.0, is_last=False) == 12
 
 
+@pytest.mark.slow_ids("2")
 @pytest.mark.parametrize("count", [1, 2])
 def test_variance_of_log_weights_is_twice_the_divergence(count, monkeypatch):
     """A step size of 0 keeps the start. The variance is not known of a mixture."""

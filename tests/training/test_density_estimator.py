@@ -50,6 +50,7 @@ def test_fit_lowers_the_loss_and_reports_nats(banana):
     assert model.predict(banana, verbose=0).shape == (512,)
 
 
+@pytest.mark.slow_ids("compiled1")
 @pytest.mark.parametrize(
     "compiled", [{"jit_compile": True}, {"steps_per_execution": 2}, {"run_eagerly": True}]
 )
