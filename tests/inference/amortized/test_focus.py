@@ -91,6 +91,7 @@ def test_the_density_is_normalised_on_the_region_and_draws_stay_there():
     np.testing.assert_allclose(in_graph(), posterior.sample(20, seed=3), atol=1e-5)
 
 
+@pytest.mark.slow_ids("True")
 @pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize("is_known", [False, True])
 def test_observations_whose_posterior_leaves_the_region_are_flagged(is_known):

@@ -64,7 +64,7 @@ def test_simulations_that_failed_are_counted():
     assert report.num_dropped == 500
 
 
-@pytest.mark.slow_ids("options1-*", "options3-*")
+@pytest.mark.slow_ids("options1-*", "options3-*", "options4-*")
 @pytest.mark.parametrize(
     ("options", "verdict"),
     [
