@@ -121,6 +121,7 @@ def test_draws_are_the_flow_of_draws_of_its_base(name):
     assert not (x == again).any()
 
 
+@pytest.mark.slow
 def test_rows_are_those_of_any_batch_axes_and_of_vmap():
     distribution, (x, context) = built("maf_context"), rows_of("maf_context")
     exported, context = tff.to_jax(distribution), context["context"]
