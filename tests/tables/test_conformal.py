@@ -14,7 +14,7 @@ from tfp_flows.tables.training import held_out
 
 pytestmark = pytest.mark.usefixtures("all_op_by_op")
 
-ROWS, SHARE, NEW = 80, 0.25, 1500
+ROWS, SHARE, NEW = 80, 0.25, 600
 NAMES = ["a", "b", "c", "d"]
 X = {"x": np.array([-1.0, 0.0, 1.0])}
 # Entries of each kind's column, and the ends of its support.
