@@ -69,6 +69,7 @@ def test_several_masks_are_conditioned_on_as_the_mean_that_log_prob_reports(
     assert distance(distribution, distribution.log_prob(X), observed) < 0.012
 
 
+@pytest.mark.slow
 def test_one_of_several_masks_or_many_candidates_are_conditioned_on():
     distribution, observed = made(num_masks=3), np.array([0, 0, 1, 0, 1, 1], bool)
     exact = distribution.log_prob(X, mask_index=1)

@@ -101,6 +101,7 @@ def test_draws_outside_the_support_are_left_out():
     assert all(np.isfinite(g).all() for g in gradient)
 
 
+@pytest.mark.slow
 def test_steps_of_which_most_draws_are_not_finite_are_not_taken(monkeypatch):
     monkeypatch.setattr("tfp_flows.inference.training._STEPS", 4)
 

@@ -139,7 +139,7 @@ def test_draws_stay_in_the_support_and_the_density_integrates_to_one():
         np.testing.assert_array_equal(density, [-np.inf, -np.inf])
 
 
-@pytest.mark.slow_ids("series-*", "image-*")
+@pytest.mark.slow_ids("series-*", "image-*", "None-*")
 @pytest.mark.parametrize(
     ("summary", "simulator", "missing"),
     [

@@ -69,6 +69,7 @@ def test_rounds_find_the_posterior_in_focus():
         assert theta.std() > 1.5 * DEVIATION
 
 
+@pytest.mark.slow
 def test_the_density_is_normalised_on_the_region_and_draws_stay_there():
     amortized = fit(num_rounds=2)
     inside = amortized.rows.prior.contains

@@ -93,7 +93,7 @@ def posterior(**options):
     return exact_posteriors.amortized(CHECKED, **options)
 
 
-@pytest.mark.slow_ids("options1-*")
+@pytest.mark.slow_ids("options2-*")
 @pytest.mark.parametrize(
     ("options", "verdict"),
     [

@@ -106,7 +106,8 @@ def test_failed_simulations_and_offsets_are_kept_in_view():
     theta = rng.normal(size=(400, 1)).astype(np.float32)
     x = 1e7 + rng.normal(theta, 0.1)
     x[theta > 0.5] = np.nan
-    with trained_for(1, flow={"hidden_units": (8,), "num_steps": 1}):
+    flow = {"hidden_units": (8,), "num_steps": 1}
+    with trained_for(1, flow=flow, steps={"steps_per_epoch": 2}):
         found = fit_neural_likelihood(tfd.Sample(tfd.Normal(0.0, 1.0), 1), pairs=(theta, x))
     assert found.density.dtype == tf.float64
     assert found.report.verdict == "not to be relied on"

@@ -110,6 +110,7 @@ def test_few_simulations_tell_far_observations_too(count):
     assert amortized([1e6, -0.5, 1.0]).report.verdict == "not reliable"
 
 
+@pytest.mark.slow
 def test_names_of_observed_parts_may_come_in_another_order(monkeypatch):
     exact = posterior(is_known=True)
     expected = exact([0.5, -0.5, 1.0]).report.log_evidence
