@@ -85,7 +85,6 @@ def test_baseline_is_the_frequencies_of_the_training_rows():
     np.testing.assert_allclose(rows, expected, atol=1e-5)
 
 
-@pytest.mark.usefixtures("op_by_op")
 @pytest.mark.slow_ids("2")
 @pytest.mark.parametrize("num_masks", [1, 2])
 def test_run_on_images_writes_every_picture(num_masks, tiny_sets):
