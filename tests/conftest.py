@@ -56,12 +56,7 @@ def pytest_configure(config):
     )
     # Traces make many objects, of which few are garbage before the tests of a group end.
     gc.set_threshold(100_000, 20, 20)
-    if "not slow" in config.option.markexpr:
-        # Most programs of the fast tests run once or twice, and XLA compiles them for
-        # longer than they run. The slow tests compile as a user's code does.
-        os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
-        # Likewise, graphs are optimised for longer than they run: a sixth of all time.
-        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    keras.utils.set_random_seed(0)  # for the first group
 
 
 def pytest_report_header(config):
@@ -115,7 +110,7 @@ def _free_memory(module):
     for function in vars(module).values():
         if hasattr(function, "cache_clear") and function.__module__ in from_the_group:
             function.cache_clear()
-    keras.utils.set_random_seed(0)  # drops TensorFlow's cache of prepared functions
+    keras.utils.set_random_seed(0)  # for the next group; drops the cache of functions
     gc.collect()
     gc.freeze()
 
@@ -135,13 +130,16 @@ def _contract_case(item):
 
 @pytest.fixture(autouse=True)
 def _fixed_seeds(request):
-    """Sets all seeds; TensorFlow's not in the contracts, whose draws have seeds.
+    """Sets all seeds; TensorFlow's once for a group of fast tests, and for each slow test.
 
-    Setting TensorFlow's seed drops its cache of prepared functions and operations.
+    Setting TensorFlow's seed drops its cache of prepared functions and operations, and the
+    next calls take a tenth of a second, or up to a second with a graph, to fill it again.
+    Draws of the contracts have seeds.
     """
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002
-    if request.module.__name__ not in _CONTRACTS:
+    is_slow = request.node.get_closest_marker("slow") is not None
+    if is_slow and request.module.__name__ not in _CONTRACTS:
         keras.utils.set_random_seed(0)
 
 

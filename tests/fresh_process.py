@@ -7,8 +7,6 @@ import multiprocessing
 import os
 import sys
 
-import tensorflow as tf
-
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tensorflow"])
 
@@ -21,8 +19,7 @@ def start(function, *arguments, output=None):
       *arguments: of `function`.
       output: a file or terminal to which the process writes, or None for this one's.
     """
-    options = tf.config.optimizer.get_experimental_options()
-    process = CONTEXT.Process(target=_call, args=(function, arguments, options, output))
+    process = CONTEXT.Process(target=_call, args=(function, arguments, output))
     process.start()
     return process
 
@@ -34,8 +31,7 @@ def run(function, *arguments, output):
     assert process.exitcode == 0, output.read_text()[-4000:]
 
 
-def _call(function, arguments, options, output):
-    tf.config.optimizer.set_experimental_options(options)  # else other roundings
+def _call(function, arguments, output):
     if output is not None:
         file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOCTTY)
         for stream in (sys.stdout, sys.stderr):

@@ -12,19 +12,20 @@ from tfp_flows.density import fit, rules_for
 
 
 @contextlib.contextmanager
-def trained_for(epochs, *, flow=None, steps=None, **changes):
+def trained_for(epochs, *, flow=None, steps=None, batch_size=None, **changes):
     """Makes `fit_density` train for some epochs, by rules with changes.
 
     Args:
       epochs: number of epochs of each component.
       flow: options of the flows that differ.
       steps: fields of their `FlowRule`s that differ.
+      batch_size: number of rows in a step of the splines.
       **changes: fields of the `Rules` that differ.
     """
 
     class FewEpochs(tff.TableDensity):
         def fit(self, frame, **options):
-            return super().fit(frame, epochs=epochs, **options)
+            return super().fit(frame, epochs=epochs, batch_size=batch_size, **options)
 
     def short(rule):
         options = {**rule.options, **(flow or {})}

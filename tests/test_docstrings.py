@@ -54,6 +54,8 @@ def test_every_public_name_has_an_example():
     "tfp_flows.density.fit",
     "tfp_flows.density.fitted",
     "tfp_flows.density.report",
+    "tfp_flows.density.rules",
+    "tfp_flows.inference.amortized.*",
     "tfp_flows.inference.checks.verdict",
     "tfp_flows.inference.fit",
     "tfp_flows.inference.fitted_posterior",
@@ -63,6 +65,7 @@ def test_every_public_name_has_an_example():
     "tfp_flows.tables.prediction",
     "tfp_flows.training.density_estimator",
     "tfp_flows.transformers.transformer",
+    "tfp_flows_jax",
 )
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of_docstrings(name, tmp_path, monkeypatch, capsys, request):

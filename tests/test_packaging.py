@@ -74,7 +74,7 @@ def test_source_archive_holds_what_a_wheel_is_built_from(archives):
     assert names - generated == package() | set(BUILT_FROM)
 
 
-@pytest.fixture(scope="module", params=["whl", pytest.param("gz", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["whl", "gz"])
 def run(archives, tmp_path_factory, request):
     """Runs a command where an archive is installed, in a folder of its own.
 
@@ -92,6 +92,7 @@ def run(archives, tmp_path_factory, request):
     return lambda *command: subprocess.run(command, check=True, **options)
 
 
+@pytest.mark.slow
 def test_ten_lines_of_readme_run_where_it_is_installed(run):
     code = TEN_LINES.replace("size=(400, 2)", "size=(40, 2)")
     assert code != TEN_LINES

@@ -119,7 +119,7 @@ def fit(model, epochs):
     return model.fit(inputs, epochs=epochs, batch_size=16, shuffle=False, verbose=0)
 
 
-SAVED = with_slow(DISTRIBUTIONS, {"any_conditional"})
+SAVED = with_slow(DISTRIBUTIONS, {"any_conditional", "guided_context", "maf_mog_context"})
 # Those of flows are tested in `training/test_exporting.py`.
 EXPORTED = {"binary_masks"}
 

@@ -51,7 +51,9 @@ FLOWS = {
 }
 
 
-@pytest.mark.slow_ids("glow-*", "iaf-*", "maf-forward-*", "parts-inverse-True")
+@pytest.mark.slow_ids(
+    "glow-*", "iaf-*", "maf-forward-*", "parts-inverse-True", "maf-inverse-True"
+)
 @pytest.mark.parametrize(
     ("name", "direction", "jit_compile"),
     [
@@ -93,6 +95,7 @@ def _gradients(flow, shape, direction, jit_compile):
     return tf.function(gradients, jit_compile=jit_compile, autograph=False)()
 
 
+@pytest.mark.usefixtures("op_by_op")
 @pytest.mark.slow_ids("*32*")
 @pytest.mark.parametrize(("num_steps", "stddev"), [(4, 0.15), (32, 0.1)])
 def test_gradients_are_the_same_where_steps_cannot_be_undone(num_steps, stddev):

@@ -34,7 +34,7 @@ def fitted():
 def quick(op_by_op):
     small = {"hidden_units": (8,), "num_bins": 4}
     changes = {"splines": {**small, "num_members": 2}, "flow": {**small, "num_steps": 1}}
-    with trained_for(2, steps={"steps_per_epoch": 4}, **changes) as quick:
+    with trained_for(2, steps={"steps_per_epoch": 2}, batch_size=64, **changes) as quick:
         yield quick
 
 
@@ -63,6 +63,7 @@ def test_it_loads_with_its_report(fitted, tmp_path):
     assert loaded.report == fitted.report
 
 
+@pytest.mark.slow
 def test_same_seed_same_density(quick):
     densities = [quick(ROWS, seed=seed) for seed in (3, 3, 4)]
     first, again, other = (density.log_prob(ROWS) for density in densities)
@@ -112,6 +113,7 @@ def test_a_given_flow_is_trained_in_its_place(quick):
     assert density.report.chosen == (f"the given flow `{flow.name}`", "weights 1.00")
 
 
+@pytest.mark.slow
 def test_time_ends_a_fit_of_few_rows():
     density = fit_density(ROWS[:25, :1], max_minutes=1e-3, verbose=0)
     assert np.isfinite(density.log_prob([[0.1], [1e30], [-1e30]])).all()

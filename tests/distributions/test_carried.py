@@ -44,6 +44,7 @@ WAYS = {
 }
 
 
+@pytest.mark.slow_ids("flow over a mixture-loop")
 @pytest.mark.parametrize(
     ("name", "way"),
     [

@@ -58,6 +58,7 @@ def test_later_variables_are_conditioned_on_by_many_candidates_only():
     assert distance(distribution, exact, observed) < 0.012
 
 
+@pytest.mark.slow_ids("observed2-fixed1", "observed0-None")
 @pytest.mark.parametrize("fixed", [None, [1, 2, 3, 4, 5, 6]])
 @pytest.mark.parametrize("observed", [[1, 1, 1, 0, 0, 0], [0, 1, 1, 0, 0, 1], [0] * 6])
 def test_several_masks_are_conditioned_on_as_the_mean_that_log_prob_reports(
@@ -68,6 +69,7 @@ def test_several_masks_are_conditioned_on_as_the_mean_that_log_prob_reports(
     assert distance(distribution, distribution.log_prob(X), observed) < 0.012
 
 
+@pytest.mark.slow
 def test_one_of_several_masks_or_many_candidates_are_conditioned_on():
     distribution, observed = made(num_masks=3), np.array([0, 0, 1, 0, 1, 1], bool)
     exact = distribution.log_prob(X, mask_index=1)
@@ -79,6 +81,7 @@ def test_one_of_several_masks_or_many_candidates_are_conditioned_on():
     assert distance(distribution, exact, observed, num_candidates=15) < 0.02
 
 
+@pytest.mark.slow_ids("0-3")
 @pytest.mark.parametrize(("missing", "num_masks"), [(0, 1), (0, 3), (1, 1)])
 def test_real_variables_are_drawn_from_their_conditional(missing, num_masks):
     options = {"hidden_units": (8,), "num_masks": num_masks, "seed": 1}

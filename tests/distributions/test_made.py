@@ -104,6 +104,7 @@ def test_what_is_no_bit_is_impossible():
     np.testing.assert_allclose(log_prob, [-2.0 * np.log(2.0), -np.inf, -np.inf])
 
 
+@pytest.mark.slow
 def test_the_order_of_values_does_not_matter_to_the_network():
     """If the code were a number, a linear map could not single out the middle value."""
     rng = np.random.default_rng(0)

@@ -104,6 +104,7 @@ def test_quantiles_of_one_variable_invert_its_distribution_function():
     close(Mixture(parts, WEIGHTS).cdf(y), levels, 1e-5)
 
 
+@pytest.mark.slow
 def test_quantiles_given_a_context_agree_with_the_density():
     given = Mixture([one_variable_flow(0, "float32"), one_variable_flow(1, "float64")])
     levels = np.tile([[0.1], [0.5], [0.9]], 4)

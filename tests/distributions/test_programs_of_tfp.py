@@ -41,6 +41,7 @@ def test_a_loop_over_the_trainable_variables_fits(banana):
     assert losses[-1] < losses[0] - 0.1
 
 
+@pytest.mark.slow
 def test_a_layer_of_tf_keras_trains_a_flow(banana):
     flow = tff.RealNVP(2, num_steps=2, hidden_units=(8,), seed=0)
     flow.initialize(banana)
@@ -58,6 +59,7 @@ def test_symbols_of_tf_keras_are_refused_by_name():
         dist.log_prob(tf_keras.Input([2]))
 
 
+@pytest.mark.slow
 def test_a_vae_of_tfp_layers_takes_flows_as_prior_and_posterior(banana):
     prior = tfd.TransformedDistribution(BASE, tff.IAF(2, hidden_units=(8,), seed=0))
     iaf = tff.IAF(2, num_steps=1, hidden_units=(8,), context_size=4, seed=1)

@@ -53,7 +53,7 @@ def test_one_seed_draws_the_same_in_every_call_and_auto_batched_draws_differ(par
     assert num_distinct(JOINT["sequential"](distribution).sample(4, seed=1)) == 4
 
 
-@pytest.mark.slow_ids("coroutine")
+@pytest.mark.slow
 @pytest.mark.parametrize("joint", JOINT)
 def test_auto_batched_draws_of_every_kind_of_seed_differ(joint):
     model = JOINT[joint](flow())

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent.parent
 FIRST_OPERATION = "import experiments, tensorflow; tensorflow.zeros(1) + 1"
 A_COMMAND = f"""
@@ -32,6 +34,7 @@ def stderr_of(code, **environment):
     return run.stderr
 
 
+@pytest.mark.slow
 def test_a_command_says_nothing_but_what_is_wrong():
     """One line, though TensorFlow has run its first operation before."""
     (line,) = stderr_of(A_COMMAND).splitlines()

@@ -122,6 +122,7 @@ def test_global_proposals_mix_modes_that_local_chains_do_not(precondition):
     assert 0.5 < np.mean(results.local_acceptance) <= 1.0
 
 
+@pytest.mark.slow
 def test_several_steps_of_each_go_nowhere_where_the_target_is_not_finite():
     target, posterior = two_modes()
     kernel = tff.flow_proposal_kernel(

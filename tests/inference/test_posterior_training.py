@@ -101,6 +101,7 @@ def test_draws_outside_the_support_are_left_out():
     assert all(np.isfinite(g).all() for g in gradient)
 
 
+@pytest.mark.slow
 def test_steps_of_which_most_draws_are_not_finite_are_not_taken(monkeypatch):
     monkeypatch.setattr("tfp_flows.inference.training._STEPS", 4)
 
@@ -155,6 +156,7 @@ def test_training_ends_at_a_small_divergence_and_leaves_a_large_one_to_the_next_
     assert num_blocks(100.0, is_last=False) == 12
 
 
+@pytest.mark.slow_ids("2")
 @pytest.mark.parametrize("count", [1, 2])
 def test_variance_of_log_weights_is_twice_the_divergence(count, monkeypatch):
     """A step size of 0 keeps the start. The variance is not known of a mixture."""

@@ -282,6 +282,7 @@ def test_a_narrow_mode_far_away_that_is_not_fitted_is_reported():
     assert "1 regions have mass" in report.reasons[0]
 
 
+@pytest.mark.slow
 def test_the_report_tells_the_width_of_modes_that_no_search_sees():
     needle = _mixture([0.5, 0.5], [[0, 0], [2.7, -3.1]], [[1, 1], [1e-4] * 2])
     report = fitted(needle[0], 2).report

@@ -34,8 +34,7 @@ ROOT = Path(__file__).parents[2]
 # Whose density needs a loop of unknown length, so that JAX has no gradient.
 WITHOUT_GRADIENT = {"mixture_cdf"}
 # JAX compiles gradients for longer than all else takes.
-FAST = {"nice", "maf_context", "iaf_context", "spline_one_variable"}
-FAST |= {"defensive_context", "categorical_random_context"}
+FAST = {"maf_context", "categorical_random_context"}
 
 
 def gradients(distribution, x, context, weights):
@@ -89,7 +88,7 @@ def by_tensorflow(xp, attributes, shape, key, counter, algorithm):
 DRAWN = [*FLOWS, "circular", "over_logistic", "defensive_context", "mixture_of_flows"]
 
 
-@pytest.mark.slow_ids(*({*DRAWN} - {"maf_context", "iaf_context"}))
+@pytest.mark.slow_ids(*({*DRAWN} - {"iaf_context"}))
 @pytest.mark.parametrize("name", DRAWN)
 def test_from_equal_random_bits_draws_are_those_of_tensorflow(name, monkeypatch):
     distribution = built(name)
@@ -105,6 +104,7 @@ def test_from_equal_random_bits_draws_are_those_of_tensorflow(name, monkeypatch)
     assert_close(got, expected)
 
 
+@pytest.mark.slow_ids("over_student_t")
 @pytest.mark.parametrize("name", ["maf_context", "over_student_t"])
 def test_draws_are_the_flow_of_draws_of_its_base(name):
     distribution = built(name)
@@ -122,6 +122,7 @@ def test_draws_are_the_flow_of_draws_of_its_base(name):
     assert not (x == again).any()
 
 
+@pytest.mark.slow
 def test_rows_are_those_of_any_batch_axes_and_of_vmap():
     distribution, (x, context) = built("maf_context"), rows_of("maf_context")
     exported, context = tff.to_jax(distribution), context["context"]

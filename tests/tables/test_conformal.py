@@ -14,7 +14,7 @@ from tfp_flows.tables.training import held_out
 
 pytestmark = pytest.mark.usefixtures("all_op_by_op")
 
-ROWS, SHARE, NEW = 80, 0.25, 1500
+ROWS, SHARE, NEW = 80, 0.25, 600
 NAMES = ["a", "b", "c", "d"]
 X = {"x": np.array([-1.0, 0.0, 1.0])}
 # Entries of each kind's column, and the ends of its support.
@@ -56,6 +56,7 @@ def fitted(kind):
     return fit(kind, draw(kind, ROWS, 1.0, seed=0), calibration_split=SHARE)
 
 
+@pytest.mark.slow_ids("real", "positive")
 @pytest.mark.parametrize("kind", ["real", "positive", "integer"])
 def test_intervals_of_a_wrong_model_cover_new_rows_at_their_level(kind):
     rows = draw(kind, NEW, 3.0, seed=1)  # the fit has seen a third of the spread
@@ -83,6 +84,7 @@ def is_inside(ends, y):
     return (ends[:, 0] <= y) & (y <= ends[:, 1])
 
 
+@pytest.mark.slow_ids("positive", "integer", "date")
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_scores_are_those_of_kept_rows_and_stay_with_the_table(kind, tmp_path):
     rows, table = draw(kind, ROWS, 1.0, seed=0), fitted(kind)

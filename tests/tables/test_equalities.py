@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
-from derivatives import op_by_op
 from random_weights import randomize
 from refusals import bad_calls
 from small_tables import TINY, column, fitted, saved_and_loaded
@@ -15,6 +14,8 @@ from tfp_flows.tables import Difference, Equality, TableColumns
 from tfp_flows.tables.atoms import Atoms, AtomsOfRows, NumberWithAtoms
 from tfp_flows.tables.number_conditionals import NumberConditionals
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
+
+pytestmark = pytest.mark.usefixtures("all_op_by_op")
 
 COUNT = 400
 RNG = np.random.default_rng(0)
@@ -74,8 +75,7 @@ def table_of_counts(**options):
     ]
     columns = TableColumns(columns, equalities=PAIRS)
     table = tff.TableDensity(columns, **{**TINY, "num_members": 2, **options})
-    with op_by_op():
-        table.fit(counts(), epochs=1, batch_size=256)
+    table.fit(counts(), epochs=1, batch_size=256)
     randomize(table.distribution, stddev=0.3)
     return table
 
@@ -109,7 +109,7 @@ def test_draws_have_their_probabilities(joint):
     assert are_all.mean() == pytest.approx(expected, abs=5.0 * np.sqrt(expected / count))
 
 
-@pytest.mark.slow_ids("{'a'*")
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [{"b": 8, "c": 8}, {"a": 8, "c": 8}, {"c": 6}], ids=str)
 def test_missing_numbers_have_their_conditional_distribution(joint, given):
     table, rows, probability = joint
@@ -125,7 +125,7 @@ def test_missing_numbers_have_their_conditional_distribution(joint, given):
         np.testing.assert_allclose(found, at / np.sum(at), atol=error)
 
 
-@pytest.mark.usefixtures("op_by_op")
+@pytest.mark.slow
 def test_predictions_are_those_of_the_joint_distribution():
     table = table_of_counts(context=["a", "b"])
     given = {"a": [2, 5, 3, 9], "b": [3, 7, 3, 2]}
@@ -155,7 +155,6 @@ def table_of_reals():
     return table
 
 
-@pytest.mark.usefixtures("op_by_op")
 def test_real_numbers_have_a_probability_and_a_density(tmp_path):
     table, again = saved_and_loaded(table_of_reals(), tmp_path / "table.keras")
     y, width = np.linspace(-12.0, 12.0, 481, retstep=True)
@@ -178,7 +177,7 @@ def test_real_numbers_have_a_probability_and_a_density(tmp_path):
     assert np.mean(filled == 0.25) == pytest.approx(expected, abs=0.08)
 
 
-@pytest.mark.usefixtures("op_by_op")
+@pytest.mark.slow
 def test_shares_come_back():
     columns = tff.describe_columns({"bill": BILL, "paid": ROWS["paid"]})
     table = tff.TableDensity(columns, **TINY)

@@ -9,6 +9,8 @@ from small_tables import check_equal, column, fitted, saved_and_loaded
 import tfp_flows as tff
 from tfp_flows.tables import Difference, Equality, Function, TableColumns
 
+pytestmark = pytest.mark.usefixtures("all_op_by_op")
+
 COUNT = 300
 RNG = np.random.default_rng(0)
 AGE = RNG.integers(18, 65, COUNT)
@@ -210,7 +212,6 @@ def test_completed_rows_keep_functions_both_ways(table):
         table.impute(absent, seed=0, num_candidates=4)
 
 
-@pytest.mark.usefixtures("op_by_op")
 def test_a_column_of_the_context_has_no_function():
     table = fitted(tff.describe_columns(ROWS), ROWS, context=["squared", "wage"])
     context = {"squared": AGE[:50] ** 2, "wage": WAGE[:50]}

@@ -7,6 +7,8 @@ from small_tables import column, fitted
 import tfp_flows as tff
 from tfp_flows.tables.grids import Grid, find_step
 
+pytestmark = pytest.mark.usefixtures("all_op_by_op")
+
 DOUBLE, SINGLE = 2.0**-52, 2.0**-23
 RNG = np.random.default_rng(0)
 
@@ -57,7 +59,6 @@ def test_integers_that_no_float_holds_are_refused():
         fitted([column("a", "integer")], rows)
 
 
-@pytest.mark.usefixtures("op_by_op")
 def test_tenths_that_were_float32_in_a_file_are_tenths():
     tenths = np.arange(1, 60) / 10.0
     printed = np.array([float(f"{np.float32(y):.8g}") for y in tenths])

@@ -9,6 +9,8 @@ from small_tables import check_equal, fitted, saved_and_loaded
 import tfp_flows as tff
 from tfp_flows.tables import Function, Lookup, TableColumns
 
+pytestmark = pytest.mark.usefixtures("all_op_by_op")
+
 COUNT = 400
 RNG = np.random.default_rng(0)
 STATES = np.array(["Iowa", "Ohio", "Texas", "Utah", "Maine"], object)

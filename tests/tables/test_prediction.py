@@ -73,6 +73,7 @@ def test_distribution_functions_and_moments_are_those_of_draws(kind):
         assert (prediction.log_prob(prediction.mode()) >= log_prob - 1e-3).all()
 
 
+@pytest.mark.slow_ids("real")
 @pytest.mark.parametrize("kind", ["real", "integer"])
 def test_the_distribution_of_rows_of_one_number_has_the_same_functions(kind):
     table, prediction, _ = predicted(kind)
@@ -90,6 +91,7 @@ def test_other_rows_have_no_quantiles():
         predicted("categorical")[0].distribution.quantile(0.5, context=X[:, None])
 
 
+@pytest.mark.slow
 def test_moments_of_a_positive_column_do_not_hang_on_the_end_of_its_tail():
     rng = np.random.default_rng(0)
     rows = {"x": rng.normal(size=200), "y": np.exp(2.4 * rng.normal(size=200))}

@@ -123,10 +123,11 @@ def test_features_that_training_rows_cannot_have_are_moved_with_a_warning(regres
     assert np.isfinite(moved).all()
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_a_spike_has_a_density_too():
     x = np.random.default_rng(0).normal(size=(200, 2))
     x[:80, 0] = 0.0
-    (first, _) = FlowDensity(epochs=1, num_members=1, random_state=0).fit(x).columns_
+    (first, _) = FlowDensity(**TINY, epochs=1).fit(x).columns_
     assert (first.kind, first.spikes) == ("real", [])
 
 

@@ -57,6 +57,7 @@ def frames():
 FRAMES = frames()
 
 
+@pytest.mark.slow_ids("people")
 @pytest.mark.parametrize("name", FRAMES)
 @pytest.mark.usefixtures("op_by_op")
 def test_no_drawn_cell_is_impossible(name):
@@ -100,7 +101,7 @@ def test_a_spike_at_the_last_number_is_an_end():
     assert "ends at 1.7" in columns["capped"].reason
 
 
-@pytest.mark.slow_ids("0")
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [0, 2])
 def test_a_rare_category_has_its_base_rate(place):
     rng = np.random.default_rng(place)

@@ -15,6 +15,8 @@ from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.row_features import RowFeatures
 
+pytestmark = pytest.mark.usefixtures("all_op_by_op")
+
 COUNT = 450
 
 

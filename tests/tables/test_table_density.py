@@ -43,7 +43,7 @@ ROWS = frame()
 def table(all_op_by_op):
     columns = tff.describe_columns(ROWS)
     columns.change("hour", kind="periodic", low=0, high=24)
-    return fitted(columns, ROWS, epochs=3, num_members=2)
+    return fitted(columns, ROWS)
 
 
 def test_samples_have_the_forms_and_the_supports_of_the_columns(table):
@@ -113,6 +113,7 @@ def test_cells_and_columns_that_do_not_fit_are_refused_by_name(table):
         table.log_prob({**ROWS, "count": ROWS["kind"]})
 
 
+@pytest.mark.slow_ids("0.1")
 @pytest.mark.parametrize("rate", [0.01, 0.1])
 def test_rare_categories_and_missing_cells_are_drawn_at_their_rates(rate):
     rng = np.random.default_rng(1)

@@ -162,6 +162,7 @@ def test_what_cannot_occur_has_probability_zero():
             table.fit({**rows, name: bad}, epochs=1)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_rows_in_parts_have_the_densities_of_one_call(monkeypatch):
     frame = {kind: rows_of(kind) for kind in ("real", "missing")}
     table = fitted([column_of(kind, kind) for kind in frame], frame)

@@ -39,6 +39,7 @@ def test_an_interrupted_fit_ends_at_the_numbers_of_one_without_a_stop(fit, tmp_p
         np.testing.assert_array_equal(log_prob, whole)
 
 
+@pytest.mark.slow
 def test_the_learning_rate_falls_at_the_same_epochs_after_a_stop(
     fit, tmp_path, monkeypatch
 ):

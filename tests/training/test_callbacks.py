@@ -142,6 +142,7 @@ class Rates(keras.callbacks.Callback):
             self.rates.append(float(self.model.optimizer.learning_rate))
 
 
+@pytest.mark.slow_ids("False")
 @pytest.mark.parametrize("halved", [False, True])
 def test_the_rate_falls_over_the_second_half_of_the_steps(own, banana, halved):
     own.compile(keras.optimizers.Adam(0.1))

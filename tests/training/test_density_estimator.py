@@ -41,6 +41,7 @@ def test_fit_lowers_the_loss_and_reports_nats(banana):
     assert model.predict(banana, verbose=0).shape == (512,)
 
 
+@pytest.mark.slow_ids("compiled1")
 @pytest.mark.parametrize(
     "compiled", [{"jit_compile": True}, {"steps_per_execution": 2}, {"run_eagerly": True}]
 )
@@ -81,7 +82,7 @@ def test_statistics_come_from_training_rows_only(banana):
 def test_moving_average_of_weights_is_what_the_distribution_has_after_fit(banana):
     averaged = estimator(optimizer=keras.optimizers.Adam(1e-2, use_ema=True))
     plain = estimator()
-    losses = [fit(model, banana, epochs=4)["loss"] for model in (averaged, plain)]
+    losses = [fit(model, banana, epochs=2)["loss"] for model in (averaged, plain)]
     np.testing.assert_allclose(*losses, rtol=1e-6)
     pairs = zip(averaged.get_weights(), plain.get_weights(), strict=True)
     assert any(np.abs(a - b).max() > 1e-3 for a, b in pairs)

@@ -73,7 +73,7 @@ def exported(tmp_path_factory, request):
     }
 
 
-@pytest.mark.parametrize("name", with_slow(CASES, {"table", "given"}))
+@pytest.mark.parametrize("name", with_slow(CASES, {"made", "table", "given"}))
 @pytest.mark.usefixtures("op_by_op")
 def test_endpoints_answer_as_the_distribution_does(exported, name):
     case, inputs, answers = exported[name]

@@ -59,6 +59,7 @@ def test_no_row_lies_far_below_its_gaussian_density(name, table):
     assert np.min(gap) > -20.0
 
 
+@pytest.mark.slow
 def test_a_table_of_one_distribution_is_not_overfitted():
     """Where the Gaussian is the truth, a flow loses little to it."""
     rng = np.random.default_rng(0)

@@ -67,9 +67,9 @@ def test_epochs_differ_in_order_where_it_is_asked_for(kind):
             if batch == 3:  # the mean of the first four
                 losses.append(logs["loss"])
 
-    options = {"epochs": 3, "verbose": 0, "callbacks": [LastLoss()]}
+    options = {"epochs": 2, "verbose": 0, "callbacks": [LastLoss()]}
     for shuffle in (False, True):
         given = {"x": Batches()} if kind == "PyDataset" else {"x": rows, "batch_size": 4}
         model.fit(**given, shuffle=shuffle, **options)
-    assert len(set(losses[:3])) == 1  # no weight changes
-    assert len(set(losses[2:])) > 2
+    assert len(set(losses[:2])) == 1  # no weight changes
+    assert len(set(losses[1:])) > 2

@@ -76,7 +76,11 @@ def expected():
     return {0: answers(anew(), lambda: X), 1: with_context}
 
 
-@pytest.mark.slow_ids("dataset-1")
+@pytest.mark.slow_ids(
+    *("other byte order-0", "lists-0", "tensor-0", "dictionary-0", "generator of tuples-0"),
+    *("PyDataset with workers-0", "list of lists-1", "dataset-1"),
+    *("dataset of dictionaries-1", "PyDataset of dictionaries-1"),
+)
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.parametrize(
     ("name", "context_size"),

@@ -25,7 +25,9 @@ def models():
     return functools.cache(small_vae.trained)
 
 
-@pytest.mark.slow_ids("conv", "full", "gaussian", "iaf", "logistic", "real_nvp_prior")
+@pytest.mark.slow_ids(
+    "conv", "full", "gaussian", "iaf", "logistic", "real_nvp_prior", "importance_weighted"
+)
 @pytest.mark.parametrize("name", MODELS)
 def test_weights_are_those_of_all_parts_and_all_learn(name, models):
     model = models(name)

@@ -32,7 +32,7 @@ def _few_steps():
     splines = {"num_members": 2, "hidden_units": (8, 8), "num_bins": 4}
     flow = {"hidden_units": (8,), "num_steps": 1, "num_bins": 4}
     changes = {"splines": splines, "flow": flow, "steps": {"steps_per_epoch": 2}}
-    with op_by_op(), trained_for(2, **changes):
+    with op_by_op(), trained_for(2, batch_size=64, **changes):
         yield
 
 
@@ -114,6 +114,7 @@ def read(path):
         return list(csv.reader(file))
 
 
+@pytest.mark.slow
 def test_one_column_given_others_is_predicted(tmp_path):
     with quick_runs():
         folder, results = run_on_table(tmp_path, "--context_columns=a,b")
@@ -136,6 +137,7 @@ def test_one_column_given_others_is_predicted(tmp_path):
     np.testing.assert_allclose(np.array(rows, float)[:, 1:], ROWS[:, :2], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_starts_again_and_a_finished_one_is_read(
     tmp_path, capsys, monkeypatch
 ):
@@ -164,6 +166,7 @@ def test_a_run_that_was_killed_starts_again_and_a_finished_one_is_read(
         assert "holds this run, finished" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_folds_of_a_recipe(tmp_path, capsys):
     recipe = tmp_path / "small.flags"
     path = write_table(tmp_path)
@@ -190,7 +193,7 @@ PICTURES = {
 }
 
 
-@pytest.mark.slow_ids("digits", "two_modes")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PICTURES)
 def test_pictures_need_no_latents_and_no_history(name, tmp_path):
     dataset = some_rows(name, 60, conditional=name == "digits")

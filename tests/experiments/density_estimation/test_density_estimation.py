@@ -150,6 +150,7 @@ def two_modes(tmp_path_factory):
         return folder, density_estimation.run(settings)
 
 
+@pytest.mark.slow
 def test_the_true_density_stands_beside_that_of_the_flow(two_modes):
     folder, results = two_modes
     dataset = load_dataset("two_modes")
@@ -165,6 +166,7 @@ def test_the_true_density_stands_beside_that_of_the_flow(two_modes):
     assert "more likely than under the flow" in text
 
 
+@pytest.mark.slow
 def test_coverage_is_that_of_intervals_between_quantiles(two_modes):
     folder, results = two_modes
     dataset = load_dataset("two_modes")

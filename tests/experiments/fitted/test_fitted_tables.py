@@ -338,6 +338,7 @@ def test_a_process_that_stops_after_the_last_piece_has_written_the_file(tmp_path
         ResumableFile(path, {"seed": 1}).write(START, pieces)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_table(models, tmp_path, monkeypatch):
     """Python's peak is alike for tables of 128 KiB and 2 MiB, read in small blocks."""
     monkeypatch.setattr(text_table, "_BYTES_A_BLOCK", 1 << 15)

@@ -54,6 +54,7 @@ def coloured_pictures(tmp_path_factory):
     return str(path)
 
 
+@pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize("name", with_slow(RUNS, RUNS.keys() - {"iaf"}))
 def test_run_writes_every_file_with_the_numbers(name, tmp_path, coloured_pictures, capsys):
     changes = RUNS[name]

@@ -125,6 +125,7 @@ def test_what_is_skipped_writes_nothing_and_says_so(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow_ids("eight_schools_centered", "mixture")
 @pytest.mark.parametrize("name", TARGETS)
 def test_targets_are_continuous_and_named(name):
     pinned = TARGETS[name].pinned()
@@ -273,6 +274,7 @@ def test_table_is_written_from_one_command(tmp_path, capsys, monkeypatch):
     assert text.split("\n\n")[1].strip() in printed
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("op_by_op")
 def test_exact_draws_are_the_reference_of_targets_without_data():
     settings = dataclasses.replace(OF_METHOD, target="banana", reference="own")

@@ -19,6 +19,7 @@ PICTURES = {
 }
 
 
+@pytest.mark.slow_ids("by_class")
 @pytest.mark.parametrize("name", PICTURES)
 def test_report_shows_numbers_and_pictures(name, finished):
     text = (finished(name) / "report.md").read_text()

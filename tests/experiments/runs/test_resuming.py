@@ -1,12 +1,13 @@
 """An interrupted run goes on, and ends at the numbers of an uninterrupted one."""
 
 import dataclasses
+import os
 import pathlib
 import shutil
 import signal
-import subprocess
-import sys
+import time
 
+import fresh_process
 import keras
 import numpy as np
 import pytest
@@ -92,13 +93,16 @@ def test_signal_stops_at_once_and_says_how_to_go_on(number, tmp_path):
         "program.stop_at_once(lambda: program.how_to_go_on(settings)); "
         "print('ready', flush=True); time.sleep(60)"
     )
-    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
-    process = subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)
-    process.stdout.readline()
-    process.send_signal(number)
-    _, message = process.communicate(timeout=10)
-    assert process.returncode == 128 + number
-    # TensorFlow, too, may have written a line or two while it was imported.
+    output = tmp_path / "output.txt"
+    output.touch()
+    process = fresh_process.start(exec, code, {}, output=output)
+    while "ready" not in output.read_text():
+        assert process.is_alive()
+        time.sleep(0.05)
+    os.kill(process.pid, number)
+    process.join(10)
+    assert process.exitcode == 128 + number
+    message = output.read_text()
     assert f"--flagfile='{run_dir}/flags.txt'" in message.splitlines()[-1]
     assert message.count("tfp-flows vae") == 1
     assert "Traceback" not in message

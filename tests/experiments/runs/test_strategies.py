@@ -93,6 +93,7 @@ def share_and_write(value, contents, path):
     path.write_text(json.dumps([*values, told, workers.is_chief(strategy)]))
 
 
+@pytest.mark.slow
 def test_what_the_chief_has_is_everyones(tmp_path):
     contents = [b"", b"12345678", b"some more than a word"]
     paths = tmp_path / "chief", tmp_path / "other"

@@ -60,7 +60,7 @@ def make():
 @pytest.fixture(autouse=True)
 def _few_epochs(op_by_op):
     splines = {"num_members": 2, "hidden_units": (8,), "num_bins": 4}
-    with trained_for(1, splines=splines, flows={}):
+    with trained_for(1, splines=splines, flows={}, batch_size=256):
         yield
 
 
@@ -97,6 +97,7 @@ def test_two_moons_lie_where_the_parameters_put_them():
     np.testing.assert_allclose(center[0, 1] - center[1, 1], 0.4 / 2**0.5, atol=0.02)
 
 
+@pytest.mark.slow
 def test_the_score_tells_draws_apart():
     rng = np.random.default_rng(0)
     draws = rng.normal(size=(2, 400, 2))
@@ -122,6 +123,7 @@ def test_a_run_writes_report_and_pictures_and_is_read_again(tmp_path, capsys):
     assert "holds this run, finished" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_with_its_simulations(tmp_path, monkeypatch):
     settings, whole = small(tmp_path), small(tmp_path / "whole")
     expected = simulation_inference.run(whole)
@@ -138,6 +140,7 @@ def test_a_killed_run_goes_on_with_its_simulations(tmp_path, monkeypatch):
     assert found["gain"] == expected["gain"]
 
 
+@pytest.mark.slow
 def test_own_models_are_read_from_a_file(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])  # a run adds the file's folder
     (tmp_path / "own.py").write_text(OWN)
@@ -185,6 +188,7 @@ def test_a_model_may_change_until_its_first_simulations(tmp_path, monkeypatch):
             simulation_inference.run(settings)
 
 
+@pytest.mark.slow
 def test_a_support_that_depends_on_a_parameter_ends_a_run_without_a_file(
     tmp_path, monkeypatch
 ):

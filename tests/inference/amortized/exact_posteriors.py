@@ -27,7 +27,7 @@ def pairs(count, seed):
 def joint():
     """The model as a joint distribution."""
     theta = tfd.Sample(tfd.Normal(0.0, 1.0), SIZE)
-    return tfd.JointDistributionNamedAutoBatched(
+    return tfd.JointDistributionNamed(
         {"theta": theta, "x": lambda theta: tfd.Independent(tfd.Normal(theta, NOISE), 1)}
     )
 

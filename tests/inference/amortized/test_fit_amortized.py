@@ -29,6 +29,21 @@ def _few_epochs(monkeypatch):
         yield
 
 
+@pytest.fixture
+def regression(op_by_op, monkeypatch):
+    """Linear regressions alone, whatever is fitted; summaries learn for an epoch."""
+    monkeypatch.setattr(features, "_EPOCHS", 1)
+    with trained_for(1, splines={}, flows={}):
+        yield
+
+
+@pytest.fixture
+def short(op_by_op):
+    """Splines of two steps."""
+    with trained_for(2, splines=SPLINES, flows={}, batch_size=512):
+        yield
+
+
 def rows(theta, seed):
     """Up to 6 exchangeable rows about theta, `[N, 6, 1]`; absent ones are NaN."""
     rng = np.random.default_rng(seed)
@@ -101,6 +116,7 @@ def test_the_posterior_of_a_known_model_is_found_and_is_reliable(rules, tmp_path
     )
 
 
+@pytest.mark.usefixtures("regression")
 def test_draws_stay_in_the_support_and_the_density_integrates_to_one():
     prior = tfd.Independent(tfd.Uniform(tf.zeros(1), tf.ones(1)), 1)
     amortized = fit_amortized_posterior(
@@ -123,6 +139,7 @@ def test_draws_stay_in_the_support_and_the_density_integrates_to_one():
         np.testing.assert_array_equal(density, [-np.inf, -np.inf])
 
 
+@pytest.mark.slow_ids("series-*", "image-*", "None-*")
 @pytest.mark.parametrize(
     ("summary", "simulator", "missing"),
     [
@@ -134,7 +151,8 @@ def test_draws_stay_in_the_support_and_the_density_integrates_to_one():
 )
 def test_any_shape_of_data(summary, simulator, missing, tmp_path):
     # A regression on the summary is enough to show that it tells parameters apart.
-    with trained_for(25, splines={} if summary else SPLINES, flows={}):
+    splines = {} if summary else {**SPLINES, "num_members": 1}
+    with trained_for(8, splines=splines, flows={}, batch_size=64):
         amortized = fit_amortized_posterior(
             PRIOR,
             simulator=simulator,
@@ -176,6 +194,7 @@ def test_the_order_of_the_rows_of_a_set_does_not_matter(monkeypatch):
     np.testing.assert_allclose(of_sets(whole), of_sets(whole[:, ::-1]), atol=1e-5)
 
 
+@pytest.mark.usefixtures("regression")
 def test_a_layer_of_the_user_summarises():
     layer = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(3)])
     amortized = fit_amortized_posterior(
@@ -188,6 +207,7 @@ def test_a_layer_of_the_user_summarises():
         fit_amortized_posterior(PRIOR, simulator=series, summary=wrong, num_simulations=600)
 
 
+@pytest.mark.usefixtures("short")
 def test_a_cell_may_be_missing_in_one_simulation():
     theta = np.random.default_rng(0).normal(size=(200, 1)).astype(np.float32)
     # One that is held out with the seed 0.
@@ -195,8 +215,7 @@ def test_a_cell_may_be_missing_in_one_simulation():
     _, held_out = Pairs(theta, np.arange(200)).split(held_out_share(200), for_rows)
     x = theta + np.random.default_rng(1).normal(size=(200, 2))
     x[held_out.x[0], 1] = np.nan
-    with trained_for(1, splines=SPLINES, flows={}):
-        amortized = fit_amortized_posterior((theta, x), missing=True, seed=0)
+    amortized = fit_amortized_posterior((theta, x), missing=True, seed=0)
     assert np.isfinite(amortized([0.3, np.nan]).sample(3, seed=0)).all()
 
 
@@ -211,16 +230,16 @@ def test_a_component_may_draw_no_row_in_a_graph():
     np.testing.assert_allclose(drawn, given.sample(5, seed=1), rtol=1e-4)
 
 
-@pytest.mark.usefixtures("op_by_op")
+@pytest.mark.usefixtures("short")
 def test_a_seed_repeats_everything():
     theta = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
     x = theta + np.random.default_rng(1).normal(size=(300, 2))
-    with trained_for(2, splines=SPLINES, flows={}):
-        first, second = (fit_amortized_posterior((theta, x), seed=4) for _ in range(2))
+    first, second = (fit_amortized_posterior((theta, x), seed=4) for _ in range(2))
     expected = first([0.0, 0.5]).sample(5, seed=1)
     np.testing.assert_array_equal(second([0.0, 0.5]).sample(5, seed=1), expected)
 
 
+@pytest.mark.usefixtures("regression")
 def test_a_file_of_simulations_makes_a_later_fit_simulate_the_missing_ones(tmp_path):
     counts = []
 
@@ -229,10 +248,9 @@ def test_a_file_of_simulations_makes_a_later_fit_simulate_the_missing_ones(tmp_p
         return np.random.default_rng(seed).normal(theta, 0.5)
 
     options = {"simulator": simulator, "backup": tmp_path / "simulations.npz"}
-    with trained_for(1, splines={}, flows={}):
-        few = fit_amortized_posterior(PRIOR, num_simulations=400, **options)
-        more = fit_amortized_posterior(PRIOR, num_simulations=4_000, **options)
-        at_once = fit_amortized_posterior(PRIOR, simulator=simulator, num_simulations=4_000)
+    few = fit_amortized_posterior(PRIOR, num_simulations=400, **options)
+    more = fit_amortized_posterior(PRIOR, num_simulations=4_000, **options)
+    at_once = fit_amortized_posterior(PRIOR, simulator=simulator, num_simulations=4_000)
     assert sum(count for count in counts if count > 2) == 400 + 3_600 + 4_000
     assert few.report.num_simulations == 320
     assert more.report.num_simulations == at_once.report.num_simulations == 3_600
@@ -240,6 +258,7 @@ def test_a_file_of_simulations_makes_a_later_fit_simulate_the_missing_ones(tmp_p
     np.testing.assert_allclose(means, 0.8, atol=0.04)
 
 
+@pytest.mark.usefixtures("short")
 def test_heavy_tails_and_constants_in_data_do_no_harm():
     def simulator(theta, seed):
         noise = np.random.default_rng(seed).standard_cauchy(size=(len(theta), 3))
@@ -252,6 +271,7 @@ def test_heavy_tails_and_constants_in_data_do_no_harm():
         assert np.abs(draws).max() < 20.0
 
 
+@pytest.mark.usefixtures("regression")
 def test_simulations_that_fail_are_left_out():
     def simulator(theta, seed):
         x = np.random.default_rng(seed).normal(theta)

@@ -14,7 +14,7 @@ from tfp_flows.inference.amortized.simulator import JointSimulator, PriorSimulat
 
 NOISE = 0.2
 PRIOR = tfd.Independent(tfd.Normal(tf.zeros(2), 1.0), 1)
-MODEL = tfd.JointDistributionNamedAutoBatched(
+MODEL = tfd.JointDistributionNamed(
     {
         "theta": tfd.Sample(tfd.Normal(0.0, 1.0), 2),
         "x": lambda theta: tfd.Independent(tfd.Normal(theta, NOISE), 1),
@@ -40,6 +40,7 @@ def fit(**changes):
     return fit_amortized_posterior(PRIOR, simulator=simulate, **options)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_rounds_find_the_posterior_in_focus():
     calls = []
 
@@ -68,8 +69,9 @@ def test_rounds_find_the_posterior_in_focus():
         assert theta.std() > 1.5 * DEVIATION
 
 
+@pytest.mark.slow
 def test_the_density_is_normalised_on_the_region_and_draws_stay_there():
-    amortized = fit()
+    amortized = fit(num_rounds=2)
     inside = amortized.prior.contains
     grid = np.stack(np.meshgrid(*[np.linspace(-3.0, 3.0, 301)] * 2), axis=-1)
     grid = grid.reshape(-1, 2).astype(np.float32)
@@ -90,6 +92,8 @@ def test_the_density_is_normalised_on_the_region_and_draws_stay_there():
     np.testing.assert_allclose(in_graph(), posterior.sample(20, seed=3), atol=1e-5)
 
 
+@pytest.mark.slow_ids("True")
+@pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize("is_known", [False, True])
 def test_observations_whose_posterior_leaves_the_region_are_flagged(is_known):
     options = {"focus": FOCUS, "num_rounds": 2, "num_simulations": 1_000}
@@ -103,6 +107,7 @@ def test_observations_whose_posterior_leaves_the_region_are_flagged(is_known):
     assert "prior was truncated" in " ".join(edge.reasons)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_importance_resampling_where_the_prior_rarely_lies_in_the_region(monkeypatch):
     source = PriorSimulator(PRIOR, simulate, True, False)
     prior = fit(num_rounds=2).prior
@@ -118,6 +123,7 @@ def test_importance_resampling_where_the_prior_rarely_lies_in_the_region(monkeyp
         np.testing.assert_allclose(moment(resampled, axis=0), expected, atol=0.04)
 
 
+@pytest.mark.slow
 def test_files_keep_the_rounds_and_refuse_those_of_another_focus(tmp_path, monkeypatch):
     path, calls, simulated = tmp_path / "simulations.npz", [], simulate
 
@@ -140,6 +146,7 @@ def test_files_keep_the_rounds_and_refuse_those_of_another_focus(tmp_path, monke
         fit(backup=path, focus=FOCUS + 0.2)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_saved_posteriors_are_truncated(tmp_path):
     amortized = fit(num_rounds=2)
     path = tmp_path / "posterior.keras"
@@ -162,6 +169,7 @@ def test_saved_posteriors_are_truncated(tmp_path):
     np.testing.assert_array_equal(again(FOCUS).sample(50, seed=1), drawn)
 
 
+@pytest.mark.slow_ids("*Sequential*", "JointDistributionCoroutine")
 @pytest.mark.parametrize(
     "kind",
     [
@@ -226,6 +234,7 @@ def test_bad_calls_are_refused(words, tmp_path):
     assert "Expected" in str(error.value)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_one_by_one_simulators_have_rounds(monkeypatch):
     monkeypatch.setattr(simulator_module, "_ROWS_ONE_BY_ONE", 64)
 

@@ -14,6 +14,8 @@ from tfp_flows.density.fit import Fit
 from tfp_flows.inference.amortized import AmortizedPosterior, calibration
 from tfp_flows.inference.amortized.calibration import CalibrationReport, judge_weights
 
+pytestmark = pytest.mark.usefixtures("all_op_by_op")
+
 CHECKED = pairs(300, 1)
 PRIOR = tfd.Sample(tfd.Normal(0.0, 1.0), 1)
 
@@ -47,6 +49,7 @@ def weights_report(posterior, likelihood):
     return judge_weights(by_posterior, by_likelihood, log_prior, 2)
 
 
+@pytest.mark.slow_ids("posterior1-*", "posterior2-*")
 @pytest.mark.parametrize(
     ("posterior", "likelihood", "gain"),
     [
@@ -64,6 +67,7 @@ def test_right_likelihoods_mend_wrong_posteriors(posterior, likelihood, gain):
     assert "nats, used" in dict(report.rows)["gain by learned likelihood"]
 
 
+@pytest.mark.slow_ids("posterior1-*", "posterior2-*", "posterior4-*")
 @pytest.mark.parametrize(
     ("posterior", "likelihood"),
     [
@@ -89,6 +93,7 @@ def posterior(**options):
     return exact_posteriors.amortized(CHECKED, **options)
 
 
+@pytest.mark.slow_ids("options2-*")
 @pytest.mark.parametrize(
     ("options", "verdict"),
     [

@@ -6,10 +6,12 @@ import drift_diffusion
 import numpy as np
 import pytest
 import tensorflow as tf
+from derivatives import op_by_op
 from tensorflow_probability import distributions as tfd
 
 import tfp_flows
 from tfp_flows.inference import fit_neural_likelihood
+from tfp_flows.inference.amortized import mixed_trials
 from tfp_flows.inference.amortized.mixed_trials import form_of_trials
 from tfp_flows.inference.amortized.simulator import PriorSimulator
 from tfp_flows.tables import table_density
@@ -26,15 +28,17 @@ FEW = tfd.Sample(tfd.Normal(0.0, 1.0), 1)
 
 @contextlib.contextmanager
 def small_tables(**options):
-    """Makes fits of mixed trials take networks of these options, and a number of epochs."""
-    epochs = options.pop("epochs", 500)
+    """Makes fits of mixed trials take networks of these options, and of `FitOptions`."""
+    fit_options = {
+        name: options.pop(name) for name in ("epochs", "batch_size") if name in options
+    }
 
     class Small(tfp_flows.TableDensity):
         def __init__(self, columns, **others):
             super().__init__(columns, **others, **options)
 
         def fit(self, frame, **others):
-            return super().fit(frame, epochs=epochs, **others)
+            return super().fit(frame, **fit_options, **others)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(table_density, "TableDensity", Small)
@@ -49,10 +53,22 @@ def likelihood():
         )
 
 
-@pytest.fixture
-def two_epochs(op_by_op):
-    with small_tables(num_members=1, hidden_units=(16, 16), epochs=2):
+@contextlib.contextmanager
+def two_epochs():
+    """Fits that are short, judged by few parameters, op by op."""
+    options = {"num_members": 1, "hidden_units": (16, 16), "epochs": 2, "batch_size": 256}
+    with op_by_op(), small_tables(**options), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mixed_trials, "_NUM_PARAMETERS", 4)
         yield
+
+
+@pytest.fixture(scope="module")
+def short():
+    """A likelihood of the same model, but far from it."""
+    with two_epochs():
+        return fit_neural_likelihood(
+            PRIOR, simulator=drift_diffusion.simulate, num_simulations=300
+        )
 
 
 def exact(x, drift, bound):
@@ -86,6 +102,7 @@ def moments(values, weights):
     return mean, np.sqrt(weights @ (values - mean) ** 2)
 
 
+@pytest.mark.slow
 def test_densities_and_posteriors_are_near_the_exact_ones(likelihood):
     assert 0.0 < mean_gap(likelihood) < 0.1  # nats a trial
     grid, truth, found = grid_of(likelihood, TRIALS, 28)
@@ -100,22 +117,22 @@ def test_densities_and_posteriors_are_near_the_exact_ones(likelihood):
     assert (report.num_simulations, report.num_held_out) == (1_350, 150)
 
 
-def test_log_densities_of_trials_are_added_and_have_gradients(likelihood):
+@pytest.mark.usefixtures("op_by_op")
+def test_log_densities_of_trials_are_added_and_have_gradients(short):
     theta = {"drift": np.array([0.8, -0.5]), "bound": np.array([1.3, 1.0])}
-    found = likelihood.log_prob(TRIALS, theta)
+    found = short.log_prob(TRIALS, theta)
     first = {name: part[:30] for name, part in TRIALS.items()}
     rest = {name: part[30:].tolist() for name, part in TRIALS.items()}
-    parts = likelihood.log_prob(first, theta) + likelihood.log_prob(rest, theta)
+    parts = short.log_prob(first, theta) + short.log_prob(rest, theta)
     np.testing.assert_allclose(found, parts, rtol=1e-5)
-    one = likelihood.log_prob({"choice": "up", "time": 0.6}, theta)
+    one = short.log_prob({"choice": "up", "time": 0.6}, theta)
     assert one.shape == [2]
-    target = likelihood.target_log_prob_fn(TRIALS)
+    target = short.target_log_prob_fn(TRIALS)
 
-    @tf.function
     def value_and_gradients(point):
         with tf.GradientTape() as tape:
             tape.watch(point)
-            value = likelihood.target_log_prob_fn(TRIALS)(**point)
+            value = target(**point)
         return value, tape.gradient(value, point)
 
     # The value changes by the integral of the gradient, also over kinks.
@@ -123,7 +140,6 @@ def test_log_densities_of_trials_are_added_and_have_gradients(likelihood):
         line = {key: np.full(401, part[0]) for key, part in theta.items()}
         line[name] = theta[name][0] + np.linspace(-0.05, 0.05, 401)
         value, gradients = value_and_gradients(tf.nest.map_structure(tf.constant, line))
-        np.testing.assert_allclose(value, target(**line), rtol=1e-5)
         integral = 0.1 * np.mean(gradients[name])
         change = value[-1] - value[0]
         np.testing.assert_allclose(integral, change, rtol=0.05, atol=0.02)
@@ -142,24 +158,27 @@ def test_log_densities_of_trials_are_added_and_have_gradients(likelihood):
         ("one trial, at least", {"choice": np.array([], str), "time": []}),
     ],
 )
-def test_trials_that_no_simulation_has_are_refused(likelihood, words, x):
+def test_trials_that_no_simulation_has_are_refused(short, words, x):
     with pytest.raises(ValueError, match=words):
-        likelihood.log_prob(x, {"drift": np.zeros(1), "bound": np.ones(1)})
+        short.log_prob(x, {"drift": np.zeros(1), "bound": np.ones(1)})
 
 
-def test_counts_have_probabilities(two_epochs):
+@pytest.mark.usefixtures("op_by_op")
+def test_counts_have_probabilities():
     """An array of integers is enough; probabilities of all counts sum to 1."""
 
     def simulate(rate, seed):
         return np.random.default_rng(seed).poisson(np.exp(rate[:, 0]))
 
-    likelihood = fit_neural_likelihood(FEW, simulator=simulate, num_simulations=300)
+    with two_epochs():
+        likelihood = fit_neural_likelihood(FEW, simulator=simulate, num_simulations=300)
     u = np.tile(likelihood._support.bijector.inverse([[0.5]]), [2_000, 1])
     each = likelihood.density.log_prob(likelihood._rows(np.arange(2_000)), context=u)
     assert np.exp(each).sum() == pytest.approx(1.0, abs=1e-4)
 
 
-def test_data_frames_and_single_draws(two_epochs, tmp_path):
+@pytest.mark.usefixtures("op_by_op")
+def test_data_frames_and_single_draws(tmp_path):
     pandas = pytest.importorskip("pandas")
 
     def simulate(theta, seed):
@@ -175,7 +194,8 @@ def test_data_frames_and_single_draws(two_epochs, tmp_path):
     def one_trial(theta, seed):
         return {name: part[0] for name, part in simulate(theta[None], seed).items()}
 
-    likelihood = fit_neural_likelihood(FEW, simulator=in_frame, num_simulations=200)
+    with two_epochs():
+        likelihood = fit_neural_likelihood(FEW, simulator=in_frame, num_simulations=200)
     path, own = tmp_path / "trial.keras", likelihood.conditional
     tfp_flows.DensityEstimator(own).save(path)
     cells, theta = own.sample(3, seed=1, context=np.zeros([1])), np.zeros([3, 1])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from derivatives import op_by_op
 from short_fits import trained_for
 from tensorflow_probability import distributions as tfd
 
@@ -22,29 +23,52 @@ def simulate(mean, scale, seed):
 
 
 @pytest.fixture(scope="module")
-def likelihood():
+def trained():
+    """A likelihood that is near to that of the model."""
     with trained_for(20, flow={"hidden_units": (16,), "num_steps": 1}):
-        yield fit_neural_likelihood(PRIOR, simulator=simulate, num_simulations=1_500)
+        return fit_neural_likelihood(PRIOR, simulator=simulate, num_simulations=1_500)
 
 
+@pytest.fixture(scope="module")
+def likelihood():
+    """One of a few steps."""
+    flow, steps = {"hidden_units": (16,), "num_steps": 1}, {"steps_per_epoch": 8}
+    with op_by_op(), trained_for(2, flow=flow, steps=steps):
+        return fit_neural_likelihood(PRIOR, simulator=simulate, num_simulations=1_500)
+
+
+@pytest.mark.slow
+def test_log_densities_are_near_the_exact_ones(trained):
+    theta = {
+        "mean": np.array([0.8, -0.5], np.float32),
+        "scale": np.full(2, 0.4, np.float32),
+    }
+    found = trained.log_prob(TRIALS, theta).numpy()
+    exact = [tfd.Normal(m, 0.4).log_prob(TRIALS).numpy().sum() for m in (0.8, -0.5)]
+    # A fifth of a nat for each of the 40 trials: the fit is short.
+    assert found[0] == pytest.approx(exact[0], abs=8.0)
+    assert found[0] - found[1] == pytest.approx(exact[0] - exact[1], rel=0.3)
+    assert trained.report.verdict in ("good", "no better than a Gaussian")
+
+
+@pytest.mark.usefixtures("op_by_op")
 def test_log_densities_of_trials_are_added(likelihood):
     theta = {
         "mean": np.array([0.8, -0.5], np.float32),
         "scale": np.full(2, 0.4, np.float32),
     }
     found = likelihood.log_prob(TRIALS, theta).numpy()
-    each = [likelihood.log_prob(x, theta) for x in TRIALS]
-    np.testing.assert_allclose(found, np.sum(each, axis=0), rtol=1e-4)
-    exact = [tfd.Normal(m, 0.4).log_prob(TRIALS).numpy().sum() for m in (0.8, -0.5)]
-    # A fifth of a nat for each of the 40 trials: the fit is short.
-    assert found[0] == pytest.approx(exact[0], abs=8.0)
-    assert found[0] - found[1] == pytest.approx(exact[0] - exact[1], rel=0.3)
+    parts = [likelihood.log_prob(x, theta) for x in np.split(TRIALS, [1, 3])]
+    one = likelihood.log_prob(TRIALS[0], theta)
+    np.testing.assert_allclose(one, parts[0], rtol=1e-5)
+    np.testing.assert_allclose(found, np.sum(parts, axis=0), rtol=1e-4)
+    assert found[0] > found[1]  # the trials have the first parameters
     target = likelihood.target_log_prob_fn(TRIALS)(**theta)
     expected = found + PRIOR.log_prob(theta)
     np.testing.assert_allclose(target, expected, rtol=1e-5)
-    assert likelihood.report.verdict in ("good", "no better than a Gaussian")
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_priors_of_all_structures(likelihood):
     @tfd.JointDistributionCoroutine
     def coroutine():
@@ -94,18 +118,21 @@ def test_batches_of_trials_are_refused(likelihood):
         likelihood.log_prob(TRIALS[None], parts)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_failed_simulations_and_offsets_are_kept_in_view():
     rng = np.random.default_rng(0)
     theta = rng.normal(size=(400, 1)).astype(np.float32)
     x = 1e7 + rng.normal(theta, 0.1)
     x[theta > 0.5] = np.nan
-    with trained_for(1, flow={"hidden_units": (8,), "num_steps": 1}):
+    flow = {"hidden_units": (8,), "num_steps": 1}
+    with trained_for(1, flow=flow, steps={"steps_per_epoch": 2}):
         found = fit_neural_likelihood(tfd.Sample(tfd.Normal(0.0, 1.0), 1), pairs=(theta, x))
     assert found.density.dtype == tf.float64
     assert found.report.verdict == "not to be relied on"
     assert "not finite" in found.report.reasons[-1]
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_one_trial_given_a_vector_is_saved(likelihood, tmp_path):
     path, theta = tmp_path / "trial.keras", np.array([[0.8, 0.4]], np.float32)
     tfp_flows.DensityEstimator(likelihood.conditional).save(path)
@@ -117,6 +144,7 @@ def test_one_trial_given_a_vector_is_saved(likelihood, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_one_trial_given_a_vector_is_exported(likelihood):
     jax = pytest.importorskip("jax")
     exported = tfp_flows.to_jax(likelihood.conditional)
@@ -133,14 +161,14 @@ def test_one_trial_given_a_vector_is_exported(likelihood):
 
 
 @pytest.mark.slow
-def test_the_posterior_of_trials_is_that_of_the_model(likelihood):
+def test_the_posterior_of_trials_is_that_of_the_model(trained):
     """Its moments are those on a grid of the learned likelihood."""
-    posterior = likelihood.posterior(TRIALS[:5], seed=0, max_minutes=5.0)
+    posterior = trained.posterior(TRIALS[:5], seed=0, max_minutes=5.0)
     assert posterior.report.verdict.startswith("reliable")
     mean, scale = np.meshgrid(np.linspace(-1.0, 2.5, 120), np.linspace(0.1, 1.2, 80))
     grid = {"mean": mean.ravel(), "scale": scale.ravel()}
     grid = {name: values.astype(np.float32) for name, values in grid.items()}
-    log_prob = likelihood.target_log_prob_fn(TRIALS[:5])(**grid).numpy()
+    log_prob = trained.target_log_prob_fn(TRIALS[:5])(**grid).numpy()
     weights = np.exp(log_prob - log_prob.max())
     weights /= weights.sum()
     draws = posterior.resample(4_000, seed=1)

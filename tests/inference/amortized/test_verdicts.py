@@ -19,6 +19,8 @@ from tfp_flows.inference.amortized.observation_checks import Surroundings
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
 from tfp_flows.inference.support import JointSupport
 
+pytestmark = pytest.mark.usefixtures("all_op_by_op")
+
 CHECKED = pairs(500, 1)
 posterior = functools.partial(exact_posteriors.amortized, CHECKED)
 
@@ -61,6 +63,7 @@ def test_simulations_that_failed_are_counted():
     assert report.num_dropped == 500
 
 
+@pytest.mark.slow_ids("options1-*", "options3-*", "options4-*")
 @pytest.mark.parametrize(
     ("options", "verdict"),
     [
@@ -106,14 +109,15 @@ def test_few_simulations_tell_far_observations_too(count):
     assert amortized([1e6, -0.5, 1.0]).report.verdict == "not reliable"
 
 
+@pytest.mark.slow
 def test_names_of_observed_parts_may_come_in_another_order(monkeypatch):
     expected = posterior(is_known=True)([0.5, -0.5, 1.0]).report.log_evidence
-    model = tfd.JointDistributionNamedAutoBatched(
+    model = tfd.JointDistributionNamed(
         {
             "theta": tfd.Sample(tfd.Normal(0.0, 1.0), 3),
-            "a": lambda theta: tfd.Normal(theta[2], exact_posteriors.NOISE),
+            "a": lambda theta: tfd.Normal(theta[..., 2], exact_posteriors.NOISE),
             "b": lambda theta: tfd.Independent(
-                tfd.Normal(theta[:2], exact_posteriors.NOISE), 1
+                tfd.Normal(theta[..., :2], exact_posteriors.NOISE), 1
             ),
         }
     )
