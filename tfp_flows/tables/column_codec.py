@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
 from typing import Any
 
@@ -236,6 +237,7 @@ class ColumnCodec:
             words = f"integers below 2^53 in column {self.column.name!r}, each a float64"
             hint = " With kind='real' they have a density."
             require(farthest < FIRST_INEXACT, words, f"{farthest:g}", hint)
+        spec = _with_far(spec, numbers)
         maps = NumberMaps([spec])
         mapped = maps.unscaled(maps.middle(tf.constant(numbers[:, None])))
         u = mapped.u.numpy()[mapped.is_inside.numpy()]
@@ -298,6 +300,13 @@ def _spec(column, ends, numbers):
         return NumberSpec("asinh", middle, middle + (spread or 1.0), is_integer=is_grid)
     line = NumberSpec("line", is_integer=is_grid)
     return _from_zero(line, numbers) if is_grid else line
+
+
+def _with_far(spec, numbers):
+    """Replaces logarithmic maps by tangents beyond e times the farthest number."""
+    width = 1.0 if spec.form == "log" else spec.high - spec.low
+    far = math.e * float(np.abs(numbers - spec.low).max()) / width
+    return dataclasses.replace(spec, far=far) if 0.0 < far < spec.far else spec
 
 
 def _from_zero(spec, numbers):

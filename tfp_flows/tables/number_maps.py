@@ -14,6 +14,7 @@ import tensorflow as tf
 FORMS = ("line", "log", "softplus", "logit", "asinh", "circle")
 _FAR = 1e12  # bound on u, which keeps later values finite
 _MOST = 700.0  # its exponential is finite in float64
+_NOWHERE = 1e300  # no number is as far
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +27,8 @@ class NumberSpec:
     softplus:  t = log(exp((y - low) / (high - low)) - 1),  a logarithm, far from low a line
     logit:     t = log((y - low) / (high - low)) - log((high - y) / (high - low))
     asinh:     t = asinh((y - low) / (high - low)),  low the median, high - low the spread
+    beyond far, log and asinh continue as their tangents:  t(d) = t(far) + t'(far) (d - far),
+               d = y - low, or (y - low) / (high - low),  and at -far likewise
     circle:    u = 2 pi (y - low) / (high - low) - pi
     u = (t - mean) / scale, but on circles
     integers with positions:  u = the line through (position, level), beyond the last ones
@@ -42,6 +45,8 @@ class NumberSpec:
       code: index of the code that is 0 where the number is present; -1: it always is.
       positions: ends of bins of integers, increasing.
       levels: their u, increasing.
+      far: where tangents replace log and asinh. Else, a draw some deviations beyond the
+        training rows is millions of times as large as they are.
     """
 
     form: str
@@ -53,6 +58,7 @@ class NumberSpec:
     code: int = -1
     positions: Sequence[float] = ()
     levels: Sequence[float] = ()
+    far: float = _NOWHERE
 
     def __post_init__(self) -> None:
         for name in ("positions", "levels"):  # lists in files
@@ -94,9 +100,9 @@ class NumberMaps:
     def __init__(self, specs: Sequence[NumberSpec]) -> None:
         self.specs = list(specs)
         self._is = {f: np.array([s.form == f for s in specs], bool) for f in FORMS}
-        self._low, self._high, self._mean, self._scale = (
+        self._low, self._high, self._mean, self._scale, self._far = (
             np.array([getattr(spec, name) for spec in specs], np.float64)
-            for name in ("low", "high", "mean", "scale")
+            for name in ("low", "high", "mean", "scale", "far")
         )
         self._width = np.where(self._is["log"], 1.0, self._high - self._low)
         self.is_integer = np.array([spec.is_integer for spec in specs], bool)
@@ -152,18 +158,23 @@ class NumberMaps:
         below = tf.where(self._is["logit"], unit, 0.5)
         rest = tf.where(self._is["logit"], 1.0 - unit, 0.5)
         above = tf.where(self._is["log"] | self._is["logit"], unit, 1.0)
-        log_unit = tf.math.log(above)
+        log_unit = tf.math.log(tf.minimum(above, self._far))
+        near = tf.clip_by_value(unit, -self._far, self._far)
+        asinh = tf.asinh(near)
         soft = tf.where(self._is["softplus"], unit, 1.0)
         log_rest = tf.math.log(-tf.math.expm1(-soft))
         t, log_slope = self._choose(
             line=(tf.where(is_inside, y, 0.0), tf.zeros_like(y)),
-            log=(log_unit, -log_unit),
+            log=(log_unit + tf.maximum(above - self._far, 0.0) / self._far, -log_unit),
             softplus=(soft + log_rest, -log_rest - np.log(self._width)),
             logit=(
                 tf.math.log(below) - tf.math.log(rest),
                 -tf.math.log(below) - tf.math.log(rest) - np.log(self._width),
             ),
-            asinh=(tf.asinh(unit), -_log_cosh(tf.asinh(unit)) - np.log(self._width)),
+            asinh=(
+                asinh + (unit - near) / np.hypot(1.0, self._far),
+                -_log_cosh(asinh) - np.log(self._width),
+            ),
             circle=(
                 2.0 * math.pi * unit - math.pi,
                 tf.zeros_like(y) + np.log(2.0 * math.pi / self._width),
@@ -188,12 +199,19 @@ class NumberMaps:
         t = tf.where(self.is_circle, u, self._mean + self._scale * u)
         is_linear = self._is["line"] | self._is["softplus"]
         t = tf.where(is_linear, t, tf.clip_by_value(t, -_MOST, _MOST))
+        log_far, asinh_far = np.log(self._far), np.arcsinh(self._far)
+        near = tf.clip_by_value(t, -asinh_far, asinh_far)
+        beyond = tf.maximum(t - log_far, 0.0) * self._far
         y, _ = self._choose(
             line=(t, t),
-            log=(self._low + tf.exp(tf.minimum(t, _MOST)), t),
+            log=(self._low + tf.exp(tf.minimum(t, log_far)) + beyond, t),
             softplus=(self._low + self._width * tf.math.softplus(t), t),
             logit=(self._low + self._width * tf.sigmoid(t), t),
-            asinh=(self._low + self._width * tf.sinh(t), t),
+            asinh=(
+                self._low
+                + self._width * (tf.sinh(near) + np.hypot(1.0, self._far) * (t - near)),
+                t,
+            ),
             circle=(self._low + self._width * (t + math.pi) / (2.0 * math.pi), t),
         )
         if self._tables:
