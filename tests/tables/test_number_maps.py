@@ -18,10 +18,16 @@ SPECS = [
     NumberSpec("asinh", low=2.0, high=5.0, mean=0.1, scale=1.2),
     NumberSpec("circle", low=0.0, high=24.0),
     NumberSpec("softplus", low=1.0, high=3.0, mean=0.2, scale=0.7),
+    NumberSpec("log", low=1.0, mean=0.3, scale=0.5, far=9.0),
+    NumberSpec("asinh", low=2.0, high=5.0, mean=0.1, scale=1.2, far=9.0),
 ]
 MAPS = NumberMaps(SPECS)
 Y = tf.constant(
-    [[0.3, 1.7, 3.9, -100.0, 23.0, 1.01], [5.0, 30.0, -0.5, 3.0, 0.0, 5000.0]], tf.float64
+    [
+        [0.3, 1.7, 3.9, -100.0, 23.0, 1.01, 5.0, -100.0],
+        [5.0, 30.0, -0.5, 3.0, 0.0, 5000.0, 90.0, 3.0],
+    ],
+    tf.float64,
 )
 
 
@@ -36,20 +42,23 @@ def test_slopes_are_those_of_the_map_and_the_inverse_goes_back():
 
 
 def test_what_is_at_an_end_or_beyond_is_outside_and_finite():
-    y = [[np.inf, 1.0, -1.0, np.inf, 24.0, 1.0], [np.nan, 0.0, 4.0, np.nan, -0.1, -9.0]]
+    y = [
+        [np.inf, 1.0, -1.0, np.inf, 24.0, 1.0, 1.0, np.inf],
+        [np.nan, 0.0, 4.0, np.nan, -0.1, -9.0, -9.0, np.nan],
+    ]
     mapped = MAPS.forward(tf.constant(y, tf.float64))
     assert not mapped.is_inside.numpy().any()
-    assert np.isfinite(mapped.u.numpy()[:, [1, 2, 4, 5]]).all()
-    assert np.isfinite(mapped.log_slope.numpy()[:, [1, 2, 4, 5]]).all()
+    assert np.isfinite(mapped.u.numpy()[:, [1, 2, 4, 5, 6]]).all()
+    assert np.isfinite(mapped.log_slope.numpy()[:, [1, 2, 4, 5, 6]]).all()
 
 
 def test_far_numbers_stay_finite_and_inside():
-    y = np.array([[1e30, 1e30, 3.999999999, 1e30, 23.999999999, 1e30]])
+    y = np.array([[1e30, 1e30, 3.999999999, 1e30, 23.999999999, 1e30, 1e30, 1e30]])
     mapped = MAPS.forward(tf.constant(y))
     assert mapped.is_inside.numpy().all()
     assert np.isfinite(mapped.u).all()
     assert np.isfinite(mapped.log_slope).all()
-    back = MAPS.backward(tf.constant([[1e6] * 6, [-1e6] * 6], tf.float64)).numpy()
+    back = MAPS.backward(tf.constant([[1e6] * 8, [-1e6] * 8], tf.float64)).numpy()
     assert np.isfinite(back).all()
     low, high = MAPS.ends
     assert ((back > low) & (back < high))[:, :4].all()
@@ -64,6 +73,15 @@ def measured(numbers, columns):
 
 def kinds_of(*kinds):
     return [tff.tables.TableColumns([column("a", kind)]) for kind in kinds]
+
+
+def test_a_wide_draw_is_no_million_times_beyond_the_training_rows():
+    numbers = np.exp(np.random.default_rng(0).normal(size=500))
+    for columns in kinds_of("positive", "heavy-tailed"):
+        spec, maps = measured(numbers, columns)
+        assert spec.form in ("log", "asinh")
+        farthest = maps.backward(tf.constant([[20.0]], tf.float64)).numpy().item()
+        assert numbers.max() < farthest < 100.0 * numbers.max()
 
 
 def test_the_upper_tail_of_positive_numbers_is_chosen_by_training_rows():

@@ -166,11 +166,11 @@ def test_a_common_integer_stands_out_among_thousands_of_others():
     assert high - low == pytest.approx(0.02, rel=0.03)
 
 
-@pytest.mark.parametrize(("form", "largest"), [("line", 80.0), ("log", 15.0), (None, 1e5)])
+@pytest.mark.parametrize(("form", "largest"), [("line", 30.0), ("log", 8.0), (None, 1e5)])
 def test_no_network_draws_numbers_at_any_distance(form, largest):
     maps = NumberMaps([NumberSpec(form or "line")])
-    bounds = {} if form is None else {"tail_bounds": table_density._TAIL_BOUNDS}
-    conditionals = NumberConditionals(maps, 4, **bounds)
+    bounds = {"tail_bounds": table_density._TAIL_BOUNDS, "are_tails_first": True}
+    conditionals = NumberConditionals(maps, 4, **({} if form is None else bounds))
     parameters = np.zeros([1, conditionals.num_parameters, 1])
     parameters[:, 2] = 1e6  # the weight of the tails
     z = tf.constant([[5.0]], tf.float64)

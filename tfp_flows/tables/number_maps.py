@@ -27,7 +27,7 @@ class NumberSpec:
     softplus:  t = log(exp((y - low) / (high - low)) - 1),  a logarithm, far from low a line
     logit:     t = log((y - low) / (high - low)) - log((high - y) / (high - low))
     asinh:     t = asinh((y - low) / (high - low)),  low the median, high - low the spread
-    beyond far, log and asinh continue as their tangents:  t(d) = t(far) + t'(far) (d - far),
+    beyond far, log and asinh are their tangents:  t(d) = t(far) + t'(far) (d - far),
                d = y - low, or (y - low) / (high - low),  and at -far likewise
     circle:    u = 2 pi (y - low) / (high - low) - pi
     u = (t - mean) / scale, but on circles
