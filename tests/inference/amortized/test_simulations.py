@@ -236,7 +236,7 @@ def test_masked_numbers_are_missing():
     np.testing.assert_array_equal(rows, [[0.0, 1.0], [2.0, np.nan]])
     with pytest.raises(ValueError, match="data without masked cells"):
         form_of_trials(x)
-    with pytest.raises(ValueError, match="data of numbers"):
+    with pytest.raises(ValueError, match="`data` of numbers"):
         DataForm.from_batch(x, True).rows_of(np.ma.masked_equal(x.astype(str), "0"), 2)
 
 
