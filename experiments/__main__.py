@@ -7,6 +7,7 @@
 import argparse
 import importlib
 import importlib.metadata
+import os
 import sys
 
 # Command -> module of `experiments` with its `cli`, and a description.
@@ -31,6 +32,9 @@ def main(argv=None):
     """Runs a command line, by default that of the process; returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
     name = _parser().parse_args(argv[:1]).command
+    # Threads of scikit-learn's trees spin while they wait for each other. Beside another
+    # program, their report of a small table took eight minutes instead of seconds.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         module = importlib.import_module(f"experiments.{COMMANDS[name][0]}")
     except ModuleNotFoundError as error:
