@@ -211,3 +211,10 @@ BAD_CALLS = [
 @bad_calls(BAD_CALLS)
 def test_bad_call_is_refused_in_words(call, words, check_refused):
     check_refused(call, words)
+
+
+def test_trees_of_commands_have_one_thread(monkeypatch):
+    """Threads that wait for each other spin, at the cost of other programs."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    commands.main(["compare", "none"])
+    assert os.environ["OMP_NUM_THREADS"] == "1"
