@@ -99,6 +99,8 @@ def test_a_spike_at_the_last_number_is_an_end():
     assert (columns["censored"].low, columns["censored"].high) == (0.2, None)
     assert (columns["free"].low, columns["free"].high) == (0.0, None)
     assert "ends at 1.7" in columns["capped"].reason
+    (column,) = tff.describe_columns({"a": frame["capped"]}, as_recorded=False)
+    assert column.high is None
 
 
 @pytest.mark.slow

@@ -327,7 +327,7 @@ def _from_reals(name, counted):
         column.spikes = spikes
         _put_ends(column, counted)
     elif column.low is not None:
-        if not counted.are_few:
+        if counted.are_on_no_grid and not counted.are_few:
             _put_ends_at_spikes(column, float(distinct[0]), float(distinct[-1]), spikes)
         ends = (column.low, column.high)  # numbers at an end have no density
         spikes = sorted({*spikes, *(e for e in ends if e is not None and e in distinct)})
@@ -359,7 +359,8 @@ def _put_ends(column, counted):
 def _put_ends_at_spikes(column, low, high, spikes):
     """Sets ends of continuous numbers from 0 on, where the last number is a spike.
 
-    A tail has single rows there. In R's tables, no other half of the rows went beyond.
+    A tail has single rows there. Of 46 such ends in one half of the rows of R's tables, the
+    other half exceeds none.
     """
     has_low = low in spikes and low > column.low
     _set_ends(column, low if has_low else None, high if high in spikes else None)
@@ -395,6 +396,10 @@ class Counted:
       distinct: the numbers, increasing.
       counts: numbers of rows.
       resolution: relative resolution of their dtype; None: no step is sought.
+
+    Attributes:
+      step: the step of the grid that all numbers are on; None if there is none.
+      are_on_no_grid: whether a step was sought, and there is none.
     """
 
     def __init__(
@@ -410,7 +415,7 @@ class Counted:
             self.step = find_step(distinct, resolution)
             if self.step is None and self.are_integers:
                 self.step = 1.0
-        self._are_on_no_grid = resolution is not None and self.step is None
+        self.are_on_no_grid = resolution is not None and self.step is None
 
     @property
     def are_repeated(self) -> bool:
@@ -419,7 +424,7 @@ class Counted:
         So few rows are expected to have others. An example is the income of a row's county.
         """
         are_few = self.size >= _ROWS_OF_NUMBER * len(self.distinct)
-        return self._are_on_no_grid and are_few and bool(self.counts.min() > 1)
+        return self.are_on_no_grid and are_few and bool(self.counts.min() > 1)
 
     @property
     def are_few(self) -> bool:
@@ -429,7 +434,7 @@ class Counted:
         """
         are_all = self.counts[self._is_repeated].sum() >= _SHARE_OF_REPEATED * self.size
         are_few = self._is_repeated.sum() <= _BETWEEN[1]
-        return self._are_on_no_grid and bool(are_all and are_few)
+        return self.are_on_no_grid and bool(are_all and are_few)
 
     def without(self, spikes: Sequence[float]) -> np.ndarray:
         """Returns the numbers of all rows in increasing order, without spikes."""
