@@ -12,11 +12,22 @@ from tfp_flows.density import fit, rules_for
 
 
 @contextlib.contextmanager
-def trained_for(epochs, *, flow=None, steps=None, batch_size=None, **changes):
+def trained_for(
+    epochs,
+    *,
+    splines=None,
+    num_orders=1,
+    flow=None,
+    steps=None,
+    batch_size=None,
+    **changes,
+):
     """Makes `fit_density` train for some epochs, by rules with changes.
 
     Args:
       epochs: number of epochs of each component.
+      splines: options of the conditional splines; {} if there are none.
+      num_orders: number of the splines' orders of the variables.
       flow: options of the flows that differ.
       steps: fields of their `FlowRule`s that differ.
       batch_size: number of rows in a step of the splines.
@@ -36,7 +47,10 @@ def trained_for(epochs, *, flow=None, steps=None, batch_size=None, **changes):
         found = rules_for(*sizes)
         flows = found.flows or {"neural spline flow": found.given_flow}
         flows = {name: short(rule) for name, rule in flows.items()}
-        given = {"refits": False, "flows": flows, **changes}
+        kept = found.splines[: 0 if splines == {} else num_orders]
+        if splines:
+            kept = [dataclasses.replace(rule, options=splines) for rule in kept]
+        given = {"refits": False, "splines": tuple(kept), "flows": flows, **changes}
         given["given_flow"] = short(found.given_flow)
         return dataclasses.replace(found, **given)
 

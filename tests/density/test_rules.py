@@ -1,5 +1,7 @@
 """What `fit_density` chooses for tables of several sizes."""
 
+import math
+
 import pytest
 from refusals import bad_calls
 
@@ -27,11 +29,16 @@ from tfp_flows.density import rules_for
 )
 def test_models_follow_from_the_size(size, networks, has_flow, refits):
     rules = rules_for(*size)
-    assert (rules.splines.get("num_members", 0), bool(rules.flows)) == (networks, has_flow)
+    counts = [rule.options["num_members"] for rule in rules.splines]
+    assert (sum(counts), bool(rules.flows)) == (networks, has_flow)
+    num_orders = min(4, math.factorial(size[1])) if networks else 0
+    orders = {rule.order for rule in rules.splines}
+    assert len(counts) == len(orders) == num_orders
+    assert {tuple(sorted(order)) for order in orders} <= {tuple(range(size[1]))}
     share = 0.2 if refits else min(0.1, 20_000 / size[0])
     assert (rules.refits, rules.held_out) == (refits, share)
     text = " ".join(rules.reasons)
-    assert (f"mean of {networks} networks" in text) == bool(networks)
+    assert ("conditional splines" in text) == bool(networks)
     assert ("a neural spline flow of width" in text) == has_flow
     for rule in (rules.given_flow, *rules.flows.values()):
         assert 32 <= rule.batch_size <= 512
@@ -39,6 +46,21 @@ def test_models_follow_from_the_size(size, networks, has_flow, refits):
         assert rule.max_steps == round(60 * size[0] ** 0.5)
         width = rule.options["hidden_units"][0]
         assert rule.learning_rate == pytest.approx(6e-3 * 64 / width)
+
+
+def test_networks_of_the_final_fit_follow_the_weights_of_the_orders():
+    rules = rules_for(1_000, 5, 2)
+    assert [rule.options["num_members"] for rule in rules.splines] == [2, 2, 2, 2]
+    final = rules.for_all_rows([0.2, 0.0, 0.02, 0.18, 0.3, 0.0, 0.2, 0.1])
+    assert [rule.order for rule in final.splines] == [
+        rules.splines[k].order for k in (0, 2, 3)
+    ]
+    assert [rule.options["num_members"] for rule in final.splines] == [4, 1, 4]
+    assert [*final.flows] == ["neural spline flow", "MAF of residuals"]
+    assert final.has_regression
+    alone = rules.for_all_rows([0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
+    assert (alone.splines, [*alone.flows]) == ((), ["neural spline flow"])
+    assert not alone.has_regression
 
 
 def test_densities_given_a_context_have_more_components():

@@ -6,6 +6,7 @@ import dataclasses
 import time
 import typing
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
@@ -22,6 +23,7 @@ from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.distribution_checks import check_event_size
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.distributions.mixture import Mixture
+from tfp_flows.distributions.reordered import Reordered
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.tables.describe_columns import describe_numbers
 from tfp_flows.tables.table_density import TableDensity
@@ -48,22 +50,23 @@ def fit_density(
     """Fits a density to rows of numbers, `p(y)` or `p(y | context)`, and reports on it.
 
     ```none
-    p(y) = w product over j of (mean over networks of p(y_j | y_1, ..., y_(j-1)))
-         + (1 - w) flow(y)
+    p(y) = sum over k of w_k product over j of (mean over networks of
+                                                p(y_j | y before j in the k-th order))
+         + (1 - sum over k of w_k) flow(y)
     ```
 
-    The first component is a product of conditional spline densities, each the mean of
-    several networks; the second is a `NeuralSplineFlow`. Tables of fewer than 500 rows have
-    the first alone, tables of 5,000 rows and more the flow alone (20,000 rows of one
-    variable). With a context, a linear regression is a further component, and with several
-    variables and 500 rows or more, two `MAF`s. `rules_for` chooses sizes and training from
-    the number of rows and columns. Training averages the flow's weights, with a learning
-    rate that falls to a hundredth, and keeps the best weights. The weights of the
-    components make held-out rows most probable.
+    The first components are products of conditional spline densities in up to four orders
+    of the variables, each the mean of several networks; the last is a `NeuralSplineFlow`.
+    Tables of fewer than 500 rows have no flow, tables of 5,000 rows and more the flow alone
+    (20,000 rows of one variable). With a context, a linear regression is a further
+    component, and with several variables and 500 rows or more, two `MAF`s. `rules_for`
+    chooses sizes and training from the number of rows and columns. Training averages the
+    flow's weights, with a learning rate that falls to a hundredth, and keeps the best
+    weights. The weights of the components make held-out rows most probable.
 
     No training sees the held-out rows: a fifth of a small table, and a tenth of a larger
     one, but at most 20,000. The report scores them. Small tables are then fitted again to
-    all rows.
+    all rows: the components in use, whose orders share the networks by their weights.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -163,14 +166,15 @@ def fit_and_judge(
 
     components = _fit_components(train, rules, flow, first, minutes, verbose)
     report, weights = judge(components, train, held_out, rules, scoring)
-    kept = [k for k, weight in enumerate(weights) if weight > 0.0]
-    kept_weights = [weights[k] for k in kept]
-    judged = Mixture([components[k] for k in kept], kept_weights)
+    used = np.flatnonzero(weights)
+    components = [components[k] for k in used]
+    judged = Mixture(components, weights[used])
     if rules.refits:
+        rules = rules.for_all_rows(weights)
         components = _fit_components(data, rules, flow, second, minutes, verbose)
     density = FittedDensity(
-        [components[k] for k in kept],
-        kept_weights,
+        components,
+        weights[used],
         report=dataclasses.replace(report, seconds=time.monotonic() - start),
         columns=columns,
     )
@@ -186,39 +190,41 @@ def _check_flow(flow, data):
 
 def _fit_components(data, rules, flow, seed, max_minutes, verbose):
     """Returns the components of the mixture, fitted to `Data`."""
-    for_splines, *for_flows = split_seed(seed, 1 + len(rules.flows))
-    share = _SHARE_OF_SPLINES if rules.flows else 1.0
-    share = share if rules.splines else 0.0
+    num_splines, num_flows = len(rules.splines), len(rules.flows)
+    seeds = iter(split_seed(seed, num_splines + num_flows))
+    share = _SHARE_OF_SPLINES if num_flows else 1.0
+    share = share if num_splines else 0.0
 
-    def minutes(share):
-        return None if max_minutes is None else share * max_minutes
+    def minutes(share, count):
+        return None if max_minutes is None else share * max_minutes / count
 
     components = []
-    if rules.splines:
-        fitted = _fit_splines(data, rules, for_splines, minutes(share), verbose)
-        components.append(fitted)
-    for rule, own in zip(rules.flows.values(), for_flows, strict=True):
+    for rule in rules.splines:
+        left = minutes(share, num_splines)
+        components.append(_fit_splines(data, rule, next(seeds), left, verbose))
+    for rule in rules.flows.values():
+        own, left = next(seeds), minutes(1.0 - share, num_flows)
         made = new_flow(rule, data, own) if flow is None else flow
-        left = minutes((1.0 - share) / len(rules.flows))
         components.append(_fit_flow(made, data, rule, own, left, verbose))
     if rules.has_regression:
         components.append(_fit_regression(data))
     return components
 
 
-def _fit_splines(data, rules, seed, max_minutes, verbose):
-    """Returns the conditional splines, a distribution of rows in float64."""
-    frame = {f"x{j}": column for j, column in enumerate(data.x.T)}
+def _fit_splines(data, rule, seed, max_minutes, verbose):
+    """Returns the conditional splines of an order, a distribution of rows in float64."""
+    frame = {f"x{j}": data.x[:, j] for j in rule.order}
     given = () if data.context is None else data.context.T
     context = {f"c{j}": column for j, column in enumerate(given)}
     table = TableDensity(
         describe_numbers(frame | context),
         context=list(context),
         seed=seed,
-        **rules.splines,
+        **rule.options,
     )
     table.fit(frame | context, max_minutes=max_minutes, verbose=verbose)
-    return table.distribution
+    is_given = rule.order == tuple(range(len(rule.order)))
+    return table.distribution if is_given else Reordered(table.distribution, rule.order)
 
 
 def _fit_regression(data):

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
+import numpy.typing as npt
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.standardize import Decorrelate
@@ -27,6 +29,9 @@ _FEW_ROWS = 500
 _REFITTED_ROWS = 2_000
 # Largest number of held-out rows, and of validation rows: enough for an error of 0.01 nats.
 MOST_HELD_OUT = 20_000
+# Orders of the variables of the conditional splines, which share their networks: another
+# order may explain the rows much better, and a mixture of several is better than each.
+_NUM_ORDERS = 4
 # Largest number of weights of the conditional splines, which allows 83 variables with 8
 # networks, and 119 with 4.
 _MOST_WEIGHTS = 20_000_000
@@ -48,30 +53,44 @@ _STEPS_PER_ROOT = 60
 
 
 @dataclasses.dataclass(frozen=True)
+class SplineRule:
+    """Conditional splines of the variables in one order.
+
+    Attributes:
+      order: the variables in the order in which each is given those before it.
+      options: of `TableDensity(columns, **options)`.
+    """
+
+    order: tuple[int, ...]
+    options: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
 class FlowRule:
     """How `fit_density` makes and trains a flow.
 
-    Attributes:
-      constructor: constructor of the flow, `constructor(event_size, **options)`.
-      options: its options.
-      batch_size: rows of a training step.
-      steps_per_epoch: training steps between two looks at the validation rows.
-      learning_rate: Adam's step size, which falls over the second half of `max_steps`.
-      max_steps: training steps after which training ends.
+        Attributes:
+          constructor: constructor of the flow, `constructor(event_size, **options)`.
+          options: its options.
+          batch_size: rows of a training step.
+          steps_per_epoch: training steps between two looks at the validation rows.
+          learning_rate: Adam's step size, which falls over the second half of `max_steps`.
+          max_steps: training steps after which training ends.
 
-    >>> import numpy as np
-    >>> import tfp_flows
-    >>> rule = tfp_flows.density.rules_for(10_000, 2).given_flow
-    >>> rule.batch_size
-    256
-    >>> flow = tfp_flows.NeuralSplineFlow(2, **rule.options, seed=0)
-    >>> dist = tfp_flows.FlowDistribution(tfp_flows.standard_normal(2), flow)
-    >>> model = tfp_flows.DensityEstimator(dist)
-    >>> model.compile(rule.optimizer(), jit_compile=False)
-    >>> x = np.random.default_rng(0).normal(size=(40, 2))
-    >>> history = model.fit(x, validation_split=0.5, callbacks=rule.callbacks(), verbose=0)
-    >>> len(history.history["val_loss"])
-    1
+        >>> import numpy as np
+    import numpy.typing as npt
+        >>> import tfp_flows
+        >>> rule = tfp_flows.density.rules_for(10_000, 2).given_flow
+        >>> rule.batch_size
+        256
+        >>> flow = tfp_flows.NeuralSplineFlow(2, **rule.options, seed=0)
+        >>> dist = tfp_flows.FlowDistribution(tfp_flows.standard_normal(2), flow)
+        >>> model = tfp_flows.DensityEstimator(dist)
+        >>> model.compile(rule.optimizer(), jit_compile=False)
+        >>> x = np.random.default_rng(0).normal(size=(40, 2))
+        >>> history = model.fit(x, validation_split=0.5, callbacks=rule.callbacks(), verbose=0)
+        >>> len(history.history["val_loss"])
+        1
     """
 
     constructor: Callable
@@ -113,8 +132,7 @@ class Rules:
     """What `fit_density` does with a table, and why.
 
     Attributes:
-      splines: options of the conditional splines, `TableDensity(columns, **splines)`;
-        empty if there are none.
+      splines: the `SplineRule` of each order of the variables; empty if there are none.
       flows: the `FlowRule` of each flow, by name.
       given_flow: the `FlowRule` that trains a flow which the user gives.
       has_regression: whether a linear regression on the context is a component.
@@ -128,7 +146,7 @@ class Rules:
     ('NeuralSplineFlow', (64, 64, 64))
     """
 
-    splines: dict[str, Any]
+    splines: tuple[SplineRule, ...]
     flows: dict[str, FlowRule]
     given_flow: FlowRule
     has_regression: bool
@@ -140,11 +158,40 @@ class Rules:
         """Returns the rules for one given flow in place of all components."""
         return dataclasses.replace(
             self,
-            splines={},
+            splines=(),
             flows={name: self.given_flow},
             has_regression=False,
             refits=False,
             reasons=(f"the given flow `{name}`",),
+        )
+
+    def for_all_rows(self, weights: npt.ArrayLike) -> Rules:
+        """Returns the rules of the fit to all rows, by the weights of the first fit.
+
+        Components of weight 0 are left out. The orders of the conditional splines share
+        their networks by weight, each at least one.
+
+        Args:
+          weights: of the splines' orders, the flows and the regression, in this order.
+        """
+        for_splines, rest = np.split(np.asarray(weights), [len(self.splines)])
+        used = [
+            rule for rule, weight in zip(self.splines, for_splines, strict=True) if weight
+        ]
+        shares = for_splines[for_splines > 0.0] / max(for_splines.sum(), 1e-9)
+        count = sum(rule.options["num_members"] for rule in self.splines)
+        return dataclasses.replace(
+            self,
+            splines=tuple(
+                _with_networks(rule, round(count * share))
+                for rule, share in zip(used, shares, strict=True)
+            ),
+            flows={
+                name: rule
+                for (name, rule), weight in zip(self.flows.items(), rest, strict=False)
+                if weight
+            },
+            has_regression=self.has_regression and rest[-1] > 0.0,
         )
 
 
@@ -158,7 +205,9 @@ def rules_for(
 
     >>> from tfp_flows.density import rules_for
     >>> rules_for(100_000, 6).splines
-    {}
+    ()
+    >>> [rule.order for rule in rules_for(1_000, 3).splines]
+    [(0, 1, 2), (2, 1, 0), (2, 0, 1), (1, 2, 0)]
 
     Args:
       num_rows: N, of all rows.
@@ -172,7 +221,7 @@ def rules_for(
     if max_steps is None:
         max_steps = round(_STEPS_PER_ROOT * math.sqrt(num_rows))
     check_integer("max_steps", max_steps, 1)
-    splines = _spline_options(num_rows, event_size, context_size)
+    splines = _splines(num_rows, event_size, context_size)
     spline_flow = _spline_flow(num_rows, event_size, max_steps)
     flows = {}
     if num_rows >= _FEW_ROWS or not splines:
@@ -196,16 +245,34 @@ def held_out_share(num_rows: int) -> float:
     return 0.2 if num_rows < _REFITTED_ROWS else min(0.1, MOST_HELD_OUT / num_rows)
 
 
-def _spline_options(num_rows, event_size, context_size):
-    """Options of the conditional splines; none if there are many rows or columns."""
+def _splines(num_rows, event_size, context_size):
+    """Conditional splines in some orders; none if there are many rows or columns."""
     if num_rows >= (_MANY_ROWS_OF_ONE if event_size == 1 else _MANY_ROWS):
-        return {}
+        return ()
     options = vars(NetworkSizes().by_rows(num_rows))
-    width = options["hidden_units"][0]
+    width, count = options["hidden_units"][0], options["num_members"]
     # Each network sees five features a variable.
     num_inputs = 5 * (event_size + context_size) + width
-    num_weights = options["num_members"] * event_size * width * num_inputs
-    return options if num_weights <= _MOST_WEIGHTS else {}
+    if count * event_size * width * num_inputs > _MOST_WEIGHTS:
+        return ()
+    orders = _orders(event_size, _NUM_ORDERS)
+    rules = [SplineRule(order, options) for order in orders]
+    return tuple(_with_networks(rule, count // len(orders)) for rule in rules)
+
+
+def _orders(size, count):
+    """As given, reversed, and others that are drawn; all of them if there are few."""
+    orders = [tuple(range(size)), tuple(range(size))[::-1]]
+    rng = np.random.default_rng(0)
+    count = min(count, math.factorial(min(size, 9)))
+    while len(set(orders)) < count:
+        orders.append(tuple(rng.permutation(size).tolist()))
+    return list(dict.fromkeys(orders))[:count]
+
+
+def _with_networks(rule, count):
+    options = {**rule.options, "num_members": max(count, 1)}
+    return dataclasses.replace(rule, options=options)
 
 
 def _spline_flow(num_rows, event_size, max_steps):
@@ -244,9 +311,11 @@ def _flow_rule(constructor, options, num_rows, batch_size, max_steps):
 def _reasons(splines, flows, has_regression):
     reasons = []
     if splines:
+        count, options = len(splines), splines[0].options
+        in_orders = f" in each of {count} orders of the variables" if count > 1 else ""
         reasons.append(
-            f"conditional splines: the mean of {splines['num_members']} networks of width "
-            f"{splines['hidden_units'][0]} for each variable"
+            f"conditional splines: the mean of {options['num_members']} networks of width "
+            f"{options['hidden_units'][0]} for each variable{in_orders}"
         )
     for name, rule in flows.items():
         width, dropout = rule.options["hidden_units"][0], rule.options["dropout"]

@@ -3,7 +3,8 @@
 Read `flow_distribution` and `bases` first, then `autoregressive` (networks with masks),
 `made` (the papers' distributions) and `conditionals` (their families of one variable). The
 wrappers follow: `dequantized` and `bits_per_dimension` for integers, `defensive` for
-outliers, `mixture` of several. `latent_space` works on the latents of data.
+outliers, `mixture` of several, `reordered` for another order of the variables.
+`latent_space` works on the latents of data.
 """
 
 from tfp_flows.distributions import conditionals
@@ -25,6 +26,7 @@ from tfp_flows.distributions.made import BinaryMADE
 from tfp_flows.distributions.made import CategoricalMADE
 from tfp_flows.distributions.made import MixtureMADE
 from tfp_flows.distributions.mixture import Mixture
+from tfp_flows.distributions.reordered import Reordered
 
 __all__ = [
     "AutoregressiveDistribution",
@@ -36,6 +38,7 @@ __all__ = [
     "FlowDistribution",
     "Mixture",
     "MixtureMADE",
+    "Reordered",
     "at_temperature",
     "attribute_direction",
     "bits_per_dimension",
