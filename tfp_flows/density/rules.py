@@ -59,6 +59,11 @@ class SplineRule:
     Attributes:
       order: the variables in the order in which each is given those before it.
       options: of `TableDensity(columns, **options)`.
+
+    >>> from tfp_flows.density import rules_for
+    >>> rule = rules_for(100, 3).splines[1]
+    >>> rule.order, rule.options["num_members"]
+    ((2, 1, 0), 2)
     """
 
     order: tuple[int, ...]
@@ -69,28 +74,27 @@ class SplineRule:
 class FlowRule:
     """How `fit_density` makes and trains a flow.
 
-        Attributes:
-          constructor: constructor of the flow, `constructor(event_size, **options)`.
-          options: its options.
-          batch_size: rows of a training step.
-          steps_per_epoch: training steps between two looks at the validation rows.
-          learning_rate: Adam's step size, which falls over the second half of `max_steps`.
-          max_steps: training steps after which training ends.
+    Attributes:
+      constructor: constructor of the flow, `constructor(event_size, **options)`.
+      options: its options.
+      batch_size: rows of a training step.
+      steps_per_epoch: training steps between two looks at the validation rows.
+      learning_rate: Adam's step size, which falls over the second half of `max_steps`.
+      max_steps: training steps after which training ends.
 
-        >>> import numpy as np
-    import numpy.typing as npt
-        >>> import tfp_flows
-        >>> rule = tfp_flows.density.rules_for(10_000, 2).given_flow
-        >>> rule.batch_size
-        256
-        >>> flow = tfp_flows.NeuralSplineFlow(2, **rule.options, seed=0)
-        >>> dist = tfp_flows.FlowDistribution(tfp_flows.standard_normal(2), flow)
-        >>> model = tfp_flows.DensityEstimator(dist)
-        >>> model.compile(rule.optimizer(), jit_compile=False)
-        >>> x = np.random.default_rng(0).normal(size=(40, 2))
-        >>> history = model.fit(x, validation_split=0.5, callbacks=rule.callbacks(), verbose=0)
-        >>> len(history.history["val_loss"])
-        1
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> rule = tfp_flows.density.rules_for(10_000, 2).given_flow
+    >>> rule.batch_size
+    256
+    >>> flow = tfp_flows.NeuralSplineFlow(2, **rule.options, seed=0)
+    >>> dist = tfp_flows.FlowDistribution(tfp_flows.standard_normal(2), flow)
+    >>> model = tfp_flows.DensityEstimator(dist)
+    >>> model.compile(rule.optimizer(), jit_compile=False)
+    >>> x = np.random.default_rng(0).normal(size=(40, 2))
+    >>> history = model.fit(x, validation_split=0.5, callbacks=rule.callbacks(), verbose=0)
+    >>> len(history.history["val_loss"])
+    1
     """
 
     constructor: Callable
