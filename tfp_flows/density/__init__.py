@@ -10,6 +10,7 @@ from tfp_flows.density.fitted import FittedDensity
 from tfp_flows.density.report import DensityReport
 from tfp_flows.density.rules import FlowRule
 from tfp_flows.density.rules import Rules
+from tfp_flows.density.rules import SplineRule
 from tfp_flows.density.rules import rules_for
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "FittedDensity",
     "FlowRule",
     "Rules",
+    "SplineRule",
     "fit_density",
     "rules_for",
 ]
