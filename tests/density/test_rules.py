@@ -31,7 +31,7 @@ def test_models_follow_from_the_size(size, networks, has_flow, refits):
     rules = rules_for(*size)
     counts = [rule.options["num_members"] for rule in rules.splines]
     assert (sum(counts), bool(rules.flows)) == (networks, has_flow)
-    num_orders = min(4, math.factorial(size[1])) if networks else 0
+    num_orders = min(networks // 2, math.factorial(min(size[1], 4)))
     orders = {rule.order for rule in rules.splines}
     assert len(counts) == len(orders) == num_orders
     assert {tuple(sorted(order)) for order in orders} <= {tuple(range(size[1]))}

@@ -29,9 +29,9 @@ _FEW_ROWS = 500
 _REFITTED_ROWS = 2_000
 # Largest number of held-out rows, and of validation rows: enough for an error of 0.01 nats.
 MOST_HELD_OUT = 20_000
-# Orders of the variables of the conditional splines, which share their networks: another
-# order may explain the rows much better, and a mixture of several is better than each.
-_NUM_ORDERS = 4
+# Networks of the conditional splines in each order of the variables: another order may
+# explain the rows much better, and a mixture of several is better than each.
+_NETWORKS_OF_ORDER = 2
 # Largest number of weights of the conditional splines, which allows 83 variables with 8
 # networks, and 119 with 4.
 _MOST_WEIGHTS = 20_000_000
@@ -259,7 +259,7 @@ def _splines(num_rows, event_size, context_size):
     num_inputs = 5 * (event_size + context_size) + width
     if count * event_size * width * num_inputs > _MOST_WEIGHTS:
         return ()
-    orders = _orders(event_size, _NUM_ORDERS)
+    orders = _orders(event_size, count // _NETWORKS_OF_ORDER)
     rules = [SplineRule(order, options) for order in orders]
     return tuple(_with_networks(rule, count // len(orders)) for rule in rules)
 
