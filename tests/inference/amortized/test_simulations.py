@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pandas
 import pytest
 import tensorflow as tf
 from exact_posteriors import joint
@@ -228,6 +229,30 @@ def test_a_part_of_the_prior_may_be_named_seed():
     pairs = PriorSimulator(prior, lambda seed: seed, True, False).pairs(9, 0)
     assert len(set(pairs.x[:, 0])) == 9
     assert (np.abs(pairs.x - 0.5) <= 0.5).all()
+
+
+def test_missing_numbers_of_pandas_and_failed_simulations_are_nan():
+    few = {
+        "a": pandas.array([1, None], "Int64"),
+        "b": pandas.Series([None, 2.5], dtype="Float32"),
+    }
+    rows = DataForm.from_batch(few, True).rows_of(few, 2)
+    np.testing.assert_array_equal(rows, [[1.0, np.nan], [np.nan, 2.5]])
+    assert DataForm.from_batch(few, True).to_rows(few).shape == (2, 2)
+    with pytest.raises(ValueError, match="finite `x`; got 2 numbers"):
+        DataForm.from_batch(few).to_rows(few)
+
+    def simulator(theta):  # which fails at one of its first draws
+        return theta[0] if theta[0] > 0.0 else None
+
+    prior = tfd.Sample(tfd.Normal(0.0, 1.0), 1)
+    pairs = PriorSimulator(prior, simulator, False, False).pairs(20, 0)
+    np.testing.assert_array_equal(np.isnan(pairs.x), pairs.u <= 0.0)
+    assert np.isnan(
+        PriorSimulator(prior, simulator, False, False).draw(2, 0)[1].astype(float)
+    ).any()
+    with pytest.raises(ValueError, match="data of numbers; got others: .* 'a'"):
+        DataForm.from_batch(np.array(["a", None], object))
 
 
 def test_masked_numbers_are_missing():
