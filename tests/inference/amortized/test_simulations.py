@@ -255,6 +255,17 @@ def test_missing_numbers_of_pandas_and_failed_simulations_are_nan():
         DataForm.from_batch(np.array(["a", None], object))
 
 
+def test_a_series_has_parts_if_its_cells_have_texts_for_names():
+    prior, series = tfd.Normal(0.0, 1.0), pandas.Series
+    plain = PriorSimulator(prior, lambda theta: series(theta), True, False)
+    one_by_one = PriorSimulator(prior, lambda theta: series([theta, 1.0]), False, False)
+    named = PriorSimulator(prior, lambda theta: series({"a": theta}), False, False)
+    shapes = [each.form.shapes for each in (plain, one_by_one, named)]
+    assert shapes == [{None: ()}, {None: (2,)}, {"a": ()}]
+    pairs = plain.pairs(5, 0)
+    np.testing.assert_allclose(pairs.x, pairs.u)
+
+
 def test_masked_numbers_are_missing():
     x = np.ma.masked_greater(np.arange(4).reshape(2, 2), 2)
     rows = DataForm.from_batch(x, True).rows_of(x, 2)

@@ -124,7 +124,7 @@ def as_array(which: str, part: Any) -> np.ndarray:
 
     Masked numbers are NaN, and so are missing ones of pandas.
     """
-    dtype = getattr(part, "dtype", None)
+    dtype: Any = getattr(part, "dtype", None)
     if hasattr(dtype, "na_value") and dtype.kind in _OF_USERS:  # pandas
         return part.to_numpy(np.float64, na_value=np.nan)
     if np.ma.is_masked(part) and dtype.kind in _OF_USERS:
@@ -137,8 +137,15 @@ def as_array(which: str, part: Any) -> np.ndarray:
 
 
 def parts_of_data(x: Any) -> dict:
-    """Returns the parts of a dictionary or a data frame; one array has the name None."""
-    return {name: x[name] for name in x.keys()} if hasattr(x, "keys") else {None: x}
+    """Returns the parts of a dictionary or a data frame; one array has the name None.
+
+    A series of pandas has parts if its cells have texts for names.
+    """
+    is_series = hasattr(x, "iloc") and x.ndim == 1
+    is_one = is_series and not all(isinstance(name, str) for name in x.keys())
+    if is_one or not hasattr(x, "keys"):
+        return {None: x}
+    return {name: x[name] for name in x.keys()}
 
 
 def named_as(shapes: dict, x: Any) -> dict:
