@@ -52,6 +52,11 @@ def typed(texts, name, decimal="."):
     return values.astype(bool) if present.all() else values
 
 
+def are_codes(texts):
+    """Whether a series of texts has integers with zeros in front, which numbers lose."""
+    return bool(texts.str.strip().str.fullmatch(r"0\d+").any())
+
+
 def _stripped(texts):
     texts = texts.astype(object).str.strip()
     return texts, ~texts.isin(MISSING).to_numpy()

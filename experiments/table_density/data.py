@@ -94,9 +94,11 @@ def _typed(frame, kinds, decimal):
     columns, problems = {}, []
     for name, texts in frame.items():
         found, wrong = typed_cells.type_of(texts, decimal)
-        if kinds.get(name, {}).get("kind") in _TEXTUAL and len(wrong):
+        kind = kinds.get(name, {}).get("kind")
+        are_codes = kind == "categorical" and typed_cells.are_codes(texts)
+        if are_codes or kind in _TEXTUAL and len(wrong):
             found, wrong = "text", []
-        elif found == "text" and kinds.get(name, {}).get("kind") not in _TEXTUAL:
+        elif found == "text" and kind not in _TEXTUAL:
             wrong = _spelt_otherwise(texts, decimal)
             found = "number" if len(wrong) else found
         if len(wrong):

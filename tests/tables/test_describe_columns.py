@@ -49,6 +49,19 @@ OTHERS = {
         "text",
         "dates as text, which pandas.to_datetime reads",
     ),
+    "iso, with hours": (
+        np.array([f"2024-12-{i % 28 + 1:02d}T10:00:00Z" for i in NUMBERS]),
+        "text",
+        "dates as text, which pandas.to_datetime reads",
+    ),
+    "claims": (np.where(NUMBERS < 393, 0.0, np.exp(NORMAL)), "positive", ""),
+    "claims in cents": (np.where(NUMBERS < 393, 0.0, NUMBERS * 17.03), "positive", ""),
+    "claims in euros": (np.where(NUMBERS < 393, 0, NUMBERS**2), "integer", ""),
+    "grades in halves": (
+        np.repeat([1, 1.5, 2, 2.5, 3, 4], [9, 7, 1, 1, 1, 1]),
+        "ordered",
+        "",
+    ),
     "visits": (
         np.where(NUMBERS == 5, 9, RNG.integers(0, 7, COUNT)),
         "integer",

@@ -10,6 +10,7 @@ import tensorflow as tf
 from small_tables import fitted, saved_and_loaded
 
 import tfp_flows as tff
+from tfp_flows.tables.frames import Frame
 
 pytestmark = pytest.mark.usefixtures("all_op_by_op")
 
@@ -128,6 +129,12 @@ def test_arrays_and_dictionaries_keep_order_and_dtypes():
         assert (type(drawn), drawn.dtype) == (np.ndarray, rows.dtype)
         assert (completed[5:] == rows[5:]).all()
         assert table.log_prob(drawn).shape == (9,)
+
+
+def test_labels_of_several_levels_stay_so():
+    rows = pandas.DataFrame({("size", "x"): [0.5, 1.5], ("size", "y"): [2.5, 0.5]})
+    written = Frame(rows).form.written({str(label): np.zeros(3) for label in rows})
+    pandas.testing.assert_index_equal(written.columns, rows.columns)
 
 
 def test_labels_that_are_dates_and_tensors_come_from_a_file(tmp_path):

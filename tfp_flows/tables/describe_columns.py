@@ -25,7 +25,7 @@ _MOST_CATEGORIES = 100  # maximum number of values of a categorical column
 _LEAST_ROWS = 20  # minimum number of rows of a column of row numbers
 # Texts that hold dates or numbers: as categories they would lose their meaning.
 _OTHER_FORMS = {
-    "dates as text, which pandas.to_datetime reads": r"\s*\d{4}-\d{1,2}-\d{1,2}\b.*",
+    "dates as text, which pandas.to_datetime reads": r"\s*\d{4}(-\d{1,2}){2}([T\W].*)?",
     "dates, not as 2024-12-31": r"\s*\d{1,4}[/.]\d{1,2}[/.]\d{1,4}\s*",
     "numbers with signs": r"\s*[$€£¥]?\s*[-+]?[$€£¥]?\d[\d.,' ]*\s*[%$€£¥]?\s*",
 }
@@ -269,7 +269,8 @@ def _from_numbers(name, counted):
     if counted.are_integers and _may_be_exceeded(counted):
         reason = f"counts: {distinct[-1]:g}, the largest, in {counts[-1]} rows only"
         return Column(name, "integer", reason, low=0.0)
-    if len(distinct) <= min(_FEW, counted.size // 2) or counted.are_repeated:
+    are_few = len(distinct) <= min(_FEW, counted.size // 2)
+    if are_few and not _are_amounts(counted) or counted.are_repeated:
         what = "integers" if counted.are_integers else "values"
         reason = f"{len(distinct)} different {what}"
         reason += ", each in two rows or more" if counted.are_repeated else ""
@@ -302,6 +303,19 @@ def _may_be_exceeded(counted):
     is_dense = 2 * len(distinct) > distinct[-1] - distinct[0]
     is_rare = counts[-1] < _RARE_SHARE * counts.sum()
     return bool(is_dense and is_rare and not counted.has_end([], 1))
+
+
+def _are_amounts(counted):
+    """Whether most of a few numbers are those of one row, so that new rows have others.
+
+    An example is what the insured claimed, most of whom claimed nothing. Numbers without
+    gaps, such as grades, are all that there are.
+    """
+    distinct = counted.distinct
+    are_single = 2 * np.sum(counted.counts == 1) > len(distinct)
+    is_dense = 2 * len(distinct) > np.ptp(distinct) / np.diff(distinct).min()
+    is_modelled = counted.step is not None or distinct[0] == 0.0  # what many rows share
+    return bool(are_single and not is_dense and is_modelled)
 
 
 def _from_integers(name, counted):

@@ -254,7 +254,7 @@ class Form(typing.NamedTuple):
             pandas = importlib.import_module("pandas")
             each = {i: _series(c, index) for i, c in enumerate(columns.values())}
             rows = pandas.DataFrame(each, index=index)
-            return rows.set_axis(labels, axis=1)
+            return rows.set_axis(pandas.Index(labels), axis=1)  # tuples: several levels
         if self.name == "dictionary":
             return dict(zip(labels, columns.values(), strict=True))
         arrays = [np.asarray(column) for column in columns.values()]

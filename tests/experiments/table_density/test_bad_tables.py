@@ -105,6 +105,16 @@ def test_kinds_that_do_not_fit_are_told_before_anything_is_written(kinds, words,
     assert words in str(caught.value)
 
 
+def test_categories_keep_the_zeros_in_front_of_numbers(tmp_path):
+    codes = ["01", "1", "10234", "09111"]
+    content = table(*(f"{codes[i % 4]},{0.37 * i}" for i in range(32)))
+    rows, columns = read(content, tmp_path, kinds=("a=categorical",))
+    assert columns["a"].values == sorted(codes)
+    assert rows["a"].tolist()[:4] == codes
+    _, columns = read(content, tmp_path)
+    assert columns["a"].values == [1.0, 9111.0, 10234.0]
+
+
 def test_dates_may_be_values(tmp_path):
     days = table(*(f"2024-01-{1 + i % 3:02},{0.37 * i}" for i in range(30)))
     for kind in ("categorical", "ordered"):

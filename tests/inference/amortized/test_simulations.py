@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pandas
 import pytest
 import tensorflow as tf
 from exact_posteriors import joint
@@ -228,6 +229,41 @@ def test_a_part_of_the_prior_may_be_named_seed():
     pairs = PriorSimulator(prior, lambda seed: seed, True, False).pairs(9, 0)
     assert len(set(pairs.x[:, 0])) == 9
     assert (np.abs(pairs.x - 0.5) <= 0.5).all()
+
+
+def test_missing_numbers_of_pandas_and_failed_simulations_are_nan():
+    few = {
+        "a": pandas.array([1, None], "Int64"),
+        "b": pandas.Series([None, 2.5], dtype="Float32"),
+    }
+    rows = DataForm.from_batch(few, True).rows_of(few, 2)
+    np.testing.assert_array_equal(rows, [[1.0, np.nan], [np.nan, 2.5]])
+    assert DataForm.from_batch(few, True).to_rows(few).shape == (2, 2)
+    with pytest.raises(ValueError, match="finite `x`; got 2 numbers"):
+        DataForm.from_batch(few).to_rows(few)
+
+    def simulator(theta):  # which fails at one of its first draws
+        return theta[0] if theta[0] > 0.0 else None
+
+    prior = tfd.Sample(tfd.Normal(0.0, 1.0), 1)
+    pairs = PriorSimulator(prior, simulator, False, False).pairs(20, 0)
+    np.testing.assert_array_equal(np.isnan(pairs.x), pairs.u <= 0.0)
+    assert np.isnan(
+        PriorSimulator(prior, simulator, False, False).draw(2, 0)[1].astype(float)
+    ).any()
+    with pytest.raises(ValueError, match="data of numbers; got others: .* 'a'"):
+        DataForm.from_batch(np.array(["a", None], object))
+
+
+def test_a_series_has_parts_if_its_cells_have_texts_for_names():
+    prior, series = tfd.Normal(0.0, 1.0), pandas.Series
+    plain = PriorSimulator(prior, lambda theta: series(theta), True, False)
+    one_by_one = PriorSimulator(prior, lambda theta: series([theta, 1.0]), False, False)
+    named = PriorSimulator(prior, lambda theta: series({"a": theta}), False, False)
+    shapes = [each.form.shapes for each in (plain, one_by_one, named)]
+    assert shapes == [{None: ()}, {None: (2,)}, {"a": ()}]
+    pairs = plain.pairs(5, 0)
+    np.testing.assert_allclose(pairs.x, pairs.u)
 
 
 def test_masked_numbers_are_missing():

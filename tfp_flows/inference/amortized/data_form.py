@@ -12,6 +12,9 @@ import numpy as np
 
 from tfp_flows.core.arguments import require
 
+# Kinds of NumPy's dtypes. Objects are numbers, and None for a simulation that has failed.
+_OF_USERS, _OF_SIMULATIONS = "fiub", "fiubO"
+
 
 @dataclasses.dataclass(frozen=True)
 class DataForm:
@@ -31,9 +34,9 @@ class DataForm:
         shapes = {}
         for name, part in parts_of_data(x).items():
             which = "data" if name is None else f"data {name!r}"
-            part = as_array(which, part)
+            part = _numbers(which, part, _OF_SIMULATIONS)
             words = f"{which} of numbers, an array for each simulation"
-            require(part.dtype.kind in "fiub" and part.ndim, words, part.dtype)
+            require(part.ndim, words, "a number")
             shapes[name] = part.shape[1:]
         size = sum(math.prod(shape) for shape in shapes.values())
         require(size > 0, "data of one number, at least", shapes)
@@ -78,8 +81,7 @@ class DataForm:
         Raises:
           ValueError: if they have other parts or shapes than the first simulations.
         """
-        # Objects are numbers, and None for a simulation that has failed.
-        cells = functools.partial(_numbers, kinds="fiubO")
+        cells = functools.partial(_numbers, kinds=_OF_SIMULATIONS)
         parts = entries(self.shapes, x, cells, "data", count)
         return np.concatenate([*parts.values()], axis=1)
 
@@ -108,18 +110,24 @@ def entries(
     return found
 
 
-def _numbers(which, part, kinds="fiub"):
+def _numbers(which, part, kinds=_OF_USERS):
     part = as_array(which, part)
     require(part.dtype.kind in kinds, f"{which} of numbers", part.dtype)
-    return part.astype(np.float64)
+    try:
+        return part.astype(np.float64)
+    except (TypeError, ValueError) as error:  # of objects
+        raise ValueError(f"Expected {which} of numbers; got others: {error}.") from error
 
 
 def as_array(which: str, part: Any) -> np.ndarray:
     """Returns an array of a part of data, `which`, with an error of lists of lists.
 
-    Masked numbers are NaN.
+    Masked numbers are NaN, and so are missing ones of pandas.
     """
-    if np.ma.is_masked(part) and part.dtype.kind in "fiub":
+    dtype: Any = getattr(part, "dtype", None)
+    if hasattr(dtype, "na_value") and dtype.kind in _OF_USERS:  # pandas
+        return part.to_numpy(np.float64, na_value=np.nan)
+    if np.ma.is_masked(part) and dtype.kind in _OF_USERS:
         part = part.astype(np.float64).filled(np.nan)
     try:
         return np.asarray(part)
@@ -129,8 +137,15 @@ def as_array(which: str, part: Any) -> np.ndarray:
 
 
 def parts_of_data(x: Any) -> dict:
-    """Returns the parts of a dictionary or a data frame; one array has the name None."""
-    return {name: x[name] for name in x.keys()} if hasattr(x, "keys") else {None: x}
+    """Returns the parts of a dictionary or a data frame; one array has the name None.
+
+    A series of pandas has parts if its cells have texts for names.
+    """
+    is_series = hasattr(x, "iloc") and x.ndim == 1
+    is_one = is_series and not all(isinstance(name, str) for name in x.keys())
+    if is_one or not hasattr(x, "keys"):
+        return {None: x}
+    return {name: x[name] for name in x.keys()}
 
 
 def named_as(shapes: dict, x: Any) -> dict:
