@@ -225,7 +225,7 @@ def test_the_draws_that_are_moved_are_a_random_half():
     parameters = tf.random.stateless_normal(
         [20_000, 3, conditionals.num_parameters, 1], [0, 1]
     )
-    number = NumberWithAtoms(conditionals, parameters, Atoms([], maps), None, None)
+    number = NumberWithAtoms(conditionals, parameters, Atoms([], maps), None, [])
     y = number.draw(tf.constant([1, 2])).numpy()
     atoms = AtomsOfRows(np.full([20_000, 1, 1], 99.0), np.ones([20_000, 1, 1], bool))
     moved, _ = number.moved(tf.constant(y), atoms, tf.constant([1, 2]))

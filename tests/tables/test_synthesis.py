@@ -10,10 +10,10 @@ import small_tables
 from subject import close
 
 import tfp_flows as tff
-from tfp_flows.tables import fidelity, row_features, synthesis
+from tfp_flows.tables import fidelity, synthesis
 from tfp_flows.tables.columns import TableColumns
+from tfp_flows.tables.fidelity import RowFeatures
 from tfp_flows.tables.frames import Frame
-from tfp_flows.tables.row_features import RowFeatures
 
 pytestmark = pytest.mark.usefixtures("all_op_by_op")
 
@@ -198,7 +198,7 @@ def test_frames_of_all_forms_are_compared(draw_one, target):
 
 
 def features(*frames, columns=COLUMNS):
-    return row_features.row_features([Frame(frame) for frame in frames], columns)
+    return fidelity.row_features([Frame(frame) for frame in frames], columns)
 
 
 def test_shape_and_trend_are_those_of_their_definitions():
@@ -257,12 +257,12 @@ def test_distances_are_means_over_columns_of_shares_of_rows_between():
         ]
     )
     known, rows = features(*frames, columns=columns)
-    found = row_features.nearest_distances(rows, known, known)
+    found = fidelity.nearest_distances(rows, known, known)
     # Ranks of 1, 2, 3, 4 are 1/8, 3/8, 5/8, 7/8, and that of 9 is 1.
     close(found, [1 / 8, 1.0, (1 / 8 + 1) / 2], 1e-6)
-    close(row_features.nearest_distances(rows, rows, known), np.zeros(3))
-    np.testing.assert_array_equal(row_features.are_copies(rows, rows), [True] * 3)
-    np.testing.assert_array_equal(row_features.are_copies(rows, known), [False] * 3)
+    close(fidelity.nearest_distances(rows, rows, known), np.zeros(3))
+    np.testing.assert_array_equal(fidelity.are_copies(rows, rows), [True] * 3)
+    np.testing.assert_array_equal(fidelity.are_copies(rows, known), [False] * 3)
 
 
 def test_copies_are_equal_but_for_the_rounding_of_fractions_to_float32():
@@ -277,7 +277,7 @@ def test_copies_are_equal_but_for_the_rounding_of_fractions_to_float32():
     known = {name: cells[:2] for name, cells in frame.items()} | {"p": [0.1, np.nan]}
     known, rows = features(known, frame, columns=TableColumns(columns))
     expected = [True, True, False, False, False]
-    np.testing.assert_array_equal(row_features.are_copies(rows, known), expected)
+    np.testing.assert_array_equal(fidelity.are_copies(rows, known), expected)
 
 
 def test_association_is_between_nothing_and_all():

@@ -16,7 +16,7 @@ from tfp_flows.bijectors.standardize import Decorrelate
 from tfp_flows.core.arguments import check_integer, check_size
 from tfp_flows.flows.maf import MAF
 from tfp_flows.flows.neural_spline_flow import NeuralSplineFlow
-from tfp_flows.tables.network_sizes import NetworkSizes
+from tfp_flows.tables.networks import NetworkSizes
 from tfp_flows.training.averaging import averaging_adam
 from tfp_flows.training.callbacks import StopAfter
 

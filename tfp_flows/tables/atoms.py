@@ -112,11 +112,7 @@ class Atoms:
     def reversed(self, num_codes: int, num_cells: int) -> Atoms:
         """Returns atoms with swapped roles: of the other numbers, at numbers with atoms.
 
-        Atoms at numbers of the context are left out.
-
-        Args:
-          num_codes: K, number of codes of a row.
-          num_cells: K + D.
+        Atoms at numbers of the context, from cell K + D on, are left out.
         """
         codes = [spec.code for spec in self.maps.specs]
         specs = [
@@ -134,13 +130,8 @@ class Atoms:
     def measured(self, x: np.ndarray, num_codes: int) -> tuple[list[AtomSpec], np.ndarray]:
         """Returns atoms whose initial weights are their shares of rows, and their numbers.
 
-        Args:
-          x: cells of training rows and their context, `[N, K + D + C]`.
-          num_codes: K.
-
-        Returns:
-          The atoms; and which numbers are counted as atoms, not as the rest, booleans
-          `[N, D]`.
+        The rows are cells and their context, `[N, K + D + C]`. The second result is which
+        numbers are counted as atoms, not as the rest, booleans `[N, D]`.
         """
         codes = np.array([spec.code for spec in self.maps.specs])
         is_present = (x[:, np.maximum(codes, 0)] == 0.0) | (codes < 0)
@@ -161,11 +152,9 @@ class Atoms:
         return specs, np.stack([_from_atoms(*column) for column in columns], axis=1)
 
     def at(self, row: tf.Tensor) -> AtomsOfRows:
-        """Returns where the atoms of rows are.
+        """Returns where the atoms of rows of cells and context, `[N, K + D + C]`, are.
 
-        Args:
-          row: codes, numbers and cells of the context, `[N, K + D + C]`, float64; a number
-            ignores itself and later numbers.
+        A number ignores itself and later numbers.
         """
         steps = tf.gather(row, self._cell, axis=1)
         before = np.sort(_on_grid(self._spikes_there), axis=-1)
@@ -221,9 +210,7 @@ class Atoms:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns logarithms of the weights of atoms, `[N, M, A, D]`, and of the rest.
 
-        Returns:
-          Log-weights of the atoms, arbitrary for closed ones; and log-weights of the rest,
-          `[N, M, D]`.
+        They are arbitrary for closed atoms; those of the rest are `[N, M, D]`.
         """
         logits = tf.split(parameters, [self._first, self.most, -1], axis=2)[1]
         logits += tf.constant(self.logits, logits.dtype)
@@ -234,16 +221,21 @@ class Atoms:
         return logits + log_rest[:, :, None], log_rest
 
     def mixed(
-        self, atoms: AtomsOfRows, y: tf.Tensor, log_weights: tf.Tensor, log_rest: tf.Tensor
+        self,
+        atoms: AtomsOfRows,
+        y: tf.Tensor,
+        weights: Sequence[tf.Tensor],
+        from_rest: tf.Tensor,
     ) -> tf.Tensor:
         """Returns log-densities of numbers, `[N, ..., D]`, from atoms and rest together.
 
         Args:
           atoms: the atoms of rows.
           y: numbers, `[N, D]`.
-          log_weights: logarithms of the weights of atoms, `[N, ..., A, D]`.
-          log_rest: log-densities of the rest times its weights, `[N, ..., D]`.
+          weights: as from `log_weights`, `[N, ..., A, D]` and `[N, ..., D]`.
+          from_rest: log-densities of the rest, `[N, ..., D]`.
         """
+        log_weights, log_rest = weights[0], weights[1] + from_rest
         is_equal = atoms.is_equal(y)
         is_any = tf.reduce_any(is_equal, axis=1)
         if log_weights.shape.rank > is_equal.shape.rank:
@@ -256,81 +248,67 @@ class Atoms:
 
 
 class AtomsOfRows(typing.NamedTuple):
-    """Where the atoms of rows are.
+    """Where the atoms of rows are, `[N, A, D]` both."""
 
-    Attributes:
-      values: numbers, `[N, A, D]`; arbitrary for closed atoms.
-      is_open: which atoms there are, booleans `[N, A, D]`; no two of a number are equal.
-    """
-
-    values: tf.Tensor
-    is_open: tf.Tensor
+    values: tf.Tensor  # numbers; arbitrary for closed atoms
+    is_open: tf.Tensor  # which atoms there are; no two of a number are equal
 
     def is_equal(self, y: tf.Tensor) -> tf.Tensor:
         """Returns which atoms numbers y, `[N, D]`, are at, booleans `[N, A, D]`."""
         return self.is_open & tf.equal(self.values, y[:, None])
 
 
-class NumberWithAtoms:
+class NumberWithAtoms(typing.NamedTuple):
     """The distribution of one number, `[N, 1]`, given the cells before it.
 
-    Args:
-      conditional: the `NumberConditionals` of the number.
-      parameters: its parameters, `[N, M, P, 1]`.
-      atoms: its `Atoms`.
-      found: the atoms of the rows; None without atoms.
-      weights: logarithms of the mean weights of atoms, `[N, A, 1]`, and of the rest,
-        `[N, 1]`; None without atoms.
+    The weights are logarithms of the mean weights of atoms, `[N, A, 1]`, and of the rest,
+    `[N, 1]`. Without atoms, they are empty and `found` is None.
     """
 
-    def __init__(
-        self,
-        conditional: NumberConditionals,
-        parameters: tf.Tensor,
-        atoms: Atoms,
-        found: AtomsOfRows | None,
-        weights: Sequence[tf.Tensor] | None,
-    ) -> None:
-        self._conditional, self._parameters = conditional, parameters
-        self._atoms, self._found, self._weights = atoms, found, weights
+    conditional: NumberConditionals
+    parameters: tf.Tensor  # `[N, M, P, 1]`
+    atoms: Atoms
+    found: AtomsOfRows | None
+    weights: Sequence[tf.Tensor]
+
+    @property
+    def values_and_weights(self) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of atoms, and their weights, 0 for closed atoms, `[N, A]` both."""
+        if self.found is None:
+            return (np.zeros([self.parameters.shape[0], 0]),) * 2
+        is_open, weights = self.found.is_open.numpy(), np.exp(self.weights[0].numpy())
+        values = self.found.values.numpy()[..., 0]
+        return values, np.where(is_open, weights, 0.0)[..., 0]
 
     def is_equal(self, y: tf.Tensor) -> tf.Tensor:
         """Returns which atoms y, `[N, 1]`, are at, booleans `[N, A]`."""
-        if self._found is None:
+        if self.found is None:
             return tf.zeros([tf.shape(y)[0], 0], tf.bool)
-        return self._found.is_equal(y)[..., 0]
+        return self.found.is_equal(y)[..., 0]
 
     def draw(self, seed: tf.Tensor) -> tf.Tensor:
         """Draws numbers, `[N, 1]`."""
-        if self._found is None or self._weights is None:
-            return self._conditional.draw(self._parameters, seed)
+        if self.found is None:
+            return self.conditional.draw(self.parameters, seed)
         for_rest, for_choice, _ = draws.split(seed, 3)
-        y = self._conditional.draw(self._parameters, for_rest)
-        weights = tf.where(self._found.is_open, tf.exp(self._weights[0]), 0.0)
-        return _chosen(y, self._found, weights[..., 0], for_choice)
+        y = self.conditional.draw(self.parameters, for_rest)
+        weights = tf.where(self.found.is_open, tf.exp(self.weights[0]), 0.0)
+        return _chosen(y, self.found, weights[..., 0], for_choice)
 
     def log_prob(self, y: tf.Tensor) -> tf.Tensor:
         """Returns log-densities of numbers, `[N, 1]`."""
-        from_rest = self._conditional.log_prob(y, self._parameters)
-        if self._found is None or self._weights is None:
+        from_rest = self.conditional.log_prob(y, self.parameters)
+        if self.found is None:
             return from_rest
-        weights, rest = self._weights
-        return self._atoms.mixed(self._found, y, weights, rest + from_rest)
+        return self.atoms.mixed(self.found, y, self.weights, from_rest)
 
     def moved(
         self, y: tf.Tensor, atoms: AtomsOfRows, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Moves half of the draws to observed numbers that may be equal to them.
+        """Moves half of the draws, `[N, 1]`, to observed numbers that may be equal to them.
 
-        Otherwise a draw would seldom or never be equal to a later number.
-
-        Args:
-          y: draws, `[N, 1]`.
-          atoms: observed numbers.
-          seed: stateless seed.
-
-        Returns:
-          Draws, and logarithms of their density divided by that of the proposal, `[N, 1]`.
+        Otherwise a draw would seldom or never be equal to a later number. The second result
+        is the logarithm of the density divided by that of the proposal, `[N, 1]`.
         """
         # `draw` has used the parts of `split(seed, 3)`.
         for_choice = draws.fold_in(seed, -1)
@@ -340,7 +318,7 @@ class NumberWithAtoms:
         log_prob = self.log_prob(y)
         is_there = tf.reduce_any(atoms.is_equal(y)[..., 0], axis=1, keepdims=True)
         is_mass = tf.reduce_any(self.is_equal(y), axis=1, keepdims=True)
-        is_mass |= self._conditional.maps.is_integer
+        is_mass |= self.conditional.maps.is_integer
         # Away from the atoms, the proposal's density is half of the number's own.
         half = math.log(0.5)
         log_atom = half - tf.math.log(tf.maximum(count, 1.0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import typing
 from typing import Any
 
@@ -13,36 +12,21 @@ import tensorflow as tf
 from tfp_flows.core.arguments import require
 from tfp_flows.tables.column import Column
 from tfp_flows.tables.frames import cells_of, dates_from_days
-from tfp_flows.tables.grids import FIRST_INEXACT
-from tfp_flows.tables.marginals import with_frequencies
+from tfp_flows.tables.measured_maps import measured_map, unmeasured_map
 from tfp_flows.tables.networks import FARTHEST
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 
 # Share of a circle by which float32 may round an angle beyond an end.
 _TURN_ROUNDING = 1e-6
-# Relative spread below which a column of the context is taken for a constant with rounding
-# noise; and a rounding of float64, the least relative scale of a modelled column.
-_NOISE, _ROUNDING = 1e-13, 2.0**-52
-# Scales of asinh maps about zero, as quantiles of the amounts; and the nats per number that
-# an asinh map must gain: normal and Laplace numbers gain at most 0.1.
-_SMALL, _LEAST_GAIN = (0.05, 0.1, 0.25, 0.5), 0.3
 
 
 class Encoded(typing.NamedTuple):
-    """Cells of one column, `[N]` each.
+    """Cells of one column, `[N]` each."""
 
-    Attributes:
-      code: index of the value or spike, or the code of a missing cell; otherwise 0.
-      number: the number where the code is 0; NaN elsewhere.
-      is_possible: whether the cell can occur; False for numbers outside the support.
-      is_known: False for texts and categories that are not among the column's values.
-      is_missing: whether the cell is missing.
-    """
-
-    code: np.ndarray
-    number: np.ndarray
-    is_possible: np.ndarray
-    is_known: np.ndarray
+    code: np.ndarray  # index of the value or spike, code of a missing cell; otherwise 0
+    number: np.ndarray  # the number where the code is 0; NaN elsewhere
+    is_possible: np.ndarray  # False for numbers outside the support
+    is_known: np.ndarray  # False for texts and categories that are not among the values
     is_missing: np.ndarray
 
 
@@ -150,10 +134,8 @@ class ColumnCodec:
     def clipped(self, number: np.ndarray, maps: NumberMaps) -> np.ndarray:
         """Returns the nearest numbers of the support, `[N]`; on a circle, the same angle.
 
-        Args:
-          number: `[N]`.
-          maps: map of the column's numbers. In place of an open end stands the number at
-            which features of networks are clipped (`FARTHEST`).
+        In place of an open end stands the number that the map of the column's numbers has
+        where features of networks are clipped (`FARTHEST`).
         """
         low, high = (
             default if end is None else float(end)
@@ -200,12 +182,7 @@ class ColumnCodec:
         return number.astype(np.int64) if is_whole else number
 
     def inside(self, number: np.ndarray, dtype: Any) -> np.ndarray:
-        """Returns decoded numbers, `[N]`, which a dtype does not round to an open end.
-
-        Args:
-          number: decoded cells of a column without a grid.
-          dtype: the dtype in which they are written.
-        """
+        """Returns decoded numbers, `[N]`, which a dtype does not round to an open end."""
         is_small = isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize < 8
         if not is_small or self.grid is not None or not self.has_number:
             return number
@@ -223,36 +200,12 @@ class ColumnCodec:
     def measured(self, encoded: Encoded, code: int) -> NumberSpec:
         """Returns the map of the column's numbers, measured in training rows.
 
-        Args:
-          encoded: cells of the training rows.
-          code: index of the column's code among the codes of a row; -1 if it has none.
+        The code is the index of the column's code in a row; -1 if it has none.
         """
         is_there = (encoded.code == 0) & encoded.is_possible & np.isfinite(encoded.number)
         numbers = encoded.number[is_there]
-        spec = dataclasses.replace(_spec(self.column, self._ends, numbers), code=code)
-        if spec.form == "circle" or not len(numbers):
-            return spec
-        if spec.is_integer:
-            farthest = float(np.abs(numbers).max())
-            words = f"integers below 2^53 in column {self.column.name!r}, each a float64"
-            hint = " With kind='real' they have a density."
-            require(farthest < FIRST_INEXACT, words, f"{farthest:g}", hint)
-        spec = _with_far(spec, numbers)
-        maps = NumberMaps([spec])
-        mapped = maps.unscaled(maps.middle(tf.constant(numbers[:, None])))
-        u = mapped.u.numpy()[mapped.is_inside.numpy()]
-        if not len(u):
-            return spec
-        # Other maps than a line make a relative spread of the numbers an absolute one.
-        size = np.abs(u).max() + (spec.form != "line")
-        least = (_NOISE if self._is_given else _ROUNDING) * size
-        scale = _deviation(u)
-        if np.ptp(numbers) == 0.0:
-            scale = 1.0
-        elif scale <= least:
-            scale = 1.0 if self._is_given else float(least)
-        spec = dataclasses.replace(spec, mean=float(u.mean()), scale=scale)
-        return with_frequencies(spec, numbers) if spec.is_integer else spec
+        spec = measured_map(self.column, self._ends, numbers, self._is_given)
+        return dataclasses.replace(spec, code=code)
 
     def _numbers(self, cells):
         expected = "date" if self.column.kind == "date" else "number"
@@ -263,7 +216,7 @@ class ColumnCodec:
         return cells.numbers()
 
     def _is_inside(self, number):
-        maps = NumberMaps([_spec(self.column, self._ends, np.zeros(0))])
+        maps = NumberMaps([unmeasured_map(self.column, self._ends, np.zeros(0))])
         y = tf.constant(number[:, None])
         inside = maps.unscaled(maps.middle(y)).is_inside.numpy()[:, 0]
         may_be = ~maps.is_integer | self._may_miss_grid
@@ -278,80 +231,3 @@ def _with_missing(values, is_missing):
     values = values.astype(object)
     values[is_missing] = None
     return values
-
-
-def _spec(column, ends, numbers):
-    """The form of a column's map, with ends and scales but no mean and deviation."""
-    kind, (low, high) = column.kind, ends
-    if kind == "periodic":
-        return NumberSpec("circle", low=low, high=high)
-    if kind == "ordered":
-        return NumberSpec("logit", 0.0, float(len(column.values)), is_integer=True)
-    is_grid = column.grid is not None
-    if low is not None and high is not None:
-        return NumberSpec("logit", low, high + 1.0 * is_grid, is_integer=is_grid)
-    if low is not None:
-        return _above(NumberSpec("log", low=low, is_integer=is_grid), numbers)
-    if kind == "heavy-tailed":
-        middle, spread = 0.0, 1.0
-        if len(numbers):
-            middle = float(np.median(numbers))
-            spread = float(np.median(np.abs(numbers - middle))) or float(np.std(numbers))
-        return NumberSpec("asinh", middle, middle + (spread or 1.0), is_integer=is_grid)
-    line = NumberSpec("line", is_integer=is_grid)
-    return _from_zero(line, numbers) if is_grid else line
-
-
-def _with_far(spec, numbers):
-    """Replaces logarithmic maps by tangents beyond e times the farthest number."""
-    width = 1.0 if spec.form == "log" else spec.high - spec.low
-    far = math.e * float(np.abs(numbers - spec.low).max()) / width
-    return dataclasses.replace(spec, far=far) if 0.0 < far < spec.far else spec
-
-
-def _from_zero(spec, numbers):
-    """The line, or an asinh map about zero, for numbers of both signs on a grid.
-
-    The asinh map resolves small amounts beside large ones. It is chosen if it makes the
-    numbers much more normal.
-    """
-    middles = numbers + 0.5
-    if not len(numbers):
-        return spec
-    sizes = np.unique(np.quantile(np.abs(middles), _SMALL))
-    others = [dataclasses.replace(spec, form="asinh", high=size) for size in sizes]
-    return _best([spec, *others], middles, _LEAST_GAIN)
-
-
-def _above(spec, numbers):
-    """The logarithm, or the softplus map, whose upper tail is shorter.
-
-    The better one makes the numbers more normal.
-    """
-    middles = numbers + 0.5 * spec.is_integer
-    middles = middles[middles > spec.low]
-    if not len(middles):
-        return spec
-    soft = dataclasses.replace(spec, form="softplus", high=float(np.median(middles)))
-    return _best([spec, soft], middles, least_gain=0.0)
-
-
-def _best(specs, numbers, least_gain):
-    """The map after which numbers are the most normal; the first unless one gains more."""
-    y = tf.constant(numbers[:, None])
-    fits = [_normal_log_likelihood(NumberMaps([spec]).unscaled(y)) for spec in specs]
-    best = int(np.argmax(fits))
-    return specs[best] if fits[best] > fits[0] + least_gain else specs[0]
-
-
-def _deviation(u):
-    """The standard deviation, of any size: squares of numbers below 1 do not underflow."""
-    _, exponent = np.frexp(np.abs(u).max())
-    return float(np.ldexp(np.ldexp(u, -exponent).std(), exponent))
-
-
-def _normal_log_likelihood(mapped):
-    """Nats per number of the best normal distribution, up to a constant."""
-    u = mapped.u.numpy()[mapped.is_inside.numpy()]
-    slope = mapped.log_slope.numpy()[mapped.is_inside.numpy()]
-    return float(slope.mean() - np.log(u.std() + 1e-300)) if len(u) else 0.0

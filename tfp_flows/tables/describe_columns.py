@@ -7,15 +7,15 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tfp_flows.tables.column import Column
 from tfp_flows.tables.columns import TableColumns
+from tfp_flows.tables.counted_numbers import Counted, is_heavy_tailed, tail_index
 from tfp_flows.tables.differences import find_differences
 from tfp_flows.tables.equalities import find_equalities
 from tfp_flows.tables.frames import Frame, cells_of
 from tfp_flows.tables.functions import find_functions
-from tfp_flows.tables.grids import FIRST_INEXACT, find_step
+from tfp_flows.tables.grids import FIRST_INEXACT
 from tfp_flows.tables.lookups import find_lookups
 
 # Rules of thumb: each proposal can be overridden.
@@ -29,24 +29,8 @@ _OTHER_FORMS = {
     "dates, not as 2024-12-31": r"\s*\d{1,4}[/.]\d{1,2}[/.]\d{1,4}\s*",
     "numbers with signs": r"\s*[$€£¥]?\s*[-+]?[$€£¥]?\d[\d.,' ]*\s*[%$€£¥]?\s*",
 }
-# A spike has this ratio to the usual count of its neighbours, and these deviations above it
-# as a Poisson count.
-_SPIKE_RATIO, _SPIKE_DEVIATIONS = 5.0, 8.0
-# Minimum share of the rows at a spike, and maximum number of spikes: on a grid, where all
-# frequencies are modelled, and among continuous numbers.
-_ON_GRID, _BETWEEN = (0.05, 3), (0.002, 200)
-_LEAST_ROWS_OF_SPIKE = 8
-# Minimum share of rows with repeated numbers, if these are all spikes; and mean number of
-# rows with a number, if all numbers are repeated.
-_SHARE_OF_REPEATED, _ROWS_OF_NUMBER = 0.9, 5
-_NEIGHBOURS = 5  # number of neighbours on either side of a value
-_BEYOND_IDENTIFIERS = 2.0**64  # from here on, integers of files are no names of rows
 _RESOLUTION = 2.0**-48  # relative; numbers from files have 15 decimal digits
 _SHOWN_SPIKES = 3  # number of spikes in the reason
-# An end is no tail if at least so many rows would be expected at the next number.
-_LEAST_BEYOND = 4.0
-_TAIL_SHARE = 0.05  # share of the rows that the tail index uses on either side
-_LEAST_TAIL = 10  # minimum number of rows in a tail
 
 
 def describe_columns(
@@ -95,17 +79,8 @@ def describe_columns(
     """
     read, names = Frame(frame), [names] if isinstance(names, str) else names
     cells = read.take(read.names if names is None else list(names))
-    forms, levels = read.form.columns, read.categories
-    columns = [
-        _described(
-            name,
-            column,
-            levels.get(name, []),
-            is_ordered=name in forms and forms[name].is_ordered,
-            as_recorded=as_recorded,
-        )
-        for name, column in cells.items()
-    ]
+    dtypes = read.categorical_dtypes
+    columns = [_described(n, c, dtypes.get(n), as_recorded) for n, c in cells.items()]
     table = TableColumns(columns)
     if not as_recorded:
         return table
@@ -116,7 +91,7 @@ def describe_columns(
     }
     functions = _with_lookups(_functions(table, numbers), table, cells)
     computed = [function.name for function in functions]
-    differences = _differences(table, computed, cells)
+    differences = _differences(table, computed, numbers)
     linked = [*computed, *(difference.name for difference in differences)]
     equalities = find_equalities({c.name: c for c in table}, linked, numbers)
     return TableColumns(list(table), differences, equalities, functions)
@@ -188,19 +163,20 @@ def _with_lookups(functions, table, cells):
     return [*functions, *lookups]
 
 
-def _differences(table, computed, cells):
+def _differences(table, computed, numbers):
     """The orders and sums that all rows show, but of computed columns."""
-    numbers = {
-        name: cells_of(name, column).values.astype(np.float64)
-        for name, column in cells.items()
-        if table[name].is_number and column.dtype.kind != "M" and table[name].kind != "date"
-    }
 
     def described(label, name, difference):
         """The description of differences from 0 on, on the grid of their column."""
-        grid = table[name].grid
+        grid, is_integer = table[name].grid, table[name].kind == "integer"
         difference = difference if grid is None else grid.round_if_near(difference)
-        return _positive(label, difference, is_integer=table[name].kind == "integer")
+        counted = Counted(*np.unique(difference, return_counts=True), _RESOLUTION)
+        spikes = counted.spikes()
+        if counted.step is None and counted.distinct[0] == 0.0:
+            spikes = sorted({0.0, *spikes})
+        step = None if is_integer and counted.step == 1.0 else counted.step
+        kind = "integer" if is_integer else "positive"
+        return Column(label, kind, low=0.0, spikes=spikes, step=step)
 
     found = find_differences({c.name: c for c in table}, computed, numbers, described)
     for difference in found:
@@ -209,7 +185,9 @@ def _differences(table, computed, cells):
     return found
 
 
-def _described(name, column, categories, *, is_ordered, as_recorded):
+def _described(name, column, categorical_dtype, as_recorded):
+    """The description of one column, perhaps of a categorical dtype of pandas."""
+    categories = categorical_dtype.categories.tolist() if categorical_dtype else []
     cells = cells_of(name, column)
     values = cells.values[~cells.is_missing]
     count = int(cells.is_missing.sum())
@@ -224,7 +202,7 @@ def _described(name, column, categories, *, is_ordered, as_recorded):
         described = Column(name, "identifier", why)
     elif len(distinct) == 1:
         described = Column(name, "constant", "all values are equal", values=list(distinct))
-    elif cells.type != "date" and is_ordered:
+    elif cells.type != "date" and categorical_dtype and categorical_dtype.ordered:
         why = "the order of its pandas dtype"
         described = Column(name, "ordered", why, values=categories)
     elif cells.type == "number" and categories:
@@ -333,8 +311,7 @@ def _from_integers(name, counted):
 
 
 def _from_reals(name, counted):
-    distinct = counted.distinct
-    spikes = counted.spikes()
+    distinct, spikes = counted.distinct, counted.spikes()
     column = _continuous(name, counted.without([] if counted.are_few else spikes))
     column.step = counted.step
     if column.step is not None:
@@ -348,17 +325,6 @@ def _from_reals(name, counted):
     column.spikes = [float(spike) for spike in spikes]
     column.reason += _shares(column.spikes, counted)
     return column
-
-
-def _positive(name, values, is_integer):
-    """The description of numbers from 0 on, without an upper end."""
-    counted = Counted(*np.unique(values, return_counts=True), _RESOLUTION)
-    spikes = counted.spikes()
-    if counted.step is None and counted.distinct[0] == 0.0:
-        spikes = sorted({0.0, *spikes})
-    step = counted.step if not is_integer or counted.step != 1.0 else None
-    kind = "integer" if is_integer else "positive"
-    return Column(name, kind, low=0.0, spikes=spikes, step=step)
 
 
 def _put_ends(column, counted):
@@ -403,132 +369,6 @@ def _shares(spikes, counted):
     return f", but for {words} of the rows" + (f", and {others} more" if others else "")
 
 
-class Counted:
-    """Different numbers of a column, and how many rows have each.
-
-    Args:
-      distinct: the numbers, increasing.
-      counts: numbers of rows.
-      resolution: relative resolution of their dtype; None: no step is sought.
-
-    Attributes:
-      step: the step of the grid that all numbers are on; None if there is none.
-      are_on_no_grid: whether a step was sought, and there is none.
-    """
-
-    def __init__(
-        self, distinct: np.ndarray, counts: np.ndarray, resolution: float | None
-    ) -> None:
-        self.distinct, self.counts = distinct, counts
-        self.size = int(counts.sum())
-        self.are_integers = bool((distinct == np.floor(distinct)).all())
-        self.are_integers &= bool(np.abs(distinct).max() < _BEYOND_IDENTIFIERS)
-        self.step = None
-        self._is_repeated = counts >= _LEAST_ROWS_OF_SPIKE
-        if resolution is not None:
-            self.step = find_step(distinct, resolution)
-            if self.step is None and self.are_integers:
-                self.step = 1.0
-        self.are_on_no_grid = resolution is not None and self.step is None
-
-    @property
-    def are_repeated(self) -> bool:
-        """Whether the numbers are on no grid, and each is that of several rows.
-
-        So few rows are expected to have others. An example is the income of a row's county.
-        """
-        are_few = self.size >= _ROWS_OF_NUMBER * len(self.distinct)
-        return self.are_on_no_grid and are_few and bool(self.counts.min() > 1)
-
-    @property
-    def are_few(self) -> bool:
-        """Whether nearly all rows have one of a few repeated numbers, which are on no grid.
-
-        An example is the logarithm of the age in years.
-        """
-        are_all = self.counts[self._is_repeated].sum() >= _SHARE_OF_REPEATED * self.size
-        are_few = self._is_repeated.sum() <= _BETWEEN[1]
-        return self.are_on_no_grid and bool(are_all and are_few)
-
-    def without(self, spikes: Sequence[float]) -> np.ndarray:
-        """Returns the numbers of all rows in increasing order, without spikes."""
-        is_kept = ~np.isin(self.distinct, spikes)
-        return np.repeat(self.distinct[is_kept], self.counts[is_kept])
-
-    def spikes(self) -> list[float]:
-        """Returns numbers with many more rows than their neighbours, or all of a few."""
-        share, most = _BETWEEN if self.step is None else _ON_GRID
-        found = np.flatnonzero(self._is_repeated).tolist()
-        if not self.are_few:
-            least = share * self.size
-            found = [i for i in found if self.counts[i] >= least and self._is_spike(i)]
-        common = sorted(found, key=lambda i: -self.counts[i])[:most]
-        while common and not self._is_rest(common):
-            common.pop()
-        return sorted(float(self.distinct[i]) for i in common)
-
-    def _is_rest(self, common):
-        """Whether rows are left for a density beside spikes."""
-        rest = self.size - self.counts[common].sum()
-        return len(self.distinct) - len(common) >= 2 and rest >= _LEAST_ROWS_OF_SPIKE
-
-    def has_end(self, spikes: Sequence[float], side: int) -> bool:
-        """Whether the last number is an end, and not the last one of a tail.
-
-        Without an end, the next number would be expected in some rows, by the counts of the
-        last numbers.
-
-        Args:
-          spikes: numbers with many more rows than their neighbours.
-          side: 1 for the upper end, -1 for the lower one.
-        """
-        last = len(self.distinct) - 1 if side > 0 else 0
-        if self.step is None:
-            return False
-        a, b, c, d = (self._count(last, -side * i) for i in range(4))
-        if self.distinct[last] in spikes and not (b or c or d):
-            return False  # a code far from the numbers, such as -999
-        expected = min(_next_count(a, b), _next_count(0.5 * (a + b), 0.5 * (c + d)))
-        others = [s for s in spikes if s != self.distinct[last]]
-        if others and self.distinct[last] in spikes:
-            # Among round numbers that are more common, the next one is round.
-            before = max(others) if side > 0 else min(others)
-            count = self.counts[self.distinct == before].sum()
-            expected = min(expected, _next_count(a, count)) if a > count else 0.0
-        return bool(expected >= _LEAST_BEYOND)
-
-    def _is_spike(self, i):
-        sides = [self._neighbours(i, side) for side in (-1, 1)]
-        sides = [side for side in sides if len(side)]
-        share = 0.5 if len(sides) == 2 else 0.75
-        usual = max((np.quantile(side, share) for side in sides), default=0.0)
-        least = usual + _SPIKE_DEVIATIONS * np.sqrt(usual + 1.0)
-        return self.counts[i] >= max(_SPIKE_RATIO * usual, least)
-
-    def _neighbours(self, i, side):
-        """Counts of the next numbers on one side, up to the last one."""
-        if self.step is None:
-            ranks = i + side * np.arange(1, _NEIGHBOURS + 1)
-            return self.counts[ranks[(ranks >= 0) & (ranks < len(self.counts))]]
-        end = self.distinct[-1] if side > 0 else self.distinct[0]
-        most = int(np.round(abs(end - self.distinct[i]) / self.step))
-        steps = range(1, min(most, _NEIGHBOURS) + 1)
-        return np.array([self._count(i, side * step) for step in steps])
-
-    def _count(self, i, steps):
-        """Number of rows with the number some steps after the i-th one."""
-        step = self.step or 1.0
-        y = self.distinct[i] + steps * step
-        near = np.searchsorted(self.distinct, y - 0.5 * step)
-        is_there = near < len(self.distinct) and self.distinct[near] < y + 0.5 * step
-        return int(self.counts[near]) if is_there else 0
-
-
-def _next_count(last, before):
-    """Extrapolates two counts to the next one: it falls by the same ratio, or stays."""
-    return last * min(1.0, last / before) if before else float(last)
-
-
 def _continuous(name, values):
     low, high = values.min(), values.max()
     is_heavy = is_heavy_tailed(values)
@@ -540,58 +380,3 @@ def _continuous(name, values):
     if is_heavy:
         return Column(name, "heavy-tailed", heavy)
     return Column(name, "real", "numbers of both signs" if high > 0.0 else "below 0")
-
-
-def tail_index(values: npt.ArrayLike) -> float:
-    """Returns the tail index of the heavier tail of `values`, about their median.
-
-    ```none
-    P(distance > d) ~ d^-index,   1 / index = mean of log(d_i / d_k) over the k largest
-    ```
-
-    Normal tails have a large index; tails of index 2 or less have no variance. The result
-    is infinite if there are too few rows for a tail.
-
-    >>> import numpy as np
-    >>> from tfp_flows.tables.describe_columns import tail_index
-    >>> rng = np.random.default_rng(0)
-    >>> round(tail_index(rng.standard_cauchy(10_000)), 1)
-    1.0
-    >>> tail_index(rng.normal(size=10_000)) > 4.0
-    True
-
-    Args:
-      values: `[N]` finite numbers, of which the farthest 5 % on either side are used.
-
-    Reference:
-      Hill (1975), A simple general approach to inference about the tail of a distribution.
-      https://doi.org/10.1214/aos/1176343247
-    """
-    numbers = np.asarray(values, np.float64)
-    distances = numbers - np.median(numbers)
-    return float(min(_one_sided(distances), _one_sided(-distances)))
-
-
-def is_heavy_tailed(values: npt.ArrayLike) -> bool:
-    """Whether the tail index is below 3 by two standard errors: no third moment exists.
-
-    >>> import numpy as np
-    >>> from tfp_flows.tables.describe_columns import is_heavy_tailed
-    >>> rng = np.random.default_rng(0)
-    >>> is_heavy_tailed(rng.normal(size=400)), is_heavy_tailed(rng.standard_cauchy(400))
-    (False, True)
-
-    Args:
-      values: `[N]` finite numbers.
-    """
-    count = max(int(_TAIL_SHARE * np.size(values)), 1)
-    return bool(tail_index(values) * (1.0 + 2.0 / np.sqrt(count)) < 3.0)
-
-
-def _one_sided(distances):
-    tail = np.sort(distances[distances > 0.0])[::-1]
-    count = int(_TAIL_SHARE * len(distances))
-    if count < _LEAST_TAIL or len(tail) <= count:
-        return np.inf
-    mean = np.mean(np.log(tail[:count] / tail[count]))
-    return 1.0 / mean if mean > 0.0 else np.inf

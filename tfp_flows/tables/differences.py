@@ -102,17 +102,11 @@ def find_differences(
     cells: Mapping[str, np.ndarray],
     describe: Callable[[str, str, np.ndarray], Column],
 ) -> list[Difference]:
-    """Returns the sums and orders of columns that hold in all rows.
+    """Returns the sums and orders of columns that hold in all rows, but of computed ones.
 
     A sum is `c = a + b`. An order `a <= b` is found if rows without it would
     violate it: many if one column were shuffled, and some if the difference were normal.
-
-    Args:
-      columns: the columns by name.
-      computed: names of those that have functions.
-      cells: numbers of columns, `[N]`, by name.
-      describe: returns the description of differences, `[N]`, by their name and that of the
-        column.
+    `describe` describes differences, `[N]`, given their name and that of the column.
     """
     names = [n for n, c in columns.items() if c.kind in _KINDS and not c.num_missing]
     names = [name for name in names if name not in computed]

@@ -18,15 +18,12 @@ from tfp_flows.core.serialization import rebuild_copy, serialize
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.draws import by_rows
+from tfp_flows.distributions.made import CategoricalMADE
 from tfp_flows.distributions.univariate import refuse_several_variables
+from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.tables.atoms import Atoms, AtomsOfRows, AtomSpec, NumberWithAtoms
-from tfp_flows.tables.networks import (
-    KNOTS,
-    CellFeatures,
-    make_code_networks,
-    make_number_networks,
-)
+from tfp_flows.tables.networks import KNOTS, CellFeatures, ColumnMLPs
 from tfp_flows.tables.number_conditionals import TAIL_BOUNDS, Evaluated, NumberConditionals
 from tfp_flows.tables.number_maps import NumberSpec
 
@@ -106,30 +103,32 @@ class TableDistribution(DistributionWrapper):
             context_values, _specs(context_numbers, NumberSpec), knots
         )
         self.num_members = num_members
-        # Numbers that stand in place of absent ones, `[D]`.
-        self.centers = np.array([spec.center for spec in self.cells.maps.specs], float)
-        sizes: dict[str, Any] = {
-            "num_members": num_members,
-            "hidden_units": hidden_units,
-            "dropout": dropout,
-            "context_size": self.context_cells.size,
-        }
+        self.centers = self.cells.maps.centers  # in place of absent numbers
+        sizes: dict[str, Any] = {"hidden_units": hidden_units, "dropout": dropout}
         for_codes, for_numbers = split_seed(seed, 2)
-        self._mades = make_code_networks(num_values, seed=for_codes, **sizes)
+        context_size = self.context_cells.size
+        fixed: dict[str, Any] = {"residual": True, "direct": True, **sizes}
+        fixed |= {"context_size": context_size, "standardize_context": False}
+        seeds = split_seed(for_codes, num_members) if num_values else []
+        self._mades = [CategoricalMADE(num_values, seed=each, **fixed) for each in seeds]
         num_parameters = NumberConditionals(self.cells.maps, num_bins).num_parameters
         self.atoms = Atoms(_specs(atoms, AtomSpec), self.cells.maps, num_parameters)
         num_parameters += self.atoms.most
         self._parameters_a_row = num_members * max(num_parameters * len(numbers), 1)
-        # Features of atoms: how common their numbers are, which the number with the atom
-        # sees too; then which atoms numbers are equal to, which only later numbers see.
-        numbers_of_atoms = self.atoms.pairs[:, 1]
-        self._networks: Any = make_number_networks(
-            num_parameters,
-            self.cells,
-            columns_of_more=[*(numbers_of_atoms - 1), *numbers_of_atoms],
-            seed=for_numbers,
-            **sizes,
-        )
+        self._networks: Any = None
+        if self.cells.num_numbers:
+            # Features of atoms: how common their numbers are, which the number with the
+            # atom sees too; then which atoms numbers are equal to, which only later numbers
+            # see. A number sees the features of the numbers before it, and the context.
+            own = self.atoms.pairs[:, 1]
+            columns = np.concatenate([self.cells.column_of_each, own - 1, own])
+            seen = columns < np.arange(self.cells.num_numbers)[:, None]
+            seen = np.pad(seen, [[0, 0], [context_size, 0]], constant_values=True)
+            sizes |= {"num_members": num_members, "dtype": "float32", "seed": for_numbers}
+            network = ColumnMLPs(num_parameters, seen=seen, **sizes)
+            drops = network.dropout > 0.0
+            width = seen.shape[1]
+            self._networks = Conditioner(network, width, dropout_in_training=drops)
         self._set_transient_state()
 
     dtype = tf.float64
@@ -278,8 +277,8 @@ class TableDistribution(DistributionWrapper):
         found = self._numbers(x, context, from_context, training)
         each = self.conditionals.evaluate(found.numbers, found.parameters).log_prob
         if found.atoms is not None:
-            weights, rest = self.atoms.log_weights(found.atoms, found.parameters)
-            each = self.atoms.mixed(found.atoms, found.numbers, weights, rest + each)
+            weights = self.atoms.log_weights(found.atoms, found.parameters)
+            each = self.atoms.mixed(found.atoms, found.numbers, weights, each)
         zero = tf.zeros([], each.dtype)
         from_numbers = tf.where(found.is_present[:, None], each, zero)
         return tf.concat([log_prob, from_numbers], axis=2)
@@ -289,9 +288,8 @@ class TableDistribution(DistributionWrapper):
     ) -> tuple[Evaluated, tf.Tensor]:
         """Returns the members' densities of the numbers without atoms, `[N, M, D]`.
 
-        Returns:
-          Densities, which are arbitrary for absent numbers; and which numbers are present
-          and at no atom, `[N, D]`.
+        They are arbitrary for absent numbers. The second result is which numbers are
+        present and at no atom, `[N, D]`.
         """
         found = self._numbers(x, context, self.features_of_context(x, context))
         is_free = found.is_present
@@ -299,34 +297,14 @@ class TableDistribution(DistributionWrapper):
             is_free &= ~tf.reduce_any(found.atoms.is_equal(found.numbers), axis=1)
         return self.conditionals.evaluate(found.numbers, found.parameters), is_free
 
-    def atoms_of_first_number(
-        self, parameters: tf.Tensor, context: tf.Tensor | None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns the atoms of the first number: values and weights, `[N, A]`; the rest.
-
-        Returns:
-          Values; weights, 0 for closed atoms; and the weights of the rest, `[N]`.
-        """
-        if not self.atoms.is_there[:, :1].any():
-            count = parameters.shape[0]
-            return np.zeros([count, 0]), np.zeros([count, 0]), np.ones(count)
-        x = tf.zeros([parameters.shape[0], self.cells.num_cells], self.dtype)
-        first = self.atoms.from_columns([0])
-        found = first.at(_with_context(x, context))
-        weights, rest = (
-            np.exp(weight.numpy())[..., 0]
-            for weight in self._mean_weights(first, found, parameters)
-        )
-        is_open = found.is_open.numpy()[..., 0]
-        return found.values.numpy()[..., 0], np.where(is_open, weights, 0.0), rest
-
-    def parameters_of_first_number(
-        self, from_context: tf.Tensor, context: tf.Tensor | None = None
-    ) -> tf.Tensor:
-        """Returns the parameters of the first number, `[N, M, P, 1]`, for codes of 0."""
+    def first_number(
+        self, from_context: tf.Tensor, context: tf.Tensor | None
+    ) -> NumberWithAtoms:
+        """Returns the distribution of the first number, `[N, 1]`, for codes of 0."""
         x = tf.zeros([tf.shape(from_context)[0], self.cells.num_cells], self.dtype)
-        features, _ = self._features(x, context, from_context)
-        return self._networks.network.from_column(features, 0)[..., None]
+        from_codes = self.cells.from_codes(self.cells.split(x)[0], from_context.dtype)
+        seen = _Seen(from_context, from_codes, self)
+        return self._number(0, _with_context(x, context), seen)
 
     def features_of_context(self, x: tf.Tensor, context: tf.Tensor | None) -> tf.Tensor:
         """Returns features of the context of rows x, `[N, F]`; F is 0 without context."""
@@ -354,9 +332,7 @@ class TableDistribution(DistributionWrapper):
     def start_at_frequencies(self, x: np.ndarray, weights: np.ndarray) -> None:
         """Starts each member's codes at their frequencies in its own training rows.
 
-        Args:
-          x: cells, `[N, K + D]`.
-          weights: weights of the rows by member, `[N, M]`; only their ratios count.
+        Only ratios of the weights of the rows by member, `[N, M]`, count.
         """
         for made, weight in zip(self._mades, weights.T, strict=False):
             scale = np.count_nonzero(weight) / weight.sum()
@@ -388,10 +364,9 @@ class TableDistribution(DistributionWrapper):
         found = self._numbers(x, context, from_context)
         from_numbers = self.conditionals.log_prob(found.numbers, found.parameters)
         if found.atoms is not None:
-            weights, rest = self._mean_weights(self.atoms, found.atoms, found.parameters)
-            from_numbers = self.atoms.mixed(
-                found.atoms, found.numbers, weights, rest + from_numbers
-            )
+            weights = self._mean_weights(self.atoms, found.atoms, found.parameters)
+            mixed = found.atoms, found.numbers, weights, from_numbers
+            from_numbers = self.atoms.mixed(*mixed)
         from_numbers = tf.where(found.is_present, from_numbers, tf.zeros([], self.dtype))
         return log_prob + tf.reduce_sum(from_numbers, axis=1)
 
@@ -401,7 +376,7 @@ class TableDistribution(DistributionWrapper):
 
     def _quantile(self, probability, context):
         from_context = self.features_of_context(probability, context)
-        parameters = self.parameters_of_first_number(from_context)
+        parameters = self.first_number(from_context, context).parameters
         return self.conditionals.quantile(probability, parameters)[:, 0]
 
     def _in_parts(self, x, context, training):
@@ -514,7 +489,7 @@ class TableDistribution(DistributionWrapper):
 
     def _number(self, j, before, seen):
         """The distribution of number j given the cells before it and what is seen."""
-        own, found, weights = self.atoms.from_columns([j]), None, None
+        own, found, weights = self.atoms.from_columns([j]), None, []
         if own.most:
             found = own.at(before)
             seen.common.append(tf.cast(own.features(found), seen.dtype))
@@ -554,8 +529,11 @@ class _Seen:
 
     def inputs(self):
         """Returns all blocks, `[N, F]`, with zeros for the cells that follow."""
-        blocks = self.cells, self.common, self.are_equal
-        padded = [_padded(*each) for each in zip(blocks, self._widths, strict=True)]
+        padded = []
+        parts = self.cells, self.common, self.are_equal
+        for part, width in zip(parts, self._widths, strict=True):
+            block = tf.concat(part, axis=1)
+            padded.append(tf.pad(block, [[0, 0], [0, width - block.shape[1]]]))
         return tf.concat(padded, axis=1)
 
 
@@ -564,12 +542,6 @@ def _with_context(x, context):
     if context is None:
         return x
     return tf.concat([x, tf.cast(context, x.dtype)], axis=1)
-
-
-def _padded(blocks, width):
-    """Blocks of features, `[N, F]` each, with zeros up to a width."""
-    features = tf.concat(blocks, axis=1)
-    return tf.pad(features, [[0, 0], [0, width - features.shape[1]]])
 
 
 def _specs(given, kind):

@@ -80,14 +80,10 @@ def find_equalities(
     Chance is the larger of two shares of rows: rows that are equal if one column is
     shuffled, and rows in which one column is equal to a different number near the other's,
     which are many if columns are alike or rounded. Numbers that are spikes of either column
-    do not count. An equality is left out if other equalities explain most of its rows.
-
-    Args:
-      columns: the columns by name.
-      linked: names of those that have differences or functions.
-      cells: numbers of columns, `[N]`, by name; NaN where missing.
+    do not count. An equality is left out if other equalities explain most of its rows;
+    `linked` columns, which have differences or functions, have none.
     """
-    names = [n for n, c in columns.items() if c.kind in _KINDS and n in cells]
+    names = [n for n, c in columns.items() if c.kind in _KINDS]
     if len(names) > _MOST_COLUMNS:
         return []
     names = [name for name in names if name not in linked]
@@ -103,7 +99,8 @@ def find_equalities(
             near[earlier] = _near(cells[earlier])
         chance = float(np.mean(near[earlier] == cells[later]))
         chance = max(chance, _if_shuffled(cells[earlier], cells[later], spikes))
-        if _is_beyond(is_equal, chance):
+        count, usual = is_equal.sum(), chance * len(is_equal)
+        if count >= max(_RATIO * usual, usual + _DEVIATIONS * np.sqrt(usual + 1.0)):
             shares[later].append((is_equal, chance, earlier))
     found = []
     for later, candidates in shares.items():
@@ -129,11 +126,6 @@ def _if_shuffled(first, second, spikes):
 
 def _are_many(is_equal):
     return is_equal.sum() >= max(_LEAST_ROWS, _LEAST_SHARE * len(is_equal))
-
-
-def _is_beyond(is_equal, chance):
-    count, usual = is_equal.sum(), chance * len(is_equal)
-    return count >= max(_RATIO * usual, usual + _DEVIATIONS * np.sqrt(usual + 1.0))
 
 
 def _near(numbers):

@@ -1,4 +1,4 @@
-"""Frames of rows as pandas, NumPy or a dictionary: read, and written in the same form."""
+"""Frames of rows: read as columns of typed cells, and written again in the same form."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Frame:
 
     Attributes:
       columns: arrays `[N]` by name, of numbers, booleans, datetimes or objects.
-      categories: lists of the categories of pandas's categorical columns, by name.
+      categorical_dtypes: dtypes of pandas's categorical columns, by name.
     """
 
     def __init__(self, table: Any, argument: str = "frame") -> None:
@@ -43,8 +43,8 @@ class Frame:
         for name, column in self.columns.items():
             got = f"{name!r} of shape {column.shape}"
             require(column.ndim == 1, f"`{argument}` with columns of one axis", got)
-        self.categories = {
-            name: column.dtype.categories.tolist()
+        self.categorical_dtypes = {
+            name: column.dtype
             for name, column in self._sources.items()
             if hasattr(getattr(column, "dtype", None), "categories")
         }
@@ -129,13 +129,16 @@ class Frame:
 
 def _read(table, argument):
     """Returns the name of the form, the labels of the columns, and the columns by name."""
-    if hasattr(table, "iloc") and hasattr(table, "columns"):  # pandas
-        labels = list(table.columns)
-        _refuse_repeated([str(label) for label in labels], argument)
-        return "pandas", labels, {str(n): table.iloc[:, i] for i, n in enumerate(labels)}
-    if isinstance(table, dict):
-        _refuse_repeated([str(name) for name in table], argument)
-        return "dictionary", list(table), {str(name): c for name, c in table.items()}
+    is_pandas = hasattr(table, "iloc") and hasattr(table, "columns")
+    if is_pandas or isinstance(table, dict):
+        labels = list(table.columns if is_pandas else table)
+        names = [str(label) for label in labels]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        expected = f"`{argument}` with a name for each column"
+        require(not repeated, expected, f"{repeated} twice")
+        if not is_pandas:
+            return "dictionary", labels, dict(zip(names, table.values(), strict=True))
+        return "pandas", labels, {n: table.iloc[:, i] for i, n in enumerate(names)}
     # An array of a frame of Polars or Arrow has lost the names of the columns.
     is_other = hasattr(table, "to_pandas")
     got = f"{type(table).__name__} of {type(table).__module__}"
@@ -190,12 +193,6 @@ def _in_nanoseconds(name, dates):
     return found
 
 
-def _refuse_repeated(names, argument):
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    expected = f"`{argument}` with a name for each column"
-    require(not repeated, expected, f"{repeated} twice")
-
-
 def _replaced(source, values, where):
     """One column with some cells replaced, in its form."""
     form = _column_form("", source)
@@ -214,14 +211,9 @@ def _replaced(source, values, where):
 
 
 class Form(typing.NamedTuple):
-    """The form of a frame, in which other rows can be written.
+    """The form of a frame, in which other rows can be written."""
 
-    Attributes:
-      name: "pandas", "structured", "array", or "dictionary".
-      columns: the `ColumnForm` of each column, by name.
-    """
-
-    name: str
+    name: str  # "pandas", "structured", "array", or "dictionary"
     columns: dict[str, ColumnForm]
 
     def to_plain(self) -> list:
@@ -296,11 +288,6 @@ class ColumnForm(typing.NamedTuple):
         label, dtype, *others = plain
         label = tuple(label) if isinstance(label, list) else label
         return cls(label, _dtype_from_plain(dtype), *others)
-
-    @property
-    def is_ordered(self) -> bool:
-        """Whether the dtype is that of pandas's ordered categories."""
-        return bool(getattr(self.dtype, "ordered", False))
 
     def cells(self, values: np.ndarray) -> Any:
         """Returns cells, `[N]`, with this dtype and unit, if they can hold the values."""
@@ -466,17 +453,11 @@ _CELLS = "numbers, booleans, dates or texts"
 
 
 class Cells(typing.NamedTuple):
-    """Cells of one type.
+    """Cells of one type."""
 
-    Attributes:
-      type: "number", "boolean", "date" or "text".
-      values: `[N]` float64, booleans, datetimes or texts; arbitrary where missing.
-      is_missing: booleans, `[N]`.
-    """
-
-    type: str
-    values: np.ndarray
-    is_missing: np.ndarray
+    type: str  # "number", "boolean", "date" or "text"
+    values: np.ndarray  # `[N]` float64, booleans, datetimes or texts; any where missing
+    is_missing: np.ndarray  # booleans, `[N]`
 
     def numbers(self) -> np.ndarray:
         """Returns numbers, `[N]` float64, with days for dates; NaN where missing."""

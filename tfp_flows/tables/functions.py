@@ -33,17 +33,11 @@ _SAME, _SAME_SINGLE = 4.0 * np.finfo(np.float64).eps, 5e-14
 
 
 class Formula(typing.NamedTuple):
-    """An increasing or decreasing function of positive or all numbers.
+    """An increasing or decreasing function of positive or all numbers."""
 
-    Attributes:
-      apply: returns the values, `[N]`; not finite outside of the domain.
-      inverse: returns the numbers, `[N]`, of values.
-      words: the function of "{}", in words.
-    """
-
-    apply: Callable[[np.ndarray], np.ndarray]
+    apply: Callable[[np.ndarray], np.ndarray]  # not finite outside of the domain
     inverse: Callable[[np.ndarray], np.ndarray]
-    words: str
+    words: str  # the function of "{}"
 
 
 def _if_positive(power: float) -> Callable[[np.ndarray], np.ndarray]:
@@ -196,9 +190,6 @@ def find_functions(cells: Mapping[str, np.ndarray]) -> list[Function]:
     >>> age = np.arange(20.0, 60.0)
     >>> [f.label for f in find_functions({"age": age, "squared": age**2 / 100.0})]
     ['squared = 0.01 * age^2']
-
-    Args:
-      cells: numbers of columns, `[N]`, by name; NaN where missing.
     """
     if len(cells) > _MOST_COLUMNS:
         return []
@@ -222,29 +213,21 @@ def find_functions(cells: Mapping[str, np.ndarray]) -> list[Function]:
 def _function(name, source, values, numbers):
     """The function of the source that the column is; None if it is none."""
     if np.array_equal(values, numbers, equal_nan=True):
-        is_chance = _chance_of_order(values) >= _MOST_CHANCE
+        # The logarithm of the probability that shuffled values are in the same order.
+        counts = np.unique(values, return_counts=True)[1].tolist()
+        chance = sum(math.lgamma(n + 1) for n in counts) - math.lgamma(len(values) + 1)
+        is_chance = chance >= _MOST_CHANCE
         return None if is_chance else Function(name, source, reason="in all rows")
     is_there = ~np.isnan(values) & ~np.isnan(numbers)
     x, y = numbers[is_there], values[is_there]
-    if not _may_be_function(x, y):
+    # It has about as many different numbers as the source, and not few.
+    num_numbers, num_values = len(np.unique(x)), len(np.unique(y))
+    are_alike = num_values >= _LEAST_SHARE_OF_VALUES * num_numbers
+    are_many = len(y) >= _LEAST_ROWS and min(num_numbers, num_values) >= _LEAST_DISTINCT
+    if not (are_alike and are_many):
         return None
     found = (_fitted(name, source, formula, x, y) for formula in FORMULAS)
     return next((f for f in found if f and f.holds(numbers, values).all()), None)
-
-
-def _chance_of_order(values):
-    """The logarithm of the probability that shuffled values are in the same order."""
-    counts = np.unique(values, return_counts=True)[1]
-    return sum(math.lgamma(count + 1) for count in counts) - math.lgamma(len(values) + 1)
-
-
-def _may_be_function(x, y):
-    """Whether y has about as many different numbers as x, and not few."""
-    if len(y) < _LEAST_ROWS:
-        return False
-    num_numbers, num_values = len(np.unique(x)), len(np.unique(y))
-    are_alike = num_values >= _LEAST_SHARE_OF_VALUES * num_numbers
-    return are_alike and min(num_numbers, num_values) >= _LEAST_DISTINCT
 
 
 def _some_rows(values):
@@ -285,8 +268,8 @@ def _fitted(name, source, formula, x, y):
     best, most = None, -1.0
     scale, shift = fitted
     for rounding, places in _roundings(y):
-        names = name, source, formula
-        found = Function(*names, scale, shift, rounding, places, "in all rows")
+        own = scale, shift, rounding, places, "in all rows"
+        found = Function(name, source, formula, *own)
         share = float(np.mean(_are_same(found(x), y)))
         if share > most and found.holds(x, y).all():
             best, most = found, share

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fractions
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -92,15 +91,13 @@ class Grid:
 
     def ends(self, low: float | None, high: float | None) -> tuple:
         """Returns the first and last place from `low` to `high`, None for None."""
-        first = None if low is None else math.ceil(self._multiple(low))
-        last = None if high is None else math.floor(self._multiple(high))
-        return (
-            None if first is None else float(first - np.sum(self._spikes < first)),
-            None if last is None else float(last - np.sum(self._spikes <= last)),
-        )
-
-    def _multiple(self, y):
-        return float(self.multiples(np.array(float(y))))
+        first, last = None, None
+        if low is not None:
+            step = np.ceil(self.multiples(np.array(float(low))))
+            first = float(step - np.sum(self._spikes < step))
+        if high is not None:
+            last = float(self.places_up_to(np.array(float(high))))
+        return first, last
 
     def _up_to(self, steps):
         return steps - np.searchsorted(self._spikes, steps, side="right")

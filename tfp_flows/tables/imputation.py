@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import typing
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,39 +14,49 @@ from tfp_flows.distributions import draws
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Frame, is_missing
 from tfp_flows.tables.functions import Function
-from tfp_flows.tables.row_codec import RowCodec, RowsRead
+from tfp_flows.tables.row_codec import RowCodec
 
 _MOST_ROWS = 2**16  # number of rows that are completed at once, to bound the memory
 _IMPOSSIBLE = -1e9  # log-weight of completions that must not be chosen
 _MOST_ATTEMPTS = 20  # for rows none of whose completions can occur
+_EXPECTED = "`frame` whose rows with missing cells can occur"
 
 
-def complete_rows(
+def imputed(
     distribution: TableDistribution,
     codec: RowCodec,
-    rows: RowsRead,
+    frame: Frame,
     columns: dict[str, np.ndarray],
     context: np.ndarray | None,
     *,
     seed: tf.Tensor,
     num_candidates: int,
-) -> np.ndarray:
-    """Draws the missing cells of rows given the others, `[N, K + D]`.
+) -> dict[str, np.ndarray]:
+    """Returns modelled columns, `[N]` by name, whose missing cells were drawn.
 
     Args:
       distribution: the distribution of the cells.
       codec: the codec of its cells.
-      rows: the rows.
-      columns: their columns, `[N]` by name, with those of the context.
+      frame: the rows.
+      columns: all columns of the frame, `[N]` by name.
       context: cells of the context, `[N, C]`, or None.
       seed: stateless seed.
       num_candidates: completions of a row of which one is chosen, unless draws are exact.
 
     Raises:
-      ValueError: if no completion of a row is found that can occur.
+      ValueError: if a category is unknown, if a row with missing cells has others that
+        cannot occur, or if no completion of a row is found that can.
     """
+    frame = _with_sources(frame, codec)
+    rows = codec.read(frame)
+    codec.refuse_unknown(frame, rows)
+    is_incomplete = rows.is_missing.any(axis=1, keepdims=True)
+    is_wrong = is_incomplete & ~rows.is_possible & ~rows.is_missing
+    codec.refuse_cells(frame, is_wrong, _EXPECTED)
+    given = {name: c for name, c in columns.items() if name not in codec.names}
+    columns = columns | frame.take(codec.names)
     completed = np.array(rows.x)
-    incomplete = np.flatnonzero(rows.is_missing.any(axis=1))
+    incomplete = np.flatnonzero(is_incomplete)
     observed = ~rows.is_missing[:, codec.column_of_each]
     missing_codes = codec.codes_of_missing
     solver = RuleSolver(codec, columns, rows.x, observed)
@@ -59,17 +70,16 @@ def complete_rows(
         draw_seed, choice_seed = draws.split(draws.fold_in(seed, part), 2)
         part += 1
         repeated = np.repeat(index, count)
-        given = None if context is None else tf.constant(context[repeated])
         of_part = solver.for_rows(repeated)
         candidates, weights = distribution.complete(
-            tf.constant(rows.x[repeated]),
-            tf.constant(observed[repeated]),
+            tf.constant(of_part.x),
+            tf.constant(of_part.observed),
             draw_seed,
-            given,
+            None if context is None else tf.constant(context[repeated]),
             solve=of_part.solve if of_part.is_linked.any() else None,
         )
         # A cell that is imputed is not missing again.
-        is_absent = (candidates == missing_codes) & ~observed[repeated]
+        is_absent = (candidates == missing_codes) & ~of_part.observed
         is_wrong = tf.reduce_any(is_absent, axis=1) | of_part.violates(candidates.numpy())
         weights = tf.where(is_wrong, tf.constant(_IMPOSSIBLE, weights.dtype), weights)
         candidates = tf.reshape(candidates, [len(index), count, -1])
@@ -79,16 +89,16 @@ def complete_rows(
         tried[again] += count
         require(
             tried.max() < _MOST_ATTEMPTS * count,
-            "`frame` whose rows with missing cells can occur",
+            _EXPECTED,
             f"row {tried.argmax()}, of which none of {tried.max():,} completions can",
             " More `num_candidates` may find one.",
         )
         incomplete = np.concatenate([incomplete, again])
-    return completed
+    return codec.decode(completed, given)
 
 
-def with_sources(frame: Frame, codec: RowCodec) -> Frame:
-    """Returns rows with the missing sources of functions that follow from their values.
+def _with_sources(frame, codec):
+    """The rows with the missing sources of functions that follow from their values.
 
     A source stays missing if no cell of its column has the value, or several have it.
     """
@@ -190,12 +200,11 @@ class RuleSolver(typing.NamedTuple):
         cell = codes.shape[1] + number
         owner = self.codec.names[self.codec.column_of_each[cell]]
         drawn = np.array(self.x)
-        drawn[:, : codes.shape[1]] = codes
-        for i, values in enumerate(numbers):
-            drawn[:, codes.shape[1] + i] = values
-        parts = self._terms(drawn)
+        drawn[:, :cell] = np.column_stack([codes, *numbers])
+        parts, grid = self._terms(drawn), self.codec.codec(owner).grid
         found, is_found = np.zeros(len(codes)), np.zeros(len(codes), bool)
-        for name, terms in self._sums():
+        sums = [(name, t) for name in self.codec.differences for t in self._sums(name)]
+        for name, terms in sums:
             if owner not in terms:
                 continue
             others = [term for term in terms if term != owner]
@@ -204,10 +213,9 @@ class RuleSolver(typing.NamedTuple):
             rest = np.sum([parts[term] for term in others], axis=0)
             value = np.asarray(self.columns[name][is_here], np.float64)
             value = value - np.broadcast_to(rest, len(codes))[is_here]
-            value, grid = value / terms.count(owner), self.codec.codec(owner).grid
-            found[is_here] = (
-                value if grid is None else grid.places(grid.round_if_near(value))
-            )
+            value = value / terms.count(owner)
+            value = value if grid is None else grid.places(grid.round_if_near(value))
+            found[is_here] = value
             is_found |= is_here
         return found, is_found
 
@@ -229,24 +237,16 @@ class RuleSolver(typing.NamedTuple):
                     is_wrong[is_linked] |= ~holds
         return is_wrong
 
-    def _sums(self):
-        """Pairs of a column and terms whose sum it is.
+    def _sums(self, name):
+        """All lists of terms whose sum is a column.
 
         A term is a cell, the name of its column; or a whole column, `(name,)`, in place of
         the cells that it is the sum of.
         """
-        return [
-            (name, terms)
-            for name in self.codec.differences
-            for terms in self._terms_of(name)
-        ]
-
-    def _terms_of(self, name):
-        """All lists of terms whose sum is a column."""
         if name not in self.codec.differences:
             return [[name]]
         parts = [
-            self._terms_of(part) + [[(part,)]] * (part in self.codec.differences)
+            self._sums(part) + [[(part,)]] * (part in self.codec.differences)
             for part in self.codec.differences[name].minus
         ]
         return [[name, *itertools.chain(*each)] for each in itertools.product(*parts)]
@@ -267,27 +267,18 @@ class RuleSolver(typing.NamedTuple):
             return ~is_missing(self.columns[term[0]])
         if term not in self.codec.names:
             return np.ones(len(codes), bool)
-        *code, last = [-1, *self.codec.cells_of_column(term)]
+        *code, last = [-1, *self.codec.cells_of_column(term)]  # -1: it has no cell
         if last < cell:
             return np.ones(len(codes), bool)
-        has_spike = np.zeros(len(codes), bool)
-        for index in code[1:]:
-            has_spike |= codes[:, index] > 0
-        return has_spike | self.observed[:, last]
+        return (codes[:, code[1:]] > 0).any(axis=1) | self.observed[:, last]
 
     def _terms(self, x):
         """The terms by name, `[N]`; arbitrary where they are unknown."""
-        given = {
-            name: column
-            for name, column in self.columns.items()
-            if name not in self.codec.names
-        }
-        whole = {
-            (name,): np.where(is_missing(column), np.nan, column).astype(np.float64)
-            for name, column in self.columns.items()
-            if name in self.codec.differences
-        }
-        return given | self.codec.parts(x) | whole
+        terms: dict[Any, np.ndarray] = self.columns | self.codec.parts(x)
+        for name in self.codec.differences:
+            column = self.columns[name]
+            terms[(name,)] = np.where(is_missing(column), np.nan, column).astype(float)
+        return terms
 
 
 def _draws_are_exact(distribution, observed):

@@ -115,10 +115,6 @@ def find_lookups(
     >>> columns = {"state": state, "region": region}
     >>> [lookup.label for lookup in find_lookups(columns, columns)]
     ['region = lookup(state)']
-
-    Args:
-      sources: columns of one of a list of values, `[N]`, by name.
-      columns: columns that may be lookups, `[N]`, by name.
     """
     both = {**sources, **columns}
     if len(both) > _MOST_COLUMNS:
@@ -161,29 +157,21 @@ def _pairs_in_some_rows(sources, cells):
 def _is_lookup(source, codes):
     """Whether codes have one value for each of the source, not by chance."""
     num_values = codes.max() + 1
-    if not 1 < num_values <= source.max() + 1:
-        return False
-    if not _have_one_value(source, codes):
+    if not 1 < num_values <= source.max() + 1 or not _have_one_value(source, codes):
         return False
     _, first, counts = np.unique(source, return_index=True, return_counts=True)
-    chances = _chance_of_equal_values(counts, num_values)
+    # Logarithms of the probabilities that rows all have one of the values.
+    half, total = 0.5, 0.5 * num_values
+    start = math.log(num_values) - math.lgamma(half) + math.lgamma(total)
+    chances = [start + math.lgamma(n + half) - math.lgamma(n + total) for n in counts]
     by_value = np.bincount(codes[first], weights=chances)
-    return chances.sum() < _MOST_CHANCE and (by_value < _MOST_CHANCE_OF_VALUE).all()
+    return np.sum(chances) < _MOST_CHANCE and (by_value < _MOST_CHANCE_OF_VALUE).all()
 
 
 def _have_one_value(source, codes):
     """Whether there is one code for each of the source."""
     pairs = source * (codes.max() + 1) + codes
     return len(np.unique(pairs)) == source.max() + 1
-
-
-def _chance_of_equal_values(counts, num_values):
-    """Logarithms of the probabilities that rows all have one of the values, by count."""
-    half, total = 0.5, 0.5 * num_values
-    start = math.log(num_values) - math.lgamma(half) + math.lgamma(total)
-    return np.array(
-        [start + math.lgamma(n + half) - math.lgamma(n + total) for n in counts]
-    )
 
 
 def _objects(cells):

@@ -1,11 +1,11 @@
-"""The networks of a table's cells, and the features of cells that they see."""
+"""The networks of a table's numbers, their sizes, and the features of cells they see."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import typing
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -13,18 +13,16 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_seed, check_size, require
-from tfp_flows.distributions.made import CategoricalMADE
-from tfp_flows.networks.conditioner import Conditioner
+from tfp_flows.core.arguments import check_number, check_seed, check_size, require
 from tfp_flows.networks.context_network import ConfiguredLayer
 from tfp_flows.networks.layer_arguments import (
     check_hidden_units,
     dropout_layer,
     get_activation,
-    split_seed,
 )
 from tfp_flows.networks.packed_weights import PackedWeights, bias_part, kernel_part
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
+from tfp_flows.transformers.spline import RationalQuadraticSpline
 
 # Quartiles of a standard normal distribution, and its tails.
 KNOTS = (-3.0, -0.67, 0.0, 0.67, 3.0)
@@ -33,47 +31,63 @@ KNOTS = (-3.0, -0.67, 0.0, 0.67, 3.0)
 FARTHEST = 6.0
 
 
-def make_code_networks(
-    num_values: Sequence[int], num_members: int, seed: int | None, **options: Any
-) -> list[CategoricalMADE]:
-    """Returns the distribution of the codes of each member; none if there are no codes.
+@dataclasses.dataclass(frozen=True)
+class NetworkSizes:
+    """The sizes of the networks of a `TableDensity`; None is a choice by number of rows.
+
+    ```none
+    rows          num_members  num_bins  hidden_units  dropout
+    below 500               8         8  (64, 64)          0.2
+    from 500 on             8        16  (64, 64)          0.2
+    from 3,000 on           4        16  (64, 64)          0.1
+    ```
+
+    The numbers were chosen on tables of R's packages and on simulated rows, and confirmed
+    on others (docs/results.md, docs/tried_and_dropped.md).
+
+    >>> from tfp_flows.tables import NetworkSizes
+    >>> NetworkSizes(dropout=0.0).by_rows(1_000)
+    NetworkSizes(num_members=8, num_bins=16, hidden_units=(64, 64), dropout=0.0)
 
     Args:
-      num_values: number of values of each code.
-      num_members: number of distributions.
-      seed: integer that determines the initial weights; random if None.
-      **options: `context_size`, `hidden_units` and `dropout` of `CategoricalMADE`.
+      num_members: number of networks whose densities are averaged.
+      num_bins: bins of each spline.
+      hidden_units: widths of the hidden layers of each network, all equal.
+      dropout: share of the hidden units that a step of training drops, in [0, 1).
+
+    Raises:
+      ValueError: if an argument is out of its range.
     """
-    options |= {"residual": True, "direct": True, "standardize_context": False}
-    seeds = split_seed(seed, num_members) if num_values else []
-    return [CategoricalMADE(num_values, seed=member, **options) for member in seeds]
+
+    num_members: int | None = None
+    num_bins: int | None = None
+    hidden_units: Sequence[int] | None = None
+    dropout: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.num_members is not None:
+            check_size("num_members", self.num_members)
+        if self.num_bins is not None:
+            RationalQuadraticSpline(self.num_bins)  # raises if there are too few
+        if self.hidden_units is not None:
+            check_hidden_units(self.hidden_units, residual=True)
+        if self.dropout is not None:
+            words = "from 0 to below 1"
+            check_number("dropout", self.dropout, words, lambda p: 0.0 <= p < 1.0)
+
+    def by_rows(self, num_rows: int) -> NetworkSizes:
+        """Returns sizes without None for a number of training rows."""
+        chosen = [sizes for least, sizes in _BY_ROWS.items() if num_rows >= least][-1]
+        given = {k: v for k, v in vars(self).items() if v is not None}
+        return dataclasses.replace(chosen, **given)
 
 
-def make_number_networks(
-    num_parameters: int,
-    cells: CellFeatures,
-    context_size: int,
-    columns_of_more: Sequence[int] = (),
-    **options: Any,
-) -> Conditioner | None:
-    """Returns the networks of the numbers, of context, codes and earlier numbers.
-
-    None if there are no numbers.
-
-    Args:
-      num_parameters: number of parameters of a number.
-      cells: features of the codes and numbers.
-      context_size: number of features of the context.
-      columns_of_more: index of the number, for each further feature.
-      **options: `hidden_units`, `num_members`, `dropout` and `seed` of `ColumnMLPs`.
-    """
-    if not cells.num_numbers:
-        return None
-    numbers = np.arange(cells.num_numbers)[:, None]
-    columns = np.concatenate([cells.column_of_each, np.asarray(columns_of_more, int)])
-    seen = np.pad(columns < numbers, [[0, 0], [context_size, 0]], constant_values=True)
-    network = ColumnMLPs(num_parameters, seen=seen, dtype="float32", **options)
-    return Conditioner(network, seen.shape[1], dropout_in_training=network.dropout > 0.0)
+# By the least number of rows.
+_BY_ROWS = {
+    0: NetworkSizes(8, 8, (64, 64), 0.2),
+    500: NetworkSizes(8, 16, (64, 64), 0.2),
+    3_000: NetworkSizes(4, 16, (64, 64), 0.1),
+}
 
 
 class _Arrays(typing.NamedTuple):
@@ -162,21 +176,15 @@ class ColumnMLPs(ConfiguredLayer):
 
     def from_column(self, x: TensorLike, column: int) -> tf.Tensor:
         """Returns the parameters of one column, `[N, M, P]`, from features, `[N, F]`."""
-        own = slice(column, column + 1)
-        arrays = tf.nest.map_structure(
-            lambda array: array[:, own], self._layout.unpack(self._packed)
-        )
+        own, arrays = slice(column, column + 1), self._layout.unpack(self._packed)
+        arrays = tf.nest.map_structure(lambda array: array[:, own], arrays)
         outputs = self._outputs(x, arrays, self.seen[own], training=False)
         return tf.transpose(outputs[:, 0], [1, 0, 2])
 
     def weights_of(self, which: npt.ArrayLike) -> np.ndarray:
-        """Returns which entries of the one variable are weights of some networks.
+        """Returns which entries of the one variable some networks have.
 
-        Args:
-          which: which networks, booleans `[M, D]`.
-
-        Returns:
-          Booleans, of the variable's shape.
+        The networks are booleans `[M, D]`, the result is of the variable's shape.
         """
         shape = self.num_members, len(self.seen), 1, 1
         owners = np.arange(self.num_members * len(self.seen)).reshape(shape)

@@ -36,17 +36,11 @@ _FARTHEST = 40.0  # quantiles are sought up to so many standard deviations of tr
 
 
 class Evaluated(typing.NamedTuple):
-    """Densities and distribution functions of each member, `[..., M, D]`.
+    """Densities and distribution functions of each member, `[..., M, D]`."""
 
-    Attributes:
-      log_prob: log-densities; of integers, log-probabilities.
-      below: `P(Y < y)` of integers, `P(Y <= y)` of other numbers, 1/2 on circles.
-      up_to: `P(Y <= y)`; 1/2 on circles.
-    """
-
-    log_prob: tf.Tensor
-    below: tf.Tensor
-    up_to: tf.Tensor
+    log_prob: tf.Tensor  # of integers, log-probabilities
+    below: tf.Tensor  # `P(Y < y)` of integers, `P(Y <= y)` of others, 1/2 on circles
+    up_to: tf.Tensor  # `P(Y <= y)`; 1/2 on circles
 
 
 class NumberConditionals:
@@ -122,27 +116,19 @@ class NumberConditionals:
         upper = tf.where(self.maps.is_integer, tf.floor(y) + 1.0, y)
         inside = self._by_kind("cdf", self.maps.edge(upper), parameters)
         low, high = self.maps.ends
-        is_below, is_above = ((upper <= low)[..., None, :], (upper >= high)[..., None, :])
-        inside = tf.where(is_below, tf.zeros([], inside.dtype), inside)
-        inside = tf.where(is_above, tf.ones([], inside.dtype), inside)
+        inside = tf.where((upper <= low)[..., None, :], tf.zeros_like(inside), inside)
+        inside = tf.where((upper >= high)[..., None, :], tf.ones_like(inside), inside)
         return self._recalibrated(inside)
 
     def quantile(self, probability: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
-        """Returns the least y with `P(Y <= y) >= probability`, `[..., D]`; not on circles.
-
-        Args:
-          probability: `[..., D]`, float64.
-          parameters: `[..., M, P, D]`.
-        """
+        """Returns the least y with `P(Y <= y) >= probability`; not on circles."""
         far = tf.fill(tf.shape(probability), tf.constant(_FARTHEST, tf.float64))
 
         def is_below(u):
             cdf = self._recalibrated(self._by_kind("cdf", u, parameters))
             return cdf < probability
 
-        u = bisect(is_below, -far, far)
-        y = self.maps.backward(u)
-        return tf.where(self.maps.is_integer, tf.floor(y), y)
+        return self._in_units(bisect(is_below, -far, far))
 
     def narrowing(self, y: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Returns ratios of the densities to those of the plain mean, `[..., D]`."""
@@ -159,9 +145,7 @@ class NumberConditionals:
             draw = _traced_draw(conditional, parameters.dtype)
             return draw(own, tf.constant(self.weights), seed)
 
-        u = self._on_each_kind(on)
-        y = self.maps.backward(u)
-        return tf.where(self.maps.is_integer, tf.floor(y), y)
+        return self._in_units(self._on_each_kind(on))
 
     def evaluate(self, y: tf.Tensor, parameters: tf.Tensor) -> Evaluated:
         """Returns each member's densities and distribution functions, `[..., M, D]`.
@@ -171,8 +155,7 @@ class NumberConditionals:
         mapped = self.maps.forward(self.maps.middle(y))
         log_prob, cdf = self._by_kind("log_prob_and_cdf", mapped.u, parameters)
         log_prob += tf.cast(mapped.log_slope, log_prob.dtype)[..., None, :]
-        is_inside = mapped.is_inside
-        each = Evaluated(log_prob, cdf, cdf)
+        is_inside, each = mapped.is_inside, Evaluated(log_prob, cdf, cdf)
         if self.maps.is_integer.any():
             each = self._with_bins(each, y, parameters)
             is_inside &= ~self.maps.is_integer | tf.equal(y, tf.floor(y))
@@ -183,13 +166,15 @@ class NumberConditionals:
         return each._replace(log_prob=log_prob)
 
     def quantile_of_member(self, z: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
-        """Returns numbers, `[..., D]`, with `P(Y <= y) = P(Z <= z)` under one member.
+        """Returns numbers with `P(Y <= y) = P(Z <= z)` under one member.
 
-        Args:
-          z: quantiles of the standard normal distribution, `[..., D]`, or `[..., M, D]`.
-          parameters: `[..., P, D]`, or `[..., M, P, D]`.
+        Z is standard normal; z is `[..., D]`, or `[..., M, D]` for several members.
         """
-        y = self.maps.backward(tf.cast(self._by_kind("value", z, parameters), tf.float64))
+        u = self._by_kind("value", z, parameters)
+        return self._in_units(tf.cast(u, tf.float64))
+
+    def _in_units(self, u):
+        y = self.maps.backward(u)
         return tf.where(self.maps.is_integer, tf.floor(y), y)
 
     def _narrowing(self, each):
@@ -256,7 +241,7 @@ class NumberConditionals:
 
 
 def _parameters_of(conditional, parameters):
-    """Returns the parameters, `[..., P, D]`, of a line or circle, which may be fewer."""
+    """The parameters, `[..., P, D]`, of a line or circle, which may be fewer."""
     # The gradient of a slice takes ten times as long as that of a split.
     return tf.split(parameters, [conditional.num_parameters, -1], axis=-2)[0]
 
@@ -459,12 +444,7 @@ class CircleConditional:
 
 
 def log_interval_probability(low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
-    """Returns `log P(low < Z <= high)` of a standard normal Z, `[...]`.
-
-    Args:
-      low: lower ends, `[...]`.
-      high: upper ends, `[...]`, at some distance above the lower ones.
-    """
+    """Returns `log P(low < Z <= high)`, `[...]`, of a normal Z; high is well above low."""
     # Intervals are reflected to the lower tail, where the difference cancels no digits.
     is_upper = low + high > 0.0
     low, high = tf.where(is_upper, -high, low), tf.where(is_upper, -low, high)

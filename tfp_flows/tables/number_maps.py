@@ -64,25 +64,13 @@ class NumberSpec:
         for name in ("positions", "levels"):  # lists in files
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
-    @property
-    def center(self) -> float:
-        """A number inside the support, which stands in place of absent ones."""
-        u = NumberMaps([self]).backward(tf.zeros([1, 1], tf.float64)).numpy().item()
-        return float(np.floor(u)) if self.is_integer else u
-
 
 class Mapped(typing.NamedTuple):
-    """Numbers on the standardised line, `[..., D]`.
+    """Numbers on the standardised line, `[..., D]`."""
 
-    Attributes:
-      u: numbers on the line; or t (`NumberSpec`), which is not standardised.
-      log_slope: `log du/dy`, or `log dt/dy`.
-      is_inside: whether y is in the support.
-    """
-
-    u: tf.Tensor
-    log_slope: tf.Tensor
-    is_inside: tf.Tensor
+    u: tf.Tensor  # numbers on the line; or t (`NumberSpec`), which is not standardised
+    log_slope: tf.Tensor  # `log du/dy`, or `log dt/dy`
+    is_inside: tf.Tensor  # whether y is in the support
 
 
 class NumberMaps:
@@ -119,6 +107,12 @@ class NumberMaps:
         has_low = has_low | self.is_circle
         has_high = self._is["logit"] | self.is_circle
         return np.where(has_low, self._low, -np.inf), np.where(has_high, self._high, np.inf)
+
+    @property
+    def centers(self) -> np.ndarray:
+        """A number inside of each support, `[D]`."""
+        y = self.backward(tf.zeros([1, len(self.specs)], tf.float64)).numpy()[0]
+        return np.where(self.is_integer, np.floor(y), y)
 
     def from_columns(self, columns: Iterable[int]) -> NumberMaps:
         """Returns the maps of some of the numbers."""
@@ -161,6 +155,8 @@ class NumberMaps:
         log_unit = tf.math.log(tf.minimum(above, self._far))
         near = tf.clip_by_value(unit, -self._far, self._far)
         asinh = tf.asinh(near)
+        size = tf.abs(asinh)
+        log_cosh = size + tf.math.log1p(tf.exp(-2.0 * size)) - math.log(2.0)
         soft = tf.where(self._is["softplus"], unit, 1.0)
         log_rest = tf.math.log(-tf.math.expm1(-soft))
         t, log_slope = self._choose(
@@ -173,7 +169,7 @@ class NumberMaps:
             ),
             asinh=(
                 asinh + (unit - near) / np.hypot(1.0, self._far),
-                -_log_cosh(asinh) - np.log(self._width),
+                -log_cosh - np.log(self._width),
             ),
             circle=(
                 2.0 * math.pi * unit - math.pi,
@@ -236,15 +232,11 @@ class NumberMaps:
 class _Table(typing.NamedTuple):
     """A piecewise linear map in place of another map, which is shifted beyond its ends.
 
-    Attributes:
-      positions: `[T]`, increasing.
-      levels: their u, `[T]`, increasing.
-      shifts: shifts of the other map below the first and above the last position, by which
-        both maps meet.
+    By the two shifts, below the first and above the last position, both maps meet.
     """
 
-    positions: np.ndarray
-    levels: np.ndarray
+    positions: np.ndarray  # `[T]`, increasing
+    levels: np.ndarray  # their u, `[T]`, increasing
     shifts: np.ndarray
 
     def forward(self, y, u, log_slope):
@@ -291,8 +283,3 @@ def _interpolated(x, knots, values):
     index = tf.reshape(tf.clip_by_value(index, 0, len(knots) - 2), tf.shape(near))
     slope = tf.gather(np.diff(values) / np.diff(knots), index)
     return tf.gather(values, index) + (near - tf.gather(knots, index)) * slope, slope
-
-
-def _log_cosh(t):
-    """`log(cosh(t))` without overflow."""
-    return tf.abs(t) + tf.math.log1p(tf.exp(-2.0 * tf.abs(t))) - math.log(2.0)

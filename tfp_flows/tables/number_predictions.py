@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.core.rows import by_parts
 from tfp_flows.tables.grids import Grid
 from tfp_flows.tables.number_conditionals import NumberConditionals
 
@@ -120,27 +121,19 @@ class NumberPredictions:
         points = np.broadcast_to(points, [count, np.shape(points)[-1]])
         per_row = points.shape[1] * math.prod(self._parameters.shape[1:])
         size = max(1, _MOST_NUMBERS // max(per_row, 1))
-        parts = [
-            method(
-                tf.constant(points[first : first + size, :, None]),
-                self._parameters[first : first + size, None],
-            )[..., 0].numpy()
-            for first in range(0, count, size)
-        ]
-        found = np.concatenate(parts) if parts else np.zeros(points.shape)
+
+        def call(points, parameters):
+            return method(tf.constant(points[:, :, None]), parameters[:, None])[..., 0]
+
+        found = by_parts(call, points, self._parameters, size=size) if count else points
         return found.astype(np.float64)
 
 
 class WeightedPoints(typing.NamedTuple):
-    """Distributions of points, one for each of N rows.
+    """Distributions of points, one for each of N rows."""
 
-    Attributes:
-      values: `[N, points]`.
-      weights: `[N, points]`, whose sum in each row is 1.
-    """
-
-    values: np.ndarray
-    weights: np.ndarray
+    values: np.ndarray  # `[N, points]`
+    weights: np.ndarray  # `[N, points]`, whose sum in each row is 1
 
     def mean(self) -> np.ndarray:
         """Returns expectations, `[N]`."""
@@ -170,20 +163,12 @@ class WeightedPoints(typing.NamedTuple):
 
 
 class CirclePoints(typing.NamedTuple):
-    """Distributions of points on a circle, one for each of N rows.
+    """Distributions of points on a circle, one for each of N rows."""
 
-    Attributes:
-      values: `[N, points]`, equal in all rows, from `low` to `high`, which is the same
-        point.
-      weights: `[N, points]`, whose sum in each row is 1.
-      low: start of the circle.
-      high: its end.
-    """
-
-    values: np.ndarray
-    weights: np.ndarray
-    low: float
-    high: float
+    values: np.ndarray  # `[N, points]`, equal in all rows
+    weights: np.ndarray  # `[N, points]`, whose sum in each row is 1
+    low: float  # start of the circle
+    high: float  # its end, which is the same point
 
     def mean(self) -> np.ndarray:
         """Returns circular means, `[N]`: directions of the mean point in the plane."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import typing
 from collections.abc import Sequence
 
@@ -20,30 +21,34 @@ from tfp_flows.tables.number_predictions import (
     NumberPredictions,
     WeightedPoints,
 )
+from tfp_flows.tables.row_codec import RowCodec
 
 # `interval_within` is wider than asked by this share of a tail and this probability. Both
 # exceed the rounding of float32, which must not exclude a number at an end.
 _TAIL_ROUNDING, _ROUNDING = 1e-4, 2e-7
+_RANK_ROUNDING = 1e-9  # a product of floats may exceed an integer rank by this much
 
 
 def predict(
     distribution: TableDistribution,
-    codec: ColumnCodec,
-    count: int,
-    context: np.ndarray | None = None,
-    shift: Shift | None = None,
+    codec: RowCodec,
+    frame: Frame,
+    context: np.ndarray | None,
+    which: npt.NDArray[np.bool_] | slice = slice(None),
 ) -> Prediction:
-    """Returns the distributions of the one modelled column, for N contexts.
+    """Returns the distributions of the one modelled column in some rows of a frame.
 
-    Args:
-      distribution: the distribution.
-      codec: codec of the modelled column.
-      count: N.
-      context: `[N, C]`, if there is one.
-      shift: the `Shift` from the modelled difference to the column; None without one.
+    Its columns of the context have the cells `context`, `[N, C]`; None if there are none.
     """
-    probs = np.ones([count, 1])
-    codes = tf.zeros([count, distribution.cells.num_codes], tf.float64)
+    (name,) = codec.names
+    of_column, shift, rows = codec.codec(name), None, np.arange(len(frame))[which]
+    context = None if context is None else context[rows]
+    if name in codec.differences:
+        parts = frame.take(codec.differences[name].minus, "context").values()
+        offset = np.sum([part.astype(np.float64) for part in parts], axis=0)
+        shift = Shift(offset[rows], codec.grids[name])
+    probs = np.ones([len(rows), 1])
+    codes = tf.zeros([len(rows), distribution.cells.num_codes], tf.float64)
     from_context = distribution.features_of_context(codes, context)
     if distribution.cells.num_codes:
         each = [
@@ -53,29 +58,25 @@ def predict(
             for code in range(distribution.cells.num_values[0])
         ]
         probs = np.exp(tf.stack(each, axis=1).numpy())
-    if codec.has_missing:  # conditions on a cell that is not missing
+    if of_column.has_missing:  # conditions on a cell that is not missing
         probs = probs[:, :-1] / probs[:, :-1].sum(axis=1, keepdims=True)
-    number, atoms = None, []
+    number, atoms, grid = None, [], of_column.grid
     if distribution.cells.num_numbers:
-        parameters = distribution.parameters_of_first_number(from_context, context)
-        number = NumberPredictions(distribution.conditionals, parameters, codec.grid)
-        values, weights, rest = distribution.atoms_of_first_number(parameters, context)
-        values = values if codec.grid is None else codec.grid.at(values)
+        first = distribution.first_number(from_context, context)
+        number = NumberPredictions(distribution.conditionals, first.parameters, grid)
+        values, weights = first.values_and_weights
+        values = values if grid is None else grid.at(values)
         atoms = list(zip(values.T[..., None], (weights * probs[:, :1]).T, strict=True))
-        probs = np.concatenate([probs[:, :1] * rest[:, None], probs[:, 1:]], axis=1)
-    return Prediction(codec, probs, number, shift, atoms)
+        rest = np.exp(first.weights[1].numpy()) if first.weights else 1.0
+        probs = np.concatenate([probs[:, :1] * rest, probs[:, 1:]], axis=1)
+    return Prediction(of_column, probs, number, shift, atoms)
 
 
 class Shift(typing.NamedTuple):
-    """The map from predicted differences to the column that was asked for.
+    """The map from predicted differences to the column that was asked for."""
 
-    Attributes:
-      offset: sums of the columns that the difference subtracts, `[N]`.
-      grid: the `Grid` of the column; None without one.
-    """
-
-    offset: np.ndarray
-    grid: Grid | None
+    offset: np.ndarray  # sums of the columns that the difference subtracts, `[N]`
+    grid: Grid | None  # of the column
 
     def removed(self, y: np.ndarray, grid: Grid | None) -> np.ndarray:
         """Returns the differences, `[N]`, of cells y, on the grid of the differences."""
@@ -526,6 +527,26 @@ class OrderedValues:
         found = self.places(y)
         _refuse_unknown(y, found >= 0.0, self._name, self._values)
         return found
+
+
+def conformal_distance(scores: npt.ArrayLike, level: float) -> float:
+    """Returns the distance q that the score of a new row exceeds with 1 - `level` at most.
+
+    ```none
+    q = the ceil((n + 1) level)-th smallest of n scores; infinite if there is none
+    ```
+
+    The probability is over all n + 1 rows, which must be exchangeable. It is below
+    `level + 1 / (n + 1)` if no two scores are equal.
+
+    >>> from tfp_flows.tables.prediction import conformal_distance
+    >>> conformal_distance([0.1, 0.4, 0.2, 0.3], 0.6), conformal_distance([0.1, 0.4], 0.9)
+    (0.3, inf)
+    """
+    check_number("level", level, "in (0, 1)", lambda value: 0.0 < value < 1.0)
+    in_order = np.sort(np.asarray(scores, np.float64))
+    rank = math.ceil((len(in_order) + 1) * level - _RANK_ROUNDING)
+    return float(in_order[rank - 1]) if rank <= len(in_order) else math.inf
 
 
 def _refuse_unknown(y, is_known, name, values):

@@ -1,9 +1,10 @@
-"""The codec of a table's rows: cells as codes and numbers, checked, and back."""
+"""The codec of a table's rows: cells as codes and numbers, by rules, checked, and back."""
 
 from __future__ import annotations
 
 import typing
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,27 +14,17 @@ from tfp_flows.tables.atoms import AtomSpec
 from tfp_flows.tables.column import UNUSABLE, Column
 from tfp_flows.tables.column_codec import ColumnCodec, Encoded
 from tfp_flows.tables.columns import TableColumns
-from tfp_flows.tables.equalities import Equality
 from tfp_flows.tables.frames import Frame, cells_of, is_missing
-from tfp_flows.tables.kept_rules import kept_differences, kept_functions
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 from tfp_flows.tables.rules import Rule
 
 
 class RowsRead(typing.NamedTuple):
-    """Rows of C columns as cells, whether they can occur or not.
+    """Rows of C columns as cells, whether they can occur or not; booleans are `[N, C]`."""
 
-    Attributes:
-      x: codes and numbers, `[N, K + D]`; arbitrary where a cell is missing or unknown.
-      is_possible: which cells can occur, booleans `[N, C]`; False for missing cells that
-        are not modelled.
-      is_known: False for texts and categories without a code, booleans `[N, C]`.
-      is_missing: which cells are missing, booleans `[N, C]`.
-    """
-
-    x: np.ndarray
-    is_possible: np.ndarray
-    is_known: np.ndarray
+    x: np.ndarray  # codes and numbers, `[N, K + D]`; arbitrary where missing or unknown
+    is_possible: np.ndarray  # also False for missing cells that are not modelled
+    is_known: np.ndarray  # False for texts and categories without a code
     is_missing: np.ndarray
 
 
@@ -53,10 +44,11 @@ class RowCodec:
     Attributes:
       differences: the differences that are kept, by name of their column.
       functions: the functions and lookups that are kept, likewise.
+      grids: the grid of each column, by name; None for none.
 
     Raises:
       ValueError: if a column is of a kind that has no distribution, or columns do not allow
-        a rule (`kept_rules`).
+        a rule.
     """
 
     def __init__(
@@ -76,12 +68,12 @@ class RowCodec:
         require(not unusable, "columns that have a distribution", unusable, hint)
         self._argument = "context" if is_given else "frame"
         self._refuses_missing = missing == "refuse"
-        self.names = list(names)
-        differences = [] if is_given else kept_differences(columns, names)
-        functions = [] if is_given else kept_functions(columns, names)
+        self._columns, self.names = columns, list(names)
+        differences = [] if is_given else _kept_differences(columns, names)
+        functions = [] if is_given else _kept_functions(columns, names)
         self.differences = {d.name: d for d in differences}
         self.functions = {f.name: f for f in functions}
-        self._grids = {name: column.grid for name, column in described.items()}
+        self.grids = {name: column.grid for name, column in described.items()}
         described |= {d.name: d.column for d in differences}
         for f in functions:  # a column without cells
             described[f.name] = Column(f.label, "constant", f.reason, values=[0.0])
@@ -122,14 +114,6 @@ class RowCodec:
         """Returns the codec of one column."""
         return self._codecs[self.names.index(name)]
 
-    def rule_of(self, name: str) -> str:
-        """Returns the rule of a column's cells, in words."""
-        if name in self.functions:
-            return self.functions[name].label
-        column = self.codec(name).column
-        details = f", {column.details}" if column.details else ""
-        return f"{column.name}: {column.kind}{details}"
-
     def read(self, frame: Frame) -> RowsRead:
         """Returns the rows of a frame, also rows that cannot occur.
 
@@ -147,19 +131,21 @@ class RowCodec:
             flags[:, :, i] = each.is_possible, each.is_known, each.is_missing
         return RowsRead(x, *flags)
 
-    def encode(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
-        """Returns cells, `[N, K + D]`, and which can occur, by column, booleans `[N, C]`.
+    def encode(self, frame: Frame, expected: str = "") -> np.ndarray:
+        """Returns cells, `[N, K + D]`; with `expected` words, only such as can occur.
 
         Raises:
           ValueError: if a column has missing cells (with "refuse"), cells of another type,
-            or unknown categories.
+            unknown categories, or, with `expected`, cells that cannot occur.
         """
         rows = self.read(frame)
         self.refuse(frame, rows)
-        return rows.x, rows.is_possible
+        if expected:
+            self.refuse_cells(frame, ~rows.is_possible, expected)
+        return rows.x
 
     def refuse(self, frame: Frame, rows: RowsRead) -> None:
-        """Raises `ValueError` for rows that `encode` refuses."""
+        """Raises `ValueError` for missing cells (with "refuse") and unknown categories."""
         counts = dict(zip(self.names, rows.is_missing.sum(axis=0).tolist(), strict=True))
         counts = {name: count for name, count in counts.items() if count}
         require(
@@ -179,18 +165,11 @@ class RowCodec:
                 cell = cell.item() if isinstance(cell, np.generic) else cell
                 raise ValueError(
                     f"Expected one of {column.values} in column {column.name!r}; got "
-                    f"{cell!r} in row {row} "
-                    f"({(~is_known).sum()} rows)."
+                    f"{cell!r} in row {row} ({(~is_known).sum()} rows)."
                 )
 
     def refuse_cells(self, frame: Frame, is_wrong: np.ndarray, expected: str) -> None:
-        """Raises `ValueError`, which names the first wrong cell, if there are some.
-
-        Args:
-          frame: the rows.
-          is_wrong: which cells are wrong, booleans `[N, C]`.
-          expected: words that say what was expected.
-        """
+        """Raises `ValueError`, which names the first wrong cell, `[N, C]`, if any."""
         if not is_wrong.any():
             return
         row = int(np.argmax(is_wrong.any(axis=1)))
@@ -216,9 +195,7 @@ class RowCodec:
     def clipped(self, frame: Frame, maps: NumberMaps) -> tuple[dict, dict]:
         """Returns columns with numbers moved into their supports, and which were moved.
 
-        Args:
-          frame: rows with the columns.
-          maps: maps of the numbers, measured in training rows.
+        The maps of the numbers are those of the training rows.
         """
         columns = self._take(frame)  # a context, which has no differences
         where = {name: np.zeros(len(frame), bool) for name in self.names}
@@ -244,29 +221,24 @@ class RowCodec:
           is_training: which of them are measured, booleans `[N]`.
           is_at_atom: which numbers of these n rows are not measured, booleans `[n, D]`.
         """
-        encoded = [
-            Encoded(*(cells[is_training] for cells in each))
-            for each in self._encoded(frame)
-        ]
-        if is_at_atom is not None:
-            for i, at_atom in zip(self._with_number, is_at_atom.T, strict=True):
-                number = np.where(at_atom, np.nan, encoded[i].number)
-                encoded[i] = encoded[i]._replace(number=number)
+        encoded, found = self._encoded(frame), []
         codes = {owner: code for code, owner in enumerate(self._with_code)}
-        return [
-            self._codecs[i].measured(encoded[i], codes.get(i, -1))
-            for i in self._with_number
-        ]
+        for cell, i in enumerate(self._with_number):
+            own = Encoded(*(cells[is_training] for cells in encoded[i]))
+            if is_at_atom is not None:
+                number = np.where(is_at_atom[:, cell], np.nan, own.number)
+                own = own._replace(number=number)
+            found.append(self._codecs[i].measured(own, codes.get(i, -1)))
+        return found
 
-    def atoms(self, equalities: Sequence[Equality], contexts: RowCodec) -> list[AtomSpec]:
-        """Returns the atoms of the numbers.
+    def atoms(self, contexts: RowCodec) -> list[AtomSpec]:
+        """Returns the atoms of the numbers at others, which may be those of the context.
 
-        Args:
-          equalities: pairs of columns, the one that has the atom first.
-          contexts: the codec of the context, which may have the other one.
+        Raises:
+          ValueError: if columns do not allow an equality.
         """
         found = []
-        for later, earlier in (equality.names for equality in equalities):
+        for later, earlier in _kept_equalities(self._columns, self.names):
             owner, first = (self, 0) if earlier in self.names else (contexts, self.size)
             *code, cell = owner.cells_of_column(earlier)
             found.append(
@@ -285,13 +257,19 @@ class RowCodec:
     ) -> dict[str, np.ndarray]:
         """Returns the columns of cells, `[N, K + D]`, by name.
 
-        Args:
-          x: cells.
-          given: columns of the context, by name, from which others are computed.
+        The columns of the context are `given`, from which others are computed.
         """
-        columns = self._summed(self.parts(x), given or {})
+        given = given or {}
+        columns = self.parts(x)
+        waiting = dict(self.differences)
+        while waiting:  # a difference becomes its column after its parts have
+            name = next(n for n, d in waiting.items() if not waiting.keys() & set(d.minus))
+            parts = [(given | columns)[part] for part in waiting.pop(name).minus]
+            total, grid = np.sum([columns[name], *parts], axis=0), self.grids[name]
+            rounded = total if grid is None else grid.round(total).astype(total.dtype)
+            columns[name] = rounded
         for name, function in self.functions.items():
-            columns[name] = function(((given or {}) | columns)[function.source])
+            columns[name] = function((given | columns)[function.source])
         return columns
 
     def parts(self, x: np.ndarray) -> dict[str, np.ndarray]:
@@ -305,21 +283,6 @@ class RowCodec:
             )
             for i, name in enumerate(self.names)
         }
-
-    def _summed(self, columns, given):
-        """Turns the differences among `columns` into columns, by adding their parts."""
-        waiting = dict(self.differences)
-        while waiting:
-            for name, difference in self.differences.items():
-                if name not in waiting or waiting.keys() & set(difference.minus):
-                    continue
-                parts = [(given | columns)[part] for part in difference.minus]
-                total, grid = np.sum([columns[name], *parts], axis=0), self._grids[name]
-                if grid is not None:
-                    total = grid.round(total).astype(total.dtype)
-                columns[name] = total
-                del waiting[name]
-        return columns
 
     def _encoded(self, frame):
         """The cells of each column, as a list of `Encoded`."""
@@ -341,7 +304,7 @@ class RowCodec:
 
     def _encoded_part(self, name, codec, frame):
         found = codec.encode(self._part(name, frame))
-        grid = self._grids[name]
+        grid = self.grids[name]
         if name not in self.differences or grid is None:
             return found
         # A sum must be on the grid of its column.
@@ -358,8 +321,99 @@ class RowCodec:
         columns = self.columns_of(difference, frame)
         cells = [cells_of(n, column).values for n, column in columns.items()]
         apart = difference.subtracted(cells)
-        grid = difference.column.grid or self._grids[name]
+        grid = difference.column.grid or self.grids[name]
         return apart if grid is None else grid.round_if_near(apart)
 
     def _take(self, frame):
         return frame.take(self.names, self._argument) if self.names else {}
+
+
+def violated_rules(frame: Any, columns: TableColumns) -> dict[str, npt.NDArray[np.bool_]]:
+    """Returns which rows break the rules of their columns, booleans `[N]`, by rule.
+
+    The rule of a column is that its cells can occur: among its values, between its ends, a
+    multiple of its step, and not missing if no described cell was. A `Difference` of
+    columns has a rule, too, such as `b - a` from 0 on.
+
+    Args:
+      frame: rows with all columns.
+      columns: the `TableColumns`.
+
+    Raises:
+      ValueError: if a column is missing, or has cells of another type.
+
+    >>> import tfp_flows
+    >>> columns = tfp_flows.describe_columns({"age": [1.5, 2.25, 30.5], "n": [0, 5, 40]})
+    >>> broken = tfp_flows.tables.violated_rules({"age": [-1.0, 7.5], "n": [2, 3]}, columns)
+    >>> broken["age: positive, 0 to, step 0.01"]
+    array([ True, False])
+    """
+    names = columns.names
+    codec = RowCodec(columns, "indicator", names)
+    rows = codec.read(Frame(frame))
+    broken = {}
+    for name, is_broken in zip(names, (~(rows.is_possible & rows.is_known)).T, strict=True):
+        column = codec.codec(name).column
+        details = f", {column.details}" if column.details else ""
+        rule = f"{column.name}: {column.kind}{details}"
+        rule = codec.functions[name].label if name in codec.functions else rule
+        broken[rule] = is_broken
+    return broken
+
+
+# The rules that a distribution of modelled columns, given the others, keeps.
+
+
+def _kept_differences(columns, modelled):
+    """The differences of modelled columns; no sum that leaves nothing to model."""
+    kept = [d for d in columns.differences if d.name in modelled]
+    for difference in kept:
+        _check_fits(difference, columns)
+    is_determined = len(modelled) == 1 and any(d.column.kind == "constant" for d in kept)
+    return [] if is_determined else kept
+
+
+def _kept_equalities(columns, modelled):
+    """Yields names of equal columns: a modelled one, which has the atom, and one before.
+
+    Given columns come before all others; two of them have no atom.
+    """
+    linked = {d.name for d in columns.differences} | {f.name for f in columns.functions}
+    order = sorted(columns.names, key=lambda name: name in modelled)
+    for equality in columns.equalities:
+        _check_fits(equality, columns, is_free=linked.isdisjoint(equality.names))
+        earlier, later = sorted(equality.names, key=order.index)
+        if later in modelled:
+            yield later, earlier
+
+
+def _kept_functions(columns, modelled):
+    """The functions and lookups that compute modelled columns, which no other rule has.
+
+    If these are all columns, none is kept; nor is a lookup if its source is a given column
+    that may have other numbers than those in its pairs.
+    """
+    kept = [
+        f
+        for f in columns.functions
+        if f.name in modelled
+        and (f.source in modelled or f.has_value_between(columns[f.source]))
+    ]
+    kept = [] if len(kept) == len(modelled) else kept
+    rules = [*columns.differences, *columns.equalities, *kept]
+    for function in kept:
+        others = [rule for rule in rules if rule is not function]
+        linked = [rule for rule in others if function.name in rule.names]
+        words = f"the column {function.name!r} in nothing but {function.label!r}"
+        hint = f" columns.drop({function.label!r}) leaves the function out."
+        require(not linked, words, linked, hint)
+        _check_fits(function, columns)
+    return kept
+
+
+def _check_fits(rule, columns, is_free=True):
+    fits = is_free and rule.fits([columns[name] for name in rule.names])
+    kind = type(rule).__name__.lower()
+    words = f"columns that allow the {kind} {rule.label!r}: {rule.needs}"
+    hint = f" columns.drop({rule.label!r}) leaves it out."
+    require(fits, words, str(columns.select(rule.names)), hint)

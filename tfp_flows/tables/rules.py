@@ -1,7 +1,7 @@
 """What the rules between columns have in common, and those that compute a column.
 
 Each kind of rule has a file with its class and the function that finds it: `differences`,
-`equalities`, `functions`, `lookups`. `TableColumns` lists rules; `kept_rules` says which of
+`equalities`, `functions`, `lookups`. `TableColumns` lists rules; `row_codec` says which of
 them a distribution keeps.
 """
 

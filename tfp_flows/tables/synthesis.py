@@ -9,22 +9,14 @@ import time
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tfp_flows.core.arguments import check_integer, check_seed, require
 from tfp_flows.core.check import Check, Report, lined_up
 from tfp_flows.tables import fidelity
 from tfp_flows.tables.columns import TableColumns
-from tfp_flows.tables.fidelity import one_thread
+from tfp_flows.tables.fidelity import RowFeatures
 from tfp_flows.tables.frames import Frame
-from tfp_flows.tables.row_codec import RowCodec
-from tfp_flows.tables.row_features import (
-    RowFeatures,
-    are_copies,
-    bounded_by,
-    nearest_distances,
-    row_features,
-)
+from tfp_flows.tables.row_codec import violated_rules
 
 # `SynthesisReport` says what each means.
 VERDICTS = ("a classifier cannot tell", "differs from real rows", "not to be relied on")
@@ -176,9 +168,7 @@ class SynthesisReport(Report):
                 "AUC {auc:.3f} +- {error:.3f} (real rows {real_auc:.3f}), score "
                 "{score:.3f}".format(**found),
             )
-        columns = [(n, *found.values()) for n, found in self.shape.items()]
-        columns = [entry for entry in columns if None not in entry]
-        yield from _mean_and_worst("Shape", columns)
+        yield from _mean_and_worst("Shape", _entries(self.shape))
         yield from _mean_and_worst("Trend", self.trend)
         yield "alpha-precision", _beside(*self.alpha_precision.values())
         yield "beta-recall", _beside(*self.beta_recall.values())
@@ -262,10 +252,12 @@ def synthesis_report(
     names = columns.names
     require(target is None or target in names, f"`target` of {names}", repr(target))
     frames = _frames(synthetic, train, real_test, names)
-    features = dict(zip(frames, row_features(list(frames.values()), columns), strict=True))
+    features = dict(
+        zip(frames, fidelity.row_features(list(frames.values()), columns), strict=True)
+    )
     counts = {kind: len(frame) for kind, frame in frames.items()}
     copies = {
-        kind: int(are_copies(features[kind], features["training"]).sum())
+        kind: int(fidelity.are_copies(features[kind], features["training"]).sum())
         for kind in _JUDGED
     }
     rules = {"synthetic": synthetic, "test": real_test}
@@ -278,8 +270,8 @@ def synthesis_report(
     }
     real = np.concatenate([drawn["training"].x, drawn["test"].x])
     real = drawn["test"]._replace(x=real)
-    drawn["synthetic"] = bounded_by(real, drawn["synthetic"])
-    with one_thread():
+    drawn["synthetic"] = fidelity.bounded_by(real, drawn["synthetic"])
+    with fidelity.one_thread():
         measured = _measured(drawn, names, target, number)
     distances = _distances(drawn, real)
     likeness = _checks_of_likeness(measured, count)
@@ -327,32 +319,6 @@ def _broken(rules):
     return broken, float(np.mean(is_broken))
 
 
-def violated_rules(frame: Any, columns: TableColumns) -> dict[str, npt.NDArray[np.bool_]]:
-    """Returns which rows break the rules of their columns, booleans `[N]`, by rule.
-
-    The rule of a column is that its cells can occur: among its values, between its ends, a
-    multiple of its step, and not missing if no described cell was. A `Difference` of
-    columns has a rule, too, such as `b - a` from 0 on.
-
-    Args:
-      frame: rows with all columns.
-      columns: the `TableColumns`.
-
-    Raises:
-      ValueError: if a column is missing, or has cells of another type.
-
-    >>> import tfp_flows
-    >>> columns = tfp_flows.describe_columns({"age": [1.5, 2.25, 30.5], "n": [0, 5, 40]})
-    >>> broken = tfp_flows.tables.violated_rules({"age": [-1.0, 7.5], "n": [2, 3]}, columns)
-    >>> broken["age: positive, 0 to, step 0.01"]
-    array([ True, False])
-    """
-    codec = RowCodec(columns, "indicator", columns.names)
-    rows = codec.read(Frame(frame))
-    is_broken = ~(rows.is_possible & rows.is_known)
-    return dict(zip(map(codec.rule_of, codec.names), is_broken.T, strict=True))
-
-
 def _measured(drawn, names, target, seed):
     """The fields of the report that compare synthetic and training rows with test rows."""
     train, synthetic, test = (drawn[kind] for kind in ("training", "synthetic", "test"))
@@ -367,17 +333,14 @@ def _measured(drawn, names, target, seed):
         place = names.index(target)
         if found := fidelity.utility(train, synthetic, test, place, seed):
             utility = {"target": target, **found._asdict()}
+    detection = {}
+    for name, (auc, error) in areas["synthetic"].items():
+        score = 1.0 - (2.0 * max(auc, 0.5) - 1.0)
+        detection[name] = {"auc": auc, "error": error, "score": score}
+        real_auc, real_error = areas["real"][name]
+        detection[name] |= {"real_auc": real_auc, "real_error": real_error}
     return {
-        "detection": {
-            name: {
-                "auc": areas["synthetic"][name][0],
-                "error": areas["synthetic"][name][1],
-                "score": 1.0 - (2.0 * max(areas["synthetic"][name][0], 0.5) - 1.0),
-                "real_auc": areas["real"][name][0],
-                "real_error": areas["real"][name][1],
-            }
-            for name in fidelity.CLASSIFIERS
-        },
+        "detection": detection,
         "telling_columns": {names[k]: float(falls[k]) for k in np.argsort(-falls)},
         "shape": {
             name: {kind: _number(x) for kind, x in zip(both, each, strict=True)}
@@ -399,17 +362,15 @@ def _measured(drawn, names, target, seed):
 
 
 def _distances(drawn: dict[str, RowFeatures], scale: RowFeatures) -> dict[str, Any]:
-    """The distances to the closest records.
+    """The distances to the closest records, of rows by kind.
 
-    Args:
-      drawn: rows of each kind.
-      scale: training and test rows together, which set the scale: the ranks of one kind
-        alone would be finer where it has rows.
+    Training and test rows together are the scale: the ranks of one kind alone would be
+    finer where it has rows.
     """
     train, synthetic, test = (drawn[kind] for kind in ("training", "synthetic", "test"))
-    to_train = nearest_distances(synthetic, train, scale)
-    to_test = nearest_distances(synthetic, test, scale)
-    of_test = nearest_distances(test, train, scale)
+    to_train = fidelity.nearest_distances(synthetic, train, scale)
+    to_test = fidelity.nearest_distances(synthetic, test, scale)
+    of_test = fidelity.nearest_distances(test, train, scale)
     is_nearer = (to_train < to_test) + 0.5 * (to_train == to_test)
     return {
         "nearer_to_training": float(is_nearer.mean()),
@@ -425,16 +386,12 @@ def _checks_of_likeness(measured, count):
     telling = list(measured["telling_columns"].items())[:_SHOWN]
     where = ", ".join(f"{name!r} ({fall:.2f})" for name, fall in telling)
     checks = [_told(name, found, where) for name, found in measured["detection"].items()]
-    shape = [(n, s["synthetic"], s["real"]) for n, s in measured["shape"].items()]
-    shape = [entry for entry in shape if None not in entry]
     noise = 2.0 / math.sqrt(count)
-    if shape:
-        checks.append(
-            _furthest_behind("Shape, furthest behind", shape, max(_MUCH_SHAPE, noise))
-        )
-    if measured["trend"]:
-        bound = max(_MUCH_TREND, 1.5 * noise)
-        checks.append(_furthest_behind("Trend, furthest behind", measured["trend"], bound))
+    for name, entries, bound in (
+        ("Shape", _entries(measured["shape"]), max(_MUCH_SHAPE, noise)),
+        ("Trend", measured["trend"], max(_MUCH_TREND, 1.5 * noise)),
+    ):
+        checks += [_furthest_behind(name, entries, bound)] if entries else []
     for name in ("alpha_precision", "beta_recall"):
         checks.append(_ball(name.replace("_", "-"), measured[name], max(_MUCH_BALL, noise)))
     if found := measured["utility"]:
@@ -457,11 +414,11 @@ def _furthest_behind(name, entries, bound):
     threshold = real - bound
     what = "column" if len(names) == 1 else "pair"
     advice = (
-        f"The {what} {' and '.join(map(repr, names))} has a {name.split(',')[0]} of "
+        f"The {what} {' and '.join(map(repr, names))} has a {name} of "
         f"{value:.2f}, training rows {real:.2f}. Compare its pictures, and see whether "
         "its kind is right."
     )
-    return Check.at_least(name, value, threshold, advice)
+    return Check.at_least(f"{name}, furthest behind", value, threshold, advice)
 
 
 def _ball(name, pair, bound):
@@ -537,6 +494,12 @@ def _decide(likeness, others):
     failed = [[check for check in part if check.failed] for part in (likeness, others)]
     verdict = VERDICTS[2] if failed[1] else VERDICTS[1] if failed[0] else VERDICTS[0]
     return verdict, tuple(check.advice for part in reversed(failed) for check in part)
+
+
+def _entries(shape):
+    """The columns that have a Shape: (name, synthetic, real)."""
+    columns = [(name, s["synthetic"], s["real"]) for name, s in shape.items()]
+    return [entry for entry in columns if None not in entry]
 
 
 def _number(value):

@@ -22,16 +22,14 @@ from tfp_flows.core.arguments import (
 from tfp_flows.distributions import draws
 from tfp_flows.tables.atoms import Atoms
 from tfp_flows.tables.columns import TableColumns
-from tfp_flows.tables.conformal import conformal_distance
 from tfp_flows.tables.distribution import TableDistribution
+from tfp_flows.tables.fidelity import are_copies, row_features
 from tfp_flows.tables.frames import Form, Frame, is_missing
-from tfp_flows.tables.imputation import complete_rows, with_sources
-from tfp_flows.tables.kept_rules import kept_equalities
-from tfp_flows.tables.network_sizes import NetworkSizes
+from tfp_flows.tables.imputation import imputed
+from tfp_flows.tables.networks import NetworkSizes
 from tfp_flows.tables.number_maps import NumberMaps
-from tfp_flows.tables.prediction import Prediction, Shift, predict
+from tfp_flows.tables.prediction import Prediction, conformal_distance, predict
 from tfp_flows.tables.row_codec import RowCodec
-from tfp_flows.tables.row_features import are_copies, row_features
 from tfp_flows.tables.synthesis import SynthesisReport, synthesis_report
 from tfp_flows.tables.training import FitOptions, fit_distribution, held_out
 from tfp_flows.training.density_estimator import DensityEstimator
@@ -124,8 +122,7 @@ class TableDensity:
             raise ValueError("Expected columns beside those of `context`; there are none.")
         self._codec = RowCodec(self.columns, missing, names)
         self._context_codec = RowCodec(self.columns, missing, self.context, is_given=True)
-        equalities = kept_equalities(self.columns, names)
-        self._atoms = self._codec.atoms(equalities, self._context_codec)
+        self._atoms = self._codec.atoms(self._context_codec)
         if not self._codec.size:
             raise ValueError(f"Expected columns that vary; {names} are constant.")
         self._distribution: TableDistribution | None = None
@@ -136,11 +133,8 @@ class TableDensity:
         Args:
           frame: rows with all columns.
           **options: the arguments of `FitOptions`: `epochs`, `batch_size`, `learning_rate`,
-            `patience`, `validation_split`, `validation_frame`; `calibration_split`, the
-            share of the rows that is kept for `predict_interval`; `verbose`, by default a
-            line of progress on the standard error if the fit takes seconds; `backup`, the
-            path of a file from which an interrupted fit continues; `max_minutes` and
-            `max_steps`.
+            `patience`, `validation_split`, `validation_frame`, `calibration_split`,
+            `verbose`, `backup`, `max_minutes` and `max_steps`.
 
         Returns:
           The history of Keras's `fit`: `loss` and `val_loss`, in nats per row.
@@ -173,8 +167,8 @@ class TableDensity:
         validation = None
         if validation_frame is not None:
             validation = self._training_cells(Frame(validation_frame))
-        fitted = self._distribution, data, validation, fit_options
-        history = fit_distribution(*fitted, self._seed)
+        fitted = self._distribution, data, validation, fit_options, self._seed
+        history = fit_distribution(*fitted)
         if not is_training.all():
             self._calibrate(read, ~is_training)
         return history
@@ -211,7 +205,7 @@ class TableDensity:
         read = Frame(frame)
         context = self._context_cells(read)
         context = np.zeros([len(read), 0]) if context is None else context
-        return self._codec.encode(read)[0], context
+        return self._codec.encode(read), context
 
     def log_prob(self, frame: Any, *, mark_unknown: bool = False) -> np.ndarray:
         """Returns the log-densities of rows, `[N]` nats; -inf for rows that cannot occur.
@@ -438,30 +432,14 @@ class TableDensity:
             `log_prob` refuses a category or the context.
         """
         check_integer("num_candidates", num_candidates)
-        codec, given = self._codec, Frame(frame)
-        read = with_sources(given, codec)
-        rows, context = codec.read(read), self._context_cells(read)
-        codec.refuse_unknown(read, rows)
-        is_incomplete = rows.is_missing.any(axis=1, keepdims=True)
-        is_wrong = is_incomplete & ~rows.is_possible & ~rows.is_missing
-        expected = "`frame` whose rows with missing cells can occur"
-        codec.refuse_cells(read, is_wrong, expected)
-        columns = read.take(self.columns.names)
-        completed = complete_rows(
-            self.distribution,
-            codec,
-            rows,
-            columns,
-            context,
-            seed=draws.stateless(seed),
-            num_candidates=num_candidates,
-        )
-        contexts = {name: columns[name] for name in self.context}
-        absent = given.take(self.columns.names)
-        where = {name: is_missing(absent[name]) for name in codec.names}
-        columns = columns | codec.decode(completed, contexts)
-        nowhere = {name: np.zeros(len(read), bool) for name in columns}
-        return given.replaced(columns, nowhere | where)
+        given = Frame(frame)
+        context, codec = self._context_cells(given), self._codec
+        columns = given.take(self.columns.names)
+        options = {"seed": draws.stateless(seed), "num_candidates": num_candidates}
+        filled = imputed(self.distribution, codec, given, columns, context, **options)
+        where = {name: is_missing(columns[name]) for name in codec.names}
+        nowhere = {name: np.zeros(len(given), bool) for name in columns}
+        return given.replaced(columns | filled, nowhere | where)
 
     def predict(self, frame: Any) -> Prediction:
         """Returns the distributions of the one modelled column, given its context.
@@ -477,7 +455,7 @@ class TableDensity:
         is_one = len(self.names) == 1
         require(is_one, "one modelled column to predict", self.names, hint)
         read = Frame(frame)
-        return self._predict(read, self._context_cells(read), np.ones(len(read), bool))
+        return predict(self.distribution, self._codec, read, self._context_cells(read))
 
     def predict_interval(
         self, frame: Any, level: float = 0.9, *, conformal: bool = False
@@ -568,7 +546,7 @@ class TableDensity:
         return table
 
     def _draw(self, count, seed, cells):
-        """Draws cells, `[N, K + D]`: `count` of them, or one for each cell of a context."""
+        """Draws rows' cells, `[N, K + D]`: `count` of them, or one for each context."""
         shape = () if cells is not None else count
         return np.array(self.distribution.sample(shape, seed=seed, context=cells))
 
@@ -617,36 +595,22 @@ class TableDensity:
         """Keeps the scores of calibration rows, sorted, in the saved description."""
         y = read.take(self.names)[self.names[0]]
         is_kept = is_kept & ~is_missing(y)
-        prediction = self._predict(read, self._context_cells(read), is_kept)
+        context = self._context_cells(read)
+        prediction = predict(self.distribution, self._codec, read, context, is_kept)
         scores = np.sort(prediction.distance_from_median(y[is_kept]))
         self.distribution.parameters["description"][_SCORES] = scores.tolist()
 
-    def _predict(self, read, context, is_used):
-        """Predictions of the one modelled column for some rows, booleans `[N]`."""
-        (name,) = self.names
-        shift = None
-        if name in self._codec.differences:
-            parts = read.take(self._codec.differences[name].minus, "context").values()
-            offset = np.sum([part.astype(np.float64) for part in parts], axis=0)
-            shift = Shift(offset[is_used], self.columns[name].grid)
-        context = None if context is None else context[is_used]
-        codec = self._codec.codec(name)
-        return predict(self.distribution, codec, int(is_used.sum()), context, shift)
-
     def _training_cells(self, read):
         """Cells of training rows, `[N, K + D]`, and their context, `[N, C]` or None."""
-        x, is_possible = self._codec.encode(read)
         expected = "rows that can occur by the kinds of their columns"
-        self._codec.refuse_cells(read, ~is_possible, expected)
-        return x, self._context_cells(read)
+        return self._codec.encode(read, expected), self._context_cells(read)
 
     def _context_cells(self, read):
         """Cells of the context, `[N, C]`; None if there are none."""
         if not self.context:
             return None
-        x, is_possible = self._context_codec.encode(read)
         expected = "`context` of cells that training rows can have (see `clip_context`)"
-        self._context_codec.refuse_cells(read, ~is_possible, expected)
+        x = self._context_codec.encode(read, expected)
         return x if self._context_codec.size else None
 
     def _unknown_cells(self, rows, contexts):

@@ -109,7 +109,7 @@ def fit_distribution(
     options: FitOptions,
     seed: int | None,
 ) -> keras.callbacks.History:
-    """Fits a distribution to arrays of rows.
+    """Fits a distribution to rows; returns "loss" and "val_loss", in nats per row.
 
     Args:
       distribution: the distribution that is fitted.
@@ -117,9 +117,6 @@ def fit_distribution(
       validation: the same of validation rows; None: each member leaves out a share.
       options: how to train.
       seed: integer that determines the shares and the order of rows; random if None.
-
-    Returns:
-      The history, in nats per row: "loss", and "val_loss" of rows that are left out.
 
     Raises:
       ValueError: if there are too few rows, or `backup` is not of this fit.
@@ -215,12 +212,6 @@ def held_out(
     >>> from tfp_flows.tables.training import held_out
     >>> held_out(10, 5, 0.2, seed=0).sum(axis=1)
     array([1, 1, 1, 1, 1, 1, 1, 1, 1, 1])
-
-    Args:
-      num_rows: N.
-      num_members: M.
-      share: share of the rows that a member leaves out.
-      seed: integer that determines them; random if None.
 
     Raises:
       ValueError: if no row would be left to train on.
@@ -415,10 +406,8 @@ class FitBackup(keras.callbacks.Callback):
                 variable.assign(self._state[f"variable_{i}"])
             for i, weights in enumerate(self._best.weights):
                 weights[...] = self._state[f"best_{i}"]
-            self._best.least, self._best.waited = (
-                self._state["least"],
-                self._state["waited"],
-            )
+            self._best.least = self._state["least"]
+            self._best.waited = self._state["waited"]
             self._falling.best = float(self._state["least_loss"])
             self._falling.wait = int(self._state["epochs_since_least_loss"])
 
