@@ -159,6 +159,7 @@ def test_fresh_process_gives_equal_densities_and_samples(saved, name):
 
 
 @pytest.mark.slow_ids("stock_parts")
+@pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize("name", ["act_norm_context", "stock_parts", "binary_masks"])
 def test_training_continues_as_if_uninterrupted(name, tmp_path):
     keras.utils.set_random_seed(1)
@@ -178,6 +179,7 @@ def test_training_continues_as_if_uninterrupted(name, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_weights_file_alone_restores_a_model_of_other_seeds(tmp_path):
     def build(seed):
         permutation = tff.Permutation(tff.bijectors.random_permutation(3, seed))

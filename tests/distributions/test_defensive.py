@@ -82,13 +82,15 @@ def test_outliers_do_not_drive_its_training(mixture):
     assert max(np.abs(g).max() for g in gradients) < 1e-3
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_it_trains_conditionally_and_loads(rows, tmp_path):
     context = rows[:, :1]
     flow = tff.MAF(2, num_steps=1, hidden_units=(8,), context_size=1, seed=0)
     base = tff.standard_normal(2)
     model = tff.DensityEstimator(tff.Defensive(tff.FlowDistribution(base, flow)))
     model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
-    losses = model.fit((rows, context), epochs=3, verbose=0).history["loss"]
+    quick = {"epochs": 3, "batch_size": 256, "verbose": 0}
+    losses = model.fit((rows, context), **quick).history["loss"]
     assert losses[-1] < losses[0]
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras").distribution

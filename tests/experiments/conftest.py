@@ -2,11 +2,14 @@
 
 import contextlib
 import dataclasses
+import functools
+import types
 
 import numpy as np
 import pytest
 import small_commands
 from derivatives import op_by_op
+from sklearn import ensemble
 from tiny_runs import TINY, in_folder, quick_runs
 
 from experiments.command_line import program
@@ -14,7 +17,8 @@ from experiments.density_estimation import diagnostics
 from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation.models import FLOWS
 from experiments.density_estimation.settings import Settings
-from experiments.reports import plots
+from experiments.reports import plots, predictions
+from experiments.table_density import evaluation
 
 DIGITS = Settings(dataset="digits", epochs=1, num_samples=50, progress=0)
 IMAGES = dataclasses.replace(DIGITS, num_levels=1, hidden_channels=2)
@@ -48,6 +52,10 @@ def _small_reports():
         patch.setattr(plots, "DOTS_PER_INCH", 60)
         # Baselines of predictions are in the report of the run of one variable.
         patch.setattr(diagnostics, "_MAX_VARIABLES", 1)
+        trees = ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor")
+        few = {n: functools.partial(getattr(ensemble, n), max_iter=20) for n in trees}
+        for module in (predictions, evaluation):
+            patch.setattr(module, "ensemble", types.SimpleNamespace(**few))
         yield
 
 

@@ -25,7 +25,7 @@ def fitted(columns, rows, epochs=1, **options):
         columns = tff.tables.TableColumns(columns)
     table = tff.TableDensity(columns, **{"missing": "indicator", **TINY, **options})
     with op_by_op():  # the few steps take less than tracing them
-        table.fit(rows, epochs=epochs, batch_size=256)
+        table.fit(rows, epochs=epochs, batch_size=512)
     return table
 
 

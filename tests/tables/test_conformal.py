@@ -46,7 +46,7 @@ def draw(kind, count, spread, seed):
 def fit(kind, frame, **options):
     columns = [column("x"), column("y", kind, **KINDS.get(kind, ({},))[0])]
     table = tff.TableDensity(tff.tables.TableColumns(columns), context="x", **TINY)
-    table.fit(frame, epochs=1, **options)
+    table.fit(frame, epochs=1, batch_size=64, **options)
     return table
 
 

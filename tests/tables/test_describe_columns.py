@@ -93,10 +93,10 @@ def test_repeated_numbers_on_no_grid_are_ordered(rng):
     assert not features.is_code.any()  # distances between rows know how far apart they are
     small = {"num_members": 1, "hidden_units": (16,), "seed": 0}
     table = tff.TableDensity(columns, **small)
-    table.fit(frame, epochs=2, batch_size=256, verbose=0)
+    table.fit(frame, epochs=1, batch_size=512, verbose=0)
     assert np.isin(table.sample(200, seed=1)["wealth"], of_county).all()
     given = tff.TableDensity(columns, context=["wealth"], **small)
-    given.fit(frame, epochs=2, batch_size=256, verbose=0)
+    given.fit(frame, epochs=1, batch_size=512, verbose=0)
     between = 0.5 * (of_county[10:12] + of_county[11:13])
     assert np.isfinite(given.predict({"wealth": between}).mean()).all()
     with pytest.raises(ValueError, match="wealth"):

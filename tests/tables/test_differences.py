@@ -153,7 +153,7 @@ def test_total_probability_is_one():
 def test_predictions_never_fall_below_the_given_column():
     columns = tff.describe_columns({"low": LOW, "high": HIGH})
     table = tff.TableDensity(columns, context=["low"], **TINY)
-    table.fit({"low": LOW, "high": HIGH}, epochs=2, batch_size=256, calibration_split=0.3)
+    table.fit({"low": LOW, "high": HIGH}, epochs=1, batch_size=512, calibration_split=0.3)
     given = {"low": [2, 6, 30]}
     predicted = table.predict(given)
     np.testing.assert_array_equal(predicted.cdf([1, 5, 29]), 0.0)

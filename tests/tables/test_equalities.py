@@ -75,7 +75,7 @@ def table_of_counts(**options):
     ]
     columns = TableColumns(columns, equalities=PAIRS)
     table = tff.TableDensity(columns, **{**TINY, "num_members": 2, **options})
-    table.fit(counts(), epochs=1, batch_size=256)
+    table.fit(counts(), epochs=1, batch_size=512)
     randomize(table.distribution, stddev=0.3)
     return table
 

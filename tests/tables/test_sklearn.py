@@ -12,6 +12,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from tfp_flows.sklearn import FlowDensity, FlowRegressor
 
 TINY = {"num_members": 1, "num_bins": 4, "hidden_units": (8,), "random_state": 0}
+ONE_STEP = {"epochs": 1, "batch_size": 512}
 FOR_CHECKS = {**TINY, "epochs": 60, "learning_rate": 0.02, "patience": 20}
 
 
@@ -50,7 +51,7 @@ def test_a_regressor_in_a_pipeline(regression):
 @pytest.mark.usefixtures("op_by_op")
 def test_densities_are_searched_and_validated(regression):
     x, _ = regression
-    density = FlowDensity(**TINY, epochs=1)
+    density = FlowDensity(**TINY, **ONE_STEP)
     search = GridSearchCV(density, {"dropout": [0.0, 0.2]}, cv=2).fit(x[:100])
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     assert set(search.best_params_) == {"dropout"}
@@ -64,7 +65,7 @@ def test_densities_are_searched_and_validated(regression):
 def test_kinds_are_given_by_name(regression):
     x, y = regression
     kinds = {"x0": {"kind": "bounded", "low": -9.0, "high": 9.0}, "y": "heavy-tailed"}
-    regressor = FlowRegressor(kinds=kinds, **TINY, epochs=1).fit(x, y)
+    regressor = FlowRegressor(kinds=kinds, **TINY, **ONE_STEP).fit(x, y)
     assert [c.kind for c in regressor.columns_] == ["bounded", "real", "heavy-tailed"]
     with pytest.raises(ValueError, match=r"`kinds` of .*'y'.*got those of \['z'\]"):
         FlowRegressor(kinds={"z": "real"}, **TINY).fit(x, y)
@@ -74,7 +75,7 @@ def test_kinds_are_given_by_name(regression):
 @pytest.mark.parametrize("kind", [FlowDensity, FlowRegressor])
 def test_errors_count_the_rows_that_are_given(kind):
     x = np.stack([np.arange(30) % 3.0, np.linspace(0.0, 1.0, 30)], axis=1)
-    estimator = kind(kinds={"x0": "categorical"}, **TINY, epochs=1).fit(x, x[:, 1])
+    estimator = kind(kinds={"x0": "categorical"}, **TINY, **ONE_STEP).fit(x, x[:, 1])
     name = {FlowDensity: "score_samples", FlowRegressor: "predict"}[kind]
     with pytest.raises(ValueError, match=r"got 9.0 in row 1 \(1 rows\)"):
         getattr(estimator, name)([[0.0, 0.5], [9.0, 0.5]])
@@ -83,7 +84,7 @@ def test_errors_count_the_rows_that_are_given(kind):
 @pytest.mark.usefixtures("op_by_op")
 def test_one_quantile_has_no_axis_and_huge_whole_numbers_are_real(regression):
     x, y = regression
-    regressor = FlowRegressor(**TINY, epochs=1).fit(x, 1e16 + 200.0 * np.round(30.0 * y))
+    regressor = FlowRegressor(**TINY, **ONE_STEP).fit(x, 1e16 + 200.0 * np.round(30.0 * y))
     assert regressor.columns_["y"].kind == "real"
     several = regressor.predict_quantiles(x[:3], [0.5])
     np.testing.assert_array_equal(regressor.predict_quantiles(x[:3], 0.5), several[:, 0])
@@ -115,7 +116,7 @@ def test_columns_of_one_name_are_refused():
 @pytest.mark.usefixtures("op_by_op")
 def test_features_that_training_rows_cannot_have_are_moved_with_a_warning(regression):
     x, y = regression
-    regressor = FlowRegressor(**TINY, epochs=1).fit(np.exp(x), y)
+    regressor = FlowRegressor(**TINY, **ONE_STEP).fit(np.exp(x), y)
     rows = np.array([[-1.0, 1.0], [1.0, 2.0]])
     with pytest.warns(UserWarning, match=r"nearest inside; how many.*\{'x0': 1\}"):
         moved = regressor.predict(rows)
@@ -127,7 +128,7 @@ def test_features_that_training_rows_cannot_have_are_moved_with_a_warning(regres
 def test_a_spike_has_a_density_too():
     x = np.random.default_rng(0).normal(size=(200, 2))
     x[:80, 0] = 0.0
-    (first, _) = FlowDensity(**TINY, epochs=1).fit(x).columns_
+    (first, _) = FlowDensity(**TINY, **ONE_STEP).fit(x).columns_
     assert (first.kind, first.spikes) == ("real", [])
 
 

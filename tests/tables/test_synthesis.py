@@ -10,7 +10,7 @@ import small_tables
 from subject import close
 
 import tfp_flows as tff
-from tfp_flows.tables import fidelity, synthesis
+from tfp_flows.tables import fidelity, synthesis, table_density
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.fidelity import RowFeatures
 from tfp_flows.tables.frames import Frame
@@ -44,6 +44,18 @@ def report(rows, train=TRAIN, test=TEST, columns=COLUMNS, **options):
 
 def failed(found):
     return {check.name for check in found.checks if check.failed}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_trees():
+    trees = fidelity._trees
+
+    def few(*data, **options):
+        return trees(*data, **options).set_params(max_iter=30)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fidelity, "_trees", few)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -348,7 +360,8 @@ def test_excluded_rows_of_a_context_keep_the_context():
         table.synthesis_report(known, known)
 
 
-def test_excluding_all_possible_rows_is_refused():
+def test_excluding_all_possible_rows_is_refused(monkeypatch):
+    monkeypatch.setattr(table_density, "_MOST_ATTEMPTS", 5)
     rows = {"a": np.array(["x", "y"] * 20), "b": np.arange(40) < 20}
     table = small_tables.fitted(tff.describe_columns(rows), rows)
     with pytest.raises(ValueError, match="Expected rows beside those of `exclude`; 9 of 9"):

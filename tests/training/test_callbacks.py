@@ -147,14 +147,14 @@ class Rates(keras.callbacks.Callback):
 def test_the_rate_falls_over_the_second_half_of_the_steps(own, banana, halved):
     own.compile(keras.optimizers.Adam(0.1))
     always = keras.callbacks.ReduceLROnPlateau("loss", 0.5, 1, min_delta=1e9)
-    stop, seen = tff.training.StopAfter(steps=80), Rates()
+    stop, seen = tff.training.StopAfter(steps=16), Rates()
     callbacks = [always, stop, seen] if halved else [stop, seen]
     expected = 0.1 * np.array([1, 1, 1, 1, 1, 0.75, 0.5, 0.25])
     # The first epoch is the best one so far, and each of the others is on a plateau.
     expected *= 0.5 ** np.maximum(np.arange(8) - 1, 0) if halved else 1.0
     for number in (1, 2):  # a second training has its own steps, and the rate as it was
-        own.fit(banana[:80], batch_size=8, epochs=99, verbose=0, callbacks=callbacks)
-        assert int(own.optimizer.iterations) == 80 * number
+        own.fit(banana[:80], batch_size=40, epochs=99, verbose=0, callbacks=callbacks)
+        assert int(own.optimizer.iterations) == 16 * number
         np.testing.assert_allclose(seen.rates, expected, rtol=1e-5)
         left = 0.1 * 0.5**7 if halved else 0.1
         assert float(own.optimizer.learning_rate) == pytest.approx(left, rel=1e-5)

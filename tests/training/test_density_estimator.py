@@ -15,6 +15,7 @@ from tfp_flows.training.shared_variables import shared_variables
 tfd = tfp.distributions
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_batches_may_vary_less_than_all_rows():
     times = np.linspace(1.6999e9, 1.7e9, 640)
     times = np.stack([times, np.random.default_rng(0).permutation(times)], axis=1)
@@ -51,6 +52,7 @@ def test_ways_to_run_a_step_agree(banana, compiled):
     np.testing.assert_allclose(other, usual, rtol=1e-4)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_integer_weights_equal_repeated_rows(banana):
     x, counts = banana[:64], np.arange(64) % 3
     model, twin = (plain_descent() for _ in range(2))
@@ -119,6 +121,7 @@ def test_stock_distribution_trains_too(banana, kind):
     assert history["loss"][-1] < history["loss"][0]
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_a_stock_flow_drops_units_in_training_and_must_be_initialized(banana):
     def stock(**options):
         flow = tff.RealNVP(2, num_steps=1, hidden_units=(8,), seed=0, **options)
@@ -140,6 +143,7 @@ def test_a_stock_flow_drops_units_in_training_and_must_be_initialized(banana):
             call(banana)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_layers_that_are_frozen_or_constrained_stay_so(banana, tmp_path):
     def network(**options):
         return keras.Sequential(

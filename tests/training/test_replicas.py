@@ -13,7 +13,7 @@ WEIGHT = np.linspace(0.0, 2.0, NUM_ROWS).astype(np.float32)
 
 
 def estimator(**options):
-    flow = tff.RealNVP(2, num_steps=2, hidden_units=(8,), seed=0, **options)
+    flow = tff.RealNVP(2, num_steps=1, hidden_units=(8,), seed=0, **options)
     return tff.DensityEstimator(tff.FlowDistribution(tff.standard_normal(2), flow))
 
 

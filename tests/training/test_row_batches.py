@@ -49,7 +49,7 @@ def test_autotune_is_off_unless_it_is_asked_for():
 
 
 class Batches(keras.utils.PyDataset):
-    num_batches = 16
+    num_batches = 8
 
     def __getitem__(self, index):
         return np.full((4, 2), index, np.float32)
@@ -58,7 +58,7 @@ class Batches(keras.utils.PyDataset):
 @pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize("kind", ["array", "PyDataset"])
 def test_epochs_differ_in_order_where_it_is_asked_for(kind):
-    rows = np.repeat(np.arange(16.0), 4)[:, None] * np.ones(2)
+    rows = np.repeat(np.arange(8.0), 4)[:, None] * np.ones(2)
     model = estimator(standardize=False, optimizer=keras.optimizers.SGD(0.0))
     losses = []
 

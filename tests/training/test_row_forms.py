@@ -82,6 +82,7 @@ def expected():
     *("dataset of dictionaries-1", "PyDataset of dictionaries-1"),
 )
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
+@pytest.mark.usefixtures("op_by_op")  # after `expected`, which runs in graphs
 @pytest.mark.parametrize(
     ("name", "context_size"),
     [*((name, 0) for name in ALONE), *((name, 1) for name in WITH_CONTEXT)],

@@ -60,6 +60,7 @@ def test_a_step_adds_the_gradient_of_normal_priors_of_variance_one_over_d(
     assert loss == same_loss
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_another_number_of_rows_counts_from_the_next_fit_on():
     flow = real_nvp()
     model = estimator(flow)
@@ -102,6 +103,7 @@ def step(strength=0.01):
     return tff.Coupling(tff.masks.half(2), network)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_losses_are_listed_and_count_in_training(banana):
     flow = tff.FlowChain([step(), step()])
     model = from_flow(flow, optimizer=keras.optimizers.SGD(0.0))
@@ -110,13 +112,15 @@ def test_losses_are_listed_and_count_in_training(banana):
     expected = sum(0.01 * np.sum(kernel.numpy() ** 2) for kernel in kernels)
     penalty = float(sum(model.losses))
     assert penalty == pytest.approx(expected, rel=1e-5)
-    history = model.fit(banana, validation_data=(banana,), verbose=0).history
+    data = {"validation_data": (banana,), "batch_size": 256}
+    history = model.fit(banana, **data, verbose=0).history
     nll = -np.mean(model.distribution.log_prob(banana))
     assert history["loss"][0] == pytest.approx(nll + penalty, abs=1e-4)
     assert history["val_loss"][0] == pytest.approx(nll, abs=1e-4)
     assert model.evaluate(banana, verbose=0) == pytest.approx(nll, abs=1e-4)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_those_of_a_vae_count_too():
     posterior = tff.posteriors.DiagonalGaussian(small_vae.LATENT_SIZE)
     encoder = keras.layers.Dense(

@@ -250,6 +250,7 @@ class Weights(tff.vae.KLWarmUp):
         self.seen.append(float(self.model.kl_weight))
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_warm_up_rises_and_scales_the_divergence_in_training_alone():
     subject = LinearGaussian().move_posterior()
     subject.model.compile("sgd", jit_compile=False)
@@ -265,6 +266,7 @@ def test_warm_up_rises_and_scales_the_divergence_in_training_alone():
     assert len(set(history["val_loss"])) == 1
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_weights_that_are_restored_or_saved_in_the_warm_up_have_the_whole_divergence(
     tmp_path,
 ):

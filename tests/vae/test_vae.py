@@ -119,6 +119,7 @@ def test_importance_sampling_encodes_once_and_draws_in_one_pass(counted):
     assert len(calls) == 3 * (1 + 1)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_prior_is_initialised_by_latents_of_training_rows():
     model = MODELS["real_nvp_prior"]()
     assert not model.prior.is_initialized
@@ -146,6 +147,7 @@ def test_fresh_process_gives_equal_bounds_and_draws(models, tmp_path):
 
 @pytest.mark.slow_ids("full", "iaf_maf_prior")
 @pytest.mark.parametrize("name", ["gaussian", "full", "iaf_maf_prior"])
+@pytest.mark.usefixtures("op_by_op")
 def test_training_continues_as_if_uninterrupted(name, tmp_path):
     uninterrupted = small_vae.trained(name, epochs=1)
     uninterrupted.save(tmp_path / "model.keras")

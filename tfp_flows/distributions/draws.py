@@ -247,8 +247,13 @@ def in_parts(method: Callable, size: int, *tensors: tf.Tensor) -> tf.Tensor:
     # The last part is padded with the last row.
     rows = tf.range(num_parts * -(-num_rows // num_parts))
     rows = tf.reshape(tf.minimum(rows, num_rows - 1), [num_parts, -1])
+
+    @tf.autograph.experimental.do_not_convert
+    def on_part(part):
+        return method(part[0], *(tf.gather(t, part[1]) for t in tensors))
+
     results = tf.map_fn(
-        lambda part: method(part[0], *(tf.gather(t, part[1]) for t in tensors)),
+        on_part,
         (index, rows),
         fn_output_signature=tensors[0].dtype,
         parallel_iterations=1,

@@ -304,7 +304,7 @@ def _by_mask(method, masks, noise, *others):
     kinds: tuple = (tf.TensorSpec([None, noise.shape[1]], noise.dtype),)
     kinds += (tf.TensorSpec([None], noise.dtype),)
     x, total = tf.map_fn(
-        lambda group: method(*group),
+        tf.autograph.experimental.do_not_convert(lambda group: method(*group)),
         (masks, *groups),
         fn_output_signature=kinds,
         parallel_iterations=1,

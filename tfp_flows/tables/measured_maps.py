@@ -224,11 +224,13 @@ class _SmoothDistribution:
         spread = np.sqrt(np.sum(weights * (u - weights @ u) ** 2))
         width = max(float(spread), 0.1) * counts.sum() ** -0.2
         found, _ = np.histogram(u, _GRID, weights=weights)
-        centers = 0.5 * (_GRID[:-1] + _GRID[1:])
+        is_found = found > 0.0  # few bins, if there are few integers
+        found = found[is_found]
+        centers = 0.5 * (_GRID[:-1] + _GRID[1:])[is_found]
         # Narrower kernels where rows are many (Abramson 1982), such as at an end.
-        pilot = np.diff(normal_cdf((_GRID[:, None] - centers) / width).numpy() @ found)
-        usual = np.exp(found @ np.log(np.maximum(pilot, _LEAST_MASS)))
-        widths = width * np.sqrt(usual / np.maximum(pilot, _LEAST_MASS))
+        below = normal_cdf((_GRID[:, None] - centers) / width).numpy() @ found
+        pilot = np.maximum(np.diff(below)[is_found], _LEAST_MASS)
+        widths = width * np.sqrt(np.exp(found @ np.log(pilot)) / pilot)
         self._kernel = normal_cdf((_GRID[:, None] - centers) / widths).numpy() @ found
         self.ends = [float(end[0]) for end in self._maps.ends]
         self.least, self.most = (float(self.cdf(np.array([end]))[0]) for end in self.ends)

@@ -145,36 +145,45 @@ class NumberMaps:
         # The start of a circle belongs to it.
         is_inside |= self._is["circle"] & tf.equal(from_low, 0.0)
         # Numbers outside are replaced by a point where all maps are finite, so that their
-        # gradients are finite too; angles are reduced to the circle.
+        # gradients are finite too.
         unit = tf.where(is_inside, from_low, tf.constant(0.5, tf.float64))
-        is_turn = self._is["circle"] & tf.math.is_finite(from_low)
-        unit = tf.where(is_turn, from_low - tf.floor(from_low), unit)
-        below = tf.where(self._is["logit"], unit, 0.5)
-        rest = tf.where(self._is["logit"], 1.0 - unit, 0.5)
-        above = tf.where(self._is["log"] | self._is["logit"], unit, 1.0)
-        log_unit = tf.math.log(tf.minimum(above, self._far))
-        near = tf.clip_by_value(unit, -self._far, self._far)
-        asinh = tf.asinh(near)
-        size = tf.abs(asinh)
-        log_cosh = size + tf.math.log1p(tf.exp(-2.0 * size)) - math.log(2.0)
-        soft = tf.where(self._is["softplus"], unit, 1.0)
-        log_rest = tf.math.log(-tf.math.expm1(-soft))
+        log_width = np.log(self._width)
+
+        def log():
+            above = tf.where(self._is["log"], unit, 1.0)
+            log_unit = tf.math.log(tf.minimum(above, self._far))
+            return log_unit + tf.maximum(above - self._far, 0.0) / self._far, -log_unit
+
+        def softplus():
+            soft = tf.where(self._is["softplus"], unit, 1.0)
+            log_rest = tf.math.log(-tf.math.expm1(-soft))
+            return soft + log_rest, -log_rest - log_width
+
+        def logit():
+            log_below = tf.math.log(tf.where(self._is["logit"], unit, 0.5))
+            log_rest = tf.math.log(tf.where(self._is["logit"], 1.0 - unit, 0.5))
+            return log_below - log_rest, -log_below - log_rest - log_width
+
+        def asinh():
+            near = tf.clip_by_value(unit, -self._far, self._far)
+            t = tf.asinh(near)
+            log_cosh = tf.abs(t) + tf.math.log1p(tf.exp(-2.0 * tf.abs(t))) - math.log(2.0)
+            beyond = (unit - near) / np.hypot(1.0, self._far)
+            return t + beyond, -log_cosh - log_width
+
+        def circle():
+            is_turn = self._is["circle"] & tf.math.is_finite(from_low)
+            turn = tf.where(is_turn, from_low - tf.floor(from_low), unit)
+            log_slope = tf.zeros_like(y) + np.log(2.0 * math.pi / self._width)
+            return 2.0 * math.pi * turn - math.pi, log_slope
+
         t, log_slope = self._choose(
-            line=(tf.where(is_inside, y, 0.0), tf.zeros_like(y)),
-            log=(log_unit + tf.maximum(above - self._far, 0.0) / self._far, -log_unit),
-            softplus=(soft + log_rest, -log_rest - np.log(self._width)),
-            logit=(
-                tf.math.log(below) - tf.math.log(rest),
-                -tf.math.log(below) - tf.math.log(rest) - np.log(self._width),
-            ),
-            asinh=(
-                asinh + (unit - near) / np.hypot(1.0, self._far),
-                -log_cosh - np.log(self._width),
-            ),
-            circle=(
-                2.0 * math.pi * unit - math.pi,
-                tf.zeros_like(y) + np.log(2.0 * math.pi / self._width),
-            ),
+            line=lambda: (tf.where(is_inside, y, 0.0), tf.zeros_like(y)),
+            log=log,
+            softplus=softplus,
+            logit=logit,
+            asinh=asinh,
+            circle=circle,
         )
         return Mapped(t, log_slope, is_inside & tf.math.is_finite(y))
 
@@ -195,20 +204,25 @@ class NumberMaps:
         t = tf.where(self.is_circle, u, self._mean + self._scale * u)
         is_linear = self._is["line"] | self._is["softplus"]
         t = tf.where(is_linear, t, tf.clip_by_value(t, -_MOST, _MOST))
-        log_far, asinh_far = np.log(self._far), np.arcsinh(self._far)
-        near = tf.clip_by_value(t, -asinh_far, asinh_far)
-        beyond = tf.maximum(t - log_far, 0.0) * self._far
-        y, _ = self._choose(
-            line=(t, t),
-            log=(self._low + tf.exp(tf.minimum(t, log_far)) + beyond, t),
-            softplus=(self._low + self._width * tf.math.softplus(t), t),
-            logit=(self._low + self._width * tf.sigmoid(t), t),
-            asinh=(
-                self._low
-                + self._width * (tf.sinh(near) + np.hypot(1.0, self._far) * (t - near)),
-                t,
-            ),
-            circle=(self._low + self._width * (t + math.pi) / (2.0 * math.pi), t),
+
+        def log():
+            log_far = np.log(self._far)
+            beyond = tf.maximum(t - log_far, 0.0) * self._far
+            return self._low + tf.exp(tf.minimum(t, log_far)) + beyond
+
+        def asinh():
+            far = np.arcsinh(self._far)
+            near = tf.clip_by_value(t, -far, far)
+            beyond = np.hypot(1.0, self._far) * (t - near)
+            return self._low + self._width * (tf.sinh(near) + beyond)
+
+        y = self._choose(
+            line=lambda: t,
+            log=log,
+            softplus=lambda: self._low + self._width * tf.math.softplus(t),
+            logit=lambda: self._low + self._width * tf.sigmoid(t),
+            asinh=asinh,
+            circle=lambda: self._low + self._width * (t + math.pi) / (2.0 * math.pi),
         )
         if self._tables:
             columns = tf.unstack(y, axis=-1)
@@ -220,12 +234,13 @@ class NumberMaps:
         y = tf.maximum(y, np.nextafter(low, np.where(np.isfinite(low), np.inf, low)))
         return tf.minimum(y, np.nextafter(high, np.where(np.isfinite(high), -np.inf, high)))
 
-    def _choose(self, **from_forms):
-        """The pair of tensors that belongs to each number's form."""
-        chosen = from_forms["line"]
-        for form in FORMS[1:]:
-            pair = zip(from_forms[form], chosen, strict=True)
-            chosen = tuple(tf.where(self._is[form], a, b) for a, b in pair)
+    def _choose(self, **functions):
+        """What the function of each number's form returns; others are not called."""
+        forms = [form for form in FORMS if self._is[form].any()] or ["line"]
+        chosen = functions[forms[0]]()
+        for form in forms[1:]:
+            where = functools.partial(tf.where, self._is[form])
+            chosen = tf.nest.map_structure(where, functions[form](), chosen)
         return chosen
 
 

@@ -65,7 +65,8 @@ def test_run_writes_every_file_with_the_numbers(flow, finished):
 def test_image_flow_is_fitted_to_images_and_reports_bits(flow, finished):
     folder = finished(flow)
     results = json.loads((folder / "results.json").read_text())
-    assert (folder / "samples.png").is_file()
+    pictures = ("samples", "nearest", "reconstructions", "interpolations", "attributes")
+    assert all((folder / f"{name}.png").stat().st_size > 2000 for name in pictures)
     nats, bits = results["test_log_likelihood"]["nats"], results["bits_per_dimension"]
     expected = np.log2(17) - nats / (64 * np.log(2))
     assert bits["bits"] == pytest.approx(expected)
@@ -103,6 +104,7 @@ def test_flags_txt_repeats_the_run_and_a_terminal_sees_a_bar(tmp_path, monkeypat
     assert flags[0] == flags[1]
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_kept_weights_are_those_that_were_validated(tmp_path):
     settings = in_folder(TINY, tmp_path, ema_momentum=0.9, epochs=3, batch_norm=True)
     dataset = load_dataset("two_moons")

@@ -138,7 +138,7 @@ def subject_of(tmp_path, num_samples=100, **arguments):
 
 
 @pytest.mark.usefixtures("op_by_op")
-@pytest.mark.slow_ids("conditional", "nice")
+@pytest.mark.slow  # those of a run with Glow are in test_density_estimation.py
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

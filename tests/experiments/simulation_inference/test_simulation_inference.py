@@ -108,7 +108,7 @@ def test_the_score_tells_draws_apart():
 
 def test_a_run_writes_report_and_pictures_and_is_read_again(tmp_path, capsys):
     write_reference(tmp_path)
-    settings = small(tmp_path, data_dir=str(tmp_path), num_observations=2, num_draws=200)
+    settings = small(tmp_path, data_dir=str(tmp_path), num_observations=2, num_draws=100)
     assert simulation_inference.cli(["simulation", *settings.flags()]) == 0
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert len(results["observations"]) == 2

@@ -137,8 +137,8 @@ def test_log_densities_of_trials_are_added_and_have_gradients(short):
 
     # The value changes by the integral of the gradient, also over kinks.
     for name in theta:
-        line = {key: np.full(401, part[0]) for key, part in theta.items()}
-        line[name] = theta[name][0] + np.linspace(-0.05, 0.05, 401)
+        line = {key: np.full(101, part[0]) for key, part in theta.items()}
+        line[name] = theta[name][0] + np.linspace(-0.05, 0.05, 101)
         value, gradients = value_and_gradients(tf.nest.map_structure(tf.constant, line))
         integral = 0.1 * np.mean(gradients[name])
         change = value[-1] - value[0]
@@ -158,6 +158,7 @@ def test_log_densities_of_trials_are_added_and_have_gradients(short):
         ("one trial, at least", {"choice": np.array([], str), "time": []}),
     ],
 )
+@pytest.mark.usefixtures("op_by_op")
 def test_trials_that_no_simulation_has_are_refused(short, words, x):
     with pytest.raises(ValueError, match=words):
         short.log_prob(x, {"drift": np.zeros(1), "bound": np.ones(1)})

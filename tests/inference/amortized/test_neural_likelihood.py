@@ -32,7 +32,7 @@ def trained():
 @pytest.fixture(scope="module")
 def likelihood():
     """One of a few steps."""
-    flow, steps = {"hidden_units": (16,), "num_steps": 1}, {"steps_per_epoch": 8}
+    flow, steps = {"hidden_units": (16,), "num_steps": 1}, {"steps_per_epoch": 4}
     with op_by_op(), trained_for(2, flow=flow, steps=steps):
         return fit_neural_likelihood(PRIOR, simulator=simulate, num_simulations=1_500)
 

@@ -48,6 +48,7 @@ def test_wrong_posteriors_fail_as_a_whole(options, word):
     assert report.verdict in str(report)
 
 
+@pytest.mark.slow
 def test_right_posteriors_fail_rarely():
     """Each of three checks fails for at most one in a hundred right posteriors."""
     failed = 0
