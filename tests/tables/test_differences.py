@@ -183,6 +183,11 @@ BAD_CALLS = [
         lambda: TableColumns([column("a")], [Difference("a", ["b"], column("a - b"))]),
         "`differences` | of the columns ['a'] | ['b'] in 'a - b'",
     ),
+    (
+        lambda: two_columns(("a", "b"), ("b", "a")),
+        "`differences` of columns that do not need each other | a - b - a",
+    ),
+    (lambda: two_columns(("a", "b"), ("a", "c")), "`differences`, one for each column"),
     (lambda: column_with(step=0.0), "`step` above 0 of column 'a'"),
     (lambda: column_with(kind="integer", step=0.5), "an integer `step`"),
     (
@@ -190,6 +195,13 @@ BAD_CALLS = [
         "no `step` of the periodic",
     ),
 ]
+
+
+def two_columns(*pairs):
+    differences = [
+        Difference(name, [part], column(f"{name} - {part}")) for name, part in pairs
+    ]
+    TableColumns([column(name) for name in "abc"], differences)
 
 
 def column_with(kind="real", **entries):

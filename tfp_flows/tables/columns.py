@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import graphlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tfp_flows.core.arguments import require
 from tfp_flows.tables.column import Column, check_column, with_kind
-from tfp_flows.tables.differences import Difference
+from tfp_flows.tables.differences import Difference, in_order
 from tfp_flows.tables.equalities import Equality
 from tfp_flows.tables.functions import Function
 from tfp_flows.tables.lookups import Lookup
@@ -64,6 +65,14 @@ class TableColumns:
             unknown = sorted(set(rule.names) - set(self.names))
             words = f"`differences`, `equalities`, `functions` of the columns {self.names}"
             require(not unknown, words, f"{unknown} in {rule.label!r}")
+        computed = [difference.name for difference in differences]
+        words = "`differences`, one for each column"
+        require(len(set(computed)) == len(computed), words, labels[len(self.names) :])
+        try:
+            in_order({difference.name: difference for difference in differences})
+        except graphlib.CycleError as error:
+            words = "`differences` of columns that do not need each other"
+            require(False, words, " - ".join(error.args[1]))
         for column in [*self, *(d.column for d in differences)]:
             check_column(column)
 

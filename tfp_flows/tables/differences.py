@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import graphlib
 import itertools
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -94,6 +95,16 @@ class Difference(Rule):
     def from_plain(cls, plain: dict[str, Any]) -> Difference:
         """Returns the difference from the result of `to_plain`."""
         return cls(**{**plain, "column": Column.from_plain(plain["column"])})
+
+
+def in_order(differences: Mapping[str, Difference]) -> dict[str, Difference]:
+    """Returns differences, by column, each after those of its parts.
+
+    Raises:
+      graphlib.CycleError: if columns need each other.
+    """
+    sorter = graphlib.TopologicalSorter({n: d.minus for n, d in differences.items()})
+    return {n: differences[n] for n in sorter.static_order() if n in differences}
 
 
 def find_differences(

@@ -14,6 +14,7 @@ from tfp_flows.tables.atoms import AtomSpec
 from tfp_flows.tables.column import UNUSABLE, Column
 from tfp_flows.tables.column_codec import ColumnCodec, Encoded
 from tfp_flows.tables.columns import TableColumns
+from tfp_flows.tables.differences import in_order
 from tfp_flows.tables.frames import Frame, cells_of, is_missing
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 from tfp_flows.tables.rules import Rule
@@ -261,10 +262,8 @@ class RowCodec:
         """
         given = given or {}
         columns = self.parts(x)
-        waiting = dict(self.differences)
-        while waiting:  # a difference becomes its column after its parts have
-            name = next(n for n, d in waiting.items() if not waiting.keys() & set(d.minus))
-            parts = [(given | columns)[part] for part in waiting.pop(name).minus]
+        for name, difference in in_order(self.differences).items():
+            parts = [(given | columns)[part] for part in difference.minus]
             total, grid = np.sum([columns[name], *parts], axis=0), self.grids[name]
             rounded = total if grid is None else grid.round(total).astype(total.dtype)
             columns[name] = rounded
