@@ -316,10 +316,10 @@ def _reasons(splines, flows, has_regression):
     reasons = []
     if splines:
         count, options = len(splines), splines[0].options
-        in_orders = f" in each of {count} orders of the variables" if count > 1 else ""
+        in_orders = f" in {count} orders of the variables" if count > 1 else ""
         reasons.append(
-            f"conditional splines: the mean of {options['num_members']} networks of width "
-            f"{options['hidden_units'][0]} for each variable{in_orders}"
+            f"conditional splines{in_orders}: the mean of {options['num_members']} networks "
+            f"of width {options['hidden_units'][0]} for each variable"
         )
     for name, rule in flows.items():
         width, dropout = rule.options["hidden_units"][0], rule.options["dropout"]
