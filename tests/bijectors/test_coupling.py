@@ -9,10 +9,12 @@ from transformer_cases import CASES as TRANSFORMERS
 
 import tfp_flows as tff
 from tfp_flows import masks, transformers
+from tfp_flows.bijectors.partition import partition
 
 tfb = tfp.bijectors
 T, F = True, False
-X = np.random.default_rng(0).normal(size=(7, 5))
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(7, 5))
 
 
 def coupling(mask, transformer, **kwargs):
@@ -34,6 +36,28 @@ def test_equals_stock_real_nvp_with_the_same_network():
     y, log_det = ours.forward_and_log_det(X)
     close(y, stock.forward(X))
     close(log_det, stock.forward_log_det_jacobian(X, event_ndims=1))
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        np.arange(2) % 2 == 0,
+        np.arange(6) % 2 == 0,
+        np.arange(7) % 2 == 1,
+        np.arange(11) // 2 % 2 == 0,
+        np.arange(40) // 2 % 2 == 1,
+        np.arange(9) // 4 % 2 == 1,
+        np.tile(np.arange(6) % 2 == 0, [2, 3, 1]),
+    ],
+)
+def test_split_and_join_are_those_of_boolean_indices(mask):
+    x = RNG.normal(size=(3, *mask.shape))
+    parts = partition(mask)
+    seen, changing = parts.split(tf.constant(x))
+    along = mask.reshape(-1, mask.shape[-1])[0]
+    np.testing.assert_array_equal(seen, x[..., along])
+    np.testing.assert_array_equal(changing, x[..., ~along])
+    np.testing.assert_array_equal(parts.join(seen, changing), x)
 
 
 @pytest.mark.parametrize("name", ["affine", "spline"])

@@ -9,7 +9,6 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from densities import density
 
-from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.checks.chains import Chains, CheckChains, Uncovered, uncovered_mass
 from tfp_flows.inference.checks.findings import Findings
 from tfp_flows.inference.checks.importance import WeightedDraws
@@ -185,9 +184,7 @@ def test_draws_on_the_way_from_far_out_do_not_count():
     """Steps of unit scale along a slope of 1 do not arrive from 1e30 scales away."""
     loc = tf.Variable(np.zeros(2))  # as maps to other coordinates have
     laplace = tfd.Independent(tfd.Laplace(loc, 1.0), 1)
-    runner = CheckChains(
-        density(laplace.log_prob), FlowDistribution(laplace, tfb.Identity())
-    )
+    runner = CheckChains(density(laplace.log_prob), laplace.log_prob)
     starts = np.zeros([8, 2])
     starts[:3] = 1e30
     proposals = np.zeros([50, 8, 2])

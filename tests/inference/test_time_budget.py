@@ -142,7 +142,7 @@ def test_checks_without_time_are_of_weights_alone_and_never_reliable(seconds, op
     target.gradient(np.zeros([1, 2]))
     target._seconds = seconds
     made = starting_flow([standard(2)], seed=0, dtype=tf.float32)
-    left = 0.5 if math.isfinite(seconds) else -1.0
+    left = 0.25 if math.isfinite(seconds) else -1.0
     space = FitSpace(target, target._support)
     start = Start([standard(2)], np.zeros([0, 2]), "words")
     findings = examine(space, start, made, seed=0, seconds=left)

@@ -10,6 +10,7 @@ from densities import density
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.checks import importance
 from tfp_flows.inference.checks.importance import ImportanceSampler, weighted_moments
+from tfp_flows.inference.modes import Gaussian
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 RNG = np.random.default_rng(0)
@@ -34,6 +35,21 @@ def test_moments_and_evidence_are_those_of_the_target():
     changes = np.log(moments.deviation / [1.2, 0.7]) / moments.deviation_error
     assert np.abs(changes).max() < 5.0
     assert found.unknown == 0.0
+
+
+def test_broad_draws_have_their_t_densities():
+    broad = Gaussian(np.array([1.0, -2.0, 0.0]), np.tril([[1.0] * 3, [2.0] * 3, [0.5] * 3]))
+    x = importance._broad_draws(broad, 50_000, RNG)
+    found = importance._log_broad(broad, x)
+    shape = broad.factor @ broad.factor.T
+    joint = scipy.stats.multivariate_t(broad.mean, shape, 2.0).logpdf(x)
+    own = scipy.stats.t(2.0).logpdf(broad.whiten(x)).sum(axis=1) - broad.log_scale
+    np.testing.assert_allclose(found, [joint, own], rtol=1e-9)
+    # The mean weight of draws from each, for a normal density with lighter tails.
+    normal = scipy.stats.multivariate_normal(broad.mean, shape).logpdf(x)
+    for log_density, rows in zip(found, np.split(np.arange(len(x)), 2), strict=True):
+        weights = np.exp(normal - log_density)[rows]
+        assert weights.mean() == pytest.approx(1.0, abs=0.03)
 
 
 def test_errors_of_moments_are_their_spread_over_samples():

@@ -6,6 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+# Largest number of runs of equal entries that are split and joined one by one. Gathers have
+# gradients of many operations.
+_MOST_RUNS = 16
+
 
 def check_mask(mask: npt.ArrayLike) -> np.ndarray:
     """Returns `mask` as a boolean array; both True and False must occur."""
@@ -46,22 +50,29 @@ class _SplitLastAxis:
         self._event_axes = list(range(-len(event_shape), 0))
         self.seen_shape = (*event_shape[:-1], int(np.sum(mask)))
         self.changing_shape = (*event_shape[:-1], int(np.sum(~mask)))
-        self._changes_once = int(np.sum(mask[1:] != mask[:-1])) == 1
-        self._alternates = bool((mask[1:] != mask[:-1]).all())
+        ends = np.flatnonzero(mask[1:] != mask[:-1]) + 1
+        self._runs = np.diff([0, *ends, len(mask)])
+        self._alternates = len(mask) > 2 and bool((mask[1:] != mask[:-1]).all())
         self._mask = mask
 
     def split(self, x):
-        if self._changes_once:
-            first = int(np.sum(self._mask == self._mask[0]))
-            parts = tf.split(x, [first, len(self._mask) - first], axis=-1)
-            return self._in_order(*parts)
+        if self._alternates and len(self._mask) % 2 == 0:  # faster than strided slices
+            pairs = tf.reshape(x, [-1, *self.seen_shape, 2])
+            return self._in_order(*tf.unstack(pairs, axis=-1))
+        if not self._alternates and len(self._runs) <= _MOST_RUNS:
+            runs = tf.split(x, self._runs, axis=-1)
+            return self._in_order(_joined(runs[::2]), _joined(runs[1::2]))
         return self._seen.take(x), self._changing.take(x)
 
     def join(self, seen, changed):
-        if self._changes_once:
-            return tf.concat(self._in_order(seen, changed), axis=-1)
+        even, odd = self._in_order(seen, changed)
         if self._alternates:
-            return _interleave(*self._in_order(seen, changed))
+            return _interleave(even, odd, self.seen_shape[:-1])
+        if len(self._runs) <= _MOST_RUNS:
+            runs = list(self._runs)
+            runs[::2] = _parts(even, self._runs[::2])
+            runs[1::2] = _parts(odd, self._runs[1::2])
+            return tf.concat(runs, axis=-1)
         return tf.gather(tf.concat([seen, changed], axis=-1), self._origin, axis=-1)
 
     def sum(self, log_det):
@@ -70,6 +81,14 @@ class _SplitLastAxis:
     def _in_order(self, a, b):
         """Orders (seen, changing) by position, or (first, second) by role."""
         return (a, b) if self._mask[0] else (b, a)
+
+
+def _joined(parts):
+    return tf.concat(parts, axis=-1) if len(parts) > 1 else parts[0]
+
+
+def _parts(x, sizes):
+    return tf.split(x, sizes, axis=-1) if len(sizes) > 1 else [x]
 
 
 class _Entries:
@@ -108,11 +127,14 @@ class _MaskEvent:
         return tf.reduce_sum(log_det, axis=self._event_axes)
 
 
-def _interleave(even, odd):
-    """Puts `even` at 0, 2, 4, ... and `odd` at 1, 3, 5, ... of the last axis."""
+def _interleave(even, odd, leading):
+    """Puts `even` at 0, 2, 4, ... and `odd` at 1, 3, 5, ... of the last axis.
+
+    The other axes of an event are `leading`.
+    """
     size = even.shape[-1] + odd.shape[-1]
     if even.shape[-1] > odd.shape[-1]:
         odd = tf.concat([odd, odd[..., :1]], axis=-1)
     pairs = tf.stack([even, odd], axis=-1)
-    shape = tf.concat([tf.shape(even)[:-1], [2 * even.shape[-1]]], axis=0)
-    return tf.reshape(pairs, shape)[..., :size]
+    whole = tf.reshape(pairs, [-1, *leading, 2 * even.shape[-1]])
+    return whole if size % 2 == 0 else whole[..., :size]

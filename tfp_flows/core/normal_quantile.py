@@ -49,7 +49,7 @@ def lower_normal_quantile(p: tf.Tensor) -> tf.Tensor:
 
 
 def _polynomial(coefficients, x):
-    value = coefficients[0] * tf.ones_like(x)
-    for coefficient in coefficients[1:]:
+    value, *others = coefficients
+    for coefficient in others:
         value = value * x + coefficient
     return value

@@ -105,8 +105,7 @@ class JointSupport:
         for name, part in parts:
             check_reach(part, name, argument)
         support = cls.from_constraint(target.event_shape, constraint, dtype)
-        _check_call(target, support, argument)
-        plain = _from_parts(target, support)
+        plain = _from_parts(target, support, _checked_parts(target, support, argument))
         if plain is None and tf.nest.is_nested(target.event_shape):
             # A pickled posterior has the bijector only.
             describe = functools.partial(part_by_part, target, support)
@@ -353,13 +352,13 @@ def _default_constraint(target, argument):
     return constraint
 
 
-def _check_call(target, support, argument):
-    """Raises `ValueError` if TFP's bijector does not take the target's dtype.
+def _checked_parts(target, support, argument):
+    """Parts of one draw; raises `ValueError` if TFP's bijector does not take their dtype.
 
     Some have constants of float32 only.
     """
     try:
-        support.bijector.forward(tf.zeros([1, support.event_size], support.dtype))
+        return support.bijector.forward(tf.zeros([1, support.event_size], support.dtype))
     except Exception as error:
         raise ValueError(
             f"Expected `{argument}` with parts whose default bijectors take their dtype, "
@@ -368,8 +367,10 @@ def _check_call(target, support, argument):
         ) from error
 
 
-def _from_parts(target, support):
+def _from_parts(target, support, parts):
     """The support by the parts' own bijectors; None if it differs from the target's.
+
+    `parts` are those of the target's support at one draw.
 
     The support of an auto-batched model is vectorised op by op and lacks TFP's gradients;
     its gradient of softplus is NaN above 88 in float32. That of `tfd.Sample` cannot be
@@ -377,9 +378,8 @@ def _from_parts(target, support):
     """
     try:
         plain = part_by_part(target, support)
-        point = tf.zeros([1, support.event_size], support.dtype)
-        parts = (s.bijector.forward(point) for s in (plain, support))
-        tf.nest.assert_same_structure(*parts, check_types=True)
+        own = plain.bijector.forward(tf.zeros([1, support.event_size], support.dtype))
+        tf.nest.assert_same_structure(own, parts, check_types=True)
     except Exception:  # supports that depend on other parts, or a model without draws
         return None
     return plain

@@ -16,8 +16,8 @@ from tensorflow_probability import bijectors as tfb
 from tfp_flows.core.compiled import Compiled, graph_function
 from tfp_flows.inference.parts import call_with_parts
 
-# Points of a batch.
-_ROWS = 64
+# Points of a batch; draws of a step of training and check chains are as many.
+_ROWS = 128
 _ZERO = tf.UnconnectedGradients.ZERO  # for constant and linear log-densities
 # Steps of second differences, in units in the last place of a point; and the largest second
 # difference of a resolvable density, in nats.
@@ -43,9 +43,8 @@ class UnconstrainedDensity:
       support: a `JointSupport`.
 
     Attributes:
-      traced_log_prob: `tf.function` from a tensor `[N, D]` to log-densities, `[N]`, in the
-        target's dtype.
-      value_and_gradient: `tf.function` to log-densities and their gradients, `[N, D]`.
+      value_and_gradient: `tf.function` from a tensor `[N, D]` to log-densities, `[N]`, in
+        the target's dtype, and their gradients, `[N, D]`.
     """
 
     def __init__(self, target_log_prob: Callable, support: Any) -> None:
@@ -53,9 +52,10 @@ class UnconstrainedDensity:
         self._support = support
         self.event_size = support.event_size
         self.dtype = support.dtype
-        self.traced_log_prob = graph_function(self._log_prob)
-        self.value_and_gradient = graph_function(self._value_and_gradient)
-        self._log_probs = Compiled(self.traced_log_prob, by_xla=False)
+        self.value_and_gradient = graph_function(
+            self._value_and_gradient, experimental_attributes={"_noinline": True}
+        )
+        self._log_probs = Compiled(self._log_prob, by_xla=False)
         self._gradients = Compiled(self.value_and_gradient, by_xla=False)
         self._products = Compiled(self._product, by_xla=False)
         self._seconds = math.inf
@@ -193,7 +193,7 @@ class UnconstrainedDensity:
 
 
 def in_batches(
-    function: Callable, *arrays: np.ndarray, size: int, dtype: tf.DType
+    function: Callable, *arrays: np.ndarray, size: int = _ROWS, dtype: tf.DType
 ) -> list[np.ndarray]:
     """Returns the results of a function of rows, `[N, ...]`, in batches of one size.
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.core.compiled import Compiled
+from tfp_flows.core.compiled import Compiled, is_compiled_by_xla
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.budget import Budget
@@ -291,7 +291,7 @@ class PosteriorTraining(tf.Module):
 
     def _score(self, y):
         """Log-density of the flow before the whitening, and its gradient, at draws."""
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(y)
             log_q = self._inner.log_prob(y)
         return map(tf.stop_gradient, (log_q, tape.gradient(log_q, y)))
@@ -303,6 +303,8 @@ class PosteriorTraining(tf.Module):
         auto-batched joint distribution for constants, the weights included, and would
         compile each block anew. Variables of a loop are no constants.
         """
+        if not is_compiled_by_xla():
+            return map(tf.stop_gradient, self._density.value_and_gradient(x))
         rows = tf.shape(x)[0]
         start = 0, x, tf.zeros([rows], x.dtype), tf.zeros_like(x)
         shapes = tuple(s.shape for s in map(tf.convert_to_tensor, start))

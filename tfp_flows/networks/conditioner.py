@@ -139,15 +139,14 @@ class Conditioner(ConfiguredByAttributes, tf.Module, AutoregressiveConditioner):
         Returns:
           `[..., *output_shape]`.
         """
-        event_ndims = len(self._input_shape)
-        batch_shape = tf.shape(x)[: x.shape.rank - event_ndims]
-        merged = x.shape.rank == event_ndims + 1
-        inputs = x if merged else tf.reshape(x, [-1, *self._input_shape])
+        batch_ndims = x.shape.rank - len(self._input_shape)
         training = training and self.dropout_in_training
+        if batch_ndims == 1:
+            return self._call_network(x, context, training)
+        inputs = tf.reshape(x, [-1, *self._input_shape])
         outputs = self._call_network(inputs, context, training)
-        if merged:
-            return outputs
-        return tf.reshape(outputs, tf.concat([batch_shape, outputs.shape[1:]], axis=0))
+        shape = tf.concat([tf.shape(x)[:batch_ndims], outputs.shape[1:]], axis=0)
+        return tf.reshape(outputs, shape)
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -149,4 +149,5 @@ class Affine(Transformer):
     def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         shift, log_scale = self.constrain(parameters)
-        return (y - shift) * tf.exp(-log_scale), -log_scale
+        log_det = -log_scale
+        return (y - shift) * tf.exp(log_det), log_det

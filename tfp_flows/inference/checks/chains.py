@@ -13,9 +13,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.core.check import Check
-from tfp_flows.core.compiled import Compiled
+from tfp_flows.core.compiled import Compiled, graph_function
 from tfp_flows.distributions import draws
-from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.checks.importance import (
     DEVIATION_CHANGE,
     MEAN_CHANGE,
@@ -82,7 +81,8 @@ class CheckChains:
     global: x' ~ q,  taken with probability min(1, p(x') q(x) / (p(x) q(x')))
     ```
 
-    A chain in mass that the posterior q lacks takes none of the draws of q.
+    A chain in mass that the posterior q lacks takes none of the draws of q. `log_q` is the
+    log-density of q, a function of `[C, D]`.
 
     Reference:
       Gabrie, Rotskoff, Vanden-Eijnden (2022), Adaptive Monte Carlo augmented with
@@ -92,10 +92,10 @@ class CheckChains:
     def __init__(
         self,
         density: UnconstrainedDensity,
-        distribution: FlowDistribution,
+        log_q: Callable,
         by_xla: bool = True,
     ) -> None:
-        self.density, self._distribution = density, distribution
+        self.density, self._log_q = density, log_q
         self._run = Compiled(self._sample, by_xla=by_xla and density.has_loop)
 
     def run(
@@ -145,29 +145,33 @@ class CheckChains:
 
             return value, gradient
 
-        def hmc(step_size):
-            return tfp.mcmc.HamiltonianMonteCarlo(log_prob, step_size, _LEAPFROGS)
-
         from_warm_up, seed = draws.split(seed, 2)
         step_sizes = tf.fill([tf.shape(z)[0], 1], tf.constant(0.1, z.dtype))
+        kernel = tfp.mcmc.DualAveragingStepSizeAdaptation(
+            tfp.mcmc.HamiltonianMonteCarlo(log_prob, step_sizes, _LEAPFROGS),
+            _WARM_UP,
+            target_accept_prob=_ACCEPTANCE,
+        )
+        # One trace of a step for the warm-up and the steps after it.
+        kernel.one_step = graph_function(kernel.one_step)
         warmed = tfp.mcmc.sample_chain(
             1,
             z,
-            kernel=tfp.mcmc.DualAveragingStepSizeAdaptation(
-                hmc(step_sizes), _WARM_UP, target_accept_prob=_ACCEPTANCE
-            ),
+            kernel=kernel,
             num_burnin_steps=_WARM_UP - 1,
             trace_fn=None,
             return_final_kernel_results=True,
             seed=from_warm_up,
         )
-        kernel = hmc(warmed.final_kernel_results.new_step_size)
+        adapted, hmc = warmed.final_kernel_results, kernel.inner_kernel
 
         def keep(i, z, *kept):
             noise, jump = draws.split(draws.fold_in(seed, i), 2)
-            z, results = kernel.one_step(z, kernel.bootstrap_results(z), seed=noise)
-            x, log_p = unconstrained(z), results.accepted_results.target_log_prob
-            ratio = log_p - self._distribution.log_prob(x)
+            before = adapted._replace(inner_results=hmc.bootstrap_results(z))
+            z, results = kernel.one_step(z, before, seed=noise)
+            log_p = results.inner_results.accepted_results.target_log_prob
+            x = unconstrained(z)
+            ratio = log_p - self._log_q(x)
             u = draws.uniform(tf.shape(ratio), jump, z.dtype)
             is_taken = tf.math.log(u) < proposal_ratios[i] - ratio
             values = (x, log_p, ratio, tf.cast(is_taken, z.dtype))

@@ -118,7 +118,7 @@ def examine(
     counts = [n for n in _NUMBERS_OF_DRAWS if n < more or n == _NUMBERS_OF_DRAWS[0]]
     weighted = sample_until_known(sampler, seed, counts)
     show("checking Markov chains", 0.3)
-    runner = CheckChains(density, distribution, by_xla)
+    runner = CheckChains(density, sampler.log_q, by_xla)
     chains = start_chains(runner, weighted, start.ends, seed, rng)
     groups = stuck_groups(chains)
     show("searching for further modes", 0.7)

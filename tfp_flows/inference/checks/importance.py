@@ -10,12 +10,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.check import Check
-from tfp_flows.core.compiled import Compiled
-from tfp_flows.distributions import draws
+from tfp_flows.core.compiled import graph_function
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.target import (
     UnconstrainedDensity,
@@ -26,9 +24,8 @@ from tfp_flows.inference.target import (
 
 # Draws of one batch.
 _ROWS = 2000
-# Degrees of freedom, share and scale of each broad t distribution; the scale is relative
-# to the posterior's.
-_DEGREES, _SHARE, _SCALE = np.float64(2.0), 0.05, 1.5
+# Share and scale of each broad t distribution; the scale is relative to the posterior's.
+_SHARE, _SCALE = 0.05, 1.5
 # Largest number of entries of the parts in all weighted draws.
 _MOST_NUMBERS = 4_000_000
 FEWEST_RELIABLE_DRAWS = 400
@@ -144,8 +141,11 @@ class ImportanceSampler:
     """Draws of a posterior and log-densities, in batches of one size.
 
     `flatten` maps unconstrained draws, `[S, D]`, to the entries of the target's parts,
-    `[S, E]`. A batch has `rows` draws. To trace draws and densities together is faster for
-    many batches.
+    `[S, E]`. A batch has `rows` draws. To trace the posterior is faster for many batches.
+
+    Attributes:
+      density: the `UnconstrainedDensity` of the target.
+      log_q: the posterior's log-density, a function from `[N, D]` to `[N]`.
     """
 
     def __init__(
@@ -158,29 +158,23 @@ class ImportanceSampler:
         is_traced: bool = True,
     ) -> None:
         self.density, self._flatten, self._rows = density, flatten, rows
-
-        def draw(seed):
-            x, log_q = distribution.experimental_sample_and_log_prob(rows, seed=seed)
-            return x, density.traced_log_prob(x), log_q
-
-        def at(x):
-            return density.traced_log_prob(x), distribution.log_prob(x)
-
-        self._draw, self._at = (
-            Compiled(function, by_xla=False) if is_traced else function
-            for function in (draw, at)
+        draw = functools.partial(distribution.experimental_sample_and_log_prob, rows)
+        self._draw, self.log_q = (
+            graph_function(function) if is_traced else function
+            for function in (lambda seed: draw(seed=seed), distribution.log_prob)
         )
 
-    def draws(self, count: int, seed: int) -> list[np.ndarray]:
+    def draws(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns draws, `[N, D]`, and their densities under target and posterior."""
         batches = range(math.ceil(count / self._rows))
         pieces = [self._draw(tf.constant([seed % 2**31, i], tf.int32)) for i in batches]
-        return joined(pieces, count)
+        x, log_q = joined(pieces, count)
+        return x, self.density.log_prob(x), log_q
 
     def at(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns log-densities of points under the target, -inf for NaN, and under q."""
-        dtype = self.density.dtype
-        log_p, log_q = in_batches(self._at, x, size=self._rows, dtype=dtype)
+        log_p = self.density.log_prob(x)
+        (log_q,) = in_batches(lambda x: [self.log_q(x)], x, dtype=self.density.dtype)
         return np.where(np.isfinite(log_p), log_p, -np.inf), log_q
 
     def weighted(self, count: int, seed: int) -> WeightedDraws:
@@ -192,16 +186,15 @@ class ImportanceSampler:
         """
         num_broad = int(_SHARE * count)
         x, log_p, log_q = self.draws(count - 2 * num_broad, seed)
-        broad = _broad_distributions(Gaussian.from_draws(x))
-        wide = np.concatenate(
-            [t.sample(num_broad, seed=draws.fold_in(seed, k)) for k, t in enumerate(broad)]
-        )
+        own = Gaussian.from_draws(x)
+        broad = Gaussian(own.mean, _SCALE * own.factor)
+        wide = _broad_draws(broad, num_broad, np.random.default_rng([seed, 6]))
         from_wide = self.at(wide)
         everything = np.concatenate([x, wide])
         log_p = np.concatenate([log_p, from_wide[0]])
         log_q = np.concatenate([log_q, from_wide[1]])
-        log_wide = [math.log(_SHARE) + t.log_prob(everything).numpy() for t in broad]
-        log_mixed = np.logaddexp(math.log1p(-2.0 * _SHARE) + log_q, np.logaddexp(*log_wide))
+        log_wide = math.log(_SHARE) + np.logaddexp(*_log_broad(broad, everything))
+        log_mixed = np.logaddexp(math.log1p(-2.0 * _SHARE) + log_q, log_wide)
         log_p = without_rounding(self.density, everything, log_p, log_mixed)
         unknown = float((np.isnan(log_p) | (log_p == np.inf))[: len(x)].mean())
         log_p = np.where(np.isfinite(log_p), log_p, -np.inf)
@@ -215,17 +208,26 @@ class ImportanceSampler:
         return WeightedDraws(everything, *log_densities, k, len(x), unknown, rows)
 
 
-def _broad_distributions(gaussian):
-    """Two t distributions of 2 degrees: with joint tails, and with a tail a variable."""
-    mean, factor = gaussian.mean, _SCALE * gaussian.factor
-    one = tfd.StudentT(_DEGREES, np.float64(0.0), 1.0)
-    affine = tfb.Shift(mean)(tfb.ScaleMatvecTriL(factor))
-    return (
-        tfd.MultivariateStudentTLinearOperator(
-            _DEGREES, mean, tf.linalg.LinearOperatorLowerTriangular(factor)
-        ),
-        tfd.TransformedDistribution(tfd.Sample(one, len(mean)), affine),
-    )
+def _broad_draws(gaussian, count, rng):
+    """Draws of two t distributions of 2 degrees: with joint tails, a tail a variable."""
+    size = len(gaussian.mean)
+    noise = rng.normal(size=(2, count, size))
+    # Half a chi-squared number of 2 degrees is an exponential one.
+    joint, own = rng.exponential(size=(count, 1)), rng.exponential(size=(count, size))
+    z = noise / np.sqrt(np.stack([np.broadcast_to(joint, own.shape), own]))
+    return gaussian.draw(z.reshape(-1, size))
+
+
+def _log_broad(gaussian, x):
+    """Log-densities of the two distributions of `_broad_draws`, `[S]` each."""
+    size = len(gaussian.mean)
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = gaussian.whiten(x) ** 2
+    power = 0.5 * size + 1.0
+    constant = math.lgamma(power) - 0.5 * size * math.log(2.0 * math.pi)
+    joint = constant - power * np.log1p(0.5 * squares.sum(axis=1))
+    own = -1.5 * np.log(squares + 2.0).sum(axis=1)
+    return joint - gaussian.log_scale, own - gaussian.log_scale
 
 
 def systematic_rows(
