@@ -166,7 +166,8 @@ class FlowDensity(DensityMixin, FlowEstimator):
 
     All columns are real or heavy-tailed, as `describe_columns` proposes, so that scores are
     densities, as in `KernelDensity`; `kinds` override this. The chosen kinds are in
-    `columns_`.
+    `columns_`. Each column is given those before it; `fit_density` takes longer, and mixes
+    several orders.
 
     >>> import numpy as np
     >>> from tfp_flows.sklearn import FlowDensity

@@ -317,9 +317,11 @@ def _reasons(splines, flows, has_regression):
     if splines:
         count, options = len(splines), splines[0].options
         in_orders = f" in {count} orders of the variables" if count > 1 else ""
+        networks = (
+            f"{options['num_members']} networks of width {options['hidden_units'][0]}"
+        )
         reasons.append(
-            f"conditional splines{in_orders}: the mean of {options['num_members']} networks "
-            f"of width {options['hidden_units'][0]} for each variable"
+            f"conditional splines{in_orders}: the mean of {networks} for each variable"
         )
     for name, rule in flows.items():
         width, dropout = rule.options["hidden_units"][0], rule.options["dropout"]
