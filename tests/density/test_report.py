@@ -115,7 +115,7 @@ def test_weights_are_those_of_the_shares():
     is_first = np.arange(100) < 75
     log_probs = np.where(is_first[:, None] == [True, False], 0.0, -np.inf)
     # Two rows are added to each component.
-    close(report.mixture_weights(log_probs), [77 / 104, 27 / 104])
+    close(report.mixture_weights(log_probs), [76 / 102, 26 / 102])
     useless = np.stack([np.zeros(400), np.full(400, -50.0)], axis=1)
     np.testing.assert_array_equal(report.mixture_weights(useless), [1.0, 0.0])
     np.testing.assert_array_equal(report.mixture_weights(useless[:, :1]), [1.0])

@@ -21,7 +21,7 @@ from tfp_flows.distributions.mixture import Mixture
 # `DensityReport` says what each means.
 VERDICTS = ("good", "no better than a Gaussian", "not to be relied on")
 _MOST_SAMPLES = 1_000  # which are compared with held-out rows
-# Pseudo-rows of each component (a Dirichlet prior), and the least weight of one.
+# Pseudo-rows that all components share (a Dirichlet prior), and the least weight of one.
 _PRIOR_ROWS, _LEAST_WEIGHT = 2.0, 0.02
 _UPDATES = 200  # number of updates of the weights; each raises the likelihood
 
@@ -164,7 +164,8 @@ def mixture_weights(log_probs: np.ndarray) -> np.ndarray:
     for _ in range(_UPDATES):
         shares = log_probs + np.log(weights)
         shares = np.exp(shares - np.logaddexp.reduce(shares, axis=1, keepdims=True))
-        weights = (shares.sum(axis=0) + _PRIOR_ROWS) / (len(shares) + count * _PRIOR_ROWS)
+        weights = shares.sum(axis=0) + _PRIOR_ROWS / count
+        weights /= len(shares) + _PRIOR_ROWS
     weights = np.where(weights < min(_LEAST_WEIGHT, 1.0 / count), 0.0, weights)
     return weights / weights.sum()
 
