@@ -8,7 +8,7 @@ from refusals import bad_calls, check_refused
 from tensorflow_probability import distributions as tfd
 
 import tfp_flows as tff
-from tfp_flows.distributions import MixtureMADE, Reordered
+from tfp_flows.distributions import Reordered
 
 ORDER = [2, 0, 1]
 
@@ -23,8 +23,9 @@ def test_variables_change_their_places():
 
 
 def test_it_trains_and_copies_with_a_context():
-    made = MixtureMADE(3, hidden_units=(8,), context_size=2, seed=0)
-    reordered = Reordered(made, ORDER)
+    flow = tff.MAF(3, context_size=2, num_steps=1, hidden_units=(8,), seed=0)
+    inner = tff.FlowDistribution(tff.standard_normal(3), flow)
+    reordered = Reordered(inner, ORDER)
     rng = np.random.default_rng(0)
     x, context = rng.normal(size=(64, 3)) + [100.0, 0.0, -100.0], rng.normal(size=(64, 2))
     model = tff.DensityEstimator(reordered)
@@ -32,9 +33,11 @@ def test_it_trains_and_copies_with_a_context():
     model.fit((x, context), verbose=0)
     value = x.astype("float32")
     given = tf.constant(context, tf.float32)
-    expected = made.log_prob(value[:, ORDER], context=given)
+    expected = inner.log_prob(value[:, ORDER], context=given)
     np.testing.assert_allclose(reordered.log_prob(value, context=given), expected)
-    assert reordered.log_prob(value, context=given).numpy().mean() > -30.0
+    assert (
+        reordered.log_prob(value, context=given).numpy().mean() > -5.0
+    )  # units are measured
     same = copy.deepcopy(reordered)
     np.testing.assert_array_equal(same.log_prob(value, context=given), expected)
     assert reordered.sample(5, seed=1, context=given[:2]).shape == [5, 2, 3]
