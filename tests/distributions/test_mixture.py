@@ -69,6 +69,9 @@ def test_draws_have_the_shares_and_seeds():
     close(tf.function(lambda: apart.sample(10, seed=3))(), apart.sample(10, seed=3), 1e-6)
     assert differ(apart.sample(10, seed=1), apart.sample(10, seed=2))
     assert differ(apart.sample(10), apart.sample(10))
+    by_xla = tf.function(lambda: apart.sample(10_000, seed=1), jit_compile=True)()
+    close(np.sort(np.round(by_xla[:, 0] / 50.0)), np.sort(np.round(x[:, 0] / 50.0)))
+    assert apart.sample(0).shape == (0, 2)
     rows, log_prob = apart.sample_and_log_prob((2, 3), seed=2)
     np.testing.assert_array_equal(log_prob, apart.log_prob(rows))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -179,23 +180,17 @@ class Rules:
           weights: of the splines' orders, the flows and the regression, in this order.
         """
         for_splines, rest = np.split(np.asarray(weights), [len(self.splines)])
-        used = [
-            rule for rule, weight in zip(self.splines, for_splines, strict=True) if weight
+        networks = sum(rule.options["num_members"] for rule in self.splines)
+        splines = [
+            _with_networks(rule, round(networks * weight / for_splines.sum()))
+            for rule, weight in zip(self.splines, for_splines, strict=True)
+            if weight
         ]
-        shares = for_splines[for_splines > 0.0] / max(for_splines.sum(), 1e-9)
-        count = sum(rule.options["num_members"] for rule in self.splines)
         return dataclasses.replace(
             self,
-            splines=tuple(
-                _with_networks(rule, round(count * share))
-                for rule, share in zip(used, shares, strict=True)
-            ),
-            flows={
-                name: rule
-                for (name, rule), weight in zip(self.flows.items(), rest, strict=False)
-                if weight
-            },
-            has_regression=self.has_regression and rest[-1] > 0.0,
+            splines=tuple(splines),
+            flows=dict(itertools.compress(self.flows.items(), rest)),
+            has_regression=self.has_regression and bool(rest[-1]),
         )
 
 

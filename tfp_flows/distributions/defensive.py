@@ -173,14 +173,3 @@ class Defensive(DistributionWrapper):
         broad = self._mean + tf.linalg.matvec(self._scale, normal)
         chosen = draws.uniform(tf.shape(rows)[:-1], choice, self.dtype) < self.share
         return tf.where(chosen[..., None], broad, rows)
-
-    def sample_and_log_prob(
-        self,
-        sample_shape: int | Sequence[int] = (),
-        seed: int | TensorLike | None = None,
-        *,
-        context: TensorLike | None = None,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Draws rows with their log-densities; arguments as in `sample`."""
-        rows = self.sample(sample_shape, seed, context=context)
-        return rows, self.log_prob(rows, context=context)

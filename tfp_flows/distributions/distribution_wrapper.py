@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -59,6 +60,19 @@ class DistributionWrapper(ConfiguredByAttributes, tf.Module):
     def is_initialized(self) -> bool:
         """Whether all data-dependent state is set."""
         return all(getattr(part, "is_initialized", True) for part in self._parts)
+
+    def sample_and_log_prob(
+        self,
+        sample_shape: int | Sequence[int] = (),
+        seed: int | TensorLike | None = None,
+        *,
+        context: TensorLike | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draws events with their log-densities; arguments as in `sample`."""
+        this: Any = self
+        given = context_keyword(context)
+        x = this.sample(sample_shape, seed, **given)
+        return x, this.log_prob(x, **given)
 
     def _initialize_distribution(self, data, context, weight):
         """Initialises the distribution, if it has any data-dependent state."""

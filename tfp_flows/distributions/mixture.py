@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_array, check_instance, check_members, require
+from tfp_flows.core.compiled import is_compiled_by_xla
 from tfp_flows.core.inputs import as_tensor, check_context, check_value
 from tfp_flows.core.rows import weight_keyword
 from tfp_flows.core.serialization import rebuild_copy, serialize
@@ -230,41 +230,51 @@ class Mixture(DistributionWrapper):
     ) -> tf.Tensor:
         """Draws rows, `[*sample_shape, *batch, D]`.
 
-        All components draw all rows, of which one is chosen for each row.
-
         Args:
           sample_shape: shape of the draw, before the context's batch axes.
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
           context: `[..., context_size]`, if the mixture is conditional.
         """
         context = self._checked(context)
-        choice, *seeds = draws.split(draws.stateless(seed), 1 + len(self.components))
-        each = [
-            tf.cast(
-                part.sample(sample_shape, seed=own, **_context_of(part, context)),
-                self.dtype,
-            )
-            for part, own in zip(self.components, seeds, strict=True)
-        ]
-        uniform = draws.uniform(tf.shape(each[0])[:-1], choice, tf.float64)
-        ends = np.cumsum(self.weights)[:-1]
-        chosen = tf.reduce_sum(tf.cast(uniform[..., None] >= ends, tf.int32), axis=-1)
-        return functools.reduce(
-            lambda rows, k: tf.where((chosen == k)[..., None], each[k], rows),
-            range(1, len(each)),
-            each[0],
-        )
+        shape = draws.joint_shape(sample_shape, context)
+        if context is not None:
+            width = [self.context_size]
+            context = tf.broadcast_to(context, tf.concat([shape, width], axis=0))
+            context = tf.reshape(context, [-1, *width])
+        rows = self.draw_rows(tf.reduce_prod(shape), draws.stateless(seed), context)
+        return tf.reshape(rows, tf.concat([shape, self.event_shape], axis=0))
 
-    def sample_and_log_prob(
-        self,
-        sample_shape: int | Sequence[int] = (),
-        seed: int | TensorLike | None = None,
-        *,
-        context: TensorLike | None = None,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Draws rows with their log-densities; arguments as in `sample`."""
-        rows = self.sample(sample_shape, seed, context=context)
-        return rows, self.log_prob(rows, context=context)
+    def draw_rows(
+        self, count: int | tf.Tensor, seed: tf.Tensor, context: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Draws rows, `[N, D]`, each from one component, which is chosen first.
+
+        Args:
+          count: N.
+          seed: stateless seed.
+          context: `[N, context_size]`, if the mixture is conditional.
+        """
+        *seeds, choice = draws.split(seed, 1 + len(self.components))
+        uniform = draws.uniform([count], choice, tf.float64)
+        ends = np.cumsum(self.weights)[:-1]
+        chosen = tf.reduce_sum(tf.cast(uniform[:, None] >= ends, tf.int32), axis=1)
+        if is_compiled_by_xla():  # numbers of rows must not depend on draws there
+            each = [
+                self._draw_from(part, count, own, context)
+                for part, own in zip(self.components, seeds, strict=True)
+            ]
+            return tf.gather(tf.stack(each, axis=1), chosen, batch_dims=1)
+        places, rows = [], []
+        for k, (part, own) in enumerate(zip(self.components, seeds, strict=True)):
+            place = tf.cast(tf.where(chosen == k)[:, 0], tf.int32)
+            given = None
+            if context is not None:
+                given = tf.concat([tf.gather(context, place), context[:1]], axis=0)
+            # One row more, since flows cannot draw no rows in some graphs.
+            drawn = self._draw_from(part, tf.size(place) + 1, own, given)
+            places.append(place)
+            rows.append(drawn[: tf.size(place)])
+        return tf.dynamic_stitch(places, rows)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -274,6 +284,13 @@ class Mixture(DistributionWrapper):
     def __reduce__(self) -> tuple:
         # Stock distributions cannot be copied or pickled by themselves.
         return rebuild_copy, (serialize(self), [v.numpy() for v in self.variables])
+
+    def _draw_from(self, part, count, seed, context):
+        """Rows of one component, `[count, D]`, one for each context if there are some."""
+        if context is None:
+            return tf.cast(part.sample(count, seed=seed), self.dtype)
+        context = tf.cast(context, part.dtype)
+        return tf.cast(part.sample(seed=seed, context=context), self.dtype)
 
     @property
     def _parts(self):

@@ -120,14 +120,3 @@ class Reordered(DistributionWrapper):
         kwargs = context_keyword(context)
         rows = self.distribution.sample(sample_shape, seed=seed, **kwargs)
         return self._to_order.inverse(rows)
-
-    def sample_and_log_prob(
-        self,
-        sample_shape: int | Sequence[int] = (),
-        seed: int | TensorLike | None = None,
-        *,
-        context: TensorLike | None = None,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Draws rows with their log-densities; arguments as in `sample`."""
-        rows = self.sample(sample_shape, seed, context=context)
-        return rows, self.log_prob(rows, context=context)

@@ -247,8 +247,8 @@ def _from_numbers(name, counted):
     if counted.are_integers and _may_be_exceeded(counted):
         reason = f"counts: {distinct[-1]:g}, the largest, in {counts[-1]} rows only"
         return Column(name, "integer", reason, low=0.0)
-    are_few = len(distinct) <= min(_FEW, counted.size // 2)
-    if are_few and not _are_amounts(counted) or counted.are_repeated:
+    are_few = len(distinct) <= min(_FEW, counted.size // 2) and not _are_amounts(counted)
+    if are_few or counted.are_repeated:
         what = "integers" if counted.are_integers else "values"
         reason = f"{len(distinct)} different {what}"
         reason += ", each in two rows or more" if counted.are_repeated else ""

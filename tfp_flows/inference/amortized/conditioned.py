@@ -108,20 +108,8 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
         return tf.reshape(rows, tf.concat([shape[:-1], self.event_shape], axis=0))
 
     def _rows(self, contexts, seed):
-        """Draws each row from one component, chosen first, so no draws are discarded."""
-        *seeds, choice = draws.split(seed, 1 + len(self._mixture.components))
-        uniform = draws.uniform(tf.shape(contexts)[:1], choice, tf.float64)
-        ends = np.cumsum(self._mixture.weights)[:-1]
-        chosen = tf.reduce_sum(tf.cast(uniform[:, None] >= ends, tf.int32), axis=1)
-        rows, places = [], []
-        for k, (part, own) in enumerate(zip(self._mixture.components, seeds, strict=True)):
-            place = tf.where(chosen == k)[:, 0]
-            # One row more, since flows cannot draw no rows in some graphs.
-            given = tf.concat([tf.gather(contexts, place), contexts[:1]], axis=0)
-            drawn = part.sample(seed=own, context=tf.cast(given, part.dtype))
-            rows.append(tf.cast(drawn[:-1], self.dtype))
-            places.append(tf.cast(place, tf.int32))
-        return tf.dynamic_stitch(places, rows)
+        rows = self._mixture.draw_rows(tf.shape(contexts)[0], seed, contexts)
+        return tf.cast(rows, self.dtype)
 
     def _moved_inside(self, rows, contexts, seed):
         """Draws the rows that are outside of the region again, until they are inside."""
