@@ -39,11 +39,6 @@ def fit_density(train, test, seed):
     return np.concatenate([density.log_prob(part).numpy() for part in parts])
 
 
-def flow_density(train, test, seed):
-    """Returns the same under `FlowDensity` with its defaults."""
-    return tfp_flows.sklearn.FlowDensity(random_state=seed).fit(train).score_samples(test)
-
-
 def gaussian(train, test, seed):
     """Returns the same under a Gaussian."""
     del seed
@@ -64,7 +59,6 @@ def mixture_of_gaussians(train, test, seed):
 
 OURS = {
     "fit_density": fit_density,
-    "FlowDensity": flow_density,
     "mixture of Gaussians": mixture_of_gaussians,
     "Gaussian": gaussian,
 }

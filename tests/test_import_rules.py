@@ -47,7 +47,7 @@ ALLOWED = {
     ),
     # JAX and ONNX by functions, when they are called
     "portable": ({"core", "portable"}, SCIENCE | {"keras", "tfp_flows_jax", "onnx"}),
-    "sklearn": ({"tables"}, {"numpy", "sklearn"}),
+    "sklearn": ({"core", "density", "tables"}, {"numpy", "sklearn"}),
     "requirements": (set(), set()),  # setup.py runs it where nothing is installed
 }
 FORBIDDEN = re.compile(

@@ -1,8 +1,8 @@
-"""Estimators for scikit-learn, each around a `TableDensity`."""
+"""Estimators for scikit-learn: `fit_density`, and a `TableDensity` as a regressor."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,10 @@ from sklearn.base import BaseEstimator, DensityMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tfp_flows.tables.columns import TableColumns
-from tfp_flows.tables.describe_columns import describe_columns, describe_numbers
+from tfp_flows.core.arguments import require
+from tfp_flows.core.rows import by_parts
+from tfp_flows.density.fit import fit_density
+from tfp_flows.tables.describe_columns import describe_columns
 from tfp_flows.tables.grids import FIRST_INEXACT
 from tfp_flows.tables.prediction import Prediction
 from tfp_flows.tables.table_density import TableDensity
@@ -23,120 +25,14 @@ __all__ = ["FlowDensity", "FlowRegressor"]
 _LISTED = ("ordered", "boolean", "constant", "identifier")
 _BLOCK = 64  # numbers of rows are rounded up to a multiple of this
 _TABLE_OPTIONS = ("num_members", "num_bins", "hidden_units", "dropout")
-_FIT_OPTIONS = ("epochs", "batch_size", "learning_rate", "patience", "validation_split")
-
-
-class FlowEstimator(BaseEstimator):
-    """The options of both estimators, and the fit of their `TableDensity`.
-
-    Args:
-      kinds: dictionary by name of a column; a value is a kind, or a dictionary of entries
-        of `Column`.
-      num_members: see `TableDensity`.
-      num_bins: see `TableDensity`.
-      hidden_units: see `TableDensity`.
-      dropout: see `TableDensity`.
-      epochs: see `TableDensity.fit`.
-      batch_size: see `TableDensity.fit`.
-      learning_rate: see `TableDensity.fit`.
-      patience: see `TableDensity.fit`.
-      validation_split: see `TableDensity.fit`.
-      random_state: integer that determines the fit; random if None.
-
-    Attributes:
-      columns_: the `TableColumns` with the chosen kinds.
-      table_: the fitted `TableDensity`.
-      history_: losses of its fit, by epoch.
-    """
-
-    def __init__(
-        self,
-        *,
-        kinds: Mapping[str, Any] | None = None,
-        num_members: int | None = None,
-        num_bins: int | None = None,
-        hidden_units: Sequence[int] | None = None,
-        dropout: float | None = None,
-        epochs: int = 500,
-        batch_size: int | None = None,
-        learning_rate: float = 2e-3,
-        patience: int | None = None,
-        validation_split: float = 0.1,
-        random_state: Any = None,
-    ) -> None:
-        self.kinds = kinds
-        self.num_members = num_members
-        self.num_bins = num_bins
-        self.hidden_units = hidden_units
-        self.dropout = dropout
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.patience = patience
-        self.validation_split = validation_split
-        self.random_state = random_state
-
-    def _fit(
-        self,
-        frame: dict[str, np.ndarray],
-        columns: TableColumns,
-        modelled: Set[str],
-        **options: Any,
-    ) -> None:
-        """Fits a table to columns by name.
-
-        Args:
-          frame: the columns by name.
-          columns: their description, which `kinds` override.
-          modelled: names of the columns that are not the context.
-          **options: more options of the table's fit.
-        """
-        kinds = self.kinds or {}
-        are_entries = isinstance(kinds, Mapping)
-        are_entries = are_entries and all(
-            isinstance(given, (str, Mapping)) for given in kinds.values()
-        )
-        if not are_entries:
-            raise ValueError(
-                "Expected `kinds`, a dictionary of kinds or of entries of `Column`, by "
-                f"name; got {kinds!r}."
-            )
-        unknown = sorted(set(kinds) - set(columns.names))
-        if unknown:
-            raise ValueError(
-                f"Expected `kinds` of {columns.names}; got those of {unknown}."
-            )
-        for name, given in kinds.items():
-            entries = {"kind": given} if isinstance(given, str) else given
-            columns.change(name, **entries)
-        table = TableDensity(
-            columns,
-            context=[name for name in columns.names if name not in modelled],
-            seed=seed_of(self.random_state),
-            **{name: getattr(self, name) for name in _TABLE_OPTIONS},
-        )
-        options |= {name: getattr(self, name) for name in _FIT_OPTIONS}
-        self.history_ = table.fit(frame, verbose=0, **options).history
-        self.columns_, self.table_ = table.columns, table
-
-    def _checked(self, X):  # noqa: N803
-        check_is_fitted(self, "table_")
-        return validate_data(self, X, dtype=np.float64, reset=False)
-
-    def _in_blocks(self, function, rows):
-        """Returns `function` of a frame of `in_blocks(rows)`; its errors name `rows`."""
-        try:
-            return function(self._frame(in_blocks(rows)))
-        except ValueError:
-            function(self._frame(rows))
-            raise
-
-    def _frame(self, X):  # noqa: N803
-        default = [f"x{i}" for i in range(X.shape[1])]
-        names = list(getattr(self, "feature_names_in_", default))
-        if len(set(names)) < len(names):
-            raise ValueError(f"Expected a name for each column of `X`; got {names}.")
-        return {str(name): X[:, i] for i, name in enumerate(names)}
+_FIT_OPTIONS = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "patience",
+    "validation_split",
+    "calibration_split",
+)
 
 
 def _is_whole(values):
@@ -161,43 +57,57 @@ def seed_of(random_state: Any) -> int | None:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-class FlowDensity(DensityMixin, FlowEstimator):
-    """The density of rows of numbers, estimated by a `TableDensity`.
+class FlowDensity(DensityMixin, BaseEstimator):
+    """The density of rows of numbers, estimated by `fit_density`.
 
-    All columns are real or heavy-tailed, as `describe_columns` proposes, so that scores are
-    densities, as in `KernelDensity`; `kinds` override this. The chosen kinds are in
-    `columns_`. Each column is given those before it; `fit_density` takes longer, and mixes
-    several orders.
+    Scores are log-densities, also of whole numbers, as with `KernelDensity`. A fit needs 20
+    rows.
 
     >>> import numpy as np
     >>> from tfp_flows.sklearn import FlowDensity
     >>> x = np.random.default_rng(0).normal(size=(200, 2))
-    >>> density = FlowDensity(epochs=2, num_members=1, random_state=0).fit(x)
+    >>> density = FlowDensity(max_minutes=0.1, random_state=0).fit(x)
     >>> density.score_samples(x).shape, density.sample(5, random_state=1).shape
     ((200,), (5, 2))
 
     Args:
-      kinds: dictionary by name of a column, "x0", "x1", ..., or as a data frame names it;
-        a value is a kind, or a dictionary of entries of `Column`.
-      **options: `num_members`, `num_bins`, `hidden_units`, `dropout` of `TableDensity`;
-        and `epochs`, `batch_size`, `learning_rate`, `patience`, `validation_split` of its
-        `fit`.
+      max_minutes: see `fit_density`.
+      max_steps: see `fit_density`.
       random_state: integer that determines the fit; random if None.
+
+    Attributes:
+      density_: the `FittedDensity`, with its `report`.
     """
+
+    def __init__(
+        self,
+        *,
+        max_minutes: float | None = None,
+        max_steps: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.max_minutes = max_minutes
+        self.max_steps = max_steps
+        self.random_state = random_state
 
     def fit(self, X: npt.ArrayLike, y: Any = None) -> FlowDensity:  # noqa: N803
         """Fits the density to rows, `[N, D]`; y is not used."""
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)  # noqa: N806
-        frame = self._frame(X)
-        # Always a density, also if training rows have few different values.
-        columns = describe_numbers(frame, set(frame) - set(self.kinds or ()))
-        self._fit(frame, columns, set(frame))
+        self.density_ = fit_density(
+            X,
+            seed=seed_of(self.random_state),
+            max_minutes=self.max_minutes,
+            max_steps=self.max_steps,
+            verbose=0,
+        )
         return self
 
     def score_samples(self, X: npt.ArrayLike) -> np.ndarray:  # noqa: N803
         """Returns the log-densities of rows, `[N]` nats."""
-        rows = self._checked(X)
-        return self._in_blocks(self.table_.log_prob, rows)[: len(rows)]
+        check_is_fitted(self)
+        rows = validate_data(self, X, dtype=np.float64, reset=False)
+        scores = by_parts(self.density_.log_prob, in_blocks(rows))
+        return scores[: len(rows)].astype(np.float64)
 
     def score(self, X: npt.ArrayLike, y: Any = None) -> float:  # noqa: N803
         """Returns the sum of the log-densities, as `KernelDensity` does."""
@@ -205,12 +115,11 @@ class FlowDensity(DensityMixin, FlowEstimator):
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
         """Draws rows, `[n_samples, D]`."""
-        check_is_fitted(self, "table_")
-        drawn = self.table_.sample(n_samples, seed=seed_of(random_state))
-        return np.stack([drawn[name].astype(np.float64) for name in drawn], axis=1)
+        check_is_fitted(self)
+        return self.density_.sample(n_samples, seed=seed_of(random_state)).numpy()
 
 
-class FlowRegressor(RegressorMixin, FlowEstimator):
+class FlowRegressor(RegressorMixin, BaseEstimator):
     """The density of a target given features, `p(y | x)`, estimated by a `TableDensity`.
 
     ```none
@@ -239,15 +148,26 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
     Args:
       kinds: dictionary by name of a column; a value is a kind, or a dictionary of entries
         of `Column`.
+      num_members: see `TableDensity`.
+      num_bins: see `TableDensity`.
+      hidden_units: see `TableDensity`.
+      dropout: see `TableDensity`.
+      epochs: see `TableDensity.fit`.
+      batch_size: see `TableDensity.fit`.
+      learning_rate: see `TableDensity.fit`.
+      patience: see `TableDensity.fit`.
+      validation_split: see `TableDensity.fit`.
       calibration_split: share of the rows, in [0, 1), that is kept out of all training and
         validation, for `predict_interval` with `conformal=True`.
-      **options: `num_members`, `num_bins`, `hidden_units`, `dropout` of `TableDensity`;
-        and `epochs`, `batch_size`, `learning_rate`, `patience`, `validation_split` of its
-        `fit`.
       random_state: integer that determines the fit; random if None.
+
+    Attributes:
+      columns_: the `TableColumns` with the chosen kinds.
+      table_: the fitted `TableDensity`.
+      history_: losses of its fit, by epoch.
     """
 
-    def __init__(  # scikit-learn reads the names of all parameters here
+    def __init__(
         self,
         *,
         kinds: Mapping[str, Any] | None = None,
@@ -263,20 +183,18 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
         calibration_split: float = 0.0,
         random_state: Any = None,
     ) -> None:
-        super().__init__(
-            kinds=kinds,
-            num_members=num_members,
-            num_bins=num_bins,
-            hidden_units=hidden_units,
-            dropout=dropout,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            patience=patience,
-            validation_split=validation_split,
-            random_state=random_state,
-        )
+        self.kinds = kinds
+        self.num_members = num_members
+        self.num_bins = num_bins
+        self.hidden_units = hidden_units
+        self.dropout = dropout
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.patience = patience
+        self.validation_split = validation_split
         self.calibration_split = calibration_split
+        self.random_state = random_state
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> FlowRegressor:  # noqa: N803
         """Fits the density to features, `[N, F]`, and targets, `[N]`."""
@@ -284,20 +202,39 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
             self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
         )
         features = self._frame(X)
-        if "y" in features:
-            raise ValueError(
-                "Expected features that are not named 'y', as the target is; got "
-                f"{list(features)}."
-            )
+        words = "features that are not named 'y', as the target is"
+        require("y" not in features, words, list(features))
         frame = features | {"y": np.asarray(y, np.float64)}
+        table = TableDensity(
+            self._columns(frame),
+            context=list(features),
+            seed=seed_of(self.random_state),
+            **{name: getattr(self, name) for name in _TABLE_OPTIONS},
+        )
+        options = {name: getattr(self, name) for name in _FIT_OPTIONS}
+        self.history_ = table.fit(frame, verbose=0, **options).history
+        self.columns_, self.table_ = table.columns, table
+        return self
+
+    def _columns(self, frame):
+        """Returns the description of the columns, which `kinds` override."""
+        kinds = {} if self.kinds is None else self.kinds
+        are_entries = isinstance(kinds, Mapping) and all(
+            isinstance(given, (str, Mapping)) for given in kinds.values()
+        )
+        words = "`kinds`, a dictionary of kinds or of entries of `Column`, by name"
+        require(are_entries, words, repr(kinds))
+        unknown = sorted(set(kinds) - set(frame))
+        require(not unknown, f"`kinds` of {list(frame)}", f"those of {unknown}")
         columns = describe_columns(frame, as_recorded=False)
         for column in list(columns):
             # New rows may have other values than the training rows.
-            if column.kind in _LISTED and column.name not in (self.kinds or ()):
+            if column.kind in _LISTED and column.name not in kinds:
                 kind = "integer" if _is_whole(frame[column.name]) else "real"
                 columns.change(column.name, kind=kind, spikes=[], reason="as a number")
-        self._fit(frame, columns, {"y"}, calibration_split=self.calibration_split)
-        return self
+        for name, given in kinds.items():
+            columns.change(name, **({"kind": given} if isinstance(given, str) else given))
+        return columns
 
     def predict(
         self,
@@ -357,6 +294,23 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
         """Returns `log p(y | x)` of rows, `[N]` nats."""
         return self.predict_distribution(X).log_prob(np.asarray(y, np.float64))
 
+    def _in_blocks(self, function, rows):
+        """Returns `function` of a frame of `in_blocks(rows)`; its errors name `rows`."""
+        try:
+            return function(self._frame(in_blocks(rows)))
+        except ValueError:
+            function(self._frame(rows))
+            raise
+
+    def _frame(self, X):  # noqa: N803
+        default = [f"x{i}" for i in range(X.shape[1])]
+        names = list(getattr(self, "feature_names_in_", default))
+        is_given_once = len(set(names)) == len(names)
+        require(is_given_once, "a name for each column of `X`", names)
+        return {str(name): X[:, i] for i, name in enumerate(names)}
+
     def _inside(self, X):  # noqa: N803
-        frame = self.table_.clip_context(self._frame(self._checked(X)))
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)  # noqa: N806
+        frame = self.table_.clip_context(self._frame(X))
         return np.stack(list(frame.values()), axis=1)

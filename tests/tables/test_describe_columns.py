@@ -160,6 +160,15 @@ def test_densities_map_heavy_tails_whatever_their_sign():
     assert {kinds[name] for name in ("real", "bounded", "count")} == {"real"}
 
 
+def test_a_spike_has_a_density_too():
+    spiked = np.where(np.arange(len(NORMAL)) < len(NORMAL) // 2, 0.0, NORMAL)
+    (given,), (number,) = (
+        describe({"x": spiked}) for describe in (tff.describe_columns, describe_numbers)
+    )
+    assert given.spikes == [0.0]
+    assert (number.kind, number.spikes) == ("real", [])
+
+
 def test_large_numbers_with_a_decimal_point_are_no_identifiers():
     whole = {
         "unsigned": 2**63 + np.arange(30, dtype="uint64"),

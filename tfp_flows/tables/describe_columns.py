@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -97,7 +97,7 @@ def describe_columns(
     return TableColumns(list(table), differences, equalities, functions)
 
 
-def describe_numbers(frame: Any, names: Collection[str] | None = None) -> TableColumns:
+def describe_numbers(frame: Any) -> TableColumns:
     """Describes columns of numbers as continuous ones, so that all have densities.
 
     The kinds are "real" and "heavy-tailed", also for positive numbers; spikes and limits
@@ -105,13 +105,9 @@ def describe_numbers(frame: Any, names: Collection[str] | None = None) -> TableC
 
     Args:
       frame: as for `describe_columns`.
-      names: names of the columns that are described in this way, all by default;
-        `describe_columns` describes the others.
     """
     columns, cells = describe_columns(frame, as_recorded=False), Frame(frame).columns
     for column in list(columns):
-        if names is not None and column.name not in names:
-            continue
         numbers = cells_of(column.name, cells[column.name]).numbers()
         present = numbers[~np.isnan(numbers)]
         is_heavy = len(present) > 0 and is_heavy_tailed(present)
