@@ -64,7 +64,7 @@ def _case(constructor, event_size, context_size, num_values, options):
 _RANDOM = tff.networks.random_ordering(8, seed=4)
 BINARY = {
     "binary": _binary(),
-    "binary_random": _binary(ordering=_RANDOM, direct=True),
+    "binary_random": _binary(ordering=_RANDOM, direct=True, dropout=0.2),
     "binary_residual_context": _binary(context_size=2, residual=True),
     "binary_masks": _binary(num_masks=3),
     "binary_masks_context": _binary(
@@ -75,7 +75,9 @@ BINARY = {
 }
 MIXTURES = {
     "mixture": _mixture(),
-    "mixture_of_one": _mixture(num_components=1, ordering=[2, 3, 1], direct=True),
+    "mixture_of_one": _mixture(
+        num_components=1, ordering=[2, 3, 1], direct=True, dropout=0.2
+    ),
     "mixture_context": _mixture(2, context_size=2),
     "mixture_masks": _mixture(3, num_masks=2),
 }

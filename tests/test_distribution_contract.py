@@ -214,6 +214,18 @@ def test_copies_have_weights_of_their_own_and_evaluation_changes_none(name):
         np.testing.assert_array_equal(now, then)
 
 
+WITH_DROPOUT = ["binary_random", "mixture_of_one", "categorical_in_blocks"]
+
+
+@pytest.mark.parametrize("name", WITH_DROPOUT)
+def test_dropout_is_for_training_alone(name):
+    case, distribution = CASES[name], copy.deepcopy(built(name))
+    x = case.points((5,))
+    for training in (False, True):
+        first, second = (distribution.log_prob(x, training=training) for _ in range(2))
+        assert differ(first, second) == training
+
+
 @pytest.mark.parametrize("name", [n for n in CASES if "masks" in n])
 def test_training_goes_through_the_cycle(name):
     case, distribution = CASES[name], copy.deepcopy(built(name))

@@ -45,6 +45,7 @@ class BinaryMADE(AutoregressiveDistribution):
       activation: activation of the hidden layers.
       residual: whether the hidden layers are residual.
       direct: whether inputs are also connected to outputs directly.
+      dropout: share of the hidden units that a step of training drops, with one mask.
       context_size: width of the context; 0 if there is none.
       standardize_context: whether contexts are standardised, by statistics that
         `initialize` sets.
@@ -55,7 +56,7 @@ class BinaryMADE(AutoregressiveDistribution):
 
     Raises:
       ValueError: if `event_size` or `num_masks` is below 1, or `ordering` is no
-        permutation.
+        permutation; or if there is `dropout` with several masks.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -78,6 +79,7 @@ class BinaryMADE(AutoregressiveDistribution):
         activation: str | Callable = "relu",
         residual: bool = False,
         direct: bool = False,
+        dropout: float = 0.0,
         context_size: int = 0,
         standardize_context: bool = True,
         seed: int | None = None,
@@ -160,7 +162,7 @@ class CategoricalMADE(AutoregressiveDistribution):
         """Takes the arguments that the class describes."""
         parameters = dict(locals())
         options = _network_options(parameters)
-        network = OneHotMLP(num_values, hidden_units, ordering, dropout=dropout, **options)
+        network = OneHotMLP(num_values, hidden_units, ordering, **options)
         family = conditionals.Categorical(network.num_parameters)
         super().__init__(network, family, **_own(parameters))
 
@@ -233,6 +235,7 @@ class MixtureMADE(AutoregressiveDistribution):
       activation: activation of the hidden layers.
       residual: whether the hidden layers are residual.
       direct: whether inputs are also connected to outputs directly.
+      dropout: share of the hidden units that a step of training drops, with one mask.
       max_log_scale: bound of the distance of log-scales from their initial values.
       context_size: width of the context; 0 if there is none.
       standardize_context: whether contexts are standardised, by statistics that
@@ -244,7 +247,7 @@ class MixtureMADE(AutoregressiveDistribution):
 
     Raises:
       ValueError: if `event_size`, `num_components` or `num_masks` is below 1, or
-        `ordering` is no permutation.
+        `ordering` is no permutation; or if there is `dropout` with several masks.
 
     >>> import tfp_flows
     >>> made = tfp_flows.MixtureMADE(2, num_components=3, context_size=1, seed=0)
@@ -268,6 +271,7 @@ class MixtureMADE(AutoregressiveDistribution):
         activation: str | Callable = "relu",
         residual: bool = False,
         direct: bool = False,
+        dropout: float = 0.0,
         max_log_scale: float = 7.0,
         context_size: int = 0,
         standardize_context: bool = True,
@@ -350,7 +354,7 @@ def _masked_network(family, parameters):
 
 def _network_options(parameters):
     """The keyword arguments of any masked network, from those of a distribution."""
-    names = ("activation", "residual", "direct", "context_size", "seed")
+    names = ("activation", "residual", "direct", "dropout", "context_size", "seed")
     dtype = check_dtype("dtype", parameters["dtype"]).name
     return {name: parameters[name] for name in names} | {"dtype": dtype}
 
