@@ -41,6 +41,8 @@ class PredictSettings(TableSettings):
         super().__post_init__()
         if not self.levels or not all(map(_is_level, self.levels)):
             self.refuse("levels", "to hold numbers between 0 and 1")
+        if len(set(map(float, self.levels))) < len(self.levels):
+            self.refuse("levels", "to hold different numbers")
 
 
 def predict(settings):

@@ -84,6 +84,18 @@ def test_fit_stops_without_being_asked_with_the_weights_of_the_best_epoch(
     assert small.evaluate(banana, verbose=0) == pytest.approx(min(losses[:2]), abs=1e-4)
 
 
+def test_epochs_without_validation_are_not_compared(small, banana, capsys):
+    def spoil(weight, epoch):
+        if epoch == 3:
+            weight.assign(weight * np.nan)
+
+    # These rows have a larger loss than the training rows in each epoch.
+    options = {"validation_data": (4.0 * banana,), "validation_freq": 2, "verbose": 0}
+    history = small.fit(banana, epochs=4, callbacks=[Spoil(spoil)], **options).history
+    assert history["val_loss"][0] > max(history["loss"][:3])
+    assert "with the weights of epoch 2" in capsys.readouterr().out
+
+
 def test_averages_that_are_not_finite_do_not_come_over_the_best_weights(
     own, banana, spoiled
 ):

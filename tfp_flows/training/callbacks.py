@@ -28,8 +28,8 @@ class StopOnNaN(keras.callbacks.Callback):
     further training.
 
     Args:
-      monitor: name of the metric that is compared between epochs; the training loss if it
-        is absent.
+      monitor: name of the metric that is compared between epochs, those that have it; the
+        training loss if none has.
 
     Attributes:
       stopped_epoch: the epoch, counted from 1, in which something was not finite; or None.
@@ -51,7 +51,7 @@ class StopOnNaN(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Forgets an earlier training."""
         self.stopped_epoch = None
-        self._best = np.inf
+        self._best, self._is_monitored = np.inf, False
         self._best_epoch = self._epoch = 0
         self._weights = self._finite_at_first = None
 
@@ -80,7 +80,10 @@ class StopOnNaN(keras.callbacks.Callback):
         if not self._are_finite(weights):
             self._stop(f"A weight is not finite after epoch {self._epoch}")
             return
-        value = (logs or {}).get(self.monitor, (logs or {}).get("loss", np.inf))
+        logs = logs or {}
+        if self.monitor in logs and not self._is_monitored:
+            self._is_monitored, self._best = True, np.inf
+        value = logs.get(self.monitor if self._is_monitored else "loss", np.inf)
         if value < self._best:
             self._best, self._best_epoch = value, epoch + 1
             self._weights = weights

@@ -249,6 +249,7 @@ BAD_USE = [
     (score, "--model={nameless} --csv={large} --out={out}", 1, "float32"),
     (predict, "--model={nameless} --csv={table} --out={out}", 1, "a conditional model"),
     (predict, "--model={two} --csv={table} --out={out} --levels=1", 2, "between 0 and 1"),
+    (predict, "--model={two} --csv={table} --out={out} --levels=.5,.50", 2, "different"),
 ]
 
 
