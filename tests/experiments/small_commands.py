@@ -7,7 +7,7 @@ import pandas as pd
 from tiny_runs import TINY, TINY_POSTERIOR, TINY_VAE, quick_runs
 
 from experiments.density_estimation import experiment as density_estimation
-from experiments.neutra.settings import NeutraSettings
+from experiments.neutra import NeutraSettings
 from experiments.table_density.settings import TableDensitySettings
 
 POSTERIOR = {"posterior": "real_nvp", "target": "gaussian", "training_steps": 400}
@@ -49,7 +49,7 @@ COMMANDS = {
         _flags(TINY_POSTERIOR, **POSTERIOR, method="fit_posterior"),
     ),
     "neutra": (
-        "neutra.experiment",
+        "neutra",
         _flags(NeutraSettings(**vars(TINY_POSTERIOR)), **POSTERIOR),
     ),
     "folds": ("folds", ["--num_folds=2", "--run_dir=run", "small.flags"]),

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from experiments import neutra
 from experiments.command_line import program
 from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation import models
 from experiments.iaf_vae import experiment as iaf_vae
 from experiments.iaf_vae import models as vae_models
-from experiments.neutra import experiment as neutra
 from experiments.posterior_inference import experiment as posterior_inference
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from refusals import bad_calls
 from refused import assert_refused
 
 from experiments import __main__ as commands
-from experiments import compare
+from experiments import compare, neutra
 from experiments.__main__ import COMMANDS
 from experiments.command_line import program
 from experiments.command_line.flag_settings import UsageError
@@ -22,7 +22,6 @@ from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation.models import build_distribution
 from experiments.density_estimation.settings import Settings
 from experiments.iaf_vae import experiment as iaf_vae
-from experiments.neutra import experiment as neutra
 from experiments.posterior_inference.settings import PosteriorSettings
 
 NAMED = "--flow=real_nvp --num_steps=1"

@@ -8,10 +8,8 @@ import pytest
 import tensorflow as tf
 from tiny_runs import TINY_POSTERIOR, in_folder
 
-from experiments.neutra import evaluation as neutra_evaluation
-from experiments.neutra import experiment as neutra
-from experiments.neutra import report
-from experiments.neutra.settings import NeutraSettings
+from experiments import neutra
+from experiments.neutra import NeutraSettings
 from experiments.posterior_inference.chains import Chains
 from experiments.posterior_inference.targets import TARGETS
 
@@ -21,7 +19,7 @@ def test_draws_of_a_normal_are_worth_their_number():
     draws = np.random.default_rng(0).normal(1.0, 2.0, size=(100, 400, 1))
     middle = np.clip(draws, -1.0, 3.0)
     for rows, is_worth in [(draws, True), (middle, False)]:
-        found = neutra_evaluation.summary(
+        found = neutra.summary(
             Chains(rows, num_gradients=10**6, divergences=0.0), (1.0, 2.0)
         )
         worth = found["worth_per_1000_gradients"]
@@ -36,7 +34,7 @@ def test_gradients_of_training_are_those_of_all_draws_of_a_group():
     )
     sizes = {"training_steps": 20, "sample_size": 4, "importance_sample_size": 3}
     settings = NeutraSettings(target="banana", **sizes)
-    found = neutra_evaluation.measure(posterior, {}, TARGETS["banana"], settings)
+    found = neutra.measure(posterior, {}, TARGETS["banana"], settings)
     assert found["training_gradients"] == 240
 
 
@@ -51,7 +49,7 @@ def test_neutra_compares_two_samplers(tmp_path):
     for sampler in results["samplers"].values():
         assert sampler["num_gradients"] >= 40
         assert np.isfinite(sampler["mean_of_first"])
-    page = report.page(results, settings)
+    page = neutra.report(results, settings)
     assert page.text() in (tmp_path / "report.md").read_text()
     assert (tmp_path / "report.html").is_file()
     assert (tmp_path / "pairs.png").is_file()
