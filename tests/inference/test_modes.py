@@ -7,8 +7,8 @@ import tensorflow_probability as tfp
 from densities import density
 
 from tfp_flows.inference import modes
-from tfp_flows.inference.checks import rays
 from tfp_flows.inference.checks.chains import rank_r_hat
+from tfp_flows.inference.checks.missing_mass import narrowest_modes, points_on_rays
 from tfp_flows.inference.checks.tails import improper_ray, improper_slice
 from tfp_flows.inference.support import JointSupport
 
@@ -168,7 +168,7 @@ def beside(direction, width):
 def is_found(target, is_known, seed):
     rng, size = np.random.default_rng(seed), target.event_size
     centre = modes.Gaussian(np.zeros(size), np.eye(size))
-    starts = rays.points_on_rays(target, [centre], np.zeros([0, size]), is_known, rng)
+    starts = points_on_rays(target, [centre], np.zeros([0, size]), is_known, rng)
     if not len(starts):
         return False
     found = modes.find_modes(target, starts, is_known=is_known)
@@ -193,7 +193,7 @@ def test_rays_lead_to_narrow_modes_far_away(direction, width):
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 4, 8])
 def test_modes_of_the_width_that_is_told_are_found_in_any_direction(size, rng):
-    _, width = rays.narrowest_modes(size)
+    _, width = narrowest_modes(size)
     directions = rng.normal(size=(10, size))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     directions *= rng.uniform(6.0, 30.0, (10, 1))

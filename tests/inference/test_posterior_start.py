@@ -15,7 +15,7 @@ from derivatives import op_by_op
 
 import tfp_flows as tff
 from tfp_flows.core.serialization import deserialize, serialize
-from tfp_flows.inference import fit, initial_flow, start, surrogate
+from tfp_flows.inference import fit, initial_flow, surrogate
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 SMALL = {"num_steps": 2, "hidden_units": (8,), "seed": 0}
@@ -228,9 +228,9 @@ def test_copies_and_checkpoints_have_the_start_without_a_search(tmp_path, monkey
 
 
 def test_missing_mass_has_its_share_beside_a_start_without_modes():
-    own = start.standard(2)
-    before = start.Start([own], np.zeros([0, 2]), "")
-    missing = start.Gaussian(np.ones(2), np.eye(2), -1901.0)
+    own = initial_flow.standard(2)
+    before = initial_flow.Start(None, [own], np.zeros([0, 2]), "")
+    missing = initial_flow.Gaussian(np.ones(2), np.eye(2), -1901.0)
     findings = types.SimpleNamespace(
         missing=[missing],
         is_fair=True,

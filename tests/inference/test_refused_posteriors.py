@@ -95,7 +95,7 @@ BAD_CALLS = [
         ),
         "know their support",
     ),
-    (lambda: tff.flow_posterior(2, "glow"), "`flow` to be one of ['iaf' | got 'glow'"),
+    (lambda: tff.flow_posterior(2, "glow"), "`flow`, one of ['iaf' | got 'glow'"),
     (
         lambda: tff.flow_posterior(target(), tff.IAF(3, **TINY)),
         "`flow` on vectors of the target's 2 | iaf | , 3]; got (2,)",

@@ -14,10 +14,9 @@ from tfp_flows.inference import budget
 from tfp_flows.inference.budget import Budget
 from tfp_flows.inference.checks import verdict
 from tfp_flows.inference.checks.findings import examine
-from tfp_flows.inference.fit_space import FitSpace
-from tfp_flows.inference.initial_flow import starting_flow
+from tfp_flows.inference.initial_flow import Start, standard, starting_flow
 from tfp_flows.inference.modes import quasi_newton
-from tfp_flows.inference.start import Start, standard
+from tfp_flows.inference.reparametrisation import FitSpace
 from tfp_flows.inference.training import compiled_training
 
 
@@ -128,8 +127,9 @@ def test_xla_is_tried_for_loops_but_not_for_python_functions():
     assert not density(with_loop(sleepy(0.0)), dtype=tf.float32).is_for_xla
     target = density(sleepy(0.0), dtype=tf.float32)
     assert not target.is_for_xla
-    start = Start([standard(2)], np.zeros([1, 2]), "words")
-    _, training = compiled_training(target, start, seed=0, seconds=60.0)
+    space = FitSpace(target, target._support)
+    start = Start(space, [standard(2)], np.zeros([1, 2]), "words")
+    _, training = compiled_training(start, seed=0, seconds=60.0)
     assert not training.jit_compiled
     assert training._block._xla.experimental_get_tracing_count() == 0
     assert not training.is_timed_out
@@ -144,8 +144,8 @@ def test_checks_without_time_are_of_weights_alone_and_never_reliable(seconds, op
     made = starting_flow([standard(2)], seed=0, dtype=tf.float32)
     left = 0.25 if math.isfinite(seconds) else -1.0
     space = FitSpace(target, target._support)
-    start = Start([standard(2)], np.zeros([0, 2]), "words")
-    findings = examine(space, start, made, seed=0, seconds=left)
+    start = Start(space, [standard(2)], np.zeros([0, 2]), "words")
+    findings = examine(start, made, seed=0, seconds=left)
     checks = verdict.list_checks(findings)
     assert len(findings.weighted.x) < 2000
     assert findings.weighted.pareto_k < 0.5

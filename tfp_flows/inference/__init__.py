@@ -2,7 +2,8 @@
 
 `fit` reads as the method: target -> modes -> initial flow -> training -> checks ->
 verdict. Read the other files in the same order: `parts`, `target` and `support`, `modes`,
-`start`, `initial_flow`, `training`, `reparametrisation` and `fit_space`, then `checks`.
+`reparametrisation`, which has the coordinates of a fit, `initial_flow`, `training`, then
+`checks`.
 `surrogate` has flows for your own variational loop, `losses` has its losses, and `kernels`
 has Markov chains through a flow. The folder `amortized` has posteriors of any observation,
 which are learned from simulations: `fit_amortized_posterior`.

@@ -11,7 +11,7 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.core.arguments import check_each, check_flag, check_integer, require
 from tfp_flows.distributions.draws import split, stateless
 from tfp_flows.inference.checks.importance import systematic_rows
-from tfp_flows.inference.parts import call_with_parts, named_parts, part_names
+from tfp_flows.inference.parts import call_with_parts, named_parts
 
 _INSTALL = (
     "`to_arviz` needs ArviZ, which is not installed; install it, for example by "
@@ -91,7 +91,7 @@ def to_arviz(
         )
         draws, log_weights = _drawn(draws, target, num_draws, seed, resample)
         has_chains = False
-    parts = named_parts(draws, part_names(draws, target, names))
+    parts = named_parts(draws, target, names)
     _check_parts(parts, target, has_chains)
     stats = {name: np.asarray(values) for name, values in (sample_stats or {}).items()}
     if log_weights is not None:

@@ -8,10 +8,11 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.core.arguments import require
 from tfp_flows.core.array_files import read_arrays, write_arrays
+from tfp_flows.inference.initial_flow import Start
 from tfp_flows.inference.modes import Gaussian
-from tfp_flows.inference.reparametrisation import Reparametrisation
-from tfp_flows.inference.start import Start
+from tfp_flows.inference.reparametrisation import FitSpace, Reparametrisation
 
 _EXPECTED = "`checkpoint_dir` with what a fit has saved"
 # Errors that `restore` raises for damaged files and for files of other variables.
@@ -46,30 +47,26 @@ class FitCheckpoint:
         if saved is None:
             return
         for name, value in self._identity.items():
-            if np.shape(saved[name]) != np.shape(value) or not np.allclose(
-                saved[name], value, rtol=1e-6, equal_nan=True
-            ):
-                raise ValueError(
-                    "Expected `checkpoint_dir` with a fit of this target and seed, of "
-                    f"{name} {value}; got one of {saved[name]}."
-                )
+            there = saved[name]
+            is_same = np.shape(there) == np.shape(value)
+            is_same = is_same and np.allclose(there, value, rtol=1e-6, equal_nan=True)
+            words = "`checkpoint_dir` with a fit of this target and seed, of"
+            require(is_same, f"{words} {name} {value}", f"one of {there}")
 
-    def start(self, index: int) -> Start | None:
-        """Returns the start of a round that was saved, or None."""
+    def start(self, index: int, space: FitSpace) -> Start | None:
+        """Returns the start of a round that was saved, or None.
+
+        The space is that of the round before, or of the unconstrained variables.
+        """
         saved = self._saved(index)
         if saved is None:
             return None
         names = [field.name for field in dataclasses.fields(Reparametrisation)]
-        coordinates = None
-        if names[0] in saved:
-            coordinates = Reparametrisation(*(saved[name] for name in names))
-        return Start(
-            list(map(Gaussian, *(saved[n] for n in ("means", "factors", "log_masses")))),
-            saved["ends"],
-            str(saved["words"]),
-            index,
-            coordinates,
-        )
+        if names[0] in saved and space.coordinates is None:
+            space = space.mapped(Reparametrisation(*(saved[name] for name in names)))
+        fields = (saved[name] for name in ("means", "factors", "log_masses"))
+        gaussians = list(map(Gaussian, *fields))
+        return Start(space, gaussians, saved["ends"], str(saved["words"]), index)
 
     def _saved(self, index):
         path = None if self._folder is None else self._folder / f"round_{index}.npz"
@@ -94,7 +91,7 @@ class FitCheckpoint:
             self.save()
         path = folder.with_suffix(".npz")
         if not path.exists():
-            coordinates = dataclasses.asdict(start.coordinates) if start.coordinates else {}
+            coordinates = start.space.coordinates
             arrays = {
                 "means": np.stack([g.mean for g in start.gaussians]),
                 "factors": np.stack([g.factor for g in start.gaussians]),
@@ -102,7 +99,9 @@ class FitCheckpoint:
                 "ends": start.ends,
                 "words": start.words,
             }
-            write_arrays(path, arrays | coordinates | self._identity)
+            if coordinates is not None:
+                arrays |= dataclasses.asdict(coordinates)
+            write_arrays(path, arrays | self._identity)
 
     def save(self) -> None:
         """Saves the training as it is now."""

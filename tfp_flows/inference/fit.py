@@ -32,7 +32,7 @@ from tfp_flows.inference.budget import Budget, Progress, bar
 from tfp_flows.inference.checkpoint import FitCheckpoint
 from tfp_flows.inference.checks.findings import Findings, examine, seconds_of_checks
 from tfp_flows.inference.checks.importance import pareto_k_threshold
-from tfp_flows.inference.checks.rays import narrowest_modes
+from tfp_flows.inference.checks.missing_mass import narrowest_modes
 from tfp_flows.inference.checks.tails import check_tails, improper_direction
 from tfp_flows.inference.checks.verdict import (
     PosteriorReport,
@@ -41,12 +41,16 @@ from tfp_flows.inference.checks.verdict import (
     list_checks,
     verdict,
 )
-from tfp_flows.inference.fit_space import FitSpace
 from tfp_flows.inference.fitted_posterior import FittedPosterior
+from tfp_flows.inference.initial_flow import (
+    MOST_COMPONENTS,
+    Start,
+    clusters,
+    first_start,
+)
 from tfp_flows.inference.modes import Gaussian, dispersed_starts
-from tfp_flows.inference.reparametrisation import reparametrise
+from tfp_flows.inference.reparametrisation import FitSpace, reparametrise
 from tfp_flows.inference.stan import is_stan_model, stan_space
-from tfp_flows.inference.start import MOST_COMPONENTS, Start, clusters, first_start
 from tfp_flows.inference.support import support_and_density
 from tfp_flows.inference.target import UnconstrainedDensity
 from tfp_flows.inference.training import compiled_training, train
@@ -178,8 +182,8 @@ def fit_posterior(
     if checkpoint_dir is not None:
         words = "the name of a folder"
         check_instance("checkpoint_dir", checkpoint_dir, str, words)
-        if os.path.isfile(checkpoint_dir):
-            raise ValueError(f"Expected `checkpoint_dir`, {words}; got that of a file.")
+        is_file = os.path.isfile(checkpoint_dir)
+        require(not is_file, f"`checkpoint_dir`, {words}", "that of a file")
     space = _unconstrained_space(target, support, target_log_prob_fn, dtype)
     checkpoint = FitCheckpoint(checkpoint_dir, None if seed is None else int(seed))
     budget, shown = Budget(max_minutes, max_gradients), Progress(progress)
@@ -196,9 +200,9 @@ def fit_posterior(
         report = _report(fit, best, rounds[0].start.gaussians[0])
         shown.end()
     weighted = best.findings.weighted
-    draws = best.space.unconstrained(weighted.x)
+    draws = best.start.space.unconstrained(weighted.x)
     return FittedPosterior(
-        best.space.distribution_from_u(best.distribution),
+        best.start.space.distribution_from_u(best.distribution),
         space.support.bijector,
         report=report,
         draws=draws.astype(space.density.dtype.as_numpy_dtype),
@@ -209,16 +213,9 @@ def fit_posterior(
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """The data and services that all rounds of a fit share.
+    """The data and services that all rounds of a fit share."""
 
-    Attributes:
-      space: `FitSpace` of the unconstrained variables x.
-      budget: a `Budget`.
-      progress: a `Progress`.
-      checkpoint: a `FitCheckpoint`, which has the seed.
-    """
-
-    space: FitSpace
+    space: FitSpace  # of the unconstrained variables
     budget: Budget
     progress: Progress
     checkpoint: FitCheckpoint
@@ -236,18 +233,9 @@ class Fit:
 
 @dataclasses.dataclass(frozen=True)
 class Round:
-    """A round of a fit: what it started from, the posterior, and its checks.
-
-    Attributes:
-      start: a `Start`.
-      space: `FitSpace` of the coordinates of the round.
-      distribution: the posterior in these coordinates.
-      findings: `Findings` on the posterior.
-      checks: the checks of these.
-    """
+    """A round of a fit: its start, the posterior in its coordinates, and the checks."""
 
     start: Start
-    space: FitSpace
     distribution: FlowDistribution
     findings: Findings
     checks: list[Check]
@@ -262,17 +250,12 @@ def _unconstrained_space(target, support, log_prob, dtype):
             )
         return stan_space(target, tf.as_dtype(dtype or tf.float64))
     parts, log_prob = support_and_density(target, support, log_prob, dtype or tf.float32)
-    if log_prob is None:
-        raise ValueError(
-            "Expected `target_log_prob_fn`, a function of the parts of a draw, with an "
-            "event shape; got None."
-        )
-    own = parts.dtype.name
-    require(dtype in (None, parts.dtype), f"`dtype` of the target's parts, {own}", dtype)
-    if parts.dtype not in (tf.float32, tf.float64):
-        raise ValueError(
-            f"Expected parts of float32 or float64; got those of {parts.dtype.name}."
-        )
+    words = "`target_log_prob_fn`, a function of the parts of a draw, with an event shape"
+    require(log_prob is not None, words, None)
+    own = parts.dtype
+    require(dtype in (None, own), f"`dtype` of the target's parts, {own.name}", dtype)
+    is_known = own in (tf.float32, tf.float64)
+    require(is_known, "parts of float32 or float64", f"those of {own.name}")
     return FitSpace(UnconstrainedDensity(log_prob, parts), parts)
 
 
@@ -292,46 +275,34 @@ def _errors_of_the_target() -> Iterator[None]:
 
 def _first_round(fit):
     fit.show(0, "searching for maxima", 0.0)
-    density, rng = fit.space.density, np.random.default_rng([fit.seed, 0])
-    points = dispersed_starts(density.event_size, _NUM_STARTS, rng)
+    rng = np.random.default_rng([fit.seed, 0])
+    points = dispersed_starts(fit.space.density.event_size, _NUM_STARTS, rng)
     points = np.concatenate([points, fit.space.prior])
     _check_density(fit, points)
-    start = fit.checkpoint.start(0)
-    if start is None:
-        start = first_start(density, points, fit.budget, rng)
-    return _run_round(fit, start, fit.space)
+    start = fit.checkpoint.start(0, fit.space)
+    return _run_round(fit, start or first_start(fit.space, points, fit.budget, rng))
 
 
 def _check_density(fit, points):
-    """Raises `ValueError` unless the target has a density and gradient at some point."""
+    """Refuses a target without a density or gradient, or one that mixes draws."""
     values, gradients = fit.space.density.log_prob_and_gradient(points)
-    if not np.isfinite(values).any():
-        raise ValueError(
-            "Expected a target whose log-density is finite at one of "
-            f"{len(points)} dispersed points at least; got {values[0]} at the first."
-        )
-    if not gradients.any():
-        raise ValueError(
-            "Expected a target whose log-density has a gradient; got 0 at each of "
-            f"{len(points)} dispersed points, as of a constant, or of steps that have "
-            "no gradient."
-        )
-    _check_independence(fit, points, values)
-    kept = np.flatnonzero(np.isfinite(values))[:_NUM_KEPT]
-    fit.checkpoint.check_target(points[kept], values[kept])
-
-
-def _check_independence(fit, points, values):
-    """Raises `ValueError` if the log-density of a draw depends on other draws."""
-    first = int(np.argmax(np.isfinite(values)))
+    count, finite = len(points), np.flatnonzero(np.isfinite(values))
+    words = "a target whose log-density is finite at one of {} dispersed points at least"
+    require(len(finite), words.format(count), f"{values[0]} at the first")
+    words = "a target whose log-density has a gradient"
+    got = f"0 at each of {count} dispersed points, as of a constant, or of steps that have"
+    require(gradients.any(), words, f"{got} no gradient")
+    first = finite[0]
     alone, _ = fit.space.density.log_prob_and_gradient(points[first : first + 1])
-    if not np.isclose(alone[0], values[first], rtol=1e-3, atol=1e-3):
-        raise ValueError(
-            "Expected a log-density of each draw by itself; got "
-            f"{values[first]:g} of a draw beside {len(points) - 1} others, and "
-            f"{alone[0]:g} of it alone. A sum over data may lack its axis, such as "
-            "tf.reduce_sum(log_prob, axis=-1)."
-        )
+    require(
+        np.isclose(alone[0], values[first], rtol=1e-3, atol=1e-3),
+        "a log-density of each draw by itself",
+        f"{values[first]:g} of a draw beside {count - 1} others, and {alone[0]:g} of it "
+        "alone",
+        " A sum over data may lack its axis, such as tf.reduce_sum(log_prob, axis=-1).",
+    )
+    kept = finite[:_NUM_KEPT]
+    fit.checkpoint.check_target(points[kept], values[kept])
 
 
 def _next_round(fit, last):
@@ -340,12 +311,8 @@ def _next_round(fit, last):
     is_over = budget.reached() or not budget.has_left(_SHARE_OF_ROUND)
     if index == _MAX_ROUNDS or is_over or is_final(last.checks, last.findings.weighted):
         return None
-    start, space = fit.checkpoint.start(index), last.space
-    if start is None:
-        start, space = _new_start(fit, last)
-    elif start.coordinates is not None and last.start.coordinates is None:
-        space = fit.space.mapped(start.coordinates)
-    return None if start is None else _run_round(fit, start, space)
+    start = fit.checkpoint.start(index, last.start.space) or _new_start(fit, last)
+    return None if start is None else _run_round(fit, start)
 
 
 def _new_start(fit, last):
@@ -358,17 +325,17 @@ def _new_start(fit, last):
     rng = np.random.default_rng([fit.seed, 3, last.start.index])
     coordinates, is_last = None, index + 1 == _MAX_ROUNDS
     is_curved = len(findings.missing) > MOST_COMPONENTS - len(last.start.gaussians)
-    if last.start.coordinates is None and (is_last or is_curved or not findings.missing):
+    is_first_map = last.start.space.coordinates is None
+    if is_first_map and (is_last or is_curved or not findings.missing):
         coordinates = reparametrise(findings.likely_draws(rng))
     if coordinates is None:
-        return next_start(last.start, findings, rng), last.space
+        return next_start(last.start, findings, rng)
     space = fit.space.mapped(coordinates)
     fit.show(index, "searching for maxima", 0.0)
     points = dispersed_starts(space.density.event_size, _NUM_STARTS, rng)
-    found = first_start(space.density, points, fit.budget, rng)
+    found = first_start(space, points, fit.budget, rng)
     words = f"{found.words}, after a map for {coordinates.words}"
-    changes = {"words": words, "index": index, "coordinates": coordinates}
-    return dataclasses.replace(found, **changes), space
+    return dataclasses.replace(found, words=words, index=index)
 
 
 def next_start(start: Start, findings: Findings, rng: np.random.Generator) -> Start | None:
@@ -404,12 +371,11 @@ def next_start(start: Start, findings: Findings, rng: np.random.Generator) -> St
     return dataclasses.replace(start, gaussians=gaussians, words=words, index=index)
 
 
-def _run_round(fit, start, space):
+def _run_round(fit, start):
     """Trains the flow of a start, and checks it."""
     budget, show = fit.budget, functools.partial(fit.show, start.index)
     show("compiling", _TRACED)
     distribution, training = compiled_training(
-        space.density,
         start,
         seed=fit.seed + start.index,
         seconds=_SHARE_OF_COMPILING * budget.seconds_left,
@@ -417,7 +383,7 @@ def _run_round(fit, start, space):
     budget.xla_timed_out |= training.is_timed_out
     training.counters.assign([0.0, 0.0, 0.0, 0.0, *budget.used])
     fit.checkpoint.begin(start, training)
-    seconds = _SECONDS_OF_COMPILING + 1.5 * seconds_of_checks(space.density)
+    seconds = _SECONDS_OF_COMPILING + 1.5 * seconds_of_checks(start.space.density)
     budget.reserve_seconds(seconds, _SHARE_OF_CHECKS)
     show("training", _BEGUN)
     train(
@@ -429,7 +395,6 @@ def _run_round(fit, start, space):
     )
     budget.reserve = 0.0
     findings = examine(
-        space,
         start,
         distribution,
         seed=fit.seed + _SEED_OF_CHECKS * (start.index + 1),
@@ -438,8 +403,8 @@ def _run_round(fit, start, space):
         show=lambda text, share: show(text, _TRAINED + (1.0 - _TRAINED) * share),
     )
     budget.num_gradients += findings.num_gradients
-    names = space.entry_names(findings.weighted.x)
-    return Round(start, space, distribution, findings, list_checks(findings, names))
+    checks = list_checks(findings, start.space.entry_names())
+    return Round(start, distribution, findings, checks)
 
 
 def _rank(result):
@@ -455,7 +420,7 @@ def _report(fit, best, first_gaussian):
     narrowest = math.inf, math.inf
     if findings.complete:
         narrowest = narrowest_modes(space.density.event_size)
-        own = best.space.unconstrained(weighted.own)
+        own = start.space.unconstrained(weighted.own)
         looked_at = [own]
         if not (agrees(checks) or findings.is_fair):
             # The fit of a density without an integral may be so far out that rounding hides
@@ -468,7 +433,7 @@ def _report(fit, best, first_gaussian):
             improper = improper or improper_direction(
                 space.density,
                 draws,
-                best.space.unconstrained(start.ends),
+                start.space.unconstrained(start.ends),
                 np.random.default_rng([fit.seed, 4]),
                 lambda: not budget.has_left(0.0),
             )

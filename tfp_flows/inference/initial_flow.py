@@ -1,7 +1,8 @@
-"""The flow that a fit starts from: the identity, over a Gaussian or a mixture of them."""
+"""What a fit starts from: Gaussians, and the flow that is the identity over them."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 
@@ -22,7 +23,10 @@ from tfp_flows.distributions import draws
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.flows.steps import coupling
-from tfp_flows.inference.modes import Gaussian, triangular
+from tfp_flows.inference.budget import Budget
+from tfp_flows.inference.modes import Gaussian, find_modes, triangular
+from tfp_flows.inference.reparametrisation import FitSpace
+from tfp_flows.inference.target import UnconstrainedDensity
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.mlp import MLP
 from tfp_flows.transformers.affine import Affine, soft_bounded_scale
@@ -33,6 +37,138 @@ MOST_OF_FULL_RANK = 500
 _FEWEST_PAIRS, _MOST_PAIRS = 3, 5
 # Smallest weight of a component in the moments of the mixture that is whitened.
 _LEAST_WEIGHT = 0.05
+# Largest number of Gaussians of a mixture.
+MOST_COMPONENTS = 8
+# Draws from which the ELBO of a Gaussian is estimated, and rounds of `gradient_scale`.
+_NUM_NOISE, _GRADIENT_ROUNDS = 256, 16
+# Largest number of rounds of k-means.
+_MAX_CLUSTERINGS = 25
+# Share of the wall time that the search for maxima may take.
+_SHARE_OF_SEARCH = 0.3
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """The start of a round of a fit."""
+
+    space: FitSpace  # of its coordinates
+    gaussians: list[Gaussian]  # components of the base
+    ends: np.ndarray  # where searches for maxima ended, `[S, D]`
+    words: str  # for the report
+    index: int = 0  # of the round
+
+
+def first_start(
+    space: FitSpace, starts: np.ndarray, budget: Budget, rng: np.random.Generator
+) -> Start:
+    """Returns Gaussians at the density's maxima, or one that is scaled by gradients."""
+
+    def is_over():
+        return not budget.has_left(1.0 - _SHARE_OF_SEARCH)
+
+    density = space.density
+    modes = find_modes(density, starts, is_over)
+    budget.num_gradients += modes.num_gradients
+    gaussians, words = modes.gaussians, f"over {len(modes.gaussians)} Gaussians"
+    if not gaussians and is_over():
+        gaussians = [standard(density.event_size)]
+        words = "over a standard normal, as time was short"
+    elif len(gaussians) < 2:
+        noise = rng.normal(size=(_NUM_NOISE, density.event_size))
+        lowest = bound(density, standard(density.event_size), noise)
+        words = "over a Laplace approximation"
+        if not gaussians or bound(density, gaussians[0], noise) < lowest:
+            budget.num_gradients += _GRADIENT_ROUNDS * _NUM_NOISE
+            gaussians = [gradient_scale(density, noise)]
+            words = "over a Gaussian scaled by gradients"
+    return Start(space, gaussians, modes.ends, f"couplings {words}")
+
+
+def clusters(x: np.ndarray, count: int, rng: np.random.Generator) -> list[Gaussian]:
+    """Divides draws, `[N, D]`, by k-means, and returns the Gaussian of each part.
+
+    Masses are shares of the draws. There are `count` parts at most; those of at most D
+    draws are left out.
+
+    Reference:
+      Arthur, Vassilvitskii (2007), k-means++: the advantages of careful seeding.
+      https://dl.acm.org/doi/10.5555/1283383.1283494
+    """
+    whole = Gaussian.from_draws(x)
+    z = whole.whiten(x)
+    centres = z[rng.integers(len(z), size=1)]
+    for _ in range(count - 1):
+        nearest = _distances(z, centres).min(axis=1)
+        chosen = rng.choice(len(z), p=nearest / nearest.sum()) if nearest.any() else 0
+        centres = np.concatenate([centres, z[chosen : chosen + 1]])
+    for _ in range(_MAX_CLUSTERINGS):
+        part = _distances(z, centres).argmin(axis=1)
+        for k in range(count):
+            if (part == k).any():
+                centres[k] = z[part == k].mean(axis=0)
+    rows = [x[part == k] for k in range(count)]
+    rows = [row for row in rows if len(row) > x.shape[1]] or [x]
+    return [
+        dataclasses.replace(Gaussian.from_draws(row), log_mass=np.log(len(row) / len(x)))
+        for row in rows
+    ]
+
+
+def _distances(z, centres):
+    return ((z[:, None] - centres) ** 2).sum(axis=-1)
+
+
+def standard(size: int) -> Gaussian:
+    """Returns the standard normal as a `Gaussian` of `size` variables."""
+    return Gaussian(np.zeros(size), np.ones(size))
+
+
+def bound(density: UnconstrainedDensity, gaussian: Gaussian, noise: np.ndarray) -> float:
+    """Estimates the ELBO of a Gaussian from standard normal `noise`, `[N, D]`, in nats."""
+    log_probs = density.log_prob(gaussian.draw(noise))
+    if not np.isfinite(log_probs).all():
+        return -np.inf
+    return log_probs.mean() + gaussian.log_scale + 0.5 * (noise**2).sum(axis=1).mean()
+
+
+def gradient_scale(density: UnconstrainedDensity, noise: np.ndarray) -> Gaussian:
+    """Scales the standard normal, variable by variable, by gradients at `[N, D]` draws.
+
+    ```none
+    variance = sqrt(variance of draws / variance of gradients)
+    mean     = mean of draws + variance * mean gradient
+    ```
+
+    It is exact for a Gaussian of independent variables. Otherwise it is repeated from its
+    result, or with half the step, while that raises the ELBO, so the result is never worse
+    than the standard normal. The factor is diagonal.
+    """
+    best = standard(density.event_size)
+    highest = bound(density, best, noise)
+    length = 1.0
+    for _ in range(_GRADIENT_ROUNDS):
+        proposed = _rescaled(density, best, noise, length)
+        reached = bound(density, proposed, noise)
+        if reached > highest:
+            best, highest, length = proposed, reached, 1.0
+        else:
+            length *= 0.5
+    return best
+
+
+def _rescaled(density, gaussian, noise, length):
+    x = gaussian.draw(noise)
+    gradients = density.gradient(x)
+    is_finite = np.isfinite(gradients).all(axis=1)
+    if is_finite.sum() < 2:
+        return gaussian
+    x, gradients = x[is_finite], gradients[is_finite]
+    spread, steepness = x.std(axis=0), gradients.std(axis=0)
+    is_curved = steepness > 0.0
+    variance = np.where(is_curved, spread / np.where(is_curved, steepness, 1.0), spread**2)
+    shift = x.mean(axis=0) - gaussian.mean + variance * gradients.mean(axis=0)
+    scale = gaussian.factor * (np.sqrt(variance) / gaussian.factor) ** length
+    return Gaussian(gaussian.mean + length * shift, scale)
 
 
 def starting_flow(

@@ -98,17 +98,10 @@ class NoMaximumError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Modes:
-    """Maxima of a density, and the cost of the search.
+    """Maxima of a density, and the cost of the search."""
 
-    Attributes:
-      gaussians: the Gaussian of the curvature at each maximum, the largest mass first;
-        empty if no start leads to a maximum.
-      ends: where the searches ended, `[S, D]`.
-      num_gradients: evaluations of the density's gradient.
-    """
-
-    gaussians: list[Gaussian]
-    ends: np.ndarray
+    gaussians: list[Gaussian]  # of the curvature there, the largest mass first
+    ends: np.ndarray  # where the searches ended, `[S, D]`
     num_gradients: int
 
 
@@ -174,9 +167,7 @@ def quasi_newton(
     """Climbs from all starts at once by the BFGS method, with backtracking.
 
     A row whose density is not finite at its start, `[S, D]`, stays there, with value -inf.
-
-    Returns:
-      Ends, `[S, D]`, their log-densities, `[S]`, and the number of gradients taken.
+    Ends come with their log-densities, `[S]`, and the number of gradients taken.
     """
     x = np.array(starts, np.float64)
     count, size = x.shape

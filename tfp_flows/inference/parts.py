@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from tfp_flows.core.arguments import require
 
 
 def call_with_parts(function: Callable, parts: Any) -> Any:
@@ -44,33 +45,21 @@ def named(structure: Any) -> dict:
     return dict(enumerate(structure)) if isinstance(structure, (list, tuple)) else {}
 
 
-def part_names(
+def named_parts(
     draws: Any, target: Any = None, names: str | Sequence[str] | None = None
-) -> list[str]:
-    """Returns the name of each part, in the order in which `tf.nest` flattens them.
+) -> dict[str, np.ndarray]:
+    """Returns the parts of a structure by their names, in the order of `tf.nest`.
 
-    Args:
-      draws: a structure of parts.
-      target: joint distribution, pinned or not, that names the parts of a list; or None.
-      names: a name for each part; None takes those of the structure or the target.
-
-    Raises:
-      ValueError: if the number of names and parts differs, or two names are equal.
+    These are `names`, or those of the structure. The parts of a list have names by a joint
+    distribution, `target`.
     """
-    count = len(tf.nest.flatten(draws))
+    parts = [np.asarray(part) for part in tf.nest.flatten(draws)]
+    count = len(parts)
     if names is None:
         names = _paths(draws, _names_in_order(target))
     names = [names] if isinstance(names, str) else list(names)
-    if len(names) != count or len(set(names)) != count:
-        raise ValueError(
-            f"Expected {count} `names`, one for each part and all different; got {names}."
-        )
-    return names
-
-
-def named_parts(draws: Any, names: list[str]) -> dict[str, np.ndarray]:
-    """Returns the parts of a structure by their names."""
-    parts = (np.asarray(part) for part in tf.nest.flatten(draws))
+    words = f"{count} `names`, one for each part and all different"
+    require(len(names) == len(set(names)) == count, words, names)
     return dict(zip(names, parts, strict=True))
 
 
@@ -96,11 +85,9 @@ def _paths(structure, in_order=None, prefix=""):
 
 
 def parts_from_rows(rows: tf.Tensor, event_shape: Any) -> Any:
-    """Returns parts in their structure, `[..., *event]` each, from rows, `[..., M]`.
+    """Returns parts in a structure of shapes, `[..., *event]` each, from rows, `[..., M]`.
 
-    Args:
-      rows: the entries of all parts, in the order of `tf.nest.flatten(event_shape)`.
-      event_shape: structure of shapes.
+    Rows have the entries of all parts, in the order of `tf.nest.flatten(event_shape)`.
     """
     shapes = tf.nest.flatten(event_shape)
     batch = tf.shape(rows)[:-1]
@@ -119,12 +106,3 @@ def rows_from_parts(parts: Any, event_shape: Any) -> tf.Tensor:
         batch = tf.shape(part)[: part.shape.rank - shape.rank]
         rows.append(tf.reshape(part, tf.concat([batch, [-1]], axis=0)))
     return tf.concat(rows, axis=-1)
-
-
-def have_nan(parts: Any, event_shape: Any) -> tf.Tensor:
-    """Returns whether a number of a draw, `[..., *event]` a part, is NaN, `[...]`."""
-    found = [
-        tf.reduce_any(tf.math.is_nan(part), axis=list(range(-shape.rank, 0)))
-        for part, shape in zip(*map(tf.nest.flatten, (parts, event_shape)), strict=True)
-    ]
-    return functools.reduce(tf.logical_or, found)

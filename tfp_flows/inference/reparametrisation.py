@@ -1,4 +1,4 @@
-"""Coordinates in which a funnel is straight, or heavy tails are light, from draws."""
+"""The coordinates of a fit: those where a funnel is straight, or heavy tails are light."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.partial import Partial
 from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.flows.steps import coupling
 from tfp_flows.inference.checks.importance import generalised_pareto
+from tfp_flows.inference.modes import Gaussian
+from tfp_flows.inference.parts import named_parts
+from tfp_flows.inference.support import JointSupport
+from tfp_flows.inference.target import UnconstrainedDensity
 from tfp_flows.transformers.affine import Affine, soft_bounded_scale
 from tfp_flows.transformers.tail import Tail
 
@@ -43,22 +48,14 @@ class Reparametrisation:
     v_i = u_i exp(b_i + B_i u_seen) + a_i + A_i u_seen              where scales depend on
     v_i = u_i                                                       others; else
     ```
-
-    Attributes:
-      centre: `[D]`.
-      width: `[D]`.
-      tails: weights of the lower and the upper tail, `[2, D]`; 0 for light tails.
-      moves: whether a variable's scale depends on variables that do not move, `[D]`.
-      kernel: A above B, transposed, `[num_seen, 2 num_moved]`.
-      bias: a and b, `[2 num_moved]`.
     """
 
-    centre: np.ndarray
-    width: np.ndarray
-    tails: np.ndarray
-    moves: np.ndarray
-    kernel: np.ndarray
-    bias: np.ndarray
+    centre: np.ndarray  # `[D]`
+    width: np.ndarray  # `[D]`
+    tails: np.ndarray  # weights of the lower and the upper tail, `[2, D]`; 0 if light
+    moves: np.ndarray  # whether a scale depends on variables that do not move, `[D]`
+    kernel: np.ndarray  # A above B, transposed, `[num_seen, 2 num_moved]`
+    bias: np.ndarray  # a and b, `[2 num_moved]`
 
     @property
     def words(self) -> str:
@@ -98,6 +95,64 @@ class Reparametrisation:
 def steep_scale(s: tf.Tensor) -> tf.Tensor:
     """Bounds `log_scale` between -20 and 20; it is nearly s between -5 and 5."""
     return soft_bounded_scale(s, bound=20.0)
+
+
+class FitSpace:
+    """A density in coordinates u, which are the unconstrained variables x or mapped to x.
+
+    Attributes:
+      density: the `UnconstrainedDensity` of u.
+      support: the `JointSupport` from u to the parts.
+      coordinates: the `Reparametrisation` from u to x; None if u is x.
+      prior: draws of the target's prior that have a finite u, `[P, D]`.
+    """
+
+    def __init__(self, density: UnconstrainedDensity, support: JointSupport) -> None:
+        self.density, self.support = density, support
+        self.coordinates: Reparametrisation | None = None
+        self.prior = np.zeros([0, density.event_size])
+        self._map: FlowBijector | None = None
+
+    def mapped(self, coordinates: Reparametrisation) -> FitSpace:
+        """Returns the space of other coordinates of x, given the space of x."""
+        to_x = coordinates.bijector(self.density.dtype)
+        found = FitSpace(self.density.mapped(to_x), self.support.mapped(to_x))
+        found.coordinates, found._map = coordinates, to_x
+        if len(self.prior):
+            x = tf.constant(self.prior, self.density.dtype)
+            u = to_x.inverse(x).numpy().astype(float)
+            found.prior = u[np.isfinite(u).all(axis=1)]
+        return found
+
+    def unconstrained(self, u: np.ndarray) -> np.ndarray:
+        """Maps u to x, `[N, D]`."""
+        if self._map is None or not len(u):
+            return u
+        return self._map.forward(tf.constant(u, self.density.dtype)).numpy().astype(float)
+
+    def entry_names(self) -> list[str]:
+        """Returns the names of the entries of all parts."""
+        return [
+            name + "".join(f"[{i}]" for i in index)
+            for name, part in named_parts(self.support.one_draw()).items()
+            for index in np.ndindex(part.shape[1:])
+        ]
+
+    def variable_names(self, draws: np.ndarray) -> list[str]:
+        """Returns the name of the entry that each variable of `[N, D]` moves most."""
+        u = Gaussian.from_draws(draws).mean
+        moved = u + np.diag(1e-2 + 1e-2 * np.abs(u))
+        rows = self.support.entries(np.concatenate([u[None], moved]))
+        moves = np.abs(rows[1:] - rows[0]) / (np.abs(rows[0]) + 1e-30)
+        names = self.entry_names()
+        return [names[k] for k in np.nan_to_num(moves).argmax(axis=1)]
+
+    def distribution_from_u(self, distribution: FlowDistribution) -> FlowDistribution:
+        """Maps a distribution of u to that of x."""
+        if self._map is None:
+            return distribution
+        chain = FlowChain([self._map, *distribution.bijector.bijectors])
+        return FlowDistribution(distribution.distribution, chain)
 
 
 def reparametrise(x: np.ndarray) -> Reparametrisation | None:

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
-from tfp_flows.inference.fit_space import FitSpace
+from tfp_flows.inference.reparametrisation import FitSpace
 from tfp_flows.inference.support import JointSupport
 from tfp_flows.inference.target import UnconstrainedDensity
 
@@ -30,10 +30,7 @@ def stan_space(model: Any, dtype: tf.DType | str) -> FitSpace:
 
     The log-density is Stan's own on these, with all constants, so that the evidence is that
     of the model. Its errors, for example outside the support, are a log-density of -inf.
-
-    Args:
-      model: a `bridgestan.StanModel`.
-      dtype: dtype of the parameters. Stan computes in float64.
+    Stan computes in float64, and the parameters have the dtype.
     """
     size, dtype = model.param_unc_num(), tf.as_dtype(dtype)
     shapes, order = shapes_and_order(model.param_names())
@@ -51,12 +48,8 @@ def shapes_and_order(names: list[str]) -> tuple[dict[str, list[int]], list[int]]
     ["m.1.1", "m.2.1", "m.1.2", "m.2.2", "a"]  ->  {"a": [], "m": [2, 2]}, [4, 0, 2, 1, 3]
     ```
 
-    Args:
-      names: Stan's names of all entries, in its order, the first index fastest. Other names
-        than these, of tuples and complex numbers, are parameters of their own.
-
-    Returns:
-      Shapes by names, sorted, and the positions of the entries, the last index fastest.
+    Stan's first index is the fastest, and the last one of the result. Other names than
+    these, of tuples and complex numbers, are parameters of their own.
     """
     found = [re.fullmatch(r"(.+?)((?:\.\d+)*)", name) for name in names]
     entries = sorted(
@@ -158,10 +151,7 @@ class StanConstraint(tfb.Bijector):
 def _by_rows(function, at_errors, *inputs):
     """Calls a function of vectors in float64 for each row of tensors, `[..., D]`.
 
-    Args:
-      function: returns a vector, `[E]`, or raises the `RuntimeError` of a Stan model.
-      at_errors: the result after an error, `[E]`.
-      *inputs: tensors of one shape and dtype.
+    `at_errors`, `[E]`, is the result where it raises the `RuntimeError` of a Stan model.
     """
     dtype = inputs[0].dtype
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
-from tfp_flows.core.arguments import check_callable, check_instance
+from tfp_flows.core.arguments import check_callable, check_instance, require
 from tfp_flows.core.compiled import graph_function
 from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
@@ -32,8 +32,6 @@ from tfp_flows.inference.parts import named
 _TARGET = "a `tfd.Distribution` or the shape of an event"
 # Points at which two supports of a target are compared.
 _NUM_POINTS = 16
-# Largest error of a number that a support maps there and back, in the part's largest one.
-_ROUNDING = 1e-3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -65,8 +63,8 @@ class JointSupport:
         """
         unconstrained = constraint.inverse_event_shape(event_shape)
         flat_shapes = tf.nest.flatten(unconstrained)
-        if not all(shape.is_fully_defined() for shape in flat_shapes):
-            raise ValueError(f"Expected event shapes that are known; got {event_shape}.")
+        are_known = all(shape.is_fully_defined() for shape in flat_shapes)
+        require(are_known, "event shapes that are known", event_shape)
         sizes = [math.prod(shape) for shape in flat_shapes]
         _check_size(sum(sizes))
         bijector = tfb.Chain([constraint, *_split(unconstrained, sizes)])
@@ -86,12 +84,10 @@ class JointSupport:
         """
         parts = parts_of(target)
         _refuse_discrete(parts, argument)
-        batch_shapes = tf.nest.flatten(target.batch_shape)
-        if any(shape.rank != 0 for shape in batch_shapes):
-            raise ValueError(
-                f"Expected `{argument}` without batch axes (`tfd.Independent` makes them "
-                f"axes of the event); got batch shape {target.batch_shape}."
-            )
+        has_batch = any(shape.rank != 0 for shape in tf.nest.flatten(target.batch_shape))
+        words = "without batch axes (`tfd.Independent` makes them axes of the event)"
+        got = f"batch shape {target.batch_shape}"
+        require(not has_batch, f"`{argument}` {words}", got)
         dtypes = set(tf.nest.flatten(target.dtype))
         _check_size(len(dtypes), argument)
         if len(dtypes) > 1 or not all(dtype.is_floating for dtype in dtypes):
@@ -133,8 +129,17 @@ class JointSupport:
     @property
     def event_shapes(self) -> Any:
         """The shape of each part, in the structure of the parts."""
-        parts = self.bijector.forward(tf.zeros([1, self.event_size], self.dtype))
-        return tf.nest.map_structure(lambda part: part.shape[1:], parts)
+        return tf.nest.map_structure(lambda part: part.shape[1:], self.one_draw())
+
+    def one_draw(self) -> Any:
+        """Returns the parts at the origin, with an axis of one draw."""
+        return self.bijector.forward(tf.zeros([1, self.event_size], self.dtype))
+
+    def entries(self, x: np.ndarray) -> np.ndarray:
+        """Returns the entries of all parts, `[N, E]` in float64, of `[N, D]`."""
+        parts = self.bijector.forward(tf.constant(x, self.dtype))
+        rows = [np.reshape(part, [len(x), -1]) for part in tf.nest.flatten(parts)]
+        return np.concatenate(rows, axis=1).astype(np.float64)
 
     def unconstrained(self, parameters: Any) -> np.ndarray:
         """Returns parameters as rows of unconstrained numbers, `[N, D]` in float64."""
@@ -147,9 +152,10 @@ class JointSupport:
         if self.event_size != other.event_size:
             return False
         own, others = _answers(self), _answers(other)
-        # Without the log-det, which may be one number for all points.
+        # The log-det, the last answer, may be one number for all points.
         shapes = [[part.shape for part in parts[:-1]] for parts in (own, others)]
-        return shapes[0] == shapes[1] and all(map(_is_close, own, others))
+        is_close = functools.partial(np.allclose, rtol=1e-4, atol=1e-6, equal_nan=True)
+        return shapes[0] == shapes[1] and all(map(is_close, own, others))
 
     def mapped(self, bijector: tfb.Bijector) -> JointSupport:
         """The same support from other coordinates, which `bijector` maps to these."""
@@ -216,16 +222,16 @@ def support_and_density(
 
 def _check_shapes(target):
     """Raises `ValueError` unless `target` is a shape, or a structure of shapes."""
-    if callable(target):
-        raise ValueError(
-            f"Expected `target`, {_TARGET}; got the function {target!r}. For a log_prob "
-            "function give the shape of its argument, and the function as "
-            "`target_log_prob_fn`."
-        )
+    hint = (
+        " For a log_prob function give the shape of its argument, and the function as "
+        "`target_log_prob_fn`."
+    )
+    got = f"the function {target!r}"
+    require(not callable(target), f"`target`, {_TARGET}", got, hint)
     sizes = [size for size in tf.nest.flatten(target) if size is not None]
     if any(isinstance(s, bool) or not hasattr(s, "__index__") or s < 0 for s in sizes):
-        if not all(isinstance(s, tf.TensorShape) for s in sizes):
-            raise ValueError(f"Expected `target`, {_TARGET}; got {target!r}.")
+        are_shapes = all(isinstance(s, tf.TensorShape) for s in sizes)
+        require(are_shapes, f"`target`, {_TARGET}", repr(target))
 
 
 def _refuse_discrete(parts, argument):
@@ -269,54 +275,19 @@ def parts_of(target: Any) -> list[tuple[str, Any]]:
     return found
 
 
-def log_prob_of_parts(
-    parts: Any, is_nan: tf.Tensor, bijector: tfb.Bijector, log_prob: Callable
-) -> tf.Tensor:
-    """Returns log-densities of parts, `[...]`: -inf outside their support, and NaN for NaN.
-
-    The bijector maps vectors, `[..., D]`, with the density `log_prob` to parts,
-    `[..., *event]` each. `is_nan` says whether a number of a draw is NaN, `[...]`.
-    """
-    # New tensors, since TFP's cache of draws would cut the gradient.
-    parts = tf.nest.map_structure(tf.identity, parts)
-    x = bijector.inverse(parts)
-    # Bijectors return NaN outside their range, and infinity at its ends.
-    is_inside = tf.reduce_all(tf.math.is_finite(x), axis=-1)
-    x = tf.where(is_inside[..., None], x, tf.zeros([], x.dtype))
-    is_inside &= _are_reached(parts, bijector, x)
-    inside = log_prob(x) - bijector.forward_log_det_jacobian(x, event_ndims=1)
-    return tf.where(is_inside, inside, outside_support(is_nan, inside.dtype))
-
-
-def outside_support(is_nan: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+def outside_support(parts: Any, event_shape: Any, dtype: tf.DType) -> tf.Tensor:
     """Returns log-densities of draws outside the support: NaN for NaN, else -inf."""
     nan, lowest = (tf.constant(c, dtype) for c in (math.nan, -math.inf))
-    return tf.where(is_nan, nan, lowest)
-
-
-def _are_reached(parts, bijector, x):
-    """Whether vectors, `[..., D]`, map to these parts, up to rounding, `[...]`.
-
-    A part of more numbers than its vector may lie off its support where the inverse is
-    finite: shares that do not sum to 1, or a matrix that is not symmetric.
-    """
-    found, batch = tf.ones(tf.shape(x)[:-1], tf.bool), x.shape.rank - 1
-    sizes = [part.shape[batch:].num_elements() for part in tf.nest.flatten(parts)]
-    if None not in sizes and sum(sizes) == x.shape[-1]:
-        return found
-    reached = bijector.forward(x)
-    for part, own in zip(*map(tf.nest.flatten, (parts, reached)), strict=True):
-        axes = list(range(batch, own.shape.rank))
-        error = tf.reduce_max(tf.abs(part - own), axis=axes)
-        found &= error <= _ROUNDING * tf.reduce_max(tf.abs(own), axis=axes)
-    return found
+    found = [
+        tf.reduce_any(tf.math.is_nan(part), axis=list(range(-shape.rank, 0)))
+        for part, shape in zip(*map(tf.nest.flatten, (parts, event_shape)), strict=True)
+    ]
+    return tf.where(functools.reduce(tf.logical_or, found), nan, lowest)
 
 
 def _check_size(size, argument="target"):
-    if not size:
-        raise ValueError(
-            f"Expected `{argument}` with a variable that is not pinned, at least; got none."
-        )
+    words = f"`{argument}` with a variable that is not pinned, at least"
+    require(size, words, "none")
 
 
 def _check_support_structure(event_shape, support):
@@ -358,7 +329,7 @@ def _checked_parts(target, support, argument):
     Some have constants of float32 only.
     """
     try:
-        return support.bijector.forward(tf.zeros([1, support.event_size], support.dtype))
+        return support.one_draw()
     except Exception as error:
         raise ValueError(
             f"Expected `{argument}` with parts whose default bijectors take their dtype, "
@@ -378,8 +349,7 @@ def _from_parts(target, support, parts):
     """
     try:
         plain = part_by_part(target, support)
-        own = plain.bijector.forward(tf.zeros([1, support.event_size], support.dtype))
-        tf.nest.assert_same_structure(own, parts, check_types=True)
+        tf.nest.assert_same_structure(plain.one_draw(), parts, check_types=True)
     except Exception:  # supports that depend on other parts, or a model without draws
         return None
     return plain
@@ -424,11 +394,8 @@ def part_by_part(target: Any, support: JointSupport) -> JointSupport:
     parts = [support_of_one(part) for _, part in parts_of(target)]
     structure = tf.nest.pack_sequence_as(target.event_shape, parts)
     plain = support.from_shape(target.event_shape, structure, support.dtype)
-    if not plain.equals(support):
-        raise ValueError(
-            "Expected a model of parts whose supports do not depend on other parts; got "
-            f"`{target.name}`."
-        )
+    words = "a model of parts whose supports do not depend on other parts"
+    require(plain.equals(support), words, f"`{target.name}`")
     return plain
 
 
@@ -464,8 +431,3 @@ def _answers(support):
     parts = support.bijector.forward(points)
     log_det = support.bijector.forward_log_det_jacobian(points, event_ndims=1)
     return [np.asarray(answer) for answer in (*tf.nest.flatten(parts), log_det)]
-
-
-def _is_close(a, b):
-    # The log-det of an unconstrained part may be one number for all points.
-    return np.allclose(a, b, rtol=1e-4, atol=1e-6, equal_nan=True)

@@ -40,11 +40,15 @@ from tfp_flows.flows.maf import MAF
 from tfp_flows.flows.nice import NICE
 from tfp_flows.flows.real_nvp import RealNVP
 from tfp_flows.inference.checks.importance import systematic_rows
-from tfp_flows.inference.initial_flow import MOST_OF_FULL_RANK, whitening_bijector
+from tfp_flows.inference.initial_flow import (
+    MOST_OF_FULL_RANK,
+    bound,
+    gradient_scale,
+    standard,
+    whitening_bijector,
+)
 from tfp_flows.inference.modes import Gaussian, NoMaximumError, find_modes
-from tfp_flows.inference.parts import have_nan
-from tfp_flows.inference.start import bound, gradient_scale, standard
-from tfp_flows.inference.support import described, log_prob_of_parts, support_and_density
+from tfp_flows.inference.support import described, outside_support, support_and_density
 from tfp_flows.inference.target import UnconstrainedDensity
 
 # Names of flows.
@@ -54,6 +58,8 @@ _FLOWS = {"iaf": IAF, "made": MADE, "maf": MAF, "nice": NICE, "real_nvp": RealNV
 _NUM_DRAWS, _NUM_STARTS = 256, 3
 # Two maxima count as several up to this ratio of masses, in nats.
 _NEGLIGIBLE = 7.0
+# Largest error of a number that a support maps there and back, in the part's largest one.
+_ROUNDING = 1e-3
 # Errors of a density that cannot be differentiated twice.
 _FAILURES = (ValueError, TypeError, LookupError, NotImplementedError, tf.errors.OpError)
 
@@ -171,11 +177,35 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
         return {}
 
     def _log_prob(self, value, **kwargs):
-        def log_prob(x):
-            return self.distribution.log_prob(x, **kwargs)
+        # New tensors, since TFP's cache of draws would cut the gradient.
+        parts = tf.nest.map_structure(tf.identity, value)
+        x = self.support.inverse(parts)
+        # Bijectors return NaN outside their range, and infinity at its ends.
+        is_inside = tf.reduce_all(tf.math.is_finite(x), axis=-1)
+        x = tf.where(is_inside[..., None], x, tf.zeros([], x.dtype))
+        is_inside &= _are_reached(parts, self.support, x)
+        log_det = self.support.forward_log_det_jacobian(x, event_ndims=1)
+        inside = self.distribution.log_prob(x, **kwargs) - log_det
+        outside = outside_support(parts, self.event_shape, inside.dtype)
+        return tf.where(is_inside, inside, outside)
 
-        is_nan = have_nan(value, self.event_shape)
-        return log_prob_of_parts(value, is_nan, self.support, log_prob)
+
+def _are_reached(parts, bijector, x):
+    """Whether vectors, `[..., D]`, map to these parts, up to rounding, `[...]`.
+
+    A part of more numbers than its vector may lie off its support where the inverse is
+    finite: shares that do not sum to 1, or a matrix that is not symmetric.
+    """
+    found, batch = tf.ones(tf.shape(x)[:-1], tf.bool), x.shape.rank - 1
+    sizes = [part.shape[batch:].num_elements() for part in tf.nest.flatten(parts)]
+    if None not in sizes and sum(sizes) == x.shape[-1]:
+        return found
+    reached = bijector.forward(x)
+    for part, own in zip(*map(tf.nest.flatten, (parts, reached)), strict=True):
+        axes = list(range(batch, own.shape.rank))
+        error = tf.reduce_max(tf.abs(part - own), axis=axes)
+        found &= error <= _ROUNDING * tf.reduce_max(tf.abs(own), axis=axes)
+    return found
 
 
 def _rebuild(kind, arguments, support, values):
@@ -293,17 +323,11 @@ def flow_posterior(
 def _build(flow, size, dtype, options):
     """The bijector on vectors of `size` from a bijector, a name or a constructor."""
     if isinstance(flow, tfb.Bijector):
-        if options:
-            raise ValueError(f"Expected no options with a built `flow`; got {options}.")
+        require(not options, "no options with a built `flow`", options)
         return flow
-    if isinstance(flow, str) and flow not in _FLOWS:
-        raise ValueError(f"Expected `flow` to be one of {sorted(_FLOWS)}; got {flow!r}.")
-    constructor = _FLOWS[flow] if isinstance(flow, str) else flow
-    if not callable(constructor):
-        raise ValueError(
-            f"Expected `flow`, one of {sorted(_FLOWS)}, a constructor, or a bijector; got "
-            f"{flow!r}."
-        )
+    constructor: Any = _FLOWS.get(flow) if isinstance(flow, str) else flow
+    words = f"`flow`, one of {sorted(_FLOWS)}, a constructor, or a bijector"
+    require(callable(constructor), words, repr(flow))
     if "standardize" in inspect.signature(constructor).parameters:
         options = {"standardize": False, **options}  # there are no data to standardise by
     return constructor(size, dtype=dtype, **options)

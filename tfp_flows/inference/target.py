@@ -158,10 +158,8 @@ class UnconstrainedDensity:
         """Returns the gradient and Hessian-vector products at one point.
 
         A second derivative that is missing or not finite is replaced by differences of
-        gradients. That of TFP's softplus is not finite above 88 in float32.
-
-        Returns:
-          The gradient at x, `[D]`, and the Hessian times the directions, `[D, K]`.
+        gradients. That of TFP's softplus is not finite above 88 in float32. The gradient at
+        x is `[D]`, and the Hessian times the directions `[D, K]`.
         """
         directions = np.asarray(directions).T
         points = np.broadcast_to(x, directions.shape)

@@ -16,8 +16,7 @@ from tfp_flows.core.compiled import Compiled, is_compiled_by_xla
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.budget import Budget
-from tfp_flows.inference.initial_flow import GaussianMixture, starting_flow
-from tfp_flows.inference.start import Start
+from tfp_flows.inference.initial_flow import GaussianMixture, Start, starting_flow
 from tfp_flows.inference.target import UnconstrainedDensity
 
 # Steps of a block, draws of a batch, and fewest steps of a block at the end.
@@ -39,13 +38,14 @@ _DECAY_OF_NORM, _CLIP = 0.9, 4.0
 
 
 def compiled_training(
-    density: UnconstrainedDensity, start: Start, *, seed: int, seconds: float
+    start: Start, *, seed: int, seconds: float
 ) -> tuple[FlowDistribution, PosteriorTraining]:
     """Returns the result of `starting_flow` for a start, and its `PosteriorTraining`.
 
     XLA is not used if it takes longer than `seconds`. The seed is that of weights and
     noise.
     """
+    density = start.space.density
 
     def made(by_xla):
         flow = starting_flow(start.gaussians, seed=seed, dtype=density.dtype)
@@ -105,21 +105,14 @@ def train(
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """Results of a block of steps.
+    """Results of a block of steps."""
 
-    Attributes:
-      elbo: mean ELBO over the second half of the steps, in nats.
-      error: its standard error.
-      variance: variance of the log-weights of draws, in the same steps; NaN for a mixture,
-        since the variance between its components is not known.
-      skipped: number of steps that were not taken, since they were not finite.
-      num_gradients: evaluations of the target's gradient.
-    """
-
-    elbo: float
-    error: float
+    elbo: float  # mean over the second half of the steps, in nats
+    error: float  # its standard error
+    # Variance of the log-weights of draws, in the same steps; NaN for a mixture, since the
+    # variance between its components is not known.
     variance: float
-    skipped: int
+    skipped: int  # number of steps that were not taken, since they were not finite
     num_gradients: int
 
 

@@ -12,9 +12,9 @@ import tfp_flows as tff
 from tfp_flows.density.rules import held_out_share
 from tfp_flows.inference import AmortizedPosterior, fit_amortized_posterior
 from tfp_flows.inference.amortized import features
-from tfp_flows.inference.amortized.conditioned import Conditioned
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.pairs import Pairs
+from tfp_flows.inference.amortized.truncation import Conditioned
 from tfp_flows.networks.layer_arguments import split_seed
 
 SPLINES = {"num_members": 2, "hidden_units": (16, 16), "num_bins": 4}

@@ -109,7 +109,7 @@ def test_observations_whose_posterior_leaves_the_region_are_flagged(is_known):
 
 @pytest.mark.usefixtures("op_by_op")
 def test_importance_resampling_where_the_prior_rarely_lies_in_the_region(monkeypatch):
-    source = PriorSimulator(PRIOR, simulate, True, False)
+    source = PriorSimulator(PRIOR, simulate, True)
     prior = fit(num_rounds=2).prior
     by_rejection, share = prior.sample(source, 3_000, 1), prior.share
     monkeypatch.setattr(truncation, "_LEAST_SHARE", 1.0)

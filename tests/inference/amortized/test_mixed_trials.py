@@ -207,7 +207,7 @@ def test_data_frames_and_single_draws(tmp_path):
     trials = in_frame(np.zeros([5, 1]), 1)
     assert likelihood.log_prob(trials, np.zeros([3, 1], np.float32)).shape == [3]
     for function, vectorized in ((simulate, True), (one_trial, False)):
-        source = PriorSimulator(FEW, function, vectorized, False, form_of=form_of_trials)
+        source = PriorSimulator(FEW, function, vectorized, form_of=form_of_trials)
         x = source.pairs(10, 0).x
         assert x.dtype.names == ("is_right", "sizes[0]", "sizes[1]")
         assert x["is_right"].dtype == bool
@@ -220,7 +220,7 @@ def test_simulations_with_texts_are_kept_and_gone_on_from(tmp_path):
         return {"choice": choice, "time": theta[:, 0] ** 2}
 
     def source():
-        return PriorSimulator(FEW, simulate, True, False, form_of=form_of_trials)
+        return PriorSimulator(FEW, simulate, True, form_of=form_of_trials)
 
     path = tmp_path / "simulations.npz"
     source().pairs(30, 0, path)

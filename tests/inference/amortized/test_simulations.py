@@ -14,12 +14,8 @@ from tfp_flows.inference.amortized import pairs as pairs_module
 from tfp_flows.inference.amortized import simulator as simulator_module
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.mixed_trials import form_of_trials
-from tfp_flows.inference.amortized.pairs import Pairs
-from tfp_flows.inference.amortized.simulator import (
-    JointSimulator,
-    PriorSimulator,
-    support_of_pairs,
-)
+from tfp_flows.inference.amortized.pairs import Pairs, support_of_pairs
+from tfp_flows.inference.amortized.simulator import JointSimulator, PriorSimulator
 from tfp_flows.inference.support import JointSupport, without_functions
 
 PRIOR = tfd.JointDistributionNamed(
@@ -59,7 +55,7 @@ def test_noise_of_the_same_seed_is_not_that_of_the_parameters():
         tfd.Sample(tfd.Normal(0.0, 1.0), 2),
         tfd.MultivariateNormalDiag([0.0, 0.0]),
     ):
-        pairs = PriorSimulator(prior, simulator, True, False).pairs(1_000, 0)
+        pairs = PriorSimulator(prior, simulator, True).pairs(1_000, 0)
         noise = pairs.x - pairs.u
         assert abs(np.corrcoef(noise[:, 0], pairs.u[:, 0])[0, 1]) < 0.15
 
@@ -70,7 +66,7 @@ def test_data_of_several_shapes_are_refused():
 
     prior = tfd.Sample(tfd.Normal(0.0, 1.0), 1)
     with pytest.raises(ValueError, match="data of one shape"):
-        PriorSimulator(prior, ragged, False, False)
+        PriorSimulator(prior, ragged, False)
     with pytest.raises(ValueError, match="got nested lists of numbers"):
         support_of_pairs([[0.1], [0.2]], None)
 
@@ -84,7 +80,7 @@ def test_integers_are_pinned_as_integers():
 
 
 def test_priors_give_parts_by_name_and_a_seed(small_blocks):
-    found = PriorSimulator(PRIOR, counts, True, False)
+    found = PriorSimulator(PRIOR, counts, True)
     pairs = found.pairs(35, 3)
     assert pairs.u.shape == (35, 3)
     assert pairs.x.shape == (35, 3)
@@ -94,7 +90,7 @@ def test_priors_give_parts_by_name_and_a_seed(small_blocks):
     np.testing.assert_array_equal(found.pairs(35, 3).x, pairs.x)
     np.testing.assert_array_equal(found.pairs(20, 3).x, pairs.x[:20])
     assert not np.array_equal(found.pairs(35, 4).x, pairs.x)
-    one_by_one = PriorSimulator(PRIOR, counts, False, False).pairs(5, 3)
+    one_by_one = PriorSimulator(PRIOR, counts, False).pairs(5, 3)
     assert one_by_one.x.shape == (5, 3)
 
 
@@ -104,8 +100,8 @@ def test_processes_give_the_same_simulations(small_blocks):
 
         return np.random.default_rng(seed).normal(effects, rate)
 
-    expected = PriorSimulator(PRIOR, simulator, False, False).pairs(25, 3)
-    found = PriorSimulator(PRIOR, simulator, False, False, num_processes=2).pairs(25, 3)
+    expected = PriorSimulator(PRIOR, simulator, False).pairs(25, 3)
+    found = PriorSimulator(PRIOR, simulator, False, num_processes=2).pairs(25, 3)
     np.testing.assert_array_equal(found.x, expected.x)
 
 
@@ -116,7 +112,7 @@ def test_a_simulator_may_write_into_one_array():
         room[:] = theta
         return room
 
-    found = PriorSimulator(tfd.Sample(tfd.Normal(0.0, 1.0), 1), simulator, False, False)
+    found = PriorSimulator(tfd.Sample(tfd.Normal(0.0, 1.0), 1), simulator, False)
     pairs = found.pairs(5, 0)
     np.testing.assert_array_equal(pairs.x, pairs.u)
 
@@ -125,7 +121,7 @@ def test_supports_that_depend_on_other_parts_are_not_saved():
     prior = tfd.JointDistributionNamed(
         {"a": tfd.LogNormal(0.0, 1.0), "b": lambda a: tfd.Uniform(0.0, a)}
     )
-    support = PriorSimulator(prior, lambda a, b: a, True, False).support
+    support = PriorSimulator(prior, lambda a, b: a, True).support
     with pytest.raises(ValueError, match="whose supports do not depend on other parts"):
         without_functions(support.bijector)
 
@@ -135,7 +131,7 @@ def test_intervals_are_linear_but_near_their_ends():
     prior = tfd.JointDistributionNamed(
         {"a": tfd.Independent(tfd.Uniform(low, high), 1), "b": tfd.Uniform(2.0, 3.0)}
     )
-    support = PriorSimulator(prior, lambda a, b: a, True, False).support
+    support = PriorSimulator(prior, lambda a, b: a, True).support
     u = np.linspace(-0.3, 1.3, 17, dtype=np.float32)[:, None] * np.ones(3, np.float32)
     far = np.float32([[-1e30] * 3, [-50.0] * 3, [50.0] * 3, [1e30] * 3])
     parts = support.bijector.forward(u)
@@ -178,7 +174,7 @@ def test_no_more_is_simulated_than_is_asked_for(small_blocks, tmp_path):
         return theta
 
     prior = tfd.Independent(tfd.Normal(tf.zeros(2), 1.0), 1)
-    found = PriorSimulator(prior, simulator, True, False)
+    found = PriorSimulator(prior, simulator, True)
     path = tmp_path / "simulations.npz"
     few = found.pairs(7, 0, path)
     more = found.pairs(14, 0, path)
@@ -200,23 +196,23 @@ def test_files_keep_simulations(small_blocks, tmp_path):
     prior, path = tfd.Normal(tf.zeros(2), 1.0), tmp_path / "simulations.npz"
     prior = tfd.Independent(prior, 1)
     expected = PriorSimulator(
-        prior, lambda theta, seed: np.random.default_rng(seed).normal(theta), True, False
+        prior, lambda theta, seed: np.random.default_rng(seed).normal(theta), True
     ).pairs(40, 0)
     with pytest.raises(KeyboardInterrupt):
-        PriorSimulator(prior, simulator, True, False).pairs(40, 0, path)
+        PriorSimulator(prior, simulator, True).pairs(40, 0, path)
     calls.extend([0] * 10)
-    found = PriorSimulator(prior, simulator, True, False).pairs(40, 0, path)
+    found = PriorSimulator(prior, simulator, True).pairs(40, 0, path)
     np.testing.assert_array_equal(found.x, expected.x)
     np.testing.assert_array_equal(found.u, expected.u)
     assert calls[-4:] == [2, 10, 10, 10]  # marks, and the blocks that the file lacked
-    more = PriorSimulator(prior, simulator, True, False).pairs(50, 0, path)
+    more = PriorSimulator(prior, simulator, True).pairs(50, 0, path)
     np.testing.assert_array_equal(more.x[:40], found.x)
     with pytest.raises(ValueError, match="other simulations"):
-        PriorSimulator(prior, simulator, True, False).pairs(40, 1, path)
+        PriorSimulator(prior, simulator, True).pairs(40, 1, path)
 
 
 def test_files_of_simulations_get_a_folder_and_are_checked(small_blocks, tmp_path):
-    found, path = PriorSimulator(PRIOR, counts, True, False), tmp_path / "new" / "x.npz"
+    found, path = PriorSimulator(PRIOR, counts, True), tmp_path / "new" / "x.npz"
     found.pairs(5, 0, path)
     assert path.exists()
     path.write_text("text")
@@ -226,7 +222,7 @@ def test_files_of_simulations_get_a_folder_and_are_checked(small_blocks, tmp_pat
 
 def test_a_part_of_the_prior_may_be_named_seed():
     prior = tfd.JointDistributionNamed({"seed": tfd.Uniform(0.0, 1.0)})
-    pairs = PriorSimulator(prior, lambda seed: seed, True, False).pairs(9, 0)
+    pairs = PriorSimulator(prior, lambda seed: seed, True).pairs(9, 0)
     assert len(set(pairs.x[:, 0])) == 9
     assert (np.abs(pairs.x - 0.5) <= 0.5).all()
 
@@ -246,10 +242,10 @@ def test_missing_numbers_of_pandas_and_failed_simulations_are_nan():
         return theta[0] if theta[0] > 0.0 else None
 
     prior = tfd.Sample(tfd.Normal(0.0, 1.0), 1)
-    pairs = PriorSimulator(prior, simulator, False, False).pairs(20, 0)
+    pairs = PriorSimulator(prior, simulator, False).pairs(20, 0)
     np.testing.assert_array_equal(np.isnan(pairs.x), pairs.u <= 0.0)
     assert np.isnan(
-        PriorSimulator(prior, simulator, False, False).draw(2, 0)[1].astype(float)
+        PriorSimulator(prior, simulator, False).draw(2, 0)[1].astype(float)
     ).any()
     with pytest.raises(ValueError, match="data of numbers; got others: .* 'a'"):
         DataForm.from_batch(np.array(["a", None], object))
@@ -257,9 +253,9 @@ def test_missing_numbers_of_pandas_and_failed_simulations_are_nan():
 
 def test_a_series_has_parts_if_its_cells_have_texts_for_names():
     prior, series = tfd.Normal(0.0, 1.0), pandas.Series
-    plain = PriorSimulator(prior, lambda theta: series(theta), True, False)
-    one_by_one = PriorSimulator(prior, lambda theta: series([theta, 1.0]), False, False)
-    named = PriorSimulator(prior, lambda theta: series({"a": theta}), False, False)
+    plain = PriorSimulator(prior, lambda theta: series(theta), True)
+    one_by_one = PriorSimulator(prior, lambda theta: series([theta, 1.0]), False)
+    named = PriorSimulator(prior, lambda theta: series({"a": theta}), False)
     shapes = [each.form.shapes for each in (plain, one_by_one, named)]
     assert shapes == [{None: ()}, {None: (2,)}, {"a": ()}]
     pairs = plain.pairs(5, 0)

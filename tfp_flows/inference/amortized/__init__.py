@@ -6,11 +6,12 @@ Read in this order:
 fit                 fit_amortized_posterior: simulations -> features -> density -> checks,
                     in one round, or in several around an observation in focus
 simulator           parameters and data: of a joint distribution, or a prior and a function
-pairs               simulated ones, and the file that keeps them
+pairs               simulated ones, or some that were simulated elsewhere
+backup              the file that keeps them, from which a killed call goes on
 data_form           the form of an observation: one row of numbers
 features            what the density sees of it: numbers, or the summary of a network
-conditioned         the density of parameters given fixed data, truncated or not
-truncation          where the posterior of the observation in focus has mass
+truncation          the density of parameters given fixed data, and the prior truncated to
+                    where the posterior of the observation in focus has mass
 posterior           AmortizedPosterior, and the posterior given one observation
 calibration         checks of the whole: ranks and expected coverage
 observation_checks  checks of one observation: within the simulations, importance weights

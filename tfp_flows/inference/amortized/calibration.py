@@ -13,12 +13,11 @@ import tensorflow as tf
 from tfp_flows.core.check import Check, Report, lined_up, plus_minus, reasons_of
 from tfp_flows.core.rows import parts_of_rows
 from tfp_flows.distributions import draws
-from tfp_flows.inference.amortized.conditioned import Conditioned
+from tfp_flows.inference.amortized.truncation import Conditioned, TruncatedPrior
 
 if TYPE_CHECKING:
     from tfp_flows.density.data import Data
     from tfp_flows.density.fit import Fit
-    from tfp_flows.inference.amortized.truncation import TruncatedPrior
 
 VERDICTS = ("calibrated", "not to be relied on")
 _NUM_DRAWS = 200  # draws of the posterior for each simulation
@@ -103,26 +102,21 @@ class CalibrationReport(Report):
 
     def __str__(self) -> str:
         dropped = f", {self.num_dropped:,} left out" if self.num_dropped else ""
+        shares = ", ".join(f"{share:.2g}" for share in self.shares)
+        rounds = f"{len(self.shares)}, in shares of the prior: {shares}"
         rows = [
             ("verdict", self.verdict),
             (
                 "simulations",
                 f"{self.num_simulations:,} fitted, {self.num_checked:,} to check{dropped}",
             ),
-            *self._rounds,
+            *([("rounds", rounds)] if len(self.shares) > 1 else []),
             ("above linear regression", f"{plus_minus(self.gain, self.gain_error)} nats"),
             *((check.name, check.result) for check in self.checks),
             *([] if self.weights is None else self.weights.rows),
             ("seconds", f"{self.seconds:.1f}"),
         ]
         return lined_up(rows, self.reasons)
-
-    @property
-    def _rounds(self):
-        if len(self.shares) == 1:
-            return []
-        shares = ", ".join(f"{share:.2g}" for share in self.shares)
-        return [("rounds", f"{len(self.shares)}, in shares of the prior: {shares}")]
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> CalibrationReport:
@@ -233,11 +227,8 @@ def ranks_and_coverage(
     A posterior that ignores the data passes the ranks of its parameters, but not the
     expected coverage: the truth is near to a linear prediction, and its draws are not. The
     posterior of each of N other simulations, `checked`, has draws, `[S, N, D]`, with
-    weights, `[S, N]`.
-
-    Returns:
-      Shares of the draws that are below the truth, `[N, D]`, and that are nearer to the
-      prediction than the truth, `[N]`.
+    weights, `[S, N]`. Ranks are the shares of the draws below the truth, `[N, D]`; coverage
+    is the share of those nearer to the prediction than the truth, `[N]`.
 
     Reference:
       Lemos, Coogan, Hezaveh, Perreault-Levasseur (2023), Sampling-based accuracy testing of

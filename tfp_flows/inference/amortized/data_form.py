@@ -18,15 +18,10 @@ _OF_USERS, _OF_SIMULATIONS = "fiub", "fiubO"
 
 @dataclasses.dataclass(frozen=True)
 class DataForm:
-    """The shapes of an observation, and its form as one row of K numbers.
+    """The shapes of an observation, and its form as one row of K numbers."""
 
-    Args:
-      shapes: shape of each part by its name; of one array, by the name None.
-      is_missing_allowed: whether NaN is a missing cell.
-    """
-
-    shapes: dict[str | None, tuple[int, ...]]
-    is_missing_allowed: bool = False
+    shapes: dict[str | None, tuple[int, ...]]  # by part; of one array, by the name None
+    is_missing_allowed: bool = False  # whether NaN is a missing cell
 
     @classmethod
     def from_batch(cls, x: Any, is_missing_allowed: bool = False) -> DataForm:
@@ -61,12 +56,8 @@ class DataForm:
     def to_rows(self, x: Any, argument: str = "x") -> np.ndarray:
         """Returns observations of a user, `[*batch, K]` in float64.
 
-        Args:
-          x: an array `[*batch, *shape]`, or a dictionary of such arrays.
-          argument: its name, for errors.
-
-        Raises:
-          ValueError: if names or shapes are others, or a number is not finite.
+        They are an array `[*batch, *shape]`, or a dictionary of such arrays; `argument` is
+        their name, for errors.
         """
         row = np.concatenate([*entries(self.shapes, x, _numbers, argument).values()], -1)
         is_known = np.isfinite(row) | (np.isnan(row) & self.is_missing_allowed)
@@ -76,11 +67,7 @@ class DataForm:
         return row
 
     def rows_of(self, x: Any, count: int) -> np.ndarray:
-        """Returns the data of `count` simulations, `[count, K]` in float64.
-
-        Raises:
-          ValueError: if they have other parts or shapes than the first simulations.
-        """
+        """Returns the data of `count` simulations, `[count, K]` in float64."""
         cells = functools.partial(_numbers, kinds=_OF_SIMULATIONS)
         parts = entries(self.shapes, x, cells, "data", count)
         return np.concatenate([*parts.values()], axis=1)
@@ -149,11 +136,7 @@ def parts_of_data(x: Any) -> dict:
 
 
 def named_as(shapes: dict, x: Any) -> dict:
-    """Returns the parts of data by name.
-
-    Raises:
-      ValueError: if they have other names than the shapes.
-    """
+    """Returns the parts of data by name; refuses other names than those of the shapes."""
     parts = parts_of_data(x)
     require(
         parts.keys() == shapes.keys(),

@@ -42,15 +42,11 @@ class Scale(typing.NamedTuple):
     z = (x - median) / half the distance of the quantiles of 16 % and 84 %
     feature = z,  beyond 3: sign(z) (3 + log(1 + |z| - 3))
     ```
-
-    Attributes:
-      center: medians, `[K]`.
-      scale: scales, `[K]`; the standard deviation if the quantiles are equal.
-      is_missing: which entries are NaN in a simulation, `[K]`; a second feature says so.
     """
 
-    center: np.ndarray
-    scale: np.ndarray
+    center: np.ndarray  # medians, `[K]`
+    scale: np.ndarray  # `[K]`; the standard deviation if the quantiles are equal
+    # Which entries are NaN in a simulation, `[K]`; a second feature says so.
     is_missing: np.ndarray
 
     @classmethod
@@ -93,8 +89,7 @@ class Features:
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Returns features, `[..., S]`, of observations, `[..., K]`.
 
-        Raises:
-          ValueError: if a cell is missing that is never missing in simulations.
+        Refuses observations that lack a cell which all simulations have.
         """
         is_unseen = np.isnan(x) & ~self.scale.is_missing
         unseen = np.flatnonzero(is_unseen.any(axis=tuple(range(x.ndim - 1))))
@@ -292,10 +287,7 @@ def _on_rows(layer, shape, form):
     """A network of `[numbers, is_known]`, `[N, 2 K]`, that calls a layer on observations.
 
     The layer sees `[N, *shape]`; with missing cells, the last axis is twice as long, and
-    its second half says which cells are known.
-
-    Raises:
-      ValueError: if the layer does not map observations to `[N, S]`.
+    its second half says which cells are known. It has to return `[N, S]`.
     """
     inputs = keras.Input((2 * form.size,))
     observations = keras.layers.Reshape(shape)(inputs[:, : form.size])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from tfp_flows.core.arguments import (
     check_flag,
     check_integer,
+    check_members,
     check_minutes,
     check_seed,
     require,
@@ -22,14 +24,15 @@ from tfp_flows.inference.amortized.calibration import judge_calibration, judge_w
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.features import check_summary, fit_features
 from tfp_flows.inference.amortized.observation_checks import Surroundings
-from tfp_flows.inference.amortized.pairs import LEAST_SIMULATIONS, Pairs
-from tfp_flows.inference.amortized.posterior import AmortizedPosterior
-from tfp_flows.inference.amortized.simulator import (
-    make_simulator,
+from tfp_flows.inference.amortized.pairs import (
+    LEAST_SIMULATIONS,
+    GivenPairs,
+    Pairs,
     support_of_pairs,
 )
+from tfp_flows.inference.amortized.posterior import AmortizedPosterior
+from tfp_flows.inference.amortized.simulator import JointSimulator, PriorSimulator
 from tfp_flows.inference.amortized.truncation import TruncatedPrior
-from tfp_flows.inference.support import JointSupport
 from tfp_flows.networks.layer_arguments import split_seed
 
 _SHARE_OF_SUMMARY = 0.3  # share of the time for a summary network
@@ -162,41 +165,46 @@ def fit_amortized_posterior(
     check_minutes("max_minutes", max_minutes)
     words = "a `simulator` with `num_processes` above 1"
     require(num_processes == 1 or simulator is not None, words, "none")
-    num_rounds = _checked_rounds(num_rounds, focus)
+    if focus is None:
+        require(num_rounds is None, "`num_rounds` with `focus`", num_rounds)
+        num_rounds = 1
+    elif num_rounds is None:
+        num_rounds = _NUM_ROUNDS
+    check_integer("num_rounds", num_rounds)
     if learn_likelihood:
         words = "a prior and a `simulator` with `learn_likelihood`"
         require(simulator is not None, words, "no `simulator`")
         require(not missing, "`learn_likelihood` or `missing`", "both")
     training = _Training(summary, missing, learn_likelihood, max_minutes, verbose)
+    form_of = functools.partial(DataForm.from_batch, is_missing_allowed=missing)
+    source: Any
     if isinstance(model, tuple) and len(model) == 2:
         require(simulator is None and observed is None, "pairs alone", "a simulator too")
         require(backup is None, "no `backup` with pairs", backup)
         words = "no `focus` with pairs, since its rounds simulate"
         require(focus is None, words, "one", " Give a prior and a simulator.")
         theta, x = model
-        given = _Given(support_of_pairs(theta, support), DataForm.from_batch(x, missing))
-        pairs = Pairs.given(theta, x, given.support, given.form)
-        check_summary(summary, given.form)
-        found = _fit_round(pairs, given, training, seed)
+        source = GivenPairs(theta, x, support_of_pairs(theta, support), form_of(x))
     else:
         require(support is None, "no `support` with a model, which has its own", support)
-        source = make_simulator(
-            model,
-            observed,
-            simulator,
-            vectorized=vectorized,
-            is_missing_allowed=missing,
-            num_processes=num_processes,
-        )
-        check_summary(summary, source.form)  # before the simulations
-        if focus is not None:
-            focus = _row_in_focus(focus, source.form, num_simulations, num_rounds)
-            words = "no `max_minutes` with `backup` and `focus`"
-            hint = " A clock ends training elsewhere each time, and simulations change."
-            require(backup is None or max_minutes is None, words, max_minutes, hint)
-            source.parameters(1, 0)  # raises errors before the first round
-        counts = num_rounds, num_simulations
-        found = _fit_rounds(source, focus, *counts, backup, training, seed)
+        words = "a joint distribution with `observed`, a prior with `simulator`, or pairs"
+        check_members("model", model, ("sample", "log_prob", "event_shape"), words)
+        if simulator is None:
+            words = "`observed`, names of observed parts"
+            require(observed is not None, words, None, " A prior needs `simulator`.")
+            source = JointSimulator(model, observed)
+        else:
+            require(observed is None, "`observed` or `simulator`", "both")
+            source = PriorSimulator(model, simulator, vectorized, num_processes, form_of)
+    check_summary(summary, source.form)  # before the simulations
+    if focus is not None:
+        focus = _row_in_focus(focus, source.form, num_simulations, num_rounds)
+        words = "no `max_minutes` with `backup` and `focus`"
+        hint = " A clock ends training elsewhere each time, and simulations change."
+        require(backup is None or max_minutes is None, words, max_minutes, hint)
+        source.parameters(1, 0)  # raises errors before the first round
+    counts = num_rounds, num_simulations
+    found = _fit_rounds(source, focus, *counts, backup, training, seed)
     seconds = time.monotonic() - start
     found.report = dataclasses.replace(found.report, seconds=seconds)
     return found
@@ -213,26 +221,13 @@ class _Training:
     verbose: int | str
 
     @property
-    def minutes_of_summary(self) -> float | None:
-        """Wall time for a summary network."""
-        share = 0.0 if self.summary is None else _SHARE_OF_SUMMARY
-        return None if self.max_minutes is None else share * self.max_minutes
-
-    @property
-    def minutes_of_density(self) -> float | None:
-        """Wall time for each density: of the parameters, and of the data."""
+    def minutes(self) -> tuple[float | None, float | None]:
+        """Wall time for a summary network, and for each density: of parameters and data."""
         if self.max_minutes is None:
-            return None
-        share = 1.0 if self.summary is None else 1.0 - _SHARE_OF_SUMMARY
-        return share * self.max_minutes / (2.0 if self.learn_likelihood else 1.0)
-
-
-class _Given(NamedTuple):
-    """What a fit asks of a `Simulator`, for pairs that were simulated elsewhere."""
-
-    support: JointSupport
-    form: DataForm
-    pin: None = None  # their density is not known
+            return None, None
+        share = 0.0 if self.summary is None else _SHARE_OF_SUMMARY
+        for_densities = (1.0 - share) * self.max_minutes
+        return share * self.max_minutes, for_densities / (1 + self.learn_likelihood)
 
 
 def _fit_rounds(source, focus, num_rounds, num_simulations, backup, training, seed):
@@ -253,8 +248,9 @@ def _fit_rounds(source, focus, num_rounds, num_simulations, backup, training, se
         own_training = dataclasses.replace(
             training, max_minutes=minutes, learn_likelihood=learn
         )
-        path = _backup_of_round(backup, index)
-        shows_bar = training.verbose != 0
+        path, shows_bar = backup, training.verbose != 0
+        if backup is not None and index:
+            path = f"{os.fspath(backup).removesuffix('.npz')}.round{index + 1}.npz"
         pairs.append(source.pairs(count, for_draws, path, shows_bar, prior))
         # In the region, simulations of all rounds are draws of the truncated prior.
         together = Pairs.joined(pairs)
@@ -273,6 +269,7 @@ def _fit_round(pairs, source, training, seed, prior=None):
 
     _, for_summary, for_fit, for_checks = split_seed(seed, 4)
     for_likelihood, for_weights = split_seed(for_checks, 2)
+    summary_minutes, density_minutes = training.minutes
     usable = pairs.usable(training.missing)
     checked_data(usable.u, None)  # refuses constant parameters, for example
     share = held_out_share(len(usable.u))
@@ -283,11 +280,11 @@ def _fit_round(pairs, source, training, seed, prior=None):
         train,
         is_missing=np.isnan(usable.x).any(axis=0),
         seed=for_summary,
-        max_minutes=training.minutes_of_summary,
+        max_minutes=summary_minutes,
         verbose=training.verbose,
     )
     parts = [Pairs(part.u, features(part.x)) for part in (train, held_out, usable)]
-    options = {"max_minutes": training.minutes_of_density, "verbose": training.verbose}
+    options = {"max_minutes": density_minutes, "verbose": training.verbose}
     fit = fit_and_judge(*(Data(*part) for part in parts), seed=for_fit, **options)
     report = judge_calibration(fit, len(pairs.u) - len(usable.u), for_checks, prior)
     learned: dict[str, Any] = {}
@@ -317,13 +314,6 @@ def _fit_round(pairs, source, training, seed, prior=None):
     )
 
 
-def _checked_rounds(num_rounds, focus):
-    if focus is None:
-        require(num_rounds is None, "`num_rounds` with `focus`", num_rounds)
-        return 1
-    return _NUM_ROUNDS if num_rounds is None else check_integer("num_rounds", num_rounds)
-
-
 def _row_in_focus(focus, form, num_simulations, num_rounds):
     """Returns the observation in focus as a row, after checks of it and of the rounds."""
     row = form.to_rows(focus, "focus")
@@ -331,9 +321,3 @@ def _row_in_focus(focus, form, num_simulations, num_rounds):
     words = f"`num_simulations` of {LEAST_SIMULATIONS} for each of {num_rounds} rounds"
     require(num_simulations >= LEAST_SIMULATIONS * num_rounds, words, num_simulations)
     return row
-
-
-def _backup_of_round(backup, index):
-    if backup is None or index == 0:
-        return backup
-    return f"{os.fspath(backup).removesuffix('.npz')}.round{index + 1}.npz"

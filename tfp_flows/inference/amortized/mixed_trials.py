@@ -42,11 +42,7 @@ class MixedForm:
         }
 
     def rows_of(self, x: Any, count: int) -> np.ndarray:
-        """Returns the data of `count` simulations, a structured array `[count]`.
-
-        Raises:
-          ValueError: if they have other parts or shapes than the first simulations.
-        """
+        """Returns the data of `count` simulations, a structured array `[count]`."""
         return self._joined(entries(self.shapes, x, _cells, "data", count))
 
     def to_rows(self, x: Any) -> np.ndarray:
@@ -67,14 +63,14 @@ class MixedForm:
         return rows
 
 
-def form_of_trials(x: Any, is_missing_allowed: bool = False) -> DataForm | MixedForm:
+def form_of_trials(x: Any) -> DataForm | MixedForm:
     """Returns the form of N trials, arrays or a data frame, by the types of their parts."""
     parts = {
         name: _cells("data" if name is None else f"data {name!r}", part)
         for name, part in parts_of_data(x).items()
     }
     if all(part.dtype.kind == "f" for part in parts.values()):
-        return DataForm.from_batch(x, is_missing_allowed)
+        return DataForm.from_batch(x)
     return MixedForm({name: part.shape[1:] for name, part in parts.items()})
 
 
@@ -93,12 +89,7 @@ class TrialCells:
         return self._table.distribution.event_shape[0]
 
     def to_rows(self, x: Any) -> np.ndarray:
-        """Returns the cells of trials, `[*batch, size]`.
-
-        Raises:
-          ValueError: if they have other parts or shapes, or a category that no simulation
-            has, or cannot occur.
-        """
+        """Returns the cells of trials, `[*batch, size]`; refuses some that cannot occur."""
         trials = self._form.to_rows(x)
         require(trials.size, "`x` of one trial, at least", "none")
         rows = trials.reshape(-1)
@@ -163,10 +154,8 @@ def fit_mixed_trials(
     """Fits the density of mixed trials given parameters.
 
     `rows` are a structured array `[N]`, and `u` unconstrained parameters, `[N, D]`. Seed,
-    time and `verbose` are as in `fit_density`.
-
-    Returns:
-      The `TableDistribution` of cells given u, the form of cells, and a report.
+    time and `verbose` are as in `fit_density`. The first result is the `TableDistribution`
+    of cells given u.
     """
     from tfp_flows.tables.columns import TableColumns
     from tfp_flows.tables.describe_columns import describe_columns, describe_numbers

@@ -26,11 +26,11 @@ from tfp_flows.inference.amortized.mixed_trials import (
     fit_mixed_trials,
     form_of_trials,
 )
-from tfp_flows.inference.amortized.pairs import Pairs
+from tfp_flows.inference.amortized.pairs import GivenPairs
 from tfp_flows.inference.amortized.simulator import PriorSimulator
 from tfp_flows.inference.fit import fit_posterior
 from tfp_flows.inference.fitted_posterior import FittedPosterior
-from tfp_flows.inference.parts import from_arguments, have_nan, parts_from_rows
+from tfp_flows.inference.parts import from_arguments, parts_from_rows
 from tfp_flows.inference.support import JointSupport, outside_support, without_functions
 from tfp_flows.networks.layer_arguments import split_seed
 
@@ -123,8 +123,8 @@ class NeuralLikelihood:
             found = prior + tf.cast(own, prior.dtype)
             # Bijectors return NaN outside their range, and infinity at its ends.
             is_inside = tf.reduce_all(tf.math.is_finite(u), axis=-1)
-            is_nan = have_nan(theta, self.prior.event_shape)
-            return tf.where(is_inside, found, outside_support(is_nan, prior.dtype))
+            outside = outside_support(theta, self.prior.event_shape, prior.dtype)
+            return tf.where(is_inside, found, outside)
 
         return target_log_prob
 
@@ -286,23 +286,25 @@ def fit_neural_likelihood(
     for_draws, for_flow, for_fit = split_seed(seed, 3)
     is_one = (simulator is None) != (pairs is None)
     require(is_one, "one of `simulator` and `pairs`", "both" if simulator else "neither")
+    source: Any
     if simulator is not None:
         source = PriorSimulator(
             prior,
             simulator,
             vectorized=vectorized,
-            is_missing_allowed=False,
             num_processes=num_processes,
             form_of=form_of_trials,
             argument="prior",
         )
-        support, form = source.support, source.form
-        found = source.pairs(num_simulations, for_draws, backup, verbose != 0)
     else:
-        theta, x = _two(pairs)
+        given: Any = pairs
+        check_instance("pairs", given, tuple, "a tuple of parameters and data")
+        require(len(given) == 2, "`pairs` of two, parameters and data", len(given))
+        theta, x = given
         support = JointSupport.from_distribution(prior, "prior")
-        form = form_of_trials(x)
-        found = Pairs.given(theta, x, support, form)
+        source = GivenPairs(theta, x, support, form_of_trials(x))
+    support, form = source.support, source.form
+    found = source.pairs(num_simulations, for_draws, backup, verbose != 0)
     usable = found.usable(allows_missing=False)
     left_out = dropped(len(found.u) - len(usable.u), len(usable.u))
     if isinstance(form, MixedForm):
@@ -332,9 +334,3 @@ def _with_dropped(report, check):
     return dataclasses.replace(
         report, checks=checks, verdict="not to be relied on", reasons=reasons
     )
-
-
-def _two(pairs):
-    check_instance("pairs", pairs, tuple, "a tuple of parameters and data")
-    require(len(pairs) == 2, "`pairs` of two, parameters and data", len(pairs))
-    return pairs

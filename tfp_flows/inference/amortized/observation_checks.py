@@ -52,20 +52,13 @@ class Surroundings:
     The distance of data is the distance to the fifth nearest of the known simulations,
     after numbers are standardised, compressed by asinh, and decorrelated. So data that
     break a relation of the simulations are far.
-
-    Attributes:
-      center: means of the features, `[S]`.
-      scale: their standard deviations, `[S]`.
-      axes: map that decorrelates them, `[S, S]`.
-      known: known simulations after these maps, `[N, S]`.
-      distances: distances of other simulations, ascending, `[M]`.
     """
 
-    center: np.ndarray
-    scale: np.ndarray
-    axes: np.ndarray
-    known: np.ndarray
-    distances: np.ndarray
+    center: np.ndarray  # means of the features, `[S]`
+    scale: np.ndarray  # their standard deviations, `[S]`
+    axes: np.ndarray  # map that decorrelates them, `[S, S]`
+    known: np.ndarray  # known simulations after these maps, `[N, S]`
+    distances: np.ndarray  # distances of other simulations, ascending, `[M]`
 
     @classmethod
     def from_simulations(cls, known: np.ndarray, others: np.ndarray) -> Surroundings:
@@ -112,14 +105,21 @@ class Surroundings:
 
 
 class ImportanceWeights:
-    """Importance weights of the posteriors of observations, `[size]`, one after another.
+    """Importance weights of the posteriors of observations, one after another.
 
     `pin` returns the log-density of the parameters and an observation, with all constants.
-
-    The observation is a variable, so the density of the model is traced once for all.
+    `features` maps an observation to what `pin` takes, `[size]`. This is a variable, so the
+    density of the model is traced once for all.
     """
 
-    def __init__(self, pin: Callable, support: JointSupport, size: int) -> None:
+    def __init__(
+        self,
+        pin: Callable,
+        support: JointSupport,
+        size: int,
+        features: Callable[[np.ndarray], np.ndarray] = np.asarray,
+    ) -> None:
+        self._features = features
         self._row = tf.Variable(tf.zeros([size], tf.float64), name="observation")
 
         def target_log_prob(*parts, **named_parts):
@@ -128,8 +128,8 @@ class ImportanceWeights:
         self._density = UnconstrainedDensity(target_log_prob, support)
 
     def weighted(self, distribution: Any, row: np.ndarray, count: int) -> WeightedDraws:
-        """Returns weighted draws of the posterior of one observation, a `row`."""
-        self._row.assign(row)
+        """Returns weighted draws of the posterior of one observation, a `row`, `[K]`."""
+        self._row.assign(self._features(row))
         return self._draw(distribution, count, 0)
 
     def adapted(self, row: np.ndarray, weighted: WeightedDraws) -> WeightedDraws:
@@ -143,7 +143,7 @@ class ImportanceWeights:
           Cappé, Guillin, Marin, Robert (2004), Population Monte Carlo.
           https://doi.org/10.1198/106186004X12803
         """
-        self._row.assign(row)
+        self._row.assign(self._features(row))
         least = FEWEST_RELIABLE_DRAWS + _DRAWS_A_DIMENSION * weighted.x.shape[1]
         for seed in range(1, 1 + _MOST_ROUNDS):
             weights, is_whole = tempered(weighted.log_weights, least)
@@ -170,10 +170,9 @@ class ImportanceWeights:
 
 
 def tempered(log_weights: np.ndarray, least_ess: float) -> tuple[np.ndarray, bool]:
-    """Returns log-weights, `[S]`, to a power that leaves `least_ess` of them effective.
+    """Returns weights, `[S]`, to a power that leaves `least_ess` of them effective.
 
-    Returns:
-      Weights that sum to 1, `[S]`, with the largest power up to 1; whether it is 1.
+    It is the largest up to 1; whether it is 1 comes with the weights, which sum to 1.
     """
 
     def to_power(power):
@@ -225,7 +224,6 @@ class ObservationReport:
         if self.log_evidence is not None:
             evidence: Any = self.log_evidence, self.log_evidence_error
             rows.append(("log-evidence", f"{plus_minus(*evidence)} nats"))
-            rows.append(("effective draws", f"{self.ess:,.0f}"))
         rows += [(check.name, check.result) for check in self.checks]
         return lined_up(rows, self.reasons)
 

@@ -16,7 +16,6 @@ from tfp_flows.core.arguments import check_instance, check_integer, check_seed, 
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.inference.amortized.calibration import CalibrationReport
-from tfp_flows.inference.amortized.conditioned import Conditioned
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.features import Features, Scale
 from tfp_flows.inference.amortized.observation_checks import (
@@ -25,8 +24,8 @@ from tfp_flows.inference.amortized.observation_checks import (
     Surroundings,
     judge_observation,
 )
-from tfp_flows.inference.amortized.simulator import make_simulator
-from tfp_flows.inference.amortized.truncation import TruncatedPrior
+from tfp_flows.inference.amortized.simulator import JointSimulator
+from tfp_flows.inference.amortized.truncation import Conditioned, TruncatedPrior
 from tfp_flows.inference.checks.importance import WeightedDraws
 from tfp_flows.inference.parts import (
     from_arguments,
@@ -184,7 +183,7 @@ class AmortizedPosterior(DistributionWrapper):
                 names = [*found.form.shapes]
                 if not isinstance(observed, str | None) and {*observed} == {*names}:
                     observed = names  # an observation's row has the order of the fit
-                source = make_simulator(model, observed, None)
+                source = JointSimulator(model, observed)
                 same = source.form.shapes == found.form.shapes
                 same = same and found.support.equals(source.support)
                 found.pin = source.pin
@@ -239,12 +238,11 @@ class AmortizedPosterior(DistributionWrapper):
         """Importance weights of draws; None if the model's density is not known."""
         if self._is_learned:
             varies: Any = self.varies
-            pin, size = self._learned_log_prob, len(varies)
-        elif self.pin is not None:
-            pin, size = self.pin, self.form.size
-        else:
+            own = self._learned_log_prob, self.support, len(varies), self.features
+            return ImportanceWeights(*own)
+        if self.pin is None:
             return None
-        return ImportanceWeights(pin, self.support, size)
+        return ImportanceWeights(self.pin, self.support, self.form.size)
 
     @property
     def _is_learned(self) -> bool:
@@ -307,10 +305,8 @@ class AmortizedPosterior(DistributionWrapper):
         }
         if self.prior is not None:
             description["prior"] = self.prior.to_plain()
-        if self.varies is not None:
-            description["varies"] = self.varies.tolist()
-        if self.ranges is not None:
-            description["ranges"] = self.ranges.tolist()
+        arrays = {"varies": self.varies, "ranges": self.ranges}
+        description |= _as_lists({n: a for n, a in arrays.items() if a is not None})
         return {
             "distribution": self.distribution,
             "support": without_functions(self.support.bijector),
@@ -325,13 +321,11 @@ class AmortizedPosterior(DistributionWrapper):
     def from_config(cls, config: dict) -> AmortizedPosterior:
         """Builds the posterior from the result of `get_config`."""
         distribution, description = config["distribution"], config["description"]
-        prior = varies = ranges = None
+        prior = None
         if (previous := config.get("previous")) is not None:
             prior = TruncatedPrior.from_plain(previous, description["prior"])
-        if (likelihood := config.get("likelihood")) is not None:
-            varies = np.asarray(description["varies"])
-        if "ranges" in description:
-            ranges = np.asarray(description["ranges"])
+        names = [name for name in ("varies", "ranges") if name in description]
+        arrays: dict = _as_arrays({name: description[name] for name in names})
         size, dtype = distribution.event_shape[0], tf.as_dtype(description["dtype"])
         return cls(
             distribution,
@@ -341,10 +335,9 @@ class AmortizedPosterior(DistributionWrapper):
             report=CalibrationReport.from_plain(description["report"]),
             surroundings=Surroundings(**_as_arrays(description["surroundings"])),
             prior=prior,
-            likelihood=likelihood,
-            varies=varies,
-            ranges=ranges,
+            likelihood=config.get("likelihood"),
             name=config["name"],
+            **arrays,
         )
 
     @property
@@ -432,7 +425,7 @@ class ConditionedPosterior(FlowPosterior):
         if amortized._weights is not None:
             weighted = self._weighted(_NUM_DRAWS)
             if not weighted.are_reliable:
-                adapted = amortized._weights.adapted(self._weighted_row, weighted)
+                adapted = amortized._weights.adapted(self._row, weighted)
                 if amortized._is_learned and not adapted.are_reliable:
                     weighted, adapted = self._weighted(_MOST_DRAWS), None
         features, prior = amortized.features(self._row), amortized.prior
@@ -457,15 +450,9 @@ class ConditionedPosterior(FlowPosterior):
             self._more = self._weighted(count)
         return self._more
 
-    @property
-    def _weighted_row(self):
-        """Returns the observation in the form that the weights take."""
-        is_learned = self._amortized._is_learned
-        return self._amortized.features(self._row) if is_learned else self._row
-
     def _weighted(self, count):
         weights: Any = self._amortized._weights
-        return weights.weighted(self.distribution, self._weighted_row, count)
+        return weights.weighted(self.distribution, self._row, count)
 
     def _batch_shape(self):
         return self.distribution.batch_shape

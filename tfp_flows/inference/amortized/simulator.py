@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import copy
+import functools
 import inspect
 import math
 import os
@@ -20,16 +21,16 @@ from tfp_flows.core.arguments import (
     check_flag,
     check_instance,
     check_integer,
-    check_members,
     require,
 )
+from tfp_flows.inference.amortized.backup import Backup
 from tfp_flows.inference.amortized.data_form import (
     DataForm,
     as_array,
     named_as,
     parts_of_data,
 )
-from tfp_flows.inference.amortized.pairs import Backup, Pairs, are_equal
+from tfp_flows.inference.amortized.pairs import Pairs
 from tfp_flows.inference.parts import arguments_of, named
 from tfp_flows.inference.support import JointSupport
 
@@ -92,37 +93,25 @@ class Simulator(abc.ABC):
         shows_bar: bool = False,
         prior: Any = None,
     ) -> Pairs:
-        """Simulates `count` times, and keeps the simulations in a `.npz` file, `backup`.
+        """Simulates `count` times, and keeps the simulations in a file: see `Backup`.
 
-        If the file exists, an interrupted call goes on from it, and a call for more
-        simulations adds to it. A bar on the standard output may show the progress of a
-        simulator that takes one draw at a time. The prior is that of the model if it is
-        None.
-
-        Raises:
-          ValueError: if the file has the simulations of another model or seed.
+        A call for more simulations adds to it. A bar on the standard output may show the
+        progress of a simulator that takes one draw at a time. The prior is that of the
+        model if it is None.
         """
-        file = Backup(backup, seed)
-        seed = int(np.random.SeedSequence(seed).generate_state(1)[0]) % 2**30
-        marks = self._block(_FEW, seed, prior)
-        if prior is not None:  # another truncation may have the same first draws
-            log_density = np.asarray(prior.log_density(marks.u))
-            marks = Pairs(np.column_stack([marks.u, log_density]), marks.x)
-        blocks = file.read(marks)
-        if file.is_new and not self.takes_seed:
-            again = self._block(_FEW, seed, prior)
-            words = "a `simulator` that repeats its data, with `backup`"
-            hint = " Give it an argument `seed`, an integer, for its random numbers."
-            require(are_equal(again.x, marks.x), words, "other data each time", hint)
+        first = int(np.random.SeedSequence(seed).generate_state(1)[0]) % 2**30
+        few = functools.partial(self._block, _FEW, first, prior)
+        file = Backup(backup, seed, few, takes_seed=self.takes_seed, prior=prior)
+        blocks = file.read()
         bar = keras.utils.Progbar(
             count, verbose=shows_bar and self.is_slow, unit_name="simulation"
         )
         done = sum(len(block.u) for block in blocks)
         while done < count:
             rows = min(self._rows, count - done)
-            blocks.append(self._block(rows, seed + _PRIME * (1 + done), prior))
+            blocks.append(self._block(rows, first + _PRIME * (1 + done), prior))
             done += rows
-            file.write(marks, blocks)
+            file.write(blocks)
             bar.update(done)
         return Pairs.joined(blocks).take(slice(count))
 
@@ -146,14 +135,11 @@ class Simulator(abc.ABC):
 
 
 class JointSimulator(Simulator):
-    """A joint distribution, some of whose parts are observed.
+    """A joint distribution, some of whose parts are observed."""
 
-    Raises:
-      ValueError: if a name is unknown, or the support of a parameter depends on the data.
-    """
-
-    def __init__(self, model: Any, observed: str | Sequence[str]) -> None:
-        observed = [observed] if isinstance(observed, str) else list(observed)
+    def __init__(self, model: Any, observed: str | Sequence[str] | None) -> None:
+        check_instance("model", model, tfd.JointDistribution, "a joint distribution")
+        observed = [observed] if isinstance(observed, str) else list(observed or ())
         self._model, self._observed = model, observed
         self._depends_on = _parts_and_parents(model)
         names = self._names = [*self._depends_on]
@@ -236,8 +222,8 @@ class JointSimulator(Simulator):
 class PriorSimulator(Simulator):
     """A prior and a function from parameters to data, as in `fit_amortized_posterior`.
 
-    NaN in data is a missing cell if it is allowed. `form_of` returns the form of some data,
-    given whether it is. `argument` is the name that the prior has for the user, for errors.
+    `form_of` returns the form of some data. `argument` is the name that the prior has for
+    the user, for errors.
     """
 
     def __init__(
@@ -245,7 +231,6 @@ class PriorSimulator(Simulator):
         prior: Any,
         simulator: Callable,
         vectorized: bool,
-        is_missing_allowed: bool,
         num_processes: int = 1,
         form_of: Callable = DataForm.from_batch,
         argument: str = "model",
@@ -268,7 +253,7 @@ class PriorSimulator(Simulator):
             require(len(got) > 0 and got[0] == _FEW, words, where, hint)
         rows = _ROWS if vectorized else _ROWS_ONE_BY_ONE
         self.is_slow = not vectorized
-        super().__init__(support, form_of(x, is_missing_allowed), rows)
+        super().__init__(support, form_of(x), rows)
 
     def parameters(self, count: int, seed: int) -> Any:
         """Returns draws from the prior."""
@@ -296,46 +281,6 @@ class PriorSimulator(Simulator):
         parts, named_parts = arguments_of(parameters)
         given = {"seed": seed} if self.takes_seed else {}
         return self._simulator, parts, {**given, **named_parts}  # a part may be a `seed`
-
-
-def support_of_pairs(theta: Any, support: Any) -> JointSupport:
-    """Returns the support of parameters that were drawn elsewhere.
-
-    They are `[N, D]`, or a structure of arrays `[N, *event]`; `support` is as in
-    `fit_posterior`.
-    """
-    arrays = tf.nest.map_structure(np.asarray, theta)
-    are_arrays = all(part.ndim for part in tf.nest.flatten(arrays))
-    words = "parameters as an array `[N, D]`, or a structure of arrays `[N, *event]`"
-    require(are_arrays, words, "nested lists of numbers")
-    dtypes = {part.dtype for part in tf.nest.flatten(arrays)}
-    is_float = all(dtype.kind == "f" for dtype in dtypes)
-    require(is_float, "parameters of floating-point numbers", sorted(map(str, dtypes)))
-    dtype = tf.as_dtype(max(dtypes, key=lambda dtype: dtype.itemsize))
-    shapes = tf.nest.map_structure(lambda part: tf.TensorShape(part.shape[1:]), arrays)
-    return JointSupport.from_shape(shapes, support, dtype).softly_clipped()
-
-
-def make_simulator(
-    model: Any,
-    observed: str | Sequence[str] | None,
-    simulator: Callable | None,
-    **options: Any,
-) -> Simulator:
-    """Returns the `Simulator` of a joint distribution, or of a prior and a function.
-
-    `options` are other arguments of `PriorSimulator`.
-    """
-    words = "a joint distribution with `observed`, a prior with `simulator`, or pairs"
-    check_members("model", model, ("sample", "log_prob", "event_shape"), words)
-    if simulator is not None:
-        require(observed is None, "`observed` or `simulator`", "both")
-        return PriorSimulator(model, simulator, **options)
-    hint = " A prior needs `simulator`."
-    if observed is None:
-        raise ValueError(f"Expected `observed`, names of observed parts; got None.{hint}")
-    check_instance("model", model, tfd.JointDistribution, "a joint distribution")
-    return JointSimulator(model, observed)
 
 
 def _sample(method, distribution, count, seed):

@@ -48,24 +48,16 @@ _PROBABILITY = 0.01
 
 @dataclasses.dataclass(frozen=True)
 class Chains:
-    """Draws of chains that started far apart.
+    """Unconstrained draws of chains that started far apart."""
 
-    Attributes:
-      draws: `[T, C, D]`, unconstrained.
-      log_ratios: log-density of the target less that of the posterior, `[T, C]`.
-      jumps: share of the posterior's draws that each chain took, `[C]`.
-      is_settled: whether a draw belongs to the chain's stationary density, `[T, C]`. In a
-        chain that started far out, these are the draws after the first posterior draw that
-        it took, or all draws if it took none.
-      has_arrived: whether the log-density of a chain no longer rises, `[C]`.
-      num_gradients: evaluations of the target's gradient.
-    """
-
-    draws: np.ndarray
-    log_ratios: np.ndarray
-    jumps: np.ndarray
+    draws: np.ndarray  # `[T, C, D]`
+    log_ratios: np.ndarray  # log-densities of the target less the posterior's, `[T, C]`
+    jumps: np.ndarray  # share of the posterior's draws that each chain took, `[C]`
+    # Whether a draw belongs to the chain's stationary density, `[T, C]`. In a chain that
+    # started far out, these are the draws after the first posterior draw that it took, or
+    # all draws if it took none.
     is_settled: np.ndarray
-    has_arrived: np.ndarray
+    has_arrived: np.ndarray  # whether the log-density of a chain no longer rises, `[C]`
     num_gradients: int
 
     def draws_in(self, chosen: Any) -> np.ndarray:
@@ -147,13 +139,11 @@ class CheckChains:
 
         from_warm_up, seed = draws.split(seed, 2)
         step_sizes = tf.fill([tf.shape(z)[0], 1], tf.constant(0.1, z.dtype))
-        kernel = tfp.mcmc.DualAveragingStepSizeAdaptation(
+        kernel = _TracedOnce(
             tfp.mcmc.HamiltonianMonteCarlo(log_prob, step_sizes, _LEAPFROGS),
             _WARM_UP,
             target_accept_prob=_ACCEPTANCE,
         )
-        # One trace of a step for the warm-up and the steps after it.
-        kernel.one_step = graph_function(kernel.one_step)
         warmed = tfp.mcmc.sample_chain(
             1,
             z,
@@ -184,6 +174,14 @@ class CheckChains:
         return [array.stack() for array in kept]
 
 
+class _TracedOnce(tfp.mcmc.DualAveragingStepSizeAdaptation):
+    """A kernel with one trace of a step, for the warm-up and the steps after it."""
+
+    @functools.cached_property
+    def one_step(self):
+        return graph_function(super().one_step)
+
+
 def start_chains(
     runner: CheckChains,
     weighted: WeightedDraws,
@@ -191,7 +189,7 @@ def start_chains(
     seed: int,
     rng: np.random.Generator,
 ) -> Chains:
-    """Runs chains from points far out, from draws of q, and from `ends` of searches.
+    """Runs chains from points far out, from draws of q, and from ends of searches.
 
     The ends are `[S, D]`. The seed is that of the chains; `rng` draws starts and proposals.
     """
@@ -202,15 +200,14 @@ def start_chains(
     points = points[np.isfinite(runner.density.log_prob(points))]
     own = weighted.own[rng.integers(weighted.count, size=_NUM_CHAINS)]
     starts = np.concatenate([points, own])[:_NUM_CHAINS]
-    return runner.run(starts, gaussian, *_proposals(weighted, rng), seed, len(points))
+    return _run(runner, starts, weighted, seed, rng, len(points))
 
 
-def _proposals(
-    weighted: WeightedDraws, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draws of q that are proposed to chains, `[T, C, D]`, and their log-ratios."""
+def _run(runner, starts, weighted, seed, rng, num_far=0):
+    """Runs chains that propose draws of q."""
     rows = rng.integers(weighted.count, size=(_KEPT, _NUM_CHAINS))
-    return weighted.own[rows], weighted.ratios[rows]
+    proposals = weighted.own[rows], weighted.ratios[rows]
+    return runner.run(starts, weighted.gaussian, *proposals, seed, num_far)
 
 
 def continue_chains(
@@ -225,12 +222,10 @@ def continue_chains(
     ends = chains.draws[-1, is_used & chains.is_settled[-1]]
     starts = ends[np.resize(rng.permutation(len(ends)), _NUM_CHAINS)]
     pieces = []
-    for i in range(NUM_CONTINUED):
-        proposals = _proposals(weighted, rng)
-        own_seed = seed + _SEED_OF_CONTINUED * (i + 1)
-        piece = runner.run(starts, weighted.gaussian, *proposals, own_seed)
-        pieces.append(piece)
-        starts = piece.draws[-1]
+    for _ in range(NUM_CONTINUED):
+        seed += _SEED_OF_CONTINUED
+        pieces.append(_run(runner, starts, weighted, seed, rng))
+        starts = pieces[-1].draws[-1]
     names = ("draws", "log_ratios", "is_settled")
     joined = {n: np.concatenate([getattr(piece, n) for piece in pieces]) for n in names}
     num_gradients = sum(piece.num_gradients for piece in pieces)
@@ -262,13 +257,8 @@ def rank_r_hat(groups: np.ndarray) -> float:
     ```
 
     B / n is the variance between the groups' means and W the variance within groups. It is
-    computed for the draws, and for their distances from the median, which show the spread.
-
-    Args:
-      groups: `[G, n, D]`.
-
-    Returns:
-      The largest R-hat of all variables; 1 if all groups agree.
+    computed for the draws, `[G, n, D]`, and for their distances from the median, which show
+    the spread. The largest R-hat of all variables is returned; 1 if all groups agree.
 
     Reference:
       Vehtari, Gelman, Simpson, Carpenter, Buerkner (2021), Rank-normalization, folding, and
@@ -294,17 +284,11 @@ def _r_hat(z):
 
 @dataclasses.dataclass(frozen=True)
 class Uncovered:
-    """Bounds on errors of expectations by weighted draws, which lack the uncovered mass.
+    """Bounds on errors of expectations by weighted draws, which lack the uncovered mass."""
 
-    Attributes:
-      probability: bound for any probability: the uncovered mass plus two standard errors.
-      mean: bound for the mean of any variable, in standard deviations.
-      deviation: bound for the logarithm of any standard deviation.
-    """
-
-    probability: float
-    mean: float
-    deviation: float
+    probability: float  # of any event: the uncovered mass plus two standard errors
+    mean: float  # of any variable, in standard deviations
+    deviation: float  # of the logarithm of any standard deviation
 
 
 def uncovered_mass(
@@ -316,10 +300,8 @@ def uncovered_mass(
     """Returns how much more of the chains than of the weighted draws is beyond all of q.
 
     Chains that are in the posterior's mass are used, booleans `[C]`. `flatten` maps
-    unconstrained draws, `[N, D]`, to the entries of the parts, `[N, E]`.
-
-    Returns:
-      The share of the mass, and an `Uncovered`, or None if the share is 0 or not known.
+    unconstrained draws, `[N, D]`, to the entries of the parts, `[N, E]`. There is no
+    `Uncovered` if the share is 0 or not known.
     """
     if not is_used.any():
         return math.nan, None
@@ -360,10 +342,9 @@ def _upper_bound(is_beyond, counts):
 
 
 def check_r_hat(r_hat: float, *, complete: bool = True) -> Check:
-    """Checks that Markov chains agree with the weighted draws.
+    """Checks that Markov chains, if there was time for them, agree with the weighted draws.
 
-    R-hat is NaN if hardly a chain arrived. The findings are `complete` if there was time
-    for chains.
+    R-hat is NaN if hardly a chain arrived.
     """
     if not complete:
         advice = (
@@ -386,11 +367,7 @@ def check_r_hat(r_hat: float, *, complete: bool = True) -> Check:
 
 
 def check_uncovered_mass(mass: float, bounds: Uncovered | None) -> Check:
-    """Checks that the posterior has mass wherever chains go.
-
-    `mass` is the share of the chains' draws where the posterior has far too little, and NaN
-    if it is not known. Bounds of its effects are None if they are not known.
-    """
+    """Checks that the posterior has mass wherever chains go, by `uncovered_mass`."""
     words = (
         f"Of the draws of Markov chains, {100.0 * mass:.2f} % are where the posterior has "
         "far too little mass."

@@ -30,9 +30,8 @@ from tfp_flows.inference.checks.missing_mass import (
     measured,
     stuck_groups,
 )
-from tfp_flows.inference.fit_space import FitSpace
+from tfp_flows.inference.initial_flow import Start
 from tfp_flows.inference.modes import Gaussian
-from tfp_flows.inference.start import Start
 from tfp_flows.inference.target import UnconstrainedDensity
 
 # Numbers of weighted draws; the first one that determines the moments is taken.
@@ -46,28 +45,19 @@ _NUM_GRADIENTS = 150_000
 
 @dataclasses.dataclass(frozen=True)
 class Findings:
-    """Measurements of a posterior.
-
-    Attributes:
-      weighted: draws of the posterior and their weights.
-      r_hat: R-hat between chains and weighted draws; NaN if hardly a chain arrived.
-      uncovered_mass: share of the chains' draws where the posterior has far too little
-        mass.
-      missing: Gaussians of mass that the posterior lacks.
-      chain_draws: draws of the chains that arrived where mass is, `[M, D]`.
-      num_gradients: evaluations of the target's gradient.
-      complete: whether there was time for Markov chains and a search for modes.
-      uncovered: bounds of the effects of the uncovered mass on expectations.
-    """
+    """Measurements of a posterior."""
 
     weighted: WeightedDraws
-    r_hat: float = math.nan
+    r_hat: float = math.nan  # NaN if hardly a chain arrived
+    # Share of the chains' draws where the posterior has far too little mass, and bounds of
+    # its effects on expectations.
     uncovered_mass: float = math.nan
-    missing: Sequence[Gaussian] = ()
+    uncovered: Uncovered | None = None
+    missing: Sequence[Gaussian] = ()  # of mass that the posterior lacks
+    # Draws of the chains that arrived where mass is, `[M, D]`.
     chain_draws: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros([0, 0]))
     num_gradients: int = 0
-    complete: bool = True
-    uncovered: Uncovered | None = None
+    complete: bool = True  # whether there was time for chains and a search for modes
 
     @property
     def is_fair(self) -> bool:
@@ -89,7 +79,6 @@ def seconds_of_checks(density: UnconstrainedDensity) -> float:
 
 
 def examine(
-    space: FitSpace,
     start: Start,
     distribution: FlowDistribution,
     *,
@@ -100,11 +89,11 @@ def examine(
 ) -> Findings:
     """Measures a posterior by its weights, by Markov chains and by a search for modes.
 
-    It is the distribution of the coordinates of a space, after training from a start. If
-    the wall time that is left, `seconds`, is too short, only weights are measured. `show`
-    takes words for what is being done, and the share that is done.
+    It is the distribution after training from a start. If the wall time that is left,
+    `seconds`, is too short, only weights are measured. `show` takes words for what is being
+    done, and the share that is done.
     """
-    density, flatten = space.density, space.flatten
+    density, flatten = start.space.density, start.space.support.entries
     show("checking weighted draws", 0.0)
     rng = np.random.default_rng([seed, 2])
     if seconds < seconds_of_checks(density):
@@ -122,7 +111,7 @@ def examine(
     chains = start_chains(runner, weighted, start.ends, seed, rng)
     groups = stuck_groups(chains)
     show("searching for further modes", 0.7)
-    modes = further_modes(sampler, weighted, start.gaussians, space.prior, rng)
+    modes = further_modes(sampler, weighted, start.gaussians, start.space.prior, rng)
     num_gradients = chains.num_gradients + modes.num_gradients
     stuck = [Gaussian.from_draws(chains.draws_in(group)) for group in groups]
     evidence = weighted.log_evidence[0]
@@ -144,8 +133,8 @@ def examine(
         weighted,
         r_hat_with_draws(chains, is_used, weighted, rng),
         mass,
+        uncovered,
         distinct(regions),
         chains.draws_in(is_used),
         num_gradients,
-        uncovered=uncovered,
     )

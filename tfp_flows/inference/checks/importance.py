@@ -52,30 +52,17 @@ _PRIOR_COUNT, _PRIOR_SHAPE = 10.0, 0.5
 
 @dataclasses.dataclass(frozen=True)
 class WeightedDraws:
-    """Draws of a mixture of a posterior q and two broad t distributions.
+    """Draws of a mixture of a posterior q and two broad t distributions."""
 
-    Attributes:
-      x: draws of the mixture, `[S, D]`; the first `count` are draws of q.
-      log_p: log-densities under the target, `[S]`; -inf if they are not finite.
-      log_q: log-densities under q, `[S]`.
-      log_weights: log-densities under the target less those under the mixture, `[S]`.
-      smoothed: log-weights after Pareto smoothing, which sum to 1, `[S]`.
-      pareto_k: shape of their tail.
-      count: number of draws of q.
-      unknown: share of the draws of q at which the target's log-density is NaN, +inf
-        or rounding noise.
-      rows: the draws as entries of the target's parts, `[S, E]`.
-    """
-
-    x: np.ndarray
-    log_p: np.ndarray
-    log_q: np.ndarray
-    log_weights: np.ndarray
-    smoothed: np.ndarray
-    pareto_k: float
-    count: int
-    unknown: float
-    rows: np.ndarray
+    x: np.ndarray  # `[S, D]`; the first `count` are draws of q
+    log_p: np.ndarray  # log-densities under the target, `[S]`; -inf if not finite
+    log_q: np.ndarray  # log-densities under q, `[S]`
+    log_weights: np.ndarray  # log-densities under the target less the mixture's, `[S]`
+    smoothed: np.ndarray  # log-weights after Pareto smoothing, which sum to 1, `[S]`
+    pareto_k: float  # shape of their tail
+    count: int  # number of draws of q
+    unknown: float  # share of these where `log_p` was NaN, +inf or rounding noise
+    rows: np.ndarray  # the draws as entries of the target's parts, `[S, E]`
 
     @property
     def ratios(self) -> np.ndarray:
@@ -164,13 +151,6 @@ class ImportanceSampler:
             for function in (lambda seed: draw(seed=seed), distribution.log_prob)
         )
 
-    def draws(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns draws, `[N, D]`, and their densities under target and posterior."""
-        batches = range(math.ceil(count / self._rows))
-        pieces = [self._draw(tf.constant([seed % 2**31, i], tf.int32)) for i in batches]
-        x, log_q = joined(pieces, count)
-        return x, self.density.log_prob(x), log_q
-
     def at(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns log-densities of points under the target, -inf for NaN, and under q."""
         log_p = self.density.log_prob(x)
@@ -185,7 +165,11 @@ class ImportanceSampler:
           https://doi.org/10.1080/01621459.2000.10473909
         """
         num_broad = int(_SHARE * count)
-        x, log_p, log_q = self.draws(count - 2 * num_broad, seed)
+        num_own = count - 2 * num_broad
+        batches = range(math.ceil(num_own / self._rows))
+        pieces = [self._draw(tf.constant([seed % 2**31, i], tf.int32)) for i in batches]
+        x, log_q = joined(pieces, num_own)
+        log_p = self.density.log_prob(x)
         own = Gaussian.from_draws(x)
         broad = Gaussian(own.mean, _SCALE * own.factor)
         wide = _broad_draws(broad, num_broad, np.random.default_rng([seed, 6]))
@@ -246,19 +230,12 @@ def systematic_rows(
 
 @dataclasses.dataclass(frozen=True)
 class WeightedMoments:
-    """Moments of each of E variables, with errors.
-
-    Attributes:
-      mean: `[E]`.
-      deviation: standard deviation, `[E]`.
-      mean_error: standard error of the mean, in standard deviations, `[E]`.
-      deviation_error: error of the logarithm of the standard deviation, `[E]`: its standard
-        error, plus the variance that unseen draws of the tail may add.
-    """
+    """Means and standard deviations of variables, `[E]`, with errors."""
 
     mean: np.ndarray
     deviation: np.ndarray
-    mean_error: np.ndarray
+    mean_error: np.ndarray  # standard errors, in standard deviations
+    # Standard errors of logarithms, plus the variance that unseen draws may add.
     deviation_error: np.ndarray
 
     @property
@@ -370,14 +347,11 @@ def check_moments(weighted: WeightedDraws, names: Sequence[str] = ()) -> Check:
 
 def check_known_density(weighted: WeightedDraws) -> Check:
     """Checks that the target has a reliable density at nearly all draws."""
-    return Check(
-        UNKNOWN_DENSITY,
-        weighted.unknown,
-        _MOST_UNKNOWN,
-        weighted.unknown <= _MOST_UNKNOWN,
+    advice = (
         f"At {100.0 * weighted.unknown:.1f} % of the posterior's draws, the target's "
-        "log-density is NaN, +inf or rounding alone. Try float64, or other parameters.",
+        "log-density is NaN, +inf or rounding alone. Try float64, or other parameters."
     )
+    return Check.at_most(UNKNOWN_DENSITY, weighted.unknown, _MOST_UNKNOWN, advice)
 
 
 def check_unweighted_draws(weighted: WeightedDraws) -> Check:

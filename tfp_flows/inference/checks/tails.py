@@ -33,19 +33,12 @@ _LIGHT = 20.0
 
 @dataclasses.dataclass(frozen=True)
 class ImproperDirection:
-    """A direction in which a density has no finite integral.
+    """A direction in which a density has no finite integral."""
 
-    Attributes:
-      variable: the unconstrained variable that grows most.
-      sign: 1 towards infinity, -1 towards minus infinity.
-      slope: fall of the log-density per unit of log-distance far out, in nats.
-      is_integrated: whether the density is integrated over the other variables.
-    """
-
-    variable: int
-    sign: int
-    slope: float
-    is_integrated: bool
+    variable: int  # the unconstrained variable that grows most
+    sign: int  # 1 towards infinity, -1 towards minus infinity
+    slope: float  # fall of the log-density per unit of log-distance far out, in nats
+    is_integrated: bool  # whether over the other variables
 
     def sentence(self, names: Sequence[str]) -> str:
         """Returns a reason for the report, given the names of all variables."""
@@ -74,9 +67,8 @@ def improper_direction(
 
 def check_tails(improper: ImproperDirection | None, names: Sequence[str]) -> Check:
     """Checks that no direction was found in which the density has no finite integral."""
-    count = 0.0 if improper is None else 1.0
     advice = "" if improper is None else improper.sentence(names)
-    return Check("improper directions", count, 0.0, improper is None, advice)
+    return Check.at_most("improper directions", float(improper is not None), 0.0, advice)
 
 
 def improper_ray(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import (
     check_callable,
@@ -14,9 +16,10 @@ from tfp_flows.core.arguments import (
     check_integer,
     check_number,
 )
-from tfp_flows.inference.kernels.alternating import AlternatingKernel
-from tfp_flows.inference.kernels.independent_proposals import independent_proposals
-from tfp_flows.inference.kernels.latent import LatentKernel
+from tfp_flows.inference.kernels.alternating import (
+    AlternatingKernel,
+    independent_proposals,
+)
 from tfp_flows.inference.parts import call_with_parts
 from tfp_flows.inference.surrogate import FlowPosterior
 
@@ -53,6 +56,98 @@ def adaptive_nuts(
         num_adaptation_steps,
         target_accept_prob=target_accept_prob,
     )
+
+
+class LatentKernelResults(NamedTuple):
+    """The vector of a `LatentKernel`, `[..., D]`, and the results of its kernel."""
+
+    transformed_state: tf.Tensor
+    inner_results: tuple
+
+
+class LatentKernel(tfp.mcmc.TransitionKernel):
+    """A kernel on a vector whose states are shown as parts of a posterior's draws.
+
+    ```none
+    z [..., D] -> flow -> x -> support -> parts
+    ```
+
+    The stock `tfp.mcmc.TransformedTransitionKernel` maps a part to a part; this kernel maps
+    one vector to all parts. Like the stock kernel, a step starts from the vector in the
+    results and ignores the state that it is given.
+
+    Args:
+      vector_kernel: a `tfp.mcmc.TransitionKernel` of states `[..., D]`.
+      posterior: a `FlowPosterior`.
+      precondition: whether the vector is z; False means x.
+      name: name of the kernel.
+
+    >>> import tensorflow_probability as tfp
+    >>> import tfp_flows
+    >>> tfb = tfp.bijectors
+    >>> posterior = tfp_flows.flow_posterior({"rate": []}, support={"rate": tfb.Exp()})
+    >>> kernel = tfp_flows.neutra_kernel(lambda rate: -rate, posterior)
+    >>> isinstance(kernel, tfp_flows.inference.LatentKernel)
+    True
+    """
+
+    def __init__(
+        self,
+        vector_kernel: tfp.mcmc.TransitionKernel,
+        posterior: tfp.distributions.Distribution,
+        *,
+        precondition: bool = True,
+        name: str = "latent_kernel",
+    ) -> None:
+        self._parameters = {
+            # Stock wrappers would replace the target of an `inner_kernel`.
+            "vector_kernel": vector_kernel,
+            "posterior": posterior,
+            "precondition": precondition,
+            "name": name,
+        }
+
+    @property
+    def vector_kernel(self) -> tfp.mcmc.TransitionKernel:
+        """The kernel of states `[..., D]`."""
+        return self._parameters["vector_kernel"]
+
+    @property
+    def parameters(self) -> dict:
+        """The constructor's arguments."""
+        return self._parameters
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the chain converges to the target."""
+        return self.vector_kernel.is_calibrated
+
+    def bootstrap_results(self, init_state: object) -> LatentKernelResults:
+        """Returns the results before the first step, from parts of a draw."""
+        posterior = self._parameters["posterior"]
+        vector = posterior.support.inverse(tf.nest.map_structure(tf.identity, init_state))
+        if self._parameters["precondition"]:
+            vector, _ = posterior.distribution.bijector.inverse_and_log_det(vector)
+        return LatentKernelResults(vector, self.vector_kernel.bootstrap_results(vector))
+
+    def one_step(
+        self,
+        current_state: object,
+        previous_kernel_results: LatentKernelResults,
+        seed: int | TensorLike | None = None,
+    ) -> tuple:
+        """Makes a step of the vector, and returns parts and `LatentKernelResults`."""
+        vector, inner = self.vector_kernel.one_step(
+            previous_kernel_results.transformed_state,
+            previous_kernel_results.inner_results,
+            seed=seed,
+        )
+        posterior, x = self._parameters["posterior"], vector
+        if self._parameters["precondition"]:
+            x, _ = posterior.distribution.bijector.forward_and_log_det(x)
+        parts = posterior.support.forward(x)
+        parts = tf.nest.pack_sequence_as(current_state, tf.nest.flatten(parts))
+        return parts, LatentKernelResults(vector, inner)
 
 
 def neutra_kernel(
@@ -113,8 +208,7 @@ def neutra_kernel(
       Hoffman et al. (2019), NeuTra-lizing bad geometry in Hamiltonian Monte Carlo using
       neural transport. https://arxiv.org/abs/1903.03704
     """
-    log_prob = _latent_log_prob(target_log_prob_fn, posterior, make_kernel, precondition)
-    kernel = _made(make_kernel, log_prob)
+    kernel, _ = _local_kernel(target_log_prob_fn, posterior, make_kernel, precondition)
     return LatentKernel(kernel, posterior, precondition=precondition, name=name)
 
 
@@ -189,10 +283,12 @@ def flow_proposal_kernel(
       Gabrie, Rotskoff, Vanden-Eijnden (2022), Adaptive Monte Carlo augmented with
       normalizing flows. https://arxiv.org/abs/2105.12603
     """
-    log_prob = _latent_log_prob(target_log_prob_fn, posterior, make_kernel, precondition)
+    local, log_prob = _local_kernel(
+        target_log_prob_fn, posterior, make_kernel, precondition
+    )
     flow = posterior.distribution
     kernel = AlternatingKernel(
-        _made(make_kernel, log_prob),
+        local,
         independent_proposals(log_prob, flow.distribution if precondition else flow),
         num_local_steps=num_local_steps,
         num_global_steps=num_global_steps,
@@ -200,8 +296,8 @@ def flow_proposal_kernel(
     return LatentKernel(kernel, posterior, precondition=precondition, name=name)
 
 
-def _latent_log_prob(target_log_prob_fn, posterior, make_kernel, precondition):
-    """The target's log-density as a function of the vector of a `LatentKernel`, `[..., D]`.
+def _local_kernel(target_log_prob_fn, posterior, make_kernel, precondition):
+    """The kernel made, and the log-density of the vector of a `LatentKernel`, `[..., D]`.
 
     Values that are not finite become minus infinity, so no chain moves there.
     """
@@ -226,11 +322,7 @@ def _latent_log_prob(target_log_prob_fn, posterior, make_kernel, precondition):
         total = call_with_parts(target_log_prob_fn, parts) + log_det
         return tf.where(tf.math.is_finite(total), total, -float("inf"))
 
-    return log_prob
-
-
-def _made(make_kernel, log_prob):
     kernel = make_kernel(log_prob)
     words = "to return a `tfp.mcmc.TransitionKernel`"
     check_instance("make_kernel", kernel, tfp.mcmc.TransitionKernel, words)
-    return kernel
+    return kernel, log_prob
