@@ -20,6 +20,7 @@ from tfp_flows.inference.amortized.conditioned import Conditioned
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.features import Features, Scale
 from tfp_flows.inference.amortized.observation_checks import (
+    Extent,
     ImportanceWeights,
     ObservationReport,
     Surroundings,
@@ -85,6 +86,7 @@ class AmortizedPosterior(DistributionWrapper):
       features: `Features` of observations.
       report: the checks of all observations together.
       surroundings: `Surroundings` of an observation.
+      extent: `Extent` of its numbers, and of their summary; None in files without one.
       prior: the `TruncatedPrior` of the last round; None if it is that of the model.
       likelihood: learned density, given u, of the features that vary; None if there is
         none.
@@ -106,6 +108,7 @@ class AmortizedPosterior(DistributionWrapper):
         *,
         report: CalibrationReport,
         surroundings: Surroundings,
+        extent: Extent | None = None,
         prior: TruncatedPrior | None = None,
         likelihood: Mixture | None = None,
         varies: np.ndarray | None = None,
@@ -116,7 +119,7 @@ class AmortizedPosterior(DistributionWrapper):
     ) -> None:
         super().__init__(distribution, name=name)
         self.support, self.form, self.features = support, form, features
-        self.report, self.surroundings = report, surroundings
+        self.report, self.surroundings, self.extent = report, surroundings, extent
         self.prior, self.ranges = prior, ranges
         self.likelihood, self.varies = likelihood, varies
         self.pin, self.log_prior = pin, log_prior
@@ -305,6 +308,8 @@ class AmortizedPosterior(DistributionWrapper):
             "report": self.report.to_plain(),
             "surroundings": _as_lists(vars(self.surroundings)),
         }
+        if self.extent is not None:
+            description["extent"] = _as_lists(vars(self.extent))
         if self.prior is not None:
             description["prior"] = self.prior.to_plain()
         if self.varies is not None:
@@ -325,11 +330,13 @@ class AmortizedPosterior(DistributionWrapper):
     def from_config(cls, config: dict) -> AmortizedPosterior:
         """Builds the posterior from the result of `get_config`."""
         distribution, description = config["distribution"], config["description"]
-        prior = varies = ranges = None
+        prior = varies = ranges = extent = None
         if (previous := config.get("previous")) is not None:
             prior = TruncatedPrior.from_plain(previous, description["prior"])
         if (likelihood := config.get("likelihood")) is not None:
             varies = np.asarray(description["varies"])
+        if "extent" in description:
+            extent = Extent(**_as_arrays(description["extent"]))
         if "ranges" in description:
             ranges = np.asarray(description["ranges"])
         size, dtype = distribution.event_shape[0], tf.as_dtype(description["dtype"])
@@ -340,6 +347,7 @@ class AmortizedPosterior(DistributionWrapper):
             Features(Scale(**_as_arrays(description["scale"])), config["network"]),
             report=CalibrationReport.from_plain(description["report"]),
             surroundings=Surroundings(**_as_arrays(description["surroundings"])),
+            extent=extent,
             prior=prior,
             likelihood=likelihood,
             varies=varies,
@@ -436,10 +444,12 @@ class ConditionedPosterior(FlowPosterior):
                 if amortized._is_learned and not adapted.are_reliable:
                     weighted, adapted = self._weighted(_MOST_DRAWS), None
         features, prior = amortized.features(self._row), amortized.prior
-        surroundings = amortized.surroundings.check(features)
+        among = [amortized.surroundings.check(features)]
+        if amortized.extent is not None:
+            among.append(amortized.extent.check(amortized.features.everything(self._row)))
         mass = None if prior is None else prior.mass(self._row)
         report = judge_observation(
-            surroundings,
+            among,
             amortized.report,
             weighted,
             adapted,
