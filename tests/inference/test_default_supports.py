@@ -6,8 +6,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_flows as tff
+from tfp_flows.core.serialization import deserialize
 from tfp_flows.inference.parts import call_with_parts
-from tfp_flows.inference.support import JointSupport
+from tfp_flows.inference.support import JointSupport, described
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -42,6 +43,17 @@ def test_a_support_that_is_not_reached_is_refused_by_name(part):
     for refused in (lambda: tff.flow_posterior(target), lambda: tff.fit_posterior(target)):
         with pytest.raises(ValueError, match="'where'.*misses .*%.*`support`"):
             refused()
+
+
+def test_the_support_of_a_pareto_is_saved():
+    prior = tfd.JointDistributionNamed({"end": tfd.Sample(tfd.Pareto(3.0, 1.5), 2)})
+    support = JointSupport.from_distribution(prior)
+    data, _ = described(support.bijector, "prior")
+    loaded = deserialize(data)
+    x = np.float32([[-3.0, 2.0]])
+    expected = support.bijector.forward(x)["end"]
+    np.testing.assert_allclose(expected, 1.5 + np.log1p(np.exp(x)), rtol=1e-6)
+    np.testing.assert_array_equal(loaded.forward(x)["end"], expected)
 
 
 def dirichlet(*concentrations):

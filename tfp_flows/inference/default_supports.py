@@ -176,7 +176,8 @@ def default_support(distribution: tfd.Distribution) -> Any:
 
     - simplexes and correlation matrices, whose densities need the log-det of free entries;
     - Wishart distributions, for which TFP 0.25 takes a softplus twice, so that no Cholesky
-      factor has less than log 2 on its diagonal.
+      factor has less than log 2 on its diagonal;
+    - Pareto distributions, whose shift is a function that files cannot hold.
     """
     stock = distribution.experimental_default_event_space_bijector()
     own = None if stock is None else _own_support(distribution, stock)
@@ -251,6 +252,9 @@ def _own_support(distribution, stock):
         product = tfb.CholeskyOuterProduct() if is_wishart else CorrelationOuterProduct()
         is_factor = distribution.input_output_cholesky
         return tfb.Chain([FactorOfProduct(product) if is_factor else product, factor])
+    if isinstance(distribution, tfd.Pareto):
+        low = tf.convert_to_tensor(distribution.scale)
+        return tfb.Chain([tfb.Shift(low), tfb.Softplus()])
     is_transformed = isinstance(distribution, tfd.TransformedDistribution)
     is_repeated = isinstance(distribution, (_SAMPLE, _INDEPENDENT, _RESHAPED, _BROADCAST))
     if not (is_transformed or is_repeated):

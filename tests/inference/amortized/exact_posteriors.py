@@ -9,7 +9,7 @@ from tfp_flows.density.fit import Fit
 from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.inference.amortized.calibration import judge_calibration
 from tfp_flows.inference.amortized.features import Features, Scale
-from tfp_flows.inference.amortized.observation_checks import Surroundings
+from tfp_flows.inference.amortized.observation_checks import Extent, Surroundings
 from tfp_flows.inference.amortized.pairs import Pairs
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
 from tfp_flows.inference.amortized.simulator import JointSimulator
@@ -102,6 +102,7 @@ def amortized(checked, *, is_known=False, likelihood=None, log_prior=None, **opt
         Features(as_they_are),
         report=judge_calibration(found, 0, 2),
         surroundings=Surroundings.from_simulations(TRAIN.x, checked.x),
+        extent=Extent.from_simulations(TRAIN.x, checked.x),
         likelihood=likelihood,
         varies=np.ones(SIZE, bool),
         pin=source.pin if is_known else None,

@@ -12,10 +12,12 @@ import pytest
 from exact_posteriors import fit, pairs
 from tensorflow_probability import distributions as tfd
 
+from tfp_flows.density.data import Data
+from tfp_flows.density.fit import Fit
 from tfp_flows.inference.amortized import posterior as posterior_module
 from tfp_flows.inference.amortized.calibration import judge_calibration
 from tfp_flows.inference.amortized.data_form import DataForm
-from tfp_flows.inference.amortized.observation_checks import Surroundings
+from tfp_flows.inference.amortized.observation_checks import Extent, Surroundings
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
 from tfp_flows.inference.support import JointSupport
 
@@ -46,6 +48,35 @@ def test_wrong_posteriors_fail_as_a_whole(options, word):
     assert report.ranks.shape == (500, 3)
     assert report.coverage.shape == (500,)
     assert report.verdict in str(report)
+
+
+def with_data(function):
+    """A `Fit` to other data of the same parameters. Its posterior is the prior."""
+    found = fit(CHECKED, use=0.0)
+    parts = (Data(part.x, function(part)) for part in (found.train, found.held_out))
+    return Fit(found.density, found.judged, *parts)
+
+
+def test_a_summary_that_shows_nothing_fails():
+    blind = with_data(lambda part: np.zeros_like(part.x))
+    data = exact_posteriors.TRAIN.x, CHECKED.x
+    assert judge_calibration(blind, 0, 2).verdict == "calibrated"  # no data to compare
+    report = judge_calibration(blind, 0, 2, numbers=data)
+    assert "ignore the data" in " ".join(report.reasons)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda part: part.x**2,
+        lambda part: part.x * np.roll(part.x, 1, axis=1),
+        lambda part: np.abs(part.x) * np.random.default_rng(0).normal(size=part.x.shape),
+    ],
+    ids=["size", "product", "scale"],
+)
+def test_data_fail_that_no_linear_regression_understands(function):
+    report = judge_calibration(with_data(function), 0, 2)
+    assert "ignore the data" in " ".join(report.reasons)
 
 
 @pytest.mark.slow
@@ -140,6 +171,18 @@ def test_data_that_break_a_relation_are_far():
     surroundings = Surroundings.from_simulations(x[:2_000], x[2_000:])
     assert surroundings.rarity(np.array([1.0, 1.0])) > 0.05
     assert surroundings.rarity(np.array([1.0, 0.5])) < 0.002
+
+
+def test_data_beyond_all_simulations_are_far_out_in_a_direction_of_many_numbers():
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(rng.gamma(2.0, size=(2_000, 1)), size=(2_000, 10))
+    x = np.concatenate([counts, np.full([2_000, 1], 0.1)], axis=1)
+    extent = Extent.from_simulations(x[:1_800], x[1_800:])
+    assert np.mean([extent.check(row).failed for row in x[1_800:]]) <= 0.01
+    observed = x[0] + 1e-8  # rounding of the constant number
+    assert not extent.check(observed).failed
+    for far in (observed + 60.0, observed - 3.0, observed + np.eye(11)[10]):
+        assert extent.check(far).failed
 
 
 def test_a_posterior_that_is_not_calibrated_is_never_reliable_without_a_density():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,10 +13,10 @@ import tensorflow as tf
 from tfp_flows.core.check import Check, Report, lined_up, plus_minus, reasons_of
 from tfp_flows.core.rows import parts_of_rows
 from tfp_flows.distributions import draws
+from tfp_flows.inference.amortized.prediction import Prediction
 from tfp_flows.inference.amortized.truncation import Conditioned, TruncatedPrior
 
 if TYPE_CHECKING:
-    from tfp_flows.density.data import Data
     from tfp_flows.density.fit import Fit
 
 VERDICTS = ("calibrated", "not to be relied on")
@@ -128,16 +128,22 @@ class CalibrationReport(Report):
 
 
 def judge_calibration(
-    fit: Fit, num_dropped: int, seed: int | None, prior: TruncatedPrior | None = None
+    fit: Fit,
+    num_dropped: int,
+    seed: int | None,
+    prior: TruncatedPrior | None = None,
+    numbers: Sequence[np.ndarray] | None = None,
 ) -> CalibrationReport:
     """Returns the report of a `Fit` of unconstrained parameters given features of data.
 
     `num_dropped` simulations had numbers that are not finite. `prior` is that of the
-    simulations, None if it is that of the model.
+    simulations, None if it is that of the model. If features are a network's summary,
+    `numbers` are the data before it, `[N, K]`, of the simulations that were fitted and of
+    the others.
     """
     train, checked = fit.train, fit.held_out.first(_MOST_CHECKED)
     drawn = _posterior_draws(fit.judged, checked.context, seed, prior)
-    ranks, coverage = ranks_and_coverage(drawn, np.ones(drawn.shape[:2]), train, checked)
+    ranks, coverage = ranks_and_coverage(drawn, np.ones(drawn.shape[:2]), fit, numbers)
     found = (
         *checks_of(ranks, coverage),
         dropped(num_dropped, len(train.x) + len(fit.held_out.x)),
@@ -165,6 +171,7 @@ def judge_weights(
     log_prior: Callable,
     seed: int | None,
     prior: TruncatedPrior | None = None,
+    numbers: Sequence[np.ndarray] | None = None,
 ) -> WeightsReport:
     """Judges weighted draws by simulations that neither density was fitted to.
 
@@ -176,7 +183,7 @@ def judge_weights(
     The mean includes the truth: draws that miss it do not make its weight too large. The
     posterior is fitted to parameters given features, and the likelihood to the same
     features given parameters. `log_prior` returns log-densities of unconstrained
-    parameters, `[N, D]`. The prior of the simulations is None if it is that of the model.
+    parameters, `[N, D]`. `prior` and `numbers` are those of `judge_calibration`.
     """
     checked = posterior.held_out.first(_MOST_WEIGHTED)
     data = likelihood.held_out.first(_MOST_WEIGHTED).x
@@ -201,7 +208,7 @@ def judge_weights(
     # If no draw has weight, all count equally: their ranks show that they miss the truth.
     log_weights = np.where(log_weights[1:].max(axis=0) > -np.inf, log_weights[1:], 0.0)
     weights = np.exp(log_weights - log_weights.max(axis=0))
-    found = ranks_and_coverage(drawn, weights, posterior.train, checked)
+    found = ranks_and_coverage(drawn, weights, posterior, numbers)
     return WeightsReport(
         gain=float(gains.mean()),
         gain_error=float(gains.std() / np.sqrt(len(gains))),
@@ -220,36 +227,36 @@ def _posterior_draws(density, x, seed, prior):
 
 
 def ranks_and_coverage(
-    drawn: np.ndarray, weights: np.ndarray, train: Data, checked: Data
+    drawn: np.ndarray,
+    weights: np.ndarray,
+    fit: Fit,
+    numbers: Sequence[np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns ranks of true parameters among draws, and their expected coverage.
 
     A posterior that ignores the data passes the ranks of its parameters, but not the
-    expected coverage: the truth is near to a linear prediction, and its draws are not. The
-    posterior of each of N other simulations, `checked`, has draws, `[S, N, D]`, with
-    weights, `[S, N]`. Ranks are the shares of the draws below the truth, `[N, D]`; coverage
-    is the share of those nearer to the prediction than the truth, `[N]`.
+    expected coverage: the truth is near to a prediction, and its draws are not. So the
+    prediction must see what a summary has left out. The posterior of each of N simulations
+    that were not fitted has draws, `[S, N, D]`, with weights, `[S, N]`. Ranks are shares of
+    the draws below the truth, `[N, D]`; coverage is the share of those nearer to the
+    prediction than the truth, `[N]`. `numbers` are those of `judge_calibration`.
 
     Reference:
       Lemos, Coogan, Hezaveh, Perreault-Levasseur (2023), Sampling-based accuracy testing of
       posterior estimators (TARP). https://arxiv.org/abs/2302.03026
     """
-    known, others = np.asarray(train.context), np.asarray(checked.context)
-    center, scale = known.mean(axis=0), known.std(axis=0)
-    scale = np.where(scale > 0.0, scale, 1.0)
-
-    def features(x):
-        near = np.clip((x - center) / scale, -5.0, 5.0)
-        return np.concatenate([near, np.ones([len(x), 1])], axis=1)
-
-    slopes = np.linalg.lstsq(features(known), train.x, rcond=None)[0]
-    point, spread = features(others) @ slopes, train.x.std(axis=0)
-    spread = np.where(spread > 0.0, spread, 1.0)
-    distance = np.sum(((drawn - point) / spread) ** 2, axis=-1)
-    own = np.sum(((checked.x - point) / spread) ** 2, axis=-1)
+    checked = fit.held_out.first(drawn.shape[1])
+    known, others = ([np.asarray(part.context)] for part in (fit.train, checked))
+    if numbers is not None:
+        known.append(numbers[0])
+        others.append(numbers[1][: len(checked.x)])
+    prediction = Prediction(fit.train.x, known)
+    point = prediction(others)
+    own = prediction.distances(checked.x, point)
+    is_nearer = np.stack([prediction.distances(u, point) < own for u in drawn])
     shares = weights / weights.sum(axis=0)
     ranks = np.sum(shares[..., None] * (drawn < checked.x), axis=0)
-    return ranks, np.sum(shares * (distance < own), axis=0)
+    return ranks, np.sum(shares * is_nearer, axis=0)
 
 
 def checks_of(

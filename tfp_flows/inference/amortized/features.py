@@ -58,7 +58,9 @@ class Scale(typing.NamedTuple):
         low, center, high = np.nanquantile(x, [0.16, 0.5, 0.84], axis=0)
         deviation = np.nanstd(x, axis=0)
         scale = np.where(high > low, 0.5 * (high - low), deviation)
-        return cls(center, np.where(scale > 0.0, scale, 1.0), is_missing)
+        # The deviation of a constant may be rounding, and not 0.
+        varies = np.nanmax(x, axis=0) > np.nanmin(x, axis=0)
+        return cls(center, np.where(varies, scale, 1.0), is_missing)
 
     @classmethod
     def from_sets(cls, x: np.ndarray, width: int) -> Scale:
@@ -96,12 +98,21 @@ class Features:
         words = "`x` with the cells known that no simulation lacks"
         require(not len(unseen), words, f"NaN at {unseen[:5].tolist()} of the flat x")
         if self.network is None:
-            known = self.scale.known(x)[..., self.scale.is_missing]
-            return np.concatenate([self.scale.near(x), known], axis=-1)
+            return self.numbers(x)
         rows = self.inputs(x).reshape(-1, 2 * x.shape[-1])
         network = self.network
         features = by_parts(lambda part: network(tf.constant(part, tf.float32)), rows)
         return features.astype(np.float64).reshape(*x.shape[:-1], -1)
+
+    def numbers(self, x: np.ndarray) -> np.ndarray:
+        """Returns the numbers themselves, and whether each that may be missing is known."""
+        known = self.scale.known(x)[..., self.scale.is_missing]
+        return np.concatenate([self.scale.near(x), known], axis=-1)
+
+    def everything(self, x: np.ndarray) -> np.ndarray:
+        """Returns the numbers, and then the summary if there is a network."""
+        found = [self.numbers(x)] + [self(x)] * (self.network is not None)
+        return np.concatenate(found, axis=-1)
 
     def inputs(self, x: np.ndarray) -> np.ndarray:
         """Returns numbers, then whether each is known, `[..., 2 K]`."""

@@ -23,7 +23,7 @@ from tfp_flows.core.arguments import (
 from tfp_flows.inference.amortized.calibration import judge_calibration, judge_weights
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.features import check_summary, fit_features
-from tfp_flows.inference.amortized.observation_checks import Surroundings
+from tfp_flows.inference.amortized.observation_checks import Extent, Surroundings
 from tfp_flows.inference.amortized.pairs import (
     LEAST_SIMULATIONS,
     GivenPairs,
@@ -286,13 +286,18 @@ def _fit_round(pairs, source, training, seed, prior=None):
     parts = [Pairs(part.u, features(part.x)) for part in (train, held_out, usable)]
     options = {"max_minutes": density_minutes, "verbose": training.verbose}
     fit = fit_and_judge(*(Data(*part) for part in parts), seed=for_fit, **options)
-    report = judge_calibration(fit, len(pairs.u) - len(usable.u), for_checks, prior)
+    numbers = None
+    if features.network is not None:
+        numbers = [features.numbers(part.x) for part in (train, held_out)]
+    num_dropped = len(pairs.u) - len(usable.u)
+    report = judge_calibration(fit, num_dropped, for_checks, prior, numbers)
     learned: dict[str, Any] = {}
     if training.learn_likelihood:
         varies = np.ptp(parts[0].x, axis=0) > 0.0
         rows = (Data(part.x[:, varies], part.u) for part in parts)
         likelihood = fit_and_judge(*rows, seed=for_likelihood, **options)
-        weights = judge_weights(fit, likelihood, source.log_prior, for_weights, prior)
+        log_prior = source.log_prior
+        weights = judge_weights(fit, likelihood, log_prior, for_weights, prior, numbers)
         report = dataclasses.replace(report, weights=weights)
         if weights.is_used:
             learned = {
@@ -307,6 +312,9 @@ def _fit_round(pairs, source, training, seed, prior=None):
         features,
         report=report,
         surroundings=Surroundings.from_simulations(parts[0].x, parts[1].x),
+        extent=Extent.from_simulations(
+            features.everything(train.x), features.everything(held_out.x)
+        ),
         prior=prior,
         ranges=usable.ranges(source.support),
         pin=source.pin,

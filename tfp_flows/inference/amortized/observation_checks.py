@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -26,6 +26,9 @@ from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.support import JointSupport
 from tfp_flows.inference.target import UnconstrainedDensity
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 _ADAPTED = ", adapted"  # last word of names of checks
 _MOVED = (
     "The draws are too far from the posterior: use `resample`, whose draws come from a t "
@@ -34,6 +37,9 @@ _MOVED = (
 _NEIGHBOURS = 5
 _LEAST_VARIANCE = 1e-4  # least variance along an axis of standardised numbers
 _MOST_KNOWN = 5_000  # simulations among which neighbours are looked for
+# Least distance of the furthest simulations from the median, in standard deviations; of a
+# constant number, in units of the features. It is above their rounding.
+_LEAST_EXTENT = 1e-3
 _RARE = 0.01  # share of simulations that are as far from others
 _LEAST_MASS = 0.98  # probability of a truncated prior's region under a posterior
 _ROWS_A_BATCH = 3_000  # importance weights of a batch
@@ -45,8 +51,45 @@ _DEGREES, _DRAWS_A_DIMENSION, _MOST_ROUNDS, _BISECTIONS = 5.0, 20.0, 12, 30
 _MEAN, _DEVIATION = 0.1, 0.1
 
 
+class _Rarity:
+    """How rarely simulations are as far as an observation, by some distance of a row.
+
+    A subclass has a `name` and an `advice` of its check, and `distances` of simulations
+    that were not fitted, ascending, `[M]`.
+    """
+
+    name: ClassVar[str]
+    advice: ClassVar[str]
+    distances: np.ndarray
+
+    def distance(self, row: np.ndarray) -> float:
+        """Returns the distance of `row`, `[S]`."""
+        raise NotImplementedError
+
+    def judged_by(self, others: np.ndarray) -> Self:
+        """Returns it with the distances of other simulations, `[M, S]`."""
+        distances = np.sort([self.distance(row) for row in others])
+        return dataclasses.replace(self, distances=distances)  # type: ignore[type-var]
+
+    def rarity(self, row: np.ndarray) -> float:
+        """Returns the share of simulations that are at least as far as `row`, `[S]`."""
+        is_further = self.distances >= self.distance(row)
+        return (1.0 + is_further.sum()) / (1.0 + len(is_further))
+
+    def check(self, row: np.ndarray) -> Check:
+        """Checks that `row`, `[S]`, lies as near as a hundredth of the simulations.
+
+        With fewer than a hundred simulations, at least one has to be as far.
+        """
+        rarity, least = self.rarity(row), 1.0 / (1.0 + len(self.distances))
+        threshold = max(_RARE, least)
+        advice = self.advice.format(rarity=rarity, distance=self.distance(row))
+        passed = rarity > threshold
+        return Check(self.name, rarity, threshold, passed=passed, advice=advice)
+
+
 @dataclasses.dataclass(frozen=True)
-class Surroundings:
+class Surroundings(_Rarity):
     """How far simulated data lie from each other, to find data out of distribution.
 
     The distance of data is the distance to the fifth nearest of the known simulations,
@@ -54,6 +97,12 @@ class Surroundings:
     break a relation of the simulations are far.
     """
 
+    name = "simulations as far away"
+    advice = (
+        "Of the simulated data, {rarity:.1%} lie as far from all others as this "
+        "observation: the model hardly simulates such data, so the posterior is a "
+        "guess. Mend the model, or simulate near it."
+    )
     center: np.ndarray  # means of the features, `[S]`
     scale: np.ndarray  # their standard deviations, `[S]`
     axes: np.ndarray  # map that decorrelates them, `[S, S]`
@@ -73,28 +122,7 @@ class Surroundings:
         axes = axes / np.sqrt(np.maximum(values, _LEAST_VARIANCE))
         # Files hold them as text, which few digits keep short.
         found = cls(center, scale, axes, np.round(near @ axes, 4), np.zeros(0))
-        distances = np.sort([found.distance(row) for row in others])
-        return dataclasses.replace(found, distances=distances)
-
-    def rarity(self, row: np.ndarray) -> float:
-        """Returns the share of simulations that are at least as far as `row`, `[S]`."""
-        is_further = self.distances >= self.distance(row)
-        return (1.0 + is_further.sum()) / (1.0 + len(is_further))
-
-    def check(self, row: np.ndarray) -> Check:
-        """Checks that `row`, `[S]`, lies as near as a hundredth of the simulations.
-
-        With fewer than a hundred simulations, at least one has to be as far.
-        """
-        rarity, least = self.rarity(row), 1.0 / (1.0 + len(self.distances))
-        threshold = max(_RARE, least)
-        advice = (
-            f"Of the simulated data, {rarity:.1%} lie as far from all others as this "
-            "observation: the model hardly simulates such data, so the posterior is a "
-            "guess. Mend the model, or simulate near it."
-        )
-        name = "simulations as far away"
-        return Check(name, rarity, threshold, passed=rarity > threshold, advice=advice)
+        return found.judged_by(others)
 
     def distance(self, row: np.ndarray) -> float:
         """Returns the distance of `row`, `[S]`."""
@@ -102,6 +130,47 @@ class Surroundings:
         squares = np.sum((self.known - near) ** 2, axis=1)
         nearest = min(_NEIGHBOURS, len(squares)) - 1
         return float(np.sqrt(np.partition(squares, nearest)[nearest]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Extent(_Rarity):
+    """How far out each number of simulated data lies, to find data beyond all of them.
+
+    ```none
+    distance = max over j of |x_j - median_j| / that of the furthest simulation on its side
+    ```
+
+    Among data of many numbers, whose noise keeps all apart, `Surroundings` cannot tell data
+    that lie beyond the simulations in the one direction in which simulations differ.
+    """
+
+    name = "simulations as far out"
+    advice = (
+        "Of the simulated data, {rarity:.1%} have a number as far out as this observation, "
+        "{distance:.3g} times as far as that of all simulations that were fitted, so the "
+        "posterior is a guess. Mend the model, or simulate near it."
+    )
+    center: np.ndarray  # medians, `[S]`
+    below: np.ndarray  # how far the least numbers are below them, `[S]`
+    above: np.ndarray  # how far the greatest are above them, `[S]`
+    distances: np.ndarray  # distances of other simulations, ascending, `[M]`
+
+    @classmethod
+    def from_simulations(cls, known: np.ndarray, others: np.ndarray) -> Extent:
+        """Returns the extent of simulations that were fitted, `[N, S]`.
+
+        `rarity` counts the distances of other simulations, `[M, S]`.
+        """
+        center, varies = np.median(known, axis=0), np.ptp(known, axis=0) > 0.0
+        least = _LEAST_EXTENT * np.where(varies, known.std(axis=0), 1.0)
+        below = np.maximum(center - known.min(axis=0), least)
+        above = np.maximum(known.max(axis=0) - center, least)
+        return cls(center, below, above, np.zeros(0)).judged_by(others)
+
+    def distance(self, row: np.ndarray) -> float:
+        """Returns the distance of `row`, `[S]`."""
+        out = row - self.center
+        return float(np.max(np.where(out > 0.0, out / self.above, -out / self.below)))
 
 
 class ImportanceWeights:
@@ -229,7 +298,7 @@ class ObservationReport:
 
 
 def judge_observation(
-    surroundings: Check,
+    among: Sequence[Check],
     calibration: CalibrationReport,
     weighted: WeightedDraws | None,
     adapted: WeightedDraws | None = None,
@@ -237,7 +306,7 @@ def judge_observation(
     *,
     is_learned: bool = False,
 ) -> ObservationReport:
-    """Returns the report of one observation, by the check of its `Surroundings`.
+    """Returns the report of one observation, by checks that it is `among` simulations.
 
     The weighted draws of its posterior are None if the model's density is not known. Draws
     of an adapted distribution are given if the weights are too uneven. `mass` is the
@@ -245,13 +314,14 @@ def judge_observation(
     prior is that of the model. A learned likelihood knows no more about data far from the
     simulations than the posterior does.
     """
-    found = [surroundings]
+    found = [*among]
     if weighted is None or is_learned:
         found.append(_calibration(calibration))
     if weighted is not None:
         # Resampling by weights mends whatever else is found about this observation. Learned
         # weights do not mend a distance from the simulations.
-        kept, mended = (found[:1], found[1:]) if is_learned else ([], found)
+        count = len(among) if is_learned else 0
+        kept, mended = found[:count], found[count:]
         own = [*_weights(weighted), *_changes(weighted)]
         if adapted is not None:
             # Draws that were moved, and are too uneven still, are no advice.

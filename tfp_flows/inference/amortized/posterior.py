@@ -19,6 +19,7 @@ from tfp_flows.inference.amortized.calibration import CalibrationReport
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.features import Features, Scale
 from tfp_flows.inference.amortized.observation_checks import (
+    Extent,
     ImportanceWeights,
     ObservationReport,
     Surroundings,
@@ -84,6 +85,7 @@ class AmortizedPosterior(DistributionWrapper):
       features: `Features` of observations.
       report: the checks of all observations together.
       surroundings: `Surroundings` of an observation.
+      extent: `Extent` of its numbers, and of their summary; None in files without one.
       prior: the `TruncatedPrior` of the last round; None if it is that of the model.
       likelihood: learned density, given u, of the features that vary; None if there is
         none.
@@ -105,6 +107,7 @@ class AmortizedPosterior(DistributionWrapper):
         *,
         report: CalibrationReport,
         surroundings: Surroundings,
+        extent: Extent | None = None,
         prior: TruncatedPrior | None = None,
         likelihood: Mixture | None = None,
         varies: np.ndarray | None = None,
@@ -115,7 +118,7 @@ class AmortizedPosterior(DistributionWrapper):
     ) -> None:
         super().__init__(distribution, name=name)
         self.support, self.form, self.features = support, form, features
-        self.report, self.surroundings = report, surroundings
+        self.report, self.surroundings, self.extent = report, surroundings, extent
         self.prior, self.ranges = prior, ranges
         self.likelihood, self.varies = likelihood, varies
         self.pin, self.log_prior = pin, log_prior
@@ -303,6 +306,8 @@ class AmortizedPosterior(DistributionWrapper):
             "report": self.report.to_plain(),
             "surroundings": _as_lists(vars(self.surroundings)),
         }
+        if self.extent is not None:
+            description["extent"] = _as_lists(vars(self.extent))
         if self.prior is not None:
             description["prior"] = self.prior.to_plain()
         arrays = {"varies": self.varies, "ranges": self.ranges}
@@ -326,6 +331,8 @@ class AmortizedPosterior(DistributionWrapper):
             prior = TruncatedPrior.from_plain(previous, description["prior"])
         names = [name for name in ("varies", "ranges") if name in description]
         arrays: dict = _as_arrays({name: description[name] for name in names})
+        if "extent" in description:
+            arrays["extent"] = Extent(**_as_arrays(description["extent"]))
         size, dtype = distribution.event_shape[0], tf.as_dtype(description["dtype"])
         return cls(
             distribution,
@@ -429,10 +436,12 @@ class ConditionedPosterior(FlowPosterior):
                 if amortized._is_learned and not adapted.are_reliable:
                     weighted, adapted = self._weighted(_MOST_DRAWS), None
         features, prior = amortized.features(self._row), amortized.prior
-        surroundings = amortized.surroundings.check(features)
+        among = [amortized.surroundings.check(features)]
+        if amortized.extent is not None:
+            among.append(amortized.extent.check(amortized.features.everything(self._row)))
         mass = None if prior is None else prior.mass(self._row)
         report = judge_observation(
-            surroundings,
+            among,
             amortized.report,
             weighted,
             adapted,
