@@ -80,6 +80,11 @@ def test_data_fail_that_no_linear_regression_understands(function):
     assert "ignore the data" in " ".join(report.reasons)
 
 
+def test_copies_of_fitted_simulations_are_no_test():
+    report = judge_calibration(fit(exact_posteriors.TRAIN.take(slice(500))), 0, 2)
+    assert "100% of the held-out rows are copies" in " ".join(report.reasons)
+
+
 @pytest.mark.slow
 def test_right_posteriors_fail_rarely():
     """Each of three checks fails for at most one in a hundred right posteriors."""
