@@ -17,6 +17,7 @@ from tfp_flows.density.fit import Fit
 from tfp_flows.inference.amortized import posterior as posterior_module
 from tfp_flows.inference.amortized.calibration import judge_calibration
 from tfp_flows.inference.amortized.data_form import DataForm
+from tfp_flows.inference.amortized.features import Features, Scale
 from tfp_flows.inference.amortized.observation_checks import Extent, Surroundings
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
 from tfp_flows.inference.support import JointSupport
@@ -77,6 +78,11 @@ def test_a_summary_that_shows_nothing_fails():
 def test_data_fail_that_no_linear_regression_understands(function):
     report = judge_calibration(with_data(function), 0, 2)
     assert "ignore the data" in " ".join(report.reasons)
+
+
+def test_copies_of_fitted_simulations_are_no_test():
+    report = judge_calibration(fit(exact_posteriors.TRAIN.take(slice(500))), 0, 2)
+    assert "100% of the held-out rows are copies" in " ".join(report.reasons)
 
 
 @pytest.mark.slow
@@ -171,6 +177,15 @@ def test_data_that_break_a_relation_are_far():
     surroundings = Surroundings.from_simulations(x[:2_000], x[2_000:])
     assert surroundings.rarity(np.array([1.0, 1.0])) > 0.05
     assert surroundings.rarity(np.array([1.0, 0.5])) < 0.002
+
+
+def test_heavy_tails_do_not_hide_a_shift_of_all_numbers():
+    rng = np.random.default_rng(0)
+    x = rng.normal(0.0, 2.0, (2_000, 1)) + rng.standard_t(1.5, size=(2_000, 6))
+    features = Features(Scale.from_rows(x))
+    surroundings = Surroundings.from_simulations(features(x[:1_800]), features(x[1_800:]))
+    shifted = surroundings.rarity(features(x[1_800:] + 30.0)[0])
+    assert shifted <= 0.01 < surroundings.rarity(features(x[1_800:])[0])
 
 
 def test_data_beyond_all_simulations_are_far_out_in_a_direction_of_many_numbers():

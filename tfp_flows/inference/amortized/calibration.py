@@ -141,11 +141,15 @@ def judge_calibration(
     `numbers` are the data before it, `[N, K]`, of the simulations that were fitted and of
     the others.
     """
+    # Here, so that a fit of one posterior does not load the room of densities.
+    from tfp_flows.density.checks import copies
+
     train, checked = fit.train, fit.held_out.first(_MOST_CHECKED)
     drawn = _posterior_draws(fit.judged, checked.context, seed, prior)
     ranks, coverage = ranks_and_coverage(drawn, np.ones(drawn.shape[:2]), fit, numbers)
     found = (
         *checks_of(ranks, coverage),
+        copies(train, checked),
         dropped(num_dropped, len(train.x) + len(fit.held_out.x)),
     )
     reasons = reasons_of(found)

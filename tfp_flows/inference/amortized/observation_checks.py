@@ -93,8 +93,8 @@ class Surroundings(_Rarity):
     """How far simulated data lie from each other, to find data out of distribution.
 
     The distance of data is the distance to the fifth nearest of the known simulations,
-    after numbers are standardised, compressed by asinh, and decorrelated. So data that
-    break a relation of the simulations are far.
+    after numbers are standardised and decorrelated. So data that break a relation of the
+    simulations are far. Features are numbers whose tails `Scale` has compressed.
     """
 
     name = "simulations as far away"
@@ -117,7 +117,7 @@ class Surroundings(_Rarity):
         """
         center, deviation = known.mean(axis=0), known.std(axis=0)
         scale = np.where(deviation > 0.0, deviation, 1.0)
-        near = np.arcsinh((known[:_MOST_KNOWN] - center) / scale)
+        near = (known[:_MOST_KNOWN] - center) / scale
         values, axes = np.linalg.eigh(np.cov(near.T).reshape(near.shape[1], -1))
         axes = axes / np.sqrt(np.maximum(values, _LEAST_VARIANCE))
         # Files hold them as text, which few digits keep short.
@@ -126,7 +126,7 @@ class Surroundings(_Rarity):
 
     def distance(self, row: np.ndarray) -> float:
         """Returns the distance of `row`, `[S]`."""
-        near = np.arcsinh((row - self.center) / self.scale) @ self.axes
+        near = ((row - self.center) / self.scale) @ self.axes
         squares = np.sum((self.known - near) ** 2, axis=1)
         nearest = min(_NEIGHBOURS, len(squares)) - 1
         return float(np.sqrt(np.partition(squares, nearest)[nearest]))
