@@ -100,6 +100,7 @@ FLOWS = [
 
 
 @pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.usefixtures("op_by_op")
 def test_flows_on_images_begin_with_it(flow):
     flow = flow(normal_scores=BINS, logit_alpha=0.05)
     first, *others = flow.bijectors

@@ -46,6 +46,7 @@ BEYOND_UNIT = [[-0.1, 0.5], [0.5, 1.2], [9.0, -9.0], [0.5, 0.5]]
     ("bijector", "points"),
     [(tff.Bounds(LOW, HIGH), BEYOND_BOUNDS), (tff.Logit(0.0), BEYOND_UNIT)],
 )
+@pytest.mark.usefixtures("op_by_op")
 def test_points_outside_have_density_zero_and_finite_gradients(bijector, points):
     rows = tf.constant(points, tf.float32)
     options = {"num_steps": 1, "hidden_units": (4,), "standardize": False, "seed": 0}

@@ -49,6 +49,7 @@ def test_floating_point_dtypes_come_in_any_form(dtype):
         {"residual": 1, "act_norm": np.True_},
     ],
 )
+@pytest.mark.usefixtures("op_by_op")
 def test_flows_take_arguments_of_many_types(options):
     flow = tff.RealNVP(**{"event_size": 3, **TINY, **options})
     for same in (flow, deserialize(serialize(flow))):

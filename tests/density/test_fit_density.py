@@ -26,7 +26,7 @@ def squares(count, seed):
 
 @pytest.fixture(scope="module")
 def fitted():
-    with trained_for(80, splines={"num_members": 3}, flows={}) as fit_some:
+    with trained_for(40, splines={"num_members": 2}, flows={}) as fit_some:
         return fit_some(squares(600, 0))
 
 

@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from refusals import bad_calls, check_refused
 from tensorflow_probability import distributions as tfd
@@ -22,6 +23,7 @@ def test_variables_change_their_places():
     np.testing.assert_allclose(log_prob, normal.log_prob(rows.numpy()[:, ORDER]))
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_it_trains_and_copies_with_a_context():
     flow = tff.MAF(3, context_size=2, num_steps=1, hidden_units=(8,), seed=0)
     inner = tff.FlowDistribution(tff.standard_normal(3), flow)

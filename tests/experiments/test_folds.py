@@ -28,7 +28,7 @@ RECIPE = """--dataset=two_moons
 --num_steps=1
 --hidden_units=4
 --epochs=1
---batch_size=1000
+--batch_size=6000
 --num_samples=100
 --progress=0
 """

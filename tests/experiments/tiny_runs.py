@@ -16,7 +16,7 @@ from experiments.posterior_inference.settings import PosteriorSettings
 
 TINY = Settings(
     flow="real_nvp",
-    **{"num_steps": 1, "hidden_units": (4,), "epochs": 2, "batch_size": 2500},
+    **{"num_steps": 1, "hidden_units": (4,), "epochs": 2, "batch_size": 6000},
     **{"evaluation_batch_size": 5000, "num_samples": 100, "progress": 0},
 )
 TINY_VAE = VAESettings(

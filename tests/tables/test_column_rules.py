@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 from small_tables import column, fitted, saved_and_loaded
 
 import tfp_flows as tff
@@ -39,6 +40,7 @@ class Capital(Computed):
         return self(source) == values
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_a_new_rule_is_kept(tmp_path, monkeypatch):
     monkeypatch.setitem(columns._RULES, "is_capital", ("functions", Capital))
     described = [

@@ -60,7 +60,7 @@ def test_html_report_needs_nothing_beside_it(finished):
 
 
 def test_compare_prints_a_table_and_names_what_is_no_run(finished, tmp_path):
-    folders = {name: finished(name) for name in PICTURES}
+    folders = {name: finished(name) for name in ("real_nvp", "table", "glow")}
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "results.json").write_text("{")
     paths = [*folders.values(), tmp_path, tmp_path / "broken"]

@@ -158,15 +158,15 @@ LONGER = dataclasses.replace(
     TINY,
     act_norm=True,
     ema_momentum=0.9,
-    batch_size=2000,
-    warmup_steps=9,
+    epochs=1,
+    warmup_steps=5,
     cosine_decay=False,
     num_samples=20,
 )
 LONGER_VAE = dataclasses.replace(
     TINY_VAE,
     **{"encoder": "conv", "channels": (2,), "prior": "maf", "latent_size": 2},
-    dropout=0.2,
+    **{"dropout": 0.2, "epochs": 1},
     **{"warm_up_epochs": 3, "ema_momentum": 0.9, "cosine_decay": False},
 )
 RUNS = {
@@ -175,7 +175,7 @@ RUNS = {
         density_estimation,
         Settings(
             **{"dataset": "digits", "flow": "glow", "num_levels": 1, "hidden_channels": 4},
-            **{"num_steps": 1, "epochs": 2, "patience": 1, "batch_size": 500},
+            **{"num_steps": 1, "epochs": 1, "patience": 1, "batch_size": 500},
             **{"horizontal_flips": True, "ema_momentum": 0.9, "warmup_steps": 9},
             **{"cosine_decay": False, "num_samples": 20, "progress": 0},
         ),
@@ -190,15 +190,15 @@ def test_more_epochs_end_at_the_numbers_of_a_run_without_a_stop(name, tmp_path, 
     """The run that goes on is also interrupted, after one more epoch."""
     experiment, settings = RUNS[name]
     longer, whole = (in_folder(settings, tmp_path / n) for n in ("longer", "whole"))
-    assert experiment.run(longer)["num_epochs"] == 2
+    assert experiment.run(longer)["num_epochs"] == 1
     if experiment is density_estimation:
-        run_without_end(dataclasses.replace(longer, epochs=4))
-    longer = dataclasses.replace(longer, epochs=5)
+        run_without_end(dataclasses.replace(longer, epochs=2))
+    longer = dataclasses.replace(longer, epochs=3)
     results = experiment.run(longer)
-    experiment.run(dataclasses.replace(whole, epochs=5))
+    experiment.run(dataclasses.replace(whole, epochs=3))
     ends = [outcome(s.run_dir) for s in (longer, whole)]
     assert ends[0] == ends[1]
-    assert f"went on from epoch 2 to epoch {results['num_epochs']}" in (
+    assert f"went on from epoch 1 to epoch {results['num_epochs']}" in (
         capsys.readouterr().out
     )
     assert experiment.run(longer) == results  # a finished run is only read
@@ -206,7 +206,7 @@ def test_more_epochs_end_at_the_numbers_of_a_run_without_a_stop(name, tmp_path, 
 
 @pytest.mark.slow
 def test_a_schedule_that_starts_over_is_told(tmp_path):
-    settings = in_folder(LONGER, tmp_path, cosine_decay=True)
+    settings = in_folder(LONGER, tmp_path, cosine_decay=True, epochs=2)
     assert "schedule_restarts" not in density_estimation.run(settings)
     for epochs, number in ((3, 1), (4, 2)):
         results = density_estimation.run(dataclasses.replace(settings, epochs=epochs))

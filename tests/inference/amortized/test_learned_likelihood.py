@@ -14,8 +14,6 @@ from tfp_flows.density.fit import Fit
 from tfp_flows.inference.amortized import AmortizedPosterior, calibration
 from tfp_flows.inference.amortized.calibration import CalibrationReport, judge_weights
 
-pytestmark = pytest.mark.usefixtures("all_op_by_op")
-
 CHECKED = pairs(300, 1)
 PRIOR = tfd.Sample(tfd.Normal(0.0, 1.0), 1)
 
@@ -46,7 +44,9 @@ def weights_report(posterior, likelihood):
     def log_prior(u):
         return normal.log_prob(tf.cast(u, tf.float64)).numpy()
 
-    return judge_weights(by_posterior, by_likelihood, log_prior, 2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibration, "_NUM_WEIGHTED", 1_000)
+        return judge_weights(by_posterior, by_likelihood, log_prior, 2)
 
 
 @pytest.mark.slow_ids("posterior1-*", "posterior2-*")

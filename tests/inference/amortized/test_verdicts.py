@@ -22,8 +22,6 @@ from tfp_flows.inference.amortized.observation_checks import Extent, Surrounding
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
 from tfp_flows.inference.support import JointSupport
 
-pytestmark = pytest.mark.usefixtures("all_op_by_op")
-
 CHECKED = pairs(500, 1)
 posterior = functools.partial(exact_posteriors.amortized, CHECKED)
 
