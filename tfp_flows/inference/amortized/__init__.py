@@ -13,7 +13,7 @@ features            what the density sees of it: numbers, or the summary of a ne
 truncation          the density of parameters given fixed data, and the prior truncated to
                     where the posterior of the observation in focus has mass
 posterior           AmortizedPosterior, and the posterior given one observation
-prediction          a point near the true parameters, for expected coverage
+kernel_ridge        a point near the true parameters, for expected coverage
 calibration         checks of the whole: ranks and expected coverage
 observation_checks  checks of one observation: within the simulations, importance weights
 neural_likelihood   fit_neural_likelihood: the density of data given parameters

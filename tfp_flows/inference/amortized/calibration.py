@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfp_flows.core.check import Check, Report, lined_up, plus_minus, reasons_of
 from tfp_flows.core.rows import parts_of_rows
 from tfp_flows.distributions import draws
-from tfp_flows.inference.amortized.prediction import Prediction
+from tfp_flows.inference.amortized.kernel_ridge import KernelRidge
 from tfp_flows.inference.amortized.truncation import Conditioned, TruncatedPrior
 
 if TYPE_CHECKING:
@@ -254,7 +254,7 @@ def ranks_and_coverage(
     if numbers is not None:
         known.append(numbers[0])
         others.append(numbers[1][: len(checked.x)])
-    prediction = Prediction(fit.train.x, known)
+    prediction = KernelRidge(fit.train.x, known)
     point = prediction(others)
     own = prediction.distances(checked.x, point)
     is_nearer = np.stack([prediction.distances(u, point) < own for u in drawn])

@@ -109,10 +109,11 @@ class Features:
         known = self.scale.known(x)[..., self.scale.is_missing]
         return np.concatenate([self.scale.near(x), known], axis=-1)
 
-    def everything(self, x: np.ndarray) -> np.ndarray:
-        """Returns the numbers, and then the summary if there is a network."""
-        found = [self.numbers(x)] + [self(x)] * (self.network is not None)
-        return np.concatenate(found, axis=-1)
+    def with_numbers(self, features: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Returns features, `[..., S]`; after the numbers, if they are a summary of x."""
+        if self.network is None:
+            return features
+        return np.concatenate([self.numbers(x), features], axis=-1)
 
     def inputs(self, x: np.ndarray) -> np.ndarray:
         """Returns numbers, then whether each is known, `[..., 2 K]`."""

@@ -313,7 +313,8 @@ def _fit_round(pairs, source, training, seed, prior=None):
         report=report,
         surroundings=Surroundings.from_simulations(parts[0].x, parts[1].x),
         extent=Extent.from_simulations(
-            features.everything(train.x), features.everything(held_out.x)
+            features.with_numbers(parts[0].x, train.x),
+            features.with_numbers(parts[1].x, held_out.x),
         ),
         prior=prior,
         ranges=usable.ranges(source.support),

@@ -438,7 +438,8 @@ class ConditionedPosterior(FlowPosterior):
         features, prior = amortized.features(self._row), amortized.prior
         among = [amortized.surroundings.check(features)]
         if amortized.extent is not None:
-            among.append(amortized.extent.check(amortized.features.everything(self._row)))
+            row = amortized.features.with_numbers(features, self._row)
+            among.append(amortized.extent.check(row))
         mass = None if prior is None else prior.mass(self._row)
         report = judge_observation(
             among,

@@ -1,7 +1,7 @@
 """Markov chains through flows: kernels for `tfp.mcmc.sample_chain`."""
 
 from tfp_flows.inference.kernels.alternating import AlternatingKernel
-from tfp_flows.inference.kernels.alternating import independent_proposals
+from tfp_flows.inference.kernels.independent_proposals import independent_proposals
 from tfp_flows.inference.kernels.posterior_kernels import LatentKernel
 from tfp_flows.inference.kernels.posterior_kernels import adaptive_nuts
 from tfp_flows.inference.kernels.posterior_kernels import flow_proposal_kernel

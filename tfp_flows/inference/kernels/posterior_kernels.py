@@ -16,10 +16,8 @@ from tfp_flows.core.arguments import (
     check_integer,
     check_number,
 )
-from tfp_flows.inference.kernels.alternating import (
-    AlternatingKernel,
-    independent_proposals,
-)
+from tfp_flows.inference.kernels.alternating import AlternatingKernel
+from tfp_flows.inference.kernels.independent_proposals import independent_proposals
 from tfp_flows.inference.parts import call_with_parts
 from tfp_flows.inference.surrogate import FlowPosterior
 

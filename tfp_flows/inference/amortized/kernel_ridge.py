@@ -12,8 +12,8 @@ _PENALTIES = np.logspace(-3.0, 4.0, 15)  # of the regression, from which it choo
 _LEAST_ERROR = 1e-6  # of a prediction, in standard deviations
 
 
-class Prediction:
-    """A kernel ridge regression of unconstrained parameters on data.
+class KernelRidge:
+    """Kernel ridge regression of unconstrained parameters on data.
 
     ```none
     v = all u_i and u_i u_j,  u standardised      data may tell a size, and not the sign
@@ -21,18 +21,23 @@ class Prediction:
     distance of u from the prediction = sum over j of ((v_j - v_j(x)) / error_j)^2
     ```
 
-    Errors are those of simulations that are left out, one by one; for each `v_j`, the
-    penalty has the least. Where data tell nothing, the prediction is near the mean.
+    Errors are those of simulations that are left out, one by one. The penalty of each `v_j`
+    is that of the least error. Where data tell nothing, the prediction is near the mean.
 
     Args:
       u: unconstrained parameters, `[N, D]`.
-      views: arrays of numbers that data have, `[N, K]` each. The mean over columns is that
-        of each view, and these are added.
+      views: what is seen of the data, `[N, K]` each, such as its numbers and a summary of
+        them. In `k`, the means over the columns of each view are added: a view of many
+        columns does not hide one of few.
+
+    Reference:
+      Rasmussen, Williams (2006), Gaussian Processes for Machine Learning, section 5.4.2:
+      predictions of rows that are left out.
     """
 
     def __init__(self, u: np.ndarray, views: Sequence[np.ndarray]) -> None:
-        self._of_u = _center_and_scale(u)
-        self._of_views = [_center_and_scale(view) for view in views]
+        self._scale_of_u = _center_and_scale(u)
+        self._scale_of_views = [_center_and_scale(view) for view in views]
         self._known = self._inputs([view[:_MOST_KNOWN] for view in views])
         v = self._products(u[:_MOST_KNOWN])
         self._mean, deviation = _center_and_scale(v)
@@ -58,12 +63,12 @@ class Prediction:
         return np.sum(((self._products(u) - point) / self._error) ** 2, axis=-1)
 
     def _inputs(self, views):
-        pairs = zip(views, self._of_views, strict=True)
+        pairs = zip(views, self._scale_of_views, strict=True)
         near = [_near(view, *scale) / np.sqrt(view.shape[1]) for view, scale in pairs]
         return np.concatenate(near, axis=1)
 
     def _products(self, u):
-        u = _near(u, *self._of_u)
+        u = _near(u, *self._scale_of_u)
         i, j = np.triu_indices(u.shape[1])
         return np.concatenate([u, u[:, i] * u[:, j]], axis=1)
 
