@@ -43,6 +43,7 @@ def test_an_end_that_is_a_spike_is_left_out():
         (RNG.integers(-20, 90, 200) / 4.0, DOUBLE, 0.25),
         (RNG.integers(0, 300, 200) * 100.0, DOUBLE, 100.0),
         (RNG.integers(0, 300, 200) / 3.0, DOUBLE, 1.0 / 3.0),
+        (np.append(np.arange(20), 911) * 1.15078, DOUBLE, 1.15078),  # one far number
         (RNG.normal(size=200), DOUBLE, None),
         (RNG.integers(0, 2**50, 200) / 1024.0, DOUBLE, None),
         (0.3 + RNG.integers(-9, 9, 200) * 2.0**-54, DOUBLE, None),

@@ -133,7 +133,7 @@ def _find_step(distinct, resolution):
             steps = distinct * unit
             nearest = np.round(steps)
             error = 4.0 * resolution * np.abs(steps)
-            if error.max() > _MOST_ERROR or np.ptp(nearest) > _MOST_CELLS * len(distinct):
+            if error.max() > _MOST_ERROR:
                 return None
             if len(distinct) > 1 and np.ptp(nearest) == 0.0:
                 continue  # numbers that only rounding tells apart are on no grid
