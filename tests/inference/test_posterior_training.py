@@ -178,7 +178,7 @@ def test_variance_of_log_weights_is_twice_the_divergence(count, monkeypatch):
 
 
 def test_progress_is_one_line(capsys):
-    shown = Progress(True)
+    shown = Progress(1)
     shown.show(f"round 1 of at most 3 {bar(0.45)} training")
     shown.show("word " * 100)
     shown.end()
@@ -187,6 +187,6 @@ def test_progress_is_one_line(capsys):
         first.rstrip() == "fit_posterior 0:00, round 1 of at most 3 [####......] training"
     )
     assert len(second.rstrip("\n")) == len(first) < 200
-    for is_shown in (False, None):  # nothing, and nothing in the first seconds
-        Progress(is_shown).show("training")
+    for verbose in (0, "auto"):  # nothing, and nothing in the first seconds
+        Progress(verbose).show("training")
     assert not capsys.readouterr().err

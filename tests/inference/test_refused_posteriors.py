@@ -139,6 +139,7 @@ BAD_CALLS = [
     (lambda: fit(seed=1.5), "`seed` | 1.5"),
     (lambda: fit(max_minutes=float("nan")), "`max_minutes`"),
     (lambda: fit(max_gradients=0), "`max_gradients`"),
+    (lambda: fit(verbose="yes"), "`verbose`"),
     (lambda: fit(checkpoint_dir=__file__), "`checkpoint_dir`"),
     (lambda: fit(dtype="float16"), "float32 or float64"),
     (

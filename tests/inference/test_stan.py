@@ -172,7 +172,7 @@ def fitted():
     model = Model(limit=LOC[6] + 5.0 * SCALE[6])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(initial_flow, "_MOST_PAIRS", 1)  # fewer couplings to trace
-        return tff.fit_posterior(model, seed=0, max_gradients=30_000, progress=False)
+        return tff.fit_posterior(model, seed=0, max_gradients=30_000, verbose=0)
 
 
 def check_moments(draws, means, deviations):
@@ -280,7 +280,7 @@ def test_models_of_bridgestan_are_fitted(tmp_path):
         pytest.skip(f"BridgeStan cannot compile here: {error}")
     y = np.array([2.0, 3.5, 2.5, 4.0])
     model = bridgestan.StanModel(library, {"N": 4, "y": y.tolist()})
-    posterior = tff.fit_posterior(model, seed=0, progress=False)
+    posterior = tff.fit_posterior(model, seed=0, verbose=0)
     assert posterior.report.verdict != "not reliable"
     means = {"m": [[11.0, 12.0, 13.0], [21.0, 22.0, 23.0]], "s": [0.2, 0.3, 0.5]}
     shares = np.array(means["s"])

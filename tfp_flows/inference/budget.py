@@ -7,6 +7,8 @@ import shutil
 import sys
 import time
 
+from tfp_flows.core.arguments import require
+
 # Seconds between lines that are not on a terminal.
 _SECONDS_BETWEEN_LINES = 20.0
 # Length of a bar.
@@ -75,13 +77,17 @@ class Progress:
     ```
 
     Args:
-      is_shown: whether a bar is shown that is written over. If None, a terminal shows it,
-        and logs and notebooks get a line every 20 seconds.
+      verbose: 1 for a bar that is written over, 0 for nothing. With "auto", a terminal
+        shows the bar, and logs and notebooks get a line every 20 seconds.
+
+    Raises:
+      ValueError: if `verbose` is something else.
     """
 
-    def __init__(self, is_shown: bool | None) -> None:
-        self._is_live = sys.stderr.isatty() if is_shown is None else is_shown
-        self._is_silent = is_shown is False
+    def __init__(self, verbose: int | str) -> None:
+        require(verbose in ("auto", 0, 1), "`verbose` of 'auto', 0 or 1", repr(verbose))
+        self._is_live = sys.stderr.isatty() if verbose == "auto" else bool(verbose)
+        self._is_silent = verbose == 0
         self._start = self._last = time.monotonic()
 
     def show(self, text: str) -> None:

@@ -18,7 +18,6 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import (
     check_dtype,
-    check_flag,
     check_instance,
     check_integer,
     check_minutes,
@@ -84,8 +83,8 @@ def fit_posterior(
     seed: int | None = None,
     max_minutes: float | None = None,
     max_gradients: int | None = None,
-    progress: bool | None = None,
     checkpoint_dir: str | None = None,
+    verbose: int | str = "auto",
     name: str = "fitted_posterior",
 ) -> FittedPosterior:
     """Fits a posterior to a model and checks it, in one call without tuning.
@@ -141,10 +140,10 @@ def fit_posterior(
         verdict is "not reliable". One evaluation of the target, and TensorFlow's work on
         its graph, are not interrupted.
       max_gradients: evaluations of the target's gradient after which training ends.
-      progress: whether a bar shows the time, the stage, and how much of the round is done.
-        If None, a terminal shows it, and logs and notebooks get a line of the standard
-        error every 20 seconds.
       checkpoint_dir: folder to save the fit into, and to resume an interrupted fit from.
+      verbose: "auto" shows the time, the stage, and how much of the round is done on the
+        standard error: a bar on a terminal, a line every 20 seconds in logs and notebooks.
+        1 always shows the bar, 0 nothing.
       name: name of the distribution.
 
     Returns:
@@ -177,8 +176,6 @@ def fit_posterior(
     check_minutes("max_minutes", max_minutes)
     if max_gradients is not None:
         check_integer("max_gradients", max_gradients)
-    if progress is not None:
-        check_flag("progress", progress)
     if checkpoint_dir is not None:
         words = "the name of a folder"
         check_instance("checkpoint_dir", checkpoint_dir, str, words)
@@ -186,7 +183,7 @@ def fit_posterior(
         require(not is_file, f"`checkpoint_dir`, {words}", "that of a file")
     space = _unconstrained_space(target, support, target_log_prob_fn, dtype)
     checkpoint = FitCheckpoint(checkpoint_dir, None if seed is None else int(seed))
-    budget, shown = Budget(max_minutes, max_gradients), Progress(progress)
+    budget, shown = Budget(max_minutes, max_gradients), Progress(verbose)
     shown.show("drawing from the prior")
     if hasattr(target, "event_shape"):
         space.prior = space.support.prior_draws(target, _NUM_PRIOR, checkpoint.seed)
