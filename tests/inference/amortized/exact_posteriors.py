@@ -83,14 +83,13 @@ def fit(checked, **options):
     return Fit(density, density, Data(*TRAIN), Data(*checked))
 
 
-def amortized(checked, *, is_known=False, likelihood=None, log_prior=None, **options):
+def amortized(checked, *, is_known=False, likelihood=None, **options):
     """An `AmortizedPosterior` that stands for a trained one.
 
     Args:
       checked: `Pairs` of the report.
       is_known: whether the joint density weighs draws.
-      likelihood: a density that weighs them with the prior, `log_prior`.
-      log_prior: see `AmortizedPosterior`.
+      likelihood: a `LearnedLikelihood` that weighs them.
       **options: of `ExactPosterior`.
     """
     source, found = JointSimulator(joint(), "x"), fit(checked, **options)
@@ -104,7 +103,5 @@ def amortized(checked, *, is_known=False, likelihood=None, log_prior=None, **opt
         surroundings=Surroundings.from_simulations(TRAIN.x, checked.x),
         extent=Extent.from_simulations(TRAIN.x, checked.x),
         likelihood=likelihood,
-        varies=np.ones(SIZE, bool),
         pin=source.pin if is_known else None,
-        log_prior=log_prior,
     )

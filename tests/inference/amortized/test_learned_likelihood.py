@@ -13,6 +13,7 @@ from tfp_flows.density.data import Data
 from tfp_flows.density.fit import Fit
 from tfp_flows.inference.amortized import AmortizedPosterior, calibration
 from tfp_flows.inference.amortized.calibration import CalibrationReport, judge_weights
+from tfp_flows.inference.amortized.learned_likelihood import LearnedLikelihood
 
 CHECKED = pairs(300, 1)
 PRIOR = tfd.Sample(tfd.Normal(0.0, 1.0), 1)
@@ -89,8 +90,8 @@ def test_weights_that_do_not_help_are_not_used(posterior, likelihood):
 def posterior(**options):
     """An `AmortizedPosterior` whose draws the exact likelihood weighs."""
     prior = tfd.JointDistributionNamed({"theta": tfd.Sample(tfd.Normal(0.0, 1.0), SIZE)})
-    options |= {"likelihood": ExactLikelihood(), "log_prior": prior.log_prob}
-    return exact_posteriors.amortized(CHECKED, **options)
+    exact = LearnedLikelihood(ExactLikelihood(), np.ones(SIZE, bool), prior.log_prob)
+    return exact_posteriors.amortized(CHECKED, likelihood=exact, **options)
 
 
 @pytest.mark.slow_ids("options2-*")

@@ -12,6 +12,7 @@ data_form           the form of an observation: one row of numbers
 features            what the density sees of it: numbers, or the summary of a network
 truncation          the density of parameters given fixed data, and the prior truncated to
                     where the posterior of the observation in focus has mass
+learned_likelihood  a density of data given parameters, which weighs draws
 posterior           AmortizedPosterior, and the posterior given one observation
 kernel_ridge        a point near the true parameters, for expected coverage
 calibration         checks of the whole: ranks and expected coverage

@@ -23,6 +23,7 @@ from tfp_flows.core.arguments import (
 from tfp_flows.inference.amortized.calibration import judge_calibration, judge_weights
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.features import check_summary, fit_features
+from tfp_flows.inference.amortized.learned_likelihood import LearnedLikelihood
 from tfp_flows.inference.amortized.observation_checks import Extent, Surroundings
 from tfp_flows.inference.amortized.pairs import (
     LEAST_SIMULATIONS,
@@ -291,7 +292,7 @@ def _fit_round(pairs, source, training, seed, prior=None):
         numbers = [features.numbers(part.x) for part in (train, held_out)]
     num_dropped = len(pairs.u) - len(usable.u)
     report = judge_calibration(fit, num_dropped, for_checks, prior, numbers)
-    learned: dict[str, Any] = {}
+    learned = None
     if training.learn_likelihood:
         varies = np.ptp(parts[0].x, axis=0) > 0.0
         rows = (Data(part.x[:, varies], part.u) for part in parts)
@@ -300,11 +301,7 @@ def _fit_round(pairs, source, training, seed, prior=None):
         weights = judge_weights(fit, likelihood, log_prior, for_weights, prior, numbers)
         report = dataclasses.replace(report, weights=weights)
         if weights.is_used:
-            learned = {
-                "likelihood": likelihood.density,
-                "varies": varies,
-                "log_prior": source.prior_log_prob,
-            }
+            learned = LearnedLikelihood(likelihood.density, varies, source.prior_log_prob)
     return AmortizedPosterior(
         fit.density,
         source.support,
@@ -319,7 +316,7 @@ def _fit_round(pairs, source, training, seed, prior=None):
         prior=prior,
         ranges=usable.ranges(source.support),
         pin=source.pin,
-        **learned,
+        likelihood=learned,
     )
 
 

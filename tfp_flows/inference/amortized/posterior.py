@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import os
@@ -18,6 +19,7 @@ from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.inference.amortized.calibration import CalibrationReport
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.features import Features, Scale
+from tfp_flows.inference.amortized.learned_likelihood import LearnedLikelihood
 from tfp_flows.inference.amortized.observation_checks import (
     Extent,
     ImportanceWeights,
@@ -28,12 +30,7 @@ from tfp_flows.inference.amortized.observation_checks import (
 from tfp_flows.inference.amortized.simulator import JointSimulator
 from tfp_flows.inference.amortized.truncation import Conditioned, TruncatedPrior
 from tfp_flows.inference.checks.importance import WeightedDraws
-from tfp_flows.inference.parts import (
-    from_arguments,
-    named,
-    parts_from_rows,
-    rows_from_parts,
-)
+from tfp_flows.inference.parts import named, parts_from_rows, rows_from_parts
 from tfp_flows.inference.support import JointSupport, without_functions
 from tfp_flows.inference.surrogate import FlowPosterior
 from tfp_flows.training.density_estimator import DensityEstimator
@@ -87,14 +84,10 @@ class AmortizedPosterior(DistributionWrapper):
       surroundings: `Surroundings` of an observation.
       extent: `Extent` of its numbers, and of their summary; None in files without one.
       prior: the `TruncatedPrior` of the last round; None if it is that of the model.
-      likelihood: learned density, given u, of the features that vary; None if there is
-        none.
-      varies: which features vary among simulations, `[S]`.
+      likelihood: the `LearnedLikelihood`; None if there is none.
       ranges: those of `Pairs`; None if they are not known.
       pin: the model's density, as in `Simulator`, for importance weights; None if it is
         not known. Files do not hold it.
-      log_prior: function of parameters that returns their log-densities under the prior,
-        for weights by the learned likelihood; None for no such weights.
       name: name of the distribution.
     """
 
@@ -109,19 +102,16 @@ class AmortizedPosterior(DistributionWrapper):
         surroundings: Surroundings,
         extent: Extent | None = None,
         prior: TruncatedPrior | None = None,
-        likelihood: Mixture | None = None,
-        varies: np.ndarray | None = None,
+        likelihood: LearnedLikelihood | None = None,
         ranges: np.ndarray | None = None,
         pin: Callable | None = None,
-        log_prior: Callable | None = None,
         name: str = "amortized_posterior",
     ) -> None:
         super().__init__(distribution, name=name)
         self.support, self.form, self.features = support, form, features
         self.report, self.surroundings, self.extent = report, surroundings, extent
         self.prior, self.ranges = prior, ranges
-        self.likelihood, self.varies = likelihood, varies
-        self.pin, self.log_prior = pin, log_prior
+        self.likelihood, self.pin = likelihood, pin
         self._shapes = support.event_shapes
 
     def __call__(self, x: Any) -> ConditionedPosterior:
@@ -181,7 +171,10 @@ class AmortizedPosterior(DistributionWrapper):
             if found.likelihood is not None and observed is None:
                 support = JointSupport.from_distribution(model, "model").softly_clipped()
                 same = found.support.equals(support)
-                found.log_prior = model.log_prob
+                log_prior = model.log_prob
+                found.likelihood = dataclasses.replace(
+                    found.likelihood, log_prior=log_prior
+                )
             else:
                 names = [*found.form.shapes]
                 if not isinstance(observed, str | None) and {*observed} == {*names}:
@@ -240,9 +233,9 @@ class AmortizedPosterior(DistributionWrapper):
     def _weights(self) -> ImportanceWeights | None:
         """Importance weights of draws; None if the model's density is not known."""
         if self._is_learned:
-            varies: Any = self.varies
-            own = self._learned_log_prob, self.support, len(varies), self.features
-            return ImportanceWeights(*own)
+            learned: Any = self.likelihood
+            pin, size = learned.pin(self.support), len(learned.varies)
+            return ImportanceWeights(pin, self.support, size, self.features)
         if self.pin is None:
             return None
         return ImportanceWeights(self.pin, self.support, self.form.size)
@@ -250,30 +243,7 @@ class AmortizedPosterior(DistributionWrapper):
     @property
     def _is_learned(self) -> bool:
         """Whether weights are those of a learned likelihood."""
-        return self.likelihood is not None and self.log_prior is not None
-
-    def _learned_log_prob(self, features):
-        """Returns the log-density of N parameters and the features `[S]` of an observation.
-
-        ```none
-        log p(theta, features) = log likelihood(features | u) + log prior(theta)
-        ```
-
-        It is a function of the parts of the parameters, as `pin` returns it.
-        """
-        likelihood: Any = self.likelihood
-        log_prior: Any = self.log_prior
-        varies = np.flatnonzero(np.asarray(self.varies))
-        own = tf.gather(tf.cast(features, likelihood.dtype), varies)
-
-        def log_prob(*parts: Any, **named_parts: Any) -> tf.Tensor:
-            theta = from_arguments(self._shapes, parts, named_parts)
-            u = tf.cast(self.support.bijector.inverse(theta), likelihood.dtype)
-            x = tf.broadcast_to(own, [tf.shape(u)[0], own.shape[0]])
-            prior = log_prior(theta)
-            return prior + tf.cast(likelihood.log_prob(x, context=u), prior.dtype)
-
-        return log_prob
+        return self.likelihood is not None and self.likelihood.log_prior is not None
 
     def log_prob(
         self, value: TensorLike, *, context: TensorLike, training: bool = False
@@ -310,15 +280,17 @@ class AmortizedPosterior(DistributionWrapper):
             description["extent"] = _as_lists(vars(self.extent))
         if self.prior is not None:
             description["prior"] = self.prior.to_plain()
-        arrays = {"varies": self.varies, "ranges": self.ranges}
-        description |= _as_lists({n: a for n, a in arrays.items() if a is not None})
+        if self.likelihood is not None:
+            description["varies"] = self.likelihood.varies.tolist()
+        if self.ranges is not None:
+            description["ranges"] = self.ranges.tolist()
         return {
             "distribution": self.distribution,
             "support": without_functions(self.support.bijector),
             "network": self.features.network,
             "description": description,
             "previous": self.prior and self.prior.previous,
-            "likelihood": self.likelihood,
+            "likelihood": self.likelihood and self.likelihood.density,
             "name": self.name,
         }
 
@@ -329,10 +301,14 @@ class AmortizedPosterior(DistributionWrapper):
         prior = None
         if (previous := config.get("previous")) is not None:
             prior = TruncatedPrior.from_plain(previous, description["prior"])
-        names = [name for name in ("varies", "ranges") if name in description]
-        arrays: dict = _as_arrays({name: description[name] for name in names})
+        optional: dict[str, Any] = {}
+        if (density := config.get("likelihood")) is not None:
+            varies = np.asarray(description["varies"])
+            optional["likelihood"] = LearnedLikelihood(density, varies)
+        if "ranges" in description:
+            optional["ranges"] = np.asarray(description["ranges"])
         if "extent" in description:
-            arrays["extent"] = Extent(**_as_arrays(description["extent"]))
+            optional["extent"] = Extent(**_as_arrays(description["extent"]))
         size, dtype = distribution.event_shape[0], tf.as_dtype(description["dtype"])
         return cls(
             distribution,
@@ -342,15 +318,15 @@ class AmortizedPosterior(DistributionWrapper):
             report=CalibrationReport.from_plain(description["report"]),
             surroundings=Surroundings(**_as_arrays(description["surroundings"])),
             prior=prior,
-            likelihood=config.get("likelihood"),
             name=config["name"],
-            **arrays,
+            **optional,
         )
 
     @property
     def _parts(self):
         previous = self.prior and self.prior.previous
-        return (self.distribution, self.features.network, previous, self.likelihood)
+        learned = self.likelihood and self.likelihood.density
+        return (self.distribution, self.features.network, previous, learned)
 
 
 class ConditionedPosterior(FlowPosterior):
