@@ -325,8 +325,7 @@ class AutoregressiveDistribution(
         noise = self._conditional.noise([num_rows, self.event_size], noise_seed, self.dtype)
         arguments = [noise, self._ensemble.masks(mask_index, mask_seed, num_rows)]
         if context is not None:
-            each = tf.broadcast_to(context, tf.concat([shape, [self.context_size]], axis=0))
-            arguments.append(tf.reshape(each, [-1, self.context_size]))
+            arguments.append(draws.context_rows(context, shape))
         x, log_prob = self._ensemble.draw(*arguments)
         x = tf.reshape(x, tf.concat([shape, [self.event_size]], axis=0))
         x = inputs.nan_where_context_is(x, context, 1)

@@ -36,6 +36,20 @@ def joint_shape(
     return tf.concat([sample_shape, tf.shape(context)[:ndims]], axis=0)
 
 
+def context_rows(context: tf.Tensor | None, shape: tf.Tensor) -> tf.Tensor | None:
+    """Returns the context of each of N draws, `[N, C]`, in the order of the draws.
+
+    Args:
+      context: `[..., C]`; None stays None.
+      shape: shape of all draws, the result of `joint_shape`.
+    """
+    if context is None:
+        return None
+    width = context.shape[-1:]
+    each = tf.broadcast_to(context, tf.concat([shape, width], axis=0))
+    return tf.reshape(each, [-1, *width])
+
+
 def _as_shape(sample_shape):
     """Returns an integer or a shape as a tensor, `[rank]`."""
     try:

@@ -19,7 +19,12 @@ from tfp_flows.distributions.distribution_checks import (
     check_rows_of,
     check_slices,
 )
-from tfp_flows.distributions.draws import SampleAndLogProb, joint_shape, stateless
+from tfp_flows.distributions.draws import (
+    SampleAndLogProb,
+    context_rows,
+    joint_shape,
+    stateless,
+)
 from tfp_flows.distributions.moments import Moments
 from tfp_flows.distributions.univariate import OneVariable
 
@@ -277,8 +282,7 @@ def _sample_base(base, sample_shape, seed, context, keywords):
         return base.sample(sample_shape, seed=stateless(seed), **keywords)
     context = keywords["context"]
     shape = joint_shape(sample_shape, context)
-    rows = tf.broadcast_to(context, tf.concat([shape, context.shape[-1:]], axis=0))
-    rows = tf.reshape(rows, [-1, context.shape[-1]])
+    rows = context_rows(context, shape)
     drawn = base.sample(tf.shape(rows)[0], seed=stateless(seed), context=rows)
     return tf.reshape(drawn, tf.concat([shape, base.event_shape], axis=0))
 

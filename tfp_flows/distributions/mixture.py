@@ -237,10 +237,7 @@ class Mixture(DistributionWrapper):
         """
         context = self._checked(context)
         shape = draws.joint_shape(sample_shape, context)
-        if context is not None:
-            width = [self.context_size]
-            context = tf.broadcast_to(context, tf.concat([shape, width], axis=0))
-            context = tf.reshape(context, [-1, *width])
+        context = draws.context_rows(context, shape)
         rows = self.draw_rows(tf.reduce_prod(shape), draws.stateless(seed), context)
         return tf.reshape(rows, tf.concat([shape, self.event_shape], axis=0))
 

@@ -210,10 +210,7 @@ class TableDistribution(DistributionWrapper):
         """Draws cells, `[*sample_shape, ..., K + D]`, of contexts `[..., context_size]`."""
         context = check_context(context, self.context_size, self.dtype, self.name)
         shape = draws.joint_shape(sample_shape, context)
-        if context is not None:
-            width = [self.context_size]
-            each = tf.broadcast_to(context, tf.concat([shape, width], axis=0))
-            context = tf.reshape(each, [-1, *width])
+        context = draws.context_rows(context, shape)
         x = tf.zeros([tf.reduce_prod(shape), self.cells.num_cells], self.dtype)
         x, _ = self.complete(x, None, draws.stateless(seed), context)
         return tf.reshape(x, tf.concat([shape, self.event_shape], axis=0))
