@@ -24,10 +24,7 @@ from tfp_flows.core.rows import weight_keyword
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.bits_per_dimension import BitsPerDimension, bits_per_dimension
 from tfp_flows.distributions.distribution_checks import check_rows_of, refuse_discrete
-from tfp_flows.distributions.distribution_wrapper import (
-    DistributionWrapper,
-    context_keyword,
-)
+from tfp_flows.distributions.distribution_wrapper import DistributionWrapper, call_keywords
 
 # From this number of importance samples on, they are stratified and cover the end bins.
 _ENOUGH_SAMPLES = 10
@@ -262,7 +259,7 @@ class Dequantized(DistributionWrapper):
         below_one = np.nextafter(dtype.as_numpy_dtype(1.0), 0.0)
         scaled = (value + noise) / self.num_bins
         scaled = tf.where(noise < 1.0, tf.minimum(scaled, below_one), scaled)
-        kwargs = context_keyword(context) | ({"training": True} if training else {})
+        kwargs = call_keywords(context, training)
         log_density = self.distribution.log_prob(scaled, **kwargs)
         # Some distributions return NaN outside their support.
         unknown = is_beyond & tf.math.is_nan(log_density)

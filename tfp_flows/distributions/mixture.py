@@ -19,10 +19,7 @@ from tfp_flows.core.serialization import rebuild_copy, serialize
 from tfp_flows.distributions import draws, univariate
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
 from tfp_flows.distributions.distribution_checks import check_rows_of, is_discrete
-from tfp_flows.distributions.distribution_wrapper import (
-    DistributionWrapper,
-    context_keyword,
-)
+from tfp_flows.distributions.distribution_wrapper import DistributionWrapper, call_keywords
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 
 
@@ -125,7 +122,7 @@ class Mixture(DistributionWrapper):
         data, context, weight = check_rows_of(self, data, context, sample_weight)
         for part in self.components:
             if hasattr(part, "initialize"):
-                given = context_keyword(context) | weight_keyword(part, weight)
+                given = call_keywords(context) | weight_keyword(part, weight)
                 part.initialize(data, **given)
 
     def log_prob(
@@ -156,9 +153,8 @@ class Mixture(DistributionWrapper):
         value, context = self._checked_value(value), self._checked(context)
         each = []
         for part in self.components:
-            given = _context_of(part, context)
-            if training and _takes_training(part):
-                given["training"] = True
+            trains = training and _takes_training(part)
+            given = call_keywords(_cast_for(part, context), trains)
             log_prob = part.log_prob(tf.cast(value, part.dtype), **given)
             each.append(tf.cast(log_prob, self.dtype))
         return tf.stack(each, axis=-1)
@@ -307,10 +303,6 @@ def _as_dtype(value, dtype):
     if tf.is_tensor(value):
         return tf.cast(value, dtype)
     return as_tensor(value, "value", dtype)
-
-
-def _context_of(part, context):
-    return context_keyword(_cast_for(part, context))
 
 
 def _cast_for(part, context):
