@@ -14,10 +14,10 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.core.arguments import check_name, check_seed, check_widths
 from tfp_flows.core.compiled import CompiledCall
 from tfp_flows.core.inputs import align_batch_axes, check_context, check_value
+from tfp_flows.core.rows import map_parts, on_flat_rows
 from tfp_flows.core.serialization import rebuild_copy, serialize
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
-from tfp_flows.distributions.draws import by_rows
 from tfp_flows.distributions.made import CategoricalMADE
 from tfp_flows.distributions.univariate import refuse_several_variables
 from tfp_flows.networks.conditioner import Conditioner
@@ -165,7 +165,7 @@ class TableDistribution(DistributionWrapper):
         context = check_context(context, self.context_size, self.dtype, self.name)
         x, context = align_batch_axes(x, context, 1)
         method = self._in_parts if tf.executing_eagerly() else self._log_prob
-        return by_rows(method, x, context, training)
+        return on_flat_rows(method, x, context, training)
 
     def cdf(self, value: TensorLike, *, context: TensorLike | None = None) -> tf.Tensor:
         """Returns `P(Y <= value)`, `[...]`, of rows that are one number, without codes.
@@ -180,7 +180,7 @@ class TableDistribution(DistributionWrapper):
         self._refuse_other_rows("cdf")
         x = check_value(value, "value", 1, self.event_shape, self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
-        return by_rows(self._cdf, *align_batch_axes(x, context, 1))
+        return on_flat_rows(self._cdf, *align_batch_axes(x, context, 1))
 
     def quantile(
         self, probability: TensorLike, *, context: TensorLike | None = None
@@ -197,7 +197,7 @@ class TableDistribution(DistributionWrapper):
         self._refuse_other_rows("quantile")
         probability = tf.convert_to_tensor(probability, self.dtype)[..., None]
         context = check_context(context, self.context_size, self.dtype, self.name)
-        y = by_rows(self._quantile, *align_batch_axes(probability, context, 1))
+        y = on_flat_rows(self._quantile, *align_batch_axes(probability, context, 1))
         return y[..., None]
 
     def sample(
@@ -381,7 +381,7 @@ class TableDistribution(DistributionWrapper):
         size = max(_MOST_PARAMETERS // self._parameters_a_row, 1)
         if x.shape[0] <= size:
             return self._compiled(x, context, training)
-        return draws.in_parts(
+        return map_parts(
             lambda _, x, context=None: self._compiled(x, context, training),
             size,
             *([x] if context is None else [x, context]),
