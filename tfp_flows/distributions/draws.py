@@ -120,6 +120,12 @@ def uniform(shape: Any, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     return (tf.cast(bits, dtype) + 0.5) * 2.0**-23 + 0.5
 
 
+def integers(count: Any, below: Any, seed: tf.Tensor) -> tf.Tensor:
+    """Uniform integers from 0 to `below - 1`, `[count]`."""
+    places = uniform([count], seed, tf.float64) * tf.cast(below, tf.float64)
+    return tf.cast(tf.floor(places), tf.int32)
+
+
 def normal(shape: Any, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """Standard normal numbers, at most 6.3 from 0, which one in 10^9 would exceed."""
     is_negative, tail = _sign_and_tail(shape, seed, dtype)

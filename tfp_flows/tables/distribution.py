@@ -435,8 +435,7 @@ class TableDistribution(DistributionWrapper):
             for made, member_seed in zip(self._mades, seeds, strict=True)
         ]
         codes, weights = (tf.stack(parts, axis=1) for parts in zip(*drawn, strict=True))
-        uniform = draws.uniform([num_rows], choice_seed, tf.float64)
-        member = tf.cast(tf.floor(uniform * len(self._mades)), tf.int32)
+        member = draws.integers(num_rows, len(self._mades), choice_seed)
         codes, weights = (tf.gather(t, member, batch_dims=1) for t in (codes, weights))
         return tf.cast(codes, tf.float64), tf.cast(weights, tf.float64)
 

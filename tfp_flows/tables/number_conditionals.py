@@ -258,8 +258,7 @@ def _traced_draw(conditional, dtype):
     def propose(parameters, weights, seed):
         member_seed, noise_seed, choice_seed = draws.split(seed, 3)
         shape = tf.shape(parameters)
-        uniform = draws.uniform([shape[0]], member_seed, tf.float64)
-        member = tf.cast(tf.floor(uniform * tf.cast(shape[1], tf.float64)), tf.int32)
+        member = draws.integers(shape[0], shape[1], member_seed)
         size = [shape[0], shape[3]]
         z = draws.normal(size, noise_seed, dtype)
         u = conditional.value(z, tf.gather(parameters, member, batch_dims=1))
