@@ -5,7 +5,8 @@ Files, in the order in which to read them:
 ```none
 column               one column: its kind, ends, values, spikes and step; checks of them
 grids                numbers that are recorded to a step, as integers; finds the step
-frames               pandas, NumPy or a dictionary: read, written again; types of cells
+cells                cells of one column: their type, and which are missing; dates as days
+frames               pandas, NumPy or a dictionary: read as columns, written again
 rules                what rules between columns have in common; each is found in its file:
   differences        orders and sums of columns, which are kept exactly
   equalities         pairs of columns that are equal in some rows

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import require
+from tfp_flows.tables.cells import cells_of, dates_from_days
 from tfp_flows.tables.column import Column
-from tfp_flows.tables.frames import cells_of, dates_from_days
 from tfp_flows.tables.measured_maps import measured_map, unmeasured_map
 from tfp_flows.tables.networks import FARTHEST
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from tfp_flows.tables.cells import cells_of
 from tfp_flows.tables.column import Column
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.counted_numbers import Counted, is_heavy_tailed, tail_index
 from tfp_flows.tables.differences import find_differences
 from tfp_flows.tables.equalities import find_equalities
-from tfp_flows.tables.frames import Frame, cells_of
+from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.functions import find_functions
 from tfp_flows.tables.grids import FIRST_INEXACT
 from tfp_flows.tables.lookups import find_lookups

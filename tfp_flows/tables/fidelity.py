@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tfp_flows.core.arguments import require
+from tfp_flows.tables.cells import Cells, cells_of
 from tfp_flows.tables.columns import TableColumns
-from tfp_flows.tables.frames import Cells, Frame, cells_of
+from tfp_flows.tables.frames import Frame
 
 CLASSIFIERS = ("gradient boosting", "logistic regression")
 _FOLDS = 3

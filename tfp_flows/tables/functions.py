@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from tfp_flows.core.arguments import require
-from tfp_flows.tables.frames import cells_of
+from tfp_flows.tables.cells import cells_of
 from tfp_flows.tables.rules import Computed
 
 # Relative accuracy of numbers: of six or seven digits, of float32, of float64 after some

@@ -11,8 +11,9 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import require
 from tfp_flows.distributions import draws
+from tfp_flows.tables.cells import is_missing
 from tfp_flows.tables.distribution import TableDistribution
-from tfp_flows.tables.frames import Frame, is_missing
+from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.functions import Function
 from tfp_flows.tables.row_codec import RowCodec
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tfp_flows.core.arguments import require
+from tfp_flows.tables.cells import Cells, cells_of
 from tfp_flows.tables.column import Column
-from tfp_flows.tables.frames import Cells, cells_of
 from tfp_flows.tables.rules import Computed
 
 _MOST_COLUMNS = 100  # among more columns, none is compared

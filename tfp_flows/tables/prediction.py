@@ -12,9 +12,10 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import check_number, require
 from tfp_flows.distributions.univariate import bisect
+from tfp_flows.tables.cells import dates_from_days, days_from_dates, is_missing
 from tfp_flows.tables.column_codec import ColumnCodec
 from tfp_flows.tables.distribution import TableDistribution
-from tfp_flows.tables.frames import Frame, dates_from_days, days_from_dates, is_missing
+from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.grids import Grid
 from tfp_flows.tables.number_predictions import (
     CirclePoints,

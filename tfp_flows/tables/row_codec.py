@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from tfp_flows.core.arguments import require
 from tfp_flows.tables.atoms import AtomSpec
+from tfp_flows.tables.cells import cells_of, is_missing
 from tfp_flows.tables.column import UNUSABLE, Column
 from tfp_flows.tables.column_codec import ColumnCodec, Encoded
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.differences import in_order
-from tfp_flows.tables.frames import Frame, cells_of, is_missing
+from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 from tfp_flows.tables.rules import Rule
 

@@ -21,10 +21,11 @@ from tfp_flows.core.arguments import (
 )
 from tfp_flows.distributions import draws
 from tfp_flows.tables.atoms import Atoms
+from tfp_flows.tables.cells import is_missing
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.fidelity import are_copies, row_features
-from tfp_flows.tables.frames import Form, Frame, is_missing
+from tfp_flows.tables.frames import Form, Frame
 from tfp_flows.tables.imputation import imputed
 from tfp_flows.tables.networks import NetworkSizes
 from tfp_flows.tables.number_maps import NumberMaps
