@@ -21,8 +21,8 @@ row_codec            rows as cells: all codes, then all numbers; rules kept and 
 number_maps          numbers to a standardised line or circle, by kind
 number_conditionals  densities of numbers on this line, averaged over members
 atoms                numbers that are exactly equal to an earlier number
-networks             ColumnMLPs, their inputs (CellFeatures) and sizes by number of rows
-distribution         TableDistribution: builds the networks; density and draws of cells
+networks             ColumnMLPs, their inputs (EntryFeatures) and sizes by number of rows
+distribution         TableDistribution: builds the networks; density and draws of rows
 training             fits it: early stopping, backup, progress, recalibration
 imputation           missing cells, drawn given the others of their rows
 number_predictions   the distribution of one number; expectations as sums
@@ -32,9 +32,10 @@ synthesis            the report on synthetic rows, with its checks and verdict
 table_density        TableDensity: all of it for a user's frame
 ```
 
-A frame becomes `Frame`, `RowCodec` makes it cells (checked against columns and rules),
-`CellFeatures` makes these inputs of networks, whose parameters `NumberConditionals` and
-`Atoms` turn into densities and draws; the codec makes drawn cells columns again.
+A frame has cells, and is read as a `Frame`. `RowCodec` checks it against columns and rules,
+and encodes each row as K + D entries: K codes, then D numbers. `EntryFeatures` makes these
+inputs of networks, whose parameters `NumberConditionals` and `Atoms` turn into densities
+and draws. The codec decodes drawn entries to columns.
 
 Each number is modelled given the codes and the numbers before it. So its distribution
 function is known, integers have the exact probabilities of their bins, absent numbers drop

@@ -22,7 +22,7 @@ _MOST_COMMON, _LOG_SCALE = 2.0, 3.0
 
 @dataclasses.dataclass(frozen=True)
 class AtomSpec:
-    """An atom of one number at another cell of its row or context: plain values.
+    """An atom of one number at another number of its row or context: plain values.
 
     ```none
     grid:      steps = place + number of spikes up to it,   place = steps - spikes below
@@ -31,7 +31,7 @@ class AtomSpec:
 
     Args:
       number: index of the number that has the atom.
-      cell: index of the other number among the cells of a row and its context.
+      cell: index of the other number among the entries of a row and its context.
       code: index of the other number's code; -1 if it is always present.
       spikes_there: spikes of the other column in steps, in the order of its codes.
       spikes: spikes of the number's own column in steps, at which there is no atom.
@@ -109,10 +109,10 @@ class Atoms:
         ]
         return Atoms(specs, self.maps.from_columns(columns), self._first)
 
-    def reversed(self, num_codes: int, num_cells: int) -> Atoms:
+    def reversed(self, num_codes: int, num_entries: int) -> Atoms:
         """Returns atoms with swapped roles: of the other numbers, at numbers with atoms.
 
-        Atoms at numbers of the context, from cell K + D on, are left out.
+        Atoms at numbers of the context, from entry K + D on, are left out.
         """
         codes = [spec.code for spec in self.maps.specs]
         specs = [
@@ -123,14 +123,14 @@ class Atoms:
                 spikes=spec.spikes_there,
             )
             for spec in self.specs
-            if spec.cell < num_cells
+            if spec.cell < num_entries
         ]
         return Atoms(specs, self.maps)
 
     def measured(self, x: np.ndarray, num_codes: int) -> tuple[list[AtomSpec], np.ndarray]:
         """Returns atoms whose initial weights are their shares of rows, and their numbers.
 
-        The rows are cells and their context, `[N, K + D + C]`. The second result is which
+        The rows are entries and their context, `[N, K + D + C]`. The second result is which
         numbers are counted as atoms, not as the rest, booleans `[N, D]`.
         """
         codes = np.array([spec.code for spec in self.maps.specs])
@@ -152,7 +152,7 @@ class Atoms:
         return specs, np.stack([_from_atoms(*column) for column in columns], axis=1)
 
     def at(self, row: tf.Tensor) -> AtomsOfRows:
-        """Returns where the atoms of rows of cells and context, `[N, K + D + C]`, are.
+        """Returns where the atoms of rows and their context, `[N, K + D + C]`, are.
 
         A number ignores itself and later numbers.
         """
@@ -259,7 +259,7 @@ class AtomsOfRows(typing.NamedTuple):
 
 
 class NumberWithAtoms(typing.NamedTuple):
-    """The distribution of one number, `[N, 1]`, given the cells before it.
+    """The distribution of one number, `[N, 1]`, given the entries before it.
 
     The weights are logarithms of the mean weights of atoms, `[N, A, 1]`, and of the rest,
     `[N, 1]`. Without atoms, they are empty and `found` is None.

@@ -23,7 +23,7 @@ from tfp_flows.distributions.univariate import refuse_several_variables
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.tables.atoms import Atoms, AtomsOfRows, AtomSpec, NumberWithAtoms
-from tfp_flows.tables.networks import KNOTS, CellFeatures, ColumnMLPs
+from tfp_flows.tables.networks import KNOTS, ColumnMLPs, EntryFeatures
 from tfp_flows.tables.number_conditionals import TAIL_BOUNDS, Evaluated, NumberConditionals
 from tfp_flows.tables.number_maps import NumberSpec
 
@@ -32,7 +32,7 @@ _MOST_PARAMETERS = 2**25
 
 
 class TableDistribution(DistributionWrapper):
-    """The distribution of K codes and D numbers, perhaps given a context of other cells.
+    """The distribution of K codes and D numbers, perhaps given a context of others.
 
     ```none
     p(row) = P(codes | context)
@@ -43,12 +43,12 @@ class TableDistribution(DistributionWrapper):
                   atoms at numbers before (`Atoms`)
     ```
 
-    Arguments `x` are cells, `[N, K + D]`, `context` is `[N, C]`, or None, and
-    `from_context` are its features, `[N, F]`.
+    Arguments `x` are the entries of rows, `[N, K + D]`: all codes, then all numbers.
+    `context` is `[N, C]`, or None, and `from_context` are its features, `[N, F]`.
 
-    A number with a code is present where the code is 0. Elsewhere its cell is ignored, and
-    nothing depends on it. So the density is exact, whichever cells are absent. In training,
-    the log-density is the mean over the members: each is fitted by itself.
+    A number with a code is present where the code is 0. Elsewhere its entry is ignored, and
+    nothing depends on it. So the density is exact, whichever numbers are absent. In
+    training, the log-density is the mean over the members: each is fitted by itself.
 
     Args:
       num_values: number of values of each of the K codes.
@@ -59,7 +59,7 @@ class TableDistribution(DistributionWrapper):
       num_bins: bins of each spline.
       hidden_units: widths of the hidden layers of each network, all equal.
       dropout: share of their units that a step of training drops.
-      knots: see `CellFeatures`.
+      knots: see `EntryFeatures`.
       seed: integer that determines the initial weights.
       recalibration: recalibration weight of each number (`NumberConditionals`), `[D]`;
         empty: 0 for all.
@@ -98,31 +98,31 @@ class TableDistribution(DistributionWrapper):
         super().__init__(name=name)
         # Not tracked by `tf.Module`, which would wrap its lists.
         object.__setattr__(self, "parameters", parameters)
-        self.cells = CellFeatures(num_values, _specs(numbers, NumberSpec), knots)
-        self.context_cells = CellFeatures(
+        self.features = EntryFeatures(num_values, _specs(numbers, NumberSpec), knots)
+        self.context_features = EntryFeatures(
             context_values, _specs(context_numbers, NumberSpec), knots
         )
         self.num_members = num_members
-        self.centers = self.cells.maps.centers  # in place of absent numbers
+        self.centers = self.features.maps.centers  # in place of absent numbers
         sizes: dict[str, Any] = {"hidden_units": hidden_units, "dropout": dropout}
         for_codes, for_numbers = split_seed(seed, 2)
-        context_size = self.context_cells.size
+        context_size = self.context_features.size
         fixed: dict[str, Any] = {"residual": True, "direct": True, **sizes}
         fixed |= {"context_size": context_size, "standardize_context": False}
         seeds = split_seed(for_codes, num_members) if num_values else []
         self._mades = [CategoricalMADE(num_values, seed=each, **fixed) for each in seeds]
-        num_parameters = NumberConditionals(self.cells.maps, num_bins).num_parameters
-        self.atoms = Atoms(_specs(atoms, AtomSpec), self.cells.maps, num_parameters)
+        num_parameters = NumberConditionals(self.features.maps, num_bins).num_parameters
+        self.atoms = Atoms(_specs(atoms, AtomSpec), self.features.maps, num_parameters)
         num_parameters += self.atoms.most
         self._parameters_a_row = num_members * max(num_parameters * len(numbers), 1)
         self._networks: Any = None
-        if self.cells.num_numbers:
+        if self.features.num_numbers:
             # Features of atoms: how common their numbers are, which the number with the
             # atom sees too; then which atoms numbers are equal to, which only later numbers
             # see. A number sees the features of the numbers before it, and the context.
             own = self.atoms.pairs[:, 1]
-            columns = np.concatenate([self.cells.column_of_each, own - 1, own])
-            seen = columns < np.arange(self.cells.num_numbers)[:, None]
+            columns = np.concatenate([self.features.column_of_each, own - 1, own])
+            seen = columns < np.arange(self.features.num_numbers)[:, None]
             seen = np.pad(seen, [[0, 0], [context_size, 0]], constant_values=True)
             sizes |= {"num_members": num_members, "dtype": "float32", "seed": for_numbers}
             network = ColumnMLPs(num_parameters, seen=seen, **sizes)
@@ -136,12 +136,12 @@ class TableDistribution(DistributionWrapper):
     @property
     def event_shape(self) -> tf.TensorShape:
         """Shape of one row: K codes, then D numbers."""
-        return tf.TensorShape([self.cells.num_cells])
+        return tf.TensorShape([self.features.num_entries])
 
     @property
     def context_size(self) -> int:
-        """Number of cells of the context."""
-        return self.context_cells.num_cells
+        """Number of entries of the context."""
+        return self.context_features.num_entries
 
     def log_prob(
         self,
@@ -207,11 +207,11 @@ class TableDistribution(DistributionWrapper):
         *,
         context: TensorLike | None = None,
     ) -> tf.Tensor:
-        """Draws cells, `[*sample_shape, ..., K + D]`, of contexts `[..., context_size]`."""
+        """Draws rows, `[*sample_shape, ..., K + D]`, of contexts `[..., context_size]`."""
         context = check_context(context, self.context_size, self.dtype, self.name)
         shape = draws.joint_shape(sample_shape, context)
         context = draws.context_rows(context, shape)
-        x = tf.zeros([tf.reduce_prod(shape), self.cells.num_cells], self.dtype)
+        x = tf.zeros([tf.reduce_prod(shape), self.features.num_entries], self.dtype)
         x, _ = self.complete(x, None, draws.stateless(seed), context)
         return tf.reshape(x, tf.concat([shape, self.event_shape], axis=0))
 
@@ -223,26 +223,26 @@ class TableDistribution(DistributionWrapper):
         context: tf.Tensor | None = None,
         solve: Callable | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Draws missing cells, each given the cells before it; observed ones weigh the row.
+        """Draws missing entries, each given those before it; observed ones weigh the row.
 
         It runs op by op in eager code: tracing all columns takes longer than many draws.
 
         Args:
-          x: `[N, K + D]`; any numbers where cells are missing.
-          observed: booleans, `[N, K + D]`; None if all cells are missing.
+          x: `[N, K + D]`; any numbers where entries are missing.
+          observed: booleans, `[N, K + D]`; None if all are missing.
           seed: stateless seed.
           context: `[N, C]`, if there is one.
           solve: returns values of a number, `[N]`, and where it is known before it is
             drawn, for the index of the number, the codes and the list of numbers before.
 
         Returns:
-          Cells, `[N, K + D]`; and the importance weights of the rows, `[N]`: log-densities
-          of the observed cells given all cells before them.
+          Rows, `[N, K + D]`; and their importance weights, `[N]`: log-densities of the
+          observed entries given all entries before them.
         """
         for_codes, for_numbers = draws.split(seed, 2)
         from_context = self.features_of_context(x, context)
-        codes, numbers = self.cells.split(x)
-        is_given = [None] * 2 if observed is None else self.cells.split(observed)
+        codes, numbers = self.features.split(x)
+        is_given = [None] * 2 if observed is None else self.features.split(observed)
         codes, weight = self._draw_codes(codes, is_given[0], from_context, for_codes)
         if self._networks is None:
             return codes, weight
@@ -257,7 +257,7 @@ class TableDistribution(DistributionWrapper):
         """Returns the members' log-probabilities, `[N, M]`, of codes, `[N, K]`."""
         if not self._mades:
             return tf.zeros([tf.shape(codes)[0], self.num_members], from_context.dtype)
-        given = {"context": from_context} if self.context_cells.size else {}
+        given = {"context": from_context} if self.context_features.size else {}
         codes = tf.cast(codes, from_context.dtype)
         each = [made.log_prob(codes, training=training, **given) for made in self._mades]
         return tf.stack(each, axis=1)
@@ -266,7 +266,7 @@ class TableDistribution(DistributionWrapper):
         self, x: tf.Tensor, context: tf.Tensor | None, training: bool
     ) -> tf.Tensor:
         """Returns each network's log-densities, `[N, M, 1 + D]`: of codes, then numbers."""
-        codes, _ = self.cells.split(x)
+        codes, _ = self.features.split(x)
         from_context = self.features_of_context(x, context)
         log_prob = self.log_prob_of_codes(codes, from_context, training)[..., None]
         if self._networks is None:
@@ -298,8 +298,8 @@ class TableDistribution(DistributionWrapper):
         self, from_context: tf.Tensor, context: tf.Tensor | None
     ) -> NumberWithAtoms:
         """Returns the distribution of the first number, `[N, 1]`, for codes of 0."""
-        x = tf.zeros([tf.shape(from_context)[0], self.cells.num_cells], self.dtype)
-        from_codes = self.cells.from_codes(self.cells.split(x)[0], from_context.dtype)
+        x = tf.zeros([tf.shape(from_context)[0], self.features.num_entries], self.dtype)
+        from_codes = self.features.from_codes(self.features.split(x)[0], from_context.dtype)
         seen = _Seen(from_context, from_codes, self)
         return self._number(0, _with_context(x, context), seen)
 
@@ -307,7 +307,7 @@ class TableDistribution(DistributionWrapper):
         """Returns features of the context of rows x, `[N, F]`; F is 0 without context."""
         if context is None:
             return tf.zeros([tf.shape(x)[0], 0], tf.float32)
-        return self.context_cells(tf.convert_to_tensor(context), tf.float32)
+        return self.context_features(tf.convert_to_tensor(context), tf.float32)
 
     def mean_over_members(self, log_prob: tf.Tensor) -> tf.Tensor:
         """Returns logarithms of mean densities, `[N]` in float64, of `[N, M]`."""
@@ -333,7 +333,7 @@ class TableDistribution(DistributionWrapper):
         """
         for made, weight in zip(self._mades, weights.T, strict=False):
             scale = np.count_nonzero(weight) / weight.sum()
-            made.start_at_frequencies(x[:, : self.cells.num_codes], weight * scale)
+            made.start_at_frequencies(x[:, : self.features.num_codes], weight * scale)
 
     def recalibrate(self, weights: Sequence[float]) -> None:
         """Sets the recalibration weights, `[D]`, which are saved too."""
@@ -353,7 +353,7 @@ class TableDistribution(DistributionWrapper):
         if training:
             each = self.log_prob_of_networks(x, context, training)
             return tf.reduce_sum(tf.cast(tf.reduce_mean(each, axis=1), self.dtype), axis=1)
-        codes, _ = self.cells.split(x)
+        codes, _ = self.features.split(x)
         from_context = self.features_of_context(x, context)
         log_prob = self.mean_over_members(self.log_prob_of_codes(codes, from_context))
         if self._networks is None:
@@ -389,15 +389,15 @@ class TableDistribution(DistributionWrapper):
 
     def _refuse_other_rows(self, function):
         refuse_several_variables(self, function)
-        if self.cells.num_codes or self.cells.maps.is_circle.any() or self.atoms.most:
+        if self.features.num_codes or self.features.maps.is_circle.any() or self.atoms.most:
             raise NotImplementedError(
                 f"Expected rows of a number on the line for `{function}`; got codes, an "
                 "angle, or atoms. `TableDensity.predict` has their distributions."
             )
 
     def _numbers(self, x, context, from_context, training=False):
-        codes, numbers = self.cells.split(x)
-        is_present = self.cells.is_present(codes)
+        codes, numbers = self.features.split(x)
+        is_present = self.features.is_present(codes)
         features, atoms = self._features(x, context, from_context)
         parameters = self._networks(features, training=training)
         numbers = tf.where(is_present, numbers, self.centers)
@@ -405,14 +405,14 @@ class TableDistribution(DistributionWrapper):
 
     def _features(self, x, context, from_context):
         """Returns features of rows, `[N, F]`, and their atoms, or None without atoms."""
-        codes, numbers = self.cells.split(x)
-        features = [from_context, self.cells(x, from_context.dtype)]
+        codes, numbers = self.features.split(x)
+        features = [from_context, self.features(x, from_context.dtype)]
         atoms = None
         if self.atoms.most:
             atoms = self.atoms.at(_with_context(x, context))
             # An absent number is at no atom.
             unknown = tf.constant(math.nan, x.dtype)
-            y = tf.where(self.cells.is_present(codes), numbers, unknown)
+            y = tf.where(self.features.is_present(codes), numbers, unknown)
             more = [self.atoms.features(atoms), self.atoms.equal(atoms, y)]
             features += [tf.cast(each, from_context.dtype) for each in more]
         return tf.concat(features, axis=1), atoms
@@ -442,20 +442,20 @@ class TableDistribution(DistributionWrapper):
     def _draw_numbers(self, codes, x, observed, contexts, seed, solve):
         """Draws numbers, `[N, D]`, with log-weights, `[N]`.
 
-        `contexts` are the cells and the features of the context.
+        `contexts` are the entries and the features of the context.
         """
         context, from_context = contexts
-        cells, dtype = self.cells, from_context.dtype
-        is_present = cells.is_present(codes)
-        seen = _Seen(from_context, cells.from_codes(codes, dtype), self)
+        features, dtype = self.features, from_context.dtype
+        is_present = features.is_present(codes)
+        seen = _Seen(from_context, features.from_codes(codes, dtype), self)
         weight = tf.zeros([tf.shape(x)[0]], tf.float64)
         numbers: list[tf.Tensor] = []
         behind = None
         if observed is not None and self.atoms.most:
-            behind = self.atoms.reversed(cells.num_codes, cells.num_cells)
+            behind = self.atoms.reversed(features.num_codes, features.num_entries)
             unknown = tf.constant(math.nan, x.dtype)
             row = tf.concat([codes, tf.where(observed & is_present, x, unknown)], axis=1)
-        for j, number_seed in enumerate(draws.split(seed, cells.num_numbers)):
+        for j, number_seed in enumerate(draws.split(seed, features.num_numbers)):
             present = is_present[:, j : j + 1]
             before = tf.concat([codes, *numbers, tf.zeros_like(x[:, j:])], axis=1)
             number = self._number(j, _with_context(before, context), seen)
@@ -478,13 +478,13 @@ class TableDistribution(DistributionWrapper):
                 weight += tf.where(present, each, 0.0)[:, 0]
             maps = self.conditionals.from_columns([j]).maps
             u = maps.forward(maps.middle(y)).u
-            seen.cells.append(cells.from_columns([j]).from_numbers(u, present, dtype))
+            seen.features.append(features.from_columns([j]).from_numbers(u, present, dtype))
             seen.are_equal.append(tf.cast(number.is_equal(y) & present, dtype))
             numbers.append(y)
         return tf.concat(numbers, axis=1), weight
 
     def _number(self, j, before, seen):
-        """The distribution of number j given the cells before it and what is seen."""
+        """The distribution of number j given the entries before it and their features."""
         own, found, weights = self.atoms.from_columns([j]), None, []
         if own.most:
             found = own.at(before)
@@ -498,7 +498,7 @@ class TableDistribution(DistributionWrapper):
     def _set_transient_state(self):
         names = "num_bins", "recalibration", "tail_bounds", "are_tails_first"
         options = (self.parameters[name] for name in names)
-        conditionals = NumberConditionals(self.cells.maps, *options)
+        conditionals = NumberConditionals(self.features.maps, *options)
         object.__setattr__(self, "conditionals", conditionals)
         object.__setattr__(self, "_compiled", CompiledCall(self._log_prob))
 
@@ -513,20 +513,24 @@ class _Numbers(typing.NamedTuple):
 
 
 class _Seen:
-    """Features of the cells before a number, in the blocks of `_features`."""
+    """Features of the entries before a number, in the blocks of `_features`."""
 
     def __init__(self, from_context, from_codes, distribution):
         self.dtype = from_context.dtype
         none = tf.zeros_like(from_context[:, :0])
-        self.cells, self.common, self.are_equal = [from_context, from_codes], [none], [none]
+        self.features, self.common, self.are_equal = (
+            [from_context, from_codes],
+            [none],
+            [none],
+        )
         num_pairs = len(distribution.atoms.pairs)
-        size = from_context.shape[1] + distribution.cells.size
+        size = from_context.shape[1] + distribution.features.size
         self._widths = size, num_pairs, num_pairs
 
     def inputs(self):
-        """Returns all blocks, `[N, F]`, with zeros for the cells that follow."""
+        """Returns all blocks, `[N, F]`, with zeros for the entries that follow."""
         padded = []
-        parts = self.cells, self.common, self.are_equal
+        parts = self.features, self.common, self.are_equal
         for part, width in zip(parts, self._widths, strict=True):
             block = tf.concat(part, axis=1)
             padded.append(tf.pad(block, [[0, 0], [0, width - block.shape[1]]]))
@@ -534,7 +538,7 @@ class _Seen:
 
 
 def _with_context(x, context):
-    """Returns cells, `[N, K + D]`, followed by the cells of the context."""
+    """Returns rows, `[N, K + D]`, followed by the entries of their context."""
     if context is None:
         return x
     return tf.concat([x, tf.cast(context, x.dtype)], axis=1)

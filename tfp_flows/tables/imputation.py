@@ -36,11 +36,11 @@ def imputed(
     """Returns modelled columns, `[N]` by name, whose missing cells were drawn.
 
     Args:
-      distribution: the distribution of the cells.
-      codec: the codec of its cells.
+      distribution: the distribution of the rows.
+      codec: the codec of the rows.
       frame: the rows.
       columns: all columns of the frame, `[N]` by name.
-      context: cells of the context, `[N, C]`, or None.
+      context: entries of the context, `[N, C]`, or None.
       seed: stateless seed.
       num_candidates: completions of a row of which one is chosen, unless draws are exact.
 
@@ -167,8 +167,8 @@ class RuleSolver(typing.NamedTuple):
     Args:
       codec: the codec of the rows.
       columns: their columns, `[N]` by name, with those of the context.
-      x: their cells, `[N, K + D]`; arbitrary where they are not observed.
-      observed: which cells are observed, booleans `[N, K + D]`.
+      x: their entries, `[N, K + D]`; arbitrary where they are not observed.
+      observed: which entries are observed, booleans `[N, K + D]`.
     """
 
     codec: RowCodec
@@ -198,10 +198,10 @@ class RuleSolver(typing.NamedTuple):
           codes: all codes, `[N, K]`.
           numbers: the numbers before, `[N]` each.
         """
-        cell = codes.shape[1] + number
-        owner = self.codec.names[self.codec.column_of_each[cell]]
+        entry = codes.shape[1] + number
+        owner = self.codec.names[self.codec.column_of_each[entry]]
         drawn = np.array(self.x)
-        drawn[:, :cell] = np.column_stack([codes, *numbers])
+        drawn[:, :entry] = np.column_stack([codes, *numbers])
         parts, grid = self._terms(drawn), self.codec.codec(owner).grid
         found, is_found = np.zeros(len(codes)), np.zeros(len(codes), bool)
         sums = [(name, t) for name in self.codec.differences for t in self._sums(name)]
@@ -209,8 +209,10 @@ class RuleSolver(typing.NamedTuple):
             if owner not in terms:
                 continue
             others = [term for term in terms if term != owner]
-            is_known = [self._is_known(term, cell, codes) for term in others]
-            is_here = np.all([self._is_linked(name), ~self.observed[:, cell], *is_known], 0)
+            is_known = [self._is_known(term, entry, codes) for term in others]
+            is_here = np.all(
+                [self._is_linked(name), ~self.observed[:, entry], *is_known], 0
+            )
             rest = np.sum([parts[term] for term in others], axis=0)
             value = np.asarray(self.columns[name][is_here], np.float64)
             value = value - np.broadcast_to(rest, len(codes))[is_here]
@@ -241,8 +243,8 @@ class RuleSolver(typing.NamedTuple):
     def _sums(self, name):
         """All lists of terms whose sum is a column.
 
-        A term is a cell, the name of its column; or a whole column, `(name,)`, in place of
-        the cells that it is the sum of.
+        A term is an entry, the name of its column; or a whole column, `(name,)`, in place
+        of the entries that it is the sum of.
         """
         if name not in self.codec.differences:
             return [[name]]
@@ -262,14 +264,14 @@ class RuleSolver(typing.NamedTuple):
         is_drawn = function.source in self.codec.names
         return ~is_missing(value) & is_missing(source) & is_drawn
 
-    def _is_known(self, term, cell, codes):
-        """Where a term is known before a cell is drawn, booleans `[N]`."""
+    def _is_known(self, term, entry, codes):
+        """Where a term is known before an entry is drawn, booleans `[N]`."""
         if isinstance(term, tuple):
             return ~is_missing(self.columns[term[0]])
         if term not in self.codec.names:
             return np.ones(len(codes), bool)
-        *code, last = [-1, *self.codec.cells_of_column(term)]  # -1: it has no cell
-        if last < cell:
+        *code, last = [-1, *self.codec.entries_of_column(term)]  # -1: it has no entry
+        if last < entry:
             return np.ones(len(codes), bool)
         return (codes[:, code[1:]] > 0).any(axis=1) | self.observed[:, last]
 
@@ -283,11 +285,11 @@ class RuleSolver(typing.NamedTuple):
 
 
 def _draws_are_exact(distribution, observed):
-    """Whether all missing cells come last, so that draws need no importance weights.
+    """Whether all missing entries come last, so that draws need no importance weights.
 
     With several members, observed codes before missing codes also reweight the members.
     """
     comes_last = (~observed[:, 1:] >= ~observed[:, :-1]).all()
-    codes = observed[:, : distribution.cells.num_codes]
+    codes = observed[:, : distribution.features.num_codes]
     is_split = codes.any(axis=1) & ~codes.all(axis=1)
     return comes_last and (distribution.num_members == 1 or not is_split.any())

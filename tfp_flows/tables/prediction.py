@@ -39,7 +39,7 @@ def predict(
 ) -> Prediction:
     """Returns the distributions of the one modelled column in some rows of a frame.
 
-    Its columns of the context have the cells `context`, `[N, C]`; None if there are none.
+    The entries of the context are `context`, `[N, C]`; None if there are none.
     """
     (name,) = codec.names
     of_column, shift, rows = codec.codec(name), None, np.arange(len(frame))[which]
@@ -49,20 +49,20 @@ def predict(
         offset = np.sum([part.astype(np.float64) for part in parts], axis=0)
         shift = Shift(offset[rows], codec.grids[name])
     probs = np.ones([len(rows), 1])
-    codes = tf.zeros([len(rows), distribution.cells.num_codes], tf.float64)
+    codes = tf.zeros([len(rows), distribution.features.num_codes], tf.float64)
     from_context = distribution.features_of_context(codes, context)
-    if distribution.cells.num_codes:
+    if distribution.features.num_codes:
         each = [
             distribution.mean_over_members(
                 distribution.log_prob_of_codes(codes + code, from_context)
             )
-            for code in range(distribution.cells.num_values[0])
+            for code in range(distribution.features.num_values[0])
         ]
         probs = np.exp(tf.stack(each, axis=1).numpy())
     if of_column.has_missing:  # conditions on a cell that is not missing
         probs = probs[:, :-1] / probs[:, :-1].sum(axis=1, keepdims=True)
     number, atoms, grid = None, [], of_column.grid
-    if distribution.cells.num_numbers:
+    if distribution.features.num_numbers:
         first = distribution.first_number(from_context, context)
         number = NumberPredictions(distribution.conditionals, first.parameters, grid)
         values, weights = first.values_and_weights

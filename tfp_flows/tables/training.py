@@ -113,7 +113,7 @@ def fit_distribution(
 
     Args:
       distribution: the distribution that is fitted.
-      data: cells of the training rows, `[N, K + D]`, and their context, `[N, C]` or None.
+      data: entries of the training rows, `[N, K + D]`, and their context, `[N, C]` or None.
       validation: the same of validation rows; None: each member leaves out a share.
       options: how to train.
       seed: integer that determines the shares and the order of rows; random if None.
@@ -189,7 +189,7 @@ def _pace(num_rows, options):
 def _split(data, validation, num_members, options, seed):
     """Returns which member is trained on which row, `[N, M]`, and the validation rows.
 
-    The validation rows are a tuple of cells, context, and which row judges which member.
+    The validation rows are a tuple of entries, context, and which row judges which member.
     """
     x, context = data
     if validation is not None:
@@ -276,7 +276,7 @@ class BestNetworks(keras.callbacks.Callback):
       distribution: the distribution.
       patience: number of epochs without improvement after which a network has stopped.
         Training ends when all have stopped.
-      x: cells of the validation rows, `[N, K + D]`.
+      x: entries of the validation rows, `[N, K + D]`.
       context: their context, `[N, C]`; None if there is none.
       is_used: which members are judged by which rows, booleans `[N, M]`.
 
@@ -302,7 +302,7 @@ class BestNetworks(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Starts with the initial weights as the best ones."""
         self.weights = [v.numpy() for v in self.distribution.trainable_variables]
-        shape = self.distribution.num_members, 1 + self.distribution.cells.num_numbers
+        shape = self.distribution.num_members, 1 + self.distribution.features.num_numbers
         self.least, self.waited = np.full(shape, np.inf), np.zeros(shape, int)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -463,7 +463,7 @@ def recalibrate(
     randomised. Numbers at atoms do not count. `is_used`, booleans `[N, M]`, says which
     members are judged by which rows.
     """
-    if not distribution.cells.num_numbers:
+    if not distribution.features.num_numbers:
         return
     parts = [_squares_and_spread(distribution, *part) for part in _tensors(x, context)]
     squares, spread, is_present = map(np.concatenate, zip(*parts, strict=True))
@@ -476,7 +476,7 @@ def recalibrate(
     # Ratio of the variances of the prior and of the measured weight.
     ratio = used.any(axis=1).sum(axis=0) * _DEVIATION**2 / 5.0
     weights = (usual + ratio * measured) / (1.0 + ratio)
-    is_circle = distribution.cells.maps.is_circle
+    is_circle = distribution.features.maps.is_circle
     weights = np.where(is_circle, 0.0, np.clip(weights, -_MOST, _MOST))
     distribution.recalibrate(weights.tolist())
 
