@@ -23,7 +23,8 @@ number_conditionals  densities of numbers on this line, averaged over members
 atoms                numbers that are exactly equal to an earlier number
 networks             ColumnMLPs, their inputs (EntryFeatures) and sizes by number of rows
 distribution         TableDistribution: builds the networks; density and draws of rows
-training             fits it: early stopping, backup, progress, recalibration
+training             fits it: pace, early stopping of each network, backup
+recalibration        narrows its means of members, by rows that they have not seen
 imputation           missing cells, drawn given the others of their rows
 number_predictions   the distribution of one number; expectations as sums
 prediction           quantiles, intervals and scores of one column
