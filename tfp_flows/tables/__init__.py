@@ -16,7 +16,8 @@ columns              all columns and rules of a table: printed, changed and save
 describe_columns     proposals for the kinds of columns, with reasons
 counted_numbers      what a column's numbers show: spikes, ends and heavy tails
 column_codec         cells of a column as a code and a number, and back; supports
-measured_maps        the map of a column's numbers, with the frequencies of integers
+measured_maps        the map of a column's numbers: its form and scale
+integer_frequencies  the map after which integers have the frequencies of the rows
 row_codec            rows as cells: all codes, then all numbers; rules kept and broken
 number_maps          numbers to a standardised line or circle, by kind
 number_conditionals  densities of numbers on this line, averaged over members
