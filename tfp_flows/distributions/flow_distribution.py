@@ -207,16 +207,18 @@ class FlowDistribution(
         self, sample_shape, seed, context=None, training=False, bijector_kwargs=None
     ):
         kwargs, base_kwargs = self._keywords(context, training, bijector_kwargs)
-        arguments = sample_shape, seed, kwargs["context"], base_kwargs
-        x = _sample_base(self.distribution, *arguments)
+        x = _sample_base(
+            self.distribution, sample_shape, seed, kwargs["context"], base_kwargs
+        )
         return self.bijector.forward_and_log_det(x, **kwargs)[0]
 
     def _sample_and_log_prob(
         self, sample_shape, seed, context=None, training=False, bijector_kwargs=None
     ):
         kwargs, base_kwargs = self._keywords(context, training, bijector_kwargs)
-        arguments = sample_shape, seed, kwargs["context"], base_kwargs
-        x, base_log_prob = _sample_base_and_log_prob(self.distribution, *arguments)
+        x, base_log_prob = _sample_base_and_log_prob(
+            self.distribution, sample_shape, seed, kwargs["context"], base_kwargs
+        )
         y, log_det = self.bijector.forward_and_log_det(x, **kwargs)
         return y, base_log_prob - self._sum_event(log_det)
 

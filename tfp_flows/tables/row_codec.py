@@ -163,8 +163,7 @@ class RowCodec:
         for codec, is_known in zip(self._codecs, rows.is_known.T, strict=True):
             if not is_known.all():
                 column, row = codec.column, int(np.argmin(is_known))
-                cell = self._take(frame)[column.name][row]
-                cell = cell.item() if isinstance(cell, np.generic) else cell
+                cell = _shown(self._take(frame)[column.name][row])
                 raise ValueError(
                     f"Expected one of {column.values} in column {column.name!r}; got "
                     f"{cell!r} in row {row} ({(~is_known).sum()} rows)."
@@ -177,8 +176,7 @@ class RowCodec:
         row = int(np.argmax(is_wrong.any(axis=1)))
         index = int(np.argmax(is_wrong[row]))
         name, column = self.names[index], self._codecs[index].column
-        cell = self._part(name, frame)[row]
-        cell = cell.item() if isinstance(cell, np.generic) else cell
+        cell = _shown(self._part(name, frame)[row])
         details = f" ({column.details})" if column.details else ""
         which = f"{column.kind} column {column.name!r}{details}"
         which = f"computed column {name!r}" if name in self.functions else which
@@ -326,6 +324,11 @@ class RowCodec:
 
     def _take(self, frame):
         return frame.take(self.names, self._argument) if self.names else {}
+
+
+def _shown(cell):
+    """A cell without NumPy's type, for an error."""
+    return cell.item() if isinstance(cell, np.generic) else cell
 
 
 def violated_rules(frame: Any, columns: TableColumns) -> dict[str, npt.NDArray[np.bool_]]:

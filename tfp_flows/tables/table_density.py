@@ -146,8 +146,7 @@ class TableDensity:
             `calibration_split`, if several columns or a categorical or periodic one are
             modelled.
         """
-        fit_options = FitOptions(**options)
-        read, validation_frame = Frame(frame), fit_options.validation_frame
+        fit_options, read = FitOptions(**options), Frame(frame)
         is_training = self._draw_training_rows(len(read), fit_options.calibration_split)
         self._form = read.form
         x, context = self._encoded_rows(read)
@@ -166,10 +165,11 @@ class TableDensity:
             **vars(self._sizes.by_rows(int(is_training.sum()))),
         )
         validation = None
-        if validation_frame is not None:
-            validation = self._encoded_rows(Frame(validation_frame))
-        fitted = self._distribution, data, validation, fit_options, self._seed
-        history = fit_distribution(*fitted)
+        if fit_options.validation_frame is not None:
+            validation = self._encoded_rows(Frame(fit_options.validation_frame))
+        history = fit_distribution(
+            self._distribution, data, validation, fit_options, self._seed
+        )
         if not is_training.all():
             self._calibrate(read, ~is_training)
         return history

@@ -141,8 +141,8 @@ def fit_distribution(
     backup, first, last = None, 0, options.epochs
     if options.backup is not None:
         require(seed is not None, "`seed` with `backup`, which repeats draws", None)
-        settings = (options.learning_rate, pace.patience, pace.falls_after)
-        settings += (pace.batch_size, pace.steps, seed)
+        paced = pace.patience, pace.falls_after, pace.batch_size, pace.steps
+        settings = options.learning_rate, *paced, seed
         fingerprint = _fingerprint([*data, weights, *judged], settings)
         backup = FitBackup(options.backup, fingerprint, best, falling)
         callbacks.append(backup)
