@@ -59,9 +59,8 @@ def imputed(
     completed = np.array(rows.x)
     incomplete = np.flatnonzero(is_incomplete)
     observed = ~rows.is_missing[:, codec.column_of_each]
-    missing_codes = codec.codes_of_missing
     solver = RuleSolver(codec, columns, rows.x, observed)
-    is_exact = (missing_codes < 0).all() and not solver.is_linked[incomplete].any()
+    is_exact = (codec.codes_of_missing < 0).all() and not solver.is_linked[incomplete].any()
     is_exact = is_exact and _draws_are_exact(distribution, observed[incomplete])
     count = 1 if is_exact else num_candidates
     size = max(_MOST_ROWS // count, 1)
@@ -71,18 +70,10 @@ def imputed(
         draw_seed, choice_seed = draws.split(draws.fold_in(seed, part), 2)
         part += 1
         repeated = np.repeat(index, count)
-        of_part = solver.for_rows(repeated)
-        candidates, weights = distribution.complete(
-            tf.constant(of_part.x),
-            tf.constant(of_part.observed),
-            draw_seed,
-            None if context is None else tf.constant(context[repeated]),
-            solve=of_part.solve if of_part.is_linked.any() else None,
+        given_context = None if context is None else context[repeated]
+        candidates, weights = _completions(
+            distribution, solver.for_rows(repeated), given_context, draw_seed
         )
-        # A cell that is imputed is not missing again.
-        is_absent = (candidates == missing_codes) & ~of_part.observed
-        is_wrong = tf.reduce_any(is_absent, axis=1) | of_part.violates(candidates.numpy())
-        weights = tf.where(is_wrong, tf.constant(_IMPOSSIBLE, weights.dtype), weights)
         candidates = tf.reshape(candidates, [len(index), count, -1])
         weights = tf.reshape(weights, [-1, count])
         completed[index] = draws.choose(candidates, weights, choice_seed).numpy()
@@ -96,6 +87,22 @@ def imputed(
         )
         incomplete = np.concatenate([incomplete, again])
     return codec.decode(completed, given)
+
+
+def _completions(distribution, solver, context, seed):
+    """Returns a completion of each row of a solver, `[N, K + D]`, and its log-weight."""
+    candidates, weights = distribution.complete(
+        tf.constant(solver.x),
+        tf.constant(solver.observed),
+        seed,
+        None if context is None else tf.constant(context),
+        solve=solver.solve if solver.is_linked.any() else None,
+    )
+    # A cell that is imputed is not missing again.
+    is_absent = (candidates == solver.codec.codes_of_missing) & ~solver.observed
+    is_wrong = tf.reduce_any(is_absent, axis=1) | solver.violates(candidates.numpy())
+    impossible = tf.constant(_IMPOSSIBLE, weights.dtype)
+    return candidates, tf.where(is_wrong, impossible, weights)
 
 
 def _with_sources(frame, codec):

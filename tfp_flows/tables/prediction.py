@@ -48,17 +48,9 @@ def predict(
         parts = frame.take(codec.differences[name].minus, "context").values()
         offset = np.sum([part.astype(np.float64) for part in parts], axis=0)
         shift = Shift(offset[rows], codec.grids[name])
-    probs = np.ones([len(rows), 1])
-    codes = tf.zeros([len(rows), distribution.features.num_codes], tf.float64)
-    from_context = distribution.features_of_context(codes, context)
-    if distribution.features.num_codes:
-        each = [
-            distribution.mean_over_members(
-                distribution.log_prob_of_codes(codes + code, from_context)
-            )
-            for code in range(distribution.features.num_values[0])
-        ]
-        probs = np.exp(tf.stack(each, axis=1).numpy())
+    zeros = tf.zeros([len(rows), distribution.features.num_codes], tf.float64)
+    from_context = distribution.features_of_context(zeros, context)
+    probs = _probabilities_of_codes(distribution, zeros, from_context)
     if of_column.has_missing:  # conditions on a cell that is not missing
         probs = probs[:, :-1] / probs[:, :-1].sum(axis=1, keepdims=True)
     number, atoms, grid = None, [], of_column.grid
@@ -71,6 +63,22 @@ def predict(
         rest = np.exp(first.weights[1].numpy()) if first.weights else 1.0
         probs = np.concatenate([probs[:, :1] * rest, probs[:, 1:]], axis=1)
     return Prediction(of_column, probs, number, shift, atoms)
+
+
+def _probabilities_of_codes(distribution, zeros, from_context):
+    """Returns the probability of each code of the one column, `[N, V]`; ones without codes.
+
+    `zeros` are the code 0 in each row, `[N, K]`, with K of at most one.
+    """
+    if not distribution.features.num_codes:
+        return np.ones([len(zeros), 1])
+    each = [
+        distribution.mean_over_members(
+            distribution.log_prob_of_codes(zeros + code, from_context)
+        )
+        for code in range(distribution.features.num_values[0])
+    ]
+    return np.exp(tf.stack(each, axis=1).numpy())
 
 
 class Shift(typing.NamedTuple):
