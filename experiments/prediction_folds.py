@@ -260,13 +260,10 @@ class QuantilePrediction:
         self._quantiles = np.maximum.accumulate(
             quantiles + 1e-4 * deviation * np.arange(len(LEVELS)), axis=1
         )
-        least = 1e-3 * deviation
         # Scales of the exponential tails, fitted to the outer four quantiles.
-        self._tail_scales = [
-            np.maximum(self._quantiles[:, 3] - self._quantiles[:, 0], least) / np.log(4.0),
-            np.maximum(self._quantiles[:, -1] - self._quantiles[:, -4], least)
-            / np.log(4.0),
-        ]
+        outer = np.stack([self._quantiles[:, :4], self._quantiles[:, -4:]])
+        widths = np.maximum(outer[..., 3] - outer[..., 0], 1e-3 * deviation)
+        self._tail_scales = widths / np.log(4.0)
         self._wide = stats.norm(mean, _WIDTH * deviation)
 
     def log_prob(self, y, step=None):
