@@ -19,20 +19,19 @@ from tfp_flows.tables.number_maps import NumberMaps
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.spline import CircularSpline, RationalQuadraticSpline
 
-# Width of bins in standard deviations of the latent, below which the density at the middle
-# is used.
+# Bins narrower than this, in standard deviations of the latent, have the density at their
+# middle times their width.
 _NARROW = 0.02
 _INFINITE = 100.0  # latents beyond have no probability
 _LOG_SQRT_2_PI = 0.5 * math.log(2.0 * math.pi)
-# Weight of the tails: the factor of its learning rate, and the bounds of the logarithm of
-# its ratio to its value at parameters of zero, for files that name none.
-_PACE, TAIL_BOUNDS = 0.25, (7.0, 7.0)
+_PACE = 0.25  # factor of the learning rate of the tails' weight
+TAIL_BOUNDS = (7.0, 7.0)  # bounds of the tails for files that name none
 _MOST_LOG_SCALE = 7.0
-# The bound of splines and the weight of the tails at parameters of zero, by whether tails
-# are first. Splines of normal variables reach 1 of 16,000 draws on either side with 4.
+# By whether tails are first: the bound of splines, and the tails' weight at parameters of
+# zero. Of a normal variable, 1 of 16,000 draws is beyond 4 on either side.
 _BOUNDS, _FIRST_WEIGHTS = {True: 4.0, False: 3.0}, {True: 0.15, False: 0.3}
 _FAR = 1e12  # bound on u, which keeps all values finite
-_FARTHEST = 40.0  # quantiles are sought up to so many standard deviations of training rows
+_FARTHEST = 40.0  # bound of quantiles, in standard deviations of training rows
 
 
 class Evaluated(typing.NamedTuple):
