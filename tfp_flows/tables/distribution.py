@@ -104,31 +104,14 @@ class TableDistribution(DistributionWrapper):
         )
         self.num_members = num_members
         self.centers = self.features.maps.centers  # in place of absent numbers
-        sizes: dict[str, Any] = {"hidden_units": hidden_units, "dropout": dropout}
-        for_codes, for_numbers = split_seed(seed, 2)
-        context_size = self.context_features.size
-        fixed: dict[str, Any] = {"residual": True, "direct": True, **sizes}
-        fixed |= {"context_size": context_size, "standardize_context": False}
-        seeds = split_seed(for_codes, num_members) if num_values else []
-        self._mades = [CategoricalMADE(num_values, seed=each, **fixed) for each in seeds]
         num_parameters = NumberConditionals(self.features.maps, num_bins).num_parameters
         self.atoms = Atoms(_specs(atoms, AtomSpec), self.features.maps, num_parameters)
         num_parameters += self.atoms.most
         self._parameters_a_row = num_members * max(num_parameters * len(numbers), 1)
-        self._networks: Any = None
-        if self.features.num_numbers:
-            # Features of atoms: how common their numbers are, which the number with the
-            # atom sees too; then which atoms numbers are equal to, which only later numbers
-            # see. A number sees the features of the numbers before it, and the context.
-            own = self.atoms.pairs[:, 1]
-            columns = np.concatenate([self.features.column_of_each, own - 1, own])
-            seen = columns < np.arange(self.features.num_numbers)[:, None]
-            seen = np.pad(seen, [[0, 0], [context_size, 0]], constant_values=True)
-            sizes |= {"num_members": num_members, "dtype": "float32", "seed": for_numbers}
-            network = ColumnMLPs(num_parameters, seen=seen, **sizes)
-            drops = network.dropout > 0.0
-            width = seen.shape[1]
-            self._networks = Conditioner(network, width, dropout_in_training=drops)
+        sizes: dict[str, Any] = {"hidden_units": hidden_units, "dropout": dropout}
+        for_codes, for_numbers = split_seed(seed, 2)
+        self._mades = self._networks_of_codes(for_codes, sizes)
+        self._networks = self._networks_of_numbers(num_parameters, for_numbers, sizes)
         self._set_transient_state()
 
     dtype = tf.float64
@@ -236,20 +219,20 @@ class TableDistribution(DistributionWrapper):
             drawn, for the index of the number, the codes and the list of numbers before.
 
         Returns:
-          Rows, `[N, K + D]`; and their importance weights, `[N]`: log-densities of the
-          observed entries given all entries before them.
+          Rows, `[N, K + D]`; and the logarithms of their importance weights, `[N]`:
+          log-densities of the observed entries given all entries before them.
         """
         for_codes, for_numbers = draws.split(seed, 2)
         from_context = self.features_of_context(x, context)
         codes, numbers = self.features.split(x)
         is_given = [None] * 2 if observed is None else self.features.split(observed)
-        codes, weight = self._draw_codes(codes, is_given[0], from_context, for_codes)
+        codes, log_weight = self._draw_codes(codes, is_given[0], from_context, for_codes)
         if self._networks is None:
-            return codes, weight
-        numbers, more = self._draw_numbers(
+            return codes, log_weight
+        numbers, log_ratio = self._draw_numbers(
             codes, numbers, is_given[1], (context, from_context), for_numbers, solve
         )
-        return tf.concat([codes, numbers], axis=1), weight + more
+        return tf.concat([codes, numbers], axis=1), log_weight + log_ratio
 
     def log_prob_of_codes(
         self, codes: tf.Tensor, from_context: tf.Tensor, training: bool = False
@@ -348,6 +331,47 @@ class TableDistribution(DistributionWrapper):
     @property
     def _parts(self):
         return [part for part in (*self._mades, self._networks) if part is not None]
+
+    def _networks_of_codes(self, seed, sizes):
+        """Returns one `CategoricalMADE` a member; none without codes."""
+        num_values = self.features.num_values
+        return [
+            CategoricalMADE(
+                num_values,
+                residual=True,
+                direct=True,
+                context_size=self.context_features.size,
+                standardize_context=False,
+                seed=for_member,
+                **sizes,
+            )
+            for for_member in split_seed(seed, self.num_members if num_values else 0)
+        ]
+
+    def _networks_of_numbers(self, num_parameters, seed, sizes):
+        """Returns the `Conditioner` of all numbers; None if there are none.
+
+        A number sees the context and the features of the numbers before it. Features of
+        atoms follow. How common an atom's number is, the number with the atom sees too.
+        Which atoms a number is equal to, only later numbers see.
+        """
+        if not self.features.num_numbers:
+            return None
+        has_atom = self.atoms.pairs[:, 1]
+        columns = np.concatenate([self.features.column_of_each, has_atom - 1, has_atom])
+        seen = columns < np.arange(self.features.num_numbers)[:, None]
+        width = [[0, 0], [self.context_features.size, 0]]
+        seen = np.pad(seen, width, constant_values=True)
+        network = ColumnMLPs(
+            num_parameters,
+            seen=seen,
+            num_members=self.num_members,
+            dtype="float32",
+            seed=seed,
+            **sizes,
+        )
+        drops = network.dropout > 0.0
+        return Conditioner(network, seen.shape[1], dropout_in_training=drops)
 
     def _log_prob(self, x, context, training):
         if training:
@@ -448,24 +472,25 @@ class TableDistribution(DistributionWrapper):
         features, dtype = self.features, from_context.dtype
         is_present = features.is_present(codes)
         seen = _Seen(from_context, features.from_codes(codes, dtype), self)
-        weight = tf.zeros([tf.shape(x)[0]], tf.float64)
+        log_weight = tf.zeros([tf.shape(x)[0]], tf.float64)
         numbers: list[tf.Tensor] = []
-        behind = None
+        # Draws may be moved to later, observed numbers that have an atom at them.
+        later_atoms = None
         if observed is not None and self.atoms.most:
-            behind = self.atoms.reversed(features.num_codes, features.num_entries)
+            later_atoms = self.atoms.reversed(features.num_codes, features.num_entries)
             unknown = tf.constant(math.nan, x.dtype)
-            row = tf.concat([codes, tf.where(observed & is_present, x, unknown)], axis=1)
+            later = tf.concat([codes, tf.where(observed & is_present, x, unknown)], axis=1)
         for j, number_seed in enumerate(draws.split(seed, features.num_numbers)):
             present = is_present[:, j : j + 1]
             before = tf.concat([codes, *numbers, tf.zeros_like(x[:, j:])], axis=1)
             number = self._number(j, _with_context(before, context), seen)
             y = number.draw(number_seed)
-            ratio, is_known = tf.zeros_like(y), None
+            log_ratio, is_known = tf.zeros_like(y), None
             if observed is not None:
                 is_known = observed[:, j : j + 1]
-                own = None if behind is None else behind.from_columns([j])
-                if own is not None and own.most:
-                    y, ratio = number.moved(y, own.at(row), number_seed)
+                atoms = None if later_atoms is None else later_atoms.from_columns([j])
+                if atoms is not None and atoms.most:
+                    y, log_ratio = number.moved(y, atoms.at(later), number_seed)
                 y = tf.where(is_known, x[:, j : j + 1], y)
             if solve is not None:
                 drawn = [each.numpy()[:, 0] for each in numbers]
@@ -474,26 +499,26 @@ class TableDistribution(DistributionWrapper):
                 is_known |= is_solved[:, None]
             y = tf.where(present, y, self.centers[j])
             if is_known is not None:
-                each = tf.where(is_known, number.log_prob(y), ratio)
-                weight += tf.where(present, each, 0.0)[:, 0]
+                each = tf.where(is_known, number.log_prob(y), log_ratio)
+                log_weight += tf.where(present, each, 0.0)[:, 0]
             maps = self.conditionals.from_columns([j]).maps
             u = maps.forward(maps.middle(y)).u
             seen.features.append(features.from_columns([j]).from_numbers(u, present, dtype))
             seen.are_equal.append(tf.cast(number.is_equal(y) & present, dtype))
             numbers.append(y)
-        return tf.concat(numbers, axis=1), weight
+        return tf.concat(numbers, axis=1), log_weight
 
     def _number(self, j, before, seen):
         """The distribution of number j given the entries before it and their features."""
-        own, found, weights = self.atoms.from_columns([j]), None, []
-        if own.most:
-            found = own.at(before)
-            seen.common.append(tf.cast(own.features(found), seen.dtype))
+        atoms, found, weights = self.atoms.from_columns([j]), None, []
+        if atoms.most:
+            found = atoms.at(before)
+            seen.common.append(tf.cast(atoms.features(found), seen.dtype))
         parameters = self._networks.network.from_column(seen.inputs(), j)[..., None]
         if found is not None:
-            weights = self._mean_weights(own, found, parameters)
+            weights = self._mean_weights(atoms, found, parameters)
         conditional = self.conditionals.from_columns([j])
-        return NumberWithAtoms(conditional, parameters, own, found, weights)
+        return NumberWithAtoms(conditional, parameters, atoms, found, weights)
 
     def _set_transient_state(self):
         names = "num_bins", "recalibration", "tail_bounds", "are_tails_first"
