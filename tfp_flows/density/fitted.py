@@ -48,8 +48,7 @@ class FittedDensity(Mixture):
         if not isinstance(report, DensityReport):
             report = DensityReport.from_plain(report)
         self._report = report
-        # Not tracked by `tf.Module`, which would wrap the list.
-        object.__setattr__(self, "columns", columns)
+        self._set_untracked("columns", columns)
 
     @property
     def report(self) -> DensityReport:

@@ -74,6 +74,10 @@ class DistributionWrapper(ConfiguredByAttributes, tf.Module):
         x = this.sample(sample_shape, seed, **given)
         return x, this.log_prob(x, **given)
 
+    def _set_untracked(self, name, value):
+        """Sets an attribute that `tf.Module` does not track: it would wrap lists."""
+        object.__setattr__(self, name, value)
+
     def _initialize_distribution(self, data, context, weight):
         """Initialises the distribution, if it has any data-dependent state."""
         if hasattr(self.distribution, "initialize"):

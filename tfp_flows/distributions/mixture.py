@@ -85,8 +85,7 @@ class Mixture(DistributionWrapper):
         fits = fits and bool((np.isfinite(given) & (given > 0.0)).all())
         require(fits, f"`weights` of {len(components)} numbers above 0", weights)
         super().__init__(name=name)
-        # Not tracked by `tf.Module`, which would wrap the list.
-        object.__setattr__(self, "components", list(components))
+        self._set_untracked("components", list(components))
         self.weights = given / given.sum()
 
     @property

@@ -50,8 +50,7 @@ class Reordered(DistributionWrapper):
     ) -> None:
         size = vector_size(distribution)
         super().__init__(distribution, name=name)
-        # Not tracked by `tf.Module`, which would wrap the list.
-        object.__setattr__(self, "order", check_permutation(order, size).tolist())
+        self._set_untracked("order", check_permutation(order, size).tolist())
         self._to_order = Permutation(self.order, dtype=self.dtype)
 
     @property

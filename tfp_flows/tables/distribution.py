@@ -96,8 +96,7 @@ class TableDistribution(DistributionWrapper):
         check_seed("seed", seed)
         check_name("name", name)
         super().__init__(name=name)
-        # Not tracked by `tf.Module`, which would wrap its lists.
-        object.__setattr__(self, "parameters", parameters)
+        self._set_untracked("parameters", parameters)
         self.features = EntryFeatures(num_values, _specs(numbers, NumberSpec), knots)
         self.context_features = EntryFeatures(
             context_values, _specs(context_numbers, NumberSpec), knots
@@ -524,8 +523,8 @@ class TableDistribution(DistributionWrapper):
         names = "num_bins", "recalibration", "tail_bounds", "are_tails_first"
         options = (self.parameters[name] for name in names)
         conditionals = NumberConditionals(self.features.maps, *options)
-        object.__setattr__(self, "conditionals", conditionals)
-        object.__setattr__(self, "_compiled", CompiledCall(self._log_prob))
+        self._set_untracked("conditionals", conditionals)
+        self._set_untracked("_compiled", CompiledCall(self._log_prob))
 
 
 class _Numbers(typing.NamedTuple):

@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 
 from tfp_flows.core.arguments import check_integer, check_seed, require
-from tfp_flows.core.check import Check, Report, lined_up
+from tfp_flows.core.check import Check, Report, lined_up, reasons_of
 from tfp_flows.tables import fidelity
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.fidelity import RowFeatures
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.row_codec import violated_rules
 
-# `SynthesisReport` says what each means.
-VERDICTS = ("a classifier cannot tell", "differs from real rows", "not to be relied on")
+_ALIKE, _DIFFERENT = "a classifier cannot tell", "differs from real rows"
+_UNRELIABLE = "not to be relied on"
+VERDICTS = (_ALIKE, _DIFFERENT, _UNRELIABLE)  # `SynthesisReport` says what each means
 # What each part of the report can show, and what it cannot.
 MEANINGS = {
     "detection": (
@@ -63,7 +64,7 @@ _JUDGED = ("synthetic", "test")  # rows whose copies and broken rules are counte
 _LEAST_ROWS = 100
 _SHOWN = 3  # columns that an advice names
 _QUANTILES = (0.01, 0.05, 0.25, 0.5)
-# Differences that matter, however many rows show them.
+# Smaller differences pass, however many rows show them.
 _MUCH_AUC, _MUCH_SHAPE, _MUCH_TREND, _MUCH_BALL = 0.05, 0.05, 0.1, 0.1
 _MUCH_UTILITY, _MUCH_NEARER, _MUCH_CLOSE, _MUCH_COPIED = 0.05, 0.1, 0.05, 0.01
 _CLOSE = 0.05  # share of the test rows that are called close to training rows
@@ -491,9 +492,12 @@ def _rules(share, broken):
 
 
 def _decide(likeness, others):
-    failed = [[check for check in part if check.failed] for part in (likeness, others)]
-    verdict = VERDICTS[2] if failed[1] else VERDICTS[1] if failed[0] else VERDICTS[0]
-    return verdict, tuple(check.advice for part in reversed(failed) for check in part)
+    verdict = _ALIKE
+    if any(check.failed for check in likeness):
+        verdict = _DIFFERENT
+    if any(check.failed for check in others):
+        verdict = _UNRELIABLE
+    return verdict, reasons_of([*others, *likeness])
 
 
 def _entries(shape):

@@ -112,10 +112,10 @@ class DensityEstimator(LikelihoodModel):
             columns=_names_by_argument(columns),
         )
         super().__init__(row_format, distribution, **kwargs)
-        self._keep("distribution", distribution)
-        self._keep("_columns", columns)
+        self._set_untracked("distribution", distribution)
+        self._set_untracked("_columns", columns)
         self.weight_prior = weight_prior
-        self._keep("_weight_prior", WeightPrior(distribution))
+        self._set_untracked("_weight_prior", WeightPrior(distribution))
         self.built = True
 
     @property
