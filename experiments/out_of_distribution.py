@@ -26,7 +26,7 @@ _OTHERS = [name for name, entry in DATASETS.items() if entry.is_image and entry.
 
 
 @dataclasses.dataclass(frozen=True)
-class ScoreSettings(FlagSettings):
+class OutOfDistributionSettings(FlagSettings):
     """The run, and the other data sets to score."""
 
     PROGRAM = "out_of_distribution"
@@ -95,7 +95,7 @@ def _bits(distribution, dataset, max_rows):
     return -math.log2(dataset.bin_width) - nats / (dataset.event_size * math.log(2.0))
 
 
-@program.command(ScoreSettings, description=__doc__)
+@program.command(OutOfDistributionSettings, description=__doc__)
 def cli(settings):
     """Scores, and prints and draws bits per dimension."""
     scores = score(
