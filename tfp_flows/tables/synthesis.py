@@ -263,17 +263,11 @@ def synthesis_report(
     }
     rules = {"synthetic": synthetic, "test": real_test}
     broken, share = _broken({k: violated_rules(rows, columns) for k, rows in rules.items()})
-    number = int(np.random.default_rng(seed).integers(2**31))
-    rng, count = np.random.default_rng(number), min(*counts.values(), max_rows)
-    drawn = {
-        kind: each.take(rng.permutation(len(each.x))[:count])
-        for kind, each in features.items()
-    }
-    real = np.concatenate([drawn["training"].x, drawn["test"].x])
-    real = drawn["test"]._replace(x=real)
-    drawn["synthetic"] = fidelity.bounded_by(real, drawn["synthetic"])
+    seed = int(np.random.default_rng(seed).integers(2**31))  # an integer, also for None
+    count = min(*counts.values(), max_rows)
+    drawn, real = _drawn(features, count, seed)
     with fidelity.one_thread():
-        measured = _measured(drawn, names, target, number)
+        measured = _measured(drawn, names, target, seed)
     distances = _distances(drawn, real)
     likeness = _checks_of_likeness(measured, count)
     others = [
@@ -318,6 +312,19 @@ def _broken(rules):
     is_broken = np.any(list(rules["synthetic"].values()), axis=0)
     broken = {rule: found for rule, found in counts.items() if any(found.values())}
     return broken, float(np.mean(is_broken))
+
+
+def _drawn(features, count, seed):
+    """Draws the rows of each kind that are compared, and joins the real ones of them."""
+    rng = np.random.default_rng(seed)
+    drawn = {
+        kind: each.take(rng.permutation(len(each.x))[:count])
+        for kind, each in features.items()
+    }
+    real = np.concatenate([drawn["training"].x, drawn["test"].x])
+    real = drawn["test"]._replace(x=real)
+    drawn["synthetic"] = fidelity.bounded_by(real, drawn["synthetic"])
+    return drawn, real
 
 
 def _measured(drawn, names, target, seed):
