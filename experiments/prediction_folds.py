@@ -106,8 +106,8 @@ def table(folds):
     """Returns the results of `run` as a Markdown table."""
     rows = []
     for method in folds[0]:
-        nll, own = (_scores_of(folds, name, "nll") for name in (method, FLOW))
-        ahead = "" if method == FLOW else _mean(nll - own)
+        nll, of_flow = (_scores_of(folds, name, "nll") for name in (method, FLOW))
+        ahead = "" if method == FLOW else _mean(nll - of_flow)
         shares = [_share(folds, method, name) for name in ("covered", "covered_by_pit")]
         seconds = f"{np.mean([fold[method]['seconds'] for fold in folds]):.1f}"
         scores = _mean(nll), ahead, _mean(_scores_of(folds, method, "crps"))
@@ -163,11 +163,12 @@ def _from_number(density, sets, settings):
     (train, test), name = sets, settings.target
     y, new_y = (rows[name].to_numpy(np.float64) for rows in (train, test))
     context, new_context = one_hot_context(density, sets)
-    own = density.predict(test[density.context])
+    predicted = density.predict(test[density.context])
     grid = density.columns[name].grid
     step = None if grid is None else grid.step
-    bins = None if step is None else [own.cdf(new_y - step), own.cdf(new_y)]
-    nats, quantiles, scale = own.log_prob(new_y), own.quantile(LEVELS), y.std()
+    bins = None if step is None else [predicted.cdf(new_y - step), predicted.cdf(new_y)]
+    nats, quantiles = predicted.log_prob(new_y), predicted.quantile(LEVELS)
+    scale = y.std()
     scores = {FLOW: _scores(nats, quantiles, new_y, scale, bins)}
     start = time.perf_counter()
     for method, each in baseline_predictions(
@@ -222,10 +223,10 @@ def _from_class(density, sets, settings):
     rows = context, labels[0], new_context, labels[1]
     nats = _boosted_log_loss(*rows, is_code, settings.seed)
     seconds = time.perf_counter() - start
-    own = -density.log_prob(sets[1])
+    nll = -density.log_prob(sets[1])
     count = {"num_rows": len(sets[1])}
     return {
-        FLOW: {"nll": float(own.mean()), **count},
+        FLOW: {"nll": float(nll.mean()), **count},
         "gradient-boosted classifier": {"nll": nats, "seconds": seconds, **count},
     }
 
@@ -269,13 +270,13 @@ class QuantilePrediction:
     def log_prob(self, y, step=None):
         """Returns nats, `[N]`; with a step, of the probability of a bin about y."""
         if step is None:
-            own, wide = self._density(y), self._wide.pdf(y)
+            near, wide = self._density(y), self._wide.pdf(y)
         else:
             ends = y - 0.5 * step, y + 0.5 * step
-            own, wide = (
+            near, wide = (
                 np.subtract(*map(f, ends[::-1])) for f in (self.cdf, self._wide.cdf)
             )
-        return np.log(np.maximum((1.0 - _WIDE_SHARE) * own + _WIDE_SHARE * wide, _LEAST))
+        return np.log(np.maximum((1.0 - _WIDE_SHARE) * near + _WIDE_SHARE * wide, _LEAST))
 
     def quantile(self, level):
         """Returns the quantile of one of `LEVELS`, `[N]`."""

@@ -134,8 +134,8 @@ def summary(runs):
 
 
 def _summary_row(method, runs, by_nuts):
-    own = [found for found in runs if found["posterior"] == method]
-    judged = [found for found in own if "is_right" in found]
+    of_method = [found for found in runs if found["posterior"] == method]
+    judged = [found for found in of_method if "is_right" in found]
     wrong = [found for found in judged if not found["is_right"]]
     called = [found for found in wrong if found["says"].startswith("reliable")]
     pairs = [
@@ -150,6 +150,6 @@ def _summary_row(method, runs, by_nuts):
     cells = "-", "-"
     if method != "nuts" and by_nuts:
         cells = tuple(f"{count} of {len(pairs)}" for count in ahead)
-    failed = sum("failure" in found for found in own)
+    failed = sum("failure" in found for found in of_method)
     right = f"{len(judged) - len(wrong)} of {len(judged)}"
     return method, right, *map(str, (len(wrong), len(called), failed)), *cells

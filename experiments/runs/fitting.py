@@ -264,8 +264,8 @@ class SaveRun(keras.callbacks.Callback):
         optimizer = self.model.optimizer
         optimizer.build(self.model.trainable_variables)
         variables = {"weights": self.model.variables, "optimizer": optimizer.variables}
-        for name, own in variables.items():
-            for variable, value in zip(own, self._found.arrays[name], strict=True):
+        for name, restored in variables.items():
+            for variable, value in zip(restored, self._found.arrays[name], strict=True):
                 variable.assign(value)
         for i, callback in enumerate(self._stateful):
             vars(callback).update(self._found.facts["callbacks"][i])

@@ -67,10 +67,10 @@ def _prediction(table, sets, seed):
     (name,), (_, test) = table.names, sets
     y = [rows[name].to_numpy(np.float64) for rows in sets]
     context = one_hot_context(table, sets)
-    own = table.predict(test[table.context]).quantile(predictions.LEVELS)
+    quantiles = table.predict(test[table.context]).quantile(predictions.LEVELS)
     others = predictions.baselines(context[0], y[0][:, None], context[1], seed)
     return predictions.compared(
-        {predictions.FLOW: own[:, None], **others}, y[1][:, None], y[0].std()
+        {predictions.FLOW: quantiles[:, None], **others}, y[1][:, None], y[0].std()
     )
 
 
@@ -84,9 +84,9 @@ def _classification(table, sets, seed):
     ).fit(rows, train[name].astype(str))
     classes = test[name].astype(str)
     nats = predictions.log_probs_of_classes(model, new, classes)
-    own = table.log_prob(test)
+    log_prob = table.log_prob(test)
     return {
-        "log_loss": float(-own.mean()),
+        "log_loss": float(-log_prob.mean()),
         "boosted": float(-nats.mean()),
-        "error": estimate(nats - own),
+        "error": estimate(nats - log_prob),
     }

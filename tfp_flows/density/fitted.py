@@ -67,8 +67,8 @@ class FittedDensity(Mixture):
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
-        own = {"report": self.report.to_plain(), "columns": self.columns}
-        return super().get_config() | own
+        added = {"report": self.report.to_plain(), "columns": self.columns}
+        return super().get_config() | added
 
     def _checked_value(self, value):
         check_names("value", value, self._names("modelled"))

@@ -222,9 +222,9 @@ class Dequantized(DistributionWrapper):
         members = ("sample_and_log_prob", "event_shape", "dtype")
         words = "a distribution of the noise, such as a conditional `FlowDistribution`"
         check_members("dequantizer", dequantizer, members, words)
-        own, noise = ((d.event_shape, d.dtype) for d in (self, dequantizer))
-        fits = noise[0].is_compatible_with(own[0]) and noise[1] == own[1]
-        expected = f"`dequantizer` of events of shape {own[0]} and {own[1].name}"
+        events, noise = ((d.event_shape, d.dtype) for d in (self, dequantizer))
+        fits = noise[0].is_compatible_with(events[0]) and noise[1] == events[1]
+        expected = f"`dequantizer` of events of shape {events[0]} and {events[1].name}"
         require(fits, expected, f"shape {noise[0]} and {noise[1].name}")
         size = getattr(dequantizer, "context_size", self.event_size)
         given = f"of {self.event_size}, the data" if encoder is None else "from `encoder`"

@@ -172,8 +172,8 @@ class Mixture(DistributionWrapper):
         value, context = self._checked_value(value), self._checked(context)
         each = []
         for part in self.components:
-            own = tf.cast(value, part.dtype)
-            cdf = univariate.evaluate(part, "cdf", own, _cast_for(part, context))
+            y, given = tf.cast(value, part.dtype), _cast_for(part, context)
+            cdf = univariate.evaluate(part, "cdf", y, given)
             each.append(tf.cast(cdf, self.dtype))
         return tf.reduce_sum(tf.stack(each, axis=-1) * self.weights, axis=-1)
 
@@ -252,18 +252,18 @@ class Mixture(DistributionWrapper):
         chosen = tf.reduce_sum(tf.cast(uniform[:, None] >= ends, tf.int32), axis=1)
         if is_compiled_by_xla():  # numbers of rows must not depend on draws there
             each = [
-                self._draw_from(part, count, own, context)
-                for part, own in zip(self.components, seeds, strict=True)
+                self._draw_from(part, count, seed, context)
+                for part, seed in zip(self.components, seeds, strict=True)
             ]
             return tf.gather(tf.stack(each, axis=1), chosen, batch_dims=1)
         places, rows = [], []
-        for k, (part, own) in enumerate(zip(self.components, seeds, strict=True)):
+        for k, (part, seed) in enumerate(zip(self.components, seeds, strict=True)):
             place = tf.cast(tf.where(chosen == k)[:, 0], tf.int32)
             given = None
             if context is not None:
                 given = tf.concat([tf.gather(context, place), context[:1]], axis=0)
             # One row more, since flows cannot draw no rows in some graphs.
-            drawn = self._draw_from(part, tf.size(place) + 1, own, given)
+            drawn = self._draw_from(part, tf.size(place) + 1, seed, given)
             places.append(place)
             rows.append(drawn[: tf.size(place)])
         return tf.dynamic_stitch(places, rows)

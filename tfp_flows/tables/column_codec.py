@@ -59,8 +59,8 @@ class ColumnCodec:
     @property
     def num_codes(self) -> int:
         """Number of values of the code; 1 if the column has no code."""
-        own = len(self.column.values) if self._is_indexed else 1 + len(self.column.spikes)
-        return own + self.has_missing
+        spikes, values = self.column.spikes, self.column.values
+        return (len(values) if self._is_indexed else 1 + len(spikes)) + self.has_missing
 
     @property
     def spikes_in_steps(self) -> list[float]:

@@ -186,12 +186,13 @@ def _replaced(source, values, where):
         cells, array = np.asarray(form.cells(values)), _as_array("", source)
         is_object = array.dtype.kind == "O"
         return _put(array, cells, where) if is_object else np.where(where, cells, array)
-    own = source.reset_index(drop=True)
-    cells = _series(form.cells(values), own.index)
-    if cells.dtype == own.dtype:
-        found = own.where(~where, cells)
+    series = source.reset_index(drop=True)
+    cells = _series(form.cells(values), series.index)
+    if cells.dtype == series.dtype:
+        found = series.where(~where, cells)
     else:
-        found = _series(_put(own.astype(object).to_numpy(), cells, where), own.index)
+        objects = series.astype(object).to_numpy()
+        found = _series(_put(objects, cells, where), series.index)
         found = found.infer_objects()
     return found.set_axis(source.index)
 

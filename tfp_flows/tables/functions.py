@@ -268,8 +268,9 @@ def _fitted(name, source, formula, x, y):
     best, most = None, -1.0
     scale, shift = fitted
     for rounding, places in _roundings(y):
-        own = scale, shift, rounding, places, "in all rows"
-        found = Function(name, source, formula, *own)
+        found = Function(
+            name, source, formula, scale, shift, rounding, places, "in all rows"
+        )
         share = float(np.mean(_are_same(found(x), y)))
         if share > most and found.holds(x, y).all():
             best, most = found, share

@@ -176,9 +176,10 @@ class ColumnMLPs(ConfiguredLayer):
 
     def from_column(self, x: TensorLike, column: int) -> tf.Tensor:
         """Returns the parameters of one column, `[N, M, P]`, from features, `[N, F]`."""
-        own, arrays = slice(column, column + 1), self._layout.unpack(self._packed)
-        arrays = tf.nest.map_structure(lambda array: array[:, own], arrays)
-        outputs = self._outputs(x, arrays, self.seen[own], training=False)
+        only = slice(column, column + 1)
+        arrays = self._layout.unpack(self._packed)
+        arrays = tf.nest.map_structure(lambda array: array[:, only], arrays)
+        outputs = self._outputs(x, arrays, self.seen[only], training=False)
         return tf.transpose(outputs[:, 0], [1, 0, 2])
 
     def weights_of(self, which: npt.ArrayLike) -> np.ndarray:

@@ -140,9 +140,9 @@ class NumberConditionals:
         """
 
         def on(conditional):
-            own = _parameters_of(conditional, parameters)
             draw = _traced_draw(conditional, parameters.dtype)
-            return draw(own, tf.constant(self.weights), seed)
+            weights = tf.constant(self.weights)
+            return draw(_parameters_of(conditional, parameters), weights, seed)
 
         return self._in_units(self._on_each_kind(on))
 
@@ -191,8 +191,8 @@ class NumberConditionals:
         value = value[..., None, :] if has_members else value
 
         def call(conditional):
-            own = _parameters_of(conditional, parameters)
-            return getattr(conditional, method)(value, own)
+            of_kind = _parameters_of(conditional, parameters)
+            return getattr(conditional, method)(value, of_kind)
 
         return self._on_each_kind(call)
 
@@ -210,11 +210,11 @@ class NumberConditionals:
         """Replaces densities by probabilities of bins, and sets both ends, for integers."""
         columns = np.flatnonzero(self.maps.is_integer)
         integers = self.from_columns(columns.tolist())
-        own = _parameters_of(self._line, parameters)
+        parameters = _parameters_of(self._line, parameters)
         if len(columns) < y.shape[-1]:  # a gather is slow, also of all columns
-            y, own = (tf.gather(t, columns, axis=-1) for t in (y, own))
+            y, parameters = (tf.gather(t, columns, axis=-1) for t in (y, parameters))
         ends = (integers.maps.edge(end) for end in (y, y + 1.0))
-        low, high = (integers._latent(end, own) for end in ends)
+        low, high = (integers._latent(end, parameters) for end in ends)
         is_wide = high - low > _NARROW
         middle = tf.gather(each.log_prob, columns, axis=-1)
         wide = log_interval_probability(
@@ -226,8 +226,8 @@ class NumberConditionals:
         places[columns] = np.arange(len(columns))
         return Evaluated(
             *(
-                tf.where(self.maps.is_integer, tf.gather(own, places, axis=-1), other)
-                for own, other in zip(found, each, strict=True)
+                tf.where(self.maps.is_integer, tf.gather(bins, places, axis=-1), others)
+                for bins, others in zip(found, each, strict=True)
             )
         )
 

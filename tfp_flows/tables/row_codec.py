@@ -224,11 +224,11 @@ class RowCodec:
         encoded, found = self._encoded(frame), []
         codes = {owner: code for code, owner in enumerate(self._with_code)}
         for place, i in enumerate(self._with_number):
-            own = Encoded(*(cells[is_training] for cells in encoded[i]))
+            measured = Encoded(*(entry[is_training] for entry in encoded[i]))
             if is_at_atom is not None:
-                number = np.where(is_at_atom[:, place], np.nan, own.number)
-                own = own._replace(number=number)
-            found.append(self._codecs[i].measured(own, codes.get(i, -1)))
+                number = np.where(is_at_atom[:, place], np.nan, measured.number)
+                measured = measured._replace(number=number)
+            found.append(self._codecs[i].measured(measured, codes.get(i, -1)))
         return found
 
     def atoms(self, contexts: RowCodec) -> list[AtomSpec]:

@@ -183,8 +183,8 @@ class SynthesisReport(Report):
         close = _beside(self.distances["close"], self.distances["close_of_test"])
         yield "close to training", close
         columns = (self.distances[name] for name in ("level", "synthetic", "test"))
-        for level, own, other in zip(*columns, strict=True):
-            text = f"distance {own:.4f} to a training row, test rows {other:.4f}"
+        for level, synthetic, test in zip(*columns, strict=True):
+            text = f"distance {synthetic:.4f} to a training row, test rows {test:.4f}"
             yield f"nearest {level:.0%}", text
         share, usual = (self.copies[k] / self.num_rows[k] for k in _JUDGED)
         text = f"{self.copies['synthetic']:,} ({share:.2%}), test rows {usual:.2%}"
