@@ -26,7 +26,7 @@ _OTHERS = [name for name, entry in DATASETS.items() if entry.is_image and entry.
 
 
 @dataclasses.dataclass(frozen=True)
-class ScoreSettings(FlagSettings):
+class OutOfDistributionSettings(FlagSettings):
     """The run, and the other data sets to score."""
 
     PROGRAM = "out_of_distribution"
@@ -66,10 +66,10 @@ def score(run_dir, others, *, data_dir="", max_rows=2000):
     return scores
 
 
-def separation(own, other):
-    """Returns the share of pairs with `other` above `own`: the area under the ROC curve."""
-    wins = scipy.stats.mannwhitneyu(other, own).statistic
-    return float(wins / (len(own) * len(other)))
+def separation(scores, others):
+    """Returns the share of pairs with `others` above `scores`: the area of an ROC curve."""
+    wins = scipy.stats.mannwhitneyu(others, scores).statistic
+    return float(wins / (len(scores) * len(others)))
 
 
 def _read_run(run_dir, data_dir):
@@ -95,7 +95,7 @@ def _bits(distribution, dataset, max_rows):
     return -math.log2(dataset.bin_width) - nats / (dataset.event_size * math.log(2.0))
 
 
-@program.command(ScoreSettings, description=__doc__)
+@program.command(OutOfDistributionSettings, description=__doc__)
 def cli(settings):
     """Scores, and prints and draws bits per dimension."""
     scores = score(
@@ -104,18 +104,18 @@ def cli(settings):
         data_dir=settings.data_dir,
         max_rows=settings.max_rows,
     )
-    own, *others = scores
-    lines = [f"{own}: {scores[own].mean():.3f} bits per dimension"]
+    fitted, *others = scores
+    lines = [f"{fitted}: {scores[fitted].mean():.3f} bits per dimension"]
     for name in others:
-        share = separation(scores[own], scores[name])
+        share = separation(scores[fitted], scores[name])
         lines.append(
             f"{name}: {scores[name].mean():.3f} bits per dimension; less probable than one "
-            f"of {own} in {share:.3f} of all pairs"
+            f"of {fitted} in {share:.3f} of all pairs"
         )
     print("\n".join(lines))
     plots.overlaid_histograms(
         scores,
         pathlib.Path(settings.run_dir) / "out_of_distribution.png",
         label="bits per dimension",
-        title=f"test images under the flow that was fitted to {own}",
+        title=f"test images under the flow that was fitted to {fitted}",
     )

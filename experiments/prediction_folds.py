@@ -21,6 +21,8 @@ import pathlib
 import time
 
 import numpy as np
+from scipy import stats
+from sklearn import base, ensemble, gaussian_process, model_selection, preprocessing
 
 from experiments.command_line import program
 from experiments.command_line.flag_settings import field
@@ -29,23 +31,36 @@ from experiments.reports import page
 from experiments.reports.predictions import (
     FLOW,
     LEVELS,
-    boosted_log_loss,
+    boosted,
     crps_of_quantiles,
-    features_of_each,
-    one_hot_context,
-    predictions,
+    fit_quietly,
+    log_probs_of_classes,
+    process,
     shares_inside,
 )
 from experiments.runs import resuming, run_directory
 from experiments.runs.atomic_write import atomic_write
 from experiments.table_density import training
 from experiments.table_density.data import read_table
+from experiments.table_density.features import features_of_each, one_hot_context
 from experiments.table_density.settings import TableFitSettings
 
 _HEADER = ("method", "folds", "negative log-likelihood (nats, ± s.e.)")
 _HEADER += ("the flow is ahead by (± s.e.)", "CRPS (± s.e.)", "coverage of 90 %")
 _HEADER += ("by the randomised PIT", "seconds a fold")
 _ENDS = LEVELS[0], LEVELS[-1]
+# Rows for the fit of the process's kernel, and rows that it is conditioned on.
+_KERNEL_ROWS, _PROCESS_ROWS = 1000, 6000
+# Mixture weight and relative width of a wide normal, which keeps densities above zero.
+_WIDE_SHARE, _WIDTH = 0.01, 2.0
+_LEAST = 1e-12  # least density or probability
+# Options of the gradient-boosted classifier, and folds by which they are chosen.
+_GRID = {
+    "learning_rate": [0.02, 0.05, 0.1],
+    "max_leaf_nodes": [8, 31],
+    "l2_regularization": [0.0, 10.0],
+}
+_TUNING_FOLDS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,8 +106,8 @@ def table(folds):
     """Returns the results of `run` as a Markdown table."""
     rows = []
     for method in folds[0]:
-        nll, own = (_scores_of(folds, name, "nll") for name in (method, FLOW))
-        ahead = "" if method == FLOW else _mean(nll - own)
+        nll, of_flow = (_scores_of(folds, name, "nll") for name in (method, FLOW))
+        ahead = "" if method == FLOW else _mean(nll - of_flow)
         shares = [_share(folds, method, name) for name in ("covered", "covered_by_pit")]
         seconds = f"{np.mean([fold[method]['seconds'] for fold in folds]):.1f}"
         scores = _mean(nll), ahead, _mean(_scores_of(folds, method, "crps"))
@@ -148,14 +163,17 @@ def _from_number(density, sets, settings):
     (train, test), name = sets, settings.target
     y, new_y = (rows[name].to_numpy(np.float64) for rows in (train, test))
     context, new_context = one_hot_context(density, sets)
-    own = density.predict(test[density.context])
+    predicted = density.predict(test[density.context])
     grid = density.columns[name].grid
     step = None if grid is None else grid.step
-    bins = None if step is None else [own.cdf(new_y - step), own.cdf(new_y)]
-    nats, quantiles, scale = own.log_prob(new_y), own.quantile(LEVELS), y.std()
+    bins = None if step is None else [predicted.cdf(new_y - step), predicted.cdf(new_y)]
+    nats, quantiles = predicted.log_prob(new_y), predicted.quantile(LEVELS)
+    scale = y.std()
     scores = {FLOW: _scores(nats, quantiles, new_y, scale, bins)}
     start = time.perf_counter()
-    for method, each in predictions(context, y, new_context, settings.seed).items():
+    for method, each in baseline_predictions(
+        context, y, new_context, settings.seed
+    ).items():
         quantiles = np.stack([each.quantile(level) for level in LEVELS], axis=1)
         seconds = time.perf_counter() - start
         nats = each.log_prob(new_y, step)
@@ -202,11 +220,144 @@ def _from_class(density, sets, settings):
     (context, new_context), is_code = features_of_each(sets, density)
     labels = [rows[settings.target].astype(str).to_numpy() for rows in sets]
     start = time.perf_counter()
-    nats = boosted_log_loss(context, labels[0], new_context, labels[1], is_code, settings)
+    rows = context, labels[0], new_context, labels[1]
+    nats = _boosted_log_loss(*rows, is_code, settings.seed)
     seconds = time.perf_counter() - start
-    own = -density.log_prob(sets[1])
+    nll = -density.log_prob(sets[1])
     count = {"num_rows": len(sets[1])}
     return {
-        FLOW: {"nll": float(own.mean()), **count},
+        FLOW: {"nll": float(nll.mean()), **count},
         "gradient-boosted classifier": {"nll": nats, "seconds": seconds, **count},
     }
+
+
+class NormalPrediction:
+    """Normal distributions of N rows, by their means and deviations, `[N]`."""
+
+    def __init__(self, mean, deviation):
+        self._normal = stats.norm(mean, deviation)
+        # `P(Y <= y)`, `[N]`, and the quantile of one level, `[N]`.
+        self.cdf, self.quantile = self._normal.cdf, self._normal.ppf
+
+    def log_prob(self, y, step=None):
+        """Returns nats, `[N]`; with a step, of the probability of a bin about y."""
+        if step is None:
+            return self._normal.logpdf(y)
+        bins = self.cdf(y + 0.5 * step) - self.cdf(y - 0.5 * step)
+        return np.log(np.maximum(bins, _LEAST))
+
+
+class QuantilePrediction:
+    """Distributions that are uniform between quantiles of `LEVELS`, with exponential tails.
+
+    Args:
+      quantiles: `[N, L]`, rising.
+      mean: mean of the training rows.
+      deviation: deviation of the training rows.
+    """
+
+    def __init__(self, quantiles, mean, deviation):
+        # Equal quantiles are moved apart, so that there is a density.
+        self._quantiles = np.maximum.accumulate(
+            quantiles + 1e-4 * deviation * np.arange(len(LEVELS)), axis=1
+        )
+        # Scales of the exponential tails, fitted to the outer four quantiles.
+        outer = np.stack([self._quantiles[:, :4], self._quantiles[:, -4:]])
+        widths = np.maximum(outer[..., 3] - outer[..., 0], 1e-3 * deviation)
+        self._tail_scales = widths / np.log(4.0)
+        self._wide = stats.norm(mean, _WIDTH * deviation)
+
+    def log_prob(self, y, step=None):
+        """Returns nats, `[N]`; with a step, of the probability of a bin about y."""
+        if step is None:
+            near, wide = self._density(y), self._wide.pdf(y)
+        else:
+            ends = y - 0.5 * step, y + 0.5 * step
+            near, wide = (
+                np.subtract(*map(f, ends[::-1])) for f in (self.cdf, self._wide.cdf)
+            )
+        return np.log(np.maximum((1.0 - _WIDE_SHARE) * near + _WIDE_SHARE * wide, _LEAST))
+
+    def quantile(self, level):
+        """Returns the quantile of one of `LEVELS`, `[N]`."""
+        return self._quantiles[:, int(np.argmin(np.abs(LEVELS - level)))]
+
+    def _beyond(self, y):
+        """Distances below the first and above the last quantile, in scales of the tails."""
+        below = np.maximum(self._quantiles[:, 0] - y, 0.0) / self._tail_scales[0]
+        return below, np.maximum(y - self._quantiles[:, -1], 0.0) / self._tail_scales[1]
+
+    def cdf(self, y):
+        """Returns `P(Y <= y)`, `[N]`, without the share of the wide normal."""
+        rows = zip(y, self._quantiles, strict=True)
+        inside = np.array([np.interp(value, row, LEVELS) for value, row in rows])
+        below, above = self._beyond(y)
+        return 1.0 - (1.0 - inside * np.exp(-below)) * np.exp(-above)
+
+    def _density(self, y):
+        below, above = self._beyond(y)
+        last = np.clip((self._quantiles <= y[:, None]).sum(axis=1) - 1, 0, len(LEVELS) - 2)
+        width = np.diff(self._quantiles, axis=1)[np.arange(len(y)), last]
+        lower = LEVELS[0] * np.exp(-below) / self._tail_scales[0]
+        upper = LEVELS[0] * np.exp(-above) / self._tail_scales[1]
+        inside = (LEVELS[1] - LEVELS[0]) / width
+        return np.select([below > 0.0, above > 0.0], [lower, upper], inside)
+
+
+def baseline_predictions(context, y, new_context, seed):
+    """Returns predictive distributions of y given `new_context`, by method.
+
+    Args:
+      context: context of the training rows, `[N, C]`.
+      y: their observed values, `[N]`.
+      new_context: `[M, C]`.
+      seed: integer.
+    """
+    return {
+        "quantile gradient boosting": QuantilePrediction(
+            boosted(context, y, new_context, seed), y.mean(), y.std()
+        ),
+        "Gaussian process": _process(context, y, new_context, seed),
+    }
+
+
+def _process(context, y, new_context, seed):
+    scaler = preprocessing.StandardScaler().fit(context)
+    x, new = scaler.transform(context), scaler.transform(new_context)
+    order = np.random.default_rng(seed).permutation(len(y))
+    some, most = order[:_KERNEL_ROWS], order[:_PROCESS_ROWS]
+    model = process(x.shape[1])
+    fit_quietly(model, x[some], y[some])
+    if len(most) > len(some):
+        kernel = base.clone(model.kernel_)
+        model = gaussian_process.GaussianProcessRegressor(
+            kernel, optimizer=None, normalize_y=True
+        ).fit(x[most], y[most])
+    return NormalPrediction(*model.predict(new, return_std=True))
+
+
+def _boosted_log_loss(x, y, new_x, new_y, is_categorical, seed):
+    """Returns the mean negative log-probability of new classes, in nats.
+
+    Args:
+      x: features of the training rows, `[N, C]`; NaN where missing.
+      y: their classes, `[N]`.
+      new_x: `[M, C]`.
+      new_y: `[M]`; a class without a training row has a probability of 1e-6.
+      is_categorical: which features are codes, `[C]`.
+      seed: integer.
+    """
+    model = ensemble.HistGradientBoostingClassifier(
+        random_state=seed,
+        early_stopping=True,
+        max_iter=500,
+        categorical_features=is_categorical,
+    )
+    folds = model_selection.KFold(_TUNING_FOLDS, shuffle=True, random_state=seed)
+    search = model_selection.GridSearchCV(model, _GRID, scoring=_score, cv=folds)
+    search.fit(x, y)
+    return -_score(search, new_x, new_y)
+
+
+def _score(model, x, y):
+    return float(np.mean(log_probs_of_classes(model, x, y)))

@@ -21,9 +21,9 @@ from tfp_flows.tables.table_density import TableDensity
 
 __all__ = ["FlowDensity", "FlowRegressor"]
 
-# Kinds with a list of values.
+# Proposed kinds that become numbers, since new rows may have other values.
 _LISTED = ("ordered", "boolean", "constant", "identifier")
-_BLOCK = 64  # numbers of rows are rounded up to a multiple of this
+_BLOCK = 64  # rows; predictions are computed for multiples of this number of rows
 _TABLE_OPTIONS = ("num_members", "num_bins", "hidden_units", "dropout")
 _FIT_OPTIONS = (
     "epochs",
@@ -33,28 +33,6 @@ _FIT_OPTIONS = (
     "validation_split",
     "calibration_split",
 )
-
-
-def _is_whole(values):
-    is_whole = len(np.unique(values)) > 1 and bool((values == np.floor(values)).all())
-    return is_whole and bool(np.abs(values).max() < FIRST_INEXACT)
-
-
-def in_blocks(rows: np.ndarray) -> np.ndarray:
-    """Returns rows, `[N, D]`, and repeats of the last row up to a multiple of 64.
-
-    The rounding of matrix products depends on the number of rows, but the result for a row
-    of a scikit-learn estimator must not.
-    """
-    missing = -len(rows) % _BLOCK
-    return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)])
-
-
-def seed_of(random_state: Any) -> int | None:
-    """Returns an integer seed from scikit-learn's `random_state`; None for None."""
-    if random_state is None or isinstance(random_state, (int, np.integer)):
-        return None if random_state is None else int(random_state)
-    return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 class FlowDensity(DensityMixin, BaseEstimator):
@@ -95,7 +73,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)  # noqa: N806
         self.density_ = fit_density(
             X,
-            seed=seed_of(self.random_state),
+            seed=_seed_from(self.random_state),
             max_minutes=self.max_minutes,
             max_steps=self.max_steps,
             verbose=0,
@@ -106,7 +84,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
         """Returns the log-densities of rows, `[N]` nats."""
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=np.float64, reset=False)
-        scores = by_parts(self.density_.log_prob, in_blocks(rows))
+        scores = by_parts(self.density_.log_prob, _padded(rows))
         return scores[: len(rows)].astype(np.float64)
 
     def score(self, X: npt.ArrayLike, y: Any = None) -> float:  # noqa: N803
@@ -116,7 +94,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
     def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
         """Draws rows, `[n_samples, D]`."""
         check_is_fitted(self)
-        return self.density_.sample(n_samples, seed=seed_of(random_state)).numpy()
+        return self.density_.sample(n_samples, seed=_seed_from(random_state)).numpy()
 
 
 class FlowRegressor(RegressorMixin, BaseEstimator):
@@ -208,7 +186,7 @@ class FlowRegressor(RegressorMixin, BaseEstimator):
         table = TableDensity(
             self._columns(frame),
             context=list(features),
-            seed=seed_of(self.random_state),
+            seed=_seed_from(self.random_state),
             **{name: getattr(self, name) for name in _TABLE_OPTIONS},
         )
         options = {name: getattr(self, name) for name in _FIT_OPTIONS}
@@ -230,7 +208,7 @@ class FlowRegressor(RegressorMixin, BaseEstimator):
         for column in list(columns):
             # New rows may have other values than the training rows.
             if column.kind in _LISTED and column.name not in kinds:
-                kind = "integer" if _is_whole(frame[column.name]) else "real"
+                kind = "integer" if _are_counts(frame[column.name]) else "real"
                 columns.change(column.name, kind=kind, spikes=[], reason="as a number")
         for name, given in kinds.items():
             columns.change(name, **({"kind": given} if isinstance(given, str) else given))
@@ -243,7 +221,11 @@ class FlowRegressor(RegressorMixin, BaseEstimator):
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Returns means of y given features, `[N]`; perhaps also standard deviations."""
         rows = self._inside(X)
-        predicted = self._in_blocks(self.table_.predict, rows)
+        try:
+            predicted = self.table_.predict(self._frame(_padded(rows)))
+        except ValueError:
+            self.table_.predict(self._frame(rows))  # raises an error on a row of X
+            raise
         mean = predicted.mean()[: len(rows)]
         return (mean, predicted.stddev()[: len(rows)]) if return_std else mean
 
@@ -294,14 +276,6 @@ class FlowRegressor(RegressorMixin, BaseEstimator):
         """Returns `log p(y | x)` of rows, `[N]` nats."""
         return self.predict_distribution(X).log_prob(np.asarray(y, np.float64))
 
-    def _in_blocks(self, function, rows):
-        """Returns `function` of a frame of `in_blocks(rows)`; its errors name `rows`."""
-        try:
-            return function(self._frame(in_blocks(rows)))
-        except ValueError:
-            function(self._frame(rows))
-            raise
-
     def _frame(self, X):  # noqa: N803
         default = [f"x{i}" for i in range(X.shape[1])]
         names = list(getattr(self, "feature_names_in_", default))
@@ -314,3 +288,26 @@ class FlowRegressor(RegressorMixin, BaseEstimator):
         X = validate_data(self, X, dtype=np.float64, reset=False)  # noqa: N806
         frame = self.table_.clip_context(self._frame(X))
         return np.stack(list(frame.values()), axis=1)
+
+
+def _seed_from(random_state):
+    """Returns an integer seed from scikit-learn's `random_state`; None for None."""
+    if random_state is None or isinstance(random_state, (int, np.integer)):
+        return None if random_state is None else int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def _padded(rows):
+    """Returns rows, `[N, D]`, and repeats of the last row up to a multiple of 64.
+
+    The rounding of matrix products depends on the number of rows, but the result for a row
+    of a scikit-learn estimator must not.
+    """
+    missing = -len(rows) % _BLOCK
+    return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)])
+
+
+def _are_counts(values):
+    """Whether numbers are whole, and not all equal or too large for float64."""
+    is_whole = len(np.unique(values)) > 1 and bool((values == np.floor(values)).all())
+    return is_whole and bool(np.abs(values).max() < FIRST_INEXACT)

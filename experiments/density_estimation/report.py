@@ -22,10 +22,10 @@ def _table_rows(results):
     For data that were integers, bits per dimension come before the source.
     """
     run, (name, value) = "this run", baseline(results)
-    own = [(results["flow"], results["test_log_likelihood"]), (name, value)]
+    measured = [(results["flow"], results["test_log_likelihood"]), (name, value)]
     if "true_log_likelihood" in results:
-        own.append(("the true density", results["true_log_likelihood"]))
-    rows = [(k, plus_minus(row), *_bits(results, row), run) for k, row in own]
+        measured.append(("the true density", results["true_log_likelihood"]))
+    rows = [(k, plus_minus(row), *_bits(results, row), run) for k, row in measured]
     return rows + [
         (k, _published(row), *_published_bits(results, row), row["source"])
         for k, row in results["published"].items()
@@ -54,13 +54,14 @@ def page(results):
 
 def _warning(results):
     """Returns the verdict of the fit's own report unless it is good, and what follows."""
-    own, sentences, further = results.get("density_report"), [], {}
-    if own is not None:
+    report, sentences, further = results.get("density_report"), [], {}
+    if report is not None:
         further = {"advice": "more rows"}  # nothing else can be set
-        if own["verdict"] != "good":
-            sentences = [f"Verdict of the fit: {own['verdict']}.", *own["reasons"]]
+        if report["verdict"] != "good":
+            verdict = f"Verdict of the fit: {report['verdict']}."
+            sentences = [verdict, *report["reasons"]]
     lost = facts.lost_to_baseline(
-        "This density" if own else "This flow",
+        "This density" if report else "This flow",
         results["test_log_likelihood"],
         results["num_rows"]["test"],
         *baseline(results),
@@ -134,8 +135,8 @@ def findings(results):
     if levels := results.get("bits_of_levels"):
         name = f"bits per dimension of {levels['num_rows']:,} test rows"
         found[name] = _levels(levels)
-    if own := results.get("density_report"):
-        text = str(tfp_flows.density.DensityReport.from_plain(own))
+    if report := results.get("density_report"):
+        text = str(tfp_flows.density.DensityReport.from_plain(report))
         found["report of the fit"] = f"on rows that it held out{_as_block(text)}"
     return found
 

@@ -36,8 +36,8 @@ def page(results):
 
 
 def _rows(results):
-    own = (plus_minus(results["elbo"]), plus_minus(results["log_likelihood"]))
-    rows = [(results["posterior"], *own, "this run")]
+    values = (plus_minus(results[name]) for name in ("elbo", "log_likelihood"))
+    rows = [(results["posterior"], *values, "this run")]
     if baseline := results.get("bernoulli_log_likelihood"):
         rows.append(("none: independent variables", "", plus_minus(baseline), "this run"))
     if results["dataset"] == "mnist" and results["likelihood"] == "bernoulli":

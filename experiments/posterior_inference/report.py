@@ -35,8 +35,8 @@ _FORMS = {
     "num_gradients": "{:,}".format,
     "seconds": "{:.0f}".format,
 }
-_HEADER = ("method", "right", "wrong", "wrong yet called reliable", "failed")
-_HEADER += ("fewer gradients than NUTS", "quicker than NUTS")
+_SUMMARY_HEADER = ("method", "right", "wrong", "wrong yet called reliable", "failed")
+_SUMMARY_HEADER += ("fewer gradients than NUTS", "quicker than NUTS")
 
 
 def row(results):
@@ -129,12 +129,13 @@ def summary(runs):
     """
     methods = dict.fromkeys(found["posterior"] for found in runs)
     by_nuts = {f["target"]: f for f in runs if f["posterior"] == "nuts"}
-    return table(_HEADER, [_row(method, runs, by_nuts) for method in methods])
+    rows = [_summary_row(method, runs, by_nuts) for method in methods]
+    return table(_SUMMARY_HEADER, rows)
 
 
-def _row(method, runs, by_nuts):
-    own = [found for found in runs if found["posterior"] == method]
-    judged = [found for found in own if "is_right" in found]
+def _summary_row(method, runs, by_nuts):
+    of_method = [found for found in runs if found["posterior"] == method]
+    judged = [found for found in of_method if "is_right" in found]
     wrong = [found for found in judged if not found["is_right"]]
     called = [found for found in wrong if found["says"].startswith("reliable")]
     pairs = [
@@ -149,6 +150,6 @@ def _row(method, runs, by_nuts):
     cells = "-", "-"
     if method != "nuts" and by_nuts:
         cells = tuple(f"{count} of {len(pairs)}" for count in ahead)
-    failed = sum("failure" in found for found in own)
+    failed = sum("failure" in found for found in of_method)
     right = f"{len(judged) - len(wrong)} of {len(judged)}"
     return method, right, *map(str, (len(wrong), len(called), failed)), *cells

@@ -12,7 +12,6 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from experiments.data.dataset import SETS
-from experiments.runs import fitting
 
 _PACKAGES = {"tensorflow": tf, "tensorflow-probability": tfp, "keras": keras, "numpy": np}
 _ADVICE = "more rows, fewer steps or narrower networks, --weight_decay, or a smaller "
@@ -47,19 +46,11 @@ def describe_training(results, **further):
         **further,
         "trainable parameters": f"{results['num_parameters']:,}",
         **({"weights to start from": f"those of {start}"} if start else {}),
-        **({"epochs": epochs(results)} if "num_epochs" in results else {}),
-        **({"step size": fitting.describe_restarts(restarts)} if restarts else {}),
+        **({"epochs": _epochs(results)} if "num_epochs" in results else {}),
+        **({"step size": _restarts(restarts)} if restarts else {}),
         "training time": f"{results['training_seconds']:.1f} s",
         **describe_provenance(results),
     }
-
-
-def epochs(results):
-    """Returns the number of epochs, the best epoch, and the epoch that diverged, if any."""
-    text = f"{results['num_epochs']} (best: {results['best_epoch']})"
-    if diverged := results.get("diverged_in_epoch"):
-        text += f"; stopped, since the loss of epoch {diverged} is not finite"
-    return text
 
 
 def lost_to_baseline(name, log_likelihood, num_rows, rival, known, *, advice=_ADVICE):
@@ -87,7 +78,7 @@ def provenance(settings):
     return {
         "command": command(settings),
         "versions": versions(),
-        "machine": machine(),
+        "machine": _machine(),
     }
 
 
@@ -113,7 +104,25 @@ def versions():
     }
 
 
-def machine():
+def _machine():
     """Returns the processors that training times depend on."""
     gpus = len(tf.config.list_physical_devices("GPU"))
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, {gpus} GPUs"
+
+
+def _epochs(results):
+    """Returns the number of epochs, the best epoch, and the epoch that diverged, if any."""
+    text = f"{results['num_epochs']} (best: {results['best_epoch']})"
+    if diverged := results.get("diverged_in_epoch"):
+        text += f"; stopped, since the loss of epoch {diverged} is not finite"
+    return text
+
+
+def _restarts(restarts):
+    """Returns in words how the step size of an extended run fell."""
+    turns = [f"over {r['epochs']} from epoch {r['after_epoch'] + 1} on" for r in restarts]
+    first = restarts[0]["epochs_before"]
+    return (
+        f"fell along a cosine over {first} epochs, and {', then '.join(turns)}: a run of "
+        f"{restarts[-1]['epochs']} epochs without a stop ends at other numbers"
+    )

@@ -46,6 +46,26 @@ def compile_model(model, settings, num_rows, strategy):
     optimizer.build(model.trainable_variables)
 
 
+def schedule(settings, num_rows):
+    """Returns Adam's step size: a number, or a Keras schedule.
+
+    Step n of N warm-up steps has the step size `learning_rate * n / (N + 1)`. A warm-up
+    longer than all `epochs` is cut off at their end.
+    """
+    highest, warmup_steps = settings.learning_rate, settings.warmup_steps
+    if not settings.cosine_decay and not warmup_steps:
+        return highest
+    num_steps = settings.epochs * math.ceil(num_rows / settings.batch_size)
+    return keras.optimizers.schedules.CosineDecay(
+        highest / (warmup_steps + 1),
+        max(1, num_steps - warmup_steps),
+        # The share that the cosine falls to; 1 keeps the step size constant.
+        alpha=0.0 if settings.cosine_decay else 1.0,
+        warmup_target=highest if warmup_steps else None,
+        warmup_steps=warmup_steps,
+    )
+
+
 def fit(
     model,
     rows,
@@ -118,6 +138,36 @@ def outcome(history):
     }
 
 
+def notes(save_run, settings):
+    """Returns training time and limits of a `SaveRun`, and changes of the schedule."""
+    is_late = save_run.num_epochs < settings.epochs and not save_run.is_stopped
+    minutes = settings.max_minutes if is_late else None
+    restarts = [
+        restart
+        for restart in save_run.schedule_restarts
+        if restart["after_epoch"] < save_run.num_epochs
+    ]
+    return {
+        "training_seconds": save_run.seconds,
+        "limits": {"epochs": settings.epochs, "max_minutes": minutes},
+        **({"schedule_restarts": restarts} if restarts else {}),
+    }
+
+
+def is_complete(settings):
+    """Whether `settings.run_dir` holds a finished run that `settings` do not extend.
+
+    A greater `epochs` extends a run; so does a greater `max_minutes` after a time limit.
+    """
+    results = run_directory.finished_results(settings.run_dir)
+    if results is None or "limits" not in results:
+        return results is not None
+    limits = results["limits"]
+    minutes = limits["max_minutes"]
+    wants_minutes = minutes is not None and not 0.0 < settings.max_minutes <= minutes
+    return settings.epochs <= limits["epochs"] and not wants_minutes
+
+
 def _stateful_callbacks(settings, before_validation):
     """Returns the callbacks that change the weights, in their order."""
     # Averaging comes first and early stopping last, so that the averaged weights, with
@@ -137,6 +187,21 @@ def _batches(inputs, settings):
     inputs = (inputs,) if isinstance(inputs, tuple) else inputs
     rows = tf.data.Dataset.from_tensor_slices(inputs)
     return rows.batch(settings.evaluation_batch_size)
+
+
+class SwapAveragedWeights(keras.callbacks.SwapEMAWeights):
+    """`SwapEMAWeights` that swaps back after the last epoch too.
+
+    Keras's own callback drops the weights without averaging at the end of the last epoch,
+    so a later `fit` could not go on from them. `EarlyStopping` restores the final weights.
+    """
+
+    def __init__(self):
+        super().__init__(swap_on_epoch=True)
+
+    def set_params(self, params):
+        """Takes the parameters of a training, without the number of epochs."""
+        super().set_params({**params, "epochs": math.inf})
 
 
 class SaveRun(keras.callbacks.Callback):
@@ -199,8 +264,8 @@ class SaveRun(keras.callbacks.Callback):
         optimizer = self.model.optimizer
         optimizer.build(self.model.trainable_variables)
         variables = {"weights": self.model.variables, "optimizer": optimizer.variables}
-        for name, own in variables.items():
-            for variable, value in zip(own, self._found.arrays[name], strict=True):
+        for name, restored in variables.items():
+            for variable, value in zip(restored, self._found.arrays[name], strict=True):
                 variable.assign(value)
         for i, callback in enumerate(self._stateful):
             vars(callback).update(self._found.facts["callbacks"][i])
@@ -286,81 +351,6 @@ def _is_list_of_arrays(value):
     # A weight without axes is a NumPy scalar.
     arrays = (np.ndarray, np.generic)
     return isinstance(value, list) and all(isinstance(x, arrays) for x in value)
-
-
-def is_complete(settings):
-    """Whether `settings.run_dir` holds a finished run that `settings` do not extend.
-
-    A greater `epochs` extends a run; so does a greater `max_minutes` after a time limit.
-    """
-    results = run_directory.finished_results(settings.run_dir)
-    if results is None or "limits" not in results:
-        return results is not None
-    limits = results["limits"]
-    minutes = limits["max_minutes"]
-    wants_minutes = minutes is not None and not 0.0 < settings.max_minutes <= minutes
-    return settings.epochs <= limits["epochs"] and not wants_minutes
-
-
-def notes(save_run, settings):
-    """Returns training time and limits of a `SaveRun`, and changes of the schedule."""
-    is_late = save_run.num_epochs < settings.epochs and not save_run.is_stopped
-    minutes = settings.max_minutes if is_late else None
-    restarts = [
-        restart
-        for restart in save_run.schedule_restarts
-        if restart["after_epoch"] < save_run.num_epochs
-    ]
-    return {
-        "training_seconds": save_run.seconds,
-        "limits": {"epochs": settings.epochs, "max_minutes": minutes},
-        **({"schedule_restarts": restarts} if restarts else {}),
-    }
-
-
-def describe_restarts(restarts):
-    """Returns a description of the step size of an extended run."""
-    turns = [f"over {r['epochs']} from epoch {r['after_epoch'] + 1} on" for r in restarts]
-    first = restarts[0]["epochs_before"]
-    return (
-        f"fell along a cosine over {first} epochs, and {', then '.join(turns)}: a run of "
-        f"{restarts[-1]['epochs']} epochs without a stop ends at other numbers"
-    )
-
-
-class SwapAveragedWeights(keras.callbacks.SwapEMAWeights):
-    """`SwapEMAWeights` that swaps back after the last epoch too.
-
-    Keras's own callback drops the weights without averaging at the end of the last epoch,
-    so a later `fit` could not go on from them. `EarlyStopping` restores the final weights.
-    """
-
-    def __init__(self):
-        super().__init__(swap_on_epoch=True)
-
-    def set_params(self, params):
-        """Takes the parameters of a training, without the number of epochs."""
-        super().set_params({**params, "epochs": math.inf})
-
-
-def schedule(settings, num_rows):
-    """Returns Adam's step size: a number, or a Keras schedule.
-
-    Step n of N warm-up steps has the step size `learning_rate * n / (N + 1)`. A warm-up
-    longer than all `epochs` is cut off at their end.
-    """
-    highest, warmup_steps = settings.learning_rate, settings.warmup_steps
-    if not settings.cosine_decay and not warmup_steps:
-        return highest
-    num_steps = settings.epochs * math.ceil(num_rows / settings.batch_size)
-    return keras.optimizers.schedules.CosineDecay(
-        highest / (warmup_steps + 1),
-        max(1, num_steps - warmup_steps),
-        # The share that the cosine falls to; 1 keeps the step size constant.
-        alpha=0.0 if settings.cosine_decay else 1.0,
-        warmup_target=highest if warmup_steps else None,
-        warmup_steps=warmup_steps,
-    )
 
 
 class TimeLimit(keras.callbacks.Callback):

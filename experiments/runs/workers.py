@@ -144,16 +144,16 @@ def _mirrored():
 
 
 def _multi_worker():
-    own, *others = addresses(os.environ.get("TF_CONFIG"))
+    this, *others = addresses(os.environ.get("TF_CONFIG"))
     if others:
-        print(f"Worker {own} waits for {', '.join(others)}.", flush=True)
+        print(f"Worker {this} waits for {', '.join(others)}.", flush=True)
     # While TensorFlow waits, Python cannot run its signal handlers.
     handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except tf.errors.OpError as error:
         raise WorkersError(
-            f"Worker {own} cannot join the others: {error.message}."
+            f"Worker {this} cannot join the others: {error.message}."
         ) from error
     finally:
         signal.signal(signal.SIGINT, handler)
@@ -177,7 +177,7 @@ def addresses(tf_config):
     try:
         config = json.loads(tf_config or "")
         cluster, task = tf.train.ClusterSpec(config["cluster"]), config["task"]
-        own = cluster.task_address(task["type"], task["index"])
+        this = cluster.task_address(task["type"], task["index"])
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
             "Expected the environment variable TF_CONFIG to describe a cluster with this "
@@ -192,4 +192,4 @@ def addresses(tf_config):
             "Expected workers, at most one chief, and distinct addresses host:port in "
             f"TF_CONFIG; got {jobs}."
         )
-    return [own, *(address for address in everyone if address != own)]
+    return [this, *(address for address in everyone if address != this)]

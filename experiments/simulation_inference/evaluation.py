@@ -32,18 +32,18 @@ def measure(amortized, reference, settings):
     }
     for x, expected in reference.first(settings.num_observations) if reference else ():
         posterior, start = amortized(x), time.perf_counter()
-        own = np.asarray(posterior.sample(settings.num_draws, seed=settings.seed))
+        sampled = np.asarray(posterior.sample(settings.num_draws, seed=settings.seed))
         seconds = time.perf_counter() - start
         if posterior.report.verdict == "reliable after resampling":
-            own = np.asarray(posterior.resample(settings.num_draws, seed=settings.seed))
+            sampled = np.asarray(posterior.resample(settings.num_draws, seed=settings.seed))
         found["observations"].append(
             {
-                "c2st": c2st(expected, own),
+                "c2st": c2st(expected, sampled),
                 "verdict": posterior.report.verdict,
                 "seconds": seconds,
             }
         )
-        draws.append(own)
+        draws.append(sampled)
     return found, draws
 
 

@@ -7,6 +7,7 @@ from sklearn import ensemble
 from experiments.density_estimation import diagnostics
 from experiments.reports import predictions
 from experiments.reports.estimate import estimate
+from experiments.table_density.features import features, features_of_each, one_hot_context
 
 _MAX_ROWS = 5000
 
@@ -55,7 +56,7 @@ def samples_beside(table, test, seed):
 def _two_sample_test(table, test, seed):
     """Accuracy of a classifier at telling test rows from samples."""
     test, samples = samples_beside(table, test, seed)
-    rows, is_categorical = predictions.features(pd.concat([test, samples]), table.columns)
+    rows, is_categorical = features(pd.concat([test, samples]), table.columns)
     return diagnostics.cross_validated_accuracy(
         rows, len(test), seed, is_categorical=is_categorical
     )
@@ -65,27 +66,27 @@ def _prediction(table, sets, seed):
     """The scores of quantiles of one modelled number, and of baselines."""
     (name,), (_, test) = table.names, sets
     y = [rows[name].to_numpy(np.float64) for rows in sets]
-    context = predictions.one_hot_context(table, sets)
-    own = table.predict(test[table.context]).quantile(predictions.LEVELS)
+    context = one_hot_context(table, sets)
+    quantiles = table.predict(test[table.context]).quantile(predictions.LEVELS)
     others = predictions.baselines(context[0], y[0][:, None], context[1], seed)
     return predictions.compared(
-        {predictions.FLOW: own[:, None], **others}, y[1][:, None], y[0].std()
+        {predictions.FLOW: quantiles[:, None], **others}, y[1][:, None], y[0].std()
     )
 
 
 def _classification(table, sets, seed):
     """The log loss of one modelled category, and of a classifier."""
     (name,), (train, test) = table.names, sets
-    (rows, new), _ = predictions.features_of_each(sets, table)
-    _, is_categorical = predictions.features(train[table.context], table.columns)
+    (rows, new), _ = features_of_each(sets, table)
+    _, is_categorical = features(train[table.context], table.columns)
     model = ensemble.HistGradientBoostingClassifier(
         random_state=seed, early_stopping=True, categorical_features=is_categorical
     ).fit(rows, train[name].astype(str))
     classes = test[name].astype(str)
     nats = predictions.log_probs_of_classes(model, new, classes)
-    own = table.log_prob(test)
+    log_prob = table.log_prob(test)
     return {
-        "log_loss": float(-own.mean()),
+        "log_loss": float(-log_prob.mean()),
         "boosted": float(-nats.mean()),
-        "error": estimate(nats - own),
+        "error": estimate(nats - log_prob),
     }

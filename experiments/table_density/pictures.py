@@ -11,9 +11,9 @@ from experiments.reports import plots
 from experiments.reports.plots import DATA, FLOW
 from experiments.table_density.evaluation import samples_beside
 
-_MOST_COLUMNS, _MOST_VALUES = 24, 12
+_MOST_COLUMNS = 24  # largest number of columns in the picture of columns
+_MOST_VALUES = 12  # largest number of bars of a column
 _MOST_PAIRED = 5  # largest number of columns in the picture of pairs
-_NUMBERS = ("real", "positive", "bounded", "periodic", "heavy-tailed", "integer")
 
 
 def draw(table, sets, results, history, settings):
@@ -44,7 +44,7 @@ def _draw_columns(table, test, seed, path):
     names = table.names[:_MOST_COLUMNS]
     figure, axes = plots.grid(len(names), 3, (4.2, 3.0))
     for axis, name in zip(axes.flat, names, strict=False):
-        draw_one = _histograms if table.columns[name].kind in _NUMBERS else _bars
+        draw_one = _histograms if _is_number(table.columns[name]) else _bars
         draw_one(axis, test[name].dropna(), samples[name].dropna())
         axis.set_title(name)
     handles = [plt.Rectangle((0, 0), 1, 1, color=c, alpha=0.6) for c in (DATA, FLOW)]
@@ -56,7 +56,7 @@ def _draw_columns(table, test, seed, path):
 def _pictures_of_synthesis(table, test, results, seed):
     found = results["synthesis"]
     order = list(found["telling_columns"])  # first columns by which a classifier tells
-    numbers = [name for name in order if table.columns[name].kind in _NUMBERS]
+    numbers = [name for name in order if _is_number(table.columns[name])]
     pictures = {
         "association.png": (
             "How strongly columns depend on each other, of test rows and synthetic rows: "
@@ -98,6 +98,10 @@ def _draw_pairs(table, test, seed, names, path):
     data, samples = (rows.to_numpy(np.float64) for rows in both)
     words = (f"test rows ({len(data):,})", f"synthetic rows ({len(samples):,})")
     plots.pairs(data, samples, path, labels=names, names=words)
+
+
+def _is_number(column):
+    return column.is_number and column.kind != "date"
 
 
 def _histograms(axis, data, samples):

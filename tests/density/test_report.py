@@ -10,6 +10,7 @@ from subject import close
 
 from tfp_flows.density import baselines, checks, report, rules_for
 from tfp_flows.density.data import Data
+from tfp_flows.density.weights import mixture_weights
 from tfp_flows.distributions import Mixture
 
 tfd = tfp.distributions
@@ -115,11 +116,11 @@ def test_weights_are_those_of_the_shares():
     is_first = np.arange(100) < 75
     log_probs = np.where(is_first[:, None] == [True, False], 0.0, -np.inf)
     # Two rows are added to each component.
-    close(report.mixture_weights(log_probs), [76 / 102, 26 / 102])
+    close(mixture_weights(log_probs), [76 / 102, 26 / 102])
     useless = np.stack([np.zeros(400), np.full(400, -50.0)], axis=1)
-    np.testing.assert_array_equal(report.mixture_weights(useless), [1.0, 0.0])
-    np.testing.assert_array_equal(report.mixture_weights(useless[:, :1]), [1.0])
-    close(report.mixture_weights(np.full([9, 2], -np.inf)), [0.5, 0.5])
+    np.testing.assert_array_equal(mixture_weights(useless), [1.0, 0.0])
+    np.testing.assert_array_equal(mixture_weights(useless[:, :1]), [1.0])
+    close(mixture_weights(np.full([9, 2], -np.inf)), [0.5, 0.5])
 
 
 def test_gaussian_is_that_of_the_rows():

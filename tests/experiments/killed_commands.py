@@ -116,7 +116,7 @@ def _call(module, argv, folder):
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     os.chdir(folder)
-    table_training._SECONDS = 0.0
+    table_training._SECONDS_BETWEEN_BACKUPS = 0.0
     text_table._BYTES_A_BLOCK = 1 << 11
     training.STEPS = 10
     initial_flow._MOST_PAIRS = 1

@@ -15,13 +15,8 @@ import tfp_flows
 from experiments import folds, prediction_folds
 from experiments.data import load_dataset
 from experiments.density_estimation.evaluation import gaussian_log_probs
-from experiments.reports.predictions import (
-    FLOW,
-    LEVELS,
-    NormalPrediction,
-    QuantilePrediction,
-    shares_inside,
-)
+from experiments.prediction_folds import NormalPrediction, QuantilePrediction
+from experiments.reports.predictions import FLOW, LEVELS, shares_inside
 
 RECIPE = """--dataset=two_moons
 --flow=nice
@@ -137,7 +132,7 @@ def scores_beside_the_same_normal(y, step, monkeypatch):
     columns = tfp_flows.describe_columns(frame)
     table = types.SimpleNamespace(columns=columns, context=["x"], predict=predict)
     same = {"baseline": normal(len(y) // 2)}
-    monkeypatch.setattr(prediction_folds, "predictions", lambda *_: same)
+    monkeypatch.setattr(prediction_folds, "baseline_predictions", lambda *_: same)
     settings = prediction_folds.PredictionFoldSettings(csv_path="rows.csv", target="y")
     sets = frame.iloc[::2], frame.iloc[1::2]
     return columns["y"], prediction_folds._from_number(table, sets, settings)

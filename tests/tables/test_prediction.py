@@ -39,7 +39,7 @@ def predicted(kind):
     columns = [column("x"), column("y", kind, **KINDS[kind])]
     table = fitted(columns, {"x": x, "y": y}, context="x", num_members=2)
     randomize(table.distribution, stddev=0.2)
-    if table.distribution.cells.num_numbers:
+    if table.distribution.features.num_numbers:
         table.distribution.recalibrate([0.8])
     draws = table.sample(seed=1, context={"x": np.repeat(X, _DRAWS)})["y"]
     return table, table.predict({"x": X}), draws.reshape([len(X), _DRAWS])

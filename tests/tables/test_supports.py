@@ -9,7 +9,7 @@ from small_tables import fitted
 
 import tfp_flows as tff
 from tfp_flows.tables import table_density
-from tfp_flows.tables.measured_maps import with_frequencies
+from tfp_flows.tables.integer_frequencies import with_frequencies
 from tfp_flows.tables.number_conditionals import NumberConditionals
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 

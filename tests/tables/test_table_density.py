@@ -89,7 +89,7 @@ def test_missing_cells_are_imputed_and_others_kept(table):
 def test_what_is_absent_does_not_matter(table):
     x, context = table.encode(ROWS)
     other = np.array(x)
-    cell = table._codec.cells_of_column("score")
+    cell = table._codec.entries_of_column("score")
     absent = other[:, cell[0]] == 1.0
     assert absent.sum() == 10
     other[absent, cell[1]] = 1e6

@@ -71,9 +71,9 @@ def points(table, name, kind):
         low, high = KINDS[kind].get("low", -150.0), KINDS[kind].get("high", 400.0)
         integers = np.arange(low, high + 1.0)
         return integers, np.ones(len(integers))
-    cells = table.distribution.cells
-    cell = table._codec.cells_of_column(name)[-1] - cells.num_codes
-    maps = cells.maps.from_columns([cell])
+    features = table.distribution.features
+    number = table._codec.entries_of_column(name)[-1] - features.num_codes
+    maps = features.maps.from_columns([number])
     if kind == "periodic":
         u, width = np.linspace(-np.pi, np.pi, _NODES + 1)[:-1], 2.0 * np.pi / _NODES
     else:  # densest in the middle, and far out in the tails

@@ -10,6 +10,7 @@ import tfp_flows as tff
 from tfp_flows.tables import training
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.number_maps import NumberSpec
+from tfp_flows.tables.recalibration import recalibrate
 from tfp_flows.training import callbacks
 
 RNG = np.random.default_rng(0)
@@ -20,7 +21,7 @@ TINY = {"num_members": 2, "num_bins": 2, "hidden_units": (4,), "seed": 0}
 @pytest.fixture
 def fit(monkeypatch, op_by_op):
     """A function that fits a table and writes each epoch to its backup."""
-    monkeypatch.setattr(training, "_SECONDS", 0.0)
+    monkeypatch.setattr(training, "_SECONDS_BETWEEN_BACKUPS", 0.0)
 
     def run(epochs, seed=0, learning_rate=0.02, **options):
         table = tff.TableDensity(tff.describe_columns(FRAME), **{**TINY, "seed": seed})
@@ -147,7 +148,7 @@ def test_weights_are_those_of_the_variance_of_what_is_left_out(rows):
     columns = (rng.uniform(0, 24, _COUNT), rng.poisson(3, _COUNT), rng.normal(size=_COUNT))
     x = np.stack(columns, axis=1)
     left_out = np.arange(_COUNT)[:, None] % _MEMBERS == np.arange(_MEMBERS)
-    training.recalibrate(rows, x, None, left_out)
+    recalibrate(rows, x, None, left_out)
     found = rows.parameters["recalibration"]
     assert found[0] == 0.0  # of the circle
     below, up_to = (end[..., 1:] for end in ends_of_bins(rows, x))

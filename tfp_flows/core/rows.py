@@ -1,4 +1,4 @@
-"""Rows of data: checks of users' rows, choices of rows, and calls on a part at a time."""
+"""Rows of data: checks of users' rows, choices of rows, and calls on flat rows or parts."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
+
+from tfp_flows.core.compiled import is_compiled_by_xla
 
 
 def parts_of_rows(*arrays: Any, size: int = 4096) -> Iterator[list]:
@@ -26,6 +28,70 @@ def by_parts(function: Callable, *arrays: Any, size: int = 4096) -> np.ndarray:
     """
     parts = parts_of_rows(*arrays, size=size)
     return np.concatenate([np.asarray(function(*part)) for part in parts])
+
+
+def map_parts(function: Callable, size: int, *tensors: tf.Tensor) -> tf.Tensor:
+    """Returns `function` of all rows, a part at a time, as `by_parts`, also in a graph.
+
+    Args:
+      function: function of the index of a part and its rows of the tensors, `[n, ...]`, to
+        one tensor, `[n, ...]`, of the dtype of the first.
+      size: largest number of rows of a part.
+      *tensors: tensors with equally many rows, at least one.
+    """
+    num_rows = tf.shape(tensors[0])[0]
+    num_parts = -(-num_rows // size)
+    index = tf.range(num_parts)
+    # The last part is padded with the last row.
+    rows = tf.range(num_parts * -(-num_rows // num_parts))
+    rows = tf.reshape(tf.minimum(rows, num_rows - 1), [num_parts, -1])
+
+    @tf.autograph.experimental.do_not_convert
+    def on_part(part):
+        return function(part[0], *(tf.gather(t, part[1]) for t in tensors))
+
+    results = tf.map_fn(
+        on_part,
+        (index, rows),
+        fn_output_signature=tensors[0].dtype,
+        parallel_iterations=1,
+    )
+    shape = tf.concat([[tf.size(rows)], tf.shape(results)[2:]], axis=0)
+    return tf.reshape(results, shape)[:num_rows]
+
+
+def on_flat_rows(
+    function: Callable, x: tf.Tensor, context: tf.Tensor | None, *arguments: Any
+) -> tf.Tensor:
+    """Returns `function(rows, contexts, *arguments)`, `[N]`, with the batch axes of `x`.
+
+    Args:
+      function: function of rows, `[N, D]`, and their contexts, `[N, C]` or None.
+      x: `[..., D]`.
+      context: `[..., C]`, with the batch axes of `x`; or None.
+      *arguments: further arguments of the function.
+    """
+    if context is not None:
+        context = tf.reshape(context, [-1, context.shape[-1]])
+    rows = tf.reshape(x, [-1, x.shape[-1]])
+    return tf.reshape(function(rows, context, *arguments), tf.shape(x)[:-1])
+
+
+def distinct_rows(*tensors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Finds rows that are equal in all tensors. Under XLA all rows count as different.
+
+    Args:
+      *tensors: `[N, columns]`; the first has a floating-point dtype.
+
+    Returns:
+      The index of one row of each kind, `[K]`, and the kind of each row, `[N]`.
+    """
+    index = tf.range(tf.shape(tensors[0])[0])
+    if is_compiled_by_xla():
+        return index, index
+    keys = tf.concat([tf.cast(t, tensors[0].dtype) for t in tensors], axis=1)
+    _, kind = tf.raw_ops.UniqueV2(x=keys, axis=[0])
+    return tf.math.unsorted_segment_min(index, kind, tf.reduce_max(kind) + 1), kind
 
 
 def never_empty(*tensors: tf.Tensor | None) -> tuple:

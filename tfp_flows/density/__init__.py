@@ -1,7 +1,7 @@
 """Densities of rows of numbers by one call, `fit_density`, with a report.
 
 Read `fit` first, top to bottom, then `rules` (what is chosen from rows and columns),
-`report` (weights of the components, verdict) and `checks`; `baselines` are the simple
+`weights` (of the components), `report` (verdict) and `checks`; `baselines` are the simple
 models beside it, `data` the rows, and `fitted` is the result.
 """
 

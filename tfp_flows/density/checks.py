@@ -15,15 +15,18 @@ from tfp_flows.core.statistics import standard_error
 from tfp_flows.density.data import Data
 
 GAIN = "nats above a Gaussian"
-_LEAST_HELD_OUT = 30
-_FURTHEST, _MOST_GAIN = -20.0, 20.0  # nats
+_LEAST_HELD_OUT = 30  # held-out rows; fewer cannot judge
+_FURTHEST = -20.0  # nats above the Gaussian that each held-out row must have
+_MOST_GAIN = 20.0  # nats above the Gaussian that count for a row
 _NEIGHBOURS = 5
-# The smallest differences that fail a check, however small their errors: nats, a share.
-_MUCH_SURPRISE, _MUCH_APART = 1.0, 0.1
+# Smaller differences pass, however small their errors.
+_MUCH_SURPRISE = 1.0  # nats
+_MUCH_APART = 0.1  # share of the rows, or of the neighbours
 _REGION = 0.9  # probability of a region of highest density
-_SPIKE_SHARE, _COPIED_SHARE = 0.05, 0.05
-_OUTLIERS = 0.05  # share of the rows that may hide that there is no linear relation
-_LEAST_VARIANCE = 1e-9  # relative to columns of variance 1; linear relations have less
+_SPIKE_SHARE = 0.05  # share of the rows with the most common value of a column
+_COPIED_SHARE = 0.05  # share of the held-out rows that are copies
+_OUTLIERS = 0.05  # share of the rows that may hide a linear relation
+_LEAST_VARIANCE = 1e-9  # of a sum of columns of variance 1; linear relations have less
 
 
 def held_out_rows(count: int) -> Check:
@@ -58,7 +61,7 @@ def furthest_row(gains: np.ndarray) -> Check:
     return Check.at_least("furthest row, nats", value, _FURTHEST, advice)
 
 
-def typical_rows(scores: np.ndarray, own: np.ndarray) -> Check:
+def typical_rows(scores: np.ndarray, sample_scores: np.ndarray) -> Check:
     """Checks that held-out rows are as probable as the density's own samples.
 
     If the density is right, both have the same distribution of log-densities. Samples of an
@@ -66,10 +69,10 @@ def typical_rows(scores: np.ndarray, own: np.ndarray) -> Check:
 
     Args:
       scores: log-densities of held-out rows, `[n]`.
-      own: log-densities of samples, `[m]`.
+      sample_scores: log-densities of samples, `[m]`.
     """
-    value = float(np.median(own) - np.median(scores))
-    error = 1.25 * math.hypot(standard_error(own), standard_error(scores))
+    value = float(np.median(sample_scores) - np.median(scores))
+    error = 1.25 * math.hypot(standard_error(sample_scores), standard_error(scores))
     threshold = max(_MUCH_SURPRISE, 3.0 * error)
     advice = (
         f"Samples have {value:.1f} nats more than held-out rows, a sign of overfitting. "
@@ -78,7 +81,7 @@ def typical_rows(scores: np.ndarray, own: np.ndarray) -> Check:
     return Check.at_most("surprise, nats", value, threshold, advice)
 
 
-def calibration(scores: np.ndarray, own: np.ndarray) -> Check:
+def calibration(scores: np.ndarray, sample_scores: np.ndarray) -> Check:
     """Checks that the region of highest density that holds 90 % of samples holds the rows.
 
     If the density is right, it holds 90 % of the held-out rows too. Fewer rows are in it if
@@ -86,10 +89,11 @@ def calibration(scores: np.ndarray, own: np.ndarray) -> Check:
 
     Args:
       scores: log-densities of held-out rows, `[n]`.
-      own: log-densities of samples, `[m]`.
+      sample_scores: log-densities of samples, `[m]`.
     """
-    value = float(np.mean(scores >= np.quantile(own, 1.0 - _REGION)))
-    deviation = math.sqrt(_REGION * (1.0 - _REGION) * (1.0 / len(scores) + 1.0 / len(own)))
+    value = float(np.mean(scores >= np.quantile(sample_scores, 1.0 - _REGION)))
+    counts = 1.0 / len(scores) + 1.0 / len(sample_scores)
+    deviation = math.sqrt(_REGION * (1.0 - _REGION) * counts)
     threshold = _REGION - max(_MUCH_APART, 3.0 * deviation)
     advice = (
         f"The region that holds {_REGION:.0%} of the samples holds {value:.0%} of the "

@@ -108,8 +108,8 @@ def _numbers(argument, value):
         raise ValueError(f"{words}; got {error}.") from error
     if hasattr(value, "iloc") and value.ndim == 2 and value.shape[1]:
         # NumPy makes objects of a pandas frame whose columns have several dtypes.
-        numbers = range(value.shape[1])
-        parts = [value.iloc[:, j].to_numpy()[:, None] for j in numbers]
+        columns = range(value.shape[1])
+        parts = [value.iloc[:, j].to_numpy()[:, None] for j in columns]
     hint = " `TableDensity` fits tables with text, dates and missing cells."
     for part in parts:
         is_number = part.dtype.kind in "biuf"

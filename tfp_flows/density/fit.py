@@ -123,14 +123,14 @@ def fit_density(
 
 
 class Fit(typing.NamedTuple):
-    """A fitted density, with what judged it.
+    """A fitted density, and the mixture and rows by which it was judged.
 
     Attributes:
       density: the `FittedDensity`.
-      judged: the `Mixture` that held-out rows judged: that of `density`, or, if this was
-        fitted again to all rows, the one before, of a part of the rows.
-      train: `Data` of the rows that `judged` was fitted to.
-      held_out: `Data` of other rows.
+      judged: the `Mixture` that was fitted to `train`. It has the components of `density`,
+        unless `density` was fitted again to all rows.
+      train: `Data` of the training rows of `judged`.
+      held_out: `Data` of the rows that judged it.
     """
 
     density: FittedDensity
@@ -142,7 +142,7 @@ class Fit(typing.NamedTuple):
 def fit_and_judge(
     train: Data,
     held_out: Data,
-    data: Data,
+    all_rows: Data,
     *,
     seed: int | None,
     max_minutes: float | None,
@@ -153,11 +153,12 @@ def fit_and_judge(
 ) -> Fit:
     """Returns the `Fit` of a density to `train`, which `held_out` judges.
 
-    A small table is fitted again to all rows, `data`. `columns`: see `FittedDensity`. Other
+    A small table is fitted again to `all_rows`. `columns`: see `FittedDensity`. Other
     arguments: see `fit_density`.
     """
     start = time.monotonic()
-    rules = rules_for(len(data.x), data.x.shape[1], data.context_size, max_steps)
+    num_rows, event_size = all_rows.x.shape
+    rules = rules_for(num_rows, event_size, all_rows.context_size, max_steps)
     if flow is not None:
         rules = rules.with_flow(flow.name)
     _, first, second, scoring = split_seed(seed, 4)
@@ -171,7 +172,7 @@ def fit_and_judge(
     judged = Mixture(components, weights[used])
     if rules.refits:
         rules = rules.for_all_rows(weights)
-        components = _fit_components(data, rules, flow, second, minutes, verbose)
+        components = _fit_components(all_rows, rules, flow, second, minutes, verbose)
     density = FittedDensity(
         components,
         weights[used],
@@ -183,32 +184,38 @@ def fit_and_judge(
 
 def _check_flow(flow, data):
     check_instance("flow", flow, tfp.bijectors.Bijector, "a bijector")
-    own, width = getattr(flow, "context_size", 0), data.context_size
-    require(own == width, f"`flow` with `context_size` {width}, as the context", own)
+    size, width = getattr(flow, "context_size", 0), data.context_size
+    require(size == width, f"`flow` with `context_size` {width}, as the context", size)
     check_event_size(flow, data.x.shape[1], "rows of {} numbers")
 
 
 def _fit_components(data, rules, flow, seed, max_minutes, verbose):
     """Returns the components of the mixture, fitted to `Data`."""
-    num_splines, num_flows = len(rules.splines), len(rules.flows)
-    seeds = iter(split_seed(seed, num_splines + num_flows))
-    share = _SHARE_OF_SPLINES if num_flows else 1.0
-    share = share if num_splines else 0.0
-
-    def minutes(share, count):
-        return None if max_minutes is None else share * max_minutes / count
-
-    components = []
-    for rule in rules.splines:
-        left = minutes(share, num_splines)
-        components.append(_fit_splines(data, rule, next(seeds), left, verbose))
+    for_splines, for_flows = _minutes_for_each(rules, max_minutes)
+    seeds = iter(split_seed(seed, len(rules.splines) + len(rules.flows)))
+    components = [
+        _fit_splines(data, rule, next(seeds), for_splines, verbose)
+        for rule in rules.splines
+    ]
     for rule in rules.flows.values():
-        own, left = next(seeds), minutes(1.0 - share, num_flows)
-        made = new_flow(rule, data, own) if flow is None else flow
-        components.append(_fit_flow(made, data, rule, own, left, verbose))
+        for_flow = next(seeds)
+        made = new_flow(rule, data, for_flow) if flow is None else flow
+        components.append(_fit_flow(made, data, rule, for_flow, for_flows, verbose))
     if rules.has_regression:
         components.append(_fit_regression(data))
     return components
+
+
+def _minutes_for_each(rules, max_minutes):
+    """Returns the minutes for each order of splines and for each flow; None: no bound."""
+    if max_minutes is None:
+        return None, None
+    share = _SHARE_OF_SPLINES if rules.flows else 1.0
+    share = share if rules.splines else 0.0
+    return (
+        share * max_minutes / max(len(rules.splines), 1),
+        (1.0 - share) * max_minutes / max(len(rules.flows), 1),
+    )
 
 
 def _fit_splines(data, rule, seed, max_minutes, verbose):

@@ -48,8 +48,7 @@ class FittedDensity(Mixture):
         if not isinstance(report, DensityReport):
             report = DensityReport.from_plain(report)
         self._report = report
-        # Not tracked by `tf.Module`, which would wrap the list.
-        object.__setattr__(self, "columns", columns)
+        self._set_untracked("columns", columns)
 
     @property
     def report(self) -> DensityReport:
@@ -68,8 +67,8 @@ class FittedDensity(Mixture):
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
-        own = {"report": self.report.to_plain(), "columns": self.columns}
-        return super().get_config() | own
+        added = {"report": self.report.to_plain(), "columns": self.columns}
+        return super().get_config() | added
 
     def _checked_value(self, value):
         check_names("value", value, self._names("modelled"))

@@ -10,20 +10,23 @@ from typing import Any
 import numpy as np
 
 from tfp_flows.core.check import Check, Report, lined_up, plus_minus, reasons_of
-from tfp_flows.core.rows import by_parts
 from tfp_flows.core.statistics import standard_error
 from tfp_flows.density import baselines, checks
 from tfp_flows.density.data import Data
 from tfp_flows.density.rules import Rules
+from tfp_flows.density.weights import (
+    log_prob_of_components,
+    mixed,
+    mixture_weights,
+    scored_by_other_half,
+)
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.mixture import Mixture
 
-# `DensityReport` says what each means.
-VERDICTS = ("good", "no better than a Gaussian", "not to be relied on")
-_MOST_SAMPLES = 1_000  # which are compared with held-out rows
-# Pseudo-rows that all components share (a Dirichlet prior), and the least weight of one.
-_PRIOR_ROWS, _LEAST_WEIGHT = 2.0, 0.02
-_UPDATES = 200  # number of updates of the weights; each raises the likelihood
+_GOOD, _NO_GAIN = "good", "no better than a Gaussian"
+_UNRELIABLE = "not to be relied on"
+VERDICTS = (_GOOD, _NO_GAIN, _UNRELIABLE)  # `DensityReport` says what each means
+_MOST_SAMPLES = 1_000  # samples that are compared with held-out rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,18 +103,18 @@ def judge(
     """
     each = log_prob_of_components(Mixture(components), held_out)
     weights = mixture_weights(each)
-    scores = _scored_by_other_half(each)
+    scores = scored_by_other_half(each)
     gains = scores - baselines.gaussian(train, held_out)
     used = np.flatnonzero(weights)
     mixture = Mixture([components[k] for k in used], weights[used])
     compared = held_out.first(_MOST_SAMPLES)
     samples = _samples(mixture, compared, seed)
-    own = _log_mean(log_prob_of_components(mixture, samples), mixture.weights)
+    sample_scores = mixed(log_prob_of_components(mixture, samples), mixture.weights)
     found = [
         checks.held_out_rows(len(gains)),
         checks.furthest_row(gains),
-        checks.typical_rows(scores, own),
-        checks.calibration(scores, own),
+        checks.typical_rows(scores, sample_scores),
+        checks.calibration(scores, sample_scores),
         checks.neighbours(compared, samples),
         checks.spikes(train.x),
         checks.dependence(train),
@@ -142,46 +145,9 @@ def decide(found: Sequence[Check]) -> tuple[str, tuple[str, ...]]:
     """Returns the verdict of checks, and its reasons."""
     failed = [check for check in found if check.failed]
     if not failed:
-        return VERDICTS[0], ()
+        return _GOOD, ()
     is_gain_alone = [check.name for check in failed] == [checks.GAIN]
-    return VERDICTS[1 if is_gain_alone else 2], reasons_of(failed)
-
-
-def log_prob_of_components(mixture: Mixture, data: Data) -> np.ndarray:
-    """Returns log-densities of rows under each component, `[n, K]`, in float64."""
-    each = by_parts(lambda x, c: mixture.log_prob_of_components(x, context=c), *data)
-    return each.astype(np.float64)
-
-
-def mixture_weights(log_probs: np.ndarray) -> np.ndarray:
-    """Returns the weights, `[K]`, under which rows are most probable, by EM.
-
-    Log-densities of rows are `[n, K]`. A component of less weight than 0.02 gets none.
-    """
-    count = log_probs.shape[1]
-    weights = np.full(count, 1.0 / count)
-    log_probs = np.maximum(log_probs, -1e9)  # a row may have density zero under all
-    for _ in range(_UPDATES):
-        shares = log_probs + np.log(weights)
-        shares = np.exp(shares - np.logaddexp.reduce(shares, axis=1, keepdims=True))
-        weights = shares.sum(axis=0) + _PRIOR_ROWS / count
-        weights /= len(shares) + _PRIOR_ROWS
-    weights = np.where(weights < min(_LEAST_WEIGHT, 1.0 / count), 0.0, weights)
-    return weights / weights.sum()
-
-
-def _scored_by_other_half(log_probs):
-    half = len(log_probs) // 2
-    first, second = log_probs[:half], log_probs[half:]
-    parts = [
-        _log_mean(a, mixture_weights(b)) for a, b in ((first, second), (second, first))
-    ]
-    return np.concatenate(parts)
-
-
-def _log_mean(log_probs, weights):
-    with np.errstate(divide="ignore"):  # a weight may be 0
-        return np.logaddexp.reduce(log_probs + np.log(weights), axis=1)
+    return _NO_GAIN if is_gain_alone else _UNRELIABLE, reasons_of(failed)
 
 
 def _samples(mixture, compared, seed):

@@ -22,7 +22,7 @@ from tfp_flows.training.averaging import averaging_adam
 from tfp_flows.training.callbacks import StopAfter
 
 # From this number of rows on, a flow is the only component: in the same time, it explains
-# the rows as well as together with conditional splines, which are fast for one variable.
+# the rows as well as together with conditional splines. Of one variable, these are fast.
 _MANY_ROWS, _MANY_ROWS_OF_ONE = 5_000, 20_000
 # Rows below which there is no flow, since it overfits.
 _FEW_ROWS = 500
@@ -36,16 +36,15 @@ _NETWORKS_OF_ORDER = 2
 # Largest number of weights of the conditional splines, which allows 83 variables with 8
 # networks, and 119 with 4.
 _MOST_WEIGHTS = 20_000_000
-# By the least number of rows: widths and dropout of the layers of neural spline flows, and
-# of the MAF that conditional densities have, too.
+# Least number of rows -> width and dropout of the layers, of neural spline flows and MAFs.
 _SPLINE_FLOWS = {0: (64, 0.2), 3_000: (64, 0.1), 20_000: (128, 0.05), 300_000: (256, 0.0)}
 _MAFS = {0: (128, 0.2), 3_000: (128, 0.1), 20_000: (256, 0.05)}
 _ROWS_OF_LARGE_BATCHES = 20_000  # from here on, a training step has 512 rows, not 256
 # Steps of a spline flow of one variable: more are slower, and no better.
 _STEPS_OF_ONE = 2
-# Bounds of the steps between two looks at the validation rows; and the looks without
-# improvement after which the learning rate falls. After three times as many, training ends.
+# Bounds of the steps between two looks at the validation rows.
 _LEAST_OF_EPOCH, _MOST_OF_EPOCH = 50, 500
+# Looks without improvement after which the learning rate falls; after 18, training ends.
 _PATIENCE = 6
 # Step size of a network of width 64; wider ones have smaller steps, in proportion.
 _RATE_AT_WIDTH_64 = 6e-3

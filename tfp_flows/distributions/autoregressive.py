@@ -18,7 +18,7 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows.core import inputs
 from tfp_flows.core.arguments import check_each, check_flag, check_integer, check_name
 from tfp_flows.core.context_standardizer import ContextStandardizer
-from tfp_flows.core.rows import never_empty
+from tfp_flows.core.rows import distinct_rows, map_parts, never_empty, on_flat_rows
 from tfp_flows.core.serialization import Configured
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.distribution_checks import check_rows_of, refuse_slices
@@ -260,7 +260,7 @@ class AutoregressiveDistribution(
             log_weights = tf.reshape(log_weights, [-1, count])
             return draws.choose(candidates, log_weights, choice_seed)
 
-        return draws.in_parts(complete, max(_MOST_ROWS // count, 1), *rows)
+        return map_parts(complete, max(_MOST_ROWS // count, 1), *rows)
 
     def _enumerated(self, rows, mask_index, count, seed):
         """Completes rows, `[N, D]`, by draws from all their completions, up to `count`."""
@@ -279,9 +279,9 @@ class AutoregressiveDistribution(
             each = tf.reshape(each, [-1, count])
             return tf.where(index < num_different[:, None], each, -np.inf)
 
-        first, which = draws.distinct_rows(x, observed, *contexts)
+        first, which = distinct_rows(x, observed, *contexts)
         different = [tf.gather(t, first) for t in (x, observed, *contexts)]
-        each = draws.in_parts(logits, max(_MOST_ROWS // count, 1), *different)
+        each = map_parts(logits, max(_MOST_ROWS // count, 1), *different)
         indices = tf.broadcast_to(index[..., None], [tf.shape(x)[0], count, 1])
         chosen = draws.choose(indices, tf.gather(each, which), seed)
         return _completion(x, observed, num_values, chosen[:, 0])
@@ -301,7 +301,7 @@ class AutoregressiveDistribution(
 
     def _log_prob(self, x, context=None, training=False, mask_index=None):
         x, context = self._checked(x, context)
-        return draws.by_rows(self._log_prob_of_rows(mask_index, training), x, context)
+        return on_flat_rows(self._log_prob_of_rows(mask_index, training), x, context)
 
     def _log_prob_of_rows(self, mask_index, training=False):
         """Returns `log_prob` as a function of rows and contexts, for one mask or all."""
@@ -325,8 +325,7 @@ class AutoregressiveDistribution(
         noise = self._conditional.noise([num_rows, self.event_size], noise_seed, self.dtype)
         arguments = [noise, self._ensemble.masks(mask_index, mask_seed, num_rows)]
         if context is not None:
-            each = tf.broadcast_to(context, tf.concat([shape, [self.context_size]], axis=0))
-            arguments.append(tf.reshape(each, [-1, self.context_size]))
+            arguments.append(draws.context_rows(context, shape))
         x, log_prob = self._ensemble.draw(*arguments)
         x = tf.reshape(x, tf.concat([shape, [self.event_size]], axis=0))
         x = inputs.nan_where_context_is(x, context, 1)

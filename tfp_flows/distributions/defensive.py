@@ -10,15 +10,16 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
-from tfp_flows.core.arguments import check_entries, check_members, check_number, require
+from tfp_flows.core.arguments import check_entries, check_number
 from tfp_flows.core.inputs import check_value
 from tfp_flows.core.statistics import correlation_factor, mean_and_scale
 from tfp_flows.distributions import draws
-from tfp_flows.distributions.distribution_checks import check_rows_of, refuse_discrete
-from tfp_flows.distributions.distribution_wrapper import (
-    DistributionWrapper,
-    context_keyword,
+from tfp_flows.distributions.distribution_checks import (
+    check_rows_of,
+    refuse_discrete,
+    vector_size,
 )
+from tfp_flows.distributions.distribution_wrapper import DistributionWrapper, call_keywords
 from tfp_flows.distributions.log_add_exp import log_add_exp
 
 
@@ -67,19 +68,14 @@ class Defensive(DistributionWrapper):
         *,
         name: str | None = None,
     ) -> None:
-        members = ("log_prob", "event_shape", "sample")
-        check_members("distribution", distribution, members, "one of rows")
+        size = vector_size(distribution)
         check_number("share", share, "between 0 and 1", lambda value: 0.0 < value < 1.0)
-        shape = distribution.event_shape
-        is_vector = shape.rank == 1 and shape.is_fully_defined()
-        words = "a `distribution` of vectors of a known size"
-        require(is_vector, words, f"events of {shape}")
         refuse_discrete(distribution, "beside a Gaussian")
-        check_entries("distribution", shape[0], shape[0])
+        check_entries("distribution", size, size)
         super().__init__(distribution, name=name or f"defensive_{distribution.name}")
         self.share = float(share)
-        eye = np.eye(shape[0], dtype=self.dtype.as_numpy_dtype)
-        self._mean = tf.Variable(tf.zeros(shape, self.dtype), trainable=False, name="mean")
+        eye = np.eye(size, dtype=self.dtype.as_numpy_dtype)
+        self._mean = tf.Variable(tf.zeros([size], self.dtype), trainable=False, name="mean")
         self._scale = tf.Variable(eye, trainable=False, name="scale")
         self._initialized = tf.Variable(False, trainable=False, name="initialized")
 
@@ -142,7 +138,7 @@ class Defensive(DistributionWrapper):
           training: as in `FlowDistribution.log_prob`.
         """
         value = check_value(value, "value", 1, self.event_shape, self.dtype)
-        kwargs = context_keyword(context) | ({"training": True} if training else {})
+        kwargs = call_keywords(context, training)
         log_prob = self.distribution.log_prob(value, **kwargs) + math.log1p(-self.share)
         from_gaussian = self.gaussian.log_prob(value) + math.log(self.share)
         # The Gaussian's triangular solve returns NaN for infinite numbers.
@@ -167,7 +163,7 @@ class Defensive(DistributionWrapper):
           context: `[..., context_size]`, if the distribution is conditional.
         """
         seed, choice, noise = draws.split(draws.stateless(seed), 3)
-        kwargs = context_keyword(context)
+        kwargs = call_keywords(context)
         rows = self.distribution.sample(sample_shape, seed=seed, **kwargs)
         normal = draws.normal(tf.shape(rows), noise, self.dtype)
         broad = self._mean + tf.linalg.matvec(self._scale, normal)

@@ -24,10 +24,7 @@ from tfp_flows.core.rows import weight_keyword
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.bits_per_dimension import BitsPerDimension, bits_per_dimension
 from tfp_flows.distributions.distribution_checks import check_rows_of, refuse_discrete
-from tfp_flows.distributions.distribution_wrapper import (
-    DistributionWrapper,
-    context_keyword,
-)
+from tfp_flows.distributions.distribution_wrapper import DistributionWrapper, call_keywords
 
 # From this number of importance samples on, they are stratified and cover the end bins.
 _ENOUGH_SAMPLES = 10
@@ -225,9 +222,9 @@ class Dequantized(DistributionWrapper):
         members = ("sample_and_log_prob", "event_shape", "dtype")
         words = "a distribution of the noise, such as a conditional `FlowDistribution`"
         check_members("dequantizer", dequantizer, members, words)
-        own, noise = ((d.event_shape, d.dtype) for d in (self, dequantizer))
-        fits = noise[0].is_compatible_with(own[0]) and noise[1] == own[1]
-        expected = f"`dequantizer` of events of shape {own[0]} and {own[1].name}"
+        events, noise = ((d.event_shape, d.dtype) for d in (self, dequantizer))
+        fits = noise[0].is_compatible_with(events[0]) and noise[1] == events[1]
+        expected = f"`dequantizer` of events of shape {events[0]} and {events[1].name}"
         require(fits, expected, f"shape {noise[0]} and {noise[1].name}")
         size = getattr(dequantizer, "context_size", self.event_size)
         given = f"of {self.event_size}, the data" if encoder is None else "from `encoder`"
@@ -262,7 +259,7 @@ class Dequantized(DistributionWrapper):
         below_one = np.nextafter(dtype.as_numpy_dtype(1.0), 0.0)
         scaled = (value + noise) / self.num_bins
         scaled = tf.where(noise < 1.0, tf.minimum(scaled, below_one), scaled)
-        kwargs = context_keyword(context) | ({"training": True} if training else {})
+        kwargs = call_keywords(context, training)
         log_density = self.distribution.log_prob(scaled, **kwargs)
         # Some distributions return NaN outside their support.
         unknown = is_beyond & tf.math.is_nan(log_density)

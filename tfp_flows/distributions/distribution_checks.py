@@ -100,6 +100,21 @@ def refuse_discrete(distribution: Any, place: str) -> None:
         )
 
 
+def vector_size(distribution: Any) -> int:
+    """Returns D of a `distribution` of vectors, `[D]`.
+
+    Raises:
+      ValueError: if it is no distribution, or one of other events.
+    """
+    members = ("log_prob", "sample", "event_shape", "dtype")
+    check_members("distribution", distribution, members, "one of rows")
+    shape = distribution.event_shape
+    is_vector = shape.rank == 1 and shape.is_fully_defined()
+    words = "a `distribution` of vectors of a known size"
+    require(is_vector, words, f"events of {shape}")
+    return shape[0]
+
+
 def check_rows_of(
     distribution: tfd.Distribution,
     data: TensorLike,

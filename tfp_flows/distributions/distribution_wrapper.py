@@ -70,17 +70,25 @@ class DistributionWrapper(ConfiguredByAttributes, tf.Module):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Draws events with their log-densities; arguments as in `sample`."""
         this: Any = self
-        given = context_keyword(context)
+        given = call_keywords(context)
         x = this.sample(sample_shape, seed, **given)
         return x, this.log_prob(x, **given)
+
+    def _set_untracked(self, name, value):
+        """Sets an attribute that `tf.Module` does not track: it would wrap lists."""
+        object.__setattr__(self, name, value)
 
     def _initialize_distribution(self, data, context, weight):
         """Initialises the distribution, if it has any data-dependent state."""
         if hasattr(self.distribution, "initialize"):
             weight = weight_keyword(self.distribution, weight)
-            self.distribution.initialize(data, **context_keyword(context), **weight)
+            self.distribution.initialize(data, **call_keywords(context), **weight)
 
 
-def context_keyword(context: TensorLike | None) -> dict:
-    """Returns the keyword argument `context` of a method, if there is a context."""
-    return {} if context is None else {"context": context}
+def call_keywords(context: TensorLike | None, training: bool = False) -> dict:
+    """Returns the keyword arguments `context`, if there is one, and `training`, if True.
+
+    A distribution that is not conditional, or that trains as it is, need not take them.
+    """
+    given = {} if context is None else {"context": context}
+    return given | ({"training": True} if training else {})

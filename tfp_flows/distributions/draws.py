@@ -14,7 +14,6 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.compiled import is_compiled_by_xla
 from tfp_flows.core.normal_quantile import lower_normal_quantile
 
 # The scopes that TensorFlow opens around the bodies of `vectorized_map` and `while_loop`.
@@ -34,6 +33,20 @@ def joint_shape(
     context = tf.convert_to_tensor(context)
     ndims = max(0, context.shape.rank - 1 - batch_ndims)
     return tf.concat([sample_shape, tf.shape(context)[:ndims]], axis=0)
+
+
+def context_rows(context: tf.Tensor | None, shape: tf.Tensor) -> tf.Tensor | None:
+    """Returns the context of each of N draws, `[N, C]`, in the order of the draws.
+
+    Args:
+      context: `[..., C]`; None stays None.
+      shape: shape of all draws, the result of `joint_shape`.
+    """
+    if context is None:
+        return None
+    width = context.shape[-1:]
+    each = tf.broadcast_to(context, tf.concat([shape, width], axis=0))
+    return tf.reshape(each, [-1, *width])
 
 
 def _as_shape(sample_shape):
@@ -105,6 +118,12 @@ def uniform(shape: Any, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     # float32 has 23 bits between 1/2 and 1.
     bits = tf.bitwise.right_shift(bits, 9)
     return (tf.cast(bits, dtype) + 0.5) * 2.0**-23 + 0.5
+
+
+def integers(count: Any, below: Any, seed: tf.Tensor) -> tf.Tensor:
+    """Uniform integers from 0 to `below - 1`, `[count]`."""
+    places = uniform([count], seed, tf.float64) * tf.cast(below, tf.float64)
+    return tf.cast(tf.floor(places), tf.int32)
 
 
 def normal(shape: Any, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
@@ -193,70 +212,3 @@ def _bits(shape, seed):
     return tf.random.stateless_uniform(
         shape, seed, minval=None, maxval=None, dtype=tf.int32, alg="philox"
     )
-
-
-def by_rows(
-    method: Callable, x: tf.Tensor, context: tf.Tensor | None, *arguments: Any
-) -> tf.Tensor:
-    """Returns `method(rows, contexts, *arguments)`, `[N]`, with the batch axes of `x`.
-
-    Args:
-      method: method of a `MaskEnsemble`.
-      x: `[..., D]`.
-      context: `[..., C]`, with the batch axes of `x`; or None.
-      *arguments: further arguments of the method.
-    """
-    if context is not None:
-        context = tf.reshape(context, [-1, context.shape[-1]])
-    rows = tf.reshape(x, [-1, x.shape[-1]])
-    return tf.reshape(method(rows, context, *arguments), tf.shape(x)[:-1])
-
-
-def distinct_rows(*tensors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Finds rows that are equal in all tensors. Under XLA all rows count as different.
-
-    Args:
-      *tensors: `[N, columns]`; the first has a floating-point dtype.
-
-    Returns:
-      The index of one row of each kind, `[K]`, and the kind of each row, `[N]`.
-    """
-    index = tf.range(tf.shape(tensors[0])[0])
-    if is_compiled_by_xla():
-        return index, index
-    keys = tf.concat([tf.cast(t, tensors[0].dtype) for t in tensors], axis=1)
-    _, kind = tf.raw_ops.UniqueV2(x=keys, axis=[0])
-    return tf.math.unsorted_segment_min(index, kind, tf.reduce_max(kind) + 1), kind
-
-
-def in_parts(method: Callable, size: int, *tensors: tf.Tensor) -> tf.Tensor:
-    """Calls a method on parts of the rows in turn, which bounds its memory.
-
-    Args:
-      method: function of the index of a part and its rows of the tensors, `[n, ...]`, to
-        one tensor, `[n, ...]`, of the dtype of the first.
-      size: largest number of rows of a part.
-      *tensors: tensors with equally many rows, at least one.
-
-    Returns:
-      The method's results for all rows.
-    """
-    num_rows = tf.shape(tensors[0])[0]
-    num_parts = -(-num_rows // size)
-    index = tf.range(num_parts)
-    # The last part is padded with the last row.
-    rows = tf.range(num_parts * -(-num_rows // num_parts))
-    rows = tf.reshape(tf.minimum(rows, num_rows - 1), [num_parts, -1])
-
-    @tf.autograph.experimental.do_not_convert
-    def on_part(part):
-        return method(part[0], *(tf.gather(t, part[1]) for t in tensors))
-
-    results = tf.map_fn(
-        on_part,
-        (index, rows),
-        fn_output_signature=tensors[0].dtype,
-        parallel_iterations=1,
-    )
-    shape = tf.concat([[tf.size(rows)], tf.shape(results)[2:]], axis=0)
-    return tf.reshape(results, shape)[:num_rows]

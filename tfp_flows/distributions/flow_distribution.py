@@ -19,7 +19,12 @@ from tfp_flows.distributions.distribution_checks import (
     check_rows_of,
     check_slices,
 )
-from tfp_flows.distributions.draws import SampleAndLogProb, joint_shape, stateless
+from tfp_flows.distributions.draws import (
+    SampleAndLogProb,
+    context_rows,
+    joint_shape,
+    stateless,
+)
 from tfp_flows.distributions.moments import Moments
 from tfp_flows.distributions.univariate import OneVariable
 
@@ -202,16 +207,18 @@ class FlowDistribution(
         self, sample_shape, seed, context=None, training=False, bijector_kwargs=None
     ):
         kwargs, base_kwargs = self._keywords(context, training, bijector_kwargs)
-        arguments = sample_shape, seed, kwargs["context"], base_kwargs
-        x = _sample_base(self.distribution, *arguments)
+        x = _sample_base(
+            self.distribution, sample_shape, seed, kwargs["context"], base_kwargs
+        )
         return self.bijector.forward_and_log_det(x, **kwargs)[0]
 
     def _sample_and_log_prob(
         self, sample_shape, seed, context=None, training=False, bijector_kwargs=None
     ):
         kwargs, base_kwargs = self._keywords(context, training, bijector_kwargs)
-        arguments = sample_shape, seed, kwargs["context"], base_kwargs
-        x, base_log_prob = _sample_base_and_log_prob(self.distribution, *arguments)
+        x, base_log_prob = _sample_base_and_log_prob(
+            self.distribution, sample_shape, seed, kwargs["context"], base_kwargs
+        )
         y, log_det = self.bijector.forward_and_log_det(x, **kwargs)
         return y, base_log_prob - self._sum_event(log_det)
 
@@ -277,8 +284,7 @@ def _sample_base(base, sample_shape, seed, context, keywords):
         return base.sample(sample_shape, seed=stateless(seed), **keywords)
     context = keywords["context"]
     shape = joint_shape(sample_shape, context)
-    rows = tf.broadcast_to(context, tf.concat([shape, context.shape[-1:]], axis=0))
-    rows = tf.reshape(rows, [-1, context.shape[-1]])
+    rows = context_rows(context, shape)
     drawn = base.sample(tf.shape(rows)[0], seed=stateless(seed), context=rows)
     return tf.reshape(drawn, tf.concat([shape, base.event_shape], axis=0))
 

@@ -19,10 +19,7 @@ from tfp_flows.core.serialization import rebuild_copy, serialize
 from tfp_flows.distributions import draws, univariate
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
 from tfp_flows.distributions.distribution_checks import check_rows_of, is_discrete
-from tfp_flows.distributions.distribution_wrapper import (
-    DistributionWrapper,
-    context_keyword,
-)
+from tfp_flows.distributions.distribution_wrapper import DistributionWrapper, call_keywords
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 
 
@@ -88,8 +85,7 @@ class Mixture(DistributionWrapper):
         fits = fits and bool((np.isfinite(given) & (given > 0.0)).all())
         require(fits, f"`weights` of {len(components)} numbers above 0", weights)
         super().__init__(name=name)
-        # Not tracked by `tf.Module`, which would wrap the list.
-        object.__setattr__(self, "components", list(components))
+        self._set_untracked("components", list(components))
         self.weights = given / given.sum()
 
     @property
@@ -125,7 +121,7 @@ class Mixture(DistributionWrapper):
         data, context, weight = check_rows_of(self, data, context, sample_weight)
         for part in self.components:
             if hasattr(part, "initialize"):
-                given = context_keyword(context) | weight_keyword(part, weight)
+                given = call_keywords(context) | weight_keyword(part, weight)
                 part.initialize(data, **given)
 
     def log_prob(
@@ -156,9 +152,8 @@ class Mixture(DistributionWrapper):
         value, context = self._checked_value(value), self._checked(context)
         each = []
         for part in self.components:
-            given = _context_of(part, context)
-            if training and _takes_training(part):
-                given["training"] = True
+            trains = training and _takes_training(part)
+            given = call_keywords(_cast_for(part, context), trains)
             log_prob = part.log_prob(tf.cast(value, part.dtype), **given)
             each.append(tf.cast(log_prob, self.dtype))
         return tf.stack(each, axis=-1)
@@ -177,8 +172,8 @@ class Mixture(DistributionWrapper):
         value, context = self._checked_value(value), self._checked(context)
         each = []
         for part in self.components:
-            own = tf.cast(value, part.dtype)
-            cdf = univariate.evaluate(part, "cdf", own, _cast_for(part, context))
+            y, given = tf.cast(value, part.dtype), _cast_for(part, context)
+            cdf = univariate.evaluate(part, "cdf", y, given)
             each.append(tf.cast(cdf, self.dtype))
         return tf.reduce_sum(tf.stack(each, axis=-1) * self.weights, axis=-1)
 
@@ -237,10 +232,7 @@ class Mixture(DistributionWrapper):
         """
         context = self._checked(context)
         shape = draws.joint_shape(sample_shape, context)
-        if context is not None:
-            width = [self.context_size]
-            context = tf.broadcast_to(context, tf.concat([shape, width], axis=0))
-            context = tf.reshape(context, [-1, *width])
+        context = draws.context_rows(context, shape)
         rows = self.draw_rows(tf.reduce_prod(shape), draws.stateless(seed), context)
         return tf.reshape(rows, tf.concat([shape, self.event_shape], axis=0))
 
@@ -260,18 +252,18 @@ class Mixture(DistributionWrapper):
         chosen = tf.reduce_sum(tf.cast(uniform[:, None] >= ends, tf.int32), axis=1)
         if is_compiled_by_xla():  # numbers of rows must not depend on draws there
             each = [
-                self._draw_from(part, count, own, context)
-                for part, own in zip(self.components, seeds, strict=True)
+                self._draw_from(part, count, seed, context)
+                for part, seed in zip(self.components, seeds, strict=True)
             ]
             return tf.gather(tf.stack(each, axis=1), chosen, batch_dims=1)
         places, rows = [], []
-        for k, (part, own) in enumerate(zip(self.components, seeds, strict=True)):
+        for k, (part, seed) in enumerate(zip(self.components, seeds, strict=True)):
             place = tf.cast(tf.where(chosen == k)[:, 0], tf.int32)
             given = None
             if context is not None:
                 given = tf.concat([tf.gather(context, place), context[:1]], axis=0)
             # One row more, since flows cannot draw no rows in some graphs.
-            drawn = self._draw_from(part, tf.size(place) + 1, own, given)
+            drawn = self._draw_from(part, tf.size(place) + 1, seed, given)
             places.append(place)
             rows.append(drawn[: tf.size(place)])
         return tf.dynamic_stitch(places, rows)
@@ -310,10 +302,6 @@ def _as_dtype(value, dtype):
     if tf.is_tensor(value):
         return tf.cast(value, dtype)
     return as_tensor(value, "value", dtype)
-
-
-def _context_of(part, context):
-    return context_keyword(_cast_for(part, context))
 
 
 def _cast_for(part, context):

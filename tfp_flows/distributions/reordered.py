@@ -9,13 +9,9 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.permutation import Permutation, check_permutation
-from tfp_flows.core.arguments import check_members, require
 from tfp_flows.core.inputs import check_value
-from tfp_flows.distributions.distribution_checks import check_rows_of
-from tfp_flows.distributions.distribution_wrapper import (
-    DistributionWrapper,
-    context_keyword,
-)
+from tfp_flows.distributions.distribution_checks import check_rows_of, vector_size
+from tfp_flows.distributions.distribution_wrapper import DistributionWrapper, call_keywords
 
 
 class Reordered(DistributionWrapper):
@@ -52,15 +48,9 @@ class Reordered(DistributionWrapper):
     def __init__(
         self, distribution: Any, order: Sequence[int], *, name: str = "reordered"
     ) -> None:
-        members = ("log_prob", "sample", "event_shape", "dtype")
-        check_members("distribution", distribution, members, "one of rows")
-        shape = distribution.event_shape
-        words = "a `distribution` of vectors of a known size"
-        is_vector = shape.rank == 1 and shape.is_fully_defined()
-        require(is_vector, words, f"events of {shape}")
+        size = vector_size(distribution)
         super().__init__(distribution, name=name)
-        # Not tracked by `tf.Module`, which would wrap the list.
-        object.__setattr__(self, "order", check_permutation(order, shape[0]).tolist())
+        self._set_untracked("order", check_permutation(order, size).tolist())
         self._to_order = Permutation(self.order, dtype=self.dtype)
 
     @property
@@ -100,7 +90,7 @@ class Reordered(DistributionWrapper):
           training: as in `FlowDistribution.log_prob`.
         """
         value = check_value(value, "value", 1, self.event_shape, self.dtype)
-        kwargs = context_keyword(context) | ({"training": True} if training else {})
+        kwargs = call_keywords(context, training)
         return self.distribution.log_prob(self._to_order.forward(value), **kwargs)
 
     def sample(
@@ -117,6 +107,6 @@ class Reordered(DistributionWrapper):
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
           context: `[..., context_size]`, if the distribution is conditional.
         """
-        kwargs = context_keyword(context)
+        kwargs = call_keywords(context)
         rows = self.distribution.sample(sample_shape, seed=seed, **kwargs)
         return self._to_order.inverse(rows)

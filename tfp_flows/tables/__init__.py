@@ -5,7 +5,8 @@ Files, in the order in which to read them:
 ```none
 column               one column: its kind, ends, values, spikes and step; checks of them
 grids                numbers that are recorded to a step, as integers; finds the step
-frames               pandas, NumPy or a dictionary: read, written again; types of cells
+cells                cells of one column: their type, and which are missing; dates as days
+frames               pandas, NumPy or a dictionary: read as columns, written again
 rules                what rules between columns have in common; each is found in its file:
   differences        orders and sums of columns, which are kept exactly
   equalities         pairs of columns that are equal in some rows
@@ -15,14 +16,16 @@ columns              all columns and rules of a table: printed, changed and save
 describe_columns     proposals for the kinds of columns, with reasons
 counted_numbers      what a column's numbers show: spikes, ends and heavy tails
 column_codec         cells of a column as a code and a number, and back; supports
-measured_maps        the map of a column's numbers, with the frequencies of integers
+measured_maps        the map of a column's numbers: its form and scale
+integer_frequencies  the map after which integers have the frequencies of the rows
 row_codec            rows as cells: all codes, then all numbers; rules kept and broken
 number_maps          numbers to a standardised line or circle, by kind
 number_conditionals  densities of numbers on this line, averaged over members
 atoms                numbers that are exactly equal to an earlier number
-networks             ColumnMLPs, their inputs (CellFeatures) and sizes by number of rows
-distribution         TableDistribution: builds the networks; density and draws of cells
-training             fits it: early stopping, backup, progress, recalibration
+networks             ColumnMLPs, their inputs (EntryFeatures) and sizes by number of rows
+distribution         TableDistribution: builds the networks; density and draws of rows
+training             fits it: pace, early stopping of each network, backup
+recalibration        narrows its means of members, by rows that they have not seen
 imputation           missing cells, drawn given the others of their rows
 number_predictions   the distribution of one number; expectations as sums
 prediction           quantiles, intervals and scores of one column
@@ -31,9 +34,10 @@ synthesis            the report on synthetic rows, with its checks and verdict
 table_density        TableDensity: all of it for a user's frame
 ```
 
-A frame becomes `Frame`, `RowCodec` makes it cells (checked against columns and rules),
-`CellFeatures` makes these inputs of networks, whose parameters `NumberConditionals` and
-`Atoms` turn into densities and draws; the codec makes drawn cells columns again.
+A frame has cells, and is read as a `Frame`. `RowCodec` checks it against columns and rules,
+and encodes each row as K + D entries: K codes, then D numbers. `EntryFeatures` makes these
+inputs of networks, whose parameters `NumberConditionals` and `Atoms` turn into densities
+and draws. The codec decodes drawn entries to columns.
 
 Each number is modelled given the codes and the numbers before it. So its distribution
 function is known, integers have the exact probabilities of their bins, absent numbers drop

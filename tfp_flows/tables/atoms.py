@@ -14,15 +14,15 @@ from tfp_flows.distributions import draws
 from tfp_flows.tables.number_conditionals import NumberConditionals
 from tfp_flows.tables.number_maps import NumberMaps
 
-_NO_TABLE: dict = {"positions": (), "levels": ()}  # a map without frequencies
+_WITHOUT_FREQUENCIES: dict = {"positions": (), "levels": ()}  # fields of a `NumberSpec`
 _CLOSED = -1e9  # logit of a closed atom
-# Bound of the feature of common numbers, and its unit, in nats of their frequency.
-_MOST_COMMON, _LOG_SCALE = 2.0, 3.0
+_NATS_OF_FEATURE = 3.0  # nats of frequency in a unit of the feature of common numbers
+_MOST_COMMON = 2.0  # bound of this feature
 
 
 @dataclasses.dataclass(frozen=True)
 class AtomSpec:
-    """An atom of one number at another cell of its row or context: plain values.
+    """An atom of one number at another number of its row or context: plain values.
 
     ```none
     grid:      steps = place + number of spikes up to it,   place = steps - spikes below
@@ -31,7 +31,7 @@ class AtomSpec:
 
     Args:
       number: index of the number that has the atom.
-      cell: index of the other number among the cells of a row and its context.
+      cell: index of the other number among the entries of a row and its context.
       code: index of the other number's code; -1 if it is always present.
       spikes_there: spikes of the other column in steps, in the order of its codes.
       spikes: spikes of the number's own column in steps, at which there is no atom.
@@ -78,26 +78,31 @@ class Atoms:
         self.specs, self._first = list(specs), first
         self.maps = maps
         size = len(maps.specs)
-        self._own = [[s for s in self.specs if s.number == j] for j in range(size)]
-        self.most = max(map(len, self._own), default=0)
+        self._specs_of_number = [
+            [spec for spec in self.specs if spec.number == j] for j in range(size)
+        ]
+        self.most = max(map(len, self._specs_of_number), default=0)
         shape = self.most, size
         self.is_there = np.zeros(shape, bool)
         self.logits = np.zeros(shape, np.float64)
         self._cell, self._code = np.zeros(shape, int), np.full(shape, -1)
-        width = [max((len(s.spikes) for s in self.specs), default=0)]
-        width += [max((len(s.spikes_there) for s in self.specs), default=0)]
-        self._spikes, self._spikes_there = (np.full([*shape, w], np.nan) for w in width)
-        for j, own in enumerate(self._own):
-            for a, spec in enumerate(own):
+        counts = [(len(s.spikes), len(s.spikes_there)) for s in self.specs]
+        widths = np.max([(0, 0), *counts], axis=0)
+        self._spikes, self._spikes_there = (np.full([*shape, w], np.nan) for w in widths)
+        for j, own_specs in enumerate(self._specs_of_number):
+            for a, spec in enumerate(own_specs):
                 self.is_there[a, j], self.logits[a, j] = True, spec.logit
                 self._cell[a, j], self._code[a, j] = spec.cell, spec.code
                 self._spikes[a, j, : len(spec.spikes)] = spec.spikes
                 self._spikes_there[a, j, : len(spec.spikes_there)] = spec.spikes_there
         self.pairs = np.argwhere(self.is_there.T)[:, ::-1]
-        self._numbers = [j for j, own in enumerate(self._own) if own]
-        self._own_maps = maps.from_columns(self._numbers)
-        plain = [dataclasses.replace(s, **_NO_TABLE) for s in self._own_maps.specs]
-        self._plain_maps = NumberMaps(plain)
+        self._numbers_with_atoms = [j for j, has in enumerate(self._specs_of_number) if has]
+        self._maps_with_atoms = maps.from_columns(self._numbers_with_atoms)
+        plain = [
+            dataclasses.replace(s, **_WITHOUT_FREQUENCIES)
+            for s in self._maps_with_atoms.specs
+        ]
+        self._maps_without_frequencies = NumberMaps(plain)
 
     def from_columns(self, columns: Iterable[int]) -> Atoms:
         """Returns the atoms of some of the numbers."""
@@ -105,14 +110,14 @@ class Atoms:
         specs = [
             dataclasses.replace(spec, number=place)
             for place, column in enumerate(columns)
-            for spec in self._own[column]
+            for spec in self._specs_of_number[column]
         ]
         return Atoms(specs, self.maps.from_columns(columns), self._first)
 
-    def reversed(self, num_codes: int, num_cells: int) -> Atoms:
+    def reversed(self, num_codes: int, num_entries: int) -> Atoms:
         """Returns atoms with swapped roles: of the other numbers, at numbers with atoms.
 
-        Atoms at numbers of the context, from cell K + D on, are left out.
+        Atoms at numbers of the context, from entry K + D on, are left out.
         """
         codes = [spec.code for spec in self.maps.specs]
         specs = [
@@ -123,14 +128,14 @@ class Atoms:
                 spikes=spec.spikes_there,
             )
             for spec in self.specs
-            if spec.cell < num_cells
+            if spec.cell < num_entries
         ]
         return Atoms(specs, self.maps)
 
     def measured(self, x: np.ndarray, num_codes: int) -> tuple[list[AtomSpec], np.ndarray]:
         """Returns atoms whose initial weights are their shares of rows, and their numbers.
 
-        The rows are cells and their context, `[N, K + D + C]`. The second result is which
+        The rows are entries and their context, `[N, K + D + C]`. The second result is which
         numbers are counted as atoms, not as the rest, booleans `[N, D]`.
         """
         codes = np.array([spec.code for spec in self.maps.specs])
@@ -143,16 +148,16 @@ class Atoms:
         rest = np.sum(found.is_open.numpy() & is_free[:, None], axis=0)
         logits = np.log(is_equal.sum(axis=0) + 0.5) - np.log(rest + 0.5)
         specs = [
-            dataclasses.replace(own[a], logit=float(logits[a, j]))
-            for j, own in enumerate(self._own)
-            for a in range(len(own))
+            dataclasses.replace(spec, logit=float(logits[a, j]))
+            for j, specs in enumerate(self._specs_of_number)
+            for a, spec in enumerate(specs)
         ]
         weights = np.sum(is_equal * (1.0 / (1.0 + np.exp(-logits))), axis=1)
         columns = zip(numbers.numpy().T, weights.T, is_any.T, is_free.T, strict=True)
         return specs, np.stack([_from_atoms(*column) for column in columns], axis=1)
 
     def at(self, row: tf.Tensor) -> AtomsOfRows:
-        """Returns where the atoms of rows of cells and context, `[N, K + D + C]`, are.
+        """Returns where the atoms of rows and their context, `[N, K + D + C]`, are.
 
         A number ignores itself and later numbers.
         """
@@ -190,11 +195,14 @@ class Atoms:
         feature is a third of the logarithm of the number's frequency relative to numbers
         near it.
         """
-        values, is_open = (tf.gather(t, self._numbers, axis=2) for t in atoms)
-        y = self._own_maps.middle(values)
-        common = self._own_maps.forward(y).log_slope - self._plain_maps.forward(y).log_slope
-        common = tf.clip_by_value(common / _LOG_SCALE, -_MOST_COMMON, _MOST_COMMON)
-        columns = np.searchsorted(self._numbers, self.pairs[:, 1])
+        values, is_open = (tf.gather(t, self._numbers_with_atoms, axis=2) for t in atoms)
+        y = self._maps_with_atoms.middle(values)
+        common = (
+            self._maps_with_atoms.forward(y).log_slope
+            - self._maps_without_frequencies.forward(y).log_slope
+        )
+        common = tf.clip_by_value(common / _NATS_OF_FEATURE, -_MOST_COMMON, _MOST_COMMON)
+        columns = np.searchsorted(self._numbers_with_atoms, self.pairs[:, 1])
         return self._by_pair(tf.where(is_open, common, 0.0), columns)
 
     def equal(self, atoms: AtomsOfRows, y: tf.Tensor) -> tf.Tensor:
@@ -259,7 +267,7 @@ class AtomsOfRows(typing.NamedTuple):
 
 
 class NumberWithAtoms(typing.NamedTuple):
-    """The distribution of one number, `[N, 1]`, given the cells before it.
+    """The distribution of one number, `[N, 1]`, given the entries before it.
 
     The weights are logarithms of the mean weights of atoms, `[N, A, 1]`, and of the rest,
     `[N, 1]`. Without atoms, they are empty and `found` is None.

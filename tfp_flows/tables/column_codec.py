@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import require
+from tfp_flows.tables.cells import cells_of, dates_from_days
 from tfp_flows.tables.column import Column
-from tfp_flows.tables.frames import cells_of, dates_from_days
 from tfp_flows.tables.measured_maps import measured_map, unmeasured_map
 from tfp_flows.tables.networks import FARTHEST
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
@@ -59,8 +59,8 @@ class ColumnCodec:
     @property
     def num_codes(self) -> int:
         """Number of values of the code; 1 if the column has no code."""
-        own = len(self.column.values) if self._is_indexed else 1 + len(self.column.spikes)
-        return own + self.has_missing
+        spikes, values = self.column.spikes, self.column.values
+        return (len(values) if self._is_indexed else 1 + len(spikes)) + self.has_missing
 
     @property
     def spikes_in_steps(self) -> list[float]:

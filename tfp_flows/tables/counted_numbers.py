@@ -1,4 +1,4 @@
-"""What the numbers of a column show: a step, numbers of many rows, ends and tails."""
+"""What the numbers of a column show: a step, spikes, ends and tails."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import numpy.typing as npt
 
 from tfp_flows.tables.grids import find_step
 
-# A spike has this ratio to the usual count of its neighbours, and these deviations above it
-# as a Poisson count.
+# A spike has 5 times the rows of its neighbours, and 8 deviations more (a Poisson count).
 _SPIKE_RATIO, _SPIKE_DEVIATIONS = 5.0, 8.0
-# Minimum share of the rows at a spike, and maximum number of spikes: on a grid, where all
-# frequencies are modelled, and among continuous numbers.
-_ON_GRID, _BETWEEN = (0.05, 3), (0.002, 200)
+# Minimum share of the rows at a spike, and maximum number of spikes. On a grid, where all
+# frequencies are modelled, spikes need more rows than among continuous numbers.
+_LEAST_SHARE_ON_GRID, _MOST_ON_GRID = 0.05, 3
+_LEAST_SHARE_OF_SPIKE, _MOST_SPIKES = 0.002, 200
 _LEAST_ROWS_OF_SPIKE = 8
-# Minimum share of rows with repeated numbers, if these are all spikes; and mean number of
-# rows with a number, if all numbers are repeated.
-_SHARE_OF_REPEATED, _ROWS_OF_NUMBER = 0.9, 5
+_SHARE_OF_REPEATED = (
+    0.9  # share of the rows with repeated numbers from which all are spikes
+)
+_ROWS_OF_NUMBER = 5  # mean number of rows with a number, if all numbers are repeated
 _NEIGHBOURS = 5  # number of neighbours on either side of a value
-_BEYOND_IDENTIFIERS = 2.0**64  # from here on, integers of files are no names of rows
+_BEYOND_IDENTIFIERS = 2.0**64  # from here on, integers of files do not name rows
 # An end is no tail if at least so many rows would be expected at the next number.
 _LEAST_BEYOND = 4.0
 _TAIL_SHARE = 0.05  # share of the rows that the tail index uses on either side
@@ -57,9 +58,10 @@ class Counted:
 
     @property
     def are_repeated(self) -> bool:
-        """Whether the numbers are on no grid, and each is that of several rows.
+        """Whether the numbers are on no grid, and each occurs in several rows.
 
-        So few rows are expected to have others. An example is the income of a row's county.
+        So new rows are expected to have the same ones. An example is the income of a row's
+        county.
         """
         are_few = self.size >= _ROWS_OF_NUMBER * len(self.distinct)
         return self.are_on_no_grid and are_few and bool(self.counts.min() > 1)
@@ -71,7 +73,7 @@ class Counted:
         An example is the logarithm of the age in years.
         """
         are_all = self.counts[self._is_repeated].sum() >= _SHARE_OF_REPEATED * self.size
-        are_few = self._is_repeated.sum() <= _BETWEEN[1]
+        are_few = self._is_repeated.sum() <= _MOST_SPIKES
         return self.are_on_no_grid and bool(are_all and are_few)
 
     def without(self, spikes: Sequence[float]) -> np.ndarray:
@@ -81,7 +83,9 @@ class Counted:
 
     def spikes(self) -> list[float]:
         """Returns numbers with many more rows than their neighbours, or all of a few."""
-        share, most = _BETWEEN if self.step is None else _ON_GRID
+        share, most = _LEAST_SHARE_OF_SPIKE, _MOST_SPIKES
+        if self.step is not None:
+            share, most = _LEAST_SHARE_ON_GRID, _MOST_ON_GRID
         found = np.flatnonzero(self._is_repeated).tolist()
         if not self.are_few:
             least = share * self.size

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from tfp_flows.tables.cells import cells_of
 from tfp_flows.tables.column import Column
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.counted_numbers import Counted, is_heavy_tailed, tail_index
 from tfp_flows.tables.differences import find_differences
 from tfp_flows.tables.equalities import find_equalities
-from tfp_flows.tables.frames import Frame, cells_of
+from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.functions import find_functions
 from tfp_flows.tables.grids import FIRST_INEXACT
 from tfp_flows.tables.lookups import find_lookups
@@ -160,7 +161,7 @@ def _with_lookups(functions, table, cells):
 
 
 def _differences(table, computed, numbers):
-    """The orders and sums that all rows show, but of computed columns."""
+    """The orders and sums that all rows show, without those of computed columns."""
 
     def described(label, name, difference):
         """The description of differences from 0 on, on the grid of their column."""
@@ -280,10 +281,10 @@ def _may_be_exceeded(counted):
 
 
 def _are_amounts(counted):
-    """Whether most of a few numbers are those of one row, so that new rows have others.
+    """Whether most of a few numbers occur in one row, so that new rows have others.
 
-    An example is what the insured claimed, most of whom claimed nothing. Numbers without
-    gaps, such as grades, are all that there are.
+    An example are claims of the insured, most of whom claim nothing. Numbers without gaps,
+    such as grades, are no amounts: new rows have the same ones.
     """
     distinct = counted.distinct
     are_single = 2 * np.sum(counted.counts == 1) > len(distinct)

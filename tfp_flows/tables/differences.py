@@ -15,8 +15,8 @@ from tfp_flows.tables.column import Column
 from tfp_flows.tables.rules import Rule
 
 _KINDS = ("real", "positive", "integer", "heavy-tailed")
-# If there is no order, at least so many rows are expected to violate it: a share if one
-# column is shuffled, and a number if the difference is normal.
+# An order is no chance if it should be violated in more rows than these: in a share of the
+# rows if one column is shuffled, and in a number of rows if the difference is normal.
 _LEAST_SHUFFLED, _LEAST_EXPECTED = 0.05, 5.0
 _MOST_COLUMNS = 40  # among more columns of numbers, none is compared
 _SAMPLE = 64  # rows that rule out most sums
@@ -113,11 +113,17 @@ def find_differences(
     cells: Mapping[str, np.ndarray],
     describe: Callable[[str, str, np.ndarray], Column],
 ) -> list[Difference]:
-    """Returns the sums and orders of columns that hold in all rows, but of computed ones.
+    """Returns the sums and orders of columns that hold in all rows.
 
-    A sum is `c = a + b`. An order `a <= b` is found if rows without it would
-    violate it: many if one column were shuffled, and some if the difference were normal.
-    `describe` describes differences, `[N]`, given their name and that of the column.
+    A sum is `c = a + b`. An order `a <= b` is found if it would otherwise be violated: in
+    many rows if one column were shuffled, and in some if the difference were normal.
+
+    Args:
+      columns: the columns, by name.
+      computed: names of columns that have no differences, since functions compute them.
+      cells: numbers of the columns, `[N]`, by name.
+      describe: function of the name of a difference, the name of its column and the
+        differences, `[N]`, that returns the `Column` of the difference.
     """
     names = [n for n, c in columns.items() if c.kind in _KINDS and not c.num_missing]
     names = [name for name in names if name not in computed]

@@ -14,16 +14,16 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.core.arguments import check_name, check_seed, check_widths
 from tfp_flows.core.compiled import CompiledCall
 from tfp_flows.core.inputs import align_batch_axes, check_context, check_value
+from tfp_flows.core.rows import map_parts, on_flat_rows
 from tfp_flows.core.serialization import rebuild_copy, serialize
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
-from tfp_flows.distributions.draws import by_rows
 from tfp_flows.distributions.made import CategoricalMADE
 from tfp_flows.distributions.univariate import refuse_several_variables
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.tables.atoms import Atoms, AtomsOfRows, AtomSpec, NumberWithAtoms
-from tfp_flows.tables.networks import KNOTS, CellFeatures, ColumnMLPs
+from tfp_flows.tables.networks import KNOTS, ColumnMLPs, EntryFeatures
 from tfp_flows.tables.number_conditionals import TAIL_BOUNDS, Evaluated, NumberConditionals
 from tfp_flows.tables.number_maps import NumberSpec
 
@@ -32,7 +32,7 @@ _MOST_PARAMETERS = 2**25
 
 
 class TableDistribution(DistributionWrapper):
-    """The distribution of K codes and D numbers, perhaps given a context of other cells.
+    """The distribution of K codes and D numbers, perhaps given a context of others.
 
     ```none
     p(row) = P(codes | context)
@@ -43,12 +43,12 @@ class TableDistribution(DistributionWrapper):
                   atoms at numbers before (`Atoms`)
     ```
 
-    Arguments `x` are cells, `[N, K + D]`, `context` is `[N, C]`, or None, and
-    `from_context` are its features, `[N, F]`.
+    Arguments `x` are the entries of rows, `[N, K + D]`: all codes, then all numbers.
+    `context` is `[N, C]`, or None, and `from_context` are its features, `[N, F]`.
 
-    A number with a code is present where the code is 0. Elsewhere its cell is ignored, and
-    nothing depends on it. So the density is exact, whichever cells are absent. In training,
-    the log-density is the mean over the members: each is fitted by itself.
+    A number with a code is present where the code is 0. Elsewhere its entry is ignored, and
+    nothing depends on it. So the density is exact, whichever numbers are absent. In
+    training, the log-density is the mean over the members: each is fitted by itself.
 
     Args:
       num_values: number of values of each of the K codes.
@@ -59,7 +59,7 @@ class TableDistribution(DistributionWrapper):
       num_bins: bins of each spline.
       hidden_units: widths of the hidden layers of each network, all equal.
       dropout: share of their units that a step of training drops.
-      knots: see `CellFeatures`.
+      knots: see `EntryFeatures`.
       seed: integer that determines the initial weights.
       recalibration: recalibration weight of each number (`NumberConditionals`), `[D]`;
         empty: 0 for all.
@@ -96,39 +96,21 @@ class TableDistribution(DistributionWrapper):
         check_seed("seed", seed)
         check_name("name", name)
         super().__init__(name=name)
-        # Not tracked by `tf.Module`, which would wrap its lists.
-        object.__setattr__(self, "parameters", parameters)
-        self.cells = CellFeatures(num_values, _specs(numbers, NumberSpec), knots)
-        self.context_cells = CellFeatures(
+        self._set_untracked("parameters", parameters)
+        self.features = EntryFeatures(num_values, _specs(numbers, NumberSpec), knots)
+        self.context_features = EntryFeatures(
             context_values, _specs(context_numbers, NumberSpec), knots
         )
         self.num_members = num_members
-        self.centers = self.cells.maps.centers  # in place of absent numbers
-        sizes: dict[str, Any] = {"hidden_units": hidden_units, "dropout": dropout}
-        for_codes, for_numbers = split_seed(seed, 2)
-        context_size = self.context_cells.size
-        fixed: dict[str, Any] = {"residual": True, "direct": True, **sizes}
-        fixed |= {"context_size": context_size, "standardize_context": False}
-        seeds = split_seed(for_codes, num_members) if num_values else []
-        self._mades = [CategoricalMADE(num_values, seed=each, **fixed) for each in seeds]
-        num_parameters = NumberConditionals(self.cells.maps, num_bins).num_parameters
-        self.atoms = Atoms(_specs(atoms, AtomSpec), self.cells.maps, num_parameters)
+        self.centers = self.features.maps.centers  # in place of absent numbers
+        num_parameters = NumberConditionals(self.features.maps, num_bins).num_parameters
+        self.atoms = Atoms(_specs(atoms, AtomSpec), self.features.maps, num_parameters)
         num_parameters += self.atoms.most
         self._parameters_a_row = num_members * max(num_parameters * len(numbers), 1)
-        self._networks: Any = None
-        if self.cells.num_numbers:
-            # Features of atoms: how common their numbers are, which the number with the
-            # atom sees too; then which atoms numbers are equal to, which only later numbers
-            # see. A number sees the features of the numbers before it, and the context.
-            own = self.atoms.pairs[:, 1]
-            columns = np.concatenate([self.cells.column_of_each, own - 1, own])
-            seen = columns < np.arange(self.cells.num_numbers)[:, None]
-            seen = np.pad(seen, [[0, 0], [context_size, 0]], constant_values=True)
-            sizes |= {"num_members": num_members, "dtype": "float32", "seed": for_numbers}
-            network = ColumnMLPs(num_parameters, seen=seen, **sizes)
-            drops = network.dropout > 0.0
-            width = seen.shape[1]
-            self._networks = Conditioner(network, width, dropout_in_training=drops)
+        sizes: dict[str, Any] = {"hidden_units": hidden_units, "dropout": dropout}
+        for_codes, for_numbers = split_seed(seed, 2)
+        self._mades = self._networks_of_codes(for_codes, sizes)
+        self._networks = self._networks_of_numbers(num_parameters, for_numbers, sizes)
         self._set_transient_state()
 
     dtype = tf.float64
@@ -136,12 +118,12 @@ class TableDistribution(DistributionWrapper):
     @property
     def event_shape(self) -> tf.TensorShape:
         """Shape of one row: K codes, then D numbers."""
-        return tf.TensorShape([self.cells.num_cells])
+        return tf.TensorShape([self.features.num_entries])
 
     @property
     def context_size(self) -> int:
-        """Number of cells of the context."""
-        return self.context_cells.num_cells
+        """Number of entries of the context."""
+        return self.context_features.num_entries
 
     def log_prob(
         self,
@@ -165,7 +147,7 @@ class TableDistribution(DistributionWrapper):
         context = check_context(context, self.context_size, self.dtype, self.name)
         x, context = align_batch_axes(x, context, 1)
         method = self._in_parts if tf.executing_eagerly() else self._log_prob
-        return by_rows(method, x, context, training)
+        return on_flat_rows(method, x, context, training)
 
     def cdf(self, value: TensorLike, *, context: TensorLike | None = None) -> tf.Tensor:
         """Returns `P(Y <= value)`, `[...]`, of rows that are one number, without codes.
@@ -180,7 +162,7 @@ class TableDistribution(DistributionWrapper):
         self._refuse_other_rows("cdf")
         x = check_value(value, "value", 1, self.event_shape, self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
-        return by_rows(self._cdf, *align_batch_axes(x, context, 1))
+        return on_flat_rows(self._cdf, *align_batch_axes(x, context, 1))
 
     def quantile(
         self, probability: TensorLike, *, context: TensorLike | None = None
@@ -197,7 +179,7 @@ class TableDistribution(DistributionWrapper):
         self._refuse_other_rows("quantile")
         probability = tf.convert_to_tensor(probability, self.dtype)[..., None]
         context = check_context(context, self.context_size, self.dtype, self.name)
-        y = by_rows(self._quantile, *align_batch_axes(probability, context, 1))
+        y = on_flat_rows(self._quantile, *align_batch_axes(probability, context, 1))
         return y[..., None]
 
     def sample(
@@ -207,14 +189,11 @@ class TableDistribution(DistributionWrapper):
         *,
         context: TensorLike | None = None,
     ) -> tf.Tensor:
-        """Draws cells, `[*sample_shape, ..., K + D]`, of contexts `[..., context_size]`."""
+        """Draws rows, `[*sample_shape, ..., K + D]`, of contexts `[..., context_size]`."""
         context = check_context(context, self.context_size, self.dtype, self.name)
         shape = draws.joint_shape(sample_shape, context)
-        if context is not None:
-            width = [self.context_size]
-            each = tf.broadcast_to(context, tf.concat([shape, width], axis=0))
-            context = tf.reshape(each, [-1, *width])
-        x = tf.zeros([tf.reduce_prod(shape), self.cells.num_cells], self.dtype)
+        context = draws.context_rows(context, shape)
+        x = tf.zeros([tf.reduce_prod(shape), self.features.num_entries], self.dtype)
         x, _ = self.complete(x, None, draws.stateless(seed), context)
         return tf.reshape(x, tf.concat([shape, self.event_shape], axis=0))
 
@@ -226,33 +205,33 @@ class TableDistribution(DistributionWrapper):
         context: tf.Tensor | None = None,
         solve: Callable | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Draws missing cells, each given the cells before it; observed ones weigh the row.
+        """Draws missing entries, each given those before it; observed ones weigh the row.
 
         It runs op by op in eager code: tracing all columns takes longer than many draws.
 
         Args:
-          x: `[N, K + D]`; any numbers where cells are missing.
-          observed: booleans, `[N, K + D]`; None if all cells are missing.
+          x: `[N, K + D]`; any numbers where entries are missing.
+          observed: booleans, `[N, K + D]`; None if all are missing.
           seed: stateless seed.
           context: `[N, C]`, if there is one.
           solve: returns values of a number, `[N]`, and where it is known before it is
             drawn, for the index of the number, the codes and the list of numbers before.
 
         Returns:
-          Cells, `[N, K + D]`; and the importance weights of the rows, `[N]`: log-densities
-          of the observed cells given all cells before them.
+          Rows, `[N, K + D]`; and the logarithms of their importance weights, `[N]`:
+          log-densities of the observed entries given all entries before them.
         """
         for_codes, for_numbers = draws.split(seed, 2)
         from_context = self.features_of_context(x, context)
-        codes, numbers = self.cells.split(x)
-        is_given = [None] * 2 if observed is None else self.cells.split(observed)
-        codes, weight = self._draw_codes(codes, is_given[0], from_context, for_codes)
+        codes, numbers = self.features.split(x)
+        is_given = [None] * 2 if observed is None else self.features.split(observed)
+        codes, log_weight = self._draw_codes(codes, is_given[0], from_context, for_codes)
         if self._networks is None:
-            return codes, weight
-        numbers, more = self._draw_numbers(
+            return codes, log_weight
+        numbers, log_ratio = self._draw_numbers(
             codes, numbers, is_given[1], (context, from_context), for_numbers, solve
         )
-        return tf.concat([codes, numbers], axis=1), weight + more
+        return tf.concat([codes, numbers], axis=1), log_weight + log_ratio
 
     def log_prob_of_codes(
         self, codes: tf.Tensor, from_context: tf.Tensor, training: bool = False
@@ -260,7 +239,7 @@ class TableDistribution(DistributionWrapper):
         """Returns the members' log-probabilities, `[N, M]`, of codes, `[N, K]`."""
         if not self._mades:
             return tf.zeros([tf.shape(codes)[0], self.num_members], from_context.dtype)
-        given = {"context": from_context} if self.context_cells.size else {}
+        given = {"context": from_context} if self.context_features.size else {}
         codes = tf.cast(codes, from_context.dtype)
         each = [made.log_prob(codes, training=training, **given) for made in self._mades]
         return tf.stack(each, axis=1)
@@ -269,7 +248,7 @@ class TableDistribution(DistributionWrapper):
         self, x: tf.Tensor, context: tf.Tensor | None, training: bool
     ) -> tf.Tensor:
         """Returns each network's log-densities, `[N, M, 1 + D]`: of codes, then numbers."""
-        codes, _ = self.cells.split(x)
+        codes, _ = self.features.split(x)
         from_context = self.features_of_context(x, context)
         log_prob = self.log_prob_of_codes(codes, from_context, training)[..., None]
         if self._networks is None:
@@ -301,8 +280,8 @@ class TableDistribution(DistributionWrapper):
         self, from_context: tf.Tensor, context: tf.Tensor | None
     ) -> NumberWithAtoms:
         """Returns the distribution of the first number, `[N, 1]`, for codes of 0."""
-        x = tf.zeros([tf.shape(from_context)[0], self.cells.num_cells], self.dtype)
-        from_codes = self.cells.from_codes(self.cells.split(x)[0], from_context.dtype)
+        x = tf.zeros([tf.shape(from_context)[0], self.features.num_entries], self.dtype)
+        from_codes = self.features.from_codes(self.features.split(x)[0], from_context.dtype)
         seen = _Seen(from_context, from_codes, self)
         return self._number(0, _with_context(x, context), seen)
 
@@ -310,7 +289,7 @@ class TableDistribution(DistributionWrapper):
         """Returns features of the context of rows x, `[N, F]`; F is 0 without context."""
         if context is None:
             return tf.zeros([tf.shape(x)[0], 0], tf.float32)
-        return self.context_cells(tf.convert_to_tensor(context), tf.float32)
+        return self.context_features(tf.convert_to_tensor(context), tf.float32)
 
     def mean_over_members(self, log_prob: tf.Tensor) -> tf.Tensor:
         """Returns logarithms of mean densities, `[N]` in float64, of `[N, M]`."""
@@ -336,7 +315,7 @@ class TableDistribution(DistributionWrapper):
         """
         for made, weight in zip(self._mades, weights.T, strict=False):
             scale = np.count_nonzero(weight) / weight.sum()
-            made.start_at_frequencies(x[:, : self.cells.num_codes], weight * scale)
+            made.start_at_frequencies(x[:, : self.features.num_codes], weight * scale)
 
     def recalibrate(self, weights: Sequence[float]) -> None:
         """Sets the recalibration weights, `[D]`, which are saved too."""
@@ -352,11 +331,52 @@ class TableDistribution(DistributionWrapper):
     def _parts(self):
         return [part for part in (*self._mades, self._networks) if part is not None]
 
+    def _networks_of_codes(self, seed, sizes):
+        """Returns one `CategoricalMADE` a member; none without codes."""
+        num_values = self.features.num_values
+        return [
+            CategoricalMADE(
+                num_values,
+                residual=True,
+                direct=True,
+                context_size=self.context_features.size,
+                standardize_context=False,
+                seed=for_member,
+                **sizes,
+            )
+            for for_member in split_seed(seed, self.num_members if num_values else 0)
+        ]
+
+    def _networks_of_numbers(self, num_parameters, seed, sizes):
+        """Returns the `Conditioner` of all numbers; None if there are none.
+
+        A number sees the context and the features of the numbers before it. Features of
+        atoms follow. How common an atom's number is, the number with the atom sees too.
+        Which atoms a number is equal to, only later numbers see.
+        """
+        if not self.features.num_numbers:
+            return None
+        has_atom = self.atoms.pairs[:, 1]
+        columns = np.concatenate([self.features.column_of_each, has_atom - 1, has_atom])
+        seen = columns < np.arange(self.features.num_numbers)[:, None]
+        width = [[0, 0], [self.context_features.size, 0]]
+        seen = np.pad(seen, width, constant_values=True)
+        network = ColumnMLPs(
+            num_parameters,
+            seen=seen,
+            num_members=self.num_members,
+            dtype="float32",
+            seed=seed,
+            **sizes,
+        )
+        drops = network.dropout > 0.0
+        return Conditioner(network, seen.shape[1], dropout_in_training=drops)
+
     def _log_prob(self, x, context, training):
         if training:
             each = self.log_prob_of_networks(x, context, training)
             return tf.reduce_sum(tf.cast(tf.reduce_mean(each, axis=1), self.dtype), axis=1)
-        codes, _ = self.cells.split(x)
+        codes, _ = self.features.split(x)
         from_context = self.features_of_context(x, context)
         log_prob = self.mean_over_members(self.log_prob_of_codes(codes, from_context))
         if self._networks is None:
@@ -384,7 +404,7 @@ class TableDistribution(DistributionWrapper):
         size = max(_MOST_PARAMETERS // self._parameters_a_row, 1)
         if x.shape[0] <= size:
             return self._compiled(x, context, training)
-        return draws.in_parts(
+        return map_parts(
             lambda _, x, context=None: self._compiled(x, context, training),
             size,
             *([x] if context is None else [x, context]),
@@ -392,15 +412,15 @@ class TableDistribution(DistributionWrapper):
 
     def _refuse_other_rows(self, function):
         refuse_several_variables(self, function)
-        if self.cells.num_codes or self.cells.maps.is_circle.any() or self.atoms.most:
+        if self.features.num_codes or self.features.maps.is_circle.any() or self.atoms.most:
             raise NotImplementedError(
                 f"Expected rows of a number on the line for `{function}`; got codes, an "
                 "angle, or atoms. `TableDensity.predict` has their distributions."
             )
 
     def _numbers(self, x, context, from_context, training=False):
-        codes, numbers = self.cells.split(x)
-        is_present = self.cells.is_present(codes)
+        codes, numbers = self.features.split(x)
+        is_present = self.features.is_present(codes)
         features, atoms = self._features(x, context, from_context)
         parameters = self._networks(features, training=training)
         numbers = tf.where(is_present, numbers, self.centers)
@@ -408,14 +428,14 @@ class TableDistribution(DistributionWrapper):
 
     def _features(self, x, context, from_context):
         """Returns features of rows, `[N, F]`, and their atoms, or None without atoms."""
-        codes, numbers = self.cells.split(x)
-        features = [from_context, self.cells(x, from_context.dtype)]
+        codes, numbers = self.features.split(x)
+        features = [from_context, self.features(x, from_context.dtype)]
         atoms = None
         if self.atoms.most:
             atoms = self.atoms.at(_with_context(x, context))
             # An absent number is at no atom.
             unknown = tf.constant(math.nan, x.dtype)
-            y = tf.where(self.cells.is_present(codes), numbers, unknown)
+            y = tf.where(self.features.is_present(codes), numbers, unknown)
             more = [self.atoms.features(atoms), self.atoms.equal(atoms, y)]
             features += [tf.cast(each, from_context.dtype) for each in more]
         return tf.concat(features, axis=1), atoms
@@ -438,38 +458,38 @@ class TableDistribution(DistributionWrapper):
             for made, member_seed in zip(self._mades, seeds, strict=True)
         ]
         codes, weights = (tf.stack(parts, axis=1) for parts in zip(*drawn, strict=True))
-        uniform = draws.uniform([num_rows], choice_seed, tf.float64)
-        member = tf.cast(tf.floor(uniform * len(self._mades)), tf.int32)
+        member = draws.integers(num_rows, len(self._mades), choice_seed)
         codes, weights = (tf.gather(t, member, batch_dims=1) for t in (codes, weights))
         return tf.cast(codes, tf.float64), tf.cast(weights, tf.float64)
 
     def _draw_numbers(self, codes, x, observed, contexts, seed, solve):
         """Draws numbers, `[N, D]`, with log-weights, `[N]`.
 
-        `contexts` are the cells and the features of the context.
+        `contexts` are the entries and the features of the context.
         """
         context, from_context = contexts
-        cells, dtype = self.cells, from_context.dtype
-        is_present = cells.is_present(codes)
-        seen = _Seen(from_context, cells.from_codes(codes, dtype), self)
-        weight = tf.zeros([tf.shape(x)[0]], tf.float64)
+        features, dtype = self.features, from_context.dtype
+        is_present = features.is_present(codes)
+        seen = _Seen(from_context, features.from_codes(codes, dtype), self)
+        log_weight = tf.zeros([tf.shape(x)[0]], tf.float64)
         numbers: list[tf.Tensor] = []
-        behind = None
+        # Draws may be moved to later, observed numbers that have an atom at them.
+        later_atoms = None
         if observed is not None and self.atoms.most:
-            behind = self.atoms.reversed(cells.num_codes, cells.num_cells)
+            later_atoms = self.atoms.reversed(features.num_codes, features.num_entries)
             unknown = tf.constant(math.nan, x.dtype)
-            row = tf.concat([codes, tf.where(observed & is_present, x, unknown)], axis=1)
-        for j, number_seed in enumerate(draws.split(seed, cells.num_numbers)):
+            later = tf.concat([codes, tf.where(observed & is_present, x, unknown)], axis=1)
+        for j, number_seed in enumerate(draws.split(seed, features.num_numbers)):
             present = is_present[:, j : j + 1]
             before = tf.concat([codes, *numbers, tf.zeros_like(x[:, j:])], axis=1)
             number = self._number(j, _with_context(before, context), seen)
             y = number.draw(number_seed)
-            ratio, is_known = tf.zeros_like(y), None
+            log_ratio, is_known = tf.zeros_like(y), None
             if observed is not None:
                 is_known = observed[:, j : j + 1]
-                own = None if behind is None else behind.from_columns([j])
-                if own is not None and own.most:
-                    y, ratio = number.moved(y, own.at(row), number_seed)
+                atoms = None if later_atoms is None else later_atoms.from_columns([j])
+                if atoms is not None and atoms.most:
+                    y, log_ratio = number.moved(y, atoms.at(later), number_seed)
                 y = tf.where(is_known, x[:, j : j + 1], y)
             if solve is not None:
                 drawn = [each.numpy()[:, 0] for each in numbers]
@@ -478,33 +498,33 @@ class TableDistribution(DistributionWrapper):
                 is_known |= is_solved[:, None]
             y = tf.where(present, y, self.centers[j])
             if is_known is not None:
-                each = tf.where(is_known, number.log_prob(y), ratio)
-                weight += tf.where(present, each, 0.0)[:, 0]
+                each = tf.where(is_known, number.log_prob(y), log_ratio)
+                log_weight += tf.where(present, each, 0.0)[:, 0]
             maps = self.conditionals.from_columns([j]).maps
             u = maps.forward(maps.middle(y)).u
-            seen.cells.append(cells.from_columns([j]).from_numbers(u, present, dtype))
+            seen.features.append(features.from_columns([j]).from_numbers(u, present, dtype))
             seen.are_equal.append(tf.cast(number.is_equal(y) & present, dtype))
             numbers.append(y)
-        return tf.concat(numbers, axis=1), weight
+        return tf.concat(numbers, axis=1), log_weight
 
     def _number(self, j, before, seen):
-        """The distribution of number j given the cells before it and what is seen."""
-        own, found, weights = self.atoms.from_columns([j]), None, []
-        if own.most:
-            found = own.at(before)
-            seen.common.append(tf.cast(own.features(found), seen.dtype))
+        """The distribution of number j given the entries before it and their features."""
+        atoms, found, weights = self.atoms.from_columns([j]), None, []
+        if atoms.most:
+            found = atoms.at(before)
+            seen.common.append(tf.cast(atoms.features(found), seen.dtype))
         parameters = self._networks.network.from_column(seen.inputs(), j)[..., None]
         if found is not None:
-            weights = self._mean_weights(own, found, parameters)
+            weights = self._mean_weights(atoms, found, parameters)
         conditional = self.conditionals.from_columns([j])
-        return NumberWithAtoms(conditional, parameters, own, found, weights)
+        return NumberWithAtoms(conditional, parameters, atoms, found, weights)
 
     def _set_transient_state(self):
         names = "num_bins", "recalibration", "tail_bounds", "are_tails_first"
         options = (self.parameters[name] for name in names)
-        conditionals = NumberConditionals(self.cells.maps, *options)
-        object.__setattr__(self, "conditionals", conditionals)
-        object.__setattr__(self, "_compiled", CompiledCall(self._log_prob))
+        conditionals = NumberConditionals(self.features.maps, *options)
+        self._set_untracked("conditionals", conditionals)
+        self._set_untracked("_compiled", CompiledCall(self._log_prob))
 
 
 class _Numbers(typing.NamedTuple):
@@ -517,20 +537,24 @@ class _Numbers(typing.NamedTuple):
 
 
 class _Seen:
-    """Features of the cells before a number, in the blocks of `_features`."""
+    """Features of the entries before a number, in the blocks of `_features`."""
 
     def __init__(self, from_context, from_codes, distribution):
         self.dtype = from_context.dtype
         none = tf.zeros_like(from_context[:, :0])
-        self.cells, self.common, self.are_equal = [from_context, from_codes], [none], [none]
+        self.features, self.common, self.are_equal = (
+            [from_context, from_codes],
+            [none],
+            [none],
+        )
         num_pairs = len(distribution.atoms.pairs)
-        size = from_context.shape[1] + distribution.cells.size
+        size = from_context.shape[1] + distribution.features.size
         self._widths = size, num_pairs, num_pairs
 
     def inputs(self):
-        """Returns all blocks, `[N, F]`, with zeros for the cells that follow."""
+        """Returns all blocks, `[N, F]`, with zeros for the entries that follow."""
         padded = []
-        parts = self.cells, self.common, self.are_equal
+        parts = self.features, self.common, self.are_equal
         for part, width in zip(parts, self._widths, strict=True):
             block = tf.concat(part, axis=1)
             padded.append(tf.pad(block, [[0, 0], [0, width - block.shape[1]]]))
@@ -538,7 +562,7 @@ class _Seen:
 
 
 def _with_context(x, context):
-    """Returns cells, `[N, K + D]`, followed by the cells of the context."""
+    """Returns rows, `[N, K + D]`, followed by the entries of their context."""
     if context is None:
         return x
     return tf.concat([x, tf.cast(context, x.dtype)], axis=1)

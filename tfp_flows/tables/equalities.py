@@ -14,11 +14,10 @@ from tfp_flows.tables.rules import Rule
 
 _KINDS = ("real", "positive", "bounded", "integer", "heavy-tailed", "date")
 _LEAST_SHARE, _LEAST_ROWS = 0.01, 8  # least share and number of equal rows
-# An equality has this ratio to equalities by chance, and these deviations above them as a
-# Poisson count.
+# Equal rows must be 5 times as many as by chance, and 8 deviations more (Poisson counts).
 _RATIO, _DEVIATIONS = 5.0, 8.0
-_NEAR_SHARE = 0.05  # share of the rows, on either side, whose numbers are near
-_NUM_NEAR = 20  # numbers near each one with which chance is estimated
+_NEAR_SHARE = 0.05  # numbers are near if at most this share of the rows is between them
+_NUM_NEAR = 20  # numbers near each one, by which chance is estimated
 _MOST_COLUMNS = 100  # among more columns of numbers, none is compared
 
 
@@ -77,11 +76,11 @@ def find_equalities(
 ) -> list[Equality]:
     """Returns pairs of columns that are equal in more rows than by chance.
 
-    Chance is the larger of two shares of rows: rows that are equal if one column is
-    shuffled, and rows in which one column is equal to a different number near the other's,
-    which are many if columns are alike or rounded. Numbers that are spikes of either column
-    do not count. An equality is left out if other equalities explain most of its rows;
-    `linked` columns, which have differences or functions, have none.
+    Chance is the larger of two shares of rows. The first is expected if one column is
+    shuffled. The second are the rows in which one column is equal to a different number
+    near the other's; there are many if columns are alike or rounded. Spikes of either
+    column do not count. An equality is left out if other equalities explain most of its
+    rows. `linked` columns, which have differences or functions, have none.
     """
     names = [n for n, c in columns.items() if c.kind in _KINDS]
     if len(names) > _MOST_COLUMNS:

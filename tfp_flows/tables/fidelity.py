@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tfp_flows.core.arguments import require
+from tfp_flows.tables.cells import Cells, cells_of
 from tfp_flows.tables.columns import TableColumns
-from tfp_flows.tables.frames import Cells, Frame, cells_of
+from tfp_flows.tables.frames import Frame
 
 CLASSIFIERS = ("gradient boosting", "logistic regression")
 _FOLDS = 3
@@ -88,13 +89,16 @@ def bounded_by(reference: RowFeatures, rows: RowFeatures) -> RowFeatures:
     """
     x = rows.x.copy()
     for column in np.flatnonzero(~rows.is_code):
-        own = reference.x[:, column]
-        own = own[~np.isnan(own)]
-        if len(own):
-            low, high = own.min(), own.max()
+        known = _present(reference.x[:, column])
+        if len(known):
+            low, high = known.min(), known.max()
             reach = _MOST_RANGES * max(high - low, abs(high), 1.0)
             x[:, column] = np.clip(x[:, column], low - reach, high + reach)
     return rows._replace(x=x)
+
+
+def _present(x):
+    return x[~np.isnan(x)]
 
 
 def scaled_to(reference: RowFeatures, rows: RowFeatures) -> np.ndarray:
@@ -104,18 +108,16 @@ def scaled_to(reference: RowFeatures, rows: RowFeatures) -> np.ndarray:
     """
     points = []
     for column, is_code in enumerate(reference.is_code):
-        own, x = reference.x[:, column], rows.x[:, column]
+        known, x = _present(reference.x[:, column]), rows.x[:, column]
         is_gap = np.isnan(x)
         if is_code:
-            codes = np.unique(own[~np.isnan(own)])
-            points.append(x[:, None] == codes)
+            points.append(x[:, None] == np.unique(known))
             # A code that the reference rows do not have is equally far from all others.
             points.append(~is_gap[:, None] & ~points[-1].any(axis=1, keepdims=True))
         else:
-            present = own[~np.isnan(own)]
-            low, high = (present.min(), present.max()) if len(present) else (0.0, 0.0)
+            low, high = (known.min(), known.max()) if len(known) else (0.0, 0.0)
             scale = high - low if high > low else 1.0
-            middle = np.median(present) if len(present) else 0.0
+            middle = np.median(known) if len(known) else 0.0
             points.append((np.where(is_gap, middle, x)[:, None] - low) / scale)
         points.append(is_gap[:, None])
     return np.concatenate(points, axis=1).astype(np.float64)
@@ -146,8 +148,8 @@ def nearest_distances(
 
 def _ranked(rows, scale):
     """Columns `[N]` float32 with ranks from 0 to 1 for numbers, and -1 for gaps."""
-    for x, own, is_code in zip(rows.x.T, scale.x.T, rows.is_code, strict=True):
-        values = np.sort(own[~np.isnan(own)])
+    for x, known, is_code in zip(rows.x.T, scale.x.T, rows.is_code, strict=True):
+        values = np.sort(_present(known))
         if not is_code:
             ends = [np.searchsorted(values, x, side) for side in ("left", "right")]
             ranks = np.add(*ends) / (2.0 * max(len(values), 1))
@@ -162,9 +164,9 @@ def are_copies(rows: RowFeatures, known: RowFeatures) -> npt.NDArray[np.bool_]:
     Two gaps are equal. Fractions are compared in float32 if either column is.
     """
     is_single = [np.all(np.isnan(x) | (x == _single(x)), axis=0) for x in (rows.x, known.x)]
-    there, own = (_as_bytes(each.x, np.any(is_single, axis=0)) for each in (known, rows))
-    known_rows = set(there)
-    return np.array([row in known_rows for row in own], bool)
+    is_single = np.any(is_single, axis=0)
+    known_rows = set(_as_bytes(known.x, is_single))
+    return np.array([row in known_rows for row in _as_bytes(rows.x, is_single)], bool)
 
 
 def _single(x):
@@ -275,10 +277,10 @@ def _divided(real, synthetic, seed):
 
 def _auc_error(area, num_negative, num_positive):
     """Returns the standard error of an AUC, by Hanley and McNeil (1982)."""
-    own = area * (1.0 - area)
+    of_one_pair = area * (1.0 - area)
     by_positive = (num_positive - 1) * (area / (2.0 - area) - area**2)
     by_negative = (num_negative - 1) * (2.0 * area**2 / (1.0 + area) - area**2)
-    variance = (own + by_positive + by_negative) / (num_negative * num_positive)
+    variance = (of_one_pair + by_positive + by_negative) / (num_negative * num_positive)
     return math.sqrt(max(variance, 0.0))
 
 
@@ -297,7 +299,7 @@ def shape(real: RowFeatures, synthetic: RowFeatures) -> np.ndarray:
 
 
 def _shape_of_column(a, b, is_code):
-    a, b = a[~np.isnan(a)], b[~np.isnan(b)]
+    a, b = _present(a), _present(b)
     if not len(a) or not len(b):
         return np.nan
     if is_code:
@@ -339,8 +341,8 @@ def trend(real: RowFeatures, synthetic: RowFeatures) -> np.ndarray:
             pairs = [each[:, i] * count + each[:, j] for each in codes]
             found[i, j] = 1.0 - _total_variation(*pairs)
         else:
-            own, other = (_correlation(each.x[:, [i, j]]) for each in (real, synthetic))
-            found[i, j] = 1.0 - abs(own - other) / 2.0
+            r = [_correlation(each.x[:, [i, j]]) for each in (real, synthetic)]
+            found[i, j] = 1.0 - abs(r[0] - r[1]) / 2.0
         found[j, i] = found[i, j]
     return found
 
@@ -349,10 +351,10 @@ def _binned(rows, reference):
     """Codes, `[N, C]` integers, of cells; 0 for missing ones."""
     found = np.zeros(rows.x.shape, int)
     for j, is_code in enumerate(rows.is_code):
-        own, x = reference.x[:, j], rows.x[:, j]
+        x = rows.x[:, j]
         if not is_code:
-            own = own[~np.isnan(own)]
-            edges = np.histogram_bin_edges(own, _BINS) if len(own) else np.zeros(2)
+            known = _present(reference.x[:, j])
+            edges = np.histogram_bin_edges(known, _BINS) if len(known) else np.zeros(2)
             x = np.where(np.isnan(x), np.nan, np.digitize(x, edges[1:-1]))
         found[:, j] = np.where(np.isnan(x), 0.0, x + 1.0)
     return found
@@ -489,8 +491,8 @@ def utility(
     differences = []
     for _ in range(_RESAMPLES):
         chosen = rng.integers(len(y[2]), size=len(y[2]))
-        own, other = (score(y[2][chosen], each[chosen]) for each in predicted)
-        differences.append(other - own)
+        of_real, of_synthetic = (score(y[2][chosen], each[chosen]) for each in predicted)
+        differences.append(of_synthetic - of_real)
     return Utility(
         "AUC" if is_class else "R^2",
         synthetic=score(y[2], predicted[1]),

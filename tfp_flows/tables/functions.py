@@ -10,25 +10,25 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from tfp_flows.core.arguments import require
-from tfp_flows.tables.frames import cells_of
+from tfp_flows.tables.cells import cells_of
 from tfp_flows.tables.rules import Computed
 
-# Relative accuracy of numbers: of six or seven digits, of float32, of float64 after some
+# Relative accuracy of numbers of six or seven digits, of float32, and of float64 after some
 # steps. A line keeps differences of large numbers, such as two times in seconds since 1970.
 # So its integers and decimals are exact.
 _DIGITS, _SINGLE, _DOUBLE = 2e-6, 2.0**-22, 2.0**-44
-# Logarithm of the probability, at most, that numbers within two deviations are so near to a
-# function by chance, if the different ones are independent; or that columns of the same
-# numbers have them in the same order.
+# Log-probability above which a function may be chance: that independent numbers lie so near
+# to it, or that shuffled numbers are in the order of another column.
 _MOST_CHANCE = -25.0
 _LEAST_ROWS, _LEAST_DISTINCT = 20, 8  # minimum numbers of rows and of different numbers
-# Fewer values than numbers are steps, such as the year of a date, which no formula has.
+# Least ratio of different values to different numbers of the source. Fewer values are
+# steps, such as the year of a date, which no formula has.
 _LEAST_SHARE_OF_VALUES = 0.5
 _MOST_COLUMNS = 100  # among more columns of numbers, none is compared
 _SAMPLE = 64  # rows that rule out most functions
-_MOST_DECIMALS, _MOST_DIGITS = 8, 10  # beyond, numbers are taken as not rounded
+_MOST_DECIMALS, _MOST_DIGITS = 8, 10  # numbers with more are not rounded
 _MOST_DIGITS_OF_SCALE = 4  # significant digits of factors of logarithms and powers
-# Relative rounding error of equal numbers, and of those of float32 that are read from text.
+# Relative difference of equal numbers, of float64 and of float32 that was read from text.
 _SAME, _SAME_SINGLE = 4.0 * np.finfo(np.float64).eps, 5e-14
 
 
@@ -182,8 +182,8 @@ class Function(Computed):
 def find_functions(cells: Mapping[str, np.ndarray]) -> list[Function]:
     """Returns the columns that are functions of another one in all rows.
 
-    The source is the column that has fewer possible numbers up to its largest: the wage in
-    cents, and not its logarithm; the age, and not its square. It is no function itself.
+    The source is the column with fewer possible numbers up to its largest: the wage in
+    cents, not its logarithm; the age, not its square. It is no function itself.
 
     >>> import numpy as np
     >>> from tfp_flows.tables.functions import find_functions
@@ -268,8 +268,9 @@ def _fitted(name, source, formula, x, y):
     best, most = None, -1.0
     scale, shift = fitted
     for rounding, places in _roundings(y):
-        own = scale, shift, rounding, places, "in all rows"
-        found = Function(name, source, formula, *own)
+        found = Function(
+            name, source, formula, scale, shift, rounding, places, "in all rows"
+        )
         share = float(np.mean(_are_same(found(x), y)))
         if share > most and found.holds(x, y).all():
             best, most = found, share

@@ -14,15 +14,14 @@ _MOST_ERROR = 0.01  # maximum rounding error of such numbers, in steps
 _DIFFERENCE_ROUNDING = 0.01  # rounding error of a difference of two numbers, in steps
 _MOST_DENOMINATOR = 10**9
 _MOST_DECIMALS = 6
-_DIVISORS = (1, 6)  # divisors of decimal units: means of two or three numbers occur, too
-# Fewer numbers may be on a grid by chance.
-_LEAST_DISTINCT = 11
+_DIVISORS = (1, 6)  # of decimal units; 6, since means of two or three numbers occur
+_LEAST_DISTINCT = 11  # fewer different numbers may be on a coarser grid by chance
 FIRST_INEXACT = 2.0**53  # float64 does not hold every integer from here on
 _MOST_CELLS = 10**6  # numbers on a finer grid are continuous
 
 
 class Grid:
-    """The multiples of a step, but for some, as consecutive integers (places).
+    """The multiples of a step, without spikes, as consecutive integers (places).
 
     ```none
     place = m - number of spikes below m * step,     y = m * step

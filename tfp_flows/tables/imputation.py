@@ -11,8 +11,9 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import require
 from tfp_flows.distributions import draws
+from tfp_flows.tables.cells import is_missing
 from tfp_flows.tables.distribution import TableDistribution
-from tfp_flows.tables.frames import Frame, is_missing
+from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.functions import Function
 from tfp_flows.tables.row_codec import RowCodec
 
@@ -35,11 +36,11 @@ def imputed(
     """Returns modelled columns, `[N]` by name, whose missing cells were drawn.
 
     Args:
-      distribution: the distribution of the cells.
-      codec: the codec of its cells.
+      distribution: the distribution of the rows.
+      codec: the codec of the rows.
       frame: the rows.
       columns: all columns of the frame, `[N]` by name.
-      context: cells of the context, `[N, C]`, or None.
+      context: entries of the context, `[N, C]`, or None.
       seed: stateless seed.
       num_candidates: completions of a row of which one is chosen, unless draws are exact.
 
@@ -58,9 +59,8 @@ def imputed(
     completed = np.array(rows.x)
     incomplete = np.flatnonzero(is_incomplete)
     observed = ~rows.is_missing[:, codec.column_of_each]
-    missing_codes = codec.codes_of_missing
     solver = RuleSolver(codec, columns, rows.x, observed)
-    is_exact = (missing_codes < 0).all() and not solver.is_linked[incomplete].any()
+    is_exact = (codec.codes_of_missing < 0).all() and not solver.is_linked[incomplete].any()
     is_exact = is_exact and _draws_are_exact(distribution, observed[incomplete])
     count = 1 if is_exact else num_candidates
     size = max(_MOST_ROWS // count, 1)
@@ -70,18 +70,10 @@ def imputed(
         draw_seed, choice_seed = draws.split(draws.fold_in(seed, part), 2)
         part += 1
         repeated = np.repeat(index, count)
-        of_part = solver.for_rows(repeated)
-        candidates, weights = distribution.complete(
-            tf.constant(of_part.x),
-            tf.constant(of_part.observed),
-            draw_seed,
-            None if context is None else tf.constant(context[repeated]),
-            solve=of_part.solve if of_part.is_linked.any() else None,
+        given_context = None if context is None else context[repeated]
+        candidates, weights = _completions(
+            distribution, solver.for_rows(repeated), given_context, draw_seed
         )
-        # A cell that is imputed is not missing again.
-        is_absent = (candidates == missing_codes) & ~of_part.observed
-        is_wrong = tf.reduce_any(is_absent, axis=1) | of_part.violates(candidates.numpy())
-        weights = tf.where(is_wrong, tf.constant(_IMPOSSIBLE, weights.dtype), weights)
         candidates = tf.reshape(candidates, [len(index), count, -1])
         weights = tf.reshape(weights, [-1, count])
         completed[index] = draws.choose(candidates, weights, choice_seed).numpy()
@@ -95,6 +87,22 @@ def imputed(
         )
         incomplete = np.concatenate([incomplete, again])
     return codec.decode(completed, given)
+
+
+def _completions(distribution, solver, context, seed):
+    """Returns a completion of each row of a solver, `[N, K + D]`, and its log-weight."""
+    candidates, weights = distribution.complete(
+        tf.constant(solver.x),
+        tf.constant(solver.observed),
+        seed,
+        None if context is None else tf.constant(context),
+        solve=solver.solve if solver.is_linked.any() else None,
+    )
+    # A cell that is imputed is not missing again.
+    is_absent = (candidates == solver.codec.codes_of_missing) & ~solver.observed
+    is_wrong = tf.reduce_any(is_absent, axis=1) | solver.violates(candidates.numpy())
+    impossible = tf.constant(_IMPOSSIBLE, weights.dtype)
+    return candidates, tf.where(is_wrong, impossible, weights)
 
 
 def _with_sources(frame, codec):
@@ -166,8 +174,8 @@ class RuleSolver(typing.NamedTuple):
     Args:
       codec: the codec of the rows.
       columns: their columns, `[N]` by name, with those of the context.
-      x: their cells, `[N, K + D]`; arbitrary where they are not observed.
-      observed: which cells are observed, booleans `[N, K + D]`.
+      x: their entries, `[N, K + D]`; arbitrary where they are not observed.
+      observed: which entries are observed, booleans `[N, K + D]`.
     """
 
     codec: RowCodec
@@ -197,10 +205,10 @@ class RuleSolver(typing.NamedTuple):
           codes: all codes, `[N, K]`.
           numbers: the numbers before, `[N]` each.
         """
-        cell = codes.shape[1] + number
-        owner = self.codec.names[self.codec.column_of_each[cell]]
+        entry = codes.shape[1] + number
+        owner = self.codec.names[self.codec.column_of_each[entry]]
         drawn = np.array(self.x)
-        drawn[:, :cell] = np.column_stack([codes, *numbers])
+        drawn[:, :entry] = np.column_stack([codes, *numbers])
         parts, grid = self._terms(drawn), self.codec.codec(owner).grid
         found, is_found = np.zeros(len(codes)), np.zeros(len(codes), bool)
         sums = [(name, t) for name in self.codec.differences for t in self._sums(name)]
@@ -208,8 +216,10 @@ class RuleSolver(typing.NamedTuple):
             if owner not in terms:
                 continue
             others = [term for term in terms if term != owner]
-            is_known = [self._is_known(term, cell, codes) for term in others]
-            is_here = np.all([self._is_linked(name), ~self.observed[:, cell], *is_known], 0)
+            is_known = [self._is_known(term, entry, codes) for term in others]
+            is_here = np.all(
+                [self._is_linked(name), ~self.observed[:, entry], *is_known], 0
+            )
             rest = np.sum([parts[term] for term in others], axis=0)
             value = np.asarray(self.columns[name][is_here], np.float64)
             value = value - np.broadcast_to(rest, len(codes))[is_here]
@@ -240,8 +250,8 @@ class RuleSolver(typing.NamedTuple):
     def _sums(self, name):
         """All lists of terms whose sum is a column.
 
-        A term is a cell, the name of its column; or a whole column, `(name,)`, in place of
-        the cells that it is the sum of.
+        A term is an entry, the name of its column; or a whole column, `(name,)`, in place
+        of the entries that it is the sum of.
         """
         if name not in self.codec.differences:
             return [[name]]
@@ -261,14 +271,14 @@ class RuleSolver(typing.NamedTuple):
         is_drawn = function.source in self.codec.names
         return ~is_missing(value) & is_missing(source) & is_drawn
 
-    def _is_known(self, term, cell, codes):
-        """Where a term is known before a cell is drawn, booleans `[N]`."""
+    def _is_known(self, term, entry, codes):
+        """Where a term is known before an entry is drawn, booleans `[N]`."""
         if isinstance(term, tuple):
             return ~is_missing(self.columns[term[0]])
         if term not in self.codec.names:
             return np.ones(len(codes), bool)
-        *code, last = [-1, *self.codec.cells_of_column(term)]  # -1: it has no cell
-        if last < cell:
+        *code, last = [-1, *self.codec.entries_of_column(term)]  # -1: it has no entry
+        if last < entry:
             return np.ones(len(codes), bool)
         return (codes[:, code[1:]] > 0).any(axis=1) | self.observed[:, last]
 
@@ -282,11 +292,11 @@ class RuleSolver(typing.NamedTuple):
 
 
 def _draws_are_exact(distribution, observed):
-    """Whether all missing cells come last, so that draws need no importance weights.
+    """Whether all missing entries come last, so that draws need no importance weights.
 
     With several members, observed codes before missing codes also reweight the members.
     """
     comes_last = (~observed[:, 1:] >= ~observed[:, :-1]).all()
-    codes = observed[:, : distribution.cells.num_codes]
+    codes = observed[:, : distribution.features.num_codes]
     is_split = codes.any(axis=1) & ~codes.all(axis=1)
     return comes_last and (distribution.num_members == 1 or not is_split.any())

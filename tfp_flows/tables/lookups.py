@@ -10,20 +10,20 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tfp_flows.core.arguments import require
+from tfp_flows.tables.cells import Cells, cells_of
 from tfp_flows.tables.column import Column
-from tfp_flows.tables.frames import Cells, cells_of
 from tfp_flows.tables.rules import Computed
 
 _MOST_COLUMNS = 100  # among more columns, none is compared
 _SAMPLE = 200  # rows that rule out most lookups
-# Logarithms of the probability, at most, that values are so by chance: of all of them, and
-# of the rows with each value.
+# Log-probabilities below which equal values in the rows of one source value are no chance:
+# of all rows together, and of the rows with each value of the column.
 _MOST_CHANCE, _MOST_CHANCE_OF_VALUE = -6.0, -2.0
 
 
 @dataclasses.dataclass
 class Lookup(Computed):
-    """A column of one value for each value of another column.
+    """A column with one value for each value of another column.
 
     ```none
     name = value that is paired with source,     for example the region of a state
@@ -34,9 +34,9 @@ class Lookup(Computed):
 
     Args:
       name: name of the column.
-      source: name of the other column, of one of a list of values.
-      pairs: each value of the source with the value of the column, None where it is
-        missing.
+      source: name of the other column, which has a list of values.
+      pairs: each value of the source with the value of the column; None if the column is
+        missing there.
       reason: why there is the lookup.
 
     Raises:
@@ -102,11 +102,11 @@ def find_lookups(
 ) -> list[Lookup]:
     """Returns the columns that have one value for each value of another one in all rows.
 
-    They are found if that is unlikely by chance: if the values in the rows of one value of
-    the source were independent, with unknown frequencies (Jeffreys's prior), their being
-    equal would have a probability below e^-6, and below e^-2 in the rows of each value of
-    the column. The source is the column with most values. It has no missing cell, and is no
-    lookup itself.
+    A lookup is found if it is unlikely by chance. Suppose that the values in the rows of
+    one source value were independent, with unknown frequencies (Jeffreys's prior). Then the
+    probability that they are all equal must be below e^-6 for all rows, and below e^-2 for
+    the rows of each value of the column. The source with most values is taken. It has no
+    missing cell, and is no lookup itself.
 
     >>> import numpy as np
     >>> from tfp_flows.tables.lookups import find_lookups

@@ -1,4 +1,4 @@
-"""The networks of a table's numbers, their sizes, and the features of cells they see."""
+"""The networks of a table's numbers, their sizes, and the features of entries they see."""
 
 from __future__ import annotations
 
@@ -176,9 +176,10 @@ class ColumnMLPs(ConfiguredLayer):
 
     def from_column(self, x: TensorLike, column: int) -> tf.Tensor:
         """Returns the parameters of one column, `[N, M, P]`, from features, `[N, F]`."""
-        own, arrays = slice(column, column + 1), self._layout.unpack(self._packed)
-        arrays = tf.nest.map_structure(lambda array: array[:, own], arrays)
-        outputs = self._outputs(x, arrays, self.seen[own], training=False)
+        only = slice(column, column + 1)
+        arrays = self._layout.unpack(self._packed)
+        arrays = tf.nest.map_structure(lambda array: array[:, only], arrays)
+        outputs = self._outputs(x, arrays, self.seen[only], training=False)
         return tf.transpose(outputs[:, 0], [1, 0, 2])
 
     def weights_of(self, which: npt.ArrayLike) -> np.ndarray:
@@ -223,8 +224,8 @@ class ColumnMLPs(ConfiguredLayer):
         return self.activation(tf.matmul(x, kernel) + bias)
 
 
-class CellFeatures:
-    """Features of cells: first the features of the codes, then those of the numbers.
+class EntryFeatures:
+    """Features of the entries of rows: first those of the codes, then of the numbers.
 
     ```none
     code of V values:   (x = 0, ..., x = V - 1)
@@ -246,7 +247,7 @@ class CellFeatures:
       maps: the `NumberMaps` of the numbers.
       num_codes: K.
       num_numbers: D.
-      num_cells: K + D.
+      num_entries: K + D.
       size: number of features, F.
       column_of_each: -1 for each feature of a code, else the index of the number, `[F]`.
 
@@ -264,7 +265,7 @@ class CellFeatures:
         self.num_values = list(num_values)
         self.maps = NumberMaps(numbers)
         self.num_codes, self.num_numbers = len(self.num_values), len(self.maps.specs)
-        self.num_cells = self.num_codes + self.num_numbers
+        self.num_entries = self.num_codes + self.num_numbers
         self._code_of = np.array([spec.code for spec in numbers], int)
         self._knots = tuple(knots)
         widths = np.where(self.maps.is_circle, 2, max(len(knots), 1)).astype(int)
@@ -274,7 +275,7 @@ class CellFeatures:
         self.size = len(self.column_of_each)
 
     def __call__(self, x: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-        """Returns features, `[N, F]`, of cells, `[N, K + D]`."""
+        """Returns features, `[N, F]`, of rows, `[N, K + D]`."""
         codes, numbers = self.split(x)
         y = self.maps.middle(numbers)
         low, high = self.maps.ends
@@ -285,13 +286,13 @@ class CellFeatures:
         from_numbers = self.from_numbers(u, self.is_present(codes), dtype)
         return tf.concat([self.from_codes(codes, dtype), from_numbers], axis=1)
 
-    def from_columns(self, columns: Sequence[int]) -> CellFeatures:
+    def from_columns(self, columns: Sequence[int]) -> EntryFeatures:
         """Returns the features of some of the numbers, without codes."""
         specs = [self.maps.specs[column] for column in columns]
-        return CellFeatures([], specs, self._knots)
+        return EntryFeatures([], specs, self._knots)
 
     def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the codes, `[N, K]`, and the numbers, `[N, D]`, of cells."""
+        """Returns the codes, `[N, K]`, and the numbers, `[N, D]`, of rows."""
         return x[:, : self.num_codes], x[:, self.num_codes :]
 
     def is_present(self, codes: tf.Tensor) -> tf.Tensor:

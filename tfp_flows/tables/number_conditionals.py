@@ -19,20 +19,19 @@ from tfp_flows.tables.number_maps import NumberMaps
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.spline import CircularSpline, RationalQuadraticSpline
 
-# Width of bins in standard deviations of the latent, below which the density at the middle
-# is used.
+# Bins narrower than this, in standard deviations of the latent, have the density at their
+# middle times their width.
 _NARROW = 0.02
 _INFINITE = 100.0  # latents beyond have no probability
 _LOG_SQRT_2_PI = 0.5 * math.log(2.0 * math.pi)
-# Weight of the tails: the factor of its learning rate, and the bounds of the logarithm of
-# its ratio to its value at parameters of zero, for files that name none.
-_PACE, TAIL_BOUNDS = 0.25, (7.0, 7.0)
+_PACE = 0.25  # factor of the learning rate of the tails' weight
+TAIL_BOUNDS = (7.0, 7.0)  # bounds of the tails for files that name none
 _MOST_LOG_SCALE = 7.0
-# The bound of splines and the weight of the tails at parameters of zero, by whether tails
-# are first. Splines of normal variables reach 1 of 16,000 draws on either side with 4.
+# By whether tails are first: the bound of splines, and the tails' weight at parameters of
+# zero. Of a normal variable, 1 of 16,000 draws is beyond 4 on either side.
 _BOUNDS, _FIRST_WEIGHTS = {True: 4.0, False: 3.0}, {True: 0.15, False: 0.3}
 _FAR = 1e12  # bound on u, which keeps all values finite
-_FARTHEST = 40.0  # quantiles are sought up to so many standard deviations of training rows
+_FARTHEST = 40.0  # bound of quantiles, in standard deviations of training rows
 
 
 class Evaluated(typing.NamedTuple):
@@ -141,9 +140,9 @@ class NumberConditionals:
         """
 
         def on(conditional):
-            own = _parameters_of(conditional, parameters)
             draw = _traced_draw(conditional, parameters.dtype)
-            return draw(own, tf.constant(self.weights), seed)
+            weights = tf.constant(self.weights)
+            return draw(_parameters_of(conditional, parameters), weights, seed)
 
         return self._in_units(self._on_each_kind(on))
 
@@ -192,8 +191,8 @@ class NumberConditionals:
         value = value[..., None, :] if has_members else value
 
         def call(conditional):
-            own = _parameters_of(conditional, parameters)
-            return getattr(conditional, method)(value, own)
+            of_kind = _parameters_of(conditional, parameters)
+            return getattr(conditional, method)(value, of_kind)
 
         return self._on_each_kind(call)
 
@@ -211,11 +210,11 @@ class NumberConditionals:
         """Replaces densities by probabilities of bins, and sets both ends, for integers."""
         columns = np.flatnonzero(self.maps.is_integer)
         integers = self.from_columns(columns.tolist())
-        own = _parameters_of(self._line, parameters)
+        parameters = _parameters_of(self._line, parameters)
         if len(columns) < y.shape[-1]:  # a gather is slow, also of all columns
-            y, own = (tf.gather(t, columns, axis=-1) for t in (y, own))
+            y, parameters = (tf.gather(t, columns, axis=-1) for t in (y, parameters))
         ends = (integers.maps.edge(end) for end in (y, y + 1.0))
-        low, high = (integers._latent(end, own) for end in ends)
+        low, high = (integers._latent(end, parameters) for end in ends)
         is_wide = high - low > _NARROW
         middle = tf.gather(each.log_prob, columns, axis=-1)
         wide = log_interval_probability(
@@ -227,8 +226,8 @@ class NumberConditionals:
         places[columns] = np.arange(len(columns))
         return Evaluated(
             *(
-                tf.where(self.maps.is_integer, tf.gather(own, places, axis=-1), other)
-                for own, other in zip(found, each, strict=True)
+                tf.where(self.maps.is_integer, tf.gather(bins, places, axis=-1), others)
+                for bins, others in zip(found, each, strict=True)
             )
         )
 
@@ -258,8 +257,7 @@ def _traced_draw(conditional, dtype):
     def propose(parameters, weights, seed):
         member_seed, noise_seed, choice_seed = draws.split(seed, 3)
         shape = tf.shape(parameters)
-        uniform = draws.uniform([shape[0]], member_seed, tf.float64)
-        member = tf.cast(tf.floor(uniform * tf.cast(shape[1], tf.float64)), tf.int32)
+        member = draws.integers(shape[0], shape[1], member_seed)
         size = [shape[0], shape[3]]
         z = draws.normal(size, noise_seed, dtype)
         u = conditional.value(z, tf.gather(parameters, member, batch_dims=1))

@@ -6,12 +6,11 @@ import dataclasses
 import functools
 import math
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-FORMS = ("line", "log", "softplus", "logit", "asinh", "circle")
 _FAR = 1e12  # bound on u, which keeps later values finite
 _MOST = 700.0  # its exponential is finite in float64
 _NOWHERE = 1e300  # no number is as far
@@ -65,6 +64,91 @@ class NumberSpec:
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
 
+class Form(typing.NamedTuple):
+    """A form of maps: t of `unit = (y - low) / width`, and y of t.
+
+    The width is `high - low`, but 1 for "line" and "log".
+    """
+
+    forward: Callable  # (unit, width, far) -> t, log dt/dy
+    backward: Callable  # (t, low, width, far) -> y
+    inner: float = 0.5  # a unit at which t is finite
+    has_low: bool = False  # whether `low` is an end of the support
+    has_high: bool = False
+    is_logarithmic: bool = False  # whether t is a logarithm of y, far out
+    is_linear: bool = False  # whether y grows like t, far out
+
+
+def _log(unit, width, far):
+    log_unit = tf.math.log(tf.minimum(unit, far))
+    return log_unit + tf.maximum(unit - far, 0.0) / far, -log_unit
+
+
+def _exp(t, low, width, far):
+    log_far = np.log(far)
+    beyond = tf.maximum(t - log_far, 0.0) * far
+    return low + tf.exp(tf.minimum(t, log_far)) + beyond
+
+
+def _softplus(unit, width, far):
+    log_rest = tf.math.log(-tf.math.expm1(-unit))
+    return unit + log_rest, -log_rest - np.log(width)
+
+
+def _logit(unit, width, far):
+    log_below, log_rest = tf.math.log(unit), tf.math.log(1.0 - unit)
+    return log_below - log_rest, -log_below - log_rest - np.log(width)
+
+
+def _asinh(unit, width, far):
+    near = tf.clip_by_value(unit, -far, far)
+    t = tf.asinh(near)
+    log_cosh = tf.abs(t) + tf.math.log1p(tf.exp(-2.0 * tf.abs(t))) - math.log(2.0)
+    beyond = (unit - near) / np.hypot(1.0, far)
+    return t + beyond, -log_cosh - np.log(width)
+
+
+def _sinh(t, low, width, far):
+    near = tf.clip_by_value(t, -np.arcsinh(far), np.arcsinh(far))
+    beyond = np.hypot(1.0, far) * (t - near)
+    return low + width * (tf.sinh(near) + beyond)
+
+
+def _angle(unit, width, far):
+    log_slope = tf.zeros_like(unit) + np.log(2.0 * math.pi / width)
+    return 2.0 * math.pi * unit - math.pi, log_slope
+
+
+FORMS = {
+    "line": Form(
+        lambda unit, width, far: (unit, tf.zeros_like(unit)),
+        lambda t, low, width, far: t,
+        is_linear=True,
+    ),
+    "log": Form(_log, _exp, inner=1.0, has_low=True, is_logarithmic=True),
+    "softplus": Form(
+        _softplus,
+        lambda t, low, width, far: low + width * tf.math.softplus(t),
+        inner=1.0,
+        has_low=True,
+        is_linear=True,
+    ),
+    "logit": Form(
+        _logit,
+        lambda t, low, width, far: low + width * tf.sigmoid(t),
+        has_low=True,
+        has_high=True,
+    ),
+    "asinh": Form(_asinh, _sinh, is_logarithmic=True),
+    "circle": Form(
+        _angle,
+        lambda t, low, width, far: low + width * (t + math.pi) / (2.0 * math.pi),
+        has_low=True,
+        has_high=True,
+    ),
+}
+
+
 class Mapped(typing.NamedTuple):
     """Numbers on the standardised line, `[..., D]`."""
 
@@ -92,10 +176,15 @@ class NumberMaps:
             np.array([getattr(spec, name) for spec in specs], np.float64)
             for name in ("low", "high", "mean", "scale", "far")
         )
-        self._width = np.where(self._is["log"], 1.0, self._high - self._low)
+        self._low = np.where(self._is["line"], 0.0, self._low)
+        has_width = ~(self._is["line"] | self._is["log"])
+        self._width = np.where(has_width, self._high - self._low, 1.0)
+        self._has_low, self._has_high, self.is_logarithmic, self._is_linear = (
+            np.array([getattr(FORMS[spec.form], name) for spec in specs], bool)
+            for name in ("has_low", "has_high", "is_logarithmic", "is_linear")
+        )
         self.is_integer = np.array([spec.is_integer for spec in specs], bool)
         self.is_circle = self._is["circle"]
-        self.is_logarithmic = self._is["log"] | self._is["asinh"]
         self._tables = {
             j: _table_from_spec(spec) for j, spec in enumerate(specs) if spec.positions
         }
@@ -103,10 +192,8 @@ class NumberMaps:
     @property
     def ends(self) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper ends of the supports, `[D]`; for integers, ends of bins."""
-        has_low = self._is["log"] | self._is["softplus"] | self._is["logit"]
-        has_low = has_low | self.is_circle
-        has_high = self._is["logit"] | self.is_circle
-        return np.where(has_low, self._low, -np.inf), np.where(has_high, self._high, np.inf)
+        low = np.where(self._has_low, self._low, -np.inf)
+        return low, np.where(self._has_high, self._high, np.inf)
 
     @property
     def centers(self) -> np.ndarray:
@@ -139,52 +226,23 @@ class NumberMaps:
     def unscaled(self, y: tf.Tensor) -> Mapped:
         """Maps `y`, `[..., D]`, to t, which is not standardised."""
         from_low = (y - self._low) / self._width
-        is_above = self._is["line"] | self._is["asinh"] | (from_low > 0.0)
-        has_end = self._is["logit"] | self._is["circle"]
-        is_inside = is_above & (~has_end | (from_low < 1.0))
-        # The start of a circle belongs to it.
-        is_inside |= self._is["circle"] & tf.equal(from_low, 0.0)
+        is_inside = ~self._has_low | (from_low > 0.0)
+        is_inside &= ~self._has_high | (from_low < 1.0)
         # Numbers outside are replaced by a point where all maps are finite, so that their
         # gradients are finite too.
         unit = tf.where(is_inside, from_low, tf.constant(0.5, tf.float64))
-        log_width = np.log(self._width)
+        if self.is_circle.any():
+            # The start of a circle belongs to it; turns do not matter.
+            is_inside |= self.is_circle & tf.equal(from_low, 0.0)
+            is_turn = self.is_circle & tf.math.is_finite(from_low)
+            unit = tf.where(is_turn, from_low - tf.floor(from_low), unit)
 
-        def log():
-            above = tf.where(self._is["log"], unit, 1.0)
-            log_unit = tf.math.log(tf.minimum(above, self._far))
-            return log_unit + tf.maximum(above - self._far, 0.0) / self._far, -log_unit
+        def forward(form):
+            inner = tf.constant(FORMS[form].inner, tf.float64)
+            only = tf.where(self._is[form], unit, inner)
+            return FORMS[form].forward(only, self._width, self._far)
 
-        def softplus():
-            soft = tf.where(self._is["softplus"], unit, 1.0)
-            log_rest = tf.math.log(-tf.math.expm1(-soft))
-            return soft + log_rest, -log_rest - log_width
-
-        def logit():
-            log_below = tf.math.log(tf.where(self._is["logit"], unit, 0.5))
-            log_rest = tf.math.log(tf.where(self._is["logit"], 1.0 - unit, 0.5))
-            return log_below - log_rest, -log_below - log_rest - log_width
-
-        def asinh():
-            near = tf.clip_by_value(unit, -self._far, self._far)
-            t = tf.asinh(near)
-            log_cosh = tf.abs(t) + tf.math.log1p(tf.exp(-2.0 * tf.abs(t))) - math.log(2.0)
-            beyond = (unit - near) / np.hypot(1.0, self._far)
-            return t + beyond, -log_cosh - log_width
-
-        def circle():
-            is_turn = self._is["circle"] & tf.math.is_finite(from_low)
-            turn = tf.where(is_turn, from_low - tf.floor(from_low), unit)
-            log_slope = tf.zeros_like(y) + np.log(2.0 * math.pi / self._width)
-            return 2.0 * math.pi * turn - math.pi, log_slope
-
-        t, log_slope = self._choose(
-            line=lambda: (tf.where(is_inside, y, 0.0), tf.zeros_like(y)),
-            log=log,
-            softplus=softplus,
-            logit=logit,
-            asinh=asinh,
-            circle=circle,
-        )
+        t, log_slope = self._choose(forward)
         return Mapped(t, log_slope, is_inside & tf.math.is_finite(y))
 
     def edge(self, y: tf.Tensor) -> tf.Tensor:
@@ -202,27 +260,9 @@ class NumberMaps:
             columns[j] = table.before(columns[j])
         u = tf.stack(columns, axis=-1) if columns else u
         t = tf.where(self.is_circle, u, self._mean + self._scale * u)
-        is_linear = self._is["line"] | self._is["softplus"]
-        t = tf.where(is_linear, t, tf.clip_by_value(t, -_MOST, _MOST))
-
-        def log():
-            log_far = np.log(self._far)
-            beyond = tf.maximum(t - log_far, 0.0) * self._far
-            return self._low + tf.exp(tf.minimum(t, log_far)) + beyond
-
-        def asinh():
-            far = np.arcsinh(self._far)
-            near = tf.clip_by_value(t, -far, far)
-            beyond = np.hypot(1.0, self._far) * (t - near)
-            return self._low + self._width * (tf.sinh(near) + beyond)
-
+        t = tf.where(self._is_linear, t, tf.clip_by_value(t, -_MOST, _MOST))
         y = self._choose(
-            line=lambda: t,
-            log=log,
-            softplus=lambda: self._low + self._width * tf.math.softplus(t),
-            logit=lambda: self._low + self._width * tf.sigmoid(t),
-            asinh=asinh,
-            circle=lambda: self._low + self._width * (t + math.pi) / (2.0 * math.pi),
+            lambda form: FORMS[form].backward(t, self._low, self._width, self._far)
         )
         if self._tables:
             columns = tf.unstack(y, axis=-1)
@@ -234,13 +274,13 @@ class NumberMaps:
         y = tf.maximum(y, np.nextafter(low, np.where(np.isfinite(low), np.inf, low)))
         return tf.minimum(y, np.nextafter(high, np.where(np.isfinite(high), -np.inf, high)))
 
-    def _choose(self, **functions):
-        """What the function of each number's form returns; others are not called."""
+    def _choose(self, function):
+        """What a function of each number's form returns; other forms are not called."""
         forms = [form for form in FORMS if self._is[form].any()] or ["line"]
-        chosen = functions[forms[0]]()
+        chosen = function(forms[0])
         for form in forms[1:]:
             where = functools.partial(tf.where, self._is[form])
-            chosen = tf.nest.map_structure(where, functions[form](), chosen)
+            chosen = tf.nest.map_structure(where, function(form), chosen)
         return chosen
 
 

@@ -12,9 +12,10 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import check_number, require
 from tfp_flows.distributions.univariate import bisect
+from tfp_flows.tables.cells import dates_from_days, days_from_dates, is_missing
 from tfp_flows.tables.column_codec import ColumnCodec
 from tfp_flows.tables.distribution import TableDistribution
-from tfp_flows.tables.frames import Frame, dates_from_days, days_from_dates, is_missing
+from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.grids import Grid
 from tfp_flows.tables.number_predictions import (
     CirclePoints,
@@ -38,7 +39,7 @@ def predict(
 ) -> Prediction:
     """Returns the distributions of the one modelled column in some rows of a frame.
 
-    Its columns of the context have the cells `context`, `[N, C]`; None if there are none.
+    The entries of the context are `context`, `[N, C]`; None if there are none.
     """
     (name,) = codec.names
     of_column, shift, rows = codec.codec(name), None, np.arange(len(frame))[which]
@@ -47,21 +48,13 @@ def predict(
         parts = frame.take(codec.differences[name].minus, "context").values()
         offset = np.sum([part.astype(np.float64) for part in parts], axis=0)
         shift = Shift(offset[rows], codec.grids[name])
-    probs = np.ones([len(rows), 1])
-    codes = tf.zeros([len(rows), distribution.cells.num_codes], tf.float64)
-    from_context = distribution.features_of_context(codes, context)
-    if distribution.cells.num_codes:
-        each = [
-            distribution.mean_over_members(
-                distribution.log_prob_of_codes(codes + code, from_context)
-            )
-            for code in range(distribution.cells.num_values[0])
-        ]
-        probs = np.exp(tf.stack(each, axis=1).numpy())
+    zeros = tf.zeros([len(rows), distribution.features.num_codes], tf.float64)
+    from_context = distribution.features_of_context(zeros, context)
+    probs = _probabilities_of_codes(distribution, zeros, from_context)
     if of_column.has_missing:  # conditions on a cell that is not missing
         probs = probs[:, :-1] / probs[:, :-1].sum(axis=1, keepdims=True)
     number, atoms, grid = None, [], of_column.grid
-    if distribution.cells.num_numbers:
+    if distribution.features.num_numbers:
         first = distribution.first_number(from_context, context)
         number = NumberPredictions(distribution.conditionals, first.parameters, grid)
         values, weights = first.values_and_weights
@@ -70,6 +63,22 @@ def predict(
         rest = np.exp(first.weights[1].numpy()) if first.weights else 1.0
         probs = np.concatenate([probs[:, :1] * rest, probs[:, 1:]], axis=1)
     return Prediction(of_column, probs, number, shift, atoms)
+
+
+def _probabilities_of_codes(distribution, zeros, from_context):
+    """Returns the probability of each code of the one column, `[N, V]`; ones without codes.
+
+    `zeros` are the code 0 in each row, `[N, K]`, with K of at most one.
+    """
+    if not distribution.features.num_codes:
+        return np.ones([len(zeros), 1])
+    each = [
+        distribution.mean_over_members(
+            distribution.log_prob_of_codes(zeros + code, from_context)
+        )
+        for code in range(distribution.features.num_values[0])
+    ]
+    return np.exp(tf.stack(each, axis=1).numpy())
 
 
 class Shift(typing.NamedTuple):

@@ -11,17 +11,18 @@ import numpy.typing as npt
 
 from tfp_flows.core.arguments import require
 from tfp_flows.tables.atoms import AtomSpec
+from tfp_flows.tables.cells import cells_of, is_missing
 from tfp_flows.tables.column import UNUSABLE, Column
 from tfp_flows.tables.column_codec import ColumnCodec, Encoded
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.differences import in_order
-from tfp_flows.tables.frames import Frame, cells_of, is_missing
+from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 from tfp_flows.tables.rules import Rule
 
 
 class RowsRead(typing.NamedTuple):
-    """Rows of C columns as cells, whether they can occur or not; booleans are `[N, C]`."""
+    """Rows of C columns, encoded, whether they can occur or not; booleans are `[N, C]`."""
 
     x: np.ndarray  # codes and numbers, `[N, K + D]`; arbitrary where missing or unknown
     is_possible: np.ndarray  # also False for missing cells that are not modelled
@@ -30,9 +31,9 @@ class RowsRead(typing.NamedTuple):
 
 
 class RowCodec:
-    """Rows of some columns of a table as cells: first all codes, then all numbers.
+    """Rows of some columns of a table as entries: first all codes, then all numbers.
 
-    A column with a difference has this in its place; a computed column has no cells.
+    A column with a difference has this in its place; a computed column has no entries.
 
     Args:
       columns: all `TableColumns`.
@@ -76,7 +77,7 @@ class RowCodec:
         self.functions = {f.name: f for f in functions}
         self.grids = {name: column.grid for name, column in described.items()}
         described |= {d.name: d.column for d in differences}
-        for f in functions:  # a column without cells
+        for f in functions:  # a column without entries
             described[f.name] = Column(f.label, "constant", f.reason, values=[0.0])
         self._codecs = [
             ColumnCodec(c, not self._refuses_missing and c.num_missing > 0, is_given)
@@ -92,23 +93,23 @@ class RowCodec:
 
     @property
     def size(self) -> int:
-        """Number of cells of a row, K + D."""
+        """Number of entries of a row, K + D."""
         return len(self._with_code) + len(self._with_number)
 
     @property
     def column_of_each(self) -> np.ndarray:
-        """Index of the column of each cell of a row, `[K + D]`."""
+        """Index of the column of each entry of a row, `[K + D]`."""
         return np.array([*self._with_code, *self._with_number], int)
 
     @property
     def codes_of_missing(self) -> np.ndarray:
-        """The code of a missing cell for each cell of a row, `[K + D]`; -1 without one."""
+        """The code of a missing cell for each entry of a row, `[K + D]`; -1 without one."""
         codecs = [self._codecs[i] for i in self._with_code]
         codes = [c.num_codes - 1.0 if c.has_missing else -1.0 for c in codecs]
         return np.array([*codes, *[-1.0] * len(self._with_number)])
 
-    def cells_of_column(self, name: str) -> list[int]:
-        """Returns the indices of a column's code and number among the cells of a row."""
+    def entries_of_column(self, name: str) -> list[int]:
+        """Returns the indices of a column's code and number among the entries of a row."""
         return np.flatnonzero(self.column_of_each == self.names.index(name)).tolist()
 
     def codec(self, name: str) -> ColumnCodec:
@@ -122,18 +123,18 @@ class RowCodec:
           ValueError: if a column is missing, or has cells of another type.
         """
         encoded = self._encoded(frame)
-        cells = [encoded[i].code for i in self._with_code]
-        cells += [encoded[i].number for i in self._with_number]
+        entries = [encoded[i].code for i in self._with_code]
+        entries += [encoded[i].number for i in self._with_number]
         x = np.zeros([len(frame), self.size])
-        for cell, values in enumerate(cells):
-            x[:, cell] = np.nan_to_num(values)  # absent numbers are NaN
+        for place, values in enumerate(entries):
+            x[:, place] = np.nan_to_num(values)  # absent numbers are NaN
         flags = np.ones([3, len(frame), len(self.names)], bool)
         for i, each in enumerate(encoded):
             flags[:, :, i] = each.is_possible, each.is_known, each.is_missing
         return RowsRead(x, *flags)
 
     def encode(self, frame: Frame, expected: str = "") -> np.ndarray:
-        """Returns cells, `[N, K + D]`; with `expected` words, only such as can occur.
+        """Returns rows, `[N, K + D]`; with `expected` words, only such as can occur.
 
         Raises:
           ValueError: if a column has missing cells (with "refuse"), cells of another type,
@@ -162,8 +163,7 @@ class RowCodec:
         for codec, is_known in zip(self._codecs, rows.is_known.T, strict=True):
             if not is_known.all():
                 column, row = codec.column, int(np.argmin(is_known))
-                cell = self._take(frame)[column.name][row]
-                cell = cell.item() if isinstance(cell, np.generic) else cell
+                cell = _shown(self._take(frame)[column.name][row])
                 raise ValueError(
                     f"Expected one of {column.values} in column {column.name!r}; got "
                     f"{cell!r} in row {row} ({(~is_known).sum()} rows)."
@@ -176,8 +176,7 @@ class RowCodec:
         row = int(np.argmax(is_wrong.any(axis=1)))
         index = int(np.argmax(is_wrong[row]))
         name, column = self.names[index], self._codecs[index].column
-        cell = self._part(name, frame)[row]
-        cell = cell.item() if isinstance(cell, np.generic) else cell
+        cell = _shown(self._part(name, frame)[row])
         details = f" ({column.details})" if column.details else ""
         which = f"{column.kind} column {column.name!r}{details}"
         which = f"computed column {name!r}" if name in self.functions else which
@@ -200,12 +199,12 @@ class RowCodec:
         """
         columns = self._take(frame)  # a context, which has no differences
         where = {name: np.zeros(len(frame), bool) for name in self.names}
-        for cell, i in enumerate(self._with_number):
+        for place, i in enumerate(self._with_number):
             codec, name = self._codecs[i], self.names[i]
             if codec.column.is_number:
                 encoded = codec.encode(columns[name])
                 where[name] = ~encoded.is_possible & np.isfinite(encoded.number)
-                numbers = codec.clipped(encoded.number, maps.from_columns([cell]))
+                numbers = codec.clipped(encoded.number, maps.from_columns([place]))
                 columns[name] = numbers if where[name].any() else columns[name]
         return columns, where
 
@@ -224,12 +223,12 @@ class RowCodec:
         """
         encoded, found = self._encoded(frame), []
         codes = {owner: code for code, owner in enumerate(self._with_code)}
-        for cell, i in enumerate(self._with_number):
-            own = Encoded(*(cells[is_training] for cells in encoded[i]))
+        for place, i in enumerate(self._with_number):
+            measured = Encoded(*(entry[is_training] for entry in encoded[i]))
             if is_at_atom is not None:
-                number = np.where(is_at_atom[:, cell], np.nan, own.number)
-                own = own._replace(number=number)
-            found.append(self._codecs[i].measured(own, codes.get(i, -1)))
+                number = np.where(is_at_atom[:, place], np.nan, measured.number)
+                measured = measured._replace(number=number)
+            found.append(self._codecs[i].measured(measured, codes.get(i, -1)))
         return found
 
     def atoms(self, contexts: RowCodec) -> list[AtomSpec]:
@@ -241,11 +240,11 @@ class RowCodec:
         found = []
         for later, earlier in _kept_equalities(self._columns, self.names):
             owner, first = (self, 0) if earlier in self.names else (contexts, self.size)
-            *code, cell = owner.cells_of_column(earlier)
+            *code, number = owner.entries_of_column(earlier)
             found.append(
                 AtomSpec(
-                    self.cells_of_column(later)[-1] - len(self._with_code),
-                    first + cell,
+                    self.entries_of_column(later)[-1] - len(self._with_code),
+                    first + number,
                     first + code[0] if code else -1,
                     owner.codec(earlier).spikes_in_steps,
                     self.codec(later).spikes_in_steps,
@@ -256,7 +255,7 @@ class RowCodec:
     def decode(
         self, x: np.ndarray, given: dict[str, np.ndarray] | None = None
     ) -> dict[str, np.ndarray]:
-        """Returns the columns of cells, `[N, K + D]`, by name.
+        """Returns the columns of encoded rows, `[N, K + D]`, by name.
 
         The columns of the context are `given`, from which others are computed.
         """
@@ -325,6 +324,11 @@ class RowCodec:
 
     def _take(self, frame):
         return frame.take(self.names, self._argument) if self.names else {}
+
+
+def _shown(cell):
+    """A cell without NumPy's type, for an error."""
+    return cell.item() if isinstance(cell, np.generic) else cell
 
 
 def violated_rules(frame: Any, columns: TableColumns) -> dict[str, npt.NDArray[np.bool_]]:

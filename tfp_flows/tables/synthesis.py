@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 
 from tfp_flows.core.arguments import check_integer, check_seed, require
-from tfp_flows.core.check import Check, Report, lined_up
+from tfp_flows.core.check import Check, Report, lined_up, reasons_of
 from tfp_flows.tables import fidelity
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.fidelity import RowFeatures
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.row_codec import violated_rules
 
-# `SynthesisReport` says what each means.
-VERDICTS = ("a classifier cannot tell", "differs from real rows", "not to be relied on")
+_ALIKE, _DIFFERENT = "a classifier cannot tell", "differs from real rows"
+_UNRELIABLE = "not to be relied on"
+VERDICTS = (_ALIKE, _DIFFERENT, _UNRELIABLE)  # `SynthesisReport` says what each means
 # What each part of the report can show, and what it cannot.
 MEANINGS = {
     "detection": (
@@ -63,7 +64,7 @@ _JUDGED = ("synthetic", "test")  # rows whose copies and broken rules are counte
 _LEAST_ROWS = 100
 _SHOWN = 3  # columns that an advice names
 _QUANTILES = (0.01, 0.05, 0.25, 0.5)
-# Differences that matter, however many rows show them.
+# Smaller differences pass, however many rows show them.
 _MUCH_AUC, _MUCH_SHAPE, _MUCH_TREND, _MUCH_BALL = 0.05, 0.05, 0.1, 0.1
 _MUCH_UTILITY, _MUCH_NEARER, _MUCH_CLOSE, _MUCH_COPIED = 0.05, 0.1, 0.05, 0.01
 _CLOSE = 0.05  # share of the test rows that are called close to training rows
@@ -182,8 +183,8 @@ class SynthesisReport(Report):
         close = _beside(self.distances["close"], self.distances["close_of_test"])
         yield "close to training", close
         columns = (self.distances[name] for name in ("level", "synthetic", "test"))
-        for level, own, other in zip(*columns, strict=True):
-            text = f"distance {own:.4f} to a training row, test rows {other:.4f}"
+        for level, synthetic, test in zip(*columns, strict=True):
+            text = f"distance {synthetic:.4f} to a training row, test rows {test:.4f}"
             yield f"nearest {level:.0%}", text
         share, usual = (self.copies[k] / self.num_rows[k] for k in _JUDGED)
         text = f"{self.copies['synthetic']:,} ({share:.2%}), test rows {usual:.2%}"
@@ -262,17 +263,11 @@ def synthesis_report(
     }
     rules = {"synthetic": synthetic, "test": real_test}
     broken, share = _broken({k: violated_rules(rows, columns) for k, rows in rules.items()})
-    number = int(np.random.default_rng(seed).integers(2**31))
-    rng, count = np.random.default_rng(number), min(*counts.values(), max_rows)
-    drawn = {
-        kind: each.take(rng.permutation(len(each.x))[:count])
-        for kind, each in features.items()
-    }
-    real = np.concatenate([drawn["training"].x, drawn["test"].x])
-    real = drawn["test"]._replace(x=real)
-    drawn["synthetic"] = fidelity.bounded_by(real, drawn["synthetic"])
+    seed = int(np.random.default_rng(seed).integers(2**31))  # an integer, also for None
+    count = min(*counts.values(), max_rows)
+    drawn, real = _drawn(features, count, seed)
     with fidelity.one_thread():
-        measured = _measured(drawn, names, target, number)
+        measured = _measured(drawn, names, target, seed)
     distances = _distances(drawn, real)
     likeness = _checks_of_likeness(measured, count)
     others = [
@@ -317,6 +312,19 @@ def _broken(rules):
     is_broken = np.any(list(rules["synthetic"].values()), axis=0)
     broken = {rule: found for rule, found in counts.items() if any(found.values())}
     return broken, float(np.mean(is_broken))
+
+
+def _drawn(features, count, seed):
+    """Draws the rows of each kind that are compared, and joins the real ones of them."""
+    rng = np.random.default_rng(seed)
+    drawn = {
+        kind: each.take(rng.permutation(len(each.x))[:count])
+        for kind, each in features.items()
+    }
+    real = np.concatenate([drawn["training"].x, drawn["test"].x])
+    real = drawn["test"]._replace(x=real)
+    drawn["synthetic"] = fidelity.bounded_by(real, drawn["synthetic"])
+    return drawn, real
 
 
 def _measured(drawn, names, target, seed):
@@ -491,9 +499,12 @@ def _rules(share, broken):
 
 
 def _decide(likeness, others):
-    failed = [[check for check in part if check.failed] for part in (likeness, others)]
-    verdict = VERDICTS[2] if failed[1] else VERDICTS[1] if failed[0] else VERDICTS[0]
-    return verdict, tuple(check.advice for part in reversed(failed) for check in part)
+    verdict = _ALIKE
+    if any(check.failed for check in likeness):
+        verdict = _DIFFERENT
+    if any(check.failed for check in others):
+        verdict = _UNRELIABLE
+    return verdict, reasons_of([*others, *likeness])
 
 
 def _entries(shape):

@@ -21,10 +21,11 @@ from tfp_flows.core.arguments import (
 )
 from tfp_flows.distributions import draws
 from tfp_flows.tables.atoms import Atoms
+from tfp_flows.tables.cells import is_missing
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.fidelity import are_copies, row_features
-from tfp_flows.tables.frames import Form, Frame, is_missing
+from tfp_flows.tables.frames import Form, Frame
 from tfp_flows.tables.imputation import imputed
 from tfp_flows.tables.networks import NetworkSizes
 from tfp_flows.tables.number_maps import NumberMaps
@@ -145,11 +146,10 @@ class TableDensity:
             `calibration_split`, if several columns or a categorical or periodic one are
             modelled.
         """
-        fit_options = FitOptions(**options)
-        read, validation_frame = Frame(frame), fit_options.validation_frame
+        fit_options, read = FitOptions(**options), Frame(frame)
         is_training = self._draw_training_rows(len(read), fit_options.calibration_split)
         self._form = read.form
-        x, context = self._training_cells(read)
+        x, context = self._encoded_rows(read)
         data = x[is_training], None if context is None else context[is_training]
         numbers, atoms = self._measured(read, is_training, data)
         self._distribution = TableDistribution(
@@ -165,10 +165,11 @@ class TableDensity:
             **vars(self._sizes.by_rows(int(is_training.sum()))),
         )
         validation = None
-        if validation_frame is not None:
-            validation = self._training_cells(Frame(validation_frame))
-        fitted = self._distribution, data, validation, fit_options, self._seed
-        history = fit_distribution(*fitted)
+        if fit_options.validation_frame is not None:
+            validation = self._encoded_rows(Frame(fit_options.validation_frame))
+        history = fit_distribution(
+            self._distribution, data, validation, fit_options, self._seed
+        )
         if not is_training.all():
             self._calibrate(read, ~is_training)
         return history
@@ -180,7 +181,7 @@ class TableDensity:
 
     @property
     def distribution(self) -> TableDistribution:
-        """The distribution of the rows' cells.
+        """The distribution of the rows' codes and numbers.
 
         Raises:
           ValueError: before `fit`.
@@ -196,14 +197,14 @@ class TableDensity:
           frame: rows with all columns.
 
         Returns:
-          Codes and numbers, `[N, K + D]`; and cells of the context, `[N, C]`, where C is 0
+          Codes and numbers, `[N, K + D]`; and those of the context, `[N, C]`, where C is 0
           without a context.
 
         Raises:
           ValueError: as `log_prob` does.
         """
         read = Frame(frame)
-        context = self._context_cells(read)
+        context = self._encoded_context(read)
         context = np.zeros([len(read), 0]) if context is None else context
         return self._codec.encode(read), context
 
@@ -226,7 +227,7 @@ class TableDensity:
             context = contexts.x if self._context_codec.size else None
         else:
             self._codec.refuse(read, rows)
-            context = self._context_cells(read)
+            context = self._encoded_context(read)
         log_prob = self.distribution.log_prob(rows.x, context=context).numpy()
         log_prob = np.where(rows.is_possible.all(axis=1), log_prob, -np.inf)
         if not mark_unknown:
@@ -273,7 +274,7 @@ class TableDensity:
         (True, 2)
         """
         read = Frame(frame, "context")
-        maps = self.distribution.context_cells.maps
+        maps = self.distribution.context_features.maps
         columns, where = self._context_codec.clipped(read, maps)
         counts = _counts(where)
         if counts:
@@ -319,7 +320,7 @@ class TableDensity:
         >>> bool(np.any((rows["n"] < 12) & (rows["n"] % 2 == rows["is_odd"])))
         False
         """
-        read, cells = None, None
+        read, encoded = None, None
         if not self.context:
             count = check_integer("count", count, minimum=0)
         else:
@@ -327,8 +328,8 @@ class TableDensity:
             fits = context is not None and count is None
             require(fits, f"{words}, and no `count`", f"{context!r} and {count}")
             read = Frame(context, "context")
-            cells = self._context_cells(read)
-        x = self._draw(count, seed, cells)
+            encoded = self._encoded_context(read)
+        x = self._draw(count, seed, encoded)
         rows = self._written(x, read)
         if exclude is None:
             return rows
@@ -339,7 +340,7 @@ class TableDensity:
             if not len(again):
                 return rows
             next_seed = None if seed is None else draws.fold_in(seed, attempt)
-            given = None if cells is None else cells[again]
+            given = None if encoded is None else encoded[again]
             x[again] = self._draw(len(again), next_seed, given)
             rows = self._written(x, read)
         raise ValueError(
@@ -433,7 +434,7 @@ class TableDensity:
         """
         check_integer("num_candidates", num_candidates)
         given = Frame(frame)
-        context, codec = self._context_cells(given), self._codec
+        context, codec = self._encoded_context(given), self._codec
         columns = given.take(self.columns.names)
         options = {"seed": draws.stateless(seed), "num_candidates": num_candidates}
         filled = imputed(self.distribution, codec, given, columns, context, **options)
@@ -455,7 +456,7 @@ class TableDensity:
         is_one = len(self.names) == 1
         require(is_one, "one modelled column to predict", self.names, hint)
         read = Frame(frame)
-        return predict(self.distribution, self._codec, read, self._context_cells(read))
+        return predict(self.distribution, self._codec, read, self._encoded_context(read))
 
     def predict_interval(
         self, frame: Any, level: float = 0.9, *, conformal: bool = False
@@ -545,13 +546,13 @@ class TableDensity:
         table._distribution, table._form = rows, form
         return table
 
-    def _draw(self, count, seed, cells):
-        """Draws rows' cells, `[N, K + D]`: `count` of them, or one for each context."""
-        shape = () if cells is not None else count
-        return np.array(self.distribution.sample(shape, seed=seed, context=cells))
+    def _draw(self, count, seed, context):
+        """Draws encoded rows, `[N, K + D]`: `count` of them, or one for each context."""
+        shape = () if context is not None else count
+        return np.array(self.distribution.sample(shape, seed=seed, context=context))
 
     def _written(self, x, read):
-        """Returns cells as rows, with the columns of the context that was `read`."""
+        """Returns encoded rows in the user's form, with the context that was `read`."""
         if read is None:
             return self._form.written(self._inside(self._codec.decode(x)))
         given = read.take_as_given(self.context, "context")
@@ -582,31 +583,31 @@ class TableDensity:
         return ~held_out(num_rows, 1, calibration_split, self._seed)[:, 0]
 
     def _measured(self, read, is_training, data):
-        """Maps and atoms of the numbers, measured in training rows and their cells."""
+        """Maps and atoms of the numbers, measured in training rows and their entries."""
         numbers = self._codec.measure(read, is_training)
         if not self._atoms:
             return numbers, []
-        cells = np.concatenate([part for part in data if part is not None], axis=1)
+        entries = np.concatenate([part for part in data if part is not None], axis=1)
         atoms = Atoms(self._atoms, NumberMaps(numbers))
-        specs, is_at_atom = atoms.measured(cells, len(self._codec.num_values))
+        specs, is_at_atom = atoms.measured(entries, len(self._codec.num_values))
         return self._codec.measure(read, is_training, is_at_atom), specs
 
     def _calibrate(self, read, is_kept):
         """Keeps the scores of calibration rows, sorted, in the saved description."""
         y = read.take(self.names)[self.names[0]]
         is_kept = is_kept & ~is_missing(y)
-        context = self._context_cells(read)
+        context = self._encoded_context(read)
         prediction = predict(self.distribution, self._codec, read, context, is_kept)
         scores = np.sort(prediction.distance_from_median(y[is_kept]))
         self.distribution.parameters["description"][_SCORES] = scores.tolist()
 
-    def _training_cells(self, read):
-        """Cells of training rows, `[N, K + D]`, and their context, `[N, C]` or None."""
+    def _encoded_rows(self, read):
+        """Entries of training rows, `[N, K + D]`, and their context, `[N, C]` or None."""
         expected = "rows that can occur by the kinds of their columns"
-        return self._codec.encode(read, expected), self._context_cells(read)
+        return self._codec.encode(read, expected), self._encoded_context(read)
 
-    def _context_cells(self, read):
-        """Cells of the context, `[N, C]`; None if there are none."""
+    def _encoded_context(self, read):
+        """Entries of the context, `[N, C]`; None if there are none."""
         if not self.context:
             return None
         expected = "`context` of cells that training rows can have (see `clip_context`)"

@@ -1,4 +1,4 @@
-"""The fit of a table's distribution: batches, early stopping, backup and progress."""
+"""The fit of a table's distribution: pace, early stopping of each network, backup."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import math
 import os
 import pathlib
 import time
+import typing
 from typing import Any
 
 import keras
@@ -18,24 +19,24 @@ import tensorflow as tf
 from tfp_flows.core.arguments import check_integer, check_minutes, check_number, require
 from tfp_flows.core.array_files import read_arrays, write_arrays
 from tfp_flows.core.compiled import CompiledCall
-from tfp_flows.core.rows import parts_of_rows
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.tables.distribution import TableDistribution
+from tfp_flows.tables.recalibration import recalibrate, tensors_of_parts
 from tfp_flows.training.averaging import averaging_adam
 from tfp_flows.training.callbacks import StopAfter, progress
 from tfp_flows.training.row_batches import epoch_orders, row_batches
 
-_SECONDS = 5.0  # least seconds between two writes of the backup; later epochs are repeated
-_LOGS = ("loss", "val_loss")
+_LOSSES = ("loss", "val_loss")
 _PATIENT_STEPS = 480  # a network stops after so many steps without improvement
-# The learning rate falls from this number of rows on, since fewer gain nothing; after this
-# share of the patience; and by this factor (docs/tried_and_dropped.md).
-_FALLING_ROWS, _SHARE_OF_PATIENCE, _FALL = 3_000, 0.6, 0.4
-_STEPS_PER_ROOT = 60  # from these rows on, most training steps, per root of their number
-# Prior mean, for many members, and deviation of the recalibration weights. On twenty tables
-# of R's packages, measured weights were 0.13 to 0.43 (docs/results.md).
-_USUAL, _DEVIATION = 0.3, 0.1
-_MOST = 0.9  # bound on recalibration weights
+# From this number of rows on, the learning rate falls and training has a bound of steps;
+# fewer rows gain nothing by either.
+_FALLING_ROWS = 3_000
+# The learning rate falls by this factor, after this share of the patience
+# (docs/tried_and_dropped.md).
+_FALL, _SHARE_OF_PATIENCE = 0.4, 0.6
+_STEPS_PER_ROOT = 60  # most training steps, per square root of the number of rows
+# Least seconds between two writes of the backup; a resumed fit repeats later epochs.
+_SECONDS_BETWEEN_BACKUPS = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +114,7 @@ def fit_distribution(
 
     Args:
       distribution: the distribution that is fitted.
-      data: cells of the training rows, `[N, K + D]`, and their context, `[N, C]` or None.
+      data: entries of the training rows, `[N, K + D]`, and their context, `[N, C]` or None.
       validation: the same of validation rows; None: each member leaves out a share.
       options: how to train.
       seed: integer that determines the shares and the order of rows; random if None.
@@ -126,24 +127,22 @@ def fit_distribution(
     # The mean over a member's own training rows, divided by the number of members.
     weights = is_trained / (distribution.num_members * is_trained[:, 0].mean())
     distribution.start_at_frequencies(x, weights)
-    size, patience, falls_after = _pace(len(x), options)
-    steps_per_epoch = -(-len(x) // size)
+    pace = _Pace.from_rows(len(x), options)
+    steps_per_epoch = -(-len(x) // pace.batch_size)
 
-    best = BestNetworks(distribution, patience, *judged)
+    best = BestNetworks(distribution, pace.patience, *judged)
     falling = keras.callbacks.ReduceLROnPlateau(
-        "val_loss", factor=_FALL, patience=falls_after, min_delta=1e-4
+        "val_loss", factor=_FALL, patience=pace.falls_after, min_delta=1e-4
     )
     callbacks = [keras.callbacks.TerminateOnNaN(), best, falling]
-    minutes, steps = options.max_minutes, options.max_steps
-    if steps is None and len(x) >= _FALLING_ROWS:
-        steps = round(_STEPS_PER_ROOT * math.sqrt(len(x)))
-    if not (minutes is None and steps is None):
+    if not (pace.seconds is None and pace.steps is None):
         # Before the backup, which keeps the rate as it was.
-        callbacks.append(StopAfter(None if minutes is None else 60.0 * minutes, steps))
+        callbacks.append(StopAfter(pace.seconds, pace.steps))
     backup, first, last = None, 0, options.epochs
     if options.backup is not None:
         require(seed is not None, "`seed` with `backup`, which repeats draws", None)
-        settings = options.learning_rate, patience, falls_after, size, steps, seed
+        paced = pace.patience, pace.falls_after, pace.batch_size, pace.steps
+        settings = options.learning_rate, *paced, seed
         fingerprint = _fingerprint([*data, weights, *judged], settings)
         backup = FitBackup(options.backup, fingerprint, best, falling)
         callbacks.append(backup)
@@ -158,7 +157,7 @@ def fit_distribution(
     inputs = x if context is None else (x, context)
     orders = epoch_orders(len(x), seed, first, max(last, first + 1))
     history = model.fit(
-        row_batches((inputs, weights), orders, size),
+        row_batches((inputs, weights), orders, pace.batch_size),
         steps_per_epoch=steps_per_epoch,
         initial_epoch=first,
         epochs=last,
@@ -167,29 +166,40 @@ def fit_distribution(
         verbose=verbose,
     )
     recalibrate(distribution, *judged)
-    logs = backup.logs if backup else {name: history.history[name] for name in _LOGS}
+    logs = backup.logs if backup else {name: history.history[name] for name in _LOSSES}
     history.epoch, history.history = list(range(len(logs["loss"]))), logs
     return history
 
 
-def _pace(num_rows, options):
-    """Returns the rows in a step, and numbers of epochs without improvement.
+class _Pace(typing.NamedTuple):
+    """How fast and how long to train, by the number of rows unless an option says so."""
 
-    After the first a network stops; after the second the learning rate falls.
-    """
-    least = np.clip(num_rows // 64, np.clip(num_rows // 16, 32, 64), 256)
-    size = options.batch_size or int(np.clip(num_rows // 200, least, 512))
-    size = min(size, num_rows)
-    patience = int(np.clip(_PATIENT_STEPS * size // num_rows, 10, 30))
-    patience = options.patience or patience
-    falls_after = max(1, int(_SHARE_OF_PATIENCE * patience))
-    return size, patience, falls_after if num_rows >= _FALLING_ROWS else math.inf
+    batch_size: int
+    patience: int  # epochs without improvement after which a network stops
+    falls_after: float  # epochs without improvement after which the learning rate falls
+    steps: int | None  # training steps at most
+    seconds: float | None  # wall time at most
+
+    @classmethod
+    def from_rows(cls, num_rows: int, options: FitOptions) -> _Pace:
+        least = np.clip(num_rows // 64, np.clip(num_rows // 16, 32, 64), 256)
+        size = options.batch_size or int(np.clip(num_rows // 200, least, 512))
+        size = min(size, num_rows)
+        by_steps = int(np.clip(_PATIENT_STEPS * size // num_rows, 10, 30))
+        patience = options.patience or by_steps
+        falls_after, steps = math.inf, options.max_steps
+        if num_rows >= _FALLING_ROWS:
+            falls_after = max(1, int(_SHARE_OF_PATIENCE * patience))
+            steps = steps or round(_STEPS_PER_ROOT * math.sqrt(num_rows))
+        minutes = options.max_minutes
+        seconds = None if minutes is None else 60.0 * minutes
+        return cls(size, patience, falls_after, steps, seconds)
 
 
 def _split(data, validation, num_members, options, seed):
     """Returns which member is trained on which row, `[N, M]`, and the validation rows.
 
-    The validation rows are a tuple of cells, context, and which row judges which member.
+    The validation rows are a tuple of entries, context, and which row judges which member.
     """
     x, context = data
     if validation is not None:
@@ -276,7 +286,7 @@ class BestNetworks(keras.callbacks.Callback):
       distribution: the distribution.
       patience: number of epochs without improvement after which a network has stopped.
         Training ends when all have stopped.
-      x: cells of the validation rows, `[N, K + D]`.
+      x: entries of the validation rows, `[N, K + D]`.
       context: their context, `[N, C]`; None if there is none.
       is_used: which members are judged by which rows, booleans `[N, M]`.
 
@@ -302,7 +312,7 @@ class BestNetworks(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Starts with the initial weights as the best ones."""
         self.weights = [v.numpy() for v in self.distribution.trainable_variables]
-        shape = self.distribution.num_members, 1 + self.distribution.cells.num_numbers
+        shape = self.distribution.num_members, 1 + self.distribution.features.num_numbers
         self.least, self.waited = np.full(shape, np.inf), np.zeros(shape, int)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -333,7 +343,7 @@ class BestNetworks(keras.callbacks.Callback):
     def _losses(self):
         """Validation losses of the networks, `[M, 1 + D]`, in nats per row."""
         total = np.zeros_like(self.least)
-        for x, context, is_used in _tensors(self._x, self._context, self._is_used):
+        for x, context, is_used in tensors_of_parts(self._x, self._context, self._is_used):
             each = self._call(x, context, False).numpy()
             used = is_used.numpy()[:, :, None]
             total = total - np.sum(np.where(used, each, 0.0), axis=0, dtype=np.float64)
@@ -395,7 +405,7 @@ class FitBackup(keras.callbacks.Callback):
         require(is_there, "`backup` in a folder that is there", repr(str(path)))
         self._best, self._falling = best, falling
         self._state = self._read() if self._path.exists() else {}
-        self.logs = {name: list(map(float, self._state.get(name, ()))) for name in _LOGS}
+        self.logs = {name: list(map(float, self._state.get(name, ()))) for name in _LOSSES}
         self.is_finished = bool(self._state.get("is_finished", False))
 
     def on_train_begin(self, logs: dict | None = None) -> None:
@@ -413,10 +423,10 @@ class FitBackup(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Writes the file if some seconds have passed, or training ends."""
-        for name in _LOGS:
+        for name in _LOSSES:
             self.logs[name].append(float((logs or {})[name]))
         is_finished = self.model.stop_training
-        if is_finished or time.monotonic() - self._written >= _SECONDS:
+        if is_finished or time.monotonic() - self._written >= _SECONDS_BETWEEN_BACKUPS:
             self._write(is_finished)
             self._written = time.monotonic()
 
@@ -442,59 +452,3 @@ class FitBackup(keras.callbacks.Callback):
         words = "`backup` of a fit of the same rows and options"
         require(is_same, words, f"{self._path} of others")
         return state
-
-
-def recalibrate(
-    distribution: TableDistribution,
-    x: np.ndarray,
-    context: np.ndarray | None,
-    is_used: npt.NDArray[np.bool_],
-) -> None:
-    """Sets the recalibration weights of fitted rows (`NumberConditionals`).
-
-    ```none
-    u_m = F_m(y) of n rows that member m is not trained on
-    var(mean of u_m) = var(u_m) - mean over rows of (variance of u_m over the members)
-    w = 30 (1/12 - var(mean of u_m)),   the share of Beta(2, 2) with that variance
-    ```
-
-    The weights are shrunk towards `0.3 (1 - 1/M)`, their prior mean, with a prior standard
-    deviation of 0.1; the measured w has one of `sqrt(5 / n)`. The u of integers are
-    randomised. Numbers at atoms do not count. `is_used`, booleans `[N, M]`, says which
-    members are judged by which rows.
-    """
-    if not distribution.cells.num_numbers:
-        return
-    parts = [_squares_and_spread(distribution, *part) for part in _tensors(x, context)]
-    squares, spread, is_present = map(np.concatenate, zip(*parts, strict=True))
-    used = is_used[..., None] & is_present[:, None]  # [N, M, D]
-    mean_square = np.sum(squares * used, axis=(0, 1)) / np.maximum(used.sum(axis=(0, 1)), 1)
-    num_present = np.maximum(is_present.sum(axis=0), 1)
-    disagreement = np.sum(spread * is_present, axis=0) / num_present
-    measured = 30.0 * (1.0 / 12.0 - mean_square + disagreement)
-    usual = _USUAL * (1.0 - 1.0 / distribution.num_members)
-    # Ratio of the variances of the prior and of the measured weight.
-    ratio = used.any(axis=1).sum(axis=0) * _DEVIATION**2 / 5.0
-    weights = (usual + ratio * measured) / (1.0 + ratio)
-    is_circle = distribution.cells.maps.is_circle
-    weights = np.where(is_circle, 0.0, np.clip(weights, -_MOST, _MOST))
-    distribution.recalibrate(weights.tolist())
-
-
-def _squares_and_spread(distribution, x, context):
-    """Returns `(u - 1/2)^2`, `[n, M, D]`; and, `[n, D]` both, variances over members.
-
-    The third result is which numbers are present.
-    """
-    each, is_present = distribution.evaluate_numbers(x, context)
-    middle, width = 0.5 * (each.below + each.up_to), each.up_to - each.below
-    squares = (middle - 0.5) ** 2 + width**2 / 12.0
-    spread = tf.math.reduce_variance(middle, axis=1)
-    spread += tf.math.reduce_variance(width, axis=1) / 12.0
-    return squares.numpy(), spread.numpy(), is_present.numpy()
-
-
-def _tensors(*arrays):
-    """Yields lists of tensors of some rows of the arrays at a time; None stays None."""
-    for part in parts_of_rows(*arrays):
-        yield [None if array is None else tf.constant(array) for array in part]

@@ -24,7 +24,7 @@ from tfp_flows.core.arguments import (
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import weight_keyword
 from tfp_flows.distributions.distribution_checks import refuse_batch
-from tfp_flows.distributions.distribution_wrapper import context_keyword
+from tfp_flows.distributions.distribution_wrapper import call_keywords
 from tfp_flows.training.global_batch import GlobalBatch
 from tfp_flows.training.model import LikelihoodModel, structure_lines
 from tfp_flows.training.row_format import RowFormat, Rows
@@ -112,10 +112,10 @@ class DensityEstimator(LikelihoodModel):
             columns=_names_by_argument(columns),
         )
         super().__init__(row_format, distribution, **kwargs)
-        self._keep("distribution", distribution)
-        self._keep("_columns", columns)
+        self._set_untracked("distribution", distribution)
+        self._set_untracked("_columns", columns)
         self.weight_prior = weight_prior
-        self._keep("_weight_prior", WeightPrior(distribution))
+        self._set_untracked("_weight_prior", WeightPrior(distribution))
         self.built = True
 
     @property
@@ -127,7 +127,7 @@ class DensityEstimator(LikelihoodModel):
         """Returns `log_prob`, `[N]`, of `x`, `[N, *event]`, or of `(x, context)`."""
         x, context, _ = self._row_format.from_inputs(inputs)
         dtype = self._row_format.dtype
-        kwargs = context_keyword(None if context is None else tf.cast(context, dtype))
+        kwargs = call_keywords(None if context is None else tf.cast(context, dtype))
         if training:
             kwargs |= _training_keywords(self.distribution)
         return self.distribution.log_prob(tf.cast(x, dtype), **kwargs)
@@ -188,10 +188,10 @@ class DensityEstimator(LikelihoodModel):
         scalars = [tf.TensorSpec([], tf.int32, name=name) for name in ("count", "seed")]
 
         def log_prob(x, context=None):
-            return distribution.log_prob(x, **context_keyword(context))
+            return distribution.log_prob(x, **call_keywords(context))
 
         def sample(count, seed, context=None):
-            return distribution.sample(count, seed=seed, **context_keyword(context))
+            return distribution.sample(count, seed=seed, **call_keywords(context))
 
         archive = keras.export.ExportArchive()
         archive.track(self)

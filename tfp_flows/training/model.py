@@ -73,7 +73,7 @@ class LikelihoodModel(keras.Model):
         self, row_format: RowFormat, *modules: tf.Module, **kwargs: object
     ) -> None:
         super().__init__(dtype=row_format.dtype.name, **kwargs)
-        self._keep("_row_format", row_format)
+        self._set_untracked("_row_format", row_format)
         self._shared_weights = shared_variables(*modules)
         # After Keras has listed them, since the list of a frozen variable is another one.
         follow_layers(self._shared_weights, *modules)
@@ -112,7 +112,7 @@ class LikelihoodModel(keras.Model):
             if self._metric_dtype:
                 tracker = keras.metrics.Mean(name="loss", dtype=self._metric_dtype)
                 # Keras's `setattr` would list the tracker a second time.
-                self._keep("_loss_tracker", tracker)
+                self._set_untracked("_loss_tracker", tracker)
         if has_replicas:
             _check_replicated([self.optimizer.iterations], strategy, "optimizer")
             # A `LossScaleOptimizer` has an inner one.
@@ -513,7 +513,7 @@ class LikelihoodModel(keras.Model):
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_weights)
 
-    def _keep(self, name, value):
+    def _set_untracked(self, name, value):
         """Sets an attribute that Keras does not track.
 
         Keras wraps lists and dicts, and finds no variables of TFP objects.

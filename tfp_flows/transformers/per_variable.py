@@ -89,9 +89,9 @@ class PerVariable(Transformer):
         for index, transformer in enumerate(self.transformers):
             is_its = tf.equal(which, tf.cast(index, which.dtype))
             # Other variables are replaced by 0, where every map is finite.
-            own = tf.where(is_its, value, tf.zeros_like(value))
-            from_own = parameters[..., : transformer.num_parameters, :]
-            result, own_log_det = getattr(transformer, method)(own, from_own)
+            inside = tf.where(is_its, value, tf.zeros_like(value))
+            from_its = parameters[..., : transformer.num_parameters, :]
+            result, its_log_det = getattr(transformer, method)(inside, from_its)
             mapped = tf.where(is_its, result, mapped)
-            log_det = tf.where(is_its, own_log_det, log_det)
+            log_det = tf.where(is_its, its_log_det, log_det)
         return mapped, log_det

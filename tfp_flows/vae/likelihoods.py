@@ -17,6 +17,10 @@ from tfp_flows.training.row_arrays import check_finite
 
 __all__ = ["Bernoulli", "DiscretizedLogistic", "Gaussian", "Likelihood"]
 
+# Largest scale of a logistic, in levels. With larger ones, the probability of a level is
+# smaller than the spacing of floats near one half.
+_WIDEST = 2.0**18
+
 
 class Likelihood(ConfiguredByAttributes, abc.ABC):
     """A family of distributions of rows, whose parameters a decoder returns.
@@ -87,11 +91,6 @@ class Likelihood(ConfiguredByAttributes, abc.ABC):
 
     def _independent(self, distribution):
         return tfd.Independent(distribution, len(self.event_shape))
-
-
-# Largest scale of a logistic, in levels. With larger ones, the probability of a level is
-# smaller than the spacing of floats near one half.
-_WIDEST = 2.0**18
 
 
 class Bernoulli(Likelihood):

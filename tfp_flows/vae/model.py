@@ -142,9 +142,9 @@ class VAE(LikelihoodModel):
         super().__init__(row_format, posterior, prior, **kwargs)
         self.encoder = encoder
         self.decoder = decoder
-        self._keep("posterior", posterior)
-        self._keep("prior", prior)
-        self._keep("_compiled", {})  # functions, by what they compute
+        self._set_untracked("posterior", posterior)
+        self._set_untracked("prior", prior)
+        self._set_untracked("_compiled", {})  # functions, by what they compute
         self.likelihood = likelihood
         self.bound = bound
         self.num_samples = num_samples

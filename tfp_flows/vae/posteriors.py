@@ -30,6 +30,8 @@ from tfp_flows.distributions.draws import normal, stateless
 
 __all__ = ["AmortizedFlow", "DiagonalGaussian", "FullGaussian", "Posterior"]
 
+_LEAST = -80.0  # the softplus of lower numbers would be subnormal
+
 
 class Posterior(ConfiguredByAttributes, tf.Module, abc.ABC):
     """A family of distributions of latents, whose parameters an encoder returns.
@@ -221,20 +223,6 @@ class FullGaussian(_Gaussian):
         return tf.transpose(noise, [2, 0, 1])
 
 
-_LEAST = -80.0  # the softplus of lower numbers would be subnormal
-
-
-def _positive(s):
-    """Maps any number to a positive one of at least 1e-35, and 0 to 1."""
-    return tf.math.softplus(tf.maximum(s, _LEAST) + math.log(math.e - 1.0))
-
-
-def _normal_log_prob(noise):
-    """Log-density of a standard normal, `[K, N]`, of noise, `[K, N, L]`."""
-    squares = tf.reduce_sum(noise**2, axis=-1)
-    return -0.5 * (squares + noise.shape[-1] * math.log(2.0 * math.pi))
-
-
 class AmortizedFlow(Posterior):
     """A flow after a Gaussian posterior, with a context that the encoder returns.
 
@@ -345,3 +333,14 @@ def _check_flow(flow, base):
     words = f"a `flow` of {base.dtype.name}, as `base`"
     require(dtype == base.dtype, words, f"{name} of {dtype.name}")
     check_event_size(flow, base.latent_size, "vectors of {} entries, as `base`")
+
+
+def _positive(s):
+    """Maps any number to a positive one of at least 1e-35, and 0 to 1."""
+    return tf.math.softplus(tf.maximum(s, _LEAST) + math.log(math.e - 1.0))
+
+
+def _normal_log_prob(noise):
+    """Log-density of a standard normal, `[K, N]`, of noise, `[K, N, L]`."""
+    squares = tf.reduce_sum(noise**2, axis=-1)
+    return -0.5 * (squares + noise.shape[-1] * math.log(2.0 * math.pi))

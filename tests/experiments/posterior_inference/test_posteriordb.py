@@ -13,7 +13,7 @@ from experiments.data.files import find_prepared, load_arrays
 from experiments.posterior_inference import experiment as posterior_inference
 from experiments.posterior_inference import posteriordb
 from experiments.posterior_inference.posteriordb import SHORT_NAMES, find, stored
-from experiments.posterior_inference.posteriordb_models import solve
+from experiments.posterior_inference.predator_prey import solve
 from experiments.posterior_inference.settings import PosteriorSettings
 
 DATA_DIR = os.environ.get("TFP_FLOWS_DATA_DIR", "")

@@ -1,0 +1,148 @@
+"""Cells of one column: numbers, booleans, dates or texts, and which are missing."""
+
+from __future__ import annotations
+
+import datetime
+import typing
+from typing import Any
+
+import numpy as np
+
+from tfp_flows.core.arguments import require
+
+# Type of cells by the kind of NumPy's dtype.
+_TYPES = {"i": "number", "u": "number", "f": "number", "b": "boolean"}
+_TYPES |= {"U": "text", "M": "date"}
+# By type: the value in place of a missing cell, and the dtype of the values.
+_FILL: dict[str, tuple] = {
+    "number": (np.nan, np.float64),
+    "boolean": (False, bool),
+    "text": ("", object),
+    "date": (np.datetime64("NaT"), "datetime64[ns]"),
+}
+_ALLOWED = "numbers, booleans, dates or texts"
+_DAY = np.timedelta64(86_400_000_000_000, "ns")
+_EPOCH = np.datetime64(0, "ns")
+_MOST_DAYS = 106_751.0  # days before and after 1970 that 64 bits of nanoseconds hold
+
+
+class Cells(typing.NamedTuple):
+    """Cells of one type."""
+
+    type: str  # "number", "boolean", "date" or "text"
+    values: np.ndarray  # `[N]` float64, booleans, datetimes or texts; any where missing
+    is_missing: np.ndarray  # booleans, `[N]`
+
+    def numbers(self) -> np.ndarray:
+        """Returns numbers, `[N]` float64, with days for dates; NaN where missing."""
+        values = days_from_dates(self.values) if self.type == "date" else self.values
+        return np.where(self.is_missing, np.nan, values.astype(np.float64))
+
+
+def cells_of(name: str, column: np.ndarray) -> Cells:
+    """Returns the cells of a column, `[N]`.
+
+    Raises:
+      ValueError: if cells are of several types, or infinite; names the column, a row and
+        its cell.
+    """
+    absent = is_missing(column)
+    kind = _TYPES.get(column.dtype.kind, "")
+    if column.dtype.kind == "O":
+        kind = _type_of_objects(name, column, absent)
+    require(kind, f"{_ALLOWED} in column {name!r}", column.dtype)
+    fill, dtype = _FILL[kind]
+    values = np.full(len(column), fill, dtype)
+    if kind == "date":
+        values[~absent] = in_nanoseconds(name, column[~absent])
+    else:
+        values[~absent] = _astype(name, column[~absent], dtype)
+    infinite = np.flatnonzero(np.isinf(values) if kind == "number" else [])
+    if len(infinite):
+        raise ValueError(
+            f"Expected finite numbers in column {name!r}; got {values[infinite[0]]} in row "
+            f"{infinite[0]} ({len(infinite)} of {len(values)} rows)."
+        )
+    return Cells(kind, values, absent)
+
+
+def is_missing(column: np.ndarray) -> np.ndarray:
+    """Returns which cells are missing, booleans `[N]`: None, NaN, NaT, or pandas's NA."""
+    if column.dtype.kind == "f":
+        return np.isnan(column)
+    if column.dtype.kind in "Mm":
+        return np.isnat(column)
+    if column.dtype.kind != "O":
+        return np.zeros(len(column), bool)
+    return np.array([_is_missing_cell(cell) for cell in column], bool)
+
+
+def days_from_dates(dates: np.ndarray) -> np.ndarray:
+    """Returns days since 1970, `[...]`, from datetimes in nanoseconds."""
+    return (dates - _EPOCH) / _DAY
+
+
+def dates_from_days(days: np.ndarray) -> np.ndarray:
+    """Returns datetimes, in nanoseconds, from days since 1970, `[...]`.
+
+    Dates before 1677-09-22 or after 2262-04-11 are moved to these days.
+    """
+    days = np.clip(days, -_MOST_DAYS, _MOST_DAYS)
+    nanoseconds = np.round(days * (_DAY / np.timedelta64(1, "ns")))
+    return _EPOCH + nanoseconds.astype("timedelta64[ns]")
+
+
+def in_nanoseconds(name: str, dates: Any) -> np.ndarray:
+    """Returns dates as `datetime64[ns]`, which holds dates of some centuries.
+
+    Raises:
+      ValueError: if a date is earlier or later; names the column.
+    """
+    found = np.asarray(dates, "datetime64[ns]")
+    given = np.asarray(dates, "datetime64[us]")
+    is_held = np.isnat(given) | (found.astype("datetime64[us]") == given)
+    words = f"dates from 1677-09-22 to 2262-04-11 in column {name!r}"
+    got = f"{given[~is_held][:1]} ({np.sum(~is_held)} of {len(given)} rows)"
+    require(is_held.all(), words, got, " Make such cells missing.")
+    return found
+
+
+def _astype(name, cells, dtype):
+    try:
+        return cells.astype(dtype)
+    except OverflowError as error:  # of Python's integers
+        words = f"numbers within {np.finfo(np.float64).max:.2g} in column {name!r}"
+        raise ValueError(f"Expected {words}; got a larger one.") from error
+
+
+def _type_of_objects(name, column, absent):
+    present = np.flatnonzero(~absent)
+    types = [_type_of(cell) for cell in column[present]]
+    for row, found in zip(present, types, strict=True):
+        if found == "date" and getattr(column[row], "tzinfo", None) is not None:
+            words = f"dates without a time zone in column {name!r}"
+            hint = " A pandas column of dtype datetime64[ns, UTC] may have one."
+            require(False, words, f"{column[row]!r} in row {row}", hint)
+        if found is None or found != types[0]:
+            got, first = f"{column[row]!r} in row {row}", present[0]
+            require(found, f"{_ALLOWED} in column {name!r}", got)
+            got = f"{column[first]!r} in row {first}, {got}"
+            raise ValueError(f"Expected cells of one type in column {name!r}; got {got}.")
+    return types[0] if types else "number"
+
+
+def _type_of(cell):
+    if isinstance(cell, (bool, np.bool_)):
+        return "boolean"
+    if isinstance(cell, (int, float, np.number)):
+        return "number"
+    if isinstance(cell, str):
+        return "text"
+    return "date" if isinstance(cell, (np.datetime64, datetime.date)) else None
+
+
+def _is_missing_cell(cell):
+    try:
+        return cell is None or not bool(cell == cell)
+    except TypeError:  # pandas's NA is neither true nor false
+        return True
