@@ -137,6 +137,15 @@ def test_a_given_flow_is_trained_in_its_place(quick):
 
 
 @pytest.mark.slow
+def test_a_flow_that_training_makes_worse_keeps_its_start(op_by_op):
+    noise = np.random.default_rng(0).normal(size=(80, 12))  # many columns for the rows
+    flow, start = (tff.MAF(12, num_steps=2, seed=0) for _ in range(2))
+    fit_density(noise, flow=flow, max_steps=50, verbose=0)
+    pairs = zip(flow.trainable_variables, start.trainable_variables, strict=True)
+    for trained, initial in pairs:
+        np.testing.assert_array_equal(trained, initial)
+
+
 def test_time_ends_a_fit_of_few_rows():
     density = fit_density(ROWS[:25, :1], max_minutes=1e-3, verbose=0)
     assert np.isfinite(density.log_prob([[0.1], [1e30], [-1e30]])).all()
