@@ -17,7 +17,7 @@ from tfp_flows.bijectors.standardize import Decorrelate
 from tfp_flows.core.arguments import check_integer, check_size
 from tfp_flows.flows.maf import MAF
 from tfp_flows.flows.neural_spline_flow import NeuralSplineFlow
-from tfp_flows.tables.networks import NetworkSizes
+from tfp_flows.tables.networks import MOST_WEIGHTS, NetworkSizes, weights_of_member
 from tfp_flows.training.averaging import averaging_adam
 from tfp_flows.training.callbacks import StopAfter
 
@@ -33,9 +33,6 @@ MOST_HELD_OUT = 20_000
 # Networks of the conditional splines in each order of the variables: another order may
 # explain the rows much better, and a mixture of several is better than each.
 _NETWORKS_OF_ORDER = 2
-# Largest number of weights of the conditional splines, which allows 83 variables with 8
-# networks, and 119 with 4.
-_MOST_WEIGHTS = 20_000_000
 # Least number of rows -> width and dropout of the layers, of neural spline flows and MAFs.
 _SPLINE_FLOWS = {0: (64, 0.2), 3_000: (64, 0.1), 20_000: (128, 0.05), 300_000: (256, 0.0)}
 _MAFS = {0: (128, 0.2), 3_000: (128, 0.1), 20_000: (256, 0.05)}
@@ -249,9 +246,8 @@ def _splines(num_rows, event_size, context_size):
         return ()
     options = vars(NetworkSizes().by_rows(num_rows))
     width, count = options["hidden_units"][0], options["num_members"]
-    # Each network sees five features a variable.
-    num_inputs = 5 * (event_size + context_size) + width
-    if count * event_size * width * num_inputs > _MOST_WEIGHTS:
+    # This allows 82 variables with 8 networks, and 118 with 4.
+    if count * weights_of_member(width, event_size, context_size) > MOST_WEIGHTS:
         return ()
     orders = _orders(event_size, count // _NETWORKS_OF_ORDER)
     rules = [SplineRule(order, options) for order in orders]

@@ -27,13 +27,15 @@ from tfp_flows.transformers.spline import RationalQuadraticSpline
 # Quartiles of a standard normal distribution, and its tails.
 KNOTS = (-3.0, -0.67, 0.0, 0.67, 3.0)
 
+# Largest number of weights of all networks, unless one network for each column has more.
+MOST_WEIGHTS = 20_000_000
 # Bound of a number's feature, in standard deviations: outliers change networks little.
 FARTHEST = 6.0
 
 
 @dataclasses.dataclass(frozen=True)
 class NetworkSizes:
-    """The sizes of the networks of a `TableDensity`; None is a choice by number of rows.
+    """The sizes of the networks of a `TableDensity`; None is a choice by rows and columns.
 
     ```none
     rows          num_members  num_bins  hidden_units  dropout
@@ -43,7 +45,8 @@ class NetworkSizes:
     ```
 
     The numbers were chosen on tables of R's packages and on simulated rows, and confirmed
-    on others (docs/results.md, docs/tried_and_dropped.md).
+    on others (docs/results.md, docs/tried_and_dropped.md). Tables of more than 82 columns
+    have fewer members, so that all have at most 20 million weights, if one has fewer.
 
     >>> from tfp_flows.tables import NetworkSizes
     >>> NetworkSizes(dropout=0.0).by_rows(1_000)
@@ -75,11 +78,29 @@ class NetworkSizes:
             words = "from 0 to below 1"
             check_number("dropout", self.dropout, words, lambda p: 0.0 <= p < 1.0)
 
-    def by_rows(self, num_rows: int) -> NetworkSizes:
-        """Returns sizes without None for a number of training rows."""
+    def by_rows(
+        self, num_rows: int, num_columns: int = 1, num_given: int = 0
+    ) -> NetworkSizes:
+        """Returns sizes without None.
+
+        Args:
+          num_rows: number of training rows.
+          num_columns: number of modelled columns.
+          num_given: number of columns of the context.
+        """
         chosen = [sizes for least, sizes in _BY_ROWS.items() if num_rows >= least][-1]
         given = {k: v for k, v in vars(self).items() if v is not None}
-        return dataclasses.replace(chosen, **given)
+        sizes: typing.Any = dataclasses.replace(chosen, **given)
+        if self.num_members is None:
+            of_one = weights_of_member(sizes.hidden_units[0], num_columns, num_given)
+            count = min(sizes.num_members, max(MOST_WEIGHTS // of_one, 1))
+            sizes = dataclasses.replace(sizes, num_members=count)
+        return sizes
+
+
+def weights_of_member(width: int, num_columns: int, num_given: int = 0) -> int:
+    """Returns about the number of weights of a member: five features of each column."""
+    return num_columns * width * (5 * (num_columns + num_given) + width)
 
 
 # By the least number of rows.

@@ -82,7 +82,7 @@ class TableDensity:
       missing: "refuse" refuses missing cells; "indicator" models them, as a category, in
         columns in which `columns` has counted some.
       num_members: number of networks whose densities are averaged. If this or one of the
-        next three is None, `NetworkSizes` chooses it by the number of training rows.
+        next three is None, `NetworkSizes` chooses it by the numbers of rows and columns.
       num_bins: bins of each spline.
       hidden_units: widths of the hidden layers of each network, all equal.
       dropout: share of the hidden units that a step of training drops, in [0, 1).
@@ -152,6 +152,8 @@ class TableDensity:
         x, context = self._encoded_rows(read)
         data = x[is_training], None if context is None else context[is_training]
         numbers, atoms = self._measured(read, is_training, data)
+        widths = len(self._codec.names), len(self._context_codec.names)
+        sizes = self._sizes.by_rows(int(is_training.sum()), *widths)
         self._distribution = TableDistribution(
             self._codec.num_values,
             numbers,
@@ -162,7 +164,7 @@ class TableDensity:
             tail_bounds=_TAIL_BOUNDS,
             are_tails_first=True,
             seed=self._seed,
-            **vars(self._sizes.by_rows(int(is_training.sum()))),
+            **vars(sizes),
         )
         validation = None
         if fit_options.validation_frame is not None:
