@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import small_tables
+from short_fits import few_trees
 from subject import close
 
 import tfp_flows as tff
@@ -48,13 +49,7 @@ def failed(found):
 
 @pytest.fixture(scope="module", autouse=True)
 def _few_trees():
-    trees = fidelity._trees
-
-    def few(*data, **options):
-        return trees(*data, **options).set_params(max_iter=30)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fidelity, "_trees", few)
+    with few_trees(30):
         yield
 
 
