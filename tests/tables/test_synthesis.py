@@ -231,6 +231,14 @@ def test_shape_and_trend_are_those_of_their_definitions():
     np.testing.assert_array_equal(trend, trend.T)
 
 
+def test_area_under_the_curve_is_that_of_scikit_learn_with_ties_too():
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(0)
+    is_of_class, scores = rng.random(200) < 0.3, rng.random(200)
+    for each in (scores, np.round(scores, 1), np.zeros(200)):
+        close(fidelity._auc(is_of_class, each), metrics.roc_auc_score(is_of_class, each))
+
+
 def test_precision_and_recall_are_those_of_their_definition():
     rng = np.random.default_rng(1)
     is_code = np.zeros(2, bool)
