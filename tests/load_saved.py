@@ -35,10 +35,3 @@ def load_all(folder):
         checkpoint = tf.train.Checkpoint(distribution=distribution)
         checkpoint.read(str(path.with_suffix(".ckpt"))).assert_consumed()
         np.savez(path.with_suffix(".ckpt.npz"), **answers(distribution, x, inputs))
-
-        if not path.with_suffix(".exported").exists():
-            continue
-        exported = tf.saved_model.load(str(path.with_suffix(".exported")))
-        log_prob = exported.log_prob(x, *inputs.values())
-        sample = exported.sample(4, 7, *inputs.values())
-        np.savez(path.with_suffix(".exported.npz"), log_prob=log_prob, sample=sample)

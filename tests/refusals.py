@@ -15,6 +15,16 @@ def bad_calls(table):
     return pytest.mark.parametrize(("call", "words"), rows)
 
 
+def all_refused(table):
+    """A test that each call of a table is refused and writes nothing."""
+
+    @bad_calls(table)
+    def test(call, words, check_refused):
+        check_refused(call, words)
+
+    return test
+
+
 def check_refused(call, words):
     """Calls `call`, which must raise an error with all `words` and change no variable.
 

@@ -1,4 +1,4 @@
-"""Fits by `fit_density` that end after some epochs."""
+"""Fits by `fit_density` that end after some epochs, and classifiers of a few trees."""
 
 import contextlib
 import dataclasses
@@ -9,6 +9,7 @@ import pytest
 import tfp_flows as tff
 from tfp_flows import fit_density
 from tfp_flows.density import fit, rules_for
+from tfp_flows.tables import fidelity
 
 
 @contextlib.contextmanager
@@ -58,3 +59,16 @@ def trained_for(
         patch.setattr(fit, "rules_for", rules)
         patch.setattr(fit, "TableDensity", FewEpochs)
         yield functools.partial(fit_density, verbose=0)
+
+
+@contextlib.contextmanager
+def few_trees(count):
+    """Makes reports on synthetic rows judge these by `count` trees."""
+    trees = fidelity._trees
+
+    def few(*data, **options):
+        return trees(*data, **options).set_params(max_iter=count)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fidelity, "_trees", few)
+        yield

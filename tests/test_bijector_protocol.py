@@ -181,13 +181,18 @@ def test_log_prob_has_a_gradient_for_every_weight(weighted):
 
 def test_held_tensors_are_answered_for_the_weights_of_now(weighted):
     x, z = tf.constant(weighted.x), tf.constant(weighted.z)
-    before = {name: log_prob(x) for name, log_prob in weighted.log_probs.items()}
     y = weighted.bijector.forward(z, **weighted.context)
+    drawn = weighted.stock.sample(7, seed=1, **weighted.stock_context)
+    shape = () if weighted.context else 7
+    own, _ = weighted.flow.sample_and_log_prob(shape, seed=1, **weighted.context)
+    log_probs = weighted.log_probs.values()
+    calls = [(log_prob, held) for log_prob in log_probs for held in (x, drawn, own)]
+    before = [log_prob(held) for log_prob, held in calls]
     perturb(weighted.bijector)
-    for name, log_prob in weighted.log_probs.items():
-        now = log_prob(x)
-        close(now, log_prob(tf.identity(x)))
-        assert differ(now, before[name]), name
+    for (log_prob, held), first in zip(calls, before, strict=True):
+        now = log_prob(held)
+        close(now, log_prob(held.numpy()))
+        assert differ(now, first)
     now = weighted.bijector.inverse(y, **weighted.context)
     close(now, weighted.bijector.inverse(y.numpy(), **weighted.context))
     assert differ(now, z)

@@ -8,7 +8,7 @@ import pytest
 import tfp_flows
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "BUILD_NOTES.md", "experiments/README.md"]
+PAGES = ["README.md", "BUILD_NOTES.md", "experiments/README.md", "docs/results.md"]
 
 
 def test_public_names_are_importable_and_documented():

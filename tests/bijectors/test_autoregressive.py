@@ -100,26 +100,6 @@ def test_sequential_direction_is_that_of_the_loop_written_out(constructor, name,
     close(log_det, -ours[1])
 
 
-@pytest.mark.usefixtures("op_by_op")
-def test_equals_the_flow_of_tfp_with_the_same_network(rng):
-    network = tff.MaskedMLP(2, (9, 8), [3, 1, 4, 2], context_size=2, dtype="float64")
-    network = randomize(tff.Conditioner(network, 4, context_size=2))
-
-    def shift_and_log_scale(x, context):
-        return tf.split(network(x, context), 2, axis=-1)
-
-    stock = tfb.MaskedAutoregressiveFlow(shift_and_log_scale)
-    affine = tff.Affine(tff.transformers.exp_scale)
-    ours = tff.MaskedAutoregressive(4, network, affine, dtype="float64")
-    x, context = (tf.constant(rng.normal(size=(8, n))) for n in (4, 2))
-    given = {"context": context}
-    for method in ("forward", "inverse"):
-        found = getattr(ours, f"{method}_and_log_det")(x, **given)
-        close(found[0], getattr(stock, method)(x, **given))
-        log_det = getattr(stock, f"{method}_log_det_jacobian")(x, 1, **given)
-        close(found[1], log_det)
-
-
 def test_whole_passes_stop_when_nothing_changes(rng):
     """A network in which variables depend on two others at most needs three passes."""
     passes = tf.Variable(0)

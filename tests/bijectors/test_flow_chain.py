@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from random_weights import randomize
 from subject import close
 
 import tfp_flows as tff
@@ -24,19 +23,6 @@ def test_order_and_log_dets_are_those_of_the_stock_chain():
         close(log_det, tfb.Chain(parts()).forward_log_det_jacobian(X, event_ndims=1))
     alone = tff.bijectors.TFPBijector(parts()[1])
     close(alone.inverse_and_log_det(X)[1], np.full(7, -0.6))
-
-
-def test_context_reaches_what_stock_chain_and_invert_hide():
-    network = tff.MLP(2, (4,), seed=0, dtype="float64")
-    conditioner = tff.Conditioner(network, 2, context_size=1)
-    mask = np.array([True, True, False])
-    inner = randomize(tff.Coupling(mask, conditioner, dtype=tf.float64))
-    chain = tff.FlowChain([tfb.Chain([tfb.Invert(inner), tfb.Exp()])])
-    context = np.ones([7, 1])
-    close(
-        chain.forward_and_log_det(X, context=context)[0],
-        inner.inverse_and_log_det(np.exp(X), context=context)[0],
-    )
 
 
 def maf(size):

@@ -9,6 +9,8 @@ from subject import close
 
 import tfp_flows as tff
 
+pytestmark = pytest.mark.usefixtures("all_op_by_op")
+
 Y = np.random.default_rng(0).normal(size=(7, 4))
 IMAGES = np.random.default_rng(1).normal(size=(5, 2, 3, 4))
 D = tf.float64

@@ -9,6 +9,8 @@ from subject import close
 
 import tfp_flows as tff
 
+pytestmark = pytest.mark.usefixtures("all_op_by_op")
+
 tfb = tfp.bijectors
 
 IMAGES = np.random.default_rng(0).normal(2.0, 3.0, size=(50, 4, 4, 2)).astype(np.float32)

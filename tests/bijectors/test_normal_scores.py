@@ -115,17 +115,3 @@ def test_flows_on_images_begin_with_it(flow):
     assert drawn.max() <= 4
     # One variable's frequencies, before any training.
     assert np.mean(drawn == 0) == pytest.approx(np.mean(bins == 0), abs=0.1)
-
-
-@pytest.mark.parametrize(
-    ("make", "words"),
-    [
-        (lambda: tff.bijectors.NormalScores((2, 2, 1), 1), "`num_bins`"),
-        (lambda: tff.bijectors.NormalScores((2, 0, 1)), "`event_shape`"),
-        (lambda: FLOWS[0](normal_scores=1), "`normal_scores`"),
-        (lambda: fitted(np.full((2, *SHAPE), 1.5)), "1.5"),
-    ],
-)
-def test_others_are_refused(make, words):
-    with pytest.raises(ValueError, match=words):
-        make()

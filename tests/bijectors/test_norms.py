@@ -11,6 +11,8 @@ from subject import all_close, close
 import tfp_flows as tff
 from tfp_flows.networks.act_norm_network import standardizing_shift_and_log_scale
 
+pytestmark = pytest.mark.usefixtures("all_op_by_op")
+
 ROWS = (np.random.default_rng(0).normal(size=(400, 3)) * [1, 5, 0.1] + [0, 20, -3]).astype(
     np.float32
 )

@@ -12,6 +12,8 @@ from subject import close
 import tfp_flows as tff
 from tfp_flows.distributions.log_add_exp import log_add_exp
 
+pytestmark = pytest.mark.usefixtures("all_op_by_op")
+
 SHARE = 0.01
 
 
@@ -82,7 +84,6 @@ def test_outliers_do_not_drive_its_training(mixture):
     assert max(np.abs(g).max() for g in gradients) < 1e-3
 
 
-@pytest.mark.usefixtures("op_by_op")
 def test_it_trains_conditionally_and_loads(rows, tmp_path):
     context = rows[:, :1]
     flow = tff.MAF(2, num_steps=1, hidden_units=(8,), context_size=1, seed=0)

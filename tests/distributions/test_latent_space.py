@@ -7,6 +7,8 @@ from subject import close
 import tfp_flows as tff
 from tfp_flows.distributions import attribute_direction, interpolate, move_along
 
+pytestmark = pytest.mark.usefixtures("all_op_by_op")
+
 X = np.random.default_rng(0).normal(size=(6, 3))
 
 

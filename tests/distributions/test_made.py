@@ -19,13 +19,12 @@ TINY = {"hidden_units": (4,), "seed": 0}
 SMALL = {"hidden_units": (8, 8), "activation": "tanh", "seed": 1, "dtype": "float64"}
 
 
-@pytest.mark.parametrize("options", [{}, {"num_masks": 2}, {"context_size": 2}])
-def test_density_integrates_to_one(options):
-    distribution = randomize(tff.MixtureMADE(2, 3, **SMALL, **options), stddev=0.3)
-    context = {"context": np.ones(2)} if distribution.context_size else {}
+def test_density_integrates_to_one():
+    options = {"num_masks": 2, "context_size": 2, **SMALL}
+    distribution = randomize(tff.MixtureMADE(2, 3, **options), stddev=0.3)
     x, width = np.linspace(-14.0, 14.0, 561, retstep=True)
     points = np.stack(np.meshgrid(x, x), axis=-1)
-    total = np.sum(np.exp(distribution.log_prob(points, **context))) * width**2
+    total = np.sum(np.exp(distribution.log_prob(points, context=np.ones(2)))) * width**2
     assert total == pytest.approx(1.0, abs=1e-3)
 
 
@@ -118,10 +117,10 @@ def test_the_order_of_values_does_not_matter_to_the_network():
     assert abs(float(-np.mean(made.log_prob(rows))) - entropy) < 0.03
 
 
-@pytest.mark.parametrize("observed", [[1, 1, 0, 0], [0, 0, 1, 1], [0, 1, 0, 1]])
-def test_completions_have_the_frequencies_of_the_conditional(observed):
+def test_completions_have_the_frequencies_of_the_conditional():
     case, made = CATEGORICAL["categorical"], built("categorical")
-    observed, given, count = np.array(observed, bool), np.array([2.0, 1.0, 0.0, 3.0]), 6000
+    observed, given = np.array([False, True, False, True]), np.array([2.0, 1.0, 0.0, 3.0])
+    count = 6000
     rows = np.where(observed, given, np.nan) * np.ones([count, 1])
     completed = made.impute(rows, observed, seed=3).numpy()
     points = case.all_points()

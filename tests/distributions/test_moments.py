@@ -8,6 +8,8 @@ from subject import close
 
 import tfp_flows as tff
 
+pytestmark = pytest.mark.usefixtures("all_op_by_op")
+
 OF_ONE = ("mean", "stddev", "variance", "covariance", "mode", "entropy")
 OF_TWO = ("kl_divergence", "cross_entropy")
 SMALL = {"num_steps": 1, "hidden_units": (4,), "seed": 0}

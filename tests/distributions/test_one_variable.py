@@ -13,6 +13,8 @@ from transformer_cases import CASES as TRANSFORMERS
 
 import tfp_flows as tff
 
+pytestmark = pytest.mark.usefixtures("all_op_by_op")
+
 tfb, tfd = tfp.bijectors, tfp.distributions
 D = tf.float64
 SMALL = {"hidden_units": (4,), "seed": 0, "dtype": D}
@@ -148,7 +150,6 @@ ON_THE_LINE = [name for name, case in TRANSFORMERS.items() if case.build().is_mo
 
 @pytest.mark.slow_ids("affine_*", "cubic_*", "curved", "shift")
 @pytest.mark.parametrize("name", [*ON_THE_LINE, *FLOWS])
-@pytest.mark.usefixtures("op_by_op")
 def test_distribution_functions_by_every_transformer_and_context(name):
     transformer = {} if name in FLOWS else {"transformer": TRANSFORMERS[name].build()}
     flow = FLOWS.get(name, lambda: tff.MAF(1, num_steps=1, **transformer, **TINY))()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import small_commands
 from derivatives import op_by_op
+from short_fits import few_trees
 from sklearn import ensemble
 from tiny_runs import TINY, in_folder, quick_runs
 
@@ -48,7 +49,7 @@ RUNS = {
 
 @pytest.fixture(autouse=True, scope="session")
 def _small_reports():
-    with pytest.MonkeyPatch.context() as patch:
+    with few_trees(20), pytest.MonkeyPatch.context() as patch:
         patch.setattr(plots, "DOTS_PER_INCH", 60)
         # Baselines of predictions are in the report of the run of one variable.
         patch.setattr(diagnostics, "_MAX_VARIABLES", 1)

@@ -45,14 +45,6 @@ def test_recipe_is_a_valid_command_line_of_its_own_folder(path, monkeypatch):
     assert f"--flagfile=experiments/recipes/{path.name}" in path.read_text()
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_recipe_that_a_page_cites_exists(page):
-    path = ROOT / page
-    cited = re.findall(r"\[([^]]+)\]\(([\w./]*recipes/\w+\.flags)\)", path.read_text())
-    assert cited
-    assert [link for _, link in cited if not (path.parent / link).is_file()] == []
-
-
 def test_every_recipe_is_cited():
     text = "".join((ROOT / page).read_text() for page in PAGES)
     assert [p.name for p in RECIPES if f"recipes/{p.name})" not in text] == []

@@ -6,6 +6,8 @@ from subject import close
 
 import tfp_flows as tff
 
+pytestmark = pytest.mark.usefixtures("all_op_by_op")
+
 RNG = np.random.default_rng(0)
 IMAGES = RNG.uniform(size=(40, 4, 8, 1)).astype(np.float32)
 TINY = {"hidden_channels": 4, "seed": 1}
@@ -87,7 +89,6 @@ FLOWS = {
 @pytest.mark.slow_ids("real_nvp_image-black", "real_nvp_image-half of the columns constant")
 @pytest.mark.parametrize("name", HARD_IMAGES)
 @pytest.mark.parametrize("flow", FLOWS)
-@pytest.mark.usefixtures("op_by_op")
 def test_hard_images_give_finite_losses_gradients_and_samples(flow, name):
     images = HARD_IMAGES[name].astype(np.float32)
     distribution = distribution_of(FLOWS[flow]())

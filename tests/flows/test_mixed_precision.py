@@ -9,6 +9,8 @@ from random_weights import randomize
 import tfp_flows as tff
 from tfp_flows import masks
 
+pytestmark = pytest.mark.usefixtures("all_op_by_op")
+
 X = np.random.default_rng(0).normal(size=(16, 4))
 
 

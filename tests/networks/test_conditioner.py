@@ -19,6 +19,10 @@ NO_EFFECT = {
     "nested": (with_layers(keras.layers.Dropout(0.5)), "dropout is never applied"),
     "batch norm": (keras.layers.BatchNormalization(), "never updates its averages"),
     "activity": (keras.layers.ActivityRegularization(0.1), "not part of any loss"),
+    "spectral": (
+        keras.layers.SpectralNormalization(keras.layers.Dense(2)),
+        "spectral normalisation divides",
+    ),
 }
 
 
@@ -213,9 +217,3 @@ def test_encoders_and_decoders_have_their_weights(tmp_path):
     assert len(vae.trainable_variables) == 4
     with pytest.raises(ValueError, match="must override `get_config"):
         vae.save(tmp_path / "m.keras")
-
-
-def test_spectral_normalisation_is_named_as_without_effect():
-    layer = keras.layers.SpectralNormalization(keras.layers.Dense(2))
-    with pytest.warns(UserWarning, match="spectral normalisation divides"):
-        tff.Conditioner(keras.Sequential([layer]), 1)

@@ -29,6 +29,11 @@ def fitted(columns, rows, epochs=1, **options):
     return table
 
 
+def labels_of(rows):
+    """Labels of the functions and lookups that are found in rows."""
+    return [function.label for function in tff.describe_columns(rows).functions]
+
+
 def saved_and_loaded(table, path):
     """Saves the table, and returns it together with the one that is loaded."""
     table.save(path)

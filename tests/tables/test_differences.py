@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from random_weights import randomize
-from refusals import bad_calls
+from refusals import all_refused
 from small_tables import TINY, column, fitted, saved_and_loaded
 
 import tfp_flows as tff
@@ -81,10 +81,12 @@ def test_draws_and_densities_keep_them(table):
     assert (drawn["start"] <= drawn["end"]).all()
     assert (drawn["low"] + drawn["high"] == drawn["total"]).all()
     assert np.isfinite(table.log_prob(drawn)).all()
-    assert np.isfinite(table.log_prob(ROWS)).all()
-    for name, step in (("high", -20), ("total", 1), ("end", -30.0), ("end", 0.05)):
-        wrong = {**ROWS, name: ROWS[name] + step}
-        np.testing.assert_array_equal(table.log_prob(wrong), -np.inf)
+    wrong = {name: cells.astype(float) for name, cells in ROWS.items()}
+    changes = [("high", -20.0), ("total", 1.0), ("end", -30.0), ("end", 0.05)]
+    for row, (name, step) in enumerate(changes):
+        wrong[name][row] += step
+    is_possible = np.isfinite(table.log_prob(wrong))
+    np.testing.assert_array_equal(is_possible, np.arange(COUNT) >= len(changes))
 
 
 def test_files_keep_them(table, tmp_path):
@@ -208,6 +210,4 @@ def column_with(kind="real", **entries):
     TableColumns([column("a", kind, **entries)])
 
 
-@bad_calls(BAD_CALLS)
-def test_bad_call_is_refused_in_words(call, words, check_refused):
-    check_refused(call, words)
+test_bad_call_is_refused_in_words = all_refused(BAD_CALLS)

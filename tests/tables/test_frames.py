@@ -69,6 +69,7 @@ def test_completed_rows_differ_in_missing_cells_only(table):
     before = rows.copy()
     completed = table.impute(rows, seed=1, num_candidates=32)
     assert not completed.isna().any().any()
+    assert np.isfinite(table.log_prob(completed)).all()
     pandas.testing.assert_frame_equal(
         completed.where(rows.notna()), rows.where(rows.notna())
     )

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from refusals import bad_calls
-from small_tables import check_equal, column, fitted, saved_and_loaded
+from refusals import all_refused
+from small_tables import check_equal, column, fitted, labels_of, saved_and_loaded
 
 import tfp_flows as tff
 from tfp_flows.tables import Difference, Equality, Function, TableColumns
@@ -32,10 +32,6 @@ LABELS = [
     "single = log(wage)",
     "again = size",
 ]
-
-
-def labels_of(rows):
-    return [function.label for function in tff.describe_columns(rows).functions]
 
 
 def test_functions_are_found_shown_and_switched_off():
@@ -231,7 +227,7 @@ def wrong_table(*links, functions):
     tff.TableDensity(TableColumns(columns, differences, equalities, functions))
 
 
-@bad_calls(
+test_bad_call_is_refused_in_words = all_refused(
     [
         (lambda: Function("a", "b", "sine"), "`formula` of the function 'a' | 'sine'"),
         (lambda: Function("a", "b", scale=0.0), "a finite `scale` other than 0 | 0.0"),
@@ -251,5 +247,3 @@ def wrong_table(*links, functions):
         ),
     ]
 )
-def test_bad_call_is_refused_in_words(call, words, check_refused):
-    check_refused(call, words)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import small_tables
+from short_fits import few_trees
 from subject import close
 
 import tfp_flows as tff
@@ -48,13 +49,7 @@ def failed(found):
 
 @pytest.fixture(scope="module", autouse=True)
 def _few_trees():
-    trees = fidelity._trees
-
-    def few(*data, **options):
-        return trees(*data, **options).set_params(max_iter=30)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fidelity, "_trees", few)
+    with few_trees(30):
         yield
 
 
@@ -234,6 +229,14 @@ def test_shape_and_trend_are_those_of_their_definitions():
     both = tables[0].sub(tables[1], fill_value=0.0)
     close(trend[0, 1], 1.0 - 0.5 * both.fillna(0.0).abs().to_numpy().sum())
     np.testing.assert_array_equal(trend, trend.T)
+
+
+def test_area_under_the_curve_is_that_of_scikit_learn_with_ties_too():
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(0)
+    is_of_class, scores = rng.random(200) < 0.3, rng.random(200)
+    for each in (scores, np.round(scores, 1), np.zeros(200)):
+        close(fidelity._auc(is_of_class, each), metrics.roc_auc_score(is_of_class, each))
 
 
 def test_precision_and_recall_are_those_of_their_definition():

@@ -67,23 +67,14 @@ def test_samples_have_the_forms_and_the_supports_of_the_columns(table):
 def test_files_and_copies_hold_the_table(table, tmp_path):
     _, loaded = saved_and_loaded(table, tmp_path / "table.keras")
     assert str(loaded.columns) == str(table.columns)
-    expected, drawn = table.log_prob(ROWS), table.sample(20, seed=3)
+    expected = table.log_prob(ROWS)
     for twin in (loaded, copy.deepcopy(table), pickle.loads(pickle.dumps(table))):
         np.testing.assert_array_equal(twin.log_prob(ROWS), expected)
-        check_equal(twin.sample(20, seed=3), drawn)
+    check_equal(loaded.sample(20, seed=3), table.sample(20, seed=3))
     made = tff.CategoricalMADE([2], hidden_units=(4,))
     tff.DensityEstimator(made).save(tmp_path / "made.keras")
     with pytest.raises(ValueError, match="file of a `TableDensity`.*made.keras"):
         tff.TableDensity.load(tmp_path / "made.keras")
-
-
-def test_missing_cells_are_imputed_and_others_kept(table):
-    completed = table.impute(ROWS, seed=1)
-    for name, column in ROWS.items():
-        there = np.array([value is not None and value == value for value in column], bool)
-        assert (completed[name][there] == column[there]).all(), name
-    assert set(completed["kind"][:9]) <= {"a", "b", "c"}
-    assert np.isfinite(completed["score"]).all()
 
 
 def test_what_is_absent_does_not_matter(table):
@@ -102,10 +93,6 @@ def test_cells_and_columns_that_do_not_fit_are_refused_by_name(table):
     strict = tff.TableDensity(tff.describe_columns(ROWS), **TINY)
     with pytest.raises(ValueError, match=r"\{'kind': 9, 'score': 10\}.*'indicator'"):
         strict.fit(ROWS)
-    other = {**ROWS, "kind": np.where(np.arange(_COUNT) == 17, "d", ROWS["kind"])}
-    message = r"\['a', 'b', 'c'\] in column 'kind'; got 'd' in row 17"
-    with pytest.raises(ValueError, match=message):
-        table.log_prob(other)
     with pytest.raises(ValueError, match=r"lacks \['income'\]"):
         table.log_prob({name: c for name, c in ROWS.items() if name != "income"})
     message = "number in each cell of the integer column 'count'"

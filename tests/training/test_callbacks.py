@@ -190,19 +190,19 @@ def test_other_callbacks_never_see_the_lowered_rate(own, banana, tmp_path):
     callbacks = [
         keras.callbacks.ModelCheckpoint(path),
         keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate),
-        tff.training.StopAfter(steps=20),
+        tff.training.StopAfter(steps=4),
     ]
     for each in (callbacks, callbacks[::-1]):
-        own.fit(banana[:80], batch_size=8, epochs=9, verbose=0, callbacks=each)
+        own.fit(banana[:80], batch_size=40, epochs=9, verbose=0, callbacks=each)
         for model in (own, keras.saving.load_model(path)):
             assert float(model.optimizer.learning_rate) == pytest.approx(0.1)
 
 
 def test_a_schedule_of_rates_is_left_alone(own, banana):
-    own.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, 40)))
-    stop = tff.training.StopAfter(steps=20)
-    own.fit(banana[:80], batch_size=8, epochs=9, verbose=0, callbacks=[stop])
-    assert int(own.optimizer.iterations) == 20
+    own.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, 8)))
+    stop = tff.training.StopAfter(steps=4)
+    own.fit(banana[:80], batch_size=40, epochs=9, verbose=0, callbacks=[stop])
+    assert int(own.optimizer.iterations) == 4
     assert float(own.optimizer.learning_rate) == pytest.approx(0.05)
 
 

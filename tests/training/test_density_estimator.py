@@ -117,8 +117,8 @@ STOCK = {
 def test_stock_distribution_trains_too(banana, kind):
     model = tff.DensityEstimator(STOCK[kind]())
     model.compile(keras.optimizers.Adam(1e-2))
-    history = fit(model, banana, epochs=4)
-    assert history["loss"][-1] < history["loss"][0]
+    first, last = fit(model, banana, epochs=2)["loss"]
+    assert last < first
 
 
 @pytest.mark.usefixtures("op_by_op")

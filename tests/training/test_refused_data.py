@@ -6,11 +6,10 @@ import keras
 import numpy as np
 import pytest
 import refusals
-import small_vae
 import tensorflow as tf
 import tensorflow_probability as tfp
 from random_weights import values
-from refusals import bad_calls
+from refusals import all_refused, bad_calls
 from small_estimator import anew, estimator, from_flow
 from subject import all_close
 
@@ -214,20 +213,7 @@ BAD_CALLS = [
 ]
 
 
-@bad_calls(BAD_CALLS)
-def test_bad_call_is_refused_in_words(call, words, check_refused):
-    check_refused(call, words)
-
-
-def test_a_vae_refuses_them_too():
-    vae = small_vae.MODELS["gaussian"]()
-    vae.compile("adam", jit_compile=False)
-    x = small_vae.rows(vae)
-    for bad in ({"sample_weight": spoiled(np.ones(len(x)))}, {"x": spoiled(x)}):
-        with pytest.raises(ValueError, match=f"`{[*bad][0]}`.* got nan in row 7"):
-            vae.fit(**{"x": x, **bad}, verbose=0)
-    with pytest.raises(ValueError, match="Expected no `metrics`"):
-        vae.compile("adam", metrics=["mae"])
+test_bad_call_is_refused_in_words = all_refused(BAD_CALLS)
 
 
 def test_an_initialized_model_refuses_an_empty_batch_too():

@@ -5,6 +5,7 @@ import numpy as np
 import pandas
 import pytest
 import tensorflow as tf
+from derivatives import op_by_op
 from small_estimator import anew, from_flow
 
 import tfp_flows as tff
@@ -72,8 +73,9 @@ def answers(model, make):
 
 @pytest.fixture(scope="module")
 def expected():
-    with_context = answers(anew(context_size=1), lambda: (X, C))
-    return {0: answers(anew(), lambda: X), 1: with_context}
+    with op_by_op():
+        with_context = answers(anew(context_size=1), lambda: (X, C))
+        return {0: answers(anew(), lambda: X), 1: with_context}
 
 
 @pytest.mark.slow_ids(
@@ -82,7 +84,7 @@ def expected():
     *("dataset of dictionaries-1", "PyDataset of dictionaries-1"),
 )
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
-@pytest.mark.usefixtures("op_by_op")  # after `expected`, which runs in graphs
+@pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize(
     ("name", "context_size"),
     [*((name, 0) for name in ALONE), *((name, 1) for name in WITH_CONTEXT)],

@@ -11,8 +11,6 @@ import tensorflow as tf
 from small_vae import LATENT_SIZE, MODELS
 
 import tfp_flows as tff
-from tfp_flows.training.global_batch import GlobalBatch
-from tfp_flows.training.row_format import Rows
 from tfp_flows.vae import posteriors
 
 # Together, these have every kind of each part.
@@ -260,13 +258,3 @@ def test_integer_weights_equal_repeated_rows(name):
         expected = means_over(model, repeated, training=training)
         for key, mean in weighted.items():
             assert mean == pytest.approx(expected[key], rel=1e-5), (key, training)
-
-
-def test_evaluate_weighs_the_rows():
-    model = compiled("gaussian")
-    x, weight = small_vae.rows(model, 20), np.linspace(0.0, 2.0, 20)
-    nats = model.nats_of_rows(Rows(x), GlobalBatch(len(x)))
-    found = model.evaluate(x, sample_weight=weight, verbose=0, return_dict=True)
-    for key, values in nats.items():
-        expected = np.average(values, weights=weight)
-        assert found[key] == pytest.approx(expected, rel=1e-5)

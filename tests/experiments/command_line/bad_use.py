@@ -63,6 +63,12 @@ BAD_USE_OF_OTHERS = {
         ("--csv_path=x --kinds=real", "name=kind"),
         ("--csv_path=x --kinds=a=real,a=drop", "one kind for each column"),
         ("--csv_path=x --test_share=.5 --validation_share=.5", "below 1 together"),
+        (
+            "--csv_path=x --report=synthetic --context_columns=a",
+            "`context_columns` to be em",
+        ),
+        ("--csv_path=x --target=a", "`report` 'synthetic' with --target"),
+        ("--csv_path=x --exclude_copies", "`report` 'synthetic' with --target and --excl"),
     ],
     "prediction_folds": [("--csv_path=x", "`target` to be given")],
     "folds": [

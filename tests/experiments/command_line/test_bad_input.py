@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from bad_data import BAD_FILES, BAD_FOLDERS, write_folders
 from bad_use import BAD_TF_CONFIG, BAD_USE, BAD_USE_OF_OTHERS, TWO_WORKERS
-from refusals import bad_calls
+from refusals import all_refused
 from refused import assert_refused
 
 from experiments import __main__ as commands
@@ -207,9 +207,7 @@ BAD_CALLS = [
 ]
 
 
-@bad_calls(BAD_CALLS)
-def test_bad_call_is_refused_in_words(call, words, check_refused):
-    check_refused(call, words)
+test_bad_call_is_refused_in_words = all_refused(BAD_CALLS)
 
 
 def test_trees_of_commands_have_one_thread(monkeypatch):

@@ -2,9 +2,9 @@
 
 import dataclasses
 import shlex
-import subprocess
-import sys
+import time
 
+import fresh_process
 import pytest
 
 from experiments.command_line import program
@@ -13,13 +13,12 @@ from experiments.reports import facts
 from experiments.runs import run_directory
 from experiments.simulation_inference.settings import SimulationSettings
 
-HOLD = """
-import pathlib, sys, time
-from experiments.runs import run_directory
-with run_directory._lock(pathlib.Path(sys.argv[1])):
-    print("claimed", flush=True)
-    time.sleep(60)
-"""
+
+def hold(folder):
+    """Holds the folder in a process of its own, until this is killed."""
+    with run_directory._lock(folder):
+        (folder / "held").touch()
+        time.sleep(60)
 
 
 @pytest.fixture
@@ -34,15 +33,15 @@ def claim(settings):
 
 def test_a_folder_is_anothers_as_long_as_its_process_lives(settings, tmp_path):
     claim(settings)  # and free again afterwards
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    )
-    assert holder.stdout.readline() == "claimed\n"
+    holder = fresh_process.start(hold, tmp_path)
+    while not (tmp_path / "held").exists():
+        assert holder.is_alive()
+        time.sleep(0.01)
     words = rf"written by process {holder.pid}"
     with pytest.raises(run_directory.RunDirectoryError, match=words):
         claim(settings)
     holder.kill()
-    holder.communicate()
+    holder.join()
     claim(settings)
 
 

@@ -11,7 +11,6 @@ from short_fits import trained_for
 
 import tfp_flows
 from experiments import sample, score, simulation_inference
-from experiments.command_line.flag_settings import UsageError
 from experiments.data.files import DataError
 from experiments.runs.run_directory import RunDirectoryError
 from experiments.simulation_inference import reference, tasks
@@ -214,6 +213,7 @@ def test_wrong_use_is_told(tmp_path, capsys):
         ([f"--model={tmp_path}/no.py:make"], "a file that exists"),
         (["--model=a.py:b", "--data_dir=x"], "`data_dir` to be empty"),
         (["--task=tea"], "tea"),
+        (["--task=slcp", "--model=own.py:make"], "`task` not to be given with a `model`"),
     ):
         flags = [*flags, f"--run_dir={tmp_path}/run"]
         assert simulation_inference.cli(["simulation", *flags]) == 2
@@ -223,8 +223,3 @@ def test_wrong_use_is_told(tmp_path, capsys):
     np.savez(tmp_path / "slcp.npz", other=np.zeros(3))
     with pytest.raises(DataError, match="reference_posterior"):
         reference.read("slcp", tmp_path)
-
-
-def test_a_task_beside_a_model_of_ones_own_is_refused():
-    with pytest.raises(UsageError, match="`task` not to be given with a `model`"):
-        SimulationSettings(task="slcp", model="own.py:make")

@@ -12,7 +12,6 @@ from refused import assert_refused
 
 import tfp_flows
 from experiments import predict, sample, table_density
-from experiments.command_line.flag_settings import UsageError
 from experiments.data import DataError
 from experiments.table_density import experiment
 from experiments.table_density.data import read_table
@@ -111,22 +110,6 @@ def test_the_report_on_synthetic_rows_has_its_numbers_and_what_they_show(finishe
     for name, shown in found.table():
         assert f"- {name}: {shown}" in text
     assert finished["income"][1]["synthesis"] is None
-
-
-@pytest.mark.parametrize(
-    ("flags", "words"),
-    [
-        (
-            {"report": "synthetic", "context_columns": ("age",)},
-            "`context_columns` to be em",
-        ),
-        ({"target": "age"}, "`report` 'synthetic' with --target"),
-        ({"exclude_copies": True}, "`report` 'synthetic' with --target and --exclude"),
-    ],
-)
-def test_what_belongs_to_another_report_is_refused(flags, words):
-    with pytest.raises(UsageError, match=words):
-        TableDensitySettings(csv_path="rows.csv", **flags)
 
 
 def test_a_target_that_is_no_column_is_refused(tmp_path):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from derivatives import op_by_op
 from short_fits import trained_for
 from tensorflow_probability import distributions as tfd
 
@@ -36,21 +37,26 @@ def simulate(theta, seed):
 
 
 def fit(**changes):
-    options = {"focus": FOCUS, "num_rounds": 3, "num_simulations": 1_500, **changes}
-    return fit_amortized_posterior(PRIOR, simulator=simulate, **options)
+    options = {"simulator": simulate, "focus": FOCUS, "num_rounds": 3, **changes}
+    return fit_amortized_posterior(PRIOR, **{"num_simulations": 1_500, **options})
 
 
-@pytest.mark.usefixtures("op_by_op")
-def test_rounds_find_the_posterior_in_focus():
+@pytest.fixture(scope="module")
+def focused():
+    """A fit, and the parameters of each call of its simulator."""
     calls = []
 
     def simulator(theta, seed):
         calls.append(theta)
         return simulate(theta, seed)
 
-    amortized = fit_amortized_posterior(
-        PRIOR, simulator=simulator, focus=FOCUS, num_rounds=3, num_simulations=1_500
-    )
+    with op_by_op(), trained_for(1, splines={}, flows={}):
+        return fit(simulator=simulator), calls
+
+
+@pytest.mark.usefixtures("op_by_op")
+def test_rounds_find_the_posterior_in_focus(focused):
+    amortized, calls = focused
     posterior = amortized(FOCUS)
     drawn = posterior.sample(8_000, seed=1).numpy()
     np.testing.assert_allclose(drawn.mean(axis=0), MEAN, atol=0.02)
@@ -95,12 +101,11 @@ def test_the_density_is_normalised_on_the_region_and_draws_stay_there():
 @pytest.mark.slow_ids("True")
 @pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize("is_known", [False, True])
-def test_observations_whose_posterior_leaves_the_region_are_flagged(is_known):
-    options = {"focus": FOCUS, "num_rounds": 2, "num_simulations": 1_000}
+def test_observations_whose_posterior_leaves_the_region_are_flagged(is_known, focused):
+    amortized, _ = focused
     if is_known:
+        options = {"focus": FOCUS, "num_rounds": 2, "num_simulations": 1_000}
         amortized = fit_amortized_posterior(MODEL, observed="x", **options)
-    else:
-        amortized = fit(**options)
     assert amortized(FOCUS).report.verdict.startswith("reliable")
     edge = amortized(FOCUS + [0.9, 0.0]).report
     assert edge.verdict == "not reliable"
@@ -108,9 +113,11 @@ def test_observations_whose_posterior_leaves_the_region_are_flagged(is_known):
 
 
 @pytest.mark.usefixtures("op_by_op")
-def test_importance_resampling_where_the_prior_rarely_lies_in_the_region(monkeypatch):
+def test_importance_resampling_where_the_prior_rarely_lies_in_the_region(
+    focused, monkeypatch
+):
     source = PriorSimulator(PRIOR, simulate, True)
-    prior = fit(num_rounds=2).prior
+    prior = focused[0].prior
     by_rejection, share = prior.sample(source, 3_000, 1), prior.share
     monkeypatch.setattr(truncation, "_LEAST_SHARE", 1.0)
     found = truncation.TruncatedPrior.around(prior.previous, FOCUS, source, 0)
@@ -147,8 +154,8 @@ def test_files_keep_the_rounds_and_refuse_those_of_another_focus(tmp_path, monke
 
 
 @pytest.mark.usefixtures("op_by_op")
-def test_saved_posteriors_are_truncated(tmp_path):
-    amortized = fit(num_rounds=2)
+def test_saved_posteriors_are_truncated(focused, tmp_path):
+    amortized, _ = focused
     path = tmp_path / "posterior.keras"
     amortized.save(path)
     loaded = AmortizedPosterior.load(path)

@@ -1,5 +1,7 @@
 """Posterior draws that a learned likelihood weighs."""
 
+import functools
+
 import exact_posteriors
 import numpy as np
 import pytest
@@ -87,6 +89,7 @@ def test_weights_that_do_not_help_are_not_used(posterior, likelihood):
     assert "not used" in dict(report.rows)["gain by learned likelihood"]
 
 
+@functools.cache
 def posterior(**options):
     """An `AmortizedPosterior` whose draws the exact likelihood weighs."""
     prior = tfd.JointDistributionNamed({"theta": tfd.Sample(tfd.Normal(0.0, 1.0), SIZE)})

@@ -377,9 +377,6 @@ def refused_calls():
             simulator=lambda theta: np.random.default_rng().normal(theta),
             backup="simulations.npz",
         ),
-        "`focus` of shape [..., 2]": lambda: fit_amortized_posterior(
-            normal, simulator=lambda theta: theta, focus=[1.0, 2.0, 3.0]
-        ),
         "data of one shape": lambda: fit_amortized_posterior(
             normal, simulator=lambda theta: [[1.0], [1.0, 2.0]]
         ),
