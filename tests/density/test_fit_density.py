@@ -11,7 +11,8 @@ from subject import close, differ
 
 import tfp_flows as tff
 from tfp_flows import fit_density
-from tfp_flows.density.data import checked_data, columns_of
+from tfp_flows.density.baselines import gaussian
+from tfp_flows.density.data import Data, checked_data, columns_of
 
 ROWS = np.random.default_rng(0).normal(size=(60, 2)) ** 2 * [1.0, 1000.0]
 CONTEXT = ROWS[:, :1] + ROWS[:, 1:] / 1000.0
@@ -137,6 +138,15 @@ def test_a_given_flow_is_trained_in_its_place(quick):
 
 
 @pytest.mark.slow
+def test_few_rows_of_a_gaussian_are_about_as_probable_as_under_it(quick):
+    noise = np.random.default_rng(0).normal(size=(540, 8))
+    train, test = noise[:40], noise[40:]
+    density = quick(train)
+    assert density.report.chosen[-2] == "a Gaussian"
+    gap = density.log_prob(test) - gaussian(Data(train, None), Data(test, None))
+    assert np.mean(gap) > -0.5
+
+
 def test_a_flow_that_training_makes_worse_keeps_its_start(op_by_op):
     noise = np.random.default_rng(0).normal(size=(80, 12))  # many columns for the rows
     flow, start = (tff.MAF(12, num_steps=2, seed=0) for _ in range(2))

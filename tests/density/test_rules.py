@@ -57,10 +57,16 @@ def test_networks_of_the_final_fit_follow_the_weights_of_the_orders():
     ]
     assert [rule.options["num_members"] for rule in final.splines] == [4, 1, 4]
     assert [*final.flows] == ["neural spline flow", "MAF of residuals"]
-    assert final.has_regression
+    assert final.has_gaussian
     alone = rules.for_all_rows([0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
     assert (alone.splines, [*alone.flows]) == ((), ["neural spline flow"])
-    assert not alone.has_regression
+    assert not alone.has_gaussian
+
+
+def test_few_rows_of_many_columns_have_a_gaussian_component():
+    assert rules_for(59, 10).has_gaussian
+    assert "a Gaussian" in rules_for(59, 10).reasons
+    assert not rules_for(60, 10).has_gaussian
 
 
 def test_densities_given_a_context_have_more_components():
@@ -71,7 +77,7 @@ def test_densities_given_a_context_have_more_components():
     )
     assert [*plain.flows] == [*of_one.flows] == ["neural spline flow"]
     assert [*given.flows] == ["neural spline flow", "MAF", "MAF of residuals"]
-    assert (plain.has_regression, given.has_regression, of_one.has_regression) == (
+    assert (plain.has_gaussian, given.has_gaussian, of_one.has_gaussian) == (
         False,
         True,
         True,

@@ -58,11 +58,12 @@ def fit_density(
     The first components are products of conditional spline densities in up to four orders
     of the variables, each the mean of several networks; the last is a `NeuralSplineFlow`.
     Tables of fewer than 500 rows have no flow, tables of 5,000 rows and more the flow alone
-    (20,000 rows of one variable). With a context, a linear regression is a further
-    component, and with several variables and 500 rows or more, two `MAF`s. `rules_for`
-    chooses sizes and training from the number of rows and columns. Training averages the
-    flow's weights, with a learning rate that falls to a hundredth, and keeps the best
-    weights. The weights of the components make held-out rows most probable.
+    (20,000 rows of one variable). With fewer than six rows a column, a Gaussian is a
+    further component; with a context, a linear regression is one, and with several
+    variables and 500 rows or more, two `MAF`s. `rules_for` chooses sizes and training
+    from the number of rows and columns. Training averages the flow's weights, with a
+    learning rate that falls to a hundredth, and keeps the best weights. The weights of
+    the components make held-out rows most probable.
 
     No training sees the held-out rows: a fifth of a small table, and a tenth of a larger
     one, but at most 20,000. The report scores them. Small tables are then fitted again to
@@ -201,8 +202,8 @@ def _fit_components(data, rules, flow, seed, max_minutes, verbose):
         for_flow = next(seeds)
         made = new_flow(rule, data, for_flow) if flow is None else flow
         components.append(_fit_flow(made, data, rule, for_flow, for_flows, verbose))
-    if rules.has_regression:
-        components.append(_fit_regression(data))
+    if rules.has_gaussian:
+        components.append(_fit_gaussian(data))
     return components
 
 
@@ -234,8 +235,8 @@ def _fit_splines(data, rule, seed, max_minutes, verbose):
     return table.distribution if is_given else Reordered(table.distribution, rule.order)
 
 
-def _fit_regression(data):
-    """Returns the linear regression on the context, with Gaussian residuals."""
+def _fit_gaussian(data):
+    """Returns the Gaussian of the rows, around a linear regression on the context."""
     size, dtype = data.x.shape[1], least_dtype(data)
     linear = Decorrelate(size, context_size=data.context_size, dtype=dtype)
     base = standard_normal(size, dtype=dtype)

@@ -26,6 +26,9 @@ from tfp_flows.training.callbacks import StopAfter
 _MANY_ROWS, _MANY_ROWS_OF_ONE = 5_000, 20_000
 # Rows below which there is no flow, since it overfits.
 _FEW_ROWS = 500
+# Rows a column below which a Gaussian is a component: networks overfit so few rows, and
+# are up to some nats behind it where it is right.
+_FEW_ROWS_A_COLUMN = 6
 # Rows below which all rows are fitted again after the held-out ones were scored.
 _REFITTED_ROWS = 2_000
 # Largest number of held-out rows, and of validation rows: enough for an error of 0.01 nats.
@@ -136,7 +139,8 @@ class Rules:
       splines: the `SplineRule` of each order of the variables; empty if there are none.
       flows: the `FlowRule` of each flow, by name.
       given_flow: the `FlowRule` that trains a flow which the user gives.
-      has_regression: whether a linear regression on the context is a component.
+      has_gaussian: whether a Gaussian is a component, with a context around the linear
+        regression on it.
       held_out: share of the rows that no training sees, for the report.
       refits: whether the final fit is to all rows, after the report.
       reasons: sentences for the report.
@@ -150,7 +154,7 @@ class Rules:
     splines: tuple[SplineRule, ...]
     flows: dict[str, FlowRule]
     given_flow: FlowRule
-    has_regression: bool
+    has_gaussian: bool
     held_out: float
     refits: bool
     reasons: tuple[str, ...]
@@ -161,7 +165,7 @@ class Rules:
             self,
             splines=(),
             flows={name: self.given_flow},
-            has_regression=False,
+            has_gaussian=False,
             refits=False,
             reasons=(f"the given flow `{name}`",),
         )
@@ -173,7 +177,7 @@ class Rules:
         their networks by weight, each at least one.
 
         Args:
-          weights: of the splines' orders, the flows and the regression, in this order.
+          weights: of the splines' orders, the flows and the Gaussian, in this order.
         """
         for_splines, rest = np.split(np.asarray(weights), [len(self.splines)])
         networks = sum(rule.options["num_members"] for rule in self.splines)
@@ -186,7 +190,7 @@ class Rules:
             self,
             splines=tuple(splines),
             flows=dict(itertools.compress(self.flows.items(), rest)),
-            has_regression=self.has_regression and bool(rest[-1]),
+            has_gaussian=self.has_gaussian and bool(rest[-1]),
         )
 
 
@@ -217,6 +221,7 @@ def rules_for(
         max_steps = round(_STEPS_PER_ROOT * math.sqrt(num_rows))
     check_integer("max_steps", max_steps, 1)
     splines = _splines(num_rows, event_size, context_size)
+    has_gaussian = context_size > 0 or num_rows < _FEW_ROWS_A_COLUMN * event_size
     spline_flow = _spline_flow(num_rows, event_size, max_steps)
     flows = {}
     if num_rows >= _FEW_ROWS or not splines:
@@ -228,10 +233,10 @@ def rules_for(
         splines=splines,
         flows=flows,
         given_flow=spline_flow,
-        has_regression=context_size > 0,
+        has_gaussian=has_gaussian,
         held_out=held_out_share(num_rows),
         refits=num_rows < _REFITTED_ROWS,
-        reasons=_reasons(splines, flows, context_size > 0),
+        reasons=_reasons(splines, flows, has_gaussian, context_size),
     )
 
 
@@ -302,7 +307,7 @@ def _flow_rule(constructor, options, num_rows, batch_size, max_steps):
     )
 
 
-def _reasons(splines, flows, has_regression):
+def _reasons(splines, flows, has_gaussian, context_size):
     reasons = []
     if splines:
         count, options = len(splines), splines[0].options
@@ -316,8 +321,9 @@ def _reasons(splines, flows, has_regression):
     for name, rule in flows.items():
         width, dropout = rule.options["hidden_units"][0], rule.options["dropout"]
         reasons.append(f"a {name} of width {width} and dropout {dropout}")
-    if has_regression:
-        reasons.append("a linear regression on the context")
+    if has_gaussian:
+        regression = "a linear regression on the context"
+        reasons.append(regression if context_size else "a Gaussian")
     return tuple(reasons)
 
 
