@@ -299,7 +299,7 @@ def _fit_flow(flow, data, rule, seed, max_minutes, verbose):
         callbacks=callbacks + shown,
         verbose=verbose,
     )
-    # Of few rows and many columns, the start explains more than any trained weights.
+    # With few rows and many columns, the start may explain more than any trained weights.
     if not min(history.history["val_loss"]) < at_start:
         model.set_weights(weights_at_start)
     return distribution
