@@ -64,9 +64,10 @@ def test_networks_of_the_final_fit_follow_the_weights_of_the_orders():
 
 
 def test_few_rows_of_many_columns_have_a_gaussian_component():
-    assert rules_for(59, 10).has_gaussian
-    assert "a Gaussian" in rules_for(59, 10).reasons
-    assert not rules_for(60, 10).has_gaussian
+    assert rules_for(89, 15).has_gaussian
+    assert "a Gaussian" in rules_for(89, 15).reasons
+    assert not rules_for(90, 15).has_gaussian
+    assert not rules_for(60, 14).has_gaussian
 
 
 def test_densities_given_a_context_have_more_components():

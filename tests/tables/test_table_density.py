@@ -118,8 +118,8 @@ def test_rare_categories_and_missing_cells_are_drawn_at_their_rates(rate):
 
 def test_wide_tables_have_fewer_networks_unless_their_number_is_given():
     counts = [
-        tff.tables.NetworkSizes().by_rows(400, columns).num_members
+        tff.tables.NetworkSizes().for_table(400, columns).num_members
         for columns in (1, 82, 150, 300)
     ]
     assert counts == [8, 8, 2, 1]
-    assert tff.tables.NetworkSizes(num_members=8).by_rows(400, 300).num_members == 8
+    assert tff.tables.NetworkSizes(num_members=8).for_table(400, 300).num_members == 8

@@ -18,6 +18,12 @@ def parts_of_rows(*arrays: Any, size: int = 4096) -> Iterator[list]:
         yield [None if array is None else array[part] for array in arrays]
 
 
+def tensors_of_parts(*arrays: Any) -> Iterator[list]:
+    """Yields lists of tensors, as `parts_of_rows`."""
+    for part in parts_of_rows(*arrays):
+        yield [None if array is None else tf.constant(array) for array in part]
+
+
 def by_parts(function: Callable, *arrays: Any, size: int = 4096) -> np.ndarray:
     """Returns `function` of all rows, computed on a part at a time to bound its memory.
 

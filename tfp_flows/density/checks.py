@@ -25,7 +25,7 @@ _MUCH_APART = 0.1  # share of the rows, or of the neighbours
 _REGION = 0.9  # probability of a region of highest density
 _SPIKE_SHARE = 0.05  # share of the rows with the most common value of a column
 _COPIED_SHARE = 0.05  # share of the held-out rows that are copies
-_OUTLIERS = 0.05  # share of the rows that may hide a linear relation
+_OUTLIERS = 0.05  # share of the rows, far ones, that may feign a linear relation
 _LEAST_VARIANCE = 1e-9  # of a sum of columns of variance 1; linear relations have less
 
 

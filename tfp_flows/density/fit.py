@@ -57,13 +57,14 @@ def fit_density(
 
     The first components are products of conditional spline densities in up to four orders
     of the variables, each the mean of several networks; the last is a `NeuralSplineFlow`.
-    Tables of fewer than 500 rows have no flow, tables of 5,000 rows and more the flow alone
-    (20,000 rows of one variable). With fewer than six rows a column, a Gaussian is a
-    further component; with a context, a linear regression is one, and with several
-    variables and 500 rows or more, two `MAF`s. `rules_for` chooses sizes and training
-    from the number of rows and columns. Training averages the flow's weights, with a
-    learning rate that falls to a hundredth, and keeps the best weights. The weights of
-    the components make held-out rows most probable.
+    Tables of fewer than 500 rows have no flow, tables of 5,000 rows and more the flow
+    alone (20,000 rows of one variable). With 15 columns or more, and fewer than six
+    rows a column, a Gaussian is a further component; with a context, a linear
+    regression is one, and with several variables and 500 rows or more, two `MAF`s.
+    `rules_for` chooses sizes and training from the number of rows and columns. Training
+    averages the flow's weights, with a learning rate that falls to a hundredth, and
+    keeps the best weights. The weights of the components make held-out rows most
+    probable.
 
     No training sees the held-out rows: a fifth of a small table, and a tenth of a larger
     one, but at most 20,000. The report scores them. Small tables are then fitted again to

@@ -22,13 +22,13 @@ from tfp_flows.training.averaging import averaging_adam
 from tfp_flows.training.callbacks import StopAfter
 
 # From this number of rows on, a flow is the only component: in the same time, it explains
-# the rows as well as together with conditional splines. Of one variable, these are fast.
+# the rows as well as together with conditional splines. Splines of one variable are fast.
 _MANY_ROWS, _MANY_ROWS_OF_ONE = 5_000, 20_000
 # Rows below which there is no flow, since it overfits.
 _FEW_ROWS = 500
-# Rows a column below which a Gaussian is a component: networks overfit so few rows, and
-# are up to some nats behind it where it is right.
-_FEW_ROWS_A_COLUMN = 6
+# Rows a column below which a Gaussian is a component of wide tables: networks overfit so
+# few rows, and are up to some nats behind it where it is right.
+_FEW_ROWS_A_COLUMN, _MANY_COLUMNS = 6, 15
 # Rows below which all rows are fitted again after the held-out ones were scored.
 _REFITTED_ROWS = 2_000
 # Largest number of held-out rows, and of validation rows: enough for an error of 0.01 nats.
@@ -221,7 +221,7 @@ def rules_for(
         max_steps = round(_STEPS_PER_ROOT * math.sqrt(num_rows))
     check_integer("max_steps", max_steps, 1)
     splines = _splines(num_rows, event_size, context_size)
-    has_gaussian = context_size > 0 or num_rows < _FEW_ROWS_A_COLUMN * event_size
+    is_wide = event_size >= _MANY_COLUMNS and num_rows < _FEW_ROWS_A_COLUMN * event_size
     spline_flow = _spline_flow(num_rows, event_size, max_steps)
     flows = {}
     if num_rows >= _FEW_ROWS or not splines:
@@ -233,10 +233,10 @@ def rules_for(
         splines=splines,
         flows=flows,
         given_flow=spline_flow,
-        has_gaussian=has_gaussian,
+        has_gaussian=is_wide or context_size > 0,
         held_out=held_out_share(num_rows),
         refits=num_rows < _REFITTED_ROWS,
-        reasons=_reasons(splines, flows, has_gaussian, context_size),
+        reasons=_reasons(splines, flows, is_wide, context_size),
     )
 
 
@@ -249,7 +249,7 @@ def _splines(num_rows, event_size, context_size):
     """Conditional splines in some orders; none if there are many rows or columns."""
     if num_rows >= (_MANY_ROWS_OF_ONE if event_size == 1 else _MANY_ROWS):
         return ()
-    options = vars(NetworkSizes().by_rows(num_rows))
+    options = vars(NetworkSizes().for_table(num_rows))
     width, count = options["hidden_units"][0], options["num_members"]
     # This allows 82 variables with 8 networks, and 118 with 4.
     if count * weights_of_member(width, event_size, context_size) > MOST_WEIGHTS:
@@ -307,7 +307,7 @@ def _flow_rule(constructor, options, num_rows, batch_size, max_steps):
     )
 
 
-def _reasons(splines, flows, has_gaussian, context_size):
+def _reasons(splines, flows, is_wide, context_size):
     reasons = []
     if splines:
         count, options = len(splines), splines[0].options
@@ -321,9 +321,10 @@ def _reasons(splines, flows, has_gaussian, context_size):
     for name, rule in flows.items():
         width, dropout = rule.options["hidden_units"][0], rule.options["dropout"]
         reasons.append(f"a {name} of width {width} and dropout {dropout}")
-    if has_gaussian:
-        regression = "a linear regression on the context"
-        reasons.append(regression if context_size else "a Gaussian")
+    if context_size:
+        reasons.append("a linear regression on the context")
+    elif is_wide:
+        reasons.append("a Gaussian")
     return tuple(reasons)
 
 

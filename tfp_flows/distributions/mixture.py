@@ -252,18 +252,18 @@ class Mixture(DistributionWrapper):
         chosen = tf.reduce_sum(tf.cast(uniform[:, None] >= ends, tf.int32), axis=1)
         if is_compiled_by_xla():  # numbers of rows must not depend on draws there
             each = [
-                self._draw_from(part, count, seed, context)
-                for part, seed in zip(self.components, seeds, strict=True)
+                self._draw_from(part, count, for_part, context)
+                for part, for_part in zip(self.components, seeds, strict=True)
             ]
             return tf.gather(tf.stack(each, axis=1), chosen, batch_dims=1)
         places, rows = [], []
-        for k, (part, seed) in enumerate(zip(self.components, seeds, strict=True)):
+        for k, (part, for_part) in enumerate(zip(self.components, seeds, strict=True)):
             place = tf.cast(tf.where(chosen == k)[:, 0], tf.int32)
             given = None
             if context is not None:
                 given = tf.concat([tf.gather(context, place), context[:1]], axis=0)
             # One row more, since flows cannot draw no rows in some graphs.
-            drawn = self._draw_from(part, tf.size(place) + 1, seed, given)
+            drawn = self._draw_from(part, tf.size(place) + 1, for_part, given)
             places.append(place)
             rows.append(drawn[: tf.size(place)])
         return tf.dynamic_stitch(places, rows)

@@ -22,7 +22,7 @@ row_codec            rows as cells: all codes, then all numbers; rules kept and 
 number_maps          numbers to a standardised line or circle, by kind
 number_conditionals  densities of numbers on this line, averaged over members
 atoms                numbers that are exactly equal to an earlier number
-networks             ColumnMLPs, their inputs (EntryFeatures) and sizes by number of rows
+networks             ColumnMLPs, their inputs (EntryFeatures) and sizes by rows and columns
 distribution         TableDistribution: builds the networks; density and draws of rows
 training             fits it: pace, early stopping of each network, backup
 recalibration        narrows its means of members, by rows that they have not seen

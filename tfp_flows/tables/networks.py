@@ -49,7 +49,7 @@ class NetworkSizes:
     have fewer members, so that all have at most 20 million weights, if one has fewer.
 
     >>> from tfp_flows.tables import NetworkSizes
-    >>> NetworkSizes(dropout=0.0).by_rows(1_000)
+    >>> NetworkSizes(dropout=0.0).for_table(1_000)
     NetworkSizes(num_members=8, num_bins=16, hidden_units=(64, 64), dropout=0.0)
 
     Args:
@@ -78,14 +78,14 @@ class NetworkSizes:
             words = "from 0 to below 1"
             check_number("dropout", self.dropout, words, lambda p: 0.0 <= p < 1.0)
 
-    def by_rows(
+    def for_table(
         self, num_rows: int, num_columns: int = 1, num_given: int = 0
     ) -> NetworkSizes:
-        """Returns sizes without None.
+        """Returns the sizes for a table, without None.
 
         Args:
           num_rows: number of training rows.
-          num_columns: number of modelled columns.
+          num_columns: number of modelled columns; many reduce the number of members.
           num_given: number of columns of the context.
         """
         chosen = [sizes for least, sizes in _BY_ROWS.items() if num_rows >= least][-1]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfp_flows.core.rows import parts_of_rows
+from tfp_flows.core.rows import tensors_of_parts
 from tfp_flows.tables.distribution import TableDistribution
 
 # Prior mean, for many members, and deviation of the recalibration weights. On twenty tables
@@ -74,9 +71,3 @@ def _squares_and_spread(distribution, x, context):
     spread = tf.math.reduce_variance(middle, axis=1)
     spread += tf.math.reduce_variance(width, axis=1) / 12.0
     return squares.numpy(), spread.numpy(), is_present.numpy()
-
-
-def tensors_of_parts(*arrays: Any) -> Iterator[list]:
-    """Yields lists of tensors of some rows of the arrays at a time; None stays None."""
-    for part in parts_of_rows(*arrays):
-        yield [None if array is None else tf.constant(array) for array in part]

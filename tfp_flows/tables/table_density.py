@@ -153,7 +153,7 @@ class TableDensity:
         data = x[is_training], None if context is None else context[is_training]
         numbers, atoms = self._measured(read, is_training, data)
         widths = len(self._codec.names), len(self._context_codec.names)
-        sizes = self._sizes.by_rows(int(is_training.sum()), *widths)
+        sizes = self._sizes.for_table(int(is_training.sum()), *widths)
         self._distribution = TableDistribution(
             self._codec.num_values,
             numbers,

@@ -19,9 +19,10 @@ import tensorflow as tf
 from tfp_flows.core.arguments import check_integer, check_minutes, check_number, require
 from tfp_flows.core.array_files import read_arrays, write_arrays
 from tfp_flows.core.compiled import CompiledCall
+from tfp_flows.core.rows import tensors_of_parts
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.tables.distribution import TableDistribution
-from tfp_flows.tables.recalibration import recalibrate, tensors_of_parts
+from tfp_flows.tables.recalibration import recalibrate
 from tfp_flows.training.averaging import averaging_adam
 from tfp_flows.training.callbacks import StopAfter, progress
 from tfp_flows.training.row_batches import epoch_orders, row_batches

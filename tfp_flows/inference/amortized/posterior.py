@@ -171,10 +171,8 @@ class AmortizedPosterior(DistributionWrapper):
             if found.likelihood is not None and observed is None:
                 support = JointSupport.from_distribution(model, "model").softly_clipped()
                 same = found.support.equals(support)
-                log_prior = model.log_prob
-                found.likelihood = dataclasses.replace(
-                    found.likelihood, log_prior=log_prior
-                )
+                learned: Any = found.likelihood
+                found.likelihood = dataclasses.replace(learned, log_prior=model.log_prob)
             else:
                 names = [*found.form.shapes]
                 if not isinstance(observed, str | None) and {*observed} == {*names}:
