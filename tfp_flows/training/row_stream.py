@@ -196,6 +196,9 @@ class RowStream:
         for name, tensor in rows.by_argument.items():
             if self._checked and tensor.dtype.is_floating:
                 checks.append(_assert_finite(name, tensor))
+        if rows.weight is not None:
+            some = "Expected `sample_weight` without negative weights; got some in a batch."
+            checks.append(tf.debugging.Assert(tf.reduce_all(rows.weight >= 0), [some]))
         if self._format.check is not None:
             checks.append(tf.numpy_function(self._format.check, [rows.x], []))
         with tf.control_dependencies(checks):
