@@ -55,6 +55,17 @@ class ConfiguredByAttributes(Configured):
         return {name: getattr(self, name) for name in names}
 
 
+class RebuiltFromConfig:
+    """An object whose copies and pickles are rebuilt from its configuration and weights.
+
+    Stock distributions and bijectors cannot be rebuilt from their attributes.
+    """
+
+    def __reduce__(self) -> tuple:
+        this: Any = self
+        return rebuild_copy, (serialize(this), [v.numpy() for v in this.variables])
+
+
 def serialize(value: Any) -> Any:
     """Returns `value` as nested dicts and lists of JSON's types.
 

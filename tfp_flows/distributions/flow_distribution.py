@@ -12,7 +12,7 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows.core import describe
 from tfp_flows.core.inputs import check_context, check_value
 from tfp_flows.core.rows import weight_keyword
-from tfp_flows.core.serialization import Configured, rebuild_copy, serialize
+from tfp_flows.core.serialization import Configured, RebuiltFromConfig
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
 from tfp_flows.distributions.distribution_checks import (
     check_base,
@@ -30,7 +30,12 @@ from tfp_flows.distributions.univariate import OneVariable
 
 
 class FlowDistribution(
-    Configured, SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistribution
+    RebuiltFromConfig,
+    Configured,
+    SampleAndLogProb,
+    OneVariable,
+    Moments,
+    tfd.TransformedDistribution,
 ):
     """The distribution of `y = bijector.forward(x)`, with `x` from the base.
 
@@ -175,10 +180,6 @@ class FlowDistribution(
 
     def __copy__(self) -> FlowDistribution:
         return self.copy()
-
-    def __reduce__(self) -> tuple:
-        # Plain data, since TFP's distributions cannot be rebuilt from their attributes.
-        return rebuild_copy, (serialize(self), [v.numpy() for v in self.variables])
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):

@@ -15,7 +15,7 @@ from tfp_flows.core.arguments import check_array, check_instance, check_members,
 from tfp_flows.core.compiled import is_compiled_by_xla
 from tfp_flows.core.inputs import as_tensor, check_context, check_value
 from tfp_flows.core.rows import weight_keyword
-from tfp_flows.core.serialization import rebuild_copy, serialize
+from tfp_flows.core.serialization import RebuiltFromConfig
 from tfp_flows.distributions import draws, univariate
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
 from tfp_flows.distributions.distribution_checks import check_rows_of, is_discrete
@@ -23,7 +23,7 @@ from tfp_flows.distributions.distribution_wrapper import DistributionWrapper, ca
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 
 
-class Mixture(DistributionWrapper):
+class Mixture(RebuiltFromConfig, DistributionWrapper):
     """A mixture of distributions of rows, conditional or not.
 
     ```none
@@ -272,10 +272,6 @@ class Mixture(DistributionWrapper):
         """Returns the constructor's arguments."""
         weights = self.weights.tolist()
         return {"components": self.components, "weights": weights, "name": self.name}
-
-    def __reduce__(self) -> tuple:
-        # Stock distributions cannot be copied or pickled by themselves.
-        return rebuild_copy, (serialize(self), [v.numpy() for v in self.variables])
 
     def _draw_from(self, part, count, seed, context):
         """Rows of one component, `[count, D]`, one for each context if there are some."""
