@@ -83,7 +83,7 @@ def test_densities_given_a_context_have_more_components():
         True,
         True,
     )
-    assert "a linear regression on the context" in given.reasons
+    assert "up to eight linear regressions on the context" in given.reasons
 
 
 def test_a_given_number_of_steps_is_that_of_each_flow():

@@ -17,12 +17,20 @@ _MOST_ROWS = 10_000  # training rows of the mixture of Gaussians and of the kern
 _BANDWIDTHS = np.logspace(-1.5, 0.5, 9)  # bandwidths of kernels in standard deviations
 
 
-def fit_gaussian(data: Data, dtype: str) -> FlowDistribution:
-    """Returns the Gaussian of rows, around a linear regression on their contexts."""
+def fit_gaussian(
+    data: Data, dtype: str, weight: np.ndarray | None = None
+) -> FlowDistribution:
+    """Returns the Gaussian of rows, around a linear regression on their contexts.
+
+    Args:
+      data: the rows.
+      dtype: dtype of the distribution.
+      weight: weights of the rows, `[N]`; None if all are equal.
+    """
     size = data.x.shape[1]
     linear = Decorrelate(size, context_size=data.context_size, dtype=dtype)
     distribution = FlowDistribution(standard_normal(size, dtype=dtype), linear)
-    distribution.initialize(data.x, context=data.context)
+    distribution.initialize(data.x, context=data.context, sample_weight=weight)
     return distribution
 
 

@@ -38,6 +38,12 @@ class Data(typing.NamedTuple):
         parts = [self.x] if self.context is None else [self.x, self.context]
         return np.concatenate(parts, axis=1)
 
+    def features(self) -> np.ndarray:
+        """Returns the contexts with zero means and unit deviations, `[N, C]`."""
+        features = self.context - self.context.mean(axis=0, dtype=np.float64)
+        scale = features.std(axis=0)
+        return features / np.where(scale > 0.0, scale, 1.0)
+
     def residuals(self) -> np.ndarray:
         """Returns what a linear regression on the context leaves of the rows, `[N, D]`.
 
@@ -46,9 +52,7 @@ class Data(typing.NamedTuple):
         x = np.asarray(self.x, np.float64)
         if self.context is None:
             return x
-        features = self.context - self.context.mean(axis=0, dtype=np.float64)
-        scale = features.std(axis=0)
-        features = features / np.where(scale > 0.0, scale, 1.0)
+        features = self.features()
         return x - features @ ridge_slopes(x, features)[0]
 
     def take(self, index: Any) -> Data:

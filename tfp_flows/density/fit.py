@@ -16,6 +16,7 @@ from tfp_flows.core.statistics import check_resolution
 from tfp_flows.density.baselines import fit_gaussian
 from tfp_flows.density.data import Data, checked_data, columns_of
 from tfp_flows.density.fitted import FittedDensity
+from tfp_flows.density.regressions import fit_regressions
 from tfp_flows.density.report import judge
 from tfp_flows.density.rules import MOST_HELD_OUT, FlowRule, held_out_share, rules_for
 from tfp_flows.distributions.bases import standard_normal
@@ -58,8 +59,8 @@ def fit_density(
     of the variables, each the mean of several networks; the last is a `NeuralSplineFlow`.
     Tables of fewer than 500 rows have no flow, tables of 5,000 rows and more the flow
     alone (20,000 rows of one variable). With 15 columns or more, and fewer than six
-    rows a column, a Gaussian is a further component; with a context, a linear
-    regression is one, and with several variables and 500 rows or more, two `MAF`s.
+    rows a column, a Gaussian is a further component; with a context, a mixture of linear
+    regressions is one, and with several variables and 500 rows or more, two `MAF`s.
     `rules_for` chooses sizes and training from the number of rows and columns. Training
     averages the flow's weights, with a learning rate that falls to a hundredth, and
     keeps the best weights. The weights of the components make held-out rows most
@@ -193,7 +194,7 @@ def _check_flow(flow, data):
 def _fit_components(data, rules, flow, seed, max_minutes, verbose):
     """Returns the components of the mixture, fitted to `Data`."""
     for_splines, for_flows = _minutes_for_each(rules, max_minutes)
-    seeds = iter(split_seed(seed, len(rules.splines) + len(rules.flows)))
+    seeds = iter(split_seed(seed, len(rules.splines) + len(rules.flows) + 1))
     components = [
         _fit_splines(data, rule, next(seeds), for_splines, verbose)
         for rule in rules.splines
@@ -203,7 +204,12 @@ def _fit_components(data, rules, flow, seed, max_minutes, verbose):
         made = new_flow(rule, data, for_flow) if flow is None else flow
         components.append(_fit_flow(made, data, rule, for_flow, for_flows, verbose))
     if rules.has_gaussian:
-        components.append(fit_gaussian(data, least_dtype(data)))
+        has_context, dtype = data.context is not None, least_dtype(data)
+        components.append(
+            fit_regressions(data, dtype, next(seeds))
+            if has_context
+            else fit_gaussian(data, dtype)
+        )
     return components
 
 

@@ -139,8 +139,8 @@ class Rules:
       splines: the `SplineRule` of each order of the variables; empty if there are none.
       flows: the `FlowRule` of each flow, by name.
       given_flow: the `FlowRule` that trains a flow which the user gives.
-      has_gaussian: whether a Gaussian is a component, with a context around the linear
-        regression on it.
+      has_gaussian: whether a Gaussian is a component, with a context a mixture of linear
+        regressions on it.
       held_out: share of the rows that no training sees, for the report.
       refits: whether the final fit is to all rows, after the report.
       reasons: sentences for the report.
@@ -322,7 +322,7 @@ def _reasons(splines, flows, is_wide, context_size):
         width, dropout = rule.options["hidden_units"][0], rule.options["dropout"]
         reasons.append(f"a {name} of width {width} and dropout {dropout}")
     if context_size:
-        reasons.append("a linear regression on the context")
+        reasons.append("up to eight linear regressions on the context")
     elif is_wide:
         reasons.append("a Gaussian")
     return tuple(reasons)

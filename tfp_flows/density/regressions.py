@@ -1,0 +1,173 @@
+"""Mixtures of linear regressions of rows on their contexts."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.core.statistics import mean_and_scale
+from tfp_flows.density.baselines import fit_gaussian
+from tfp_flows.density.data import Data
+from tfp_flows.distributions.mixture import Mixture
+
+_SIZES = (1, 2, 3, 5, 8)  # numbers of regressions to choose from
+_ROWS_A_COLUMN = 5  # least number of rows, for each regression and column
+# Bounds on the rows, and on the numbers in the design, that EM sees: for its time.
+_MOST_ROWS, _MOST_NUMBERS = 5_000, 200_000
+_VALIDATION_SHARE = 0.1
+# Total weight of all rows, for each variable, in every regression, so that none collapses.
+_LEAST_WEIGHT = 0.01
+_MOST_UPDATES, _LEAST_RISE = 200, 1e-5  # of EM; the rise is in nats a row
+_ROUNDING = 1e-10  # added to the variances of standardised rows
+_FARTHEST = 6.0  # bound of contexts, in standard deviations, as `Decorrelate` has it
+
+
+def fit_regressions(data: Data, dtype: str, seed: int | None) -> Any:
+    """Returns a mixture of linear regressions with Gaussian errors, fitted by EM.
+
+    ```none
+    p(y | c) = sum over k of w_k Normal(y; a_k + B_k c, S_k)
+    ```
+
+    One regression is the Gaussian of `fit_gaussian`. Several describe errors with outliers,
+    of two sizes or about two lines, from far fewer rows than a network needs. Validation
+    rows choose their number, at most eight.
+
+    Args:
+      data: rows with contexts.
+      dtype: dtype of the distribution.
+      seed: integer that determines validation rows and the start of EM; random if None.
+
+    Returns:
+      A `FlowDistribution`, or a `Mixture` of several.
+
+    Reference:
+      DeSarbo, Cron (1988), A maximum likelihood methodology for clusterwise linear
+      regression. https://doi.org/10.1007/BF01897167
+    """
+    y, design = _standardised(data)
+    rng = np.random.default_rng(seed)
+    count = min(_MOST_ROWS, _MOST_NUMBERS // design.shape[1])
+    some = rng.permutation(len(y))[:count]
+    regressions = _chosen(y[some], design[some], rng)
+    shares = regressions.shares(y, design)
+    parts = [
+        fit_gaussian(data, dtype, _with_floor(share, y.shape[1])) for share in shares.T
+    ]
+    return parts[0] if len(parts) == 1 else Mixture(parts, shares.sum(axis=0))
+
+
+class _Regressions(NamedTuple):
+    """Weights, `[K]`, coefficients, `[K, P, D]`, and factors of covariances, `[K, D, D]`."""
+
+    weights: np.ndarray
+    coefficients: np.ndarray
+    factors: np.ndarray
+
+    @classmethod
+    def from_shares(cls, y, design, shares):
+        """The most probable regressions, if they share the rows in this way (M step)."""
+        coefficients, factors = [], []
+        for share in shares.T:
+            weight = _with_floor(share, y.shape[1])[:, None]
+            moments = design.T @ (weight * design)
+            # A penalty of one row, but not of the constant, which is last.
+            moments[np.diag_indices(len(moments) - 1)] += 1.0
+            slopes = np.linalg.solve(moments, design.T @ (weight * y))
+            errors = y - design @ slopes
+            covariance = errors.T @ (weight * errors) / weight.sum()
+            covariance[np.diag_indices(len(covariance))] += _ROUNDING
+            coefficients.append(slopes)
+            factors.append(np.linalg.cholesky(covariance))
+        return cls(shares.mean(axis=0), np.array(coefficients), np.array(factors))
+
+    def log_probs(self, y, design):
+        """Logarithms of weights times densities, `[N, K]`."""
+        each = []
+        for weight, slopes, factor in zip(*self, strict=True):
+            z = np.linalg.solve(factor, (y - design @ slopes).T)
+            log_det = np.log(np.diag(factor)).sum() + 0.5 * len(z) * math.log(2.0 * math.pi)
+            each.append(math.log(weight) - 0.5 * np.sum(z**2, axis=0) - log_det)
+        return np.stack(each, axis=1)
+
+    def shares(self, y, design):
+        """Probabilities that a row is of each regression, `[N, K]` (E step)."""
+        return _softmax(self.log_probs(y, design))
+
+
+def _chosen(y, design, rng):
+    """Returns the `_Regressions` of the best number, and from the best start."""
+    count = max(1, round(_VALIDATION_SHARE * len(y)))
+    most = len(y) // (_ROWS_A_COLUMN * (y.shape[1] + design.shape[1]))
+    sizes = [size for size in _SIZES if size == 1 or size <= most]
+    fits = [
+        functools.partial(_fitted, size=size, start=start(rng.integers(2**32)))
+        for size in sizes
+        for start in ((_by_place, _by_distance) if size > 1 else (_by_place,))
+    ]
+
+    def score(fit):
+        fitted = fit(y[count:], design[count:])
+        log_probs = fitted.log_probs(y[:count], design[:count])
+        return np.logaddexp.reduce(log_probs, axis=1).mean()
+
+    return max(fits, key=score)(y, design)
+
+
+def _fitted(y, design, *, size, start):
+    """Returns `_Regressions` by expectation maximisation."""
+    one = _Regressions.from_shares(y, design, np.ones([len(y), 1]))
+    errors = y - design @ one.coefficients[0]
+    z = np.linalg.solve(one.factors[0], errors.T).T
+    shares = 0.9 * np.eye(size)[start(z, size)] + 0.1 / size
+    before = -math.inf
+    for _ in range(_MOST_UPDATES):
+        fitted = _Regressions.from_shares(y, design, shares)
+        log_probs = fitted.log_probs(y, design)
+        after = np.logaddexp.reduce(log_probs, axis=1).mean()
+        shares = _softmax(log_probs)
+        if after - before < _LEAST_RISE:
+            break
+        before = after
+    return fitted
+
+
+def _by_place(seed):
+    """A start: each row is of the nearest of some errors."""
+
+    def start(z, size):
+        centers = z[np.random.default_rng(seed).choice(len(z), size, replace=False)]
+        return np.square(z[:, None] - centers).sum(axis=-1).argmin(axis=1)
+
+    return start
+
+
+def _by_distance(seed):
+    """A start: small errors in one regression, larger ones in the next."""
+    del seed
+
+    def start(z, size):
+        ranks = np.square(z).sum(axis=1).argsort().argsort()
+        return ranks * size // len(z)
+
+    return start
+
+
+def _softmax(log_probs):
+    return np.exp(log_probs - np.logaddexp.reduce(log_probs, axis=1, keepdims=True))
+
+
+def _with_floor(share, size):
+    return share + _LEAST_WEIGHT * size / len(share)
+
+
+def _standardised(data):
+    """Returns rows, `[N, D]`, and features of contexts with a column of ones."""
+    mean, scale = mean_and_scale(data.x, tf.float64, "rows")
+    features = np.clip(data.features(), -_FARTHEST, _FARTHEST)
+    ones = np.ones([len(features), 1])
+    return (data.x - mean) / scale, np.concatenate([features, ones], axis=1)
