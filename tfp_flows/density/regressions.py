@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import itertools
 import math
 from typing import Any, NamedTuple
 
@@ -50,19 +50,22 @@ def fit_regressions(data: Data, dtype: str, seed: int | None) -> Any:
       regression. https://doi.org/10.1007/BF01897167
     """
     y, design = _standardised(data)
-    rng = np.random.default_rng(seed)
     count = min(_MOST_ROWS, _MOST_NUMBERS // design.shape[1])
-    some = rng.permutation(len(y))[:count]
-    regressions = _chosen(y[some], design[some], rng)
+    some = np.random.default_rng(seed).permutation(len(y))[:count]
+    regressions = _chosen(y[some], design[some], seed)
     shares = regressions.shares(y, design)
     parts = [
         fit_gaussian(data, dtype, _with_floor(share, y.shape[1])) for share in shares.T
     ]
-    return parts[0] if len(parts) == 1 else Mixture(parts, shares.sum(axis=0))
+    return parts[0] if len(parts) == 1 else Mixture(parts, _weights(shares))
 
 
 class _Regressions(NamedTuple):
-    """Weights, `[K]`, coefficients, `[K, P, D]`, and factors of covariances, `[K, D, D]`."""
+    """Several regressions of rows, `[N, D]`, on features of contexts, `[N, P]`.
+
+    The weights are `[K]`, the coefficients `[K, P, D]`, and the Cholesky factors of the
+    covariances `[K, D, D]`.
+    """
 
     weights: np.ndarray
     coefficients: np.ndarray
@@ -83,7 +86,7 @@ class _Regressions(NamedTuple):
             covariance[np.diag_indices(len(covariance))] += _ROUNDING
             coefficients.append(slopes)
             factors.append(np.linalg.cholesky(covariance))
-        return cls(shares.mean(axis=0), np.array(coefficients), np.array(factors))
+        return cls(_weights(shares), np.array(coefficients), np.array(factors))
 
     def log_probs(self, y, design):
         """Logarithms of weights times densities, `[N, K]`."""
@@ -99,66 +102,61 @@ class _Regressions(NamedTuple):
         return _softmax(self.log_probs(y, design))
 
 
-def _chosen(y, design, rng):
+def _chosen(y, design, seed):
     """Returns the `_Regressions` of the best number, and from the best start."""
     count = max(1, round(_VALIDATION_SHARE * len(y)))
     most = len(y) // (_ROWS_A_COLUMN * (y.shape[1] + design.shape[1]))
     sizes = [size for size in _SIZES if size == 1 or size <= most]
-    fits = [
-        functools.partial(_fitted, size=size, start=start(rng.integers(2**32)))
-        for size in sizes
-        for start in ((_by_place, _by_distance) if size > 1 else (_by_place,))
-    ]
 
-    def score(fit):
-        fitted = fit(y[count:], design[count:])
+    def score(candidate):
+        fitted = _fitted(y[count:], design[count:], *candidate, seed)
         log_probs = fitted.log_probs(y[:count], design[:count])
         return np.logaddexp.reduce(log_probs, axis=1).mean()
 
-    return max(fits, key=score)(y, design)
+    candidates = itertools.product(sizes, (_by_place, _by_distance))
+    return _fitted(y, design, *max(candidates, key=score), seed)
 
 
-def _fitted(y, design, *, size, start):
+def _fitted(y, design, size, start, seed):
     """Returns `_Regressions` by expectation maximisation."""
     one = _Regressions.from_shares(y, design, np.ones([len(y), 1]))
+    if size == 1:
+        return one
     errors = y - design @ one.coefficients[0]
     z = np.linalg.solve(one.factors[0], errors.T).T
-    shares = 0.9 * np.eye(size)[start(z, size)] + 0.1 / size
+    shares = 0.9 * np.eye(size)[start(z, size, seed)] + 0.1 / size
     before = -math.inf
     for _ in range(_MOST_UPDATES):
         fitted = _Regressions.from_shares(y, design, shares)
         log_probs = fitted.log_probs(y, design)
         after = np.logaddexp.reduce(log_probs, axis=1).mean()
-        shares = _softmax(log_probs)
         if after - before < _LEAST_RISE:
             break
-        before = after
+        shares, before = _softmax(log_probs), after
     return fitted
 
 
-def _by_place(seed):
-    """A start: each row is of the nearest of some errors."""
-
-    def start(z, size):
-        centers = z[np.random.default_rng(seed).choice(len(z), size, replace=False)]
-        return np.square(z[:, None] - centers).sum(axis=-1).argmin(axis=1)
-
-    return start
+def _by_place(z, size, seed):
+    """A start: each row is of the nearest of some rows' errors z."""
+    centers = np.random.default_rng(seed).choice(z, size, replace=False)
+    return np.square(z[:, None] - centers).sum(axis=-1).argmin(axis=1)
 
 
-def _by_distance(seed):
-    """A start: small errors in one regression, larger ones in the next."""
+def _by_distance(z, size, seed):
+    """A start: small errors are of the first regression, the largest of the last."""
     del seed
-
-    def start(z, size):
-        ranks = np.square(z).sum(axis=1).argsort().argsort()
-        return ranks * size // len(z)
-
-    return start
+    ranks = np.square(z).sum(axis=1).argsort().argsort()
+    return ranks * size // len(z)
 
 
 def _softmax(log_probs):
     return np.exp(log_probs - np.logaddexp.reduce(log_probs, axis=1, keepdims=True))
+
+
+def _weights(shares):
+    """Weights of the regressions, `[K]`, above zero: a row more for each."""
+    weights = shares.sum(axis=0) + 1.0
+    return weights / weights.sum()
 
 
 def _with_floor(share, size):
