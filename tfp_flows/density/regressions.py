@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.core.statistics import mean_and_scale
+from tfp_flows.core.statistics import mean_and_scale, standard_error
 from tfp_flows.density.baselines import fit_gaussian
 from tfp_flows.density.data import Data
 from tfp_flows.distributions.mixture import Mixture
@@ -34,8 +34,9 @@ def fit_regressions(data: Data, dtype: str, seed: int | None) -> Any:
     ```
 
     One regression is the Gaussian of `fit_gaussian`. Several describe errors with outliers,
-    of two sizes or about two lines, from far fewer rows than a network needs. Validation
-    rows choose their number, at most eight.
+    of two sizes or about two lines, from far fewer rows than a network needs. Their number
+    is the least, of at most eight, within one standard error of what explains validation
+    rows best.
 
     Args:
       data: rows with contexts.
@@ -103,18 +104,19 @@ class _Regressions(NamedTuple):
 
 
 def _chosen(y, design, seed):
-    """Returns the `_Regressions` of the best number, and from the best start."""
+    """Returns the fewest `_Regressions` that are within one standard error of the best."""
     count = max(1, round(_VALIDATION_SHARE * len(y)))
     most = len(y) // (_ROWS_A_COLUMN * (y.shape[1] + design.shape[1]))
     sizes = [size for size in _SIZES if size == 1 or size <= most]
-
-    def score(candidate):
+    scores = {}
+    for candidate in itertools.product(sizes, (_by_place, _by_distance)):
         fitted = _fitted(y[count:], design[count:], *candidate, seed)
         log_probs = fitted.log_probs(y[:count], design[:count])
-        return np.logaddexp.reduce(log_probs, axis=1).mean()
-
-    candidates = itertools.product(sizes, (_by_place, _by_distance))
-    return _fitted(y, design, *max(candidates, key=score), seed)
+        scores[candidate] = np.logaddexp.reduce(log_probs, axis=1)
+    by_score = sorted(scores, key=lambda candidate: -scores[candidate].mean())
+    behind = {each: scores[by_score[0]] - scores[each] for each in by_score}
+    near = [c for c in by_score if behind[c].mean() <= standard_error(behind[c])]
+    return _fitted(y, design, *min(near, key=lambda candidate: candidate[0]), seed)
 
 
 def _fitted(y, design, size, start, seed):
