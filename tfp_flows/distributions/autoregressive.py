@@ -21,7 +21,8 @@ from tfp_flows.core.context_standardizer import ContextStandardizer
 from tfp_flows.core.rows import distinct_rows, map_parts, never_empty, on_flat_rows
 from tfp_flows.core.serialization import Configured
 from tfp_flows.distributions import draws
-from tfp_flows.distributions.distribution_checks import check_rows_of, refuse_slices
+from tfp_flows.distributions.distribution_checks import refuse_slices
+from tfp_flows.distributions.initialized_by_rows import InitializedByRows
 from tfp_flows.distributions.mask_ensemble import MaskEnsemble
 from tfp_flows.distributions.moments import Moments
 
@@ -32,6 +33,7 @@ _CARRIED: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 
 
 class AutoregressiveDistribution(
+    InitializedByRows,
     Configured,
     draws.SampleAndLogProb,
     Moments,
@@ -131,21 +133,8 @@ class AutoregressiveDistribution(
         """Whether the statistics of contexts are set, if there are any."""
         return self._standardizer is None or self._standardizer.is_initialized
 
-    def initialize(
-        self,
-        data: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Sets the statistics of contexts.
-
-        Args:
-          data: `[N, D]`, which is only checked.
-          context: `[N, context_size]`, if the distribution is conditional.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
-        """
-        data, context, weight = check_rows_of(self, data, context, sample_weight)
+    def _initialize(self, data, context, weight):
+        """Sets the statistics of contexts; the rows are only checked."""
         if self._standardizer is not None:
             self._standardizer.initialize(context, weight=weight)
 

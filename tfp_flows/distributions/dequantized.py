@@ -20,11 +20,15 @@ from tfp_flows.core.arguments import (
 )
 from tfp_flows.core.context_standardizer import leave_contexts
 from tfp_flows.core.inputs import align_batch_axes, check_value, minus_infinity_outside
-from tfp_flows.core.rows import weight_keyword
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.bits_per_dimension import BitsPerDimension, bits_per_dimension
-from tfp_flows.distributions.distribution_checks import check_rows_of, refuse_discrete
-from tfp_flows.distributions.distribution_wrapper import DistributionWrapper, call_keywords
+from tfp_flows.distributions.distribution_checks import refuse_discrete
+from tfp_flows.distributions.distribution_wrapper import (
+    DistributionWrapper,
+    call_keywords,
+    initialize_part,
+)
+from tfp_flows.distributions.initialized_by_rows import InitializedByRows
 
 # From this number of importance samples on, they are stratified and cover the end bins.
 _ENOUGH_SAMPLES = 10
@@ -32,7 +36,7 @@ _ENOUGH_SAMPLES = 10
 _DISTANCE = 0.05
 
 
-class Dequantized(DistributionWrapper):
+class Dequantized(InitializedByRows, DistributionWrapper):
     """The distribution of the bin of a continuous variable.
 
     ```none
@@ -103,32 +107,17 @@ class Dequantized(DistributionWrapper):
         """Number of entries of one event, D."""
         return self.event_shape.num_elements()
 
-    def initialize(
-        self,
-        data: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Sets data-dependent state from integers `data`, `[N, *event]`, of the bins.
-
-        Args:
-          data: integers `0, ..., num_bins - 1` of any dtype.
-          context: `[N, context_size]`, if the distribution is conditional.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
-        """
-        data, context, weight = check_rows_of(self, data, context, sample_weight)
+    def _initialize(self, data, context, weight):
         data = tf.convert_to_tensor(data, self.dtype)
         rng = np.random.default_rng(0)
         noise = tf.convert_to_tensor(rng.random(data.shape), self.dtype)
         scaled = (data + noise) / self.num_bins
-        self._initialize_distribution(scaled, context, weight)
-        if self.dequantizer is not None and hasattr(self.dequantizer, "initialize"):
-            given = self._encode(data / self.num_bins)
+        initialize_part(self.distribution, scaled, context, weight)
+        if self.dequantizer is not None:
             if self.encoder is not None:
                 leave_contexts(self.dequantizer)
-            weight = weight_keyword(self.dequantizer, weight)
-            self.dequantizer.initialize(noise, context=given, **weight)
+            encoded = self._encode(data / self.num_bins)
+            initialize_part(self.dequantizer, noise, encoded, weight)
 
     def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
         """Raises `ValueError` unless `data`, `[N, *event]`, are integers of the bins."""

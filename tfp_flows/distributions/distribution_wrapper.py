@@ -78,11 +78,12 @@ class DistributionWrapper(ConfiguredByAttributes, tf.Module):
         """Sets an attribute that `tf.Module` does not track: it would wrap lists."""
         object.__setattr__(self, name, value)
 
-    def _initialize_distribution(self, data, context, weight):
-        """Initialises the distribution, if it has any data-dependent state."""
-        if hasattr(self.distribution, "initialize"):
-            weight = weight_keyword(self.distribution, weight)
-            self.distribution.initialize(data, **call_keywords(context), **weight)
+
+def initialize_part(part: Any, data: Any, context: Any, weight: Any) -> None:
+    """Initialises a part by rows, if it has any data-dependent state."""
+    if hasattr(part, "initialize"):
+        weight = weight_keyword(part, weight)
+        part.initialize(data, **call_keywords(context), **weight)
 
 
 def call_keywords(context: TensorLike | None, training: bool = False) -> dict:

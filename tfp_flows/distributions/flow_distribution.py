@@ -16,7 +16,6 @@ from tfp_flows.core.serialization import Configured, RebuiltFromConfig
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
 from tfp_flows.distributions.distribution_checks import (
     check_base,
-    check_rows_of,
     check_slices,
 )
 from tfp_flows.distributions.draws import (
@@ -25,12 +24,14 @@ from tfp_flows.distributions.draws import (
     joint_shape,
     stateless,
 )
+from tfp_flows.distributions.initialized_by_rows import InitializedByRows
 from tfp_flows.distributions.moments import Moments
 from tfp_flows.distributions.univariate import OneVariable
 
 
 class FlowDistribution(
     RebuiltFromConfig,
+    InitializedByRows,
     Configured,
     SampleAndLogProb,
     OneVariable,
@@ -131,21 +132,8 @@ class FlowDistribution(
         """Whether all data-dependent state of flow and base is set."""
         return self.bijector.is_initialized and self._base_is_initialized
 
-    def initialize(
-        self,
-        data: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Sets the data-dependent state of flow and base from training rows.
-
-        Args:
-          data: `[N, *event]`.
-          context: `[N, context_size]`, if the distribution is conditional.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
-        """
-        data, context, weight = check_rows_of(self, data, context, sample_weight)
+    def _initialize(self, data, context, weight):
+        """Sets the state of the flow from rows, and that of the base from latents."""
         from_flow = context if self.bijector.context_size else None
         given = weight_keyword(self.bijector, weight)
         if self._base_is_initialized:

@@ -14,16 +14,20 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows.core.arguments import check_array, check_instance, check_members, require
 from tfp_flows.core.compiled import is_compiled_by_xla
 from tfp_flows.core.inputs import as_tensor, check_context, check_value
-from tfp_flows.core.rows import weight_keyword
 from tfp_flows.core.serialization import RebuiltFromConfig
 from tfp_flows.distributions import draws, univariate
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
-from tfp_flows.distributions.distribution_checks import check_rows_of, is_discrete
-from tfp_flows.distributions.distribution_wrapper import DistributionWrapper, call_keywords
+from tfp_flows.distributions.distribution_checks import is_discrete
+from tfp_flows.distributions.distribution_wrapper import (
+    DistributionWrapper,
+    call_keywords,
+    initialize_part,
+)
 from tfp_flows.distributions.flow_distribution import FlowDistribution
+from tfp_flows.distributions.initialized_by_rows import InitializedByRows
 
 
-class Mixture(RebuiltFromConfig, DistributionWrapper):
+class Mixture(RebuiltFromConfig, InitializedByRows, DistributionWrapper):
     """A mixture of distributions of rows, conditional or not.
 
     ```none
@@ -104,25 +108,9 @@ class Mixture(RebuiltFromConfig, DistributionWrapper):
         """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
         return getattr(self.components[0], "context_size", 0)
 
-    def initialize(
-        self,
-        data: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Sets the data-dependent state of all components, as `FlowDistribution` does.
-
-        Args:
-          data: `[N, D]`.
-          context: `[N, context_size]`, if the mixture is conditional.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
-        """
-        data, context, weight = check_rows_of(self, data, context, sample_weight)
+    def _initialize(self, data, context, weight):
         for part in self.components:
-            if hasattr(part, "initialize"):
-                given = call_keywords(context) | weight_keyword(part, weight)
-                part.initialize(data, **given)
+            initialize_part(part, data, context, weight)
 
     def log_prob(
         self,
