@@ -87,12 +87,12 @@ class AutoregressiveDistribution(
         name: str = "autoregressive",
     ) -> None:
         """Takes the arguments that the class describes."""
-        own = {"standardize_context": standardize_context, "validate_args": validate_args}
-        check_each(check_flag, **own)
+        flags = {"standardize_context": standardize_context, "validate_args": validate_args}
+        check_each(check_flag, **flags)
         check_name("name", name)
         if parameters is None:
             parameters = {"network": network, "conditional": conditional, "name": name}
-            parameters |= own
+            parameters |= flags
         wanted = conditional.num_parameters
         if (got := getattr(network, "num_parameters", network)) != wanted:
             raise ValueError(
@@ -262,17 +262,17 @@ class AutoregressiveDistribution(
         def logits(_, x, observed, *contexts):
             completed = _completion(x[:, None], observed[:, None], num_values, index)
             context = tf.repeat(contexts[0], count, axis=0) if contexts else None
-            each = log_prob(tf.reshape(completed, [-1, self.event_size]), context)
+            log_probs = log_prob(tf.reshape(completed, [-1, self.event_size]), context)
             # With fewer missing variables, completions repeat: only the first ones count.
             num_different = tf.reduce_prod(tf.where(observed, 1, num_values), axis=1)
-            each = tf.reshape(each, [-1, count])
-            return tf.where(index < num_different[:, None], each, -np.inf)
+            log_probs = tf.reshape(log_probs, [-1, count])
+            return tf.where(index < num_different[:, None], log_probs, -np.inf)
 
         first, which = distinct_rows(x, observed, *contexts)
         different = [tf.gather(t, first) for t in (x, observed, *contexts)]
-        each = map_parts(logits, max(_MOST_ROWS // count, 1), *different)
+        log_probs = map_parts(logits, max(_MOST_ROWS // count, 1), *different)
         indices = tf.broadcast_to(index[..., None], [tf.shape(x)[0], count, 1])
-        chosen = draws.choose(indices, tf.gather(each, which), seed)
+        chosen = draws.choose(indices, tf.gather(log_probs, which), seed)
         return _completion(x, observed, num_values, chosen[:, 0])
 
     @classmethod

@@ -216,9 +216,9 @@ class Dequantized(InitializedByRows, DistributionWrapper):
         expected = f"`dequantizer` of events of shape {events[0]} and {events[1].name}"
         require(fits, expected, f"shape {noise[0]} and {noise[1].name}")
         size = getattr(dequantizer, "context_size", self.event_size)
-        given = f"of {self.event_size}, the data" if encoder is None else "from `encoder`"
+        source = f"of {self.event_size}, the data" if encoder is None else "from `encoder`"
         fits = size == self.event_size if encoder is None else size > 0
-        require(fits, f"`dequantizer` with a context {given}", f"a context of {size}")
+        require(fits, f"`dequantizer` with a context {source}", f"a context of {size}")
 
     @property
     def _parts(self):
@@ -386,10 +386,10 @@ class _EndBins:
         log_came = tf.where(position < 0.0, tf.constant(-math.inf, noise.dtype), 0.0)
         terms = []
         for log_share, p in zip(log_shares, probabilities, strict=True):
-            each = tf.math.log(p) + log_again, tf.math.log1p(-p) + log_came
-            each = tf.reduce_logsumexp(tf.stack(each), axis=0)
-            each = tf.reduce_sum(tf.where(is_end, each, 0.0), axis=axes)
-            terms.append(each + tf.squeeze(log_share, axes))
+            log_densities = tf.math.log(p) + log_again, tf.math.log1p(-p) + log_came
+            at_end = tf.reduce_logsumexp(tf.stack(log_densities), axis=0)
+            log_density = tf.reduce_sum(tf.where(is_end, at_end, 0.0), axis=axes)
+            terms.append(log_density + tf.squeeze(log_share, axes))
         log_density = tf.reduce_logsumexp(tf.stack(terms), axis=0)
         is_beyond = is_end & (position < 0.0)
         return noise, log_density, tf.reduce_any(is_beyond, axis=axes)
@@ -455,7 +455,7 @@ def _stratified(groups, seed, num_groups):
     sizes = [tf.reduce_sum(tf.cast(groups == g, dtype), axis=0) for g in range(num_groups)]
     starts = [sum(sizes[:g], tf.zeros_like(sizes[0])) for g in range(num_groups)]
     start, size = (
-        sum(tf.where(groups == g, each, 0.0) for g, each in enumerate(from_groups))
+        sum(tf.where(groups == g, value, 0.0) for g, value in enumerate(from_groups))
         for from_groups in (starts, sizes)
     )
     uniform = (rank - start + draws.uniform(shape, second, dtype)) / size
