@@ -145,15 +145,10 @@ def check_rows(
     """
     data = _as_numbers(data, argument)
     expected = tf.TensorShape([None]).concatenate(event_shape)
-    if not data.shape or not expected.is_compatible_with(data.shape):
-        raise ValueError(
-            f"Expected `{argument}` of shape {_written(expected)}; got "
-            f"{_tuple(data.shape)}."
-        )
-    if data.shape[0] == 0:
-        raise ValueError(
-            f"Expected `{argument}` of at least one row; got shape {_tuple(data.shape)}."
-        )
+    fits, got = expected.is_compatible_with(data.shape), _tuple(data.shape)
+    require(data.shape and fits, f"`{argument}` of shape {_written(expected)}", got)
+    words = f"`{argument}` of at least one row"
+    require(data.shape[0] != 0, words, f"shape {got}")
     _check_context(context, context_size, data.shape[0])
     return data
 
@@ -198,11 +193,9 @@ def check_weight(weight: np.ndarray, num_rows: int) -> None:
     fits = weight.shape in ((num_rows,), (num_rows, 1))
     words = f"`sample_weight` of shape [{num_rows}], one a row"
     require(fits, words, weight.shape)
-    negative = np.flatnonzero(weight < 0)
-    if len(negative):
-        row = int(negative[0])
-        got = f"{weight.flat[row]} in row {row}"
-        require(False, "`sample_weight` without negative weights", got)
+    rows = np.flatnonzero(weight < 0)
+    got = f"some in rows {rows[:5].tolist()}"
+    require(not len(rows), "`sample_weight` without negative weights", got)
 
 
 def weight_keyword(part: Any, sample_weight: TensorLike | None) -> dict:
@@ -214,11 +207,10 @@ def weight_keyword(part: Any, sample_weight: TensorLike | None) -> dict:
     if sample_weight is None:
         return {}
     takes = inspect.signature(part.initialize).parameters.values()
-    if not any(p.name == "sample_weight" or p.kind == p.VAR_KEYWORD for p in takes):
-        raise ValueError(
-            f"Expected `{type(part).__name__}.initialize` to take `sample_weight`, since "
-            "rows have weights; got one that does not. Add the keyword, None by default."
-        )
+    fits = any(p.name == "sample_weight" or p.kind == p.VAR_KEYWORD for p in takes)
+    words = f"`{type(part).__name__}.initialize` to take `sample_weight`"
+    hint = " Add the keyword, None by default, since rows have weights."
+    require(fits, words, "one that does not", hint)
     return {"sample_weight": sample_weight}
 
 
@@ -300,22 +292,18 @@ def refusal(argument: str, expected: str, data: np.ndarray, index: tuple) -> str
 
 def _check_context(context, context_size, num_rows):
     if not context_size:
-        if context is not None:
-            raise ValueError(
-                "Expected no `context`, since the flow is unconditional; got shape "
-                f"{_tuple(np.shape(context))}."
-            )
+        got = f"shape {_tuple(np.shape(context))}"
+        words = "no `context`, since the flow is unconditional"
+        require(context is None, words, got)
         return
-    expected = tf.TensorShape([num_rows, context_size])
-    words = f"Expected `context` of shape {_written(expected)}"
-    if context is None:
-        raise ValueError(f"Expected `context` of shape [N, {context_size}]; got None.")
+    words = f"`context` of shape [N, {context_size}]"
+    require(context is not None, words, None)
     context = _as_numbers(context, "context")
-    if len(context.shape) != 2 or context.shape[1] != context_size:
-        words = f"Expected `context` of shape [N, {context_size}]"
-    elif expected.is_compatible_with(context.shape):
-        return
-    raise ValueError(f"{words}; got {_tuple(context.shape)}.")
+    fits = len(context.shape) == 2 and context.shape[1] == context_size
+    require(fits, words, _tuple(context.shape))
+    expected = tf.TensorShape([num_rows, context_size])
+    fits = expected.is_compatible_with(context.shape)
+    require(fits, f"`context` of shape {_written(expected)}", _tuple(context.shape))
 
 
 def as_array(value: Any, argument: str, hint: str = "") -> np.ndarray:

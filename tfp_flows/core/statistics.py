@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from tfp_flows.core.arguments import require
 from tfp_flows.core.rows import effective_count, parts_of_rows
 
 # Below this many float spacings, variation is rounding noise.
@@ -57,8 +58,7 @@ def mean_and_scale(
         resolution of `dtype`.
     """
     data = np.asarray(data)
-    if data.size == 0:
-        raise ValueError(f"Expected `{argument}` with at least one row; got {data.shape}.")
+    require(data.size > 0, f"`{argument}` with at least one row", data.shape)
     axes, positions = tuple(range(data.ndim - 1)), data[0].size / data.shape[-1]
     count = positions * (len(data) if weight is None else weight.sum())
 
@@ -70,12 +70,9 @@ def mean_and_scale(
     first = data.reshape(-1, data.shape[-1])[0].astype(np.float64)
     mean = first + weighted_sum(lambda rows: rows - first) / count
     scale = np.sqrt(weighted_sum(lambda rows: (rows - mean) ** 2) / count)
-    if not np.isfinite(scale).all():
-        columns = np.flatnonzero(~np.isfinite(scale)).tolist()
-        raise ValueError(
-            f"Expected finite `{argument}`; got NaN or infinity in entries {columns} of "
-            "the last axis."
-        )
+    columns = np.flatnonzero(~np.isfinite(scale)).tolist()
+    got = f"NaN or infinity in entries {columns} of the last axis"
+    require(not columns, f"finite `{argument}`", got)
     check_resolution(data, dtype, argument)
     rounding = 10.0 * np.finfo(data.dtype).eps if data.dtype.kind == "f" else 0.0
     scale = np.where(scale <= rounding * np.abs(mean), 1.0, scale)

@@ -15,7 +15,10 @@ from tfp_flows.bijectors.standardize import Decorrelate
 from tfp_flows.core.arguments import check_choice, check_instance, require
 from tfp_flows.core.rows import by_parts
 from tfp_flows.distributions.bases import standard_normal
-from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
+from tfp_flows.distributions.distribution_wrapper import (
+    DistributionWrapper,
+    initialize_part,
+)
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.flows.maf import MAF
 from tfp_flows.inference.amortized.data_form import DataForm
@@ -264,7 +267,8 @@ class Summarized(DistributionWrapper):
     def initialize(self, data: TensorLike, *, context: TensorLike) -> None:
         """Sets location and scale of the rows. Summaries change in training."""
         features = self.network(tf.convert_to_tensor(context[:1]))
-        self._initialize_distribution(data, tf.repeat(features, len(data), axis=0), None)
+        summaries = tf.repeat(features, len(data), axis=0)
+        initialize_part(self.distribution, data, summaries, None)
 
     def log_prob(
         self, value: TensorLike, *, context: TensorLike, training: bool = False

@@ -298,7 +298,9 @@ def _fit_round(pairs, source, training, seed, prior=None):
     report = judge_calibration(fit, num_dropped, for_checks, prior, numbers)
     learned = None
     if training.learn_likelihood:
-        varies, likelihood = _fit_likelihood(parts, for_likelihood, options)
+        varies = np.ptp(parts[0].x, axis=0) > 0.0
+        rows = (Data(part.x[:, varies], part.u) for part in parts)
+        likelihood = fit_and_judge(*rows, seed=for_likelihood, **options)
         log_prior = source.log_prior
         weights = judge_weights(fit, likelihood, log_prior, for_weights, prior, numbers)
         report = dataclasses.replace(report, weights=weights)
@@ -321,16 +323,6 @@ def _fit_round(pairs, source, training, seed, prior=None):
         pin=source.pin,
         likelihood=learned,
     )
-
-
-def _fit_likelihood(parts, seed, options):
-    """Returns which features vary, `[S]`, and the `Fit` of these given parameters."""
-    from tfp_flows.density.data import Data
-    from tfp_flows.density.fit import fit_and_judge
-
-    varies = np.ptp(parts[0].x, axis=0) > 0.0
-    rows = (Data(part.x[:, varies], part.u) for part in parts)
-    return varies, fit_and_judge(*rows, seed=seed, **options)
 
 
 def _row_in_focus(focus, form, num_simulations, num_rounds):
