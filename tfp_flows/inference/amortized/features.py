@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import typing
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.standardize import Decorrelate
 from tfp_flows.core.arguments import check_choice, check_instance, require
 from tfp_flows.core.rows import by_parts
+from tfp_flows.core.statistics import standard_error
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.distribution_wrapper import (
     DistributionWrapper,
@@ -32,6 +34,9 @@ from tfp_flows.training.row_batches import epoch_orders, row_batches
 
 # Named summaries, with the number of axes of their networks' inputs.
 SUMMARIES = {"set": 2, "series": 2, "image": 3}
+# Simulations, at most, by which numbers or their logarithms are chosen; the first of five
+# parts judges regressions on the others.
+_COMPARED, _PARTS = 5_000, 5
 _NEAR = 3.0  # deviations up to which numbers stay as they are
 _VALIDATION_SHARE = 0.1
 # Training of a summary network: epochs, patience, rows of a step, step size.
@@ -45,16 +50,22 @@ class Scale(typing.NamedTuple):
     z = (x - median) / half the distance of the quantiles of 16 % and 84 %
     feature = z,  beyond 3: sign(z) (3 + log(1 + |z| - 3))
     ```
+
+    In place of x stands log(x), or log of the least positive number, where
+    `is_logarithmic`.
     """
 
     center: np.ndarray  # medians, `[K]`
     scale: np.ndarray  # `[K]`; the standard deviation if the quantiles are equal
     # Which entries are NaN in a simulation, `[K]`; a second feature says so.
     is_missing: np.ndarray
+    is_logarithmic: np.ndarray = np.zeros([], bool)  # `[K]`, or one for all
 
     @classmethod
-    def from_rows(cls, x: np.ndarray) -> Scale:
+    def from_rows(cls, x: np.ndarray, is_logarithmic: Any = False) -> Scale:
         """Returns the scale of rows, `[N, K]`."""
+        is_logarithmic = np.asarray(is_logarithmic)
+        x = _logarithms(x, is_logarithmic)
         is_missing = np.isnan(x).any(axis=0)
         never = np.isnan(x).all(axis=0)
         x = np.where(never, 0.0, x)
@@ -63,16 +74,18 @@ class Scale(typing.NamedTuple):
         scale = np.where(high > low, 0.5 * (high - low), deviation)
         # The deviation of a constant may be rounding, and not 0.
         varies = np.nanmax(x, axis=0) > np.nanmin(x, axis=0)
-        return cls(center, np.where(varies, scale, 1.0), is_missing)
+        scale = np.where(varies, scale, 1.0)
+        return cls(center, scale, is_missing, is_logarithmic)
 
     @classmethod
     def from_sets(cls, x: np.ndarray, width: int) -> Scale:
         """Returns the scale of sets of rows, `[N, R * width]`: the same for each row."""
         scale = cls.from_rows(x.reshape(-1, width))
-        return cls(*(np.tile(part, x.shape[1] // width) for part in scale))
+        return cls(*(np.tile(part, x.shape[1] // width) for part in scale[:3]))
 
     def near(self, x: np.ndarray) -> np.ndarray:
         """Returns features `[..., K]`; 0 where a cell is missing."""
+        x = _logarithms(x, self.is_logarithmic)
         z = np.where(np.isnan(x), 0.0, (x - self.center) / self.scale)
         far = np.maximum(np.abs(z) - _NEAR, 0.0)
         return z - np.sign(z) * (far - np.log1p(far))
@@ -80,6 +93,10 @@ class Scale(typing.NamedTuple):
     def known(self, x: np.ndarray) -> np.ndarray:
         """Returns 1 for known cells, and 0 for missing ones, `[..., K]`."""
         return np.isfinite(x).astype(np.float64)
+
+
+def _logarithms(x, where):
+    return np.where(where, np.log(np.maximum(x, np.finfo(np.float64).tiny)), x)
 
 
 class Features:
@@ -164,7 +181,7 @@ def fit_features(
         scale = Scale.from_rows(pairs.x)
     scale = scale._replace(is_missing=is_missing)
     if summary is None:
-        return Features(scale)
+        return _better_of_numbers_and_logarithms(scale, pairs)
     for_network, for_flow, for_rows = split_seed(seed, 3)
     size, shape = pairs.u.shape[1], _shape_of_one(form)
     if isinstance(summary, str):
@@ -176,6 +193,33 @@ def fit_features(
     features = Features(scale, network)
     _train_summary(features, pairs, for_flow, for_rows, max_minutes, verbose)
     return features
+
+
+def _better_of_numbers_and_logarithms(scale, pairs):
+    """Returns `Features` of numbers, or of logarithms of those that are always positive.
+
+    Linear regressions of the parameters on them decide: their log-densities of simulations
+    that they were not fitted to.
+    """
+    # Here, so that a fit of one posterior does not load the room of densities.
+    from tfp_flows.density import baselines
+    from tfp_flows.density.data import Data
+
+    numbers, known = Features(scale), np.where(np.isnan(pairs.x), 1.0, pairs.x)
+    is_positive = (known > 0.0).all(axis=0) & ~np.isnan(pairs.x).all(axis=0)
+    if not is_positive.any():
+        return numbers
+    logarithms = Scale.from_rows(pairs.x, is_positive)
+    logarithms = Features(logarithms._replace(is_missing=scale.is_missing))
+    count = min(len(pairs.u), _COMPARED) // _PARTS
+    parts = slice(count, _COMPARED), slice(count)
+    fitted, judged = (pairs.take(part) for part in parts)
+    first, second = (
+        baselines.gaussian(*(Data(part.u, features(part.x)) for part in (fitted, judged)))
+        for features in (numbers, logarithms)
+    )
+    gain = second - first
+    return logarithms if gain.mean() > standard_error(gain) else numbers
 
 
 def _train_summary(features, pairs, for_flow, for_rows, max_minutes, verbose):

@@ -1,0 +1,61 @@
+"""Numbers of data, or their logarithms."""
+
+import numpy as np
+import pytest
+
+from tfp_flows.inference.amortized.data_form import DataForm
+from tfp_flows.inference.amortized.features import Scale, fit_features
+from tfp_flows.inference.amortized.pairs import Pairs
+
+
+def features_of(x, theta):
+    return fit_features(
+        None,
+        DataForm.from_batch(x, is_missing_allowed=True),
+        Pairs(theta, x),
+        is_missing=np.isnan(x).any(axis=0),
+        seed=0,
+        max_minutes=None,
+        verbose=0,
+    )
+
+
+def simulated(count, noise):
+    rng = np.random.default_rng(0)
+    theta = rng.normal(size=(count, 2))
+    return theta, theta @ [[1.0, 1.0, 2.0], [1.0, -1.0, 0.0]] + noise * rng.normal(
+        size=(count, 3)
+    )
+
+
+@pytest.mark.parametrize("count", [100, 6_000])
+def test_positive_numbers_with_relative_errors_are_taken_by_logarithms(count):
+    theta, x = simulated(count, 0.1)
+    x = np.exp(2.0 * x)
+    x[:, 2] -= 1.0  # some are negative
+    features = features_of(x, theta)
+    assert features.scale.is_logarithmic.tolist() == [True, True, False]
+    slopes, left, *_ = np.linalg.lstsq(features(x)[:, :2], theta, rcond=None)
+    assert left.mean() / count < 0.05
+
+
+def test_positive_numbers_with_equal_errors_stay_as_they_are():
+    theta, x = simulated(2_000, 0.1)
+    assert not features_of(x + 20.0, theta).scale.is_logarithmic.any()
+
+
+def test_missing_cells_and_numbers_below_zero_have_features():
+    theta, x = simulated(2_000, 0.1)
+    x = np.exp(2.0 * x)
+    x[::7, 0] = np.nan
+    features = features_of(x, theta)
+    assert features.scale.is_logarithmic.all()
+    zero, negative, least = features(np.array([[0.0], [-5.0], [1e-3]]) * np.ones(3))[:, :3]
+    np.testing.assert_array_equal(zero, negative)
+    assert np.isfinite(zero).all() and (zero < least).all()
+    assert features(x[0])[0] == 0.0  # a missing cell
+
+
+def test_a_scale_of_an_earlier_file_has_no_logarithms():
+    scale = Scale(np.zeros(2), np.ones(2), np.zeros(2, bool))
+    np.testing.assert_array_equal(scale.near(np.array([[1.0, -1.0]])), [[1.0, -1.0]])
