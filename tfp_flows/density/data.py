@@ -40,6 +40,8 @@ class Data(typing.NamedTuple):
 
     def features(self) -> np.ndarray:
         """Returns the contexts with zero means and unit deviations, `[N, C]`."""
+        if self.context is None:
+            return np.zeros([len(self.x), 0])
         features = self.context - self.context.mean(axis=0, dtype=np.float64)
         scale = features.std(axis=0)
         return features / np.where(scale > 0.0, scale, 1.0)
@@ -49,10 +51,7 @@ class Data(typing.NamedTuple):
 
         The means stay. Without a context, the rows stay as they are.
         """
-        x = np.asarray(self.x, np.float64)
-        if self.context is None:
-            return x
-        features = self.features()
+        x, features = np.asarray(self.x, np.float64), self.features()
         return x - features @ ridge_slopes(x, features)[0]
 
     def take(self, index: Any) -> Data:

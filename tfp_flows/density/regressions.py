@@ -109,14 +109,15 @@ def _chosen(y, design, seed):
     most = len(y) // (_ROWS_A_COLUMN * (y.shape[1] + design.shape[1]))
     sizes = [size for size in _SIZES if size == 1 or size <= most]
     scores = {}
-    for candidate in itertools.product(sizes, (_by_place, _by_distance)):
-        fitted = _fitted(y[count:], design[count:], *candidate, seed)
+    for size, start in itertools.product(sizes, (_by_place, _by_distance)):
+        fitted = _fitted(y[count:], design[count:], size, start, seed)
         log_probs = fitted.log_probs(y[:count], design[:count])
-        scores[candidate] = np.logaddexp.reduce(log_probs, axis=1)
+        scores[size, start] = np.logaddexp.reduce(log_probs, axis=1)
     by_score = sorted(scores, key=lambda candidate: -scores[candidate].mean())
     behind = {each: scores[by_score[0]] - scores[each] for each in by_score}
     near = [c for c in by_score if behind[c].mean() <= standard_error(behind[c])]
-    return _fitted(y, design, *min(near, key=lambda candidate: candidate[0]), seed)
+    size, start = min(near, key=lambda candidate: candidate[0])
+    return _fitted(y, design, size, start, seed)
 
 
 def _fitted(y, design, size, start, seed):

@@ -52,7 +52,8 @@ def test_missing_cells_and_numbers_below_zero_have_features():
     assert features.scale.is_logarithmic.all()
     zero, negative, least = features(np.array([[0.0], [-5.0], [1e-3]]) * np.ones(3))[:, :3]
     np.testing.assert_array_equal(zero, negative)
-    assert np.isfinite(zero).all() and (zero < least).all()
+    assert np.isfinite(zero).all()
+    assert (zero < least).all()
     assert features(x[0])[0] == 0.0  # a missing cell
 
 

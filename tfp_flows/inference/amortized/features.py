@@ -209,8 +209,8 @@ def _better_of_numbers_and_logarithms(scale, pairs):
     is_positive = (known > 0.0).all(axis=0) & ~np.isnan(pairs.x).all(axis=0)
     if not is_positive.any():
         return numbers
-    logarithms = Scale.from_rows(pairs.x, is_positive)
-    logarithms = Features(logarithms._replace(is_missing=scale.is_missing))
+    of_logarithms = Scale.from_rows(pairs.x, is_positive)
+    logarithms = Features(of_logarithms._replace(is_missing=scale.is_missing))
     count = min(len(pairs.u), _COMPARED) // _PARTS
     parts = slice(count, _COMPARED), slice(count)
     fitted, judged = (pairs.take(part) for part in parts)
