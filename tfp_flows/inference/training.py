@@ -100,6 +100,8 @@ def train(
         bound, error = block.elbo, block.error
         training.counters.assign([rung, count, bound, error, *budget.used])
         save()
+    if rung < len(_LADDER):
+        budget.end()
     training.adam.use_average()
 
 
