@@ -66,7 +66,9 @@ def test_the_report_names_a_bound_that_ended_training_before_the_time_was_used(o
     distribution, training = compiled_training(start, seed=0, seconds=0.0)
     limits = Budget(1.0, None), Budget(None, 100)
     limits[0].reserve_seconds(59.999, 1.0)
-    for limit, name in zip(limits, ("`max_minutes`, 1", "`max_gradients`, 100"), strict=True):
+    for limit, name in zip(
+        limits, ("`max_minutes`, 1", "`max_gradients`, 100"), strict=True
+    ):
         training.counters.assign(tf.zeros_like(training.counters))
         limit.num_gradients = 100
         train(training, limit, save=lambda: None, show=lambda *_: None)
@@ -135,7 +137,11 @@ def test_xla_compiles_a_density_and_its_derivatives_once_for_all_points():
     for ours, plain in zip(*map(tf.nest.flatten, answers), strict=True):
         np.testing.assert_allclose(ours, plain, rtol=1e-12)
     rows = tf.TensorSpec([2, 2], tf.float64)
-    for function, count in ((target._log_probs, 1), (target._gradients, 1), (target._products, 2)):
+    for function, count in (
+        (target._log_probs, 1),
+        (target._gradients, 1),
+        (target._products, 2),
+    ):
         traced = function._xla.get_concrete_function(*[rows] * count)
         assert any("While" in operation.type for operation in traced.graph.get_operations())
 
