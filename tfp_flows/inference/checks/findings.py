@@ -58,6 +58,7 @@ class Findings:
     chain_draws: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros([0, 0]))
     num_gradients: int = 0
     complete: bool = True  # whether there was time for chains and a search for modes
+    seconds: float = 0.0  # that these take, about, if there was no time; 0 if not known
 
     @property
     def is_fair(self) -> bool:
@@ -96,12 +97,14 @@ def examine(
     density, flatten = start.space.density, start.space.support.entries
     show("checking weighted draws", 0.0)
     rng = np.random.default_rng([seed, 2])
-    if seconds < seconds_of_checks(density):
+    needed = seconds_of_checks(density)
+    if seconds < needed:
         # The fewest draws, if there was no time to measure the seconds of one.
         affordable = 0.5 * seconds / (density.seconds_of_gradient or math.inf)
         count = int(np.clip(affordable, _FEWEST_DRAWS, _NUMBERS_OF_DRAWS[0]))
         sampler = ImportanceSampler(density, distribution, flatten, rows=min(count, 2000))
-        return Findings(sample_until_known(sampler, seed, [count]), complete=False)
+        weighted = sample_until_known(sampler, seed, [count])
+        return Findings(weighted, complete=False, seconds=needed)
     sampler = ImportanceSampler(density, distribution, flatten)
     more = seconds / max(density.seconds_of_gradient, 1e-12) - _NUM_GRADIENTS
     counts = [n for n in _NUMBERS_OF_DRAWS if n < more or n == _NUMBERS_OF_DRAWS[0]]
