@@ -36,6 +36,8 @@ _FALLING_ROWS = 3_000
 # (docs/tried_and_dropped.md).
 _FALL, _SHARE_OF_PATIENCE = 0.4, 0.6
 _STEPS_PER_ROOT = 60  # most training steps, per square root of the number of rows
+# A step of a small table is as short as Keras's call of it, which runs several steps.
+_MOST_STEPS_AT_ONCE = 20
 # Least seconds between two writes of the backup; a resumed fit repeats later epochs.
 _SECONDS_BETWEEN_BACKUPS = 5.0
 
@@ -153,7 +155,8 @@ def fit_distribution(
 
     model = MemberModel(distribution)
     optimizer = averaging_adam(options.learning_rate, steps_per_epoch)
-    model.compile(optimizer, jit_compile=False)
+    steps_at_once = _largest_divisor(steps_per_epoch, _MOST_STEPS_AT_ONCE)
+    model.compile(optimizer, jit_compile=False, steps_per_execution=steps_at_once)
     model.optimizer.build(model.trainable_variables)  # so that a backup can restore it
     inputs = x if context is None else (x, context)
     orders = epoch_orders(len(x), seed, first, max(last, first + 1))
@@ -195,6 +198,10 @@ class _Pace(typing.NamedTuple):
         minutes = options.max_minutes
         seconds = None if minutes is None else 60.0 * minutes
         return cls(size, patience, falls_after, steps, seconds)
+
+
+def _largest_divisor(number, most):
+    return max(d for d in range(1, most + 1) if number % d == 0)
 
 
 def _split(data, validation, num_members, options, seed):
