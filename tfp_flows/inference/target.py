@@ -215,7 +215,10 @@ def in_loop(
 
     def body(i, *state):
         given = state[: count - 1]
-        return i + 1, *(x + 0.0 for x in given), *function(*given)
+        results = function(*given)
+        for result, one in zip(results, like, strict=True):
+            result.set_shape(one.shape)  # a Python function has none
+        return i + 1, *(x + 0.0 for x in given), *results
 
     shapes = tuple(tf.convert_to_tensor(s).shape for s in start)
     found = tf.while_loop(lambda i, *_: i < 1, body, start, shape_invariants=shapes)
