@@ -201,7 +201,7 @@ def test_checks_without_time_are_of_weights_alone_and_never_reliable(seconds, op
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seconds", "minutes"), [(0.2, 0.5), (0.01, 0.75)])
+@pytest.mark.parametrize(("seconds", "minutes"), [(0.2, 0.5), (0.03, 0.75)])
 def test_fits_of_slow_targets_keep_to_their_minutes(seconds, minutes):
     start = time.monotonic()
     posterior = tff.fit_posterior(
