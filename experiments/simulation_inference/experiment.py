@@ -17,8 +17,6 @@ from experiments.simulation_inference.settings import SimulationSettings
 from experiments.simulation_inference.tasks import TASKS
 
 _SIMULATIONS = "simulations.npz"
-# Words of the error of `save` if the support of one parameter depends on another.
-_UNSAVED = "supports do not depend on other parts"
 
 
 def run(settings):
@@ -55,12 +53,11 @@ def run(settings):
             backup=run_dir / _SIMULATIONS,
             seed=settings.seed,
         )
-        try:
+        if amortized.can_be_saved:
             amortized.save(run_dir / "model.keras")
-        except ValueError as error:
-            if _UNSAVED not in str(error):
-                raise
-            warnings.warn(f"model.keras is not written: {error}", stacklevel=1)
+        else:
+            reason = "the support of one parameter depends on another parameter"
+            warnings.warn(f"model.keras is not written: {reason}", stacklevel=1)
         results, draws = evaluation.measure(amortized, expected, settings)
         results["seconds"] = time.perf_counter() - start
         captions = pictures.draw(run_dir, amortized.report, expected, draws)

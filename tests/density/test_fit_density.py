@@ -192,12 +192,18 @@ FLOW = tff.RealNVP(2, num_steps=1, hidden_units=(4,))
 BAD_CALLS = [
     (lambda: fit_density(with_value(np.nan)), "finite `rows` | 1 other | [[3, 1]]"),
     (lambda: fit_density(with_value(1e101)), "within 1e+100"),
-    (lambda: fit_density(np.ma.masked_less(ROWS, 0.01)), "finite `rows` within"),
-    (lambda: fit_density(ROWS.astype(str)), "`rows` of numbers | <U"),
-    (lambda: fit_density(pd.DataFrame({"a": ["b"] * 30})), "`rows` of numbers"),
+    (lambda: fit_density(np.ma.masked_less(ROWS, 0.01)), "`rows` without masked entries"),
+    (lambda: fit_density(ROWS.astype(str)), "`rows` as an array of numbers | <U"),
+    (
+        lambda: fit_density(pd.DataFrame({"a": ["b"] * 30})),
+        "columns ['a'] | `TableDensity`",
+    ),
     (lambda: fit_density(ROWS * [1.0, 0.0]), "columns vary | [1]"),
     (lambda: fit_density(ROWS * [1e-200, 1.0]), "columns vary | [0]"),
-    (lambda: fit_density([[1.0, 2.0], [3.0]]), "`rows` of rows of one length"),
+    (
+        lambda: fit_density([[1.0, 2.0], [3.0]]),
+        "`rows` as an array of numbers | inhomogeneous",
+    ),
     (lambda: fit_density(ROWS[:, 0]), "`rows` of shape [N, D] | (60,)"),
     (lambda: fit_density(ROWS[:19]), "at least 20 rows | 19"),
     (lambda: fit_density(ROWS, CONTEXT[:50]), "`context` of shape [60, C] | (50, 1)"),

@@ -28,10 +28,15 @@ def spoiled(array, value=np.nan, row=7):
 
 
 BAD_WEIGHT, LATE = spoiled(W), spoiled(X, row=39)
+NEGATIVE = np.where(np.arange(N) == 3, -0.5, W)
 
 
 def batches(parts):
     return tf.data.Dataset.from_tensor_slices(parts).batch(16)
+
+
+def weighted(weight):
+    return batches((X, weight)).map(lambda x, weight: (x, None, weight))
 
 
 def generator(x):
@@ -182,6 +187,10 @@ BAD_CALLS = [
     (lambda: fit(X, sample_weight=["1"] * N), "`sample_weight` as an array of numbers"),
     (lambda: fit(X, sample_weight=W[:3]), "`sample_weight` of shape [40] | got (3,)"),
     (lambda: fit(X, sample_weight=0 * W), "`sample_weight` with a sum above 0; got 0"),
+    (lambda: fit(X, sample_weight=NEGATIVE), "`sample_weight` | negative | rows [3]"),
+    (lambda: fit(weighted(NEGATIVE)), "`sample_weight` | negative | rows [3]"),
+    (lambda: anew().evaluate(weighted(NEGATIVE)), "`sample_weight` | some in a batch"),
+    (lambda: anew().evaluate(X, sample_weight=NEGATIVE), "`sample_weight` | rows [3]"),
     (
         lambda: fit(X, sample_weight=np.arange(N) < 30, validation_split=0.2),
         "`sample_weight` with a sum above 0; got 0",

@@ -150,9 +150,11 @@ class AutoregressiveMap(FlowBijector):
         return self._transformer.parameters_of(outputs, self._event_size)
 
     def _solver(self, dtype):
-        own, one_by_one = self._conditioner, not self._transformer.knows_variables
-        solves = isinstance(own, AutoregressiveConditioner) and own.can_solve(dtype)
-        return own if solves and one_by_one else SweptConditioner(self._parameters_of)
+        conditioner, one_by_one = self._conditioner, not self._transformer.knows_variables
+        solves = isinstance(conditioner, AutoregressiveConditioner)
+        if one_by_one and solves and conditioner.can_solve(dtype):
+            return conditioner
+        return SweptConditioner(self._parameters_of)
 
 
 @tf.custom_gradient

@@ -13,6 +13,7 @@ from tfp_flows.core.arguments import (
     check_integer,
     check_number,
     check_size,
+    require,
 )
 from tfp_flows.core.statistics import mean_and_scale
 
@@ -179,10 +180,9 @@ def _event_shape(event_size, event_ndims, mask):
     event_shape = [None] * (event_ndims - 1) + [event_size]
     if mask is None:
         return event_shape
-    if np.asarray(mask).dtype != bool:
-        raise ValueError(f"Expected a boolean `mask`; got {mask!r}.")
-    if not tf.TensorShape(event_shape).is_compatible_with(np.shape(mask)):
-        raise ValueError(f"Expected `mask` of shape {event_shape}; got {np.shape(mask)}.")
+    require(np.asarray(mask).dtype == bool, "a boolean `mask`", repr(mask))
+    fits = tf.TensorShape(event_shape).is_compatible_with(np.shape(mask))
+    require(fits, f"`mask` of shape {event_shape}", np.shape(mask))
     return np.shape(mask)
 
 

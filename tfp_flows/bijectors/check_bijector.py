@@ -95,8 +95,8 @@ def check_bijector(
             unseen=tuple(s.name for s in _identities(flow, x, context, tolerance)),
         )
         if report.passed is False:
-            found = tuple(_wrong_steps(flow, x, context, tolerance))
-            report = dataclasses.replace(report, wrong_steps=found)
+            wrong = tuple(_wrong_steps(flow, x, context, tolerance))
+            report = dataclasses.replace(report, wrong_steps=wrong)
     return report
 
 
@@ -130,8 +130,8 @@ def _identities(flow, y, context, tolerance, or_isometries=False):
         return [flow] if _is_identity(before, after, log_det, tolerance) else []
     return [
         step
-        for _, part, value, given in parts
-        for step in _identities(part, value, given, tolerance, or_isometries)
+        for _, part, value, part_context in parts
+        for step in _identities(part, value, part_context, tolerance, or_isometries)
     ]
 
 
@@ -183,14 +183,14 @@ def _wrong_steps(flow, y, context, tolerance, path=""):
         y, context = _finite_rows(y, context)
         if not len(y):
             return []
-    found = [
+    wrong = [
         name
-        for place, part, value, given in _parts(flow, y, context)
-        for name in _wrong_steps(part, value, given, tolerance, path + place)
+        for place, part, value, part_context in _parts(flow, y, context)
+        for name in _wrong_steps(part, value, part_context, tolerance, path + place)
     ]
     ends = flow.forward_min_event_ndims, flow.inverse_min_event_ndims
-    if found or any(map(tf.nest.is_nested, ends)):
-        return found
+    if wrong or any(map(tf.nest.is_nested, ends)):
+        return wrong
     try:
         errors, _ = _errors(flow, y, context)
     except ValueError:  # another number of entries at both ends
@@ -212,9 +212,9 @@ def _parts(flow, y, context):
         is_chain = isinstance(flow, FlowChain)
         name, parts = ("bijectors", flow.bijectors) if is_chain else ("levels", flow.levels)
         for i, part in enumerate(parts):
-            given = context_for(part, context)
-            yield f".{name}[{i}]", part, y, given
-            y = part.inverse_and_log_det(y, context=given)[0]
+            part_context = context_for(part, context)
+            yield f".{name}[{i}]", part, y, part_context
+            y = part.inverse_and_log_det(y, context=part_context)[0]
             y = y if is_chain else y[..., : -flow.latent_shapes[i][-1]]
     elif isinstance(flow, Invert):
         y = flow.inverse_and_log_det(y, context=context)[0]

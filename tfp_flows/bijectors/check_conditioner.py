@@ -73,8 +73,8 @@ def _warn_of_other_variables(conditioner, seen_shape, dtype):
     except Exception:  # the step's first call raises it again
         return
     is_module = isinstance(conditioner, tf.Module)
-    own = {v.ref() for v in conditioner.variables} if is_module else set()
-    others = [v.name for v in tape.watched_variables() if v.ref() not in own]
+    listed = {v.ref() for v in conditioner.variables} if is_module else set()
+    others = [v.name for v in tape.watched_variables() if v.ref() not in listed]
     if others and not tf.distribute.has_strategy():
         warnings.warn(
             f"The conditioner {conditioner!r} uses {len(others)} trainable variables that "
@@ -90,5 +90,5 @@ def _keras_module(value):
     # By name, since bijectors do not import Keras.
     modules = [f"{cls.__module__}." for cls in type(value).__mro__]
     known = ("keras", "tf_keras", "tensorflow.python.keras")
-    found = (name for name in known if any(m.startswith(f"{name}.") for m in modules))
-    return next(found, None)
+    packages = (name for name in known if any(m.startswith(f"{name}.") for m in modules))
+    return next(packages, None)

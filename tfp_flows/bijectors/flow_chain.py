@@ -115,13 +115,13 @@ class FlowChain(Composite):
         stateful = [i for i, step in enumerate(self._steps) if _has_state(step)]
         last_reading = max((i for i in stateful if self._steps[i].reads_rows), default=-1)
         for i, step in enumerate(self._steps[: max(stateful, default=-1) + 1]):
-            given = context_for(step, context)
+            step_context = context_for(step, context)
             if i < last_reading:
                 data = step.initialize_and_normalise(
-                    data, context=given, sample_weight=weight
+                    data, context=step_context, sample_weight=weight
                 )
                 continue
-            step.initialize(data, context=given, **weight_keyword(step, weight))
+            step.initialize(data, context=step_context, **weight_keyword(step, weight))
             if i == stateful[-1]:
                 return
             # Later steps need no rows.
@@ -167,8 +167,8 @@ class FlowChain(Composite):
             apply: Callable = functools.partial(self._apply_part, step, direction, training)
             if self._recompute:
                 apply = recomputing(apply)
-            given = [] if context_for(step, context) is None else [context]
-            value, log_det = apply(value, *given)
+            contexts = [] if context_for(step, context) is None else [context]
+            value, log_det = apply(value, *contexts)
             log_dets.append(log_det)
         return value, tf.add_n(log_dets)
 

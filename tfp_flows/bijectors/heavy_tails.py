@@ -124,16 +124,17 @@ class HeavyTails(FlowBijector):
         # The cost of the clipped part: steps that stretch far rows gain nothing.
         beyond = tf.math.log(tf.maximum(tf.abs(y) / most, 1.0))
         log_det = -tf.reduce_sum(beyond, axis=-1)
+        maps = {"length": self._inverse_of_length, "each": self._inverse_of_each}
         for name in self._parts_from_data:
-            value, from_part = getattr(self, f"_inverse_of_{name}")(value)
+            value, from_part = maps[name](value)
             log_det += from_part
         return self._if_heavy(y, value, log_det)
 
     def _forward_and_log_det(self, x, context, training):
         value, log_det, most = x, tf.zeros([], x.dtype), x.dtype.max**0.4
+        maps = {"length": self._forward_of_length, "each": self._forward_of_each}
         for name in reversed(self._parts_from_data):
-            value = tf.clip_by_value(value, -most, most)
-            value, from_part = getattr(self, f"_forward_of_{name}")(value, most)
+            value, from_part = maps[name](tf.clip_by_value(value, -most, most), most)
             log_det += from_part
         return self._if_heavy(x, value, log_det)
 

@@ -77,8 +77,9 @@ class Partial(Composite):
 
     def _map(self, direction, value, context, training):
         passing, changing = self._partition.split(value)
-        given = self.bijector, direction, training, changing, context
-        changed, log_det = self._apply_part(*given)
+        changed, log_det = self._apply_part(
+            self.bijector, direction, training, changing, context
+        )
         return self._partition.join(passing, changed), log_det
 
     _forward_and_log_det = functools.partialmethod(_map, "forward")

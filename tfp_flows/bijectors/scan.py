@@ -88,10 +88,10 @@ class Scan(FlowChain):
         )
         if self._recompute:
             apply = recomputing(apply)
-        given = [] if context_for(steps[0], context) is None else [context]
+        contexts = [] if context_for(steps[0], context) is None else [context]
 
         def body(k, value, log_det):
-            value, from_step = apply([w[k] for w in weights], value, *given)
+            value, from_step = apply([w[k] for w in weights], value, *contexts)
             return k + 1, value, log_det + from_step
 
         start = tf.constant(0), value, tf.zeros(tf.shape(value)[:1], value.dtype)

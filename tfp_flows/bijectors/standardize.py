@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.positionwise import MeasuredOnce, Positionwise, multiply_rows
-from tfp_flows.core.arguments import check_entries
+from tfp_flows.core.arguments import check_entries, require
 from tfp_flows.core.context_standardizer import ContextStandardizer
 from tfp_flows.core.statistics import correlation_factor, ridge_slopes
 
@@ -270,19 +270,12 @@ class Whiten(Positionwise):
         numpy_dtype = self.dtype.as_numpy_dtype
         mean, factor = np.asarray(mean, numpy_dtype), np.asarray(factor, numpy_dtype)
         (size,) = self._mean.shape
-        if mean.shape != (size,) or not np.isfinite(mean).all():
-            raise ValueError(f"Expected finite `mean` of shape [{size}]; got {mean}.")
-        is_factor = (
-            factor.shape == (size, size)
-            and np.isfinite(factor).all()
-            and (np.triu(factor, 1) == 0).all()
-            and (np.diag(factor) > 0).all()
-        )
-        if not is_factor:
-            raise ValueError(
-                f"Expected finite `factor` of shape [{size}, {size}], lower triangular "
-                f"with a positive diagonal; got {factor}."
-            )
+        fits = mean.shape == (size,) and np.isfinite(mean).all()
+        require(fits, f"finite `mean` of shape [{size}]", mean)
+        fits = factor.shape == (size, size) and np.isfinite(factor).all()
+        words = f"finite `factor` of shape [{size}, {size}], lower triangular with a"
+        is_lower = fits and not np.triu(factor, 1).any() and (np.diag(factor) > 0).all()
+        require(is_lower, f"{words} positive diagonal", factor)
         self._mean.assign(mean)
         self._factor.assign(factor)
 

@@ -191,12 +191,12 @@ def check_network_dtype(name: str, value: Any, dtype: Any) -> str:
     Weights have the flow's dtype. float16 would overflow at 65,504, so "mixed_bfloat16" is
     the only mixed policy.
     """
-    own = check_dtype("dtype", dtype).name
-    allowed = [own, "mixed_bfloat16"] if own == "float32" else [own]
+    flow_dtype = check_dtype("dtype", dtype).name
+    allowed = [flow_dtype] + ["mixed_bfloat16"] * (flow_dtype == "float32")
     if value is not None and not (isinstance(value, str) and value in allowed):
         words = " or ".join(["None", *map(repr, allowed)])
-        check_instance(name, value, (), f"{words} in a flow of {own}")
-    return value or own
+        check_instance(name, value, (), f"{words} in a flow of {flow_dtype}")
+    return value or flow_dtype
 
 
 def check_name(name: str, value: Any) -> None:

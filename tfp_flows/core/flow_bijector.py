@@ -246,8 +246,8 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
     def has_data_dependent_state(self) -> bool:
         """Whether `initialize` sets anything, here or in a part."""
         cls, base = type(self), FlowBijector
-        own = cls.initialize, cls._initialize
-        return own != (base.initialize, base._initialize)
+        methods = cls.initialize, cls._initialize
+        return methods != (base.initialize, base._initialize)
 
     @property
     def reads_rows(self) -> bool:
@@ -550,8 +550,8 @@ def _keeping_arguments(init):
         if type(self).__init__ is keeping and self._parameters is None:
             bound = signature.bind(self, *args, **kwargs)
             bound.apply_defaults()
-            _, *given = bound.arguments.items()  # without `self`
-            parameters = dict(given)
+            _, *arguments = bound.arguments.items()  # without `self`
+            parameters = dict(arguments)
             parameters |= parameters.pop(others, {})
             self._parameters = self._no_dependency(parameters)
 

@@ -24,14 +24,14 @@ def recomputing(apply: Callable) -> Callable:
     @tf.custom_gradient
     def call(*inputs):
         def gradient(*upstream, variables=()):
-            given = tf.nest.map_structure(functools.partial(_after, upstream[0]), inputs)
-            sources = [*given, *variables]
+            again = tf.nest.map_structure(functools.partial(_after, upstream[0]), inputs)
+            sources = [*again, *variables]
             with tf.GradientTape() as tape:
                 tape.watch([s for s in tf.nest.flatten(sources) if s.dtype.is_floating])
-                outputs = apply(*given)
+                outputs = apply(*again)
             upstream = tf.nest.pack_sequence_as(outputs, upstream)
             gradients = tape.gradient(outputs, sources, output_gradients=upstream)
-            by_inputs, by_variables = gradients[: len(given)], gradients[len(given) :]
+            by_inputs, by_variables = gradients[: len(inputs)], gradients[len(inputs) :]
             return (by_inputs, by_variables) if variables else by_inputs
 
         return apply(*inputs), gradient

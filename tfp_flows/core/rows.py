@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
+from tfp_flows.core.arguments import require
 from tfp_flows.core.compiled import is_compiled_by_xla
 
 
@@ -144,15 +145,10 @@ def check_rows(
     """
     data = _as_numbers(data, argument)
     expected = tf.TensorShape([None]).concatenate(event_shape)
-    if not data.shape or not expected.is_compatible_with(data.shape):
-        raise ValueError(
-            f"Expected `{argument}` of shape {_written(expected)}; got "
-            f"{_tuple(data.shape)}."
-        )
-    if data.shape[0] == 0:
-        raise ValueError(
-            f"Expected `{argument}` of at least one row; got shape {_tuple(data.shape)}."
-        )
+    fits, got = expected.is_compatible_with(data.shape), _tuple(data.shape)
+    require(data.shape and fits, f"`{argument}` of shape {_written(expected)}", got)
+    words = f"`{argument}` of at least one row"
+    require(data.shape[0] != 0, words, f"shape {got}")
     _check_context(context, context_size, data.shape[0])
     return data
 
@@ -174,28 +170,32 @@ def rows_that_count(
       array of float64, `[n]`, or None.
 
     Raises:
-      ValueError: if the weights have another shape, are not finite, or have no sum above 0.
+      ValueError: if the weights have another shape, are negative, not finite or all 0.
     """
     if sample_weight is None:
         return data, context, None
-    weight, count = _as_numbers(sample_weight, "sample_weight"), num_rows(data)
-    if tuple(weight.shape) not in ((count,), (count, 1)):
-        raise ValueError(
-            f"Expected `sample_weight` of shape [{count}], one a row; got "
-            f"{_tuple(weight.shape)}."
-        )
-    weight = np.asarray(weight, np.float64).reshape(-1)
-    if not (np.isfinite(weight).all() and weight.sum() > 0.0):
-        raise ValueError(
-            "Expected finite `sample_weight` with a sum above 0; got a sum of "
-            f"{weight.sum()}."
-        )
+    weight, count = as_array(sample_weight, "sample_weight"), num_rows(data)
+    check_weight(weight, count)
+    weight = weight.astype(np.float64).reshape(-1)
+    is_usable = np.isfinite(weight).all() and weight.sum() > 0.0
+    words = "finite `sample_weight` with a sum above 0"
+    require(is_usable, words, f"a sum of {weight.sum()}")
     counts = np.flatnonzero(weight > 0.0)
     if len(counts) < count:
         if context is not None and not tf.is_tensor(context):
             context = np.asarray(context)
         data, context, weight = take_rows((data, context, weight), counts)
     return data, context, None if np.ptp(weight) == 0.0 else weight
+
+
+def check_weight(weight: np.ndarray, num_rows: int) -> None:
+    """Refuses `sample_weight` of another shape than `[num_rows]`, and negative weights."""
+    fits = weight.shape in ((num_rows,), (num_rows, 1))
+    words = f"`sample_weight` of shape [{num_rows}], one a row"
+    require(fits, words, weight.shape)
+    rows = np.flatnonzero(weight < 0)
+    got = f"some in rows {rows[:5].tolist()}"
+    require(not len(rows), "`sample_weight` without negative weights", got)
 
 
 def weight_keyword(part: Any, sample_weight: TensorLike | None) -> dict:
@@ -207,11 +207,10 @@ def weight_keyword(part: Any, sample_weight: TensorLike | None) -> dict:
     if sample_weight is None:
         return {}
     takes = inspect.signature(part.initialize).parameters.values()
-    if not any(p.name == "sample_weight" or p.kind == p.VAR_KEYWORD for p in takes):
-        raise ValueError(
-            f"Expected `{type(part).__name__}.initialize` to take `sample_weight`, since "
-            "rows have weights; got one that does not. Add the keyword, None by default."
-        )
+    fits = any(p.name == "sample_weight" or p.kind == p.VAR_KEYWORD for p in takes)
+    words = f"`{type(part).__name__}.initialize` to take `sample_weight`"
+    hint = " Add the keyword, None by default, since rows have weights."
+    require(fits, words, "one that does not", hint)
     return {"sample_weight": sample_weight}
 
 
@@ -293,39 +292,69 @@ def refusal(argument: str, expected: str, data: np.ndarray, index: tuple) -> str
 
 def _check_context(context, context_size, num_rows):
     if not context_size:
-        if context is not None:
-            raise ValueError(
-                "Expected no `context`, since the flow is unconditional; got shape "
-                f"{_tuple(np.shape(context))}."
-            )
+        got = f"shape {_tuple(np.shape(context))}"
+        words = "no `context`, since the flow is unconditional"
+        require(context is None, words, got)
         return
-    expected = tf.TensorShape([num_rows, context_size])
-    words = f"Expected `context` of shape {_written(expected)}"
-    if context is None:
-        raise ValueError(f"Expected `context` of shape [N, {context_size}]; got None.")
+    words = f"`context` of shape [N, {context_size}]"
+    require(context is not None, words, None)
     context = _as_numbers(context, "context")
-    if len(context.shape) != 2 or context.shape[1] != context_size:
-        words = f"Expected `context` of shape [N, {context_size}]"
-    elif expected.is_compatible_with(context.shape):
-        return
-    raise ValueError(f"{words}; got {_tuple(context.shape)}.")
+    fits = len(context.shape) == 2 and context.shape[1] == context_size
+    require(fits, words, _tuple(context.shape))
+    expected = tf.TensorShape([num_rows, context_size])
+    fits = expected.is_compatible_with(context.shape)
+    require(fits, f"`context` of shape {_written(expected)}", _tuple(context.shape))
+
+
+def as_array(value: Any, argument: str, hint: str = "") -> np.ndarray:
+    """Returns a numeric array of lists, arrays, tensors, or a table with `__array__`.
+
+    Raises `ValueError`, which names the `argument` and ends with the `hint`, if rows have
+    several lengths, or entries are missing or no real numbers.
+    """
+    require(not np.ma.is_masked(value), f"`{argument}` without masked entries", "some")
+    words = f"Expected `{argument}` as an array of numbers"
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:  # rows of several lengths, for example
+        raise ValueError(f"{words}; got an error of NumPy: {error}{hint}") from error
+    if array.dtype == object and _are_numbers(array):
+        array = array.astype(np.float64)
+    if array.dtype == bool:
+        return array.astype(np.uint8)  # TensorFlow converts no booleans by itself
+    if array.dtype.kind not in "iuf" and not _is_small_float(array.dtype):
+        raise ValueError(f"{words}; got {_described(value, array)}.{hint}")
+    return array
 
 
 def _as_numbers(value, argument):
-    if isinstance(value, (tf.Tensor, tf.TensorSpec, tf.Variable)):
-        is_number = value.dtype.is_floating or value.dtype.is_integer or value.dtype.is_bool
-    else:
-        try:
-            value = np.asarray(value)
-        except ValueError as error:
-            raise ValueError(
-                f"Expected `{argument}` of rows of one length; got {error}."
-            ) from error
-        # "V" is the kind of floats that NumPy does not know, such as bfloat16.
-        is_number = value.dtype.kind in "biufV"
-    if not is_number:
-        raise ValueError(f"Expected `{argument}` of numbers; got {value.dtype}.")
+    """Returns tensors and their specifications as they are, anything else as an array."""
+    if not isinstance(value, (tf.Tensor, tf.TensorSpec, tf.Variable)):
+        return as_array(value, argument)
+    is_number = value.dtype.is_floating or value.dtype.is_integer or value.dtype.is_bool
+    require(is_number, f"`{argument}` as an array of numbers", value.dtype)
     return value
+
+
+def _are_numbers(array):
+    """Whether an object array holds numbers: a table with several numeric dtypes does."""
+    numbers = (bool, int, float, np.number, np.bool_)
+    return all(isinstance(entry, numbers) for entry in array.flat)
+
+
+def _is_small_float(dtype):
+    # NumPy takes bfloat16 and other small floats for void.
+    return dtype.kind == "V" and dtype.names is None and tf.as_dtype(dtype).is_floating
+
+
+def _described(value, array):
+    kinds = getattr(value, "dtypes", None)  # a table has one for each column
+    if kinds is None:
+        return f"dtype {array.dtype}"
+    columns = [str(name) for name, kind in kinds.items() if kind.kind not in "biuf"]
+    if not columns:
+        return "a table with missing entries"
+    return f"a table whose columns {columns} are not of numbers"
 
 
 def _written(shape):

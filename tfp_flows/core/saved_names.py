@@ -125,7 +125,7 @@ def find(module: str, name: str) -> Any:
     if package == "tf_keras":
         raise _tf_keras_refused(name)
     if package == PACKAGE:
-        found = _own(module, name)
+        found = _of_package(module, name)
     elif module in _FUNCTIONS:
         found = _function(module, name)
     elif package == "keras":
@@ -151,20 +151,20 @@ def check_keras(config: Any) -> dict[str, Any]:
         in Keras 3, not registered, and not in a module that the caller named; or if it is
         nested too deeply.
     """
-    found: dict[str, Any] = {}
+    custom_objects: dict[str, Any] = {}
     waiting = [(config, 0)]
     while waiting:
         value, depth = waiting.pop()
         check_depth(depth)
         if isinstance(value, dict):
             if "class_name" in value:
-                found |= _check_keras_object(value)
+                custom_objects |= _check_keras_object(value)
             waiting += [(part, depth + 1) for part in value.values()]
         elif isinstance(value, (list, tuple)):
             waiting += [(part, depth + 1) for part in value]
         elif not isinstance(value, _PLAIN):
             raise ValueError(f"Expected JSON's types in a saved file; got {type(value)}.")
-    return found
+    return custom_objects
 
 
 def check_depth(depth: int) -> None:
@@ -230,15 +230,15 @@ def _tf_keras_refused(what):
     )
 
 
-def _checked(found, name):
-    """Refuses modules, objects and classes of `tf_keras`."""
-    if not (isinstance(found, type) or callable(found)):
+def _checked(value, name):
+    """Returns a class or function; refuses other objects, and all of `tf_keras`."""
+    if not (isinstance(value, type) or callable(value)):
         raise refused(name)
-    refuse_tf_keras(found)
-    return found
+    refuse_tf_keras(value)
+    return value
 
 
-def _own(module, name):
+def _of_package(module, name):
     """A class of this package that has a configuration, or a registered function."""
     module, name = _MOVED.get((module, name), (module, name))
     try:
@@ -285,11 +285,11 @@ def _foreign(module, name):
     return found if _is_registered(found) or _is_custom(module) else None
 
 
-def _is_registered(found):
-    if not (isinstance(found, type) or callable(found)):
+def _is_registered(value):
+    if not (isinstance(value, type) or callable(value)):
         return False
-    names = keras.saving.get_registered_name(found), getattr(found, "__name__", "")
-    return any(keras.saving.get_registered_object(name) is found for name in names)
+    names = keras.saving.get_registered_name(value), getattr(value, "__name__", "")
+    return any(keras.saving.get_registered_object(name) is value for name in names)
 
 
 def _is_custom(module):
@@ -330,8 +330,8 @@ def _keras_function(module, name):
     """Whether Keras has a function of that name without side effects."""
     modules = [f"keras.{part}" for part in _BUILT_IN] if module == "builtins" else [module]
     modules = [m for m in modules if m in {*_FUNCTIONS, "keras.losses", "keras.metrics"}]
-    found = [vars(sys.modules[m]).get(name) for m in modules]
-    return any(isinstance(f, types.FunctionType) for f in found)
+    values = [vars(sys.modules[m]).get(name) for m in modules]
+    return any(isinstance(value, types.FunctionType) for value in values)
 
 
 def _custom(module, name):

@@ -55,6 +55,17 @@ class ConfiguredByAttributes(Configured):
         return {name: getattr(self, name) for name in names}
 
 
+class RebuiltFromConfig:
+    """An object whose copies and pickles are rebuilt from its configuration and weights.
+
+    Stock distributions and bijectors cannot be rebuilt from their attributes.
+    """
+
+    def __reduce__(self) -> tuple:
+        this: Any = self
+        return rebuild_copy, (serialize(this), [v.numpy() for v in this.variables])
+
+
 def serialize(value: Any) -> Any:
     """Returns `value` as nested dicts and lists of JSON's types.
 
@@ -203,7 +214,7 @@ def _checked_parts(data):
         _refuse_functions(data["parameters"])
         return [data["parameters"]]
     else:
-        found = _found(data)
+        found = _named_object(data)
         if "config" in data:
             if saved_names.is_keras(found):
                 saved_names.check_keras(_from_keras(found, data["config"]))
@@ -235,7 +246,7 @@ def _build(data):
         return {"list": list, "tuple": tuple}[kind](map(_build, content))
     if kind == "stock":
         return saved_names.find_stock(content, data["name"])(**_build(data["parameters"]))
-    found = _found(data)
+    found = _named_object(data)
     if "config" not in data:
         return found
     if saved_names.is_keras(found):
@@ -258,7 +269,7 @@ def _kind(data):
     return kind, content
 
 
-def _found(data):
+def _named_object(data):
     kind, content = _kind(data)
     name = data.get("name", "")
     if kind == "registered":
@@ -290,7 +301,7 @@ def _refuse_functions(parameters):
         elif isinstance(value, dict) and value:
             kind, content = _kind(value)
             if kind in ("module", "registered") and "config" not in value:
-                found = _found(value)
+                found = _named_object(value)
                 if not (isinstance(found, type) and issubclass(found, _NUMBERS)):
                     raise refused(f"{content}.{value.get('name', '')}")
             if kind in ("dict", "list", "tuple", "named"):

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from tfp_flows.core.arguments import require
 from tfp_flows.core.rows import effective_count, parts_of_rows
 
 # Below this many float spacings, variation is rounding noise.
@@ -57,8 +58,7 @@ def mean_and_scale(
         resolution of `dtype`.
     """
     data = np.asarray(data)
-    if data.size == 0:
-        raise ValueError(f"Expected `{argument}` with at least one row; got {data.shape}.")
+    require(data.size > 0, f"`{argument}` with at least one row", data.shape)
     axes, positions = tuple(range(data.ndim - 1)), data[0].size / data.shape[-1]
     count = positions * (len(data) if weight is None else weight.sum())
 
@@ -70,12 +70,9 @@ def mean_and_scale(
     first = data.reshape(-1, data.shape[-1])[0].astype(np.float64)
     mean = first + weighted_sum(lambda rows: rows - first) / count
     scale = np.sqrt(weighted_sum(lambda rows: (rows - mean) ** 2) / count)
-    if not np.isfinite(scale).all():
-        columns = np.flatnonzero(~np.isfinite(scale)).tolist()
-        raise ValueError(
-            f"Expected finite `{argument}`; got NaN or infinity in entries {columns} of "
-            "the last axis."
-        )
+    columns = np.flatnonzero(~np.isfinite(scale)).tolist()
+    got = f"NaN or infinity in entries {columns} of the last axis"
+    require(not columns, f"finite `{argument}`", got)
     check_resolution(data, dtype, argument)
     rounding = 10.0 * np.finfo(data.dtype).eps if data.dtype.kind == "f" else 0.0
     scale = np.where(scale <= rounding * np.abs(mean), 1.0, scale)
@@ -91,9 +88,9 @@ def row_blocks(
     Their weights come with them: `[n, 1, ...]`, or 1 if `weight` is None.
     """
     size = max(_BYTES_OF_BLOCK // (8 * max(data[0].size, 1)), 1)
-    for rows, own in parts_of_rows(data, weight, size=size):
+    for rows, part in parts_of_rows(data, weight, size=size):
         axes = [-1] + [1] * (rows.ndim - 1)
-        yield rows.astype(np.float64), np.ones([]) if own is None else own.reshape(axes)
+        yield rows.astype(np.float64), np.ones([]) if part is None else part.reshape(axes)
 
 
 def check_resolution(data: npt.ArrayLike, dtype: tf.DType, argument: str) -> None:
@@ -112,7 +109,7 @@ def check_resolution(data: npt.ArrayLike, dtype: tf.DType, argument: str) -> Non
     """
     data = np.asarray(data)
     rounding = np.finfo(dtype.as_numpy_dtype).eps
-    own = np.finfo(data.dtype).eps if data.dtype.kind == "f" else 0.0
+    data_rounding = np.finfo(data.dtype).eps if data.dtype.kind == "f" else 0.0
     if data.dtype.kind not in "fiu" or not data.size:
         return
     data = data[:, None] if data.ndim == 1 else data
@@ -120,16 +117,16 @@ def check_resolution(data: npt.ArrayLike, dtype: tf.DType, argument: str) -> Non
     low, high = (np.asarray(f(axis=axes), np.float64) for f in (data.min, data.max))
     largest = np.maximum(np.abs(low), np.abs(high))
     _check_range(argument, low, high, dtype)
-    if own >= rounding:
+    if data_rounding >= rounding:
         return
     least = _FEWEST_ROUNDINGS * rounding * largest
     # Smaller deviations are rounding errors of the data's own dtype.
-    own_rounding = 10.0 * own * largest
+    noise = 10.0 * data_rounding * largest
     # A lower bound on the deviation from the range, which is cheap.
     smallest_deviation = (high - low) / np.sqrt(4.0 * data[..., 0].size)
     for column in np.flatnonzero((high > low) & (smallest_deviation < least)):
         deviation = data[..., column].std(dtype=np.float64)
-        if own_rounding[column] < deviation < least[column]:
+        if noise[column] < deviation < least[column]:
             _refuse(argument, column, deviation, largest[column], dtype)
 
 

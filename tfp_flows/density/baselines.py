@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
-from tfp_flows.core.statistics import correlation_factor, mean_and_scale
+from tfp_flows.bijectors.standardize import Decorrelate
+from tfp_flows.core.rows import by_parts
+from tfp_flows.core.statistics import mean_and_scale
 from tfp_flows.density.data import Data
+from tfp_flows.distributions.bases import standard_normal
+from tfp_flows.distributions.flow_distribution import FlowDistribution
 
 _SIZES = (1, 2, 3, 5, 8, 12, 20)  # components of mixtures of Gaussians
 _MOST_ROWS = 10_000  # training rows of the mixture of Gaussians and of the kernels
 _BANDWIDTHS = np.logspace(-1.5, 0.5, 9)  # bandwidths of kernels in standard deviations
 
 
-def gaussian(train: Data, test: Data) -> np.ndarray:
-    """Returns log-densities, `[n]`, of test rows under a Gaussian of the training rows.
+def fit_gaussian(data: Data, dtype: str) -> FlowDistribution:
+    """Returns the Gaussian of rows, around a linear regression on their contexts."""
+    size = data.x.shape[1]
+    linear = Decorrelate(size, context_size=data.context_size, dtype=dtype)
+    distribution = FlowDistribution(standard_normal(size, dtype=dtype), linear)
+    distribution.initialize(data.x, context=data.context)
+    return distribution
 
-    With a context, its mean is the linear regression on the context.
-    """
-    x, rest = (np.asarray(data.x, np.float64) for data in (train, test))
-    if train.context is not None:
-        contexts = (train.context, test.context)
-        design, given = (_design(context, train.context) for context in contexts)
-        slopes = np.linalg.lstsq(design, x, rcond=None)[0]
-        x, rest = x - design @ slopes, rest - given @ slopes
-    mean, scale = mean_and_scale(x, tf.float64, "rows")
-    factor = scale[:, None] * correlation_factor(x, mean, scale)
-    return tfp.distributions.MultivariateNormalTriL(mean, factor).log_prob(rest).numpy()
+
+def gaussian(train: Data, test: Data) -> np.ndarray:
+    """Returns log-densities, `[n]`, of test rows under the Gaussian of training rows."""
+    fitted = fit_gaussian(train, "float64")
+    return by_parts(lambda x, context: fitted.log_prob(x, context=context), *test)
 
 
 def others(train: Data, test: Data) -> dict[str, np.ndarray]:
@@ -60,10 +62,3 @@ def others(train: Data, test: Data) -> dict[str, np.ndarray]:
     kernels = [KernelDensity(bandwidth=h, rtol=1e-3) for h in _BANDWIDTHS]
     with threadpool_limits(1):  # many threads are slow on few rows or busy processors
         return {"mixture of Gaussians": best(mixtures), "kernel density": best(kernels)}
-
-
-def _design(context, train):
-    """Contexts, standardised by the training ones, and a column of ones."""
-    mean, scale = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
-    standard = (context - mean) / np.where(scale > 0.0, scale, 1.0)
-    return np.concatenate([standard, np.ones([len(context), 1])], axis=1)

@@ -9,7 +9,7 @@ import numpy as np
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import require
-from tfp_flows.core.rows import take_rows
+from tfp_flows.core.rows import as_array, take_rows
 from tfp_flows.core.statistics import ridge_slopes
 
 _LEAST_ROWS = 20
@@ -101,23 +101,9 @@ def columns_of(rows: Any, context: Any) -> list[dict[str, str]] | None:
 
 def _numbers(argument, value):
     """Returns a float array; float64 if its digits may matter."""
-    try:
-        parts = [np.asarray(value)]
-    except ValueError as error:
-        words = f"Expected `{argument}` of rows of one length"
-        raise ValueError(f"{words}; got {error}.") from error
-    if hasattr(value, "iloc") and value.ndim == 2 and value.shape[1]:
-        # NumPy makes objects of a pandas frame whose columns have several dtypes.
-        columns = range(value.shape[1])
-        parts = [value.iloc[:, j].to_numpy()[:, None] for j in columns]
     hint = " `TableDensity` fits tables with text, dates and missing cells."
-    for part in parts:
-        is_number = part.dtype.kind in "biuf"
-        require(is_number, f"`{argument}` of numbers", part.dtype, hint)
-    array = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+    array = as_array(value, argument, hint)
     array = array.astype(np.float32 if array.dtype == np.float32 else np.float64)
-    if isinstance(value, np.ma.MaskedArray):
-        array[np.ma.getmaskarray(value)] = np.nan
     bad = np.argwhere(~(np.abs(array, dtype=np.float64) <= _LARGEST))
     got = f"{len(bad)} other values, the first at {bad[:1].tolist()}"
     require(not len(bad), f"finite `{argument}` within {_LARGEST:g}", got, hint)

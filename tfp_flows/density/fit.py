@@ -11,10 +11,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.bijectors.standardize import Decorrelate
 from tfp_flows.core.arguments import check_instance, check_minutes, check_seed, require
 from tfp_flows.core.statistics import check_resolution
+from tfp_flows.density.baselines import fit_gaussian
 from tfp_flows.density.data import Data, checked_data, columns_of
 from tfp_flows.density.fitted import FittedDensity
 from tfp_flows.density.report import judge
@@ -204,7 +203,7 @@ def _fit_components(data, rules, flow, seed, max_minutes, verbose):
         made = new_flow(rule, data, for_flow) if flow is None else flow
         components.append(_fit_flow(made, data, rule, for_flow, for_flows, verbose))
     if rules.has_gaussian:
-        components.append(_fit_gaussian(data))
+        components.append(fit_gaussian(data, least_dtype(data)))
     return components
 
 
@@ -234,16 +233,6 @@ def _fit_splines(data, rule, seed, max_minutes, verbose):
     table.fit(frame | context, max_minutes=max_minutes, verbose=verbose)
     is_given = rule.order == tuple(range(len(rule.order)))
     return table.distribution if is_given else Reordered(table.distribution, rule.order)
-
-
-def _fit_gaussian(data):
-    """Returns the Gaussian of the rows, around a linear regression on the context."""
-    size, dtype = data.x.shape[1], least_dtype(data)
-    linear = Decorrelate(size, context_size=data.context_size, dtype=dtype)
-    base = standard_normal(size, dtype=dtype)
-    distribution = FlowDistribution(base, FlowChain([linear]))
-    distribution.initialize(data.x, context=data.context)
-    return distribution
 
 
 def new_flow(rule: FlowRule, data: Data, seed: int | None) -> tfp.bijectors.Bijector:

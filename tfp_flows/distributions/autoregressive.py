@@ -21,7 +21,8 @@ from tfp_flows.core.context_standardizer import ContextStandardizer
 from tfp_flows.core.rows import distinct_rows, map_parts, never_empty, on_flat_rows
 from tfp_flows.core.serialization import Configured
 from tfp_flows.distributions import draws
-from tfp_flows.distributions.distribution_checks import check_rows_of, refuse_slices
+from tfp_flows.distributions.distribution_checks import refuse_slices
+from tfp_flows.distributions.initialized_by_rows import InitializedByRows
 from tfp_flows.distributions.mask_ensemble import MaskEnsemble
 from tfp_flows.distributions.moments import Moments
 
@@ -32,6 +33,7 @@ _CARRIED: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 
 
 class AutoregressiveDistribution(
+    InitializedByRows,
     Configured,
     draws.SampleAndLogProb,
     Moments,
@@ -85,12 +87,12 @@ class AutoregressiveDistribution(
         name: str = "autoregressive",
     ) -> None:
         """Takes the arguments that the class describes."""
-        own = {"standardize_context": standardize_context, "validate_args": validate_args}
-        check_each(check_flag, **own)
+        flags = {"standardize_context": standardize_context, "validate_args": validate_args}
+        check_each(check_flag, **flags)
         check_name("name", name)
         if parameters is None:
             parameters = {"network": network, "conditional": conditional, "name": name}
-            parameters |= own
+            parameters |= flags
         wanted = conditional.num_parameters
         if (got := getattr(network, "num_parameters", network)) != wanted:
             raise ValueError(
@@ -131,21 +133,8 @@ class AutoregressiveDistribution(
         """Whether the statistics of contexts are set, if there are any."""
         return self._standardizer is None or self._standardizer.is_initialized
 
-    def initialize(
-        self,
-        data: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Sets the statistics of contexts.
-
-        Args:
-          data: `[N, D]`, which is only checked.
-          context: `[N, context_size]`, if the distribution is conditional.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
-        """
-        data, context, weight = check_rows_of(self, data, context, sample_weight)
+    def _initialize(self, data, context, weight):
+        """Sets the statistics of contexts; the rows are only checked."""
         if self._standardizer is not None:
             self._standardizer.initialize(context, weight=weight)
 
@@ -273,17 +262,17 @@ class AutoregressiveDistribution(
         def logits(_, x, observed, *contexts):
             completed = _completion(x[:, None], observed[:, None], num_values, index)
             context = tf.repeat(contexts[0], count, axis=0) if contexts else None
-            each = log_prob(tf.reshape(completed, [-1, self.event_size]), context)
+            log_probs = log_prob(tf.reshape(completed, [-1, self.event_size]), context)
             # With fewer missing variables, completions repeat: only the first ones count.
             num_different = tf.reduce_prod(tf.where(observed, 1, num_values), axis=1)
-            each = tf.reshape(each, [-1, count])
-            return tf.where(index < num_different[:, None], each, -np.inf)
+            log_probs = tf.reshape(log_probs, [-1, count])
+            return tf.where(index < num_different[:, None], log_probs, -np.inf)
 
         first, which = distinct_rows(x, observed, *contexts)
         different = [tf.gather(t, first) for t in (x, observed, *contexts)]
-        each = map_parts(logits, max(_MOST_ROWS // count, 1), *different)
+        log_probs = map_parts(logits, max(_MOST_ROWS // count, 1), *different)
         indices = tf.broadcast_to(index[..., None], [tf.shape(x)[0], count, 1])
-        chosen = draws.choose(indices, tf.gather(each, which), seed)
+        chosen = draws.choose(indices, tf.gather(log_probs, which), seed)
         return _completion(x, observed, num_values, chosen[:, 0])
 
     @classmethod

@@ -15,15 +15,19 @@ from tfp_flows.core.inputs import check_value
 from tfp_flows.core.statistics import correlation_factor, mean_and_scale
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.distribution_checks import (
-    check_rows_of,
     refuse_discrete,
     vector_size,
 )
-from tfp_flows.distributions.distribution_wrapper import DistributionWrapper, call_keywords
+from tfp_flows.distributions.distribution_wrapper import (
+    DistributionWrapper,
+    call_keywords,
+    initialize_part,
+)
+from tfp_flows.distributions.initialized_by_rows import InitializedByRows
 from tfp_flows.distributions.log_add_exp import log_add_exp
 
 
-class Defensive(DistributionWrapper):
+class Defensive(InitializedByRows, DistributionWrapper):
     """A distribution of rows, mixed with a small share of a Gaussian of the same rows.
 
     ```none
@@ -94,22 +98,9 @@ class Defensive(DistributionWrapper):
         """Whether the Gaussian and all state of the distribution are set."""
         return bool(self._initialized.numpy()) and super().is_initialized
 
-    def initialize(
-        self,
-        data: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Sets mean and covariance from rows, and initialises the distribution, once.
-
-        Args:
-          data: `[N, D]`.
-          context: `[N, context_size]`, if the distribution is conditional.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
-        """
-        data, context, weight = check_rows_of(self, data, context, sample_weight)
-        self._initialize_distribution(data, context, weight)
+    def _initialize(self, data, context, weight):
+        """Sets mean and covariance from rows, and initialises the distribution."""
+        initialize_part(self.distribution, data, context, weight)
         if self._initialized.numpy():
             return
         mean, scale = mean_and_scale(data, self.dtype, weight=weight)

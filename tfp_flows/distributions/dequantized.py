@@ -20,11 +20,15 @@ from tfp_flows.core.arguments import (
 )
 from tfp_flows.core.context_standardizer import leave_contexts
 from tfp_flows.core.inputs import align_batch_axes, check_value, minus_infinity_outside
-from tfp_flows.core.rows import weight_keyword
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.bits_per_dimension import BitsPerDimension, bits_per_dimension
-from tfp_flows.distributions.distribution_checks import check_rows_of, refuse_discrete
-from tfp_flows.distributions.distribution_wrapper import DistributionWrapper, call_keywords
+from tfp_flows.distributions.distribution_checks import refuse_discrete
+from tfp_flows.distributions.distribution_wrapper import (
+    DistributionWrapper,
+    call_keywords,
+    initialize_part,
+)
+from tfp_flows.distributions.initialized_by_rows import InitializedByRows
 
 # From this number of importance samples on, they are stratified and cover the end bins.
 _ENOUGH_SAMPLES = 10
@@ -32,7 +36,7 @@ _ENOUGH_SAMPLES = 10
 _DISTANCE = 0.05
 
 
-class Dequantized(DistributionWrapper):
+class Dequantized(InitializedByRows, DistributionWrapper):
     """The distribution of the bin of a continuous variable.
 
     ```none
@@ -103,32 +107,17 @@ class Dequantized(DistributionWrapper):
         """Number of entries of one event, D."""
         return self.event_shape.num_elements()
 
-    def initialize(
-        self,
-        data: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Sets data-dependent state from integers `data`, `[N, *event]`, of the bins.
-
-        Args:
-          data: integers `0, ..., num_bins - 1` of any dtype.
-          context: `[N, context_size]`, if the distribution is conditional.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
-        """
-        data, context, weight = check_rows_of(self, data, context, sample_weight)
+    def _initialize(self, data, context, weight):
         data = tf.convert_to_tensor(data, self.dtype)
         rng = np.random.default_rng(0)
         noise = tf.convert_to_tensor(rng.random(data.shape), self.dtype)
         scaled = (data + noise) / self.num_bins
-        self._initialize_distribution(scaled, context, weight)
-        if self.dequantizer is not None and hasattr(self.dequantizer, "initialize"):
-            given = self._encode(data / self.num_bins)
+        initialize_part(self.distribution, scaled, context, weight)
+        if self.dequantizer is not None:
             if self.encoder is not None:
                 leave_contexts(self.dequantizer)
-            weight = weight_keyword(self.dequantizer, weight)
-            self.dequantizer.initialize(noise, context=given, **weight)
+            encoded = self._encode(data / self.num_bins)
+            initialize_part(self.dequantizer, noise, encoded, weight)
 
     def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
         """Raises `ValueError` unless `data`, `[N, *event]`, are integers of the bins."""
@@ -227,9 +216,9 @@ class Dequantized(DistributionWrapper):
         expected = f"`dequantizer` of events of shape {events[0]} and {events[1].name}"
         require(fits, expected, f"shape {noise[0]} and {noise[1].name}")
         size = getattr(dequantizer, "context_size", self.event_size)
-        given = f"of {self.event_size}, the data" if encoder is None else "from `encoder`"
+        source = f"of {self.event_size}, the data" if encoder is None else "from `encoder`"
         fits = size == self.event_size if encoder is None else size > 0
-        require(fits, f"`dequantizer` with a context {given}", f"a context of {size}")
+        require(fits, f"`dequantizer` with a context {source}", f"a context of {size}")
 
     @property
     def _parts(self):
@@ -397,10 +386,10 @@ class _EndBins:
         log_came = tf.where(position < 0.0, tf.constant(-math.inf, noise.dtype), 0.0)
         terms = []
         for log_share, p in zip(log_shares, probabilities, strict=True):
-            each = tf.math.log(p) + log_again, tf.math.log1p(-p) + log_came
-            each = tf.reduce_logsumexp(tf.stack(each), axis=0)
-            each = tf.reduce_sum(tf.where(is_end, each, 0.0), axis=axes)
-            terms.append(each + tf.squeeze(log_share, axes))
+            log_densities = tf.math.log(p) + log_again, tf.math.log1p(-p) + log_came
+            at_end = tf.reduce_logsumexp(tf.stack(log_densities), axis=0)
+            log_density = tf.reduce_sum(tf.where(is_end, at_end, 0.0), axis=axes)
+            terms.append(log_density + tf.squeeze(log_share, axes))
         log_density = tf.reduce_logsumexp(tf.stack(terms), axis=0)
         is_beyond = is_end & (position < 0.0)
         return noise, log_density, tf.reduce_any(is_beyond, axis=axes)
@@ -466,7 +455,7 @@ def _stratified(groups, seed, num_groups):
     sizes = [tf.reduce_sum(tf.cast(groups == g, dtype), axis=0) for g in range(num_groups)]
     starts = [sum(sizes[:g], tf.zeros_like(sizes[0])) for g in range(num_groups)]
     start, size = (
-        sum(tf.where(groups == g, each, 0.0) for g, each in enumerate(from_groups))
+        sum(tf.where(groups == g, value, 0.0) for g, value in enumerate(from_groups))
         for from_groups in (starts, sizes)
     )
     uniform = (rank - start + draws.uniform(shape, second, dtype)) / size

@@ -205,19 +205,17 @@ def _check_takes_events(distribution, bijector):
     if tf.nest.is_nested(needed) or not shape.is_fully_defined():
         return
     expected = f"Expected a `distribution` of events that `{bijector.name}` maps"
-    given = f"got {_name(distribution)} of event shape {shape.as_list()}"
+    got = f"got {_name(distribution)} of event shape {shape.as_list()}"
     rows = tf.TensorSpec([1, *shape], distribution.dtype)
     forward = tf.function(lambda x: bijector.forward(x), autograph=False)
     try:
         after = forward.get_concrete_function(rows).output_shapes
     except (ValueError, TypeError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
-        raise ValueError(f"{expected}; {given}: {reason}") from error
+        raise ValueError(f"{expected}; {got}: {reason}") from error
     event = bijector.forward_event_shape(shape)
     if isinstance(after, tf.TensorShape) and not after[1:].is_compatible_with(event):
-        raise ValueError(
-            f"{expected} to events of shape {event}; {given}, for {after[1:]}."
-        )
+        raise ValueError(f"{expected} to events of shape {event}; {got}, for {after[1:]}.")
 
 
 def _check_circles(distribution, bijector):

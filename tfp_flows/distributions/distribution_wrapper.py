@@ -70,19 +70,20 @@ class DistributionWrapper(ConfiguredByAttributes, tf.Module):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Draws events with their log-densities; arguments as in `sample`."""
         this: Any = self
-        given = call_keywords(context)
-        x = this.sample(sample_shape, seed, **given)
-        return x, this.log_prob(x, **given)
+        keywords = call_keywords(context)
+        x = this.sample(sample_shape, seed, **keywords)
+        return x, this.log_prob(x, **keywords)
 
     def _set_untracked(self, name, value):
         """Sets an attribute that `tf.Module` does not track: it would wrap lists."""
         object.__setattr__(self, name, value)
 
-    def _initialize_distribution(self, data, context, weight):
-        """Initialises the distribution, if it has any data-dependent state."""
-        if hasattr(self.distribution, "initialize"):
-            weight = weight_keyword(self.distribution, weight)
-            self.distribution.initialize(data, **call_keywords(context), **weight)
+
+def initialize_part(part: Any, data: Any, context: Any, weight: Any) -> None:
+    """Initialises a part by rows, if it has any data-dependent state."""
+    if hasattr(part, "initialize"):
+        weight = weight_keyword(part, weight)
+        part.initialize(data, **call_keywords(context), **weight)
 
 
 def call_keywords(context: TensorLike | None, training: bool = False) -> dict:
@@ -90,5 +91,5 @@ def call_keywords(context: TensorLike | None, training: bool = False) -> dict:
 
     A distribution that is not conditional, or that trains as it is, need not take them.
     """
-    given = {} if context is None else {"context": context}
-    return given | ({"training": True} if training else {})
+    keywords = {} if context is None else {"context": context}
+    return keywords | ({"training": True} if training else {})

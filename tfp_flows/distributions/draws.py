@@ -45,8 +45,8 @@ def context_rows(context: tf.Tensor | None, shape: tf.Tensor) -> tf.Tensor | Non
     if context is None:
         return None
     width = context.shape[-1:]
-    each = tf.broadcast_to(context, tf.concat([shape, width], axis=0))
-    return tf.reshape(each, [-1, *width])
+    contexts = tf.broadcast_to(context, tf.concat([shape, width], axis=0))
+    return tf.reshape(contexts, [-1, *width])
 
 
 def _as_shape(sample_shape):
@@ -72,7 +72,7 @@ def stateless(seed: Any) -> tf.Tensor:
     auto-batched joint distributions trace one draw with one integer and vectorise it. A
     tensor of one integer, such as an argument of a `tf.function`, is like that integer.
     """
-    given = seed
+    argument = seed
     if isinstance(seed, (int, np.integer)):
         seed = int(seed) if _is_in_loop() else _from_integer(seed)
     try:
@@ -83,7 +83,8 @@ def stateless(seed: Any) -> tf.Tensor:
         seed.shape.assert_is_compatible_with([2])
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"Expected `seed` of None, an integer, or two integers; got {given!r}: {error}"
+            "Expected `seed` of None, an integer, or two integers; "
+            f"got {argument!r}: {error}"
         ) from error
     return seed
 

@@ -12,11 +12,10 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows.core import describe
 from tfp_flows.core.inputs import check_context, check_value
 from tfp_flows.core.rows import weight_keyword
-from tfp_flows.core.serialization import Configured, rebuild_copy, serialize
+from tfp_flows.core.serialization import Configured, RebuiltFromConfig
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
 from tfp_flows.distributions.distribution_checks import (
     check_base,
-    check_rows_of,
     check_slices,
 )
 from tfp_flows.distributions.draws import (
@@ -25,12 +24,19 @@ from tfp_flows.distributions.draws import (
     joint_shape,
     stateless,
 )
+from tfp_flows.distributions.initialized_by_rows import InitializedByRows
 from tfp_flows.distributions.moments import Moments
 from tfp_flows.distributions.univariate import OneVariable
 
 
 class FlowDistribution(
-    Configured, SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistribution
+    RebuiltFromConfig,
+    InitializedByRows,
+    Configured,
+    SampleAndLogProb,
+    OneVariable,
+    Moments,
+    tfd.TransformedDistribution,
 ):
     """The distribution of `y = bijector.forward(x)`, with `x` from the base.
 
@@ -103,13 +109,13 @@ class FlowDistribution(
     @property
     def variables(self) -> tuple[tf.Variable, ...]:
         """Variables of the flow and of the base; those of a base of TFP come first."""
-        found = super().variables
+        variables = super().variables
         if not isinstance(self.distribution, AutoregressiveDistribution):
-            return found
+            return variables
         # TensorFlow lists composite tensors first. Saved files rely on this order.
         from_base = self.distribution.variables
         refs = {variable.ref() for variable in from_base}
-        return (*(v for v in found if v.ref() not in refs), *from_base)
+        return (*(v for v in variables if v.ref() not in refs), *from_base)
 
     @property
     def trainable_variables(self) -> tuple[tf.Variable, ...]:
@@ -126,30 +132,17 @@ class FlowDistribution(
         """Whether all data-dependent state of flow and base is set."""
         return self.bijector.is_initialized and self._base_is_initialized
 
-    def initialize(
-        self,
-        data: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Sets the data-dependent state of flow and base from training rows.
-
-        Args:
-          data: `[N, *event]`.
-          context: `[N, context_size]`, if the distribution is conditional.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
-        """
-        data, context, weight = check_rows_of(self, data, context, sample_weight)
+    def _initialize(self, data, context, weight):
+        """Sets the state of the flow from rows, and that of the base from latents."""
         from_flow = context if self.bijector.context_size else None
-        given = weight_keyword(self.bijector, weight)
+        keyword = weight_keyword(self.bijector, weight)
         if self._base_is_initialized:
-            self.bijector.initialize(data, context=from_flow, **given)
+            self.bijector.initialize(data, context=from_flow, **keyword)
             return
-        latents = self.bijector.initialize_and_normalise(data, context=from_flow, **given)
+        latents = self.bijector.initialize_and_normalise(data, context=from_flow, **keyword)
         from_base = context if self._base_context_size else None
-        given = weight_keyword(self.distribution, weight)
-        self.distribution.initialize(latents, context=from_base, **given)
+        keyword = weight_keyword(self.distribution, weight)
+        self.distribution.initialize(latents, context=from_base, **keyword)
 
     def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
         """Refuses rows where the flow has no inverse, whose density is zero.
@@ -175,10 +168,6 @@ class FlowDistribution(
 
     def __copy__(self) -> FlowDistribution:
         return self.copy()
-
-    def __reduce__(self) -> tuple:
-        # Plain data, since TFP's distributions cannot be rebuilt from their attributes.
-        return rebuild_copy, (serialize(self), [v.numpy() for v in self.variables])
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):

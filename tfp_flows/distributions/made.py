@@ -218,10 +218,10 @@ class MixtureMADE(AutoregressiveDistribution):
     weight, loc, scale = functions of x_<i and the context
     ```
 
-    Before training it is approximately a standard normal, so data should be standardised:
-    `FlowDistribution(MixtureMADE(D), Standardize(D))`. With a `MAF`, which standardises by
-    itself, it is the base of the paper's "MAF MoG"; a conditional base receives the flow's
-    context.
+    Before training it is approximately a standard normal, whatever the units of the data:
+    it is a base, and flows measure the units for their bases. Alone, it needs standardised
+    data: `FlowDistribution(MixtureMADE(D), Standardize(D))`. With a `MAF`, it is the base
+    of the paper's "MAF MoG"; a conditional base receives the flow's context.
 
     With one variable, it has `cdf`, `quantile`, `survival_function`, `mean`, `variance`.
 

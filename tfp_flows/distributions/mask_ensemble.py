@@ -182,32 +182,33 @@ class MaskEnsemble(tf.Module):
         # Masks are in random order, so each sample is a draw from the mean over the masks.
         # Since each mask has equally many rows, averages over rows vary less than averages
         # over independent draws.
-        given = [noise] if context is None else [noise, context]
-        x, total = _by_mask(draw_group, masks, *given)
+        inputs = [noise] if context is None else [noise, context]
+        x, total = _by_mask(draw_group, masks, *inputs)
         return as_given((tf.stop_gradient(x), tf.stop_gradient(total)))
 
     def _complete(self, noise, proposals, x, observed, context=None):
         noise, x, observed, context, as_given = never_empty(noise, x, observed, context)
-        given = [noise, x, observed] + ([] if context is None else [context])
+        inputs = [noise, x, observed] + ([] if context is None else [context])
         if self.num_masks == 1:
-            return as_given(self._completed(proposals[0], *given))
-        return as_given(_by_mask(self._completed, proposals, *given))
+            return as_given(self._completed(proposals[0], *inputs))
+        return as_given(_by_mask(self._completed, proposals, *inputs))
 
     def _completed(self, proposal, noise, x, observed, context=None):
         network = self.network.member(proposal % self.num_masks)
-        given = self._conditional, noise, x, observed, context
+        inputs = self._conditional, noise, x, observed, context
         if not self.has_own_orderings:
-            return _complete_in_order(network, *given)
+            return _complete_in_order(network, *inputs)
         puts_first = observed[0] & (proposal >= self.num_masks)
-        drawn, _ = _complete_in_order(network.with_first(puts_first), *given)
-        each, each_with_first = (
+        drawn, _ = _complete_in_order(network.with_first(puts_first), *inputs)
+        log_probs, log_probs_with_first = (
             _log_probs(ordered, self._conditional, drawn, context)
             for ordered in (network, network.with_first(observed[0]))
         )
         log_drawn = log_add_exp(
-            _sum_where(~observed, each), _sum_where(~observed, each_with_first)
+            _sum_where(~observed, log_probs),
+            _sum_where(~observed, log_probs_with_first),
         )
-        return drawn, tf.reduce_sum(each, axis=1) - log_drawn + math.log(2.0)
+        return drawn, tf.reduce_sum(log_probs, axis=1) - log_drawn + math.log(2.0)
 
     @property
     def has_own_orderings(self) -> bool:
@@ -333,9 +334,9 @@ def _complete_in_order(network, conditional, noise, x, observed, context):
     values = tf.concat([noise, tf.stack([x, is_observed], axis=-1)], axis=-1)
 
     def solve(values, parameters):
-        noise, given, is_observed = values[:-2], values[-2], values[-1]
+        noise, x, is_observed = values[:-2], values[-2], values[-1]
         drawn, _ = _draw_one(conditional, noise, parameters)
-        value = tf.where(is_observed > 0.0, given, drawn)
+        value = tf.where(is_observed > 0.0, x, drawn)
         log_prob = conditional.log_prob(value[None], parameters[None])[0]
         return value, is_observed * log_prob
 

@@ -14,16 +14,20 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows.core.arguments import check_array, check_instance, check_members, require
 from tfp_flows.core.compiled import is_compiled_by_xla
 from tfp_flows.core.inputs import as_tensor, check_context, check_value
-from tfp_flows.core.rows import weight_keyword
-from tfp_flows.core.serialization import rebuild_copy, serialize
+from tfp_flows.core.serialization import RebuiltFromConfig
 from tfp_flows.distributions import draws, univariate
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
-from tfp_flows.distributions.distribution_checks import check_rows_of, is_discrete
-from tfp_flows.distributions.distribution_wrapper import DistributionWrapper, call_keywords
+from tfp_flows.distributions.distribution_checks import is_discrete
+from tfp_flows.distributions.distribution_wrapper import (
+    DistributionWrapper,
+    call_keywords,
+    initialize_part,
+)
 from tfp_flows.distributions.flow_distribution import FlowDistribution
+from tfp_flows.distributions.initialized_by_rows import InitializedByRows
 
 
-class Mixture(DistributionWrapper):
+class Mixture(RebuiltFromConfig, InitializedByRows, DistributionWrapper):
     """A mixture of distributions of rows, conditional or not.
 
     ```none
@@ -79,14 +83,14 @@ class Mixture(DistributionWrapper):
         contexts = [getattr(component, "context_size", 0) for component in components]
         words = "`components` with contexts of one width"
         require(len(set(contexts)) == 1, words, contexts)
-        given = np.ones(len(components)) if weights is None else weights
-        given = check_array("weights", given, np.float64)
-        fits = given.shape == (len(components),)
-        fits = fits and bool((np.isfinite(given) & (given > 0.0)).all())
+        shares = np.ones(len(components)) if weights is None else weights
+        shares = check_array("weights", shares, np.float64)
+        fits = shares.shape == (len(components),)
+        fits = fits and bool((np.isfinite(shares) & (shares > 0.0)).all())
         require(fits, f"`weights` of {len(components)} numbers above 0", weights)
         super().__init__(name=name)
         self._set_untracked("components", list(components))
-        self.weights = given / given.sum()
+        self.weights = shares / shares.sum()
 
     @property
     def dtype(self) -> tf.DType:
@@ -104,25 +108,9 @@ class Mixture(DistributionWrapper):
         """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
         return getattr(self.components[0], "context_size", 0)
 
-    def initialize(
-        self,
-        data: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Sets the data-dependent state of all components, as `FlowDistribution` does.
-
-        Args:
-          data: `[N, D]`.
-          context: `[N, context_size]`, if the mixture is conditional.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
-        """
-        data, context, weight = check_rows_of(self, data, context, sample_weight)
+    def _initialize(self, data, context, weight):
         for part in self.components:
-            if hasattr(part, "initialize"):
-                given = call_keywords(context) | weight_keyword(part, weight)
-                part.initialize(data, **given)
+            initialize_part(part, data, context, weight)
 
     def log_prob(
         self,
@@ -150,13 +138,13 @@ class Mixture(DistributionWrapper):
     ) -> tf.Tensor:
         """Returns the log-densities of rows under each component, `[..., K]`, in nats."""
         value, context = self._checked_value(value), self._checked(context)
-        each = []
+        log_probs = []
         for part in self.components:
             trains = training and _takes_training(part)
-            given = call_keywords(_cast_for(part, context), trains)
-            log_prob = part.log_prob(tf.cast(value, part.dtype), **given)
-            each.append(tf.cast(log_prob, self.dtype))
-        return tf.stack(each, axis=-1)
+            keywords = call_keywords(_cast_for(part, context), trains)
+            log_prob = part.log_prob(tf.cast(value, part.dtype), **keywords)
+            log_probs.append(tf.cast(log_prob, self.dtype))
+        return tf.stack(log_probs, axis=-1)
 
     def cdf(self, value: TensorLike, *, context: TensorLike | None = None) -> tf.Tensor:
         """Returns `P(Y <= value)`, `[...]`, of a mixture of one variable.
@@ -170,12 +158,12 @@ class Mixture(DistributionWrapper):
         """
         univariate.refuse_several_variables(self, "cdf")
         value, context = self._checked_value(value), self._checked(context)
-        each = []
+        cdfs = []
         for part in self.components:
-            y, given = tf.cast(value, part.dtype), _cast_for(part, context)
-            cdf = univariate.evaluate(part, "cdf", y, given)
-            each.append(tf.cast(cdf, self.dtype))
-        return tf.reduce_sum(tf.stack(each, axis=-1) * self.weights, axis=-1)
+            y, part_context = tf.cast(value, part.dtype), _cast_for(part, context)
+            cdf = univariate.evaluate(part, "cdf", y, part_context)
+            cdfs.append(tf.cast(cdf, self.dtype))
+        return tf.reduce_sum(tf.stack(cdfs, axis=-1) * self.weights, axis=-1)
 
     def quantile(
         self, probability: TensorLike, *, context: TensorLike | None = None
@@ -200,20 +188,20 @@ class Mixture(DistributionWrapper):
         univariate.refuse_several_variables(self, "quantile")
         probability = _as_dtype(probability, self.dtype)
         context = self._checked(context)
-        each = [
+        quantiles = [
             tf.cast(
                 univariate.quantile(part, probability, _cast_for(part, context)),
                 self.dtype,
             )
             for part in self.components
         ]
-        if len(each) == 1:
-            return each[0]
-        each = tf.stack(each, axis=-1)
+        if len(quantiles) == 1:
+            return quantiles[0]
+        quantiles = tf.stack(quantiles, axis=-1)
         return univariate.bisect(
             lambda y: (self.cdf(y, context=context) < probability)[..., None],
-            tf.reduce_min(each, axis=-1),
-            tf.reduce_max(each, axis=-1),
+            tf.reduce_min(quantiles, axis=-1),
+            tf.reduce_max(quantiles, axis=-1),
         )
 
     def sample(
@@ -251,19 +239,19 @@ class Mixture(DistributionWrapper):
         ends = np.cumsum(self.weights)[:-1]
         chosen = tf.reduce_sum(tf.cast(uniform[:, None] >= ends, tf.int32), axis=1)
         if is_compiled_by_xla():  # numbers of rows must not depend on draws there
-            each = [
+            candidates = [
                 self._draw_from(part, count, for_part, context)
                 for part, for_part in zip(self.components, seeds, strict=True)
             ]
-            return tf.gather(tf.stack(each, axis=1), chosen, batch_dims=1)
+            return tf.gather(tf.stack(candidates, axis=1), chosen, batch_dims=1)
         places, rows = [], []
         for k, (part, for_part) in enumerate(zip(self.components, seeds, strict=True)):
             place = tf.cast(tf.where(chosen == k)[:, 0], tf.int32)
-            given = None
+            part_context = None
             if context is not None:
-                given = tf.concat([tf.gather(context, place), context[:1]], axis=0)
+                part_context = tf.concat([tf.gather(context, place), context[:1]], axis=0)
             # One row more, since flows cannot draw no rows in some graphs.
-            drawn = self._draw_from(part, tf.size(place) + 1, for_part, given)
+            drawn = self._draw_from(part, tf.size(place) + 1, for_part, part_context)
             places.append(place)
             rows.append(drawn[: tf.size(place)])
         return tf.dynamic_stitch(places, rows)
@@ -272,10 +260,6 @@ class Mixture(DistributionWrapper):
         """Returns the constructor's arguments."""
         weights = self.weights.tolist()
         return {"components": self.components, "weights": weights, "name": self.name}
-
-    def __reduce__(self) -> tuple:
-        # Stock distributions cannot be copied or pickled by themselves.
-        return rebuild_copy, (serialize(self), [v.numpy() for v in self.variables])
 
     def _draw_from(self, part, count, seed, context):
         """Rows of one component, `[count, D]`, one for each context if there are some."""

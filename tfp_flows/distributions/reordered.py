@@ -10,11 +10,16 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.permutation import Permutation, check_permutation
 from tfp_flows.core.inputs import check_value
-from tfp_flows.distributions.distribution_checks import check_rows_of, vector_size
-from tfp_flows.distributions.distribution_wrapper import DistributionWrapper, call_keywords
+from tfp_flows.distributions.distribution_checks import vector_size
+from tfp_flows.distributions.distribution_wrapper import (
+    DistributionWrapper,
+    call_keywords,
+    initialize_part,
+)
+from tfp_flows.distributions.initialized_by_rows import InitializedByRows
 
 
-class Reordered(DistributionWrapper):
+class Reordered(InitializedByRows, DistributionWrapper):
     """The distribution of rows whose variables another distribution has in some order.
 
     ```none
@@ -57,23 +62,9 @@ class Reordered(DistributionWrapper):
     def _parts(self):
         return self.distribution, self._to_order
 
-    def initialize(
-        self,
-        data: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Sets the data-dependent state of the distribution, if it has any.
-
-        Args:
-          data: `[N, D]`.
-          context: `[N, context_size]`, if the distribution is conditional.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
-        """
-        data, context, weight = check_rows_of(self, data, context, sample_weight)
+    def _initialize(self, data, context, weight):
         data = self._to_order.forward(tf.cast(data, self.dtype))
-        self._initialize_distribution(data, context, weight)
+        initialize_part(self.distribution, data, context, weight)
 
     def log_prob(
         self,

@@ -131,8 +131,8 @@ class _GuidedConditioner(tf.Module, AutoregressiveConditioner):
     def __call__(self, x: tf.Tensor, context: tf.Tensor) -> tf.Tensor:
         """Maps rows, `[N, D]`, and contexts in their units to parameters."""
         outputs = self._conditioner(tf.concat([x, x], axis=0), self._both(context))
-        given, null = tf.split(outputs, 2)
-        return _guide(given, null, self._weight)
+        conditional, null = tf.split(outputs, 2)
+        return _guide(conditional, null, self._weight)
 
     def can_solve(self, dtype: tf.DType | str) -> bool:
         """Whether the conditioner of the step can solve inputs of `dtype`."""
@@ -170,9 +170,9 @@ class _GuidedConditioner(tf.Module, AutoregressiveConditioner):
         return self._flow.context_of_parts(contexts)
 
 
-def _guide(given: tf.Tensor, null: tf.Tensor, weight: float) -> tf.Tensor:
+def _guide(conditional: tf.Tensor, null: tf.Tensor, weight: float) -> tf.Tensor:
     """Returns guided parameters, from parameters with the context and without it."""
-    return (1.0 + weight) * given - weight * null
+    return (1.0 + weight) * conditional - weight * null
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,6 +183,6 @@ class _SolveBoth:
     weight: float
 
     def __call__(self, v: tf.Tensor, parameters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        given, null = tf.split(parameters, 2, axis=-1)
-        guided = _guide(given, null, self.weight)
+        conditional, null = tf.split(parameters, 2, axis=-1)
+        guided = _guide(conditional, null, self.weight)
         return self.solve_one(v, tf.concat([guided, guided], axis=-1))

@@ -188,11 +188,11 @@ def _spline_steps(
     *seeds, last = split_seed(seed, num_steps + 1)
     for step, step_seed in enumerate(seeds):
         steps += columns.mixing(random_permutations, lu_mixing, step_seed)
-        own: dict[str, Any] = {"is_odd": step % 2 == 1, "seed": step_seed}
+        varying: dict[str, Any] = {"is_odd": step % 2 == 1, "seed": step_seed}
         if coupling:
-            steps += columns.coupling(apply_unconditional_transform, **own, **network)
+            steps += columns.coupling(apply_unconditional_transform, **varying, **network)
         else:
-            steps.append(columns.autoregressive_step(**own, **network))
+            steps.append(columns.autoregressive_step(**varying, **network))
     return [*steps, *columns.mixing(random_permutations, lu_mixing, last)]
 
 
@@ -258,9 +258,15 @@ class _SplineColumns:
         """Returns an autoregressive step on all columns, or in reversed order if odd."""
         size = len(self.is_circular)
         spline = self.spline(np.ones(size, bool))
-        own: dict[str, Any] = {"event_size": size, "reverse": is_odd, "dtype": self._dtype}
-        own["make_network"] = self.masked_mlp
-        return autoregressive_step(MaskedAutoregressive, spline, **own, **others)
+        return autoregressive_step(
+            MaskedAutoregressive,
+            spline,
+            event_size=size,
+            reverse=is_odd,
+            dtype=self._dtype,
+            make_network=self.masked_mlp,
+            **others,
+        )
 
     def spline(self, where: np.ndarray) -> Transformer:
         """Returns the transformer of the columns `where`, booleans `[D]`."""

@@ -94,14 +94,14 @@ def takes_options(
     values = {name: {**_DEFAULTS, **defaults}[name] for name in types}
 
     def decorate(init: Callable[_Arguments, None]) -> Callable[_Arguments, None]:
-        *own, _ = inspect.signature(init).parameters.values()
+        *arguments, _ = inspect.signature(init).parameters.values()
         shared = [
             inspect.Parameter(
                 name, inspect.Parameter.KEYWORD_ONLY, default=value, annotation=types[name]
             )
             for name, value in values.items()
         ]
-        signature = inspect.Signature([*own, *shared], return_annotation=None)
+        signature = inspect.Signature([*arguments, *shared], return_annotation=None)
 
         @functools.wraps(init)
         def init_with_options(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> None:
@@ -121,6 +121,7 @@ def takes_options(
 
 
 def all_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Returns the `locals()` of a constructor, with its `options` beside its own."""
-    own = {k: v for k, v in arguments.items() if k not in ("self", "__class__", "options")}
-    return own | arguments["options"]
+    """Returns the `locals()` of a constructor, with `options` among its arguments."""
+    left_out = ("self", "__class__", "options")
+    named = {k: v for k, v in arguments.items() if k not in left_out}
+    return named | arguments["options"]

@@ -154,9 +154,17 @@ def autoregressive_steps(
         if random_orderings and step:
             permutation = random_permutation(event_size, step_seed)
             steps.append(Permutation(permutation, dtype=dtype))
-        own: dict[str, Any] = {"event_size": event_size, "seed": step_seed, "dtype": dtype}
-        own["reverse"] = step % 2 == 1 and not random_orderings
-        steps.append(autoregressive_step(make_step, transformer, **own, **others))
+        steps.append(
+            autoregressive_step(
+                make_step,
+                transformer,
+                event_size=event_size,
+                reverse=step % 2 == 1 and not random_orderings,
+                seed=step_seed,
+                dtype=dtype,
+                **others,
+            )
+        )
         steps += norm_and_mixing(event_size, dtype, **others)
     return steps
 

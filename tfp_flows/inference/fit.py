@@ -419,7 +419,7 @@ def _report(fit, best, first_gaussian):
     narrowest = math.inf, math.inf
     if findings.complete:
         narrowest = narrowest_modes(space.density.event_size)
-        own = start.space.unconstrained(weighted.own)
+        own = start.space.unconstrained(weighted.from_q)
         looked_at = [own]
         if not (agrees(checks) or findings.is_fair):
             # The fit of a density without an integral may be so far out that rounding hides

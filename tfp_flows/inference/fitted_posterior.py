@@ -94,5 +94,6 @@ class FittedPosterior(FlowPosterior):
         return {}
 
     def _arguments(self):
-        own = {"report": self._report, "draws": self._draws, "weights": self._weights}
-        return super()._arguments() | own
+        arguments = super()._arguments()
+        arguments |= {"report": self._report, "draws": self._draws}
+        return arguments | {"weights": self._weights}

@@ -125,7 +125,7 @@ def find_modes(
     """
     with np.errstate(all="ignore"):
         ends, values, num_gradients = quasi_newton(density, starts, is_over)
-    found: list[Gaussian] = []
+    gaussians: list[Gaussian] = []
     order = np.argsort(-values)
     is_left = np.isfinite(values)
     if is_known is not None:
@@ -133,7 +133,7 @@ def find_modes(
     size = density.event_size
     for _ in range(_MAX_REFINED):
         left = [index for index in order if is_left[index]]
-        if not left or len(found) == _MAX_MODES or is_over():
+        if not left or len(gaussians) == _MAX_MODES or is_over():
             break
         is_left[left[0]] = False
         try:
@@ -143,20 +143,20 @@ def find_modes(
         finally:
             num_gradients += 10 * size
         is_left &= ~(np.linalg.norm(gaussian.whiten(ends), axis=1) < _SAME)
-        if not any(gaussian.distance(other) < _SAME for other in found):
-            found.append(gaussian)
-    return Modes(_by_mass(density, found), ends, num_gradients)
+        if not any(gaussian.distance(other) < _SAME for other in gaussians):
+            gaussians.append(gaussian)
+    return Modes(_by_mass(density, gaussians), ends, num_gradients)
 
 
-def _by_mass(density, found):
+def _by_mass(density, gaussians):
     """The Gaussians with their masses, the largest first, without negligible ones."""
-    if not found:
+    if not gaussians:
         return []
-    values = density.log_prob(np.stack([gaussian.mean for gaussian in found]))
+    values = density.log_prob(np.stack([gaussian.mean for gaussian in gaussians]))
     constant = 0.5 * density.event_size * np.log(2.0 * np.pi)
-    masses = values + constant + np.array([gaussian.log_scale for gaussian in found])
+    masses = values + constant + np.array([gaussian.log_scale for gaussian in gaussians])
     order = [i for i in np.argsort(-masses) if masses[i] > masses.max() - _NEGLIGIBLE]
-    return [dataclasses.replace(found[i], log_mass=float(masses[i])) for i in order]
+    return [dataclasses.replace(gaussians[i], log_mass=float(masses[i])) for i in order]
 
 
 def quasi_newton(
@@ -174,8 +174,8 @@ def quasi_newton(
     at_once = max(1, _MOST_ENTRIES // size**2)
     if count > at_once:
         parts = range(0, count, at_once)
-        found = [quasi_newton(density, x[i : i + at_once], is_over) for i in parts]
-        ends, values, numbers = zip(*found, strict=True)
+        climbs = [quasi_newton(density, x[i : i + at_once], is_over) for i in parts]
+        ends, values, numbers = zip(*climbs, strict=True)
         return np.concatenate(ends), np.concatenate(values), sum(numbers)
     value, gradient = _finite(density, x)
     inverse = np.broadcast_to(np.eye(size), (count, size, size)).copy()
@@ -274,8 +274,8 @@ def _ascend(density, x):
         if is_maximum and gain < max(1e-8, rounding):
             return _gaussian(x, axes, slope, values)
         candidates = x + _steps(slope, values, floor) @ axes.T
-        found = np.nan_to_num(density.log_prob(candidates), nan=-np.inf, posinf=-np.inf)
-        if not found.max() > value + rounding:
+        heights = np.nan_to_num(density.log_prob(candidates), nan=-np.inf, posinf=-np.inf)
+        if not heights.max() > value + rounding:
             if is_maximum and gain < max(1e-4, 100.0 * rounding):
                 return _gaussian(x, axes, slope, values)
             raise NoMaximumError(
@@ -283,7 +283,7 @@ def _ascend(density, x):
                 if gain < max(1e-4, 100.0 * rounding)
                 else "the density does not rise along its gradient"
             )
-        x, value = candidates[found.argmax()], found.max()
+        x, value = candidates[heights.argmax()], heights.max()
         factor = triangular(axes / np.sqrt(np.maximum(np.abs(values), floor)))
     raise NoMaximumError(f"{_MAX_NEWTON_STEPS} Newton steps reach no maximum")
 

@@ -116,13 +116,13 @@ class FitSpace:
     def mapped(self, coordinates: Reparametrisation) -> FitSpace:
         """Returns the space of other coordinates of x, given the space of x."""
         to_x = coordinates.bijector(self.density.dtype)
-        found = FitSpace(self.density.mapped(to_x), self.support.mapped(to_x))
-        found.coordinates, found._map = coordinates, to_x
+        space = FitSpace(self.density.mapped(to_x), self.support.mapped(to_x))
+        space.coordinates, space._map = coordinates, to_x
         if len(self.prior):
             x = tf.constant(self.prior, self.density.dtype)
             u = to_x.inverse(x).numpy().astype(float)
-            found.prior = u[np.isfinite(u).all(axis=1)]
-        return found
+            space.prior = u[np.isfinite(u).all(axis=1)]
+        return space
 
     def unconstrained(self, u: np.ndarray) -> np.ndarray:
         """Maps u to x, `[N, D]`."""
@@ -210,15 +210,15 @@ def _scales(y):
     if not 2 <= size <= _MOST_VARIABLES:
         return nothing
     start = _log_likelihood(y, 0.0)
-    best, found = start, nothing
+    best, best_map = start, nothing
     seen: list[int] = []
     while len(seen) < min(_MOST_SEEN, size - 1):
         tried = [_with_seen(y, [*seen, j]) for j in range(size) if j not in seen]
         value, chosen, candidate = max(tried, key=lambda t: t[0])
         if value < best + _LEAST_STEP:
             break
-        best, found, seen = value, candidate, chosen
-    return found if best > start + _LEAST_GAIN else nothing
+        best, best_map, seen = value, candidate, chosen
+    return best_map if best > start + _LEAST_GAIN else nothing
 
 
 def _with_seen(y, seen):

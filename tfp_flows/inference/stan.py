@@ -51,10 +51,10 @@ def shapes_and_order(names: list[str]) -> tuple[dict[str, list[int]], list[int]]
     Stan's first index is the fastest, and the last one of the result. Other names than
     these, of tuples and complex numbers, are parameters of their own.
     """
-    found = [re.fullmatch(r"(.+?)((?:\.\d+)*)", name) for name in names]
+    matches = [re.fullmatch(r"(.+?)((?:\.\d+)*)", name) for name in names]
     entries = sorted(
         (match[1], [int(i) for i in match[2].split(".")[1:]], position)
-        for position, match in enumerate(found)
+        for position, match in enumerate(matches)
         if match
     )
     # The last entry of a parameter has the largest indices, which begin with 1.

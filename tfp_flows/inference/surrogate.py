@@ -196,16 +196,16 @@ def _are_reached(parts, bijector, x):
     A part of more numbers than its vector may lie off its support where the inverse is
     finite: shares that do not sum to 1, or a matrix that is not symmetric.
     """
-    found, batch = tf.ones(tf.shape(x)[:-1], tf.bool), x.shape.rank - 1
+    is_reached, batch = tf.ones(tf.shape(x)[:-1], tf.bool), x.shape.rank - 1
     sizes = [part.shape[batch:].num_elements() for part in tf.nest.flatten(parts)]
     if None not in sizes and sum(sizes) == x.shape[-1]:
-        return found
-    reached = bijector.forward(x)
-    for part, own in zip(*map(tf.nest.flatten, (parts, reached)), strict=True):
-        axes = list(range(batch, own.shape.rank))
-        error = tf.reduce_max(tf.abs(part - own), axis=axes)
-        found &= error <= _ROUNDING * tf.reduce_max(tf.abs(own), axis=axes)
-    return found
+        return is_reached
+    images = bijector.forward(x)
+    for part, image in zip(*map(tf.nest.flatten, (parts, images)), strict=True):
+        axes = list(range(batch, image.shape.rank))
+        error = tf.reduce_max(tf.abs(part - image), axis=axes)
+        is_reached &= error <= _ROUNDING * tf.reduce_max(tf.abs(image), axis=axes)
+    return is_reached
 
 
 def _rebuild(kind, arguments, support, values):

@@ -38,13 +38,13 @@ def call_once(network: keras.Layer, *shapes: tuple, argument: str = "network") -
             f"{expected}; got `{network.name}`, whose call fails: {error}"
         ) from error
     if not tf.is_tensor(outputs) or outputs.shape.rank < 2 or len(outputs) != _NUM_ROWS:
-        found = f"shape {outputs.shape}" if tf.is_tensor(outputs) else f"{type(outputs)}"
+        result = f"shape {outputs.shape}" if tf.is_tensor(outputs) else f"{type(outputs)}"
         raise ValueError(
             f"{expected} and returns one tensor with a row for each; got `{network.name}`, "
-            f"which returns {found} for {_NUM_ROWS} rows."
+            f"which returns {result} for {_NUM_ROWS} rows."
         )
-    own = {v.ref() for variable in network.variables for v in _copies(variable.value)}
-    lost = [v.name for v in tape.watched_variables() if v.ref() not in own]
+    listed = {v.ref() for variable in network.variables for v in _copies(variable.value)}
+    lost = [v.name for v in tape.watched_variables() if v.ref() not in listed]
     # Under a strategy, replicas have their own variables with other references.
     if lost and not tf.distribute.has_strategy():
         raise ValueError(
@@ -78,20 +78,20 @@ def check_can_be_rebuilt(network: keras.Layer, *shapes: tuple) -> None:
     # Unregistered classes and functions are allowed: `load` finds them in modules that the
     # user names.
     layers = list(network._flatten_layers())
-    own: dict[str, Any] = {type(layer).__name__: type(layer) for layer in layers}
+    named: dict[str, Any] = {type(layer).__name__: type(layer) for layer in layers}
     values = [value for layer in layers for value in vars(layer).values()]
-    own |= {value.__name__: value for value in values if inspect.isfunction(value)}
+    named |= {value.__name__: value for value in values if inspect.isfunction(value)}
     try:
-        with keras.saving.custom_object_scope(own):
+        with keras.saving.custom_object_scope(named):
             twin = type(network).from_config(network.get_config())
         call_once(twin, *shapes)
     except Exception as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{expected}; got a `{kind}`: {reason} {advice}") from error
-    given, rebuilt = ([tuple(v.shape) for v in n.variables] for n in (network, twin))
-    if given != rebuilt:
+    before, after = ([tuple(v.shape) for v in n.variables] for n in (network, twin))
+    if before != after:
         raise ValueError(
-            f"{expected}; got a `{kind}` with weights of shapes {given}, and {rebuilt} "
+            f"{expected}; got a `{kind}` with weights of shapes {before}, and {after} "
             f"when built again. {advice}"
         )
 

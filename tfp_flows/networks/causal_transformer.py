@@ -235,8 +235,8 @@ class CausalTransformer(AutoregressiveNetwork, ContextNetwork):
     ) -> tf.Tensor:
         """Solves `p_bar = u_by_p * (u_bar + J^T p_bar) + offset`, the last token first."""
         weights = self._layout.unpack(self._packed)
-        given = [self._by_token(array) for array in (u, u_bar, u_by_p, offset)]
-        tensors = weights, _as_list(context), *given
+        arrays = [self._by_token(array) for array in (u, u_bar, u_by_p, offset)]
+        tensors = weights, _as_list(context), *arrays
         p_bar = traced_without_gradient(_solve_adjoint, (self._sizes,), tensors)
         return self._from_tokens(p_bar)
 

@@ -189,9 +189,9 @@ class Conditioner(ConfiguredByAttributes, tf.Module, AutoregressiveConditioner):
         u, u_bar = (tf.reshape(a, [-1, size]) for a in (u, u_bar))
         shape = [-1, self.network.num_parameters, size]
         by_p = [tf.reshape(a, shape) for a in (u_by_p, offset)]
-        *given, as_given = never_empty(u, self._rows(context), u_bar, *by_p)
+        *arguments, as_given = never_empty(u, self._rows(context), u_bar, *by_p)
         with self._substituted_weights():
-            (p_bar,) = as_given([self.network.solve_adjoint(*given)])
+            (p_bar,) = as_given([self.network.solve_adjoint(*arguments)])
         return tf.reshape(p_bar, tf.shape(offset))
 
     def replace_variables(self, tensors: dict[object, tf.Tensor]) -> Conditioner:

@@ -16,8 +16,8 @@ class ConfiguredLayer(keras.layers.Layer):
     def get_config(self) -> dict:
         """Returns the constructor's arguments, which are attributes of the same names."""
         names = [name for name in _argument_names(type(self)) if hasattr(self, name)]
-        own = {name: _plain(getattr(self, name)) for name in names}
-        return own | super().get_config()
+        arguments = {name: _plain(getattr(self, name)) for name in names}
+        return arguments | super().get_config()
 
 
 class ContextNetwork(ConfiguredLayer):

@@ -100,10 +100,12 @@ class MaskedNetwork(AutoregressiveNetwork):
         unit of degree d is final once the adjoints of all parameters of higher degree are.
         """
         weights, order, ranks = self.ordered_weights(context)
-        given = u[:, None], u_bar[:, None], u_by_p, offset
-        arrays = [take(tf.transpose(a, [2, 1, 0]), order, axis=0) for a in given]
+        by_variable = [
+            take(tf.transpose(array, [2, 1, 0]), order, axis=0)
+            for array in (u[:, None], u_bar[:, None], u_by_p, offset)
+        ]
         p_bar = traced_without_gradient(
-            _solve_adjoint, (self.structure,), (weights, *arrays)
+            _solve_adjoint, (self.structure,), (weights, *by_variable)
         )
         return take(tf.transpose(p_bar, [2, 1, 0]), ranks, axis=2)
 

@@ -134,8 +134,8 @@ class MaskedMLP(MaskedNetwork, ContextNetwork):
         """Creates all weights for inputs `[N, D + context_size]`."""
         self._check_width(input_shape)
         (*hidden, last), zero = self.layers, self.zero_last_layer
-        others = [self.context_size, *[0] * len(hidden)]  # further inputs of each layer
-        parts = [layer.parts(k) for layer, k in zip(hidden, others, strict=False)]
+        widths = [self.context_size, *[0] * len(hidden)]  # of the context in each layer
+        parts = [layer.parts(width) for layer, width in zip(hidden, widths, strict=False)]
         shape = self.context_size, self.layers[0].shape[1]
         num_inputs = self.layers[0].shape[0] + self.context_size
         # The last kernels start at zero, so that a fresh step is the identity.

@@ -15,7 +15,7 @@ from tfp_flows.core.arguments import check_name, check_seed, check_widths
 from tfp_flows.core.compiled import CompiledCall
 from tfp_flows.core.inputs import align_batch_axes, check_context, check_value
 from tfp_flows.core.rows import map_parts, on_flat_rows
-from tfp_flows.core.serialization import rebuild_copy, serialize
+from tfp_flows.core.serialization import RebuiltFromConfig
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.made import CategoricalMADE
@@ -31,7 +31,7 @@ from tfp_flows.tables.number_maps import NumberSpec
 _MOST_PARAMETERS = 2**25
 
 
-class TableDistribution(DistributionWrapper):
+class TableDistribution(RebuiltFromConfig, DistributionWrapper):
     """The distribution of K codes and D numbers, perhaps given a context of others.
 
     ```none
@@ -304,9 +304,6 @@ class TableDistribution(DistributionWrapper):
             for name, kind in kinds.items()
         }
         return {**self.parameters, **plain}
-
-    def __reduce__(self) -> tuple:
-        return rebuild_copy, (serialize(self), [v.numpy() for v in self.variables])
 
     def start_at_frequencies(self, x: np.ndarray, weights: np.ndarray) -> None:
         """Starts each member's codes at their frequencies in its own training rows.

@@ -322,8 +322,8 @@ class FullDataBatchStatistics(keras.callbacks.Callback):
         self._set_statistics()
 
     def _set_statistics(self):
-        given = weight_keyword(self.model.distribution, self._weight)
-        self.model.distribution.initialize(self._data, context=self._context, **given)
+        weight = weight_keyword(self.model.distribution, self._weight)
+        self.model.distribution.initialize(self._data, context=self._context, **weight)
 
 
 def as_list(callbacks: Any) -> list[keras.callbacks.Callback]:

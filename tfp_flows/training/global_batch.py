@@ -28,8 +28,8 @@ class GlobalBatch:
         self.num_replicas = 1 if context is None else context.num_replicas_in_sync
         if self.num_replicas > 1:
             index = context.replica_id_in_sync_group
-            own = tf.one_hot(index, self.num_replicas, dtype=tf.int32) * count
-            counts = self.sum(own)
+            here = tf.one_hot(index, self.num_replicas, dtype=tf.int32)
+            counts = self.sum(here * count)
             self.count = tf.reduce_sum(counts)
             self.share = tf.cumsum(counts, exclusive=True)[index], self.count
 

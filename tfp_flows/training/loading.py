@@ -143,7 +143,7 @@ def _check_parts(sizes, compile, opened):
 
 def _folder_members(path):
     """Returns names and sizes of the files in a folder; refuses links and devices."""
-    found = []
+    members = []
     for folder, folders, files in os.walk(path):
         for name in [*folders, *files]:
             entry = os.path.join(folder, name)
@@ -152,10 +152,10 @@ def _folder_members(path):
                 raise ValueError(f"{entry}, which is no plain file")
             if name in files:
                 member = os.path.relpath(entry, path).replace(os.sep, "/")
-                found.append((member, info.st_size))
-        if len(found) > _MAX_MEMBERS:
+                members.append((member, info.st_size))
+        if len(members) > _MAX_MEMBERS:
             break
-    return found
+    return members
 
 
 def _check_config(config, compile):

@@ -97,10 +97,10 @@ class LikelihoodModel(keras.Model):
             replicas, weights or optimizer were made outside its scope, or there are options
             that Keras does not support there.
         """
-        given = {"loss": loss, "loss_weights": loss_weights}
-        given |= {"metrics": metrics, "weighted_metrics": weighted_metrics}
+        refused = {"loss": loss, "loss_weights": loss_weights}
+        refused |= {"metrics": metrics, "weighted_metrics": weighted_metrics}
         why = "since the model has its own loss and there are no targets to compare with"
-        for name, value in given.items():
+        for name, value in refused.items():
             require(not value, f"no `{name}`, {why}", repr(value))
         strategy = self.distribute_strategy
         has_replicas = strategy.num_replicas_in_sync > 1
@@ -411,12 +411,14 @@ class LikelihoodModel(keras.Model):
         rows = self._row_format.from_inputs(x)._replace(weight=weight)
         return RowArrays(self._row_format, rows)
 
-    def _validation(self, given):
-        if given is None:
+    def _validation(self, validation_data):
+        """Returns the data of the argument `validation_data`; None if it is None."""
+        if validation_data is None:
             return None
-        if isinstance(given, RowStream.KINDS):
-            return RowStream(self._row_format, given, checked=True)
-        data = RowArrays(self._row_format, self._row_format.from_batch(given))
+        if isinstance(validation_data, RowStream.KINDS):
+            return RowStream(self._row_format, validation_data, checked=True)
+        rows = self._row_format.from_batch(validation_data)
+        data = RowArrays(self._row_format, rows)
         data.check("validation_data: ")
         return data
 
@@ -496,8 +498,8 @@ class LikelihoodModel(keras.Model):
     @property
     def _metric_dtype(self):
         """The model's dtype if it is wider than `floatx`; otherwise None, Keras's own."""
-        own, floatx = map(tf.as_dtype, (self.compute_dtype, keras.config.floatx()))
-        return own.name if own.size > floatx.size else None
+        dtype, floatx = map(tf.as_dtype, (self.compute_dtype, keras.config.floatx()))
+        return dtype.name if dtype.size > floatx.size else None
 
     def _in_blocks(self, step, keras_own):
         if self.jit_compile and self.steps_per_execution > 1:
@@ -543,8 +545,8 @@ def _check_replicated(variables, strategy, owner):
 def _check_options(jit_compile="auto", steps_per_execution=1, **_):
     fits = jit_compile is not True and steps_per_execution == 1
     words = "no `jit_compile` and no `steps_per_execution` with several replicas"
-    given = f"{jit_compile} and {steps_per_execution}"
-    require(fits, f"{words}, where Keras has neither", given)
+    got = f"{jit_compile} and {steps_per_execution}"
+    require(fits, f"{words}, where Keras has neither", got)
 
 
 def _has_other_workers(strategy):

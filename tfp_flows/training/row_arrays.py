@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_names, require
-from tfp_flows.core.rows import check_rows
+from tfp_flows.core.rows import as_array, check_rows, check_weight
 from tfp_flows.core.statistics import check_resolution
 from tfp_flows.training.row_batches import given_order, new_orders, row_batches
 from tfp_flows.training.row_format import RowFormat, Rows
@@ -25,7 +24,7 @@ class RowArrays:
 
     Raises:
       ValueError: if something is not numeric, or of another shape or length, there are no
-        rows, or they have values that no row may have.
+        rows, they have values that no row may have, or weights are negative.
     """
 
     def __init__(self, row_format: RowFormat, rows: Rows) -> None:
@@ -33,14 +32,13 @@ class RowArrays:
             check_names(name, getattr(rows, name), names)
         require(rows.x is not None, "`x` as an array of numbers", None)
         self._format = row_format
-        given = {name: _as_array(part, name) for name, part in rows.by_argument.items()}
-        x, context, weight = given["x"], given.get("context"), given.get("sample_weight")
+        parts = {name: as_array(part, name) for name, part in rows.by_argument.items()}
+        x, context, weight = parts["x"], parts.get("context"), parts.get("sample_weight")
         self.rows = Rows(x, context, weight)
         event_shape = tf.TensorShape(row_format.event_shape)
         check_rows(x, context, event_shape, row_format.context_size, argument="x")
         if weight is not None:
-            words = f"`sample_weight` of shape [{len(x)}], one a row of `x`"
-            require(weight.shape in ((len(x),), (len(x), 1)), words, weight.shape)
+            check_weight(weight, len(x))
         if row_format.check is not None:
             row_format.check(x)
 
@@ -98,30 +96,6 @@ class RowArrays:
             require(total > 0, "`sample_weight` with a sum above 0", total)
 
 
-def _as_array(value: Any, argument: str) -> np.ndarray:
-    """Returns a numeric array of lists, arrays, tensors, or a table with `__array__`.
-
-    Raises `ValueError`, which names the `argument`, if entries are missing or no real
-    numbers.
-    """
-    require(not np.ma.is_masked(value), f"`{argument}` without masked entries", "some")
-    try:
-        array = np.asarray(value)
-        if array.dtype == object and _are_numbers(array):
-            array = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"Expected `{argument}` as an array of numbers; {error}"
-        ) from error
-    if array.dtype == bool:
-        return array.astype(np.uint8)  # TensorFlow converts no booleans by itself
-    if array.dtype.kind not in "iuf" and not _is_small_float(array.dtype):
-        raise ValueError(
-            f"Expected `{argument}` as an array of numbers; got {_described(value, array)}."
-        )
-    return array
-
-
 def check_finite(array: np.ndarray, argument: str) -> None:
     """Raises `ValueError`, with the first row, if an array has NaN or infinity."""
     if array.dtype.kind in "biu" or not array.size:
@@ -142,24 +116,3 @@ def _from_dtype(array, dtype):
     if array.dtype.kind in "biu":  # the model casts integers, a batch at a time
         dtype = array.dtype.newbyteorder("=")
     return array.astype(dtype, copy=False)
-
-
-def _is_small_float(dtype):
-    # NumPy takes bfloat16 and other small floats for void.
-    return dtype.kind == "V" and dtype.names is None and tf.as_dtype(dtype).is_floating
-
-
-def _are_numbers(array):
-    """Whether an object array holds numbers: a table with several numeric dtypes does."""
-    numbers = (bool, int, float, np.number, np.bool_)
-    return all(isinstance(entry, numbers) for entry in array.flat)
-
-
-def _described(value, array):
-    kinds = getattr(value, "dtypes", None)  # a table has one for each column
-    if kinds is None:
-        return f"dtype {array.dtype}"
-    columns = [str(name) for name, kind in kinds.items() if kind.kind not in "biuf"]
-    if not columns:
-        return "a table with missing entries"
-    return f"a table whose columns {columns} are not of numbers"

@@ -196,6 +196,9 @@ class RowStream:
         for name, tensor in rows.by_argument.items():
             if self._checked and tensor.dtype.is_floating:
                 checks.append(_assert_finite(name, tensor))
+        if rows.weight is not None:
+            some = "Expected `sample_weight` without negative weights; got some in a batch."
+            checks.append(tf.debugging.Assert(tf.reduce_all(rows.weight >= 0), [some]))
         if self._format.check is not None:
             checks.append(tf.numpy_function(self._format.check, [rows.x], []))
         with tf.control_dependencies(checks):
@@ -262,8 +265,8 @@ def errors_of_data() -> Iterator[None]:
         yield
     except tf.errors.OpError as error:
         for mark, end in (("assertion failed: [", "]"), ("ValueError: ", "\n")):
-            _, found, rest = error.message.partition(f"{mark}Expected ")
-            if found:
+            _, has_mark, rest = error.message.partition(f"{mark}Expected ")
+            if has_mark:
                 raise ValueError(f"Expected {rest.partition(end)[0]}") from error
         raise
 
@@ -301,8 +304,8 @@ def _check_element(spec, row_format):
     if event is None or shape.rank is None:
         return
     is_row = shape.rank == event.rank and shape.is_compatible_with(event)
-    found, hint = f"one of single rows, {shape}", " Call `.batch` on it."
-    require(not is_row, "a dataset of batches", found, hint)
+    got, hint = f"one of single rows, {shape}", " Call `.batch` on it."
+    require(not is_row, "a dataset of batches", got, hint)
     fits = shape.rank == event.rank + 1 and shape[1:].is_compatible_with(event)
     require(fits, f"`x` of shape [{', '.join(map(str, ('N', *event)))}]", shape)
 

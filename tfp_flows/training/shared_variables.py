@@ -15,7 +15,7 @@ class SharedVariable(keras.Variable):
 
     def __init__(self, variable: tf.Variable) -> None:
         self._shared = variable
-        self._own: keras.Variable | None = None
+        self._layer_variable: keras.Variable | None = None
         name = variable.name.removesuffix(":0").replace("/", "_")
         super().__init__(
             lambda shape, dtype: None,
@@ -25,19 +25,20 @@ class SharedVariable(keras.Variable):
             name=name,
         )
 
-    def follow(self, own: keras.Variable) -> None:
+    def follow(self, variable: keras.Variable) -> None:
         """Takes over regulariser, constraint and trainability of a layer's variable.
 
         While the layer's variable, which has the same value, is not trainable, this one is
         not either.
         """
-        self._own = own
-        self.regularizer, self.constraint = own.regularizer, own.constraint
+        self._layer_variable = variable
+        self.regularizer, self.constraint = variable.regularizer, variable.constraint
 
     @property
     def trainable(self) -> bool:
         """Whether training changes the variable."""
-        return super().trainable and (self._own is None or self._own.trainable)
+        followed = self._layer_variable
+        return super().trainable and (followed is None or followed.trainable)
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
@@ -49,13 +50,13 @@ class SharedVariable(keras.Variable):
 
 def shared_variables(*modules: tf.Module) -> list[SharedVariable]:
     """Returns a `SharedVariable` for each variable of `tf.Module`s, each once."""
-    each = {v.ref(): v for module in modules for v in module.variables}
-    return [SharedVariable(variable) for variable in each.values()]
+    variables = {v.ref(): v for module in modules for v in module.variables}
+    return [SharedVariable(variable) for variable in variables.values()]
 
 
 def follow_layers(variables: Sequence[SharedVariable], *modules: tf.Module) -> None:
     """Lets the variables of networks in `Conditioner`s follow their layers' variables."""
-    own = {
+    by_ref = {
         variable.value.ref(): variable
         for module in modules
         for part in getattr(module, "submodules", ())
@@ -63,5 +64,5 @@ def follow_layers(variables: Sequence[SharedVariable], *modules: tf.Module) -> N
         for variable in part.network.variables
     }
     for variable in variables:
-        if variable.value.ref() in own:
-            variable.follow(own[variable.value.ref()])
+        if variable.value.ref() in by_ref:
+            variable.follow(by_ref[variable.value.ref()])

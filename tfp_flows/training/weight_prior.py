@@ -63,7 +63,7 @@ class WeightPrior:
         before = self.precision
         few, mean_weight, weight = len(rows.x) < _VERY_MANY_ROWS, 1.0, rows.weight
         if weight is not None:
-            weight = np.maximum(np.asarray(weight, np.float64), 0.0)
+            weight = np.asarray(weight, np.float64)
             mean_weight = weight.mean()
         has_rows = few and mean_weight > 0.0
         num_rows = effective_count(weight, len(rows.x)) if has_rows else 0.0

@@ -200,7 +200,7 @@ def test_a_support_that_depends_on_a_parameter_ends_a_run_without_a_file(
         patch.setattr(tfp_flows.inference.AmortizedPosterior, "save", save)
         with pytest.raises(ValueError, match="any other reason"):
             simulation_inference.run(settings)
-    with pytest.warns(UserWarning, match="model.keras is not written: .* do not depend"):
+    with pytest.warns(UserWarning, match="model.keras is not written: .* depends"):
         results = simulation_inference.run(settings)
     assert not (tmp_path / "run" / "model.keras").exists()
     assert simulation_inference.run(settings) == results

@@ -147,12 +147,12 @@ def judge_calibration(
     train, checked = fit.train, fit.held_out.first(_MOST_CHECKED)
     drawn = _posterior_draws(fit.judged, checked.context, seed, prior)
     ranks, coverage = ranks_and_coverage(drawn, np.ones(drawn.shape[:2]), fit, numbers)
-    found = (
+    checks = (
         *checks_of(ranks, coverage),
         copies(train, checked),
         dropped(num_dropped, len(train.x) + len(fit.held_out.x)),
     )
-    reasons = reasons_of(found)
+    reasons = reasons_of(checks)
     return CalibrationReport(
         verdict=VERDICTS[bool(reasons)],
         reasons=reasons,
@@ -163,7 +163,7 @@ def judge_calibration(
         gain_error=fit.density.report.gain_error,
         ranks=ranks,
         coverage=coverage,
-        checks=found,
+        checks=checks,
         seconds=math.nan,
         shares=(1.0,) if prior is None else prior.shares,
     )
@@ -196,27 +196,27 @@ def judge_weights(
         data, checked.x, np.asarray(checked.context), size=_WEIGHTED_A_CALL
     )
     for part, (x, truth, context) in enumerate(simulations):
-        given = Conditioned(density, context, dtype=density.dtype, prior=prior)
-        own = given.sample(_NUM_WEIGHTED, seed=draws.fold_in(seed, part))
-        u = tf.concat([tf.cast(truth, own.dtype)[None], own], axis=0)
+        conditioned = Conditioned(density, context, dtype=density.dtype, prior=prior)
+        sample = conditioned.sample(_NUM_WEIGHTED, seed=draws.fold_in(seed, part))
+        u = tf.concat([tf.cast(truth, sample.dtype)[None], sample], axis=0)
         x = tf.cast(x, likelihood.judged.dtype)
         x = tf.broadcast_to(x, [*u.shape[:2], x.shape[1]])
         log_p = likelihood.judged.log_prob(x, context=tf.cast(u, x.dtype)).numpy()
         log_p = log_p + log_prior(tf.reshape(u, [-1, u.shape[-1]])).reshape(u.shape[:2])
-        log_weights = log_p.astype(np.float64) - given.log_prob(u).numpy()
+        log_weights = log_p.astype(np.float64) - conditioned.log_prob(u).numpy()
         is_known = np.isfinite(log_weights)
-        parts.append((own.numpy(), np.where(is_known, log_weights, -np.inf)))
+        parts.append((sample.numpy(), np.where(is_known, log_weights, -np.inf)))
     drawn, log_weights = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
     gains = log_weights[0] - np.logaddexp.reduce(log_weights, axis=0)
     gains = np.maximum(gains + np.log(len(log_weights)), _LEAST_LOG_DENSITY)
     # If no draw has weight, all count equally: their ranks show that they miss the truth.
     log_weights = np.where(log_weights[1:].max(axis=0) > -np.inf, log_weights[1:], 0.0)
     weights = np.exp(log_weights - log_weights.max(axis=0))
-    found = ranks_and_coverage(drawn, weights, posterior, numbers)
+    ranks, coverage = ranks_and_coverage(drawn, weights, posterior, numbers)
     return WeightsReport(
         gain=float(gains.mean()),
         gain_error=float(gains.std() / np.sqrt(len(gains))),
-        checks=checks_of(*found, "weighted "),
+        checks=checks_of(ranks, coverage, "weighted "),
     )
 
 
@@ -224,9 +224,9 @@ def _posterior_draws(density, x, seed, prior):
     """Draws of the posterior of each observation, `[S, N, D]`."""
     seed, parts = draws.stateless(seed), []
     for part, (context,) in enumerate(parts_of_rows(x, size=_ROWS_A_CALL)):
-        given = Conditioned(density, context, dtype=density.dtype, prior=prior)
-        own = draws.fold_in(seed, part)
-        parts.append(np.asarray(given.sample(_NUM_DRAWS, seed=own)))
+        conditioned = Conditioned(density, context, dtype=density.dtype, prior=prior)
+        sample = conditioned.sample(_NUM_DRAWS, seed=draws.fold_in(seed, part))
+        parts.append(np.asarray(sample))
     return np.concatenate(parts, axis=1)
 
 
@@ -256,8 +256,8 @@ def ranks_and_coverage(
         others.append(numbers[1][: len(checked.x)])
     prediction = KernelRidge(fit.train.x, known)
     point = prediction(others)
-    own = prediction.distances(checked.x, point)
-    is_nearer = np.stack([prediction.distances(u, point) < own for u in drawn])
+    distances = prediction.distances(checked.x, point)
+    is_nearer = np.stack([prediction.distances(u, point) < distances for u in drawn])
     shares = weights / weights.sum(axis=0)
     ranks = np.sum(shares[..., None] * (drawn < checked.x), axis=0)
     return ranks, np.sum(shares * is_nearer, axis=0)
@@ -270,8 +270,8 @@ def checks_of(
 
     Their names begin with `words`.
     """
-    found = _enough(len(ranks)), _ranks(ranks), _expected_coverage(coverage)
-    return tuple(dataclasses.replace(check, name=words + check.name) for check in found)
+    checks = _enough(len(ranks)), _ranks(ranks), _expected_coverage(coverage)
+    return tuple(dataclasses.replace(check, name=words + check.name) for check in checks)
 
 
 def _enough(count):

@@ -82,7 +82,7 @@ def entries(
     `cells` returns an array, given words for a part and the part; `argument` is the name of
     the observations, for errors.
     """
-    parts, batches, found = named_as(shapes, x), set(), {}
+    parts, batches, flat = named_as(shapes, x), set(), {}
     for name, shape in shapes.items():
         which = f"`{argument}`" if name is None else f"`{argument}[{name!r}]`"
         part = cells(which, parts[name])
@@ -91,10 +91,10 @@ def entries(
         fits = part.shape == (*batch, *shape) and (count is None or batch == (count,))
         require(fits, f"{which} of shape [{shown}]", part.shape)
         batches.add(batch)
-        found[name] = part.reshape(*batch, math.prod(shape))
+        flat[name] = part.reshape(*batch, math.prod(shape))
     words = f"parts of `{argument}` of one batch shape"
     require(len(batches) == 1, words, sorted(batches))
-    return found
+    return flat
 
 
 def _numbers(which, part, kinds=_OF_USERS):

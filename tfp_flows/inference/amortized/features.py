@@ -15,7 +15,10 @@ from tfp_flows.bijectors.standardize import Decorrelate
 from tfp_flows.core.arguments import check_choice, check_instance, require
 from tfp_flows.core.rows import by_parts
 from tfp_flows.distributions.bases import standard_normal
-from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
+from tfp_flows.distributions.distribution_wrapper import (
+    DistributionWrapper,
+    initialize_part,
+)
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.flows.maf import MAF
 from tfp_flows.inference.amortized.data_form import DataForm
@@ -170,22 +173,15 @@ def fit_features(
     else:
         summary = _copied(summary)
     network = Conditioner(_on_rows(summary, shape, form), (2 * form.size,))
-    (width,) = network.output_shape
     features = Features(scale, network)
-    flow = MAF(
-        size,
-        num_steps=3,
-        hidden_units=(64, 64),
-        activation="silu",
-        context_size=width,
-        standardize=False,
-        standardize_context=False,
-        seed=for_flow,
-    )
-    steps = [Decorrelate(size), flow]
-    base = standard_normal(size)
-    chain = FlowChain(steps, standardize_context=False)
-    model = DensityEstimator(Summarized(FlowDistribution(base, chain), network))
+    _train_summary(features, pairs, for_flow, for_rows, max_minutes, verbose)
+    return features
+
+
+def _train_summary(features, pairs, for_flow, for_rows, max_minutes, verbose):
+    """Trains the network of `Features` together with a `MAF` of the parameters."""
+    flow = _flow_given_summary(pairs.u.shape[1], features.network, for_flow)
+    model = DensityEstimator(flow)
     model.compile(keras.optimizers.Adam(_LEARNING_RATE, global_clipnorm=5.0))
     for_validation, for_order = split_seed(for_rows, 2)
     train, validation = pairs.split(_VALIDATION_SHARE, for_validation)
@@ -212,7 +208,22 @@ def fit_features(
         callbacks=callbacks + shown,
         verbose=verbose,
     )
-    return features
+
+
+def _flow_given_summary(size, network, seed):
+    """Returns the density of parameters, `[N, size]`, given what a network summarises."""
+    flow = MAF(
+        size,
+        num_steps=3,
+        hidden_units=(64, 64),
+        activation="silu",
+        context_size=network.output_shape[0],
+        standardize=False,
+        standardize_context=False,
+        seed=seed,
+    )
+    chain = FlowChain([Decorrelate(size), flow], standardize_context=False)
+    return Summarized(FlowDistribution(standard_normal(size), chain), network)
 
 
 def _copied(layer):
@@ -256,7 +267,8 @@ class Summarized(DistributionWrapper):
     def initialize(self, data: TensorLike, *, context: TensorLike) -> None:
         """Sets location and scale of the rows. Summaries change in training."""
         features = self.network(tf.convert_to_tensor(context[:1]))
-        self._initialize_distribution(data, tf.repeat(features, len(data), axis=0), None)
+        summaries = tf.repeat(features, len(data), axis=0)
+        initialize_part(self.distribution, data, summaries, None)
 
     def log_prob(
         self, value: TensorLike, *, context: TensorLike, training: bool = False

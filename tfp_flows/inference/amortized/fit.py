@@ -178,25 +178,17 @@ def fit_amortized_posterior(
         require(not missing, "`learn_likelihood` or `missing`", "both")
     training = _Training(summary, missing, learn_likelihood, max_minutes, verbose)
     form_of = functools.partial(DataForm.from_batch, is_missing_allowed=missing)
-    source: Any
     if isinstance(model, tuple) and len(model) == 2:
         require(simulator is None and observed is None, "pairs alone", "a simulator too")
         require(backup is None, "no `backup` with pairs", backup)
         words = "no `focus` with pairs, since its rounds simulate"
         require(focus is None, words, "one", " Give a prior and a simulator.")
         theta, x = model
-        source = GivenPairs(theta, x, support_of_pairs(theta, support), form_of(x))
+        source: Any = GivenPairs(theta, x, support_of_pairs(theta, support), form_of(x))
     else:
         require(support is None, "no `support` with a model, which has its own", support)
-        words = "a joint distribution with `observed`, a prior with `simulator`, or pairs"
-        check_members("model", model, ("sample", "log_prob", "event_shape"), words)
-        if simulator is None:
-            words = "`observed`, names of observed parts"
-            require(observed is not None, words, None, " A prior needs `simulator`.")
-            source = JointSimulator(model, observed)
-        else:
-            require(observed is None, "`observed` or `simulator`", "both")
-            source = PriorSimulator(model, simulator, vectorized, num_processes, form_of)
+        options = vectorized, num_processes, form_of
+        source = _simulator(model, observed, simulator, *options)
     check_summary(summary, source.form)  # before the simulations
     if focus is not None:
         focus = _row_in_focus(focus, source.form, num_simulations, num_rounds)
@@ -205,10 +197,22 @@ def fit_amortized_posterior(
         require(backup is None or max_minutes is None, words, max_minutes, hint)
         source.parameters(1, 0)  # raises errors before the first round
     counts = num_rounds, num_simulations
-    found = _fit_rounds(source, focus, *counts, backup, training, seed)
+    amortized = _fit_rounds(source, focus, *counts, backup, training, seed)
     seconds = time.monotonic() - start
-    found.report = dataclasses.replace(found.report, seconds=seconds)
-    return found
+    amortized.report = dataclasses.replace(amortized.report, seconds=seconds)
+    return amortized
+
+
+def _simulator(model, observed, simulator, *options):
+    """Returns the `Simulator` of a joint distribution, or of a prior and a function."""
+    words = "a joint distribution with `observed`, a prior with `simulator`, or pairs"
+    check_members("model", model, ("sample", "log_prob", "event_shape"), words)
+    if simulator is None:
+        words = "`observed`, names of observed parts"
+        require(observed is not None, words, None, " A prior needs `simulator`.")
+        return JointSimulator(model, observed)
+    require(observed is None, "`observed` or `simulator`", "both")
+    return PriorSimulator(model, simulator, *options)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,20 +237,20 @@ class _Training:
 
 def _fit_rounds(source, focus, num_rounds, num_simulations, backup, training, seed):
     """Returns the `AmortizedPosterior` of the last round; the first has the whole prior."""
-    found = prior = None
+    amortized = prior = None
     pairs = []
     minutes = training.max_minutes
     minutes = None if minutes is None else minutes / num_rounds
-    for index, own in enumerate([seed, *split_seed(seed, num_rounds)[1:]]):
-        for_draws, *_, for_prior = split_seed(own, 5)
-        if found is not None:
-            prior = TruncatedPrior.around(found, focus, source, for_prior)
+    for index, round_seed in enumerate([seed, *split_seed(seed, num_rounds)[1:]]):
+        for_draws, *_, for_prior = split_seed(round_seed, 5)
+        if amortized is not None:
+            prior = TruncatedPrior.around(amortized, focus, source, for_prior)
         count = num_simulations // num_rounds
         is_last = index == num_rounds - 1
         if is_last:
             count = num_simulations - index * count
         learn = training.learn_likelihood and is_last
-        own_training = dataclasses.replace(
+        round_training = dataclasses.replace(
             training, max_minutes=minutes, learn_likelihood=learn
         )
         path, shows_bar = backup, training.verbose != 0
@@ -257,8 +261,8 @@ def _fit_rounds(source, focus, num_rounds, num_simulations, backup, training, se
         together = Pairs.joined(pairs)
         if prior is not None:
             together = together.take(prior.contains_rows(together.u))
-        found = _fit_round(together, source, own_training, own, prior)
-    return found
+        amortized = _fit_round(together, source, round_training, round_seed, prior)
+    return amortized
 
 
 def _fit_round(pairs, source, training, seed, prior=None):
@@ -302,16 +306,17 @@ def _fit_round(pairs, source, training, seed, prior=None):
         report = dataclasses.replace(report, weights=weights)
         if weights.is_used:
             learned = LearnedLikelihood(likelihood.density, varies, source.prior_log_prob)
+    train_x, held_out_x = parts[0].x, parts[1].x
     return AmortizedPosterior(
         fit.density,
         source.support,
         source.form,
         features,
         report=report,
-        surroundings=Surroundings.from_simulations(parts[0].x, parts[1].x),
+        surroundings=Surroundings.from_simulations(train_x, held_out_x),
         extent=Extent.from_simulations(
-            features.with_numbers(parts[0].x, train.x),
-            features.with_numbers(parts[1].x, held_out.x),
+            features.with_numbers(train_x, train.x),
+            features.with_numbers(held_out_x, held_out.x),
         ),
         prior=prior,
         ranges=usable.ranges(source.support),

@@ -43,15 +43,16 @@ class KernelRidge:
         self._mean, deviation = _center_and_scale(v)
         values, axes = np.linalg.eigh(_kernel(self._known, self._known))
         along = axes.T @ ((v - self._mean) / deviation)
-        errors, found = [], []
+        errors, weights_by_penalty = [], []
         for penalty in _PENALTIES:
             inverse = 1.0 / (np.maximum(values, 0.0) + penalty)
             weights = axes @ (inverse[:, None] * along)
             left_out = weights / (axes**2 @ inverse)[:, None]
             errors.append(np.sqrt(np.mean(left_out**2, axis=0)))
-            found.append(weights)
+            weights_by_penalty.append(weights)
         best, j = np.argmin(errors, axis=0), np.arange(v.shape[1])
-        self._weights = np.stack(found)[best, :, j].T * deviation
+        weights = np.stack(weights_by_penalty)[best, :, j].T
+        self._weights = weights * deviation
         self._error = np.maximum(np.stack(errors)[best, j], _LEAST_ERROR) * deviation
 
     def __call__(self, views: Sequence[np.ndarray]) -> np.ndarray:

@@ -51,14 +51,14 @@ class MixedForm:
 
     def _joined(self, parts):
         """A structured array `[*batch]` of the entries of parts, `[*batch, size]` each."""
-        found = {
+        columns = {
             name: array[..., k]
             for part, array in parts.items()
             for k, name in enumerate(self.columns[part])
         }
-        (batch,) = {cells.shape for cells in found.values()}
-        rows = np.empty(batch, [(name, cells.dtype) for name, cells in found.items()])
-        for name, cells in found.items():
+        (batch,) = {cells.shape for cells in columns.values()}
+        rows = np.empty(batch, [(name, cells.dtype) for name, cells in columns.items()])
+        for name, cells in columns.items():
             rows[name] = cells
         return rows
 
@@ -167,11 +167,11 @@ def fit_mixed_trials(
     held_out, train = order[:count], order[count:]
     frame = _frame(rows, u)
     names = list(rows.dtype.names or ())
-    given = [name for name in frame if name not in names]
+    context = [name for name in frame if name not in names]
     # All simulations are described: a rare category may be only among the held-out ones.
     columns = describe_columns(frame, names, as_recorded=False)
-    numbers = describe_numbers({name: frame[name] for name in given})
-    table = TableDensity(TableColumns([*columns, *numbers]), context=given, seed=for_fit)
+    numbers = describe_numbers({name: frame[name] for name in context})
+    table = TableDensity(TableColumns([*columns, *numbers]), context=context, seed=for_fit)
     table.fit(_frame(rows[train], u[train]), max_minutes=max_minutes, verbose=verbose)
     cells = TrialCells(form, table)
     x, _ = table.encode(_frame(rows[held_out], u[held_out]))
@@ -184,12 +184,11 @@ def _judge(density, x, u, others, seed):
     scores = _log_prob(density, x, u)
     rng = np.random.default_rng(seed)
     chosen = others[rng.choice(len(others), min(_NUM_PARAMETERS, len(others)), False)]
-    each = [_log_prob(density, x, np.broadcast_to(one, u.shape)) for one in chosen]
-    gains = scores - (np.logaddexp.reduce(each, axis=0) - math.log(len(each)))
+    by_others = [_log_prob(density, x, np.broadcast_to(one, u.shape)) for one in chosen]
+    gains = scores - (np.logaddexp.reduce(by_others, axis=0) - math.log(len(chosen)))
     drawn = density.sample(seed=draws.stateless(seed), context=u).numpy()
-    own = _log_prob(density, drawn, u)
-    found = (_enough(len(x)), _coverage(scores, own))
-    reasons = reasons_of(found)
+    checks = (_enough(len(x)), _coverage(scores, _log_prob(density, drawn, u)))
+    reasons = reasons_of(checks)
     return MixedTrialsReport(
         verdict=VERDICTS[bool(reasons)],
         reasons=reasons,
@@ -199,7 +198,7 @@ def _judge(density, x, u, others, seed):
         gain_error=standard_error(gains),
         num_simulations=len(others),
         num_held_out=len(x),
-        checks=found,
+        checks=checks,
     )
 
 
@@ -208,15 +207,15 @@ def _enough(count):
     return Check.at_least("held-out simulations", count, _LEAST_HELD_OUT, advice)
 
 
-def _coverage(scores, own):
+def _coverage(scores, scores_of_draws):
     """Checks that the region of highest density that holds 90 % of draws holds the trials.
 
     Equal log-densities, as those of categories, count half on either side.
     """
-    bound = np.quantile(own, 1.0 - _REGION)
+    bound = np.quantile(scores_of_draws, 1.0 - _REGION)
     share, expected = (
         float(np.mean(values > bound) + 0.5 * np.mean(values == bound))
-        for values in (scores, own)
+        for values in (scores, scores_of_draws)
     )
     deviation = math.sqrt(_REGION * (1.0 - _REGION) * 2.0 / len(scores))
     threshold = max(_MUCH, 3.0 * deviation)
@@ -235,8 +234,8 @@ def _log_prob(density, x, u):
 
 def _frame(rows, u):
     """Columns of trials and of their parameters by name."""
-    given = {f"parameter {j} of the trial": column for j, column in enumerate(u.T)}
-    return {name: rows[name] for name in rows.dtype.names} | given
+    parameters = {f"parameter {j} of the trial": column for j, column in enumerate(u.T)}
+    return {name: rows[name] for name in rows.dtype.names} | parameters
 
 
 def _known_cells(which, part):

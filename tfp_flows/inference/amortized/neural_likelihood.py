@@ -118,13 +118,13 @@ class NeuralLikelihood:
         def target_log_prob(*parts: Any, **named_parts: Any) -> tf.Tensor:
             theta = from_arguments(self.prior.dtype, parts, named_parts)
             u = self._support.bijector.inverse(theta)
-            own = self._sum_over_trials(rows, u)
+            likelihood = self._sum_over_trials(rows, u)
             prior = self.prior.log_prob(theta)
-            found = prior + tf.cast(own, prior.dtype)
+            log_prob = prior + tf.cast(likelihood, prior.dtype)
             # Bijectors return NaN outside their range, and infinity at its ends.
             is_inside = tf.reduce_all(tf.math.is_finite(u), axis=-1)
             outside = outside_support(theta, self.prior.event_shape, prior.dtype)
-            return tf.where(is_inside, found, outside)
+            return tf.where(is_inside, log_prob, outside)
 
         return target_log_prob
 
@@ -153,8 +153,8 @@ class NeuralLikelihood:
 
     def _sum_over_trials(self, rows, u):
         context = tf.cast(u, self.density.dtype)[..., None, :]
-        each = self.density.log_prob(rows, context=context)
-        return tf.reduce_sum(each, axis=-1)
+        log_probs = self.density.log_prob(rows, context=context)
+        return tf.reduce_sum(log_probs, axis=-1)
 
 
 class OneTrial(DistributionWrapper):
@@ -284,29 +284,11 @@ def fit_neural_likelihood(
     check_integer("num_simulations", num_simulations)
     check_minutes("max_minutes", max_minutes)
     for_draws, for_flow, for_fit = split_seed(seed, 3)
-    is_one = (simulator is None) != (pairs is None)
-    require(is_one, "one of `simulator` and `pairs`", "both" if simulator else "neither")
-    source: Any
-    if simulator is not None:
-        source = PriorSimulator(
-            prior,
-            simulator,
-            vectorized=vectorized,
-            num_processes=num_processes,
-            form_of=form_of_trials,
-            argument="prior",
-        )
-    else:
-        given: Any = pairs
-        check_instance("pairs", given, tuple, "a tuple of parameters and data")
-        require(len(given) == 2, "`pairs` of two, parameters and data", len(given))
-        theta, x = given
-        support = JointSupport.from_distribution(prior, "prior")
-        source = GivenPairs(theta, x, support, form_of_trials(x))
+    source = _source(prior, simulator, pairs, vectorized, num_processes)
     support, form = source.support, source.form
-    found = source.pairs(num_simulations, for_draws, backup, verbose != 0)
-    usable = found.usable(allows_missing=False)
-    left_out = dropped(len(found.u) - len(usable.u), len(usable.u))
+    simulations = source.pairs(num_simulations, for_draws, backup, verbose != 0)
+    usable = simulations.usable(allows_missing=False)
+    left_out = dropped(len(simulations.u) - len(usable.u), len(usable.u))
     if isinstance(form, MixedForm):
         options = {"seed": for_fit, "max_minutes": max_minutes, "verbose": verbose}
         mixed, cells, report = fit_mixed_trials(form, usable.x, usable.u, **options)
@@ -323,6 +305,26 @@ def fit_neural_likelihood(
     )
     report = _with_dropped(density.report, left_out)
     return NeuralLikelihood(density, prior, support, form, report)
+
+
+def _source(prior, simulator, pairs, vectorized, num_processes):
+    """Returns a `PriorSimulator` of trials, or `GivenPairs`."""
+    is_one = (simulator is None) != (pairs is None)
+    require(is_one, "one of `simulator` and `pairs`", "both" if simulator else "neither")
+    if simulator is not None:
+        return PriorSimulator(
+            prior,
+            simulator,
+            vectorized=vectorized,
+            num_processes=num_processes,
+            form_of=form_of_trials,
+            argument="prior",
+        )
+    check_instance("pairs", pairs, tuple, "a tuple of parameters and data")
+    require(len(pairs) == 2, "`pairs` of two, parameters and data", len(pairs))
+    theta, x = pairs
+    support = JointSupport.from_distribution(prior, "prior")
+    return GivenPairs(theta, x, support, form_of_trials(x))
 
 
 def _with_dropped(report, check):

@@ -121,8 +121,8 @@ class Surroundings(_Rarity):
         values, axes = np.linalg.eigh(np.cov(near.T).reshape(near.shape[1], -1))
         axes = axes / np.sqrt(np.maximum(values, _LEAST_VARIANCE))
         # Files hold them as text, which few digits keep short.
-        found = cls(center, scale, axes, np.round(near @ axes, 4), np.zeros(0))
-        return found.judged_by(others)
+        surroundings = cls(center, scale, axes, np.round(near @ axes, 4), np.zeros(0))
+        return surroundings.judged_by(others)
 
     def distance(self, row: np.ndarray) -> float:
         """Returns the distance of `row`, `[S]`."""
@@ -314,29 +314,31 @@ def judge_observation(
     prior is that of the model. A learned likelihood knows no more about data far from the
     simulations than the posterior does.
     """
-    found = [*among]
+    checks = [*among]
     if weighted is None or is_learned:
-        found.append(_calibration(calibration))
+        checks.append(_calibration(calibration))
     if weighted is not None:
         # Resampling by weights mends whatever else is found about this observation. Learned
         # weights do not mend a distance from the simulations.
         count = len(among) if is_learned else 0
-        kept, mended = found[:count], found[count:]
-        own = [*_weights(weighted), *_changes(weighted)]
+        kept, mended = checks[:count], checks[count:]
+        of_weights = [*_weights(weighted), *_changes(weighted)]
         if adapted is not None:
             # Draws that were moved, and are too uneven still, are no advice.
             advice = {"advice": _MOVED} if adapted.are_reliable else {}
-            mended += [dataclasses.replace(check, **advice) for check in own[:2]]
-            own = _weights(adapted, _ADAPTED)
+            mended += [dataclasses.replace(check, **advice) for check in of_weights[:2]]
+            of_weights = _weights(adapted, _ADAPTED)
         mended = [dataclasses.replace(check, resampling_helps=True) for check in mended]
-        found = [*kept, *mended, *own]
+        checks = [*kept, *mended, *of_weights]
         weighted = adapted or weighted
     if mass is not None:
-        found.append(_truncation(mass))
-    reasons = tuple(dict.fromkeys(reasons_of(found)))
+        checks.append(_truncation(mass))
+    reasons = tuple(dict.fromkeys(reasons_of(checks)))
     evidence, error = (None, None) if weighted is None else weighted.log_evidence
     ess = None if weighted is None else weighted.ess
-    return ObservationReport(verdict(found)[0], reasons, evidence, error, ess, tuple(found))
+    return ObservationReport(
+        verdict(checks)[0], reasons, evidence, error, ess, tuple(checks)
+    )
 
 
 def _truncation(mass):
@@ -369,9 +371,9 @@ def _weights(weighted, words=""):
 
 
 def _changes(weighted):
-    own, moments = weighted.own, weighted.moments
-    deviation = np.maximum(own.std(axis=0), np.finfo(np.float64).tiny)
-    shifts = np.abs(moments.mean - own.mean(axis=0)) / deviation
+    unweighted, moments = weighted.from_q, weighted.moments
+    deviation = np.maximum(unweighted.std(axis=0), np.finfo(np.float64).tiny)
+    shifts = np.abs(moments.mean - unweighted.mean(axis=0)) / deviation
     ratios = np.abs(np.log(moments.deviation / deviation))
     for name, values, threshold in (
         ("change of means, s.d.", shifts, _MEAN),

@@ -53,11 +53,11 @@ class Pairs(typing.NamedTuple):
         if allows_missing:
             is_finite |= np.isnan(self.x)
         is_finite = is_finite.reshape(len(self.u), -1)
-        found = self.take(np.isfinite(self.u).all(axis=1) & is_finite.all(axis=1))
+        usable = self.take(np.isfinite(self.u).all(axis=1) & is_finite.all(axis=1))
         words = f"{LEAST_SIMULATIONS} finite simulations, at least"
-        got = f"{len(found.u)} of {len(self.u)}"
-        require(len(found.u) >= LEAST_SIMULATIONS, words, got)
-        return found
+        got = f"{len(usable.u)} of {len(self.u)}"
+        require(len(usable.u) >= LEAST_SIMULATIONS, words, got)
+        return usable
 
 
 class GivenPairs:

@@ -61,6 +61,8 @@ class AmortizedPosterior(DistributionWrapper):
     TensorShape([5, 1])
     >>> amortized([1.0]).has_weights  # for `resample`
     False
+    >>> amortized.can_be_saved
+    True
     >>> amortized.save("posterior.keras")
     >>> loaded = tfp_flows.inference.AmortizedPosterior.load("posterior.keras")
     >>> bool(tf.reduce_all(loaded([1.0]).sample(seed=1) == amortized([1.0]).sample(seed=1)))
@@ -142,6 +144,15 @@ class AmortizedPosterior(DistributionWrapper):
         without_functions(self.support.bijector)  # raises before it opens a file
         DensityEstimator(self, columns=self.columns).save(path)
 
+    @property
+    def can_be_saved(self) -> bool:
+        """Whether `save` works: no parameter has a support that depends on another."""
+        try:
+            without_functions(self.support.bijector)
+        except ValueError:
+            return False
+        return True
+
     @classmethod
     def load(
         cls,
@@ -164,26 +175,26 @@ class AmortizedPosterior(DistributionWrapper):
           ValueError: if the file holds something else, or the model has other parameters or
             data.
         """
-        found = load(path, custom_modules=custom_modules).distribution
+        loaded = load(path, custom_modules=custom_modules).distribution
         words = "a file of `AmortizedPosterior.save`"
-        check_instance("path", found, AmortizedPosterior, words)
+        check_instance("path", loaded, AmortizedPosterior, words)
         if model is not None:
-            if found.likelihood is not None and observed is None:
+            if loaded.likelihood is not None and observed is None:
                 support = JointSupport.from_distribution(model, "model").softly_clipped()
-                same = found.support.equals(support)
-                learned: Any = found.likelihood
-                found.likelihood = dataclasses.replace(learned, log_prior=model.log_prob)
+                same = loaded.support.equals(support)
+                learned: Any = loaded.likelihood
+                loaded.likelihood = dataclasses.replace(learned, log_prior=model.log_prob)
             else:
-                names = [*found.form.shapes]
+                names = [*loaded.form.shapes]
                 if not isinstance(observed, str | None) and {*observed} == {*names}:
                     observed = names  # an observation's row has the order of the fit
                 source = JointSimulator(model, observed)
-                same = source.form.shapes == found.form.shapes
-                same = same and found.support.equals(source.support)
-                found.pin = source.pin
+                same = source.form.shapes == loaded.form.shapes
+                same = same and loaded.support.equals(source.support)
+                loaded.pin = source.pin
             words = "the `model` of this file"
             require(same, words, f"{model.name}, of other shapes or supports")
-        return found
+        return loaded
 
     @property
     def density(self) -> Mixture:

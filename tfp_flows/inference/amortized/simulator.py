@@ -151,8 +151,10 @@ class JointSimulator(Simulator):
         self.form = DataForm.from_batch(few)
         self._rows_of_few = self.form.to_rows(few)
         targets = [self._pinned(row) for row in self._rows_of_few]
-        supports = [JointSupport.from_distribution(each, "model") for each in targets]
-        support, other = (each.softly_clipped() for each in supports)
+        support, other = (
+            JointSupport.from_distribution(target, "model").softly_clipped()
+            for target in targets
+        )
         words = "`model` of parameters whose support does not depend on data"
         require(support.equals(other), words, model.name)
         self._event_shape = targets[0].event_shape
@@ -172,8 +174,8 @@ class JointSimulator(Simulator):
 
     def simulate(self, parameters: Any, seed: int) -> Any:
         """Returns data, given parameters."""
-        given = self._model.experimental_pin(**_by_name(parameters, self._unknown))
-        drawn = _sample(given.sample_unpinned, self._model, (), seed)
+        pinned = self._model.experimental_pin(**_by_name(parameters, self._unknown))
+        drawn = _sample(pinned.sample_unpinned, self._model, (), seed)
         observed = [name for name in self._names if name in self._observed]
         return self._data(_by_name(drawn, observed))
 
@@ -189,8 +191,8 @@ class JointSimulator(Simulator):
         for name, x in self._pins(self._rows_of_few[0]).items():
             values[name] = tf.repeat(x[None], count, axis=0)
         parts = _as_structure(self._model.event_shape, values)
-        found = _by_name(self._model.log_prob_parts(parts), self._names)
-        return sum(found[name] for name in self._unknown)
+        log_probs = _by_name(self._model.log_prob_parts(parts), self._names)
+        return sum(log_probs[name] for name in self._unknown)
 
     def _draw_all(self, count, seed):
         drawn = _sample(self._model.sample, self._model, count, seed)
@@ -201,8 +203,8 @@ class JointSimulator(Simulator):
         return x[self._observed[0]] if len(self._observed) == 1 else x
 
     def _parameters_of(self, values):
-        own = {name: values[name] for name in self._unknown}
-        return _as_structure(self._event_shape, own)
+        parameters = {name: values[name] for name in self._unknown}
+        return _as_structure(self._event_shape, parameters)
 
     def _pinned(self, row):
         return self._model.experimental_pin(**self._pins(row))
@@ -241,7 +243,7 @@ class PriorSimulator(Simulator):
         words = "`vectorized=False` with several processes"
         require(num_processes == 1 or not vectorized, words, f"vectorized={vectorized}")
         self._prior, self._simulator, self._vectorized = prior, simulator, vectorized
-        self._each = _one_by_one if num_processes == 1 else _in_processes(num_processes)
+        self._call_all = _one_by_one if num_processes == 1 else _in_processes(num_processes)
         self.takes_seed = "seed" in _parameters_of(simulator)
         support = JointSupport.from_distribution(prior, argument).softly_clipped()
         _, x = self.draw(_FEW, 0)
@@ -266,9 +268,9 @@ class PriorSimulator(Simulator):
             return _one_by_one([self._call(plain, seed)])[0]
         count = len(tf.nest.flatten(plain)[0])
         rows = (tf.nest.map_structure(lambda p, i=i: p[i], plain) for i in range(count))
-        found = self._each([self._call(row, seed + i) for i, row in enumerate(rows)])
-        first = parts_of_data(found[0])
-        data = [named_as(first, row) for row in found]
+        data = self._call_all([self._call(row, seed + i) for i, row in enumerate(rows)])
+        first = parts_of_data(data[0])
+        data = [named_as(first, row) for row in data]
         x = {name: _stacked(name, [row[name] for row in data]) for name in data[0]}
         return x[None] if list(x) == [None] else x
 
@@ -279,8 +281,8 @@ class PriorSimulator(Simulator):
     def _call(self, parameters, seed):
         """The function and its arguments, for one call."""
         parts, named_parts = arguments_of(parameters)
-        given = {"seed": seed} if self.takes_seed else {}
-        return self._simulator, parts, {**given, **named_parts}  # a part may be a `seed`
+        keywords = {"seed": seed} if self.takes_seed else {}
+        return self._simulator, parts, keywords | named_parts  # a part may be a `seed`
 
 
 def _sample(method, distribution, count, seed):
@@ -337,10 +339,10 @@ def _parts_and_parents(model):
 
 def _by_name(parts, names):
     """The parts of a structure by the names, or in their order if it has others."""
-    found = named(parts)
-    if set(found) == set(names):
-        return {name: found[name] for name in names}
-    return dict(zip(names, found.values(), strict=True))
+    by_name = named(parts)
+    if set(by_name) == set(names):
+        return {name: by_name[name] for name in names}
+    return dict(zip(names, by_name.values(), strict=True))
 
 
 def _as_structure(structure, by_name):

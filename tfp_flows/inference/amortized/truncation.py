@@ -97,12 +97,12 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
             count = _NUM_OF_ONE
             if len(contexts) > 1:
                 count = max(_NUM_AT_LEAST, min(count, _NUM_OF_ALL // len(contexts)))
-            seed, found = draws.stateless(_SEED), []
+            seed, shares = draws.stateless(_SEED), []
             for k, context in enumerate(contexts):
                 repeated = tf.repeat(context[None], count, axis=0)
                 rows = self._rows(repeated, draws.fold_in(seed, k))
-                found.append(np.mean(self.contains(rows)))
-        return np.reshape(found, self._context.shape[:-1])
+                shares.append(np.mean(self.contains(rows)))
+        return np.reshape(shares, self._context.shape[:-1])
 
     def _batch_shape(self):
         return self._context.shape[:-1]
@@ -187,16 +187,14 @@ class TruncatedPrior:
         """Returns the prior of the round after `previous`."""
         for_draws, for_prior = split_seed(seed, 2)
         posterior = previous.conditioned(focus)
-        own = posterior.sample(_NUM_DRAWS, seed=for_draws)
-        threshold = np.quantile(
-            by_parts(posterior.log_density, own, size=_ROWS_A_CALL), _LEFT_OUT
-        )
-        found = cls(previous, focus, float(threshold))
-        u = found._prior_draws(source, _NUM_PRIOR, for_prior)
-        found.share = float(np.mean(found.contains_rows(u)))
-        if found.share < _LEAST_SHARE:
-            found.share = float(np.mean(np.exp(found._log_weights(own, source))))
-        return found
+        sample = posterior.sample(_NUM_DRAWS, seed=for_draws)
+        log_densities = by_parts(posterior.log_density, sample, size=_ROWS_A_CALL)
+        prior = cls(previous, focus, float(np.quantile(log_densities, _LEFT_OUT)))
+        u = prior._prior_draws(source, _NUM_PRIOR, for_prior)
+        prior.share = float(np.mean(prior.contains_rows(u)))
+        if prior.share < _LEAST_SHARE:
+            prior.share = float(np.mean(np.exp(prior._log_weights(sample, source))))
+        return prior
 
     @classmethod
     def from_plain(cls, previous: Any, plain: dict[str, Any]) -> TruncatedPrior:
@@ -238,10 +236,10 @@ class TruncatedPrior:
         that also lie in the next region.
         """
         posterior = self.previous.conditioned(row)
-        own = posterior.sample(_NUM_DRAWS, seed=0)
+        sample = posterior.sample(_NUM_DRAWS, seed=0)
         before = posterior.prior
         earlier = 1.0 if before is None else before.mass(row)
-        return earlier * float(np.mean(self.contains_rows(own)))
+        return earlier * float(np.mean(self.contains_rows(sample)))
 
     def sample(self, source: Simulator, count: int, seed: int) -> np.ndarray:
         """Draws unconstrained parameters from the truncated prior, `[count, D]`.
@@ -262,21 +260,19 @@ class TruncatedPrior:
         return np.concatenate(kept)[:count]
 
     def _prior_draws(self, source, count, seed):
-        (own,) = np.random.SeedSequence(seed).generate_state(1)
-        parameters = source.parameters(count, int(own) % 2**30)
+        (state,) = np.random.SeedSequence(seed).generate_state(1)
+        parameters = source.parameters(count, int(state) % 2**30)
         return source.support.unconstrained(parameters)
 
     def _resampled(self, source, count, seed):
-        own = self.posterior.sample(_NUM_FOR_ONE * count, seed=seed)
-        log_weights = self._log_weights(own, source)
+        sample = self.posterior.sample(_NUM_FOR_ONE * count, seed=seed)
+        log_weights = self._log_weights(sample, source)
         weights = np.exp(log_weights - log_weights.max())
         rng = np.random.default_rng(seed)
         rows = systematic_rows(weights / weights.sum(), count, rng.uniform(), rng)
-        return np.asarray(own, np.float64)[rows]
+        return np.asarray(sample, np.float64)[rows]
 
-    def _log_weights(self, own, source):
+    def _log_weights(self, u, source):
         """Log-densities of the truncated prior less those of the posterior in focus."""
-        log_weights = source.log_prior(own) - by_parts(
-            self.posterior.log_prob, own, size=_ROWS_A_CALL
-        )
-        return np.where(self.contains_rows(own), log_weights, -np.inf)
+        log_q = by_parts(self.posterior.log_prob, u, size=_ROWS_A_CALL)
+        return np.where(self.contains_rows(u), source.log_prior(u) - log_q, -np.inf)

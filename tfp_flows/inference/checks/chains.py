@@ -138,22 +138,8 @@ class CheckChains:
             return value, gradient
 
         from_warm_up, seed = draws.split(seed, 2)
-        step_sizes = tf.fill([tf.shape(z)[0], 1], tf.constant(0.1, z.dtype))
-        kernel = _TracedOnce(
-            tfp.mcmc.HamiltonianMonteCarlo(log_prob, step_sizes, _LEAPFROGS),
-            _WARM_UP,
-            target_accept_prob=_ACCEPTANCE,
-        )
-        warmed = tfp.mcmc.sample_chain(
-            1,
-            z,
-            kernel=kernel,
-            num_burnin_steps=_WARM_UP - 1,
-            trace_fn=None,
-            return_final_kernel_results=True,
-            seed=from_warm_up,
-        )
-        adapted, hmc = warmed.final_kernel_results, kernel.inner_kernel
+        kernel, z, adapted = _warm_up(log_prob, z, from_warm_up)
+        hmc = kernel.inner_kernel
 
         def keep(i, z, *kept):
             noise, jump = draws.split(draws.fold_in(seed, i), 2)
@@ -169,9 +155,29 @@ class CheckChains:
             return i + 1, tf.where(is_taken[:, None], proposals[i], z), *written
 
         kept = [tf.TensorArray(z.dtype, _KEPT) for _ in range(4)]
-        start = 0, warmed.all_states[-1], *kept
+        start = 0, z, *kept
         _, _, *kept = tf.while_loop(lambda i, *_: i < _KEPT, keep, start)
         return [array.stack() for array in kept]
+
+
+def _warm_up(log_prob, z, seed):
+    """Returns a kernel, and the states and kernel results after its warm-up from `z`."""
+    step_sizes = tf.fill([tf.shape(z)[0], 1], tf.constant(0.1, z.dtype))
+    kernel = _TracedOnce(
+        tfp.mcmc.HamiltonianMonteCarlo(log_prob, step_sizes, _LEAPFROGS),
+        _WARM_UP,
+        target_accept_prob=_ACCEPTANCE,
+    )
+    warmed = tfp.mcmc.sample_chain(
+        1,
+        z,
+        kernel=kernel,
+        num_burnin_steps=_WARM_UP - 1,
+        trace_fn=None,
+        return_final_kernel_results=True,
+        seed=seed,
+    )
+    return kernel, warmed.all_states[-1], warmed.final_kernel_results
 
 
 class _TracedOnce(tfp.mcmc.DualAveragingStepSizeAdaptation):
@@ -198,15 +204,15 @@ def start_chains(
     points = ends[rng.permutation(len(ends))[:_NUM_ENDS]]
     points = np.concatenate([gaussian.draw(noise), points])
     points = points[np.isfinite(runner.density.log_prob(points))]
-    own = weighted.own[rng.integers(weighted.count, size=_NUM_CHAINS)]
-    starts = np.concatenate([points, own])[:_NUM_CHAINS]
+    near = weighted.from_q[rng.integers(weighted.count, size=_NUM_CHAINS)]
+    starts = np.concatenate([points, near])[:_NUM_CHAINS]
     return _run(runner, starts, weighted, seed, rng, len(points))
 
 
 def _run(runner, starts, weighted, seed, rng, num_far=0):
     """Runs chains that propose draws of q."""
     rows = rng.integers(weighted.count, size=(_KEPT, _NUM_CHAINS))
-    proposals = weighted.own[rows], weighted.ratios[rows]
+    proposals = weighted.from_q[rows], weighted.ratios[rows]
     return runner.run(starts, weighted.gaussian, *proposals, seed, num_far)
 
 
@@ -237,10 +243,10 @@ def r_hat_with_draws(
 ) -> float:
     """Returns R-hat between groups of used chains and groups of weighted draws."""
     used = np.flatnonzero(is_used)
-    each = len(used) // _NUM_GROUPS
-    if each < 2 or not weighted.ess > 1.0:
+    group_size = len(used) // _NUM_GROUPS
+    if group_size < 2 or not weighted.ess > 1.0:
         return math.nan
-    used = rng.permutation(used)[: _NUM_GROUPS * each]
+    used = rng.permutation(used)[: _NUM_GROUPS * group_size]
     size = chains.draws.shape[-1]
     from_chains = chains.draws[:, used].transpose(1, 0, 2).reshape(_NUM_GROUPS, -1, size)
     count = from_chains.shape[0] * from_chains.shape[1]
@@ -322,13 +328,13 @@ def uncovered_mass(
     rows, moments = weighted.rows, weighted.moments
     varies = entries_that_vary(rows)
     mean, deviation = moments.mean[varies], moments.deviation[varies]
-    found = (flatten(chains.draws[is_beyond])[:, varies] - mean) / deviation
+    beyond = (flatten(chains.draws[is_beyond])[:, varies] - mean) / deviation
     known = (rows[is_known][:, varies] - mean) / deviation
     # Expectations by chains beyond the draws of q, and by weights elsewhere.
     rest = (1.0 - share) / max(1.0 - float(weights.sum()), 1e-9)
-    each = np.full(len(found), 1.0 / counts.sum())
-    shift = each @ found - rest * (weights @ known)
-    square = each @ found**2 + rest * (1.0 - weights @ known**2)
+    equal = np.full(len(beyond), 1.0 / counts.sum())
+    shift = equal @ beyond - rest * (weights @ known)
+    square = equal @ beyond**2 + rest * (1.0 - weights @ known**2)
     change = 0.5 * np.log(np.maximum(square - shift**2, 1e-30))
     # Scales the effects from the estimate of the mass to its bound.
     effects = (np.abs(x).max() * bound / uncovered for x in (shift, change))

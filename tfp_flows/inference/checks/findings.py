@@ -97,14 +97,8 @@ def examine(
     density, flatten = start.space.density, start.space.support.entries
     show("checking weighted draws", 0.0)
     rng = np.random.default_rng([seed, 2])
-    needed = seconds_of_checks(density)
-    if seconds < needed:
-        # The fewest draws, if there was no time to measure the seconds of one.
-        affordable = 0.5 * seconds / (density.seconds_of_gradient or math.inf)
-        count = int(np.clip(affordable, _FEWEST_DRAWS, _NUMBERS_OF_DRAWS[0]))
-        sampler = ImportanceSampler(density, distribution, flatten, rows=min(count, 2000))
-        weighted = sample_until_known(sampler, seed, [count])
-        return Findings(weighted, complete=False, seconds=needed)
+    if seconds < seconds_of_checks(density):
+        return _weights_alone(start, distribution, seed, seconds)
     sampler = ImportanceSampler(density, distribution, flatten)
     more = seconds / max(density.seconds_of_gradient, 1e-12) - _NUM_GRADIENTS
     counts = [n for n in _NUMBERS_OF_DRAWS if n < more or n == _NUMBERS_OF_DRAWS[0]]
@@ -118,8 +112,8 @@ def examine(
     num_gradients = chains.num_gradients + modes.num_gradients
     stuck = [Gaussian.from_draws(chains.draws_in(group)) for group in groups]
     evidence = weighted.log_evidence[0]
-    found = [*stuck, *modes.gaussians]
-    regions = [measured(sampler, gaussian, evidence, rng) for gaussian in found]
+    gaussians = [*stuck, *modes.gaussians]
+    regions = [measured(sampler, gaussian, evidence, rng) for gaussian in gaussians]
     is_used = chains.has_arrived.copy()
     for group, region in zip(groups, regions[: len(groups)], strict=True):
         is_used[group] &= region.counts
@@ -141,3 +135,15 @@ def examine(
         chains.draws_in(is_used),
         num_gradients,
     )
+
+
+def _weights_alone(start, distribution, seed, seconds):
+    """Returns the findings of as many weighted draws as there is time for."""
+    density, flatten = start.space.density, start.space.support.entries
+    # The fewest draws, if there was no time to measure the seconds of one.
+    affordable = 0.5 * seconds / (density.seconds_of_gradient or math.inf)
+    count = int(np.clip(affordable, _FEWEST_DRAWS, _NUMBERS_OF_DRAWS[0]))
+    sampler = ImportanceSampler(density, distribution, flatten, rows=min(count, 2000))
+    weighted = sample_until_known(sampler, seed, [count])
+    needed = seconds_of_checks(density)
+    return Findings(weighted, complete=False, seconds=needed)

@@ -70,7 +70,7 @@ class WeightedDraws:
         return (self.log_p - self.log_q)[: self.count]
 
     @property
-    def own(self) -> np.ndarray:
+    def from_q(self) -> np.ndarray:
         """The draws of q, `[count, D]`."""
         return self.x[: self.count]
 
@@ -92,7 +92,7 @@ class WeightedDraws:
     @functools.cached_property
     def gaussian(self) -> Gaussian:
         """The Gaussian with the moments of the draws of q."""
-        return Gaussian.from_draws(self.own)
+        return Gaussian.from_draws(self.from_q)
 
     @property
     def ess(self) -> float:
@@ -165,13 +165,13 @@ class ImportanceSampler:
           https://doi.org/10.1080/01621459.2000.10473909
         """
         num_broad = int(_SHARE * count)
-        num_own = count - 2 * num_broad
-        batches = range(math.ceil(num_own / self._rows))
+        num_from_q = count - 2 * num_broad
+        batches = range(math.ceil(num_from_q / self._rows))
         pieces = [self._draw(tf.constant([seed % 2**31, i], tf.int32)) for i in batches]
-        x, log_q = joined(pieces, num_own)
+        x, log_q = joined(pieces, num_from_q)
         log_p = self.density.log_prob(x)
-        own = Gaussian.from_draws(x)
-        broad = Gaussian(own.mean, _SCALE * own.factor)
+        gaussian = Gaussian.from_draws(x)
+        broad = Gaussian(gaussian.mean, _SCALE * gaussian.factor)
         wide = _broad_draws(broad, num_broad, np.random.default_rng([seed, 6]))
         from_wide = self.at(wide)
         everything = np.concatenate([x, wide])
@@ -197,8 +197,9 @@ def _broad_draws(gaussian, count, rng):
     size = len(gaussian.mean)
     noise = rng.normal(size=(2, count, size))
     # Half a chi-squared number of 2 degrees is an exponential one.
-    joint, own = rng.exponential(size=(count, 1)), rng.exponential(size=(count, size))
-    z = noise / np.sqrt(np.stack([np.broadcast_to(joint, own.shape), own]))
+    joint = np.broadcast_to(rng.exponential(size=(count, 1)), (count, size))
+    separate = rng.exponential(size=(count, size))
+    z = noise / np.sqrt(np.stack([joint, separate]))
     return gaussian.draw(z.reshape(-1, size))
 
 
@@ -210,8 +211,8 @@ def _log_broad(gaussian, x):
     power = 0.5 * size + 1.0
     constant = math.lgamma(power) - 0.5 * size * math.log(2.0 * math.pi)
     joint = constant - power * np.log1p(0.5 * squares.sum(axis=1))
-    own = -1.5 * np.log(squares + 2.0).sum(axis=1)
-    return joint - gaussian.log_scale, own - gaussian.log_scale
+    separate = -1.5 * np.log(squares + 2.0).sum(axis=1)
+    return joint - gaussian.log_scale, separate - gaussian.log_scale
 
 
 def systematic_rows(
@@ -362,11 +363,11 @@ def check_unweighted_draws(weighted: WeightedDraws) -> Check:
         advice = "Some draws are outside the target's support; use `resample`."
         return Check(name, math.inf, 1.0, False, advice, resampling_helps=True)
     varies, moments = entries_that_vary(weighted.rows), weighted.moments
-    own = weighted.rows[: weighted.count, varies]
+    unweighted = weighted.rows[: weighted.count, varies]
     deviation = np.maximum(moments.deviation[varies], 1e-30)
     with np.errstate(all="ignore"):  # the deviation of few draws may be 0
-        shifts = np.abs(own.mean(axis=0) - moments.mean[varies]) / deviation
-        changes = np.abs(np.log(own.std(axis=0) / deviation))
+        shifts = np.abs(unweighted.mean(axis=0) - moments.mean[varies]) / deviation
+        changes = np.abs(np.log(unweighted.std(axis=0) / deviation))
     shift, change = shifts.max(initial=0.0), changes.max(initial=0.0)
     gap = weighted.log_evidence[0] - weighted.elbo[0]
     has_equal_moments = shift <= MEAN_CHANGE and change <= DEVIATION_CHANGE

@@ -97,15 +97,15 @@ def points_on_rays(
     Rays from the first centre also go to `points`, `[P, D]`, for example draws of the
     prior. The posterior has the mass of points, `[N, D]`, that are known, `[N]`.
     """
-    size, found = density.event_size, []
+    size, highest = density.event_size, []
     num_radii = _NUM_RADII.get(size, _FEWEST_RADII)
     count = max(_NUM_SCATTERED // (num_radii * len(centres)), 1)
     for k, centre in enumerate(centres):
         directed = _directed(centre, points if k == 0 else points[:0])
         scattered = centre.scale(_scattered(size, count, rng))
-        found.append(_highest(density, centre, directed, _NUM_DENSE_RADII, is_known))
-        found.append(_highest(density, centre, scattered, num_radii, is_known))
-    return np.unique(np.concatenate(found), axis=0)
+        highest.append(_highest(density, centre, directed, _NUM_DENSE_RADII, is_known))
+        highest.append(_highest(density, centre, scattered, num_radii, is_known))
+    return np.unique(np.concatenate(highest), axis=0)
 
 
 def narrowest_modes(size: int) -> tuple[float, float]:
@@ -138,8 +138,8 @@ def _directed(centre, points):
     rows = range(min(1 << (size - 1).bit_length(), _MOST_DIAGONALS))
     bits = [[(i & j).bit_count() for j in range(size)] for i in rows]
     signs = 1.0 - 2.0 * (np.array(bits) % 2)
-    own = factor.T[:_MOST_AXES]
-    lines = np.concatenate([axes * scales, own, signs * scales, signs[:1]])
+    columns = factor.T[:_MOST_AXES]
+    lines = np.concatenate([axes * scales, columns, signs * scales, signs[:1]])
     directions = np.concatenate([lines, -lines, points - centre.mean])
     lengths = np.linalg.norm(np.linalg.solve(factor, directions.T), axis=0)
     is_usable = np.isfinite(lengths) & (lengths > 0.0)

@@ -94,13 +94,14 @@ def improper_ray(
     """
     mean, factor, size = gaussian.mean, gaussian.factor, len(gaussian.mean)
     axes = np.eye(size)[:_MOST_AXES]
-    own = factor.T[:_MOST_AXES]
+    columns = factor.T[:_MOST_AXES]
     away = ends - mean
     lengths = np.linalg.norm(np.linalg.solve(factor, away.T), axis=0)
     away = away[np.isfinite(lengths) & (lengths > 10.0)][:_MOST_AXES]
     random = rng.normal(size=(_NUM_RANDOM, size)) @ factor.T
     scales = np.linalg.norm(factor, axis=1)
-    directions = np.concatenate([axes * scales, -axes * scales, own, -own, random, away])
+    lines = axes * scales, -axes * scales, columns, -columns
+    directions = np.concatenate([*lines, random, away])
     z = np.linalg.solve(factor, directions.T)
     directions = directions / np.maximum(np.linalg.norm(z, axis=0), 1e-300)[:, None]
     points = mean + _RADII[:, None, None] * directions
@@ -150,7 +151,7 @@ def improper_slice(
     low, middle, high = np.quantile(draws, [0.05, 0.5, 0.95], axis=0)
     scales = 0.5 * (high - low)
     extents = np.abs(draws - middle).max(axis=0) / np.maximum(scales, 1e-300)
-    found: ImproperDirection | None = None
+    flattest: ImproperDirection | None = None
     # The heaviest tails first, in case there is no time for all.
     for axis in np.argsort(-extents)[:_MOST_SLICED]:
         for sign in (1, -1):
@@ -160,9 +161,9 @@ def improper_slice(
             away = sign * (draws[:, axis] - middle[axis]) - distances[0]
             start = draws[np.abs(away).argmin()]
             slope = _last_slope(density, start, axis, middle[axis] + sign * distances)
-            if slope <= _STEEPEST and (found is None or slope < found.slope):
-                found = ImproperDirection(int(axis), sign, slope, is_integrated=True)
-    return found
+            if slope <= _STEEPEST and (flattest is None or slope < flattest.slope):
+                flattest = ImproperDirection(int(axis), sign, slope, is_integrated=True)
+    return flattest
 
 
 def _last_slope(density, start, axis, values):
