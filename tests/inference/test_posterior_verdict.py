@@ -73,6 +73,7 @@ def test_entries_that_do_not_vary_do_not_count(rng):
         ({"uncovered_mass": 0.02}, "2.00 %"),
         ({"missing": [None]}, "1 regions"),
         ({"complete": False}, "no time for Markov chains"),
+        ({"complete": False, "seconds": 90.0}, "alone take about 1.5 minutes"),
     ],
 )
 def test_what_chains_found_is_not_reliable_and_another_round_may_mend_it(

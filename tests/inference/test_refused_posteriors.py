@@ -90,10 +90,14 @@ BAD_CALLS = [
         "`target` without batch axes | (2,)",
     ),
     (
+        lambda: unnamed(tfd.Normal(0.0, 1.0), tfd.Normal([0.0, 1.0], 1.0)),
+        "`target` without batch axes | 1 of batch shape (2,)",
+    ),
+    (
         lambda: unnamed(
             tfd.MixtureSameFamily(tfd.Categorical([0.0]), tfd.Normal([0.0], 1.0))
         ),
-        "know their support",
+        "know their support | got the part 0",
     ),
     (lambda: tff.flow_posterior(2, "glow"), "`flow`, one of ['iaf' | got 'glow'"),
     (

@@ -17,7 +17,7 @@ from tfp_flows.inference.checks.findings import examine
 from tfp_flows.inference.initial_flow import Start, standard, starting_flow
 from tfp_flows.inference.modes import quasi_newton
 from tfp_flows.inference.reparametrisation import FitSpace
-from tfp_flows.inference.training import compiled_training
+from tfp_flows.inference.training import compiled_training, train
 
 
 def sleepy(seconds):
@@ -50,8 +50,29 @@ def test_budget_reserves_time_for_the_checks(monkeypatch):
     assert "`max_minutes`, 1" in kept.reached()
     kept.reserve_seconds(1000.0, 0.5)
     assert kept.reserve == 30.0
+    kept.reserve = 0.0
+    assert kept.reached() is None
+    kept.end()  # a step of training would have taken too long
+    assert "`max_minutes`, 1" in kept.ended
     assert Budget(None, None).seconds_left == np.inf
     assert Budget(None, None).has_left(1.0)
+
+
+def test_the_report_names_a_bound_that_ended_training_before_the_time_was_used(op_by_op):
+    """Training ends in time for the checks, which may take less than is kept for them."""
+    target = density(lambda x: -tf.reduce_sum(x**4, axis=-1))
+    space = FitSpace(target, target._support)
+    start = Start(space, [standard(2)], np.zeros([1, 2]), "words")
+    distribution, training = compiled_training(start, seed=0, seconds=0.0)
+    limits = Budget(1.0, None), Budget(None, 100)
+    limits[0].reserve_seconds(59.999, 1.0)
+    for limit, name in zip(
+        limits, ("`max_minutes`, 1", "`max_gradients`, 100"), strict=True
+    ):
+        training.counters.assign(tf.zeros_like(training.counters))
+        limit.num_gradients = 100
+        train(training, limit, save=lambda: None, show=lambda *_: None)
+        assert name in limit.ended
 
 
 def test_climbs_end_when_their_time_is_over():
@@ -99,6 +120,30 @@ def test_functions_that_raise_at_some_values_go_on_by_xla():
     np.testing.assert_allclose(found[:2, 0, 0], [0.5, 0.25])
     assert not np.isfinite(found[2]).any()
     assert function.jit_compiled
+
+
+def test_xla_compiles_a_density_and_its_derivatives_once_for_all_points():
+    """A density that raises errors, as a singular matrix does, goes on by XLA.
+
+    XLA may take points for constants unless they are variables of a loop.
+    """
+    target = density(lambda x: -tf.reduce_sum(x**4 + x[..., :1] * x, axis=-1))
+    x = np.array([[0.5, -1.0], [2.0, 0.25]])
+    answers = []
+    for by_xla in (False, True):
+        for function in (target._log_probs, target._gradients, target._products):
+            function.jit_compiled = by_xla
+        answers.append([target.log_prob(x), target.gradient(x), target.curvature(x[0], x)])
+    for ours, plain in zip(*map(tf.nest.flatten, answers), strict=True):
+        np.testing.assert_allclose(ours, plain, rtol=1e-12)
+    rows = tf.TensorSpec([2, 2], tf.float64)
+    for function, count in (
+        (target._log_probs, 1),
+        (target._gradients, 1),
+        (target._products, 2),
+    ):
+        traced = function._xla.get_concrete_function(*[rows] * count)
+        assert any("While" in operation.type for operation in traced.graph.get_operations())
 
 
 @pytest.mark.parametrize("by_xla", [True, False])
@@ -156,7 +201,7 @@ def test_checks_without_time_are_of_weights_alone_and_never_reliable(seconds, op
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seconds", "minutes"), [(0.2, 0.5), (0.01, 0.75)])
+@pytest.mark.parametrize(("seconds", "minutes"), [(0.2, 0.5), (0.03, 0.75)])
 def test_fits_of_slow_targets_keep_to_their_minutes(seconds, minutes):
     start = time.monotonic()
     posterior = tff.fit_posterior(

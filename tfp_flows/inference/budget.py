@@ -20,6 +20,7 @@ class Budget:
 
     def __init__(self, max_minutes: float | None, max_gradients: int | None) -> None:
         self._max_seconds = None if max_minutes is None else 60.0 * max_minutes
+        self._max_minutes = max_minutes
         self._max_gradients = max_gradients
         self._start = time.monotonic()
         self.num_gradients = self.skipped_steps = 0
@@ -27,6 +28,8 @@ class Budget:
         self.reserve = 0.0
         # Whether XLA took too long, so that a clock decided.
         self.xla_timed_out = False
+        # Says which bound left something of the fit out; None if none did.
+        self.ended: str | None = None
 
     @property
     def used(self) -> tuple[int, int, float]:
@@ -65,8 +68,15 @@ class Budget:
             if self.num_gradients >= self._max_gradients:
                 return f"The fit ended at `max_gradients`, {self._max_gradients}."
         if self._max_seconds is not None and self.seconds_left <= 0.0:
-            return f"The fit ended at `max_minutes`, {self._max_seconds / 60.0:g}."
+            return self._out_of_time()
         return None
+
+    def end(self) -> None:
+        """Notes that a bound leaves something out, even if some time is left in the end."""
+        self.ended = self.reached() or self._out_of_time()
+
+    def _out_of_time(self):
+        return f"The fit ended at `max_minutes`, {self._max_minutes:g}."
 
 
 class Progress:

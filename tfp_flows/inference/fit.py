@@ -305,8 +305,10 @@ def _check_density(fit, points):
 def _next_round(fit, last):
     """The round after the last one; None if it would not help, or there is no time."""
     index, budget = last.start.index + 1, fit.budget
-    is_over = budget.reached() or not budget.has_left(_SHARE_OF_ROUND)
-    if index == _MAX_ROUNDS or is_over or is_final(last.checks, last.findings.weighted):
+    if index == _MAX_ROUNDS or is_final(last.checks, last.findings.weighted):
+        return None
+    if budget.reached() or not budget.has_left(_SHARE_OF_ROUND):
+        budget.end()
         return None
     start = fit.checkpoint.start(index, last.start.space) or _new_start(fit, last)
     return None if start is None else _run_round(fit, start)
@@ -439,7 +441,7 @@ def _report(fit, best, first_gaussian):
         checks = [*checks, tails] if tails.passed else [tails]
     found, reasons = verdict(checks)
     if not agrees(checks):
-        reasons += tuple(filter(None, [budget.reached()]))
+        reasons += tuple(filter(None, [budget.ended or budget.reached()]))
     without_xla = "; without XLA, which took too long" if budget.xla_timed_out else ""
     return PosteriorReport(
         verdict=found,

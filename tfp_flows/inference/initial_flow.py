@@ -71,6 +71,7 @@ def first_start(
     budget.num_gradients += modes.num_gradients
     gaussians, words = modes.gaussians, f"over {len(modes.gaussians)} Gaussians"
     if not gaussians and is_over():
+        budget.end()
         gaussians = [standard(density.event_size)]
         words = "over a standard normal, as time was short"
     elif len(gaussians) < 2:

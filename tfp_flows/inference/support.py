@@ -86,7 +86,8 @@ class JointSupport:
         _refuse_discrete(parts, argument)
         has_batch = any(shape.rank != 0 for shape in tf.nest.flatten(target.batch_shape))
         words = "without batch axes (`tfd.Independent` makes them axes of the event)"
-        got = f"batch shape {target.batch_shape}"
+        shapes = named(target.batch_shape) or {target.name: target.batch_shape}
+        got = ", ".join(f"{name} of batch shape {part}" for name, part in shapes.items())
         require(not has_batch, f"`{argument}` {words}", got)
         dtypes = set(tf.nest.flatten(target.dtype))
         _check_size(len(dtypes), argument)
@@ -315,12 +316,21 @@ def _default_constraint(target, argument):
         # All continuous distributions of this package have one.
         is_own = isinstance(target, AutoregressiveDistribution)
         kind = "discrete" if is_own else "discrete or has a part that is, or a mixture"
+        lacking = [name for name, part in parts_of(target) if not _has_support(part)]
+        lacking.append(f"`{target.name}`")
         raise ValueError(
             f"Expected continuous `{argument}` with parts that know their support, as most "
-            f"of TFP's do (mixtures do not); got `{target.name}`, which is "
+            f"of TFP's do (mixtures do not); got {lacking[0]}, which is "
             f"{kind}.{for_target(argument, OTHER_FORM)}"
         )
     return constraint
+
+
+def _has_support(part):
+    try:
+        return default_support(part) is not None
+    except Exception:  # parts may raise any error
+        return False
 
 
 def _checked_parts(target, support, argument):

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
-from tfp_flows.core.compiled import Compiled, graph_function
+from tfp_flows.core.compiled import Compiled, graph_function, is_compiled_by_xla
 from tfp_flows.inference.parts import call_with_parts
 
 # Points of a batch; draws of a step of training and check chains are as many.
@@ -55,9 +55,13 @@ class UnconstrainedDensity:
         self.value_and_gradient = graph_function(
             self._value_and_gradient, experimental_attributes={"_noinline": True}
         )
-        self._log_probs = Compiled(self._log_prob, by_xla=False)
-        self._gradients = Compiled(self.value_and_gradient, by_xla=False)
-        self._products = Compiled(self._product, by_xla=False)
+        self._log_probs = Compiled(
+            lambda x: in_loop(lambda x: [self._log_prob(x)], [x], [x[:, 0]]), by_xla=False
+        )
+        self._gradients = Compiled(self.value_and_gradient_in_loop, by_xla=False)
+        self._products = Compiled(
+            lambda *rows: in_loop(self._product, rows, rows), by_xla=False
+        )
         self._seconds = math.inf
 
     def mapped(self, bijector: tfb.Bijector) -> UnconstrainedDensity:
@@ -91,9 +95,13 @@ class UnconstrainedDensity:
         """Least wall time of one gradient in a batch so far; 0 before the second batch."""
         return self._seconds / _ROWS if math.isfinite(self._seconds) else 0.0
 
+    def value_and_gradient_in_loop(self, x: tf.Tensor) -> Sequence[tf.Tensor]:
+        """Returns those of `value_and_gradient`, in code that XLA may compile."""
+        return in_loop(self.value_and_gradient, [x], [x[:, 0], x])
+
     def log_prob(self, x: np.ndarray) -> np.ndarray:
         """Returns the log-densities, `[N]`, of points, `[N, D]`."""
-        return self._in_batches(lambda x: [self._log_probs(x)], x)[0]
+        return self._in_batches(self._log_probs, x)[0]
 
     def gradient(self, x: np.ndarray) -> np.ndarray:
         """Returns the gradients, `[N, D]`, at points, `[N, D]`."""
@@ -188,6 +196,33 @@ class UnconstrainedDensity:
             _, gradient = self._value_and_gradient(x)
             along = tf.reduce_sum(gradient * directions)
         return gradient, tape.gradient(along, x, unconnected_gradients=_ZERO)
+
+
+def in_loop(
+    function: Callable, tensors: Sequence[tf.Tensor], like: Sequence[tf.Tensor]
+) -> Sequence[tf.Tensor]:
+    """Calls a function of tensors; under XLA, in a loop of one pass.
+
+    XLA takes inputs of the derivatives of some densities for constants, for example all
+    inputs with an auto-batched joint distribution, a flow's weights included, and would
+    compile anew for each value. Variables of a loop are no constants. Results have the
+    shapes and dtypes of `like`.
+    """
+    if not is_compiled_by_xla():
+        return function(*tensors)
+    start = 0, *tensors, *map(tf.zeros_like, like)
+    count = 1 + len(tensors)
+
+    def body(i, *state):
+        given = state[: count - 1]
+        results = function(*given)
+        for result, one in zip(results, like, strict=True):
+            result.set_shape(one.shape)  # a Python function has none
+        return i + 1, *(x + 0.0 for x in given), *results
+
+    shapes = tuple(tf.convert_to_tensor(s).shape for s in start)
+    found = tf.while_loop(lambda i, *_: i < 1, body, start, shape_invariants=shapes)
+    return found[count:]
 
 
 def in_batches(

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.core.compiled import Compiled, is_compiled_by_xla
+from tfp_flows.core.compiled import Compiled
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.budget import Budget
@@ -100,6 +100,8 @@ def train(
         bound, error = block.elbo, block.error
         training.counters.assign([rung, count, bound, error, *budget.used])
         save()
+    if rung < len(_LADDER):
+        budget.end()
     training.adam.use_average()
 
 
@@ -290,25 +292,8 @@ class PosteriorTraining(tf.Module):
         return map(tf.stop_gradient, (log_q, tape.gradient(log_q, y)))
 
     def _target(self, x):
-        """Log-density and gradient of the target, without second derivatives.
-
-        The loop of one pass is for XLA. XLA takes all inputs of the gradient of an
-        auto-batched joint distribution for constants, the weights included, and would
-        compile each block anew. Variables of a loop are no constants.
-        """
-        if not is_compiled_by_xla():
-            return map(tf.stop_gradient, self._density.value_and_gradient(x))
-        rows = tf.shape(x)[0]
-        start = 0, x, tf.zeros([rows], x.dtype), tf.zeros_like(x)
-        shapes = tuple(s.shape for s in map(tf.convert_to_tensor, start))
-
-        def body(i, x, *_):
-            return i + 1, x + 0.0, *self._density.value_and_gradient(x)
-
-        _, _, *results = tf.while_loop(
-            lambda i, *_: i < 1, body, start, shape_invariants=shapes
-        )
-        return map(tf.stop_gradient, results)
+        """Log-density and gradient of the target, without second derivatives."""
+        return map(tf.stop_gradient, self._density.value_and_gradient_in_loop(x))
 
     def _base_draws(self, seed):
         base, count = self._distribution.distribution, self.num_draws

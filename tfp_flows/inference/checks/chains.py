@@ -347,15 +347,17 @@ def _upper_bound(is_beyond, counts):
     return float(shares.mean() + 2.0 * shares.std() / math.sqrt(len(shares)))
 
 
-def check_r_hat(r_hat: float, *, complete: bool = True) -> Check:
+def check_r_hat(r_hat: float, *, complete: bool = True, seconds: float = 0.0) -> Check:
     """Checks that Markov chains, if there was time for them, agree with the weighted draws.
 
-    R-hat is NaN if hardly a chain arrived.
+    R-hat is NaN if hardly a chain arrived. Chains and the search for maxima take about
+    `seconds`; 0 if not known.
     """
     if not complete:
+        alone = f": these alone take about {seconds / 60.0:.1f} minutes" if seconds else ""
         advice = (
             "There was no time for Markov chains and a search for maxima, without which "
-            "nothing is reliable. Try a larger `max_minutes`."
+            f"nothing is reliable. Try a larger `max_minutes`{alone}."
         )
     elif math.isnan(r_hat):
         advice = (

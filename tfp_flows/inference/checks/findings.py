@@ -58,6 +58,7 @@ class Findings:
     chain_draws: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros([0, 0]))
     num_gradients: int = 0
     complete: bool = True  # whether there was time for chains and a search for modes
+    seconds: float = 0.0  # that these take, about, if there was no time; 0 if not known
 
     @property
     def is_fair(self) -> bool:
@@ -143,4 +144,6 @@ def _weights_alone(start, distribution, seed, seconds):
     affordable = 0.5 * seconds / (density.seconds_of_gradient or math.inf)
     count = int(np.clip(affordable, _FEWEST_DRAWS, _NUMBERS_OF_DRAWS[0]))
     sampler = ImportanceSampler(density, distribution, flatten, rows=min(count, 2000))
-    return Findings(sample_until_known(sampler, seed, [count]), complete=False)
+    weighted = sample_until_known(sampler, seed, [count])
+    needed = seconds_of_checks(density)
+    return Findings(weighted, complete=False, seconds=needed)

@@ -350,7 +350,8 @@ def check_known_density(weighted: WeightedDraws) -> Check:
     """Checks that the target has a reliable density at nearly all draws."""
     advice = (
         f"At {100.0 * weighted.unknown:.1f} % of the posterior's draws, the target's "
-        "log-density is NaN, +inf or rounding alone. Try float64, or other parameters."
+        "log-density is NaN, +inf or rounding alone. Try float64, proper priors for all "
+        "variables, or other parameters."
     )
     return Check.at_most(UNKNOWN_DENSITY, weighted.unknown, _MOST_UNKNOWN, advice)
 

@@ -37,7 +37,7 @@ def list_checks(findings: Findings, names: Sequence[str] = ()) -> list[Check]:
         check_known_density(weighted),
         check_unweighted_draws(weighted),
         check_missing_mass(findings.missing),
-        check_r_hat(findings.r_hat, complete=findings.complete),
+        check_r_hat(findings.r_hat, complete=findings.complete, seconds=findings.seconds),
         check_uncovered_mass(findings.uncovered_mass, findings.uncovered),
     ]
 
