@@ -192,7 +192,9 @@ def check_network_dtype(name: str, value: Any, dtype: Any) -> str:
     the only mixed policy.
     """
     flow_dtype = check_dtype("dtype", dtype).name
-    allowed = [flow_dtype] + ["mixed_bfloat16"] * (flow_dtype == "float32")
+    allowed = [flow_dtype]
+    if flow_dtype == "float32":
+        allowed.append("mixed_bfloat16")
     if value is not None and not (isinstance(value, str) and value in allowed):
         words = " or ".join(["None", *map(repr, allowed)])
         check_instance(name, value, (), f"{words} in a flow of {flow_dtype}")
