@@ -152,7 +152,7 @@ def _with_lookups(functions, table, cells):
     computed = [function.name for function in functions]
     sources = [n for n in columns if table[n].has_values and n not in computed]
     lookups = find_lookups({name: columns[name] for name in sources}, columns)
-    lookups = [each for each in lookups if each.fits([table[n] for n in each.names])]
+    lookups = [e for e in lookups if e.fits([table[n] for n in e.names])]
     looked_up = [lookup.name for lookup in lookups]
     functions = [f for f in functions if f.source not in looked_up]
     taken = [function.name for function in functions]
@@ -175,11 +175,11 @@ def _differences(table, computed, numbers):
         kind = "integer" if is_integer else "positive"
         return Column(label, kind, low=0.0, spikes=spikes, step=step)
 
-    found = find_differences({c.name: c for c in table}, computed, numbers, described)
-    for difference in found:
+    differences = find_differences({c.name: c for c in table}, computed, numbers, described)
+    for difference in differences:
         if difference.column.kind == "constant":
             table.change(difference.name, high=None, reason=table[difference.name].reason)
-    return found
+    return differences
 
 
 def _described(name, column, categorical_dtype, as_recorded):

@@ -101,7 +101,7 @@ def find_equalities(
         count, usual = is_equal.sum(), chance * len(is_equal)
         if count >= max(_RATIO * usual, usual + _DEVIATIONS * np.sqrt(usual + 1.0)):
             shares[later].append((is_equal, chance, earlier))
-    found = []
+    equalities = []
     for later, candidates in shares.items():
         explained = np.zeros(len(cells[later]), bool)
         for is_equal, chance, earlier in sorted(candidates, key=lambda c: -c[0].sum()):
@@ -110,9 +110,9 @@ def find_equalities(
             equality = Equality([later, earlier], reason)
             is_new = equality.label not in columns
             if is_new and _are_many(is_equal & ~explained):
-                found.append(equality)
+                equalities.append(equality)
                 explained |= is_equal
-    return found
+    return equalities
 
 
 def _if_shuffled(first, second, spikes):

@@ -110,8 +110,8 @@ class Frame:
         """
         if self._form_name == "array" and len(columns) == len(self.columns):
             columns, where = (
-                dict(zip(self.columns, each.values(), strict=True))
-                for each in (columns, where)
+                dict(zip(self.columns, arrays.values(), strict=True))
+                for arrays in (columns, where)
             )
         replaced = {
             name: _replaced(self._sources[name], column, where[name])
@@ -189,12 +189,12 @@ def _replaced(source, values, where):
     series = source.reset_index(drop=True)
     cells = _series(form.cells(values), series.index)
     if cells.dtype == series.dtype:
-        found = series.where(~where, cells)
+        replaced = series.where(~where, cells)
     else:
         objects = series.astype(object).to_numpy()
-        found = _series(_put(objects, cells, where), series.index)
-        found = found.infer_objects()
-    return found.set_axis(source.index)
+        replaced = _series(_put(objects, cells, where), series.index)
+        replaced = replaced.infer_objects()
+    return replaced.set_axis(source.index)
 
 
 class Form(typing.NamedTuple):
@@ -214,25 +214,25 @@ class Form(typing.NamedTuple):
         return cls(name, {n: ColumnForm.from_plain(c) for n, c in columns.items()})
 
     def written(
-        self, columns: dict[str, Any], given: Sequence[str] = (), index: Any = None
+        self, columns: dict[str, Any], uncast: Sequence[str] = (), index: Any = None
     ) -> Any:
         """Returns columns in this form.
 
         Args:
           columns: arrays `[N]` by name, in the order of the result.
-          given: names of columns that are not cast.
+          uncast: names of columns that keep their dtypes.
           index: index of pandas's rows; None: row numbers.
         """
         forms = {name: self.columns.get(name, ColumnForm(name)) for name in columns}
         columns = {
-            name: column if name in given else forms[name].cells(column)
+            name: column if name in uncast else forms[name].cells(column)
             for name, column in columns.items()
         }
         labels = [forms[name].label for name in columns]
         if self.name == "pandas":
             pandas = importlib.import_module("pandas")
-            each = {i: _series(c, index) for i, c in enumerate(columns.values())}
-            rows = pandas.DataFrame(each, index=index)
+            series = {i: _series(c, index) for i, c in enumerate(columns.values())}
+            rows = pandas.DataFrame(series, index=index)
             return rows.set_axis(pandas.Index(labels), axis=1)  # tuples: several levels
         if self.name == "dictionary":
             return dict(zip(labels, columns.values(), strict=True))

@@ -64,9 +64,9 @@ def with_frequencies(spec: NumberSpec, numbers: np.ndarray) -> NumberSpec:
     edges = np.union1d(kept, kept + 1.0)
     below = np.concatenate([[smooth.least], smooth.cdf(edges), [smooth.most]])
     parts = np.maximum(np.diff(below), _LEAST_MASS) / smooth.total
-    each = parts * max(len(numbers) - rows.sum(), _LEAST_ROWS)
-    each[1:-1][np.isin(edges[:-1], kept)] += rows
-    probs = each / each.sum()
+    masses = parts * max(len(numbers) - rows.sum(), _LEAST_ROWS)
+    masses[1:-1][np.isin(edges[:-1], kept)] += rows
+    probs = masses / masses.sum()
     levels = _with_middles(_normal_quantiles(probs), probs, edges, smooth.ends)
     levels = np.maximum.accumulate(levels + _LEAST_WIDTH * np.arange(len(levels)))
     return dataclasses.replace(
@@ -112,15 +112,15 @@ class _SmoothDistribution:
         self._normal_share = min(_NORMAL_ROWS / counts.sum(), _MOST_NORMAL)
         spread = np.sqrt(np.sum(weights * (u - weights @ u) ** 2))
         width = max(float(spread), 0.1) * counts.sum() ** -0.2
-        found, _ = np.histogram(u, _GRID, weights=weights)
-        is_found = found > 0.0  # few bins, if there are few integers
-        found = found[is_found]
-        centers = 0.5 * (_GRID[:-1] + _GRID[1:])[is_found]
+        masses, _ = np.histogram(u, _GRID, weights=weights)
+        is_filled = masses > 0.0  # few bins, if there are few integers
+        masses = masses[is_filled]
+        centers = 0.5 * (_GRID[:-1] + _GRID[1:])[is_filled]
         # Narrower kernels where rows are many (Abramson 1982), such as at an end.
-        below = normal_cdf((_GRID[:, None] - centers) / width).numpy() @ found
-        pilot = np.maximum(np.diff(below)[is_found], _LEAST_MASS)
-        widths = width * np.sqrt(np.exp(found @ np.log(pilot)) / pilot)
-        self._kernel = normal_cdf((_GRID[:, None] - centers) / widths).numpy() @ found
+        below = normal_cdf((_GRID[:, None] - centers) / width).numpy() @ masses
+        pilot = np.maximum(np.diff(below)[is_filled], _LEAST_MASS)
+        widths = width * np.sqrt(np.exp(masses @ np.log(pilot)) / pilot)
+        self._kernel = normal_cdf((_GRID[:, None] - centers) / widths).numpy() @ masses
         self.ends = [float(end[0]) for end in self._maps.ends]
         self.least, self.most = (float(self.cdf(np.array([end]))[0]) for end in self.ends)
         self.total = self.most - self.least

@@ -89,8 +89,8 @@ class NetworkSizes:
           num_given: number of columns of the context.
         """
         chosen = [sizes for least, sizes in _BY_ROWS.items() if num_rows >= least][-1]
-        given = {k: v for k, v in vars(self).items() if v is not None}
-        sizes: typing.Any = dataclasses.replace(chosen, **given)
+        chosen_by_user = {k: v for k, v in vars(self).items() if v is not None}
+        sizes: typing.Any = dataclasses.replace(chosen, **chosen_by_user)
         if self.num_members is None:
             of_one = weights_of_member(sizes.hidden_units[0], num_columns, num_given)
             count = min(sizes.num_members, max(MOST_WEIGHTS // of_one, 1))

@@ -129,8 +129,8 @@ class RowCodec:
         for place, values in enumerate(entries):
             x[:, place] = np.nan_to_num(values)  # absent numbers are NaN
         flags = np.ones([3, len(frame), len(self.names)], bool)
-        for i, each in enumerate(encoded):
-            flags[:, :, i] = each.is_possible, each.is_known, each.is_missing
+        for i, cells in enumerate(encoded):
+            flags[:, :, i] = cells.is_possible, cells.is_known, cells.is_missing
         return RowsRead(x, *flags)
 
     def encode(self, frame: Frame, expected: str = "") -> np.ndarray:
@@ -221,15 +221,15 @@ class RowCodec:
           is_training: which of them are measured, booleans `[N]`.
           is_at_atom: which numbers of these n rows are not measured, booleans `[n, D]`.
         """
-        encoded, found = self._encoded(frame), []
+        encoded, specs = self._encoded(frame), []
         codes = {owner: code for code, owner in enumerate(self._with_code)}
         for place, i in enumerate(self._with_number):
             measured = Encoded(*(entry[is_training] for entry in encoded[i]))
             if is_at_atom is not None:
                 number = np.where(is_at_atom[:, place], np.nan, measured.number)
                 measured = measured._replace(number=number)
-            found.append(self._codecs[i].measured(measured, codes.get(i, -1)))
-        return found
+            specs.append(self._codecs[i].measured(measured, codes.get(i, -1)))
+        return specs
 
     def atoms(self, contexts: RowCodec) -> list[AtomSpec]:
         """Returns the atoms of the numbers at others, which may be those of the context.
@@ -237,11 +237,11 @@ class RowCodec:
         Raises:
           ValueError: if columns do not allow an equality.
         """
-        found = []
+        specs = []
         for later, earlier in _kept_equalities(self._columns, self.names):
             owner, first = (self, 0) if earlier in self.names else (contexts, self.size)
             *code, number = owner.entries_of_column(earlier)
-            found.append(
+            specs.append(
                 AtomSpec(
                     self.entries_of_column(later)[-1] - len(self._with_code),
                     first + number,
@@ -250,24 +250,24 @@ class RowCodec:
                     self.codec(later).spikes_in_steps,
                 )
             )
-        return found
+        return specs
 
     def decode(
-        self, x: np.ndarray, given: dict[str, np.ndarray] | None = None
+        self, x: np.ndarray, context: dict[str, np.ndarray] | None = None
     ) -> dict[str, np.ndarray]:
         """Returns the columns of encoded rows, `[N, K + D]`, by name.
 
-        The columns of the context are `given`, from which others are computed.
+        Columns computed from others may need columns of the `context`, `[N]` by name.
         """
-        given = given or {}
+        context = context or {}
         columns = self.parts(x)
         for name, difference in in_order(self.differences).items():
-            parts = [(given | columns)[part] for part in difference.minus]
+            parts = [(context | columns)[part] for part in difference.minus]
             total, grid = np.sum([columns[name], *parts], axis=0), self.grids[name]
             rounded = total if grid is None else grid.round(total).astype(total.dtype)
             columns[name] = rounded
         for name, function in self.functions.items():
-            columns[name] = function((given | columns)[function.source])
+            columns[name] = function((context | columns)[function.source])
         return columns
 
     def parts(self, x: np.ndarray) -> dict[str, np.ndarray]:
@@ -301,15 +301,15 @@ class RowCodec:
         return Encoded(nothing, nothing, is_possible, is_known, is_missing(values))
 
     def _encoded_part(self, name, codec, frame):
-        found = codec.encode(self._part(name, frame))
+        cells = codec.encode(self._part(name, frame))
         grid = self.grids[name]
         if name not in self.differences or grid is None:
-            return found
+            return cells
         # A sum must be on the grid of its column.
         y = self._take(frame)[name]
-        steps = grid.multiples(np.where(found.is_missing, 0.0, y).astype(float))
-        is_on_grid = found.is_missing | (steps == np.floor(steps))
-        return found._replace(is_possible=found.is_possible & is_on_grid)
+        steps = grid.multiples(np.where(cells.is_missing, 0.0, y).astype(float))
+        is_on_grid = cells.is_missing | (steps == np.floor(steps))
+        return cells._replace(is_possible=cells.is_possible & is_on_grid)
 
     def _part(self, name, frame):
         """A column, or the difference in its place."""

@@ -119,8 +119,7 @@ class TableDensity:
         fits = is_known and len(set(self.context)) == len(self.context)
         require(fits, f"`context`, different ones of {all_names}", self.context)
         names = [name for name in all_names if name not in self.context]
-        if not names:
-            raise ValueError("Expected columns beside those of `context`; there are none.")
+        require(names, "columns beside those of `context`", f"all, {self.context}")
         self._codec = RowCodec(self.columns, missing, names)
         self._context_codec = RowCodec(self.columns, missing, self.context, is_given=True)
         self._atoms = self._codec.atoms(self._context_codec)
@@ -342,8 +341,8 @@ class TableDensity:
             if not len(again):
                 return rows
             next_seed = None if seed is None else draws.fold_in(seed, attempt)
-            given = None if encoded is None else encoded[again]
-            x[again] = self._draw(len(again), next_seed, given)
+            contexts = None if encoded is None else encoded[again]
+            x[again] = self._draw(len(again), next_seed, contexts)
             rows = self._written(x, read)
         raise ValueError(
             f"Expected rows beside those of `exclude`; {len(again)} of {len(x)} draws were "
@@ -435,14 +434,14 @@ class TableDensity:
             `log_prob` refuses a category or the context.
         """
         check_integer("num_candidates", num_candidates)
-        given = Frame(frame)
-        context, codec = self._encoded_context(given), self._codec
-        columns = given.take(self.columns.names)
+        read = Frame(frame)
+        context, codec = self._encoded_context(read), self._codec
+        columns = read.take(self.columns.names)
         options = {"seed": draws.stateless(seed), "num_candidates": num_candidates}
-        filled = imputed(self.distribution, codec, given, columns, context, **options)
+        filled = imputed(self.distribution, codec, read, columns, context, **options)
         where = {name: is_missing(columns[name]) for name in codec.names}
-        nowhere = {name: np.zeros(len(given), bool) for name in columns}
-        return given.replaced(columns | filled, nowhere | where)
+        nowhere = {name: np.zeros(len(read), bool) for name in columns}
+        return read.replaced(columns | filled, nowhere | where)
 
     def predict(self, frame: Any) -> Prediction:
         """Returns the distributions of the one modelled column, given its context.
@@ -557,9 +556,9 @@ class TableDensity:
         """Returns encoded rows in the user's form, with the context that was `read`."""
         if read is None:
             return self._form.written(self._inside(self._codec.decode(x)))
-        given = read.take_as_given(self.context, "context")
+        context = read.take_as_given(self.context, "context")
         decoded = self._codec.decode(x, read.take(self.context, "context"))
-        columns = {**given, **self._inside(decoded)}
+        columns = {**context, **self._inside(decoded)}
         columns = {name: columns[name] for name in self.columns.names}
         return self._form.written(columns, self.context, read.index)
 

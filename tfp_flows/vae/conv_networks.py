@@ -54,7 +54,7 @@ class _ConvNetwork(ConfiguredLayer):
         self.seed = seed
         # One for the dense layers, one for each block, and one for each other convolution.
         self._seeds = iter(split_seed(seed, 1 + len(self.channels) * (1 + num_blocks)))
-        # Number of patches, then that after each halving, rounded up as by a stride of 2.
+        # Numbers of patches, first and after each halving, rounded up as by a stride of 2.
         self._sizes = [_divided(self.image_shape[:2], patch_size)]
         for _ in self.channels[1:]:
             self._sizes.append(_divided(self._sizes[-1], 2))

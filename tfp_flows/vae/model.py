@@ -144,7 +144,7 @@ class VAE(LikelihoodModel):
         self.decoder = decoder
         self._set_untracked("posterior", posterior)
         self._set_untracked("prior", prior)
-        self._set_untracked("_compiled", {})  # functions, by what they compute
+        self._set_untracked("_compiled", {})  # functions, by the `key` of `_in_batches`
         self.likelihood = likelihood
         self.bound = bound
         self.num_samples = num_samples
@@ -403,8 +403,8 @@ class VAE(LikelihoodModel):
     def _initialize(self, rows):
         rows = rows_that_count(rows.x, None, rows.weight)
         x, _, weight = sample_of_rows(rows, 2**14)
-        given = weight_keyword(self.prior, weight)
-        self.prior.initialize(self.encode(x, seed=self.seed), **given)
+        keywords = weight_keyword(self.prior, weight)
+        self.prior.initialize(self.encode(x, seed=self.seed), **keywords)
 
     def _check_options(self):
         """Raises `ValueError` if options exclude each other."""
