@@ -191,7 +191,7 @@ class Atoms:
     def features(self, atoms: AtomsOfRows) -> tf.Tensor:
         """Returns how common the numbers at atoms are, `[N, P]`, 0 for closed ones.
 
-        The weight of an atom depends on it: round amounts are often equal again. The
+        Weights of atoms depend on it, since round amounts repeat more often. The
         feature is a third of the logarithm of the number's frequency relative to numbers
         near it.
         """
@@ -298,10 +298,10 @@ class NumberWithAtoms(typing.NamedTuple):
         """Draws numbers, `[N, 1]`."""
         if self.row_atoms is None:
             return self.conditional.draw(self.parameters, seed)
-        for_rest, for_choice, _ = draws.split(seed, 3)
-        y = self.conditional.draw(self.parameters, for_rest)
+        rest_seed, choice_seed, _ = draws.split(seed, 3)
+        y = self.conditional.draw(self.parameters, rest_seed)
         weights = tf.where(self.row_atoms.is_open, tf.exp(self.weights[0]), 0.0)
-        return _chosen(y, self.row_atoms, weights[..., 0], for_choice)
+        return _chosen(y, self.row_atoms, weights[..., 0], choice_seed)
 
     def log_prob(self, y: tf.Tensor) -> tf.Tensor:
         """Returns log-densities of numbers, `[N, 1]`."""
@@ -319,10 +319,10 @@ class NumberWithAtoms(typing.NamedTuple):
         is the logarithm of the density divided by that of the proposal, `[N, 1]`.
         """
         # `draw` has used the parts of `split(seed, 3)`.
-        for_choice = draws.fold_in(seed, -1)
+        choice_seed = draws.fold_in(seed, -1)
         is_open = tf.cast(atoms.is_open[..., 0], tf.float64)
         count = tf.reduce_sum(is_open, axis=1, keepdims=True)
-        y = _chosen(y, atoms, 0.5 * is_open / tf.maximum(count, 1.0), for_choice)
+        y = _chosen(y, atoms, 0.5 * is_open / tf.maximum(count, 1.0), choice_seed)
         log_prob = self.log_prob(y)
         is_there = tf.reduce_any(atoms.is_equal(y)[..., 0], axis=1, keepdims=True)
         is_mass = tf.reduce_any(self.is_equal(y), axis=1, keepdims=True)

@@ -44,14 +44,14 @@ class ColumnCodec:
     Args:
       column: the description of the column.
       has_missing: whether missing cells are modelled.
-      is_given: whether numbers off the grid are possible, unless they are counts.
+      is_context: whether numbers off the grid are possible, except counts.
     """
 
-    def __init__(self, column: Column, has_missing: bool, is_given: bool = False) -> None:
+    def __init__(self, column: Column, has_missing: bool, is_context: bool = False) -> None:
         self.column = column
         self.grid = column.grid
-        self._is_given = is_given
-        self._may_miss_grid = is_given and column.kind != "integer"
+        self._is_context = is_context
+        self._may_miss_grid = is_context and column.kind != "integer"
         self.has_missing = has_missing
         self._is_indexed = column.kind in ("categorical", "boolean", "constant")
         self._codes = {value: code for code, value in enumerate(column.values)}
@@ -114,7 +114,7 @@ class ColumnCodec:
         place = np.array([self._codes.get(value, -1.0) for value in cells.values], float)
         values = self.column.values
         is_number = self.column.has_many_numbers and cells.type == "number"
-        if self._is_given and is_number and sorted(values) == list(values):
+        if self._is_context and is_number and sorted(values) == list(values):
             numbers = cells.numbers()
             is_between = (numbers > values[0]) & (numbers < values[-1])
             places = np.interp(numbers, values, np.arange(len(values)))
@@ -204,7 +204,7 @@ class ColumnCodec:
         """
         is_there = (encoded.code == 0) & encoded.is_possible & np.isfinite(encoded.number)
         numbers = encoded.number[is_there]
-        spec = measured_map(self.column, self._ends, numbers, self._is_given)
+        spec = measured_map(self.column, self._ends, numbers, self._is_context)
         return dataclasses.replace(spec, code=code)
 
     def _numbers(self, cells):

@@ -16,7 +16,7 @@ from tfp_flows.tables.lookups import Lookup
 from tfp_flows.tables.rules import Computed, Rule
 
 _HEADINGS = ("column", "kind", "details", "missing", "reason")
-# Plain forms of rules, by an entry that only these have: the argument that takes them.
+# By an entry that only this rule has: the argument of `TableColumns`, and the rule's class.
 _RULES: dict[str, tuple[str, Any]] = {
     "minus": ("differences", Difference),
     "names": ("equalities", Equality),
@@ -104,8 +104,8 @@ class TableColumns:
     def drop(self, *names: str) -> None:
         """Removes columns, which are then not part of the table's distribution.
 
-        Their differences, equalities and functions are removed, too. The name of one of
-        these removes it alone.
+        Their differences, equalities and functions are removed, too. The name of such a
+        rule removes the rule alone.
         """
         for name in names:
             if name not in self._rules:

@@ -113,7 +113,7 @@ class Counted:
         expected = min(_next_count(a, b), _next_count(0.5 * (a + b), 0.5 * (c + d)))
         others = [s for s in spikes if s != self.distinct[last]]
         if others and self.distinct[last] in spikes:
-            # Among round numbers that are more common, the next one is round.
+            # A spike is compared with the spike before it: both are round numbers.
             before = max(others) if side > 0 else min(others)
             count = self.counts[self.distinct == before].sum()
             expected = min(expected, _next_count(a, count)) if a > count else 0.0

@@ -24,7 +24,7 @@ _SHUFFLES = 3  # shuffles of each column, whose effects on the AUC are averaged
 _BINS = 10  # bins of a number beside a category, as in SDMetrics
 _LEVELS = 30  # levels of alpha and beta, as in synthcity
 _RESAMPLES = 100  # resamples of test rows, for the standard error of the utility
-_MOST_RANGES = 1e6  # numbers are clipped so many ranges of the real rows beyond them
+_MOST_RANGES = 1e6  # numbers are clipped this many ranges beyond the ends of real rows
 _CHUNK = 2**22  # number of distances computed at once, to bound the memory
 _MOST_CODES = 255  # codes of a column that scikit-learn's trees take as categories
 
@@ -85,7 +85,7 @@ def _codes(parts: Sequence[Cells]) -> list[np.ndarray]:
 def bounded_by(reference: RowFeatures, rows: RowFeatures) -> RowFeatures:
     """Returns rows with numbers clipped, so that their squares do not overflow.
 
-    The limits are 1e6 times the range of the reference rows beyond these rows.
+    The limits are 1e6 ranges of the reference rows beyond their ends.
     """
     x = rows.x.copy()
     for column in np.flatnonzero(~rows.is_code):
@@ -104,7 +104,7 @@ def _present(x):
 def scaled_to(reference: RowFeatures, rows: RowFeatures) -> np.ndarray:
     """Returns rows as points, `[N, E]`: numbers from 0 to 1, codes and gaps one-hot.
 
-    Numbers are scaled by the ends of the reference rows. A missing number is their median.
+    The ends of the reference rows scale numbers; their median stands for missing ones.
     """
     points = []
     for column, is_code in enumerate(reference.is_code):
@@ -234,8 +234,8 @@ def detection(
             model = _classifier(name, x[train], real.is_code, seed).fit(x[train], y[train])
             areas.append(_auc(y[test] == 1, model.predict_proba(x[test])[:, 1]))
         area = float(np.mean(areas))
-        of_one = _auc_error(area, len(real.x) // _FOLDS, len(synthetic.x) // _FOLDS)
-        scores[name] = area, of_one * math.sqrt(1.0 / _FOLDS + 1.0 / (_FOLDS - 1))
+        fold_error = _auc_error(area, len(real.x) // _FOLDS, len(synthetic.x) // _FOLDS)
+        scores[name] = area, fold_error * math.sqrt(1.0 / _FOLDS + 1.0 / (_FOLDS - 1))
     return scores
 
 
@@ -489,8 +489,8 @@ def utility(
     differences = []
     for _ in range(_RESAMPLES):
         chosen = rng.integers(len(y[2]), size=len(y[2]))
-        of_real, of_synthetic = (score(y[2][chosen], p[chosen]) for p in predicted)
-        differences.append(of_synthetic - of_real)
+        real_score, synthetic_score = (score(y[2][chosen], p[chosen]) for p in predicted)
+        differences.append(synthetic_score - real_score)
     return Utility(
         "AUC" if is_class else "R^2",
         synthetic=score(y[2], predicted[1]),

@@ -136,7 +136,7 @@ def _read(table, argument):
         if not is_pandas:
             return "dictionary", labels, dict(zip(names, table.values(), strict=True))
         return "pandas", labels, {n: table.iloc[:, i] for i, n in enumerate(names)}
-    # An array of a frame of Polars or Arrow has lost the names of the columns.
+    # `np.asarray` of a Polars or Arrow frame loses the names of the columns.
     is_other = hasattr(table, "to_pandas")
     got = f"{type(table).__name__} of {type(table).__module__}"
     require(not is_other, f"`{argument}` of pandas", got, " Give its `to_pandas()`.")
@@ -162,7 +162,7 @@ def _as_array(name, column):
     dtype = _dtype(column)
     if dtype is None:
         array = np.asarray(column)
-        # NumPy makes texts of all cells of a list in which one is a text.
+        # NumPy turns all cells of a list into texts if one of them is a text.
         return np.asarray(column, object) if array.dtype.kind in "US" else array
     if isinstance(dtype, np.dtype) and dtype.kind != "M":
         return np.asarray(column)
@@ -416,7 +416,7 @@ def _dtype_from_plain(plain):
 
 
 def _dtype_by_name(name):
-    """The dtype of pandas; for one that is not known here, UTC for dates, else None."""
+    """The pandas dtype of a name; for an unknown name, UTC if it is of dates, else None."""
     pandas = importlib.import_module("pandas")
     try:
         return pandas.api.types.pandas_dtype(name)

@@ -14,8 +14,8 @@ from tfp_flows.tables.cells import cells_of
 from tfp_flows.tables.rules import Computed
 
 # Relative accuracy of numbers of six or seven digits, of float32, and of float64 after some
-# steps. A line keeps differences of large numbers, such as two times in seconds since 1970.
-# So its integers and decimals are exact.
+# operations. Integers and decimals on a line must be as exact as float64, since differences
+# of large numbers count, such as times in seconds since 1970.
 _DIGITS, _SINGLE, _DOUBLE = 2e-6, 2.0**-22, 2.0**-44
 # A function may be chance above this log-probability: of independent numbers as near to it,
 # or of shuffled numbers in the order of another column.
@@ -162,8 +162,8 @@ class Function(Computed):
     def _tolerance(self, source, exact):
         """Rounding errors of the column and of its source, `[N]`."""
         is_single = _has_rounding(source, "float32") & (source != np.floor(source))
-        of_source = np.where(is_single, _SINGLE, _DOUBLE)
-        moved = np.nan_to_num(np.abs(self._exact(source * (1.0 + of_source)) - exact))
+        source_error = np.where(is_single, _SINGLE, _DOUBLE)
+        moved = np.nan_to_num(np.abs(self._exact(source * (1.0 + source_error)) - exact))
         # The rounding error of decimals, and a little more.
         has_decimals = self.rounding == "decimals"
         half_unit = 0.5 * (1.0 + _DIGITS) * 10.0**-self.places if has_decimals else 0.0

@@ -45,8 +45,8 @@ def imputed(
       num_candidates: completions of a row of which one is chosen, unless draws are exact.
 
     Raises:
-      ValueError: if a category is unknown, if a row with missing cells has others that
-        cannot occur, or if no completion of a row is found that can.
+      ValueError: if a category is unknown, if a row with missing cells has other cells that
+        cannot occur, or if no drawn completion of a row can occur.
     """
     frame = _with_sources(frame, codec)
     rows = codec.read(frame)
@@ -277,7 +277,7 @@ class RuleSolver(typing.NamedTuple):
             return ~is_missing(self.columns[term[0]])
         if term not in self.codec.names:
             return np.ones(len(codes), bool)
-        *code, last = [-1, *self.codec.entries_of_column(term)]  # -1: it has no entry
+        *code, last = [-1, *self.codec.entries_of_column(term)]  # -1: no entry
         if last < entry:
             return np.ones(len(codes), bool)
         return (codes[:, code[1:]] > 0).any(axis=1) | self.observed[:, last]

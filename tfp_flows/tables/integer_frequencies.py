@@ -10,13 +10,13 @@ import tensorflow as tf
 from tfp_flows.tables.number_conditionals import normal_cdf
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 
-_MOST_KEPT = 2000  # most integers with a frequency of their own, about: the most common
+_MOST_KEPT = 2000  # approximate maximum number of integers with a measured frequency
 _LEAST_MASS = 1e-300  # replaces probabilities that underflow
 _GRID = np.linspace(-10.0, 10.0, 2001)  # points on the line of the kernel estimate
-_MANY_ROWS = 50  # rows for each different integer; more determine all frequencies
+_MANY_ROWS = 50  # rows for each different integer from which all frequencies are known
 # A common integer has at least 8 rows, and 8 deviations more than are expected.
 _LEAST_COMMON, _DEVIATIONS = 8, 8.0
-_LEAST_ROWS = 0.25  # rows for all integers that no training row has
+_LEAST_ROWS = 0.25  # pseudo-rows for all integers that no training row has
 _PSEUDO_ROWS = 2.0 ** np.arange(-2, 25)  # candidate numbers for the smooth distribution
 # The smooth distribution has a normal part, for its tails: 5 rows, but at most 5 % of all.
 _NORMAL_ROWS, _MOST_NORMAL = 5.0, 0.05
@@ -75,7 +75,7 @@ def with_frequencies(spec: NumberSpec, numbers: np.ndarray) -> NumberSpec:
 
 
 def _without_common(spec, integers, counts):
-    """Returns the smooth distribution of integers that are not common, and which these are.
+    """Returns a smooth distribution of the integers that are not common, and which are not.
 
     An integer is common if it has more rows than a Poisson count with the expected mean.
     """

@@ -139,7 +139,7 @@ def find_lookups(
 
 
 def _pairs_in_some_rows(sources, cells):
-    """Pairs of a source and a column that has one value for each of its values there."""
+    """Pairs of a source and a column with one value for each source value, by a sample."""
     count = len(next(iter(cells.values())).values) if cells else 0
     some = slice(None, None, max(count // _SAMPLE, 1))
     codes = {
@@ -155,7 +155,7 @@ def _pairs_in_some_rows(sources, cells):
 
 
 def _is_lookup(source, codes):
-    """Whether codes have one value for each of the source, not by chance."""
+    """Whether there is one code for each code of the source, and not by chance."""
     num_values = codes.max() + 1
     if not 1 < num_values <= source.max() + 1 or not _have_one_value(source, codes):
         return False
@@ -169,7 +169,7 @@ def _is_lookup(source, codes):
 
 
 def _have_one_value(source, codes):
-    """Whether there is one code for each of the source."""
+    """Whether there is one code for each code of the source."""
     pairs = source * (codes.max() + 1) + codes
     return len(np.unique(pairs)) == source.max() + 1
 

@@ -28,7 +28,7 @@ _PACE = 0.25  # factor of the learning rate of the tails' weight
 TAIL_BOUNDS = (7.0, 7.0)  # bounds of the tails for files that name none
 _MOST_LOG_SCALE = 7.0
 # By whether tails are first: the bound of splines, and the tails' weight at parameters of
-# zero. Of a normal variable, 1 of 16,000 draws is beyond 4 on either side.
+# zero. A normal variable is beyond 4 on either side in 1 of 16,000 draws.
 _BOUNDS, _FIRST_WEIGHTS = {True: 4.0, False: 3.0}, {True: 0.15, False: 0.3}
 _FAR = 1e12  # bound on u, which keeps all values finite
 _FARTHEST = 40.0  # bound of quantiles, in standard deviations of training rows
@@ -45,8 +45,8 @@ class Evaluated(typing.NamedTuple):
 class NumberConditionals:
     """Recalibrated means over M members of the distributions of D numbers.
 
-    It is a linear pool that a cubic makes narrower or wider, instead of a beta
-    distribution.
+    It is a linear pool that the cubic G makes narrower or wider, where the reference has a
+    beta distribution function.
 
     ```none
     real number:   log p_m(y) = log p_m(u) + log du/dy
@@ -191,8 +191,8 @@ class NumberConditionals:
         value = value[..., None, :] if has_members else value
 
         def call(conditional):
-            of_kind = _parameters_of(conditional, parameters)
-            return getattr(conditional, method)(value, of_kind)
+            used = _parameters_of(conditional, parameters)
+            return getattr(conditional, method)(value, used)
 
         return self._on_each_kind(call)
 

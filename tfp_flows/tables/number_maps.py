@@ -44,8 +44,8 @@ class NumberSpec:
       code: index of the code that is 0 where the number is present; -1: it always is.
       positions: ends of bins of integers, increasing.
       levels: their u, increasing.
-      far: where tangents replace log and asinh. Else, a draw some deviations beyond the
-        training rows is millions of times as large as they are.
+      far: where tangents replace log and asinh. Without them, a draw some deviations
+        beyond the training rows would be millions of times as large as these.
     """
 
     form: str
@@ -275,7 +275,7 @@ class NumberMaps:
         return tf.minimum(y, np.nextafter(high, np.where(np.isfinite(high), -np.inf, high)))
 
     def _choose(self, function):
-        """What a function of each number's form returns; other forms are not called."""
+        """Calls `function(form)` for forms that occur; returns each number's result."""
         forms = [form for form in FORMS if self._is[form].any()] or ["line"]
         chosen = function(forms[0])
         for form in forms[1:]:
@@ -287,7 +287,7 @@ class NumberMaps:
 class _Table(typing.NamedTuple):
     """A piecewise linear map in place of another map, which is shifted beyond its ends.
 
-    By the two shifts, below the first and above the last position, both maps meet.
+    The shifts make both maps meet at the first and at the last position.
     """
 
     positions: np.ndarray  # `[T]`, increasing

@@ -33,14 +33,14 @@ class RowsRead(typing.NamedTuple):
 class RowCodec:
     """Rows of some columns of a table as entries: first all codes, then all numbers.
 
-    A column with a difference has this in its place; a computed column has no entries.
+    A difference takes the place of its column; a computed column has no entries.
 
     Args:
       columns: all `TableColumns`.
       missing: "refuse", or "indicator", which models missing cells of columns that have
         had some.
-      names: names of the columns; the others are given, but may be named by rules.
-      is_given: whether the columns are a context, which keeps no rules, and in which
+      names: names of the columns; their rules may name others of the table.
+      is_context: whether the columns are a context, which keeps no rules, and in which
         numbers off the grid are possible.
 
     Attributes:
@@ -58,7 +58,7 @@ class RowCodec:
         columns: TableColumns,
         missing: str,
         names: Sequence[str],
-        is_given: bool = False,
+        is_context: bool = False,
     ) -> None:
         described = {name: columns[name] for name in names}
         unusable = {
@@ -68,11 +68,11 @@ class RowCodec:
         }
         hint = " Change their kinds, or drop them."
         require(not unusable, "columns that have a distribution", unusable, hint)
-        self._argument = "context" if is_given else "frame"
+        self._argument = "context" if is_context else "frame"
         self._refuses_missing = missing == "refuse"
         self._columns, self.names = columns, list(names)
-        differences = [] if is_given else _kept_differences(columns, names)
-        functions = [] if is_given else _kept_functions(columns, names)
+        differences = [] if is_context else _kept_differences(columns, names)
+        functions = [] if is_context else _kept_functions(columns, names)
         self.differences = {d.name: d for d in differences}
         self.functions = {f.name: f for f in functions}
         self.grids = {name: column.grid for name, column in described.items()}
@@ -80,7 +80,7 @@ class RowCodec:
         for f in functions:  # a column without entries
             described[f.name] = Column(f.label, "constant", f.reason, values=[0.0])
         self._codecs = [
-            ColumnCodec(c, not self._refuses_missing and c.num_missing > 0, is_given)
+            ColumnCodec(c, not self._refuses_missing and c.num_missing > 0, is_context)
             for c in described.values()
         ]
         self._with_code = [i for i, c in enumerate(self._codecs) if c.num_codes > 1]
@@ -134,7 +134,7 @@ class RowCodec:
         return RowsRead(x, *flags)
 
     def encode(self, frame: Frame, expected: str = "") -> np.ndarray:
-        """Returns rows, `[N, K + D]`; with `expected` words, only such as can occur.
+        """Returns rows, `[N, K + D]`; with `expected`, refuses rows that cannot occur.
 
         Raises:
           ValueError: if a column has missing cells (with "refuse"), cells of another type,

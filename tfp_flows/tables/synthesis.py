@@ -84,7 +84,7 @@ class SynthesisReport(Report):
         rows that break a rule.
       reasons: sentences that say why, and what to look at.
       num_rows: number of rows that were given: "synthetic", "training" and "test".
-      num_compared: number of rows of each kind that are compared: the least of these, but
+      num_compared: number of rows of each kind that are compared: the least of `num_rows`,
         at most `max_rows`; drawn at random. Copies and broken rules are counted in all.
       detection: for each classifier, "auc" and "error" of synthetic rows, "real_auc" and
         "real_error" of training rows; 0.5 is chance. "score" is 1 - (2 max(auc, 0.5) - 1).
@@ -216,8 +216,8 @@ def synthesis_report(
 
     Args:
       synthetic: rows that are judged, with all columns; a frame as for `describe_columns`.
-        Numbers are clipped 1e6 ranges of the real rows beyond these, so that squares do not
-        overflow.
+        Numbers are clipped 1e6 ranges beyond the ends of the real rows, so that squares do
+        not overflow.
       train: real rows that they were made from.
       real_test: real rows that the fit has not seen, from the same distribution as `train`.
         A random half or tenth of a table will do.
@@ -315,7 +315,7 @@ def _broken(rules):
 
 
 def _drawn(features, count, seed):
-    """Draws the rows of each kind that are compared, and joins the real ones of them."""
+    """Draws the rows of each kind that are compared, and joins the two real kinds."""
     rng = np.random.default_rng(seed)
     drawn = {
         kind: rows.take(rng.permutation(len(rows.x))[:count])
@@ -378,15 +378,15 @@ def _distances(drawn: dict[str, RowFeatures], scale: RowFeatures) -> dict[str, A
     train, synthetic, test = (drawn[kind] for kind in ("training", "synthetic", "test"))
     to_train = fidelity.nearest_distances(synthetic, train, scale)
     to_test = fidelity.nearest_distances(synthetic, test, scale)
-    of_test = fidelity.nearest_distances(test, train, scale)
+    usual = fidelity.nearest_distances(test, train, scale)
     is_nearer = (to_train < to_test) + 0.5 * (to_train == to_test)
     return {
         "nearer_to_training": float(is_nearer.mean()),
         "level": list(_QUANTILES),
         "synthetic": np.quantile(to_train, _QUANTILES).tolist(),
-        "test": np.quantile(of_test, _QUANTILES).tolist(),
-        "close": float(np.mean(to_train <= np.quantile(of_test, _CLOSE))),
-        "close_of_test": float(np.mean(of_test <= np.quantile(of_test, _CLOSE))),
+        "test": np.quantile(usual, _QUANTILES).tolist(),
+        "close": float(np.mean(to_train <= np.quantile(usual, _CLOSE))),
+        "close_of_test": float(np.mean(usual <= np.quantile(usual, _CLOSE))),
     }
 
 

@@ -36,7 +36,7 @@ from tfp_flows.tables.training import FitOptions, fit_distribution, held_out
 from tfp_flows.training.density_estimator import DensityEstimator
 from tfp_flows.training.loading import load
 
-# Bounds of the tails (`NumberConditionals`): with 7, a drawn row of magic had 1e211.
+# Bounds of the tails (`NumberConditionals`): with 7, the table magic had a draw of 1e211.
 _TAIL_BOUNDS = 1.6, 0.7
 _MOST_ATTEMPTS = 100  # draws of a row that must not equal an excluded one
 _SCORES = "calibration_scores"  # sorted scores of calibration rows, in saved descriptions
@@ -78,7 +78,7 @@ class TableDensity:
 
     Args:
       columns: the result of `describe_columns`, perhaps changed.
-      context: names of the columns that are given: the density is one of the others.
+      context: names of columns; the density of the others is conditional on these.
       missing: "refuse" refuses missing cells; "indicator" models them, as a category, in
         columns in which `columns` has counted some.
       num_members: number of networks whose densities are averaged. If this or one of the
@@ -121,7 +121,7 @@ class TableDensity:
         names = [name for name in all_names if name not in self.context]
         require(names, "columns beside those of `context`", f"all, {self.context}")
         self._codec = RowCodec(self.columns, missing, names)
-        self._context_codec = RowCodec(self.columns, missing, self.context, is_given=True)
+        self._context_codec = RowCodec(self.columns, missing, self.context, is_context=True)
         self._atoms = self._codec.atoms(self._context_codec)
         if not self._codec.size:
             raise ValueError(f"Expected columns that vary; {names} are constant.")
@@ -325,9 +325,9 @@ class TableDensity:
         if not self.context:
             count = check_integer("count", count, minimum=0)
         else:
-            words = f"`context`, a frame of {self.context} with a row for each draw"
+            words = f"`context`, a frame of {self.context} with a row for each draw, and no"
             fits = context is not None and count is None
-            require(fits, f"{words}, and no `count`", f"{context!r} and {count}")
+            require(fits, f"{words} `count`", f"{type(context).__name__} and {count}")
             read = Frame(context, "context")
             encoded = self._encoded_context(read)
         x = self._draw(count, seed, encoded)
