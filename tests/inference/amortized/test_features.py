@@ -34,14 +34,22 @@ def test_positive_numbers_with_relative_errors_are_taken_by_logarithms(count):
     x = np.exp(2.0 * x)
     x[:, 2] -= 1.0  # some are negative
     features = features_of(x, theta)
-    assert features.scale.is_logarithmic.tolist() == [True, True, False]
+    np.testing.assert_array_equal(features.scale.shift, [0.0, 0.0, np.nan])
     slopes, left, *_ = np.linalg.lstsq(features(x)[:, :2], theta, rcond=None)
     assert left.mean() / count < 0.05
 
 
 def test_positive_numbers_with_equal_errors_stay_as_they_are():
     theta, x = simulated(2_000, 0.1)
-    assert not features_of(x + 20.0, theta).scale.is_logarithmic.any()
+    assert np.isnan(features_of(x + 20.0, theta).scale.shift).all()
+
+
+def test_counts_may_be_zero():
+    theta, x = simulated(2_000, 0.1)
+    x = np.random.default_rng(1).poisson(np.exp(x)).astype(np.float64)
+    features = features_of(x, theta)
+    np.testing.assert_array_equal(features.scale.shift, 1.0)
+    assert np.isfinite(features(np.zeros(3))).all()
 
 
 def test_missing_cells_and_numbers_below_zero_have_features():
@@ -49,7 +57,7 @@ def test_missing_cells_and_numbers_below_zero_have_features():
     x = np.exp(2.0 * x)
     x[::7, 0] = np.nan
     features = features_of(x, theta)
-    assert features.scale.is_logarithmic.all()
+    np.testing.assert_array_equal(features.scale.shift, 0.0)
     zero, negative, least = features(np.array([[0.0], [-5.0], [1e-3]]) * np.ones(3))[:, :3]
     np.testing.assert_array_equal(zero, negative)
     assert np.isfinite(zero).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import typing
 from typing import Any
@@ -51,21 +52,21 @@ class Scale(typing.NamedTuple):
     feature = z,  beyond 3: sign(z) (3 + log(1 + |z| - 3))
     ```
 
-    In place of x stands log(x), or log of the least positive number, where
-    `is_logarithmic`.
+    In place of x stands log(x + shift), or the logarithm of the least positive number,
+    unless the shift is NaN.
     """
 
     center: np.ndarray  # medians, `[K]`
     scale: np.ndarray  # `[K]`; the standard deviation if the quantiles are equal
     # Which entries are NaN in a simulation, `[K]`; a second feature says so.
     is_missing: np.ndarray
-    is_logarithmic: np.ndarray = np.zeros([], bool)  # `[K]`, or one for all
+    shift: np.ndarray = np.full([], np.nan)  # `[K]`, or one for all
 
     @classmethod
-    def from_rows(cls, x: np.ndarray, is_logarithmic: Any = False) -> Scale:
+    def from_rows(cls, x: np.ndarray, shift: Any = math.nan) -> Scale:
         """Returns the scale of rows, `[N, K]`."""
-        is_logarithmic = np.asarray(is_logarithmic)
-        x = _logarithms(x, is_logarithmic)
+        shift = np.asarray(shift)
+        x = _logarithms(x, shift)
         is_missing = np.isnan(x).any(axis=0)
         never = np.isnan(x).all(axis=0)
         x = np.where(never, 0.0, x)
@@ -75,7 +76,7 @@ class Scale(typing.NamedTuple):
         # The deviation of a constant may be rounding, and not 0.
         varies = np.nanmax(x, axis=0) > np.nanmin(x, axis=0)
         scale = np.where(varies, scale, 1.0)
-        return cls(center, scale, is_missing, is_logarithmic)
+        return cls(center, scale, is_missing, shift)
 
     @classmethod
     def from_sets(cls, x: np.ndarray, width: int) -> Scale:
@@ -85,7 +86,7 @@ class Scale(typing.NamedTuple):
 
     def near(self, x: np.ndarray) -> np.ndarray:
         """Returns features `[..., K]`; 0 where a cell is missing."""
-        x = _logarithms(x, self.is_logarithmic)
+        x = _logarithms(x, self.shift)
         z = np.where(np.isnan(x), 0.0, (x - self.center) / self.scale)
         far = np.maximum(np.abs(z) - _NEAR, 0.0)
         return z - np.sign(z) * (far - np.log1p(far))
@@ -95,8 +96,9 @@ class Scale(typing.NamedTuple):
         return np.isfinite(x).astype(np.float64)
 
 
-def _logarithms(x, where):
-    return np.where(where, np.log(np.maximum(x, np.finfo(np.float64).tiny)), x)
+def _logarithms(x, shift):
+    logarithms = np.log(np.maximum(x + shift, np.finfo(np.float64).tiny))
+    return np.where(np.isnan(shift), x, logarithms)
 
 
 class Features:
@@ -181,7 +183,7 @@ def fit_features(
         scale = Scale.from_rows(pairs.x)
     scale = scale._replace(is_missing=is_missing)
     if summary is None:
-        return _better_of_numbers_and_logarithms(scale, pairs)
+        return _numbers_or_logarithms(scale, pairs)
     for_network, for_flow, for_rows = split_seed(seed, 3)
     size, shape = pairs.u.shape[1], _shape_of_one(form)
     if isinstance(summary, str):
@@ -195,21 +197,24 @@ def fit_features(
     return features
 
 
-def _better_of_numbers_and_logarithms(scale, pairs):
-    """Returns `Features` of numbers, or of logarithms of those that are always positive.
+def _numbers_or_logarithms(scale, pairs):
+    """Returns `Features` of numbers, or of logarithms of those that are never negative.
 
-    Linear regressions of the parameters on them decide: their log-densities of simulations
-    that they were not fitted to.
+    They are log(1 + x) for whole numbers, and log(x) for others that are never zero. Linear
+    regressions of the parameters on both decide: their log-densities of simulations that
+    they were not fitted to.
     """
     # Here, so that a fit of one posterior does not load the room of densities.
     from tfp_flows.density import baselines
     from tfp_flows.density.data import Data
 
-    numbers, known = Features(scale), np.where(np.isnan(pairs.x), 1.0, pairs.x)
-    is_positive = (known > 0.0).all(axis=0) & ~np.isnan(pairs.x).all(axis=0)
-    if not is_positive.any():
+    numbers, x = Features(scale), np.where(np.isnan(pairs.x), 1.0, pairs.x)
+    is_count = ((x >= 0.0) & (x == np.floor(x))).all(axis=0)
+    shift = np.select([is_count, (x > 0.0).all(axis=0)], [1.0, 0.0], math.nan)
+    shift[np.isnan(pairs.x).all(axis=0)] = math.nan
+    if np.isnan(shift).all():
         return numbers
-    of_logarithms = Scale.from_rows(pairs.x, is_positive)
+    of_logarithms = Scale.from_rows(pairs.x, shift)
     logarithms = Features(of_logarithms._replace(is_missing=scale.is_missing))
     count = min(len(pairs.u), _COMPARED) // _PARTS
     parts = slice(count, _COMPARED), slice(count)
