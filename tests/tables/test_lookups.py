@@ -165,7 +165,7 @@ test_bad_call_is_refused_in_words = all_refused(
                     ],
                 )
             ),
-            "the column 'area' in nothing but 'area = lookup(code)'",
+            "the column 'area' in no rule but 'area = lookup(code)'",
         ),
     ]
 )

@@ -407,7 +407,7 @@ def _kept_functions(columns, modelled):
     for function in kept:
         others = [rule for rule in rules if rule is not function]
         linked = [rule for rule in others if function.name in rule.names]
-        words = f"the column {function.name!r} in nothing but {function.label!r}"
+        words = f"the column {function.name!r} in no rule but {function.label!r}"
         hint = f" columns.drop({function.label!r}) leaves the function out."
         require(not linked, words, linked, hint)
         _check_fits(function, columns)

@@ -117,14 +117,14 @@ class TableDensity:
         all_names = self.columns.names
         is_known = set(self.context) <= set(all_names)
         fits = is_known and len(set(self.context)) == len(self.context)
-        require(fits, f"`context`, different ones of {all_names}", self.context)
+        require(fits, f"`context` of different names in {all_names}", self.context)
         names = [name for name in all_names if name not in self.context]
         require(names, "columns beside those of `context`", f"all, {self.context}")
         self._codec = RowCodec(self.columns, missing, names)
         self._context_codec = RowCodec(self.columns, missing, self.context, is_context=True)
         self._atoms = self._codec.atoms(self._context_codec)
         if not self._codec.size:
-            raise ValueError(f"Expected columns that vary; {names} are constant.")
+            raise ValueError(f"Expected columns that vary; got {names}, all constant.")
         self._distribution: TableDistribution | None = None
 
     def fit(self, frame: Any, **options: Any) -> keras.callbacks.History:
