@@ -143,7 +143,7 @@ test_bad_call_is_refused_in_words = all_refused(
         (lambda: Lookup("a", "a", []), "another `source` | 'a'"),
         (
             changed_source,
-            "allow the lookup 'kind = lookup(n)': a source all of | integer | drop",
+            "allow the lookup 'kind = lookup(n)': a value for each | integer | drop",
         ),
         (
             lambda: Lookup("a", "b", [[1, 2], [1, 3]]),
