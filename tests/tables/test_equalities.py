@@ -209,7 +209,7 @@ BAD_CALLS = [
         lambda: table_with(
             PAIRS[0], [Difference("b", ["a"], column("b - a", "positive", low=0.0))]
         ),
-        "which are no differences",
+        "without differences and functions",
     ),
 ]
 

@@ -239,11 +239,11 @@ test_bad_call_is_refused_in_words = all_refused(
         ),
         (
             lambda: wrong_table(functions=[Function("a", "b"), Function("b", "c")]),
-            "the column 'b' in nothing but | columns.drop('b = c')",
+            "the column 'b' in no rule but | columns.drop('b = c')",
         ),
         (
             lambda: wrong_table(Equality(["a", "c"]), functions=[Function("a", "b")]),
-            "the column 'a' in nothing but 'a = b' | Equality",
+            "the column 'a' in no rule but 'a = b' | Equality",
         ),
     ]
 )

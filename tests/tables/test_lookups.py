@@ -143,7 +143,7 @@ test_bad_call_is_refused_in_words = all_refused(
         (lambda: Lookup("a", "a", []), "another `source` | 'a'"),
         (
             changed_source,
-            "allow the lookup 'kind = lookup(n)': a source all of | integer | drop",
+            "allow the lookup 'kind = lookup(n)': a value for each | integer | drop",
         ),
         (
             lambda: Lookup("a", "b", [[1, 2], [1, 3]]),
@@ -165,7 +165,7 @@ test_bad_call_is_refused_in_words = all_refused(
                     ],
                 )
             ),
-            "the column 'area' in nothing but 'area = lookup(code)'",
+            "the column 'area' in no rule but 'area = lookup(code)'",
         ),
     ]
 )

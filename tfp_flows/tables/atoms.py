@@ -59,10 +59,10 @@ class Atoms:
     ```
 
     The v_a are numbers before y, or of the context. `o_a` is 1 where y can have the number
-    v_a and no atom before a has it, else 0: it depends on what is before y alone, so the
+    v_a and no atom before a has it, else 0: it depends on the entries before y only, so the
     total probability is one. An integer has the sum of both terms; another number has
-    probability w_a at v_a, and a density elsewhere. Atoms are averaged over the members by
-    themselves, and the rest is recalibrated by itself (`NumberConditionals`).
+    probability w_a at v_a, and a density elsewhere. The members' weights of atoms are
+    averaged; the density of the rest is their recalibrated mean (`NumberConditionals`).
 
     Args:
       specs: the atoms.
@@ -89,8 +89,8 @@ class Atoms:
         counts = [(len(s.spikes), len(s.spikes_there)) for s in self.specs]
         widths = np.max([(0, 0), *counts], axis=0)
         self._spikes, self._spikes_there = (np.full([*shape, w], np.nan) for w in widths)
-        for j, own_specs in enumerate(self._specs_of_number):
-            for a, spec in enumerate(own_specs):
+        for j, number_specs in enumerate(self._specs_of_number):
+            for a, spec in enumerate(number_specs):
                 self.is_there[a, j], self.logits[a, j] = True, spec.logit
                 self._cell[a, j], self._code[a, j] = spec.cell, spec.code
                 self._spikes[a, j, : len(spec.spikes)] = spec.spikes
@@ -115,7 +115,7 @@ class Atoms:
         return Atoms(specs, self.maps.from_columns(columns), self._first)
 
     def reversed(self, num_codes: int, num_entries: int) -> Atoms:
-        """Returns atoms with swapped roles: of the other numbers, at numbers with atoms.
+        """Returns atoms with swapped roles: an atom of y at v becomes one of v at y.
 
         Atoms at numbers of the context, from entry K + D on, are left out.
         """
@@ -133,19 +133,19 @@ class Atoms:
         return Atoms(specs, self.maps)
 
     def measured(self, x: np.ndarray, num_codes: int) -> tuple[list[AtomSpec], np.ndarray]:
-        """Returns atoms whose initial weights are their shares of rows, and their numbers.
+        """Returns atoms with initial weights from rows, and which numbers are atoms.
 
-        The rows are entries and their context, `[N, K + D + C]`. The second result is which
-        numbers are counted as atoms, not as the rest, booleans `[N, D]`.
+        The rows are entries and their context, `[N, K + D + C]`. The second result is True
+        for numbers that are counted as atoms, not as the rest, booleans `[N, D]`.
         """
         codes = np.array([spec.code for spec in self.maps.specs])
         is_present = (x[:, np.maximum(codes, 0)] == 0.0) | (codes < 0)
-        found = self.at(tf.constant(x))
+        row_atoms = self.at(tf.constant(x))
         numbers = tf.constant(x[:, num_codes : num_codes + len(codes)])
-        is_equal = found.is_equal(numbers).numpy() & is_present[:, None]
+        is_equal = row_atoms.is_equal(numbers).numpy() & is_present[:, None]
         is_any = is_equal.any(axis=1)
         is_free = is_present & ~is_any
-        rest = np.sum(found.is_open.numpy() & is_free[:, None], axis=0)
+        rest = np.sum(row_atoms.is_open.numpy() & is_free[:, None], axis=0)
         logits = np.log(is_equal.sum(axis=0) + 0.5) - np.log(rest + 0.5)
         specs = [
             dataclasses.replace(spec, logit=float(logits[a, j]))
@@ -157,9 +157,9 @@ class Atoms:
         return specs, np.stack([_from_atoms(*column) for column in columns], axis=1)
 
     def at(self, row: tf.Tensor) -> AtomsOfRows:
-        """Returns where the atoms of rows and their context, `[N, K + D + C]`, are.
+        """Returns the atoms of rows, which are entries and their context, `[N, K + D + C]`.
 
-        A number ignores itself and later numbers.
+        The atoms of a number depend on earlier entries and the context only.
         """
         steps = tf.gather(row, self._cell, axis=1)
         before = np.sort(_on_grid(self._spikes_there), axis=-1)
@@ -191,7 +191,7 @@ class Atoms:
     def features(self, atoms: AtomsOfRows) -> tf.Tensor:
         """Returns how common the numbers at atoms are, `[N, P]`, 0 for closed ones.
 
-        The weight of an atom depends on it: round amounts are often equal again. The
+        Weights of atoms depend on it, since round amounts repeat more often. The
         feature is a third of the logarithm of the number's frequency relative to numbers
         near it.
         """
@@ -209,9 +209,9 @@ class Atoms:
         """Returns which atoms numbers y, `[N, D]`, are at, booleans `[N, P]`."""
         return self._by_pair(atoms.is_equal(y), self.pairs[:, 1])
 
-    def _by_pair(self, each, columns):
+    def _by_pair(self, values, columns):
         index = np.stack([self.pairs[:, 0], columns], axis=1)
-        return tf.transpose(tf.gather_nd(tf.transpose(each, [1, 2, 0]), index))
+        return tf.transpose(tf.gather_nd(tf.transpose(values, [1, 2, 0]), index))
 
     def log_weights(
         self, atoms: AtomsOfRows, parameters: tf.Tensor
@@ -224,8 +224,8 @@ class Atoms:
         logits += tf.constant(self.logits, logits.dtype)
         closed = tf.constant(_CLOSED, logits.dtype)
         logits = tf.where(atoms.is_open[:, None], logits, closed)
-        each = tf.concat([tf.zeros_like(logits[:, :, :1]), logits], axis=2)
-        log_rest = -tf.reduce_logsumexp(each, axis=2)
+        with_rest = tf.concat([tf.zeros_like(logits[:, :, :1]), logits], axis=2)
+        log_rest = -tf.reduce_logsumexp(with_rest, axis=2)
         return logits + log_rest[:, :, None], log_rest
 
     def mixed(
@@ -256,10 +256,10 @@ class Atoms:
 
 
 class AtomsOfRows(typing.NamedTuple):
-    """Where the atoms of rows are, `[N, A, D]` both."""
+    """Atoms of rows: their numbers, and which are open, `[N, A, D]` both."""
 
     values: tf.Tensor  # numbers; arbitrary for closed atoms
-    is_open: tf.Tensor  # which atoms there are; no two of a number are equal
+    is_open: tf.Tensor  # which atoms the row has; no two of a number are equal
 
     def is_equal(self, y: tf.Tensor) -> tf.Tensor:
         """Returns which atoms numbers y, `[N, D]`, are at, booleans `[N, A, D]`."""
@@ -270,45 +270,45 @@ class NumberWithAtoms(typing.NamedTuple):
     """The distribution of one number, `[N, 1]`, given the entries before it.
 
     The weights are logarithms of the mean weights of atoms, `[N, A, 1]`, and of the rest,
-    `[N, 1]`. Without atoms, they are empty and `found` is None.
+    `[N, 1]`. Without atoms, they are empty and `row_atoms` is None.
     """
 
     conditional: NumberConditionals
     parameters: tf.Tensor  # `[N, M, P, 1]`
     atoms: Atoms
-    found: AtomsOfRows | None
+    row_atoms: AtomsOfRows | None
     weights: Sequence[tf.Tensor]
 
     @property
     def values_and_weights(self) -> tuple[np.ndarray, np.ndarray]:
         """Numbers of atoms, and their weights, 0 for closed atoms, `[N, A]` both."""
-        if self.found is None:
+        if self.row_atoms is None:
             return (np.zeros([self.parameters.shape[0], 0]),) * 2
-        is_open, weights = self.found.is_open.numpy(), np.exp(self.weights[0].numpy())
-        values = self.found.values.numpy()[..., 0]
+        is_open, weights = self.row_atoms.is_open.numpy(), np.exp(self.weights[0].numpy())
+        values = self.row_atoms.values.numpy()[..., 0]
         return values, np.where(is_open, weights, 0.0)[..., 0]
 
     def is_equal(self, y: tf.Tensor) -> tf.Tensor:
         """Returns which atoms y, `[N, 1]`, are at, booleans `[N, A]`."""
-        if self.found is None:
+        if self.row_atoms is None:
             return tf.zeros([tf.shape(y)[0], 0], tf.bool)
-        return self.found.is_equal(y)[..., 0]
+        return self.row_atoms.is_equal(y)[..., 0]
 
     def draw(self, seed: tf.Tensor) -> tf.Tensor:
         """Draws numbers, `[N, 1]`."""
-        if self.found is None:
+        if self.row_atoms is None:
             return self.conditional.draw(self.parameters, seed)
-        for_rest, for_choice, _ = draws.split(seed, 3)
-        y = self.conditional.draw(self.parameters, for_rest)
-        weights = tf.where(self.found.is_open, tf.exp(self.weights[0]), 0.0)
-        return _chosen(y, self.found, weights[..., 0], for_choice)
+        rest_seed, choice_seed, _ = draws.split(seed, 3)
+        y = self.conditional.draw(self.parameters, rest_seed)
+        weights = tf.where(self.row_atoms.is_open, tf.exp(self.weights[0]), 0.0)
+        return _chosen(y, self.row_atoms, weights[..., 0], choice_seed)
 
     def log_prob(self, y: tf.Tensor) -> tf.Tensor:
         """Returns log-densities of numbers, `[N, 1]`."""
         from_rest = self.conditional.log_prob(y, self.parameters)
-        if self.found is None:
+        if self.row_atoms is None:
             return from_rest
-        return self.atoms.mixed(self.found, y, self.weights, from_rest)
+        return self.atoms.mixed(self.row_atoms, y, self.weights, from_rest)
 
     def moved(
         self, y: tf.Tensor, atoms: AtomsOfRows, seed: tf.Tensor
@@ -319,10 +319,10 @@ class NumberWithAtoms(typing.NamedTuple):
         is the logarithm of the density divided by that of the proposal, `[N, 1]`.
         """
         # `draw` has used the parts of `split(seed, 3)`.
-        for_choice = draws.fold_in(seed, -1)
+        choice_seed = draws.fold_in(seed, -1)
         is_open = tf.cast(atoms.is_open[..., 0], tf.float64)
         count = tf.reduce_sum(is_open, axis=1, keepdims=True)
-        y = _chosen(y, atoms, 0.5 * is_open / tf.maximum(count, 1.0), for_choice)
+        y = _chosen(y, atoms, 0.5 * is_open / tf.maximum(count, 1.0), choice_seed)
         log_prob = self.log_prob(y)
         is_there = tf.reduce_any(atoms.is_equal(y)[..., 0], axis=1, keepdims=True)
         is_mass = tf.reduce_any(self.is_equal(y), axis=1, keepdims=True)
@@ -358,9 +358,9 @@ def _from_atoms(y, weights, is_at_atom, is_free):
     rows = np.flatnonzero(is_at_atom)
     rows = rows[np.argsort(index[rows], kind="stable")]
     first = np.searchsorted(index[rows], index[rows])  # first row with the same number
-    found = np.zeros(len(y), bool)
-    found[rows] = np.arange(len(rows)) - first < counts[index[rows]]
-    return found
+    is_atom = np.zeros(len(y), bool)
+    is_atom[rows] = np.arange(len(rows)) - first < counts[index[rows]]
+    return is_atom
 
 
 def _on_grid(spikes):

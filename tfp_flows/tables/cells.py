@@ -96,21 +96,21 @@ def in_nanoseconds(name: str, dates: Any) -> np.ndarray:
     """Returns dates as `datetime64[ns]`, which holds dates of some centuries.
 
     Raises:
-      ValueError: if a date is earlier or later; names the column.
+      ValueError: if a date is outside these centuries; names the column.
     """
-    found = np.asarray(dates, "datetime64[ns]")
-    given = np.asarray(dates, "datetime64[us]")
-    is_held = np.isnat(given) | (found.astype("datetime64[us]") == given)
+    converted = np.asarray(dates, "datetime64[ns]")
+    microseconds = np.asarray(dates, "datetime64[us]")
+    is_held = np.isnat(microseconds) | (converted.astype("datetime64[us]") == microseconds)
     words = f"dates from 1677-09-22 to 2262-04-11 in column {name!r}"
-    got = f"{given[~is_held][:1]} ({np.sum(~is_held)} of {len(given)} rows)"
+    got = f"{microseconds[~is_held][:1]} ({np.sum(~is_held)} of {len(dates)} rows)"
     require(is_held.all(), words, got, " Make such cells missing.")
-    return found
+    return converted
 
 
 def _astype(name, cells, dtype):
     try:
         return cells.astype(dtype)
-    except OverflowError as error:  # of Python's integers
+    except OverflowError as error:  # a large Python integer
         words = f"numbers within {np.finfo(np.float64).max:.2g} in column {name!r}"
         raise ValueError(f"Expected {words}; got a larger one.") from error
 
@@ -118,14 +118,14 @@ def _astype(name, cells, dtype):
 def _type_of_objects(name, column, absent):
     present = np.flatnonzero(~absent)
     types = [_type_of(cell) for cell in column[present]]
-    for row, found in zip(present, types, strict=True):
-        if found == "date" and getattr(column[row], "tzinfo", None) is not None:
+    for row, kind in zip(present, types, strict=True):
+        if kind == "date" and getattr(column[row], "tzinfo", None) is not None:
             words = f"dates without a time zone in column {name!r}"
             hint = " A pandas column of dtype datetime64[ns, UTC] may have one."
             require(False, words, f"{column[row]!r} in row {row}", hint)
-        if found is None or found != types[0]:
+        if kind is None or kind != types[0]:
             got, first = f"{column[row]!r} in row {row}", present[0]
-            require(found, f"{_ALLOWED} in column {name!r}", got)
+            require(kind, f"{_ALLOWED} in column {name!r}", got)
             got = f"{column[first]!r} in row {first}, {got}"
             raise ValueError(f"Expected cells of one type in column {name!r}; got {got}.")
     return types[0] if types else "number"

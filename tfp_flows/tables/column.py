@@ -151,13 +151,13 @@ def check_column(column: Column) -> None:
     require(kind in KINDS, f"`kind` of column {name!r} of {sorted(KINDS)}", repr(kind))
     low = 0.0 if kind == "positive" and column.low is None else column.low
     ends = [end for end in (low, column.high) if end is not None]
-    given = f"{column.low} and {column.high}"
+    got = f"{column.low} and {column.high}"
     is_rising = all(map(_is_finite, ends)) and sorted(set(ends)) == ends
-    require(is_rising, f"finite `low` < `high` of column {name!r}", given)
+    require(is_rising, f"finite `low` < `high` of column {name!r}", got)
     has_ends = kind not in ("bounded", "periodic") or len(ends) == 2
-    require(has_ends, f"`low` and `high` of the {kind} column {name!r}", given)
+    require(has_ends, f"`low` and `high` of the {kind} column {name!r}", got)
     are_allowed = kind != "integer" or all(end == math.floor(end) for end in ends)
-    require(are_allowed, f"integers `low` and `high` of the integer column {name!r}", given)
+    require(are_allowed, f"integers `low` and `high` of the integer column {name!r}", got)
     step = column.step
     is_step = step is None or _is_finite(step) and step > 0.0
     require(is_step, f"`step` above 0 of column {name!r}, or None", repr(step))

@@ -44,14 +44,14 @@ class ColumnCodec:
     Args:
       column: the description of the column.
       has_missing: whether missing cells are modelled.
-      is_given: whether numbers off the grid are possible, unless they are counts.
+      is_context: whether numbers off the grid are possible, except counts.
     """
 
-    def __init__(self, column: Column, has_missing: bool, is_given: bool = False) -> None:
+    def __init__(self, column: Column, has_missing: bool, is_context: bool = False) -> None:
         self.column = column
         self.grid = column.grid
-        self._is_given = is_given
-        self._may_miss_grid = is_given and column.kind != "integer"
+        self._is_context = is_context
+        self._may_miss_grid = is_context and column.kind != "integer"
         self.has_missing = has_missing
         self._is_indexed = column.kind in ("categorical", "boolean", "constant")
         self._codes = {value: code for code, value in enumerate(column.values)}
@@ -85,11 +85,11 @@ class ColumnCodec:
         is_known = np.ones(len(column), bool)
         code = np.where(is_missing & self.has_missing, self.num_codes - 1, 0)
         if self.column.has_values:
-            found = self._places(cells)
-            is_possible &= is_missing | (found >= 0.0)
+            place = self._places(cells)
+            is_possible &= is_missing | (place >= 0.0)
             if self.column.kind == "categorical" or self.column.has_ordered_texts:
-                is_known = is_missing | (found >= 0.0)
-            number = np.where(present, np.maximum(found, 0.0), np.nan)
+                is_known = is_missing | (place >= 0.0)
+            number = np.where(present, np.maximum(place, 0.0), np.nan)
             if self._is_indexed:
                 code = np.where(present, number, code).astype(int)
                 number = np.full(len(code), np.nan)
@@ -109,17 +109,17 @@ class ColumnCodec:
         """Returns the places of cells among the column's values, `[N]`; -1 for others.
 
         In a context, a number between two of many ordered numbers has a place between
-        theirs: others than those of the training rows may occur.
+        theirs, since a context may have numbers that no training row has.
         """
-        found = np.array([self._codes.get(value, -1.0) for value in cells.values], float)
+        place = np.array([self._codes.get(value, -1.0) for value in cells.values], float)
         values = self.column.values
         is_number = self.column.has_many_numbers and cells.type == "number"
-        if self._is_given and is_number and sorted(values) == list(values):
+        if self._is_context and is_number and sorted(values) == list(values):
             numbers = cells.numbers()
             is_between = (numbers > values[0]) & (numbers < values[-1])
             places = np.interp(numbers, values, np.arange(len(values)))
-            found = np.where(is_between, places, found)
-        return found
+            place = np.where(is_between, places, place)
+        return place
 
     def on_circle(self, number: np.ndarray) -> np.ndarray:
         """Returns numbers, `[N]`, with `low` in place of `high` on a circle."""
@@ -188,7 +188,7 @@ class ColumnCodec:
             return number
         with np.errstate(over="ignore"):
             rounded = number.astype(dtype)
-        if np.isinf(rounded).any():  # then they are not written in this dtype
+        if np.isinf(rounded).any():  # `Form.written` will not use this dtype
             return number
         is_free = ~np.isin(number, self.column.spikes)
         for end, inwards in zip(self._ends, (np.inf, -np.inf), strict=True):
@@ -204,14 +204,14 @@ class ColumnCodec:
         """
         is_there = (encoded.code == 0) & encoded.is_possible & np.isfinite(encoded.number)
         numbers = encoded.number[is_there]
-        spec = measured_map(self.column, self._ends, numbers, self._is_given)
+        spec = measured_map(self.column, self._ends, numbers, self._is_context)
         return dataclasses.replace(spec, code=code)
 
     def _numbers(self, cells):
         expected = "date" if self.column.kind == "date" else "number"
-        found = "number" if cells.type == "boolean" else cells.type
+        got = "number" if cells.type == "boolean" else cells.type
         words = f"the {self.column.kind} column {self.column.name!r}"
-        fits = found == expected or cells.is_missing.all()
+        fits = got == expected or cells.is_missing.all()
         require(fits, f"a {expected} in each cell of {words}", f"a {cells.type}")
         return cells.numbers()
 

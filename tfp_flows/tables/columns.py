@@ -16,7 +16,7 @@ from tfp_flows.tables.lookups import Lookup
 from tfp_flows.tables.rules import Computed, Rule
 
 _HEADINGS = ("column", "kind", "details", "missing", "reason")
-# Plain forms of rules, by an entry that only these have: the argument that takes them.
+# By an entry that only this rule has: the argument of `TableColumns`, and the rule's class.
 _RULES: dict[str, tuple[str, Any]] = {
     "minus": ("differences", Difference),
     "names": ("equalities", Equality),
@@ -38,7 +38,7 @@ class TableColumns:
         looked up by it (`Lookup`), named and printed likewise.
 
     Raises:
-      ValueError: if two have one name, or the entries of one do not fit its kind; or if a
+      ValueError: if two have one name, or entries of a column do not fit its kind; or if a
         difference, equality or function names a column that is not there.
 
     >>> import tfp_flows
@@ -104,8 +104,8 @@ class TableColumns:
     def drop(self, *names: str) -> None:
         """Removes columns, which are then not part of the table's distribution.
 
-        Their differences, equalities and functions are removed, too. One of these that is
-        removed by its own name is no longer modelled.
+        Their differences, equalities and functions are removed, too. The name of such a
+        rule removes the rule alone.
         """
         for name in names:
             if name not in self._rules:
@@ -145,17 +145,17 @@ class TableColumns:
 
     def to_plain(self) -> list[dict[str, Any]]:
         """Returns dictionaries of JSON's types: of columns and of their rules."""
-        return [each.to_plain() for each in (*self, *self._rules.values())]
+        return [part.to_plain() for part in (*self, *self._rules.values())]
 
     @classmethod
     def from_plain(cls, plain: Sequence[dict[str, Any]]) -> TableColumns:
         """Returns the columns from the result of `to_plain`."""
-        given: dict[str, list] = {"columns": []}
+        arguments: dict[str, list] = {"columns": []}
         for entries in plain:
             kinds = (kind for entry, kind in _RULES.items() if entry in entries)
             argument, kind = next(kinds, ("columns", Column))
-            given.setdefault(argument, []).append(kind.from_plain(entries))
-        return cls(**given)
+            arguments.setdefault(argument, []).append(kind.from_plain(entries))
+        return cls(**arguments)
 
     def __getitem__(self, name: str) -> Column:
         rule = self._rules.get(name)

@@ -16,13 +16,11 @@ _SPIKE_RATIO, _SPIKE_DEVIATIONS = 5.0, 8.0
 _LEAST_SHARE_ON_GRID, _MOST_ON_GRID = 0.05, 3
 _LEAST_SHARE_OF_SPIKE, _MOST_SPIKES = 0.002, 200
 _LEAST_ROWS_OF_SPIKE = 8
-_SHARE_OF_REPEATED = (
-    0.9  # share of the rows with repeated numbers from which all are spikes
-)
+_SHARE_OF_REPEATED = 0.9  # repeated numbers with this share of the rows are all spikes
 _ROWS_OF_NUMBER = 5  # mean number of rows with a number, if all numbers are repeated
 _NEIGHBOURS = 5  # number of neighbours on either side of a value
 _BEYOND_IDENTIFIERS = 2.0**64  # from here on, integers of files do not name rows
-# An end is no tail if at least so many rows would be expected at the next number.
+# The last number is an end, not a tail, if so many rows are expected at the next number.
 _LEAST_BEYOND = 4.0
 _TAIL_SHARE = 0.05  # share of the rows that the tail index uses on either side
 _LEAST_TAIL = 10  # minimum number of rows in a tail
@@ -86,11 +84,11 @@ class Counted:
         share, most = _LEAST_SHARE_OF_SPIKE, _MOST_SPIKES
         if self.step is not None:
             share, most = _LEAST_SHARE_ON_GRID, _MOST_ON_GRID
-        found = np.flatnonzero(self._is_repeated).tolist()
+        ranks = np.flatnonzero(self._is_repeated).tolist()
         if not self.are_few:
             least = share * self.size
-            found = [i for i in found if self.counts[i] >= least and self._is_spike(i)]
-        common = sorted(found, key=lambda i: -self.counts[i])[:most]
+            ranks = [i for i in ranks if self.counts[i] >= least and self._is_spike(i)]
+        common = sorted(ranks, key=lambda i: -self.counts[i])[:most]
         while common and not self._is_rest(common):
             common.pop()
         return sorted(float(self.distinct[i]) for i in common)
@@ -115,7 +113,7 @@ class Counted:
         expected = min(_next_count(a, b), _next_count(0.5 * (a + b), 0.5 * (c + d)))
         others = [s for s in spikes if s != self.distinct[last]]
         if others and self.distinct[last] in spikes:
-            # Among round numbers that are more common, the next one is round.
+            # A spike is compared with the spike before it: both are round numbers.
             before = max(others) if side > 0 else min(others)
             count = self.counts[self.distinct == before].sum()
             expected = min(expected, _next_count(a, count)) if a > count else 0.0

@@ -21,7 +21,7 @@ from tfp_flows.tables.lookups import find_lookups
 
 # Rules of thumb: each proposal can be overridden.
 _FEW = 10  # maximum number of values of an ordered column
-_RARE_SHARE = 0.02  # share of the rows; a largest count that is rarer may be exceeded
+_RARE_SHARE = 0.02  # a largest count in a smaller share of the rows may be exceeded
 _MOST_CATEGORIES = 100  # maximum number of values of a categorical column
 _LEAST_ROWS = 20  # minimum number of rows of a column of row numbers
 # Texts that hold dates or numbers: as categories they would lose their meaning.
@@ -152,7 +152,7 @@ def _with_lookups(functions, table, cells):
     computed = [function.name for function in functions]
     sources = [n for n in columns if table[n].has_values and n not in computed]
     lookups = find_lookups({name: columns[name] for name in sources}, columns)
-    lookups = [each for each in lookups if each.fits([table[n] for n in each.names])]
+    lookups = [e for e in lookups if e.fits([table[n] for n in e.names])]
     looked_up = [lookup.name for lookup in lookups]
     functions = [f for f in functions if f.source not in looked_up]
     taken = [function.name for function in functions]
@@ -175,11 +175,11 @@ def _differences(table, computed, numbers):
         kind = "integer" if is_integer else "positive"
         return Column(label, kind, low=0.0, spikes=spikes, step=step)
 
-    found = find_differences({c.name: c for c in table}, computed, numbers, described)
-    for difference in found:
+    differences = find_differences({c.name: c for c in table}, computed, numbers, described)
+    for difference in differences:
         if difference.column.kind == "constant":
             table.change(difference.name, high=None, reason=table[difference.name].reason)
-    return found
+    return differences
 
 
 def _described(name, column, categorical_dtype, as_recorded):
@@ -289,7 +289,7 @@ def _are_amounts(counted):
     distinct = counted.distinct
     are_single = 2 * np.sum(counted.counts == 1) > len(distinct)
     is_dense = 2 * len(distinct) > np.ptp(distinct) / np.diff(distinct).min()
-    is_modelled = counted.step is not None or distinct[0] == 0.0  # what many rows share
+    is_modelled = counted.step is not None or distinct[0] == 0.0  # by a grid or a spike
     return bool(are_single and not is_dense and is_modelled)
 
 
@@ -336,8 +336,8 @@ def _put_ends(column, counted):
 def _put_ends_at_spikes(column, low, high, spikes):
     """Sets ends of continuous numbers from 0 on, where the last number is a spike.
 
-    A tail has single rows there. Of 46 such ends in one half of the rows of R's tables, the
-    other half exceeds none.
+    At its end, a tail has single rows. In R's tables, one half of the rows shows 46 such
+    ends, and the other half exceeds none.
     """
     has_low = low in spikes and low > column.low
     _set_ends(column, low if has_low else None, high if high in spikes else None)

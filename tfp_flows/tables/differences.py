@@ -15,8 +15,8 @@ from tfp_flows.tables.column import Column
 from tfp_flows.tables.rules import Rule
 
 _KINDS = ("real", "positive", "integer", "heavy-tailed")
-# An order is no chance if it should be violated in more rows than these: in a share of the
-# rows if one column is shuffled, and in a number of rows if the difference is normal.
+# An order is no chance if at least so many violations are expected: a share of the rows if
+# one column is shuffled, and a number of rows if the difference is normal.
 _LEAST_SHUFFLED, _LEAST_EXPECTED = 0.05, 5.0
 _MOST_COLUMNS = 40  # among more columns of numbers, none is compared
 _SAMPLE = 64  # rows that rule out most sums
@@ -64,15 +64,15 @@ class Difference(Rule):
 
     def fits(self, columns: Sequence[Column]) -> bool:
         """Returns whether differences of 0 or more leave columns in their supports."""
-        found, (column, *parts) = self.column, columns
-        if found.kind == "constant":
+        difference, (column, *parts) = self.column, columns
+        if difference.kind == "constant":
             return True
         if any(c.kind not in _KINDS or c.num_missing for c in columns):
             return False
-        is_positive = found.kind == "positive" or found.low is not None
-        if not found.is_number or not is_positive or (found.low or 0.0) < 0.0:
+        is_positive = difference.kind == "positive" or difference.low is not None
+        if not difference.is_number or not is_positive or (difference.low or 0.0) < 0.0:
             return False
-        steps = [c.grid.step if c.grid else 0.0 for c in [*columns, found]]
+        steps = [c.grid.step if c.grid else 0.0 for c in [*columns, difference]]
         is_on_grid = all(_is_multiple(step, steps[0]) for step in steps[1:])
         low = _low(column)
         is_above = low is None or all(_low(part) is not None for part in parts)
@@ -115,8 +115,8 @@ def find_differences(
 ) -> list[Difference]:
     """Returns the sums and orders of columns that hold in all rows.
 
-    A sum is `c = a + b`. An order `a <= b` is found if it would otherwise be violated: in
-    many rows if one column were shuffled, and in some if the difference were normal.
+    A sum is `c = a + b`. An order `a <= b` is returned if chance would violate it: in many
+    rows if one column were shuffled, and in some if the difference were normal.
 
     Args:
       columns: the columns, by name.
@@ -130,24 +130,24 @@ def find_differences(
     if len(names) > _MOST_COLUMNS:
         return []
     cells = {name: cells[name] for name in names}
-    found: dict[str, Difference] = {}
+    differences: dict[str, Difference] = {}
     for name, parts in _sums(cells):
         label = " - ".join([name, *parts])
-        is_part = any(name in d.minus for d in found.values())
-        if name not in found and not is_part and label not in columns:
+        is_part = any(name in d.minus for d in differences.values())
+        if name not in differences and not is_part and label not in columns:
             reason = f"{name} = {' + '.join(parts)} in all rows"
             zero = Column(label, "constant", reason, values=[0.0])
-            found[name] = Difference(name, list(parts), zero)
+            differences[name] = Difference(name, list(parts), zero)
     for name, part in _orders(cells):
         difference = cells[name] - cells[part]
         column = describe(f"{name} - {part}", name, difference)
         column.reason = f"{part} <= {name} in all rows"
         candidate = Difference(name, [part], column)
-        is_new = name not in found and column.name not in columns
-        is_new = is_new and not _reaches(found, part, name)
-        if is_new and candidate.fits([columns[each] for each in candidate.names]):
-            found[name] = candidate
-    return list(found.values())
+        is_new = name not in differences and column.name not in columns
+        is_new = is_new and not _reaches(differences, part, name)
+        if is_new and candidate.fits([columns[n] for n in candidate.names]):
+            differences[name] = candidate
+    return list(differences.values())
 
 
 def _without_rounding(total, parts):
@@ -169,8 +169,8 @@ def _sums(cells):
             if name in parts:
                 continue
             rests = (
-                _without_rounding(each[name], [each[part] for part in parts])
-                for each in (some, cells)
+                _without_rounding(rows[name], [rows[part] for part in parts])
+                for rows in (some, cells)
             )
             if not any(rest.any() for rest in rests):
                 yield name, parts
@@ -178,7 +178,7 @@ def _sums(cells):
 
 def _orders(cells):
     """Returns pairs of names: a column is never below the other; closest pairs first."""
-    found = []
+    pairs = []
     for name, part in itertools.permutations(cells, 2):
         difference = cells[name] - cells[part]
         if difference.min() < 0.0 or difference.max() == 0.0:
@@ -188,23 +188,23 @@ def _orders(cells):
         ratio = difference.mean() / difference.std() if difference.std() else np.inf
         expected = len(difference) * 0.5 * math.erfc(math.sqrt(0.5) * ratio)
         if shuffled >= _LEAST_SHUFFLED and expected >= _LEAST_EXPECTED:
-            found.append((difference.mean(), name, part))
-    return [(name, part) for _, name, part in sorted(found)]
+            pairs.append((difference.mean(), name, part))
+    return [(name, part) for _, name, part in sorted(pairs)]
 
 
-def _reaches(found, start, end):
-    """Whether `end` is part of `start` by the differences found so far."""
+def _reaches(differences, start, end):
+    """Whether `end` is part of `start` by `differences`."""
     if start == end:
         return True
-    parts = found[start].minus if start in found else []
-    return any(_reaches(found, part, end) for part in parts)
+    parts = differences[start].minus if start in differences else []
+    return any(_reaches(differences, part, end) for part in parts)
 
 
 def _low(column):
     return 0.0 if column.kind == "positive" and column.low is None else column.low
 
 
-def _is_multiple(step, of):
-    if not of or not step:
-        return step == of
-    return abs(step / of - round(step / of)) < 1e-9
+def _is_multiple(step, unit):
+    if not unit or not step:
+        return step == unit
+    return abs(step / unit - round(step / unit)) < 1e-9

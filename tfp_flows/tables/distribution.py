@@ -108,9 +108,9 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         num_parameters += self.atoms.most
         self._parameters_a_row = num_members * max(num_parameters * len(numbers), 1)
         sizes: dict[str, Any] = {"hidden_units": hidden_units, "dropout": dropout}
-        for_codes, for_numbers = split_seed(seed, 2)
-        self._mades = self._networks_of_codes(for_codes, sizes)
-        self._networks = self._networks_of_numbers(num_parameters, for_numbers, sizes)
+        codes_seed, numbers_seed = split_seed(seed, 2)
+        self._mades = self._networks_of_codes(codes_seed, sizes)
+        self._networks = self._networks_of_numbers(num_parameters, numbers_seed, sizes)
         self._set_transient_state()
 
     dtype = tf.float64
@@ -205,7 +205,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         context: tf.Tensor | None = None,
         solve: Callable | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Draws missing entries, each given those before it; observed ones weigh the row.
+        """Draws missing entries, each given those before it; observed ones give weights.
 
         It runs op by op in eager code: tracing all columns takes longer than many draws.
 
@@ -221,15 +221,15 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
           Rows, `[N, K + D]`; and the logarithms of their importance weights, `[N]`:
           log-densities of the observed entries given all entries before them.
         """
-        for_codes, for_numbers = draws.split(seed, 2)
+        seeds = draws.split(seed, 2)
         from_context = self.features_of_context(x, context)
         codes, numbers = self.features.split(x)
-        is_given = [None] * 2 if observed is None else self.features.split(observed)
-        codes, log_weight = self._draw_codes(codes, is_given[0], from_context, for_codes)
+        is_known = [None] * 2 if observed is None else self.features.split(observed)
+        codes, log_weight = self._draw_codes(codes, is_known[0], from_context, seeds[0])
         if self._networks is None:
             return codes, log_weight
         numbers, log_ratio = self._draw_numbers(
-            codes, numbers, is_given[1], (context, from_context), for_numbers, solve
+            codes, numbers, is_known[1], (context, from_context), seeds[1], solve
         )
         return tf.concat([codes, numbers], axis=1), log_weight + log_ratio
 
@@ -239,10 +239,10 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         """Returns the members' log-probabilities, `[N, M]`, of codes, `[N, K]`."""
         if not self._mades:
             return tf.zeros([tf.shape(codes)[0], self.num_members], from_context.dtype)
-        given = {"context": from_context} if self.context_features.size else {}
+        keywords = {"context": from_context} if self.context_features.size else {}
         codes = tf.cast(codes, from_context.dtype)
-        each = [made.log_prob(codes, training=training, **given) for made in self._mades]
-        return tf.stack(each, axis=1)
+        log_probs = [m.log_prob(codes, training=training, **keywords) for m in self._mades]
+        return tf.stack(log_probs, axis=1)
 
     def log_prob_of_networks(
         self, x: tf.Tensor, context: tf.Tensor | None, training: bool
@@ -253,13 +253,13 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         log_prob = self.log_prob_of_codes(codes, from_context, training)[..., None]
         if self._networks is None:
             return log_prob
-        found = self._numbers(x, context, from_context, training)
-        each = self.conditionals.evaluate(found.numbers, found.parameters).log_prob
-        if found.atoms is not None:
-            weights = self.atoms.log_weights(found.atoms, found.parameters)
-            each = self.atoms.mixed(found.atoms, found.numbers, weights, each)
-        zero = tf.zeros([], each.dtype)
-        from_numbers = tf.where(found.is_present[:, None], each, zero)
+        rows = self._numbers(x, context, from_context, training)
+        from_numbers = self.conditionals.evaluate(rows.values, rows.parameters).log_prob
+        if rows.atoms is not None:
+            weights = self.atoms.log_weights(rows.atoms, rows.parameters)
+            from_numbers = self.atoms.mixed(rows.atoms, rows.values, weights, from_numbers)
+        zero = tf.zeros([], from_numbers.dtype)
+        from_numbers = tf.where(rows.is_present[:, None], from_numbers, zero)
         return tf.concat([log_prob, from_numbers], axis=2)
 
     def evaluate_numbers(
@@ -270,11 +270,11 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         They are arbitrary for absent numbers. The second result is which numbers are
         present and at no atom, `[N, D]`.
         """
-        found = self._numbers(x, context, self.features_of_context(x, context))
-        is_free = found.is_present
-        if found.atoms is not None:
-            is_free &= ~tf.reduce_any(found.atoms.is_equal(found.numbers), axis=1)
-        return self.conditionals.evaluate(found.numbers, found.parameters), is_free
+        numbers = self._numbers(x, context, self.features_of_context(x, context))
+        is_free = numbers.is_present
+        if numbers.atoms is not None:
+            is_free &= ~tf.reduce_any(numbers.atoms.is_equal(numbers.values), axis=1)
+        return self.conditionals.evaluate(numbers.values, numbers.parameters), is_free
 
     def first_number(
         self, from_context: tf.Tensor, context: tf.Tensor | None
@@ -338,18 +338,18 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
                 direct=True,
                 context_size=self.context_features.size,
                 standardize_context=False,
-                seed=for_member,
+                seed=member_seed,
                 **sizes,
             )
-            for for_member in split_seed(seed, self.num_members if num_values else 0)
+            for member_seed in split_seed(seed, self.num_members if num_values else 0)
         ]
 
     def _networks_of_numbers(self, num_parameters, seed, sizes):
         """Returns the `Conditioner` of all numbers; None if there are none.
 
-        A number sees the context and the features of the numbers before it. Features of
-        atoms follow. How common an atom's number is, the number with the atom sees too.
-        Which atoms a number is equal to, only later numbers see.
+        A number's network sees the context and the features of the numbers before it. Two
+        features of each atom follow. How common its value is, later networks and that of
+        its number see; whether its number has this value, only later ones.
         """
         if not self.features.num_numbers:
             return None
@@ -371,25 +371,25 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
 
     def _log_prob(self, x, context, training):
         if training:
-            each = self.log_prob_of_networks(x, context, training)
-            return tf.reduce_sum(tf.cast(tf.reduce_mean(each, axis=1), self.dtype), axis=1)
+            log_prob = self.log_prob_of_networks(x, context, training)
+            mean = tf.reduce_mean(log_prob, axis=1)
+            return tf.reduce_sum(tf.cast(mean, self.dtype), axis=1)
         codes, _ = self.features.split(x)
         from_context = self.features_of_context(x, context)
         log_prob = self.mean_over_members(self.log_prob_of_codes(codes, from_context))
         if self._networks is None:
             return log_prob
-        found = self._numbers(x, context, from_context)
-        from_numbers = self.conditionals.log_prob(found.numbers, found.parameters)
-        if found.atoms is not None:
-            weights = self._mean_weights(self.atoms, found.atoms, found.parameters)
-            mixed = found.atoms, found.numbers, weights, from_numbers
-            from_numbers = self.atoms.mixed(*mixed)
-        from_numbers = tf.where(found.is_present, from_numbers, tf.zeros([], self.dtype))
+        values, parameters, is_present, atoms = self._numbers(x, context, from_context)
+        from_numbers = self.conditionals.log_prob(values, parameters)
+        if atoms is not None:
+            weights = self._mean_weights(self.atoms, atoms, parameters)
+            from_numbers = self.atoms.mixed(atoms, values, weights, from_numbers)
+        from_numbers = tf.where(is_present, from_numbers, tf.zeros([], self.dtype))
         return log_prob + tf.reduce_sum(from_numbers, axis=1)
 
     def _cdf(self, x, context):
-        found = self._numbers(x, context, self.features_of_context(x, context))
-        return self.conditionals.cdf(found.numbers, found.parameters)[:, 0]
+        numbers = self._numbers(x, context, self.features_of_context(x, context))
+        return self.conditionals.cdf(numbers.values, numbers.parameters)[:, 0]
 
     def _quantile(self, probability, context):
         from_context = self.features_of_context(probability, context)
@@ -434,13 +434,13 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
             unknown = tf.constant(math.nan, x.dtype)
             y = tf.where(self.features.is_present(codes), numbers, unknown)
             more = [self.atoms.features(atoms), self.atoms.equal(atoms, y)]
-            features += [tf.cast(each, from_context.dtype) for each in more]
+            features += [tf.cast(block, from_context.dtype) for block in more]
         return tf.concat(features, axis=1), atoms
 
-    def _mean_weights(self, atoms, found, parameters):
+    def _mean_weights(self, atoms, row_atoms, parameters):
         """Logarithms of mean weights of atoms, `[N, A, D]`, and of the rest, `[N, D]`."""
-        each = atoms.log_weights(found, parameters)
-        return [self.mean_over_members(weight) for weight in each]
+        log_weights = atoms.log_weights(row_atoms, parameters)
+        return [self.mean_over_members(log_weight) for log_weight in log_weights]
 
     def _draw_codes(self, x, observed, from_context, seed):
         """Draws codes, `[N, K]`, each row by one member, with log-weights, `[N]`."""
@@ -449,9 +449,9 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
             return x, tf.zeros([num_rows], tf.float64)
         choice_seed, *seeds = draws.split(seed, 1 + len(self._mades))
         observed = tf.zeros_like(x, tf.bool) if observed is None else observed
-        given = [from_context] if from_context.shape[1] else []
+        contexts = [from_context] if from_context.shape[1] else []
         drawn = [
-            made.complete(tf.cast(x, made.dtype), observed, member_seed, *given)
+            made.complete(tf.cast(x, made.dtype), observed, member_seed, *contexts)
             for made, member_seed in zip(self._mades, seeds, strict=True)
         ]
         codes, weights = (tf.stack(parts, axis=1) for parts in zip(*drawn, strict=True))
@@ -489,14 +489,14 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
                     y, log_ratio = number.moved(y, atoms.at(later), number_seed)
                 y = tf.where(is_known, x[:, j : j + 1], y)
             if solve is not None:
-                drawn = [each.numpy()[:, 0] for each in numbers]
+                drawn = [column.numpy()[:, 0] for column in numbers]
                 values, is_solved = solve(j, codes.numpy(), drawn)
                 y = tf.where(is_solved[:, None], values[:, None], y)
                 is_known |= is_solved[:, None]
             y = tf.where(present, y, self.centers[j])
             if is_known is not None:
-                each = tf.where(is_known, number.log_prob(y), log_ratio)
-                log_weight += tf.where(present, each, 0.0)[:, 0]
+                log_ratio = tf.where(is_known, number.log_prob(y), log_ratio)
+                log_weight += tf.where(present, log_ratio, 0.0)[:, 0]
             maps = self.conditionals.from_columns([j]).maps
             u = maps.forward(maps.middle(y)).u
             seen.features.append(features.from_columns([j]).from_numbers(u, present, dtype))
@@ -506,15 +506,15 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
 
     def _number(self, j, before, seen):
         """The distribution of number j given the entries before it and their features."""
-        atoms, found, weights = self.atoms.from_columns([j]), None, []
+        atoms, row_atoms, weights = self.atoms.from_columns([j]), None, []
         if atoms.most:
-            found = atoms.at(before)
-            seen.common.append(tf.cast(atoms.features(found), seen.dtype))
+            row_atoms = atoms.at(before)
+            seen.common.append(tf.cast(atoms.features(row_atoms), seen.dtype))
         parameters = self._networks.network.from_column(seen.inputs(), j)[..., None]
-        if found is not None:
-            weights = self._mean_weights(atoms, found, parameters)
+        if row_atoms is not None:
+            weights = self._mean_weights(atoms, row_atoms, parameters)
         conditional = self.conditionals.from_columns([j])
-        return NumberWithAtoms(conditional, parameters, atoms, found, weights)
+        return NumberWithAtoms(conditional, parameters, atoms, row_atoms, weights)
 
     def _set_transient_state(self):
         names = "num_bins", "recalibration", "tail_bounds", "are_tails_first"
@@ -525,9 +525,9 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
 
 
 class _Numbers(typing.NamedTuple):
-    """Numbers, `[N, D]`, with their parameters, presence and atoms."""
+    """Values of numbers, `[N, D]`, with their parameters, presence and atoms."""
 
-    numbers: tf.Tensor
+    values: tf.Tensor
     parameters: tf.Tensor
     is_present: tf.Tensor
     atoms: AtomsOfRows | None
@@ -565,5 +565,5 @@ def _with_context(x, context):
     return tf.concat([x, tf.cast(context, x.dtype)], axis=1)
 
 
-def _specs(given, kind):
-    return [each if isinstance(each, kind) else kind(**each) for each in given]
+def _specs(specs, kind):
+    return [spec if isinstance(spec, kind) else kind(**spec) for spec in specs]

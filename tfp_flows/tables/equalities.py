@@ -51,7 +51,7 @@ class Equality(Rule):
     names: list[str]
     reason: str = ""
 
-    needs = "numbers on one grid, or both without, which are no differences or functions"
+    needs = "numbers, both on one grid or on none, without differences and functions"
 
     def __post_init__(self) -> None:
         self.names = list(self.names)
@@ -77,8 +77,8 @@ def find_equalities(
     """Returns pairs of columns that are equal in more rows than by chance.
 
     Chance is the larger of two shares of rows. The first is expected if one column is
-    shuffled. The second are the rows in which one column is equal to a different number
-    near the other's; there are many if columns are alike or rounded. Spikes of either
+    shuffled. In the second, one column is equal to a different number near the other's
+    number; it is large if columns are alike or rounded. Spikes of either
     column do not count. An equality is left out if other equalities explain most of its
     rows. `linked` columns, which have differences or functions, have none.
     """
@@ -101,7 +101,7 @@ def find_equalities(
         count, usual = is_equal.sum(), chance * len(is_equal)
         if count >= max(_RATIO * usual, usual + _DEVIATIONS * np.sqrt(usual + 1.0)):
             shares[later].append((is_equal, chance, earlier))
-    found = []
+    equalities = []
     for later, candidates in shares.items():
         explained = np.zeros(len(cells[later]), bool)
         for is_equal, chance, earlier in sorted(candidates, key=lambda c: -c[0].sum()):
@@ -110,16 +110,16 @@ def find_equalities(
             equality = Equality([later, earlier], reason)
             is_new = equality.label not in columns
             if is_new and _are_many(is_equal & ~explained):
-                found.append(equality)
+                equalities.append(equality)
                 explained |= is_equal
-    return found
+    return equalities
 
 
 def _if_shuffled(first, second, spikes):
     """The expected share of equal rows, without spikes, if one column is shuffled."""
-    (a, of_a), (b, of_b) = (np.unique(x, return_counts=True) for x in (first, second))
+    (a, num_a), (b, num_b) = (np.unique(x, return_counts=True) for x in (first, second))
     both, in_a, in_b = np.intersect1d(a, b, return_indices=True)
-    products = of_a[in_a] / len(first) * of_b[in_b] / len(first)
+    products = num_a[in_a] / len(first) * num_b[in_b] / len(first)
     return float(np.sum(products[~np.isin(both, [*spikes, np.nan])]))
 
 

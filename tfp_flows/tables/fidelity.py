@@ -24,7 +24,7 @@ _SHUFFLES = 3  # shuffles of each column, whose effects on the AUC are averaged
 _BINS = 10  # bins of a number beside a category, as in SDMetrics
 _LEVELS = 30  # levels of alpha and beta, as in synthcity
 _RESAMPLES = 100  # resamples of test rows, for the standard error of the utility
-_MOST_RANGES = 1e6  # numbers are clipped so many ranges of the real rows beyond them
+_MOST_RANGES = 1e6  # numbers are clipped this many ranges beyond the ends of real rows
 _CHUNK = 2**22  # number of distances computed at once, to bound the memory
 _MOST_CODES = 255  # codes of a column that scikit-learn's trees take as categories
 
@@ -57,17 +57,17 @@ def row_features(frames: Sequence[Frame], columns: TableColumns) -> list[RowFeat
     parts: list[list[np.ndarray]] = [[] for _ in frames]
     taken = [frame.take(columns.names) for frame in frames]
     for column, has_codes in zip(columns, is_code, strict=True):
-        cells = [cells_of(column.name, each[column.name]) for each in taken]
+        cells = [cells_of(column.name, table[column.name]) for table in taken]
         values = (
             _codes(cells)
             if has_codes
-            else [np.nan if each.type == "text" else each.numbers() for each in cells]
+            else [np.nan if c.type == "text" else c.numbers() for c in cells]
         )
-        present = [each for each in cells if not each.is_missing.all()]
-        types = {each.type.replace("boolean", "number") for each in present}
+        present = [c for c in cells if not c.is_missing.all()]
+        types = {c.type.replace("boolean", "number") for c in present}
         require(len(types) < 2, f"cells of one type in column {column.name!r}", types)
-        for part, each, found in zip(parts, cells, values, strict=True):
-            part.append(np.where(each.is_missing, np.nan, found))
+        for part, c, numbers in zip(parts, cells, values, strict=True):
+            part.append(np.where(c.is_missing, np.nan, numbers))
     return [RowFeatures(np.stack(part, axis=1), is_code) for part in parts]
 
 
@@ -85,7 +85,7 @@ def _codes(parts: Sequence[Cells]) -> list[np.ndarray]:
 def bounded_by(reference: RowFeatures, rows: RowFeatures) -> RowFeatures:
     """Returns rows with numbers clipped, so that their squares do not overflow.
 
-    The limits are 1e6 times the range of the reference rows beyond these rows.
+    The limits are 1e6 ranges of the reference rows beyond their ends.
     """
     x = rows.x.copy()
     for column in np.flatnonzero(~rows.is_code):
@@ -104,7 +104,7 @@ def _present(x):
 def scaled_to(reference: RowFeatures, rows: RowFeatures) -> np.ndarray:
     """Returns rows as points, `[N, E]`: numbers from 0 to 1, codes and gaps one-hot.
 
-    Numbers are scaled by the ends of the reference rows. A missing number is their median.
+    The ends of the reference rows scale numbers; their median stands for missing ones.
     """
     points = []
     for column, is_code in enumerate(reference.is_code):
@@ -227,16 +227,16 @@ def detection(
       https://doi.org/10.1023/A:1024068626366
     """
     x, y, folds = _divided(real, synthetic, seed)
-    found = {}
+    scores = {}
     for name in CLASSIFIERS:
         areas = []
         for train, test in folds:
             model = _classifier(name, x[train], real.is_code, seed).fit(x[train], y[train])
             areas.append(_auc(y[test] == 1, model.predict_proba(x[test])[:, 1]))
         area = float(np.mean(areas))
-        of_one = _auc_error(area, len(real.x) // _FOLDS, len(synthetic.x) // _FOLDS)
-        found[name] = area, of_one * math.sqrt(1.0 / _FOLDS + 1.0 / (_FOLDS - 1))
-    return found
+        fold_error = _auc_error(area, len(real.x) // _FOLDS, len(synthetic.x) // _FOLDS)
+        scores[name] = area, fold_error * math.sqrt(1.0 / _FOLDS + 1.0 / (_FOLDS - 1))
+    return scores
 
 
 def telling_columns(real: RowFeatures, synthetic: RowFeatures, seed: int) -> np.ndarray:
@@ -253,14 +253,14 @@ def telling_columns(real: RowFeatures, synthetic: RowFeatures, seed: int) -> np.
 
     x, y, ((train, test), *_) = _divided(real, synthetic, seed)
     model = _classifier(CLASSIFIERS[0], x[train], real.is_code, seed)
-    found = permutation_importance(
+    importance = permutation_importance(
         model.fit(x[train], y[train]),
         *(x[test], y[test]),
         scoring="roc_auc",
         n_repeats=_SHUFFLES,
         random_state=seed,
     )
-    return found.importances_mean
+    return importance.importances_mean
 
 
 def _divided(real, synthetic, seed):
@@ -331,31 +331,31 @@ def trend(real: RowFeatures, synthetic: RowFeatures) -> np.ndarray:
       https://docs.sdv.dev/sdmetrics
     """
     size = len(real.is_code)
-    found = np.full([size, size], np.nan)
+    likeness = np.full([size, size], np.nan)
     codes = _binned(real, real), _binned(synthetic, real)
     for i, j in itertools.combinations(range(size), 2):
         if real.is_code[i] or real.is_code[j]:
-            count = int(max(each[:, j].max() for each in codes)) + 1
-            pairs = [each[:, i] * count + each[:, j] for each in codes]
-            found[i, j] = 1.0 - _total_variation(*pairs)
+            count = int(max(x[:, j].max() for x in codes)) + 1
+            pairs = [x[:, i] * count + x[:, j] for x in codes]
+            likeness[i, j] = 1.0 - _total_variation(*pairs)
         else:
-            r = [_correlation(each.x[:, [i, j]]) for each in (real, synthetic)]
-            found[i, j] = 1.0 - abs(r[0] - r[1]) / 2.0
-        found[j, i] = found[i, j]
-    return found
+            r = [_correlation(rows.x[:, [i, j]]) for rows in (real, synthetic)]
+            likeness[i, j] = 1.0 - abs(r[0] - r[1]) / 2.0
+        likeness[j, i] = likeness[i, j]
+    return likeness
 
 
 def _binned(rows, reference):
     """Codes, `[N, C]` integers, of cells; 0 for missing ones."""
-    found = np.zeros(rows.x.shape, int)
+    codes = np.zeros(rows.x.shape, int)
     for j, is_code in enumerate(rows.is_code):
         x = rows.x[:, j]
         if not is_code:
             known = _present(reference.x[:, j])
             edges = np.histogram_bin_edges(known, _BINS) if len(known) else np.zeros(2)
             x = np.where(np.isnan(x), np.nan, np.digitize(x, edges[1:-1]))
-        found[:, j] = np.where(np.isnan(x), 0.0, x + 1.0)
-    return found
+        codes[:, j] = np.where(np.isnan(x), 0.0, x + 1.0)
+    return codes
 
 
 def _correlation(pair):
@@ -378,7 +378,7 @@ def association(rows: RowFeatures) -> np.ndarray:
     NaN where a column is constant; missing cells are left out.
     """
     size = len(rows.is_code)
-    found = np.eye(size)
+    strength = np.eye(size)
     for i, j in itertools.combinations(range(size), 2):
         pair = rows.x[:, [i, j]]
         pair = pair[~np.isnan(pair).any(axis=1)]
@@ -389,8 +389,8 @@ def association(rows: RowFeatures) -> np.ndarray:
             value = _correlation_ratio(pair[:, kinds][:, 0], pair[:, ~kinds][:, 0])
         else:
             value = abs(_correlation(pair))
-        found[i, j] = found[j, i] = value
-    return found
+        strength[i, j] = strength[j, i] = value
+    return strength
 
 
 def _cramers_v(pair):
@@ -446,7 +446,7 @@ def precision_and_recall(real: RowFeatures, synthetic: RowFeatures) -> tuple[flo
     precision = inside.mean(axis=0)
     to_real = NearestNeighbors(n_neighbors=2, algorithm="brute").fit(x).kneighbors(x)[0]
     near = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(y).kneighbors(x)
-    (distances,), (nearest,) = (each.T for each in near)
+    (distances,), (nearest,) = (result.T for result in near)
     from_centre = np.linalg.norm(y - y.mean(axis=0), axis=1)[nearest]
     inside = from_centre[:, None] <= np.quantile(from_centre, levels)
     recall = (inside & (distances <= to_real[:, 1])[:, None]).mean(axis=0)
@@ -466,11 +466,11 @@ def utility(
     explained share of the variance (R^2). Rows with a missing target are left out.
 
     Real test rows score both models. The result is None if there are no columns beside
-    the target, an index, or if this is constant in one of the kinds of rows.
+    the target (an index), or if the target is constant in one of the kinds of rows.
     """
     rows = [train, synthetic, test]
-    rows = [each.take(np.flatnonzero(~np.isnan(each.x[:, target]))) for each in rows]
-    x, y = [each.without(target).x for each in rows], [each.x[:, target] for each in rows]
+    rows = [r.take(np.flatnonzero(~np.isnan(r.x[:, target]))) for r in rows]
+    x, y = [r.without(target).x for r in rows], [r.x[:, target] for r in rows]
     if not x[0].shape[1] or min(len(np.unique(values)) for values in y) < 2:
         return None
     is_class, is_code = bool(train.is_code[target]), train.without(target).is_code
@@ -489,8 +489,8 @@ def utility(
     differences = []
     for _ in range(_RESAMPLES):
         chosen = rng.integers(len(y[2]), size=len(y[2]))
-        of_real, of_synthetic = (score(y[2][chosen], each[chosen]) for each in predicted)
-        differences.append(of_synthetic - of_real)
+        real_score, synthetic_score = (score(y[2][chosen], p[chosen]) for p in predicted)
+        differences.append(synthetic_score - real_score)
     return Utility(
         "AUC" if is_class else "R^2",
         synthetic=score(y[2], predicted[1]),
@@ -510,8 +510,8 @@ def _weighted_auc(y, scores):
 
 def _auc(is_positive, scores):
     """The share of pairs in which the positive row has the higher score, ties by half."""
-    others, own = np.sort(scores[~is_positive]), scores[is_positive]
-    places = [np.searchsorted(others, own, side=side) for side in ("left", "right")]
+    others, positive = np.sort(scores[~is_positive]), scores[is_positive]
+    places = [np.searchsorted(others, positive, side=side) for side in ("left", "right")]
     return float(np.mean(places)) / len(others)
 
 

@@ -110,8 +110,8 @@ class Frame:
         """
         if self._form_name == "array" and len(columns) == len(self.columns):
             columns, where = (
-                dict(zip(self.columns, each.values(), strict=True))
-                for each in (columns, where)
+                dict(zip(self.columns, arrays.values(), strict=True))
+                for arrays in (columns, where)
             )
         replaced = {
             name: _replaced(self._sources[name], column, where[name])
@@ -136,7 +136,7 @@ def _read(table, argument):
         if not is_pandas:
             return "dictionary", labels, dict(zip(names, table.values(), strict=True))
         return "pandas", labels, {n: table.iloc[:, i] for i, n in enumerate(names)}
-    # An array of a frame of Polars or Arrow has lost the names of the columns.
+    # `np.asarray` of a Polars or Arrow frame loses the names of the columns.
     is_other = hasattr(table, "to_pandas")
     got = f"{type(table).__name__} of {type(table).__module__}"
     require(not is_other, f"`{argument}` of pandas", got, " Give its `to_pandas()`.")
@@ -162,7 +162,7 @@ def _as_array(name, column):
     dtype = _dtype(column)
     if dtype is None:
         array = np.asarray(column)
-        # NumPy makes texts of all cells of a list in which one is a text.
+        # NumPy turns all cells of a list into texts if one of them is a text.
         return np.asarray(column, object) if array.dtype.kind in "US" else array
     if isinstance(dtype, np.dtype) and dtype.kind != "M":
         return np.asarray(column)
@@ -189,12 +189,12 @@ def _replaced(source, values, where):
     series = source.reset_index(drop=True)
     cells = _series(form.cells(values), series.index)
     if cells.dtype == series.dtype:
-        found = series.where(~where, cells)
+        replaced = series.where(~where, cells)
     else:
         objects = series.astype(object).to_numpy()
-        found = _series(_put(objects, cells, where), series.index)
-        found = found.infer_objects()
-    return found.set_axis(source.index)
+        replaced = _series(_put(objects, cells, where), series.index)
+        replaced = replaced.infer_objects()
+    return replaced.set_axis(source.index)
 
 
 class Form(typing.NamedTuple):
@@ -214,25 +214,25 @@ class Form(typing.NamedTuple):
         return cls(name, {n: ColumnForm.from_plain(c) for n, c in columns.items()})
 
     def written(
-        self, columns: dict[str, Any], given: Sequence[str] = (), index: Any = None
+        self, columns: dict[str, Any], uncast: Sequence[str] = (), index: Any = None
     ) -> Any:
         """Returns columns in this form.
 
         Args:
           columns: arrays `[N]` by name, in the order of the result.
-          given: names of columns that are not cast.
+          uncast: names of columns that keep their dtypes.
           index: index of pandas's rows; None: row numbers.
         """
         forms = {name: self.columns.get(name, ColumnForm(name)) for name in columns}
         columns = {
-            name: column if name in given else forms[name].cells(column)
+            name: column if name in uncast else forms[name].cells(column)
             for name, column in columns.items()
         }
         labels = [forms[name].label for name in columns]
         if self.name == "pandas":
             pandas = importlib.import_module("pandas")
-            each = {i: _series(c, index) for i, c in enumerate(columns.values())}
-            rows = pandas.DataFrame(each, index=index)
+            series = {i: _series(c, index) for i, c in enumerate(columns.values())}
+            rows = pandas.DataFrame(series, index=index)
             return rows.set_axis(pandas.Index(labels), axis=1)  # tuples: several levels
         if self.name == "dictionary":
             return dict(zip(labels, columns.values(), strict=True))
@@ -416,7 +416,7 @@ def _dtype_from_plain(plain):
 
 
 def _dtype_by_name(name):
-    """The dtype of pandas; for one that is not known here, UTC for dates, else None."""
+    """The pandas dtype of a name; for an unknown name, UTC if it is of dates, else None."""
     pandas = importlib.import_module("pandas")
     try:
         return pandas.api.types.pandas_dtype(name)

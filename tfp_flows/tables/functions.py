@@ -14,11 +14,11 @@ from tfp_flows.tables.cells import cells_of
 from tfp_flows.tables.rules import Computed
 
 # Relative accuracy of numbers of six or seven digits, of float32, and of float64 after some
-# steps. A line keeps differences of large numbers, such as two times in seconds since 1970.
-# So its integers and decimals are exact.
+# operations. Integers and decimals on a line must be as exact as float64, since differences
+# of large numbers count, such as times in seconds since 1970.
 _DIGITS, _SINGLE, _DOUBLE = 2e-6, 2.0**-22, 2.0**-44
-# Log-probability above which a function may be chance: that independent numbers lie so near
-# to it, or that shuffled numbers are in the order of another column.
+# A function may be chance above this log-probability: of independent numbers as near to it,
+# or of shuffled numbers in the order of another column.
 _MOST_CHANCE = -25.0
 _LEAST_ROWS, _LEAST_DISTINCT = 20, 8  # minimum numbers of rows and of different numbers
 # Least ratio of different values to different numbers of the source. Fewer values are
@@ -110,7 +110,7 @@ class Function(Computed):
         words = f"`rounding` of the function {self.name!r} of {roundings}"
         require(self.rounding in roundings, words, repr(self.rounding))
         fits = self.scale != 0.0 and np.isfinite([self.scale, self.shift]).all()
-        words = f"a finite `scale` other than 0 and `shift` of the function {self.name!r}"
+        words = f"a finite `scale` other than 0 and a finite `shift` of {self.name!r}"
         require(fits, words, f"{self.scale} and {self.shift}")
 
     @property
@@ -162,8 +162,8 @@ class Function(Computed):
     def _tolerance(self, source, exact):
         """Rounding errors of the column and of its source, `[N]`."""
         is_single = _has_rounding(source, "float32") & (source != np.floor(source))
-        of_source = np.where(is_single, _SINGLE, _DOUBLE)
-        moved = np.nan_to_num(np.abs(self._exact(source * (1.0 + of_source)) - exact))
+        source_error = np.where(is_single, _SINGLE, _DOUBLE)
+        moved = np.nan_to_num(np.abs(self._exact(source * (1.0 + source_error)) - exact))
         # The rounding error of decimals, and a little more.
         has_decimals = self.rounding == "decimals"
         half_unit = 0.5 * (1.0 + _DIGITS) * 10.0**-self.places if has_decimals else 0.0
@@ -183,7 +183,7 @@ def find_functions(cells: Mapping[str, np.ndarray]) -> list[Function]:
     """Returns the columns that are functions of another one in all rows.
 
     The source is the column with fewer possible numbers up to its largest: the wage in
-    cents, not its logarithm; the age, not its square. It is no function itself.
+    cents, not its logarithm; the age, not its square. No source is itself a function.
 
     >>> import numpy as np
     >>> from tfp_flows.tables.functions import find_functions
@@ -194,20 +194,20 @@ def find_functions(cells: Mapping[str, np.ndarray]) -> list[Function]:
     if len(cells) > _MOST_COLUMNS:
         return []
     some = {name: _some_rows(values) for name, values in cells.items()}
-    found: dict[str, Function] = {}
+    functions: dict[str, Function] = {}
     sources: set[str] = set()
     for source in sorted(cells, key=lambda name: _num_possible(cells[name])):
         for name in cells:
-            if source in found or name in found or name in sources or name == source:
+            if name == source or name in sources or functions.keys() & {name, source}:
                 continue
             rows = np.concatenate([some[source], some[name]])
             if not _is_monotone(cells[source][rows], cells[name][rows]):
                 continue
             function = _function(name, source, cells[name], cells[source])
             if function is not None:
-                found[name] = function
+                functions[name] = function
                 sources.add(source)
-    return [found[name] for name in cells if name in found]
+    return [functions[name] for name in cells if name in functions]
 
 
 def _function(name, source, values, numbers):
@@ -226,8 +226,8 @@ def _function(name, source, values, numbers):
     are_many = len(y) >= _LEAST_ROWS and min(num_numbers, num_values) >= _LEAST_DISTINCT
     if not (are_alike and are_many):
         return None
-    found = (_fitted(name, source, formula, x, y) for formula in FORMULAS)
-    return next((f for f in found if f and f.holds(numbers, values).all()), None)
+    candidates = (_fitted(name, source, formula, x, y) for formula in FORMULAS)
+    return next((f for f in candidates if f and f.holds(numbers, values).all()), None)
 
 
 def _some_rows(values):
@@ -268,12 +268,12 @@ def _fitted(name, source, formula, x, y):
     best, most = None, -1.0
     scale, shift = fitted
     for rounding, places in _roundings(y):
-        found = Function(
+        candidate = Function(
             name, source, formula, scale, shift, rounding, places, "in all rows"
         )
-        share = float(np.mean(_are_same(found(x), y)))
-        if share > most and found.holds(x, y).all():
-            best, most = found, share
+        share = float(np.mean(_are_same(candidate(x), y)))
+        if share > most and candidate.holds(x, y).all():
+            best, most = candidate, share
         if most == 1.0:
             break
     return best
@@ -312,8 +312,8 @@ def _simplest(low, high):
     """The number of fewest digits from low to high; None if there is none."""
     if low <= 0.0 <= high:
         return 0.0
-    found = (float(f"{0.5 * (low + high):.{digits}g}") for digits in range(1, 17))
-    return next((number for number in found if low <= number <= high), None)
+    candidates = (float(f"{0.5 * (low + high):.{digits}g}") for digits in range(1, 17))
+    return next((number for number in candidates if low <= number <= high), None)
 
 
 def _roundings(y):
@@ -324,10 +324,10 @@ def _roundings(y):
         "float32": [0],
         "none": [0],
     }
-    for rounding, places in candidates.items():
-        for each in places:
-            if all(_has_rounding(z, rounding, each).all() for z in (y[:_SAMPLE], y)):
-                yield rounding, each
+    for rounding, choices in candidates.items():
+        for places in choices:
+            if all(_has_rounding(z, rounding, places).all() for z in (y[:_SAMPLE], y)):
+                yield rounding, places
                 break
 
 

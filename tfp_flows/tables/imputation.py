@@ -45,8 +45,8 @@ def imputed(
       num_candidates: completions of a row of which one is chosen, unless draws are exact.
 
     Raises:
-      ValueError: if a category is unknown, if a row with missing cells has others that
-        cannot occur, or if no completion of a row is found that can.
+      ValueError: if a category is unknown, if a row with missing cells has other cells that
+        cannot occur, or if no drawn completion of a row can occur.
     """
     frame = _with_sources(frame, codec)
     rows = codec.read(frame)
@@ -54,7 +54,7 @@ def imputed(
     is_incomplete = rows.is_missing.any(axis=1, keepdims=True)
     is_wrong = is_incomplete & ~rows.is_possible & ~rows.is_missing
     codec.refuse_cells(frame, is_wrong, _EXPECTED)
-    given = {name: c for name, c in columns.items() if name not in codec.names}
+    context_columns = {name: c for name, c in columns.items() if name not in codec.names}
     columns = columns | frame.take(codec.names)
     completed = np.array(rows.x)
     incomplete = np.flatnonzero(is_incomplete)
@@ -70,9 +70,9 @@ def imputed(
         draw_seed, choice_seed = draws.split(draws.fold_in(seed, part), 2)
         part += 1
         repeated = np.repeat(index, count)
-        given_context = None if context is None else context[repeated]
+        repeated_context = None if context is None else context[repeated]
         candidates, weights = _completions(
-            distribution, solver.for_rows(repeated), given_context, draw_seed
+            distribution, solver.for_rows(repeated), repeated_context, draw_seed
         )
         candidates = tf.reshape(candidates, [len(index), count, -1])
         weights = tf.reshape(weights, [-1, count])
@@ -82,11 +82,11 @@ def imputed(
         require(
             tried.max() < _MOST_ATTEMPTS * count,
             _EXPECTED,
-            f"row {tried.argmax()}, of which none of {tried.max():,} completions can",
+            f"row {tried.argmax()}, none of whose {tried.max():,} completions can occur",
             " More `num_candidates` may find one.",
         )
         incomplete = np.concatenate([incomplete, again])
-    return codec.decode(completed, given)
+    return codec.decode(completed, context_columns)
 
 
 def _completions(distribution, solver, context, seed):
@@ -113,12 +113,12 @@ def _with_sources(frame, codec):
     columns = frame.take(codec.names)
     absent = {name: is_missing(column) for name, column in columns.items()}
     for name in codec.names:
-        for found in _solutions(name, frame, codec):
-            is_new = is_missing(columns[name]) & ~is_missing(found)
+        for cells in _solutions(name, frame, codec):
+            is_new = is_missing(columns[name]) & ~is_missing(cells)
             if is_new.any():
-                columns[name] = np.where(is_new, found, columns[name])
+                columns[name] = np.where(is_new, cells, columns[name])
     where = {name: absent[name] & ~is_missing(columns[name]) for name in columns}
-    if not any(each.any() for each in where.values()):
+    if not any(cells.any() for cells in where.values()):
         return frame
     return Frame(frame.replaced(columns, where))
 
@@ -137,16 +137,16 @@ def _solutions(source, frame, codec):
 
 def _solved(functions, values, column):
     """Numbers with these values of all functions of a column, `[N]`; NaN for none."""
-    found = np.full(len(values[functions[0].name]), np.nan)
+    numbers = np.full(len(values[functions[0].name]), np.nan)
     for function in functions:
         value = values[function.name]
         for candidate in _candidates(column, function.inverse(value)):
-            is_found = np.isnan(found) & ~is_missing(value)
+            is_found = np.isnan(numbers) & ~is_missing(value)
             for other in functions:
                 is_absent = is_missing(values[other.name])
                 is_found &= is_absent | other.holds(candidate, values[other.name])
-            found = np.where(is_found, candidate, found)
-    return found
+            numbers = np.where(is_found, candidate, numbers)
+    return numbers
 
 
 def _candidates(column, nearby):
@@ -168,8 +168,8 @@ class RuleSolver(typing.NamedTuple):
     column = difference + parts:  the last unknown term is the column minus the others
     ```
 
-    It also says which rows contradict an observed column that is computed from a missing
-    one.
+    It also says which rows contradict an observed column that a function or lookup computes
+    from a missing one.
 
     Args:
       codec: the codec of the rows.
@@ -210,7 +210,7 @@ class RuleSolver(typing.NamedTuple):
         drawn = np.array(self.x)
         drawn[:, :entry] = np.column_stack([codes, *numbers])
         parts, grid = self._terms(drawn), self.codec.codec(owner).grid
-        found, is_found = np.zeros(len(codes)), np.zeros(len(codes), bool)
+        solution, is_solved = np.zeros(len(codes)), np.zeros(len(codes), bool)
         sums = [(name, t) for name in self.codec.differences for t in self._sums(name)]
         for name, terms in sums:
             if owner not in terms:
@@ -225,9 +225,9 @@ class RuleSolver(typing.NamedTuple):
             value = value - np.broadcast_to(rest, len(codes))[is_here]
             value = value / terms.count(owner)
             value = value if grid is None else grid.places(grid.round_if_near(value))
-            found[is_here] = value
-            is_found |= is_here
-        return found, is_found
+            solution[is_here] = value
+            is_solved |= is_here
+        return solution, is_solved
 
     def violates(self, x: np.ndarray) -> np.ndarray:
         """Returns which completed rows contradict an observed column, booleans `[N]`."""
@@ -243,7 +243,7 @@ class RuleSolver(typing.NamedTuple):
                 is_linked = self._lacks_source(function)
                 if is_linked.any():
                     cells = columns[function.source], self.columns[name]
-                    holds = function.holds(*(each[is_linked] for each in cells))
+                    holds = function.holds(*(column[is_linked] for column in cells))
                     is_wrong[is_linked] |= ~holds
         return is_wrong
 
@@ -259,7 +259,7 @@ class RuleSolver(typing.NamedTuple):
             self._sums(part) + [[(part,)]] * (part in self.codec.differences)
             for part in self.codec.differences[name].minus
         ]
-        return [[name, *itertools.chain(*each)] for each in itertools.product(*parts)]
+        return [[name, *itertools.chain(*terms)] for terms in itertools.product(*parts)]
 
     def _is_linked(self, name):
         parts = [self.columns[part] for part in self.codec.differences[name].minus]
@@ -277,7 +277,7 @@ class RuleSolver(typing.NamedTuple):
             return ~is_missing(self.columns[term[0]])
         if term not in self.codec.names:
             return np.ones(len(codes), bool)
-        *code, last = [-1, *self.codec.entries_of_column(term)]  # -1: it has no entry
+        *code, last = [-1, *self.codec.entries_of_column(term)]  # -1: no entry
         if last < entry:
             return np.ones(len(codes), bool)
         return (codes[:, code[1:]] > 0).any(axis=1) | self.observed[:, last]

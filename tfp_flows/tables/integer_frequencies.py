@@ -10,13 +10,13 @@ import tensorflow as tf
 from tfp_flows.tables.number_conditionals import normal_cdf
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 
-_MOST_KEPT = 2000  # most integers with a frequency of their own, about: the most common
+_MOST_KEPT = 2000  # approximate maximum number of integers with a measured frequency
 _LEAST_MASS = 1e-300  # replaces probabilities that underflow
 _GRID = np.linspace(-10.0, 10.0, 2001)  # points on the line of the kernel estimate
-_MANY_ROWS = 50  # rows for each different integer; more determine all frequencies
+_MANY_ROWS = 50  # rows for each different integer from which all frequencies are known
 # A common integer has at least 8 rows, and 8 deviations more than are expected.
 _LEAST_COMMON, _DEVIATIONS = 8, 8.0
-_LEAST_ROWS = 0.25  # rows for all integers that no training row has
+_LEAST_ROWS = 0.25  # pseudo-rows for all integers that no training row has
 _PSEUDO_ROWS = 2.0 ** np.arange(-2, 25)  # candidate numbers for the smooth distribution
 # The smooth distribution has a normal part, for its tails: 5 rows, but at most 5 % of all.
 _NORMAL_ROWS, _MOST_NORMAL = 5.0, 0.05
@@ -64,9 +64,9 @@ def with_frequencies(spec: NumberSpec, numbers: np.ndarray) -> NumberSpec:
     edges = np.union1d(kept, kept + 1.0)
     below = np.concatenate([[smooth.least], smooth.cdf(edges), [smooth.most]])
     parts = np.maximum(np.diff(below), _LEAST_MASS) / smooth.total
-    each = parts * max(len(numbers) - rows.sum(), _LEAST_ROWS)
-    each[1:-1][np.isin(edges[:-1], kept)] += rows
-    probs = each / each.sum()
+    masses = parts * max(len(numbers) - rows.sum(), _LEAST_ROWS)
+    masses[1:-1][np.isin(edges[:-1], kept)] += rows
+    probs = masses / masses.sum()
     levels = _with_middles(_normal_quantiles(probs), probs, edges, smooth.ends)
     levels = np.maximum.accumulate(levels + _LEAST_WIDTH * np.arange(len(levels)))
     return dataclasses.replace(
@@ -75,7 +75,7 @@ def with_frequencies(spec: NumberSpec, numbers: np.ndarray) -> NumberSpec:
 
 
 def _without_common(spec, integers, counts):
-    """Returns the smooth distribution of integers that are not common, and which these are.
+    """Returns a smooth distribution of the integers that are not common, and which are not.
 
     An integer is common if it has more rows than a Poisson count with the expected mean.
     """
@@ -112,15 +112,15 @@ class _SmoothDistribution:
         self._normal_share = min(_NORMAL_ROWS / counts.sum(), _MOST_NORMAL)
         spread = np.sqrt(np.sum(weights * (u - weights @ u) ** 2))
         width = max(float(spread), 0.1) * counts.sum() ** -0.2
-        found, _ = np.histogram(u, _GRID, weights=weights)
-        is_found = found > 0.0  # few bins, if there are few integers
-        found = found[is_found]
-        centers = 0.5 * (_GRID[:-1] + _GRID[1:])[is_found]
+        masses, _ = np.histogram(u, _GRID, weights=weights)
+        is_filled = masses > 0.0  # few bins, if there are few integers
+        masses = masses[is_filled]
+        centers = 0.5 * (_GRID[:-1] + _GRID[1:])[is_filled]
         # Narrower kernels where rows are many (Abramson 1982), such as at an end.
-        below = normal_cdf((_GRID[:, None] - centers) / width).numpy() @ found
-        pilot = np.maximum(np.diff(below)[is_found], _LEAST_MASS)
-        widths = width * np.sqrt(np.exp(found @ np.log(pilot)) / pilot)
-        self._kernel = normal_cdf((_GRID[:, None] - centers) / widths).numpy() @ found
+        below = normal_cdf((_GRID[:, None] - centers) / width).numpy() @ masses
+        pilot = np.maximum(np.diff(below)[is_filled], _LEAST_MASS)
+        widths = width * np.sqrt(np.exp(masses @ np.log(pilot)) / pilot)
+        self._kernel = normal_cdf((_GRID[:, None] - centers) / widths).numpy() @ masses
         self.ends = [float(end[0]) for end in self._maps.ends]
         self.least, self.most = (float(self.cdf(np.array([end]))[0]) for end in self.ends)
         self.total = self.most - self.least

@@ -123,28 +123,28 @@ def find_lookups(
     whole = [name for name in sources if not cells[name].is_missing.any()]
     pairs = _pairs_in_some_rows(whole, cells)
     codes = {name: _codes(cells[name]) for pair in pairs for name in pair}
-    found: dict[str, Lookup] = {}
+    lookups: dict[str, Lookup] = {}
     used: set[str] = set()
     for source, name in sorted(pairs, key=lambda pair: -codes[pair[0]].max()):
-        if source in found or name in found or name in used or name not in columns:
+        if source in lookups or name in lookups or name in used or name not in columns:
             continue
         if _is_lookup(codes[source], codes[name]):
             _, first = np.unique(codes[source], return_index=True)
-            keys, values = (_objects(cells[each])[first] for each in (source, name))
+            keys, values = (_objects(cells[n])[first] for n in (source, name))
             reason = f"one value for each of the {len(first)} of {source} in all rows"
             values_of_keys = [list(pair) for pair in zip(keys, values, strict=True)]
-            found[name] = Lookup(name, source, values_of_keys, reason)
+            lookups[name] = Lookup(name, source, values_of_keys, reason)
             used.add(source)
-    return [found[name] for name in columns if name in found]
+    return [lookups[name] for name in columns if name in lookups]
 
 
 def _pairs_in_some_rows(sources, cells):
-    """Pairs of a source and a column that has one value for each of its values there."""
+    """Pairs of a source and a column with one value for each source value, by a sample."""
     count = len(next(iter(cells.values())).values) if cells else 0
     some = slice(None, None, max(count // _SAMPLE, 1))
     codes = {
-        name: _codes(Cells(each.type, each.values[some], each.is_missing[some]))
-        for name, each in cells.items()
+        name: _codes(Cells(c.type, c.values[some], c.is_missing[some]))
+        for name, c in cells.items()
     }
     return [
         (source, name)
@@ -155,7 +155,7 @@ def _pairs_in_some_rows(sources, cells):
 
 
 def _is_lookup(source, codes):
-    """Whether codes have one value for each of the source, not by chance."""
+    """Whether there is one code for each code of the source, and not by chance."""
     num_values = codes.max() + 1
     if not 1 < num_values <= source.max() + 1 or not _have_one_value(source, codes):
         return False
@@ -169,7 +169,7 @@ def _is_lookup(source, codes):
 
 
 def _have_one_value(source, codes):
-    """Whether there is one code for each of the source."""
+    """Whether there is one code for each code of the source."""
     pairs = source * (codes.max() + 1) + codes
     return len(np.unique(pairs)) == source.max() + 1
 

@@ -23,7 +23,7 @@ _LEAST_GAIN = 0.3
 
 
 def measured_map(
-    column: Column, ends: tuple, numbers: np.ndarray, is_given: bool
+    column: Column, ends: tuple, numbers: np.ndarray, is_context: bool
 ) -> NumberSpec:
     """Returns the map of a column's numbers, measured in those of training rows, `[N]`.
 
@@ -31,7 +31,7 @@ def measured_map(
       column: the description of the column.
       ends: lower and upper end of the numbers, or of their places on a grid; None for none.
       numbers: `[N]`, or their places.
-      is_given: whether the column is part of a context.
+      is_context: whether the column is part of a context.
     """
     spec = unmeasured_map(column, ends, numbers)
     if spec.form == "circle" or not len(numbers):
@@ -47,11 +47,11 @@ def measured_map(
     u = mapped.u.numpy()[mapped.is_inside.numpy()]
     if not len(u):
         return spec
-    # Other maps than a line make a relative spread of the numbers an absolute one.
+    # Maps other than the line turn a relative spread of the numbers into an absolute one.
     size = np.abs(u).max() + (spec.form != "line")
-    least = float((_NOISE if is_given else _ROUNDING) * size)
+    least = float((_NOISE if is_context else _ROUNDING) * size)
     scale = max(_deviation(u), least)
-    if np.ptp(numbers) == 0.0 or (is_given and scale <= least):
+    if np.ptp(numbers) == 0.0 or (is_context and scale <= least):
         scale = 1.0
     spec = dataclasses.replace(spec, mean=float(u.mean()), scale=scale)
     return with_frequencies(spec, numbers) if spec.is_integer else spec
@@ -114,7 +114,7 @@ def _above(spec, numbers):
 
 
 def _best(specs, numbers, least_gain):
-    """The map after which numbers are the most normal; the first unless one gains more."""
+    """The map that makes numbers most normal, if it gains `least_gain`; else the first."""
     y = tf.constant(numbers[:, None])
     fits = [_normal_log_likelihood(NumberMaps([spec]).unscaled(y)) for spec in specs]
     best = int(np.argmax(fits))

@@ -27,7 +27,7 @@ from tfp_flows.transformers.spline import RationalQuadraticSpline
 # Quartiles of a standard normal distribution, and its tails.
 KNOTS = (-3.0, -0.67, 0.0, 0.67, 3.0)
 
-# Largest number of weights of all networks, unless one network for each column has more.
+# Largest number of weights of all networks, unless a single member has more.
 MOST_WEIGHTS = 20_000_000
 # Bound of a number's feature, in standard deviations: outliers change networks little.
 FARTHEST = 6.0
@@ -46,7 +46,7 @@ class NetworkSizes:
 
     The numbers were chosen on tables of R's packages and on simulated rows, and confirmed
     on others (docs/results.md, docs/tried_and_dropped.md). Tables of more than 82 columns
-    have fewer members, so that all have at most 20 million weights, if one has fewer.
+    have fewer members, at least one, so that all have at most 20 million weights.
 
     >>> from tfp_flows.tables import NetworkSizes
     >>> NetworkSizes(dropout=0.0).for_table(1_000)
@@ -89,17 +89,17 @@ class NetworkSizes:
           num_given: number of columns of the context.
         """
         chosen = [sizes for least, sizes in _BY_ROWS.items() if num_rows >= least][-1]
-        given = {k: v for k, v in vars(self).items() if v is not None}
-        sizes: typing.Any = dataclasses.replace(chosen, **given)
+        chosen_by_user = {k: v for k, v in vars(self).items() if v is not None}
+        sizes: typing.Any = dataclasses.replace(chosen, **chosen_by_user)
         if self.num_members is None:
-            of_one = weights_of_member(sizes.hidden_units[0], num_columns, num_given)
-            count = min(sizes.num_members, max(MOST_WEIGHTS // of_one, 1))
+            num_weights = weights_of_member(sizes.hidden_units[0], num_columns, num_given)
+            count = min(sizes.num_members, max(MOST_WEIGHTS // num_weights, 1))
             sizes = dataclasses.replace(sizes, num_members=count)
         return sizes
 
 
 def weights_of_member(width: int, num_columns: int, num_given: int = 0) -> int:
-    """Returns about the number of weights of a member: five features of each column."""
+    """Returns the approximate number of weights of a member, for five features a column."""
     return num_columns * width * (5 * (num_columns + num_given) + width)
 
 
@@ -204,7 +204,7 @@ class ColumnMLPs(ConfiguredLayer):
         return tf.transpose(outputs[:, 0], [1, 0, 2])
 
     def weights_of(self, which: npt.ArrayLike) -> np.ndarray:
-        """Returns which entries of the one variable some networks have.
+        """Returns which entries of the packed variable belong to some networks.
 
         The networks are booleans `[M, D]`, the result is of the variable's shape.
         """

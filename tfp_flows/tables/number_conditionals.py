@@ -28,7 +28,7 @@ _PACE = 0.25  # factor of the learning rate of the tails' weight
 TAIL_BOUNDS = (7.0, 7.0)  # bounds of the tails for files that name none
 _MOST_LOG_SCALE = 7.0
 # By whether tails are first: the bound of splines, and the tails' weight at parameters of
-# zero. Of a normal variable, 1 of 16,000 draws is beyond 4 on either side.
+# zero. A normal variable is beyond 4 on either side in 1 of 16,000 draws.
 _BOUNDS, _FIRST_WEIGHTS = {True: 4.0, False: 3.0}, {True: 0.15, False: 0.3}
 _FAR = 1e12  # bound on u, which keeps all values finite
 _FARTHEST = 40.0  # bound of quantiles, in standard deviations of training rows
@@ -45,8 +45,8 @@ class Evaluated(typing.NamedTuple):
 class NumberConditionals:
     """Recalibrated means over M members of the distributions of D numbers.
 
-    It is a linear pool that a cubic makes narrower or wider, instead of a beta
-    distribution.
+    It is a linear pool that the cubic G makes narrower or wider, where the reference has a
+    beta distribution function.
 
     ```none
     real number:   log p_m(y) = log p_m(u) + log du/dy
@@ -104,11 +104,11 @@ class NumberConditionals:
 
     def log_prob(self, y: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Returns log-densities, of integers log-probabilities, `[..., D]`."""
-        each = self.evaluate(y, parameters)
-        log_sum = tf.reduce_logsumexp(each.log_prob, axis=-2)
-        num_members = tf.cast(tf.shape(each.log_prob)[-2], tf.float64)
+        members = self.evaluate(y, parameters)
+        log_sum = tf.reduce_logsumexp(members.log_prob, axis=-2)
+        num_members = tf.cast(tf.shape(members.log_prob)[-2], tf.float64)
         log_prob = tf.cast(log_sum, tf.float64) - tf.math.log(num_members)
-        return log_prob + tf.math.log(self._narrowing(each))
+        return log_prob + tf.math.log(self._narrowing(members))
 
     def cdf(self, y: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Returns `P(Y <= y)`, `[..., D]`; on a circle, of the arc from its `low`."""
@@ -154,15 +154,15 @@ class NumberConditionals:
         mapped = self.maps.forward(self.maps.middle(y))
         log_prob, cdf = self._by_kind("log_prob_and_cdf", mapped.u, parameters)
         log_prob += tf.cast(mapped.log_slope, log_prob.dtype)[..., None, :]
-        is_inside, each = mapped.is_inside, Evaluated(log_prob, cdf, cdf)
+        is_inside, members = mapped.is_inside, Evaluated(log_prob, cdf, cdf)
         if self.maps.is_integer.any():
-            each = self._with_bins(each, y, parameters)
+            members = self._with_bins(members, y, parameters)
             is_inside &= ~self.maps.is_integer | tf.equal(y, tf.floor(y))
         outside = tf.constant(-math.inf, log_prob.dtype)
-        log_prob = tf.where(is_inside[..., None, :], each.log_prob, outside)
+        log_prob = tf.where(is_inside[..., None, :], members.log_prob, outside)
         is_nan = tf.math.is_nan(y)[..., None, :]
         log_prob = tf.where(is_nan, tf.constant(math.nan, log_prob.dtype), log_prob)
-        return each._replace(log_prob=log_prob)
+        return members._replace(log_prob=log_prob)
 
     def quantile_of_member(self, z: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Returns numbers with `P(Y <= y) = P(Z <= z)` under one member.
@@ -176,12 +176,12 @@ class NumberConditionals:
         y = self.maps.backward(u)
         return tf.where(self.maps.is_integer, tf.floor(y), y)
 
-    def _narrowing(self, each):
-        below, up_to = (_mean_over_members(cdf) for cdf in (each.below, each.up_to))
+    def _narrowing(self, members):
+        below, up_to = (_mean_over_members(cdf) for cdf in (members.below, members.up_to))
         return _slope(below, up_to, self.weights)
 
-    def _recalibrated(self, each):
-        p = _mean_over_members(each)
+    def _recalibrated(self, cdf):
+        p = _mean_over_members(cdf)
         return (1.0 - self.weights) * p + self.weights * p**2 * (3.0 - 2.0 * p)
 
     def _by_kind(self, method, value, parameters):
@@ -191,8 +191,8 @@ class NumberConditionals:
         value = value[..., None, :] if has_members else value
 
         def call(conditional):
-            of_kind = _parameters_of(conditional, parameters)
-            return getattr(conditional, method)(value, of_kind)
+            used = _parameters_of(conditional, parameters)
+            return getattr(conditional, method)(value, used)
 
         return self._on_each_kind(call)
 
@@ -206,7 +206,7 @@ class NumberConditionals:
         both = call(self._circle), call(self._line)
         return tf.nest.map_structure(lambda a, b: tf.where(is_circle, a, b), *both)
 
-    def _with_bins(self, each, y, parameters):
+    def _with_bins(self, members, y, parameters):
         """Replaces densities by probabilities of bins, and sets both ends, for integers."""
         columns = np.flatnonzero(self.maps.is_integer)
         integers = self.from_columns(columns.tolist())
@@ -216,18 +216,18 @@ class NumberConditionals:
         ends = (integers.maps.edge(end) for end in (y, y + 1.0))
         low, high = (integers._latent(end, parameters) for end in ends)
         is_wide = high - low > _NARROW
-        middle = tf.gather(each.log_prob, columns, axis=-1)
+        middle = tf.gather(members.log_prob, columns, axis=-1)
         wide = log_interval_probability(
             tf.where(is_wide, low, tf.zeros_like(low)),
             tf.where(is_wide, high, tf.ones_like(high)),
         )
-        found = tf.where(is_wide, wide, middle), normal_cdf(low), normal_cdf(high)
+        in_bins = tf.where(is_wide, wide, middle), normal_cdf(low), normal_cdf(high)
         places = np.full(len(self.maps.is_integer), 0)
         places[columns] = np.arange(len(columns))
         return Evaluated(
             *(
                 tf.where(self.maps.is_integer, tf.gather(bins, places, axis=-1), others)
-                for bins, others in zip(found, each, strict=True)
+                for bins, others in zip(in_bins, members, strict=True)
             )
         )
 
@@ -278,8 +278,8 @@ def _traced_draw(conditional, dtype):
             return index + 1, tf.where(is_kept, u, other), is_kept | is_other_kept
 
         state = (tf.constant(1), tf.gather(u, rest), tf.gather(is_kept, rest))
-        found = tf.while_loop(lambda i, u, kept: ~tf.reduce_all(kept), again, state)[1]
-        return tf.tensor_scatter_nd_update(u, rest[:, None], found)
+        accepted = tf.while_loop(lambda i, u, kept: ~tf.reduce_all(kept), again, state)[1]
+        return tf.tensor_scatter_nd_update(u, rest[:, None], accepted)
 
     parameters = tf.TensorSpec([None, None, conditional.num_parameters, None], dtype)
     weights, seed = tf.TensorSpec([None], tf.float64), tf.TensorSpec([2], tf.int32)
@@ -291,8 +291,8 @@ def _slope(a, b, weights):
     return 1.0 - weights + weights * (3.0 * (a + b) - 2.0 * (a**2 + a * b + b**2))
 
 
-def _mean_over_members(each):
-    return tf.reduce_mean(tf.cast(each, tf.float64), axis=-2)
+def _mean_over_members(values):
+    return tf.reduce_mean(tf.cast(values, tf.float64), axis=-2)
 
 
 @dataclasses.dataclass(frozen=True)

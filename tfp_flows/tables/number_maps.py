@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 _FAR = 1e12  # bound on u, which keeps later values finite
-_MOST = 700.0  # its exponential is finite in float64
-_NOWHERE = 1e300  # no number is as far
+_MOST = 700.0  # bound on t, whose exponential is finite in float64
+_NOWHERE = 1e300  # farther than any number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +44,8 @@ class NumberSpec:
       code: index of the code that is 0 where the number is present; -1: it always is.
       positions: ends of bins of integers, increasing.
       levels: their u, increasing.
-      far: where tangents replace log and asinh. Else, a draw some deviations beyond the
-        training rows is millions of times as large as they are.
+      far: where tangents replace log and asinh. Without them, a draw some deviations
+        beyond the training rows would be millions of times as large as these.
     """
 
     form: str
@@ -217,10 +217,10 @@ class NumberMaps:
         u = tf.clip_by_value((t - mean) / scale, -_FAR, _FAR)
         log_slope -= np.log(scale)
         if self._tables:
-            each = [tf.unstack(part, axis=-1) for part in (y, u, log_slope)]
+            ys, us, slopes = (tf.unstack(part, axis=-1) for part in (y, u, log_slope))
             for j, table in self._tables.items():
-                each[1][j], each[2][j] = table.forward(*(part[j] for part in each))
-            u, log_slope = (tf.stack(part, axis=-1) for part in each[1:])
+                us[j], slopes[j] = table.forward(ys[j], us[j], slopes[j])
+            u, log_slope = tf.stack(us, axis=-1), tf.stack(slopes, axis=-1)
         return Mapped(u, log_slope, is_inside)
 
     def unscaled(self, y: tf.Tensor) -> Mapped:
@@ -255,7 +255,7 @@ class NumberMaps:
     def backward(self, u: tf.Tensor) -> tf.Tensor:
         """Maps `u`, `[..., D]`, back to units of y; integers to a point in their bin."""
         columns = tf.unstack(u, axis=-1) if self._tables else []
-        given = list(columns)
+        u_columns = list(columns)
         for j, table in self._tables.items():
             columns[j] = table.before(columns[j])
         u = tf.stack(columns, axis=-1) if columns else u
@@ -267,7 +267,7 @@ class NumberMaps:
         if self._tables:
             columns = tf.unstack(y, axis=-1)
             for j, table in self._tables.items():
-                columns[j] = table.backward(given[j], columns[j])
+                columns[j] = table.backward(u_columns[j], columns[j])
             y = tf.stack(columns, axis=-1)
         # Rounding must not move a number to an end, where the density is zero.
         low, high = self.ends
@@ -275,7 +275,7 @@ class NumberMaps:
         return tf.minimum(y, np.nextafter(high, np.where(np.isfinite(high), -np.inf, high)))
 
     def _choose(self, function):
-        """What a function of each number's form returns; other forms are not called."""
+        """Calls `function(form)` for forms that occur; returns each number's result."""
         forms = [form for form in FORMS if self._is[form].any()] or ["line"]
         chosen = function(forms[0])
         for form in forms[1:]:
@@ -287,7 +287,7 @@ class NumberMaps:
 class _Table(typing.NamedTuple):
     """A piecewise linear map in place of another map, which is shifted beyond its ends.
 
-    By the two shifts, below the first and above the last position, both maps meet.
+    The shifts make both maps meet at the first and at the last position.
     """
 
     positions: np.ndarray  # `[T]`, increasing

@@ -125,8 +125,8 @@ class NumberPredictions:
         def call(points, parameters):
             return method(tf.constant(points[:, :, None]), parameters[:, None])[..., 0]
 
-        found = by_parts(call, points, self._parameters, size=size) if count else points
-        return found.astype(np.float64)
+        results = by_parts(call, points, self._parameters, size=size) if count else points
+        return results.astype(np.float64)
 
 
 class WeightedPoints(typing.NamedTuple):

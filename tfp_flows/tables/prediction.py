@@ -42,7 +42,7 @@ def predict(
     The entries of the context are `context`, `[N, C]`; None if there are none.
     """
     (name,) = codec.names
-    of_column, shift, rows = codec.codec(name), None, np.arange(len(frame))[which]
+    column_codec, shift, rows = codec.codec(name), None, np.arange(len(frame))[which]
     context = None if context is None else context[rows]
     if name in codec.differences:
         parts = frame.take(codec.differences[name].minus, "context").values()
@@ -51,9 +51,9 @@ def predict(
     zeros = tf.zeros([len(rows), distribution.features.num_codes], tf.float64)
     from_context = distribution.features_of_context(zeros, context)
     probs = _probabilities_of_codes(distribution, zeros, from_context)
-    if of_column.has_missing:  # conditions on a cell that is not missing
+    if column_codec.has_missing:  # conditions on a cell that is not missing
         probs = probs[:, :-1] / probs[:, :-1].sum(axis=1, keepdims=True)
-    number, atoms, grid = None, [], of_column.grid
+    number, atoms, grid = None, [], column_codec.grid
     if distribution.features.num_numbers:
         first = distribution.first_number(from_context, context)
         number = NumberPredictions(distribution.conditionals, first.parameters, grid)
@@ -62,7 +62,7 @@ def predict(
         atoms = list(zip(values.T[..., None], (weights * probs[:, :1]).T, strict=True))
         rest = np.exp(first.weights[1].numpy()) if first.weights else 1.0
         probs = np.concatenate([probs[:, :1] * rest, probs[:, 1:]], axis=1)
-    return Prediction(of_column, probs, number, shift, atoms)
+    return Prediction(column_codec, probs, number, shift, atoms)
 
 
 def _probabilities_of_codes(distribution, zeros, from_context):
@@ -72,13 +72,13 @@ def _probabilities_of_codes(distribution, zeros, from_context):
     """
     if not distribution.features.num_codes:
         return np.ones([len(zeros), 1])
-    each = [
+    log_probs = [
         distribution.mean_over_members(
             distribution.log_prob_of_codes(zeros + code, from_context)
         )
         for code in range(distribution.features.num_values[0])
     ]
-    return np.exp(tf.stack(each, axis=1).numpy())
+    return np.exp(tf.stack(log_probs, axis=1).numpy())
 
 
 class Shift(typing.NamedTuple):
@@ -210,10 +210,10 @@ class Prediction:
             is_inside = (numbers >= low) & (numbers < high) | np.isnan(numbers)
             words = f"`y` of the periodic column {self.column.name!r} from {low} to {high}"
             require(is_inside.all(), words, y)
-            found = self._cdf_of_arc(numbers, self._start())
+            probability = self._cdf_of_arc(numbers, self._start())
         else:
-            found = self._cdf(numbers)
-        return np.where(np.isnan(numbers), np.nan, found)[:, 0]
+            probability = self._cdf(numbers)
+        return np.where(np.isnan(numbers), np.nan, probability)[:, 0]
 
     def quantile(self, probability: npt.ArrayLike) -> np.ndarray:
         """Returns the least y with `P(Y <= y) >= probability`, `[N]` or `[N, Q]`.
@@ -224,13 +224,13 @@ class Prediction:
         Raises:
           ValueError: if a number is outside (0, 1), or the column has no numbers.
         """
-        given = np.asarray(probability, np.float64)
-        are_inside = given.ndim < 2 and ((given > 0.0) & (given < 1.0)).all()
+        probs = np.asarray(probability, np.float64)
+        are_inside = probs.ndim < 2 and ((probs > 0.0) & (probs < 1.0)).all()
         words = "`probability` of one or more numbers in (0, 1)"
         require(are_inside, words, repr(probability))
-        levels = np.broadcast_to(np.atleast_1d(given), [len(self), given.size])
+        levels = np.broadcast_to(np.atleast_1d(probs), [len(self), probs.size])
         y = self._in_units(self._quantile(levels))
-        return y[:, 0] if given.ndim == 0 else y
+        return y[:, 0] if probs.ndim == 0 else y
 
     def interval(self, level: float = 0.9) -> np.ndarray:
         """Returns the ends of central intervals of probability `level`, `[N, 2]`."""
@@ -518,10 +518,10 @@ class OrderedValues:
         Raises:
           ValueError: if a text is not among the values.
         """
-        found = np.array([self._places.get(value, -1.0) for value in y.tolist()], float)
+        places = np.array([self._places.get(value, -1.0) for value in y.tolist()], float)
         if self.are_texts:
-            _refuse_unknown(y, found >= 0.0, self._name, self._values)
-        return found
+            _refuse_unknown(y, places >= 0.0, self._name, self._values)
+        return places
 
     def places_up_to(self, y: npt.NDArray) -> np.ndarray:
         """Returns the places of the last values up to y, `[N]`; NaN for NaN.
@@ -533,9 +533,9 @@ class OrderedValues:
             y = y.astype(np.float64)
             up_to = np.searchsorted(self._values, y, side="right") - 1.0
             return np.where(np.isnan(y), np.nan, up_to)
-        found = self.places(y)
-        _refuse_unknown(y, found >= 0.0, self._name, self._values)
-        return found
+        places = self.places(y)
+        _refuse_unknown(y, places >= 0.0, self._name, self._values)
+        return places
 
 
 def conformal_distance(scores: npt.ArrayLike, level: float) -> float:

@@ -65,8 +65,8 @@ def _squares_and_spread(distribution, x, context):
       `(u - 1/2)^2`, `[n, M, D]`; variances of u over the members, `[n, D]`; and booleans,
       `[n, D]`.
     """
-    each, is_present = distribution.evaluate_numbers(x, context)
-    middle, width = 0.5 * (each.below + each.up_to), each.up_to - each.below
+    members, is_present = distribution.evaluate_numbers(x, context)
+    middle, width = 0.5 * (members.below + members.up_to), members.up_to - members.below
     squares = (middle - 0.5) ** 2 + width**2 / 12.0
     spread = tf.math.reduce_variance(middle, axis=1)
     spread += tf.math.reduce_variance(width, axis=1) / 12.0

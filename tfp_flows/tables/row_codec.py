@@ -33,14 +33,14 @@ class RowsRead(typing.NamedTuple):
 class RowCodec:
     """Rows of some columns of a table as entries: first all codes, then all numbers.
 
-    A column with a difference has this in its place; a computed column has no entries.
+    A difference takes the place of its column; a computed column has no entries.
 
     Args:
       columns: all `TableColumns`.
       missing: "refuse", or "indicator", which models missing cells of columns that have
         had some.
-      names: names of the columns; the others are given, but may be named by rules.
-      is_given: whether the columns are a context, which keeps no rules, and in which
+      names: names of the columns; their rules may name others of the table.
+      is_context: whether the columns are a context, which keeps no rules, and in which
         numbers off the grid are possible.
 
     Attributes:
@@ -58,7 +58,7 @@ class RowCodec:
         columns: TableColumns,
         missing: str,
         names: Sequence[str],
-        is_given: bool = False,
+        is_context: bool = False,
     ) -> None:
         described = {name: columns[name] for name in names}
         unusable = {
@@ -68,11 +68,11 @@ class RowCodec:
         }
         hint = " Change their kinds, or drop them."
         require(not unusable, "columns that have a distribution", unusable, hint)
-        self._argument = "context" if is_given else "frame"
+        self._argument = "context" if is_context else "frame"
         self._refuses_missing = missing == "refuse"
         self._columns, self.names = columns, list(names)
-        differences = [] if is_given else _kept_differences(columns, names)
-        functions = [] if is_given else _kept_functions(columns, names)
+        differences = [] if is_context else _kept_differences(columns, names)
+        functions = [] if is_context else _kept_functions(columns, names)
         self.differences = {d.name: d for d in differences}
         self.functions = {f.name: f for f in functions}
         self.grids = {name: column.grid for name, column in described.items()}
@@ -80,7 +80,7 @@ class RowCodec:
         for f in functions:  # a column without entries
             described[f.name] = Column(f.label, "constant", f.reason, values=[0.0])
         self._codecs = [
-            ColumnCodec(c, not self._refuses_missing and c.num_missing > 0, is_given)
+            ColumnCodec(c, not self._refuses_missing and c.num_missing > 0, is_context)
             for c in described.values()
         ]
         self._with_code = [i for i, c in enumerate(self._codecs) if c.num_codes > 1]
@@ -129,12 +129,12 @@ class RowCodec:
         for place, values in enumerate(entries):
             x[:, place] = np.nan_to_num(values)  # absent numbers are NaN
         flags = np.ones([3, len(frame), len(self.names)], bool)
-        for i, each in enumerate(encoded):
-            flags[:, :, i] = each.is_possible, each.is_known, each.is_missing
+        for i, cells in enumerate(encoded):
+            flags[:, :, i] = cells.is_possible, cells.is_known, cells.is_missing
         return RowsRead(x, *flags)
 
     def encode(self, frame: Frame, expected: str = "") -> np.ndarray:
-        """Returns rows, `[N, K + D]`; with `expected` words, only such as can occur.
+        """Returns rows, `[N, K + D]`; with `expected`, refuses rows that cannot occur.
 
         Raises:
           ValueError: if a column has missing cells (with "refuse"), cells of another type,
@@ -221,15 +221,15 @@ class RowCodec:
           is_training: which of them are measured, booleans `[N]`.
           is_at_atom: which numbers of these n rows are not measured, booleans `[n, D]`.
         """
-        encoded, found = self._encoded(frame), []
+        encoded, specs = self._encoded(frame), []
         codes = {owner: code for code, owner in enumerate(self._with_code)}
         for place, i in enumerate(self._with_number):
             measured = Encoded(*(entry[is_training] for entry in encoded[i]))
             if is_at_atom is not None:
                 number = np.where(is_at_atom[:, place], np.nan, measured.number)
                 measured = measured._replace(number=number)
-            found.append(self._codecs[i].measured(measured, codes.get(i, -1)))
-        return found
+            specs.append(self._codecs[i].measured(measured, codes.get(i, -1)))
+        return specs
 
     def atoms(self, contexts: RowCodec) -> list[AtomSpec]:
         """Returns the atoms of the numbers at others, which may be those of the context.
@@ -237,11 +237,11 @@ class RowCodec:
         Raises:
           ValueError: if columns do not allow an equality.
         """
-        found = []
+        specs = []
         for later, earlier in _kept_equalities(self._columns, self.names):
             owner, first = (self, 0) if earlier in self.names else (contexts, self.size)
             *code, number = owner.entries_of_column(earlier)
-            found.append(
+            specs.append(
                 AtomSpec(
                     self.entries_of_column(later)[-1] - len(self._with_code),
                     first + number,
@@ -250,24 +250,24 @@ class RowCodec:
                     self.codec(later).spikes_in_steps,
                 )
             )
-        return found
+        return specs
 
     def decode(
-        self, x: np.ndarray, given: dict[str, np.ndarray] | None = None
+        self, x: np.ndarray, context: dict[str, np.ndarray] | None = None
     ) -> dict[str, np.ndarray]:
         """Returns the columns of encoded rows, `[N, K + D]`, by name.
 
-        The columns of the context are `given`, from which others are computed.
+        Columns computed from others may need columns of the `context`, `[N]` by name.
         """
-        given = given or {}
+        context = context or {}
         columns = self.parts(x)
         for name, difference in in_order(self.differences).items():
-            parts = [(given | columns)[part] for part in difference.minus]
+            parts = [(context | columns)[part] for part in difference.minus]
             total, grid = np.sum([columns[name], *parts], axis=0), self.grids[name]
             rounded = total if grid is None else grid.round(total).astype(total.dtype)
             columns[name] = rounded
         for name, function in self.functions.items():
-            columns[name] = function((given | columns)[function.source])
+            columns[name] = function((context | columns)[function.source])
         return columns
 
     def parts(self, x: np.ndarray) -> dict[str, np.ndarray]:
@@ -301,15 +301,15 @@ class RowCodec:
         return Encoded(nothing, nothing, is_possible, is_known, is_missing(values))
 
     def _encoded_part(self, name, codec, frame):
-        found = codec.encode(self._part(name, frame))
+        cells = codec.encode(self._part(name, frame))
         grid = self.grids[name]
         if name not in self.differences or grid is None:
-            return found
+            return cells
         # A sum must be on the grid of its column.
         y = self._take(frame)[name]
-        steps = grid.multiples(np.where(found.is_missing, 0.0, y).astype(float))
-        is_on_grid = found.is_missing | (steps == np.floor(steps))
-        return found._replace(is_possible=found.is_possible & is_on_grid)
+        steps = grid.multiples(np.where(cells.is_missing, 0.0, y).astype(float))
+        is_on_grid = cells.is_missing | (steps == np.floor(steps))
+        return cells._replace(is_possible=cells.is_possible & is_on_grid)
 
     def _part(self, name, frame):
         """A column, or the difference in its place."""
@@ -407,7 +407,7 @@ def _kept_functions(columns, modelled):
     for function in kept:
         others = [rule for rule in rules if rule is not function]
         linked = [rule for rule in others if function.name in rule.names]
-        words = f"the column {function.name!r} in nothing but {function.label!r}"
+        words = f"the column {function.name!r} in no rule but {function.label!r}"
         hint = f" columns.drop({function.label!r}) leaves the function out."
         require(not linked, words, linked, hint)
         _check_fits(function, columns)

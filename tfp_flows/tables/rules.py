@@ -55,10 +55,10 @@ class Computed(Rule):
       name: name of the column.
       source: name of the other column.
       reason: why there is the rule.
-      has_one_source: whether no two cells of the source have one value.
+      has_one_source: whether different cells of the source have different values.
     """
 
-    needs = "a source all of whose values it has"
+    needs = "a value for each value of the source"
     name: str
     source: str
     reason: str

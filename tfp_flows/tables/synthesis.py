@@ -84,7 +84,7 @@ class SynthesisReport(Report):
         rows that break a rule.
       reasons: sentences that say why, and what to look at.
       num_rows: number of rows that were given: "synthetic", "training" and "test".
-      num_compared: number of rows of each kind that are compared: the least of these, but
+      num_compared: number of rows of each kind that are compared: the least of `num_rows`,
         at most `max_rows`; drawn at random. Copies and broken rules are counted in all.
       detection: for each classifier, "auc" and "error" of synthetic rows, "real_auc" and
         "real_error" of training rows; 0.5 is chance. "score" is 1 - (2 max(auc, 0.5) - 1).
@@ -163,11 +163,11 @@ class SynthesisReport(Report):
         return [rows, *self._likeness_in_words(), *self._copies_in_words()]
 
     def _likeness_in_words(self):
-        for name, found in self.detection.items():
+        for name, scores in self.detection.items():
             yield (
                 f"detection, {name}",
                 "AUC {auc:.3f} +- {error:.3f} (real rows {real_auc:.3f}), score "
-                "{score:.3f}".format(**found),
+                "{score:.3f}".format(**scores),
             )
         yield from _mean_and_worst("Shape", _entries(self.shape))
         yield from _mean_and_worst("Trend", self.trend)
@@ -216,11 +216,11 @@ def synthesis_report(
 
     Args:
       synthetic: rows that are judged, with all columns; a frame as for `describe_columns`.
-        Numbers are clipped 1e6 ranges of the real rows beyond these, so that squares do not
-      overflow.
+        Numbers are clipped 1e6 ranges beyond the ends of the real rows, so that squares do
+        not overflow.
       train: real rows that they were made from.
-      real_test: real rows that were kept back: draws from where `train` comes from, which
-        the fit has not seen. A random half or tenth of a table will do.
+      real_test: real rows that the fit has not seen, from the same distribution as `train`.
+        A random half or tenth of a table will do.
       columns: the `TableColumns` of all three.
       target: name of a column that models trained on synthetic rows predict; None: the
         report has no utility.
@@ -275,7 +275,7 @@ def synthesis_report(
         _nearer(distances["nearer_to_training"], count),
         _close(distances["close"], distances["close_of_test"], count),
         _copied(copies, counts),
-        _rules(share, [rule for rule, found in broken.items() if found["synthetic"]]),
+        _rules(share, [rule for rule, kinds in broken.items() if kinds["synthetic"]]),
     ]
     verdict, reasons = _decide(likeness, others)
     return SynthesisReport(
@@ -294,11 +294,11 @@ def synthesis_report(
 
 def _frames(synthetic, train, real_test, names):
     """The frames of all rows by kind; refuses missing columns and too few rows."""
-    given = {"synthetic": synthetic, "train": train, "real_test": real_test}
-    frames = [Frame(rows, argument) for argument, rows in given.items()]
-    for frame, argument in zip(frames, given, strict=True):
+    tables = {"synthetic": synthetic, "train": train, "real_test": real_test}
+    frames = [Frame(rows, argument) for argument, rows in tables.items()]
+    for frame, argument in zip(frames, tables, strict=True):
         frame.take(names, argument)
-    counts = dict(zip(given, map(len, frames), strict=True))
+    counts = dict(zip(tables, map(len, frames), strict=True))
     require(min(counts.values()) >= 10, "at least 10 rows of each kind", counts)
     return dict(zip(("synthetic", "training", "test"), frames, strict=True))
 
@@ -306,20 +306,20 @@ def _frames(synthetic, train, real_test, names):
 def _broken(rules):
     """Counts of rows that break each rule, and the share of synthetic rows that do."""
     counts = {
-        rule: {kind: int(found[rule].sum()) for kind, found in rules.items()}
+        rule: {kind: int(is_broken[rule].sum()) for kind, is_broken in rules.items()}
         for rule in rules["synthetic"]
     }
     is_broken = np.any(list(rules["synthetic"].values()), axis=0)
-    broken = {rule: found for rule, found in counts.items() if any(found.values())}
+    broken = {rule: kinds for rule, kinds in counts.items() if any(kinds.values())}
     return broken, float(np.mean(is_broken))
 
 
 def _drawn(features, count, seed):
-    """Draws the rows of each kind that are compared, and joins the real ones of them."""
+    """Draws the rows of each kind that are compared, and joins the two real kinds."""
     rng = np.random.default_rng(seed)
     drawn = {
-        kind: each.take(rng.permutation(len(each.x))[:count])
-        for kind, each in features.items()
+        kind: rows.take(rng.permutation(len(rows.x))[:count])
+        for kind, rows in features.items()
     }
     real = np.concatenate([drawn["training"].x, drawn["test"].x])
     real = drawn["test"]._replace(x=real)
@@ -339,8 +339,8 @@ def _measured(drawn, names, target, seed):
     utility = None
     if target is not None:
         place = names.index(target)
-        if found := fidelity.utility(train, synthetic, test, place, seed):
-            utility = {"target": target, **found._asdict()}
+        if scores := fidelity.utility(train, synthetic, test, place, seed):
+            utility = {"target": target, **scores._asdict()}
     detection = {}
     for name, (auc, error) in areas["synthetic"].items():
         score = 1.0 - (2.0 * max(auc, 0.5) - 1.0)
@@ -351,8 +351,8 @@ def _measured(drawn, names, target, seed):
         "detection": detection,
         "telling_columns": {names[k]: float(falls[k]) for k in np.argsort(-falls)},
         "shape": {
-            name: {kind: _number(x) for kind, x in zip(both, each, strict=True)}
-            for name, *each in zip(names, *shapes, strict=True)
+            name: {kind: _number(x) for kind, x in zip(both, scores, strict=True)}
+            for name, *scores in zip(names, *shapes, strict=True)
         },
         "trend": tuple(
             (names[i], names[j], float(trends[0][i, j]), float(trends[1][i, j]))
@@ -378,22 +378,22 @@ def _distances(drawn: dict[str, RowFeatures], scale: RowFeatures) -> dict[str, A
     train, synthetic, test = (drawn[kind] for kind in ("training", "synthetic", "test"))
     to_train = fidelity.nearest_distances(synthetic, train, scale)
     to_test = fidelity.nearest_distances(synthetic, test, scale)
-    of_test = fidelity.nearest_distances(test, train, scale)
+    usual = fidelity.nearest_distances(test, train, scale)
     is_nearer = (to_train < to_test) + 0.5 * (to_train == to_test)
     return {
         "nearer_to_training": float(is_nearer.mean()),
         "level": list(_QUANTILES),
         "synthetic": np.quantile(to_train, _QUANTILES).tolist(),
-        "test": np.quantile(of_test, _QUANTILES).tolist(),
-        "close": float(np.mean(to_train <= np.quantile(of_test, _CLOSE))),
-        "close_of_test": float(np.mean(of_test <= np.quantile(of_test, _CLOSE))),
+        "test": np.quantile(usual, _QUANTILES).tolist(),
+        "close": float(np.mean(to_train <= np.quantile(usual, _CLOSE))),
+        "close_of_test": float(np.mean(usual <= np.quantile(usual, _CLOSE))),
     }
 
 
 def _checks_of_likeness(measured, count):
     telling = list(measured["telling_columns"].items())[:_SHOWN]
     where = ", ".join(f"{name!r} ({fall:.2f})" for name, fall in telling)
-    checks = [_told(name, found, where) for name, found in measured["detection"].items()]
+    checks = [_told(name, scores, where) for name, scores in measured["detection"].items()]
     noise = 2.0 / math.sqrt(count)
     for name, entries, bound in (
         ("Shape", _entries(measured["shape"]), max(_MUCH_SHAPE, noise)),
@@ -402,16 +402,16 @@ def _checks_of_likeness(measured, count):
         checks += [_furthest_behind(name, entries, bound)] if entries else []
     for name in ("alpha_precision", "beta_recall"):
         checks.append(_ball(name.replace("_", "-"), measured[name], max(_MUCH_BALL, noise)))
-    if found := measured["utility"]:
-        checks.append(_useful(found))
+    if utility := measured["utility"]:
+        checks.append(_useful(utility))
     return checks
 
 
-def _told(name, found, where):
-    value, threshold = found["auc"], 0.5 + max(_MUCH_AUC, 3.0 * found["error"])
+def _told(name, scores, where):
+    value, threshold = scores["auc"], 0.5 + max(_MUCH_AUC, 3.0 * scores["error"])
     advice = (
         f"By {name}, a classifier tells synthetic from test rows with an AUC of "
-        f"{value:.2f} (real training rows: {found['real_auc']:.2f}). Columns that tell it "
+        f"{value:.2f} (real training rows: {scores['real_auc']:.2f}). Columns that tell it "
         f"most, by what it loses without them: {where}."
     )
     return Check.at_most(f"AUC of {name}", value, threshold, advice)
@@ -438,13 +438,13 @@ def _ball(name, pair, bound):
     return Check.at_least(name, value, threshold, advice)
 
 
-def _useful(found):
-    value = found["real"] - found["synthetic"]
-    threshold = max(_MUCH_UTILITY, 3.0 * found["error"])
+def _useful(utility):
+    value = utility["real"] - utility["synthetic"]
+    threshold = max(_MUCH_UTILITY, 3.0 * utility["error"])
     advice = (
-        f"A model of {found['target']!r} has an {found['score']} of "
-        f"{found['synthetic']:.2f} if synthetic rows train it, and {found['real']:.2f} if "
-        "real ones do."
+        f"A model of {utility['target']!r} has an {utility['score']} of "
+        f"{utility['synthetic']:.2f} if synthetic rows train it, and "
+        f"{utility['real']:.2f} if real ones do."
     )
     return Check.at_most("utility lost", value, threshold, advice)
 

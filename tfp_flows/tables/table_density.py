@@ -36,7 +36,7 @@ from tfp_flows.tables.training import FitOptions, fit_distribution, held_out
 from tfp_flows.training.density_estimator import DensityEstimator
 from tfp_flows.training.loading import load
 
-# Bounds of the tails (`NumberConditionals`): with 7, a drawn row of magic had 1e211.
+# Bounds of the tails (`NumberConditionals`): with 7, the table magic had a draw of 1e211.
 _TAIL_BOUNDS = 1.6, 0.7
 _MOST_ATTEMPTS = 100  # draws of a row that must not equal an excluded one
 _SCORES = "calibration_scores"  # sorted scores of calibration rows, in saved descriptions
@@ -78,7 +78,7 @@ class TableDensity:
 
     Args:
       columns: the result of `describe_columns`, perhaps changed.
-      context: names of the columns that are given: the density is one of the others.
+      context: names of columns; the density of the others is conditional on these.
       missing: "refuse" refuses missing cells; "indicator" models them, as a category, in
         columns in which `columns` has counted some.
       num_members: number of networks whose densities are averaged. If this or one of the
@@ -117,15 +117,14 @@ class TableDensity:
         all_names = self.columns.names
         is_known = set(self.context) <= set(all_names)
         fits = is_known and len(set(self.context)) == len(self.context)
-        require(fits, f"`context`, different ones of {all_names}", self.context)
+        require(fits, f"`context` of different names in {all_names}", self.context)
         names = [name for name in all_names if name not in self.context]
-        if not names:
-            raise ValueError("Expected columns beside those of `context`; there are none.")
+        require(names, "columns beside those of `context`", f"all, {self.context}")
         self._codec = RowCodec(self.columns, missing, names)
-        self._context_codec = RowCodec(self.columns, missing, self.context, is_given=True)
+        self._context_codec = RowCodec(self.columns, missing, self.context, is_context=True)
         self._atoms = self._codec.atoms(self._context_codec)
         if not self._codec.size:
-            raise ValueError(f"Expected columns that vary; {names} are constant.")
+            raise ValueError(f"Expected columns that vary; got {names}, all constant.")
         self._distribution: TableDistribution | None = None
 
     def fit(self, frame: Any, **options: Any) -> keras.callbacks.History:
@@ -326,9 +325,9 @@ class TableDensity:
         if not self.context:
             count = check_integer("count", count, minimum=0)
         else:
-            words = f"`context`, a frame of {self.context} with a row for each draw"
+            words = f"`context`, a frame of {self.context} with a row for each draw, and no"
             fits = context is not None and count is None
-            require(fits, f"{words}, and no `count`", f"{context!r} and {count}")
+            require(fits, f"{words} `count`", f"{type(context).__name__} and {count}")
             read = Frame(context, "context")
             encoded = self._encoded_context(read)
         x = self._draw(count, seed, encoded)
@@ -342,8 +341,8 @@ class TableDensity:
             if not len(again):
                 return rows
             next_seed = None if seed is None else draws.fold_in(seed, attempt)
-            given = None if encoded is None else encoded[again]
-            x[again] = self._draw(len(again), next_seed, given)
+            contexts = None if encoded is None else encoded[again]
+            x[again] = self._draw(len(again), next_seed, contexts)
             rows = self._written(x, read)
         raise ValueError(
             f"Expected rows beside those of `exclude`; {len(again)} of {len(x)} draws were "
@@ -435,14 +434,14 @@ class TableDensity:
             `log_prob` refuses a category or the context.
         """
         check_integer("num_candidates", num_candidates)
-        given = Frame(frame)
-        context, codec = self._encoded_context(given), self._codec
-        columns = given.take(self.columns.names)
+        read = Frame(frame)
+        context, codec = self._encoded_context(read), self._codec
+        columns = read.take(self.columns.names)
         options = {"seed": draws.stateless(seed), "num_candidates": num_candidates}
-        filled = imputed(self.distribution, codec, given, columns, context, **options)
+        filled = imputed(self.distribution, codec, read, columns, context, **options)
         where = {name: is_missing(columns[name]) for name in codec.names}
-        nowhere = {name: np.zeros(len(given), bool) for name in columns}
-        return given.replaced(columns | filled, nowhere | where)
+        nowhere = {name: np.zeros(len(read), bool) for name in columns}
+        return read.replaced(columns | filled, nowhere | where)
 
     def predict(self, frame: Any) -> Prediction:
         """Returns the distributions of the one modelled column, given its context.
@@ -557,9 +556,9 @@ class TableDensity:
         """Returns encoded rows in the user's form, with the context that was `read`."""
         if read is None:
             return self._form.written(self._inside(self._codec.decode(x)))
-        given = read.take_as_given(self.context, "context")
+        context = read.take_as_given(self.context, "context")
         decoded = self._codec.decode(x, read.take(self.context, "context"))
-        columns = {**given, **self._inside(decoded)}
+        columns = {**context, **self._inside(decoded)}
         columns = {name: columns[name] for name in self.columns.names}
         return self._form.written(columns, self.context, read.index)
 

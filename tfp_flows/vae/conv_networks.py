@@ -52,9 +52,9 @@ class _ConvNetwork(ConfiguredLayer):
         self.activation = get_activation(activation)
         self.dropout = dropout
         self.seed = seed
-        # One for the dense layers, one for each block, and one for each other convolution.
+        # Seeds of the dense layers, of each block, and of each other convolution.
         self._seeds = iter(split_seed(seed, 1 + len(self.channels) * (1 + num_blocks)))
-        # Number of patches, then that after each halving, rounded up as by a stride of 2.
+        # Numbers of patches, first and after each halving, rounded up as by a stride of 2.
         self._sizes = [_divided(self.image_shape[:2], patch_size)]
         for _ in self.channels[1:]:
             self._sizes.append(_divided(self._sizes[-1], 2))
@@ -104,7 +104,7 @@ class ConvEncoder(_ConvNetwork):
 
     ```none
     x = conv3x3(patches of the image);   x <- block(x), num_blocks times
-    for each other of channels:
+    for each further width of channels:
         x <- conv3x3(activation(x)) of stride 2;   x <- block(x), num_blocks times
     output = MLP(activation(flattened x))
     ```
@@ -204,7 +204,7 @@ class ConvDecoder(_ConvNetwork):
 
     ```none
     x = image of MLP(z)
-    for each of channels but the first, in reverse:
+    for each width of channels but the first, in reverse:
         x <- block(x), num_blocks times;   x <- conv3x3(activation(x)), transposed, stride 2
     x <- block(x), num_blocks times;       output = image of patches conv3x3(activation(x))
     ```

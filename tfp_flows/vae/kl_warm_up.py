@@ -15,7 +15,7 @@ class KLWarmUp(keras.callbacks.Callback):
     ```
 
     The weight depends on the epoch only, so an interrupted run can be resumed. Only the
-    training loss has it; validation and reports show the bound itself. Between batches and
+    training loss uses it; validation and reports show the bound itself. Between batches and
     after training it is 1, so weights that other callbacks save or restore have 1.
 
     Args:
@@ -54,7 +54,7 @@ class KLWarmUp(keras.callbacks.Callback):
         self._weight = min(1.0, (epoch + 1) / self.num_epochs)
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
-        """Sets the weight, for steps alone."""
+        """Sets the weight for this training step."""
         self.model.kl_weight.assign(self._weight)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:

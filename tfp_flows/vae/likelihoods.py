@@ -138,7 +138,7 @@ class DiscretizedLogistic(Likelihood):
     ```
 
     Both bounds keep log-probabilities and their gradients finite. The upper one, a
-    thousand times the range of 8-bit data, gives all inner levels one probability.
+    thousand times the range of 8-bit data, gives all inner levels equal probabilities.
 
     Args:
       event_shape: integer, or shape of one row.

@@ -83,8 +83,8 @@ class VAE(LikelihoodModel):
       num_samples: draws per row in training and `evaluate`, K.
       free_bits: nats per latent, lambda, that cost nothing; with `objectives.elbo` only.
         All latents are one group in equation 15 of Kingma et al. (2016): the divergence
-        costs `max(lambda * latent_size, its mean over the batch)`, since a flow's is no sum
-        over latents. So one latent may use up the allowance of the others.
+        costs `max(lambda * latent_size, its mean over the batch)`, since that of a flow is
+        no sum over latents. So one latent may use up the allowance of the others.
       sticking_the_landing: whether the gradient leaves out the term whose mean is zero;
         with `objectives.elbo` only, and not with an IAF, which scores given points slowly.
       seed: integer that determines the draws of training and `evaluate`.
@@ -144,7 +144,7 @@ class VAE(LikelihoodModel):
         self.decoder = decoder
         self._set_untracked("posterior", posterior)
         self._set_untracked("prior", prior)
-        self._set_untracked("_compiled", {})  # functions, by what they compute
+        self._set_untracked("_compiled", {})  # functions, by the `key` of `_in_batches`
         self.likelihood = likelihood
         self.bound = bound
         self.num_samples = num_samples
@@ -274,7 +274,7 @@ class VAE(LikelihoodModel):
     ) -> dict[str, tf.Tensor]:
         """Returns "loss" and the fields of `Bound` of each row, `[n]`.
 
-        The noise of a row is that in the same global batch on one device.
+        A row gets the same noise as in the same global batch on one device.
         """
         terms = self._terms(
             self._encode(rows.x, training=training),
@@ -382,7 +382,7 @@ class VAE(LikelihoodModel):
     def _next_seed(self, training, batch):
         if training:
             return fold_in(fold_in(self.seed, _TRAINING), self.optimizer.iterations)
-        # Each replica counts its share.
+        # Each replica has counted its own rows.
         count = tf.round(self._trackers[0].count * batch.num_replicas)
         return fold_in(fold_in(self.seed, _EVALUATION), count)
 
@@ -403,8 +403,8 @@ class VAE(LikelihoodModel):
     def _initialize(self, rows):
         rows = rows_that_count(rows.x, None, rows.weight)
         x, _, weight = sample_of_rows(rows, 2**14)
-        given = weight_keyword(self.prior, weight)
-        self.prior.initialize(self.encode(x, seed=self.seed), **given)
+        keywords = weight_keyword(self.prior, weight)
+        self.prior.initialize(self.encode(x, seed=self.seed), **keywords)
 
     def _check_options(self):
         """Raises `ValueError` if options exclude each other."""

@@ -98,9 +98,9 @@ class Posterior(ConfiguredByAttributes, tf.Module, abc.ABC):
 class _Gaussian(Posterior):
     """A Gaussian posterior, `z = mean + scale @ noise`; a subclass computes the scale.
 
-    Each has `_num_scales(latent_size)`; `_split(parameters)`, which returns mean, scale and
-    log-determinant of the scale; and the products `_times` and `_solve` of the scale and
-    its inverse with draws `[K, N, L]`.
+    Subclasses have `_num_scales(latent_size)`; `_split(parameters)`, which returns mean,
+    scale and log-determinant of the scale; and the products `_times` and `_solve` of the
+    scale and its inverse with draws `[K, N, L]`.
     """
 
     def __init__(
