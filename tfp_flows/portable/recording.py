@@ -104,10 +104,18 @@ class Recording:
         self._names = {v.ref(): f"params/{name}" for name, v in variables.items()}
 
     def add(
-        self, name: str, function: Callable, signature: Sequence[tf.TensorSpec]
+        self,
+        name: str,
+        function: Callable,
+        signature: Sequence[tf.TensorSpec],
+        *,
+        for_xla: bool = False,
     ) -> None:
-        """Traces a function of tensors, and records it under a name."""
-        traced = tf.function(function, autograph=False)
+        """Traces a function of tensors, and records it under a name.
+
+        Traced for XLA, no number of rows depends on values, which is what JAX needs.
+        """
+        traced = tf.function(function, autograph=False, jit_compile=for_xla or None)
         concrete = traced.get_concrete_function(*signature)
         definition = concrete.function_def
         library = concrete.graph.as_graph_def().library.function

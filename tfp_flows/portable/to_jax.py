@@ -64,14 +64,19 @@ def to_jax(distribution: Any) -> tfp_flows_jax.JaxDistribution:
     require(not refused, words, refused)
     recorded = dict(recording.functions)
     scalars = [tf.TensorSpec([], tf.int32, "count"), tf.TensorSpec([2], tf.int32, "seed")]
-    recording.add(
-        "sample",
-        lambda count, seed, *context: distribution.sample(
-            count, seed=seed, **signature.keyword(context)
-        ),
-        [*scalars, *signature.context],
-    )
-    refused = recording.origins_of(tfp_flows_jax.unsupported(recording.functions))
+    for for_xla in (False, True):  # without XLA, a mixture draws no row in vain
+        recording.functions = dict(recorded)
+        recording.add(
+            "sample",
+            lambda count, seed, *context: distribution.sample(
+                count, seed=seed, **signature.keyword(context)
+            ),
+            [*scalars, *signature.context],
+            for_xla=for_xla,
+        )
+        refused = recording.origins_of(tfp_flows_jax.unsupported(recording.functions))
+        if not refused:
+            break
     description = {
         "functions": recorded if refused else recording.functions,
         "event_shape": signature.event_shape,
