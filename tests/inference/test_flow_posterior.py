@@ -198,7 +198,7 @@ def check_copy(posterior, same):
 def test_copies_pickles_and_checkpoints_have_the_weights(name, tmp_path):
     target, posterior = built(name)
     check_copy(posterior, copy.deepcopy(posterior))
-    if name in ("dependent", "matrix"):
+    if name == "dependent":
         message = r"a support of `flow_posterior`.*Pickle `posterior"
         with pytest.raises(ValueError, match=message):
             pickle.dumps(posterior)
