@@ -332,6 +332,10 @@ def _new_start(fit, last):
     space = fit.space.mapped(coordinates)
     fit.show(index, "searching for maxima", 0.0)
     points = dispersed_starts(space.density.event_size, _NUM_STARTS, rng)
+    # So that no region which the last round had, or missed, is lost.
+    known = [g.mean for g in (*findings.missing, *last.start.gaussians)][:_NUM_STARTS]
+    known = space.from_unconstrained(np.array(known))
+    points[: len(known)] = known
     found = first_start(space, points, fit.budget, rng)
     words = f"{found.words}, after a map for {coordinates.words}"
     return dataclasses.replace(found, words=words, index=index)

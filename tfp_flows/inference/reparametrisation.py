@@ -118,11 +118,15 @@ class FitSpace:
         to_x = coordinates.bijector(self.density.dtype)
         space = FitSpace(self.density.mapped(to_x), self.support.mapped(to_x))
         space.coordinates, space._map = coordinates, to_x
-        if len(self.prior):
-            x = tf.constant(self.prior, self.density.dtype)
-            u = to_x.inverse(x).numpy().astype(float)
-            space.prior = u[np.isfinite(u).all(axis=1)]
+        space.prior = space.from_unconstrained(self.prior)
         return space
+
+    def from_unconstrained(self, x: np.ndarray) -> np.ndarray:
+        """Maps x to u, `[N, D]`, without those that have no finite u."""
+        if self._map is None or not len(x):
+            return x
+        u = self._map.inverse(tf.constant(x, self.density.dtype)).numpy().astype(float)
+        return u[np.isfinite(u).all(axis=1)]
 
     def unconstrained(self, u: np.ndarray) -> np.ndarray:
         """Maps u to x, `[N, D]`."""
