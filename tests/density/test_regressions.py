@@ -24,7 +24,7 @@ def scores(fitted, data):
     return fitted.log_prob(data.x, context=data.context).numpy()
 
 
-def of_two_sizes(count, seed):
+def errors_of_two_sizes(count, seed):
     """Errors of which a tenth is ten times as large, and their log-densities."""
     rng = np.random.default_rng(seed)
     errors = rng.normal(size=(count, 2))
@@ -34,8 +34,8 @@ def of_two_sizes(count, seed):
 
 
 def test_errors_of_two_sizes_are_near_to_the_truth():
-    train = drawn(of_two_sizes(500, 1)[0])
-    errors, log_prob = of_two_sizes(4_000, 2)
+    train = drawn(errors_of_two_sizes(500, 1)[0])
+    errors, log_prob = errors_of_two_sizes(4_000, 2)
     test = drawn(errors, 3)
     fitted = scores(fit_regressions(train, "float64", 0), test).mean()
     one = scores(fit_gaussian(train, "float64"), test).mean()
@@ -81,7 +81,7 @@ def test_repeated_and_collinear_rows_do_not_collapse():
 
 
 def test_files_keep_the_mixture(tmp_path):
-    data = drawn(of_two_sizes(500, 1)[0])
+    data = drawn(errors_of_two_sizes(500, 1)[0])
     fitted = fit_regressions(data, "float64", 0)
     assert len(fitted.components) > 1
     DensityEstimator(fitted).save(tmp_path / "mixture.keras")

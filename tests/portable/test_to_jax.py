@@ -98,7 +98,7 @@ def test_from_equal_random_bits_draws_are_those_of_tensorflow(name, monkeypatch)
     monkeypatch.setattr(jax.random, "bits", lambda *_: jnp.asarray(seed.view(np.uint32)))
     bits = "StatelessRandomUniformFullIntV2"
     monkeypatch.setitem(tfp_flows_jax.OPERATIONS, bits, by_tensorflow)
-    # Of a mixture, the exported draws are those that XLA computes.
+    # The exported draws of a mixture are those that XLA computes.
     sample = tf.function(distribution.sample, jit_compile=name == "mixture_of_flows")
     expected = sample(4, seed=seed, **context)
     with enable_x64(True), jax.disable_jit():  # keys of 64 bits, and arrays to look at

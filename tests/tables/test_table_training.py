@@ -41,6 +41,16 @@ def test_an_interrupted_fit_ends_at_the_numbers_of_one_without_a_stop(fit, tmp_p
 
 
 @pytest.mark.slow
+def test_several_steps_in_one_call_train_as_single_ones(monkeypatch):
+    fitted = []
+    for most in (1, 20):
+        monkeypatch.setattr(training, "_MOST_STEPS_AT_ONCE", most)
+        table = tff.TableDensity(tff.describe_columns(FRAME), **TINY)
+        history = table.fit(FRAME, epochs=3, batch_size=10, verbose=0)
+        fitted.append([*history.history["loss"], *table.log_prob(FRAME)])
+    np.testing.assert_array_equal(*fitted)
+
+
 def test_the_learning_rate_falls_at_the_same_epochs_after_a_stop(
     fit, tmp_path, monkeypatch
 ):

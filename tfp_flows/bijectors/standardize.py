@@ -14,7 +14,7 @@ from tfp_flows.core.arguments import check_entries, require
 from tfp_flows.core.context_standardizer import ContextStandardizer
 from tfp_flows.core.statistics import correlation_factor, ridge_slopes
 
-_FARTHEST = 6.0  # standard deviations of a context, beyond which it is clipped
+FARTHEST = 6.0  # standard deviations of a context, beyond which it is clipped
 
 
 class _FromVectors(MeasuredOnce):
@@ -185,7 +185,7 @@ class Decorrelate(_FromVectors):
         return center + (residuals - center) / free
 
     def _features(self, context):
-        return tf.clip_by_value(self._standardizer(context), -_FARTHEST, _FARTHEST)
+        return tf.clip_by_value(self._standardizer(context), -FARTHEST, FARTHEST)
 
     def _means(self, context):
         """The mean of all rows, `[D]`, or of each row given its context, `[N, D]`."""

@@ -125,7 +125,7 @@ def find(module: str, name: str) -> Any:
     if package == "tf_keras":
         raise _tf_keras_refused(name)
     if package == PACKAGE:
-        found = _of_package(module, name)
+        found = _from_package(module, name)
     elif module in _FUNCTIONS:
         found = _function(module, name)
     elif package == "keras":
@@ -238,7 +238,7 @@ def _checked(value, name):
     return value
 
 
-def _of_package(module, name):
+def _from_package(module, name):
     """A class of this package that has a configuration, or a registered function."""
     module, name = _MOVED.get((module, name), (module, name))
     try:

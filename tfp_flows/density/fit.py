@@ -204,12 +204,11 @@ def _fit_components(data, rules, flow, seed, max_minutes, verbose):
         made = new_flow(rule, data, for_flow) if flow is None else flow
         components.append(_fit_flow(made, data, rule, for_flow, for_flows, verbose))
     if rules.has_gaussian:
-        has_context, dtype = data.context is not None, least_dtype(data)
-        components.append(
-            fit_regressions(data, dtype, next(seeds))
-            if has_context
-            else fit_gaussian(data, dtype)
-        )
+        dtype, for_regressions = least_dtype(data), next(seeds)
+        if data.context is None:
+            components.append(fit_gaussian(data, dtype))
+        else:
+            components.append(fit_regressions(data, dtype, for_regressions))
     return components
 
 

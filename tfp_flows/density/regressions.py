@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.bijectors.standardize import FARTHEST
 from tfp_flows.core.statistics import mean_and_scale, standard_error
 from tfp_flows.density.baselines import fit_gaussian
 from tfp_flows.density.data import Data
@@ -23,7 +24,6 @@ _VALIDATION_SHARE = 0.1
 _LEAST_WEIGHT = 0.01
 _MOST_UPDATES, _LEAST_RISE = 200, 1e-5  # of EM; the rise is in nats a row
 _ROUNDING = 1e-10  # added to the variances of standardised rows
-_FARTHEST = 6.0  # bound of contexts, in standard deviations, as `Decorrelate` has it
 
 
 def fit_regressions(data: Data, dtype: str, seed: int | None) -> Any:
@@ -169,6 +169,6 @@ def _with_floor(share, size):
 def _standardised(data):
     """Returns rows, `[N, D]`, and features of contexts with a column of ones."""
     mean, scale = mean_and_scale(data.x, tf.float64, "rows")
-    features = np.clip(data.features(), -_FARTHEST, _FARTHEST)
+    features = np.clip(data.features(), -FARTHEST, FARTHEST)
     ones = np.ones([len(features), 1])
     return (data.x - mean) / scale, np.concatenate([features, ones], axis=1)

@@ -64,7 +64,9 @@ def to_jax(distribution: Any) -> tfp_flows_jax.JaxDistribution:
     require(not refused, words, refused)
     recorded = dict(recording.functions)
     scalars = [tf.TensorSpec([], tf.int32, "count"), tf.TensorSpec([2], tf.int32, "seed")]
-    for for_xla in (False, True):  # without XLA, a mixture draws no row in vain
+    # Traced without XLA, a mixture draws the rows of each component alone, whose number
+    # depends on random values. JAX needs known numbers, as XLA does.
+    for for_xla in (False, True):
         recording.functions = dict(recorded)
         recording.add(
             "sample",

@@ -73,8 +73,8 @@ class FitOptions:
         same numbers.
       max_minutes: wall time after which training ends, with the best weights so far; over
         its second half the learning rate falls. No bound if None.
-      max_steps: training steps after which it ends, likewise; by default, from 3,000 rows
-        on, 60 times their square root.
+      max_steps: training steps after which it ends, likewise, at most 19 later; by
+        default, from 3,000 rows on, 60 times their square root.
 
     Raises:
       ValueError: if an option is out of its range.
