@@ -80,8 +80,10 @@ def describe_columns(
     """
     read, names = Frame(frame), [names] if isinstance(names, str) else names
     cells = read.take(read.names if names is None else list(names))
-    dtypes = read.categorical_dtypes
-    columns = [_described(n, c, dtypes.get(n), as_recorded) for n, c in cells.items()]
+    columns = [
+        _described(name, column, *read.categories.get(name, ([], False)), as_recorded)
+        for name, column in cells.items()
+    ]
     table = TableColumns(columns)
     if not as_recorded:
         return table
@@ -182,9 +184,8 @@ def _differences(table, computed, numbers):
     return differences
 
 
-def _described(name, column, categorical_dtype, as_recorded):
-    """The description of one column, perhaps of a categorical dtype of pandas."""
-    categories = categorical_dtype.categories.tolist() if categorical_dtype else []
+def _described(name, column, categories, are_ordered, as_recorded):
+    """The description of a column; of a categorical one of pandas with its categories."""
     cells = cells_of(name, column)
     values = cells.values[~cells.is_missing]
     count = int(cells.is_missing.sum())
@@ -199,7 +200,7 @@ def _described(name, column, categorical_dtype, as_recorded):
         described = Column(name, "identifier", why)
     elif len(distinct) == 1:
         described = Column(name, "constant", "all values are equal", values=list(distinct))
-    elif cells.type != "date" and categorical_dtype and categorical_dtype.ordered:
+    elif cells.type != "date" and are_ordered:
         why = "the order of its pandas dtype"
         described = Column(name, "ordered", why, values=categories)
     elif cells.type == "number" and categories:

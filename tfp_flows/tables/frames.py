@@ -13,6 +13,8 @@ import numpy as np
 from tfp_flows.core.arguments import require
 from tfp_flows.tables.cells import in_nanoseconds, is_missing
 
+# Types of categories whose cells are texts.
+_AS_TEXTS = "interval", "period", "timedelta64"
 _UNITS = ("D", "h", "m", "s", "ms", "us")  # units of dates, from coarse to fine
 
 
@@ -30,7 +32,8 @@ class Frame:
 
     Attributes:
       columns: arrays `[N]` by name, of numbers, booleans, datetimes or objects.
-      categorical_dtypes: dtypes of pandas's categorical columns, by name.
+      categories: of pandas's categorical columns, by name: the values that their cells can
+        have, and whether these are ordered. Intervals, periods and times are texts.
     """
 
     def __init__(self, table: Any, argument: str = "frame") -> None:
@@ -40,8 +43,8 @@ class Frame:
         for name, column in self.columns.items():
             got = f"{name!r} of shape {column.shape}"
             require(column.ndim == 1, f"`{argument}` with columns of one axis", got)
-        self.categorical_dtypes = {
-            name: column.dtype
+        self.categories = {
+            name: (_category_cells(column.dtype).tolist(), bool(column.dtype.ordered))
             for name, column in self._sources.items()
             if hasattr(getattr(column, "dtype", None), "categories")
         }
@@ -160,6 +163,9 @@ def _as_array(name, column):
         cells[np.ma.getmaskarray(column)] = None
         return cells
     dtype = _dtype(column)
+    if hasattr(dtype, "categories"):
+        series = importlib.import_module("pandas").Series(column)
+        return series.cat.rename_categories(_category_cells(dtype)).to_numpy(object)
     if dtype is None:
         array = np.asarray(column)
         # NumPy turns all cells of a list into texts if one of them is a text.
@@ -170,6 +176,12 @@ def _as_array(name, column):
     if getattr(dtype, "kind", "O") != "M" or dtype.type is datetime.date:
         return np.asarray(column, object)
     return in_nanoseconds(name, column)
+
+
+def _category_cells(dtype):
+    """The categories of a dtype, an index; some as texts."""
+    are_texts = dtype.categories.inferred_type in _AS_TEXTS
+    return dtype.categories.astype(str) if are_texts else dtype.categories
 
 
 def _dtype(column):
@@ -362,9 +374,9 @@ def _cast_by_pandas(values, dtype):
     pandas = importlib.import_module("pandas")
     is_absent = pandas.isna(values)
     if hasattr(dtype, "categories"):
-        if not pandas.Series(values[~is_absent]).isin(dtype.categories).all():
-            return values
-        return pandas.Categorical(values, dtype=dtype)
+        codes = _category_cells(dtype).get_indexer(values)
+        is_held = (codes[~is_absent] >= 0).all()
+        return pandas.Categorical.from_codes(codes, dtype=dtype) if is_held else values
     try:
         cast = pandas.array(values, dtype=dtype)
     except (TypeError, ValueError, OverflowError):
@@ -398,11 +410,30 @@ def _plain_dtype(dtype):
         return dtype.str if dtype else None
     if not hasattr(dtype, "categories"):
         return {"name": str(dtype)}
-    categories = dtype.categories.tolist()
-    if not all(isinstance(value, (str, int, float)) for value in categories):
-        return None
-    kind = dtype.categories.dtype
-    return {"categories": categories, "of": str(kind), "is_ordered": bool(dtype.ordered)}
+    index = _plain_index(dtype.categories)
+    return None if index is None else index | {"is_ordered": bool(dtype.ordered)}
+
+
+def _plain_index(index):
+    """A pandas index as values of JSON's types; None if it has other objects."""
+    kind = {"of": str(index.dtype)}
+    if index.inferred_type == "interval":
+        return {"categories": [_plain_index(index.left), _plain_index(index.right)]} | kind
+    if index.inferred_type in ("datetime64", *_AS_TEXTS):
+        return {"categories": [str(value) for value in index]} | kind
+    values = index.tolist()
+    is_plain = all(isinstance(value, (str, int, float)) for value in values)
+    return {"categories": values} | kind if is_plain else None
+
+
+def _index_from_plain(plain):
+    pandas = importlib.import_module("pandas")
+    values, kind = plain["categories"], plain["of"]
+    if kind.startswith("interval"):
+        left, right = (_index_from_plain(end) for end in values)
+        closed = pandas.api.types.pandas_dtype(kind).closed
+        return pandas.IntervalIndex.from_arrays(left, right, closed=closed)
+    return pandas.Index(values, dtype=kind)
 
 
 def _dtype_from_plain(plain):
@@ -411,8 +442,7 @@ def _dtype_from_plain(plain):
     pandas = importlib.import_module("pandas")
     if "name" in plain:
         return _dtype_by_name(plain["name"])
-    index = pandas.Index(plain["categories"], dtype=plain["of"])
-    return pandas.CategoricalDtype(index, plain["is_ordered"])
+    return pandas.CategoricalDtype(_index_from_plain(plain), plain["is_ordered"])
 
 
 def _dtype_by_name(name):
