@@ -60,6 +60,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
       hidden_units: widths of the hidden layers of each network, all equal.
       dropout: share of their units that a step of training drops.
       knots: see `EntryFeatures`.
+      fine_knots: see `EntryFeatures`.
       seed: integer that determines the initial weights.
       recalibration: recalibration weight of each number (`NumberConditionals`), `[D]`;
         empty: 0 for all.
@@ -83,6 +84,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         hidden_units: Sequence[int] = (64, 64),
         dropout: float = 0.0,
         knots: Sequence[float] = KNOTS,
+        fine_knots: Sequence[float] = (),
         seed: int | None = None,
         recalibration: Sequence[float] = (),
         tail_bounds: Sequence[float] = TAIL_BOUNDS,
@@ -97,9 +99,12 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         check_name("name", name)
         super().__init__(name=name)
         self._set_untracked("parameters", parameters)
-        self.features = EntryFeatures(num_values, _specs(numbers, NumberSpec), knots)
-        self.context_features = EntryFeatures(
-            context_values, _specs(context_numbers, NumberSpec), knots
+        self.features, self.context_features = (
+            EntryFeatures(values, _specs(specs, NumberSpec), knots, fine_knots)
+            for values, specs in (
+                (num_values, numbers),
+                (context_values, context_numbers),
+            )
         )
         self.num_members = num_members
         self.centers = self.features.maps.centers  # in place of absent numbers

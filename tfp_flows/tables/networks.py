@@ -26,6 +26,10 @@ from tfp_flows.transformers.spline import RationalQuadraticSpline
 
 # Quartiles of a standard normal distribution, and its tails.
 KNOTS = (-3.0, -0.67, 0.0, 0.67, 3.0)
+# Forty narrow steps between the 2nd and the 98th percentile, and one in each tail.
+FINE_KNOTS = (-3.0, *np.linspace(-2.0, 2.0, 41).round(2).tolist(), 3.0)
+_FINE_SCALE = 0.3  # of the features between fine knots, beside those between knots
+_LEAST_FINE_ROWS = 5_000  # with fewer rows, networks overfit to fine features
 
 # Largest number of weights of all networks, unless a single member has more.
 MOST_WEIGHTS = 20_000_000
@@ -101,6 +105,23 @@ class NetworkSizes:
 def weights_of_member(width: int, num_columns: int, num_given: int = 0) -> int:
     """Returns the approximate number of weights of a member, for five features a column."""
     return num_columns * width * (5 * (num_columns + num_given) + width)
+
+
+def fine_knots(
+    sizes: NetworkSizes, num_rows: int, num_columns: int, num_given: int = 0
+) -> tuple[float, ...]:
+    """Returns `FINE_KNOTS` if a table has rows and few enough columns for them, else none.
+
+    Args:
+      sizes: sizes of the networks, without None.
+      num_rows: number of training rows.
+      num_columns: number of modelled columns.
+      num_given: number of columns of the context.
+    """
+    width, features = sizes.hidden_units[0], len(FINE_KNOTS)
+    more = sizes.num_members * num_columns * width * features * (num_columns + num_given)
+    is_used = num_rows >= _LEAST_FINE_ROWS and more <= MOST_WEIGHTS
+    return FINE_KNOTS if is_used else ()
 
 
 # By the least number of rows.
@@ -252,17 +273,20 @@ class EntryFeatures:
     code of V values:   (x = 0, ..., x = V - 1)
     number:             sqrt(1 + B) u, on the standardised line, u clipped to [-6, 6], and
                         for each of the B pairs of neighbouring knots a < b
-                        (u - a) / (b - a) - 1/2, clipped to [-1/2, 1/2]; 0 if absent
+                        (u - a) / (b - a) - 1/2, clipped to [-1/2, 1/2];
+                        0.3 times the same for each pair of fine knots; 0 if absent
     number on a circle: cos u, sin u; 0, 0 if absent
     ```
 
     Features between knots let networks learn thresholds as fast as lines. The root makes up
-    for the number of features, by which the initial weights of networks are divided.
+    for the number of features, by which the initial weights of networks are divided. The
+    many features between fine knots are smaller, since all of them learn at once.
 
     Args:
       num_values: number of values of each of the K codes.
       numbers: a `NumberSpec` for each of the D numbers.
       knots: increasing, on the standardised line; without knots, a number is u alone.
+      fine_knots: further knots, increasing, if there are `knots`.
 
     Attributes:
       maps: the `NumberMaps` of the numbers.
@@ -282,14 +306,16 @@ class EntryFeatures:
         num_values: Sequence[int],
         numbers: Sequence[NumberSpec],
         knots: Sequence[float] = (),
+        fine_knots: Sequence[float] = (),
     ) -> None:
         self.num_values = list(num_values)
         self.maps = NumberMaps(numbers)
         self.num_codes, self.num_numbers = len(self.num_values), len(self.maps.specs)
         self.num_entries = self.num_codes + self.num_numbers
         self._code_of = np.array([spec.code for spec in numbers], int)
-        self._knots = tuple(knots)
-        widths = np.where(self.maps.is_circle, 2, max(len(knots), 1)).astype(int)
+        self._knots, self._fine_knots = tuple(knots), tuple(fine_knots)
+        width = max(len(knots), 1) + max(len(fine_knots) - 1, 0)
+        widths = np.where(self.maps.is_circle, 2, width).astype(int)
         from_numbers = np.repeat(np.arange(self.num_numbers), widths)
         from_codes = np.full(sum(self.num_values), -1)
         self.column_of_each = np.concatenate([from_codes, from_numbers])
@@ -310,7 +336,7 @@ class EntryFeatures:
     def from_columns(self, columns: Sequence[int]) -> EntryFeatures:
         """Returns the features of some of the numbers, without codes."""
         specs = [self.maps.specs[column] for column in columns]
-        return EntryFeatures([], specs, self._knots)
+        return EntryFeatures([], specs, self._knots, self._fine_knots)
 
     def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the codes, `[N, K]`, and the numbers, `[N, D]`, of rows."""
@@ -349,6 +375,13 @@ class EntryFeatures:
         near = tf.clip_by_value(value, -FARTHEST, FARTHEST)
         if not self._knots:
             return near
-        knots = np.asarray(self._knots)
-        between = tf.clip_by_value((near - knots[:-1]) / np.diff(knots), 0.0, 1.0) - 0.5
-        return tf.concat([len(self._knots) ** 0.5 * near, between], axis=1)
+        features = [len(self._knots) ** 0.5 * near, _between(near, self._knots)]
+        if self._fine_knots:
+            features.append(_FINE_SCALE * _between(near, self._fine_knots))
+        return tf.concat(features, axis=1)
+
+
+def _between(u, knots):
+    """Where u, `[N, 1]`, is between neighbouring knots, from -1/2 to 1/2, `[N, B]`."""
+    low, width = np.asarray(knots[:-1]), np.diff(knots)
+    return tf.clip_by_value((u - low) / width, 0.0, 1.0) - 0.5

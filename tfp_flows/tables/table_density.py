@@ -27,7 +27,7 @@ from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.fidelity import are_copies, row_features
 from tfp_flows.tables.frames import Form, Frame
 from tfp_flows.tables.imputation import imputed
-from tfp_flows.tables.networks import NetworkSizes
+from tfp_flows.tables.networks import NetworkSizes, fine_knots
 from tfp_flows.tables.number_maps import NumberMaps
 from tfp_flows.tables.prediction import Prediction, conformal_distance, predict
 from tfp_flows.tables.row_codec import RowCodec
@@ -152,7 +152,8 @@ class TableDensity:
         data = x[is_training], None if context is None else context[is_training]
         numbers, atoms = self._measured(read, is_training, data)
         widths = len(self._codec.names), len(self._context_codec.names)
-        sizes = self._sizes.for_table(int(is_training.sum()), *widths)
+        num_rows = int(is_training.sum())
+        sizes = self._sizes.for_table(num_rows, *widths)
         self._distribution = TableDistribution(
             self._codec.num_values,
             numbers,
@@ -162,6 +163,7 @@ class TableDensity:
             description=self._description(),
             tail_bounds=_TAIL_BOUNDS,
             are_tails_first=True,
+            fine_knots=fine_knots(sizes, num_rows, *widths),
             seed=self._seed,
             **vars(sizes),
         )
