@@ -277,8 +277,14 @@ def rank_r_hat(groups: np.ndarray) -> float:
 
 def _normal_scores(groups):
     flat = groups.reshape(-1, groups.shape[-1])
-    ranks = np.argsort(np.argsort(flat, axis=0, kind="stable"), axis=0) + 1.0
+    ranks = np.stack([_mean_ranks(column) for column in flat.T], axis=1)
     return tf.math.ndtri((ranks - 0.375) / (len(flat) + 0.25)).numpy().reshape(groups.shape)
+
+
+def _mean_ranks(values):
+    """Ranks from 1; equal values, which chains and weighted draws repeat, share theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - 0.5 * (counts - 1))[place]
 
 
 def _r_hat(z):
