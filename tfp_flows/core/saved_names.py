@@ -223,9 +223,9 @@ def refuse_tf_keras(value: Any) -> None:
         raise _tf_keras_refused(value)
 
 
-def _tf_keras_refused(what):
+def _tf_keras_refused(value):
     return ValueError(
-        f"Expected Keras 3 objects in a saved file; got {what} of `tf_keras`, whose files "
+        f"Expected Keras 3 objects in a saved file; got {value} of `tf_keras`, whose files "
         "can run code. Build it with `import keras`."
     )
 

@@ -92,10 +92,10 @@ class JointSupport:
         dtypes = set(tf.nest.flatten(target.dtype))
         _check_size(len(dtypes), argument)
         if len(dtypes) > 1 or not all(dtype.is_floating for dtype in dtypes):
-            dtype_of_part = named(target.dtype) or {target.name: target.dtype}
+            by_part = named(target.dtype) or {target.name: target.dtype}
             raise ValueError(
                 f"Expected `{argument}` with parts of one floating-point dtype; got "
-                f"{', '.join(f'{name} of {dtype.name}' for name, dtype in dtype_of_part.items())}."
+                f"{', '.join(f'{n} of {dtype.name}' for n, dtype in by_part.items())}."
             )
         (dtype,) = dtypes
         constraint = _default_constraint(target, argument)

@@ -77,12 +77,12 @@ class Signature:
 
 def named_weights(distribution: Any) -> dict[str, tf.Variable]:
     """Returns the trainable variables by name; equal names are numbered."""
-    found: dict[str, tf.Variable] = {}
+    weights: dict[str, tf.Variable] = {}
     for variable in distribution.trainable_variables:
         name = variable.name.split(":")[0]
         names = itertools.chain([name], (f"{name}_{i}" for i in itertools.count(1)))
-        found[next(n for n in names if n not in found)] = variable
-    return found
+        weights[next(n for n in names if n not in weights)] = variable
+    return weights
 
 
 class Recording:
@@ -223,17 +223,17 @@ class Recording:
 
 def _attributes(node):
     """Returns the attributes that determine the result of an operation."""
-    found = {}
+    recorded = {}
     for name, attribute in node.attr.items():
         kind = attribute.WhichOneof("value")
         if name.startswith("_") or name in _IGNORED:
             continue
         if kind in ("b", "i", "f"):
-            found[name] = getattr(attribute, kind)
+            recorded[name] = getattr(attribute, kind)
         elif kind == "s":
-            found[name] = attribute.s.decode(errors="replace")
+            recorded[name] = attribute.s.decode(errors="replace")
         elif kind == "type":
-            found[name] = tf.as_dtype(attribute.type).name
+            recorded[name] = tf.as_dtype(attribute.type).name
         elif kind == "list" and attribute.list.i:
-            found[name] = list(attribute.list.i)
-    return found
+            recorded[name] = list(attribute.list.i)
+    return recorded

@@ -373,8 +373,8 @@ def _reduction(operation):
 
 def _extreme(operation):
     def write(w, attributes, x, axis):
-        found = w.emit(operation, x, axis=int(axis), keepdims=0)
-        return _cast(w, attributes, found, attributes["output_type"])
+        index = w.emit(operation, x, axis=int(axis), keepdims=0)
+        return _cast(w, attributes, index, attributes["output_type"])
 
     return write
 

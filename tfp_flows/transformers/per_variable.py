@@ -87,11 +87,11 @@ class PerVariable(Transformer):
         which = parameters[..., -1, :]
         mapped, log_det = value, tf.zeros_like(value)
         for index, transformer in enumerate(self.transformers):
-            is_its = tf.equal(which, tf.cast(index, which.dtype))
+            is_mapped = tf.equal(which, tf.cast(index, which.dtype))
             # Other variables are replaced by 0, where every map is finite.
-            inside = tf.where(is_its, value, tf.zeros_like(value))
-            from_its = parameters[..., : transformer.num_parameters, :]
-            result, its_log_det = getattr(transformer, method)(inside, from_its)
-            mapped = tf.where(is_its, result, mapped)
-            log_det = tf.where(is_its, its_log_det, log_det)
+            inside = tf.where(is_mapped, value, tf.zeros_like(value))
+            used = parameters[..., : transformer.num_parameters, :]
+            result, result_log_det = getattr(transformer, method)(inside, used)
+            mapped = tf.where(is_mapped, result, mapped)
+            log_det = tf.where(is_mapped, result_log_det, log_det)
         return mapped, log_det

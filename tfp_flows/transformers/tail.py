@@ -14,7 +14,7 @@ from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.transformer import Transformer, ValueAndLogDet
 
 _LEAST_WEIGHT = 1e-3
-_MOST_WEIGHT = 10.0
+_MOST_RAW = 10.0  # soft bound of the parameter of a weight
 _RAW_AT_ZERO = math.log(math.expm1(0.25))  # the inverse softplus of the first weight
 
 # Below this log-probability, the inverse of erfc starts from its asymptote.
@@ -84,10 +84,10 @@ class Tail(Transformer):
 
     @staticmethod
     def raw_weights(weights: np.ndarray) -> np.ndarray:
-        """Returns parameters that give these tail weights, between 0.001 and 10."""
+        """Returns parameters that give these tail weights, within 0.001 and 8.7."""
         positive = np.maximum(np.asarray(weights, np.float64) - _LEAST_WEIGHT, 1e-6)
         raw = np.log(np.expm1(positive)) - _RAW_AT_ZERO
-        return _MOST_WEIGHT * np.arctanh(np.clip(raw / _MOST_WEIGHT, -0.999, 0.999))
+        return _MOST_RAW * np.arctanh(np.clip(raw / _MOST_RAW, -0.999, 0.999))
 
     def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
         """mu, log sigma, and the weights of the lower and upper tail, `[..., D]` each."""
@@ -96,7 +96,7 @@ class Tail(Transformer):
 
 
 def _weight(raw):
-    raw = soft_bounded_scale(raw, _MOST_WEIGHT)
+    raw = soft_bounded_scale(raw, _MOST_RAW)
     return _LEAST_WEIGHT + tf.math.softplus(raw + _RAW_AT_ZERO)
 
 
