@@ -169,6 +169,7 @@ BAD_CALLS = [
     (lambda: fit(lambda x: np.nan * plain(x)), "finite at one of"),
     (lambda: fit(lambda x: plain(x) - tf.reduce_sum(x**2)), "of each draw by itself"),
     (lambda: fit(lambda x: plain(tf.round(x))), "a gradient"),
+    (lambda: tff.inference.pareto_smooth(np.ones([5, 2])), "of shape [S]; got (5, 2)"),
 ]
 
 
