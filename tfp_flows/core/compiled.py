@@ -118,10 +118,10 @@ class CompiledCall:
 
     def _from_no_rows(self, x, context, training):
         # TensorFlow's convolutions return a wrong number of channels for no rows.
-        one = tf.nest.map_structure(lambda t: tf.zeros([1, *t.shape[1:]], t.dtype), x)
+        row = tf.nest.map_structure(lambda t: tf.zeros([1, *t.shape[1:]], t.dtype), x)
         if context is not None:
             context = tf.zeros([1, *context.shape[1:]], context.dtype)
-        return tf.nest.map_structure(lambda t: t[:0], self(one, context, training))
+        return tf.nest.map_structure(lambda t: t[:0], self(row, context, training))
 
     def _compile(self, signature, training):
         fixed = {"training": training}
@@ -222,7 +222,7 @@ def _wait(thread, seconds):
     end = time.monotonic() + seconds
     processor_end = time.process_time() + _MOST_PROCESSOR_SECONDS
     while thread.is_alive() and time.process_time() < processor_end:
-        left = end - time.monotonic()
-        if left <= 0.0:
+        seconds_left = end - time.monotonic()
+        if seconds_left <= 0.0:
             break
-        thread.join(min(left, _SECONDS_OF_WAIT))
+        thread.join(min(seconds_left, _SECONDS_OF_WAIT))

@@ -322,11 +322,11 @@ def _named_tuple(data):
 
 def _transformed_variable(before, data):
     bijector, dtype = _build(data["bijector"]), _build(data["dtype"])
-    made = tfp.util.TransformedVariable(
+    variable = tfp.util.TransformedVariable(
         bijector.forward(before), bijector, dtype=dtype, trainable=before.trainable
     )
-    made.pretransformed_input.assign(before)  # undoes the rounding of the round trip
-    return made
+    variable.pretransformed_input.assign(before)  # undoes the rounding of the round trip
+    return variable
 
 
 def _serialize_object(value):
