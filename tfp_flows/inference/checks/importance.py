@@ -194,7 +194,10 @@ class ImportanceSampler:
 
 
 def _broad_draws(gaussian, count, rng):
-    """Draws of two t distributions of 2 degrees: with joint tails, a tail a variable."""
+    """Draws of two t distributions of 2 degrees of freedom, `count` of each.
+
+    All variables of the first have one common scale, and those of the second have their own.
+    """
     size = len(gaussian.mean)
     noise = rng.normal(size=(2, count, size))
     # Half a chi-squared number of 2 degrees is an exponential one.
@@ -296,7 +299,8 @@ def sample_until_known(
     for count in counts:
         weighted = sampler.weighted(min(count, most), seed)
         is_even = weighted.ess > _EVEN * len(weighted.x)
-        if weighted.moments.are_known if weighted.is_light else not is_even:
+        may_help = not weighted.moments.are_known if weighted.is_light else is_even
+        if not may_help:
             break
     return weighted
 
