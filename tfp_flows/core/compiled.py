@@ -94,7 +94,7 @@ class CompiledCall:
     def __call__(self, x: Any, context: tf.Tensor | None, training: bool) -> Any:
         """Calls the method on `x`, `[N, *event]`, or a structure, and on the context."""
         if tf.nest.flatten(x)[0].shape[0] == 0:
-            return self._from_no_rows(x, context, training)
+            return self._from_no_rows(x, context)
         if tf.config.functions_run_eagerly():
             return self._op_by_op(x, context, training)
         arguments = [x] if context is None else [x, context]
@@ -116,12 +116,13 @@ class CompiledCall:
             self._check(x, outputs)
         return outputs
 
-    def _from_no_rows(self, x, context, training):
-        # TensorFlow's convolutions return a wrong number of channels for no rows.
+    def _from_no_rows(self, x, context):
+        # TensorFlow's convolutions return a wrong number of channels for no rows. The row
+        # that stands for them must not change the state of training.
         row = tf.nest.map_structure(lambda t: tf.zeros([1, *t.shape[1:]], t.dtype), x)
         if context is not None:
             context = tf.zeros([1, *context.shape[1:]], context.dtype)
-        return tf.nest.map_structure(lambda t: t[:0], self(row, context, training))
+        return tf.nest.map_structure(lambda t: t[:0], self(row, context, False))
 
     def _compile(self, signature, training):
         fixed = {"training": training}

@@ -196,7 +196,7 @@ class ImportanceSampler:
 def _broad_draws(gaussian, count, rng):
     """Draws of two t distributions of 2 degrees of freedom, `count` of each.
 
-    All variables of the first have one common scale, and those of the second have their own.
+    All variables of the first have one common scale; those of the second have their own.
     """
     size = len(gaussian.mean)
     noise = rng.normal(size=(2, count, size))
