@@ -32,7 +32,7 @@ class _Spline(Transformer):
 
     def __init__(self, num_bins: int, bound: float) -> None:
         check_number("num_bins", num_bins, f"from 2 to {_MOST_BINS}", _is_number_of_bins)
-        check_number("bound", bound, "above 0", _is_length)
+        check_number("bound", bound, "above 0", lambda bound: 0.0 < bound < math.inf)
         self.num_bins = int(num_bins)
         self.bound = float(bound)
 
@@ -207,10 +207,6 @@ class CircularSpline(_Spline):
 
 def _is_number_of_bins(value):
     return 2 <= value <= _MOST_BINS and float(value).is_integer()
-
-
-def _is_length(value):
-    return math.isfinite(value) and value > 0.0
 
 
 class _Bin(NamedTuple):
