@@ -49,7 +49,9 @@ def test_texts_have_no_order_unless_it_is_given():
         columns.change("size", kind="ordered")
     columns.change("size", kind="ordered", values=SIZES)
     assert columns["size"].values == SIZES
-    intervals = pandas.DataFrame({"a": pandas.cut([1.0, 2.0, 5.0], 2)})
+    (band,) = tff.describe_columns({"a": pandas.cut([1.0, 2.0, 5.0], 2)})
+    assert (band.kind, len(band.values)) == ("ordered", 2)
+    intervals = pandas.DataFrame({"a": pandas.interval_range(0, 3)})
     with pytest.raises(ValueError, match="texts in column 'a'; got Interval"):
         tff.describe_columns(intervals)
 

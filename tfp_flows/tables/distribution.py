@@ -60,7 +60,8 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
       hidden_units: widths of the hidden layers of each network, all equal.
       dropout: share of their units that a step of training drops.
       knots: see `EntryFeatures`.
-      fine_knots: see `EntryFeatures`.
+      fine_knots: see `EntryFeatures`. Every second member sees features between them: on
+        some tables these gain much, on others networks overfit to them.
       seed: integer that determines the initial weights.
       recalibration: recalibration weight of each number (`NumberConditionals`), `[D]`;
         empty: 0 for all.
@@ -244,9 +245,11 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         """Returns the members' log-probabilities, `[N, M]`, of codes, `[N, K]`."""
         if not self._mades:
             return tf.zeros([tf.shape(codes)[0], self.num_members], from_context.dtype)
-        keywords = {"context": from_context} if self.context_features.size else {}
         codes = tf.cast(codes, from_context.dtype)
-        log_probs = [m.log_prob(codes, training=training, **keywords) for m in self._mades]
+        log_probs = []
+        for member, made in enumerate(self._mades):
+            context = self._seen_context(from_context, member)
+            log_probs.append(made.log_prob(codes, context=context, training=training))
         return tf.stack(log_probs, axis=1)
 
     def log_prob_of_networks(
@@ -336,18 +339,32 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
     def _networks_of_codes(self, seed, sizes):
         """Returns one `CategoricalMADE` a member; none without codes."""
         num_values = self.features.num_values
+        seeds = split_seed(seed, self.num_members if num_values else 0)
         return [
             CategoricalMADE(
                 num_values,
                 residual=True,
                 direct=True,
-                context_size=self.context_features.size,
+                context_size=int(self._sees(self.context_features.is_fine)[member].sum()),
                 standardize_context=False,
                 seed=member_seed,
                 **sizes,
             )
-            for member_seed in split_seed(seed, self.num_members if num_values else 0)
+            for member, member_seed in enumerate(seeds)
         ]
+
+    def _sees(self, is_fine):
+        """Which features each member sees, booleans `[M, F]`: each second one all."""
+        return ~is_fine | (np.arange(self.num_members) % 2 == 1)[:, None]
+
+    def _seen_context(self, from_context, member):
+        """The features of the context that a member sees, `[N, F]`; None without any."""
+        if not self.context_features.size:
+            return None
+        is_seen = self._sees(self.context_features.is_fine)[member]
+        if is_seen.all():
+            return from_context
+        return tf.gather(from_context, np.flatnonzero(is_seen), axis=1)
 
     def _networks_of_numbers(self, num_parameters, seed, sizes):
         """Returns the `Conditioner` of all numbers; None if there are none.
@@ -363,6 +380,13 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         seen = columns < np.arange(self.features.num_numbers)[:, None]
         width = [[0, 0], [self.context_features.size, 0]]
         seen = np.pad(seen, width, constant_values=True)
+        is_fine = [f.is_fine for f in (self.context_features, self.features)]
+        is_fine = np.pad(
+            np.concatenate(is_fine), [0, seen.shape[1] - sum(map(len, is_fine))]
+        )
+        if is_fine.any():
+            seen = seen & self._sees(is_fine)[:, None]
+        num_features = seen.shape[-1]
         network = ColumnMLPs(
             num_parameters,
             seen=seen,
@@ -372,7 +396,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
             **sizes,
         )
         drops = network.dropout > 0.0
-        return Conditioner(network, seen.shape[1], dropout_in_training=drops)
+        return Conditioner(network, num_features, dropout_in_training=drops)
 
     def _log_prob(self, x, context, training):
         if training:
@@ -454,11 +478,12 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
             return x, tf.zeros([num_rows], tf.float64)
         choice_seed, *seeds = draws.split(seed, 1 + len(self._mades))
         observed = tf.zeros_like(x, tf.bool) if observed is None else observed
-        contexts = [from_context] if from_context.shape[1] else []
-        drawn = [
-            made.complete(tf.cast(x, made.dtype), observed, member_seed, *contexts)
-            for made, member_seed in zip(self._mades, seeds, strict=True)
-        ]
+        drawn = []
+        for member, (made, member_seed) in enumerate(zip(self._mades, seeds, strict=True)):
+            seen = self._seen_context(from_context, member)
+            contexts = [] if seen is None else [seen]
+            cells = tf.cast(x, made.dtype)
+            drawn.append(made.complete(cells, observed, member_seed, *contexts))
         codes, weights = (tf.stack(parts, axis=1) for parts in zip(*drawn, strict=True))
         member = draws.integers(num_rows, len(self._mades), choice_seed)
         codes, weights = (tf.gather(t, member, batch_dims=1) for t in (codes, weights))

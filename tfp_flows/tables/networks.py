@@ -110,7 +110,7 @@ def weights_of_member(width: int, num_columns: int, num_given: int = 0) -> int:
 def fine_knots(
     sizes: NetworkSizes, num_rows: int, num_columns: int, num_given: int = 0
 ) -> tuple[float, ...]:
-    """Returns `FINE_KNOTS` if a table has rows and few enough columns for them, else none.
+    """Returns `FINE_KNOTS` for tables of many rows and not too many columns, else none.
 
     Args:
       sizes: sizes of the networks, without None.
@@ -120,7 +120,8 @@ def fine_knots(
     """
     width, features = sizes.hidden_units[0], len(FINE_KNOTS)
     more = sizes.num_members * num_columns * width * features * (num_columns + num_given)
-    is_used = num_rows >= _LEAST_FINE_ROWS and more <= MOST_WEIGHTS
+    has_rows = num_rows >= _LEAST_FINE_ROWS
+    is_used = has_rows and sizes.num_members > 1 and more <= MOST_WEIGHTS
     return FINE_KNOTS if is_used else ()
 
 
@@ -156,7 +157,8 @@ class ColumnMLPs(ConfiguredLayer):
     Args:
       num_parameters: P, number of outputs of a column.
       hidden_units: widths of the hidden layers, all equal.
-      seen: booleans, `[D, F]`: which of F features each column's networks see.
+      seen: booleans, `[D, F]`: which of F features each column's networks see; or
+        `[M, D, F]` if that differs between copies.
       num_members: M, number of copies, which start at different weights.
       activation: name of a Keras activation, or a function.
       dropout: share of the hidden units that a step of training drops.
@@ -164,7 +166,7 @@ class ColumnMLPs(ConfiguredLayer):
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
     Raises:
-      ValueError: if `seen` is not a matrix, or `hidden_units` are not all equal.
+      ValueError: if `seen` has another shape, or `hidden_units` are not all equal.
     """
 
     def __init__(
@@ -185,8 +187,10 @@ class ColumnMLPs(ConfiguredLayer):
         self.num_parameters = num_parameters
         self.hidden_units = check_hidden_units(hidden_units, residual=True)
         self.seen = np.asarray(seen, bool)
-        require(self.seen.ndim == 2, "`seen` of shape [D, F]", self.seen.shape)
-        self.num_members = num_members
+        fits = self.seen.ndim == 2 or self.seen.shape[:-2] == (num_members,)
+        expected = f"`seen` of shape [D, F] or [{num_members}, D, F]"
+        require(fits, expected, self.seen.shape)
+        self.num_members, self._num_columns = num_members, self.seen.shape[-2]
         self.activation = get_activation(activation)
         self.seed = seed
         self.dropout = dropout
@@ -194,8 +198,8 @@ class ColumnMLPs(ConfiguredLayer):
 
     def build(self, input_shape: Sequence) -> None:
         """Creates all weights for inputs `[N, F]`."""
-        num_features, widths = self.seen.shape[1], self.hidden_units
-        num_seen = self.seen.sum(axis=1)[:, None, None]
+        num_features, widths = self.seen.shape[-1], self.hidden_units
+        num_seen = self.seen.sum(axis=-1)[..., None, None]
         self._layout = PackedWeights(
             _Arrays(
                 layers=[
@@ -221,7 +225,7 @@ class ColumnMLPs(ConfiguredLayer):
         only = slice(column, column + 1)
         arrays = self._layout.unpack(self._packed)
         arrays = tf.nest.map_structure(lambda array: array[:, only], arrays)
-        outputs = self._outputs(x, arrays, self.seen[only], training=False)
+        outputs = self._outputs(x, arrays, self.seen[..., only, :], training=False)
         return tf.transpose(outputs[:, 0], [1, 0, 2])
 
     def weights_of(self, which: npt.ArrayLike) -> np.ndarray:
@@ -229,8 +233,8 @@ class ColumnMLPs(ConfiguredLayer):
 
         The networks are booleans `[M, D]`, the result is of the variable's shape.
         """
-        shape = self.num_members, len(self.seen), 1, 1
-        owners = np.arange(self.num_members * len(self.seen)).reshape(shape)
+        shape = self.num_members, self._num_columns, 1, 1
+        owners = np.arange(self.num_members * self._num_columns).reshape(shape)
         arrays = tf.nest.map_structure(
             lambda array: tf.constant(np.broadcast_to(owners, array.shape)),
             self._layout.unpack(self._packed),
@@ -239,22 +243,22 @@ class ColumnMLPs(ConfiguredLayer):
 
     def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
-        shape = self.num_members, self.num_parameters, len(self.seen)
+        shape = self.num_members, self.num_parameters, self._num_columns
         return (*input_shape[:-1], *shape)
 
     def _layer(self, inputs, units, num_inputs):
-        shape = self.num_members, len(self.seen)
+        shape = self.num_members, self._num_columns
         kernel = kernel_part((*shape, inputs, units), num_inputs)
         return kernel, bias_part((*shape, 1, units), num_inputs)
 
     def _last_layer(self, inputs):
-        shape, units = (self.num_members, len(self.seen)), self.num_parameters
+        shape, units = (self.num_members, self._num_columns), self.num_parameters
         kernel = kernel_part((*shape, inputs, units), zero=True)
         return kernel, bias_part((*shape, 1, units))
 
     def _outputs(self, x, arrays, seen, training):
         """Outputs, `[M, D, N, P]`, of D columns, given their weights and rows of `seen`."""
-        seen = tf.constant(seen[:, :, None], x.dtype)
+        seen = tf.constant(seen[..., None], x.dtype)
         (kernel, bias), *others = arrays.layers
         hidden = self._drop(self._activated(x, kernel * seen, bias), training=training)
         for layer in others:
@@ -295,6 +299,7 @@ class EntryFeatures:
       num_entries: K + D.
       size: number of features, F.
       column_of_each: -1 for each feature of a code, else the index of the number, `[F]`.
+      is_fine: which features are between fine knots, booleans `[F]`.
 
     Reference:
       Gorishniy, Rubachev, Babenko (2022), On embeddings for numerical features in tabular
@@ -314,11 +319,14 @@ class EntryFeatures:
         self.num_entries = self.num_codes + self.num_numbers
         self._code_of = np.array([spec.code for spec in numbers], int)
         self._knots, self._fine_knots = tuple(knots), tuple(fine_knots)
-        width = max(len(knots), 1) + max(len(fine_knots) - 1, 0)
-        widths = np.where(self.maps.is_circle, 2, width).astype(int)
+        num_fine = np.where(self.maps.is_circle, 0, max(len(fine_knots) - 1, 0))
+        num_coarse = np.where(self.maps.is_circle, 2, max(len(knots), 1))
+        widths = (num_coarse + num_fine).astype(int)
         from_numbers = np.repeat(np.arange(self.num_numbers), widths)
         from_codes = np.full(sum(self.num_values), -1)
         self.column_of_each = np.concatenate([from_codes, from_numbers])
+        is_fine = [np.arange(w) >= c for w, c in zip(widths, num_coarse, strict=True)]
+        self.is_fine = np.concatenate([from_codes > 0, *is_fine])
         self.size = len(self.column_of_each)
 
     def __call__(self, x: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
