@@ -28,7 +28,7 @@ from tfp_flows.transformers.spline import RationalQuadraticSpline
 KNOTS = (-3.0, -0.67, 0.0, 0.67, 3.0)
 # Forty narrow steps between the 2nd and the 98th percentile, and one in each tail.
 FINE_KNOTS = (-3.0, *np.linspace(-2.0, 2.0, 41).round(2).tolist(), 3.0)
-_FINE_SCALE = 0.3  # of the features between fine knots, beside those between knots
+_FINE_SCALE = 0.1  # of the features between fine knots, beside those between knots
 _LEAST_FINE_ROWS = 5_000  # with fewer rows, networks overfit to fine features
 
 # Largest number of weights of all networks, unless a single member has more.
@@ -278,7 +278,7 @@ class EntryFeatures:
     number:             sqrt(1 + B) u, on the standardised line, u clipped to [-6, 6], and
                         for each of the B pairs of neighbouring knots a < b
                         (u - a) / (b - a) - 1/2, clipped to [-1/2, 1/2];
-                        0.3 times the same for each pair of fine knots; 0 if absent
+                        0.1 times the same for each pair of fine knots; 0 if absent
     number on a circle: cos u, sin u; 0, 0 if absent
     ```
 
