@@ -301,8 +301,8 @@ def _fit_round(pairs, source, training, seed, prior=None):
         varies = np.ptp(parts[0].x, axis=0) > 0.0
         rows = (Data(part.x[:, varies], part.u) for part in parts)
         likelihood = fit_and_judge(*rows, seed=for_likelihood, **options)
-        log_prior = source.log_prior
-        weights = judge_weights(fit, likelihood, log_prior, for_weights, prior, numbers)
+        judged = fit, likelihood, source.log_prior, for_weights
+        weights = judge_weights(*judged, prior, numbers, num_dropped)
         report = dataclasses.replace(report, weights=weights)
         if weights.is_used:
             learned = LearnedLikelihood(likelihood.density, varies, source.prior_log_prob)

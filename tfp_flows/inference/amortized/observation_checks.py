@@ -19,7 +19,10 @@ from tfp_flows.inference.checks.importance import (
     WeightedDraws,
     check_ess,
     check_pareto_k,
+    check_unweighted_draws,
+    entries_that_vary,
     systematic_rows,
+    weighted_moments,
 )
 from tfp_flows.inference.checks.verdict import verdict
 from tfp_flows.inference.modes import Gaussian
@@ -46,9 +49,12 @@ _ROWS_A_BATCH = 3_000  # importance weights of a batch
 # The t distribution that is moved to the target: degrees of freedom, effective draws for
 # each dimension, rounds; and halvings in the search for a power of the weights.
 _DEGREES, _DRAWS_A_DIMENSION, _MOST_ROUNDS, _BISECTIONS = 5.0, 20.0, 12, 30
-# Largest effects of the weights on means, in standard deviations, and on the logarithms of
-# standard deviations.
-_MEAN, _DEVIATION = 0.1, 0.1
+# Probabilities whose quantiles must be right, and the largest effect of the weights on
+# them, in standard deviations.
+_PROBABILITIES, _QUANTILE = (0.05, 0.25, 0.5, 0.75, 0.95), 0.1
+# Largest error of the logarithms of standard deviations of draws, by which a few draws far
+# out show.
+_DEVIATION_ERROR = 0.03
 
 
 class _Rarity:
@@ -195,6 +201,7 @@ class ImportanceWeights:
             return pin(self._row)(*parts, **named_parts)
 
         self._density = UnconstrainedDensity(target_log_prob, support)
+        self._entries = support.entries
 
     def weighted(self, distribution: Any, row: np.ndarray, count: int) -> WeightedDraws:
         """Returns weighted draws of the posterior of one observation, a `row`, `[K]`."""
@@ -233,7 +240,11 @@ class ImportanceWeights:
 
     def _draw(self, distribution, count, seed):
         sampler = ImportanceSampler(
-            self._density, distribution, rows=_ROWS_A_BATCH, is_traced=False
+            self._density,
+            distribution,
+            self._entries,
+            rows=_ROWS_A_BATCH,
+            is_traced=False,
         )
         return sampler.weighted(count, seed)
 
@@ -271,7 +282,8 @@ class ObservationReport:
     Attributes:
       verdict: "reliable": rely on `sample` and `log_prob`. "reliable after resampling":
         rely on `resample`. "not reliable": a check failed; `fit_posterior` takes the
-        model with this observation, if its density is known.
+        model with this observation, if its density is known. Without weights, "reliable"
+        rests on `CalibrationReport`, which holds on average over all observations.
       reasons: sentences that say why it is not "reliable".
       log_evidence: logarithm of the density of the data under the model; None if the
         model's density is neither known nor learned. A learned density is the density of
@@ -322,7 +334,12 @@ def judge_observation(
         # weights do not mend a distance from the simulations.
         count = len(among) if is_learned else 0
         kept, mended = checks[:count], checks[count:]
-        of_weights = [*_weights(weighted), *_changes(weighted)]
+        of_weights = [
+            *_weights(weighted),
+            check_unweighted_draws(weighted),
+            _quantiles(weighted),
+            _own_deviation(weighted),
+        ]
         if adapted is not None:
             # Draws that were moved, and are too uneven still, are no advice.
             advice = {"advice": _MOVED} if adapted.are_reliable else {}
@@ -370,16 +387,43 @@ def _weights(weighted, words=""):
     ]
 
 
-def _changes(weighted):
-    unweighted, moments = weighted.from_q, weighted.moments
-    deviation = np.maximum(unweighted.std(axis=0), np.finfo(np.float64).tiny)
-    shifts = np.abs(moments.mean - unweighted.mean(axis=0)) / deviation
-    ratios = np.abs(np.log(moments.deviation / deviation))
-    for name, values, threshold in (
-        ("change of means, s.d.", shifts, _MEAN),
-        ("change of s.d., ratio", ratios, _DEVIATION),
-    ):
-        value = float(np.max(values))
-        advice = f"Importance weights have an effect ({name}: {value:.2f}): use `resample`."
-        check = Check.at_most(name, value, threshold, advice)
-        yield dataclasses.replace(check, resampling_helps=True)
+def _quantiles(weighted):
+    """Checks that weights do not change quantiles of the parameters."""
+    varies = entries_that_vary(weighted.rows)
+    rows, deviation = weighted.rows[:, varies], weighted.moments.deviation[varies]
+    equal = np.arange(len(rows)) < weighted.count
+    pairs = (
+        [_quantiles_of(column, weights) for weights in (weighted.weights, equal)]
+        for column in rows.T
+    )
+    changes = [np.abs(right - drawn).max() for right, drawn in pairs]
+    change = float(np.max(changes / np.maximum(deviation, 1e-30), initial=0.0))
+    advice = (
+        f"Weights move a quantile of 5 to 95 % by {change:.2f} standard deviations; use "
+        "`resample`."
+    )
+    name = "change of quantiles, s.d."
+    check = Check.at_most(name, change, _QUANTILE, advice)
+    return dataclasses.replace(check, resampling_helps=True)
+
+
+def _quantiles_of(column, weights):
+    """Weighted quantiles of numbers, `[S]`, each the middle of its own weight."""
+    order = np.argsort(column)
+    column, total = column[order], np.cumsum(weights[order], dtype=np.float64)
+    middles = total - 0.5 * weights[order]
+    return np.interp(_PROBABILITIES, middles / total[-1], column)
+
+
+def _own_deviation(weighted):
+    """Checks that single draws far out do not carry standard deviations of draws."""
+    rows = weighted.rows[: weighted.count, entries_that_vary(weighted.rows)]
+    moments = weighted_moments(rows, np.full(len(rows), 1.0 / len(rows)))
+    error = float(np.max(moments.deviation_error, initial=0.0))
+    advice = (
+        "Some draws are so far out that standard deviations of draws change by "
+        f"{100.0 * error:.0f} % from sample to sample; use `resample`."
+    )
+    name = "error of s.d. of draws"
+    check = Check.at_most(name, error, _DEVIATION_ERROR, advice)
+    return dataclasses.replace(check, resampling_helps=True)
