@@ -2,9 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 from refusals import all_refused
 
+import tfp_flows
 from tfp_flows.density import rules_for
 
 
@@ -108,3 +110,22 @@ test_bad_calls_are_refused = all_refused(
         (lambda: rules_for(20, 2, max_steps=0), "`max_steps` | 0"),
     ]
 )
+
+
+def test_far_draws_have_the_scale_of_rows_given_the_context():
+    """Beyond the bounds of its splines, a spline flow has one scale for all contexts."""
+    rules = rules_for(1_000, 2, 1)
+    options = {**rules.given_flow.options, "context_size": 1, "dtype": "float32"}
+    rng = np.random.default_rng(0)
+    far = np.full([2, 2], 40.0, np.float32)
+    context = np.float32([[-1.0], [1.0]])
+    for constructor, differs in (
+        (tfp_flows.NeuralSplineFlow, False),
+        (rules.given_flow.constructor, True),
+    ):
+        flow = constructor(2, seed=0, **options)
+        flow.initialize(rng.normal(size=(50, 2)), context=rng.normal(size=(50, 1)))
+        for weight in flow.trainable_variables:
+            weight.assign(weight + rng.normal(0.0, 0.1, weight.shape))
+        _, log_dets = flow.forward_and_log_det(far, context=context)
+        assert (abs(log_dets[0] - log_dets[1]) > 0.01) == differs

@@ -222,7 +222,7 @@ def rules_for(
     check_integer("max_steps", max_steps, 1)
     splines = _splines(num_rows, event_size, context_size)
     is_wide = event_size >= _MANY_COLUMNS and num_rows < _FEW_ROWS_A_COLUMN * event_size
-    spline_flow = _spline_flow(num_rows, event_size, max_steps)
+    spline_flow = _spline_flow(num_rows, event_size, context_size, max_steps)
     flows = {}
     if num_rows >= _FEW_ROWS or not splines:
         flows["neural spline flow"] = spline_flow
@@ -274,11 +274,12 @@ def _with_networks(rule, count):
     return dataclasses.replace(rule, options=options)
 
 
-def _spline_flow(num_rows, event_size, max_steps):
+def _spline_flow(num_rows, event_size, context_size, max_steps):
     options = _layers(_SPLINE_FLOWS, num_rows)
     if event_size == 1:
         options["num_steps"] = _STEPS_OF_ONE
-    return _flow_rule(NeuralSplineFlow, options, num_rows, num_rows / 16, max_steps)
+    constructor = _scaled_spline_flow if context_size else NeuralSplineFlow
+    return _flow_rule(constructor, options, num_rows, num_rows / 16, max_steps)
 
 
 def _maf(constructor, num_rows, max_steps):
@@ -326,6 +327,17 @@ def _reasons(splines, flows, is_wide, context_size):
     elif is_wide:
         reasons.append("a Gaussian")
     return tuple(reasons)
+
+
+def _scaled_spline_flow(event_size, *, num_steps=5, **options):
+    """A `NeuralSplineFlow` after a location and a scale that depend on the context.
+
+    Splines are the identity beyond their bounds. So without this step, far draws have the
+    scale of all rows, and not that of the rows given the context, however narrow they are.
+    """
+    step = MAF(event_size, num_steps=1, residual=True, activation="silu", **options)
+    splines = NeuralSplineFlow(event_size, num_steps=num_steps, **options)
+    return FlowChain([step, splines])
 
 
 def _residual_maf(event_size, *, context_size, dtype, **options):

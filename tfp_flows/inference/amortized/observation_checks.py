@@ -37,6 +37,9 @@ _MOVED = (
     "The draws are too far from the posterior: use `resample`, whose draws come from a t "
     "distribution that was moved there."
 )
+_FAR_OUT = (
+    "Few draws are so far out that means and standard deviations of draws depend on them."
+)
 _NEIGHBOURS = 5
 _LEAST_VARIANCE = 1e-4  # least variance along an axis of standardised numbers
 _MOST_KNOWN = 5_000  # simulations among which neighbours are looked for
@@ -53,8 +56,8 @@ _DEGREES, _DRAWS_A_DIMENSION, _MOST_ROUNDS, _BISECTIONS = 5.0, 20.0, 12, 30
 # them, in standard deviations.
 _PROBABILITIES, _QUANTILE = (0.05, 0.25, 0.5, 0.75, 0.95), 0.1
 # Largest error of the logarithms of standard deviations of draws, by which a few draws far
-# out show.
-_DEVIATION_ERROR = 0.03
+# out show: with weights, which tell more exactly, and without.
+_DEVIATION_ERROR, _WITHOUT_WEIGHTS = 0.03, 0.3
 
 
 class _Rarity:
@@ -315,6 +318,7 @@ def judge_observation(
     weighted: WeightedDraws | None,
     adapted: WeightedDraws | None = None,
     mass: float | None = None,
+    rows: np.ndarray | None = None,
     *,
     is_learned: bool = False,
 ) -> ObservationReport:
@@ -323,8 +327,9 @@ def judge_observation(
     The weighted draws of its posterior are None if the model's density is not known. Draws
     of an adapted distribution are given if the weights are too uneven. `mass` is the
     probability that the posterior has in the region of a truncated prior, and None if the
-    prior is that of the model. A learned likelihood knows no more about data far from the
-    simulations than the posterior does.
+    prior is that of the model. Without weights, `rows` are entries of draws, `[S, E]`. A
+    learned likelihood knows no more about data far from the simulations than the posterior
+    does.
     """
     checks = [*among]
     if weighted is None or is_learned:
@@ -338,7 +343,7 @@ def judge_observation(
             *_weights(weighted),
             check_unweighted_draws(weighted),
             _quantiles(weighted),
-            _own_deviation(weighted),
+            _own_deviation(weighted.rows[: weighted.count], _DEVIATION_ERROR),
         ]
         if adapted is not None:
             # Draws that were moved, and are too uneven still, are no advice.
@@ -350,6 +355,10 @@ def judge_observation(
         weighted = adapted or weighted
     if mass is not None:
         checks.append(_truncation(mass))
+    if rows is not None:
+        without = _own_deviation(rows, _WITHOUT_WEIGHTS)
+        advice = f"{_FAR_OUT} Take medians and quantiles, or simulate more."
+        checks.append(dataclasses.replace(without, advice=advice, resampling_helps=False))
     reasons = tuple(dict.fromkeys(reasons_of(checks)))
     evidence, error = (None, None) if weighted is None else weighted.log_evidence
     ess = None if weighted is None else weighted.ess
@@ -415,15 +424,11 @@ def _quantiles_of(column, weights):
     return np.interp(_PROBABILITIES, middles / total[-1], column)
 
 
-def _own_deviation(weighted):
+def _own_deviation(rows, threshold):
     """Checks that single draws far out do not carry standard deviations of draws."""
-    rows = weighted.rows[: weighted.count, entries_that_vary(weighted.rows)]
+    rows = rows[:, entries_that_vary(rows)]
     moments = weighted_moments(rows, np.full(len(rows), 1.0 / len(rows)))
     error = float(np.max(moments.deviation_error, initial=0.0))
-    advice = (
-        "Some draws are so far out that standard deviations of draws change by "
-        f"{100.0 * error:.0f} % from sample to sample; use `resample`."
-    )
-    name = "error of s.d. of draws"
-    check = Check.at_most(name, error, _DEVIATION_ERROR, advice)
+    name, advice = "error of s.d. of draws", f"{_FAR_OUT} Use `resample`."
+    check = Check.at_most(name, error, threshold, advice)
     return dataclasses.replace(check, resampling_helps=True)

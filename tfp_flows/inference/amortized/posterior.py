@@ -395,8 +395,8 @@ class ConditionedPosterior(FlowPosterior):
     def report(self) -> ObservationReport:
         """Whether the posterior of this observation can be relied on, with reasons.
 
-        With a model of known density or a learned likelihood, the first call draws and
-        weighs 10,000 draws. Up to 100,000 are weighed by a learned one, in some seconds.
+        The first call draws 10,000 draws, and weighs them with a model of known density or
+        a learned likelihood. Up to 100,000 are weighed by a learned one, in some seconds.
 
         Raises:
           ValueError: for a batch of observations.
@@ -454,12 +454,17 @@ class ConditionedPosterior(FlowPosterior):
             row = amortized.features.with_numbers(features, self._row)
             among.append(amortized.extent.check(row))
         mass = None if prior is None else prior.mass(self._row)
+        rows = None
+        if weighted is None:
+            drawn = rows_from_parts(self.sample(_NUM_DRAWS, seed=0), amortized._shapes)
+            rows = np.asarray(drawn, np.float64)
         report = judge_observation(
             among,
             amortized.report,
             weighted,
             adapted,
             mass,
+            rows,
             is_learned=amortized._is_learned,
         )
         return report, adapted or weighted, adapted is not None
