@@ -191,6 +191,15 @@ def test_few_draws_far_out_are_seen_in_the_units_of_the_parameters(share, verdic
     assert weighted.moments.deviation == pytest.approx(shape**0.5 / rate, rel=0.03)
 
 
+def test_draws_far_out_are_seen_without_weights():
+    rows = np.random.default_rng(0).normal(size=(10_000, 2))
+    assert judge_observation([], judged(), None, rows=rows).verdict == "reliable"
+    rows[:3, 1] = 100.0, -200.0, 500.0
+    found = judge_observation([], judged(), None, rows=rows)
+    assert found.verdict == "not reliable"
+    assert "medians and quantiles" in found.reasons[0]
+
+
 def test_observations_far_from_the_simulations_are_flagged():
     amortized = posterior()
     assert amortized([0.5, -0.5, 1.0]).report.verdict == "reliable"
