@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -357,8 +358,8 @@ def judge_observation(
         checks.append(_truncation(mass))
     if rows is not None:
         without = _own_deviation(rows, _WITHOUT_WEIGHTS)
-        advice = f"{_FAR_OUT} Take medians and quantiles, or simulate more."
-        checks.append(dataclasses.replace(without, advice=advice, resampling_helps=False))
+        words = f"{_FAR_OUT} Take medians and quantiles, or simulate more."
+        checks.append(dataclasses.replace(without, advice=words, resampling_helps=False))
     reasons = tuple(dict.fromkeys(reasons_of(checks)))
     evidence, error = (None, None) if weighted is None else weighted.log_evidence
     ess = None if weighted is None else weighted.ess
@@ -398,21 +399,20 @@ def _weights(weighted, words=""):
 
 def _quantiles(weighted):
     """Checks that weights do not change quantiles of the parameters."""
-    varies = entries_that_vary(weighted.rows)
-    rows, deviation = weighted.rows[:, varies], weighted.moments.deviation[varies]
-    equal = np.arange(len(rows)) < weighted.count
-    pairs = (
-        [_quantiles_of(column, weights) for weights in (weighted.weights, equal)]
-        for column in rows.T
-    )
-    changes = [np.abs(right - drawn).max() for right, drawn in pairs]
-    change = float(np.max(changes / np.maximum(deviation, 1e-30), initial=0.0))
+    change = 0.0 if weighted.ess else math.inf
+    if weighted.ess:
+        deviation = np.maximum(weighted.moments.deviation, 1e-30)
+        equal = np.arange(len(weighted.rows)) < weighted.count
+        for j in np.flatnonzero(entries_that_vary(weighted.rows)):
+            column = weighted.rows[:, j]
+            right, drawn = (_quantiles_of(column, w) for w in (weighted.weights, equal))
+            change = np.maximum(change, np.abs(right - drawn).max() / deviation[j])
     advice = (
         f"Weights move a quantile of 5 to 95 % by {change:.2f} standard deviations; use "
         "`resample`."
     )
     name = "change of quantiles, s.d."
-    check = Check.at_most(name, change, _QUANTILE, advice)
+    check = Check.at_most(name, float(change), _QUANTILE, advice)
     return dataclasses.replace(check, resampling_helps=True)
 
 
@@ -427,7 +427,8 @@ def _quantiles_of(column, weights):
 def _own_deviation(rows, threshold):
     """Checks that single draws far out do not carry standard deviations of draws."""
     rows = rows[:, entries_that_vary(rows)]
-    moments = weighted_moments(rows, np.full(len(rows), 1.0 / len(rows)))
+    with np.errstate(all="ignore"):  # draws may overflow
+        moments = weighted_moments(rows, np.full(len(rows), 1.0 / len(rows)))
     error = float(np.max(moments.deviation_error, initial=0.0))
     name, advice = "error of s.d. of draws", f"{_FAR_OUT} Use `resample`."
     check = Check.at_most(name, error, threshold, advice)
