@@ -329,14 +329,15 @@ def _reasons(splines, flows, is_wide, context_size):
     return tuple(reasons)
 
 
-def _scaled_spline_flow(event_size, *, num_steps=5, **options):
+def _scaled_spline_flow(event_size, *, num_steps=5, num_bins=8, **options):
     """A `NeuralSplineFlow` after a location and a scale that depend on the context.
 
     Splines are the identity beyond their bounds. So without this step, far draws have the
     scale of all rows, and not that of the rows given the context, however narrow they are.
     """
     step = MAF(event_size, num_steps=1, residual=True, activation="silu", **options)
-    splines = NeuralSplineFlow(event_size, num_steps=num_steps, **options)
+    sizes = {"num_steps": num_steps, "num_bins": num_bins}
+    splines = NeuralSplineFlow(event_size, **sizes, **options)
     return FlowChain([step, splines])
 
 
