@@ -21,21 +21,18 @@ import pathlib
 import time
 
 import numpy as np
-from scipy import stats
-from sklearn import base, ensemble, gaussian_process, model_selection, preprocessing
+from sklearn import ensemble, model_selection
 
 from experiments.command_line import program
 from experiments.command_line.flag_settings import field
 from experiments.data import DataError
 from experiments.reports import page
+from experiments.reports.baseline_predictions import baseline_predictions
 from experiments.reports.predictions import (
     FLOW,
     LEVELS,
-    boosted,
     crps_of_quantiles,
-    fit_quietly,
     log_probs_of_classes,
-    process,
     shares_inside,
 )
 from experiments.runs import resuming, run_directory
@@ -49,11 +46,6 @@ _HEADER = ("method", "folds", "negative log-likelihood (nats, ± s.e.)")
 _HEADER += ("the flow is ahead by (± s.e.)", "CRPS (± s.e.)", "coverage of 90 %")
 _HEADER += ("by the randomised PIT", "seconds a fold")
 _ENDS = LEVELS[0], LEVELS[-1]
-# Rows for the fit of the process's kernel, and rows that it is conditioned on.
-_KERNEL_ROWS, _PROCESS_ROWS = 1000, 6000
-# Mixture weight and relative width of a wide normal, which keeps densities above zero.
-_WIDE_SHARE, _WIDTH = 0.01, 2.0
-_LEAST = 1e-12  # least density or probability
 # Options of the gradient-boosted classifier, and folds by which they are chosen.
 _GRID = {
     "learning_rate": [0.02, 0.05, 0.1],
@@ -171,18 +163,16 @@ def _from_number(density, sets, settings):
     scale = y.std()
     scores = {FLOW: _scores(nats, quantiles, new_y, scale, bins)}
     start = time.perf_counter()
-    for method, each in baseline_predictions(
-        context, y, new_context, settings.seed
-    ).items():
-        quantiles = np.stack([each.quantile(level) for level in LEVELS], axis=1)
-        seconds = time.perf_counter() - start
-        nats = each.log_prob(new_y, step)
+    baselines = baseline_predictions(context, y, new_context, settings.seed)
+    seconds = time.perf_counter() - start
+    for method, baseline in baselines.items():
+        nats = baseline.log_prob(new_y, step)
         ends = None if step is None else (new_y - 0.5 * step, new_y + 0.5 * step)
-        bins = None if step is None else list(map(each.cdf, ends))
-        found = _scores(nats, quantiles, new_y, scale, bins)
+        bins = None if step is None else list(map(baseline.cdf, ends))
+        method_scores = _scores(nats, baseline.quantiles, new_y, scale, bins)
         if step is None and _has_atoms(density.columns, name):
-            del found["nll"]
-        scores[method] = {**found, "seconds": seconds}
+            del method_scores["nll"]
+        scores[method] = {**method_scores, "seconds": seconds}
     return scores
 
 
@@ -229,111 +219,6 @@ def _from_class(density, sets, settings):
         FLOW: {"nll": float(nll.mean()), **count},
         "gradient-boosted classifier": {"nll": nats, "seconds": seconds, **count},
     }
-
-
-class NormalPrediction:
-    """Normal distributions of N rows, by their means and deviations, `[N]`."""
-
-    def __init__(self, mean, deviation):
-        self._normal = stats.norm(mean, deviation)
-        # `P(Y <= y)`, `[N]`, and the quantile of one level, `[N]`.
-        self.cdf, self.quantile = self._normal.cdf, self._normal.ppf
-
-    def log_prob(self, y, step=None):
-        """Returns nats, `[N]`; with a step, of the probability of a bin about y."""
-        if step is None:
-            return self._normal.logpdf(y)
-        bins = self.cdf(y + 0.5 * step) - self.cdf(y - 0.5 * step)
-        return np.log(np.maximum(bins, _LEAST))
-
-
-class QuantilePrediction:
-    """Distributions that are uniform between quantiles of `LEVELS`, with exponential tails.
-
-    Args:
-      quantiles: `[N, L]`, rising.
-      mean: mean of the training rows.
-      deviation: deviation of the training rows.
-    """
-
-    def __init__(self, quantiles, mean, deviation):
-        # Equal quantiles are moved apart, so that there is a density.
-        self._quantiles = np.maximum.accumulate(
-            quantiles + 1e-4 * deviation * np.arange(len(LEVELS)), axis=1
-        )
-        # Scales of the exponential tails, fitted to the outer four quantiles.
-        outer = np.stack([self._quantiles[:, :4], self._quantiles[:, -4:]])
-        widths = np.maximum(outer[..., 3] - outer[..., 0], 1e-3 * deviation)
-        self._tail_scales = widths / np.log(4.0)
-        self._wide = stats.norm(mean, _WIDTH * deviation)
-
-    def log_prob(self, y, step=None):
-        """Returns nats, `[N]`; with a step, of the probability of a bin about y."""
-        if step is None:
-            near, wide = self._density(y), self._wide.pdf(y)
-        else:
-            ends = y - 0.5 * step, y + 0.5 * step
-            near, wide = (
-                np.subtract(*map(f, ends[::-1])) for f in (self.cdf, self._wide.cdf)
-            )
-        return np.log(np.maximum((1.0 - _WIDE_SHARE) * near + _WIDE_SHARE * wide, _LEAST))
-
-    def quantile(self, level):
-        """Returns the quantile of one of `LEVELS`, `[N]`."""
-        return self._quantiles[:, int(np.argmin(np.abs(LEVELS - level)))]
-
-    def _beyond(self, y):
-        """Distances below the first and above the last quantile, in scales of the tails."""
-        below = np.maximum(self._quantiles[:, 0] - y, 0.0) / self._tail_scales[0]
-        return below, np.maximum(y - self._quantiles[:, -1], 0.0) / self._tail_scales[1]
-
-    def cdf(self, y):
-        """Returns `P(Y <= y)`, `[N]`, without the share of the wide normal."""
-        rows = zip(y, self._quantiles, strict=True)
-        inside = np.array([np.interp(value, row, LEVELS) for value, row in rows])
-        below, above = self._beyond(y)
-        return 1.0 - (1.0 - inside * np.exp(-below)) * np.exp(-above)
-
-    def _density(self, y):
-        below, above = self._beyond(y)
-        last = np.clip((self._quantiles <= y[:, None]).sum(axis=1) - 1, 0, len(LEVELS) - 2)
-        width = np.diff(self._quantiles, axis=1)[np.arange(len(y)), last]
-        lower = LEVELS[0] * np.exp(-below) / self._tail_scales[0]
-        upper = LEVELS[0] * np.exp(-above) / self._tail_scales[1]
-        inside = (LEVELS[1] - LEVELS[0]) / width
-        return np.select([below > 0.0, above > 0.0], [lower, upper], inside)
-
-
-def baseline_predictions(context, y, new_context, seed):
-    """Returns predictive distributions of y given `new_context`, by method.
-
-    Args:
-      context: context of the training rows, `[N, C]`.
-      y: their observed values, `[N]`.
-      new_context: `[M, C]`.
-      seed: integer.
-    """
-    return {
-        "quantile gradient boosting": QuantilePrediction(
-            boosted(context, y, new_context, seed), y.mean(), y.std()
-        ),
-        "Gaussian process": _process(context, y, new_context, seed),
-    }
-
-
-def _process(context, y, new_context, seed):
-    scaler = preprocessing.StandardScaler().fit(context)
-    x, new = scaler.transform(context), scaler.transform(new_context)
-    order = np.random.default_rng(seed).permutation(len(y))
-    some, most = order[:_KERNEL_ROWS], order[:_PROCESS_ROWS]
-    model = process(x.shape[1])
-    fit_quietly(model, x[some], y[some])
-    if len(most) > len(some):
-        kernel = base.clone(model.kernel_)
-        model = gaussian_process.GaussianProcessRegressor(
-            kernel, optimizer=None, normalize_y=True
-        ).fit(x[most], y[most])
-    return NormalPrediction(*model.predict(new, return_std=True))
 
 
 def _boosted_log_loss(x, y, new_x, new_y, is_categorical, seed):

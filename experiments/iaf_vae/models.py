@@ -163,6 +163,9 @@ POSTERIORS = {
     "real_nvp": lambda settings: _flow_posterior(
         settings, tfp_flows.RealNVP, standardize=False
     ),
+    "spline_couplings": lambda settings: _flow_posterior(
+        settings, tfp_flows.NeuralSplineFlow, coupling=True, standardize=False
+    ),
 }
 PRIORS = {
     "normal": _normal,

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from random_weights import values
 from refusals import all_refused
-from subject import close
+from subject import all_close, close
 
 import tfp_flows as tff
 from tfp_flows.core import flow_bijector
@@ -44,6 +45,17 @@ def as_graph(method):
 
 
 modes = pytest.mark.parametrize("mode", [lambda m: m, as_graph], ids=["eager", "graph"])
+
+
+@modes
+def test_batches_without_rows_leave_the_state_of_training(mode):
+    norm = tff.BatchNorm(3)
+    norm.initialize(np.eye(3))
+    before = values(norm)
+    no_rows = np.ones([0, 3], np.float32)
+    z, log_det = mode(lambda y: norm.inverse_and_log_det(y, training=True))(no_rows)
+    assert (z.shape, log_det.shape) == ((0, 3), (0,))
+    all_close(values(norm), before, 0.0)
 
 
 @modes

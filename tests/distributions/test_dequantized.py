@@ -215,6 +215,15 @@ def test_nice_on_mnist_has_the_bits_that_others_quote_of_it():
     assert round(cifar.bits, 2) == 4.48
 
 
+def test_rows_of_bits_may_have_any_batch_axes():
+    nats = np.random.default_rng(0).normal(size=(3, 4))
+    found, flat = (
+        tff.bits_per_dimension(rows, 2, bins_per_unit=8) for rows in (nats, nats.ravel())
+    )
+    assert found == flat
+    assert found.num_rows == 12
+
+
 def test_draws_of_one_event_are_not_dealt_to_contexts():
     flow = randomize(tff.MAF(2, num_steps=1, hidden_units=(4,), context_size=1, seed=0))
     model = tff.Dequantized(tff.FlowDistribution(tff.standard_normal(2), flow), 3)

@@ -26,12 +26,6 @@ ZEROS = np.zeros([2, 3], np.float32)
 
 
 @functools.cache
-def dequantized():
-    chain = tff.FlowChain([tff.Logit(0.05), tff.RealNVP(3, **TINY)])
-    return tff.Dequantized(on(tff.standard_normal(3), chain), 8)
-
-
-@functools.cache
 def binary_made():
     return tff.BinaryMADE(3, **SMALL)
 
@@ -102,9 +96,9 @@ BAD_CALLS = [
         lambda: tff.Dequantized(tff.standard_normal(3), 8).log_prob(ZEROS[:, :1]),
         "`value` of shape [..., 3] | (2, 1)",
     ),
-    (lambda: dequantized().initialize(np.full([2, 3], 0.5)), "`data` | 0.5"),
     (lambda: distributions.reduce_bits([0], 9), "`num_bits` from 1 to 8; got 9"),
     (lambda: tff.bits_per_dimension([-1.0], 3, bins_per_unit=0), "`bins_per_unit` | 0"),
+    (lambda: tff.bits_per_dimension([], 3, bins_per_unit=1), "`log_density` of one row"),
     # Mixtures.
     (lambda: tff.Defensive(binary_made()), "continuous `distribution` | binary_made"),
     (

@@ -15,7 +15,7 @@ import tfp_flows
 from experiments import folds, prediction_folds
 from experiments.data import load_dataset
 from experiments.density_estimation.evaluation import gaussian_log_probs
-from experiments.prediction_folds import NormalPrediction, QuantilePrediction
+from experiments.reports.baseline_predictions import NormalPrediction, QuantilePrediction
 from experiments.reports.predictions import FLOW, LEVELS, shares_inside
 
 RECIPE = """--dataset=two_moons
@@ -121,11 +121,11 @@ def scores_beside_the_same_normal(y, step, monkeypatch):
         return NormalPrediction(np.full(count, y.mean()), np.full(count, y.std()))
 
     def predict(frame):
-        found, half = normal(len(frame)), 0.5 * (step or 0.0)
+        prediction, half = normal(len(frame)), 0.5 * (step or 0.0)
         return types.SimpleNamespace(
-            cdf=lambda y: found.cdf(y + half),
-            log_prob=lambda y: found.log_prob(y, step),
-            quantile=lambda levels: np.stack([found.quantile(p) for p in levels], axis=1),
+            cdf=lambda y: prediction.cdf(y + half),
+            log_prob=lambda y: prediction.log_prob(y, step),
+            quantile=lambda levels: prediction.quantiles,
         )
 
     frame = pd.DataFrame({"x": np.arange(1.0 * len(y)), "y": y})

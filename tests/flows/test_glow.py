@@ -17,10 +17,9 @@ def glow(image_shape=(4, 8, 1), num_levels=2, num_steps=2, **arguments):
     return tff.Glow(image_shape, num_levels, num_steps, **{**TINY, **arguments})
 
 
-def distribution_of(flow, temperature=1.0):
+def distribution_of(flow):
     size = flow.inverse_event_shape([4, 8, 1])[0]
-    distribution = tff.FlowDistribution(tff.standard_normal(size), flow)
-    return tff.at_temperature(distribution, temperature)
+    return tff.FlowDistribution(tff.standard_normal(size), flow)
 
 
 def test_step_equals_the_papers_formulas():
@@ -100,12 +99,3 @@ def test_hard_images_give_finite_losses_gradients_and_samples(flow, name):
     assert np.isfinite(loss)
     assert all(np.isfinite(g).all() for g in tape.gradient(loss, weights))
     assert np.isfinite(distribution.sample(8, seed=0)).all()
-
-
-def test_temperature_scales_what_the_conditional_prior_adds():
-    """The factored-out half is its mean given the kept half, plus scaled noise."""
-    flow = randomize(glow(num_steps=1))
-    z = np.random.default_rng(2).normal(size=32).astype(np.float32)
-    cold = flow.forward_and_log_det(0.0 * z)[0]
-    sampled = distribution_of(flow, 1e-4).sample(3, seed=0)
-    np.testing.assert_allclose(sampled, np.broadcast_to(cold, sampled.shape), atol=0.05)

@@ -221,7 +221,7 @@ def test_draws_of_the_prior_are_those_of_a_pinned_model_where_nothing_is_observe
     assert support.prior_draws(object(), 3, seed=0).shape == (0, 2)
 
 
-def test_r_hat_sees_other_means_and_other_spreads():
+def test_r_hat_sees_other_means_and_other_spreads_but_no_order_of_equal_draws():
     groups = np.random.default_rng(0).normal(size=(6, 500, 3))
     shifted, spread = groups.copy(), groups.copy()
     shifted[0, :, 1] += 1.0
@@ -230,6 +230,7 @@ def test_r_hat_sees_other_means_and_other_spreads():
     assert rank_r_hat(spread) > 1.05
     # The ranks are the same after a monotone map, even with infinite moments.
     assert rank_r_hat(np.sinh(5.0 * groups)) < 1.01
+    assert rank_r_hat(np.round(groups)) < 1.01
 
 
 def test_change_of_variables_counts():

@@ -63,6 +63,14 @@ def plain(x):
     return -tf.reduce_sum(x**2, axis=-1)
 
 
+def total(**parts):
+    return tf.reduce_sum(LOG_PROB(**parts))
+
+
+def a_column(**parts):
+    return LOG_PROB(**parts)[:, tf.newaxis]
+
+
 def fit(log_prob=plain, shape=2, **options):
     return tff.fit_posterior(
         shape, target_log_prob_fn=log_prob, **{"seed": 0, "max_gradients": 1000, **options}
@@ -119,7 +127,16 @@ BAD_CALLS = [
     (lambda: tff.inference.FlowPosterior(tff.standard_normal(2), None), "`support` | None"),
     (lambda: posterior().sample(context=[[1.0]]), "no `context`"),
     (lambda: loss(posterior(), sample_size=0), "`sample_size` | got 0"),
+    (lambda: loss(posterior(), total, sample_size=3), "each of N draws, (3,) | shape ()"),
+    (
+        lambda: loss(posterior(), a_column, sample_size=3, importance_sample_size=2),
+        "each of N draws, (6,) | shape (6, 1)",
+    ),
     (lambda: neutra(flow()), "`posterior` | real_nvp"),
+    (
+        lambda: neutra(posterior(), total).bootstrap_results(posterior().sample(3, seed=0)),
+        "each of N draws, (3,) | shape ()",
+    ),
     (lambda: neutra(posterior(), 1.0), "`target_log_prob_fn` | 1.0"),
     (lambda: neutra(posterior(), make_kernel="nuts"), "`make_kernel` | 'nuts'"),
     (
@@ -169,6 +186,7 @@ BAD_CALLS = [
     (lambda: fit(lambda x: np.nan * plain(x)), "finite at one of"),
     (lambda: fit(lambda x: plain(x) - tf.reduce_sum(x**2)), "of each draw by itself"),
     (lambda: fit(lambda x: plain(tf.round(x))), "a gradient"),
+    (lambda: tff.inference.pareto_smooth(np.ones([5, 2])), "of shape [S]; got (5, 2)"),
 ]
 
 

@@ -196,6 +196,7 @@ BAD_CALLS = [
         "`sample_weight` with a sum above 0; got 0",
     ),
     (lambda: fit(X, validation_data=(X, C)), "no targets `y`"),
+    (lambda: fit(X, validation_split=np.nan), "`validation_split` between 0 and 1; got"),
     (lambda: fit(batches(X), sample_weight=W), "no `sample_weight` beside batches"),
     (
         lambda: fit(batches(X), validation_split=0.2),

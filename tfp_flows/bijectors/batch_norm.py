@@ -148,17 +148,22 @@ class BatchNorm(Positionwise):
     def _batch_moments(self, y):
         axes = list(range(y.shape.rank - 1))
         context = tf.distribute.get_replica_context()
-        if context is None or context.num_replicas_in_sync == 1:
-            return tf.nn.moments(y, axes)
-        # One sum over replicas for both moments. It is around the running mean, shared by
-        # all replicas, so that the difference of squares below keeps its digits.
-        centre = tf.stop_gradient(tf.identity(self._mean))
         count = tf.cast(tf.size(y) // y.shape[-1], self.dtype)
-        total = tf.reduce_sum(y - centre, axes)
-        squares = tf.reduce_sum((y - centre) ** 2, axes)
-        count, total, squares = context.all_reduce("SUM", [count, total, squares])
-        shift = total / count
-        return centre + shift, squares / count - shift**2
+        if context is None or context.num_replicas_in_sync == 1:
+            mean, variance = tf.nn.moments(y, axes)
+        else:
+            # One sum over replicas for both moments. It is around the running mean, shared
+            # by all replicas, so that the difference of squares below keeps its digits.
+            centre = tf.stop_gradient(tf.identity(self._mean))
+            total = tf.reduce_sum(y - centre, axes)
+            squares = tf.reduce_sum((y - centre) ** 2, axes)
+            count, total, squares = context.all_reduce("SUM", [count, total, squares])
+            shift = total / count
+            mean, variance = centre + shift, squares / count - shift**2
+        # A batch without rows has no moments, and leaves the running averages as they are.
+        has_rows = count > 0.0
+        mean = tf.where(has_rows, mean, self._mean)
+        return mean, tf.where(has_rows, variance, self._variance)
 
     def _log_det(self, value, variance):
         log_slope = self._log_gamma - 0.5 * tf.math.log(variance)

@@ -94,7 +94,7 @@ class CompiledCall:
     def __call__(self, x: Any, context: tf.Tensor | None, training: bool) -> Any:
         """Calls the method on `x`, `[N, *event]`, or a structure, and on the context."""
         if tf.nest.flatten(x)[0].shape[0] == 0:
-            return self._from_no_rows(x, context, training)
+            return self._from_no_rows(x, context)
         if tf.config.functions_run_eagerly():
             return self._op_by_op(x, context, training)
         arguments = [x] if context is None else [x, context]
@@ -116,12 +116,13 @@ class CompiledCall:
             self._check(x, outputs)
         return outputs
 
-    def _from_no_rows(self, x, context, training):
-        # TensorFlow's convolutions return a wrong number of channels for no rows.
-        one = tf.nest.map_structure(lambda t: tf.zeros([1, *t.shape[1:]], t.dtype), x)
+    def _from_no_rows(self, x, context):
+        # TensorFlow's convolutions return a wrong number of channels for no rows. The row
+        # that stands for them must not change the state of training.
+        row = tf.nest.map_structure(lambda t: tf.zeros([1, *t.shape[1:]], t.dtype), x)
         if context is not None:
             context = tf.zeros([1, *context.shape[1:]], context.dtype)
-        return tf.nest.map_structure(lambda t: t[:0], self(one, context, training))
+        return tf.nest.map_structure(lambda t: t[:0], self(row, context, False))
 
     def _compile(self, signature, training):
         fixed = {"training": training}
@@ -222,7 +223,7 @@ def _wait(thread, seconds):
     end = time.monotonic() + seconds
     processor_end = time.process_time() + _MOST_PROCESSOR_SECONDS
     while thread.is_alive() and time.process_time() < processor_end:
-        left = end - time.monotonic()
-        if left <= 0.0:
+        seconds_left = end - time.monotonic()
+        if seconds_left <= 0.0:
             break
-        thread.join(min(left, _SECONDS_OF_WAIT))
+        thread.join(min(seconds_left, _SECONDS_OF_WAIT))

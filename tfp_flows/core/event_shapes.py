@@ -86,15 +86,15 @@ def _shape_after(steps, direction):
     """Returns the shape of events after `steps`, a list in the order of application."""
     shape, source = _UNKNOWN, None
     for step in steps:
-        taken = step._event_shapes[direction]
-        if taken is not None:
-            known, wanted = _with_equal_ranks(shape, taken)
+        step_shape = step._event_shapes[direction]
+        if step_shape is not None:
+            known, wanted = _with_equal_ranks(shape, step_shape)
             if not known.is_compatible_with(wanted):
-                raise _misfit(source, shape, step, f"takes {taken}")
+                raise _misfit(source, shape, step, f"takes {step_shape}")
             shape = known.merge_with(wanted)
         shape = _shape_after_step(step, direction, shape, source)
         # The error of a later misfit does not name a step that takes any shape.
-        source = source if taken is None and source else step
+        source = source if step_shape is None and source else step
     return shape
 
 

@@ -235,6 +235,19 @@ def take_rows(data: Any, index: Any) -> Any:
     return tf.nest.map_structure(take, data)
 
 
+def random_split(data: Any, share: float, seed: int | None) -> tuple[Any, Any]:
+    """Returns random rows, in another order, and the others: a share of all, at least one.
+
+    Args:
+      data: `[N, ...]`, in any structure.
+      share: share of the others.
+      seed: integer; random if None.
+    """
+    order = np.random.default_rng(seed).permutation(num_rows(data))
+    count = max(1, round(share * len(order)))
+    return take_rows(data, order[count:]), take_rows(data, order[:count])
+
+
 def sample_of_rows(data: Any, most: int) -> Any:
     """Returns at most `most` rows of `[N, ...]`, in any structure, in their order.
 

@@ -95,10 +95,10 @@ def find_stock(part: str, name: str) -> type:
     Raises:
       ValueError: if there is none.
     """
-    found = getattr(STOCK.get(part), name, None) if _is_name(name) else None
-    if not (isinstance(found, type) and issubclass(found, _STOCK_BASES)):
+    cls = getattr(STOCK.get(part), name, None) if _is_name(name) else None
+    if not (isinstance(cls, type) and issubclass(cls, _STOCK_BASES)):
         raise ValueError(f"Expected one of TFP's {list(STOCK)}; got {part}.{name}.")
-    return found
+    return cls
 
 
 def find_registered(name: str) -> Any:
@@ -107,10 +107,10 @@ def find_registered(name: str) -> Any:
     Raises:
       ValueError: if there is none.
     """
-    found = keras.saving.get_registered_object(name) if isinstance(name, str) else None
-    if found is None:
+    value = keras.saving.get_registered_object(name) if isinstance(name, str) else None
+    if value is None:
         raise refused(name)
-    return _checked(found, name)
+    return _checked(value, name)
 
 
 def find(module: str, name: str) -> Any:
@@ -125,19 +125,19 @@ def find(module: str, name: str) -> Any:
     if package == "tf_keras":
         raise _tf_keras_refused(name)
     if package == PACKAGE:
-        found = _from_package(module, name)
+        value = _from_package(module, name)
     elif module in _FUNCTIONS:
-        found = _function(module, name)
+        value = _function(module, name)
     elif package == "keras":
-        found = _keras_class(module, name)
+        value = _keras_class(module, name)
     elif module in ("builtins", "numpy"):
-        found = _number_type(module, name)
+        value = _number_type(module, name)
     else:
-        found = None
-    found = _foreign(module, name) if found is None else found
-    if found is None:
+        value = None
+    value = _foreign(module, name) if value is None else value
+    if value is None:
         raise refused(f"{module}.{name}")
-    return _checked(found, f"{module}.{name}")
+    return _checked(value, f"{module}.{name}")
 
 
 def check_keras(config: Any) -> dict[str, Any]:
@@ -223,9 +223,9 @@ def refuse_tf_keras(value: Any) -> None:
         raise _tf_keras_refused(value)
 
 
-def _tf_keras_refused(what):
+def _tf_keras_refused(value):
     return ValueError(
-        f"Expected Keras 3 objects in a saved file; got {what} of `tf_keras`, whose files "
+        f"Expected Keras 3 objects in a saved file; got {value} of `tf_keras`, whose files "
         "can run code. Build it with `import keras`."
     )
 
@@ -243,46 +243,46 @@ def _from_package(module, name):
     module, name = _MOVED.get((module, name), (module, name))
     try:
         is_plain = "__" not in module  # `__main__` would run as a program
-        found = vars(importlib.import_module(module)).get(name) if is_plain else None
+        value = vars(importlib.import_module(module)).get(name) if is_plain else None
     except ImportError:
-        found = None
-    if getattr(found, "__module__", None) != module:
+        value = None
+    if getattr(value, "__module__", None) != module:
         return None
-    if isinstance(found, type):
-        return found if hasattr(found, "get_config") else None
-    return found if _is_registered(found) else None
+    if isinstance(value, type):
+        return value if hasattr(value, "get_config") else None
+    return value if _is_registered(value) else None
 
 
 def _function(module, name):
-    found = getattr(_FUNCTIONS[module], name, None)
-    is_class = isinstance(found, (type, types.ModuleType))
-    return None if is_class or not callable(found) else found
+    function = getattr(_FUNCTIONS[module], name, None)
+    is_class = isinstance(function, (type, types.ModuleType))
+    return None if is_class or not callable(function) else function
 
 
 def _keras_class(module, name):
-    found = vars(sys.modules.get(module, types.SimpleNamespace())).get(name)
-    if not isinstance(found, type) or not found.__module__.startswith("keras.src."):
+    cls = vars(sys.modules.get(module, types.SimpleNamespace())).get(name)
+    if not isinstance(cls, type) or not cls.__module__.startswith("keras.src."):
         return None
-    if not issubclass(found, _KERAS_KINDS):
+    if not issubclass(cls, _KERAS_KINDS):
         return None
-    return None if {base.__name__ for base in found.__mro__} & {*_PROGRAMS} else found
+    return None if {base.__name__ for base in cls.__mro__} & {*_PROGRAMS} else cls
 
 
 def _number_type(module, name):
-    found = vars(sys.modules[module]).get(name)
+    cls = vars(sys.modules[module]).get(name)
     types_of_numbers = (bool, int, float, complex, np.number, np.bool_)
-    is_type = isinstance(found, type) and issubclass(found, types_of_numbers)
-    return found if is_type else None
+    is_type = isinstance(cls, type) and issubclass(cls, types_of_numbers)
+    return cls if is_type else None
 
 
 def _foreign(module, name):
     """An object of a loaded module that is registered, or whose module is trusted."""
-    found = vars(sys.modules.get(module, types.SimpleNamespace())).get(name)
-    if found is None or _CUSTOM.get() is None:
-        return found
-    if getattr(found, "__module__", None) != module:  # imported there from elsewhere
+    value = vars(sys.modules.get(module, types.SimpleNamespace())).get(name)
+    if value is None or _CUSTOM.get() is None:
+        return value
+    if getattr(value, "__module__", None) != module:  # imported there from elsewhere
         return None
-    return found if _is_registered(found) or _is_custom(module) else None
+    return value if _is_registered(value) or _is_custom(module) else None
 
 
 def _is_registered(value):
@@ -314,8 +314,8 @@ def _check_keras_object(config):
     key = inner if is_function else config.get("registered_name", name)
     if is_function and not isinstance(key, str):
         raise refused(key)
-    if key and (found := keras.saving.get_registered_object(str(key))) is not None:
-        _checked(found, key)
+    if key and (registered := keras.saving.get_registered_object(str(key))) is not None:
+        _checked(registered, key)
         return {}
     if is_function and _keras_function(module, key):
         return {}
@@ -341,9 +341,9 @@ def _custom(module, name):
     # Keras names no module for functions, nor for classes of some modules.
     loaded = [m for m in loaded if module in (None, "builtins", m)]
     for m in loaded if _is_name(name) else ():
-        found = vars(sys.modules[m]).get(name)
-        if callable(found) and getattr(found, "__module__", None) == m:
-            return found
+        value = vars(sys.modules[m]).get(name)
+        if callable(value) and getattr(value, "__module__", None) == m:
+            return value
     raise refused(f"{module}.{name}")
 
 

@@ -214,10 +214,10 @@ def _checked_parts(data):
         _refuse_functions(data["parameters"])
         return [data["parameters"]]
     else:
-        found = _named_object(data)
+        named = _named_object(data)
         if "config" in data:
-            if saved_names.is_keras(found):
-                saved_names.check_keras(_from_keras(found, data["config"]))
+            if saved_names.is_keras(named):
+                saved_names.check_keras(_from_keras(named, data["config"]))
             else:
                 return [data["config"]]
     return []
@@ -246,16 +246,16 @@ def _build(data):
         return {"list": list, "tuple": tuple}[kind](map(_build, content))
     if kind == "stock":
         return saved_names.find_stock(content, data["name"])(**_build(data["parameters"]))
-    found = _named_object(data)
+    named = _named_object(data)
     if "config" not in data:
-        return found
-    if saved_names.is_keras(found):
-        config = _from_keras(found, data["config"])
+        return named
+    if saved_names.is_keras(named):
+        config = _from_keras(named, data["config"])
         return keras.saving.deserialize_keras_object(
             config, custom_objects=saved_names.check_keras(config), safe_mode=True
         )
     config = _build(data["config"])
-    return found.from_config(config) if hasattr(found, "from_config") else found(**config)
+    return named.from_config(config) if hasattr(named, "from_config") else named(**config)
 
 
 def _kind(data):
@@ -273,12 +273,12 @@ def _named_object(data):
     kind, content = _kind(data)
     name = data.get("name", "")
     if kind == "registered":
-        found = saved_names.find_registered(content)
+        named = saved_names.find_registered(content)
     else:
-        found = saved_names.find(content, name)
-    if "config" in data and not (isinstance(found, type) and hasattr(found, "get_config")):
+        named = saved_names.find(content, name)
+    if "config" in data and not (isinstance(named, type) and hasattr(named, "get_config")):
         raise refused(f"{content}.{name}")
-    return found
+    return named
 
 
 def _from_keras(cls, config):
@@ -301,8 +301,8 @@ def _refuse_functions(parameters):
         elif isinstance(value, dict) and value:
             kind, content = _kind(value)
             if kind in ("module", "registered") and "config" not in value:
-                found = _named_object(value)
-                if not (isinstance(found, type) and issubclass(found, _NUMBERS)):
+                named = _named_object(value)
+                if not (isinstance(named, type) and issubclass(named, _NUMBERS)):
                     raise refused(f"{content}.{value.get('name', '')}")
             if kind in ("dict", "list", "tuple", "named"):
                 waiting += content.values() if kind == "dict" else content
@@ -322,11 +322,11 @@ def _named_tuple(data):
 
 def _transformed_variable(before, data):
     bijector, dtype = _build(data["bijector"]), _build(data["dtype"])
-    made = tfp.util.TransformedVariable(
+    variable = tfp.util.TransformedVariable(
         bijector.forward(before), bijector, dtype=dtype, trainable=before.trainable
     )
-    made.pretransformed_input.assign(before)  # undoes the rounding of the round trip
-    return made
+    variable.pretransformed_input.assign(before)  # undoes the rounding of the round trip
+    return variable
 
 
 def _serialize_object(value):

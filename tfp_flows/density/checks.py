@@ -29,10 +29,12 @@ _OUTLIERS = 0.05  # share of the rows, far ones, that may feign a linear relatio
 _LEAST_VARIANCE = 1e-9  # of a sum of columns of variance 1; linear relations have less
 
 
-def held_out_rows(count: int) -> Check:
-    """Checks that there are enough held-out rows for a judgement."""
-    advice = f"Only {count} rows were held out, too few to judge. Collect more rows."
-    return Check.at_least("held-out rows", count, _LEAST_HELD_OUT, advice)
+def held_out_rows(
+    count: int, kind: str = "rows", remedy: str = "Collect more rows."
+) -> Check:
+    """Checks that there are enough held-out rows, of some kind, for a judgement."""
+    advice = f"Only {count} {kind} were held out, too few to judge. {remedy}"
+    return Check.at_least(f"held-out {kind}", count, _LEAST_HELD_OUT, advice)
 
 
 def gain(gains: np.ndarray) -> Check:
@@ -91,15 +93,31 @@ def calibration(scores: np.ndarray, sample_scores: np.ndarray) -> Check:
       scores: log-densities of held-out rows, `[n]`.
       sample_scores: log-densities of samples, `[m]`.
     """
-    value = float(np.mean(scores >= np.quantile(sample_scores, 1.0 - _REGION)))
-    counts = 1.0 / len(scores) + 1.0 / len(sample_scores)
-    deviation = math.sqrt(_REGION * (1.0 - _REGION) * counts)
+    value, _, deviation = shares_in_region(scores, sample_scores)
     threshold = _REGION - max(_MUCH_APART, 3.0 * deviation)
     advice = (
         f"The region that holds {_REGION:.0%} of the samples holds {value:.0%} of the "
         "held-out rows: the density is too sure. Collect more rows, or leave columns out."
     )
     return Check.at_least("rows in 90 % region", value, threshold, advice)
+
+
+def shares_in_region(
+    scores: np.ndarray, sample_scores: np.ndarray
+) -> tuple[float, float, float]:
+    """Returns the shares of rows and of samples in the region of highest density.
+
+    The region holds 90 % of the samples. Equal log-densities, as those of categories, count
+    half on either side of its bound. The third result is the standard deviation of the
+    difference if the density is right. The arguments are those of `calibration`.
+    """
+    bound = np.quantile(sample_scores, 1.0 - _REGION)
+    share, expected = (
+        float(np.mean(values > bound) + 0.5 * np.mean(values == bound))
+        for values in (scores, sample_scores)
+    )
+    counts = 1.0 / len(scores) + 1.0 / len(sample_scores)
+    return share, expected, math.sqrt(_REGION * (1.0 - _REGION) * counts)
 
 
 def neighbours(data: Data, samples: Data) -> Check:

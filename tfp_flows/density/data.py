@@ -62,12 +62,6 @@ class Data(typing.NamedTuple):
         """Returns the first rows."""
         return self.take(slice(count))
 
-    def split(self, share: float, seed: int | None) -> tuple[Data, Data]:
-        """Returns random rows, in another order, and the rest, a share of all."""
-        order = np.random.default_rng(seed).permutation(len(self.x))
-        count = max(1, round(share * len(order)))
-        return self.take(order[count:]), self.take(order[:count])
-
 
 def checked_data(rows: TensorLike, context: TensorLike | None) -> Data:
     """Returns the rows and contexts that a user gives as `Data`.

@@ -12,6 +12,7 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_instance, check_minutes, check_seed, require
+from tfp_flows.core.rows import random_split
 from tfp_flows.core.statistics import check_resolution
 from tfp_flows.density.baselines import fit_gaussian
 from tfp_flows.density.data import Data, checked_data, columns_of
@@ -109,7 +110,8 @@ def fit_density(
     check_minutes("max_minutes", max_minutes)
     if flow is not None:
         _check_flow(flow, data)
-    train, held_out = data.split(held_out_share(len(data.x)), split_seed(seed, 4)[0])
+    share = held_out_share(len(data.x))
+    train, held_out = random_split(data, share, split_seed(seed, 4)[0])
     fit = fit_and_judge(
         train,
         held_out,
@@ -271,7 +273,7 @@ def _fit_flow(flow, data, rule, seed, max_minutes, verbose):
     distribution = FlowDistribution(base, flow)
     order, dropped = split_seed(seed, 2)
     share = min(_VALIDATION_SHARE, MOST_HELD_OUT / len(data.x))
-    train, validation = data.split(share, order)
+    train, validation = random_split(data, share, order)
     model = DensityEstimator(distribution)
     # XLA takes longer to compile autoregressive splines than it saves.
     model.compile(rule.optimizer(), jit_compile=False)

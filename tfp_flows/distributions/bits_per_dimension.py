@@ -8,7 +8,7 @@ import math
 import numpy as np
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_number, check_size
+from tfp_flows.core.arguments import check_number, check_size, require
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,12 +57,15 @@ def bits_per_dimension(
     """Converts log-densities to bits per dimension.
 
     Args:
-      log_density: nats of each row, `[N]`, or their mean.
+      log_density: nats of each row, `[...]`, or their mean.
       event_size: number of entries of a row, D.
       bins_per_unit: number of bins in a unit of the scaled data.
 
     Returns:
       A `BitsPerDimension`.
+
+    Raises:
+      ValueError: if there are no rows, or a number is not above 0.
 
     >>> import tfp_flows
     >>> round(tfp_flows.bits_per_dimension(1980.5, 784, bins_per_unit=256).bits, 3)
@@ -70,7 +73,8 @@ def bits_per_dimension(
     """
     check_size("event_size", event_size)
     check_number("bins_per_unit", bins_per_unit, "above 0", lambda bins: bins > 0)
-    log_density = np.atleast_1d(np.asarray(log_density, np.float64))
+    log_density = np.ravel(np.asarray(log_density, np.float64))
+    require(len(log_density), "`log_density` of one row, at least", "none")
     nats_per_bit = event_size * math.log(2.0)
     mean, count = float(log_density.mean()), len(log_density)
     error = log_density.std(ddof=1) / math.sqrt(count) if count > 1 else math.nan

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -19,15 +18,14 @@ from tfp_flows.distributions.distribution_checks import (
     vector_size,
 )
 from tfp_flows.distributions.distribution_wrapper import (
-    DistributionWrapper,
+    RowsWrapper,
     call_keywords,
     initialize_part,
 )
-from tfp_flows.distributions.initialized_by_rows import InitializedByRows
 from tfp_flows.distributions.log_add_exp import log_add_exp
 
 
-class Defensive(InitializedByRows, DistributionWrapper):
+class Defensive(RowsWrapper):
     """A distribution of rows, mixed with a small share of a Gaussian of the same rows.
 
     ```none
@@ -114,20 +112,7 @@ class Defensive(InitializedByRows, DistributionWrapper):
         if hasattr(self.distribution, "check_support"):
             self.distribution.check_support(data, argument=argument)
 
-    def log_prob(
-        self,
-        value: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        training: bool = False,
-    ) -> tf.Tensor:
-        """Returns the log-densities of rows `value`, `[..., D]`, in nats.
-
-        Args:
-          value: rows.
-          context: `[..., context_size]`, if the distribution is conditional.
-          training: as in `FlowDistribution.log_prob`.
-        """
+    def _log_prob(self, value, context, training):
         value = check_value(value, "value", 1, self.event_shape, self.dtype)
         kwargs = call_keywords(context, training)
         log_prob = self.distribution.log_prob(value, **kwargs) + math.log1p(-self.share)
@@ -139,20 +124,7 @@ class Defensive(InitializedByRows, DistributionWrapper):
         from_gaussian = tf.where(is_infinite, nothing, from_gaussian)
         return log_add_exp(log_prob, from_gaussian)
 
-    def sample(
-        self,
-        sample_shape: int | Sequence[int] = (),
-        seed: int | TensorLike | None = None,
-        *,
-        context: TensorLike | None = None,
-    ) -> tf.Tensor:
-        """Draws rows, `[*sample_shape, *batch, D]`.
-
-        Args:
-          sample_shape: shape of the draw, before the context's batch axes.
-          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
-          context: `[..., context_size]`, if the distribution is conditional.
-        """
+    def _sample(self, sample_shape, seed, context):
         seed, choice, noise = draws.split(draws.stateless(seed), 3)
         kwargs = call_keywords(context)
         rows = self.distribution.sample(sample_shape, seed=seed, **kwargs)

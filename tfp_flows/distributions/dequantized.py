@@ -234,7 +234,7 @@ class Dequantized(InitializedByRows, DistributionWrapper):
         value = check_value(tf.cast(value, dtype), "value", shape.rank, shape, dtype)
         is_bin = _can_occur(value, self.num_bins)
         # Other values than bins are replaced, so no NaN reaches a gradient.
-        given, value = value, tf.where(is_bin, value, tf.zeros_like(value))
+        original, value = value, tf.where(is_bin, value, tf.zeros_like(value))
         end_bins = _EndBins(self.num_bins, self._margin, self.dequantizer is None)
         covers_ends = covers_ends and end_bins.has_any
         if covers_ends:
@@ -254,7 +254,7 @@ class Dequantized(InitializedByRows, DistributionWrapper):
         unknown = is_beyond & tf.math.is_nan(log_density)
         log_density = tf.where(unknown, tf.constant(-np.inf, dtype), log_density)
         log_prob = log_density - log_noise - self.event_size * math.log(self.num_bins)
-        return minus_infinity_outside(log_prob, is_bin, given, axes)
+        return minus_infinity_outside(log_prob, is_bin, original, axes)
 
     @property
     def _margin(self):

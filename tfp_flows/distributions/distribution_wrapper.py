@@ -1,7 +1,8 @@
-"""Base class for distributions that wrap another one and list its variables."""
+"""Base classes for distributions that wrap others and list their variables."""
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.rows import weight_keyword
 from tfp_flows.core.serialization import ConfiguredByAttributes
+from tfp_flows.distributions.initialized_by_rows import InitializedByRows
 
 
 class DistributionWrapper(ConfiguredByAttributes, tf.Module):
@@ -77,6 +79,50 @@ class DistributionWrapper(ConfiguredByAttributes, tf.Module):
     def _set_untracked(self, name, value):
         """Sets an attribute that `tf.Module` does not track: it would wrap lists."""
         object.__setattr__(self, name, value)
+
+
+class RowsWrapper(InitializedByRows, DistributionWrapper):
+    """A wrapper whose events are vectors; a subclass has `_log_prob` and `_sample`."""
+
+    def log_prob(
+        self,
+        value: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        training: bool = False,
+    ) -> tf.Tensor:
+        """Returns the log-densities of rows `value`, `[..., D]`, in nats.
+
+        Args:
+          value: rows.
+          context: `[..., context_size]`, if the distribution is conditional.
+          training: as in `FlowDistribution.log_prob`.
+        """
+        return self._log_prob(value, context, training)
+
+    def sample(
+        self,
+        sample_shape: int | Sequence[int] = (),
+        seed: int | TensorLike | None = None,
+        *,
+        context: TensorLike | None = None,
+    ) -> tf.Tensor:
+        """Draws rows, `[*sample_shape, *batch, D]`.
+
+        Args:
+          sample_shape: shape of the draw, before the context's batch axes.
+          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
+          context: `[..., context_size]`, if the distribution is conditional.
+        """
+        return self._sample(sample_shape, seed, context)
+
+    @abc.abstractmethod
+    def _log_prob(self, value, context, training):
+        """Returns the log-densities of rows."""
+
+    @abc.abstractmethod
+    def _sample(self, sample_shape, seed, context):
+        """Draws rows."""
 
 
 def initialize_part(part: Any, data: Any, context: Any, weight: Any) -> None:

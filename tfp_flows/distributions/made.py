@@ -14,7 +14,7 @@ from tfp_flows.core.arguments import check_dtype, check_each, check_size
 from tfp_flows.core.inputs import check_value
 from tfp_flows.distributions import conditionals
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
-from tfp_flows.distributions.univariate import refuse_several_variables
+from tfp_flows.distributions.univariate import bisect, refuse_several_variables
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.masked_mlp import MaskedMLP
 from tfp_flows.networks.one_hot_mlp import OneHotMLP
@@ -388,21 +388,14 @@ class _NormalMixture:
         high = tf.reduce_max(from_components, axis=-1)
         log_below, log_above = tf.math.log(probability), tf.math.log1p(-probability)
 
-        def halve(low, high):
-            middle = low + 0.5 * (high - low)
-            is_below = tf.where(
+        def is_below(x):
+            return tf.where(
                 probability < 0.5,
-                self.log_cdf(middle) < log_below,
-                self.log_survival_function(middle) > log_above,
+                self.log_cdf(x) < log_below,
+                self.log_survival_function(x) > log_above,
             )
-            return tf.where(is_below, middle, low), tf.where(is_below, high, middle)
 
-        count = 40 if low.dtype == tf.float32 else 70
-        _, middle = tf.while_loop(
-            lambda *_: True, halve, (low, high), maximum_iterations=count
-        )
-        # At probability 0 and 1 all components agree.
-        return tf.stop_gradient(tf.where(tf.math.is_inf(low), low, middle))
+        return tf.stop_gradient(bisect(is_below, low, high))
 
     def mean(self):
         """`[...]`."""

@@ -19,15 +19,14 @@ from tfp_flows.distributions import draws, univariate
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
 from tfp_flows.distributions.distribution_checks import is_discrete
 from tfp_flows.distributions.distribution_wrapper import (
-    DistributionWrapper,
+    RowsWrapper,
     call_keywords,
     initialize_part,
 )
 from tfp_flows.distributions.flow_distribution import FlowDistribution
-from tfp_flows.distributions.initialized_by_rows import InitializedByRows
 
 
-class Mixture(RebuiltFromConfig, InitializedByRows, DistributionWrapper):
+class Mixture(RebuiltFromConfig, RowsWrapper):
     """A mixture of distributions of rows, conditional or not.
 
     ```none
@@ -112,20 +111,7 @@ class Mixture(RebuiltFromConfig, InitializedByRows, DistributionWrapper):
         for part in self.components:
             initialize_part(part, data, context, weight)
 
-    def log_prob(
-        self,
-        value: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        training: bool = False,
-    ) -> tf.Tensor:
-        """Returns the log-densities of rows `value`, `[..., D]`, in nats.
-
-        Args:
-          value: rows.
-          context: `[..., context_size]`, if the mixture is conditional.
-          training: as in `FlowDistribution.log_prob`.
-        """
+    def _log_prob(self, value, context, training):
         log_probs = self.log_prob_of_components(value, context=context, training=training)
         return tf.reduce_logsumexp(log_probs + np.log(self.weights), axis=-1)
 
@@ -204,20 +190,7 @@ class Mixture(RebuiltFromConfig, InitializedByRows, DistributionWrapper):
             tf.reduce_max(quantiles, axis=-1),
         )
 
-    def sample(
-        self,
-        sample_shape: int | Sequence[int] = (),
-        seed: int | TensorLike | None = None,
-        *,
-        context: TensorLike | None = None,
-    ) -> tf.Tensor:
-        """Draws rows, `[*sample_shape, *batch, D]`.
-
-        Args:
-          sample_shape: shape of the draw, before the context's batch axes.
-          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
-          context: `[..., context_size]`, if the mixture is conditional.
-        """
+    def _sample(self, sample_shape, seed, context):
         context = self._checked(context)
         shape = draws.joint_shape(sample_shape, context)
         context = draws.context_rows(context, shape)

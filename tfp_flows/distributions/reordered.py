@@ -6,20 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.permutation import Permutation, check_permutation
 from tfp_flows.core.inputs import check_value
 from tfp_flows.distributions.distribution_checks import vector_size
 from tfp_flows.distributions.distribution_wrapper import (
-    DistributionWrapper,
+    RowsWrapper,
     call_keywords,
     initialize_part,
 )
-from tfp_flows.distributions.initialized_by_rows import InitializedByRows
 
 
-class Reordered(InitializedByRows, DistributionWrapper):
+class Reordered(RowsWrapper):
     """The distribution of rows whose variables another distribution has in some order.
 
     ```none
@@ -66,38 +64,12 @@ class Reordered(InitializedByRows, DistributionWrapper):
         data = self._to_order.forward(tf.cast(data, self.dtype))
         initialize_part(self.distribution, data, context, weight)
 
-    def log_prob(
-        self,
-        value: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        training: bool = False,
-    ) -> tf.Tensor:
-        """Returns the log-densities of rows `value`, `[..., D]`, in nats.
-
-        Args:
-          value: rows.
-          context: `[..., context_size]`, if the distribution is conditional.
-          training: as in `FlowDistribution.log_prob`.
-        """
+    def _log_prob(self, value, context, training):
         value = check_value(value, "value", 1, self.event_shape, self.dtype)
         kwargs = call_keywords(context, training)
         return self.distribution.log_prob(self._to_order.forward(value), **kwargs)
 
-    def sample(
-        self,
-        sample_shape: int | Sequence[int] = (),
-        seed: int | TensorLike | None = None,
-        *,
-        context: TensorLike | None = None,
-    ) -> tf.Tensor:
-        """Draws rows, `[*sample_shape, *batch, D]`.
-
-        Args:
-          sample_shape: shape of the draw, before the context's batch axes.
-          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
-          context: `[..., context_size]`, if the distribution is conditional.
-        """
+    def _sample(self, sample_shape, seed, context):
         kwargs = call_keywords(context)
         rows = self.distribution.sample(sample_shape, seed=seed, **kwargs)
         return self._to_order.inverse(rows)

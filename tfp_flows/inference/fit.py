@@ -249,10 +249,10 @@ def _unconstrained_space(target, support, log_prob, dtype):
     parts, log_prob = support_and_density(target, support, log_prob, dtype or tf.float32)
     words = "`target_log_prob_fn`, a function of the parts of a draw, with an event shape"
     require(log_prob is not None, words, None)
-    own = parts.dtype
-    require(dtype in (None, own), f"`dtype` of the target's parts, {own.name}", dtype)
-    is_known = own in (tf.float32, tf.float64)
-    require(is_known, "parts of float32 or float64", f"those of {own.name}")
+    words = f"`dtype` of the target's parts, {parts.dtype.name}"
+    require(dtype in (None, parts.dtype), words, dtype)
+    is_known = parts.dtype in (tf.float32, tf.float64)
+    require(is_known, "parts of float32 or float64", f"those of {parts.dtype.name}")
     return FitSpace(UnconstrainedDensity(log_prob, parts), parts)
 
 
@@ -336,9 +336,9 @@ def _new_start(fit, last):
     known = [g.mean for g in (*findings.missing, *last.start.gaussians)][:_NUM_STARTS]
     known = space.from_unconstrained(np.array(known))
     points[: len(known)] = known
-    found = first_start(space, points, fit.budget, rng)
-    words = f"{found.words}, after a map for {coordinates.words}"
-    return dataclasses.replace(found, words=words, index=index)
+    start = first_start(space, points, fit.budget, rng)
+    words = f"{start.words}, after a map for {coordinates.words}"
+    return dataclasses.replace(start, words=words, index=index)
 
 
 def next_start(start: Start, findings: Findings, rng: np.random.Generator) -> Start | None:
@@ -418,37 +418,21 @@ def _rank(result):
 
 
 def _report(fit, best, first_gaussian):
+    """The report of the best round, with a check of the far tails."""
     start, findings, checks = best.start, best.findings, best.checks
     weighted, budget, space = findings.weighted, fit.budget, fit.space
     narrowest = math.inf, math.inf
     if findings.complete:
         narrowest = narrowest_modes(space.density.event_size)
-        own = start.space.unconstrained(weighted.from_q)
-        looked_at = [own]
-        if not (agrees(checks) or findings.is_fair):
-            # The fit of a density without an integral may be so far out that rounding hides
-            # how the density falls there. The start of the first round is nearer.
-            rng = np.random.default_rng([fit.seed, 5])
-            noise = rng.normal(size=(_NUM_TAIL_DRAWS, own.shape[1]))
-            looked_at.append(first_gaussian.draw(noise))
-        improper = None
-        for draws in looked_at:
-            improper = improper or improper_direction(
-                space.density,
-                draws,
-                start.space.unconstrained(start.ends),
-                np.random.default_rng([fit.seed, 4]),
-                lambda: not budget.has_left(0.0),
-            )
-        tails = check_tails(improper, space.variable_names(own))
+        tails = _check_far_tails(fit, best, first_gaussian)
         # For a density without an integral, no other check has a meaning.
         checks = [*checks, tails] if tails.passed else [tails]
-    found, reasons = verdict(checks)
+    final_verdict, reasons = verdict(checks)
     if not agrees(checks):
         reasons += tuple(filter(None, [budget.ended or budget.reached()]))
     without_xla = "; without XLA, which took too long" if budget.xla_timed_out else ""
     return PosteriorReport(
-        verdict=found,
+        verdict=final_verdict,
         reasons=reasons,
         elbo=weighted.elbo[0],
         elbo_error=weighted.elbo[1],
@@ -468,3 +452,25 @@ def _report(fit, best, first_gaussian):
         fit=start.words + without_xla,
         checks=tuple(checks),
     )
+
+
+def _check_far_tails(fit, best, first_gaussian):
+    """Checks that the density has an integral, from draws of a round outwards."""
+    density, space, findings = fit.space.density, best.start.space, best.findings
+    draws = space.unconstrained(findings.weighted.from_q)
+    sets_of_draws = [draws]
+    if not (agrees(best.checks) or findings.is_fair):
+        # The fit of a density without an integral may be so far out that rounding hides
+        # how the density falls there. The start of the first round is nearer.
+        rng = np.random.default_rng([fit.seed, 5])
+        noise = rng.normal(size=(_NUM_TAIL_DRAWS, draws.shape[1]))
+        sets_of_draws.append(first_gaussian.draw(noise))
+    ends, improper = space.unconstrained(best.start.ends), None
+    for points in sets_of_draws:
+        rng = np.random.default_rng([fit.seed, 4])
+        improper = improper_direction(
+            density, points, ends, rng, lambda: not fit.budget.has_left(0.0)
+        )
+        if improper is not None:
+            break
+    return check_tails(improper, fit.space.variable_names(draws))

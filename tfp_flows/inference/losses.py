@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -15,6 +16,7 @@ from tfp_flows.core.arguments import (
     check_members,
 )
 from tfp_flows.distributions.draws import stateless
+from tfp_flows.inference.parts import check_number_a_draw
 
 _POSTERIOR = "a `tfd.Distribution`, such as one of `flow_posterior`"
 
@@ -72,6 +74,10 @@ def variational_loss(
     Returns:
       Scalar, in nats.
 
+    Raises:
+      ValueError: if an argument is invalid, or if the target does not return a number for
+        each draw.
+
     >>> import tfp_flows
     >>> normal = tfp_flows.standard_normal(2)
     >>> q = tfp_flows.FlowDistribution(normal, tfp_flows.RealNVP(2, num_steps=2, seed=0))
@@ -92,20 +98,33 @@ def variational_loss(
     check_flag("sticking_the_landing", sticking_the_landing)
     estimators = tfp.vi.GradientEstimators
     options = {"gradient_estimator": estimators.REPARAMETERIZATION}
+    batch_shape = functools.reduce(
+        tf.broadcast_static_shape, tf.nest.flatten(posterior.batch_shape)
+    )
     if sticking_the_landing:
         posterior = _FixedWeights(posterior)
         options = {
             "gradient_estimator": estimators.DOUBLY_REPARAMETERIZED,
             "stopped_surrogate_posterior": posterior,
         }
-    return tfp.vi.monte_carlo_variational_loss(
-        target_log_prob_fn,
+    # `tfp.vi` would wrap an error of the target in another, so the check comes after it.
+    log_probs = []
+
+    def log_prob(*parts, **named_parts):
+        log_probs.append(tf.convert_to_tensor(target_log_prob_fn(*parts, **named_parts)))
+        return log_probs[-1]
+
+    loss = tfp.vi.monte_carlo_variational_loss(
+        log_prob,
         posterior,
         sample_size=sample_size,
         importance_sample_size=importance_sample_size,
         seed=stateless(seed),
         **options,
     )
+    num_draws = sample_size * importance_sample_size
+    check_number_a_draw(log_probs[-1], tf.TensorShape([num_draws]).concatenate(batch_shape))
+    return loss
 
 
 class _FixedWeights:

@@ -10,11 +10,20 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import require
 
+NUMBER_A_DRAW = "a log-density of the target that returns a number for each of N draws"
+
 
 def call_with_parts(function: Callable, parts: Any) -> Any:
     """Calls a function of parts as `tfp.vi` does, unpacking a list or a dictionary."""
     positional, named_parts = arguments_of(parts)
     return function(*positional, **named_parts)
+
+
+def check_number_a_draw(log_prob: tf.Tensor, batch_shape: tf.TensorShape) -> None:
+    """Refuses log-densities of another shape than the draws have, which would broadcast."""
+    fits = log_prob.shape.is_compatible_with(batch_shape)
+    hint = " A sum over data may lack its axis, such as tf.reduce_sum(log_prob, axis=-1)."
+    require(fits, f"{NUMBER_A_DRAW}, {batch_shape}", f"shape {log_prob.shape}", hint)
 
 
 def arguments_of(parts: Any) -> tuple[Sequence[Any], dict[str, Any]]:

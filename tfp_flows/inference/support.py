@@ -92,10 +92,10 @@ class JointSupport:
         dtypes = set(tf.nest.flatten(target.dtype))
         _check_size(len(dtypes), argument)
         if len(dtypes) > 1 or not all(dtype.is_floating for dtype in dtypes):
-            found = named(target.dtype) or {target.name: target.dtype}
+            by_part = named(target.dtype) or {target.name: target.dtype}
             raise ValueError(
                 f"Expected `{argument}` with parts of one floating-point dtype; got "
-                f"{', '.join(f'{name} of {dtype.name}' for name, dtype in found.items())}."
+                f"{', '.join(f'{n} of {dtype.name}' for n, dtype in by_part.items())}."
             )
         (dtype,) = dtypes
         constraint = _default_constraint(target, argument)
@@ -268,22 +268,22 @@ def parts_of(target: Any) -> list[tuple[str, Any]]:
     except Exception:  # a model that cannot be sampled raises where it is used
         return []
     pins = getattr(target, "pins", {})
-    found = []
+    named_parts = []
     for name, (key, part) in zip(names, by_name.items(), strict=True):
         if name not in pins:
             inner = parts_of(part) if hasattr(part, "sample_distributions") else []
-            found += inner or [(f"the part {key!r}", part)]
-    return found
+            named_parts += inner or [(f"the part {key!r}", part)]
+    return named_parts
 
 
 def outside_support(parts: Any, event_shape: Any, dtype: tf.DType) -> tf.Tensor:
     """Returns log-densities of draws outside the support: NaN for NaN, else -inf."""
     nan, lowest = (tf.constant(c, dtype) for c in (math.nan, -math.inf))
-    found = [
+    have_nan = [
         tf.reduce_any(tf.math.is_nan(part), axis=list(range(-shape.rank, 0)))
         for part, shape in zip(*map(tf.nest.flatten, (parts, event_shape)), strict=True)
     ]
-    return tf.where(functools.reduce(tf.logical_or, found), nan, lowest)
+    return tf.where(functools.reduce(tf.logical_or, have_nan), nan, lowest)
 
 
 def _check_size(size, argument="target"):

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
 from tfp_flows.core.compiled import Compiled, graph_function, is_compiled_by_xla
-from tfp_flows.inference.parts import call_with_parts
+from tfp_flows.inference.parts import NUMBER_A_DRAW, call_with_parts, check_number_a_draw
 
 # Points of a batch; draws of a step of training and check chains are as many.
 _ROWS = 128
@@ -122,18 +122,15 @@ class UnconstrainedDensity:
 
     def _log_prob(self, x):
         support = self._support.bijector
-        expected = (
-            "Expected a log-density of the target that returns a number for each of N "
-            f"draws, {x.shape[:1]}"
-        )
         try:
             log_det = support.forward_log_det_jacobian(x, event_ndims=1)
             parts = support.forward(x)
         except ValueError as error:  # for example, a model is pinned to a batch of data
-            raise ValueError(f"{expected}; its support raised {error}") from error
+            raise ValueError(
+                f"Expected {NUMBER_A_DRAW}, {x.shape[:1]}; its support raised {error}"
+            ) from error
         log_prob = self._from_parts(parts)
-        if not log_prob.shape.is_compatible_with(x.shape[:1]):
-            raise ValueError(f"{expected}; got shape {log_prob.shape}.")
+        check_number_a_draw(log_prob, x.shape[:1])
         return log_prob + log_det
 
     def _from_parts(self, parts):

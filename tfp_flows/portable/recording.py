@@ -77,12 +77,12 @@ class Signature:
 
 def named_weights(distribution: Any) -> dict[str, tf.Variable]:
     """Returns the trainable variables by name; equal names are numbered."""
-    found: dict[str, tf.Variable] = {}
+    weights: dict[str, tf.Variable] = {}
     for variable in distribution.trainable_variables:
         name = variable.name.split(":")[0]
         names = itertools.chain([name], (f"{name}_{i}" for i in itertools.count(1)))
-        found[next(n for n in names if n not in found)] = variable
-    return found
+        weights[next(n for n in names if n not in weights)] = variable
+    return weights
 
 
 class Recording:
@@ -137,9 +137,9 @@ class Recording:
         if variable is not None and variable.ref() in self._names:
             return self._names[variable.ref()]
         value = captured if variable is None else variable
-        return f"constants/{self._kept(value.numpy())}"
+        return f"constants/{self._name_of_constant(value.numpy())}"
 
-    def _kept(self, array):
+    def _name_of_constant(self, array):
         """Keeps a constant, unless an equal one is kept, and returns its name."""
         for name, other in self.constants.items():
             if other.dtype == array.dtype and np.array_equal(other, array):
@@ -170,14 +170,14 @@ class Recording:
                     continue
                 node_name, results, k = (*current.split(":"), "", "0")[:3]
                 node = by_name[node_name]
-                given = [i for i in node.input if not i.startswith("^")]
-                if missing := [i for i in given if i not in values]:
+                input_names = [i for i in node.input if not i.startswith("^")]
+                if missing := [i for i in input_names if i not in values]:
                     waiting.extend(missing)
                     continue
                 if node.op in _SAME or HAS_ADJOINT in node.name:
-                    values[current] = values[given[int(k)]]
+                    values[current] = values[input_names[int(k)]]
                     continue
-                entry, num_results = self._entry(node, given, values, library)
+                entry, num_results = self._entry(node, input_names, values, library)
                 nodes.append(entry)
                 self.origins.setdefault(entry[0], node.name)
                 named = _RESULTS.get(node.op)
@@ -190,8 +190,8 @@ class Recording:
         returned = [definition.ret[arg.name] for arg in definition.signature.output_arg]
         recorded["outputs"] = [place(source) for source in returned]
 
-    def _entry(self, node, given, values, library):
-        sources = [values[i] for i in given]
+    def _entry(self, node, input_names, values, library):
+        sources = [values[i] for i in input_names]
         attributes = _attributes(node)
         if node.op == "Const":
             value = tf.make_ndarray(node.attr["value"].tensor)
@@ -216,24 +216,24 @@ class Recording:
 
     def _constant(self, value):
         if value.size > _MOST_LISTED:
-            return {"array": self._kept(value)}
+            return {"array": self._name_of_constant(value)}
         shape, values = list(value.shape), np.ravel(value).tolist()
         return {"dtype": value.dtype.name, "shape": shape, "values": values}
 
 
 def _attributes(node):
     """Returns the attributes that determine the result of an operation."""
-    found = {}
+    recorded = {}
     for name, attribute in node.attr.items():
         kind = attribute.WhichOneof("value")
         if name.startswith("_") or name in _IGNORED:
             continue
         if kind in ("b", "i", "f"):
-            found[name] = getattr(attribute, kind)
+            recorded[name] = getattr(attribute, kind)
         elif kind == "s":
-            found[name] = attribute.s.decode(errors="replace")
+            recorded[name] = attribute.s.decode(errors="replace")
         elif kind == "type":
-            found[name] = tf.as_dtype(attribute.type).name
+            recorded[name] = tf.as_dtype(attribute.type).name
         elif kind == "list" and attribute.list.i:
-            found[name] = list(attribute.list.i)
-    return found
+            recorded[name] = list(attribute.list.i)
+    return recorded

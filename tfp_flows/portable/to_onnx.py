@@ -152,9 +152,9 @@ class _Onnx(Interpreter):
     def emit(self, operation, *inputs, count=1, **attributes):
         """Adds a node; returns the name of its result, or a list of `count` names."""
         names = [self._new_name() for _ in range(count)]
-        given = [self.name(value) for value in inputs]
+        input_names = [self.name(value) for value in inputs]
         make_node = _import_onnx().helper.make_node
-        self.nodes.append(make_node(operation, given, names, **attributes))
+        self.nodes.append(make_node(operation, input_names, names, **attributes))
         return names[0] if count == 1 else names
 
     def name(self, value):
@@ -169,7 +169,7 @@ class _Onnx(Interpreter):
         self._count += 1
         return f"v{self._count}"
 
-    def _result(self, operation, attributes, given):
+    def _result(self, operation, attributes, inputs):
         if operation not in _WRITERS:
             words = "a distribution whose operations can be written as nodes of ONNX"
             require(False, words, self._recording.origins_of([operation]))
@@ -177,12 +177,12 @@ class _Onnx(Interpreter):
             words = "a distribution whose networks compute in its own dtype, since "
             got, hint = "bfloat16", " Build it with `network_dtype=None`, of equal weights."
             require(False, f"{words}onnxruntime has no kernels for bfloat16", got, hint)
-        if operation in _IN_FLOAT32 and _example(given[0]).dtype == np.float64:
+        if operation in _IN_FLOAT32 and _example(inputs[0]).dtype == np.float64:
             words = f"a distribution in float32, since onnxruntime has no {operation} of "
             require(False, f"{words}float64", "float64")
         with np.errstate(all="ignore"):
-            result = OPERATIONS[operation](np, attributes, *map(_example, given))
-        names: Any = _WRITERS[operation](self, attributes, *given)
+            result = OPERATIONS[operation](np, attributes, *map(_example, inputs))
+        names: Any = _WRITERS[operation](self, attributes, *inputs)
         if not isinstance(result, list):
             return names if is_known(names) else Symbol(names, np.asarray(result))
         return list(map(Symbol, names, map(np.asarray, result)))
@@ -262,8 +262,8 @@ def _softplus(w, attributes, x):
         return w.emit("Softplus", x)
     # Onnxruntime's own overflows in float64.
     ratio = w.emit("Exp", w.emit("Neg", w.emit("Abs", x)))
-    rest = _log_one_plus(w, ratio, x)
-    return w.emit("Add", w.emit("Max", x, _like(x, 0)), rest)
+    log_term = _log_one_plus(w, ratio, x)
+    return w.emit("Add", w.emit("Max", x, _like(x, 0)), log_term)
 
 
 def _log1p(w, attributes, x):
@@ -274,9 +274,9 @@ def _log_one_plus(w, value, like):
     # log(u) x / (u - 1) for u = 1 + x as rounded, which loses no digits for small x.
     one = _like(like, 1)
     u = w.emit("Add", value, one)
-    rest = w.emit("Sub", u, one)
-    is_one = w.emit("Equal", rest, _like(like, 0))
-    safe = w.emit("Where", is_one, one, rest)
+    growth = w.emit("Sub", u, one)
+    is_one = w.emit("Equal", growth, _like(like, 0))
+    safe = w.emit("Where", is_one, one, growth)
     result = w.emit("Mul", w.emit("Log", u), w.emit("Div", value, safe))
     return w.emit("Where", is_one, value, result)
 
@@ -284,14 +284,14 @@ def _log_one_plus(w, value, like):
 def _expm1(w, attributes, x):
     # (u - 1) x / log(u) for u = exp(x) as rounded.
     u = w.emit("Exp", x)
-    rest = w.emit("Sub", u, _like(x, 1))
+    growth = w.emit("Sub", u, _like(x, 1))
     # Beyond these bounds, rounding is no concern, and u may be 0 or infinite.
     is_small = w.emit("Less", w.emit("Abs", x), _like(x, 1))
-    is_one = w.emit("Equal", rest, _like(x, 0))
+    is_one = w.emit("Equal", growth, _like(x, 0))
     logarithm = w.emit("Log", w.emit("Where", is_small, u, _like(x, 2)))
     logarithm = w.emit("Where", is_one, _like(x, 1), logarithm)
-    result = w.emit("Mul", rest, w.emit("Div", x, logarithm))
-    result = w.emit("Where", is_small, result, rest)
+    result = w.emit("Mul", growth, w.emit("Div", x, logarithm))
+    result = w.emit("Where", is_small, result, growth)
     return w.emit("Where", is_one, x, result)
 
 
@@ -326,9 +326,9 @@ def _is_finite(w, attributes, x):
 def _floor_mod(w, attributes, x, y):
     if np.issubdtype(x.dtype, np.integer):
         return w.emit("Mod", x, y)
-    rest = w.emit("Mod", x, y, fmod=1)
-    is_below = w.emit("Less", w.emit("Mul", rest, y), _like(x, 0))
-    return w.emit("Where", is_below, w.emit("Add", rest, y), rest)
+    remainder = w.emit("Mod", x, y, fmod=1)
+    is_below = w.emit("Less", w.emit("Mul", remainder, y), _like(x, 0))
+    return w.emit("Where", is_below, w.emit("Add", remainder, y), remainder)
 
 
 def _floor_div(w, attributes, x, y):
@@ -373,8 +373,8 @@ def _reduction(operation):
 
 def _extreme(operation):
     def write(w, attributes, x, axis):
-        found = w.emit(operation, x, axis=int(axis), keepdims=0)
-        return _cast(w, attributes, found, attributes["output_type"])
+        index = w.emit(operation, x, axis=int(axis), keepdims=0)
+        return _cast(w, attributes, index, attributes["output_type"])
 
     return write
 
@@ -472,8 +472,8 @@ def _indexed(w, x, index):
         step = entry.step or 1
         if (entry.start, entry.stop, step) != (None, None, 1):
             ends = (0, _LARGEST) if step > 0 else (_LARGEST, -_LARGEST)
-            given = zip((entry.start, entry.stop), ends, strict=True)
-            start, stop = (limit if e is None else e for e, limit in given)
+            ends_and_limits = zip((entry.start, entry.stop), ends, strict=True)
+            start, stop = (limit if e is None else e for e, limit in ends_and_limits)
             first.append(start)
             last.append(stop)
             axes.append(axis)

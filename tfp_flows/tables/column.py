@@ -186,10 +186,10 @@ def _is_finite(value):
     return isinstance(value, (int, float, np.number)) and math.isfinite(value)
 
 
-def _shortened(values, most=4):
+def _shortened(values):
     shown = [f"{v:g}" if isinstance(v, (float, np.floating)) else str(v) for v in values]
-    if len(shown) > most:
-        shown = [*shown[: most - 1], "...", shown[-1]]
+    if len(shown) > 4:
+        shown = [*shown[:3], "...", shown[-1]]
     return ", ".join(shown)
 
 

@@ -42,7 +42,7 @@ def in_blocks(model: Any, step: Callable, fallback: Callable) -> Callable:
     def run(iterator):
         if not _is_dense(iterator):
             return fallback(iterator)
-        left, batch = model.steps_per_execution, next(iterator, None)
+        num_left, batch = model.steps_per_execution, next(iterator, None)
         if batch is None:
             raise StopIteration
         while batch is not None:
@@ -51,13 +51,13 @@ def in_blocks(model: Any, step: Callable, fallback: Callable) -> Callable:
             num_bytes = sum(x.dtype.size * x.shape.num_elements() for x in parts)
             size = min(model.steps_per_execution, _BLOCK_BYTES // max(num_bytes, 1))
             size = max(size, 1)
-            block, count, other = gather(
-                iterator, batch, tf.constant(min(size, left)), size=size
+            block, count, following = gather(
+                iterator, batch, tf.constant(min(size, num_left)), size=size
             )
             logs = steps(block, count) if count > 1 else one_step(batch)
-            left -= int(count)
-            batch = other.get_value() if other.has_value() else None
-            if batch is None and left:
+            num_left -= int(count)
+            batch = following.get_value() if following.has_value() else None
+            if batch is None and num_left:
                 batch = next(iterator, None)
         return logs
 
@@ -76,25 +76,27 @@ def _gather(iterator, batch, limit, *, size):
     arrays = [array.write(0, x) for array, x in zip(arrays, parts, strict=True)]
     none = tf.experimental.Optional.empty(iterator.element_spec)
 
-    def following(count):
+    def next_after(count):
         return tf.cond(count < limit, iterator.get_next_as_optional, lambda: none)
 
-    def has_the_shape(other):
-        pairs = zip(parts, _parts_of(other), strict=True)
+    def has_the_shape(next_batch):
+        pairs = zip(parts, _parts_of(next_batch), strict=True)
         return tf.reduce_all([tf.reduce_all(tf.shape(a) == tf.shape(b)) for a, b in pairs])
 
-    def goes_on(count, other, arrays):
+    def goes_on(count, next_batch, arrays):
         del count, arrays
-        return tf.cond(other.has_value(), lambda: has_the_shape(other), lambda: False)
+        return tf.cond(
+            next_batch.has_value(), lambda: has_the_shape(next_batch), lambda: False
+        )
 
-    def add(count, other, arrays):
-        pairs = zip(arrays, _parts_of(other), strict=True)
-        return count + 1, following(count + 1), [a.write(count, x) for a, x in pairs]
+    def add(count, next_batch, arrays):
+        pairs = zip(arrays, _parts_of(next_batch), strict=True)
+        return count + 1, next_after(count + 1), [a.write(count, x) for a, x in pairs]
 
-    start = (tf.constant(1), following(1), arrays)
-    count, other, arrays = tf.while_loop(goes_on, add, start)
+    start = (tf.constant(1), next_after(1), arrays)
+    count, next_batch, arrays = tf.while_loop(goes_on, add, start)
     stacked = [array.stack() for array in arrays]
-    return tf.nest.pack_sequence_as(batch, stacked), count, other
+    return tf.nest.pack_sequence_as(batch, stacked), count, next_batch
 
 
 def _is_dense(iterator):
@@ -110,5 +112,5 @@ def _without_none(batch):
     return tuple(part for part in batch if not isinstance(part, is_none))
 
 
-def _parts_of(other):
-    return tf.nest.flatten(_without_none(other.get_value()))
+def _parts_of(batch):
+    return tf.nest.flatten(_without_none(batch.get_value()))

@@ -82,8 +82,8 @@ class DensityEstimator(LikelihoodModel):
         data frames with other column names.
       weight_prior: whether networks of flows that standardise vectors have normal priors
         of weights, the wider the more rows there are (`WeightPrior`). Training adds them to
-        the loss, which is shown without. From 2**14 rows on, or where batches do not tell,
-        there are none.
+        the loss, and shows the loss without them. There are none from 2**14 rows on, or if
+        an initialized model is trained on batches, whose number of rows is unknown.
       **kwargs: `name` of `keras.Model`.
 
     Raises:

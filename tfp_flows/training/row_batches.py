@@ -34,8 +34,8 @@ def epoch_orders(num_rows: int, seed: int | None, first: int, last: int) -> tf.d
     seed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
 
     def order(epoch):
-        both = tf.stack([tf.constant(seed, tf.int32), tf.cast(epoch, tf.int32)])
-        return tf.random.experimental.stateless_shuffle(tf.range(num_rows), both)
+        seed_of_epoch = tf.stack([tf.constant(seed, tf.int32), tf.cast(epoch, tf.int32)])
+        return tf.random.experimental.stateless_shuffle(tf.range(num_rows), seed_of_epoch)
 
     return tf.data.Dataset.range(first, last).map(order)
 
@@ -58,8 +58,8 @@ def row_batches(arrays: Any, order: tf.data.Dataset, batch_size: int) -> tf.data
         whole = tf.reshape(order[: num_whole * batch_size], [num_whole, batch_size])
         batches = tf.data.Dataset.from_tensor_slices(whole)
         if num_rows % batch_size:
-            rest = tf.data.Dataset.from_tensors(order[num_whole * batch_size :])
-            batches = batches.concatenate(rest)
+            last = tf.data.Dataset.from_tensors(order[num_whole * batch_size :])
+            batches = batches.concatenate(last)
         return batches
 
     def gather(rows):

@@ -160,7 +160,8 @@ class RowStream:
             parts.append((rows, key))
             count = sum(len(key) for _, key in parts)
             is_late = time.monotonic() - start > _MOST_SECONDS
-            if count >= most if first else is_late:
+            is_enough = count >= most if first else is_late
+            if is_enough:
                 was_read = False
                 break
             if count >= 2 * most:

@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
-from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_callable
 from tfp_flows.transformers.transformer import Transformer, ValueAndLogDet
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-def soft_bounded_scale(s: TensorLike, bound: TensorLike = 2.0) -> tf.Tensor:
+def soft_bounded_scale(s: tf.Tensor, bound: tf.Tensor = 2.0) -> tf.Tensor:
     """`log_scale = bound * tanh(s / bound)`: between `-bound` and `bound`; near 0, `s`.
 
     >>> import tensorflow as tf
@@ -26,7 +25,7 @@ def soft_bounded_scale(s: TensorLike, bound: TensorLike = 2.0) -> tf.Tensor:
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-def exp_scale(s: TensorLike) -> tf.Tensor:
+def exp_scale(s: tf.Tensor) -> tf.Tensor:
     """`log_scale = s`, `scale = exp(s)`: unbounded, as in the papers.
 
     >>> import tensorflow as tf
@@ -38,7 +37,7 @@ def exp_scale(s: TensorLike) -> tf.Tensor:
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-def softplus_scale(s: TensorLike) -> tf.Tensor:
+def softplus_scale(s: tf.Tensor) -> tf.Tensor:
     """`scale = softplus(s + log(e - 1))`, which is 1 at `s = 0`.
 
     >>> import tensorflow as tf
@@ -53,7 +52,7 @@ def softplus_scale(s: TensorLike) -> tf.Tensor:
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-def sigmoid_scale(s: TensorLike) -> tf.Tensor:
+def sigmoid_scale(s: tf.Tensor) -> tf.Tensor:
     """`scale = sigmoid(s + 2)`, 0.88 at `s = 0`: sampling only contracts.
 
     >>> import tensorflow as tf
@@ -65,7 +64,7 @@ def sigmoid_scale(s: TensorLike) -> tf.Tensor:
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-def glow_scale(s: TensorLike) -> tf.Tensor:
+def glow_scale(s: tf.Tensor) -> tf.Tensor:
     """`scale = 1 / sigmoid(s + 2)`, as in Glow: data only contract to the latent.
 
     It is not bounded: if `s` is far below 0, data contract to zero in float32, and their
@@ -96,13 +95,13 @@ class Shift(Transformer):
 
     num_parameters = 1
 
-    def forward_and_log_det(self, x: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
+    def forward_and_log_det(self, x: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
         """Maps `x`, `[..., D]`, by `parameters`, `[..., 1, D]`; log-dets `[..., D]`."""
         (shift,) = self.constrain(parameters)
         y = x + shift
         return y, tf.zeros_like(y)
 
-    def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
+    def inverse_and_log_det(self, y: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         (shift,) = self.constrain(parameters)
         x = y - shift
@@ -136,17 +135,17 @@ class Affine(Transformer):
         check_callable("log_scale", log_scale, "a function such as `soft_bounded_scale`")
         self.log_scale = log_scale
 
-    def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
+    def constrain(self, parameters: tf.Tensor) -> Sequence[tf.Tensor]:
         """The shift and the log-scale, `[..., D]` each."""
         shift, s = super().constrain(parameters)
         return shift, self.log_scale(s)
 
-    def forward_and_log_det(self, x: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
+    def forward_and_log_det(self, x: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
         """Maps `x`, `[..., D]`, by `parameters`, `[..., 2, D]`; log-dets `[..., D]`."""
         shift, log_scale = self.constrain(parameters)
         return x * tf.exp(log_scale) + shift, log_scale
 
-    def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
+    def inverse_and_log_det(self, y: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         shift, log_scale = self.constrain(parameters)
         log_det = -log_scale

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import tensorflow as tf
-from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_number
 from tfp_flows.transformers.transformer import Transformer, ValueAndLogDet
@@ -45,18 +44,18 @@ class Gated(Transformer):
         check_number("bias", bias, "that is finite", math.isfinite)
         self.bias = bias
 
-    def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
+    def constrain(self, parameters: tf.Tensor) -> Sequence[tf.Tensor]:
         """The shift and the logit of the gate, `[..., D]` each."""
         shift, s = super().constrain(parameters)
         return shift, s + self.bias
 
-    def forward_and_log_det(self, x: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
+    def forward_and_log_det(self, x: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
         """Maps `x`, `[..., D]`, by `parameters`, `[..., 2, D]`; log-dets `[..., D]`."""
         shift, s = self.constrain(parameters)
         gate, closed, log_gate = _gate(s)
         return gate * x + closed * shift, log_gate
 
-    def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
+    def inverse_and_log_det(self, y: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         shift, s = self.constrain(parameters)
         # Equals (y - (1 - gate) * shift) / gate, without dividing two small numbers.

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_number
 from tfp_flows.transformers.affine import soft_bounded_scale
@@ -62,13 +61,13 @@ class MixtureCDF(Transformer):
         """3 K + 2: logits, means and log-scales; shift and log-scale."""
         return 3 * self.num_components + 2
 
-    def forward_and_log_det(self, x: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
+    def forward_and_log_det(self, x: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
         """Maps `x`, `[..., D]`, with `parameters`, `[..., P, D]`; log-dets `[..., D]`."""
         mixture, shift, log_scale = self.constrain(parameters)
         logit, log_slope = _logit_and_log_slope(x, *mixture)
         return logit * tf.exp(log_scale) + shift, log_slope + log_scale
 
-    def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
+    def inverse_and_log_det(self, y: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         return self.inverse_by_root(self._root, y, parameters)
 
@@ -78,7 +77,7 @@ class MixtureCDF(Transformer):
         logit = tf.clip_by_value(y - shift, -most, most) * tf.exp(-log_scale)
         return _solve(logit, *mixture)
 
-    def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
+    def constrain(self, parameters: tf.Tensor) -> Sequence[tf.Tensor]:
         """Log-weights, means and log-scales, `[..., K, D]`; a shift and a log-scale."""
         k = self.num_components
         logits, means, log_scales, last = tf.split(parameters, [k, k, k, 2], axis=-2)

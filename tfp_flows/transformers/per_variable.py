@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import tensorflow as tf
-from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_instance, check_integer, require
 from tfp_flows.transformers.transformer import Transformer, ValueAndLogDet
@@ -60,7 +59,7 @@ class PerVariable(Transformer):
         """Whether every transformer is monotone."""
         return all(transformer.is_monotone for transformer in self.transformers)
 
-    def parameters_of(self, outputs: TensorLike, size: int) -> tf.Tensor:
+    def parameters_of(self, outputs: tf.Tensor, size: int) -> tf.Tensor:
         """Returns parameters, `[..., P + 1, D]`; the last is the transformer's index."""
         words = f"`which` of {size} integers, one for each variable"
         require(size == len(self.which), words, self.which)
@@ -69,11 +68,11 @@ class PerVariable(Transformer):
         which = tf.zeros_like(parameters[..., :1, :]) + which
         return tf.concat([parameters, which], axis=-2)
 
-    def forward_and_log_det(self, x: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
+    def forward_and_log_det(self, x: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
         """Maps `x`, `[..., D]`, by the result of `parameters_of`; log-dets `[..., D]`."""
         return self._choose("forward_and_log_det", x, parameters)
 
-    def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
+    def inverse_and_log_det(self, y: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         return self._choose("inverse_and_log_det", y, parameters)
 
@@ -87,11 +86,11 @@ class PerVariable(Transformer):
         which = parameters[..., -1, :]
         mapped, log_det = value, tf.zeros_like(value)
         for index, transformer in enumerate(self.transformers):
-            is_its = tf.equal(which, tf.cast(index, which.dtype))
+            is_mapped = tf.equal(which, tf.cast(index, which.dtype))
             # Other variables are replaced by 0, where every map is finite.
-            inside = tf.where(is_its, value, tf.zeros_like(value))
-            from_its = parameters[..., : transformer.num_parameters, :]
-            result, its_log_det = getattr(transformer, method)(inside, from_its)
-            mapped = tf.where(is_its, result, mapped)
-            log_det = tf.where(is_its, its_log_det, log_det)
+            inside = tf.where(is_mapped, value, tf.zeros_like(value))
+            used = parameters[..., : transformer.num_parameters, :]
+            result, result_log_det = getattr(transformer, method)(inside, used)
+            mapped = tf.where(is_mapped, result, mapped)
+            log_det = tf.where(is_mapped, result_log_det, log_det)
         return mapped, log_det

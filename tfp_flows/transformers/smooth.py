@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import tensorflow as tf
-from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.transformer import Transformer, ValueAndLogDet
@@ -40,14 +39,14 @@ class CubicRational(Transformer):
 
     num_parameters = 3
 
-    def forward_and_log_det(self, x: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
+    def forward_and_log_det(self, x: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
         """Maps `x`, `[..., D]`, with `parameters`, `[..., 3, D]`; log-dets `[..., D]`."""
         alpha, beta, loc = self.constrain(parameters)
         u = _near(x - loc)
         r = 1.0 / (1.0 + beta * u**2)
         return x + alpha * u * r, tf.math.log1p(alpha * r * (2.0 * r - 1.0))
 
-    def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
+    def inverse_and_log_det(self, y: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         return self.inverse_by_root(self._root, y, parameters)
 
@@ -60,7 +59,7 @@ class CubicRational(Transformer):
             x += (y - value) * tf.exp(-log_det)
         return x
 
-    def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
+    def constrain(self, parameters: tf.Tensor) -> Sequence[tf.Tensor]:
         """alpha, beta and loc, `[..., D]` each."""
         alpha, beta, loc = super().constrain(parameters)
         low, high = -1.0 + 1e-3, 8.0 - 1e-3
@@ -98,17 +97,17 @@ class SinhConjugation(Transformer):
 
     num_parameters = 5
 
-    def forward_and_log_det(self, x: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
+    def forward_and_log_det(self, x: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
         """Maps `x`, `[..., D]`, with `parameters`, `[..., 5, D]`; log-dets `[..., D]`."""
         loc, a, mu, nu, beta = self.constrain(parameters)
         return _sinh_conjugate(x, loc, a, mu, nu, beta)
 
-    def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
+    def inverse_and_log_det(self, y: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         loc, a, mu, nu, beta = self.constrain(parameters)
         return _sinh_conjugate(y, loc, a, -nu, -mu, -beta)
 
-    def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
+    def constrain(self, parameters: tf.Tensor) -> Sequence[tf.Tensor]:
         """loc, a, mu, nu and beta, `[..., D]` each."""
         loc, a, mu, nu, beta = super().constrain(parameters)
         mu, nu = soft_bounded_scale(mu, 3.0), soft_bounded_scale(nu, 3.0)
@@ -142,15 +141,15 @@ class CubicConjugation(Transformer):
 
     num_parameters = 4
 
-    def forward_and_log_det(self, x: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
+    def forward_and_log_det(self, x: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
         """Maps `x`, `[..., D]`, with `parameters`, `[..., 4, D]`; log-dets `[..., D]`."""
         return self._shifted(x, parameters, 1.0)
 
-    def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
+    def inverse_and_log_det(self, y: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         return self._shifted(y, parameters, -1.0)
 
-    def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
+    def constrain(self, parameters: tf.Tensor) -> Sequence[tf.Tensor]:
         """loc, a, b and beta, `[..., D]` each."""
         loc, a, b, beta = super().constrain(parameters)
         return loc, tf.exp(soft_bounded_scale(a)), tf.exp(soft_bounded_scale(b)), beta

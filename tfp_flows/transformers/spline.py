@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
-from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_number
 from tfp_flows.core.compiled import traced_once
@@ -33,15 +32,15 @@ class _Spline(Transformer):
 
     def __init__(self, num_bins: int, bound: float) -> None:
         check_number("num_bins", num_bins, f"from 2 to {_MOST_BINS}", _is_number_of_bins)
-        check_number("bound", bound, "above 0", _is_length)
+        check_number("bound", bound, "above 0", lambda bound: 0.0 < bound < math.inf)
         self.num_bins = int(num_bins)
         self.bound = float(bound)
 
-    def forward_and_log_det(self, x: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
+    def forward_and_log_det(self, x: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
         """Maps `x`, `[..., D]`, with `parameters`, `[..., P, D]`; log-dets `[..., D]`."""
         return _with_bins_first(self._map, (_interpolate, 0), x, parameters)
 
-    def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
+    def inverse_and_log_det(self, y: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         return _with_bins_first(self._map, (_interpolate_back, 1), y, parameters)
 
@@ -114,7 +113,7 @@ class RationalQuadraticSpline(_Spline):
         """3 K - 1: widths, heights, and slopes between the bins."""
         return 3 * self.num_bins - 1
 
-    def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
+    def constrain(self, parameters: tf.Tensor) -> Sequence[tf.Tensor]:
         """Knots in x and in y, and slopes there, `[..., K + 1, D]` each."""
         shares, raw = self._shares_and_raw_slopes(_bins_first(parameters))
         one = tf.ones_like(shares[0][0])
@@ -181,7 +180,7 @@ class CircularSpline(_Spline):
         """3 K + 1: widths, heights, slopes, and a phase."""
         return 3 * self.num_bins + 1
 
-    def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
+    def constrain(self, parameters: tf.Tensor) -> Sequence[tf.Tensor]:
         """Knots in x and in y, slopes there, `[..., K + 1, D]` each, and the phase."""
         shares, raw, phase = self._shares_raw_slopes_and_phase(_bins_first(parameters))
         slopes = tf.unstack(_slopes(raw))
@@ -208,10 +207,6 @@ class CircularSpline(_Spline):
 
 def _is_number_of_bins(value):
     return 2 <= value <= _MOST_BINS and float(value).is_integer()
-
-
-def _is_length(value):
-    return math.isfinite(value) and value > 0.0
 
 
 class _Bin(NamedTuple):
@@ -347,7 +342,7 @@ def _bins_first(parameters: tf.Tensor) -> tf.Tensor:
 
 
 def _with_bins_first(
-    function: Callable, key: tuple, value: TensorLike, parameters: TensorLike
+    function: Callable, key: tuple, value: tf.Tensor, parameters: tf.Tensor
 ) -> ValueAndLogDet:
     """Returns what `function` maps `value` to, `[..., D]` each.
 

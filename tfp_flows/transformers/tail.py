@@ -8,13 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.transformer import Transformer, ValueAndLogDet
 
 _LEAST_WEIGHT = 1e-3
-_MOST_WEIGHT = 10.0
+_MOST_RAW = 10.0  # soft bound of the parameter of a weight
 _RAW_AT_ZERO = math.log(math.expm1(0.25))  # the inverse softplus of the first weight
 
 # Below this log-probability, the inverse of erfc starts from its asymptote.
@@ -56,7 +55,7 @@ class Tail(Transformer):
 
     num_parameters = 4
 
-    def forward_and_log_det(self, x: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
+    def forward_and_log_det(self, x: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
         """Maps `x`, `[..., D]`, with `parameters`, `[..., 4, D]`; log-dets `[..., D]`."""
         mu, log_sigma, *weights = self.constrain(parameters)
         weight = _on_side_of(x, *weights)
@@ -70,7 +69,7 @@ class Tail(Transformer):
         log_det = log_sigma + exponent - log_erfcx + 0.5 * math.log(2.0 / math.pi)
         return mu + tf.exp(log_sigma) * sign * size, log_det
 
-    def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
+    def inverse_and_log_det(self, y: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         return self.inverse_by_root(self._root, y, parameters)
 
@@ -84,19 +83,19 @@ class Tail(Transformer):
 
     @staticmethod
     def raw_weights(weights: np.ndarray) -> np.ndarray:
-        """Returns parameters that give these tail weights, between 0.001 and 10."""
+        """Returns parameters that give these tail weights, within 0.001 and 8.7."""
         positive = np.maximum(np.asarray(weights, np.float64) - _LEAST_WEIGHT, 1e-6)
         raw = np.log(np.expm1(positive)) - _RAW_AT_ZERO
-        return _MOST_WEIGHT * np.arctanh(np.clip(raw / _MOST_WEIGHT, -0.999, 0.999))
+        return _MOST_RAW * np.arctanh(np.clip(raw / _MOST_RAW, -0.999, 0.999))
 
-    def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
+    def constrain(self, parameters: tf.Tensor) -> Sequence[tf.Tensor]:
         """mu, log sigma, and the weights of the lower and upper tail, `[..., D]` each."""
         mu, log_sigma, lower, upper = super().constrain(parameters)
         return mu, soft_bounded_scale(log_sigma), _weight(lower), _weight(upper)
 
 
 def _weight(raw):
-    raw = soft_bounded_scale(raw, _MOST_WEIGHT)
+    raw = soft_bounded_scale(raw, _MOST_RAW)
     return _LEAST_WEIGHT + tf.math.softplus(raw + _RAW_AT_ZERO)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import tensorflow as tf
-from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_instance, check_size
 from tfp_flows.core.serialization import ConfiguredByAttributes
@@ -77,14 +76,14 @@ class Transformer(ConfiguredByAttributes, abc.ABC):
             """P, the number of parameters of one variable."""
 
     @abc.abstractmethod
-    def forward_and_log_det(self, x: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
+    def forward_and_log_det(self, x: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
         """Maps `x`, `[..., D]`, by `parameters`, `[..., P, D]`; log-dets `[..., D]`."""
 
     @abc.abstractmethod
-    def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
+    def inverse_and_log_det(self, y: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
 
-    def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
+    def constrain(self, parameters: tf.Tensor) -> Sequence[tf.Tensor]:
         """Maps `parameters`, `[..., P, D]`, to the quantities in the formulas.
 
         By default these are the P numbers unchanged, `[..., D]` each.
@@ -97,7 +96,7 @@ class Transformer(ConfiguredByAttributes, abc.ABC):
             )
         return tf.unstack(parameters, expected, axis=-2)
 
-    def parameters_of(self, outputs: TensorLike, size: int) -> tf.Tensor:
+    def parameters_of(self, outputs: tf.Tensor, size: int) -> tf.Tensor:
         """Reshapes the output of a conditioner, `[..., P * D]`, to `[..., P, D]`.
 
         Args:
@@ -123,7 +122,7 @@ class Transformer(ConfiguredByAttributes, abc.ABC):
         return tf.reshape(outputs, shape)
 
     def inverse_by_root(
-        self, find_root: Callable, y: TensorLike, parameters: TensorLike
+        self, find_root: Callable, y: tf.Tensor, parameters: tf.Tensor
     ) -> ValueAndLogDet:
         """Returns the inverse, computed by a root finder, and its log-det.
 

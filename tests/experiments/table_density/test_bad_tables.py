@@ -66,10 +66,6 @@ BAD = {
         table(*(f"name {i},id {i}" for i in range(29))),
         "--kinds=a=drop,b=drop leaves out the columns without a kind",
     ),
-    "much at once": (
-        table(*(f"{row},name {i}" for i, row in enumerate(ROWS)), "old,,z", header="a,b,c"),
-        "'old' in line 31",
-    ),
 }
 
 

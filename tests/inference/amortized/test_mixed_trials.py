@@ -45,14 +45,6 @@ def small_tables(**options):
         yield
 
 
-@pytest.fixture(scope="module")
-def likelihood():
-    with small_tables(num_members=2):
-        return fit_neural_likelihood(
-            PRIOR, simulator=drift_diffusion.simulate, num_simulations=1_500, verbose=0
-        )
-
-
 @contextlib.contextmanager
 def two_epochs():
     """Fits that are short, judged by few parameters, op by op."""
@@ -86,9 +78,9 @@ def mean_gap(likelihood):
     return float(np.mean(exact(x, **own) - found.numpy()))
 
 
-def grid_of(likelihood, trials, size, low=-0.8, high=2.4):
+def grid_of(likelihood, trials, size):
     """Parameters on a grid, `[size**2]` each, their exact and their learned weights."""
-    drift, bound = np.meshgrid(np.linspace(low, high, size), np.linspace(0.81, 1.99, size))
+    drift, bound = np.meshgrid(np.linspace(-0.8, 2.4, size), np.linspace(0.81, 1.99, size))
     grid = {"drift": drift.ravel(), "bound": bound.ravel()}
     columns = {name: values[:, None] for name, values in grid.items()}
     truth = exact(trials, **columns).sum(axis=1) + PRIOR.log_prob(grid).numpy()
@@ -100,21 +92,6 @@ def grid_of(likelihood, trials, size, low=-0.8, high=2.4):
 def moments(values, weights):
     mean = weights @ values
     return mean, np.sqrt(weights @ (values - mean) ** 2)
-
-
-@pytest.mark.slow
-def test_densities_and_posteriors_are_near_the_exact_ones(likelihood):
-    assert 0.0 < mean_gap(likelihood) < 0.1  # nats a trial
-    grid, truth, found = grid_of(likelihood, TRIALS, 28)
-    for values in grid.values():
-        (mean, deviation), (own_mean, own) = (moments(values, w) for w in (truth, found))
-        # The fit is short: .04 nats a trial are 4 nats of the posterior.
-        assert own_mean == pytest.approx(mean, abs=2.5 * deviation)
-        assert own == pytest.approx(deviation, rel=0.5)
-    report = likelihood.report
-    assert report.verdict == "good", str(report)
-    assert report.gain > 0.2  # nats that a trial tells of the parameters
-    assert (report.num_simulations, report.num_held_out) == (1_350, 150)
 
 
 @pytest.mark.usefixtures("op_by_op")
@@ -235,7 +212,7 @@ def test_simulations_with_texts_are_kept_and_gone_on_from(tmp_path):
 
 
 @pytest.mark.slow
-def test_more_simulations_bring_posteriors_nearer():
+def test_densities_and_posteriors_are_near_the_exact_ones():
     simulator, options = drift_diffusion.simulate, {"verbose": 0, "seed": 0}
     likelihood = fit_neural_likelihood(
         PRIOR, simulator=simulator, num_simulations=10_000, **options
@@ -246,16 +223,7 @@ def test_more_simulations_bring_posteriors_nearer():
         (mean, deviation), (own_mean, own) = (moments(values, w) for w in (truth, found))
         assert own_mean == pytest.approx(mean, abs=0.7 * deviation)
         assert own == pytest.approx(deviation, rel=0.3)
-
-
-@pytest.mark.slow
-def test_the_posterior_of_trials_is_that_on_a_grid_of_the_likelihood(likelihood):
-    few = {name: part[:5] for name, part in TRIALS.items()}
-    posterior = likelihood.posterior(few, seed=0, max_minutes=15.0)
-    assert posterior.report.verdict.startswith("reliable"), str(posterior.report)
-    grid, _, found = grid_of(likelihood, few, 60, -4.0, 6.0)
-    draws = posterior.resample(4_000, seed=1)
-    for name, values in grid.items():
-        mean, deviation = moments(values, found)
-        assert np.mean(draws[name]) == pytest.approx(mean, abs=0.1 * deviation)
-        assert np.std(draws[name]) == pytest.approx(deviation, rel=0.1)
+    report = likelihood.report
+    assert report.verdict == "good", str(report)
+    assert report.gain > 0.2  # nats that a trial tells of the parameters
+    assert (report.num_simulations, report.num_held_out) == (9_000, 1_000)

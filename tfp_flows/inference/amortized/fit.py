@@ -166,16 +166,11 @@ def fit_amortized_posterior(
     check_minutes("max_minutes", max_minutes)
     words = "a `simulator` with `num_processes` above 1"
     require(num_processes == 1 or simulator is not None, words, "none")
-    if focus is None:
-        require(num_rounds is None, "`num_rounds` with `focus`", num_rounds)
-        num_rounds = 1
-    elif num_rounds is None:
-        num_rounds = _NUM_ROUNDS
-    check_integer("num_rounds", num_rounds)
     if learn_likelihood:
         words = "a prior and a `simulator` with `learn_likelihood`"
         require(simulator is not None, words, "no `simulator`")
         require(not missing, "`learn_likelihood` or `missing`", "both")
+    num_rounds = _checked_rounds(focus, num_rounds, max_minutes, backup)
     training = _Training(summary, missing, learn_likelihood, max_minutes, verbose)
     form_of = functools.partial(DataForm.from_batch, is_missing_allowed=missing)
     if isinstance(model, tuple) and len(model) == 2:
@@ -192,15 +187,23 @@ def fit_amortized_posterior(
     check_summary(summary, source.form)  # before the simulations
     if focus is not None:
         focus = _row_in_focus(focus, source.form, num_simulations, num_rounds)
-        words = "no `max_minutes` with `backup` and `focus`"
-        hint = " A clock ends training elsewhere each time, and simulations change."
-        require(backup is None or max_minutes is None, words, max_minutes, hint)
         source.parameters(1, 0)  # raises errors before the first round
     counts = num_rounds, num_simulations
     amortized = _fit_rounds(source, focus, *counts, backup, training, seed)
     seconds = time.monotonic() - start
     amortized.report = dataclasses.replace(amortized.report, seconds=seconds)
     return amortized
+
+
+def _checked_rounds(focus, num_rounds, max_minutes, backup):
+    """Returns the number of rounds, after checks of the arguments that go with `focus`."""
+    if focus is None:
+        require(num_rounds is None, "`num_rounds` with `focus`", num_rounds)
+        return 1
+    words = "no `max_minutes` with `backup` and `focus`"
+    hint = " A clock ends training elsewhere each time, and simulations change."
+    require(backup is None or max_minutes is None, words, max_minutes, hint)
+    return check_integer("num_rounds", _NUM_ROUNDS if num_rounds is None else num_rounds)
 
 
 def _simulator(model, observed, simulator, *options):
@@ -273,7 +276,6 @@ def _fit_round(pairs, source, training, seed, prior=None):
     from tfp_flows.density.rules import held_out_share
 
     _, for_summary, for_fit, for_checks = split_seed(seed, 4)
-    for_likelihood, for_weights = split_seed(for_checks, 2)
     summary_minutes, density_minutes = training.minutes
     usable = pairs.usable(training.missing)
     checked_data(usable.u, None)  # refuses constant parameters, for example
@@ -298,14 +300,10 @@ def _fit_round(pairs, source, training, seed, prior=None):
     report = judge_calibration(fit, num_dropped, for_checks, prior, numbers)
     learned = None
     if training.learn_likelihood:
-        varies = np.ptp(parts[0].x, axis=0) > 0.0
-        rows = (Data(part.x[:, varies], part.u) for part in parts)
-        likelihood = fit_and_judge(*rows, seed=for_likelihood, **options)
-        judged = fit, likelihood, source.log_prior, for_weights
-        weights = judge_weights(*judged, prior, numbers, num_dropped)
+        together = {"prior": prior, "numbers": numbers, "num_dropped": num_dropped}
+        judge = functools.partial(judge_weights, fit, **together)
+        learned, weights = _fit_likelihood(parts, source, judge, for_checks, options)
         report = dataclasses.replace(report, weights=weights)
-        if weights.is_used:
-            learned = LearnedLikelihood(likelihood.density, varies, source.prior_log_prob)
     train_x, held_out_x = parts[0].x, parts[1].x
     return AmortizedPosterior(
         fit.density,
@@ -323,6 +321,24 @@ def _fit_round(pairs, source, training, seed, prior=None):
         pin=source.pin,
         likelihood=learned,
     )
+
+
+def _fit_likelihood(parts, source, judge, seed, options):
+    """Returns the `LearnedLikelihood`, None if it is not used, and its `WeightsReport`.
+
+    It is fitted to the features of training, held-out and all simulations, the `parts`.
+    """
+    from tfp_flows.density.data import Data
+    from tfp_flows.density.fit import fit_and_judge
+
+    for_fit, for_weights = split_seed(seed, 2)
+    varies = np.ptp(parts[0].x, axis=0) > 0.0
+    rows = (Data(part.x[:, varies], part.u) for part in parts)
+    fit = fit_and_judge(*rows, seed=for_fit, **options)
+    weights = judge(likelihood=fit, log_prior=source.log_prior, seed=for_weights)
+    if not weights.is_used:
+        return None, weights
+    return LearnedLikelihood(fit.density, varies, source.prior_log_prob), weights
 
 
 def _row_in_focus(focus, form, num_simulations, num_rounds):

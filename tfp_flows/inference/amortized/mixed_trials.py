@@ -10,7 +10,7 @@ import numpy as np
 
 from tfp_flows.core.arguments import require
 from tfp_flows.core.check import Check, lined_up, plus_minus, reasons_of
-from tfp_flows.core.rows import by_parts
+from tfp_flows.core.rows import by_parts, random_split
 from tfp_flows.core.statistics import standard_error
 from tfp_flows.distributions import draws
 from tfp_flows.inference.amortized.data_form import DataForm, entries, parts_of_data
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 _HELD_OUT, _MOST_HELD_OUT = 0.1, 2_000  # share of the simulations, and their number
 _NUM_PARAMETERS = 100  # draws of the parameters, over which densities are averaged
-_LEAST_HELD_OUT = 30
-# Probability of a region of highest density, and a difference from it that matters.
-_REGION, _MUCH = 0.9, 0.05
+_MUCH = 0.05  # difference of shares in a region that matters
 VERDICTS = ("good", "not to be relied on")
 
 
@@ -162,9 +160,8 @@ def fit_mixed_trials(
     from tfp_flows.tables.table_density import TableDensity
 
     for_order, for_fit, for_checks = split_seed(seed, 3)
-    order = np.random.default_rng(for_order).permutation(len(rows))
-    count = min(math.ceil(_HELD_OUT * len(rows)), _MOST_HELD_OUT)
-    held_out, train = order[:count], order[count:]
+    share = min(_HELD_OUT, _MOST_HELD_OUT / len(rows))
+    train, held_out = random_split((rows, u), share, for_order)
     frame = _frame(rows, u)
     names = list(rows.dtype.names or ())
     context = [name for name in frame if name not in names]
@@ -172,22 +169,27 @@ def fit_mixed_trials(
     columns = describe_columns(frame, names, as_recorded=False)
     numbers = describe_numbers({name: frame[name] for name in context})
     table = TableDensity(TableColumns([*columns, *numbers]), context=context, seed=for_fit)
-    table.fit(_frame(rows[train], u[train]), max_minutes=max_minutes, verbose=verbose)
+    table.fit(_frame(*train), max_minutes=max_minutes, verbose=verbose)
     cells = TrialCells(form, table)
-    x, _ = table.encode(_frame(rows[held_out], u[held_out]))
-    report = _judge(table.distribution, x, u[held_out], u[train], for_checks)
+    x, _ = table.encode(_frame(*held_out))
+    report = _judge(table.distribution, x, held_out[1], train[1], for_checks)
     return table.distribution, cells, report
 
 
 def _judge(density, x, u, others, seed):
     """The report of a density, by held-out cells and their parameters."""
+    # Here, so that a fit of one posterior does not load the room of densities.
+    from tfp_flows.density.checks import held_out_rows, shares_in_region
+
     scores = _log_prob(density, x, u)
     rng = np.random.default_rng(seed)
     chosen = others[rng.choice(len(others), min(_NUM_PARAMETERS, len(others)), False)]
     by_others = [_log_prob(density, x, np.broadcast_to(one, u.shape)) for one in chosen]
     gains = scores - (np.logaddexp.reduce(by_others, axis=0) - math.log(len(chosen)))
     drawn = density.sample(seed=draws.stateless(seed), context=u).numpy()
-    checks = (_enough(len(x)), _coverage(scores, _log_prob(density, drawn, u)))
+    shares = shares_in_region(scores, _log_prob(density, drawn, u))
+    enough = held_out_rows(len(x), "simulations", "Simulate more.")
+    checks = (enough, _coverage(*shares))
     reasons = reasons_of(checks)
     return MixedTrialsReport(
         verdict=VERDICTS[bool(reasons)],
@@ -202,22 +204,8 @@ def _judge(density, x, u, others, seed):
     )
 
 
-def _enough(count):
-    advice = f"Only {count} simulations were held out, too few to judge. Simulate more."
-    return Check.at_least("held-out simulations", count, _LEAST_HELD_OUT, advice)
-
-
-def _coverage(scores, scores_of_draws):
-    """Checks that the region of highest density that holds 90 % of draws holds the trials.
-
-    Equal log-densities, as those of categories, count half on either side.
-    """
-    bound = np.quantile(scores_of_draws, 1.0 - _REGION)
-    share, expected = (
-        float(np.mean(values > bound) + 0.5 * np.mean(values == bound))
-        for values in (scores, scores_of_draws)
-    )
-    deviation = math.sqrt(_REGION * (1.0 - _REGION) * 2.0 / len(scores))
+def _coverage(share, expected, deviation):
+    """Checks that the region of highest density holds as many trials as draws."""
     threshold = max(_MUCH, 3.0 * deviation)
     advice = (
         f"The region that holds {expected:.0%} of the draws holds {share:.0%} of the "

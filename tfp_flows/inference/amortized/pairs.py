@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import require
+from tfp_flows.core.rows import random_split, take_rows
 from tfp_flows.inference.support import JointSupport
 
 LEAST_SIMULATIONS = 100  # least number to which a density is fitted
@@ -28,13 +29,11 @@ class Pairs(typing.NamedTuple):
 
     def take(self, index: Any) -> Pairs:
         """Returns some of the simulations."""
-        return Pairs(self.u[index], self.x[index])
+        return take_rows(self, index)
 
     def split(self, share: float, seed: int | None) -> tuple[Pairs, Pairs]:
         """Returns random simulations, and the others, which are a share of all."""
-        order = np.random.default_rng(seed).permutation(len(self.u))
-        count = max(1, round(share * len(order)))
-        return self.take(order[count:]), self.take(order[:count])
+        return random_split(self, share, seed)
 
     def ranges(self, support: JointSupport) -> np.ndarray:
         """Returns least and greatest numbers of parameters and data, `[2, M + K]`.

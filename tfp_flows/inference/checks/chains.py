@@ -109,11 +109,11 @@ class CheckChains:
         z = gaussian.whiten(starts), gaussian.whiten(rows).reshape(proposals.shape)
         arguments = map(cast, (gaussian.mean, gaussian.factor, *z, proposal_ratios))
         results = self._run(*arguments, draws.stateless(seed))
-        x, log_p, log_ratios, taken = (r.numpy().astype(np.float64) for r in results)
-        has_jumped = np.cumsum(taken, axis=0) - taken > 0.0
-        is_near = np.arange(taken.shape[1]) >= num_far
+        x, log_p, log_ratios, jumped = (r.numpy().astype(np.float64) for r in results)
+        has_jumped = np.cumsum(jumped, axis=0) - jumped > 0.0
+        is_near = np.arange(jumped.shape[1]) >= num_far
         third = len(x) // 3
-        jumps = taken.mean(axis=0)
+        jumps = jumped.mean(axis=0)
         is_settled = has_jumped | is_near | (jumps == 0.0)
         with np.errstate(invalid="ignore"):  # chains may be outside the support
             rise = np.median(log_p[-third:], axis=0) - np.median(log_p[:third], axis=0)
@@ -141,7 +141,7 @@ class CheckChains:
         kernel, z, adapted = _warm_up(log_prob, z, from_warm_up)
         hmc = kernel.inner_kernel
 
-        def keep(i, z, *kept):
+        def keep(i, z, *arrays):
             noise, jump = draws.split(draws.fold_in(seed, i), 2)
             before = adapted._replace(inner_results=hmc.bootstrap_results(z))
             z, results = kernel.one_step(z, before, seed=noise)
@@ -151,13 +151,13 @@ class CheckChains:
             u = draws.uniform(tf.shape(ratio), jump, z.dtype)
             is_taken = tf.math.log(u) < proposal_ratios[i] - ratio
             values = (x, log_p, ratio, tf.cast(is_taken, z.dtype))
-            written = [a.write(i, v) for a, v in zip(kept, values, strict=True)]
+            written = [a.write(i, v) for a, v in zip(arrays, values, strict=True)]
             return i + 1, tf.where(is_taken[:, None], proposals[i], z), *written
 
-        kept = [tf.TensorArray(z.dtype, _KEPT) for _ in range(4)]
-        start = 0, z, *kept
-        _, _, *kept = tf.while_loop(lambda i, *_: i < _KEPT, keep, start)
-        return [array.stack() for array in kept]
+        arrays = [tf.TensorArray(z.dtype, _KEPT) for _ in range(4)]
+        start = 0, z, *arrays
+        _, _, *arrays = tf.while_loop(lambda i, *_: i < _KEPT, keep, start)
+        return [array.stack() for array in arrays]
 
 
 def _warm_up(log_prob, z, seed):
@@ -277,8 +277,14 @@ def rank_r_hat(groups: np.ndarray) -> float:
 
 def _normal_scores(groups):
     flat = groups.reshape(-1, groups.shape[-1])
-    ranks = np.argsort(np.argsort(flat, axis=0, kind="stable"), axis=0) + 1.0
+    ranks = np.stack([_mean_ranks(column) for column in flat.T], axis=1)
     return tf.math.ndtri((ranks - 0.375) / (len(flat) + 0.25)).numpy().reshape(groups.shape)
+
+
+def _mean_ranks(values):
+    """Ranks from 1; equal values, which chains and weighted draws repeat, share theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - 0.5 * (counts - 1))[place]
 
 
 def _r_hat(z):

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from tfp_flows.core.arguments import require
 from tfp_flows.core.check import Check
 from tfp_flows.core.compiled import graph_function
 from tfp_flows.inference.modes import Gaussian
@@ -193,7 +194,10 @@ class ImportanceSampler:
 
 
 def _broad_draws(gaussian, count, rng):
-    """Draws of two t distributions of 2 degrees: with joint tails, a tail a variable."""
+    """Draws of two t distributions of 2 degrees of freedom, `count` of each.
+
+    All variables of the first have one common scale; those of the second have their own.
+    """
     size = len(gaussian.mean)
     noise = rng.normal(size=(2, count, size))
     # Half a chi-squared number of 2 degrees is an exponential one.
@@ -295,7 +299,8 @@ def sample_until_known(
     for count in counts:
         weighted = sampler.weighted(min(count, most), seed)
         is_even = weighted.ess > _EVEN * len(weighted.x)
-        if weighted.moments.are_known if weighted.is_light else not is_even:
+        may_help = not weighted.moments.are_known if weighted.is_light else is_even
+        if not may_help:
             break
     return weighted
 
@@ -406,6 +411,9 @@ def pareto_smooth(log_weights: npt.ArrayLike) -> tuple[np.ndarray, float]:
       `pareto_k_threshold(S)`. k is -inf if all weights are equal, and inf if hardly any is
       positive.
 
+    Raises:
+      ValueError: if `log_weights` have several axes.
+
     >>> import numpy as np
     >>> import tfp_flows
     >>> z = np.random.default_rng(0).normal(size=10000)
@@ -419,6 +427,7 @@ def pareto_smooth(log_weights: npt.ArrayLike) -> tuple[np.ndarray, float]:
       https://arxiv.org/abs/1507.02646
     """
     log_weights = np.asarray(log_weights, np.float64)
+    require(log_weights.ndim == 1, "`log_weights` of shape [S]", log_weights.shape)
     largest = log_weights.max(initial=-np.inf)
     count = _size_of_tail(len(log_weights))
     if not np.isfinite(largest) or count < _FEWEST_IN_TAIL:

@@ -11,8 +11,8 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.core.arguments import check_instance, check_integer
 from tfp_flows.distributions.draws import fold_in, split, stateless
 
-# Results that an innermost kernel does not compute from the state.
-_SET = ("step_size", "num_leapfrog_steps", "momentum_distribution")
+# Results of an innermost kernel that are its parameters: it does not compute them.
+_PARAMETERS = ("step_size", "num_leapfrog_steps", "momentum_distribution")
 
 
 class AlternatingResults(NamedTuple):
@@ -152,8 +152,8 @@ def _at_new_state(old, fresh):
     if hasattr(old, "accepted_results"):
         accepted = _at_new_state(old.accepted_results, fresh.accepted_results)
         return fresh._replace(accepted_results=accepted)
-    kept = {name: getattr(old, name) for name in _SET if hasattr(old, name)}
-    return fresh._replace(**kept) if kept else fresh
+    parameters = {name: getattr(old, name) for name in _PARAMETERS if hasattr(old, name)}
+    return fresh._replace(**parameters) if parameters else fresh
 
 
 def _acceptance(results):

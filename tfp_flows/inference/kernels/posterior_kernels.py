@@ -18,7 +18,7 @@ from tfp_flows.core.arguments import (
 )
 from tfp_flows.inference.kernels.alternating import AlternatingKernel
 from tfp_flows.inference.kernels.independent_proposals import independent_proposals
-from tfp_flows.inference.parts import call_with_parts
+from tfp_flows.inference.parts import call_with_parts, check_number_a_draw
 from tfp_flows.inference.surrogate import FlowPosterior
 
 
@@ -185,8 +185,8 @@ def neutra_kernel(
       A `LatentKernel`, whose results have the made kernel's results as `inner_results`.
 
     Raises:
-      ValueError: if `posterior` is not a `FlowPosterior` or is conditional, or if a
-        function argument is not callable.
+      ValueError: if `posterior` is not a `FlowPosterior` or is conditional, if a function
+        argument is not callable, or if the target does not return a number for each draw.
 
     >>> import tensorflow_probability as tfp
     >>> import tfp_flows
@@ -317,7 +317,11 @@ def _local_kernel(target_log_prob_fn, posterior, make_kernel, precondition):
             x, log_det = posterior.distribution.bijector.forward_and_log_det(x)
         log_det += posterior.support.forward_log_det_jacobian(x, event_ndims=1)
         parts = posterior.support.forward(x)
-        total = call_with_parts(target_log_prob_fn, parts) + log_det
+        value = tf.convert_to_tensor(
+            call_with_parts(target_log_prob_fn, parts), dtype_hint=vector.dtype
+        )
+        check_number_a_draw(value, vector.shape[:-1])
+        total = value + log_det
         return tf.where(tf.math.is_finite(total), total, -float("inf"))
 
     kernel = make_kernel(log_prob)
