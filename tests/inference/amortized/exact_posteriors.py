@@ -36,7 +36,7 @@ class ExactPosterior(tf.Module):
     """The posterior given x; or one that is wrong.
 
     Args:
-      scale: factor of the standard deviations.
+      scale: factor of the standard deviations, one or `[3]`.
       shift: of the means, in standard deviations.
       use: factor of the data; 0 for a posterior that ignores them, which is the prior.
     """
@@ -46,7 +46,7 @@ class ExactPosterior(tf.Module):
     def __init__(self, scale=1.0, shift=0.0, use=1.0):
         super().__init__(name="exact")
         precision = 1.0 + use / NOISE**2
-        self._deviation = scale * precision**-0.5
+        self._deviation = np.asarray(scale) * precision**-0.5
         self._slope = use / NOISE**2 / precision
         self._shift = shift * self._deviation
 

@@ -37,7 +37,7 @@ class ExactLikelihood(tf.Module):
         ).log_prob(value)
 
 
-def weights_report(posterior, likelihood):
+def weights_report(posterior, likelihood, num_dropped=0):
     by_posterior = fit(CHECKED, **posterior)
     learned = ExactLikelihood(**likelihood)
     swapped = [Data(part.x, part.u) for part in (TRAIN, CHECKED)]
@@ -49,7 +49,12 @@ def weights_report(posterior, likelihood):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(calibration, "_NUM_WEIGHTED", 1_000)
-        return judge_weights(by_posterior, by_likelihood, log_prior, 2)
+        judged = by_posterior, by_likelihood, log_prior
+        return judge_weights(*judged, 2, num_dropped=num_dropped)
+
+
+def test_likelihoods_of_finite_data_alone_are_not_used():
+    assert not weights_report({"shift": 0.5}, {}, num_dropped=500).is_used
 
 
 @pytest.mark.slow_ids("posterior1-*", "posterior2-*")

@@ -30,6 +30,7 @@ _MOST_WEIGHTED, _NUM_WEIGHTED, _WEIGHTED_A_CALL = 300, 4_000, 10
 _LEAST_GAIN = 2.0  # least gain in standard errors
 _LEAST_LOG_DENSITY = -50.0  # log-weight of a truth without weight
 _MUCH = 0.05  # distance from uniform ranks that matters, however many simulations show it
+_WIDTH = 0.1  # logarithm of a factor of all widths that matters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +73,8 @@ class CalibrationReport(Report):
       num_simulations: number of simulations that were fitted when it was judged.
       num_checked: number of other simulations, by which it is judged.
       num_dropped: number of simulations that were left out, since a number was not finite.
+        The others are draws of `p(theta, x)` given that x is finite, whose posterior of a
+        finite x is that of the model. So this is no check.
       gain: mean log-density of the true parameters of these other simulations, less that
         under a Gaussian whose mean is linear in the data, in nats.
       gain_error: its standard error.
@@ -101,7 +104,8 @@ class CalibrationReport(Report):
     weights: WeightsReport | None = None
 
     def __str__(self) -> str:
-        dropped = f", {self.num_dropped:,} left out" if self.num_dropped else ""
+        words = "not finite and left out, which is exact for finite observations"
+        dropped = f", {self.num_dropped:,} {words}" if self.num_dropped else ""
         shares = ", ".join(f"{share:.2g}" for share in self.shares)
         rounds = f"{len(self.shares)}, in shares of the prior: {shares}"
         rows = [
@@ -147,11 +151,7 @@ def judge_calibration(
     train, checked = fit.train, fit.held_out.first(_MOST_CHECKED)
     drawn = _posterior_draws(fit.judged, checked.context, seed, prior)
     ranks, coverage = ranks_and_coverage(drawn, np.ones(drawn.shape[:2]), fit, numbers)
-    checks = (
-        *checks_of(ranks, coverage),
-        copies(train, checked),
-        dropped(num_dropped, len(train.x) + len(fit.held_out.x)),
-    )
+    checks = *checks_of(ranks, coverage), copies(train, checked)
     reasons = reasons_of(checks)
     return CalibrationReport(
         verdict=VERDICTS[bool(reasons)],
@@ -176,6 +176,7 @@ def judge_weights(
     seed: int | None,
     prior: TruncatedPrior | None = None,
     numbers: Sequence[np.ndarray] | None = None,
+    num_dropped: int = 0,
 ) -> WeightsReport:
     """Judges weighted draws by simulations that neither density was fitted to.
 
@@ -187,7 +188,8 @@ def judge_weights(
     The mean includes the truth: draws that miss it do not make its weight too large. The
     posterior is fitted to parameters given features, and the likelihood to the same
     features given parameters. `log_prior` returns log-densities of unconstrained
-    parameters, `[N, D]`. `prior` and `numbers` are those of `judge_calibration`.
+    parameters, `[N, D]`. `prior`, `numbers` and `num_dropped` are those of
+    `judge_calibration`; a likelihood learned from the others lacks a factor.
     """
     checked = posterior.held_out.first(_MOST_WEIGHTED)
     data = likelihood.held_out.first(_MOST_WEIGHTED).x
@@ -216,7 +218,10 @@ def judge_weights(
     return WeightsReport(
         gain=float(gains.mean()),
         gain_error=float(gains.std() / np.sqrt(len(gains))),
-        checks=checks_of(ranks, coverage, "weighted "),
+        checks=(
+            *checks_of(ranks, coverage, "weighted "),
+            dropped(num_dropped, len(posterior.train.x) + len(posterior.held_out.x)),
+        ),
     )
 
 
@@ -270,7 +275,12 @@ def checks_of(
 
     Their names begin with `words`.
     """
-    checks = _enough(len(ranks)), _ranks(ranks), _expected_coverage(coverage)
+    checks = (
+        _enough(len(ranks)),
+        _ranks(ranks),
+        _widths(ranks),
+        _expected_coverage(coverage),
+    )
     return tuple(dataclasses.replace(check, name=words + check.name) for check in checks)
 
 
@@ -299,6 +309,32 @@ def _ranks(ranks):
     return _uniform("ranks, distance", distances[worst], len(ranks), ranks.shape[1], advice)
 
 
+def _widths(ranks):
+    """Checks the spread of the ranks of each parameter, as normal quantiles.
+
+    ```none
+    z = normal quantile(rank),   width = 1 / sqrt(mean z^2),  1 if posteriors are right
+    ```
+
+    Kolmogorov's distance hardly sees a wrong width: 0.05 for one of 1.25.
+    """
+    count, size = ranks.shape
+    least = 0.5 / (1.0 + _NUM_DRAWS)
+    z = tf.math.ndtri(np.clip(ranks, least, 1.0 - least)).numpy()
+    log_widths = -0.5 * np.log(np.mean(z**2, axis=0))
+    worst = int(np.argmax(np.abs(log_widths)))
+    change = float(log_widths[worst])
+    error = 1.0 / math.sqrt(2.0 * count)  # of each, if the posterior is right
+    quantile = float(tf.math.ndtri(np.float64(1.0 - 0.5 * _LEVEL / size)))
+    advice = (
+        f"Posteriors of unconstrained parameter {worst} are {math.exp(abs(change)):.2f} "
+        f"times too {'wide' if change > 0.0 else 'narrow'}, on average. Simulate more, or "
+        "give data that summarise better."
+    )
+    threshold = max(quantile * error, _WIDTH)
+    return Check.at_most("width, logarithm", abs(change), threshold, advice)
+
+
 def _expected_coverage(coverage):
     advice = (
         "True parameters lie at other distances from their prediction than posterior draws "
@@ -321,7 +357,8 @@ def dropped(count: int, num_kept: int) -> Check:
     share = count / (count + num_kept)
     advice = (
         f"{share:.0%} of the simulations have numbers that are not finite and were left "
-        "out: the fit is that given finite data."
+        "out: the learned density of data is that given finite data, and lacks the "
+        "probability of these given the parameters."
     )
     return Check.at_most("share left out", share, 0.05, advice)
 

@@ -300,7 +300,8 @@ def _fit_round(pairs, source, training, seed, prior=None):
     report = judge_calibration(fit, num_dropped, for_checks, prior, numbers)
     learned = None
     if training.learn_likelihood:
-        judge = functools.partial(judge_weights, fit, prior=prior, numbers=numbers)
+        together = {"prior": prior, "numbers": numbers, "num_dropped": num_dropped}
+        judge = functools.partial(judge_weights, fit, **together)
         learned, weights = _fit_likelihood(parts, source, judge, for_checks, options)
         report = dataclasses.replace(report, weights=weights)
     train_x, held_out_x = parts[0].x, parts[1].x

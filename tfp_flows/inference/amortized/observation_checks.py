@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,7 +20,10 @@ from tfp_flows.inference.checks.importance import (
     WeightedDraws,
     check_ess,
     check_pareto_k,
+    check_unweighted_draws,
+    entries_that_vary,
     systematic_rows,
+    weighted_moments,
 )
 from tfp_flows.inference.checks.verdict import verdict
 from tfp_flows.inference.modes import Gaussian
@@ -34,6 +38,9 @@ _MOVED = (
     "The draws are too far from the posterior: use `resample`, whose draws come from a t "
     "distribution that was moved there."
 )
+_FAR_OUT = (
+    "Few draws are so far out that means and standard deviations of draws depend on them."
+)
 _NEIGHBOURS = 5
 _LEAST_VARIANCE = 1e-4  # least variance along an axis of standardised numbers
 _MOST_KNOWN = 5_000  # simulations among which neighbours are looked for
@@ -46,9 +53,12 @@ _ROWS_A_BATCH = 3_000  # importance weights of a batch
 # The t distribution that is moved to the target: degrees of freedom, effective draws for
 # each dimension, rounds; and halvings in the search for a power of the weights.
 _DEGREES, _DRAWS_A_DIMENSION, _MOST_ROUNDS, _BISECTIONS = 5.0, 20.0, 12, 30
-# Largest effects of the weights on means, in standard deviations, and on the logarithms of
-# standard deviations.
-_MEAN, _DEVIATION = 0.1, 0.1
+# Probabilities whose quantiles must be right, and the largest effect of the weights on
+# them, in standard deviations.
+_PROBABILITIES, _QUANTILE = (0.05, 0.25, 0.5, 0.75, 0.95), 0.1
+# Largest error of the logarithms of standard deviations of draws, by which a few draws far
+# out show: with weights, which tell more exactly, and without.
+_DEVIATION_ERROR, _WITHOUT_WEIGHTS = 0.03, 0.3
 
 
 class _Rarity:
@@ -195,6 +205,7 @@ class ImportanceWeights:
             return pin(self._row)(*parts, **named_parts)
 
         self._density = UnconstrainedDensity(target_log_prob, support)
+        self._entries = support.entries
 
     def weighted(self, distribution: Any, row: np.ndarray, count: int) -> WeightedDraws:
         """Returns weighted draws of the posterior of one observation, a `row`, `[K]`."""
@@ -233,7 +244,11 @@ class ImportanceWeights:
 
     def _draw(self, distribution, count, seed):
         sampler = ImportanceSampler(
-            self._density, distribution, rows=_ROWS_A_BATCH, is_traced=False
+            self._density,
+            distribution,
+            self._entries,
+            rows=_ROWS_A_BATCH,
+            is_traced=False,
         )
         return sampler.weighted(count, seed)
 
@@ -271,7 +286,8 @@ class ObservationReport:
     Attributes:
       verdict: "reliable": rely on `sample` and `log_prob`. "reliable after resampling":
         rely on `resample`. "not reliable": a check failed; `fit_posterior` takes the
-        model with this observation, if its density is known.
+        model with this observation, if its density is known. Without weights, "reliable"
+        rests on `CalibrationReport`, which holds on average over all observations.
       reasons: sentences that say why it is not "reliable".
       log_evidence: logarithm of the density of the data under the model; None if the
         model's density is neither known nor learned. A learned density is the density of
@@ -303,6 +319,7 @@ def judge_observation(
     weighted: WeightedDraws | None,
     adapted: WeightedDraws | None = None,
     mass: float | None = None,
+    rows: np.ndarray | None = None,
     *,
     is_learned: bool = False,
 ) -> ObservationReport:
@@ -311,8 +328,9 @@ def judge_observation(
     The weighted draws of its posterior are None if the model's density is not known. Draws
     of an adapted distribution are given if the weights are too uneven. `mass` is the
     probability that the posterior has in the region of a truncated prior, and None if the
-    prior is that of the model. A learned likelihood knows no more about data far from the
-    simulations than the posterior does.
+    prior is that of the model. Without weights, `rows` are entries of draws, `[S, E]`. A
+    learned likelihood knows no more about data far from the simulations than the posterior
+    does.
     """
     checks = [*among]
     if weighted is None or is_learned:
@@ -322,7 +340,12 @@ def judge_observation(
         # weights do not mend a distance from the simulations.
         count = len(among) if is_learned else 0
         kept, mended = checks[:count], checks[count:]
-        of_weights = [*_weights(weighted), *_changes(weighted)]
+        of_weights = [
+            *_weights(weighted),
+            check_unweighted_draws(weighted),
+            _quantiles(weighted),
+            _own_deviation(weighted.rows[: weighted.count], _DEVIATION_ERROR),
+        ]
         if adapted is not None:
             # Draws that were moved, and are too uneven still, are no advice.
             advice = {"advice": _MOVED} if adapted.are_reliable else {}
@@ -333,6 +356,10 @@ def judge_observation(
         weighted = adapted or weighted
     if mass is not None:
         checks.append(_truncation(mass))
+    if rows is not None:
+        without = _own_deviation(rows, _WITHOUT_WEIGHTS)
+        words = f"{_FAR_OUT} Take medians and quantiles, or simulate more."
+        checks.append(dataclasses.replace(without, advice=words, resampling_helps=False))
     reasons = tuple(dict.fromkeys(reasons_of(checks)))
     evidence, error = (None, None) if weighted is None else weighted.log_evidence
     ess = None if weighted is None else weighted.ess
@@ -370,16 +397,39 @@ def _weights(weighted, words=""):
     ]
 
 
-def _changes(weighted):
-    unweighted, moments = weighted.from_q, weighted.moments
-    deviation = np.maximum(unweighted.std(axis=0), np.finfo(np.float64).tiny)
-    shifts = np.abs(moments.mean - unweighted.mean(axis=0)) / deviation
-    ratios = np.abs(np.log(moments.deviation / deviation))
-    for name, values, threshold in (
-        ("change of means, s.d.", shifts, _MEAN),
-        ("change of s.d., ratio", ratios, _DEVIATION),
-    ):
-        value = float(np.max(values))
-        advice = f"Importance weights have an effect ({name}: {value:.2f}): use `resample`."
-        check = Check.at_most(name, value, threshold, advice)
-        yield dataclasses.replace(check, resampling_helps=True)
+def _quantiles(weighted):
+    """Checks that weights do not change quantiles of the parameters."""
+    change = 0.0 if weighted.ess else math.inf
+    if weighted.ess:
+        deviation = np.maximum(weighted.moments.deviation, 1e-30)
+        equal = np.arange(len(weighted.rows)) < weighted.count
+        for j in np.flatnonzero(entries_that_vary(weighted.rows)):
+            column = weighted.rows[:, j]
+            right, drawn = (_quantiles_of(column, w) for w in (weighted.weights, equal))
+            change = np.maximum(change, np.abs(right - drawn).max() / deviation[j])
+    advice = (
+        f"Weights move a quantile of 5 to 95 % by {change:.2f} standard deviations; use "
+        "`resample`."
+    )
+    name = "change of quantiles, s.d."
+    check = Check.at_most(name, float(change), _QUANTILE, advice)
+    return dataclasses.replace(check, resampling_helps=True)
+
+
+def _quantiles_of(column, weights):
+    """Weighted quantiles of numbers, `[S]`, each the middle of its own weight."""
+    order = np.argsort(column)
+    column, total = column[order], np.cumsum(weights[order], dtype=np.float64)
+    middles = total - 0.5 * weights[order]
+    return np.interp(_PROBABILITIES, middles / total[-1], column)
+
+
+def _own_deviation(rows, threshold):
+    """Checks that single draws far out do not carry standard deviations of draws."""
+    rows = rows[:, entries_that_vary(rows)]
+    with np.errstate(all="ignore"):  # draws may overflow
+        moments = weighted_moments(rows, np.full(len(rows), 1.0 / len(rows)))
+    error = float(np.max(moments.deviation_error, initial=0.0))
+    name, advice = "error of s.d. of draws", f"{_FAR_OUT} Use `resample`."
+    check = Check.at_most(name, error, threshold, advice)
+    return dataclasses.replace(check, resampling_helps=True)

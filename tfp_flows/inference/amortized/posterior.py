@@ -14,6 +14,8 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_instance, check_integer, check_seed, require
+from tfp_flows.core.compiled import graph_function
+from tfp_flows.distributions import draws
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.inference.amortized.calibration import CalibrationReport
@@ -249,6 +251,32 @@ class AmortizedPosterior(DistributionWrapper):
             return None
         return ImportanceWeights(self.pin, self.support, self.form.size)
 
+    @functools.cached_property
+    def compiled(self) -> tuple[Callable, Callable]:
+        """Compiled `sample` and `log_prob` of N posteriors, each given features `[N, S]`.
+
+        They take features and a stateless seed, and features and parts, `[N, *event]`.
+        """
+        bijector, mixture, dtype = self.support.bijector, self.distribution, self.dtype
+        parts = tf.nest.map_structure(
+            lambda shape: tf.TensorSpec([None, *shape], dtype), self._shapes
+        )
+        features = tf.TensorSpec([None, mixture.context_size], mixture.dtype)
+
+        def draw(features, seed):
+            rows = mixture.draw_rows(tf.shape(features)[0], seed, features)
+            return bijector.forward(tf.cast(rows, dtype))
+
+        def log_prob(features, parts):
+            conditioned = Conditioned(mixture, features, dtype=dtype)
+            return FlowPosterior(conditioned, bijector).log_prob(parts)
+
+        seed = tf.TensorSpec([2], tf.int32)
+        return (
+            graph_function(draw, input_signature=[features, seed]),
+            graph_function(log_prob, input_signature=[features, parts]),
+        )
+
     @property
     def _is_learned(self) -> bool:
         """Whether weights are those of a learned likelihood."""
@@ -367,8 +395,8 @@ class ConditionedPosterior(FlowPosterior):
     def report(self) -> ObservationReport:
         """Whether the posterior of this observation can be relied on, with reasons.
 
-        With a model of known density or a learned likelihood, the first call draws and
-        weighs 10,000 draws. Up to 100,000 are weighed by a learned one, in some seconds.
+        The first call draws 10,000 draws, and weighs them with a model of known density or
+        a learned likelihood. Up to 100,000 are weighed by a learned one, in some seconds.
 
         Raises:
           ValueError: for a batch of observations.
@@ -426,12 +454,17 @@ class ConditionedPosterior(FlowPosterior):
             row = amortized.features.with_numbers(features, self._row)
             among.append(amortized.extent.check(row))
         mass = None if prior is None else prior.mass(self._row)
+        rows = None
+        if weighted is None:
+            drawn = rows_from_parts(self.sample(_NUM_DRAWS, seed=0), amortized._shapes)
+            rows = np.asarray(drawn, np.float64)
         report = judge_observation(
             among,
             amortized.report,
             weighted,
             adapted,
             mass,
+            rows,
             is_learned=amortized._is_learned,
         )
         return report, adapted or weighted, adapted is not None
@@ -448,6 +481,41 @@ class ConditionedPosterior(FlowPosterior):
     def _weighted(self, count):
         weights: Any = self._amortized._weights
         return weights.weighted(self.distribution, self._row, count)
+
+    def _call_sample_n(self, sample_shape, seed, **kwargs):
+        if not self._is_compiled:
+            return super()._call_sample_n(sample_shape, seed, **kwargs)
+        context = self.distribution.context
+        shape = draws.joint_shape(sample_shape, context)
+        draw, _ = self._amortized.compiled
+        parts = draw(draws.context_rows(context, shape), draws.stateless(seed))
+        return tf.nest.map_structure(
+            lambda part: tf.reshape(part, tf.concat([shape, part.shape[1:]], axis=0)), parts
+        )
+
+    def _log_prob(self, value, **kwargs):
+        if not self._is_compiled:
+            return super()._log_prob(value, **kwargs)
+        context = self.distribution.context
+        parts = tf.nest.flatten(value)
+        events = [event.rank for event in tf.nest.flatten(self.event_shape)]
+        batch = context.shape[:-1]
+        for part, rank in zip(parts, events, strict=True):
+            outer = part.shape[: part.shape.rank - rank]
+            batch = tf.broadcast_static_shape(batch, outer)
+
+        def as_rows(tensor, rank):
+            event = tensor.shape[tensor.shape.rank - rank :]
+            return tf.reshape(tf.broadcast_to(tensor, batch + event), [-1, *event])
+
+        rows = tf.nest.pack_sequence_as(value, [*map(as_rows, parts, events)])
+        _, log_prob = self._amortized.compiled
+        return tf.reshape(log_prob(as_rows(context, 1), rows), batch)
+
+    @property
+    def _is_compiled(self):
+        """Whether a call of now runs as a compiled function: one for all observations."""
+        return self._amortized.prior is None and tf.executing_eagerly()
 
     def _batch_shape(self):
         return self.distribution.batch_shape

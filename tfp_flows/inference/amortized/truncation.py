@@ -50,14 +50,14 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
     def __init__(
         self,
         mixture: Mixture,
-        context: np.ndarray,
+        context: np.ndarray | tf.Tensor,
         *,
         dtype: tf.DType,
         prior: TruncatedPrior | None = None,
         name: str = "conditioned",
     ) -> None:
         self._mixture, self.prior = mixture, prior
-        self._context = tf.constant(context, mixture.dtype)
+        self.context = tf.cast(context, mixture.dtype)
         super().__init__(
             dtype=dtype,
             reparameterization_type=tfd.NOT_REPARAMETERIZED,
@@ -71,11 +71,15 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
     def log_density(self, value: tf.Tensor) -> tf.Tensor:
         """Returns log-densities of rows, `[..., D]`, under the mixture, not truncated."""
         value = tf.cast(value, self._mixture.dtype)
-        batch = [tf.shape(part)[:-1] for part in (value, self._context)]
+        batch = [tf.shape(part)[:-1] for part in (value, self.context)]
         shape = tf.broadcast_dynamic_shape(*batch)
+        unknown = [None] * shape.shape[0]
         value, context = (
-            tf.broadcast_to(part, tf.concat([shape, tf.shape(part)[-1:]], axis=0))
-            for part in (value, self._context)
+            tf.ensure_shape(
+                tf.broadcast_to(part, tf.concat([shape, part.shape[-1:]], axis=0)),
+                [*unknown, part.shape[-1]],
+            )
+            for part in (value, self.context)
         )
         return tf.cast(self._mixture.log_prob(value, context=context), self.dtype)
 
@@ -93,7 +97,7 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
         and 0.025 for each of many.
         """
         with tf.init_scope():
-            contexts = tf.reshape(self._context, [-1, self._context.shape[-1]])
+            contexts = tf.reshape(self.context, [-1, self.context.shape[-1]])
             count = _NUM_OF_ONE
             if len(contexts) > 1:
                 count = max(_NUM_AT_LEAST, min(count, _NUM_OF_ALL // len(contexts)))
@@ -102,17 +106,20 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
                 repeated = tf.repeat(context[None], count, axis=0)
                 rows = self._rows(repeated, draws.fold_in(seed, k))
                 shares.append(np.mean(self.contains(rows)))
-        return np.reshape(shares, self._context.shape[:-1])
+        return np.reshape(shares, self.context.shape[:-1])
 
     def _batch_shape(self):
-        return self._context.shape[:-1]
+        return self.context.shape[:-1]
+
+    def _batch_shape_tensor(self):
+        return tf.shape(self.context)[:-1]
 
     def _event_shape(self):
         return self._mixture.event_shape
 
     def _sample_n(self, n, seed=None):
-        shape = tf.concat([[n], tf.shape(self._context)], axis=0)
-        contexts = tf.reshape(tf.broadcast_to(self._context, shape), [-1, shape[-1]])
+        shape = tf.concat([[n], tf.shape(self.context)], axis=0)
+        contexts = tf.reshape(tf.broadcast_to(self.context, shape), [-1, shape[-1]])
         seed = draws.stateless(seed)
         rows = self._rows(contexts, seed)
         if self.prior is not None:
