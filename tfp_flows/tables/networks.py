@@ -107,7 +107,7 @@ def weights_of_member(width: int, num_columns: int, num_given: int = 0) -> int:
     return num_columns * width * (5 * (num_columns + num_given) + width)
 
 
-def fine_knots(
+def choose_fine_knots(
     sizes: NetworkSizes, num_rows: int, num_columns: int, num_given: int = 0
 ) -> tuple[float, ...]:
     """Returns `FINE_KNOTS` for tables of many rows and not too many columns, else none.

@@ -27,7 +27,7 @@ from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.fidelity import are_copies, row_features
 from tfp_flows.tables.frames import Form, Frame
 from tfp_flows.tables.imputation import imputed
-from tfp_flows.tables.networks import NetworkSizes, fine_knots
+from tfp_flows.tables.networks import NetworkSizes, choose_fine_knots
 from tfp_flows.tables.number_maps import NumberMaps
 from tfp_flows.tables.prediction import Prediction, conformal_distance, predict
 from tfp_flows.tables.row_codec import RowCodec
@@ -163,7 +163,7 @@ class TableDensity:
             description=self._description(),
             tail_bounds=_TAIL_BOUNDS,
             are_tails_first=True,
-            fine_knots=fine_knots(sizes, num_rows, *widths),
+            fine_knots=choose_fine_knots(sizes, num_rows, *widths),
             seed=self._seed,
             **vars(sizes),
         )
