@@ -380,13 +380,11 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         seen = columns < np.arange(self.features.num_numbers)[:, None]
         width = [[0, 0], [self.context_features.size, 0]]
         seen = np.pad(seen, width, constant_values=True)
-        is_fine = [f.is_fine for f in (self.context_features, self.features)]
-        is_fine = np.pad(
-            np.concatenate(is_fine), [0, seen.shape[1] - sum(map(len, is_fine))]
-        )
+        from_atoms = np.zeros(2 * len(has_atom), bool)
+        features = self.context_features, self.features
+        is_fine = np.concatenate([*(f.is_fine for f in features), from_atoms])
         if is_fine.any():
             seen = seen & self._sees(is_fine)[:, None]
-        num_features = seen.shape[-1]
         network = ColumnMLPs(
             num_parameters,
             seen=seen,
@@ -396,7 +394,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
             **sizes,
         )
         drops = network.dropout > 0.0
-        return Conditioner(network, num_features, dropout_in_training=drops)
+        return Conditioner(network, seen.shape[-1], dropout_in_training=drops)
 
     def _log_prob(self, x, context, training):
         if training:

@@ -108,12 +108,12 @@ def weights_of_member(width: int, num_columns: int, num_given: int = 0) -> int:
 
 
 def choose_fine_knots(
-    sizes: NetworkSizes, num_rows: int, num_columns: int, num_given: int = 0
+    sizes: typing.Any, num_rows: int, num_columns: int, num_given: int = 0
 ) -> tuple[float, ...]:
     """Returns `FINE_KNOTS` for tables of many rows and not too many columns, else none.
 
     Args:
-      sizes: sizes of the networks, without None.
+      sizes: a `NetworkSizes` without None.
       num_rows: number of training rows.
       num_columns: number of modelled columns.
       num_given: number of columns of the context.
