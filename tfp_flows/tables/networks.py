@@ -30,6 +30,7 @@ KNOTS = (-3.0, -0.67, 0.0, 0.67, 3.0)
 FINE_KNOTS = (-3.0, *np.linspace(-2.0, 2.0, 41).round(2).tolist(), 3.0)
 _FINE_SCALE = 0.1  # of the features between fine knots, beside those between knots
 _LEAST_FINE_ROWS = 5_000  # with fewer rows, networks overfit to fine features
+_MOST_FINE_WEIGHTS = 1_500_000  # of fine features, for which wide tables train too long
 
 # Largest number of weights of all networks, unless a single member has more.
 MOST_WEIGHTS = 20_000_000
@@ -51,6 +52,7 @@ class NetworkSizes:
     The numbers were chosen on tables of R's packages and on simulated rows, and confirmed
     on others (docs/results.md, docs/tried_and_dropped.md). Tables of more than 82 columns
     have fewer members, at least one, so that all have at most 20 million weights.
+    `choose_fine_knots` chooses what half of the members see of numbers.
 
     >>> from tfp_flows.tables import NetworkSizes
     >>> NetworkSizes(dropout=0.0).for_table(1_000)
@@ -121,7 +123,7 @@ def choose_fine_knots(
     width, features = sizes.hidden_units[0], len(FINE_KNOTS)
     more = sizes.num_members * num_columns * width * features * (num_columns + num_given)
     has_rows = num_rows >= _LEAST_FINE_ROWS
-    is_used = has_rows and sizes.num_members > 1 and more <= MOST_WEIGHTS
+    is_used = has_rows and sizes.num_members > 1 and more <= _MOST_FINE_WEIGHTS
     return FINE_KNOTS if is_used else ()
 
 
