@@ -1,5 +1,7 @@
 """Fits of amortised posteriors, small: forms of data, summaries, seeds and time."""
 
+import copy
+
 import keras
 import numpy as np
 import pytest
@@ -170,7 +172,9 @@ def test_any_shape_of_data(summary, simulator, missing, tmp_path):
     assert independent.log_prob(independent.sample(3, seed=0)).shape == (3,)
     amortized.save(tmp_path / "posterior.keras")
     loaded = AmortizedPosterior.load(tmp_path / "posterior.keras")
-    np.testing.assert_array_equal(np.mean(loaded(x).sample(200, seed=0), axis=0), means)
+    for same in (loaded, copy.deepcopy(amortized)):
+        again = np.mean(same(x).sample(200, seed=0), axis=0)
+        np.testing.assert_array_equal(again, means)
     if missing:
         with pytest.raises(ValueError, match="no simulation lacks"):
             amortized(np.full_like(x[0], np.nan))

@@ -277,6 +277,9 @@ class AmortizedPosterior(DistributionWrapper):
             graph_function(log_prob, input_signature=[features, parts]),
         )
 
+    def __getstate__(self) -> dict:
+        return {name: value for name, value in vars(self).items() if name != "compiled"}
+
     @property
     def _is_learned(self) -> bool:
         """Whether weights are those of a learned likelihood."""
