@@ -11,6 +11,7 @@ from short_fits import trained_for
 from tensorflow_probability import distributions as tfd
 
 import tfp_flows as tff
+from tfp_flows.core.rows import random_split
 from tfp_flows.density.rules import held_out_share
 from tfp_flows.inference import AmortizedPosterior, fit_amortized_posterior
 from tfp_flows.inference.amortized import features
@@ -216,9 +217,9 @@ def test_a_cell_may_be_missing_in_one_simulation():
     theta = np.random.default_rng(0).normal(size=(200, 1)).astype(np.float32)
     # One that is held out with the seed 0.
     for_rows = split_seed(split_seed(0, 4)[2], 4)[0]
-    _, held_out = Pairs(theta, np.arange(200)).split(held_out_share(200), for_rows)
+    _, held_out = random_split(np.arange(200), held_out_share(200), for_rows)
     x = theta + np.random.default_rng(1).normal(size=(200, 2))
-    x[held_out.x[0], 1] = np.nan
+    x[held_out[0], 1] = np.nan
     amortized = fit_amortized_posterior((theta, x), missing=True, seed=0)
     assert np.isfinite(amortized([0.3, np.nan]).sample(3, seed=0)).all()
 

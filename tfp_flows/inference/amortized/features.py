@@ -15,7 +15,7 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.standardize import Decorrelate
 from tfp_flows.core.arguments import check_choice, check_instance, require
-from tfp_flows.core.rows import by_parts
+from tfp_flows.core.rows import by_parts, random_split
 from tfp_flows.core.statistics import standard_error
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.distribution_wrapper import (
@@ -233,7 +233,7 @@ def _train_summary(features, pairs, for_flow, for_rows, max_minutes, verbose):
     model = DensityEstimator(flow)
     model.compile(keras.optimizers.Adam(_LEARNING_RATE, global_clipnorm=5.0))
     for_validation, for_order = split_seed(for_rows, 2)
-    train, validation = pairs.split(_VALIDATION_SHARE, for_validation)
+    train, validation = random_split(pairs, _VALIDATION_SHARE, for_validation)
     inputs, judged = (
         (part.u.astype(np.float32), features.inputs(part.x).astype(np.float32))
         for part in (train, validation)

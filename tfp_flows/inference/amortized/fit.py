@@ -20,6 +20,7 @@ from tfp_flows.core.arguments import (
     check_seed,
     require,
 )
+from tfp_flows.core.rows import random_split
 from tfp_flows.inference.amortized.calibration import judge_calibration, judge_weights
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.features import check_summary, fit_features
@@ -280,7 +281,7 @@ def _fit_round(pairs, source, training, seed, prior=None):
     usable = pairs.usable(training.missing)
     checked_data(usable.u, None)  # refuses constant parameters, for example
     share = held_out_share(len(usable.u))
-    train, held_out = usable.split(share, split_seed(for_fit, 4)[0])
+    train, held_out = random_split(usable, share, split_seed(for_fit, 4)[0])
     features = fit_features(
         training.summary,
         source.form,

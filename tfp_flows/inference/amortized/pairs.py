@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import require
-from tfp_flows.core.rows import random_split, take_rows
+from tfp_flows.core.rows import take_rows
 from tfp_flows.inference.support import JointSupport
 
 LEAST_SIMULATIONS = 100  # least number to which a density is fitted
@@ -30,10 +30,6 @@ class Pairs(typing.NamedTuple):
     def take(self, index: Any) -> Pairs:
         """Returns some of the simulations."""
         return take_rows(self, index)
-
-    def split(self, share: float, seed: int | None) -> tuple[Pairs, Pairs]:
-        """Returns random simulations, and the others, which are a share of all."""
-        return random_split(self, share, seed)
 
     def ranges(self, support: JointSupport) -> np.ndarray:
         """Returns least and greatest numbers of parameters and data, `[2, M + K]`.
