@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import typing
 from collections.abc import Callable, Sequence
 
@@ -371,27 +372,31 @@ class EntryFeatures:
         self, u: tf.Tensor, is_present: tf.Tensor, dtype: tf.DType
     ) -> tf.Tensor:
         """Returns features of numbers on their standardised lines, `[N, D]`."""
-        blocks = [tf.zeros([tf.shape(u)[0], 0], dtype)]  # `concat` needs at least one
-        for j, is_circle in enumerate(self.maps.is_circle):
-            value, mask = tf.cast(u[:, j : j + 1], dtype), is_present[:, j : j + 1]
-            if is_circle:
-                shown = tf.concat([tf.cos(value), tf.sin(value)], axis=1)
-            else:
-                shown = self._on_line(value)
-            blocks.append(tf.cast(mask, dtype) * shown)
-        return tf.concat(blocks, axis=1)
+        u = tf.cast(u, dtype)[..., None]
+        parts, is_circle = [self._on_line(u)], self.maps.is_circle
+        width = parts[0].shape[2]
+        if is_circle.any():
+            parts += [tf.cos(u), tf.sin(u)]
+        features = tf.cast(is_present, dtype)[..., None] * tf.concat(parts, axis=2)
+        features = tf.reshape(features, [tf.shape(u)[0], math.prod(features.shape[1:])])
+        if is_circle.any():  # of the features of each number, those of its kind
+            of_circle = np.arange(width + 2) >= width
+            kept = np.flatnonzero(of_circle == is_circle[:, None])
+            features = tf.gather(features, kept, axis=1)
+        return features
 
     def _on_line(self, value):
+        """Features, `[N, D, B]`, of numbers on lines, `[N, D, 1]`."""
         near = tf.clip_by_value(value, -FARTHEST, FARTHEST)
         if not self._knots:
             return near
         features = [len(self._knots) ** 0.5 * near, _between(near, self._knots)]
         if self._fine_knots:
             features.append(_FINE_SCALE * _between(near, self._fine_knots))
-        return tf.concat(features, axis=1)
+        return tf.concat(features, axis=2)
 
 
 def _between(u, knots):
-    """Where u, `[N, 1]`, is between neighbouring knots, from -1/2 to 1/2, `[N, B]`."""
+    """Where u, `[..., 1]`, is between neighbouring knots, from -1/2 to 1/2, `[..., B]`."""
     low, width = np.asarray(knots[:-1]), np.diff(knots)
     return tf.clip_by_value((u - low) / width, 0.0, 1.0) - 0.5
