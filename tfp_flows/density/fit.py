@@ -154,15 +154,17 @@ def fit_and_judge(
     max_steps: int | None = None,
     flow: tfp.bijectors.Bijector | None = None,
     columns: list[dict[str, str]] | None = None,
+    light_tails: bool = False,
 ) -> Fit:
     """Returns the `Fit` of a density to `train`, which `held_out` judges.
 
-    A small table is fitted again to `all_rows`. `columns`: see `FittedDensity`. Other
-    arguments: see `fit_density`.
+    A small table is fitted again to `all_rows`. `columns`: see `FittedDensity`;
+    `light_tails`: see `rules_for`. Other arguments: see `fit_density`.
     """
     start = time.monotonic()
     num_rows, event_size = all_rows.x.shape
-    rules = rules_for(num_rows, event_size, all_rows.context_size, max_steps)
+    sizes = num_rows, event_size, all_rows.context_size
+    rules = rules_for(*sizes, max_steps, light_tails=light_tails)
     if flow is not None:
         rules = rules.with_flow(flow.name)
     _, first, second, scoring = split_seed(seed, 4)

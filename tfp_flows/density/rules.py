@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.standardize import Decorrelate
-from tfp_flows.core.arguments import check_integer, check_size
+from tfp_flows.core.arguments import check_flag, check_integer, check_size
 from tfp_flows.flows.maf import MAF
 from tfp_flows.flows.neural_spline_flow import NeuralSplineFlow
 from tfp_flows.tables.networks import MOST_WEIGHTS, NetworkSizes, weights_of_member
@@ -40,6 +40,9 @@ _NETWORKS_OF_ORDER = 2
 _SPLINE_FLOWS = {0: (64, 0.2), 3_000: (64, 0.1), 20_000: (128, 0.05), 300_000: (256, 0.0)}
 _MAFS = {0: (128, 0.2), 3_000: (128, 0.1), 20_000: (256, 0.05)}
 _ROWS_OF_LARGE_BATCHES = 20_000  # from here on, a training step has 512 rows, not 256
+# Bound of splines where tails are light. Beyond it, a draw has the scale of all rows, not
+# the one given the context: with a bound of 3, one of 400 draws.
+_BOUND_OF_LIGHT_TAILS = 6.0
 # Steps of a spline flow of one variable: more are slower, and no better.
 _STEPS_OF_ONE = 2
 # Bounds of the steps between two looks at the validation rows.
@@ -195,7 +198,12 @@ class Rules:
 
 
 def rules_for(
-    num_rows: int, event_size: int, context_size: int = 0, max_steps: int | None = None
+    num_rows: int,
+    event_size: int,
+    context_size: int = 0,
+    max_steps: int | None = None,
+    *,
+    light_tails: bool = False,
 ) -> Rules:
     """Returns the rules for a table.
 
@@ -213,8 +221,11 @@ def rules_for(
       event_size: number of variables, D.
       context_size: width of the context.
       max_steps: as in `fit_density`.
+      light_tails: whether flows have a normal base, and splines that reach it, since the
+        variables given the context have light tails, such as parameters given data.
     """
     check_size("num_rows", num_rows)
+    check_flag("light_tails", light_tails)
     check_size("event_size", event_size)
     check_size("context_size", context_size, 0)
     if max_steps is None:
@@ -222,13 +233,14 @@ def rules_for(
     check_integer("max_steps", max_steps, 1)
     splines = _splines(num_rows, event_size, context_size)
     is_wide = event_size >= _MANY_COLUMNS and num_rows < _FEW_ROWS_A_COLUMN * event_size
-    spline_flow = _spline_flow(num_rows, event_size, max_steps)
+    spline_flow = _spline_flow(num_rows, event_size, max_steps, light_tails)
     flows = {}
     if num_rows >= _FEW_ROWS or not splines:
         flows["neural spline flow"] = spline_flow
         if context_size and event_size > 1:
-            flows["MAF"] = _maf(MAF, num_rows, max_steps)
-            flows["MAF of residuals"] = _maf(_residual_maf, num_rows, max_steps)
+            sizes = num_rows, max_steps, light_tails
+            flows["MAF"] = _maf(MAF, *sizes)
+            flows["MAF of residuals"] = _maf(_residual_maf, *sizes)
     return Rules(
         splines=splines,
         flows=flows,
@@ -274,15 +286,19 @@ def _with_networks(rule, count):
     return dataclasses.replace(rule, options=options)
 
 
-def _spline_flow(num_rows, event_size, max_steps):
+def _spline_flow(num_rows, event_size, max_steps, light_tails):
     options = _layers(_SPLINE_FLOWS, num_rows)
+    if light_tails:
+        options |= {"heavy_tails": False, "bound": _BOUND_OF_LIGHT_TAILS}
     if event_size == 1:
         options["num_steps"] = _STEPS_OF_ONE
     return _flow_rule(NeuralSplineFlow, options, num_rows, num_rows / 16, max_steps)
 
 
-def _maf(constructor, num_rows, max_steps):
+def _maf(constructor, num_rows, max_steps, light_tails):
     options = {**_layers(_MAFS, num_rows), "residual": True, "activation": "silu"}
+    if light_tails:
+        options["heavy_tails"] = False
     return _flow_rule(constructor, options, num_rows, num_rows / 64, max_steps)
 
 

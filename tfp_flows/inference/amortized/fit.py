@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfp_flows.core.arguments import (
     check_flag,
@@ -25,6 +26,7 @@ from tfp_flows.inference.amortized.calibration import judge_calibration, judge_w
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.features import check_summary, fit_features
 from tfp_flows.inference.amortized.learned_likelihood import LearnedLikelihood
+from tfp_flows.inference.amortized.normal_tails import with_normal_tails
 from tfp_flows.inference.amortized.observation_checks import Extent, Surroundings
 from tfp_flows.inference.amortized.pairs import (
     LEAST_SIMULATIONS,
@@ -261,12 +263,25 @@ def _fit_rounds(source, focus, num_rounds, num_simulations, backup, training, se
         if backup is not None and index:
             path = f"{os.fspath(backup).removesuffix('.npz')}.round{index + 1}.npz"
         pairs.append(source.pairs(count, for_draws, path, shows_bar, prior))
+        if prior is None:
+            pairs = [_in_coordinates_of_normal_tails(source, pairs[0])]
         # In the region, simulations of all rounds are draws of the truncated prior.
         together = Pairs.joined(pairs)
         if prior is not None:
             together = together.take(prior.contains_rows(together.u))
         amortized = _fit_round(together, source, round_training, round_seed, prior)
     return amortized
+
+
+def _in_coordinates_of_normal_tails(source, pairs):
+    """Changes the coordinates of a source, and returns its draws of the prior in them."""
+    before = source.support
+    usable = np.isfinite(pairs.u).all(axis=1)
+    source.support = with_normal_tails(before, pairs.u[usable])
+    if source.support is before:
+        return pairs
+    parts = before.bijector.forward(tf.constant(pairs.u, before.dtype))
+    return pairs._replace(u=source.support.unconstrained(parts))
 
 
 def _fit_round(pairs, source, training, seed, prior=None):
@@ -293,7 +308,8 @@ def _fit_round(pairs, source, training, seed, prior=None):
     )
     parts = [Pairs(part.u, features(part.x)) for part in (train, held_out, usable)]
     options = {"max_minutes": density_minutes, "verbose": training.verbose}
-    fit = fit_and_judge(*(Data(*part) for part in parts), seed=for_fit, **options)
+    rows = (Data(*part) for part in parts)
+    fit = fit_and_judge(*rows, light_tails=True, seed=for_fit, **options)
     numbers = None
     if features.network is not None:
         numbers = [features.numbers(part.x) for part in (train, held_out)]

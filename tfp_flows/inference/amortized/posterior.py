@@ -22,6 +22,7 @@ from tfp_flows.inference.amortized.calibration import CalibrationReport
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.features import Features, Scale
 from tfp_flows.inference.amortized.learned_likelihood import LearnedLikelihood
+from tfp_flows.inference.amortized.normal_tails import without_normal_tails
 from tfp_flows.inference.amortized.observation_checks import (
     Extent,
     ImportanceWeights,
@@ -183,7 +184,7 @@ class AmortizedPosterior(DistributionWrapper):
         if model is not None:
             if loaded.likelihood is not None and observed is None:
                 support = JointSupport.from_distribution(model, "model").softly_clipped()
-                same = loaded.support.equals(support)
+                same = without_normal_tails(loaded.support).equals(support)
                 learned: Any = loaded.likelihood
                 loaded.likelihood = dataclasses.replace(learned, log_prior=model.log_prob)
             else:
@@ -192,7 +193,8 @@ class AmortizedPosterior(DistributionWrapper):
                     observed = names  # an observation's row has the order of the fit
                 source = JointSimulator(model, observed)
                 same = source.form.shapes == loaded.form.shapes
-                same = same and loaded.support.equals(source.support)
+                support = without_normal_tails(loaded.support)
+                same = same and support.equals(source.support)
                 loaded.pin = source.pin
             words = "the `model` of this file"
             require(same, words, f"{model.name}, of other shapes or supports")
