@@ -72,14 +72,7 @@ def check_size(name: str, value: Any, minimum: int = 1) -> int:
 
 
 def check_number(name: str, value: Any, words: str, allows: Callable[[Any], bool]) -> Any:
-    """Returns `value`, a real number for which `allows(value)` holds.
-
-    Args:
-      name: name of the argument.
-      value: its value.
-      words: description of the number expected, such as "above 0".
-      allows: function of the number that returns whether it is allowed.
-    """
+    """Returns `value`, an allowed real number; `words`, such as "above 0", say which."""
     is_number = np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf"
     if not is_number or not allows(value):
         raise ValueError(f"Expected a number `{name}` {words}; got {_shown(value)}.")
@@ -216,41 +209,20 @@ def check_callable(name: str, value: Any, words: str) -> None:
 def check_instance(
     name: str, value: Any, kinds: type | tuple, words: str, hint: str = ""
 ) -> None:
-    """Refuses a value that is not an instance of `kinds`.
-
-    Args:
-      name: name of the argument.
-      value: its value.
-      kinds: a class, or a tuple of classes.
-      words: description with its article, such as "a `tfp.bijectors.Bijector`".
-      hint: a sentence of advice, with a space before it.
-    """
+    """Refuses a value that is not an instance of `kinds`; `words` have an article."""
     if isinstance(value, kinds):
         return
     raise ValueError(f"Expected `{name}`, {words}; got {_shown(value)}.{hint}")
 
 
 def check_members(name: str, value: Any, members: Sequence[str], words: str) -> None:
-    """Refuses classes, and objects without the attributes `members`.
-
-    Args:
-      name: name of the argument.
-      value: its value.
-      members: names of the attributes.
-      words: description of the object expected, with its article.
-    """
+    """Refuses classes, and objects without the attributes `members`, which `words` name."""
     if isinstance(value, type) or not all(hasattr(value, m) for m in members):
         check_instance(name, value, (), words)
 
 
 def check_names(argument: str, table: Any, expected: Sequence[str]) -> None:
-    """Checks that a data frame has the expected columns, in their order.
-
-    Args:
-      argument: name of the argument.
-      table: anything; a data frame has `columns`.
-      expected: names of the columns; empty if any will do.
-    """
+    """Checks that a data frame has the expected columns, in order; if none, any will do."""
     names = [str(name) for name in getattr(table, "columns", expected)]
     fits = names == list(expected) or not expected
     require(fits, f"`{argument}` of the columns {expected}, in this order", names)
@@ -259,11 +231,7 @@ def check_names(argument: str, table: Any, expected: Sequence[str]) -> None:
 def require(holds: Any, expected: str, got: Any, hint: str = "") -> None:
     """Raises `ValueError`, "Expected ...; got ...", unless `holds` is true.
 
-    Args:
-      holds: whether the value is as expected.
-      expected: description of the value expected.
-      got: the value given, or words for it.
-      hint: a sentence of advice, with a space before it.
+    `hint` is a sentence of advice, with a space before it.
     """
     if not holds:
         raise ValueError(f"Expected {expected}; got {got}.{hint}")

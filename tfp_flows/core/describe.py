@@ -64,10 +64,8 @@ def lines(
 ) -> list[Line]:
     """Returns a `Line` for each part of a bijector and for their parts, data side first.
 
-    Args:
-      bijector: a `FlowBijector`.
-      event_shape: event shape at its data end; None if it is not known.
-      depth: number of bijectors around `bijector`, which sets the indent of its parts.
+    `event_shape` is the one at its data end; None if it is not known. `depth`, the number
+    of bijectors around it, sets the indent of its parts.
     """
     table = []
     for part, shape in _parts(bijector, event_shape):

@@ -13,18 +13,11 @@ _UNKNOWN = tf.TensorShape(None)
 
 
 def shapes_by_direction(event_ndims: Any, event_shape: Any, data_event_shape: Any) -> dict:
-    """Returns the shape of events that "forward" takes, and that "inverse" takes.
+    """Returns the shape of events that "forward" takes, and that "inverse" takes; or None.
 
-    Args:
-      event_ndims: number of axes of one event at the latent end.
-      event_shape: shape of one event at the latent end; None if any is allowed.
-      data_event_shape: shape of one event at the data end; None for `event_shape`.
-
-    Returns:
-      Dictionary of `tf.TensorShape`s or None.
-
-    Raises:
-      ValueError: if `event_shape` has another number of axes.
+    The first two arguments are the number of axes and the shape of an event at the latent
+    end; None allows any shape. An event at the data end has the same shape if the last is
+    None.
     """
     if event_shape is not None and len(event_shape) != event_ndims:
         raise ValueError(
@@ -37,12 +30,9 @@ def shapes_by_direction(event_ndims: Any, event_shape: Any, data_event_shape: An
 
 
 def with_event_shape(shape: Any, event_ndims: int, event_shape: tf.TensorShape) -> Any:
-    """Returns `shape` with other event axes and the same batch axes.
+    """Returns a shape with `event_shape` in place of its last `event_ndims` axes.
 
-    Args:
-      shape: `tf.TensorShape`, or an integer tensor.
-      event_ndims: number of event axes in `shape`, which are the last ones.
-      event_shape: `tf.TensorShape` of the new event axes.
+    `shape` is a `tf.TensorShape`, or an integer tensor.
     """
     if not isinstance(shape, tf.TensorShape):
         return tf.concat([shape[:-event_ndims], event_shape.as_list()], axis=0)
@@ -52,12 +42,9 @@ def with_event_shape(shape: Any, event_ndims: int, event_shape: tf.TensorShape) 
 
 
 def event_shape_after(bijector: tfp.bijectors.Bijector, direction: str, shape: Any) -> Any:
-    """Returns the shape to which any `tfp.bijectors.Bijector` maps an event shape.
+    """Returns the shape to which any bijector maps an event shape in a direction.
 
-    Args:
-      bijector: the bijector.
-      direction: "forward" or "inverse".
-      shape: `tf.TensorShape`, or an integer tensor; or a structure of these.
+    It is a `tf.TensorShape`, or an integer tensor; or a structure of these.
     """
     is_static = isinstance(tf.nest.flatten(shape)[0], tf.TensorShape)
     suffix = "" if is_static else "_tensor"
@@ -67,12 +54,8 @@ def event_shape_after(bijector: tfp.bijectors.Bijector, direction: str, shape: A
 def end_shapes(steps: Sequence[tfp.bijectors.Bijector]) -> tuple:
     """Returns the event shapes at the latent and at the data end of steps, data side first.
 
-    Returns:
-      Two `tf.TensorShape`s with at least the number of event axes of that end; None if the
-      rank is unknown.
-
-    Raises:
-      ValueError: if a step returns a shape that is known not to fit the next step.
+    They have at least the number of event axes of that end, or are None if the rank is
+    unknown. Steps whose known shapes do not fit raise `ValueError`.
     """
     latent = _shape_after(steps, "inverse")
     data = _shape_after(steps[::-1], "forward")

@@ -89,11 +89,7 @@ def check_event_shape(
 ) -> None:
     """Refuses a `shape` whose last `event_ndims` axes do not fit `event_shape`.
 
-    Args:
-      shape: `tf.TensorShape`; a shape of unknown rank passes.
-      argument: name of the value in errors.
-      event_ndims: number of event axes.
-      event_shape: `tf.TensorShape`, or None if any is allowed.
+    A shape of unknown rank passes; None allows any event shape.
     """
     if event_shape is None or shape.rank is None:
         return
@@ -203,15 +199,10 @@ def align_batch_axes(value: Any, context: tf.Tensor | None, event_ndims: Any) ->
 def minus_infinity_outside(
     log_density: tf.Tensor, inside: tf.Tensor, value: tf.Tensor, axes: Sequence[int]
 ) -> tf.Tensor:
-    """Returns `log_density` where all entries are inside the support.
+    """Returns log-densities, `[...]`, where all entries, `[..., *event]`, are inside.
 
-    Elsewhere it is minus infinity, or NaN if an entry is NaN.
-
-    Args:
-      log_density: `[...]`.
-      inside: boolean, of the shape of `value`: whether an entry is in the support.
-      value: `[..., *event]`.
-      axes: axes of the event, negative; none for densities of single entries.
+    Elsewhere it is minus infinity, or NaN if an entry is NaN. `axes` are those of the
+    event, negative; none for densities of single entries.
     """
     dtype = log_density.dtype
     is_nan = tf.reduce_any(tf.math.is_nan(value), axis=axes)

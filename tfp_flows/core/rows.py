@@ -26,12 +26,9 @@ def tensors_of_parts(*arrays: Any) -> Iterator[list]:
 
 
 def by_parts(function: Callable, *arrays: Any, size: int = 4096) -> np.ndarray:
-    """Returns `function` of all rows, computed on a part at a time to bound its memory.
+    """Returns `function` of all rows, computed on parts of `size` rows to bound its memory.
 
-    Args:
-      function: function of arrays of N rows, or None, that returns `[N, ...]`.
-      *arrays: arrays of rows, or None; the first is an array.
-      size: number of rows of a part.
+    The arrays may be None, but for the first; so may the function's arguments.
     """
     parts = parts_of_rows(*arrays, size=size)
     return np.concatenate([np.asarray(function(*part)) for part in parts])
@@ -85,13 +82,10 @@ def on_flat_rows(
 
 
 def distinct_rows(*tensors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Finds rows that are equal in all tensors. Under XLA all rows count as different.
+    """Returns the index of one row of each kind, `[K]`, and the kind of each row, `[N]`.
 
-    Args:
-      *tensors: `[N, columns]`; the first has a floating-point dtype.
-
-    Returns:
-      The index of one row of each kind, `[K]`, and the kind of each row, `[N]`.
+    Rows of one kind are equal in all tensors, `[N, columns]`, of which the first has a
+    floating-point dtype. Under XLA all rows count as different.
     """
     index = tf.range(tf.shape(tensors[0])[0])
     if is_compiled_by_xla():
@@ -220,11 +214,9 @@ def num_rows(data: Any) -> int:
 
 
 def take_rows(data: Any, index: Any) -> Any:
-    """Returns the rows `index` of `[N, ...]` in any structure.
+    """Returns the rows `index` of `[N, ...]`, or of None, in any structure.
 
-    Args:
-      data: arrays, tensors, or None.
-      index: integers, `[n]`; for arrays also booleans, `[N]`, or a slice.
+    The index are integers, `[n]`; for arrays also booleans, `[N]`, or a slice.
     """
 
     def take(rows):
@@ -236,13 +228,7 @@ def take_rows(data: Any, index: Any) -> Any:
 
 
 def random_split(data: Any, share: float, seed: int | None) -> tuple[Any, Any]:
-    """Returns random rows, in another order, and the others: a share of all, at least one.
-
-    Args:
-      data: `[N, ...]`, in any structure.
-      share: share of the others.
-      seed: integer; random if None.
-    """
+    """Returns random rows, in another order, and the others: a share, at least one."""
     order = np.random.default_rng(seed).permutation(num_rows(data))
     count = max(1, round(share * len(order)))
     return take_rows(data, order[count:]), take_rows(data, order[:count])
@@ -274,15 +260,10 @@ def refuse_rows_outside(
     dtype: tf.DType,
     argument: str,
 ) -> None:
-    """Refuses `data` with an entry outside its interval.
+    """Refuses `data`, `[N, *event]`, with an entry that is not between `low` and `high`.
 
-    Args:
-      low: lower ends, an array that broadcasts to an event.
-      high: upper ends.
-      slack: tolerance for rounding, at both ends.
-      data: array, `[N, *event]`.
-      dtype: dtype to which the entries are rounded before they are compared.
-      argument: name of `data` in errors.
+    The ends broadcast to an event. Entries are first rounded to `dtype`; `slack` is the
+    tolerance for rounding at both ends.
     """
     rounded = data.astype(dtype.as_numpy_dtype)
     outside = (rounded < low - slack) | (rounded > high + slack)

@@ -146,13 +146,7 @@ def evaluate(
 def quantile(
     distribution: Any, probability: TensorLike, context: TensorLike | None = None
 ) -> tf.Tensor:
-    """Returns quantiles, `[..., *event]`, of `probability`, `[...]`.
-
-    Args:
-      distribution: distribution of one variable.
-      probability: numbers from 0 to 1.
-      context: as for `evaluate`.
-    """
+    """Returns quantiles, `[..., *event]`, of a probability, `[...]`; else as `evaluate`."""
     refuse_several_variables(distribution, "quantile")
     probability = tf.cast(probability, distribution.dtype)
     if isinstance(distribution, _TRANSFORMED):

@@ -101,15 +101,8 @@ def coupling(
 ) -> Coupling:
     """Builds a `Coupling` with a network whose sizes fit `mask`.
 
-    Args:
-      mask: boolean array of the event's shape; True passes unchanged.
-      transformer: elementwise map of the changing entries.
-      make_network: function of the number of outputs (on the last axis) and `dtype` that
-        returns a Keras layer.
-      context_size: width of the context; 0 if there is none.
-      dtype: dtype of inputs and weights.
-      network_dtype: dtype policy of the network; that of `dtype` if None.
-      **others: ignored.
+    `make_network` is a function of the number of outputs (on the last axis) and `dtype`.
+    The other arguments are those of a flow; `others` are ignored.
     """
     parts = partition(mask)
     # An explicit dtype keeps a global mixed-precision policy away from log-dets.
@@ -273,12 +266,7 @@ def pixel_steps(
 ) -> list[FlowBijector]:
     """Returns the map of pixels in [0, 1] to the line: `NormalScores`, `Logit`, or none.
 
-    Args:
-      image_shape: `(H, W, C)`.
-      logit_alpha: `alpha` of the `Logit`; None leaves it out.
-      normal_scores: bins of the `NormalScores`, which replaces the `Logit`; None leaves it
-        out.
-      dtype: dtype of inputs.
+    The arguments are those of `Glow`; `normal_scores` replaces the `Logit`.
     """
     if normal_scores is not None:
         check_integer("normal_scores", normal_scores, 2)

@@ -59,13 +59,7 @@ def call_once(network: keras.Layer, *shapes: tuple, argument: str = "network") -
 def check_can_be_rebuilt(network: keras.Layer, *shapes: tuple) -> None:
     """Refuses to save a network that its own configuration does not build again.
 
-    Args:
-      network: network that `call_once` has called; networks of this package pass.
-      *shapes: shapes given to `call_once`.
-
-    Raises:
-      ValueError: if it has no configuration, or one that builds no network or a network
-        with other weights.
+    `call_once` has called it, with these shapes. Networks of this package pass.
     """
     if is_of_this_package(network):
         return

@@ -278,10 +278,7 @@ def _as_list(context):
 
 
 def _from_context(weights, contexts):
-    """Returns the term of a context in the first hidden values, `[N, units]`.
-
-    `contexts` is a list with the context; empty if there is none.
-    """
+    """Returns the term of a context, if there is one, in the first values, `[N, units]`."""
     if not contexts:
         return tf.zeros_like(weights.positions[:1])
     return contexts[0] @ weights.context

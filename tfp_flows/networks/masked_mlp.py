@@ -340,9 +340,7 @@ class MaskedDense:
     def parts(self, num_others: int = 0, *, zero: bool = False) -> tuple[list[Part], Part]:
         """Returns the `Part`s of the tiles and of the bias; outputs have zero biases.
 
-        Args:
-          num_others: number of further inputs of each unit, such as a context.
-          zero: whether the tiles start at zero.
+        `num_others` counts further inputs of each unit, such as a context.
         """
         num_inputs = self.shape[0] + num_others
         tiles = [

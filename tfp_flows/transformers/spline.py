@@ -46,13 +46,10 @@ class _Spline(Transformer):
 
     @abc.abstractmethod
     def _map(self, interpolate, axis, value, parameters):
-        """Returns the mapped value and the log-det, `[M]` both (see `_with_bins_first`).
+        """Returns the mapped value and the log-det, `[M]` both, from parameters `[P, M]`.
 
-        Args:
-          interpolate: function of a value, its bin, and the slopes at both ends of the bin.
-          axis: 0 if the value is an x, 1 if it is a y.
-          value: `[M]`.
-          parameters: `[P, M]`.
+        `interpolate` is a function of a value, its bin, and the slopes at both ends of the
+        bin; the axis is 0 if the value is an x, 1 if it is a y.
         """
 
     def _knots_and_slopes(self, shares, slopes):
@@ -210,15 +207,7 @@ def _is_number_of_bins(value):
 
 
 class _Bin(NamedTuple):
-    """The bin that each value is in; attributes `[...]` each.
-
-    Attributes:
-      index: number of the bin, from 0.
-      x_0: left end in x.
-      y_0: left end in y.
-      w: width.
-      h: height.
-    """
+    """The bin that each value is in: its number from 0, left ends, width and height."""
 
     index: tf.Tensor
     x_0: tf.Tensor
@@ -254,16 +243,11 @@ def _inner_knots(shares: tf.Tensor, bound: float) -> tf.Tensor:
 def _find_bin(
     value: tf.Tensor, shares: Sequence[tf.Tensor], axis: int, bound: float
 ) -> _Bin:
-    """Returns the bin that each entry of `value` is in.
+    """Returns the bin of each value, an x (axis 0) or a y (1), within the bound.
 
     Ends and sizes of bins are masked sums over all bins, since the gradient of a gather is
-    a scatter, which is slow.
-
-    Args:
-      value: `[...]`, from `-bound` to `bound`.
-      shares: shares of the interval in x and in y, `[K, ...]` both.
-      axis: 0 if `value` is an x, 1 if it is a y.
-      bound: half the length of the interval.
+    a scatter, which is slow. The shares are those of the interval in x and in y, `[K,
+    ...]`.
     """
     inner = _inner_knots(shares[axis], bound)
     index = tf.reduce_sum(tf.cast(value >= inner, tf.int32), axis=0)
