@@ -98,11 +98,7 @@ class Difference(Rule):
 
 
 def in_order(differences: Mapping[str, Difference]) -> dict[str, Difference]:
-    """Returns differences, by column, each after those of its parts.
-
-    Raises:
-      graphlib.CycleError: if columns need each other.
-    """
+    """Returns differences, by column, each after those of its parts."""
     sorter = graphlib.TopologicalSorter({n: d.minus for n, d in differences.items()})
     return {n: differences[n] for n in sorter.static_order() if n in differences}
 

@@ -192,11 +192,7 @@ class Utility(typing.NamedTuple):
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Runs scikit-learn in one thread: many are slow on few rows or busy processors.
-
-    Raises:
-      ImportError: if scikit-learn is not installed; says how to install it.
-    """
+    """Runs scikit-learn in one thread: many are slow on few rows or busy processors."""
     try:
         from sklearn.exceptions import ConvergenceWarning
         from threadpoolctl import threadpool_limits  # which scikit-learn imports, too

@@ -92,11 +92,7 @@ class Frame:
         return {name: self.columns[name] for name in names}
 
     def take_as_given(self, names: Sequence[str], argument: str) -> dict[str, Any]:
-        """Returns columns as `take` does, but pandas's own arrays of a pandas frame.
-
-        Raises:
-          ValueError: if a column is missing.
-        """
+        """Returns columns as `take` does, but pandas's own arrays of a pandas frame."""
         columns = self.take(names, argument)
         if self.index is None:
             return columns

@@ -35,18 +35,9 @@ def imputed(
 ) -> dict[str, np.ndarray]:
     """Returns modelled columns, `[N]` by name, whose missing cells were drawn.
 
-    Args:
-      distribution: the distribution of the rows.
-      codec: the codec of the rows.
-      frame: the rows.
-      columns: all columns of the frame, `[N]` by name.
-      context: entries of the context, `[N, C]`, or None.
-      seed: stateless seed.
-      num_candidates: completions of a row of which one is chosen, unless draws are exact.
-
-    Raises:
-      ValueError: if a category is unknown, if a row with missing cells has other cells that
-        cannot occur, or if no drawn completion of a row can occur.
+    Unless draws are exact, one of `num_candidates` completions of a row is chosen. An
+    unknown category, a row with missing cells whose other cells cannot occur, and a row of
+    which no drawn completion can occur raise `ValueError`.
     """
     frame = _with_sources(frame, codec)
     rows = codec.read(frame)

@@ -27,11 +27,8 @@ def measured_map(
 ) -> NumberSpec:
     """Returns the map of a column's numbers, measured in those of training rows, `[N]`.
 
-    Args:
-      column: the description of the column.
-      ends: lower and upper end of the numbers, or of their places on a grid; None for none.
-      numbers: `[N]`, or their places.
-      is_context: whether the column is part of a context.
+    They are places if there is a grid. The ends are those of the numbers or places; None
+    for none.
     """
     spec = unmeasured_map(column, ends, numbers)
     if spec.form == "circle" or not len(numbers):

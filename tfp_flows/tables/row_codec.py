@@ -136,9 +136,8 @@ class RowCodec:
     def encode(self, frame: Frame, expected: str = "") -> np.ndarray:
         """Returns rows, `[N, K + D]`; with `expected`, refuses rows that cannot occur.
 
-        Raises:
-          ValueError: if a column has missing cells (with "refuse"), cells of another type,
-            unknown categories, or, with `expected`, cells that cannot occur.
+        Missing cells (with "refuse"), cells of another type and unknown categories are
+        refused.
         """
         rows = self.read(frame)
         self.refuse(frame, rows)

@@ -250,17 +250,9 @@ class LikelihoodModel(keras.Model):
         """Takes one gradient step, and returns the loss, as Keras's method does.
 
         Data-dependent state is set from these rows, unless it is set already: before the
-        first of many batches, call `initialize` with all rows.
-
-        Args:
-          x: the rows, as arrays in the forms that `fit` takes.
-          y: must be None.
-          sample_weight: `[N]`.
-          class_weight: must be None.
-          return_dict: as in `keras.Model.train_on_batch`.
-
-        Raises:
-          ValueError: as `fit` does.
+        first of many batches, call `initialize` with all rows. The rows are arrays in the
+        forms that `fit` takes; `y` and `class_weight` must be None. Errors are those of
+        `fit`.
         """
         if not self.compiled:
             return super().train_on_batch(x)  # raises
@@ -314,10 +306,8 @@ class LikelihoodModel(keras.Model):
     ) -> dict[str, tf.Tensor]:
         """Returns the nats of each row, `[n]`, whose means are the metrics, by their names.
 
-        Args:
-          rows: `Rows` of tensors in the model's dtype.
-          batch: the `GlobalBatch` that they are part of.
-          training: whether "loss" is the training objective.
+        The tensors of `rows`, in the model's dtype, are part of `batch`. In training,
+        "loss" is the training objective.
         """
         raise NotImplementedError
 
