@@ -79,6 +79,7 @@ class MixtureCDF(Transformer):
 
     def constrain(self, parameters: tf.Tensor) -> Sequence[tf.Tensor]:
         """Log-weights, means and log-scales, `[..., K, D]`; a shift and a log-scale."""
+        self._check_parameters(parameters, self.num_parameters)
         k = self.num_components
         logits, means, log_scales, last = tf.split(parameters, [k, k, k, 2], axis=-2)
         apart = np.linspace(-1.0, 1.0, k) if k > 1 else np.zeros(1)
