@@ -121,15 +121,7 @@ def check_event_shape(name: str, value: Any) -> tuple[int, ...]:
 def check_image_shape(
     image_shape: Sequence[int], *, divisible_by: int = 1
 ) -> tuple[int, int, int]:
-    """Returns `image_shape` as a tuple of integers.
-
-    Args:
-      image_shape: `(H, W, C)`.
-      divisible_by: number that must divide H and W.
-
-    Raises:
-      ValueError: if it is not three positive integers, or H or W is not divisible.
-    """
+    """Returns `(H, W, C)` as integers; H and W must be divisible by `divisible_by`."""
     shape = positive_integers(image_shape)
     if shape is None or len(shape) != 3:
         raise ValueError(

@@ -85,10 +85,7 @@ def in_mode(conditioner: Callable, training: bool) -> Callable:
 
 
 def refuse_dropout(steps: Sequence[FlowBijector], argument: str) -> None:
-    """Raises `ValueError` if one of `steps` would drop other units when called again.
-
-    `argument` names the argument or step that calls them, for the error.
-    """
+    """Refuses steps that would drop other units when the `argument` calls them again."""
     names = [
         step.name
         for step in steps

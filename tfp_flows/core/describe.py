@@ -30,9 +30,7 @@ def headline(
 ) -> str:
     """Returns name, class, event shape, context and number of parameters in one line.
 
-    Args:
-      bijector: a `FlowBijector`.
-      event_shape: event shape at its data end; taken from its steps by default.
+    The event shape is the one at the data end, taken from the steps by default.
     """
     shape = bijector._event_shapes["inverse"] if event_shape is None else event_shape
     context = bijector.context_size

@@ -20,12 +20,8 @@ def check_value(
 ) -> Any:
     """Returns `value` as a tensor whose last `event_ndims` axes fit `event_shape`.
 
-    Args:
-      value: anything TensorFlow converts.
-      argument: name of the value in errors.
-      event_ndims: number of event axes; where it is a structure, so is `value`.
-      event_shape: `tf.TensorShape`, or None if any is allowed.
-      dtype: dtype of the tensor; None keeps that of `value`.
+    It may be a structure, as `event_ndims` is then. None allows any event shape, and keeps
+    the dtype.
     """
     if tf.nest.is_nested(event_ndims):
         return tf.nest.map_structure(
@@ -48,11 +44,7 @@ def check_value(
 
 
 def as_tensor(value: Any, argument: str, dtype: tf.DType | None) -> tf.Tensor:
-    """Returns `value` as a tensor of `dtype`; None keeps the dtype of `value`.
-
-    Raises:
-      ValueError: if TensorFlow does not convert it, or it is a symbol of TF-Keras.
-    """
+    """Returns `value` as a tensor of `dtype`; None keeps the dtype of `value`."""
     try:
         tensor = tf.convert_to_tensor(value, dtype=dtype, name=argument)
     except (TypeError, ValueError) as error:
@@ -104,14 +96,7 @@ def check_event_shape(
 def check_context(
     context: TensorLike | None, context_size: int, dtype: tf.DType | None, owner: str
 ) -> tf.Tensor | None:
-    """Returns `context` as a tensor of shape `[..., context_size]`, or None.
-
-    Args:
-      context: the argument as given.
-      context_size: its width; 0 where there must be none.
-      dtype: dtype of the tensor.
-      owner: name of the bijector, for the error.
-    """
+    """Returns `context` as a tensor of shape `[..., context_size]`, or None for width 0."""
     if not context_size:
         if context is not None:
             raise ValueError(
@@ -156,16 +141,8 @@ def nan_where_context_is(value: Any, context: tf.Tensor | None, event_ndims: Any
 def align_batch_axes(value: Any, context: tf.Tensor | None, event_ndims: Any) -> tuple:
     """Broadcasts the batch axes of `value` and `context` against each other.
 
-    Args:
-      value: `[*batch, *event]`, or a structure of such.
-      context: `[*context_batch, C]`; or None, which changes nothing.
-      event_ndims: number of event axes, in the structure of `value`.
-
-    Returns:
-      `value` and `context` with equal batch axes.
-
-    Raises:
-      ValueError: if the shapes are known and do not broadcast.
+    The value, `[*batch, *event]`, may be a structure, as `event_ndims` is then. Without a
+    context nothing changes. Known shapes that do not broadcast raise `ValueError`.
     """
     if context is None:
         return value, None

@@ -94,11 +94,7 @@ def refuse_discrete(distribution: Any, place: str) -> None:
 
 
 def vector_size(distribution: Any) -> int:
-    """Returns D of a `distribution` of vectors, `[D]`.
-
-    Raises:
-      ValueError: if it is no distribution, or one of other events.
-    """
+    """Returns D of a distribution of vectors, `[D]`; refuses anything else."""
     members = ("log_prob", "sample", "event_shape", "dtype")
     check_members("distribution", distribution, members, "one of rows")
     shape = distribution.event_shape

@@ -82,10 +82,7 @@ def bisect(
 ) -> tf.Tensor:
     """Returns the least points for which `is_below` is False, by halving intervals.
 
-    Args:
-      is_below: function from points to booleans of their shape; True below some point.
-      low: points at or below the result.
-      high: points at or above the result, of the same shape.
+    The function is True below some point; intervals run from `low` to `high`.
     """
 
     def halve(low, high):
@@ -123,11 +120,7 @@ def evaluate(
 ) -> tf.Tensor:
     """Returns "cdf" or another of `_ENDS` at `value`, `[..., *event]`, as `[...]`.
 
-    Args:
-      distribution: distribution of one variable.
-      function: name of the method.
-      value: where to evaluate it.
-      context: context of a conditional distribution; others ignore it.
+    Only conditional distributions of one variable use the context.
     """
     refuse_several_variables(distribution, function)
     if isinstance(distribution, _TRANSFORMED):

@@ -169,9 +169,6 @@ def _spline_steps(
     """Returns the steps of a `NeuralSplineFlow`, data side first.
 
     `network` are arguments of the conditioners; the others are arguments of the flow.
-
-    Raises:
-      ValueError: if `event_size` is 1 with `coupling`.
     """
     check_each(check_size, event_size=event_size, num_steps=num_steps)
     check_each(
@@ -201,13 +198,6 @@ class _SplineColumns:
 
     An angle has a spline on the circle, and networks see its cosine and sine. It is not
     mixed linearly, which would tear the circle.
-
-    Args:
-      event_size: number of columns, D.
-      circular: columns that are angles: indices, or booleans; None if none is.
-      num_bins: bins of each spline.
-      bound: bound of the splines on the line.
-      dtype: dtype of inputs and weights.
     """
 
     def __init__(

@@ -66,9 +66,6 @@ def coupling_steps(
 
     `transformer` is the elementwise map of the changing variables. The other arguments are
     those of `RealNVP`; `others` are those of `coupling` and `norm_and_mixing`.
-
-    Raises:
-      ValueError: if `event_size` is below 2, or both norms are wanted.
     """
     refuse_one_variable(event_size)
     check_size("num_steps", num_steps)
@@ -136,9 +133,6 @@ def autoregressive_steps(
     `make_step` is `MaskedAutoregressive` or `InverseAutoregressive`, and `transformer` the
     elementwise map of the variables. The other arguments are those of `MAF`; `others` are
     those of `autoregressive_step` and `norm_and_mixing`.
-
-    Raises:
-      ValueError: if both norms are wanted.
     """
     check_flag("random_orderings", random_orderings)
     check_size("num_steps", num_steps)

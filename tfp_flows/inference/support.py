@@ -56,11 +56,7 @@ class JointSupport:
     def from_constraint(
         cls, event_shape: Any, constraint: tfb.Bijector, dtype: tf.DType
     ) -> JointSupport:
-        """The support of parts that a bijector constrains, from a vector of their numbers.
-
-        Raises:
-          ValueError: if a shape is not known.
-        """
+        """The support of parts that a bijector makes of a vector of their numbers."""
         unconstrained = constraint.inverse_event_shape(event_shape)
         flat_shapes = tf.nest.flatten(unconstrained)
         are_known = all(shape.is_fully_defined() for shape in flat_shapes)

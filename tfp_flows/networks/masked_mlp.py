@@ -182,10 +182,7 @@ class MaskedMLP(MaskedNetwork, ContextNetwork):
         return x, context
 
     def set_output_biases(self, biases: TensorLike) -> None:
-        """Assigns the biases of the outputs, `[P * D]`, D for each parameter.
-
-        A fresh network returns them for all inputs.
-        """
+        """Assigns the biases of the outputs, `[P * D]`, which a fresh network returns."""
         arrays = self._layout.unpack(self._packed)
         tiles, _ = arrays.layers[-1]
         arrays.layers[-1] = tiles, tf.convert_to_tensor(biases, self.dtype)

@@ -191,10 +191,7 @@ class RuleSolver(typing.NamedTuple):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns values of a number, `[N]`, and where it follows from others, `[N]`.
 
-        Args:
-          number: index of the number.
-          codes: all codes, `[N, K]`.
-          numbers: the numbers before, `[N]` each.
+        It has all codes, `[N, K]`, and the numbers before it.
         """
         entry = codes.shape[1] + number
         owner = self.codec.names[self.codec.column_of_each[entry]]

@@ -526,8 +526,7 @@ class OrderedValues:
     def places_up_to(self, y: npt.NDArray) -> np.ndarray:
         """Returns the places of the last values up to y, `[N]`; NaN for NaN.
 
-        Raises:
-          ValueError: if a number y is not among the values, and these do not increase.
+        If values do not increase, each y must be one of them.
         """
         if self._rise:
             y = y.astype(np.float64)

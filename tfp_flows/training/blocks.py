@@ -67,9 +67,8 @@ def in_blocks(model: Any, step: Callable, fallback: Callable) -> Callable:
 def _gather(iterator, batch, limit, *, size):
     """Gathers `batch` and the following batches of its shape, at most `limit` in all.
 
-    Returns:
-      The block, with room for `size` batches; the number of batches in it; and an
-      `Optional` of the next batch, if its shape differs; empty otherwise.
+    Returns the block, with room for `size` batches; the number of batches in it; and an
+    `Optional` of the next batch, if its shape differs; empty otherwise.
     """
     parts = tf.nest.flatten(batch)
     arrays = [tf.TensorArray(x.dtype, size, element_shape=x.shape) for x in parts]

@@ -83,11 +83,7 @@ class RowFormat:
         self.columns = columns or {}
 
     def from_inputs(self, inputs: Any) -> Rows:
-        """Returns the `Rows` of inputs: `x`, `(x,)`, `(x, context)`, or a dictionary.
-
-        Raises:
-          ValueError: if there are more than two parts, or entries of another name.
-        """
+        """Returns the `Rows` of inputs: `x`, `(x,)`, `(x, context)`, or a dictionary."""
         if isinstance(inputs, dict):
             is_named = {"x"} <= set(inputs) <= {"x", "context"}
             require(is_named, "inputs named `x` and `context`", sorted(inputs))
