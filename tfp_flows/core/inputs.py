@@ -117,12 +117,9 @@ def nan_where_context_is(value: Any, context: tf.Tensor | None, event_ndims: Any
     """Returns `value` with NaN in the rows whose context has NaN or an infinity.
 
     A network may hide them: the ReLU of TensorFlow's fused kernels maps NaN to zero, and
-    standardised contexts are clipped to finite numbers.
-
-    Args:
-      value: `[*batch, *event]`, or a structure of such.
-      context: `[*context_batch, C]`, where the batch axes broadcast; or None.
-      event_ndims: number of event axes, in the structure of `value`.
+    standardised contexts are clipped to finite numbers. The value, `[*batch, *event]`, may
+    be a structure, as `event_ndims` is then; its batch axes and those of the context
+    broadcast.
     """
     if context is None:
         return value

@@ -35,13 +35,10 @@ def by_parts(function: Callable, *arrays: Any, size: int = 4096) -> np.ndarray:
 
 
 def map_parts(function: Callable, size: int, *tensors: tf.Tensor) -> tf.Tensor:
-    """Returns `function` of all rows, a part at a time, as `by_parts`, also in a graph.
+    """Returns `function` of all rows, a part of `size` rows at a time, also in a graph.
 
-    Args:
-      function: function of the index of a part and its rows of the tensors, `[n, ...]`, to
-        one tensor, `[n, ...]`, of the dtype of the first.
-      size: largest number of rows of a part.
-      *tensors: tensors with equally many rows, at least one.
+    The function takes the index of the part and its rows of the tensors, and returns a row
+    of the dtype of the first tensor for each.
     """
     num_rows = tf.shape(tensors[0])[0]
     num_parts = -(-num_rows // size)
@@ -69,11 +66,7 @@ def on_flat_rows(
 ) -> tf.Tensor:
     """Returns `function(rows, contexts, *arguments)`, `[N]`, with the batch axes of `x`.
 
-    Args:
-      function: function of rows, `[N, D]`, and their contexts, `[N, C]` or None.
-      x: `[..., D]`.
-      context: `[..., C]`, with the batch axes of `x`; or None.
-      *arguments: further arguments of the function.
+    The context has these too, or is None.
     """
     if context is not None:
         context = tf.reshape(context, [-1, context.shape[-1]])
@@ -98,11 +91,8 @@ def distinct_rows(*tensors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def never_empty(*tensors: tf.Tensor | None) -> tuple:
     """Adds a row of zeros to tensors without rows, since loops over variables need one.
 
-    Args:
-      *tensors: `[N, ...]`; an optional tensor may be None.
-
-    Returns:
-      The tensors, and a function that removes such a row from N rows of outputs.
+    Returns the tensors, of which some may be None, and a function that removes such a row
+    from outputs.
     """
     if all(t is None or t.shape[0] for t in tensors):
         return *tensors, lambda outputs: outputs
@@ -124,18 +114,10 @@ def check_rows(
     *,
     argument: str = "data",
 ) -> Any:
-    """Returns `data` as an array or tensor of at least one row.
+    """Returns `data`, `[N, *event]`, as an array or tensor of at least one row.
 
-    Args:
-      data: `[N, *event]`, an array, a tensor or a `tf.TensorSpec`.
-      context: `[N, context_size]`, or None.
-      event_shape: `tf.TensorShape` of one event; one of unknown rank allows any shape.
-      context_size: width of the context; 0 if `context` must be None.
-      argument: name of `data` in errors.
-
-    Raises:
-      ValueError: if `data` or `context` has another shape, is missing, unwanted, or not of
-        numbers.
+    It may be a `tf.TensorSpec`; an event shape of unknown rank allows any shape. With a
+    `context_size` of 0, the context must be None.
     """
     data = _as_numbers(data, argument)
     expected = tf.TensorShape([None]).concatenate(event_shape)
@@ -152,19 +134,9 @@ def rows_that_count(
 ) -> tuple:
     """Returns data, contexts and weights of the rows whose weight is above zero.
 
-    A row of weight zero is dropped. Equal weights become None.
-
-    Args:
-      data: `[N, *event]`, or a structure of arrays with N rows.
-      context: `[N, context_size]`, or None.
-      sample_weight: `[N]`, or `[N, 1]`; None if all weights are equal.
-
-    Returns:
-      Data and context as they were given, or as arrays of fewer rows; and weights as an
-      array of float64, `[n]`, or None.
-
-    Raises:
-      ValueError: if the weights have another shape, are negative, not finite or all 0.
+    Data, in any structure, and context are as they were given, or arrays of fewer rows.
+    Weights, `[N]` or `[N, 1]`, become float64, `[n]`; equal ones become None. Weights must
+    be finite and not negative, with a sum above 0.
     """
     if sample_weight is None:
         return data, context, None

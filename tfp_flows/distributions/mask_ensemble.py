@@ -101,13 +101,9 @@ class MaskEnsemble(tf.Module):
         it, which can draw every probable completion; and with the observed variables before
         all others, given all of them. Weights are for equally many draws in both ways.
 
-        Args:
-          noise: noise of the conditional.
-          proposals: integers, `[G]`, which take rows in turn: the index of a mask, or the
-            index plus K, to put the observed variables before all others.
-          x: `[N, D]`.
-          observed: boolean, `[N, D]`; all rows are equal if masks have own orderings.
-          *context: the context, if any.
+        Proposals, `[G]`, take rows in turn: each is the index of a mask, or the index plus
+        K, to put the observed variables before all others. `observed` is boolean, `[N, D]`;
+        all rows are equal if masks have own orderings.
         """
         method = self._compiled_complete if tf.executing_eagerly() else self._complete
         return method(noise, proposals, x, observed, *context)

@@ -371,10 +371,8 @@ def _to_heads(sizes, array, num_positions):
 def _attention(queries, seen):
     """Returns the means of values, weighted by attention, `[N * positions, units]`.
 
-    Args:
-      queries: `[N, heads, positions, size]`.
-      seen: list of `(keys, values, is_seen)`: `[N, heads, S, size]` twice, and booleans
-        `[positions, S]`, or None if all are seen.
+    Queries are `[N, heads, positions, size]`; `seen` is a list of keys and values, `[N,
+    heads, S, size]` each, and booleans `[positions, S]`, or None if all are seen.
     """
     num_heads, size = queries.shape[1], queries.shape[-1]
     all_logits = []

@@ -513,11 +513,7 @@ class OrderedValues:
         return np.asarray(self._values)[places.astype(int)]
 
     def places(self, y: np.ndarray) -> np.ndarray:
-        """Returns the places of y, `[N]`; -1 for numbers that are not among the values.
-
-        Raises:
-          ValueError: if a text is not among the values.
-        """
+        """Returns the places of y, `[N]`; -1 for other numbers. Other texts are refused."""
         places = np.array([self._places.get(value, -1.0) for value in y.tolist()], float)
         if self.are_texts:
             _refuse_unknown(y, places >= 0.0, self._name, self._values)

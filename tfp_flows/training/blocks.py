@@ -19,12 +19,8 @@ def in_blocks(model: Any, step: Callable, fallback: Callable) -> Callable:
 
     A call takes `model.steps_per_execution` batches in their order, or what is left of
     them, and returns the metrics by name. Batches of one shape that follow each other are a
-    block; one without others of its shape is a step of its own.
-
-    Args:
-      model: a compiled `LikelihoodModel` on one device.
-      step: its `train_step` or `test_step`.
-      fallback: Keras's own function, for batches of anything but dense tensors.
+    block; one without others of its shape is a step of its own. Keras's own function,
+    `fallback`, takes batches of anything but dense tensors.
     """
 
     def loop(block, count):
