@@ -21,7 +21,7 @@ from tfp_flows.bijectors.permutation import Permutation, random_permutation
 from tfp_flows.core.arguments import check_each, check_flag, check_size
 from tfp_flows.core.circular import as_circular, warn_of_degrees
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.flows.options import all_arguments, takes_options
+from tfp_flows.flows.options import VectorFlowOptions, all_arguments, takes_options
 from tfp_flows.flows.steps import (
     autoregressive_step,
     chain_arguments,
@@ -39,8 +39,6 @@ from tfp_flows.transformers.transformer import Transformer
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-    from tfp_flows.flows.options import VectorFlowOptions
 
 
 class NeuralSplineFlow(FlowChain):
