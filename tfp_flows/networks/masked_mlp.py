@@ -7,7 +7,6 @@ import itertools
 import math
 import typing
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -31,10 +30,12 @@ from tfp_flows.networks.layer_arguments import (
 )
 from tfp_flows.networks.network_structure import Structure, Weights
 from tfp_flows.networks.orderings import check_ordering, hidden_degrees, take
-from tfp_flows.networks.packed_weights import PackedWeights, bias_part, kernel_part
-
-if TYPE_CHECKING:
-    from tfp_flows.networks.packed_weights import Part
+from tfp_flows.networks.packed_weights import (
+    PackedWeights,
+    Part,
+    bias_part,
+    kernel_part,
+)
 
 
 class _Arrays(typing.NamedTuple):
