@@ -72,7 +72,10 @@ def check_size(name: str, value: Any, minimum: int = 1) -> int:
 
 
 def check_number(name: str, value: Any, words: str, allows: Callable[[Any], bool]) -> Any:
-    """Returns `value`, an allowed real number; `words`, such as "above 0", say which."""
+    """Returns `value`, a real number for which `allows(value)` holds.
+
+    `words` describe such numbers in errors, for example "above 0".
+    """
     is_number = np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf"
     if not is_number or not allows(value):
         raise ValueError(f"Expected a number `{name}` {words}; got {_shown(value)}.")
@@ -201,20 +204,24 @@ def check_callable(name: str, value: Any, words: str) -> None:
 def check_instance(
     name: str, value: Any, kinds: type | tuple, words: str, hint: str = ""
 ) -> None:
-    """Refuses a value that is not an instance of `kinds`; `words` have an article."""
+    """Refuses a value that is not an instance of `kinds`.
+
+    `words` describe one with its article, such as "a `Bijector`"; `hint` is a sentence of
+    advice, with a space before it.
+    """
     if isinstance(value, kinds):
         return
     raise ValueError(f"Expected `{name}`, {words}; got {_shown(value)}.{hint}")
 
 
 def check_members(name: str, value: Any, members: Sequence[str], words: str) -> None:
-    """Refuses classes, and objects without the attributes `members`, which `words` name."""
+    """Refuses classes, and objects that lack one of `members`; see `check_instance`."""
     if isinstance(value, type) or not all(hasattr(value, m) for m in members):
         check_instance(name, value, (), words)
 
 
 def check_names(argument: str, table: Any, expected: Sequence[str]) -> None:
-    """Checks that a data frame has the expected columns, in order; if none, any will do."""
+    """Refuses a data frame whose columns are not `expected`, in order; () allows any."""
     names = [str(name) for name in getattr(table, "columns", expected)]
     fits = names == list(expected) or not expected
     require(fits, f"`{argument}` of the columns {expected}, in this order", names)

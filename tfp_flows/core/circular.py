@@ -18,7 +18,7 @@ def as_circular(
 ) -> np.ndarray:
     """Returns booleans, `[event_size]`: which variables are angles in radians.
 
-    They are given as indices, or as a boolean for each; None if none is an angle.
+    They are given as indices, or as a boolean for each variable; None: there is no angle.
     """
     size = check_size("event_size", event_size)
     if circular is None:

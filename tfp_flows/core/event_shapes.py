@@ -13,11 +13,10 @@ _UNKNOWN = tf.TensorShape(None)
 
 
 def shapes_by_direction(event_ndims: Any, event_shape: Any, data_event_shape: Any) -> dict:
-    """Returns the shape of events that "forward" takes, and that "inverse" takes; or None.
+    """Returns the event shapes that "forward" and "inverse" take, by these names.
 
-    The first two arguments are the number of axes and the shape of an event at the latent
-    end; None allows any shape. An event at the data end has the same shape if the last is
-    None.
+    An event at the latent end has `event_ndims` axes and `event_shape`, which may be None
+    for any; an event at the data end has `data_event_shape`, or None for the same.
     """
     if event_shape is not None and len(event_shape) != event_ndims:
         raise ValueError(
@@ -44,7 +43,7 @@ def with_event_shape(shape: Any, event_ndims: int, event_shape: tf.TensorShape) 
 def event_shape_after(bijector: tfp.bijectors.Bijector, direction: str, shape: Any) -> Any:
     """Returns the shape to which any bijector maps an event shape in a direction.
 
-    It is a `tf.TensorShape`, or an integer tensor; or a structure of these.
+    A shape is a `tf.TensorShape`, or an integer tensor; or a structure of these.
     """
     is_static = isinstance(tf.nest.flatten(shape)[0], tf.TensorShape)
     suffix = "" if is_static else "_tensor"

@@ -562,7 +562,7 @@ def _keeping_arguments(init):
 
 
 def _merge_batch_axes(value, context, event_ndims):
-    """Makes one axis of all batch axes of a value and its context, or None.
+    """Makes one axis of all batch axes of a value and its context, which may be None.
 
     The value may be a structure, as `event_ndims` is then. The last result is the batch
     shape to restore; None where there is one batch axis already.

@@ -20,8 +20,8 @@ def check_value(
 ) -> Any:
     """Returns `value` as a tensor whose last `event_ndims` axes fit `event_shape`.
 
-    It may be a structure, as `event_ndims` is then. None allows any event shape, and keeps
-    the dtype.
+    It may be a structure, as `event_ndims` is then. An `event_shape` of None allows any; a
+    `dtype` of None keeps that of the value.
     """
     if tf.nest.is_nested(event_ndims):
         return tf.nest.map_structure(

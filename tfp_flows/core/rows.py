@@ -28,7 +28,7 @@ def tensors_of_parts(*arrays: Any) -> Iterator[list]:
 def by_parts(function: Callable, *arrays: Any, size: int = 4096) -> np.ndarray:
     """Returns `function` of all rows, computed on parts of `size` rows to bound its memory.
 
-    The arrays may be None, but for the first; so may the function's arguments.
+    Arrays but the first may be None, which the function then gets.
     """
     parts = parts_of_rows(*arrays, size=size)
     return np.concatenate([np.asarray(function(*part)) for part in parts])
@@ -37,8 +37,8 @@ def by_parts(function: Callable, *arrays: Any, size: int = 4096) -> np.ndarray:
 def map_parts(function: Callable, size: int, *tensors: tf.Tensor) -> tf.Tensor:
     """Returns `function` of all rows, a part of `size` rows at a time, also in a graph.
 
-    The function takes the index of the part and its rows of the tensors, and returns a row
-    of the dtype of the first tensor for each.
+    The function takes the index of the part and its rows of the tensors. It returns as many
+    rows, in the dtype of the first tensor.
     """
     num_rows = tf.shape(tensors[0])[0]
     num_parts = -(-num_rows // size)
@@ -66,7 +66,7 @@ def on_flat_rows(
 ) -> tf.Tensor:
     """Returns `function(rows, contexts, *arguments)`, `[N]`, with the batch axes of `x`.
 
-    The context has these too, or is None.
+    The context has the same batch axes, or is None.
     """
     if context is not None:
         context = tf.reshape(context, [-1, context.shape[-1]])
@@ -188,7 +188,7 @@ def num_rows(data: Any) -> int:
 def take_rows(data: Any, index: Any) -> Any:
     """Returns the rows `index` of `[N, ...]`, or of None, in any structure.
 
-    The index are integers, `[n]`; for arrays also booleans, `[N]`, or a slice.
+    Indices are integers, `[n]`; for arrays also booleans, `[N]`, or a slice.
     """
 
     def take(rows):

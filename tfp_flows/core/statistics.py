@@ -85,10 +85,10 @@ def row_blocks(
 def check_resolution(data: npt.ArrayLike, dtype: tf.DType, argument: str) -> None:
     """Refuses data whose variation is lost when they are rounded to `dtype`.
 
-    So is the standard deviation of an entry of the last axis if it is below a few roundings
-    of its largest value. Values beyond the range of `dtype`, or that vary by less than its
-    smallest numbers, are refused, too. Data already rounded to `dtype` pass, since rounded
-    data look constant.
+    The standard deviation of an entry of the last axis must not be below a few roundings of
+    its largest value. Values must be in the range of `dtype`, and vary by more than its
+    smallest numbers. Data already rounded to `dtype` pass, since rounded data look
+    constant.
     """
     data = np.asarray(data)
     rounding = np.finfo(dtype.as_numpy_dtype).eps

@@ -62,7 +62,7 @@ def furthest_row(gains: np.ndarray) -> Check:
 
 
 def typical_rows(scores: np.ndarray, sample_scores: np.ndarray) -> Check:
-    """Checks that held-out rows, `[n]` scores, are as probable as samples, `[m]` scores.
+    """Checks that held-out rows are as probable as samples, by log-densities `[n]`, `[m]`.
 
     If the density is right, both have the same distribution of log-densities. Samples of an
     overfitted density are more probable.
@@ -199,7 +199,7 @@ def dependence(train: Data) -> Check:
 
 
 def _least_variance(x, left):
-    """The least variance along any axis, relative to `x`, and its heaviest column."""
+    """The least scaled variance along any axis, and its column of largest weight."""
     scale = x.std(axis=0)
     left = (left - left.mean(axis=0)) / np.where(scale > 0.0, scale, 1.0)
     matrix = left.T @ left / len(left) + np.diag(scale == 0.0)  # 1 for a constant column

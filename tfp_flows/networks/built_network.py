@@ -17,9 +17,9 @@ def call_once(network: keras.Layer, *shapes: tuple, argument: str = "network") -
 
     Keras creates the weights of many layers in their first call, for example of a
     subclassed `keras.Model`. Before that call a network does not list these weights, so
-    they would be neither trained nor saved. A network that uses others, and one that does
-    not return one row for each, is refused. Each argument has the shape of a row, or a list
-    of shapes.
+    they would be neither trained nor saved. Each argument has the shape of a row, or a list
+    of shapes. A network is refused if it does not return one row for each, or has weights
+    that Keras does not find.
     """
     inputs = [_zeros(shape, network.compute_dtype) for shape in shapes]
     expected = f"Expected a `{argument}` that takes {_written(list(shapes))}"

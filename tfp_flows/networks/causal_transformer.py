@@ -312,10 +312,10 @@ def _one_pass(sizes, weights, from_context, tokens):
 def _one_position(sizes, weights, from_context, t, before, caches, earlier=()):
     """Computes position t, given the token before it, `[N, D]`, and the caches.
 
-    The caches are keys and values of all layers at the positions of a block, a list of `[N,
-    heads, positions, units / heads]`, of which entries from position t on are not used;
-    `earlier` are those at all positions before the block. Returns parameters, `[N, P * D]`,
-    and the caches with the keys and values of position t.
+    The caches are keys and values of all layers at the positions of a block, a list of
+    `[N, heads, positions, size]`; entries from position t on are not used. `earlier` are
+    those at all positions before the block. Returns parameters, `[N, P * D]`, and the
+    caches with the keys and values of position t.
     """
     first = earlier[0].shape[2] if earlier else 0
     positions = first + tf.range(caches[0].shape[2])
@@ -371,8 +371,8 @@ def _to_heads(sizes, array, num_positions):
 def _attention(queries, seen):
     """Returns the means of values, weighted by attention, `[N * positions, units]`.
 
-    Queries are `[N, heads, positions, size]`; `seen` is a list of keys and values, `[N,
-    heads, S, size]` each, and booleans `[positions, S]`, or None if all are seen.
+    Queries are `[N, heads, positions, size]`. `seen` is a list of keys, values, each
+    `[N, heads, S, size]`, and booleans `[positions, S]`, or None if all are seen.
     """
     num_heads, size = queries.shape[1], queries.shape[-1]
     all_logits = []

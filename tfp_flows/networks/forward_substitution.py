@@ -233,8 +233,8 @@ class Layer(typing.NamedTuple):
 def block_bounds(num_levels: int, width: float = math.inf) -> list[int]:
     """Returns the first level of each block, and the number of levels (BUILD_NOTES.md).
 
-    `width` is the most rows of an array, which each level of a block rewrites. If arrays
-    are small, blocks do not speed up a call, and the first call takes longer.
+    `width` is the largest number of rows of an array, which each level of a block rewrites.
+    If arrays are small, blocks do not speed up a call, and the first call takes longer.
     """
     by_levels = math.ceil(math.log2(num_levels / _LEVELS_OF_ONE_BLOCK))
     by_size = math.log2(num_levels * width / _SIZE_OF_ONE_BLOCK)

@@ -44,7 +44,7 @@ def get_elementwise_activation(
 ) -> Callable:
     """Returns `get_activation(activation)` if it maps each unit by itself.
 
-    Others, as softmax and glu, would let units see inputs that the masks hide.
+    Others, such as softmax and glu, would let units see inputs that the masks hide.
     """
     function = get_activation(activation)
     rows = np.array([[-0.5, 0.7], [-0.5, -1.7]], np.float32)
@@ -57,7 +57,10 @@ def get_elementwise_activation(
 
 
 def dropout_layer(dropout: float, seed: int | None, dtype: str) -> keras.Layer:
-    """Returns a layer that drops a fraction of the units in training, if it is not 0."""
+    """Returns a layer that drops a fraction of the units in training.
+
+    At 0 the layer has no state.
+    """
     check_number("dropout", dropout, "from 0 to below 1", lambda share: 0.0 <= share < 1.0)
     if not dropout:
         return keras.layers.Identity(dtype=dtype)

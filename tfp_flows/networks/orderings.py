@@ -45,7 +45,7 @@ def random_ordering(event_size: int, seed: int) -> np.ndarray:
 
 
 def check_ordering(ordering: npt.ArrayLike, event_size: int | None = None) -> np.ndarray:
-    """Returns the degree of each variable, a permutation of `1, ..., D`, as an array."""
+    """Returns an ordering, a permutation of `1, ..., D`, as an array of degrees."""
     ordering = np.asarray(ordering)
     if ordering.ndim != 1 or event_size not in (None, len(ordering)):
         expected = "D" if event_size is None else event_size

@@ -96,7 +96,7 @@ class Frame:
         return {name: self._sources[name].array for name in names}
 
     def replaced(self, columns: dict[str, np.ndarray], where: dict[str, np.ndarray]) -> Any:
-        """Returns the frame with the cells of `columns` in place of those `where` they are.
+        """Returns the frame with cells of `columns`, `[N]` by name, `where` that is True.
 
         Index and order of columns stay, and dtypes that can hold the new cells.
         """

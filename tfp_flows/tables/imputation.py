@@ -191,7 +191,7 @@ class RuleSolver(typing.NamedTuple):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns values of a number, `[N]`, and where it follows from others, `[N]`.
 
-        It has all codes, `[N, K]`, and the numbers before it.
+        All codes, `[N, K]`, and the numbers before it are known.
         """
         entry = codes.shape[1] + number
         owner = self.codec.names[self.codec.column_of_each[entry]]

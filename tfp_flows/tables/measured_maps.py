@@ -27,8 +27,7 @@ def measured_map(
 ) -> NumberSpec:
     """Returns the map of a column's numbers, measured in those of training rows, `[N]`.
 
-    They are places if there is a grid. The ends are those of the numbers or places; None
-    for none.
+    On a grid, the numbers and their ends are places. An end of None is open.
     """
     spec = unmeasured_map(column, ends, numbers)
     if spec.form == "circle" or not len(numbers):

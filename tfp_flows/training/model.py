@@ -250,9 +250,17 @@ class LikelihoodModel(keras.Model):
         """Takes one gradient step, and returns the loss, as Keras's method does.
 
         Data-dependent state is set from these rows, unless it is set already: before the
-        first of many batches, call `initialize` with all rows. The rows are arrays in the
-        forms that `fit` takes; `y` and `class_weight` must be None. Errors are those of
-        `fit`.
+        first of many batches, call `initialize` with all rows.
+
+        Args:
+          x: the rows, as arrays in the forms that `fit` takes.
+          y: must be None.
+          sample_weight: `[N]`.
+          class_weight: must be None.
+          return_dict: as in `keras.Model.train_on_batch`.
+
+        Raises:
+          ValueError: as `fit` does.
         """
         if not self.compiled:
             return super().train_on_batch(x)  # raises

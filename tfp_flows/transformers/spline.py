@@ -269,8 +269,7 @@ def _find_bin(
     """Returns the bin of each value, an x (axis 0) or a y (1), within the bound.
 
     Ends and sizes of bins are masked sums over all bins, since the gradient of a gather is
-    a scatter, which is slow. The shares are those of the interval in x and in y, `[K,
-    ...]`.
+    a scatter, which is slow. Shares in x and in y are `[K, ...]`.
     """
     inner = _inner_knots(shares[axis], bound)
     index = tf.reduce_sum(tf.cast(value >= inner, tf.int32), axis=0)
