@@ -29,10 +29,7 @@ def shapes_by_direction(event_ndims: Any, event_shape: Any, data_event_shape: An
 
 
 def with_event_shape(shape: Any, event_ndims: int, event_shape: tf.TensorShape) -> Any:
-    """Returns a shape with `event_shape` in place of its last `event_ndims` axes.
-
-    `shape` is a `tf.TensorShape`, or an integer tensor.
-    """
+    """Returns a shape, or its tensor, with another `event_shape` in its last axes."""
     if not isinstance(shape, tf.TensorShape):
         return tf.concat([shape[:-event_ndims], event_shape.as_list()], axis=0)
     if shape.rank is None:

@@ -613,10 +613,7 @@ def _check_signatures(bijector):
 
 
 def check_result(bijector: FlowBijector, direction: str, value: Any, result: Any) -> Any:
-    """Returns `result`, a value and a log-det, if their static shapes fit the input.
-
-    A log-det is one number a row. `direction` is "forward" or "inverse".
-    """
+    """Returns `result`, if the static shapes of its value and log-det fit the input."""
     name = f"{type(bijector).__name__}._{direction}_and_log_det"
     if not isinstance(result, (tuple, list)) or len(result) != 2:
         raise ValueError(

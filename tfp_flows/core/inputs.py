@@ -79,10 +79,7 @@ def check_event_shape(
     event_ndims: int,
     event_shape: tf.TensorShape | None,
 ) -> None:
-    """Refuses a `shape` whose last `event_ndims` axes do not fit `event_shape`.
-
-    A shape of unknown rank passes; None allows any event shape.
-    """
+    """Refuses a known shape whose last axes do not fit `event_shape`, if it is given."""
     if event_shape is None or shape.rank is None:
         return
     event = shape[max(shape.rank - event_ndims, 0) :]

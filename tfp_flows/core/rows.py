@@ -64,10 +64,7 @@ def map_parts(function: Callable, size: int, *tensors: tf.Tensor) -> tf.Tensor:
 def on_flat_rows(
     function: Callable, x: tf.Tensor, context: tf.Tensor | None, *arguments: Any
 ) -> tf.Tensor:
-    """Returns `function(rows, contexts, *arguments)`, `[N]`, with the batch axes of `x`.
-
-    The context has the same batch axes, or is None.
-    """
+    """Returns `function(rows, contexts, *arguments)`, with the batch axes of both."""
     if context is not None:
         context = tf.reshape(context, [-1, context.shape[-1]])
     rows = tf.reshape(x, [-1, x.shape[-1]])

@@ -218,10 +218,7 @@ class FlowDistribution(
             check_value(y, "value", shape.rank, shape, self.dtype)
 
     def _keywords(self, context, training, bijector_kwargs):
-        """Keyword arguments of the bijector and of the base.
-
-        Also takes TFP's spelling, `bijector_kwargs={"context": c}`.
-        """
+        """Keyword arguments of bijector and base, also from TFP's `bijector_kwargs`."""
         kwargs = {"context": context, "training": training, **(bijector_kwargs or {})}
         base, base_kwargs = self.distribution, {}
         if isinstance(base, (AutoregressiveDistribution, FlowDistribution)):

@@ -199,10 +199,7 @@ class JointSupport:
 def support_and_density(
     target: Any, support: Any, target_log_prob_fn: Callable | None, dtype: tf.DType | str
 ) -> tuple[JointSupport, Callable | None]:
-    """Returns the `JointSupport` of a target and its unnormalised log-density.
-
-    The arguments are those of `flow_posterior`.
-    """
+    """Returns the `JointSupport` and log-density, from arguments of `flow_posterior`."""
     if target_log_prob_fn is not None:
         words = "a function of the parts of a draw"
         check_callable("target_log_prob_fn", target_log_prob_fn, words)

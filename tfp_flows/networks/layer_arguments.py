@@ -57,10 +57,7 @@ def get_elementwise_activation(
 
 
 def dropout_layer(dropout: float, seed: int | None, dtype: str) -> keras.Layer:
-    """Returns a layer that drops a fraction of the units in training.
-
-    At 0 the layer has no state.
-    """
+    """Returns a layer that drops a fraction of the units in training; stateless at 0."""
     check_number("dropout", dropout, "from 0 to below 1", lambda share: 0.0 <= share < 1.0)
     if not dropout:
         return keras.layers.Identity(dtype=dtype)

@@ -97,10 +97,7 @@ def _from_zero(spec, numbers):
 
 
 def _above(spec, numbers):
-    """The logarithm, or the softplus map, whose upper tail is shorter.
-
-    The better one makes the numbers more normal.
-    """
+    """The logarithm or the softplus map, whichever makes the numbers more normal."""
     middles = numbers + 0.5 * spec.is_integer
     middles = middles[middles > spec.low]
     if not len(middles):

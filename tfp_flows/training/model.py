@@ -514,10 +514,7 @@ class LikelihoodModel(keras.Model):
                 self.optimizer.build(self.trainable_weights)
 
     def _set_untracked(self, name, value):
-        """Sets an attribute that Keras does not track.
-
-        Keras wraps lists and dicts, and finds no variables of TFP objects.
-        """
+        """Sets an attribute that Keras does not track: it would wrap lists and dicts."""
         object.__setattr__(self, name, value)
 
 

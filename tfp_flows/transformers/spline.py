@@ -25,10 +25,7 @@ _MOST_SLOPE = 30.0
 
 
 class _Spline(Transformer):
-    """A spline of `num_bins` bins on an interval of length `2 * bound`.
-
-    A subclass has `_map` for both directions.
-    """
+    """A spline of `num_bins` bins on `[-bound, bound]`; a subclass has `_map`."""
 
     def __init__(self, num_bins: int, bound: float) -> None:
         check_number("num_bins", num_bins, f"from 2 to {_MOST_BINS}", _is_number_of_bins)
