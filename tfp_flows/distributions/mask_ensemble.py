@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.core.arguments import require
 from tfp_flows.core.compiled import CompiledCall, graph_function
 from tfp_flows.core.rows import never_empty
 from tfp_flows.distributions import draws
@@ -62,10 +63,8 @@ class MaskEnsemble(tf.Module):
         """Returns the given mask, or all in random order, at most one a row, `[G]`."""
         if mask_index is not None:
             known = tf.get_static_value(tf.convert_to_tensor(mask_index))
-            if known is not None and not 0 <= known < self.num_masks:
-                raise ValueError(
-                    f"Expected `mask_index` from 0 to {self.num_masks - 1}; got {known}."
-                )
+            fits = known is None or (known.ndim == 0 and known in range(self.num_masks))
+            require(fits, f"`mask_index` from 0 to {self.num_masks - 1}", mask_index)
             return tf.reshape(tf.cast(mask_index, tf.int32), [1])
         shuffled = tf.argsort(draws.uniform([self.num_masks], seed, tf.float64))
         return shuffled[: tf.clip_by_value(num_rows, 1, self.num_masks)]
