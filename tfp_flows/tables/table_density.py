@@ -326,6 +326,8 @@ class TableDensity:
         """
         read, encoded = None, None
         if not self.context:
+            words = "no `context` for a table without one"
+            require(context is None, words, type(context).__name__)
             count = check_integer("count", count, minimum=0)
         else:
             words = f"`context`, a frame of {self.context} with a row for each draw, and no"
