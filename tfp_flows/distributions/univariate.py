@@ -11,6 +11,7 @@ from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.core.inputs import check_context
 
 _HALVINGS = 48  # of an interval in the search for quantiles: float64's digits
 # The base that TFP instantiates if a part of the distribution is no composite tensor.
@@ -120,9 +121,10 @@ def evaluate(
 ) -> tf.Tensor:
     """Returns "cdf" or another of `_ENDS` at `value`, `[..., *event]`, as `[...]`.
 
-    Only conditional distributions of one variable use the context.
+    The context is that of a conditional distribution.
     """
     refuse_several_variables(distribution, function)
+    context = _checked_context(distribution, context)
     if isinstance(distribution, _TRANSFORMED):
         return _evaluate_transformed(distribution, function, value, context)
     if isinstance(distribution, tfd.Independent):
@@ -141,6 +143,7 @@ def quantile(
 ) -> tf.Tensor:
     """Returns quantiles, `[..., *event]`, of a probability, `[...]`; else as `evaluate`."""
     refuse_several_variables(distribution, "quantile")
+    context = _checked_context(distribution, context)
     probability = tf.cast(probability, distribution.dtype)
     if isinstance(distribution, _TRANSFORMED):
         lower, upper = _at_quartiles(distribution, context)
@@ -219,6 +222,11 @@ def _forward_quantile(distribution, probability, context):
     base, bijector = distribution.distribution, distribution.bijector
     x = quantile(base, probability, _context_for(base, context))
     return bijector.forward(x, **_keywords(bijector, context))
+
+
+def _checked_context(distribution, context):
+    size = getattr(distribution, "context_size", 0)
+    return check_context(context, size, distribution.dtype, distribution.name)
 
 
 def _context_for(part, context):
