@@ -12,7 +12,12 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import check_number, require
 from tfp_flows.distributions.univariate import bisect
-from tfp_flows.tables.cells import dates_from_days, days_from_dates, is_missing
+from tfp_flows.tables.cells import (
+    dates_from_days,
+    days_from_dates,
+    in_nanoseconds,
+    is_missing,
+)
 from tfp_flows.tables.column_codec import ColumnCodec
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Frame
@@ -472,7 +477,7 @@ class Prediction:
         absent = is_missing(column)
         numbers = np.full(len(column), np.nan)
         if self.column.kind == "date":
-            dates = column[~absent].astype("datetime64[ns]")
+            dates = in_nanoseconds(self.column.name, column[~absent])
             numbers[~absent] = days_from_dates(dates)
             return numbers
         if self._values is not None and from_ordered is not None:
