@@ -202,8 +202,7 @@ class PosteriorTraining(tf.Module):
         """Takes a block of `num_steps` steps, by default 200, of `num_batches` each."""
         num_steps = num_steps or _STEPS
         start = time.monotonic()
-        results = self._block(*self._arguments(learning_rate, num_batches, num_steps))
-        bounds, variances, is_taken = (result.numpy() for result in results)
+        bounds, variances, is_taken = self._results(learning_rate, num_batches, num_steps)
         self._seconds = (time.monotonic() - start) / (num_steps * num_batches)
         late = slice(num_steps // 2, num_steps)
         count = max(int(is_taken[late].sum()), 1)
@@ -216,6 +215,11 @@ class PosteriorTraining(tf.Module):
         if self.num_components > 1 or not len(bounds):
             variance = math.nan
         return Block(elbo, error, variance, skipped, num_gradients)
+
+    def _results(self, learning_rate, num_batches, num_steps):
+        """Bounds, their variances and whether steps were taken, `[200]` each."""
+        results = self._block(*self._arguments(learning_rate, num_batches, num_steps))
+        return [result.numpy() for result in results]
 
     def _arguments(self, learning_rate, num_batches, num_steps):
         rate = tf.constant(learning_rate, self._density.dtype)
