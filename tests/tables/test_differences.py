@@ -118,7 +118,7 @@ def test_a_missing_part_of_an_order_and_a_sum_follows_from_them():
     filled = table.impute(lost, seed=0, num_candidates=4)
     np.testing.assert_allclose(filled["a"], a[:20], rtol=1e-10)
     lost["sum"] = lost["sum"] - 2.0 * b[:20] * (np.arange(20) == 5)
-    with pytest.raises(ValueError, match="can occur; got row 5, of which none of 80 comp"):
+    with pytest.raises(ValueError, match="can occur; got row 5, none of whose 80 comp"):
         table.impute(lost, seed=0, num_candidates=4)
 
 
