@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 
 import distribution_cases
 import numpy as np
@@ -239,5 +240,7 @@ def test_training_goes_through_the_cycle(name):
     assert differ(each[0], each[1])
     mean = np.log(np.mean(np.exp(each), axis=0))
     close(distribution.log_prob(x, **context), mean)
-    with pytest.raises(ValueError, match=f"`mask_index` from 0 to {count - 1}; got 9"):
-        distribution.log_prob(x, mask_index=9, **context)
+    for wrong in (9, 0.5, [0, 1]):
+        words = rf"`mask_index` from 0 to {count - 1}; got {re.escape(str(wrong))}"
+        with pytest.raises(ValueError, match=words):
+            distribution.log_prob(x, mask_index=wrong, **context)

@@ -170,6 +170,15 @@ def test_distribution_functions_by_every_transformer_and_context(name):
     assert np.ptp(y[:, 1]) > 1e-3  # not the median, which odd maps do not move
 
 
+@pytest.mark.parametrize(
+    ("name", "context"), [("flow", np.zeros([4, 2])), ("conditional flow", None)]
+)
+def test_unwanted_and_missing_contexts_are_refused(name, context):
+    for function in ("cdf", "log_survival_function", "quantile"):
+        with pytest.raises(ValueError, match="Expected (no )?`context`"):
+            getattr(built(name), function)(np.full([4, 1], 0.5), context=context)
+
+
 def test_values_of_another_width_are_refused():
     distribution = tff.MixtureMADE(1, 2, hidden_units=(4,), seed=0)
     for method in (distribution.cdf, distribution.survival_function, distribution.log_cdf):

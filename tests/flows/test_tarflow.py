@@ -67,17 +67,6 @@ def test_samples_compute_each_position_once(monkeypatch):
     assert counts == [5] * 20
 
 
-def test_jacobian_over_tokens_is_triangular_and_strictly_so_for_parameters():
-    network = conditioner("float64", num_tokens=4)
-    x, context = points(1, 12), points(1, 2)
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        parameters = tf.reshape(network(x, context), [2, 4, 3])
-    jacobian = np.reshape(tape.jacobian(parameters, x), [2, 4, 3, 4, 3])
-    depends = np.abs(jacobian).max(axis=(0, 2, 4)) > 0.0
-    np.testing.assert_array_equal(depends, np.tri(4, k=-1, dtype=bool))
-
-
 def test_tokens_of_an_image_are_its_patches_row_by_row():
     options = {**TINY, "num_blocks": 1, "standardize": False, "logit_alpha": None}
     flow = tff.TarFlow((4, 6, 2), patch_size=2, **options)

@@ -126,6 +126,10 @@ BAD_CALLS = [
     (lambda: tff.flow_posterior(2, target_log_prob_fn=1.0), "`target_log_prob_fn` | 1.0"),
     (lambda: tff.inference.FlowPosterior(tff.standard_normal(2), None), "`support` | None"),
     (lambda: posterior().sample(context=[[1.0]]), "no `context`"),
+    (
+        lambda: tff.flow_posterior(2, **TINY).log_prob(tf.zeros([5, 3])),
+        "`value` of shape [..., 2]; got (5, 3)",
+    ),
     (lambda: loss(posterior(), sample_size=0), "`sample_size` | got 0"),
     (lambda: loss(posterior(), total, sample_size=3), "each of N draws, (3,) | shape ()"),
     (

@@ -118,18 +118,23 @@ def test_a_missing_part_of_an_order_and_a_sum_follows_from_them():
     filled = table.impute(lost, seed=0, num_candidates=4)
     np.testing.assert_allclose(filled["a"], a[:20], rtol=1e-10)
     lost["sum"] = lost["sum"] - 2.0 * b[:20] * (np.arange(20) == 5)
-    with pytest.raises(ValueError, match="can occur; got row 5, of which none of 80 comp"):
+    with pytest.raises(ValueError, match="can occur; got row 5, none of whose 80 comp"):
         table.impute(lost, seed=0, num_candidates=4)
+
+
+def table_of_counts(stddev, **options):
+    """A table of two counts in order, with random weights."""
+    columns = [column("a", "integer", low=0.0), column("b", "integer", low=0.0)]
+    rest = column("b - a", "integer", low=0.0, spikes=[0.0])
+    columns = TableColumns(columns, [Difference("b", ["a"], rest)])
+    table = fitted(columns, {"a": LOW, "b": HIGH}, **options)
+    randomize(table.distribution, stddev=stddev)
+    return table
 
 
 @pytest.mark.slow
 def test_a_missing_part_has_its_conditional_distribution():
-    columns = [column("a", "integer", low=0.0), column("b", "integer", low=0.0)]
-    rest = column("b - a", "integer", low=0.0, spikes=[0.0])
-    rows = {"a": LOW, "b": HIGH}
-    given = tff.tables.TableColumns(columns, [Difference("b", ["a"], rest)])
-    table = fitted(given, rows)
-    randomize(table.distribution, stddev=0.3)
+    table = table_of_counts(stddev=0.3)
     a = np.arange(9.0)
     joint = np.exp(table.log_prob({"a": a, "b": np.full(9, 8.0)}))
     count = 600
@@ -141,11 +146,7 @@ def test_a_missing_part_has_its_conditional_distribution():
 
 
 def test_total_probability_is_one():
-    columns = [column("a", "integer", low=0.0), column("b", "integer", low=0.0)]
-    rest = column("b - a", "integer", low=0.0, spikes=[0.0])
-    given = tff.tables.TableColumns(columns, [Difference("b", ["a"], rest)])
-    table = fitted(given, {"a": LOW, "b": HIGH}, num_members=2)
-    randomize(table.distribution, stddev=0.1)
+    table = table_of_counts(stddev=0.1, num_members=2)
     pairs = np.array(list(itertools.product(range(70), repeat=2)))
     log_prob = table.log_prob({"a": pairs[:, 0], "b": pairs[:, 1]})
     assert np.exp(log_prob).sum() == pytest.approx(1.0, abs=1e-3)

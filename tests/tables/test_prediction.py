@@ -1,5 +1,6 @@
 """Predictions of one column: against draws, sums over values, and each other."""
 
+import datetime
 import functools
 
 import numpy as np
@@ -155,3 +156,13 @@ def test_what_has_no_order_has_no_quantiles_and_several_columns_no_prediction():
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_dates_that_nanoseconds_do_not_hold_are_refused():
+    x, days = np.arange(20.0), np.datetime64("2024-01-01") + np.arange(20)
+    table = fitted([column("x"), column("y", "date")], {"x": x, "y": days}, context="x")
+    prediction = table.predict({"x": x[:1]})
+    assert prediction.cdf(datetime.date(2262, 4, 11)) == pytest.approx(1.0, abs=1e-3)
+    for method in (prediction.cdf, prediction.log_prob, prediction.crps):
+        with pytest.raises(ValueError, match="dates from 1677-09-22 .* column 'y'"):
+            method(datetime.date(3000, 1, 1))

@@ -95,6 +95,8 @@ def test_cells_and_columns_that_do_not_fit_are_refused_by_name(table):
         strict.fit(ROWS)
     with pytest.raises(ValueError, match=r"lacks \['income'\]"):
         table.log_prob({name: c for name, c in ROWS.items() if name != "income"})
+    with pytest.raises(ValueError, match="no `context` for a table without one; got dict"):
+        table.sample(3, context=ROWS)
     message = "number in each cell of the integer column 'count'"
     with pytest.raises(ValueError, match=message):
         table.log_prob({**ROWS, "count": ROWS["kind"]})

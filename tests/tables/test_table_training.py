@@ -31,13 +31,22 @@ def fit(monkeypatch, op_by_op):
     return run
 
 
-def test_an_interrupted_fit_ends_at_the_numbers_of_one_without_a_stop(fit, tmp_path):
-    whole, losses = fit(3)
-    fit(1, backup=tmp_path / "fit.npz")
-    for epochs in (3, 3):  # the second call finds a finished fit
-        log_prob, found = fit(epochs, backup=tmp_path / "fit.npz")
-        assert found == losses
-        np.testing.assert_array_equal(log_prob, whole)
+@pytest.fixture
+def check_stopped(fit, tmp_path):
+    """Checks that a fit stopped after `first` epochs ends at the numbers of `whole`."""
+
+    def check(whole, first, epochs, times=1, **options):
+        fit(first, backup=tmp_path / "fit.npz", **options)
+        for _ in range(times):
+            log_prob, losses = fit(epochs, backup=tmp_path / "fit.npz", **options)
+            assert losses == whole[1]
+            np.testing.assert_array_equal(log_prob, whole[0])
+
+    return check
+
+
+def test_an_interrupted_fit_ends_at_the_numbers_of_one_without_a_stop(fit, check_stopped):
+    check_stopped(fit(3), 1, 3, times=2)  # the second call finds a finished fit
 
 
 @pytest.mark.slow
@@ -52,28 +61,22 @@ def test_several_steps_in_one_call_train_as_single_ones(monkeypatch):
 
 
 def test_the_learning_rate_falls_at_the_same_epochs_after_a_stop(
-    fit, tmp_path, monkeypatch
+    fit, check_stopped, monkeypatch
 ):
     options = {"patience": 10, "learning_rate": 5.0}  # so large that losses rise
     _, constant = fit(6, **options)
     monkeypatch.setattr(training, "_FALLING_ROWS", 0)
     monkeypatch.setattr(training, "_SHARE_OF_PATIENCE", 0.1)
-    whole, losses = fit(6, **options)
-    assert losses["loss"][0] == constant["loss"][0]
-    assert losses != constant
-    fit(2, backup=tmp_path / "fit.npz", **options)
-    log_prob, found = fit(6, backup=tmp_path / "fit.npz", **options)
-    assert found == losses
-    np.testing.assert_array_equal(log_prob, whole)
+    whole = fit(6, **options)
+    assert whole[1]["loss"][0] == constant["loss"][0]
+    assert whole[1] != constant
+    check_stopped(whole, 2, 6, **options)
 
 
-def test_steps_end_a_fit_also_after_a_stop(fit, tmp_path):
-    whole, losses = fit(50, max_steps=6)
-    assert 2 < len(losses["loss"]) < 50
-    fit(2, backup=tmp_path / "fit.npz", max_steps=6)
-    log_prob, found = fit(50, backup=tmp_path / "fit.npz", max_steps=6)
-    assert found == losses
-    np.testing.assert_array_equal(log_prob, whole)
+def test_steps_end_a_fit_also_after_a_stop(fit, check_stopped):
+    whole = fit(50, max_steps=6)
+    assert 2 < len(whole[1]["loss"]) < 50
+    check_stopped(whole, 2, 50, max_steps=6)
 
 
 @pytest.mark.slow

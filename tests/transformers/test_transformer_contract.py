@@ -222,8 +222,16 @@ def test_outputs_of_a_network_are_parameters_one_after_another(leading):
     np.testing.assert_array_equal(split(outputs), expected)
 
 
-def test_parameters_of_another_shape_are_refused():
-    with pytest.raises(ValueError, match=r"shape \[\.\.\., 2, D\] for `Affine`; got"):
-        tff.Affine().forward_and_log_det(tf.zeros([3]), tf.zeros([3, 6]))
+@pytest.mark.parametrize("method", METHODS)
+def test_another_number_of_parameters_is_refused(case, method):
+    transformer = case.build()
+    count, name = transformer.num_parameters, type(transformer).__name__
+    for parameters in (tf.zeros([5, count + 1, 3]), tf.zeros([count + 1, 3])):
+        words = rf"`parameters` of shape \[\.\.\., {count}, D\] for `{name}`; got "
+        with pytest.raises(ValueError, match=words):
+            getattr(transformer, method)(tf.zeros([5, 3]), parameters)
+
+
+def test_outputs_of_another_width_are_refused():
     with pytest.raises(ValueError, match=r"shape \[\.\.\., 6\], 2 for each of 3.*\(5, 3\)"):
         tff.Affine().parameters_of(tf.zeros([5, 3]), 3)

@@ -19,16 +19,8 @@ def check_conditioner(
 ) -> None:
     """Refuses a conditioner whose shapes do not fit, since they might still broadcast.
 
-    Args:
-      conditioner: a callable; one without `input_shape` and `output_shape` passes.
-      seen_shape: shape of its input, a part of the event.
-      changing_shape: shape, `(..., C)`, of the entries that its parameters change.
-      transformer: map with P parameters for each entry.
-      dtype: dtype of the input.
-
-    Raises:
-      ValueError: if it is made for inputs of another shape, or does not return parameters
-        of shape `(..., P * C)`.
+    It sees `seen_shape`, a part of the event, and returns parameters of the entries of
+    `changing_shape`. One without `input_shape` and `output_shape` passes.
     """
     check_transformer(transformer)
     if not callable(conditioner) or isinstance(conditioner, type):

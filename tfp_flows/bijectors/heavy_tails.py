@@ -209,10 +209,7 @@ def _mean_log1p(q):
 def _mean_slope(function, q, series):
     """Returns `function(q) / q` for `q >= 0`, safe at 0, gradients included.
 
-    Args:
-      function: function of a tensor, with slope 1 at 0.
-      q: tensor.
-      series: Taylor coefficients of `function`, from the one of `q^2` on.
+    `series` are the Taylor coefficients of the function, from the one of `q^2` on.
     """
     is_small = q < np.finfo(q.dtype.as_numpy_dtype).eps ** 0.5
     rest, small = tf.zeros_like(q), tf.where(is_small, q, tf.zeros_like(q))

@@ -128,10 +128,7 @@ class _MaskEvent:
 
 
 def _interleave(even, odd, leading):
-    """Puts `even` at 0, 2, 4, ... and `odd` at 1, 3, 5, ... of the last axis.
-
-    The other axes of an event are `leading`.
-    """
+    """Puts `even` at 0, 2, ... and `odd` at 1, 3, ... of the last axis of an event."""
     size = even.shape[-1] + odd.shape[-1]
     if even.shape[-1] > odd.shape[-1]:
         odd = tf.concat([odd, odd[..., :1]], axis=-1)

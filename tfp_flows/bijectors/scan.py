@@ -162,12 +162,8 @@ def replace_variables(part: Any, tensors: dict) -> Any:
     """Returns a copy of `part` that reads tensors where `part` reads variables.
 
     Its arithmetic is a function of the weights too, so one trace serves all bijectors that
-    differ only in weights.
-
-    Args:
-      part: a bijector, a conditioner, a variable, or an attribute of these. Other objects
-        are shared with the copy, with the variables inside them.
-      tensors: tensors by the `ref()` of the variables that they replace.
+    differ only in weights. `tensors` are by the `ref()` of variables. Objects other than
+    bijectors, conditioners and variables are shared with the copy.
     """
     if isinstance(part, tf.Variable):
         return tensors[part.ref()]

@@ -42,11 +42,7 @@ class _FromVectors(MeasuredOnce):
         return mean, scale
 
     def _within_floats(self, deviations, unit):
-        """Clips deviations to `dtype.max**0.8` units, so that later steps do not overflow.
-
-        Returns:
-          The deviations, and the log-cost of the clipped part of each row, `[N]`.
-        """
+        """Clips deviations to `dtype.max**0.8` units, at a log-cost of rows, `[N]`."""
         most = self.dtype.max**0.8 * unit
         beyond = tf.math.log(tf.maximum(tf.abs(deviations / most), 1.0))
         within = tf.clip_by_value(deviations, -most, most)

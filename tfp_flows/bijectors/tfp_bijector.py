@@ -92,10 +92,7 @@ class TFPBijector(FlowBijector):
 
 
 def _impossible_outside(y, x, log_det):
-    """Gives density 0 to rows outside the bijector's range.
-
-    There the inverse is NaN, or infinite for finite rows.
-    """
+    """Gives density 0 to rows whose inverse is NaN, or infinite for finite rows."""
     is_outside = _any(tf.math.is_nan, x) | tf.math.is_nan(log_det)
     if not tf.nest.is_nested(y):
         is_outside &= ~_any(tf.math.is_nan, y)

@@ -74,11 +74,7 @@ def check_size(name: str, value: Any, minimum: int = 1) -> int:
 def check_number(name: str, value: Any, words: str, allows: Callable[[Any], bool]) -> Any:
     """Returns `value`, a real number for which `allows(value)` holds.
 
-    Args:
-      name: name of the argument.
-      value: its value.
-      words: description of the number expected, such as "above 0".
-      allows: function of the number that returns whether it is allowed.
+    `words` describe such numbers in errors, for example "above 0".
     """
     is_number = np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf"
     if not is_number or not allows(value):
@@ -128,15 +124,7 @@ def check_event_shape(name: str, value: Any) -> tuple[int, ...]:
 def check_image_shape(
     image_shape: Sequence[int], *, divisible_by: int = 1
 ) -> tuple[int, int, int]:
-    """Returns `image_shape` as a tuple of integers.
-
-    Args:
-      image_shape: `(H, W, C)`.
-      divisible_by: number that must divide H and W.
-
-    Raises:
-      ValueError: if it is not three positive integers, or H or W is not divisible.
-    """
+    """Returns `(H, W, C)` as integers; H and W must be divisible by `divisible_by`."""
     shape = positive_integers(image_shape)
     if shape is None or len(shape) != 3:
         raise ValueError(
@@ -218,12 +206,8 @@ def check_instance(
 ) -> None:
     """Refuses a value that is not an instance of `kinds`.
 
-    Args:
-      name: name of the argument.
-      value: its value.
-      kinds: a class, or a tuple of classes.
-      words: description with its article, such as "a `tfp.bijectors.Bijector`".
-      hint: a sentence of advice, with a space before it.
+    `words` describe one with its article, such as "a `Bijector`"; `hint` is a sentence of
+    advice, with a space before it.
     """
     if isinstance(value, kinds):
         return
@@ -231,26 +215,13 @@ def check_instance(
 
 
 def check_members(name: str, value: Any, members: Sequence[str], words: str) -> None:
-    """Refuses classes, and objects without the attributes `members`.
-
-    Args:
-      name: name of the argument.
-      value: its value.
-      members: names of the attributes.
-      words: description of the object expected, with its article.
-    """
+    """Refuses classes, and objects that lack one of `members`; see `check_instance`."""
     if isinstance(value, type) or not all(hasattr(value, m) for m in members):
         check_instance(name, value, (), words)
 
 
 def check_names(argument: str, table: Any, expected: Sequence[str]) -> None:
-    """Checks that a data frame has the expected columns, in their order.
-
-    Args:
-      argument: name of the argument.
-      table: anything; a data frame has `columns`.
-      expected: names of the columns; empty if any will do.
-    """
+    """Refuses a data frame whose columns are not `expected`, in order; () allows any."""
     names = [str(name) for name in getattr(table, "columns", expected)]
     fits = names == list(expected) or not expected
     require(fits, f"`{argument}` of the columns {expected}, in this order", names)
@@ -259,11 +230,7 @@ def check_names(argument: str, table: Any, expected: Sequence[str]) -> None:
 def require(holds: Any, expected: str, got: Any, hint: str = "") -> None:
     """Raises `ValueError`, "Expected ...; got ...", unless `holds` is true.
 
-    Args:
-      holds: whether the value is as expected.
-      expected: description of the value expected.
-      got: the value given, or words for it.
-      hint: a sentence of advice, with a space before it.
+    `hint` is a sentence of advice, with a space before it.
     """
     if not holds:
         raise ValueError(f"Expected {expected}; got {got}.{hint}")

@@ -23,10 +23,8 @@ def read_arrays(
 ) -> dict[str, np.ndarray]:
     """Returns the arrays of a .npz file that have `names`; all of them if there are none.
 
-    They are plain arrays, so no file runs code.
-
-    Raises:
-      ValueError: that `expected` is not there, if the file is damaged or lacks an array.
+    They are plain arrays, so no file runs code. A damaged file, and one that lacks an
+    array, is refused: `expected` names what is not there.
     """
     try:
         with np.load(path, allow_pickle=False) as file:

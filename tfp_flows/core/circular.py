@@ -18,12 +18,7 @@ def as_circular(
 ) -> np.ndarray:
     """Returns booleans, `[event_size]`: which variables are angles in radians.
 
-    Args:
-      circular: indices of variables, or a boolean for each; None if none is an angle.
-      event_size: number of variables, D.
-
-    Raises:
-      ValueError: if an index is out of range or repeated, or there are not D booleans.
+    They are given as indices, or as a boolean for each variable; None: there is no angle.
     """
     size = check_size("event_size", event_size)
     if circular is None:
@@ -47,14 +42,10 @@ def as_circular(
 
 
 def warn_of_degrees(data: TensorLike, circular: np.ndarray, argument: str) -> None:
-    """Warns if angles and 0 span more than one turn, which degrees and hours do.
+    """Warns if angles, `[..., D]`, and 0 span more than a turn, as degrees and hours do.
 
-    Angles in radians from -pi to pi, or from 0 to 2 pi, span one turn.
-
-    Args:
-      data: `[..., D]`; tensors of a graph are not checked.
-      circular: booleans, `[D]`: which variables are angles in radians.
-      argument: name of `data` in the warning.
+    Angles in radians from -pi to pi, or from 0 to 2 pi, span one turn. Tensors of a graph
+    are not checked.
     """
     if not np.any(circular) or tf.is_symbolic_tensor(data):
         return

@@ -45,12 +45,9 @@ def traced_once(function: Callable, key: tuple, tensors: Any, *, inline: bool) -
     many steps. Under XLA nothing is shared: it may fail on loops of a called function, and
     would compile the gradient of a call anew whenever weights have changed.
 
-    Args:
-      function: function of the entries of `key` and `tensors`, without variables.
-      key: what determines the trace besides dtypes and shapes; compared by ==.
-      tensors: nests of tensors.
-      inline: whether TensorFlow copies the operations to each call before it runs them.
-        Otherwise it optimises them once, and each call waits until its inputs are ready.
+    The key determines the trace besides dtypes and shapes; the function has no variables.
+    With `inline`, TensorFlow copies the operations to each call before it runs them.
+    Otherwise it optimises them once, and each call waits until its inputs are ready.
     """
     if tf.executing_eagerly() or is_compiled_by_xla():
         return function(*key, *tensors)

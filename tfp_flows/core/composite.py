@@ -78,11 +78,7 @@ class Composite(FlowBijector):
 
 
 def as_bijectors(name: str, bijectors: Any) -> list[tfp.bijectors.Bijector]:
-    """Returns the argument `bijectors` as a list of at least one bijector.
-
-    Raises:
-      ValueError: if it is not a list of bijectors, or empty.
-    """
+    """Returns the argument `bijectors`, a sequence of at least one, as a list."""
     check_instance(name, bijectors, (list, tuple), "a list of bijectors")
     require(bijectors, f"at least one bijector in `{name}`", "none")
     for bijector in bijectors:

@@ -77,10 +77,7 @@ class AutoregressiveConditioner(abc.ABC):
 def in_mode(conditioner: Callable, training: bool) -> Callable:
     """Returns the conditioner as a callable of `(x, context)` in training or evaluation.
 
-    Args:
-      conditioner: any callable of `(x, context)`; one with a true `dropout_in_training`
-        takes `training` too.
-      training: whether this is a step of training.
+    One with a true `dropout_in_training` takes `training` too.
     """
     if not (training and getattr(conditioner, "dropout_in_training", False)):
         return conditioner
@@ -88,10 +85,7 @@ def in_mode(conditioner: Callable, training: bool) -> Callable:
 
 
 def refuse_dropout(steps: Sequence[FlowBijector], argument: str) -> None:
-    """Raises `ValueError` if one of `steps` would drop other units when called again.
-
-    `argument` names the argument or step that calls them, for the error.
-    """
+    """Refuses steps that would drop other units when the `argument` calls them again."""
     names = [
         step.name
         for step in steps

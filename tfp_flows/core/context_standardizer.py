@@ -37,17 +37,10 @@ class ContextStandardizer(tf.Module):
     def initialize(
         self, context: TensorLike, *, weight: np.ndarray | None = None
     ) -> tf.Tensor:
-        """Sets mean and standard deviation of contexts, once, and standardises them.
+        """Sets mean and scale of contexts, `[N, C]`, once, and returns them standardised.
 
-        Args:
-          context: `[N, C]`, contexts of the training rows. Constant columns get scale 1.
-          weight: weights of the rows, `[N]`; None if all weights are equal.
-
-        Returns:
-          `[N, C]`, a tensor.
-
-        Raises:
-          ValueError: if there are no rows, or some are not finite.
+        Constant columns get scale 1. `weight` are weights of the rows, `[N]`; None: all
+        equal.
         """
         if not self.is_initialized:
             mean, scale = mean_and_scale(

@@ -30,9 +30,7 @@ def headline(
 ) -> str:
     """Returns name, class, event shape, context and number of parameters in one line.
 
-    Args:
-      bijector: a `FlowBijector`.
-      event_shape: event shape at its data end; taken from its steps by default.
+    The event shape is the one at the data end, taken from the steps by default.
     """
     shape = bijector._event_shapes["inverse"] if event_shape is None else event_shape
     context = bijector.context_size
@@ -64,10 +62,8 @@ def lines(
 ) -> list[Line]:
     """Returns a `Line` for each part of a bijector and for their parts, data side first.
 
-    Args:
-      bijector: a `FlowBijector`.
-      event_shape: event shape at its data end; None if it is not known.
-      depth: number of bijectors around `bijector`, which sets the indent of its parts.
+    `event_shape` is the one at its data end; None if it is not known. `depth`, the number
+    of bijectors around it, sets the indent of its parts.
     """
     table = []
     for part, shape in _parts(bijector, event_shape):

@@ -13,18 +13,10 @@ _UNKNOWN = tf.TensorShape(None)
 
 
 def shapes_by_direction(event_ndims: Any, event_shape: Any, data_event_shape: Any) -> dict:
-    """Returns the shape of events that "forward" takes, and that "inverse" takes.
+    """Returns the event shapes that "forward" and "inverse" take, by these names.
 
-    Args:
-      event_ndims: number of axes of one event at the latent end.
-      event_shape: shape of one event at the latent end; None if any is allowed.
-      data_event_shape: shape of one event at the data end; None for `event_shape`.
-
-    Returns:
-      Dictionary of `tf.TensorShape`s or None.
-
-    Raises:
-      ValueError: if `event_shape` has another number of axes.
+    An event at the latent end has `event_ndims` axes and `event_shape`, which may be None
+    for any; an event at the data end has `data_event_shape`, or None for the same.
     """
     if event_shape is not None and len(event_shape) != event_ndims:
         raise ValueError(
@@ -37,13 +29,7 @@ def shapes_by_direction(event_ndims: Any, event_shape: Any, data_event_shape: An
 
 
 def with_event_shape(shape: Any, event_ndims: int, event_shape: tf.TensorShape) -> Any:
-    """Returns `shape` with other event axes and the same batch axes.
-
-    Args:
-      shape: `tf.TensorShape`, or an integer tensor.
-      event_ndims: number of event axes in `shape`, which are the last ones.
-      event_shape: `tf.TensorShape` of the new event axes.
-    """
+    """Returns a shape, or its tensor, with another `event_shape` in its last axes."""
     if not isinstance(shape, tf.TensorShape):
         return tf.concat([shape[:-event_ndims], event_shape.as_list()], axis=0)
     if shape.rank is None:
@@ -52,12 +38,9 @@ def with_event_shape(shape: Any, event_ndims: int, event_shape: tf.TensorShape) 
 
 
 def event_shape_after(bijector: tfp.bijectors.Bijector, direction: str, shape: Any) -> Any:
-    """Returns the shape to which any `tfp.bijectors.Bijector` maps an event shape.
+    """Returns the shape to which any bijector maps an event shape in a direction.
 
-    Args:
-      bijector: the bijector.
-      direction: "forward" or "inverse".
-      shape: `tf.TensorShape`, or an integer tensor; or a structure of these.
+    A shape is a `tf.TensorShape`, or an integer tensor; or a structure of these.
     """
     is_static = isinstance(tf.nest.flatten(shape)[0], tf.TensorShape)
     suffix = "" if is_static else "_tensor"
@@ -67,12 +50,8 @@ def event_shape_after(bijector: tfp.bijectors.Bijector, direction: str, shape: A
 def end_shapes(steps: Sequence[tfp.bijectors.Bijector]) -> tuple:
     """Returns the event shapes at the latent and at the data end of steps, data side first.
 
-    Returns:
-      Two `tf.TensorShape`s with at least the number of event axes of that end; None if the
-      rank is unknown.
-
-    Raises:
-      ValueError: if a step returns a shape that is known not to fit the next step.
+    They have at least the number of event axes of that end, or are None if the rank is
+    unknown. Steps whose known shapes do not fit raise `ValueError`.
     """
     latent = _shape_after(steps, "inverse")
     data = _shape_after(steps[::-1], "forward")

@@ -562,16 +562,10 @@ def _keeping_arguments(init):
 
 
 def _merge_batch_axes(value, context, event_ndims):
-    """Makes one axis of all batch axes.
+    """Makes one axis of all batch axes of a value and its context, which may be None.
 
-    Args:
-      value: `[*batch, *event]`, or a structure of such.
-      context: `[*batch, C]`, or None.
-      event_ndims: number of event axes, in the structure of `value`.
-
-    Returns:
-      `value`, `[N, *event]`; `context`, `[N, C]`; and the batch shape to restore, which is
-      None where there is one batch axis already.
+    The value may be a structure, as `event_ndims` is then. The last result is the batch
+    shape to restore; None where there is one batch axis already.
     """
     parts, ndims = tf.nest.flatten(value), tf.nest.flatten(event_ndims)
     batch_ndims = parts[0].shape.rank - ndims[0]
@@ -619,17 +613,7 @@ def _check_signatures(bijector):
 
 
 def check_result(bijector: FlowBijector, direction: str, value: Any, result: Any) -> Any:
-    """Returns `result`, a value and a log-det, if their static shapes fit `value`.
-
-    Args:
-      bijector: a `FlowBijector`.
-      direction: "forward" or "inverse".
-      value: input of its method, `[*batch, *event]`.
-      result: result of the method.
-
-    Raises:
-      ValueError: if the log-det is not one number a row, or the value has another shape.
-    """
+    """Returns `result`, if the static shapes of its value and log-det fit the input."""
     name = f"{type(bijector).__name__}._{direction}_and_log_det"
     if not isinstance(result, (tuple, list)) or len(result) != 2:
         raise ValueError(

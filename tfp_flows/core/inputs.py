@@ -20,12 +20,8 @@ def check_value(
 ) -> Any:
     """Returns `value` as a tensor whose last `event_ndims` axes fit `event_shape`.
 
-    Args:
-      value: anything TensorFlow converts.
-      argument: name of the value in errors.
-      event_ndims: number of event axes; where it is a structure, so is `value`.
-      event_shape: `tf.TensorShape`, or None if any is allowed.
-      dtype: dtype of the tensor; None keeps that of `value`.
+    It may be a structure, as `event_ndims` is then. An `event_shape` of None allows any; a
+    `dtype` of None keeps that of the value.
     """
     if tf.nest.is_nested(event_ndims):
         return tf.nest.map_structure(
@@ -48,11 +44,7 @@ def check_value(
 
 
 def as_tensor(value: Any, argument: str, dtype: tf.DType | None) -> tf.Tensor:
-    """Returns `value` as a tensor of `dtype`; None keeps the dtype of `value`.
-
-    Raises:
-      ValueError: if TensorFlow does not convert it, or it is a symbol of TF-Keras.
-    """
+    """Returns `value` as a tensor of `dtype`; None keeps the dtype of `value`."""
     try:
         tensor = tf.convert_to_tensor(value, dtype=dtype, name=argument)
     except (TypeError, ValueError) as error:
@@ -87,14 +79,7 @@ def check_event_shape(
     event_ndims: int,
     event_shape: tf.TensorShape | None,
 ) -> None:
-    """Refuses a `shape` whose last `event_ndims` axes do not fit `event_shape`.
-
-    Args:
-      shape: `tf.TensorShape`; a shape of unknown rank passes.
-      argument: name of the value in errors.
-      event_ndims: number of event axes.
-      event_shape: `tf.TensorShape`, or None if any is allowed.
-    """
+    """Refuses a known shape whose last axes do not fit `event_shape`, if it is given."""
     if event_shape is None or shape.rank is None:
         return
     event = shape[max(shape.rank - event_ndims, 0) :]
@@ -108,14 +93,7 @@ def check_event_shape(
 def check_context(
     context: TensorLike | None, context_size: int, dtype: tf.DType | None, owner: str
 ) -> tf.Tensor | None:
-    """Returns `context` as a tensor of shape `[..., context_size]`, or None.
-
-    Args:
-      context: the argument as given.
-      context_size: its width; 0 where there must be none.
-      dtype: dtype of the tensor.
-      owner: name of the bijector, for the error.
-    """
+    """Returns `context` as a tensor of shape `[..., context_size]`, or None for width 0."""
     if not context_size:
         if context is not None:
             raise ValueError(
@@ -136,12 +114,9 @@ def nan_where_context_is(value: Any, context: tf.Tensor | None, event_ndims: Any
     """Returns `value` with NaN in the rows whose context has NaN or an infinity.
 
     A network may hide them: the ReLU of TensorFlow's fused kernels maps NaN to zero, and
-    standardised contexts are clipped to finite numbers.
-
-    Args:
-      value: `[*batch, *event]`, or a structure of such.
-      context: `[*context_batch, C]`, where the batch axes broadcast; or None.
-      event_ndims: number of event axes, in the structure of `value`.
+    standardised contexts are clipped to finite numbers. The value, `[*batch, *event]`, may
+    be a structure, as `event_ndims` is then; its batch axes and those of the context
+    broadcast.
     """
     if context is None:
         return value
@@ -160,16 +135,8 @@ def nan_where_context_is(value: Any, context: tf.Tensor | None, event_ndims: Any
 def align_batch_axes(value: Any, context: tf.Tensor | None, event_ndims: Any) -> tuple:
     """Broadcasts the batch axes of `value` and `context` against each other.
 
-    Args:
-      value: `[*batch, *event]`, or a structure of such.
-      context: `[*context_batch, C]`; or None, which changes nothing.
-      event_ndims: number of event axes, in the structure of `value`.
-
-    Returns:
-      `value` and `context` with equal batch axes.
-
-    Raises:
-      ValueError: if the shapes are known and do not broadcast.
+    The value, `[*batch, *event]`, may be a structure, as `event_ndims` is then. Without a
+    context nothing changes. Known shapes that do not broadcast raise `ValueError`.
     """
     if context is None:
         return value, None
@@ -203,15 +170,10 @@ def align_batch_axes(value: Any, context: tf.Tensor | None, event_ndims: Any) ->
 def minus_infinity_outside(
     log_density: tf.Tensor, inside: tf.Tensor, value: tf.Tensor, axes: Sequence[int]
 ) -> tf.Tensor:
-    """Returns `log_density` where all entries are inside the support.
+    """Returns log-densities, `[...]`, where all entries, `[..., *event]`, are inside.
 
-    Elsewhere it is minus infinity, or NaN if an entry is NaN.
-
-    Args:
-      log_density: `[...]`.
-      inside: boolean, of the shape of `value`: whether an entry is in the support.
-      value: `[..., *event]`.
-      axes: axes of the event, negative; none for densities of single entries.
+    Elsewhere it is minus infinity, or NaN if an entry is NaN. `axes` are those of the
+    event, negative; none for densities of single entries.
     """
     dtype = log_density.dtype
     is_nan = tf.reduce_any(tf.math.is_nan(value), axis=axes)

@@ -26,25 +26,19 @@ def tensors_of_parts(*arrays: Any) -> Iterator[list]:
 
 
 def by_parts(function: Callable, *arrays: Any, size: int = 4096) -> np.ndarray:
-    """Returns `function` of all rows, computed on a part at a time to bound its memory.
+    """Returns `function` of all rows, computed on parts of `size` rows to bound its memory.
 
-    Args:
-      function: function of arrays of N rows, or None, that returns `[N, ...]`.
-      *arrays: arrays of rows, or None; the first is an array.
-      size: number of rows of a part.
+    Arrays but the first may be None, which the function then gets.
     """
     parts = parts_of_rows(*arrays, size=size)
     return np.concatenate([np.asarray(function(*part)) for part in parts])
 
 
 def map_parts(function: Callable, size: int, *tensors: tf.Tensor) -> tf.Tensor:
-    """Returns `function` of all rows, a part at a time, as `by_parts`, also in a graph.
+    """Returns `function` of all rows, a part of `size` rows at a time, also in a graph.
 
-    Args:
-      function: function of the index of a part and its rows of the tensors, `[n, ...]`, to
-        one tensor, `[n, ...]`, of the dtype of the first.
-      size: largest number of rows of a part.
-      *tensors: tensors with equally many rows, at least one.
+    The function takes the index of the part and its rows of the tensors. It returns as many
+    rows, in the dtype of the first tensor.
     """
     num_rows = tf.shape(tensors[0])[0]
     num_parts = -(-num_rows // size)
@@ -70,14 +64,7 @@ def map_parts(function: Callable, size: int, *tensors: tf.Tensor) -> tf.Tensor:
 def on_flat_rows(
     function: Callable, x: tf.Tensor, context: tf.Tensor | None, *arguments: Any
 ) -> tf.Tensor:
-    """Returns `function(rows, contexts, *arguments)`, `[N]`, with the batch axes of `x`.
-
-    Args:
-      function: function of rows, `[N, D]`, and their contexts, `[N, C]` or None.
-      x: `[..., D]`.
-      context: `[..., C]`, with the batch axes of `x`; or None.
-      *arguments: further arguments of the function.
-    """
+    """Returns `function(rows, contexts, *arguments)`, with the batch axes of both."""
     if context is not None:
         context = tf.reshape(context, [-1, context.shape[-1]])
     rows = tf.reshape(x, [-1, x.shape[-1]])
@@ -85,13 +72,10 @@ def on_flat_rows(
 
 
 def distinct_rows(*tensors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Finds rows that are equal in all tensors. Under XLA all rows count as different.
+    """Returns the index of one row of each kind, `[K]`, and the kind of each row, `[N]`.
 
-    Args:
-      *tensors: `[N, columns]`; the first has a floating-point dtype.
-
-    Returns:
-      The index of one row of each kind, `[K]`, and the kind of each row, `[N]`.
+    Rows of one kind are equal in all tensors, `[N, columns]`, of which the first has a
+    floating-point dtype. Under XLA all rows count as different.
     """
     index = tf.range(tf.shape(tensors[0])[0])
     if is_compiled_by_xla():
@@ -104,11 +88,8 @@ def distinct_rows(*tensors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def never_empty(*tensors: tf.Tensor | None) -> tuple:
     """Adds a row of zeros to tensors without rows, since loops over variables need one.
 
-    Args:
-      *tensors: `[N, ...]`; an optional tensor may be None.
-
-    Returns:
-      The tensors, and a function that removes such a row from N rows of outputs.
+    Returns the tensors, of which some may be None, and a function that removes such a row
+    from outputs.
     """
     if all(t is None or t.shape[0] for t in tensors):
         return *tensors, lambda outputs: outputs
@@ -130,18 +111,10 @@ def check_rows(
     *,
     argument: str = "data",
 ) -> Any:
-    """Returns `data` as an array or tensor of at least one row.
+    """Returns `data`, `[N, *event]`, as an array or tensor of at least one row.
 
-    Args:
-      data: `[N, *event]`, an array, a tensor or a `tf.TensorSpec`.
-      context: `[N, context_size]`, or None.
-      event_shape: `tf.TensorShape` of one event; one of unknown rank allows any shape.
-      context_size: width of the context; 0 if `context` must be None.
-      argument: name of `data` in errors.
-
-    Raises:
-      ValueError: if `data` or `context` has another shape, is missing, unwanted, or not of
-        numbers.
+    It may be a `tf.TensorSpec`; an event shape of unknown rank allows any shape. With a
+    `context_size` of 0, the context must be None.
     """
     data = _as_numbers(data, argument)
     expected = tf.TensorShape([None]).concatenate(event_shape)
@@ -158,19 +131,9 @@ def rows_that_count(
 ) -> tuple:
     """Returns data, contexts and weights of the rows whose weight is above zero.
 
-    A row of weight zero is dropped. Equal weights become None.
-
-    Args:
-      data: `[N, *event]`, or a structure of arrays with N rows.
-      context: `[N, context_size]`, or None.
-      sample_weight: `[N]`, or `[N, 1]`; None if all weights are equal.
-
-    Returns:
-      Data and context as they were given, or as arrays of fewer rows; and weights as an
-      array of float64, `[n]`, or None.
-
-    Raises:
-      ValueError: if the weights have another shape, are negative, not finite or all 0.
+    Data, in any structure, and context are as they were given, or arrays of fewer rows.
+    Weights, `[N]` or `[N, 1]`, become float64, `[n]`; equal ones become None. Weights must
+    be finite and not negative, with a sum above 0.
     """
     if sample_weight is None:
         return data, context, None
@@ -220,11 +183,9 @@ def num_rows(data: Any) -> int:
 
 
 def take_rows(data: Any, index: Any) -> Any:
-    """Returns the rows `index` of `[N, ...]` in any structure.
+    """Returns the rows `index` of `[N, ...]`, or of None, in any structure.
 
-    Args:
-      data: arrays, tensors, or None.
-      index: integers, `[n]`; for arrays also booleans, `[N]`, or a slice.
+    Indices are integers, `[n]`; for arrays also booleans, `[N]`, or a slice.
     """
 
     def take(rows):
@@ -236,13 +197,7 @@ def take_rows(data: Any, index: Any) -> Any:
 
 
 def random_split(data: Any, share: float, seed: int | None) -> tuple[Any, Any]:
-    """Returns random rows, in another order, and the others: a share of all, at least one.
-
-    Args:
-      data: `[N, ...]`, in any structure.
-      share: share of the others.
-      seed: integer; random if None.
-    """
+    """Returns random rows, in another order, and the others: a share, at least one."""
     order = np.random.default_rng(seed).permutation(num_rows(data))
     count = max(1, round(share * len(order)))
     return take_rows(data, order[count:]), take_rows(data, order[:count])
@@ -274,15 +229,10 @@ def refuse_rows_outside(
     dtype: tf.DType,
     argument: str,
 ) -> None:
-    """Refuses `data` with an entry outside its interval.
+    """Refuses `data`, `[N, *event]`, with an entry that is not between `low` and `high`.
 
-    Args:
-      low: lower ends, an array that broadcasts to an event.
-      high: upper ends.
-      slack: tolerance for rounding, at both ends.
-      data: array, `[N, *event]`.
-      dtype: dtype to which the entries are rounded before they are compared.
-      argument: name of `data` in errors.
+    The ends broadcast to an event. Entries are first rounded to `dtype`; `slack` is the
+    tolerance for rounding at both ends.
     """
     rounded = data.astype(dtype.as_numpy_dtype)
     outside = (rounded < low - slack) | (rounded > high + slack)

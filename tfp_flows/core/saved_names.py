@@ -90,11 +90,7 @@ def trusts_all() -> bool:
 
 
 def find_stock(part: str, name: str) -> type:
-    """Returns TFP's bijector or distribution of that name.
-
-    Raises:
-      ValueError: if there is none.
-    """
+    """Returns TFP's bijector or distribution of that name, or raises `ValueError`."""
     cls = getattr(STOCK.get(part), name, None) if _is_name(name) else None
     if not (isinstance(cls, type) and issubclass(cls, _STOCK_BASES)):
         raise ValueError(f"Expected one of TFP's {list(STOCK)}; got {part}.{name}.")
@@ -102,11 +98,7 @@ def find_stock(part: str, name: str) -> type:
 
 
 def find_registered(name: str) -> Any:
-    """Returns the class or function that is registered with Keras under that name.
-
-    Raises:
-      ValueError: if there is none.
-    """
+    """Returns the class or function that is registered with Keras under that name."""
     value = keras.saving.get_registered_object(name) if isinstance(name, str) else None
     if value is None:
         raise refused(name)

@@ -29,10 +29,7 @@ _CONTENTS |= dict.fromkeys(("variable", "transformed_variable"), (*_PLAIN, dict)
 
 
 class Configured:
-    """A bijector or distribution whose configuration is its constructor's arguments.
-
-    It keeps them as `parameters`.
-    """
+    """A bijector or distribution that keeps its constructor's arguments as `parameters`."""
 
     parameters: dict
 

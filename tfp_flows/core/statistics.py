@@ -40,22 +40,11 @@ def mean_and_scale(
     *,
     weight: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns mean and standard deviation of each entry of the last axis.
+    """Returns mean and standard deviation of each entry of the last axis, `[C]`.
 
-    They are computed in float64: sums of a million float32 rows lose digits.
-
-    Args:
-      data: `[N, ..., C]`.
-      dtype: dtype of the results.
-      argument: name of the data in errors.
-      weight: weights of the rows, `[N]`; None if all weights are equal.
-
-    Returns:
-      Arrays of shape `[C]`. The scale is 1 where the data are constant to rounding.
-
-    Raises:
-      ValueError: if `data` has no rows or non-finite values, or varies by less than the
-        resolution of `dtype`.
+    They are computed in float64: sums of a million float32 rows lose digits. The scale is 1
+    where the data are constant to rounding. Data without rows, with values that are not
+    finite, or with a variation that `dtype` does not resolve are refused.
     """
     data = np.asarray(data)
     require(data.size > 0, f"`{argument}` with at least one row", data.shape)
@@ -96,16 +85,10 @@ def row_blocks(
 def check_resolution(data: npt.ArrayLike, dtype: tf.DType, argument: str) -> None:
     """Refuses data whose variation is lost when they are rounded to `dtype`.
 
-    Args:
-      data: `[N, ..., C]`, of floats or integers. Data already rounded to `dtype` pass,
-        since rounded data look constant.
-      dtype: dtype to which the data will be rounded.
-      argument: name of the data in errors.
-
-    Raises:
-      ValueError: if the standard deviation of an entry of the last axis is below a few
-        roundings of its largest value; or if values are beyond the range of `dtype`, or
-        vary by less than its smallest numbers.
+    The standard deviation of an entry of the last axis must not be below a few roundings of
+    its largest value. Values must be in the range of `dtype`, and vary by more than its
+    smallest numbers. Data already rounded to `dtype` pass, since rounded data look
+    constant.
     """
     data = np.asarray(data)
     rounding = np.finfo(dtype.as_numpy_dtype).eps
@@ -173,15 +156,9 @@ def correlation_factor(
 
     For few rows, the share is chosen by cross-validation: the least share whose likelihood
     of left-out rows is within one standard error of the largest, and within one nat per
-    row, since outliers have a large standard error. For many rows the share is zero. L is
-    regular for dependent and constant columns, and for fewer rows than columns.
-
-    Args:
-      data: `[N, D]`.
-      mean: `[D]`.
-      scale: standard deviations, `[D]`; arbitrary for a constant column.
-      weight: weights of the rows, `[N]`; None if all weights are equal. The
-        effective number of rows counts (`effective_count`).
+    row, since outliers have a large standard error. For many rows the share is zero. With
+    weights, `effective_count` says how many rows there are. L is regular for dependent and
+    constant columns, and for fewer rows than columns.
     """
     data = np.asarray(data)
     count, size = data.shape
@@ -205,11 +182,7 @@ def ridge_slopes(
     Generalised cross-validation chooses the penalty of the ridge regression. The slopes are
     zero if no penalty predicts better. The share is the number of residual degrees of
     freedom per row: residuals divided by it have the variance of the errors on new rows.
-
-    Args:
-      data: `[N, D]`.
-      context: `[N, C]`, standardised.
-      weight: weights of the rows, `[N]`; None if all weights are equal.
+    Contexts are standardised.
 
     Reference:
       Golub, Heath, Wahba (1979), Generalized cross-validation as a method for choosing a

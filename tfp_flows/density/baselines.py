@@ -20,13 +20,7 @@ _BANDWIDTHS = np.logspace(-1.5, 0.5, 9)  # bandwidths of kernels in standard dev
 def fit_gaussian(
     data: Data, dtype: str, weight: np.ndarray | None = None
 ) -> FlowDistribution:
-    """Returns the Gaussian of rows, around a linear regression on their contexts.
-
-    Args:
-      data: the rows.
-      dtype: dtype of the distribution.
-      weight: weights of the rows, `[N]`; None if all are equal.
-    """
+    """Returns the Gaussian of rows, around a linear regression on their contexts."""
     size = data.x.shape[1]
     linear = Decorrelate(size, context_size=data.context_size, dtype=dtype)
     distribution = FlowDistribution(standard_normal(size, dtype=dtype), linear)

@@ -40,11 +40,9 @@ def held_out_rows(
 def gain(gains: np.ndarray) -> Check:
     """Checks that the mean gain over a Gaussian is above two standard errors.
 
-    A gain of more than 20 nats counts as 20: otherwise, the standard error of rows with
-    outliers, which are impossible under a Gaussian, would be as large as their mean.
-
-    Args:
-      gains: log-densities of held-out rows less those under the Gaussian, `[n]`.
+    A gain, `[n]`, is the log-density of a held-out row less that under the Gaussian. More
+    than 20 nats count as 20: otherwise, the standard error of rows with outliers, which are
+    impossible under a Gaussian, would be as large as their mean.
     """
     gains = np.minimum(gains, _MOST_GAIN)
     value, threshold = float(gains.mean()), 2.0 * standard_error(gains)
@@ -64,14 +62,10 @@ def furthest_row(gains: np.ndarray) -> Check:
 
 
 def typical_rows(scores: np.ndarray, sample_scores: np.ndarray) -> Check:
-    """Checks that held-out rows are as probable as the density's own samples.
+    """Checks that held-out rows are as probable as samples, by log-densities `[n]`, `[m]`.
 
     If the density is right, both have the same distribution of log-densities. Samples of an
     overfitted density are more probable.
-
-    Args:
-      scores: log-densities of held-out rows, `[n]`.
-      sample_scores: log-densities of samples, `[m]`.
     """
     value = float(np.median(sample_scores) - np.median(scores))
     error = 1.25 * math.hypot(standard_error(sample_scores), standard_error(scores))
@@ -87,11 +81,7 @@ def calibration(scores: np.ndarray, sample_scores: np.ndarray) -> Check:
     """Checks that the region of highest density that holds 90 % of samples holds the rows.
 
     If the density is right, it holds 90 % of the held-out rows too. Fewer rows are in it if
-    the density is too sure.
-
-    Args:
-      scores: log-densities of held-out rows, `[n]`.
-      sample_scores: log-densities of samples, `[m]`.
+    the density is too sure. Scores are log-densities, `[n]` and `[m]`.
     """
     value, _, deviation = shares_in_region(scores, sample_scores)
     threshold = _REGION - max(_MUCH_APART, 3.0 * deviation)
@@ -125,10 +115,7 @@ def neighbours(data: Data, samples: Data) -> Check:
 
     The value is the share of the five nearest neighbours that are of a row's own kind, row
     or sample, in columns scaled by their deviations; it is 1/2 if the density is right.
-
-    Args:
-      data: `Data` of held-out rows.
-      samples: `Data` of as many samples, of the same contexts.
+    There are as many samples as rows, of the same contexts.
 
     Reference:
       Schilling (1986), Multivariate two-sample tests based on nearest neighbors.
@@ -212,12 +199,7 @@ def dependence(train: Data) -> Check:
 
 
 def _least_variance(x, left):
-    """The least variance, and the column with the largest weight.
-
-    Args:
-      x: rows, `[N, D]`, whose deviations are the scale.
-      left: what a regression leaves of them, `[N, D]`.
-    """
+    """The least scaled variance along any axis, and its column of largest weight."""
     scale = x.std(axis=0)
     left = (left - left.mean(axis=0)) / np.where(scale > 0.0, scale, 1.0)
     matrix = left.T @ left / len(left) + np.diag(scale == 0.0)  # 1 for a constant column

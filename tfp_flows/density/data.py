@@ -64,11 +64,7 @@ class Data(typing.NamedTuple):
 
 
 def checked_data(rows: TensorLike, context: TensorLike | None) -> Data:
-    """Returns the rows and contexts that a user gives as `Data`.
-
-    Raises:
-      ValueError: as `fit_density`, for rows and contexts.
-    """
+    """Returns the rows and contexts that a user gives as `Data`; refuses others."""
     x = _numbers("rows", rows)
     require(x.ndim == 2 and x.shape[1], "`rows` of shape [N, D]", x.shape)
     if context is not None:

@@ -27,7 +27,7 @@ _ROUNDING = 1e-10  # added to the variances of standardised rows
 
 
 def fit_regressions(data: Data, dtype: str, seed: int | None) -> Any:
-    """Returns a mixture of linear regressions with Gaussian errors, fitted by EM.
+    """Returns a regression, or a `Mixture` of them, with Gaussian errors, fitted by EM.
 
     ```none
     p(y | c) = sum over k of w_k Normal(y; a_k + B_k c, S_k)
@@ -36,15 +36,7 @@ def fit_regressions(data: Data, dtype: str, seed: int | None) -> Any:
     One regression is the Gaussian of `fit_gaussian`. Several describe errors with outliers,
     of two sizes or about two lines, from far fewer rows than a network needs. Their number
     is the least, of at most eight, within one standard error of what explains validation
-    rows best.
-
-    Args:
-      data: rows with contexts.
-      dtype: dtype of the distribution.
-      seed: integer that determines validation rows and the start of EM; random if None.
-
-    Returns:
-      A `FlowDistribution`, or a `Mixture` of several.
+    rows best. The seed determines validation rows and the start of EM.
 
     Reference:
       DeSarbo, Cron (1988), A maximum likelihood methodology for clusterwise linear

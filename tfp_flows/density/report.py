@@ -94,12 +94,10 @@ class DensityReport(Report):
 def judge(
     components: Sequence[Any], train: Data, held_out: Data, rules: Rules, seed: int | None
 ) -> tuple[DensityReport, np.ndarray]:
-    """Weighs components by held-out rows, and reports on their mixture.
+    """Returns a report on the mixture of components, and their weights, `[K]`.
 
-    The weights that score one half of the rows come from the other half.
-
-    Returns:
-      The report, and the components' weights, `[K]`; 0 for a component without use.
+    The weights that score one half of the held-out rows come from the other half. A
+    component without use has weight 0.
     """
     each = log_prob_of_components(Mixture(components), held_out)
     weights = mixture_weights(each)

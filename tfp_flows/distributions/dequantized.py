@@ -349,16 +349,9 @@ class _EndBins:
     def draw(self, noise, value, axes, seed):
         """Returns noise with some entries drawn again, which may be below 0 or above 1.
 
-        Args:
-          noise: positions in the bins, `[J, ..., *event]`.
-          value: the bins, `[J, ..., *event]`.
-          axes: axes of an event, counted from the last.
-          seed: stateless seed.
-
-        Returns:
-          The noise, `[J, ..., *event]`; the log-density of the mixture relative to the
-          density of the given noise, `[J, ...]`; whether a row is beyond `[0, 1]`,
-          `[J, ...]`.
+        Noise and bins, `value`, are `[J, ..., *event]`; the axes of an event are counted
+        from the last. Two further results are `[J, ...]`: the log-density of the mixture
+        relative to the density of the given noise, and whether a row is beyond `[0, 1]`.
         """
         is_low = value == 0
         is_end = is_low | (value == self._last)
@@ -442,10 +435,7 @@ def _log_density_near_zero(t):
 def _stratified(groups, seed, num_groups):
     """Uniform numbers, `[J, ...]`, one of each group in each of equal parts of (0, 1).
 
-    Args:
-      groups: index of the group of each of the J numbers, ascending, `[J, ...]`.
-      seed: stateless seed.
-      num_groups: number of groups.
+    `groups` are the indices of the groups of the J numbers, ascending.
     """
     dtype, shape = groups.dtype, tf.shape(groups)
     first, second = draws.split(seed, 2)

@@ -77,9 +77,7 @@ def is_discrete(distribution: tfd.Distribution) -> bool:
 def refuse_batch(argument: str, distribution: Any) -> None:
     """Refuses several distributions, since each row would get another one, by its place.
 
-    Args:
-      argument: name of the distribution in errors.
-      distribution: a distribution of rows; one of unknown batch shape passes.
+    A distribution of unknown batch shape passes.
     """
     batch = getattr(distribution, "batch_shape", None)
     is_one = not isinstance(batch, tf.TensorShape) or batch.num_elements() in (None, 1)
@@ -87,12 +85,7 @@ def refuse_batch(argument: str, distribution: Any) -> None:
 
 
 def refuse_discrete(distribution: Any, place: str) -> None:
-    """Raises `ValueError` if a distribution is known to be discrete.
-
-    Args:
-      distribution: a distribution of one tensor.
-      place: where a density is needed, such as "under `maf`".
-    """
+    """Refuses a distribution that is known to be discrete; `place` may be "under `maf`"."""
     if is_discrete(distribution):
         raise ValueError(
             f"Expected a continuous `distribution` {place}; got the discrete "
@@ -101,11 +94,7 @@ def refuse_discrete(distribution: Any, place: str) -> None:
 
 
 def vector_size(distribution: Any) -> int:
-    """Returns D of a `distribution` of vectors, `[D]`.
-
-    Raises:
-      ValueError: if it is no distribution, or one of other events.
-    """
+    """Returns D of a distribution of vectors, `[D]`; refuses anything else."""
     members = ("log_prob", "sample", "event_shape", "dtype")
     check_members("distribution", distribution, members, "one of rows")
     shape = distribution.event_shape
@@ -121,20 +110,10 @@ def check_rows_of(
     context: TensorLike | None = None,
     sample_weight: TensorLike | None = None,
 ) -> tuple:
-    """Refuses rows that are no events of `distribution`, or have density zero.
+    """Returns data, contexts and weights of the rows whose weight is above zero.
 
-    Args:
-      distribution: any `tfd.Distribution`; nothing is checked if it has several tensors.
-      data: `[N, *event]`; the shape alone is checked if it is a `tf.TensorSpec`.
-      context: `[N, context_size]`, if the distribution is conditional.
-      sample_weight: `[N]`; None if all weights are equal.
-
-    Returns:
-      Data, contexts and weights of the rows whose weight is above zero.
-
-    Raises:
-      ValueError: if a shape does not fit, there are no rows, a context is missing or
-        unwanted, or a row is outside the support.
+    Rows that are no events of `distribution`, or have density zero, are refused. The shape
+    alone is checked of a `tf.TensorSpec`, and nothing if events are several tensors.
     """
     event_shape = getattr(distribution, "event_shape", tf.TensorShape(None))
     if not isinstance(event_shape, tf.TensorShape):

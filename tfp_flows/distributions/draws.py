@@ -38,9 +38,7 @@ def joint_shape(
 def context_rows(context: tf.Tensor | None, shape: tf.Tensor) -> tf.Tensor | None:
     """Returns the context of each of N draws, `[N, C]`, in the order of the draws.
 
-    Args:
-      context: `[..., C]`; None stays None.
-      shape: shape of all draws, the result of `joint_shape`.
+    The shape of all draws is the result of `joint_shape`. None stays None.
     """
     if context is None:
         return None
@@ -142,13 +140,7 @@ def logistic(shape: Any, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
 
 
 def choose(candidates: tf.Tensor, log_weights: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Draws one candidate of each row in proportion to its weight, `[N, D]`.
-
-    Args:
-      candidates: `[N, count, D]`.
-      log_weights: `[N, count]`.
-      seed: stateless seed.
-    """
+    """Draws one candidate of each row, `[N, count, D]`, by its log-weight, `[N, count]`."""
     # If weights are NaN, all candidates of the row are NaN, and any of them is chosen.
     zero = tf.zeros([], log_weights.dtype)
     logits = tf.where(tf.math.is_nan(log_weights), zero, log_weights)

@@ -218,10 +218,7 @@ class FlowDistribution(
             check_value(y, "value", shape.rank, shape, self.dtype)
 
     def _keywords(self, context, training, bijector_kwargs):
-        """Keyword arguments of the bijector and of the base.
-
-        Also takes TFP's spelling, `bijector_kwargs={"context": c}`.
-        """
+        """Keyword arguments of bijector and base, also from TFP's `bijector_kwargs`."""
         kwargs = {"context": context, "training": training, **(bijector_kwargs or {})}
         base, base_kwargs = self.distribution, {}
         if isinstance(base, (AutoregressiveDistribution, FlowDistribution)):
@@ -257,14 +254,8 @@ def _sample_base(base, sample_shape, seed, context, keywords):
     """Draws latents, one for each sample and each row of the flow's or the base's context.
 
     Conditional bases of this package, and others of unknown batch shape, draw for each
-    context themselves. Other conditional bases give n draws for n contexts.
-
-    Args:
-      base: any distribution.
-      sample_shape: shape of the draw, before the context's batch axes.
-      seed: any seed.
-      context: the flow's context, `[..., context_size]`, or None.
-      keywords: keyword arguments of the base: its own `context`, if it is conditional.
+    context themselves. Other conditional bases give n draws for n contexts. `keywords` hold
+    the base's own `context`, if it is conditional.
     """
     if "context" not in keywords:
         shape = joint_shape(sample_shape, context, base.batch_shape.rank)

@@ -10,10 +10,7 @@ from tfp_flows.distributions.distribution_checks import check_rows_of
 
 
 class InitializedByRows:
-    """A distribution with data-dependent state, in itself or in its parts.
-
-    A subclass has `_initialize`.
-    """
+    """A distribution with data-dependent state; a subclass has `_initialize`."""
 
     def initialize(
         self,

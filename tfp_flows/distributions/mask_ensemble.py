@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.core.arguments import require
 from tfp_flows.core.compiled import CompiledCall, graph_function
 from tfp_flows.core.rows import never_empty
 from tfp_flows.distributions import draws
@@ -59,19 +60,11 @@ class MaskEnsemble(tf.Module):
         return bool((in_order[..., :-1] >= in_order[..., 1:]).all())
 
     def masks(self, mask_index: Any, seed: tf.Tensor | None, num_rows: Any) -> tf.Tensor:
-        """Returns the given mask, or all masks in random order, at most one a row, `[G]`.
-
-        Args:
-          mask_index: integer, or None.
-          seed: stateless seed that determines their order.
-          num_rows: number of rows.
-        """
+        """Returns the given mask, or all in random order, at most one a row, `[G]`."""
         if mask_index is not None:
             known = tf.get_static_value(tf.convert_to_tensor(mask_index))
-            if known is not None and not 0 <= known < self.num_masks:
-                raise ValueError(
-                    f"Expected `mask_index` from 0 to {self.num_masks - 1}; got {known}."
-                )
+            fits = known is None or (known.ndim == 0 and known in range(self.num_masks))
+            require(fits, f"`mask_index` from 0 to {self.num_masks - 1}", mask_index)
             return tf.reshape(tf.cast(mask_index, tf.int32), [1])
         shuffled = tf.argsort(draws.uniform([self.num_masks], seed, tf.float64))
         return shuffled[: tf.clip_by_value(num_rows, 1, self.num_masks)]
@@ -89,10 +82,7 @@ class MaskEnsemble(tf.Module):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns samples, `[N, D]`, and their log-probabilities under their masks, `[N]`.
 
-        Args:
-          noise: noise of the conditional.
-          masks: result of `masks`; the masks take rows in turn.
-          *context: the context, if any.
+        `masks`, as the method returns them, take rows in turn.
         """
         method = self._compiled_draw if tf.executing_eagerly() else self._draw
         return method(noise, masks, *context)
@@ -100,7 +90,7 @@ class MaskEnsemble(tf.Module):
     def complete(
         self, noise: Any, proposals: Any, x: Any, observed: Any, *context: Any
     ) -> tuple:
-        """Returns rows whose missing variables are drawn, and their importance weights.
+        """Returns rows with their missing variables drawn, and their log-weights, `[N]`.
 
         A choice by weight among draws of all masks is a draw from the conditional of the
         mean over the masks, in the limit of many draws. One draw from each mask is enough
@@ -110,16 +100,9 @@ class MaskEnsemble(tf.Module):
         it, which can draw every probable completion; and with the observed variables before
         all others, given all of them. Weights are for equally many draws in both ways.
 
-        Args:
-          noise: noise of the conditional.
-          proposals: integers, `[G]`, which take rows in turn: the index of a mask, or the
-            index plus K, to put the observed variables before all others.
-          x: `[N, D]`.
-          observed: boolean, `[N, D]`; all rows are equal if masks have own orderings.
-          *context: the context, if any.
-
-        Returns:
-          Rows, `[N, D]`, and the logarithms of their weights, `[N]`.
+        Proposals, `[G]`, take rows in turn: each is the index of a mask, or the index plus
+        K, to put the observed variables before all others. `observed` is boolean, `[N, D]`;
+        all rows are equal if masks have own orderings.
         """
         method = self._compiled_complete if tf.executing_eagerly() else self._complete
         return method(noise, proposals, x, observed, *context)
@@ -131,11 +114,7 @@ class MaskEnsemble(tf.Module):
         return _log_prob(self.network.member(mask), self._conditional, x, context)
 
     def parameters_of_one_variable(self, context: tf.Tensor | None) -> tf.Tensor:
-        """Returns the parameters of the one variable, by mask, `[K, N, P]`.
-
-        Args:
-          context: `[N, C]`, or None: then N is 1.
-        """
+        """Returns the parameters of the one variable, by mask, `[K, N, P]`."""
         num_rows = 1 if context is None else tf.shape(context)[0]
         x = tf.zeros([num_rows, self.network.event_size], self.network.dtype)
         outputs = [self.network.member(mask)(x, context) for mask in range(self.num_masks)]
@@ -285,17 +264,10 @@ def _draw_with_gradient(network, conditional, noise, context):
 
 
 def _by_mask(method, masks, noise, *others):
-    """Calls a method for each of several masks, which take rows in turn.
+    """Calls a method for each of several masks, `[G]`, which take rows in turn.
 
-    Args:
-      method: function from a mask and its rows of the other arguments to rows, `[n, D]`,
-        and logarithms, `[n]`.
-      masks: indices, `[G]`; row r has the mask at r modulo G.
-      noise: `[N, D, V]`.
-      *others: more tensors with N rows.
-
-    Returns:
-      Rows, `[N, D]`, and logarithms, `[N]`, in the order of the arguments.
+    It maps a mask and its rows, `[n, ...]`, to rows, `[n, D]`, and logarithms, `[n]`. The
+    results, `[N, D]` and `[N]`, are in the order of the arguments.
     """
     num_rows, num_masks = tf.shape(noise)[0], tf.shape(masks)[0]
     size = -(-num_rows // num_masks)
@@ -317,17 +289,8 @@ def _by_mask(method, masks, noise, *others):
 def _complete_in_order(network, conditional, noise, x, observed, context):
     """Draws missing variables given those before them, and keeps the observed ones.
 
-    Args:
-      network: the network under one mask.
-      conditional: a family of `conditionals.py`.
-      noise: `[N, D, V]`.
-      x: `[N, D]`.
-      observed: boolean, `[D]` or `[N, D]`.
-      context: `[N, C]`, or None.
-
-    Returns:
-      Completed rows, `[N, D]`, and the log-probability of the observed variables given all
-      before them, `[N]`: the importance weight of the row.
+    Returns rows, `[N, D]`, and the log-probability of the observed variables given all
+    before them, `[N]`: the importance weight of the row.
     """
     x = tf.where(observed, x, tf.zeros([], x.dtype))
     is_observed = tf.broadcast_to(tf.cast(observed, x.dtype), tf.shape(x))

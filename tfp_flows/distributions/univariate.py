@@ -11,6 +11,7 @@ from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.core.inputs import check_context
 
 _HALVINGS = 48  # of an interval in the search for quantiles: float64's digits
 # The base that TFP instantiates if a part of the distribution is no composite tensor.
@@ -82,10 +83,7 @@ def bisect(
 ) -> tf.Tensor:
     """Returns the least points for which `is_below` is False, by halving intervals.
 
-    Args:
-      is_below: function from points to booleans of their shape; True below some point.
-      low: points at or below the result.
-      high: points at or above the result, of the same shape.
+    The function is True below some point; intervals run from `low` to `high`.
     """
 
     def halve(low, high):
@@ -123,13 +121,10 @@ def evaluate(
 ) -> tf.Tensor:
     """Returns "cdf" or another of `_ENDS` at `value`, `[..., *event]`, as `[...]`.
 
-    Args:
-      distribution: distribution of one variable.
-      function: name of the method.
-      value: where to evaluate it.
-      context: context of a conditional distribution; others ignore it.
+    The context is that of a conditional distribution.
     """
     refuse_several_variables(distribution, function)
+    context = _checked_context(distribution, context)
     if isinstance(distribution, _TRANSFORMED):
         return _evaluate_transformed(distribution, function, value, context)
     if isinstance(distribution, tfd.Independent):
@@ -146,14 +141,9 @@ def evaluate(
 def quantile(
     distribution: Any, probability: TensorLike, context: TensorLike | None = None
 ) -> tf.Tensor:
-    """Returns quantiles, `[..., *event]`, of `probability`, `[...]`.
-
-    Args:
-      distribution: distribution of one variable.
-      probability: numbers from 0 to 1.
-      context: as for `evaluate`.
-    """
+    """Returns quantiles, `[..., *event]`, of a probability, `[...]`; else as `evaluate`."""
     refuse_several_variables(distribution, "quantile")
+    context = _checked_context(distribution, context)
     probability = tf.cast(probability, distribution.dtype)
     if isinstance(distribution, _TRANSFORMED):
         lower, upper = _at_quartiles(distribution, context)
@@ -232,6 +222,11 @@ def _forward_quantile(distribution, probability, context):
     base, bijector = distribution.distribution, distribution.bijector
     x = quantile(base, probability, _context_for(base, context))
     return bijector.forward(x, **_keywords(bijector, context))
+
+
+def _checked_context(distribution, context):
+    size = getattr(distribution, "context_size", 0)
+    return check_context(context, size, distribution.dtype, distribution.name)
 
 
 def _context_for(part, context):

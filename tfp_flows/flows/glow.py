@@ -32,11 +32,10 @@ from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.conv_net import ConvNet
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.transformers.affine import Affine, glow_scale
+from tfp_flows.transformers.transformer import Transformer
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-    from tfp_flows.transformers.transformer import Transformer
 
 
 _INITIALIZATION_ROWS = 512  # images that set the act norms

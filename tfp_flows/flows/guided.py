@@ -109,11 +109,7 @@ def _guided(
 class _GuidedConditioner(tf.Module, AutoregressiveConditioner):
     """Guided parameters of a step, from one call of its conditioner on both contexts.
 
-    Args:
-      conditioner: a `Conditioner`.
-      flow: the flow, which standardises contexts.
-      weight: weight of the guidance.
-      null: context that says nothing, `[context_size]`.
+    The flow standardises contexts; `null` is the context that says nothing.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ from tfp_flows.bijectors.permutation import Permutation, random_permutation
 from tfp_flows.core.arguments import check_each, check_flag, check_size
 from tfp_flows.core.circular import as_circular, warn_of_degrees
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.flows.options import all_arguments, takes_options
+from tfp_flows.flows.options import VectorFlowOptions, all_arguments, takes_options
 from tfp_flows.flows.steps import (
     autoregressive_step,
     chain_arguments,
@@ -39,8 +39,6 @@ from tfp_flows.transformers.transformer import Transformer
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-    from tfp_flows.flows.options import VectorFlowOptions
 
 
 class NeuralSplineFlow(FlowChain):
@@ -169,9 +167,6 @@ def _spline_steps(
     """Returns the steps of a `NeuralSplineFlow`, data side first.
 
     `network` are arguments of the conditioners; the others are arguments of the flow.
-
-    Raises:
-      ValueError: if `event_size` is 1 with `coupling`.
     """
     check_each(check_size, event_size=event_size, num_steps=num_steps)
     check_each(
@@ -201,13 +196,6 @@ class _SplineColumns:
 
     An angle has a spline on the circle, and networks see its cosine and sine. It is not
     mixed linearly, which would tear the circle.
-
-    Args:
-      event_size: number of columns, D.
-      circular: columns that are angles: indices, or booleans; None if none is.
-      num_bins: bins of each spline.
-      bound: bound of the splines on the line.
-      dtype: dtype of inputs and weights.
     """
 
     def __init__(

@@ -83,12 +83,9 @@ def takes_options(
 ) -> Callable[[Callable[_Arguments, None]], Callable[_Arguments, None]]:
     """Decorates a constructor of `**options: Unpack[FlowOptions]`, or of its subclass.
 
-    The constructor then receives every option: the caller's, or the default. Its signature
-    lists them all. An unknown name is a `TypeError` that lists the names allowed.
-
-    Args:
-      options: `FlowOptions` or `VectorFlowOptions`.
-      **defaults: options whose defaults differ from the other flows'.
+    The constructor then receives every option: the caller's, or the default, of which
+    `defaults` differ from other flows'. Its signature lists them all. An unknown name is a
+    `TypeError` that lists the names allowed.
     """
     types = options.__annotations__
     values = {name: {**_DEFAULTS, **defaults}[name] for name in types}

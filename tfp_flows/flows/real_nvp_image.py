@@ -22,11 +22,10 @@ from tfp_flows.flows.steps import coupling, multi_scale_steps, refuse_two_norms
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.res_net import ResNet
 from tfp_flows.transformers.affine import Affine, exp_scale
+from tfp_flows.transformers.transformer import Transformer
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-    from tfp_flows.transformers.transformer import Transformer
 
 
 class RealNVPImage(FlowChain):

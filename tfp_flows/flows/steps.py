@@ -66,9 +66,6 @@ def coupling_steps(
 
     `transformer` is the elementwise map of the changing variables. The other arguments are
     those of `RealNVP`; `others` are those of `coupling` and `norm_and_mixing`.
-
-    Raises:
-      ValueError: if `event_size` is below 2, or both norms are wanted.
     """
     refuse_one_variable(event_size)
     check_size("num_steps", num_steps)
@@ -101,15 +98,8 @@ def coupling(
 ) -> Coupling:
     """Builds a `Coupling` with a network whose sizes fit `mask`.
 
-    Args:
-      mask: boolean array of the event's shape; True passes unchanged.
-      transformer: elementwise map of the changing entries.
-      make_network: function of the number of outputs (on the last axis) and `dtype` that
-        returns a Keras layer.
-      context_size: width of the context; 0 if there is none.
-      dtype: dtype of inputs and weights.
-      network_dtype: dtype policy of the network; that of `dtype` if None.
-      **others: ignored.
+    `make_network` is a function of the number of outputs (on the last axis) and `dtype`.
+    The other arguments are those of a flow; `others` are ignored.
     """
     parts = partition(mask)
     # An explicit dtype keeps a global mixed-precision policy away from log-dets.
@@ -143,9 +133,6 @@ def autoregressive_steps(
     `make_step` is `MaskedAutoregressive` or `InverseAutoregressive`, and `transformer` the
     elementwise map of the variables. The other arguments are those of `MAF`; `others` are
     those of `autoregressive_step` and `norm_and_mixing`.
-
-    Raises:
-      ValueError: if both norms are wanted.
     """
     check_flag("random_orderings", random_orderings)
     check_size("num_steps", num_steps)
@@ -273,12 +260,7 @@ def pixel_steps(
 ) -> list[FlowBijector]:
     """Returns the map of pixels in [0, 1] to the line: `NormalScores`, `Logit`, or none.
 
-    Args:
-      image_shape: `(H, W, C)`.
-      logit_alpha: `alpha` of the `Logit`; None leaves it out.
-      normal_scores: bins of the `NormalScores`, which replaces the `Logit`; None leaves it
-        out.
-      dtype: dtype of inputs.
+    The arguments are those of `Glow`; `normal_scores` replaces the `Logit`.
     """
     if normal_scores is not None:
         check_integer("normal_scores", normal_scores, 2)

@@ -26,12 +26,10 @@ from tfp_flows.networks.causal_transformer import CausalTransformer
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.transformers.affine import Affine
-from tfp_flows.transformers.transformer import check_transformer
+from tfp_flows.transformers.transformer import Transformer, check_transformer
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-    from tfp_flows.transformers.transformer import Transformer
 
 
 class TarFlow(FlowChain):

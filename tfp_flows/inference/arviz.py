@@ -103,7 +103,10 @@ def to_arviz(
             del stats["log_weight"]
     groups = {"posterior": parts, "sample_stats": stats}
     groups = {
-        group: {name: _chains_first(a, has_chains) for name, a in arrays.items()}
+        group: {
+            name: np.moveaxis(array, 1, 0) if has_chains else array[None]
+            for name, array in arrays.items()
+        }
         for group, arrays in groups.items()
     }
     pins = getattr(target, "pins", None) or {}
@@ -175,7 +178,3 @@ def _systematic(log_weights, seed):
     shift = float(tf.random.stateless_uniform([], seed))
     rng = np.random.default_rng(seed.numpy().view(np.uint32))
     return systematic_rows(weights, len(weights), shift, rng)
-
-
-def _chains_first(array, has_chains):
-    return np.moveaxis(array, 1, 0) if has_chains else array[None]

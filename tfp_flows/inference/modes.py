@@ -247,12 +247,8 @@ def laplace(density: Any, start: np.ndarray) -> Gaussian:
     the curvature of each variable alone. Each step is the best of many lengths and damping
     factors, which are evaluated at once.
 
-    The density is an `UnconstrainedDensity`, or another object with `dtype`, `log_prob` and
-    `curvature`; the start is `[D]`.
-
-    Raises:
-      NoMaximumError: if there is no maximum within reach, or the Hessian there is not
-        negative definite.
+    Without a maximum within reach, or with a Hessian that is not negative definite there,
+    it raises `NoMaximumError`.
     """
     with np.errstate(all="ignore"):  # long steps overflow and are not taken
         return _ascend(density, np.asarray(start, np.float64))

@@ -56,11 +56,7 @@ class JointSupport:
     def from_constraint(
         cls, event_shape: Any, constraint: tfb.Bijector, dtype: tf.DType
     ) -> JointSupport:
-        """The support of parts that a bijector constrains, from a vector of their numbers.
-
-        Raises:
-          ValueError: if a shape is not known.
-        """
+        """The support of parts that a bijector makes of a vector of their numbers."""
         unconstrained = constraint.inverse_event_shape(event_shape)
         flat_shapes = tf.nest.flatten(unconstrained)
         are_known = all(shape.is_fully_defined() for shape in flat_shapes)
@@ -203,10 +199,7 @@ class JointSupport:
 def support_and_density(
     target: Any, support: Any, target_log_prob_fn: Callable | None, dtype: tf.DType | str
 ) -> tuple[JointSupport, Callable | None]:
-    """Returns the `JointSupport` of a target and its unnormalised log-density.
-
-    The arguments are those of `flow_posterior`.
-    """
+    """Returns the `JointSupport` and log-density, from arguments of `flow_posterior`."""
     if target_log_prob_fn is not None:
         words = "a function of the parts of a draw"
         check_callable("target_log_prob_fn", target_log_prob_fn, words)

@@ -26,6 +26,7 @@ from tfp_flows.core.arguments import (
     check_name,
     require,
 )
+from tfp_flows.core.inputs import check_event_shape
 from tfp_flows.core.rows import weight_keyword
 from tfp_flows.core.serialization import rebuild_copy
 from tfp_flows.distributions.bases import standard_normal
@@ -178,6 +179,7 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
 
     def _log_prob(self, value, **kwargs):
         # New tensors, since TFP's cache of draws would cut the gradient.
+        self._check_shapes(value)
         parts = tf.nest.map_structure(tf.identity, value)
         x = self.support.inverse(parts)
         # Bijectors return NaN outside their range, and infinity at its ends.
@@ -188,6 +190,11 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
         inside = self.distribution.log_prob(x, **kwargs) - log_det
         outside = outside_support(parts, self.event_shape, inside.dtype)
         return tf.where(is_inside, inside, outside)
+
+    def _check_shapes(self, value):
+        parts = map(tf.nest.flatten, (value, self.event_shape))
+        for part, event in zip(*parts, strict=True):
+            check_event_shape(part.shape, "value", event.rank, event)
 
 
 def _are_reached(parts, bijector, x):

@@ -90,12 +90,8 @@ def standardizing_shift_and_log_scale(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns shift and log-scale so that `(x + shift) * exp(log_scale)` is standardised.
 
-    Args:
-      x: `[N, ..., C]`.
-      weight: weights of the rows, `[N]`; None if they are equal.
-
-    Returns:
-      Two arrays `[C]`. A channel that is constant to rounding keeps scale 1.
+    x is `[N, ..., C]`, weights of rows are `[N]`, and the results `[C]`. A channel that is
+    constant to rounding keeps scale 1.
     """
     axes = list(range(x.shape.rank - 1))
     if weight is None:

@@ -17,16 +17,9 @@ def call_once(network: keras.Layer, *shapes: tuple, argument: str = "network") -
 
     Keras creates the weights of many layers in their first call, for example of a
     subclassed `keras.Model`. Before that call a network does not list these weights, so
-    they would be neither trained nor saved.
-
-    Args:
-      network: any `keras.layers.Layer`.
-      *shapes: shape of a row of each argument; a list of shapes for a list.
-      argument: name of the network in errors.
-
-    Raises:
-      ValueError: if the call fails, or does not return one row for each row; or if it uses
-        trainable variables that Keras does not find in the network.
+    they would be neither trained nor saved. Each argument has the shape of a row, or a list
+    of shapes. A network is refused if it does not return one row for each, or has weights
+    that Keras does not find.
     """
     inputs = [_zeros(shape, network.compute_dtype) for shape in shapes]
     expected = f"Expected a `{argument}` that takes {_written(list(shapes))}"
@@ -59,13 +52,7 @@ def call_once(network: keras.Layer, *shapes: tuple, argument: str = "network") -
 def check_can_be_rebuilt(network: keras.Layer, *shapes: tuple) -> None:
     """Refuses to save a network that its own configuration does not build again.
 
-    Args:
-      network: network that `call_once` has called; networks of this package pass.
-      *shapes: shapes given to `call_once`.
-
-    Raises:
-      ValueError: if it has no configuration, or one that builds no network or a network
-        with other weights.
+    `call_once` has called it, with these shapes. Networks of this package pass.
     """
     if is_of_this_package(network):
         return

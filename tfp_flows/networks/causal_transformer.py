@@ -278,27 +278,17 @@ def _as_list(context):
 
 
 def _from_context(weights, contexts):
-    """Returns the term of a context in the first hidden values, `[N, units]`.
-
-    `contexts` is a list with the context; empty if there is none.
-    """
+    """Returns the term of a context, if there is one, in the first values, `[N, units]`."""
     if not contexts:
         return tf.zeros_like(weights.positions[:1])
     return contexts[0] @ weights.context
 
 
 def _one_pass(sizes, weights, from_context, tokens):
-    """Computes all positions at once.
+    """Computes all positions of known tokens, `[N, T, D]`, at once.
 
-    Args:
-      sizes: `_Sizes`.
-      weights: `_Arrays`.
-      from_context: `[N, units]` or `[1, units]`.
-      tokens: `[N, T, D]`, all known.
-
-    Returns:
-      Parameters, `[N * T, P * D]`, and the keys and values of all layers, a list of
-      `[N, heads, T, units / heads]`.
+    Returns parameters, `[N * T, P * D]`, and the keys and values of all layers, a list of
+    `[N, heads, T, units / heads]`.
     """
     num_tokens = sizes.num_tokens
     # Position t sees token t - 1.
@@ -320,20 +310,12 @@ def _one_pass(sizes, weights, from_context, tokens):
 
 
 def _one_position(sizes, weights, from_context, t, before, caches, earlier=()):
-    """Computes position t, given the token before it and the cache.
+    """Computes position t, given the token before it, `[N, D]`, and the caches.
 
-    Args:
-      sizes: `_Sizes`.
-      weights: `_Arrays`.
-      from_context: `[N, units]` or `[1, units]`.
-      t: the position, an integer tensor.
-      before: token t - 1, `[N, D]`; zeros for the first position.
-      caches: keys and values of all layers at the positions of a block, a list of
-        `[N, heads, positions, units / heads]`; entries from position t on are not used.
-      earlier: keys and values at all positions before the block; empty for the first block.
-
-    Returns:
-      Parameters, `[N, P * D]`, and the caches with the keys and values of position t.
+    The caches are keys and values of all layers at the positions of a block, a list of
+    `[N, heads, positions, size]`; entries from position t on are not used. `earlier` are
+    those at all positions before the block. Returns parameters, `[N, P * D]`, and the
+    caches with the keys and values of position t.
     """
     first = earlier[0].shape[2] if earlier else 0
     positions = first + tf.range(caches[0].shape[2])
@@ -389,10 +371,8 @@ def _to_heads(sizes, array, num_positions):
 def _attention(queries, seen):
     """Returns the means of values, weighted by attention, `[N * positions, units]`.
 
-    Args:
-      queries: `[N, heads, positions, size]`.
-      seen: list of `(keys, values, is_seen)`: `[N, heads, S, size]` twice, and booleans
-        `[positions, S]`, or None if all are seen.
+    Queries are `[N, heads, positions, size]`. `seen` is a list of keys, values, each
+    `[N, heads, S, size]`, and booleans `[positions, S]`, or None if all are seen.
     """
     num_heads, size = queries.shape[1], queries.shape[-1]
     all_logits = []

@@ -278,15 +278,10 @@ def _joined_shape(shape, context_shape):
 
 
 def check_training_behaviour(network: keras.Layer, dropout_in_training: bool) -> None:
-    """Warns of layers that have no effect in a conditioner, or refuses them.
+    """Warns of layers of a built network that have no effect in a conditioner.
 
-    Args:
-      network: a built `keras.layers.Layer`.
-      dropout_in_training: see `Conditioner`.
-
-    Raises:
-      ValueError: with `dropout_in_training`, if there is no dropout; or if there is batch
-        normalisation, which would make the density of a row depend on the others.
+    With `dropout_in_training`, refuses a network without dropout; or with batch
+    normalisation, which would make the density of a row depend on the others.
     """
 
     def names(is_wanted):

@@ -113,11 +113,7 @@ class MaskedNetwork(AutoregressiveNetwork):
 def traced_without_gradient(function: Callable, key: tuple, tensors: tuple) -> Any:
     """Calls `function(*key, *tensors)` by `traced_once`, without a gradient.
 
-    Args:
-      function: function of the entries of `key` and `tensors`.
-      key: see `traced_once`.
-      tensors: nests of tensors. With constants among them, TensorFlow would optimise the
-        function for each call.
+    With constants among the tensors, TensorFlow would optimise the function for each call.
     """
     # Without gradients: a tape would trace the gradient of the call at once.
     hidden = functools.partial(tf.stop_gradient, name=HAS_ADJOINT)
@@ -237,10 +233,8 @@ class Layer(typing.NamedTuple):
 def block_bounds(num_levels: int, width: float = math.inf) -> list[int]:
     """Returns the first level of each block, and the number of levels (BUILD_NOTES.md).
 
-    Args:
-      num_levels: number of levels.
-      width: most rows of an array, which each level of a block rewrites. If arrays are
-        small, blocks do not speed up a call, and the first call takes longer.
+    `width` is the largest number of rows of an array, which each level of a block rewrites.
+    If arrays are small, blocks do not speed up a call, and the first call takes longer.
     """
     by_levels = math.ceil(math.log2(num_levels / _LEVELS_OF_ONE_BLOCK))
     by_size = math.log2(num_levels * width / _SIZE_OF_ONE_BLOCK)

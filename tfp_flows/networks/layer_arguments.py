@@ -18,16 +18,7 @@ from tfp_flows.core.arguments import (
 def check_hidden_units(
     hidden_units: int | Sequence[int], residual: bool
 ) -> tuple[int, ...]:
-    """Returns `hidden_units` as a tuple of integers.
-
-    Args:
-      hidden_units: widths of the hidden layers.
-      residual: whether the network is residual: then there is at least one, and all are
-        equal.
-
-    Raises:
-      ValueError: if a width is not a positive integer, or widths differ if `residual`.
-    """
+    """Returns `hidden_units`, equal ones if `residual`, as a tuple of integers."""
     hidden_units = check_widths("hidden_units", hidden_units)
     are_equal = not residual or len(set(hidden_units)) == 1
     words = "equal `hidden_units`, at least one, in a residual network"
@@ -36,11 +27,7 @@ def check_hidden_units(
 
 
 def get_activation(activation: str | dict | Callable | None) -> Callable:
-    """Returns `activation`, a function or its Keras name; None is the identity.
-
-    Raises:
-      ValueError: if it is neither a function nor the name of a Keras activation.
-    """
+    """Returns `activation`, a function or its Keras name; None is the identity."""
     if activation is not None and not isinstance(activation, (str, dict)):
         check_callable("activation", activation, "a function or the name of one of Keras's")
     try:
@@ -57,14 +44,7 @@ def get_elementwise_activation(
 ) -> Callable:
     """Returns `get_activation(activation)` if it maps each unit by itself.
 
-    Other activations would let units see inputs that the masks hide.
-
-    Args:
-      activation: function, or its Keras name; None is the identity.
-      dtype: dtype of the units.
-
-    Raises:
-      ValueError: if it mixes units (softmax), or changes their number (glu).
+    Others, such as softmax and glu, would let units see inputs that the masks hide.
     """
     function = get_activation(activation)
     rows = np.array([[-0.5, 0.7], [-0.5, -1.7]], np.float32)
@@ -77,13 +57,7 @@ def get_elementwise_activation(
 
 
 def dropout_layer(dropout: float, seed: int | None, dtype: str) -> keras.Layer:
-    """Returns a layer that drops a fraction of the units in training.
-
-    Args:
-      dropout: fraction, from 0 to below 1; at 0 the layer has no state.
-      seed: integer that determines the dropped units; random if None.
-      dtype: dtype policy of the network.
-    """
+    """Returns a layer that drops a fraction of the units in training; stateless at 0."""
     check_number("dropout", dropout, "from 0 to below 1", lambda share: 0.0 <= share < 1.0)
     if not dropout:
         return keras.layers.Identity(dtype=dtype)

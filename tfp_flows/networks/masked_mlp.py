@@ -7,7 +7,6 @@ import itertools
 import math
 import typing
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -31,10 +30,12 @@ from tfp_flows.networks.layer_arguments import (
 )
 from tfp_flows.networks.network_structure import Structure, Weights
 from tfp_flows.networks.orderings import check_ordering, hidden_degrees, take
-from tfp_flows.networks.packed_weights import PackedWeights, bias_part, kernel_part
-
-if TYPE_CHECKING:
-    from tfp_flows.networks.packed_weights import Part
+from tfp_flows.networks.packed_weights import (
+    PackedWeights,
+    Part,
+    bias_part,
+    kernel_part,
+)
 
 
 class _Arrays(typing.NamedTuple):
@@ -182,10 +183,7 @@ class MaskedMLP(MaskedNetwork, ContextNetwork):
         return x, context
 
     def set_output_biases(self, biases: TensorLike) -> None:
-        """Assigns the biases of the outputs, `[P * D]`, D for each parameter.
-
-        A fresh network returns them for all inputs.
-        """
+        """Assigns the biases of the outputs, `[P * D]`, which a fresh network returns."""
         arrays = self._layout.unpack(self._packed)
         tiles, _ = arrays.layers[-1]
         arrays.layers[-1] = tiles, tf.convert_to_tensor(biases, self.dtype)
@@ -340,9 +338,7 @@ class MaskedDense:
     def parts(self, num_others: int = 0, *, zero: bool = False) -> tuple[list[Part], Part]:
         """Returns the `Part`s of the tiles and of the bias; outputs have zero biases.
 
-        Args:
-          num_others: number of further inputs of each unit, such as a context.
-          zero: whether the tiles start at zero.
+        `num_others` counts further inputs of each unit, such as a context.
         """
         num_inputs = self.shape[0] + num_others
         tiles = [

@@ -54,15 +54,10 @@ class Structure(typing.NamedTuple):
         return [*map(np.array, self.degrees), parameters]
 
     def hidden(self, layer: typing.Callable, x: tf.Tensor) -> tuple[list, tf.Tensor]:
-        """Evaluates the hidden layers in one pass.
+        """Returns the sums of all hidden layers, a list, and the output of the last.
 
-        Args:
-          layer: function of k, the input of hidden layer k, and a skip to add (or None),
-            that returns the sums of the layer.
-          x: input of the first layer.
-
-        Returns:
-          The sums of all layers, a list; and the output of the last.
+        `layer` is a function of k, the input of hidden layer k, and a skip to add (or
+        None), that returns the sums of the layer.
         """
         sums: list = []
         for k in range(len(self.degrees)):

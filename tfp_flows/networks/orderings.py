@@ -45,16 +45,7 @@ def random_ordering(event_size: int, seed: int) -> np.ndarray:
 
 
 def check_ordering(ordering: npt.ArrayLike, event_size: int | None = None) -> np.ndarray:
-    """Returns `ordering` as an array of degrees.
-
-    Args:
-      ordering: the degree of each variable, a permutation of `1, ..., D`. A variable
-        depends on those of lower degree.
-      event_size: D, if it is known.
-
-    Raises:
-      ValueError: if `ordering` has another shape, or is not a permutation of `1, ..., D`.
-    """
+    """Returns an ordering, a permutation of `1, ..., D`, as an array of degrees."""
     ordering = np.asarray(ordering)
     if ordering.ndim != 1 or event_size not in (None, len(ordering)):
         expected = "D" if event_size is None else event_size
@@ -71,21 +62,13 @@ def check_ordering(ordering: npt.ArrayLike, event_size: int | None = None) -> np
 def hidden_degrees(
     num_units: int, event_size: int, *, lowest: int = 1, seed: Any = None
 ) -> np.ndarray:
-    """Degrees of a hidden layer's units, in rising order.
+    """Returns degrees of a hidden layer's units, from `lowest` to `event_size - 1`, rising.
 
     A unit of degree d sees variables of degree up to d, and outputs of higher degree see
     it. Sorting relabels the units and changes nothing else; it makes the masks
-    block-triangular.
-
-    Args:
-      num_units: width of the layer.
-      event_size: D.
-      lowest: least degree. If degrees are random, it must not fall from layer to layer, or
-        units might see nothing. Units of degree 0 see only the context.
-      seed: seed of degrees that are drawn uniformly; None spreads them equally.
-
-    Returns:
-      Integers in `[lowest, D - 1]`, of shape `[num_units]`.
+    block-triangular. Units of degree 0 see only the context. With a seed, degrees are drawn
+    uniformly. Their `lowest` must then not fall from layer to layer, or units might see
+    nothing.
 
     Reference:
       Germain, Gregor, Murray, Larochelle (2015), MADE, section 3 and 4.2.

@@ -49,11 +49,8 @@ def kernel_part(
     counts all of them: with variance 1 from a few visible inputs, flows of hundreds of
     variables overfit (docs/tried_and_dropped.md, "How networks start").
 
-    Args:
-      shape: shape of the kernel, `(..., inputs, units)`.
-      num_inputs: number of inputs of the layer, which broadcasts against `shape`; None for
-        the inputs of this kernel.
-      zero: whether it starts at zero.
+    The shape is `(..., inputs, units)`. `num_inputs` broadcasts against it; None counts the
+    inputs of this kernel.
     """
     inputs = shape[-2] if num_inputs is None else num_inputs
     return Part(tuple(shape), 0.0 if zero else math.sqrt(3.0) * _per_root(inputs))
@@ -62,15 +59,10 @@ def kernel_part(
 def bias_part(
     shape: int | tuple[int, ...], num_inputs: npt.ArrayLike | None = None
 ) -> Part:
-    """A bias that starts at zero, or uniform between +- `1 / sqrt(num_inputs)`.
+    """A bias that starts uniform between +- `1 / sqrt(num_inputs)`, or at zero for None.
 
     With one input x, a ReLU unit bends at `x = -bias / weight`. With zero biases all units
     would bend at 0, and would learn slowly to bend elsewhere.
-
-    Args:
-      shape: shape of the bias, or its length.
-      num_inputs: number of inputs of the layer, which broadcasts against `shape`; None for
-        zeros.
     """
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     return Part(shape, 0.0 if num_inputs is None else _per_root(num_inputs))

@@ -237,11 +237,8 @@ class Atoms:
     ) -> tf.Tensor:
         """Returns log-densities of numbers, `[N, ..., D]`, from atoms and rest together.
 
-        Args:
-          atoms: the atoms of rows.
-          y: numbers, `[N, D]`.
-          weights: as from `log_weights`, `[N, ..., A, D]` and `[N, ..., D]`.
-          from_rest: log-densities of the rest, `[N, ..., D]`.
+        The weights are those of `log_weights`, with or without an axis of members, as are
+        the log-densities of the rest.
         """
         log_weights, log_rest = weights[0], weights[1] + from_rest
         is_equal = atoms.is_equal(y)

@@ -40,12 +40,7 @@ class Cells(typing.NamedTuple):
 
 
 def cells_of(name: str, column: np.ndarray) -> Cells:
-    """Returns the cells of a column, `[N]`.
-
-    Raises:
-      ValueError: if cells are of several types, or infinite; names the column, a row and
-        its cell.
-    """
+    """Returns the cells of a column, `[N]`, of one type and without infinite numbers."""
     absent = is_missing(column)
     kind = _TYPES.get(column.dtype.kind, "")
     if column.dtype.kind == "O":
@@ -93,11 +88,7 @@ def dates_from_days(days: np.ndarray) -> np.ndarray:
 
 
 def in_nanoseconds(name: str, dates: Any) -> np.ndarray:
-    """Returns dates as `datetime64[ns]`, which holds dates of some centuries.
-
-    Raises:
-      ValueError: if a date is outside these centuries; names the column.
-    """
+    """Returns dates as `datetime64[ns]`, which holds those of some centuries."""
     converted = np.asarray(dates, "datetime64[ns]")
     microseconds = np.asarray(dates, "datetime64[us]")
     is_held = np.isnat(microseconds) | (converted.astype("datetime64[us]") == microseconds)

@@ -74,11 +74,7 @@ class ColumnCodec:
         return not self._is_indexed
 
     def encode(self, column: np.ndarray) -> Encoded:
-        """Returns the cells of a column, `[N]`.
-
-        Raises:
-          ValueError: if cells are of another type; names the column.
-        """
+        """Returns the cells of a column, `[N]`; refuses cells of another type."""
         cells = cells_of(self.column.name, column)
         present, is_missing = ~cells.is_missing, cells.is_missing
         is_possible = present | self.has_missing

@@ -105,9 +105,6 @@ def describe_numbers(frame: Any) -> TableColumns:
 
     The kinds are "real" and "heavy-tailed", also for positive numbers; spikes and limits
     are not modelled.
-
-    Args:
-      frame: as for `describe_columns`.
     """
     columns, cells = describe_columns(frame, as_recorded=False), Frame(frame).columns
     for column in list(columns):

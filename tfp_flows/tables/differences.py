@@ -98,11 +98,7 @@ class Difference(Rule):
 
 
 def in_order(differences: Mapping[str, Difference]) -> dict[str, Difference]:
-    """Returns differences, by column, each after those of its parts.
-
-    Raises:
-      graphlib.CycleError: if columns need each other.
-    """
+    """Returns differences, by column, each after those of its parts."""
     sorter = graphlib.TopologicalSorter({n: d.minus for n, d in differences.items()})
     return {n: differences[n] for n in sorter.static_order() if n in differences}
 
@@ -116,14 +112,9 @@ def find_differences(
     """Returns the sums and orders of columns that hold in all rows.
 
     A sum is `c = a + b`. An order `a <= b` is returned if chance would violate it: in many
-    rows if one column were shuffled, and in some if the difference were normal.
-
-    Args:
-      columns: the columns, by name.
-      computed: names of columns that have no differences, since functions compute them.
-      cells: numbers of the columns, `[N]`, by name.
-      describe: function of the name of a difference, the name of its column and the
-        differences, `[N]`, that returns the `Column` of the difference.
+    rows if one column were shuffled, and in some if the difference were normal. Columns
+    that functions compute have none. `describe` returns the `Column` of a difference, from
+    its name, the name of its column and the differences, `[N]`.
     """
     names = [n for n, c in columns.items() if c.kind in _KINDS and not c.num_missing]
     names = [name for name in names if name not in computed]

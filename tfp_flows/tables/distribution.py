@@ -138,16 +138,11 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         context: TensorLike | None = None,
         training: bool = False,
     ) -> tf.Tensor:
-        """Returns log-densities, `[...]`.
+        """Returns log-densities of codes and numbers, `[..., K + D]`, in nats, `[...]`.
 
-        Args:
-          value: codes and numbers, `[..., K + D]`.
-          context: `[..., context_size]`, if there is one.
-          training: whether to average the members' log-densities, with dropout.
-
-        Returns:
-          Nats. The density is with respect to the lengths of the numbers that are present,
-          and a count of integers and codes. It is zero outside the support, NaN for NaN.
+        The density is with respect to the lengths of the numbers that are present, and a
+        count of integers and codes. It is zero outside the support, NaN for NaN. In
+        training, it is the mean of the members' log-densities, with dropout.
         """
         x = check_value(value, "value", 1, self.event_shape, self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
@@ -156,15 +151,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         return on_flat_rows(method, x, context, training)
 
     def cdf(self, value: TensorLike, *, context: TensorLike | None = None) -> tf.Tensor:
-        """Returns `P(Y <= value)`, `[...]`, of rows that are one number, without codes.
-
-        Args:
-          value: `[..., 1]`.
-          context: `[..., context_size]`, if there is one.
-
-        Raises:
-          NotImplementedError: if rows are anything else.
-        """
+        """Returns `P(Y <= value)`, `[...]`, of rows that are one number, without codes."""
         self._refuse_other_rows("cdf")
         x = check_value(value, "value", 1, self.event_shape, self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
@@ -173,15 +160,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
     def quantile(
         self, probability: TensorLike, *, context: TensorLike | None = None
     ) -> tf.Tensor:
-        """Returns the least `y`, `[..., 1]`, with `P(Y <= y) >= probability`.
-
-        Args:
-          probability: numbers from 0 to 1, `[...]`.
-          context: `[..., context_size]`, if there is one.
-
-        Raises:
-          NotImplementedError: as for `cdf`.
-        """
+        """Returns the least `y`, `[..., 1]`, with `P(Y <= y) >= probability`; see `cdf`."""
         self._refuse_other_rows("quantile")
         probability = tf.convert_to_tensor(probability, self.dtype)[..., None]
         context = check_context(context, self.context_size, self.dtype, self.name)
@@ -224,8 +203,8 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
             drawn, for the index of the number, the codes and the list of numbers before.
 
         Returns:
-          Rows, `[N, K + D]`; and the logarithms of their importance weights, `[N]`:
-          log-densities of the observed entries given all entries before them.
+          Rows, `[N, K + D]`, and their log-weights, `[N]`: the log-densities of observed
+          entries given all entries before them.
         """
         seeds = draws.split(seed, 2)
         from_context = self.features_of_context(x, context)

@@ -48,10 +48,7 @@ def row_features(frames: Sequence[Frame], columns: TableColumns) -> list[RowFeat
     """Returns the features of several frames, in which equal cells have equal numbers.
 
     Columns with a list of values are codes, but for long lists of numbers. Values that are
-    not in the list have codes too.
-
-    Raises:
-      ValueError: if a column is missing, or has cells of different types.
+    not in the list have codes too. The cells of a column have one type.
     """
     is_code = np.array([c.has_values and not c.has_many_numbers for c in columns], bool)
     parts: list[list[np.ndarray]] = [[] for _ in frames]
@@ -192,11 +189,7 @@ class Utility(typing.NamedTuple):
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Runs scikit-learn in one thread: many are slow on few rows or busy processors.
-
-    Raises:
-      ImportError: if scikit-learn is not installed; says how to install it.
-    """
+    """Runs scikit-learn in one thread: many are slow on few rows or busy processors."""
     try:
         from sklearn.exceptions import ConvergenceWarning
         from threadpoolctl import threadpool_limits  # which scikit-learn imports, too

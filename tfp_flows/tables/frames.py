@@ -74,12 +74,9 @@ class Frame:
         return len(next(iter(self.columns.values())))
 
     def take(self, names: Sequence[str], argument: str = "frame") -> dict[str, np.ndarray]:
-        """Returns columns by name.
+        """Returns columns by name, all of which must be there.
 
         The columns of a 2-D array with as many columns as names have the names in order.
-
-        Raises:
-          ValueError: if a column is missing; names it, and the columns of the frame.
         """
         if self._form_name == "array" and len(names) == len(self.columns):
             return dict(zip(names, self.columns.values(), strict=True))
@@ -92,24 +89,16 @@ class Frame:
         return {name: self.columns[name] for name in names}
 
     def take_as_given(self, names: Sequence[str], argument: str) -> dict[str, Any]:
-        """Returns columns as `take` does, but pandas's own arrays of a pandas frame.
-
-        Raises:
-          ValueError: if a column is missing.
-        """
+        """Returns columns as `take` does, but pandas's own arrays of a pandas frame."""
         columns = self.take(names, argument)
         if self.index is None:
             return columns
         return {name: self._sources[name].array for name in names}
 
     def replaced(self, columns: dict[str, np.ndarray], where: dict[str, np.ndarray]) -> Any:
-        """Returns the frame with some cells replaced.
+        """Returns the frame with cells of `columns`, `[N]` by name, `where` that is True.
 
         Index and order of columns stay, and dtypes that can hold the new cells.
-
-        Args:
-          columns: cells `[N]` by name of the column, as `take` returns them.
-          where: which cells are replaced, booleans `[N]`, by name.
         """
         if self._form_name == "array" and len(columns) == len(self.columns):
             columns, where = (
@@ -228,12 +217,9 @@ class Form(typing.NamedTuple):
     def written(
         self, columns: dict[str, Any], uncast: Sequence[str] = (), index: Any = None
     ) -> Any:
-        """Returns columns in this form.
+        """Returns columns in this form and in their order.
 
-        Args:
-          columns: arrays `[N]` by name, in the order of the result.
-          uncast: names of columns that keep their dtypes.
-          index: index of pandas's rows; None: row numbers.
+        Those of `uncast` keep their dtypes. pandas's rows get the index, or row numbers.
         """
         forms = {name: self.columns.get(name, ColumnForm(name)) for name in columns}
         columns = {

@@ -123,11 +123,7 @@ class Function(Computed):
         return f"{self.name} = {factor}{words}{shift}"
 
     def __call__(self, source: np.ndarray) -> np.ndarray:
-        """Returns the column's cells, `[N]`; NaN where there is none.
-
-        Raises:
-          ValueError: if there are texts or dates; names the column.
-        """
+        """Returns the column's cells, `[N]`, for numbers; NaN where there is none."""
         exact = self._exact(self._numbers(self.source, source))
         return _rounded(exact, self.rounding, self.places)
 

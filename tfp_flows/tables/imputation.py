@@ -35,18 +35,9 @@ def imputed(
 ) -> dict[str, np.ndarray]:
     """Returns modelled columns, `[N]` by name, whose missing cells were drawn.
 
-    Args:
-      distribution: the distribution of the rows.
-      codec: the codec of the rows.
-      frame: the rows.
-      columns: all columns of the frame, `[N]` by name.
-      context: entries of the context, `[N, C]`, or None.
-      seed: stateless seed.
-      num_candidates: completions of a row of which one is chosen, unless draws are exact.
-
-    Raises:
-      ValueError: if a category is unknown, if a row with missing cells has other cells that
-        cannot occur, or if no drawn completion of a row can occur.
+    Unless draws are exact, one of `num_candidates` completions of a row is chosen. An
+    unknown category, a row with missing cells whose other cells cannot occur, and a row of
+    which no drawn completion can occur raise `ValueError`.
     """
     frame = _with_sources(frame, codec)
     rows = codec.read(frame)
@@ -200,10 +191,7 @@ class RuleSolver(typing.NamedTuple):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns values of a number, `[N]`, and where it follows from others, `[N]`.
 
-        Args:
-          number: index of the number.
-          codes: all codes, `[N, K]`.
-          numbers: the numbers before, `[N]` each.
+        All codes, `[N, K]`, and the numbers before it are known.
         """
         entry = codes.shape[1] + number
         owner = self.codec.names[self.codec.column_of_each[entry]]

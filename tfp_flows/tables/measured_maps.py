@@ -27,11 +27,7 @@ def measured_map(
 ) -> NumberSpec:
     """Returns the map of a column's numbers, measured in those of training rows, `[N]`.
 
-    Args:
-      column: the description of the column.
-      ends: lower and upper end of the numbers, or of their places on a grid; None for none.
-      numbers: `[N]`, or their places.
-      is_context: whether the column is part of a context.
+    On a grid, the numbers and their ends are places. An end of None is open.
     """
     spec = unmeasured_map(column, ends, numbers)
     if spec.form == "circle" or not len(numbers):
@@ -101,10 +97,7 @@ def _from_zero(spec, numbers):
 
 
 def _above(spec, numbers):
-    """The logarithm, or the softplus map, whose upper tail is shorter.
-
-    The better one makes the numbers more normal.
-    """
+    """The logarithm or the softplus map, whichever makes the numbers more normal."""
     middles = numbers + 0.5 * spec.is_integer
     middles = middles[middles > spec.low]
     if not len(middles):

@@ -111,20 +111,12 @@ def weights_of_member(width: int, num_columns: int, num_given: int = 0) -> int:
 
 
 def choose_fine_knots(
-    sizes: typing.Any, num_rows: int, num_columns: int, num_given: int = 0
+    num_members: int, width: int, num_rows: int, num_columns: int, num_given: int
 ) -> tuple[float, ...]:
-    """Returns `FINE_KNOTS` for tables of many rows and not too many columns, else none.
-
-    Args:
-      sizes: a `NetworkSizes` without None.
-      num_rows: number of training rows.
-      num_columns: number of modelled columns.
-      num_given: number of columns of the context.
-    """
-    width, features = sizes.hidden_units[0], len(FINE_KNOTS)
-    more = sizes.num_members * num_columns * width * features * (num_columns + num_given)
+    """Returns `FINE_KNOTS` for tables of many rows and not too many columns, else none."""
+    more = len(FINE_KNOTS) * num_members * num_columns * width * (num_columns + num_given)
     has_rows = num_rows >= _LEAST_FINE_ROWS
-    is_used = has_rows and sizes.num_members > 1 and more <= _MOST_FINE_WEIGHTS
+    is_used = has_rows and num_members > 1 and more <= _MOST_FINE_WEIGHTS
     return FINE_KNOTS if is_used else ()
 
 

@@ -12,7 +12,12 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import check_number, require
 from tfp_flows.distributions.univariate import bisect
-from tfp_flows.tables.cells import dates_from_days, days_from_dates, is_missing
+from tfp_flows.tables.cells import (
+    dates_from_days,
+    days_from_dates,
+    in_nanoseconds,
+    is_missing,
+)
 from tfp_flows.tables.column_codec import ColumnCodec
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Frame
@@ -472,7 +477,7 @@ class Prediction:
         absent = is_missing(column)
         numbers = np.full(len(column), np.nan)
         if self.column.kind == "date":
-            dates = column[~absent].astype("datetime64[ns]")
+            dates = in_nanoseconds(self.column.name, column[~absent])
             numbers[~absent] = days_from_dates(dates)
             return numbers
         if self._values is not None and from_ordered is not None:
@@ -513,11 +518,7 @@ class OrderedValues:
         return np.asarray(self._values)[places.astype(int)]
 
     def places(self, y: np.ndarray) -> np.ndarray:
-        """Returns the places of y, `[N]`; -1 for numbers that are not among the values.
-
-        Raises:
-          ValueError: if a text is not among the values.
-        """
+        """Returns the places of y, `[N]`; -1 for other numbers. Other texts are refused."""
         places = np.array([self._places.get(value, -1.0) for value in y.tolist()], float)
         if self.are_texts:
             _refuse_unknown(y, places >= 0.0, self._name, self._values)
@@ -526,8 +527,7 @@ class OrderedValues:
     def places_up_to(self, y: npt.NDArray) -> np.ndarray:
         """Returns the places of the last values up to y, `[N]`; NaN for NaN.
 
-        Raises:
-          ValueError: if a number y is not among the values, and these do not increase.
+        If values do not increase, each y must be one of them.
         """
         if self._rise:
             y = y.astype(np.float64)

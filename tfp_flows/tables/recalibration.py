@@ -59,12 +59,7 @@ def recalibrate(
 
 
 def _squares_and_spread(distribution, x, context):
-    """Returns moments of u, and which numbers are present.
-
-    Returns:
-      `(u - 1/2)^2`, `[n, M, D]`; variances of u over the members, `[n, D]`; and booleans,
-      `[n, D]`.
-    """
+    """Returns `(u - 1/2)^2`, `[n, M, D]`; variance over members, and presence, `[n, D]`."""
     members, is_present = distribution.evaluate_numbers(x, context)
     middle, width = 0.5 * (members.below + members.up_to), members.up_to - members.below
     squares = (middle - 0.5) ** 2 + width**2 / 12.0

@@ -117,11 +117,7 @@ class RowCodec:
         return self._codecs[self.names.index(name)]
 
     def read(self, frame: Frame) -> RowsRead:
-        """Returns the rows of a frame, also rows that cannot occur.
-
-        Raises:
-          ValueError: if a column is missing, or has cells of another type.
-        """
+        """Returns the rows of a frame, also rows that cannot occur."""
         encoded = self._encoded(frame)
         entries = [encoded[i].code for i in self._with_code]
         entries += [encoded[i].number for i in self._with_number]
@@ -136,9 +132,8 @@ class RowCodec:
     def encode(self, frame: Frame, expected: str = "") -> np.ndarray:
         """Returns rows, `[N, K + D]`; with `expected`, refuses rows that cannot occur.
 
-        Raises:
-          ValueError: if a column has missing cells (with "refuse"), cells of another type,
-            unknown categories, or, with `expected`, cells that cannot occur.
+        Missing cells (with "refuse"), cells of another type and unknown categories are
+        refused.
         """
         rows = self.read(frame)
         self.refuse(frame, rows)
@@ -214,12 +209,9 @@ class RowCodec:
         is_training: npt.NDArray[np.bool_],
         is_at_atom: npt.NDArray[np.bool_] | None = None,
     ) -> list[NumberSpec]:
-        """Returns the maps of the numbers, measured in training rows.
+        """Returns the maps of the numbers, measured in training rows of the frame.
 
-        Args:
-          frame: N rows.
-          is_training: which of them are measured, booleans `[N]`.
-          is_at_atom: which numbers of these n rows are not measured, booleans `[n, D]`.
+        Numbers at atoms, booleans `[n, D]` for these rows, are not measured.
         """
         encoded, specs = self._encoded(frame), []
         codes = {owner: code for code, owner in enumerate(self._with_code)}
@@ -232,11 +224,7 @@ class RowCodec:
         return specs
 
     def atoms(self, contexts: RowCodec) -> list[AtomSpec]:
-        """Returns the atoms of the numbers at others, which may be those of the context.
-
-        Raises:
-          ValueError: if columns do not allow an equality.
-        """
+        """Returns the atoms of the numbers at others, which may be those of the context."""
         specs = []
         for later, earlier in _kept_equalities(self._columns, self.names):
             owner, first = (self, 0) if earlier in self.names else (contexts, self.size)

@@ -153,7 +153,8 @@ class TableDensity:
         numbers, atoms = self._measured(read, is_training, data)
         widths = len(self._codec.names), len(self._context_codec.names)
         num_rows = int(is_training.sum())
-        sizes = self._sizes.for_table(num_rows, *widths)
+        sizes: Any = self._sizes.for_table(num_rows, *widths)  # without None
+        fine_sizes = sizes.num_members, sizes.hidden_units[0], num_rows
         self._distribution = TableDistribution(
             self._codec.num_values,
             numbers,
@@ -163,7 +164,7 @@ class TableDensity:
             description=self._description(),
             tail_bounds=_TAIL_BOUNDS,
             are_tails_first=True,
-            fine_knots=choose_fine_knots(sizes, num_rows, *widths),
+            fine_knots=choose_fine_knots(*fine_sizes, *widths),
             seed=self._seed,
             **vars(sizes),
         )
@@ -325,6 +326,8 @@ class TableDensity:
         """
         read, encoded = None, None
         if not self.context:
+            words = "no `context` for a table without one"
+            require(context is None, words, type(context).__name__)
             count = check_integer("count", count, minimum=0)
         else:
             words = f"`context`, a frame of {self.context} with a row for each draw, and no"

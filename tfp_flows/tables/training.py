@@ -115,15 +115,8 @@ def fit_distribution(
 ) -> keras.callbacks.History:
     """Fits a distribution to rows; returns "loss" and "val_loss", in nats per row.
 
-    Args:
-      distribution: the distribution that is fitted.
-      data: entries of the training rows, `[N, K + D]`, and their context, `[N, C]` or None.
-      validation: the same of validation rows; None: each member leaves out a share.
-      options: how to train.
-      seed: integer that determines the shares and the order of rows; random if None.
-
-    Raises:
-      ValueError: if there are too few rows, or `backup` is not of this fit.
+    Data are entries, `[N, K + D]`, and contexts, `[N, C]` or None. Without validation data,
+    each member leaves out a share. The seed determines the shares and the order of rows.
     """
     x, context = data
     is_trained, judged = _split(data, validation, distribution.num_members, options, seed)

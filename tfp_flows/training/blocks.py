@@ -19,12 +19,8 @@ def in_blocks(model: Any, step: Callable, fallback: Callable) -> Callable:
 
     A call takes `model.steps_per_execution` batches in their order, or what is left of
     them, and returns the metrics by name. Batches of one shape that follow each other are a
-    block; one without others of its shape is a step of its own.
-
-    Args:
-      model: a compiled `LikelihoodModel` on one device.
-      step: its `train_step` or `test_step`.
-      fallback: Keras's own function, for batches of anything but dense tensors.
+    block; one without others of its shape is a step of its own. Keras's own function,
+    `fallback`, takes batches of anything but dense tensors.
     """
 
     def loop(block, count):
@@ -67,9 +63,8 @@ def in_blocks(model: Any, step: Callable, fallback: Callable) -> Callable:
 def _gather(iterator, batch, limit, *, size):
     """Gathers `batch` and the following batches of its shape, at most `limit` in all.
 
-    Returns:
-      The block, with room for `size` batches; the number of batches in it; and an
-      `Optional` of the next batch, if its shape differs; empty otherwise.
+    Returns the block, with room for `size` batches; the number of batches in it; and an
+    `Optional` of the next batch, if its shape differs; empty otherwise.
     """
     parts = tf.nest.flatten(batch)
     arrays = [tf.TensorArray(x.dtype, size, element_shape=x.shape) for x in parts]

@@ -253,15 +253,7 @@ class FitProgress(keras.callbacks.Callback):
 
 
 def progress(verbose: int | str, epochs: int) -> tuple[list[FitProgress], int]:
-    """Returns callbacks that show the progress of `fit`, and Keras's `verbose` with them.
-
-    Args:
-      verbose: "auto" for `FitProgress`, or an integer of Keras.
-      epochs: the maximum number of epochs.
-
-    Raises:
-      ValueError: if `verbose` is something else.
-    """
+    """Returns callbacks that show the progress of `fit`, and Keras's `verbose`."""
     if verbose == "auto":
         return [FitProgress(epochs)], 0
     require(verbose in (0, 1, 2), "`verbose` of 'auto', 0, 1 or 2", repr(verbose))

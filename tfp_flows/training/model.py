@@ -314,10 +314,8 @@ class LikelihoodModel(keras.Model):
     ) -> dict[str, tf.Tensor]:
         """Returns the nats of each row, `[n]`, whose means are the metrics, by their names.
 
-        Args:
-          rows: `Rows` of tensors in the model's dtype.
-          batch: the `GlobalBatch` that they are part of.
-          training: whether "loss" is the training objective.
+        The tensors of `rows`, in the model's dtype, are part of `batch`. In training,
+        "loss" is the training objective.
         """
         raise NotImplementedError
 
@@ -516,10 +514,7 @@ class LikelihoodModel(keras.Model):
                 self.optimizer.build(self.trainable_weights)
 
     def _set_untracked(self, name, value):
-        """Sets an attribute that Keras does not track.
-
-        Keras wraps lists and dicts, and finds no variables of TFP objects.
-        """
+        """Sets an attribute that Keras does not track: it would wrap lists and dicts."""
         object.__setattr__(self, name, value)
 
 

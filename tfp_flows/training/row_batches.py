@@ -41,12 +41,9 @@ def epoch_orders(num_rows: int, seed: int | None, first: int, last: int) -> tf.d
 
 
 def row_batches(arrays: Any, order: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
-    """Returns a dataset of batches of arrays in memory.
+    """Returns a dataset of batches of arrays in memory, `[N, ...]`, in any nest.
 
-    Args:
-      arrays: arrays `[N, ...]`, in any nest.
-      order: dataset of indices `[N]` of the rows, an element for each pass over them.
-      batch_size: rows of a batch; the last one may have fewer.
+    `order` is a dataset of indices of the rows, an element for each pass over them.
     """
     with tf.device("CPU"):
         arrays = tf.nest.map_structure(tf.constant, arrays)

@@ -83,11 +83,7 @@ class RowFormat:
         self.columns = columns or {}
 
     def from_inputs(self, inputs: Any) -> Rows:
-        """Returns the `Rows` of inputs: `x`, `(x,)`, `(x, context)`, or a dictionary.
-
-        Raises:
-          ValueError: if there are more than two parts, or entries of another name.
-        """
+        """Returns the `Rows` of inputs: `x`, `(x,)`, `(x, context)`, or a dictionary."""
         if isinstance(inputs, dict):
             is_named = {"x"} <= set(inputs) <= {"x", "context"}
             require(is_named, "inputs named `x` and `context`", sorted(inputs))
@@ -99,13 +95,9 @@ class RowFormat:
         return Rows(*(None if _is_absent(part) else part for part in inputs))
 
     def from_batch(self, batch: Any) -> Rows:
-        """Returns the `Rows` of Keras's tuple of inputs, targets and weights.
+        """Returns the `Rows` of Keras's inputs, targets and weights; refuses targets.
 
-        As there are no targets, the second entry of `(x, context)` is the context of a
-        conditional model.
-
-        Raises:
-          ValueError: if there are targets.
+        The second entry of `(x, context)` is the context of a conditional model.
         """
         if isinstance(batch, dict) or self._is_batch(batch):
             return self.from_inputs(batch)

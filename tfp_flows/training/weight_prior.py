@@ -52,13 +52,9 @@ class WeightPrior:
         self.precision = 0.0
 
     def count(self, rows: Rows) -> bool:
-        """Counts the training rows, by their weights.
+        """Counts training rows, by their weights; says if traces are now out of date.
 
-        Args:
-          rows: all training rows, or a sample if there are 2**14 or more.
-
-        Returns:
-          Whether the prior has changed, so that traced functions are out of date.
+        The rows are all training rows, or a sample if there are 2**14 or more.
         """
         before = self.precision
         few, mean_weight, weight = len(rows.x) < _VERY_MANY_ROWS, 1.0, rows.weight

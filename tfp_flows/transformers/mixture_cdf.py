@@ -52,7 +52,7 @@ class MixtureCDF(Transformer):
             "num_components",
             num_components,
             "that is an integer from 1 to 10,000",
-            _is_count,
+            lambda count: 1 <= count <= 10_000 and float(count).is_integer(),
         )
         self.num_components = int(num_components)
 
@@ -79,6 +79,7 @@ class MixtureCDF(Transformer):
 
     def constrain(self, parameters: tf.Tensor) -> Sequence[tf.Tensor]:
         """Log-weights, means and log-scales, `[..., K, D]`; a shift and a log-scale."""
+        self._check_parameters(parameters, self.num_parameters)
         k = self.num_components
         logits, means, log_scales, last = tf.split(parameters, [k, k, k, 2], axis=-2)
         apart = np.linspace(-1.0, 1.0, k) if k > 1 else np.zeros(1)
@@ -90,10 +91,6 @@ class MixtureCDF(Transformer):
             soft_bounded_scale(log_scales, 4.0),
         )
         return mixture, shift, soft_bounded_scale(log_scale)
-
-
-def _is_count(value):
-    return 1 <= value <= 10_000 and float(value).is_integer()
 
 
 def _logit_and_log_slope(x, log_weights, means, log_scales):

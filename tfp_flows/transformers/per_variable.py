@@ -77,12 +77,8 @@ class PerVariable(Transformer):
         return self._choose("inverse_and_log_det", y, parameters)
 
     def _choose(self, method, value, parameters):
-        expected = self.num_parameters + 1
-        if not parameters.shape[-2:-1].is_compatible_with([expected]):
-            raise ValueError(
-                f"Expected `parameters` of shape [..., {expected}, D], as `parameters_of` "
-                f"of `PerVariable` returns them; got {parameters.shape}."
-            )
+        hint = " `parameters_of` returns them."
+        self._check_parameters(parameters, self.num_parameters + 1, hint)
         which = parameters[..., -1, :]
         mapped, log_det = value, tf.zeros_like(value)
         for index, transformer in enumerate(self.transformers):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -25,10 +25,7 @@ _MOST_SLOPE = 30.0
 
 
 class _Spline(Transformer):
-    """A spline of `num_bins` bins on an interval of length `2 * bound`.
-
-    A subclass has `_map` for both directions.
-    """
+    """A spline of `num_bins` bins on `[-bound, bound]`; a subclass has `_map`."""
 
     def __init__(self, num_bins: int, bound: float) -> None:
         check_number("num_bins", num_bins, f"from 2 to {_MOST_BINS}", _is_number_of_bins)
@@ -38,22 +35,42 @@ class _Spline(Transformer):
 
     def forward_and_log_det(self, x: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
         """Maps `x`, `[..., D]`, with `parameters`, `[..., P, D]`; log-dets `[..., D]`."""
-        return _with_bins_first(self._map, (_interpolate, 0), x, parameters)
+        return self._mapped(_interpolate, 0, x, parameters)
 
     def inverse_and_log_det(self, y: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
-        return _with_bins_first(self._map, (_interpolate_back, 1), y, parameters)
+        return self._mapped(_interpolate_back, 1, y, parameters)
 
     @abc.abstractmethod
     def _map(self, interpolate, axis, value, parameters):
-        """Returns the mapped value and the log-det, `[M]` both (see `_with_bins_first`).
+        """Returns the mapped value and the log-det, `[M]` both, from parameters `[P, M]`.
 
-        Args:
-          interpolate: function of a value, its bin, and the slopes at both ends of the bin.
-          axis: 0 if the value is an x, 1 if it is a y.
-          value: `[M]`.
-          parameters: `[P, M]`.
+        `interpolate` is a function of a value, its bin, and the slopes at both ends of the
+        bin; the axis is 0 if the value is an x, 1 if it is a y. If all rows share their
+        parameters, the shapes are `[..., D]` and `[P, 1, ..., 1, D]`.
         """
+
+    def _mapped(self, interpolate, axis, value, parameters):
+        """Calls `_map` for values `[..., D]` and parameters `[..., P, D]`."""
+        parameters = tf.convert_to_tensor(parameters)
+        value = tf.convert_to_tensor(value, parameters.dtype)
+        num_shared = value.shape.rank + 1 - parameters.shape.rank
+        if num_shared > 0:
+            for _ in range(num_shared):
+                parameters = parameters[tf.newaxis]
+            return self._map(interpolate, axis, value, self._bins_first(parameters))
+        value, parameters = _from_one_batch(value, parameters)
+        shape = tf.shape(value)
+        flat = tf.reshape(self._bins_first(parameters), [self.num_parameters, -1])
+        tensors = tf.reshape(value, [-1]), flat
+        mapped, log_det = traced_once(self._map, (interpolate, axis), tensors, inline=True)
+        return tf.reshape(mapped, shape), tf.reshape(log_det, shape)
+
+    def _bins_first(self, parameters):
+        """Returns parameters `[..., P, D]` as `[P, ..., D]`."""
+        self._check_parameters(parameters, self.num_parameters)
+        rank = parameters.shape.rank
+        return tf.transpose(parameters, [rank - 2, *range(rank - 2), rank - 1])
 
     def _knots_and_slopes(self, shares, slopes):
         """Knots in x and in y, and slopes there, `[..., K + 1, D]` each."""
@@ -115,7 +132,7 @@ class RationalQuadraticSpline(_Spline):
 
     def constrain(self, parameters: tf.Tensor) -> Sequence[tf.Tensor]:
         """Knots in x and in y, and slopes there, `[..., K + 1, D]` each."""
-        shares, raw = self._shares_and_raw_slopes(_bins_first(parameters))
+        shares, raw = self._shares_and_raw_slopes(self._bins_first(parameters))
         one = tf.ones_like(shares[0][0])
         return self._knots_and_slopes(shares, [one, *tf.unstack(_slopes(raw)), one])
 
@@ -182,7 +199,7 @@ class CircularSpline(_Spline):
 
     def constrain(self, parameters: tf.Tensor) -> Sequence[tf.Tensor]:
         """Knots in x and in y, slopes there, `[..., K + 1, D]` each, and the phase."""
-        shares, raw, phase = self._shares_raw_slopes_and_phase(_bins_first(parameters))
+        shares, raw, phase = self._shares_raw_slopes_and_phase(self._bins_first(parameters))
         slopes = tf.unstack(_slopes(raw))
         return *self._knots_and_slopes(shares, [*slopes, slopes[0]]), phase
 
@@ -210,15 +227,7 @@ def _is_number_of_bins(value):
 
 
 class _Bin(NamedTuple):
-    """The bin that each value is in; attributes `[...]` each.
-
-    Attributes:
-      index: number of the bin, from 0.
-      x_0: left end in x.
-      y_0: left end in y.
-      w: width.
-      h: height.
-    """
+    """The bin that each value is in: its number from 0, left ends, width and height."""
 
     index: tf.Tensor
     x_0: tf.Tensor
@@ -254,16 +263,10 @@ def _inner_knots(shares: tf.Tensor, bound: float) -> tf.Tensor:
 def _find_bin(
     value: tf.Tensor, shares: Sequence[tf.Tensor], axis: int, bound: float
 ) -> _Bin:
-    """Returns the bin that each entry of `value` is in.
+    """Returns the bin of each value, an x (axis 0) or a y (1), within the bound.
 
     Ends and sizes of bins are masked sums over all bins, since the gradient of a gather is
-    a scatter, which is slow.
-
-    Args:
-      value: `[...]`, from `-bound` to `bound`.
-      shares: shares of the interval in x and in y, `[K, ...]` both.
-      axis: 0 if `value` is an x, 1 if it is a y.
-      bound: half the length of the interval.
+    a scatter, which is slow. Shares in x and in y are `[K, ...]`.
     """
     inner = _inner_knots(shares[axis], bound)
     index = tf.reduce_sum(tf.cast(value >= inner, tf.int32), axis=0)
@@ -333,40 +336,6 @@ def _log_slope(t, s, d_0, d_1):
     numerator = d_1 * t**2 + 2.0 * s * t * (1.0 - t) + d_0 * (1.0 - t) ** 2
     denominator = _denominator(t, s, d_0, d_1)
     return 2.0 * tf.math.log(s / denominator) + tf.math.log(numerator)
-
-
-def _bins_first(parameters: tf.Tensor) -> tf.Tensor:
-    """Returns parameters `[..., P, D]` as `[P, ..., D]`."""
-    rank = parameters.shape.rank
-    return tf.transpose(parameters, [rank - 2, *range(rank - 2), rank - 1])
-
-
-def _with_bins_first(
-    function: Callable, key: tuple, value: tf.Tensor, parameters: tf.Tensor
-) -> ValueAndLogDet:
-    """Returns what `function` maps `value` to, `[..., D]` each.
-
-    Args:
-      function: function of the entries of `key`, `value`, `[M]`, and `parameters`,
-        `[P, M]`, that returns two arrays `[M]`. If all rows share their parameters, it gets
-        `[..., D]` and `[P, 1, ..., 1, D]` instead.
-      key: see `traced_once`.
-      value: `[..., D]`.
-      parameters: `[..., P, D]`; its batch axes broadcast against those of `value`.
-    """
-    parameters = tf.convert_to_tensor(parameters)
-    value = tf.convert_to_tensor(value, parameters.dtype)
-    num_shared = value.shape.rank + 1 - parameters.shape.rank
-    if num_shared > 0:
-        for _ in range(num_shared):
-            parameters = parameters[tf.newaxis]
-        return function(*key, value, _bins_first(parameters))
-    value, parameters = _from_one_batch(value, parameters)
-    shape = tf.shape(value)
-    flat = tf.reshape(_bins_first(parameters), [parameters.shape[-2], -1])
-    tensors = tf.reshape(value, [-1]), flat
-    mapped, log_det = traced_once(function, key, tensors, inline=True)
-    return tf.reshape(mapped, shape), tf.reshape(log_det, shape)
 
 
 def _from_one_batch(value, parameters):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_instance, check_size
+from tfp_flows.core.arguments import check_instance, check_size, require
 from tfp_flows.core.serialization import ConfiguredByAttributes
 
 ValueAndLogDet: TypeAlias = tuple[tf.Tensor, tf.Tensor]
@@ -88,13 +88,8 @@ class Transformer(ConfiguredByAttributes, abc.ABC):
 
         By default these are the P numbers unchanged, `[..., D]` each.
         """
-        expected = self.num_parameters
-        if not parameters.shape[-2:-1].is_compatible_with([expected]):
-            raise ValueError(
-                f"Expected `parameters` of shape [..., {expected}, D] for "
-                f"`{type(self).__name__}`; got {parameters.shape}."
-            )
-        return tf.unstack(parameters, expected, axis=-2)
+        self._check_parameters(parameters, self.num_parameters)
+        return tf.unstack(parameters, self.num_parameters, axis=-2)
 
     def parameters_of(self, outputs: tf.Tensor, size: int) -> tf.Tensor:
         """Reshapes the output of a conditioner, `[..., P * D]`, to `[..., P, D]`.
@@ -106,20 +101,23 @@ class Transformer(ConfiguredByAttributes, abc.ABC):
         Raises:
           ValueError: if the last axis of `outputs` is not P * D long.
         """
-        expected = self.num_parameters * size
-        if not outputs.shape[-1:].is_compatible_with([expected]):
-            raise ValueError(
-                f"Expected a conditioner that returns parameters of shape [..., {expected}]"
-                f", {self.num_parameters} for each of {size} variables; got "
-                f"{outputs.shape}."
-            )
+        count, fits = self.num_parameters, outputs.shape[-1:].is_compatible_with
+        words = f"a conditioner that returns parameters of shape [..., {count * size}]"
+        words = f"{words}, {count} for each of {size} variables"
+        require(fits([count * size]), words, outputs.shape)
         leading = outputs.shape[:-1]
         if leading.rank is None or leading.as_list().count(None) > 1:
             leading = tf.shape(outputs)[:-1]
-            shape = tf.concat([leading, [self.num_parameters, size]], axis=0)
+            shape = tf.concat([leading, [count, size]], axis=0)
         else:  # without an operation
-            shape = [*(-1 if n is None else n for n in leading), self.num_parameters, size]
+            shape = [*(-1 if n is None else n for n in leading), count, size]
         return tf.reshape(outputs, shape)
+
+    def _check_parameters(self, parameters, count, hint=""):
+        """Refuses `parameters` whose static shape is not `[..., count, D]`."""
+        shape = tf.TensorShape(parameters.shape)
+        words = f"`parameters` of shape [..., {count}, D] for `{type(self).__name__}`"
+        require(shape[-2:-1].is_compatible_with([count]), words, shape, hint)
 
     def inverse_by_root(
         self, find_root: Callable, y: tf.Tensor, parameters: tf.Tensor

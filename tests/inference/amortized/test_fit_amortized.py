@@ -140,6 +140,15 @@ def test_draws_stay_in_the_support_and_the_density_integrates_to_one():
         amortized.log_prob(outside, context=[0.95]),
     ):
         np.testing.assert_array_equal(density, [-np.inf, -np.inf])
+    wide = np.zeros([5, 2], np.float32)
+    for words, call in (
+        ("`value`", lambda: posterior.log_prob(wide)),
+        ("`value`", lambda: amortized.log_prob(wide, context=[0.95])),
+        ("`context`", lambda: amortized.log_prob(outside, context=wide)),
+        ("`context`", lambda: amortized.sample(context=0.95)),
+    ):
+        with pytest.raises(ValueError, match=rf"{words} of shape \[\.\.\., 1\]"):
+            call()
 
 
 @pytest.mark.slow_ids("series-*", "image-*", "None-*")

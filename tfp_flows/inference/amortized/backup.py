@@ -50,11 +50,7 @@ class Backup:
             require(_are_equal(few().x, x), words, "other data each time", hint)
 
     def read(self) -> list[Pairs]:
-        """Returns the simulations of the file as one part; no part if there are none.
-
-        Raises:
-          ValueError: if it has other marks.
-        """
+        """Returns the simulations of the file as one part; no part if there are none."""
         if self._path is None or not os.path.exists(self._path):
             return []
         names = "marks_u", "marks_x", "u", "x"

@@ -271,10 +271,7 @@ def ranks_and_coverage(
 def checks_of(
     ranks: np.ndarray, coverage: np.ndarray, words: str = ""
 ) -> tuple[Check, ...]:
-    """Returns the checks of the result of `ranks_and_coverage`.
-
-    Their names begin with `words`.
-    """
+    """Returns checks of `ranks_and_coverage`, whose names begin with `words`."""
     checks = (
         _enough(len(ranks)),
         _ranks(ranks),

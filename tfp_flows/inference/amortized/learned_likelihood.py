@@ -30,17 +30,13 @@ class LearnedLikelihood:
     log_prior: Callable | None = None
 
     def pin(self, support: JointSupport) -> Callable:
-        """Returns a function that pins the joint density to an observation's features.
+        """Returns a function that pins the joint density to the features of an observation.
 
         ```none
         log p(theta, features) = log density(features | u) + log prior(theta)
         ```
 
-        From features, `[S]`, it returns the log-density as a function of the parts of N
-        parameters.
-
-        Args:
-          support: `JointSupport` of the parameters.
+        Its result is the log-density as a function of the parts of N parameters.
         """
         log_prior: Any = self.log_prior
         shapes, dtype = support.event_shapes, self.density.dtype

@@ -40,10 +40,7 @@ class Pairs(typing.NamedTuple):
         return np.stack([np.fmin.reduce(rows), np.fmax.reduce(rows)])
 
     def usable(self, allows_missing: bool) -> Pairs:
-        """Returns the simulations of finite numbers; NaN in data may be a missing cell.
-
-        Refuses fewer than 100.
-        """
+        """Returns 100 or more finite simulations; NaN in data may be a missing cell."""
         is_finite = np.all([_is_finite(part) for part in fields(self.x)], axis=0)
         if allows_missing:
             is_finite |= np.isnan(self.x)

@@ -15,6 +15,7 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_instance, check_integer, check_seed, require
 from tfp_flows.core.compiled import graph_function
+from tfp_flows.core.inputs import check_context, check_value
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.mixture import Mixture
@@ -292,7 +293,8 @@ class AmortizedPosterior(DistributionWrapper):
     ) -> tf.Tensor:
         """Returns log-densities of parameters, `[..., M]`, given data, `[..., K]`."""
         del training  # nothing is trained
-        parts = parts_from_rows(tf.convert_to_tensor(value, self.dtype), self._shapes)
+        value = check_value(value, "value", 1, self.event_shape, self.dtype)
+        parts = parts_from_rows(value, self._shapes)
         return self._given(context).log_prob(parts)
 
     def sample(
@@ -307,7 +309,9 @@ class AmortizedPosterior(DistributionWrapper):
         return rows_from_parts(parts, self._shapes)
 
     def _given(self, context):
-        return ConditionedPosterior(self, np.asarray(context, np.float64))
+        row = np.asarray(context, np.float64)
+        check_context(row, self.context_size, tf.float64, self.name)
+        return ConditionedPosterior(self, row)
 
     def get_config(self) -> dict:
         """Returns the entries of a file, from which `from_config` builds the posterior."""
@@ -502,6 +506,7 @@ class ConditionedPosterior(FlowPosterior):
         if not self._is_compiled:
             return super()._log_prob(value, **kwargs)
         context = self.distribution.context
+        self._check_shapes(value)
         parts = tf.nest.flatten(value)
         events = [event.rank for event in tf.nest.flatten(self.event_shape)]
         batch = context.shape[:-1]

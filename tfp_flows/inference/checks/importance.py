@@ -477,16 +477,10 @@ def pareto_k_threshold(size: int) -> float:
 
 
 def generalised_pareto(excess: npt.ArrayLike) -> tuple[float, float]:
-    """Fits shape k and scale of a generalised Pareto distribution.
+    """Fits shape and scale of a generalised Pareto distribution to rising excesses, `[M]`.
 
     The shape is the mean under the profile posterior of `b = -k / scale`, shrunk a little
     towards 1/2, as in Pareto smoothing.
-
-    Args:
-      excess: ascending amounts beyond the cut, `[M]`, not negative.
-
-    Returns:
-      Shape and scale.
 
     Reference:
       Zhang, Stephens (2009), A new and efficient estimation method for the generalized
