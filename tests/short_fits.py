@@ -44,8 +44,8 @@ def trained_for(
         rule = dataclasses.replace(rule, options=options, **(steps or {}))
         return dataclasses.replace(rule, max_steps=epochs * rule.steps_per_epoch)
 
-    def rules(*sizes):
-        found = rules_for(*sizes)
+    def rules(*sizes, **options):
+        found = rules_for(*sizes, **options)
         flows = found.flows or {"neural spline flow": found.given_flow}
         flows = {name: short(rule) for name, rule in flows.items()}
         kept = found.splines[: 0 if splines == {} else num_orders]

@@ -92,6 +92,16 @@ def test_a_given_number_of_steps_is_that_of_each_flow():
     assert steps == [7, 7, 7, 7]
 
 
+def test_flows_of_light_tails_have_a_normal_base():
+    heavy, light = (
+        rules_for(3_000, 5, 2, light_tails=is_light) for is_light in (False, True)
+    )
+    for name, rule in light.flows.items():
+        assert rule.options["heavy_tails"] is False
+        assert "heavy_tails" not in heavy.flows[name].options
+    assert light.given_flow.options["bound"] == 6.0
+
+
 def test_averaged_weights_are_those_of_about_an_epoch():
     momenta = [
         rules_for(count, 2).given_flow.optimizer().ema_momentum

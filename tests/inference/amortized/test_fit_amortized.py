@@ -149,6 +149,8 @@ def test_draws_stay_in_the_support_and_the_density_integrates_to_one():
     ):
         with pytest.raises(ValueError, match=rf"{words} of shape \[\.\.\., 1\]"):
             call()
+    with pytest.raises(ValueError, match="finite `context`"):
+        amortized.sample(context=[np.inf])
 
 
 @pytest.mark.slow_ids("series-*", "image-*", "None-*")

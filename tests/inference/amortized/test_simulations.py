@@ -363,6 +363,9 @@ def refused_calls():
         "`vectorized=False` with": lambda: fit_amortized_posterior(
             normal, simulator=lambda theta: theta, num_processes=2
         ),
+        "`simulator` with vectorized=False": lambda: fit_amortized_posterior(
+            joint(), observed="x", vectorized=False
+        ),
         "`simulator` with `num_processes`": lambda: fit_amortized_posterior(
             joint(), observed="x", num_processes=2
         ),

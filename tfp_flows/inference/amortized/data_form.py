@@ -60,11 +60,15 @@ class DataForm:
         their name, for errors.
         """
         row = np.concatenate([*entries(self.shapes, x, _numbers, argument).values()], -1)
+        self.check_finite(row, argument)
+        return row
+
+    def check_finite(self, row: np.ndarray, argument: str) -> None:
+        """Refuses numbers that are neither finite nor cells that may be missing."""
         is_known = np.isfinite(row) | (np.isnan(row) & self.is_missing_allowed)
         count = int((~is_known).sum())
         hint = " With missing=True, NaN is a missing cell."
         require(not count, f"finite `{argument}`", f"{count} numbers that are not", hint)
-        return row
 
     def rows_of(self, x: Any, count: int) -> np.ndarray:
         """Returns the data of `count` simulations, `[count, K]` in float64."""

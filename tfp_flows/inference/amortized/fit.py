@@ -71,6 +71,10 @@ def fit_amortized_posterior(
     q(u | x) by maximum likelihood, u = support^-1(theta)   fit_density(u, features(x))
     ```
 
+    Heavy tails of the prior, such as those of the logarithm of a scale, are normal in the
+    coordinates u, and flows have light tails, since posteriors do: otherwise a few draws
+    far out would carry the standard deviations of positive parameters.
+
     The model has one of three forms:
 
     ```python
@@ -169,6 +173,8 @@ def fit_amortized_posterior(
     check_minutes("max_minutes", max_minutes)
     words = "a `simulator` with `num_processes` above 1"
     require(num_processes == 1 or simulator is not None, words, "none")
+    words = "a `simulator` with vectorized=False"
+    require(vectorized is True or simulator is not None, words, "none")
     if learn_likelihood:
         words = "a prior and a `simulator` with `learn_likelihood`"
         require(simulator is not None, words, "no `simulator`")

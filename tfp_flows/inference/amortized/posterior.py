@@ -311,6 +311,7 @@ class AmortizedPosterior(DistributionWrapper):
     def _given(self, context):
         row = np.asarray(context, np.float64)
         check_context(row, self.context_size, tf.float64, self.name)
+        self.form.check_finite(row, "context")
         return ConditionedPosterior(self, row)
 
     def get_config(self) -> dict:
