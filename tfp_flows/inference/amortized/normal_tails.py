@@ -32,8 +32,9 @@ def with_normal_tails(support: JointSupport, u: np.ndarray) -> JointSupport:
 
     The logarithm of a positive parameter whose density is finite at 0 has a heavy tail, for
     example. A flow with this tail for all data gives draws far out to parameters that the
-    data determine. Entries whose tails are no heavier than normal keep their coordinates,
-    and so does a support that depends on other parameters, which files cannot hold.
+    data determine. Entries keep their coordinates if no shape is more probable than a
+    normal distribution, and so does a support that depends on other parameters, which files
+    cannot hold.
 
     Reference:
       Jones, Pewsey (2009), Sinh-arcsinh distributions.
