@@ -99,7 +99,7 @@ def test_flows_of_light_tails_have_a_normal_base():
     for name, rule in light.flows.items():
         assert rule.options["heavy_tails"] is False
         assert "heavy_tails" not in heavy.flows[name].options
-    assert light.given_flow.options["bound"] == 4.0
+    assert light.given_flow.options["bound"] == 6.0
 
 
 def test_averaged_weights_are_those_of_about_an_epoch():

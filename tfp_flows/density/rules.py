@@ -41,8 +41,8 @@ _SPLINE_FLOWS = {0: (64, 0.2), 3_000: (64, 0.1), 20_000: (128, 0.05), 300_000: (
 _MAFS = {0: (128, 0.2), 3_000: (128, 0.1), 20_000: (256, 0.05)}
 _ROWS_OF_LARGE_BATCHES = 20_000  # from here on, a training step has 512 rows, not 256
 # Bound of splines where tails are light. Beyond it, a draw has the scale of all rows, not
-# the one given the context: with a bound of 3, one of 400 draws; with 4, one of 16,000.
-_BOUND_OF_LIGHT_TAILS = 4.0
+# the one given the context: with a bound of 3, one of 400 draws.
+_BOUND_OF_LIGHT_TAILS = 6.0
 # Steps of a spline flow of one variable: more are slower, and no better.
 _STEPS_OF_ONE = 2
 # Bounds of the steps between two looks at the validation rows.
