@@ -8,6 +8,7 @@ from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
 import tfp_flows as tff
+from tfp_flows.core.serialization import deserialize, serialize
 from tfp_flows.inference.amortized.normal_tails import (
     with_normal_tails,
     without_normal_tails,
@@ -37,7 +38,10 @@ def test_draws_of_the_prior_have_normal_tails(name):
     assert before > 0.3
     assert abs(after) < 0.5 * before
     assert abs(stats.skew(v.numpy()[:, 0])) < 0.2
-    assert without_normal_tails(mapped).equals(support)
+    saved = deserialize(serialize(mapped.bijector))
+    loaded = JointSupport(saved, mapped.event_size, mapped.dtype)
+    assert loaded.equals(mapped)
+    assert without_normal_tails(loaded).equals(support)
 
 
 @pytest.mark.parametrize(

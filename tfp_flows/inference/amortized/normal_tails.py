@@ -18,7 +18,6 @@ _SHAPES = tuple(itertools.product(np.linspace(-1.2, 1.2, 13), np.linspace(0.0, 1
 _LEAST_GAIN, _LEAST_TOTAL = 0.02, 5.0
 _QUANTILES = (0.158655, 0.5, 0.841345)  # of v = -1, 0 and 1
 _UNCHANGED = (0.0, 1.0, 0.0, 1.0)  # location, scale, skewness, tailweight
-_NAME = "normal_tails"
 
 
 def with_normal_tails(support: JointSupport, u: np.ndarray) -> JointSupport:
@@ -49,14 +48,14 @@ def with_normal_tails(support: JointSupport, u: np.ndarray) -> JointSupport:
         return support
     location, scale, skewness, tailweight = tf.constant(maps.T, support.dtype)
     bend = tfb.SinhArcsinh(skewness, tailweight)
-    to_u = tfb.Chain([tfb.Shift(location), tfb.Scale(scale), bend], name=_NAME)
+    to_u = tfb.Chain([tfb.Shift(location), tfb.Scale(scale), bend])
     return dataclasses.replace(support, bijector=bijector).mapped(to_u)
 
 
 def without_normal_tails(support: JointSupport) -> JointSupport:
     """Returns the support that `with_normal_tails` was given, of its result."""
-    first, *others = support.bijector.bijectors
-    is_mapped = bool(others) and others[-1].name == _NAME
+    first, *_, last = support.bijector.bijectors  # the last of others reshapes or splits
+    is_mapped = isinstance(last, tfb.Chain)
     return dataclasses.replace(support, bijector=first) if is_mapped else support
 
 
