@@ -11,7 +11,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from tfp_flows.core.arguments import (
     check_flag,
@@ -89,8 +88,7 @@ def fit_amortized_posterior(
     distribution, whose density is known, this is by importance weights, which `resample`
     uses.
 
-    >>> import tensorflow as tf
-    >>> from tensorflow_probability import distributions as tfd
+    >>>     >>> from tensorflow_probability import distributions as tfd
     >>> import tfp_flows
     >>> model = tfd.JointDistributionNamedAutoBatched(
     ...     {"mean": tfd.Normal(0.0, 1.0), "y": lambda mean: tfd.Normal([mean, mean], 0.5)}
@@ -270,24 +268,14 @@ def _fit_rounds(source, focus, num_rounds, num_simulations, backup, training, se
             path = f"{os.fspath(backup).removesuffix('.npz')}.round{index + 1}.npz"
         pairs.append(source.pairs(count, for_draws, path, shows_bar, prior))
         if prior is None:
-            pairs = [_in_coordinates_of_normal_tails(source, pairs[0])]
+            source.support, u = with_normal_tails(source.support, pairs[0].u)
+            pairs = [pairs[0]._replace(u=u)]
         # In the region, simulations of all rounds are draws of the truncated prior.
         together = Pairs.joined(pairs)
         if prior is not None:
             together = together.take(prior.contains_rows(together.u))
         amortized = _fit_round(together, source, round_training, round_seed, prior)
     return amortized
-
-
-def _in_coordinates_of_normal_tails(source, pairs):
-    """Changes the coordinates of a source, and returns its draws of the prior in them."""
-    before = source.support
-    usable = np.isfinite(pairs.u).all(axis=1)
-    source.support = with_normal_tails(before, pairs.u[usable])
-    if source.support is before:
-        return pairs
-    parts = before.bijector.forward(tf.constant(pairs.u, before.dtype))
-    return pairs._replace(u=source.support.unconstrained(parts))
 
 
 def _fit_round(pairs, source, training, seed, prior=None):

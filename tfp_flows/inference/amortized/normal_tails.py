@@ -20,8 +20,10 @@ _QUANTILES = (0.158655, 0.5, 0.841345)  # of v = -1, 0 and 1
 _UNCHANGED = (0.0, 1.0, 0.0, 1.0)  # location, scale, skewness, tailweight
 
 
-def with_normal_tails(support: JointSupport, u: np.ndarray) -> JointSupport:
-    """Returns the support from coordinates in which heavy tails of the prior are normal.
+def with_normal_tails(
+    support: JointSupport, u: np.ndarray
+) -> tuple[JointSupport, np.ndarray]:
+    """Returns the support from coordinates with normal tails, and draws in them, `[N, D]`.
 
     ```none
     u_j = location + scale sinh_arcsinh(v_j; skewness, tailweight),   tailweight >= 1
@@ -33,7 +35,7 @@ def with_normal_tails(support: JointSupport, u: np.ndarray) -> JointSupport:
     example. A flow with this tail for all data gives draws far out to parameters that the
     data determine. Entries keep their coordinates if no shape is more probable than a
     normal distribution, and so does a support that depends on other parameters, which files
-    cannot hold.
+    cannot hold. Draws that are not finite are not counted, and stay so.
 
     Reference:
       Jones, Pewsey (2009), Sinh-arcsinh distributions.
@@ -42,18 +44,24 @@ def with_normal_tails(support: JointSupport, u: np.ndarray) -> JointSupport:
     try:
         bijector = without_functions(support.bijector)
     except ValueError:
-        return support
-    maps = np.array([_most_probable(column) for column in u[:_MOST_DRAWS].T])
-    if (maps == _UNCHANGED).all():
-        return support
+        return support, u
+    counted = u[np.isfinite(u).all(axis=1)][:_MOST_DRAWS]
+    if not len(counted):
+        return support, u
+    maps = np.array([_most_probable(column) for column in counted.T])
+    is_changed = (maps != _UNCHANGED).any(axis=1)
+    if not is_changed.any():
+        return support, u
     location, scale, skewness, tailweight = tf.constant(maps.T, support.dtype)
     bend = tfb.SinhArcsinh(skewness, tailweight)
     to_u = tfb.Chain([tfb.Shift(location), tfb.Scale(scale), bend])
-    return dataclasses.replace(support, bijector=bijector).mapped(to_u)
+    v = to_u.inverse(tf.constant(u, support.dtype)).numpy()
+    mapped = dataclasses.replace(support, bijector=bijector).mapped(to_u)
+    return mapped, np.where(is_changed, v, u)
 
 
 def without_normal_tails(support: JointSupport) -> JointSupport:
-    """Returns the support that `with_normal_tails` was given, of its result."""
+    """Returns the support that `with_normal_tails` was given, from the one it returned."""
     first, *_, last = support.bijector.bijectors  # the last of others reshapes or splits
     is_mapped = isinstance(last, tfb.Chain)
     return dataclasses.replace(support, bijector=first) if is_mapped else support
