@@ -12,6 +12,14 @@ BAD_USE = {
     "batch_size huge": ("--batch_size=3000000000", "`batch_size` below 2**31"),
     "not finite": ("--learning_rate=nan", "`learning_rate` to be finite; got nan"),
     "learning_rate=0": ("--learning_rate=0", "`learning_rate` above 0; got 0.0"),
+    "guidance without a class": (
+        "--dataset=digits --flow=tarflow --guidance=1",
+        "`guidance` with --flow=tarflow and --conditional only; got 1.0",
+    ),
+    "guidance beside a Gaussian": (
+        "--dataset=digits --flow=tarflow --conditional --guidance=1 --defensive_share=0.1",
+        "`guidance` without --defensive_share; got 1.0",
+    ),
     "defensive_share=1": ("--defensive_share=1", "`defensive_share` below 1; got 1.0"),
     "defensive bits": (
         "--flow=binary_made --defensive_share=0.1",

@@ -12,7 +12,7 @@ from random_weights import randomize
 import tfp_flows
 from experiments.data import load_dataset
 from experiments.data.dataset import Dataset
-from experiments.density_estimation import diagnostics, pictures
+from experiments.density_estimation import diagnostics, pictures, training
 from experiments.density_estimation.diagnostics import Subject
 from experiments.density_estimation.evaluation import (
     class_agreement,
@@ -90,7 +90,8 @@ def test_rows_that_are_looked_at_are_spread_over_a_sorted_file():
 
 def subject_with(samples_by_class):
     dataset = load_dataset("digits", conditional=True)
-    return SimpleNamespace(dataset=dataset, samples_by_class=samples_by_class)
+    parts = {"dataset": dataset, "samples_by_class": samples_by_class}
+    return SimpleNamespace(settings=Settings(), **parts)
 
 
 @pytest.fixture(scope="module")
@@ -132,9 +133,35 @@ def subject_of(tmp_path, num_samples=100, **arguments):
     distribution = build_distribution(
         settings, 64, dataset.context_size, image_shape=dataset.image_shape
     )
-    if settings.flow == "glow":
+    if settings.flow in ("glow", "tarflow"):
         randomize(distribution.bijector, stddev=0.1)
     return Subject(distribution, dataset, settings)
+
+
+@pytest.mark.usefixtures("op_by_op")
+def test_samples_by_class_are_guided(tmp_path):
+    small = {"patch_size": 4, "num_layers": 1, "num_units": 4, "num_heads": 1}
+    small |= {
+        "flow": "tarflow",
+        "dataset": "digits",
+        "conditional": True,
+        "num_samples": 20,
+    }
+    plain, guided, no_guidance = (
+        subject_of(tmp_path, **small, guidance=weight) for weight in (0.0, 2.0, 1e-9)
+    )
+    for subject in (guided, no_guidance):  # of the same flow
+        subject.distribution = plain.distribution
+    samples = plain.samples_by_class
+    np.testing.assert_allclose(no_guidance.samples_by_class, samples, atol=1e-4)
+    assert np.abs(guided.samples_by_class - samples).max() > 0.01
+    np.testing.assert_array_equal(guided.samples, plain.samples)
+    rows, contexts = training.training_rows(guided.dataset, guided.settings).inputs
+    np.testing.assert_array_equal(rows, guided.dataset.train)
+    has_class = np.sum(contexts, axis=1) > 0.0
+    given = guided.dataset.train_context
+    np.testing.assert_array_equal(contexts, given * has_class[:, None])
+    assert 0.07 < 1.0 - has_class.mean() < 0.13
 
 
 @pytest.mark.usefixtures("op_by_op")
