@@ -69,6 +69,14 @@ def test_tenths_that_were_float32_in_a_file_are_tenths():
     assert find_step(np.sort(RNG.normal(size=12)), 2.0**-48) is None
 
 
+@pytest.mark.parametrize("step", [1 / 12, 1 / 30, 1 / 300])
+def test_quotients_of_seven_digits_are_on_the_grid_that_is_found(step):
+    places = np.arange(130, 999)
+    printed = np.array([float(f"{place * step:.7g}") for place in places])
+    assert find_step(printed, 2.0**-48) == pytest.approx(step)
+    np.testing.assert_array_equal(Grid(step).places(printed), places)
+
+
 def test_numbers_of_a_step_have_probabilities_whose_sum_is_one():
     price = RNG.choice([2.5, 2.75, 3.0, 4.25, 7.0], 80) + RNG.integers(0, 8, 80) / 4.0
     rows = {"price": np.where(RNG.random(80) < 0.3, 0.0, price)}

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 # Relative rounding errors of numbers on the grid, in float64 and in float32. Files may hold
-# float32 numbers with eight digits, such as 0.30000001.
-_ROUNDING, _SINGLE_ROUNDING = 1e-12, 1.2e-7
+# float32 numbers with eight digits, such as 0.30000001, or quotients with seven, 20.16667.
+_ROUNDING, _SINGLE_ROUNDING = 1e-12, 4 * 1.2e-7
 _MOST_ERROR = 0.01  # maximum rounding error of such numbers, in steps
 _DIFFERENCE_ROUNDING = 0.01  # rounding error of a difference of two numbers, in steps
 _MOST_DENOMINATOR = 10**9
@@ -120,18 +120,19 @@ def find_step(distinct: np.ndarray, resolution: float) -> float | None:
       distinct: different finite numbers, increasing.
       resolution: relative resolution of their dtype.
     """
-    steps = (_find_step(distinct, r) for r in sorted({resolution, _SINGLE_ROUNDING}))
+    roundings = sorted({4.0 * resolution, _SINGLE_ROUNDING})
+    steps = (_find_step(distinct, rounding) for rounding in roundings)
     return next((step for step in steps if step is not None), None)
 
 
-def _find_step(distinct, resolution):
+def _find_step(distinct, rounding):
     are_few = len(distinct) < _LEAST_DISTINCT
     for decimals in range(_MOST_DECIMALS + 1):
         for divisor in _DIVISORS[:1] if are_few else _DIVISORS:
             unit = divisor * 10.0**decimals
             steps = distinct * unit
             nearest = np.round(steps)
-            error = 4.0 * resolution * np.abs(steps)
+            error = rounding * np.abs(steps)
             if error.max() > _MOST_ERROR:
                 return None
             if len(distinct) > 1 and np.ptp(nearest) == 0.0:
