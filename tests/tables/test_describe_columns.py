@@ -58,8 +58,14 @@ OTHERS = {
     "claims in cents": (np.where(NUMBERS < 393, 0.0, NUMBERS * 17.03), "positive", ""),
     "claims in euros": (np.where(NUMBERS < 393, 0, NUMBERS**2), "integer", ""),
     "grades in halves": (
-        np.repeat([1, 1.5, 2, 2.5, 3, 4], [9, 7, 1, 1, 1, 1]),
+        np.repeat([1, 1.5, 2, 2.5, 3, 3.5], [9, 7, 1, 1, 1, 1]),
         "ordered",
+        "",
+    ),
+    "ages of a few": (np.repeat([60, 62, 63, 67, 70], [1, 8, 9, 7, 1]), "integer", ""),
+    "tenths of a few": (
+        np.repeat([2.6, 2.7, 2.9, 3.0, 3.8], [1, 8, 9, 7, 1]),
+        "positive",
         "",
     ),
     "visits": (
