@@ -126,9 +126,10 @@ def test_values_that_many_rows_share_are_spikes():
             "capped": np.minimum(NORMAL, 0.8),
             "one zero": np.where(np.arange(COUNT) == 3, 0.0, np.exp(NORMAL)),
             "rounded": np.round(NORMAL, 1),
+            "code": np.where(np.arange(COUNT) < 9, -999.0, NORMAL),
         }
     )
-    assert [c.spikes for c in columns] == [[0.0], [0.8], [0.0], []]
+    assert [c.spikes for c in columns] == [[0.0], [0.8], [0.0], [], [-999.0]]
     assert "0 in 0.2 % of the rows" in columns["one zero"].reason
 
 
