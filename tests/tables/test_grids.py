@@ -44,6 +44,8 @@ def test_an_end_that_is_a_spike_is_left_out():
         (RNG.integers(0, 300, 200) * 100.0, DOUBLE, 100.0),
         (RNG.integers(0, 300, 200) / 3.0, DOUBLE, 1.0 / 3.0),
         (np.append(np.arange(20), 911) * 1.15078, DOUBLE, 1.15078),  # one far number
+        (np.append(np.arange(20), [20.2, 21.4]), DOUBLE, 0.1),  # 0.2 may be chance
+        (np.append(np.arange(20), 20 + np.arange(9) / 5), DOUBLE, 0.2),
         (RNG.normal(size=200), DOUBLE, None),
         (RNG.integers(0, 2**50, 200) / 1024.0, DOUBLE, None),
         (0.3 + RNG.integers(-9, 9, 200) * 2.0**-54, DOUBLE, None),

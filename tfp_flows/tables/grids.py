@@ -15,6 +15,7 @@ _DIFFERENCE_ROUNDING = 0.01  # rounding error of a difference of two numbers, in
 _MOST_DENOMINATOR = 10**9
 _MOST_DECIMALS = 6
 _DIVISORS = (1, 6)  # of decimal units; 6, since means of two or three numbers occur
+_LEAST_ODDS = 100.0  # against all numbers being multiples of a coarser step by chance
 _LEAST_DISTINCT = 11  # fewer different numbers may be on a coarser grid by chance
 FIRST_INEXACT = 2.0**53  # float64 does not hold every integer from here on
 _MOST_CELLS = 10**6  # numbers on a finer grid are continuous
@@ -139,7 +140,18 @@ def _find_step(distinct, rounding):
                 continue  # numbers that only rounding tells apart are on no grid
             if (np.abs(steps - nearest) <= error).all():
                 multiple = int(np.gcd.reduce(nearest.astype(np.int64)))
-                multiple = 1 if are_few else multiple
+                multiple = 1 if are_few else _shown_multiple(multiple, nearest)
                 is_coarse = np.ptp(nearest) <= _MOST_CELLS * multiple
                 return max(multiple, 1) / unit if is_coarse else None
     return None
+
+
+def _shown_multiple(multiple, nearest):
+    """A multiple of all of `nearest`, or its largest power of ten if that may be chance.
+
+    56.2 and 78.4 among whole numbers do not show that 78.3 cannot occur.
+    """
+    decimal = 10 ** (len(str(multiple)) - len(str(multiple).rstrip("0")))
+    num_between = np.sum(nearest % (10 * decimal) != 0.0)
+    is_shown = num_between * np.log(max(multiple / decimal, 1.0)) > np.log(_LEAST_ODDS)
+    return multiple if is_shown else decimal
