@@ -156,6 +156,17 @@ def test_a_source_has_no_draws_without_a_value():
     assert len(columns.functions) == 1
 
 
+def test_a_source_ends_where_the_column_on_its_line_ends():
+    awake = RNG.normal(14.0, 2.0, COUNT).round(1)
+    columns = tff.describe_columns({"awake": awake, "asleep": (24.0 - awake).round(1)})
+    (function,) = columns.functions
+    source = columns[function.source]
+    assert (source.kind, source.low, source.high) == ("bounded", 0.0, 24.0)
+    n = RNG.poisson(60.0, COUNT)
+    columns = tff.describe_columns({"n": n, "rest": 200 - n})
+    assert (columns["n"].kind, columns["n"].low, columns["n"].high) == ("integer", 0, 200)
+
+
 @pytest.fixture(scope="module")
 def table():
     return fitted(tff.describe_columns(ROWS), ROWS)

@@ -133,7 +133,30 @@ def _functions(table, numbers):
         if np.isnan(function(np.array([source.low])))[0] and not is_missing.any():
             low = source.low + source.grid.step
             table.change(source.name, low=low, reason=source.reason)
+    for function in functions:
+        if function.formula == "linear" and table[function.source].low is not None:
+            _put_ends_of_line(table, function, numbers[function.source])
     return functions
+
+
+def _put_ends_of_line(table, function, numbers):
+    """Ends the source where the column that it computes ends: 24 hours less those awake."""
+    source, column = table[function.source], table[function.name]
+    of_column = [end for end in (column.low, column.high) if end is not None]
+    ends = function.inverse(np.array(of_column, np.float64)).tolist()
+    low = max([source.low, *(end for end in ends if end < np.nanmin(numbers))])
+    highs = [source.high, *(end for end in ends if end > np.nanmax(numbers))]
+    high = min((end for end in highs if end is not None), default=None)
+    if (low, high) == (source.low, source.high):
+        return
+    if source.grid is not None:
+        low, high = (
+            None if place is None else float(source.grid.at(np.array(place)))
+            for place in source.grid.ends(low, high)
+        )
+    kind = "positive" if high is None else "bounded"
+    kind = "integer" if source.kind == "integer" else kind
+    table.change(source.name, kind=kind, low=low, high=high, reason=source.reason)
 
 
 def _with_lookups(functions, table, cells):
