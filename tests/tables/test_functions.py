@@ -77,6 +77,9 @@ def test_close_or_stepwise_numbers_are_no_function():
     assert labels_of({"x": x, "y": x * (1.0 + 1e-4 * RNG.normal(size=COUNT))}) == []
     assert labels_of({"x": x, "y": np.floor(2.0 * x)}) == []
     assert labels_of({"x": x, "y": np.where(x < 5.0, x, x + 1e-3)}) == []
+    whole = np.arange(COUNT) + 7
+    for x in (whole, whole // 4):  # some less by one: within a rounding error of x - 0.5
+        assert labels_of({"x": x, "y": x - (whole % 50 == 0)}) == []
     few = np.arange(COUNT) % 5
     assert labels_of({"x": few, "y": few**2}) == ["y = lookup(x)"]
     signs = RNG.normal(size=COUNT)
