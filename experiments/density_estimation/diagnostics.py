@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 from sklearn import ensemble, model_selection
 
 import tfp_flows
+from experiments.density_estimation import models
 from experiments.fitted import row_tables
 from experiments.fitted.row_tables import in_parts
 from experiments.reports.estimate import accuracy, error_of_share
@@ -55,9 +56,15 @@ class Subject:
 
     @functools.cached_property
     def samples_by_class(self):
-        """Samples of each of C classes, `num_samples` in all, `[C, n, D]`."""
+        """Samples of each of C classes, `num_samples` in all, `[C, n, D]`.
+
+        They have the guidance of the settings.
+        """
         classes = np.eye(len(self.dataset.class_names), dtype=np.float32)
-        samples = self.distribution.sample(
+        distribution, weight = self.distribution, self.settings.guidance
+        if weight:
+            distribution = models.guided(distribution, weight)
+        samples = distribution.sample(
             max(1, self.settings.num_samples // len(classes)),
             seed=self.settings.seed,
             context=classes,

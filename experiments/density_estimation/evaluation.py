@@ -125,6 +125,7 @@ def class_agreement(subject):
         "agreement": agreement,
         "two_standard_errors": error_of_share(agreement, agrees.size),
         "num_samples": agrees.size,
+        "guidance": subject.settings.guidance,
         "by_class": dict(
             zip(dataset.class_names, agrees.mean(axis=1).tolist(), strict=True)
         ),

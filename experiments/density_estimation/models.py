@@ -266,6 +266,14 @@ def build_distribution(
     return _defended(built, settings, flow)
 
 
+def guided(distribution, weight):
+    """Returns the distribution of a tarflow with guidance by its context."""
+    rows, images = distribution.bijector.bijectors
+    steps = [rows, tfp_flows.flows.Guided(images, weight)]
+    flow = tfp_flows.FlowChain(steps, standardize_context=False)
+    return tfp_flows.FlowDistribution(distribution.distribution, flow)
+
+
 def shape_of(dataset):
     """Returns the sizes of a data set that determine the shape of the model."""
     shape = dataset.pixel_shape

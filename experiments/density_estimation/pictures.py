@@ -215,7 +215,10 @@ def _image_pictures(subject):
     if diagnostics.has_latents(subject.distribution):
         draws |= _latent_pictures(subject)
     if subject.dataset.class_names:
-        caption = "Test images, and samples of the flow given the class: a row a class."
+        weight = subject.settings.guidance
+        guidance = f" with guidance of weight {weight:g}" if weight else ""
+        caption = "Test images, and samples of the flow given the class"
+        caption = f"{caption}{guidance}: a row a class."
         draws["samples.png"] = (caption, _draw_by_class)
     return draws
 

@@ -195,10 +195,12 @@ def _coverage(found):
 
 def _class_agreement(classes):
     name, least = min(classes["by_class"].items(), key=lambda item: item[1])
+    weight = classes.get("guidance", 0.0)  # results of earlier versions have none
+    which = f"samples with guidance of weight {weight:g}" if weight else "samples"
     return (
         "a classifier fitted to the training rows recognises the requested class in "
         f"{classes['agreement']:.3f} ± {classes['two_standard_errors']:.3f} of "
-        f"{classes['num_samples']:,} samples (least: {least:.3f} of class {name}), and the "
+        f"{classes['num_samples']:,} {which} (least: {least:.3f} of class {name}), and the "
         f"true class in {classes['classifier_test_accuracy']:.3f} of the test rows"
     )
 

@@ -54,6 +54,12 @@ class Settings(TrainingSettings):
     num_layers: int = field(2, "Layers of each network of tarflow.", at_least=1)
     num_units: int = field(64, "Width of each network of tarflow.", at_least=1)
     num_heads: int = field(4, "Attention heads of each layer of tarflow.", at_least=1)
+    guidance: float = field(
+        0.0,
+        "Weight of the guidance of tarflow's samples by class; a tenth of the training "
+        "rows then has no class. The density and the saved model have no guidance.",
+        at_least=0,
+    )
     normal_scores: bool = field(
         False,
         "Whether a flow on images first makes each pixel normal, by the frequencies of its "
@@ -158,6 +164,10 @@ class Settings(TrainingSettings):
         check_encoding(self.encoding)
         if self.batch_norm and self.act_norm:
             raise UsageError("Expected one of `batch_norm` and `act_norm`; got both.")
+        if self.guidance and not (self.conditional and self.flow == "tarflow"):
+            self.refuse("guidance", "with --flow=tarflow and --conditional only")
+        if self.guidance and self.defensive_share:
+            self.refuse("guidance", "without --defensive_share")
         if self.transformer != "affine" and self.scale != "soft_bounded":
             self.refuse("scale", "with --transformer=affine only")
 

@@ -12,6 +12,8 @@ from experiments.reports import progress
 from experiments.runs import fitting
 from experiments.runs.epochs import EpochRows
 
+_SHARE_WITHOUT_CLASS = 0.1  # of the training rows, with guidance
+
 
 def fit_density(dataset, settings):
     """Fits the density of `--flow=auto`, from the beginning.
@@ -79,9 +81,18 @@ def train(distribution, dataset, settings, strategy=None):
 
 
 def training_rows(dataset, settings):
-    """Returns the `EpochRows` of a training."""
+    """Returns the `EpochRows` of a training.
+
+    With guidance, a tenth of them has the class zero, which is none.
+    """
+    inputs = dataset.inputs("train")
+    if settings.guidance:
+        x, context = inputs
+        rng = np.random.default_rng(settings.seed)
+        has_class = rng.random(len(context)) > _SHARE_WITHOUT_CLASS
+        inputs = x, context * has_class[:, None].astype(context.dtype)
     return EpochRows(
-        dataset.inputs("train"),
+        inputs,
         batch_size=settings.batch_size,
         seed=settings.seed,
         bin_width=dataset.bin_width if settings.fresh_noise else None,
