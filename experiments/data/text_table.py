@@ -30,8 +30,8 @@ _IS_EXACT = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
 _EXACTLY = {} if _IS_EXACT else {"float_precision": "round_trip"}
 # Text that pandas misreads as numbers: `"1"2` is 12, and `True` is 1.
 _READ_OTHERWISE = (QUOTE, b"rue", b"RUE", b"alse", b"ALSE")
-# A byte order mark, and empty lines.
-_BEFORE_ROWS = re.compile(r"\ufeff?(?:[^\S\n]*\n)*")
+# A byte order mark, Excel's line of the delimiter, and empty lines.
+_BEFORE_ROWS = re.compile(r"\ufeff?(?:sep=.\r?\n)?(?:[^\S\n]*\n)*")
 _BEGINNINGS = {
     b"PK\x03\x04": "a zip archive, or an Excel workbook: export it as CSV",
     b"\xd0\xcf\x11\xe0": "an Excel workbook: export it as CSV",

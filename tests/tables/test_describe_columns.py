@@ -58,8 +58,14 @@ OTHERS = {
     "claims in cents": (np.where(NUMBERS < 393, 0.0, NUMBERS * 17.03), "positive", ""),
     "claims in euros": (np.where(NUMBERS < 393, 0, NUMBERS**2), "integer", ""),
     "grades in halves": (
-        np.repeat([1, 1.5, 2, 2.5, 3, 4], [9, 7, 1, 1, 1, 1]),
+        np.repeat([1, 1.5, 2, 2.5, 3, 3.5], [9, 7, 1, 1, 1, 1]),
         "ordered",
+        "",
+    ),
+    "ages of a few": (np.repeat([60, 62, 63, 67, 70], [1, 8, 9, 7, 1]), "integer", ""),
+    "tenths of a few": (
+        np.repeat([2.6, 2.7, 2.9, 3.0, 3.8], [1, 8, 9, 7, 1]),
+        "positive",
         "",
     ),
     "visits": (
@@ -120,9 +126,10 @@ def test_values_that_many_rows_share_are_spikes():
             "capped": np.minimum(NORMAL, 0.8),
             "one zero": np.where(np.arange(COUNT) == 3, 0.0, np.exp(NORMAL)),
             "rounded": np.round(NORMAL, 1),
+            "code": np.where(np.arange(COUNT) < 9, -999.0, NORMAL),
         }
     )
-    assert [c.spikes for c in columns] == [[0.0], [0.8], [0.0], []]
+    assert [c.spikes for c in columns] == [[0.0], [0.8], [0.0], [], [-999.0]]
     assert "0 in 0.2 % of the rows" in columns["one zero"].reason
 
 
@@ -206,6 +213,7 @@ BAD_CALLS = [
     (lambda: describe([1.0], b=[1.0, 2.0]), "one length; got {'a': 1, 'b': 2}"),
     (lambda: tff.describe_columns({}), "columns; got none"),
     (lambda: tff.describe_columns(np.zeros(3)), "data frame | got ndarray of shape (3,)"),
+    (lambda: tff.describe_columns([("a", 1)]), "of numbers or objects | and dtype <U21"),
     (lambda: tff.describe_columns({"a": [1.0]}, names=["b"]), "['b'] | ['a']"),
     (lambda: describe(NORMAL).change("c", kind="real"), "column of ['a']; got 'c'"),
     (lambda: change(kind="round"), "`kind` of column 'a' | 'round'"),
@@ -216,7 +224,10 @@ BAD_CALLS = [
     (lambda: change(colour="red"), "entries | got ['colour'"),
     (lambda: table(columns=None), "`columns` | describe_columns | None"),
     (lambda: table(describe(COLUMNS["text"])), "distribution | 'a': 'text: 400 different"),
-    (lambda: table(describe(NORMAL), context="a"), "beside those of `context`"),
+    (
+        lambda: table(describe(NORMAL), context="a"),
+        "beside those of `context` | got ['a'], and",
+    ),
     (lambda: table(context=["c"]), "`context` | ['a', 'b'] | ['c']"),
     (lambda: table(missing="drop"), "`missing` | 'indicator' | 'drop'"),
     (lambda: table().log_prob(FRAME), "fitted | call `fit`"),

@@ -59,6 +59,19 @@ def test_sums_of_rounded_numbers_are_kept_and_close_numbers_are_no_sum():
     assert [d.column.kind for d in columns.differences] != ["constant"]
 
 
+def test_parts_that_are_finer_than_their_sum_are_no_sum():
+    """Draws of the parts would have other sums than the multiples of 25 that occur."""
+    loan = 25.0 * RNG.integers(40, 1600, COUNT)
+    paid = loan * RNG.random(COUNT)
+    rows = {"loan": loan, "balance": loan - paid, "paid": paid}
+    columns = tff.describe_columns(rows)
+    assert (columns["loan"].step, columns.differences) == (25.0, [])
+    table = fitted(columns, rows)
+    assert np.isfinite(table.log_prob(table.sample(100, seed=0))).all()
+    cents = {name: cells.round(2) for name, cells in rows.items()}
+    assert tff.describe_columns(cents).differences == []
+
+
 def test_a_column_may_have_the_name_of_a_difference():
     rows = {"high": HIGH, "low": LOW, "high - low": RNG.normal(size=COUNT)}
     assert tff.describe_columns(rows).differences == []

@@ -77,6 +77,9 @@ def test_close_or_stepwise_numbers_are_no_function():
     assert labels_of({"x": x, "y": x * (1.0 + 1e-4 * RNG.normal(size=COUNT))}) == []
     assert labels_of({"x": x, "y": np.floor(2.0 * x)}) == []
     assert labels_of({"x": x, "y": np.where(x < 5.0, x, x + 1e-3)}) == []
+    whole = np.arange(COUNT) + 7
+    for x in (whole, whole // 4):  # some less by one: within a rounding error of x - 0.5
+        assert labels_of({"x": x, "y": x - (whole % 50 == 0)}) == []
     few = np.arange(COUNT) % 5
     assert labels_of({"x": few, "y": few**2}) == ["y = lookup(x)"]
     signs = RNG.normal(size=COUNT)
@@ -154,6 +157,17 @@ def test_a_source_has_no_draws_without_a_value():
     columns = tff.describe_columns({"x": x, "y": values})
     assert columns["x"].low == 0.0
     assert len(columns.functions) == 1
+
+
+def test_a_source_ends_where_the_column_on_its_line_ends():
+    awake = RNG.normal(14.0, 2.0, COUNT).round(1)
+    columns = tff.describe_columns({"awake": awake, "asleep": (24.0 - awake).round(1)})
+    (function,) = columns.functions
+    source = columns[function.source]
+    assert (source.kind, source.low, source.high) == ("bounded", 0.0, 24.0)
+    n = RNG.poisson(60.0, COUNT)
+    columns = tff.describe_columns({"n": n, "rest": 200 - n})
+    assert (columns["n"].kind, columns["n"].low, columns["n"].high) == ("integer", 0, 200)
 
 
 @pytest.fixture(scope="module")

@@ -44,6 +44,8 @@ def test_an_end_that_is_a_spike_is_left_out():
         (RNG.integers(0, 300, 200) * 100.0, DOUBLE, 100.0),
         (RNG.integers(0, 300, 200) / 3.0, DOUBLE, 1.0 / 3.0),
         (np.append(np.arange(20), 911) * 1.15078, DOUBLE, 1.15078),  # one far number
+        (np.append(np.arange(20), [20.2, 21.4]), DOUBLE, 0.1),  # 0.2 may be chance
+        (np.append(np.arange(20), 20 + np.arange(9) / 5), DOUBLE, 0.2),
         (RNG.normal(size=200), DOUBLE, None),
         (RNG.integers(0, 2**50, 200) / 1024.0, DOUBLE, None),
         (0.3 + RNG.integers(-9, 9, 200) * 2.0**-54, DOUBLE, None),
@@ -67,6 +69,14 @@ def test_tenths_that_were_float32_in_a_file_are_tenths():
     assert find_step(printed, 2.0**-48) == 0.1
     np.testing.assert_array_equal(Grid(0.1).places(printed), np.arange(1.0, 60.0))
     assert find_step(np.sort(RNG.normal(size=12)), 2.0**-48) is None
+
+
+@pytest.mark.parametrize("step", [1 / 12, 1 / 30, 1 / 300])
+def test_quotients_of_seven_digits_are_on_the_grid_that_is_found(step):
+    places = np.arange(130, 999)
+    printed = np.array([float(f"{place * step:.7g}") for place in places])
+    assert find_step(printed, 2.0**-48) == pytest.approx(step)
+    np.testing.assert_array_equal(Grid(step).places(printed), places)
 
 
 def test_numbers_of_a_step_have_probabilities_whose_sum_is_one():

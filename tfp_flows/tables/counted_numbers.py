@@ -124,6 +124,8 @@ class Counted:
         sides = [side for side in sides if len(side)]
         share = 0.5 if len(sides) == 2 else 0.75
         usual = max((np.quantile(side, share) for side in sides), default=0.0)
+        if self.step is None:
+            usual = max(usual - 1.0, 0.0)  # a neighbour has at least one row
         least = usual + _SPIKE_DEVIATIONS * np.sqrt(usual + 1.0)
         return self.counts[i] >= max(_SPIKE_RATIO * usual, least)
 

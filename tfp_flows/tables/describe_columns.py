@@ -133,7 +133,30 @@ def _functions(table, numbers):
         if np.isnan(function(np.array([source.low])))[0] and not is_missing.any():
             low = source.low + source.grid.step
             table.change(source.name, low=low, reason=source.reason)
+    for function in functions:
+        if function.formula == "linear" and table[function.source].low is not None:
+            _put_ends_of_line(table, function, numbers[function.source])
     return functions
+
+
+def _put_ends_of_line(table, function, numbers):
+    """Ends the source where the column that it computes ends: 24 hours less those awake."""
+    source, column = table[function.source], table[function.name]
+    of_column = [end for end in (column.low, column.high) if end is not None]
+    ends = function.inverse(np.array(of_column, np.float64)).tolist()
+    low = max([source.low, *(end for end in ends if end < np.nanmin(numbers))])
+    highs = [source.high, *(end for end in ends if end > np.nanmax(numbers))]
+    high = min((end for end in highs if end is not None), default=None)
+    if (low, high) == (source.low, source.high):
+        return
+    if source.grid is not None:
+        low, high = (
+            None if place is None else float(source.grid.at(np.array(place)))
+            for place in source.grid.ends(low, high)
+        )
+    kind = "positive" if high is None else "bounded"
+    kind = "integer" if source.kind == "integer" else kind
+    table.change(source.name, kind=kind, low=low, high=high, reason=source.reason)
 
 
 def _with_lookups(functions, table, cells):
@@ -279,16 +302,18 @@ def _may_be_exceeded(counted):
 
 
 def _are_amounts(counted):
-    """Whether most of a few numbers occur in one row, so that new rows have others.
+    """Whether new rows are expected to have other numbers than these few.
 
-    An example are claims of the insured, most of whom claim nothing. Numbers without gaps,
-    such as grades, are no amounts: new rows have the same ones.
+    The share of rows with numbers that occur once estimates that of new numbers (Good
+    1953). Numbers without gaps, such as grades, are no amounts. In samples of 25 to 150
+    rows of R's tables, 95 % of 1,092 such columns have others in the remaining rows.
     """
     distinct = counted.distinct
-    are_single = 2 * np.sum(counted.counts == 1) > len(distinct)
-    is_dense = 2 * len(distinct) > np.ptp(distinct) / np.diff(distinct).min()
+    least = min(_RARE_SHARE * counted.size, 0.5 * len(distinct))
+    are_single = np.sum(counted.counts == 1) > least
+    has_gaps = len(distinct) <= round(np.ptp(distinct) / np.diff(distinct).min())
     is_modelled = counted.step is not None or distinct[0] == 0.0  # by a grid or a spike
-    return bool(are_single and not is_dense and is_modelled)
+    return bool(are_single and has_gaps and is_modelled)
 
 
 def _from_integers(name, counted):

@@ -72,7 +72,7 @@ class Difference(Rule):
         is_positive = difference.kind == "positive" or difference.low is not None
         if not difference.is_number or not is_positive or (difference.low or 0.0) < 0.0:
             return False
-        steps = [c.grid.step if c.grid else 0.0 for c in [*columns, difference]]
+        steps = [_step(c) for c in [*columns, difference]]
         is_on_grid = all(_is_multiple(step, steps[0]) for step in steps[1:])
         low = _low(column)
         is_above = low is None or all(_low(part) is not None for part in parts)
@@ -111,10 +111,11 @@ def find_differences(
 ) -> list[Difference]:
     """Returns the sums and orders of columns that hold in all rows.
 
-    A sum is `c = a + b`. An order `a <= b` is returned if chance would violate it: in many
-    rows if one column were shuffled, and in some if the difference were normal. Columns
-    that functions compute have none. `describe` returns the `Column` of a difference, from
-    its name, the name of its column and the differences, `[N]`.
+    A sum is `c = a + b`, if all sums of a and b are on the grid of c. An order `a <= b` is
+    returned if chance would violate it: in many rows if one column were shuffled, and in
+    some if the difference were normal. Columns that functions compute have none. `describe`
+    returns the `Column` of a difference, from its name, the name of its column and the
+    differences, `[N]`.
     """
     names = [n for n, c in columns.items() if c.kind in _KINDS and not c.num_missing]
     names = [name for name in names if name not in computed]
@@ -125,7 +126,8 @@ def find_differences(
     for name, parts in _sums(cells):
         label = " - ".join([name, *parts])
         is_part = any(name in d.minus for d in differences.values())
-        if name not in differences and not is_part and label not in columns:
+        is_new = name not in differences and not is_part and label not in columns
+        if is_new and _is_on_grid(columns[name], [columns[part] for part in parts]):
             reason = f"{name} = {' + '.join(parts)} in all rows"
             zero = Column(label, "constant", reason, values=[0.0])
             differences[name] = Difference(name, list(parts), zero)
@@ -189,6 +191,16 @@ def _reaches(differences, start, end):
         return True
     parts = differences[start].minus if start in differences else []
     return any(_reaches(differences, part, end) for part in parts)
+
+
+def _is_on_grid(column, parts):
+    """Whether sums of the parts are on the grid of the column, if it has one."""
+    unit = _step(column)
+    return not unit or all(_is_multiple(_step(part), unit) for part in parts)
+
+
+def _step(column):
+    return column.grid.step if column.grid else 0.0
 
 
 def _low(column):

@@ -138,9 +138,9 @@ def _read(table, argument):
         return "structured", list(columns), columns
     require(
         array.ndim == 2 and array.dtype.kind in "biufO",
-        f"`{argument}`: a data frame, a 2-D array, a structured array or a dictionary of "
-        "columns",
-        f"{type(table).__name__} of shape {array.shape}",
+        f"`{argument}`: a data frame, a 2-D array of numbers or objects, a structured "
+        "array or a dictionary of columns",
+        f"{type(table).__name__} of shape {array.shape} and dtype {array.dtype}",
     )
     columns = {f"x{i}": array[:, i] for i in range(array.shape[1])}
     return "array", list(columns), columns

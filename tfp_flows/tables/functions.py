@@ -24,6 +24,9 @@ _LEAST_ROWS, _LEAST_DISTINCT = 20, 8  # minimum numbers of rows and of different
 # Least ratio of different values to different numbers of the source. Fewer values are
 # steps, such as the year of a date, which no formula has.
 _LEAST_SHARE_OF_VALUES = 0.5
+# Least share of rows with exactly the computed decimals. Half of those of x and x - 1 are
+# within a rounding error of x - 0.5; three quarters of the whole numbers at x / 2.
+_LEAST_SHARE_OF_SAME = 0.6
 _MOST_COLUMNS = 100  # among more columns of numbers, none is compared
 _SAMPLE = 64  # rows that rule out most functions
 _MOST_DECIMALS, _MOST_DIGITS = 8, 10  # numbers with more are not rounded
@@ -222,6 +225,10 @@ def _function(name, source, values, numbers):
     are_many = len(y) >= _LEAST_ROWS and min(num_numbers, num_values) >= _LEAST_DISTINCT
     if not (are_alike and are_many):
         return None
+    order = np.lexsort([y, x])
+    is_repeated = np.diff(x[order]) == 0.0
+    if not _are_same(y[order][1:], y[order][:-1])[is_repeated].all():
+        return None
     candidates = (_fitted(name, source, formula, x, y) for formula in FORMULAS)
     return next((f for f in candidates if f and f.holds(numbers, values).all()), None)
 
@@ -268,7 +275,9 @@ def _fitted(name, source, formula, x, y):
             name, source, formula, scale, shift, rounding, places, "in all rows"
         )
         share = float(np.mean(_are_same(candidate(x), y)))
-        if share > most and candidate.holds(x, y).all():
+        is_chance = formula == "linear" and share < _LEAST_SHARE_OF_SAME
+        is_chance &= rounding == "decimals"
+        if share > most and not is_chance and candidate.holds(x, y).all():
             best, most = candidate, share
         if most == 1.0:
             break

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 
 # Relative rounding errors of numbers on the grid, in float64 and in float32. Files may hold
-# float32 numbers with eight digits, such as 0.30000001.
-_ROUNDING, _SINGLE_ROUNDING = 1e-12, 1.2e-7
+# float32 numbers with eight digits, such as 0.30000001, or quotients with seven, 20.16667.
+_ROUNDING, _SINGLE_ROUNDING = 1e-12, 4 * 1.2e-7
 _MOST_ERROR = 0.01  # maximum rounding error of such numbers, in steps
 _DIFFERENCE_ROUNDING = 0.01  # rounding error of a difference of two numbers, in steps
 _MOST_DENOMINATOR = 10**9
 _MOST_DECIMALS = 6
 _DIVISORS = (1, 6)  # of decimal units; 6, since means of two or three numbers occur
+_LEAST_ODDS = 100.0  # against all numbers being multiples of a coarser step by chance
 _LEAST_DISTINCT = 11  # fewer different numbers may be on a coarser grid by chance
 FIRST_INEXACT = 2.0**53  # float64 does not hold every integer from here on
 _MOST_CELLS = 10**6  # numbers on a finer grid are continuous
@@ -120,25 +121,37 @@ def find_step(distinct: np.ndarray, resolution: float) -> float | None:
       distinct: different finite numbers, increasing.
       resolution: relative resolution of their dtype.
     """
-    steps = (_find_step(distinct, r) for r in sorted({resolution, _SINGLE_ROUNDING}))
+    roundings = sorted({4.0 * resolution, _SINGLE_ROUNDING})
+    steps = (_find_step(distinct, rounding) for rounding in roundings)
     return next((step for step in steps if step is not None), None)
 
 
-def _find_step(distinct, resolution):
+def _find_step(distinct, rounding):
     are_few = len(distinct) < _LEAST_DISTINCT
     for decimals in range(_MOST_DECIMALS + 1):
         for divisor in _DIVISORS[:1] if are_few else _DIVISORS:
             unit = divisor * 10.0**decimals
             steps = distinct * unit
             nearest = np.round(steps)
-            error = 4.0 * resolution * np.abs(steps)
+            error = rounding * np.abs(steps)
             if error.max() > _MOST_ERROR:
                 return None
             if len(distinct) > 1 and np.ptp(nearest) == 0.0:
                 continue  # numbers that only rounding tells apart are on no grid
             if (np.abs(steps - nearest) <= error).all():
                 multiple = int(np.gcd.reduce(nearest.astype(np.int64)))
-                multiple = 1 if are_few else multiple
+                multiple = 1 if are_few else _shown_multiple(multiple, nearest)
                 is_coarse = np.ptp(nearest) <= _MOST_CELLS * multiple
                 return max(multiple, 1) / unit if is_coarse else None
     return None
+
+
+def _shown_multiple(multiple, nearest):
+    """A multiple of all of `nearest`, or its largest power of ten if that may be chance.
+
+    56.2 and 78.4 among whole numbers do not show that 78.3 cannot occur.
+    """
+    decimal = 10 ** (len(str(multiple)) - len(str(multiple).rstrip("0")))
+    num_between = np.sum(nearest % (10 * decimal) != 0.0)
+    is_shown = num_between * np.log(max(multiple / decimal, 1.0)) > np.log(_LEAST_ODDS)
+    return multiple if is_shown else decimal

@@ -119,7 +119,8 @@ class TableDensity:
         fits = is_known and len(set(self.context)) == len(self.context)
         require(fits, f"`context` of different names in {all_names}", self.context)
         names = [name for name in all_names if name not in self.context]
-        require(names, "columns beside those of `context`", f"all, {self.context}")
+        got = f"{all_names}, and `context` of {self.context}"
+        require(names, "`columns` beside those of `context`", got)
         self._codec = RowCodec(self.columns, missing, names)
         self._context_codec = RowCodec(self.columns, missing, self.context, is_context=True)
         self._atoms = self._codec.atoms(self._context_codec)

@@ -173,6 +173,7 @@ def test_rows_are_named_by_the_line_of_the_file_where_they_begin(tmp_path):
 
 GOOD = {
     "a byte order mark": (b"\xef\xbb\xbf" + table(*ROWS).encode(), ["a", "b"]),
+    "Excel's line of the delimiter": ("sep=,\n" + table(*ROWS), ["a", "b"]),
     "other line ends": (table(*ROWS).replace("\n", "\r\n"), ["a", "b"]),
     "empty lines": (third("\n \n1,x"), ["a", "b"]),
     "a column without a name": (table(*ROWS, header=",b"), ["Unnamed: 0", "b"]),
