@@ -8,8 +8,10 @@ fit                 fit_amortized_posterior: simulations -> features -> density 
 simulator           parameters and data: of a joint distribution, or a prior and a function
 pairs               simulated ones, or some that were simulated elsewhere
 backup              the file that keeps them, from which a killed call goes on
+normal_tails        coordinates of parameters in which heavy tails of the prior are normal
 data_form           the form of an observation: one row of numbers
-features            what the density sees of it: numbers, or the summary of a network
+exchangeable        numbers whose order does not matter: quantiles, mean and deviation
+features            what the density sees of it: numbers, these, or a network's summary
 truncation          the density of parameters given fixed data, and the prior truncated to
                     where the posterior of the observation in focus has mass
 learned_likelihood  a density of data given parameters, which weighs draws
