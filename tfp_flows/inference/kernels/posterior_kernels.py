@@ -15,6 +15,7 @@ from tfp_flows.core.arguments import (
     check_instance,
     check_integer,
     check_number,
+    require,
 )
 from tfp_flows.inference.kernels.alternating import AlternatingKernel
 from tfp_flows.inference.kernels.independent_proposals import independent_proposals
@@ -301,11 +302,8 @@ def _local_kernel(target_log_prob_fn, posterior, make_kernel, precondition):
     """
     words = "a `FlowPosterior`, as `flow_posterior` returns it"
     check_instance("posterior", posterior, FlowPosterior, words)
-    if posterior.context_size:
-        raise ValueError(
-            "Expected `posterior` without context; got one of context size "
-            f"{posterior.context_size}."
-        )
+    size = posterior.context_size
+    require(not size, "`posterior` without context", f"one of context size {size}")
     words = "a function of the parts of a draw"
     check_callable("target_log_prob_fn", target_log_prob_fn, words)
     check_callable("make_kernel", make_kernel, "a function of a log-density")
