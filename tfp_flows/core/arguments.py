@@ -85,6 +85,19 @@ def check_number(name: str, value: Any, words: str, allows: Callable[[Any], bool
     return value
 
 
+def check_positive(name: str, value: Any) -> None:
+    """Refuses a value that is not a finite number above 0."""
+    check_number(name, value, "above 0", lambda number: 0.0 < number < math.inf)
+
+
+def check_share(name: str, value: Any, *, may_be_zero: bool = False) -> None:
+    """Refuses a value that is not a number between 0 and 1."""
+    if not may_be_zero:
+        check_number(name, value, "between 0 and 1", lambda share: 0.0 < share < 1.0)
+    else:
+        check_number(name, value, "from 0 to below 1", lambda share: 0.0 <= share < 1.0)
+
+
 def check_minutes(name: str, value: Any) -> None:
     """Refuses a bound on wall time that is neither None nor above 0."""
     if value is not None:

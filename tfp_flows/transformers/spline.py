@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_number, check_size, require
+from tfp_flows.core.arguments import check_positive, check_size, require
 from tfp_flows.core.compiled import traced_once
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.transformer import Transformer, ValueAndLogDet
@@ -29,7 +29,7 @@ class _Spline(Transformer):
 
     def __init__(self, num_bins: int, bound: float) -> None:
         self.num_bins = check_size("num_bins", num_bins, 2, _MOST_BINS)
-        check_number("bound", bound, "above 0", lambda bound: 0.0 < bound < math.inf)
+        check_positive("bound", bound)
         self.bound = float(bound)
 
     def forward_and_log_det(self, x: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
