@@ -25,6 +25,7 @@ from tfp_flows.distributions.distribution_wrapper import (
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.flows.maf import MAF
 from tfp_flows.inference.amortized.data_form import DataForm
+from tfp_flows.inference.amortized.exchangeable import Exchangeable, Part
 from tfp_flows.inference.amortized.pairs import Pairs
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.deep_set import DeepSet
@@ -104,21 +105,28 @@ def _logarithms(x, shift):
 class Features:
     """Features of observations: the context of the conditional density.
 
-    Without a network, they are the numbers themselves.
+    Without a network, they are the numbers themselves, or their `Exchangeable` summary.
     """
 
-    def __init__(self, scale: Scale, network: Conditioner | None = None) -> None:
-        self.scale, self.network = scale, network
+    def __init__(
+        self,
+        scale: Scale,
+        network: Conditioner | None = None,
+        exchangeable: Exchangeable | None = None,
+    ) -> None:
+        self.scale, self.network, self.exchangeable = scale, network, exchangeable
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Returns features, `[..., S]`, of observations, `[..., K]`.
 
         Refuses observations that lack a cell which all simulations have.
         """
-        is_unseen = np.isnan(x) & ~self.scale.is_missing
-        unseen = np.flatnonzero(is_unseen.any(axis=tuple(range(x.ndim - 1))))
-        words = "`x` with the cells known that no simulation lacks"
-        require(not len(unseen), words, f"NaN at {unseen[:5].tolist()} of the flat x")
+        is_unseen = np.isnan(self.without_order(x)) & ~self.scale.is_missing
+        if is_unseen.any():
+            is_nan = is_unseen if self.exchangeable is None else np.isnan(x)
+            places = np.flatnonzero(is_nan.any(axis=tuple(range(x.ndim - 1))))
+            words = "`x` with the cells known that no simulation lacks"
+            require(False, words, f"NaN at {places[:5].tolist()} of the flat x")
         if self.network is None:
             return self.numbers(x)
         rows = self.inputs(x).reshape(-1, 2 * x.shape[-1])
@@ -126,8 +134,13 @@ class Features:
         features = by_parts(lambda part: network(tf.constant(part, tf.float32)), rows)
         return features.astype(np.float64).reshape(*x.shape[:-1], -1)
 
+    def without_order(self, x: np.ndarray) -> np.ndarray:
+        """Returns the summary of observations, `[..., K]`, or these if there is none."""
+        return x if self.exchangeable is None else self.exchangeable(x)
+
     def numbers(self, x: np.ndarray) -> np.ndarray:
         """Returns the numbers themselves, and whether each that may be missing is known."""
+        x = self.without_order(x)
         known = self.scale.known(x)[..., self.scale.is_missing]
         return np.concatenate([self.scale.near(x), known], axis=-1)
 
@@ -165,7 +178,8 @@ def fit_features(
     form: DataForm,
     pairs: Pairs,
     *,
-    is_missing: np.ndarray,
+    simulations: Pairs,
+    exchangeable: Exchangeable | None,
     seed: int | None,
     max_minutes: float | None,
     verbose: int | str,
@@ -174,16 +188,20 @@ def fit_features(
 
     The network is trained together with a `MAF` of the parameters given its output, by
     maximum likelihood. The summary is a Keras layer from N observations to `[N, S]`, a name
-    in `SUMMARIES`, or None, after `check_summary`. Entries are missing, `[K]`, if they are
-    NaN in some simulation, these or others.
+    in `SUMMARIES`, or None, after `check_summary`. None takes the numbers, or their
+    `exchangeable` summary, and so do sets of rows of one number. Entries may be missing
+    that are NaN in some of all `simulations`, these and others.
     """
-    if summary == "set":  # rows are exchangeable
-        scale = Scale.from_sets(pairs.x, (*_shape_of_one(form), 1)[1])
-    else:
-        scale = Scale.from_rows(pairs.x)
-    scale = scale._replace(is_missing=is_missing)
+    is_missing = np.isnan(simulations.x).any(axis=0)
+    width = (*_shape_of_one(form), 1)[1] if summary == "set" else 0
+    if width == 1:
+        part = Part((form.size,), 0)
+        summary, exchangeable = None, Exchangeable((part,), bool(is_missing.any()))
     if summary is None:
-        return _numbers_or_logarithms(scale, pairs)
+        return _numbers_or_logarithms(pairs, simulations, exchangeable)
+    # Rows of a set are exchangeable.
+    scale = Scale.from_sets(pairs.x, width) if width else Scale.from_rows(pairs.x)
+    scale = scale._replace(is_missing=is_missing)
     for_network, for_flow, for_rows = split_seed(seed, 3)
     size, shape = pairs.u.shape[1], _shape_of_one(form)
     if isinstance(summary, str):
@@ -197,7 +215,7 @@ def fit_features(
     return features
 
 
-def _numbers_or_logarithms(scale, pairs):
+def _numbers_or_logarithms(pairs, simulations, exchangeable):
     """Returns `Features` of numbers, or of logarithms of those that are never negative.
 
     They are log(1 + x) for whole numbers, and log(x) for others that are never zero. Linear
@@ -208,14 +226,23 @@ def _numbers_or_logarithms(scale, pairs):
     from tfp_flows.density import baselines
     from tfp_flows.density.data import Data
 
-    numbers, x = Features(scale), np.where(np.isnan(pairs.x), 1.0, pairs.x)
+    def without_order(x):
+        return x if exchangeable is None else exchangeable(x)
+
+    known = without_order(pairs.x)
+    is_missing = np.isnan(without_order(simulations.x)).any(axis=0)
+
+    def scaled(shift):
+        scale = Scale.from_rows(known, shift)._replace(is_missing=is_missing)
+        return Features(scale, exchangeable=exchangeable)
+
+    numbers, x = scaled(math.nan), np.where(np.isnan(known), 1.0, known)
     is_count = ((x >= 0.0) & (x == np.floor(x))).all(axis=0)
     shift = np.select([is_count, (x > 0.0).all(axis=0)], [1.0, 0.0], math.nan)
-    shift[np.isnan(pairs.x).all(axis=0)] = math.nan
+    shift[np.isnan(known).all(axis=0)] = math.nan
     if np.isnan(shift).all():
         return numbers
-    of_logarithms = Scale.from_rows(pairs.x, shift)
-    logarithms = Features(of_logarithms._replace(is_missing=scale.is_missing))
+    logarithms = scaled(shift)
     count = min(len(pairs.u), _COMPARED) // _PARTS
     parts = slice(count, _COMPARED), slice(count)
     fitted, judged = (pairs.take(part) for part in parts)

@@ -117,10 +117,12 @@ def fit_amortized_posterior(
         joblib. The simulations are the same for any number.
       support: bijectors from all reals to the support of each part, with pairs; None leaves
         a part unconstrained.
-      summary: network that summarises data of one array: "set" of exchangeable rows,
-        `[R, C]`; "series", `[T, C]` or `[T]`; "image", `[H, W, C]` or `[H, W]`; or a Keras
-        layer from `[N, *shape]` to `[N, S]`. None takes the numbers themselves, which suits
-        up to some dozens.
+      summary: what the density sees of data of one array: a summary of a "set" of
+        exchangeable rows, `[R]` or `[R, C]`, of a "series", `[T]` or `[T, C]`, or of an
+        "image", `[H, W]` or `[H, W, C]`; or the output of a Keras layer from `[N, *shape]`
+        to `[N, S]`. Networks summarise; of a set of numbers, quantiles, mean and standard
+        deviation do. None takes the numbers themselves, which suits up to some dozens; of a
+        joint distribution, those whose order its density does not see are taken as sets.
       missing: whether NaN in data is a missing cell. If not, simulations with NaN are left
         out. Sets with fewer rows are filled up with rows of NaN. A Keras layer then sees
         the last axis twice: numbers, with 0 for missing ones, and whether each is known.
@@ -295,7 +297,8 @@ def _fit_round(pairs, source, training, seed, prior=None):
         training.summary,
         source.form,
         train,
-        is_missing=np.isnan(usable.x).any(axis=0),
+        simulations=usable,
+        exchangeable=source.exchangeable(usable) if training.summary is None else None,
         seed=for_summary,
         max_minutes=summary_minutes,
         verbose=training.verbose,
@@ -313,7 +316,9 @@ def _fit_round(pairs, source, training, seed, prior=None):
     if training.learn_likelihood:
         together = {"prior": prior, "numbers": numbers, "num_dropped": num_dropped}
         judge = functools.partial(judge_weights, fit, **together)
-        learned, weights = _fit_likelihood(parts, source, judge, for_checks, options)
+        learned, weights = _fit_likelihood(
+            parts, features, source, judge, for_checks, options
+        )
         report = dataclasses.replace(report, weights=weights)
     train_x, held_out_x = parts[0].x, parts[1].x
     return AmortizedPosterior(
@@ -334,7 +339,7 @@ def _fit_round(pairs, source, training, seed, prior=None):
     )
 
 
-def _fit_likelihood(parts, source, judge, seed, options):
+def _fit_likelihood(parts, features, source, judge, seed, options):
     """Returns the `LearnedLikelihood`, None if it is not used, and its `WeightsReport`.
 
     It is fitted to the features of training, held-out and all simulations, the `parts`.
@@ -344,6 +349,8 @@ def _fit_likelihood(parts, source, judge, seed, options):
 
     for_fit, for_weights = split_seed(seed, 2)
     varies = np.ptp(parts[0].x, axis=0) > 0.0
+    if features.exchangeable is not None:
+        varies &= ~features.exchangeable.is_derived  # they would have no density
     rows = (Data(part.x[:, varies], part.u) for part in parts)
     fit = fit_and_judge(*rows, seed=for_fit, **options)
     weights = judge(likelihood=fit, log_prior=source.log_prior, seed=for_weights)

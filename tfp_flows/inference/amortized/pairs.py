@@ -66,6 +66,9 @@ class GivenPairs:
         """Returns all of them."""
         return self._pairs
 
+    def exchangeable(self, pairs: Pairs) -> None:
+        """Returns None: whether the order of data matters is not known."""
+
 
 def support_of_pairs(theta: Any, support: Any) -> JointSupport:
     """Returns the support of parameters that were drawn elsewhere.

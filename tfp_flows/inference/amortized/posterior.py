@@ -21,6 +21,7 @@ from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.inference.amortized.calibration import CalibrationReport
 from tfp_flows.inference.amortized.data_form import DataForm
+from tfp_flows.inference.amortized.exchangeable import Exchangeable
 from tfp_flows.inference.amortized.features import Features, Scale
 from tfp_flows.inference.amortized.learned_likelihood import LearnedLikelihood
 from tfp_flows.inference.amortized.normal_tails import without_normal_tails
@@ -329,6 +330,8 @@ class AmortizedPosterior(DistributionWrapper):
             description["prior"] = self.prior.to_plain()
         if self.likelihood is not None:
             description["varies"] = self.likelihood.varies.tolist()
+        if self.features.exchangeable is not None:
+            description["exchangeable"] = self.features.exchangeable.to_plain()
         if self.ranges is not None:
             description["ranges"] = self.ranges.tolist()
         return {
@@ -357,11 +360,15 @@ class AmortizedPosterior(DistributionWrapper):
         if "extent" in description:
             optional["extent"] = Extent(**_as_arrays(description["extent"]))
         size, dtype = distribution.event_shape[0], tf.as_dtype(description["dtype"])
+        exchangeable = None
+        if "exchangeable" in description:
+            exchangeable = Exchangeable.from_plain(description["exchangeable"])
+        scale = Scale(**_as_arrays(description["scale"]))
         return cls(
             distribution,
             JointSupport(config["support"], size, dtype),
             DataForm.from_plain(description["form"]),
-            Features(Scale(**_as_arrays(description["scale"])), config["network"]),
+            Features(scale, config["network"], exchangeable),
             report=CalibrationReport.from_plain(description["report"]),
             surroundings=Surroundings(**_as_arrays(description["surroundings"])),
             prior=prior,

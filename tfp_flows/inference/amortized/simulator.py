@@ -23,6 +23,7 @@ from tfp_flows.core.arguments import (
     check_integer,
     require,
 )
+from tfp_flows.core.compiled import graph_function
 from tfp_flows.inference.amortized.backup import Backup
 from tfp_flows.inference.amortized.data_form import (
     DataForm,
@@ -30,6 +31,7 @@ from tfp_flows.inference.amortized.data_form import (
     named_as,
     parts_of_data,
 )
+from tfp_flows.inference.amortized.exchangeable import Exchangeable
 from tfp_flows.inference.amortized.pairs import Pairs
 from tfp_flows.inference.parts import arguments_of, named
 from tfp_flows.inference.support import JointSupport
@@ -39,6 +41,7 @@ from tfp_flows.inference.support import JointSupport
 _ROWS, _ROWS_ONE_BY_ONE = 2048, 64
 # Number of draws that show the shape of the data, and whether the support depends on them.
 _FEW = 2
+_NUM_COMPARED = 256  # parameters whose densities of data in two orders are compared
 _PRIME = 7919  # keeps the seeds of blocks apart
 _AUTO_BATCHED = (
     tfd.JointDistributionCoroutineAutoBatched,
@@ -84,6 +87,11 @@ class Simulator(abc.ABC):
     @abc.abstractmethod
     def prior_log_prob(self, parameters: Any) -> tf.Tensor:
         """Returns log-densities of parameters, `[N]`, under the prior."""
+
+    def exchangeable(self, pairs: Pairs) -> Exchangeable | None:
+        """Returns the summary of data whose order is known not to matter."""
+        del pairs
+        return None
 
     def pairs(
         self,
@@ -163,6 +171,21 @@ class JointSimulator(Simulator):
     def pin(self, row: Any) -> Callable:
         """Returns the log-density of the parameters' parts and one observation."""
         return self._pinned(row).unnormalized_log_prob
+
+    def exchangeable(self, pairs: Pairs) -> Exchangeable | None:
+        """Returns the summary of data whose order the density does not see."""
+        u = tf.constant(pairs.u[:_NUM_COMPARED], self.support.dtype)
+        parts, named_parts = arguments_of(self.support.bijector.forward(u))
+
+        @graph_function
+        def log_prob(row):
+            return self.pin(row)(*parts, **named_parts)
+
+        shapes = [*self.form.shapes.values()]
+        try:
+            return Exchangeable.from_density(lambda x: log_prob(x).numpy(), pairs.x, shapes)
+        except NotImplementedError:  # a part has no density
+            return None
 
     def parameters(self, count: int, seed: int) -> Any:
         """Returns draws from the prior; raises if they depend on observed parts."""

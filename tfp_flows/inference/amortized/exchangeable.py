@@ -1,0 +1,169 @@
+"""Data whose order tells nothing about the parameters, and a summary without the order."""
+
+from __future__ import annotations
+
+import math
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+_MOST_QUANTILES = 64  # with least and greatest number; so many numbers are all kept
+_NUM_ROWS = 4  # observations that are permuted
+_MOST_TRIED = 1_000  # observations among which these are looked for
+_ROUNDING = 1e-4  # difference of two equal log-densities, relative to them and to 1
+
+
+class Part(typing.NamedTuple):
+    """The numbers of a part of an observation, as an array with an exchangeable axis.
+
+    The numbers of each line along the axis may be permuted; None if there is no such axis.
+    """
+
+    shape: tuple[int, ...]
+    axis: int | None
+
+    @property
+    def size(self) -> int:
+        """Number of numbers."""
+        return math.prod(self.shape)
+
+    def summary(self, x: np.ndarray, *, has_counts: bool) -> np.ndarray:
+        """Returns what `Exchangeable` makes of the numbers, `[..., size]`."""
+        if self.axis is None:
+            return x
+        array = x.reshape(*x.shape[:-1], *self.shape)
+        lines = np.sort(np.moveaxis(array, self.axis - len(self.shape), -1))
+        count = np.sum(~np.isnan(lines), axis=-1, keepdims=True)  # known ones come first
+        moments = [_quantiles(lines, count), *_mean_and_log_deviation(lines, count)]
+        least = 1 if has_counts else lines.shape[-1]
+        summary = np.where(count >= least, np.concatenate(moments, axis=-1), np.nan)
+        if has_counts:
+            summary = np.concatenate([summary, count], axis=-1)
+        return summary.reshape(*x.shape[:-1], -1)
+
+    def permuted(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Returns numbers, `[size]`, each line of which has an order of its own."""
+        return rng.permuted(x.reshape(self.shape), axis=self.axis).reshape(-1)
+
+
+class Exchangeable(typing.NamedTuple):
+    """A summary of observations of which some numbers are exchangeable.
+
+    ```none
+    quantiles (of up to 64 numbers, these themselves, sorted),  mean,  log(s.d.),  [count]
+    ```
+
+    Draws from one distribution keep all that they tell about the parameters when they are
+    sorted, and a density need not learn that their order tells nothing. Mean and deviation
+    follow from the sorted numbers, but are slow to learn.
+    """
+
+    parts: tuple[Part, ...]
+    has_counts: bool = False  # whether numbers may be missing; if not, all are, or none is
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Returns the summary of observations, `[..., K]`; NaN are missing numbers."""
+        pieces = np.split(x, np.cumsum([part.size for part in self.parts])[:-1], axis=-1)
+        pairs = zip(self.parts, pieces, strict=True)
+        summaries = [part.summary(x, has_counts=self.has_counts) for part, x in pairs]
+        return np.concatenate(summaries, axis=-1)
+
+    @property
+    def is_derived(self) -> np.ndarray:
+        """Which entries of the summary are functions of the others, `[S]`: the moments."""
+        masks = []
+        for part in self.parts:
+            of_part = part.summary(np.zeros(part.size), has_counts=self.has_counts)
+            mask = np.zeros(len(of_part), bool)
+            if part.axis is not None:
+                lines = mask.reshape(part.size // part.shape[part.axis], -1)
+                lines[:, min(part.shape[part.axis], _MOST_QUANTILES) :] = True
+            masks.append(mask)
+        return np.concatenate(masks)
+
+    @classmethod
+    def from_density(
+        cls,
+        log_prob: Callable[[np.ndarray], np.ndarray],
+        rows: np.ndarray,
+        shapes: Sequence[tuple[int, ...]],
+    ) -> Exchangeable | None:
+        """Returns the summary of parts whose order the density of a model does not see.
+
+        The numbers of a part are all exchangeable, or those along one of its axes. None if
+        there is no such part.
+
+        Args:
+          log_prob: returns the log-densities of one observation, `[K]`, under many draws of
+            the parameters, `[N]`.
+          rows: simulated observations, `[M, K]`.
+          shapes: of the parts of an observation.
+        """
+        parts: list[Part] = []
+        for shape in shapes:
+            tried = [Part((math.prod(shape),), 0)]
+            if len(shape) > 1:
+                tried += [Part(shape, axis) for axis in range(len(shape))]
+            first = sum(part.size for part in parts)
+            found = (p for p in tried if _is_exchangeable(log_prob, rows, first, p))
+            parts.append(next(found, Part(shape, None)))
+        return cls(tuple(parts)) if any(part.axis is not None for part in parts) else None
+
+    def to_plain(self) -> dict[str, Any]:
+        """Returns the fields as plain values, for a file."""
+        parts = [[list(part.shape), part.axis] for part in self.parts]
+        return {"parts": parts, "has_counts": self.has_counts}
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Exchangeable:
+        """Returns the summary from the result of `to_plain`."""
+        parts = tuple(Part(tuple(shape), axis) for shape, axis in plain["parts"])
+        return cls(parts, plain["has_counts"])
+
+
+def _quantiles(lines, count):
+    """Quantiles of sorted lines, `[..., R]`, of which `count` numbers are known.
+
+    There are R, but at most 64. NaN if no number is known.
+    """
+    num_quantiles = min(lines.shape[-1], _MOST_QUANTILES)
+    place = np.linspace(0.0, 1.0, num_quantiles) * np.maximum(count - 1, 0)
+    low = np.floor(place + 1e-9).astype(np.intp)  # whole numbers may be rounded
+    high = np.minimum(low + 1, np.maximum(count - 1, 0))
+    below, above = (np.take_along_axis(lines, index, axis=-1) for index in (low, high))
+    share = np.maximum(place - low, 0.0)
+    return np.where(share > 1e-9, (1.0 - share) * below + share * above, below)
+
+
+def _mean_and_log_deviation(lines, count):
+    """Means of the known numbers, `[..., 1]`, and logarithms of their deviations."""
+    least, tiny = np.maximum(count, 1), np.finfo(np.float64).tiny
+    mean = np.nansum(lines, axis=-1, keepdims=True) / least
+    away = np.where(np.isnan(lines), 0.0, lines - mean)
+    largest = np.maximum(np.abs(away).max(axis=-1, keepdims=True), tiny)
+    squares = np.sum((away / largest) ** 2, axis=-1, keepdims=True)  # do not overflow
+    return mean, np.log(largest) + 0.5 * np.log(np.maximum(squares / least, tiny))
+
+
+def _is_exchangeable(log_prob, rows, first, part):
+    """Whether no permutation of numbers changes the density of an observation.
+
+    They are those of a `Part`, from the `first` on.
+    """
+    rng, where, count = np.random.default_rng(0), slice(first, first + part.size), 0
+    for row in rows[:_MOST_TRIED]:
+        other = row.copy()
+        other[where] = part.permuted(row[where], rng)
+        if (other == row).all():
+            continue  # equal numbers show nothing
+        before, after = log_prob(row), log_prob(other)
+        with np.errstate(invalid="ignore"):
+            is_equal = np.abs(before - after) <= _ROUNDING * (1.0 + np.abs(before))
+        if not (is_equal | (before == after)).all():  # infinite ones may be equal
+            return False
+        count += 1
+        if count == _NUM_ROWS:
+            return True
+    return False
