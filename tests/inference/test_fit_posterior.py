@@ -115,7 +115,7 @@ def test_a_folder_belongs_to_one_target_and_seed(other, posterior, folder):
     target = model()
     if other == "target":
         target = target.distribution.experimental_pin(counts=COUNTS + 1.0)
-    with pytest.raises(ValueError, match="`checkpoint_dir`"):
+    with pytest.raises(ValueError, match=f"`checkpoint_dir` .* got one of .*{other}"):
         tff.fit_posterior(target, seed=int(other == "seed"), checkpoint_dir=folder)
 
 

@@ -127,6 +127,14 @@ BAD_CALLS = [
     (lambda: tff.inference.FlowPosterior(tff.standard_normal(2), None), "`support` | None"),
     (lambda: posterior().sample(context=[[1.0]]), "no `context`"),
     (
+        lambda: posterior().log_prob({"loc": [0.0]}),
+        "`value` of the parts ['loc', 'scale']; got ['loc']",
+    ),
+    (
+        lambda: posterior().initialize({"loc": [0.0], "size": [1.0]}),
+        "`draws` of the parts ['loc', 'scale']; got ['loc', 'size']",
+    ),
+    (
         lambda: tff.flow_posterior(2, **TINY).log_prob(tf.zeros([5, 3])),
         "`value` of shape [..., 2]; got (5, 3)",
     ),

@@ -138,7 +138,7 @@ test_refused = all_refused(
             ),
             "`calibration_split` | `conformal`",
         ),
-        (lambda: conformal_distance([0.1], 1.0), "`level` in (0, 1) | got 1.0"),
+        (lambda: conformal_distance([0.1], 1.0), "`level` between 0 and 1 | got 1.0"),
     ]
 )
 

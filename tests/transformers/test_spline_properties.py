@@ -149,6 +149,19 @@ def test_a_circle_is_mapped_to_the_circle_once(num_bins, scale, seed):
     np.testing.assert_allclose(np.cos(back)[known], np.cos(angles)[known], atol=1e-9)
 
 
+@pytest.mark.parametrize("kind", ["RationalQuadraticSpline", "CircularSpline"])
+def test_other_variables_and_numbers_of_bins_are_refused(kind):
+    make = getattr(transformers, kind)
+    for num_bins in (1, 501, 2.0):
+        with pytest.raises(ValueError, match="integer `num_bins` from 2 to 500; got"):
+            make(num_bins)
+    for leading in ([], [5]):
+        parameters = tf.zeros([*leading, make(4).num_parameters, 3])
+        words = r"parameters` of shape .* D variables; got .*, 3\) for values \(5, 2\)"
+        with pytest.raises(ValueError, match=words):
+            make(4).forward_and_log_det(tf.zeros([5, 2]), parameters)
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("num_bins", [2, 8])
 def test_slopes_at_knots_and_at_their_neighbours_are_not_lost(num_bins, method):

@@ -82,7 +82,7 @@ BAD_CALLS = [
     (lambda: vae(encoder=np.tanh), "`encoder` | keras"),
     (
         lambda: vae(posterior="gaussian"),
-        "`posterior` of `tfp_flows.posteriors`: a DiagonalGaussian | got 'gaussian'",
+        "`posterior`, a DiagonalGaussian | got 'gaussian'",
     ),
     (lambda: vae(likelihood=Unchecked()), "`likelihood` | got <"),
     (lambda: vae(likelihood=tff.likelihoods.Bernoulli), "the class Bernoulli; call it"),

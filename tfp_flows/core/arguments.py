@@ -54,19 +54,22 @@ def check_each(check: Callable[[str, Any], object], **arguments: Any) -> None:
         check(name, value)
 
 
-def check_integer(name: str, value: Any, minimum: int = 1) -> int:
-    """Returns `value` as an `int` of at least `minimum`; NumPy's integers are integers."""
+def check_integer(
+    name: str, value: Any, minimum: int = 1, maximum: float = math.inf
+) -> int:
+    """Returns `value` as an `int` in a range; NumPy's integers are integers."""
     number = None if _is_boolean(value) else _as_integer(value)
-    if number is None or number < minimum:
-        raise ValueError(
-            f"Expected an integer `{name}` of at least {minimum}; got {_shown(value)}."
-        )
+    if number is None or not minimum <= number <= maximum:
+        words = f"of at least {minimum}"
+        if maximum < math.inf:
+            words = f"from {minimum} to {maximum:,}"
+        raise ValueError(f"Expected an integer `{name}` {words}; got {_shown(value)}.")
     return number
 
 
-def check_size(name: str, value: Any, minimum: int = 1) -> int:
-    """Returns the size of an array, an integer of at least `minimum`, as an `int`."""
-    size = check_integer(name, value, minimum)
+def check_size(name: str, value: Any, minimum: int = 1, maximum: float = math.inf) -> int:
+    """Returns the size of an array, as `check_integer`, unless `limited_sizes` forbids."""
+    size = check_integer(name, value, minimum, maximum)
     check_entries(name, size)
     return size
 
@@ -80,6 +83,19 @@ def check_number(name: str, value: Any, words: str, allows: Callable[[Any], bool
     if not is_number or not allows(value):
         raise ValueError(f"Expected a number `{name}` {words}; got {_shown(value)}.")
     return value
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Refuses a value that is not a finite number above 0."""
+    check_number(name, value, "above 0", lambda number: 0.0 < number < math.inf)
+
+
+def check_share(name: str, value: Any, *, may_be_zero: bool = False) -> None:
+    """Refuses a value that is not a number between 0 and 1."""
+    if not may_be_zero:
+        check_number(name, value, "between 0 and 1", lambda share: 0.0 < share < 1.0)
+    else:
+        check_number(name, value, "from 0 to below 1", lambda share: 0.0 <= share < 1.0)
 
 
 def check_minutes(name: str, value: Any) -> None:

@@ -8,7 +8,7 @@ import math
 import numpy as np
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_number, check_size, require
+from tfp_flows.core.arguments import check_positive, check_size, require
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +72,7 @@ def bits_per_dimension(
     4.356
     """
     check_size("event_size", event_size)
-    check_number("bins_per_unit", bins_per_unit, "above 0", lambda bins: bins > 0)
+    check_positive("bins_per_unit", bins_per_unit)
     log_density = np.ravel(np.asarray(log_density, np.float64))
     require(len(log_density), "`log_density` of one row, at least", "none")
     nats_per_bit = event_size * math.log(2.0)

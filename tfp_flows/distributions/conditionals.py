@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_number, check_size
+from tfp_flows.core.arguments import check_positive, check_size
 from tfp_flows.core.inputs import minus_infinity_outside
 from tfp_flows.core.serialization import ConfiguredByAttributes
 from tfp_flows.distributions import draws
@@ -146,7 +146,7 @@ class GaussianMixture(ConfiguredByAttributes):
 
     def __init__(self, num_components: int, max_log_scale: float = 7.0) -> None:
         check_size("num_components", num_components)
-        check_number("max_log_scale", max_log_scale, "above 0", lambda bound: bound > 0)
+        check_positive("max_log_scale", max_log_scale)
         self.num_components = num_components
         self.max_log_scale = max_log_scale
         self._start_locs, self._start_log_scale = _like_standard_normal(num_components)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
-from tfp_flows.core.arguments import check_entries, check_number
+from tfp_flows.core.arguments import check_entries, check_share
 from tfp_flows.core.inputs import check_value
 from tfp_flows.core.statistics import correlation_factor, mean_and_scale
 from tfp_flows.distributions import draws
@@ -71,7 +71,7 @@ class Defensive(RowsWrapper):
         name: str | None = None,
     ) -> None:
         size = vector_size(distribution)
-        check_number("share", share, "between 0 and 1", lambda value: 0.0 < value < 1.0)
+        check_share("share", share)
         refuse_discrete(distribution, "beside a Gaussian")
         check_entries("distribution", size, size)
         super().__init__(distribution, name=name or f"defensive_{distribution.name}")

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_integer, check_members, check_number, require
+from tfp_flows.core.arguments import check_integer, check_members, check_positive, require
 from tfp_flows.core.inputs import as_tensor
 from tfp_flows.core.rows import check_rows
 from tfp_flows.distributions.dequantized import Dequantized, quantize
@@ -45,7 +45,7 @@ def at_temperature(
     Reference:
       Kingma, Dhariwal (2018), Glow, section 6. https://arxiv.org/abs/1807.03039
     """
-    check_number("temperature", temperature, "above 0", lambda t: 0.0 < t < np.inf)
+    check_positive("temperature", temperature)
     if isinstance(distribution, Dequantized):
         tempered = at_temperature(distribution.distribution, temperature)
         return Dequantized(**{**distribution.get_config(), "distribution": tempered})

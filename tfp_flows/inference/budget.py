@@ -11,8 +11,7 @@ from tfp_flows.core.arguments import require
 
 # Seconds between lines that are not on a terminal.
 _SECONDS_BETWEEN_LINES = 20.0
-# Length of a bar.
-_MARKS = 10
+_MARKS = 10  # length of a bar
 
 
 class Budget:
@@ -24,12 +23,9 @@ class Budget:
         self._max_gradients = max_gradients
         self._start = time.monotonic()
         self.num_gradients = self.skipped_steps = 0
-        # Seconds that training leaves for the checks.
-        self.reserve = 0.0
-        # Whether XLA took too long, so that a clock decided.
-        self.xla_timed_out = False
-        # Says which bound left something of the fit out; None if none did.
-        self.ended: str | None = None
+        self.reserve = 0.0  # seconds that training leaves for the checks
+        self.xla_timed_out = False  # compiling took too long, so the fit went on without
+        self.ended: str | None = None  # says which bound cut the fit short, if one did
 
     @property
     def used(self) -> tuple[int, int, float]:
@@ -72,7 +68,7 @@ class Budget:
         return None
 
     def end(self) -> None:
-        """Notes that a bound leaves something out, even if some time is left in the end."""
+        """Notes that a bound cuts the fit short, even if some time is left in the end."""
         self.ended = self.reached() or self._out_of_time()
 
     def _out_of_time(self):

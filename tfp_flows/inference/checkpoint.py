@@ -50,8 +50,9 @@ class FitCheckpoint:
             there = saved[name]
             is_same = np.shape(there) == np.shape(value)
             is_same = is_same and np.allclose(there, value, rtol=1e-6, equal_nan=True)
-            words = "`checkpoint_dir` with a fit of this target and seed, of"
-            require(is_same, f"{words} {name} {value}", f"one of {there}")
+            words = f"`checkpoint_dir` with a fit of this target and the seed {self.seed}"
+            got = f"one of the seed {there}" if name == "seed" else "one of another target"
+            require(is_same, words, got)
 
     def start(self, index: int, space: FitSpace) -> Start | None:
         """Returns the start of a round that was saved, or None.
@@ -67,12 +68,6 @@ class FitCheckpoint:
         fields = (saved[name] for name in ("means", "factors", "log_masses"))
         gaussians = list(map(Gaussian, *fields))
         return Start(space, gaussians, saved["ends"], str(saved["words"]), index)
-
-    def _saved(self, index):
-        path = None if self._folder is None else self._folder / f"round_{index}.npz"
-        if path is None or not path.exists():
-            return None
-        return read_arrays(path, _EXPECTED)
 
     def begin(self, start: Start, training: tf.Module) -> None:
         """Restores the training of a round if it was saved; else saves it and its start."""
@@ -107,3 +102,9 @@ class FitCheckpoint:
         """Saves the training as it is now."""
         if self._manager is not None:
             self._manager.save()
+
+    def _saved(self, index):
+        path = None if self._folder is None else self._folder / f"round_{index}.npz"
+        if path is None or not path.exists():
+            return None
+        return read_arrays(path, _EXPECTED)

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import (
     check_callable,
-    check_number,
     check_seed,
+    check_share,
     check_widths,
     require,
 )
@@ -58,7 +58,7 @@ def get_elementwise_activation(
 
 def dropout_layer(dropout: float, seed: int | None, dtype: str) -> keras.Layer:
     """Returns a layer that drops a fraction of the units in training; stateless at 0."""
-    check_number("dropout", dropout, "from 0 to below 1", lambda share: 0.0 <= share < 1.0)
+    check_share("dropout", dropout, may_be_zero=True)
     if not dropout:
         return keras.layers.Identity(dtype=dtype)
     return keras.layers.Dropout(dropout, seed=seed, dtype=dtype)

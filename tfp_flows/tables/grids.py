@@ -10,7 +10,8 @@ import numpy as np
 # Relative rounding errors of numbers on the grid, in float64 and in float32. Files may hold
 # float32 numbers with eight digits, such as 0.30000001, or quotients with seven, 20.16667.
 _ROUNDING, _SINGLE_ROUNDING = 1e-12, 4 * 1.2e-7
-_MOST_ERROR = 0.01  # maximum rounding error of such numbers, in steps
+_MOST_ERROR = 0.01  # maximum rounding error of numbers with few digits, in steps
+_MOST_OFF = 0.25  # the same of numbers that float32 or float64 holds exactly
 _DIFFERENCE_ROUNDING = 0.01  # rounding error of a difference of two numbers, in steps
 _MOST_DENOMINATOR = 10**9
 _MOST_DECIMALS = 6
@@ -56,9 +57,9 @@ class Grid:
         nearest = np.round(steps)
         with np.errstate(over="ignore"):
             is_single = y == np.asarray(y, np.float32)
-        most = np.where(is_single, 0.25, _MOST_ERROR)
+        most = np.where(is_single, _MOST_OFF, _MOST_ERROR)
         error = np.minimum(_SINGLE_ROUNDING * np.abs(steps), most)
-        error = np.maximum(error, np.minimum(_ROUNDING * np.abs(steps), 0.25))
+        error = np.maximum(error, np.minimum(_ROUNDING * np.abs(steps), _MOST_OFF))
         return np.where(np.abs(steps - nearest) <= error, nearest, steps)
 
     def round(self, y: np.ndarray) -> np.ndarray:
@@ -94,7 +95,7 @@ class Grid:
         first, last = None, None
         if low is not None:
             step = np.ceil(self.multiples(np.array(float(low))))
-            first = float(step - np.sum(self._spikes < step))
+            first = float(step - np.searchsorted(self._spikes, step))
         if high is not None:
             last = float(self.places_up_to(np.array(float(high))))
         return first, last

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_number, check_seed, check_size, require
+from tfp_flows.core.arguments import check_seed, check_share, check_size, require
 from tfp_flows.networks.context_network import ConfiguredLayer
 from tfp_flows.networks.layer_arguments import (
     check_hidden_units,
@@ -82,8 +82,7 @@ class NetworkSizes:
         if self.hidden_units is not None:
             check_hidden_units(self.hidden_units, residual=True)
         if self.dropout is not None:
-            words = "from 0 to below 1"
-            check_number("dropout", self.dropout, words, lambda p: 0.0 <= p < 1.0)
+            check_share("dropout", self.dropout, may_be_zero=True)
 
     def for_table(
         self, num_rows: int, num_columns: int = 1, num_given: int = 0

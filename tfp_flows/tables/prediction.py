@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_number, require
+from tfp_flows.core.arguments import check_number, check_share, require
 from tfp_flows.distributions.univariate import bisect
 from tfp_flows.tables.cells import (
     dates_from_days,
@@ -239,7 +239,7 @@ class Prediction:
 
     def interval(self, level: float = 0.9) -> np.ndarray:
         """Returns the ends of central intervals of probability `level`, `[N, 2]`."""
-        check_number("level", level, "in (0, 1)", lambda value: 0.0 < value < 1.0)
+        check_share("level", level)
         return self.quantile([0.5 - 0.5 * level, 0.5 + 0.5 * level])
 
     def distance_from_median(self, y: npt.ArrayLike) -> np.ndarray:
@@ -552,7 +552,7 @@ def conformal_distance(scores: npt.ArrayLike, level: float) -> float:
     >>> conformal_distance([0.1, 0.4, 0.2, 0.3], 0.6), conformal_distance([0.1, 0.4], 0.9)
     (0.3, inf)
     """
-    check_number("level", level, "in (0, 1)", lambda value: 0.0 < value < 1.0)
+    check_share("level", level)
     in_order = np.sort(np.asarray(scores, np.float64))
     rank = math.ceil((len(in_order) + 1) * level - _RANK_ROUNDING)
     return float(in_order[rank - 1]) if rank <= len(in_order) else math.inf

@@ -16,7 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_integer, check_minutes, check_number, require
+from tfp_flows.core.arguments import (
+    check_integer,
+    check_minutes,
+    check_positive,
+    check_share,
+    require,
+)
 from tfp_flows.core.array_files import read_arrays, write_arrays
 from tfp_flows.core.compiled import CompiledCall
 from tfp_flows.core.rows import tensors_of_parts
@@ -97,12 +103,9 @@ class FitOptions:
         for name in ("patience", "batch_size", "max_steps"):
             if getattr(self, name) is not None:
                 check_integer(name, getattr(self, name))
-        check_number("learning_rate", self.learning_rate, "above 0", lambda r: r > 0.0)
-        share = self.validation_split
-        check_number("validation_split", share, "in (0, 1)", lambda s: 0.0 < s < 1.0)
-        share = self.calibration_split
-        words = "from 0 to below 1"
-        check_number("calibration_split", share, words, lambda s: 0.0 <= s < 1.0)
+        check_positive("learning_rate", self.learning_rate)
+        check_share("validation_split", self.validation_split)
+        check_share("calibration_split", self.calibration_split, may_be_zero=True)
         check_minutes("max_minutes", self.max_minutes)
 
 

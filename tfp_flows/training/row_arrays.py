@@ -8,7 +8,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_names, check_number, require
+from tfp_flows.core.arguments import check_names, check_share, require
 from tfp_flows.core.rows import as_array, check_rows, check_weight
 from tfp_flows.core.statistics import check_resolution
 from tfp_flows.training.row_batches import given_order, new_orders, row_batches
@@ -63,8 +63,7 @@ class RowArrays:
 
         Raises `ValueError` if one part has no rows, or weights without a positive sum.
         """
-        words = "between 0 and 1"
-        check_number("validation_split", share, words, lambda share: 0.0 < share < 1.0)
+        check_share("validation_split", share)
         num_rows = len(self.rows.x)
         count = math.floor(num_rows * (1.0 - share))  # as Keras splits
         words = "`validation_split` that leaves rows for training and for validation"

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_number
+from tfp_flows.core.arguments import check_size
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.transformer import Transformer, ValueAndLogDet
 
+_MOST = 10_000  # largest number of components
 _MOST_ITERATIONS = 100  # of the root finder
 
 
@@ -48,13 +49,7 @@ class MixtureCDF(Transformer):
     """
 
     def __init__(self, num_components: int = 8) -> None:
-        check_number(
-            "num_components",
-            num_components,
-            "that is an integer from 1 to 10,000",
-            lambda count: 1 <= count <= 10_000 and float(count).is_integer(),
-        )
-        self.num_components = int(num_components)
+        self.num_components = check_size("num_components", num_components, 1, _MOST)
 
     @property
     def num_parameters(self) -> int:

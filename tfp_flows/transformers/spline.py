@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_number
+from tfp_flows.core.arguments import check_positive, check_size, require
 from tfp_flows.core.compiled import traced_once
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.transformer import Transformer, ValueAndLogDet
@@ -28,9 +28,8 @@ class _Spline(Transformer):
     """A spline of `num_bins` bins on `[-bound, bound]`; a subclass has `_map`."""
 
     def __init__(self, num_bins: int, bound: float) -> None:
-        check_number("num_bins", num_bins, f"from 2 to {_MOST_BINS}", _is_number_of_bins)
-        check_number("bound", bound, "above 0", lambda bound: 0.0 < bound < math.inf)
-        self.num_bins = int(num_bins)
+        self.num_bins = check_size("num_bins", num_bins, 2, _MOST_BINS)
+        check_positive("bound", bound)
         self.bound = float(bound)
 
     def forward_and_log_det(self, x: tf.Tensor, parameters: tf.Tensor) -> ValueAndLogDet:
@@ -54,6 +53,9 @@ class _Spline(Transformer):
         """Calls `_map` for values `[..., D]` and parameters `[..., P, D]`."""
         parameters = tf.convert_to_tensor(parameters)
         value = tf.convert_to_tensor(value, parameters.dtype)
+        sizes = {*value.shape[-1:], *parameters.shape[-1:]} - {1, None}
+        words = f"`parameters` of shape [..., {self.num_parameters}, D] for D variables"
+        require(len(sizes) < 2, words, f"{parameters.shape} for values {value.shape}")
         num_shared = value.shape.rank + 1 - parameters.shape.rank
         if num_shared > 0:
             for _ in range(num_shared):
@@ -220,10 +222,6 @@ class CircularSpline(_Spline):
         # The remainder may round up to the length itself.
         wrapped = tf.math.floormod(angle + self.bound, 2.0 * self.bound) - self.bound
         return tf.clip_by_value(wrapped, -self.bound, self.bound)
-
-
-def _is_number_of_bins(value):
-    return 2 <= value <= _MOST_BINS and float(value).is_integer()
 
 
 class _Bin(NamedTuple):

@@ -10,7 +10,6 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import (
-    check_each,
     check_image_shape,
     check_integer,
     check_seed,
@@ -38,7 +37,6 @@ class _ConvNetwork(ConfiguredLayer):
         seed: int | None,
         **kwargs: object,
     ) -> None:
-        check_each(check_widths, channels=channels, hidden_units=hidden_units)
         check_integer("patch_size", patch_size)
         check_integer("num_blocks", num_blocks, minimum=0)
         check_seed("seed", seed)

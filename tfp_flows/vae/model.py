@@ -439,9 +439,8 @@ def _check_values(likelihood, x):
 
 def _check_kinds(encoder, posterior, decoder, likelihood, prior):
     """Raises `ValueError` if a part of a `VAE` has the wrong type."""
-    words = "a DiagonalGaussian, FullGaussian or AmortizedFlow"
-    words = f"a `posterior` of `tfp_flows.posteriors`: {words}"
-    require(isinstance(posterior, Posterior), words, repr(posterior))
+    words = "a DiagonalGaussian, FullGaussian or AmortizedFlow of `tfp_flows.posteriors`"
+    check_instance("posterior", posterior, Posterior, words)
     for name, layer in (("encoder", encoder), ("decoder", decoder)):
         check_instance(name, layer, keras.layers.Layer, "a `keras.layers.Layer`")
     members = ("event_shape", "event_size", "num_parameters", "log_prob", "check")

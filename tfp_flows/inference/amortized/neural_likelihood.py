@@ -229,6 +229,11 @@ def fit_neural_likelihood(
     `likelihood.posterior(x)` is then found by `fit_posterior`. For the posterior of any
     observation in one pass, see `fit_amortized_posterior`.
 
+    Errors of a trial add up: in posterior standard deviations, errors of posterior means
+    grow as the root of the number of trials. For two parameters and 100 trials of a choice
+    and a time, they are about 0.5 after 10,000 simulations, and 0.3 after 40,000. Given
+    more trials, simulate more; no check of the report measures this.
+
     Simulations with numbers that are not finite are left out: the density is that given
     finite data, and a check of the report fails if they are many.
 

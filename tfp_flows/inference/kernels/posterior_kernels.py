@@ -14,7 +14,9 @@ from tfp_flows.core.arguments import (
     check_flag,
     check_instance,
     check_integer,
-    check_number,
+    check_positive,
+    check_share,
+    require,
 )
 from tfp_flows.inference.kernels.alternating import AlternatingKernel
 from tfp_flows.inference.kernels.independent_proposals import independent_proposals
@@ -45,10 +47,9 @@ def adaptive_nuts(
     0.5
     """
     check_callable("target_log_prob_fn", target_log_prob_fn, "a function of states")
-    check_number("step_size", step_size, "above 0", lambda value: value > 0.0)
+    check_positive("step_size", step_size)
     check_integer("num_adaptation_steps", num_adaptation_steps, minimum=0)
-    words, value = "between 0 and 1", target_accept_prob
-    check_number("target_accept_prob", value, words, lambda value: 0.0 < value < 1.0)
+    check_share("target_accept_prob", target_accept_prob)
     return tfp.mcmc.DualAveragingStepSizeAdaptation(
         tfp.mcmc.NoUTurnSampler(target_log_prob_fn, step_size),
         num_adaptation_steps,
@@ -301,11 +302,8 @@ def _local_kernel(target_log_prob_fn, posterior, make_kernel, precondition):
     """
     words = "a `FlowPosterior`, as `flow_posterior` returns it"
     check_instance("posterior", posterior, FlowPosterior, words)
-    if posterior.context_size:
-        raise ValueError(
-            "Expected `posterior` without context; got one of context size "
-            f"{posterior.context_size}."
-        )
+    size = posterior.context_size
+    require(not size, "`posterior` without context", f"one of context size {size}")
     words = "a function of the parts of a draw"
     check_callable("target_log_prob_fn", target_log_prob_fn, words)
     check_callable("make_kernel", make_kernel, "a function of a log-density")
