@@ -185,3 +185,13 @@ def test_pytest_xdist_knows_the_group_of_each_test(request):
         pytest.skip("runs in one process")
     items = request.session.items
     assert [item.name for item in items if "@" not in item.nodeid] == []
+
+
+ROOMS = sorted(path.parent for path in (ROOT / PACKAGE).rglob("*/__init__.py"))
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: str(room.relative_to(ROOT)))
+def test_a_room_names_its_modules(room):
+    text = ast.get_docstring(ast.parse((room / "__init__.py").read_text()))
+    modules = {path.stem for path in room.glob("*.py")} - {"__init__"}
+    assert modules <= set(re.findall(r"\w+", text))

@@ -1,8 +1,29 @@
 """Invertible maths: TFP bijectors, without networks.
 
-Read `coupling` and `masks` first, then `autoregressive` and `flow_chain`; `standardize`,
-`heavy_tails`, `preprocessing` and `normal_scores` map data, `squeeze` and `multi_scale`
-images. `check_bijector` tests one of your own.
+Read in this order:
+
+```none
+coupling            y = x where masked, else transformed by a conditioner (NICE, RealNVP)
+masks, partition    the masks of couplings, and an event divided by one
+autoregressive      y_i given y before i (MAF), or x before i (IAF)
+flow_chain          several steps, one after another
+scan                a scan over steps that differ only in their weights, traced once
+check_conditioner   whether conditioner and transformer of a step fit each other
+linear, permutation  learned and fixed mixings of variables (Glow)
+positionwise        maps of the last axis that are the same at every position
+act_norm            a scale and a shift of each channel, set by rows (Glow)
+batch_norm          the same by the moments of batches (RealNVP)
+standardize         location, scale and correlations of the rows
+heavy_tails         heavier tails between the steps and the base
+elementwise         a map of each variable with learned parameters
+preprocessing       bounded data on the whole line, by logits
+normal_scores       each pixel normal, by the frequencies of its bins
+squeeze             pixels to channels
+multi_scale         channels that leave after each level (RealNVP)
+partial, invert     a flow of some variables; its inverse
+tfp_bijector        any bijector of TFP as a step
+check_bijector      tests a bijector of your own
+```
 """
 
 from tfp_flows.bijectors.act_norm import ActNorm

@@ -1,8 +1,17 @@
 """Densities of rows of numbers by one call, `fit_density`, with a report.
 
-Read `fit` first, top to bottom, then `rules` (what is chosen from rows and columns),
-`weights` (of the components), `report` (verdict) and `checks`; `baselines` are the simple
-models beside it, `data` the rows, and `fitted` is the result.
+Read in this order:
+
+```none
+fit                 fit_density: rules -> components -> weights -> report
+rules               what is chosen from the numbers of rows and columns
+data                the rows, checked
+weights             of the components, by held-out rows
+regressions         a component: mixtures of linear regressions on contexts
+baselines           the simple models beside it
+report, checks      the verdict, and what it follows from
+fitted              the result
+```
 """
 
 from tfp_flows.density.fit import fit_density

@@ -1,10 +1,27 @@
 """Distributions: flows over bases, and autoregressive distributions without a flow.
 
-Read `flow_distribution` and `bases` first, then `autoregressive` (networks with masks),
-`made` (the papers' distributions) and `conditionals` (their families of one variable). The
-wrappers follow: `dequantized` and `bits_per_dimension` for integers, `defensive` for
-outliers, `mixture` of several, `reordered` for another order of the variables.
-`latent_space` works on the latents of data.
+Read in this order:
+
+```none
+flow_distribution   a base and a flow, by the change of variables
+bases               what flows start from: normal, logistic, uniform on circles
+autoregressive      p(x_i given x before i), by a network with masks
+made                MADE of bits, of categories, and of real numbers
+mask_ensemble       one network under each of its masks
+conditionals        their families of one variable
+dequantized         integers by a density
+bits_per_dimension  log-densities in the unit of images
+defensive           a Gaussian beside a flow, against outliers
+mixture             a weighted mean of several
+reordered           the variables in another order
+latent_space        temperature, interpolation, directions of latents
+univariate          distribution functions and quantiles of one variable
+moments             moments and divergences by TFP's rules
+draws               shapes and seeds of draws
+log_add_exp         logarithms of sums of densities
+initialized_by_rows, distribution_wrapper   base classes
+distribution_checks checks of bases, rows and indices
+```
 """
 
 from tfp_flows.distributions import conditionals

@@ -1,7 +1,20 @@
 """The papers' flows, one file each.
 
-`options.py` has the arguments that all of them take, `steps.py` the recipes that they
-share.
+Read in this order:
+
+```none
+nice                additive couplings
+real_nvp            affine couplings
+real_nvp_image      the same on images, at several levels
+glow                steps with learned mixings, at several levels
+made                one autoregressive step
+maf                 several of them
+iaf                 the same steps, fast to sample
+neural_spline_flow  splines in couplings or in autoregressive steps
+tarflow, guided     autoregressive steps on tokens by transformers; guidance by a context
+options             the arguments that all of them take
+steps               the recipes that they share
+```
 """
 
 from tfp_flows.flows.glow import Glow

@@ -1,12 +1,27 @@
 """Bayesian posteriors: `fit_posterior` of one model and its data, with a verdict.
 
-`fit` reads as the method: target -> modes -> initial flow -> training -> checks ->
-verdict. Read the other files in the same order: `parts`, `target` and `support`, `modes`,
-`reparametrisation`, which has the coordinates of a fit, `initial_flow`, `training`, then
-`checks`.
-`surrogate` has flows for your own variational loop, `losses` has its losses, and `kernels`
-has Markov chains through a flow. The folder `amortized` has posteriors of any observation,
-which are learned from simulations: `fit_amortized_posterior`.
+Read in this order:
+
+```none
+fit                 fit_posterior: target -> modes -> initial flow -> training -> checks
+parts               structures of parameters as rows, and back
+target              the log-density on the unconstrained space
+support             maps from there to the supports of the parameters
+default_supports    those of single distributions of TFP
+stan                Stan models as targets
+modes               maxima, with their Gaussians
+reparametrisation   the coordinates of a fit
+initial_flow        the flow before training
+training            of the flow, by gradients of the target
+budget, checkpoint  bounds of time and gradients; resuming
+checks              the verdict
+fitted_posterior    the result
+arviz               draws for ArviZ
+surrogate           flows for your own variational loop
+losses              its losses
+kernels             Markov chains through a flow
+amortized           posteriors of any observation, which are learned from simulations
+```
 """
 
 from tfp_flows.inference.amortized import AmortizedPosterior

@@ -1,7 +1,26 @@
 """Keras layers that condition the bijectors.
 
-Read `conditioner` first, then `mlp`, `masked_mlp` (MADE) with `orderings`, and
-`forward_substitution`, which samples it.
+Read in this order:
+
+```none
+conditioner         a network as the conditioner of a bijector
+mlp                 dense layers, plain or residual
+masked_mlp          MADE: dense layers with masks
+orderings           degrees and orderings, which determine its masks
+order_agnostic_mlp  one MADE under many masks
+network_structure   which units see which
+one_hot_mlp         MADE of categories
+forward_substitution  samples of MADE, with the arithmetic of one pass
+packed_weights      many kernels and biases as parts of one variable
+conv_net, res_net   convolutions for images, of Glow and RealNVP
+act_norm_network    their base class, with act norms that data set
+causal_transformer  causal attention over tokens (TarFlow)
+deep_set            networks of sets of rows
+context_network     base classes: variables and a context
+circular_inputs     angles as cosines and sines
+built_network       a first call of a user's network
+layer_arguments     widths, activations, dropout and seeds
+```
 """
 
 from tfp_flows.networks.causal_transformer import CausalTransformer

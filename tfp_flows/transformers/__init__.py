@@ -1,4 +1,18 @@
-"""Elementwise maps that a conditioner parameterises."""
+"""Elementwise maps that a conditioner parameterises.
+
+Read in this order:
+
+```none
+transformer         the protocol
+affine              a shift, and a scale with a bound
+gated               the gate of IAF
+spline              monotone rational-quadratic splines, on an interval or a circle
+mixture_cdf         the distribution function of a mixture of logistics
+smooth              smooth maps with inverses in closed form
+tail                from light to heavy tails
+per_variable        a different one for each variable
+```
+"""
 
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.affine import Shift

@@ -1,4 +1,8 @@
-"""Markov chains through flows: kernels for `tfp.mcmc.sample_chain`."""
+"""Markov chains through flows: kernels for `tfp.mcmc.sample_chain`.
+
+Read `posterior_kernels` first, which samples a target through the flow of its posterior, by
+`independent_proposals` and by `alternating` kernels.
+"""
 
 from tfp_flows.inference.kernels.alternating import AlternatingKernel
 from tfp_flows.inference.kernels.independent_proposals import independent_proposals
