@@ -26,7 +26,7 @@ class Part(typing.NamedTuple):
 
     @property
     def size(self) -> int:
-        """Number of numbers."""
+        """How many numbers they are."""
         return math.prod(self.shape)
 
     def summary(self, x: np.ndarray, *, has_counts: bool) -> np.ndarray:

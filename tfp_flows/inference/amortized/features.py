@@ -121,14 +121,15 @@ class Features:
 
         Refuses observations that lack a cell which all simulations have.
         """
-        is_unseen = np.isnan(self.without_order(x)) & ~self.scale.is_missing
+        numbers = self.without_order(x)
+        is_unseen = np.isnan(numbers) & ~self.scale.is_missing
         if is_unseen.any():
             is_nan = is_unseen if self.exchangeable is None else np.isnan(x)
             places = np.flatnonzero(is_nan.any(axis=tuple(range(x.ndim - 1))))
             words = "`x` with the cells known that no simulation lacks"
             require(False, words, f"NaN at {places[:5].tolist()} of the flat x")
         if self.network is None:
-            return self.numbers(x)
+            return self.scaled(numbers)
         rows = self.inputs(x).reshape(-1, 2 * x.shape[-1])
         network = self.network
         features = by_parts(lambda part: network(tf.constant(part, tf.float32)), rows)
@@ -138,11 +139,14 @@ class Features:
         """Returns the summary of observations, `[..., K]`, or these if there is none."""
         return x if self.exchangeable is None else self.exchangeable(x)
 
+    def scaled(self, numbers: np.ndarray) -> np.ndarray:
+        """Returns features of numbers `without_order`, and which are known."""
+        known = self.scale.known(numbers)[..., self.scale.is_missing]
+        return np.concatenate([self.scale.near(numbers), known], axis=-1)
+
     def numbers(self, x: np.ndarray) -> np.ndarray:
-        """Returns the numbers themselves, and whether each that may be missing is known."""
-        x = self.without_order(x)
-        known = self.scale.known(x)[..., self.scale.is_missing]
-        return np.concatenate([self.scale.near(x), known], axis=-1)
+        """Returns the features of observations that they have without a network."""
+        return self.scaled(self.without_order(x))
 
     def with_numbers(self, features: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Returns features, `[..., S]`; after the numbers, if they are a summary of x."""
@@ -245,9 +249,9 @@ def _numbers_or_logarithms(pairs, simulations, exchangeable):
     logarithms = scaled(shift)
     count = min(len(pairs.u), _COMPARED) // _PARTS
     parts = slice(count, _COMPARED), slice(count)
-    fitted, judged = (pairs.take(part) for part in parts)
+    compared = [Pairs(pairs.u, known).take(part) for part in parts]
     first, second = (
-        baselines.gaussian(*(Data(part.u, features(part.x)) for part in (fitted, judged)))
+        baselines.gaussian(*(Data(part.u, features.scaled(part.x)) for part in compared))
         for features in (numbers, logarithms)
     )
     gain = second - first
