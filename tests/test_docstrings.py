@@ -48,6 +48,14 @@ def test_every_public_name_has_an_example():
     assert SHOWN <= set(MODULES)
 
 
+def test_examples_are_python():
+    """Also those that run in slow tests only."""
+    for module in map(importlib.import_module, MODULES):
+        for test in doctest.DocTestFinder().find(module):
+            for example in test.examples:
+                compile(example.source, test.name, "exec")
+
+
 @pytest.mark.slow_ids(
     "tfp_flows.bijectors.check_bijector",
     "tfp_flows.bijectors.elementwise",

@@ -7,6 +7,7 @@ from short_fits import trained_for
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.inference import AmortizedPosterior, fit_amortized_posterior
+from tfp_flows.inference.amortized import calibration
 from tfp_flows.inference.amortized.exchangeable import Exchangeable, Part
 from tfp_flows.inference.amortized.simulator import JointSimulator
 
@@ -186,13 +187,14 @@ def test_sets_of_numbers_may_lack_some():
 
 
 @pytest.mark.usefixtures("op_by_op")
-def test_a_learned_likelihood_sees_no_functions_of_other_numbers():
+def test_a_learned_likelihood_sees_no_functions_of_other_numbers(monkeypatch):
+    monkeypatch.setattr(calibration, "_LEAST_GAIN", -100.0)  # it is used in any case
+
     def simulator(mean, seed):
         return mean[:, None] + np.random.default_rng(seed).normal(size=(len(mean), 4))
 
     options = {"simulator": simulator, "summary": "set", "learn_likelihood": True}
     with trained_for(1, splines={}, flows={}):
         amortized = fit_amortized_posterior(joint(ONE), num_simulations=2_000, **options)
-    assert np.isfinite(amortized.report.weights.gain)
-    if amortized.likelihood is not None:
-        np.testing.assert_array_equal(amortized.likelihood.varies, [True] * 4 + [False] * 2)
+    np.testing.assert_array_equal(amortized.likelihood.varies, [True] * 4 + [False] * 2)
+    assert abs(amortized.report.weights.gain) < 0.1

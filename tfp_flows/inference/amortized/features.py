@@ -137,7 +137,7 @@ class Features:
 
     def without_order(self, x: np.ndarray) -> np.ndarray:
         """Returns the summary of observations, `[..., K]`, or these if there is none."""
-        return x if self.exchangeable is None else self.exchangeable(x)
+        return _without_order(self.exchangeable, x)
 
     def scaled(self, numbers: np.ndarray) -> np.ndarray:
         """Returns features of numbers `without_order`, and which are known."""
@@ -230,11 +230,8 @@ def _numbers_or_logarithms(pairs, simulations, exchangeable):
     from tfp_flows.density import baselines
     from tfp_flows.density.data import Data
 
-    def without_order(x):
-        return x if exchangeable is None else exchangeable(x)
-
-    known = without_order(pairs.x)
-    is_missing = np.isnan(without_order(simulations.x)).any(axis=0)
+    known = _without_order(exchangeable, pairs.x)
+    is_missing = np.isnan(_without_order(exchangeable, simulations.x)).any(axis=0)
 
     def scaled(shift):
         scale = Scale.from_rows(known, shift)._replace(is_missing=is_missing)
@@ -256,6 +253,10 @@ def _numbers_or_logarithms(pairs, simulations, exchangeable):
     )
     gain = second - first
     return logarithms if gain.mean() > standard_error(gain) else numbers
+
+
+def _without_order(exchangeable, x):
+    return x if exchangeable is None else exchangeable(x)
 
 
 def _train_summary(features, pairs, for_flow, for_rows, max_minutes, verbose):

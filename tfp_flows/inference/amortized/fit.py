@@ -88,7 +88,8 @@ def fit_amortized_posterior(
     distribution, whose density is known, this is by importance weights, which `resample`
     uses.
 
-    >>>     >>> from tensorflow_probability import distributions as tfd
+    >>> import tensorflow as tf
+    >>> from tensorflow_probability import distributions as tfd
     >>> import tfp_flows
     >>> model = tfd.JointDistributionNamedAutoBatched(
     ...     {"mean": tfd.Normal(0.0, 1.0), "y": lambda mean: tfd.Normal([mean, mean], 0.5)}
