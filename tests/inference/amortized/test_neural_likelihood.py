@@ -1,5 +1,7 @@
 """Likelihoods that are learned: sums over trials, structures, posteriors, refusals."""
 
+import warnings
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,6 +11,7 @@ from tensorflow_probability import distributions as tfd
 
 import tfp_flows
 from tfp_flows.inference import NeuralLikelihood, fit_neural_likelihood
+from tfp_flows.inference.amortized import neural_likelihood
 from tfp_flows.inference.parts import call_with_parts
 from tfp_flows.inference.support import JointSupport
 
@@ -110,6 +113,16 @@ def test_parameters_outside_the_support_have_no_density(likelihood):
     target = tf.function(likelihood.target_log_prob_fn(TRIALS))(**theta)
     assert np.isfinite(target[0])
     np.testing.assert_array_equal(target[1:], [-np.inf, np.nan])
+
+
+def test_more_trials_than_the_errors_allow_are_warned_about(likelihood, monkeypatch):
+    monkeypatch.setattr(neural_likelihood, "fit_posterior", lambda *_, **__: None)
+    monkeypatch.setattr(likelihood, "most_trials", len(TRIALS) - 1)
+    with pytest.warns(UserWarning, match=f"at most {len(TRIALS) - 1} trials; got"):
+        likelihood.posterior(TRIALS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        likelihood.posterior(TRIALS[1:])
 
 
 def test_batches_of_trials_are_refused(likelihood):

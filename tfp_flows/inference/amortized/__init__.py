@@ -21,6 +21,7 @@ calibration         checks of the whole: ranks and expected coverage
 observation_checks  checks of one observation: within the simulations, importance weights
 neural_likelihood   fit_neural_likelihood: the density of data given parameters
 mixed_trials        the same of data with categories or integers
+score_bias          of how many trials a learned density can take
 ```
 """
 

@@ -76,6 +76,10 @@ class DataForm:
         parts = entries(self.shapes, x, cells, "data", count)
         return np.concatenate([*parts.values()], axis=1)
 
+    def possible(self, rows: np.ndarray) -> np.ndarray:
+        """Returns those of N simulated rows that are finite, `[n, K]`."""
+        return rows[np.isfinite(rows).all(axis=1)]
+
 
 def entries(
     shapes: dict, x: Any, cells: Callable, argument: str = "x", count: int | None = None

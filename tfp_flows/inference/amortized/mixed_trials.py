@@ -91,12 +91,22 @@ class TrialCells:
         trials = self._form.to_rows(x)
         require(trials.size, "`x` of one trial, at least", "none")
         rows = trials.reshape(-1)
-        frame = _frame(rows, np.zeros([len(rows), len(self._table.context)]))
+        frame = self._frame(rows)
         cells, _ = self._table.encode(frame)
         is_possible = np.isfinite(self._table.log_prob(frame))
         words = "`x` that can occur, by the simulations"
         require(is_possible.all(), words, rows[np.argmin(is_possible)])
         return cells.reshape(*trials.shape, -1)
+
+    def possible(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the cells, `[n, size]`, of those of N simulated trials that can occur."""
+        are_unknown = self._table.unknown_cells(self._frame(rows)).values()
+        known = rows[~np.any([*are_unknown], axis=0)]
+        is_possible = np.isfinite(self._table.log_prob(self._frame(known)))
+        return self._table.encode(self._frame(known[is_possible]))[0]
+
+    def _frame(self, rows):
+        return _frame(rows, np.zeros([len(rows), len(self._table.context)]))
 
 
 @dataclasses.dataclass(frozen=True)

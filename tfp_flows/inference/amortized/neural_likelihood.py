@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from tfp_flows.core.arguments import (
     check_seed,
     require,
 )
+from tfp_flows.core.check import reasons_of
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.inference.amortized.calibration import dropped
 from tfp_flows.inference.amortized.data_form import DataForm
@@ -27,6 +29,7 @@ from tfp_flows.inference.amortized.mixed_trials import (
     form_of_trials,
 )
 from tfp_flows.inference.amortized.pairs import GivenPairs
+from tfp_flows.inference.amortized.score_bias import ScoreBias
 from tfp_flows.inference.amortized.simulator import PriorSimulator
 from tfp_flows.inference.fit import fit_posterior
 from tfp_flows.inference.fitted_posterior import FittedPosterior
@@ -52,10 +55,14 @@ class NeuralLikelihood:
       support: its `JointSupport`.
       form: `DataForm` of the data of one trial, or `TrialCells`.
       report: how well the density explains simulations that no training saw.
+      most_trials: see below.
 
     Attributes:
       report: a `DensityReport`, or a `MixedTrialsReport` of trials with categories or
         integers; `print` shows a table.
+      most_trials: largest number of trials of which it is known that errors of posterior
+        means are, in the root mean square, below half a posterior standard deviation
+        (`ScoreBias`); None if it was not measured.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -78,8 +85,10 @@ class NeuralLikelihood:
         support: JointSupport,
         form: DataForm | TrialCells,
         report: DensityReport | MixedTrialsReport,
+        most_trials: int | None = None,
     ) -> None:
         self.density, self.prior, self.report = density, prior, report
+        self.most_trials = most_trials
         self._support, self._form = support, form
 
     @property
@@ -132,13 +141,22 @@ class NeuralLikelihood:
         """Returns the posterior given independent trials, by `fit_posterior`.
 
         The posterior's report judges how well it fits the learned likelihood; `report`
-        judges the likelihood itself. Gradients go through a network for each trial: forty
-        trials take minutes.
+        judges the likelihood itself, and a warning says if there are more than
+        `most_trials`. Gradients go through a network for each trial: forty trials take
+        minutes.
 
         Args:
           x: data of T trials, `[T, *shape]`, or of one, `[*shape]`.
           **options: options of `fit_posterior`, such as `seed` and `max_minutes`.
         """
+        count = len(self._rows(x))
+        if self.most_trials is not None and count > self.most_trials:
+            warnings.warn(
+                f"Expected at most {self.most_trials} trials; got {count}. Of more, it is "
+                "not known that errors of posterior means are below half a posterior "
+                "standard deviation. Simulate more.",
+                stacklevel=2,
+            )
         return fit_posterior(
             self.prior, target_log_prob_fn=self.target_log_prob_fn(x), **options
         )
@@ -231,8 +249,9 @@ def fit_neural_likelihood(
 
     Errors of a trial add up: in posterior standard deviations, errors of posterior means
     grow as the root of the number of trials. For two parameters and 100 trials of a choice
-    and a time, they are about 0.5 after 10,000 simulations, and 0.3 after 40,000. Given
-    more trials, simulate more; no check of the report measures this.
+    and a time, they are about 0.5 after 10,000 simulations, and 0.3 after 40,000. A fifth
+    as many further simulations, at few parameters, measure this: see `most_trials`. Given
+    more trials, simulate more.
 
     Simulations with numbers that are not finite are left out: the density is that given
     finite data, and a check of the report fails if they are many.
@@ -288,28 +307,35 @@ def fit_neural_likelihood(
     check_seed("seed", seed)
     check_integer("num_simulations", num_simulations)
     check_minutes("max_minutes", max_minutes)
-    for_draws, for_flow, for_fit = split_seed(seed, 3)
+    for_draws, for_flow, for_fit, for_bias = split_seed(seed, 4)
     source = _source(prior, simulator, pairs, vectorized, num_processes)
     support, form = source.support, source.form
     simulations = source.pairs(num_simulations, for_draws, backup, verbose != 0)
     usable = simulations.usable(allows_missing=False)
     left_out = dropped(len(simulations.u) - len(usable.u), len(usable.u))
+    density: Any
     if isinstance(form, MixedForm):
         options = {"seed": for_fit, "max_minutes": max_minutes, "verbose": verbose}
-        mixed, cells, report = fit_mixed_trials(form, usable.x, usable.u, **options)
-        report = _with_dropped(report, left_out)
-        return NeuralLikelihood(mixed, prior, support, cells, report)
-    data = Data(usable.x, usable.u)
-    rule = rules_for(len(data.x), data.x.shape[1], data.context_size).given_flow
-    density = fit_density(
-        *data,
-        flow=new_flow(rule, data, for_flow),
-        seed=for_fit,
-        max_minutes=max_minutes,
-        verbose=verbose,
-    )
-    report = _with_dropped(density.report, left_out)
-    return NeuralLikelihood(density, prior, support, form, report)
+        density, form, report = fit_mixed_trials(form, usable.x, usable.u, **options)
+    else:
+        data = Data(usable.x, usable.u)
+        rule = rules_for(len(data.x), data.x.shape[1], data.context_size).given_flow
+        density = fit_density(
+            *data,
+            flow=new_flow(rule, data, for_flow),
+            seed=for_fit,
+            max_minutes=max_minutes,
+            verbose=verbose,
+        )
+        report = density.report
+    bias = None
+    if isinstance(source, PriorSimulator):
+        options = source, form.possible, usable.u, for_bias
+        bias = ScoreBias.from_simulations(density, *options)
+    checks = [left_out] if bias is None else [left_out, bias.check()]
+    most_trials = None if bias is None else bias.most_trials()
+    report = _with_checks(report, checks)
+    return NeuralLikelihood(density, prior, support, form, report, most_trials)
 
 
 def _source(prior, simulator, pairs, vectorized, num_processes):
@@ -332,12 +358,8 @@ def _source(prior, simulator, pairs, vectorized, num_processes):
     return GivenPairs(theta, x, support, form_of_trials(x))
 
 
-def _with_dropped(report, check):
-    """Returns a report with one more check, about the simulations that were left out."""
-    checks = (*report.checks, check)
-    if not check.failed:
-        return dataclasses.replace(report, checks=checks)
-    reasons = (*report.reasons, check.advice)
-    return dataclasses.replace(
-        report, checks=checks, verdict="not to be relied on", reasons=reasons
-    )
+def _with_checks(report, more):
+    """Returns a report with more checks, about the simulations."""
+    checks, reasons = (*report.checks, *more), (*report.reasons, *reasons_of(more))
+    verdict = "not to be relied on" if reasons_of(more) else report.verdict
+    return dataclasses.replace(report, checks=checks, verdict=verdict, reasons=reasons)

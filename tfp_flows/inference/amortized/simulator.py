@@ -123,6 +123,11 @@ class Simulator(abc.ABC):
             bar.update(done)
         return Pairs.joined(blocks).take(slice(count))
 
+    def given(self, u: np.ndarray, seed: int) -> Pairs:
+        """Simulates data with unconstrained parameters, `[N, D]`."""
+        parts = self.support.bijector.forward(tf.constant(u, self.support.dtype))
+        return Pairs(u, self.form.rows_of(self.simulate(parts, seed), len(u)))
+
     def log_prior(self, u: tf.Tensor) -> np.ndarray:
         """Returns log-densities of unconstrained parameters, `[N, D]`, under the prior."""
         u = tf.cast(u, self.support.dtype)
@@ -132,14 +137,10 @@ class Simulator(abc.ABC):
 
     def _block(self, count, seed, prior):
         seed = seed % 2**30
-        if prior is None:
-            parameters, x = self.draw(count, seed)
-            u = self.support.unconstrained(parameters)
-        else:
-            u = prior.sample(self, count, seed)
-            parts = self.support.bijector.forward(tf.constant(u, self.support.dtype))
-            x = self.simulate(parts, seed)
-        return Pairs(u, self.form.rows_of(x, count))
+        if prior is not None:
+            return self.given(prior.sample(self, count, seed), seed)
+        parameters, x = self.draw(count, seed)
+        return Pairs(self.support.unconstrained(parameters), self.form.rows_of(x, count))
 
 
 class JointSimulator(Simulator):
