@@ -8,6 +8,7 @@ import pytest
 from small_tables import TINY, check_equal, fitted, saved_and_loaded
 
 import tfp_flows as tff
+from tfp_flows.tables import networks
 
 pytestmark = pytest.mark.usefixtures("all_op_by_op")
 
@@ -125,3 +126,29 @@ def test_wide_tables_have_fewer_networks_unless_their_number_is_given():
     ]
     assert counts == [8, 8, 2, 1]
     assert tff.tables.NetworkSizes(num_members=8).for_table(400, 300).num_members == 8
+
+
+def test_codes_of_many_rows_have_wider_networks(monkeypatch, tmp_path):
+    monkeypatch.setattr(networks, "_LEAST_WIDE_ROWS", 60)
+    monkeypatch.setattr(networks, "_LEAST_WIDE_VALUES", 4)
+    rng = np.random.default_rng(0)
+    rows = {name: rng.choice(["a", "b"], 60) for name in "ab"}
+    columns = tff.describe_columns(rows)
+    options = {"num_members": 1, "seed": 0, "columns": columns}
+    wide = tff.TableDensity(**options)
+    given = tff.TableDensity(**options, hidden_units=(64, 64))
+    for table in (wide, given):
+        table.fit(rows, epochs=1)
+    (wide_made,), (given_made,) = (t.distribution.networks[0] for t in (wide, given))
+    count = [
+        sum(v.shape.num_elements() for v in m.variables) for m in (wide_made, given_made)
+    ]
+    assert count[0] > 8 * count[1]
+    _, loaded = saved_and_loaded(wide, tmp_path / "table.keras")
+    np.testing.assert_array_equal(loaded.log_prob(rows), wide.log_prob(rows))
+
+
+def test_codes_of_few_values_share_narrow_networks():
+    assert networks.choose_code_units((64, 64), 10**6, (7,) * 7) == (64, 64)
+    assert networks.choose_code_units((64, 64), 9_999, (25, 25)) == (64, 64)
+    assert networks.choose_code_units((64, 64), 10_000, (25, 25)) == (256, 256)

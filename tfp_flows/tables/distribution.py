@@ -58,6 +58,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
       num_members: M, number of members.
       num_bins: bins of each spline.
       hidden_units: widths of the hidden layers of each network, all equal.
+      code_units: the same of the networks of codes; empty: `hidden_units`.
       dropout: share of their units that a step of training drops.
       knots: see `EntryFeatures`.
       fine_knots: see `EntryFeatures`. Every second member sees features between them: on
@@ -83,6 +84,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         num_members: int = 1,
         num_bins: int = 8,
         hidden_units: Sequence[int] = (64, 64),
+        code_units: Sequence[int] = (),
         dropout: float = 0.0,
         knots: Sequence[float] = KNOTS,
         fine_knots: Sequence[float] = (),
@@ -96,6 +98,8 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
     ) -> None:
         parameters = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         check_widths("hidden_units", hidden_units)
+        code_units = code_units or hidden_units
+        check_widths("code_units", code_units)
         check_seed("seed", seed)
         check_name("name", name)
         super().__init__(name=name)
@@ -113,9 +117,10 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         self.atoms = Atoms(_specs(atoms, AtomSpec), self.features.maps, num_parameters)
         num_parameters += self.atoms.most
         self._parameters_a_row = num_members * max(num_parameters * len(numbers), 1)
-        sizes: dict[str, Any] = {"hidden_units": hidden_units, "dropout": dropout}
         codes_seed, numbers_seed = split_seed(seed, 2)
+        sizes: dict[str, Any] = {"hidden_units": code_units, "dropout": dropout}
         self._mades = self._networks_of_codes(codes_seed, sizes)
+        sizes["hidden_units"] = hidden_units
         self._networks = self._networks_of_numbers(num_parameters, numbers_seed, sizes)
         self._set_transient_state()
 

@@ -33,6 +33,10 @@ _FINE_SCALE = 0.1  # of the features between fine knots, beside those between kn
 _LEAST_FINE_ROWS = 5_000  # with fewer rows, networks overfit to fine features
 _MOST_FINE_WEIGHTS = 1_500_000  # of fine features, for which wide tables train too long
 
+# From these numbers of rows and of all values on, networks of codes are so many times as
+# wide (docs/tried_and_dropped.md).
+_LEAST_WIDE_ROWS, _LEAST_WIDE_VALUES, _WIDE = 10_000, 50, 4
+
 # Largest number of weights of all networks, unless a single member has more.
 MOST_WEIGHTS = 20_000_000
 # Bound of a number's feature, in standard deviations: outliers change networks little.
@@ -53,7 +57,8 @@ class NetworkSizes:
     The numbers were chosen on tables of R's packages and on simulated rows, and confirmed
     on others (docs/results.md, docs/tried_and_dropped.md). Tables of more than 82 columns
     have fewer members, at least one, so that all have at most 20 million weights.
-    `choose_fine_knots` chooses what half of the members see of numbers.
+    `choose_fine_knots` chooses what half of the members see of numbers, and
+    `choose_code_units` the widths of networks that categories share.
 
     >>> from tfp_flows.tables import NetworkSizes
     >>> NetworkSizes(dropout=0.0).for_table(1_000)
@@ -117,6 +122,18 @@ def choose_fine_knots(
     has_rows = num_rows >= _LEAST_FINE_ROWS
     is_used = has_rows and num_members > 1 and more <= _MOST_FINE_WEIGHTS
     return FINE_KNOTS if is_used else ()
+
+
+def choose_code_units(
+    hidden_units: Sequence[int], num_rows: int, num_values: Sequence[int]
+) -> tuple[int, ...]:
+    """Returns the widths of the networks of codes, given the numbers of their values.
+
+    All codes share the units of a network, while each number has its own. So for many rows
+    and values, the networks of codes are wider.
+    """
+    is_wide = num_rows >= _LEAST_WIDE_ROWS and sum(num_values) >= _LEAST_WIDE_VALUES
+    return tuple(_WIDE * units if is_wide else units for units in hidden_units)
 
 
 # By the least number of rows.

@@ -27,7 +27,11 @@ from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.fidelity import are_copies, row_features
 from tfp_flows.tables.frames import Form, Frame
 from tfp_flows.tables.imputation import imputed
-from tfp_flows.tables.networks import NetworkSizes, choose_fine_knots
+from tfp_flows.tables.networks import (
+    NetworkSizes,
+    choose_code_units,
+    choose_fine_knots,
+)
 from tfp_flows.tables.number_maps import NumberMaps
 from tfp_flows.tables.prediction import Prediction, conformal_distance, predict
 from tfp_flows.tables.row_codec import RowCodec
@@ -156,6 +160,10 @@ class TableDensity:
         num_rows = int(is_training.sum())
         sizes: Any = self._sizes.for_table(num_rows, *widths)  # without None
         fine_sizes = sizes.num_members, sizes.hidden_units[0], num_rows
+        code_units = sizes.hidden_units
+        if self._sizes.hidden_units is None:
+            values = self._codec.num_values
+            code_units = choose_code_units(code_units, num_rows, values)
         self._distribution = TableDistribution(
             self._codec.num_values,
             numbers,
@@ -165,6 +173,7 @@ class TableDensity:
             description=self._description(),
             tail_bounds=_TAIL_BOUNDS,
             are_tails_first=True,
+            code_units=code_units,
             fine_knots=choose_fine_knots(*fine_sizes, *widths),
             seed=self._seed,
             **vars(sizes),
