@@ -78,7 +78,7 @@ def provenance(settings):
     return {
         "command": command(settings),
         "versions": versions(),
-        "machine": _machine(),
+        "machine": machine(),
     }
 
 
@@ -104,7 +104,7 @@ def versions():
     }
 
 
-def _machine():
+def machine():
     """Returns the processors that training times depend on."""
     gpus = len(tf.config.list_physical_devices("GPU"))
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, {gpus} GPUs"
