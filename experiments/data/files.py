@@ -54,11 +54,7 @@ def find_prepared(data_dir, *names):
 
 
 def need_prepared(data_dir, *names, wanted):
-    """Returns the path by `find_prepared`.
-
-    Raises:
-      DataError: if there is no such file; it says to give `--data_dir` with `wanted`.
-    """
+    """Returns the path by `find_prepared`."""
     path = find_prepared(data_dir, *names)
     if path is None:
         got = repr(str(data_dir or ""))
@@ -75,11 +71,7 @@ def existing_folder(data_dir):
 
 
 def load_arrays(path, keys=None):
-    """Returns arrays of an `.npz` file by name: those of `keys`, or all.
-
-    Raises:
-      DataError: if the file is missing or damaged, or lacks a key.
-    """
+    """Returns arrays of an `.npz` file by name: those of `keys`, or all."""
     arrays = _load(path)
     if isinstance(arrays, np.ndarray):
         raise DataError(f"Expected named arrays (.npz) in {path}; got one array (.npy).")
@@ -137,9 +129,6 @@ def download(address, path, *, md5=None):
       address: URL of the file.
       path: path of the file to write.
       md5: its checksum in hexadecimal digits; None: not checked here.
-
-    Raises:
-      DataError: if the server is out of reach, or size or checksum are wrong.
     """
     path = pathlib.Path(path)
     part = path.with_name(path.name + ".part")

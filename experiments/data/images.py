@@ -28,9 +28,6 @@ def open_picture(file, name):
     Args:
       file: path of the picture, or a file that is open.
       name: its name in error messages.
-
-    Raises:
-      DataError: if it is no picture, or has an unsupported mode.
     """
     with reading("a picture", name, _ERRORS), Image.open(file, formats=_FORMATS) as image:
         image.load()

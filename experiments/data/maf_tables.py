@@ -280,9 +280,6 @@ def read_pandas_pickle(path):
     """Returns the columns of a `DataFrame` that pandas 0.14 to 1.2 pickled, by name.
 
     None of the code in the pickle is run; only arrays are made.
-
-    Raises:
-      DataError: if the content is anything else.
     """
     with reading("a pickled table", path, _OF_OTHER_OBJECTS), open(path, "rb") as file:
         return _columns(_Unpickler(file, encoding="latin1").load())

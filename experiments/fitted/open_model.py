@@ -39,9 +39,6 @@ def open_model(path):
 class FittedModel:
     """A saved `DensityEstimator` of rows of a table, from a `.keras` file.
 
-    Raises:
-      RunDirectoryError: if its events are no table rows.
-
     Attributes:
       distribution: the fitted distribution.
       modelled: names of its variables, or their positions as text.
@@ -75,9 +72,6 @@ class FittedModel:
           table: a `TextTable`; for a model of arrays without names, it must have exactly
             these columns, in this order.
           names: names from `modelled` and `context`.
-
-        Raises:
-          DataError: if the table lacks some.
         """
         if self._columns is not None:
             return positions_of(names, table, self.path)
@@ -89,11 +83,7 @@ class FittedModel:
         return list(range(len(names)))
 
     def rows(self, block, names, decimal):
-        """Returns a `Block` of numbers as an array `[N, D]` of the model's dtype.
-
-        Raises:
-          DataError: if a number is beyond that dtype.
-        """
+        """Returns a `Block` of numbers as an array `[N, D]` of the model's dtype."""
         del decimal  # cells are numbers, not texts
         values = block.frame.to_numpy()
         with np.errstate(over="ignore"):
@@ -213,11 +203,7 @@ class FittedTable:
         return positions_of(names, table, self.path)
 
     def rows(self, block, names, decimal):
-        """Returns a `Block` of texts as a data frame of typed columns.
-
-        Raises:
-          DataError: if a cell has another type than its column.
-        """
+        """Returns a `Block` of texts as a data frame of typed columns."""
         columns = {}
         for name, (_, texts) in zip(names, block.frame.items(), strict=True):
             wanted = _type(self._table.columns[name])
@@ -340,9 +326,6 @@ def positions_of(names, table, path):
     """Returns the positions of named columns in a `TextTable`.
 
     `path` is that of the model, for errors.
-
-    Raises:
-      DataError: if the table lacks some.
     """
     labels = [table.label(i) for i in range(table.num_columns)]
     missing = [name for name in names if name not in labels]

@@ -119,11 +119,7 @@ def fit(
 
 
 def outcome(history):
-    """Returns how training ended, as plain data.
-
-    Raises:
-      TrainingError: if the loss of the first epoch is not finite.
-    """
+    """Returns how training ended, as plain data."""
     loss, validation = np.asarray(history["loss"]), np.asarray(history["val_loss"])
     diverged = np.flatnonzero(~np.isfinite(loss))
     if 0 in diverged:

@@ -49,11 +49,7 @@ def load_start(settings, strategy, *, kind, architecture, facts, columns=None):
 
 
 def load_model(path, kind):
-    """Returns the model of the class `kind` in a `.keras` file.
-
-    Raises:
-      RunDirectoryError: if there is no such model.
-    """
+    """Returns the model of the class `kind` in a `.keras` file."""
     with reading("a saved model", path, refusal=RunDirectoryError):
         model = tfp_flows.load(path, compile=False)
     if not isinstance(model, kind):
