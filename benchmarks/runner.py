@@ -53,9 +53,7 @@ def define_flags(*, repetitions, workloads=None):
         lower_bound=0.0,
     )
     flags.DEFINE_string(
-        "peers_python",
-        sys.executable,
-        "Interpreter of the environment with the peers.",
+        "peers_python", sys.executable, "Interpreter of the environment with the peers."
     )
 
 

@@ -205,10 +205,7 @@ def _read_hdf5(path):
     import h5py  # here, since only this data set needs it
 
     errors = (OSError, KeyError, ValueError)
-    with (
-        reading(f"an HDF5 file of {SETS}", path, errors),
-        h5py.File(path, "r") as file,
-    ):
+    with reading(f"an HDF5 file of {SETS}", path, errors), h5py.File(path, "r") as file:
         return [np.asarray(file[name], np.float32) for name in SETS]
 
 

@@ -13,10 +13,7 @@ from experiments.command_line.training_settings import check_activation
 from experiments.data import DATASETS, DataError, Request
 from experiments.runs.starting_weights import load_start
 
-BASES = {
-    "normal": tfp_flows.standard_normal,
-    "logistic": tfp_flows.standard_logistic,
-}
+BASES = {"normal": tfp_flows.standard_normal, "logistic": tfp_flows.standard_logistic}
 
 SCALES = {
     "soft_bounded": tfp_flows.transformers.soft_bounded_scale,

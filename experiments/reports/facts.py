@@ -75,11 +75,7 @@ def lost_to_baseline(name, log_likelihood, num_rows, rival, known, *, advice=_AD
 
 def provenance(settings):
     """Returns the provenance of a run of a `FlagSettings` as plain data."""
-    return {
-        "command": command(settings),
-        "versions": versions(),
-        "machine": machine(),
-    }
+    return {"command": command(settings), "versions": versions(), "machine": machine()}
 
 
 def describe_provenance(results):

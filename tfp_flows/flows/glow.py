@@ -153,11 +153,7 @@ class Glow(FlowChain):
 
 
 def _learned_prior(
-    channels: int,
-    *,
-    context_size: int,
-    dtype: tf.DType | str,
-    network_dtype: str | None,
+    channels: int, *, context_size: int, dtype: tf.DType | str, network_dtype: str | None
 ) -> FlowBijector:
     conditioner = None
     if context_size:
