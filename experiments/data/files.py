@@ -33,11 +33,7 @@ class DataError(CommandError, ValueError):
 def reading(what, path, errors=(OSError, ValueError), refusal=DataError):
     """Turns `errors` of the block into a `refusal` with the path of the file.
 
-    Args:
-      what: expected content of the file.
-      path: path of the file.
-      errors: exceptions that mean other content.
-      refusal: class of the exception to raise.
+    `what` is the expected content of the file.
     """
     try:
         yield
@@ -123,12 +119,8 @@ def download(address, path, *, md5=None):
     """Downloads a file; `path` appears only once size and checksum are right.
 
     Until then the content is in `path` + ".part". If the connection breaks, the next call
-    downloads only the rest; a file with a wrong checksum is deleted.
-
-    Args:
-      address: URL of the file.
-      path: path of the file to write.
-      md5: its checksum in hexadecimal digits; None: not checked here.
+    downloads only the rest; a file with a wrong checksum is deleted. `md5` is in
+    hexadecimal digits; None: it is not checked here.
     """
     path = pathlib.Path(path)
     part = path.with_name(path.name + ".part")

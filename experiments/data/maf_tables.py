@@ -234,9 +234,8 @@ def standardized(train, validation, test):
 def find_in_archive(data_dir, *names):
     """Returns the paths of files of the archive, which is downloaded if they are missing.
 
-    Args:
-      data_dir: folder of the files; the user's cache if empty.
-      *names: paths in the archive, such as `gas/ethylene_CO.pickle`.
+    `data_dir` is the folder of the files, or the user's cache if empty; names are paths in
+    the archive, such as `gas/ethylene_CO.pickle`.
 
     Raises:
       DataError: if there is no such folder, or download or extraction fail.

@@ -32,12 +32,9 @@ def from_training(model, dataset, settings):
 
 
 def describe_training(results, **further):
-    """Returns the facts of a training in words, by name.
+    """Returns the facts of a training in words, by name, with `further` facts of the data.
 
-    Args:
-      results: the results of `from_training` and, if there are epochs, of
-        `fitting.outcome` together.
-      **further: facts of the data.
+    The results are those of `from_training` and, if there are epochs, of `fitting.outcome`.
     """
     sizes = " / ".join(f"{n:,}" for n in results["num_rows"].values())
     start, restarts = results.get("init_from"), results.get("schedule_restarts")
