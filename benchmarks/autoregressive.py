@@ -3,7 +3,7 @@
     python -m benchmarks.autoregressive
 
 One table a workload of medians over interleaved repetitions, with ratios to the best peer
-of the same run, to the matrix products alone and, of samplers, to our own scoring of as
+of the same run, to the matrix products alone and, for samplers, to our own scoring of as
 many rows. Peers whose samplers take many seconds are run less often.
 """
 

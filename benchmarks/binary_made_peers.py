@@ -1,7 +1,7 @@
 """A binary MADE in PyTorch, as masked linear layers and a loop over the pixels.
 
 After https://github.com/karpathy/pytorch-made: masks are multiplied with the weights in
-every pass, and of a cycle the next ones are drawn again before each step.
+every pass. With several masks, a step first draws those of the next seed in a cycle.
 """
 
 import itertools

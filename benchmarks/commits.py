@@ -163,7 +163,7 @@ def main(argv):
 def _define_flags():
     names = list(WORKLOADS_OF_OURS)
     flags.DEFINE_multi_enum("workloads", names, names, "Which workloads to time.")
-    text = "Counted runs of each; of first calls there are three."
+    text = "Counted runs of each; for first calls, always three."
     flags.DEFINE_integer("repetitions", 9, text, lower_bound=2)
     runner.define_processor_time()
     flags.DEFINE_float("limit", 1.2, "Greatest accepted ratio.")

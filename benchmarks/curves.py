@@ -57,9 +57,7 @@ _TORCH = {
 def calls(workload, *, sequential):
     """Returns the number of calls in one timed run, from the arithmetic of a call.
 
-    Args:
-      workload: a workload on vectors.
-      sequential: whether a call evaluates the networks once for each variable.
+    A `sequential` call evaluates the networks once for each variable.
     """
     rows = workload.batch_size * (workload.event_size if sequential else 1)
     widths = (workload.event_size, *workload.hidden_units, 2 * workload.event_size)
@@ -71,17 +69,10 @@ def calls(workload, *, sequential):
 def sweep(flow, axis, values, tasks, measure, longest):
     """Yields a row of `curves_page.COLUMNS`, without note, for each point and contender.
 
-    The curve of a contender ends when the next call would take more than `longest`, if its
-    time is proportional to the axis.
-
-    Args:
-      flow: one of `FLOWS`.
-      axis: one of `AXES`.
-      values: values of the axis.
-      tasks: some of `TASKS`.
-      measure: function of a workload and of the names of contenders whose curves have
-        ended; returns median, least and greatest by contender.
-      longest: milliseconds.
+    The curve of a contender ends when the next call would take more than `longest`
+    milliseconds, if its time is proportional to the axis. `measure` is a function of a
+    workload and of the names of contenders whose curves have ended; it returns median,
+    least and greatest by contender.
     """
     gone = {task: set() for task in tasks}
     for value, after in itertools.pairwise((*values, math.inf)):

@@ -37,12 +37,7 @@ measured."""
 
 
 def keep(new, folder):
-    """Adds measured rows to those of a folder, and updates its page and pictures.
-
-    Args:
-      new: table of `COLUMNS`.
-      folder: folder of `curves.csv`, which may be missing.
-    """
+    """Adds a table of `COLUMNS` to a folder, and updates its page and pictures."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "curves.csv"
@@ -95,12 +90,7 @@ def _cell(row):
 
 
 def draw(rows, path):
-    """Draws the rows of a flow in logarithms: a panel per sweep, a column per task.
-
-    Args:
-      rows: table of `COLUMNS`.
-      path: path of the picture.
-    """
+    """Draws the rows of a flow in logarithms: a panel per sweep, a column per task."""
     axes, tasks = rows["axis"].unique(), rows["task"].unique()
     figure, panels = plt.subplots(
         len(axes),

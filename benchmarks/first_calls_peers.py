@@ -24,15 +24,7 @@ _WAYS = {"eager": None, "plain graph": False, "XLA": True}
 
 
 def first_call(name, worker, build, *args, **kwargs):
-    """Returns a `Contender` that in each run does a first call in a new process.
-
-    Args:
-      name: name in the table.
-      worker: the `Worker` that forks these processes.
-      build: argument of `Worker.first_run`, like `*args` and `**kwargs`.
-      *args: see `build`.
-      **kwargs: see `build`.
-    """
+    """Returns a `Contender` each of whose runs is `Worker.first_run` of these arguments."""
     total = 0.0
 
     def run():

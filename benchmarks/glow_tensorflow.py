@@ -66,14 +66,10 @@ def train(workload, images, budget, *, jit_compile=False):
 
 
 def first_step(num_steps, *, jit_compile=False):
-    """Seconds until the end of the first training step of a deep Glow.
+    """Seconds until the end of the first training step of a deep Glow of three levels.
 
-    Args:
-      num_steps: steps per level, of three levels.
-      jit_compile: whether XLA compiles it.
-
-    Returns:
-      Seconds of building, of initialising, and of tracing, compiling and running.
+    They are three numbers: of building, of initialising, and of tracing, compiling and
+    running. `num_steps` is the number of steps per level.
     """
     workload = Glow(trains=True, num_steps=num_steps, calls=1)
     start = time.perf_counter()

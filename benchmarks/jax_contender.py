@@ -19,9 +19,7 @@ def contender(name, work, calls, weights):
 def training_step(loss, weights):
     """Returns a jitted function of a seed that takes one step of Adam.
 
-    Args:
-      loss: function of weights.
-      weights: at the start.
+    `loss` is a function of weights, whose initial values are `weights`.
     """
     import jax
     import optax

@@ -18,13 +18,8 @@ def peak_memory(build, *args, interpreter=sys.executable, **kwargs):
 
     The peak is measured in the second run, without compilation. It includes the libraries
     themselves, and buffers that they keep between runs: subtract the peak of a smaller
-    contender. Equal arguments are measured once.
-
-    Args:
-      build: function of a module that returns a `Contender`.
-      *args: its arguments; likewise `**kwargs`.
-      interpreter: path of the Python that runs it.
-      **kwargs: see `*args`.
+    contender. Equal arguments are measured once. `build` is a function of a module, called
+    with `args` and `kwargs` by the Python at the path `interpreter`.
 
     Raises:
       OSError: where there is no Linux.
@@ -36,10 +31,8 @@ def peak_memory(build, *args, interpreter=sys.executable, **kwargs):
 def mebibytes_beyond_one_row(build, workload, **kwargs):
     """Returns the peak of a contender in MiB, beyond that of a workload of one row.
 
-    Args:
-      build: function of a module that returns a `Contender`.
-      workload: first argument of `build`, with a `batch_size`.
-      **kwargs: further arguments of `build`, and arguments of `peak_memory`.
+    The workload has a `batch_size` and is the first argument of `build`; `kwargs` are
+    further arguments of `build` and of `peak_memory`.
     """
     many, one = (
         peak_memory(build, dataclasses.replace(workload, batch_size=size), **kwargs)

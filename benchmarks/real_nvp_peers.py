@@ -91,10 +91,7 @@ def _tf_mlp(rng, widths):
     weights = []
     for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
         kernel = rng.normal(size=(inputs, outputs), scale=inputs**-0.5)
-        weights += [
-            tf.Variable(kernel, dtype=tf.float32),
-            tf.Variable(tf.zeros(outputs)),
-        ]
+        weights += [tf.Variable(kernel, dtype=tf.float32), tf.Variable(tf.zeros(outputs))]
     weights[-2].assign(tf.zeros_like(weights[-2]))  # the identity at first, as ours
 
     def network(x, output_units):

@@ -15,12 +15,9 @@ _OURS = "tfp_flows"
 
 
 def run(time_workload, workloads, *, repetitions):
-    """Runs the command line of a benchmark; `print_tables` says what of.
+    """Runs the command line of a benchmark: `print_tables` of the chosen workloads.
 
-    Args:
-      time_workload: as in `print_tables`.
-      workloads: name -> workload; all, if `--workloads` names none.
-      repetitions: by default.
+    By default, it times all workloads, with this number of repetitions.
     """
     define_flags(repetitions=repetitions, workloads=workloads)
 
@@ -33,12 +30,7 @@ def run(time_workload, workloads, *, repetitions):
 
 
 def define_flags(*, repetitions, workloads=None):
-    """Defines the flags of a benchmark.
-
-    Args:
-      repetitions: default number of repetitions.
-      workloads: names for `--workloads`; None: no such flag.
-    """
+    """Defines the flags of a benchmark, `--workloads` only if it has some."""
     if workloads is not None:
         names = list(workloads)
         flags.DEFINE_multi_enum("workloads", names, names, "Which workloads to time.")
@@ -53,9 +45,7 @@ def define_flags(*, repetitions, workloads=None):
         lower_bound=0.0,
     )
     flags.DEFINE_string(
-        "peers_python",
-        sys.executable,
-        "Interpreter of the environment with the peers.",
+        "peers_python", sys.executable, "Interpreter of the environment with the peers."
     )
 
 
@@ -71,12 +61,9 @@ def print_head():
 
 
 def print_tables(time_workload, workloads):
-    """Prints what `time_workload` returns for each workload.
+    """Prints the text that `time_workload` returns for each workload, by name.
 
-    Args:
-      time_workload: function of a workload, a `Worker`, and the keywords `repetitions` and
-        `patience`, that returns text.
-      workloads: name -> workload.
+    This is a function of a workload, a `Worker`, `repetitions` and `patience`.
     """
     values = flags.FLAGS
     for name, workload in workloads.items():
@@ -89,13 +76,9 @@ def print_tables(time_workload, workloads):
 def compare(ours, peers, floor=None, *, references=(), repetitions, patience=30.0):
     """Times contenders in turns and returns their table.
 
-    Args:
-      ours: list of `Contender`.
-      peers: functions that return a `Contender` each, if its package is installed.
-      floor: the `Contender` that does the least arithmetic; None if there is none.
-      references: names of others to whom there is a ratio.
-      repetitions: as in `interleave`.
-      patience: likewise.
+    Our contenders are a list; `peers` are functions that return one each, if its package
+    is installed. There are ratios to the best peer, to `floor`, the contender that does the
+    least arithmetic, and to contenders with names in `references`.
     """
     others = installed(peers)
     floors = [floor] if floor else []
@@ -115,11 +98,7 @@ def on_threads(worker, build, *arguments):
 def define_flags_of_turns(peers, *, minutes, batch_size, num_test):
     """Defines the flags of a benchmark that trains in turns, but for `--dataset`.
 
-    Args:
-      peers: names of the packages to train beside this one.
-      minutes: of training, by default.
-      batch_size: by default.
-      num_test: number of images or rows that are scored, by default.
+    `peers` are names of packages; the numbers are the defaults of their flags.
     """
     names = [_OURS, *peers]
     flags.DEFINE_string("data_dir", "", "Folder of the data, as in `tfp-flows density`.")
@@ -147,14 +126,9 @@ def budget(**options):
 def run_in_turns(ours, train, peers, workload, data, budget, *, unit):
     """Trains all in turns, and prints a row for each after each turn.
 
-    Args:
-      ours: function of workload, data and budget that returns our `Contender`.
-      train: likewise of a peer, which is its first argument; it takes `num_threads`.
-      peers: the first argument of `train` by name.
-      workload: the sizes of the flow.
-      data: an `Images` or `Rows`.
-      budget: a `Budget`.
-      unit: unit of the scores.
+    `ours` is a function of workload, data and budget that returns our `Contender`. `train`
+    returns that of a peer: its first argument is a value of `peers`, which has them by
+    name, and it takes `num_threads`. `unit` is that of the scores.
     """
     values = flags.FLAGS
     print_head()

@@ -3,7 +3,7 @@
     python -m benchmarks.spline_flows --peers_python=PYTHON
 
 One table a workload of medians over interleaved repetitions, with ratios to the best peer
-of the same run and, of samplers, to our own scoring of as many rows. All have as many
+of the same run and, for samplers, to our own scoring of as many rows. All have as many
 steps, bins, residual blocks and units.
 """
 

@@ -58,10 +58,7 @@ def _zuko(workload):
         residual=True,
     )
     return Peer(
-        "zuko",
-        flow,
-        lambda x: flow().log_prob(x),
-        lambda count: flow().sample((count,)),
+        "zuko", flow, lambda x: flow().log_prob(x), lambda count: flow().sample((count,))
     )
 
 

@@ -67,12 +67,10 @@ def build(make, spread, rows):
 
 
 def errors(make, spread, unit):
-    """Returns the largest errors of a flow for rows of a unit.
+    """Returns the largest errors of a flow, `make(dtype)`, for rows of a unit.
 
-    Args:
-      make: function of a dtype.
-      spread: standard deviation of the noise added to weights.
-      unit: standard deviation, and mean, of the rows.
+    `spread` is the standard deviation of the noise added to weights; `unit` is the standard
+    deviation, and the mean, of the rows.
 
     Returns:
       Errors of the round trip in float32 and in float64, in standard deviations of the

@@ -13,15 +13,11 @@ _FIT_EPOCHS = 10
 
 
 def contender(name, work, calls, variables=(), *, jit_compile, steps_per_call=1):
-    """Returns a `Contender` that calls a function, by default as a graph.
+    """Returns a `Contender` that calls `work`, by default as a graph.
 
-    Args:
-      name: name in the table.
-      work: function of a seed, `[2]`, that returns a number.
-      calls: pieces of work in one timed run.
-      variables: trainable variables.
-      jit_compile: whether XLA compiles it; None: eager execution.
-      steps_per_call: pieces of work in one call of the function.
+    `work` is a function of a seed, `[2]`, that returns a number. One call of it does
+    `steps_per_call` pieces of work, and one timed run does `calls` pieces. If `jit_compile`
+    is None, it is executed eagerly.
     """
 
     def steps(seed):
@@ -130,9 +126,8 @@ def budgeted(distribution, data, budget, *, jit_compile):
 def matrix_products(workload, *, backward):
     """A lower bound of the time: only the matrix products of a flow's networks.
 
-    Args:
-      workload: has `kernel_shapes()`, `batch_size` and `calls`.
-      backward: whether to add the two products of each gradient.
+    The workload has `kernel_shapes()`, `batch_size` and `calls`. If `backward`, there are
+    also the two products of each gradient.
     """
     rng = np.random.default_rng(0)
 

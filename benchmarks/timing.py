@@ -99,10 +99,8 @@ def interleave(contenders, repetitions, patience=30.0):
 def table(timings, peers, references=()):
     """Formats timings as a Markdown table, with ratios to other contenders.
 
-    Args:
-      timings: list of `Timing`.
-      peers: names of peers; one column is the ratio to the best of them.
-      references: names of contenders with a column of ratios each.
+    One column is the ratio to the best of `peers`, and one each that to a contender in
+    `references`; both are names.
     """
     medians = {timing.contender.name: timing.median for timing in timings}
     ratios = {"best peer": min((medians[name] for name in peers), default=math.nan)}

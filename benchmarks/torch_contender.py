@@ -62,14 +62,9 @@ def training_step(parameters, log_prob, x):
 
 
 def budgeted(peer, to_tensor, data, budget, *, num_threads):
-    """Returns a `Contender` that trains on data for a turn, and scores others.
+    """Returns a `Contender` that in each run trains for a turn, and scores test data.
 
-    Args:
-      peer: a `Peer`.
-      to_tensor: function from an array to an argument of `peer.log_prob`.
-      data: an `Images` or `Rows`.
-      budget: a `Budget`.
-      num_threads: number of threads of PyTorch.
+    `to_tensor` turns an array into an argument of `peer.log_prob`.
     """
     import torch
 

@@ -47,30 +47,20 @@ class Worker:
         self._process.wait()
 
     def build(self, function, *args, **kwargs):
-        """Returns the `Contender` that `function` of a module builds there.
+        """Returns the `Contender` that a function with these arguments builds there.
 
-        Args:
-          function: a function that this process can import, too.
-          *args: its arguments, which can be pickled; likewise `**kwargs`.
-          **kwargs: see `*args`.
-
-        Raises:
-          Exception: what `function` raises there, as `ImportError` of a missing package.
+        It is a function of a module that this process can import, too; its arguments can be
+        pickled. An error there, such as `ImportError` of a missing package, is raised here.
         """
         index, contender = self._ask(("build", function, args, kwargs))
         run = functools.partial(self._ask, ("run", index))
         return dataclasses.replace(contender, run=run, clock=self._clock)
 
     def first_run(self, function, *args, **kwargs):
-        """Returns the result of the first run of what `function` builds, and its seconds.
+        """Returns the first result of a contender of `build`, and its processor seconds.
 
-        These are of the processors. Each call is in a new process, a fork of the worker,
-        which has imported the module of `function` and whatever that imports.
-
-        Args:
-          function: as of `build`; likewise `*args` and `**kwargs`.
-          *args: see `function`.
-          **kwargs: see `function`.
+        Each call is in a new process, a fork of the worker, which has imported the module
+        of the function and whatever that imports.
         """
         return self._ask(("first_run", function, args, kwargs))
 

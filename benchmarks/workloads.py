@@ -13,7 +13,7 @@ class _FlowOnVectors:
     Attributes:
       event_size: number of variables, D.
       num_steps: steps, K.
-      hidden_units: widths of each network; of autoregressive flows all equal.
+      hidden_units: widths of each network, all equal in autoregressive flows.
       batch_size: rows, or samples, of one piece of work.
       calls: pieces of work in one timed run.
     """
@@ -43,7 +43,7 @@ class RealNVP(_FlowOnVectors):
     """A RealNVP and its task.
 
     Attributes:
-      task: as of `Autoregressive`: "train", "sample" or "score".
+      task: as in `Autoregressive`: "train", "sample" or "score".
     """
 
     task: str = "train"
@@ -79,7 +79,7 @@ class SplineFlow(_FlowOnVectors):
     """A neural spline flow with residual networks, and its task.
 
     Attributes:
-      task: as of `Autoregressive`: "train", "sample" or "score".
+      task: as in `Autoregressive`: "train", "sample" or "score".
       coupling: whether its steps are couplings.
       num_bins: of each spline.
     """

@@ -22,6 +22,17 @@ path       path of the file to read or write; that of a picture may be an open f
 draw       function of a `path`, which draws a picture of the fit
 seed       integer
 ```
+
+These errors end a command with one line that says why. A docstring names those that other
+functions raise, not those of its own lines:
+
+```none
+UsageError         flags that are wrong whatever the data are; status 2, otherwise 1
+DataError          data that are missing, damaged or unusable
+RunDirectoryError  a folder or file that belongs to another process or another run
+TrainingError      a training that failed
+WorkersError       workers that cannot go on together
+```
 """
 
 import sys

@@ -77,9 +77,6 @@ def run(settings):
     Returns:
       What `results.json` holds. The results of a finished run are read; an interrupted
       run goes on from its last block of steps, or after its training.
-
-    Raises:
-      RunDirectoryError: if the folder belongs to another process or another run.
     """
     check_kind("settings", settings, NeutraSettings)
     training_settings.check_activation(settings.activation)

@@ -41,11 +41,9 @@ class OutOfDistributionSettings(FlagSettings):
 def score(run_dir, others, *, data_dir="", max_rows=2000):
     """Returns bits per dimension of test rows, `[N]`, by data set, first of the run's own.
 
-    Args:
-      run_dir: folder of a finished, unconditional run on images of integers.
-      others: names of data sets of images of the same shape.
-      data_dir: folder of the data; that of the run if empty.
-      max_rows: maximum number of random rows of each data set.
+    The run is a finished, unconditional one on images of integers. `others` are names of
+    data sets of images of the same shape. At most `max_rows` random rows of each are
+    scored, from `data_dir`, or the folder of the run if that is empty.
 
     Raises:
       RunDirectoryError: if there is no such run.

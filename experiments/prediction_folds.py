@@ -68,12 +68,7 @@ class PredictionFoldSettings(TableFitSettings):
 
 
 def run(settings):
-    """Fits the folds that are not finished, and returns the scores of all, by method.
-
-    Raises:
-      DataError: if the table is unusable, or lacks the target or some of its cells, or if
-        the target is a date.
-    """
+    """Fits the folds that are not finished, and returns the scores of all, by method."""
     frame, columns = read_table(settings)
     if settings.target not in columns.names:
         raise DataError(f"Expected `target` of {columns.names}; got {settings.target!r}.")

@@ -46,9 +46,7 @@ class ScoreSettings(TableSettings):
     csv: str = field("", "Table of rows, with the columns of the model by name.")
     images: str = field("", "Folder of pictures, or .npz file of an array of bytes.")
     image_fit: str = field(
-        "refuse",
-        "What to do with pictures of another size.",
-        one_of=FITS,
+        "refuse", "What to do with pictures of another size.", one_of=FITS
     )
     seed: int = field(0, "Seed of the dequantisation noise of pictures.", at_least=0)
     mark_unknown: bool = field(

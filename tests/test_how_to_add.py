@@ -41,9 +41,8 @@ CASES["added_scale"] = TransformerCase(
 
 FLOW = '''"""Couplings that scale, or only shift."""
 
-from typing_extensions import Unpack
-
 from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.flows.options import Unpack
 from tfp_flows.flows.options import VectorFlowOptions
 from tfp_flows.flows.options import all_arguments
 from tfp_flows.flows.options import takes_options

@@ -165,6 +165,31 @@ def test_experiments_use_public_names_only_and_the_library_draws_no_pictures():
     assert violations(LIBRARY, lambda p: [n for n in imports(p) if "matplotlib" in n]) == []
 
 
+@functools.cache
+def defined(path):
+    """Names that a file defines or imports."""
+    tree = ast.parse(path.read_text())
+    names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    definitions = ast.FunctionDef, ast.ClassDef
+    names |= {n.name for n in tree.body if isinstance(n, definitions)}
+    return names | {full.rpartition(".")[2] for full in imports(path)}
+
+
+def test_programs_use_names_of_modules_that_are_there():
+    """mypy, which checks the library, does not read the programs."""
+    modules = {module(path): path for path in EVERYTHING if path.name != "__init__.py"}
+
+    def broken(path):
+        imported, used = names(path)
+        own = {full.rpartition(".")[2]: modules[full] for full in imported & set(modules)}
+        for name in used:
+            owner, _, attribute = name.partition(".")
+            if owner in own and attribute not in defined(own[owner]):
+                yield name
+
+    assert violations([*EXPERIMENTS, *BENCHMARKS], broken) == []
+
+
 def test_files_are_named_after_an_idea_and_begin_with_a_sentence_about_it():
     def broken(path):
         docstring = ast.get_docstring(ast.parse(path.read_text())) or ""

@@ -49,8 +49,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
     ((200,), (5, 2))
 
     Args:
-      max_minutes: see `fit_density`.
-      max_steps: see `fit_density`.
+      max_minutes, max_steps: see `fit_density`.
       random_state: integer that determines the fit; random if None.
 
     Attributes:
@@ -126,15 +125,8 @@ class FlowRegressor(RegressorMixin, BaseEstimator):
     Args:
       kinds: dictionary by name of a column; a value is a kind, or a dictionary of entries
         of `Column`.
-      num_members: see `TableDensity`.
-      num_bins: see `TableDensity`.
-      hidden_units: see `TableDensity`.
-      dropout: see `TableDensity`.
-      epochs: see `TableDensity.fit`.
-      batch_size: see `TableDensity.fit`.
-      learning_rate: see `TableDensity.fit`.
-      patience: see `TableDensity.fit`.
-      validation_split: see `TableDensity.fit`.
+      num_members, num_bins, hidden_units, dropout: see `TableDensity`.
+      epochs, batch_size, learning_rate, patience, validation_split: see `FitOptions`.
       calibration_split: share of the rows, in [0, 1), that is kept out of all training and
         validation, for `predict_interval` with `conformal=True`.
       random_state: integer that determines the fit; random if None.

@@ -27,8 +27,7 @@ class TrainingSettings(FlagSettings):
 
     dataset: str = field("two_moons", "Data set to fit.", one_of=DATASETS)
     data_dir: str = field(
-        "",
-        "Folder of data files and downloads; by default, tfp_flows in the user cache.",
+        "", "Folder of data files and downloads; by default, tfp_flows in the user cache."
     )
     num_bits: int = field(8, "Bits to keep of each 8-bit pixel.", at_least=1, at_most=8)
     images_path: str = field(

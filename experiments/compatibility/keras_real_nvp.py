@@ -87,11 +87,7 @@ _OURS = {"RealNVP.call": _call, "Coupling": _network}
 def run_example(path, *, stock=False, epochs=0, seed=0):
     """Runs the example, and returns "loss" and "val_loss" of each epoch.
 
-    Args:
-      path: path of its file.
-      stock: whether to use its own couplings.
-      epochs: number of epochs; 0: as many as the example has.
-      seed: seed of data and weights.
+    With `stock`, it uses its own couplings; with 0 epochs, as many as it has.
 
     Raises:
       ExampleError: if the file is not Python, lacks a definition that is exchanged, or

@@ -33,11 +33,7 @@ class DataError(CommandError, ValueError):
 def reading(what, path, errors=(OSError, ValueError), refusal=DataError):
     """Turns `errors` of the block into a `refusal` with the path of the file.
 
-    Args:
-      what: expected content of the file.
-      path: path of the file.
-      errors: exceptions that mean other content.
-      refusal: class of the exception to raise.
+    `what` is the expected content of the file.
     """
     try:
         yield
@@ -54,11 +50,7 @@ def find_prepared(data_dir, *names):
 
 
 def need_prepared(data_dir, *names, wanted):
-    """Returns the path by `find_prepared`.
-
-    Raises:
-      DataError: if there is no such file; it says to give `--data_dir` with `wanted`.
-    """
+    """Returns the path by `find_prepared`."""
     path = find_prepared(data_dir, *names)
     if path is None:
         got = repr(str(data_dir or ""))
@@ -75,11 +67,7 @@ def existing_folder(data_dir):
 
 
 def load_arrays(path, keys=None):
-    """Returns arrays of an `.npz` file by name: those of `keys`, or all.
-
-    Raises:
-      DataError: if the file is missing or damaged, or lacks a key.
-    """
+    """Returns arrays of an `.npz` file by name: those of `keys`, or all."""
     arrays = _load(path)
     if isinstance(arrays, np.ndarray):
         raise DataError(f"Expected named arrays (.npz) in {path}; got one array (.npy).")
@@ -131,15 +119,8 @@ def download(address, path, *, md5=None):
     """Downloads a file; `path` appears only once size and checksum are right.
 
     Until then the content is in `path` + ".part". If the connection breaks, the next call
-    downloads only the rest; a file with a wrong checksum is deleted.
-
-    Args:
-      address: URL of the file.
-      path: path of the file to write.
-      md5: its checksum in hexadecimal digits; None: not checked here.
-
-    Raises:
-      DataError: if the server is out of reach, or size or checksum are wrong.
+    downloads only the rest; a file with a wrong checksum is deleted. `md5` is in
+    hexadecimal digits; None: it is not checked here.
     """
     path = pathlib.Path(path)
     part = path.with_name(path.name + ".part")

@@ -23,14 +23,8 @@ def open_picture(file, name):
     """Returns a PIL image of at most 8 bits a channel, upright, without a palette.
 
     The high byte of 16-bit grey values is kept. Pictures whose channels are all equal by
-    their mode or palette become grey; transparency is dropped.
-
-    Args:
-      file: path of the picture, or a file that is open.
-      name: its name in error messages.
-
-    Raises:
-      DataError: if it is no picture, or has an unsupported mode.
+    their mode or palette become grey; transparency is dropped. `file` is a path or an open
+    file, and `name` its name in errors.
     """
     with reading("a picture", name, _ERRORS), Image.open(file, formats=_FORMATS) as image:
         image.load()
@@ -90,10 +84,8 @@ def image_dataset(name, pixels, validation, request, *, classes=None, class_name
 def describe_classes(sets, names, conditional):
     """Returns the fields of a `Dataset` that hold the class of each row.
 
-    Args:
-      sets: train, validation and test, three integer arrays `[N]`.
-      names: names of the classes.
-      conditional: whether the one-hot classes are the context.
+    The classes of train, validation and test are three integer arrays `[N]`. If
+    `conditional`, they are the context, one-hot.
     """
     names = tuple(names)
     if conditional:

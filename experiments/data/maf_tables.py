@@ -205,10 +205,7 @@ def _read_hdf5(path):
     import h5py  # here, since only this data set needs it
 
     errors = (OSError, KeyError, ValueError)
-    with (
-        reading(f"an HDF5 file of {SETS}", path, errors),
-        h5py.File(path, "r") as file,
-    ):
+    with reading(f"an HDF5 file of {SETS}", path, errors), h5py.File(path, "r") as file:
         return [np.asarray(file[name], np.float32) for name in SETS]
 
 
@@ -237,9 +234,8 @@ def standardized(train, validation, test):
 def find_in_archive(data_dir, *names):
     """Returns the paths of files of the archive, which is downloaded if they are missing.
 
-    Args:
-      data_dir: folder of the files; the user's cache if empty.
-      *names: paths in the archive, such as `gas/ethylene_CO.pickle`.
+    `data_dir` is the folder of the files, or the user's cache if empty; names are paths in
+    the archive, such as `gas/ethylene_CO.pickle`.
 
     Raises:
       DataError: if there is no such folder, or download or extraction fail.
@@ -280,9 +276,6 @@ def read_pandas_pickle(path):
     """Returns the columns of a `DataFrame` that pandas 0.14 to 1.2 pickled, by name.
 
     None of the code in the pickle is run; only arrays are made.
-
-    Raises:
-      DataError: if the content is anything else.
     """
     with reading("a pickled table", path, _OF_OTHER_OBJECTS), open(path, "rb") as file:
         return _columns(_Unpickler(file, encoding="latin1").load())

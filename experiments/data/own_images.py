@@ -35,11 +35,7 @@ FITS = {"refuse": _refuse, "resize": _resize, "crop": _crop}
 
 
 def picture_files(folder):
-    """Returns the paths of all pictures in a folder and its subfolders, sorted.
-
-    Raises:
-      DataError: if there are none.
-    """
+    """Returns the paths of all pictures in a folder and its subfolders, sorted."""
     files = (p for p in pathlib.Path(folder).rglob("*") if p.suffix.lower() in _SUFFIXES)
     if files := sorted(files):
         return files
@@ -47,11 +43,7 @@ def picture_files(folder):
 
 
 def picture_array(path):
-    """Returns the one array of an `.npz` file: bytes, `[N, H, W]` or `[N, H, W, 3]`.
-
-    Raises:
-      DataError: if it has other content.
-    """
+    """Returns the one array of an `.npz` file: bytes, `[N, H, W]` or `[N, H, W, 3]`."""
     arrays = load_arrays(path)
     if len(arrays) != 1:
         raise DataError(f"Expected one array in {path}; got {list(arrays)}.")

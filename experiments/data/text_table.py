@@ -186,10 +186,6 @@ class TextTable:
       decimal: decimal mark, "." or ",".
       encoding: text encoding, an extension of ASCII.
 
-    Raises:
-      DataError: if the file is missing or empty, two columns have the same name, or the
-        text is not in `encoding`.
-
     Attributes:
       names: names of the columns, or None without a header.
       num_columns: number of columns.
@@ -227,10 +223,6 @@ class TextTable:
           as_text: whether to return cells as texts, not as numbers.
           end: `end` of the last block that was read; 0: start at the first row.
           line: `next_line` of that block.
-
-        Raises:
-          DataError: if a row has another length or, unless `as_text`, a cell is no finite
-            number; the message names the first few such rows and cells of a block.
         """
         offset, line = (end, line) if end else (self._start[0], self._start[1] + 1)
         with self._reading(), self._path.open("rb") as file:
@@ -306,11 +298,7 @@ class TextTable:
         return frame.set_axis(lines) if len(lines) == len(frame) else None
 
     def _rows(self, text, line):
-        """Yields the first line of each row and its cells; skips empty rows.
-
-        Raises:
-          DataError: if a quote is not closed, or ends within a cell.
-        """
+        """Yields the first line of each row and its cells; skips empty rows."""
         content = io.StringIO(text.decode(self._encoding), newline="")
         reader, begin = csv.reader(content, delimiter=self._delimiter, strict=True), line
         try:
@@ -361,11 +349,7 @@ def refuse_other_files(text, path):
 
 
 def decoded(text, encoding, path, line):
-    """Returns bytes of whole rows, from `line` of a file on, as text.
-
-    Raises:
-      DataError: if a byte is NUL or does not fit `encoding`; it names the first such line.
-    """
+    """Returns bytes of whole rows, from `line` of a file on, as text."""
     zero = text.find(b"\0")
     if zero >= 0:
         line += text.count(b"\n", 0, zero)
@@ -388,9 +372,6 @@ def read_csv(path, **kwargs):
 
     Returns:
       Array `[N, D]`, float64, finite, and D names of columns, or None without a header.
-
-    Raises:
-      DataError: as `TextTable`, or if there are no rows.
     """
     table = TextTable(path, **kwargs)
     blocks = table.blocks(range(table.num_columns))

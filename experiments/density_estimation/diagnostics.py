@@ -172,11 +172,8 @@ def two_sample_test(subject):
 def cross_validated_accuracy(rows, count, seed, *, is_categorical=None):
     """Returns the cross-validated `accuracy` of trees at telling data from samples.
 
-    Args:
-      rows: `[2 * count, D]`, data and samples; row i and row `count + i` are a pair.
-      count: number of pairs.
-      seed: integer.
-      is_categorical: D booleans: which columns are codes of categories; None: none.
+    Rows, `[2 * count, D]`, are data and samples; row i and row `count + i` are a pair.
+    `is_categorical` says which columns are codes of categories, D booleans; None: none.
     """
     is_sample = np.repeat([0, 1], count)
     predicted = model_selection.cross_val_predict(
@@ -227,14 +224,8 @@ def bits_of_levels(distribution, rows, context=None, *, bin_width):
 def resample_levels(distribution, rows, context=None, *, seed):
     """Draws new latents for the finest levels and keeps those of the coarser levels.
 
-    Args:
-      distribution: a `FlowDistribution` of a multi-scale flow of L levels.
-      rows: `[N, D]`.
-      context: `[N, C]`; None without one.
-      seed: integer.
-
-    Returns:
-      L + 1 arrays `[N, D]`: with new latents in none, the first, the first two ... levels.
+    The distribution is that of a multi-scale flow of L levels; rows are `[N, D]`. Returns
+    L + 1 arrays `[N, D]`: with new latents in none, the first, the first two ... levels.
     """
     bijector = distribution.bijector
     kept = bijector.inverse_and_log_det(rows, context=context)[0].numpy()

@@ -54,10 +54,7 @@ def measure(model, history, subject):
         results["likelihood_classification"] = likelihood_classification(subject)
     if dataset.bin_width is not None and diagnostics.latent_sizes(subject.distribution):
         results["bits_of_levels"] = diagnostics.bits_of_levels(
-            subject.distribution,
-            subject.data,
-            subject.context,
-            bin_width=dataset.bin_width,
+            subject.distribution, subject.data, subject.context, bin_width=dataset.bin_width
         )
     return results
 

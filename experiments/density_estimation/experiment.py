@@ -24,16 +24,10 @@ def run(settings, strategy=None):
 
     An interrupted run goes on; the fit of `--flow=auto` starts again. A finished run goes
     on if `settings` ask for more (see `fitting.is_complete`), else its results are read.
+    Unusable data leave the folder untouched.
 
     Returns:
       What `results.json` holds; None in a worker that is not the chief.
-
-    Raises:
-      DataError: if the data are missing or unusable; the folder is untouched.
-      RunDirectoryError: if another process uses the folder, or it holds another run or a
-        run on other data.
-      TrainingError: if the loss is not finite from the start.
-      WorkersError: if the workers were started with different flags.
     """
     check_kind("settings", settings, Settings)
     strategy = strategy or workers.make_strategy(settings.strategy)

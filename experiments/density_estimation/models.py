@@ -13,10 +13,7 @@ from experiments.command_line.training_settings import check_activation
 from experiments.data import DATASETS, DataError, Request
 from experiments.runs.starting_weights import load_start
 
-BASES = {
-    "normal": tfp_flows.standard_normal,
-    "logistic": tfp_flows.standard_logistic,
-}
+BASES = {"normal": tfp_flows.standard_normal, "logistic": tfp_flows.standard_logistic}
 
 SCALES = {
     "soft_bounded": tfp_flows.transformers.soft_bounded_scale,
@@ -225,10 +222,6 @@ def build_distribution(
       image_shape: `(H, W)` if a row is an image; else None.
       bin_width: width of the bins of pixels; None if there are none.
       angles: indices of the variables that are angles; only some flows support them.
-
-    Raises:
-      UsageError: if the flow lacks an option that is set, or is for another kind of data.
-      DataError: if the flow cannot model a single variable and there is only one.
     """
     flow = FLOWS[settings.flow]
     _check_kind(settings, flow.is_binary, is_binary)
@@ -296,13 +289,7 @@ def _defended(distribution, settings, flow):
 
 
 def check_auto(settings, dataset):
-    """Checks that the density of `--flow=auto` can be fitted to a data set.
-
-    Raises:
-      UsageError: if a flag is set that only a named flow has, or the rows are binary or
-        angles.
-      DataError: if there are too few rows.
-    """
+    """Checks that the density of `--flow=auto` can be fitted to a data set."""
     check(settings)
     _check_kind(settings, models_bits=False, is_binary=dataset.is_binary)
     if dataset.angles:

@@ -394,11 +394,9 @@ def _draw_warp(subject, path):
 
 
 def warp(distribution, lines):
-    """Returns (name, lines) at the latent end and after each bijector.
+    """Returns names and lines: of the latents, then after each bijector of a flow.
 
-    Args:
-      distribution: a `FlowDistribution` of points of the plane.
-      lines: `[L, P, 2]`, L lines of P points each in the latent plane.
+    The flow is in the plane. `lines` are L lines of P latent points each, `[L, P, 2]`.
     """
     stages = [("latent", lines)]
     # The list runs from the data side to the latent side.

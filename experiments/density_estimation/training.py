@@ -22,9 +22,6 @@ def fit_density(dataset, settings):
 
     Returns:
       Its model, an empty history, and its report and time as plain data.
-
-    Raises:
-      DataError: if the rows have no density.
     """
     x = np.concatenate([dataset.train, dataset.validation])
     context = None

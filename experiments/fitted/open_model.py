@@ -39,9 +39,6 @@ def open_model(path):
 class FittedModel:
     """A saved `DensityEstimator` of rows of a table, from a `.keras` file.
 
-    Raises:
-      RunDirectoryError: if its events are no table rows.
-
     Attributes:
       distribution: the fitted distribution.
       modelled: names of its variables, or their positions as text.
@@ -71,13 +68,8 @@ class FittedModel:
     def positions(self, table, names):
         """Returns the positions of columns in a `TextTable`.
 
-        Args:
-          table: a `TextTable`; for a model of arrays without names, it must have exactly
-            these columns, in this order.
-          names: names from `modelled` and `context`.
-
-        Raises:
-          DataError: if the table lacks some.
+        For a model of arrays without names, the table must have exactly these columns, in
+        this order.
         """
         if self._columns is not None:
             return positions_of(names, table, self.path)
@@ -89,11 +81,7 @@ class FittedModel:
         return list(range(len(names)))
 
     def rows(self, block, names, decimal):
-        """Returns a `Block` of numbers as an array `[N, D]` of the model's dtype.
-
-        Raises:
-          DataError: if a number is beyond that dtype.
-        """
+        """Returns a `Block` of numbers as an array `[N, D]` of the model's dtype."""
         del decimal  # cells are numbers, not texts
         values = block.frame.to_numpy()
         with np.errstate(over="ignore"):
@@ -114,10 +102,8 @@ class FittedModel:
     def score(self, rows, names, mark_unknown=False):
         """Returns nats, `[N]`, and which cells are outside the fitted range, `[N, D + C]`.
 
-        Args:
-          rows: `[N, D + C]`, modelled columns and context.
-          names: names of these columns.
-          mark_unknown: no effect, since all numbers are known.
+        The rows are modelled columns and context, `[N, D + C]`. `mark_unknown` has no
+        effect, since all numbers are known.
         """
         del mark_unknown
         least, greatest = self._ranges(names)
@@ -130,11 +116,9 @@ class FittedModel:
         return self.distribution.log_prob(x, **self._given(context))
 
     def sample(self, seed, context):
-        """Returns columns of texts: a draw for each context, `[N, C]`, and the context.
+        """Returns columns of texts: a draw for each context, and the context.
 
-        Args:
-          seed: two integers.
-          context: `[N, 0]` for a model without a context.
+        `seed` is two integers; the context is `[N, 0]` for a model without one.
         """
         count = () if self.context else len(context)
         seed = np.array(seed, np.int32)
@@ -146,13 +130,10 @@ class FittedModel:
         return [f"{name} {level}" for name in self.modelled for level in levels]
 
     def predict(self, context, levels, settings, first_row):
-        """Returns columns of texts: `quantiles` of each variable, given contexts `[N, C]`.
+        """Returns columns of texts: `quantiles` of each variable, given contexts.
 
-        Args:
-          context: `[N, C]`.
-          levels: L numbers between 0 and 1.
-          settings: `seed`, and `draws` per row, for several variables.
-          first_row: number of the first row, part of the seed.
+        The settings have a `seed` and, for several variables, `draws` per row. The number
+        of the first row is part of the seed.
         """
         found = quantiles(
             self.distribution,
@@ -213,11 +194,7 @@ class FittedTable:
         return positions_of(names, table, self.path)
 
     def rows(self, block, names, decimal):
-        """Returns a `Block` of texts as a data frame of typed columns.
-
-        Raises:
-          DataError: if a cell has another type than its column.
-        """
+        """Returns a `Block` of texts as a data frame of typed columns."""
         columns = {}
         for name, (_, texts) in zip(names, block.frame.items(), strict=True):
             wanted = _type(self._table.columns[name])
@@ -239,12 +216,8 @@ class FittedTable:
     def score(self, rows, names, mark_unknown=False):
         """Returns nats, `[N]`, and which cells are unknown, `[N, D]`.
 
-        An impossible row has minus infinity.
-
-        Args:
-          rows: data frame.
-          names: names of its columns.
-          mark_unknown: whether rows with unknown cells get NaN, not an error.
+        An impossible row has minus infinity. With `mark_unknown`, a row with unknown cells
+        has NaN; without, it is refused.
         """
         with (
             _told(rows, " With --mark_unknown such rows get nan."),
@@ -340,9 +313,6 @@ def positions_of(names, table, path):
     """Returns the positions of named columns in a `TextTable`.
 
     `path` is that of the model, for errors.
-
-    Raises:
-      DataError: if the table lacks some.
     """
     labels = [table.label(i) for i in range(table.num_columns)]
     missing = [name for name in names if name not in labels]

@@ -12,12 +12,10 @@ _VALUES_A_CALL = 1 << 17  # numbers in one call of the distribution, limited by 
 
 
 def in_parts(function, *arrays, rows_a_call):
-    """Returns `function` of N rows, computed in calls of fewer rows.
+    """Returns `function` of N rows, computed in calls of at most `rows_a_call` rows.
 
-    Args:
-      function: function from arrays, `[n, ...]`, to an array, `[n, ...]`.
-      *arrays: `[N, ...]` each; None is passed on.
-      rows_a_call: maximum of n.
+    The function is one from arrays, `[n, ...]`, to an array, `[n, ...]`. An array that is
+    None is passed on.
     """
     starts = range(0, len(arrays[0]), rows_a_call)
     parts = (slice(start, start + rows_a_call) for start in starts)
@@ -28,17 +26,9 @@ def in_parts(function, *arrays, rows_a_call):
 def quantiles(distribution, size, context, levels, *, num_draws=1000, seed=0, first_row=0):
     """Returns quantiles of each variable of N rows given their context, `[N, D, L]`.
 
-    They are exact for one variable, and quantiles of draws for several, or for a
-    distribution without `quantile`, such as `Defensive`.
-
-    Args:
-      distribution: a conditional distribution.
-      size: number of variables, D.
-      context: `[N, C]`.
-      levels: L numbers between 0 and 1.
-      num_draws: draws per row, if they are not exact.
-      seed: integer.
-      first_row: number of the first row, part of the seed.
+    They are exact for one variable, and quantiles of `num_draws` draws for several, or for
+    a distribution without `quantile`, such as `Defensive`. `size` is D, and `levels` are L
+    numbers between 0 and 1. The number of the first row is part of the seed.
     """
 
     def exact(context, start):

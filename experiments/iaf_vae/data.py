@@ -30,11 +30,7 @@ class Images:
 
 
 def load_images(settings):
-    """Returns the `Images` that `settings` name, for their likelihood.
-
-    Raises:
-      DataError: if the data are missing, are no images, or do not fit the likelihood.
-    """
+    """Returns the `Images` that `settings` name, for their likelihood."""
     dataset = load_dataset(
         settings.dataset,
         **settings.data_arguments(),

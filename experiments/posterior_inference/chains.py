@@ -86,16 +86,9 @@ def windowed_nuts(entry, lengths, *, seed):
 def flow_nuts(posterior, entry, to_rows, lengths, *, precondition=True, seed):
     """Returns the `Chains` of NUTS in the latent space of a flow, started at its draws.
 
-    The step size is adapted, the mass matrix is the identity.
-
-    Args:
-      posterior: a `FlowPosterior`.
-      entry: the `Target`.
-      to_rows: function from parts, `[N, *event]` each, to the rows of the chains.
-      lengths: a `Lengths`.
-      precondition: whether to sample in the flow's latent space, not in the unconstrained
-        space.
-      seed: integer.
+    The step size is adapted, the mass matrix is the identity. `to_rows` is a function from
+    parts, `[N, *event]` each, to the rows of the chains. Without `precondition`, NUTS runs
+    in the unconstrained space.
     """
     num_adaptation_steps = lengths.num_adaptation_steps
     kernel = tfp_flows.neutra_kernel(

@@ -26,13 +26,6 @@ def run(settings, strategy=None):
     Returns:
       What `results.json` holds. If the posterior does not apply to the target, nothing is
       written, and `failure` says why. None in a worker that is not the chief.
-
-    Raises:
-      RunDirectoryError: if the folder belongs to another process or another run.
-      TrainingError: if the training diverges.
-      DataError: if the target's data are not in `settings.data_dir`.
-      UsageError: if the replicas cannot share the draws of a step equally.
-      WorkersError: if the workers were started with different flags.
     """
     check_kind("settings", settings, PosteriorSettings)
     if ALL in (settings.target, settings.name_of_method):

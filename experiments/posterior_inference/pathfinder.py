@@ -38,9 +38,6 @@ def pathfinder(pinned, *, num_paths, draws_of_a_path, seed):
     best normal:    that with the highest ELBO
     ```
 
-    Raises:
-      TrainingError: if no path has a normal.
-
     Reference:
       Zhang et al. (2022), Pathfinder: parallel quasi-Newton variational inference.
       https://arxiv.org/abs/2108.03782

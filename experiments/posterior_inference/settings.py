@@ -20,9 +20,7 @@ class PosteriorSettings(FlagSettings):
     PROGRAM = "posterior"
 
     target: str = field(
-        "eight_schools",
-        "Model or density; all: each in turn.",
-        one_of=[*choices(), ALL],
+        "eight_schools", "Model or density; all: each in turn.", one_of=[*choices(), ALL]
     )
     posterior: str = field(
         "iaf", "Surrogate posterior; all: each in turn.", one_of=[*POSTERIORS, ALL]

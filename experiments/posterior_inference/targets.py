@@ -153,8 +153,7 @@ def _mixture():
     yield _MixtureOnAllReals(
         tfd.Categorical(probs=[0.5, 0.3, 0.2]),
         tfd.MultivariateNormalDiag(
-            [[-3.0, 0.0], [3.0, 2.0], [2.0, -4.0]],
-            [[1.0, 0.6], [0.8, 0.8], [0.5, 1.0]],
+            [[-3.0, 0.0], [3.0, 2.0], [2.0, -4.0]], [[1.0, 0.6], [0.8, 0.8], [0.5, 1.0]]
         ),
         name="x",
     )

@@ -20,12 +20,8 @@ STEPS = 100
 def train(posterior, target_log_prob, settings, strategy=None):
     """Minimises the variational loss, from the checkpoint in `run_dir` if there is one.
 
-    Args:
-      posterior: a `tfd.Distribution` with trainable variables.
-      target_log_prob: function of the parts of a draw.
-      settings: a `PosteriorSettings`.
-      strategy: the `tf.distribute.Strategy`; its replicas share the draws of a step, and
-        only the chief of its workers reads and writes `run_dir`.
+    `target_log_prob` is a function of the parts of a draw. Replicas share the draws of a
+    step, and only the chief of several workers reads and writes `run_dir`.
 
     Returns:
       The loss of each step, `[training_steps]` in nats, and the seconds of training before

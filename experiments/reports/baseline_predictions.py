@@ -17,13 +17,9 @@ _LEAST = 1e-12  # least density or probability
 
 
 def baseline_predictions(context, y, new_context, seed):
-    """Returns predictive distributions of y given `new_context`, by method.
+    """Returns predictive distributions of y given `new_context`, `[M, C]`, by method.
 
-    Args:
-      context: context of the training rows, `[N, C]`.
-      y: their observed values, `[N]`.
-      new_context: `[M, C]`.
-      seed: integer.
+    Context and y, `[N]`, are those of the training rows.
     """
     return {
         "quantile gradient boosting": QuantilePrediction(

@@ -32,12 +32,9 @@ def from_training(model, dataset, settings):
 
 
 def describe_training(results, **further):
-    """Returns the facts of a training in words, by name.
+    """Returns the facts of a training in words, by name, with `further` facts of the data.
 
-    Args:
-      results: the results of `from_training` and, if there are epochs, of
-        `fitting.outcome` together.
-      **further: facts of the data.
+    The results are those of `from_training` and, if there are epochs, of `fitting.outcome`.
     """
     sizes = " / ".join(f"{n:,}" for n in results["num_rows"].values())
     start, restarts = results.get("init_from"), results.get("schedule_restarts")
@@ -75,11 +72,7 @@ def lost_to_baseline(name, log_likelihood, num_rows, rival, known, *, advice=_AD
 
 def provenance(settings):
     """Returns the provenance of a run of a `FlagSettings` as plain data."""
-    return {
-        "command": command(settings),
-        "versions": versions(),
-        "machine": _machine(),
-    }
+    return {"command": command(settings), "versions": versions(), "machine": machine()}
 
 
 def describe_provenance(results):
@@ -104,7 +97,7 @@ def versions():
     }
 
 
-def _machine():
+def machine():
     """Returns the processors that training times depend on."""
     gpus = len(tf.config.list_physical_devices("GPU"))
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, {gpus} GPUs"

@@ -34,9 +34,7 @@ img {{ max-width: 100%; background: white; border-radius: 6px; }}
 def table(header, rows):
     """Returns a table of texts as aligned text, which is Markdown too.
 
-    Args:
-      header: names of the columns; all but the first and the last are numbers.
-      rows: cells of each row, as texts.
+    All columns but the first and the last are numbers.
     """
     widths = [max(2, *map(len, column)) for column in zip(header, *rows, strict=True)]
     first, *numbers, last = widths

@@ -18,11 +18,7 @@ MAX_HISTOGRAMS = 12
 def density_2d(data, density, samples, path):
     """Draws data, the flow's density and samples side by side.
 
-    Args:
-      data: `[N, 2]`.
-      density: `(x [X], y [Y], values [Y, X])`, densities on a grid.
-      samples: `[M, 2]`.
-      path: path of the picture.
+    Data and samples are `[N, 2]` and `[M, 2]`; the density is `(x, y, values [Y, X])`.
     """
     low, high = data.min(axis=0), data.max(axis=0)
     margin = 0.08 * (high - low)
@@ -108,10 +104,8 @@ def pairs(
 def calibration(u, distances, path):
     """Draws the histogram of each column, with the band of 95 % of uniform numbers.
 
-    Args:
-      u: `[N, D]`, numbers in (0, 1).
-      distances: `[D]`, the Kolmogorov-Smirnov distances of the columns.
-      path: path of the picture, which shows the `MAX_HISTOGRAMS` greatest distances.
+    `u` are numbers in (0, 1), `[N, D]`. The picture shows the `MAX_HISTOGRAMS` columns with
+    the greatest Kolmogorov-Smirnov `distances`, `[D]`.
     """
     chosen = np.sort(np.argsort(-distances)[:MAX_HISTOGRAMS])
     figure, axes = grid(len(chosen), 4, (max(3.0, 4.5 / len(chosen)), 2.7), sharey=True)
@@ -127,12 +121,8 @@ def calibration(u, distances, path):
 def learning_curve(history, path, *, title, label="mean log-likelihood (nats)", best=None):
     """Draws the log-likelihood over the epochs, on training and validation rows.
 
-    Args:
-      history: dict with `loss` and `val_loss`, nats an epoch.
-      path: path of the picture.
-      title: name of the model.
-      label: name and unit of the negative loss.
-      best: index of the best epoch; by default, that of the least `val_loss`.
+    `label` is name and unit of the negative loss. `best` is the index of the best epoch, by
+    default that of the least `val_loss`.
     """
     figure, axis = plt.subplots(figsize=(6.5, 4), layout="constrained")
     epochs = np.arange(1, len(history["loss"]) + 1)
@@ -166,11 +156,7 @@ def overlaid_histograms(values, path, *, label, title):
 def images_by_class(data, samples, path, *, class_names):
     """Draws a row of images and of sampled ones for each class.
 
-    Args:
-      data: C arrays of images, `[n, H, W]`, where n may differ.
-      samples: likewise.
-      path: path of the picture.
-      class_names: C names.
+    Data and samples are C arrays of images each, `[n, H, W]`, where n may differ.
     """
     columns, height = max(map(len, [*data, *samples])), samples[0].shape[1]
     titles = "data (test)", "samples of the flow, given the class"
@@ -189,11 +175,7 @@ def images_by_class(data, samples, path, *, class_names):
 def image_grids(panels, path, *, rows=10, columns=10):
     """Draws a grid of images for each of `panels`, side by side.
 
-    Args:
-      panels: title -> images, `[N, H, W]` or `[N, H, W, 3]`.
-      path: path of the picture.
-      rows: rows of each grid.
-      columns: columns of each grid.
+    The images of a title are `[N, H, W]` or `[N, H, W, 3]`.
     """
     inches = 0.47 if columns > 1 else 1.2
     size = (inches * columns * len(panels), inches * rows + 0.6)
@@ -205,11 +187,9 @@ def image_grids(panels, path, *, rows=10, columns=10):
 
 
 def image_rows(labelled, path):
-    """Draws rows of images, each with a label on its left.
+    """Draws rows of images: pairs of a label, on the left, and images.
 
-    Args:
-      labelled: list of (label, images), with images `[n, H, W]` or `[n, H, W, 3]`.
-      path: path of the picture.
+    The images are `[n, H, W]` or `[n, H, W, 3]`.
     """
     count = len(labelled)
     columns = max(len(images) for _, images in labelled)
@@ -230,9 +210,7 @@ def image_rows(labelled, path):
 def draw_all(pictures, run_dir):
     """Draws the pictures of a run and returns their captions by file name.
 
-    Args:
-      pictures: (caption, function of the path) by file name.
-      run_dir: path of the folder.
+    `pictures` are pairs of a caption and a function of the path, by file name.
     """
     for name, (_, draw_to) in pictures.items():
         draw_to(path=pathlib.Path(run_dir) / name)

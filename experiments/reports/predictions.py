@@ -85,13 +85,8 @@ def baselines(context, y, new_context, seed):
     """Returns quantiles of `LEVELS`, `[M, D, L]`, by the name of the method.
 
     Methods are quantile gradient boosting and a Gaussian process or, for many rows,
-    Bayesian ridge regression.
-
-    Args:
-      context: context of the training rows, `[N, C]`.
-      y: their observed values, `[N, D]`.
-      new_context: `[M, C]`.
-      seed: integer.
+    Bayesian ridge regression. Context and y, `[N, D]`, are those of the training rows;
+    `new_context` is `[M, C]`.
     """
     columns = np.asarray(y, np.float64).T
     name, model = "Gaussian process", process(context.shape[1])
@@ -143,12 +138,9 @@ def fit_quietly(model, x, y):
 
 
 def log_probs_of_classes(model, x, y):
-    """Returns log-probabilities of classes, `[N]`.
+    """Returns log-probabilities of classes y, `[N]`, by a fitted classifier of x, `[N, C]`.
 
-    Args:
-      model: fitted classifier.
-      x: features, `[N, C]`.
-      y: classes, `[N]`; a class that the model does not know has a probability of 1e-6.
+    A class that the model does not know has a probability of 1e-6.
     """
     places = {value: i for i, value in enumerate(model.classes_)}
     seen = np.array([places.get(value, -1) for value in y])

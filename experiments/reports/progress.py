@@ -32,13 +32,7 @@ def make_callbacks(settings, draw, *, is_writer=True):
 
 
 class PicturesInTensorBoard(keras.callbacks.Callback):
-    """Adds a picture of data and samples to the logs.
-
-    Args:
-      draw: function of a file, which draws the picture into it.
-      every: epochs between two pictures.
-      folder: folder of the logs.
-    """
+    """Adds a picture of data and samples to the logs in a folder, every few epochs."""
 
     def __init__(self, draw, every, folder):
         super().__init__()

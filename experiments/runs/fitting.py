@@ -80,19 +80,13 @@ def fit(
 ):
     """Trains a compiled model, from the last checkpoint in `run_dir` if there is one.
 
-    A resumed run ends with the same numbers as an uninterrupted one.
+    A resumed run ends with the same numbers as an uninterrupted one. Only the chief of
+    several workers reads and writes `run_dir`, where checkpoints and `metrics.csv` are.
 
-    Args:
-      model: a model after `compile_model`.
-      rows: the `EpochRows` to train on.
-      validation: `[N, D]`, or a tuple of such arrays.
-      settings: a `TrainingSettings`; checkpoints and `metrics.csv` go to its `run_dir`,
-        which only the chief of several workers reads and writes.
-      strategy: the `tf.distribute.Strategy`.
-      draw: function of a file, which draws a picture of the fit into it.
-      metrics: callbacks that add metrics for the callbacks after them.
-      before_validation: callbacks between weight averaging and early stopping.
-      columns: `Dataset.described_columns` of the rows.
+    The model is one after `compile_model`, rows are the `EpochRows` to train on, and
+    validation rows `[N, D]`, or a tuple of such arrays. Callbacks in `metrics` add metrics
+    for those after them; those in `before_validation` come between weight averaging and
+    early stopping.
 
     Returns:
       Keras's history, and `notes`.
@@ -119,11 +113,7 @@ def fit(
 
 
 def outcome(history):
-    """Returns how training ended, as plain data.
-
-    Raises:
-      TrainingError: if the loss of the first epoch is not finite.
-    """
+    """Returns how training ended, as plain data."""
     loss, validation = np.asarray(history["loss"]), np.asarray(history["val_loss"])
     diverged = np.flatnonzero(~np.isfinite(loss))
     if 0 in diverged:
@@ -207,16 +197,9 @@ class SwapAveragedWeights(keras.callbacks.SwapEMAWeights):
 class SaveRun(keras.callbacks.Callback):
     """Writes checkpoints and `metrics.csv`, and restores the checkpoint it starts from.
 
-    Unlike `keras.callbacks.BackupAndRestore`, it saves the state of other callbacks too,
-    and an interruption leaves no file half written. It must come after the callbacks that
-    it saves.
-
-    Args:
-      settings: a `TrainingSettings`; the files are in its `run_dir`.
-      rows: the `EpochRows` of the training.
-      stateful: the callbacks to save.
-      columns: `Dataset.described_columns` of the rows.
-      strategy: the `tf.distribute.Strategy`; the chief of its workers writes.
+    Unlike `keras.callbacks.BackupAndRestore`, it saves the state of the `stateful`
+    callbacks too, and an interruption leaves no file half written. It must come after
+    these callbacks. The chief of several workers writes.
 
     Attributes:
       rows: the metrics of each epoch so far, as dicts.
@@ -354,12 +337,9 @@ def _is_list_of_arrays(value):
 
 
 class TimeLimit(keras.callbacks.Callback):
-    """Stops training after the epoch in which `max_minutes` end.
+    """Stops training after the epoch in which `max_minutes` end; 0: never.
 
-    Args:
-      max_minutes: limit on the training time; 0: none.
-      save_run: the `SaveRun` of the training, which comes before this callback.
-      strategy: the `tf.distribute.Strategy`; the clock of its chief counts.
+    The clock of the chief of several workers counts. It comes after the `SaveRun`.
     """
 
     def __init__(self, max_minutes, save_run, strategy):

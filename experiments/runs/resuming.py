@@ -113,11 +113,7 @@ def tell_written(settings, table):
 
 
 def checkpoints(run_dir):
-    """Returns the checkpoint folder of a run, and stores the versions of packages in it.
-
-    Raises:
-      RunDirectoryError: if other versions of the packages have written there.
-    """
+    """Returns the checkpoint folder of a run, and stores the versions of packages in it."""
     path = pathlib.Path(run_dir) / _FOLDER / _VERSIONS
     now = {"tfp_flows": tfp_flows.__version__, **facts.versions()}
     if not path.is_file():

@@ -70,9 +70,6 @@ def refuse_other_file(run_dir, path, kind):
 
     The folder keeps the digest of the file in `KIND.sha256`, such as `table.sha256`. A file
     that is gone passes, since a finished run can still be shown.
-
-    Raises:
-      RunDirectoryError: if the bytes of the file are others than at the beginning.
     """
     path, kept = pathlib.Path(path), pathlib.Path(run_dir, f"{kind}.sha256")
     if not path.is_file():

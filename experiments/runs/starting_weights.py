@@ -14,15 +14,8 @@ def load_start(settings, strategy, *, kind, architecture, facts, columns=None):
     """Returns the model in the folder `settings.init_from`, made under `strategy`.
 
     It has the orderings, permutations, weights and data statistics of that run. Without
-    `init_from`, the result is None.
-
-    Args:
-      settings: any settings with `init_from`.
-      strategy: a `tf.distribute.Strategy`.
-      kind: class of the model.
-      architecture: names of the flags that must be equal.
-      facts: entries of the results that must be equal, by name.
-      columns: `Dataset.described_columns` of the table to fit.
+    `init_from`, the result is None. The model must be a `kind`, its flags named in
+    `architecture` and its results named in `facts` must be equal, and so must its columns.
 
     Raises:
       RunDirectoryError: if there is no finished run of that kind, or its flags, its data
@@ -49,11 +42,7 @@ def load_start(settings, strategy, *, kind, architecture, facts, columns=None):
 
 
 def load_model(path, kind):
-    """Returns the model of the class `kind` in a `.keras` file.
-
-    Raises:
-      RunDirectoryError: if there is no such model.
-    """
+    """Returns the model of the class `kind` in a `.keras` file."""
     with reading("a saved model", path, refusal=RunDirectoryError):
         model = tfp_flows.load(path, compile=False)
     if not isinstance(model, kind):

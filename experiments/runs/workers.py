@@ -111,9 +111,6 @@ def agree_on_start(strategy, settings, *, is_finished):
     """Returns whether the run is finished by the folder of the chief.
 
     `is_finished` says so by the folder of this worker.
-
-    Raises:
-      WorkersError: if the flags differ from the chief's.
     """
     mine = json.dumps({"is_finished": is_finished, "flags": settings.by_name()})
     chiefs = json.loads(from_chief(strategy, mine.encode()))

@@ -23,16 +23,10 @@ def run(settings):
     """Simulates, fits, compares, and writes everything into `settings.run_dir`.
 
     The results of a finished run are read. An interrupted run goes on with the simulations
-    that it has, and ends at the same numbers.
+    that it has, and ends at the same numbers; the model's file must not change until then.
 
     Returns:
       What `results.json` holds.
-
-    Raises:
-      RunDirectoryError: if the folder belongs to another process or another run, such as
-        one of another version of the model's file.
-      DataError: if the task's data are not in `settings.data_dir`.
-      UsageError: if the model's file or function is not there.
     """
     check_kind("settings", settings, SimulationSettings)
     if resuming.is_finished(settings):

@@ -164,12 +164,8 @@ TASKS = {
     "gaussian_mixture": Task(lambda: _uniform(-10.0, 10.0, 2), gaussian_mixture),
     "bernoulli_glm": Task(_glm_prior, bernoulli_glm),
     "slcp": Task(lambda: _uniform(-3.0, 3.0, 5), slcp),
-    "sir": Task(
-        lambda: _log_normal([np.log(0.4), np.log(0.125)], [0.5, 0.2]),
-        sir,
-    ),
+    "sir": Task(lambda: _log_normal([np.log(0.4), np.log(0.125)], [0.5, 0.2]), sir),
     "lotka_volterra": Task(
-        lambda: _log_normal([-0.125, -3.0, -0.125, -3.0], [0.5] * 4),
-        lotka_volterra,
+        lambda: _log_normal([-0.125, -3.0, -0.125, -3.0], [0.5] * 4), lotka_volterra
     ),
 }

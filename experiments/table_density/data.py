@@ -172,11 +172,7 @@ def _contradicted(frame, columns):
 
 
 def _with_values(cells, column, entries):
-    """Adds the list of values of a column whose new kind needs it.
-
-    Raises:
-      ValueError: if the order of texts is missing or incomplete.
-    """
+    """Adds the list of values of a column whose new kind needs it."""
     if entries["kind"] not in _TEXTUAL:
         return entries
     found = pd.unique(cells.dropna())

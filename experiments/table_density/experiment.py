@@ -19,14 +19,10 @@ def run(settings):
     """Fits, evaluates and writes everything into `settings.run_dir`.
 
     The results of a finished run are read; an interrupted run goes on from its last epochs.
+    An unusable table leaves the folder untouched.
 
     Returns:
       What `results.json` holds.
-
-    Raises:
-      DataError: if the table is unusable, with all its problems. Nothing is written.
-      UsageError: if an option does not fit the columns.
-      RunDirectoryError: if the folder belongs to another process or another run.
     """
     check_kind("settings", settings, TableDensitySettings)
     if resuming.is_finished(settings):

@@ -8,11 +8,7 @@ from experiments.table_density.settings import DROPPED
 
 
 def make_density(columns, context, settings):
-    """Returns a `TableDensity` that is not fitted yet.
-
-    Raises:
-      UsageError: if an option does not fit these columns.
-    """
+    """Returns a `TableDensity` that is not fitted yet."""
     try:
         return tfp_flows.TableDensity(
             columns,
@@ -37,9 +33,6 @@ def train(density, rows, settings, run_dir, *, validation_split, name="fit"):
 
     Returns:
       Keras's history, a dict of lists with an entry an epoch.
-
-    Raises:
-      DataError: if a cell is impossible, or the fit was begun on other rows.
     """
     try:
         return density.fit(

@@ -8,8 +8,8 @@ from small_tables import column, fitted
 
 import tfp_flows as tff
 from tfp_flows.tables.describe_columns import describe_numbers
-from tfp_flows.tables.fidelity import row_features
 from tfp_flows.tables.frames import Frame
+from tfp_flows.tables.row_features import row_features
 
 COUNT = 400
 RNG = np.random.default_rng(0)

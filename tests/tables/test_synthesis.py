@@ -13,8 +13,8 @@ from subject import close
 import tfp_flows as tff
 from tfp_flows.tables import fidelity, synthesis, table_density
 from tfp_flows.tables.columns import TableColumns
-from tfp_flows.tables.fidelity import RowFeatures
 from tfp_flows.tables.frames import Frame
+from tfp_flows.tables.row_features import RowFeatures, are_copies, row_features
 
 pytestmark = pytest.mark.usefixtures("all_op_by_op")
 
@@ -205,7 +205,7 @@ def test_frames_of_all_forms_are_compared(draw_one, target):
 
 
 def features(*frames, columns=COLUMNS):
-    return fidelity.row_features([Frame(frame) for frame in frames], columns)
+    return row_features([Frame(frame) for frame in frames], columns)
 
 
 def test_shape_and_trend_are_those_of_their_definitions():
@@ -276,8 +276,8 @@ def test_distances_are_means_over_columns_of_shares_of_rows_between():
     # Ranks of 1, 2, 3, 4 are 1/8, 3/8, 5/8, 7/8, and that of 9 is 1.
     close(found, [1 / 8, 1.0, (1 / 8 + 1) / 2], 1e-6)
     close(fidelity.nearest_distances(rows, rows, known), np.zeros(3))
-    np.testing.assert_array_equal(fidelity.are_copies(rows, rows), [True] * 3)
-    np.testing.assert_array_equal(fidelity.are_copies(rows, known), [False] * 3)
+    np.testing.assert_array_equal(are_copies(rows, rows), [True] * 3)
+    np.testing.assert_array_equal(are_copies(rows, known), [False] * 3)
 
 
 def test_copies_are_equal_but_for_the_rounding_of_fractions_to_float32():
@@ -292,7 +292,7 @@ def test_copies_are_equal_but_for_the_rounding_of_fractions_to_float32():
     known = {name: cells[:2] for name, cells in frame.items()} | {"p": [0.1, np.nan]}
     known, rows = features(known, frame, columns=TableColumns(columns))
     expected = [True, True, False, False, False]
-    np.testing.assert_array_equal(fidelity.are_copies(rows, known), expected)
+    np.testing.assert_array_equal(are_copies(rows, known), expected)
 
 
 def test_association_is_between_nothing_and_all():

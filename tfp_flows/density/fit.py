@@ -234,10 +234,7 @@ def _fit_splines(data, rule, seed, max_minutes, verbose):
     given = () if data.context is None else data.context.T
     context = {f"c{j}": column for j, column in enumerate(given)}
     table = TableDensity(
-        describe_numbers(frame | context),
-        context=list(context),
-        seed=seed,
-        **rule.options,
+        describe_numbers(frame | context), context=list(context), seed=seed, **rule.options
     )
     table.fit(frame | context, max_minutes=max_minutes, verbose=verbose)
     is_given = rule.order == tuple(range(len(rule.order)))

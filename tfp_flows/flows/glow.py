@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -26,17 +26,13 @@ from tfp_flows.core.arguments import (
 )
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import sample_of_rows
-from tfp_flows.flows.options import FlowOptions, all_arguments, takes_options
+from tfp_flows.flows.options import FlowOptions, Unpack, all_arguments, takes_options
 from tfp_flows.flows.steps import coupling, multi_scale_steps
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.conv_net import ConvNet
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.transformers.affine import Affine, glow_scale
 from tfp_flows.transformers.transformer import Transformer
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
 
 _INITIALIZATION_ROWS = 512  # images that set the act norms
 
@@ -157,11 +153,7 @@ class Glow(FlowChain):
 
 
 def _learned_prior(
-    channels: int,
-    *,
-    context_size: int,
-    dtype: tf.DType | str,
-    network_dtype: str | None,
+    channels: int, *, context_size: int, dtype: tf.DType | str, network_dtype: str | None
 ) -> FlowBijector:
     conditioner = None
     if context_size:

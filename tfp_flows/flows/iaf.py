@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from tfp_flows.bijectors.autoregressive import InverseAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_size
-from tfp_flows.flows.options import VectorFlowOptions, all_arguments, takes_options
+from tfp_flows.flows.options import Unpack, VectorFlowOptions, all_arguments, takes_options
 from tfp_flows.flows.steps import autoregressive_steps, chain_arguments
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.gated import Gated
 from tfp_flows.transformers.transformer import Transformer
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 
 class IAF(FlowChain):

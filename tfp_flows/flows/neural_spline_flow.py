@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,7 +21,7 @@ from tfp_flows.bijectors.permutation import Permutation, random_permutation
 from tfp_flows.core.arguments import check_each, check_flag, check_size
 from tfp_flows.core.circular import as_circular, warn_of_degrees
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.flows.options import VectorFlowOptions, all_arguments, takes_options
+from tfp_flows.flows.options import Unpack, VectorFlowOptions, all_arguments, takes_options
 from tfp_flows.flows.steps import (
     autoregressive_step,
     chain_arguments,
@@ -36,9 +36,6 @@ from tfp_flows.networks.mlp import MLP
 from tfp_flows.transformers.per_variable import PerVariable
 from tfp_flows.transformers.spline import CircularSpline, RationalQuadraticSpline
 from tfp_flows.transformers.transformer import Transformer
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 
 class NeuralSplineFlow(FlowChain):

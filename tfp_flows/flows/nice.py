@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
@@ -11,12 +10,9 @@ from tensorflow_probability import bijectors as tfb
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
-from tfp_flows.flows.options import VectorFlowOptions, all_arguments, takes_options
+from tfp_flows.flows.options import Unpack, VectorFlowOptions, all_arguments, takes_options
 from tfp_flows.flows.steps import chain_arguments, coupling_steps
 from tfp_flows.transformers.affine import Shift
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 
 class NICE(FlowChain):

@@ -3,9 +3,14 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Literal, ParamSpec, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypedDict
 
 import tensorflow as tf
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+else:
+    Unpack = None  # annotations of flows are texts, which only type checkers read
 
 _Arguments = ParamSpec("_Arguments")
 

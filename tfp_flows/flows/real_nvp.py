@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.flows.options import VectorFlowOptions, all_arguments, takes_options
+from tfp_flows.flows.options import Unpack, VectorFlowOptions, all_arguments, takes_options
 from tfp_flows.flows.steps import chain_arguments, coupling_steps
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.transformer import Transformer
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 
 class RealNVP(FlowChain):

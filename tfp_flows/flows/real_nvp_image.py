@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,15 +17,12 @@ from tfp_flows.bijectors.masks import channel_half, checkerboard
 from tfp_flows.bijectors.squeeze import Squeeze
 from tfp_flows.core.arguments import check_each, check_image_shape, check_size, require
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.flows.options import FlowOptions, all_arguments, takes_options
+from tfp_flows.flows.options import FlowOptions, Unpack, all_arguments, takes_options
 from tfp_flows.flows.steps import coupling, multi_scale_steps, refuse_two_norms
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.res_net import ResNet
 from tfp_flows.transformers.affine import Affine, exp_scale
 from tfp_flows.transformers.transformer import Transformer
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 
 class RealNVPImage(FlowChain):

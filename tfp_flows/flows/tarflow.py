@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow_probability as tfp
@@ -20,16 +20,13 @@ from tfp_flows.core.arguments import (
     check_size,
     require,
 )
-from tfp_flows.flows.options import FlowOptions, all_arguments, takes_options
+from tfp_flows.flows.options import FlowOptions, Unpack, all_arguments, takes_options
 from tfp_flows.flows.steps import pixel_steps
 from tfp_flows.networks.causal_transformer import CausalTransformer
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.transformer import Transformer, check_transformer
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 
 class TarFlow(FlowChain):

@@ -30,12 +30,7 @@ from tfp_flows.networks.layer_arguments import (
 )
 from tfp_flows.networks.network_structure import Structure, Weights
 from tfp_flows.networks.orderings import check_ordering, hidden_degrees, take
-from tfp_flows.networks.packed_weights import (
-    PackedWeights,
-    Part,
-    bias_part,
-    kernel_part,
-)
+from tfp_flows.networks.packed_weights import PackedWeights, Part, bias_part, kernel_part
 
 
 class _Arrays(typing.NamedTuple):

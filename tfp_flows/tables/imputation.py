@@ -46,29 +46,20 @@ def imputed(
     is_wrong = is_incomplete & ~rows.is_possible & ~rows.is_missing
     codec.refuse_cells(frame, is_wrong, _EXPECTED)
     context_columns = {name: c for name, c in columns.items() if name not in codec.names}
-    columns = columns | frame.take(codec.names)
-    completed = np.array(rows.x)
     incomplete = np.flatnonzero(is_incomplete)
     observed = ~rows.is_missing[:, codec.column_of_each]
-    solver = RuleSolver(codec, columns, rows.x, observed)
+    solver = RuleSolver(codec, columns | frame.take(codec.names), rows.x, observed)
     is_exact = (codec.codes_of_missing < 0).all() and not solver.is_linked[incomplete].any()
     is_exact = is_exact and _draws_are_exact(distribution, observed[incomplete])
     count = 1 if is_exact else num_candidates
-    size = max(_MOST_ROWS // count, 1)
-    part, tried = 0, np.zeros(len(completed), int)
+    completed, tried, part = np.array(rows.x), np.zeros(len(rows.x), int), 0
     while len(incomplete):
-        index, incomplete = np.split(incomplete, [size])
-        draw_seed, choice_seed = draws.split(draws.fold_in(seed, part), 2)
-        part += 1
-        repeated = np.repeat(index, count)
-        repeated_context = None if context is None else context[repeated]
-        candidates, weights = _completions(
-            distribution, solver.for_rows(repeated), repeated_context, draw_seed
+        index, incomplete = np.split(incomplete, [max(_MOST_ROWS // count, 1)])
+        completed[index], can_occur = _chosen(
+            distribution, solver, index, context, count, draws.fold_in(seed, part)
         )
-        candidates = tf.reshape(candidates, [len(index), count, -1])
-        weights = tf.reshape(weights, [-1, count])
-        completed[index] = draws.choose(candidates, weights, choice_seed).numpy()
-        again = index[~(is_exact | (weights.numpy() > _IMPOSSIBLE).any(axis=1))]
+        part += 1
+        again = index[~(is_exact | can_occur)]
         tried[again] += count
         require(
             tried.max() < _MOST_ATTEMPTS * count,
@@ -78,6 +69,22 @@ def imputed(
         )
         incomplete = np.concatenate([incomplete, again])
     return codec.decode(completed, context_columns)
+
+
+def _chosen(distribution, solver, index, context, count, seed):
+    """Chooses one of `count` completions of some rows, `[n]`, each by its weight.
+
+    Returns entries, `[n, K + D]`, and whether a drawn completion of each row can occur.
+    """
+    draw_seed, choice_seed = draws.split(seed, 2)
+    repeated = np.repeat(index, count)
+    context = None if context is None else context[repeated]
+    solver = solver.for_rows(repeated)
+    candidates, weights = _completions(distribution, solver, context, draw_seed)
+    candidates = tf.reshape(candidates, [len(index), count, -1])
+    weights = tf.reshape(weights, [-1, count])
+    chosen = draws.choose(candidates, weights, choice_seed).numpy()
+    return chosen, (weights.numpy() > _IMPOSSIBLE).any(axis=1)
 
 
 def _completions(distribution, solver, context, seed):

@@ -14,9 +14,9 @@ from tfp_flows.core.arguments import check_integer, check_seed, require
 from tfp_flows.core.check import Check, Report, lined_up, reasons_of
 from tfp_flows.tables import fidelity
 from tfp_flows.tables.columns import TableColumns
-from tfp_flows.tables.fidelity import RowFeatures
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.row_codec import violated_rules
+from tfp_flows.tables.row_features import RowFeatures, are_copies, bounded_by, row_features
 
 _ALIKE, _DIFFERENT = "a classifier cannot tell", "differs from real rows"
 _UNRELIABLE = "not to be relied on"
@@ -253,12 +253,10 @@ def synthesis_report(
     names = columns.names
     require(target is None or target in names, f"`target` of {names}", repr(target))
     frames = _frames(synthetic, train, real_test, names)
-    features = dict(
-        zip(frames, fidelity.row_features(list(frames.values()), columns), strict=True)
-    )
+    features = dict(zip(frames, row_features(list(frames.values()), columns), strict=True))
     counts = {kind: len(frame) for kind, frame in frames.items()}
     copies = {
-        kind: int(fidelity.are_copies(features[kind], features["training"]).sum())
+        kind: int(are_copies(features[kind], features["training"]).sum())
         for kind in _JUDGED
     }
     rules = {"synthetic": synthetic, "test": real_test}
@@ -323,7 +321,7 @@ def _drawn(features, count, seed):
     }
     real = np.concatenate([drawn["training"].x, drawn["test"].x])
     real = drawn["test"]._replace(x=real)
-    drawn["synthetic"] = fidelity.bounded_by(real, drawn["synthetic"])
+    drawn["synthetic"] = bounded_by(real, drawn["synthetic"])
     return drawn, real
 
 

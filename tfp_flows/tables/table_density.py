@@ -24,7 +24,6 @@ from tfp_flows.tables.atoms import Atoms
 from tfp_flows.tables.cells import is_missing
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.distribution import TableDistribution
-from tfp_flows.tables.fidelity import are_copies, row_features
 from tfp_flows.tables.frames import Form, Frame
 from tfp_flows.tables.imputation import imputed
 from tfp_flows.tables.networks import (
@@ -35,6 +34,7 @@ from tfp_flows.tables.networks import (
 from tfp_flows.tables.number_maps import NumberMaps
 from tfp_flows.tables.prediction import Prediction, conformal_distance, predict
 from tfp_flows.tables.row_codec import RowCodec
+from tfp_flows.tables.row_features import are_copies, row_features
 from tfp_flows.tables.synthesis import SynthesisReport, synthesis_report
 from tfp_flows.tables.training import FitOptions, fit_distribution, held_out
 from tfp_flows.training.density_estimator import DensityEstimator
@@ -346,23 +346,9 @@ class TableDensity:
             read = Frame(context, "context")
             encoded = self._encoded_context(read)
         x = self._draw(count, seed, encoded)
-        rows = self._written(x, read)
         if exclude is None:
-            return rows
-        known = Frame(exclude, "exclude")
-        for attempt in range(1, _MOST_ATTEMPTS):
-            is_excluded = are_copies(*row_features([Frame(rows), known], self.columns))
-            again = np.flatnonzero(is_excluded)
-            if not len(again):
-                return rows
-            next_seed = None if seed is None else draws.fold_in(seed, attempt)
-            contexts = None if encoded is None else encoded[again]
-            x[again] = self._draw(len(again), next_seed, contexts)
-            rows = self._written(x, read)
-        raise ValueError(
-            f"Expected rows beside those of `exclude`; {len(again)} of {len(x)} draws were "
-            f"among them {_MOST_ATTEMPTS} times."
-        )
+            return self._written(x, read)
+        return self._without(Frame(exclude, "exclude"), x, seed, read, encoded)
 
     def synthesis_report(
         self,
@@ -566,6 +552,22 @@ class TableDensity:
         """Draws encoded rows, `[N, K + D]`: `count` of them, or one for each context."""
         shape = () if context is not None else count
         return np.array(self.distribution.sample(shape, seed=seed, context=context))
+
+    def _without(self, excluded, x, seed, read, encoded):
+        """Returns the rows of draws x, of which those that are excluded are drawn again."""
+        for attempt in range(1, _MOST_ATTEMPTS):
+            rows = self._written(x, read)
+            is_copy = are_copies(*row_features([Frame(rows), excluded], self.columns))
+            again = np.flatnonzero(is_copy)
+            if not len(again):
+                return rows
+            next_seed = None if seed is None else draws.fold_in(seed, attempt)
+            contexts = None if encoded is None else encoded[again]
+            x[again] = self._draw(len(again), next_seed, contexts)
+        raise ValueError(
+            f"Expected rows beside those of `exclude`; {len(again)} of {len(x)} draws were "
+            f"among them {_MOST_ATTEMPTS} times."
+        )
 
     def _written(self, x, read):
         """Returns encoded rows in the user's form, with the context that was `read`."""

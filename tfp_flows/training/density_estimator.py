@@ -15,12 +15,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import (
-    check_flag,
-    check_instance,
-    check_members,
-    require,
-)
+from tfp_flows.core.arguments import check_flag, check_instance, check_members, require
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import weight_keyword
 from tfp_flows.distributions.distribution_checks import refuse_batch

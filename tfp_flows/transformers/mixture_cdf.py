@@ -35,14 +35,9 @@ class MixtureCDF(Transformer):
     Args:
       num_components: K.
 
-    >>> import tensorflow as tf
-    >>> from tfp_flows import transformers
-    >>> transformer = transformers.MixtureCDF(2)
-    >>> parameters = tf.ones([transformer.num_parameters, 1])  # of one variable
-    >>> y, log_det = transformer.forward_and_log_det(tf.constant([[0.5]]), parameters)
-    >>> x, _ = transformer.inverse_and_log_det(y, parameters)
-    >>> x.numpy().round(3)
-    array([[0.5]], dtype=float32)
+    >>> import tfp_flows
+    >>> transformer = tfp_flows.transformers.MixtureCDF(2)
+    >>> flow = tfp_flows.MAF(2, transformer=transformer, seed=0)
 
     Reference:
       Ho et al. (2019), Flow++, section 3.2. https://arxiv.org/abs/1902.00275

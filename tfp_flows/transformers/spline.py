@@ -110,14 +110,9 @@ class RationalQuadraticSpline(_Spline):
       num_bins: number of bins, K, of at least 2.
       bound: half the length of the interval.
 
-    >>> import tensorflow as tf
-    >>> from tfp_flows import transformers
-    >>> transformer = transformers.RationalQuadraticSpline(4, bound=3.0)
-    >>> parameters = tf.ones([transformer.num_parameters, 1])  # of one variable
-    >>> y, log_det = transformer.forward_and_log_det(tf.constant([[0.5]]), parameters)
-    >>> x, _ = transformer.inverse_and_log_det(y, parameters)
-    >>> x.numpy().round(3)
-    array([[0.5]], dtype=float32)
+    >>> import tfp_flows
+    >>> transformer = tfp_flows.transformers.RationalQuadraticSpline(4, bound=3.0)
+    >>> flow = tfp_flows.MAF(2, transformer=transformer, seed=0)
 
     Reference:
       Durkan, Bekasov, Murray, Papamakarios (2019), Neural spline flows, equations 4 to 8.
