@@ -12,7 +12,7 @@ from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.core.arguments import check_image_shape, check_number, require
 from tfp_flows.core.composite import Composite, as_bijectors, context_for
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.rows import weight_keyword
+from tfp_flows.core.rows import initialize_part
 
 
 class MultiScale(Composite):
@@ -91,8 +91,7 @@ class MultiScale(Composite):
                 data, context=context_for(level, context), sample_weight=weight
             )
             data = data[..., : -latent[-1]]
-        weight = weight_keyword(last, weight)
-        last.initialize(data, context=context_for(last, context), **weight)
+        initialize_part(last, data, context_for(last, context), weight)
 
     def _inverse_and_log_det(self, y, context, training):
         latents, log_dets = [], []

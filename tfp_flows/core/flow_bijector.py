@@ -17,7 +17,13 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core import describe
-from tfp_flows.core.arguments import check_dtype, check_integer, check_name, check_size
+from tfp_flows.core.arguments import (
+    check_dtype,
+    check_integer,
+    check_name,
+    check_size,
+    require,
+)
 from tfp_flows.core.compiled import CompiledCall
 from tfp_flows.core.event_shapes import OPPOSITE, shapes_by_direction, with_event_shape
 from tfp_flows.core.inputs import (
@@ -30,10 +36,10 @@ from tfp_flows.core.inputs import (
 )
 from tfp_flows.core.rows import (
     check_rows,
+    initialize_part,
     parts_of_rows,
     refuse_rows_outside,
     rows_that_count,
-    weight_keyword,
 )
 from tfp_flows.core.serialization import Configured
 from tfp_flows.core.stock_call_memory import StockCallMemory
@@ -365,12 +371,9 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
 
     def _initialize_inverted(self, data, context, weight):
         """Sets state so that `forward` normalises `data`, `[N, *event]`: for `Invert`."""
-        if not self.is_initialized:
-            raise ValueError(
-                "Expected a `bijector` to invert whose data-dependent state can be set at "
-                f"its latent end; got `{self.name}`. Build it without that state, or "
-                "initialize it before it is inverted."
-            )
+        words = "a `bijector` to invert whose data-dependent state can be set at its latent"
+        hint = " Build it without that state, or initialize it before it is inverted."
+        require(self.is_initialized, f"{words} end", f"`{self.name}`", hint)
 
     def initialize_and_normalise(
         self,
@@ -387,7 +390,7 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
           sample_weight: see `initialize`. Rows of weight 0 are not returned.
         """
         data, context, weight = self._check_rows(data, context, sample_weight)
-        self.initialize(data, context=context, **weight_keyword(self, weight))
+        initialize_part(self, data, context, weight)
         return self._normalised(data, context)
 
     def _normalised(self, data, context):
@@ -415,8 +418,7 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
             cls.__init__ = _keeping_arguments(cls.__init__)  # type: ignore[method-assign]
 
     def __str__(self) -> str:
-        table = describe.lines(self, self._event_shapes["inverse"])
-        return "\n".join([describe.headline(self), *describe.as_table(table)])
+        return "\n".join(describe.from_bijector(self, self._event_shapes["inverse"]))
 
     def __repr__(self) -> str:
         return f"<{describe.headline(self)}>"
@@ -647,10 +649,7 @@ def _sum_event(log_det, event_ndims, min_event_ndims):
     event_ndims = tf.nest.flatten(event_ndims)[0]
     min_event_ndims = tf.nest.flatten(min_event_ndims)[0]
     extra = int(tf.get_static_value(event_ndims)) - min_event_ndims
-    if extra < 0:
-        raise ValueError(
-            f"Expected `event_ndims` of at least {min_event_ndims}; got {event_ndims}."
-        )
+    require(extra >= 0, f"`event_ndims` of at least {min_event_ndims}", event_ndims)
     return tf.reduce_sum(log_det, axis=list(range(-extra, 0))) if extra else log_det
 
 

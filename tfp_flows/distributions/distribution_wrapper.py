@@ -9,7 +9,6 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.rows import weight_keyword
 from tfp_flows.core.serialization import ConfiguredByAttributes
 from tfp_flows.distributions.initialized_by_rows import InitializedByRows
 
@@ -123,13 +122,6 @@ class RowsWrapper(InitializedByRows, DistributionWrapper):
     @abc.abstractmethod
     def _sample(self, sample_shape, seed, context):
         """Draws rows."""
-
-
-def initialize_part(part: Any, data: Any, context: Any, weight: Any) -> None:
-    """Initialises a part by rows, if it has any data-dependent state."""
-    if hasattr(part, "initialize"):
-        weight = weight_keyword(part, weight)
-        part.initialize(data, **call_keywords(context), **weight)
 
 
 def call_keywords(context: TensorLike | None, training: bool = False) -> dict:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
-from tfp_flows.core.arguments import check_callable, check_instance, require
+from tfp_flows.core.arguments import check_callable, check_instance, refuse, require
 from tfp_flows.core.compiled import graph_function
 from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
@@ -204,7 +204,7 @@ def support_and_density(
         words = "a function of the parts of a draw"
         check_callable("target_log_prob_fn", target_log_prob_fn, words)
     if isinstance(target, (str, bytes, type)) or target is None:
-        check_instance("target", target, (), _TARGET)
+        refuse(f"`target`, {_TARGET}", target)
     if not hasattr(target, "event_shape"):
         _check_shapes(target)
         return JointSupport.from_shape(target, support, dtype), target_log_prob_fn

@@ -27,7 +27,7 @@ from tfp_flows.core.arguments import (
     require,
 )
 from tfp_flows.core.inputs import check_event_shape
-from tfp_flows.core.rows import weight_keyword
+from tfp_flows.core.rows import initialize_part
 from tfp_flows.core.serialization import rebuild_copy
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.distribution_checks import check_event_size, refuse_slices
@@ -145,8 +145,7 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
         """
         _check_parts("draws", draws, self.event_shape)
         x = self.bijector.inverse(draws)
-        weight = weight_keyword(self.distribution, sample_weight)
-        self.distribution.initialize(x, context=context, **weight)
+        initialize_part(self.distribution, x, context, sample_weight)
 
     def __getitem__(self, slices: Any) -> FlowPosterior:
         refuse_slices(slices, self.name)

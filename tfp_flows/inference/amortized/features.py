@@ -15,13 +15,10 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.standardize import Decorrelate
 from tfp_flows.core.arguments import check_choice, check_instance, require
-from tfp_flows.core.rows import by_parts, random_split
+from tfp_flows.core.rows import by_parts, initialize_part, random_split
 from tfp_flows.core.statistics import standard_error
 from tfp_flows.distributions.bases import standard_normal
-from tfp_flows.distributions.distribution_wrapper import (
-    DistributionWrapper,
-    initialize_part,
-)
+from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.flows.maf import MAF
 from tfp_flows.inference.amortized.data_form import DataForm
