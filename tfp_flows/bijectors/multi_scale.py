@@ -140,11 +140,9 @@ def _latent_shapes(levels, image_shape, fraction):
         words = "`levels` between images, apart from the last"
         require(len(spatial) == 2, words, f"`{level.name}` to {[*spatial, channels]}")
         factored = round(fraction * channels)
-        if not (0 < factored < channels and math.isclose(factored, fraction * channels)):
-            raise ValueError(
-                "Expected `fraction` of a whole number of channels, some and not all, of "
-                f"the {channels} of level {number}; got {fraction}."
-            )
+        fits = 0 < factored < channels and math.isclose(factored, fraction * channels)
+        words = "`fraction` of a whole number of channels, some and not all, of"
+        require(fits, f"{words} the {channels} of level {number}", fraction)
         shapes.append((*spatial, factored))
         image_shape = (*spatial, channels - factored)
     return [*shapes, tuple(levels[-1].inverse_event_shape(image_shape).as_list())]

@@ -68,7 +68,15 @@ class CorrelationOuterProduct(Configured, tfb.CholeskyOuterProduct):
         return -self._forward_log_det_jacobian(tf.linalg.cholesky(y))
 
 
-class FactorOfProduct(Configured, tfb.Bijector):
+class _FixedBijector(Configured, tfb.Bijector):
+    """A bijector whose parameters TFP need not know, since they have no batch axes."""
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {}
+
+
+class FactorOfProduct(_FixedBijector):
     """The identity on Cholesky factors, with the log-det of their product.
 
     TFP's distributions with `input_output_cholesky=True` draw factors, but have the density
@@ -80,10 +88,6 @@ class FactorOfProduct(Configured, tfb.Bijector):
         super().__init__(forward_min_event_ndims=2, parameters=parameters, name=name)
         self.product = product
 
-    @classmethod
-    def _parameter_properties(cls, dtype):
-        return {}
-
     def _forward(self, x):
         return tf.identity(x)
 
@@ -94,7 +98,7 @@ class FactorOfProduct(Configured, tfb.Bijector):
         return self.product.forward_log_det_jacobian(x, event_ndims=2)
 
 
-class TransformedDensity(Configured, tfb.Bijector):
+class TransformedDensity(_FixedBijector):
     """The bijector of a transformed distribution, with the log-det of its density.
 
     ```none
@@ -117,10 +121,6 @@ class TransformedDensity(Configured, tfb.Bijector):
         )
         self.distribution = distribution
 
-    @classmethod
-    def _parameter_properties(cls, dtype):
-        return {}
-
     def _forward(self, x):
         return self.distribution.bijector.forward(x)
 
@@ -132,7 +132,7 @@ class TransformedDensity(Configured, tfb.Bijector):
         return self.distribution.distribution.log_prob(x) - self.distribution.log_prob(y)
 
 
-class Interval(Configured, tfb.Bijector):
+class Interval(_FixedBijector):
     """A linear map from the unit interval to another, whose ends rounding does not reach.
 
     ```none
@@ -154,10 +154,6 @@ class Interval(Configured, tfb.Bijector):
             parameters={"low": low, "high": high, "name": name},
             name=name,
         )
-
-    @classmethod
-    def _parameter_properties(cls, dtype):
-        return {}
 
     def _forward(self, x):
         return tf.clip_by_value(x * self._width + self.low, self._least, self._greatest)
