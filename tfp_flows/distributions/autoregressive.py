@@ -22,7 +22,7 @@ from tfp_flows.core.rows import distinct_rows, map_parts, never_empty, on_flat_r
 from tfp_flows.core.serialization import Configured
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.distribution_checks import refuse_slices
-from tfp_flows.distributions.initialized_by_rows import InitializedByRows
+from tfp_flows.distributions.distribution_wrapper import InitializedByRows
 from tfp_flows.distributions.mask_ensemble import MaskEnsemble
 from tfp_flows.distributions.moments import Moments
 

@@ -26,9 +26,9 @@ from tfp_flows.distributions.bits_per_dimension import BitsPerDimension, bits_pe
 from tfp_flows.distributions.distribution_checks import refuse_discrete
 from tfp_flows.distributions.distribution_wrapper import (
     DistributionWrapper,
+    InitializedByRows,
     call_keywords,
 )
-from tfp_flows.distributions.initialized_by_rows import InitializedByRows
 
 # From this number of importance samples on, they are stratified and cover the end bins.
 _ENOUGH_SAMPLES = 10

@@ -19,13 +19,13 @@ from tfp_flows.distributions.distribution_checks import (
     check_base,
     check_slices,
 )
+from tfp_flows.distributions.distribution_wrapper import InitializedByRows
 from tfp_flows.distributions.draws import (
     SampleAndLogProb,
     context_rows,
     joint_shape,
     stateless,
 )
-from tfp_flows.distributions.initialized_by_rows import InitializedByRows
 from tfp_flows.distributions.moments import Moments
 from tfp_flows.distributions.univariate import OneVariable
 

@@ -208,8 +208,8 @@ def support_and_density(
     if not hasattr(target, "event_shape"):
         _check_shapes(target)
         return JointSupport.from_shape(target, support, dtype), target_log_prob_fn
-    if support is not None:
-        raise ValueError("Expected no `support` with a distribution, which has its own.")
+    words = "no `support` with a distribution, which has its own"
+    require(support is None, words, "one")
     log_prob = target_log_prob_fn or target.unnormalized_log_prob
     return JointSupport.from_distribution(target), log_prob
 

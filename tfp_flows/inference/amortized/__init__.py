@@ -23,17 +23,3 @@ neural_likelihood   fit_neural_likelihood: the density of data given parameters
 mixed_trials        the same of data with categories or integers
 ```
 """
-
-from tfp_flows.inference.amortized.fit import fit_amortized_posterior
-from tfp_flows.inference.amortized.neural_likelihood import NeuralLikelihood
-from tfp_flows.inference.amortized.neural_likelihood import fit_neural_likelihood
-from tfp_flows.inference.amortized.posterior import AmortizedPosterior
-from tfp_flows.inference.amortized.posterior import ConditionedPosterior
-
-__all__ = [
-    "AmortizedPosterior",
-    "ConditionedPosterior",
-    "NeuralLikelihood",
-    "fit_amortized_posterior",
-    "fit_neural_likelihood",
-]

@@ -334,10 +334,8 @@ def _source(prior, simulator, pairs, vectorized, num_processes):
 
 def _with_dropped(report, check):
     """Returns a report with one more check, about the simulations that were left out."""
-    checks = (*report.checks, check)
-    if not check.failed:
-        return dataclasses.replace(report, checks=checks)
-    reasons = (*report.reasons, check.advice)
-    return dataclasses.replace(
-        report, checks=checks, verdict="not to be relied on", reasons=reasons
-    )
+    changes = {"checks": (*report.checks, check)}
+    if check.failed:
+        reasons = (*report.reasons, check.advice)
+        changes |= {"verdict": "not to be relied on", "reasons": reasons}
+    return dataclasses.replace(report, **changes)

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from tfp_flows.core.inputs import align_batch_axes
 from tfp_flows.core.rows import by_parts
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.mixture import Mixture
@@ -71,16 +72,7 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
     def log_density(self, value: tf.Tensor) -> tf.Tensor:
         """Returns log-densities of rows, `[..., D]`, under the mixture, not truncated."""
         value = tf.cast(value, self._mixture.dtype)
-        batch = [tf.shape(part)[:-1] for part in (value, self.context)]
-        shape = tf.broadcast_dynamic_shape(*batch)
-        unknown = [None] * shape.shape[0]
-        value, context = (
-            tf.ensure_shape(
-                tf.broadcast_to(part, tf.concat([shape, part.shape[-1:]], axis=0)),
-                [*unknown, part.shape[-1]],
-            )
-            for part in (value, self.context)
-        )
+        value, context = align_batch_axes(value, self.context, 1)
         return tf.cast(self._mixture.log_prob(value, context=context), self.dtype)
 
     def contains(self, value: tf.Tensor) -> tf.Tensor:
