@@ -22,6 +22,7 @@ from tfp_flows.core.arguments import (
     check_integer,
     check_name,
     check_size,
+    refuse,
     require,
 )
 from tfp_flows.core.compiled import CompiledCall
@@ -618,26 +619,20 @@ def check_result(bijector: FlowBijector, direction: str, value: Any, result: Any
     """Returns `result`, if the static shapes of its value and log-det fit the input."""
     name = f"{type(bijector).__name__}._{direction}_and_log_det"
     if not isinstance(result, (tuple, list)) or len(result) != 2:
-        raise ValueError(
-            f"Expected `{name}` to return a value and its log_det; got {result!r}."
-        )
+        refuse(f"`{name}` to return a value and its log_det", result)
     after, log_det = result
     if tf.nest.is_nested(value) or tf.nest.is_nested(after):
         return result
     batch = value.shape[: value.shape.rank - bijector._event_ndims(direction)]
-    if not log_det.shape.is_compatible_with(batch):
-        raise ValueError(
-            f"Expected `{name}` to return a log_det of shape {batch}, one a row; got a "
-            f"log_det of shape {log_det.shape}."
-        )
+    words = f"`{name}` to return a log_det of shape {batch}, one a row"
+    fits = log_det.shape.is_compatible_with(batch)
+    require(fits, words, f"a log_det of shape {log_det.shape}")
     event = bijector._event_shapes[OPPOSITE[direction]]
     if event is None:
         event = [None] * bijector._event_ndims(OPPOSITE[direction])
     expected = batch.concatenate(event)
-    if not after.shape.is_compatible_with(expected):
-        raise ValueError(
-            f"Expected `{name}` to return a value of shape {expected}; got {after.shape}."
-        )
+    fits = after.shape.is_compatible_with(expected)
+    require(fits, f"`{name}` to return a value of shape {expected}", after.shape)
     return result
 
 

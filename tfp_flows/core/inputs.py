@@ -30,11 +30,9 @@ def check_value(
             _in_structure(event_ndims, value, argument),
         )
     value = as_tensor(value, argument, dtype)
-    if value.shape.rank is None or value.shape.rank < event_ndims:
-        raise ValueError(
-            f"Expected `{argument}` of a known rank of at least {event_ndims}; got shape "
-            f"{value.shape}."
-        )
+    has_rank = value.shape.rank is not None and value.shape.rank >= event_ndims
+    words = f"`{argument}` of a known rank of at least {event_ndims}"
+    require(has_rank, words, f"shape {value.shape}")
     check_event_shape(value.shape, argument, event_ndims, event_shape)
     batch = value.shape[: value.shape.rank - event_ndims]
     if event_shape is None or value.shape[batch.rank :].is_fully_defined():
@@ -95,18 +93,14 @@ def check_context(
 ) -> tf.Tensor | None:
     """Returns `context` as a tensor of shape `[..., context_size]`, or None for width 0."""
     if not context_size:
-        if context is not None:
-            raise ValueError(
-                f"Expected no `context`, since `{owner}` is unconditional; got shape "
-                f"{np.shape(context)}."
-            )
+        words = f"no `context`, since `{owner}` is unconditional"
+        require(context is None, words, f"shape {np.shape(context)}")
         return None
-    expected = f"Expected `context` of shape [..., {context_size}]"
-    if context is None:
-        raise ValueError(f"{expected} for conditional `{owner}`; got None.")
+    words = f"`context` of shape [..., {context_size}]"
+    require(context is not None, f"{words} for conditional `{owner}`", None)
     context = as_tensor(context, "context", dtype)
-    if not context.shape.rank or context.shape[-1] != context_size:
-        raise ValueError(f"{expected}; got {context.shape}.")
+    fits = context.shape.rank and context.shape[-1] == context_size
+    require(fits, words, context.shape)
     return context
 
 

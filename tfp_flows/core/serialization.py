@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.core import saved_names
+from tfp_flows.core.arguments import refuse
 from tfp_flows.core.saved_names import STOCK, refused
 
 # Format of saved models, which is raised when older versions could not read new files.
@@ -181,10 +182,8 @@ def check_format(config: dict) -> None:
     """Raises `ValueError` unless this version reads the format of a saved model."""
     saved = config.get("format")
     if type(saved) is not int or saved < 1:
-        raise ValueError(
-            f"Expected a saved model with a `format` number; got {saved!r}. Versions from "
-            "0.2.0 on write one."
-        )
+        hint = " Versions from 0.2.0 on write one."
+        refuse("a saved model with a `format` number", saved, hint)
     if saved > FORMAT:
         raise ValueError(
             f"saved by a newer version (format {saved}; this version reads up to {FORMAT})"

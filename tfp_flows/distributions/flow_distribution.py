@@ -259,9 +259,8 @@ def _sample_base(base, sample_shape, seed, context, keywords):
     the base's own `context`, if it is conditional.
     """
     if "context" not in keywords:
-        shape = joint_shape(sample_shape, context, base.batch_shape.rank)
-        return base.sample(shape, seed=stateless(seed), **keywords)
-    if _draws_for_each_context(base):
+        sample_shape = joint_shape(sample_shape, context, base.batch_shape.rank)
+    if "context" not in keywords or _draws_for_each_context(base):
         return base.sample(sample_shape, seed=stateless(seed), **keywords)
     context = keywords["context"]
     shape = joint_shape(sample_shape, context)
