@@ -90,20 +90,14 @@ class AutoregressiveMap(FlowBijector):
     _forward_and_log_det = functools.partialmethod(_run, "forward")
     _inverse_and_log_det = functools.partialmethod(_run, "inverse")
 
-    @property
-    def _transform(self):
-        """T, elementwise: function of u and parameters; returns v and the log-det."""
-        return getattr(self._transformer, f"{self._parallel_direction}_and_log_det")
-
-    @property
-    def _transform_back(self):
-        """T^-1, elementwise: function of v and parameters; returns u and the log-det."""
-        (direction,) = self.sequential_directions
+    def _transform_in(self, direction):
+        """T or T^-1, elementwise: a function of values and parameters."""
         return getattr(self._transformer, f"{direction}_and_log_det")
 
     def _parallel(self, u, context, training=False):
         """Applies the map to `u`, `[..., D]`; returns v and the log-det, `[...]`."""
-        v, log_det = self._transform(u, self._parameters_of(u, context, training))
+        parameters = self._parameters_of(u, context, training)
+        v, log_det = self._transform_in(self._parallel_direction)(u, parameters)
         return v, tf.reduce_sum(log_det, axis=-1)
 
     def _sequential(self, v, context):
@@ -112,7 +106,8 @@ class AutoregressiveMap(FlowBijector):
         @tf.custom_gradient
         def solve(v, *contexts):
             solver = self._solver(v.dtype)
-            solve_one = _OneVariable(self._transform_back)
+            direction = OPPOSITE[self._parallel_direction]
+            solve_one = _OneVariable(self._transform_in(direction))
             u, log_det = solver.solve(v, *(contexts or [None]), solve_one)
 
             def gradient(*bars, variables=()):
@@ -133,7 +128,7 @@ class AutoregressiveMap(FlowBijector):
             p = self._parameters_of(u, *(contexts or [None]))
         with tf.GradientTape(persistent=True) as elementwise:
             elementwise.watch([u, p])
-            v, log_det = self._transform(u, p)
+            v, log_det = self._transform_in(self._parallel_direction)(u, p)
         v_by_u, v_by_p = _gradients(elementwise, v, [u, p])
         bar = tf.broadcast_to(-log_det_bar[..., None], tf.shape(log_det))
         from_u, from_p = _gradients(elementwise, log_det, [u, p], bar)

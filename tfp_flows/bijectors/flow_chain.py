@@ -128,15 +128,7 @@ class FlowChain(Composite):
             data, context, weight = _first_row(data), _first_row(context), None
             data = step._normalised(data, context_for(step, context))
 
-    def initialize_and_normalise(
-        self,
-        data: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> tf.Tensor:
-        """Initialises, and returns the data at the latent end, `[N, *event]`."""
-        data, context, weight = self._check_rows(data, context, sample_weight)
+    def _initialize_and_normalise(self, data, context, weight):
         context = self._initialized_context(context, weight)
         for step in self._steps:
             data = step.initialize_and_normalise(

@@ -33,7 +33,9 @@ from tfp_flows.core.inputs import (
     check_context,
     check_event_shape,
     check_value,
+    merge_batch_axes,
     nan_where_context_is,
+    restore_batch_axes,
 )
 from tfp_flows.core.rows import (
     check_rows,
@@ -229,14 +231,14 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
         value = check_value(value, *self._input_of(direction), self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
         value, context = align_batch_axes(value, context, event_ndims)
-        value, context, batch_shape = _merge_batch_axes(value, context, event_ndims)
+        value, context, batch_shape = merge_batch_axes(value, context, event_ndims)
         value = nan_where_context_is(value, context, event_ndims)
         if tf.executing_eagerly():
             result = self._transient.compiled[direction](value, context, training)
         else:
             result = self._method(direction)(value, context, training)
             check_result(self, direction, value, result)
-        value, log_det = _restore_batch_axes(result, batch_shape)
+        value, log_det = restore_batch_axes(result, batch_shape)
         if unset and not tf.nest.is_nested(value):
             value = self._warn_if_trained(value)
         return value, log_det
@@ -390,7 +392,10 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
           context: `[N, context_size]`, if the bijector is conditional.
           sample_weight: see `initialize`. Rows of weight 0 are not returned.
         """
-        data, context, weight = self._check_rows(data, context, sample_weight)
+        rows = self._check_rows(data, context, sample_weight)
+        return self._initialize_and_normalise(*rows)
+
+    def _initialize_and_normalise(self, data, context, weight):
         initialize_part(self, data, context, weight)
         return self._normalised(data, context)
 
@@ -562,44 +567,6 @@ def _keeping_arguments(init):
         # Otherwise `help` shows TFP's text on bijectors in general.
         keeping.__doc__ = "Takes the arguments that the class describes."
     return keeping
-
-
-def _merge_batch_axes(value, context, event_ndims):
-    """Makes one axis of all batch axes of a value and its context, which may be None.
-
-    The value may be a structure, as `event_ndims` is then. The last result is the batch
-    shape to restore; None where there is one batch axis already.
-    """
-    parts, ndims = tf.nest.flatten(value), tf.nest.flatten(event_ndims)
-    batch_ndims = parts[0].shape.rank - ndims[0]
-    if batch_ndims == 1:
-        return value, context, None
-    batch_shape, rows = parts[0].shape[:batch_ndims], -1
-    if batch_shape.is_fully_defined():
-        batch_shape = batch_shape.as_list()
-        rows = math.prod(batch_shape)
-    else:
-        batch_shape = tf.shape(parts[0])[:batch_ndims]
-    parts = [_reshape(part, batch_ndims, [rows]) for part in parts]
-    value = tf.nest.pack_sequence_as(value, parts)
-    context = None if context is None else _reshape(context, batch_ndims, [rows])
-    return value, context, batch_shape
-
-
-def _restore_batch_axes(result, batch_shape):
-    """Undoes `_merge_batch_axes` for `result`, tensors `[N, ...]`."""
-    if batch_shape is None:
-        return result
-    return tf.nest.map_structure(lambda part: _reshape(part, 1, batch_shape), result)
-
-
-def _reshape(part, num_axes, batch_shape):
-    """Replaces the first `num_axes` axes of `part` by those of `batch_shape`."""
-    rest = part.shape[num_axes:]
-    rest = rest.as_list() if rest.is_fully_defined() else tf.shape(part)[num_axes:]
-    if isinstance(batch_shape, list) and isinstance(rest, list):
-        return tf.reshape(part, [*batch_shape, *rest])
-    return tf.reshape(part, tf.concat([batch_shape, rest], axis=0))
 
 
 def _check_signatures(bijector):

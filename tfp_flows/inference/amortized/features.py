@@ -322,14 +322,8 @@ def _copied(layer):
 class Summarized(DistributionWrapper):
     """A conditional density whose context, `[..., C]`, a network summarises, `[..., S]`."""
 
-    def __init__(
-        self,
-        distribution: FlowDistribution,
-        network: Conditioner,
-        *,
-        name: str = "summarized",
-    ) -> None:
-        super().__init__(distribution, name=name)
+    def __init__(self, distribution: FlowDistribution, network: Conditioner) -> None:
+        super().__init__(distribution, name="summarized")
         self.network = network
 
     @property

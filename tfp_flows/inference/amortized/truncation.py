@@ -55,7 +55,6 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
         *,
         dtype: tf.DType,
         prior: TruncatedPrior | None = None,
-        name: str = "conditioned",
     ) -> None:
         self._mixture, self.prior = mixture, prior
         self.context = tf.cast(context, mixture.dtype)
@@ -64,7 +63,7 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
             reparameterization_type=tfd.NOT_REPARAMETERIZED,
             validate_args=False,
             allow_nan_stats=True,
-            name=name,
+            name="conditioned",
         )
 
     context_size = 0  # callers give no context
