@@ -102,21 +102,21 @@ def to_arviz(
             chosen = _systematic(log_weights, seed)
             parts, stats = ({n: a[chosen] for n, a in g.items()} for g in (parts, stats))
             del stats["log_weight"]
-    groups = {"posterior": parts, "sample_stats": stats}
-    groups = {
-        group: {
-            name: np.moveaxis(array, 1, 0) if has_chains else array[None]
-            for name, array in arrays.items()
-        }
-        for group, arrays in groups.items()
-    }
     pins = getattr(target, "pins", None) or {}
-    groups["observed_data"] = {name: np.asarray(value) for name, value in pins.items()}
+    groups = {
+        "posterior": _with_chains_first(parts, has_chains),
+        "sample_stats": _with_chains_first(stats, has_chains),
+        "observed_data": {name: np.asarray(value) for name, value in pins.items()},
+    }
     groups = {name: arrays for name, arrays in groups.items() if arrays}
     options = {"coords": coords, "dims": dims}
     if int(arviz.__version__.split(".")[0]) >= 1:
         return arviz.from_dict(groups, **options)
     return arviz.from_dict(**groups, **options)
+
+
+def _with_chains_first(arrays, has_chains):
+    return {n: np.moveaxis(a, 1, 0) if has_chains else a[None] for n, a in arrays.items()}
 
 
 def _drawn(posterior, target, num_draws, seed, resample):

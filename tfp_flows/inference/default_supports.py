@@ -9,6 +9,7 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
+from tfp_flows.core.arguments import require
 from tfp_flows.core.serialization import Configured
 
 # TFP makes instances of these bases if a part is no composite tensor.
@@ -291,14 +292,14 @@ def check_reach(distribution: tfd.Distribution, name: str, argument: str) -> Non
     pairs = zip(tf.nest.flatten(draws), tf.nest.flatten(found), strict=True)
     with np.errstate(invalid="ignore", over="ignore"):
         missed = max(_share_missed(*map(np.asarray, pair)) for pair in pairs)
-    if missed > _MOST_MISSED:
-        raise ValueError(
-            f"Expected `{argument}` with parts whose default bijectors reach their "
-            f"supports; that of {name}, "
-            f"{type(_from_one(distribution)).__name__.removeprefix('_')}, misses "
-            f"{missed:.0%} of its draws, as TFP's of distributions on a sphere and of a "
-            f"TruncatedNormal without an upper end do.{for_target(argument, OTHER_FORM)}"
-        )
+    kind = type(_from_one(distribution)).__name__.removeprefix("_")
+    got = f"that of {name}, {kind}, which misses {missed:.0%} of its draws, as TFP's of"
+    require(
+        missed <= _MOST_MISSED,
+        f"`{argument}` with parts whose default bijectors reach their supports",
+        f"{got} distributions on a sphere and of a TruncatedNormal without an upper end do",
+        for_target(argument, OTHER_FORM),
+    )
 
 
 def for_target(argument: str, advice: str) -> str:

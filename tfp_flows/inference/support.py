@@ -87,12 +87,10 @@ class JointSupport:
         require(not has_batch, f"`{argument}` {words}", got)
         dtypes = set(tf.nest.flatten(target.dtype))
         _check_size(len(dtypes), argument)
-        if len(dtypes) > 1 or not all(dtype.is_floating for dtype in dtypes):
-            by_part = named(target.dtype) or {target.name: target.dtype}
-            raise ValueError(
-                f"Expected `{argument}` with parts of one floating-point dtype; got "
-                f"{', '.join(f'{n} of {dtype.name}' for n, dtype in by_part.items())}."
-            )
+        by_part = named(target.dtype) or {target.name: target.dtype}
+        is_one = len(dtypes) == 1 and all(dtype.is_floating for dtype in dtypes)
+        got = ", ".join(f"{n} of {tf.nest.flatten(d)[0].name}" for n, d in by_part.items())
+        require(is_one, f"`{argument}` with parts of one floating-point dtype", got)
         (dtype,) = dtypes
         constraint = _default_constraint(target, argument)
         for name, part in parts:
@@ -231,15 +229,11 @@ def _check_shapes(target):
 def _refuse_discrete(parts, argument):
     for name, part in parts:
         is_single = isinstance(part, tfd.Distribution) and not tf.nest.is_nested(part.dtype)
-        if is_single and is_discrete(part):
-            hint = (
-                "Sum over it in the log_prob, or compute a Deterministic one in the model."
-            )
-            raise ValueError(
-                f"Expected `{argument}` of continuous parts, of one floating-point dtype; "
-                f"got {name}, a discrete {type(part).__name__.removeprefix('_')}."
-                f"{for_target(argument, hint)}"
-            )
+        is_known = is_single and is_discrete(part)
+        words = f"`{argument}` of continuous parts, of one floating-point dtype"
+        got = f"{name}, a discrete {type(part).__name__.removeprefix('_')}"
+        hint = "Sum over it in the log_prob, or compute a Deterministic one in the model."
+        require(not is_known, words, got, for_target(argument, hint))
 
 
 def parts_of(target: Any) -> list[tuple[str, Any]]:

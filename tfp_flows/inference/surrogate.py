@@ -43,7 +43,7 @@ from tfp_flows.flows.real_nvp import RealNVP
 from tfp_flows.inference.checks.importance import systematic_rows
 from tfp_flows.inference.initial_flow import (
     MOST_OF_FULL_RANK,
-    bound,
+    elbo,
     gradient_scale,
     standard,
     whitening_bijector,
@@ -374,7 +374,7 @@ def _whitening_gaussian(target_log_prob, support):
     plain = standard(support.event_size)
     try:
         approximation = _laplace(density, rng)
-        if bound(density, approximation, noise) >= bound(density, plain, noise):
+        if elbo(density, approximation, noise) >= elbo(density, plain, noise):
             return approximation
         reason = "it is further from the target than the standard normal is"
     except _FAILURES as error:

@@ -48,6 +48,8 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
     the rows here. The prior is None if it is that of the model.
     """
 
+    context_size = 0  # callers give no context
+
     def __init__(
         self,
         mixture: Mixture,
@@ -65,8 +67,6 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
             allow_nan_stats=True,
             name="conditioned",
         )
-
-    context_size = 0  # callers give no context
 
     def log_density(self, value: tf.Tensor) -> tf.Tensor:
         """Returns log-densities of rows, `[..., D]`, under the mixture, not truncated."""
