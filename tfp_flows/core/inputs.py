@@ -93,8 +93,9 @@ def check_context(
 ) -> tf.Tensor | None:
     """Returns `context` as a tensor of shape `[..., context_size]`, or None for width 0."""
     if not context_size:
+        shape = () if context is None else np.shape(context)
         words = f"no `context`, since `{owner}` is unconditional"
-        require(context is None, words, f"shape {np.shape(context)}")
+        require(context is None, words, f"shape {shape}")
         return None
     words = f"`context` of shape [..., {context_size}]"
     require(context is not None, f"{words} for conditional `{owner}`", None)

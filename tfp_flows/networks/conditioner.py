@@ -129,7 +129,7 @@ class Conditioner(ConfiguredByAttributes, tf.Module, AutoregressiveConditioner):
         rows = rows_that_count(tf.convert_to_tensor(x), context, sample_weight)
         x, context, weight = sample_of_rows(rows, _INITIALIZATION_ROWS)
         x, *contexts = self._arguments(x, context)
-        initialize_part(self.network, x, *(contexts or [None]), weight)
+        initialize_part(self.network, x, contexts[0] if contexts else None, weight)
 
     def __call__(
         self, x: TensorLike, context: TensorLike | None = None, *, training: bool = False

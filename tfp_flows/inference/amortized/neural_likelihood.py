@@ -334,7 +334,7 @@ def _source(prior, simulator, pairs, vectorized, num_processes):
 
 def _with_dropped(report, check):
     """Returns a report with one more check, about the simulations that were left out."""
-    changes = {"checks": (*report.checks, check)}
+    changes: dict[str, Any] = {"checks": (*report.checks, check)}
     if check.failed:
         reasons = (*report.reasons, check.advice)
         changes |= {"verdict": "not to be relied on", "reasons": reasons}

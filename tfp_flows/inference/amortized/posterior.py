@@ -345,7 +345,7 @@ class AmortizedPosterior(DistributionWrapper):
     def from_config(cls, config: dict) -> AmortizedPosterior:
         """Builds the posterior from the result of `get_config`."""
         distribution, description = config["distribution"], config["description"]
-        previous, likelihood = config.get("previous"), config.get("likelihood")
+        previous, likelihood = (config.get(n) for n in ("previous", "likelihood"))
 
         def made(build: Callable, name: str) -> Any:
             return build(description[name]) if name in description else None
