@@ -345,7 +345,8 @@ class AmortizedPosterior(DistributionWrapper):
     def from_config(cls, config: dict) -> AmortizedPosterior:
         """Builds the posterior from the result of `get_config`."""
         distribution, description = config["distribution"], config["description"]
-        previous, likelihood = (config.get(n) for n in ("previous", "likelihood"))
+        previous: Any = config.get("previous")
+        likelihood: Any = config.get("likelihood")
 
         def made(build: Callable, name: str) -> Any:
             return build(description[name]) if name in description else None
