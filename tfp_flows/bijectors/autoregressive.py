@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import tensorflow as tf
 
@@ -33,36 +33,34 @@ class AutoregressiveMap(FlowBijector):
     p_bar = -T_p v_bar - L_p log_det_bar
     ```
 
-    Args:
-      parallel: direction of the map, "forward" or "inverse".
-      event_size: number of variables, D.
-      conditioner: callable of `(u, context)`.
-      transformer: its map in the direction `parallel` is T.
-      dtype: dtype of inputs and weights.
-      name: name of the bijector.
+    A subclass has the direction of the map, "forward" or "inverse", and the class of the
+    default transformer, whose map in this direction is T.
     """
+
+    _parallel_direction: ClassVar[str]
+    _default_transformer: ClassVar[type[Transformer]]
+    _default_name: ClassVar[str]
 
     def __init__(
         self,
-        parallel: str,
         event_size: int,
         conditioner: Callable,
-        transformer: Transformer,
+        transformer: Transformer | None = None,
         *,
-        dtype: tf.DType | str,
-        name: str,
+        dtype: tf.DType | str = tf.float32,
+        name: str | None = None,
     ) -> None:
         check_size("event_size", event_size)
+        transformer = self._default_transformer() if transformer is None else transformer
         super().__init__(
             event_ndims=1,
             event_shape=[event_size],
             context_size=getattr(conditioner, "context_size", 0),
             dtype=dtype,
-            name=name,
+            name=name or self._default_name,
         )
         shape = [event_size]
         check_conditioner(conditioner, shape, shape, transformer, self.dtype)
-        self._parallel_direction = parallel
         self._event_size = int(event_size)
         self._conditioner: Any = conditioner
         self._transformer = transformer
@@ -92,20 +90,14 @@ class AutoregressiveMap(FlowBijector):
     _forward_and_log_det = functools.partialmethod(_run, "forward")
     _inverse_and_log_det = functools.partialmethod(_run, "inverse")
 
-    @property
-    def _transform(self):
-        """T, elementwise: function of u and parameters; returns v and the log-det."""
-        return getattr(self._transformer, f"{self._parallel_direction}_and_log_det")
-
-    @property
-    def _transform_back(self):
-        """T^-1, elementwise: function of v and parameters; returns u and the log-det."""
-        (direction,) = self.sequential_directions
+    def _transform_in(self, direction):
+        """T or T^-1, elementwise: a function of values and parameters."""
         return getattr(self._transformer, f"{direction}_and_log_det")
 
     def _parallel(self, u, context, training=False):
         """Applies the map to `u`, `[..., D]`; returns v and the log-det, `[...]`."""
-        v, log_det = self._transform(u, self._parameters_of(u, context, training))
+        parameters = self._parameters_of(u, context, training)
+        v, log_det = self._transform_in(self._parallel_direction)(u, parameters)
         return v, tf.reduce_sum(log_det, axis=-1)
 
     def _sequential(self, v, context):
@@ -114,7 +106,8 @@ class AutoregressiveMap(FlowBijector):
         @tf.custom_gradient
         def solve(v, *contexts):
             solver = self._solver(v.dtype)
-            solve_one = _OneVariable(self._transform_back)
+            direction = OPPOSITE[self._parallel_direction]
+            solve_one = _OneVariable(self._transform_in(direction))
             u, log_det = solver.solve(v, *(contexts or [None]), solve_one)
 
             def gradient(*bars, variables=()):
@@ -135,7 +128,7 @@ class AutoregressiveMap(FlowBijector):
             p = self._parameters_of(u, *(contexts or [None]))
         with tf.GradientTape(persistent=True) as elementwise:
             elementwise.watch([u, p])
-            v, log_det = self._transform(u, p)
+            v, log_det = self._transform_in(self._parallel_direction)(u, p)
         v_by_u, v_by_p = _gradients(elementwise, v, [u, p])
         bar = tf.broadcast_to(-log_det_bar[..., None], tf.shape(log_det))
         from_u, from_p = _gradients(elementwise, log_det, [u, p], bar)
@@ -215,18 +208,9 @@ class MaskedAutoregressive(AutoregressiveMap):
       https://arxiv.org/abs/1705.07057
     """
 
-    def __init__(
-        self,
-        event_size: int,
-        conditioner: Callable,
-        transformer: Transformer | None = None,
-        *,
-        dtype: tf.DType | str = tf.float32,
-        name: str = "masked_autoregressive",
-    ) -> None:
-        transformer = Affine() if transformer is None else transformer
-        options = {"dtype": dtype, "name": name}
-        super().__init__("inverse", event_size, conditioner, transformer, **options)
+    _parallel_direction = "inverse"
+    _default_transformer = Affine
+    _default_name = "masked_autoregressive"
 
 
 class InverseAutoregressive(AutoregressiveMap):
@@ -259,18 +243,9 @@ class InverseAutoregressive(AutoregressiveMap):
       Kingma et al. (2016), IAF, Algorithm 1. https://arxiv.org/abs/1606.04934
     """
 
-    def __init__(
-        self,
-        event_size: int,
-        conditioner: Callable,
-        transformer: Transformer | None = None,
-        *,
-        dtype: tf.DType | str = tf.float32,
-        name: str = "inverse_autoregressive",
-    ) -> None:
-        transformer = Gated() if transformer is None else transformer
-        options = {"dtype": dtype, "name": name}
-        super().__init__("forward", event_size, conditioner, transformer, **options)
+    _parallel_direction = "forward"
+    _default_transformer = Gated
+    _default_name = "inverse_autoregressive"
 
 
 class SweptConditioner(AutoregressiveConditioner):

@@ -16,7 +16,7 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.multi_scale import MultiScale
 from tfp_flows.bijectors.partial import Partial
-from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.arguments import check_instance, require
 from tfp_flows.core.composite import Composite, context_for
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.inputs import as_tensor
@@ -63,19 +63,15 @@ def check_bijector(
     words = "a `tfp.bijectors.Bijector`"
     check_instance("bijector", bijector, tfp.bijectors.Bijector, words)
     ends = bijector.forward_min_event_ndims, bijector.inverse_min_event_ndims
-    if any(map(tf.nest.is_nested, ends)):
-        raise ValueError(
-            "Expected a `bijector` of one tensor at each end; got "
-            f"`{bijector.name}`, whose events have {ends[0]} and {ends[1]} axes. Chain it "
-            "with a bijector that joins them, such as `tfb.Invert(tfb.Split(...))`."
-        )
+    is_one = not any(map(tf.nest.is_nested, ends))
+    got = f"`{bijector.name}`, whose events have {ends[0]} and {ends[1]} axes"
+    hint = " Chain it with one that joins them, such as `tfb.Invert(tfb.Split(...))`."
+    require(is_one, "a `bijector` of one tensor at each end", got, hint)
     flow = bijector if isinstance(bijector, FlowBijector) else FlowChain([bijector])
     x = as_tensor(x, "x", flow.dtype or None)
-    if x.shape.rank != flow.inverse_min_event_ndims + 1 or not x.shape[0]:
-        raise ValueError(
-            f"Expected `x` of shape [N, *event] with {flow.inverse_min_event_ndims} event "
-            f"axes and N > 0; got {x.shape}."
-        )
+    ndims = flow.inverse_min_event_ndims
+    words = f"`x` of shape [N, *event] with {ndims} event axes and N > 0"
+    require(x.shape.rank == ndims + 1 and x.shape[0], words, x.shape)
     context = None if context is None else as_tensor(context, "context", flow.dtype or None)
     tolerance = 1e-9 if x.dtype == tf.float64 else 1e-3
     identities = _identities(flow, x, context, tolerance, or_isometries=True)
@@ -262,11 +258,9 @@ def _from_free_entries(jacobian, name):
     _, size, latent_size = jacobian.shape
     free = np.flatnonzero(np.any(jacobian != 0.0, axis=(0, 2)))
     on_simplex = np.allclose(jacobian.sum(axis=1), 0.0, atol=1e-4)
-    if len(free) != latent_size + on_simplex:
-        raise ValueError(
-            "Expected a `bijector` between as many free entries at both ends; got "
-            f"`{name}`, from {latent_size} to {size}, of which {len(free)} change."
-        )
+    got = f"`{name}`, from {latent_size} to {size}, of which {len(free)} change"
+    words = "a `bijector` between as many free entries at both ends"
+    require(len(free) == latent_size + on_simplex, words, got)
     return jacobian[:, free]
 
 

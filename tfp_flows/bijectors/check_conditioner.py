@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from tfp_flows.core.arguments import check_callable, require
 from tfp_flows.transformers.transformer import Transformer, check_transformer
 
 
@@ -23,23 +24,14 @@ def check_conditioner(
     `changing_shape`. One without `input_shape` and `output_shape` passes.
     """
     check_transformer(transformer)
-    if not callable(conditioner) or isinstance(conditioner, type):
-        raise ValueError(
-            "Expected a `conditioner`, a callable of (x, context) such as a `Conditioner`; "
-            f"got {conditioner!r}."
-        )
+    words = "a callable of (x, context) such as a `Conditioner`"
+    check_callable("conditioner", conditioner, words)
     module = _keras_module(conditioner)
+    words = "a `conditioner` of (x, context), such as a Keras 3 layer in a `Conditioner`"
+    hint = "build the network with `import keras`"
     if module == "keras":
-        raise ValueError(
-            "Expected a `conditioner` of (x, context); got the Keras layer "
-            f"{conditioner!r}: wrap it in `Conditioner`, with the shape of what it sees."
-        )
-    if module:
-        raise ValueError(
-            "Expected a `conditioner` of (x, context), such as a Keras 3 layer in a "
-            f"`Conditioner`; got {conditioner!r}, a layer of {module}: build the network "
-            "with `import keras`."
-        )
+        hint = "wrap it in `Conditioner`, with the shape of what it sees"
+    require(not module, words, f"{conditioner!r}, a layer of {module}: {hint}")
     if not hasattr(conditioner, "output_shape"):
         _warn_of_other_variables(conditioner, seen_shape, dtype)
     *leading, size = changing_shape
@@ -47,12 +39,9 @@ def check_conditioner(
     for name, expected in (("input_shape", seen_shape), ("output_shape", parameters_shape)):
         expected = tuple(expected)
         shape = tuple(getattr(conditioner, name, expected))
-        if not tf.TensorShape(shape).is_compatible_with(expected):
-            raise ValueError(
-                f"Expected a `conditioner` of `{name}` {expected}, to change entries of "
-                f"shape {tuple(changing_shape)} by `{type(transformer).__name__}`; got "
-                f"{shape}."
-            )
+        words = f"a `conditioner` of `{name}` {expected}, to change entries of shape"
+        words = f"{words} {tuple(changing_shape)} by `{type(transformer).__name__}`"
+        require(tf.TensorShape(shape).is_compatible_with(expected), words, shape)
 
 
 def _warn_of_other_variables(conditioner, seen_shape, dtype):

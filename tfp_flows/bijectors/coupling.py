@@ -13,7 +13,7 @@ from tfp_flows.bijectors.check_conditioner import check_conditioner
 from tfp_flows.bijectors.partition import check_mask, partition
 from tfp_flows.core.conditioners import in_mode
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.rows import weight_keyword
+from tfp_flows.core.rows import initialize_part
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.transformer import Transformer
 
@@ -103,8 +103,7 @@ class Coupling(FlowBijector):
             seen, _ = self._partition.split(tf.convert_to_tensor(data, self.dtype))
             if context is not None:
                 context = tf.convert_to_tensor(context, self.dtype)
-            weight = weight_keyword(self._conditioner, weight)
-            self._conditioner.initialize(seen, context, **weight)
+            initialize_part(self._conditioner, seen, context, weight)
 
     # The conditioner sees the passing entries, which are the same at both ends.
     _initialize_inverted = _initialize

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfp_flows.bijectors.check_conditioner import check_conditioner
-from tfp_flows.core.arguments import check_entries, check_integer, check_size
+from tfp_flows.core.arguments import check_entries, check_integer, check_size, require
 from tfp_flows.core.conditioners import in_mode
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.transformers.transformer import Transformer, check_transformer
@@ -81,11 +81,9 @@ class Elementwise(FlowBijector):
         check_size("event_size", event_size)
         check_integer("event_ndims", event_ndims, minimum=0)
         check_transformer(transformer)
-        if (conditioner is None) != (context_size == 0):
-            raise ValueError(
-                "Expected both or none of `conditioner` and `context_size`; got "
-                f"{conditioner} and {context_size}."
-            )
+        words = "both or none of `conditioner` and `context_size`"
+        fits = (conditioner is None) == (context_size == 0)
+        require(fits, words, f"{conditioner} and {context_size}")
         super().__init__(
             event_ndims=event_ndims,
             event_shape=[None] * (event_ndims - 1) + [event_size],

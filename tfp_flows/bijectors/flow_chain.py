@@ -17,7 +17,7 @@ from tfp_flows.core.context_standardizer import ContextStandardizer
 from tfp_flows.core.event_shapes import end_shapes, event_shape_after
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.recompute import recomputing, refuse_batch_statistics
-from tfp_flows.core.rows import weight_keyword
+from tfp_flows.core.rows import initialize_part
 
 
 class FlowChain(Composite):
@@ -121,22 +121,14 @@ class FlowChain(Composite):
                     data, context=step_context, sample_weight=weight
                 )
                 continue
-            step.initialize(data, context=step_context, **weight_keyword(step, weight))
+            initialize_part(step, data, step_context, weight)
             if i == stateful[-1]:
                 return
             # Later steps need no rows.
             data, context, weight = _first_row(data), _first_row(context), None
             data = step._normalised(data, context_for(step, context))
 
-    def initialize_and_normalise(
-        self,
-        data: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> tf.Tensor:
-        """Initialises, and returns the data at the latent end, `[N, *event]`."""
-        data, context, weight = self._check_rows(data, context, sample_weight)
+    def _initialize_and_normalise(self, data, context, weight):
         context = self._initialized_context(context, weight)
         for step in self._steps:
             data = step.initialize_and_normalise(

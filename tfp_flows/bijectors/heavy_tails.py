@@ -228,8 +228,7 @@ class _Map(NamedTuple):
     log_slope: Callable
 
 
-_STUDENT = (_student, _inverse_student, _student_log_slope)
 _MAPS = {
-    "student": _Map(("length", "each"), *_STUDENT),
+    "student": _Map(("length", "each"), _student, _inverse_student, _student_log_slope),
     "sinh": _Map(("each", "length"), tf.asinh, tf.sinh, _sinh_log_slope),
 }

@@ -8,7 +8,7 @@ from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.composite import Composite
 from tfp_flows.core.event_shapes import OPPOSITE, event_shape_after
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.rows import weight_keyword
+from tfp_flows.core.rows import initialize_part
 
 
 class Invert(Composite):
@@ -61,8 +61,7 @@ class Invert(Composite):
         self.bijector._initialize_inverted(data, context, weight)
 
     def _initialize_inverted(self, data, context, weight):
-        weight = weight_keyword(self.bijector, weight)
-        self.bijector.initialize(data, context=context, **weight)
+        initialize_part(self.bijector, data, context, weight)
 
     def _forward_and_log_det(self, x, context, training):
         return self._apply_part(self.bijector, "inverse", training, x, context)

@@ -12,7 +12,7 @@ from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.core.arguments import check_image_shape, check_number, require
 from tfp_flows.core.composite import Composite, as_bijectors, context_for
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.rows import weight_keyword
+from tfp_flows.core.rows import initialize_part
 
 
 class MultiScale(Composite):
@@ -91,8 +91,7 @@ class MultiScale(Composite):
                 data, context=context_for(level, context), sample_weight=weight
             )
             data = data[..., : -latent[-1]]
-        weight = weight_keyword(last, weight)
-        last.initialize(data, context=context_for(last, context), **weight)
+        initialize_part(last, data, context_for(last, context), weight)
 
     def _inverse_and_log_det(self, y, context, training):
         latents, log_dets = [], []
@@ -141,11 +140,9 @@ def _latent_shapes(levels, image_shape, fraction):
         words = "`levels` between images, apart from the last"
         require(len(spatial) == 2, words, f"`{level.name}` to {[*spatial, channels]}")
         factored = round(fraction * channels)
-        if not (0 < factored < channels and math.isclose(factored, fraction * channels)):
-            raise ValueError(
-                "Expected `fraction` of a whole number of channels, some and not all, of "
-                f"the {channels} of level {number}; got {fraction}."
-            )
+        fits = 0 < factored < channels and math.isclose(factored, fraction * channels)
+        words = "`fraction` of a whole number of channels, some and not all, of"
+        require(fits, f"{words} the {channels} of level {number}", fraction)
         shapes.append((*spatial, factored))
         image_shape = (*spatial, channels - factored)
     return [*shapes, tuple(levels[-1].inverse_event_shape(image_shape).as_list())]

@@ -12,7 +12,7 @@ from tfp_flows.bijectors.partition import check_mask, partition
 from tfp_flows.core.arguments import check_instance, require
 from tfp_flows.core.composite import Composite
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.rows import weight_keyword
+from tfp_flows.core.rows import initialize_part
 
 
 class Partial(Composite):
@@ -66,8 +66,7 @@ class Partial(Composite):
         self.bijector.check_support(self._changing(data), argument=f"{argument}[:, ~mask]")
 
     def _initialize(self, data, context, weight):
-        changing, weight = self._changing(data), weight_keyword(self.bijector, weight)
-        self.bijector.initialize(changing, context=context, **weight)
+        initialize_part(self.bijector, self._changing(data), context, weight)
 
     def _initialize_inverted(self, data, context, weight):
         self.bijector._initialize_inverted(self._changing(data), context, weight)
@@ -90,8 +89,8 @@ def _check_sizes(bijector, size):
     ndims = [bijector.forward_min_event_ndims, bijector.inverse_min_event_ndims]
     shapes = [bijector._event_shapes[direction] for direction in ("forward", "inverse")]
     fits = all(s is None or s.is_compatible_with([size]) for s in shapes)
-    if ndims != [1, 1] or not fits:
-        raise ValueError(
-            f"Expected a `bijector` of vectors of {size} entries, as many as `mask` does "
-            f"not let pass; got `{bijector.name}` of event shapes {shapes}."
-        )
+    words = (
+        f"a `bijector` of vectors of {size} entries, as many as `mask` does not let pass"
+    )
+    got = f"`{bijector.name}` of event shapes {shapes}"
+    require(ndims == [1, 1] and fits, words, got)

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from tfp_flows.core.arguments import require
+
 # Largest number of runs of equal entries that are split and joined one by one. Gathers have
 # gradients of many operations.
 _MOST_RUNS = 16
@@ -14,16 +16,12 @@ _MOST_RUNS = 16
 def check_mask(mask: npt.ArrayLike) -> np.ndarray:
     """Returns `mask` as a boolean array; both True and False must occur."""
     mask = np.asarray(mask)
-    if mask.dtype != bool or mask.ndim == 0:
-        raise ValueError(
-            f"Expected a boolean `mask` of the event's shape; got dtype {mask.dtype} "
-            f"and shape {mask.shape}."
-        )
-    if mask.all() or not mask.any():
-        raise ValueError(
-            "Expected a `mask` in which some variables pass and some change; got "
-            f"{int(mask.sum())} of {mask.size} that pass."
-        )
+    got = f"dtype {mask.dtype} and shape {mask.shape}"
+    is_mask = mask.dtype == bool and mask.ndim > 0
+    require(is_mask, "a boolean `mask` of the event's shape", got)
+    words = "a `mask` in which some variables pass and some change"
+    has_both = mask.any() and not mask.all()
+    require(has_both, words, f"{int(mask.sum())} of {mask.size} that pass")
     return mask
 
 
@@ -44,8 +42,6 @@ class _SplitLastAxis:
     """Passing and changing entries of the last axis as two smaller tensors."""
 
     def __init__(self, mask, event_shape):
-        self._seen = _Entries(np.flatnonzero(mask))
-        self._changing = _Entries(np.flatnonzero(~mask))
         self._origin = np.argsort(np.argsort(~mask, kind="stable"))
         self._event_axes = list(range(-len(event_shape), 0))
         self.seen_shape = (*event_shape[:-1], int(np.sum(mask)))
@@ -59,10 +55,13 @@ class _SplitLastAxis:
         if self._alternates and len(self._mask) % 2 == 0:  # faster than strided slices
             pairs = tf.reshape(x, [-1, *self.seen_shape, 2])
             return self._in_order(*tf.unstack(pairs, axis=-1))
-        if not self._alternates and len(self._runs) <= _MOST_RUNS:
+        if self._alternates:
+            return self._in_order(x[..., ::2], x[..., 1::2])
+        if len(self._runs) <= _MOST_RUNS:
             runs = tf.split(x, self._runs, axis=-1)
             return self._in_order(_joined(runs[::2]), _joined(runs[1::2]))
-        return self._seen.take(x), self._changing.take(x)
+        places = map(np.flatnonzero, (self._mask, ~self._mask))
+        return tuple(tf.gather(x, place, axis=-1) for place in places)
 
     def join(self, seen, changed):
         even, odd = self._in_order(seen, changed)
@@ -89,23 +88,6 @@ def _joined(parts):
 
 def _parts(x, sizes):
     return tf.split(x, sizes, axis=-1) if len(sizes) > 1 else [x]
-
-
-class _Entries:
-    """Fixed indices of the last axis; a slice where they are evenly spaced."""
-
-    def __init__(self, indices):
-        steps = np.diff(indices)
-        self._indices = indices
-        self._slice = None
-        if len(set(steps)) <= 1:
-            step = int(steps[0]) if len(steps) else 1
-            self._slice = slice(int(indices[0]), int(indices[-1]) + 1, step)
-
-    def take(self, x):
-        if self._slice is not None:
-            return x[..., self._slice]
-        return tf.gather(x, self._indices, axis=-1)
 
 
 class _MaskEvent:

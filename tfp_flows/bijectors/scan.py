@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.core.arguments import require
 from tfp_flows.core.compiled import is_compiled_by_xla
 from tfp_flows.core.composite import context_for
 from tfp_flows.core.conditioners import refuse_dropout
@@ -63,13 +64,12 @@ class Scan(FlowChain):
             name=name,
         )
         first, *others = (_structure(serialize(step)) for step in self.bijectors)
-        if any(other != first for other in others):
-            raise ValueError(
-                "Expected `bijectors` whose arguments are equal but for `seed` and `name`; "
-                f"got {[step.name for step in self.bijectors]} that differ in more."
-            )
-        if self.has_batch_statistics:
-            raise ValueError("Expected `bijectors` without batch statistics; got some.")
+        are_alike = all(other == first for other in others)
+        got = f"{[step.name for step in self.bijectors]} that differ in more"
+        words = "`bijectors` whose arguments are equal but for `seed` and `name`"
+        require(are_alike, words, got)
+        has_none = not self.has_batch_statistics
+        require(has_none, "`bijectors` without batch statistics", "some")
         refuse_dropout(self.bijectors, "a scan")
 
     def _run(self, direction, value, context, training):
@@ -144,11 +144,9 @@ def _no_variables_read(template):
     with tf.GradientTape() as tape:
         yield
     names = [variable.name for variable in tape.watched_variables()]
-    if names:
-        raise ValueError(
-            "Expected `bijectors` that hold variables as attributes of bijectors and of "
-            f"`Conditioner`s; got {names} elsewhere in `{template.bijectors[0].name}`."
-        )
+    words = "`bijectors` that hold variables as attributes of bijectors and of"
+    got = f"{names} elsewhere in `{template.bijectors[0].name}`"
+    require(not names, f"{words} `Conditioner`s", got)
 
 
 def _structure(data):

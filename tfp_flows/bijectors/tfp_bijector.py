@@ -96,7 +96,8 @@ def _impossible_outside(y, x, log_det):
     is_outside = _any(tf.math.is_nan, x) | tf.math.is_nan(log_det)
     if not tf.nest.is_nested(y):
         is_outside &= ~_any(tf.math.is_nan, y)
-        is_outside |= _any(tf.math.is_inf, x) & ~_any(_is_not_finite, y)
+        is_finite = ~_any(lambda value: ~tf.math.is_finite(value), y)
+        is_outside |= _any(tf.math.is_inf, x) & is_finite
     rows = tf.reshape(is_outside, tf.concat([[-1], tf.ones(x.shape.rank - 1, tf.int32)], 0))
     x = tf.where(rows, tf.zeros([], x.dtype), x)
     return x, tf.where(is_outside, tf.constant(-np.inf, log_det.dtype), log_det)
@@ -104,10 +105,6 @@ def _impossible_outside(y, x, log_det):
 
 def _any(holds, x):
     return tf.reduce_any(holds(x), axis=list(range(1, x.shape.rank)))
-
-
-def _is_not_finite(x):
-    return ~tf.math.is_finite(x)
 
 
 def event_ndims_of(bijectors: Sequence[tfp.bijectors.Bijector], least: Any) -> Any:

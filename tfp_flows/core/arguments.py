@@ -9,7 +9,7 @@ import contextvars
 import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import tensorflow as tf
@@ -58,12 +58,12 @@ def check_integer(
     name: str, value: Any, minimum: int = 1, maximum: float = math.inf
 ) -> int:
     """Returns `value` as an `int` in a range; NumPy's integers are integers."""
-    number = None if _is_boolean(value) else _as_integer(value)
+    number = _as_integer(value)
     if number is None or not minimum <= number <= maximum:
         words = f"of at least {minimum}"
         if maximum < math.inf:
             words = f"from {minimum} to {maximum:,}"
-        raise ValueError(f"Expected an integer `{name}` {words}; got {_shown(value)}.")
+        refuse(f"an integer `{name}` {words}", value)
     return number
 
 
@@ -81,7 +81,7 @@ def check_number(name: str, value: Any, words: str, allows: Callable[[Any], bool
     """
     is_number = np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf"
     if not is_number or not allows(value):
-        raise ValueError(f"Expected a number `{name}` {words}; got {_shown(value)}.")
+        refuse(f"a number `{name}` {words}", value)
     return value
 
 
@@ -117,10 +117,7 @@ def check_widths(name: str, value: Any) -> tuple[int, ...]:
     widths = positive_integers(value)
     if widths is None:
         value = value if _as_integer(value) is None else (value,)
-        raise ValueError(
-            f"Expected positive `{name}`; got {_shown(value)}. Widths are integers, such "
-            "as (64, 64)."
-        )
+        refuse(f"positive `{name}`", value, " Widths are integers, such as (64, 64).")
     for width in widths:
         check_entries(name, width)
     return widths
@@ -130,9 +127,7 @@ def check_event_shape(name: str, value: Any) -> tuple[int, ...]:
     """Returns `value`, a positive integer or a shape of them, as a tuple."""
     shape = positive_integers(value)
     if shape is None:
-        raise ValueError(
-            f"Expected `{name}` of one or more positive integers; got {_shown(value)}."
-        )
+        refuse(f"`{name}` of one or more positive integers", value)
     check_entries(name, *shape)
     return shape
 
@@ -143,39 +138,32 @@ def check_image_shape(
     """Returns `(H, W, C)` as integers; H and W must be divisible by `divisible_by`."""
     shape = positive_integers(image_shape)
     if shape is None or len(shape) != 3:
-        raise ValueError(
-            f"Expected `image_shape` of positive (H, W, C); got {image_shape!r}."
-        )
+        refuse("`image_shape` of positive (H, W, C)", image_shape)
     check_entries("image_shape", *shape)
     height, width, channels = shape
     if height % divisible_by or width % divisible_by:
-        raise ValueError(
-            f"Expected `image_shape` with H and W divisible by {divisible_by}; got {shape}."
-        )
+        refuse(f"`image_shape` with H and W divisible by {divisible_by}", shape)
     return height, width, channels
 
 
 def check_flag(name: str, value: Any) -> None:
     """Refuses values other than True and False, which Python would take as true."""
     if not _is_boolean(value) and _as_integer(value) not in (0, 1):
-        raise ValueError(f"Expected `{name}` of True or False; got {_shown(value)}.")
+        refuse(f"`{name}` of True or False", value)
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str | bool]) -> None:
     """Refuses a value that is none of `choices`."""
     if not isinstance(value, (str, bool)) or value not in choices:
         *others, last = map(repr, choices)
-        words = f"{', '.join(others)} or {last}"
-        raise ValueError(f"Expected `{name}` of {words}; got {_shown(value)}.")
+        refuse(f"`{name}` of {', '.join(others)} or {last}", value)
 
 
 def check_seed(name: str, value: Any) -> None:
     """Refuses values other than None and integers of at least 0."""
-    number = None if _is_boolean(value) else _as_integer(value)
+    number = _as_integer(value)
     if value is not None and (number is None or number < 0):
-        raise ValueError(
-            f"Expected `{name}` of None or an integer of at least 0; got {_shown(value)}."
-        )
+        refuse(f"`{name}` of None or an integer of at least 0", value)
 
 
 def check_dtype(name: str, value: Any) -> tf.DType:
@@ -185,7 +173,7 @@ def check_dtype(name: str, value: Any) -> tf.DType:
     except TypeError:
         dtype = None
     if dtype not in (tf.float32, tf.float64):
-        raise ValueError(f"Expected `{name}` float32 or float64; got {_shown(value)}.")
+        refuse(f"`{name}` float32 or float64", value)
     return dtype
 
 
@@ -201,20 +189,20 @@ def check_network_dtype(name: str, value: Any, dtype: Any) -> str:
         allowed.append("mixed_bfloat16")
     if value is not None and not (isinstance(value, str) and value in allowed):
         words = " or ".join(["None", *map(repr, allowed)])
-        check_instance(name, value, (), f"{words} in a flow of {flow_dtype}")
+        refuse(f"`{name}`, {words} in a flow of {flow_dtype}", value)
     return value or flow_dtype
 
 
 def check_name(name: str, value: Any) -> None:
     """Refuses values other than None and strings."""
     if value is not None and not isinstance(value, str):
-        raise ValueError(f"Expected a string `{name}`; got {_shown(value)}.")
+        refuse(f"a string `{name}`", value)
 
 
 def check_callable(name: str, value: Any, words: str) -> None:
     """Refuses a value that is not callable; `words` describe the function expected."""
     if not callable(value) or isinstance(value, type):
-        raise ValueError(f"Expected `{name}`, {words}; got {_shown(value)}.")
+        refuse(f"`{name}`, {words}", value)
 
 
 def check_instance(
@@ -225,15 +213,14 @@ def check_instance(
     `words` describe one with its article, such as "a `Bijector`"; `hint` is a sentence of
     advice, with a space before it.
     """
-    if isinstance(value, kinds):
-        return
-    raise ValueError(f"Expected `{name}`, {words}; got {_shown(value)}.{hint}")
+    if not isinstance(value, kinds):
+        refuse(f"`{name}`, {words}", value, hint)
 
 
 def check_members(name: str, value: Any, members: Sequence[str], words: str) -> None:
     """Refuses classes, and objects that lack one of `members`; see `check_instance`."""
     if isinstance(value, type) or not all(hasattr(value, m) for m in members):
-        check_instance(name, value, (), words)
+        refuse(f"`{name}`, {words}", value)
 
 
 def check_names(argument: str, table: Any, expected: Sequence[str]) -> None:
@@ -252,10 +239,25 @@ def require(holds: Any, expected: str, got: Any, hint: str = "") -> None:
         raise ValueError(f"Expected {expected}; got {got}.{hint}")
 
 
+def refuse(expected: str, value: Any, hint: str = "") -> NoReturn:
+    """Raises the `ValueError` of `require`, with a short text of `value`."""
+    raise ValueError(f"Expected {expected}; got {_shown(value)}.{hint}")
+
+
+def _shown(value):
+    if isinstance(value, type):
+        return f"the class {value.__name__}; call it: {value.__name__}(...)"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
 def _as_integer(value):
-    """Returns `value` as an `int`, or None; an array without axes counts as a number."""
+    """Returns `value` as an `int`; None for booleans and whatever is no integer.
+
+    An array without axes counts as a number.
+    """
     try:
-        return operator.index(value)
+        return None if _is_boolean(value) else operator.index(value)
     except TypeError:
         return None
 
@@ -270,14 +272,6 @@ def positive_integers(value: Any) -> tuple[int, ...] | None:
         value = [value]
     if isinstance(value, (str, bytes, dict)) or not hasattr(value, "__iter__"):
         return None
-    integers = [None if _is_boolean(v) else _as_integer(v) for v in value]
+    integers = [_as_integer(v) for v in value]
     positive = tuple(i for i in integers if i is not None and i > 0)
     return positive if len(positive) == len(integers) else None
-
-
-def _shown(value):
-    """Returns a short text of a value for an error."""
-    if isinstance(value, type):
-        return f"the class {value.__name__}; call it: {value.__name__}(...)"
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -39,14 +39,17 @@ class Check:
     resampling_helps: bool = False
 
     @classmethod
-    def at_most(cls, name: str, value: float, threshold: float, advice: str) -> Check:
+    def at_most(
+        cls, name: str, value: float, threshold: float, advice: str, **options: bool
+    ) -> Check:
         """Returns a check that passes up to the threshold; NaN fails.
 
         >>> from tfp_flows.inference import Check
         >>> Check.at_most("share of zeros", 0.2, 0.1, "Use floats.").passed
         False
         """
-        return cls(name, value, threshold, bool(value <= threshold), advice)
+        passed = bool(value <= threshold)
+        return cls(name, value, threshold, passed, advice, **options)
 
     @classmethod
     def at_least(cls, name: str, value: float, threshold: float, advice: str) -> Check:

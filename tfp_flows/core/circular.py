@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_array, check_size
+from tfp_flows.core.arguments import check_array, check_size, refuse
 
 _TURN = 2.0 * math.pi * (1.0 + 1e-3)  # radians, with room for rounding
 
@@ -32,10 +32,8 @@ def as_circular(
     is_known = all(-size <= i < size for i in indices)
     is_known = is_known and len({i % size for i in indices}) == len(indices)
     if not is_empty and not (is_list and is_known):
-        raise ValueError(
-            f"Expected `circular`, a list of indices of {size} variables or of {size} "
-            f"booleans; got {circular!r}."
-        )
+        words = f"a list of indices of {size} variables or of {size} booleans"
+        refuse(f"`circular`, {words}", circular)
     result = np.zeros(size, bool)
     result[indices] = True
     return result

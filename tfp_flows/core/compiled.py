@@ -83,7 +83,7 @@ class CompiledCall:
       check: function of `x` and the method's result, called while tracing.
     """
 
-    def __init__(self, method: Callable, check: Callable | None = None) -> None:
+    def __init__(self, method: Callable, check: Callable = lambda *_: None) -> None:
         self._method = method
         self._check = check
         self._functions: dict = {}
@@ -93,25 +93,22 @@ class CompiledCall:
         if tf.nest.flatten(x)[0].shape[0] == 0:
             return self._from_no_rows(x, context)
         if tf.config.functions_run_eagerly():
-            return self._op_by_op(x, context, training)
+            outputs = self._method(x, context=context, training=training)
+            self._check(x, outputs)
+            return outputs
         arguments = [x] if context is None else [x, context]
         signature = tf.nest.map_structure(
             lambda t: tf.TensorSpec([None, *t.shape[1:]], t.dtype), arguments
         )
         key = (training, *tf.nest.flatten(signature))
         if key not in self._functions:
-            function = self._compile(signature, training)
-            if self._check is not None:
-                outputs = function.get_concrete_function().structured_outputs
-                self._check(signature[0], outputs)
+            fixed = {"training": training} | ({"context": None} if context is None else {})
+            method = functools.partial(self._method, **fixed)
+            function = graph_function(method, input_signature=signature)
+            outputs = function.get_concrete_function().structured_outputs
+            self._check(signature[0], outputs)
             self._functions[key] = function
         return self._functions[key](*arguments)
-
-    def _op_by_op(self, x, context, training):
-        outputs = self._method(x, context=context, training=training)
-        if self._check is not None:
-            self._check(x, outputs)
-        return outputs
 
     def _from_no_rows(self, x, context):
         # TensorFlow's convolutions return a wrong number of channels for no rows. The row
@@ -120,13 +117,6 @@ class CompiledCall:
         if context is not None:
             context = tf.zeros([1, *context.shape[1:]], context.dtype)
         return tf.nest.map_structure(lambda t: t[:0], self(row, context, False))
-
-    def _compile(self, signature, training):
-        fixed = {"training": training}
-        if len(signature) == 1:
-            fixed["context"] = None
-        method = functools.partial(self._method, **fixed)
-        return graph_function(method, input_signature=signature)
 
 
 class Compiled:

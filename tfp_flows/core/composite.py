@@ -87,9 +87,9 @@ def as_bijectors(name: str, bijectors: Any) -> list[tfp.bijectors.Bijector]:
     return list(bijectors)
 
 
-def context_for(part: FlowBijector, context: tf.Tensor | None) -> tf.Tensor | None:
-    """Returns the context if `part` is conditional, else None."""
-    return context if part.context_size else None
+def context_for(part: Any, context: tf.Tensor | None) -> tf.Tensor | None:
+    """Returns the context if a bijector or distribution is conditional, else None."""
+    return context if getattr(part, "context_size", 0) else None
 
 
 def _shared_context_size(parts):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
+from tfp_flows.core.arguments import require
+
 if TYPE_CHECKING:
     from tfp_flows.core.flow_bijector import FlowBijector
 
@@ -91,8 +93,5 @@ def refuse_dropout(steps: Sequence[FlowBijector], argument: str) -> None:
         for step in steps
         if any(getattr(part, "dropout_in_training", False) for part in step.submodules)
     ]
-    if names:
-        raise ValueError(
-            f"Expected `bijectors` without `dropout_in_training` for {argument}, which "
-            f"calls networks again in the gradient; got {names}."
-        )
+    words = f"`bijectors` without `dropout_in_training` for {argument}"
+    require(not names, f"{words}, which calls networks again in the gradient", names)

@@ -51,10 +51,6 @@ class ContextStandardizer(tf.Module):
             self._initialized.assign(True)
         return self(tf.convert_to_tensor(context, self._mean.dtype))
 
-    def leave(self) -> None:
-        """Leaves contexts unchanged for good."""
-        self._initialized.assign(True)
-
     def __call__(self, context: tf.Tensor) -> tf.Tensor:
         """Returns `context`, `[..., C]`, standardised and clipped against overflow."""
         most = context.dtype.max**0.8  # the same bound as in `Standardize`
@@ -65,4 +61,4 @@ def leave_contexts(part: tf.Module) -> None:
     """Makes a bijector or distribution leave contexts from a network unchanged."""
     for module in (part, *part.submodules):
         if isinstance(module, ContextStandardizer) and not module.is_initialized:
-            module.leave()
+            module._initialized.assign(True)

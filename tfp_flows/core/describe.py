@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 import math
-import typing
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-
-class Line(typing.NamedTuple):
-    """A line of a table of steps.
-
-    Attributes:
-      name: name of the step, indented by its depth.
-      kind: its class.
-      event_shape: event shape at its data end.
-      parameters: numbers of trainable and of fixed parameters.
-    """
-
-    name: str
-    kind: str
-    event_shape: str
-    parameters: str
+_HEADER = ("step", "class", "event shape", "parameters")
 
 
 def headline(
@@ -52,38 +37,32 @@ def from_distribution(distribution: tfp.distributions.Distribution) -> list[str]
         headline(distribution, shape),
         f'base "{base.name}": event shape {base.event_shape}, '
         f"{count_parameters(base)} parameters",
-        headline(flow, shape),
-        *as_table(lines(flow, shape)),
+        *from_bijector(flow, shape),
     ]
 
 
-def lines(
-    bijector: tfp.bijectors.Bijector, event_shape: tf.TensorShape | None, depth: int = 0
-) -> list[Line]:
-    """Returns a `Line` for each part of a bijector and for their parts, data side first.
+def from_bijector(
+    bijector: tfp.bijectors.Bijector, event_shape: tf.TensorShape | None
+) -> list[str]:
+    """Returns lines of text on a bijector: itself, and a table of its parts if it has some.
 
-    `event_shape` is the one at its data end; None if it is not known. `depth`, the number
-    of bijectors around it, sets the indent of its parts.
+    `event_shape` is the one at its data end; None if it is not known.
     """
-    table = []
+    head, rows = headline(bijector, event_shape), list(_rows(bijector, event_shape))
+    if not rows:
+        return [head]
+    columns = zip(_HEADER, *rows, strict=True)
+    widths = [max(map(len, column)) for column in columns]
+    padded = (map(str.ljust, row, widths) for row in (_HEADER, *rows))
+    return [head, *("  " + "  ".join(row).rstrip() for row in padded)]
+
+
+def _rows(bijector, event_shape, depth=0):
+    """Yields the cells of `_HEADER` of each part and of their parts, data side first."""
     for part, shape in _parts(bijector, event_shape):
         name, kind = "  " * depth + part.name, type(part).__name__
-        table.append(Line(name, kind, _text(shape), count_parameters(part)))
-        table += lines(part, shape, depth + 1)
-    return table
-
-
-def as_table(table: list[Line]) -> list[str]:
-    """Returns `Line`s as text in columns under a header; an empty list for no `Line`s."""
-    if not table:
-        return []
-    table = [Line("step", "class", "event shape", "parameters"), *table]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return [
-        "  "
-        + "  ".join(f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)).rstrip()
-        for line in table
-    ]
+        yield name, kind, _text(shape), count_parameters(part)
+        yield from _rows(part, shape, depth + 1)
 
 
 def count_parameters(module: tf.Module) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.core.arguments import require
+
 OPPOSITE = {"forward": "inverse", "inverse": "forward"}
 _UNKNOWN = tf.TensorShape(None)
 
@@ -18,11 +20,10 @@ def shapes_by_direction(event_ndims: Any, event_shape: Any, data_event_shape: An
     An event at the latent end has `event_ndims` axes and `event_shape`, which may be None
     for any; an event at the data end has `data_event_shape`, or None for the same.
     """
-    if event_shape is not None and len(event_shape) != event_ndims:
-        raise ValueError(
-            f"Expected `event_ndims` of {len(event_shape)}, the axes of an event of shape "
-            f"{list(event_shape)}; got {event_ndims}."
-        )
+    if event_shape is not None:
+        count, shape = len(event_shape), list(event_shape)
+        words = f"`event_ndims` of {count}, the axes of an event of shape {shape}"
+        require(count == event_ndims, words, event_ndims)
     at_data = event_shape if data_event_shape is None else data_event_shape
     shapes = {"forward": event_shape, "inverse": at_data}
     return {k: None if s is None else tf.TensorShape(s) for k, s in shapes.items()}

@@ -17,7 +17,14 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core import describe
-from tfp_flows.core.arguments import check_dtype, check_integer, check_name, check_size
+from tfp_flows.core.arguments import (
+    check_dtype,
+    check_integer,
+    check_name,
+    check_size,
+    refuse,
+    require,
+)
 from tfp_flows.core.compiled import CompiledCall
 from tfp_flows.core.event_shapes import OPPOSITE, shapes_by_direction, with_event_shape
 from tfp_flows.core.inputs import (
@@ -26,14 +33,16 @@ from tfp_flows.core.inputs import (
     check_context,
     check_event_shape,
     check_value,
+    merge_batch_axes,
     nan_where_context_is,
+    restore_batch_axes,
 )
 from tfp_flows.core.rows import (
     check_rows,
+    initialize_part,
     parts_of_rows,
     refuse_rows_outside,
     rows_that_count,
-    weight_keyword,
 )
 from tfp_flows.core.serialization import Configured
 from tfp_flows.core.stock_call_memory import StockCallMemory
@@ -222,14 +231,14 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
         value = check_value(value, *self._input_of(direction), self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
         value, context = align_batch_axes(value, context, event_ndims)
-        value, context, batch_shape = _merge_batch_axes(value, context, event_ndims)
+        value, context, batch_shape = merge_batch_axes(value, context, event_ndims)
         value = nan_where_context_is(value, context, event_ndims)
         if tf.executing_eagerly():
             result = self._transient.compiled[direction](value, context, training)
         else:
             result = self._method(direction)(value, context, training)
             check_result(self, direction, value, result)
-        value, log_det = _restore_batch_axes(result, batch_shape)
+        value, log_det = restore_batch_axes(result, batch_shape)
         if unset and not tf.nest.is_nested(value):
             value = self._warn_if_trained(value)
         return value, log_det
@@ -365,12 +374,9 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
 
     def _initialize_inverted(self, data, context, weight):
         """Sets state so that `forward` normalises `data`, `[N, *event]`: for `Invert`."""
-        if not self.is_initialized:
-            raise ValueError(
-                "Expected a `bijector` to invert whose data-dependent state can be set at "
-                f"its latent end; got `{self.name}`. Build it without that state, or "
-                "initialize it before it is inverted."
-            )
+        words = "a `bijector` to invert whose data-dependent state can be set at its latent"
+        hint = " Build it without that state, or initialize it before it is inverted."
+        require(self.is_initialized, f"{words} end", f"`{self.name}`", hint)
 
     def initialize_and_normalise(
         self,
@@ -386,8 +392,11 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
           context: `[N, context_size]`, if the bijector is conditional.
           sample_weight: see `initialize`. Rows of weight 0 are not returned.
         """
-        data, context, weight = self._check_rows(data, context, sample_weight)
-        self.initialize(data, context=context, **weight_keyword(self, weight))
+        rows = self._check_rows(data, context, sample_weight)
+        return self._initialize_and_normalise(*rows)
+
+    def _initialize_and_normalise(self, data, context, weight):
+        initialize_part(self, data, context, weight)
         return self._normalised(data, context)
 
     def _normalised(self, data, context):
@@ -415,8 +424,7 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
             cls.__init__ = _keeping_arguments(cls.__init__)  # type: ignore[method-assign]
 
     def __str__(self) -> str:
-        table = describe.lines(self, self._event_shapes["inverse"])
-        return "\n".join([describe.headline(self), *describe.as_table(table)])
+        return "\n".join(describe.from_bijector(self, self._event_shapes["inverse"]))
 
     def __repr__(self) -> str:
         return f"<{describe.headline(self)}>"
@@ -561,44 +569,6 @@ def _keeping_arguments(init):
     return keeping
 
 
-def _merge_batch_axes(value, context, event_ndims):
-    """Makes one axis of all batch axes of a value and its context, which may be None.
-
-    The value may be a structure, as `event_ndims` is then. The last result is the batch
-    shape to restore; None where there is one batch axis already.
-    """
-    parts, ndims = tf.nest.flatten(value), tf.nest.flatten(event_ndims)
-    batch_ndims = parts[0].shape.rank - ndims[0]
-    if batch_ndims == 1:
-        return value, context, None
-    batch_shape, rows = parts[0].shape[:batch_ndims], -1
-    if batch_shape.is_fully_defined():
-        batch_shape = batch_shape.as_list()
-        rows = math.prod(batch_shape)
-    else:
-        batch_shape = tf.shape(parts[0])[:batch_ndims]
-    parts = [_reshape(part, batch_ndims, [rows]) for part in parts]
-    value = tf.nest.pack_sequence_as(value, parts)
-    context = None if context is None else _reshape(context, batch_ndims, [rows])
-    return value, context, batch_shape
-
-
-def _restore_batch_axes(result, batch_shape):
-    """Undoes `_merge_batch_axes` for `result`, tensors `[N, ...]`."""
-    if batch_shape is None:
-        return result
-    return tf.nest.map_structure(lambda part: _reshape(part, 1, batch_shape), result)
-
-
-def _reshape(part, num_axes, batch_shape):
-    """Replaces the first `num_axes` axes of `part` by those of `batch_shape`."""
-    rest = part.shape[num_axes:]
-    rest = rest.as_list() if rest.is_fully_defined() else tf.shape(part)[num_axes:]
-    if isinstance(batch_shape, list) and isinstance(rest, list):
-        return tf.reshape(part, [*batch_shape, *rest])
-    return tf.reshape(part, tf.concat([batch_shape, rest], axis=0))
-
-
 def _check_signatures(bijector):
     """Refuses a bijector whose methods do not take `(x, context, training)`."""
     for direction, argument in (("forward", "x"), ("inverse", "y")):
@@ -616,26 +586,20 @@ def check_result(bijector: FlowBijector, direction: str, value: Any, result: Any
     """Returns `result`, if the static shapes of its value and log-det fit the input."""
     name = f"{type(bijector).__name__}._{direction}_and_log_det"
     if not isinstance(result, (tuple, list)) or len(result) != 2:
-        raise ValueError(
-            f"Expected `{name}` to return a value and its log_det; got {result!r}."
-        )
+        refuse(f"`{name}` to return a value and its log_det", result)
     after, log_det = result
     if tf.nest.is_nested(value) or tf.nest.is_nested(after):
         return result
     batch = value.shape[: value.shape.rank - bijector._event_ndims(direction)]
-    if not log_det.shape.is_compatible_with(batch):
-        raise ValueError(
-            f"Expected `{name}` to return a log_det of shape {batch}, one a row; got a "
-            f"log_det of shape {log_det.shape}."
-        )
+    words = f"`{name}` to return a log_det of shape {batch}, one a row"
+    fits = log_det.shape.is_compatible_with(batch)
+    require(fits, words, f"a log_det of shape {log_det.shape}")
     event = bijector._event_shapes[OPPOSITE[direction]]
     if event is None:
         event = [None] * bijector._event_ndims(OPPOSITE[direction])
     expected = batch.concatenate(event)
-    if not after.shape.is_compatible_with(expected):
-        raise ValueError(
-            f"Expected `{name}` to return a value of shape {expected}; got {after.shape}."
-        )
+    fits = after.shape.is_compatible_with(expected)
+    require(fits, f"`{name}` to return a value of shape {expected}", after.shape)
     return result
 
 
@@ -647,10 +611,7 @@ def _sum_event(log_det, event_ndims, min_event_ndims):
     event_ndims = tf.nest.flatten(event_ndims)[0]
     min_event_ndims = tf.nest.flatten(min_event_ndims)[0]
     extra = int(tf.get_static_value(event_ndims)) - min_event_ndims
-    if extra < 0:
-        raise ValueError(
-            f"Expected `event_ndims` of at least {min_event_ndims}; got {event_ndims}."
-        )
+    require(extra >= 0, f"`event_ndims` of at least {min_event_ndims}", event_ndims)
     return tf.reduce_sum(log_det, axis=list(range(-extra, 0))) if extra else log_det
 
 

@@ -1,4 +1,4 @@
-"""Checks of the arguments of public methods of bijectors and distributions."""
+"""Arguments of public methods of bijectors and distributions: checks, and batch axes."""
 
 import math
 from collections.abc import Sequence
@@ -30,11 +30,9 @@ def check_value(
             _in_structure(event_ndims, value, argument),
         )
     value = as_tensor(value, argument, dtype)
-    if value.shape.rank is None or value.shape.rank < event_ndims:
-        raise ValueError(
-            f"Expected `{argument}` of a known rank of at least {event_ndims}; got shape "
-            f"{value.shape}."
-        )
+    has_rank = value.shape.rank is not None and value.shape.rank >= event_ndims
+    words = f"`{argument}` of a known rank of at least {event_ndims}"
+    require(has_rank, words, f"shape {value.shape}")
     check_event_shape(value.shape, argument, event_ndims, event_shape)
     batch = value.shape[: value.shape.rank - event_ndims]
     if event_shape is None or value.shape[batch.rank :].is_fully_defined():
@@ -95,18 +93,15 @@ def check_context(
 ) -> tf.Tensor | None:
     """Returns `context` as a tensor of shape `[..., context_size]`, or None for width 0."""
     if not context_size:
-        if context is not None:
-            raise ValueError(
-                f"Expected no `context`, since `{owner}` is unconditional; got shape "
-                f"{np.shape(context)}."
-            )
+        shape = () if context is None else np.shape(context)
+        words = f"no `context`, since `{owner}` is unconditional"
+        require(context is None, words, f"shape {shape}")
         return None
-    expected = f"Expected `context` of shape [..., {context_size}]"
-    if context is None:
-        raise ValueError(f"{expected} for conditional `{owner}`; got None.")
+    words = f"`context` of shape [..., {context_size}]"
+    require(context is not None, f"{words} for conditional `{owner}`", None)
     context = as_tensor(context, "context", dtype)
-    if not context.shape.rank or context.shape[-1] != context_size:
-        raise ValueError(f"{expected}; got {context.shape}.")
+    fits = context.shape.rank and context.shape[-1] == context_size
+    require(fits, words, context.shape)
     return context
 
 
@@ -165,6 +160,44 @@ def align_batch_axes(value: Any, context: tf.Tensor | None, event_ndims: Any) ->
 
     value = tf.nest.map_structure(lambda part: broadcast(part, batch.rank), value)
     return value, broadcast(context, context_batch.rank)
+
+
+def merge_batch_axes(value: Any, context: tf.Tensor | None, event_ndims: Any) -> tuple:
+    """Makes one axis of all batch axes of a value and its context, which may be None.
+
+    The value may be a structure, as `event_ndims` is then. The last result is the batch
+    shape to restore; None where there is one batch axis already.
+    """
+    parts, ndims = tf.nest.flatten(value), tf.nest.flatten(event_ndims)
+    batch_ndims = parts[0].shape.rank - ndims[0]
+    if batch_ndims == 1:
+        return value, context, None
+    batch_shape, rows = parts[0].shape[:batch_ndims], -1
+    if batch_shape.is_fully_defined():
+        batch_shape = batch_shape.as_list()
+        rows = math.prod(batch_shape)
+    else:
+        batch_shape = tf.shape(parts[0])[:batch_ndims]
+    parts = [_reshape(part, batch_ndims, [rows]) for part in parts]
+    value = tf.nest.pack_sequence_as(value, parts)
+    context = None if context is None else _reshape(context, batch_ndims, [rows])
+    return value, context, batch_shape
+
+
+def restore_batch_axes(result: Any, batch_shape: Any) -> Any:
+    """Undoes `merge_batch_axes` for `result`, tensors `[N, ...]`."""
+    if batch_shape is None:
+        return result
+    return tf.nest.map_structure(lambda part: _reshape(part, 1, batch_shape), result)
+
+
+def _reshape(part, num_axes, batch_shape):
+    """Replaces the first `num_axes` axes of `part` by those of `batch_shape`."""
+    rest = part.shape[num_axes:]
+    rest = rest.as_list() if rest.is_fully_defined() else tf.shape(part)[num_axes:]
+    if isinstance(batch_shape, list) and isinstance(rest, list):
+        return tf.reshape(part, [*batch_shape, *rest])
+    return tf.reshape(part, tf.concat([batch_shape, rest], axis=0))
 
 
 def minus_infinity_outside(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
+from tfp_flows.core.arguments import require
 from tfp_flows.core.compiled import is_compiled_by_xla
 from tfp_flows.core.conditioners import refuse_dropout
 
@@ -42,11 +43,8 @@ def recomputing(apply: Callable) -> Callable:
 def refuse_batch_statistics(steps: Sequence[FlowBijector]) -> None:
     """Raises `ValueError` if one of `steps` must not be applied twice while it trains."""
     names = [step.name for step in steps if step.has_batch_statistics]
-    if names:
-        raise ValueError(
-            "Expected `bijectors` without batch statistics, which would be counted twice, "
-            f"for `recompute`; got {names}."
-        )
+    words = "`bijectors` without batch statistics, which would be counted twice"
+    require(not names, f"{words}, for `recompute`", names)
     refuse_dropout(steps, "`recompute`")
 
 

@@ -161,20 +161,23 @@ def check_weight(weight: np.ndarray, num_rows: int) -> None:
     require(not len(rows), "`sample_weight` without negative weights", got)
 
 
-def weight_keyword(part: Any, sample_weight: TensorLike | None) -> dict:
-    """Returns the keyword argument of `part.initialize` for weights; none without weights.
+def initialize_part(part: Any, data: Any, context: Any, weight: Any) -> None:
+    """Initialises a bijector, distribution or conditioner by rows, if it has any state.
 
-    Raises:
-      ValueError: if the method, of a user's class, does not take it.
+    It gets no context and no weights if there are none. If a user's class does not take
+    weights, `ValueError` says so.
     """
-    if sample_weight is None:
-        return {}
-    takes = inspect.signature(part.initialize).parameters.values()
-    fits = any(p.name == "sample_weight" or p.kind == p.VAR_KEYWORD for p in takes)
-    words = f"`{type(part).__name__}.initialize` to take `sample_weight`"
-    hint = " Add the keyword, None by default, since rows have weights."
-    require(fits, words, "one that does not", hint)
-    return {"sample_weight": sample_weight}
+    if not hasattr(part, "initialize"):
+        return
+    keywords = {} if context is None else {"context": context}
+    if weight is not None:
+        takes = inspect.signature(part.initialize).parameters.values()
+        fits = any(p.name == "sample_weight" or p.kind == p.VAR_KEYWORD for p in takes)
+        words = f"`{type(part).__name__}.initialize` to take `sample_weight`"
+        hint = " Add the keyword, None by default, since rows have weights."
+        require(fits, words, "one that does not", hint)
+        keywords["sample_weight"] = weight
+    part.initialize(data, **keywords)
 
 
 def num_rows(data: Any) -> int:

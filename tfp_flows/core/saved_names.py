@@ -54,7 +54,7 @@ _MOVED = {
         "AmortizedPosterior",
     )
 }
-_PLAIN = (type(None), bool, int, float, str)
+PLAIN = (type(None), bool, int, float, str)
 # Files of deeply nested flows have some sixty levels.
 MAX_DEPTH = 250
 
@@ -154,7 +154,7 @@ def check_keras(config: Any) -> dict[str, Any]:
             waiting += [(part, depth + 1) for part in value.values()]
         elif isinstance(value, (list, tuple)):
             waiting += [(part, depth + 1) for part in value]
-        elif not isinstance(value, _PLAIN):
+        elif not isinstance(value, PLAIN):
             raise ValueError(f"Expected JSON's types in a saved file; got {type(value)}.")
     return custom_objects
 

@@ -12,20 +12,20 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.core import saved_names
-from tfp_flows.core.saved_names import STOCK, refused
+from tfp_flows.core.arguments import refuse
+from tfp_flows.core.saved_names import PLAIN, STOCK, refused
 
 # Format of saved models, which is raised when older versions could not read new files.
 FORMAT = 1
 
-_PLAIN = (type(None), bool, int, float, str)
 _NUMBERS = (bool, int, float, complex, np.generic)
 # First key of each object of a file, with the type of its value.
 _CONTENTS: dict[str, Any] = dict.fromkeys(
     ("module", "registered", "stock", "tf_dtype"), str
 )
-_CONTENTS |= {"shape": (list, type(None)), "array": (*_PLAIN, list), "dict": dict}
+_CONTENTS |= {"shape": (list, type(None)), "array": (*PLAIN, list), "dict": dict}
 _CONTENTS |= dict.fromkeys(("list", "tuple", "named"), list)
-_CONTENTS |= dict.fromkeys(("variable", "transformed_variable"), (*_PLAIN, dict))
+_CONTENTS |= dict.fromkeys(("variable", "transformed_variable"), (*PLAIN, dict))
 
 
 class Configured:
@@ -103,7 +103,7 @@ def serialize(value: Any) -> Any:
     >>> bool(loaded(x) == model(x))
     True
     """
-    if isinstance(value, _PLAIN):
+    if isinstance(value, PLAIN):
         return value
     if isinstance(value, (np.integer, np.bool_)):
         return value.item()  # constructors refuse an array where they expect an integer
@@ -173,7 +173,7 @@ def check_saved(data: Any) -> None:
     while waiting:
         value, depth = waiting.pop()
         saved_names.check_depth(depth)
-        if not isinstance(value, _PLAIN):
+        if not isinstance(value, PLAIN):
             waiting += [(part, depth + 1) for part in _checked_parts(value)]
 
 
@@ -181,10 +181,8 @@ def check_format(config: dict) -> None:
     """Raises `ValueError` unless this version reads the format of a saved model."""
     saved = config.get("format")
     if type(saved) is not int or saved < 1:
-        raise ValueError(
-            f"Expected a saved model with a `format` number; got {saved!r}. Versions from "
-            "0.2.0 on write one."
-        )
+        hint = " Versions from 0.2.0 on write one."
+        refuse("a saved model with a `format` number", saved, hint)
     if saved > FORMAT:
         raise ValueError(
             f"saved by a newer version (format {saved}; this version reads up to {FORMAT})"
@@ -222,7 +220,7 @@ def _checked_parts(data):
 
 def _build(data):
     """Rebuilds data that `check_saved` has checked."""
-    if isinstance(data, _PLAIN):
+    if isinstance(data, PLAIN):
         return data
     kind, content = _kind(data)
     if kind == "variable":

@@ -19,7 +19,7 @@ univariate          distribution functions and quantiles of one variable
 moments             moments and divergences by TFP's rules
 draws               shapes and seeds of draws
 log_add_exp         logarithms of sums of densities
-initialized_by_rows, distribution_wrapper   base classes
+distribution_wrapper base classes
 distribution_checks checks of bases, rows and indices
 ```
 """

@@ -16,13 +16,19 @@ from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core import inputs
-from tfp_flows.core.arguments import check_each, check_flag, check_integer, check_name
+from tfp_flows.core.arguments import (
+    check_each,
+    check_flag,
+    check_integer,
+    check_name,
+    require,
+)
 from tfp_flows.core.context_standardizer import ContextStandardizer
 from tfp_flows.core.rows import distinct_rows, map_parts, never_empty, on_flat_rows
 from tfp_flows.core.serialization import Configured
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.distribution_checks import refuse_slices
-from tfp_flows.distributions.initialized_by_rows import InitializedByRows
+from tfp_flows.distributions.distribution_wrapper import InitializedByRows
 from tfp_flows.distributions.mask_ensemble import MaskEnsemble
 from tfp_flows.distributions.moments import Moments
 
@@ -94,10 +100,8 @@ class AutoregressiveDistribution(
             parameters = {"network": network, "conditional": conditional, "name": name}
             parameters |= flags
         wanted = conditional.num_parameters
-        if (got := getattr(network, "num_parameters", network)) != wanted:
-            raise ValueError(
-                f"Expected a `network` of {wanted} parameters a variable; got {got}."
-            )
+        got = getattr(network, "num_parameters", network)
+        require(got == wanted, f"a `network` of {wanted} parameters a variable", got)
         super().__init__(
             dtype=tf.as_dtype(network.dtype),
             reparameterization_type=tfd.NOT_REPARAMETERIZED,
@@ -368,11 +372,9 @@ def _check_observed(observed: npt.ArrayLike, shape: Any) -> np.ndarray:
     """Returns `observed` as a boolean array, `[D]` or of `shape`, or refuses it."""
     observed, shape = np.asarray(observed), list(shape)
     from_rows = "" if len(shape) == 1 else f" or {shape}"
-    if list(observed.shape) not in (shape[-1:], shape) or observed.dtype != bool:
-        raise ValueError(
-            f"Expected boolean `observed` of shape {shape[-1:]}{from_rows}; got "
-            f"{observed.dtype} of shape {observed.shape}."
-        )
+    fits = observed.dtype == bool and list(observed.shape) in (shape[-1:], shape)
+    words = f"boolean `observed` of shape {shape[-1:]}{from_rows}"
+    require(fits, words, f"{observed.dtype} of shape {observed.shape}")
     return observed
 
 

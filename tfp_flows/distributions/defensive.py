@@ -11,17 +11,11 @@ from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_entries, check_share
 from tfp_flows.core.inputs import check_value
+from tfp_flows.core.rows import initialize_part
 from tfp_flows.core.statistics import correlation_factor, mean_and_scale
 from tfp_flows.distributions import draws
-from tfp_flows.distributions.distribution_checks import (
-    refuse_discrete,
-    vector_size,
-)
-from tfp_flows.distributions.distribution_wrapper import (
-    RowsWrapper,
-    call_keywords,
-    initialize_part,
-)
+from tfp_flows.distributions.distribution_checks import refuse_discrete, vector_size
+from tfp_flows.distributions.distribution_wrapper import RowsWrapper, call_keywords
 from tfp_flows.distributions.log_add_exp import log_add_exp
 
 

@@ -20,15 +20,15 @@ from tfp_flows.core.arguments import (
 )
 from tfp_flows.core.context_standardizer import leave_contexts
 from tfp_flows.core.inputs import align_batch_axes, check_value, minus_infinity_outside
+from tfp_flows.core.rows import initialize_part
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.bits_per_dimension import BitsPerDimension, bits_per_dimension
 from tfp_flows.distributions.distribution_checks import refuse_discrete
 from tfp_flows.distributions.distribution_wrapper import (
     DistributionWrapper,
+    InitializedByRows,
     call_keywords,
-    initialize_part,
 )
-from tfp_flows.distributions.initialized_by_rows import InitializedByRows
 
 # From this number of importance samples on, they are stratified and cover the end bins.
 _ENOUGH_SAMPLES = 10

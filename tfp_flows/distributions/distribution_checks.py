@@ -16,14 +16,18 @@ from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import check_rows, rows_that_count
 
 # Discrete distributions, which may have a floating-point dtype.
-_DISCRETE: tuple = (tfd.Bernoulli, tfd.Binomial, tfd.Categorical, tfd.Geometric)
-_DISCRETE += (tfd.Multinomial, tfd.NegativeBinomial, tfd.OneHotCategorical, tfd.Poisson)
-_DISCRETE += (tfd.QuantizedDistribution, tfd.Zipf, tfd.DirichletMultinomial, tfd.Skellam)
-_DISCRETE += (tfd.BetaBinomial, tfd.FiniteDiscrete, tfd.DeterminantalPointProcess)
-_DISCRETE += (tfd.Deterministic, tfd.VectorDeterministic, tfd.Empirical)
+_DISCRETE = (
+    *(tfd.Bernoulli, tfd.Binomial, tfd.Categorical, tfd.Geometric, tfd.Multinomial),
+    *(tfd.NegativeBinomial, tfd.OneHotCategorical, tfd.Poisson, tfd.Skellam, tfd.Zipf),
+    *(tfd.QuantizedDistribution, tfd.DirichletMultinomial, tfd.BetaBinomial),
+    *(tfd.FiniteDiscrete, tfd.DeterminantalPointProcess, tfd.Deterministic),
+    *(tfd.VectorDeterministic, tfd.Empirical),
+)
 # Distributions on the line, which are not periodic.
-_ON_THE_LINE: tuple = (tfd.Normal, tfd.Logistic, tfd.Laplace, tfd.StudentT)
-_ON_THE_LINE += (tfd.MultivariateNormalDiag, tfd.MultivariateNormalTriL)
+_ON_THE_LINE = (
+    *(tfd.Normal, tfd.Logistic, tfd.Laplace, tfd.StudentT),
+    *(tfd.MultivariateNormalDiag, tfd.MultivariateNormalTriL),
+)
 # Attributes that hold the parts of a distribution.
 _INNER = ("distribution", "components_distribution")
 
@@ -42,17 +46,14 @@ def check_base(
     check_instance("bijector", bijector, tfp.bijectors.Bijector, words)
     stock = None if isinstance(bijector, FlowBijector) else bijector
     bijector = bijector if stock is None else FlowChain([stock])
-    if tf.nest.is_nested(distribution.dtype):
-        raise ValueError(
-            "Expected a `distribution` of one tensor under a flow; got the parts "
-            f"{distribution.dtype} of {_name(distribution)}."
-        )
+    is_one, name = not tf.nest.is_nested(distribution.dtype), _name(distribution)
+    words = "a `distribution` of one tensor under a flow"
+    require(is_one, words, f"the parts {distribution.dtype} of {name}")
     refuse_discrete(distribution, f"under `{bijector.name}`")
-    if bijector.dtype not in (None, distribution.dtype):
-        raise ValueError(
-            f"Expected a `distribution` of {bijector.dtype.name}, as `{bijector.name}`; "
-            f"got {_name(distribution)} of {distribution.dtype.name}."
-        )
+    if bijector.dtype is not None:
+        words = f"a `distribution` of {bijector.dtype.name}, as `{bijector.name}`"
+        got = f"{name} of {distribution.dtype.name}"
+        require(bijector.dtype == distribution.dtype, words, got)
     _check_event_shape(distribution, bijector)
     # Parts with a context cannot be traced without one.
     parts = () if stock is None else (stock, *stock.submodules)
@@ -86,11 +87,8 @@ def refuse_batch(argument: str, distribution: Any) -> None:
 
 def refuse_discrete(distribution: Any, place: str) -> None:
     """Refuses a distribution that is known to be discrete; `place` may be "under `maf`"."""
-    if is_discrete(distribution):
-        raise ValueError(
-            f"Expected a continuous `distribution` {place}; got the discrete "
-            f"{_name(distribution)}."
-        )
+    got = f"the discrete {_name(distribution)}"
+    require(not is_discrete(distribution), f"a continuous `distribution` {place}", got)
 
 
 def vector_size(distribution: Any) -> int:
@@ -143,39 +141,30 @@ def check_event_size(flow: tfp.bijectors.Bijector, size: int, events: str) -> No
 def check_slices(slices: Any, batch_shape: tf.TensorShape, name: str) -> None:
     """Raises `ValueError` if there are more indices `slices` than batch axes."""
     indices = [s for s in _listed(slices) if s is not Ellipsis and s is not tf.newaxis]
-    if len(indices) > batch_shape.rank:
-        raise ValueError(
-            f"Expected at most {batch_shape.rank} indices of `{name}`, whose batch shape "
-            f"is {batch_shape}; got {len(indices)}."
-        )
+    rank, count = batch_shape.rank, len(indices)
+    words = f"at most {rank} indices of `{name}`, whose batch shape is {batch_shape}"
+    require(count <= rank, words, count)
 
 
 def refuse_slices(slices: Any, name: str) -> None:
     """Raises `ValueError` unless `slices` is `...`, since there are no batch axes."""
-    if any(s is not Ellipsis for s in _listed(slices)):
-        raise ValueError(
-            f"Expected no indices of `{name}`, which has no batch axes "
-            f"(`tfd.BatchBroadcast` adds them); got {slices}."
-        )
+    has_none = all(s is Ellipsis for s in _listed(slices))
+    words = f"no indices of `{name}`, which has no batch axes (`tfd.BatchBroadcast` adds"
+    require(has_none, f"{words} them)", slices)
 
 
 def _check_event_shape(distribution, bijector):
     shape, needed = distribution.event_shape, bijector.forward_min_event_ndims
     if tf.nest.is_nested(needed) or shape.rank is None:
         return
-    if shape.rank < needed:
-        raise ValueError(
-            f"Expected a `distribution` whose events have {needed} axes, as those of "
-            f"`{bijector.name}`; got event shape {shape.as_list()}."
-        )
+    name, got = bijector.name, f"event shape {shape.as_list()}"
+    words = f"a `distribution` whose events have {needed} axes, as those of `{name}`"
+    require(shape.rank >= needed, words, got)
     expected = bijector._event_shapes["forward"]
-    event = shape[shape.rank - needed :]
-    if expected is not None and not event.is_compatible_with(expected):
-        raise ValueError(
-            f"Expected a `distribution` of events of shape {list(expected)}, as those of "
-            f"`{bijector.name}`; got {_name(distribution)} of event shape "
-            f"{shape.as_list()}."
-        )
+    if expected is not None:
+        fits = shape[shape.rank - needed :].is_compatible_with(expected)
+        words = f"a `distribution` of events of shape {list(expected)}, as those of"
+        require(fits, f"{words} `{name}`", f"{_name(distribution)} of {got}")
 
 
 def _check_takes_events(distribution, bijector):
@@ -203,25 +192,22 @@ def _check_circles(distribution, bijector):
     inner = distribution
     while isinstance(inner, (tfd.Independent, tfd.Sample)):
         inner = inner.distribution
-    if columns and isinstance(inner, _ON_THE_LINE):
-        raise ValueError(
-            "Expected a `distribution` that is uniform on a circle in columns "
-            f"{columns} of `{bijector.name}`, as `circular_base` is; got "
-            f"{_name(distribution)}."
-        )
+    is_on_line = columns and isinstance(inner, _ON_THE_LINE)
+    place = f"in columns {columns} of `{bijector.name}`, as `circular_base` is"
+    words = f"a `distribution` that is uniform on a circle {place}"
+    require(not is_on_line, words, _name(distribution))
 
 
 def _check_context_sizes(distribution, bijector):
-    size = getattr(distribution, "context_size", 0)
-    if size and bijector.context_size not in (0, size):
-        raise ValueError(
-            f"Expected one width of `context` for `{bijector.name}` and "
-            f"`{distribution.name}`; got {bijector.context_size} and {size}."
-        )
+    flow_size, base_size = bijector.context_size, getattr(distribution, "context_size", 0)
+    words = f"one width of `context` for `{bijector.name}` and {_name(distribution)}"
+    is_one = len({flow_size, base_size} - {0}) < 2
+    require(is_one, words, f"{flow_size} and {base_size}")
 
 
 def _name(distribution):
-    return f"`{distribution.name}` ({type(distribution).__name__.removeprefix('_')})"
+    kind = type(distribution).__name__.removeprefix("_")
+    return f"`{getattr(distribution, 'name', kind)}` ({kind})"
 
 
 def _listed(slices):

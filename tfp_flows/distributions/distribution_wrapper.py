@@ -1,4 +1,4 @@
-"""Base classes for distributions that wrap others and list their variables."""
+"""Base classes of distributions: those set by rows, and those that wrap others."""
 
 from __future__ import annotations
 
@@ -9,9 +9,35 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.rows import weight_keyword
 from tfp_flows.core.serialization import ConfiguredByAttributes
-from tfp_flows.distributions.initialized_by_rows import InitializedByRows
+from tfp_flows.distributions.distribution_checks import check_rows_of
+
+
+class InitializedByRows:
+    """A distribution with data-dependent state; a subclass has `_initialize`."""
+
+    def initialize(
+        self,
+        data: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
+        """Sets the data-dependent state from training rows, where it is not set yet.
+
+        Args:
+          data: `[N, *event]`.
+          context: `[N, context_size]`, if the distribution is conditional.
+          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
+
+        Raises:
+          ValueError: if an argument has another shape, or a row has density zero.
+        """
+        self._initialize(*check_rows_of(self, data, context, sample_weight))
+
+    @abc.abstractmethod
+    def _initialize(self, data, context, weight):
+        """Sets state from rows that were checked; `weight` is None if all are equal."""
 
 
 class DistributionWrapper(ConfiguredByAttributes, tf.Module):
@@ -123,13 +149,6 @@ class RowsWrapper(InitializedByRows, DistributionWrapper):
     @abc.abstractmethod
     def _sample(self, sample_shape, seed, context):
         """Draws rows."""
-
-
-def initialize_part(part: Any, data: Any, context: Any, weight: Any) -> None:
-    """Initialises a part by rows, if it has any data-dependent state."""
-    if hasattr(part, "initialize"):
-        weight = weight_keyword(part, weight)
-        part.initialize(data, **call_keywords(context), **weight)
 
 
 def call_keywords(context: TensorLike | None, training: bool = False) -> dict:

@@ -14,6 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
+from tfp_flows.core.arguments import refuse
 from tfp_flows.core.normal_quantile import lower_normal_quantile
 
 # The scopes that TensorFlow opens around the bodies of `vectorized_map` and `while_loop`.
@@ -57,9 +58,7 @@ def _as_shape(sample_shape):
     except (TypeError, ValueError):
         is_shape = False
     if not is_shape:
-        raise ValueError(
-            f"Expected `sample_shape`, an integer or a shape; got {sample_shape!r}."
-        )
+        refuse("`sample_shape`, an integer or a shape", sample_shape)
     return tf.reshape(tf.cast(shape, tf.int32), [-1])
 
 

@@ -10,21 +10,22 @@ from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core import describe
+from tfp_flows.core.composite import context_for
 from tfp_flows.core.inputs import check_context, check_value
-from tfp_flows.core.rows import weight_keyword
+from tfp_flows.core.rows import initialize_part
 from tfp_flows.core.serialization import Configured, RebuiltFromConfig
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
 from tfp_flows.distributions.distribution_checks import (
     check_base,
     check_slices,
 )
+from tfp_flows.distributions.distribution_wrapper import InitializedByRows
 from tfp_flows.distributions.draws import (
     SampleAndLogProb,
     context_rows,
     joint_shape,
     stateless,
 )
-from tfp_flows.distributions.initialized_by_rows import InitializedByRows
 from tfp_flows.distributions.moments import Moments
 from tfp_flows.distributions.univariate import OneVariable
 
@@ -134,15 +135,15 @@ class FlowDistribution(
 
     def _initialize(self, data, context, weight):
         """Sets the state of the flow from rows, and that of the base from latents."""
-        from_flow = context if self.bijector.context_size else None
-        keyword = weight_keyword(self.bijector, weight)
+        flow, base = self.bijector, self.distribution
+        from_flow = context_for(flow, context)
         if self._base_is_initialized:
-            self.bijector.initialize(data, context=from_flow, **keyword)
+            initialize_part(flow, data, from_flow, weight)
             return
-        latents = self.bijector.initialize_and_normalise(data, context=from_flow, **keyword)
-        from_base = context if self._base_context_size else None
-        keyword = weight_keyword(self.distribution, weight)
-        self.distribution.initialize(latents, context=from_base, **keyword)
+        latents = flow.initialize_and_normalise(
+            data, context=from_flow, sample_weight=weight
+        )
+        initialize_part(base, latents, context_for(base, context), weight)
 
     def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
         """Refuses rows where the flow has no inverse, whose density is zero.
@@ -258,9 +259,8 @@ def _sample_base(base, sample_shape, seed, context, keywords):
     the base's own `context`, if it is conditional.
     """
     if "context" not in keywords:
-        shape = joint_shape(sample_shape, context, base.batch_shape.rank)
-        return base.sample(shape, seed=stateless(seed), **keywords)
-    if _draws_for_each_context(base):
+        sample_shape = joint_shape(sample_shape, context, base.batch_shape.rank)
+    if "context" not in keywords or _draws_for_each_context(base):
         return base.sample(sample_shape, seed=stateless(seed), **keywords)
     context = keywords["context"]
     shape = joint_shape(sample_shape, context)

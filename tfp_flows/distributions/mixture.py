@@ -14,15 +14,12 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows.core.arguments import check_array, check_instance, check_members, require
 from tfp_flows.core.compiled import is_compiled_by_xla
 from tfp_flows.core.inputs import as_tensor, check_context, check_value
+from tfp_flows.core.rows import initialize_part
 from tfp_flows.core.serialization import RebuiltFromConfig
 from tfp_flows.distributions import draws, univariate
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
 from tfp_flows.distributions.distribution_checks import is_discrete
-from tfp_flows.distributions.distribution_wrapper import (
-    RowsWrapper,
-    call_keywords,
-    initialize_part,
-)
+from tfp_flows.distributions.distribution_wrapper import RowsWrapper, call_keywords
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 
 

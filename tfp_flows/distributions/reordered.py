@@ -9,12 +9,9 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.permutation import Permutation, check_permutation
 from tfp_flows.core.inputs import check_value
+from tfp_flows.core.rows import initialize_part
 from tfp_flows.distributions.distribution_checks import vector_size
-from tfp_flows.distributions.distribution_wrapper import (
-    RowsWrapper,
-    call_keywords,
-    initialize_part,
-)
+from tfp_flows.distributions.distribution_wrapper import RowsWrapper, call_keywords
 
 
 class Reordered(RowsWrapper):

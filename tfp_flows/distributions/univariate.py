@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
+from tfp_flows.core.composite import context_for
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.inputs import check_context
 
@@ -30,36 +32,6 @@ _ENDS = {
     "log_cdf": (-np.inf, 0.0),
     "log_survival_function": (0.0, -np.inf),
 }
-
-
-class OneVariable:
-    """The distribution functions of a transformed distribution of one variable.
-
-    Every bijector of one variable is monotone, except on a circle. If it rises, the first
-    forms hold, and if it falls, the second:
-
-    ```none
-    cdf(y)      = base.cdf(x) or base.survival_function(x),    x = bijector^-1(y)
-    quantile(p) = bijector(base.quantile(p or 1 - p))
-    ```
-
-    Mixed into a `tfd.TransformedDistribution`.
-    """
-
-    def _cdf(self, value, **kwargs):
-        return evaluate(self, "cdf", value, **kwargs)
-
-    def _log_cdf(self, value, **kwargs):
-        return evaluate(self, "log_cdf", value, **kwargs)
-
-    def _survival_function(self, value, **kwargs):
-        return evaluate(self, "survival_function", value, **kwargs)
-
-    def _log_survival_function(self, value, **kwargs):
-        return evaluate(self, "log_survival_function", value, **kwargs)
-
-    def _quantile(self, value, **kwargs):
-        return quantile(self, value, **kwargs)
 
 
 def refuse_several_variables(distribution: tfd.Distribution, function: str) -> None:
@@ -175,12 +147,12 @@ def _evaluate_transformed(distribution, function, y, context):
     x, cannot_occur = _inverse(distribution, y, context)
     lower, upper = _at_quartiles(distribution, context)
     is_rising = lower <= upper
-    somewhere = quantile(base, tf.constant(0.25, base.dtype), _context_for(base, context))
+    somewhere = quantile(base, tf.constant(0.25, base.dtype), context_for(base, context))
 
     def from_base(function, where):
         # Discarded results are computed at a finite point, so no NaN reaches a gradient.
         points = tf.where(_add_axes(where, base.event_shape.rank), x, somewhere)
-        return evaluate(base, function, points, _context_for(base, context))
+        return evaluate(base, function, points, context_for(base, context))
 
     inside = tf.where(
         is_rising,
@@ -202,7 +174,7 @@ def _inverse(distribution, y, context):
     base, bijector = distribution.distribution, distribution.bijector
     if not isinstance(bijector, FlowBijector):
         return bijector.inverse(y), False
-    x, log_det = bijector.inverse_and_log_det(y, context=_context_for(bijector, context))
+    x, log_det = bijector.inverse_and_log_det(y, context=context_for(bijector, context))
     extra = base.event_shape.rank - bijector.forward_min_event_ndims
     return x, tf.equal(_drop_axes(log_det, extra), -np.inf)
 
@@ -220,17 +192,13 @@ def _at_quartiles(distribution, context):
 
 def _forward_quantile(distribution, probability, context):
     base, bijector = distribution.distribution, distribution.bijector
-    x = quantile(base, probability, _context_for(base, context))
+    x = quantile(base, probability, context_for(base, context))
     return bijector.forward(x, **_keywords(bijector, context))
 
 
 def _checked_context(distribution, context):
     size = getattr(distribution, "context_size", 0)
     return check_context(context, size, distribution.dtype, distribution.name)
-
-
-def _context_for(part, context):
-    return context if getattr(part, "context_size", 0) else None
 
 
 def _keywords(part, context):
@@ -251,3 +219,24 @@ def _add_axes(value, count, before=0):
     for _ in range(count):
         value = tf.expand_dims(value, -before - 1)
     return value
+
+
+class OneVariable:
+    """The distribution functions of a transformed distribution of one variable.
+
+    Every bijector of one variable is monotone, except on a circle. If it rises, the first
+    forms hold, and if it falls, the second:
+
+    ```none
+    cdf(y)      = base.cdf(x) or base.survival_function(x),    x = bijector^-1(y)
+    quantile(p) = bijector(base.quantile(p or 1 - p))
+    ```
+
+    Mixed into a `tfd.TransformedDistribution`.
+    """
+
+    _cdf = functools.partialmethod(evaluate, "cdf")
+    _log_cdf = functools.partialmethod(evaluate, "log_cdf")
+    _survival_function = functools.partialmethod(evaluate, "survival_function")
+    _log_survival_function = functools.partialmethod(evaluate, "log_survival_function")
+    _quantile = quantile

@@ -24,22 +24,22 @@ amortized           posteriors of any observation, which are learned from simula
 ```
 """
 
-from tfp_flows.inference.amortized import AmortizedPosterior
-from tfp_flows.inference.amortized import NeuralLikelihood
-from tfp_flows.inference.amortized import fit_amortized_posterior
-from tfp_flows.inference.amortized import fit_neural_likelihood
+from tfp_flows.inference.amortized.fit import fit_amortized_posterior
+from tfp_flows.inference.amortized.neural_likelihood import NeuralLikelihood
+from tfp_flows.inference.amortized.neural_likelihood import fit_neural_likelihood
+from tfp_flows.inference.amortized.posterior import AmortizedPosterior
 from tfp_flows.inference.arviz import to_arviz
 from tfp_flows.core.check import Check
 from tfp_flows.inference.checks.importance import pareto_smooth
 from tfp_flows.inference.checks.verdict import PosteriorReport
 from tfp_flows.inference.fit import fit_posterior
 from tfp_flows.inference.fitted_posterior import FittedPosterior
-from tfp_flows.inference.kernels import AlternatingKernel
-from tfp_flows.inference.kernels import LatentKernel
-from tfp_flows.inference.kernels import adaptive_nuts
-from tfp_flows.inference.kernels import flow_proposal_kernel
-from tfp_flows.inference.kernels import independent_proposals
-from tfp_flows.inference.kernels import neutra_kernel
+from tfp_flows.inference.kernels.alternating import AlternatingKernel
+from tfp_flows.inference.kernels.independent_proposals import independent_proposals
+from tfp_flows.inference.kernels.posterior_kernels import LatentKernel
+from tfp_flows.inference.kernels.posterior_kernels import adaptive_nuts
+from tfp_flows.inference.kernels.posterior_kernels import flow_proposal_kernel
+from tfp_flows.inference.kernels.posterior_kernels import neutra_kernel
 from tfp_flows.inference.losses import variational_loss
 from tfp_flows.inference.surrogate import FlowPosterior
 from tfp_flows.inference.surrogate import flow_posterior

@@ -13,6 +13,7 @@ from tfp_flows.distributions.draws import split, stateless
 from tfp_flows.inference.checks.importance import systematic_rows
 from tfp_flows.inference.parts import call_with_parts, named_parts
 
+_DRAWS = "`posterior_or_draws`"
 _INSTALL = (
     "`to_arviz` needs ArviZ, which is not installed; install it, for example by "
     "`pip install arviz` or `pip install tfp_flows[arviz]`."
@@ -101,21 +102,21 @@ def to_arviz(
             chosen = _systematic(log_weights, seed)
             parts, stats = ({n: a[chosen] for n, a in g.items()} for g in (parts, stats))
             del stats["log_weight"]
-    groups = {"posterior": parts, "sample_stats": stats}
-    groups = {
-        group: {
-            name: np.moveaxis(array, 1, 0) if has_chains else array[None]
-            for name, array in arrays.items()
-        }
-        for group, arrays in groups.items()
-    }
     pins = getattr(target, "pins", None) or {}
-    groups["observed_data"] = {name: np.asarray(value) for name, value in pins.items()}
+    groups = {
+        "posterior": _with_chains_first(parts, has_chains),
+        "sample_stats": _with_chains_first(stats, has_chains),
+        "observed_data": {name: np.asarray(value) for name, value in pins.items()},
+    }
     groups = {name: arrays for name, arrays in groups.items() if arrays}
     options = {"coords": coords, "dims": dims}
     if int(arviz.__version__.split(".")[0]) >= 1:
         return arviz.from_dict(groups, **options)
     return arviz.from_dict(**groups, **options)
+
+
+def _with_chains_first(arrays, has_chains):
+    return {n: np.moveaxis(a, 1, 0) if has_chains else a[None] for n, a in arrays.items()}
 
 
 def _drawn(posterior, target, num_draws, seed, resample):
@@ -134,38 +135,27 @@ def _drawn(posterior, target, num_draws, seed, resample):
 
 def _check_parts(parts, target, has_chains):
     for name, array in parts.items():
-        if array.dtype.kind != "f":
-            raise ValueError(
-                f"Expected `posterior_or_draws` of continuous parts; got the part {name!r} "
-                f"of dtype {array.dtype}."
-            )
+        words, got = f"{_DRAWS} of continuous parts", f"the part {name!r} of dtype"
+        require(array.dtype.kind == "f", words, f"{got} {array.dtype}")
     axes = ("draws", "chains") if has_chains else ("draws",)
-    leading, words = len(axes), f"[{', '.join(axes)}, ...]"
+    leading, words = len(axes), f"{_DRAWS} with parts [{', '.join(axes)}, ...]"
     shapes = {name: array.shape for name, array in parts.items()}
     rows = {shape[:leading] for shape in shapes.values()}
-    if len(rows) != 1 or len(*rows) < leading:
-        raise ValueError(
-            f"Expected `posterior_or_draws` with parts {words}, alike in these axes; got "
-            f"shapes {shapes}."
-        )
-    if target is None:
-        return
-    events = [tuple(shape) for shape in tf.nest.flatten(target.event_shape)]
-    if [shape[leading:] for shape in shapes.values()] != events:
-        raise ValueError(
-            f"Expected `posterior_or_draws` with parts {words} of events {events}, which "
-            f"`target` has; got shapes {shapes}."
-        )
+    fits, got = len(rows) == 1 and len(*rows) >= leading, f"shapes {shapes}"
+    require(fits, f"{words}, alike in these axes", got)
+    if target is not None:
+        events = [tuple(shape) for shape in tf.nest.flatten(target.event_shape)]
+        fits = [shape[leading:] for shape in shapes.values()] == events
+        require(fits, f"{words} of events {events}, which `target` has", got)
 
 
 def _checked_weights(log_weights, parts, has_chains):
     log_weights = np.asarray(log_weights, np.float64)
     count = len(next(iter(parts.values())))
-    if has_chains or log_weights.shape != (count,):
-        raise ValueError(
-            f"Expected `log_weights` of shape [{count}], of draws that are no chains; got "
-            f"{list(log_weights.shape)}" + (" and chains." if has_chains else ".")
-        )
+    fits = not has_chains and log_weights.shape == (count,)
+    words = f"`log_weights` of shape [{count}], of draws that are no chains"
+    got = f"{list(log_weights.shape)}{' and chains' if has_chains else ''}"
+    require(fits, words, got)
     if np.isnan(log_weights).any() or not np.isfinite(log_weights.max()):
         raise ValueError("Expected `log_weights` that are not NaN, the largest finite.")
     return log_weights

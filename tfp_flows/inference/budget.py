@@ -116,11 +116,6 @@ class Progress:
 
 
 def bar(share: float) -> str:
-    """Returns a bar for the share that is done, from 0 to 1.
-
-    >>> from tfp_flows.inference.budget import bar
-    >>> bar(0.4)
-    '[####......]'
-    """
+    """Returns a bar for the share that is done, from 0 to 1: "[####......]" for 0.4."""
     count = int(_MARKS * share)
     return f"[{'#' * count}{'.' * (_MARKS - count)}]"

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
+from tfp_flows.core.arguments import require
 from tfp_flows.core.serialization import Configured
 
 # TFP makes instances of these bases if a part is no composite tensor.
@@ -68,7 +69,15 @@ class CorrelationOuterProduct(Configured, tfb.CholeskyOuterProduct):
         return -self._forward_log_det_jacobian(tf.linalg.cholesky(y))
 
 
-class FactorOfProduct(Configured, tfb.Bijector):
+class _FixedBijector(Configured, tfb.Bijector):
+    """A bijector whose parameters TFP need not know, since they have no batch axes."""
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {}
+
+
+class FactorOfProduct(_FixedBijector):
     """The identity on Cholesky factors, with the log-det of their product.
 
     TFP's distributions with `input_output_cholesky=True` draw factors, but have the density
@@ -80,10 +89,6 @@ class FactorOfProduct(Configured, tfb.Bijector):
         super().__init__(forward_min_event_ndims=2, parameters=parameters, name=name)
         self.product = product
 
-    @classmethod
-    def _parameter_properties(cls, dtype):
-        return {}
-
     def _forward(self, x):
         return tf.identity(x)
 
@@ -94,7 +99,7 @@ class FactorOfProduct(Configured, tfb.Bijector):
         return self.product.forward_log_det_jacobian(x, event_ndims=2)
 
 
-class TransformedDensity(Configured, tfb.Bijector):
+class TransformedDensity(_FixedBijector):
     """The bijector of a transformed distribution, with the log-det of its density.
 
     ```none
@@ -117,10 +122,6 @@ class TransformedDensity(Configured, tfb.Bijector):
         )
         self.distribution = distribution
 
-    @classmethod
-    def _parameter_properties(cls, dtype):
-        return {}
-
     def _forward(self, x):
         return self.distribution.bijector.forward(x)
 
@@ -132,7 +133,7 @@ class TransformedDensity(Configured, tfb.Bijector):
         return self.distribution.distribution.log_prob(x) - self.distribution.log_prob(y)
 
 
-class Interval(Configured, tfb.Bijector):
+class Interval(_FixedBijector):
     """A linear map from the unit interval to another, whose ends rounding does not reach.
 
     ```none
@@ -154,10 +155,6 @@ class Interval(Configured, tfb.Bijector):
             parameters={"low": low, "high": high, "name": name},
             name=name,
         )
-
-    @classmethod
-    def _parameter_properties(cls, dtype):
-        return {}
 
     def _forward(self, x):
         return tf.clip_by_value(x * self._width + self.low, self._least, self._greatest)
@@ -295,14 +292,14 @@ def check_reach(distribution: tfd.Distribution, name: str, argument: str) -> Non
     pairs = zip(tf.nest.flatten(draws), tf.nest.flatten(found), strict=True)
     with np.errstate(invalid="ignore", over="ignore"):
         missed = max(_share_missed(*map(np.asarray, pair)) for pair in pairs)
-    if missed > _MOST_MISSED:
-        raise ValueError(
-            f"Expected `{argument}` with parts whose default bijectors reach their "
-            f"supports; that of {name}, "
-            f"{type(_from_one(distribution)).__name__.removeprefix('_')}, misses "
-            f"{missed:.0%} of its draws, as TFP's of distributions on a sphere and of a "
-            f"TruncatedNormal without an upper end do.{for_target(argument, OTHER_FORM)}"
-        )
+    kind = type(_from_one(distribution)).__name__.removeprefix("_")
+    got = f"that of {name}, {kind}, which misses {missed:.0%} of its draws, as TFP's of"
+    require(
+        missed <= _MOST_MISSED,
+        f"`{argument}` with parts whose default bijectors reach their supports",
+        f"{got} distributions on a sphere and of a TruncatedNormal without an upper end do",
+        for_target(argument, OTHER_FORM),
+    )
 
 
 def for_target(argument: str, advice: str) -> str:

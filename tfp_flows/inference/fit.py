@@ -240,11 +240,9 @@ class Round:
 
 def _unconstrained_space(target, support, log_prob, dtype):
     if is_stan_model(target):
-        if support is not None or log_prob is not None:
-            raise ValueError(
-                "Expected no `support` and no `target_log_prob_fn` with a Stan model, "
-                "which has its own."
-            )
+        words = "no `support` and no `target_log_prob_fn` with a Stan model, which has its"
+        has_none = support is None and log_prob is None
+        require(has_none, f"{words} own", "one")
         return stan_space(target, tf.as_dtype(dtype or tf.float64))
     parts, log_prob = support_and_density(target, support, log_prob, dtype or tf.float32)
     words = "`target_log_prob_fn`, a function of the parts of a draw, with an event shape"

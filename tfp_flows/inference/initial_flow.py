@@ -76,9 +76,9 @@ def first_start(
         words = "over a standard normal, as time was short"
     elif len(gaussians) < 2:
         noise = rng.normal(size=(_NUM_NOISE, density.event_size))
-        lowest = bound(density, standard(density.event_size), noise)
+        lowest = elbo(density, standard(density.event_size), noise)
         words = "over a Laplace approximation"
-        if not gaussians or bound(density, gaussians[0], noise) < lowest:
+        if not gaussians or elbo(density, gaussians[0], noise) < lowest:
             budget.num_gradients += _GRADIENT_ROUNDS * _NUM_NOISE
             gaussians = [gradient_scale(density, noise)]
             words = "over a Gaussian scaled by gradients"
@@ -124,7 +124,7 @@ def standard(size: int) -> Gaussian:
     return Gaussian(np.zeros(size), np.ones(size))
 
 
-def bound(density: UnconstrainedDensity, gaussian: Gaussian, noise: np.ndarray) -> float:
+def elbo(density: UnconstrainedDensity, gaussian: Gaussian, noise: np.ndarray) -> float:
     """Estimates the ELBO of a Gaussian from standard normal `noise`, `[N, D]`, in nats."""
     log_probs = density.log_prob(gaussian.draw(noise))
     if not np.isfinite(log_probs).all():
@@ -145,11 +145,11 @@ def gradient_scale(density: UnconstrainedDensity, noise: np.ndarray) -> Gaussian
     than the standard normal. The factor is diagonal.
     """
     best = standard(density.event_size)
-    highest = bound(density, best, noise)
+    highest = elbo(density, best, noise)
     length = 1.0
     for _ in range(_GRADIENT_ROUNDS):
         proposed = _rescaled(density, best, noise, length)
-        reached = bound(density, proposed, noise)
+        reached = elbo(density, proposed, noise)
         if reached > highest:
             best, highest, length = proposed, reached, 1.0
         else:

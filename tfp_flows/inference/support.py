@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
-from tfp_flows.core.arguments import check_callable, check_instance, require
+from tfp_flows.core.arguments import check_callable, check_instance, refuse, require
 from tfp_flows.core.compiled import graph_function
 from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
@@ -87,12 +87,10 @@ class JointSupport:
         require(not has_batch, f"`{argument}` {words}", got)
         dtypes = set(tf.nest.flatten(target.dtype))
         _check_size(len(dtypes), argument)
-        if len(dtypes) > 1 or not all(dtype.is_floating for dtype in dtypes):
-            by_part = named(target.dtype) or {target.name: target.dtype}
-            raise ValueError(
-                f"Expected `{argument}` with parts of one floating-point dtype; got "
-                f"{', '.join(f'{n} of {dtype.name}' for n, dtype in by_part.items())}."
-            )
+        by_part = named(target.dtype) or {target.name: target.dtype}
+        is_one = len(dtypes) == 1 and all(dtype.is_floating for dtype in dtypes)
+        got = ", ".join(f"{n} of {tf.nest.flatten(d)[0].name}" for n, d in by_part.items())
+        require(is_one, f"`{argument}` with parts of one floating-point dtype", got)
         (dtype,) = dtypes
         constraint = _default_constraint(target, argument)
         for name, part in parts:
@@ -204,12 +202,12 @@ def support_and_density(
         words = "a function of the parts of a draw"
         check_callable("target_log_prob_fn", target_log_prob_fn, words)
     if isinstance(target, (str, bytes, type)) or target is None:
-        check_instance("target", target, (), _TARGET)
+        refuse(f"`target`, {_TARGET}", target)
     if not hasattr(target, "event_shape"):
         _check_shapes(target)
         return JointSupport.from_shape(target, support, dtype), target_log_prob_fn
-    if support is not None:
-        raise ValueError("Expected no `support` with a distribution, which has its own.")
+    words = "no `support` with a distribution, which has its own"
+    require(support is None, words, "one")
     log_prob = target_log_prob_fn or target.unnormalized_log_prob
     return JointSupport.from_distribution(target), log_prob
 
@@ -231,15 +229,11 @@ def _check_shapes(target):
 def _refuse_discrete(parts, argument):
     for name, part in parts:
         is_single = isinstance(part, tfd.Distribution) and not tf.nest.is_nested(part.dtype)
-        if is_single and is_discrete(part):
-            hint = (
-                "Sum over it in the log_prob, or compute a Deterministic one in the model."
-            )
-            raise ValueError(
-                f"Expected `{argument}` of continuous parts, of one floating-point dtype; "
-                f"got {name}, a discrete {type(part).__name__.removeprefix('_')}."
-                f"{for_target(argument, hint)}"
-            )
+        is_known = is_single and is_discrete(part)
+        words = f"`{argument}` of continuous parts, of one floating-point dtype"
+        got = f"{name}, a discrete {type(part).__name__.removeprefix('_')}"
+        hint = "Sum over it in the log_prob, or compute a Deterministic one in the model."
+        require(not is_known, words, got, for_target(argument, hint))
 
 
 def parts_of(target: Any) -> list[tuple[str, Any]]:

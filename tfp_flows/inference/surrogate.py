@@ -27,7 +27,7 @@ from tfp_flows.core.arguments import (
     require,
 )
 from tfp_flows.core.inputs import check_event_shape
-from tfp_flows.core.rows import weight_keyword
+from tfp_flows.core.rows import initialize_part
 from tfp_flows.core.serialization import rebuild_copy
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.distribution_checks import check_event_size, refuse_slices
@@ -43,7 +43,7 @@ from tfp_flows.flows.real_nvp import RealNVP
 from tfp_flows.inference.checks.importance import systematic_rows
 from tfp_flows.inference.initial_flow import (
     MOST_OF_FULL_RANK,
-    bound,
+    elbo,
     gradient_scale,
     standard,
     whitening_bijector,
@@ -145,8 +145,7 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
         """
         _check_parts("draws", draws, self.event_shape)
         x = self.bijector.inverse(draws)
-        weight = weight_keyword(self.distribution, sample_weight)
-        self.distribution.initialize(x, context=context, **weight)
+        initialize_part(self.distribution, x, context, sample_weight)
 
     def __getitem__(self, slices: Any) -> FlowPosterior:
         refuse_slices(slices, self.name)
@@ -375,7 +374,7 @@ def _whitening_gaussian(target_log_prob, support):
     plain = standard(support.event_size)
     try:
         approximation = _laplace(density, rng)
-        if bound(density, approximation, noise) >= bound(density, plain, noise):
+        if elbo(density, approximation, noise) >= elbo(density, plain, noise):
             return approximation
         reason = "it is further from the target than the standard normal is"
     except _FAILURES as error:

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
+from tfp_flows.core.arguments import require
 from tfp_flows.core.compiled import Compiled, graph_function, is_compiled_by_xla
 from tfp_flows.inference.parts import NUMBER_A_DRAW, call_with_parts, check_number_a_draw
 
@@ -144,11 +145,9 @@ class UnconstrainedDensity:
                 "Expected a log-density of the target that takes N draws of its parts at "
                 f"once, {_shown(parts)} of {self.dtype.name}; it raised {reason}"
             ) from error
-        if log_prob.dtype != self.dtype:
-            raise ValueError(
-                f"Expected a log-density of the target of {self.dtype.name}, as its parts "
-                f"are; got {log_prob.dtype.name}. Cast it, or give another `dtype`."
-            )
+        words = f"a log-density of the target of {self.dtype.name}, as its parts are"
+        hint = " Cast it, or give another `dtype`."
+        require(log_prob.dtype == self.dtype, words, log_prob.dtype.name, hint)
         return log_prob
 
     def _value_and_gradient(self, x):

@@ -13,7 +13,12 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_event_shape, check_instance, check_size, require
 from tfp_flows.core.conditioners import AutoregressiveConditioner
-from tfp_flows.core.rows import never_empty, rows_that_count, sample_of_rows, weight_keyword
+from tfp_flows.core.rows import (
+    initialize_part,
+    never_empty,
+    rows_that_count,
+    sample_of_rows,
+)
 from tfp_flows.core.serialization import ConfiguredByAttributes
 from tfp_flows.networks import built_network
 from tfp_flows.networks.context_network import ContextNetwork, join_context
@@ -123,8 +128,8 @@ class Conditioner(ConfiguredByAttributes, tf.Module, AutoregressiveConditioner):
             return
         rows = rows_that_count(tf.convert_to_tensor(x), context, sample_weight)
         x, context, weight = sample_of_rows(rows, _INITIALIZATION_ROWS)
-        weight = weight_keyword(self.network, weight)
-        self.network.initialize(*self._arguments(x, context), **weight)
+        x, *contexts = self._arguments(x, context)
+        initialize_part(self.network, x, contexts[0] if contexts else None, weight)
 
     def __call__(
         self, x: TensorLike, context: TensorLike | None = None, *, training: bool = False

@@ -11,7 +11,7 @@ import numpy as np
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_instance, check_number, require
-from tfp_flows.core.rows import weight_keyword
+from tfp_flows.core.rows import initialize_part
 from tfp_flows.distributions.distribution_checks import check_rows_of
 
 _SILENT_SECONDS = 3.0  # seconds before the first line of progress
@@ -314,8 +314,8 @@ class FullDataBatchStatistics(keras.callbacks.Callback):
         self._set_statistics()
 
     def _set_statistics(self):
-        weight = weight_keyword(self.model.distribution, self._weight)
-        self.model.distribution.initialize(self._data, context=self._context, **weight)
+        density = self.model.distribution
+        initialize_part(density, self._data, self._context, self._weight)
 
 
 def as_list(callbacks: Any) -> list[keras.callbacks.Callback]:

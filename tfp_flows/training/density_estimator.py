@@ -17,7 +17,7 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_flag, check_instance, check_members, require
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.rows import weight_keyword
+from tfp_flows.core.rows import initialize_part
 from tfp_flows.distributions.distribution_checks import refuse_batch
 from tfp_flows.distributions.distribution_wrapper import call_keywords
 from tfp_flows.training.global_batch import GlobalBatch
@@ -208,8 +208,7 @@ class DensityEstimator(LikelihoodModel):
             hint = " FlowDistribution(base, flow) sets the state of its flow from the rows."
             require(not waiting, words, waiting, hint)
             return
-        weight = weight_keyword(self.distribution, rows.weight)
-        self.distribution.initialize(rows.x, context=rows.context, **weight)
+        initialize_part(self.distribution, rows.x, rows.context, rows.weight)
 
     def _count_rows(self, rows):
         if self.weight_prior and self._weight_prior.count(rows):

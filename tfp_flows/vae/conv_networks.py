@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Callable, Sequence
 
@@ -13,6 +14,7 @@ from tfp_flows.core.arguments import (
     check_image_shape,
     check_integer,
     check_seed,
+    check_share,
     check_size,
     check_widths,
     require,
@@ -28,17 +30,19 @@ class _ConvNetwork(ConfiguredLayer):
     def __init__(
         self,
         image_shape: Sequence[int],
-        patch_size: int,
-        channels: Sequence[int],
-        num_blocks: int,
-        hidden_units: int | Sequence[int],
-        activation: str | Callable,
-        dropout: float,
-        seed: int | None,
+        *,
+        patch_size: int = 2,
+        channels: Sequence[int] = (16, 32, 32),
+        num_blocks: int = 1,
+        hidden_units: int | Sequence[int] = (450,),
+        activation: str | Callable = "elu",
+        dropout: float = 0.0,
+        seed: int | None = None,
         **kwargs: object,
     ) -> None:
         check_integer("patch_size", patch_size)
         check_integer("num_blocks", num_blocks, minimum=0)
+        check_share("dropout", dropout, may_be_zero=True)
         check_seed("seed", seed)
         super().__init__(**kwargs)
         self.image_shape = check_image_shape(image_shape)
@@ -57,8 +61,13 @@ class _ConvNetwork(ConfiguredLayer):
         for _ in self.channels[1:]:
             self._sizes.append(_divided(self._sizes[-1], 2))
 
+    @abc.abstractmethod
+    def _add_layers(self):
+        """Creates all layers."""
+
     def build(self, input_shape: Sequence) -> None:
         """Creates all weights, by a call with zeros."""
+        self._add_layers()
         self.call(tf.zeros([1, *input_shape[1:]], self.compute_dtype))
         self.built = True
 
@@ -156,21 +165,23 @@ class ConvEncoder(_ConvNetwork):
         check_size("output_units", output_units)
         super().__init__(
             image_shape,
-            patch_size,
-            channels,
-            num_blocks,
-            hidden_units,
-            activation,
-            dropout,
-            seed,
+            patch_size=patch_size,
+            channels=channels,
+            num_blocks=num_blocks,
+            hidden_units=hidden_units,
+            activation=activation,
+            dropout=dropout,
+            seed=seed,
             **kwargs,
         )
         self.output_units = output_units
+
+    def _add_layers(self):
         self._convolutions, self._blocks = [], []
         for i, width in enumerate(self.channels):
             self._convolutions.append(self._conv(width, strides=2 if i else 1))
             self._blocks.append(self._residual_blocks(width))
-        self._mlp = self._dense(output_units)
+        self._mlp = self._dense(self.output_units)
 
     def call(self, inputs: TensorLike, training: bool = False) -> tf.Tensor:
         """Maps `[N, H, W, C]`, or `[N, H * W * C]`, to `[N, output_units]`."""
@@ -240,30 +251,7 @@ class ConvDecoder(_ConvNetwork):
       https://arxiv.org/abs/1609.05158
     """
 
-    def __init__(
-        self,
-        image_shape: Sequence[int],
-        *,
-        patch_size: int = 2,
-        channels: Sequence[int] = (16, 32, 32),
-        num_blocks: int = 1,
-        hidden_units: int | Sequence[int] = (450,),
-        activation: str | Callable = "elu",
-        dropout: float = 0.0,
-        seed: int | None = None,
-        **kwargs: object,
-    ) -> None:
-        super().__init__(
-            image_shape,
-            patch_size,
-            channels,
-            num_blocks,
-            hidden_units,
-            activation,
-            dropout,
-            seed,
-            **kwargs,
-        )
+    def _add_layers(self):
         self._smallest = (*self._sizes[-1], self.channels[-1])
         self._mlp = self._dense(math.prod(self._smallest))
         self._blocks, self._convolutions = [], []

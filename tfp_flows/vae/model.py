@@ -25,7 +25,12 @@ from tfp_flows.core.arguments import (
 )
 from tfp_flows.core.compiled import graph_function
 from tfp_flows.core.inputs import check_value
-from tfp_flows.core.rows import check_rows, rows_that_count, sample_of_rows, weight_keyword
+from tfp_flows.core.rows import (
+    check_rows,
+    initialize_part,
+    rows_that_count,
+    sample_of_rows,
+)
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.distribution_checks import refuse_batch
 from tfp_flows.distributions.draws import fold_in, split, stateless
@@ -403,8 +408,7 @@ class VAE(LikelihoodModel):
     def _initialize(self, rows):
         rows = rows_that_count(rows.x, None, rows.weight)
         x, _, weight = sample_of_rows(rows, 2**14)
-        keywords = weight_keyword(self.prior, weight)
-        self.prior.initialize(self.encode(x, seed=self.seed), **keywords)
+        initialize_part(self.prior, self.encode(x, seed=self.seed), None, weight)
 
     def _check_options(self):
         """Raises `ValueError` if options exclude each other."""

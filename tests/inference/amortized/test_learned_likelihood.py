@@ -13,9 +13,10 @@ from tensorflow_probability import distributions as tfd
 import tfp_flows
 from tfp_flows.density.data import Data
 from tfp_flows.density.fit import Fit
-from tfp_flows.inference.amortized import AmortizedPosterior, calibration
+from tfp_flows.inference.amortized import calibration
 from tfp_flows.inference.amortized.calibration import CalibrationReport, judge_weights
 from tfp_flows.inference.amortized.learned_likelihood import LearnedLikelihood
+from tfp_flows.inference.amortized.posterior import AmortizedPosterior
 
 CHECKED = pairs(300, 1)
 PRIOR = tfd.Sample(tfd.Normal(0.0, 1.0), 1)

@@ -24,17 +24,3 @@ mixed_trials        the same of data with categories or integers
 score_bias          of how many trials a learned density can take
 ```
 """
-
-from tfp_flows.inference.amortized.fit import fit_amortized_posterior
-from tfp_flows.inference.amortized.neural_likelihood import NeuralLikelihood
-from tfp_flows.inference.amortized.neural_likelihood import fit_neural_likelihood
-from tfp_flows.inference.amortized.posterior import AmortizedPosterior
-from tfp_flows.inference.amortized.posterior import ConditionedPosterior
-
-__all__ = [
-    "AmortizedPosterior",
-    "ConditionedPosterior",
-    "NeuralLikelihood",
-    "fit_amortized_posterior",
-    "fit_neural_likelihood",
-]

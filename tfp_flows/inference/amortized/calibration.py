@@ -272,18 +272,11 @@ def checks_of(
     ranks: np.ndarray, coverage: np.ndarray, words: str = ""
 ) -> tuple[Check, ...]:
     """Returns checks of `ranks_and_coverage`, whose names begin with `words`."""
-    checks = (
-        _enough(len(ranks)),
-        _ranks(ranks),
-        _widths(ranks),
-        _expected_coverage(coverage),
-    )
-    return tuple(dataclasses.replace(check, name=words + check.name) for check in checks)
-
-
-def _enough(count):
+    count = len(ranks)
     advice = f"Only {count} simulations were left for checks. Simulate more."
-    return Check.at_least("simulations to check", count, _LEAST, advice)
+    enough = Check.at_least("simulations to check", count, _LEAST, advice)
+    checks = enough, _ranks(ranks), _widths(ranks), _expected_coverage(coverage)
+    return tuple(dataclasses.replace(check, name=words + check.name) for check in checks)
 
 
 def _ranks(ranks):

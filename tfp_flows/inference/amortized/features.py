@@ -15,13 +15,10 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.standardize import Decorrelate
 from tfp_flows.core.arguments import check_choice, check_instance, require
-from tfp_flows.core.rows import by_parts, random_split
+from tfp_flows.core.rows import by_parts, initialize_part, random_split
 from tfp_flows.core.statistics import standard_error
 from tfp_flows.distributions.bases import standard_normal
-from tfp_flows.distributions.distribution_wrapper import (
-    DistributionWrapper,
-    initialize_part,
-)
+from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.flows.maf import MAF
 from tfp_flows.inference.amortized.data_form import DataForm
@@ -137,7 +134,7 @@ class Features:
 
     def without_order(self, x: np.ndarray) -> np.ndarray:
         """Returns the summary of observations, `[..., K]`, or these if there is none."""
-        return _without_order(self.exchangeable, x)
+        return x if self.exchangeable is None else self.exchangeable(x)
 
     def scaled(self, numbers: np.ndarray) -> np.ndarray:
         """Returns features of numbers `without_order`, and which are known."""
@@ -230,8 +227,11 @@ def _numbers_or_logarithms(pairs, simulations, exchangeable):
     from tfp_flows.density import baselines
     from tfp_flows.density.data import Data
 
-    known = _without_order(exchangeable, pairs.x)
-    is_missing = np.isnan(_without_order(exchangeable, simulations.x)).any(axis=0)
+    known, all_known = (
+        part.x if exchangeable is None else exchangeable(part.x)
+        for part in (pairs, simulations)
+    )
+    is_missing = np.isnan(all_known).any(axis=0)
 
     def scaled(shift):
         scale = Scale.from_rows(known, shift)._replace(is_missing=is_missing)
@@ -253,10 +253,6 @@ def _numbers_or_logarithms(pairs, simulations, exchangeable):
     )
     gain = second - first
     return logarithms if gain.mean() > standard_error(gain) else numbers
-
-
-def _without_order(exchangeable, x):
-    return x if exchangeable is None else exchangeable(x)
 
 
 def _train_summary(features, pairs, for_flow, for_rows, max_minutes, verbose):
@@ -326,14 +322,8 @@ def _copied(layer):
 class Summarized(DistributionWrapper):
     """A conditional density whose context, `[..., C]`, a network summarises, `[..., S]`."""
 
-    def __init__(
-        self,
-        distribution: FlowDistribution,
-        network: Conditioner,
-        *,
-        name: str = "summarized",
-    ) -> None:
-        super().__init__(distribution, name=name)
+    def __init__(self, distribution: FlowDistribution, network: Conditioner) -> None:
+        super().__init__(distribution, name="summarized")
         self.network = network
 
     @property

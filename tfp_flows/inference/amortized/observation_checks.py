@@ -410,9 +410,8 @@ def _quantiles(weighted):
         f"Weights move a quantile of 5 to 95 % by {change:.2f} standard deviations; use "
         "`resample`."
     )
-    name = "change of quantiles, s.d."
-    check = Check.at_most(name, float(change), _QUANTILE, advice)
-    return dataclasses.replace(check, resampling_helps=True)
+    name, change = "change of quantiles, s.d.", float(change)
+    return Check.at_most(name, change, _QUANTILE, advice, resampling_helps=True)
 
 
 def _quantiles_of(column, weights):
@@ -437,5 +436,4 @@ def _own_deviation(rows, threshold):
         errors = 0.5 * squares.std(axis=0) / squares.mean(axis=0) / math.sqrt(len(rows))
     error = float(np.max(errors, initial=0.0))
     name, advice = "error of s.d. of draws", f"{_FAR_OUT} Use `resample`."
-    check = Check.at_most(name, error, threshold, advice)
-    return dataclasses.replace(check, resampling_helps=True)
+    return Check.at_most(name, error, threshold, advice, resampling_helps=True)

@@ -317,23 +317,20 @@ class AmortizedPosterior(DistributionWrapper):
 
     def get_config(self) -> dict:
         """Returns the entries of a file, from which `from_config` builds the posterior."""
+        exchangeable = self.features.exchangeable
         description = {
             "dtype": self.dtype.name,
             "form": self.form.to_plain(),
             "scale": _as_lists(self.features.scale._asdict()),
             "report": self.report.to_plain(),
             "surroundings": _as_lists(vars(self.surroundings)),
+            "extent": self.extent and _as_lists(vars(self.extent)),
+            "prior": self.prior and self.prior.to_plain(),
+            "varies": self.likelihood and self.likelihood.varies.tolist(),
+            "exchangeable": exchangeable and exchangeable.to_plain(),
+            "ranges": None if self.ranges is None else self.ranges.tolist(),
         }
-        if self.extent is not None:
-            description["extent"] = _as_lists(vars(self.extent))
-        if self.prior is not None:
-            description["prior"] = self.prior.to_plain()
-        if self.likelihood is not None:
-            description["varies"] = self.likelihood.varies.tolist()
-        if self.features.exchangeable is not None:
-            description["exchangeable"] = self.features.exchangeable.to_plain()
-        if self.ranges is not None:
-            description["ranges"] = self.ranges.tolist()
+        description = {k: plain for k, plain in description.items() if plain is not None}
         return {
             "distribution": self.distribution,
             "support": without_functions(self.support.bijector),
@@ -348,22 +345,15 @@ class AmortizedPosterior(DistributionWrapper):
     def from_config(cls, config: dict) -> AmortizedPosterior:
         """Builds the posterior from the result of `get_config`."""
         distribution, description = config["distribution"], config["description"]
-        prior = None
-        if (previous := config.get("previous")) is not None:
-            prior = TruncatedPrior.from_plain(previous, description["prior"])
-        optional: dict[str, Any] = {}
-        if (density := config.get("likelihood")) is not None:
-            varies = np.asarray(description["varies"])
-            optional["likelihood"] = LearnedLikelihood(density, varies)
-        if "ranges" in description:
-            optional["ranges"] = np.asarray(description["ranges"])
-        if "extent" in description:
-            optional["extent"] = Extent(**_as_arrays(description["extent"]))
-        size, dtype = distribution.event_shape[0], tf.as_dtype(description["dtype"])
-        exchangeable = None
-        if "exchangeable" in description:
-            exchangeable = Exchangeable.from_plain(description["exchangeable"])
+        previous: Any = config.get("previous")
+        likelihood: Any = config.get("likelihood")
+
+        def made(build: Callable, name: str) -> Any:
+            return build(description[name]) if name in description else None
+
         scale = Scale(**_as_arrays(description["scale"]))
+        exchangeable = made(Exchangeable.from_plain, "exchangeable")
+        size, dtype = distribution.event_shape[0], tf.as_dtype(description["dtype"])
         return cls(
             distribution,
             JointSupport(config["support"], size, dtype),
@@ -371,9 +361,11 @@ class AmortizedPosterior(DistributionWrapper):
             Features(scale, config["network"], exchangeable),
             report=CalibrationReport.from_plain(description["report"]),
             surroundings=Surroundings(**_as_arrays(description["surroundings"])),
-            prior=prior,
+            extent=made(lambda plain: Extent(**_as_arrays(plain)), "extent"),
+            prior=made(functools.partial(TruncatedPrior.from_plain, previous), "prior"),
+            likelihood=made(lambda v: LearnedLikelihood(likelihood, np.array(v)), "varies"),
+            ranges=made(np.asarray, "ranges"),
             name=config["name"],
-            **optional,
         )
 
     @property

@@ -268,7 +268,7 @@ class PriorSimulator(Simulator):
         require(num_processes == 1 or not vectorized, words, f"vectorized={vectorized}")
         self._prior, self._simulator, self._vectorized = prior, simulator, vectorized
         self._call_all = _one_by_one if num_processes == 1 else _in_processes(num_processes)
-        self.takes_seed = "seed" in _parameters_of(simulator)
+        self.takes_seed = "seed" in _arguments_of(simulator)
         support = JointSupport.from_distribution(prior, argument).softly_clipped()
         _, x = self.draw(_FEW, 0)
         for name, part in parts_of_data(x).items():
@@ -346,7 +346,7 @@ def _in_processes(count):
     return joblib.Parallel(count)
 
 
-def _parameters_of(function):
+def _arguments_of(function):
     try:
         return inspect.signature(function).parameters
     except (TypeError, ValueError):  # the function has no signature

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from tfp_flows.core.inputs import align_batch_axes
 from tfp_flows.core.rows import by_parts
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.mixture import Mixture
@@ -47,6 +48,8 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
     the rows here. The prior is None if it is that of the model.
     """
 
+    context_size = 0  # callers give no context
+
     def __init__(
         self,
         mixture: Mixture,
@@ -54,7 +57,6 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
         *,
         dtype: tf.DType,
         prior: TruncatedPrior | None = None,
-        name: str = "conditioned",
     ) -> None:
         self._mixture, self.prior = mixture, prior
         self.context = tf.cast(context, mixture.dtype)
@@ -63,24 +65,13 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
             reparameterization_type=tfd.NOT_REPARAMETERIZED,
             validate_args=False,
             allow_nan_stats=True,
-            name=name,
+            name="conditioned",
         )
-
-    context_size = 0  # callers give no context
 
     def log_density(self, value: tf.Tensor) -> tf.Tensor:
         """Returns log-densities of rows, `[..., D]`, under the mixture, not truncated."""
         value = tf.cast(value, self._mixture.dtype)
-        batch = [tf.shape(part)[:-1] for part in (value, self.context)]
-        shape = tf.broadcast_dynamic_shape(*batch)
-        unknown = [None] * shape.shape[0]
-        value, context = (
-            tf.ensure_shape(
-                tf.broadcast_to(part, tf.concat([shape, part.shape[-1:]], axis=0)),
-                [*unknown, part.shape[-1]],
-            )
-            for part in (value, self.context)
-        )
+        value, context = align_batch_axes(value, self.context, 1)
         return tf.cast(self._mixture.log_prob(value, context=context), self.dtype)
 
     def contains(self, value: tf.Tensor) -> tf.Tensor:

@@ -106,17 +106,11 @@ def examine(
     show("checking Markov chains", 0.3)
     runner = CheckChains(density, sampler.log_q, by_xla)
     chains = start_chains(runner, weighted, start.ends, seed, rng)
-    groups = stuck_groups(chains)
     show("searching for further modes", 0.7)
     modes = further_modes(sampler, weighted, start.gaussians, start.space.prior, rng)
     num_gradients = chains.num_gradients + modes.num_gradients
-    stuck = [Gaussian.from_draws(chains.draws_in(group)) for group in groups]
     evidence = weighted.log_evidence[0]
-    gaussians = [*stuck, *modes.gaussians]
-    regions = [measured(sampler, gaussian, evidence, rng) for gaussian in gaussians]
-    is_used = chains.has_arrived.copy()
-    for group, region in zip(groups, regions[: len(groups)], strict=True):
-        is_used[group] &= region.counts
+    is_used, missing = _used_and_missing(sampler, chains, modes, evidence, rng)
     mass, uncovered = uncovered_mass(chains, is_used, weighted, flatten)
     if mass > UNCOVERED_MASS and more < NUM_CONTINUED * chains.num_gradients:
         uncovered = None  # there is no time to know
@@ -131,10 +125,21 @@ def examine(
         r_hat_with_draws(chains, is_used, weighted, rng),
         mass,
         uncovered,
-        distinct(regions),
+        missing,
         chains.draws_in(is_used),
         num_gradients,
     )
+
+
+def _used_and_missing(sampler, chains, modes, evidence, rng):
+    """Which chains are in mass that counts, `[C]`, and Gaussians of mass that q lacks."""
+    groups, is_used = stuck_groups(chains), chains.has_arrived.copy()
+    stuck = [Gaussian.from_draws(chains.draws_in(group)) for group in groups]
+    gaussians = [*stuck, *modes.gaussians]
+    regions = [measured(sampler, gaussian, evidence, rng) for gaussian in gaussians]
+    for group, region in zip(groups, regions[: len(groups)], strict=True):
+        is_used[group] &= region.counts
+    return is_used, distinct(regions)
 
 
 def _weights_alone(start, distribution, seed, seconds):

@@ -47,6 +47,9 @@ class AlternatingKernel(tfp.mcmc.TransitionKernel):
       num_global_steps: steps of the global kernel in each step.
       name: name of the kernel.
 
+    Attributes:
+      parameters: the constructor's arguments.
+
     Raises:
       ValueError: if a kernel is not a `TransitionKernel`, or a number of steps below 1.
 
@@ -74,7 +77,7 @@ class AlternatingKernel(tfp.mcmc.TransitionKernel):
         words = "a `tfp.mcmc.TransitionKernel`"
         check_instance("local_kernel", local_kernel, tfp.mcmc.TransitionKernel, words)
         check_instance("global_kernel", global_kernel, tfp.mcmc.TransitionKernel, words)
-        self._parameters = {
+        self.parameters: dict = {
             "local_kernel": local_kernel,
             "global_kernel": global_kernel,
             "num_local_steps": check_integer("num_local_steps", num_local_steps),
@@ -83,20 +86,15 @@ class AlternatingKernel(tfp.mcmc.TransitionKernel):
         }
 
     @property
-    def parameters(self) -> dict:
-        """The constructor's arguments."""
-        return self._parameters
-
-    @property
     def is_calibrated(self) -> bool:
         """Whether the chain converges to the target, as it does if both kernels do."""
-        kernels = (self._parameters[name] for name in ("local_kernel", "global_kernel"))
+        kernels = (self.parameters[name] for name in ("local_kernel", "global_kernel"))
         return all(kernel.is_calibrated for kernel in kernels)
 
     def bootstrap_results(self, init_state: object) -> AlternatingResults:
         """Returns the results before the first step."""
-        inner = self._parameters["local_kernel"].bootstrap_results(init_state)
-        results = self._parameters["global_kernel"].bootstrap_results(init_state)
+        inner = self.parameters["local_kernel"].bootstrap_results(init_state)
+        results = self.parameters["global_kernel"].bootstrap_results(init_state)
         none = (tf.zeros_like(_acceptance(r)) for r in (inner, results))
         return AlternatingResults(inner, results, *none)
 
@@ -120,8 +118,8 @@ class AlternatingKernel(tfp.mcmc.TransitionKernel):
         )
 
     def _steps(self, which, state, results, seed):
-        kernel = self._parameters[f"{which}_kernel"]
-        count = self._parameters[f"num_{which}_steps"]
+        kernel = self.parameters[f"{which}_kernel"]
+        count = self.parameters[f"num_{which}_steps"]
         results = _at_new_state(results, kernel.bootstrap_results(state))
 
         def step(i, state, results, total):

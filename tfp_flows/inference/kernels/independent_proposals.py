@@ -23,37 +23,31 @@ class ProposalResults(NamedTuple):
 class _Draw(tfp.mcmc.TransitionKernel):
     """Draws states of a distribution, without rejecting any."""
 
+    is_calibrated = False
+
     def __init__(self, target_log_prob_fn, proposal, name):
-        self._parameters = {
+        self.parameters = {
             "target_log_prob_fn": target_log_prob_fn,
             "proposal": proposal,
             "name": name,
         }
 
-    @property
-    def parameters(self):
-        return self._parameters
-
-    @property
-    def is_calibrated(self):
-        return False
-
     def bootstrap_results(self, init_state):
-        proposal_log_prob = self._parameters["proposal"].log_prob(init_state)
+        proposal_log_prob = self.parameters["proposal"].log_prob(init_state)
         return ProposalResults(
-            self._parameters["target_log_prob_fn"](init_state),
+            self.parameters["target_log_prob_fn"](init_state),
             proposal_log_prob,
             tf.zeros_like(proposal_log_prob),
         )
 
     def one_step(self, current_state, previous_kernel_results, seed=None):
         before = previous_kernel_results
-        drawn, log_prob = self._parameters["proposal"].experimental_sample_and_log_prob(
+        drawn, log_prob = self.parameters["proposal"].experimental_sample_and_log_prob(
             tf.shape(before.target_log_prob), seed=stateless(seed)
         )
         drawn = tf.ensure_shape(drawn, current_state.shape)
         return drawn, ProposalResults(
-            self._parameters["target_log_prob_fn"](drawn),
+            self.parameters["target_log_prob_fn"](drawn),
             log_prob,
             before.proposal_log_prob - log_prob,
         )

@@ -81,6 +81,9 @@ class LatentKernel(tfp.mcmc.TransitionKernel):
       precondition: whether the vector is z; False means x.
       name: name of the kernel.
 
+    Attributes:
+      parameters: the constructor's arguments.
+
     >>> import tensorflow_probability as tfp
     >>> import tfp_flows
     >>> tfb = tfp.bijectors
@@ -98,7 +101,7 @@ class LatentKernel(tfp.mcmc.TransitionKernel):
         precondition: bool = True,
         name: str = "latent_kernel",
     ) -> None:
-        self._parameters = {
+        self.parameters: dict = {
             # Stock wrappers would replace the target of an `inner_kernel`.
             "vector_kernel": vector_kernel,
             "posterior": posterior,
@@ -109,12 +112,7 @@ class LatentKernel(tfp.mcmc.TransitionKernel):
     @property
     def vector_kernel(self) -> tfp.mcmc.TransitionKernel:
         """The kernel of states `[..., D]`."""
-        return self._parameters["vector_kernel"]
-
-    @property
-    def parameters(self) -> dict:
-        """The constructor's arguments."""
-        return self._parameters
+        return self.parameters["vector_kernel"]
 
     @property
     def is_calibrated(self) -> bool:
@@ -123,9 +121,9 @@ class LatentKernel(tfp.mcmc.TransitionKernel):
 
     def bootstrap_results(self, init_state: object) -> LatentKernelResults:
         """Returns the results before the first step, from parts of a draw."""
-        posterior = self._parameters["posterior"]
+        posterior = self.parameters["posterior"]
         vector = posterior.support.inverse(tf.nest.map_structure(tf.identity, init_state))
-        if self._parameters["precondition"]:
+        if self.parameters["precondition"]:
             vector, _ = posterior.distribution.bijector.inverse_and_log_det(vector)
         return LatentKernelResults(vector, self.vector_kernel.bootstrap_results(vector))
 
@@ -141,8 +139,8 @@ class LatentKernel(tfp.mcmc.TransitionKernel):
             previous_kernel_results.inner_results,
             seed=seed,
         )
-        posterior, x = self._parameters["posterior"], vector
-        if self._parameters["precondition"]:
+        posterior, x = self.parameters["posterior"], vector
+        if self.parameters["precondition"]:
             x, _ = posterior.distribution.bijector.forward_and_log_det(x)
         parts = posterior.support.forward(x)
         parts = tf.nest.pack_sequence_as(current_state, tf.nest.flatten(parts))
