@@ -198,7 +198,6 @@ class TextTable:
         with self._reading(), self._path.open("rb") as file:
             self.size = self._path.stat().st_size
             start, first = self._first_line(file)
-        self._delimiter = _delimiter(first, decimal)
         cells = [cell.strip() for cell in _cells(first, self._delimiter)]
         self.num_columns = len(cells)
         self.names = None
@@ -252,7 +251,8 @@ class TextTable:
         if not first.strip():
             raise DataError(f"Expected rows of numbers in {self._path}; got an empty file.")
         lines = io.StringIO(first, newline="")
-        next(csv.reader(lines, delimiter=_delimiter(first, self._decimal)))
+        self._delimiter = _delimiter(first, self._decimal)
+        next(csv.reader(lines, delimiter=self._delimiter))
         first = first[: lines.tell()]
         return (len(before.encode(self._encoding)), before.count("\n")), first
 
@@ -320,14 +320,20 @@ class TextTable:
         )
 
 
-def _delimiter(line, decimal):
-    """Returns the delimiter that makes all cells numbers, or else the most cells."""
+def _delimiter(text, decimal):
+    """Returns the delimiter that makes all cells of the first row of a text numbers.
+
+    If there is none, the one with the most cells; a comma that is the decimal mark only in
+    a text with quotes, as in `"1,5","2,5"`, and if there are no other delimiters.
+    """
     for delimiter in _DELIMITERS.replace(",", ""):  # a comma may be a decimal mark
-        cells = _cells(line, delimiter)
+        cells = _cells(text, delimiter)
         if len(cells) > 1 and all(_is_number(cell, decimal) for cell in cells):
             return delimiter
     delimiters = _DELIMITERS if decimal == "." else _DELIMITERS.replace(",", "")
-    return max(delimiters, key=lambda d: len(_cells(line, d)))
+    best = max(delimiters, key=lambda d: len(_cells(text, d)))
+    is_quoted = len(_cells(text, best)) == 1 and QUOTE.decode() in text
+    return decimal if is_quoted and decimal == "," else best
 
 
 def _is_number(cell, decimal):

@@ -44,8 +44,11 @@ def typed(texts, name, decimal="."):
     if name == "text":
         return texts.where(present | (texts == _WORD), None).to_numpy(dtype=object)
     if name == "number":
-        values = np.full(len(texts), np.nan)
-        values[present] = _numbers(texts[present], decimal)
+        integers = _large_integers(texts[present])
+        values = np.full(len(texts), np.nan, float if integers is None else object)
+        values[present] = (
+            _numbers(texts[present], decimal) if integers is None else integers
+        )
         return values
     values = np.full(len(texts), None, object)
     values[present] = [_BOOLEANS[text.lower()] for text in texts[present]]
@@ -53,13 +56,27 @@ def typed(texts, name, decimal="."):
 
 
 def are_codes(texts):
-    """Whether a series of texts has integers with zeros in front, which numbers lose."""
-    return bool(texts.str.strip().str.fullmatch(r"0\d+").any())
+    """Whether texts have digits that numbers lose: zeros in front, or too many of them."""
+    texts, present = _stripped(texts)
+    has_zeros = texts.str.fullmatch(r"0\d+").any()
+    return bool(has_zeros or _large_integers(texts[present]) is not None)
 
 
 def _stripped(texts):
     texts = texts.astype(object).str.strip()
     return texts, ~texts.isin(MISSING).to_numpy()
+
+
+def _large_integers(texts):
+    """Returns integers, [N], of which some are from 2^53 to 2^64; None for other texts.
+
+    Float64 would round them.
+    """
+    if not texts.str.fullmatch(r"[-+]?\d{1,20}").all():
+        return None
+    integers = texts.map(int).astype(object).to_numpy()
+    is_large = len(integers) and 2**53 <= max(map(abs, integers)) < 2**64
+    return integers if is_large else None
 
 
 def _numbers(texts, decimal):
@@ -83,7 +100,8 @@ def _is_boolean(texts, decimal):
 def _is_date(texts, decimal):
     is_date = texts.str.fullmatch(_DATE).to_numpy(dtype=bool)
     found = pd.to_datetime(texts.where(is_date), format="ISO8601", errors="coerce")
-    return found.notna().to_numpy()
+    # Nanoseconds hold no other dates.
+    return found.between(pd.Timestamp.min, pd.Timestamp.max).to_numpy()
 
 
 _FITS = {

@@ -302,8 +302,11 @@ def _all_digits(value):
 
 def _texts(values, written="{:.9g}".format):
     values = pd.Series(values)
-    if values.dtype.kind == "M" and values.equals(values.dt.normalize()):
-        values = values.dt.strftime("%Y-%m-%d")
+    if values.dtype.kind == "M":
+        # Dates in text have no zone, and are read as UTC.
+        values = pd.to_datetime(values, utc=True).dt.tz_localize(None)
+        if values.equals(values.dt.normalize()):
+            values = values.dt.strftime("%Y-%m-%d")
     if values.dtype.kind == "f":
         return [written(float(value)) if value == value else "" for value in values]
     return ["" if pd.isna(value) else str(value) for value in values]

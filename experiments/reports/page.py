@@ -31,11 +31,16 @@ img {{ max-width: 100%; background: white; border-radius: 6px; }}
 """
 
 
+# Names of the user's columns may have what would end a cell.
+_ESCAPES = str.maketrans({"\n": r"\n", "\r": r"\r", "|": r"\|"})
+
+
 def table(header, rows):
     """Returns a table of texts as aligned text, which is Markdown too.
 
     All columns but the first and the last are numbers.
     """
+    rows = [[cell.translate(_ESCAPES) for cell in row] for row in rows]
     widths = [max(2, *map(len, column)) for column in zip(header, *rows, strict=True)]
     first, *numbers, last = widths
     rule = ["-" * first, *("-" * (width - 1) + ":" for width in numbers), "-" * last]

@@ -13,7 +13,7 @@ from experiments.table_density.settings import DROPPED, parsed_kinds
 # Kind without a distribution -> description of the problem, with advice.
 UNUSABLE = {
     "text": "is text ({reason}), as {cells}; --kinds={name}=categorical, or drop",
-    "identifier": "names the rows, {reason}; --kinds={name}=drop, or integer",
+    "identifier": "names the rows, {reason}; --kinds={name}=drop, integer or categorical",
     "missing": "has no value at all; --kinds={name}=drop",
 }
 _TEXTUAL = ("categorical", "boolean", "ordered")
@@ -76,9 +76,11 @@ def _refuse(path, problems):
 def _read(settings):
     """Returns whether cells are still texts, and the data frame of all columns."""
     path = pathlib.Path(settings.csv_path)
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         with reading("a .parquet table", path, (OSError, ValueError, ImportError)):
-            return False, pd.read_parquet(path)
+            frame = pd.read_parquet(path)
+            levels = [name for name in frame.index.names if name is not None]
+            return False, frame.reset_index(levels) if levels else frame
     table = text_table.TextTable(path, decimal=settings.decimal, encoding=settings.encoding)
     if table.names is None:
         raise DataError(f"Expected a header in {path}; got numbers in the first row.")
@@ -107,6 +109,7 @@ def _typed(frame, kinds, decimal):
             more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
             advice = [f"--kinds={name}=categorical takes them as they are"]
             advice += filter(None, [text_table.spelling_advice(cells, decimal)])
+            advice += ["dates are from 1677-09-22 to 2262-04-11"] * (found == "date")
             problems.append(
                 f"column {name!r} has {found}s, but {', '.join(shown)}{more} "
                 f"({'; '.join(advice)})"

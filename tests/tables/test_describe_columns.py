@@ -193,6 +193,21 @@ def test_it_prints_as_a_table_and_counts_missing_cells():
     assert "3, 4, 5, ..., 8" in lines[2]
 
 
+def test_names_and_values_with_line_ends_print_on_one_line():
+    cells = np.array(["x\ny", "é\r\n"])[np.arange(COUNT) % 2]
+    text = str(tff.describe_columns({"a\nb": cells}))
+    assert len(text.splitlines()) == 2
+    assert all(shown in text for shown in (r"a\nb", r"x\ny, é\r\n"))
+
+
+def test_values_that_float64_rounds_are_refused():
+    huge = 2**60 + np.arange(COUNT) % 3
+    columns = tff.describe_columns({"a": huge})
+    with pytest.raises(ValueError, match="of 'a' that float64 holds, or texts; got 1152"):
+        columns.change("a", kind="categorical", values=[2**60, 2**60 + 1, 2**60 + 2])
+    columns.change("a", kind="categorical", values=[2**60, 2**60 + 256])
+
+
 def test_overrides_are_checked():
     columns = tff.describe_columns({"a": np.exp(NORMAL), "b": COLUMNS["ordered"]})
     columns.change("a", kind="periodic", low=0.0, high=24.0)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from small_tables import fitted, saved_and_loaded
 
 import tfp_flows as tff
+from tfp_flows.tables.cells import cells_of
 from tfp_flows.tables.frames import Frame
 
 pytestmark = pytest.mark.usefixtures("all_op_by_op")
@@ -190,6 +191,29 @@ def test_days_of_arrow_may_be_missing():
     assert (column.kind, column.step, column.num_missing) == ("date", 1.0, 9)
 
 
+def test_dates_of_arrow_come_back():
+    arrow = pytest.importorskip("pyarrow")
+    days, zone = pandas.Series(_DAYS[:40]), "Europe/Berlin"
+    zoned = days.dt.tz_localize(zone)  # on both sides of a change of clocks
+    rows = {
+        "day": (days.dt.date, arrow.date32()),
+        "zoned": (zoned, arrow.timestamp("us", tz=zone)),
+        "minute": (days + pandas.Timedelta("7min"), arrow.timestamp("ms")),
+    }
+    rows = pandas.DataFrame(
+        {n: pandas.array(c, dtype=pandas.ArrowDtype(d)) for n, (c, d) in rows.items()}
+    )
+    read = Frame(rows)
+    near = {
+        name: cells_of(name, column).values + np.timedelta64(17, "s")
+        for name, column in read.columns.items()
+    }
+    pandas.testing.assert_frame_equal(read.form.written(near), rows)
+    pandas.testing.assert_frame_equal(
+        read.replaced(near, dict.fromkeys(near, near["day"] > _DAYS[3])), rows
+    )
+
+
 def test_cells_that_no_array_holds_are_refused_or_missing():
     far = np.array(["2024-01-01", "9999-12-31"], "datetime64[D]")
     zone = datetime.timezone(datetime.timedelta(hours=5))
@@ -200,6 +224,9 @@ def test_cells_that_no_array_holds_are_refused_or_missing():
         (np.array(list(far.tolist()), object), "dates from 1677-09-22"),
         (np.array([noon, noon], object), "without a time zone in column 'a'"),
         (np.array([datetime.time(1), datetime.time(2)], object), "texts in column 'a'"),
+        (pandas.to_timedelta([1, 2], "h"), r"Divide times by a unit"),
+        (np.array([None, datetime.timedelta(1)], object), "Divide times by a unit"),
+        (pandas.Series([np.zeros(2), np.ones(2)]), r"in column 'a'; got array"),
         (np.array([10**400, 1], object), "numbers within 1.8e"),
         ([1, "b", 2], "one type in column 'a'"),
     ):

@@ -90,6 +90,22 @@ def test_ends_are_found_where_they_are_no_tails():
     assert (column.low, column.high) == (0.0, None)
 
 
+def test_integers_near_the_ends_of_their_dtype_end_there():
+    rng = np.random.default_rng(1)
+    frame = {
+        "pixel": rng.poisson(200.0, 500).clip(0, 255).astype("uint8"),
+        "balance": np.round(40.0 * rng.normal(size=500)).clip(-120, 120).astype("int8"),
+        "few": rng.poisson(3.0, 500).astype("uint8"),
+        "nullable": pandas.array(rng.poisson(200.0, 500).clip(0, 255), dtype="UInt8"),
+    }
+    frame["nullable"][:9] = None
+    ends = [(c.low, c.high) for c in tff.describe_columns(frame)]
+    assert ends == [(0.0, 255.0), (-128.0, 127.0), (0.0, None), (0.0, 255.0)]
+    frame = {name: frame[name] for name in ("pixel", "balance")}
+    drawn = fitted(tff.describe_columns(frame), frame).sample(2000, seed=0)
+    assert [drawn[name].dtype for name in frame] == [np.uint8, np.int8]
+
+
 def test_a_spike_at_the_last_number_is_an_end():
     rng = np.random.default_rng(2)
     numbers = rng.exponential(size=2000)

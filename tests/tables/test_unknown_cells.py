@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from small_tables import column, fitted
 
+from tfp_flows.tables.column_codec import ColumnCodec
+
 pytestmark = pytest.mark.usefixtures("all_op_by_op")
 
 
@@ -110,3 +112,19 @@ def test_unknown_categories_of_modelled_columns_are_marked(table):
     with pytest.warns(UserWarning, match=r"\{'y': 1\}"):
         marked = table.log_prob(rows, mark_unknown=True)
     assert np.isnan(marked).tolist() == [False, False, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "cells", "expected"),
+    [
+        ("boolean", [False, True], ["True", "False"], "a number"),
+        ("ordered", [1.0, 2.5, 7.0], ["1.0", "2.5"], "a number"),
+        ("constant", ["x"], [1, 2], "a text"),
+        ("ordered", [np.datetime64("2024-01-01", "ns")], [1, 2], "a date"),
+    ],
+)
+def test_cells_of_another_type_are_refused(kind, values, cells, expected):
+    codec = ColumnCodec(column("a", kind, values=values), has_missing=False)
+    with pytest.raises(ValueError, match=f"Expected {expected} in each .* column 'a'; got"):
+        codec.encode(np.array(cells, object))
+    assert codec.encode(np.array([None, None])).is_missing.all()

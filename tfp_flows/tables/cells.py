@@ -21,6 +21,7 @@ _FILL: dict[str, tuple] = {
     "date": (np.datetime64("NaT"), "datetime64[ns]"),
 }
 _ALLOWED = "numbers, booleans, dates or texts"
+_TIMES = " Divide times by a unit, such as numpy.timedelta64(1, 's')."
 _DAY = np.timedelta64(86_400_000_000_000, "ns")
 _EPOCH = np.datetime64(0, "ns")
 _MOST_DAYS = 106_751.0  # days before and after 1970 that 64 bits of nanoseconds hold
@@ -45,7 +46,8 @@ def cells_of(name: str, column: np.ndarray) -> Cells:
     kind = _TYPES.get(column.dtype.kind, "")
     if column.dtype.kind == "O":
         kind = _type_of_objects(name, column, absent)
-    require(kind, f"{_ALLOWED} in column {name!r}", column.dtype)
+    hint = _TIMES if column.dtype.kind == "m" else ""
+    require(kind, f"{_ALLOWED} in column {name!r}", column.dtype, hint)
     fill, dtype = _FILL[kind]
     values = np.full(len(column), fill, dtype)
     if kind == "date":
@@ -116,7 +118,8 @@ def _type_of_objects(name, column, absent):
             require(False, words, f"{column[row]!r} in row {row}", hint)
         if kind is None or kind != types[0]:
             got, first = f"{column[row]!r} in row {row}", present[0]
-            require(kind, f"{_ALLOWED} in column {name!r}", got)
+            hint = _TIMES if isinstance(column[row], datetime.timedelta) else ""
+            require(kind, f"{_ALLOWED} in column {name!r}", got, hint)
             got = f"{column[first]!r} in row {first}, {got}"
             raise ValueError(f"Expected cells of one type in column {name!r}; got {got}.")
     return types[0] if types else "number"
@@ -137,3 +140,5 @@ def _is_missing_cell(cell):
         return cell is None or not bool(cell == cell)
     except TypeError:  # pandas's NA is neither true nor false
         return True
+    except ValueError:  # an array, which is no cell
+        return False

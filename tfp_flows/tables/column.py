@@ -177,6 +177,10 @@ def check_column(column: Column) -> None:
         require(column.values, f"{expected}, as {example}", "none")
         are_different = len(set(column.values)) == len(column.values)
         require(are_different, f"different `values` of {name!r}", column.values)
+        integers = [v for v in column.values if isinstance(v, (int, np.integer))]
+        inexact = [v for v in integers if int(v) != float(v)]
+        words = f"`values` of {name!r} that float64 holds, or texts"
+        require(not inexact, words, _shortened(inexact))
         fits = kind != "boolean" or len(column.values) <= 2
         words = f"two `values` of the boolean column {name!r}"
         require(fits, words, _shortened(column.values))

@@ -80,6 +80,7 @@ class ColumnCodec:
         is_possible = present | self.has_missing
         is_known = np.ones(len(column), bool)
         code = np.where(is_missing & self.has_missing, self.num_codes - 1, 0)
+        self._refuse_other_type(cells)
         if self.column.has_values:
             place = self._places(cells)
             is_possible &= is_missing | (place >= 0.0)
@@ -90,7 +91,7 @@ class ColumnCodec:
                 code = np.where(present, number, code).astype(int)
                 number = np.full(len(code), np.nan)
         else:
-            number = self._numbers(cells)
+            number = cells.numbers()
             cell = number if self.grid is None else self.grid.multiples(number)
             for index, spike in enumerate(self.spikes_in_steps):
                 code[present & (cell == spike)] = index + 1
@@ -203,13 +204,21 @@ class ColumnCodec:
         spec = measured_map(self.column, self._ends, numbers, self._is_context)
         return dataclasses.replace(spec, code=code)
 
-    def _numbers(self, cells):
+    def _refuse_other_type(self, cells):
+        """Refuses cells of another type than the column's.
+
+        `is_known` tells which categories and ordered texts are others.
+        """
+        values = self.column.values
+        if self.column.kind == "categorical" or self.column.has_ordered_texts:
+            return
         expected = "date" if self.column.kind == "date" else "number"
+        if values and isinstance(values[0], (str, np.datetime64)):
+            expected = "text" if isinstance(values[0], str) else "date"
         got = "number" if cells.type == "boolean" else cells.type
         words = f"the {self.column.kind} column {self.column.name!r}"
         fits = got == expected or cells.is_missing.all()
         require(fits, f"a {expected} in each cell of {words}", f"a {cells.type}")
-        return cells.numbers()
 
     def _is_inside(self, number):
         maps = NumberMaps([unmeasured_map(self.column, self._ends, np.zeros(0))])

@@ -176,10 +176,16 @@ class TableColumns:
             rows.append((c.name, c.kind, c.details, str(c.num_missing), c.reason))
         rows += [(e.label, "equality", "", "", e.reason) for e in self.equalities]
         rows += [(f.label, "function", "", "", f.reason) for f in self.functions]
+        rows = [tuple(map(_on_one_line, entries)) for entries in rows]
         widths = [max(map(len, entries)) for entries in zip(*rows, strict=True)]
         return "\n".join(_line(row, widths) for row in rows)
 
     __repr__ = __str__
+
+
+def _on_one_line(text):
+    """A text with escapes in place of characters that do not print, such as line ends."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _line(row, widths):

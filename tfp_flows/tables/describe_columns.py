@@ -87,6 +87,8 @@ def describe_columns(
     table = TableColumns(columns)
     if not as_recorded:
         return table
+    for column in columns:
+        _put_ends_of_dtype(column, cells[column.name], read.integer_ends(column.name))
     numbers = {
         c.name: cells_of(c.name, cells[c.name]).numbers()
         for c in table
@@ -354,6 +356,21 @@ def _put_ends(column, counted):
     has_low &= column.low is not None or has_high
     has_high &= column.low is not None or has_low
     _set_ends(column, low if has_low else None, high if has_high else None)
+
+
+def _put_ends_of_dtype(column, cells, ends):
+    """Sets the ends of an integer dtype, unless they are far from the numbers.
+
+    Draws beyond them would need another dtype.
+    """
+    if column.kind != "integer" or column.high is not None or ends is None:
+        return
+    numbers = cells_of(column.name, cells).numbers()
+    low, high = np.nanmin(numbers), np.nanmax(numbers)
+    is_near = column.low is None and low - ends[0] <= high - low
+    if is_near or ends[1] - high <= high - low:
+        _set_ends(column, float(ends[0]) if column.low is None else None, float(ends[1]))
+        column.reason += " as its dtype does"
 
 
 def _put_ends_at_spikes(column, low, high, spikes):

@@ -58,6 +58,13 @@ class Frame:
         """Names of the columns."""
         return list(self.columns)
 
+    def integer_ends(self, name: str) -> tuple[int, int] | None:
+        """The least and greatest number of a column's integer dtype; None for others."""
+        dtype = _dtype(self._sources[name])
+        dtype = getattr(dtype, "numpy_dtype", dtype)  # of pandas's nullable integers
+        is_integer = isinstance(dtype, np.dtype) and dtype.kind in "iu"
+        return (np.iinfo(dtype).min, np.iinfo(dtype).max) if is_integer else None
+
     @property
     def form(self) -> Form:
         """The `Form` of the frame."""
@@ -283,7 +290,7 @@ class ColumnForm(typing.NamedTuple):
         return _cast(values, self.dtype)
 
     def _dates(self, values):
-        if hasattr(self.dtype, "tz"):
+        if _zone(self.dtype) is not None:
             return _zoned(values, self.dtype, self.unit)
         values = _rounded(values, self.unit)
         if not isinstance(self.dtype, np.dtype):
@@ -308,7 +315,7 @@ def _column_form(label, column):
         array = np.array([cell.replace(tzinfo=None) for cell in cells], "datetime64[ns]")
     if array.dtype.kind != "M":
         return ColumnForm(label, dtype)
-    if hasattr(dtype, "tz"):
+    if _zone(dtype) is not None:
         array = np.asarray(column.dt.tz_localize(None), "datetime64[ns]")
     return ColumnForm(label, dtype, _unit(array[~np.isnat(array)]))
 
@@ -329,15 +336,20 @@ def _rounded(dates, unit):
     return np.where(above - dates < dates - below, above, below)
 
 
+def _zone(dtype):
+    """The time zone of a dtype of pandas or Arrow; None if it has none."""
+    return getattr(getattr(dtype, "pyarrow_dtype", dtype), "tz", None)
+
+
 def _zoned(dates, dtype, unit):
     """Dates in a time zone, rounded on its clock, as pandas's array."""
-    pandas = importlib.import_module("pandas")
-    index = pandas.DatetimeIndex(dates).tz_localize("UTC").tz_convert(dtype.tz)
+    pandas, zone = importlib.import_module("pandas"), _zone(dtype)
+    index = pandas.DatetimeIndex(dates).tz_localize("UTC").tz_convert(zone)
     if unit != "ns":
         wall = pandas.DatetimeIndex(_rounded(index.tz_localize(None).to_numpy(), unit))
         # An ambiguous hour is the first of two; a skipped hour is the next one.
         first = np.ones(len(wall), bool)
-        index = wall.tz_localize(dtype.tz, ambiguous=first, nonexistent="shift_forward")
+        index = wall.tz_localize(zone, ambiguous=first, nonexistent="shift_forward")
     return index.astype(dtype).array
 
 
@@ -367,6 +379,8 @@ def _cast_by_pandas(values, dtype):
         cast = pandas.array(values, dtype=dtype)
     except (TypeError, ValueError, OverflowError):
         return values
+    if values.dtype.kind == "M":  # rounded to a unit that the dtype holds
+        return cast
     same = np.asarray(cast[~is_absent], object) == np.asarray(values[~is_absent], object)
     return cast if dtype.kind == "f" or np.all(same) else values
 

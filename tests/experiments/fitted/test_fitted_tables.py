@@ -236,6 +236,20 @@ def test_rows_of_tables_are_named_by_their_line(row, words, fitted_table, tmp_pa
     assert words in str(caught.value)
 
 
+def test_dates_of_a_zone_are_written_and_read_in_utc(all_op_by_op, tmp_path):
+    days = pd.date_range("2024-03-01", periods=60, tz="Europe/Berlin")
+    frame = pd.DataFrame({"day": days, "x": np.random.default_rng(0).normal(size=60)})
+    path, out = tmp_path / "model.keras", tmp_path / "drawn.csv"
+    table = fit_table(frame, path)
+    run(sample, model=path, rows=20, out=out)
+    drawn = pd.read_csv(out, parse_dates=["day"])
+    drawn["day"] = drawn["day"].dt.tz_localize("UTC").dt.tz_convert(days.tz)
+    assert (drawn["day"] == drawn["day"].dt.normalize()).all()
+    run(score, model=path, csv=out, out=tmp_path / "scores.csv")
+    scores = pd.read_csv(tmp_path / "scores.csv").iloc[:, 0]
+    np.testing.assert_allclose(scores, table.log_prob(drawn), rtol=1e-5)
+
+
 # Command, its flags, its status, and words of its message.
 BAD_USE = [
     (score, "--csv={table} --out={out}", 2, "`model` to be given"),

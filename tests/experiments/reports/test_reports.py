@@ -9,6 +9,7 @@ from refused import assert_refused
 
 from experiments import compare
 from experiments.density_estimation import report
+from experiments.reports import page
 
 pytestmark = pytest.mark.xdist_group("finished runs")
 
@@ -32,6 +33,12 @@ def test_report_shows_numbers_and_pictures(name, finished):
         pixels = matplotlib.image.imread(finished(name) / picture)
         assert min(pixels.shape[:2]) > 100
         assert pixels[..., :3].std() > 0.02
+
+
+def test_names_do_not_break_a_table():
+    lines = page.table(("table", "columns"), [("a.csv", "x|y, new\nline")]).splitlines()
+    assert lines[2].split(" | ", 1)[1] == r"x\|y, new\nline |"
+    assert len({len(line) for line in lines}) == 1
 
 
 @pytest.mark.parametrize("loses", [True, False])

@@ -1,5 +1,7 @@
 """One line tells what is wrong with a user's table, and where."""
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from experiments.data import DataError
@@ -55,6 +57,15 @@ BAD = {
     "a decimal comma": (third('"1,5",x'), "'1,5' in line 4 (--kinds=a=cat"),
     "prices": text_column(SIGNS, "${}.99", "'$1.99'", "'$2.99'"),
     "no such day": (filled("2024-02-{:02}", 30), "has dates, but '2024-02-30' in line 31"),
+    "a far day": (
+        filled("2024-01-{:02}") + "9999-12-31,x\n",
+        "has dates, but '9999-12-31' in line 31 (--kinds=a=categorical takes them as they "
+        "are; dates are from 1677",
+    ),
+    "nearly equal huge integers": (
+        table(*(f"{2**60 + i % 3},{i / 3}" for i in range(30))),
+        "'a' names the rows, integers of 2^53",
+    ),
     "huge integers": (filled("9007199254741{:03}"), "'a' names the rows, integers of 2^53"),
     "row numbers": (filled("{}"), "'a' names the rows, each integer from 1 to 29 once"),
     "a missing cell": (third(",x"), MISSING),
@@ -109,6 +120,31 @@ def test_categories_keep_the_zeros_in_front_of_numbers(tmp_path):
     assert rows["a"].tolist()[:4] == codes
     _, columns = read(content, tmp_path)
     assert columns["a"].values == [1.0, 9111.0, 10234.0]
+
+
+def test_categories_keep_all_digits_of_huge_integers(tmp_path):
+    huge = [2**60 + i for i in range(4)]
+    content = table(*(f"{huge[i % 4]},{0.37 * i}" for i in range(32)))
+    rows, columns = read(content, tmp_path, kinds=("a=categorical",))
+    assert columns["a"].values == list(map(str, huge))
+    assert rows["a"].tolist()[:4] == list(map(str, huge))
+
+
+def test_a_quoted_decimal_comma_may_stand_between_commas(tmp_path):
+    rows = [f'"{i},5",{"xy"[i % 2]},"-{i},25"' for i in range(30)]
+    frame, columns = read(table(*rows, header="a,b,c"), tmp_path, decimal=",")
+    assert columns.names == ["a", "b", "c"]
+    assert frame["c"].tolist() == [-i - 0.25 for i in range(30)]
+
+
+def test_an_index_with_a_name_is_a_column_of_a_parquet_file(tmp_path):
+    pytest.importorskip("pyarrow")
+    rows = pd.DataFrame({"x": np.arange(30.0) ** 0.5, "k": ["a", "b"] * 15})
+    rows.set_index("k").to_parquet(path := tmp_path / "table.PARQUET")
+    frame, _ = read_table(TableDensitySettings(csv_path=str(path)))
+    assert frame["k"].tolist() == rows["k"].tolist()
+    rows[rows["x"] > 1.0].to_parquet(path)  # row numbers without a name
+    assert list(read_table(TableDensitySettings(csv_path=str(path)))[0]) == ["x", "k"]
 
 
 def test_dates_may_be_values(tmp_path):
