@@ -28,6 +28,7 @@ from tfp_flows.inference.amortized.fit import fit_amortized_posterior
 from tfp_flows.inference.amortized.neural_likelihood import NeuralLikelihood
 from tfp_flows.inference.amortized.neural_likelihood import fit_neural_likelihood
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
+from tfp_flows.inference.amortized.posterior import ConditionedPosterior
 from tfp_flows.inference.arviz import to_arviz
 from tfp_flows.core.check import Check
 from tfp_flows.inference.checks.importance import pareto_smooth
@@ -48,6 +49,7 @@ __all__ = [
     "AlternatingKernel",
     "AmortizedPosterior",
     "Check",
+    "ConditionedPosterior",
     "FittedPosterior",
     "FlowPosterior",
     "LatentKernel",

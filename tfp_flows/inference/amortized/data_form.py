@@ -70,7 +70,7 @@ class DataForm:
         hint = " With missing=True, NaN is a missing cell."
         require(not count, f"finite `{argument}`", f"{count} numbers that are not", hint)
 
-    def rows_of(self, x: Any, count: int) -> np.ndarray:
+    def simulated_rows(self, x: Any, count: int) -> np.ndarray:
         """Returns the data of `count` simulations, `[count, K]` in float64."""
         cells = functools.partial(_numbers, kinds=_OF_SIMULATIONS)
         parts = entries(self.shapes, x, cells, "data", count)

@@ -39,7 +39,7 @@ class MixedForm:
             for part, shape in self.shapes.items()
         }
 
-    def rows_of(self, x: Any, count: int) -> np.ndarray:
+    def simulated_rows(self, x: Any, count: int) -> np.ndarray:
         """Returns the data of `count` simulations, a structured array `[count]`."""
         return self._joined(entries(self.shapes, x, _cells, "data", count))
 

@@ -60,7 +60,7 @@ class GivenPairs:
     def __init__(self, theta: Any, x: Any, support: JointSupport, form: Any) -> None:
         self.support, self.form = support, form
         u = support.unconstrained(theta)
-        self._pairs = Pairs(u, form.rows_of(x, len(u)))
+        self._pairs = Pairs(u, form.simulated_rows(x, len(u)))
 
     def pairs(self, *_: Any) -> Pairs:
         """Returns all of them."""

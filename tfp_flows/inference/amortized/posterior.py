@@ -386,6 +386,17 @@ class ConditionedPosterior(FlowPosterior):
     posterior hardly reaches this region, some draws may lie outside; its report says
     "not reliable".
 
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> rng = np.random.default_rng(0)
+    >>> theta = rng.normal(size=(300, 1)).astype("float32")
+    >>> pairs = (theta, rng.normal(theta, 0.5))
+    >>> amortized = tfp_flows.inference.fit_amortized_posterior(pairs, max_minutes=0.03)
+    >>> isinstance(amortized([1.0]), tfp_flows.inference.ConditionedPosterior)
+    True
+    >>> amortized([[1.0], [0.5]]).log_prob(np.float32([[0.8], [0.4]])).shape
+    TensorShape([2])
+
     Args:
       amortized: the `AmortizedPosterior`.
       row: observations as rows of numbers, `[*batch, K]`.

@@ -55,7 +55,7 @@ class Simulator(abc.ABC):
 
     Attributes:
       support: `JointSupport` of the parameters.
-      form: the `DataForm`, or another class with its `rows_of`.
+      form: the `DataForm`, or another class with its `simulated_rows`.
       pin: function of one observation, a row `[K]` or a tensor, that returns the
         log-density of the parameters' parts and the observation; None if the density is
         not known.
@@ -126,7 +126,7 @@ class Simulator(abc.ABC):
     def given(self, u: np.ndarray, seed: int) -> Pairs:
         """Simulates data with unconstrained parameters, `[N, D]`."""
         parts = self.support.bijector.forward(tf.constant(u, self.support.dtype))
-        return Pairs(u, self.form.rows_of(self.simulate(parts, seed), len(u)))
+        return Pairs(u, self.form.simulated_rows(self.simulate(parts, seed), len(u)))
 
     def log_prior(self, u: tf.Tensor) -> np.ndarray:
         """Returns log-densities of unconstrained parameters, `[N, D]`, under the prior."""
@@ -140,7 +140,9 @@ class Simulator(abc.ABC):
         if prior is not None:
             return self.given(prior.sample(self, count, seed), seed)
         parameters, x = self.draw(count, seed)
-        return Pairs(self.support.unconstrained(parameters), self.form.rows_of(x, count))
+        return Pairs(
+            self.support.unconstrained(parameters), self.form.simulated_rows(x, count)
+        )
 
 
 class JointSimulator(Simulator):
