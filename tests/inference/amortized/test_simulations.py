@@ -233,7 +233,7 @@ def test_missing_numbers_of_pandas_and_failed_simulations_are_nan():
         "a": pandas.array([1, None], "Int64"),
         "b": pandas.Series([None, 2.5], dtype="Float32"),
     }
-    rows = DataForm.from_batch(few, True).rows_of(few, 2)
+    rows = DataForm.from_batch(few, True).simulated_rows(few, 2)
     np.testing.assert_array_equal(rows, [[1.0, np.nan], [np.nan, 2.5]])
     assert DataForm.from_batch(few, True).to_rows(few).shape == (2, 2)
     with pytest.raises(ValueError, match="finite `x`; got 2 numbers"):
@@ -265,12 +265,14 @@ def test_a_series_has_parts_if_its_cells_have_texts_for_names():
 
 def test_masked_numbers_are_missing():
     x = np.ma.masked_greater(np.arange(4).reshape(2, 2), 2)
-    rows = DataForm.from_batch(x, True).rows_of(x, 2)
+    rows = DataForm.from_batch(x, True).simulated_rows(x, 2)
     np.testing.assert_array_equal(rows, [[0.0, 1.0], [2.0, np.nan]])
     with pytest.raises(ValueError, match="data without masked cells"):
         form_of_trials(x)
     with pytest.raises(ValueError, match="`data` of numbers"):
-        DataForm.from_batch(x, True).rows_of(np.ma.masked_equal(x.astype(str), "0"), 2)
+        DataForm.from_batch(x, True).simulated_rows(
+            np.ma.masked_equal(x.astype(str), "0"), 2
+        )
 
 
 def test_no_observation_is_a_batch():
