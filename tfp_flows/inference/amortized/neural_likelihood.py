@@ -330,8 +330,9 @@ def fit_neural_likelihood(
         report = density.report
     bias = None
     if isinstance(source, PriorSimulator):
-        options = source, form.possible, usable.u, for_bias
-        bias = ScoreBias.from_simulations(density, *options)
+        bias = ScoreBias.from_simulations(
+            density, source, form.possible, usable.u, for_bias
+        )
     checks = [left_out] if bias is None else [left_out, bias.check()]
     most_trials = None if bias is None else bias.most_trials()
     report = _with_checks(report, checks)
