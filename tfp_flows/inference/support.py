@@ -21,6 +21,7 @@ from tfp_flows.distributions.distribution_checks import is_discrete
 from tfp_flows.inference.default_supports import (
     JOINT_MAP,
     OTHER_FORM,
+    SOFTNESS,
     check_reach,
     default_support,
     for_target,
@@ -164,19 +165,15 @@ class JointSupport:
         same width everywhere. Flows learn it from fewer simulations than its logit
         (docs/tried_and_dropped.md).
 
-        The softness of the ends of each part, in widths, is as in `flat_parts`; empty: the
-        default.
+        Softness is that of `default_supports.softly_clipped` for each of `flat_parts`.
         """
         constraint, *others = self.bijector.bijectors
         parts = self.flat_parts
-        options = [(value,) for value in softness] or [()] * len(parts)
-        clipped = [
-            softly_clipped(part, *option)
-            for part, option in zip(parts, options, strict=True)
-        ]
+        each = zip(parts, softness or [SOFTNESS] * len(parts), strict=True)
+        clipped = [softly_clipped(part, value) for part, value in each]
         if all(new is old for new, old in zip(clipped, parts, strict=True)):
             return self  # such as a support of a part that depends on another
-        (changed,) = clipped if len(clipped) == 1 else (None,)
+        changed: Any = clipped[0]
         if isinstance(constraint, JOINT_MAP):
             structure = constraint.bijectors
             changed = tfb.JointMap(tf.nest.pack_sequence_as(structure, clipped))

@@ -6,12 +6,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.inference.amortized.pairs import LEAST_SIMULATIONS, Pairs
-from tfp_flows.inference.default_supports import is_interval
+from tfp_flows.inference.default_supports import SOFTNESS, is_interval
 from tfp_flows.inference.support import JointSupport
 
-# Softness of the ends, in local standard deviations of a parameter given the data; and its
-# bounds, in widths of the interval. The greatest is the default.
-_SOFTNESS, _LEAST, _MOST = 0.5, 0.003, 0.03
+_DEVIATIONS = 0.5  # softness of the ends, in local standard deviations of the parameter
+_LEAST = 0.003  # least softness, in widths of the interval
 _MOST_NUMBERS = 200  # of an observation, for which regressions take too long
 
 
@@ -56,8 +55,8 @@ def with_fitted_ends(
     sizes = [_size(*pair) for pair in zip(parts, tf.nest.flatten(theta), strict=True)]
     widths = np.split(np.log(widths), np.cumsum(sizes)[:-1])
     means = np.exp([np.mean(part) for part in widths])
-    softness = np.clip(_SOFTNESS * means, _LEAST, _MOST)
-    is_narrower = np.array([*map(is_interval, parts)]) & (softness < _MOST)
+    softness = np.clip(_DEVIATIONS * means, _LEAST, SOFTNESS)
+    is_narrower = np.array([*map(is_interval, parts)]) & (softness < SOFTNESS)
     if not is_narrower.any():
         return support, pairs.u
     fitted = support.softly_clipped(softness.tolist())
