@@ -56,7 +56,8 @@ def residual_scales(data: Data, seed: int | None) -> np.ndarray:
     It is the geometric mean over the regressions of `fit_regressions`, by their weights: a
     local width, also where the variables given the context have several modes.
     """
-    found = _chosen_by_some(*_standardised(data), seed)
+    y, design = _standardised(data)
+    found = _chosen_by_some(y, design, seed)
     log_variances = np.log(np.sum(found.factors**2, axis=2))  # [K, D]
     _, scale = mean_and_scale(data.x, tf.float64, "rows")
     return np.asarray(scale) * np.exp(0.5 * found.weights @ log_variances)

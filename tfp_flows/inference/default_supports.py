@@ -198,7 +198,7 @@ def with_free_entries(support: Any) -> Any:
     return support if _are_same(after, before) else tf.nest.pack_sequence_as(support, after)
 
 
-def softly_clipped(bijector: tfb.Bijector, softness: float = SOFTNESS) -> tfb.Bijector:
+def softly_clipped(bijector: tfb.Bijector, softness: float) -> tfb.Bijector:
     """Returns a bijector to an interval that is linear but near its ends.
 
     It bends within `softness` widths of the interval from an end. The sigmoid of an

@@ -53,8 +53,8 @@ def with_fitted_ends(
     sharp = support.softly_clipped([_LEAST] * len(parts)).unconstrained(theta)
     widths = residual_scales(Data(sharp[is_finite], x), seed)
     sizes = [_size(*pair) for pair in zip(parts, tf.nest.flatten(theta), strict=True)]
-    widths = np.split(np.log(widths), np.cumsum(sizes)[:-1])
-    means = np.exp([np.mean(part) for part in widths])
+    by_part = np.split(np.log(widths), np.cumsum(sizes)[:-1])
+    means = np.exp([np.mean(part) for part in by_part])
     softness = np.clip(_DEVIATIONS * means, _LEAST, SOFTNESS)
     is_narrower = np.array([*map(is_interval, parts)]) & (softness < SOFTNESS)
     if not is_narrower.any():
