@@ -25,8 +25,9 @@ class VAESettings(TrainingSettings):
     run_dir: str = _changed("run_dir", "runs/iaf_vae")
     posterior: str = field(
         "iaf",
-        "gaussian: independent Gaussian; full: Gaussian with a full covariance; iaf and "
-        "real_nvp: this flow on an independent Gaussian, with a context from the encoder.",
+        "gaussian: independent Gaussian; full: Gaussian with a full covariance; iaf, "
+        "real_nvp and spline_couplings: this flow on an independent Gaussian, with a "
+        "context from the encoder.",
         one_of=models.POSTERIORS,
     )
     prior: str = field(
