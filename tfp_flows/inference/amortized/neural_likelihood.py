@@ -152,9 +152,9 @@ class NeuralLikelihood:
         count = len(self._rows(x))
         if self.most_trials is not None and count > self.most_trials:
             warnings.warn(
-                f"Expected at most {self.most_trials} trials; got {count}. Given more, errors "
-                "of posterior means are not known to be below half a posterior standard "
-                "deviation. Simulate more.",
+                f"Expected at most {self.most_trials} trials; got {count}. Given more, "
+                "errors of posterior means are not known to be below half a posterior "
+                "standard deviation. Simulate more.",
                 stacklevel=2,
             )
         return fit_posterior(
