@@ -43,14 +43,23 @@ def fit_regressions(data: Data, dtype: str, seed: int | None) -> Any:
       regression. https://doi.org/10.1007/BF01897167
     """
     y, design = _standardised(data)
-    count = min(_MOST_ROWS, _MOST_NUMBERS // design.shape[1])
-    some = np.random.default_rng(seed).permutation(len(y))[:count]
-    regressions = _chosen(y[some], design[some], seed)
-    shares = regressions.shares(y, design)
+    shares = _chosen_by_some(y, design, seed).shares(y, design)
     parts = [
         fit_gaussian(data, dtype, _with_floor(share, y.shape[1])) for share in shares.T
     ]
     return parts[0] if len(parts) == 1 else Mixture(parts, _weights(shares))
+
+
+def residual_scales(data: Data, seed: int | None) -> np.ndarray:
+    """Returns the standard deviation of each variable about its regression, `[D]`.
+
+    It is the geometric mean over the regressions of `fit_regressions`, by their weights: a
+    local width, also where the variables given the context have several modes.
+    """
+    found = _chosen_by_some(*_standardised(data), seed)
+    log_variances = np.log(np.sum(found.factors**2, axis=2))  # [K, D]
+    _, scale = mean_and_scale(data.x, tf.float64, "rows")
+    return np.asarray(scale) * np.exp(0.5 * found.weights @ log_variances)
 
 
 class _Regressions(NamedTuple):
@@ -93,6 +102,13 @@ class _Regressions(NamedTuple):
     def shares(self, y, design):
         """Probabilities that a row is of each regression, `[N, K]` (E step)."""
         return _softmax(self.log_probs(y, design))
+
+
+def _chosen_by_some(y, design, seed):
+    """Returns `_chosen` regressions of as many rows as there is time for."""
+    count = min(_MOST_ROWS, _MOST_NUMBERS // design.shape[1])
+    some = np.random.default_rng(seed).permutation(len(y))[:count]
+    return _chosen(y[some], design[some], seed)
 
 
 def _chosen(y, design, seed):

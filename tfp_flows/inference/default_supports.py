@@ -17,6 +17,7 @@ _SAMPLE, _INDEPENDENT, _RESHAPED, _BROADCAST = (
     getattr(tfd, name).__mro__[1]
     for name in ("Sample", "Independent", "BatchReshape", "BatchBroadcast")
 )
+CHAIN, JOINT_MAP = tfb.Chain.__mro__[1], tfb.JointMap.__mro__[1]
 # Number of draws that a support has to reach, and the share that it may miss by rounding.
 _NUM_DRAWS, _MOST_MISSED = 256, 0.02
 # Smallest size, with a margin, at which float32 numbers have all their digits.
@@ -26,7 +27,7 @@ OTHER_FORM = (
     "Give the event shape, a `support`, such as tfb.Shift(low)(tfb.Softplus()), and the "
     "log-density as `target_log_prob_fn`."
 )
-# Softness of the ends of intervals, in their widths.
+# Default softness of the ends of intervals, in their widths.
 _SOFTNESS = 0.03
 
 
@@ -197,17 +198,27 @@ def with_free_entries(support: Any) -> Any:
     return support if _are_same(after, before) else tf.nest.pack_sequence_as(support, after)
 
 
-def softly_clipped(bijector: tfb.Bijector) -> tfb.Bijector:
+def softly_clipped(bijector: tfb.Bijector, softness: float = _SOFTNESS) -> tfb.Bijector:
     """Returns a bijector to an interval that is linear but near its ends.
 
-    Others than the sigmoid of an interval are returned unchanged.
+    It bends within `softness` widths of the interval from an end. The sigmoid of an
+    interval, and what this function returns, are changed; others stay as they are.
     """
-    if not isinstance(bijector, tfb.Sigmoid) or bijector.low is None:
+    if not is_interval(bijector):
         return bijector
+    ends = bijector.bijectors[0] if isinstance(bijector, CHAIN) else bijector
+    interval = Interval(ends.low, ends.high)
     # `SoftClip` takes no vectors.
-    dtype = bijector.low.dtype.as_numpy_dtype
-    unit = tfb.SoftClip(*(np.array(t, dtype) for t in (0, 1, _SOFTNESS)))
-    return tfb.Chain([Interval(bijector.low, bijector.high), unit])
+    dtype = interval.dtype.as_numpy_dtype
+    unit = tfb.SoftClip(*(np.array(t, dtype) for t in (0, 1, softness)))
+    return tfb.Chain([interval, unit])
+
+
+def is_interval(bijector: tfb.Bijector) -> bool:
+    """Whether it is the sigmoid of an interval, or such a one that is softly clipped."""
+    if isinstance(bijector, CHAIN):
+        return isinstance(bijector.bijectors[0], Interval)
+    return isinstance(bijector, tfb.Sigmoid) and bijector.low is not None
 
 
 def _part_with_free_entries(part):

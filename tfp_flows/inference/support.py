@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
 from tfp_flows.distributions.distribution_checks import is_discrete
 from tfp_flows.inference.default_supports import (
+    JOINT_MAP,
     OTHER_FORM,
     check_reach,
     default_support,
@@ -156,21 +157,37 @@ class JointSupport:
         """The same support from other coordinates, which `bijector` maps to these."""
         return dataclasses.replace(self, bijector=tfb.Chain([self.bijector, bijector]))
 
-    def softly_clipped(self) -> JointSupport:
+    def softly_clipped(self, softness: Sequence[float] = ()) -> JointSupport:
         """The same support, with intervals that are mapped linearly inside.
 
         If data show a location with the same error everywhere, its posterior then has the
         same width everywhere. Flows learn it from fewer simulations than its logit
         (docs/tried_and_dropped.md).
+
+        The softness of the ends of each part, in widths, is as in `flat_parts`; empty: the
+        default.
         """
         constraint, *others = self.bijector.bijectors
-        clipped = softly_clipped(constraint)
-        if isinstance(constraint, tfb.JointMap):
-            parts = tf.nest.map_structure(softly_clipped, constraint.bijectors)
-            clipped = tfb.JointMap(parts)
-        if clipped is constraint:  # such as a support of a part that depends on another
-            return self
-        return dataclasses.replace(self, bijector=tfb.Chain([clipped, *others]))
+        parts = self.flat_parts
+        options = [(value,) for value in softness] or [()] * len(parts)
+        clipped = [
+            softly_clipped(part, *option)
+            for part, option in zip(parts, options, strict=True)
+        ]
+        if all(new is old for new, old in zip(clipped, parts, strict=True)):
+            return self  # such as a support of a part that depends on another
+        (changed,) = clipped if len(clipped) == 1 else (None,)
+        if isinstance(constraint, JOINT_MAP):
+            structure = constraint.bijectors
+            changed = tfb.JointMap(tf.nest.pack_sequence_as(structure, clipped))
+        return dataclasses.replace(self, bijector=tfb.Chain([changed, *others]))
+
+    @property
+    def flat_parts(self) -> list[tfb.Bijector]:
+        """The bijector of each part, or one of all together."""
+        constraint = self.bijector.bijectors[0]
+        is_map = isinstance(constraint, JOINT_MAP)
+        return tf.nest.flatten(constraint.bijectors) if is_map else [constraint]
 
     @classmethod
     def from_shape(

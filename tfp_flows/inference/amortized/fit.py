@@ -24,6 +24,7 @@ from tfp_flows.core.rows import random_split
 from tfp_flows.inference.amortized.calibration import judge_calibration, judge_weights
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.features import check_summary, fit_features
+from tfp_flows.inference.amortized.interval_ends import with_fitted_ends
 from tfp_flows.inference.amortized.learned_likelihood import LearnedLikelihood
 from tfp_flows.inference.amortized.normal_tails import with_normal_tails
 from tfp_flows.inference.amortized.observation_checks import Extent, Surroundings
@@ -255,7 +256,7 @@ def _fit_rounds(source, focus, num_rounds, num_simulations, backup, training, se
     minutes = training.max_minutes
     minutes = None if minutes is None else minutes / num_rounds
     for index, round_seed in enumerate([seed, *split_seed(seed, num_rounds)[1:]]):
-        for_draws, *_, for_prior = split_seed(round_seed, 5)
+        for_draws, _, for_fit, _, for_prior = split_seed(round_seed, 5)
         if amortized is not None:
             prior = TruncatedPrior.around(amortized, focus, source, for_prior)
         count = num_simulations // num_rounds
@@ -271,14 +272,22 @@ def _fit_rounds(source, focus, num_rounds, num_simulations, backup, training, se
             path = f"{os.fspath(backup).removesuffix('.npz')}.round{index + 1}.npz"
         pairs.append(source.pairs(count, for_draws, path, shows_bar, prior))
         if prior is None:
-            source.support, u = with_normal_tails(source.support, pairs[0].u)
-            pairs = [pairs[0]._replace(u=u)]
+            pairs = [_in_fitted_coordinates(source, pairs[0], training, for_fit)]
         # In the region, simulations of all rounds are draws of the truncated prior.
         together = Pairs.joined(pairs)
         if prior is not None:
             together = together.take(prior.contains_rows(together.u))
         amortized = _fit_round(together, source, round_training, round_seed, prior)
     return amortized
+
+
+def _in_fitted_coordinates(source, pairs, training, seed):
+    """Changes the support of the source, and returns the pairs with its parameters."""
+    support, u = source.support, pairs.u
+    if training.summary is None:  # a regression on data without a summary tells little
+        support, u = with_fitted_ends(support, pairs, seed)
+    source.support, u = with_normal_tails(support, u)
+    return pairs._replace(u=u)
 
 
 def _fit_round(pairs, source, training, seed, prior=None):

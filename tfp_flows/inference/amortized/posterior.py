@@ -184,9 +184,11 @@ class AmortizedPosterior(DistributionWrapper):
         words = "a file of `AmortizedPosterior.save`"
         check_instance("path", loaded, AmortizedPosterior, words)
         if model is not None:
+            # The support in coordinates that no fit has changed.
+            plain = without_normal_tails(loaded.support).softly_clipped()
             if loaded.likelihood is not None and observed is None:
                 support = JointSupport.from_distribution(model, "model").softly_clipped()
-                same = without_normal_tails(loaded.support).equals(support)
+                same = plain.equals(support)
                 learned: Any = loaded.likelihood
                 loaded.likelihood = dataclasses.replace(learned, log_prior=model.log_prob)
             else:
@@ -195,8 +197,7 @@ class AmortizedPosterior(DistributionWrapper):
                     observed = names  # an observation's row has the order of the fit
                 source = JointSimulator(model, observed)
                 same = source.form.shapes == loaded.form.shapes
-                support = without_normal_tails(loaded.support)
-                same = same and support.equals(source.support)
+                same = same and plain.equals(source.support)
                 loaded.pin = source.pin
             words = "the `model` of this file"
             require(same, words, f"{model.name}, of other shapes or supports")

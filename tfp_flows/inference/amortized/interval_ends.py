@@ -1,0 +1,70 @@
+"""Coordinates of parameters in intervals, which bend near the ends as is best for fits."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.inference.amortized.pairs import LEAST_SIMULATIONS, Pairs
+from tfp_flows.inference.default_supports import is_interval
+from tfp_flows.inference.support import JointSupport
+
+# Softness of the ends, in local standard deviations of a parameter given the data; and its
+# bounds, in widths of the interval. The greatest is the default.
+_SOFTNESS, _LEAST, _MOST = 0.5, 0.003, 0.03
+_MOST_NUMBERS = 200  # of an observation, for which regressions take too long
+
+
+def with_fitted_ends(
+    support: JointSupport, pairs: Pairs, seed: int | None
+) -> tuple[JointSupport, np.ndarray]:
+    """Returns the support with narrower bends of intervals, and parameters in them.
+
+    A coordinate is linear in its parameter, but bends near the ends of the interval, so
+    that it reaches all real numbers. Within the bend, posteriors of one width have another
+    width at each place, and straight ones are curved, which costs networks simulations. So
+    the bend is half as wide as posteriors are, where this is less than the default: their
+    standard deviation about a mixture of linear regressions on the data
+    (`residual_scales`). A wider bend would be better for some wide posteriors, and much
+    worse for others (docs/tried_and_dropped.md).
+
+    All parts keep their coordinates if observations have more than 200 numbers, or fewer
+    than 100 simulations are finite.
+
+    Args:
+      support: the support, whose intervals are softly clipped.
+      pairs: unconstrained parameters and data of simulations.
+      seed: integer that determines the regressions; random if None.
+    """
+    # Here, so that a fit of one posterior does not load the room of densities.
+    from tfp_flows.density.data import Data
+    from tfp_flows.density.regressions import residual_scales
+
+    parts = support.flat_parts
+    u, x = (np.asarray(part, np.float64) for part in pairs)
+    is_finite = np.isfinite(u).all(axis=1) & ~np.isinf(x).any(axis=1)
+    is_known = np.isfinite(x[is_finite]).any(axis=0)
+    fits = is_finite.sum() >= LEAST_SIMULATIONS and 0 < is_known.sum() <= _MOST_NUMBERS
+    if not fits or not any(map(is_interval, parts)):
+        return support, pairs.u
+    x = x[is_finite][:, is_known]
+    x = np.where(np.isnan(x), np.nanmean(x, axis=0), x)
+    theta = support.bijector.forward(tf.constant(u, support.dtype))
+    # Nearly linear in the parameters, from 0 to 1 in the interval.
+    sharp = support.softly_clipped([_LEAST] * len(parts)).unconstrained(theta)
+    widths = residual_scales(Data(sharp[is_finite], x), seed)
+    sizes = [_size(*pair) for pair in zip(parts, tf.nest.flatten(theta), strict=True)]
+    widths = np.split(np.log(widths), np.cumsum(sizes)[:-1])
+    means = np.exp([np.mean(part) for part in widths])
+    softness = np.clip(_SOFTNESS * means, _LEAST, _MOST)
+    is_narrower = np.array([*map(is_interval, parts)]) & (softness < _MOST)
+    if not is_narrower.any():
+        return support, pairs.u
+    fitted = support.softly_clipped(softness.tolist())
+    is_changed = np.repeat(is_narrower, sizes) & np.isfinite(u)
+    return fitted, np.where(is_changed, fitted.unconstrained(theta), u)
+
+
+def _size(part, theta):
+    """Number of unconstrained entries of a part, `[N, *event]`."""
+    return part.inverse_event_shape(theta.shape[1:]).num_elements()
