@@ -13,6 +13,8 @@ _KINDS = ("constant", "binary", "integer", "real")
 _STEPS = 4.0
 # Rounding error of calculations in float64, relative to a column's size.
 _ROUNDING = 1e-12
+# Factor to the smallest and largest float32 numbers, as the flows keep it.
+_SPARE = 100.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,12 +108,13 @@ def _varying(sets, labels, context, request, path):
 
     If all modelled columns hold zeros and ones, constant columns are included.
     """
-    with np.errstate(over="ignore"):
-        beyond = [~np.isfinite(values.astype(np.float32)).all(axis=0) for values in sets]
-    _refuse(
-        np.any(beyond, axis=0), labels, f"Expected numbers that float32 holds in {path}"
-    )
     train = sets[0].T
+    _refuse(
+        [_is_beyond(values) for values in np.concatenate(sets).T],
+        labels,
+        f"Expected numbers that float32 holds in {path}",
+        "; change their unit",
+    )
     _refuse(
         [_is_coarse(column) for column in train],
         labels,
@@ -158,6 +161,16 @@ def _range(values):
 def _is_constant(column):
     """Whether `column`, `[N]`, float64, is constant up to rounding."""
     return bool(np.ptp(column) <= _ROUNDING * np.abs(column).max())
+
+
+def _is_beyond(column):
+    """Whether numbers, or what separates them, are near the limits of float32.
+
+    A flow could not compute with them.
+    """
+    limits = np.finfo(np.float32)
+    is_tiny = 0.0 < np.ptp(column) < _SPARE * limits.tiny
+    return is_tiny or np.abs(column).max() > limits.max / _SPARE
 
 
 def _is_coarse(column):

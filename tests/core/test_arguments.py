@@ -43,6 +43,7 @@ def test_floating_point_dtypes_come_in_any_form(dtype):
         {"hidden_units": np.array([4, 4])},
         {"hidden_units": ()},
         {"event_size": np.int64(3), "num_steps": np.int64(1), "seed": np.int32(1)},
+        {"seed": np.array(1)},
         {"activation": tf.nn.tanh},
         {"activation": keras.layers.LeakyReLU()},
         {"activation": None},

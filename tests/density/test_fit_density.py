@@ -115,11 +115,18 @@ def test_contexts_and_frames(quick, tmp_path):
             same.sample(context=given.rename(columns={"c0": "c1"}))
 
 
-def test_frames_without_names_beside_arrays_are_arrays():
+def test_frames_have_names_beside_arrays(quick, tmp_path):
     frame = pd.DataFrame(ROWS, columns=["a", "b"])
     assert columns_of(frame, None) == [{"name": n, "role": "modelled"} for n in "ab"]
-    assert columns_of(frame, CONTEXT) is None
+    assert columns_of(frame, CONTEXT) == columns_of(frame, None)
+    assert columns_of(CONTEXT, frame) == [{"name": n, "role": "context"} for n in "ab"]
     assert columns_of(pd.DataFrame(ROWS), None) is None
+    density = quick(frame, CONTEXT)
+    density.save(tmp_path / "density.keras")
+    model = tff.load(tmp_path / "density.keras")
+    assert model.columns is None
+    with pytest.raises(ValueError, match=r"`value` of the columns \['a', 'b'\]"):
+        model.distribution.log_prob(frame[["b", "a"]], context=CONTEXT)
 
 
 def test_rows_that_follow_from_the_context_have_no_density(quick):

@@ -176,7 +176,12 @@ BAD_CALLS = [
     (lambda: Mixture(normals(2, 2), [1.0, 0.0]), "`weights` of 2 numbers above 0"),
     (lambda: mixture().log_prob(ROWS[:, :1]), "`value` of shape [..., 2] | (50, 1)"),
     (lambda: mixture().log_prob([["a", "b"]]), "`value` of float64 numbers"),
+    (
+        lambda: mixture().log_prob(np.ma.masked_less(ROWS, 0.0)),
+        "`value` without masked entries",
+    ),
     (lambda: mixture().log_prob(ROWS, context=CONTEXT), "no `context` | (50, 1)"),
+    (lambda: conditional().sample(context=[["a"]]), "`context` of float64 numbers"),
     (lambda: conditional().sample(context=ROWS), "`context` of shape [..., 1] | 2)"),
 ]
 

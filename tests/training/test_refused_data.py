@@ -187,6 +187,10 @@ BAD_CALLS = [
     (lambda: fit(X, sample_weight=["1"] * N), "`sample_weight` as an array of numbers"),
     (lambda: fit(X, sample_weight=W[:3]), "`sample_weight` of shape [40] | got (3,)"),
     (lambda: fit(X, sample_weight=0 * W), "`sample_weight` with a sum above 0; got 0"),
+    (  # zero in float32
+        lambda: fit(X, sample_weight=np.full(N, 1e-300)),
+        "`sample_weight` with a sum above 0; got 0",
+    ),
     (lambda: fit(X, sample_weight=NEGATIVE), "`sample_weight` | negative | rows [3]"),
     (lambda: fit(weighted(NEGATIVE)), "`sample_weight` | negative | rows [3]"),
     (lambda: anew().evaluate(weighted(NEGATIVE)), "`sample_weight` | some in a batch"),

@@ -168,3 +168,10 @@ def _take_gradient(dist):
     with tf.GradientTape() as tape:
         loss = -tf.reduce_mean(dist.log_prob(X))
     return tape.gradient(loss, dist.trainable_variables)
+
+
+def test_the_unit_of_weights_does_not_matter():
+    usual, tiny = tff.Decorrelate(3), tff.Decorrelate(3)
+    usual.initialize(X[:12], sample_weight=1.0 + COUNTS[:12])
+    tiny.initialize(X[:12], sample_weight=1e-200 * (1.0 + COUNTS[:12]))
+    all_close(values(usual), values(tiny), 1e-6)

@@ -43,14 +43,17 @@ def check_value(
 
 def as_tensor(value: Any, argument: str, dtype: tf.DType | None) -> tf.Tensor:
     """Returns `value` as a tensor of `dtype`; None keeps the dtype of `value`."""
+    # Conversion would take the numbers under the mask.
+    require(not np.ma.is_masked(value), f"`{argument}` without masked entries", "some")
     try:
         tensor = tf.convert_to_tensor(value, dtype=dtype, name=argument)
     except (TypeError, ValueError) as error:
         kind = "numbers" if dtype is None else f"{dtype.name} numbers"
-        got = f"{value.dtype.name} of {value.shape}" if tf.is_tensor(value) else repr(value)
-        raise ValueError(
-            f"Expected `{argument}` of {kind}; got {got[:80]}: {error}"
-        ) from error
+        if tf.is_tensor(value):  # TensorFlow's error prints all of its numbers
+            got = f"{value.dtype.name} of shape {value.shape}."
+        else:
+            got = f"{repr(value)[:80]}: {error}"
+        raise ValueError(f"Expected `{argument}` of {kind}; got {got}") from error
     require(
         isinstance(tensor, tf.Tensor),
         f"`{argument}` of numbers",

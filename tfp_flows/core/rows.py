@@ -221,7 +221,10 @@ def sample_of_rows(data: Any, most: int) -> Any:
 
 def effective_count(weight: np.ndarray | None, count: int) -> float:
     """Returns Kish's effective sample size, `sum(w)^2 / sum(w^2)`; `count` if None."""
-    return float(count if weight is None else weight.sum() ** 2 / (weight**2).sum())
+    if weight is None:
+        return float(count)
+    weight = weight / weight.max()  # the square of a small number would be zero
+    return float(weight.sum() ** 2 / (weight**2).sum())
 
 
 def refuse_rows_outside(

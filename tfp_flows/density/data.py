@@ -81,15 +81,18 @@ def checked_data(rows: TensorLike, context: TensorLike | None) -> Data:
 def columns_of(rows: Any, context: Any) -> list[dict[str, str]] | None:
     """Returns names and roles of columns, as `DensityEstimator` has them.
 
-    They are None unless rows, and contexts if there are some, are data frames whose columns
-    have texts for names.
+    An array has no names, nor has a data frame unless all names are texts. None if neither
+    rows nor context have names.
     """
-    tables = {"modelled": rows} | ({} if context is None else {"context": context})
+    tables = {"modelled": rows, "context": context}
     names = {role: list(getattr(table, "columns", [])) for role, table in tables.items()}
-    are_texts = [all(isinstance(n, str) for n in each) for each in names.values()]
-    if not all(names.values()) or not all(are_texts):
-        return None
-    return [{"name": name, "role": role} for role in names for name in names[role]]
+    columns = [
+        {"name": name, "role": role}
+        for role, each in names.items()
+        for name in each
+        if all(isinstance(n, str) for n in each)
+    ]
+    return columns or None
 
 
 def _numbers(argument, value):

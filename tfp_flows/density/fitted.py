@@ -22,7 +22,8 @@ class FittedDensity(Mixture):
       weights: see `Mixture`.
       report: the `DensityReport`, or its fields as a dict.
       columns: names of the columns of fitted data frames, as `DensityEstimator` has them;
-        frames with other names, or in another order, are refused. None: arrays were fitted.
+        frames with other names, or in another order, are refused. Without names of the
+        rows, or of the context, any frame will do in their place.
       name: name of the module.
 
     >>> import numpy as np
@@ -63,7 +64,8 @@ class FittedDensity(Mixture):
         Args:
           path: path of the file; ends in `.keras`.
         """
-        DensityEstimator(self, columns=self.columns).save(path)
+        are_all = len(self.columns or ()) == self.event_shape[0] + self.context_size
+        DensityEstimator(self, columns=self.columns if are_all else None).save(path)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

@@ -169,7 +169,7 @@ class Mixture(RebuiltFromConfig, RowsWrapper):
           NotImplementedError: as for `cdf`, of which it has the inverse.
         """
         univariate.refuse_several_variables(self, "quantile")
-        probability = _as_dtype(probability, self.dtype)
+        probability = _as_dtype(probability, "probability", self.dtype)
         context = self._checked(context)
         quantiles = [
             tf.cast(
@@ -243,19 +243,20 @@ class Mixture(RebuiltFromConfig, RowsWrapper):
         return self.components
 
     def _checked_value(self, value):
-        value = _as_dtype(value, self.dtype)
+        value = _as_dtype(value, "value", self.dtype)
         return check_value(value, "value", 1, self.event_shape, None)
 
     def _checked(self, context):
-        context = None if context is None else _as_dtype(context, self.dtype)
+        if context is not None:
+            context = _as_dtype(context, "context", self.dtype)
         return check_context(context, self.context_size, self.dtype, self.name)
 
 
-def _as_dtype(value, dtype):
+def _as_dtype(value, argument, dtype):
     """Returns `value` as a tensor of `dtype`; tensors of other dtypes are cast."""
     if tf.is_tensor(value):
         return tf.cast(value, dtype)
-    return as_tensor(value, "value", dtype)
+    return as_tensor(value, argument, dtype)
 
 
 def _cast_for(part, context):

@@ -1,5 +1,6 @@
 """Arguments of layers: widths, activations, dropout and seeds."""
 
+import operator
 from collections.abc import Callable, Sequence
 
 import keras
@@ -69,4 +70,4 @@ def split_seed(seed: int | None, count: int) -> list:
     check_seed("seed", seed)
     if seed is None:
         return [None] * count
-    return [int(state) for state in np.random.SeedSequence(seed).generate_state(count)]
+    return np.random.SeedSequence(operator.index(seed)).generate_state(count).tolist()

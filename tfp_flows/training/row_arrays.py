@@ -93,7 +93,8 @@ class RowArrays:
 
     def _check_weights(self):
         if self.rows.weight is not None:
-            total = self.rows.weight.sum()
+            # Small weights may be zero in the dtype of the model.
+            total = self.rows.weight.astype(self._format.dtype.as_numpy_dtype).sum()
             require(total > 0, "`sample_weight` with a sum above 0", total)
 
 

@@ -27,6 +27,8 @@ BAD_NPZ = {
     "strings": ({"a": TABLE.astype(str)}, "Expected real numbers"),
     "one axis": ({"a": TABLE[:20, 0]}, "shape [N, D]; got [20]"),
     "nan": ({"a": WITH_NAN}, "row 3, column 1", "got nan"),
+    "tiny numbers": ({"a": TABLE * 1e-42}, "float32 holds", "['0', '1']"),
+    "huge numbers": ({"a": TABLE * 5e37}, "float32 holds", "change their unit"),
     "two arrays": ({"a": TABLE, "b": TABLE}, "got ['a', 'b']", "--npz_key"),
     "no such key": ({"a": TABLE, "b": TABLE}, "--npz_key=c", "Expected arrays ['c']"),
     "unlike sets": (
