@@ -1,5 +1,7 @@
 """Coordinates of parameters in intervals, whose bends are as narrow as posteriors."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -45,10 +47,16 @@ def softness(support):
     return [float(interval.bijectors[1].hinge_softness) for interval in intervals]
 
 
+@functools.cache
+def fitted_to(name):
+    """Support and simulations of a prior, and what is fitted to these."""
+    support, pairs = simulated(PRIORS[name], error=0.1)
+    return support, pairs, *with_fitted_ends(support, pairs, seed=0)
+
+
 @pytest.mark.parametrize("name", PRIORS)
 def test_bends_are_half_as_wide_as_posteriors(name):
-    support, pairs = simulated(PRIORS[name], error=0.1)
-    fitted, u = with_fitted_ends(support, pairs, seed=0)
+    support, pairs, fitted, u = fitted_to(name)
     found = softness(fitted)
     # Standard deviations of uniform numbers are 0.29 widths.
     np.testing.assert_allclose(found, 0.5 * 0.1 * 12**-0.5, rtol=0.15)
@@ -65,8 +73,7 @@ def test_bends_are_half_as_wide_as_posteriors(name):
 
 
 def test_other_parts_keep_their_coordinates():
-    support, pairs = simulated(PRIORS["parts"], error=0.1)
-    _, u = with_fitted_ends(support, pairs, seed=0)
+    _, pairs, _, u = fitted_to("parts")
     are_same = (u == pairs.u).all(axis=0)
     assert are_same.tolist() == [True, True, False, False, True, False]
 
