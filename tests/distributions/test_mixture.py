@@ -181,7 +181,7 @@ BAD_CALLS = [
         "`value` without masked entries",
     ),
     (lambda: mixture().log_prob(ROWS, context=CONTEXT), "no `context` | (50, 1)"),
-    (lambda: conditional().sample(context=[["a"]]), "`context` of float64 numbers"),
+    (lambda: conditional().sample(context=[["a"]]), "`context` of float32 numbers"),
     (lambda: conditional().sample(context=ROWS), "`context` of shape [..., 1] | 2)"),
 ]
 
