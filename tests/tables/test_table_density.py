@@ -150,5 +150,6 @@ def test_codes_of_many_rows_have_wider_networks(monkeypatch, tmp_path):
 
 def test_codes_of_few_values_share_narrow_networks():
     assert networks.choose_code_units((64, 64), 10**6, (7,) * 7) == (64, 64)
+    assert networks.choose_code_units((64, 64), 10**6, (60,)) == (64, 64)
     assert networks.choose_code_units((64, 64), 9_999, (25, 25)) == (64, 64)
     assert networks.choose_code_units((64, 64), 10_000, (25, 25)) == (256, 256)

@@ -132,7 +132,8 @@ def choose_code_units(
     All codes share the units of a network, while each number has its own. So for many rows
     and values, the networks of codes are wider.
     """
-    is_wide = num_rows >= _LEAST_WIDE_ROWS and sum(num_values) >= _LEAST_WIDE_VALUES
+    are_many = len(num_values) > 1 and sum(num_values) >= _LEAST_WIDE_VALUES
+    is_wide = are_many and num_rows >= _LEAST_WIDE_ROWS
     return tuple(_WIDE * units if is_wide else units for units in hidden_units)
 
 

@@ -8,8 +8,7 @@ fit                 fit_amortized_posterior: simulations -> features -> density 
 simulator           parameters and data: of a joint distribution, or a prior and a function
 pairs               simulated ones, or some that were simulated elsewhere
 backup              the file that keeps them, from which a killed call goes on
-interval_ends       coordinates of parameters in intervals, which bend as narrowly as
-                    posteriors are wide
+interval_ends       coordinates of parameters in intervals, with narrow bends
 normal_tails        coordinates of parameters in which heavy tails of the prior are normal
 data_form           the form of an observation: one row of numbers
 exchangeable        numbers whose order does not matter: quantiles, mean and deviation

@@ -1,4 +1,4 @@
-"""Coordinates of parameters in intervals, which bend near the ends as is best for fits."""
+"""Coordinates of parameters in intervals, with bends as narrow as posteriors."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def with_fitted_ends(
     """Returns the support with narrower bends of intervals, and parameters in them.
 
     A coordinate is linear in its parameter, but bends near the ends of the interval, so
-    that it reaches all real numbers. Within the bend, posteriors of one width have another
-    width at each place, and straight ones are curved, which costs networks simulations. So
-    the bend is half as wide as posteriors are, where this is less than the default: their
-    standard deviation about a mixture of linear regressions on the data
-    (`residual_scales`). A wider bend would be better for some wide posteriors, and much
-    worse for others (docs/tried_and_dropped.md).
+    that it reaches all real numbers. Within the bend, posteriors of equal width have
+    different widths, and lines are curved: networks need more simulations there. So the
+    bend is half as wide as posteriors are, if this is less than the default. Their width is
+    the standard deviation about a mixture of linear regressions on the data
+    (`residual_scales`). A wider bend than the default is better for some posteriors, and
+    much worse for others (docs/tried_and_dropped.md).
 
     All parts keep their coordinates if observations have more than 200 numbers, or fewer
     than 100 simulations are finite.

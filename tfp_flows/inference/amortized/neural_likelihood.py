@@ -328,14 +328,14 @@ def fit_neural_likelihood(
             verbose=verbose,
         )
         report = density.report
-    bias = None
+    bias, checks = None, [left_out]
     if isinstance(source, PriorSimulator):
-        bias = ScoreBias.from_simulations(
-            density, source, form.possible, usable.u, for_bias
-        )
-    checks = [left_out] if bias is None else [left_out, bias.check()]
-    most_trials = None if bias is None else bias.most_trials()
+        more = source, form.possible, usable.u, for_bias
+        bias = ScoreBias.from_simulations(density, *more)
+    if bias is not None:
+        checks.append(bias.check())
     report = _with_checks(report, checks)
+    most_trials = None if bias is None else bias.most_trials()
     return NeuralLikelihood(density, prior, support, form, report, most_trials)
 
 
