@@ -141,7 +141,8 @@ class Interval(_FixedBijector):
     y = low + (high - low) x,    log |dy / dx| = log(high - low)
     ```
 
-    Results are clipped to numbers at which the inverse of `tfb.SoftClip` is finite.
+    Results, and ends, are clipped to numbers at which the inverse of `tfb.SoftClip` is
+    finite.
     """
 
     def __init__(self, low: Any, high: Any, name: str = "interval") -> None:
@@ -161,6 +162,9 @@ class Interval(_FixedBijector):
         return tf.clip_by_value(x * self._width + self.low, self._least, self._greatest)
 
     def _inverse(self, y):
+        # Draws of a prior may be rounded to an end.
+        inside = tf.clip_by_value(y, self._least, self._greatest)
+        y = tf.where((y >= self.low) & (y <= self.high), inside, y)
         return (y - self.low) / self._width
 
     def _forward_log_det_jacobian(self, x):

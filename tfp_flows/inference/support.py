@@ -139,10 +139,19 @@ class JointSupport:
         return np.concatenate(rows, axis=1).astype(np.float64)
 
     def unconstrained(self, parameters: Any) -> np.ndarray:
-        """Returns parameters as rows of unconstrained numbers, `[N, D]` in float64."""
+        """Returns parameters as rows of unconstrained numbers, `[N, D]` in float64.
+
+        Draws that are rounded to an end of the support, such as those of `Beta(2, 0.2)` to
+        1, are moved to the next number inside.
+        """
         # Arrays, since TFP's cache prints errors about tensors that a part returns as is.
         arrays = tf.nest.map_structure(np.asarray, parameters)
-        return self.bijector.inverse(arrays).numpy().astype(np.float64)
+        x = self.bijector.inverse(arrays).numpy()
+        is_inside = np.isfinite(x).all(axis=-1, keepdims=True)
+        if not is_inside.all():
+            moved = tf.nest.map_structure(_towards, arrays, self.one_draw())
+            x = np.where(is_inside, x, self.bijector.inverse(moved).numpy())
+        return x.astype(np.float64)
 
     def equals(self, other: JointSupport) -> bool:
         """Whether another support maps vectors to the same parts, tried at some points."""
@@ -432,6 +441,13 @@ def without_functions(support: tfb.Bijector) -> tfb.Bijector:
     if hasattr(support, "_part_by_part"):
         return support._part_by_part().bijector
     return support
+
+
+def _towards(values, middle):
+    """The next floating-point numbers, towards the middle; none is subnormal."""
+    moved = np.nextafter(values, np.asarray(middle)[0])
+    least = np.finfo(moved.dtype).tiny  # TensorFlow takes smaller numbers for 0
+    return np.where(np.abs(moved) < least, np.copysign(least, moved), moved)
 
 
 def _answers(support):

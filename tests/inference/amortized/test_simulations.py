@@ -167,6 +167,27 @@ def test_no_rounding_reaches_the_ends_of_intervals(dtype):
     assert np.isfinite(prior.log_prob(draws)).all()
 
 
+ENDS = {
+    "unit": (tfd.Beta(2.0, 0.2), 1.0),
+    "interval": (tfd.Uniform(-1e3, 1.0), 1.0),
+    "positive": (tfd.LogNormal(0.0, 1.0), 0.0),
+    "simplex": (tfd.Dirichlet([0.1, 0.1, 0.1]), [0.0, 0.3, 0.7]),
+}
+
+
+@pytest.mark.parametrize(("prior", "end"), ENDS.values(), ids=ENDS)
+def test_draws_that_are_rounded_to_an_end_are_kept_inside(prior, end):
+    support = JointSupport.from_distribution(prior).softly_clipped()
+    inside = np.array(support.one_draw())
+    u = support.unconstrained(np.concatenate([inside, [end]]).astype(np.float32))
+    np.testing.assert_allclose(u[0], 0.0, atol=1e-4)
+    assert np.isfinite(u).all()
+    moved = support.bijector.forward(u.astype(np.float32))[1]
+    np.testing.assert_allclose(moved, end, atol=1e-6, rtol=1e-3)
+    outside = np.float32(end) + np.float32([[-2e3], [2e3]]) * np.ones_like(inside)
+    assert not np.isfinite(support.unconstrained(outside)).all()
+
+
 def test_no_more_is_simulated_than_is_asked_for(small_blocks, tmp_path):
     calls = []
 
