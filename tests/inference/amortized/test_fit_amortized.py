@@ -1,6 +1,7 @@
 """Fits of amortised posteriors, small: forms of data, summaries, seeds and time."""
 
 import copy
+import pickle
 
 import keras
 import numpy as np
@@ -222,6 +223,23 @@ def test_a_layer_of_the_user_summarises():
     wrong = keras.layers.Reshape((2, 4))
     with pytest.raises(ValueError, match=r"`summary` that maps"):
         fit_amortized_posterior(PRIOR, simulator=series, summary=wrong, num_simulations=600)
+
+
+@pytest.mark.usefixtures("regression")
+def test_posteriors_of_intervals_are_copied_and_pickled():
+    model = tfd.JointDistributionNamed(
+        {"a": tfd.Uniform(0.0, 1.0), "x": lambda a: tfd.Normal(a, 0.2)}
+    )
+    amortized = fit_amortized_posterior(model, observed="x", num_simulations=200)
+    expected = amortized(0.3).sample(5, seed=1)["a"]
+    assert len(amortized(0.3).resample(5, seed=1)["a"]) == 5  # the weights are traced
+    pickled = pickle.loads(pickle.dumps(amortized))
+    copies = copy.copy(amortized), copy.deepcopy(amortized), pickled
+    for same, has_weights in zip(copies, (True, True, False), strict=True):
+        np.testing.assert_array_equal(same(0.3).sample(5, seed=1)["a"], expected)
+        assert same(0.3).has_weights == has_weights  # the model's functions are shared
+    shared = [same.variables[0] is amortized.variables[0] for same in copies]
+    assert shared == [True, False, False]
 
 
 @pytest.mark.usefixtures("short")

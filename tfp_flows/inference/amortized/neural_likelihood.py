@@ -18,6 +18,7 @@ from tfp_flows.core.arguments import (
     require,
 )
 from tfp_flows.core.check import reasons_of
+from tfp_flows.core.serialization import RebuiltFromConfig
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.inference.amortized.calibration import dropped
 from tfp_flows.inference.amortized.data_form import DataForm
@@ -175,7 +176,7 @@ class NeuralLikelihood:
         return tf.reduce_sum(log_probs, axis=-1)
 
 
-class OneTrial(DistributionWrapper):
+class OneTrial(RebuiltFromConfig, DistributionWrapper):
     """The learned density of one trial's row, given parameters in their own units.
 
     The context is a vector: the parts of the prior, flattened, in the order of

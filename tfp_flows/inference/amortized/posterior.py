@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import math
@@ -16,6 +17,7 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.core.arguments import check_instance, check_integer, check_seed, require
 from tfp_flows.core.compiled import graph_function
 from tfp_flows.core.inputs import check_context, check_value
+from tfp_flows.core.serialization import RebuiltFromConfig
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.mixture import Mixture
@@ -46,7 +48,7 @@ from tfp_flows.training.loading import load
 _NUM_DRAWS, _MOST_DRAWS = 10_000, 100_000
 
 
-class AmortizedPosterior(DistributionWrapper):
+class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
     """The posterior of any observation, as `fit_amortized_posterior` returns it.
 
     ```none
@@ -94,7 +96,7 @@ class AmortizedPosterior(DistributionWrapper):
       likelihood: the `LearnedLikelihood`; None if there is none.
       ranges: those of `Pairs`; None if they are not known.
       pin: the model's density, as in `Simulator`, for importance weights; None if it is
-        not known. Files do not hold it.
+        not known. Files and pickles do not hold it.
       name: name of the distribution.
     """
 
@@ -282,8 +284,19 @@ class AmortizedPosterior(DistributionWrapper):
             graph_function(log_prob, input_signature=[features, parts]),
         )
 
-    def __getstate__(self) -> dict:
-        return {name: value for name, value in vars(self).items() if name != "compiled"}
+    def __copy__(self) -> AmortizedPosterior:
+        return self.__deepcopy__({id(value): value for value in vars(self).values()})
+
+    def __deepcopy__(self, memo: dict) -> AmortizedPosterior:
+        """Copies the weights; shares the support, and functions of the user's model."""
+        learned: Any = self.likelihood
+        for shared in (self.support, self.pin, learned and learned.log_prior):
+            memo[id(shared)] = shared
+        traced = ("compiled", "_weights")
+        state = {name: value for name, value in vars(self).items() if name not in traced}
+        copied = object.__new__(type(self))
+        vars(copied).update(copy.deepcopy(state, memo))
+        return copied
 
     @property
     def _is_learned(self) -> bool:
