@@ -611,7 +611,7 @@ def _gather_nd(xp, attributes, x, indices):
 
 def _scatter_update(xp, attributes, x, indices, updates):
     if xp is not np:
-        return x.at[_coordinates(indices)].set(updates)
+        return xp.asarray(x).at[_coordinates(indices)].set(updates)
     x = x.copy()
     x[_coordinates(indices)] = updates
     return x

@@ -18,10 +18,13 @@ from portable_cases import (
     maf,
     rows_of,
 )
+from random_weights import randomize
 from scipy import stats
 from tensorflow_probability import distributions as tfd
 
 import tfp_flows as tff
+from tfp_flows.tables.distribution import TableDistribution
+from tfp_flows.tables.number_maps import NumberSpec
 
 jax = pytest.importorskip("jax")
 
@@ -88,22 +91,64 @@ def by_tensorflow(xp, attributes, shape, key, counter, algorithm):
 DRAWN = [*FLOWS, "circular", "over_logistic", "defensive_context", "mixture_of_flows"]
 
 
-@pytest.mark.slow_ids(*({*DRAWN} - {"iaf_context"}))
-@pytest.mark.parametrize("name", DRAWN)
-def test_from_equal_random_bits_draws_are_those_of_tensorflow(name, monkeypatch):
-    distribution = built(name)
-    context = {key: rows[:2] for key, rows in rows_of(name)[1].items()}
-    exported = tff.to_jax(distribution)
+@pytest.fixture
+def equal_bits(monkeypatch):
+    """A seed from which JAX, whatever its key, draws TensorFlow's random bits."""
     seed = np.array([3, -5], np.int32)
     monkeypatch.setattr(jax.random, "bits", lambda *_: jnp.asarray(seed.view(np.uint32)))
     bits = "StatelessRandomUniformFullIntV2"
     monkeypatch.setitem(tfp_flows_jax.OPERATIONS, bits, by_tensorflow)
+    return seed
+
+
+@pytest.mark.slow_ids(*({*DRAWN} - {"iaf_context"}))
+@pytest.mark.parametrize("name", DRAWN)
+def test_from_equal_random_bits_draws_are_those_of_tensorflow(name, equal_bits):
+    distribution = built(name)
+    context = {key: rows[:2] for key, rows in rows_of(name)[1].items()}
+    exported = tff.to_jax(distribution)
     # The exported draws of a mixture are those that XLA computes.
     sample = tf.function(distribution.sample, jit_compile=name == "mixture_of_flows")
-    expected = sample(4, seed=seed, **context)
+    expected = sample(4, seed=equal_bits, **context)
     with enable_x64(True), jax.disable_jit():  # keys of 64 bits, and arrays to look at
         got = exported.sample(exported.params, None, 4, *context.values())
     assert_close(got, expected)
+
+
+def splines():
+    """Conditional splines of a table, with a code, random weights and recalibration."""
+    numbers = [NumberSpec("line"), NumberSpec("log")]
+    rows = TableDistribution(
+        [3],
+        numbers,
+        num_members=2,
+        num_bins=4,
+        hidden_units=(4,),
+        seed=0,
+        recalibration=[0.3, 0.3],  # draws are accepted or drawn again
+    )
+    return randomize(rows, stddev=0.3)
+
+
+def test_conditional_splines_draw():
+    exported = tff.to_jax(splines())
+    with enable_x64(True):
+        drawn = jax.eval_shape(
+            lambda key: exported.sample(exported.params, key, 5), jax.random.key(0)
+        )
+    assert drawn.shape == (5, 3)
+
+
+@pytest.mark.slow
+def test_draws_of_conditional_splines_are_those_of_tensorflow(equal_bits):
+    rows = splines()
+    exported = tff.to_jax(rows)
+    expected = tf.function(rows.sample, jit_compile=True)(40, seed=equal_bits)
+    with enable_x64(True), jax.disable_jit():
+        got = exported.sample(exported.params, None, 40)
+        log_prob = exported.log_prob(exported.params, expected.numpy())
+    assert_close(got, expected)
+    assert_close(log_prob, rows.log_prob(expected), 1e-3)  # networks in float32
 
 
 @pytest.mark.slow_ids("over_student_t")

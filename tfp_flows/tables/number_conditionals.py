@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.core.compiled import graph_function
+from tfp_flows.core.compiled import graph_function, is_compiled_by_xla
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.univariate import bisect
 from tfp_flows.tables.number_maps import NumberMaps
@@ -140,7 +140,7 @@ class NumberConditionals:
         """
 
         def on(conditional):
-            draw = _traced_draw(conditional, parameters.dtype)
+            draw = _traced_draw(conditional, parameters.dtype, is_compiled_by_xla())
             weights = tf.constant(self.weights)
             return draw(_parameters_of(conditional, parameters), weights, seed)
 
@@ -246,7 +246,7 @@ def _parameters_of(conditional, parameters):
 
 
 @functools.cache
-def _traced_draw(conditional, dtype):
+def _traced_draw(conditional, dtype, by_xla):
     """A `tf.function` that draws on the line or circle, which all columns share.
 
     It takes members' parameters, `[N, M, P, D]`, weights of the recalibration, `[D]`, and a
@@ -269,7 +269,9 @@ def _traced_draw(conditional, dtype):
 
     def draw(parameters, weights, seed):
         u, is_kept = propose(parameters, weights, seed)
-        rest = tf.where(~tf.reduce_all(is_kept, axis=1))[:, 0]
+        rest = tf.range(tf.shape(u)[0])
+        if not by_xla:  # where numbers of rows must not depend on draws
+            rest = tf.boolean_mask(rest, ~tf.reduce_all(is_kept, axis=1))
         from_rest = tf.gather(parameters, rest)
 
         def again(index, u, is_kept):
