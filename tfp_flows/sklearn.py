@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tfp_flows.core.arguments import require
-from tfp_flows.core.rows import by_parts
+from tfp_flows.core.rows import by_parts, rows_that_count
 from tfp_flows.density.fit import fit_density
 from tfp_flows.tables.describe_columns import describe_columns
 from tfp_flows.tables.grids import FIRST_INEXACT
@@ -166,11 +166,21 @@ class FlowRegressor(RegressorMixin, BaseEstimator):
         self.calibration_split = calibration_split
         self.random_state = random_state
 
-    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> FlowRegressor:  # noqa: N803
-        """Fits the density to features, `[N, F]`, and targets, `[N]`."""
+    def fit(
+        self,
+        X: npt.ArrayLike,  # noqa: N803
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> FlowRegressor:
+        """Fits the density to features, `[N, F]`, and targets, `[N]`.
+
+        Weights, `[N]`: a row of weight 2 counts as two, and one of weight 0 is left out.
+        """
         X, y = validate_data(  # noqa: N806
             self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
         )
+        (X, y), _, weight = rows_that_count((X, y), None, sample_weight)  # noqa: N806
+        require(np.ptp(y) > 0.0, "`y` that varies, to have a density", f"{y[0]:g} alone")
         features = self._frame(X)
         words = "features that are not named 'y', as the target is"
         require("y" not in features, words, list(features))
@@ -182,7 +192,7 @@ class FlowRegressor(RegressorMixin, BaseEstimator):
             **{name: getattr(self, name) for name in _TABLE_OPTIONS},
         )
         options = {name: getattr(self, name) for name in _FIT_OPTIONS}
-        self.history_ = table.fit(frame, verbose=0, **options).history
+        self.history_ = table.fit(frame, sample_weight=weight, verbose=0, **options).history
         self.columns_, self.table_ = table.columns, table
         return self
 

@@ -116,15 +116,28 @@ def test_one_quantile_has_no_axis_and_huge_whole_numbers_are_real(regression):
     np.testing.assert_array_equal(regressor.predict_quantiles(x[:3], 0.5), several[:, 0])
 
 
+@pytest.mark.usefixtures("op_by_op")
+def test_rows_without_weight_are_left_out(regression):
+    x, y = regression
+    weight = np.repeat([0.0, 1.0, 2.0], 100)
+    far = np.where(weight > 0.0, y, 1e3)  # would change the description of the columns
+    weighted = FlowRegressor(**TINY, **ONE_STEP).fit(x, far, sample_weight=weight)
+    some = FlowRegressor(**TINY, **ONE_STEP)
+    some.fit(x[100:], y[100:], sample_weight=weight[100:])
+    np.testing.assert_array_equal(weighted.log_prob(x, y), some.log_prob(x, y))
+    assert weighted.score(x, y, sample_weight=weight) > weighted.score(x, far)
+
+
 BAD_CALLS = [
+    (lambda: fitted(np.full(9, 3.0)), "`y` that varies, to have a density | got 3 alone"),
     (lambda: fitted(kinds="real"), "`kinds`, a dictionary | 'real'"),
     (lambda: fitted(kinds={"x0": ["real"]}), "`kinds`, a dictionary | {'x0': ['real']}"),
     (lambda: fitted(random_state=np.random.default_rng(0)), "cannot be used to seed"),
 ]
 
 
-def fitted(**options):
-    FlowRegressor(**{**TINY, **options}).fit(np.eye(9), np.arange(9.0))
+def fitted(y=np.arange(9.0), **options):  # noqa: B008
+    FlowRegressor(**{**TINY, **options}).fit(np.eye(9), y)
 
 
 test_bad_call_is_refused_in_words = all_refused(BAD_CALLS)

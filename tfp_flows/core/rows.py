@@ -219,9 +219,19 @@ def sample_of_rows(data: Any, most: int) -> Any:
     return take_rows(data, np.sort(chosen))
 
 
+def rows_by_weight(weight: np.ndarray) -> np.ndarray:
+    """Returns indices of rows, `[N]`, each as often as its share of the weights, rounded.
+
+    They are increasing, and each row comes once if all weights are equal.
+    """
+    total = np.cumsum(weight / weight.max())
+    places = (np.arange(len(weight)) + 0.5) / len(weight)
+    return np.searchsorted(total / total[-1], places)
+
+
 def effective_count(weight: np.ndarray | None, count: int) -> float:
     """Returns Kish's effective sample size, `sum(w)^2 / sum(w^2)`; `count` if None."""
-    if weight is None:
+    if weight is None or not len(weight):
         return float(count)
     weight = weight / weight.max()  # the square of a small number would be zero
     return float(weight.sum() ** 2 / (weight**2).sum())

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfp_flows.core.rows import tensors_of_parts
+from tfp_flows.core.rows import effective_count, tensors_of_parts
 from tfp_flows.tables.distribution import TableDistribution
 
 # Prior mean, for many members, and deviation of the recalibration weights. On twenty tables
@@ -19,7 +19,7 @@ def recalibrate(
     distribution: TableDistribution,
     x: np.ndarray,
     context: np.ndarray | None,
-    is_used: npt.NDArray[np.bool_],
+    weights: npt.ArrayLike,
 ) -> None:
     """Sets the recalibration weights (`NumberConditionals`) of a fitted distribution.
 
@@ -37,25 +37,33 @@ def recalibrate(
       distribution: the distribution.
       x: entries of the validation rows, `[N, K + D]`.
       context: their context, `[N, C]`; None if there is none.
-      is_used: which members are judged by which rows, booleans `[N, M]`.
+      weights: weights of the rows for each member, `[N, M]`; 0 for rows of its training.
+        The number n is Kish's effective number of rows.
     """
     if not distribution.features.num_numbers:
         return
     rows = tensors_of_parts(x, context)
     parts = [_squares_and_spread(distribution, *part) for part in rows]
     squares, spread, is_present = map(np.concatenate, zip(*parts, strict=True))
-    used = is_used[..., None] & is_present[:, None]  # [N, M, D]
-    mean_square = np.sum(squares * used, axis=(0, 1)) / np.maximum(used.sum(axis=(0, 1)), 1)
-    num_present = np.maximum(is_present.sum(axis=0), 1)
-    disagreement = np.sum(spread * is_present, axis=0) / num_present
+    used = np.asarray(weights, np.float64)[..., None] * is_present[:, None]  # [N, M, D]
+    used_by_any = used.max(axis=1)
+    mean_square = _weighted_mean(squares, used, axis=(0, 1))
+    disagreement = _weighted_mean(spread, used_by_any, axis=0)
     measured = 30.0 * (1.0 / 12.0 - mean_square + disagreement)
     prior_mean = _PRIOR_MEAN * (1.0 - 1.0 / distribution.num_members)
     # Ratio of the variances of the prior and of the measured weight.
-    ratio = used.any(axis=1).sum(axis=0) * _PRIOR_DEVIATION**2 / 5.0
-    weights = (prior_mean + ratio * measured) / (1.0 + ratio)
+    counts = [effective_count(w[w > 0.0], 0) for w in used_by_any.T]
+    ratio = np.array(counts) * _PRIOR_DEVIATION**2 / 5.0
+    found = (prior_mean + ratio * measured) / (1.0 + ratio)
     is_circle = distribution.features.maps.is_circle
-    weights = np.where(is_circle, 0.0, np.clip(weights, -_MOST_WEIGHT, _MOST_WEIGHT))
-    distribution.recalibrate(weights.tolist())
+    found = np.where(is_circle, 0.0, np.clip(found, -_MOST_WEIGHT, _MOST_WEIGHT))
+    distribution.recalibrate(found.tolist())
+
+
+def _weighted_mean(values, weights, axis):
+    """The mean over axes; 0 if all weights are."""
+    total = weights.sum(axis=axis)
+    return np.sum(values * weights, axis=axis) / np.where(total > 0.0, total, 1.0)
 
 
 def _squares_and_spread(distribution, x, context):

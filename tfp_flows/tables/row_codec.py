@@ -206,17 +206,17 @@ class RowCodec:
     def measure(
         self,
         frame: Frame,
-        is_training: npt.NDArray[np.bool_],
+        rows: npt.NDArray[np.integer],
         is_at_atom: npt.NDArray[np.bool_] | None = None,
     ) -> list[NumberSpec]:
-        """Returns the maps of the numbers, measured in training rows of the frame.
+        """Returns the maps of the numbers, measured in some rows of the frame, `[n]`.
 
         Numbers at atoms, booleans `[n, D]` for these rows, are not measured.
         """
         encoded, specs = self._encoded(frame), []
         codes = {owner: code for code, owner in enumerate(self._with_code)}
         for place, i in enumerate(self._with_number):
-            measured = Encoded(*(entry[is_training] for entry in encoded[i]))
+            measured = Encoded(*(entry[rows] for entry in encoded[i]))
             if is_at_atom is not None:
                 number = np.where(is_at_atom[:, place], np.nan, measured.number)
                 measured = measured._replace(number=number)

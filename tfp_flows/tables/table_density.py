@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import (
     check_array,
@@ -19,6 +20,7 @@ from tfp_flows.core.arguments import (
     check_seed,
     require,
 )
+from tfp_flows.core.rows import rows_by_weight, rows_that_count, take_rows
 from tfp_flows.distributions import draws
 from tfp_flows.tables.atoms import Atoms
 from tfp_flows.tables.cells import is_missing
@@ -132,11 +134,15 @@ class TableDensity:
             raise ValueError(f"Expected columns that vary; got {names}, all constant.")
         self._distribution: TableDistribution | None = None
 
-    def fit(self, frame: Any, **options: Any) -> keras.callbacks.History:
+    def fit(
+        self, frame: Any, *, sample_weight: TensorLike | None = None, **options: Any
+    ) -> keras.callbacks.History:
         """Fits the distribution to rows, from its initial weights.
 
         Args:
           frame: rows with all columns.
+          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
+            The description of the columns and `validation_frame` have no weights.
           **options: the arguments of `FitOptions`: `epochs`, `batch_size`, `learning_rate`,
             `patience`, `validation_split`, `validation_frame`, `calibration_split`,
             `verbose`, `backup`, `max_minutes` and `max_steps`.
@@ -146,18 +152,20 @@ class TableDensity:
 
         Raises:
           ValueError: if a column is missing; if cells are missing (with
-            `missing="refuse"`) or cannot occur; if `backup` is of another fit; or, with
-            `calibration_split`, if several columns or a categorical or periodic one are
-            modelled.
+            `missing="refuse"`) or cannot occur; if weights are negative, not finite, or all
+            0; if `backup` is of another fit; or, with `calibration_split`, if there are
+            weights, or several columns or a categorical or periodic one are modelled.
         """
         fit_options, read = FitOptions(**options), Frame(frame)
-        is_training = self._draw_training_rows(len(read), fit_options.calibration_split)
+        share = fit_options.calibration_split
+        rows, weight = self._training_rows(len(read), share, sample_weight)
         self._form = read.form
-        x, context = self._encoded_rows(read)
-        data = x[is_training], None if context is None else context[is_training]
-        numbers, atoms = self._measured(read, is_training, data)
+        encoded = self._encoded_rows(read)
+        data = take_rows(encoded, rows)
+        measured_rows = rows[rows_by_weight(weight)]
+        numbers, atoms = self._measured(read, measured_rows, encoded)
         widths = len(self._codec.names), len(self._context_codec.names)
-        num_rows = int(is_training.sum())
+        num_rows = len(rows)
         sizes: Any = self._sizes.for_table(num_rows, *widths)  # without None
         fine_sizes = sizes.num_members, sizes.hidden_units[0], num_rows
         code_units = sizes.hidden_units
@@ -169,7 +177,7 @@ class TableDensity:
             numbers,
             atoms=atoms,
             context_values=self._context_codec.num_values,
-            context_numbers=self._context_codec.measure(read, is_training),
+            context_numbers=self._context_codec.measure(read, measured_rows),
             description=self._description(),
             tail_bounds=_TAIL_BOUNDS,
             are_tails_first=True,
@@ -181,11 +189,12 @@ class TableDensity:
         validation = None
         if fit_options.validation_frame is not None:
             validation = self._encoded_rows(Frame(fit_options.validation_frame))
+            validation = *validation, np.ones(len(validation[0]))
         history = fit_distribution(
-            self._distribution, data, validation, fit_options, self._seed
+            self._distribution, (*data, weight), validation, fit_options, self._seed
         )
-        if not is_training.all():
-            self._calibrate(read, ~is_training)
+        if share:
+            self._calibrate(read, ~np.isin(np.arange(len(read)), rows))
         return history
 
     @property
@@ -589,26 +598,30 @@ class TableDensity:
             for name, column in decoded.items()
         }
 
-    def _draw_training_rows(self, num_rows, calibration_split):
-        """Draws which rows are not kept for calibration, booleans `[N]`."""
+    def _training_rows(self, num_rows, calibration_split, sample_weight):
+        """Returns which rows are not kept for calibration, in order, and their weights."""
         if not calibration_split:
-            return np.ones(num_rows, bool)
+            rows, _, weight = rows_that_count(np.arange(num_rows), None, sample_weight)
+            return rows, np.ones(len(rows)) if weight is None else weight
+        words = "no `sample_weight` with `calibration_split`, for which rows count alike"
+        require(sample_weight is None, words, "both")
         kinds = {c.name: c.kind for c in self.columns if c.name in self.names}
         is_on_line = self._codec.codec(self.names[0]).has_number
         is_on_line = is_on_line and "periodic" not in kinds.values()
         words = "one modelled column, of numbers on a line, for `calibration_split`"
         require(len(kinds) == 1 and is_on_line, words, kinds)
-        return ~held_out(num_rows, 1, calibration_split, self._seed)[:, 0]
+        is_kept = held_out(num_rows, 1, calibration_split, self._seed)[:, 0]
+        return np.flatnonzero(~is_kept), np.ones(num_rows - is_kept.sum())
 
-    def _measured(self, read, is_training, data):
-        """Maps and atoms of the numbers, measured in training rows and their entries."""
-        numbers = self._codec.measure(read, is_training)
+    def _measured(self, read, rows, encoded):
+        """Maps and atoms of the numbers, measured in some rows and their entries."""
+        numbers = self._codec.measure(read, rows)
         if not self._atoms:
             return numbers, []
-        entries = np.concatenate([part for part in data if part is not None], axis=1)
+        entries = np.concatenate([e[rows] for e in encoded if e is not None], axis=1)
         atoms = Atoms(self._atoms, NumberMaps(numbers))
         specs, is_at_atom = atoms.measured(entries, len(self._codec.num_values))
-        return self._codec.measure(read, is_training, is_at_atom), specs
+        return self._codec.measure(read, rows, is_at_atom), specs
 
     def _calibrate(self, read, is_kept):
         """Keeps the scores of calibration rows, sorted, in the saved description."""

@@ -118,13 +118,15 @@ def fit_distribution(
 ) -> keras.callbacks.History:
     """Fits a distribution to rows; returns "loss" and "val_loss", in nats per row.
 
-    Data are entries, `[N, K + D]`, and contexts, `[N, C]` or None. Without validation data,
-    each member leaves out a share. The seed determines the shares and the order of rows.
+    Data are entries, `[N, K + D]`, contexts, `[N, C]` or None, and weights of rows, `[N]`.
+    Without validation data, which is likewise, each member leaves out a share. The seed
+    determines the shares and the order of rows.
     """
-    x, context = data
+    x, context, weight = data
     is_trained, judged = _split(data, validation, distribution.num_members, options, seed)
     # The mean over a member's own training rows, divided by the number of members.
-    weights = is_trained / (distribution.num_members * is_trained[:, 0].mean())
+    weights = is_trained * (weight / weight.max())[:, None]
+    weights /= distribution.num_members * weights.mean(axis=0)
     distribution.start_at_frequencies(x, weights)
     pace = _Pace.from_rows(len(x), options)
     steps_per_epoch = -(-len(x) // pace.batch_size)
@@ -203,17 +205,20 @@ def _largest_divisor(number, most):
 def _split(data, validation, num_members, options, seed):
     """Returns which member is trained on which row, `[N, M]`, and the validation rows.
 
-    The validation rows are a tuple of entries, context, and which row judges which member.
+    The validation rows are a tuple of entries, context, and weights for each member, 0 for
+    a row that does not judge it.
     """
-    x, context = data
+    x, context, weight = data
     if validation is not None:
         require(len(validation[0]), "`validation_frame` with rows", "none")
         is_trained = np.ones([len(x), num_members], bool)
-        return is_trained, (*validation, np.ones([len(validation[0]), num_members], bool))
+        *rows, weight = validation
+        return is_trained, (*rows, np.repeat(weight[:, None], num_members, axis=1))
     left_out = held_out(len(x), num_members, options.validation_split, seed)
     is_judge = left_out.any(axis=1)
     context = None if context is None else context[is_judge]
-    return ~left_out, (x[is_judge], context, left_out[is_judge])
+    weights = left_out * (weight / weight.max())[:, None]
+    return ~left_out, (x[is_judge], context, weights[is_judge])
 
 
 def held_out(
@@ -292,7 +297,7 @@ class BestNetworks(keras.callbacks.Callback):
         Training ends when all have stopped.
       x: entries of the validation rows, `[N, K + D]`.
       context: their context, `[N, C]`; None if there is none.
-      is_used: which members are judged by which rows, booleans `[N, M]`.
+      row_weights: weights of the rows for each member, `[N, M]`; 0 where they do not judge.
 
     Attributes:
       weights: the best weights so far.
@@ -306,11 +311,11 @@ class BestNetworks(keras.callbacks.Callback):
         patience: int,
         x: np.ndarray,
         context: np.ndarray | None,
-        is_used: npt.NDArray[np.bool_],
+        row_weights: np.ndarray,
     ) -> None:
         super().__init__()
         self._patience, self._x, self._context = patience, x, context
-        self.distribution, self._is_used = distribution, is_used
+        self.distribution, self._row_weights = distribution, row_weights
         self._call = CompiledCall(distribution.log_prob_of_networks)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
@@ -347,11 +352,13 @@ class BestNetworks(keras.callbacks.Callback):
     def _losses(self):
         """Validation losses of the networks, `[M, 1 + D]`, in nats per row."""
         total = np.zeros_like(self.least)
-        for x, context, is_used in tensors_of_parts(self._x, self._context, self._is_used):
+        for x, context, weights in tensors_of_parts(
+            self._x, self._context, self._row_weights
+        ):
             each = self._call(x, context, False).numpy()
-            used = is_used.numpy()[:, :, None]
-            total = total - np.sum(np.where(used, each, 0.0), axis=0, dtype=np.float64)
-        return total / self._is_used.sum(axis=0)[:, None]
+            used = weights.numpy()[:, :, None]
+            total = total - np.sum(used * np.where(used > 0.0, each, 0.0), axis=0)
+        return total / self._row_weights.sum(axis=0)[:, None]
 
     def _keep(self, which):
         """Copies the weights of some networks, booleans `[M, 1 + D]`."""
