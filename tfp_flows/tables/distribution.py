@@ -160,7 +160,8 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         self._refuse_other_rows("cdf")
         x = check_value(value, "value", 1, self.event_shape, self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
-        return on_flat_rows(self._cdf, *align_batch_axes(x, context, 1))
+        method = self._compiled_cdf if tf.executing_eagerly() else self._cdf
+        return on_flat_rows(method, *align_batch_axes(x, context, 1), False)
 
     def quantile(
         self, probability: TensorLike, *, context: TensorLike | None = None
@@ -169,7 +170,8 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         self._refuse_other_rows("quantile")
         probability = tf.convert_to_tensor(probability, self.dtype)[..., None]
         context = check_context(context, self.context_size, self.dtype, self.name)
-        y = on_flat_rows(self._quantile, *align_batch_axes(probability, context, 1))
+        method = self._compiled_quantile if tf.executing_eagerly() else self._quantile
+        y = on_flat_rows(method, *align_batch_axes(probability, context, 1), False)
         return y[..., None]
 
     def sample(
@@ -398,11 +400,13 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         from_numbers = tf.where(is_present, from_numbers, tf.zeros([], self.dtype))
         return log_prob + tf.reduce_sum(from_numbers, axis=1)
 
-    def _cdf(self, x, context):
-        numbers = self._numbers(x, context, self.features_of_context(x, context))
+    def _cdf(self, x, context, training):
+        from_context = self.features_of_context(x, context)
+        numbers = self._numbers(x, context, from_context, training)
         return self.conditionals.cdf(numbers.values, numbers.parameters)[:, 0]
 
-    def _quantile(self, probability, context):
+    def _quantile(self, probability, context, training):
+        del training  # `CompiledCall` gives it
         from_context = self.features_of_context(probability, context)
         parameters = self.first_number(from_context, context).parameters
         return self.conditionals.quantile(probability, parameters)[:, 0]
@@ -534,6 +538,8 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         conditionals = NumberConditionals(self.features.maps, *options)
         self._set_untracked("conditionals", conditionals)
         self._set_untracked("_compiled", CompiledCall(self._log_prob))
+        self._set_untracked("_compiled_cdf", CompiledCall(self._cdf))
+        self._set_untracked("_compiled_quantile", CompiledCall(self._quantile))
 
 
 class _Numbers(typing.NamedTuple):
