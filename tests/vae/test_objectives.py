@@ -281,3 +281,9 @@ def test_weights_that_are_restored_or_saved_in_the_warm_up_have_the_whole_diverg
     assert float(subject.model.kl_weight) == 1.0
     subject.model.load_weights(path)
     assert float(subject.model.kl_weight) == 1.0
+
+
+def test_log_weights_may_be_lists_of_integers():
+    assert float(objectives.elbo([[1], [2]])[0]) == 1.5
+    bound = objectives.importance_weighted_bound(np.array([[0], [0]]))
+    assert float(bound[0]) == pytest.approx(0.0, abs=1e-6)

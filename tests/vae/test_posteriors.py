@@ -161,6 +161,18 @@ def test_draws_and_gradients_are_those_of_graphs_and_xla_for_any_number_of_rows(
                 np.testing.assert_allclose(ours, theirs, atol=1e-9)
 
 
+def test_parameters_are_cast_and_must_have_their_width():
+    posterior = posteriors.DiagonalGaussian(1)
+    z, log_q = posterior.sample_and_log_prob([[0, 1], [2, 3]], 5, 0)
+    assert (z.dtype, z.shape, log_q.shape) == (tf.float32, (5, 2, 1), (5, 2))
+    np.testing.assert_allclose(posterior.log_prob(z, [[0, 1], [2, 3]]), log_q, rtol=1e-5)
+    for wrong in (np.zeros([2, 4]), np.zeros([2, 1])):  # 4 would be two latents
+        with pytest.raises(ValueError, match=r"`parameters` of shape \[..., 2\]"):
+            posterior.sample_and_log_prob(wrong, 5, 0)
+    with pytest.raises(ValueError, match=r"`z` of shape \[..., 1\]"):
+        posterior.log_prob(np.zeros([5, 2, 2]), np.zeros([2, 2]))
+
+
 def test_the_narrowest_posterior_has_a_finite_density():
     posterior = tff.posteriors.DiagonalGaussian(2)
     parameters = tf.constant([[0.0, 0.0, -1e4, 0.0]])

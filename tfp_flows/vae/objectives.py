@@ -54,6 +54,7 @@ def elbo(log_weights: tf.Tensor) -> tf.Tensor:
       Kingma, Welling (2014), Auto-encoding variational Bayes, equation 3.
       https://arxiv.org/abs/1312.6114
     """
+    log_weights = tf.convert_to_tensor(log_weights, dtype_hint=tf.float32)
     return tf.reduce_mean(log_weights, axis=0)
 
 
@@ -80,6 +81,7 @@ def importance_weighted_bound(log_weights: tf.Tensor) -> tf.Tensor:
       Burda, Grosse, Salakhutdinov (2016), Importance weighted autoencoders, equation 8.
       https://arxiv.org/abs/1509.00519
     """
+    log_weights = tf.convert_to_tensor(log_weights, dtype_hint=tf.float32)
     count = tf.cast(tf.shape(log_weights)[0], log_weights.dtype)
     return tf.reduce_logsumexp(log_weights, axis=0) - tf.math.log(count)
 

@@ -24,6 +24,7 @@ from tfp_flows.core.arguments import (
     require,
 )
 from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.core.inputs import check_value
 from tfp_flows.core.serialization import ConfiguredByAttributes
 from tfp_flows.distributions.distribution_checks import check_event_size
 from tfp_flows.distributions.draws import normal, stateless
@@ -94,6 +95,11 @@ class Posterior(ConfiguredByAttributes, tf.Module, abc.ABC):
           parameters: `[N, P]`, the encoder's output.
         """
 
+    def _checked(self, parameters):
+        """The parameters as a tensor, since other widths would broadcast."""
+        shape = tf.TensorShape([self.num_parameters])
+        return check_value(parameters, "parameters", 1, shape, self.dtype)
+
 
 class _Gaussian(Posterior):
     """A Gaussian posterior, `z = mean + scale @ noise`; a subclass computes the scale.
@@ -125,6 +131,7 @@ class _Gaussian(Posterior):
         share: tuple[tf.Tensor, tf.Tensor] | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Draws latents with their log-densities: see `Posterior`."""
+        parameters = self._checked(parameters)
         num_rows = tf.shape(parameters)[0]
         start, count = share or (0, num_rows)
         shape = [num_samples, count, self.latent_size]
@@ -136,7 +143,8 @@ class _Gaussian(Posterior):
 
     def log_prob(self, z: TensorLike, parameters: TensorLike) -> tf.Tensor:
         """Returns log-densities, `[K, N]`: see `Posterior`."""
-        mean, scale, log_det = self._split(parameters)
+        z = check_value(z, "z", 1, tf.TensorShape([self.latent_size]), self.dtype)
+        mean, scale, log_det = self._split(self._checked(parameters))
         return _normal_log_prob(self._solve(scale, z - mean)) - log_det
 
 
@@ -308,7 +316,7 @@ class AmortizedFlow(Posterior):
         return self.base.log_prob(start, from_base) + log_det
 
     def _split(self, parameters):
-        count = self.base.num_parameters
+        parameters, count = self._checked(parameters), self.base.num_parameters
         context = parameters[:, count:] if self.flow.context_size else None
         return parameters[:, :count], context
 
