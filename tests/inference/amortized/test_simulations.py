@@ -372,6 +372,7 @@ def other_parts(theta):
 BAD_CALLS = [
     (lambda: fit_amortized_posterior(3.0), "a joint distribution with"),
     (lambda: fit_amortized_posterior(joint()), "`observed`, names"),
+    (lambda: fit_amortized_posterior((joint(), len)), "got a function | `simulator=`"),
     (lambda: fit_amortized_posterior(joint(), observed="y"), "some but not all"),
     (lambda: observed_x(simulator=len), "`observed` or `simulator`"),
     (lambda: drawn(lambda theta: theta[0, :1]), "2 data for 2 parameters"),

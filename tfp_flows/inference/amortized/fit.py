@@ -190,6 +190,8 @@ def fit_amortized_posterior(
         words = "no `focus` with pairs, since its rounds simulate"
         require(focus is None, words, "one", " Give a prior and a simulator.")
         theta, x = model
+        hint = " Give a function as `simulator=`, beside the prior."
+        require(not callable(x), "pairs of arrays", "a function", hint)
         source: Any = GivenPairs(theta, x, support_of_pairs(theta, support), form_of(x))
     else:
         require(support is None, "no `support` with a model, which has its own", support)
