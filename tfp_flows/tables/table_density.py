@@ -155,6 +155,16 @@ class TableDensity:
             `missing="refuse"`) or cannot occur; if weights are negative, not finite, or all
             0; if `backup` is of another fit; or, with `calibration_split`, if there are
             weights, or several columns or a categorical or periodic one are modelled.
+
+        >>> import numpy as np
+        >>> import tfp_flows
+        >>> frame = {"kind": ["a", "b"] * 50, "size": np.linspace(0.0, 1.0, 100)}
+        >>> columns = tfp_flows.describe_columns(frame)
+        >>> table = tfp_flows.TableDensity(columns, num_members=1, seed=0)
+        >>> weights = np.tile([1.0, 9.0], 50)
+        >>> history = table.fit(frame, sample_weight=weights, epochs=1)
+        >>> bool(np.mean(table.sample(500, seed=0)["kind"] == "b") > 0.8)
+        True
         """
         fit_options, read = FitOptions(**options), Frame(frame)
         share = fit_options.calibration_split
