@@ -180,11 +180,13 @@ class FlowRegressor(RegressorMixin, BaseEstimator):
             self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
         )
         (X, y), _, weight = rows_that_count((X, y), None, sample_weight)  # noqa: N806
-        require(np.ptp(y) > 0.0, "`y` that varies, to have a density", f"{y[0]:g} alone")
+        target = np.asarray(y, np.float64)
+        words = "`y` that varies, to have a density"
+        require(np.ptp(target) > 0.0, words, f"{target[0]:g} alone")
         features = self._frame(X)
         words = "features that are not named 'y', as the target is"
         require("y" not in features, words, list(features))
-        frame = features | {"y": np.asarray(y, np.float64)}
+        frame = features | {"y": target}
         table = TableDensity(
             self._columns(frame),
             context=list(features),

@@ -295,7 +295,7 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
         traced = ("compiled", "_weights")
         state = {name: value for name, value in vars(self).items() if name not in traced}
         copied = object.__new__(type(self))
-        vars(copied).update(copy.deepcopy(state, memo))
+        copied.__dict__.update(copy.deepcopy(state, memo))
         return copied
 
     @property
