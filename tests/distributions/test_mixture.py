@@ -15,6 +15,7 @@ from subject import close, differ
 import tfp_flows as tff
 from tfp_flows.distributions import Mixture
 
+tfd = tfp.distributions
 WEIGHTS = np.array([0.2, 0.3, 0.5])
 ROWS = np.random.default_rng(0).normal(size=(50, 2))
 CONTEXT = np.random.default_rng(1).normal(size=(50, 1))
@@ -187,3 +188,50 @@ BAD_CALLS = [
 
 
 test_bad_calls_are_refused = all_refused(BAD_CALLS)
+
+
+def moved_log_prob(mixture, x):
+    """Log-densities after an exponential."""
+    return mixture.log_prob(tf.math.log(x)) - tf.reduce_sum(tf.math.log(x), axis=-1)
+
+
+def joint_log_prob(mixture, parts):
+    noise = tfd.Independent(tfd.Normal(parts[0], 1.0), 1)
+    return mixture.log_prob(parts[0]) + noise.log_prob(parts[1])
+
+
+# Distributions around a mixture, and their log-densities.
+STOCK = {
+    "sample": (lambda d: tfd.Sample(d, 3), lambda d, x: tf.reduce_sum(d.log_prob(x), -1)),
+    "independent": (lambda d: tfd.Independent(d, 0), lambda d, x: d.log_prob(x)),
+    "transformed": (
+        lambda d: tfd.TransformedDistribution(d, tfp.bijectors.Exp()),
+        moved_log_prob,
+    ),
+    "base": (lambda d: tff.FlowDistribution(d, tfp.bijectors.Exp()), moved_log_prob),
+    "joint": (
+        lambda d: tfd.JointDistributionSequential(
+            [d, lambda y: tfd.Independent(tfd.Normal(y, 1.0), 1)]
+        ),
+        joint_log_prob,
+    ),
+}
+
+
+@pytest.mark.usefixtures("op_by_op")
+@pytest.mark.parametrize(("make", "expected"), STOCK.values(), ids=STOCK)
+def test_stock_distributions_take_it(make, expected):
+    mixture = Mixture([flow_of(1), flow_of(2)])
+    outer = make(mixture)
+    x, log_prob = outer.experimental_sample_and_log_prob(4, seed=tf.constant([0, 1]))
+    close(outer.log_prob(x), expected(mixture, x), 1e-4)
+    close(log_prob, expected(mixture, x), 1e-4)
+
+
+def test_it_is_a_prior_and_says_how_to_estimate_moments():
+    bijector = mixture().experimental_default_event_space_bijector()
+    close(bijector.forward(ROWS), ROWS, 0.0)
+    close(mixture().prob(ROWS), tf.exp(mixture().log_prob(ROWS)), 1e-6)
+    assert mixture()[...] is mixture() is mixture().copy()
+    with pytest.raises(NotImplementedError, match="Estimate it: tf.reduce_mean"):
+        mixture().mean()

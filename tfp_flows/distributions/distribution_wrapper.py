@@ -46,10 +46,11 @@ class DistributionWrapper(ConfiguredByAttributes, tf.Module):
     Args:
       distribution: the distribution; None if a subclass has its own dtype and shapes.
       name: name of the module.
+      **options: arguments of `tfd.Distribution`, if a subclass is one.
     """
 
-    def __init__(self, distribution: Any = None, *, name: str) -> None:
-        super().__init__(name=name)
+    def __init__(self, distribution: Any = None, *, name: str, **options: Any) -> None:
+        super().__init__(name=name, **options)
         self.distribution = distribution
 
     @property

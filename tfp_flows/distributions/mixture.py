@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_array, check_instance, check_members, require
-from tfp_flows.core.compiled import is_compiled_by_xla
-from tfp_flows.core.inputs import as_tensor, check_context, check_value
-from tfp_flows.core.rows import initialize_part
+from tfp_flows.core.compiled import CompiledCall, is_compiled_by_xla
+from tfp_flows.core.inputs import (
+    align_batch_axes,
+    as_tensor,
+    check_context,
+    check_value,
+)
+from tfp_flows.core.rows import initialize_part, on_flat_rows
 from tfp_flows.core.serialization import RebuiltFromConfig
 from tfp_flows.distributions import draws, univariate
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
-from tfp_flows.distributions.distribution_checks import is_discrete
+from tfp_flows.distributions.distribution_checks import is_discrete, refuse_slices
 from tfp_flows.distributions.distribution_wrapper import RowsWrapper, call_keywords
 from tfp_flows.distributions.flow_distribution import FlowDistribution
+from tfp_flows.distributions.moments import Moments
 
 
-class Mixture(RebuiltFromConfig, RowsWrapper):
+class Mixture(RebuiltFromConfig, RowsWrapper, Moments, tfd.Distribution):
     """A mixture of distributions of rows, conditional or not.
 
     ```none
     p(y | c) = sum over k of  weights[k] p_k(y | c)
     ```
 
-    `tfd.Mixture` takes no context, and no wrapper of this package, such as `Defensive`,
-    which is not a `tfd.Distribution`.
+    It is a `tfd.Distribution`, for joint distributions, `tfd.Sample`, and as a base of
+    flows. `tfd.Mixture` takes no context, and no wrapper of this package as a component,
+    such as `Defensive`, which is no `tfd.Distribution`.
 
     Args:
       components: distributions of the same event shape and width of context.
@@ -51,6 +60,8 @@ class Mixture(RebuiltFromConfig, RowsWrapper):
     >>> mixture.sample(5, seed=1).shape
     TensorShape([5, 2])
     """
+
+    draws_for_each_context = True
 
     def __init__(
         self,
@@ -84,9 +95,20 @@ class Mixture(RebuiltFromConfig, RowsWrapper):
         fits = shares.shape == (len(components),)
         fits = fits and bool((np.isfinite(shares) & (shares > 0.0)).all())
         require(fits, f"`weights` of {len(components)} numbers above 0", weights)
-        super().__init__(name=name)
         self._set_untracked("components", list(components))
+        # A default name may be another one in a joint distribution.
+        default = inspect.signature(type(self)).parameters["name"].default
+        given = {"name": None if name == default else name}
+        super().__init__(
+            name=name,
+            dtype=self.dtype,
+            reparameterization_type=tfd.NOT_REPARAMETERIZED,
+            validate_args=False,
+            allow_nan_stats=False,
+            parameters=lambda: self.get_config() | given,
+        )
         self.weights = shares / shares.sum()
+        self._set_untracked("_compiled_quantile", CompiledCall(self._quantile_of_rows))
 
     @property
     def dtype(self) -> tf.DType:
@@ -104,11 +126,32 @@ class Mixture(RebuiltFromConfig, RowsWrapper):
         """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
         return getattr(self.components[0], "context_size", 0)
 
+    def copy(self, **overrides: object) -> Mixture:
+        """Returns this mixture; with `overrides`, one with other constructor arguments."""
+        return type(self)(**{**self.get_config(), **overrides}) if overrides else self
+
+    def __getitem__(self, slices: Any) -> Mixture:
+        refuse_slices(slices, self.name)
+        return self
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {}
+
+    def _batch_shape(self):
+        return tf.TensorShape([])
+
+    def _event_shape(self):
+        return self.event_shape
+
+    def _default_event_space_bijector(self):
+        return None if is_discrete(self) else tfp.bijectors.Identity()
+
     def _initialize(self, data, context, weight):
         for part in self.components:
             initialize_part(part, data, context, weight)
 
-    def _log_prob(self, value, context, training):
+    def _log_prob(self, value, context=None, training=False):
         log_probs = self.log_prob_of_components(value, context=context, training=training)
         return tf.reduce_logsumexp(log_probs + np.log(self.weights), axis=-1)
 
@@ -169,23 +212,33 @@ class Mixture(RebuiltFromConfig, RowsWrapper):
           NotImplementedError: as for `cdf`, of which it has the inverse.
         """
         univariate.refuse_several_variables(self, "quantile")
-        probability = _as_dtype(probability, "probability", self.dtype)
-        context = self._checked(context)
+        probability = _as_dtype(probability, "probability", self.dtype)[..., None]
+        rows = align_batch_axes(probability, self._checked(context), 1)
+        is_eager = tf.executing_eagerly()
+        method = self._compiled_quantile if is_eager else self._quantile_of_rows
+        return on_flat_rows(method, *rows, False)[..., None]
+
+    def _quantile_of_rows(self, probability, context, training):
+        """Quantiles, `[N]`, of probabilities, `[N, 1]`."""
+        del training  # `CompiledCall` gives it
         quantiles = [
             tf.cast(
-                univariate.quantile(part, probability, _cast_for(part, context)),
+                univariate.quantile(part, probability[:, 0], _cast_for(part, context)),
                 self.dtype,
-            )
+            )[:, 0]
             for part in self.components
         ]
         if len(quantiles) == 1:
             return quantiles[0]
         quantiles = tf.stack(quantiles, axis=-1)
         return univariate.bisect(
-            lambda y: (self.cdf(y, context=context) < probability)[..., None],
+            lambda y: self.cdf(y[:, None], context=context) < probability[:, 0],
             tf.reduce_min(quantiles, axis=-1),
             tf.reduce_max(quantiles, axis=-1),
         )
+
+    def _call_sample_n(self, sample_shape, seed, context=None):
+        return self._sample(sample_shape, seed, context)
 
     def _sample(self, sample_shape, seed, context):
         context = self._checked(context)
@@ -265,5 +318,5 @@ def _cast_for(part, context):
 
 def _takes_training(part):
     """Whether `log_prob` has an argument `training`, which stock distributions lack."""
-    of_this_package = (AutoregressiveDistribution, FlowDistribution)
+    of_this_package = (AutoregressiveDistribution, FlowDistribution, RowsWrapper)
     return isinstance(part, of_this_package) or not isinstance(part, tfd.Distribution)
