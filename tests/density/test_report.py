@@ -150,7 +150,11 @@ def test_gaussian_of_a_context_is_linear_regression():
 @pytest.mark.parametrize("degrees", [1.0, 3.0, np.inf])
 def test_student_has_the_tails_of_the_rows(degrees):
     rng = np.random.default_rng(1)
-    z = rng.standard_t(degrees, (2000, 2)) if degrees < np.inf else rng.normal(size=(2000, 2))
+    z = (
+        rng.standard_t(degrees, (2000, 2))
+        if degrees < np.inf
+        else rng.normal(size=(2000, 2))
+    )
     x = z * [1e-3, 1e5] + [0.0, 1e7]
     found = baselines.student(Data(x[:1000], None), Data(x[1000:], None))
     expected = scipy.stats.t.logpdf(z[1000:], degrees).sum(axis=1) - np.log(1e2)

@@ -58,8 +58,8 @@ def furthest_row(gains: np.ndarray) -> Check:
     """
     value = float(gains.min())
     advice = (
-        f"A held-out row has {-value:.0f} nats less than under a Gaussian or a Student's t: "
-        "the density is sure of a relation, or of an end of the tails, that the row does "
+        f"A held-out row has {-value:.0f} nats less than under a Gaussian or a Student's "
+        "t: the density is sure of a relation, or of the end of a tail, that the row does "
         "not keep. Look at the row, or use `tfp_flows.Defensive` with `DensityEstimator`."
     )
     return Check.at_least("furthest row, nats", value, _FURTHEST, advice)

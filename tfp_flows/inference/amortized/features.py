@@ -37,6 +37,9 @@ SUMMARIES = {"set": 2, "series": 2, "image": 3}
 # parts judges regressions on the others.
 _COMPARED, _PARTS = 5_000, 5
 _NEAR = 3.0  # deviations up to which numbers stay as they are
+# Deviations between minus infinity and other numbers. Sets of zeros and of nearly all zeros
+# may have very different posteriors.
+_GAP = 10.0
 _VALIDATION_SHARE = 0.1
 # Training of a summary network: epochs, patience, rows of a step, step size.
 _EPOCHS, _PATIENCE, _BATCH_SIZE, _LEARNING_RATE = 300, 15, 128, 1e-3
@@ -51,8 +54,8 @@ class Scale(typing.NamedTuple):
     ```
 
     In place of x stands log(x + shift), or the logarithm of the least positive number,
-    unless the shift is NaN. In place of minus infinity, the logarithm of a deviation of
-    equal numbers, stands that of half the least other deviation.
+    unless the shift is NaN. In place of minus infinity, the logarithm of the deviation of
+    equal numbers, stands a number below all others.
     """
 
     center: np.ndarray  # medians, `[K]`
@@ -69,17 +72,15 @@ class Scale(typing.NamedTuple):
         shift = np.asarray(shift)
         x = _logarithms(x, shift)
         is_missing = np.isnan(x).any(axis=0)
-        never = ~np.isfinite(x).any(axis=0)
-        x = np.where(never, 0.0, x)
-        least = np.where(np.isneginf(x), np.inf, x)
-        least = np.nanmin(least, axis=0) - math.log(2.0)
-        x = np.where(np.isneginf(x), least, x)
+        x = np.where(np.isneginf(x), np.nan, x)
+        x = np.where(np.isnan(x).all(axis=0), 0.0, x)
         low, center, high = np.nanquantile(x, [0.16, 0.5, 0.84], axis=0)
         deviation = np.nanstd(x, axis=0)
         scale = np.where(high > low, 0.5 * (high - low), deviation)
         # The deviation of a constant may be rounding, and not 0.
         varies = np.nanmax(x, axis=0) > np.nanmin(x, axis=0)
         scale = np.where(varies, scale, 1.0)
+        least = np.nanmin(x, axis=0) - _GAP * scale
         return cls(center, scale, is_missing, shift, least)
 
     @classmethod
