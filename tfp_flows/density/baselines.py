@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.stats
 import tensorflow as tf
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows.bijectors.standardize import Decorrelate
 from tfp_flows.core.rows import by_parts
@@ -50,14 +50,16 @@ def student(train: Data, test: Data) -> np.ndarray:
     middle = np.median(z, axis=0)
     spread = np.median(np.abs(z - middle), axis=0)
     spread = np.where(spread > 0.0, spread, 1.0)  # more than half of a column is equal
+    zero = np.float64(0.0)
 
     def log_probs(rows, degrees):
-        scale = spread / scipy.stats.t.ppf(0.75, degrees)
-        return scipy.stats.t.logpdf(rows, degrees, middle, scale)
+        degrees = np.broadcast_to(degrees, spread.shape)
+        scale = spread / tfd.StudentT(degrees, zero, 1.0).quantile(0.75)
+        return tfd.StudentT(degrees, middle, scale).log_prob(rows).numpy()
 
     fits = [log_probs(z, degrees).sum(axis=0) for degrees in _DEGREES]
     degrees = np.take(_DEGREES, np.argmax(fits, axis=0))
-    gains = log_probs(new, degrees) - scipy.stats.norm.logpdf(new)
+    gains = log_probs(new, degrees) - tfd.Normal(zero, 1.0).log_prob(new).numpy()
     return gaussian(train, test) + gains.sum(axis=1)
 
 
