@@ -103,7 +103,7 @@ def test_contexts_and_frames(quick, tmp_path):
     density = quick(frame, given)
     assert np.isfinite(density.log_prob(frame, context=CONTEXT)).all()
     assert density.sample(3, seed=0, context=CONTEXT[:4]).shape == [3, 4, 2]
-    assert list(density.report.baselines) == ["Gaussian"]
+    assert list(density.report.baselines) == ["Gaussian", "Student's t"]
     density.save(tmp_path / "density.keras")
     loaded = tff.load(tmp_path / "density.keras")
     assert loaded.columns == density.columns

@@ -48,6 +48,10 @@ def test_the_true_density_is_good():
     assert "verdict                 good" in str(found)
 
 
+OUT = NORMAL.copy()
+OUT[390, 0] = 30.0  # impossible under all but heavy tails
+
+
 def bimodal_with(column):
     return np.stack([APART[:, 0], column], axis=1)
 
@@ -58,6 +62,7 @@ def bimodal_with(column):
         (NORMAL, gaussians(0.0), 300, 1, "not clearly more probable"),
         (APART, gaussians(4.0, -4.0), 371, 2, "Only 29 rows were held out"),
         (APART, gaussians(4.0, scale=0.3), 300, 2, "less than under a Gaussian"),
+        (OUT, gaussians(0.0), 300, 2, "less than under a Gaussian or a Student's t"),
         (APART, gaussians(4.0, -4.0, scale=0.1), 300, 2, "a sign of overfitting"),
         (APART, gaussians(4.0, -4.0, scale=3.0), 300, 2, "samples differ from the rows"),
         (bimodal_with(APART[:, 1].clip(0.0)), gaussians(4.0, -4.0), 300, 2, "Column 1 has"),
@@ -142,8 +147,24 @@ def test_gaussian_of_a_context_is_linear_regression():
     assert baselines.others(data, data) == {}
 
 
+@pytest.mark.parametrize("degrees", [1.0, 3.0, np.inf])
+def test_student_has_the_tails_of_the_rows(degrees):
+    rng = np.random.default_rng(1)
+    z = (
+        rng.standard_t(degrees, (2000, 2))
+        if degrees < np.inf
+        else rng.normal(size=(2000, 2))
+    )
+    x = z * [1e-3, 1e5] + [0.0, 1e7]
+    found = baselines.student(Data(x[:1000], None), Data(x[1000:], None))
+    expected = scipy.stats.t.logpdf(z[1000:], degrees).sum(axis=1) - np.log(1e2)
+    assert abs(np.mean(found - expected)) < 0.05  # nats
+    assert np.min(found - expected) > -5.0
+
+
 def test_simple_models_stand_columns_that_hardly_vary(monkeypatch):
     x = np.where([True, False], NORMAL, np.arange(400)[:, None] == 399)
+    assert np.isfinite(baselines.student(Data(x[:300], None), Data(x[300:], None))).all()
     found = baselines.others(Data(x[:300], None), Data(x[300:], None))
     assert sorted(found) == ["kernel density", "mixture of Gaussians"]
     assert all(np.isfinite(values).all() for values in found.values())

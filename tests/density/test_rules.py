@@ -96,10 +96,19 @@ def test_flows_of_light_tails_have_a_normal_base():
     heavy, light = (
         rules_for(3_000, 5, 2, light_tails=is_light) for is_light in (False, True)
     )
-    for name, rule in light.flows.items():
-        assert rule.options["heavy_tails"] is False
-        assert "heavy_tails" not in heavy.flows[name].options
+    assert all(rule.options["heavy_tails"] is False for rule in light.flows.values())
+    assert not any("heavy_tails" in rule.options for rule in heavy.flows.values())
     assert light.given_flow.options["bound"] == 6.0
+
+
+def test_many_rows_of_light_tails_have_one_more_flow_without_dropout():
+    few, many = (rules_for(n, 5, 2, light_tails=True).flows for n in (2_999, 3_000))
+    names = ["neural spline flow", "MAF", "MAF of residuals"]
+    assert [*few] == names
+    assert [*many] == [*names, "second MAF of residuals"]
+    assert [rule.options["dropout"] for rule in many.values()] == [0.1, 0.1, 0.1, 0.0]
+    first, second = many["MAF of residuals"], many["second MAF of residuals"]
+    assert second.constructor is first.constructor
 
 
 def test_averaged_weights_are_those_of_about_an_epoch():

@@ -161,6 +161,15 @@ def test_densities_map_heavy_tails_whatever_their_sign():
     assert {kinds[name] for name in ("real", "bounded", "count")} == {"real"}
 
 
+def test_few_rows_show_very_heavy_tails():
+    rng = np.random.default_rng(0)
+    rows = {f"x{j}": column for j, column in enumerate(rng.standard_cauchy((20, 120)))}
+    rows |= {f"y{j}": column for j, column in enumerate(rng.normal(size=(20, 120)))}
+    kinds = [c.kind for c in describe_numbers(rows)]
+    assert kinds[:20].count("heavy-tailed") > 15
+    assert kinds[20:] == ["real"] * 20
+
+
 def test_a_spike_has_a_density_too():
     spiked = np.where(np.arange(len(NORMAL)) < len(NORMAL) // 2, 0.0, NORMAL)
     (given,), (number,) = (

@@ -16,7 +16,7 @@ from tfp_flows.density.data import Data
 
 GAIN = "nats above a Gaussian"
 _LEAST_HELD_OUT = 30  # held-out rows; fewer cannot judge
-_FURTHEST = -20.0  # nats above the Gaussian that each held-out row must have
+_FURTHEST = -20.0  # nats above a simple model that each held-out row must have
 _MOST_GAIN = 20.0  # nats above the Gaussian that count for a row
 _NEIGHBOURS = 5
 # Smaller differences pass, however small their errors.
@@ -51,12 +51,16 @@ def gain(gains: np.ndarray) -> Check:
 
 
 def furthest_row(gains: np.ndarray) -> Check:
-    """Checks that no held-out row has far less density than under a Gaussian."""
+    """Checks that no held-out row has far less density than under a simple model.
+
+    This is the better of a Gaussian and a Student's t of each column: under a Gaussian, an
+    outlier may be even less probable.
+    """
     value = float(gains.min())
     advice = (
-        f"A held-out row has {-value:.0f} nats less than under a Gaussian: the density is "
-        "sure of a relation that the row does not keep. Look at the row, or use "
-        "`tfp_flows.Defensive` with `DensityEstimator`."
+        f"A held-out row has {-value:.0f} nats less than under a Gaussian or a Student's "
+        "t: the density is sure of a relation, or of the end of a tail, that the row does "
+        "not keep. Look at the row, or use `tfp_flows.Defensive` with `DensityEstimator`."
     )
     return Check.at_least("furthest row, nats", value, _FURTHEST, advice)
 

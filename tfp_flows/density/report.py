@@ -102,7 +102,9 @@ def judge(
     each = log_prob_of_components(Mixture(components), held_out)
     weights = mixture_weights(each)
     scores = scored_by_other_half(each)
-    gains = scores - baselines.gaussian(train, held_out)
+    gaussian = baselines.gaussian(train, held_out)
+    student = baselines.student(train, held_out)
+    gains = scores - gaussian
     used = np.flatnonzero(weights)
     mixture = Mixture([components[k] for k in used], weights[used])
     compared = held_out.first(_MOST_SAMPLES)
@@ -110,7 +112,7 @@ def judge(
     sample_scores = mixed(log_prob_of_components(mixture, samples), mixture.weights)
     found = [
         checks.held_out_rows(len(gains)),
-        checks.furthest_row(gains),
+        checks.furthest_row(scores - np.maximum(gaussian, student)),
         checks.typical_rows(scores, sample_scores),
         checks.calibration(scores, sample_scores),
         checks.neighbours(compared, samples),
@@ -120,7 +122,8 @@ def judge(
         checks.gain(gains),
     ]
     verdict, reasons = decide(found)
-    simple = {"Gaussian": scores - gains, **baselines.others(train, held_out)}
+    simple = {"Gaussian": gaussian, "Student's t": student}
+    simple |= baselines.others(train, held_out)
     report = DensityReport(
         verdict=verdict,
         reasons=reasons,

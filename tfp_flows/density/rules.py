@@ -39,6 +39,9 @@ _NETWORKS_OF_ORDER = 2
 # Least number of rows -> width and dropout of the layers, of neural spline flows and MAFs.
 _SPLINE_FLOWS = {0: (64, 0.2), 3_000: (64, 0.1), 20_000: (128, 0.05), 300_000: (256, 0.0)}
 _MAFS = {0: (128, 0.2), 3_000: (128, 0.1), 20_000: (256, 0.05)}
+# Rows from which, with light tails, there is one more `MAF`, without dropout: its noise
+# limits how narrow a density of parameters that the data determine can be.
+_ROWS_WITHOUT_DROPOUT = 3_000
 _ROWS_OF_LARGE_BATCHES = 20_000  # from here on, a training step has 512 rows, not 256
 # Bound of splines where tails are light. Beyond it, a draw has the scale of all rows, not
 # the one given the context: with a bound of 3, one of 400 draws.
@@ -241,6 +244,9 @@ def rules_for(
             sizes = num_rows, max_steps, light_tails
             flows["MAF"] = _maf(MAF, *sizes)
             flows["MAF of residuals"] = _maf(_residual_maf, *sizes)
+            if light_tails and num_rows >= _ROWS_WITHOUT_DROPOUT:
+                second = _maf(_residual_maf, *sizes, dropout=0.0)
+                flows["second MAF of residuals"] = second
     return Rules(
         splines=splines,
         flows=flows,
@@ -295,8 +301,9 @@ def _spline_flow(num_rows, event_size, max_steps, light_tails):
     return _flow_rule(NeuralSplineFlow, options, num_rows, num_rows / 16, max_steps)
 
 
-def _maf(constructor, num_rows, max_steps, light_tails):
+def _maf(constructor, num_rows, max_steps, light_tails, **others):
     options = {**_layers(_MAFS, num_rows), "residual": True, "activation": "silu"}
+    options |= others
     if light_tails:
         options["heavy_tails"] = False
     return _flow_rule(constructor, options, num_rows, num_rows / 64, max_steps)

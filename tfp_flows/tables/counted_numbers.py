@@ -23,7 +23,7 @@ _BEYOND_IDENTIFIERS = 2.0**64  # from here on, integers of files do not name row
 # The last number is an end, not a tail, if so many rows are expected at the next number.
 _LEAST_BEYOND = 4.0
 _TAIL_SHARE = 0.05  # share of the rows that the tail index uses on either side
-_LEAST_TAIL = 10  # minimum number of rows in a tail
+_LEAST_TAIL = 2  # minimum number of rows in a tail, from 40 rows on
 
 
 class Counted:

@@ -8,9 +8,9 @@ from tfp_flows.inference.amortized.features import Scale, fit_features
 from tfp_flows.inference.amortized.pairs import Pairs
 
 
-def features_of(x, theta):
+def features_of(x, theta, summary=None):
     return fit_features(
-        None,
+        summary,
         DataForm.from_batch(x, is_missing_allowed=True),
         Pairs(theta, x),
         simulations=Pairs(theta, x),
@@ -51,6 +51,18 @@ def test_counts_may_be_zero():
     features = features_of(x, theta)
     np.testing.assert_array_equal(features.scale.shift, 1.0)
     assert np.isfinite(features(np.zeros(3))).all()
+
+
+def test_sets_of_equal_counts_leave_the_scale_of_other_deviations():
+    rng = np.random.default_rng(0)
+    rate = rng.lognormal(1.0, 1.0, size=2_000)
+    x = rng.poisson(rate[:, None], size=(2_000, 8)).astype(np.float64)
+    x[::4] = 0.0
+    deviations = features_of(x, rate[:, None], "set")(x)[:, -1]
+    is_equal = np.ptp(x, axis=1) == 0.0
+    assert deviations[is_equal].max() < deviations[~is_equal].min()
+    assert np.abs(deviations).max() < 7.0
+    assert deviations[~is_equal].std() > 0.3
 
 
 def test_missing_cells_and_numbers_below_zero_have_features():

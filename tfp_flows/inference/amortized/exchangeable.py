@@ -138,13 +138,17 @@ def _quantiles(lines, count):
 
 
 def _mean_and_log_deviation(lines, count):
-    """Means of the known numbers, `[..., 1]`, and logarithms of their deviations."""
+    """Means of the known numbers, `[..., 1]`, and logarithms of their deviations.
+
+    The logarithm is minus infinity if all numbers are equal, as counts may be.
+    """
     least, tiny = np.maximum(count, 1), np.finfo(np.float64).tiny
     mean = np.nansum(lines, axis=-1, keepdims=True) / least
     away = np.where(np.isnan(lines), 0.0, lines - mean)
     largest = np.maximum(np.abs(away).max(axis=-1, keepdims=True), tiny)
     squares = np.sum((away / largest) ** 2, axis=-1, keepdims=True)  # do not overflow
-    return mean, np.log(largest) + 0.5 * np.log(np.maximum(squares / least, tiny))
+    with np.errstate(divide="ignore"):
+        return mean, np.log(largest) + 0.5 * np.log(squares / least)
 
 
 def _is_exchangeable(log_prob, rows, first, part):

@@ -37,6 +37,9 @@ SUMMARIES = {"set": 2, "series": 2, "image": 3}
 # parts judges regressions on the others.
 _COMPARED, _PARTS = 5_000, 5
 _NEAR = 3.0  # deviations up to which numbers stay as they are
+# Deviations between minus infinity and other numbers. Sets of zeros and of nearly all zeros
+# may have very different posteriors.
+_GAP = 10.0
 _VALIDATION_SHARE = 0.1
 # Training of a summary network: epochs, patience, rows of a step, step size.
 _EPOCHS, _PATIENCE, _BATCH_SIZE, _LEARNING_RATE = 300, 15, 128, 1e-3
@@ -51,7 +54,8 @@ class Scale(typing.NamedTuple):
     ```
 
     In place of x stands log(x + shift), or the logarithm of the least positive number,
-    unless the shift is NaN.
+    unless the shift is NaN. In place of minus infinity, the logarithm of the deviation of
+    equal numbers, stands a number below all others.
     """
 
     center: np.ndarray  # medians, `[K]`
@@ -59,6 +63,8 @@ class Scale(typing.NamedTuple):
     # Which entries are NaN in a simulation, `[K]`; a second feature says so.
     is_missing: np.ndarray
     shift: np.ndarray = np.full([], np.nan)  # `[K]`, or one for all
+    # In place of minus infinity, `[K]`, or one for all; that of earlier files here.
+    least: np.ndarray = np.full([], 1.5 * np.log(np.finfo(np.float64).tiny))
 
     @classmethod
     def from_rows(cls, x: np.ndarray, shift: Any = math.nan) -> Scale:
@@ -66,15 +72,16 @@ class Scale(typing.NamedTuple):
         shift = np.asarray(shift)
         x = _logarithms(x, shift)
         is_missing = np.isnan(x).any(axis=0)
-        never = np.isnan(x).all(axis=0)
-        x = np.where(never, 0.0, x)
+        x = np.where(np.isneginf(x), np.nan, x)
+        x = np.where(np.isnan(x).all(axis=0), 0.0, x)
         low, center, high = np.nanquantile(x, [0.16, 0.5, 0.84], axis=0)
         deviation = np.nanstd(x, axis=0)
         scale = np.where(high > low, 0.5 * (high - low), deviation)
         # The deviation of a constant may be rounding, and not 0.
         varies = np.nanmax(x, axis=0) > np.nanmin(x, axis=0)
         scale = np.where(varies, scale, 1.0)
-        return cls(center, scale, is_missing, shift)
+        least = np.nanmin(x, axis=0) - _GAP * scale
+        return cls(center, scale, is_missing, shift, least)
 
     @classmethod
     def from_sets(cls, x: np.ndarray, width: int) -> Scale:
@@ -85,13 +92,14 @@ class Scale(typing.NamedTuple):
     def near(self, x: np.ndarray) -> np.ndarray:
         """Returns features `[..., K]`; 0 where a cell is missing."""
         x = _logarithms(x, self.shift)
+        x = np.where(np.isneginf(x), self.least, x)
         z = np.where(np.isnan(x), 0.0, (x - self.center) / self.scale)
         far = np.maximum(np.abs(z) - _NEAR, 0.0)
         return z - np.sign(z) * (far - np.log1p(far))
 
     def known(self, x: np.ndarray) -> np.ndarray:
         """Returns 1 for known cells, and 0 for missing ones, `[..., K]`."""
-        return np.isfinite(x).astype(np.float64)
+        return (~np.isnan(x)).astype(np.float64)
 
 
 def _logarithms(x, shift):
