@@ -150,9 +150,7 @@ FLOWS = {
         lacks=("residual", "lu_mixing"),
     ),
     "binary_made": Flow(tfp_flows.BinaryMADE, is_binary=True),
-    "mixture_made": Flow(
-        tfp_flows.MixtureMADE, _standardized, adds=("num_quantiles",)
-    ),
+    "mixture_made": Flow(tfp_flows.MixtureMADE, _standardized, adds=("num_quantiles",)),
     "maf_mog": Flow(
         tfp_flows.MAF,
         _with_mixture_base,

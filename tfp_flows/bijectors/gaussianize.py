@@ -131,10 +131,13 @@ def _knots(column, weight, count):
     values, of_row = np.unique(column, return_inverse=True)
     weights = np.bincount(of_row, weight, len(values)).astype(np.float64)
     values, weights = values[weights > 0.0], weights[weights > 0.0]
-    middles = (np.cumsum(weights) - 0.5 * weights) / weights.sum()
+    weights /= weights.sum()
+    middles = np.cumsum(weights) - 0.5 * weights
+    from_above = np.cumsum(weights[::-1])[::-1] - 0.5 * weights
     spread = np.linspace(middles[0], middles[-1], count)
     chosen = np.unique(np.searchsorted(middles, spread - 1e-12))
-    levels = tf.math.ndtri(middles[chosen]).numpy().astype(column.dtype)
+    low, high = tf.math.ndtri(middles[chosen]), -tf.math.ndtri(from_above[chosen])
+    levels = np.where(low < 0.0, low, high).astype(column.dtype)
     levels, first = np.unique(levels, return_index=True)  # rows of tiny weights
     return values[chosen[first]], levels
 

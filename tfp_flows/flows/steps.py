@@ -287,7 +287,8 @@ def with_preprocessing(
 
     With `standardize`, a `Decorrelate` comes before the steps, or a `Standardize` without
     `decorrelate` or for more than 1,024 variables. With `num_quantiles`, a `Standardize`
-    and a `Gaussianize` come before it. With `heavy_tails`, a `HeavyTails` comes after them. Without `standardize` the flow is not for data, and nothing is added.
+    and a `Gaussianize` come before it. With `heavy_tails`, a `HeavyTails` comes after the
+    steps. Without `standardize` the flow is not for data, and nothing is added.
     `circular` variables, which are angles, do not change. `others` are ignored.
     """
     check_each(check_flag, standardize=standardize, decorrelate=decorrelate)
