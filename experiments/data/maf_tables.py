@@ -1,8 +1,8 @@
 """The five tables of the MAF paper, prepared like its authors do."""
 
+import dataclasses
 import gzip
 import os
-import dataclasses
 import pickle
 import shutil
 import tarfile
