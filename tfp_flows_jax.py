@@ -609,6 +609,13 @@ def _gather_nd(xp, attributes, x, indices):
     return x[_coordinates(indices)]
 
 
+def _upper_bound(xp, attributes, ordered, values):
+    """The number of entries of each row of `ordered` that are at most each value."""
+    rows = zip(ordered, values, strict=True)
+    found = [xp.searchsorted(row, value, side="right") for row, value in rows]
+    return xp.stack(found).astype(attributes["out_type"])
+
+
 def _scatter_update(xp, attributes, x, indices, updates):
     if xp is not np:
         return xp.asarray(x).at[_coordinates(indices)].set(updates)
@@ -854,6 +861,7 @@ OPERATIONS: dict[str, Callable] = {
     "Tile": lambda xp, a, x, repeats: xp.tile(x, _sizes(repeats)),
     "Transpose": lambda xp, a, x, order: xp.transpose(x, _sizes(order)),
     "Unpack": _unpack,
+    "UpperBound": _upper_bound,
 }
 _CONTROL = {"Const", "Call", "While"}
 

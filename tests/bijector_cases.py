@@ -114,6 +114,12 @@ def normal_scores(dtype):
     return bijector
 
 
+def gaussianize(dtype):
+    bijector = tff.bijectors.Gaussianize(3, num_quantiles=6, dtype=dtype)
+    bijector.initialize(np.random.default_rng(1).exponential(size=(30, 3)))
+    return bijector
+
+
 def decorrelate(dtype):
     bijector = tff.Decorrelate(3, dtype=dtype)
     rows = np.random.default_rng(2).normal(size=(20, 3)) * [1.0, 5.0, 0.2]
@@ -180,6 +186,7 @@ CASES = {
         lambda t: tff.Logit(1e-6, event_ndims=3, dtype=t), (2, 2, 1), data=open_unit
     ),
     "normal_scores": Case(normal_scores, (2, 2, 1), data=open_unit),
+    "gaussianize": Case(gaussianize, (3,)),
     "bounds": Case(lambda t: tff.Bounds(*INTERVALS, dtype=t), (4,), data=open_unit),
     "chain_mixed": Case(mixed_chain, (4,), data=positive),
     "chain_nested": Case(nested_chain, (3,), 2),

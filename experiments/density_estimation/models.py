@@ -50,7 +50,7 @@ _USED_BY_AUTO |= {"evaluation_batch_size", "num_samples"}
 OPTIONS = ("hidden_units", "activation", "residual", "standardize", "num_levels")
 OPTIONS += ("hidden_channels", "num_blocks", "num_steps", "batch_norm", "act_norm")
 OPTIONS += ("lu_mixing", "recompute", "direct", "random_orderings", "ordering")
-OPTIONS += ("decorrelate", "heavy_tails", "network_dtype")
+OPTIONS += ("num_quantiles", "decorrelate", "heavy_tails", "network_dtype")
 OPTIONS += ("patch_size", "num_layers", "num_units", "num_heads", "normal_scores")
 OPTIONS += ("num_masks", "num_components", "num_bins", "bound", "dropout")
 # The flags that determine the model, except for the data and the seed.
@@ -89,10 +89,13 @@ class Flow:
         return option in self.adds or (option in own and option not in self.lacks)
 
 
-def _standardized(paper, event_size, **options):
+def _standardized(paper, event_size, *, num_quantiles, **options):
     """A `MixtureMADE` of standardised data, the paper's "MADE MoG"."""
     made = paper(event_size, **options)
-    return tfp_flows.FlowDistribution(made, tfp_flows.Standardize(event_size))
+    steps = [tfp_flows.Standardize(event_size)]
+    if num_quantiles is not None:
+        steps.append(tfp_flows.bijectors.Gaussianize(event_size, num_quantiles))
+    return tfp_flows.FlowDistribution(made, tfp_flows.FlowChain(steps))
 
 
 def _with_mixture_base(paper, event_size, *, num_components, num_steps, seed, **options):
@@ -147,7 +150,7 @@ FLOWS = {
         lacks=("residual", "lu_mixing"),
     ),
     "binary_made": Flow(tfp_flows.BinaryMADE, is_binary=True),
-    "mixture_made": Flow(tfp_flows.MixtureMADE, _standardized),
+    "mixture_made": Flow(tfp_flows.MixtureMADE, _standardized, adds=("num_quantiles",)),
     "maf_mog": Flow(
         tfp_flows.MAF,
         _with_mixture_base,
@@ -363,6 +366,8 @@ def _arguments(settings, flow):
     arguments = {name: getattr(settings, name) for name in OPTIONS if taken[name]}
     if not settings.activation:  # use the flow's default
         arguments.pop("activation", None)
+    if "num_quantiles" in arguments:
+        arguments["num_quantiles"] = settings.num_quantiles or None
     if arguments.get("heavy_tails"):
         arguments["heavy_tails"] = "student"
     if settings.transformer != "affine":

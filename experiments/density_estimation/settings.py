@@ -70,6 +70,12 @@ class Settings(TrainingSettings):
         "Whether flows on vectors, and tarflow, standardise the variables by the training "
         "rows.",
     )
+    num_quantiles: int = field(
+        0,
+        "Quantiles by which flows on vectors first make each variable normal; 0 for none. "
+        "At most a hundredth of the training rows is a good number.",
+        at_least=0,
+    )
     decorrelate: bool = field(
         True, "Whether standardising also decorrelates: the flow starts as a Gaussian."
     )

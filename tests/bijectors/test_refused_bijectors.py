@@ -51,6 +51,8 @@ BAD_CALLS = [
     (lambda: tff.Logit(0.5), "`alpha` | 0.5"),
     (lambda: bijectors.NormalScores((2, 2, 1), 1), "`num_bins` | got 1"),
     (lambda: bijectors.NormalScores((2, 0, 1)), "`event_shape` | (2, 0, 1)"),
+    (lambda: bijectors.Gaussianize(0), "`event_size` | got 0"),
+    (lambda: bijectors.Gaussianize(2, 1), "`num_quantiles` | got 1"),
     (lambda: tff.Permutation([0, 0]), "`permutation` | [0, 0]"),
     (lambda: tff.Permutation([0.0, 1.0]), "integers | `permutation` | [0.0, 1.0]"),
     (lambda: tff.InvertibleLinear(1, permutation=[0], seed=0), "one of `seed` and `perm"),

@@ -293,6 +293,23 @@ def test_bsds300_of_the_authors_is_read_as_it_is(tmp_path):
         np.testing.assert_array_equal(getattr(dataset, name), values.astype(np.float32))
 
 
+def test_patches_of_bsds300_are_turned_and_mirrored():
+    patches = np.random.default_rng(1).integers(0, 256, [3, 8, 8]).astype(np.uint8)
+    rows = maf_tables.patches_to_rows(patches, np.random.default_rng(0))
+    turned = maf_tables.in_eight_orientations(rows).reshape(8, 3, 63)
+    np.testing.assert_array_equal(turned[0], rows)
+    no_noise = [patch - patch.mean() for patch in patches.astype(float)]
+    for orientation in turned:  # each is one patch, of which no two orientations agree
+        last = -orientation.sum(axis=1, keepdims=True)
+        images = np.concatenate([orientation, last], axis=1).reshape(3, 8, 8) * 256.0
+        all_turned = [
+            np.rot90(image, k) for image in (images[0], images[0].T) for k in range(4)
+        ]
+        distances = [np.abs(image - no_noise[0]).max() for image in all_turned]
+        assert min(distances) < 1.0
+    assert len(np.unique(turned[:, 0].round(6), axis=0)) == 8
+
+
 def test_bsds300_patches_are_centred_without_their_last_pixel():
     patches = np.arange(2 * 64, dtype=np.uint8).reshape(2, 8, 8)
     rows = maf_tables.patches_to_rows(patches, np.random.default_rng(0))

@@ -73,6 +73,7 @@ BAD_CALLS = [
     (lambda: tff.Glow((8, 8)), "`image_shape` | (H, W, C) | (8, 8)"),
     (lambda: tff.Glow((8, 8, 1), 1, 1, hidden_channels=2, logit_alpha=1.0), "`alpha`"),
     (lambda: tff.Glow((8, 8, 1), 1, 1, normal_scores=1), "`normal_scores` | 1"),
+    (lambda: tff.MAF(2, num_quantiles=1), "`num_quantiles` | 1"),
     (lambda: tff.flows.GlowStep((8, 8, 1)), "`image_shape` | 2 channels | (8, 8, 1)"),
     (lambda: tff.RealNVPImage((8, 8, 1), hidden_channels=(4, 4)), "`hidden_channels`"),
     (lambda: tff.TarFlow((8, 8, 1)), "`event_shape` of (T, D) | `patch_size` | (8, 8, 1)"),

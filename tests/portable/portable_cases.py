@@ -53,6 +53,12 @@ def mixture_of_flows(dtype):
     return tff.distributions.Mixture([from_flow(maf)(dtype), from_flow(maf)(dtype)])
 
 
+def quantiles(dtype):
+    flow = maf(dtype, num_quantiles=20)
+    flow.initialize(np.random.default_rng(0).exponential(size=(200, 3)))
+    return flow
+
+
 # Functions of a dtype.
 DISTRIBUTIONS = {
     **{n: from_flow(case.build, case.event_shape) for n, case in FLOWS.items()},
@@ -63,6 +69,7 @@ DISTRIBUTIONS = {
     ),
     "over_mixture_made": over_mixture_made,
     "over_student_t": over_student_t,
+    "quantiles": from_flow(quantiles),
     "circular": circular,
     "defensive_context": lambda dtype: tff.Defensive(
         from_flow(functools.partial(maf, context_size=2))(dtype)

@@ -30,6 +30,7 @@ def _distribution():
 
 INITIALIZED = {
     "decorrelate": (lambda: tff.Decorrelate(3), X),
+    "gaussianize": (lambda: tff.bijectors.Gaussianize(3, 5), X),
     "batch norm": (lambda: tff.BatchNorm(3), X),
     "inverted": (lambda: tff.Invert(tff.FlowChain([tff.ActNorm(3)])), X),
     "part": (lambda: tff.bijectors.Partial([True, False, False], tff.Standardize(2)), X),

@@ -14,6 +14,7 @@ positionwise        maps of the last axis that are the same at every position
 act_norm            a scale and a shift of each channel, set by rows (Glow)
 batch_norm          the same by the moments of batches (RealNVP)
 standardize         location, scale and correlations of the rows
+gaussianize         each variable normal, by quantiles of the rows
 heavy_tails         heavier tails between the steps and the base
 elementwise         a map of each variable with learned parameters
 preprocessing       bounded data on the whole line, by logits
@@ -35,6 +36,7 @@ from tfp_flows.bijectors.check_bijector import check_bijector
 from tfp_flows.bijectors.coupling import Coupling
 from tfp_flows.bijectors.elementwise import Elementwise
 from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.bijectors.gaussianize import Gaussianize
 from tfp_flows.bijectors.heavy_tails import HeavyTails
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.linear import InvertibleConv1x1
@@ -62,6 +64,7 @@ __all__ = [
     "Decorrelate",
     "Elementwise",
     "FlowChain",
+    "Gaussianize",
     "HeavyTails",
     "InverseAutoregressive",
     "Invert",

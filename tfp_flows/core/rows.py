@@ -85,7 +85,7 @@ def distinct_rows(*tensors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.math.unsorted_segment_min(index, kind, tf.reduce_max(kind) + 1), kind
 
 
-def never_empty(*tensors: tf.Tensor | None) -> tuple:
+def at_least_one_row(*tensors: tf.Tensor | None) -> tuple:
     """Adds a row of zeros to tensors without rows, since loops over variables need one.
 
     Returns the tensors, of which some may be None, and a function that removes such a row

@@ -10,6 +10,7 @@ made                MADE of bits, of categories, and of real numbers
 mask_ensemble       one network under each of its masks
 conditionals        their families of one variable
 dequantized         integers by a density
+end_bins            noise for their first and last bins
 bits_per_dimension  log-densities in the unit of images
 defensive           a Gaussian beside a flow, against outliers
 mixture             a weighted mean of several

@@ -24,7 +24,7 @@ from tfp_flows.core.arguments import (
     require,
 )
 from tfp_flows.core.context_standardizer import ContextStandardizer
-from tfp_flows.core.rows import distinct_rows, map_parts, never_empty, on_flat_rows
+from tfp_flows.core.rows import at_least_one_row, distinct_rows, map_parts, on_flat_rows
 from tfp_flows.core.serialization import Configured
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.distribution_checks import refuse_slices
@@ -210,7 +210,7 @@ class AutoregressiveDistribution(
         rows = [x, tf.broadcast_to(observed, tf.shape(x))]
         rows += [] if context is None else [context]
         rows = [tf.reshape(t, [-1, t.shape[-1]]) for t in rows]
-        *rows, as_given = never_empty(*rows)
+        *rows, as_given = at_least_one_row(*rows)
         masks, seed = tf.range(self.num_masks), draws.stateless(seed)
         if mask_index is not None:
             masks = self._ensemble.masks(mask_index, None, 1)

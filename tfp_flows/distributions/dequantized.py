@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -29,11 +28,10 @@ from tfp_flows.distributions.distribution_wrapper import (
     InitializedByRows,
     call_keywords,
 )
+from tfp_flows.distributions.end_bins import EndBins
 
 # From this number of importance samples on, they are stratified and cover the end bins.
 _ENOUGH_SAMPLES = 10
-# Median distance of draws outside `[0, 1]`: about the margin of `Logit(0.05)`.
-_DISTANCE = 0.05
 
 
 class Dequantized(InitializedByRows, DistributionWrapper):
@@ -227,7 +225,7 @@ class Dequantized(InitializedByRows, DistributionWrapper):
     def _log_weights(self, value, context, training, seed, covers_ends=False):
         """Returns log-weights of one draw of noise for each `value`.
 
-        With `covers_ends`, entries of the end bins may be drawn by `_EndBins`.
+        With `covers_ends`, entries of the end bins may be drawn by `EndBins`.
         """
         shape, dtype = self.event_shape, self.dtype
         axes = list(range(-shape.rank, 0))
@@ -235,7 +233,7 @@ class Dequantized(InitializedByRows, DistributionWrapper):
         is_bin = _can_occur(value, self.num_bins)
         # Other values than bins are replaced, so no NaN reaches a gradient.
         original, value = value, tf.where(is_bin, value, tf.zeros_like(value))
-        end_bins = _EndBins(self.num_bins, self._margin, self.dequantizer is None)
+        end_bins = EndBins(self.num_bins, self._margin, self.dequantizer is None)
         covers_ends = covers_ends and end_bins.has_any
         if covers_ends:
             seed, end_seed = draws.split(draws.stateless(seed), 2)
@@ -311,143 +309,3 @@ def reduce_bits(images: np.ndarray, num_bits: int) -> np.ndarray:
     """
     require(check_integer("num_bits", num_bits) <= 8, "`num_bits` from 1 to 8", num_bits)
     return np.asarray(images) // 2 ** (8 - num_bits)
-
-
-class _EndBins:
-    """Proposals for the end bins and the margins beyond them, where densities vary most.
-
-    ```none
-    plain draws:    all entries keep their noise
-    reaching draws: each entry in an end bin is drawn again with probability p. Half of
-                    these draws have p = 1/(1 + E), a quarter 1/2 and a quarter 1, for a row
-                    with E entries in end bins.
-    ```
-
-    The share of plain draws is 1/4 for E = 1, and nearly 3/4 for large E. Every draw is
-    weighted as a draw from the mixture of these kinds, so the best kind for a row bounds
-    its weights. The draws of a kind are stratified for each entry.
-
-    An entry is drawn again from its whole bin and the margin, half of the time near the
-    outer end, on a logarithmic scale. If the margin is unknown, it is drawn from a law
-    whose density falls with the squared distance.
-
-    Args:
-      num_bins: number of bins of `[0, 1]`.
-      margin: how far the distribution may reach beyond `[0, 1]`; infinite if unknown.
-      has_uniform_noise: whether the noise in the bins is uniform; otherwise entries are
-        drawn again in the margin only.
-    """
-
-    def __init__(self, num_bins, margin, has_uniform_noise):
-        self._last = num_bins - 1
-        self._has_uniform_noise = has_uniform_noise
-        # Positions in bin widths, measured from the outer end of `[0, 1]` inwards.
-        self._low, self._high = -margin * num_bins, float(has_uniform_noise)
-        self._scale = _DISTANCE * num_bins + self._high
-        self.has_any = self._low < self._high
-
-    def draw(self, noise, value, axes, seed):
-        """Returns noise with some entries drawn again, which may be below 0 or above 1.
-
-        Noise and bins, `value`, are `[J, ..., *event]`; the axes of an event are counted
-        from the last. Two further results are `[J, ...]`: the log-density of the mixture
-        relative to the density of the given noise, and whether a row is beyond `[0, 1]`.
-        """
-        is_low = value == 0
-        is_end = is_low | (value == self._last)
-        num_ends = tf.reduce_sum(tf.cast(is_end, noise.dtype), axis=axes, keepdims=True)
-        kinds, log_shares = self._kinds(num_ends, tf.shape(noise)[0])
-        probabilities = [tf.zeros_like(num_ends), 1.0 / (1.0 + num_ends)]
-        probabilities += [0.5 * tf.ones_like(num_ends), tf.ones_like(num_ends)]
-        probability = sum(
-            tf.where(is_end & (kinds == kind), p, 0.0)
-            for kind, p in enumerate(probabilities)
-        )
-        uniform = _stratified(
-            tf.broadcast_to(kinds, tf.shape(noise)), seed, len(log_shares)
-        )
-        again = uniform < probability
-        # Given the choice, the rescaled uniform number is uniform again.
-        position = self._position(tf.where(again, uniform / probability, 0.5))
-        if self._has_uniform_noise:
-            stays = (uniform - probability) / (1.0 - probability)
-            noise = tf.where(again, noise, stays)
-        position = tf.where(again, position, tf.where(is_low, noise, 1.0 - noise))
-        moved = tf.where(is_low, position, 1.0 - position)
-        noise = tf.where(again, moved, noise)
-        log_again = self._log_density(tf.where(is_end, position, 0.5))
-        log_came = tf.where(position < 0.0, tf.constant(-math.inf, noise.dtype), 0.0)
-        terms = []
-        for log_share, p in zip(log_shares, probabilities, strict=True):
-            log_densities = tf.math.log(p) + log_again, tf.math.log1p(-p) + log_came
-            at_end = tf.reduce_logsumexp(tf.stack(log_densities), axis=0)
-            log_density = tf.reduce_sum(tf.where(is_end, at_end, 0.0), axis=axes)
-            terms.append(log_density + tf.squeeze(log_share, axes))
-        log_density = tf.reduce_logsumexp(tf.stack(terms), axis=0)
-        is_beyond = is_end & (position < 0.0)
-        return noise, log_density, tf.reduce_any(is_beyond, axis=axes)
-
-    def _kinds(self, num_ends, num_draws):
-        """Returns the kind of each draw, and the logarithms of the shares of the kinds."""
-        total = tf.cast(num_draws, num_ends.dtype)
-        reaching = 0.25 + 0.5 / tf.maximum(num_ends, 1.0)
-        ends = [tf.round(total * (1.0 - reaching * share)) for share in (1.0, 0.5, 0.25)]
-        ends = [tf.zeros_like(num_ends), *ends, total + tf.zeros_like(num_ends)]
-        shape = [-1] + [1] * (num_ends.shape.rank - 1)
-        index = tf.reshape(tf.range(total), shape)
-        kinds = sum(tf.cast(index >= end, num_ends.dtype) for end in ends[1:-1])
-        counts = [b - a for a, b in itertools.pairwise(ends)]
-        return kinds + 0.0 * num_ends, [tf.math.log(count / total) for count in counts]
-
-    def _position(self, uniform):
-        """Maps uniform numbers to positions, which are below 0 beyond the outer end."""
-        if math.isinf(self._low):
-            return self._high - self._scale * uniform / (1.0 - uniform)
-        return self._low + (self._high - self._low) * _near_zero(uniform)
-
-    def _log_density(self, position):
-        """Returns log-densities of positions; minus infinity outside their range."""
-        if math.isinf(self._low):
-            distance = tf.maximum(self._high - position, 0.0)
-            log_density = math.log(self._scale) - 2.0 * tf.math.log(self._scale + distance)
-        else:
-            length = self._high - self._low
-            share = (position - self._low) / length
-            log_density = _log_density_near_zero(share) - math.log(length)
-        outside = tf.constant(-math.inf, position.dtype)
-        return tf.where(position <= self._high, log_density, outside)
-
-
-def _near_zero(uniform):
-    """Maps uniform numbers to t: half uniform, half with uniform `1 / (1 - log t)`."""
-    is_uniform = uniform < 0.5
-    one = tf.ones([], uniform.dtype)
-    near = tf.exp(1.0 - 1.0 / tf.where(is_uniform, one, 2.0 * uniform - 1.0))
-    return tf.where(is_uniform, 2.0 * uniform, near)
-
-
-def _log_density_near_zero(t):
-    """Log-density of `_near_zero`: the log of `1/2 + 1 / (2 t (1 - log t)^2)`."""
-    log_t = tf.math.log(tf.clip_by_value(t, np.finfo(t.dtype.as_numpy_dtype).tiny, 1.0))
-    return math.log(0.5) + tf.math.log1p(tf.exp(-log_t) / (1.0 - log_t) ** 2)
-
-
-def _stratified(groups, seed, num_groups):
-    """Uniform numbers, `[J, ...]`, one of each group in each of equal parts of (0, 1).
-
-    `groups` are the indices of the groups of the J numbers, ascending.
-    """
-    dtype, shape = groups.dtype, tf.shape(groups)
-    first, second = draws.split(seed, 2)
-    # Since groups ascend, this permutes each group within itself.
-    keys = groups + draws.uniform(shape, first, dtype)
-    rank = tf.cast(tf.argsort(tf.argsort(keys, axis=0), axis=0), dtype)
-    sizes = [tf.reduce_sum(tf.cast(groups == g, dtype), axis=0) for g in range(num_groups)]
-    starts = [sum(sizes[:g], tf.zeros_like(sizes[0])) for g in range(num_groups)]
-    start, size = (
-        sum(tf.where(groups == g, value, 0.0) for g, value in enumerate(from_groups))
-        for from_groups in (starts, sizes)
-    )
-    uniform = (rank - start + draws.uniform(shape, second, dtype)) / size
-    below_one = np.nextafter(dtype.as_numpy_dtype(1.0), 0.0)
-    return tf.minimum(uniform, below_one)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import require
 from tfp_flows.core.compiled import CompiledCall, graph_function
-from tfp_flows.core.rows import never_empty
+from tfp_flows.core.rows import at_least_one_row
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.log_add_exp import log_add_exp
 from tfp_flows.networks.conditioner import Conditioner
@@ -147,7 +147,7 @@ class MaskEnsemble(tf.Module):
         return total - math.log(self.num_masks)
 
     def _draw(self, noise, masks, context=None):
-        noise, context, as_given = never_empty(noise, context)
+        noise, context, as_given = at_least_one_row(noise, context)
         if self.num_masks == 1:
             return as_given(
                 _draw_with_gradient(self.network, self._conditional, noise, context)
@@ -166,7 +166,9 @@ class MaskEnsemble(tf.Module):
         return as_given((tf.stop_gradient(x), tf.stop_gradient(total)))
 
     def _complete(self, noise, proposals, x, observed, context=None):
-        noise, x, observed, context, as_given = never_empty(noise, x, observed, context)
+        noise, x, observed, context, as_given = at_least_one_row(
+            noise, x, observed, context
+        )
         inputs = [noise, x, observed] + ([] if context is None else [context])
         if self.num_masks == 1:
             return as_given(self._completed(proposals[0], *inputs))

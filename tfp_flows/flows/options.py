@@ -53,6 +53,8 @@ class VectorFlowOptions(FlowOptions, total=False):
         `hidden_units` must then be equal.
       standardize: whether data are first standardised by statistics that `initialize`
         sets; True by default.
+      num_quantiles: number of quantiles by which each variable, once standardised, becomes
+        normal (see `Gaussianize`), for many rows; None, the default, for none.
       decorrelate: whether this also removes their correlations (see `Decorrelate`); True by
         default. More than 1,024 variables are standardised only.
       heavy_tails: kind of tails heavier than the base's, "student" (the default) or "sinh"
@@ -66,6 +68,7 @@ class VectorFlowOptions(FlowOptions, total=False):
 
     residual: bool
     standardize: bool
+    num_quantiles: int | None
     decorrelate: bool
     heavy_tails: str | Literal[False]
 
@@ -74,6 +77,7 @@ _DEFAULTS: VectorFlowOptions = {
     "residual": False,
     "standardize_context": True,
     "standardize": True,
+    "num_quantiles": None,
     "decorrelate": True,
     "heavy_tails": "student",
     "recompute": False,

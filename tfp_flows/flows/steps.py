@@ -17,6 +17,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.batch_norm import BatchNorm
 from tfp_flows.bijectors.coupling import Coupling
+from tfp_flows.bijectors.gaussianize import Gaussianize
 from tfp_flows.bijectors.heavy_tails import HeavyTails
 from tfp_flows.bijectors.linear import InvertibleLinear
 from tfp_flows.bijectors.masks import alternating
@@ -275,6 +276,7 @@ def with_preprocessing(
     *,
     event_size: int,
     standardize: bool,
+    num_quantiles: int | None,
     decorrelate: bool,
     heavy_tails: str | Literal[False],
     dtype: tf.DType | str,
@@ -284,8 +286,9 @@ def with_preprocessing(
     """Returns `steps`, data side first, between standardisation and heavy tails.
 
     With `standardize`, a `Decorrelate` comes before the steps, or a `Standardize` without
-    `decorrelate` or for more than 1,024 variables. With `heavy_tails`, a `HeavyTails` comes
-    after them. Without `standardize` the flow is not for data, and nothing is added.
+    `decorrelate` or for more than 1,024 variables. With `num_quantiles`, a `Standardize`
+    and a `Gaussianize` come before it. With `heavy_tails`, a `HeavyTails` comes after the
+    steps. Without `standardize` the flow is not for data, and nothing is added.
     `circular` variables, which are angles, do not change. `others` are ignored.
     """
     check_each(check_flag, standardize=standardize, decorrelate=decorrelate)
@@ -295,12 +298,15 @@ def with_preprocessing(
     if not (standardize and size):
         return list(steps)
     joint = decorrelate and size <= _MOST_DECORRELATED
-    start = (Decorrelate if joint else Standardize)(size, dtype=dtype)
-    between = [on_line(start, is_circular), *steps]
-    if heavy_tails:
-        tails = HeavyTails(size, kind=heavy_tails, dtype=dtype)
-        between.append(on_line(tails, is_circular))
-    return between
+    of_data: list[FlowBijector] = []
+    if num_quantiles is not None:
+        of_data += [Standardize(size, dtype=dtype)]
+        of_data += [Gaussianize(size, num_quantiles, dtype=dtype)]
+    of_data += [Decorrelate(size, dtype=dtype)] if joint else []
+    of_data = of_data or [Standardize(size, dtype=dtype)]
+    tails = [HeavyTails(size, kind=heavy_tails, dtype=dtype)] if heavy_tails else []
+    before, after = ([on_line(b, is_circular) for b in bs] for bs in (of_data, tails))
+    return [*before, *steps, *after]
 
 
 def chain_arguments(

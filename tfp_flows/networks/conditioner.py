@@ -14,8 +14,8 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.core.arguments import check_event_shape, check_instance, check_size, require
 from tfp_flows.core.conditioners import AutoregressiveConditioner
 from tfp_flows.core.rows import (
+    at_least_one_row,
     initialize_part,
-    never_empty,
     rows_that_count,
     sample_of_rows,
 )
@@ -176,7 +176,7 @@ class Conditioner(ConfiguredByAttributes, tf.Module, AutoregressiveConditioner):
         """Solves the network's triangular map: see `AutoregressiveConditioner`."""
         (size,) = self._input_shape
         rows = tf.reshape(values, [-1, size])
-        rows, context, as_given = never_empty(rows, self._rows(context))
+        rows, context, as_given = at_least_one_row(rows, self._rows(context))
         with self._substituted_weights():
             x, log_det = as_given(self.network.solve(rows, context, solve_one))
         return tf.reshape(x, tf.shape(values)), tf.reshape(log_det, tf.shape(values)[:-1])
@@ -194,7 +194,7 @@ class Conditioner(ConfiguredByAttributes, tf.Module, AutoregressiveConditioner):
         u, u_bar = (tf.reshape(a, [-1, size]) for a in (u, u_bar))
         shape = [-1, self.network.num_parameters, size]
         by_p = [tf.reshape(a, shape) for a in (u_by_p, offset)]
-        *arguments, as_given = never_empty(u, self._rows(context), u_bar, *by_p)
+        *arguments, as_given = at_least_one_row(u, self._rows(context), u_bar, *by_p)
         with self._substituted_weights():
             (p_bar,) = as_given([self.network.solve_adjoint(*arguments)])
         return tf.reshape(p_bar, tf.shape(offset))

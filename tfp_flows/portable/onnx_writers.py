@@ -329,6 +329,13 @@ def _gather(w, attributes, x, indices, axis):
     return w.emit("GatherND", x, indices, batch_dims=batch_dims)
 
 
+def _upper_bound(w, attributes, ordered, values):
+    ordered = w.emit("Unsqueeze", ordered, np.array([1]))
+    values = w.emit("Unsqueeze", values, np.array([2]))
+    is_below = _cast(w, attributes, w.emit("LessOrEqual", ordered, values), np.int32)
+    return w.emit("ReduceSum", is_below, np.array([2]), keepdims=0)
+
+
 def _scatter_update(w, attributes, x, indices, updates):
     return w.emit("ScatterND", x, _integers(w, indices), updates)
 
@@ -489,6 +496,7 @@ WRITERS: dict[str, Callable] = {
     "Tile": _with_integers("Tile"),
     "Transpose": _transpose,
     "Unpack": _unpack,
+    "UpperBound": _upper_bound,
     "ZerosLike": _filled_like(0),
 }
 
