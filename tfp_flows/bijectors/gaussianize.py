@@ -92,7 +92,7 @@ class Gaussianize(FlowBijector):
                 "meaningful scale and they are left unscaled.",
                 stacklevel=4,
             )
-        maps = [_filled(*line, self._knots.shape[1]) for line in maps]
+        maps = [_filled(at, to, self._knots.shape[1]) for at, to in maps]
         knots, levels = np.swapaxes(np.asarray(maps, self.dtype.as_numpy_dtype), 0, 1)
         self._knots.assign(knots)
         self._levels.assign(levels)
