@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -39,7 +40,7 @@ class EndBins:
         drawn again in the margin only.
     """
 
-    def __init__(self, num_bins, margin, has_uniform_noise):
+    def __init__(self, num_bins: int, margin: float, has_uniform_noise: bool) -> None:
         self._last = num_bins - 1
         self._has_uniform_noise = has_uniform_noise
         # Positions in bin widths, measured from the outer end of `[0, 1]` inwards.
@@ -47,7 +48,9 @@ class EndBins:
         self._scale = _DISTANCE * num_bins + self._high
         self.has_any = self._low < self._high
 
-    def draw(self, noise, value, axes, seed):
+    def draw(
+        self, noise: tf.Tensor, value: tf.Tensor, axes: list[int], seed: Any
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Returns noise with some entries drawn again, which may be below 0 or above 1.
 
         Noise and bins, `value`, are `[J, ..., *event]`; the axes of an event are counted
