@@ -147,8 +147,9 @@ def test_draws_of_conditional_splines_are_those_of_tensorflow(equal_bits):
     with enable_x64(True), jax.disable_jit():
         got = exported.sample(exported.params, None, 40)
         log_prob = exported.log_prob(exported.params, expected.numpy())
-    assert_close(got, expected)
-    assert_close(log_prob, rows.log_prob(expected), 1e-3)  # networks in float32
+    # Networks are in float32, whose rounding counts most in the tails.
+    assert_close(got, expected, 1e-4)
+    assert_close(log_prob, rows.log_prob(expected), 1e-3)
 
 
 @pytest.mark.slow_ids("over_student_t")
