@@ -73,7 +73,7 @@ class Settings(TrainingSettings):
     num_quantiles: int = field(
         0,
         "Quantiles by which flows on vectors first make each variable normal; 0 for none. "
-        "At most a hundredth of the training rows is a good number.",
+        "For hundreds of thousands of rows whose columns have steps or gaps.",
         at_least=0,
     )
     decorrelate: bool = field(

@@ -32,19 +32,22 @@ def fit_gaussian(
 
 def gaussian(train: Data, test: Data) -> np.ndarray:
     """Returns log-densities, `[n]`, of test rows under the Gaussian of training rows."""
-    fitted = fit_gaussian(train, "float64")
-    return by_parts(lambda x, context: fitted.log_prob(x, context=context), *test)
+    return _log_probs(fit_gaussian(train, "float64"), test)
+
+
+def _log_probs(fitted, data):
+    return by_parts(lambda x, context: fitted.log_prob(x, context=context), *data)
 
 
 def student(train: Data, test: Data) -> np.ndarray:
     """Returns log-densities, `[n]`, of test rows under a Student's t of each column.
 
-    The columns are those that the Gaussian of training rows maps to standard normal ones.
-    Median and quartiles set location and scale, which outliers hardly change.
+    The Gaussian of the training rows first decorrelates the columns. Their medians, and the
+    medians of distances from these, set location and scale, which outliers hardly change.
     """
-    linear = fit_gaussian(train, "float64").bijector
+    fitted = fit_gaussian(train, "float64")
     z, new = (
-        by_parts(lambda x, context: linear.inverse(x, context=context), *data)
+        by_parts(lambda x, context: fitted.bijector.inverse(x, context=context), *data)
         for data in (train.first(_MOST_ROWS), test)
     )
     middle = np.median(z, axis=0)
@@ -60,7 +63,7 @@ def student(train: Data, test: Data) -> np.ndarray:
     fits = [log_probs(z, degrees).sum(axis=0) for degrees in _DEGREES]
     degrees = np.take(_DEGREES, np.argmax(fits, axis=0))
     gains = log_probs(new, degrees) - tfd.Normal(zero, 1.0).log_prob(new).numpy()
-    return gaussian(train, test) + gains.sum(axis=1)
+    return _log_probs(fitted, test) + gains.sum(axis=1)
 
 
 def others(train: Data, test: Data) -> dict[str, np.ndarray]:

@@ -96,7 +96,7 @@ class Mixture(RebuiltFromConfig, RowsWrapper, Moments, tfd.Distribution):
         fits = fits and bool((np.isfinite(shares) & (shares > 0.0)).all())
         require(fits, f"`weights` of {len(components)} numbers above 0", weights)
         self._set_untracked("components", list(components))
-        # A default name may be another one in a joint distribution.
+        # TFP's joint distributions name a part by itself if it was given no name.
         default = inspect.signature(type(self)).parameters["name"].default
         given = {"name": None if name == default else name}
         super().__init__(
