@@ -87,6 +87,12 @@ def test_constant_columns_are_left_unscaled():
     x, log_det = bijector.inverse_and_log_det([[1.0, 7.0], [1.0, 8.5]])
     np.testing.assert_allclose(x[:, 1], [0.0, 1.5])
     assert log_det[0] == log_det[1]
+    bijector = Gaussianize(1)  # in float32, 1e8 + 1 is 1e8
+    with pytest.warns(UserWarning, match=r"Columns \[0\]"):
+        bijector.initialize(np.full([9, 1], 1e8))
+    x, log_det = bijector.inverse_and_log_det([[1e8], [3e8]])
+    np.testing.assert_allclose(x, [[0.0], [2e8]])
+    np.testing.assert_allclose(log_det, 0.0, atol=1e-6)
 
 
 def test_float32_slopes_are_finite_where_values_are_nearly_equal():

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import check_entries, check_integer, check_size
 from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.core.statistics import check_finite
 
 
 class Gaussianize(FlowBijector):
@@ -86,6 +87,7 @@ class Gaussianize(FlowBijector):
     def _initialize(self, data, context, weight):
         if self.is_initialized:
             return
+        check_finite(data)
         columns = np.asarray(data, self.dtype.as_numpy_dtype).T
         maps = [_knots(column, weight, self._knots.shape[1]) for column in columns]
         constant = [j for j, (knots, _) in enumerate(maps) if len(knots) == 1]
@@ -151,7 +153,8 @@ def _filled(knots, levels, count):
     The further ones are beyond the last knot, at its slope.
     """
     if len(knots) == 1:
-        knots, levels = knots + [0.0, 1.0], levels + [0.0, 1.0]
+        piece = max(1.0, abs(knots[0]))  # large numbers would lose a piece of length 1
+        knots, levels = knots + [0.0, piece], levels + [0.0, piece]
     beyond = np.arange(1, count - len(knots) + 1)
     return np.stack(
         [np.append(at, at[-1] + beyond * (at[-1] - at[-2])) for at in (knots, levels)]

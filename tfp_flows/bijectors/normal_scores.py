@@ -12,6 +12,7 @@ from tfp_flows.core.arguments import check_entries, check_event_shape, check_int
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.inputs import minus_infinity_outside
 from tfp_flows.core.normal_quantile import lower_normal_quantile
+from tfp_flows.core.statistics import check_finite
 
 _LOG_SQRT_2_PI = 0.5 * math.log(2.0 * math.pi)
 _LEAST_TAIL = 1e-13  # so that the ends of [0, 1] do not map to infinity
@@ -97,6 +98,7 @@ class NormalScores(FlowBijector):
     def _initialize(self, data, context, weight):
         if self.is_initialized:
             return
+        check_finite(data)
         bins = np.floor(np.asarray(data, np.float64) * self._num_bins).astype(np.int64)
         bins = np.clip(bins, 0, self._num_bins - 1).reshape(len(bins), -1)
         counts = np.array(

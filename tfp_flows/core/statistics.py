@@ -59,14 +59,20 @@ def mean_and_scale(
     first = data.reshape(-1, data.shape[-1])[0].astype(np.float64)
     mean = first + weighted_sum(lambda rows: rows - first) / count
     scale = np.sqrt(weighted_sum(lambda rows: (rows - mean) ** 2) / count)
-    columns = np.flatnonzero(~np.isfinite(scale)).tolist()
-    got = f"NaN or infinity in entries {columns} of the last axis"
-    require(not columns, f"finite `{argument}`", got)
+    check_finite(scale, argument)
     check_resolution(data, dtype, argument)
     rounding = 10.0 * np.finfo(data.dtype).eps if data.dtype.kind == "f" else 0.0
     scale = np.where(scale <= rounding * np.abs(mean), 1.0, scale)
     numpy_dtype = dtype.as_numpy_dtype
     return mean.astype(numpy_dtype), scale.astype(numpy_dtype)
+
+
+def check_finite(data: npt.ArrayLike, argument: str = "data") -> None:
+    """Refuses NaN and infinities, and names their entries of the last axis."""
+    is_finite = np.isfinite(data)
+    columns = np.flatnonzero(~is_finite.reshape(-1, is_finite.shape[-1]).all(axis=0))
+    got = f"NaN or infinity in entries {columns.tolist()} of the last axis"
+    require(not len(columns), f"finite `{argument}`", got)
 
 
 def row_blocks(
