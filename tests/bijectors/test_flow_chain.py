@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+from random_weights import randomize
 from subject import close
 
 import tfp_flows as tff
@@ -23,6 +24,14 @@ def test_order_and_log_dets_are_those_of_the_stock_chain():
         close(log_det, tfb.Chain(parts()).forward_log_det_jacobian(X, event_ndims=1))
     alone = tff.bijectors.TFPBijector(parts()[1])
     close(alone.inverse_and_log_det(X)[1], np.full(7, -0.6))
+
+
+def test_an_inverted_stock_chain_hands_context_on():
+    flow = tff.RealNVP(3, num_steps=1, hidden_units=(4,), context_size=2, dtype="float64")
+    randomize(flow)
+    exp, context = tfb.Exp(), np.ones([7, 2])
+    chain = tff.FlowChain([tfb.Invert(tfb.Chain([exp, flow]))])
+    close(chain.inverse(X, context=context), np.exp(flow.forward(X, context=context)))
 
 
 def maf(size):

@@ -205,8 +205,12 @@ def _flatten(bijector):
     """Takes stock chains and inversions apart, since they would not hand context on."""
     if _is_a(bijector, tfb.Chain):
         return [part for b in bijector.bijectors for part in _flatten(b)]
-    if _is_a(bijector, tfb.Invert) and isinstance(bijector.bijector, FlowBijector):
-        return [Invert(bijector.bijector)]
+    if _is_a(bijector, tfb.Invert):
+        inner = bijector.bijector
+        if isinstance(inner, FlowBijector):
+            return [Invert(inner)]
+        if _is_a(inner, tfb.Chain):
+            return [part for b in inner.bijectors[::-1] for part in _flatten(tfb.Invert(b))]
     return [bijector]
 
 
