@@ -101,6 +101,16 @@ def test_one_context_broadcasts_over_the_batch(conditional):
     close(one[1], all_rows[1])
 
 
+def test_a_context_whose_width_the_graph_does_not_know_is_checked_as_it_runs(conditional):
+    x, context = conditional.x, conditional.context["context"]
+    inverse = conditional.bijector.inverse_and_log_det
+    unknown = tf.TensorSpec([None, None], tf.float64)
+    graph = tf.function(lambda c: inverse(x, context=c)[0], input_signature=[unknown])
+    close(graph(context), inverse(x, context=context)[0])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="not compatible"):
+        graph(context[:, :-1])
+
+
 def test_missing_misshapen_and_misspelt_contexts_are_refused(conditional):
     x, context = conditional.x, conditional.context["context"]
     flow, stock = conditional.flow, conditional.stock

@@ -106,7 +106,36 @@ BAD_CALLS = [
     ),
     (lambda: tff.MaskedAutoregressive(5, masked(4, 2)), "`input_shape` (5,) | got (4,)"),
     (lambda: tff.Affine("exp"), "`log_scale` | 'exp'"),
+    (lambda: tff.Permutation([[0], [1, 2]]), "an array `permutation` | [[0], [1, 2]]"),
+    (lambda: tff.Coupling([[True], []], conditioner()), "an array `mask` | [[True], []]"),
+    (lambda: tff.BatchNorm(3, mask=[[True], []]), "an array `mask` | [[True], []]"),
+    (lambda: tff.BatchNorm(3, epsilon=np.inf), "`epsilon` | got inf"),
+    (
+        lambda: tff.MultiScale([tff.Squeeze((4, 4, 1))] * 2, (4, 4, 1), fraction=np.inf),
+        "inf",
+    ),
+    (lambda: bijectors.NormalScores(()), "`event_shape` | ()"),
+    (lambda: bijectors.TFPBijector(tfb.Exp(), "1"), "integer `event_ndims` | '1'"),
+    (
+        lambda: bijectors.TFPBijector(tfb.SoftmaxCentered(), 0),
+        "`event_ndims` of at least 1",
+    ),
+    (lambda: tff.FlowChain([tfb.AbsoluteValue()]), "one inverse | `absolute_value`"),
     # Methods.
+    (lambda: whiten("a"), "`mean` | 'a'"),
+    (lambda: flow().inverse(ROWS + 1j), "`y` of real numbers | complex"),
+    (lambda: flow().inverse(tf.sparse.from_dense(ROWS)), "`y` | a SparseTensor of float32"),
+    (lambda: flow().forward(ROWS, context=[[1.0], []]), "no `context` | a list"),
+    (
+        lambda: flow().forward_log_det_jacobian(ROWS, event_ndims=3),
+        "`event_ndims` of at least 1 and at most the axes of the input; got 3",
+    ),
+    (
+        lambda: tff.Coupling([True, False], lambda x, c: tf.zeros([1, 2])).forward(
+            ROWS[:, :2]
+        ),
+        "log_det of shape (None,), one a row | (1,)",
+    ),
     (lambda: whiten([1.0]), "`mean` of shape [2]; got [1.]"),
     (lambda: whiten(factor=[[1.0, 0.5], [0.0, 1.0]]), "lower triangular"),
     (lambda: whiten(factor=[[1.0, 0.0], [0.0, 0.0]]), "positive diagonal"),
@@ -128,7 +157,12 @@ test_bad_call_is_refused_in_words = all_refused(BAD_CALLS)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-@pytest.mark.parametrize("bijector", [tff.ActNorm, tff.Standardize])
+@pytest.mark.parametrize("bijector", [tff.ActNorm, tff.Standardize, bijectors.Gaussianize])
 def test_statistics_of_data_that_are_not_finite_are_refused(bijector, bad):
     with pytest.raises(ValueError, match=r"finite `data`.*\[0, 1, 2\]"):
         bijector(3).initialize(np.full([4, 3], bad))
+
+
+def test_frequencies_of_rows_with_nan_are_refused():
+    with pytest.raises(ValueError, match=r"finite `data`.*\[1\]"):
+        bijectors.NormalScores(2).initialize([[0.5, np.nan]])

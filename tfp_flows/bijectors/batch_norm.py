@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.positionwise import Positionwise
 from tfp_flows.core.arguments import (
+    check_array,
     check_each,
     check_flag,
     check_integer,
@@ -89,7 +90,7 @@ class BatchNorm(Positionwise):
             use_running_averages=use_running_averages,
         )
         check_number("momentum", momentum, "from 0 to 1", lambda share: 0 <= share <= 1)
-        check_number("epsilon", epsilon, "of at least 0", lambda added: added >= 0)
+        check_number("epsilon", epsilon, "from 0 on", lambda added: 0 <= added < np.inf)
         super().__init__(
             event_size,
             event_ndims=event_ndims,
@@ -185,7 +186,7 @@ def _event_shape(event_size, event_ndims, mask):
     event_shape = [None] * (event_ndims - 1) + [event_size]
     if mask is None:
         return event_shape
-    require(np.asarray(mask).dtype == bool, "a boolean `mask`", repr(mask))
+    require(check_array("mask", mask).dtype == bool, "a boolean `mask`", repr(mask))
     fits = tf.TensorShape(event_shape).is_compatible_with(np.shape(mask))
     require(fits, f"`mask` of shape {event_shape}", np.shape(mask))
     return np.shape(mask)

@@ -62,7 +62,7 @@ class MultiScale(Composite):
         name: str = "multi_scale",
     ) -> None:
         levels = [*map(_as_level, as_bijectors("levels", levels))]
-        check_number("fraction", fraction, "between 0 and 1", lambda share: True)
+        check_number("fraction", fraction, "between 0 and 1", lambda share: 0 < share < 1)
         image_shape = check_image_shape(image_shape)
         latent_shapes = _latent_shapes(levels, image_shape, fraction)
         super().__init__(

@@ -44,7 +44,7 @@ class Partial(Composite):
     ) -> None:
         mask = check_mask(mask)
         require(mask.ndim == 1, "`mask` of shape [D]", list(mask.shape))
-        words = "a `FlowBijector` (`FlowChain([bijector])` makes one of a stock one)"
+        words = "a `FlowBijector` (`TFPBijector(bijector, 1)` makes one of a stock one)"
         check_instance("bijector", bijector, FlowBijector, words)
         _check_sizes(bijector, int(np.sum(~mask)))
         super().__init__(
@@ -92,5 +92,5 @@ def _check_sizes(bijector, size):
     words = (
         f"a `bijector` of vectors of {size} entries, as many as `mask` does not let pass"
     )
-    got = f"`{bijector.name}` of event shapes {shapes}"
+    got = f"`{bijector.name}` of event shapes {shapes} with {ndims} axes"
     require(ndims == [1, 1] and fits, words, got)

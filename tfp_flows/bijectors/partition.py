@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfp_flows.core.arguments import require
+from tfp_flows.core.arguments import check_array, require
 
 # Largest number of runs of equal entries that are split and joined one by one. Gathers have
 # gradients of many operations.
@@ -15,7 +15,7 @@ _MOST_RUNS = 16
 
 def check_mask(mask: npt.ArrayLike) -> np.ndarray:
     """Returns `mask` as a boolean array; both True and False must occur."""
-    mask = np.asarray(mask)
+    mask = check_array("mask", mask)
     got = f"dtype {mask.dtype} and shape {mask.shape}"
     is_mask = mask.dtype == bool and mask.ndim > 0
     require(is_mask, "a boolean `mask` of the event's shape", got)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tfp_flows.bijectors.positionwise import Positionwise
-from tfp_flows.core.arguments import check_seed, check_size
+from tfp_flows.core.arguments import check_array, check_seed, check_size
 
 
 class Permutation(Positionwise):
@@ -78,7 +78,7 @@ def check_permutation(
     permutation: npt.ArrayLike, event_size: int | None = None
 ) -> np.ndarray:
     """Returns `permutation`, of the integers 0 to D - 1, as an array."""
-    permutation = np.asarray(permutation)
+    permutation = check_array("permutation", permutation)
     is_one = permutation.ndim == 1 and permutation.dtype.kind in "iu"
     is_one = is_one and event_size in (None, len(permutation))
     if not is_one or sorted(permutation) != list(range(len(permutation))):

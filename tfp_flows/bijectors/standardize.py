@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.positionwise import MeasuredOnce, Positionwise, multiply_rows
-from tfp_flows.core.arguments import check_entries, require
+from tfp_flows.core.arguments import check_array, check_entries, require
 from tfp_flows.core.context_standardizer import ContextStandardizer
 from tfp_flows.core.statistics import correlation_factor, ridge_slopes
 
@@ -264,7 +264,8 @@ class Whiten(Positionwise):
           ValueError: if shapes do not fit, values are not finite, or L has another form.
         """
         numpy_dtype = self.dtype.as_numpy_dtype
-        mean, factor = np.asarray(mean, numpy_dtype), np.asarray(factor, numpy_dtype)
+        mean = check_array("mean", mean, numpy_dtype)
+        factor = check_array("factor", factor, numpy_dtype)
         (size,) = self._mean.shape
         fits = mean.shape == (size,) and np.isfinite(mean).all()
         require(fits, f"finite `mean` of shape [{size}]", mean)

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_instance, require
+from tfp_flows.core.arguments import check_instance, check_integer, require
 from tfp_flows.core.event_shapes import event_shape_after
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import refusal
@@ -42,8 +42,13 @@ class TFPBijector(FlowBijector):
     ) -> None:
         words = "a `tfp.bijectors.Bijector`"
         check_instance("bijector", bijector, tfp.bijectors.Bijector, words)
+        words = "a `bijector` with one inverse"
+        require(bijector._is_injective, words, f"`{bijector.name}`, which is not injective")
+        least = bijector.forward_min_event_ndims
         if event_ndims is None:
-            event_ndims = event_ndims_of([bijector], bijector.forward_min_event_ndims)
+            event_ndims = event_ndims_of([bijector], least)
+        elif not tf.nest.is_nested(least):
+            check_integer("event_ndims", event_ndims, minimum=int(least))
         _check_has_no_batch(bijector, event_ndims)
         super().__init__(
             event_ndims=event_ndims,

@@ -104,12 +104,13 @@ def check_minutes(name: str, value: Any) -> None:
         check_number(name, value, "above 0", lambda minutes: minutes > 0.0)
 
 
-def check_array(name: str, value: Any, dtype: Any) -> np.ndarray:
-    """Returns `value` as a NumPy array of `dtype`."""
+def check_array(name: str, value: Any, dtype: Any = None) -> np.ndarray:
+    """Returns `value` as a NumPy array of `dtype`; None lets NumPy choose it."""
     try:
         return np.asarray(value, dtype)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"Expected numbers `{name}`; got {_shown(value)}.") from error
+        kind = "an array" if dtype is None else "numbers"
+        raise ValueError(f"Expected {kind} `{name}`; got {_shown(value)}.") from error
 
 
 def check_widths(name: str, value: Any) -> tuple[int, ...]:
@@ -126,7 +127,7 @@ def check_widths(name: str, value: Any) -> tuple[int, ...]:
 def check_event_shape(name: str, value: Any) -> tuple[int, ...]:
     """Returns `value`, a positive integer or a shape of them, as a tuple."""
     shape = positive_integers(value)
-    if shape is None:
+    if not shape:
         refuse(f"`{name}` of one or more positive integers", value)
     check_entries(name, *shape)
     return shape

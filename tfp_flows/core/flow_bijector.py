@@ -592,7 +592,9 @@ def check_result(bijector: FlowBijector, direction: str, value: Any, result: Any
         return result
     batch = value.shape[: value.shape.rank - bijector._event_ndims(direction)]
     words = f"`{name}` to return a log_det of shape {batch}, one a row"
-    fits = log_det.shape.is_compatible_with(batch)
+    # One log-det for all rows would broadcast later.
+    is_shared = log_det.shape.rank == 1 and log_det.shape[0] == 1 != batch[0]
+    fits = log_det.shape.is_compatible_with(batch) and not is_shared
     require(fits, words, f"a log_det of shape {log_det.shape}")
     event = bijector._event_shapes[OPPOSITE[direction]]
     if event is None:
@@ -610,8 +612,11 @@ def _sum_event(log_det, event_ndims, min_event_ndims):
     # The parts of a structure have the same axes before their events.
     event_ndims = tf.nest.flatten(event_ndims)[0]
     min_event_ndims = tf.nest.flatten(min_event_ndims)[0]
-    extra = int(tf.get_static_value(event_ndims)) - min_event_ndims
-    require(extra >= 0, f"`event_ndims` of at least {min_event_ndims}", event_ndims)
+    static = tf.get_static_value(event_ndims)
+    require(static is not None, "`event_ndims` that is known in the graph", event_ndims)
+    extra, rank = int(static) - min_event_ndims, log_det.shape.rank
+    words = f"`event_ndims` of at least {min_event_ndims} and at most the axes of the input"
+    require(0 <= extra <= rank, words, event_ndims)
     return tf.reduce_sum(log_det, axis=list(range(-extra, 0))) if extra else log_det
 
 

@@ -45,12 +45,16 @@ def as_tensor(value: Any, argument: str, dtype: tf.DType | None) -> tf.Tensor:
     """Returns `value` as a tensor of `dtype`; None keeps the dtype of `value`."""
     # Conversion would take the numbers under the mask.
     require(not np.ma.is_masked(value), f"`{argument}` without masked entries", "some")
+    # It would drop the imaginary part.
+    is_complex = getattr(getattr(value, "dtype", None), "kind", "") == "c"
+    require(not is_complex, f"`{argument}` of real numbers", "complex ones")
     try:
         tensor = tf.convert_to_tensor(value, dtype=dtype, name=argument)
     except (TypeError, ValueError) as error:
         kind = "numbers" if dtype is None else f"{dtype.name} numbers"
         if tf.is_tensor(value):  # TensorFlow's error prints all of its numbers
-            got = f"{value.dtype.name} of shape {value.shape}."
+            form = "" if isinstance(value, tf.Tensor) else f"a {type(value).__name__} of "
+            got = f"{form}{value.dtype.name} of shape {value.shape}."
         else:
             got = f"{repr(value)[:80]}: {error}"
         raise ValueError(f"Expected `{argument}` of {kind}; got {got}") from error
@@ -96,15 +100,19 @@ def check_context(
 ) -> tf.Tensor | None:
     """Returns `context` as a tensor of shape `[..., context_size]`, or None for width 0."""
     if not context_size:
-        shape = () if context is None else np.shape(context)
         words = f"no `context`, since `{owner}` is unconditional"
-        require(context is None, words, f"shape {shape}")
+        kind = f"a {type(context).__name__}"
+        got = f"shape {context.shape}" if hasattr(context, "shape") else kind
+        require(context is None, words, got)
         return None
     words = f"`context` of shape [..., {context_size}]"
     require(context is not None, f"{words} for conditional `{owner}`", None)
     context = as_tensor(context, "context", dtype)
-    fits = context.shape.rank and context.shape[-1] == context_size
+    fits = context.shape.rank and context.shape[-1] in (None, context_size)
     require(fits, words, context.shape)
+    if context.shape[-1] is None:  # checked when the graph runs
+        batch = context.shape[:-1]
+        context = tf.ensure_shape(context, batch.concatenate(context_size))
     return context
 
 

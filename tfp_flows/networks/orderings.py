@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_seed, check_size, require
+from tfp_flows.core.arguments import check_array, check_seed, check_size, require
 
 
 def natural_ordering(event_size: int) -> np.ndarray:
@@ -46,7 +46,7 @@ def random_ordering(event_size: int, seed: int) -> np.ndarray:
 
 def check_ordering(ordering: npt.ArrayLike, event_size: int | None = None) -> np.ndarray:
     """Returns an ordering, a permutation of `1, ..., D`, as an array of degrees."""
-    ordering = np.asarray(ordering)
+    ordering = check_array("ordering", ordering)
     if ordering.ndim != 1 or event_size not in (None, len(ordering)):
         expected = "D" if event_size is None else event_size
         raise ValueError(
