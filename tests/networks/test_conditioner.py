@@ -43,6 +43,17 @@ def test_ordinary_networks_are_not_warned_of():
     tff.Conditioner(tff.networks.ResNet(2, 2), (4, 4, 1))
 
 
+def test_arrays_and_lists_are_taken():
+    conditioner = tff.Conditioner(with_layers(), 3, context_size=2)
+    x, context = np.full([4, 3], 0.5, np.float32), np.ones([4, 2], np.float32)
+    expected = conditioner(tf.constant(x), tf.constant(context))
+    np.testing.assert_array_equal(conditioner(x, context), expected)
+    np.testing.assert_array_equal(conditioner(x.tolist(), context.tolist()), expected)
+    # In the dtype of the input, they would be rounded.
+    of_integers = tff.Conditioner(with_layers(), 3)(np.ones([4, 3], int))
+    assert of_integers.dtype == tf.float32
+
+
 def dropping(**options):
     network = with_layers(keras.layers.Dropout(0.5, seed=1))
     return tff.Conditioner(network, 1, dropout_in_training=True, **options)

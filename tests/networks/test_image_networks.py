@@ -100,6 +100,17 @@ def test_initialized_hidden_layers_have_zero_mean_and_unit_variance():
         x = np.maximum(x, 0.0)
 
 
+def test_networks_are_initialized_before_their_first_call_too():
+    options = {"dtype": "float64", "seed": 1}
+    network, other = (tff.networks.ConvNet(4, (6, 5), **options) for _ in range(2))
+    assert not network.is_initialized
+    network.initialize(IMAGES)
+    assert network.is_initialized
+    other.build(IMAGES.shape)
+    other.initialize(IMAGES)
+    close(network.variables[0], other.variables[0])
+
+
 def test_constant_images_initialize_to_finite_weights():
     network, conditioner = conv_net()
     conditioner.initialize(np.full(IMAGES.shape, 7.0))

@@ -41,6 +41,24 @@ def test_no_hidden_layer_is_a_linear_map():
     close(network(X), dense(X, last), 1e-5)
 
 
+def test_first_calls_build_for_the_context_too():
+    """So that it may be a tensor of its own, also in a functional model."""
+    context = X[:, :2]
+    options = {"zero_last_layer": False, "seed": 0}
+    joined = tff.MLP(4, (5,), **options)(np.concatenate([X, context], axis=1))
+    close(tff.MLP(4, (5,), **options)(X, context), joined, 1e-6)
+    inputs = [keras.Input((3,)), keras.Input((2,))]
+    model = keras.Model(inputs, tff.MLP(4, (5,), **options)(*inputs))
+    close(model([X, context]), joined, 1e-6)
+    masked = tff.MaskedMLP(2, (5,), [1, 2, 3], context_size=2, **options)
+    assert masked(X, context).shape == (7, 6)
+
+
+def test_integers_are_numbers():
+    network = tff.MLP(4, (5,), zero_last_layer=False)
+    close(network(np.ones([2, 3], int)), network(np.ones([2, 3], np.float32)), 1e-6)
+
+
 def test_layers_of_one_seed_differ():
     network = tff.MLP(3, (3,), zero_last_layer=False, seed=1)
     network.build((None, 3))

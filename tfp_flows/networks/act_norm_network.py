@@ -6,6 +6,7 @@ import abc
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
@@ -33,6 +34,8 @@ class ActNormNetwork(ContextNetwork):
         check_size("output_channels", output_channels)
         check_seed("seed", seed)
         super().__init__(**kwargs)
+        # TensorFlow's convolution of images without a batch axis may end the process.
+        self.input_spec = keras.layers.InputSpec(ndim=4)
         self.output_channels = output_channels
         self.seed = seed
 
@@ -48,7 +51,7 @@ class ActNormNetwork(ContextNetwork):
     @property
     def is_initialized(self) -> bool:
         """Whether `initialize` has set the act norms from data."""
-        return bool(self._initialized.numpy())
+        return self.built and bool(self._initialized.numpy())
 
     def initialize(
         self,
@@ -59,8 +62,12 @@ class ActNormNetwork(ContextNetwork):
         """Sets each act norm from its inputs for these images, once."""
         if self.is_initialized:
             return
+        context = None if context is None else tf.cast(context, self.variable_dtype)
+        x = join_context(tf.cast(x, self.variable_dtype), context)
+        if not self.built:
+            self.build(x.shape)
         weights = self._layout.unpack(self._packed)
-        weights = self._standardized(join_context(x, context), weights, sample_weight)
+        weights = self._standardized(x, weights, sample_weight)
         self._packed.assign(self._layout.pack(weights))
         self._initialized.assign(True)
 

@@ -153,6 +153,7 @@ class CausalTransformer(AutoregressiveNetwork, ContextNetwork):
         check_each(check_flag, reverse=reverse, zero_last_layer=zero_last_layer)
         check_seed("seed", seed)
         super().__init__(**kwargs)
+        self.input_spec = keras.layers.InputSpec(ndim=2)
         self.num_parameters = int(num_parameters)
         self.num_tokens = int(num_tokens)
         self.token_size = int(token_size)

@@ -13,6 +13,7 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_event_shape, check_instance, check_size, require
 from tfp_flows.core.conditioners import AutoregressiveConditioner
+from tfp_flows.core.inputs import check_context, check_value
 from tfp_flows.core.rows import (
     at_least_one_row,
     initialize_part,
@@ -20,6 +21,7 @@ from tfp_flows.core.rows import (
     sample_of_rows,
 )
 from tfp_flows.core.serialization import ConfiguredByAttributes
+from tfp_flows.core.statistics import check_finite
 from tfp_flows.networks import built_network
 from tfp_flows.networks.context_network import ContextNetwork, join_context
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
@@ -126,8 +128,10 @@ class Conditioner(ConfiguredByAttributes, tf.Module, AutoregressiveConditioner):
         """
         if self.is_initialized:
             return
-        rows = rows_that_count(tf.convert_to_tensor(x), context, sample_weight)
+        x = check_value(x, "x", *self._input, None)
+        rows = rows_that_count(x, context, sample_weight)
         x, context, weight = sample_of_rows(rows, _INITIALIZATION_ROWS)
+        check_finite(x, "x")
         x, *contexts = self._arguments(x, context)
         initialize_part(self.network, x, contexts[0] if contexts else None, weight)
 
@@ -143,8 +147,20 @@ class Conditioner(ConfiguredByAttributes, tf.Module, AutoregressiveConditioner):
 
         Returns:
           `[..., *output_shape]`.
+
+        Raises:
+          ValueError: if an argument has another shape.
         """
+        x = check_value(x, "x", *self._input, None)
         batch_ndims = x.shape.rank - len(self._input_shape)
+        dtype = None if tf.is_tensor(context) else x.dtype
+        context = check_context(context, self.context_size, dtype, self.network.name)
+        if context is not None:
+            batch = x.shape[:batch_ndims]
+            words = (
+                f"`context` of shape {batch.concatenate(self.context_size)}, as `x` has it"
+            )
+            require(batch.is_compatible_with(context.shape[:-1]), words, context.shape)
         training = training and self.dropout_in_training
         if batch_ndims == 1:
             return self._call_network(x, context, training)
@@ -225,9 +241,17 @@ class Conditioner(ConfiguredByAttributes, tf.Module, AutoregressiveConditioner):
         if not built_network.is_of_this_package(self.network):
             return built_network.call_once(self.network, *self._shapes)
         joined = (None, *_joined_shape(self._input_shape, (self.context_size,)))
+        size = getattr(self.network, "context_size", self.context_size)
+        words = f"`context_size` of {size}, as `{self.network.name}` has it"
+        require(size == self.context_size, words, self.context_size)
         if not self.network.built:
             self.network.build(joined)
         return tuple(self.network.compute_output_spec(keras.KerasTensor(joined)).shape[1:])
+
+    @property
+    def _input(self):
+        """Number of axes and shape of its input from the bijector."""
+        return len(self._input_shape), tf.TensorShape(self._input_shape)
 
     @property
     def _takes_list(self):
@@ -246,7 +270,7 @@ class Conditioner(ConfiguredByAttributes, tf.Module, AutoregressiveConditioner):
         # Keras casts inputs to the compute dtype of a layer, but not its outputs back.
         with self._substituted_weights():
             outputs = self.network(*self._arguments(x, context), training=training)
-        return tf.cast(outputs, x.dtype)
+        return tf.cast(outputs, x.dtype) if x.dtype.is_floating else outputs
 
     def _arguments(self, x, context):
         """Returns the network's arguments: `(x, context)`, a list, or both joined."""

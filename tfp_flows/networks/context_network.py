@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
+
+from tfp_flows.core.arguments import require
 
 
 class ConfiguredLayer(keras.layers.Layer):
@@ -26,6 +29,26 @@ class ContextNetwork(ConfiguredLayer):
     A `Conditioner` calls any other layer with the two joined on the last axis. This one is
     built with the joined shape, `[N, ..., C + context_size]`, and also takes joined inputs.
     """
+
+    def __call__(self, x: Any, context: Any = None, **options: Any) -> Any:
+        """Calls the layer; the first call builds it for x and context together.
+
+        Raises:
+          ValueError: if x and context together have another width than at the first call.
+        """
+        inputs = [_as_floats(x, self.compute_dtype)]
+        if context is not None:
+            inputs.append(_as_floats(context, self.compute_dtype))
+        widths = [tf.TensorShape(getattr(a, "shape", None))[-1:] for a in inputs]
+        if all(width.is_fully_defined() for width in widths):
+            width = sum(w.num_elements() for w in widths)
+            if len(inputs) > 1 and not self.built:  # Keras would build it for x alone
+                self.build((*x.shape[:-1], width))
+            expected = self.get_build_config()["input_shape"][-1] if self.built else width
+            got = f"{' and '.join(str(tuple(a.shape)) for a in inputs)}"
+            words = f"inputs of shape [..., {expected}], variables and context"
+            require(width == expected, f"{words}, of `{self.name}`", got)
+        return super().__call__(*inputs, **options)
 
     def call(self, x: TensorLike, context: TensorLike | None = None) -> tf.Tensor:
         """Maps `[N, ..., C]` and a context `[N, context_size]` to `[N, ..., units]`."""
@@ -52,6 +75,14 @@ def _plain(value):
     if isinstance(value, keras.layers.Layer):
         return keras.saving.serialize_keras_object(value)
     return keras.activations.serialize(value) if callable(value) else value
+
+
+def _as_floats(value, dtype):
+    """Returns integers and booleans, which Keras does not cast, as floats."""
+    kind = getattr(value, "dtype", None)
+    if kind is None or keras.backend.is_float_dtype(kind):
+        return value
+    return keras.ops.cast(value, dtype)
 
 
 def join_context(x: tf.Tensor, context: tf.Tensor | None) -> tf.Tensor:

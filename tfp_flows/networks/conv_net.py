@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_widths
+from tfp_flows.core.arguments import check_image_shape, check_widths
 from tfp_flows.core.compiled import is_compiled_by_xla
 from tfp_flows.networks.act_norm_network import (
     ActNormNetwork,
@@ -72,8 +72,10 @@ class ConvNet(ActNormNetwork):
         self.hidden_channels = widths if np.ndim(hidden_channels) else widths * 2
 
     def _parts(self, image_shape):
-        height, width, channels = image_shape
+        height, width, channels = check_image_shape(image_shape)
         self._border = _border_patches(height, width).astype(self.compute_dtype)
+        self._size = [height, width]
+        self.input_spec = keras.layers.InputSpec(ndim=4, axes={1: height, 2: width})
         widths = (channels, *self.hidden_channels, self.output_channels)
         last = len(widths) - 2
         parts = []
@@ -110,10 +112,10 @@ class ConvNet(ActNormNetwork):
             # For a 1x1 kernel, a matrix product is faster than a convolution.
             rows = tf.reshape(x, [-1, x.shape[-1]])
             y = tf.nn.bias_add(tf.linalg.matmul(rows, kernel[0, 0]), border[0])
-            return tf.reshape(y, [-1, *x.shape[1:3], y.shape[-1]])
+            return tf.reshape(y, [-1, *self._size, y.shape[-1]])
         y = convolve(x, kernel)
         # One map for the whole batch, since the border does not depend on the image.
-        return y + tf.reshape(self._border @ border, [1, *x.shape[1:3], -1])
+        return y + tf.reshape(self._border @ border, [1, *self._size, y.shape[-1]])
 
 
 def _border_patches(height, width):

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_flag, check_seed, check_size
+from tfp_flows.core.arguments import check_flag, check_seed, check_size, require
 from tfp_flows.networks.context_network import ConfiguredLayer
 from tfp_flows.networks.layer_arguments import (
     check_hidden_units,
@@ -64,7 +64,9 @@ class DeepSet(ConfiguredLayer):
         check_seed("seed", seed)
         super().__init__(**kwargs)
         self.output_units = output_units
+        self.input_spec = keras.layers.InputSpec(ndim=3)
         self.hidden_units = check_hidden_units(hidden_units, residual=False)
+        require(self.hidden_units, "at least one width in `hidden_units`", "none")
         self.masked = masked
         self.activation = get_activation(activation)
         self.seed = seed
@@ -77,6 +79,10 @@ class DeepSet(ConfiguredLayer):
 
     def build(self, input_shape: Sequence) -> None:
         """Creates all weights for inputs `[N, R, C]`."""
+        width = input_shape[-1]
+        words = "inputs `[values, is_known]` of as many values as flags"
+        require(not self.masked or width % 2 == 0, words, f"{width} columns")
+        self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: width})
         self._of_rows.build((None, input_shape[-1]))
         self._of_mean.build((None, self.hidden_units[-1] + 1))
         self.built = True

@@ -107,6 +107,7 @@ class MaskedMLP(MaskedNetwork, ContextNetwork):
         )
         check_each(check_seed, degree_seed=degree_seed, seed=seed)
         super().__init__(**kwargs)
+        self.input_spec = keras.layers.InputSpec(ndim=2)
         self.num_parameters = num_parameters
         self.hidden_units = check_hidden_units(hidden_units, residual)
         self.ordering = check_ordering(ordering)

@@ -74,6 +74,7 @@ class MLP(ContextNetwork):
         check_each(check_flag, residual=residual, zero_last_layer=zero_last_layer)
         check_seed("seed", seed)
         super().__init__(**kwargs)
+        self.input_spec = keras.layers.InputSpec(min_ndim=2)
         self.output_units = output_units
         self.hidden_units = layer_arguments.check_hidden_units(hidden_units, residual)
         self.activation = layer_arguments.get_activation(activation)

@@ -6,11 +6,17 @@ import functools
 import math
 
 import keras
-import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_each, check_flag, check_size
+from tfp_flows.core.arguments import (
+    check_array,
+    check_each,
+    check_flag,
+    check_number,
+    check_size,
+    require,
+)
 from tfp_flows.networks.act_norm_network import (
     ActNormNetwork,
     standardizing_shift_and_log_scale,
@@ -80,9 +86,20 @@ class ResNet(ActNormNetwork):
         check_each(check_size, hidden_channels=hidden_channels, num_blocks=num_blocks)
         check_flag("zero_last_layer", zero_last_layer)
         super().__init__(output_channels, seed, **kwargs)
+        if mask is not None:
+            mask = check_array("mask", mask)
+            fits = mask.dtype == bool and mask.ndim == 3 and mask.shape[-1] == 1
+            got = f"dtype {mask.dtype} and shape {mask.shape}"
+            require(fits, "a boolean `mask` of shape [H, W, 1]", got)
+            axes = {1: mask.shape[0], 2: mask.shape[1]}
+            self.input_spec = keras.layers.InputSpec(ndim=4, axes=axes)
+        if tanh_scale is not None:
+            check_number("tanh_scale", tanh_scale, "that is finite", math.isfinite)
+            words = "an even `output_channels`, of shifts and log-scales, for `tanh_scale`"
+            require(output_channels % 2 == 0, words, output_channels)
         self.hidden_channels = hidden_channels
         self.num_blocks = num_blocks
-        self.mask = None if mask is None else np.asarray(mask, bool)
+        self.mask = mask
         self.tanh_scale = tanh_scale
         self.zero_last_layer = zero_last_layer
 
