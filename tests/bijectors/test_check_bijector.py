@@ -222,3 +222,7 @@ def test_what_has_no_log_det_by_autodiff_is_refused_in_words():
     correlation = tfb.CorrelationCholesky()
     with pytest.raises(ValueError, match="free entries at both ends.*from 1 to 4"):
         tff.check_bijector(correlation, correlation.forward(X[:, :1]))
+
+
+def test_integers_are_points():
+    assert tff.check_bijector(tfb.Exp(), [1, 2, 3]).passed

@@ -121,7 +121,16 @@ BAD_CALLS = [
         "`event_ndims` of at least 1",
     ),
     (lambda: tff.FlowChain([tfb.AbsoluteValue()]), "one inverse | `absolute_value`"),
+    (
+        lambda: tff.Coupling([True, False], lambda x, c: np.zeros([1, 2], np.float32)),
+        "`conditioner` | a tensor of float32 | numpy.ndarray",
+    ),
+    (
+        lambda: tff.Coupling([True, False], lambda x, c: tf.zeros([1, 2], tf.float64)),
+        "`conditioner` | float32 | one of float64",
+    ),
     # Methods.
+    (lambda: flow().forward_and_log_det(ROWS, training="no"), "`training` | 'no'"),
     (lambda: whiten("a"), "`mean` | 'a'"),
     (lambda: flow().inverse(ROWS + 1j), "`y` of real numbers | complex"),
     (lambda: flow().inverse(tf.sparse.from_dense(ROWS)), "`y` | a SparseTensor of float32"),

@@ -57,6 +57,8 @@ def test_first_calls_build_for_the_context_too():
 def test_integers_are_numbers():
     network = tff.MLP(4, (5,), zero_last_layer=False)
     close(network(np.ones([2, 3], int)), network(np.ones([2, 3], np.float32)), 1e-6)
+    of_sets, rows = tff.networks.DeepSet(4, (5,)), np.ones([2, 3, 3])
+    close(of_sets(rows.astype(int)), of_sets(rows), 1e-6)
 
 
 def test_layers_of_one_seed_differ():
@@ -137,3 +139,16 @@ def test_some_variables_can_be_put_first():
         outputs = member(x)
     depends = np.abs(tape.batch_jacobian(outputs, x)).max(axis=0).reshape(2, 6, 6) > 0.0
     np.testing.assert_array_equal(depends.any(axis=0), degrees[None] < degrees[:, None])
+
+
+def test_padding_of_a_set_is_ignored_whatever_it_holds():
+    network = tff.networks.DeepSet(2, (4,), masked=True, seed=0)
+    rows = np.random.default_rng(0).normal(size=(1, 3, 2)).astype(np.float32)
+    known = np.concatenate([rows, np.ones_like(rows)], axis=-1)
+    padding = np.broadcast_to(np.float32([np.nan, np.inf, 0.0, 0.0]), [1, 2, 4])
+    padded = tf.constant(np.concatenate([known, padding], axis=1))
+    with tf.GradientTape() as tape:
+        tape.watch(padded)
+        outputs = network(padded)
+    close(outputs, network(known), 1e-6)
+    assert np.isfinite(tape.gradient(outputs, network.trainable_weights[0].value)).all()

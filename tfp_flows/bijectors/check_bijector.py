@@ -69,6 +69,7 @@ def check_bijector(
     require(is_one, "a `bijector` of one tensor at each end", got, hint)
     flow = bijector if isinstance(bijector, FlowBijector) else FlowChain([bijector])
     x = as_tensor(x, "x", flow.dtype or None)
+    x = x if x.dtype.is_floating else tf.cast(x, tf.float32)
     ndims = flow.inverse_min_event_ndims
     words = f"`x` of shape [N, *event] with {ndims} event axes and N > 0"
     require(x.shape.rank == ndims + 1 and x.shape[0], words, x.shape)

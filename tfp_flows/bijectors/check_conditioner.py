@@ -33,7 +33,7 @@ def check_conditioner(
         hint = "wrap it in `Conditioner`, with the shape of what it sees"
     require(not module, words, f"{conditioner!r}, a layer of {module}: {hint}")
     if not hasattr(conditioner, "output_shape"):
-        _warn_of_other_variables(conditioner, seen_shape, dtype)
+        _check_first_call(conditioner, seen_shape, dtype)
     *leading, size = changing_shape
     parameters_shape = (*leading, transformer.num_parameters * size)
     for name, expected in (("input_shape", seen_shape), ("output_shape", parameters_shape)):
@@ -44,15 +44,22 @@ def check_conditioner(
         require(tf.TensorShape(shape).is_compatible_with(expected), words, shape)
 
 
-def _warn_of_other_variables(conditioner, seen_shape, dtype):
-    """Calls it once, and warns if it uses variables that it does not list."""
+def _check_first_call(conditioner, seen_shape, dtype):
+    """Calls it once; refuses other values than tensors of `dtype`.
+
+    It warns if the conditioner uses variables that it does not list.
+    """
     seen = tf.zeros([1, *seen_shape], dtype or tf.float32)
     size = getattr(conditioner, "context_size", 0)
     try:
         with tf.GradientTape() as tape:
-            conditioner(seen, tf.zeros([1, size], seen.dtype) if size else None)
+            outputs = conditioner(seen, tf.zeros([1, size], seen.dtype) if size else None)
     except Exception:  # the step's first call raises it again
         return
+    fits = tf.is_tensor(outputs) and dtype in (None, outputs.dtype)
+    words = f"a `conditioner` that returns a tensor of {seen.dtype.name}"
+    got = f"one of {outputs.dtype.name}" if tf.is_tensor(outputs) else f"{type(outputs)}"
+    require(fits, words, got)
     is_module = isinstance(conditioner, tf.Module)
     listed = {v.ref() for v in conditioner.variables} if is_module else set()
     others = [v.name for v in tape.watched_variables() if v.ref() not in listed]

@@ -19,6 +19,7 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.core import describe
 from tfp_flows.core.arguments import (
     check_dtype,
+    check_flag,
     check_integer,
     check_name,
     check_size,
@@ -224,6 +225,8 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
 
     def _apply(self, direction, value, context, training):
         """Checks the arguments of a public method, merges their batch axes, and maps."""
+        check_flag("training", training or False)
+        training = bool(training)
         unset = "" if direction == "forward" else self._names_of_unset_parts()
         if unset and training:
             self._refuse_to_train(unset)

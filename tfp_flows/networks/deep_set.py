@@ -89,14 +89,15 @@ class DeepSet(ConfiguredLayer):
 
     def call(self, inputs: TensorLike) -> tf.Tensor:
         """Maps `[N, R, C]`, or `[N, R, 2 C]` if masked, to `[N, output_units]`."""
-        inputs = tf.convert_to_tensor(inputs)
+        inputs = tf.cast(inputs, self.compute_dtype)
         num_rows, width = inputs.shape[1:]
-        hidden = self._of_rows(tf.reshape(inputs, [-1, width]))
-        hidden = tf.reshape(hidden, [-1, num_rows, hidden.shape[-1]])
         counts = tf.ones_like(inputs[..., :1])
         if self.masked:
             is_known = inputs[..., width // 2 :]
             counts = tf.reduce_max(is_known, axis=-1, keepdims=True)
+            inputs = tf.where(counts > 0.0, inputs, 0.0)  # padding may be NaN
+        hidden = self._of_rows(tf.reshape(inputs, [-1, width]))
+        hidden = tf.reshape(hidden, [-1, num_rows, hidden.shape[-1]])
         total = tf.reduce_sum(counts, axis=1)
         mean = tf.reduce_sum(counts * hidden, axis=1) / tf.maximum(total, 1.0)
         return self._of_mean(tf.concat([mean, tf.math.log1p(total)], axis=1))
