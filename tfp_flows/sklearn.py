@@ -67,11 +67,17 @@ class FlowDensity(DensityMixin, BaseEstimator):
         self.max_steps = max_steps
         self.random_state = random_state
 
-    def fit(self, X: npt.ArrayLike, y: Any = None) -> FlowDensity:  # noqa: N803
-        """Fits the density to rows, `[N, D]`; y is not used."""
+    def fit(
+        self,
+        X: npt.ArrayLike,  # noqa: N803
+        y: Any = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> FlowDensity:
+        """Fits the density to rows, `[N, D]`, with weights, `[N]`; y is not used."""
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)  # noqa: N806
         self.density_ = fit_density(
             X,
+            sample_weight=sample_weight,
             seed=_seed_from(self.random_state),
             max_minutes=self.max_minutes,
             max_steps=self.max_steps,

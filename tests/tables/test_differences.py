@@ -46,6 +46,62 @@ def test_orders_and_sums_are_found():
     assert columns.select(["start", "low"]).differences == []
 
 
+def test_sums_of_three_and_four_columns_are_found_and_kept():
+    a, b, c, d = RNG.poisson(9.0, [4, COUNT]) * [[1], [1], [3], [1]]
+    rows = {"all": a + b + c + d, "a": a, "b": b, "c": c, "d": d, "some": a + c + d}
+    columns = tff.describe_columns(rows)
+    labels = [e.column.name for e in columns.differences if e.column.kind == "constant"]
+    assert sorted(labels) == ["all - b - some", "some - a - c - d"]
+    drawn = fitted(columns, rows).sample(500, seed=0)
+    assert (drawn["some"] == drawn["a"] + drawn["c"] + drawn["d"]).all()
+    assert (drawn["all"] == drawn["b"] + drawn["some"]).all()
+    rows = {"all": a + b + c + d, "a": a, "b": b, "c": c, "d": d}
+    assert [e.label for e in tff.describe_columns(rows).differences] == [
+        "all - a - b - c - d"
+    ]
+
+
+def test_orders_of_dates_are_kept(tmp_path):
+    days = RNG.integers(0, 900, COUNT)
+    ordered = np.datetime64("2021-01-01") + days
+    arrived = ordered + RNG.poisson(2.0, COUNT)
+    noise = RNG.normal(size=COUNT)
+    rows = {"ordered": ordered, "arrived": arrived, "x": noise}
+    columns = tff.describe_columns(rows)
+    (order,) = columns.differences
+    assert (order.label, order.column.step) == ("arrived - ordered", 1.0)
+    table, again = saved_and_loaded(fitted(columns, rows), tmp_path / "table.keras")
+    drawn = again.sample(500, seed=0)
+    assert (drawn["ordered"] <= drawn["arrived"]).all()
+    assert drawn["arrived"].dtype == arrived.dtype
+    density = table.log_prob(rows)
+    assert np.isfinite(density).all()
+    early = {**rows, "arrived": ordered - 1}
+    assert (table.log_prob(early) == -np.inf).all()
+    lost = {**rows, "ordered": np.where(days < 99, np.datetime64("NaT"), ordered)}
+    lost["arrived"] = np.where(days > 800, np.datetime64("NaT"), arrived)
+    filled = table.impute(lost, seed=0, num_candidates=64)
+    assert (filled["ordered"] <= filled["arrived"]).all()
+    np.testing.assert_array_equal(filled["arrived"][days < 99], arrived[days < 99])
+
+
+def test_dates_are_predicted_from_the_date_before_them():
+    hours = RNG.gamma(2.0, 30.0, COUNT)
+    began = np.datetime64("2021-01-01T00:00:00") + RNG.integers(0, 10**7, COUNT)
+    ended = began + (3600 * hours).astype("timedelta64[s]")
+    rows = {"began": began, "ended": ended}
+    columns = tff.describe_columns(rows)
+    assert columns.differences[0].label == "ended - began"
+    table = tff.TableDensity(columns, context=["began"], **TINY)
+    table.fit(rows, epochs=1)
+    predicted = table.predict(rows)
+    ends = predicted.interval(0.5)
+    assert ends.dtype.kind == "M"
+    assert (ends[:, 0] >= began).all()
+    np.testing.assert_allclose(predicted.cdf(ends[:, 1]), 0.75, atol=1e-3)
+    np.testing.assert_allclose(predicted.log_prob(ended), table.log_prob(rows), atol=1e-4)
+
+
 def test_sums_of_rounded_numbers_are_kept_and_close_numbers_are_no_sum():
     tax = RNG.gamma(3.0, 2.0, COUNT)
     gross = tax + RNG.gamma(9.0, 2.0, COUNT)

@@ -219,13 +219,15 @@ def sample_of_rows(data: Any, most: int) -> Any:
     return take_rows(data, np.sort(chosen))
 
 
-def rows_by_weight(weight: np.ndarray) -> np.ndarray:
-    """Returns indices of rows, `[N]`, each as often as its share of the weights, rounded.
+def rows_by_weight(weight: np.ndarray, count: int | None = None) -> np.ndarray:
+    """Returns indices of rows, each as often as its share of the weights, rounded.
 
-    They are increasing, and each row comes once if all weights are equal.
+    There are `count`, or N if None, in increasing order. Each row comes once if all weights
+    are equal and `count` is None.
     """
+    count = len(weight) if count is None else count
     total = np.cumsum(weight / weight.max())
-    places = (np.arange(len(weight)) + 0.5) / len(weight)
+    places = (np.arange(count) + 0.5) / count
     return np.searchsorted(total / total[-1], places)
 
 

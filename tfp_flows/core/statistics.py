@@ -28,9 +28,21 @@ _MOST_LOST = 1.0
 _CONSTANT = 1e-6
 
 
-def standard_error(values: np.ndarray) -> float:
-    """Returns the standard error of the mean of values, `[n]`."""
-    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
+def standard_error(values: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """Returns the standard error of the mean of values, `[n]`, perhaps with weights."""
+    count = len(values)
+    share = np.ones(count) / count if weight is None else weight / weight.sum()
+    errors = share * (values - share @ values)
+    return float(np.sqrt(errors @ errors * count / (count - 1)))
+
+
+def weighted_median(values: np.ndarray, weight: np.ndarray | None) -> float:
+    """Returns the median of values, `[n]`; with weights, the least with half of them."""
+    if weight is None:
+        return float(np.median(values))
+    order = np.argsort(values)
+    total = np.cumsum(weight[order])
+    return float(values[order[np.searchsorted(total, 0.5 * total[-1])]])
 
 
 def mean_and_scale(

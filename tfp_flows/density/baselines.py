@@ -7,7 +7,6 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.bijectors.standardize import Decorrelate
-from tfp_flows.core.rows import by_parts
 from tfp_flows.core.statistics import mean_and_scale
 from tfp_flows.density.data import Data
 from tfp_flows.distributions.bases import standard_normal
@@ -19,14 +18,12 @@ _BANDWIDTHS = np.logspace(-1.5, 0.5, 9)  # bandwidths of kernels in standard dev
 _DEGREES = (1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)  # degrees of freedom of a Student's t
 
 
-def fit_gaussian(
-    data: Data, dtype: str, weight: np.ndarray | None = None
-) -> FlowDistribution:
+def fit_gaussian(data: Data, dtype: str) -> FlowDistribution:
     """Returns the Gaussian of rows, around a linear regression on their contexts."""
     size = data.x.shape[1]
     linear = Decorrelate(size, context_size=data.context_size, dtype=dtype)
     distribution = FlowDistribution(standard_normal(size, dtype=dtype), linear)
-    distribution.initialize(data.x, context=data.context, sample_weight=weight)
+    distribution.initialize(data.x, context=data.context, sample_weight=data.weight)
     return distribution
 
 
@@ -36,7 +33,7 @@ def gaussian(train: Data, test: Data) -> np.ndarray:
 
 
 def _log_probs(fitted, data):
-    return by_parts(lambda x, context: fitted.log_prob(x, context=context), *data)
+    return data.by_parts(lambda x, context: fitted.log_prob(x, context=context))
 
 
 def student(train: Data, test: Data) -> np.ndarray:
@@ -47,8 +44,8 @@ def student(train: Data, test: Data) -> np.ndarray:
     """
     fitted = fit_gaussian(train, "float64")
     z, new = (
-        by_parts(lambda x, context: fitted.bijector.inverse(x, context=context), *data)
-        for data in (train.first(_MOST_ROWS), test)
+        data.by_parts(lambda x, context: fitted.bijector.inverse(x, context=context))
+        for data in (train.resampled().first(_MOST_ROWS), test)
     )
     middle = np.median(z, axis=0)
     spread = np.median(np.abs(z - middle), axis=0)
@@ -79,7 +76,8 @@ def others(train: Data, test: Data) -> dict[str, np.ndarray]:
         return {}
     if train.context is not None:
         return {}
-    x = np.asarray(train.x[:_MOST_ROWS], np.float64)  # rows are in random order
+    train = train.resampled().first(_MOST_ROWS)  # rows are in random order
+    x = np.asarray(train.x, np.float64)
     mean, scale = mean_and_scale(x, tf.float64, "rows")
     x, rest = (x - mean) / scale, (np.asarray(test.x, np.float64) - mean) / scale
     count = max(len(x) // 10, 1)

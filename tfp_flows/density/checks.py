@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from tfp_flows.core.check import Check
-from tfp_flows.core.statistics import standard_error
+from tfp_flows.core.statistics import standard_error, weighted_median
 from tfp_flows.density.data import Data
 
 GAIN = "nats above a Gaussian"
@@ -37,7 +37,7 @@ def held_out_rows(
     return Check.at_least(f"held-out {kind}", count, _LEAST_HELD_OUT, advice)
 
 
-def gain(gains: np.ndarray) -> Check:
+def gain(gains: np.ndarray, weight: np.ndarray | None = None) -> Check:
     """Checks that the mean gain over a Gaussian is above two standard errors.
 
     A gain, `[n]`, is the log-density of a held-out row less that under the Gaussian. More
@@ -45,7 +45,8 @@ def gain(gains: np.ndarray) -> Check:
     impossible under a Gaussian, would be as large as their mean.
     """
     gains = np.minimum(gains, _MOST_GAIN)
-    value, threshold = float(gains.mean()), 2.0 * standard_error(gains)
+    value = float(np.average(gains, weights=weight))
+    threshold = 2.0 * standard_error(gains, weight)
     advice = "Held-out rows are not clearly more probable than under a Gaussian."
     return Check(GAIN, value, threshold, passed=value > threshold, advice=advice)
 
@@ -65,14 +66,17 @@ def furthest_row(gains: np.ndarray) -> Check:
     return Check.at_least("furthest row, nats", value, _FURTHEST, advice)
 
 
-def typical_rows(scores: np.ndarray, sample_scores: np.ndarray) -> Check:
+def typical_rows(
+    scores: np.ndarray, sample_scores: np.ndarray, weight: np.ndarray | None = None
+) -> Check:
     """Checks that held-out rows are as probable as samples, by log-densities `[n]`, `[m]`.
 
     If the density is right, both have the same distribution of log-densities. Samples of an
     overfitted density are more probable.
     """
-    value = float(np.median(sample_scores) - np.median(scores))
-    error = 1.25 * math.hypot(standard_error(sample_scores), standard_error(scores))
+    value = float(np.median(sample_scores)) - weighted_median(scores, weight)
+    errors = standard_error(sample_scores), standard_error(scores, weight)
+    error = 1.25 * math.hypot(*errors)
     threshold = max(_MUCH_SURPRISE, 3.0 * error)
     advice = (
         f"Samples have {value:.1f} nats more than held-out rows, a sign of overfitting. "
@@ -81,13 +85,15 @@ def typical_rows(scores: np.ndarray, sample_scores: np.ndarray) -> Check:
     return Check.at_most("surprise, nats", value, threshold, advice)
 
 
-def calibration(scores: np.ndarray, sample_scores: np.ndarray) -> Check:
+def calibration(
+    scores: np.ndarray, sample_scores: np.ndarray, weight: np.ndarray | None = None
+) -> Check:
     """Checks that the region of highest density that holds 90 % of samples holds the rows.
 
     If the density is right, it holds 90 % of the held-out rows too. Fewer rows are in it if
     the density is too sure. Scores are log-densities, `[n]` and `[m]`.
     """
-    value, _, deviation = shares_in_region(scores, sample_scores)
+    value, _, deviation = shares_in_region(scores, sample_scores, weight)
     threshold = _REGION - max(_MUCH_APART, 3.0 * deviation)
     advice = (
         f"The region that holds {_REGION:.0%} of the samples holds {value:.0%} of the "
@@ -97,7 +103,7 @@ def calibration(scores: np.ndarray, sample_scores: np.ndarray) -> Check:
 
 
 def shares_in_region(
-    scores: np.ndarray, sample_scores: np.ndarray
+    scores: np.ndarray, sample_scores: np.ndarray, weight: np.ndarray | None = None
 ) -> tuple[float, float, float]:
     """Returns the shares of rows and of samples in the region of highest density.
 
@@ -106,12 +112,17 @@ def shares_in_region(
     difference if the density is right. The arguments are those of `calibration`.
     """
     bound = np.quantile(sample_scores, 1.0 - _REGION)
-    share, expected = (
-        float(np.mean(values > bound) + 0.5 * np.mean(values == bound))
+    are_inside, samples_are_inside = (
+        1.0 * (values > bound) + 0.5 * (values == bound)
         for values in (scores, sample_scores)
     )
-    counts = 1.0 / len(scores) + 1.0 / len(sample_scores)
-    return share, expected, math.sqrt(_REGION * (1.0 - _REGION) * counts)
+    share = float(np.average(are_inside, weights=weight))
+    variance = _REGION * (1.0 - _REGION)
+    error = math.sqrt(variance / len(scores))
+    if weight is not None:  # heavy rows may all be inside, or outside
+        error = standard_error(are_inside, weight)
+    deviation = math.hypot(error, math.sqrt(variance / len(sample_scores)))
+    return share, float(samples_are_inside.mean()), deviation
 
 
 def neighbours(data: Data, samples: Data) -> Check:

@@ -1,26 +1,41 @@
-"""The rows that a density is fitted to, with their contexts."""
+"""The rows that a density is fitted to, with their contexts and weights."""
 
 from __future__ import annotations
 
-import typing
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import require
-from tfp_flows.core.rows import as_array, take_rows
+from tfp_flows.core.rows import (
+    as_array,
+    by_parts,
+    effective_count,
+    rows_by_weight,
+    rows_that_count,
+    take_rows,
+)
 from tfp_flows.core.statistics import ridge_slopes
+from tfp_flows.training.row_format import Rows
 
 _LEAST_ROWS = 20
 _LARGEST = 1e100  # largest number, whose square is still finite in float64
 
 
-class Data(typing.NamedTuple):
-    """Rows, `[N, D]`, and their contexts, `[N, C]` or None, in float64 or float32."""
+class Data(Rows):
+    """Rows, `[N, D]`, and their contexts, `[N, C]` or None, in float64 or float32.
 
-    x: np.ndarray
-    context: np.ndarray | None
+    Weights are `[N]`, in float64, or None if all rows count alike.
+    """
+
+    __slots__ = ()
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows, N; with weights, the effective number."""
+        return round(effective_count(self.weight, len(self.x)))
 
     @property
     def context_size(self) -> int:
@@ -28,9 +43,9 @@ class Data(typing.NamedTuple):
         return 0 if self.context is None else self.context.shape[1]
 
     @property
-    def inputs(self) -> Any:
-        """The form that `DensityEstimator.fit` takes."""
-        return self.x if self.context is None else (self.x, self.context)
+    def batch(self) -> tuple:
+        """Inputs, no targets, and weights, as `DensityEstimator.fit` takes them."""
+        return self.inputs, None, self.weight
 
     @property
     def joined(self) -> np.ndarray:
@@ -54,6 +69,21 @@ class Data(typing.NamedTuple):
         x, features = np.asarray(self.x, np.float64), self.features()
         return x - features @ ridge_slopes(x, features)[0]
 
+    def by_parts(self, function: Callable) -> np.ndarray:
+        """Returns `function(x, context)` of all rows, computed on parts of them."""
+        return by_parts(function, self.x, self.context)
+
+    def resampled(self, *, each_once: bool = False) -> Data:
+        """Returns rows without weights: the effective number, each as often as its weight.
+
+        With `each_once`, a row of large weight comes once only.
+        """
+        if self.weight is None:
+            return self
+        index = rows_by_weight(self.weight, self.num_rows)
+        index = np.unique(index) if each_once else index
+        return self._replace(weight=None).take(index)
+
     def take(self, index: Any) -> Data:
         """Returns some of the rows."""
         return take_rows(self, index)
@@ -63,19 +93,25 @@ class Data(typing.NamedTuple):
         return self.take(slice(count))
 
 
-def checked_data(rows: TensorLike, context: TensorLike | None) -> Data:
-    """Returns the rows and contexts that a user gives as `Data`; refuses others."""
+def checked_data(
+    rows: TensorLike, context: TensorLike | None, sample_weight: TensorLike | None = None
+) -> Data:
+    """Returns the rows that a user gives as `Data`, without those of weight 0.
+
+    Refuses others than finite numbers, and constant columns.
+    """
     x = _numbers("rows", rows)
     require(x.ndim == 2 and x.shape[1], "`rows` of shape [N, D]", x.shape)
     if context is not None:
         context = _numbers("context", context)
         fits = context.ndim == 2 and context.shape[1] and len(context) == len(x)
         require(fits, f"`context` of shape [{len(x)}, C]", context.shape)
+    x, context, weight = rows_that_count(x, context, sample_weight)
     require(len(x) >= _LEAST_ROWS, f"`rows` with at least {_LEAST_ROWS} rows", len(x))
     constant = np.flatnonzero(np.ptp(x, axis=0) <= 1.0 / _LARGEST).tolist()
     hint = " Constant columns have no density: leave them out."
     require(not constant, "`rows` whose columns vary", f"constant columns {constant}", hint)
-    return Data(x, context)
+    return Data(x, context, weight)
 
 
 def columns_of(rows: Any, context: Any) -> list[dict[str, str]] | None:

@@ -42,6 +42,7 @@ def fit_density(
     rows: TensorLike,
     context: TensorLike | None = None,
     *,
+    sample_weight: TensorLike | None = None,
     flow: tfp.bijectors.Bijector | None = None,
     seed: int | None = 0,
     max_minutes: float | None = None,
@@ -85,6 +86,9 @@ def fit_density(
         data frame of numbers. The density of data frames refuses frames with other columns,
         or in another order.
       context: `[N, C]`; None for a density without a context.
+      sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none. Rules
+        go by Kish's effective number of rows, and the report by held-out rows drawn by
+        their weights. None if all rows count alike.
       flow: a bijector to fit in place of these components: a flow of `event_size` D and
         `context_size` C. It is trained where it is, and never on the held-out rows.
       seed: integer that determines initial weights, held-out rows, and the order of rows;
@@ -103,14 +107,15 @@ def fit_density(
 
     Raises:
       ValueError: if there are fewer than 20 rows; they are no numbers, not finite, or have
-        a constant column; or `flow` has another size.
+        a constant column; weights are negative, not finite, or all 0; or `flow` has another
+        size.
     """
-    data = checked_data(rows, context)
+    data = checked_data(rows, context, sample_weight)
     check_seed("seed", seed)
     check_minutes("max_minutes", max_minutes)
     if flow is not None:
         _check_flow(flow, data)
-    share = held_out_share(len(data.x))
+    share = held_out_share(data.num_rows)
     train, held_out = random_split(data, share, split_seed(seed, 4)[0])
     fit = fit_and_judge(
         train,
@@ -162,8 +167,7 @@ def fit_and_judge(
     `light_tails`: see `rules_for`. Other arguments: see `fit_density`.
     """
     start = time.monotonic()
-    num_rows, event_size = all_rows.x.shape
-    sizes = num_rows, event_size, all_rows.context_size
+    sizes = all_rows.num_rows, all_rows.x.shape[1], all_rows.context_size
     rules = rules_for(*sizes, max_steps, light_tails=light_tails)
     if flow is not None:
         rules = rules.with_flow(flow.name)
@@ -236,7 +240,8 @@ def _fit_splines(data, rule, seed, max_minutes, verbose):
     table = TableDensity(
         describe_numbers(frame | context), context=list(context), seed=seed, **rule.options
     )
-    table.fit(frame | context, max_minutes=max_minutes, verbose=verbose)
+    weight = {"sample_weight": data.weight}
+    table.fit(frame | context, max_minutes=max_minutes, verbose=verbose, **weight)
     is_given = rule.order == tuple(range(len(rule.order)))
     return table.distribution if is_given else Reordered(table.distribution, rule.order)
 
@@ -276,7 +281,7 @@ def _fit_flow(flow, data, rule, seed, max_minutes, verbose):
     model = DensityEstimator(distribution)
     # XLA takes longer to compile autoregressive splines than it saves.
     model.compile(rule.optimizer(), jit_compile=False)
-    model.initialize(train.inputs)
+    model.initialize(train.inputs, sample_weight=train.weight)
     batch_size = min(rule.batch_size, len(train.x))
     num_epochs = -(-rule.max_steps // rule.steps_per_epoch)
     num_rows = num_epochs * rule.steps_per_epoch * batch_size
@@ -284,13 +289,18 @@ def _fit_flow(flow, data, rule, seed, max_minutes, verbose):
     orders = epoch_orders(len(train.x), dropped, 0, num_passes)
     callbacks = rule.callbacks(None if max_minutes is None else 60.0 * max_minutes)
     shown, verbose = progress(verbose, num_epochs)
-    at_start = model.evaluate(validation.inputs, batch_size=_ROWS_A_CALL, verbose=0)
+    at_start = model.evaluate(
+        validation.inputs,
+        sample_weight=validation.weight,
+        batch_size=_ROWS_A_CALL,
+        verbose=0,
+    )
     weights_at_start = model.get_weights()
     history = model.fit(
-        row_batches(train.inputs, orders, batch_size),
+        row_batches(train.batch, orders, batch_size),
         steps_per_epoch=rule.steps_per_epoch,
         epochs=num_epochs,
-        validation_data=(validation.inputs,),
+        validation_data=validation.batch,
         validation_batch_size=_ROWS_A_CALL,
         callbacks=callbacks + shown,
         verbose=verbose,

@@ -42,10 +42,12 @@ def fit_regressions(data: Data, dtype: str, seed: int | None) -> Any:
       DeSarbo, Cron (1988), A maximum likelihood methodology for clusterwise linear
       regression. https://doi.org/10.1007/BF01897167
     """
+    data = data.resampled()
     y, design = _standardised(data)
     shares = _chosen_by_some(y, design, seed).shares(y, design)
     parts = [
-        fit_gaussian(data, dtype, _with_floor(share, y.shape[1])) for share in shares.T
+        fit_gaussian(data._replace(weight=_with_floor(share, y.shape[1])), dtype)
+        for share in shares.T
     ]
     return parts[0] if len(parts) == 1 else Mixture(parts, _weights(shares))
 

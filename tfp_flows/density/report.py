@@ -49,8 +49,8 @@ class DensityReport(Report):
       gain_error: its standard error.
       worst_gain: the gain of the row that falls furthest behind.
       baselines: mean log-density of the held-out rows under simple models, by name.
-      num_rows: number of training rows.
-      num_held_out: number of held-out rows.
+      num_rows: number of training rows; with weights, the effective number.
+      num_held_out: number of held-out rows, likewise.
       chosen: sentences that say which models were fitted, and with which weights.
       seconds: wall time of the fit.
       checks: all checks, from which the verdict and its reasons follow.
@@ -99,42 +99,46 @@ def judge(
     The weights that score one half of the held-out rows come from the other half. A
     component without use has weight 0.
     """
+    compared = held_out.resampled(each_once=True).first(_MOST_SAMPLES)
     each = log_prob_of_components(Mixture(components), held_out)
-    weights = mixture_weights(each)
-    scores = scored_by_other_half(each)
+    weights = mixture_weights(each, held_out.weight)
+    scores = scored_by_other_half(each, held_out.weight)
     gaussian = baselines.gaussian(train, held_out)
     student = baselines.student(train, held_out)
     gains = scores - gaussian
     used = np.flatnonzero(weights)
     mixture = Mixture([components[k] for k in used], weights[used])
-    compared = held_out.first(_MOST_SAMPLES)
     samples = _samples(mixture, compared, seed)
     sample_scores = mixed(log_prob_of_components(mixture, samples), mixture.weights)
     found = [
-        checks.held_out_rows(len(gains)),
+        checks.held_out_rows(held_out.num_rows),
         checks.furthest_row(scores - np.maximum(gaussian, student)),
-        checks.typical_rows(scores, sample_scores),
-        checks.calibration(scores, sample_scores),
+        checks.typical_rows(scores, sample_scores, held_out.weight),
+        checks.calibration(scores, sample_scores, held_out.weight),
         checks.neighbours(compared, samples),
         checks.spikes(train.x),
         checks.dependence(train),
         checks.copies(train, held_out),
-        checks.gain(gains),
+        checks.gain(gains, held_out.weight),
     ]
     verdict, reasons = decide(found)
+
+    def mean(values):
+        return float(np.average(values, weights=held_out.weight))
+
     simple = {"Gaussian": gaussian, "Student's t": student}
     simple |= baselines.others(train, held_out)
     report = DensityReport(
         verdict=verdict,
         reasons=reasons,
-        log_likelihood=float(scores.mean()),
-        log_likelihood_error=standard_error(scores),
-        gain=float(gains.mean()),
-        gain_error=standard_error(gains),
+        log_likelihood=mean(scores),
+        log_likelihood_error=standard_error(scores, held_out.weight),
+        gain=mean(gains),
+        gain_error=standard_error(gains, held_out.weight),
         worst_gain=float(gains.min()),
-        baselines={name: float(values.mean()) for name, values in simple.items()},
-        num_rows=len(train.x),
-        num_held_out=len(held_out.x),
+        baselines={name: mean(values) for name, values in simple.items()},
+        num_rows=train.num_rows,
+        num_held_out=held_out.num_rows,
         chosen=(*rules.reasons, f"weights {', '.join(f'{w:.2f}' for w in weights)}"),
         seconds=math.nan,
         checks=tuple(found),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfp_flows.core.rows import by_parts
+from tfp_flows.core.rows import effective_count
 from tfp_flows.density.data import Data
 from tfp_flows.distributions.mixture import Mixture
 
@@ -16,33 +16,43 @@ _UPDATES = 200  # number of updates of the weights; each raises the likelihood
 
 def log_prob_of_components(mixture: Mixture, data: Data) -> np.ndarray:
     """Returns log-densities of rows under each component, `[n, K]`, in float64."""
-    each = by_parts(lambda x, c: mixture.log_prob_of_components(x, context=c), *data)
+    each = data.by_parts(lambda x, c: mixture.log_prob_of_components(x, context=c))
     return each.astype(np.float64)
 
 
-def mixture_weights(log_probs: np.ndarray) -> np.ndarray:
+def mixture_weights(
+    log_probs: np.ndarray, row_weight: np.ndarray | None = None
+) -> np.ndarray:
     """Returns the weights, `[K]`, under which rows are most probable, by EM.
 
-    Log-densities of rows are `[n, K]`. A component of less weight than 0.02 gets none.
+    Log-densities of rows are `[n, K]`, and weights of rows `[n]`, if they have any. A
+    component of less weight than 0.02 gets none.
     """
     count = log_probs.shape[1]
+    num_rows = effective_count(row_weight, len(log_probs))
+    each = 1.0 if row_weight is None else num_rows * row_weight / row_weight.sum()
     weights = np.full(count, 1.0 / count)
     log_probs = np.maximum(log_probs, -1e9)  # a row may have density zero under all
     for _ in range(_UPDATES):
         shares = log_probs + np.log(weights)
         shares = np.exp(shares - np.logaddexp.reduce(shares, axis=1, keepdims=True))
-        weights = shares.sum(axis=0) + _PRIOR_ROWS / count
-        weights /= len(shares) + _PRIOR_ROWS
+        weights = np.sum(shares.T * each, axis=1) + _PRIOR_ROWS / count
+        weights /= num_rows + _PRIOR_ROWS
     weights = np.where(weights < min(_LEAST_WEIGHT, 1.0 / count), 0.0, weights)
     return weights / weights.sum()
 
 
-def scored_by_other_half(log_probs: np.ndarray) -> np.ndarray:
+def scored_by_other_half(
+    log_probs: np.ndarray, row_weight: np.ndarray | None = None
+) -> np.ndarray:
     """Returns log-densities of rows, `[n]`, by weights from the other half of the rows."""
     half = len(log_probs) // 2
-    first, second = log_probs[:half], log_probs[half:]
-    parts = [mixed(a, mixture_weights(b)) for a, b in ((first, second), (second, first))]
-    return np.concatenate(parts)
+    halves = slice(half), slice(half, None)
+    scores = []
+    for scored, other in (halves, halves[::-1]):
+        weight = None if row_weight is None else row_weight[other]
+        scores.append(mixed(log_probs[scored], mixture_weights(log_probs[other], weight)))
+    return np.concatenate(scores)
 
 
 def mixed(log_probs: np.ndarray, weights: np.ndarray) -> np.ndarray:

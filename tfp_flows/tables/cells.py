@@ -79,6 +79,11 @@ def days_from_dates(dates: np.ndarray) -> np.ndarray:
     return (dates - _EPOCH) / _DAY
 
 
+def days_if_dates(column: np.ndarray) -> np.ndarray:
+    """Returns a column of dates, `[N]`, as days since 1970; any other as it is."""
+    return days_from_dates(column) if column.dtype.kind == "M" else column
+
+
 def dates_from_days(days: np.ndarray) -> np.ndarray:
     """Returns datetimes, in nanoseconds, from days since 1970, `[...]`.
 

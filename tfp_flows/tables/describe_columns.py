@@ -44,7 +44,7 @@ def describe_columns(
 
     With `as_recorded`, the rows also show which cells cannot occur: numbers between
     multiples of a step, such as 0.1; whole numbers beyond an end that is no tail, such as
-    month 13; and rows that violate an order or a sum of two columns (`Difference`). They
+    month 13; and rows that violate an order of two columns or a sum (`Difference`). They
     also show which columns are exactly equal in some rows (`Equality`), and which are
     computed from another one (`Function`) or have one value for each of its values
     (`Lookup`). Each can be switched off:

@@ -14,11 +14,13 @@ import numpy as np
 from tfp_flows.tables.column import Column
 from tfp_flows.tables.rules import Rule
 
-_KINDS = ("real", "positive", "integer", "heavy-tailed")
+_KINDS = ("real", "positive", "integer", "heavy-tailed", "date")
 # An order is no chance if at least so many violations are expected: a share of the rows if
 # one column is shuffled, and a number of rows if the difference is normal.
 _LEAST_SHUFFLED, _LEAST_EXPECTED = 0.05, 5.0
 _MOST_COLUMNS = 40  # among more columns of numbers, none is compared
+_COUNTS_OF_PARTS = (2, 3, 4)
+_MOST_SUMS = 20_000  # with more sums of so many parts, none is looked for
 _SAMPLE = 64  # rows that rule out most sums
 _ROUNDING = 1e-14  # rounding error of a sum, relative to its parts
 
@@ -33,7 +35,7 @@ class Difference(Rule):
 
     So an order of two columns is a difference that is never negative, and a sum is one that
     is always zero; both are kept exactly. The map has a volume of 1: densities are those of
-    the columns. A column of a context has no difference.
+    the columns. A column of a context has no difference. That of two dates is in days.
 
     Args:
       name: name of the column.
@@ -50,7 +52,10 @@ class Difference(Rule):
     minus: list[str]
     column: Column
 
-    needs = "numbers without missing cells, on one grid, the first without `high`"
+    needs = (
+        "numbers, or two dates, without missing cells, on one grid, the first without "
+        "`high`"
+    )
 
     @property
     def names(self) -> list[str]:  # type: ignore[override]  # elsewhere a field
@@ -68,6 +73,8 @@ class Difference(Rule):
         if difference.kind == "constant":
             return True
         if any(c.kind not in _KINDS or c.num_missing for c in columns):
+            return False
+        if not _are_alike(columns):
             return False
         is_positive = difference.kind == "positive" or difference.low is not None
         if not difference.is_number or not is_positive or (difference.low or 0.0) < 0.0:
@@ -111,11 +118,11 @@ def find_differences(
 ) -> list[Difference]:
     """Returns the sums and orders of columns that hold in all rows.
 
-    A sum is `c = a + b`, if all sums of a and b are on the grid of c. An order `a <= b` is
-    returned if chance would violate it: in many rows if one column were shuffled, and in
-    some if the difference were normal. Columns that functions compute have none. `describe`
-    returns the `Column` of a difference, from its name, the name of its column and the
-    differences, `[N]`.
+    A sum, such as `d = a + b`, has two to four parts, all of whose sums are on the grid of
+    d. An order `a <= b`, of numbers or of dates, is returned if chance would violate it: in
+    many rows if one column were shuffled, and in some if the difference were normal.
+    Columns that functions compute have none. `describe` returns the `Column` of a
+    difference, from its name, the name of its column and the differences, `[N]`.
     """
     names = [n for n, c in columns.items() if c.kind in _KINDS and not c.num_missing]
     names = [name for name in names if name not in computed]
@@ -123,15 +130,16 @@ def find_differences(
         return []
     cells = {name: cells[name] for name in names}
     differences: dict[str, Difference] = {}
-    for name, parts in _sums(cells):
+    without_dates = {n: rows for n, rows in cells.items() if columns[n].kind != "date"}
+    for name, parts in _sums(without_dates):
         label = " - ".join([name, *parts])
-        is_part = any(name in d.minus for d in differences.values())
-        is_new = name not in differences and not is_part and label not in columns
+        is_new = name not in differences and label not in columns
+        is_new = is_new and not any(_reaches(differences, part, name) for part in parts)
         if is_new and _is_on_grid(columns[name], [columns[part] for part in parts]):
             reason = f"{name} = {' + '.join(parts)} in all rows"
             zero = Column(label, "constant", reason, values=[0.0])
-            differences[name] = Difference(name, list(parts), zero)
-    for name, part in _orders(cells):
+            differences[name] = Difference(name, parts, zero)
+    for name, part in _orders(cells, columns):
         difference = cells[name] - cells[part]
         column = describe(f"{name} - {part}", name, difference)
         column.reason = f"{part} <= {name} in all rows"
@@ -151,28 +159,37 @@ def _without_rounding(total, parts):
 
 
 def _sums(cells):
-    """Yields names of columns, and of two others whose sum they are in all rows."""
-    some = {
-        name: column[:: max(len(column) // _SAMPLE, 1)] for name, column in cells.items()
-    }
-    for parts in itertools.combinations(cells, 2):
-        if any(np.ptp(some[part]) == 0.0 for part in parts):
-            continue
-        for name in cells:
-            if name in parts:
-                continue
-            rests = (
-                _without_rounding(rows[name], [rows[part] for part in parts])
-                for rows in (some, cells)
-            )
-            if not any(rest.any() for rest in rests):
-                yield name, parts
+    """Yields names of columns, and of two to four others whose sum they are in all rows.
+
+    Sums of fewer columns come first.
+    """
+    if not cells:
+        return
+    some = np.stack([c[:: max(len(c) // _SAMPLE, 1)] for c in cells.values()], axis=1)
+    names, varying = list(cells), np.flatnonzero(np.ptp(some, axis=0) > 0.0)
+    for count in _COUNTS_OF_PARTS:
+        if not count <= len(varying) or math.comb(len(varying), count) > _MOST_SUMS:
+            return
+        parts = np.array(list(itertools.combinations(varying, count)))
+        each = np.indices([len(names), len(parts)]).reshape(2, -1)
+        for row in some:  # the first rows rule out nearly all
+            total, terms = row[each[0]], row[parts][each[1]]
+            rest = np.abs(total - terms.sum(axis=1))
+            size = np.abs(total) + np.abs(terms).sum(axis=1)
+            each = each[:, rest <= _ROUNDING * size]
+        for column, index in each.T:
+            chosen = [names[part] for part in parts[index]]
+            rest = _without_rounding(cells[names[column]], [cells[n] for n in chosen])
+            if names[column] not in chosen and not rest.any():
+                yield names[column], chosen
 
 
-def _orders(cells):
+def _orders(cells, columns):
     """Returns pairs of names: a column is never below the other; closest pairs first."""
     pairs = []
     for name, part in itertools.permutations(cells, 2):
+        if not _are_alike([columns[name], columns[part]]):
+            continue
         difference = cells[name] - cells[part]
         if difference.min() < 0.0 or difference.max() == 0.0:
             continue
@@ -197,6 +214,12 @@ def _is_on_grid(column, parts):
     """Whether sums of the parts are on the grid of the column, if it has one."""
     unit = _step(column)
     return not unit or all(_is_multiple(_step(part), unit) for part in parts)
+
+
+def _are_alike(columns):
+    """Whether all columns are of numbers, or both of two are of dates."""
+    are_dates = [column.kind == "date" for column in columns]
+    return not any(are_dates) or (all(are_dates) and len(columns) == 2)
 
 
 def _step(column):

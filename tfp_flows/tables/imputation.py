@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import require
 from tfp_flows.distributions import draws
-from tfp_flows.tables.cells import is_missing
+from tfp_flows.tables.cells import days_if_dates, is_missing
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.functions import Function
@@ -216,7 +216,7 @@ class RuleSolver(typing.NamedTuple):
                 [self._is_linked(name), ~self.observed[:, entry], *is_known], 0
             )
             rest = np.sum([parts[term] for term in others], axis=0)
-            value = np.asarray(self.columns[name][is_here], np.float64)
+            value = np.asarray(days_if_dates(self.columns[name])[is_here], np.float64)
             value = value - np.broadcast_to(rest, len(codes))[is_here]
             value = value / terms.count(owner)
             value = value if grid is None else grid.places(grid.round_if_near(value))
@@ -231,8 +231,11 @@ class RuleSolver(typing.NamedTuple):
             columns = self.codec.decode(x, self.columns)
             for name in self.codec.differences:
                 is_linked = self._is_linked(name)
-                value = np.asarray(self.columns[name][is_linked], np.float64)
-                is_equal = np.isclose(columns[name][is_linked], value, rtol=1e-9)
+                completed, given = (
+                    np.asarray(days_if_dates(each[name])[is_linked], np.float64)
+                    for each in (columns, self.columns)
+                )
+                is_equal = np.isclose(completed, given, rtol=1e-9)
                 is_wrong[is_linked] |= ~is_equal
             for name, function in self.codec.functions.items():
                 is_linked = self._lacks_source(function)
@@ -280,8 +283,9 @@ class RuleSolver(typing.NamedTuple):
     def _terms(self, x):
         """The terms by name, `[N]`; arbitrary where they are unknown."""
         terms: dict[Any, np.ndarray] = self.columns | self.codec.parts(x)
+        terms = {name: days_if_dates(term) for name, term in terms.items()}
         for name in self.codec.differences:
-            column = self.columns[name]
+            column = days_if_dates(self.columns[name])
             terms[(name,)] = np.where(is_missing(column), np.nan, column).astype(float)
         return terms
 

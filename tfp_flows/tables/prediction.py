@@ -15,6 +15,7 @@ from tfp_flows.distributions.univariate import bisect
 from tfp_flows.tables.cells import (
     dates_from_days,
     days_from_dates,
+    days_if_dates,
     in_nanoseconds,
     is_missing,
 )
@@ -51,8 +52,9 @@ def predict(
     context = None if context is None else context[rows]
     if name in codec.differences:
         parts = frame.take(codec.differences[name].minus, "context").values()
-        offset = np.sum([part.astype(np.float64) for part in parts], axis=0)
-        shift = Shift(offset[rows], codec.grids[name])
+        offset = np.sum([days_if_dates(part).astype(float) for part in parts], axis=0)
+        is_date = all(part.dtype.kind == "M" for part in parts)
+        shift = Shift(offset[rows], codec.grids[name], is_date)
     zeros = tf.zeros([len(rows), distribution.features.num_codes], tf.float64)
     from_context = distribution.features_of_context(zeros, context)
     probs = _probabilities_of_codes(distribution, zeros, from_context)
@@ -91,6 +93,7 @@ class Shift(typing.NamedTuple):
 
     offset: np.ndarray  # sums of the columns that the difference subtracts, `[N]`
     grid: Grid | None  # of the column
+    is_date: bool  # whether the column is of dates, whose numbers are days
 
     def removed(self, y: np.ndarray, grid: Grid | None) -> np.ndarray:
         """Returns the differences, `[N]`, of cells y, on the grid of the differences."""
@@ -476,27 +479,29 @@ class Prediction:
         column = self._column_of(y)
         absent = is_missing(column)
         numbers = np.full(len(column), np.nan)
-        if self.column.kind == "date":
-            dates = in_nanoseconds(self.column.name, column[~absent])
-            numbers[~absent] = days_from_dates(dates)
-            return numbers
         if self._values is not None and from_ordered is not None:
             numbers[~absent] = from_ordered(self._values, column[~absent])
             return numbers
-        numbers[~absent] = column[~absent].astype(np.float64)
+        cells = column[~absent]
+        if self._is_date:
+            cells = days_from_dates(in_nanoseconds(self.column.name, cells))
+        numbers[~absent] = cells.astype(np.float64)
         if self._shift is not None:
             numbers = self._shift.removed(numbers, self._codec.grid)
         return self._codec.on_circle(numbers)
 
     def _in_units(self, y):
         """Places or numbers as values of the column's own type."""
-        if self._shift is not None:
-            return self._shift.added(y)
         if self._values is not None:
             return self._values.at(y)
-        if self.column.kind == "date":
-            return dates_from_days(y)
-        return y
+        y = y if self._shift is None else self._shift.added(y)
+        return dates_from_days(y) if self._is_date else y
+
+    @property
+    def _is_date(self):
+        """Whether the column that was asked for is of dates."""
+        is_date = self.column.kind == "date"
+        return is_date if self._shift is None else self._shift.is_date
 
 
 class OrderedValues:

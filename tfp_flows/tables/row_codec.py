@@ -11,7 +11,12 @@ import numpy.typing as npt
 
 from tfp_flows.core.arguments import require
 from tfp_flows.tables.atoms import AtomSpec
-from tfp_flows.tables.cells import cells_of, is_missing
+from tfp_flows.tables.cells import (
+    cells_of,
+    dates_from_days,
+    days_if_dates,
+    is_missing,
+)
 from tfp_flows.tables.column import UNUSABLE, Column
 from tfp_flows.tables.column_codec import ColumnCodec, Encoded
 from tfp_flows.tables.columns import TableColumns
@@ -250,10 +255,12 @@ class RowCodec:
         context = context or {}
         columns = self.parts(x)
         for name, difference in in_order(self.differences).items():
-            parts = [(context | columns)[part] for part in difference.minus]
-            total, grid = np.sum([columns[name], *parts], axis=0), self.grids[name]
-            rounded = total if grid is None else grid.round(total).astype(total.dtype)
-            columns[name] = rounded
+            terms = [columns[name], *((context | columns)[n] for n in difference.minus)]
+            total = np.sum([days_if_dates(term) for term in terms], axis=0)
+            grid = self.grids[name]
+            total = total if grid is None else grid.round(total).astype(total.dtype)
+            is_date = self._columns[name].kind == "date"
+            columns[name] = dates_from_days(total) if is_date else total
         for name, function in self.functions.items():
             columns[name] = function((context | columns)[function.source])
         return columns
@@ -294,8 +301,8 @@ class RowCodec:
         if name not in self.differences or grid is None:
             return cells
         # A sum must be on the grid of its column.
-        y = self._take(frame)[name]
-        steps = grid.multiples(np.where(cells.is_missing, 0.0, y).astype(float))
+        y = cells_of(name, self._take(frame)[name]).numbers()
+        steps = grid.multiples(np.where(cells.is_missing, 0.0, y))
         is_on_grid = cells.is_missing | (steps == np.floor(steps))
         return cells._replace(is_possible=cells.is_possible & is_on_grid)
 
@@ -305,7 +312,7 @@ class RowCodec:
             return self._take(frame)[name]
         difference = self.differences[name]
         columns = self.columns_of(difference, frame)
-        cells = [cells_of(n, column).values for n, column in columns.items()]
+        cells = [cells_of(n, column).numbers() for n, column in columns.items()]
         apart = difference.subtracted(cells)
         grid = difference.column.grid or self.grids[name]
         return apart if grid is None else grid.round_if_near(apart)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.core.rows import take_rows
+
 
 def given_order(num_rows: int) -> tf.data.Dataset:
     """Returns a dataset of one element, the indices `0, ..., num_rows - 1`."""
@@ -41,12 +43,14 @@ def epoch_orders(num_rows: int, seed: int | None, first: int, last: int) -> tf.d
 
 
 def row_batches(arrays: Any, order: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
-    """Returns a dataset of batches of arrays in memory, `[N, ...]`, in any nest.
+    """Returns a dataset of batches of arrays in memory, `[N, ...]`, or None, in any nest.
 
     `order` is a dataset of indices of the rows, an element for each pass over them.
     """
     with tf.device("CPU"):
-        arrays = tf.nest.map_structure(tf.constant, arrays)
+        arrays = tf.nest.map_structure(
+            lambda array: None if array is None else tf.constant(array), arrays
+        )
     num_rows = len(tf.nest.flatten(arrays)[0])
     num_whole = num_rows // batch_size
 
@@ -60,7 +64,7 @@ def row_batches(arrays: Any, order: tf.data.Dataset, batch_size: int) -> tf.data
         return batches
 
     def gather(rows):
-        return tf.nest.map_structure(lambda array: tf.gather(array, rows), arrays)
+        return take_rows(arrays, rows)
 
     count = -(-num_rows // batch_size) * len(order)
     batches = order.flat_map(indices).map(gather)

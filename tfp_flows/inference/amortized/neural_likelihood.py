@@ -322,7 +322,8 @@ def fit_neural_likelihood(
         data = Data(usable.x, usable.u)
         rule = rules_for(len(data.x), data.x.shape[1], data.context_size).given_flow
         density = fit_density(
-            *data,
+            data.x,
+            data.context,
             flow=new_flow(rule, data, for_flow),
             seed=for_fit,
             max_minutes=max_minutes,
