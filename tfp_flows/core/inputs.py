@@ -102,8 +102,8 @@ def check_context(
     if not context_size:
         words = f"no `context`, since `{owner}` is unconditional"
         kind = f"a {type(context).__name__}"
-        got = f"shape {context.shape}" if hasattr(context, "shape") else kind
-        require(context is None, words, got)
+        shape = getattr(context, "shape", None)
+        require(context is None, words, kind if shape is None else f"shape {shape}")
         return None
     words = f"`context` of shape [..., {context_size}]"
     require(context is not None, f"{words} for conditional `{owner}`", None)

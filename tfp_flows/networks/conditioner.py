@@ -249,7 +249,7 @@ class Conditioner(ConfiguredByAttributes, tf.Module, AutoregressiveConditioner):
         return tuple(self.network.compute_output_spec(keras.KerasTensor(joined)).shape[1:])
 
     @property
-    def _input(self):
+    def _input(self) -> tuple[int, tf.TensorShape]:
         """Number of axes and shape of its input from the bijector."""
         return len(self._input_shape), tf.TensorShape(self._input_shape)
 
