@@ -45,7 +45,7 @@ class ContextNetwork(ConfiguredLayer):
             if len(inputs) > 1 and not self.built:  # Keras would build it for x alone
                 self.build((*x.shape[:-1], width))
             expected = self.get_build_config()["input_shape"][-1] if self.built else width
-            got = f"{' and '.join(str(tuple(a.shape)) for a in inputs)}"
+            got = " and ".join(str(tuple(a.shape)) for a in inputs)
             words = f"inputs of shape [..., {expected}], variables and context"
             require(width == expected, f"{words}, of `{self.name}`", got)
         return super().__call__(*inputs, **options)

@@ -83,7 +83,7 @@ class DeepSet(ConfiguredLayer):
         words = "inputs `[values, is_known]` of as many values as flags"
         require(not self.masked or width % 2 == 0, words, f"{width} columns")
         self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: width})
-        self._of_rows.build((None, input_shape[-1]))
+        self._of_rows.build((None, width))
         self._of_mean.build((None, self.hidden_units[-1] + 1))
         self.built = True
 
