@@ -161,7 +161,7 @@ class ColumnCodec:
             return low, high
         first, last = self.grid.ends(low, high)
         if kind == "periodic":  # whose `high` is `low`
-            last = float(self.grid.places_below(np.array(float(high))))
+            last = float(self.grid.places_below(np.array(self.column.circle[1])))
         return first, last
 
     def decode(self, code: np.ndarray, number: np.ndarray) -> np.ndarray:

@@ -215,13 +215,15 @@ class NumberConditionals:
             if not len(columns):
                 continue
             integers = self.from_columns(columns.tolist())
-            conditional = integers._circle if is_circle else integers._line
+            conditional: LineConditional | CircleConditional = (
+                integers._circle if is_circle else integers._line
+            )
             used, own = _parameters_of(conditional, parameters), y
             if len(columns) < y.shape[-1]:  # a gather is slow, also of all columns
                 own, used = (tf.gather(t, columns, axis=-1) for t in (own, used))
-            ends = (integers.maps.edge(end)[..., None, :] for end in (own, own + 1.0))
+            low, high = (integers.maps.edge(end)[..., None, :] for end in (own, own + 1.0))
             middle = tf.gather(members.log_prob, columns, axis=-1)
-            in_bins = conditional.in_bins(*ends, used, middle)
+            in_bins = conditional.in_bins(low, high, used, middle)
             places = np.full(len(is_replaced), 0)
             places[columns] = np.arange(len(columns))
             members = Evaluated(
