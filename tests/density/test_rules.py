@@ -106,7 +106,7 @@ def test_many_rows_of_light_tails_have_one_more_flow_without_dropout():
     names = ["neural spline flow", "MAF", "MAF of residuals"]
     assert [*few] == names
     assert [*many] == [*names, "second MAF of residuals"]
-    assert [rule.options["dropout"] for rule in many.values()] == [0.1, 0.1, 0.1, 0.0]
+    assert [rule.options["dropout"] for rule in many.values()] == [0.1, 0.0, 0.1, 0.0]
     first, second = many["MAF of residuals"], many["second MAF of residuals"]
     assert second.constructor is first.constructor
 

@@ -263,8 +263,8 @@ BAD_CALLS = [
     (lambda: column_with(step=0.0), "`step` above 0 of column 'a'"),
     (lambda: column_with(kind="integer", step=0.5), "an integer `step`"),
     (
-        lambda: column_with(kind="periodic", low=0, high=1, step=0.1),
-        "no `step` of the periodic",
+        lambda: column_with(kind="periodic", low=0, high=1, step=0.3),
+        "`step` of the periodic column | that divides `high` - `low` | 0.3, 0 and 1",
     ),
 ]
 

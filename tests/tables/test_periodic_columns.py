@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 from random_weights import randomize
-from small_tables import column, fitted
+from small_tables import column, fitted, saved_and_loaded
+
+import tfp_flows as tff
 
 pytestmark = pytest.mark.usefixtures("all_op_by_op")
 CIRCLES = [(-180.0, 180.0), (1.0, 13.0)]
@@ -94,3 +96,74 @@ def test_predictions_are_those_of_the_density_on_the_circle(low, high, has_spike
     np.testing.assert_allclose(predicted.crps(y), score, atol=2e-3 * width)
     with pytest.raises(ValueError, match="`y` of the periodic column 'angle'"):
         predicted.cdf(high + 1.0)
+
+
+MONTHS = {
+    "month": np.random.default_rng(1).choice([1, 2, 3, 11, 12], 200).astype(np.int32),
+    "x": np.random.default_rng(2).normal(size=200),
+}
+
+
+def table_of_months(context="x"):
+    columns = tff.describe_columns(MONTHS)
+    columns.change("month", kind="periodic", low=1, high=13)
+    assert columns["month"].step == 1.0
+    table = fitted(columns, MONTHS, context=context, num_members=2)
+    randomize(table.distribution, stddev=0.3)
+    return table
+
+
+def test_months_have_probabilities_and_are_drawn_as_recorded(tmp_path):
+    table, again = saved_and_loaded(table_of_months(), tmp_path / "table.keras")
+    month, given = np.arange(1.0, 13.0), {"x": np.array([-1.0, 0.5])}
+    rows = {"x": np.repeat(given["x"], 12), "month": np.tile(month, 2)}
+    log_prob = again.log_prob(rows).reshape(2, 12)
+    np.testing.assert_allclose(np.exp(log_prob).sum(axis=1), 1.0, atol=1e-6)
+    np.testing.assert_array_equal(table.log_prob(rows).reshape(2, 12), log_prob)
+    others = {"x": np.zeros(3), "month": [1.5, 0.0, 14.0]}
+    assert (table.log_prob(others) == -np.inf).all()
+    drawn = again.sample(context={"x": np.full(3_000, 0.5)}, seed=0)["month"]
+    assert drawn.dtype == np.int32
+    rates = np.bincount(drawn, minlength=13)[1:] / 3_000
+    np.testing.assert_allclose(rates, np.exp(log_prob[1]), atol=0.04)
+
+
+def test_predicted_months_are_those_of_the_probabilities():
+    table, month = table_of_months(), np.arange(1.0, 13.0)
+    given = {"x": np.array([-1.0, 0.5])}
+    predicted = table.predict(given)
+    probs = np.exp([predicted.log_prob(np.full(2, m)) for m in month]).T
+    np.testing.assert_array_equal(predicted.mode(), month[probs.argmax(axis=1)])
+    center = probs @ np.exp(2j * np.pi * (month - 1.0) / 12.0)
+    mean = np.mod(np.angle(center), 2.0 * np.pi) * 6.0 / np.pi
+    np.testing.assert_allclose(predicted.mean() - 1.0, mean, atol=1e-4)
+    # Counted from opposite of the mean.
+    offset = np.mod(month - 1.0 - mean[:, None] + 6.0, 12.0)
+    for level in (0.05, 0.5, 0.95):
+        y = predicted.quantile(level)
+        at = offset[range(2), (y - 1.0).astype(int)][:, None]
+        assert (np.sum(probs * (offset < at), axis=1) < level).all()
+        up_to = np.sum(probs * (offset <= at), axis=1)
+        assert (up_to > level - 1e-6).all()
+        np.testing.assert_allclose(predicted.cdf(y), up_to, atol=1e-6)
+
+
+def test_months_are_a_context_with_numbers_between_them():
+    table = table_of_months(context="month")
+    rows = {"x": np.full(4, 0.3), "month": [1.0, 13.0, 12.9999, 1.5]}
+    log_prob = table.log_prob(rows)
+    assert log_prob[0] == log_prob[1]
+    assert log_prob[2] == pytest.approx(log_prob[0], abs=1e-3)
+    with pytest.warns(UserWarning, match=r"\{'month': 1\}"):
+        moved = table.clip_context({"month": np.array([2, 15])})
+    np.testing.assert_array_equal(moved["month"], [2, 3])
+
+
+def test_a_step_that_does_not_divide_the_circle_is_left_out():
+    columns = tff.describe_columns({"day": np.arange(400) % 365, "x": np.arange(400.0)})
+    columns.change("day", kind="periodic", low=0, high=365.25)
+    assert columns["day"].step is None
+    columns.change("day", kind="periodic", low=0, high=365)
+    assert columns["day"].step is None  # as it was
+    columns.change("day", step=1.0)
+    assert columns["day"].details == "0 to 365, step 1"

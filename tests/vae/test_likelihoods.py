@@ -119,3 +119,21 @@ def test_grey_values_of_sixteen_bits_in_float32_are_levels():
     likelihood.check((np.arange(65_536) / 65_535.0).astype(np.float32))
     with pytest.raises(ValueError, match="multiples of 1/255"):
         likelihoods.DiscretizedLogistic(4, 256).check(np.array([0.3 / 255.0]))
+
+
+def test_lists_and_float64_arrays_are_taken_and_rows_of_another_shape_refused():
+    likelihood = likelihoods.Bernoulli(3)
+    likelihood.check([[0, 1, 1]])
+    x, outputs = [[0.0, 1.0, 1.0]] * 3, [[0.5, -1.0, 2.0]] * 3
+    expected = likelihood.log_prob(tf.constant(x), tf.constant(outputs))
+    for given in (x, np.array(x), x[0]):
+        nats = likelihood.log_prob(given, outputs)
+        np.testing.assert_array_equal(nats, expected)
+    for likelihood, x, width in (
+        (likelihoods.Gaussian(2), np.ones([3, 1]), 4),
+        (likelihoods.DiscretizedLogistic((2, 1)), np.ones([3, 2]), 4),
+    ):
+        with pytest.raises(ValueError, match=r"Expected `x` of shape \[\.\.\., "):
+            likelihood.log_prob(x, tf.zeros([3, width]))
+    with pytest.raises(ValueError, match="`x` of float32 numbers; got float64"):
+        likelihoods.Bernoulli(1).log_prob(tf.ones([1, 1], tf.float64), [[0.0]])

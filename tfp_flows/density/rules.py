@@ -39,8 +39,8 @@ _NETWORKS_OF_ORDER = 2
 # Least number of rows -> width and dropout of the layers, of neural spline flows and MAFs.
 _SPLINE_FLOWS = {0: (64, 0.2), 3_000: (64, 0.1), 20_000: (128, 0.05), 300_000: (256, 0.0)}
 _MAFS = {0: (128, 0.2), 3_000: (128, 0.1), 20_000: (256, 0.05)}
-# Rows from which, with light tails, there is one more `MAF`, without dropout: its noise
-# limits how narrow a density of parameters that the data determine can be.
+# Rows from which, with light tails, the `MAF` and one more of residuals have no dropout:
+# its noise limits how narrow a density of parameters that the data determine can be.
 _ROWS_WITHOUT_DROPOUT = 3_000
 _ROWS_OF_LARGE_BATCHES = 20_000  # from here on, a training step has 512 rows, not 256
 # Bound of splines where tails are light. Beyond it, a draw has the scale of all rows, not
@@ -242,10 +242,12 @@ def rules_for(
         flows["neural spline flow"] = spline_flow
         if context_size and event_size > 1:
             sizes = num_rows, max_steps, light_tails
-            flows["MAF"] = _maf(MAF, *sizes)
+            may_be_narrow = light_tails and num_rows >= _ROWS_WITHOUT_DROPOUT
+            narrow = {"dropout": 0.0} if may_be_narrow else {}
+            flows["MAF"] = _maf(MAF, *sizes, **narrow)
             flows["MAF of residuals"] = _maf(_residual_maf, *sizes)
-            if light_tails and num_rows >= _ROWS_WITHOUT_DROPOUT:
-                second = _maf(_residual_maf, *sizes, dropout=0.0)
+            if may_be_narrow:
+                second = _maf(_residual_maf, *sizes, **narrow)
                 flows["second MAF of residuals"] = second
     return Rules(
         splines=splines,

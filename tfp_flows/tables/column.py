@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfp_flows.core.arguments import require
-from tfp_flows.tables.grids import Grid
+from tfp_flows.tables.grids import Grid, find_step
 
 # Meaning of each kind, and the entries that it needs.
 KINDS = {
@@ -31,6 +31,7 @@ KINDS = {
 # Kinds without a distribution.
 UNUSABLE = ("text", "identifier", "missing")
 _FEW_VALUES = 10  # maximum length of a list of numbers that are like categories
+_RESOLUTION = float(np.finfo(np.float64).eps)
 _DATE = "date"  # key of a date among plain values
 _WITH_VALUES = ("ordered", "categorical", "boolean", "constant")
 _NUMBERS = ("real", "positive", "bounded", "periodic", "heavy-tailed", "integer", "date")
@@ -50,7 +51,8 @@ class Column:
       spikes: numbers that many rows share, each with a probability of its own.
       num_missing: number of missing cells.
       step: numbers are multiples of it, each with a probability, `low` and `high`
-        included. None: numbers have a density; "integer" columns have a step of 1.
+        included; a circle from `low` to `high` is a multiple of it. None: numbers have a
+        density; "integer" columns have a step of 1.
 
     >>> import tfp_flows
     >>> column = tfp_flows.tables.Column("hour", "periodic", low=0, high=24)
@@ -137,7 +139,11 @@ def with_kind(column: Column, kind: str) -> Column:
     if changed.is_number and column.is_number:
         changed.spikes = column.spikes
         is_whole = kind != "integer" or float(column.step or 1.0).is_integer()
-        changed.step = column.step if is_whole and kind != "periodic" else None
+        changed.step = column.step if is_whole else None
+    if kind == "periodic" and column.grid is not None:
+        changed.step = column.grid.step
+    if kind == "periodic" and column.kind == "ordered" and not column.has_ordered_texts:
+        changed.step = find_step(np.sort(np.array(column.values, np.float64)), _RESOLUTION)
     if changed.has_values and column.has_values:
         # Texts have no order of their own.
         is_text = any(isinstance(value, str) for value in column.values)
@@ -161,8 +167,10 @@ def check_column(column: Column) -> None:
     step = column.step
     is_step = step is None or _is_finite(step) and step > 0.0
     require(is_step, f"`step` above 0 of column {name!r}, or None", repr(step))
-    is_allowed = step is None or column.is_number and kind != "periodic"
+    is_allowed = step is None or column.is_number
     require(is_allowed, f"no `step` of the {kind} column {name!r}", repr(step))
+    words = f"`step` of the periodic column {name!r} that divides `high` - `low`"
+    require(kind != "periodic" or has_whole_steps(column), words, f"{step}, {got}")
     is_whole = step is None or kind != "integer" or step == math.floor(step)
     require(is_whole, f"an integer `step` of the integer column {name!r}", repr(step))
     are_finite = all(map(_is_finite, spikes))
@@ -184,6 +192,15 @@ def check_column(column: Column) -> None:
         fits = kind != "boolean" or len(column.values) <= 2
         words = f"two `values` of the boolean column {name!r}"
         require(fits, words, _shortened(column.values))
+
+
+def has_whole_steps(column: Column) -> bool:
+    """Returns whether a circle is a multiple, at least twice, of its column's step."""
+    if column.step is None:
+        return True
+    low, high = column.circle
+    steps = (high - low) / column.step
+    return steps >= 2.0 and abs(steps - round(steps)) < 1e-9 * steps
 
 
 def _is_finite(value):

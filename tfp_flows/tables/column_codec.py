@@ -91,13 +91,11 @@ class ColumnCodec:
                 code = np.where(present, number, code).astype(int)
                 number = np.full(len(code), np.nan)
         else:
-            number = cells.numbers()
+            number = self.on_circle(cells.numbers())
             cell = number if self.grid is None else self.grid.multiples(number)
             for index, spike in enumerate(self.spikes_in_steps):
                 code[present & (cell == spike)] = index + 1
-            number = (
-                self.on_circle(number) if self.grid is None else self.grid.places(number)
-            )
+            number = number if self.grid is None else self.grid.places(number)
             number = np.where(code == 0, number, np.nan)
             is_possible &= (code != 0) | self._is_inside(number)
         return Encoded(code, number, is_possible, is_known, is_missing)
@@ -139,7 +137,9 @@ class ColumnCodec:
             for end, default in zip(self._ends, (-np.inf, np.inf), strict=True)
         )
         if self.column.kind == "periodic":
-            return low + np.mod(number - low, high - low)
+            turn = high - low + (self.grid is not None)  # the last place is on the circle
+            number = low + np.mod(number - low, turn)
+            return number if self.grid is None else self.grid.at(number)
         if self.grid is not None:
             return self.grid.at(np.clip(np.round(number), low, high))
         ends = tf.constant([[-FARTHEST], [FARTHEST]], tf.float64)
@@ -157,7 +157,12 @@ class ColumnCodec:
             return None, None
         if kind == "positive":
             low, high = low or 0.0, None
-        return (low, high) if self.grid is None else self.grid.ends(low, high)
+        if self.grid is None:
+            return low, high
+        first, last = self.grid.ends(low, high)
+        if kind == "periodic":  # whose `high` is `low`
+            last = float(self.grid.places_below(np.array(self.column.circle[1])))
+        return first, last
 
     def decode(self, code: np.ndarray, number: np.ndarray) -> np.ndarray:
         """Returns the cells of codes and numbers, `[N]` each."""
@@ -223,7 +228,8 @@ class ColumnCodec:
     def _is_inside(self, number):
         maps = NumberMaps([unmeasured_map(self.column, self._ends, np.zeros(0))])
         y = tf.constant(number[:, None])
-        inside = maps.unscaled(maps.middle(y)).is_inside.numpy()[:, 0]
+        y = y if self.column.kind == "periodic" else maps.middle(y)
+        inside = maps.unscaled(y).is_inside.numpy()[:, 0]
         may_be = ~maps.is_integer | self._may_miss_grid
         return inside & (may_be | (number == np.floor(number)))
 

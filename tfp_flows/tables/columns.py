@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tfp_flows.core.arguments import require
-from tfp_flows.tables.column import Column, check_column, with_kind
+from tfp_flows.tables.column import Column, check_column, has_whole_steps, with_kind
 from tfp_flows.tables.differences import Difference, in_order
 from tfp_flows.tables.equalities import Equality
 from tfp_flows.tables.functions import Function
@@ -94,6 +94,8 @@ class TableColumns:
         if entries.get("kind", column.kind) != column.kind:
             column = with_kind(column, entries["kind"])
         changed = dataclasses.replace(column, **{"reason": "as given", **entries})
+        if changed.kind == "periodic" and "step" not in entries:
+            changed.step = changed.step if has_whole_steps(changed) else None
         check_column(changed)
         rule = self._rules.get(name)
         if isinstance(rule, Difference):

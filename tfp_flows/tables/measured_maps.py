@@ -56,11 +56,11 @@ def measured_map(
 def unmeasured_map(column: Column, ends: tuple, numbers: np.ndarray) -> NumberSpec:
     """Returns the form of a column's map, without mean and deviation."""
     kind, (low, high) = column.kind, ends
+    is_grid = column.grid is not None
     if kind == "periodic":
-        return NumberSpec("circle", low=low, high=high)
+        return NumberSpec("circle", low, high + 1.0 * is_grid, is_integer=is_grid)
     if kind == "ordered":
         return NumberSpec("logit", 0.0, float(len(column.values)), is_integer=True)
-    is_grid = column.grid is not None
     if low is not None and high is not None:
         return NumberSpec("logit", low, high + 1.0 * is_grid, is_integer=is_grid)
     if low is not None:

@@ -23,6 +23,7 @@ from tfp_flows.transformers.spline import CircularSpline, RationalQuadraticSplin
 # middle times their width.
 _NARROW = 0.02
 _INFINITE = 100.0  # latents beyond have no probability
+_LEAST_ARC = 1e-12  # least probability of an arc, above rounding of float64
 _LOG_SQRT_2_PI = 0.5 * math.log(2.0 * math.pi)
 _PACE = 0.25  # factor of the learning rate of the tails' weight
 TAIL_BOUNDS = (7.0, 7.0)  # bounds of the tails for files that name none
@@ -208,35 +209,30 @@ class NumberConditionals:
 
     def _with_bins(self, members, y, parameters):
         """Replaces densities by probabilities of bins, and sets both ends, for integers."""
-        columns = np.flatnonzero(self.maps.is_integer)
-        integers = self.from_columns(columns.tolist())
-        parameters = _parameters_of(self._line, parameters)
-        if len(columns) < y.shape[-1]:  # a gather is slow, also of all columns
-            y, parameters = (tf.gather(t, columns, axis=-1) for t in (y, parameters))
-        ends = (integers.maps.edge(end) for end in (y, y + 1.0))
-        low, high = (integers._latent(end, parameters) for end in ends)
-        is_wide = high - low > _NARROW
-        middle = tf.gather(members.log_prob, columns, axis=-1)
-        wide = log_interval_probability(
-            tf.where(is_wide, low, tf.zeros_like(low)),
-            tf.where(is_wide, high, tf.ones_like(high)),
-        )
-        in_bins = tf.where(is_wide, wide, middle), normal_cdf(low), normal_cdf(high)
-        places = np.full(len(self.maps.is_integer), 0)
-        places[columns] = np.arange(len(columns))
-        return Evaluated(
-            *(
-                tf.where(self.maps.is_integer, tf.gather(bins, places, axis=-1), others)
-                for bins, others in zip(in_bins, members, strict=True)
+        for is_circle in (False, True):
+            is_replaced = self.maps.is_integer & (self.maps.is_circle == is_circle)
+            columns = np.flatnonzero(is_replaced)
+            if not len(columns):
+                continue
+            integers = self.from_columns(columns.tolist())
+            conditional: LineConditional | CircleConditional = (
+                integers._circle if is_circle else integers._line
             )
-        )
-
-    def _latent(self, u, parameters):
-        u = tf.cast(u, parameters.dtype)[..., None, :]
-        is_end = tf.math.is_inf(u)
-        near = tf.where(is_end, tf.zeros_like(u), u)
-        z, _ = self._line.latent_and_log_slope(near, parameters)
-        return tf.where(is_end, tf.sign(u) * _INFINITE, z)
+            used, own = _parameters_of(conditional, parameters), y
+            if len(columns) < y.shape[-1]:  # a gather is slow, also of all columns
+                own, used = (tf.gather(t, columns, axis=-1) for t in (own, used))
+            low, high = (integers.maps.edge(end)[..., None, :] for end in (own, own + 1.0))
+            middle = tf.gather(members.log_prob, columns, axis=-1)
+            in_bins = conditional.in_bins(low, high, used, middle)
+            places = np.full(len(is_replaced), 0)
+            places[columns] = np.arange(len(columns))
+            members = Evaluated(
+                *(
+                    tf.where(is_replaced, tf.gather(bins, places, axis=-1), others)
+                    for bins, others in zip(in_bins, members, strict=True)
+                )
+            )
+        return members
 
 
 def _parameters_of(conditional, parameters):
@@ -371,6 +367,29 @@ class LineConditional:
         z, log_slope = self.latent_and_log_slope(u, parameters)
         return log_slope - 0.5 * z**2 - _LOG_SQRT_2_PI, normal_cdf(z)
 
+    def in_bins(
+        self, low: tf.Tensor, high: tf.Tensor, parameters: tf.Tensor, middle: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns log-probabilities of bins, and `P(U <= u)` at both ends, `[..., D]`.
+
+        Bins are from `low` to `high`, which may be infinite. Narrow ones have the
+        log-probabilities `middle`.
+        """
+        low, high = (self._latent(end, parameters) for end in (low, high))
+        is_wide = high - low > _NARROW
+        wide = log_interval_probability(
+            tf.where(is_wide, low, tf.zeros_like(low)),
+            tf.where(is_wide, high, tf.ones_like(high)),
+        )
+        return tf.where(is_wide, wide, middle), normal_cdf(low), normal_cdf(high)
+
+    def _latent(self, u, parameters):
+        u = tf.cast(u, parameters.dtype)
+        is_end = tf.math.is_inf(u)
+        near = tf.where(is_end, tf.zeros_like(u), u)
+        z, _ = self.latent_and_log_slope(near, parameters)
+        return tf.where(is_end, tf.sign(u) * _INFINITE, z)
+
     def _parts(self, parameters):
         shift, log_scale, tail, from_spline = tf.split(
             parameters, [1, 1, 1, self._spline.num_parameters], axis=-2
@@ -429,6 +448,20 @@ class CircleConditional:
         turned = self._turns(near, parameters) - self._turns(-math.pi, parameters)
         inside = tf.math.floormod(turned, 1.0)
         return tf.where(u >= math.pi, tf.ones_like(inside), inside)
+
+    def in_bins(
+        self, low: tf.Tensor, high: tf.Tensor, parameters: tf.Tensor, middle: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns log-probabilities of arcs, `[..., D]`, and twice 1/2 in place of a `cdf`.
+
+        Arcs are from `low` to `high`, which are infinite at the ends of the circle.
+        """
+        # In float64, since the difference cancels digits.
+        precise = tf.cast(parameters, tf.float64)
+        below, up_to = (self.cdf(end, precise) for end in (low, high))
+        log_prob = tf.math.log(tf.maximum(up_to - below, _LEAST_ARC))
+        half = tf.fill(tf.shape(middle), tf.constant(0.5, middle.dtype))
+        return tf.cast(log_prob, middle.dtype), half, half
 
     def value(self, z: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Returns u with `P(U <= u) = P(Z <= z)`, Z standard normal, `[..., D]`."""

@@ -88,6 +88,10 @@ class NumberPredictions:
         """Points and weights, before places become numbers."""
         if self._maps.is_circle.any():
             low, high = (end[0] for end in self._maps.ends)
+            if self._is_integer:
+                values = np.arange(low, high)
+                weights = np.exp(self._evaluate(self._conditionals.log_prob, values))
+                return WeightedPoints(np.broadcast_to(values, weights.shape), weights)
             edges = np.linspace(low, high, _ARCS + 1)
             weights = np.diff(self._evaluate(self._conditionals.cdf, edges), axis=1)
             middles = 0.5 * (edges[:-1] + edges[1:])

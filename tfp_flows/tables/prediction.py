@@ -434,7 +434,8 @@ class Prediction:
             np.zeros_like(probability),
             np.full_like(probability, high - low),
         )
-        return self._turned(start, arc.numpy())
+        y, grid = self._turned(start, arc.numpy()), self._codec.grid
+        return y if grid is None else self._codec.on_circle(grid.round(y))
 
     @property
     def _is_periodic(self):
@@ -442,8 +443,12 @@ class Prediction:
 
     def _start(self):
         """The points opposite the means, where distribution functions start, `[N, 1]`."""
-        low, high = self.column.circle
-        return self._turned(self.mean()[:, None], 0.5 * (high - low))
+        (low, high), grid = self.column.circle, self._codec.grid
+        start = self._turned(self.mean()[:, None], 0.5 * (high - low))
+        if grid is None:
+            return start
+        half = 0.5 * grid.step  # to the middle between two numbers that can occur
+        return self._turned(grid.round(start - half), half)
 
     def _turned(self, y, step):
         """Points on the circle at a distance `step` after y."""

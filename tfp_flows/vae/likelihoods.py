@@ -7,11 +7,13 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_event_shape, check_integer, check_number, require
+from tfp_flows.core.inputs import as_tensor, check_value
 from tfp_flows.core.serialization import ConfiguredByAttributes
 from tfp_flows.training.row_arrays import check_finite
 
@@ -44,7 +46,7 @@ class Likelihood(ConfiguredByAttributes, abc.ABC):
         return math.prod(self.event_shape)
 
     @abc.abstractmethod
-    def distribution(self, outputs: tf.Tensor) -> tfd.Distribution:
+    def distribution(self, outputs: TensorLike) -> tfd.Distribution:
         """Returns the `tfd.Distribution` of events with parameters `outputs`.
 
         Args:
@@ -52,28 +54,39 @@ class Likelihood(ConfiguredByAttributes, abc.ABC):
         """
 
     @abc.abstractmethod
-    def check(self, x: np.ndarray) -> None:
+    def check(self, x: npt.ArrayLike) -> None:
         """Raises `ValueError` if an array has values outside the support."""
 
-    def log_prob(self, x: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+    def log_prob(self, x: TensorLike, outputs: TensorLike) -> tf.Tensor:
         """Returns log-likelihoods in nats, `[...]`.
 
         Args:
           x: `[N, *event]`.
           outputs: the decoder's output, `[..., N, *output]`.
+
+        Raises:
+          ValueError: if `x` or `outputs` have another shape, or `x` is a tensor of another
+            dtype than `outputs`.
         """
+        outputs = as_tensor(outputs, "outputs", None)
+        shape = tf.TensorShape(self.event_shape)
+        x = check_value(x, "x", shape.rank, shape, outputs.dtype)
+        return self._log_prob(x, outputs)
+
+    def _log_prob(self, x, outputs):
         return self.distribution(outputs).log_prob(x)
 
-    def mean(self, outputs: tf.Tensor) -> tf.Tensor:
+    def mean(self, outputs: TensorLike) -> tf.Tensor:
         """Returns the expected event, `[..., *event]`."""
         return self.distribution(outputs).mean()
 
-    def sample(self, outputs: tf.Tensor, seed: int | TensorLike) -> tf.Tensor:
+    def sample(self, outputs: TensorLike, seed: int | TensorLike) -> tf.Tensor:
         """Draws an event for each of the `outputs`, `[..., *event]`."""
         return self.distribution(outputs).sample(seed=seed)
 
     def _parameters(self, outputs):
         """The P parameters, `[..., *event]` each."""
+        outputs = as_tensor(outputs, "outputs", None)
         batch_ndims = outputs.shape.rank - self._output_ndims(outputs.shape.as_list())
         batch_shape = tf.shape(outputs)[:batch_ndims]
         shape = tf.concat([batch_shape, self.event_shape], axis=0)
@@ -105,20 +118,21 @@ class Bernoulli(Likelihood):
     array([-1.386], dtype=float32)
     """
 
-    def distribution(self, outputs: tf.Tensor) -> tfd.Distribution:
+    def distribution(self, outputs: TensorLike) -> tfd.Distribution:
         """Returns the distribution of events, zeros and ones of the dtype of `outputs`."""
         (logits,) = self._parameters(outputs)
-        return self._independent(tfd.Bernoulli(logits=logits, dtype=outputs.dtype))
+        return self._independent(tfd.Bernoulli(logits=logits, dtype=logits.dtype))
 
-    def log_prob(self, x: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        """Returns log-likelihoods in nats, `[...]`, with one exponential an entry."""
+    def _log_prob(self, x, outputs):
+        """Log-likelihoods in nats, `[...]`, with one exponential an entry."""
         (logits,) = self._parameters(outputs)
         x = tf.broadcast_to(x, tf.shape(logits))
         costs = tf.nn.sigmoid_cross_entropy_with_logits(labels=x, logits=logits)
         return -tf.reduce_sum(costs, axis=list(range(-len(self.event_shape), 0)))
 
-    def check(self, x: np.ndarray) -> None:
+    def check(self, x: npt.ArrayLike) -> None:
         """Raises `ValueError` unless `x` holds zeros and ones only."""
+        x = np.asarray(x)
         if not np.all((x == 0) | (x == 1)):
             raise ValueError(
                 "Expected `x` of zeros and ones for a Bernoulli likelihood; got values "
@@ -167,7 +181,7 @@ class DiscretizedLogistic(Likelihood):
         check_integer("num_bins", num_bins, minimum=2)
         self.num_bins = num_bins
 
-    def distribution(self, outputs: tf.Tensor) -> tfd.Distribution:
+    def distribution(self, outputs: TensorLike) -> tfd.Distribution:
         """Returns the distribution of the levels 0, 1, ..., num_bins - 1 as numbers."""
         mean, s = self._parameters(outputs)
         highest = self.num_bins - 1
@@ -177,23 +191,23 @@ class DiscretizedLogistic(Likelihood):
             # Clipped before the exponential, which would overflow.
             highest * tf.exp(tf.clip_by_value(s - 2.0, -7.0, math.log(_WIDEST / highest))),
         )
-        low, high = (tf.cast(level, outputs.dtype) for level in (0, highest))
+        low, high = (tf.cast(level, mean.dtype) for level in (0, highest))
         return self._independent(tfd.QuantizedDistribution(logistic, low=low, high=high))
 
-    def log_prob(self, x: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        """Returns log-probabilities in nats, `[...]`, of `x` between 0 and 1."""
+    def _log_prob(self, x, outputs):
+        """Log-probabilities in nats, `[...]`, of `x` between 0 and 1."""
         return self.distribution(outputs).log_prob(tf.round(x * (self.num_bins - 1)))
 
-    def mean(self, outputs: tf.Tensor) -> tf.Tensor:
+    def mean(self, outputs: TensorLike) -> tf.Tensor:
         """Returns the logistic's mean, clipped to `[0, 1]`."""
         mean, _ = self._parameters(outputs)
         return tf.clip_by_value(0.5 + mean, 0.0, 1.0)
 
-    def sample(self, outputs: tf.Tensor, seed: int | TensorLike) -> tf.Tensor:
+    def sample(self, outputs: TensorLike, seed: int | TensorLike) -> tf.Tensor:
         """Draws an event for each of the `outputs`, between 0 and 1."""
         return self.distribution(outputs).sample(seed=seed) / (self.num_bins - 1)
 
-    def check(self, x: np.ndarray) -> None:
+    def check(self, x: npt.ArrayLike) -> None:
         """Raises `ValueError` unless `x` holds multiples of `1 / (num_bins - 1)`."""
         levels = np.asarray(x, np.float64) * (self.num_bins - 1)
         rounding = max(1e-3, self.num_bins * 2.0**-23)  # rounding of float32
@@ -227,11 +241,11 @@ class Gaussian(Likelihood):
         check_number("min_scale", min_scale, "of at least 0", lambda scale: scale >= 0)
         self.min_scale = min_scale
 
-    def distribution(self, outputs: tf.Tensor) -> tfd.Distribution:
+    def distribution(self, outputs: TensorLike) -> tfd.Distribution:
         """Returns the distribution of events."""
         mean, s = self._parameters(outputs)
         return self._independent(tfd.Normal(mean, self.min_scale + tf.math.softplus(s)))
 
-    def check(self, x: np.ndarray) -> None:
+    def check(self, x: npt.ArrayLike) -> None:
         """Raises `ValueError` unless all of `x` is finite."""
         check_finite(np.asarray(x), "x")
