@@ -174,6 +174,22 @@ def test_simple_models_stand_columns_that_hardly_vary(monkeypatch):
 
 def test_few_rows_that_all_differ_have_no_common_value():
     x = np.random.default_rng(0).normal(size=(16, 2))
-    assert checks.spikes(x).passed
+    assert checks.spikes(Data(x, None)).passed
     x[:2, 1] = 0.0
-    assert not checks.spikes(x).passed
+    assert not checks.spikes(Data(x, None)).passed
+
+
+def test_common_values_are_counted_by_the_weights_of_their_rows():
+    x, weight = np.random.default_rng(0).normal(size=(400, 1)), np.ones(400)
+    weight[9] = 200.0  # alone with its value
+    x[:4] = 0.0
+    assert checks.spikes(Data(x, None, weight)).passed
+    weight[:4] = 10.0
+    found = checks.spikes(Data(x, None, weight))
+    assert found.value == pytest.approx(40.0 / weight.sum())
+    assert not found.passed
+
+
+def test_two_held_out_rows_have_neighbours():
+    few, apart = NORMAL[:2], NORMAL[2:4] + 9.0
+    assert checks.neighbours(Data(few, None), Data(apart, None)).value <= 0.5

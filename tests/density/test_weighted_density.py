@@ -26,7 +26,18 @@ def test_equal_weights_are_none_and_a_row_without_weight_is_absent():
     data = checked_data(ROWS, ROWS, weight)
     np.testing.assert_array_equal(data.x, ROWS[:40])
     np.testing.assert_array_equal(data.context, ROWS[:40])
-    np.testing.assert_array_equal(data.weight, weight[:40])
+    np.testing.assert_array_equal(data.weight, weight[:40] / 2.0)
+
+
+@pytest.mark.parametrize("factor", [1e-310, 1e-300, 1e300, 1e306])
+def test_weights_may_be_of_any_size(factor):
+    data = checked_data(ROWS, None, WEIGHTS * factor)
+    close(data.weight, WEIGHTS / WEIGHTS.max(), 1e-7)
+
+
+def test_a_regression_of_nine_rows_is_chosen():
+    fitted = fit_regressions(Data(ROWS[:9], ROWS[9:18]), "float64", seed=0)
+    assert np.isfinite(fitted.log_prob(ROWS[:9], context=ROWS[9:18])).all()
 
 
 def test_rows_by_their_weights_are_as_many_as_the_effective_number():
@@ -94,6 +105,10 @@ test_weights_of_other_forms_are_refused = all_refused(
         (
             lambda: FlowDensity().fit(ROWS, sample_weight=np.arange(3_000) < 5),
             "at least 20 rows | got 5",
+        ),
+        (
+            lambda: fit_density(ROWS, sample_weight=np.geomspace(1.0, 1e300, 3_000)),
+            "at least 20 rows, by the effective number of their weights | got 8.72",
         ),
     ]
 )

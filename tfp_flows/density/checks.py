@@ -154,10 +154,9 @@ def neighbours(data: Data, samples: Data) -> Check:
     return Check.at_most("neighbours of one kind", value, threshold, advice)
 
 
-def spikes(x: np.ndarray) -> Check:
+def spikes(data: Data) -> Check:
     """Checks that no column has a common value, at which a density has no limit."""
-    most = np.array([np.unique(column, return_counts=True)[1].max() for column in x.T])
-    shares = np.where(most > 1, most / len(x), 0.0)
+    shares = [_share_of_most_common(column, data.weight) for column in data.x.T]
     value, column = float(np.max(shares)), int(np.argmax(shares))
     advice = (
         f"Column {column} has one value in {value:.0%} of the rows, so its density there "
@@ -222,7 +221,15 @@ def _least_variance(x, left):
     return float(values[0]), int(np.argmax(np.abs(axes[:, 0])))
 
 
+def _share_of_most_common(column, weight):
+    """The largest share of the rows, by weight, with one value; 0 if no value repeats."""
+    _, place, count = np.unique(column, return_inverse=True, return_counts=True)
+    share = np.bincount(place, weight) / (len(column) if weight is None else weight.sum())
+    return float(np.max(share * (count > 1)))
+
+
 def _nearest(x, index):
     distance = np.sum((x - x[index]) ** 2, axis=1)
     distance[index] = np.inf
-    return np.argpartition(distance, _NEIGHBOURS)[:_NEIGHBOURS]
+    count = min(_NEIGHBOURS, len(x) - 1)
+    return np.argpartition(distance, count)[:count]

@@ -107,7 +107,10 @@ def checked_data(
         fits = context.ndim == 2 and context.shape[1] and len(context) == len(x)
         require(fits, f"`context` of shape [{len(x)}, C]", context.shape)
     x, context, weight = rows_that_count(x, context, sample_weight)
-    require(len(x) >= _LEAST_ROWS, f"`rows` with at least {_LEAST_ROWS} rows", len(x))
+    num_rows = effective_count(weight, len(x))
+    words = f"`rows` with at least {_LEAST_ROWS} rows"
+    words += "" if weight is None else ", by the effective number of their weights"
+    require(num_rows >= _LEAST_ROWS, words, f"{num_rows:.3g}")
     constant = np.flatnonzero(np.ptp(x, axis=0) <= 1.0 / _LARGEST).tolist()
     hint = " Constant columns have no density: leave them out."
     require(not constant, "`rows` whose columns vary", f"constant columns {constant}", hint)

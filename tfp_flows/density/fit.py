@@ -106,7 +106,7 @@ def fit_density(
       A `FittedDensity`: a `Mixture` with `report`.
 
     Raises:
-      ValueError: if there are fewer than 20 rows; they are no numbers, not finite, or have
+      ValueError: if there are fewer than 20 rows, or effective rows; they are no numbers, not finite, or have
         a constant column; weights are negative, not finite, or all 0; or `flow` has another
         size.
     """

@@ -116,7 +116,7 @@ def _chosen_by_some(y, design, seed):
 
 def _chosen(y, design, seed):
     """Returns the fewest `_Regressions` that are within one standard error of the best."""
-    count = max(1, round(_VALIDATION_SHARE * len(y)))
+    count = max(2, round(_VALIDATION_SHARE * len(y)))
     most = len(y) // (_ROWS_A_COLUMN * (y.shape[1] + design.shape[1]))
     sizes = [size for size in _SIZES if size == 1 or size <= most]
     scores = {}

@@ -116,7 +116,7 @@ def judge(
         checks.typical_rows(scores, sample_scores, held_out.weight),
         checks.calibration(scores, sample_scores, held_out.weight),
         checks.neighbours(compared, samples),
-        checks.spikes(train.x),
+        checks.spikes(train),
         checks.dependence(train),
         checks.copies(train, held_out),
         checks.gain(gains, held_out.weight),
