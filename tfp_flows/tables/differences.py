@@ -21,7 +21,7 @@ _LEAST_SHUFFLED, _LEAST_EXPECTED = 0.05, 5.0
 _MOST_COLUMNS = 40  # among more columns of numbers, none is compared
 _COUNTS_OF_PARTS = (2, 3, 4)
 _MOST_SUMS = 20_000  # with more sums of so many parts, none is looked for
-_SAMPLE = 64  # rows that rule out most sums
+_SAMPLE, _SAMPLE_OF_EACH = 64, 2  # rows that rule out most sums; of each column
 _ROUNDING = 1e-14  # rounding error of a sum, relative to its parts
 
 
@@ -165,14 +165,14 @@ def _sums(cells):
     """
     if not cells:
         return
-    some = np.stack([c[:: max(len(c) // _SAMPLE, 1)] for c in cells.values()], axis=1)
+    some = _rows_that_tell(np.stack(list(cells.values()), axis=1))
     names, varying = list(cells), np.flatnonzero(np.ptp(some, axis=0) > 0.0)
     for count in _COUNTS_OF_PARTS:
         if not count <= len(varying) or math.comb(len(varying), count) > _MOST_SUMS:
             return
         parts = np.array(list(itertools.combinations(varying, count)))
         each = np.indices([len(names), len(parts)]).reshape(2, -1)
-        for row in some:  # the first rows rule out nearly all
+        for row in some:
             total, terms = row[each[0]], row[parts][each[1]]
             rest = np.abs(total - terms.sum(axis=1))
             size = np.abs(total) + np.abs(terms).sum(axis=1)
@@ -182,6 +182,19 @@ def _sums(cells):
             rest = _without_rounding(cells[names[column]], [cells[n] for n in chosen])
             if names[column] not in chosen and not rest.any():
                 yield names[column], chosen
+
+
+def _rows_that_tell(rows):
+    """Some rows that rule out most sums; those with the fewest zeros come first.
+
+    Some are taken from all rows, and some from those where a column is not zero.
+    """
+    chosen = [np.arange(len(rows))[:: max(len(rows) // _SAMPLE, 1)]]
+    for column in rows.T:
+        places = np.flatnonzero(column)
+        chosen.append(places[:: max(len(places) // _SAMPLE_OF_EACH, 1)])
+    some = rows[np.unique(np.concatenate(chosen))]
+    return some[np.argsort(np.sum(some == 0.0, axis=1), kind="stable")]
 
 
 def _orders(cells, columns):
