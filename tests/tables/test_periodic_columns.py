@@ -6,6 +6,7 @@ from random_weights import randomize
 from small_tables import column, fitted, saved_and_loaded
 
 import tfp_flows as tff
+from tfp_flows.tables.column_codec import ColumnCodec
 
 pytestmark = pytest.mark.usefixtures("all_op_by_op")
 CIRCLES = [(-180.0, 180.0), (1.0, 13.0)]
@@ -167,3 +168,63 @@ def test_a_step_that_does_not_divide_the_circle_is_left_out():
     assert columns["day"].step is None  # as it was
     columns.change("day", step=1.0)
     assert columns["day"].details == "0 to 365, step 1"
+
+
+def test_a_spike_at_the_end_is_one_at_the_start():
+    rng = np.random.default_rng(0)
+    angle = np.where(rng.random(200) < 0.5, 360, rng.integers(1, 361, 200))
+    rows = {"angle": angle, "x": rng.normal(size=200)}
+    columns = tff.describe_columns(rows)
+    assert columns["angle"].spikes == [360.0]
+    columns.change("angle", kind="periodic", low=0, high=360)
+    assert columns["angle"].spikes == [0]
+    table = fitted(columns, rows, context="x")
+    every = {"angle": np.arange(1, 361), "x": np.zeros(360)}
+    log_prob = table.log_prob(every)
+    np.testing.assert_allclose(np.exp(log_prob).sum(), 1.0, atol=1e-6)
+    assert log_prob[-1] > np.log(0.3)
+    # Files of earlier versions may have spikes at both ends.
+    codec = ColumnCodec(column("a", "periodic", low=0.0, high=9.0, spikes=[0.0, 9.0]), False)
+    assert codec.encode(np.array([0.0, 9.0, 3.0])).code.tolist() == [1, 2, 0]
+
+
+def test_a_context_turns_around_a_circle_with_a_spike():
+    rng = np.random.default_rng(0)
+    angle = np.where(rng.random(200) < 0.5, 0, rng.integers(0, 36, 200))
+    columns = [
+        column("angle", "periodic", low=0, high=36, spikes=[0.0], step=1.0),
+        column("x"),
+    ]
+    table = fitted(columns, {"angle": angle, "x": angle + 0.0}, context="angle")
+    turned = [37, -3, 36, 72, 0.25, 36.25, 35.75]
+    with pytest.warns(UserWarning, match=r"\{'angle': 4\}"):
+        moved = table.clip_context({"angle": np.array(turned)})
+    np.testing.assert_array_equal(moved["angle"] % 36, np.mod(turned, 36))
+    assert np.isfinite(table.log_prob(moved | {"x": np.zeros(7)})).all()
+
+
+def test_seconds_of_a_day_are_predicted_by_arcs():
+    rng = np.random.default_rng(0)
+    rows = {"second": rng.integers(30_000, 60_000, 200), "x": rng.normal(size=200)}
+    columns = tff.describe_columns(rows)
+    columns.change("second", kind="periodic", low=0, high=86_400)
+    assert columns["second"].step == 1.0
+    table = fitted(columns, rows, context="x")
+    predicted = table.predict({"x": np.zeros(2)})
+    second = np.arange(86_400)
+    log_prob = table.log_prob({"x": np.zeros(86_400), "second": second})
+    probs, turns = np.exp(log_prob), np.exp(2j * np.pi * second / 86_400)
+    np.testing.assert_allclose(probs.sum(), 1.0, atol=1e-5)
+    mean = np.mod(np.angle(probs @ turns), 2.0 * np.pi) * 43_200 / np.pi
+    np.testing.assert_allclose(predicted.mean(), mean, atol=60.0)
+    assert (predicted.mode() % 1.0 == 0.0).all()
+    apart = np.abs(second - 50_000)
+    near = probs @ np.minimum(apart, 86_400 - apart)
+    assert (predicted.crps([50_000, 50_000]) < near).all()
+
+
+@pytest.mark.parametrize("kind", ["boolean", "categorical", "ordered"])
+def test_values_that_are_numbers_give_the_step(kind):
+    columns = tff.tables.TableColumns([column("a", kind, values=[1, 0])])
+    columns.change("a", kind="periodic", low=0, high=2)
+    assert columns["a"].step == 1.0

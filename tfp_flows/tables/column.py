@@ -142,7 +142,8 @@ def with_kind(column: Column, kind: str) -> Column:
         changed.step = column.step if is_whole else None
     if kind == "periodic" and column.grid is not None:
         changed.step = column.grid.step
-    if kind == "periodic" and column.kind == "ordered" and not column.has_ordered_texts:
+    are_numbers = all(isinstance(v, (int, float, np.number)) for v in column.values)
+    if kind == "periodic" and column.values and are_numbers:
         changed.step = find_step(np.sort(np.array(column.values, np.float64)), _RESOLUTION)
     if changed.has_values and column.has_values:
         # Texts have no order of their own.

@@ -91,11 +91,13 @@ class ColumnCodec:
                 code = np.where(present, number, code).astype(int)
                 number = np.full(len(code), np.nan)
         else:
-            number = self.on_circle(cells.numbers())
-            cell = number if self.grid is None else self.grid.multiples(number)
-            for index, spike in enumerate(self.spikes_in_steps):
-                code[present & (cell == spike)] = index + 1
-            number = number if self.grid is None else self.grid.places(number)
+            given = cells.numbers()
+            number = self.on_circle(given)
+            for each in (number, given):  # older files may have a spike at both ends
+                cell = each if self.grid is None else self.grid.multiples(each)
+                for index, spike in enumerate(self.spikes_in_steps):
+                    code[present & (cell == spike)] = index + 1
+            number = number if self.grid is None else self._places_on_circle(number)
             number = np.where(code == 0, number, np.nan)
             is_possible &= (code != 0) | self._is_inside(number)
         return Encoded(code, number, is_possible, is_known, is_missing)
@@ -126,6 +128,18 @@ class ColumnCodec:
         is_end |= (number < low) & (number >= low - rounding)
         return np.where(is_end, low, number)
 
+    def _places_on_circle(self, number):
+        """Places of numbers, `[N]`; those below the first come after the last on a circle.
+
+        There are such between a spike at `low` and the first place.
+        """
+        places = self.grid.places(number)
+        if self.column.kind != "periodic":
+            return places
+        first, last = self._ends
+        is_before = (number >= self.column.circle[0]) & (places < first)
+        return np.where(is_before, places + (last - first + 1.0), places)
+
     def clipped(self, number: np.ndarray, maps: NumberMaps) -> np.ndarray:
         """Returns the nearest numbers of the support, `[N]`; on a circle, the same angle.
 
@@ -137,9 +151,9 @@ class ColumnCodec:
             for end, default in zip(self._ends, (-np.inf, np.inf), strict=True)
         )
         if self.column.kind == "periodic":
-            turn = high - low + (self.grid is not None)  # the last place is on the circle
-            number = low + np.mod(number - low, turn)
-            return number if self.grid is None else self.grid.at(number)
+            low, high = self.column.circle
+            number = number if self.grid is None else self.grid.at(number)
+            return low + np.mod(number - low, high - low)
         if self.grid is not None:
             return self.grid.at(np.clip(np.round(number), low, high))
         ends = tf.constant([[-FARTHEST], [FARTHEST]], tf.float64)

@@ -94,8 +94,11 @@ class TableColumns:
         if entries.get("kind", column.kind) != column.kind:
             column = with_kind(column, entries["kind"])
         changed = dataclasses.replace(column, **{"reason": "as given", **entries})
-        if changed.kind == "periodic" and "step" not in entries:
-            changed.step = changed.step if has_whole_steps(changed) else None
+        if changed.kind == "periodic":
+            ends = {changed.high: changed.low}  # one point
+            changed.spikes = list(dict.fromkeys(ends.get(s, s) for s in changed.spikes))
+            if "step" not in entries and not has_whole_steps(changed):
+                changed.step = None
         check_column(changed)
         rule = self._rules.get(name)
         if isinstance(rule, Difference):

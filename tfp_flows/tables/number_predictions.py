@@ -88,13 +88,17 @@ class NumberPredictions:
         """Points and weights, before places become numbers."""
         if self._maps.is_circle.any():
             low, high = (end[0] for end in self._maps.ends)
-            if self._is_integer:
+            if self._is_integer and high - low <= 2 * _ARCS:
                 values = np.arange(low, high)
                 weights = np.exp(self._evaluate(self._conditionals.log_prob, values))
                 return WeightedPoints(np.broadcast_to(values, weights.shape), weights)
             edges = np.linspace(low, high, _ARCS + 1)
-            weights = np.diff(self._evaluate(self._conditionals.cdf, edges), axis=1)
             middles = 0.5 * (edges[:-1] + edges[1:])
+            if self._is_integer:
+                edges, middles = np.round(edges), np.floor(middles)
+            up_to = edges[1:] - self._is_integer  # an edge is of the arc that it starts
+            cdf = self._evaluate(self._conditionals.cdf, up_to)
+            weights = np.diff(cdf, axis=1, prepend=0.0)
             return WeightedPoints(np.broadcast_to(middles, weights.shape), weights)
         if self._is_integer:
             tails = np.broadcast_to([_TAIL, 1.0 - _TAIL], [len(self._parameters), 2])
