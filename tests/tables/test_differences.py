@@ -106,6 +106,22 @@ def test_orders_of_dates_are_kept(tmp_path):
     np.testing.assert_array_equal(filled["arrived"][days < 99], arrived[days < 99])
 
 
+def test_an_order_of_days_and_points_in_time_is_kept():
+    day = np.datetime64("2024-01-01") + RNG.integers(0, 365, COUNT).astype("m8[D]")
+    after = RNG.integers(0, 3 * 86_400, COUNT).astype("m8[s]")
+    rows = {"day": day, "time": day.astype("M8[s]") + after}
+    table = fitted(tff.describe_columns(rows), rows)
+    drawn = table.sample(500, seed=0)
+    assert (drawn["day"] <= drawn["time"]).all()
+    assert np.isfinite(table.log_prob(drawn)).all()
+    gaps = {"day": day.astype("M8[s]"), "time": rows["time"].copy()}
+    gaps["day"][::2] = "NaT"
+    gaps["time"][1::2] = "NaT"
+    completed = table.impute(gaps, seed=0)
+    assert (completed["day"] <= completed["time"]).all()
+    assert (completed["day"] == completed["day"].astype("M8[D]")).all()
+
+
 def test_dates_are_predicted_from_the_date_before_them():
     hours = RNG.gamma(2.0, 30.0, COUNT)
     began = np.datetime64("2021-01-01T00:00:00") + RNG.integers(0, 10**7, COUNT)

@@ -184,7 +184,9 @@ def test_a_spike_at_the_end_is_one_at_the_start():
     np.testing.assert_allclose(np.exp(log_prob).sum(), 1.0, atol=1e-6)
     assert log_prob[-1] > np.log(0.3)
     # Files of earlier versions may have spikes at both ends.
-    codec = ColumnCodec(column("a", "periodic", low=0.0, high=9.0, spikes=[0.0, 9.0]), False)
+    codec = ColumnCodec(
+        column("a", "periodic", low=0.0, high=9.0, spikes=[0.0, 9.0]), False
+    )
     assert codec.encode(np.array([0.0, 9.0, 3.0])).code.tolist() == [1, 2, 0]
 
 

@@ -79,8 +79,9 @@ class Difference(Rule):
         is_positive = difference.kind == "positive" or difference.low is not None
         if not difference.is_number or not is_positive or (difference.low or 0.0) < 0.0:
             return False
-        steps = [_step(c) for c in [*columns, difference]]
-        is_on_grid = all(_is_multiple(step, steps[0]) for step in steps[1:])
+        # With a difference of any size, parts of a continuous column may be on a grid.
+        given = [difference, *(parts if _step(column) else [])]
+        is_on_grid = all(_is_multiple(_step(c), _step(column)) for c in given)
         low = _low(column)
         is_above = low is None or all(_low(part) is not None for part in parts)
         is_above = is_above and (low is None or sum(map(_low, parts)) >= low)
