@@ -10,7 +10,8 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_instance, require
-from tfp_flows.core.flow_bijector import FlowBijector, check_result
+from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.core.results import check_result
 
 
 class Composite(FlowBijector):

@@ -23,7 +23,6 @@ from tfp_flows.core.arguments import (
     check_integer,
     check_name,
     check_size,
-    refuse,
     require,
 )
 from tfp_flows.core.compiled import CompiledCall
@@ -38,6 +37,7 @@ from tfp_flows.core.inputs import (
     nan_where_context_is,
     restore_batch_axes,
 )
+from tfp_flows.core.results import check_result, sum_event
 from tfp_flows.core.rows import (
     check_rows,
     initialize_part,
@@ -447,11 +447,11 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
 
     def _call_forward_log_det_jacobian(self, x, event_ndims, name, **kwargs):
         log_det = self._stock_apply("forward", x, name, **kwargs)[1]
-        return _sum_event(log_det, event_ndims, self.forward_min_event_ndims)
+        return sum_event(log_det, event_ndims, self.forward_min_event_ndims)
 
     def _call_inverse_log_det_jacobian(self, y, event_ndims, name, **kwargs):
         log_det = self._stock_apply("inverse", y, name, **kwargs)[1]
-        return _sum_event(log_det, event_ndims, self.inverse_min_event_ndims)
+        return sum_event(log_det, event_ndims, self.inverse_min_event_ndims)
 
     def _stock_apply(self, direction, value, name, context=None, training=False):
         with self._name_and_control_scope(name):
@@ -583,44 +583,6 @@ def _check_signatures(bijector):
                 f"Expected `_{direction}_and_log_det(self, {argument}, context, training)` "
                 f"of `{type(bijector).__name__}`; got {signature}: {error}."
             ) from error
-
-
-def check_result(bijector: FlowBijector, direction: str, value: Any, result: Any) -> Any:
-    """Returns `result`, if the static shapes of its value and log-det fit the input."""
-    name = f"{type(bijector).__name__}._{direction}_and_log_det"
-    if not isinstance(result, (tuple, list)) or len(result) != 2:
-        refuse(f"`{name}` to return a value and its log_det", result)
-    after, log_det = result
-    if tf.nest.is_nested(value) or tf.nest.is_nested(after):
-        return result
-    batch = value.shape[: value.shape.rank - bijector._event_ndims(direction)]
-    words = f"`{name}` to return a log_det of shape {batch}, one a row"
-    # One log-det for all rows would broadcast later.
-    is_shared = log_det.shape.rank == 1 and log_det.shape[0] == 1 != batch[0]
-    fits = log_det.shape.is_compatible_with(batch) and not is_shared
-    require(fits, words, f"a log_det of shape {log_det.shape}")
-    event = bijector._event_shapes[OPPOSITE[direction]]
-    if event is None:
-        event = [None] * bijector._event_ndims(OPPOSITE[direction])
-    expected = batch.concatenate(event)
-    fits = after.shape.is_compatible_with(expected)
-    require(fits, f"`{name}` to return a value of shape {expected}", after.shape)
-    return result
-
-
-def _sum_event(log_det, event_ndims, min_event_ndims):
-    """Sums log-dets over the axes by which `event_ndims` exceeds `min_event_ndims`."""
-    if event_ndims is None:
-        return log_det
-    # The parts of a structure have the same axes before their events.
-    event_ndims = tf.nest.flatten(event_ndims)[0]
-    min_event_ndims = tf.nest.flatten(min_event_ndims)[0]
-    static = tf.get_static_value(event_ndims)
-    require(static is not None, "`event_ndims` that is known in the graph", event_ndims)
-    extra, rank = int(static) - min_event_ndims, log_det.shape.rank
-    words = f"`event_ndims` of at least {min_event_ndims} and at most the axes of the input"
-    require(0 <= extra <= rank, words, event_ndims)
-    return tf.reduce_sum(log_det, axis=list(range(-extra, 0))) if extra else log_det
 
 
 def _dtype_in_structure(event_ndims, dtype):
