@@ -106,9 +106,9 @@ def fit_density(
       A `FittedDensity`: a `Mixture` with `report`.
 
     Raises:
-      ValueError: if there are fewer than 20 rows, or effective rows; they are no numbers, not finite, or have
-        a constant column; weights are negative, not finite, or all 0; or `flow` has another
-        size.
+      ValueError: if there are fewer than 20 rows, with weights effective rows; they are no
+        numbers, not finite, or have a constant column; weights are negative, not finite, or
+        all 0; or `flow` has another size.
     """
     data = checked_data(rows, context, sample_weight)
     check_seed("seed", seed)
