@@ -92,7 +92,7 @@ CHECKS = [
     (checks.typical_rows, [GAINS, GAINS - 9.0], [GAINS, GAINS + 2.0]),
     (checks.calibration, [GAINS, GAINS[:200] + 0.1], [GAINS - 0.3, GAINS[:200] + 0.3]),
     (checks.neighbours, [FEW, FAR], [FEW, Data(3.0 * FAR.x, None)]),
-    (checks.spikes, [NORMAL], [NORMAL.clip(-1.0)]),
+    (checks.spikes, [Data(NORMAL, None)], [Data(NORMAL.clip(-1.0), None)]),
     (checks.copies, [FEW, FAR], [FAR, FAR]),
     (checks.copies, ROUNDED, [ROUNDED[0], ROUNDED[0]]),
     (checks.dependence, [Data(1e9 + NORMAL, None)], [Data(RELATION, None)]),

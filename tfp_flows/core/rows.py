@@ -132,8 +132,8 @@ def rows_that_count(
     """Returns data, contexts and weights of the rows whose weight is above zero.
 
     Data, in any structure, and context are as they were given, or arrays of fewer rows.
-    Weights, `[N]` or `[N, 1]`, become float64, `[n]`, the largest 1; equal ones become
-    None. Weights must be finite and not negative, with a sum above 0.
+    Weights, `[N]` or `[N, 1]`, become float64, `[n]`; equal ones become None. Weights must
+    be finite and not negative, with a sum above 0.
     """
     if sample_weight is None:
         return data, context, None
@@ -143,7 +143,6 @@ def rows_that_count(
     most = weight.max(initial=0.0)
     words = "finite `sample_weight` with a sum above 0"
     require(0.0 < most < np.inf, words, f"a largest one of {most}")
-    weight = weight / most  # float32 does not hold all of their sizes
     counts = np.flatnonzero(weight > 0.0)
     if len(counts) < count:
         if context is not None and not tf.is_tensor(context):

@@ -114,6 +114,8 @@ def checked_data(
     constant = np.flatnonzero(np.ptp(x, axis=0) <= 1.0 / _LARGEST).tolist()
     hint = " Constant columns have no density: leave them out."
     require(not constant, "`rows` whose columns vary", f"constant columns {constant}", hint)
+    if weight is not None:  # float32 does not hold all sizes
+        weight = weight / weight.max()
     return Data(x, context, weight)
 
 

@@ -97,7 +97,7 @@ class ColumnCodec:
                 cell = each if self.grid is None else self.grid.multiples(each)
                 for index, spike in enumerate(self.spikes_in_steps):
                     code[present & (cell == spike)] = index + 1
-            number = number if self.grid is None else self._places_on_circle(number)
+            number = self._places_on_circle(number)
             number = np.where(code == 0, number, np.nan)
             is_possible &= (code != 0) | self._is_inside(number)
         return Encoded(code, number, is_possible, is_known, is_missing)
@@ -129,12 +129,12 @@ class ColumnCodec:
         return np.where(is_end, low, number)
 
     def _places_on_circle(self, number):
-        """Places of numbers, `[N]`; those below the first come after the last on a circle.
+        """Places of numbers on a grid, `[N]`; on a circle, those below the first come last.
 
         There are such between a spike at `low` and the first place.
         """
-        places = self.grid.places(number)
-        if self.column.kind != "periodic":
+        places = number if self.grid is None else self.grid.places(number)
+        if self.grid is None or self.column.kind != "periodic":
             return places
         first, last = self._ends
         is_before = (number >= self.column.circle[0]) & (places < first)
