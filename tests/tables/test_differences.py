@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 from random_weights import randomize
 from refusals import all_refused
@@ -120,6 +121,23 @@ def test_an_order_of_days_and_points_in_time_is_kept():
     completed = table.impute(gaps, seed=0)
     assert (completed["day"] <= completed["time"]).all()
     assert (completed["day"] == completed["day"].astype("M8[D]")).all()
+
+
+def test_an_order_of_days_of_a_zone_is_kept():
+    """Midnights in Berlin are no multiples of a day, but their differences are."""
+    first = RNG.integers(0, 80, COUNT)
+    days = {"first": first, "last": first + RNG.integers(0, 3, COUNT)}
+    start = np.datetime64("2024-01-01")
+    rows = pd.DataFrame(
+        {
+            n: pd.DatetimeIndex(start + d).tz_localize("Europe/Berlin")
+            for n, d in days.items()
+        }
+    )
+    columns = tff.describe_columns(rows)
+    assert [d.label for d in columns.differences] == ["last - first"]
+    drawn = fitted(columns, rows).sample(500, seed=0)
+    assert (drawn["first"] <= drawn["last"]).all()
 
 
 def test_dates_are_predicted_from_the_date_before_them():

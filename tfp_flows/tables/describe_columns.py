@@ -188,14 +188,15 @@ def _differences(table, computed, numbers):
     """The orders and sums that all rows show, without those of computed columns."""
 
     def described(label, name, difference):
-        """The description of differences from 0 on, on the grid of their column."""
+        """The description of differences from 0 on, on the grid of their column, if any."""
         grid, is_integer = table[name].grid, table[name].kind == "integer"
         difference = difference if grid is None else grid.round_if_near(difference)
         counted = Counted(*np.unique(difference, return_counts=True), _RESOLUTION)
         spikes = counted.spikes()
-        if counted.step is None and counted.distinct[0] == 0.0:
+        step = None if grid is None else counted.step
+        if step is None and counted.distinct[0] == 0.0:
             spikes = sorted({0.0, *spikes})
-        step = None if is_integer and counted.step == 1.0 else counted.step
+        step = None if is_integer and step == 1.0 else step
         kind = "integer" if is_integer else "positive"
         return Column(label, kind, low=0.0, spikes=spikes, step=step)
 
