@@ -71,7 +71,7 @@ def test_weighted_rows_are_fitted_as_rows_of_another_density(parts):
     given = {"splines": {**small, "num_members": 1}, "flows": {}}
     if parts == "flow":
         given = {"splines": {}, "flow": {**small, "num_steps": 1, "dropout": 0.0}}
-    with trained_for(12, **given) as fit_some:
+    with trained_for(7, **given) as fit_some:
         density = fit_some(ROWS, sample_weight=WEIGHTS)
     drawn = density.sample(4_000, seed=0).numpy()
     close(drawn.mean(axis=0), SHIFT, 0.15)
