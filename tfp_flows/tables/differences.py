@@ -53,8 +53,8 @@ class Difference(Rule):
     column: Column
 
     needs = (
-        "numbers, or two dates, without missing cells, on one grid, the first without "
-        "`high`"
+        "numbers, or two dates, without missing cells; the first without `high`, and, if "
+        "it is on a grid, the others on it too"
     )
 
     @property
