@@ -118,7 +118,7 @@ BAD_CALLS = [
     ),
     (
         lambda: conditioner(ConvNet(4, (3,)), (4, 6, 3)).initialize(IMAGES * np.nan),
-        "finite `x` | [0, 1, 2]",
+        "finite `x` | nan in row 0",
     ),
 ]
 

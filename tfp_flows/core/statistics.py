@@ -71,7 +71,9 @@ def mean_and_scale(
     first = data.reshape(-1, data.shape[-1])[0].astype(np.float64)
     mean = first + weighted_sum(lambda rows: rows - first) / count
     scale = np.sqrt(weighted_sum(lambda rows: (rows - mean) ** 2) / count)
-    check_finite(scale, argument)
+    columns = np.flatnonzero(~np.isfinite(scale)).tolist()
+    got = f"NaN or infinity in entries {columns} of the last axis"
+    require(not columns, f"finite `{argument}`", got)
     check_resolution(data, dtype, argument)
     rounding = 10.0 * np.finfo(data.dtype).eps if data.dtype.kind == "f" else 0.0
     scale = np.where(scale <= rounding * np.abs(mean), 1.0, scale)
@@ -80,11 +82,20 @@ def mean_and_scale(
 
 
 def check_finite(data: npt.ArrayLike, argument: str = "data") -> None:
-    """Refuses NaN and infinities, and names their entries of the last axis."""
-    is_finite = np.isfinite(data)
-    columns = np.flatnonzero(~is_finite.reshape(-1, is_finite.shape[-1]).all(axis=0))
-    got = f"NaN or infinity in entries {columns.tolist()} of the last axis"
-    require(not len(columns), f"finite `{argument}`", got)
+    """Raises `ValueError`, with the first row, if rows have NaN or infinity."""
+    array = np.asarray(data)
+    if array.dtype.kind in "biu" or not array.size:
+        return
+    # Minimum and maximum are NaN if one value is.
+    if np.isfinite(array.min()) and np.isfinite(array.max()):
+        return
+    rows = array.reshape(len(array), -1)
+    bad = np.argwhere(~np.isfinite(rows))
+    row, entry = bad[0]
+    raise ValueError(
+        f"Expected finite `{argument}`; got {rows[row, entry]} in row {row} "
+        f"({len(np.unique(bad[:, 0]))} of {len(rows)} rows have such values)."
+    )
 
 
 def row_blocks(

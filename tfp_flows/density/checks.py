@@ -1,5 +1,7 @@
 """The checks of a fitted density, each a function that returns a `Check`.
 
+A `weight`, `[n]`, is that of the held-out rows; None if all count alike.
+
 To add one, write a function and call it in `judge` of `report`; the report and the verdict
 follow.
 """

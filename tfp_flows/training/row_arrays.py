@@ -5,12 +5,11 @@ from __future__ import annotations
 import copy
 import math
 
-import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_names, check_share, require
 from tfp_flows.core.rows import as_array, check_rows, check_weight
-from tfp_flows.core.statistics import check_resolution
+from tfp_flows.core.statistics import check_finite, check_resolution
 from tfp_flows.training.row_batches import given_order, new_orders, row_batches
 from tfp_flows.training.row_format import RowFormat, Rows
 
@@ -96,22 +95,6 @@ class RowArrays:
             # Small weights may be zero in the dtype of the model.
             total = self.rows.weight.astype(self._format.dtype.as_numpy_dtype).sum()
             require(total > 0, "`sample_weight` with a sum above 0", total)
-
-
-def check_finite(array: np.ndarray, argument: str) -> None:
-    """Raises `ValueError`, with the first row, if an array has NaN or infinity."""
-    if array.dtype.kind in "biu" or not array.size:
-        return
-    # Minimum and maximum are NaN if one value is.
-    if np.isfinite(array.min()) and np.isfinite(array.max()):
-        return
-    rows = array.reshape(len(array), -1)
-    bad = np.argwhere(~np.isfinite(rows))
-    row, entry = bad[0]
-    raise ValueError(
-        f"Expected finite `{argument}`; got {rows[row, entry]} in row {row} "
-        f"({len(np.unique(bad[:, 0]))} of {len(rows)} rows have such values)."
-    )
 
 
 def _from_dtype(array, dtype):

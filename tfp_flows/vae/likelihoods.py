@@ -15,7 +15,7 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows.core.arguments import check_event_shape, check_integer, check_number, require
 from tfp_flows.core.inputs import as_tensor, check_value
 from tfp_flows.core.serialization import ConfiguredByAttributes
-from tfp_flows.training.row_arrays import check_finite
+from tfp_flows.core.statistics import check_finite
 
 __all__ = ["Bernoulli", "DiscretizedLogistic", "Gaussian", "Likelihood"]
 
@@ -248,4 +248,4 @@ class Gaussian(Likelihood):
 
     def check(self, x: npt.ArrayLike) -> None:
         """Raises `ValueError` unless all of `x` is finite."""
-        check_finite(np.asarray(x), "x")
+        check_finite(x, "x")

@@ -31,6 +31,7 @@ from tfp_flows.core.rows import (
     rows_that_count,
     sample_of_rows,
 )
+from tfp_flows.core.statistics import check_finite
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.distribution_checks import refuse_batch
 from tfp_flows.distributions.draws import fold_in, split, stateless
@@ -38,7 +39,6 @@ from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.networks.built_network import call_once, check_can_be_rebuilt
 from tfp_flows.training.global_batch import GlobalBatch
 from tfp_flows.training.model import LikelihoodModel, structure_lines
-from tfp_flows.training.row_arrays import check_finite
 from tfp_flows.training.row_format import RowFormat, Rows
 from tfp_flows.vae import objectives
 from tfp_flows.vae.likelihoods import Likelihood
