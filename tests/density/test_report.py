@@ -82,6 +82,7 @@ ROUNDED = [Data(np.round(part.x, 1), None) for part in (FEW, FAR)]  # some are e
 GAINS = RNG.normal(0.1, 0.3, size=400)
 OUTLIER = np.append(GAINS, 1e6)
 RELATION = NORMAL @ [[1.0, 1.0], [0.0, 1e-7]]
+LITTLE_WEIGHT = np.repeat([1.0, 1e-9], len(NORMAL))
 ON_LINE = np.append(NORMAL, [[1e6, -1e8]], axis=0)  # with one outlier
 # Arguments with which each check must pass, and with which it must fail.
 CHECKS = [
@@ -97,6 +98,11 @@ CHECKS = [
     (checks.copies, ROUNDED, [ROUNDED[0], ROUNDED[0]]),
     (checks.dependence, [Data(1e9 + NORMAL, None)], [Data(RELATION, None)]),
     (checks.dependence, [Data(ON_LINE, None)], [Data(ON_LINE[:, [0, 0]], None)]),
+    (
+        checks.dependence,  # rows of little weight are not on the line of the others
+        [Data(np.append(RELATION, NORMAL, axis=0), None)],
+        [Data(np.append(RELATION, NORMAL, axis=0), None, LITTLE_WEIGHT)],
+    ),
     (
         checks.dependence,
         [Data(NORMAL, APART[:, [0, 0]])],

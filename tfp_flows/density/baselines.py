@@ -51,15 +51,16 @@ def student(train: Data, test: Data) -> np.ndarray:
     spread = np.median(np.abs(z - middle), axis=0)
     spread = np.where(spread > 0.0, spread, 1.0)  # more than half of a column is equal
     zero = np.float64(0.0)
+    candidates = np.array(_DEGREES)
+    quartiles = tfd.StudentT(candidates, zero, 1.0).quantile(0.75).numpy()
 
-    def log_probs(rows, degrees):
-        degrees = np.broadcast_to(degrees, spread.shape)
-        scale = spread / tfd.StudentT(degrees, zero, 1.0).quantile(0.75)
-        return tfd.StudentT(degrees, middle, scale).log_prob(rows).numpy()
+    def log_probs(rows, index):
+        scale = spread / quartiles[index]
+        return tfd.StudentT(candidates[index], middle, scale).log_prob(rows).numpy()
 
-    fits = [log_probs(z, degrees).sum(axis=0) for degrees in _DEGREES]
-    degrees = np.take(_DEGREES, np.argmax(fits, axis=0))
-    gains = log_probs(new, degrees) - tfd.Normal(zero, 1.0).log_prob(new).numpy()
+    fits = [log_probs(z, [k]).sum(axis=0) for k in range(len(candidates))]
+    best = np.argmax(fits, axis=0)
+    gains = log_probs(new, best) - tfd.Normal(zero, 1.0).log_prob(new).numpy()
     return _log_probs(fitted, test) + gains.sum(axis=1)
 
 

@@ -194,9 +194,10 @@ def dependence(train: Data) -> Check:
     The value is the least variance of a weighted sum of the standardised columns, with
     weights of length 1; with a context, of what a linear regression on it leaves of them.
     Outliers may be on one line with all others, so the relation must also hold without the
-    5 % of the rows that are farthest out. It is not judged if there are more columns than
-    rows.
+    5 % of the rows that are farthest out. With weights, it is judged on rows drawn by them.
+    It is not judged if there are more columns than rows.
     """
+    train = train.resampled()
     x, left = np.asarray(train.x, np.float64), train.residuals()
     value, column = _least_variance(x, left)
     if value < _LEAST_VARIANCE:
