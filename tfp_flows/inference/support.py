@@ -163,6 +163,12 @@ class JointSupport:
         is_close = functools.partial(np.allclose, rtol=1e-4, atol=1e-6, equal_nan=True)
         return shapes[0] == shapes[1] and all(map(is_close, own, others))
 
+    def is_of(self, target: tfd.Distribution) -> bool:
+        """Whether it is the support of a distribution, by TFP's bijector of it."""
+        constraint = default_support(target)
+        stock = self.from_constraint(target.event_shape, constraint, self.dtype)
+        return self.equals(stock)
+
     def mapped(self, bijector: tfb.Bijector) -> JointSupport:
         """The same support from other coordinates, which `bijector` maps to these."""
         return dataclasses.replace(self, bijector=tfb.Chain([self.bijector, bijector]))

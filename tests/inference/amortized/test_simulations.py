@@ -369,11 +369,18 @@ def other_parts(theta):
     return {"x" if theta[0] < 1.0 else "y": theta}
 
 
+ABOVE_X = tfd.JointDistributionNamed(
+    {"x": tfd.Uniform(0.0, 1.0), "theta": lambda x: tfd.Uniform(x, x + 1.0)}
+)
 BAD_CALLS = [
     (lambda: fit_amortized_posterior(3.0), "a joint distribution with"),
     (lambda: fit_amortized_posterior(joint()), "`observed`, names"),
     (lambda: fit_amortized_posterior((joint(), len)), "got a function | `simulator=`"),
     (lambda: fit_amortized_posterior(joint(), observed="y"), "some but not all"),
+    (
+        lambda: fit_amortized_posterior(ABOVE_X, observed="x"),
+        "parameters whose support does not depend on data",
+    ),
     (lambda: observed_x(simulator=len), "`observed` or `simulator`"),
     (lambda: drawn(lambda theta: theta[0, :1]), "2 data for 2 parameters"),
     (lambda: drawn(lambda theta: np.array(["a", "b"])), "data of numbers"),

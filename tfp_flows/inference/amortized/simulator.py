@@ -162,14 +162,11 @@ class JointSimulator(Simulator):
         self.form = DataForm.from_batch(few)
         self._rows_of_few = self.form.to_rows(few)
         targets = [self._pinned(row) for row in self._rows_of_few]
-        support, other = (
-            JointSupport.from_distribution(target, "model").softly_clipped()
-            for target in targets
-        )
+        support = JointSupport.from_distribution(targets[0], "model")
         words = "`model` of parameters whose support does not depend on data"
-        require(support.equals(other), words, model.name)
+        require(support.is_of(targets[1]), words, model.name)
         self._event_shape = targets[0].event_shape
-        super().__init__(support, self.form, _ROWS)
+        super().__init__(support.softly_clipped(), self.form, _ROWS)
 
     def pin(self, row: Any) -> Callable:
         """Returns the log-density of the parameters' parts and one observation."""
