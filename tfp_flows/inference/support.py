@@ -157,7 +157,12 @@ class JointSupport:
         """Whether another support maps vectors to the same parts, tried at some points."""
         if self.event_size != other.event_size:
             return False
-        own, others = _answers(self), _answers(other)
+        points = 2.0 * np.random.default_rng(0).normal(size=(_NUM_POINTS, self.event_size))
+        # In one graph, since an auto-batched model makes a function of each eager call, of
+        # which TensorFlow warns.
+        compute = graph_function(lambda x: [_answers(each, x) for each in (self, other)])
+        answers = compute(tf.constant(points, self.dtype))
+        own, others = tf.nest.map_structure(np.asarray, answers)
         # The log-det, the last answer, may be one number for all points.
         shapes = [[part.shape for part in parts[:-1]] for parts in (own, others)]
         is_close = functools.partial(np.allclose, rtol=1e-4, atol=1e-6, equal_nan=True)
@@ -456,11 +461,8 @@ def _towards(values, middle):
     return np.where(np.abs(moved) < least, np.copysign(least, moved), moved)
 
 
-def _answers(support):
-    """The parts of some unconstrained points, and their log-dets."""
-    rng = np.random.default_rng(0)
-    points = 2.0 * rng.normal(size=(_NUM_POINTS, support.event_size))
-    points = tf.constant(points, support.dtype)
-    parts = support.bijector.forward(points)
-    log_det = support.bijector.forward_log_det_jacobian(points, event_ndims=1)
-    return [np.asarray(answer) for answer in (*tf.nest.flatten(parts), log_det)]
+def _answers(support, x):
+    """The parts of unconstrained points, in one list, and their log-dets."""
+    parts = support.bijector.forward(x)
+    log_det = support.bijector.forward_log_det_jacobian(x, event_ndims=1)
+    return [*tf.nest.flatten(parts), log_det]
