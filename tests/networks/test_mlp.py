@@ -8,6 +8,7 @@ from random_weights import randomize
 from subject import close
 
 import tfp_flows as tff
+from tfp_flows.networks.layer_arguments import dropout_layer
 from tfp_flows.tables.networks import ColumnMLPs
 
 X = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
@@ -103,6 +104,22 @@ def test_columns_start_at_zero_drop_units_in_training_only_and_are_rebuilt():
     np.testing.assert_array_equal(twin(ROWS), made.network(ROWS))
     with pytest.raises(ValueError, match=r"`seen` of shape \[D, F\]"):
         ColumnMLPs(6, (8,), [True, False])
+
+
+def test_dropout_is_that_of_keras_and_as_frequent_under_xla():
+    own, stock, compiled = (
+        new(0.3, seed=7, dtype="float32")
+        for new in (dropout_layer, keras.layers.Dropout, dropout_layer)
+    )
+    ones = np.ones([100, 30], np.float32)
+    for _ in range(2):
+        np.testing.assert_array_equal(own(ones, training=True), stock(ones, training=True))
+    np.testing.assert_array_equal(compiled(ones), ones)
+    draw = tf.function(lambda: compiled(ones, training=True), jit_compile=True)
+    first, second = draw().numpy(), draw().numpy()
+    assert np.any(first != second)
+    assert np.mean(first == 0.0) == pytest.approx(0.3, abs=0.04)  # five deviations
+    close(first.max(), 1.0 / 0.7, 1e-6)
 
 
 def mask_cycle(**options):
