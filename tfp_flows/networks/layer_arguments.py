@@ -64,6 +64,7 @@ class PhiloxDropout(keras.layers.Dropout):
     """
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Drops units in training, and scales the others."""
         if not training:
             return inputs
         state = self.seed_generator.next()  # 64 bits, of which XLA takes 32
