@@ -476,7 +476,7 @@ class Prediction:
         require(fits, f"`y` of shape [{len(self)}], one a row", list(column.shape))
         return np.broadcast_to(column, [len(self)])
 
-    def _numbers_from(self, y, method, from_ordered=None):
+    def _numbers_from(self, y, method, from_ordered):
         """Numbers y, `[N]`, NaN where missing; of ordered values, by `from_ordered`."""
         self._number(method)
         column = self._column_of(y)
