@@ -570,7 +570,7 @@ class TableDensity:
         codecs, num_rows = self._codecs, len(measured)
         numbers, atoms = codecs.measure(read, measured, encoded)
         widths = len(codecs.rows.names), len(codecs.context.names)
-        sizes = self._sizes.for_table(num_rows, *widths)
+        sizes: Any = self._sizes.for_table(num_rows, *widths)  # without None
         fine_sizes = sizes.num_members, sizes.hidden_units[0], num_rows
         code_units = sizes.hidden_units
         if self._sizes.hidden_units is None:
