@@ -283,8 +283,7 @@ class TableDensity:
         read = Frame(frame, "context")
         maps = self.distribution.context_features.maps
         columns, where = self._codecs.context.clipped(read, maps)
-        counts = _counts(where)
-        if counts:
+        if counts := _counts(where):
             warnings.warn(
                 "Numbers of `context` outside the support of their column were moved to "
                 f"the nearest inside; how many, by column: {counts}.",
@@ -440,8 +439,7 @@ class TableDensity:
             refused, as by `log_prob`.
         """
         hint = " Sample from their joint distribution instead."
-        is_one = len(self.names) == 1
-        require(is_one, "one modelled column to predict", self.names, hint)
+        require(len(self.names) == 1, "one modelled column to predict", self.names, hint)
         read = Frame(frame)
         context = self._codecs.encode_context(read)
         return predict(self.distribution, self._codecs.rows, read, context)
