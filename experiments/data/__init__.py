@@ -20,7 +20,6 @@ def load_dataset(name, **arguments):
     """Returns the data set called `name`, by a `Request` of these arguments.
 
     Raises:
-      ValueError: if there is no such data set.
       DataError: if its file is missing or has other content.
     """
     if name not in DATASETS:

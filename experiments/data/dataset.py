@@ -140,9 +140,6 @@ class Request:
       drop_constant_columns: whether constant columns are dropped, not refused.
       validation_share: share of the rows of `csv`, `npz` or `images`.
       test_share: share of the rows of `csv`, `npz` or `images`.
-
-    Raises:
-      ValueError: if a field is of another type, or a number out of range.
     """
 
     data_dir: str | os.PathLike | None = None
@@ -170,11 +167,7 @@ class Request:
             raise ValueError(f"Expected `num_bits` from 1 to 8; got {self.num_bits}.")
 
     def path(self, name):
-        """Returns the path in the field `name`.
-
-        Raises:
-          ValueError: if it is empty.
-        """
+        """Returns the path in the field `name`, which must not be empty."""
         if not getattr(self, name):
             raise ValueError(f"Expected `{name}`, the path of the data; got none.")
         return getattr(self, name)

@@ -77,7 +77,7 @@ class Subject:
         return prediction_scores(self)
 
 
-def latent_pit(distribution, x, context=None):
+def latent_pit(distribution, x, context):
     """Returns the probability-integral transform of rows' latents, `[N, D]`, in (0, 1).
 
     It is uniform in each column if the flow is right. The base must be independent.
@@ -201,7 +201,7 @@ def latent_sizes(distribution):
     return [math.prod(shape) for shape in multi_scale.latent_shapes]
 
 
-def bits_of_levels(distribution, rows, context=None, *, bin_width):
+def bits_of_levels(distribution, rows, context, *, bin_width):
     """Returns the part of each level in the bits per dimension of integers, as plain data.
 
     The part of a level is the negative log-density of its latents, less the log-det of its
@@ -221,7 +221,7 @@ def bits_of_levels(distribution, rows, context=None, *, bin_width):
     }
 
 
-def resample_levels(distribution, rows, context=None, *, seed):
+def resample_levels(distribution, rows, context, *, seed):
     """Draws new latents for the finest levels and keeps those of the coarser levels.
 
     The distribution is that of a multi-scale flow of L levels; rows are `[N, D]`. Returns

@@ -138,36 +138,27 @@ def _on_rows(paper, event_size, *, image_shape, bin_width, normal_scores, **opti
     return tfp_flows.FlowChain([rows, images], standardize_context=False)
 
 
+_SPLINE_COUPLINGS = functools.partial(tfp_flows.NeuralSplineFlow, coupling=True)
+_SPLINES_LACK = ("residual", "lu_mixing")
+_MIXTURE = {"build": _with_mixture_base, "adds": ("num_components",)}
+_MIXTURES_LACK = ("standardize", "recompute")
+
 FLOWS = {
     "nice": Flow(tfp_flows.NICE),
     "real_nvp": Flow(tfp_flows.RealNVP),
     "made": Flow(tfp_flows.MADE, lacks=("recompute",)),  # it has only one step
     "maf": Flow(tfp_flows.MAF),
     "iaf": Flow(tfp_flows.IAF, lacks=("transformer",)),  # it has its own
-    "nsf": Flow(tfp_flows.NeuralSplineFlow, lacks=("residual", "lu_mixing")),
-    "nsf_coupling": Flow(
-        functools.partial(tfp_flows.NeuralSplineFlow, coupling=True),
-        lacks=("residual", "lu_mixing"),
-    ),
+    "nsf": Flow(tfp_flows.NeuralSplineFlow, lacks=_SPLINES_LACK),
+    "nsf_coupling": Flow(_SPLINE_COUPLINGS, lacks=_SPLINES_LACK),
     "binary_made": Flow(tfp_flows.BinaryMADE, is_binary=True),
     "mixture_made": Flow(tfp_flows.MixtureMADE, _standardized, adds=("num_quantiles",)),
-    "maf_mog": Flow(
-        tfp_flows.MAF,
-        _with_mixture_base,
-        lacks=("standardize", "recompute"),
-        adds=("num_components",),
-    ),
+    "maf_mog": Flow(tfp_flows.MAF, lacks=_MIXTURES_LACK, **_MIXTURE),
     "nsf_mog": Flow(
-        tfp_flows.NeuralSplineFlow,
-        _with_mixture_base,
-        lacks=("residual", "lu_mixing", "standardize", "recompute"),
-        adds=("num_components",),
+        tfp_flows.NeuralSplineFlow, lacks=_SPLINES_LACK + _MIXTURES_LACK, **_MIXTURE
     ),
     "nsf_coupling_mog": Flow(
-        functools.partial(tfp_flows.NeuralSplineFlow, coupling=True),
-        _with_mixture_base,
-        lacks=("residual", "lu_mixing", "standardize", "recompute"),
-        adds=("num_components",),
+        _SPLINE_COUPLINGS, lacks=_SPLINES_LACK + _MIXTURES_LACK, **_MIXTURE
     ),
     "glow": Flow(tfp_flows.Glow, _on_rows, lacks=("transformer",), takes_images=True),
     "real_nvp_image": Flow(tfp_flows.RealNVPImage, _on_rows, takes_images=True),

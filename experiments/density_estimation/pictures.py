@@ -13,10 +13,10 @@ from experiments.fitted import row_tables
 from experiments.reports import plots
 from experiments.reports.plots import DATA, FLOW, save
 
-# Tables: maximum variables of the pairs; panels and columns of the warped grid; sizes of
-# the grids of densities.
+# Tables: maximum variables of the pairs; panels, columns and radius of the warped grid;
+# sizes of the grids of densities.
 _MAX_PAIRS = 6
-_MAX_PANELS, _WARP_COLUMNS = 10, 5
+_MAX_PANELS, _WARP_COLUMNS, _RADIUS = 10, 5, 2.5
 _SIZE, _QUANTILES = 160, (0.05, 0.25, 0.5, 0.75, 0.95)
 _ROWS, _GRID = 6, 400
 # Binary images: numbers of test images, of completions of each, and of masks.
@@ -409,11 +409,11 @@ def warp(distribution, lines):
     return stages
 
 
-def _grid_lines(radius=2.5, num_lines=21, num_points=300):
+def _grid_lines():
     """Returns vertical and then horizontal lines inside a circle, `[2L, P, 2]`."""
-    place = np.linspace(-radius, radius, num_lines + 2)[1:-1]
-    half_length = np.sqrt(radius**2 - place**2)
-    along = half_length[:, None] * np.linspace(-1.0, 1.0, num_points)
+    place = np.linspace(-_RADIUS, _RADIUS, 23)[1:-1]
+    half_length = np.sqrt(_RADIUS**2 - place**2)
+    along = half_length[:, None] * np.linspace(-1.0, 1.0, 300)
     across = np.broadcast_to(place[:, None], along.shape)
     vertical = np.stack([across, along], axis=-1)
     return np.concatenate([vertical, vertical[..., ::-1]]).astype(np.float32)

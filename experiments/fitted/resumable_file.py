@@ -18,10 +18,6 @@ class ResumableFile:
     Args:
       path: path of the file.
       origin: plain data that determine the content, by name.
-
-    Raises:
-      RunDirectoryError: if the file exists, another process writes it, or an interrupted
-        file has another origin.
     """
 
     def __init__(self, path, origin):

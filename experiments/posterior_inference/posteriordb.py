@@ -63,7 +63,6 @@ def find(name, data_dir=""):
     The files of posteriordb are in `data_dir`, or in its subfolder `posteriordb`.
 
     Raises:
-      UsageError: if the target is unknown.
       DataError: if its file is missing or has other content.
     """
     if name in TARGETS:

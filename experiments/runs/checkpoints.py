@@ -47,11 +47,7 @@ class Checkpoint:
 
     @classmethod
     def from_bytes(cls, content):
-        """Reads the result of `to_bytes`.
-
-        Raises:
-          ValueError: if the content is damaged.
-        """
+        """Reads the result of `to_bytes`; refuses damaged content."""
         digest, archive = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
         if hashlib.sha256(archive).digest() != digest:
             raise ValueError(

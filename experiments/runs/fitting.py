@@ -206,9 +206,6 @@ class SaveRun(keras.callbacks.Callback):
       is_stopped: whether early stopping, or a loss that is not finite, ended training.
       schedule_restarts: changes of the cosine's number of epochs, dicts of `after_epoch`,
         `epochs_before` and `epochs`.
-
-    Raises:
-      RunDirectoryError: if the checkpoint is of a run on other data.
     """
 
     def __init__(self, settings, rows, stateful, *, columns, strategy):

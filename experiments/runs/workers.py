@@ -167,9 +167,6 @@ def addresses(tf_config):
     """Returns the addresses of all workers of TF_CONFIG, first that of this worker.
 
     They are texts `host:port`; `tf_config` is the environment variable, or None.
-
-    Raises:
-      UsageError: if it describes no cluster, or none with this process in it.
     """
     try:
         config = json.loads(tf_config or "")

@@ -81,7 +81,7 @@ def test_files_and_copies_hold_the_table(table, tmp_path):
 def test_what_is_absent_does_not_matter(table):
     x, context = table.encode(ROWS)
     other = np.array(x)
-    cell = table._codec.entries_of_column("score")
+    cell = table._codecs.rows.entries_of_column("score")
     absent = other[:, cell[0]] == 1.0
     assert absent.sum() == 10
     other[absent, cell[1]] = 1e6

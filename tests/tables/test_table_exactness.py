@@ -64,14 +64,14 @@ def rows_of(kind, count=64, seed=0):
 def points(table, name, kind):
     """Cells of a kind, and the weights with which a sum over them is an integral."""
     if "values" in KINDS[kind]:
-        values = table._codec.codec(name).column.values
+        values = table._codecs.rows.codec(name).column.values
         return values, np.ones(len(values))
     if kind.startswith("integer"):
         low, high = KINDS[kind].get("low", -150.0), KINDS[kind].get("high", 400.0)
         integers = np.arange(low, high + 1.0)
         return integers, np.ones(len(integers))
     features = table.distribution.features
-    number = table._codec.entries_of_column(name)[-1] - features.num_codes
+    number = table._codecs.rows.entries_of_column(name)[-1] - features.num_codes
     maps = features.maps.from_columns([number])
     if kind == "periodic":
         u, width = np.linspace(-np.pi, np.pi, _NODES + 1)[:-1], 2.0 * np.pi / _NODES

@@ -94,7 +94,7 @@ class AutoregressiveMap(FlowBijector):
         """T or T^-1, elementwise: a function of values and parameters."""
         return getattr(self._transformer, f"{direction}_and_log_det")
 
-    def _parallel(self, u, context, training=False):
+    def _parallel(self, u, context, training):
         """Applies the map to `u`, `[..., D]`; returns v and the log-det, `[...]`."""
         parameters = self._parameters_of(u, context, training)
         v, log_det = self._transform_in(self._parallel_direction)(u, parameters)

@@ -146,7 +146,7 @@ class FlowChain(Composite):
         """Returns `context`, `[..., context_size]`, as the bijectors in the list see it."""
         return context if self._standardizer is None else self._standardizer(context)
 
-    def _initialized_context(self, context, weight=None):
+    def _initialized_context(self, context, weight):
         """Sets the statistics of contexts; returns contexts as the steps see them."""
         if self._standardizer is None:
             return context

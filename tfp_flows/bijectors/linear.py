@@ -139,7 +139,7 @@ class InvertibleConv1x1(FlowChain):
         super().__init__([linear], name=name)
 
 
-def _initial_matrix(event_size, seed, permutation=None):
+def _initial_matrix(event_size, seed, permutation):
     """Returns the identity, a permutation, or a uniformly drawn rotation."""
     check_entries("event_size", event_size, event_size)
     if permutation is not None:

@@ -99,7 +99,7 @@ def check_finite(data: npt.ArrayLike, argument: str = "data") -> None:
 
 
 def row_blocks(
-    data: np.ndarray, weight: np.ndarray | None = None
+    data: np.ndarray, weight: np.ndarray | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields rows of `data`, `[N, ...]`, in float64, at most 64 MiB or one row at a time.
 

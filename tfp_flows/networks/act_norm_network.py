@@ -93,7 +93,7 @@ class ActNormNetwork(ContextNetwork):
 
 
 def standardizing_shift_and_log_scale(
-    x: tf.Tensor, weight: TensorLike | None = None
+    x: tf.Tensor, weight: TensorLike | None
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns shift and log-scale so that `(x + shift) * exp(log_scale)` is standardised.
 

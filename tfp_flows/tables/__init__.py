@@ -29,9 +29,12 @@ recalibration        narrows its means of members, by rows that they have not se
 imputation           missing cells, drawn given the others of their rows
 number_predictions   the distribution of one number; expectations as sums
 prediction           quantiles, intervals and scores of one column
+conformal            calibration rows, and the distance that intervals must hold
 row_features         rows of several frames as arrays; which are copies of others
 fidelity             scores of how alike synthetic and real rows are; distances
-synthesis            the report on synthetic rows, with its checks and verdict
+synthesis            the report on synthetic rows
+synthesis_checks     its checks and its verdict
+table_codecs         frames as entries of rows and of their contexts, and back
 table_density        TableDensity: all of it for a user's frame
 ```
 

@@ -109,7 +109,7 @@ class NetworkSizes:
         return sizes
 
 
-def weights_of_member(width: int, num_columns: int, num_given: int = 0) -> int:
+def weights_of_member(width: int, num_columns: int, num_given: int) -> int:
     """Returns the approximate number of weights of a member, for five features a column."""
     return num_columns * width * (5 * (num_columns + num_given) + width)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import typing
 from collections.abc import Sequence
 
@@ -33,7 +32,6 @@ from tfp_flows.tables.row_codec import RowCodec
 # `interval_within` is wider than asked by this share of a tail and this probability. Both
 # exceed the rounding of float32, which must not exclude a number at an end.
 _TAIL_ROUNDING, _ROUNDING = 1e-4, 2e-7
-_RANK_ROUNDING = 1e-9  # a product of floats may exceed an integer rank by this much
 
 
 def predict(
@@ -478,7 +476,7 @@ class Prediction:
         require(fits, f"`y` of shape [{len(self)}], one a row", list(column.shape))
         return np.broadcast_to(column, [len(self)])
 
-    def _numbers_from(self, y, method, from_ordered=None):
+    def _numbers_from(self, y, method, from_ordered):
         """Numbers y, `[N]`, NaN where missing; of ordered values, by `from_ordered`."""
         self._number(method)
         column = self._column_of(y)
@@ -546,26 +544,6 @@ class OrderedValues:
         places = self.places(y)
         _refuse_unknown(y, places >= 0.0, self._name, self._values)
         return places
-
-
-def conformal_distance(scores: npt.ArrayLike, level: float) -> float:
-    """Returns the distance q that the score of a new row exceeds with 1 - `level` at most.
-
-    ```none
-    q = the ceil((n + 1) level)-th smallest of n scores; infinite if there is none
-    ```
-
-    The probability is over all n + 1 rows, which must be exchangeable. It is below
-    `level + 1 / (n + 1)` if no two scores are equal.
-
-    >>> from tfp_flows.tables.prediction import conformal_distance
-    >>> conformal_distance([0.1, 0.4, 0.2, 0.3], 0.6), conformal_distance([0.1, 0.4], 0.9)
-    (0.3, inf)
-    """
-    check_share("level", level)
-    in_order = np.sort(np.asarray(scores, np.float64))
-    rank = math.ceil((len(in_order) + 1) * level - _RANK_ROUNDING)
-    return float(in_order[rank - 1]) if rank <= len(in_order) else math.inf
 
 
 def _refuse_unknown(y, is_known, name, values):

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 import time
 from typing import Any
 
 import numpy as np
 
 from tfp_flows.core.arguments import check_integer, check_seed, require
-from tfp_flows.core.check import Check, Report, lined_up, reasons_of
+from tfp_flows.core.check import Check, Report, lined_up
 from tfp_flows.tables import fidelity
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.row_codec import violated_rules
 from tfp_flows.tables.row_features import RowFeatures, are_copies, bounded_by, row_features
+from tfp_flows.tables.synthesis_checks import JUDGED, columns_with_shape, judged
 
-_ALIKE, _DIFFERENT = "a classifier cannot tell", "differs from real rows"
-_UNRELIABLE = "not to be relied on"
-VERDICTS = (_ALIKE, _DIFFERENT, _UNRELIABLE)  # `SynthesisReport` says what each means
 # What each part of the report can show, and what it cannot.
 MEANINGS = {
     "detection": (
@@ -60,13 +57,7 @@ MEANINGS = {
         "may still be absurd."
     ),
 }
-_JUDGED = ("synthetic", "test")  # rows whose copies and broken rules are counted
-_LEAST_ROWS = 100
-_SHOWN = 3  # columns that an advice names
 _QUANTILES = (0.01, 0.05, 0.25, 0.5)
-# Smaller differences pass, however many rows show them.
-_MUCH_AUC, _MUCH_SHAPE, _MUCH_TREND, _MUCH_BALL = 0.05, 0.05, 0.1, 0.1
-_MUCH_UTILITY, _MUCH_NEARER, _MUCH_CLOSE, _MUCH_COPIED = 0.05, 0.1, 0.05, 0.01
 _CLOSE = 0.05  # share of the test rows that are called close to training rows
 
 
@@ -169,7 +160,7 @@ class SynthesisReport(Report):
                 "AUC {auc:.3f} +- {error:.3f} (real rows {real_auc:.3f}), score "
                 "{score:.3f}".format(**scores),
             )
-        yield from _mean_and_worst("Shape", _entries(self.shape))
+        yield from _mean_and_worst("Shape", columns_with_shape(self.shape))
         yield from _mean_and_worst("Trend", self.trend)
         yield "alpha-precision", _beside(*self.alpha_precision.values())
         yield "beta-recall", _beside(*self.beta_recall.values())
@@ -186,7 +177,7 @@ class SynthesisReport(Report):
         for level, synthetic, test in zip(*columns, strict=True):
             text = f"distance {synthetic:.4f} to a training row, test rows {test:.4f}"
             yield f"nearest {level:.0%}", text
-        share, usual = (self.copies[k] / self.num_rows[k] for k in _JUDGED)
+        share, usual = (self.copies[k] / self.num_rows[k] for k in JUDGED)
         text = f"{self.copies['synthetic']:,} ({share:.2%}), test rows {usual:.2%}"
         yield "copied rows", text
         for rule, broken in self.broken_rules.items():
@@ -256,8 +247,7 @@ def synthesis_report(
     features = dict(zip(frames, row_features(list(frames.values()), columns), strict=True))
     counts = {kind: len(frame) for kind, frame in frames.items()}
     copies = {
-        kind: int(are_copies(features[kind], features["training"]).sum())
-        for kind in _JUDGED
+        kind: int(are_copies(features[kind], features["training"]).sum()) for kind in JUDGED
     }
     rules = {"synthetic": synthetic, "test": real_test}
     broken, share = _broken({k: violated_rules(rows, columns) for k, rows in rules.items()})
@@ -266,28 +256,15 @@ def synthesis_report(
     drawn, real = _drawn(features, count, seed)
     with fidelity.one_thread():
         measured = _measured(drawn, names, target, seed)
-    distances = _distances(drawn, real)
-    likeness = _checks_of_likeness(measured, count)
-    others = [
-        _enough_rows(count),
-        _nearer(distances["nearer_to_training"], count),
-        _close(distances["close"], distances["close_of_test"], count),
-        _copied(copies, counts),
-        _rules(share, [rule for rule, kinds in broken.items() if kinds["synthetic"]]),
-    ]
-    verdict, reasons = _decide(likeness, others)
-    return SynthesisReport(
-        verdict=verdict,
-        reasons=reasons,
-        num_rows=counts,
-        num_compared=count,
-        **measured,
-        distances=distances,
-        copies=copies,
-        broken_rules=broken,
-        seconds=time.perf_counter() - start,
-        checks=tuple([*likeness, *others]),
-    )
+    measured |= {
+        "num_rows": counts,
+        "num_compared": count,
+        "distances": _distances(drawn, real),
+        "copies": copies,
+        "broken_rules": broken,
+    }
+    seconds = time.perf_counter() - start
+    return SynthesisReport(**measured, **judged(measured, share), seconds=seconds)
 
 
 def _frames(synthetic, train, real_test, names):
@@ -386,129 +363,6 @@ def _distances(drawn: dict[str, RowFeatures], scale: RowFeatures) -> dict[str, A
         "close": float(np.mean(to_train <= np.quantile(usual, _CLOSE))),
         "close_of_test": float(np.mean(usual <= np.quantile(usual, _CLOSE))),
     }
-
-
-def _checks_of_likeness(measured, count):
-    telling = list(measured["telling_columns"].items())[:_SHOWN]
-    where = ", ".join(f"{name!r} ({fall:.2f})" for name, fall in telling)
-    checks = [_told(name, scores, where) for name, scores in measured["detection"].items()]
-    noise = 2.0 / math.sqrt(count)
-    for name, entries, bound in (
-        ("Shape", _entries(measured["shape"]), max(_MUCH_SHAPE, noise)),
-        ("Trend", measured["trend"], max(_MUCH_TREND, 1.5 * noise)),
-    ):
-        checks += [_furthest_behind(name, entries, bound)] if entries else []
-    for name in ("alpha_precision", "beta_recall"):
-        checks.append(_ball(name.replace("_", "-"), measured[name], max(_MUCH_BALL, noise)))
-    if utility := measured["utility"]:
-        checks.append(_useful(utility))
-    return checks
-
-
-def _told(name, scores, where):
-    value, threshold = scores["auc"], 0.5 + max(_MUCH_AUC, 3.0 * scores["error"])
-    advice = (
-        f"By {name}, a classifier tells synthetic from test rows with an AUC of "
-        f"{value:.2f} (real training rows: {scores['real_auc']:.2f}). Columns that tell it "
-        f"most, by what it loses without them: {where}."
-    )
-    return Check.at_most(f"AUC of {name}", value, threshold, advice)
-
-
-def _furthest_behind(name, entries, bound):
-    *names, value, real = min(entries, key=lambda entry: entry[-2] - entry[-1])
-    threshold = real - bound
-    what = "column" if len(names) == 1 else "pair"
-    advice = (
-        f"The {what} {' and '.join(map(repr, names))} has a {name} of "
-        f"{value:.2f}, training rows {real:.2f}. Compare its pictures, and see whether "
-        "its kind is right."
-    )
-    return Check.at_least(f"{name}, furthest behind", value, threshold, advice)
-
-
-def _ball(name, pair, bound):
-    value, threshold = pair["synthetic"], pair["real"] - bound
-    advice = (
-        f"The {name} is {value:.2f}, that of training rows {pair['real']:.2f}: synthetic "
-        "rows lie elsewhere than test rows, or leave some of their places empty."
-    )
-    return Check.at_least(name, value, threshold, advice)
-
-
-def _useful(utility):
-    value = utility["real"] - utility["synthetic"]
-    threshold = max(_MUCH_UTILITY, 3.0 * utility["error"])
-    advice = (
-        f"A model of {utility['target']!r} has an {utility['score']} of "
-        f"{utility['synthetic']:.2f} if synthetic rows train it, and "
-        f"{utility['real']:.2f} if real ones do."
-    )
-    return Check.at_most("utility lost", value, threshold, advice)
-
-
-def _enough_rows(count):
-    advice = f"Only {count} rows of each kind were compared, too few to judge."
-    return Check.at_least("compared rows", count, _LEAST_ROWS, advice)
-
-
-def _nearer(value, count):
-    # The deviation by the draw of synthetic rows, and of as many training and test rows.
-    threshold = 0.5 + max(_MUCH_NEARER, 3.0 * math.sqrt(0.5 / count))
-    advice = (
-        f"{value:.0%} of the synthetic rows are nearer to a training row than to any of as "
-        "many test rows (50 % without copying): the fit repeats training rows."
-    )
-    return Check.at_most("nearer to training", value, threshold, advice)
-
-
-def _close(value, usual, count):
-    threshold = usual + max(_MUCH_CLOSE, 3.0 * _deviation((value, usual), (count, count)))
-    advice = (
-        f"{value:.1%} of the synthetic rows, and {usual:.1%} of the test rows, are as "
-        "close to a training row as few test rows are: the fit nearly repeats some."
-    )
-    return Check.at_most("close to training", value, threshold, advice)
-
-
-def _copied(copies, counts):
-    shares = [copies[kind] / counts[kind] for kind in _JUDGED]
-    value, usual = shares
-    deviation = _deviation(shares, [counts[kind] for kind in _JUDGED])
-    threshold = usual + max(_MUCH_COPIED, 3.0 * deviation)
-    advice = (
-        f"{value:.1%} of the synthetic rows are equal to a training row, and {usual:.1%} "
-        "of the test rows. `TableDensity.sample(exclude=train)` refuses such rows."
-    )
-    return Check.at_most("copied rows", value, threshold, advice)
-
-
-def _deviation(shares, counts):
-    """The standard deviation of a difference of two shares that estimate one share."""
-    pooled = np.average(shares, weights=counts)
-    return math.sqrt(pooled * (1.0 - pooled) * sum(1.0 / count for count in counts))
-
-
-def _rules(share, broken):
-    advice = (
-        f"{share:.2%} of the synthetic rows break a rule of a column: {'; '.join(broken)}."
-    )
-    return Check.at_most("rows that break rules", share, 0.0, advice)
-
-
-def _decide(likeness, others):
-    verdict = _ALIKE
-    if any(check.failed for check in likeness):
-        verdict = _DIFFERENT
-    if any(check.failed for check in others):
-        verdict = _UNRELIABLE
-    return verdict, reasons_of([*others, *likeness])
-
-
-def _entries(shape):
-    """The columns that have a Shape: (name, synthetic, real)."""
-    columns = [(name, s["synthetic"], s["real"]) for name, s in shape.items()]
-    return [entry for entry in columns if None not in entry]
 
 
 def _number(value):

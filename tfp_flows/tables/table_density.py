@@ -22,9 +22,13 @@ from tfp_flows.core.arguments import (
 )
 from tfp_flows.core.rows import rows_by_weight, rows_that_count, take_rows
 from tfp_flows.distributions import draws
-from tfp_flows.tables.atoms import Atoms
 from tfp_flows.tables.cells import is_missing
 from tfp_flows.tables.columns import TableColumns
+from tfp_flows.tables.conformal import (
+    calibration_rows,
+    calibration_scores,
+    conformal_distance,
+)
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Form, Frame
 from tfp_flows.tables.imputation import imputed
@@ -33,12 +37,11 @@ from tfp_flows.tables.networks import (
     choose_code_units,
     choose_fine_knots,
 )
-from tfp_flows.tables.number_maps import NumberMaps
-from tfp_flows.tables.prediction import Prediction, conformal_distance, predict
-from tfp_flows.tables.row_codec import RowCodec
+from tfp_flows.tables.prediction import Prediction, predict
 from tfp_flows.tables.row_features import are_copies, row_features
 from tfp_flows.tables.synthesis import SynthesisReport, synthesis_report
-from tfp_flows.tables.training import FitOptions, fit_distribution, held_out
+from tfp_flows.tables.table_codecs import TableCodecs
+from tfp_flows.tables.training import FitOptions, fit_distribution
 from tfp_flows.training.density_estimator import DensityEstimator
 from tfp_flows.training.loading import load
 
@@ -120,18 +123,7 @@ class TableDensity:
         self.missing = missing
         self._sizes = NetworkSizes(num_members, num_bins, hidden_units, dropout)
         self._seed = seed
-        all_names = self.columns.names
-        is_known = set(self.context) <= set(all_names)
-        fits = is_known and len(set(self.context)) == len(self.context)
-        require(fits, f"`context` of different names in {all_names}", self.context)
-        names = [name for name in all_names if name not in self.context]
-        got = f"{all_names}, and `context` of {self.context}"
-        require(names, "`columns` beside those of `context`", got)
-        self._codec = RowCodec(self.columns, missing, names)
-        self._context_codec = RowCodec(self.columns, missing, self.context, is_context=True)
-        self._atoms = self._codec.atoms(self._context_codec)
-        if not self._codec.size:
-            raise ValueError(f"Expected columns that vary; got {names}, all constant.")
+        self._codecs = TableCodecs(self.columns, missing, self.context)
         self._distribution: TableDistribution | None = None
 
     def fit(
@@ -170,47 +162,28 @@ class TableDensity:
         share = fit_options.calibration_split
         rows, weight = self._training_rows(len(read), share, sample_weight)
         self._form = read.form
-        encoded = self._encoded_rows(read)
-        data = take_rows(encoded, rows)
-        measured_rows = rows[rows_by_weight(weight)]
-        numbers, atoms = self._measured(read, measured_rows, encoded)
-        widths = len(self._codec.names), len(self._context_codec.names)
-        num_rows = len(rows)
-        sizes: Any = self._sizes.for_table(num_rows, *widths)  # without None
-        fine_sizes = sizes.num_members, sizes.hidden_units[0], num_rows
-        code_units = sizes.hidden_units
-        if self._sizes.hidden_units is None:
-            values = self._codec.num_values
-            code_units = choose_code_units(code_units, num_rows, values)
-        self._distribution = TableDistribution(
-            self._codec.num_values,
-            numbers,
-            atoms=atoms,
-            context_values=self._context_codec.num_values,
-            context_numbers=self._context_codec.measure(read, measured_rows),
-            description=self._description(),
-            tail_bounds=_TAIL_BOUNDS,
-            are_tails_first=True,
-            code_units=code_units,
-            fine_knots=choose_fine_knots(*fine_sizes, *widths),
-            seed=self._seed,
-            **vars(sizes),
-        )
+        encoded = self._codecs.encode_possible(read)
+        measured = rows[rows_by_weight(weight)]
+        self._distribution = self._new_distribution(read, encoded, measured)
         validation = None
         if fit_options.validation_frame is not None:
-            validation = self._encoded_rows(Frame(fit_options.validation_frame))
-            validation = *validation, np.ones(len(validation[0]))
+            kept = self._codecs.encode_possible(Frame(fit_options.validation_frame))
+            validation = *kept, np.ones(len(kept[0]))
+        data = *take_rows(encoded, rows), weight
         history = fit_distribution(
-            self._distribution, (*data, weight), validation, fit_options, self._seed
+            self._distribution, data, validation, fit_options, self._seed
         )
         if share:
-            self._calibrate(read, ~np.isin(np.arange(len(read)), rows))
+            is_kept = ~np.isin(np.arange(len(read)), rows)
+            fitted = self._distribution, self._codecs.rows
+            scores = calibration_scores(*fitted, read, encoded[1], is_kept)
+            self._distribution.parameters["description"][_SCORES] = scores.tolist()
         return history
 
     @property
     def names(self) -> list[str]:
         """Names of the modelled columns."""
-        return self._codec.names
+        return self._codecs.rows.names
 
     @property
     def distribution(self) -> TableDistribution:
@@ -237,9 +210,9 @@ class TableDensity:
           ValueError: as `log_prob` does.
         """
         read = Frame(frame)
-        context = self._encoded_context(read)
+        context = self._codecs.encode_context(read)
         context = np.zeros([len(read), 0]) if context is None else context
-        return self._codec.encode(read), context
+        return self._codecs.rows.encode(read), context
 
     def log_prob(self, frame: Any, *, mark_unknown: bool = False) -> np.ndarray:
         """Returns the log-densities of rows, `[N]` nats; -inf for rows that cannot occur.
@@ -255,17 +228,18 @@ class TableDensity:
             their support.
         """
         read = Frame(frame)
-        rows, contexts = self._codec.read(read), self._context_codec.read(read)
+        codecs = self._codecs
+        rows, contexts = codecs.rows.read(read), codecs.context.read(read)
         if mark_unknown:
-            context = contexts.x if self._context_codec.size else None
+            context = contexts.x if codecs.context.size else None
         else:
-            self._codec.refuse(read, rows)
-            context = self._encoded_context(read)
+            codecs.rows.refuse(read, rows)
+            context = codecs.encode_context(read)
         log_prob = self.distribution.log_prob(rows.x, context=context).numpy()
         log_prob = np.where(rows.is_possible.all(axis=1), log_prob, -np.inf)
         if not mark_unknown:
             return log_prob
-        unknown = self._unknown_cells(rows, contexts)
+        unknown = codecs.unknown_cells(rows, contexts)
         is_unknown = np.any(list(unknown.values()), axis=0)
         if is_unknown.any():
             warnings.warn(
@@ -281,8 +255,8 @@ class TableDensity:
         These are categories that are not among the column's values, missing cells that are
         not modelled, and cells of the context outside the support of their column.
         """
-        read = Frame(frame)
-        return self._unknown_cells(self._codec.read(read), self._context_codec.read(read))
+        read, codecs = Frame(frame), self._codecs
+        return codecs.unknown_cells(codecs.rows.read(read), codecs.context.read(read))
 
     def clip_context(self, frame: Any) -> Any:
         """Moves numbers of the context that are outside their support to the inside.
@@ -308,9 +282,8 @@ class TableDensity:
         """
         read = Frame(frame, "context")
         maps = self.distribution.context_features.maps
-        columns, where = self._context_codec.clipped(read, maps)
-        counts = _counts(where)
-        if counts:
+        columns, where = self._codecs.context.clipped(read, maps)
+        if counts := _counts(where):
             warnings.warn(
                 "Numbers of `context` outside the support of their column were moved to "
                 f"the nearest inside; how many, by column: {counts}.",
@@ -363,10 +336,10 @@ class TableDensity:
             fits = context is not None and count is None
             require(fits, f"{words} `count`", f"{type(context).__name__} and {count}")
             read = Frame(context, "context")
-            encoded = self._encoded_context(read)
+            encoded = self._codecs.encode_context(read)
         x = self._draw(count, seed, encoded)
         if exclude is None:
-            return self._written(x, read)
+            return self._codecs.written(x, self._form, read)
         return self._without(Frame(exclude, "exclude"), x, seed, read, encoded)
 
     def synthesis_report(
@@ -419,15 +392,8 @@ class TableDensity:
             count = min(len(Frame(train, "train")), len(Frame(real_test, "real_test")))
             count = min(count, check_integer("max_rows", max_rows))
         rows = self.sample(count, seed, exclude=train if exclude_copies else None)
-        return synthesis_report(
-            rows,
-            train,
-            real_test,
-            self.columns,
-            target=target,
-            max_rows=max_rows,
-            seed=seed,
-        )
+        options: dict[str, Any] = {"target": target, "max_rows": max_rows, "seed": seed}
+        return synthesis_report(rows, train, real_test, self.columns, **options)
 
     def impute(
         self, frame: Any, seed: int | None = None, *, num_candidates: int = 512
@@ -455,13 +421,12 @@ class TableDensity:
         """
         check_integer("num_candidates", num_candidates)
         read = Frame(frame)
-        context, codec = self._encoded_context(read), self._codec
+        context, codec = self._codecs.encode_context(read), self._codecs.rows
         columns = read.take(self.columns.names)
         options = {"seed": draws.stateless(seed), "num_candidates": num_candidates}
         filled = imputed(self.distribution, codec, read, columns, context, **options)
-        where = {name: is_missing(columns[name]) for name in codec.names}
-        nowhere = {name: np.zeros(len(read), bool) for name in columns}
-        return read.replaced(columns | filled, nowhere | where)
+        where = {k: is_missing(c) & (k in codec.names) for k, c in columns.items()}
+        return read.replaced(columns | filled, where)
 
     def predict(self, frame: Any) -> Prediction:
         """Returns the distributions of the one modelled column, given its context.
@@ -474,10 +439,10 @@ class TableDensity:
             refused, as by `log_prob`.
         """
         hint = " Sample from their joint distribution instead."
-        is_one = len(self.names) == 1
-        require(is_one, "one modelled column to predict", self.names, hint)
+        require(len(self.names) == 1, "one modelled column to predict", self.names, hint)
         read = Frame(frame)
-        return predict(self.distribution, self._codec, read, self._encoded_context(read))
+        context = self._codecs.encode_context(read)
+        return predict(self.distribution, self._codecs.rows, read, context)
 
     def predict_interval(
         self, frame: Any, level: float = 0.9, *, conformal: bool = False
@@ -515,7 +480,6 @@ class TableDensity:
             `calibration_split`; or as `predict` and `Prediction.interval` do.
 
         Reference:
-          Vovk, Gammerman, Shafer (2005), Algorithmic learning in a random world.
           Lei, G'Sell, Rinaldo, Tibshirani, Wasserman (2018), Distribution-free predictive
           inference for regression. https://arxiv.org/abs/1604.04173
           Chernozhukov, Wuthrich, Zhu (2021), Distributional conformal prediction.
@@ -575,7 +539,7 @@ class TableDensity:
     def _without(self, excluded, x, seed, read, encoded):
         """Returns the rows of draws x, of which those that are excluded are drawn again."""
         for attempt in range(1, _MOST_ATTEMPTS):
-            rows = self._written(x, read)
+            rows = self._codecs.written(x, self._form, read)
             is_copy = are_copies(*row_features([Frame(rows), excluded], self.columns))
             again = np.flatnonzero(is_copy)
             if not len(again):
@@ -588,26 +552,6 @@ class TableDensity:
             f"among them {_MOST_ATTEMPTS} times."
         )
 
-    def _written(self, x, read):
-        """Returns encoded rows in the user's form, with the context that was `read`."""
-        if read is None:
-            return self._form.written(self._inside(self._codec.decode(x)))
-        context = read.take_as_given(self.context, "context")
-        decoded = self._codec.decode(x, read.take(self.context, "context"))
-        columns = {**context, **self._inside(decoded)}
-        columns = {name: columns[name] for name in self.columns.names}
-        return self._form.written(columns, self.context, read.index)
-
-    def _inside(self, decoded):
-        """Decoded columns whose dtypes do not round numbers to an open end."""
-        forms = self._form.columns
-        return {
-            name: self._codec.codec(name).inside(column, forms[name].dtype)
-            if name in forms and column.dtype.kind == "f"
-            else column
-            for name, column in decoded.items()
-        }
-
     def _training_rows(self, num_rows, calibration_split, sample_weight):
         """Returns which rows are not kept for calibration, in order, and their weights."""
         if not calibration_split:
@@ -615,51 +559,34 @@ class TableDensity:
             return rows, np.ones(len(rows)) if weight is None else weight
         words = "no `sample_weight` with `calibration_split`, for which rows count alike"
         require(sample_weight is None, words, "both")
-        kinds = {c.name: c.kind for c in self.columns if c.name in self.names}
-        is_on_line = self._codec.codec(self.names[0]).has_number
-        is_on_line = is_on_line and "periodic" not in kinds.values()
-        words = "one modelled column, of numbers on a line, for `calibration_split`"
-        require(len(kinds) == 1 and is_on_line, words, kinds)
-        is_kept = held_out(num_rows, 1, calibration_split, self._seed)[:, 0]
+        described = self.columns, self._codecs.rows
+        is_kept = calibration_rows(*described, num_rows, calibration_split, self._seed)
         return np.flatnonzero(~is_kept), np.ones(num_rows - is_kept.sum())
 
-    def _measured(self, read, rows, encoded):
-        """Maps and atoms of the numbers, measured in some rows and their entries."""
-        numbers = self._codec.measure(read, rows)
-        if not self._atoms:
-            return numbers, []
-        entries = np.concatenate([e[rows] for e in encoded if e is not None], axis=1)
-        atoms = Atoms(self._atoms, NumberMaps(numbers))
-        specs, is_at_atom = atoms.measured(entries, len(self._codec.num_values))
-        return self._codec.measure(read, rows, is_at_atom), specs
-
-    def _calibrate(self, read, is_kept):
-        """Keeps the scores of calibration rows, sorted, in the saved description."""
-        y = read.take(self.names)[self.names[0]]
-        is_kept = is_kept & ~is_missing(y)
-        context = self._encoded_context(read)
-        prediction = predict(self.distribution, self._codec, read, context, is_kept)
-        scores = np.sort(prediction.distance_from_median(y[is_kept]))
-        self.distribution.parameters["description"][_SCORES] = scores.tolist()
-
-    def _encoded_rows(self, read):
-        """Entries of training rows, `[N, K + D]`, and their context, `[N, C]` or None."""
-        expected = "rows that can occur by the kinds of their columns"
-        return self._codec.encode(read, expected), self._encoded_context(read)
-
-    def _encoded_context(self, read):
-        """Entries of the context, `[N, C]`; None if there are none."""
-        if not self.context:
-            return None
-        expected = "`context` of cells that training rows can have (see `clip_context`)"
-        x = self._context_codec.encode(read, expected)
-        return x if self._context_codec.size else None
-
-    def _unknown_cells(self, rows, contexts):
-        is_unknown = ~rows.is_known | rows.is_missing & ~rows.is_possible
-        unknown = dict(zip(self.names, is_unknown.T, strict=True))
-        is_unknown = ~contexts.is_possible | ~contexts.is_known
-        return unknown | dict(zip(self.context, is_unknown.T, strict=True))
+    def _new_distribution(self, read, encoded, measured):
+        """Returns a fresh `TableDistribution`, with maps that are measured in some rows."""
+        codecs, num_rows = self._codecs, len(measured)
+        numbers, atoms = codecs.measure(read, measured, encoded)
+        widths = len(codecs.rows.names), len(codecs.context.names)
+        sizes: Any = self._sizes.for_table(num_rows, *widths)  # without None
+        fine_sizes = sizes.num_members, sizes.hidden_units[0], num_rows
+        code_units = sizes.hidden_units
+        if self._sizes.hidden_units is None:
+            code_units = choose_code_units(code_units, num_rows, codecs.rows.num_values)
+        return TableDistribution(
+            codecs.rows.num_values,
+            numbers,
+            atoms=atoms,
+            context_values=codecs.context.num_values,
+            context_numbers=codecs.context.measure(read, measured),
+            description=self._description(),
+            tail_bounds=_TAIL_BOUNDS,
+            are_tails_first=True,
+            code_units=code_units,
+            fine_knots=choose_fine_knots(*fine_sizes, *widths),
+            seed=self._seed,
+            **vars(sizes),
+        )
 
     def _description(self):
         columns = self.columns.to_plain()

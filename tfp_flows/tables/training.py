@@ -129,8 +129,6 @@ def fit_distribution(
     weights /= distribution.num_members * weights.mean(axis=0)
     distribution.start_at_frequencies(x, weights)
     pace = _Pace.from_rows(len(x), options)
-    steps_per_epoch = -(-len(x) // pace.batch_size)
-
     best = BestNetworks(distribution, pace.patience, *judged)
     falling = keras.callbacks.ReduceLROnPlateau(
         "val_loss", factor=_FALL, patience=pace.falls_after, min_delta=1e-4
@@ -142,20 +140,15 @@ def fit_distribution(
     backup, first, last = None, 0, options.epochs
     if options.backup is not None:
         require(seed is not None, "`seed` with `backup`, which repeats draws", None)
-        paced = pace.patience, pace.falls_after, pace.batch_size, pace.steps
-        settings = options.learning_rate, *paced, seed
-        fingerprint = _fingerprint([*data, weights, *judged], settings)
+        arrays = [*data, weights, *judged]
+        fingerprint = _fingerprint(arrays, options.learning_rate, pace, seed)
         backup = FitBackup(options.backup, fingerprint, best, falling)
         callbacks.append(backup)
         first = len(backup.logs["loss"])
         last = first if backup.is_finished else max(options.epochs, first)
     shown, verbose = progress(options.verbose, last)
-
-    model = MemberModel(distribution)
-    optimizer = averaging_adam(options.learning_rate, steps_per_epoch)
-    steps_at_once = _largest_divisor(steps_per_epoch, _MOST_STEPS_AT_ONCE)
-    model.compile(optimizer, jit_compile=False, steps_per_execution=steps_at_once)
-    model.optimizer.build(model.trainable_variables)  # so that a backup can restore it
+    steps_per_epoch = -(-len(x) // pace.batch_size)
+    model = _compiled_model(distribution, options.learning_rate, steps_per_epoch)
     inputs = x if context is None else (x, context)
     orders = epoch_orders(len(x), seed, first, max(last, first + 1))
     history = model.fit(
@@ -171,6 +164,19 @@ def fit_distribution(
     logs = backup.logs if backup else {name: history.history[name] for name in _LOSSES}
     history.epoch, history.history = list(range(len(logs["loss"]))), logs
     return history
+
+
+def _compiled_model(distribution, learning_rate, steps_per_epoch):
+    """Returns a `MemberModel` that is ready to train."""
+    model = MemberModel(distribution)
+    sizes = range(1, _MOST_STEPS_AT_ONCE + 1)
+    model.compile(
+        averaging_adam(learning_rate, steps_per_epoch),
+        jit_compile=False,
+        steps_per_execution=max(n for n in sizes if steps_per_epoch % n == 0),
+    )
+    model.optimizer.build(model.trainable_variables)  # so that a backup can restore it
+    return model
 
 
 class _Pace(typing.NamedTuple):
@@ -196,10 +202,6 @@ class _Pace(typing.NamedTuple):
         minutes = options.max_minutes
         seconds = None if minutes is None else 60.0 * minutes
         return cls(size, patience, falls_after, steps, seconds)
-
-
-def _largest_divisor(number, most):
-    return max(d for d in range(1, most + 1) if number % d == 0)
 
 
 def _split(data, validation, num_members, options, seed):
@@ -374,9 +376,10 @@ class BestNetworks(keras.callbacks.Callback):
                 kept[id(variable)][chosen] = variable.numpy()[chosen]
 
 
-def _fingerprint(arrays, settings):
+def _fingerprint(arrays, learning_rate, pace, seed):
     """A hash that differs for fits of other rows or settings."""
-    found = hashlib.sha256(repr(settings).encode())
+    paced = pace.patience, pace.falls_after, pace.batch_size, pace.steps
+    found = hashlib.sha256(repr((learning_rate, *paced, seed)).encode())
     for array in arrays:
         if array is not None:
             found.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())

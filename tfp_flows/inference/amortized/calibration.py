@@ -239,7 +239,7 @@ def ranks_and_coverage(
     drawn: np.ndarray,
     weights: np.ndarray,
     fit: Fit,
-    numbers: Sequence[np.ndarray] | None = None,
+    numbers: Sequence[np.ndarray] | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns ranks of true parameters among draws, and their expected coverage.
 

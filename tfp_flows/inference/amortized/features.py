@@ -53,9 +53,8 @@ class Scale(typing.NamedTuple):
     feature = z,  beyond 3: sign(z) (3 + log(1 + |z| - 3))
     ```
 
-    In place of x stands log(x + shift), or the logarithm of the least positive number,
-    unless the shift is NaN. In place of minus infinity, the logarithm of the deviation of
-    equal numbers, stands a number below all others.
+    If the shift is no NaN, x is log(x + shift), which is finite for x = -shift, too. Minus
+    infinity, as the logarithm of a deviation of 0, becomes `least`, below all others.
     """
 
     center: np.ndarray  # medians, `[K]`

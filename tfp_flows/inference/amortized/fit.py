@@ -292,57 +292,46 @@ def _in_fitted_coordinates(source, pairs, training, seed):
     return pairs._replace(u=u)
 
 
-def _fit_round(pairs, source, training, seed, prior=None):
+def _fit_round(pairs, source, training, seed, prior):
     """Returns the `AmortizedPosterior` of simulations from one prior."""
     # Here, so that a fit of one posterior does not load the rooms of densities and tables.
-    from tfp_flows.density.data import Data, checked_data
+    from tfp_flows.density.data import Data
     from tfp_flows.density.fit import fit_and_judge
-    from tfp_flows.density.rules import held_out_share
 
     _, for_summary, for_fit, for_checks = split_seed(seed, 4)
-    summary_minutes, density_minutes = training.minutes
-    usable = pairs.usable(training.missing)
-    checked_data(usable.u, None)  # refuses constant parameters, for example
-    share = held_out_share(len(usable.u))
-    train, held_out = random_split(usable, share, split_seed(for_fit, 4)[0])
-    features = fit_features(
-        training.summary,
-        source.form,
-        train,
-        simulations=usable,
-        exchangeable=source.exchangeable(usable) if training.summary is None else None,
-        seed=for_summary,
-        max_minutes=summary_minutes,
-        verbose=training.verbose,
-    )
-    parts = [Pairs(part.u, features(part.x)) for part in (train, held_out, usable)]
-    options = {"max_minutes": density_minutes, "verbose": training.verbose}
-    rows = (Data(*part) for part in parts)
+    parts = train, held_out, usable = _split(pairs.usable(training.missing), for_fit)
+    features = _fit_features(parts, source, training, for_summary)
+    seen = [Pairs(part.u, features(part.x)) for part in parts]
+    options = {"max_minutes": training.minutes[1], "verbose": training.verbose}
+    rows = (Data(*part) for part in seen)
     fit = fit_and_judge(*rows, light_tails=True, seed=for_fit, **options)
-    numbers = None
+    judged: dict[str, Any] = {"num_dropped": len(pairs.u) - len(usable.u), "prior": prior}
     if features.network is not None:
-        numbers = [features.numbers(part.x) for part in (train, held_out)]
-    num_dropped = len(pairs.u) - len(usable.u)
-    report = judge_calibration(fit, num_dropped, for_checks, prior, numbers)
+        judged["numbers"] = [features.numbers(part.x) for part in (train, held_out)]
+    report = judge_calibration(fit, seed=for_checks, **judged)
     learned = None
     if training.learn_likelihood:
-        together = {"prior": prior, "numbers": numbers, "num_dropped": num_dropped}
-        judge = functools.partial(judge_weights, fit, **together)
-        learned, weights = _fit_likelihood(
-            parts, features, source, judge, for_checks, options
+        for_likelihood, for_weights = split_seed(for_checks, 2)
+        varies = _has_density(features, seen[0].x)
+        rows = (Data(part.x[:, varies], part.u) for part in seen)
+        likelihood = fit_and_judge(*rows, seed=for_likelihood, **options)
+        weights = judge_weights(
+            fit, likelihood, source.log_prior, seed=for_weights, **judged
         )
         report = dataclasses.replace(report, weights=weights)
-    train_x, held_out_x = parts[0].x, parts[1].x
+        if weights.is_used:
+            learned = LearnedLikelihood(likelihood.density, varies, source.prior_log_prob)
+    known, others = (part.x for part in seen[:2])
     return AmortizedPosterior(
         fit.density,
         source.support,
         source.form,
         features,
         report=report,
-        surroundings=Surroundings.from_simulations(train_x, held_out_x),
+        surroundings=Surroundings.from_simulations(known, others),
         extent=Extent.from_simulations(
-            features.with_numbers(train_x, train.x),
-            features.with_numbers(held_out_x, held_out.x),
+            features.with_numbers(known, train.x),
+            features.with_numbers(others, held_out.x),
         ),
         prior=prior,
         ranges=usable.ranges(source.support),
@@ -351,24 +340,37 @@ def _fit_round(pairs, source, training, seed, prior=None):
     )
 
 
-def _fit_likelihood(parts, features, source, judge, seed, options):
-    """Returns the `LearnedLikelihood`, None if it is not used, and its `WeightsReport`.
+def _split(usable, seed):
+    """Returns simulations for training, others that are held out, and all."""
+    from tfp_flows.density.data import checked_data
+    from tfp_flows.density.rules import held_out_share
 
-    It is fitted to the features of training, held-out and all simulations, the `parts`.
-    """
-    from tfp_flows.density.data import Data
-    from tfp_flows.density.fit import fit_and_judge
+    checked_data(usable.u, None)  # refuses constant parameters, for example
+    share = held_out_share(len(usable.u))
+    return *random_split(usable, share, split_seed(seed, 4)[0]), usable
 
-    for_fit, for_weights = split_seed(seed, 2)
-    varies = np.ptp(parts[0].x, axis=0) > 0.0
+
+def _fit_features(parts, source, training, seed):
+    """Returns the `Features` that the density sees of data, fitted to training rows."""
+    train, _, usable = parts
+    return fit_features(
+        training.summary,
+        source.form,
+        train,
+        simulations=usable,
+        exchangeable=source.exchangeable(usable) if training.summary is None else None,
+        seed=seed,
+        max_minutes=training.minutes[0],
+        verbose=training.verbose,
+    )
+
+
+def _has_density(features, x):
+    """Which features, of `x`, have a density: they vary, and do not follow from others."""
+    varies = np.ptp(x, axis=0) > 0.0
     if features.exchangeable is not None:
-        varies &= ~features.exchangeable.is_derived  # they would have no density
-    rows = (Data(part.x[:, varies], part.u) for part in parts)
-    fit = fit_and_judge(*rows, seed=for_fit, **options)
-    weights = judge(likelihood=fit, log_prior=source.log_prior, seed=for_weights)
-    if not weights.is_used:
-        return None, weights
-    return LearnedLikelihood(fit.density, varies, source.prior_log_prob), weights
+        varies &= ~features.exchangeable.is_derived
+    return varies
 
 
 def _row_in_focus(focus, form, num_simulations, num_rounds):

@@ -322,14 +322,18 @@ def judge_observation(
     *,
     is_learned: bool = False,
 ) -> ObservationReport:
-    """Returns the report of one observation, by checks that it is `among` simulations.
+    """Returns the report of one observation.
 
-    The weighted draws of its posterior are None if the model's density is not known. Draws
-    of an adapted distribution are given if the weights are too uneven. `mass` is the
-    probability that the posterior has in the region of a truncated prior, and None if the
-    prior is that of the model. Without weights, `rows` are entries of draws, `[S, E]`. A
-    learned likelihood knows no more about data far from the simulations than the posterior
-    does.
+    Args:
+      among: checks that it lies among the simulations.
+      calibration: the report of all observations together.
+      weighted: weighted draws of its posterior; None if the density is not known.
+      adapted: those of an adapted distribution, if these weights are too uneven.
+      mass: probability of a truncated prior's region under its posterior; None for the
+        whole prior.
+      rows: entries of draws, `[S, E]`, if there are no weights.
+      is_learned: whether a learned likelihood weighs draws. It knows no more about data far
+        from the simulations than the posterior does.
     """
     checks = [*among]
     if weighted is None or is_learned:

@@ -186,24 +186,28 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
         words = "a file of `AmortizedPosterior.save`"
         check_instance("path", loaded, AmortizedPosterior, words)
         if model is not None:
-            # The support in coordinates that no fit has changed.
-            plain = without_normal_tails(loaded.support).softly_clipped()
-            if loaded.likelihood is not None and observed is None:
-                support = JointSupport.from_distribution(model, "model").softly_clipped()
-                same = plain.equals(support)
-                learned: Any = loaded.likelihood
-                loaded.likelihood = dataclasses.replace(learned, log_prior=model.log_prob)
-            else:
-                names = [*loaded.form.shapes]
-                if not isinstance(observed, str | None) and {*observed} == {*names}:
-                    observed = names  # an observation's row has the order of the fit
-                source = JointSimulator(model, observed)
-                same = source.form.shapes == loaded.form.shapes
-                same = same and plain.equals(source.support)
-                loaded.pin = source.pin
-            words = "the `model` of this file"
-            require(same, words, f"{model.name}, of other shapes or supports")
+            loaded._take_density(model, observed)
         return loaded
+
+    def _take_density(self, model, observed):
+        """Takes the model's density, which files do not hold, for importance weights."""
+        # The support in coordinates that no fit has changed.
+        support = without_normal_tails(self.support).softly_clipped()
+        if self.likelihood is not None and observed is None:
+            prior = JointSupport.from_distribution(model, "model")
+            fits = support.equals(prior.softly_clipped())
+            learned: Any = self.likelihood
+            self.likelihood = dataclasses.replace(learned, log_prior=model.log_prob)
+        else:
+            names = [*self.form.shapes]
+            if not isinstance(observed, str | None) and {*observed} == {*names}:
+                observed = names  # an observation's row has the order of the fit
+            source = JointSimulator(model, observed)
+            has_shapes = source.form.shapes == self.form.shapes
+            fits = has_shapes and support.equals(source.support)
+            self.pin = source.pin
+        words = "the `model` of this file"
+        require(fits, words, f"{model.name}, of other shapes or supports")
 
     @property
     def density(self) -> Mixture:

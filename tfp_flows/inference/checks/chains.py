@@ -353,7 +353,7 @@ def _upper_bound(is_beyond, counts):
     return float(shares.mean() + 2.0 * shares.std() / math.sqrt(len(shares)))
 
 
-def check_r_hat(r_hat: float, *, complete: bool = True, seconds: float = 0.0) -> Check:
+def check_r_hat(r_hat: float, *, complete: bool, seconds: float) -> Check:
     """Checks that Markov chains, if there was time for them, agree with the weighted draws.
 
     R-hat is NaN if hardly a chain arrived. Chains and the search for maxima take about

@@ -58,7 +58,7 @@ def improper_direction(
     draws: np.ndarray,
     ends: np.ndarray,
     rng: np.random.Generator,
-    is_over: Callable[[], bool] = lambda: False,
+    is_over: Callable[[], bool],
 ) -> ImproperDirection | None:
     """Looks for a direction in which a density has no finite integral, by both methods."""
     ray = improper_ray(density, Gaussian.from_draws(draws), ends, rng)
