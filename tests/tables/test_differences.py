@@ -62,6 +62,14 @@ def test_sums_of_three_and_four_columns_are_found_and_kept():
     ]
 
 
+def test_sums_of_many_columns_are_found_beside_shorter_ones():
+    parts = RNG.poisson(9.0, [8, COUNT])
+    rows = {f"part{i}": part for i, part in enumerate(parts)}
+    rows["all"], rows["some"] = parts[:7].sum(axis=0), parts[:2].sum(axis=0)
+    found = [e.names for e in tff.describe_columns(rows).differences]
+    assert found == [["some", *list(rows)[:2]], ["all", *list(rows)[:7]]]
+
+
 def test_sums_of_columns_that_are_mostly_zero_are_found_in_time(monkeypatch):
     candidates = []  # sums that are compared in all rows
     without_rounding = differences._without_rounding

@@ -145,9 +145,10 @@ def _put_ends_of_line(table, function, numbers):
     """Ends the source where the column that it computes ends: 24 hours less those awake."""
     source, column = table[function.source], table[function.name]
     of_column = [end for end in (column.low, column.high) if end is not None]
-    ends = function.inverse(np.array(of_column, np.float64)).tolist()
-    low = max([source.low, *(end for end in ends if end < np.nanmin(numbers))])
-    highs = [source.high, *(end for end in ends if end > np.nanmax(numbers))]
+    ends = function.inverse(np.array(of_column, np.float64))
+    ends = ends if source.grid is None else source.grid.round_if_near(ends)
+    low = max([source.low, *(end for end in ends.tolist() if end <= np.nanmin(numbers))])
+    highs = [source.high, *(end for end in ends.tolist() if end >= np.nanmax(numbers))]
     high = min((end for end in highs if end is not None), default=None)
     if (low, high) == (source.low, source.high):
         return
