@@ -88,6 +88,17 @@ class Difference(Rule):
         is_open = column.high is None and all(spike == low for spike in column.spikes)
         return is_on_grid and is_above and is_open
 
+    def with_room(self, columns: Sequence[Column]) -> Column:
+        """Returns the column, from no higher than where the parts' sum starts.
+
+        So differences of 0 leave it in its support.
+        """
+        column, *parts = columns
+        lows = [_low(part) for part in parts]
+        if column.low is None or None in lows:
+            return column
+        return dataclasses.replace(column, low=min(column.low, sum(lows)))
+
     def subtracted(self, columns: Sequence[np.ndarray]) -> np.ndarray:
         """Returns the differences, `[N]`, of the columns of `names`, `[N]` each."""
         total, *parts = columns
@@ -121,7 +132,8 @@ def find_differences(
 
     A sum, such as `d = a + b`, has two parts or more, all of whose sums are on the grid of
     d. An order `a <= b`, of numbers or of dates, is returned if chance would violate it: in
-    many rows if one column were shuffled, and in some if the difference were normal.
+    many rows if one column were shuffled, and in some if the difference were normal. The
+    column with a difference is then described from where its parts start (`with_room`).
     Columns that functions compute have none. `describe` returns the `Column` of a
     difference, from its name, the name of its column and the differences, `[N]`.
     """
@@ -147,9 +159,14 @@ def find_differences(
         candidate = Difference(name, [part], column)
         is_new = name not in differences and column.name not in columns
         is_new = is_new and not _reaches(differences, part, name)
-        if is_new and candidate.fits([columns[n] for n in candidate.names]):
+        pair = [columns[n] for n in candidate.names]
+        if is_new and candidate.fits([candidate.with_room(pair), *pair[1:]]):
             differences[name] = candidate
-    return list(differences.values())
+    columns = dict(columns)
+    for name, difference in in_order(differences).items():
+        columns[name] = difference.with_room([columns[n] for n in difference.names])
+    each = differences.values()
+    return [d for d in each if d.fits([columns[n] for n in d.names])]
 
 
 def _without_rounding(total, parts):

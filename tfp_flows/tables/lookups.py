@@ -19,6 +19,9 @@ _SAMPLE = 200  # rows that rule out most lookups
 # Log-probabilities below which equal values in the rows of one source value are no chance:
 # of all rows together, and of the rows with each value of the column.
 _MOST_CHANCE, _MOST_CHANCE_OF_VALUE = -6.0, -2.0
+# The same if each value of the column has one source value too: usually one column names
+# the other's values anew, such as 0 and 1 for male and female. 18 rows of each will do.
+_MOST_CHANCE_ONE_TO_ONE = -1.3
 
 
 @dataclasses.dataclass
@@ -105,8 +108,9 @@ def find_lookups(
     A lookup is found if it is unlikely by chance. Suppose that the values in the rows of
     one source value were independent, with unknown frequencies (Jeffreys's prior). Then the
     probability that they are all equal must be below e^-6 for all rows, and below e^-2 for
-    the rows of each value of the column. The source with most values is taken. It has no
-    missing cell, and is no lookup itself.
+    the rows of each value of the column. Below e^-1.3 for these is enough if the source has
+    one value for each value of the column as well. The source with most values is taken. It
+    has no missing cell, and is no lookup itself.
 
     >>> import numpy as np
     >>> from tfp_flows.tables.lookups import find_lookups
@@ -165,6 +169,8 @@ def _is_lookup(source, codes):
     start = math.log(num_values) - math.lgamma(half) + math.lgamma(total)
     chances = [start + math.lgamma(n + half) - math.lgamma(n + total) for n in counts]
     by_value = np.bincount(codes[first], weights=chances)
+    if len(counts) == num_values:
+        return bool((by_value < _MOST_CHANCE_ONE_TO_ONE).all())
     return np.sum(chances) < _MOST_CHANCE and (by_value < _MOST_CHANCE_OF_VALUE).all()
 
 
