@@ -168,6 +168,9 @@ def test_a_source_ends_where_the_column_on_its_line_ends():
     n = RNG.poisson(60.0, COUNT)
     columns = tff.describe_columns({"n": n, "rest": 200 - n})
     assert (columns["n"].kind, columns["n"].low, columns["n"].high) == ("integer", 0, 200)
+    n = np.arange(COUNT) + 1000
+    columns = tff.describe_columns({"n": n, "hours": 1.5 * (n - 1000)})
+    assert (columns["hours"].low, columns["n"].low) == (0.0, 1000)  # a row is at the end
 
 
 @pytest.fixture(scope="module")

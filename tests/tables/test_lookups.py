@@ -48,6 +48,14 @@ def test_what_chance_may_have_made_is_no_lookup():
     assert labels_of({"kind": kind, "is_absent": np.isnan(kind)}) == []
 
 
+def test_a_column_that_names_another_anew_is_a_lookup():
+    sex = np.repeat(np.array(["f", "m"], object), [20, 40])
+    assert labels_of({"sex": sex, "male": sex == "m"}) == ["male = lookup(sex)"]
+    assert labels_of({"sex": sex, "copy": sex}) == []  # two columns may be alike so far
+    sex = np.repeat(np.array(["f", "m"], object), [5, 90])  # 5 rows say little
+    assert labels_of({"sex": sex, "male": sex == "m"}) == []
+
+
 def test_a_formula_comes_first_unless_its_source_is_looked_up():
     person = np.arange(COUNT) % 30
     age = RNG.integers(20, 60, 30)[person]
@@ -91,6 +99,9 @@ def test_completed_rows_keep_lookups_both_ways(table):
     absent.iloc[2, absent.columns.get_loc("code")] = None  # follows from the area
     completed = table.impute(absent, seed=0, num_candidates=32)
     check_equal(completed, rows)
+    absent = rows.assign(code=None, area=rows["area"].to_numpy()[::-1])
+    with pytest.raises(ValueError, match="missing cells can occur; got .* in row 0"):
+        table.impute(absent, seed=0, num_candidates=2)
     # One of several sources is drawn, with the right probability.
     many = pd.DataFrame(ROWS)[
         ["code", "state", "region", "is_coast", "area", "size", "kind"]

@@ -137,6 +137,8 @@ def test_an_order_of_columns_is_a_rule():
     broken = tff.tables.violated_rules({"low": [1.0, 1.0], "high": [0.9, 1.1]}, columns)
     (rule,) = [name for name in broken if name.startswith("high - low: positive")]
     np.testing.assert_array_equal(broken[rule], [True, False])
+    with pytest.raises(ValueError, match="Expected `columns`, what describe_columns"):
+        tff.tables.violated_rules(columns, frame)
 
 
 def test_few_rows_are_too_few_to_judge():

@@ -12,7 +12,7 @@ from tfp_flows.tables.cells import cells_of
 from tfp_flows.tables.column import Column
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.counted_numbers import Counted, is_heavy_tailed, tail_index
-from tfp_flows.tables.differences import find_differences
+from tfp_flows.tables.differences import find_differences, in_order
 from tfp_flows.tables.equalities import find_equalities
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.functions import find_functions
@@ -145,9 +145,10 @@ def _put_ends_of_line(table, function, numbers):
     """Ends the source where the column that it computes ends: 24 hours less those awake."""
     source, column = table[function.source], table[function.name]
     of_column = [end for end in (column.low, column.high) if end is not None]
-    ends = function.inverse(np.array(of_column, np.float64)).tolist()
-    low = max([source.low, *(end for end in ends if end < np.nanmin(numbers))])
-    highs = [source.high, *(end for end in ends if end > np.nanmax(numbers))]
+    ends = function.inverse(np.array(of_column, np.float64))
+    ends = ends if source.grid is None else source.grid.round_if_near(ends)
+    low = max([source.low, *(end for end in ends.tolist() if end <= np.nanmin(numbers))])
+    highs = [source.high, *(end for end in ends.tolist() if end >= np.nanmax(numbers))]
     high = min((end for end in highs if end is not None), default=None)
     if (low, high) == (source.low, source.high):
         return
@@ -201,9 +202,12 @@ def _differences(table, computed, numbers):
         return Column(label, kind, low=0.0, spikes=spikes, step=step)
 
     differences = find_differences({c.name: c for c in table}, computed, numbers, described)
-    for difference in differences:
-        if difference.column.kind == "constant":
-            table.change(difference.name, high=None, reason=table[difference.name].reason)
+    for name, difference in in_order({d.name: d for d in differences}).items():
+        column = difference.with_room([table[n] for n in difference.names])
+        if column.low != table[name].low:
+            column.reason += f", with room for {' + '.join(difference.minus)}"
+        high = None if difference.column.kind == "constant" else column.high
+        table.change(name, low=column.low, high=high, reason=column.reason)
     return differences
 
 

@@ -88,6 +88,17 @@ class Difference(Rule):
         is_open = column.high is None and all(spike == low for spike in column.spikes)
         return is_on_grid and is_above and is_open
 
+    def with_room(self, columns: Sequence[Column]) -> Column:
+        """Returns the column, from no higher than where the parts' sum starts.
+
+        So differences of 0 leave it in its support.
+        """
+        column, *parts = columns
+        lows = [_low(part) for part in parts]
+        if column.low is None or None in lows:
+            return column
+        return dataclasses.replace(column, low=min(column.low, sum(lows)))
+
     def subtracted(self, columns: Sequence[np.ndarray]) -> np.ndarray:
         """Returns the differences, `[N]`, of the columns of `names`, `[N]` each."""
         total, *parts = columns
@@ -119,9 +130,10 @@ def find_differences(
 ) -> list[Difference]:
     """Returns the sums and orders of columns that hold in all rows.
 
-    A sum, such as `d = a + b`, has two to four parts, all of whose sums are on the grid of
+    A sum, such as `d = a + b`, has two parts or more, all of whose sums are on the grid of
     d. An order `a <= b`, of numbers or of dates, is returned if chance would violate it: in
-    many rows if one column were shuffled, and in some if the difference were normal.
+    many rows if one column were shuffled, and in some if the difference were normal. The
+    column with a difference is then described from where its parts start (`with_room`).
     Columns that functions compute have none. `describe` returns the `Column` of a
     difference, from its name, the name of its column and the differences, `[N]`.
     """
@@ -147,9 +159,14 @@ def find_differences(
         candidate = Difference(name, [part], column)
         is_new = name not in differences and column.name not in columns
         is_new = is_new and not _reaches(differences, part, name)
-        if is_new and candidate.fits([columns[n] for n in candidate.names]):
+        pair = [columns[n] for n in candidate.names]
+        if is_new and candidate.fits([candidate.with_room(pair), *pair[1:]]):
             differences[name] = candidate
-    return list(differences.values())
+    columns = dict(columns)
+    for name, difference in in_order(differences).items():
+        columns[name] = difference.with_room([columns[n] for n in difference.names])
+    each = differences.values()
+    return [d for d in each if d.fits([columns[n] for n in d.names])]
 
 
 def _without_rounding(total, parts):
@@ -160,17 +177,19 @@ def _without_rounding(total, parts):
 
 
 def _sums(cells):
-    """Yields names of columns, and of two to four others whose sum they are in all rows.
+    """Yields names of columns, and of two or more others whose sum they are in all rows.
 
-    Sums of fewer columns come first.
+    Sums of fewer columns come first. Those of more than four parts are found by least
+    squares, so only if no other column but such sums is a linear function of columns.
     """
     if not cells:
         return
     some = _rows_that_tell(np.stack(list(cells.values()), axis=1))
     names, varying = list(cells), np.flatnonzero(np.ptp(some, axis=0) > 0.0)
+    totals = set()
     for count in _COUNTS_OF_PARTS:
         if not count <= len(varying) or math.comb(len(varying), count) > _MOST_SUMS:
-            return
+            break
         parts = np.array(list(itertools.combinations(varying, count)))
         each = np.indices([len(names), len(parts)]).reshape(2, -1)
         for row in some:
@@ -179,10 +198,23 @@ def _sums(cells):
             size = np.abs(total) + np.abs(terms).sum(axis=1)
             each = each[:, rest <= _ROUNDING * size]
         for column, index in each.T:
-            chosen = [names[part] for part in parts[index]]
-            rest = _without_rounding(cells[names[column]], [cells[n] for n in chosen])
-            if names[column] not in chosen and not rest.any():
-                yield names[column], chosen
+            if column not in parts[index] and _is_sum(cells, names, column, parts[index]):
+                totals.add(column)
+                yield names[column], [names[part] for part in parts[index]]
+    for column in sorted(set(varying) - totals):
+        parts = np.array([part for part in varying if part not in (column, *totals)], int)
+        size = np.abs(some[:, parts]).max(axis=0)
+        shares = np.linalg.lstsq(some[:, parts] / size, some[:, column], rcond=None)[0]
+        parts = parts[shares > 0.5 * size]
+        if len(parts) > 1 and _is_sum(cells, names, column, parts):
+            totals.add(column)
+            yield names[column], [names[part] for part in parts]
+
+
+def _is_sum(cells, names, column, parts):
+    """Whether a column is the sum of others in all rows."""
+    total, *others = (cells[names[place]] for place in (column, *parts))
+    return not _without_rounding(total, others).any()
 
 
 def _rows_that_tell(rows):

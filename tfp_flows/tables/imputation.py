@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import typing
 from typing import Any
 
@@ -11,7 +10,7 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import require
 from tfp_flows.distributions import draws
-from tfp_flows.tables.cells import days_if_dates, is_missing
+from tfp_flows.tables.cells import cells_of, days_if_dates, is_missing
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.functions import Function
@@ -39,12 +38,13 @@ def imputed(
     unknown category, a row with missing cells whose other cells cannot occur, and a row of
     which no drawn completion can occur raise `ValueError`.
     """
+    is_imputed = codec.read(frame).is_missing.any(axis=1, keepdims=True)
     frame = _with_sources(frame, codec)
     rows = codec.read(frame)
     codec.refuse_unknown(frame, rows)
-    is_incomplete = rows.is_missing.any(axis=1, keepdims=True)
-    is_wrong = is_incomplete & ~rows.is_possible & ~rows.is_missing
+    is_wrong = is_imputed & ~rows.is_possible & ~rows.is_missing
     codec.refuse_cells(frame, is_wrong, _EXPECTED)
+    is_incomplete = rows.is_missing.any(axis=1)
     context_columns = {name: c for name, c in columns.items() if name not in codec.names}
     incomplete = np.flatnonzero(is_incomplete)
     observed = ~rows.is_missing[:, codec.column_of_each]
@@ -107,9 +107,11 @@ def _with_sources(frame, codec):
     """The rows with the missing sources of functions that follow from their values.
 
     A source stays missing if no cell of its column has the value, or several have it.
+    Missing columns of exact sums follow from the others too.
     """
     columns = frame.take(codec.names)
     absent = {name: is_missing(column) for name, column in columns.items()}
+    _put_terms_of_sums(columns, frame, codec)
     for name in codec.names:
         for cells in _solutions(name, frame, codec):
             is_new = is_missing(columns[name]) & ~is_missing(cells)
@@ -119,6 +121,22 @@ def _with_sources(frame, codec):
     if not any(cells.any() for cells in where.values()):
         return frame
     return Frame(frame.replaced(columns, where))
+
+
+def _put_terms_of_sums(columns, frame, codec):
+    """Puts missing totals and parts of exact sums, of which all other terms are there."""
+    differences = codec.differences.values()
+    sums = [d.names for d in differences if d.column.kind == "constant"]
+    for total, *parts in [*sums, *reversed(sums)]:
+        arrays = {n: columns.get(n, frame.columns[n]) for n in (total, *parts)}
+        terms = {n: cells_of(n, array).numbers() for n, array in arrays.items()}
+        for name in set(terms) & set(columns):
+            others = np.sum([terms[part] for part in parts if part != name], axis=0)
+            value = others if name == total else terms[total] - others
+            grid = codec.codec(name).grid
+            value = value if grid is None else grid.round_if_near(value)
+            is_new = is_missing(columns[name]) & ~np.isnan(value)
+            columns[name] = np.where(is_new, value, columns[name])
 
 
 def _solutions(source, frame, codec):
@@ -204,21 +222,16 @@ class RuleSolver(typing.NamedTuple):
         owner = self.codec.names[self.codec.column_of_each[entry]]
         drawn = np.array(self.x)
         drawn[:, :entry] = np.column_stack([codes, *numbers])
-        parts, grid = self._terms(drawn), self.codec.codec(owner).grid
+        terms, grid = self._terms(drawn), self.codec.codec(owner).grid
         solution, is_solved = np.zeros(len(codes)), np.zeros(len(codes), bool)
-        sums = [(name, t) for name in self.codec.differences for t in self._sums(name)]
-        for name, terms in sums:
-            if owner not in terms:
+        is_absent = ~self.observed[:, entry]
+        for name in self.codec.differences:
+            if owner not in self._entries(name):
                 continue
-            others = [term for term in terms if term != owner]
-            is_known = [self._is_known(term, entry, codes) for term in others]
-            is_here = np.all(
-                [self._is_linked(name), ~self.observed[:, entry], *is_known], 0
-            )
-            rest = np.sum([parts[term] for term in others], axis=0)
+            rest, count, is_known = self._without(entry, name, terms, codes)
+            is_here = self._is_linked(name) & is_absent & is_known & (count > 0.0)
             value = np.asarray(days_if_dates(self.columns[name])[is_here], np.float64)
-            value = value - np.broadcast_to(rest, len(codes))[is_here]
-            value = value / terms.count(owner)
+            value = (value - rest[is_here]) / count[is_here]
             value = value if grid is None else grid.places(grid.round_if_near(value))
             solution[is_here] = value
             is_solved |= is_here
@@ -245,19 +258,32 @@ class RuleSolver(typing.NamedTuple):
                     is_wrong[is_linked] |= ~holds
         return is_wrong
 
-    def _sums(self, name):
-        """All lists of terms whose sum is a column.
+    def _entries(self, name):
+        """The columns whose entries a column is the sum of, itself included."""
+        difference = self.codec.differences.get(name)
+        parts = [] if difference is None else difference.minus
+        return {name}.union(*map(self._entries, parts))
 
-        A term is an entry, the name of its column; or a whole column, `(name,)`, in place
-        of the entries that it is the sum of.
+    def _without(self, entry, name, terms, codes):
+        """A column without one of the entries that it is the sum of, of each row, `[N]`.
+
+        Returns the sum of the others, how often the entry is in the sum, and where the
+        others are known. Observed parts are not the sum of entries.
         """
-        if name not in self.codec.differences:
-            return [[name]]
-        parts = [
-            self._sums(part) + [[(part,)]] * (part in self.codec.differences)
-            for part in self.codec.differences[name].minus
-        ]
-        return [[name, *itertools.chain(*terms)] for terms in itertools.product(*parts)]
+        shape = [len(codes)]
+        is_entry = name == self.codec.names[self.codec.column_of_each[entry]]
+        rest = np.zeros(shape) if is_entry else np.broadcast_to(terms[name], shape)
+        is_known = np.full(shape, is_entry) | self._is_known(name, entry, codes)
+        count = np.full(shape, float(is_entry))
+        difference = self.codec.differences.get(name)
+        for part in [] if difference is None else difference.minus:
+            whole = terms.get((part,), np.full(shape, np.nan))
+            is_whole = ~np.isnan(whole)
+            others = self._without(entry, part, terms, codes)
+            rest = rest + np.where(is_whole, whole, others[0])
+            count = count + np.where(is_whole, 0.0, others[1])
+            is_known &= is_whole | others[2]
+        return rest, count, is_known
 
     def _is_linked(self, name):
         parts = [self.columns[part] for part in self.codec.differences[name].minus]
@@ -271,8 +297,6 @@ class RuleSolver(typing.NamedTuple):
 
     def _is_known(self, term, entry, codes):
         """Where a term is known before an entry is drawn, booleans `[N]`."""
-        if isinstance(term, tuple):
-            return ~is_missing(self.columns[term[0]])
         if term not in self.codec.names:
             return np.ones(len(codes), bool)
         *code, last = [-1, *self.codec.entries_of_column(term)]  # -1: no entry
@@ -281,7 +305,10 @@ class RuleSolver(typing.NamedTuple):
         return (codes[:, code[1:]] > 0).any(axis=1) | self.observed[:, last]
 
     def _terms(self, x):
-        """The terms by name, `[N]`; arbitrary where they are unknown."""
+        """The entries of columns by name, `[N]`, arbitrary where they are unknown.
+
+        Whole columns with a difference are under `(name,)`; NaN where missing.
+        """
         terms: dict[Any, np.ndarray] = self.columns | self.codec.parts(x)
         terms = {name: days_if_dates(term) for name, term in terms.items()}
         for name in self.codec.differences:

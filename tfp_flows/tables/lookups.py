@@ -19,6 +19,10 @@ _SAMPLE = 200  # rows that rule out most lookups
 # Log-probabilities below which equal values in the rows of one source value are no chance:
 # of all rows together, and of the rows with each value of the column.
 _MOST_CHANCE, _MOST_CHANCE_OF_VALUE = -6.0, -2.0
+# The same if each value of the column has one source value too, another one: usually it
+# names the other's values anew, such as 0 and 1 for female and male. 18 rows of each will
+# do. Between halves of R's tables, none of 71 such lookups failed, but 46 of 59 copies.
+_MOST_CHANCE_ONE_TO_ONE = -1.3
 
 
 @dataclasses.dataclass
@@ -105,8 +109,9 @@ def find_lookups(
     A lookup is found if it is unlikely by chance. Suppose that the values in the rows of
     one source value were independent, with unknown frequencies (Jeffreys's prior). Then the
     probability that they are all equal must be below e^-6 for all rows, and below e^-2 for
-    the rows of each value of the column. The source with most values is taken. It has no
-    missing cell, and is no lookup itself.
+    the rows of each value of the column. Below e^-1.3 for these is enough if the source has
+    one value for each value of the column as well, and another one. The source with most
+    values is taken. It has no missing cell, and is no lookup itself.
 
     >>> import numpy as np
     >>> from tfp_flows.tables.lookups import find_lookups
@@ -128,9 +133,9 @@ def find_lookups(
     for source, name in sorted(pairs, key=lambda pair: -codes[pair[0]].max()):
         if source in lookups or name in lookups or name in used or name not in columns:
             continue
-        if _is_lookup(codes[source], codes[name]):
-            _, first = np.unique(codes[source], return_index=True)
-            keys, values = (_objects(cells[n])[first] for n in (source, name))
+        _, first = np.unique(codes[source], return_index=True)
+        keys, values = (_objects(cells[n])[first] for n in (source, name))
+        if _is_lookup(codes[source], codes[name], not np.any(keys == values)):
             reason = f"one value for each of the {len(first)} of {source} in all rows"
             values_of_keys = [list(pair) for pair in zip(keys, values, strict=True)]
             lookups[name] = Lookup(name, source, values_of_keys, reason)
@@ -154,8 +159,11 @@ def _pairs_in_some_rows(sources, cells):
     ]
 
 
-def _is_lookup(source, codes):
-    """Whether there is one code for each code of the source, and not by chance."""
+def _is_lookup(source, codes, has_others):
+    """Whether there is one code for each code of the source, and not by chance.
+
+    `has_others` says whether all values are others than those of the source.
+    """
     num_values = codes.max() + 1
     if not 1 < num_values <= source.max() + 1 or not _have_one_value(source, codes):
         return False
@@ -165,6 +173,8 @@ def _is_lookup(source, codes):
     start = math.log(num_values) - math.lgamma(half) + math.lgamma(total)
     chances = [start + math.lgamma(n + half) - math.lgamma(n + total) for n in counts]
     by_value = np.bincount(codes[first], weights=chances)
+    if len(counts) == num_values and has_others:
+        return bool((by_value < _MOST_CHANCE_ONE_TO_ONE).all())
     return np.sum(chances) < _MOST_CHANCE and (by_value < _MOST_CHANCE_OF_VALUE).all()
 
 

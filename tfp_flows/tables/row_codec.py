@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfp_flows.core.arguments import require
+from tfp_flows.core.arguments import check_instance, require
 from tfp_flows.tables.atoms import AtomSpec
 from tfp_flows.tables.cells import (
     cells_of,
@@ -338,7 +338,8 @@ def violated_rules(frame: Any, columns: TableColumns) -> dict[str, npt.NDArray[n
       columns: the `TableColumns`.
 
     Raises:
-      ValueError: if a column is missing, or has cells of another type.
+      ValueError: if `columns` is something else, or if a column is missing or has cells of
+        another type.
 
     >>> import tfp_flows
     >>> columns = tfp_flows.describe_columns({"age": [1.5, 2.25, 30.5], "n": [0, 5, 40]})
@@ -346,6 +347,7 @@ def violated_rules(frame: Any, columns: TableColumns) -> dict[str, npt.NDArray[n
     >>> broken["age: positive, 0 to, step 0.01"]
     array([ True, False])
     """
+    check_instance("columns", columns, TableColumns, "what describe_columns returns")
     names = columns.names
     codec = RowCodec(columns, "indicator", names)
     rows = codec.read(Frame(frame))
