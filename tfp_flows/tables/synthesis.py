@@ -16,7 +16,7 @@ from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.row_codec import violated_rules
 from tfp_flows.tables.row_features import RowFeatures, are_copies, bounded_by, row_features
-from tfp_flows.tables.synthesis_checks import JUDGED, columns_with_shape, judged
+from tfp_flows.tables.synthesis_checks import JUDGED, columns_with_shape, judge
 
 # What each part of the report can show, and what it cannot.
 MEANINGS = {
@@ -264,7 +264,7 @@ def synthesis_report(
         "broken_rules": broken,
     }
     seconds = time.perf_counter() - start
-    return SynthesisReport(**measured, **judged(measured, share), seconds=seconds)
+    return SynthesisReport(**measured, **judge(measured, share), seconds=seconds)
 
 
 def _frames(synthetic, train, real_test, names):

@@ -20,7 +20,7 @@ _MUCH_AUC, _MUCH_SHAPE, _MUCH_TREND, _MUCH_BALL = 0.05, 0.05, 0.1, 0.1
 _MUCH_UTILITY, _MUCH_NEARER, _MUCH_CLOSE, _MUCH_COPIED = 0.05, 0.1, 0.05, 0.01
 
 
-def judged(measured: dict[str, Any], share_broken: float) -> dict[str, Any]:
+def judge(measured: dict[str, Any], share_broken: float) -> dict[str, Any]:
     """Returns "verdict", "reasons" and "checks" of a `SynthesisReport`.
 
     They follow from its other fields, `measured`, and from the share of the synthetic rows
