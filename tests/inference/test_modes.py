@@ -143,12 +143,31 @@ def test_slices_tell_improper_densities_whose_variables_shrink_as_others_grow(na
         x[:, 1] = (1.0 + x[:, 1]) / (3.0 * x[:, 0])
         x[:, 0] *= 3.0
         x = x[np.abs(x[:, 1]) < 10.0]
-    found = improper_slice(density(log_prob, size, tf.float32), x)
+    target = density(log_prob, size, tf.float32)
+    assert improper_slice(target, x, 40.0) is None  # far below a posterior's mass
+    found = improper_slice(target, x, -20.0)
     assert (found is None) == (causes is None)
     if found is not None:
         assert found.variable in causes
         names = [f"v{i}" for i in range(size)]
         assert f"Give a proper prior to v{found.variable}." in found.sentence(names)
+
+
+def test_slices_that_rise_from_a_bad_start_and_end_near_to_it_show_no_tail(rng):
+    # Log-scales of effects and of errors. From a larger scale of effects, that of errors
+    # has no maximum, since effects may be equal to their data.
+    data = np.float32(0.3) * rng.normal(size=10).astype(np.float32)
+
+    def log_prob(x):
+        effects, scale, error = x[..., 2:], tf.exp(x[..., :1]), tf.exp(x[..., 1:2])
+        likelihood = tfd.Normal(effects, error).log_prob(data)
+        prior = tfd.Normal(0.0, scale).log_prob(effects)
+        hyperprior = tfd.Normal(0.0, 2.0).log_prob(x[..., :2])
+        return sum(tf.reduce_sum(p, axis=-1) for p in (likelihood, prior, hyperprior))
+
+    start = [-3.5, -1.2] + [0.0] * 10
+    start += np.array([0.3] * 2 + [0.03] * 10) * rng.normal(size=(2000, 12))
+    assert improper_slice(density(log_prob, 12, tf.float32), start, -np.inf) is None
 
 
 def beside(direction, width):

@@ -33,6 +33,13 @@ def conditional_posterior():
     return tff.flow_posterior(target(), context_size=2, **TINY)
 
 
+class EventOnly:
+    """A model of another library, with a shape and a log-density."""
+
+    event_shape = tf.TensorShape([2])
+    unnormalized_log_prob = staticmethod(lambda x: -tf.reduce_sum(x**2, axis=-1))
+
+
 def with_counts():
     return tfd.JointDistributionNamed(
         {"rate": tfd.Gamma(2.0, 1.0), "count": lambda rate: tfd.Poisson(rate)}
@@ -81,6 +88,7 @@ BAD_CALLS = [
     (lambda: tff.flow_posterior(lambda x: -(x**2)), "`target` | function | log_prob"),
     (lambda: tff.flow_posterior(tfd.Normal), "`target` | the class Normal; call it"),
     (lambda: tff.flow_posterior(-2), "`target` | -2"),
+    (lambda: tff.flow_posterior(EventOnly()), "`target` | the class EventOnly | `support`"),
     (
         lambda: tff.flow_posterior(with_counts().experimental_pin(rate=1.0), **TINY),
         "`target` of continuous parts | 'count' | Poisson",
@@ -193,7 +201,10 @@ BAD_CALLS = [
     ),
     (lambda: fit(lambda x: -np.sum(np.square(x), -1)), "takes N draws"),
     (lambda: fit(lambda x: x * np.ones(4), []), "takes N draws | (128,) of float32"),
-    (lambda: fit(shape={"a": [], "b": [2]}), "a (128,), b (128, 2) | unexpected keyword"),
+    (
+        lambda: fit(shape={"a": [], "b": [2]}),
+        "at once, the keywords a (128,), b (128, 2) | unexpected keyword",
+    ),
     (lambda: fit(lambda x: -tf.reduce_sum(x**2)), "a number for each of N"),
     (lambda: fit(lambda x: np.nan * plain(x)), "finite at one of"),
     (lambda: fit(lambda x: plain(x) - tf.reduce_sum(x**2)), "of each draw by itself"),

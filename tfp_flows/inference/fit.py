@@ -464,10 +464,11 @@ def _check_far_tails(fit, best, first_gaussian):
         noise = rng.normal(size=(_NUM_TAIL_DRAWS, draws.shape[1]))
         sets_of_draws.append(first_gaussian.draw(noise))
     ends, improper = space.unconstrained(best.start.ends), None
+    elbo, _ = findings.weighted.elbo
     for points in sets_of_draws:
         rng = np.random.default_rng([fit.seed, 4])
         improper = improper_direction(
-            density, points, ends, rng, lambda: not fit.budget.has_left(0.0)
+            density, points, ends, elbo, rng, lambda: not fit.budget.has_left(0.0)
         )
         if improper is not None:
             break

@@ -240,6 +240,10 @@ def support_and_density(
     if not hasattr(target, "event_shape"):
         _check_shapes(target)
         return JointSupport.from_shape(target, support, dtype), target_log_prob_fn
+    # A pinned joint distribution has this method and is no `tfd.Distribution`.
+    is_distribution = hasattr(target, "experimental_default_event_space_bijector")
+    got = f"an object of the class {type(target).__name__}"
+    require(is_distribution, f"`target`, {_TARGET}", got, f" {OTHER_FORM}")
     words = "no `support` with a distribution, which has its own"
     require(support is None, words, "one")
     log_prob = target_log_prob_fn or target.unnormalized_log_prob

@@ -246,7 +246,8 @@ def joined(pieces: Sequence[Sequence[tf.Tensor]], count: int) -> list[np.ndarray
 def _shown(parts):
     named = parts._asdict() if hasattr(parts, "_asdict") else parts
     if isinstance(named, dict):
-        return ", ".join(f"{name} {part.shape}" for name, part in named.items())
+        shapes = ", ".join(f"{name} {part.shape}" for name, part in named.items())
+        return f"the keywords {shapes}" if isinstance(parts, dict) else shapes
     return ", ".join(str(part.shape) for part in tf.nest.flatten(parts))
 
 

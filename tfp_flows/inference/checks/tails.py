@@ -25,9 +25,10 @@ _STEEPEST = 1.02
 _FINE = 0.5 * 1.35 ** np.arange(9)
 _DISTANCES = np.concatenate([_FINE, _FINE[-1] * 2.5 ** np.arange(1, 14)])
 _FEWEST_SLICES, _MOST_SLICED = 4, 24
-# Steepest slope without a finite integral if slices end near to the draws.
+# Steepest slope, up or down, without a finite integral if slices end near to the draws.
 _STEEPEST_NEARBY = 0.25
-# A slice with this many nats less mass than the largest one ends the search.
+# A slice with this many nats less mass than the largest one ends the search. One with so
+# much less mass than the posterior is out of its reach.
 _LIGHT = 20.0
 
 
@@ -57,12 +58,13 @@ def improper_direction(
     density: UnconstrainedDensity,
     draws: np.ndarray,
     ends: np.ndarray,
+    log_mass: float,
     rng: np.random.Generator,
     is_over: Callable[[], bool],
 ) -> ImproperDirection | None:
     """Looks for a direction in which a density has no finite integral, by both methods."""
     ray = improper_ray(density, Gaussian.from_draws(draws), ends, rng)
-    return ray or improper_slice(density, draws, is_over)
+    return ray or improper_slice(density, draws, log_mass, is_over)
 
 
 def check_tails(improper: ImproperDirection | None, names: Sequence[str]) -> Check:
@@ -131,6 +133,7 @@ def improper_ray(
 def improper_slice(
     density: UnconstrainedDensity,
     draws: np.ndarray,
+    log_mass: float,
     is_over: Callable[[], bool] = lambda: False,
 ) -> ImproperDirection | None:
     """Looks for a variable whose marginal density has no finite integral.
@@ -141,10 +144,15 @@ def improper_slice(
     ```
 
     A density has no finite integral if slopes are at most 1 between the farthest three c
-    that have a maximum, and m there is within 20 nats of its largest value. The bound is
-    0.25 if rounding hides the maxima already near the draws. Slices find directions no ray
+    that have a maximum, and m there is within 20 nats of its largest value. If there are
+    maxima only near to the draws, because rounding hides others, m must be flat: slopes are
+    between -0.25 and 0.25. If it rises, a mode may be there. Slices find directions no ray
     shows: if x_i grows, other variables may have to shrink, for example factors of a
     product, or effects around their mean.
+
+    A maximum may be in the neck of a funnel, high and with little mass. So m times the
+    distance from the median must be within 20 nats of the posterior's mass, of which
+    `log_mass` is a lower bound.
     """
     if draws.shape[1] == 1:
         return None  # there are no other variables: rays show all
@@ -160,14 +168,16 @@ def improper_slice(
             distances = scales[axis] * _DISTANCES
             away = sign * (draws[:, axis] - middle[axis]) - distances[0]
             start = draws[np.abs(away).argmin()]
-            slope = _last_slope(density, start, axis, middle[axis] + sign * distances)
+            values = middle[axis] + sign * distances
+            least = log_mass - _LIGHT - np.log(distances)
+            slope = _last_slope(density, start, axis, values, least)
             if slope <= _STEEPEST and (flattest is None or slope < flattest.slope):
                 flattest = ImproperDirection(int(axis), sign, slope, is_integrated=True)
     return flattest
 
 
-def _last_slope(density, start, axis, values):
-    """The larger of the last two slopes of m; infinite if m falls out of reach."""
+def _last_slope(density, start, axis, values, least):
+    """The larger of the last two slopes of m; infinite if m is or falls out of reach."""
     rest = np.delete(start, axis)
     if _falls_at_once(density, rest, axis, values):
         return np.inf
@@ -183,12 +193,12 @@ def _last_slope(density, start, axis, values):
         masses.append(mass)
         if masses[-1] < max(masses) - _LIGHT:
             return np.inf
-    if len(masses) < _FEWEST_SLICES:
+    if len(masses) < _FEWEST_SLICES or masses[-1] < least[len(masses) - 1]:
         return np.inf
     slopes = -np.diff(masses) / np.diff(np.log(_DISTANCES[: len(masses)]))
     slope = float(slopes[-2:].max())
     is_nearby = len(masses) < len(_FINE)
-    return np.inf if is_nearby and slope > _STEEPEST_NEARBY else slope
+    return np.inf if is_nearby and abs(slope) > _STEEPEST_NEARBY else slope
 
 
 def _falls_at_once(density, rest, axis, values):
@@ -217,7 +227,8 @@ class _Slice:
         """Returns a maximum, `[D - 1]`, and the log-mass by Laplace's method."""
         gaussian = laplace(self, start)
         (height,) = self.log_prob(gaussian.mean[None])
-        return gaussian.mean, height + gaussian.log_scale
+        constant = 0.5 * len(start) * np.log(2.0 * np.pi)
+        return gaussian.mean, height + gaussian.log_scale + constant
 
     def log_prob(self, x):
         return self._density.log_prob(np.insert(x, self._axis, self._value, axis=-1))
