@@ -42,7 +42,6 @@ def run(settings):
             prior,
             simulator=simulator,
             num_simulations=settings.num_simulations,
-            learn_likelihood=settings.learn_likelihood,
             max_minutes=settings.max_minutes or None,
             backup=run_dir / _SIMULATIONS,
             seed=settings.seed,

@@ -21,11 +21,6 @@ class SimulationSettings(FlagSettings):
         "and returns N data. The file is run, and may import files beside it.",
     )
     num_simulations: int = field(10_000, "Number of simulations.", at_least=100)
-    learn_likelihood: bool = field(
-        False,
-        "Whether draws are weighed by a likelihood that is learned, too, if held-out "
-        "simulations agree.",
-    )
     data_dir: str = field(
         "",
         "Folder with the benchmark's observations and reference draws, TASK.npz, or with a "

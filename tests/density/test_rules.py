@@ -1,5 +1,6 @@
 """What `fit_density` chooses for tables of several sizes."""
 
+import dataclasses
 import math
 
 import pytest
@@ -61,6 +62,20 @@ def test_networks_of_the_final_fit_follow_the_weights_of_the_orders():
     alone = rules.for_all_rows([0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
     assert (alone.splines, [*alone.flows]) == ((), ["neural spline flow"])
     assert not alone.has_gaussian
+
+
+@pytest.mark.parametrize(
+    ("size", "name"),
+    [((4_000, 3, 2), "MAF"), ((4_000, 1, 2), "neural spline flow"), ((100, 3, 2), None)],
+)
+def test_a_trial_is_short(size, name):
+    rules = rules_for(*size)
+    trial = rules.for_trial()
+    rule = rules.flows[name] if name else rules.given_flow
+    assert [*trial.flows] == [name or "neural spline flow"]
+    (short,) = trial.flows.values()
+    assert short == dataclasses.replace(rule, max_steps=rule.max_steps // 8)
+    assert (trial.splines, trial.refits, trial.has_gaussian) == ((), False, True)
 
 
 def test_few_rows_of_many_columns_have_a_gaussian_component():

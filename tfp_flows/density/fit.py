@@ -160,17 +160,21 @@ def fit_and_judge(
     flow: tfp.bijectors.Bijector | None = None,
     columns: list[dict[str, str]] | None = None,
     light_tails: bool = False,
+    is_trial: bool = False,
 ) -> Fit:
     """Returns the `Fit` of a density to `train`, which `held_out` judges.
 
     A small table is fitted again to `all_rows`. `columns`: see `FittedDensity`;
-    `light_tails`: see `rules_for`. Other arguments: see `fit_density`.
+    `light_tails`: see `rules_for`. `is_trial`: see `Rules.for_trial`. Other arguments: see
+    `fit_density`.
     """
     start = time.monotonic()
     sizes = all_rows.num_rows, all_rows.x.shape[1], all_rows.context_size
     rules = rules_for(*sizes, max_steps, light_tails=light_tails)
     if flow is not None:
         rules = rules.with_flow(flow.name)
+    if is_trial:
+        rules = rules.for_trial()
     _, first, second, scoring = split_seed(seed, 4)
     # Half of the time is for the second fit, if there is one.
     minutes = None if max_minutes is None else max_minutes / (1 + rules.refits)

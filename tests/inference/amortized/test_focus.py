@@ -39,7 +39,8 @@ def simulate(theta, seed):
 
 def fit(**changes):
     options = {"simulator": simulate, "focus": FOCUS, "num_rounds": 3, **changes}
-    return fit_amortized_posterior(PRIOR, **{"num_simulations": 1_500, **options})
+    options = {"num_simulations": 1_500, "learn_likelihood": False, **options}
+    return fit_amortized_posterior(PRIOR, **options)
 
 
 @pytest.fixture(scope="module")
@@ -253,6 +254,7 @@ def test_one_by_one_simulators_have_rounds(monkeypatch):
         vectorized=False,
         focus=FOCUS,
         num_rounds=2,
+        learn_likelihood=False,
         num_simulations=300,
     )
     assert len(amortized.report.shares) == 2

@@ -14,6 +14,7 @@ import tfp_flows
 from tfp_flows.density.data import Data
 from tfp_flows.density.fit import Fit
 from tfp_flows.inference.amortized import calibration
+from tfp_flows.inference.amortized import fit as fit_module
 from tfp_flows.inference.amortized.calibration import CalibrationReport, judge_weights
 from tfp_flows.inference.amortized.learned_likelihood import LearnedLikelihood
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
@@ -144,7 +145,7 @@ def amortized():
         patch.setattr(calibration, "_MOST_WEIGHTED", 50)
         patch.setattr(calibration, "_NUM_WEIGHTED", 200)
         patch.setattr(calibration.WeightsReport, "is_used", True)
-        yield tfp_flows.fit_amortized_posterior(
+        return tfp_flows.fit_amortized_posterior(
             PRIOR, simulator=simulate, num_simulations=600, learn_likelihood=True
         )
 
@@ -171,6 +172,46 @@ def test_files_keep_the_likelihood(amortized, tmp_path):
     np.testing.assert_allclose(own.resample(9, seed=0), other.resample(9, seed=0))
     with pytest.raises(ValueError, match="the `model` of this file"):
         AmortizedPosterior.load(path, tfd.Sample(tfd.Normal(0.0, 1.0), 2))
+
+
+class WithoutDensity(tfd.Normal):
+    """A prior that can be drawn from only."""
+
+    def _log_prob(self, value):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("prior", "gains", "options", "fits"),
+    [
+        (PRIOR, [0.5, 0.25], {}, 2),  # the trial gains, and the likelihood is learned
+        (PRIOR, [-0.5], {}, 1),
+        (PRIOR, [0.25], {"learn_likelihood": True}, 1),
+        (PRIOR, [], {"learn_likelihood": False}, 0),
+        (PRIOR, [], {"max_minutes": 1.0}, 0),
+        (PRIOR, [], {"missing": True}, 0),
+        (tfd.Sample(WithoutDensity(0.0, 1.0), 1), [], {}, 0),
+    ],
+)
+def test_a_trial_decides_whether_the_likelihood_is_learned(prior, gains, options, fits):
+    left, trials = [*gains], []
+
+    def judged(*given, is_trial=False, **others):
+        del given, others
+        trials.append(is_trial)
+        return calibration.WeightsReport(left.pop(0), 0.01, ())
+
+    with pytest.MonkeyPatch.context() as patch, trained_for(1, flows={}, splines={}):
+        patch.setattr(fit_module, "judge_weights", judged)
+        found = tfp_flows.fit_amortized_posterior(
+            prior, simulator=simulate, num_simulations=600, **options
+        )
+    in_turn = [False] if options.get("learn_likelihood") else [True, False]
+    assert trials == in_turn[:fits]
+    assert left == []
+    weights = found.report.weights
+    assert (weights.gain if weights else None) == (gains[-1] if gains else None)
+    assert (found.likelihood is not None) == (fits > 0 and gains[-1] > 0.0)
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,9 @@ _NUM_DRAWS = 200  # draws of the posterior for each simulation
 _ROWS_A_CALL = 100  # simulations whose posteriors are drawn from at once
 _LEVEL = 0.01  # probability that a test fails though the posterior is right
 _LEAST, _MOST_CHECKED = 50, 1_000  # simulations
-# Weights are judged by so many simulations, with so many draws of the posterior of each, in
-# calls of so many simulations.
-_MOST_WEIGHTED, _NUM_WEIGHTED, _WEIGHTED_A_CALL = 300, 4_000, 10
+# Weights are judged by so many simulations, those of a trial by fewer, with so many draws
+# of the posterior of each, in calls of so many simulations.
+_MOST_WEIGHTED, _MOST_IN_TRIAL, _NUM_WEIGHTED, _WEIGHTED_A_CALL = 300, 100, 4_000, 10
 _LEAST_GAIN = 2.0  # least gain in standard errors
 _LEAST_LOG_DENSITY = -50.0  # log-weight of a truth without weight
 _MUCH = 0.05  # distance from uniform ranks that matters, however many simulations show it
@@ -177,6 +177,7 @@ def judge_weights(
     prior: TruncatedPrior | None = None,
     numbers: Sequence[np.ndarray] | None = None,
     num_dropped: int = 0,
+    is_trial: bool = False,
 ) -> WeightsReport:
     """Judges weighted draws by simulations that neither density was fitted to.
 
@@ -191,8 +192,9 @@ def judge_weights(
     parameters, `[N, D]`. `prior`, `numbers` and `num_dropped` are those of
     `judge_calibration`; a likelihood learned from the others lacks a factor.
     """
-    checked = posterior.held_out.first(_MOST_WEIGHTED)
-    data = likelihood.held_out.first(_MOST_WEIGHTED).x
+    count = _MOST_IN_TRIAL if is_trial else _MOST_WEIGHTED
+    checked = posterior.held_out.first(count)
+    data = likelihood.held_out.first(count).x
     seed, parts, density = draws.stateless(seed), [], posterior.judged
     simulations = parts_of_rows(
         data, checked.x, np.asarray(checked.context), size=_WEIGHTED_A_CALL

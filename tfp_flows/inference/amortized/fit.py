@@ -55,7 +55,7 @@ def fit_amortized_posterior(
     missing: bool = False,
     focus: Any = None,
     num_rounds: int | None = None,
-    learn_likelihood: bool = False,
+    learn_likelihood: bool | None = None,
     num_simulations: int = 10_000,
     max_minutes: float | None = None,
     backup: str | os.PathLike | None = None,
@@ -138,7 +138,8 @@ def fit_amortized_posterior(
         about the same time. Draws are then weighed by it, as by a known density, if this
         is nearer to the truth of the simulations that are kept from training:
         `amortized.report.weights`. It pays where data given parameters are simpler than
-        parameters given data, as with several modes.
+        parameters given data, as with several modes. None learns it with a `simulator` if
+        a short trial gains something, and there is no `max_minutes`.
       num_simulations: number of simulations, with a model or a prior, of all rounds.
       max_minutes: wall time for training, without the simulations; no bound if None. Each
         round has an equal share.
@@ -171,7 +172,8 @@ def fit_amortized_posterior(
     check_seed("seed", seed)
     check_integer("num_simulations", num_simulations)
     check_flag("missing", missing)
-    check_flag("learn_likelihood", learn_likelihood)
+    if learn_likelihood is not None:
+        check_flag("learn_likelihood", learn_likelihood)
     check_minutes("max_minutes", max_minutes)
     words = "a `simulator` with `num_processes` above 1"
     require(num_processes == 1 or simulator is not None, words, "none")
@@ -182,7 +184,6 @@ def fit_amortized_posterior(
         require(simulator is not None, words, "no `simulator`")
         require(not missing, "`learn_likelihood` or `missing`", "both")
     num_rounds = _checked_rounds(focus, num_rounds, max_minutes, backup)
-    training = _Training(summary, missing, learn_likelihood, max_minutes, verbose)
     form_of = functools.partial(DataForm.from_batch, is_missing_allowed=missing)
     if isinstance(model, tuple) and len(model) == 2:
         require(simulator is None and observed is None, "pairs alone", "a simulator too")
@@ -201,6 +202,11 @@ def fit_amortized_posterior(
     if focus is not None:
         focus = _row_in_focus(focus, source.form, num_simulations, num_rounds)
         source.parameters(1, 0)  # raises errors before the first round
+    if learn_likelihood is None and (
+        simulator is None or missing or max_minutes or not source.has_log_prior
+    ):
+        learn_likelihood = False
+    training = _Training(summary, missing, learn_likelihood, max_minutes, verbose)
     counts = num_rounds, num_simulations
     amortized = _fit_rounds(source, focus, *counts, backup, training, seed)
     seconds = time.monotonic() - start
@@ -237,7 +243,7 @@ class _Training:
 
     summary: str | keras.layers.Layer | None
     missing: bool
-    learn_likelihood: bool
+    learn_likelihood: bool | None  # None: if a trial gains something
     max_minutes: float | None
     verbose: int | str
 
@@ -248,7 +254,7 @@ class _Training:
             return None, None
         share = 0.0 if self.summary is None else _SHARE_OF_SUMMARY
         for_densities = (1.0 - share) * self.max_minutes
-        return share * self.max_minutes, for_densities / (1 + self.learn_likelihood)
+        return share * self.max_minutes, for_densities / (1 + bool(self.learn_likelihood))
 
 
 def _fit_rounds(source, focus, num_rounds, num_simulations, backup, training, seed):
@@ -265,7 +271,7 @@ def _fit_rounds(source, focus, num_rounds, num_simulations, backup, training, se
         is_last = index == num_rounds - 1
         if is_last:
             count = num_simulations - index * count
-        learn = training.learn_likelihood and is_last
+        learn = training.learn_likelihood if is_last else False
         round_training = dataclasses.replace(
             training, max_minutes=minutes, learn_likelihood=learn
         )
@@ -310,17 +316,15 @@ def _fit_round(pairs, source, training, seed, prior):
         judged["numbers"] = [features.numbers(part.x) for part in (train, held_out)]
     report = judge_calibration(fit, seed=for_checks, **judged)
     learned = None
-    if training.learn_likelihood:
-        for_likelihood, for_weights = split_seed(for_checks, 2)
-        varies = _has_density(features, seen[0].x)
-        rows = (Data(part.x[:, varies], part.u) for part in seen)
-        likelihood = fit_and_judge(*rows, seed=for_likelihood, **options)
-        weights = judge_weights(
-            fit, likelihood, source.log_prior, seed=for_weights, **judged
-        )
+    varies = _has_density(features, seen[0].x)
+    if training.learn_likelihood is not False and varies.any():
+        swapped = [Data(part.x[:, varies], part.u) for part in seen]
+        judged |= {"log_prior": source.log_prior}
+        given = fit, swapped, training, options, judged, for_checks
+        weights, density = _learn_likelihood(*given)
         report = dataclasses.replace(report, weights=weights)
         if weights.is_used:
-            learned = LearnedLikelihood(likelihood.density, varies, source.prior_log_prob)
+            learned = LearnedLikelihood(density, varies, source.prior_log_prob)
     known, others = (part.x for part in seen[:2])
     return AmortizedPosterior(
         fit.density,
@@ -338,6 +342,20 @@ def _fit_round(pairs, source, training, seed, prior):
         pin=source.pin,
         likelihood=learned,
     )
+
+
+def _learn_likelihood(posterior, rows, training, options, judged, seed):
+    """Returns the `WeightsReport` of the learned density of data, and this density."""
+    from tfp_flows.density.fit import fit_and_judge
+
+    for_fit, for_weights = split_seed(seed, 2)
+    for is_trial in [False] if training.learn_likelihood else [True, False]:
+        options, judged = ({**given, "is_trial": is_trial} for given in (options, judged))
+        likelihood = fit_and_judge(*rows, seed=for_fit, **options)
+        weights = judge_weights(posterior, likelihood, seed=for_weights, **judged)
+        if weights.gain <= 0.0:
+            break
+    return weights, likelihood.density
 
 
 def _split(usable, seed):

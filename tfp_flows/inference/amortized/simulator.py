@@ -135,6 +135,15 @@ class Simulator(abc.ABC):
         log_det = bijector.forward_log_det_jacobian(u, event_ndims=1)
         return np.asarray(self.prior_log_prob(bijector.forward(u)) + log_det)
 
+    @property
+    def has_log_prior(self) -> bool:
+        """Whether the prior has log-densities."""
+        try:
+            self.log_prior(tf.zeros([1, self.support.event_size]))
+        except NotImplementedError:
+            return False
+        return True
+
     def _block(self, count, seed, prior):
         seed = seed % 2**30
         if prior is not None:
