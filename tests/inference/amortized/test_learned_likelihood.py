@@ -121,7 +121,7 @@ def test_weights_judge_an_observation(options, verdict):
     np.testing.assert_allclose(np.std(draws, axis=0), 0.2**0.5, atol=0.03)
     # More rows than the report has effective draws are hardly repeated.
     many = found.resample(9_000, seed=2)["theta"].numpy()
-    assert len(np.unique(many, axis=0)) > 6_000
+    assert len(np.unique(many, axis=0)) > 8_900
     again = found.resample(4_000, seed=1)["theta"]
     np.testing.assert_array_equal(again, draws)  # whatever was drawn in between
 

@@ -46,6 +46,7 @@ from tfp_flows.training.loading import load
 # Number of weighted draws of a report; and the largest number: for `resample`, and for
 # uneven weights of a learned likelihood, since `fit_posterior` cannot help there.
 _NUM_DRAWS, _MOST_DRAWS = 10_000, 100_000
+_EFFECTIVE_FOR_ONE = 4  # effective draws for each row of `resample`: few are alike
 
 
 class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
@@ -508,8 +509,9 @@ class ConditionedPosterior(FlowPosterior):
         return report, adapted or weighted, adapted is not None
 
     def _enough_for(self, n, weighted):
-        """Returns weighted draws: these, or more if n rows would repeat effective ones."""
-        count = min(_MOST_DRAWS, math.ceil(len(weighted.x) * n / max(weighted.ess, 1.0)))
+        """Returns weighted draws: these, or more if some of n rows would be alike."""
+        share = max(weighted.ess, 1.0) / len(weighted.x)
+        count = min(_MOST_DRAWS, math.ceil(_EFFECTIVE_FOR_ONE * n / share))
         if count <= len(weighted.x):
             return weighted
         if self._more is None or len(self._more.x) != count:
