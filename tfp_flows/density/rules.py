@@ -56,7 +56,7 @@ _PATIENCE = 6
 _RATE_AT_WIDTH_64 = 6e-3
 # Training steps at most, times the square root of the number of rows: 6,000 for 10,000.
 _STEPS_PER_ROOT = 60
-_TRIAL = 8  # a trial has so many times fewer steps
+_TRIAL_FACTOR = 8  # a trial has so many times fewer steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,7 +184,7 @@ class Rules:
         """
         name = "MAF" if "MAF" in self.flows else "neural spline flow"
         rule = self.flows.get(name, self.given_flow)
-        steps = max(rule.max_steps // _TRIAL, 1)
+        steps = max(rule.max_steps // _TRIAL_FACTOR, 1)
         return dataclasses.replace(
             self,
             splines=(),

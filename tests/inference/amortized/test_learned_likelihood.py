@@ -106,14 +106,14 @@ def posterior(**options):
 
 @pytest.mark.slow_ids("options2-*")
 @pytest.mark.parametrize(
-    ("options", "verdict"),
+    ("options", "verdict", "distinct"),
     [
-        ({}, "reliable"),
-        ({"scale": 1.5}, "reliable after resampling"),
-        ({"scale": 0.5, "shift": 1.0}, "reliable after resampling"),
+        ({}, "reliable", 8_900),
+        ({"scale": 1.5}, "reliable after resampling", 8_900),
+        ({"scale": 0.5, "shift": 1.0}, "reliable after resampling", 6_000),
     ],
 )
-def test_weights_judge_an_observation(options, verdict):
+def test_weights_judge_an_observation(options, verdict, distinct):
     found = posterior(**options)([0.5, -0.5, 1.0])
     assert found.report.verdict == verdict
     draws = found.resample(4_000, seed=1)["theta"]
@@ -121,7 +121,7 @@ def test_weights_judge_an_observation(options, verdict):
     np.testing.assert_allclose(np.std(draws, axis=0), 0.2**0.5, atol=0.03)
     # More rows than the report has effective draws are hardly repeated.
     many = found.resample(9_000, seed=2)["theta"].numpy()
-    assert len(np.unique(many, axis=0)) > 8_900
+    assert len(np.unique(many, axis=0)) > distinct
     again = found.resample(4_000, seed=1)["theta"]
     np.testing.assert_array_equal(again, draws)  # whatever was drawn in between
 
@@ -199,7 +199,7 @@ def test_a_trial_decides_whether_the_likelihood_is_learned(prior, gains, options
     def judged(*given, is_trial=False, **others):
         del given, others
         trials.append(is_trial)
-        return calibration.WeightsReport(left.pop(0), 0.01, ())
+        return calibration.WeightsReport(left.pop(0), 0.01, (), is_trial)
 
     with pytest.MonkeyPatch.context() as patch, trained_for(1, flows={}, splines={}):
         patch.setattr(fit_module, "judge_weights", judged)
@@ -212,6 +212,7 @@ def test_a_trial_decides_whether_the_likelihood_is_learned(prior, gains, options
     weights = found.report.weights
     assert (weights.gain if weights else None) == (gains[-1] if gains else None)
     assert (found.likelihood is not None) == (fits > 0 and gains[-1] > 0.0)
+    assert ("nats, in a trial, not used" in str(found.report)) == (gains == [-0.5])
 
 
 @pytest.mark.parametrize(

@@ -42,22 +42,25 @@ class WeightsReport(Report):
         posterior, less that under the posterior itself, in nats.
       gain_error: its standard error.
       checks: checks of their ranks and expected coverage, as of the posterior.
+      is_trial: whether the likelihood is that of a short trial.
     """
 
     gain: float
     gain_error: float
     checks: tuple[Check, ...]
+    is_trial: bool = False
 
     @property
     def is_used(self) -> bool:
         """Whether the weights bring draws nearer to the posterior, and all checks pass."""
-        gains = self.gain > _LEAST_GAIN * self.gain_error
+        gains = not self.is_trial and self.gain > _LEAST_GAIN * self.gain_error
         return gains and not any(check.failed for check in self.checks)
 
     @property
     def rows(self) -> list[tuple[str, str]]:
         """Rows of a report's table."""
-        words = "used" if self.is_used else "not used"
+        words = "in a trial, not used" if self.is_trial else "not used"
+        words = "used" if self.is_used else words
         gain = f"{plus_minus(self.gain, self.gain_error)} nats, {words}"
         checks = ((check.name, check.result) for check in self.checks)
         return [("gain by learned likelihood", gain), *checks]
@@ -224,6 +227,7 @@ def judge_weights(
             *checks_of(ranks, coverage, "weighted "),
             dropped(num_dropped, len(posterior.train.x) + len(posterior.held_out.x)),
         ),
+        is_trial=is_trial,
     )
 
 

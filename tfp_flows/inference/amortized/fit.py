@@ -320,8 +320,9 @@ def _fit_round(pairs, source, training, seed, prior):
     if training.learn_likelihood is not False and varies.any():
         swapped = [Data(part.x[:, varies], part.u) for part in seen]
         judged |= {"log_prior": source.log_prior}
-        given = fit, swapped, training, options, judged, for_checks
-        weights, density = _learn_likelihood(*given)
+        weights, density = _learn_likelihood(
+            fit, swapped, training, options, judged, for_checks
+        )
         report = dataclasses.replace(report, weights=weights)
         if weights.is_used:
             learned = LearnedLikelihood(density, varies, source.prior_log_prob)
@@ -349,10 +350,12 @@ def _learn_likelihood(posterior, rows, training, options, judged, seed):
     from tfp_flows.density.fit import fit_and_judge
 
     for_fit, for_weights = split_seed(seed, 2)
-    for is_trial in [False] if training.learn_likelihood else [True, False]:
-        options, judged = ({**given, "is_trial": is_trial} for given in (options, judged))
-        likelihood = fit_and_judge(*rows, seed=for_fit, **options)
-        weights = judge_weights(posterior, likelihood, seed=for_weights, **judged)
+    # The whole fit follows a trial that gains something.
+    for is_trial in (True, False) if training.learn_likelihood is None else (False,):
+        likelihood = fit_and_judge(*rows, seed=for_fit, is_trial=is_trial, **options)
+        weights = judge_weights(
+            posterior, likelihood, seed=for_weights, is_trial=is_trial, **judged
+        )
         if weights.gain <= 0.0:
             break
     return weights, likelihood.density

@@ -46,7 +46,7 @@ from tfp_flows.training.loading import load
 # Number of weighted draws of a report; and the largest number: for `resample`, and for
 # uneven weights of a learned likelihood, since `fit_posterior` cannot help there.
 _NUM_DRAWS, _MOST_DRAWS = 10_000, 100_000
-_EFFECTIVE_FOR_ONE = 4  # effective draws for each row of `resample`: few are alike
+_EFFECTIVE_FOR_ONE = 2  # effective draws for each row of `resample`: few are alike
 
 
 class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
