@@ -142,7 +142,7 @@ def simulate(theta, seed):
 def amortized():
     """A fit of linear regressions, whose likelihood is used in any case."""
     with pytest.MonkeyPatch.context() as patch, trained_for(1, flows={}, splines={}):
-        patch.setattr(calibration, "_MOST_WEIGHTED", 50)
+        patch.setattr(fit_module, "_AT_FIRST", 50)
         patch.setattr(calibration, "_NUM_WEIGHTED", 200)
         patch.setattr(calibration.WeightsReport, "is_used", True)
         return tfp_flows.fit_amortized_posterior(
@@ -185,6 +185,7 @@ class WithoutDensity(tfd.Normal):
     ("prior", "gains", "options", "fits"),
     [
         (PRIOR, [0.5, 0.25], {}, 2),  # the trial gains, and the likelihood is learned
+        (PRIOR, [0.5, 0.015, 0.25], {}, 3),  # at first, the gain is unclear
         (PRIOR, [-0.5], {}, 1),
         (PRIOR, [0.25], {"learn_likelihood": True}, 1),
         (PRIOR, [], {"learn_likelihood": False}, 0),
@@ -203,10 +204,11 @@ def test_a_trial_decides_whether_the_likelihood_is_learned(prior, gains, options
 
     with pytest.MonkeyPatch.context() as patch, trained_for(1, flows={}, splines={}):
         patch.setattr(fit_module, "judge_weights", judged)
+        patch.setattr(fit_module, "_AT_FIRST", 50)
         found = tfp_flows.fit_amortized_posterior(
             prior, simulator=simulate, num_simulations=600, **options
         )
-    in_turn = [False] if options.get("learn_likelihood") else [True, False]
+    in_turn = [False] if options.get("learn_likelihood") else [True, False, False]
     assert trials == in_turn[:fits]
     assert left == []
     weights = found.report.weights

@@ -24,9 +24,9 @@ _NUM_DRAWS = 200  # draws of the posterior for each simulation
 _ROWS_A_CALL = 100  # simulations whose posteriors are drawn from at once
 _LEVEL = 0.01  # probability that a test fails though the posterior is right
 _LEAST, _MOST_CHECKED = 50, 1_000  # simulations
-# Weights are judged by so many simulations, those of a trial by fewer, with so many draws
-# of the posterior of each, in calls of so many simulations.
-_MOST_WEIGHTED, _MOST_IN_TRIAL, _NUM_WEIGHTED, _WEIGHTED_A_CALL = 300, 100, 4_000, 10
+# Weights are judged with so many draws of the posterior of each simulation, in calls of so
+# many simulations.
+_NUM_WEIGHTED, _WEIGHTED_A_CALL = 4_000, 10
 _LEAST_GAIN = 2.0  # least gain in standard errors
 _LEAST_LOG_DENSITY = -50.0  # log-weight of a truth without weight
 _MUCH = 0.05  # distance from uniform ranks that matters, however many simulations show it
@@ -51,9 +51,14 @@ class WeightsReport(Report):
     is_trial: bool = False
 
     @property
+    def is_clear(self) -> bool:
+        """Whether the gain, or loss, is above two standard errors."""
+        return abs(self.gain) > _LEAST_GAIN * self.gain_error
+
+    @property
     def is_used(self) -> bool:
         """Whether the weights bring draws nearer to the posterior, and all checks pass."""
-        gains = not self.is_trial and self.gain > _LEAST_GAIN * self.gain_error
+        gains = not self.is_trial and self.is_clear and self.gain > 0.0
         return gains and not any(check.failed for check in self.checks)
 
     @property
@@ -180,9 +185,10 @@ def judge_weights(
     prior: TruncatedPrior | None = None,
     numbers: Sequence[np.ndarray] | None = None,
     num_dropped: int = 0,
+    count: int = _MOST_CHECKED,
     is_trial: bool = False,
 ) -> WeightsReport:
-    """Judges weighted draws by simulations that neither density was fitted to.
+    """Judges weighted draws by `count` simulations that neither density was fitted to.
 
     ```none
     w_s = density(x | u_s) prior(u_s) / q(u_s | x)    of the truth u_0 and S draws of q
@@ -195,7 +201,6 @@ def judge_weights(
     parameters, `[N, D]`. `prior`, `numbers` and `num_dropped` are those of
     `judge_calibration`; a likelihood learned from the others lacks a factor.
     """
-    count = _MOST_IN_TRIAL if is_trial else _MOST_WEIGHTED
     checked = posterior.held_out.first(count)
     data = likelihood.held_out.first(count).x
     seed, parts, density = draws.stateless(seed), [], posterior.judged

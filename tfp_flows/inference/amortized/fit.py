@@ -40,6 +40,8 @@ from tfp_flows.inference.amortized.truncation import TruncatedPrior
 from tfp_flows.networks.layer_arguments import split_seed
 
 _SHARE_OF_SUMMARY = 0.3  # share of the time for a summary network
+# Simulations that judge weights by a learned likelihood: in a trial, and at first.
+_IN_TRIAL, _AT_FIRST = 100, 300
 _NUM_ROUNDS = 4  # number of rounds with an observation in focus
 
 
@@ -353,11 +355,13 @@ def _learn_likelihood(posterior, rows, training, options, judged, seed):
     # The whole fit follows a trial that gains something.
     for is_trial in (True, False) if training.learn_likelihood is None else (False,):
         likelihood = fit_and_judge(*rows, seed=for_fit, is_trial=is_trial, **options)
-        weights = judge_weights(
-            posterior, likelihood, seed=for_weights, is_trial=is_trial, **judged
-        )
+        judged |= {"seed": for_weights, "is_trial": is_trial}
+        judge = functools.partial(judge_weights, posterior, likelihood, **judged)
+        weights = judge(count=_IN_TRIAL if is_trial else _AT_FIRST)
         if weights.gain <= 0.0:
-            break
+            return weights, likelihood.density
+    if not weights.is_clear and len(likelihood.held_out.x) > _AT_FIRST:
+        weights = judge()  # by more simulations
     return weights, likelihood.density
 
 
