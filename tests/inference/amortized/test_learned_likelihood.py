@@ -1,5 +1,6 @@
 """Posterior draws that a learned likelihood weighs."""
 
+import dataclasses
 import functools
 
 import exact_posteriors
@@ -100,7 +101,7 @@ def test_weights_that_do_not_help_are_not_used(posterior, likelihood):
 def posterior(**options):
     """An `AmortizedPosterior` whose draws the exact likelihood weighs."""
     prior = tfd.JointDistributionNamed({"theta": tfd.Sample(tfd.Normal(0.0, 1.0), SIZE)})
-    exact = LearnedLikelihood(ExactLikelihood(), np.ones(SIZE, bool), prior.log_prob)
+    exact = LearnedLikelihood(ExactLikelihood(), np.ones(SIZE, bool), prior)
     return exact_posteriors.amortized(CHECKED, likelihood=exact, **options)
 
 
@@ -163,14 +164,35 @@ def test_a_fit_reports_and_uses_the_likelihood(amortized):
 def test_files_keep_the_likelihood(amortized, tmp_path):
     path = tmp_path / "posterior.keras"
     amortized.save(path)
-    without = AmortizedPosterior.load(path)
+    for loaded in (AmortizedPosterior.load(path), AmortizedPosterior.load(path, PRIOR)):
+        own, other = (found([0.5, 1.0]) for found in (amortized, loaded))
+        assert own.report.log_evidence == pytest.approx(other.report.log_evidence, abs=1e-4)
+        np.testing.assert_allclose(own.resample(9, seed=0), other.resample(9, seed=0))
+    with pytest.raises(ValueError, match="the `model` of this file"):
+        AmortizedPosterior.load(path, tfd.Sample(tfd.Normal(0.0, 1.0), 2))
+
+
+def test_files_lack_a_prior_with_functions(amortized, tmp_path):
+    path = tmp_path / "posterior.keras"
+    prior = tfd.JointDistributionSequential([lambda: PRIOR])
+    learned = dataclasses.replace(amortized.likelihood, prior=prior)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(amortized, "likelihood", learned)
+        amortized.save(path)
+    with pytest.warns(UserWarning, match="Give the prior as `model`"):
+        without = AmortizedPosterior.load(path)
     assert without([0.5, 1.0]).report.log_evidence is None
     without.save(path)  # with the likelihood that it does not use
-    loaded = AmortizedPosterior.load(path, PRIOR)
-    own, other = (found([0.5, 1.0]) for found in (amortized, loaded))
-    assert own.report.log_evidence == pytest.approx(other.report.log_evidence, abs=1e-4)
-    np.testing.assert_allclose(own.resample(9, seed=0), other.resample(9, seed=0))
-    with pytest.raises(ValueError, match="the `model` of this file"):
+    assert AmortizedPosterior.load(path, PRIOR)([0.5, 1.0]).report.log_evidence
+
+
+def test_the_prior_of_a_file_without_a_likelihood_is_checked(amortized, tmp_path):
+    path = tmp_path / "posterior.keras"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(amortized, "likelihood", None)
+        amortized.save(path)
+    assert not AmortizedPosterior.load(path, PRIOR)([0.5, 1.0]).has_weights
+    with pytest.raises(ValueError, match="needs `observed`, a prior does not"):
         AmortizedPosterior.load(path, tfd.Sample(tfd.Normal(0.0, 1.0), 2))
 
 

@@ -327,7 +327,7 @@ def _fit_round(pairs, source, training, seed, prior):
         )
         report = dataclasses.replace(report, weights=weights)
         if weights.is_used:
-            learned = LearnedLikelihood(density, varies, source.prior_log_prob)
+            learned = LearnedLikelihood(density, varies, source.prior)
     known, others = (part.x for part in seen[:2])
     return AmortizedPosterior(
         fit.density,

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow_probability import distributions as tfd
 
+from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.inference.parts import from_arguments
 from tfp_flows.inference.support import JointSupport
@@ -21,13 +23,22 @@ class LearnedLikelihood:
     Attributes:
       density: density, given unconstrained parameters, of the features that vary.
       varies: which features vary among simulations, `[S]`.
-      log_prior: function of parameters that returns their log-densities under the prior;
-        None as long as it is not known, since files do not hold it.
+      prior: the prior of the parameters; None if it is not known, since files hold no
+        prior that has functions.
     """
 
     density: Mixture
     varies: np.ndarray
-    log_prior: Callable | None = None
+    prior: tfd.Distribution | None = None
+
+    @property
+    def prior_of_files(self) -> tfd.Distribution | None:
+        """The prior, or None if it has functions, which files do not hold."""
+        try:
+            serialize(self.prior)
+        except ValueError:
+            return None
+        return self.prior
 
     def pin(self, support: JointSupport) -> Callable:
         """Returns a function that pins the joint density to the features of an observation.
@@ -38,7 +49,7 @@ class LearnedLikelihood:
 
         Its result is the log-density as a function of the parts of N parameters.
         """
-        log_prior: Any = self.log_prior
+        prior: Any = self.prior
         shapes, dtype = support.event_shapes, self.density.dtype
         varying = np.flatnonzero(np.asarray(self.varies))
 
@@ -49,8 +60,9 @@ class LearnedLikelihood:
                 theta = from_arguments(shapes, parts, named_parts)
                 u = tf.cast(support.bijector.inverse(theta), dtype)
                 x = tf.broadcast_to(observed, [tf.shape(u)[0], observed.shape[0]])
-                prior = log_prior(theta)
-                return prior + tf.cast(self.density.log_prob(x, context=u), prior.dtype)
+                log_prior = prior.log_prob(theta)
+                log_prob = self.density.log_prob(x, context=u)
+                return log_prior + tf.cast(log_prob, log_prior.dtype)
 
             return log_prob
 

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import math
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -174,8 +175,9 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
 
         Args:
           path: path of the file.
-          model: for importance weights of observations, the joint distribution; or the
-            prior, if a likelihood was learned. None if its density is not known.
+          model: the joint distribution, for importance weights of observations; or the
+            prior. None is enough for the prior of a file, which holds it if it is one of
+            TFP's or ours without functions.
           observed: names of the observed parts of a joint distribution.
           custom_modules: modules of a summary network of your own, as in `tfp_flows.load`.
 
@@ -188,17 +190,25 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
         check_instance("path", loaded, AmortizedPosterior, words)
         if model is not None:
             loaded._take_density(model, observed)
+        elif loaded.likelihood is not None and loaded.likelihood.prior is None:
+            warnings.warn(
+                "The file has a learned likelihood, but no prior, which has functions: "
+                "draws have no weights. Give the prior as `model`.",
+                stacklevel=2,
+            )
         return loaded
 
     def _take_density(self, model, observed):
         """Takes the model's density, which files do not hold, for importance weights."""
         # The support in coordinates that no fit has changed.
         support = without_normal_tails(self.support).softly_clipped()
-        if self.likelihood is not None and observed is None:
+        hint = ""
+        if observed is None:
             prior = JointSupport.from_distribution(model, "model")
             fits = support.equals(prior.softly_clipped())
-            learned: Any = self.likelihood
-            self.likelihood = dataclasses.replace(learned, log_prior=model.log_prob)
+            hint = " A joint distribution needs `observed`, a prior does not."
+            if self.likelihood is not None:
+                self.likelihood = dataclasses.replace(self.likelihood, prior=model)
         else:
             names = [*self.form.shapes]
             if not isinstance(observed, str | None) and {*observed} == {*names}:
@@ -208,7 +218,7 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
             fits = has_shapes and support.equals(source.support)
             self.pin = source.pin
         words = "the `model` of this file"
-        require(fits, words, f"{model.name}, of other shapes or supports")
+        require(fits, words, f"{model.name}, of other shapes or supports", hint)
 
     @property
     def density(self) -> Mixture:
@@ -295,7 +305,7 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
     def __deepcopy__(self, memo: dict) -> AmortizedPosterior:
         """Copies the weights; shares the support, and functions of the user's model."""
         learned: Any = self.likelihood
-        for shared in (self.support, self.pin, learned and learned.log_prior):
+        for shared in (self.support, self.pin, learned and learned.prior):
             memo[id(shared)] = shared
         traced = ("compiled", "_weights")
         state = {name: value for name, value in vars(self).items() if name not in traced}
@@ -306,7 +316,7 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
     @property
     def _is_learned(self) -> bool:
         """Whether weights are those of a learned likelihood."""
-        return self.likelihood is not None and self.likelihood.log_prior is not None
+        return self.likelihood is not None and self.likelihood.prior is not None
 
     def log_prob(
         self, value: TensorLike, *, context: TensorLike, training: bool = False
@@ -357,6 +367,7 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
             "description": description,
             "previous": self.prior and self.prior.previous,
             "likelihood": self.likelihood and self.likelihood.density,
+            "likelihood_prior": self.likelihood and self.likelihood.prior_of_files,
             "name": self.name,
         }
 
@@ -366,6 +377,7 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
         distribution, description = config["distribution"], config["description"]
         previous: Any = config.get("previous")
         likelihood: Any = config.get("likelihood")
+        of_likelihood = config.get("likelihood_prior")
 
         def made(build: Callable, name: str) -> Any:
             return build(description[name]) if name in description else None
@@ -382,7 +394,12 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
             surroundings=Surroundings(**_as_arrays(description["surroundings"])),
             extent=made(lambda plain: Extent(**_as_arrays(plain)), "extent"),
             prior=made(functools.partial(TruncatedPrior.from_plain, previous), "prior"),
-            likelihood=made(lambda v: LearnedLikelihood(likelihood, np.array(v)), "varies"),
+            likelihood=made(
+                lambda varies: LearnedLikelihood(
+                    likelihood, np.array(varies), of_likelihood
+                ),
+                "varies",
+            ),
             ranges=made(np.asarray, "ranges"),
             name=config["name"],
         )

@@ -274,7 +274,7 @@ class PriorSimulator(Simulator):
         check_integer("num_processes", num_processes, 1)
         words = "`vectorized=False` with several processes"
         require(num_processes == 1 or not vectorized, words, f"vectorized={vectorized}")
-        self._prior, self._simulator, self._vectorized = prior, simulator, vectorized
+        self.prior, self._simulator, self._vectorized = prior, simulator, vectorized
         self._call_all = _one_by_one if num_processes == 1 else _in_processes(num_processes)
         self.takes_seed = "seed" in _arguments_of(simulator)
         support = JointSupport.from_distribution(prior, argument).softly_clipped()
@@ -291,7 +291,7 @@ class PriorSimulator(Simulator):
 
     def parameters(self, count: int, seed: int) -> Any:
         """Returns draws from the prior."""
-        return _sample(self._prior.sample, self._prior, count, seed)
+        return _sample(self.prior.sample, self.prior, count, seed)
 
     def simulate(self, parameters: Any, seed: int) -> Any:
         """Returns data, given parameters."""
@@ -308,7 +308,7 @@ class PriorSimulator(Simulator):
 
     def prior_log_prob(self, parameters: Any) -> tf.Tensor:
         """Returns log-densities of parameters, `[N]`, under the prior."""
-        return self._prior.log_prob(parameters)
+        return self.prior.log_prob(parameters)
 
     def _call(self, parameters, seed):
         """The function and its arguments, for one call."""
