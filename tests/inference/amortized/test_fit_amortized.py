@@ -80,6 +80,7 @@ def test_the_posterior_of_a_known_model_is_found_and_is_reliable(rules, tmp_path
     x = np.array([0.5, -0.5, 1.0])
     posterior = amortized(x)
     draws = posterior.sample(4_000, seed=1)["theta"]
+    assert amortized.has_splines == ("compiled" not in vars(amortized))
     np.testing.assert_allclose(np.mean(draws, axis=0), 0.8 * x, atol=0.15)
     np.testing.assert_allclose(np.std(draws, axis=0), 0.2**0.5, atol=0.1)
     assert posterior.report.verdict.startswith("reliable")

@@ -274,6 +274,19 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
         return ImportanceWeights(self.pin, self.support, self.form.size)
 
     @functools.cached_property
+    def has_splines(self) -> bool:
+        """Whether conditional splines are a component.
+
+        They draw number by number: a graph of this takes longer to build than dozens of
+        calls without one.
+        """
+        # Here, so that a file without them does not load the room of tables.
+        from tfp_flows.tables.distribution import TableDistribution
+
+        parts = self.distribution.submodules
+        return any(isinstance(part, TableDistribution) for part in parts)
+
+    @functools.cached_property
     def compiled(self) -> tuple[Callable, Callable]:
         """Compiled `sample` and `log_prob` of N posteriors, each given features `[N, S]`.
 
@@ -307,7 +320,7 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
         learned: Any = self.likelihood
         for shared in (self.support, self.pin, learned and learned.prior):
             memo[id(shared)] = shared
-        traced = ("compiled", "_weights")
+        traced = ("compiled", "has_splines", "_weights")
         state = {name: value for name, value in vars(self).items() if name not in traced}
         copied = object.__new__(type(self))
         copied.__dict__.update(copy.deepcopy(state, memo))
@@ -540,7 +553,7 @@ class ConditionedPosterior(FlowPosterior):
         return weights.weighted(self.distribution, self._row, count)
 
     def _call_sample_n(self, sample_shape, seed, **kwargs):
-        if not self._is_compiled:
+        if not self._is_compiled or self._amortized.has_splines:
             return super()._call_sample_n(sample_shape, seed, **kwargs)
         context = self.distribution.context
         shape = draws.joint_shape(sample_shape, context)
