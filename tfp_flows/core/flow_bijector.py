@@ -406,8 +406,9 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
         """Returns the data at the latent end, by the state that `initialize` has set."""
         if tf.nest.is_nested(self.inverse_min_event_ndims):
             return self.inverse_and_log_det(data, context=context)[0]
-        data = tf.convert_to_tensor(data, self.dtype)
-        context = None if context is None else tf.convert_to_tensor(context, self.dtype)
+        # A stock step without a dtype passes on tensors of the rows' own.
+        data = tf.cast(data, self.dtype) if self.dtype else tf.convert_to_tensor(data)
+        context = None if context is None else tf.cast(context, self.dtype or data.dtype)
         # Pieces bound the memory of hidden activations. They are not compiled, since each
         # bijector runs only once or twice.
         rows = max(1, min(2**16, 2**20 // math.prod(data.shape[1:])))
