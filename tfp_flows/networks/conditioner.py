@@ -13,6 +13,7 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_event_shape, check_instance, check_size, require
 from tfp_flows.core.conditioners import AutoregressiveConditioner
+from tfp_flows.core.freezing import FrozenByNetworks
 from tfp_flows.core.inputs import check_context, check_value
 from tfp_flows.core.rows import (
     at_least_one_row,
@@ -37,7 +38,9 @@ _NOISE = (
 )
 
 
-class Conditioner(ConfiguredByAttributes, tf.Module, AutoregressiveConditioner):
+class Conditioner(
+    ConfiguredByAttributes, FrozenByNetworks, tf.Module, AutoregressiveConditioner
+):
     """A Keras layer as a function of variables and context, with visible weights.
 
     A Keras 3 layer is not a `tf.Module`, so a TFP object that holds one lists none of its
