@@ -123,6 +123,9 @@ def test_missing_misshapen_and_misspelt_contexts_are_refused(conditional):
     message = rf"`context` of shape \[\.\.\., {width}\].*\(7, {width + 1}\)"
     with pytest.raises(ValueError, match=message):
         flow.log_prob(x, context=np.zeros([7, width + 1]))
+    for method in (flow.log_prob, flow.prob, conditional.bijector.inverse):
+        with pytest.raises(ValueError, match=r"`name`.*; got a ndarray\. A .*`context="):
+            method(x, np.asarray(context))
     for call in (
         lambda: flow.log_prob(x, contxt=context),
         lambda: stock.log_prob(x, bijector_kwargs={"contxt": context}),

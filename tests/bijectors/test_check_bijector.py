@@ -38,6 +38,13 @@ def test_right_bijectors_pass_and_print_so():
         assert tff.check_bijector(stock, np.exp(X[:, 0])).passed
 
 
+def test_many_checks_are_no_reason_to_warn_of_retracing(caplog, monkeypatch):
+    monkeypatch.setattr(tf.get_logger(), "propagate", True)
+    for _ in range(4):
+        tff.check_bijector(Doubling(), X)
+    assert "retracing" not in caplog.text
+
+
 def test_wrong_log_dets_and_inverses_are_caught():
     report = tff.check_bijector(Doubling(log_slope=0.6), X)
     assert not report.passed

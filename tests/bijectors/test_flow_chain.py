@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 from random_weights import randomize
-from subject import close
+from subject import all_close, close
 
 import tfp_flows as tff
 
@@ -82,6 +82,16 @@ def test_bijectors_whose_event_shapes_do_not_fit_are_refused(bijectors, message)
 )
 def test_bijectors_whose_event_shapes_fit_are_taken(bijectors):
     assert len(tff.FlowChain(bijectors()).bijectors) > 1
+
+
+@pytest.mark.parametrize("stock", [tfb.Exp(), tfb.Permute([1, 0])], ids=lambda b: b.name)
+@pytest.mark.usefixtures("op_by_op")
+def test_rows_of_float64_pass_stock_steps_without_a_dtype(stock):
+    rows = np.random.default_rng(0).gamma(2.0, size=(50, 2))
+    flow = tff.FlowChain([stock, tff.RealNVP(2, num_steps=1, hidden_units=(4,), seed=0)])
+    flow.initialize(rows)
+    latents = flow.inverse(rows.astype(np.float32))
+    all_close(np.mean(latents, axis=0), np.zeros(2), 0.3)
 
 
 def test_only_steps_that_read_rows_are_given_all_of_them():

@@ -56,3 +56,14 @@ def test_divergence_of_two_bases_alone_and_under_one_flow():
     a, b = (tff.FlowDistribution(base, flow) for base in (first, second))
     assert a.kl_divergence(b).numpy() == pytest.approx(0.5)
     assert second.kl_divergence(first).numpy() == pytest.approx(0.5)
+
+
+def test_the_function_of_tfp_says_how_to_estimate_a_divergence():
+    first, flow = tff.standard_normal(2), tff.MAF(2, **SMALL)
+    dist = tff.FlowDistribution(first, flow)
+    for other in (tff.FlowDistribution(first, tff.MAF(2, **SMALL)), first):
+        with pytest.raises(NotImplementedError, match=r"`kl_divergence`.*Estimate it: "):
+            tfp.distributions.kl_divergence(dist, other)
+    moved = tfp.distributions.Independent(tfp.distributions.Normal([1.0, 0.0], 1.0), 1)
+    stock = tfp.distributions.TransformedDistribution(moved, flow)
+    assert tfp.distributions.kl_divergence(dist, stock).numpy() == pytest.approx(0.5)

@@ -38,6 +38,8 @@ def test_layers_without_effect_are_warned_of(name):
 @pytest.mark.filterwarnings("error")
 def test_ordinary_networks_are_not_warned_of():
     tff.Conditioner(with_layers(keras.layers.LayerNormalization()), 1)
+    tff.Conditioner(with_layers(keras.layers.Dropout(0.0)), 1)  # as attention has it
+    tff.Conditioner(with_layers(keras.layers.GaussianNoise(0.0)), 1)
     tff.Conditioner(tff.MLP(2, (4,)), 1)
     tff.Conditioner(tff.networks.ConvNet(2, 2), (4, 4, 1))
     tff.Conditioner(tff.networks.ResNet(2, 2), (4, 4, 1))

@@ -173,6 +173,51 @@ def test_layers_that_are_frozen_or_constrained_stay_so(banana, tmp_path):
     assert (kernel != 1.0).any()
 
 
+@pytest.mark.usefixtures("op_by_op")
+def test_what_has_no_switch_refuses_to_be_frozen_and_weights_of_a_model_are(banana):
+    flow = tff.RealNVP(2, num_steps=2, hidden_units=(4,), act_norm=True, seed=0)
+    distribution = tff.FlowDistribution(tff.standard_normal(2), flow)
+    step = next(part for part in flow.bijectors if isinstance(part, tff.Coupling))
+    for part in (distribution, flow, step, step.conditioner):
+        assert part.trainable
+        with pytest.raises(ValueError, match=r"network\.trainable = False.*model\.weights"):
+            part.trainable = False
+    model = tff.DensityEstimator(distribution)
+    step.conditioner.network.trainable = False
+    for weight in model.weights:
+        if "log_scale" in weight.path:
+            weight.trainable = False
+    frozen = [*step.trainable_variables, *step.variables]
+    frozen += [v for v in flow.variables if "log_scale" in v.name]
+    flow.initialize(banana)
+    before = [v.numpy() for v in frozen]
+    model.compile(keras.optimizers.SGD(1.0, clipnorm=1.0))
+    others = [w.numpy() for w in model.trainable_weights]
+    fit(model, banana, epochs=1)
+    all_close(frozen, before, 0)
+    for weight, value in zip(model.trainable_weights, others, strict=True):
+        assert (weight.numpy() != value).any()
+
+
+@pytest.mark.usefixtures("op_by_op")
+def test_a_metric_of_ones_own_needs_a_tracker(banana):
+    class InBits(tff.DensityEstimator):
+        def nats_of_rows(self, rows, batch, *, training=False):
+            nats = super().nats_of_rows(rows, batch, training=training)
+            return {**nats, "bits": nats["loss"] / np.log(2.0)}
+
+    flow = tff.NICE(2, num_steps=1, hidden_units=(4,), seed=0)
+    model = InBits(tff.FlowDistribution(tff.standard_normal(2), flow))
+    model.compile("sgd")
+    words = r"names of the metrics \['loss'\]; got \['bits', 'loss'\].*metrics\.Mean"
+    with pytest.raises(ValueError, match=words):
+        fit(model, banana, epochs=1)
+    model.tracker = keras.metrics.Mean(name="bits")
+    model.compile("sgd")
+    logs = fit(model, banana, epochs=1)
+    assert logs["bits"][0] == pytest.approx(logs["loss"][0] / np.log(2.0), rel=1e-5)
+
+
 def test_modules_that_share_variables_train_each_once():
     flow = tff.NICE(2, num_steps=1, hidden_units=(4,), seed=0)
     assert len(shared_variables(flow, flow)) == len(flow.variables)

@@ -17,6 +17,7 @@ from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.multi_scale import MultiScale
 from tfp_flows.bijectors.partial import Partial
 from tfp_flows.core.arguments import check_instance, require
+from tfp_flows.core.compiled import graph_function
 from tfp_flows.core.composite import Composite, context_for
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.inputs import as_tensor
@@ -268,7 +269,6 @@ def _from_free_entries(jacobian, name):
 def _jacobian(method, points, context):
     """Derivatives by autodiff, `[N, entries of the value, entries of the point]`."""
 
-    @tf.function(autograph=False)
     def jacobian(flat):
         with tf.GradientTape() as tape:
             tape.watch(flat)
@@ -276,7 +276,8 @@ def _jacobian(method, points, context):
             flat_values = tf.reshape(values, [len(points), math.prod(values.shape[1:])])
         return tape.batch_jacobian(flat_values, flat)
 
-    return jacobian(tf.reshape(points, [len(points), math.prod(points.shape[1:])])).numpy()
+    flat_points = tf.reshape(points, [len(points), math.prod(points.shape[1:])])
+    return graph_function(jacobian)(flat_points).numpy()
 
 
 def _integral(flow, z, event_shape, context):

@@ -12,6 +12,7 @@ composite           base class of bijectors that consist of others
 context_standardizer  contexts in the units of the training rows
 conditioners        what bijectors need of networks
 circular            the argument `circular`: which variables are angles
+freezing            the attribute `trainable`, which networks have
 arguments           checks of arguments, with errors that name them
 rows, statistics    rows of data, and choices of them; means, scales, correlations
 normal_quantile     quantiles of the normal distribution, accurate in its tails

@@ -27,11 +27,13 @@ from tfp_flows.core.arguments import (
 )
 from tfp_flows.core.compiled import CompiledCall
 from tfp_flows.core.event_shapes import OPPOSITE, shapes_by_direction, with_event_shape
+from tfp_flows.core.freezing import FrozenByNetworks
 from tfp_flows.core.inputs import (
     align_batch_axes,
     as_tensor,
     check_context,
     check_event_shape,
+    check_scope,
     check_value,
     merge_batch_axes,
     nan_where_context_is,
@@ -51,7 +53,7 @@ from tfp_flows.core.stock_call_memory import StockCallMemory
 __all__ = ["FlowBijector"]
 
 
-class FlowBijector(Configured, tfp.bijectors.Bijector):
+class FlowBijector(Configured, FrozenByNetworks, tfp.bijectors.Bijector):
     """A TFP bijector that computes value and log-determinant together.
 
     A subclass implements `_forward_and_log_det` and `_inverse_and_log_det`. All else
@@ -105,7 +107,8 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
         of `data_event_shape`, or `event_ndims`.
       event_shape: shape of one event, where it is fixed: inputs are checked against it.
       data_event_shape: shape of one event at the data end; `event_shape` by default.
-      context_size: width of the conditioning tensor; 0 if there is none.
+      context_size: width of the conditioning tensor; 0 if there is none. A `FlowChain`
+        standardises contexts, unless it has `standardize_context=False`.
       is_constant_jacobian: whether the log-det does not depend on the input.
       dtype: dtype of inputs, weights and log-dets; None accepts any.
       parameters: what `get_config` returns; the arguments of the object's class by default.
@@ -406,8 +409,9 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
         """Returns the data at the latent end, by the state that `initialize` has set."""
         if tf.nest.is_nested(self.inverse_min_event_ndims):
             return self.inverse_and_log_det(data, context=context)[0]
-        data = tf.convert_to_tensor(data, self.dtype)
-        context = None if context is None else tf.convert_to_tensor(context, self.dtype)
+        # A stock step without a dtype passes on tensors of the rows' own.
+        data = tf.cast(data, self.dtype) if self.dtype else tf.convert_to_tensor(data)
+        context = None if context is None else tf.cast(context, self.dtype or data.dtype)
         # Pieces bound the memory of hidden activations. They are not compiled, since each
         # bijector runs only once or twice.
         rows = max(1, min(2**16, 2**20 // math.prod(data.shape[1:])))
@@ -452,6 +456,10 @@ class FlowBijector(Configured, tfp.bijectors.Bijector):
     def _call_inverse_log_det_jacobian(self, y, event_ndims, name, **kwargs):
         log_det = self._stock_apply("inverse", y, name, **kwargs)[1]
         return sum_event(log_det, event_ndims, self.inverse_min_event_ndims)
+
+    def _name_and_control_scope(self, name=None):
+        check_scope(name)
+        return super()._name_and_control_scope(name)
 
     def _stock_apply(self, direction, value, name, context=None, training=False):
         with self._name_and_control_scope(name):

@@ -41,6 +41,14 @@ def check_value(
     return tf.ensure_shape(value, batch.concatenate(event_shape))
 
 
+def check_scope(name: Any) -> None:
+    """Refuses a context given by position, where TFP's methods take a `name`."""
+    is_name = name is None or isinstance(name, str)
+    got = f"a {type(name).__name__}"
+    hint = " A context is given by keyword: `context=...`."
+    require(is_name, "a string `name` as second argument", got, hint)
+
+
 def as_tensor(value: Any, argument: str, dtype: tf.DType | None) -> tf.Tensor:
     """Returns `value` as a tensor of `dtype`; None keeps the dtype of `value`."""
     # Conversion would take the numbers under the mask.

@@ -9,11 +9,13 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
+from tfp_flows.core.freezing import FrozenByNetworks
+from tfp_flows.core.inputs import check_scope
 from tfp_flows.core.serialization import ConfiguredByAttributes
 from tfp_flows.distributions.distribution_checks import check_rows_of
 
 
-class InitializedByRows:
+class InitializedByRows(FrozenByNetworks):
     """A distribution with data-dependent state; a subclass has `_initialize`."""
 
     def initialize(
@@ -34,6 +36,10 @@ class InitializedByRows:
           ValueError: if an argument has another shape, or a row has density zero.
         """
         self._initialize(*check_rows_of(self, data, context, sample_weight))
+
+    def _name_and_control_scope(self, name=None, *args, **kwargs):
+        check_scope(name)
+        return super()._name_and_control_scope(name, *args, **kwargs)  # type: ignore[misc]
 
     @abc.abstractmethod
     def _initialize(self, data, context, weight):

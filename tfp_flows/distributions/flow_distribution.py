@@ -26,7 +26,7 @@ from tfp_flows.distributions.draws import (
     joint_shape,
     stateless,
 )
-from tfp_flows.distributions.moments import Moments
+from tfp_flows.distributions.moments import Moments, no_formula
 from tfp_flows.distributions.univariate import OneVariable
 
 
@@ -249,6 +249,14 @@ class FlowDistribution(
     def _sum_event(self, log_det):
         extra = self.distribution.event_shape.rank - self.bijector.forward_min_event_ndims
         return tf.reduce_sum(log_det, axis=list(range(-extra, 0))) if extra else log_det
+
+
+@tfd.RegisterKL(FlowDistribution, tfd.Distribution)
+def _kl_divergence(a, b, name=None):
+    """The divergence of two bases under one flow, as in TFP, whose error has no advice."""
+    if getattr(b, "bijector", None) == a.bijector:
+        return tfd.kl_divergence(a.distribution, b.distribution, name=name)
+    raise no_formula("kl_divergence", a)
 
 
 def _sample_base(base, sample_shape, seed, context, keywords):

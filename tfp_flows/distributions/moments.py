@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import require
 
@@ -28,7 +29,7 @@ class Moments:
     """
 
 
-def _or_from_draws(statistic, estimate):
+def _or_from_draws(statistic):
     def method(self, *args, **kwargs):
         shape = np.shape(kwargs.get("context", ()))  # () if there is none
         words, hint = f"one `context` in `{statistic}`", " Ask for one after another."
@@ -36,13 +37,18 @@ def _or_from_draws(statistic, estimate):
         try:
             return getattr(super(Moments, self), f"_{statistic}")(*args, **kwargs)
         except NotImplementedError as error:
-            raise NotImplementedError(
-                f"Expected a distribution whose `{statistic}` has a formula; got d = "
-                f"`{self.name}`. Estimate it: {estimate}."
-            ) from error
+            raise no_formula(statistic, self) from error
 
     return method
 
 
-for _statistic, _estimate in _ESTIMATES.items():
-    setattr(Moments, f"_{_statistic}", _or_from_draws(_statistic, _estimate))
+def no_formula(statistic: str, distribution: tfd.Distribution) -> NotImplementedError:
+    """Returns the error that says how to estimate a statistic."""
+    return NotImplementedError(
+        f"Expected a distribution whose `{statistic}` has a formula; got d = "
+        f"`{distribution.name}`. Estimate it: {_ESTIMATES[statistic]}."
+    )
+
+
+for _statistic in _ESTIMATES:
+    setattr(Moments, f"_{_statistic}", _or_from_draws(_statistic))

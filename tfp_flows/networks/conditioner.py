@@ -13,6 +13,7 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_event_shape, check_instance, check_size, require
 from tfp_flows.core.conditioners import AutoregressiveConditioner
+from tfp_flows.core.freezing import FrozenByNetworks
 from tfp_flows.core.inputs import check_context, check_value
 from tfp_flows.core.rows import (
     at_least_one_row,
@@ -37,7 +38,9 @@ _NOISE = (
 )
 
 
-class Conditioner(ConfiguredByAttributes, tf.Module, AutoregressiveConditioner):
+class Conditioner(
+    ConfiguredByAttributes, FrozenByNetworks, tf.Module, AutoregressiveConditioner
+):
     """A Keras layer as a function of variables and context, with visible weights.
 
     A Keras 3 layer is not a `tf.Module`, so a TFP object that holds one lists none of its
@@ -326,14 +329,20 @@ def check_training_behaviour(network: keras.Layer, dropout_in_training: bool) ->
         words = "a `network` without batch normalisation for `dropout_in_training`"
         why = "since a density must not depend on other rows"
         require(not batch_norm, f"{words}, {why}", batch_norm)
-    if noise and not dropout_in_training:
-        _warn(noise, "dropout is never applied; `dropout_in_training=True` would apply it")
+    noisy = names(lambda layer: isinstance(layer, _NOISE) and _is_noisy(layer))
+    if noisy and not dropout_in_training:
+        _warn(noisy, "dropout is never applied; `dropout_in_training=True` would apply it")
     if batch_norm:
         _warn(batch_norm, "batch normalisation never updates its averages")
     if penalties:
         _warn(penalties, "a penalty on activations is not part of any loss")
     if spectral:
         _warn(spectral, "spectral normalisation divides weights in training mode only")
+
+
+def _is_noisy(layer):
+    """Whether a layer of noise has any; `MultiHeadAttention` holds a dropout of rate 0."""
+    return getattr(layer, "rate", None) != 0.0 and getattr(layer, "stddev", None) != 0.0
 
 
 def _warn(names, what):

@@ -480,6 +480,9 @@ class LikelihoodModel(keras.Model):
         weight = share
         if _WEIGHT in means:
             weight = tf.cast(means.pop(_WEIGHT), dtype) * share
+        words = f"`nats_of_rows` with names of the metrics {sorted(trackers)}"
+        hint = " A constructor adds one: `self.own = keras.metrics.Mean(name=...)`."
+        require(means.keys() <= trackers.keys(), words, sorted(means), hint)
         for name, mean in means.items():
             # Like `update_state` with a `sample_weight`, in a third of the ops.
             trackers[name].total.assign_add(tf.cast(mean, dtype) * share)

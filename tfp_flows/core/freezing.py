@@ -1,0 +1,24 @@
+"""What is said to somebody who freezes an object that has no such switch."""
+
+from tfp_flows.core.arguments import refuse
+
+
+class FrozenByNetworks:
+    """An object with weights, whose networks are frozen, not the object itself.
+
+    Python would store an attribute `trainable`, and training would go on as before.
+    """
+
+    @property
+    def trainable(self) -> bool:
+        """Whether there are trainable variables; read only."""
+        return bool(self.trainable_variables)  # type: ignore[attr-defined]
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        refuse(
+            "`trainable` to be set on Keras layers or on weights of a Keras model",
+            self,
+            " `conditioner.network.trainable = False` freezes the network of a step, "
+            "`weight.trainable = False` one of `model.weights`. Then call `compile` again.",
+        )
