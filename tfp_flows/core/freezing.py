@@ -1,12 +1,12 @@
-"""What is said to somebody who freezes an object that has no such switch."""
+"""Objects that refuse to be frozen as a whole, since their networks are frozen instead."""
 
 from tfp_flows.core.arguments import refuse
 
 
 class FrozenByNetworks:
-    """An object with weights, whose networks are frozen, not the object itself.
+    """An object that refuses `trainable = False`, which only its networks understand.
 
-    Python would store an attribute `trainable`, and training would go on as before.
+    Otherwise Python would store the attribute, and training would go on as before.
     """
 
     @property
