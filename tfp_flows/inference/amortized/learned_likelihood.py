@@ -23,8 +23,8 @@ class LearnedLikelihood:
     Attributes:
       density: density, given unconstrained parameters, of the features that vary.
       varies: which features vary among simulations, `[S]`.
-      prior: the prior of the parameters; None if it is not known, since files hold no
-        prior that has functions.
+      prior: the prior of the parameters; None if it is not known, as after loading a file
+        whose prior had functions.
     """
 
     density: Mixture
@@ -32,8 +32,8 @@ class LearnedLikelihood:
     prior: tfd.Distribution | None = None
 
     @property
-    def prior_of_files(self) -> tfd.Distribution | None:
-        """The prior, or None if it has functions, which files do not hold."""
+    def saved_prior(self) -> tfd.Distribution | None:
+        """The prior as a file holds it: None if it has functions."""
         try:
             serialize(self.prior)
         except ValueError:

@@ -176,8 +176,8 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
         Args:
           path: path of the file.
           model: the joint distribution, for importance weights of observations; or the
-            prior. None is enough for the prior of a file, which holds it if it is one of
-            TFP's or ours without functions.
+            prior, for weights by a learned likelihood. Files hold a prior without
+            functions: then None is enough.
           observed: names of the observed parts of a joint distribution.
           custom_modules: modules of a summary network of your own, as in `tfp_flows.load`.
 
@@ -380,7 +380,7 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
             "description": description,
             "previous": self.prior and self.prior.previous,
             "likelihood": self.likelihood and self.likelihood.density,
-            "likelihood_prior": self.likelihood and self.likelihood.prior_of_files,
+            "likelihood_prior": self.likelihood and self.likelihood.saved_prior,
             "name": self.name,
         }
 
@@ -390,7 +390,7 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
         distribution, description = config["distribution"], config["description"]
         previous: Any = config.get("previous")
         likelihood: Any = config.get("likelihood")
-        of_likelihood = config.get("likelihood_prior")
+        its_prior = config.get("likelihood_prior")
 
         def made(build: Callable, name: str) -> Any:
             return build(description[name]) if name in description else None
@@ -408,9 +408,7 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
             extent=made(lambda plain: Extent(**_as_arrays(plain)), "extent"),
             prior=made(functools.partial(TruncatedPrior.from_plain, previous), "prior"),
             likelihood=made(
-                lambda varies: LearnedLikelihood(
-                    likelihood, np.array(varies), of_likelihood
-                ),
+                lambda varies: LearnedLikelihood(likelihood, np.array(varies), its_prior),
                 "varies",
             ),
             ranges=made(np.asarray, "ranges"),
