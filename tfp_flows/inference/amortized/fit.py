@@ -355,8 +355,8 @@ def _learn_likelihood(posterior, rows, training, options, judged, seed):
     # The whole fit follows a trial that gains something.
     for is_trial in (True, False) if training.learn_likelihood is None else (False,):
         likelihood = fit_and_judge(*rows, seed=for_fit, is_trial=is_trial, **options)
-        judged |= {"seed": for_weights, "is_trial": is_trial}
-        judge = functools.partial(judge_weights, posterior, likelihood, **judged)
+        given = {**judged, "seed": for_weights, "is_trial": is_trial}
+        judge = functools.partial(judge_weights, posterior, likelihood, **given)
         weights = judge(count=_IN_TRIAL if is_trial else _AT_FIRST)
         if weights.gain <= 0.0:
             return weights, likelihood.density
