@@ -77,16 +77,22 @@ def test_gradients_pass_through_a_shared_trace():
     close(tf.function(gradient, autograph=False)(x), gradient(x))
 
 
-def test_the_map_of_splines_is_traced_once_for_all_steps():
+@pytest.mark.parametrize("coupling", [False, True])
+def test_maps_of_splines_are_traced_once_for_all_steps(coupling):
     def nodes(num_steps):
-        flow = tff.NeuralSplineFlow(3, num_steps=num_steps, standardize=False, seed=0)
+        flow = tff.NeuralSplineFlow(
+            4, coupling=coupling, num_steps=num_steps, standardize=False, seed=0
+        )
         call = tf.function(flow.inverse_and_log_det, autograph=False)
-        graph = call.get_concrete_function(tf.TensorSpec([None, 3])).graph.as_graph_def()
+        graph = call.get_concrete_function(tf.TensorSpec([None, 4])).graph.as_graph_def()
         return [node.op for node in graph.node], len(graph.library.function)
 
+    # A coupling has a second spline, whose parameters all rows share.
+    num_maps = 2 if coupling else 1
     (few, functions), (many, same_functions) = nodes(1), nodes(4)
-    assert (functions, same_functions) == (1, 1)
-    assert (few.count("PartitionedCall"), many.count("PartitionedCall")) == (1, 4)
+    assert (functions, same_functions) == (num_maps, num_maps)
+    calls = [ops.count("PartitionedCall") for ops in (few, many)]
+    assert calls == [num_maps, 4 * num_maps]
 
 
 @pytest.mark.parametrize(

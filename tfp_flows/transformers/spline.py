@@ -60,7 +60,8 @@ class _Spline(Transformer):
         if num_shared > 0:
             for _ in range(num_shared):
                 parameters = parameters[tf.newaxis]
-            return self._map(interpolate, axis, value, self._bins_first(parameters))
+            tensors = value, self._bins_first(parameters)
+            return traced_once(self._map, (interpolate, axis), tensors, inline=True)
         value, parameters = _from_one_batch(value, parameters)
         shape = tf.shape(value)
         flat = tf.reshape(self._bins_first(parameters), [self.num_parameters, -1])
