@@ -77,7 +77,7 @@ class _Spline(Transformer):
 
     def _knots_and_slopes(self, shares, slopes):
         """Knots in x and in y, and slopes there, `[..., K + 1, D]` each."""
-        arrays = *(_knots(part, self.bound) for part in shares), slopes
+        arrays = *(_knots(part, self.bound) for part in tf.unstack(shares)), slopes
         return [tf.stack(array, axis=-2) for array in arrays]
 
 
@@ -131,13 +131,12 @@ class RationalQuadraticSpline(_Spline):
     def constrain(self, parameters: tf.Tensor) -> Sequence[tf.Tensor]:
         """Knots in x and in y, and slopes there, `[..., K + 1, D]` each."""
         shares, raw = self._shares_and_raw_slopes(self._bins_first(parameters))
-        one = tf.ones_like(shares[0][0])
+        one = tf.ones_like(raw[0])
         return self._knots_and_slopes(shares, [one, *tf.unstack(_slopes(raw)), one])
 
     def _shares_and_raw_slopes(self, parameters):
-        sizes = [self.num_bins, self.num_bins, self.num_bins - 1]
-        widths, heights, raw = tf.split(parameters, sizes)
-        return (_shares(widths), _shares(heights)), raw
+        logits, raw = tf.split(parameters, [2 * self.num_bins, self.num_bins - 1])
+        return _shares(logits), raw
 
     def _map(self, interpolate, axis, value, parameters):
         shares, raw = self._shares_and_raw_slopes(parameters)
@@ -145,9 +144,9 @@ class RationalQuadraticSpline(_Spline):
         place = _find_bin(inside, shares, axis, self.bound)
         index, last = place.index, self.num_bins - 1
         # The slope at both ends is exactly 1, and is no parameter.
-        one = tf.ones_like(value)
-        left = tf.where(tf.equal(index, 0), one, _slopes(_value_at(index - 1, raw)))
-        right = tf.where(tf.equal(index, last), one, _slopes(_value_at(index, raw)))
+        is_end = tf.stack([tf.equal(index, 0), tf.equal(index, last)])
+        inner = _slopes(_values_at([index - 1, index], raw))
+        left, right = tf.unstack(tf.where(is_end, tf.ones([], inner.dtype), inner))
         mapped, log_det = interpolate(inside, place, left, right)
         is_inside = tf.abs(value) <= self.bound
         mapped = tf.where(is_inside, mapped, value)
@@ -206,13 +205,13 @@ class CircularSpline(_Spline):
         angle = self._wrap(value if axis == 0 else value - phase)
         place = _find_bin(angle, shares, axis, self.bound)
         following = (place.index + 1) % self.num_bins
-        left, right = (_slopes(_value_at(i, raw)) for i in (place.index, following))
+        left, right = tf.unstack(_slopes(_values_at([place.index, following], raw)))
         mapped, log_det = interpolate(angle, place, left, right)
         return self._wrap(mapped + phase) if axis == 0 else mapped, log_det
 
     def _shares_raw_slopes_and_phase(self, parameters):
-        widths, heights, raw, phase = tf.split(parameters, [self.num_bins] * 3 + [1])
-        return (_shares(widths), _shares(heights)), raw, phase[0]
+        logits, raw, phase = tf.split(parameters, [2 * self.num_bins, self.num_bins, 1])
+        return _shares(logits), raw, phase[0]
 
     def _wrap(self, angle):
         # The remainder may round up to the length itself.
@@ -231,11 +230,12 @@ class _Bin(NamedTuple):
 
 
 def _shares(logits: tf.Tensor) -> tf.Tensor:
-    """Returns shares of the interval for K bins, `[K, ...]`, from logits `[K, ...]`."""
-    num_bins = logits.shape[0]
-    greatest = tf.reduce_max(logits, axis=0, keepdims=True)
+    """Returns widths and heights as shares, `[2, K, ...]`, from logits `[2 K, ...]`."""
+    num_bins = logits.shape[0] // 2
+    logits = tf.stack(tf.split(logits, 2))
+    greatest = tf.reduce_max(logits, axis=1, keepdims=True)
     shares = tf.exp(logits - tf.stop_gradient(greatest))
-    shares /= tf.reduce_sum(shares, axis=0, keepdims=True)
+    shares /= tf.reduce_sum(shares, axis=1, keepdims=True)
     return _LEAST_BIN + (1.0 - _LEAST_BIN * num_bins) * shares
 
 
@@ -254,25 +254,28 @@ def _inner_knots(shares: tf.Tensor, bound: float) -> tf.Tensor:
     return _position(tf.stack(list(passed)), bound)
 
 
-def _find_bin(
-    value: tf.Tensor, shares: Sequence[tf.Tensor], axis: int, bound: float
-) -> _Bin:
+def _find_bin(value: tf.Tensor, shares: tf.Tensor, axis: int, bound: float) -> _Bin:
     """Returns the bin of each value, an x (axis 0) or a y (1), within the bound.
 
     Ends and sizes of bins are masked sums over all bins, since the gradient of a gather is
-    a scatter, which is slow. Shares in x and in y are `[K, ...]`.
+    a scatter, which is slow. Shares in x and in y are `[2, K, ...]`.
     """
     inner = _inner_knots(shares[axis], bound)
     index = tf.reduce_sum(tf.cast(value >= inner, tf.int32), axis=0)
     numbers = _numbers_like(shares[0], index)
-    x_0, y_0 = (_position(_sum_where(numbers < index, part), bound) for part in shares)
-    w, h = (2.0 * bound * _sum_where(tf.equal(numbers, index), part) for part in shares)
-    return _Bin(index, x_0, y_0, w, h)
+    starts = _position(_sum_where(numbers < index, shares), bound)
+    sizes = 2.0 * bound * _sum_where(tf.equal(numbers, index), shares)
+    return _Bin(index, *tf.unstack(starts), *tf.unstack(sizes))
 
 
-def _value_at(index: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-    """Returns the entry of `values`, `[K, ...]`, at `index`, `[...]`; 0 if out of range."""
-    return _sum_where(tf.equal(_numbers_like(values, index), index), values)
+def _values_at(indices: Sequence[tf.Tensor], values: tf.Tensor) -> tf.Tensor:
+    """Returns the entries of `values`, `[K, ...]`, at I indices `[...]`: `[I, ...]`.
+
+    An index out of range gives 0.
+    """
+    index = tf.stack(indices)[:, tf.newaxis]
+    numbers = _numbers_like(values, indices[0])
+    return _sum_where(tf.equal(numbers, index), values)
 
 
 def _position(share, bound):
@@ -285,7 +288,8 @@ def _numbers_like(values, index):
 
 
 def _sum_where(condition, values):
-    return tf.reduce_sum(tf.where(condition, values, tf.zeros([], values.dtype)), axis=0)
+    """Sums over the second axis of `[2, K, ...]`, to which both arguments broadcast."""
+    return tf.reduce_sum(tf.where(condition, values, tf.zeros([], values.dtype)), axis=1)
 
 
 def _slopes(raw: tf.Tensor) -> tf.Tensor:
