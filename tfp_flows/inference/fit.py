@@ -57,21 +57,17 @@ from tfp_flows.inference.training import compiled_training, train
 _MAX_ROUNDS = 3
 # Starts of the search for modes: dispersed points, and draws of the prior.
 _NUM_STARTS, _NUM_PRIOR = 32, 16
-# Fewest draws of chains for a start along them.
-_FEWEST_OF_CHAINS = 400
-# Points of finite log-density, which identify the target of a checkpoint.
-_NUM_KEPT = 4
-# Number of draws of the first start for the search for a direction without an integral.
-_NUM_TAIL_DRAWS = 2000
-# A prime that keeps the seeds of checks apart from those of training.
-_SEED_OF_CHECKS = 7919
-# Shares of the wall time: the largest for checks, and the smallest for a further round.
-_SHARE_OF_CHECKS, _SHARE_OF_ROUND = 0.5, 0.3
+_FEWEST_OF_CHAINS = 400  # fewest draws of chains for a start along them
+_NUM_KEPT = 4  # points that identify the target of a checkpoint
+_NUM_TAIL_DRAWS = 2000  # draws of the first start for the check of the far tails
+_SEED_OF_CHECKS = 7919  # a prime that keeps seeds of checks apart from those of training
+_SHARE_OF_CHECKS = 0.5  # largest share of the wall time for checks
+_SHARE_OF_ROUND = 0.3  # least share of the wall time for a further round
 # Typical shares of a round that are done after the search for maxima, after compilation and
 # after training, for the progress bar.
 _TRACED, _BEGUN, _TRAINED = 0.1, 0.2, 0.7
-# Share of the time left that XLA may take for steps, and seconds for other compilation.
-_SHARE_OF_COMPILING, _SECONDS_OF_COMPILING = 0.4, 6.0
+_SHARE_OF_COMPILING = 0.4  # share of the time left that XLA may take for steps
+_SECONDS_OF_COMPILING = 6.0  # reserved for compiling the checks
 
 
 def fit_posterior(

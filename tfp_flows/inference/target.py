@@ -17,12 +17,10 @@ from tfp_flows.core.arguments import require
 from tfp_flows.core.compiled import Compiled, graph_function, is_compiled_by_xla
 from tfp_flows.inference.parts import NUMBER_A_DRAW, call_with_parts, check_number_a_draw
 
-# Points of a batch; draws of a step of training and check chains are as many.
-_ROWS = 128
+_ROWS = 128  # points of a batch; as many as draws of a training step and check chains
 _ZERO = tf.UnconnectedGradients.ZERO  # for constant and linear log-densities
-# Steps of second differences, in units in the last place of a point; and the largest second
-# difference of a resolvable density, in nats.
-_UNITS, _MOST = (2.0, 4.0), 1.0
+_UNITS = (2.0, 4.0)  # steps of second differences, in units in the last place of a point
+_MOST = 1.0  # nats; largest second difference of a resolvable density
 # Number of highest-weight draws that are tested for rounding at once, and rounds of tests.
 _HEAVIEST, _ROUNDS = 256, 8
 
@@ -56,14 +54,15 @@ class UnconstrainedDensity:
         self.value_and_gradient = graph_function(
             self._value_and_gradient, experimental_attributes={"_noinline": True}
         )
-        self._log_probs = Compiled(
-            lambda x: in_loop(lambda x: [self._log_prob(x)], [x], [x[:, 0]]), by_xla=False
+        functions = (
+            lambda x: in_loop(lambda x: [self._log_prob(x)], [x], [x[:, 0]]),
+            self.value_and_gradient_in_loop,
+            lambda *rows: in_loop(self._product, rows, rows),
         )
-        self._gradients = Compiled(self.value_and_gradient_in_loop, by_xla=False)
-        self._products = Compiled(
-            lambda *rows: in_loop(self._product, rows, rows), by_xla=False
+        self._log_probs, self._gradients, self._products = (
+            Compiled(function, by_xla=False) for function in functions
         )
-        self._seconds = math.inf
+        self._seconds = math.inf  # least wall time of a batch of gradients
 
     def mapped(self, bijector: tfb.Bijector) -> UnconstrainedDensity:
         """The density in other coordinates, which `bijector` maps to these."""
@@ -114,6 +113,7 @@ class UnconstrainedDensity:
         return values, gradients
 
     def _timed_gradients(self, x):
+        """Values and gradients of a batch; the first call, which traces, is not timed."""
         is_traced = self._gradients.plain.experimental_get_tracing_count() > 0
         start = time.monotonic()
         results = [result.numpy() for result in self._gradients(x)]

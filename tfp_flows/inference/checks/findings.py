@@ -14,9 +14,7 @@ from tfp_flows.inference.checks.chains import (
     UNCOVERED_MASS,
     CheckChains,
     Uncovered,
-    continue_chains,
     r_hat_with_draws,
-    start_chains,
     uncovered_mass,
 )
 from tfp_flows.inference.checks.importance import (
@@ -37,10 +35,8 @@ from tfp_flows.inference.target import UnconstrainedDensity
 # Numbers of weighted draws; the first one that determines the moments is taken.
 _NUMBERS_OF_DRAWS = 20_000, 100_000, 400_000
 _FEWEST_DRAWS = 256
-# From this number of effective draws on, weighted draws are preferred to chains.
-_FEWEST_EFFECTIVE = 1000
-# Number of gradients that chains, the search and the fewest weighted draws take together.
-_NUM_GRADIENTS = 150_000
+_FEWEST_EFFECTIVE = 1000  # from so many on, weighted draws are preferred to chains
+_NUM_GRADIENTS = 150_000  # of chains, the search and the fewest weighted draws together
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,11 +63,9 @@ class Findings:
 
     def likely_draws(self, rng: np.random.Generator) -> np.ndarray:
         """Returns draws near to the target's, `[N, D]`: by weights, or from chains."""
-        weighted = self.weighted
-        if weighted.ess < _FEWEST_EFFECTIVE:
+        if self.weighted.ess < _FEWEST_EFFECTIVE:
             return rng.permutation(self.chain_draws)
-        size, total = len(weighted.x), weighted.weights.sum()
-        return weighted.x[rng.choice(size, size, p=weighted.weights / total)]
+        return self.weighted.resampled(len(self.weighted.x), rng)
 
 
 def seconds_of_checks(density: UnconstrainedDensity) -> float:
@@ -100,23 +94,24 @@ def examine(
     if seconds < seconds_of_checks(density):
         return _weights_alone(start, distribution, seed, seconds)
     sampler = ImportanceSampler(density, distribution, flatten)
-    more = seconds / max(density.seconds_of_gradient, 1e-12) - _NUM_GRADIENTS
-    counts = [n for n in _NUMBERS_OF_DRAWS if n < more or n == _NUMBERS_OF_DRAWS[0]]
+    spare_gradients = seconds / max(density.seconds_of_gradient, 1e-12) - _NUM_GRADIENTS
+    fewest, *larger = _NUMBERS_OF_DRAWS
+    counts = [fewest, *(count for count in larger if count < spare_gradients)]
     weighted = sample_until_known(sampler, seed, counts)
     show("checking Markov chains", 0.3)
     runner = CheckChains(density, sampler.log_q, by_xla)
-    chains = start_chains(runner, weighted, start.ends, seed, rng)
+    chains = runner.start(weighted, start.ends, seed, rng)
     show("searching for further modes", 0.7)
     modes = further_modes(sampler, weighted, start.gaussians, start.space.prior, rng)
     num_gradients = chains.num_gradients + modes.num_gradients
     evidence = weighted.log_evidence[0]
     is_used, missing = _used_and_missing(sampler, chains, modes, evidence, rng)
     mass, uncovered = uncovered_mass(chains, is_used, weighted, flatten)
-    if mass > UNCOVERED_MASS and more < NUM_CONTINUED * chains.num_gradients:
+    if mass > UNCOVERED_MASS and spare_gradients < NUM_CONTINUED * chains.num_gradients:
         uncovered = None  # there is no time to know
     elif mass > UNCOVERED_MASS:
         show("continuing Markov chains", 0.9)
-        longer = continue_chains(runner, chains, is_used, weighted, seed, rng)
+        longer = runner.further(chains, is_used, weighted, seed, rng)
         num_gradients += longer.num_gradients
         later = uncovered_mass(longer, longer.has_arrived, weighted, flatten)
         mass, uncovered = max(mass, later[0]), later[1] or uncovered
@@ -150,5 +145,4 @@ def _weights_alone(start, distribution, seed, seconds):
     count = int(np.clip(affordable, _FEWEST_DRAWS, _NUMBERS_OF_DRAWS[0]))
     sampler = ImportanceSampler(density, distribution, flatten, rows=min(count, 2000))
     weighted = sample_until_known(sampler, seed, [count])
-    needed = seconds_of_checks(density)
-    return Findings(weighted, complete=False, seconds=needed)
+    return Findings(weighted, complete=False, seconds=seconds_of_checks(density))

@@ -23,30 +23,23 @@ from tfp_flows.inference.target import (
     without_rounding,
 )
 
-# Draws of one batch.
-_ROWS = 2000
-# Share and scale of each broad t distribution; the scale is relative to the posterior's.
-_SHARE, _SCALE = 0.05, 1.5
-# Largest number of entries of the parts in all weighted draws.
-_MOST_NUMBERS = 4_000_000
+_ROWS = 2000  # draws of one batch
+_SHARE = 0.05  # of each broad t distribution in the mixture
+_SCALE = 1.5  # of these distributions, relative to the posterior's
+_MOST_NUMBERS = 4_000_000  # largest number of entries of all weighted draws
 FEWEST_RELIABLE_DRAWS = 400
-# From this share of effective draws on, weights are even.
-_EVEN = 0.5
-# Largest share of draws with an unreliable density.
-_MOST_UNKNOWN = 0.005
+_EVEN = 0.5  # from this share of effective draws on, weights are even
+_MOST_UNKNOWN = 0.005  # largest share of draws with an unreliable density
 # Largest standard errors of moments: of means, in standard deviations, and of the
 # logarithms of standard deviations.
 _MEAN_ERROR, _DEVIATION_ERROR = 0.1 / 3.0, 0.05 / 3.0
 # Names of checks that may fail again after another round of a fit.
 MOMENTS, UNKNOWN_DENSITY = "error of moments / tolerance", "draws of unknown density"
-# Number of variables that a reason names.
-_MOST_NAMES = 5
+_MOST_NAMES = 5  # number of variables that a reason names
 # Largest effects of the weights on moments, in the same units as the errors above.
 MEAN_CHANGE, DEVIATION_CHANGE = 0.05, 0.03
-# Largest gap between log-evidence and ELBO, in nats.
-_GAP = 0.05
-# Fewest weights to which the tail of a Pareto distribution is fitted.
-_FEWEST_IN_TAIL = 5
+_GAP = 0.05  # largest gap between log-evidence and ELBO, in nats
+_FEWEST_IN_TAIL = 5  # fewest weights to which a Pareto distribution is fitted
 # Weight of the prior of the shape, in observations, and its centre.
 _PRIOR_COUNT, _PRIOR_SHAPE = 10.0, 0.5
 
@@ -84,6 +77,11 @@ class WeightedDraws:
     def weights(self) -> np.ndarray:
         """Weights that sum to 1, `[S]`."""
         return np.exp(self.smoothed)
+
+    def resampled(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Returns draws by their weights, with replacement, `[count, D]`."""
+        shares = self.weights / self.weights.sum()
+        return self.x[rng.choice(len(self.x), count, p=shares)]
 
     @functools.cached_property
     def moments(self) -> WeightedMoments:

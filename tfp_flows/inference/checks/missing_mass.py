@@ -15,20 +15,16 @@ from tfp_flows.inference.checks.importance import ImportanceSampler, WeightedDra
 from tfp_flows.inference.modes import Gaussian, Modes, find_modes
 from tfp_flows.inference.target import UnconstrainedDensity, is_rounding
 
-# Starts of the search, and how much broader than the posterior they are.
+# Starts of the search: broad draws, and draws of the largest weights.
 _NUM_BROAD, _NUM_HEAVIEST = 56, 8
-_BREADTHS = (2.0, 5.0, 15.0, 50.0)
-# Components of the posterior with the largest mass, from which rays start, too.
-_MOST_CENTRES = 3
-# The posterior knows a point if the target exceeds it there by less than this, in nats.
-_KNOWN = 1.0
+_BREADTHS = (2.0, 5.0, 15.0, 50.0)  # of broad draws, in units of the posterior's
+_MOST_CENTRES = 3  # components of the posterior, the largest first, from which rays start
+_KNOWN = 1.0  # nats; the posterior knows a point where the target exceeds it by less
 # Number of draws of a Gaussian that estimate its mass, and that are tested for rounding.
 _NUM_PROBES, _NUM_ROUNDED = 400, 32
-# Mass counts if it is at most so many nats below the evidence. The posterior lacks it if
-# the posterior is so many nats below the target.
-_COUNTS, _UNDER = 5.0, 1.5
-# Chains whose means differ by less than this, in standard deviations, form a group.
-_TOGETHER = 3.0
+_COUNTS = 5.0  # nats; mass counts if it is at most so far below the evidence
+_UNDER = 1.5  # nats; the posterior lacks mass where it is so far below the target
+_TOGETHER = 3.0  # standard deviations; chains with closer means form a group
 # Rays start this many standard deviations from a centre, and end at the larger of two
 # distances: in standard deviations, and in units of the unconstrained variables.
 _NEAREST, _FARTHEST, _FARTHEST_UNITS = 0.5, 150.0, 50.0
@@ -36,14 +32,12 @@ _NEAREST, _FARTHEST, _FARTHEST_UNITS = 0.5, 150.0, 50.0
 # that distances across and along rays are about equal.
 _NUM_SCATTERED = 20_000
 _NUM_RADII, _FEWEST_RADII = {1: 400, 2: 133, 3: 40, 4: 21}, 14
-# Number of points of a ray along an axis or a diagonal: neighbours are 11 % apart.
-_NUM_DENSE_RADII = 56
+_NUM_DENSE_RADII = 56  # points of a ray along an axis or a diagonal, 11 % apart
 _MOST_AXES, _MOST_DIAGONALS = 32, 32
-# Number of shells of distance; number of points of a shell that are compared with the
-# posterior; and number of points that are taken if the posterior lacks them.
-_NUM_SHELLS, _NUM_COMPARED, _FROM_SHELL = 14, 8, 2
-# Probability that a ray meets a mode as wide as `narrowest_modes` returns.
-_MET = 0.95
+_NUM_SHELLS = 14  # of distance
+_NUM_COMPARED = 8  # points of a shell that are compared with the posterior
+_FROM_SHELL = 2  # points of a shell that are taken if the posterior lacks them
+_MET = 0.95  # probability that a ray meets a mode as wide as `narrowest_modes` returns
 
 
 def further_modes(
@@ -169,21 +163,19 @@ def _highest(density, centre, directions, num_radii, is_known):
     ahead = np.concatenate([values[1:], np.full_like(values[:1], -np.inf)])
     behind = np.concatenate([np.full_like(values[:1], np.inf), values[:-1]])
     peaks = np.where((values > behind) & (values >= ahead), values, -np.inf)
-    chosen, groups = [], []
-    for first, heights in ((0, values), (_NUM_SHELLS, peaks)):
-        shells = np.array_split(np.arange(num_radii), _NUM_SHELLS)
-        for number, rows in enumerate(shells, first):
+    candidates = []  # points of each shell, the highest first
+    for heights in values, peaks:
+        for rows in np.array_split(np.arange(num_radii), _NUM_SHELLS):
             flat = heights[rows].ravel()
             best = np.argsort(-flat)[:_NUM_COMPARED]
             best = best[np.isfinite(flat[best])]
-            chosen.append(points[rows].reshape(len(flat), -1)[best])
-            groups += [number] * len(best)
-    candidates, group = np.concatenate(chosen), np.array(groups, int)
-    if not len(candidates):
-        return candidates
-    unknown = np.flatnonzero(~is_known(candidates))
-    by_group = [unknown[group[unknown] == k] for k in range(2 * _NUM_SHELLS)]
-    return candidates[np.concatenate([rows[:_FROM_SHELL] for rows in by_group])]
+            candidates.append(points[rows].reshape(len(flat), -1)[best])
+    together = np.concatenate(candidates)
+    if not len(together):
+        return together
+    known = np.split(is_known(together), np.cumsum([*map(len, candidates)])[:-1])
+    pairs = zip(candidates, known, strict=True)
+    return np.concatenate([x[~there][:_FROM_SHELL] for x, there in pairs])
 
 
 def stuck_groups(chains: Chains) -> list[list[int]]:
