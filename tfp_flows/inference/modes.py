@@ -70,6 +70,10 @@ class Gaussian:
         """Multiplies rows, `[N, D]`, by the factor: draws less the mean."""
         return z * self.factor if self.factor.ndim == 1 else z @ self.factor.T
 
+    def lengths(self, directions: np.ndarray) -> np.ndarray:
+        """Lengths of vectors, `[N, D]`, in standard deviations, `[N]`."""
+        return np.linalg.norm(np.linalg.solve(self.factor, directions.T), axis=0)
+
     def distance(self, other: Gaussian) -> float:
         """Distance of the means, in standard deviations of either: the larger of two."""
         distances = self.whiten(other.mean), other.whiten(self.mean)
@@ -263,13 +267,13 @@ def _ascend(density, x):
         candidates = x + _steps(slope, values, floor) @ axes.T
         heights = np.nan_to_num(density.log_prob(candidates), nan=-np.inf, posinf=-np.inf)
         if not heights.max() > value + rounding:
-            if is_maximum and gain < max(1e-4, 100.0 * rounding):
+            is_flat = gain < max(1e-4, 100.0 * rounding)
+            if is_maximum and is_flat:
                 return _gaussian(x, axes, slope, values)
-            raise NoMaximumError(
-                "the Hessian at the maximum is not negative definite"
-                if gain < max(1e-4, 100.0 * rounding)
-                else "the density does not rise along its gradient"
-            )
+            reason = "the density does not rise along its gradient"
+            if is_flat:
+                reason = "the Hessian at the maximum is not negative definite"
+            raise NoMaximumError(reason)
         x, value = candidates[heights.argmax()], heights.max()
         factor = triangular(axes / np.sqrt(np.maximum(np.abs(values), floor)))
     raise NoMaximumError(f"{_MAX_NEWTON_STEPS} Newton steps reach no maximum")

@@ -16,7 +16,7 @@ from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.flows.steps import coupling
-from tfp_flows.inference.checks.importance import generalised_pareto
+from tfp_flows.inference.checks.pareto import generalised_pareto
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.parts import named_parts
 from tfp_flows.inference.support import JointSupport

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,9 +34,9 @@ def stan_space(model: Any, dtype: tf.DType | str) -> FitSpace:
     size, dtype = model.param_unc_num(), tf.as_dtype(dtype)
     shapes, order = shapes_and_order(model.param_names())
     parts = JointSupport.from_shape(shapes, None, dtype)
-    constraint = tfb.Chain([parts.bijector, stan_constraint(model, order)])
+    constraint = tfb.Chain([parts.bijector, _constraint(model, order)])
     vector = JointSupport.from_shape(size, None, dtype)
-    density = UnconstrainedDensity(stan_log_density(model), vector)
+    density = UnconstrainedDensity(_log_density(model), vector)
     return FitSpace(density, JointSupport(constraint, size, dtype))
 
 
@@ -62,8 +61,8 @@ def shapes_and_order(names: list[str]) -> tuple[dict[str, list[int]], list[int]]
     return shapes, [position for *_, position in entries]
 
 
-def stan_log_density(model: Any) -> Callable:
-    """Returns the log-density of unconstrained parameters, `[..., D]`, in Stan's own order.
+def _log_density(model):
+    """The log-density of unconstrained parameters, `[..., D]`, in Stan's own order.
 
     Gradients and products with the Hessian are Stan's.
     """
@@ -90,8 +89,8 @@ def stan_log_density(model: Any) -> Callable:
     return log_density
 
 
-def stan_constraint(model: Any, order: list[int]) -> tfb.Bijector:
-    """Returns Stan's map from unconstrained parameters to entries of its parameters.
+def _constraint(model, order):
+    """Stan's map from unconstrained parameters to entries of its parameters.
 
     ```none
     x [..., D]  ->  entries [..., E]

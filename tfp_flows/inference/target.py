@@ -55,9 +55,9 @@ class UnconstrainedDensity:
             self._value_and_gradient, experimental_attributes={"_noinline": True}
         )
         functions = (
-            lambda x: in_loop(lambda x: [self._log_prob(x)], [x], [x[:, 0]]),
+            lambda x: _in_loop(lambda x: [self._log_prob(x)], [x], [x[:, 0]]),
             self.value_and_gradient_in_loop,
-            lambda *rows: in_loop(self._product, rows, rows),
+            lambda *rows: _in_loop(self._product, rows, rows),
         )
         self._log_probs, self._gradients, self._products = (
             Compiled(function, by_xla=False) for function in functions
@@ -97,11 +97,11 @@ class UnconstrainedDensity:
 
     def value_and_gradient_in_loop(self, x: tf.Tensor) -> Sequence[tf.Tensor]:
         """Returns those of `value_and_gradient`, in code that XLA may compile."""
-        return in_loop(self.value_and_gradient, [x], [x[:, 0], x])
+        return _in_loop(self.value_and_gradient, [x], [x[:, 0], x])
 
     def log_prob(self, x: np.ndarray) -> np.ndarray:
         """Returns the log-densities, `[N]`, of points, `[N, D]`."""
-        return self._in_batches(self._log_probs, x)[0]
+        return in_batches(self._log_probs, x, dtype=self.dtype)[0]
 
     def gradient(self, x: np.ndarray) -> np.ndarray:
         """Returns the gradients, `[N, D]`, at points, `[N, D]`."""
@@ -109,7 +109,7 @@ class UnconstrainedDensity:
 
     def log_prob_and_gradient(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns log-densities, `[N]`, and gradients, `[N, D]`, at points, `[N, D]`."""
-        values, gradients = self._in_batches(self._timed_gradients, x)
+        values, gradients = in_batches(self._timed_gradients, x, dtype=self.dtype)
         return values, gradients
 
     def _timed_gradients(self, x):
@@ -167,8 +167,11 @@ class UnconstrainedDensity:
         """
         directions = np.asarray(directions).T
         points = np.broadcast_to(x, directions.shape)
+        size = min(_ROWS, self.event_size)
         try:
-            gradients, products = self._in_batches(self._products, points, directions)
+            gradients, products = in_batches(
+                self._products, points, directions, size=size, dtype=self.dtype
+            )
         except (LookupError, NotImplementedError):  # a gradient has no derivative
             gradients, products = self.gradient(points[:1]), np.full(points.shape, np.nan)
         is_missing = ~np.isfinite(products).all(axis=1)
@@ -182,10 +185,6 @@ class UnconstrainedDensity:
         ahead, behind = np.split(self.gradient(np.concatenate([x + step, x - step])), 2)
         return (ahead - behind) / (2.0 * length)
 
-    def _in_batches(self, function, *arrays):
-        size = min(_ROWS, self.event_size) if len(arrays) > 1 else _ROWS
-        return in_batches(function, *arrays, size=size, dtype=self.dtype)
-
     def _product(self, x, directions):
         with tf.GradientTape() as tape:
             tape.watch(x)
@@ -194,9 +193,7 @@ class UnconstrainedDensity:
         return gradient, tape.gradient(along, x, unconnected_gradients=_ZERO)
 
 
-def in_loop(
-    function: Callable, tensors: Sequence[tf.Tensor], like: Sequence[tf.Tensor]
-) -> Sequence[tf.Tensor]:
+def _in_loop(function, tensors, like):
     """Calls a function of tensors; under XLA, in a loop of one pass.
 
     XLA takes inputs of the derivatives of some densities for constants, for example all

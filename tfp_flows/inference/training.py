@@ -272,7 +272,7 @@ class PosteriorTraining(tf.Module):
         moved = tf.reduce_sum(_where(is_usable, from_p) * (x - tf.stop_gradient(x)), -1)
         moved -= tf.reduce_sum(_where(is_usable, from_q) * (y - fixed), -1)
         ratio = tf.where(is_usable, log_p - log_q, 0.0) + moved
-        return stratified_mean(ratio, is_usable, log_weights)
+        return _stratified_mean(ratio, is_usable, log_weights)
 
     def _score(self, y):
         """Log-density of the flow before the whitening, and its gradient, at draws."""
@@ -370,9 +370,7 @@ def _where(is_usable, rows):
     return tf.where(is_usable[:, None], rows, 0.0)
 
 
-def stratified_mean(
-    ratio: tf.Tensor, is_usable: tf.Tensor, log_weights: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _stratified_mean(ratio, is_usable, log_weights):
     """Mean over a mixture, from equally many draws of each component, and its variance.
 
     Usable values `ratio`, `[K * N]`, are averaged; the mean is NaN if at most half are.

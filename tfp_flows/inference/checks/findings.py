@@ -17,17 +17,8 @@ from tfp_flows.inference.checks.chains import (
     r_hat_with_draws,
     uncovered_mass,
 )
-from tfp_flows.inference.checks.importance import (
-    ImportanceSampler,
-    WeightedDraws,
-    sample_until_known,
-)
-from tfp_flows.inference.checks.missing_mass import (
-    distinct,
-    further_modes,
-    measured,
-    stuck_groups,
-)
+from tfp_flows.inference.checks.importance import ImportanceSampler, WeightedDraws
+from tfp_flows.inference.checks.missing_mass import further_modes, used_and_missing
 from tfp_flows.inference.initial_flow import Start
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.target import UnconstrainedDensity
@@ -97,15 +88,15 @@ def examine(
     spare_gradients = seconds / max(density.seconds_of_gradient, 1e-12) - _NUM_GRADIENTS
     fewest, *larger = _NUMBERS_OF_DRAWS
     counts = [fewest, *(count for count in larger if count < spare_gradients)]
-    weighted = sample_until_known(sampler, seed, counts)
+    weighted = sampler.until_known(counts, seed)
     show("checking Markov chains", 0.3)
     runner = CheckChains(density, sampler.log_q, by_xla)
     chains = runner.start(weighted, start.ends, seed, rng)
     show("searching for further modes", 0.7)
-    modes = further_modes(sampler, weighted, start.gaussians, start.space.prior, rng)
+    modes = further_modes(sampler, weighted, start, rng)
     num_gradients = chains.num_gradients + modes.num_gradients
     evidence = weighted.log_evidence[0]
-    is_used, missing = _used_and_missing(sampler, chains, modes, evidence, rng)
+    is_used, missing = used_and_missing(sampler, chains, modes, evidence, rng)
     mass, uncovered = uncovered_mass(chains, is_used, weighted, flatten)
     if mass > UNCOVERED_MASS and spare_gradients < NUM_CONTINUED * chains.num_gradients:
         uncovered = None  # there is no time to know
@@ -126,17 +117,6 @@ def examine(
     )
 
 
-def _used_and_missing(sampler, chains, modes, evidence, rng):
-    """Which chains are in mass that counts, `[C]`, and Gaussians of mass that q lacks."""
-    groups, is_used = stuck_groups(chains), chains.has_arrived.copy()
-    stuck = [Gaussian.from_draws(chains.draws_in(group)) for group in groups]
-    gaussians = [*stuck, *modes.gaussians]
-    regions = [measured(sampler, gaussian, evidence, rng) for gaussian in gaussians]
-    for group, region in zip(groups, regions[: len(groups)], strict=True):
-        is_used[group] &= region.counts
-    return is_used, distinct(regions)
-
-
 def _weights_alone(start, distribution, seed, seconds):
     """Returns the findings of as many weighted draws as there is time for."""
     density, flatten = start.space.density, start.space.support.entries
@@ -144,5 +124,5 @@ def _weights_alone(start, distribution, seed, seconds):
     affordable = 0.5 * seconds / (density.seconds_of_gradient or math.inf)
     count = int(np.clip(affordable, _FEWEST_DRAWS, _NUMBERS_OF_DRAWS[0]))
     sampler = ImportanceSampler(density, distribution, flatten, rows=min(count, 2000))
-    weighted = sample_until_known(sampler, seed, [count])
+    weighted = sampler.until_known([count], seed)
     return Findings(weighted, complete=False, seconds=seconds_of_checks(density))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from tfp_flows.core.check import Check
 from tfp_flows.inference.checks.chains import Chains
 from tfp_flows.inference.checks.importance import ImportanceSampler, WeightedDraws
+from tfp_flows.inference.initial_flow import Start
 from tfp_flows.inference.modes import Gaussian, Modes, find_modes
 from tfp_flows.inference.target import UnconstrainedDensity, is_rounding
 
@@ -43,17 +43,15 @@ _MET = 0.95  # probability that a ray meets a mode as wide as `narrowest_modes` 
 def further_modes(
     sampler: ImportanceSampler,
     weighted: WeightedDraws,
-    components: Sequence[Gaussian],
-    prior: np.ndarray,
+    start: Start,
     rng: np.random.Generator,
 ) -> Modes:
     """Climbs from broad draws, the heaviest draws, draws of the prior, and along rays.
 
-    Rays start from the centre of the draws, and of the `components` that the posterior
-    started from. `prior` are draws, `[P, D]`.
+    Rays start from the centre of the draws, and of the components of the start.
     """
-    density, gaussian = sampler.density, weighted.gaussian
-    evidence = weighted.log_evidence[0]
+    density, gaussian, prior = sampler.density, weighted.gaussian, start.space.prior
+    evidence, components = weighted.log_evidence[0], start.gaussians
 
     def is_known(x):
         log_p, log_q = sampler.at(x)
@@ -135,7 +133,7 @@ def _directed(centre, points):
     columns = factor.T[:_MOST_AXES]
     lines = np.concatenate([axes * scales, columns, signs * scales, signs[:1]])
     directions = np.concatenate([lines, -lines, points - centre.mean])
-    lengths = np.linalg.norm(np.linalg.solve(factor, directions.T), axis=0)
+    lengths = centre.lengths(directions)
     is_usable = np.isfinite(lengths) & (lengths > 0.0)
     return directions[is_usable] / lengths[is_usable, None]
 
@@ -178,8 +176,33 @@ def _highest(density, centre, directions, num_radii, is_known):
     return np.concatenate([x[~there][:_FROM_SHELL] for x, there in pairs])
 
 
-def stuck_groups(chains: Chains) -> list[list[int]]:
-    """Returns groups of chains that took no posterior draw, one group for each place."""
+def used_and_missing(
+    sampler: ImportanceSampler,
+    chains: Chains,
+    modes: Modes,
+    evidence: float,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, list[Gaussian]]:
+    """Returns which chains are in mass that counts, `[C]`, and mass that q lacks.
+
+    Mass may be lacking where chains took no draw of q, and at modes. It counts in relation
+    to the log-evidence.
+    """
+    groups, is_used = _stuck_groups(chains), chains.has_arrived.copy()
+    gaussians = [Gaussian.from_draws(chains.draws_in(group)) for group in groups]
+    gaussians += modes.gaussians
+    missing: list[Gaussian] = []
+    for k, gaussian in enumerate(gaussians):
+        measured, counts, is_missing = _measured(sampler, gaussian, evidence, rng)
+        if k < len(groups):
+            is_used[groups[k]] &= counts
+        if is_missing and not any(_overlap(measured, other) for other in missing):
+            missing.append(measured)
+    return is_used, missing
+
+
+def _stuck_groups(chains):
+    """Groups of chains that took no posterior draw, one group for each place."""
     stuck = np.flatnonzero(chains.has_arrived & (chains.jumps == 0.0))
     groups: list[list[int]] = []
     spread = chains.draws.std(axis=0)  # [C, D]
@@ -196,46 +219,24 @@ def stuck_groups(chains: Chains) -> list[list[int]]:
     return groups
 
 
-class Region(NamedTuple):
-    """A region of the target, as a Gaussian with its mass."""
-
-    gaussian: Gaussian
-    counts: bool  # whether its mass counts
-    is_missing: bool  # whether the posterior lacks it
-
-
-def measured(
-    sampler: ImportanceSampler,
-    gaussian: Gaussian,
-    evidence: float,
-    rng: np.random.Generator,
-) -> Region:
-    """Returns a Gaussian as a `Region`, by draws of it."""
+def _measured(sampler, gaussian, evidence, rng):
+    """A Gaussian with its mass, whether this counts, and whether the posterior lacks it."""
     size = len(gaussian.mean)
     noise = rng.normal(size=(_NUM_PROBES, size))
     draws = gaussian.draw(noise)
     if is_rounding(sampler.density, draws[:_NUM_ROUNDED]).mean() > 0.5:
-        return Region(gaussian, counts=False, is_missing=False)
+        return gaussian, False, False
     log_p, log_q = sampler.at(draws)
     log_normal = -0.5 * (noise**2).sum(axis=1) - 0.5 * size * math.log(2.0 * math.pi)
     ratios = log_p - (log_normal - gaussian.log_scale)
     mass = float(np.logaddexp.reduce(ratios) - math.log(_NUM_PROBES))
     gaussian = dataclasses.replace(gaussian, log_mass=mass)
     if not np.isfinite(evidence):
-        return Region(gaussian, counts=True, is_missing=math.isfinite(mass))
+        return gaussian, True, math.isfinite(mass)
     with np.errstate(invalid="ignore"):
         is_under = np.nanmedian(log_p - log_q) - evidence > _UNDER
     counts = mass > evidence - _COUNTS
-    return Region(gaussian, counts, counts and bool(is_under) and math.isfinite(mass))
-
-
-def distinct(regions: Sequence[Region]) -> list[Gaussian]:
-    """Returns the Gaussians of missing regions, each place once."""
-    missing: list[Gaussian] = []
-    for gaussian, _, is_missing in regions:
-        if is_missing and not any(_overlap(gaussian, other) for other in missing):
-            missing.append(gaussian)
-    return missing
+    return gaussian, counts, counts and bool(is_under) and math.isfinite(mass)
 
 
 def _overlap(gaussian, other):

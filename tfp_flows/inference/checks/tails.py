@@ -94,23 +94,13 @@ def improper_ray(
     The mean and the factor L are those of `gaussian`; `ends` are where searches ended,
     `[S, D]`. The result has the smallest slope; None if no slope is small enough.
     """
-    mean, factor, size = gaussian.mean, gaussian.factor, len(gaussian.mean)
-    axes = np.eye(size)[:_MOST_AXES]
-    columns = factor.T[:_MOST_AXES]
-    away = ends - mean
-    lengths = np.linalg.norm(np.linalg.solve(factor, away.T), axis=0)
-    away = away[np.isfinite(lengths) & (lengths > 10.0)][:_MOST_AXES]
-    random = rng.normal(size=(_NUM_RANDOM, size)) @ factor.T
-    scales = np.linalg.norm(factor, axis=1)
-    lines = axes * scales, -axes * scales, columns, -columns
-    directions = np.concatenate([*lines, random, away])
-    z = np.linalg.solve(factor, directions.T)
-    directions = directions / np.maximum(np.linalg.norm(z, axis=0), 1e-300)[:, None]
-    points = mean + _RADII[:, None, None] * directions
+    directions = _rays(gaussian, ends, rng)
+    points = gaussian.mean + _RADII[:, None, None] * directions
     with np.errstate(all="ignore"):
-        values = density.log_prob(points.reshape(-1, size)).reshape(points.shape[:2])
+        values = density.log_prob(points.reshape(-1, points.shape[2]))
+        values = values.reshape(points.shape[:2])
         slopes = -np.diff(values, axis=0) / np.log(10.0)
-        lowest = density.log_prob(mean[None]) - _OUT_OF_REACH
+        lowest = density.log_prob(gaussian.mean[None]) - _OUT_OF_REACH
         is_in_reach = values[1:] + np.log(_RADII[1:, None]) > lowest
     # Far out, large terms may cancel and leave rounding noise.
     rounding = 16.0 * np.finfo(density.dtype.as_numpy_dtype).eps * np.abs(values[1:])
@@ -123,10 +113,23 @@ def improper_ray(
     worst = np.unravel_index(slopes.argmin(), slopes.shape)
     if slopes[worst] > _STEEPEST:
         return None
-    direction = directions[worst[1]] / scales
+    direction = directions[worst[1]] / np.linalg.norm(gaussian.factor, axis=1)
     axis = int(np.abs(direction).argmax())
     sign = 1 if direction[axis] > 0.0 else -1
     return ImproperDirection(axis, sign, float(slopes[worst]), is_integrated=False)
+
+
+def _rays(gaussian, ends, rng):
+    """Directions L u, `[N, D]`: of axes, at random, and towards ends that are far away."""
+    factor, size = gaussian.factor, len(gaussian.mean)
+    axes = np.eye(size)[:_MOST_AXES] * np.linalg.norm(factor, axis=1)
+    columns = factor.T[:_MOST_AXES]
+    random = rng.normal(size=(_NUM_RANDOM, size)) @ factor.T
+    away = ends - gaussian.mean
+    lengths = gaussian.lengths(away)
+    away = away[np.isfinite(lengths) & (lengths > 10.0)][:_MOST_AXES]
+    directions = np.concatenate([axes, -axes, columns, -columns, random, away])
+    return directions / np.maximum(gaussian.lengths(directions), 1e-300)[:, None]
 
 
 def improper_slice(
