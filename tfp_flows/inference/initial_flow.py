@@ -62,22 +62,20 @@ def first_start(
         return not budget.has_left(1.0 - _SHARE_OF_SEARCH)
 
     density = space.density
-    modes = find_modes(density, starts, is_over)
+    modes, plain = find_modes(density, starts, is_over), standard(density.event_size)
     budget.num_gradients += modes.num_gradients
-    gaussians, words = modes.gaussians, f"over {len(modes.gaussians)} Gaussians"
+    gaussians, words = modes.gaussians, f"{len(modes.gaussians)} Gaussians"
     if not gaussians and is_over():
         budget.end()
-        gaussians = [standard(density.event_size)]
-        words = "over a standard normal, as time was short"
+        gaussians, words = [plain], "a standard normal, as time was short"
     elif len(gaussians) < 2:
         noise = rng.normal(size=(_NUM_NOISE, density.event_size))
-        lowest = elbo(density, standard(density.event_size), noise)
-        words = "over a Laplace approximation"
+        lowest, words = elbo(density, plain, noise), "a Laplace approximation"
         if not gaussians or elbo(density, gaussians[0], noise) < lowest:
             budget.num_gradients += _GRADIENT_ROUNDS * _NUM_NOISE
             gaussians = [gradient_scale(density, noise)]
-            words = "over a Gaussian scaled by gradients"
-    return Start(space, gaussians, modes.ends, f"couplings {words}")
+            words = "a Gaussian scaled by gradients"
+    return Start(space, gaussians, modes.ends, f"couplings over {words}")
 
 
 def clusters(x: np.ndarray, count: int, rng: np.random.Generator) -> list[Gaussian]:

@@ -54,14 +54,12 @@ class UnconstrainedDensity:
         self.value_and_gradient = graph_function(
             self._value_and_gradient, experimental_attributes={"_noinline": True}
         )
-        functions = (
-            lambda x: _in_loop(lambda x: [self._log_prob(x)], [x], [x[:, 0]]),
-            self.value_and_gradient_in_loop,
-            lambda *rows: _in_loop(self._product, rows, rows),
+        compiled = functools.partial(Compiled, by_xla=False)
+        self._log_probs = compiled(
+            lambda x: _in_loop(lambda x: [self._log_prob(x)], [x], [x[:, 0]])
         )
-        self._log_probs, self._gradients, self._products = (
-            Compiled(function, by_xla=False) for function in functions
-        )
+        self._gradients = compiled(self.value_and_gradient_in_loop)
+        self._products = compiled(lambda *rows: _in_loop(self._product, rows, rows))
         self._seconds = math.inf  # least wall time of a batch of gradients
 
     def mapped(self, bijector: tfb.Bijector) -> UnconstrainedDensity:

@@ -198,9 +198,28 @@ def judge_weights(
     parameters, `[N, D]`. `prior`, `numbers` and `num_dropped` are those of
     `judge_calibration`; a likelihood learned from the others lacks a factor.
     """
-    checked = posterior.held_out.first(count)
+    drawn, log_weights = _weighted_draws(
+        posterior, likelihood, log_prior, draws.stateless(seed), prior, count
+    )
+    gains = log_weights[0] - np.logaddexp.reduce(log_weights, axis=0)
+    gains = np.maximum(gains + np.log(len(log_weights)), _LEAST_LOG_DENSITY)
+    # If no draw has weight, all count equally: their ranks show that they miss the truth.
+    log_weights = np.where(log_weights[1:].max(axis=0) > -np.inf, log_weights[1:], 0.0)
+    weights = np.exp(log_weights - log_weights.max(axis=0))
+    ranks, coverage = _ranks_and_coverage(drawn, weights, posterior, numbers)
+    num_kept = len(posterior.train.x) + len(posterior.held_out.x)
+    checks = *_checks(ranks, coverage, "weighted "), dropped(num_dropped, num_kept)
+    error = float(gains.std() / np.sqrt(len(gains)))
+    return WeightsReport(float(gains.mean()), error, checks, is_trial)
+
+
+def _weighted_draws(posterior, likelihood, log_prior, seed, prior, count):
+    """Draws of the posteriors of N simulations, `[S, N, D]`, and log-weights.
+
+    The log-weights, `[1 + S, N]`, begin with those of the true parameters.
+    """
+    checked, density, parts = posterior.held_out.first(count), posterior.judged, []
     data = likelihood.held_out.first(count).x
-    seed, parts, density = draws.stateless(seed), [], posterior.judged
     arrays = data, checked.x, np.asarray(checked.context)
     simulations = parts_of_rows(*arrays, size=_WEIGHTED_A_CALL)
     for part, (x, truth, context) in enumerate(simulations):
@@ -214,17 +233,8 @@ def judge_weights(
         log_weights = log_p.astype(np.float64) - conditioned.log_prob(u).numpy()
         is_known = np.isfinite(log_weights)
         parts.append((sample.numpy(), np.where(is_known, log_weights, -np.inf)))
-    drawn, log_weights = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
-    gains = log_weights[0] - np.logaddexp.reduce(log_weights, axis=0)
-    gains = np.maximum(gains + np.log(len(log_weights)), _LEAST_LOG_DENSITY)
-    # If no draw has weight, all count equally: their ranks show that they miss the truth.
-    log_weights = np.where(log_weights[1:].max(axis=0) > -np.inf, log_weights[1:], 0.0)
-    weights = np.exp(log_weights - log_weights.max(axis=0))
-    ranks, coverage = _ranks_and_coverage(drawn, weights, posterior, numbers)
-    num_kept = len(posterior.train.x) + len(posterior.held_out.x)
-    checks = *_checks(ranks, coverage, "weighted "), dropped(num_dropped, num_kept)
-    error = float(gains.std() / np.sqrt(len(gains)))
-    return WeightsReport(float(gains.mean()), error, checks, is_trial)
+    drawn, log_weights = zip(*parts, strict=True)
+    return np.concatenate(drawn, axis=1), np.concatenate(log_weights, axis=1)
 
 
 def _posterior_draws(density, x, seed, prior):

@@ -195,19 +195,17 @@ def fit_features(
     `exchangeable` summary, and so do sets of rows of one number. Entries may be missing
     that are NaN in some of all `simulations`, these and others.
     """
+    is_missing = np.isnan(simulations.x).any(axis=0)
+    shape: tuple[int, ...] = () if summary is None else _input_shape(summary, form)
+    if summary == "set" and shape[1] == 1:  # a set of numbers needs no network
+        part = Part((form.size,), 0)
+        summary, exchangeable = None, Exchangeable((part,), bool(is_missing.any()))
     if summary is None:
         return _numbers_or_logarithms(pairs, simulations, exchangeable)
-    is_missing, shape = np.isnan(simulations.x).any(axis=0), _shape_of_one(form)
     for_network, for_flow, for_rows = split_seed(seed, 3)
-    scale = Scale.from_rows(pairs.x)
+    is_set = summary == "set"  # whose rows are exchangeable
+    scale = Scale.from_sets(pairs.x, shape[1]) if is_set else Scale.from_rows(pairs.x)
     if isinstance(summary, str):
-        shape = (*shape, 1)[: SUMMARIES[summary]]  # with an axis of channels
-        if summary == "set":
-            if shape[1] == 1:
-                part = Part((form.size,), 0)
-                exchangeable = Exchangeable((part,), bool(is_missing.any()))
-                return _numbers_or_logarithms(pairs, simulations, exchangeable)
-            scale = Scale.from_sets(pairs.x, shape[1])
         units = max(16, 4 * pairs.u.shape[1])
         layer = _named_layer(summary, units, form, for_network)
     else:
@@ -410,6 +408,12 @@ def _written(batch):
     """The shape of a symbolic tensor of N observations, in words."""
     sizes = ("N" if size is None else str(size) for size in batch.shape)
     return f"[{', '.join(sizes)}]"
+
+
+def _input_shape(summary, form):
+    """The shape of an observation, with an axis of channels for a named summary."""
+    shape = _shape_of_one(form)
+    return (*shape, 1)[: SUMMARIES[summary]] if isinstance(summary, str) else shape
 
 
 def _shape_of_one(form):
