@@ -14,7 +14,7 @@ _MARKS = 10  # length of a bar
 
 
 class Budget:
-    """The wall time and gradients that a fit has used, and their bounds or None."""
+    """The wall time and gradients that a fit has used, and their bounds, if not None."""
 
     def __init__(self, max_minutes: float | None, max_gradients: int | None) -> None:
         self._max_seconds = math.inf if max_minutes is None else 60.0 * max_minutes
@@ -52,7 +52,7 @@ class Budget:
         return self._max_minutes is None or self.seconds_left > share * self._max_seconds
 
     def reserve_seconds(self, seconds: float, share: float) -> None:
-        """Reserves wall time for the checks, at most this share of all, which is not 0."""
+        """Reserves wall time for the checks, at most this share of all, above 0."""
         self.reserve = min(seconds, share * self._max_seconds)
 
     def reached(self) -> str | None:

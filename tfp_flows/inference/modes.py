@@ -21,7 +21,7 @@ _SPREADS = (2.0, 5.0, 20.0, 100.0)  # half-widths of the cubes of dispersed star
 _MAX_NEWTON_STEPS = 60
 _LENGTHS = 2.0 ** np.arange(8, -24, -1)  # multiples of a Newton step that are tried
 _DAMPING = 10.0 ** np.arange(-8.0, 8.0, 0.5)  # in units of the largest curvature
-_MANY_ROWS = 50  # a variable, from which on correlations are not shrunk
+_MANY_ROWS = 50  # rows for each variable, from which on correlations are not shrunk
 
 
 @dataclasses.dataclass(frozen=True)

@@ -156,7 +156,7 @@ class JointSupport:
             return [tf.nest.flatten(b.forward(x)) for b in bijectors], log_dets
 
         results = tf.nest.map_structure(np.asarray, values(tf.constant(points, self.dtype)))
-        (own, others), log_dets = results
+        (own, others), log_dets = results  # a log-det may be one number for all points
         is_close = functools.partial(np.allclose, rtol=1e-4, atol=1e-6, equal_nan=True)
         have_shapes = [part.shape for part in own] == [part.shape for part in others]
         return have_shapes and all(map(is_close, own, others)) and is_close(*log_dets)
