@@ -367,11 +367,8 @@ def _run_round(fit, start):
     """Trains the flow of a start, and checks it."""
     budget, show = fit.budget, functools.partial(fit.show, start.index)
     show("compiling", _TRACED)
-    distribution, training = compiled_training(
-        start,
-        seed=fit.seed + start.index,
-        seconds=_SHARE_OF_COMPILING * budget.seconds_left,
-    )
+    seed, seconds = fit.seed + start.index, _SHARE_OF_COMPILING * budget.seconds_left
+    distribution, training = compiled_training(start, seed=seed, seconds=seconds)
     budget.xla_timed_out |= training.is_timed_out
     training.counters.assign([0.0, 0.0, 0.0, 0.0, *budget.used])
     fit.checkpoint.begin(start, training)

@@ -202,11 +202,8 @@ def _proposals(weighted, rng):
 def _warm_up(log_prob, z, seed):
     """Returns a kernel, and the states and kernel results after its warm-up from `z`."""
     step_sizes = tf.fill([tf.shape(z)[0], 1], tf.constant(0.1, z.dtype))
-    kernel = _TracedOnce(
-        tfp.mcmc.HamiltonianMonteCarlo(log_prob, step_sizes, _LEAPFROGS),
-        _WARM_UP,
-        target_accept_prob=_ACCEPTANCE,
-    )
+    hmc = tfp.mcmc.HamiltonianMonteCarlo(log_prob, step_sizes, _LEAPFROGS)
+    kernel = _TracedOnce(hmc, _WARM_UP, target_accept_prob=_ACCEPTANCE)
     warmed = tfp.mcmc.sample_chain(
         1,
         z,

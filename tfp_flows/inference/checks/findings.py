@@ -106,15 +106,9 @@ def examine(
         num_gradients += longer.num_gradients
         later = uncovered_mass(longer, longer.has_arrived, weighted, flatten)
         mass, uncovered = max(mass, later[0]), later[1] or uncovered
-    return Findings(
-        weighted,
-        r_hat_with_draws(chains, is_used, weighted, rng),
-        mass,
-        uncovered,
-        missing,
-        chains.draws_in(is_used),
-        num_gradients,
-    )
+    r_hat = r_hat_with_draws(chains, is_used, weighted, rng)
+    drawn = chains.draws_in(is_used)
+    return Findings(weighted, r_hat, mass, uncovered, missing, drawn, num_gradients)
 
 
 def _weights_alone(start, distribution, seed, seconds):

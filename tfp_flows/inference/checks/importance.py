@@ -300,28 +300,23 @@ def entries_that_vary(rows: np.ndarray) -> np.ndarray:
 def check_pareto_k(weighted: WeightedDraws) -> Check:
     """Checks that the tail of the weights is light."""
     k, threshold = weighted.pareto_k, pareto_k_threshold(len(weighted.x))
-    return Check(
-        "Pareto k",
-        k,
-        threshold,
-        weighted.is_light,
+    advice = (
         f"The weights' tail has Pareto k {k:.2f}, not below {threshold:.2f}: the "
         "posterior's tails are lighter than the target's, or it is far from the target. "
-        "Try a larger budget, other parameters (such as non-centred ones), or MCMC.",
+        "Try a larger budget, other parameters (such as non-centred ones), or MCMC."
     )
+    return Check("Pareto k", k, threshold, weighted.is_light, advice)
 
 
 def check_ess(weighted: WeightedDraws) -> Check:
     """Checks that the effective number of weighted draws is large enough."""
-    ess = weighted.ess
-    return Check(
-        "effective draws",
-        ess,
-        FEWEST_RELIABLE_DRAWS,
-        ess >= FEWEST_RELIABLE_DRAWS if weighted.is_light else None,
-        f"Only {ess:.0f} weighted draws are effective, below {FEWEST_RELIABLE_DRAWS}. Try "
-        "a larger budget, other parameters, or MCMC.",
+    ess, fewest = weighted.ess, FEWEST_RELIABLE_DRAWS
+    advice = (
+        f"Only {ess:.0f} weighted draws are effective, below {fewest}. Try a larger "
+        "budget, other parameters, or MCMC."
     )
+    passed = ess >= fewest if weighted.is_light else None
+    return Check("effective draws", ess, fewest, passed, advice)
 
 
 def check_moments(weighted: WeightedDraws, names: Sequence[str] = ()) -> Check:
@@ -331,16 +326,15 @@ def check_moments(weighted: WeightedDraws, names: Sequence[str] = ()) -> Check:
     unknown = moments.unknown
     shown = [names[i] if names else f"entry {i}" for i in unknown[:_MOST_NAMES]]
     shown += ["..."] if len(unknown) > _MOST_NAMES else []
-    return Check(
-        MOMENTS,
-        float(max(mean_error / _MEAN_ERROR, deviation_error / _DEVIATION_ERROR)),
-        1.0,
-        moments.are_known if weighted.are_reliable else None,
+    error = float(max(mean_error / _MEAN_ERROR, deviation_error / _DEVIATION_ERROR))
+    advice = (
         f"{len(weighted.x)} weighted draws tell means and standard deviations of "
         f"{', '.join(shown)} to {mean_error:.3f} standard deviations and "
         f"{100.0 * deviation_error:.1f} % only, as tails are heavy or draws of them rare. "
-        "Try other parameters, or MCMC, and quantiles instead of moments.",
+        "Try other parameters, or MCMC, and quantiles instead of moments."
     )
+    passed = moments.are_known if weighted.are_reliable else None
+    return Check(MOMENTS, error, 1.0, passed, advice)
 
 
 def check_known_density(weighted: WeightedDraws) -> Check:
@@ -375,11 +369,6 @@ def check_unweighted_draws(weighted: WeightedDraws) -> Check:
             f"Weights move a mean by {shift:.2f} standard deviations, or a standard "
             f"deviation by {100.0 * math.expm1(min(change, 700.0)):.0f} %; use `resample`."
         )
-    return Check(
-        name,
-        float(max(shift / MEAN_CHANGE, change / DEVIATION_CHANGE, gap / _GAP)),
-        1.0,
-        bool(has_equal_moments and not gap > _GAP),
-        advice,
-        resampling_helps=True,
-    )
+    effect = float(max(shift / MEAN_CHANGE, change / DEVIATION_CHANGE, gap / _GAP))
+    passed = bool(has_equal_moments and not gap > _GAP)
+    return Check(name, effect, 1.0, passed, advice, resampling_helps=True)
