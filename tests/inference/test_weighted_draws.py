@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 from densities import density
 
 from tfp_flows.distributions.flow_distribution import FlowDistribution
-from tfp_flows.inference.checks import importance
+from tfp_flows.inference.checks import importance, pareto
 from tfp_flows.inference.checks.importance import ImportanceSampler, weighted_moments
 from tfp_flows.inference.modes import Gaussian
 
@@ -123,7 +123,7 @@ def test_log_densities_that_are_rounding_have_no_weight():
 @pytest.mark.parametrize("shape", [-0.3, 0.0, 0.4, 0.8, 1.3])
 def test_shape_and_scale_are_near_the_maximum_of_the_likelihood(shape):
     excess = np.sort(scipy.stats.genpareto.rvs(shape, scale=2.0, size=3000, random_state=0))
-    found, scale = importance.generalised_pareto(excess)
+    found, scale = pareto.generalised_pareto(excess)
     by_likelihood, _, from_likelihood = scipy.stats.genpareto.fit(excess, floc=0.0)
     assert found == pytest.approx(by_likelihood, abs=0.02)
     assert scale == pytest.approx(from_likelihood, rel=0.03)
@@ -133,7 +133,7 @@ def test_smoothing_keeps_the_mean_and_the_order_and_lowers_the_variance():
     # The tail of these weights has the shape 1 - scale^2.
     x = 0.7 * np.random.default_rng(1).normal(size=20_000)
     raw = scipy.stats.norm.logpdf(x) - scipy.stats.norm.logpdf(x, scale=0.7)
-    smoothed, k = importance.pareto_smooth(raw)
+    smoothed, k = pareto.pareto_smooth(raw)
     assert k == pytest.approx(1.0 - 0.7**2, abs=0.15)
     assert np.exp(smoothed).mean() == pytest.approx(1.0, abs=0.03)
     assert (np.diff(smoothed[np.argsort(raw)]) >= 0.0).all()  # equal ones in any order
@@ -143,13 +143,13 @@ def test_smoothing_keeps_the_mean_and_the_order_and_lowers_the_variance():
 
 
 def test_alike_weights_have_no_tail_and_weights_of_zero_are_not_to_be_relied_on():
-    assert importance.pareto_smooth(np.zeros(1000))[1] == -np.inf
-    assert importance.pareto_smooth(np.full(1000, -np.inf))[1] == np.inf
+    assert pareto.pareto_smooth(np.zeros(1000))[1] == -np.inf
+    assert pareto.pareto_smooth(np.full(1000, -np.inf))[1] == np.inf
     few = np.full(1000, -np.inf)
     few[:3] = 0.0
-    assert importance.pareto_smooth(few)[1] == np.inf
+    assert pareto.pareto_smooth(few)[1] == np.inf
     half = np.where(np.arange(2000) % 2, 0.01 * np.arange(2000) / 2000, -np.inf)
-    smoothed, k = importance.pareto_smooth(half)
+    smoothed, k = pareto.pareto_smooth(half)
     assert k < 0.5
     assert np.isneginf(smoothed[::2]).all()
 
@@ -158,8 +158,8 @@ def test_alike_weights_have_no_tail_and_weights_of_zero_are_not_to_be_relied_on(
 def test_top_of_tail_is_what_the_largest_terms_are_on_average(power):
     # The mean of w above its quantile of 1 - 1 / S, for P(w > t) = t^-power.
     size, rng = 5000, np.random.default_rng(0)
-    found = [importance.top_of_tail(rng.pareto(power, size) + 1.0) for _ in range(100)]
+    found = [pareto.top_of_tail(rng.pareto(power, size) + 1.0) for _ in range(100)]
     expected = size ** (1.0 / power) * power / (power - 1.0)
     assert np.median(found) == pytest.approx(expected, rel=0.3)
-    assert importance.top_of_tail(rng.pareto(0.7, size) + 1.0) == np.inf
-    assert importance.top_of_tail(np.full(size, 3.0)) == pytest.approx(3.0)
+    assert pareto.top_of_tail(rng.pareto(0.7, size) + 1.0) == np.inf
+    assert pareto.top_of_tail(np.full(size, 3.0)) == pytest.approx(3.0)

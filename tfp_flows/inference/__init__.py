@@ -31,7 +31,7 @@ from tfp_flows.inference.amortized.posterior import AmortizedPosterior
 from tfp_flows.inference.amortized.posterior import ConditionedPosterior
 from tfp_flows.inference.arviz import to_arviz
 from tfp_flows.core.check import Check
-from tfp_flows.inference.checks.importance import pareto_smooth
+from tfp_flows.inference.checks.pareto import pareto_smooth
 from tfp_flows.inference.checks.verdict import PosteriorReport
 from tfp_flows.inference.fit import fit_posterior
 from tfp_flows.inference.fitted_posterior import FittedPosterior

@@ -87,9 +87,8 @@ def to_arviz(
     draws = posterior_or_draws
     if hasattr(draws, "log_prob"):
         check_integer("num_draws", num_draws)
-        require(
-            log_weights is None, "no `log_weights` with a posterior, but `target`", "some"
-        )
+        words = "no `log_weights` with a posterior, but `target`"
+        require(log_weights is None, words, "some")
         draws, log_weights = _drawn(draws, target, num_draws, seed, resample)
         has_chains = False
     parts = named_parts(draws, target, names)
@@ -97,11 +96,11 @@ def to_arviz(
     stats = {name: np.asarray(values) for name, values in (sample_stats or {}).items()}
     if log_weights is not None:
         log_weights = _checked_weights(log_weights, parts, has_chains)
-        stats["log_weight"] = log_weights
         if resample:
             chosen = _systematic(log_weights, seed)
             parts, stats = ({n: a[chosen] for n, a in g.items()} for g in (parts, stats))
-            del stats["log_weight"]
+        else:
+            stats["log_weight"] = log_weights
     pins = getattr(target, "pins", None) or {}
     groups = {
         "posterior": _with_chains_first(parts, has_chains),

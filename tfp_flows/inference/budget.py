@@ -9,16 +9,15 @@ import time
 
 from tfp_flows.core.arguments import require
 
-# Seconds between lines that are not on a terminal.
-_SECONDS_BETWEEN_LINES = 20.0
+_SECONDS_BETWEEN_LINES = 20.0  # of lines that are not on a terminal
 _MARKS = 10  # length of a bar
 
 
 class Budget:
-    """Wall time and gradients that a fit may use, without bound if None, and has used."""
+    """The wall time and gradients that a fit has used, and their bounds, if not None."""
 
     def __init__(self, max_minutes: float | None, max_gradients: int | None) -> None:
-        self._max_seconds = None if max_minutes is None else 60.0 * max_minutes
+        self._max_seconds = math.inf if max_minutes is None else 60.0 * max_minutes
         self._max_minutes = max_minutes
         self._max_gradients = max_gradients
         self._start = time.monotonic()
@@ -46,26 +45,22 @@ class Budget:
     @property
     def seconds_left(self) -> float:
         """Wall time that is left, less the time reserved for the checks."""
-        most = math.inf if self._max_seconds is None else self._max_seconds
-        return most - self.seconds - self.reserve
+        return self._max_seconds - self.seconds - self.reserve
 
     def has_left(self, share: float) -> bool:
-        """Whether at least this share of the wall time is left."""
-        return self._max_seconds is None or self.seconds_left > share * self._max_seconds
+        """Whether more than this share of the wall time is left."""
+        return self._max_minutes is None or self.seconds_left > share * self._max_seconds
 
     def reserve_seconds(self, seconds: float, share: float) -> None:
-        """Reserves wall time for the checks, at most this share of all."""
-        most = math.inf if self._max_seconds is None else share * self._max_seconds
-        self.reserve = min(seconds, most)
+        """Reserves wall time for the checks, at most this share of all, above 0."""
+        self.reserve = min(seconds, share * self._max_seconds)
 
     def reached(self) -> str | None:
         """A sentence that says which bound has been reached, or None."""
-        if self._max_gradients is not None:
-            if self.num_gradients >= self._max_gradients:
-                return f"The fit ended at `max_gradients`, {self._max_gradients}."
-        if self._max_seconds is not None and self.seconds_left <= 0.0:
-            return self._out_of_time()
-        return None
+        most = self._max_gradients
+        if most is not None and self.num_gradients >= most:
+            return f"The fit ended at `max_gradients`, {most}."
+        return self._out_of_time() if self.seconds_left <= 0.0 else None
 
     def end(self) -> None:
         """Notes that a bound cuts the fit short, even if some time is left in the end."""

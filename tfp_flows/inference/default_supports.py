@@ -20,15 +20,13 @@ _SAMPLE, _INDEPENDENT, _RESHAPED, _BROADCAST = (
 CHAIN, JOINT_MAP = tfb.Chain.__mro__[1], tfb.JointMap.__mro__[1]
 # Number of draws that a support has to reach, and the share that it may miss by rounding.
 _NUM_DRAWS, _MOST_MISSED = 256, 0.02
-# Smallest size, with a margin, at which float32 numbers have all their digits.
-_LEAST = 1e-30
+_LEAST = 1e-30  # size, with a margin, from which on float32 numbers have all their digits
 # Advice about a target without a usable support.
 OTHER_FORM = (
     "Give the event shape, a `support`, such as tfb.Shift(low)(tfb.Softplus()), and the "
     "log-density as `target_log_prob_fn`."
 )
-# Default softness of the ends of intervals, in their widths.
-SOFTNESS = 0.03
+SOFTNESS = 0.03  # default softness of the ends of intervals, in their widths
 
 
 class Simplex(Configured, tfb.SoftmaxCentered):
@@ -111,9 +109,7 @@ class TransformedDensity(_FixedBijector):
     """
 
     def __init__(
-        self,
-        distribution: tfd.TransformedDistribution,
-        name: str = "transformed_density",
+        self, distribution: tfd.TransformedDistribution, name: str = "transformed_density"
     ) -> None:
         super().__init__(
             forward_min_event_ndims=distribution.distribution.event_shape.rank,

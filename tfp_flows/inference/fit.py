@@ -30,8 +30,8 @@ from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.budget import Budget, Progress, bar
 from tfp_flows.inference.checkpoint import FitCheckpoint
 from tfp_flows.inference.checks.findings import Findings, examine, seconds_of_checks
-from tfp_flows.inference.checks.importance import pareto_k_threshold
 from tfp_flows.inference.checks.missing_mass import narrowest_modes
+from tfp_flows.inference.checks.pareto import pareto_k_threshold
 from tfp_flows.inference.checks.tails import check_tails, improper_direction
 from tfp_flows.inference.checks.verdict import (
     PosteriorReport,
@@ -48,6 +48,7 @@ from tfp_flows.inference.initial_flow import (
     first_start,
 )
 from tfp_flows.inference.modes import Gaussian, dispersed_starts
+from tfp_flows.inference.parts import LACKING_AXIS
 from tfp_flows.inference.reparametrisation import FitSpace, reparametrise
 from tfp_flows.inference.stan import is_stan_model, stan_space
 from tfp_flows.inference.support import support_and_density
@@ -57,21 +58,17 @@ from tfp_flows.inference.training import compiled_training, train
 _MAX_ROUNDS = 3
 # Starts of the search for modes: dispersed points, and draws of the prior.
 _NUM_STARTS, _NUM_PRIOR = 32, 16
-# Fewest draws of chains for a start along them.
-_FEWEST_OF_CHAINS = 400
-# Points of finite log-density, which identify the target of a checkpoint.
-_NUM_KEPT = 4
-# Number of draws of the first start for the search for a direction without an integral.
-_NUM_TAIL_DRAWS = 2000
-# A prime that keeps the seeds of checks apart from those of training.
-_SEED_OF_CHECKS = 7919
-# Shares of the wall time: the largest for checks, and the smallest for a further round.
-_SHARE_OF_CHECKS, _SHARE_OF_ROUND = 0.5, 0.3
+_FEWEST_OF_CHAINS = 400  # fewest draws of chains for a start along them
+_NUM_KEPT = 4  # points that identify the target of a checkpoint
+_NUM_TAIL_DRAWS = 2000  # draws of the first start for the check of the far tails
+_SEED_OF_CHECKS = 7919  # a prime that keeps seeds of checks apart from those of training
+_SHARE_OF_CHECKS = 0.5  # largest share of the wall time for checks
+_SHARE_OF_ROUND = 0.3  # least share of the wall time for a further round
 # Typical shares of a round that are done after the search for maxima, after compilation and
 # after training, for the progress bar.
 _TRACED, _BEGUN, _TRAINED = 0.1, 0.2, 0.7
-# Share of the time left that XLA may take for steps, and seconds for other compilation.
-_SHARE_OF_COMPILING, _SECONDS_OF_COMPILING = 0.4, 6.0
+_SHARE_OF_COMPILING = 0.4  # share of the time left that XLA may take for steps
+_SECONDS_OF_COMPILING = 6.0  # reserved for compiling the checks
 
 
 def fit_posterior(
@@ -112,14 +109,12 @@ def fit_posterior(
     ```
 
     The same seed gives the same posterior and draws, bit for bit, in any process with the
-    same kind of CPU and versions. Two conditions:
-    `tf.config.threading.set_inter_op_parallelism_threads(1)` was called, and the target's
-    own operations return the same bits each time. With more of these threads, TensorFlow
-    may sum gradients in another order. Then the chains that check the posterior, and later
-    results, differ within their errors, as they do on other machines. A clock decides in
-    two cases only, which the report names: `max_minutes` ends the fit; or XLA is not used,
-    since it takes two minutes of the processor for the target, or its program is ten times
-    as slow as TensorFlow's.
+    same kind of CPU and versions, if the target's own operations return the same bits each
+    time, and after `tf.config.threading.set_inter_op_parallelism_threads(1)`. With more of
+    these threads, TensorFlow may sum gradients in another order, and results differ within
+    their errors, as on other machines. A clock decides in two cases only, which the report
+    names: `max_minutes` ends the fit; or XLA is not used, since it takes two minutes of the
+    processor for the target, or its program is ten times as slow as TensorFlow's.
 
     Args:
       target: a joint distribution, pinned or not, or any other `tfd.Distribution`, with its
@@ -282,21 +277,17 @@ def _check_density(fit, points):
     """Refuses a target without a density or gradient, or one that mixes draws."""
     values, gradients = fit.space.density.log_prob_and_gradient(points)
     count, finite = len(points), np.flatnonzero(np.isfinite(values))
-    words = "a target whose log-density is finite at one of {} dispersed points at least"
-    require(len(finite), words.format(count), f"{values[0]} at the first")
+    words = f"a target whose log-density is finite at one of {count} dispersed points"
+    require(len(finite), f"{words} at least", f"{values[0]} at the first")
     words = "a target whose log-density has a gradient"
     got = f"0 at each of {count} dispersed points, as of a constant, or of steps that have"
     require(gradients.any(), words, f"{got} no gradient")
-    first = finite[0]
-    alone, _ = fit.space.density.log_prob_and_gradient(points[first : first + 1])
-    require(
-        np.isclose(alone[0], values[first], rtol=1e-3, atol=1e-3),
-        "a log-density of each draw by itself",
-        f"{values[first]:g} of a draw beside {count - 1} others, and {alone[0]:g} of it "
-        "alone",
-        " A sum over data may lack its axis, such as tf.reduce_sum(log_prob, axis=-1).",
-    )
     kept = finite[:_NUM_KEPT]
+    value = values[kept[0]]
+    (alone,), _ = fit.space.density.log_prob_and_gradient(points[kept[:1]])
+    got = f"{value:g} of a draw beside {count - 1} others, and {alone:g} of it alone"
+    is_same = np.isclose(alone, value, rtol=1e-3, atol=1e-3)
+    require(is_same, "a log-density of each draw by itself", got, LACKING_AXIS)
     fit.checkpoint.check_target(points[kept], values[kept])
 
 
@@ -376,11 +367,8 @@ def _run_round(fit, start):
     """Trains the flow of a start, and checks it."""
     budget, show = fit.budget, functools.partial(fit.show, start.index)
     show("compiling", _TRACED)
-    distribution, training = compiled_training(
-        start,
-        seed=fit.seed + start.index,
-        seconds=_SHARE_OF_COMPILING * budget.seconds_left,
-    )
+    seed, seconds = fit.seed + start.index, _SHARE_OF_COMPILING * budget.seconds_left
+    distribution, training = compiled_training(start, seed=seed, seconds=seconds)
     budget.xla_timed_out |= training.is_timed_out
     training.counters.assign([0.0, 0.0, 0.0, 0.0, *budget.used])
     fit.checkpoint.begin(start, training)
@@ -463,13 +451,11 @@ def _check_far_tails(fit, best, first_gaussian):
         rng = np.random.default_rng([fit.seed, 5])
         noise = rng.normal(size=(_NUM_TAIL_DRAWS, draws.shape[1]))
         sets_of_draws.append(first_gaussian.draw(noise))
-    ends, improper = space.unconstrained(best.start.ends), None
-    elbo, _ = findings.weighted.elbo
+    given = space.unconstrained(best.start.ends), findings.weighted.elbo[0]
+    improper = None
     for points in sets_of_draws:
         rng = np.random.default_rng([fit.seed, 4])
-        improper = improper_direction(
-            density, points, ends, elbo, rng, lambda: not fit.budget.has_left(0.0)
+        improper = improper or improper_direction(
+            density, points, *given, rng, lambda: not fit.budget.has_left(0.0)
         )
-        if improper is not None:
-            break
     return check_tails(improper, fit.space.variable_names(draws))

@@ -32,19 +32,14 @@ from tfp_flows.networks.mlp import MLP
 from tfp_flows.transformers.affine import Affine, soft_bounded_scale
 from tfp_flows.transformers.spline import RationalQuadraticSpline
 
-# Largest number of variables whose correlations are modelled.
-MOST_OF_FULL_RANK = 500
-_FEWEST_PAIRS, _MOST_PAIRS = 3, 5
-# Smallest weight of a component in the moments of the mixture that is whitened.
-_LEAST_WEIGHT = 0.05
-# Largest number of Gaussians of a mixture.
-MOST_COMPONENTS = 8
-# Draws from which the ELBO of a Gaussian is estimated, and rounds of `gradient_scale`.
-_NUM_NOISE, _GRADIENT_ROUNDS = 256, 16
-# Largest number of rounds of k-means.
-_MAX_CLUSTERINGS = 25
-# Share of the wall time that the search for maxima may take.
-_SHARE_OF_SEARCH = 0.3
+MOST_OF_FULL_RANK = 500  # largest number of variables whose correlations are modelled
+_FEWEST_PAIRS, _MOST_PAIRS = 3, 5  # of couplings
+_LEAST_WEIGHT = 0.05  # of a component in the moments of the mixture that is whitened
+MOST_COMPONENTS = 8  # largest number of Gaussians of a mixture
+_NUM_NOISE = 256  # draws from which the ELBO of a Gaussian is estimated
+_GRADIENT_ROUNDS = 16  # of `gradient_scale`
+_MAX_CLUSTERINGS = 25  # largest number of rounds of k-means
+_SHARE_OF_SEARCH = 0.3  # of the wall time, for the search for maxima
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,22 +62,20 @@ def first_start(
         return not budget.has_left(1.0 - _SHARE_OF_SEARCH)
 
     density = space.density
-    modes = find_modes(density, starts, is_over)
+    modes, plain = find_modes(density, starts, is_over), standard(density.event_size)
     budget.num_gradients += modes.num_gradients
-    gaussians, words = modes.gaussians, f"over {len(modes.gaussians)} Gaussians"
+    gaussians, words = modes.gaussians, f"{len(modes.gaussians)} Gaussians"
     if not gaussians and is_over():
         budget.end()
-        gaussians = [standard(density.event_size)]
-        words = "over a standard normal, as time was short"
+        gaussians, words = [plain], "a standard normal, as time was short"
     elif len(gaussians) < 2:
         noise = rng.normal(size=(_NUM_NOISE, density.event_size))
-        lowest = elbo(density, standard(density.event_size), noise)
-        words = "over a Laplace approximation"
+        lowest, words = elbo(density, plain, noise), "a Laplace approximation"
         if not gaussians or elbo(density, gaussians[0], noise) < lowest:
             budget.num_gradients += _GRADIENT_ROUNDS * _NUM_NOISE
             gaussians = [gradient_scale(density, noise)]
-            words = "over a Gaussian scaled by gradients"
-    return Start(space, gaussians, modes.ends, f"couplings {words}")
+            words = "a Gaussian scaled by gradients"
+    return Start(space, gaussians, modes.ends, f"couplings over {words}")
 
 
 def clusters(x: np.ndarray, count: int, rng: np.random.Generator) -> list[Gaussian]:

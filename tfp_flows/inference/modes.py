@@ -11,23 +11,17 @@ import numpy as np
 from tfp_flows.inference.target import UnconstrainedDensity
 
 _MOST_ENTRIES = 20_000_000  # entries of the inverse Hessians of all starts of one climb
-# Largest numbers of steps of a climb, and of halvings of its step length.
-_MAX_SEARCH_STEPS, _MAX_HALVINGS = 80, 30
-# Largest numbers of modes that are kept, and of ends of climbs that are refined.
-_MAX_MODES, _MAX_REFINED = 8, 16
-# Two maxima are the same within this distance, in standard deviations of either.
-_SAME = 0.5
-# Maxima with log-masses this many nats below the largest are left out.
-_NEGLIGIBLE = 12.0
-# Half-widths of the cubes that dispersed starts are drawn from.
-_SPREADS = (2.0, 5.0, 20.0, 100.0)
-# Steps of Newton's method, multiples of its step, and damping in units of the largest
-# curvature.
+# Largest numbers of steps of a climb, and of reductions of its step length in a row.
+_MAX_SEARCH_STEPS, _MAX_REDUCTIONS = 80, 30
+_MAX_MODES = 8  # that are kept
+_MAX_REFINED = 16  # ends of climbs that are refined
+_SAME = 0.5  # standard deviations of either, within which two maxima are the same
+_NEGLIGIBLE = 12.0  # nats; maxima with log-masses so far below the largest are left out
+_SPREADS = (2.0, 5.0, 20.0, 100.0)  # half-widths of the cubes of dispersed starts
 _MAX_NEWTON_STEPS = 60
-_LENGTHS = 2.0 ** np.arange(8, -24, -1)
-_DAMPING = 10.0 ** np.arange(-8.0, 8.0, 0.5)
-# From so many rows for each variable on, correlations are estimated without shrinkage.
-_MANY_ROWS = 50
+_LENGTHS = 2.0 ** np.arange(8, -24, -1)  # multiples of a Newton step that are tried
+_DAMPING = 10.0 ** np.arange(-8.0, 8.0, 0.5)  # in units of the largest curvature
+_MANY_ROWS = 50  # rows for each variable, from which on correlations are not shrunk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +69,10 @@ class Gaussian:
     def scale(self, z: np.ndarray) -> np.ndarray:
         """Multiplies rows, `[N, D]`, by the factor: draws less the mean."""
         return z * self.factor if self.factor.ndim == 1 else z @ self.factor.T
+
+    def lengths(self, directions: np.ndarray) -> np.ndarray:
+        """Lengths of vectors, `[N, D]`, in standard deviations, `[N]`."""
+        return np.linalg.norm(np.linalg.solve(self.factor, directions.T), axis=0)
 
     def distance(self, other: Gaussian) -> float:
         """Distance of the means, in standard deviations of either: the larger of two."""
@@ -181,13 +179,13 @@ def quasi_newton(
     inverse = np.broadcast_to(np.eye(size), (count, size, size)).copy()
     inverse /= np.maximum(np.linalg.norm(gradient, axis=1), 1.0)[:, None, None]
     is_first = np.ones(count, bool)
-    length, halvings = np.ones(count), np.zeros(count, int)
+    length, reductions = np.ones(count), np.zeros(count, int)
     is_active = np.isfinite(value)
     num_gradients = count
     for _ in range(_MAX_SEARCH_STEPS):
         direction = np.einsum("sij,sj->si", inverse, gradient)
         slope = (direction * gradient).sum(axis=1)
-        is_active &= (slope > 1e-4) & (halvings < _MAX_HALVINGS)
+        is_active &= (slope > 1e-4) & (reductions < _MAX_REDUCTIONS)
         rows = np.flatnonzero(is_active)
         if not len(rows) or is_over():
             break
@@ -196,7 +194,7 @@ def quasi_newton(
         num_gradients += len(rows)
         rises = new_value > value[rows] + 1e-4 * length[rows] * slope[rows]
         length[rows] = np.where(rises, 1.0, 0.3 * length[rows])
-        halvings[rows] = np.where(rises, 0, halvings[rows] + 1)
+        reductions[rows] = np.where(rises, 0, reductions[rows] + 1)
         taken, step = rows[rises], step[rises]
         change = gradient[taken] - new_gradient[rises]
         inverse[taken] = _updated(inverse[taken], step, change, is_first[taken])
@@ -215,15 +213,12 @@ def _finite(density, x):
 def _updated(inverse, step, change, is_first):
     """The BFGS update of inverse Hessians, `[S, D, D]`, where the curvature is positive."""
     curvature = (step * change).sum(axis=1)
-    is_curved = curvature > 1e-10 * np.linalg.norm(step, axis=1) * np.linalg.norm(
-        change, axis=1
-    )
+    lengths = np.linalg.norm(step, axis=1), np.linalg.norm(change, axis=1)
+    is_curved = curvature > 1e-10 * lengths[0] * lengths[1]
     curvature = np.where(is_curved, curvature, 1.0)
-    eye = np.eye(step.shape[1])
     scale = curvature / np.maximum((change**2).sum(axis=1), 1e-300)
-    start = np.where(
-        (is_first & is_curved)[:, None, None], scale[:, None, None] * eye, inverse
-    )
+    scaled = scale[:, None, None] * np.eye(step.shape[1])
+    start = np.where((is_first & is_curved)[:, None, None], scaled, inverse)
     # (1 - s y^T / c) B (1 - y s^T / c) + s s^T / c, as an update of rank 2
     moved = np.einsum("sij,sj->si", start, change)
     step, scale = step / curvature[:, None], curvature + (change * moved).sum(axis=1)
@@ -272,13 +267,13 @@ def _ascend(density, x):
         candidates = x + _steps(slope, values, floor) @ axes.T
         heights = np.nan_to_num(density.log_prob(candidates), nan=-np.inf, posinf=-np.inf)
         if not heights.max() > value + rounding:
-            if is_maximum and gain < max(1e-4, 100.0 * rounding):
+            is_flat = gain < max(1e-4, 100.0 * rounding)
+            if is_maximum and is_flat:
                 return _gaussian(x, axes, slope, values)
-            raise NoMaximumError(
-                "the Hessian at the maximum is not negative definite"
-                if gain < max(1e-4, 100.0 * rounding)
-                else "the density does not rise along its gradient"
-            )
+            reason = "the density does not rise along its gradient"
+            if is_flat:
+                reason = "the Hessian at the maximum is not negative definite"
+            raise NoMaximumError(reason)
         x, value = candidates[heights.argmax()], heights.max()
         factor = triangular(axes / np.sqrt(np.maximum(np.abs(values), floor)))
     raise NoMaximumError(f"{_MAX_NEWTON_STEPS} Newton steps reach no maximum")

@@ -11,6 +11,10 @@ import tensorflow as tf
 from tfp_flows.core.arguments import require
 
 NUMBER_A_DRAW = "a log-density of the target that returns a number for each of N draws"
+# Advice about log-densities that mix draws.
+LACKING_AXIS = (
+    " A sum over data may lack its axis, such as tf.reduce_sum(log_prob, axis=-1)."
+)
 
 
 def call_with_parts(function: Callable, parts: Any) -> Any:
@@ -21,9 +25,8 @@ def call_with_parts(function: Callable, parts: Any) -> Any:
 
 def check_number_a_draw(log_prob: tf.Tensor, batch_shape: tf.TensorShape) -> None:
     """Refuses log-densities of another shape than the draws have, which would broadcast."""
-    fits = log_prob.shape.is_compatible_with(batch_shape)
-    hint = " A sum over data may lack its axis, such as tf.reduce_sum(log_prob, axis=-1)."
-    require(fits, f"{NUMBER_A_DRAW}, {batch_shape}", f"shape {log_prob.shape}", hint)
+    fits, got = log_prob.shape.is_compatible_with(batch_shape), f"shape {log_prob.shape}"
+    require(fits, f"{NUMBER_A_DRAW}, {batch_shape}", got, LACKING_AXIS)
 
 
 def arguments_of(parts: Any) -> tuple[Sequence[Any], dict[str, Any]]:
@@ -63,12 +66,11 @@ def named_parts(
     distribution, `target`.
     """
     parts = [np.asarray(part) for part in tf.nest.flatten(draws)]
-    count = len(parts)
     if names is None:
         names = _paths(draws, _names_in_order(target))
     names = [names] if isinstance(names, str) else list(names)
-    words = f"{count} `names`, one for each part and all different"
-    require(len(names) == len(set(names)) == count, words, names)
+    words = f"{len(parts)} `names`, one for each part and all different"
+    require(len(names) == len(set(names)) == len(parts), words, names)
     return dict(zip(names, parts, strict=True))
 
 

@@ -16,7 +16,7 @@ from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.flows.steps import coupling
-from tfp_flows.inference.checks.importance import generalised_pareto
+from tfp_flows.inference.checks.pareto import generalised_pareto
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.parts import named_parts
 from tfp_flows.inference.support import JointSupport
@@ -24,18 +24,15 @@ from tfp_flows.inference.target import UnconstrainedDensity
 from tfp_flows.transformers.affine import Affine, soft_bounded_scale
 from tfp_flows.transformers.tail import Tail
 
-# Fewest draws, largest number of draws for scales, and largest number of variables.
-_FEWEST, _MOST_ROWS, _MOST_VARIABLES = 1000, 4000, 60
-# Smallest change of a log-scale with a deviation of another variable; smallest gain of a
-# map over a Gaussian, and of a further variable in it, in nats.
-_LEAST_SLOPE, _LEAST_GAIN, _LEAST_STEP = 0.15, 0.25, 0.05
-# Largest number of variables that scales of others depend on.
-_MOST_SEEN = 6
-# Share of the draws in a tail; smallest and largest shape of a heavy tail; and a margin
-# that is added to the shape.
-_SHARE_OF_TAIL, _LEAST_TAIL, _MOST_TAIL, _MARGIN = 0.05, 0.12, 1.0, 0.05
-# The third quartile of the standard normal.
-_QUARTILE = 0.6744897501960817
+_FEWEST = 1000  # draws
+_MOST_ROWS, _MOST_VARIABLES = 4000, 60  # draws and variables of maps of scales
+_LEAST_SLOPE = 0.15  # change of a log-scale with a deviation of another variable
+_LEAST_GAIN, _LEAST_STEP = 0.25, 0.05  # nats that a map, and a variable in it, gains
+_MOST_SEEN = 6  # largest number of variables that scales of others depend on
+_SHARE_OF_TAIL = 0.05  # of the draws
+_LEAST_TAIL, _MOST_TAIL = 0.12, 1.0  # shapes of a heavy tail
+_MARGIN = 0.05  # that is added to the shape
+_QUARTILE = 0.6744897501960817  # the third quartile of the standard normal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,25 +63,20 @@ class Reparametrisation:
 
     def bijector(self, dtype: tf.DType) -> FlowBijector:
         """Returns the map from u to x."""
-        size = len(self.centre)
-        standardize = Standardize(size, dtype=dtype)
-        standardize.initialize(
-            np.stack([self.centre - self.width, self.centre + self.width])
-        )
+        standardize = Standardize(len(self.centre), dtype=dtype)
+        ends = self.centre - self.width, self.centre + self.width
+        standardize.initialize(np.stack(ends))
         steps: list[FlowBijector] = [standardize]
         is_heavy = self.tails.any(axis=0)
         if is_heavy.any():
             tails = Elementwise(int(is_heavy.sum()), Tail(), dtype=dtype)
             lower, upper = Tail.raw_weights(self.tails[:, is_heavy])
-            tails.variables[0].assign(
-                np.concatenate([0.0 * lower, 0.0 * lower, lower, upper])
-            )
+            nothing = np.zeros_like(lower)  # shift and log-scale
+            tails.variables[0].assign(np.concatenate([nothing, nothing, lower, upper]))
             steps.append(tails if is_heavy.all() else Partial(~is_heavy, tails))
         if self.moves.any():
-            network = keras.layers.Dense
-            step = coupling(
-                ~self.moves, Affine(steep_scale), network, context_size=0, dtype=dtype
-            )
+            parts = ~self.moves, Affine(steep_scale), keras.layers.Dense
+            step = coupling(*parts, context_size=0, dtype=dtype)
             kernel, bias = step.variables
             kernel.assign(self.kernel)
             bias.assign(self.bias)
@@ -192,9 +184,8 @@ def reparametrise(x: np.ndarray) -> Reparametrisation | None:
         tails = np.where(is_heavy, heavier, 0.0)
         # Keeps the quartiles.
         weight = np.where(is_heavy, tails.mean(axis=0), 1.0)
-        width = np.where(
-            is_heavy, width * _QUARTILE * weight / np.expm1(weight * np.log(2.0)), width
-        )
+        narrowed = width * _QUARTILE * weight / np.expm1(weight * np.log(2.0))
+        width = np.where(is_heavy, narrowed, width)
     if not (moves.any() or tails.any()):
         return None
     return Reparametrisation(centre, width, tails, moves, kernel, bias)
@@ -213,9 +204,9 @@ def _scales(y):
     nothing = np.zeros(size, bool), np.zeros([0, 0]), np.zeros(0)
     if not 2 <= size <= _MOST_VARIABLES:
         return nothing
-    start = _log_likelihood(y, 0.0)
-    best, best_map = start, nothing
+    start = best = _log_likelihood(y, 0.0)
     seen: list[int] = []
+    best_map = nothing
     while len(seen) < min(_MOST_SEEN, size - 1):
         tried = [_with_seen(y, [*seen, j]) for j in range(size) if j not in seen]
         value, chosen, candidate = max(tried, key=lambda t: t[0])
@@ -226,32 +217,12 @@ def _scales(y):
 
 
 def _with_seen(y, seen):
-    """Likelihood of a Gaussian after the map of variables that depend on `seen`."""
+    """Likelihood of a Gaussian after the map by `seen` variables, these, and the map."""
     z = np.column_stack([np.ones(len(y)), y[:, seen]])
     rest = np.setdiff1d(np.arange(y.shape[1]), seen)
-    scales = np.zeros([z.shape[1], len(rest)])
-    for _ in range(3):
-        means = _regress(z, y[:, rest], scales)
-        squares = (y[:, rest] - z @ means) ** 2
-        # The logarithm of a squared normal has mean -1.27.
-        logs = np.log(squares + 1e-6 * squares.mean(axis=0)) + 1.27
-        scales = 0.5 * np.linalg.lstsq(z, logs, rcond=None)[0]
-    return _value(y, z, seen, rest, means, scales)
-
-
-def _regress(z, y, scales):
-    """Least squares of each column, weighted by its own scales."""
-    weights = np.exp(-2.0 * np.clip(z @ scales, -10.0, 10.0))
-    squares = np.einsum("nk,ne,nl->ekl", z, weights, z, optimize=True)
-    products = np.einsum("nk,ne->ek", z, weights * y)
-    ridge = 1e-9 * np.trace(squares, axis1=1, axis2=2)[:, None, None] * np.eye(z.shape[1])
-    return np.linalg.solve(squares + ridge, products[..., None])[..., 0].T
-
-
-def _value(y, z, seen, rest, means, scales):
-    is_moved = (np.abs(scales[1:]) * y[:, seen].std(axis=0)[:, None] > _LEAST_SLOPE).any(
-        axis=0
-    )
+    means, scales = _regress(z, y[:, rest])
+    slopes = np.abs(scales[1:]) * y[:, seen].std(axis=0)[:, None]
+    is_moved = (slopes > _LEAST_SLOPE).any(axis=0)
     if not is_moved.any():
         return -np.inf, seen, None
     moved, means, scales = rest[is_moved], means[:, is_moved], scales[:, is_moved]
@@ -263,11 +234,30 @@ def _value(y, z, seen, rest, means, scales):
     moves[moved] = True
     passing = np.flatnonzero(~moves)
     kernel = np.zeros([len(passing), 2 * len(moved)])
-    kernel[np.searchsorted(passing, np.sort(seen))] = np.concatenate(
-        [means[1:], scales[1:]], axis=1
-    )[np.argsort(seen)]
+    kernel[np.searchsorted(passing, seen)] = np.hstack([means[1:], scales[1:]])
     bias = np.concatenate([means[0], scales[0]])
     return _log_likelihood(u, log_scale.sum(axis=1).mean()), seen, (moves, kernel, bias)
+
+
+def _regress(z, y):
+    """Weights of z in the mean, and in the log-scale, of each column of y."""
+    scales = np.zeros([z.shape[1], y.shape[1]])
+    for _ in range(3):
+        means = _least_squares(z, y, scales)
+        squares = (y - z @ means) ** 2
+        # The logarithm of a squared normal has mean -1.27.
+        logs = np.log(squares + 1e-6 * squares.mean(axis=0)) + 1.27
+        scales = 0.5 * np.linalg.lstsq(z, logs, rcond=None)[0]
+    return means, scales
+
+
+def _least_squares(z, y, scales):
+    """Weights of z in the mean of each column, whose rows have their own scales."""
+    weights = np.exp(-2.0 * np.clip(z @ scales, -10.0, 10.0))
+    squares = np.einsum("nk,ne,nl->ekl", z, weights, z, optimize=True)
+    products = np.einsum("nk,ne->ek", z, weights * y)
+    ridge = 1e-9 * np.trace(squares, axis1=1, axis2=2)[:, None, None] * np.eye(z.shape[1])
+    return np.linalg.solve(squares + ridge, products[..., None])[..., 0].T
 
 
 def _log_likelihood(u, log_det):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,9 +34,9 @@ def stan_space(model: Any, dtype: tf.DType | str) -> FitSpace:
     size, dtype = model.param_unc_num(), tf.as_dtype(dtype)
     shapes, order = shapes_and_order(model.param_names())
     parts = JointSupport.from_shape(shapes, None, dtype)
-    constraint = tfb.Chain([parts.bijector, StanConstraint(model, order)])
+    constraint = tfb.Chain([parts.bijector, _constraint(model, order)])
     vector = JointSupport.from_shape(size, None, dtype)
-    density = UnconstrainedDensity(stan_log_density(model), vector)
+    density = UnconstrainedDensity(_log_density(model), vector)
     return FitSpace(density, JointSupport(constraint, size, dtype))
 
 
@@ -62,8 +61,8 @@ def shapes_and_order(names: list[str]) -> tuple[dict[str, list[int]], list[int]]
     return shapes, [position for *_, position in entries]
 
 
-def stan_log_density(model: Any) -> Callable:
-    """Returns the log-density of unconstrained parameters, `[..., D]`, in Stan's own order.
+def _log_density(model):
+    """The log-density of unconstrained parameters, `[..., D]`, in Stan's own order.
 
     Gradients and products with the Hessian are Stan's.
     """
@@ -90,8 +89,8 @@ def stan_log_density(model: Any) -> Callable:
     return log_density
 
 
-class StanConstraint(tfb.Bijector):
-    """Stan's map from unconstrained parameters to the entries of its parameters.
+def _constraint(model, order):
+    """Stan's map from unconstrained parameters to entries of its parameters.
 
     ```none
     x [..., D]  ->  entries [..., E]
@@ -101,51 +100,31 @@ class StanConstraint(tfb.Bijector):
     Entries are NaN where Stan raises an error. They have no gradients. `order` is Stan's
     position of each entry, `[E]`.
     """
+    places, sizes = np.argsort(order), (model.param_unc_num(), len(order))
 
-    def __init__(self, model: Any, order: list[int], name: str = "stan") -> None:
-        parameters = {"model": model, "order": order, "name": name}
-        super().__init__(forward_min_event_ndims=1, parameters=parameters, name=name)
-        self._model, self._order = model, np.array(order)
+    def entries(x):
+        return model.param_constrain(x)[order]
 
-    @classmethod
-    def _parameter_properties(cls, dtype):
-        return {}
+    def unconstrained(y):
+        return model.param_unconstrain(y[places])
 
-    def _forward(self, x):
-        return _by_rows(self._entries, np.full(len(self._order), np.nan), x)
-
-    def _inverse(self, y):
-        return _by_rows(
-            self._unconstrained, np.full(self._model.param_unc_num(), np.nan), y
-        )
-
-    def _forward_log_det_jacobian(self, x):
-        return _by_rows(self._log_det, [np.nan], x)[..., 0]
-
-    def _entries(self, x):
-        return self._model.param_constrain(x)[self._order]
-
-    def _unconstrained(self, y):
-        return self._model.param_unconstrain(y[np.argsort(self._order)])
-
-    def _log_det(self, x):
+    def log_det(x):
         with_it, without = (
-            self._model.log_density(x, propto=False, jacobian=has_it)
-            for has_it in (True, False)
+            model.log_density(x, propto=False, jacobian=has_it) for has_it in (True, False)
         )
         return with_it - without
 
-    def _forward_event_shape(self, shape):
-        return shape[:-1].concatenate(len(self._order))
-
-    def _inverse_event_shape(self, shape):
-        return shape[:-1].concatenate(self._model.param_unc_num())
-
-    def _forward_event_shape_tensor(self, shape):
-        return tf.concat([shape[:-1], [len(self._order)]], axis=0)
-
-    def _inverse_event_shape_tensor(self, shape):
-        return tf.concat([shape[:-1], [self._model.param_unc_num()]], axis=0)
+    return tfb.Inline(
+        forward_fn=lambda x: _by_rows(entries, np.full(sizes[1], np.nan), x),
+        inverse_fn=lambda y: _by_rows(unconstrained, np.full(sizes[0], np.nan), y),
+        forward_log_det_jacobian_fn=lambda x: _by_rows(log_det, [np.nan], x)[..., 0],
+        forward_event_shape_fn=lambda shape: shape[:-1].concatenate(sizes[1]),
+        inverse_event_shape_fn=lambda shape: shape[:-1].concatenate(sizes[0]),
+        forward_event_shape_tensor_fn=lambda s: tf.concat([s[:-1], sizes[1:]], axis=0),
+        inverse_event_shape_tensor_fn=lambda s: tf.concat([s[:-1], sizes[:1]], axis=0),
+        forward_min_event_ndims=1,
+        name="stan",
+    )
 
 
 def _by_rows(function, at_errors, *inputs):

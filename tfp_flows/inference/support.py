@@ -32,8 +32,7 @@ from tfp_flows.inference.default_supports import (
 from tfp_flows.inference.parts import named
 
 _TARGET = "a `tfd.Distribution` or the shape of an event"
-# Points at which two supports of a target are compared.
-_NUM_POINTS = 16
+_NUM_POINTS = 16  # at which two supports of a target are compared
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -82,18 +81,7 @@ class JointSupport:
         """
         parts = parts_of(target)
         _refuse_discrete(parts, argument)
-        has_batch = any(shape.rank != 0 for shape in tf.nest.flatten(target.batch_shape))
-        words = "without batch axes (`tfd.Independent` makes them axes of the event)"
-        shapes = named(target.batch_shape) or {target.name: target.batch_shape}
-        got = ", ".join(f"{name} of batch shape {part}" for name, part in shapes.items())
-        require(not has_batch, f"`{argument}` {words}", got)
-        dtypes = set(tf.nest.flatten(target.dtype))
-        _check_size(len(dtypes), argument)
-        by_part = named(target.dtype) or {target.name: target.dtype}
-        is_one = len(dtypes) == 1 and all(dtype.is_floating for dtype in dtypes)
-        got = ", ".join(f"{n} of {tf.nest.flatten(d)[0].name}" for n, d in by_part.items())
-        require(is_one, f"`{argument}` with parts of one floating-point dtype", got)
-        (dtype,) = dtypes
+        dtype = _common_dtype(target, argument)
         constraint = _default_constraint(target, argument)
         for name, part in parts:
             check_reach(part, name, argument)
@@ -101,8 +89,8 @@ class JointSupport:
         plain = _from_parts(target, support, _checked_parts(target, support, argument))
         if plain is None and tf.nest.is_nested(target.event_shape):
             # A pickled posterior has the bijector only.
-            describe = functools.partial(part_by_part, target, support)
-            object.__setattr__(support.bijector, "_part_by_part", describe)
+            describe = functools.partial(_part_by_part, target, support)
+            object.__setattr__(support.bijector, "_without_functions", describe)
         return plain or support
 
     def prior_draws(self, target: Any, count: int, seed: int) -> np.ndarray:
@@ -158,15 +146,20 @@ class JointSupport:
         if self.event_size != other.event_size:
             return False
         points = 2.0 * np.random.default_rng(0).normal(size=(_NUM_POINTS, self.event_size))
+        bijectors = self.bijector, other.bijector
+
         # In one graph, since an auto-batched model makes a function of each eager call, of
         # which TensorFlow warns.
-        compute = graph_function(lambda x: [_answers(each, x) for each in (self, other)])
-        answers = compute(tf.constant(points, self.dtype))
-        own, others = tf.nest.map_structure(np.asarray, answers)
-        # The log-det, the last answer, may be one number for all points.
-        shapes = [[part.shape for part in parts[:-1]] for parts in (own, others)]
+        @graph_function
+        def values(x):
+            log_dets = [b.forward_log_det_jacobian(x, event_ndims=1) for b in bijectors]
+            return [tf.nest.flatten(b.forward(x)) for b in bijectors], log_dets
+
+        results = tf.nest.map_structure(np.asarray, values(tf.constant(points, self.dtype)))
+        (own, others), log_dets = results  # a log-det may be one number for all points
         is_close = functools.partial(np.allclose, rtol=1e-4, atol=1e-6, equal_nan=True)
-        return shapes[0] == shapes[1] and all(map(is_close, own, others))
+        have_shapes = [part.shape for part in own] == [part.shape for part in others]
+        return have_shapes and all(map(is_close, own, others)) and is_close(*log_dets)
 
     def is_of(self, target: tfd.Distribution) -> bool:
         """Whether it is the support of a distribution, by TFP's bijector of it."""
@@ -274,6 +267,22 @@ def _refuse_discrete(parts, argument):
         require(not is_known, words, got, for_target(argument, hint))
 
 
+def _common_dtype(target, argument):
+    """The dtype of all parts; raises `ValueError` if they differ, or have batch axes."""
+    has_batch = any(shape.rank != 0 for shape in tf.nest.flatten(target.batch_shape))
+    words = "without batch axes (`tfd.Independent` makes them axes of the event)"
+    shapes = named(target.batch_shape) or {target.name: target.batch_shape}
+    got = ", ".join(f"{name} of batch shape {part}" for name, part in shapes.items())
+    require(not has_batch, f"`{argument}` {words}", got)
+    dtypes = set(tf.nest.flatten(target.dtype))
+    _check_size(len(dtypes), argument)
+    by_part = named(target.dtype) or {target.name: target.dtype}
+    is_one = len(dtypes) == 1 and all(dtype.is_floating for dtype in dtypes)
+    got = ", ".join(f"{n} of {tf.nest.flatten(d)[0].name}" for n, d in by_part.items())
+    require(is_one, f"`{argument}` with parts of one floating-point dtype", got)
+    return dtypes.pop()
+
+
 def parts_of(target: Any) -> list[tuple[str, Any]]:
     """Returns a description and the distribution of each part that is not pinned.
 
@@ -303,12 +312,12 @@ def parts_of(target: Any) -> list[tuple[str, Any]]:
 
 def outside_support(parts: Any, event_shape: Any, dtype: tf.DType) -> tf.Tensor:
     """Returns log-densities of draws outside the support: NaN for NaN, else -inf."""
-    nan, lowest = (tf.constant(c, dtype) for c in (math.nan, -math.inf))
     have_nan = [
         tf.reduce_any(tf.math.is_nan(part), axis=list(range(-shape.rank, 0)))
         for part, shape in zip(*map(tf.nest.flatten, (parts, event_shape)), strict=True)
     ]
-    return tf.where(functools.reduce(tf.logical_or, have_nan), nan, lowest)
+    nan = tf.constant(math.nan, dtype)
+    return tf.where(functools.reduce(tf.logical_or, have_nan), nan, -math.inf)
 
 
 def _check_size(size, argument="target"):
@@ -383,7 +392,7 @@ def _from_parts(target, support, parts):
     saved.
     """
     try:
-        plain = part_by_part(target, support)
+        plain = _part_by_part(target, support)
         tf.nest.assert_same_structure(plain.one_draw(), parts, check_types=True)
     except Exception:  # supports that depend on other parts, or a model without draws
         return None
@@ -394,11 +403,8 @@ def _split(shapes, sizes):
     """Bijectors from a vector to a structure of unconstrained parts, data side first."""
     if not tf.nest.is_nested(shapes):
         return [tfb.Reshape(shapes, [sizes[0]])]
-    reshape = tf.nest.map_structure(
-        tfb.Reshape,
-        shapes,
-        tf.nest.pack_sequence_as(shapes, [tf.TensorShape([size]) for size in sizes]),
-    )
+    flat = tf.nest.pack_sequence_as(shapes, [tf.TensorShape([size]) for size in sizes])
+    reshape = tf.nest.map_structure(tfb.Reshape, shapes, flat)
     restructure = tf.nest.pack_sequence_as(shapes, range(len(sizes)))
     return [tfb.JointMap(reshape), tfb.Restructure(restructure), tfb.Split(sizes)]
 
@@ -407,19 +413,18 @@ def _as_shapes(event_shape):
     """Converts the shapes in a structure to `TensorShape`s."""
     if isinstance(event_shape, dict):
         return {name: _as_shapes(shape) for name, shape in event_shape.items()}
-    is_shape = not isinstance(event_shape, (list, tuple)) or all(
+    if isinstance(event_shape, (int, np.integer)):
+        return tf.TensorShape([event_shape])
+    if not isinstance(event_shape, (list, tuple)) or all(
         size is None or isinstance(size, (int, np.integer)) for size in event_shape
-    )
-    if is_shape:
-        is_size = isinstance(event_shape, (int, np.integer))
-        event_shape = [event_shape] if is_size else event_shape
+    ):
         return tf.TensorShape(event_shape)
     parts = map(_as_shapes, event_shape)
     is_named = hasattr(event_shape, "_fields")
     return type(event_shape)(*parts) if is_named else type(event_shape)(parts)
 
 
-def part_by_part(target: Any, support: JointSupport) -> JointSupport:
+def _part_by_part(target: Any, support: JointSupport) -> JointSupport:
     """Returns a `JointSupport` of the parts' own bijectors that is equal to `support`.
 
     TFP's support of a joint distribution calls the functions of the model, which cannot be
@@ -453,8 +458,8 @@ def described(support: tfb.Bijector, name: str) -> tuple[dict, list[np.ndarray]]
 
 def without_functions(support: tfb.Bijector) -> tfb.Bijector:
     """Returns an equal bijector without functions of a model, or raises `ValueError`."""
-    if hasattr(support, "_part_by_part"):
-        return support._part_by_part().bijector
+    if hasattr(support, "_without_functions"):
+        return support._without_functions().bijector
     return support
 
 
@@ -463,10 +468,3 @@ def _towards(values, middle):
     moved = np.nextafter(values, np.asarray(middle)[0])
     least = np.finfo(moved.dtype).tiny  # TensorFlow takes smaller numbers for 0
     return np.where(np.abs(moved) < least, np.copysign(least, moved), moved)
-
-
-def _answers(support, x):
-    """The parts of unconstrained points, in one list, and their log-dets."""
-    parts = support.bijector.forward(x)
-    log_det = support.bijector.forward_log_det_jacobian(x, event_ndims=1)
-    return [*tf.nest.flatten(parts), log_det]

@@ -53,15 +53,11 @@ from tfp_flows.inference.parts import named
 from tfp_flows.inference.support import described, outside_support, support_and_density
 from tfp_flows.inference.target import UnconstrainedDensity
 
-# Names of flows.
 _FLOWS = {"iaf": IAF, "made": MADE, "maf": MAF, "nice": NICE, "real_nvp": RealNVP}
-# Numbers of draws that estimate the ELBO of a start, and of random starts of Newton's
-# method.
-_NUM_DRAWS, _NUM_STARTS = 256, 3
-# Two maxima count as several up to this ratio of masses, in nats.
-_NEGLIGIBLE = 7.0
-# Largest error of a number that a support maps there and back, in the part's largest one.
-_ROUNDING = 1e-3
+_NUM_DRAWS = 256  # that estimate the ELBO of a start
+_NUM_STARTS = 3  # random ones, of the search for maxima
+_NEGLIGIBLE = 7.0  # nats; a maximum of so much less mass than another is left out
+_ROUNDING = 1e-3  # of a number that a support maps there and back, in the part's largest
 # Errors of a density that cannot be differentiated twice.
 _FAILURES = (ValueError, TypeError, LookupError, NotImplementedError, tf.errors.OpError)
 
@@ -104,8 +100,7 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
     ) -> None:
         """Takes the arguments that the class describes."""
         parameters = dict(locals())
-        words = "a `tfp.bijectors.Bijector`"
-        check_instance("support", support, tfb.Bijector, words)
+        check_instance("support", support, tfb.Bijector, "a `tfp.bijectors.Bijector`")
         super().__init__(
             distribution,
             support,
@@ -287,10 +282,8 @@ def flow_posterior(
       flow: constructor of a flow on vectors, for example `IAF`, or its name: "iaf",
         "real_nvp", "maf", "made" or "nice"; or a bijector on vectors of the target's size.
         IAF and the couplings sample in one pass.
-      support: bijectors from all reals to the support of each part, if `target` is an
-        event shape; None leaves a part unconstrained. As in TFP, log-densities on a simplex
-        (`tfb.SoftmaxCentered`) are relative to all shares but one, and densities of
-        correlation matrices to the entries below the diagonal.
+      support: bijectors from all reals to the support of each part, as in `fit_posterior`,
+        if `target` is an event shape; None leaves a part unconstrained.
       full_rank: whether a linear map follows the flow, so that every Gaussian of the
         unconstrained space is among the posteriors.
       whiten: whether the posterior starts at the target's Laplace approximation.
@@ -396,10 +389,10 @@ def _laplace(density, rng):
     if size > MOST_OF_FULL_RANK:
         raise NoMaximumError(f"its {size} variables are more than {MOST_OF_FULL_RANK}")
     starts = np.concatenate([np.zeros([1, size]), rng.uniform(-2, 2, (_NUM_STARTS, size))])
-    modes = find_modes(density, starts)
-    if not modes.gaussians:
+    gaussians = find_modes(density, starts).gaussians  # the largest mass first
+    if not gaussians:
         raise NoMaximumError("no maximum with a negative definite Hessian was found")
-    log_masses = [gaussian.log_mass for gaussian in modes.gaussians]
-    if sum(np.array(log_masses) > log_masses[0] - _NEGLIGIBLE) > 1:
+    largest, *others = gaussians
+    if others and others[0].log_mass > largest.log_mass - _NEGLIGIBLE:
         raise NoMaximumError("the target has several maxima")
-    return modes.gaussians[0]
+    return largest

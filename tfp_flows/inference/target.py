@@ -17,12 +17,10 @@ from tfp_flows.core.arguments import require
 from tfp_flows.core.compiled import Compiled, graph_function, is_compiled_by_xla
 from tfp_flows.inference.parts import NUMBER_A_DRAW, call_with_parts, check_number_a_draw
 
-# Points of a batch; draws of a step of training and check chains are as many.
-_ROWS = 128
+_ROWS = 128  # points of a batch; as many as draws of a training step and check chains
 _ZERO = tf.UnconnectedGradients.ZERO  # for constant and linear log-densities
-# Steps of second differences, in units in the last place of a point; and the largest second
-# difference of a resolvable density, in nats.
-_UNITS, _MOST = (2.0, 4.0), 1.0
+_UNITS = (2.0, 4.0)  # steps of second differences, in units in the last place of a point
+_MOST = 1.0  # nats; largest second difference of a resolvable density
 # Number of highest-weight draws that are tested for rounding at once, and rounds of tests.
 _HEAVIEST, _ROUNDS = 256, 8
 
@@ -56,14 +54,13 @@ class UnconstrainedDensity:
         self.value_and_gradient = graph_function(
             self._value_and_gradient, experimental_attributes={"_noinline": True}
         )
-        self._log_probs = Compiled(
-            lambda x: in_loop(lambda x: [self._log_prob(x)], [x], [x[:, 0]]), by_xla=False
+        compiled = functools.partial(Compiled, by_xla=False)
+        self._log_probs = compiled(
+            lambda x: _in_loop(lambda x: [self._log_prob(x)], [x], [x[:, 0]])
         )
-        self._gradients = Compiled(self.value_and_gradient_in_loop, by_xla=False)
-        self._products = Compiled(
-            lambda *rows: in_loop(self._product, rows, rows), by_xla=False
-        )
-        self._seconds = math.inf
+        self._gradients = compiled(self.value_and_gradient_in_loop)
+        self._products = compiled(lambda *rows: _in_loop(self._product, rows, rows))
+        self._seconds = math.inf  # least wall time of a batch of gradients
 
     def mapped(self, bijector: tfb.Bijector) -> UnconstrainedDensity:
         """The density in other coordinates, which `bijector` maps to these."""
@@ -98,11 +95,11 @@ class UnconstrainedDensity:
 
     def value_and_gradient_in_loop(self, x: tf.Tensor) -> Sequence[tf.Tensor]:
         """Returns those of `value_and_gradient`, in code that XLA may compile."""
-        return in_loop(self.value_and_gradient, [x], [x[:, 0], x])
+        return _in_loop(self.value_and_gradient, [x], [x[:, 0], x])
 
     def log_prob(self, x: np.ndarray) -> np.ndarray:
         """Returns the log-densities, `[N]`, of points, `[N, D]`."""
-        return self._in_batches(self._log_probs, x)[0]
+        return in_batches(self._log_probs, x, dtype=self.dtype)[0]
 
     def gradient(self, x: np.ndarray) -> np.ndarray:
         """Returns the gradients, `[N, D]`, at points, `[N, D]`."""
@@ -110,10 +107,11 @@ class UnconstrainedDensity:
 
     def log_prob_and_gradient(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns log-densities, `[N]`, and gradients, `[N, D]`, at points, `[N, D]`."""
-        values, gradients = self._in_batches(self._timed_gradients, x)
+        values, gradients = in_batches(self._timed_gradients, x, dtype=self.dtype)
         return values, gradients
 
     def _timed_gradients(self, x):
+        """Values and gradients of a batch; the first call, which traces, is not timed."""
         is_traced = self._gradients.plain.experimental_get_tracing_count() > 0
         start = time.monotonic()
         results = [result.numpy() for result in self._gradients(x)]
@@ -167,8 +165,11 @@ class UnconstrainedDensity:
         """
         directions = np.asarray(directions).T
         points = np.broadcast_to(x, directions.shape)
+        size = min(_ROWS, self.event_size)
         try:
-            gradients, products = self._in_batches(self._products, points, directions)
+            gradients, products = in_batches(
+                self._products, points, directions, size=size, dtype=self.dtype
+            )
         except (LookupError, NotImplementedError):  # a gradient has no derivative
             gradients, products = self.gradient(points[:1]), np.full(points.shape, np.nan)
         is_missing = ~np.isfinite(products).all(axis=1)
@@ -182,10 +183,6 @@ class UnconstrainedDensity:
         ahead, behind = np.split(self.gradient(np.concatenate([x + step, x - step])), 2)
         return (ahead - behind) / (2.0 * length)
 
-    def _in_batches(self, function, *arrays):
-        size = min(_ROWS, self.event_size) if len(arrays) > 1 else _ROWS
-        return in_batches(function, *arrays, size=size, dtype=self.dtype)
-
     def _product(self, x, directions):
         with tf.GradientTape() as tape:
             tape.watch(x)
@@ -194,9 +191,7 @@ class UnconstrainedDensity:
         return gradient, tape.gradient(along, x, unconnected_gradients=_ZERO)
 
 
-def in_loop(
-    function: Callable, tensors: Sequence[tf.Tensor], like: Sequence[tf.Tensor]
-) -> Sequence[tf.Tensor]:
+def _in_loop(function, tensors, like):
     """Calls a function of tensors; under XLA, in a loop of one pass.
 
     XLA takes inputs of the derivatives of some densities for constants, for example all

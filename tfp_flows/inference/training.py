@@ -26,13 +26,11 @@ _LADDER = ((3e-3, 1, 12), (1e-3, 2, 8), (3e-4, 4, 4))
 # Variance of log-weights at which training ends. It is twice the divergence, in nats, so no
 # mean is off by more than 0.03 standard deviations.
 _CLOSE = 1e-3
-# If the first step size ends at this variance or more, smaller steps do not help, since
-# hardly any draw has a weight that counts.
+# From this variance on at the end of the first step size, smaller steps do not help, since
+# hardly any draw has weight.
 _FAR = 10.0
-# Seconds that a step may take even if the target takes none.
-_SECONDS_OF_STEP = 0.1
-# Adam's epsilon.
-_SMALL = 1e-8
+_SECONDS_OF_STEP = 0.1  # that a step may take even if the target takes none
+_EPSILON = 1e-8  # of Adam
 # Decay rate of the running norm of gradients, and the largest multiple of it.
 _DECAY_OF_NORM, _CLIP = 0.9, 4.0
 
@@ -202,30 +200,25 @@ class PosteriorTraining(tf.Module):
         """Takes a block of `num_steps` steps, by default 200, of `num_batches` each."""
         num_steps = num_steps or _STEPS
         start = time.monotonic()
-        bounds, variances, is_taken = self._results(learning_rate, num_batches, num_steps)
-        self._seconds = (time.monotonic() - start) / (num_steps * num_batches)
-        late = slice(num_steps // 2, num_steps)
-        count = max(int(is_taken[late].sum()), 1)
-        bounds, variances = bounds[late][is_taken[late]], variances[late][is_taken[late]]
-        elbo = float(np.mean(bounds, dtype=np.float64)) if len(bounds) else -np.inf
-        error = float(np.sqrt(variances.sum(dtype=np.float64)) / count)
-        num_gradients = num_steps * num_batches * self.num_draws
-        skipped = int((~is_taken[:num_steps]).sum())
-        variance = error**2 * count * num_batches * self.num_draws
-        if self.num_components > 1 or not len(bounds):
-            variance = math.nan
-        return Block(elbo, error, variance, skipped, num_gradients)
-
-    def _results(self, learning_rate, num_batches, num_steps):
-        """Bounds, their variances and whether steps were taken, `[200]` each."""
         results = self._block(*self._arguments(learning_rate, num_batches, num_steps))
-        return [result.numpy() for result in results]
+        bounds, variances, is_taken = (result.numpy()[:num_steps] for result in results)
+        self._seconds = (time.monotonic() - start) / (num_steps * num_batches)
+        is_used = is_taken & (np.arange(num_steps) >= num_steps // 2)
+        bounds, variances, count = bounds[is_used], variances[is_used], is_used.sum()
+        elbo = float(np.mean(bounds, dtype=np.float64)) if count else -np.inf
+        error = float(np.sqrt(variances.sum(dtype=np.float64)) / max(count, 1))
+        variance = error**2 * float(count) * num_batches * self.num_draws
+        if self.num_components > 1 or not count:
+            variance = math.nan
+        num_gradients = num_steps * num_batches * self.num_draws
+        return Block(elbo, error, variance, int((~is_taken).sum()), num_gradients)
 
     def _arguments(self, learning_rate, num_batches, num_steps):
         rate = tf.constant(learning_rate, self._density.dtype)
         return rate, tf.constant(num_batches), tf.constant(num_steps)
 
     def _run_block(self, rate, num_batches, num_steps):
+        """Bounds, their variances and whether steps were taken, `[200]` each."""
         dtype = self._density.dtype
         results = [tf.TensorArray(d, _STEPS) for d in (dtype, dtype, tf.bool)]
 
@@ -244,28 +237,25 @@ class PosteriorTraining(tf.Module):
 
     def _gradient(self, num_batches):
         """The ELBO, its variance, and the loss's gradient, `[W]`, over all batches."""
-        size = tf.cast(num_batches, self._density.dtype)
-
-        def body(j, bound, variance, gradient):
-            index = self.trial * 1024 + j
-            terms = self._batch_gradient(draws.fold_in(self._seed, index))
-            gradient += _joined(terms[2])
-            return j + 1, bound + terms[0], variance + terms[1], gradient
-
         zero = tf.zeros([], self._density.dtype)
+
+        def body(j, *sums):
+            seed = draws.fold_in(self._seed, self.trial * 1024 + j)
+            bound, variance, gradients = self._batch_gradient(seed)
+            terms = bound, variance, _joined(gradients)
+            return j + 1, *(total + term for total, term in zip(sums, terms, strict=True))
+
         start = 0, zero, zero, tf.zeros_like(self.adam.average)
-        _, bound, variance, gradient = tf.while_loop(
-            lambda j, *_: j < num_batches, body, start
-        )
-        return bound / size, variance / size**2, gradient / size
+        _, *sums = tf.while_loop(lambda j, *_: j < num_batches, body, start)
+        size = tf.cast(num_batches, zero.dtype)
+        return sums[0] / size, sums[1] / size**2, sums[2] / size
 
     def _batch_gradient(self, seed):
         with tf.GradientTape() as tape:
             bound, variance = self._bound(seed)
             loss = -bound
-        gradients = tape.gradient(
-            loss, self._weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
+        zero = tf.UnconnectedGradients.ZERO
+        gradients = tape.gradient(loss, self._weights, unconnected_gradients=zero)
         return bound, variance, gradients
 
     def _bound(self, seed):
@@ -282,7 +272,7 @@ class PosteriorTraining(tf.Module):
         moved = tf.reduce_sum(_where(is_usable, from_p) * (x - tf.stop_gradient(x)), -1)
         moved -= tf.reduce_sum(_where(is_usable, from_q) * (y - fixed), -1)
         ratio = tf.where(is_usable, log_p - log_q, 0.0) + moved
-        return stratified_mean(ratio, is_usable, log_weights)
+        return _stratified_mean(ratio, is_usable, log_weights)
 
     def _score(self, y):
         """Log-density of the flow before the whitening, and its gradient, at draws."""
@@ -321,7 +311,7 @@ class AveragedAdam(tf.Module):
         self.joined = tf.Variable(joined, trainable=False, name="joined")
         self.average = tf.Variable(joined, trainable=False, name="average")
         self.norm = tf.Variable(0.0, dtype=dtype, trainable=False, name="norm")
-        self.optimizer = keras.optimizers.Adam(epsilon=_SMALL)
+        self.optimizer = keras.optimizers.Adam(epsilon=_EPSILON)
         self.optimizer.build([self.joined])
         # A `tf.Module` does not list the variables of Keras objects.
         self.state = [variable.value for variable in self.optimizer.variables]
@@ -336,14 +326,13 @@ class AveragedAdam(tf.Module):
         norm = tf.norm(gradient)
         usual = tf.where(self.norm > 0.0, self.norm, norm)
         bounded = tf.minimum(norm, _CLIP * usual)
-        factor = bounded / tf.maximum(norm, 1e-30)
-        self.norm.assign(
-            tf.where(is_taken, _mix(usual, bounded, _DECAY_OF_NORM), self.norm)
-        )
+        mixed = _mix(usual, bounded, _DECAY_OF_NORM)
+        self.norm.assign(tf.where(is_taken, mixed, self.norm))
         self.optimizer.learning_rate.assign(tf.cast(rate, tf.float32))
+        scaled = bounded / tf.maximum(norm, 1e-30) * gradient
 
         def step():
-            self.optimizer.apply([factor * gradient], [self.joined])
+            self.optimizer.apply([scaled], [self.joined])
             return True
 
         tf.cond(is_taken, step, lambda: False)
@@ -381,9 +370,7 @@ def _where(is_usable, rows):
     return tf.where(is_usable[:, None], rows, 0.0)
 
 
-def stratified_mean(
-    ratio: tf.Tensor, is_usable: tf.Tensor, log_weights: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _stratified_mean(ratio, is_usable, log_weights):
     """Mean over a mixture, from equally many draws of each component, and its variance.
 
     Usable values `ratio`, `[K * N]`, are averaged; the mean is NaN if at most half are.

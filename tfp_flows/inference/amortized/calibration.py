@@ -64,8 +64,8 @@ class WeightsReport(Report):
     @property
     def rows(self) -> list[tuple[str, str]]:
         """Rows of a report's table."""
-        words = "in a trial, not used" if self.is_trial else "not used"
-        words = "used" if self.is_used else words
+        trial = "in a trial, " if self.is_trial else ""
+        words = "used" if self.is_used else f"{trial}not used"
         gain = f"{plus_minus(self.gain, self.gain_error)} nats, {words}"
         checks = ((check.name, check.result) for check in self.checks)
         return [("gain by learned likelihood", gain), *checks]
@@ -112,23 +112,20 @@ class CalibrationReport(Report):
     weights: WeightsReport | None = None
 
     def __str__(self) -> str:
-        words = "not finite and left out, which is exact for finite observations"
-        dropped = f", {self.num_dropped:,} {words}" if self.num_dropped else ""
-        shares = ", ".join(f"{share:.2g}" for share in self.shares)
-        rounds = f"{len(self.shares)}, in shares of the prior: {shares}"
-        rows = [
-            ("verdict", self.verdict),
-            (
-                "simulations",
-                f"{self.num_simulations:,} fitted, {self.num_checked:,} to check{dropped}",
-            ),
-            *([("rounds", rounds)] if len(self.shares) > 1 else []),
-            ("above linear regression", f"{plus_minus(self.gain, self.gain_error)} nats"),
-            *((check.name, check.result) for check in self.checks),
-            *([] if self.weights is None else self.weights.rows),
-            ("seconds", f"{self.seconds:.1f}"),
-        ]
-        return lined_up(rows, self.reasons)
+        counts = f"{self.num_simulations:,} fitted, {self.num_checked:,} to check"
+        if self.num_dropped:
+            words = "not finite and left out, which is exact for finite observations"
+            counts += f", {self.num_dropped:,} {words}"
+        rows = [("verdict", self.verdict), ("simulations", counts)]
+        if len(self.shares) > 1:
+            shares = ", ".join(f"{share:.2g}" for share in self.shares)
+            rounds = f"{len(self.shares)}, in shares of the prior: {shares}"
+            rows.append(("rounds", rounds))
+        gain = f"{plus_minus(self.gain, self.gain_error)} nats"
+        rows.append(("above linear regression", gain))
+        rows += [(check.name, check.result) for check in self.checks]
+        rows += [] if self.weights is None else self.weights.rows
+        return lined_up([*rows, ("seconds", f"{self.seconds:.1f}")], self.reasons)
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> CalibrationReport:
@@ -158,8 +155,8 @@ def judge_calibration(
 
     train, checked = fit.train, fit.held_out.first(_MOST_CHECKED)
     drawn = _posterior_draws(fit.judged, checked.context, seed, prior)
-    ranks, coverage = ranks_and_coverage(drawn, np.ones(drawn.shape[:2]), fit, numbers)
-    checks = *checks_of(ranks, coverage), copies(train, checked)
+    ranks, coverage = _ranks_and_coverage(drawn, np.ones(drawn.shape[:2]), fit, numbers)
+    checks = *_checks(ranks, coverage), copies(train, checked)
     reasons = reasons_of(checks)
     return CalibrationReport(
         verdict=VERDICTS[bool(reasons)],
@@ -201,12 +198,30 @@ def judge_weights(
     parameters, `[N, D]`. `prior`, `numbers` and `num_dropped` are those of
     `judge_calibration`; a likelihood learned from the others lacks a factor.
     """
-    checked = posterior.held_out.first(count)
-    data = likelihood.held_out.first(count).x
-    seed, parts, density = draws.stateless(seed), [], posterior.judged
-    simulations = parts_of_rows(
-        data, checked.x, np.asarray(checked.context), size=_WEIGHTED_A_CALL
+    drawn, log_weights = _weighted_draws(
+        posterior, likelihood, log_prior, draws.stateless(seed), prior, count
     )
+    gains = log_weights[0] - np.logaddexp.reduce(log_weights, axis=0)
+    gains = np.maximum(gains + np.log(len(log_weights)), _LEAST_LOG_DENSITY)
+    # If no draw has weight, all count equally: their ranks show that they miss the truth.
+    log_weights = np.where(log_weights[1:].max(axis=0) > -np.inf, log_weights[1:], 0.0)
+    weights = np.exp(log_weights - log_weights.max(axis=0))
+    ranks, coverage = _ranks_and_coverage(drawn, weights, posterior, numbers)
+    num_kept = len(posterior.train.x) + len(posterior.held_out.x)
+    checks = *_checks(ranks, coverage, "weighted "), dropped(num_dropped, num_kept)
+    error = float(gains.std() / np.sqrt(len(gains)))
+    return WeightsReport(float(gains.mean()), error, checks, is_trial)
+
+
+def _weighted_draws(posterior, likelihood, log_prior, seed, prior, count):
+    """Draws of the posteriors of N simulations, `[S, N, D]`, and log-weights.
+
+    The log-weights, `[1 + S, N]`, begin with those of the true parameters.
+    """
+    checked, density, parts = posterior.held_out.first(count), posterior.judged, []
+    data = likelihood.held_out.first(count).x
+    arrays = data, checked.x, np.asarray(checked.context)
+    simulations = parts_of_rows(*arrays, size=_WEIGHTED_A_CALL)
     for part, (x, truth, context) in enumerate(simulations):
         conditioned = Conditioned(density, context, dtype=density.dtype, prior=prior)
         sample = conditioned.sample(_NUM_WEIGHTED, seed=draws.fold_in(seed, part))
@@ -218,22 +233,8 @@ def judge_weights(
         log_weights = log_p.astype(np.float64) - conditioned.log_prob(u).numpy()
         is_known = np.isfinite(log_weights)
         parts.append((sample.numpy(), np.where(is_known, log_weights, -np.inf)))
-    drawn, log_weights = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
-    gains = log_weights[0] - np.logaddexp.reduce(log_weights, axis=0)
-    gains = np.maximum(gains + np.log(len(log_weights)), _LEAST_LOG_DENSITY)
-    # If no draw has weight, all count equally: their ranks show that they miss the truth.
-    log_weights = np.where(log_weights[1:].max(axis=0) > -np.inf, log_weights[1:], 0.0)
-    weights = np.exp(log_weights - log_weights.max(axis=0))
-    ranks, coverage = ranks_and_coverage(drawn, weights, posterior, numbers)
-    return WeightsReport(
-        gain=float(gains.mean()),
-        gain_error=float(gains.std() / np.sqrt(len(gains))),
-        checks=(
-            *checks_of(ranks, coverage, "weighted "),
-            dropped(num_dropped, len(posterior.train.x) + len(posterior.held_out.x)),
-        ),
-        is_trial=is_trial,
-    )
+    drawn, log_weights = zip(*parts, strict=True)
+    return np.concatenate(drawn, axis=1), np.concatenate(log_weights, axis=1)
 
 
 def _posterior_draws(density, x, seed, prior):
@@ -246,12 +247,7 @@ def _posterior_draws(density, x, seed, prior):
     return np.concatenate(parts, axis=1)
 
 
-def ranks_and_coverage(
-    drawn: np.ndarray,
-    weights: np.ndarray,
-    fit: Fit,
-    numbers: Sequence[np.ndarray] | None,
-) -> tuple[np.ndarray, np.ndarray]:
+def _ranks_and_coverage(drawn, weights, fit, numbers):
     """Returns ranks of true parameters among draws, and their expected coverage.
 
     A posterior that ignores the data passes the ranks of its parameters, but not the
@@ -279,15 +275,13 @@ def ranks_and_coverage(
     return ranks, np.sum(shares * is_nearer, axis=0)
 
 
-def checks_of(
-    ranks: np.ndarray, coverage: np.ndarray, words: str = ""
-) -> tuple[Check, ...]:
-    """Returns checks of `ranks_and_coverage`, whose names begin with `words`."""
+def _checks(ranks, coverage, words=""):
+    """Checks of `_ranks_and_coverage`, whose names begin with `words`."""
     count = len(ranks)
     advice = f"Only {count} simulations were left for checks. Simulate more."
     enough = Check.at_least("simulations to check", count, _LEAST, advice)
     checks = enough, _ranks(ranks), _widths(ranks), _expected_coverage(coverage)
-    return tuple(dataclasses.replace(check, name=words + check.name) for check in checks)
+    return [dataclasses.replace(check, name=words + check.name) for check in checks]
 
 
 def _ranks(ranks):

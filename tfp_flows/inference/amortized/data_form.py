@@ -146,9 +146,7 @@ def parts_of_data(x: Any) -> dict:
 def named_as(shapes: dict, x: Any) -> dict:
     """Returns the parts of data by name; refuses other names than those of the shapes."""
     parts = parts_of_data(x)
-    require(
-        parts.keys() == shapes.keys(),
-        "data of one array" if None in shapes else f"the parts {[*shapes]}",
-        "one array" if None in parts else f"the parts {[*parts]}",
-    )
+    expected = "data of one array" if None in shapes else f"the parts {[*shapes]}"
+    got = "one array" if None in parts else f"the parts {[*parts]}"
+    require(parts.keys() == shapes.keys(), expected, got)
     return parts

@@ -85,10 +85,7 @@ class Exchangeable(typing.NamedTuple):
 
     @classmethod
     def from_density(
-        cls,
-        log_prob: Callable[[np.ndarray], np.ndarray],
-        rows: np.ndarray,
-        shapes: Sequence[tuple[int, ...]],
+        cls, log_prob: Callable, rows: np.ndarray, shapes: Sequence[tuple[int, ...]]
     ) -> Exchangeable | None:
         """Returns the summary of parts whose order the density of a model does not see.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 import typing
@@ -37,7 +38,7 @@ SUMMARIES = {"set": 2, "series": 2, "image": 3}
 # parts judges regressions on the others.
 _COMPARED, _PARTS = 5_000, 5
 _NEAR = 3.0  # deviations up to which numbers stay as they are
-# Deviations between minus infinity and other numbers. Sets of zeros and of nearly all zeros
+# Deviations between minus infinity and other numbers: sets of zeros and of nearly all zeros
 # may have very different posteriors.
 _GAP = 10.0
 _VALIDATION_SHARE = 0.1
@@ -62,7 +63,7 @@ class Scale(typing.NamedTuple):
     # Which entries are NaN in a simulation, `[K]`; a second feature says so.
     is_missing: np.ndarray
     shift: np.ndarray = np.full([], np.nan)  # `[K]`, or one for all
-    # In place of minus infinity, `[K]`, or one for all; that of earlier files here.
+    # In place of minus infinity, `[K]`, or one for all; files of early versions lack it.
     least: np.ndarray = np.full([], 1.5 * np.log(np.finfo(np.float64).tiny))
 
     @classmethod
@@ -76,11 +77,10 @@ class Scale(typing.NamedTuple):
         low, center, high = np.nanquantile(x, [0.16, 0.5, 0.84], axis=0)
         deviation = np.nanstd(x, axis=0)
         scale = np.where(high > low, 0.5 * (high - low), deviation)
+        least = np.nanmin(x, axis=0)
         # The deviation of a constant may be rounding, and not 0.
-        varies = np.nanmax(x, axis=0) > np.nanmin(x, axis=0)
-        scale = np.where(varies, scale, 1.0)
-        least = np.nanmin(x, axis=0) - _GAP * scale
-        return cls(center, scale, is_missing, shift, least)
+        scale = np.where(np.nanmax(x, axis=0) > least, scale, 1.0)
+        return cls(center, scale, is_missing, shift, least - _GAP * scale)
 
     @classmethod
     def from_sets(cls, x: np.ndarray, width: int) -> Scale:
@@ -96,9 +96,13 @@ class Scale(typing.NamedTuple):
         far = np.maximum(np.abs(z) - _NEAR, 0.0)
         return z - np.sign(z) * (far - np.log1p(far))
 
-    def known(self, x: np.ndarray) -> np.ndarray:
-        """Returns 1 for known cells, and 0 for missing ones, `[..., K]`."""
-        return (~np.isnan(x)).astype(np.float64)
+    def features(self, x: np.ndarray) -> np.ndarray:
+        """Returns features, then whether each cell is known that may be missing."""
+        return np.concatenate([self.near(x), _is_known(x)[..., self.is_missing]], axis=-1)
+
+
+def _is_known(x):
+    return (~np.isnan(x)).astype(np.float64)
 
 
 def _logarithms(x, shift):
@@ -106,51 +110,42 @@ def _logarithms(x, shift):
     return np.where(np.isnan(shift), x, logarithms)
 
 
+@dataclasses.dataclass(eq=False)
 class Features:
     """Features of observations: the context of the conditional density.
 
     Without a network, they are the numbers themselves, or their `Exchangeable` summary.
     """
 
-    def __init__(
-        self,
-        scale: Scale,
-        network: Conditioner | None = None,
-        exchangeable: Exchangeable | None = None,
-    ) -> None:
-        self.scale, self.network, self.exchangeable = scale, network, exchangeable
+    scale: Scale
+    network: Conditioner | None = None
+    exchangeable: Exchangeable | None = None
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Returns features, `[..., S]`, of observations, `[..., K]`.
 
         Refuses observations that lack a cell which all simulations have.
         """
-        numbers = self.without_order(x)
+        numbers = self._without_order(x)
         is_unseen = np.isnan(numbers) & ~self.scale.is_missing
-        if is_unseen.any():
-            is_nan = is_unseen if self.exchangeable is None else np.isnan(x)
-            places = np.flatnonzero(is_nan.any(axis=tuple(range(x.ndim - 1))))
-            words = "`x` with the cells known that no simulation lacks"
-            require(False, words, f"NaN at {places[:5].tolist()} of the flat x")
+        is_nan = is_unseen if self.exchangeable is None else np.isnan(x)
+        places = np.flatnonzero(is_nan.any(axis=tuple(range(x.ndim - 1))))
+        words = "`x` with the cells known that no simulation lacks"
+        got = f"NaN at {places[:5].tolist()} of the flat x"
+        require(not is_unseen.any(), words, got)
         if self.network is None:
-            return self.scaled(numbers)
+            return self.scale.features(numbers)
         rows = self.inputs(x).reshape(-1, 2 * x.shape[-1])
         network = self.network
         features = by_parts(lambda part: network(tf.constant(part, tf.float32)), rows)
         return features.astype(np.float64).reshape(*x.shape[:-1], -1)
 
-    def without_order(self, x: np.ndarray) -> np.ndarray:
-        """Returns the summary of observations, `[..., K]`, or these if there is none."""
-        return x if self.exchangeable is None else self.exchangeable(x)
-
-    def scaled(self, numbers: np.ndarray) -> np.ndarray:
-        """Returns features of numbers `without_order`, and which are known."""
-        known = self.scale.known(numbers)[..., self.scale.is_missing]
-        return np.concatenate([self.scale.near(numbers), known], axis=-1)
-
     def numbers(self, x: np.ndarray) -> np.ndarray:
         """Returns the features of observations that they have without a network."""
-        return self.scaled(self.without_order(x))
+        return self.scale.features(self._without_order(x))
+
+    def _without_order(self, x):
+        return x if self.exchangeable is None else self.exchangeable(x)
 
     def with_numbers(self, features: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Returns features, `[..., S]`; after the numbers, if they are a summary of x."""
@@ -160,7 +155,7 @@ class Features:
 
     def inputs(self, x: np.ndarray) -> np.ndarray:
         """Returns numbers, then whether each is known, `[..., 2 K]`."""
-        return np.concatenate([self.scale.near(x), self.scale.known(x)], axis=-1)
+        return np.concatenate([self.scale.near(x), _is_known(x)], axis=-1)
 
 
 def check_summary(summary: str | keras.layers.Layer | None, form: DataForm) -> None:
@@ -201,24 +196,22 @@ def fit_features(
     that are NaN in some of all `simulations`, these and others.
     """
     is_missing = np.isnan(simulations.x).any(axis=0)
-    width = (*_shape_of_one(form), 1)[1] if summary == "set" else 0
-    if width == 1:
+    shape: tuple[int, ...] = () if summary is None else _input_shape(summary, form)
+    if summary == "set" and shape[1] == 1:  # a set of numbers needs no network
         part = Part((form.size,), 0)
         summary, exchangeable = None, Exchangeable((part,), bool(is_missing.any()))
     if summary is None:
         return _numbers_or_logarithms(pairs, simulations, exchangeable)
-    # Rows of a set are exchangeable.
-    scale = Scale.from_sets(pairs.x, width) if width else Scale.from_rows(pairs.x)
-    scale = scale._replace(is_missing=is_missing)
     for_network, for_flow, for_rows = split_seed(seed, 3)
-    size, shape = pairs.u.shape[1], _shape_of_one(form)
+    is_set = summary == "set"  # whose rows are exchangeable
+    scale = Scale.from_sets(pairs.x, shape[1]) if is_set else Scale.from_rows(pairs.x)
     if isinstance(summary, str):
-        shape = (*shape, 1)[: SUMMARIES[summary]]
-        summary = _named_layer(summary, max(16, 4 * size), form, for_network)
+        units = max(16, 4 * pairs.u.shape[1])
+        layer = _named_layer(summary, units, form, for_network)
     else:
-        summary = _copied(summary)
-    network = Conditioner(_on_rows(summary, shape, form), (2 * form.size,))
-    features = Features(scale, network)
+        layer = _copied(summary)
+    network = Conditioner(_on_rows(layer, shape, form), (2 * form.size,))
+    features = Features(scale._replace(is_missing=is_missing), network)
     _train_summary(features, pairs, for_flow, for_rows, max_minutes, verbose)
     return features
 
@@ -239,27 +232,26 @@ def _numbers_or_logarithms(pairs, simulations, exchangeable):
         for part in (pairs, simulations)
     )
     is_missing = np.isnan(all_known).any(axis=0)
-
-    def scaled(shift):
-        scale = Scale.from_rows(known, shift)._replace(is_missing=is_missing)
-        return Features(scale, exchangeable=exchangeable)
-
-    numbers, x = scaled(math.nan), np.where(np.isnan(known), 1.0, known)
+    x = np.where(np.isnan(known), 1.0, known)
     is_count = ((x >= 0.0) & (x == np.floor(x))).all(axis=0)
     shift = np.select([is_count, (x > 0.0).all(axis=0)], [1.0, 0.0], math.nan)
     shift[np.isnan(known).all(axis=0)] = math.nan
+    numbers, logarithms = (
+        Scale.from_rows(known, each)._replace(is_missing=is_missing)
+        for each in (math.nan, shift)
+    )
     if np.isnan(shift).all():
-        return numbers
-    logarithms = scaled(shift)
+        return Features(numbers, exchangeable=exchangeable)
     count = min(len(pairs.u), _COMPARED) // _PARTS
     parts = slice(count, _COMPARED), slice(count)
     compared = [Pairs(pairs.u, known).take(part) for part in parts]
     first, second = (
-        baselines.gaussian(*(Data(part.u, features.scaled(part.x)) for part in compared))
-        for features in (numbers, logarithms)
+        baselines.gaussian(*(Data(part.u, scale.features(part.x)) for part in compared))
+        for scale in (numbers, logarithms)
     )
     gain = second - first
-    return logarithms if gain.mean() > standard_error(gain) else numbers
+    scale = logarithms if gain.mean() > standard_error(gain) else numbers
+    return Features(scale, exchangeable=exchangeable)
 
 
 def _train_summary(features, pairs, for_flow, for_rows, max_minutes, verbose):
@@ -416,6 +408,12 @@ def _written(batch):
     """The shape of a symbolic tensor of N observations, in words."""
     sizes = ("N" if size is None else str(size) for size in batch.shape)
     return f"[{', '.join(sizes)}]"
+
+
+def _input_shape(summary, form):
+    """The shape of an observation, with an axis of channels for a named summary."""
+    shape = _shape_of_one(form)
+    return (*shape, 1)[: SUMMARIES[summary]] if isinstance(summary, str) else shape
 
 
 def _shape_of_one(form):

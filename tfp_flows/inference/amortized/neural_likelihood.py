@@ -55,12 +55,9 @@ class NeuralLikelihood:
       prior: the prior, a `tfd.Distribution`.
       support: its `JointSupport`.
       form: `DataForm` of the data of one trial, or `TrialCells`.
-      report: how well the density explains simulations that no training saw.
-      most_trials: see below.
-
-    Attributes:
-      report: a `DensityReport`, or a `MixedTrialsReport` of trials with categories or
-        integers; `print` shows a table.
+      report: how well the density explains simulations that no training saw: a
+        `DensityReport`, or a `MixedTrialsReport` of trials with categories or integers;
+        `print` shows a table.
       most_trials: largest number of trials of which it is known that errors of posterior
         means are, in the root mean square, below half a posterior standard deviation
         (`ScoreBias`); None if it was not measured.
@@ -314,30 +311,24 @@ def fit_neural_likelihood(
     simulations = source.pairs(num_simulations, for_draws, backup, verbose != 0)
     usable = simulations.usable(allows_missing=False)
     left_out = dropped(len(simulations.u) - len(usable.u), len(usable.u))
+    options: Any = {"seed": for_fit, "max_minutes": max_minutes, "verbose": verbose}
     density: Any
     if isinstance(form, MixedForm):
-        options = {"seed": for_fit, "max_minutes": max_minutes, "verbose": verbose}
         density, form, report = fit_mixed_trials(form, usable.x, usable.u, **options)
     else:
         data = Data(usable.x, usable.u)
         rule = rules_for(len(data.x), data.x.shape[1], data.context_size).given_flow
-        density = fit_density(
-            data.x,
-            data.context,
-            flow=new_flow(rule, data, for_flow),
-            seed=for_fit,
-            max_minutes=max_minutes,
-            verbose=verbose,
-        )
+        flow = new_flow(rule, data, for_flow)
+        density = fit_density(data.x, data.context, flow=flow, **options)
         report = density.report
-    bias, checks = None, [left_out]
+    checks, most_trials = [left_out], None
     if isinstance(source, PriorSimulator):
         more = source, form.possible, usable.u, for_bias
         bias = ScoreBias.from_simulations(density, *more)
-    if bias is not None:
-        checks.append(bias.check())
+        if bias is not None:
+            checks.append(bias.check())
+            most_trials = bias.most_trials()
     report = _with_checks(report, checks)
-    most_trials = None if bias is None else bias.most_trials()
     return NeuralLikelihood(density, prior, support, form, report, most_trials)
 
 

@@ -37,9 +37,6 @@ _MOVED = (
     "The draws are too far from the posterior: use `resample`, whose draws come from a t "
     "distribution that was moved there."
 )
-_FAR_OUT = (
-    "Few draws are so far out that means and standard deviations of draws depend on them."
-)
 _NEIGHBOURS = 5
 _LEAST_VARIANCE = 1e-4  # least variance along an axis of standardised numbers
 _MOST_KNOWN = 5_000  # simulations among which neighbours are looked for
@@ -60,16 +57,16 @@ _PROBABILITIES, _QUANTILE = (0.05, 0.25, 0.5, 0.75, 0.95), 0.1
 _DEVIATION_ERROR, _WITHOUT_WEIGHTS = 0.03, 0.3
 
 
+@dataclasses.dataclass(frozen=True)
 class _Rarity:
     """How rarely simulations are as far as an observation, by some distance of a row.
 
-    A subclass has a `name` and an `advice` of its check, and `distances` of simulations
-    that were not fitted, ascending, `[M]`.
+    A subclass has this distance, and the `name` and `advice` of its check.
     """
 
     name: ClassVar[str]
     advice: ClassVar[str]
-    distances: np.ndarray
+    distances: np.ndarray  # of simulations that were not fitted, ascending, `[M]`
 
     def distance(self, row: np.ndarray) -> float:
         """Returns the distance of `row`, `[S]`."""
@@ -78,7 +75,7 @@ class _Rarity:
     def judged_by(self, others: np.ndarray) -> Self:
         """Returns it with the distances of other simulations, `[M, S]`."""
         distances = np.sort([self.distance(row) for row in others])
-        return dataclasses.replace(self, distances=distances)  # type: ignore[type-var]
+        return dataclasses.replace(self, distances=distances)
 
     def rarity(self, row: np.ndarray) -> float:
         """Returns the share of simulations that are at least as far as `row`, `[S]`."""
@@ -90,11 +87,10 @@ class _Rarity:
 
         With fewer than a hundred simulations, at least one has to be as far.
         """
-        rarity, least = self.rarity(row), 1.0 / (1.0 + len(self.distances))
-        threshold = max(_RARE, least)
+        rarity = self.rarity(row)
+        threshold = max(_RARE, 1.0 / (1.0 + len(self.distances)))
         advice = self.advice.format(rarity=rarity, distance=self.distance(row))
-        passed = rarity > threshold
-        return Check(self.name, rarity, threshold, passed=passed, advice=advice)
+        return Check(self.name, rarity, threshold, rarity > threshold, advice)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +112,6 @@ class Surroundings(_Rarity):
     scale: np.ndarray  # their standard deviations, `[S]`
     axes: np.ndarray  # map that decorrelates them, `[S, S]`
     known: np.ndarray  # known simulations after these maps, `[N, S]`
-    distances: np.ndarray  # distances of other simulations, ascending, `[M]`
 
     @classmethod
     def from_simulations(cls, known: np.ndarray, others: np.ndarray) -> Surroundings:
@@ -130,8 +125,8 @@ class Surroundings(_Rarity):
         values, axes = np.linalg.eigh(np.cov(near.T).reshape(near.shape[1], -1))
         axes = axes / np.sqrt(np.maximum(values, _LEAST_VARIANCE))
         # Files hold them as text, which few digits keep short.
-        surroundings = cls(center, scale, axes, np.round(near @ axes, 4), np.zeros(0))
-        return surroundings.judged_by(others)
+        near = np.round(near @ axes, 4)
+        return cls(np.zeros(0), center, scale, axes, near).judged_by(others)
 
     def distance(self, row: np.ndarray) -> float:
         """Returns the distance of `row`, `[S]`."""
@@ -162,7 +157,6 @@ class Extent(_Rarity):
     center: np.ndarray  # medians, `[S]`
     below: np.ndarray  # how far the least numbers are below them, `[S]`
     above: np.ndarray  # how far the greatest are above them, `[S]`
-    distances: np.ndarray  # distances of other simulations, ascending, `[M]`
 
     @classmethod
     def from_simulations(cls, known: np.ndarray, others: np.ndarray) -> Extent:
@@ -174,7 +168,7 @@ class Extent(_Rarity):
         least = _LEAST_EXTENT * np.where(varies, known.std(axis=0), 1.0)
         below = np.maximum(center - known.min(axis=0), least)
         above = np.maximum(known.max(axis=0) - center, least)
-        return cls(center, below, above, np.zeros(0)).judged_by(others)
+        return cls(np.zeros(0), center, below, above).judged_by(others)
 
     def distance(self, row: np.ndarray) -> float:
         """Returns the distance of `row`, `[S]`."""
@@ -229,33 +223,26 @@ class ImportanceWeights:
             rng = np.random.default_rng(seed)
             rows = systematic_rows(weights, len(weights), rng.uniform(), rng)
             gaussian = Gaussian.from_draws(weighted.x[rows])
-            mean, factor = (
-                tf.constant(part, self._density.dtype)
-                for part in (gaussian.mean, gaussian.matrix)
+            mean = tf.constant(gaussian.mean, self._density.dtype)
+            factor = tf.linalg.LinearOperatorLowerTriangular(
+                tf.constant(gaussian.matrix, mean.dtype)
             )
-            proposal = tfd.MultivariateStudentTLinearOperator(
-                _DEGREES, mean, tf.linalg.LinearOperatorLowerTriangular(factor)
-            )
+            proposal = tfd.MultivariateStudentTLinearOperator(_DEGREES, mean, factor)
             weighted = self._draw(proposal, len(weights), seed)
             if is_whole and weighted.is_light and weighted.ess >= least:
                 break
         return weighted
 
     def _draw(self, distribution, count, seed):
-        sampler = ImportanceSampler(
-            self._density,
-            distribution,
-            self._entries,
-            rows=_ROWS_A_BATCH,
-            is_traced=False,
-        )
+        parts = self._density, distribution, self._entries
+        sampler = ImportanceSampler(*parts, rows=_ROWS_A_BATCH, is_traced=False)
         return sampler.weighted(count, seed)
 
 
 def tempered(log_weights: np.ndarray, least_ess: float) -> tuple[np.ndarray, bool]:
-    """Returns weights, `[S]`, to a power that leaves `least_ess` of them effective.
+    """Returns a power of weights that sums to 1, `[S]`, and whether the power is 1.
 
-    It is the largest up to 1; whether it is 1 comes with the weights, which sum to 1.
+    The power is the largest up to 1 that leaves `least_ess` of the draws effective.
     """
 
     def to_power(power):
@@ -269,9 +256,9 @@ def tempered(log_weights: np.ndarray, least_ess: float) -> tuple[np.ndarray, boo
 
     if not np.isfinite(log_weights).any():
         return np.full(len(log_weights), 1.0 / len(log_weights)), False
-    low, high = 0.0, 1.0
     if has_enough(1.0):
         return to_power(1.0), True
+    low, high = 0.0, 1.0
     for _ in range(_BISECTIONS):
         middle = 0.5 * (low + high)
         low, high = (middle, high) if has_enough(middle) else (low, middle)
@@ -339,30 +326,30 @@ def judge_observation(
     if weighted is None or is_learned:
         checks.append(_calibration(calibration))
     if weighted is not None:
-        # Resampling by weights mends whatever else is found about this observation. Learned
-        # weights do not mend a distance from the simulations.
-        count = len(among) if is_learned else 0
-        kept, mended = checks[:count], checks[count:]
-        of_weights = [
-            *_weights(weighted),
-            check_unweighted_draws(weighted),
-            _quantiles(weighted),
-            _own_deviation(weighted.rows[: weighted.count], _DEVIATION_ERROR),
-        ]
-        if adapted is not None:
+        of_weights = _weights(weighted)
+        if adapted is None:
+            drawn = weighted.rows[: weighted.count]
+            of_weights += [
+                check_unweighted_draws(weighted),
+                _quantiles(weighted),
+                _own_deviation(drawn, _DEVIATION_ERROR, "Use `resample`.", True),
+            ]
+        else:
             # Draws that were moved, and are too uneven still, are no advice.
             advice = {"advice": _MOVED} if adapted.are_reliable else {}
-            mended += [dataclasses.replace(check, **advice) for check in of_weights[:2]]
+            checks += [dataclasses.replace(check, **advice) for check in of_weights]
             of_weights = _weights(adapted, _ADAPTED)
-        mended = [dataclasses.replace(check, resampling_helps=True) for check in mended]
-        checks = [*kept, *mended, *of_weights]
+        # Resampling by weights mends whatever else is found about this observation. Learned
+        # weights do not mend a distance from the simulations.
+        first = len(among) if is_learned else 0
+        mended = [dataclasses.replace(c, resampling_helps=True) for c in checks[first:]]
+        checks = [*checks[:first], *mended, *of_weights]
         weighted = adapted or weighted
     if mass is not None:
         checks.append(_truncation(mass))
     if rows is not None:
-        without = _own_deviation(rows, _WITHOUT_WEIGHTS)
-        words = f"{_FAR_OUT} Take medians and quantiles, or simulate more."
-        checks.append(dataclasses.replace(without, advice=words, resampling_helps=False))
+        words = "Take medians and quantiles, or simulate more."
+        checks.append(_own_deviation(rows, _WITHOUT_WEIGHTS, words, False))
     reasons = tuple(dict.fromkeys(reasons_of(checks)))
     evidence, error = (None, None) if weighted is None else weighted.log_evidence
     ess = None if weighted is None else weighted.ess
@@ -414,8 +401,8 @@ def _quantiles(weighted):
         f"Weights move a quantile of 5 to 95 % by {change:.2f} standard deviations; use "
         "`resample`."
     )
-    name, change = "change of quantiles, s.d.", float(change)
-    return Check.at_most(name, change, _QUANTILE, advice, resampling_helps=True)
+    name = "change of quantiles, s.d."
+    return Check.at_most(name, float(change), _QUANTILE, advice, resampling_helps=True)
 
 
 def _quantiles_of(column, weights):
@@ -426,7 +413,7 @@ def _quantiles_of(column, weights):
     return np.interp(_PROBABILITIES, middles / total[-1], column)
 
 
-def _own_deviation(rows, threshold):
+def _own_deviation(rows, threshold, advice, resampling_helps):
     """Checks that single draws far out do not carry standard deviations of draws.
 
     ```none
@@ -439,5 +426,9 @@ def _own_deviation(rows, threshold):
         squares = (rows - rows.mean(axis=0)) ** 2
         errors = 0.5 * squares.std(axis=0) / squares.mean(axis=0) / math.sqrt(len(rows))
     error = float(np.max(errors, initial=0.0))
-    name, advice = "error of s.d. of draws", f"{_FAR_OUT} Use `resample`."
-    return Check.at_most(name, error, threshold, advice, resampling_helps=True)
+    words = (
+        "Few draws are so far out that means and standard deviations of draws depend on "
+        f"them. {advice}"
+    )
+    name, options = "error of s.d. of draws", {"resampling_helps": resampling_helps}
+    return Check.at_most(name, error, threshold, words, **options)

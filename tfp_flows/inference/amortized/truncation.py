@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from typing import TYPE_CHECKING, Any
@@ -124,6 +125,9 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
     def _moved_inside(self, rows, contexts, seed):
         """Draws the rows that are outside of the region again, until they are inside."""
 
+        def is_left(k, _, is_outside):
+            return tf.reduce_any(is_outside) & (k < _MOST_TRIES)
+
         def again(k, rows, is_outside):
             place = tf.where(is_outside)
             chosen = tf.gather(contexts, place[:, 0])
@@ -133,11 +137,7 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
             return k + 1, rows, is_outside
 
         first = tf.constant(1), rows, ~self.contains(rows)
-        return tf.while_loop(
-            lambda k, rows, is_outside: tf.reduce_any(is_outside) & (k < _MOST_TRIES),
-            again,
-            first,
-        )[1]
+        return tf.while_loop(is_left, again, first)[1]
 
     def _log_prob(self, value):
         log_density = self.log_density(value)
@@ -145,13 +145,11 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
             return log_density
         with np.errstate(divide="ignore"):
             log_share = tf.constant(np.log(self.share), self.dtype)
-        inside = self.contains(value)
-        outside = tf.constant(-np.inf, self.dtype)
-        return tf.where(
-            inside & tf.math.is_finite(log_share), log_density - log_share, outside
-        )
+        inside = self.contains(value) & tf.math.is_finite(log_share)
+        return tf.where(inside, log_density - log_share, -np.inf)
 
 
+@dataclasses.dataclass(eq=False)
 class TruncatedPrior:
     """The prior in the region in which a round of simulations has its parameters.
 
@@ -164,19 +162,15 @@ class TruncatedPrior:
     to that under the whole prior, so simulations need no correction. The posterior of any
     other observation is that under the truncated prior.
 
-    `previous` is the `AmortizedPosterior` of the round before, and `focus` the observation
-    as a row, `[K]`. The region has the probability `share` under the prior.
-
     Reference:
       Deistler, Gonçalves, Macke (2022), Truncated proposals for scalable and hassle-free
       simulation-based inference. https://arxiv.org/abs/2210.04815
     """
 
-    def __init__(
-        self, previous: Any, focus: np.ndarray, threshold: float, share: float = math.nan
-    ) -> None:
-        self.previous, self._focus = previous, focus
-        self._threshold, self.share = threshold, share
+    previous: Any  # the `AmortizedPosterior` of the round before
+    focus: np.ndarray  # the observation in focus as a row, `[K]`
+    threshold: float  # of log-densities q, in nats
+    share: float = math.nan  # probability of the region under the prior
 
     @classmethod
     def around(
@@ -202,15 +196,15 @@ class TruncatedPrior:
     def to_plain(self) -> dict[str, Any]:
         """Returns the fields without `previous` as plain values, for a file."""
         return {
-            "focus": self._focus.tolist(),
-            "threshold": self._threshold,
+            "focus": self.focus.tolist(),
+            "threshold": self.threshold,
             "share": self.share,
         }
 
     @functools.cached_property
     def posterior(self) -> Conditioned:
         """The density q(u | focus) of the round before."""
-        return self.previous.conditioned(self._focus)
+        return self.previous.conditioned(self.focus)
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -221,7 +215,7 @@ class TruncatedPrior:
     def contains(self, u: tf.Tensor) -> tf.Tensor:
         """Whether unconstrained parameters, `[..., D]`, lie in the region, `[...]`."""
         log_density = self.posterior.log_density(u)
-        return (log_density >= self._threshold) & self.posterior.contains(u)
+        return (log_density >= self.threshold) & self.posterior.contains(u)
 
     def contains_rows(self, u: np.ndarray) -> np.ndarray:
         """Returns `contains` of many rows, `[N, D]`, by parts, to bound the memory."""

@@ -5,6 +5,7 @@ Read in this order:
 ```none
 findings            measures a posterior: weighted draws, chains, missing mass
 importance          weighted draws of the target
+pareto              tails of weights, and weights smoothed by them
 chains              Markov chains, and mass that the posterior lacks
 missing_mass        where chains are stuck, and modes on rays
 tails               directions in which the target has no finite integral

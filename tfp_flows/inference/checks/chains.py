@@ -25,37 +25,30 @@ from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.target import UnconstrainedDensity
 
 _NUM_CHAINS = 128
-# Number of chains that start far from the draws, their distances in standard deviations,
-# and number of chains that start where searches for modes ended.
-_NUM_FAR, _FAR, _NUM_ENDS = 14, (3.0, 3.0, 10.0, 30.0), 10
-# Steps of a chain before its draws are kept, steps after that, and leapfrogs of a step.
-_WARM_UP, _KEPT, _LEAPFROGS = 80, 50, 6
-# Mean acceptance probability that the step size adapts to.
-_ACCEPTANCE = 0.8
-# A chain whose log-density still rises by this many nats has not arrived anywhere.
-_RISE = 3.0
-# Groups of chains that R-hat compares.
-_NUM_GROUPS = 4
+_NUM_FAR = 14  # chains that start far from the draws
+_FAR = 3.0, 3.0, 10.0, 30.0  # their distances, in standard deviations
+_NUM_ENDS = 10  # chains that start where searches for modes ended
+_WARM_UP, _KEPT = 80, 50  # steps of a chain before its draws are kept, and after that
+_LEAPFROGS = 6  # of a step
+_ACCEPTANCE = 0.8  # mean acceptance probability that the step size adapts to
+_RISE = 3.0  # nats; a chain whose log-density rises by more has not arrived anywhere
+_NUM_GROUPS = 4  # groups of chains that R-hat compares
 _MOST_R_HAT = 1.05
-# Uncovered mass up to this is within the error of its estimate. If there is more, chains
-# are continued so many times, since chains from the posterior's draws reach its tails late.
-UNCOVERED_MASS, NUM_CONTINUED = 0.0015, 4
-# A prime that keeps the seeds of continued chains apart.
-_SEED_OF_CONTINUED = 104_729
-# Largest error of probabilities by weighted draws.
-_PROBABILITY = 0.01
+UNCOVERED_MASS = 0.0015  # mass up to this is within the error of its estimate
+NUM_CONTINUED = 4  # continuations of chains, which reach the posterior's tails late
+_SEED_OF_CONTINUED = 104_729  # a prime that keeps the seeds of continued chains apart
+_PROBABILITY = 0.01  # largest error of probabilities by weighted draws
 
 
 @dataclasses.dataclass(frozen=True)
 class Chains:
-    """Unconstrained draws of chains that started far apart."""
+    """Unconstrained draws of C chains that started far apart, T draws each."""
 
     draws: np.ndarray  # `[T, C, D]`
     log_ratios: np.ndarray  # log-densities of the target less the posterior's, `[T, C]`
     jumps: np.ndarray  # share of the posterior's draws that each chain took, `[C]`
-    # Whether a draw belongs to the chain's stationary density, `[T, C]`. In a chain that
-    # started far out, these are the draws after the first posterior draw that it took, or
-    # all draws if it took none.
+    # Whether a draw belongs to the chain's stationary density, `[T, C]`: if it started far
+    # out, after the first posterior draw that it took, or always if it took none.
     is_settled: np.ndarray
     has_arrived: np.ndarray  # whether the log-density of a chain no longer rises, `[C]`
     num_gradients: int
@@ -82,13 +75,53 @@ class CheckChains:
     """
 
     def __init__(
-        self,
-        density: UnconstrainedDensity,
-        log_q: Callable,
-        by_xla: bool = True,
+        self, density: UnconstrainedDensity, log_q: Callable, by_xla: bool = True
     ) -> None:
-        self.density, self._log_q = density, log_q
+        self._density, self._log_q = density, log_q
         self._run = Compiled(self._sample, by_xla=by_xla and density.has_loop)
+
+    def start(
+        self,
+        weighted: WeightedDraws,
+        ends: np.ndarray,
+        seed: int,
+        rng: np.random.Generator,
+    ) -> Chains:
+        """Runs chains from points far out, draws of q, and ends of searches, `[S, D]`.
+
+        The seed is that of the chains; `rng` draws starts and proposals.
+        """
+        gaussian, far = weighted.gaussian, np.resize(_FAR, _NUM_FAR)[:, None]
+        noise = rng.normal(size=(_NUM_FAR, len(gaussian.mean))) * far
+        points = ends[rng.permutation(len(ends))[:_NUM_ENDS]]
+        points = np.concatenate([gaussian.draw(noise), points])
+        points = points[np.isfinite(self._density.log_prob(points))]
+        near = weighted.from_q[rng.integers(weighted.count, size=_NUM_CHAINS)]
+        starts = np.concatenate([points, near])[:_NUM_CHAINS]
+        proposals, ratios = _proposals(weighted, rng)
+        return self.run(starts, gaussian, proposals, ratios, seed, len(points))
+
+    def further(
+        self,
+        chains: Chains,
+        is_used: np.ndarray,
+        weighted: WeightedDraws,
+        seed: int,
+        rng: np.random.Generator,
+    ) -> Chains:
+        """Returns further draws of the chains that are used, `[C]`, and have settled."""
+        ends = chains.draws[-1, is_used & chains.is_settled[-1]]
+        starts = ends[np.resize(rng.permutation(len(ends)), _NUM_CHAINS)]
+        pieces = []
+        for _ in range(NUM_CONTINUED):
+            seed += _SEED_OF_CONTINUED
+            proposals, ratios = _proposals(weighted, rng)
+            pieces.append(self.run(starts, weighted.gaussian, proposals, ratios, seed))
+            starts = pieces[-1].draws[-1]
+        names = ("draws", "log_ratios", "is_settled")
+        joined = {n: np.concatenate([getattr(piece, n) for piece in pieces]) for n in names}
+        num_gradients = sum(piece.num_gradients for piece in pieces)
+        return dataclasses.replace(pieces[-1], num_gradients=num_gradients, **joined)
 
     def run(
         self,
@@ -104,7 +137,7 @@ class CheckChains:
         The posterior has the moments of `gaussian`. Its draws `proposals`, `[T, C, D]`,
         have log-ratios `[T, C]`.
         """
-        cast = functools.partial(tf.constant, dtype=self.density.dtype)
+        cast = functools.partial(tf.constant, dtype=self._density.dtype)
         rows = proposals.reshape(-1, proposals.shape[-1])
         z = gaussian.whiten(starts), gaussian.whiten(rows).reshape(proposals.shape)
         arguments = map(cast, (gaussian.mean, gaussian.factor, *z, proposal_ratios))
@@ -128,7 +161,7 @@ class CheckChains:
 
         @tf.custom_gradient  # the target's gradient is traced once
         def log_prob(z):
-            value, slope = self.density.value_and_gradient(unconstrained(z))
+            value, slope = self._density.value_and_gradient(unconstrained(z))
 
             def gradient(upstream, variables=None):
                 by_z = upstream[:, None] * tf.matmul(slope, factor)
@@ -160,14 +193,17 @@ class CheckChains:
         return [array.stack() for array in arrays]
 
 
+def _proposals(weighted, rng):
+    """Draws of q for each step of each chain, `[T, C, D]`, and their log-ratios."""
+    rows = rng.integers(weighted.count, size=(_KEPT, _NUM_CHAINS))
+    return weighted.from_q[rows], weighted.ratios[rows]
+
+
 def _warm_up(log_prob, z, seed):
     """Returns a kernel, and the states and kernel results after its warm-up from `z`."""
     step_sizes = tf.fill([tf.shape(z)[0], 1], tf.constant(0.1, z.dtype))
-    kernel = _TracedOnce(
-        tfp.mcmc.HamiltonianMonteCarlo(log_prob, step_sizes, _LEAPFROGS),
-        _WARM_UP,
-        target_accept_prob=_ACCEPTANCE,
-    )
+    hmc = tfp.mcmc.HamiltonianMonteCarlo(log_prob, step_sizes, _LEAPFROGS)
+    kernel = _TracedOnce(hmc, _WARM_UP, target_accept_prob=_ACCEPTANCE)
     warmed = tfp.mcmc.sample_chain(
         1,
         z,
@@ -188,56 +224,6 @@ class _TracedOnce(tfp.mcmc.DualAveragingStepSizeAdaptation):
         return graph_function(super().one_step)
 
 
-def start_chains(
-    runner: CheckChains,
-    weighted: WeightedDraws,
-    ends: np.ndarray,
-    seed: int,
-    rng: np.random.Generator,
-) -> Chains:
-    """Runs chains from points far out, from draws of q, and from ends of searches.
-
-    The ends are `[S, D]`. The seed is that of the chains; `rng` draws starts and proposals.
-    """
-    gaussian, far = weighted.gaussian, np.resize(_FAR, _NUM_FAR)[:, None]
-    noise = rng.normal(size=(_NUM_FAR, len(gaussian.mean))) * far
-    points = ends[rng.permutation(len(ends))[:_NUM_ENDS]]
-    points = np.concatenate([gaussian.draw(noise), points])
-    points = points[np.isfinite(runner.density.log_prob(points))]
-    near = weighted.from_q[rng.integers(weighted.count, size=_NUM_CHAINS)]
-    starts = np.concatenate([points, near])[:_NUM_CHAINS]
-    return _run(runner, starts, weighted, seed, rng, len(points))
-
-
-def _run(runner, starts, weighted, seed, rng, num_far=0):
-    """Runs chains that propose draws of q."""
-    rows = rng.integers(weighted.count, size=(_KEPT, _NUM_CHAINS))
-    proposals = weighted.from_q[rows], weighted.ratios[rows]
-    return runner.run(starts, weighted.gaussian, *proposals, seed, num_far)
-
-
-def continue_chains(
-    runner: CheckChains,
-    chains: Chains,
-    is_used: np.ndarray,
-    weighted: WeightedDraws,
-    seed: int,
-    rng: np.random.Generator,
-) -> Chains:
-    """Returns further draws of the chains that are used, `[C]`, and have settled."""
-    ends = chains.draws[-1, is_used & chains.is_settled[-1]]
-    starts = ends[np.resize(rng.permutation(len(ends)), _NUM_CHAINS)]
-    pieces = []
-    for _ in range(NUM_CONTINUED):
-        seed += _SEED_OF_CONTINUED
-        pieces.append(_run(runner, starts, weighted, seed, rng))
-        starts = pieces[-1].draws[-1]
-    names = ("draws", "log_ratios", "is_settled")
-    joined = {n: np.concatenate([getattr(piece, n) for piece in pieces]) for n in names}
-    num_gradients = sum(piece.num_gradients for piece in pieces)
-    return dataclasses.replace(pieces[-1], num_gradients=num_gradients, **joined)
-
-
 def r_hat_with_draws(
     chains: Chains, is_used: np.ndarray, weighted: WeightedDraws, rng: np.random.Generator
 ) -> float:
@@ -250,8 +236,7 @@ def r_hat_with_draws(
     size = chains.draws.shape[-1]
     from_chains = chains.draws[:, used].transpose(1, 0, 2).reshape(_NUM_GROUPS, -1, size)
     count = from_chains.shape[0] * from_chains.shape[1]
-    rows = rng.choice(len(weighted.x), count, p=weighted.weights / weighted.weights.sum())
-    groups = weighted.x[rows].reshape(from_chains.shape)
+    groups = weighted.resampled(count, rng).reshape(from_chains.shape)
     return rank_r_hat(np.concatenate([from_chains, groups]))
 
 
@@ -272,26 +257,22 @@ def rank_r_hat(groups: np.ndarray) -> float:
     """
     flat = groups.reshape(-1, groups.shape[-1])
     folded = np.abs(groups - np.median(flat, axis=0))
-    return float(max(_r_hat(_normal_scores(groups)), _r_hat(_normal_scores(folded))))
+    return float(max(_r_hat(groups), _r_hat(folded)))
 
 
-def _normal_scores(groups):
-    flat = groups.reshape(-1, groups.shape[-1])
+def _r_hat(groups):
+    flat, count = groups.reshape(-1, groups.shape[-1]), groups.shape[1]
     ranks = np.stack([_mean_ranks(column) for column in flat.T], axis=1)
-    return tf.math.ndtri((ranks - 0.375) / (len(flat) + 0.25)).numpy().reshape(groups.shape)
+    z = tf.math.ndtri((ranks - 0.375) / (len(flat) + 0.25)).numpy().reshape(groups.shape)
+    within = z.var(axis=1, ddof=1).mean(axis=0)
+    between = z.mean(axis=1).var(axis=0, ddof=1)
+    return np.sqrt((count - 1.0) / count + between / np.maximum(within, 1e-12)).max()
 
 
 def _mean_ranks(values):
     """Ranks from 1; equal values, which chains and weighted draws repeat, share theirs."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - 0.5 * (counts - 1))[place]
-
-
-def _r_hat(z):
-    count = z.shape[1]
-    within = z.var(axis=1, ddof=1).mean(axis=0)
-    between = z.mean(axis=1).var(axis=0, ddof=1)
-    return np.sqrt((count - 1.0) / count + between / np.maximum(within, 1e-12)).max()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -302,43 +283,48 @@ class Uncovered:
     mean: float  # of any variable, in standard deviations
     deviation: float  # of the logarithm of any standard deviation
 
+    @property
+    def are_harmless(self) -> bool:
+        """Whether all errors are small enough for draws by weights."""
+        is_close = self.mean <= MEAN_CHANGE and self.deviation <= DEVIATION_CHANGE
+        return is_close and self.probability <= _PROBABILITY
+
 
 def uncovered_mass(
-    chains: Chains,
-    is_used: np.ndarray,
-    weighted: WeightedDraws,
-    flatten: Callable,
+    chains: Chains, is_used: np.ndarray, weighted: WeightedDraws, flatten: Callable
 ) -> tuple[float, Uncovered | None]:
-    """Returns how much more of the chains than of the weighted draws is beyond all of q.
+    """Returns how much more mass chains have beyond the draws of q than weighted draws.
 
-    Chains that are in the posterior's mass are used, booleans `[C]`. `flatten` maps
-    unconstrained draws, `[N, D]`, to the entries of the parts, `[N, E]`. There is no
-    `Uncovered` if the share is 0 or not known.
+    Points beyond them have a larger ratio of target to q than all draws of q. Chains that
+    are in the posterior's mass are used, booleans `[C]`. `flatten` maps unconstrained
+    draws, `[N, D]`, to the entries of the parts, `[N, E]`. There is no `Uncovered` if the
+    mass is 0 or not known.
     """
     if not is_used.any():
         return math.nan, None
     most = weighted.ratios[np.isfinite(weighted.ratios)].max(initial=-np.inf)
-    counts = is_used & chains.is_settled
-    is_beyond = counts & (chains.log_ratios > most)
-    share = float(is_beyond.sum() / max(counts.sum(), 1))
+    is_counted = is_used & chains.is_settled
+    is_beyond = is_counted & (chains.log_ratios > most)
+    share = float(is_beyond.sum() / max(is_counted.sum(), 1))
     with np.errstate(invalid="ignore"):
         is_known = weighted.log_p - weighted.log_q > most
     weights = weighted.weights[is_known]
-    uncovered = share - float(weights.sum())
+    known_share = float(weights.sum())
+    uncovered = share - known_share
     if not uncovered > 0.0:
         return 0.0, None
     # If chains stay beyond the draws of q, their last third has the largest share there.
-    late = slice(-(len(counts) // 3), None)
-    bounds = [_upper_bound(is_beyond[part], counts[part]) for part in (slice(None), late)]
-    bound = max(bounds) - float(weights.sum())
+    third = len(is_counted) // 3
+    bounds = (_upper_bound(is_beyond[-t:], is_counted[-t:]) for t in (0, third))
+    bound = max(bounds) - known_share
     rows, moments = weighted.rows, weighted.moments
     varies = entries_that_vary(rows)
     mean, deviation = moments.mean[varies], moments.deviation[varies]
     beyond = (flatten(chains.draws[is_beyond])[:, varies] - mean) / deviation
     known = (rows[is_known][:, varies] - mean) / deviation
     # Expectations by chains beyond the draws of q, and by weights elsewhere.
-    rest = (1.0 - share) / max(1.0 - float(weights.sum()), 1e-9)
-    equal = np.full(len(beyond), 1.0 / counts.sum())
+    rest = (1.0 - share) / max(1.0 - known_share, 1e-9)
+    equal = np.full(len(beyond), 1.0 / is_counted.sum())
     shift = equal @ beyond - rest * (weights @ known)
     square = equal @ beyond**2 + rest * (1.0 - weights @ known**2)
     change = 0.5 * np.log(np.maximum(square - shift**2, 1e-30))
@@ -347,9 +333,9 @@ def uncovered_mass(
     return uncovered, Uncovered(bound, *map(float, effects))
 
 
-def _upper_bound(is_beyond, counts):
+def _upper_bound(is_beyond, is_counted):
     """Share of draws, `[T, C]`, plus two standard errors from the spread of chains."""
-    shares = is_beyond.sum(axis=0) / max(counts.sum() / counts.shape[1], 1.0)
+    shares = is_beyond.sum(axis=0) / max(is_counted.sum() / is_counted.shape[1], 1.0)
     return float(shares.mean() + 2.0 * shares.std() / math.sqrt(len(shares)))
 
 
@@ -386,20 +372,13 @@ def check_uncovered_mass(mass: float, bounds: Uncovered | None) -> Check:
         f"Of the draws of Markov chains, {100.0 * mass:.2f} % are where the posterior has "
         "far too little mass."
     )
-    is_harmless = (
-        bounds is not None
-        and bounds.probability <= _PROBABILITY
-        and bounds.mean <= MEAN_CHANGE
-        and bounds.deviation <= DEVIATION_CHANGE
-    )
-    if bounds is not None and is_harmless:
+    advice, is_harmless = "Try another seed, or MCMC with many chains.", False
+    if bounds is not None and bounds.are_harmless:
+        is_harmless = True
         advice = (
-            f"{words} Use `resample`: probabilities may be off by "
-            f"{bounds.probability:.3f}, means by {bounds.mean:.3f} standard deviations, "
-            f"and standard deviations by {100.0 * np.expm1(bounds.deviation):.1f} %, "
-            "beside what `ess` tells."
+            f"Use `resample`: probabilities may be off by {bounds.probability:.3f}, means "
+            f"by {bounds.mean:.3f} standard deviations, and standard deviations by "
+            f"{100.0 * np.expm1(bounds.deviation):.1f} %, beside what `ess` tells."
         )
-    else:
-        advice = f"{words} Try another seed, or MCMC with many chains."
-    passed = not mass > UNCOVERED_MASS
-    return Check("uncovered mass", mass, UNCOVERED_MASS, passed, advice, is_harmless)
+    name, passed = "uncovered mass", not mass > UNCOVERED_MASS
+    return Check(name, mass, UNCOVERED_MASS, passed, f"{words} {advice}", is_harmless)

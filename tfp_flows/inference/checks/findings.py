@@ -14,22 +14,11 @@ from tfp_flows.inference.checks.chains import (
     UNCOVERED_MASS,
     CheckChains,
     Uncovered,
-    continue_chains,
     r_hat_with_draws,
-    start_chains,
     uncovered_mass,
 )
-from tfp_flows.inference.checks.importance import (
-    ImportanceSampler,
-    WeightedDraws,
-    sample_until_known,
-)
-from tfp_flows.inference.checks.missing_mass import (
-    distinct,
-    further_modes,
-    measured,
-    stuck_groups,
-)
+from tfp_flows.inference.checks.importance import ImportanceSampler, WeightedDraws
+from tfp_flows.inference.checks.missing_mass import further_modes, used_and_missing
 from tfp_flows.inference.initial_flow import Start
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.target import UnconstrainedDensity
@@ -37,10 +26,8 @@ from tfp_flows.inference.target import UnconstrainedDensity
 # Numbers of weighted draws; the first one that determines the moments is taken.
 _NUMBERS_OF_DRAWS = 20_000, 100_000, 400_000
 _FEWEST_DRAWS = 256
-# From this number of effective draws on, weighted draws are preferred to chains.
-_FEWEST_EFFECTIVE = 1000
-# Number of gradients that chains, the search and the fewest weighted draws take together.
-_NUM_GRADIENTS = 150_000
+_FEWEST_EFFECTIVE = 1000  # from so many on, weighted draws are preferred to chains
+_NUM_GRADIENTS = 150_000  # of chains, the search and the fewest weighted draws together
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,11 +54,9 @@ class Findings:
 
     def likely_draws(self, rng: np.random.Generator) -> np.ndarray:
         """Returns draws near to the target's, `[N, D]`: by weights, or from chains."""
-        weighted = self.weighted
-        if weighted.ess < _FEWEST_EFFECTIVE:
+        if self.weighted.ess < _FEWEST_EFFECTIVE:
             return rng.permutation(self.chain_draws)
-        size, total = len(weighted.x), weighted.weights.sum()
-        return weighted.x[rng.choice(size, size, p=weighted.weights / total)]
+        return self.weighted.resampled(len(self.weighted.x), rng)
 
 
 def seconds_of_checks(density: UnconstrainedDensity) -> float:
@@ -100,46 +85,30 @@ def examine(
     if seconds < seconds_of_checks(density):
         return _weights_alone(start, distribution, seed, seconds)
     sampler = ImportanceSampler(density, distribution, flatten)
-    more = seconds / max(density.seconds_of_gradient, 1e-12) - _NUM_GRADIENTS
-    counts = [n for n in _NUMBERS_OF_DRAWS if n < more or n == _NUMBERS_OF_DRAWS[0]]
-    weighted = sample_until_known(sampler, seed, counts)
+    spare_gradients = seconds / max(density.seconds_of_gradient, 1e-12) - _NUM_GRADIENTS
+    fewest, *larger = _NUMBERS_OF_DRAWS
+    counts = [fewest, *(count for count in larger if count < spare_gradients)]
+    weighted = sampler.until_known(counts, seed)
     show("checking Markov chains", 0.3)
     runner = CheckChains(density, sampler.log_q, by_xla)
-    chains = start_chains(runner, weighted, start.ends, seed, rng)
+    chains = runner.start(weighted, start.ends, seed, rng)
     show("searching for further modes", 0.7)
-    modes = further_modes(sampler, weighted, start.gaussians, start.space.prior, rng)
+    modes = further_modes(sampler, weighted, start, rng)
     num_gradients = chains.num_gradients + modes.num_gradients
     evidence = weighted.log_evidence[0]
-    is_used, missing = _used_and_missing(sampler, chains, modes, evidence, rng)
+    is_used, missing = used_and_missing(sampler, chains, modes, evidence, rng)
     mass, uncovered = uncovered_mass(chains, is_used, weighted, flatten)
-    if mass > UNCOVERED_MASS and more < NUM_CONTINUED * chains.num_gradients:
+    if mass > UNCOVERED_MASS and spare_gradients < NUM_CONTINUED * chains.num_gradients:
         uncovered = None  # there is no time to know
     elif mass > UNCOVERED_MASS:
         show("continuing Markov chains", 0.9)
-        longer = continue_chains(runner, chains, is_used, weighted, seed, rng)
+        longer = runner.further(chains, is_used, weighted, seed, rng)
         num_gradients += longer.num_gradients
         later = uncovered_mass(longer, longer.has_arrived, weighted, flatten)
         mass, uncovered = max(mass, later[0]), later[1] or uncovered
-    return Findings(
-        weighted,
-        r_hat_with_draws(chains, is_used, weighted, rng),
-        mass,
-        uncovered,
-        missing,
-        chains.draws_in(is_used),
-        num_gradients,
-    )
-
-
-def _used_and_missing(sampler, chains, modes, evidence, rng):
-    """Which chains are in mass that counts, `[C]`, and Gaussians of mass that q lacks."""
-    groups, is_used = stuck_groups(chains), chains.has_arrived.copy()
-    stuck = [Gaussian.from_draws(chains.draws_in(group)) for group in groups]
-    gaussians = [*stuck, *modes.gaussians]
-    regions = [measured(sampler, gaussian, evidence, rng) for gaussian in gaussians]
-    for group, region in zip(groups, regions[: len(groups)], strict=True):
-        is_used[group] &= region.counts
-    return is_used, distinct(regions)
+    r_hat = r_hat_with_draws(chains, is_used, weighted, rng)
+    drawn = chains.draws_in(is_used)
+    return Findings(weighted, r_hat, mass, uncovered, missing, drawn, num_gradients)
 
 
 def _weights_alone(start, distribution, seed, seconds):
@@ -149,6 +118,5 @@ def _weights_alone(start, distribution, seed, seconds):
     affordable = 0.5 * seconds / (density.seconds_of_gradient or math.inf)
     count = int(np.clip(affordable, _FEWEST_DRAWS, _NUMBERS_OF_DRAWS[0]))
     sampler = ImportanceSampler(density, distribution, flatten, rows=min(count, 2000))
-    weighted = sample_until_known(sampler, seed, [count])
-    needed = seconds_of_checks(density)
-    return Findings(weighted, complete=False, seconds=needed)
+    weighted = sampler.until_known([count], seed)
+    return Findings(weighted, complete=False, seconds=seconds_of_checks(density))

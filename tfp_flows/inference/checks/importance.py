@@ -8,13 +8,16 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tfp_flows.core.arguments import require
 from tfp_flows.core.check import Check
 from tfp_flows.core.compiled import graph_function
+from tfp_flows.inference.checks.pareto import (
+    pareto_k_threshold,
+    pareto_smooth,
+    top_of_tail,
+)
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.target import (
     UnconstrainedDensity,
@@ -23,32 +26,22 @@ from tfp_flows.inference.target import (
     without_rounding,
 )
 
-# Draws of one batch.
-_ROWS = 2000
-# Share and scale of each broad t distribution; the scale is relative to the posterior's.
-_SHARE, _SCALE = 0.05, 1.5
-# Largest number of entries of the parts in all weighted draws.
-_MOST_NUMBERS = 4_000_000
+_ROWS = 2000  # draws of one batch
+_SHARE = 0.05  # of each broad t distribution in the mixture
+_SCALE = 1.5  # of these distributions, relative to the posterior's
+_MOST_NUMBERS = 4_000_000  # largest number of entries of all weighted draws
 FEWEST_RELIABLE_DRAWS = 400
-# From this share of effective draws on, weights are even.
-_EVEN = 0.5
-# Largest share of draws with an unreliable density.
-_MOST_UNKNOWN = 0.005
+_EVEN = 0.5  # from this share of effective draws on, weights are even
+_MOST_UNKNOWN = 0.005  # largest share of draws with an unreliable density
 # Largest standard errors of moments: of means, in standard deviations, and of the
 # logarithms of standard deviations.
 _MEAN_ERROR, _DEVIATION_ERROR = 0.1 / 3.0, 0.05 / 3.0
 # Names of checks that may fail again after another round of a fit.
 MOMENTS, UNKNOWN_DENSITY = "error of moments / tolerance", "draws of unknown density"
-# Number of variables that a reason names.
-_MOST_NAMES = 5
+_MOST_NAMES = 5  # number of variables that a reason names
 # Largest effects of the weights on moments, in the same units as the errors above.
 MEAN_CHANGE, DEVIATION_CHANGE = 0.05, 0.03
-# Largest gap between log-evidence and ELBO, in nats.
-_GAP = 0.05
-# Fewest weights to which the tail of a Pareto distribution is fitted.
-_FEWEST_IN_TAIL = 5
-# Weight of the prior of the shape, in observations, and its centre.
-_PRIOR_COUNT, _PRIOR_SHAPE = 10.0, 0.5
+_GAP = 0.05  # largest gap between log-evidence and ELBO, in nats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +77,11 @@ class WeightedDraws:
     def weights(self) -> np.ndarray:
         """Weights that sum to 1, `[S]`."""
         return np.exp(self.smoothed)
+
+    def resampled(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Returns draws by their weights, with replacement, `[count, D]`."""
+        shares = self.weights / self.weights.sum()
+        return self.x[rng.choice(len(self.x), count, p=shares)]
 
     @functools.cached_property
     def moments(self) -> WeightedMoments:
@@ -158,6 +156,20 @@ class ImportanceSampler:
         (log_q,) = in_batches(lambda x: [self.log_q(x)], x, dtype=self.density.dtype)
         return np.where(np.isfinite(log_p), log_p, -np.inf), log_q
 
+    def until_known(self, counts: Sequence[int], seed: int) -> WeightedDraws:
+        """Draws the first of some ascending numbers that determines the moments.
+
+        Even weights with a heavy tail are drawn in larger numbers, too, since the shape of
+        the tail is estimated from few of them.
+        """
+        most = max(counts[0], _MOST_NUMBERS // self.density.event_size)
+        for count in counts:
+            weighted = self.weighted(min(count, most), seed)
+            is_even = weighted.ess > _EVEN * len(weighted.x)
+            if weighted.moments.are_known if weighted.is_light else not is_even:
+                break  # more draws do not help
+        return weighted
+
     def weighted(self, count: int, seed: int) -> WeightedDraws:
         """Draws `count` times from the mixture, and weights the draws.
 
@@ -174,10 +186,8 @@ class ImportanceSampler:
         gaussian = Gaussian.from_draws(x)
         broad = Gaussian(gaussian.mean, _SCALE * gaussian.factor)
         wide = _broad_draws(broad, num_broad, np.random.default_rng([seed, 6]))
-        from_wide = self.at(wide)
-        everything = np.concatenate([x, wide])
-        log_p = np.concatenate([log_p, from_wide[0]])
-        log_q = np.concatenate([log_q, from_wide[1]])
+        pairs = zip((x, log_p, log_q), (wide, *self.at(wide)), strict=True)
+        everything, log_p, log_q = map(np.concatenate, pairs)
         log_wide = math.log(_SHARE) + np.logaddexp(*_log_broad(broad, everything))
         log_mixed = np.logaddexp(math.log1p(-2.0 * _SHARE) + log_q, log_wide)
         log_p = without_rounding(self.density, everything, log_p, log_mixed)
@@ -287,49 +297,26 @@ def entries_that_vary(rows: np.ndarray) -> np.ndarray:
     return np.nanmax(rows, axis=0) > np.nanmin(rows, axis=0)
 
 
-def sample_until_known(
-    sampler: ImportanceSampler, seed: int, counts: Sequence[int]
-) -> WeightedDraws:
-    """Draws the first of some ascending numbers of draws that determines the moments.
-
-    Even weights with a heavy tail are drawn in larger numbers, too, since the shape of the
-    tail is estimated from few of them.
-    """
-    most = max(counts[0], _MOST_NUMBERS // sampler.density.event_size)
-    for count in counts:
-        weighted = sampler.weighted(min(count, most), seed)
-        is_even = weighted.ess > _EVEN * len(weighted.x)
-        may_help = not weighted.moments.are_known if weighted.is_light else is_even
-        if not may_help:
-            break
-    return weighted
-
-
 def check_pareto_k(weighted: WeightedDraws) -> Check:
     """Checks that the tail of the weights is light."""
     k, threshold = weighted.pareto_k, pareto_k_threshold(len(weighted.x))
-    return Check(
-        "Pareto k",
-        k,
-        threshold,
-        weighted.is_light,
+    advice = (
         f"The weights' tail has Pareto k {k:.2f}, not below {threshold:.2f}: the "
         "posterior's tails are lighter than the target's, or it is far from the target. "
-        "Try a larger budget, other parameters (such as non-centred ones), or MCMC.",
+        "Try a larger budget, other parameters (such as non-centred ones), or MCMC."
     )
+    return Check("Pareto k", k, threshold, weighted.is_light, advice)
 
 
 def check_ess(weighted: WeightedDraws) -> Check:
     """Checks that the effective number of weighted draws is large enough."""
-    ess = weighted.ess
-    return Check(
-        "effective draws",
-        ess,
-        FEWEST_RELIABLE_DRAWS,
-        ess >= FEWEST_RELIABLE_DRAWS if weighted.is_light else None,
-        f"Only {ess:.0f} weighted draws are effective, below {FEWEST_RELIABLE_DRAWS}. Try "
-        "a larger budget, other parameters, or MCMC.",
+    ess, fewest = weighted.ess, FEWEST_RELIABLE_DRAWS
+    advice = (
+        f"Only {ess:.0f} weighted draws are effective, below {fewest}. Try a larger "
+        "budget, other parameters, or MCMC."
     )
+    passed = ess >= fewest if weighted.is_light else None
+    return Check("effective draws", ess, fewest, passed, advice)
 
 
 def check_moments(weighted: WeightedDraws, names: Sequence[str] = ()) -> Check:
@@ -339,16 +326,15 @@ def check_moments(weighted: WeightedDraws, names: Sequence[str] = ()) -> Check:
     unknown = moments.unknown
     shown = [names[i] if names else f"entry {i}" for i in unknown[:_MOST_NAMES]]
     shown += ["..."] if len(unknown) > _MOST_NAMES else []
-    return Check(
-        MOMENTS,
-        float(max(mean_error / _MEAN_ERROR, deviation_error / _DEVIATION_ERROR)),
-        1.0,
-        moments.are_known if weighted.are_reliable else None,
+    error = float(max(mean_error / _MEAN_ERROR, deviation_error / _DEVIATION_ERROR))
+    advice = (
         f"{len(weighted.x)} weighted draws tell means and standard deviations of "
         f"{', '.join(shown)} to {mean_error:.3f} standard deviations and "
         f"{100.0 * deviation_error:.1f} % only, as tails are heavy or draws of them rare. "
-        "Try other parameters, or MCMC, and quantiles instead of moments.",
+        "Try other parameters, or MCMC, and quantiles instead of moments."
     )
+    passed = moments.are_known if weighted.are_reliable else None
+    return Check(MOMENTS, error, 1.0, passed, advice)
 
 
 def check_known_density(weighted: WeightedDraws) -> Check:
@@ -383,130 +369,6 @@ def check_unweighted_draws(weighted: WeightedDraws) -> Check:
             f"Weights move a mean by {shift:.2f} standard deviations, or a standard "
             f"deviation by {100.0 * math.expm1(min(change, 700.0)):.0f} %; use `resample`."
         )
-    return Check(
-        name,
-        float(max(shift / MEAN_CHANGE, change / DEVIATION_CHANGE, gap / _GAP)),
-        1.0,
-        bool(has_equal_moments and not gap > _GAP),
-        advice,
-        resampling_helps=True,
-    )
-
-
-def pareto_smooth(log_weights: npt.ArrayLike) -> tuple[np.ndarray, float]:
-    """Replaces the largest weights by quantiles of a generalised Pareto distribution.
-
-    ```none
-    M = ceil(min(S / 5, 3 sqrt(S)))                       the weights that are its tail
-    w_(S - M + j) <- F^-1((j - 1/2) / M),  j = 1 .. M     at most the largest raw weight
-    ```
-
-    Args:
-      log_weights: log-density of the target less that of the proposal, at draws of the
-        proposal, `[S]`; -inf outside the target's support.
-
-    Returns:
-      The smoothed log-weights, `[S]`, and the shape k of the tail. The mean weight and
-      expectations under the weights converge for k below 1, in practice below
-      `pareto_k_threshold(S)`. k is -inf if all weights are equal, and inf if hardly any is
-      positive.
-
-    Raises:
-      ValueError: if `log_weights` have several axes.
-
-    >>> import numpy as np
-    >>> import tfp_flows
-    >>> z = np.random.default_rng(0).normal(size=10000)
-    >>> # p = N(0, 1.29), q = N(0, 1)
-    >>> _, k = tfp_flows.inference.pareto_smooth(0.2 * z**2)
-    >>> 0.2 < k < 0.7
-    True
-
-    Reference:
-      Vehtari, Simpson, Gelman, Yao, Gabry (2024), Pareto smoothed importance sampling.
-      https://arxiv.org/abs/1507.02646
-    """
-    log_weights = np.asarray(log_weights, np.float64)
-    require(log_weights.ndim == 1, "`log_weights` of shape [S]", log_weights.shape)
-    largest = log_weights.max(initial=-np.inf)
-    count = _size_of_tail(len(log_weights))
-    if not np.isfinite(largest) or count < _FEWEST_IN_TAIL:
-        return log_weights, math.inf
-    order = np.argsort(log_weights, kind="stable")
-    weights = np.exp(log_weights[order] - largest)
-    cut, tail = weights[-count - 1], weights[-count:]
-    if not cut > 0.0:  # nearly all weights are zero
-        return log_weights, math.inf
-    if not tail[-1] - cut > 1e-12:
-        return log_weights, -math.inf
-    k, scale = generalised_pareto(tail - cut)
-    smoothed = log_weights.copy()
-    quantiles = _quantiles((np.arange(count) + 0.5) / count, k, scale)
-    smoothed[order[-count:]] = largest + np.log(np.minimum(cut + quantiles, 1.0))
-    return smoothed, k
-
-
-def top_of_tail(terms: np.ndarray) -> float:
-    """Mean of the largest of `terms`, `[S]`, by the Pareto distribution of their tail.
-
-    It is infinite for a shape k of 1 or more. The largest term of a sample is usually below
-    this mean, further below for heavier tails, so a sum of S terms may lack this amount.
-    """
-    size = len(terms)
-    count = _size_of_tail(size)
-    tail = np.sort(np.partition(terms, size - count - 1)[size - count - 1 :])
-    cut, largest = tail[0], tail[-1]
-    if count < _FEWEST_IN_TAIL or not largest > cut * (1.0 + 1e-12):
-        return float(largest)
-    k, scale = generalised_pareto(tail[1:] - cut)
-    if k >= 1.0:
-        return math.inf
-    rise = count**k / (1.0 - k) - 1.0
-    mean = scale * (rise / k if abs(k) > 1e-9 else 1.0 + math.log(count))
-    return float(cut + mean)
-
-
-def pareto_k_threshold(size: int) -> float:
-    """Returns the shape of the tail below which `size` weights can be relied on.
-
-    ```none
-    min(1 - 1 / log10(size), 0.7)
-    ```
-    """
-    return min(1.0 - 1.0 / math.log10(max(size, 11)), 0.7)
-
-
-def generalised_pareto(excess: npt.ArrayLike) -> tuple[float, float]:
-    """Fits shape and scale of a generalised Pareto distribution to rising excesses, `[M]`.
-
-    The shape is the mean under the profile posterior of `b = -k / scale`, shrunk a little
-    towards 1/2, as in Pareto smoothing.
-
-    Reference:
-      Zhang, Stephens (2009), A new and efficient estimation method for the generalized
-      Pareto distribution. https://doi.org/10.1198/tech.2009.08017
-    """
-    excess = np.maximum(np.asarray(excess, np.float64), 1e-300)
-    size = len(excess)
-    grid = 30 + int(math.sqrt(size))
-    quartile = excess[max(int(size / 4.0 + 0.5) - 1, 0)]
-    b = 1.0 - np.sqrt(grid / (np.arange(grid) + 0.5))
-    b = b / (3.0 * quartile) + 1.0 / excess[-1]
-    shapes = np.log1p(-b[:, None] * excess).mean(axis=1)
-    profile = size * (np.log(-b / shapes) - shapes - 1.0)
-    masses = np.exp(profile - profile.max())
-    mean = float((masses * b).sum() / masses.sum())
-    shape = float(np.log1p(-mean * excess).mean())
-    scale = -shape / mean
-    prior = _PRIOR_COUNT * _PRIOR_SHAPE
-    return (size * shape + prior) / (size + _PRIOR_COUNT), scale
-
-
-def _size_of_tail(size):
-    return math.ceil(min(size / 5.0, 3.0 * math.sqrt(size)))
-
-
-def _quantiles(p, shape, scale):
-    if abs(shape) < 1e-9:
-        return -scale * np.log1p(-p)
-    return scale * np.expm1(-shape * np.log1p(-p)) / shape
+    effect = float(max(shift / MEAN_CHANGE, change / DEVIATION_CHANGE, gap / _GAP))
+    passed = bool(has_equal_moments and not gap > _GAP)
+    return Check(name, effect, 1.0, passed, advice, resampling_helps=True)

@@ -5,30 +5,26 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from tfp_flows.core.check import Check
 from tfp_flows.inference.checks.chains import Chains
 from tfp_flows.inference.checks.importance import ImportanceSampler, WeightedDraws
+from tfp_flows.inference.initial_flow import Start
 from tfp_flows.inference.modes import Gaussian, Modes, find_modes
 from tfp_flows.inference.target import UnconstrainedDensity, is_rounding
 
-# Starts of the search, and how much broader than the posterior they are.
+# Starts of the search: broad draws, and draws of the largest weights.
 _NUM_BROAD, _NUM_HEAVIEST = 56, 8
-_BREADTHS = (2.0, 5.0, 15.0, 50.0)
-# Components of the posterior with the largest mass, from which rays start, too.
-_MOST_CENTRES = 3
-# The posterior knows a point if the target exceeds it there by less than this, in nats.
-_KNOWN = 1.0
+_BREADTHS = (2.0, 5.0, 15.0, 50.0)  # of broad draws, in units of the posterior's
+_MOST_CENTRES = 3  # components of the posterior, the largest first, from which rays start
+_KNOWN = 1.0  # nats; the posterior knows a point where the target exceeds it by less
 # Number of draws of a Gaussian that estimate its mass, and that are tested for rounding.
 _NUM_PROBES, _NUM_ROUNDED = 400, 32
-# Mass counts if it is at most so many nats below the evidence. The posterior lacks it if
-# the posterior is so many nats below the target.
-_COUNTS, _UNDER = 5.0, 1.5
-# Chains whose means differ by less than this, in standard deviations, form a group.
-_TOGETHER = 3.0
+_COUNTS = 5.0  # nats; mass counts if it is at most so far below the evidence
+_UNDER = 1.5  # nats; the posterior lacks mass where it is so far below the target
+_TOGETHER = 3.0  # standard deviations; chains with closer means form a group
 # Rays start this many standard deviations from a centre, and end at the larger of two
 # distances: in standard deviations, and in units of the unconstrained variables.
 _NEAREST, _FARTHEST, _FARTHEST_UNITS = 0.5, 150.0, 50.0
@@ -36,30 +32,26 @@ _NEAREST, _FARTHEST, _FARTHEST_UNITS = 0.5, 150.0, 50.0
 # that distances across and along rays are about equal.
 _NUM_SCATTERED = 20_000
 _NUM_RADII, _FEWEST_RADII = {1: 400, 2: 133, 3: 40, 4: 21}, 14
-# Number of points of a ray along an axis or a diagonal: neighbours are 11 % apart.
-_NUM_DENSE_RADII = 56
+_NUM_DENSE_RADII = 56  # points of a ray along an axis or a diagonal, 11 % apart
 _MOST_AXES, _MOST_DIAGONALS = 32, 32
-# Number of shells of distance; number of points of a shell that are compared with the
-# posterior; and number of points that are taken if the posterior lacks them.
-_NUM_SHELLS, _NUM_COMPARED, _FROM_SHELL = 14, 8, 2
-# Probability that a ray meets a mode as wide as `narrowest_modes` returns.
-_MET = 0.95
+_NUM_SHELLS = 14  # of distance
+_NUM_COMPARED = 8  # points of a shell that are compared with the posterior
+_FROM_SHELL = 2  # points of a shell that are taken if the posterior lacks them
+_MET = 0.95  # probability that a ray meets a mode as wide as `narrowest_modes` returns
 
 
 def further_modes(
     sampler: ImportanceSampler,
     weighted: WeightedDraws,
-    components: Sequence[Gaussian],
-    prior: np.ndarray,
+    start: Start,
     rng: np.random.Generator,
 ) -> Modes:
     """Climbs from broad draws, the heaviest draws, draws of the prior, and along rays.
 
-    Rays start from the centre of the draws, and of the `components` that the posterior
-    started from. `prior` are draws, `[P, D]`.
+    Rays start from the centre of the draws, and of the components of the start.
     """
-    density, gaussian = sampler.density, weighted.gaussian
-    evidence = weighted.log_evidence[0]
+    density, gaussian, prior = sampler.density, weighted.gaussian, start.space.prior
+    evidence, components = weighted.log_evidence[0], start.gaussians
 
     def is_known(x):
         log_p, log_q = sampler.at(x)
@@ -141,7 +133,7 @@ def _directed(centre, points):
     columns = factor.T[:_MOST_AXES]
     lines = np.concatenate([axes * scales, columns, signs * scales, signs[:1]])
     directions = np.concatenate([lines, -lines, points - centre.mean])
-    lengths = np.linalg.norm(np.linalg.solve(factor, directions.T), axis=0)
+    lengths = centre.lengths(directions)
     is_usable = np.isfinite(lengths) & (lengths > 0.0)
     return directions[is_usable] / lengths[is_usable, None]
 
@@ -169,25 +161,48 @@ def _highest(density, centre, directions, num_radii, is_known):
     ahead = np.concatenate([values[1:], np.full_like(values[:1], -np.inf)])
     behind = np.concatenate([np.full_like(values[:1], np.inf), values[:-1]])
     peaks = np.where((values > behind) & (values >= ahead), values, -np.inf)
-    chosen, groups = [], []
-    for first, heights in ((0, values), (_NUM_SHELLS, peaks)):
-        shells = np.array_split(np.arange(num_radii), _NUM_SHELLS)
-        for number, rows in enumerate(shells, first):
+    candidates = []  # points of each shell, the highest first
+    for heights in values, peaks:
+        for rows in np.array_split(np.arange(num_radii), _NUM_SHELLS):
             flat = heights[rows].ravel()
             best = np.argsort(-flat)[:_NUM_COMPARED]
             best = best[np.isfinite(flat[best])]
-            chosen.append(points[rows].reshape(len(flat), -1)[best])
-            groups += [number] * len(best)
-    candidates, group = np.concatenate(chosen), np.array(groups, int)
-    if not len(candidates):
-        return candidates
-    unknown = np.flatnonzero(~is_known(candidates))
-    by_group = [unknown[group[unknown] == k] for k in range(2 * _NUM_SHELLS)]
-    return candidates[np.concatenate([rows[:_FROM_SHELL] for rows in by_group])]
+            candidates.append(points[rows].reshape(len(flat), -1)[best])
+    together = np.concatenate(candidates)
+    if not len(together):
+        return together
+    known = np.split(is_known(together), np.cumsum([*map(len, candidates)])[:-1])
+    pairs = zip(candidates, known, strict=True)
+    return np.concatenate([x[~there][:_FROM_SHELL] for x, there in pairs])
 
 
-def stuck_groups(chains: Chains) -> list[list[int]]:
-    """Returns groups of chains that took no posterior draw, one group for each place."""
+def used_and_missing(
+    sampler: ImportanceSampler,
+    chains: Chains,
+    modes: Modes,
+    evidence: float,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, list[Gaussian]]:
+    """Returns which chains are in mass that counts, `[C]`, and mass that q lacks.
+
+    Mass may be lacking where chains took no draw of q, and at modes. It counts in relation
+    to the log-evidence.
+    """
+    groups, is_used = _stuck_groups(chains), chains.has_arrived.copy()
+    gaussians = [Gaussian.from_draws(chains.draws_in(group)) for group in groups]
+    gaussians += modes.gaussians
+    missing: list[Gaussian] = []
+    for k, gaussian in enumerate(gaussians):
+        measured, counts, is_missing = _measured(sampler, gaussian, evidence, rng)
+        if k < len(groups):
+            is_used[groups[k]] &= counts
+        if is_missing and not any(_overlap(measured, other) for other in missing):
+            missing.append(measured)
+    return is_used, missing
+
+
+def _stuck_groups(chains):
+    """Groups of chains that took no posterior draw, one group for each place."""
     stuck = np.flatnonzero(chains.has_arrived & (chains.jumps == 0.0))
     groups: list[list[int]] = []
     spread = chains.draws.std(axis=0)  # [C, D]
@@ -204,46 +219,24 @@ def stuck_groups(chains: Chains) -> list[list[int]]:
     return groups
 
 
-class Region(NamedTuple):
-    """A region of the target, as a Gaussian with its mass."""
-
-    gaussian: Gaussian
-    counts: bool  # whether its mass counts
-    is_missing: bool  # whether the posterior lacks it
-
-
-def measured(
-    sampler: ImportanceSampler,
-    gaussian: Gaussian,
-    evidence: float,
-    rng: np.random.Generator,
-) -> Region:
-    """Returns a Gaussian as a `Region`, by draws of it."""
+def _measured(sampler, gaussian, evidence, rng):
+    """A Gaussian with its mass, whether this counts, and whether the posterior lacks it."""
     size = len(gaussian.mean)
     noise = rng.normal(size=(_NUM_PROBES, size))
     draws = gaussian.draw(noise)
     if is_rounding(sampler.density, draws[:_NUM_ROUNDED]).mean() > 0.5:
-        return Region(gaussian, counts=False, is_missing=False)
+        return gaussian, False, False
     log_p, log_q = sampler.at(draws)
     log_normal = -0.5 * (noise**2).sum(axis=1) - 0.5 * size * math.log(2.0 * math.pi)
     ratios = log_p - (log_normal - gaussian.log_scale)
     mass = float(np.logaddexp.reduce(ratios) - math.log(_NUM_PROBES))
     gaussian = dataclasses.replace(gaussian, log_mass=mass)
     if not np.isfinite(evidence):
-        return Region(gaussian, counts=True, is_missing=math.isfinite(mass))
+        return gaussian, True, math.isfinite(mass)
     with np.errstate(invalid="ignore"):
         is_under = np.nanmedian(log_p - log_q) - evidence > _UNDER
     counts = mass > evidence - _COUNTS
-    return Region(gaussian, counts, counts and bool(is_under) and math.isfinite(mass))
-
-
-def distinct(regions: Sequence[Region]) -> list[Gaussian]:
-    """Returns the Gaussians of missing regions, each place once."""
-    missing: list[Gaussian] = []
-    for gaussian, _, is_missing in regions:
-        if is_missing and not any(_overlap(gaussian, other) for other in missing):
-            missing.append(gaussian)
-    return missing
+    return gaussian, counts, counts and bool(is_under) and math.isfinite(mass)
 
 
 def _overlap(gaussian, other):

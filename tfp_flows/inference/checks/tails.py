@@ -14,8 +14,7 @@ from tfp_flows.inference.target import UnconstrainedDensity
 _RADII = 10.0 ** np.arange(2, 7)
 _MOST_AXES = 64
 _NUM_RANDOM = 64
-# Tails that are lower than the centre by more than this, in nats, are out of reach.
-_OUT_OF_REACH = 50.0
+_OUT_OF_REACH = 50.0  # nats below the centre, from which on tails are out of reach
 # A density that falls by at most 1 nat per unit of log-distance has no finite integral;
 # the excess over 1 allows for rounding.
 _STEEPEST = 1.02
@@ -24,11 +23,12 @@ _STEEPEST = 1.02
 # goes to 0.
 _FINE = 0.5 * 1.35 ** np.arange(9)
 _DISTANCES = np.concatenate([_FINE, _FINE[-1] * 2.5 ** np.arange(1, 14)])
-_FEWEST_SLICES, _MOST_SLICED = 4, 24
+_FEWEST_SLICES = 4
+_MOST_SLICED = 24  # variables
 # Steepest slope, up or down, without a finite integral if slices end near to the draws.
 _STEEPEST_NEARBY = 0.25
-# A slice with this many nats less mass than the largest one ends the search. One with so
-# much less mass than the posterior is out of its reach.
+# Nats; a slice with so much less mass than the largest one, or than the posterior, is out
+# of reach.
 _LIGHT = 20.0
 
 
@@ -94,40 +94,42 @@ def improper_ray(
     The mean and the factor L are those of `gaussian`; `ends` are where searches ended,
     `[S, D]`. The result has the smallest slope; None if no slope is small enough.
     """
-    mean, factor, size = gaussian.mean, gaussian.factor, len(gaussian.mean)
-    axes = np.eye(size)[:_MOST_AXES]
-    columns = factor.T[:_MOST_AXES]
-    away = ends - mean
-    lengths = np.linalg.norm(np.linalg.solve(factor, away.T), axis=0)
-    away = away[np.isfinite(lengths) & (lengths > 10.0)][:_MOST_AXES]
-    random = rng.normal(size=(_NUM_RANDOM, size)) @ factor.T
-    scales = np.linalg.norm(factor, axis=1)
-    lines = axes * scales, -axes * scales, columns, -columns
-    directions = np.concatenate([*lines, random, away])
-    z = np.linalg.solve(factor, directions.T)
-    directions = directions / np.maximum(np.linalg.norm(z, axis=0), 1e-300)[:, None]
-    points = mean + _RADII[:, None, None] * directions
+    directions = _rays(gaussian, ends, rng)
+    points = gaussian.mean + _RADII[:, None, None] * directions
     with np.errstate(all="ignore"):
-        values = density.log_prob(points.reshape(-1, size)).reshape(points.shape[:2])
+        values = density.log_prob(points.reshape(-1, points.shape[2]))
+        values = values.reshape(points.shape[:2])
         slopes = -np.diff(values, axis=0) / np.log(10.0)
-        lowest = density.log_prob(mean[None]) - _OUT_OF_REACH
+        lowest = density.log_prob(gaussian.mean[None]) - _OUT_OF_REACH
         is_in_reach = values[1:] + np.log(_RADII[1:, None]) > lowest
     # Far out, large terms may cancel and leave rounding noise.
     rounding = 16.0 * np.finfo(density.dtype.as_numpy_dtype).eps * np.abs(values[1:])
-    slopes = np.where(rounding < 0.1, slopes, np.inf)
-    slopes = np.where(np.isfinite(slopes), slopes, np.inf)
-    is_known = np.isfinite(slopes)
-    is_last = is_known & ~np.concatenate([is_known[1:], np.zeros_like(is_known[:1])])
+    is_known = (rounding < 0.1) & np.isfinite(slopes)
+    slopes = np.where(is_known, slopes, np.inf)
+    is_last = is_known & ~np.pad(is_known[1:], ((0, 1), (0, 0)))
     # The larger of two slopes, since rounding may make one of them small.
     slopes = np.maximum(slopes[1:], slopes[:-1])
     slopes = np.where(is_last[1:] & is_in_reach[1:], slopes, np.inf)
     worst = np.unravel_index(slopes.argmin(), slopes.shape)
     if slopes[worst] > _STEEPEST:
         return None
-    direction = directions[worst[1]] / scales
+    direction = directions[worst[1]] / np.linalg.norm(gaussian.factor, axis=1)
     axis = int(np.abs(direction).argmax())
     sign = 1 if direction[axis] > 0.0 else -1
     return ImproperDirection(axis, sign, float(slopes[worst]), is_integrated=False)
+
+
+def _rays(gaussian, ends, rng):
+    """Directions L u, `[N, D]`: of axes, at random, and towards ends that are far away."""
+    factor, size = gaussian.factor, len(gaussian.mean)
+    axes = np.eye(size)[:_MOST_AXES] * np.linalg.norm(factor, axis=1)
+    columns = factor.T[:_MOST_AXES]
+    random = rng.normal(size=(_NUM_RANDOM, size)) @ factor.T
+    away = ends - gaussian.mean
+    lengths = gaussian.lengths(away)
+    away = away[np.isfinite(lengths) & (lengths > 10.0)][:_MOST_AXES]
+    directions = np.concatenate([axes, -axes, columns, -columns, random, away])
+    return directions / np.maximum(gaussian.lengths(directions), 1e-300)[:, None]
 
 
 def improper_slice(

@@ -33,24 +33,18 @@ class _Draw(tfp.mcmc.TransitionKernel):
         }
 
     def bootstrap_results(self, init_state):
-        proposal_log_prob = self.parameters["proposal"].log_prob(init_state)
-        return ProposalResults(
-            self.parameters["target_log_prob_fn"](init_state),
-            proposal_log_prob,
-            tf.zeros_like(proposal_log_prob),
-        )
+        log_q = self.parameters["proposal"].log_prob(init_state)
+        log_p = self.parameters["target_log_prob_fn"](init_state)
+        return ProposalResults(log_p, log_q, tf.zeros_like(log_q))
 
     def one_step(self, current_state, previous_kernel_results, seed=None):
         before = previous_kernel_results
-        drawn, log_prob = self.parameters["proposal"].experimental_sample_and_log_prob(
+        drawn, log_q = self.parameters["proposal"].experimental_sample_and_log_prob(
             tf.shape(before.target_log_prob), seed=stateless(seed)
         )
         drawn = tf.ensure_shape(drawn, current_state.shape)
-        return drawn, ProposalResults(
-            self.parameters["target_log_prob_fn"](drawn),
-            log_prob,
-            before.proposal_log_prob - log_prob,
-        )
+        log_p = self.parameters["target_log_prob_fn"](drawn)
+        return drawn, ProposalResults(log_p, log_q, before.proposal_log_prob - log_q)
 
 
 def independent_proposals(

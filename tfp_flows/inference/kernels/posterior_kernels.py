@@ -50,10 +50,9 @@ def adaptive_nuts(
     check_positive("step_size", step_size)
     check_integer("num_adaptation_steps", num_adaptation_steps, minimum=0)
     check_share("target_accept_prob", target_accept_prob)
+    nuts = tfp.mcmc.NoUTurnSampler(target_log_prob_fn, step_size)
     return tfp.mcmc.DualAveragingStepSizeAdaptation(
-        tfp.mcmc.NoUTurnSampler(target_log_prob_fn, step_size),
-        num_adaptation_steps,
-        target_accept_prob=target_accept_prob,
+        nuts, num_adaptation_steps, target_accept_prob=target_accept_prob
     )
 
 
@@ -134,11 +133,8 @@ class LatentKernel(tfp.mcmc.TransitionKernel):
         seed: int | TensorLike | None = None,
     ) -> tuple:
         """Makes a step of the vector, and returns parts and `LatentKernelResults`."""
-        vector, inner = self.vector_kernel.one_step(
-            previous_kernel_results.transformed_state,
-            previous_kernel_results.inner_results,
-            seed=seed,
-        )
+        vector, inner = previous_kernel_results
+        vector, inner = self.vector_kernel.one_step(vector, inner, seed=seed)
         posterior, x = self.parameters["posterior"], vector
         if self.parameters["precondition"]:
             x, _ = posterior.distribution.bijector.forward_and_log_det(x)
