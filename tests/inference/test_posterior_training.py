@@ -1,6 +1,7 @@
 """The gradient of posterior training against its formula, and steps that are skipped."""
 
 import math
+import time
 import types
 
 import numpy as np
@@ -9,6 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from densities import density
 
+from tfp_flows.inference import budget as budget_module
 from tfp_flows.inference.budget import Budget, Progress, bar
 from tfp_flows.inference.initial_flow import starting_flow
 from tfp_flows.inference.modes import Gaussian
@@ -178,15 +180,32 @@ def test_variance_of_log_weights_is_twice_the_divergence(count, monkeypatch):
 
 
 def test_progress_is_one_line(capsys):
-    shown = Progress(1)
-    shown.show(f"round 1 of at most 3 {bar(0.45)} training")
-    shown.show("word " * 100)
-    shown.end()
+    with Progress(1) as shown:
+        shown.show(f"round 1 of at most 3 {bar(0.45)} training")
+        shown.show("word " * 100)
     first, second = capsys.readouterr().err.split("\r")[1:]
     assert (
         first.rstrip() == "fit_posterior 0:00, round 1 of at most 3 [####......] training"
     )
     assert len(second.rstrip("\n")) == len(first) < 200
     for verbose in (0, "auto"):  # nothing, and nothing in the first seconds
-        Progress(verbose).show("training")
+        with Progress(verbose) as shown:
+            shown.show("training")
     assert not capsys.readouterr().err
+
+
+def test_progress_goes_on_while_a_stage_shows_nothing(capsys, monkeypatch):
+    monkeypatch.setattr(budget_module, "_SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(budget_module, "_SECONDS_BETWEEN_LINES", 0.02)
+    lines = ""
+    with Progress("auto") as shown:
+        shown.show("searching for maxima")
+        end = time.monotonic() + 10.0
+        while lines.count("\n") < 3 and time.monotonic() < end:
+            time.sleep(0.01)
+            lines += capsys.readouterr().err
+    assert set(lines.splitlines()) == {"fit_posterior 0:00, searching for maxima"}
+    capsys.readouterr()
+    time.sleep(0.05)  # nothing is shown after the end
+    assert not capsys.readouterr().err
+

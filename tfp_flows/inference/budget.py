@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import shutil
 import sys
+import threading
 import time
 
 from tfp_flows.core.arguments import require
 
 _SECONDS_BETWEEN_LINES = 20.0  # of lines that are not on a terminal
+_SECONDS_BETWEEN_LOOKS = 1.0  # after which a silent stage is shown anew
 _MARKS = 10  # length of a bar
 
 
@@ -77,6 +79,9 @@ class Progress:
     fit_posterior 0:12, round 1 of at most 3 [####......] training, ELBO -1906.734
     ```
 
+    Inside of `with`, a thread shows the line anew, so the time goes on during a stage that
+    shows nothing, such as the search for the maxima of a slow density.
+
     Args:
       verbose: 1 for a bar that is written over, 0 for nothing. With "auto", a terminal
         shows the bar, and logs and notebooks get a line every 20 seconds.
@@ -90,12 +95,37 @@ class Progress:
         self._is_live = sys.stderr.isatty() if verbose == "auto" else bool(verbose)
         self._is_silent = verbose == 0
         self._start = self._last = time.monotonic()
+        self._text = "starting"
+        self._lock, self._ended = threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._show_anew, daemon=True)
+
+    def __enter__(self) -> Progress:
+        if not self._is_silent:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread.is_alive():
+            self._ended.set()
+            self._thread.join()
+        if self._is_live:
+            print(file=sys.stderr, flush=True)
 
     def show(self, text: str) -> None:
         """Replaces the line."""
+        with self._lock:
+            self._text = text
+            self._print()
+
+    def _show_anew(self):
+        while not self._ended.wait(_SECONDS_BETWEEN_LOOKS):
+            with self._lock:
+                self._print()
+
+    def _print(self):
         now = time.monotonic()
         minutes, seconds = divmod(int(now - self._start), 60)
-        line = f"fit_posterior {minutes}:{seconds:02d}, {text}"
+        line = f"fit_posterior {minutes}:{seconds:02d}, {self._text}"
         if self._is_live:
             # A longer line would wrap, and the next would not be written over it.
             width = shutil.get_terminal_size().columns - 1
@@ -103,11 +133,6 @@ class Progress:
         elif not self._is_silent and now - self._last >= _SECONDS_BETWEEN_LINES:
             self._last = now
             print(line, file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        """Ends the line."""
-        if self._is_live:
-            print(file=sys.stderr, flush=True)
 
 
 def bar(share: float) -> str:

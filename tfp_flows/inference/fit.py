@@ -178,19 +178,18 @@ def fit_posterior(
         require(not is_file, f"`checkpoint_dir`, {words}", "that of a file")
     space = _unconstrained_space(target, support, target_log_prob_fn, dtype)
     checkpoint = FitCheckpoint(checkpoint_dir, None if seed is None else int(seed))
-    budget, shown = Budget(max_minutes, max_gradients), Progress(verbose)
-    shown.show("drawing from the prior")
-    if hasattr(target, "event_shape"):
-        space.prior = space.support.prior_draws(target, _NUM_PRIOR, checkpoint.seed)
-    fit = Fit(space, budget, shown, checkpoint)
-    with _errors_of_the_target():
+    budget = Budget(max_minutes, max_gradients)
+    with Progress(verbose) as shown, _errors_of_the_target():
+        shown.show("drawing from the prior")
+        if hasattr(target, "event_shape"):
+            space.prior = space.support.prior_draws(target, _NUM_PRIOR, checkpoint.seed)
+        fit = Fit(space, budget, shown, checkpoint)
         rounds = [_first_round(fit)]
         while (further := _next_round(fit, rounds[-1])) is not None:
             rounds.append(further)
         best = max(rounds, key=_rank)
         shown.show(f"round {len(rounds)} of {len(rounds)} {bar(1.0)} checking far tails")
         report = _report(fit, best, rounds[0].start.gaussians[0])
-        shown.end()
     weighted = best.findings.weighted
     draws = best.start.space.unconstrained(weighted.x)
     return FittedPosterior(
