@@ -166,8 +166,10 @@ class ImportanceSampler:
         for count in counts:
             weighted = self.weighted(min(count, most), seed)
             is_even = weighted.ess > _EVEN * len(weighted.x)
-            if weighted.moments.are_known if weighted.is_light else not is_even:
-                break  # more draws do not help
+            is_light = weighted.is_light
+            are_enough = weighted.moments.are_known if is_light else not is_even
+            if are_enough:
+                break
         return weighted
 
     def weighted(self, count: int, seed: int) -> WeightedDraws:
