@@ -38,7 +38,7 @@ _FARTHEST = 40.0  # bound of quantiles, in standard deviations of training rows
 class Evaluated(typing.NamedTuple):
     """Densities and distribution functions of each member, `[..., M, D]`."""
 
-    log_prob: tf.Tensor  # of integers, log-probabilities
+    log_prob: tf.Tensor  # log-densities; log-probabilities of integers
     below: tf.Tensor  # `P(Y < y)` of integers, `P(Y <= y)` of others, 1/2 on circles
     up_to: tf.Tensor  # `P(Y <= y)`; 1/2 on circles
 
