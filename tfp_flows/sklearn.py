@@ -225,14 +225,15 @@ class FlowRegressor(RegressorMixin, BaseEstimator):
         self, X: npt.ArrayLike, return_std: bool = False
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Returns means of y given features, `[N]`; perhaps also standard deviations."""
-        rows = self._inside(X)
+        frame = self._inside(X)
         try:
-            predicted = self.table_.predict(self._frame(_padded(rows)))
+            predicted = self.table_.predict({k: _padded(x) for k, x in frame.items()})
         except ValueError:
-            self.table_.predict(self._frame(rows))  # raises an error on a row of X
+            self.table_.predict(frame)  # raises an error on a row of X
             raise
-        mean = predicted.mean()[: len(rows)]
-        return (mean, predicted.stddev()[: len(rows)]) if return_std else mean
+        count = len(next(iter(frame.values())))
+        mean = predicted.mean()[:count]
+        return (mean, predicted.stddev()[:count]) if return_std else mean
 
     def predict_quantiles(
         self, X: npt.ArrayLike, quantiles: npt.ArrayLike = (0.05, 0.5, 0.95)
@@ -265,12 +266,11 @@ class FlowRegressor(RegressorMixin, BaseEstimator):
         >>> regressor.predict_interval(x[:5], 0.8, conformal=True).shape
         (5, 2)
         """
-        frame = self._frame(self._inside(X))
-        return self.table_.predict_interval(frame, level, conformal=conformal)
+        return self.table_.predict_interval(self._inside(X), level, conformal=conformal)
 
     def predict_distribution(self, X: npt.ArrayLike) -> Prediction:
         """Returns the distributions of y given features, a `Prediction`."""
-        return self.table_.predict(self._frame(self._inside(X)))
+        return self.table_.predict(self._inside(X))
 
     def log_prob(self, X: npt.ArrayLike, y: npt.ArrayLike) -> np.ndarray:
         """Returns `log p(y | x)` of rows, `[N]` nats."""
@@ -284,10 +284,10 @@ class FlowRegressor(RegressorMixin, BaseEstimator):
         return {str(name): X[:, i] for i, name in enumerate(names)}
 
     def _inside(self, X):
+        """Returns features as a frame, with numbers moved into their supports."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        frame = self.table_.clip_context(self._frame(X))
-        return np.stack(list(frame.values()), axis=1)
+        return self.table_.clip_context(self._frame(X))
 
 
 def _seed_from(random_state):
@@ -298,7 +298,7 @@ def _seed_from(random_state):
 
 
 def _padded(rows):
-    """Returns rows, `[N, D]`, and repeats of the last row up to a multiple of 64.
+    """Returns rows, `[N, ...]`, and repeats of the last row up to a multiple of 64.
 
     The rounding of matrix products depends on the number of rows, but the result for a row
     of a scikit-learn estimator must not.

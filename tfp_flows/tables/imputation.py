@@ -130,7 +130,7 @@ def _put_terms_of_sums(columns, frame, codec):
         for name in set(terms) & set(columns):
             others = np.sum([terms[part] for part in parts if part != name], axis=0)
             value = others if name == total else terms[total] - others
-            grid = codec.codec(name).grid
+            grid = codec.codecs[name].grid
             value = value if grid is None else grid.round_if_near(value)
             is_new = is_missing(columns[name]) & ~np.isnan(value)
             columns[name] = np.where(is_new, value, columns[name])
@@ -142,7 +142,7 @@ def _solutions(source, frame, codec):
     values = frame.take(codec.names)
     formulas = [f for f in functions if isinstance(f, Function)]
     if formulas:
-        yield _solved(formulas, values, codec.codec(source).column)
+        yield _solved(formulas, values, codec.codecs[source].column)
     for function in functions:
         if function not in formulas:
             yield function.inverse(values[function.name])
@@ -221,7 +221,7 @@ class RuleSolver(typing.NamedTuple):
         drawn[:, :entry] = np.column_stack([codes, *numbers])
         terms = self.columns | self.codec.parts(drawn)  # arbitrary where unknown
         terms = {name: days_if_dates(term) for name, term in terms.items()}
-        grid = self.codec.codec(owner).grid
+        grid = self.codec.codecs[owner].grid
         solution, is_solved = np.zeros(len(codes)), np.zeros(len(codes), bool)
         for name in self.codec.differences:
             others, count, is_known = self._sum_of_others(entry, name, terms, codes)

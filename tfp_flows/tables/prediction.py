@@ -48,7 +48,7 @@ def predict(
     The entries of the context are `context`, `[N, C]`; None if there are none.
     """
     (name,) = codec.names
-    column_codec, rows = codec.codec(name), np.arange(len(frame))[which]
+    column_codec, rows = codec.codecs[name], np.arange(len(frame))[which]
     context = take_rows(context, rows)
     zeros = tf.zeros([len(rows), distribution.features.num_codes], tf.float64)
     from_context = distribution.features_of_context(zeros, context)

@@ -46,6 +46,7 @@ class RowCodec:
     Attributes:
       differences: the differences that are kept, by name of their column.
       functions: the functions and lookups that are kept, likewise.
+      codecs: the `ColumnCodec` of each column, or of its difference, by name.
       grids: the grid of each column, by name; None for none.
       owners: name of the column of each entry of a row.
 
@@ -80,18 +81,18 @@ class RowCodec:
         described |= {d.name: d.column for d in differences}
         for f in functions:  # a column without entries
             described[f.name] = Column(f.label, "constant", f.reason, values=[0.0])
-        self._codecs = {
+        self.codecs = {
             n: ColumnCodec(c, not self._refuses_missing and c.num_missing > 0, is_context)
             for n, c in described.items()
         }
-        self._with_code = [n for n, c in self._codecs.items() if c.num_codes > 1]
-        self._with_number = [n for n, c in self._codecs.items() if c.has_number]
+        self._with_code = [n for n, c in self.codecs.items() if c.num_codes > 1]
+        self._with_number = [n for n, c in self.codecs.items() if c.has_number]
         self.owners = [*self._with_code, *self._with_number]
 
     @property
     def num_values(self) -> list[int]:
         """Number of values of each code, `[K]`."""
-        return [self._codecs[name].num_codes for name in self._with_code]
+        return [self.codecs[name].num_codes for name in self._with_code]
 
     @property
     def size(self) -> int:
@@ -101,17 +102,13 @@ class RowCodec:
     @property
     def codes_of_missing(self) -> np.ndarray:
         """The code of a missing cell for each entry of a row, `[K + D]`; -1 without one."""
-        codecs = [self._codecs[name] for name in self._with_code]
+        codecs = [self.codecs[name] for name in self._with_code]
         codes = [c.num_codes - 1.0 if c.has_missing else -1.0 for c in codecs]
         return np.array([*codes, *[-1.0] * len(self._with_number)])
 
     def entries_of_column(self, name: str) -> list[int]:
         """Returns the indices of a column's code and number among the entries of a row."""
         return [entry for entry, owner in enumerate(self.owners) if owner == name]
-
-    def codec(self, name: str) -> ColumnCodec:
-        """Returns the codec of one column."""
-        return self._codecs[name]
 
     def read(self, frame: Frame) -> RowsRead:
         """Returns the rows of a frame, also rows that cannot occur."""
@@ -154,7 +151,7 @@ class RowCodec:
         """Raises `ValueError` if a category is not among its column's values."""
         for name, is_known in zip(self.names, rows.is_known.T, strict=True):
             if not is_known.all():
-                values, row = self._codecs[name].column.values, int(np.argmin(is_known))
+                values, row = self.codecs[name].column.values, int(np.argmin(is_known))
                 cell = _shown(self._take(frame)[name][row])
                 raise ValueError(
                     f"Expected one of {values} in column {name!r}; got {cell!r} in row "
@@ -167,7 +164,7 @@ class RowCodec:
             return
         row = int(np.argmax(is_wrong.any(axis=1)))
         name = self.names[int(np.argmax(is_wrong[row]))]
-        column = self._codecs[name].column
+        column = self.codecs[name].column
         cell = _shown(self._part(name, frame)[row])
         details = f" ({column.details})" if column.details else ""
         which = f"{column.kind} column {column.name!r}{details}"
@@ -192,7 +189,7 @@ class RowCodec:
         columns = self._take(frame)  # a context, which has no differences
         where = {name: np.zeros(len(frame), bool) for name in self.names}
         for place, name in enumerate(self._with_number):
-            codec = self._codecs[name]
+            codec = self.codecs[name]
             if codec.column.is_number:
                 encoded = codec.encode(columns[name])
                 where[name] = ~encoded.is_possible & np.isfinite(encoded.number)
@@ -217,7 +214,7 @@ class RowCodec:
             if is_at_atom is not None:
                 number = np.where(is_at_atom[:, place], np.nan, measured.number)
                 measured = measured._replace(number=number)
-            specs.append(self._codecs[name].measured(measured, codes.get(name, -1)))
+            specs.append(self.codecs[name].measured(measured, codes.get(name, -1)))
         return specs
 
     def atoms(self, contexts: RowCodec) -> list[AtomSpec]:
@@ -231,8 +228,8 @@ class RowCodec:
                     self.entries_of_column(later)[-1] - len(self._with_code),
                     first + number,
                     first + code[0] if code else -1,
-                    owner.codec(earlier).spikes_in_steps,
-                    self.codec(later).spikes_in_steps,
+                    owner.codecs[earlier].spikes_in_steps,
+                    self.codecs[later].spikes_in_steps,
                 )
             )
         return specs
@@ -264,7 +261,7 @@ class RowCodec:
             name: codec.decode(
                 codes.get(name, nothing).astype(np.int64), numbers.get(name, nothing)
             )
-            for name, codec in self._codecs.items()
+            for name, codec in self.codecs.items()
         }
 
     def _encoded(self, frame):
@@ -286,7 +283,7 @@ class RowCodec:
         return Encoded(nothing, nothing, is_possible, is_known, is_missing(values))
 
     def _encoded_part(self, name, frame):
-        cells = self._codecs[name].encode(self._part(name, frame))
+        cells = self.codecs[name].encode(self._part(name, frame))
         grid = self.grids[name]
         if name not in self.differences or grid is None:
             return cells
@@ -343,7 +340,7 @@ def violated_rules(frame: Any, columns: TableColumns) -> dict[str, npt.NDArray[n
     rows = codec.read(Frame(frame))
     broken = {}
     for name, is_broken in zip(names, (~(rows.is_possible & rows.is_known)).T, strict=True):
-        column = codec.codec(name).column
+        column = codec.codecs[name].column
         details = f", {column.details}" if column.details else ""
         rule = f"{column.name}: {column.kind}{details}"
         rule = codec.functions[name].label if name in codec.functions else rule
