@@ -332,7 +332,7 @@ class TableDensity:
             fits = context is not None and count is None
             require(fits, f"{words} `count`", f"{type(context).__name__} and {count}")
             read = Frame(context, "context")
-            encoded = self._codecs.encode_context(read)
+            encoded, count = self._codecs.encode_context(read), len(read)
         x = self._draw(count, seed, encoded)
         if exclude is None:
             return self._codecs.written(x, self._form, read)
