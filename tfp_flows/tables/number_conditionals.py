@@ -266,7 +266,7 @@ def _traced_draw(conditional, dtype, by_xla):
     def draw(parameters, weights, seed):
         u, is_kept = propose(parameters, weights, seed)
         rest = tf.range(tf.shape(u)[0])
-        if not by_xla:  # where numbers of rows must not depend on draws
+        if not by_xla:  # under XLA, numbers of rows must not depend on draws
             rest = tf.boolean_mask(rest, ~tf.reduce_all(is_kept, axis=1))
         from_rest = tf.gather(parameters, rest)
 
