@@ -68,13 +68,10 @@ class FlowDensity(DensityMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(
-        self,
-        X: npt.ArrayLike,  # noqa: N803
-        y: Any = None,
-        sample_weight: npt.ArrayLike | None = None,
+        self, X: npt.ArrayLike, y: Any = None, sample_weight: npt.ArrayLike | None = None
     ) -> FlowDensity:
         """Fits the density to rows, `[N, D]`, with weights, `[N]`; y is not used."""
-        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)  # noqa: N806
+        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         self.density_ = fit_density(
             X,
             sample_weight=sample_weight,
@@ -85,14 +82,14 @@ class FlowDensity(DensityMixin, BaseEstimator):
         )
         return self
 
-    def score_samples(self, X: npt.ArrayLike) -> np.ndarray:  # noqa: N803
+    def score_samples(self, X: npt.ArrayLike) -> np.ndarray:
         """Returns the log-densities of rows, `[N]` nats."""
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=np.float64, reset=False)
         scores = by_parts(self.density_.log_prob, _padded(rows))
         return scores[: len(rows)].astype(np.float64)
 
-    def score(self, X: npt.ArrayLike, y: Any = None) -> float:  # noqa: N803
+    def score(self, X: npt.ArrayLike, y: Any = None) -> float:
         """Returns the sum of the log-densities, as `KernelDensity` does."""
         return float(np.sum(self.score_samples(X)))
 
@@ -174,7 +171,7 @@ class FlowRegressor(RegressorMixin, BaseEstimator):
 
     def fit(
         self,
-        X: npt.ArrayLike,  # noqa: N803
+        X: npt.ArrayLike,
         y: npt.ArrayLike,
         sample_weight: npt.ArrayLike | None = None,
     ) -> FlowRegressor:
@@ -182,10 +179,10 @@ class FlowRegressor(RegressorMixin, BaseEstimator):
 
         Weights, `[N]`: a row of weight 2 counts as two, and one of weight 0 is left out.
         """
-        X, y = validate_data(  # noqa: N806
+        X, y = validate_data(
             self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
         )
-        (X, y), _, weight = rows_that_count((X, y), None, sample_weight)  # noqa: N806
+        (X, y), _, weight = rows_that_count((X, y), None, sample_weight)
         target = np.asarray(y, np.float64)
         words = "`y` that varies, to have a density"
         require(np.ptp(target) > 0.0, words, f"{target[0]:g} alone")
@@ -225,33 +222,27 @@ class FlowRegressor(RegressorMixin, BaseEstimator):
         return columns
 
     def predict(
-        self,
-        X: npt.ArrayLike,  # noqa: N803
-        return_std: bool = False,
+        self, X: npt.ArrayLike, return_std: bool = False
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Returns means of y given features, `[N]`; perhaps also standard deviations."""
-        rows = self._inside(X)
+        frame = self._inside(X)
         try:
-            predicted = self.table_.predict(self._frame(_padded(rows)))
+            predicted = self.table_.predict({k: _padded(x) for k, x in frame.items()})
         except ValueError:
-            self.table_.predict(self._frame(rows))  # raises an error on a row of X
+            self.table_.predict(frame)  # raises an error on a row of X
             raise
-        mean = predicted.mean()[: len(rows)]
-        return (mean, predicted.stddev()[: len(rows)]) if return_std else mean
+        count = len(next(iter(frame.values())))
+        mean = predicted.mean()[:count]
+        return (mean, predicted.stddev()[:count]) if return_std else mean
 
     def predict_quantiles(
-        self,
-        X: npt.ArrayLike,  # noqa: N803
-        quantiles: npt.ArrayLike = (0.05, 0.5, 0.95),
+        self, X: npt.ArrayLike, quantiles: npt.ArrayLike = (0.05, 0.5, 0.95)
     ) -> np.ndarray:
         """Returns quantiles of y given features, `[N, Q]`; for one number, `[N]`."""
         return self.predict_distribution(X).quantile(quantiles)
 
     def predict_interval(
-        self,
-        X: npt.ArrayLike,  # noqa: N803
-        level: float = 0.9,
-        conformal: bool = False,
+        self, X: npt.ArrayLike, level: float = 0.9, conformal: bool = False
     ) -> np.ndarray:
         """Returns the ends of intervals of y given features, `[N, 2]`, in units of y.
 
@@ -275,29 +266,28 @@ class FlowRegressor(RegressorMixin, BaseEstimator):
         >>> regressor.predict_interval(x[:5], 0.8, conformal=True).shape
         (5, 2)
         """
-        frame = self._frame(self._inside(X))
-        return self.table_.predict_interval(frame, level, conformal=conformal)
+        return self.table_.predict_interval(self._inside(X), level, conformal=conformal)
 
-    def predict_distribution(self, X: npt.ArrayLike) -> Prediction:  # noqa: N803
+    def predict_distribution(self, X: npt.ArrayLike) -> Prediction:
         """Returns the distributions of y given features, a `Prediction`."""
-        return self.table_.predict(self._frame(self._inside(X)))
+        return self.table_.predict(self._inside(X))
 
-    def log_prob(self, X: npt.ArrayLike, y: npt.ArrayLike) -> np.ndarray:  # noqa: N803
+    def log_prob(self, X: npt.ArrayLike, y: npt.ArrayLike) -> np.ndarray:
         """Returns `log p(y | x)` of rows, `[N]` nats."""
         return self.predict_distribution(X).log_prob(np.asarray(y, np.float64))
 
-    def _frame(self, X):  # noqa: N803
+    def _frame(self, X):
         default = [f"x{i}" for i in range(X.shape[1])]
         names = list(getattr(self, "feature_names_in_", default))
         is_given_once = len(set(names)) == len(names)
         require(is_given_once, "a name for each column of `X`", names)
         return {str(name): X[:, i] for i, name in enumerate(names)}
 
-    def _inside(self, X):  # noqa: N803
+    def _inside(self, X):
+        """Returns features as a frame, with numbers moved into their supports."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)  # noqa: N806
-        frame = self.table_.clip_context(self._frame(X))
-        return np.stack(list(frame.values()), axis=1)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        return self.table_.clip_context(self._frame(X))
 
 
 def _seed_from(random_state):
@@ -308,7 +298,7 @@ def _seed_from(random_state):
 
 
 def _padded(rows):
-    """Returns rows, `[N, D]`, and repeats of the last row up to a multiple of 64.
+    """Returns rows, `[N, ...]`, and repeats of the last row up to a multiple of 64.
 
     The rounding of matrix products depends on the number of rows, but the result for a row
     of a scikit-learn estimator must not.

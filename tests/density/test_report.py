@@ -33,7 +33,7 @@ def judged(x, *components, train=300):
 
 
 def test_the_true_density_is_good():
-    found, weights = judged(APART, gaussians(4.0, -4.0), gaussians(40.0))
+    found, _, weights = judged(APART, gaussians(4.0, -4.0), gaussians(40.0))
     assert (found.verdict, found.reasons) == ("good", ())
     np.testing.assert_array_equal(weights, [1.0, 0.0])
     scores = gaussians(4.0, -4.0).log_prob(APART[300:]).numpy()
@@ -71,7 +71,7 @@ def bimodal_with(column):
     ],
 )
 def test_the_verdict_has_its_reason(x, density, train, verdict, words):
-    found, _ = judged(x, density, train=train)
+    found, *_ = judged(x, density, train=train)
     assert found.verdict == report.VERDICTS[verdict]
     assert [reason for reason in found.reasons if words in reason]
     assert f"- {found.reasons[0]}" in str(found)

@@ -11,7 +11,7 @@ from small_tables import TINY, column, fitted, saved_and_loaded
 
 import tfp_flows as tff
 from tfp_flows.tables import Difference, Equality, TableColumns
-from tfp_flows.tables.atoms import Atoms, AtomsOfRows, NumberWithAtoms
+from tfp_flows.tables.atoms import Atoms, AtomsOfRows, NumbersWithAtoms
 from tfp_flows.tables.number_conditionals import NumberConditionals
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 
@@ -223,7 +223,7 @@ def test_the_draws_that_are_moved_are_a_random_half():
     parameters = tf.random.stateless_normal(
         [20_000, 3, conditionals.num_parameters, 1], [0, 1]
     )
-    number = NumberWithAtoms(conditionals, parameters, Atoms([], maps), None, [])
+    number = NumbersWithAtoms(conditionals, parameters, Atoms([], maps), None)
     y = number.draw(tf.constant([1, 2])).numpy()
     atoms = AtomsOfRows(np.full([20_000, 1, 1], 99.0), np.ones([20_000, 1, 1], bool))
     moved, _ = number.moved(tf.constant(y), atoms, tf.constant([1, 2]))

@@ -65,6 +65,14 @@ def test_samples_have_the_forms_and_the_supports_of_the_columns(table):
     assert np.isfinite(table.log_prob(drawn)).all()
 
 
+def test_a_context_of_constant_columns_has_a_draw_for_each_row():
+    rows = {"unit": np.full(40, 7.0), "score": ROWS["score"][20:60]}
+    table = fitted(tff.describe_columns(rows), rows, context=["unit"])
+    drawn = table.sample(context={"unit": np.full(3, 7.0)}, seed=0)
+    assert np.isfinite(drawn["score"]).all()
+    assert drawn["score"].shape == drawn["unit"].shape == (3,)
+
+
 def test_files_and_copies_hold_the_table(table, tmp_path):
     _, loaded = saved_and_loaded(table, tmp_path / "table.keras")
     assert str(loaded.columns) == str(table.columns)

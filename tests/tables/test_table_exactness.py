@@ -64,7 +64,7 @@ def rows_of(kind, count=64, seed=0):
 def points(table, name, kind):
     """Cells of a kind, and the weights with which a sum over them is an integral."""
     if "values" in KINDS[kind]:
-        values = table._codecs.rows.codec(name).column.values
+        values = table._codecs.rows.codecs[name].column.values
         return values, np.ones(len(values))
     if kind.startswith("integer"):
         low, high = KINDS[kind].get("low", -150.0), KINDS[kind].get("high", 400.0)

@@ -28,7 +28,7 @@ _REGION = 0.9  # probability of a region of highest density
 _SPIKE_SHARE = 0.05  # share of the rows with the most common value of a column
 _COPIED_SHARE = 0.05  # share of the held-out rows that are copies
 _OUTLIERS = 0.05  # share of the rows, far ones, that may feign a linear relation
-_LEAST_VARIANCE = 1e-9  # of a sum of columns of variance 1; linear relations have less
+_LEAST_VARIANCE = 1e-9  # linear relations of columns of variance 1 have less
 
 
 def held_out_rows(
@@ -138,14 +138,13 @@ def neighbours(data: Data, samples: Data) -> Check:
       Schilling (1986), Multivariate two-sample tests based on nearest neighbors.
       https://doi.org/10.1080/01621459.1986.10478337
     """
-    kinds = (data, samples)
-    x = np.concatenate([kind.joined for kind in kinds]).astype(np.float64)
+    x = np.concatenate([data.joined, samples.joined]).astype(np.float64)
     count = len(data.x)
     scale = x[:count].std(axis=0)
     x = np.nan_to_num(x / np.where(scale > 0.0, scale, 1.0), posinf=1e30, neginf=-1e30)
-    kind = np.arange(len(x)) < count
+    is_row = np.arange(len(x)) < count
     nearest = np.stack([_nearest(x, i) for i in range(len(x))])
-    value = float(np.mean(kind[nearest] == kind[:, None]))
+    value = float(np.mean(is_row[nearest] == is_row[:, None]))
     # The deviation of Schilling's statistic is at most about this.
     deviation = math.sqrt(0.75 / (_NEIGHBOURS * len(x)))
     threshold = 0.5 + max(_MUCH_APART, 3.0 * deviation)

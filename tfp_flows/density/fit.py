@@ -6,7 +6,6 @@ import dataclasses
 import time
 import typing
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
@@ -180,16 +179,14 @@ def fit_and_judge(
     minutes = None if max_minutes is None else max_minutes / (1 + rules.refits)
 
     components = _fit_components(train, rules, flow, first, minutes, verbose)
-    report, weights = judge(components, train, held_out, rules, scoring)
-    used = np.flatnonzero(weights)
-    components = [components[k] for k in used]
-    judged = Mixture(components, weights[used])
+    report, judged, weights = judge(components, train, held_out, rules, scoring)
+    components = judged.components
     if rules.refits:
         rules = rules.for_all_rows(weights)
         components = _fit_components(all_rows, rules, flow, second, minutes, verbose)
     density = FittedDensity(
         components,
-        weights[used],
+        weights[weights > 0.0],
         report=dataclasses.replace(report, seconds=time.monotonic() - start),
         columns=columns,
     )

@@ -22,7 +22,7 @@ _MOST_ROWS, _MOST_NUMBERS = 5_000, 200_000
 _VALIDATION_SHARE = 0.1
 # Total weight of all rows, for each variable, in every regression, so that none collapses.
 _LEAST_WEIGHT = 0.01
-_MOST_UPDATES, _LEAST_RISE = 200, 1e-5  # of EM; the rise is in nats a row
+_MOST_UPDATES, _LEAST_RISE = 200, 1e-5  # EM ends after these; the rise is in nats a row
 _ROUNDING = 1e-10  # added to the variances of standardised rows
 
 

@@ -93,11 +93,11 @@ class DensityReport(Report):
 
 def judge(
     components: Sequence[Any], train: Data, held_out: Data, rules: Rules, seed: int | None
-) -> tuple[DensityReport, np.ndarray]:
-    """Returns a report on the mixture of components, and their weights, `[K]`.
+) -> tuple[DensityReport, Mixture, np.ndarray]:
+    """Returns a report on the mixture of components, the mixture, and weights, `[K]`.
 
     The weights that score one half of the held-out rows come from the other half. A
-    component without use has weight 0.
+    component without use has weight 0, and is not in the mixture.
     """
     compared = held_out.resampled(each_once=True).first(_MOST_SAMPLES)
     each = log_prob_of_components(Mixture(components), held_out)
@@ -143,7 +143,7 @@ def judge(
         seconds=math.nan,
         checks=tuple(found),
     )
-    return report, weights
+    return report, mixture, weights
 
 
 def decide(found: Sequence[Check]) -> tuple[str, tuple[str, ...]]:

@@ -26,8 +26,8 @@ from tfp_flows.training.callbacks import StopAfter
 _MANY_ROWS, _MANY_ROWS_OF_ONE = 5_000, 20_000
 # Rows below which there is no flow, since it overfits.
 _FEW_ROWS = 500
-# Rows a column below which a Gaussian is a component of wide tables: networks overfit so
-# few rows, and are up to some nats behind it where it is right.
+# With fewer rows a column, a Gaussian is a component of wide tables: networks overfit, and
+# are up to some nats behind it if it is right.
 _FEW_ROWS_A_COLUMN, _MANY_COLUMNS = 6, 15
 # Rows below which all rows are fitted again after the held-out ones were scored.
 _REFITTED_ROWS = 2_000
@@ -39,8 +39,8 @@ _NETWORKS_OF_ORDER = 2
 # Least number of rows -> width and dropout of the layers, of neural spline flows and MAFs.
 _SPLINE_FLOWS = {0: (64, 0.2), 3_000: (64, 0.1), 20_000: (128, 0.05), 300_000: (256, 0.0)}
 _MAFS = {0: (128, 0.2), 3_000: (128, 0.1), 20_000: (256, 0.05)}
-# Rows from which, with light tails, the `MAF` and one more of residuals have no dropout:
-# its noise limits how narrow a density of parameters that the data determine can be.
+# With light tails and at least so many rows, the `MAF` and a second `MAF` of residuals have
+# no dropout, whose noise limits how narrow a density can be.
 _ROWS_WITHOUT_DROPOUT = 3_000
 _ROWS_OF_LARGE_BATCHES = 20_000  # from here on, a training step has 512 rows, not 256
 # Bound of splines where tails are light. Beyond it, a draw has the scale of all rows, not

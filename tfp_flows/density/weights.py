@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfp_flows.core.rows import effective_count
+from tfp_flows.core.rows import effective_count, take_rows
 from tfp_flows.density.data import Data
 from tfp_flows.distributions.mixture import Mixture
 
@@ -50,8 +50,8 @@ def scored_by_other_half(
     halves = slice(half), slice(half, None)
     scores = []
     for scored, other in (halves, halves[::-1]):
-        weight = None if row_weight is None else row_weight[other]
-        scores.append(mixed(log_probs[scored], mixture_weights(log_probs[other], weight)))
+        weights = mixture_weights(log_probs[other], take_rows(row_weight, other))
+        scores.append(mixed(log_probs[scored], weights))
     return np.concatenate(scores)
 
 

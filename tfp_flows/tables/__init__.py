@@ -7,6 +7,7 @@ column               one column: its kind, ends, values, spikes and step; checks
 grids                numbers that are recorded to a step, as integers; finds the step
 cells                cells of one column: their type, and which are missing; dates as days
 frames               pandas, NumPy or a dictionary: read as columns, written again
+counted_numbers      what a column's numbers show: spikes, ends and heavy tails
 rules                what rules between columns have in common; each is found in its file:
   differences        orders and sums of columns, which are kept exactly
   equalities         pairs of columns that are equal in some rows
@@ -14,7 +15,6 @@ rules                what rules between columns have in common; each is found in
   lookups            columns of one value for each value of another one
 columns              all columns and rules of a table: printed, changed and saved
 describe_columns     proposals for the kinds of columns, with reasons
-counted_numbers      what a column's numbers show: spikes, ends and heavy tails
 column_codec         cells of a column as a code and a number, and back; supports
 measured_maps        the map of a column's numbers: its form and scale
 integer_frequencies  the map after which integers have the frequencies of the rows

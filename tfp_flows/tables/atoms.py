@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import typing
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,6 @@ from tfp_flows.distributions import draws
 from tfp_flows.tables.number_conditionals import NumberConditionals
 from tfp_flows.tables.number_maps import NumberMaps
 
-_WITHOUT_FREQUENCIES: dict = {"positions": (), "levels": ()}  # fields of a `NumberSpec`
 _CLOSED = -1e9  # logit of a closed atom
 _NATS_OF_FEATURE = 3.0  # nats of frequency in a unit of the feature of common numbers
 _MOST_COMMON = 2.0  # bound of this feature
@@ -70,7 +70,7 @@ class Atoms:
       first: index of the first parameter of atoms among the parameters of a number.
 
     Attributes:
-      most: A; 0 if there are no atoms.
+      num_slots: A; 0 if there are no atoms.
       pairs: slot a and number of each atom, by number, `[P, 2]`.
     """
 
@@ -81,8 +81,8 @@ class Atoms:
         self._specs_of_number = [
             [spec for spec in self.specs if spec.number == j] for j in range(size)
         ]
-        self.most = max(map(len, self._specs_of_number), default=0)
-        shape = self.most, size
+        self.num_slots = max(map(len, self._specs_of_number), default=0)
+        shape = self.num_slots, size
         self.is_there = np.zeros(shape, bool)
         self.logits = np.zeros(shape, np.float64)
         self._cell, self._code = np.zeros(shape, int), np.full(shape, -1)
@@ -98,10 +98,7 @@ class Atoms:
         self.pairs = np.argwhere(self.is_there.T)[:, ::-1]
         self._numbers_with_atoms = [j for j, has in enumerate(self._specs_of_number) if has]
         self._maps_with_atoms = maps.from_columns(self._numbers_with_atoms)
-        plain = [
-            dataclasses.replace(s, **_WITHOUT_FREQUENCIES)
-            for s in self._maps_with_atoms.specs
-        ]
+        plain = [spec.without_frequencies() for spec in self._maps_with_atoms.specs]
         self._maps_without_frequencies = NumberMaps(plain)
 
     def from_columns(self, columns: Iterable[int]) -> Atoms:
@@ -154,27 +151,15 @@ class Atoms:
         ]
         weights = np.sum(is_equal * (1.0 / (1.0 + np.exp(-logits))), axis=1)
         columns = zip(numbers.numpy().T, weights.T, is_any.T, is_free.T, strict=True)
-        return specs, np.stack([_from_atoms(*column) for column in columns], axis=1)
+        return specs, np.stack([_counted_as_atom(*column) for column in columns], axis=1)
 
     def at(self, row: tf.Tensor) -> AtomsOfRows:
         """Returns the atoms of rows, which are entries and their context, `[N, K + D + C]`.
 
         The atoms of a number depend on earlier entries and the context only.
         """
-        steps = tf.gather(row, self._cell, axis=1)
-        before = np.sort(_on_grid(self._spikes_there), axis=-1)
-        before -= np.arange(before.shape[-1])
+        steps = self._steps_of_cells(row)
         is_integer = self.maps.is_integer
-        passed = _count(steps[..., None] >= before)  # as `Grid.at`; NaN counts nothing
-        steps += tf.where(is_integer, passed, tf.zeros_like(passed))
-        if (self._code >= 0).any():
-            code = tf.gather(row, np.maximum(self._code, 0), axis=1)
-            code = tf.where(self._code >= 0, code, 0.0)
-            spike = tf.fill(tf.shape(steps), tf.constant(np.nan, tf.float64))
-            for index in range(self._spikes_there.shape[-1]):
-                at = tf.equal(code, index + 1.0)
-                spike = tf.where(at, self._spikes_there[..., index], spike)
-            steps = tf.where(tf.equal(code, 0.0), steps, spike)
         below = _count(_on_grid(self._spikes) < steps[..., None])
         places = steps - tf.where(is_integer, below, tf.zeros_like(below))
         is_spike = tf.reduce_any(tf.equal(self._spikes, steps[..., None]), axis=-1)
@@ -183,10 +168,27 @@ class Atoms:
         is_inside = tf.where(is_integer, is_whole, places > low) & (places < high)
         is_open = self.is_there & is_inside & ~is_spike & tf.math.is_finite(places)
         repeats = tf.zeros_like(is_open[:, :0])
-        for a in range(self.most):  # only the first of several equal atoms is open
+        for a in range(self.num_slots):  # only the first of several equal atoms is open
             same = tf.equal(places[:, :a], places[:, a : a + 1]) & is_open[:, :a]
             repeats = tf.concat([repeats, tf.reduce_any(same, 1, keepdims=True)], axis=1)
         return AtomsOfRows(tf.where(is_open, places, 0.0), is_open & ~repeats)
+
+    def _steps_of_cells(self, row):
+        """The other numbers of the atoms, `[N, A, D]`; on a grid, in steps (`AtomSpec`)."""
+        steps = tf.gather(row, self._cell, axis=1)
+        before = np.sort(_on_grid(self._spikes_there), axis=-1)
+        before -= np.arange(before.shape[-1])
+        passed = _count(steps[..., None] >= before)  # as `Grid.at`; NaN counts nothing
+        steps += tf.where(self.maps.is_integer, passed, tf.zeros_like(passed))
+        if not (self._code >= 0).any():
+            return steps
+        code = tf.gather(row, np.maximum(self._code, 0), axis=1)
+        code = tf.where(self._code >= 0, code, 0.0)
+        spike = tf.fill(tf.shape(steps), tf.constant(np.nan, tf.float64))
+        for index in range(self._spikes_there.shape[-1]):
+            at = tf.equal(code, index + 1.0)
+            spike = tf.where(at, self._spikes_there[..., index], spike)
+        return tf.where(tf.equal(code, 0.0), steps, spike)
 
     def features(self, atoms: AtomsOfRows) -> tf.Tensor:
         """Returns how common the numbers at atoms are, `[N, P]`, 0 for closed ones.
@@ -220,7 +222,7 @@ class Atoms:
 
         They are arbitrary for closed atoms; those of the rest are `[N, M, D]`.
         """
-        logits = tf.split(parameters, [self._first, self.most, -1], axis=2)[1]
+        logits = tf.split(parameters, [self._first, self.num_slots, -1], axis=2)[1]
         logits += tf.constant(self.logits, logits.dtype)
         closed = tf.constant(_CLOSED, logits.dtype)
         logits = tf.where(atoms.is_open[:, None], logits, closed)
@@ -263,54 +265,81 @@ class AtomsOfRows(typing.NamedTuple):
         return self.is_open & tf.equal(self.values, y[:, None])
 
 
-class NumberWithAtoms(typing.NamedTuple):
-    """The distribution of one number, `[N, 1]`, given the entries before it.
+def log_mean(values: tf.Tensor) -> tf.Tensor:
+    """Returns logarithms of means over the members, in float64, of `[N, M, ...]`."""
+    log_sum = tf.cast(tf.reduce_logsumexp(values, axis=1), tf.float64)
+    return log_sum - math.log(values.shape[1])
 
-    The weights are logarithms of the mean weights of atoms, `[N, A, 1]`, and of the rest,
-    `[N, 1]`. Without atoms, they are empty and `row_atoms` is None.
+
+@dataclasses.dataclass(frozen=True)
+class NumbersWithAtoms:
+    """The distributions of numbers, `[N, D]`, given the entries before them.
+
+    Args:
+      conditionals: the `NumberConditionals` of the numbers at no atom.
+      parameters: their parameters, `[N, M, P, D]`.
+      atoms: the `Atoms` of the numbers.
+      row_atoms: the atoms of the rows; None if there are none.
     """
 
-    conditional: NumberConditionals
-    parameters: tf.Tensor  # `[N, M, P, 1]`
+    conditionals: NumberConditionals
+    parameters: tf.Tensor
     atoms: Atoms
     row_atoms: AtomsOfRows | None
-    weights: Sequence[tf.Tensor]
+
+    @functools.cached_property
+    def log_weights(self) -> list[tf.Tensor]:
+        """Logarithms of the mean weights of atoms, `[N, A, D]`, and the rest, `[N, D]`."""
+        assert self.row_atoms is not None
+        return list(map(log_mean, self.atoms.log_weights(self.row_atoms, self.parameters)))
 
     @property
-    def values_and_weights(self) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers of atoms, and their weights, 0 for closed atoms, `[N, A]` both."""
+    def values_and_weights(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Values and weights of one number's atoms, `[N, A]`; the rest's weight, `[N, 1]`.
+
+        Closed atoms have the weight 0.
+        """
         if self.row_atoms is None:
-            return (np.zeros([self.parameters.shape[0], 0]),) * 2
-        is_open, weights = self.row_atoms.is_open.numpy(), np.exp(self.weights[0].numpy())
-        values = self.row_atoms.values.numpy()[..., 0]
-        return values, np.where(is_open, weights, 0.0)[..., 0]
+            none = np.zeros([self.parameters.shape[0], 0])
+            return none, none, np.ones([len(none), 1])
+        weights, rest = (np.exp(log_weight.numpy()) for log_weight in self.log_weights)
+        weights = np.where(self.row_atoms.is_open.numpy(), weights, 0.0)
+        return self.row_atoms.values.numpy()[..., 0], weights[..., 0], rest
 
     def is_equal(self, y: tf.Tensor) -> tf.Tensor:
-        """Returns which atoms y, `[N, 1]`, are at, booleans `[N, A]`."""
+        """Returns which atoms y, `[N, D]`, are at, booleans `[N, A, D]`."""
         if self.row_atoms is None:
-            return tf.zeros([tf.shape(y)[0], 0], tf.bool)
-        return self.row_atoms.is_equal(y)[..., 0]
-
-    def draw(self, seed: tf.Tensor) -> tf.Tensor:
-        """Draws numbers, `[N, 1]`."""
-        if self.row_atoms is None:
-            return self.conditional.draw(self.parameters, seed)
-        rest_seed, choice_seed, _ = draws.split(seed, 3)
-        y = self.conditional.draw(self.parameters, rest_seed)
-        weights = tf.where(self.row_atoms.is_open, tf.exp(self.weights[0]), 0.0)
-        return _chosen(y, self.row_atoms, weights[..., 0], choice_seed)
+            return tf.zeros([tf.shape(y)[0], 0, y.shape[1]], tf.bool)
+        return self.row_atoms.is_equal(y)
 
     def log_prob(self, y: tf.Tensor) -> tf.Tensor:
-        """Returns log-densities of numbers, `[N, 1]`."""
-        from_rest = self.conditional.log_prob(y, self.parameters)
+        """Returns log-densities of numbers, `[N, D]`."""
+        from_rest = self.conditionals.log_prob(y, self.parameters)
         if self.row_atoms is None:
             return from_rest
-        return self.atoms.mixed(self.row_atoms, y, self.weights, from_rest)
+        return self.atoms.mixed(self.row_atoms, y, self.log_weights, from_rest)
+
+    def log_prob_of_members(self, y: tf.Tensor) -> tf.Tensor:
+        """Returns the members' log-densities of numbers, `[N, M, D]`, of `[N, D]`."""
+        from_rest = self.conditionals.evaluate(y, self.parameters).log_prob
+        if self.row_atoms is None:
+            return from_rest
+        weights = self.atoms.log_weights(self.row_atoms, self.parameters)
+        return self.atoms.mixed(self.row_atoms, y, weights, from_rest)
+
+    def draw(self, seed: tf.Tensor) -> tf.Tensor:
+        """Draws one number, `[N, 1]`."""
+        if self.row_atoms is None:
+            return self.conditionals.draw(self.parameters, seed)
+        rest_seed, choice_seed, _ = draws.split(seed, 3)
+        y = self.conditionals.draw(self.parameters, rest_seed)
+        weights = tf.where(self.row_atoms.is_open, tf.exp(self.log_weights[0]), 0.0)
+        return _chosen(y, self.row_atoms, weights[..., 0], choice_seed)
 
     def moved(
         self, y: tf.Tensor, atoms: AtomsOfRows, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Moves half of the draws, `[N, 1]`, to observed numbers that may be equal to them.
+        """Moves half of one number's draws, `[N, 1]`, to observed numbers with an atom.
 
         Otherwise a draw would seldom or never be equal to a later number. The second result
         is the logarithm of the density divided by that of the proposal, `[N, 1]`.
@@ -321,9 +350,9 @@ class NumberWithAtoms(typing.NamedTuple):
         count = tf.reduce_sum(is_open, axis=1, keepdims=True)
         y = _chosen(y, atoms, 0.5 * is_open / tf.maximum(count, 1.0), choice_seed)
         log_prob = self.log_prob(y)
-        is_there = tf.reduce_any(atoms.is_equal(y)[..., 0], axis=1, keepdims=True)
-        is_mass = tf.reduce_any(self.is_equal(y), axis=1, keepdims=True)
-        is_mass |= self.conditional.maps.is_integer
+        is_there = tf.reduce_any(atoms.is_equal(y), axis=1)
+        is_mass = tf.reduce_any(self.is_equal(y), axis=1)
+        is_mass |= self.conditionals.maps.is_integer
         # Away from the atoms, the proposal's density is half of the number's own.
         half = math.log(0.5)
         log_atom = half - tf.math.log(tf.maximum(count, 1.0))
@@ -342,7 +371,7 @@ def _chosen(y, atoms, weights, seed):
     return tf.where(tf.reduce_any(is_chosen, axis=1, keepdims=True), values, y)
 
 
-def _from_atoms(y, weights, is_at_atom, is_free):
+def _counted_as_atom(y, weights, is_at_atom, is_free):
     """Which of the numbers at an atom, `[N]`, are counted as the atom, not as the rest.
 
     Some numbers of the rest are at the atom by chance. Among the rows with one number, the

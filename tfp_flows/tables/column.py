@@ -100,6 +100,11 @@ class Column:
         return self.kind in _NUMBERS
 
     @property
+    def lowest(self) -> float | None:
+        """Lower end of the numbers: `low`, but 0 by default for "positive"."""
+        return 0.0 if self.kind == "positive" and self.low is None else self.low
+
+    @property
     def circle(self) -> tuple[float, float]:
         """Start and end of a periodic column's circle, which are the same point."""
         return float(self.low or 0.0), float(self.high or 0.0)
@@ -154,45 +159,38 @@ def with_kind(column: Column, kind: str) -> Column:
 
 def check_column(column: Column) -> None:
     """Raises `ValueError`, which names the column, if its entries do not fit its kind."""
-    name, kind, spikes = column.name, column.kind, column.spikes
+    name, kind, spikes, step = column.name, column.kind, column.spikes, column.step
     require(kind in KINDS, f"`kind` of column {name!r} of {sorted(KINDS)}", repr(kind))
-    low = 0.0 if kind == "positive" and column.low is None else column.low
-    ends = [end for end in (low, column.high) if end is not None]
+    which = f"the {kind} column {name!r}"
+    ends = [end for end in (column.lowest, column.high) if end is not None]
     got = f"{column.low} and {column.high}"
     is_rising = all(map(_is_finite, ends)) and sorted(set(ends)) == ends
     require(is_rising, f"finite `low` < `high` of column {name!r}", got)
     has_ends = kind not in ("bounded", "periodic") or len(ends) == 2
-    require(has_ends, f"`low` and `high` of the {kind} column {name!r}", got)
-    are_allowed = kind != "integer" or all(end == math.floor(end) for end in ends)
-    require(are_allowed, f"integers `low` and `high` of the integer column {name!r}", got)
-    step = column.step
+    require(has_ends, f"`low` and `high` of {which}", got)
+    are_whole = kind != "integer" or all(end == math.floor(end) for end in ends)
+    require(are_whole, f"integers `low` and `high` of {which}", got)
     is_step = step is None or _is_finite(step) and step > 0.0
     require(is_step, f"`step` above 0 of column {name!r}, or None", repr(step))
-    is_allowed = step is None or column.is_number
-    require(is_allowed, f"no `step` of the {kind} column {name!r}", repr(step))
-    words = f"`step` of the periodic column {name!r} that divides `high` - `low`"
-    require(kind != "periodic" or has_whole_steps(column), words, f"{step}, {got}")
+    require(step is None or column.is_number, f"no `step` of {which}", repr(step))
+    divides = kind != "periodic" or has_whole_steps(column)
+    require(divides, f"`step` of {which} that divides `high` - `low`", f"{step}, {got}")
     is_whole = step is None or kind != "integer" or step == math.floor(step)
-    require(is_whole, f"an integer `step` of the integer column {name!r}", repr(step))
-    are_finite = all(map(_is_finite, spikes))
-    require(are_finite, f"finite `spikes` of column {name!r}", spikes)
-    are_wanted = column.is_number or not spikes
-    require(are_wanted, f"no `spikes` of the {kind} column {name!r}", spikes)
+    require(is_whole, f"an integer `step` of {which}", repr(step))
+    require(all(map(_is_finite, spikes)), f"finite `spikes` of column {name!r}", spikes)
+    require(column.is_number or not spikes, f"no `spikes` of {which}", spikes)
     if column.has_values:
+        values = column.values
         example = f"change({name!r}, kind={kind!r}, values=['low', 'high'])"
-        expected = (
-            f"`values` of the {kind} column {name!r}, in their order if they have one"
-        )
-        require(column.values, f"{expected}, as {example}", "none")
-        are_different = len(set(column.values)) == len(column.values)
-        require(are_different, f"different `values` of {name!r}", column.values)
-        integers = [v for v in column.values if isinstance(v, (int, np.integer))]
+        words = f"`values` of {which}, in their order if they have one, as {example}"
+        require(values, words, "none")
+        require(len(set(values)) == len(values), f"different `values` of {name!r}", values)
+        integers = [v for v in values if isinstance(v, (int, np.integer))]
         inexact = [v for v in integers if int(v) != float(v)]
         words = f"`values` of {name!r} that float64 holds, or texts"
         require(not inexact, words, _shortened(inexact))
-        fits = kind != "boolean" or len(column.values) <= 2
-        words = f"two `values` of the boolean column {name!r}"
-        require(fits, words, _shortened(column.values))
+        fits = kind != "boolean" or len(values) <= 2
+        require(fits, f"two `values` of {which}", _shortened(values))
 
 
 def has_whole_steps(column: Column) -> bool:

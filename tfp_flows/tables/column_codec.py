@@ -1,4 +1,4 @@
-"""The codec of one column: its cells as a code and a number, checked, and back."""
+"""The codec of one column: checks cells, encodes each as a code and a number, decodes."""
 
 from __future__ import annotations
 
@@ -45,33 +45,31 @@ class ColumnCodec:
       column: the description of the column.
       has_missing: whether missing cells are modelled.
       is_context: whether numbers off the grid are possible, except counts.
+
+    Attributes:
+      grid: the column's `Grid`; None if its numbers are continuous.
+      has_number: whether cells have a number, and not a code alone.
     """
 
     def __init__(self, column: Column, has_missing: bool, is_context: bool = False) -> None:
         self.column = column
         self.grid = column.grid
         self._is_context = is_context
-        self._may_miss_grid = is_context and column.kind != "integer"
         self.has_missing = has_missing
-        self._is_indexed = column.kind in ("categorical", "boolean", "constant")
+        self.has_number = column.kind not in ("categorical", "boolean", "constant")
         self._codes = {value: code for code, value in enumerate(column.values)}
 
     @property
     def num_codes(self) -> int:
         """Number of values of the code; 1 if the column has no code."""
         spikes, values = self.column.spikes, self.column.values
-        return (len(values) if self._is_indexed else 1 + len(spikes)) + self.has_missing
+        return (1 + len(spikes) if self.has_number else len(values)) + self.has_missing
 
     @property
     def spikes_in_steps(self) -> list[float]:
         """The spikes, in the order of their codes; on a grid, as multiples of its step."""
         spikes = np.asarray(self.column.spikes, np.float64)
         return (spikes if self.grid is None else self.grid.multiples(spikes)).tolist()
-
-    @property
-    def has_number(self) -> bool:
-        """Whether there is a number."""
-        return not self._is_indexed
 
     def encode(self, column: np.ndarray) -> Encoded:
         """Returns the cells of a column, `[N]`; refuses cells of another type."""
@@ -87,7 +85,7 @@ class ColumnCodec:
             if self.column.kind == "categorical" or self.column.has_ordered_texts:
                 is_known = is_missing | (place >= 0.0)
             number = np.where(present, np.maximum(place, 0.0), np.nan)
-            if self._is_indexed:
+            if not self.has_number:
                 code = np.where(present, number, code).astype(int)
                 number = np.full(len(code), np.nan)
         else:
@@ -166,11 +164,10 @@ class ColumnCodec:
     @property
     def _ends(self):
         """Ends of the numbers, or of their places on a grid; None for none."""
-        kind, low, high = self.column.kind, self.column.low, self.column.high
+        kind, low, high = self.column.kind, self.column.lowest, self.column.high
         if kind not in ("positive", "bounded", "periodic", "integer"):
             return None, None
-        if kind == "positive":
-            low, high = low or 0.0, None
+        high = None if kind == "positive" else high
         if self.grid is None:
             return low, high
         first, last = self.grid.ends(low, high)
@@ -182,7 +179,7 @@ class ColumnCodec:
         """Returns the cells of codes and numbers, `[N]` each."""
         is_missing = (code == self.num_codes - 1) & self.has_missing
         if self.column.has_values:
-            index = code if self._is_indexed else np.nan_to_num(number).astype(np.int64)
+            index = np.nan_to_num(number).astype(np.int64) if self.has_number else code
             are_texts = all(isinstance(value, str) for value in self.column.values)
             values = np.array(self.column.values, object if are_texts else None)
             return _with_missing(values[np.where(is_missing, 0, index)], is_missing)
@@ -244,8 +241,9 @@ class ColumnCodec:
         y = tf.constant(number[:, None])
         y = y if self.column.kind == "periodic" else maps.middle(y)
         inside = maps.unscaled(y).is_inside.numpy()[:, 0]
-        may_be = ~maps.is_integer | self._may_miss_grid
-        return inside & (may_be | (number == np.floor(number)))
+        may_miss_grid = self._is_context and self.column.kind != "integer"
+        is_anywhere = ~maps.is_integer | may_miss_grid
+        return inside & (is_anywhere | (number == np.floor(number)))
 
 
 def _with_missing(values, is_missing):

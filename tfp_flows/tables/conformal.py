@@ -28,9 +28,10 @@ def calibration_rows(
       ValueError: if the modelled columns are not one column of numbers on a line.
     """
     kinds = {name: columns[name].kind for name in codec.names}
-    is_on_line = codec.codec(codec.names[0]).has_number and "periodic" not in kinds.values()
+    codecs = codec.codecs.values()
+    are_on_line = all(c.has_number and c.column.kind != "periodic" for c in codecs)
     words = "one modelled column, of numbers on a line, for `calibration_split`"
-    require(len(kinds) == 1 and is_on_line, words, kinds)
+    require(len(kinds) == 1 and are_on_line, words, kinds)
     return held_out(num_rows, 1, share, seed)[:, 0]
 
 

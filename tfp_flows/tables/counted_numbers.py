@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from tfp_flows.tables.grids import find_step
 
+RESOLUTION = 2.0**-48  # relative; numbers from files have 15 decimal digits
 # A spike has 5 times the rows of its neighbours, and 8 deviations more (a Poisson count).
 _SPIKE_RATIO, _SPIKE_DEVIATIONS = 5.0, 8.0
 # Minimum share of the rows at a spike, and maximum number of spikes. On a grid, where all

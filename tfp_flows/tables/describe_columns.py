@@ -11,7 +11,12 @@ import numpy as np
 from tfp_flows.tables.cells import cells_of
 from tfp_flows.tables.column import Column
 from tfp_flows.tables.columns import TableColumns
-from tfp_flows.tables.counted_numbers import Counted, is_heavy_tailed, tail_index
+from tfp_flows.tables.counted_numbers import (
+    RESOLUTION,
+    Counted,
+    is_heavy_tailed,
+    tail_index,
+)
 from tfp_flows.tables.differences import find_differences, in_order
 from tfp_flows.tables.equalities import find_equalities
 from tfp_flows.tables.frames import Frame
@@ -30,7 +35,6 @@ _OTHER_FORMS = {
     "dates, not as 2024-12-31": r"\s*\d{1,4}[/.]\d{1,2}[/.]\d{1,4}\s*",
     "numbers with signs": r"\s*[$€£¥]?\s*[-+]?[$€£¥]?\d[\d.,' ]*\s*[%$€£¥]?\s*",
 }
-_RESOLUTION = 2.0**-48  # relative; numbers from files have 15 decimal digits
 _SHOWN_SPIKES = 3  # number of spikes in the reason
 
 
@@ -187,21 +191,7 @@ def _with_lookups(functions, table, cells):
 
 def _differences(table, computed, numbers):
     """The orders and sums that all rows show, without those of computed columns."""
-
-    def described(label, name, difference):
-        """The description of differences from 0 on, on the grid of their column, if any."""
-        grid, is_integer = table[name].grid, table[name].kind == "integer"
-        difference = difference if grid is None else grid.round_if_near(difference)
-        counted = Counted(*np.unique(difference, return_counts=True), _RESOLUTION)
-        spikes = counted.spikes()
-        step = None if grid is None else counted.step
-        if step is None and counted.distinct[0] == 0.0:
-            spikes = sorted({0.0, *spikes})
-        step = None if is_integer and step == 1.0 else step
-        kind = "integer" if is_integer else "positive"
-        return Column(label, kind, low=0.0, spikes=spikes, step=step)
-
-    differences = find_differences({c.name: c for c in table}, computed, numbers, described)
+    differences = find_differences({c.name: c for c in table}, computed, numbers)
     for name, difference in in_order({d.name: d for d in differences}).items():
         column = difference.with_room([table[n] for n in difference.names])
         if column.low != table[name].low:
@@ -235,7 +225,7 @@ def _described(name, column, categories, are_ordered, as_recorded):
         described = Column(name, "categorical", "its pandas dtype", values=occurring)
     elif cells.type == "number":
         is_single = column.dtype.kind == "f" and column.dtype.itemsize < 8
-        resolution = float(np.finfo(column.dtype).eps) if is_single else _RESOLUTION
+        resolution = float(np.finfo(column.dtype).eps) if is_single else RESOLUTION
         counted = Counted(distinct, counts, resolution if as_recorded else None)
         described = _from_numbers(name, counted)
     elif cells.type == "boolean":

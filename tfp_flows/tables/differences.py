@@ -6,12 +6,13 @@ import dataclasses
 import graphlib
 import itertools
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tfp_flows.tables.column import Column
+from tfp_flows.tables.counted_numbers import RESOLUTION, Counted
 from tfp_flows.tables.rules import Rule
 
 _KINDS = ("real", "positive", "integer", "heavy-tailed", "date")
@@ -76,15 +77,13 @@ class Difference(Rule):
             return False
         if not _are_alike(columns):
             return False
-        is_positive = difference.kind == "positive" or difference.low is not None
-        if not difference.is_number or not is_positive or (difference.low or 0.0) < 0.0:
+        if not difference.is_number or difference.lowest is None or difference.lowest < 0.0:
             return False
         # With a difference of any size, parts of a continuous column may be on a grid.
-        given = [difference, *(parts if _step(column) else [])]
-        is_on_grid = all(_is_multiple(_step(c), _step(column)) for c in given)
-        low = _low(column)
-        is_above = low is None or all(_low(part) is not None for part in parts)
-        is_above = is_above and (low is None or sum(map(_low, parts)) >= low)
+        is_on_grid = _is_multiple(_step(difference), _step(column))
+        is_on_grid &= _is_on_grid(column, parts)
+        low, lows = column.lowest, _lows(parts)
+        is_above = low is None or (None not in lows and sum(lows) >= low)
         is_open = column.high is None and all(spike == low for spike in column.spikes)
         return is_on_grid and is_above and is_open
 
@@ -94,7 +93,7 @@ class Difference(Rule):
         So differences of 0 leave it in its support.
         """
         column, *parts = columns
-        lows = [_low(part) for part in parts]
+        lows = _lows(parts)
         if column.low is None or None in lows:
             return column
         return dataclasses.replace(column, low=min(column.low, sum(lows)))
@@ -126,7 +125,6 @@ def find_differences(
     columns: Mapping[str, Column],
     computed: Collection[str],
     cells: Mapping[str, np.ndarray],
-    describe: Callable[[str, str, np.ndarray], Column],
 ) -> list[Difference]:
     """Returns the sums and orders of columns that hold in all rows.
 
@@ -134,8 +132,7 @@ def find_differences(
     d. An order `a <= b`, of numbers or of dates, is returned if chance would violate it: in
     many rows if one column were shuffled, and in some if the difference were normal. The
     column with a difference is then described from where its parts start (`with_room`).
-    Columns that functions compute have none. `describe` returns the `Column` of a
-    difference, from its name, the name of its column and the differences, `[N]`.
+    Columns that functions compute have none.
     """
     names = [n for n, c in columns.items() if c.kind in _KINDS and not c.num_missing]
     names = [name for name in names if name not in computed]
@@ -143,30 +140,46 @@ def find_differences(
         return []
     cells = {name: cells[name] for name in names}
     differences: dict[str, Difference] = {}
+
+    def is_new(candidate):
+        is_free = candidate.name not in differences and candidate.label not in columns
+        ends = (_reaches(differences, part, candidate.name) for part in candidate.minus)
+        return is_free and not any(ends)
+
     without_dates = {n: rows for n, rows in cells.items() if columns[n].kind != "date"}
     for name, parts in _sums(without_dates):
-        label = " - ".join([name, *parts])
-        is_new = name not in differences and label not in columns
-        is_new = is_new and not any(_reaches(differences, part, name) for part in parts)
-        if is_new and _is_on_grid(columns[name], [columns[part] for part in parts]):
-            reason = f"{name} = {' + '.join(parts)} in all rows"
-            zero = Column(label, "constant", reason, values=[0.0])
-            differences[name] = Difference(name, parts, zero)
+        reason = f"{name} = {' + '.join(parts)} in all rows"
+        zero = Column(" - ".join([name, *parts]), "constant", reason, values=[0.0])
+        candidate = Difference(name, parts, zero)
+        is_on_grid = _is_on_grid(columns[name], [columns[part] for part in parts])
+        if is_on_grid and is_new(candidate):
+            differences[name] = candidate
     for name, part in _orders(cells, columns):
-        difference = cells[name] - cells[part]
-        column = describe(f"{name} - {part}", name, difference)
+        column = _described(f"{name} - {part}", columns[name], cells[name] - cells[part])
         column.reason = f"{part} <= {name} in all rows"
         candidate = Difference(name, [part], column)
-        is_new = name not in differences and column.name not in columns
-        is_new = is_new and not _reaches(differences, part, name)
         pair = [columns[n] for n in candidate.names]
-        if is_new and candidate.fits([candidate.with_room(pair), *pair[1:]]):
+        if is_new(candidate) and candidate.fits([candidate.with_room(pair), *pair[1:]]):
             differences[name] = candidate
     columns = dict(columns)
     for name, difference in in_order(differences).items():
         columns[name] = difference.with_room([columns[n] for n in difference.names])
     each = differences.values()
     return [d for d in each if d.fits([columns[n] for n in d.names])]
+
+
+def _described(label, column, difference):
+    """The description of differences from 0 on, on the grid of their column, if any."""
+    grid, is_integer = column.grid, column.kind == "integer"
+    difference = difference if grid is None else grid.round_if_near(difference)
+    counted = Counted(*np.unique(difference, return_counts=True), RESOLUTION)
+    spikes = counted.spikes()
+    step = None if grid is None else counted.step
+    if step is None and counted.distinct[0] == 0.0:
+        spikes = sorted({0.0, *spikes})
+    step = None if is_integer and step == 1.0 else step
+    kind = "integer" if is_integer else "positive"
+    return Column(label, kind, low=0.0, spikes=spikes, step=step)
 
 
 def _without_rounding(total, parts):
@@ -272,8 +285,8 @@ def _step(column):
     return column.grid.step if column.grid else 0.0
 
 
-def _low(column):
-    return 0.0 if column.kind == "positive" and column.low is None else column.low
+def _lows(columns):
+    return [column.lowest for column in columns]
 
 
 def _is_multiple(step, unit):

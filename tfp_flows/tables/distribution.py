@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,7 +21,7 @@ from tfp_flows.distributions.made import CategoricalMADE
 from tfp_flows.distributions.univariate import refuse_several_variables
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.layer_arguments import split_seed
-from tfp_flows.tables.atoms import Atoms, AtomsOfRows, AtomSpec, NumberWithAtoms
+from tfp_flows.tables.atoms import Atoms, AtomSpec, NumbersWithAtoms, log_mean
 from tfp_flows.tables.networks import KNOTS, ColumnMLPs, EntryFeatures
 from tfp_flows.tables.number_conditionals import TAIL_BOUNDS, Evaluated, NumberConditionals
 from tfp_flows.tables.number_maps import NumberSpec
@@ -106,22 +105,19 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         self._set_untracked("parameters", parameters)
         self.features, self.context_features = (
             EntryFeatures(values, _specs(specs, NumberSpec), knots, fine_knots)
-            for values, specs in (
-                (num_values, numbers),
-                (context_values, context_numbers),
-            )
+            for values, specs in ((num_values, numbers), (context_values, context_numbers))
         )
         self.num_members = num_members
         self.centers = self.features.maps.centers  # in place of absent numbers
         num_parameters = NumberConditionals(self.features.maps, num_bins).num_parameters
         self.atoms = Atoms(_specs(atoms, AtomSpec), self.features.maps, num_parameters)
-        num_parameters += self.atoms.most
+        num_parameters += self.atoms.num_slots
         self._parameters_a_row = num_members * max(num_parameters * len(numbers), 1)
         codes_seed, numbers_seed = split_seed(seed, 2)
-        sizes: dict[str, Any] = {"hidden_units": code_units, "dropout": dropout}
-        self._mades = self._networks_of_codes(codes_seed, sizes)
-        sizes["hidden_units"] = hidden_units
-        self._networks = self._networks_of_numbers(num_parameters, numbers_seed, sizes)
+        self._mades = self._networks_of_codes(codes_seed, code_units, dropout)
+        self._networks = self._networks_of_numbers(
+            num_parameters, numbers_seed, hidden_units, dropout
+        )
         self._set_transient_state()
 
     dtype = tf.float64
@@ -150,18 +146,15 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         training, it is the mean of the members' log-densities, with dropout.
         """
         x = check_value(value, "value", 1, self.event_shape, self.dtype)
-        context = check_context(context, self.context_size, self.dtype, self.name)
-        x, context = align_batch_axes(x, context, 1)
         method = self._in_parts if tf.executing_eagerly() else self._log_prob
-        return on_flat_rows(method, x, context, training)
+        return self._on_flat_rows(method, x, context, training)
 
     def cdf(self, value: TensorLike, *, context: TensorLike | None = None) -> tf.Tensor:
         """Returns `P(Y <= value)`, `[...]`, of rows that are one number, without codes."""
         self._refuse_other_rows("cdf")
         x = check_value(value, "value", 1, self.event_shape, self.dtype)
-        context = check_context(context, self.context_size, self.dtype, self.name)
         method = self._compiled_cdf if tf.executing_eagerly() else self._cdf
-        return on_flat_rows(method, *align_batch_axes(x, context, 1), False)
+        return self._on_flat_rows(method, x, context)
 
     def quantile(
         self, probability: TensorLike, *, context: TensorLike | None = None
@@ -169,10 +162,8 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         """Returns the least `y`, `[..., 1]`, with `P(Y <= y) >= probability`; see `cdf`."""
         self._refuse_other_rows("quantile")
         probability = tf.convert_to_tensor(probability, self.dtype)[..., None]
-        context = check_context(context, self.context_size, self.dtype, self.name)
         method = self._compiled_quantile if tf.executing_eagerly() else self._quantile
-        y = on_flat_rows(method, *align_batch_axes(probability, context, 1), False)
-        return y[..., None]
+        return self._on_flat_rows(method, probability, context)[..., None]
 
     def sample(
         self,
@@ -247,13 +238,10 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         log_prob = self.log_prob_of_codes(codes, from_context, training)[..., None]
         if self._networks is None:
             return log_prob
-        rows = self._numbers(x, context, from_context, training)
-        from_numbers = self.conditionals.evaluate(rows.values, rows.parameters).log_prob
-        if rows.atoms is not None:
-            weights = self.atoms.log_weights(rows.atoms, rows.parameters)
-            from_numbers = self.atoms.mixed(rows.atoms, rows.values, weights, from_numbers)
+        y, is_present, numbers = self._numbers(x, context, from_context, training)
+        from_numbers = numbers.log_prob_of_members(y)
         zero = tf.zeros([], from_numbers.dtype)
-        from_numbers = tf.where(rows.is_present[:, None], from_numbers, zero)
+        from_numbers = tf.where(is_present[:, None], from_numbers, zero)
         return tf.concat([log_prob, from_numbers], axis=2)
 
     def evaluate_numbers(
@@ -264,15 +252,14 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         They are arbitrary for absent numbers. The second result is which numbers are
         present and at no atom, `[N, D]`.
         """
-        numbers = self._numbers(x, context, self.features_of_context(x, context))
-        is_free = numbers.is_present
-        if numbers.atoms is not None:
-            is_free &= ~tf.reduce_any(numbers.atoms.is_equal(numbers.values), axis=1)
-        return self.conditionals.evaluate(numbers.values, numbers.parameters), is_free
+        from_context = self.features_of_context(x, context)
+        y, is_present, numbers = self._numbers(x, context, from_context)
+        is_free = is_present & ~tf.reduce_any(numbers.is_equal(y), axis=1)
+        return self.conditionals.evaluate(y, numbers.parameters), is_free
 
     def first_number(
         self, from_context: tf.Tensor, context: tf.Tensor | None
-    ) -> NumberWithAtoms:
+    ) -> NumbersWithAtoms:
         """Returns the distribution of the first number, `[N, 1]`, for codes of 0."""
         x = tf.zeros([tf.shape(from_context)[0], self.features.num_entries], self.dtype)
         from_codes = self.features.from_codes(self.features.split(x)[0], from_context.dtype)
@@ -284,11 +271,6 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         if context is None:
             return tf.zeros([tf.shape(x)[0], 0], tf.float32)
         return self.context_features(tf.convert_to_tensor(context), tf.float32)
-
-    def mean_over_members(self, log_prob: tf.Tensor) -> tf.Tensor:
-        """Returns logarithms of mean densities, `[N]` in float64, of `[N, M]`."""
-        log_sum = tf.reduce_logsumexp(log_prob, axis=1)
-        return tf.cast(log_sum, self.dtype) - math.log(self.num_members)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -322,7 +304,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
     def _parts(self):
         return [part for part in (*self._mades, self._networks) if part is not None]
 
-    def _networks_of_codes(self, seed, sizes):
+    def _networks_of_codes(self, seed, hidden_units, dropout):
         """Returns one `CategoricalMADE` a member; none without codes."""
         num_values = self.features.num_values
         seeds = split_seed(seed, self.num_members if num_values else 0)
@@ -333,8 +315,9 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
                 direct=True,
                 context_size=int(self._sees(self.context_features.is_fine)[member].sum()),
                 standardize_context=False,
+                hidden_units=hidden_units,
+                dropout=dropout,
                 seed=member_seed,
-                **sizes,
             )
             for member, member_seed in enumerate(seeds)
         ]
@@ -352,7 +335,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
             return from_context
         return tf.gather(from_context, np.flatnonzero(is_seen), axis=1)
 
-    def _networks_of_numbers(self, num_parameters, seed, sizes):
+    def _networks_of_numbers(self, num_parameters, seed, hidden_units, dropout):
         """Returns the `Conditioner` of all numbers; None if there are none.
 
         A number's network sees the context and the features of the numbers before it. Two
@@ -373,14 +356,20 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
             seen = seen & self._sees(is_fine)[:, None]
         network = ColumnMLPs(
             num_parameters,
-            seen=seen,
+            hidden_units,
+            seen,
             num_members=self.num_members,
+            dropout=dropout,
             dtype="float32",
             seed=seed,
-            **sizes,
         )
         drops = network.dropout > 0.0
         return Conditioner(network, seen.shape[-1], dropout_in_training=drops)
+
+    def _on_flat_rows(self, method, x, context, training=False):
+        """Calls a method on rows, `[N, K + D]`, and their contexts, `[N, C]`."""
+        context = check_context(context, self.context_size, self.dtype, self.name)
+        return on_flat_rows(method, *align_batch_axes(x, context, 1), training)
 
     def _log_prob(self, x, context, training):
         if training:
@@ -389,21 +378,17 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
             return tf.reduce_sum(tf.cast(mean, self.dtype), axis=1)
         codes, _ = self.features.split(x)
         from_context = self.features_of_context(x, context)
-        log_prob = self.mean_over_members(self.log_prob_of_codes(codes, from_context))
+        log_prob = log_mean(self.log_prob_of_codes(codes, from_context))
         if self._networks is None:
             return log_prob
-        values, parameters, is_present, atoms = self._numbers(x, context, from_context)
-        from_numbers = self.conditionals.log_prob(values, parameters)
-        if atoms is not None:
-            weights = self._mean_weights(self.atoms, atoms, parameters)
-            from_numbers = self.atoms.mixed(atoms, values, weights, from_numbers)
-        from_numbers = tf.where(is_present, from_numbers, tf.zeros([], self.dtype))
+        y, is_present, numbers = self._numbers(x, context, from_context)
+        from_numbers = tf.where(is_present, numbers.log_prob(y), tf.zeros([], self.dtype))
         return log_prob + tf.reduce_sum(from_numbers, axis=1)
 
     def _cdf(self, x, context, training):
         from_context = self.features_of_context(x, context)
-        numbers = self._numbers(x, context, from_context, training)
-        return self.conditionals.cdf(numbers.values, numbers.parameters)[:, 0]
+        y, _, numbers = self._numbers(x, context, from_context, training)
+        return self.conditionals.cdf(y, numbers.parameters)[:, 0]
 
     def _quantile(self, probability, context, training):
         del training  # `CompiledCall` gives it
@@ -424,26 +409,32 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
 
     def _refuse_other_rows(self, function):
         refuse_several_variables(self, function)
-        if self.features.num_codes or self.features.maps.is_circle.any() or self.atoms.most:
+        if (
+            self.features.num_codes
+            or self.features.maps.is_circle.any()
+            or self.atoms.num_slots
+        ):
             raise NotImplementedError(
                 f"Expected rows of a number on the line for `{function}`; got codes, an "
                 "angle, or atoms. `TableDensity.predict` has their distributions."
             )
 
     def _numbers(self, x, context, from_context, training=False):
+        """Returns numbers, `[N, D]`, which are present, and their `NumbersWithAtoms`."""
         codes, numbers = self.features.split(x)
         is_present = self.features.is_present(codes)
         features, atoms = self._features(x, context, from_context)
         parameters = self._networks(features, training=training)
-        numbers = tf.where(is_present, numbers, self.centers)
-        return _Numbers(numbers, parameters, is_present, atoms)
+        y = tf.where(is_present, numbers, self.centers)
+        given = NumbersWithAtoms(self.conditionals, parameters, self.atoms, atoms)
+        return y, is_present, given
 
     def _features(self, x, context, from_context):
         """Returns features of rows, `[N, F]`, and their atoms, or None without atoms."""
         codes, numbers = self.features.split(x)
         features = [from_context, self.features(x, from_context.dtype)]
         atoms = None
-        if self.atoms.most:
+        if self.atoms.num_slots:
             atoms = self.atoms.at(_with_context(x, context))
             # An absent number is at no atom.
             unknown = tf.constant(math.nan, x.dtype)
@@ -451,11 +442,6 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
             more = [self.atoms.features(atoms), self.atoms.equal(atoms, y)]
             features += [tf.cast(block, from_context.dtype) for block in more]
         return tf.concat(features, axis=1), atoms
-
-    def _mean_weights(self, atoms, row_atoms, parameters):
-        """Logarithms of mean weights of atoms, `[N, A, D]`, and of the rest, `[N, D]`."""
-        log_weights = atoms.log_weights(row_atoms, parameters)
-        return [self.mean_over_members(log_weight) for log_weight in log_weights]
 
     def _draw_codes(self, x, observed, from_context, seed):
         """Draws codes, `[N, K]`, each row by one member, with log-weights, `[N]`."""
@@ -488,7 +474,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         numbers: list[tf.Tensor] = []
         # Draws may be moved to later, observed numbers that have an atom at them.
         later_atoms = None
-        if observed is not None and self.atoms.most:
+        if observed is not None and self.atoms.num_slots:
             later_atoms = self.atoms.reversed(features.num_codes, features.num_entries)
             unknown = tf.constant(math.nan, x.dtype)
             later = tf.concat([codes, tf.where(observed & is_present, x, unknown)], axis=1)
@@ -501,7 +487,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
             if observed is not None:
                 is_known = observed[:, j : j + 1]
                 atoms = None if later_atoms is None else later_atoms.from_columns([j])
-                if atoms is not None and atoms.most:
+                if atoms is not None and atoms.num_slots:
                     y, log_ratio = number.moved(y, atoms.at(later), number_seed)
                 y = tf.where(is_known, x[:, j : j + 1], y)
             if solve is not None:
@@ -516,21 +502,19 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
             maps = self.conditionals.from_columns([j]).maps
             u = maps.forward(maps.middle(y)).u
             seen.features.append(features.from_columns([j]).from_numbers(u, present, dtype))
-            seen.are_equal.append(tf.cast(number.is_equal(y) & present, dtype))
+            seen.are_equal.append(tf.cast(number.is_equal(y)[..., 0] & present, dtype))
             numbers.append(y)
         return tf.concat(numbers, axis=1), log_weight
 
     def _number(self, j, before, seen):
         """The distribution of number j given the entries before it and their features."""
-        atoms, row_atoms, weights = self.atoms.from_columns([j]), None, []
-        if atoms.most:
+        atoms, row_atoms = self.atoms.from_columns([j]), None
+        if atoms.num_slots:
             row_atoms = atoms.at(before)
             seen.common.append(tf.cast(atoms.features(row_atoms), seen.dtype))
         parameters = self._networks.network.from_column(seen.inputs(), j)[..., None]
-        if row_atoms is not None:
-            weights = self._mean_weights(atoms, row_atoms, parameters)
-        conditional = self.conditionals.from_columns([j])
-        return NumberWithAtoms(conditional, parameters, atoms, row_atoms, weights)
+        conditionals = self.conditionals.from_columns([j])
+        return NumbersWithAtoms(conditionals, parameters, atoms, row_atoms)
 
     def _set_transient_state(self):
         names = "num_bins", "recalibration", "tail_bounds", "are_tails_first"
@@ -540,15 +524,6 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         self._set_untracked("_compiled", CompiledCall(self._log_prob))
         self._set_untracked("_compiled_cdf", CompiledCall(self._cdf))
         self._set_untracked("_compiled_quantile", CompiledCall(self._quantile))
-
-
-class _Numbers(typing.NamedTuple):
-    """Values of numbers, `[N, D]`, with their parameters, presence and atoms."""
-
-    values: tf.Tensor
-    parameters: tf.Tensor
-    is_present: tf.Tensor
-    atoms: AtomsOfRows | None
 
 
 class _Seen:

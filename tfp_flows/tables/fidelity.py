@@ -62,7 +62,7 @@ def _ranked(rows, scale):
 class Utility(typing.NamedTuple):
     """Test scores of a model of one column that was trained on either kind of rows."""
 
-    score: str  # its name
+    score: str  # name of the score
     synthetic: float
     real: float
     error: float  # standard error of the difference, over resampled test rows
@@ -100,7 +100,7 @@ def detection(
       Nadeau, Bengio (2003), Inference for the generalization error.
       https://doi.org/10.1023/A:1024068626366
     """
-    x, y, folds = _divided(real, synthetic, seed)
+    x, y, folds = _in_folds(real, synthetic, seed)
     scores = {}
     for name in CLASSIFIERS:
         areas = []
@@ -125,7 +125,7 @@ def telling_columns(real: RowFeatures, synthetic: RowFeatures, seed: int) -> np.
     """
     from sklearn.inspection import permutation_importance
 
-    x, y, ((train, test), *_) = _divided(real, synthetic, seed)
+    x, y, ((train, test), *_) = _in_folds(real, synthetic, seed)
     model = _classifier(CLASSIFIERS[0], x[train], real.is_code, seed)
     importance = permutation_importance(
         model.fit(x[train], y[train]),
@@ -137,7 +137,7 @@ def telling_columns(real: RowFeatures, synthetic: RowFeatures, seed: int) -> np.
     return importance.importances_mean
 
 
-def _divided(real, synthetic, seed):
+def _in_folds(real, synthetic, seed):
     """Returns rows of both kinds, whether they are synthetic, and three folds of them."""
     from sklearn.model_selection import StratifiedKFold
 

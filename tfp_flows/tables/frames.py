@@ -61,7 +61,7 @@ class Frame:
     def integer_ends(self, name: str) -> tuple[int, int] | None:
         """The least and greatest number of a column's integer dtype; None for others."""
         dtype = _dtype(self._sources[name])
-        dtype = getattr(dtype, "numpy_dtype", dtype)  # of pandas's nullable integers
+        dtype = getattr(dtype, "numpy_dtype", dtype)  # pandas's nullable integers have one
         is_integer = isinstance(dtype, np.dtype) and dtype.kind in "iu"
         return (np.iinfo(dtype).min, np.iinfo(dtype).max) if is_integer else None
 

@@ -17,15 +17,15 @@ from tfp_flows.tables.rules import Computed
 # operations. Integers and decimals on a line must be as exact as float64, since differences
 # of large numbers count, such as times in seconds since 1970.
 _DIGITS, _SINGLE, _DOUBLE = 2e-6, 2.0**-22, 2.0**-44
-# A function may be chance above this log-probability: of independent numbers as near to it,
-# or of shuffled numbers in the order of another column.
+# Above this log-probability, a function may be chance: that independent numbers are as near
+# to it, or that shuffled numbers are in the order of another column.
 _MOST_CHANCE = -25.0
 _LEAST_ROWS, _LEAST_DISTINCT = 20, 8  # minimum numbers of rows and of different numbers
 # Least ratio of different values to different numbers of the source. Fewer values are
 # steps, such as the year of a date, which no formula has.
 _LEAST_SHARE_OF_VALUES = 0.5
-# Least share of rows with exactly the computed decimals. Half of those of x and x - 1 are
-# within a rounding error of x - 0.5; three quarters of the whole numbers at x / 2.
+# Least share of rows with exactly the computed decimals. By chance it is a half: both x and
+# x - 1 are within the rounding error of x - 0.5.
 _LEAST_SHARE_OF_SAME = 0.6
 _MOST_COLUMNS = 100  # among more columns of numbers, none is compared
 _SAMPLE = 64  # rows that rule out most functions

@@ -11,12 +11,12 @@ import numpy as np
 # float32 numbers with eight digits, such as 0.30000001, or quotients with seven, 20.16667.
 _ROUNDING, _SINGLE_ROUNDING = 1e-12, 4 * 1.2e-7
 _MOST_ERROR = 0.01  # maximum rounding error of numbers with few digits, in steps
-_MOST_OFF = 0.25  # the same of numbers that float32 or float64 holds exactly
+_MOST_OFF = 0.25  # the same for numbers that float32 or float64 holds exactly
 _DIFFERENCE_ROUNDING = 0.01  # rounding error of a difference of two numbers, in steps
 _MOST_DENOMINATOR = 10**9
 _MOST_DECIMALS = 6
-_DIVISORS = (1, 6)  # of decimal units; 6, since means of two or three numbers occur
-_LEAST_ODDS = 100.0  # against all numbers being multiples of a coarser step by chance
+_DIVISORS = (1, 6)  # parts of a decimal unit; 6 for means of two or three numbers
+_LEAST_ODDS = 100.0  # minimum odds that a coarser step is not chance
 _LEAST_DISTINCT = 11  # fewer different numbers may be on a coarser grid by chance
 FIRST_INEXACT = 2.0**53  # float64 does not hold every integer from here on
 _MOST_CELLS = 10**6  # numbers on a finer grid are continuous
@@ -94,8 +94,7 @@ class Grid:
         """Returns the first and last place from `low` to `high`, None for None."""
         first, last = None, None
         if low is not None:
-            step = np.ceil(self.multiples(np.array(float(low))))
-            first = float(step - np.searchsorted(self._spikes, step))
+            first = float(self.places_below(np.array(float(low)))) + 1.0
         if high is not None:
             last = float(self.places_up_to(np.array(float(high))))
         return first, last

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import typing
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import require
+from tfp_flows.core.rows import take_rows
 from tfp_flows.distributions import draws
 from tfp_flows.tables.cells import cells_of, days_if_dates, is_missing
 from tfp_flows.tables.distribution import TableDistribution
@@ -44,10 +44,8 @@ def imputed(
     codec.refuse_unknown(frame, rows)
     is_wrong = is_imputed & ~rows.is_possible & ~rows.is_missing
     codec.refuse_cells(frame, is_wrong, _EXPECTED)
-    is_incomplete = rows.is_missing.any(axis=1)
-    context_columns = {name: c for name, c in columns.items() if name not in codec.names}
-    incomplete = np.flatnonzero(is_incomplete)
-    observed = ~rows.is_missing[:, codec.column_of_each]
+    incomplete = np.flatnonzero(rows.is_missing.any(axis=1))
+    observed = ~rows.is_missing[:, [codec.names.index(name) for name in codec.owners]]
     solver = RuleSolver(codec, columns | frame.take(codec.names), rows.x, observed)
     is_exact = (codec.codes_of_missing < 0).all() and not solver.is_linked[incomplete].any()
     is_exact = is_exact and _draws_are_exact(distribution, observed[incomplete])
@@ -68,7 +66,7 @@ def imputed(
             " More `num_candidates` may find one.",
         )
         incomplete = np.concatenate([incomplete, again])
-    return codec.decode(completed, context_columns)
+    return codec.decode(completed, columns)
 
 
 def _chosen(distribution, solver, index, context, count, seed):
@@ -77,9 +75,8 @@ def _chosen(distribution, solver, index, context, count, seed):
     Returns entries, `[n, K + D]`, and whether a drawn completion of each row can occur.
     """
     draw_seed, choice_seed = draws.split(seed, 2)
-    repeated = np.repeat(index, count)
-    context = None if context is None else context[repeated]
-    solver = solver.for_rows(repeated)
+    rows = np.repeat(index, count)
+    solver, context = solver.for_rows(rows), take_rows(context, rows)
     candidates, weights = _completions(distribution, solver, context, draw_seed)
     candidates = tf.reshape(candidates, [len(index), count, -1])
     weights = tf.reshape(weights, [-1, count])
@@ -133,7 +130,7 @@ def _put_terms_of_sums(columns, frame, codec):
         for name in set(terms) & set(columns):
             others = np.sum([terms[part] for part in parts if part != name], axis=0)
             value = others if name == total else terms[total] - others
-            grid = codec.codec(name).grid
+            grid = codec.codecs[name].grid
             value = value if grid is None else grid.round_if_near(value)
             is_new = is_missing(columns[name]) & ~np.isnan(value)
             columns[name] = np.where(is_new, value, columns[name])
@@ -145,7 +142,7 @@ def _solutions(source, frame, codec):
     values = frame.take(codec.names)
     formulas = [f for f in functions if isinstance(f, Function)]
     if formulas:
-        yield _solved(formulas, values, codec.codec(source).column)
+        yield _solved(formulas, values, codec.codecs[source].column)
     for function in functions:
         if function not in formulas:
             yield function.inverse(values[function.name])
@@ -219,19 +216,19 @@ class RuleSolver(typing.NamedTuple):
         All codes, `[N, K]`, and the numbers before it are known.
         """
         entry = codes.shape[1] + number
-        owner = self.codec.names[self.codec.column_of_each[entry]]
+        owner = self.codec.owners[entry]
         drawn = np.array(self.x)
         drawn[:, :entry] = np.column_stack([codes, *numbers])
-        terms, grid = self._terms(drawn), self.codec.codec(owner).grid
+        terms = self.columns | self.codec.parts(drawn)  # arbitrary where unknown
+        terms = {name: days_if_dates(term) for name, term in terms.items()}
+        grid = self.codec.codecs[owner].grid
         solution, is_solved = np.zeros(len(codes)), np.zeros(len(codes), bool)
-        is_absent = ~self.observed[:, entry]
         for name in self.codec.differences:
-            if owner not in self._entries(name):
-                continue
-            rest, count, is_known = self._without(entry, name, terms, codes)
-            is_here = self._is_linked(name) & is_absent & is_known & (count > 0.0)
-            value = np.asarray(days_if_dates(self.columns[name])[is_here], np.float64)
-            value = (value - rest[is_here]) / count[is_here]
+            others, count, is_known = self._sum_of_others(entry, name, terms, codes)
+            is_here = self._is_linked(name) & is_known & (count > 0.0)
+            is_here &= ~self.observed[:, entry]
+            value = self._numbers(name)[is_here] - others[is_here]
+            value = value / count[is_here]
             value = value if grid is None else grid.places(grid.round_if_near(value))
             solution[is_here] = value
             is_solved |= is_here
@@ -240,50 +237,47 @@ class RuleSolver(typing.NamedTuple):
     def violates(self, x: np.ndarray) -> np.ndarray:
         """Returns which completed rows contradict an observed column, booleans `[N]`."""
         is_wrong = np.zeros(len(x), bool)
-        if self.is_linked.any():
-            columns = self.codec.decode(x, self.columns)
-            for name in self.codec.differences:
-                is_linked = self._is_linked(name)
-                completed, given = (
-                    np.asarray(days_if_dates(each[name])[is_linked], np.float64)
-                    for each in (columns, self.columns)
-                )
-                is_equal = np.isclose(completed, given, rtol=1e-9)
-                is_wrong[is_linked] |= ~is_equal
-            for name, function in self.codec.functions.items():
-                is_linked = self._lacks_source(function)
-                if is_linked.any():
-                    cells = columns[function.source], self.columns[name]
-                    holds = function.holds(*(column[is_linked] for column in cells))
-                    is_wrong[is_linked] |= ~holds
+        if not self.is_linked.any():
+            return is_wrong
+        columns = self.codec.decode(x, self.columns)
+        for name in self.codec.differences:
+            is_linked = self._is_linked(name)
+            completed = np.asarray(days_if_dates(columns[name])[is_linked], np.float64)
+            given = self._numbers(name)[is_linked]
+            is_wrong[is_linked] |= ~np.isclose(completed, given, rtol=1e-9)
+        for name, function in self.codec.functions.items():
+            is_linked = self._lacks_source(function)
+            if is_linked.any():
+                cells = columns[function.source], self.columns[name]
+                holds = function.holds(*(column[is_linked] for column in cells))
+                is_wrong[is_linked] |= ~holds
         return is_wrong
 
-    def _entries(self, name):
-        """The columns whose entries a column is the sum of, itself included."""
-        difference = self.codec.differences.get(name)
-        parts = [] if difference is None else difference.minus
-        return {name}.union(*map(self._entries, parts))
+    def _numbers(self, name):
+        """The numbers of a column, `[N]`; NaN where missing."""
+        return cells_of(name, self.columns[name]).numbers()
 
-    def _without(self, entry, name, terms, codes):
-        """A column without one of the entries that it is the sum of, of each row, `[N]`.
+    def _sum_of_others(self, entry, name, terms, codes):
+        """The sum of the entries that a column is made of, without one of them, `[N]`.
 
-        Returns the sum of the others, how often the entry is in the sum, and where the
-        others are known. Observed parts are not the sum of entries.
+        Observed parts with a difference count as a whole. Also returns how often the entry
+        is in the column, and where all others are known.
         """
-        shape = [len(codes)]
-        is_entry = name == self.codec.names[self.codec.column_of_each[entry]]
-        rest = np.zeros(shape) if is_entry else np.broadcast_to(terms[name], shape)
-        is_known = np.full(shape, is_entry) | self._is_known(name, entry, codes)
-        count = np.full(shape, float(is_entry))
+        is_entry = name == self.codec.owners[entry]
+        others = np.zeros(len(codes)) if is_entry else terms[name]
+        is_known = is_entry | self._is_known(name, entry, codes)
+        count = np.full(len(codes), float(is_entry))
         difference = self.codec.differences.get(name)
-        for part in [] if difference is None else difference.minus:
-            whole = terms.get((part,), np.full(shape, np.nan))
-            is_whole = ~np.isnan(whole)
-            others = self._without(entry, part, terms, codes)
-            rest = rest + np.where(is_whole, whole, others[0])
-            count = count + np.where(is_whole, 0.0, others[1])
-            is_known &= is_whole | others[2]
-        return rest, count, is_known
+        for part in difference.minus if difference else []:
+            rest, more, is_rest_known = self._sum_of_others(entry, part, terms, codes)
+            if part in self.codec.differences:
+                whole = self._numbers(part)
+                is_whole = ~np.isnan(whole)
+                rest = np.where(is_whole, whole, rest)
+                more, is_rest_known = more * ~is_whole, is_rest_known | is_whole
+            others, count = others + rest, count + more
+            is_known = is_known & is_rest_known
+        return others, count, is_known
 
     def _is_linked(self, name):
         parts = [self.columns[part] for part in self.codec.differences[name].minus]
@@ -295,26 +289,13 @@ class RuleSolver(typing.NamedTuple):
         is_drawn = function.source in self.codec.names
         return ~is_missing(value) & is_missing(source) & is_drawn
 
-    def _is_known(self, term, entry, codes):
-        """Where a term is known before an entry is drawn, booleans `[N]`."""
-        if term not in self.codec.names:
+    def _is_known(self, name, entry, codes):
+        """Where a column's own entries are known before an entry is drawn, `[N]`."""
+        entries = [] if name not in self.codec.names else self.codec.entries_of_column(name)
+        *code, number = entries or [-1]
+        if number < entry:
             return np.ones(len(codes), bool)
-        *code, last = [-1, *self.codec.entries_of_column(term)]  # -1: no entry
-        if last < entry:
-            return np.ones(len(codes), bool)
-        return (codes[:, code[1:]] > 0).any(axis=1) | self.observed[:, last]
-
-    def _terms(self, x):
-        """The entries of columns by name, `[N]`, arbitrary where they are unknown.
-
-        Whole columns with a difference are under `(name,)`; NaN where missing.
-        """
-        terms: dict[Any, np.ndarray] = self.columns | self.codec.parts(x)
-        terms = {name: days_if_dates(term) for name, term in terms.items()}
-        for name in self.codec.differences:
-            column = days_if_dates(self.columns[name])
-            terms[(name,)] = np.where(is_missing(column), np.nan, column).astype(float)
-        return terms
+        return (codes[:, code] > 0).any(axis=1) | self.observed[:, number]
 
 
 def _draws_are_exact(distribution, observed):

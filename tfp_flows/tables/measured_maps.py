@@ -16,7 +16,7 @@ from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 
 # Below this relative spread, a column of the context is a constant with rounding noise.
 _NOISE = 1e-13
-_ROUNDING = 2.0**-52  # of float64; the least relative scale of a modelled column
+_ROUNDING = 2.0**-52  # rounding of float64; least relative scale of a modelled column
 _SMALL = (0.05, 0.1, 0.25, 0.5)  # scales of asinh maps, as quantiles of the amounts
 # Nats per number that an asinh map must gain; normal and Laplace numbers gain at most 0.1.
 _LEAST_GAIN = 0.3

@@ -29,11 +29,11 @@ from tfp_flows.transformers.spline import RationalQuadraticSpline
 KNOTS = (-3.0, -0.67, 0.0, 0.67, 3.0)
 # Forty narrow steps between the 2nd and the 98th percentile, and one in each tail.
 FINE_KNOTS = (-3.0, *np.linspace(-2.0, 2.0, 41).round(2).tolist(), 3.0)
-_FINE_SCALE = 0.1  # of the features between fine knots, beside those between knots
+_FINE_SCALE = 0.1  # factor of the features between fine knots
 _LEAST_FINE_ROWS = 5_000  # with fewer rows, networks overfit to fine features
-_MOST_FINE_WEIGHTS = 1_500_000  # of fine features, for which wide tables train too long
+_MOST_FINE_WEIGHTS = 1_500_000  # with more weights for them, training takes too long
 
-# From these numbers of rows and of all values on, networks of codes are so many times as
+# With at least so many rows and values of all codes, networks of codes are `_WIDE` times as
 # wide (docs/tried_and_dropped.md).
 _LEAST_WIDE_ROWS, _LEAST_WIDE_VALUES, _WIDE = 10_000, 50, 4
 
@@ -388,7 +388,7 @@ class EntryFeatures:
             parts += [tf.cos(u), tf.sin(u)]
         features = tf.cast(is_present, dtype)[..., None] * tf.concat(parts, axis=2)
         features = tf.reshape(features, [tf.shape(u)[0], math.prod(features.shape[1:])])
-        if is_circle.any():  # of the features of each number, those of its kind
+        if is_circle.any():  # each number keeps the features of its kind
             of_circle = np.arange(width + 2) >= width
             kept = np.flatnonzero(of_circle == is_circle[:, None])
             features = tf.gather(features, kept, axis=1)

@@ -38,7 +38,7 @@ _FARTHEST = 40.0  # bound of quantiles, in standard deviations of training rows
 class Evaluated(typing.NamedTuple):
     """Densities and distribution functions of each member, `[..., M, D]`."""
 
-    log_prob: tf.Tensor  # of integers, log-probabilities
+    log_prob: tf.Tensor  # log-densities; log-probabilities of integers
     below: tf.Tensor  # `P(Y < y)` of integers, `P(Y <= y)` of others, 1/2 on circles
     up_to: tf.Tensor  # `P(Y <= y)`; 1/2 on circles
 
@@ -266,7 +266,7 @@ def _traced_draw(conditional, dtype, by_xla):
     def draw(parameters, weights, seed):
         u, is_kept = propose(parameters, weights, seed)
         rest = tf.range(tf.shape(u)[0])
-        if not by_xla:  # where numbers of rows must not depend on draws
+        if not by_xla:  # under XLA, numbers of rows must not depend on draws
             rest = tf.boolean_mask(rest, ~tf.reduce_all(is_kept, axis=1))
         from_rest = tf.gather(parameters, rest)
 

@@ -29,7 +29,7 @@ class NumberSpec:
     beyond far, log and asinh are their tangents:  t(d) = t(far) + t'(far) (d - far),
                d = y - low, or (y - low) / (high - low),  and at -far likewise
     circle:    u = 2 pi (y - low) / (high - low) - pi
-    u = (t - mean) / scale, but on circles
+    u = (t - mean) / scale,  not on circles
     integers with positions:  u = the line through (position, level), beyond the last ones
                               parallel to (t - mean) / scale
     ```
@@ -62,6 +62,10 @@ class NumberSpec:
     def __post_init__(self) -> None:
         for name in ("positions", "levels"):  # lists in files
             object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    def without_frequencies(self) -> NumberSpec:
+        """Returns the map without `positions` and `levels`."""
+        return dataclasses.replace(self, positions=(), levels=())
 
 
 class Form(typing.NamedTuple):
@@ -324,7 +328,7 @@ class _Table(typing.NamedTuple):
 def _table_from_spec(spec):
     """The table of a `NumberSpec`."""
     positions, levels = (np.asarray(p, float) for p in (spec.positions, spec.levels))
-    before = NumberMaps([dataclasses.replace(spec, positions=(), levels=())])
+    before = NumberMaps([spec.without_frequencies()])
     with tf.init_scope():  # a constant, also while a function is traced
         u = before.forward(tf.constant(positions[[0, -1], None])).u.numpy()[:, 0]
     return _Table(positions, levels, levels[[0, -1]] - u)

@@ -86,34 +86,42 @@ class NumberPredictions:
 
     def _points(self):
         """Points and weights, before places become numbers."""
-        if self._maps.is_circle.any():
-            low, high = (end[0] for end in self._maps.ends)
-            if self._is_integer and high - low <= 2 * _ARCS:
-                values = np.arange(low, high)
-                weights = np.exp(self._evaluate(self._conditionals.log_prob, values))
-                return WeightedPoints(np.broadcast_to(values, weights.shape), weights)
-            edges = np.linspace(low, high, _ARCS + 1)
-            middles = 0.5 * (edges[:-1] + edges[1:])
-            if self._is_integer:
-                edges, middles = np.round(edges), np.floor(middles)
-            up_to = edges[1:] - self._is_integer  # an edge is of the arc that it starts
-            cdf = self._evaluate(self._conditionals.cdf, up_to)
-            weights = np.diff(cdf, axis=1, prepend=0.0)
-            return WeightedPoints(np.broadcast_to(middles, weights.shape), weights)
+        is_circle = self._maps.is_circle.any()
         if self._is_integer:
-            tails = np.broadcast_to([_TAIL, 1.0 - _TAIL], [len(self._parameters), 2])
-            ends = self._evaluate(self._conditionals.quantile, tails)
-            low, high = ends.min(), ends.max()
-            if high - low < _MOST_INTEGERS:
-                values = np.arange(low, high + 1.0)
+            first, last = self._first_and_last()
+            if last - first < (2 * _ARCS if is_circle else _MOST_INTEGERS):
+                values = np.arange(first, last + 1.0)
                 weights = np.exp(self._evaluate(self._conditionals.log_prob, values))
                 return WeightedPoints(np.broadcast_to(values, weights.shape), weights)
+        if is_circle:
+            return self._points_on_circle()
         values = self._evaluate(self._conditionals.quantile_of_member, _NODES)
         values = values.reshape([len(self._parameters), -1])
         weights = np.repeat(np.exp(-0.5 * _NODES**2), self._parameters.shape[1])
         weights = weights * self._evaluate(self._conditionals.narrowing, values)
         weights = weights / weights.sum(axis=1, keepdims=True)
         return WeightedPoints(self._within_reach(values), weights)
+
+    def _first_and_last(self):
+        """The first and last integer with a probability that counts, in any row."""
+        if self._maps.is_circle.any():
+            low, high = (end[0] for end in self._maps.ends)
+            return low, high - 1.0
+        tails = np.broadcast_to([_TAIL, 1.0 - _TAIL], [len(self._parameters), 2])
+        ends = self._evaluate(self._conditionals.quantile, tails)
+        return ends.min(), ends.max()
+
+    def _points_on_circle(self):
+        """The middles of arcs, and their probabilities."""
+        low, high = (end[0] for end in self._maps.ends)
+        edges = np.linspace(low, high, _ARCS + 1)
+        middles = 0.5 * (edges[:-1] + edges[1:])
+        if self._is_integer:
+            edges, middles = np.round(edges), np.floor(middles)
+        up_to = edges[1:] - self._is_integer  # an edge is of the arc that it starts
+        cdf = self._evaluate(self._conditionals.cdf, up_to)
+        weights = np.diff(cdf, axis=1, prepend=0.0)
+        return WeightedPoints(np.broadcast_to(middles, weights.shape), weights)
 
     def _within_reach(self, values):
         if not self._maps.is_logarithmic.any():

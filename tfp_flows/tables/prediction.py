@@ -10,7 +10,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_number, check_share, require
+from tfp_flows.core.rows import take_rows
 from tfp_flows.distributions.univariate import bisect
+from tfp_flows.tables.atoms import log_mean
 from tfp_flows.tables.cells import (
     dates_from_days,
     days_from_dates,
@@ -46,13 +48,8 @@ def predict(
     The entries of the context are `context`, `[N, C]`; None if there are none.
     """
     (name,) = codec.names
-    column_codec, shift, rows = codec.codec(name), None, np.arange(len(frame))[which]
-    context = None if context is None else context[rows]
-    if name in codec.differences:
-        parts = frame.take(codec.differences[name].minus, "context").values()
-        offset = np.sum([days_if_dates(part).astype(float) for part in parts], axis=0)
-        is_date = all(part.dtype.kind == "M" for part in parts)
-        shift = Shift(offset[rows], codec.grids[name], is_date)
+    column_codec, rows = codec.codecs[name], np.arange(len(frame))[which]
+    context = take_rows(context, rows)
     zeros = tf.zeros([len(rows), distribution.features.num_codes], tf.float64)
     from_context = distribution.features_of_context(zeros, context)
     probs = _probabilities_of_codes(distribution, zeros, from_context)
@@ -62,12 +59,22 @@ def predict(
     if distribution.features.num_numbers:
         first = distribution.first_number(from_context, context)
         number = NumberPredictions(distribution.conditionals, first.parameters, grid)
-        values, weights = first.values_and_weights
+        values, weights, rest = first.values_and_weights
         values = values if grid is None else grid.at(values)
         atoms = list(zip(values.T[..., None], (weights * probs[:, :1]).T, strict=True))
-        rest = np.exp(first.weights[1].numpy()) if first.weights else 1.0
         probs = np.concatenate([probs[:, :1] * rest, probs[:, 1:]], axis=1)
-    return Prediction(column_codec, probs, number, shift, atoms)
+    return Prediction(column_codec, probs, number, _shift(codec, frame, rows), atoms)
+
+
+def _shift(codec, frame, rows):
+    """The `Shift` of the one modelled column in some rows; None without a difference."""
+    (name,) = codec.names
+    if name not in codec.differences:
+        return None
+    parts = frame.take(codec.differences[name].minus, "context").values()
+    offset = np.sum([days_if_dates(part).astype(float) for part in parts], axis=0)
+    is_date = all(part.dtype.kind == "M" for part in parts)
+    return Shift(offset[rows], codec.grids[name], is_date)
 
 
 def _probabilities_of_codes(distribution, zeros, from_context):
@@ -78,9 +85,7 @@ def _probabilities_of_codes(distribution, zeros, from_context):
     if not distribution.features.num_codes:
         return np.ones([len(zeros), 1])
     log_probs = [
-        distribution.mean_over_members(
-            distribution.log_prob_of_codes(zeros + code, from_context)
-        )
+        log_mean(distribution.log_prob_of_codes(zeros + code, from_context))
         for code in range(distribution.features.num_values[0])
     ]
     return np.exp(tf.stack(log_probs, axis=1).numpy())
@@ -155,9 +160,9 @@ class Prediction:
         self._values = None
         if self.column.kind == "ordered":
             self._values = OrderedValues(self.column.name, self.column.values)
-        spikes = np.asarray(codec.column.spikes, np.float64)
-        self._spikes = list(zip(spikes, probs.T[1:], strict=False))
-        self._atoms = [*self._spikes, *atoms]  # all numbers with a probability besides F
+        spikes = np.asarray(self.column.spikes, np.float64)
+        # All numbers with a probability besides F.
+        self._atoms = [*zip(spikes, probs.T[1:], strict=False), *atoms]
 
     def __len__(self) -> int:
         return len(self._probs)
@@ -284,7 +289,7 @@ class Prediction:
         self._refuse_circle("interval_within")
         check_number("distance", distance, "from 0 on", lambda value: value >= 0.0)
         low, high = self._number("interval_within").ends
-        spikes = [spike for spike, _ in self._spikes]
+        spikes = self.column.spikes
         whole = np.tile([min([low, *spikes]), max([high, *spikes])], [len(self), 1])
         tail = (0.5 - distance) * (1.0 - _TAIL_ROUNDING) - _ROUNDING
         if tail <= 0.0:
@@ -346,13 +351,10 @@ class Prediction:
           Gneiting, Raftery (2007), Strictly proper scoring rules, prediction, and
           estimation. https://doi.org/10.1198/016214506000001437
         """
-        points = self._points("crps", as_places=self._are_texts)
-        places = OrderedValues.places if self._are_texts else None
+        are_texts = self.column.has_ordered_texts
+        points = self._points("crps", as_places=are_texts)
+        places = OrderedValues.places if are_texts else None
         return points.crps(self._numbers_from(y, "crps", places))
-
-    @property
-    def _are_texts(self):
-        return self._values is not None and self._values.are_texts
 
     def _number(self, method):
         if self._from_number is None:
@@ -370,7 +372,7 @@ class Prediction:
         """Returns points and weights, spikes included, whose sums are expectations."""
         points = self._number(method).points()
         values, weights = points.values, points.weights * self._probs[:, :1]
-        if self._are_texts and not as_places:
+        if self.column.has_ordered_texts and not as_places:
             raise ValueError(
                 f"Expected a column of numbers for `{method}`; the values of "
                 f"{self.column.name!r} are texts. It has `quantile`, `cdf` and `mode`."

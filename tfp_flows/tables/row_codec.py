@@ -1,4 +1,4 @@
-"""The codec of a table's rows: cells as codes and numbers, by rules, checked, and back."""
+"""The codec of a table's rows: checks cells and rules, encodes rows, and decodes them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,7 @@ import numpy.typing as npt
 
 from tfp_flows.core.arguments import check_instance, require
 from tfp_flows.tables.atoms import AtomSpec
-from tfp_flows.tables.cells import (
-    cells_of,
-    dates_from_days,
-    days_if_dates,
-    is_missing,
-)
+from tfp_flows.tables.cells import cells_of, dates_from_days, days_if_dates, is_missing
 from tfp_flows.tables.column import UNUSABLE, Column
 from tfp_flows.tables.column_codec import ColumnCodec, Encoded
 from tfp_flows.tables.columns import TableColumns
@@ -51,7 +46,9 @@ class RowCodec:
     Attributes:
       differences: the differences that are kept, by name of their column.
       functions: the functions and lookups that are kept, likewise.
+      codecs: the `ColumnCodec` of each column, or of its difference, by name.
       grids: the grid of each column, by name; None for none.
+      owners: name of the column of each entry of a row.
 
     Raises:
       ValueError: if a column is of a kind that has no distribution, or columns do not allow
@@ -84,53 +81,45 @@ class RowCodec:
         described |= {d.name: d.column for d in differences}
         for f in functions:  # a column without entries
             described[f.name] = Column(f.label, "constant", f.reason, values=[0.0])
-        self._codecs = [
-            ColumnCodec(c, not self._refuses_missing and c.num_missing > 0, is_context)
-            for c in described.values()
-        ]
-        self._with_code = [i for i, c in enumerate(self._codecs) if c.num_codes > 1]
-        self._with_number = [i for i, c in enumerate(self._codecs) if c.has_number]
+        self.codecs = {
+            n: ColumnCodec(c, not self._refuses_missing and c.num_missing > 0, is_context)
+            for n, c in described.items()
+        }
+        self._with_code = [n for n, c in self.codecs.items() if c.num_codes > 1]
+        self._with_number = [n for n, c in self.codecs.items() if c.has_number]
+        self.owners = [*self._with_code, *self._with_number]
 
     @property
     def num_values(self) -> list[int]:
         """Number of values of each code, `[K]`."""
-        return [self._codecs[i].num_codes for i in self._with_code]
+        return [self.codecs[name].num_codes for name in self._with_code]
 
     @property
     def size(self) -> int:
         """Number of entries of a row, K + D."""
-        return len(self._with_code) + len(self._with_number)
-
-    @property
-    def column_of_each(self) -> np.ndarray:
-        """Index of the column of each entry of a row, `[K + D]`."""
-        return np.array([*self._with_code, *self._with_number], int)
+        return len(self.owners)
 
     @property
     def codes_of_missing(self) -> np.ndarray:
         """The code of a missing cell for each entry of a row, `[K + D]`; -1 without one."""
-        codecs = [self._codecs[i] for i in self._with_code]
+        codecs = [self.codecs[name] for name in self._with_code]
         codes = [c.num_codes - 1.0 if c.has_missing else -1.0 for c in codecs]
         return np.array([*codes, *[-1.0] * len(self._with_number)])
 
     def entries_of_column(self, name: str) -> list[int]:
         """Returns the indices of a column's code and number among the entries of a row."""
-        return np.flatnonzero(self.column_of_each == self.names.index(name)).tolist()
-
-    def codec(self, name: str) -> ColumnCodec:
-        """Returns the codec of one column."""
-        return self._codecs[self.names.index(name)]
+        return [entry for entry, owner in enumerate(self.owners) if owner == name]
 
     def read(self, frame: Frame) -> RowsRead:
         """Returns the rows of a frame, also rows that cannot occur."""
         encoded = self._encoded(frame)
-        entries = [encoded[i].code for i in self._with_code]
-        entries += [encoded[i].number for i in self._with_number]
+        entries = [encoded[name].code for name in self._with_code]
+        entries += [encoded[name].number for name in self._with_number]
         x = np.zeros([len(frame), self.size])
         for place, values in enumerate(entries):
             x[:, place] = np.nan_to_num(values)  # absent numbers are NaN
         flags = np.ones([3, len(frame), len(self.names)], bool)
-        for i, cells in enumerate(encoded):
+        for i, cells in enumerate(encoded.values()):
             flags[:, :, i] = cells.is_possible, cells.is_known, cells.is_missing
         return RowsRead(x, *flags)
 
@@ -160,13 +149,13 @@ class RowCodec:
 
     def refuse_unknown(self, frame: Frame, rows: RowsRead) -> None:
         """Raises `ValueError` if a category is not among its column's values."""
-        for codec, is_known in zip(self._codecs, rows.is_known.T, strict=True):
+        for name, is_known in zip(self.names, rows.is_known.T, strict=True):
             if not is_known.all():
-                column, row = codec.column, int(np.argmin(is_known))
-                cell = _shown(self._take(frame)[column.name][row])
+                values, row = self.codecs[name].column.values, int(np.argmin(is_known))
+                cell = _shown(self._take(frame)[name][row])
                 raise ValueError(
-                    f"Expected one of {column.values} in column {column.name!r}; got "
-                    f"{cell!r} in row {row} ({(~is_known).sum()} rows)."
+                    f"Expected one of {values} in column {name!r}; got {cell!r} in row "
+                    f"{row} ({(~is_known).sum()} rows)."
                 )
 
     def refuse_cells(self, frame: Frame, is_wrong: np.ndarray, expected: str) -> None:
@@ -174,8 +163,8 @@ class RowCodec:
         if not is_wrong.any():
             return
         row = int(np.argmax(is_wrong.any(axis=1)))
-        index = int(np.argmax(is_wrong[row]))
-        name, column = self.names[index], self._codecs[index].column
+        name = self.names[int(np.argmax(is_wrong[row]))]
+        column = self.codecs[name].column
         cell = _shown(self._part(name, frame)[row])
         details = f" ({column.details})" if column.details else ""
         which = f"{column.kind} column {column.name!r}{details}"
@@ -199,8 +188,8 @@ class RowCodec:
         """
         columns = self._take(frame)  # a context, which has no differences
         where = {name: np.zeros(len(frame), bool) for name in self.names}
-        for place, i in enumerate(self._with_number):
-            codec, name = self._codecs[i], self.names[i]
+        for place, name in enumerate(self._with_number):
+            codec = self.codecs[name]
             if codec.column.is_number:
                 encoded = codec.encode(columns[name])
                 where[name] = ~encoded.is_possible & np.isfinite(encoded.number)
@@ -220,12 +209,12 @@ class RowCodec:
         """
         encoded, specs = self._encoded(frame), []
         codes = {owner: code for code, owner in enumerate(self._with_code)}
-        for place, i in enumerate(self._with_number):
-            measured = Encoded(*(entry[rows] for entry in encoded[i]))
+        for place, name in enumerate(self._with_number):
+            measured = Encoded(*(entry[rows] for entry in encoded[name]))
             if is_at_atom is not None:
                 number = np.where(is_at_atom[:, place], np.nan, measured.number)
                 measured = measured._replace(number=number)
-            specs.append(self._codecs[i].measured(measured, codes.get(i, -1)))
+            specs.append(self.codecs[name].measured(measured, codes.get(name, -1)))
         return specs
 
     def atoms(self, contexts: RowCodec) -> list[AtomSpec]:
@@ -239,8 +228,8 @@ class RowCodec:
                     self.entries_of_column(later)[-1] - len(self._with_code),
                     first + number,
                     first + code[0] if code else -1,
-                    owner.codec(earlier).spikes_in_steps,
-                    self.codec(later).spikes_in_steps,
+                    owner.codecs[earlier].spikes_in_steps,
+                    self.codecs[later].spikes_in_steps,
                 )
             )
         return specs
@@ -252,18 +241,16 @@ class RowCodec:
 
         Columns computed from others may need columns of the `context`, `[N]` by name.
         """
-        context = context or {}
-        columns = self.parts(x)
+        columns = (context or {}) | self.parts(x)
         for name, difference in in_order(self.differences).items():
-            terms = [columns[name], *((context | columns)[n] for n in difference.minus)]
-            total = np.sum([days_if_dates(term) for term in terms], axis=0)
+            total = np.sum([days_if_dates(columns[n]) for n in difference.names], axis=0)
             grid = self.grids[name]
             total = total if grid is None else grid.round(total).astype(total.dtype)
             is_date = self._columns[name].kind == "date"
             columns[name] = dates_from_days(total) if is_date else total
         for name, function in self.functions.items():
-            columns[name] = function((context | columns)[function.source])
-        return columns
+            columns[name] = function(columns[function.source])
+        return {name: columns[name] for name in self.names}
 
     def parts(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Returns columns, `[N]`, by name, with differences in place of their columns."""
@@ -271,20 +258,20 @@ class RowCodec:
         codes = dict(zip(self._with_code, x.T, strict=False))
         numbers = dict(zip(self._with_number, x.T[len(self._with_code) :], strict=True))
         return {
-            name: self._codecs[i].decode(
-                codes.get(i, nothing).astype(np.int64), numbers.get(i, nothing)
+            name: codec.decode(
+                codes.get(name, nothing).astype(np.int64), numbers.get(name, nothing)
             )
-            for i, name in enumerate(self.names)
+            for name, codec in self.codecs.items()
         }
 
     def _encoded(self, frame):
-        """The cells of each column, as a list of `Encoded`."""
-        return [
-            self._computed(self.functions[name], frame)
+        """The cells of each column, `Encoded`, by name."""
+        return {
+            name: self._computed(self.functions[name], frame)
             if name in self.functions
-            else self._encoded_part(name, codec, frame)
-            for name, codec in zip(self.names, self._codecs, strict=True)
-        ]
+            else self._encoded_part(name, frame)
+            for name in self.names
+        }
 
     def _computed(self, function, frame):
         """The cells of a computed column, which has neither code nor number."""
@@ -295,8 +282,8 @@ class RowCodec:
         nothing, is_known = np.zeros(len(values)), np.ones(len(values), bool)
         return Encoded(nothing, nothing, is_possible, is_known, is_missing(values))
 
-    def _encoded_part(self, name, codec, frame):
-        cells = codec.encode(self._part(name, frame))
+    def _encoded_part(self, name, frame):
+        cells = self.codecs[name].encode(self._part(name, frame))
         grid = self.grids[name]
         if name not in self.differences or grid is None:
             return cells
@@ -353,7 +340,7 @@ def violated_rules(frame: Any, columns: TableColumns) -> dict[str, npt.NDArray[n
     rows = codec.read(Frame(frame))
     broken = {}
     for name, is_broken in zip(names, (~(rows.is_possible & rows.is_known)).T, strict=True):
-        column = codec.codec(name).column
+        column = codec.codecs[name].column
         details = f", {column.details}" if column.details else ""
         rule = f"{column.name}: {column.kind}{details}"
         rule = codec.functions[name].label if name in codec.functions else rule

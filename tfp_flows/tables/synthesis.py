@@ -305,41 +305,41 @@ def _drawn(features, count, seed):
 def _measured(drawn, names, target, seed):
     """The fields of the report that compare synthetic and training rows with test rows."""
     train, synthetic, test = (drawn[kind] for kind in ("training", "synthetic", "test"))
-    both = {"synthetic": synthetic, "real": train}
-    areas = {kind: fidelity.detection(test, rows, seed) for kind, rows in both.items()}
-    shapes = [fidelity.shape(test, rows) for rows in both.values()]
-    trends = [fidelity.trend(test, rows) for rows in both.values()]
-    balls = [fidelity.precision_and_recall(test, rows) for rows in both.values()]
+    kinds, both = ("synthetic", "real"), (synthetic, train)
+    areas, real_areas = (fidelity.detection(test, rows, seed) for rows in both)
+    detection = {}
+    for name, (auc, error) in areas.items():
+        scores = {"auc": auc, "error": error, "score": 2.0 - 2.0 * max(auc, 0.5)}
+        real = dict(zip(("real_auc", "real_error"), real_areas[name], strict=True))
+        detection[name] = scores | real
     falls = fidelity.telling_columns(test, synthetic, seed)
+    shapes = np.stack([fidelity.shape(test, rows) for rows in both], axis=-1)
+    trends = np.stack([fidelity.trend(test, rows) for rows in both], axis=-1)
+    balls = [fidelity.precision_and_recall(test, rows) for rows in both]
+    precisions, recalls = zip(*balls, strict=True)
     utility = None
     if target is not None:
         place = names.index(target)
-        if scores := fidelity.utility(train, synthetic, test, place, seed):
-            utility = {"target": target, **scores._asdict()}
-    detection = {}
-    for name, (auc, error) in areas["synthetic"].items():
-        score = 1.0 - (2.0 * max(auc, 0.5) - 1.0)
-        detection[name] = {"auc": auc, "error": error, "score": score}
-        real_auc, real_error = areas["real"][name]
-        detection[name] |= {"real_auc": real_auc, "real_error": real_error}
+        if found := fidelity.utility(train, synthetic, test, place, seed):
+            utility = {"target": target, **found._asdict()}
     return {
         "detection": detection,
         "telling_columns": {names[k]: float(falls[k]) for k in np.argsort(-falls)},
         "shape": {
-            name: {kind: _number(x) for kind, x in zip(both, scores, strict=True)}
-            for name, *scores in zip(names, *shapes, strict=True)
+            name: dict(zip(kinds, map(_number, pair), strict=True))
+            for name, pair in zip(names, shapes, strict=True)
         },
         "trend": tuple(
-            (names[i], names[j], float(trends[0][i, j]), float(trends[1][i, j]))
+            (names[i], names[j], *trends[i, j].tolist())
             for i, j in itertools.combinations(range(len(names)), 2)
-            if np.isfinite([trends[0][i, j], trends[1][i, j]]).all()
+            if np.isfinite(trends[i, j]).all()
         ),
         "association": {
             kind: [[_number(x) for x in row] for row in fidelity.association(rows)]
             for kind, rows in (("synthetic", synthetic), ("test", test))
         },
-        "alpha_precision": {k: b[0] for k, b in zip(both, balls, strict=True)},
-        "beta_recall": {k: b[1] for k, b in zip(both, balls, strict=True)},
+        "alpha_precision": dict(zip(kinds, precisions, strict=True)),
+        "beta_recall": dict(zip(kinds, recalls, strict=True)),
         "utility": utility,
     }
 

@@ -16,7 +16,7 @@ JUDGED = ("synthetic", "test")  # rows whose copies and broken rules are counted
 _LEAST_ROWS = 100
 _SHOWN = 3  # columns that an advice names
 # Smaller differences pass, however many rows show them.
-_MUCH_AUC, _MUCH_SHAPE, _MUCH_TREND, _MUCH_BALL = 0.05, 0.05, 0.1, 0.1
+_MUCH_AUC, _MUCH_SHAPE, _MUCH_TREND, _MUCH_PRECISION = 0.05, 0.05, 0.1, 0.1
 _MUCH_UTILITY, _MUCH_NEARER, _MUCH_CLOSE, _MUCH_COPIED = 0.05, 0.1, 0.05, 0.01
 
 
@@ -58,7 +58,9 @@ def columns_with_shape(
 def _likeness(measured, count):
     telling = list(measured["telling_columns"].items())[:_SHOWN]
     where = ", ".join(f"{name!r} ({fall:.2f})" for name, fall in telling)
-    checks = [_told(name, scores, where) for name, scores in measured["detection"].items()]
+    checks = [
+        _detection(name, scores, where) for name, scores in measured["detection"].items()
+    ]
     noise = 2.0 / math.sqrt(count)
     for name, entries, bound in (
         ("Shape", columns_with_shape(measured["shape"]), max(_MUCH_SHAPE, noise)),
@@ -66,13 +68,17 @@ def _likeness(measured, count):
     ):
         checks += [_furthest_behind(name, entries, bound)] if entries else []
     for name in ("alpha_precision", "beta_recall"):
-        checks.append(_ball(name.replace("_", "-"), measured[name], max(_MUCH_BALL, noise)))
+        checks.append(
+            _precision_or_recall(
+                name.replace("_", "-"), measured[name], max(_MUCH_PRECISION, noise)
+            )
+        )
     if utility := measured["utility"]:
-        checks.append(_useful(utility))
+        checks.append(_utility(utility))
     return checks
 
 
-def _told(name, scores, where):
+def _detection(name, scores, where):
     value, threshold = scores["auc"], 0.5 + max(_MUCH_AUC, 3.0 * scores["error"])
     advice = (
         f"By {name}, a classifier tells synthetic from test rows with an AUC of "
@@ -94,7 +100,7 @@ def _furthest_behind(name, entries, bound):
     return Check.at_least(f"{name}, furthest behind", value, threshold, advice)
 
 
-def _ball(name, pair, bound):
+def _precision_or_recall(name, pair, bound):
     value, threshold = pair["synthetic"], pair["real"] - bound
     advice = (
         f"The {name} is {value:.2f}, that of training rows {pair['real']:.2f}: synthetic "
@@ -103,7 +109,7 @@ def _ball(name, pair, bound):
     return Check.at_least(name, value, threshold, advice)
 
 
-def _useful(utility):
+def _utility(utility):
     value = utility["real"] - utility["synthetic"]
     threshold = max(_MUCH_UTILITY, 3.0 * utility["error"])
     advice = (

@@ -94,7 +94,7 @@ class TableCodecs:
     def _inside(self, decoded, form):
         """Decoded columns whose dtypes do not round numbers to an open end."""
         return {
-            name: self.rows.codec(name).inside(column, form.columns[name].dtype)
+            name: self.rows.codecs[name].inside(column, form.columns[name].dtype)
             if name in form.columns and column.dtype.kind == "f"
             else column
             for name, column in decoded.items()

@@ -32,11 +32,7 @@ from tfp_flows.tables.conformal import (
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Form, Frame
 from tfp_flows.tables.imputation import imputed
-from tfp_flows.tables.networks import (
-    NetworkSizes,
-    choose_code_units,
-    choose_fine_knots,
-)
+from tfp_flows.tables.networks import NetworkSizes, choose_code_units, choose_fine_knots
 from tfp_flows.tables.prediction import Prediction, predict
 from tfp_flows.tables.row_features import are_copies, row_features
 from tfp_flows.tables.synthesis import SynthesisReport, synthesis_report
@@ -336,7 +332,7 @@ class TableDensity:
             fits = context is not None and count is None
             require(fits, f"{words} `count`", f"{type(context).__name__} and {count}")
             read = Frame(context, "context")
-            encoded = self._codecs.encode_context(read)
+            encoded, count = self._codecs.encode_context(read), len(read)
         x = self._draw(count, seed, encoded)
         if exclude is None:
             return self._codecs.written(x, self._form, read)
@@ -516,8 +512,9 @@ class TableDensity:
           ValueError: if the file holds something else.
         """
         rows: Any = getattr(load(path), "distribution", None)
-        is_table = isinstance(rows, TableDistribution)
-        description = dict((is_table and rows.parameters["description"]) or {})
+        description: dict[str, Any] = {}
+        if isinstance(rows, TableDistribution):
+            description |= rows.parameters["description"] or {}
         try:
             form = Form.from_plain(description.pop("form"))
             columns = TableColumns.from_plain(description.pop("columns"))
@@ -545,8 +542,7 @@ class TableDensity:
             if not len(again):
                 return rows
             next_seed = None if seed is None else draws.fold_in(seed, attempt)
-            contexts = None if encoded is None else encoded[again]
-            x[again] = self._draw(len(again), next_seed, contexts)
+            x[again] = self._draw(len(again), next_seed, take_rows(encoded, again))
         raise ValueError(
             f"Expected rows beside those of `exclude`; {len(again)} of {len(x)} draws were "
             f"among them {_MOST_ATTEMPTS} times."
@@ -567,12 +563,11 @@ class TableDensity:
         """Returns a fresh `TableDistribution`, with maps that are measured in some rows."""
         codecs, num_rows = self._codecs, len(measured)
         numbers, atoms = codecs.measure(read, measured, encoded)
-        widths = len(codecs.rows.names), len(codecs.context.names)
-        sizes: Any = self._sizes.for_table(num_rows, *widths)  # without None
-        fine_sizes = sizes.num_members, sizes.hidden_units[0], num_rows
-        code_units = sizes.hidden_units
+        counts = num_rows, len(codecs.rows.names), len(codecs.context.names)
+        sizes: Any = self._sizes.for_table(*counts)  # without None
+        units = code_units = sizes.hidden_units
         if self._sizes.hidden_units is None:
-            code_units = choose_code_units(code_units, num_rows, codecs.rows.num_values)
+            code_units = choose_code_units(units, num_rows, codecs.rows.num_values)
         return TableDistribution(
             codecs.rows.num_values,
             numbers,
@@ -583,16 +578,20 @@ class TableDensity:
             tail_bounds=_TAIL_BOUNDS,
             are_tails_first=True,
             code_units=code_units,
-            fine_knots=choose_fine_knots(*fine_sizes, *widths),
+            fine_knots=choose_fine_knots(sizes.num_members, units[0], *counts),
             seed=self._seed,
             **vars(sizes),
         )
 
     def _description(self):
-        columns = self.columns.to_plain()
-        described = {"columns": columns, "context": self.context, "missing": self.missing}
-        described |= {"form": self._form.to_plain(), "seed": self._seed}
-        return described | vars(self._sizes)
+        return {
+            "columns": self.columns.to_plain(),
+            "context": self.context,
+            "missing": self.missing,
+            "form": self._form.to_plain(),
+            "seed": self._seed,
+            **vars(self._sizes),
+        }
 
 
 def _counts(where):

@@ -25,7 +25,7 @@ from tfp_flows.core.arguments import (
 )
 from tfp_flows.core.array_files import read_arrays, write_arrays
 from tfp_flows.core.compiled import CompiledCall
-from tfp_flows.core.rows import tensors_of_parts
+from tfp_flows.core.rows import take_rows, tensors_of_parts
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.recalibration import recalibrate
@@ -218,9 +218,8 @@ def _split(data, validation, num_members, options, seed):
         return is_trained, (*rows, np.repeat(weight[:, None], num_members, axis=1))
     left_out = held_out(len(x), num_members, options.validation_split, seed)
     is_judge = left_out.any(axis=1)
-    context = None if context is None else context[is_judge]
     weights = left_out * (weight / weight.max())[:, None]
-    return ~left_out, (x[is_judge], context, weights[is_judge])
+    return ~left_out, take_rows((x, context, weights), is_judge)
 
 
 def held_out(
