@@ -303,8 +303,8 @@ def _interpolate(
 ) -> ValueAndLogDet:
     """Returns the spline at `x`, and the logarithm of its slope there."""
     t, s = _within((x - place.x_0) / place.w), place.h / place.w
-    rise = t * (s * t + d_0 * (1.0 - t)) / _denominator(t, s, d_0, d_1)
-    return place.y_0 + place.h * rise, _log_slope(t, s, d_0, d_1)
+    r, log_slope = _rise_and_log_slope(t, s, d_0, d_1)
+    return place.y_0 + place.h * r, log_slope
 
 
 def _interpolate_back(
@@ -312,13 +312,9 @@ def _interpolate_back(
 ) -> ValueAndLogDet:
     """Returns the inverse of the spline at `y`, and the logarithm of its slope there."""
     r, s = _within((y - place.y_0) / place.h), place.h / place.w
-    below, above = 2.0 * s * r, 2.0 * s * (1.0 - r)
-    e = d_0 * (1.0 - r) - d_1 * r
-    g = tf.abs(e) + tf.sqrt(e * e + below * above)
-    # The ratio t / (1 - t) is below / g if e >= 0, else g / above.
-    below, above = tf.where(e >= 0.0, below, g), tf.where(e >= 0.0, g, above)
-    t = below / (below + above)
-    return place.x_0 + t * place.w, -_log_slope(t, s, d_0, d_1)
+    t = _place_of_rise(r, s, d_0, d_1)
+    _, log_slope = _rise_and_log_slope(t, s, d_0, d_1)
+    return place.x_0 + t * place.w, -log_slope
 
 
 def _within(part):
@@ -326,14 +322,63 @@ def _within(part):
     return part + tf.stop_gradient(tf.clip_by_value(part, 0.0, 1.0) - part)
 
 
-def _denominator(t, s, d_0, d_1):
-    return s + (d_0 + d_1 - 2.0 * s) * t * (1.0 - t)
+# TensorFlow adds three and more gradients of one tensor in the order in which they are
+# ready, so their rounding would differ from run to run. The gradients of the next two
+# functions are written out: each of their sums has one order.
 
 
-def _log_slope(t, s, d_0, d_1):
-    numerator = d_1 * t**2 + 2.0 * s * t * (1.0 - t) + d_0 * (1.0 - t) ** 2
-    denominator = _denominator(t, s, d_0, d_1)
-    return 2.0 * tf.math.log(s / denominator) + tf.math.log(numerator)
+@tf.custom_gradient
+def _rise_and_log_slope(t, s, d_0, d_1):
+    """Returns `r = (y - y_0) / h` and `log(dy/dx)` at `t`, in a bin of mean slope s.
+
+    ```none
+    a = s t + d_0 (1 - t),   b = d_1 t + s (1 - t)
+    p = t a + (1 - t) b,     q = (1 - t) a + t b
+    r = t a / p,             dy/dx = s^2 q / p^2
+    ```
+    """
+    u = 1.0 - t
+    a, b, p, q = _sides(t, s, d_0, d_1)
+    r = t * a / p
+
+    def gradient(by_r, by_log_slope):
+        by_p = -(by_r * r + 2.0 * by_log_slope) / p
+        by_q = by_log_slope / q
+        by_a = by_r * t / p + t * by_p + u * by_q
+        by_b = u * by_p + t * by_q
+        by_t = by_r * a / p + (a - b) * (by_p - by_q)
+        by_t += by_a * (s - d_0) + by_b * (d_1 - s)
+        by_s = 2.0 * by_log_slope / s + t * by_a + u * by_b
+        return by_t, by_s, u * by_a, t * by_b
+
+    return (r, 2.0 * tf.math.log(s / p) + tf.math.log(q)), gradient
+
+
+@tf.custom_gradient
+def _place_of_rise(r, s, d_0, d_1):
+    """Returns the `t` at which `_rise_and_log_slope` rises to `r`."""
+    below, above = 2.0 * s * r, 2.0 * s * (1.0 - r)
+    e = d_0 * (1.0 - r) - d_1 * r
+    g = tf.abs(e) + tf.sqrt(e * e + below * above)
+    # The ratio t / (1 - t) is below / g if e >= 0, else g / above.
+    below, above = tf.where(e >= 0.0, below, g), tf.where(e >= 0.0, g, above)
+    t = below / (below + above)
+
+    def gradient(by_t):  # of the implicit function
+        u = 1.0 - t
+        _, _, p, q = _sides(t, s, d_0, d_1)
+        by_r = by_t * p * p / (s * q)  # since dr/dt = s q / p^2
+        by_a, by_b = -by_r * t * (1.0 - r) / p, by_r * u * r / p
+        return by_r, t * by_a + u * by_b, u * by_a, t * by_b
+
+    return t, gradient
+
+
+def _sides(t, s, d_0, d_1):
+    """Returns a, b, p and q of `_rise_and_log_slope`."""
+    u = 1.0 - t
+    a, b = s * t + d_0 * u, d_1 * t + s * u
+    return a, b, t * a + u * b, u * a + t * b
 
 
 def _from_one_batch(value, parameters):
