@@ -206,7 +206,7 @@ def _check_parts(name, value, event_shape):
     """Refuses a value that lacks a part, or has another one; names are dictionary keys."""
     expected, got = named(event_shape), named(value)
     fits = len(got) == len(expected)
-    if isinstance(value, dict):
+    if isinstance(value, dict) or isinstance(event_shape, dict):
         fits = got.keys() == expected.keys()
     words = f"`{name}` of the parts {[*expected]}"
     require(fits or not expected, words, [*got] or type(value).__name__)

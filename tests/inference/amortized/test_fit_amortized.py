@@ -103,6 +103,8 @@ def test_the_posterior_of_a_known_model_is_found_and_is_reliable(rules, tmp_path
     for other in (one, narrow):
         with pytest.raises(ValueError, match="`model` of this file"):
             AmortizedPosterior.load(path, other, observed="x")
+    with pytest.raises(ValueError, match=r"`model`, the joint .*; got <function"):
+        AmortizedPosterior.load(path, joint)
     model = tff.load(path)
     assert [c["name"] for c in model.columns if c["role"] == "context"] == [
         "x[0]",

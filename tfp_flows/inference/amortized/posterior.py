@@ -15,7 +15,13 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_instance, check_integer, check_seed, require
+from tfp_flows.core.arguments import (
+    check_instance,
+    check_integer,
+    check_members,
+    check_seed,
+    require,
+)
 from tfp_flows.core.compiled import graph_function
 from tfp_flows.core.inputs import check_context, check_value
 from tfp_flows.core.serialization import RebuiltFromConfig
@@ -200,6 +206,8 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
 
     def _take_density(self, model, observed):
         """Takes the model's density, which files do not hold, for importance weights."""
+        words = "the joint distribution or the prior of this file"
+        check_members("model", model, ("sample", "log_prob", "event_shape"), words)
         # The support in coordinates that no fit has changed.
         support = without_normal_tails(self.support).softly_clipped()
         hint = ""
