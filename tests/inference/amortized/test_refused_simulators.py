@@ -62,6 +62,10 @@ test_simulators_are_refused = all_refused(
             "2 arguments, the parts [0, 1] of the prior | (theta)",
         ),
         (lambda: fit(at_zero, tfd.Normal(0.0, 1.0)), "takes 1 argument; | (a, b) | 'b'"),
+        (
+            lambda: fit(np.sin, tfd.Blockwise([tfd.Normal(0.0, 1.0)] * 2)),
+            "`model` whose default bijector has its event shape; got Blockwise | (2,)",
+        ),
         (lambda: fit(one_draw), f"{AT_ONCE} | ValueError: shape mismatch"),
         (lambda: fit(at_zero), f"{AT_ONCE} | ValueError: The truth value"),
         (lambda: fit(lambda a, b: math.exp(a)), f"{AT_ONCE} | TypeError: only"),

@@ -24,7 +24,7 @@ from tfp_flows.core.arguments import (
 )
 from tfp_flows.core.compiled import graph_function
 from tfp_flows.core.inputs import check_context, check_value
-from tfp_flows.core.serialization import RebuiltFromConfig
+from tfp_flows.core.serialization import RebuiltFromConfig, serialize
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.mixture import Mixture
@@ -154,16 +154,17 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
           path: path of the file; ends in `.keras`.
 
         Raises:
-          ValueError: if the support of one parameter depends on another.
+          ValueError: if the support of one parameter depends on another, or has bijectors
+            that files cannot hold.
         """
-        without_functions(self.support.bijector)  # raises before it opens a file
+        serialize(without_functions(self.support.bijector))  # raises before a file opens
         DensityEstimator(self, columns=self.columns).save(path)
 
     @property
     def can_be_saved(self) -> bool:
-        """Whether `save` works: no parameter has a support that depends on another."""
+        """Whether `save` works: files can hold the support of each parameter."""
         try:
-            without_functions(self.support.bijector)
+            serialize(without_functions(self.support.bijector))
         except ValueError:
             return False
         return True
