@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfp_flows.core.arguments import require
 from tfp_flows.core.rows import take_rows
 from tfp_flows.inference.default_supports import MOST_MISSED, share_missed
+from tfp_flows.inference.parts import check_parts
 from tfp_flows.inference.support import JointSupport
 
 LEAST_SIMULATIONS = 100  # least number to which a density is fitted
@@ -60,6 +61,7 @@ class GivenPairs:
 
     def __init__(self, theta: Any, x: Any, support: JointSupport, form: Any) -> None:
         self.support, self.form = support, form
+        check_parts("theta", theta, support.event_shapes)
         u = support.unconstrained(theta)
         _check_reached(theta, support, u)
         self._pairs = Pairs(u, form.simulated_rows(x, len(u)))
