@@ -1,6 +1,7 @@
 """Fits the posterior of a simulator for any observation, and compares reference draws."""
 
 import importlib.util
+import inspect
 import pathlib
 import sys
 import time
@@ -49,7 +50,7 @@ def run(settings):
         if amortized.can_be_saved:
             amortized.save(run_dir / "model.keras")
         else:
-            reason = "the support of one parameter depends on another parameter"
+            reason = "the support of a parameter depends on others, or no file can hold it"
             warnings.warn(f"model.keras is not written: {reason}", stacklevel=1)
         results, draws = evaluation.measure(amortized, expected, settings)
         results["seconds"] = time.perf_counter() - start
@@ -101,10 +102,18 @@ def _model(settings):
     sys.modules[spec.name] = module  # the decorator `dataclass` looks for it there
     sys.path.append(str(path.resolve().parent))
     spec.loader.exec_module(module)
-    if not callable(getattr(module, name, None)):
+    function = getattr(module, name, None)
+    if not callable(function):
         raise UsageError(f"Expected a function {name!r} in {path}; got none.")
-    found = getattr(module, name)()
-    if not (isinstance(found, tuple) and len(found) == 2):
+    try:
+        inspect.signature(function).bind()
+    except TypeError as error:
+        got = f"{name}{inspect.signature(function)}"
+        raise UsageError(
+            f"Expected {name} of {path} to need no argument; got {got}."
+        ) from error
+    found = function()
+    if not (isinstance(found, tuple) and len(found) == 2 and callable(found[1])):
         raise UsageError(
             f"Expected {name} of {path} to return a prior and a simulator; got {found!r}."
         )

@@ -1,12 +1,15 @@
 """Supports of TFP's distributions reach all of their draws, or are refused."""
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_flows as tff
-from tfp_flows.core.serialization import deserialize
+from tfp_flows.core.serialization import deserialize, serialize
 from tfp_flows.inference.parts import call_with_parts
 from tfp_flows.inference.support import JointSupport, described
 
@@ -152,6 +155,14 @@ def test_density_integrates_to_1_over_the_support(name):
     target = NORMALIZED[name]()
     support = JointSupport.from_distribution(target)
     np.testing.assert_allclose(integral(target.log_prob, support), 1.0, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["correlations", "wishart", "scaled shares"])
+def test_files_hold_supports(name):
+    support = JointSupport.from_distribution(NORMALIZED[name]())
+    plain = json.loads(json.dumps(serialize(support.bijector)))
+    loaded = dataclasses.replace(support, bijector=deserialize(plain))
+    assert loaded.equals(support)
 
 
 GIVEN = {

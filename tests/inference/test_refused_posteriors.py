@@ -139,6 +139,10 @@ BAD_CALLS = [
         "`value` of the parts ['loc', 'scale']; got ['loc']",
     ),
     (
+        lambda: posterior().log_prob([0.0, 1.0]),
+        "`value` of the parts ['loc', 'scale']; got [0, 1]",
+    ),
+    (
         lambda: posterior().initialize({"loc": [0.0], "size": [1.0]}),
         "`draws` of the parts ['loc', 'scale']; got ['loc', 'size']",
     ),

@@ -34,8 +34,8 @@ class Configured:
     parameters: dict
 
     def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return dict(self.parameters)
+        """Returns the constructor's arguments, without functions that are defaults."""
+        return _without_defaults(type(self), self.parameters)
 
     @classmethod
     def from_config(cls, config: dict) -> Configured:
@@ -354,8 +354,26 @@ def _stock_name(value, module):
 
 def _given(value):
     """Returns the arguments of a TFP object that determine it, without functions."""
+    given = _without_defaults(type(value), value.parameters)
+    # A scalar of NumPy determines a dtype, which a number of Python does not.
+    return {
+        k: np.asarray(v) if isinstance(v, np.floating) else v
+        for k, v in given.items()
+        if k not in ("name", "kwargs_split_fn")
+    }
+
+
+def _without_defaults(kind, parameters):
+    """Returns arguments except None and functions that the constructor takes anyway.
+
+    Files hold no functions of TensorFlow, such as the `tf.linalg.cholesky` of
+    `tfb.CholeskyOuterProduct`. None may differ from the default, as the `diag_shift` of
+    `tfb.FillScaleTriL` does.
+    """
+    arguments = inspect.signature(kind.__init__).parameters
+    defaults = {k: argument.default for k, argument in arguments.items()}
     return {
         k: v
-        for k, v in value.parameters.items()
-        if v is not None and k not in ("name", "kwargs_split_fn")
+        for k, v in parameters.items()
+        if not ((v is None or callable(v)) and defaults.get(k) is v)
     }

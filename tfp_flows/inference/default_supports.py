@@ -19,8 +19,9 @@ _SAMPLE, _INDEPENDENT, _RESHAPED, _BROADCAST = (
 )
 CHAIN, JOINT_MAP = tfb.Chain.__mro__[1], tfb.JointMap.__mro__[1]
 # Number of draws that a support has to reach, and the share that it may miss by rounding.
-_NUM_DRAWS, _MOST_MISSED = 256, 0.02
-_LEAST = 1e-30  # size, with a margin, from which on float32 numbers have all their digits
+_NUM_DRAWS, MOST_MISSED = 256, 0.02
+# Smallest size, with a margin, at which float32 numbers have all their digits.
+_LEAST = 1e-30
 # Advice about a target without a usable support.
 OTHER_FORM = (
     "Give the event shape, a `support`, such as tfb.Shift(low)(tfb.Softplus()), and the "
@@ -302,11 +303,11 @@ def check_reach(distribution: tfd.Distribution, name: str, argument: str) -> Non
         return
     pairs = zip(tf.nest.flatten(draws), tf.nest.flatten(found), strict=True)
     with np.errstate(invalid="ignore", over="ignore"):
-        missed = max(_share_missed(*map(np.asarray, pair)) for pair in pairs)
+        missed = max(share_missed(*map(np.asarray, pair)) for pair in pairs)
     kind = type(_from_one(distribution)).__name__.removeprefix("_")
     got = f"that of {name}, {kind}, which misses {missed:.0%} of its draws, as TFP's of"
     require(
-        missed <= _MOST_MISSED,
+        missed <= MOST_MISSED,
         f"`{argument}` with parts whose default bijectors reach their supports",
         f"{got} distributions on a sphere and of a TruncatedNormal without an upper end do",
         for_target(argument, OTHER_FORM),
@@ -324,8 +325,8 @@ def _from_one(distribution):
     return distribution
 
 
-def _share_missed(x, y):
-    """Share of draws that the round trip moves, among draws of resolvable size."""
+def share_missed(x: np.ndarray, y: np.ndarray) -> float:
+    """Share of draws, `[N, *event]`, that a round trip to y moves, if of usual size."""
     x, y = (np.reshape(value, [len(value), -1]).astype(np.float64) for value in (x, y))
     size = np.abs(x)
     is_zero = np.all(x == 0.0, axis=0)  # for example above a triangle's diagonal

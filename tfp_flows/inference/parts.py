@@ -17,6 +17,16 @@ LACKING_AXIS = (
 )
 
 
+def check_parts(name: str, value: Any, event_shape: Any) -> None:
+    """Refuses a value that lacks a part, or has another one; names are dictionary keys."""
+    expected, got = named(event_shape), named(value)
+    fits = len(got) == len(expected)
+    if isinstance(value, dict) or isinstance(event_shape, dict):
+        fits = got.keys() == expected.keys()
+    words = f"`{name}` of the parts {[*expected]}"
+    require(fits or not expected, words, [*got] or type(value).__name__)
+
+
 def call_with_parts(function: Callable, parts: Any) -> Any:
     """Calls a function of parts as `tfp.vi` does, unpacking a list or a dictionary."""
     positional, named_parts = arguments_of(parts)

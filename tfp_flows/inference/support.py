@@ -83,6 +83,14 @@ class JointSupport:
         _refuse_discrete(parts, argument)
         dtype = _common_dtype(target, argument)
         constraint = _default_constraint(target, argument)
+        try:
+            constraint.inverse_event_shape(target.event_shape)
+        except (TypeError, ValueError) as error:  # a list of parts for one vector
+            words = f"`{argument}` whose default bijector has its event shape"
+            kind = type(target).__name__.removeprefix("_")
+            hint = for_target(argument, OTHER_FORM) or " Name the parts of a joint one."
+            got = f"{kind} of event shape {target.event_shape}"
+            raise ValueError(f"Expected {words}; got {got}.{hint}") from error
         for name, part in parts:
             check_reach(part, name, argument)
         support = cls.from_constraint(target.event_shape, constraint, dtype)

@@ -49,7 +49,7 @@ from tfp_flows.inference.initial_flow import (
     whitening_bijector,
 )
 from tfp_flows.inference.modes import Gaussian, NoMaximumError, find_modes
-from tfp_flows.inference.parts import named
+from tfp_flows.inference.parts import check_parts
 from tfp_flows.inference.support import described, outside_support, support_and_density
 from tfp_flows.inference.target import UnconstrainedDensity
 
@@ -138,7 +138,7 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
           context: `[N, context_size]`, if the flow is conditional.
           sample_weight: weights of the draws, `[N]`.
         """
-        _check_parts("draws", draws, self.event_shape)
+        check_parts("draws", draws, self.event_shape)
         x = self.bijector.inverse(draws)
         initialize_part(self.distribution, x, context, sample_weight)
 
@@ -174,7 +174,7 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
         return {}
 
     def _call_log_prob(self, value, name, **kwargs):
-        _check_parts("value", value, self.event_shape)  # TFP's error names no part
+        check_parts("value", value, self.event_shape)  # TFP's error names no part
         return super()._call_log_prob(value, name, **kwargs)
 
     def _log_prob(self, value, **kwargs):
@@ -195,16 +195,6 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
         parts = map(tf.nest.flatten, (value, self.event_shape))
         for part, event in zip(*parts, strict=True):
             check_event_shape(part.shape, "value", event.rank, event)
-
-
-def _check_parts(name, value, event_shape):
-    """Refuses a value that lacks a part, or has another one; names are dictionary keys."""
-    expected, got = named(event_shape), named(value)
-    fits = len(got) == len(expected)
-    if isinstance(value, dict):
-        fits = got.keys() == expected.keys()
-    words = f"`{name}` of the parts {[*expected]}"
-    require(fits or not expected, words, [*got] or type(value).__name__)
 
 
 def _are_reached(parts, bijector, x):

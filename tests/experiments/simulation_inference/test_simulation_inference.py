@@ -207,9 +207,12 @@ def test_a_support_that_depends_on_a_parameter_ends_a_run_without_a_file(
 
 
 def test_wrong_use_is_told(tmp_path, capsys):
-    (tmp_path / "own.py").write_text("make = 3")
+    functions = "make = 3\ndef given(x): pass\ndef joint(): return 1, 'y'\n"
+    (tmp_path / "own.py").write_text(functions)
     for flags, words in (
         ([f"--model={tmp_path}/own.py:make"], "a function 'make'"),
+        ([f"--model={tmp_path}/own.py:given"], "to need no argument; got given(x)"),
+        ([f"--model={tmp_path}/own.py:joint"], "a prior and a simulator; got (1, 'y')"),
         ([f"--model={tmp_path}/no.py:make"], "a file that exists"),
         (["--model=a.py:b", "--data_dir=x"], "`data_dir` to be empty"),
         (["--task=tea"], "tea"),

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from exact_posteriors import joint
 from short_fits import trained_for
+from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
 import tfp_flows as tff
@@ -19,6 +20,7 @@ from tfp_flows.inference.amortized import features
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.pairs import Pairs
 from tfp_flows.inference.amortized.truncation import Conditioned
+from tfp_flows.inference.support import JointSupport
 from tfp_flows.networks.layer_arguments import split_seed
 
 SPLINES = {"num_members": 2, "hidden_units": (16, 16), "num_bins": 4}
@@ -103,6 +105,8 @@ def test_the_posterior_of_a_known_model_is_found_and_is_reliable(rules, tmp_path
     for other in (one, narrow):
         with pytest.raises(ValueError, match="`model` of this file"):
             AmortizedPosterior.load(path, other, observed="x")
+    with pytest.raises(ValueError, match=r"`model`, the joint .*; got <function"):
+        AmortizedPosterior.load(path, joint)
     model = tff.load(path)
     assert [c["name"] for c in model.columns if c["role"] == "context"] == [
         "x[0]",
@@ -227,7 +231,7 @@ def test_a_layer_of_the_user_summarises():
         fit_amortized_posterior(PRIOR, simulator=series, summary=wrong, num_simulations=600)
 
 
-def test_posteriors_of_intervals_are_copied_and_pickled():
+def test_posteriors_of_intervals_are_copied_and_pickled(tmp_path):
     model = tfd.JointDistributionNamed(
         {"a": tfd.Uniform(0.0, 1.0), "x": lambda a: tfd.Normal(a, 0.2)}
     )
@@ -242,6 +246,12 @@ def test_posteriors_of_intervals_are_copied_and_pickled():
         assert same(0.3).has_weights == has_weights  # the model's functions are shared
     shared = [same.variables[0] is amortized.variables[0] for same in copies]
     assert shared == [True, False, False]
+    assert amortized.can_be_saved
+    ordered = tfb.Ascending()(tfd.Sample(tfd.Normal(0.0, 1.0), 3))
+    amortized.support = JointSupport.from_distribution(ordered)
+    assert not amortized.can_be_saved  # TFP's bijector is private
+    with pytest.raises(ValueError, match="values that can be saved"):
+        amortized.save(tmp_path / "posterior.keras")
 
 
 @pytest.mark.usefixtures("short")
@@ -254,6 +264,18 @@ def test_a_cell_may_be_missing_in_one_simulation():
     x[held_out[0], 1] = np.nan
     amortized = fit_amortized_posterior((theta, x), missing=True, seed=0)
     assert np.isfinite(amortized([0.3, np.nan]).sample(3, seed=0)).all()
+
+
+@pytest.mark.usefixtures("short")
+def test_sets_of_numbers_may_lack_some():
+    rng = np.random.default_rng(0)
+    theta = rng.normal(size=(200, 1)).astype(np.float32)
+    x = theta + rng.normal(size=(200, 4))
+    x[rng.random(size=x.shape) < 0.3] = np.nan
+    amortized = fit_amortized_posterior((theta, x), summary="set", missing=True, seed=0)
+    few = [0.3, np.nan, 0.1, np.nan]
+    drawn = amortized(few).sample(3, seed=0)
+    np.testing.assert_array_equal(amortized(few[::-1]).sample(3, seed=0), drawn)
 
 
 def test_a_component_may_draw_no_row_in_a_graph():

@@ -69,6 +69,10 @@ def test_log_densities_of_trials_are_added(likelihood):
     target = likelihood.target_log_prob_fn(TRIALS)(**theta)
     expected = found + PRIOR.log_prob(theta)
     np.testing.assert_allclose(target, expected, rtol=1e-5)
+    whole = [likelihood.log_prob(TRIALS, {"mean": x, "scale": x}) for x in (1, 1.0)]
+    np.testing.assert_array_equal(*whole)
+    with pytest.raises(ValueError, match=r"`theta` of the parts .*; got \['mean'\]"):
+        likelihood.log_prob(TRIALS, {"mean": 0.8})
 
 
 @pytest.mark.usefixtures("op_by_op")
@@ -106,6 +110,12 @@ def test_bad_calls_are_refused(words, options):
     prior = tfd.Sample(tfd.Normal(0.0, 1.0), 1)
     with pytest.raises(ValueError, match=words):
         fit_neural_likelihood(prior, **options)
+
+
+def test_swapped_pairs_are_refused():
+    theta = {"mean": np.zeros(200, np.float32), "scale": np.ones(200, np.float32)}
+    with pytest.raises(ValueError, match="`theta` of the parts .*; got ndarray"):
+        fit_neural_likelihood(PRIOR, pairs=(np.zeros([200, 1]), theta))
 
 
 def test_parameters_outside_the_support_have_no_density(likelihood):

@@ -34,7 +34,7 @@ from tfp_flows.inference.amortized.score_bias import ScoreBias
 from tfp_flows.inference.amortized.simulator import PriorSimulator
 from tfp_flows.inference.fit import fit_posterior
 from tfp_flows.inference.fitted_posterior import FittedPosterior
-from tfp_flows.inference.parts import from_arguments, parts_from_rows
+from tfp_flows.inference.parts import check_parts, from_arguments, parts_from_rows
 from tfp_flows.inference.support import JointSupport, outside_support, without_functions
 from tfp_flows.networks.layer_arguments import split_seed
 
@@ -109,9 +109,11 @@ class NeuralLikelihood:
 
         Raises:
           ValueError: if x has another form, or cannot occur: a category that no simulation
-            has, or a number outside the support.
+            has, or a number outside the support; or if theta has other parts.
         """
         rows = self._rows(x)
+        check_parts("theta", theta, self.prior.event_shape)
+        theta = tf.nest.map_structure(lambda p: tf.cast(p, self._support.dtype), theta)
         return self._sum_over_trials(rows, self._support.bijector.inverse(theta))
 
     def target_log_prob_fn(self, x: Any) -> Callable:

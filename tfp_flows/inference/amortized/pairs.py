@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import require
 from tfp_flows.core.rows import take_rows
+from tfp_flows.inference.default_supports import MOST_MISSED, share_missed
+from tfp_flows.inference.parts import check_parts
 from tfp_flows.inference.support import JointSupport
 
 LEAST_SIMULATIONS = 100  # least number to which a density is fitted
@@ -59,7 +61,9 @@ class GivenPairs:
 
     def __init__(self, theta: Any, x: Any, support: JointSupport, form: Any) -> None:
         self.support, self.form = support, form
+        check_parts("theta", theta, support.event_shapes)
         u = support.unconstrained(theta)
+        _check_reached(theta, support, u)
         self._pairs = Pairs(u, form.simulated_rows(x, len(u)))
 
     def pairs(self, *_: Any) -> Pairs:
@@ -86,6 +90,18 @@ def support_of_pairs(theta: Any, support: Any) -> JointSupport:
     dtype = tf.as_dtype(max(dtypes, key=lambda dtype: dtype.itemsize))
     shapes = tf.nest.map_structure(lambda part: tf.TensorShape(part.shape[1:]), arrays)
     return JointSupport.from_shape(shapes, support, dtype).softly_clipped()
+
+
+def _check_reached(theta, support, u):
+    """Refuses parameters that are not finite, or outside the support."""
+    arrays = [np.asarray(part) for part in tf.nest.flatten(theta)]
+    count = sum(int((~np.isfinite(array)).sum()) for array in arrays)
+    require(not count, "finite parameters", f"{count} numbers that are not")
+    found = support.bijector.forward(tf.constant(u, support.dtype))
+    pairs = zip(arrays, tf.nest.flatten(found), strict=True)
+    missed = max(share_missed(array, np.asarray(part)) for array, part in pairs)
+    words = "parameters within their `support`"
+    require(missed <= MOST_MISSED, words, f"{missed:.0%} of them outside")
 
 
 def fields(x: np.ndarray) -> list[np.ndarray]:

@@ -15,10 +15,16 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_instance, check_integer, check_seed, require
+from tfp_flows.core.arguments import (
+    check_instance,
+    check_integer,
+    check_members,
+    check_seed,
+    require,
+)
 from tfp_flows.core.compiled import graph_function
 from tfp_flows.core.inputs import check_context, check_value
-from tfp_flows.core.serialization import RebuiltFromConfig
+from tfp_flows.core.serialization import RebuiltFromConfig, serialize
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.mixture import Mixture
@@ -148,16 +154,17 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
           path: path of the file; ends in `.keras`.
 
         Raises:
-          ValueError: if the support of one parameter depends on another.
+          ValueError: if the support of one parameter depends on another, or has bijectors
+            that files cannot hold.
         """
-        without_functions(self.support.bijector)  # raises before it opens a file
+        serialize(without_functions(self.support.bijector))  # raises before a file opens
         DensityEstimator(self, columns=self.columns).save(path)
 
     @property
     def can_be_saved(self) -> bool:
-        """Whether `save` works: no parameter has a support that depends on another."""
+        """Whether `save` works: files can hold the support of each parameter."""
         try:
-            without_functions(self.support.bijector)
+            serialize(without_functions(self.support.bijector))
         except ValueError:
             return False
         return True
@@ -200,6 +207,8 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
 
     def _take_density(self, model, observed):
         """Takes the model's density, which files do not hold, for importance weights."""
+        words = "the joint distribution or the prior of this file"
+        check_members("model", model, ("sample", "log_prob", "event_shape"), words)
         # The support in coordinates that no fit has changed.
         support = without_normal_tails(self.support).softly_clipped()
         hint = ""

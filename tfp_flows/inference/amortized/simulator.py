@@ -21,6 +21,7 @@ from tfp_flows.core.arguments import (
     check_flag,
     check_instance,
     check_integer,
+    refuse,
     require,
 )
 from tfp_flows.core.compiled import graph_function
@@ -159,11 +160,11 @@ class JointSimulator(Simulator):
 
     def __init__(self, model: Any, observed: str | Sequence[str] | None) -> None:
         check_instance("model", model, tfd.JointDistribution, "a joint distribution")
-        observed = [observed] if isinstance(observed, str) else list(observed or ())
-        self._model, self._observed = model, observed
         self._depends_on = _parts_and_parents(model)
         names = self._names = [*self._depends_on]
         words = f"`observed`, some but not all of the names {names}"
+        observed = _checked_names(observed, words)
+        self._model, self._observed = model, observed
         fits = 0 < len(set(observed)) == len(observed) < len(names)
         require(fits and set(observed) <= set(names), words, observed)
         self._unknown = [name for name in names if name not in observed]
@@ -278,13 +279,8 @@ class PriorSimulator(Simulator):
         self._call_all = _one_by_one if num_processes == 1 else _in_processes(num_processes)
         self.takes_seed = "seed" in _arguments_of(simulator)
         support = JointSupport.from_distribution(prior, argument).softly_clipped()
+        _check_arguments(simulator, prior.event_shape, self.takes_seed)
         _, x = self.draw(_FEW, 0)
-        for name, part in parts_of_data(x).items():
-            got = as_array("data", part).shape
-            words = f"`simulator` that returns {_FEW} data for {_FEW} parameters"
-            hint = " With vectorized=False, it is called with one draw after another."
-            where = f"shape {got}" + ("" if name is None else f" of {name!r}")
-            require(len(got) > 0 and got[0] == _FEW, words, where, hint)
         rows = _ROWS if vectorized else _ROWS_ONE_BY_ONE
         self.is_slow = not vectorized
         super().__init__(support, form_of(x), rows)
@@ -296,9 +292,9 @@ class PriorSimulator(Simulator):
     def simulate(self, parameters: Any, seed: int) -> Any:
         """Returns data, given parameters."""
         plain = tf.nest.map_structure(np.asarray, parameters)
-        if self._vectorized:
-            return _one_by_one([self._call(plain, seed)])[0]
         count = len(tf.nest.flatten(plain)[0])
+        if self._vectorized:
+            return self._simulate_at_once(plain, seed, count)
         rows = (tf.nest.map_structure(lambda p, i=i: p[i], plain) for i in range(count))
         data = self._call_all([self._call(row, seed + i) for i, row in enumerate(rows)])
         first = parts_of_data(data[0])
@@ -309,6 +305,21 @@ class PriorSimulator(Simulator):
     def prior_log_prob(self, parameters: Any) -> tf.Tensor:
         """Returns log-densities of parameters, `[N]`, under the prior."""
         return self.prior.log_prob(parameters)
+
+    def _simulate_at_once(self, parameters, seed, count):
+        hint = " With vectorized=False, it is called with one draw after another."
+        try:
+            (data,) = _one_by_one([self._call(parameters, seed)])
+        except (TypeError, ValueError) as error:  # those of functions of single numbers
+            words = f"Expected `simulator` that takes {count} draws of parameters at once"
+            got = f"{type(error).__name__}: {error}".removesuffix(".")
+            raise ValueError(f"{words}; got {got}.{hint}") from error
+        for name, part in parts_of_data(data).items():
+            shape = as_array("data", part).shape
+            words = f"`simulator` that returns {count} data for {count} parameters"
+            got = f"shape {shape}" + ("" if name is None else f" of {name!r}")
+            require(len(shape) > 0 and shape[0] == count, words, got, hint)
+        return data
 
     def _call(self, parameters, seed):
         """The function and its arguments, for one call."""
@@ -359,6 +370,39 @@ def _arguments_of(function):
         return inspect.signature(function).parameters
     except (TypeError, ValueError):  # the function has no signature
         return {}
+
+
+def _check_arguments(simulator, event_shape, takes_seed):
+    """Refuses a simulator that cannot be called with the parts of a prior."""
+    parts, named_parts = arguments_of(event_shape)
+    keywords = {"seed": None} if takes_seed else {}
+    try:
+        signature = inspect.signature(simulator)
+    except (TypeError, ValueError):  # the function has no signature
+        return
+    try:
+        signature.bind(*parts, **keywords | named_parts)
+    except TypeError as error:
+        names = [*named(event_shape)]
+        words = f"the keywords {names}, parts of the prior"
+        if not named_parts:
+            words = f"{len(parts)} argument" + "s" * (len(parts) > 1)
+            words += f", the parts {names} of the prior" * bool(names)
+        raise ValueError(
+            f"Expected `simulator` that takes {words}; got the arguments {signature}: "
+            f"{error}."
+        ) from error
+
+
+def _checked_names(observed, words):
+    """Returns names as a list; refuses data in their place."""
+    if isinstance(observed, str):
+        return [observed]
+    is_list = isinstance(observed, Sequence | set)
+    if not is_list or not all(isinstance(name, str) for name in observed):
+        hint = " `fit_amortized_posterior` returns a function of the data."
+        refuse(words, observed, hint)
+    return list(observed)
 
 
 def _parts_and_parents(model):
