@@ -208,4 +208,3 @@ def test_progress_goes_on_while_a_stage_shows_nothing(capsys, monkeypatch):
     capsys.readouterr()
     time.sleep(0.05)  # nothing is shown after the end
     assert not capsys.readouterr().err
-

@@ -104,7 +104,7 @@ class Surroundings(_Rarity):
 
     name = "simulations as far away"
     advice = (
-        "Of the simulated data, {rarity:.1%} lie as far from all others as this "
+        "{rarity:.1%} of the simulated data lie as far from all others as this "
         "observation: the model hardly simulates such data, so the posterior is a "
         "guess. Mend the model, or simulate near it."
     )
@@ -150,7 +150,7 @@ class Extent(_Rarity):
 
     name = "simulations as far out"
     advice = (
-        "Of the simulated data, {rarity:.1%} have a number as far out as this observation, "
+        "{rarity:.1%} of the simulated data have a number as far out as this observation, "
         "{distance:.3g} times as far as that of all simulations that were fitted, so the "
         "posterior is a guess. Mend the model, or simulate near it."
     )
