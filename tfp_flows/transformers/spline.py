@@ -322,8 +322,8 @@ def _within(part):
     return part + tf.stop_gradient(tf.clip_by_value(part, 0.0, 1.0) - part)
 
 
-# TensorFlow adds three and more gradients of one tensor in the order in which they are
-# ready, so their rounding would differ from run to run. The gradients of the next two
+# TensorFlow adds three and more gradients of one tensor in the order in which their memory
+# is free, so the rounding would differ from run to run. The gradients of the next two
 # functions are written out: each of their sums has one order.
 
 
