@@ -202,41 +202,20 @@ def _scores(nats, quantiles, y, scale, bins):
 
 
 def _from_class(density, sets, settings):
+    """The mean negative log-probabilities of the test rows' classes, in nats."""
     (context, new_context), is_code = features_of_each(sets, density)
-    labels = [rows[settings.target].astype(str).to_numpy() for rows in sets]
-    start = time.perf_counter()
-    rows = context, labels[0], new_context, labels[1]
-    nats = _boosted_log_loss(*rows, is_code, settings.seed)
-    seconds = time.perf_counter() - start
-    nll = -density.log_prob(sets[1])
-    count = {"num_rows": len(sets[1])}
-    return {
-        FLOW: {"nll": float(nll.mean()), **count},
-        "gradient-boosted classifier": {"nll": nats, "seconds": seconds, **count},
-    }
-
-
-def _boosted_log_loss(x, y, new_x, new_y, is_categorical, seed):
-    """Returns the mean negative log-probability of new classes, in nats.
-
-    Args:
-      x: features of the training rows, `[N, C]`; NaN where missing.
-      y: their classes, `[N]`.
-      new_x: `[M, C]`.
-      new_y: `[M]`; a class without a training row has a probability of 1e-6.
-      is_categorical: which features are codes, `[C]`.
-      seed: integer.
-    """
+    y, new_y = (rows[settings.target].astype(str).to_numpy() for rows in sets)
+    start, seed = time.perf_counter(), settings.seed
     model = ensemble.HistGradientBoostingClassifier(
-        random_state=seed,
-        early_stopping=True,
-        max_iter=500,
-        categorical_features=is_categorical,
+        random_state=seed, early_stopping=True, max_iter=500, categorical_features=is_code
     )
     folds = model_selection.KFold(_TUNING_FOLDS, shuffle=True, random_state=seed)
     search = model_selection.GridSearchCV(model, _GRID, scoring=_score, cv=folds)
-    search.fit(x, y)
-    return -_score(search, new_x, new_y)
+    boosted = {"nll": -_score(search.fit(context, y), new_context, new_y)}
+    boosted["seconds"] = time.perf_counter() - start
+    flow = {"nll": float(-density.log_prob(sets[1]).mean())}
+    count = {"num_rows": len(sets[1])}
+    return {FLOW: flow | count, "gradient-boosted classifier": boosted | count}
 
 
 def _score(model, x, y):

@@ -189,15 +189,6 @@ class NormalSeries(tfd.Distribution):
     def _event_shape(self):
         return tf.TensorShape([self._num_steps])
 
-    def _event_shape_tensor(self):
-        return tf.constant([self._num_steps])
-
-    def _batch_shape(self):
-        return self._batch_of.shape
-
-    def _batch_shape_tensor(self):
-        return tf.shape(self._batch_of)
-
     def _log_prob(self, series):
         series = tf.cast(series + tf.zeros_like(self._batch_of)[..., None], tf.float64)
         log_prob = tfd.Normal(*self._predict(series)).log_prob(series)
