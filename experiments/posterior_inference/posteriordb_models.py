@@ -17,14 +17,14 @@ tfd = tfp.distributions
 _JITTER = 1e-10  # on the diagonal of kernels of Gaussian processes
 
 
-def wide_normal(name=None):
+def wide_normal(name="Normal"):
     """Replaces a flat prior on all reals."""
-    return tfd.Normal(0.0, 1e4, name=name or "Normal")
+    return tfd.Normal(0.0, 1e4, name=name)
 
 
-def wide_half_normal(name=None):
+def wide_half_normal(name="HalfNormal"):
     """Replaces a flat prior above zero."""
-    return tfd.HalfNormal(1e3, name=name or "HalfNormal")
+    return tfd.HalfNormal(1e3, name=name)
 
 
 @dataclasses.dataclass(frozen=True)
