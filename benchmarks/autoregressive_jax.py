@@ -1,5 +1,7 @@
 """The autoregressive workloads with JAX's flowjax."""
 
+import functools
+
 from benchmarks import jax_contender
 
 
@@ -40,7 +42,7 @@ def _train(workload, weights, fixed):
     return jax_contender.training_step(nll, weights)
 
 
-def _function(workload, weights, fixed, evaluate):
+def _function(evaluate, workload, weights, fixed):
     import equinox
     import jax
 
@@ -53,25 +55,16 @@ def _function(workload, weights, fixed, evaluate):
     return lambda seed: compiled(weights, seed)
 
 
-def _sample(*arguments):
-    return _function(*arguments, lambda flow, x, key, shape: flow.sample(key, shape).mean())
+def _sample_and_score(flow, x, key, shape):
+    y, log_prob = flow.sample_and_log_prob(key, shape)
+    return y.mean() + log_prob.mean()
 
 
-def _score(*arguments):
-    return _function(*arguments, lambda flow, x, key, shape: flow.log_prob(x).mean())
-
-
-def _sample_and_score(*arguments):
-    def evaluate(flow, x, key, shape):
-        y, log_prob = flow.sample_and_log_prob(key, shape)
-        return y.mean() + log_prob.mean()
-
-    return _function(*arguments, evaluate)
-
-
-_TASKS = {
-    "train": _train,
-    "sample": _sample,
-    "score": _score,
+# Functions of a flow, rows, a key and the shape of the samples.
+_EVALUATE = {
+    "sample": lambda flow, x, key, shape: flow.sample(key, shape).mean(),
+    "score": lambda flow, x, key, shape: flow.log_prob(x).mean(),
     "sample_and_score": _sample_and_score,
 }
+_TASKS = {k: functools.partial(_function, f) for k, f in _EVALUATE.items()}
+_TASKS["train"] = _train

@@ -73,7 +73,7 @@ def print_tables(time_workload, workloads):
             print(time_workload(workload, worker, **how), flush=True)
 
 
-def compare(ours, peers, floor=None, *, references=(), repetitions, patience=30.0):
+def compare(ours, peers, floor=None, *, references=(), repetitions, patience):
     """Times contenders in turns and returns their table.
 
     Our contenders are a list; `peers` are functions that return one each, if its package

@@ -201,7 +201,7 @@ def report(results, settings):
 
 
 def _row(name, found):
-    worth = found.get("worth_per_1000_gradients")
+    worth = found.get("worth_per_1000_gradients", {}).values()
     return (
         name,
         f"{found['smallest_effective_size']:.0f}",
@@ -209,7 +209,6 @@ def _row(name, found):
         f"{found['smallest_effective_size_per_1000_gradients']:.2f}",
         f"{found['mean_of_first']:.2f}",
         f"{found['standard_deviation_of_first']:.2f}",
-        *(f"{w:.2f}" for w in (worth.values() if worth else ())),
-        *(() if worth else ("-", "-")),
+        *([f"{w:.2f}" for w in worth] or ["-", "-"]),
         f"{found['divergences']:.2%}",
     )

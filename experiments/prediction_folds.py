@@ -38,7 +38,7 @@ from experiments.reports.predictions import (
 from experiments.runs import resuming, run_directory
 from experiments.runs.atomic_write import atomic_write
 from experiments.table_density import training
-from experiments.table_density.data import read_table
+from experiments.table_density.data import CATEGORICAL, read_table
 from experiments.table_density.features import features_of_each, one_hot_context
 from experiments.table_density.settings import TableFitSettings
 
@@ -139,7 +139,7 @@ def _fold(frame, columns, given, settings, run_dir, k):
         density, sets[0], settings, run_dir, validation_split=split, name=f"fold_{k}"
     )
     seconds = time.perf_counter() - start
-    is_class = columns[settings.target].kind in ("categorical", "boolean", "ordered")
+    is_class = columns[settings.target].kind in CATEGORICAL
     scores = (_from_class if is_class else _from_number)(density, sets, settings)
     scores[FLOW]["seconds"] = seconds
     atomic_write(path, json.dumps(scores, indent=1))
@@ -161,9 +161,9 @@ def _from_number(density, sets, settings):
     baselines = baseline_predictions(context, y, new_context, settings.seed)
     seconds = time.perf_counter() - start
     for method, baseline in baselines.items():
-        nats = baseline.log_prob(new_y, step)
-        ends = None if step is None else (new_y - 0.5 * step, new_y + 0.5 * step)
-        bins = None if step is None else list(map(baseline.cdf, ends))
+        nats, bins = baseline.log_prob(new_y, step), None
+        if step is not None:
+            bins = [baseline.cdf(new_y - 0.5 * step), baseline.cdf(new_y + 0.5 * step)]
         method_scores = _scores(nats, baseline.quantiles, new_y, scale, bins)
         if step is None and _has_atoms(density.columns, name):
             del method_scores["nll"]
@@ -180,14 +180,10 @@ def _has_atoms(columns, name):
 
 
 def _scores(nats, quantiles, y, scale, bins):
-    """The scores of one method.
+    """The scores of one method on observed y, `[N]`, with quantiles of `LEVELS`, `[N, L]`.
 
-    Args:
-      nats: log-probabilities of y.
-      quantiles: quantiles of `LEVELS`, `[N, L]`.
-      y: observed values, `[N]`.
-      scale: standard deviation of the training rows, which divides the CRPS.
-      bins: for numbers with a step, `P(Y < y)` and `P(Y <= y)`; else None.
+    The CRPS is divided by `scale`, the standard deviation of the training rows. `bins` are
+    `P(Y < y)` and `P(Y <= y)` of numbers with a step; else None.
     """
     is_inside = (quantiles[:, 0] <= y) & (y <= quantiles[:, -1])
     scores = {
@@ -202,41 +198,20 @@ def _scores(nats, quantiles, y, scale, bins):
 
 
 def _from_class(density, sets, settings):
+    """The mean negative log-probabilities of the test rows' classes, in nats."""
     (context, new_context), is_code = features_of_each(sets, density)
-    labels = [rows[settings.target].astype(str).to_numpy() for rows in sets]
-    start = time.perf_counter()
-    rows = context, labels[0], new_context, labels[1]
-    nats = _boosted_log_loss(*rows, is_code, settings.seed)
-    seconds = time.perf_counter() - start
-    nll = -density.log_prob(sets[1])
-    count = {"num_rows": len(sets[1])}
-    return {
-        FLOW: {"nll": float(nll.mean()), **count},
-        "gradient-boosted classifier": {"nll": nats, "seconds": seconds, **count},
-    }
-
-
-def _boosted_log_loss(x, y, new_x, new_y, is_categorical, seed):
-    """Returns the mean negative log-probability of new classes, in nats.
-
-    Args:
-      x: features of the training rows, `[N, C]`; NaN where missing.
-      y: their classes, `[N]`.
-      new_x: `[M, C]`.
-      new_y: `[M]`; a class without a training row has a probability of 1e-6.
-      is_categorical: which features are codes, `[C]`.
-      seed: integer.
-    """
+    y, new_y = (rows[settings.target].astype(str).to_numpy() for rows in sets)
+    start, seed = time.perf_counter(), settings.seed
     model = ensemble.HistGradientBoostingClassifier(
-        random_state=seed,
-        early_stopping=True,
-        max_iter=500,
-        categorical_features=is_categorical,
+        random_state=seed, early_stopping=True, max_iter=500, categorical_features=is_code
     )
     folds = model_selection.KFold(_TUNING_FOLDS, shuffle=True, random_state=seed)
     search = model_selection.GridSearchCV(model, _GRID, scoring=_score, cv=folds)
-    search.fit(x, y)
-    return -_score(search, new_x, new_y)
+    boosted = {"nll": -_score(search.fit(context, y), new_context, new_y)}
+    boosted["seconds"] = time.perf_counter() - start
+    flow = {"nll": float(-density.log_prob(sets[1]).mean())}
+    count = {"num_rows": len(sets[1])}
+    return {FLOW: flow | count, "gradient-boosted classifier": boosted | count}
 
 
 def _score(model, x, y):

@@ -18,7 +18,7 @@ from experiments.data import DataError
 from experiments.fitted.command import TableSettings
 from experiments.fitted.open_model import open_model
 from experiments.fitted.resumable_file import ResumableFile
-from experiments.fitted.row_tables import as_text, bar, taken
+from experiments.fitted.row_tables import as_text, bar
 
 _ROWS_A_CALL = 1 << 14
 # `within` counts the rows drawn so far in the present block of conditions.
@@ -72,7 +72,8 @@ def _contexts(model, settings, at):
             stop = min(start + _ROWS_A_CALL, count)
             position = {"end": end, "line": line, "within": stop}
             rows = np.arange(start, stop) // settings.rows
-            yield next_position if stop == count else position, taken(conditions, rows)
+            context = conditions.take(rows, axis=0)  # an array or a data frame
+            yield next_position if stop == count else position, context
         at = at | {"within": 0}
 
 

@@ -83,6 +83,12 @@ class FlagSettings:
         """Raises a `UsageError` that names the field, what is `wanted`, and its value."""
         raise UsageError(f"Expected `{name}` {wanted}; got {getattr(self, name)!r}.")
 
+    def non_default(self, names=None):
+        """Returns the fields, or those of `names`, whose value is not the default."""
+        fields = self.__dataclass_fields__
+        known = fields if names is None else fields.keys() & set(names)
+        return [name for name in known if getattr(self, name) != fields[name].default]
+
     def write_flags(self, path):
         """Writes the settings so that `--flagfile=path` repeats the run."""
         atomic_write(path, "\n".join(self.flags()) + "\n")

@@ -111,10 +111,7 @@ class TrainingSettings(FlagSettings):
 
 def check_data(settings):
     """Raises `UsageError` if flags do not fit the data set."""
-    if (both := settings.validation_share + settings.test_share) >= 1.0:
-        raise UsageError(
-            f"Expected `validation_share` and `test_share` below 1 together; got {both}."
-        )
+    check_shares(settings)
     for dataset, flags in _PATHS.items():
         if settings.dataset != dataset:
             _refuse_idle(settings, flags, [dataset])
@@ -132,6 +129,14 @@ def check_data(settings):
     for flag, fitting in kinds.items():
         if settings.dataset not in fitting:
             _refuse_idle(settings, [flag], fitting)
+
+
+def check_shares(settings):
+    """Raises `UsageError` if validation and test rows leave none for training."""
+    if (both := settings.validation_share + settings.test_share) >= 1.0:
+        raise UsageError(
+            f"Expected `validation_share` and `test_share` below 1 together; got {both}."
+        )
 
 
 def check_run(settings):
@@ -198,11 +203,9 @@ def check_encoding(name):
 
 def _refuse_idle(settings, names, datasets):
     """Refuses flags that the data set would ignore; some classes lack some flags."""
-    fields = type(settings).__dataclass_fields__
     needed = " or ".join(f"--dataset={name}" for name in datasets)
-    for name in fields.keys() & set(names):
-        if getattr(settings, name) != fields[name].default:
-            raise UsageError(
-                f"Expected `{name}` with {needed} only; got it with "
-                f"--dataset={settings.dataset}."
-            )
+    for name in settings.non_default(names):
+        raise UsageError(
+            f"Expected `{name}` with {needed} only; got it with "
+            f"--dataset={settings.dataset}."
+        )

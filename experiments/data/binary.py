@@ -41,15 +41,15 @@ _SIZES = {
 
 def load_debd(name, request):
     """Returns one of the discrete estimation benchmark data sets, in its own split."""
-    packed = files.find_prepared(request.data_dir, f"debd/{name}.npz", f"{name}.npz")
+    packed = files.find_prepared(request.data_dir, f"debd/{name}.npz")
     addresses = [f"{_DEBD}/{name}/{name}.{part}.data" for part in _SETS]
     return _dataset(name, _sets(name, request.data_dir, packed, addresses, ","))
 
 
 def load_binarized_mnist(request):
     """Returns MNIST with binary pixels, in Larochelle's fixed draw."""
-    file = "binarized_mnist_packed.npz"
-    packed = files.find_prepared(request.data_dir, f"mnist_static_binarized/{file}", file)
+    file = "mnist_static_binarized/binarized_mnist_packed.npz"
+    packed = files.find_prepared(request.data_dir, file)
     addresses = [f"{_MNIST}/binarized_mnist_{part}.amat" for part in _SETS]
     sets = _sets("binarized_mnist", request.data_dir, packed, addresses, None)
     return _dataset("binarized_mnist", sets, image_shape=(28, 28))
@@ -61,7 +61,7 @@ def load_dna_made(request):
         "dna.npz, whose arrays made_train, made_valid and test hold packed bits (no public "
         "file has this split)"
     )
-    path = files.need_prepared(request.data_dir, "debd/dna.npz", "dna.npz", wanted=wanted)
+    path = files.need_prepared(request.data_dir, "debd/dna.npz", wanted=wanted)
     return _dataset("dna_made", _unpacked(path, 180, ("made_train", "made_valid", "test")))
 
 

@@ -42,11 +42,15 @@ def reading(what, path, errors=(OSError, ValueError), refusal=DataError):
 
 
 def find_prepared(data_dir, *names):
-    """Returns the path of the first of these files that exists in `data_dir`, or None."""
+    """Returns the path of the first of these files that exists in `data_dir`, or None.
+
+    A file of a subfolder, such as `debd/dna.npz`, may also be in `data_dir` itself.
+    """
     if not data_dir:
         return None
-    paths = [existing_folder(data_dir) / name for name in names]
-    return next((path for path in paths if path.is_file()), None)
+    folder = existing_folder(data_dir)
+    paths = (folder / part for name in names for part in (name, name.rpartition("/")[2]))
+    return next(filter(pathlib.Path.is_file, paths), None)
 
 
 def need_prepared(data_dir, *names, wanted):

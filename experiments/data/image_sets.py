@@ -85,14 +85,14 @@ def load_image_set(name, request):
 
 def _find(name, data_dir):
     """The four arrays of files in `data_dir`, or None."""
-    folder, file = _SETS[name].folder, f"{name}.npz"
-    if path := files.find_prepared(data_dir, file, f"{folder}/{file}"):
+    folder = _SETS[name].folder
+    if path := files.find_prepared(data_dir, f"{folder}/{name}.npz"):
         return list(files.load_arrays(path, _NPZ_KEYS).values())
-    for place in ("", f"{folder}/"):
-        paths = [f"{place}{idx}-ubyte.gz" for idx in _IDX_FILES]
-        if name != "cifar10" and files.find_prepared(data_dir, paths[0]):
-            return [_read_idx(files.existing_folder(data_dir) / path) for path in paths]
-    return None
+    names = [f"{idx}-ubyte.gz" for idx in _IDX_FILES]
+    first = files.find_prepared(data_dir, f"{folder}/{names[0]}")
+    if name == "cifar10" or first is None:
+        return None
+    return [_read_idx(first.with_name(file)) for file in names]
 
 
 def _read_idx(path):
@@ -152,9 +152,9 @@ def load_omniglot(request):
     Their grey values are rounded to 8 bits, of which `request.num_bits` are kept. The file
     has a training and a test set; 1,345 random training images are the validation set.
     """
-    names = (f"omniglot/{_OMNIGLOT_FILE}", _OMNIGLOT_FILE)
     wanted = f"{_OMNIGLOT_FILE}, the 28x28 images of Burda et al. (2016)"
-    path = files.need_prepared(request.data_dir, *names, wanted=wanted)
+    file = f"omniglot/{_OMNIGLOT_FILE}"
+    path = files.need_prepared(request.data_dir, file, wanted=wanted)
     _, num_validation, num_test = _OMNIGLOT_ROWS
     counts = (sum(_OMNIGLOT_ROWS) - num_test, num_test)
     train, test = map(_characters, _read_matlab(path), _OMNIGLOT_KEYS, counts)
@@ -214,8 +214,8 @@ def load_cifar10_jpeg(request):
     The last tenth of the training images is the validation set. Where
     `request.conditional`, their context is the class, one-hot.
     """
-    names = (f"cifar10_jpeg_subset/{_JPEG_FILE}", _JPEG_FILE)
-    path = files.need_prepared(request.data_dir, *names, wanted=_JPEG_FILE)
+    file = f"cifar10_jpeg_subset/{_JPEG_FILE}"
+    path = files.need_prepared(request.data_dir, file, wanted=_JPEG_FILE)
     parts = ("train", "test")
     arrays = files.load_arrays(
         path, ["jpeg_header", *(f"{p}_{k}" for p in parts for k in _JPEG_KEYS)]

@@ -41,7 +41,7 @@ _FORMAT = "0.14.1"  # the first version of pandas with this format; the last is 
 # Errors at reading an object that is no table.
 _OF_OTHER_OBJECTS = (AttributeError, TypeError, ValueError, ImportError)
 _OF_OTHER_OBJECTS += (pickle.UnpicklingError, EOFError, LookupError, MemoryError)
-_POWER_FILE = "power_complete_rows.npz"
+_POWER_FILE = "maf_power/power_complete_rows.npz"
 # Column -> its array in the prepared file, and the factor from kW, V, Wh, minutes to that.
 _POWER_COLUMNS = {
     "active power": ("global_active_power_W", 1000.0),
@@ -58,7 +58,7 @@ _MAX_CORRELATION = 0.98
 _HEPMASS_FILES = ("hepmass/1000_train.csv", "hepmass/1000_test.csv")
 _SIGNAL = 1.0
 _MAX_REPEATS = 5
-_BSDS300_FILE = "bsds300_patches_10pct.npz"
+_BSDS300_FILE = "bsds300_patches/bsds300_patches_10pct.npz"
 
 
 def load_power(request):
@@ -80,9 +80,7 @@ def load_power(request):
 
 
 def _power_rows(data_dir):
-    names = (f"maf_power/{_POWER_FILE}", _POWER_FILE)
-    prepared = find_prepared(data_dir, *names)
-    if prepared:
+    if prepared := find_prepared(data_dir, _POWER_FILE):
         keys, units = zip(*_POWER_COLUMNS.values(), strict=True)
         arrays = load_arrays(prepared, keys)
         return np.stack([arrays[k] / u for k, u in zip(keys, units, strict=True)], axis=1)
@@ -182,9 +180,7 @@ def load_bsds300(request):
     Integers get noise from `request.seed`. They are other patches than the authors', so
     results compare only roughly.
     """
-    names = (f"bsds300_patches/{_BSDS300_FILE}", _BSDS300_FILE)
-    prepared = find_prepared(request.data_dir, *names)
-    if prepared:
+    if prepared := find_prepared(request.data_dir, _BSDS300_FILE):
         rng = np.random.default_rng(request.seed)
         arrays = load_arrays(prepared, SETS)
         sets = [patches_to_rows(arrays[name], rng) for name in SETS]

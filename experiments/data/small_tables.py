@@ -11,6 +11,7 @@ from experiments.data.maf_tables import split_tenths, standardized
 from experiments.data.text_table import read_csv
 
 _FOLDS = 10
+_PREPARED = "uci_small/uci_small.npz"
 _WINE = ("fixed acidity", "volatile acidity", "citric acid", "residual sugar", "chlorides")
 _WINE += ("free sulfur dioxide", "total sulfur dioxide", "density", "pH", "sulphates")
 _WINE += ("alcohol",)  # without UCI's twelfth column, the quality
@@ -90,13 +91,11 @@ def load_small_table(name, request):
 
 
 def _rows(table, data_dir):
-    names = ("uci_small/uci_small.npz", "uci_small.npz")
-    wanted = f"{names[0]} with the array {table.key!r} of {table.origin}"
+    names = [_PREPARED]
+    wanted = f"{_PREPARED} with the array {table.key!r} of {table.origin}"
     if table.file:
-        names, wanted = (
-            (table.file, *names),
-            f"{table.file} of {table.origin} or {names[0]}",
-        )
+        names = [table.file, _PREPARED]
+        wanted = f"{table.file} of {table.origin} or {_PREPARED}"
     path = need_prepared(data_dir, *names, wanted=wanted)
     if path.suffix == ".npz":
         return load_arrays(path, [table.key])[table.key]

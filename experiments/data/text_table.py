@@ -115,9 +115,8 @@ def next_lines(file, offset):
     text = b""
     while read := file.read(_BYTES_A_BLOCK):
         text += read
-        if (
-            len(read) < _BYTES_A_BLOCK
-        ):  # the end of the file; the last line may lack its end
+        # At the end of the file, the last line may lack its end.
+        if len(read) < _BYTES_A_BLOCK:
             return text
         if end := _end_of_rows(text):
             return text[:end]

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import inspect
+import itertools
 from collections.abc import Callable
 
 import tensorflow_probability as tfp
@@ -370,12 +371,9 @@ def _arguments(settings, flow):
 
 def _refuse_idle(settings, is_used):
     """Refuses a flag that the flow does not use, unless it has its default."""
-    for known in dataclasses.fields(settings):
-        value = getattr(settings, known.name)
-        if is_used(known.name) or value == known.default:
-            continue
+    for name in itertools.filterfalse(is_used, settings.non_default()):
         hint = " Name a flow that has it, such as --flow=nsf."
         raise UsageError(
-            f"Expected no `{known.name}`, which {settings.flow} lacks; got {value}."
-            + (hint if settings.flow == AUTO else "")
+            f"Expected no `{name}`, which {settings.flow} lacks; got "
+            f"{getattr(settings, name)}." + (hint if settings.flow == AUTO else "")
         )

@@ -160,9 +160,10 @@ def prediction_finding(found):
     return {unit: "; ".join(texts)}
 
 
-def _two_sample_test(test):
+def two_sample_finding(test, classifier="a classifier"):
+    """Returns the result of a two-sample test in words."""
     return (
-        "a classifier tells test rows from samples with an accuracy of "
+        f"{classifier} tells test rows from samples with an accuracy of "
         f"{test['accuracy']:.3f} ± {test['two_standard_errors']:.3f} (0.5: not at all),"
         f" cross-validated on {test['num_rows']:,} rows"
     )
@@ -224,7 +225,7 @@ def _levels(found):
 
 # Name -> key of the results, and function that describes its value.
 _FINDINGS = {
-    "two-sample test": ("two_sample_test", _two_sample_test),
+    "two-sample test": ("two_sample_test", two_sample_finding),
     "test row furthest below the baseline": ("gap_to_baseline", _worst_row),
     "calibration": ("calibration", _calibration),
     "test rows under their true density": (

@@ -49,11 +49,6 @@ def quantiles(distribution, size, context, levels, *, num_draws=1000, seed=0, fi
     return np.moveaxis(np.concatenate(parts, axis=1), 0, -1)
 
 
-def taken(rows, index):
-    """Returns some rows of an array or of a data frame."""
-    return rows.iloc[index] if hasattr(rows, "iloc") else rows[index]
-
-
 def ahead(iterator):
     """Yields the items of an iterator; another thread computes the next one meanwhile."""
     with concurrent.futures.ThreadPoolExecutor(1) as pool:

@@ -51,11 +51,6 @@ def measure(model, images, settings):
     return numbers
 
 
-def best_validation_elbo(history):
-    """Returns the validation ELBO of the best epoch."""
-    return history["val_elbo"][int(np.nanargmin(history["val_loss"]))]
-
-
 @dataclasses.dataclass(frozen=True)
 class LatentStatistics:
     """Moments of L latents, and the KL divergence of each.

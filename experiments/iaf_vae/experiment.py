@@ -28,7 +28,8 @@ def run(settings, strategy=None):
         outcome = fitting.outcome(history)
         model.save(run_dir / "model.keras")
         results = evaluation.measure(model, images, settings) | outcome | notes
-        results["best_validation_elbo"] = evaluation.best_validation_elbo(history)
+        best = history["val_elbo"][results["best_epoch"] - 1]
+        results["best_validation_elbo"] = best
         captions = pictures.draw(model, images, history, settings)
         page.write(report.page(results), captions, results, run_dir)
         return results

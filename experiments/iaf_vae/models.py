@@ -63,10 +63,9 @@ def vae_parts(settings, images):
 def check(settings):
     """Raises `UsageError` if `settings` exclude each other for all data."""
     check_activation(settings.activation)
-    for name in _CONV:
-        value = getattr(settings, name)
-        if settings.encoder != "conv" and value != getattr(type(settings)(), name):
-            raise UsageError(f"Expected `{name}` with --encoder=conv only; got {value}.")
+    if settings.encoder != "conv":
+        for name in settings.non_default(_CONV):
+            settings.refuse(name, "with --encoder=conv only")
     if settings.bound == "importance_weighted" and settings.num_draws == 1:
         raise UsageError(
             "Expected `num_draws` above 1 with --bound=importance_weighted, which is the "

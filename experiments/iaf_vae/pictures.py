@@ -25,7 +25,8 @@ def draw(model, images, history, settings):
     statistics = evaluation.latent_statistics(
         model, images.dataset.test[rows], settings.seed
     )
-    classes = None if images.test_classes is None else images.test_classes[rows]
+    classes = images.dataset.test_classes
+    classes = None if classes is None else classes[rows]
     pictures = {
         "samples.png": (
             "Test images, and means of the likelihood given draws of the prior.",
@@ -88,7 +89,7 @@ def _draw_learning_curve(history, settings, path):
 def _draw_reconstructions(model, images, rows, path):
     x = images.dataset.test[rows[:_NUM_RECONSTRUCTIONS]]
     both = {"data (test)": x, "mean given a draw\nof the latents": model.reconstruct(x)}
-    shown = {label: _shown(np.asarray(v), images) for label, v in both.items()}
+    shown = {k: images.dataset.as_images(np.asarray(v)) for k, v in both.items()}
     starts = range(0, len(x), _COLUMNS)
     labelled = [(k, v[i : i + _COLUMNS]) for i in starts for k, v in shown.items()]
     plots.image_rows(labelled, path)
@@ -101,7 +102,7 @@ def _draw_interpolations(model, images, rows, path):
     lines = np.linspace(starts, ends, _COLUMNS - 2, axis=1)  # [pairs, columns, L]
     between = model.decode(lines).numpy().reshape(pairs, _COLUMNS - 2, -1)
     shown = np.concatenate([x[:pairs, None], between, x[pairs:, None]], axis=1)
-    plots.image_rows([("", _shown(line, images)) for line in shown], path)
+    plots.image_rows([("", images.dataset.as_images(line)) for line in shown], path)
 
 
 def _draw_map(means, classes, path):
@@ -129,7 +130,7 @@ def _draw_map(means, classes, path):
 def _draw_shapes(model, images, rows, path):
     x = images.dataset.test[rows[:_NUM_SHAPES]]
     z = model.encode(x, _SHAPE_DRAWS, seed=1).numpy()
-    count, pictures = len(x), _shown(x, images)
+    count, pictures = len(x), images.dataset.as_images(x)
     figure, axes = plt.subplots(
         2,
         count,
@@ -156,12 +157,6 @@ def _most_correlated_pair(z):
 def _test_rows(images, settings):
     count = len(images.dataset.test)
     return np.random.default_rng(settings.seed).permutation(count)[:_NUM_MAPPED]
-
-
-def _shown(rows, images):
-    """Rows as images, `[N, H, W]` if grey, or `[N, H, W, 3]`."""
-    pictures = rows.reshape(-1, *images.image_shape)
-    return pictures if images.image_shape[-1] == 3 else pictures[..., 0]
 
 
 def _grey(rows, images):

@@ -1,7 +1,6 @@
 """The fit of a VAE to images."""
 
 import keras
-import tensorflow as tf
 
 import tfp_flows
 from experiments.iaf_vae import pictures
@@ -9,12 +8,11 @@ from experiments.runs import fitting
 from experiments.runs.epochs import EpochRows
 
 
-def train(parts, images, settings, strategy=None):
+def train(parts, images, settings, strategy):
     """Fits a `VAE` and returns it, Keras's history and `fitting.notes`.
 
     `parts` are its arguments, by name.
     """
-    strategy = strategy or tf.distribute.get_strategy()
     dataset = images.dataset
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():

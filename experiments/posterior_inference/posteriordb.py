@@ -53,7 +53,7 @@ def choices():
 
 def stored(data_dir):
     """Returns the names, in the form of `find`, of posteriors with files in a folder."""
-    found = [name for name in POSTERIORDB if find_prepared(data_dir, *_files(name))]
+    found = [name for name in POSTERIORDB if find_prepared(data_dir, _file(name))]
     return [_PREFIX + name for name in found]
 
 
@@ -74,7 +74,7 @@ def find(name, data_dir=""):
 
 def _load(name, data_dir):
     wanted = f"{name}.npz, the data and reference draws of posteriordb"
-    path = need_prepared(data_dir, *_files(name), wanted=wanted)
+    path = need_prepared(data_dir, _file(name), wanted=wanted)
     arrays = load_arrays(path)
     with reading("data and draws of posteriordb", path, (LookupError, ValueError)):
         data = {k.removeprefix("data_"): _as_numbers(v) for k, v in arrays.items()}
@@ -86,8 +86,8 @@ def _load(name, data_dir):
     return dataclasses.replace(target, reference=draws, names=names)
 
 
-def _files(name):
-    return f"posteriordb/{name}.npz", f"{name}.npz"
+def _file(name):
+    return f"posteriordb/{name}.npz"
 
 
 def _as_numbers(array):

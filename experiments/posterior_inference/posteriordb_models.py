@@ -17,14 +17,14 @@ tfd = tfp.distributions
 _JITTER = 1e-10  # on the diagonal of kernels of Gaussian processes
 
 
-def wide_normal(name=None):
+def wide_normal(name="Normal"):
     """Replaces a flat prior on all reals."""
-    return tfd.Normal(0.0, 1e4, name=name or "Normal")
+    return tfd.Normal(0.0, 1e4, name=name)
 
 
-def wide_half_normal(name=None):
+def wide_half_normal(name="HalfNormal"):
     """Replaces a flat prior above zero."""
-    return tfd.HalfNormal(1e3, name=name or "HalfNormal")
+    return tfd.HalfNormal(1e3, name=name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,15 +188,6 @@ class NormalSeries(tfd.Distribution):
 
     def _event_shape(self):
         return tf.TensorShape([self._num_steps])
-
-    def _event_shape_tensor(self):
-        return tf.constant([self._num_steps])
-
-    def _batch_shape(self):
-        return self._batch_of.shape
-
-    def _batch_shape_tensor(self):
-        return tf.shape(self._batch_of)
 
     def _log_prob(self, series):
         series = tf.cast(series + tf.zeros_like(self._batch_of)[..., None], tf.float64)

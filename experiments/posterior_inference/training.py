@@ -157,7 +157,6 @@ def train_in_blocks(take, start, num_steps, path, *, name, known, strategy=None)
       RunDirectoryError: if the folder belongs to another training.
       TrainingError: if a loss is not finite.
     """
-    strategy = strategy or tf.distribute.get_strategy()
     folder, begin = CheckpointFolder(path), time.perf_counter()
     values, losses, earlier_seconds = start, np.zeros(0), 0.0
     if found := workers.chiefs_newest(strategy, folder):

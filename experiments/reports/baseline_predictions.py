@@ -85,10 +85,9 @@ class QuantilePrediction:
         if step is None:
             near, wide = self._density(y), self._wide.pdf(y)
         else:
-            ends = y - 0.5 * step, y + 0.5 * step
-            near, wide = (
-                np.subtract(*map(f, ends[::-1])) for f in (self.cdf, self._wide.cdf)
-            )
+            low, high = y - 0.5 * step, y + 0.5 * step
+            near = self.cdf(high) - self.cdf(low)
+            wide = self._wide.cdf(high) - self._wide.cdf(low)
         return np.log(np.maximum((1.0 - _WIDE_SHARE) * near + _WIDE_SHARE * wide, _LEAST))
 
     def _beyond(self, y):

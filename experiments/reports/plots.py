@@ -271,9 +271,8 @@ def save(figure, path, **kwargs):
     ending = "png" if is_file else pathlib.Path(path).suffix[1:]
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", r"Glyph \d+ .* missing from font"
-            )  # `choose_fonts` warns once
+            # `choose_fonts` warns once.
+            warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
             figure.savefig(content, format=ending, dpi=DOTS_PER_INCH, **kwargs)
     finally:
         plt.close(figure)

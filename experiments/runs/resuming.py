@@ -11,8 +11,6 @@ import json
 import pathlib
 import shutil
 
-import tensorflow as tf
-
 import tfp_flows
 from experiments.command_line import program
 from experiments.reports import facts
@@ -47,7 +45,6 @@ def is_finished(settings, strategy=None):
     Raises:
       WorkersError: if the workers were started with different flags.
     """
-    strategy = strategy or tf.distribute.get_strategy()
     is_there = workers.is_chief(strategy) and fitting.is_complete(settings)
     return workers.agree_on_start(strategy, settings, is_finished=is_there)
 
@@ -62,7 +59,7 @@ def finished(settings, strategy=None, *, refuse=lambda settings, results: None):
     Raises:
       RunDirectoryError: if the folder belongs to another process or another run.
     """
-    if not workers.is_chief(strategy or tf.distribute.get_strategy()):
+    if not workers.is_chief(strategy):
         return None
     with run_directory.claim(settings) as run_dir:
         results = run_directory.finished_results(run_dir)
@@ -84,7 +81,7 @@ def unfinished(settings, strategy=None):
         checkpoints are of other versions of the packages, or it lacks the checkpoint for an
         extension.
     """
-    if not workers.is_chief(strategy or tf.distribute.get_strategy()):
+    if not workers.is_chief(strategy):
         yield None
         return
     with run_directory.claim(settings) as run_dir:

@@ -38,7 +38,7 @@ class WorkersError(CommandError):
 
 def is_chief(strategy):
     """Whether this process is the one that writes."""
-    return strategy.extended.should_checkpoint
+    return (strategy or tf.distribute.get_strategy()).extended.should_checkpoint
 
 
 def has_others(strategy):

@@ -47,7 +47,7 @@ def read(task, data_dir):
     """
     if not data_dir:
         return None
-    names = f"{task}.npz", f"sbibm/{task}.npz"
-    path = need_prepared(data_dir, *names, wanted=" or ".join(names))
+    wanted = f"{task}.npz or sbibm/{task}.npz"
+    path = need_prepared(data_dir, f"sbibm/{task}.npz", wanted=wanted)
     arrays = load_arrays(path, ["observation", "reference_posterior"])
     return Reference(*arrays.values())

@@ -39,7 +39,7 @@ class SimulationSettings(FlagSettings):
     def __post_init__(self):
         super().__post_init__()
         training_settings.check_run_dir(self)
-        if self.model and self.task != type(self).task:
+        if self.model and self.non_default(["task"]):
             self.refuse("task", "not to be given with a `model`")
         if self.model and self.data_dir:
             self.refuse("data_dir", "to be empty with a `model`, which has no reference")

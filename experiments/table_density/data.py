@@ -16,7 +16,8 @@ UNUSABLE = {
     "identifier": "names the rows, {reason}; --kinds={name}=drop, integer or categorical",
     "missing": "has no value at all; --kinds={name}=drop",
 }
-_TEXTUAL = ("categorical", "boolean", "ordered")
+# Kinds whose values are categories, of any type.
+CATEGORICAL = ("categorical", "boolean", "ordered")
 _SHOWN = 3
 _MIN_ROWS = 20
 
@@ -98,9 +99,9 @@ def _typed(frame, kinds, decimal):
         found, wrong = typed_cells.type_of(texts, decimal)
         kind = kinds.get(name, {}).get("kind")
         are_codes = kind == "categorical" and typed_cells.are_codes(texts)
-        if are_codes or kind in _TEXTUAL and len(wrong):
+        if are_codes or kind in CATEGORICAL and len(wrong):
             found, wrong = "text", []
-        elif found == "text" and kind not in _TEXTUAL:
+        elif found == "text" and kind not in CATEGORICAL:
             wrong = _spelt_otherwise(texts, decimal)
             found = "number" if len(wrong) else found
         if len(wrong):
@@ -176,7 +177,7 @@ def _contradicted(frame, columns):
 
 def _with_values(cells, column, entries):
     """Adds the list of values of a column whose new kind needs it."""
-    if entries["kind"] not in _TEXTUAL:
+    if entries["kind"] not in CATEGORICAL:
         return entries
     found = pd.unique(cells.dropna())
     is_date = found.dtype.kind == "M"

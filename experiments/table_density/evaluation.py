@@ -7,6 +7,7 @@ from sklearn import ensemble
 from experiments.density_estimation import diagnostics
 from experiments.reports import predictions
 from experiments.reports.estimate import estimate
+from experiments.table_density.data import CATEGORICAL
 from experiments.table_density.features import features, features_of_each, one_hot_context
 
 _MAX_ROWS = 5000
@@ -20,7 +21,7 @@ def measure(table, sets, seed):
     # One complete column is modelled, given others.
     is_predicted = table.context and not others and not column.num_missing
     is_number = is_predicted and column.is_number and column.kind != "date"
-    is_class = is_predicted and column.kind in ("categorical", "boolean", "ordered")
+    is_class = is_predicted and column.kind in CATEGORICAL
     log_prob = table.log_prob(test)
     possible = np.isfinite(log_prob)
     return {

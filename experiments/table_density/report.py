@@ -1,7 +1,7 @@
 """The report of a table's density: its table, findings, and facts."""
 
 import tfp_flows
-from experiments.density_estimation.report import prediction_finding
+from experiments.density_estimation.report import prediction_finding, two_sample_finding
 from experiments.reports import facts
 from experiments.reports.estimate import plus_minus
 from experiments.reports.page import Page
@@ -42,17 +42,12 @@ def table(results):
 
 
 def _findings(results):
-    test, impossible = results["two_sample_test"], results["num_impossible"]
+    classifier = "a classifier that knows the kinds of columns"
     findings = {
-        "two-sample test": (
-            "a classifier that knows the kinds of columns tells test rows from samples "
-            f"with an accuracy of {test['accuracy']:.3f} ± "
-            f"{test['two_standard_errors']:.3f} (0.5: not at all), cross-validated on "
-            f"{test['num_rows']:,} rows"
-        ),
+        "two-sample test": two_sample_finding(results["two_sample_test"], classifier),
         **prediction_finding(results["prediction"]),
     }
-    if impossible:
+    if impossible := results["num_impossible"]:
         findings["test rows that cannot occur"] = (
             f"{impossible}, with values beyond the ends of a column; not part of the mean"
         )

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from experiments.command_line.flag_settings import FlagSettings, UsageError, field
-from experiments.command_line.training_settings import check_encoding, check_run_dir
+from experiments.command_line import training_settings
+from experiments.command_line.flag_settings import FlagSettings, field
 
 DROPPED = "drop"
 
@@ -73,13 +73,9 @@ class TableFitSettings(FlagSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.validation_share + self.test_share >= 1.0:
-            raise UsageError(
-                "Expected `validation_share` and `test_share` below 1 together; got "
-                f"{self.validation_share + self.test_share}."
-            )
-        check_encoding(self.encoding)
-        check_run_dir(self)
+        training_settings.check_shares(self)
+        training_settings.check_encoding(self.encoding)
+        training_settings.check_run_dir(self)
         parsed_kinds(self)
 
 

@@ -177,7 +177,7 @@ def test_posteriors_are_right(name, posterior, tmp_path):
 def test_reference_draws_have_the_scores_of_a_posterior(name):
     """Unconstrained, of a density that falls to zero: E[g] = 0 and E[x_i g_i] = -1."""
     target, name = find(name, DATA_DIR), name.removeprefix("posteriordb:")
-    arrays = load_arrays(find_prepared(DATA_DIR, *posteriordb._files(name)))
+    arrays = load_arrays(find_prepared(DATA_DIR, posteriordb._file(name)))
     data = {key.removeprefix("data_"): array for key, array in arrays.items()}
     pinned = target.pinned()
     support = pinned.experimental_default_event_space_bijector()
