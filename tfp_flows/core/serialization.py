@@ -35,7 +35,12 @@ class Configured:
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments, without functions that are defaults."""
-        return _without_defaults(type(self), self.parameters)
+        defaults = _defaults(type(self))
+        return {
+            k: v
+            for k, v in self.parameters.items()
+            if not (callable(v) and v is defaults.get(k))
+        }
 
     @classmethod
     def from_config(cls, config: dict) -> Configured:
@@ -353,27 +358,23 @@ def _stock_name(value, module):
 
 
 def _given(value):
-    """Returns the arguments of a TFP object that determine it, without functions."""
-    given = _without_defaults(type(value), value.parameters)
+    """Returns the arguments of a TFP object that determine it.
+
+    These are not functions that are defaults, such as the `tf.linalg.cholesky` of
+    `tfb.CholeskyOuterProduct`, which files do not hold. None may differ from the default,
+    as the `diag_shift` of `tfb.FillScaleTriL` does.
+    """
+    defaults = _defaults(type(value))
     # A scalar of NumPy determines a dtype, which a number of Python does not.
     return {
         k: np.asarray(v) if isinstance(v, np.floating) else v
-        for k, v in given.items()
-        if k not in ("name", "kwargs_split_fn")
+        for k, v in value.parameters.items()
+        if not ((v is None or callable(v)) and v is defaults.get(k))
+        and k not in ("name", "kwargs_split_fn")
     }
 
 
-def _without_defaults(kind, parameters):
-    """Returns arguments except None and functions that the constructor takes anyway.
-
-    Files hold no functions of TensorFlow, such as the `tf.linalg.cholesky` of
-    `tfb.CholeskyOuterProduct`. None may differ from the default, as the `diag_shift` of
-    `tfb.FillScaleTriL` does.
-    """
+def _defaults(kind):
+    """Returns the defaults of a constructor's arguments, by name."""
     arguments = inspect.signature(kind.__init__).parameters
-    defaults = {k: argument.default for k, argument in arguments.items()}
-    return {
-        k: v
-        for k, v in parameters.items()
-        if not ((v is None or callable(v)) and defaults.get(k) is v)
-    }
+    return {name: argument.default for name, argument in arguments.items()}
