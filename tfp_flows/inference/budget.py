@@ -10,8 +10,8 @@ import time
 
 from tfp_flows.core.arguments import require
 
-_SECONDS_BETWEEN_LINES = 20.0  # of lines that are not on a terminal
-_SECONDS_BETWEEN_LOOKS = 1.0  # after which a silent stage is shown anew
+_SECONDS_BETWEEN_LINES = 20.0  # in logs and notebooks, not on a terminal
+_SECONDS_BETWEEN_LOOKS = 1.0  # period of the thread that shows the line anew
 _MARKS = 10  # length of a bar
 
 
@@ -54,7 +54,7 @@ class Budget:
         return self._max_minutes is None or self.seconds_left > share * self._max_seconds
 
     def reserve_seconds(self, seconds: float, share: float) -> None:
-        """Reserves wall time for the checks, at most this share of all, above 0."""
+        """Reserves wall time for the checks, at most a share of all, above 0."""
         self.reserve = min(seconds, share * self._max_seconds)
 
     def reached(self) -> str | None:

@@ -454,7 +454,9 @@ def _check_far_tails(fit, best, first_gaussian):
     improper = None
     for points in sets_of_draws:
         rng = np.random.default_rng([fit.seed, 4])
-        improper = improper or improper_direction(
+        improper = improper_direction(
             density, points, *given, rng, lambda: not fit.budget.has_left(0.0)
         )
+        if improper is not None:
+            break
     return check_tails(improper, fit.space.variable_names(draws))

@@ -33,13 +33,13 @@ from tfp_flows.transformers.affine import Affine, soft_bounded_scale
 from tfp_flows.transformers.spline import RationalQuadraticSpline
 
 MOST_OF_FULL_RANK = 500  # largest number of variables whose correlations are modelled
-_FEWEST_PAIRS, _MOST_PAIRS = 3, 5  # of couplings
-_LEAST_WEIGHT = 0.05  # of a component in the moments of the mixture that is whitened
+_FEWEST_PAIRS, _MOST_PAIRS = 3, 5  # numbers of pairs of couplings
+_LEAST_WEIGHT = 0.05  # least weight of a component in the moments that are whitened
 MOST_COMPONENTS = 8  # largest number of Gaussians of a mixture
 _NUM_NOISE = 256  # draws from which the ELBO of a Gaussian is estimated
-_GRADIENT_ROUNDS = 16  # of `gradient_scale`
+_GRADIENT_ROUNDS = 16  # rounds of `gradient_scale`
 _MAX_CLUSTERINGS = 25  # largest number of rounds of k-means
-_SHARE_OF_SEARCH = 0.3  # of the wall time, for the search for maxima
+_SHARE_OF_SEARCH = 0.3  # share of the wall time for the search for maxima
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,14 +13,14 @@ from tfp_flows.inference.target import UnconstrainedDensity
 _MOST_ENTRIES = 20_000_000  # entries of the inverse Hessians of all starts of one climb
 # Largest numbers of steps of a climb, and of reductions of its step length in a row.
 _MAX_SEARCH_STEPS, _MAX_REDUCTIONS = 80, 30
-_MAX_MODES = 8  # that are kept
-_MAX_REFINED = 16  # ends of climbs that are refined
+_MAX_MODES = 8  # largest number of modes
+_MAX_REFINED = 16  # largest number of ends of climbs that are refined
 _SAME = 0.5  # standard deviations of either, within which two maxima are the same
 _NEGLIGIBLE = 12.0  # nats; maxima with log-masses so far below the largest are left out
 _SPREADS = (2.0, 5.0, 20.0, 100.0)  # half-widths of the cubes of dispersed starts
 _MAX_NEWTON_STEPS = 60
 _LENGTHS = 2.0 ** np.arange(8, -24, -1)  # multiples of a Newton step that are tried
-_DAMPING = 10.0 ** np.arange(-8.0, 8.0, 0.5)  # in units of the largest curvature
+_DAMPING = 10.0 ** np.arange(-8.0, 8.0, 0.5)  # multiples of the largest curvature
 _MANY_ROWS = 50  # rows for each variable, from which on correlations are not shrunk
 
 

@@ -29,9 +29,9 @@ _MOST_ROWS, _MOST_VARIABLES = 4000, 60  # draws and variables of maps of scales
 _LEAST_SLOPE = 0.15  # change of a log-scale with a deviation of another variable
 _LEAST_GAIN, _LEAST_STEP = 0.25, 0.05  # nats that a map, and a variable in it, gains
 _MOST_SEEN = 6  # largest number of variables that scales of others depend on
-_SHARE_OF_TAIL = 0.05  # of the draws
+_SHARE_OF_TAIL = 0.05  # share of the draws in a tail
 _LEAST_TAIL, _MOST_TAIL = 0.12, 1.0  # shapes of a heavy tail
-_MARGIN = 0.05  # that is added to the shape
+_MARGIN = 0.05  # addition to the shape
 _QUARTILE = 0.6744897501960817  # the third quartile of the standard normal
 
 

@@ -54,10 +54,10 @@ from tfp_flows.inference.support import described, outside_support, support_and_
 from tfp_flows.inference.target import UnconstrainedDensity
 
 _FLOWS = {"iaf": IAF, "made": MADE, "maf": MAF, "nice": NICE, "real_nvp": RealNVP}
-_NUM_DRAWS = 256  # that estimate the ELBO of a start
+_NUM_DRAWS = 256  # draws from which the ELBO of a start is estimated
 _NUM_STARTS = 3  # random ones, of the search for maxima
 _NEGLIGIBLE = 7.0  # nats; a maximum of so much less mass than another is left out
-_ROUNDING = 1e-3  # of a number that a support maps there and back, in the part's largest
+_ROUNDING = 1e-3  # error of a support's round trip, relative to the part's largest number
 # Errors of a density that cannot be differentiated twice.
 _FAILURES = (ValueError, TypeError, LookupError, NotImplementedError, tf.errors.OpError)
 

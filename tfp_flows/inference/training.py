@@ -29,8 +29,8 @@ _CLOSE = 1e-3
 # From this variance on at the end of the first step size, smaller steps do not help, since
 # hardly any draw has weight.
 _FAR = 10.0
-_SECONDS_OF_STEP = 0.1  # that a step may take even if the target takes none
-_EPSILON = 1e-8  # of Adam
+_SECONDS_OF_STEP = 0.1  # limit for a step if the target takes no time
+_EPSILON = 1e-8  # Adam's
 # Decay rate of the running norm of gradients, and the largest multiple of it.
 _DECAY_OF_NORM, _CLIP = 0.9, 4.0
 

@@ -331,6 +331,8 @@ def _within(part):
 def _rise_and_log_slope(t, s, d_0, d_1):
     """Returns `r = (y - y_0) / h` and `log(dy/dx)` at `t`, in a bin of mean slope s.
 
+    These are equations 4 and 5 of the paper, as sums of positive terms.
+
     ```none
     a = s t + d_0 (1 - t),   b = d_1 t + s (1 - t)
     p = t a + (1 - t) b,     q = (1 - t) a + t b
@@ -364,10 +366,11 @@ def _place_of_rise(r, s, d_0, d_1):
     below, above = tf.where(e >= 0.0, below, g), tf.where(e >= 0.0, g, above)
     t = below / (below + above)
 
-    def gradient(by_t):  # of the implicit function
+    def gradient(by_t):
+        # By the implicit function theorem, with dr/dt = s q / p^2.
         u = 1.0 - t
         _, _, p, q = _sides(t, s, d_0, d_1)
-        by_r = by_t * p * p / (s * q)  # since dr/dt = s q / p^2
+        by_r = by_t * p * p / (s * q)
         by_a, by_b = -by_r * t * (1.0 - r) / p, by_r * u * r / p
         return by_r, t * by_a + u * by_b, u * by_a, t * by_b
 

@@ -52,7 +52,7 @@ test_simulators_are_refused = all_refused(
         (lambda: fit(lambda theta: theta), "the keywords ['a', 'b'] | (theta)"),
         (
             lambda: fit(at_zero, tfd.JointDistributionCoroutine(coroutine)),
-            "1 argument, the parts ['a', 'b'] of the prior | (a, b)",
+            "one argument, the parts ['a', 'b'] of the prior | (a, b)",
         ),
         (
             lambda: fit(
@@ -61,7 +61,7 @@ test_simulators_are_refused = all_refused(
             ),
             "2 arguments, the parts [0, 1] of the prior | (theta)",
         ),
-        (lambda: fit(at_zero, tfd.Normal(0.0, 1.0)), "takes 1 argument; | (a, b) | 'b'"),
+        (lambda: fit(at_zero, tfd.Normal(0.0, 1.0)), "takes one argument; | (a, b) | 'b'"),
         (
             lambda: fit(np.sin, tfd.Blockwise([tfd.Normal(0.0, 1.0)] * 2)),
             "`model` whose default bijector has its event shape; got Blockwise | (2,)",

@@ -124,7 +124,8 @@ class CalibrationReport(Report):
         gain = f"{plus_minus(self.gain, self.gain_error)} nats"
         rows.append(("above linear regression", gain))
         rows += [(check.name, check.result) for check in self.checks]
-        rows += [] if self.weights is None else self.weights.rows
+        if self.weights is not None:
+            rows += self.weights.rows
         return lined_up([*rows, ("seconds", f"{self.seconds:.1f}")], self.reasons)
 
     @classmethod

@@ -66,7 +66,7 @@ class _Rarity:
 
     name: ClassVar[str]
     advice: ClassVar[str]
-    distances: np.ndarray  # of simulations that were not fitted, ascending, `[M]`
+    distances: np.ndarray  # those of other simulations than fitted ones, rising, `[M]`
 
     def distance(self, row: np.ndarray) -> float:
         """Returns the distance of `row`, `[S]`."""
@@ -430,5 +430,6 @@ def _own_deviation(rows, threshold, advice, resampling_helps):
         "Few draws are so far out that means and standard deviations of draws depend on "
         f"them. {advice}"
     )
-    name, options = "error of s.d. of draws", {"resampling_helps": resampling_helps}
-    return Check.at_most(name, error, threshold, words, **options)
+    return Check.at_most(
+        "error of s.d. of draws", error, threshold, words, resampling_helps=resampling_helps
+    )

@@ -386,8 +386,8 @@ def _check_arguments(simulator, event_shape, takes_seed):
         names = [*named(event_shape)]
         words = f"the keywords {names}, parts of the prior"
         if not named_parts:
-            words = f"{len(parts)} argument" + "s" * (len(parts) > 1)
-            words += f", the parts {names} of the prior" * bool(names)
+            words = f"{len(parts)} arguments" if len(parts) > 1 else "one argument"
+            words += f", the parts {names} of the prior" if names else ""
         raise ValueError(
             f"Expected `simulator` that takes {words}; got the arguments {signature}: "
             f"{error}."

@@ -169,7 +169,7 @@ class TruncatedPrior:
 
     previous: Any  # the `AmortizedPosterior` of the round before
     focus: np.ndarray  # the observation in focus as a row, `[K]`
-    threshold: float  # of log-densities q, in nats
+    threshold: float  # least log q in the region, in nats
     share: float = math.nan  # probability of the region under the prior
 
     @classmethod

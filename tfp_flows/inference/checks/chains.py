@@ -29,7 +29,7 @@ _NUM_FAR = 14  # chains that start far from the draws
 _FAR = 3.0, 3.0, 10.0, 30.0  # their distances, in standard deviations
 _NUM_ENDS = 10  # chains that start where searches for modes ended
 _WARM_UP, _KEPT = 80, 50  # steps of a chain before its draws are kept, and after that
-_LEAPFROGS = 6  # of a step
+_LEAPFROGS = 6  # leapfrog steps of a step of HMC
 _ACCEPTANCE = 0.8  # mean acceptance probability that the step size adapts to
 _RISE = 3.0  # nats; a chain whose log-density rises by more has not arrived anywhere
 _NUM_GROUPS = 4  # groups of chains that R-hat compares
@@ -314,8 +314,8 @@ def uncovered_mass(
     if not uncovered > 0.0:
         return 0.0, None
     # If chains stay beyond the draws of q, their last third has the largest share there.
-    third = len(is_counted) // 3
-    bounds = (_upper_bound(is_beyond[-t:], is_counted[-t:]) for t in (0, third))
+    late = len(is_counted) - len(is_counted) // 3
+    bounds = (_upper_bound(is_beyond[t:], is_counted[t:]) for t in (0, late))
     bound = max(bounds) - known_share
     rows, moments = weighted.rows, weighted.moments
     varies = entries_that_vary(rows)

@@ -26,8 +26,8 @@ from tfp_flows.inference.target import UnconstrainedDensity
 # Numbers of weighted draws; the first one that determines the moments is taken.
 _NUMBERS_OF_DRAWS = 20_000, 100_000, 400_000
 _FEWEST_DRAWS = 256
-_FEWEST_EFFECTIVE = 1000  # from so many on, weighted draws are preferred to chains
-_NUM_GRADIENTS = 150_000  # of chains, the search and the fewest weighted draws together
+_FEWEST_EFFECTIVE = 1000  # least ESS at which weighted draws are preferred to chains
+_NUM_GRADIENTS = 150_000  # sum for chains, search and the fewest weighted draws
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,11 +27,11 @@ from tfp_flows.inference.target import (
 )
 
 _ROWS = 2000  # draws of one batch
-_SHARE = 0.05  # of each broad t distribution in the mixture
-_SCALE = 1.5  # of these distributions, relative to the posterior's
+_SHARE = 0.05  # weight of each broad t distribution in the mixture
+_SCALE = 1.5  # scale of these distributions, relative to the posterior's
 _MOST_NUMBERS = 4_000_000  # largest number of entries of all weighted draws
 FEWEST_RELIABLE_DRAWS = 400
-_EVEN = 0.5  # from this share of effective draws on, weights are even
+_EVEN = 0.5  # least share of effective draws of even weights
 _MOST_UNKNOWN = 0.005  # largest share of draws with an unreliable density
 # Largest standard errors of moments: of means, in standard deviations, and of the
 # logarithms of standard deviations.

@@ -17,7 +17,7 @@ from tfp_flows.inference.target import UnconstrainedDensity, is_rounding
 
 # Starts of the search: broad draws, and draws of the largest weights.
 _NUM_BROAD, _NUM_HEAVIEST = 56, 8
-_BREADTHS = (2.0, 5.0, 15.0, 50.0)  # of broad draws, in units of the posterior's
+_BREADTHS = (2.0, 5.0, 15.0, 50.0)  # scales of broad draws; the posterior's is 1
 _MOST_CENTRES = 3  # components of the posterior, the largest first, from which rays start
 _KNOWN = 1.0  # nats; the posterior knows a point where the target exceeds it by less
 # Number of draws of a Gaussian that estimate its mass, and that are tested for rounding.
@@ -34,7 +34,7 @@ _NUM_SCATTERED = 20_000
 _NUM_RADII, _FEWEST_RADII = {1: 400, 2: 133, 3: 40, 4: 21}, 14
 _NUM_DENSE_RADII = 56  # points of a ray along an axis or a diagonal, 11 % apart
 _MOST_AXES, _MOST_DIAGONALS = 32, 32
-_NUM_SHELLS = 14  # of distance
+_NUM_SHELLS = 14  # ranges of distance
 _NUM_COMPARED = 8  # points of a shell that are compared with the posterior
 _FROM_SHELL = 2  # points of a shell that are taken if the posterior lacks them
 _MET = 0.95  # probability that a ray meets a mode as wide as `narrowest_modes` returns

@@ -133,8 +133,10 @@ class LatentKernel(tfp.mcmc.TransitionKernel):
         seed: int | TensorLike | None = None,
     ) -> tuple:
         """Makes a step of the vector, and returns parts and `LatentKernelResults`."""
-        vector, inner = previous_kernel_results
-        vector, inner = self.vector_kernel.one_step(vector, inner, seed=seed)
+        before = previous_kernel_results
+        vector, inner = self.vector_kernel.one_step(
+            before.transformed_state, before.inner_results, seed=seed
+        )
         posterior, x = self.parameters["posterior"], vector
         if self.parameters["precondition"]:
             x, _ = posterior.distribution.bijector.forward_and_log_det(x)
