@@ -14,6 +14,8 @@ from experiments.runs.atomic_write import atomic_write
 # epochs.
 FREE_FLAGS = ("run_dir", "data_dir", "progress", "max_minutes", "tensorboard")
 FREE_FLAGS += ("checkpoint_every", "pictures_every", "num_samples")
+# What a run writes before its first results, beside digests of its inputs.
+_WRITTEN_FIRST = (".lock", "flags.txt", "versions.json")
 
 
 class RunDirectoryError(CommandError):
@@ -24,7 +26,8 @@ class RunDirectoryError(CommandError):
 def claim(settings):
     """Locks `settings.run_dir` for this process, writes `flags.txt`, and yields the path.
 
-    If the block raises `RunDirectoryError`, the old `flags.txt` is restored.
+    If the block raises `RunDirectoryError`, or any error before it has written something,
+    the old `flags.txt` is restored.
 
     Raises:
       RunDirectoryError: if another process writes there, or the folder holds a run with
@@ -36,12 +39,20 @@ def claim(settings):
         _refuse_other_flags(run_dir, settings)
         path = run_dir / "flags.txt"
         before = path.read_text() if path.is_file() else None
+        there = _results(run_dir)
         settings.write_flags(path)
         try:
             yield run_dir
-        except RunDirectoryError:
-            path.unlink() if before is None else atomic_write(path, before)
+        except Exception as error:
+            if isinstance(error, RunDirectoryError) or _results(run_dir) == there:
+                path.unlink() if before is None else atomic_write(path, before)
             raise
+
+
+def _results(run_dir):
+    """The files of a folder but those that a run writes before its first results."""
+    files = (path for path in run_dir.rglob("*") if path.is_file())
+    return {f for f in files if f.name not in _WRITTEN_FIRST and f.suffix != ".sha256"}
 
 
 def differences(there, settings, *, free):

@@ -55,6 +55,17 @@ def test_other_flags_are_refused_by_name(settings):
     assert "flow" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("file", ["versions.json", "model.sha256", "simulations.npz"])
+def test_a_run_that_fails_before_its_first_results_keeps_no_flags(
+    file, settings, tmp_path
+):
+    with pytest.raises(ZeroDivisionError), run_directory.claim(settings):
+        (tmp_path / file).touch()
+        raise ZeroDivisionError
+    has_results = file == "simulations.npz"
+    assert (tmp_path / "flags.txt").is_file() == has_results
+
+
 def test_flags_that_change_no_weight_may_differ(settings):
     claim(settings)
     changes = {"progress": 0, "max_minutes": 1.0, "data_dir": "x", "num_samples": 7}

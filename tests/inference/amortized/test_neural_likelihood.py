@@ -123,6 +123,9 @@ def test_parameters_outside_the_support_have_no_density(likelihood):
     target = tf.function(likelihood.target_log_prob_fn(TRIALS))(**theta)
     assert np.isfinite(target[0])
     np.testing.assert_array_equal(target[1:], [-np.inf, np.nan])
+    log_prob = likelihood.log_prob(TRIALS, theta)
+    assert np.isfinite(log_prob[0])
+    np.testing.assert_array_equal(log_prob[1:], [-np.inf, np.nan])
 
 
 def test_more_trials_than_the_errors_allow_are_warned_about(likelihood, monkeypatch):

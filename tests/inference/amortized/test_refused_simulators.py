@@ -71,6 +71,10 @@ test_simulators_are_refused = all_refused(
         (lambda: fit(lambda a, b: math.exp(a)), f"{AT_ONCE} | TypeError: only"),
         (lambda: fit(lambda a, b: (a, b), num_simulations=200), OF_TWO),
         (
+            lambda: fit(lambda a, b: 1 // int(0 * a), vectorized=False, num_simulations=200),
+            "`simulator` that returns data given ( | a=np.float32 | b=np.float32 | ZeroDivisionError",
+        ),
+        (
             lambda: fit_pairs(np.float32([[0.1]] * 199 + [[np.nan]])),
             "finite parameters | 1",
         ),

@@ -32,15 +32,16 @@ class Part(typing.NamedTuple):
     def summary(self, x: np.ndarray, *, has_counts: bool) -> np.ndarray:
         """Returns what `Exchangeable` makes of the numbers, `[..., size]`."""
         if self.axis is None:
-            return x
+            is_line = has_counts and len(self.shape) == 1 and self.size > 1
+            return np.concatenate([x, *_moments(x)], axis=-1) if is_line else x
         array = x.reshape(*x.shape[:-1], *self.shape)
         lines = np.sort(np.moveaxis(array, self.axis - len(self.shape), -1))
-        count = np.sum(~np.isnan(lines), axis=-1, keepdims=True)  # known ones come first
-        moments = [_quantiles(lines, count), *_mean_and_log_deviation(lines, count)]
-        least = 1 if has_counts else lines.shape[-1]
-        summary = np.where(count >= least, np.concatenate(moments, axis=-1), np.nan)
+        mean, log_deviation, count = _moments(lines)
+        summary = np.concatenate([_quantiles(lines, count), mean, log_deviation], axis=-1)
         if has_counts:
             summary = np.concatenate([summary, count], axis=-1)
+        else:
+            summary = np.where(count == lines.shape[-1], summary, np.nan)
         return summary.reshape(*x.shape[:-1], -1)
 
     def permuted(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -58,6 +59,13 @@ class Exchangeable(typing.NamedTuple):
     Draws from one distribution keep all that they tell about the parameters when they are
     sorted, and a density need not learn that their order tells nothing. Mean and deviation
     follow from the sorted numbers, but are slow to learn.
+
+    They are slower to learn if others are missing each time. So a part of one axis that is
+    not known to be exchangeable, some of whose numbers may be missing, has them, too:
+
+    ```none
+    the numbers,  mean,  log(s.d.),  count
+    ```
     """
 
     parts: tuple[Part, ...]
@@ -77,7 +85,9 @@ class Exchangeable(typing.NamedTuple):
         for part in self.parts:
             of_part = part.summary(np.zeros(part.size), has_counts=self.has_counts)
             mask = np.zeros(len(of_part), bool)
-            if part.axis is not None:
+            if part.axis is None:
+                mask[part.size :] = True
+            else:
                 lines = mask.reshape(part.size // part.shape[part.axis], -1)
                 lines[:, min(part.shape[part.axis], _MOST_QUANTILES) :] = True
             masks.append(mask)
@@ -121,7 +131,7 @@ class Exchangeable(typing.NamedTuple):
 
 
 def _quantiles(lines, count):
-    """Quantiles of sorted lines, `[..., R]`, of which `count` numbers are known.
+    """Quantiles of sorted lines, `[..., R]`, whose first `count` numbers are known.
 
     There are R, but at most 64. NaN if no number is known.
     """
@@ -134,18 +144,21 @@ def _quantiles(lines, count):
     return np.where(share > 1e-9, (1.0 - share) * below + share * above, below)
 
 
-def _mean_and_log_deviation(lines, count):
-    """Means of the known numbers, `[..., 1]`, and logarithms of their deviations.
+def _moments(lines):
+    """Means of known numbers, logarithms of their deviations, and counts; `[..., 1]` each.
 
-    The logarithm is minus infinity if all numbers are equal, as counts may be.
+    The logarithm is minus infinity if all numbers are equal, as counts may be. Mean and
+    logarithm are NaN if no number is known.
     """
+    count = np.sum(~np.isnan(lines), axis=-1, keepdims=True)
     least, tiny = np.maximum(count, 1), np.finfo(np.float64).tiny
     mean = np.nansum(lines, axis=-1, keepdims=True) / least
     away = np.where(np.isnan(lines), 0.0, lines - mean)
     largest = np.maximum(np.abs(away).max(axis=-1, keepdims=True), tiny)
     squares = np.sum((away / largest) ** 2, axis=-1, keepdims=True)  # do not overflow
     with np.errstate(divide="ignore"):
-        return mean, np.log(largest) + 0.5 * np.log(squares / least)
+        log_deviation = np.log(largest) + 0.5 * np.log(squares / least)
+    return *(np.where(count > 0, x, np.nan) for x in (mean, log_deviation)), count
 
 
 def _is_exchangeable(log_prob, rows, first, part):

@@ -114,7 +114,7 @@ def _logarithms(x, shift):
 class Features:
     """Features of observations: the context of the conditional density.
 
-    Without a network, they are the numbers themselves, or their `Exchangeable` summary.
+    Without a network, they are the numbers themselves, or an `Exchangeable` summary of them.
     """
 
     scale: Scale
@@ -193,13 +193,17 @@ def fit_features(
     maximum likelihood. The summary is a Keras layer from N observations to `[N, S]`, a name
     in `SUMMARIES`, or None, after `check_summary`. None takes the numbers, or their
     `exchangeable` summary, and so do sets of rows of one number. Entries may be missing
-    that are NaN in some of all `simulations`, these and others.
+    that are NaN in some of all `simulations`, these and others: then moments come after the
+    numbers.
     """
     is_missing = np.isnan(simulations.x).any(axis=0)
     shape: tuple[int, ...] = () if summary is None else _input_shape(summary, form)
     if summary == "set" and shape[1] == 1:  # a set of numbers needs no network
         part = Part((form.size,), 0)
         summary, exchangeable = None, Exchangeable((part,), bool(is_missing.any()))
+    elif summary is None and exchangeable is None and is_missing.any():
+        parts = tuple(Part(shape, None) for shape in form.shapes.values())
+        exchangeable = Exchangeable(parts, has_counts=True)
     if summary is None:
         return _numbers_or_logarithms(pairs, simulations, exchangeable)
     for_network, for_flow, for_rows = split_seed(seed, 3)

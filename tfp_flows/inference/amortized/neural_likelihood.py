@@ -102,6 +102,8 @@ class NeuralLikelihood:
     def log_prob(self, x: Any, theta: Any) -> tf.Tensor:
         """Returns log-densities of independent trials together, `[*batch]`.
 
+        They are minus infinity outside the support of the prior, where nothing was learned.
+
         Args:
           x: data of T trials, `[T, *shape]`, or of one, `[*shape]`; or a dictionary, or
             a data frame.
@@ -114,7 +116,8 @@ class NeuralLikelihood:
         rows = self._rows(x)
         check_parts("theta", theta, self.prior.event_shape)
         theta = tf.nest.map_structure(lambda p: tf.cast(p, self._support.dtype), theta)
-        return self._sum_over_trials(rows, self._support.bijector.inverse(theta))
+        u = self._support.bijector.inverse(theta)
+        return self._within_support(self._sum_over_trials(rows, u), theta, u)
 
     def target_log_prob_fn(self, x: Any) -> Callable:
         """Returns the unnormalised log-density of the parameters given T trials.
@@ -130,10 +133,7 @@ class NeuralLikelihood:
             likelihood = self._sum_over_trials(rows, u)
             prior = self.prior.log_prob(theta)
             log_prob = prior + tf.cast(likelihood, prior.dtype)
-            # Bijectors return NaN outside their range, and infinity at its ends.
-            is_inside = tf.reduce_all(tf.math.is_finite(u), axis=-1)
-            outside = outside_support(theta, self.prior.event_shape, prior.dtype)
-            return tf.where(is_inside, log_prob, outside)
+            return self._within_support(log_prob, theta, u)
 
         return target_log_prob
 
@@ -173,6 +173,13 @@ class NeuralLikelihood:
         context = tf.cast(u, self.density.dtype)[..., None, :]
         log_probs = self.density.log_prob(rows, context=context)
         return tf.reduce_sum(log_probs, axis=-1)
+
+    def _within_support(self, log_prob, theta, u):
+        """Replaces log-densities of parameters outside the support of the prior."""
+        # Bijectors return NaN outside their range, and infinity at its ends.
+        is_inside = tf.reduce_all(tf.math.is_finite(u), axis=-1)
+        outside = outside_support(theta, self.prior.event_shape, log_prob.dtype)
+        return tf.where(is_inside, log_prob, outside)
 
 
 class OneTrial(RebuiltFromConfig, DistributionWrapper):

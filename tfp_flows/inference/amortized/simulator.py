@@ -296,7 +296,8 @@ class PriorSimulator(Simulator):
         if self._vectorized:
             return self._simulate_at_once(plain, seed, count)
         rows = (tf.nest.map_structure(lambda p, i=i: p[i], plain) for i in range(count))
-        data = self._call_all([self._call(row, seed + i) for i, row in enumerate(rows)])
+        calls = [self._call(row, seed + i) for i, row in enumerate(rows)]
+        data = self._call_all([(_call_with_one_draw, call, {}) for call in calls])
         first = parts_of_data(data[0])
         data = [named_as(first, row) for row in data]
         x = {name: _stacked(name, [row[name] for row in data]) for name in data[0]}
@@ -342,6 +343,18 @@ def _sample(method, distribution, count, seed):
 def _one_by_one(calls):
     # Copies, since a function may write into the same array in each call.
     return [copy.deepcopy(function(*parts, **named)) for function, parts, named in calls]
+
+
+def _call_with_one_draw(function, parts, named_parts):
+    try:
+        return function(*parts, **named_parts)
+    except Exception as error:  # a function of a user may raise any error
+        given = [f"{part!r}" for part in parts]
+        given += [f"{name}={part!r}" for name, part in named_parts.items()]
+        raise ValueError(
+            f"Expected `simulator` that returns data given ({', '.join(given)}); got "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def _stacked(name, parts):
