@@ -56,12 +56,14 @@ def test_other_flags_are_refused_by_name(settings):
 
 
 @pytest.mark.parametrize("file", ["versions.json", "model.sha256", "simulations.npz"])
-def test_a_run_that_fails_before_its_first_results_keeps_no_flags(
-    file, settings, tmp_path
-):
-    with pytest.raises(ZeroDivisionError), run_directory.claim(settings):
-        (tmp_path / file).touch()
-        raise ZeroDivisionError
+def test_a_run_that_fails_before_its_first_results_keeps_no_flags(file, settings, tmp_path):
+    def fail():
+        with run_directory.claim(settings):
+            (tmp_path / file).touch()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     has_results = file == "simulations.npz"
     assert (tmp_path / "flags.txt").is_file() == has_results
 

@@ -39,6 +39,10 @@ def at_zero(a, b):
     return a if a > 0.0 else b
 
 
+def fails(a, b):
+    return 1 // int(0.0 * a * b)
+
+
 NAMES = "`observed`, some but not all of the names | returns a function of the data"
 AT_ONCE = "`simulator` that takes 2 draws of parameters at once | vectorized=False"
 OF_TWO = "`simulator` that returns 200 data for 200 parameters | (2, 200)"
@@ -71,8 +75,10 @@ test_simulators_are_refused = all_refused(
         (lambda: fit(lambda a, b: math.exp(a)), f"{AT_ONCE} | TypeError: only"),
         (lambda: fit(lambda a, b: (a, b), num_simulations=200), OF_TWO),
         (
-            lambda: fit(lambda a, b: 1 // int(0 * a), vectorized=False, num_simulations=200),
-            "`simulator` that returns data given ( | a=np.float32 | b=np.float32 | ZeroDivisionError",
+            lambda: fit(
+                lambda a, b: 1 // int(0 * a), vectorized=False, num_simulations=200
+            ),
+            "returns data given ( | a=np.float32 | b=np.float32 | ZeroDivisionError",
         ),
         (
             lambda: fit_pairs(np.float32([[0.1]] * 199 + [[np.nan]])),

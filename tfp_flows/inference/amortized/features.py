@@ -114,7 +114,7 @@ def _logarithms(x, shift):
 class Features:
     """Features of observations: the context of the conditional density.
 
-    Without a network, they are the numbers themselves, or an `Exchangeable` summary of them.
+    Without a network, they are the numbers themselves, or their `Exchangeable` summary.
     """
 
     scale: Scale
