@@ -7,7 +7,7 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows.density.data import Data
 from tfp_flows.density.fit import Fit
 from tfp_flows.distributions.mixture import Mixture
-from tfp_flows.inference.amortized.calibration import judge_calibration
+from tfp_flows.inference.amortized.calibration import Judge
 from tfp_flows.inference.amortized.features import Features, Scale
 from tfp_flows.inference.amortized.observation_checks import Extent, Surroundings
 from tfp_flows.inference.amortized.pairs import Pairs
@@ -99,7 +99,7 @@ def amortized(checked, *, is_known=False, likelihood=None, **options):
         source.support,
         source.form,
         Features(as_they_are),
-        report=judge_calibration(found, 0, 2),
+        report=Judge().calibration(found, 2),
         surroundings=Surroundings.from_simulations(TRAIN.x, checked.x),
         extent=Extent.from_simulations(TRAIN.x, checked.x),
         likelihood=likelihood,

@@ -16,7 +16,7 @@ from tfp_flows.density.data import Data
 from tfp_flows.density.fit import Fit
 from tfp_flows.inference.amortized import calibration
 from tfp_flows.inference.amortized import fit as fit_module
-from tfp_flows.inference.amortized.calibration import CalibrationReport, judge_weights
+from tfp_flows.inference.amortized.calibration import CalibrationReport, Judge
 from tfp_flows.inference.amortized.learned_likelihood import LearnedLikelihood
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
 
@@ -52,8 +52,8 @@ def weights_report(posterior, likelihood, num_dropped=0):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(calibration, "_NUM_WEIGHTED", 1_000)
-        judged = by_posterior, by_likelihood, log_prior
-        return judge_weights(*judged, 2, num_dropped=num_dropped)
+        judge = Judge(num_dropped)
+        return judge.weights(by_posterior, log_prior, by_likelihood, 2)
 
 
 def test_likelihoods_of_finite_data_alone_are_not_used():
@@ -225,7 +225,7 @@ def test_a_trial_decides_whether_the_likelihood_is_learned(prior, gains, options
         return calibration.WeightsReport(left.pop(0), 0.01, (), is_trial)
 
     with pytest.MonkeyPatch.context() as patch, trained_for(1, flows={}, splines={}):
-        patch.setattr(fit_module, "judge_weights", judged)
+        patch.setattr(Judge, "weights", judged)
         patch.setattr(fit_module, "_AT_FIRST", 50)
         found = tfp_flows.fit_amortized_posterior(
             prior, simulator=simulate, num_simulations=600, **options

@@ -17,7 +17,7 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows.density.data import Data
 from tfp_flows.density.fit import Fit
 from tfp_flows.inference.amortized import posterior as posterior_module
-from tfp_flows.inference.amortized.calibration import judge_calibration
+from tfp_flows.inference.amortized.calibration import Judge
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.features import Features, Scale
 from tfp_flows.inference.amortized.observation_checks import (
@@ -70,8 +70,8 @@ def with_data(function):
 def test_a_summary_that_shows_nothing_fails():
     blind = with_data(lambda part: np.zeros_like(part.x))
     data = exact_posteriors.TRAIN.x, CHECKED.x
-    assert judge_calibration(blind, 0, 2).verdict == "calibrated"  # no data to compare
-    report = judge_calibration(blind, 0, 2, numbers=data)
+    assert Judge().calibration(blind, 2).verdict == "calibrated"  # no data to compare
+    report = Judge(numbers=data).calibration(blind, 2)
     assert "ignore the data" in " ".join(report.reasons)
 
 
@@ -85,12 +85,12 @@ def test_a_summary_that_shows_nothing_fails():
     ids=["size", "product", "scale"],
 )
 def test_data_fail_that_no_linear_regression_understands(function):
-    report = judge_calibration(with_data(function), 0, 2)
+    report = Judge().calibration(with_data(function), 2)
     assert "ignore the data" in " ".join(report.reasons)
 
 
 def test_copies_of_fitted_simulations_are_no_test():
-    report = judge_calibration(fit(exact_posteriors.TRAIN.take(slice(500))), 0, 2)
+    report = Judge().calibration(fit(exact_posteriors.TRAIN.take(slice(500))), 2)
     assert "100% of the held-out rows are copies" in " ".join(report.reasons)
 
 
@@ -99,13 +99,13 @@ def test_right_posteriors_fail_rarely():
     """Each of four checks fails for at most one in a hundred right posteriors."""
     failed = 0
     for seed in range(60):
-        report = judge_calibration(fit(pairs(200, 10 + seed)), 0, seed)
+        report = Judge().calibration(fit(pairs(200, 10 + seed)), seed)
         failed += report.verdict != "calibrated"
     assert failed <= 6  # more with a probability of 0.01
 
 
 def test_simulations_that_failed_are_counted_and_change_no_verdict():
-    report = judge_calibration(fit(CHECKED), 500, 2)
+    report = Judge(num_dropped=500).calibration(fit(CHECKED), 2)
     assert report.verdict == "calibrated"
     assert report.num_dropped == 500
     assert "500 not finite and left out" in str(report)

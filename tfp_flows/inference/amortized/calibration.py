@@ -137,81 +137,84 @@ class CalibrationReport(Report):
         return super().from_plain(fields)
 
 
-def judge_calibration(
-    fit: Fit,
-    num_dropped: int,
-    seed: int | None,
-    prior: TruncatedPrior | None = None,
-    numbers: Sequence[np.ndarray] | None = None,
-) -> CalibrationReport:
-    """Returns the report of a `Fit` of unconstrained parameters given features of data.
+@dataclasses.dataclass(frozen=True)
+class Judge:
+    """Judges densities by simulations that they were not fitted to.
 
-    `num_dropped` simulations had numbers that are not finite. `prior` is that of the
-    simulations, None if it is that of the model. If features are a network's summary,
-    `numbers` are the data before it, `[N, K]`, of the simulations that were fitted and of
-    the others.
+    Attributes:
+      num_dropped: number of simulations that had numbers which are not finite.
+      prior: the prior of the simulations; None if it is that of the model.
+      numbers: if features are a network's summary, the data before it, `[N, K]`, of the
+        simulations that were fitted and of the others; otherwise None.
     """
-    # Here, so that a fit of one posterior does not load the room of densities.
-    from tfp_flows.density.checks import copies
 
-    train, checked = fit.train, fit.held_out.first(_MOST_CHECKED)
-    drawn = _posterior_draws(fit.judged, checked.context, seed, prior)
-    ranks, coverage = _ranks_and_coverage(drawn, np.ones(drawn.shape[:2]), fit, numbers)
-    checks = *_checks(ranks, coverage), copies(train, checked)
-    reasons = reasons_of(checks)
-    return CalibrationReport(
-        verdict=VERDICTS[bool(reasons)],
-        reasons=reasons,
-        num_simulations=len(train.x),
-        num_checked=len(checked.x),
-        num_dropped=num_dropped,
-        gain=fit.density.report.gain,
-        gain_error=fit.density.report.gain_error,
-        ranks=ranks,
-        coverage=coverage,
-        checks=checks,
-        seconds=math.nan,
-        shares=(1.0,) if prior is None else prior.shares,
-    )
+    num_dropped: int = 0
+    prior: TruncatedPrior | None = None
+    numbers: Sequence[np.ndarray] | None = None
 
+    def calibration(self, fit: Fit, seed: int | None) -> CalibrationReport:
+        """Returns the report of a fit of unconstrained parameters, given features."""
+        # Here, so that a fit of one posterior does not load the room of densities.
+        from tfp_flows.density.checks import copies
 
-def judge_weights(
-    posterior: Fit,
-    likelihood: Fit,
-    log_prior: Callable,
-    seed: int | None,
-    prior: TruncatedPrior | None = None,
-    numbers: Sequence[np.ndarray] | None = None,
-    num_dropped: int = 0,
-    count: int = _MOST_CHECKED,
-    is_trial: bool = False,
-) -> WeightsReport:
-    """Judges weighted draws by `count` simulations that neither density was fitted to.
+        train, checked = fit.train, fit.held_out.first(_MOST_CHECKED)
+        drawn = _posterior_draws(fit.judged, checked.context, seed, self.prior)
+        equal = np.ones(drawn.shape[:2])
+        ranks, coverage = _ranks_and_coverage(drawn, equal, fit, self.numbers)
+        checks = *_checks(ranks, coverage), copies(train, checked)
+        reasons = reasons_of(checks)
+        return CalibrationReport(
+            verdict=VERDICTS[bool(reasons)],
+            reasons=reasons,
+            num_simulations=len(train.x),
+            num_checked=len(checked.x),
+            num_dropped=self.num_dropped,
+            gain=fit.density.report.gain,
+            gain_error=fit.density.report.gain_error,
+            ranks=ranks,
+            coverage=coverage,
+            checks=checks,
+            seconds=math.nan,
+            shares=(1.0,) if self.prior is None else self.prior.shares,
+        )
 
-    ```none
-    w_s = density(x | u_s) prior(u_s) / q(u_s | x)    of the truth u_0 and S draws of q
-    log-density of the truth = log q(u_0 | x) + log w_0 - log mean(w_0, w_1, ..., w_S)
-    ```
+    def weights(
+        self,
+        posterior: Fit,
+        log_prior: Callable,
+        likelihood: Fit,
+        seed: int | None,
+        *,
+        count: int = _MOST_CHECKED,
+        is_trial: bool = False,
+    ) -> WeightsReport:
+        """Judges draws weighted by a learned likelihood, by `count` simulations.
 
-    The mean includes the truth: draws that miss it do not make its weight too large. The
-    posterior is fitted to parameters given features, and the likelihood to the same
-    features given parameters. `log_prior` returns log-densities of unconstrained
-    parameters, `[N, D]`. `prior`, `numbers` and `num_dropped` are those of
-    `judge_calibration`; a likelihood learned from the others lacks a factor.
-    """
-    drawn, log_weights = _weighted_draws(
-        posterior, likelihood, log_prior, draws.stateless(seed), prior, count
-    )
-    gains = log_weights[0] - np.logaddexp.reduce(log_weights, axis=0)
-    gains = np.maximum(gains + np.log(len(log_weights)), _LEAST_LOG_DENSITY)
-    # If no draw has weight, all count equally: their ranks show that they miss the truth.
-    log_weights = np.where(log_weights[1:].max(axis=0) > -np.inf, log_weights[1:], 0.0)
-    weights = np.exp(log_weights - log_weights.max(axis=0))
-    ranks, coverage = _ranks_and_coverage(drawn, weights, posterior, numbers)
-    num_kept = len(posterior.train.x) + len(posterior.held_out.x)
-    checks = *_checks(ranks, coverage, "weighted "), dropped(num_dropped, num_kept)
-    error = float(gains.std() / np.sqrt(len(gains)))
-    return WeightsReport(float(gains.mean()), error, checks, is_trial)
+        ```none
+        w_s = density(x | u_s) prior(u_s) / q(u_s | x)    of the truth u_0 and S draws of q
+        log-density of the truth = log q(u_0 | x) + log w_0 - log mean(w_0, w_1, ..., w_S)
+        ```
+
+        The mean includes the truth: draws that miss it do not make its weight too large.
+        The posterior is fitted to parameters given features, and the likelihood to the same
+        features given parameters. `log_prior` returns log-densities of unconstrained
+        parameters, `[N, D]`. If simulations were dropped, the learned likelihood, which is
+        that given finite data, lacks a factor.
+        """
+        drawn, log_weights = _weighted_draws(
+            posterior, likelihood, log_prior, draws.stateless(seed), self.prior, count
+        )
+        gains = log_weights[0] - np.logaddexp.reduce(log_weights, axis=0)
+        gains = np.maximum(gains + np.log(len(log_weights)), _LEAST_LOG_DENSITY)
+        # If no draw has weight, all count equally, and their ranks show that they are far.
+        log_weights = np.where(log_weights[1:].max(axis=0) > -np.inf, log_weights[1:], 0.0)
+        weights = np.exp(log_weights - log_weights.max(axis=0))
+        ranks, coverage = _ranks_and_coverage(drawn, weights, posterior, self.numbers)
+        num_kept = len(posterior.train.x) + len(posterior.held_out.x)
+        left_out = dropped(self.num_dropped, num_kept)
+        checks = *_checks(ranks, coverage, "weighted "), left_out
+        error = float(gains.std() / np.sqrt(len(gains)))
+        return WeightsReport(float(gains.mean()), error, checks, is_trial)
 
 
 def _weighted_draws(posterior, likelihood, log_prior, seed, prior, count):
@@ -256,7 +259,7 @@ def _ranks_and_coverage(drawn, weights, fit, numbers):
     prediction must see what a summary has left out. The posterior of each of N simulations
     that were not fitted has draws, `[S, N, D]`, with weights, `[S, N]`. Ranks are shares of
     the draws below the truth, `[N, D]`; coverage is the share of those nearer to the
-    prediction than the truth, `[N]`. `numbers` are those of `judge_calibration`.
+    prediction than the truth, `[N]`. `numbers` are those of a `Judge`.
 
     Reference:
       Lemos, Coogan, Hezaveh, Perreault-Levasseur (2023), Sampling-based accuracy testing of

@@ -21,7 +21,7 @@ from tfp_flows.core.arguments import (
     require,
 )
 from tfp_flows.core.rows import random_split
-from tfp_flows.inference.amortized.calibration import judge_calibration, judge_weights
+from tfp_flows.inference.amortized.calibration import Judge
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.features import check_summary, fit_features
 from tfp_flows.inference.amortized.interval_ends import with_fitted_ends
@@ -128,8 +128,10 @@ def fit_amortized_posterior(
         deviation do. None takes the numbers themselves, which suits up to some dozens; of a
         joint distribution, those whose order its density does not see are taken as sets.
       missing: whether NaN in data is a missing cell. If not, simulations with NaN are left
-        out. Sets with fewer rows are filled up with rows of NaN. A Keras layer then sees
-        the last axis twice: numbers, with 0 for missing ones, and whether each is known.
+        out. Sets with fewer rows are filled up with rows of NaN. Without a summary, the
+        density then sees mean, deviation and count of the known numbers of an array `[R]`,
+        too. A Keras layer sees the last axis twice: numbers, with 0 for missing ones, and
+        whether each is known.
       focus: the observation whose posterior is wanted, if there is one. Simulations then
         come in rounds. After each, the prior is truncated to where the posterior of this
         observation has mass, and the next round simulates there. The result is for this
@@ -186,6 +188,8 @@ def fit_amortized_posterior(
         require(simulator is not None, words, "no `simulator`")
         require(not missing, "`learn_likelihood` or `missing`", "both")
     num_rounds = _checked_rounds(focus, num_rounds, max_minutes, backup)
+    each, rest = divmod(num_simulations, num_rounds)
+    counts = [each] * (num_rounds - 1) + [each + rest]
     form_of = functools.partial(DataForm.from_batch, is_missing_allowed=missing)
     if isinstance(model, tuple) and len(model) == 2:
         require(simulator is None and observed is None, "pairs alone", "a simulator too")
@@ -202,15 +206,14 @@ def fit_amortized_posterior(
         source = _simulator(model, observed, simulator, *options)
     check_summary(summary, source.form)  # before the simulations
     if focus is not None:
-        focus = _row_in_focus(focus, source.form, num_simulations, num_rounds)
+        focus = _row_in_focus(focus, source.form, counts)
         source.parameters(1, 0)  # raises errors before the first round
     if learn_likelihood is None and (
         simulator is None or missing or max_minutes or not source.has_log_prior
     ):
         learn_likelihood = False
     training = _Training(summary, missing, learn_likelihood, max_minutes, verbose)
-    counts = num_rounds, num_simulations
-    amortized = _fit_rounds(source, focus, *counts, backup, training, seed)
+    amortized = _fit_rounds(source, focus, counts, backup, training, seed)
     seconds = time.monotonic() - start
     amortized.report = dataclasses.replace(amortized.report, seconds=seconds)
     return amortized
@@ -258,46 +261,58 @@ class _Training:
         for_densities = (1.0 - share) * self.max_minutes
         return share * self.max_minutes, for_densities / (1 + bool(self.learn_likelihood))
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the fit of each density."""
+        return {"max_minutes": self.minutes[1], "verbose": self.verbose}
 
-def _fit_rounds(source, focus, num_rounds, num_simulations, backup, training, seed):
-    """Returns the `AmortizedPosterior` of the last round; the first has the whole prior."""
+
+def _fit_rounds(source, focus, counts, backup, training, seed):
+    """Returns the `AmortizedPosterior` of the last round; the first has the whole prior.
+
+    `counts` are the numbers of simulations of the rounds, which share the time.
+    """
     amortized = prior = None
     pairs = []
-    minutes = training.max_minutes
-    minutes = None if minutes is None else minutes / num_rounds
-    for index, round_seed in enumerate([seed, *split_seed(seed, num_rounds)[1:]]):
+    if training.max_minutes is not None:
+        share = training.max_minutes / len(counts)
+        training = dataclasses.replace(training, max_minutes=share)
+    before_the_last = dataclasses.replace(training, learn_likelihood=False)
+    seeds = [seed, *split_seed(seed, len(counts))[1:]]
+    for index, (count, round_seed) in enumerate(zip(counts, seeds, strict=True)):
         for_draws, _, for_fit, _, for_prior = split_seed(round_seed, 5)
         if amortized is not None:
             prior = TruncatedPrior.around(amortized, focus, source, for_prior)
-        count = num_simulations // num_rounds
-        is_last = index == num_rounds - 1
-        if is_last:
-            count = num_simulations - index * count
-        learn = training.learn_likelihood if is_last else False
-        round_training = dataclasses.replace(
-            training, max_minutes=minutes, learn_likelihood=learn
-        )
-        path, shows_bar = backup, training.verbose != 0
-        if backup is not None and index:
-            path = f"{os.fspath(backup).removesuffix('.npz')}.round{index + 1}.npz"
+        path, shows_bar = _path_of_round(backup, index), training.verbose != 0
         pairs.append(source.pairs(count, for_draws, path, shows_bar, prior))
         if prior is None:
-            pairs = [_in_fitted_coordinates(source, pairs[0], training, for_fit)]
+            source.support, pairs = _fitted_support(
+                source.support, pairs, training, for_fit
+            )
         # In the region, simulations of all rounds are draws of the truncated prior.
         together = Pairs.joined(pairs)
         if prior is not None:
             together = together.take(prior.contains_rows(together.u))
-        amortized = _fit_round(together, source, round_training, round_seed, prior)
+        how = training if index == len(counts) - 1 else before_the_last
+        amortized = _fit_round(together, source, how, round_seed, prior)
     return amortized
 
 
-def _in_fitted_coordinates(source, pairs, training, seed):
-    """Changes the support of the source, and returns the pairs with its parameters."""
-    support, u = source.support, pairs.u
+def _path_of_round(backup, index):
+    """Path of the simulations of a round; the first has that of the user."""
+    if backup is None or index == 0:
+        return backup
+    return f"{os.fspath(backup).removesuffix('.npz')}.round{index + 1}.npz"
+
+
+def _fitted_support(support, pairs, training, seed):
+    """Returns the support whose coordinates suit a flow, and the pairs in these."""
+    (pairs,) = pairs
+    u = pairs.u
     if training.summary is None:  # a regression on data without a summary tells little
         support, u = with_fitted_ends(support, pairs, seed)
-    source.support, u = with_normal_tails(support, u)
-    return pairs._replace(u=u)
+    support, u = with_normal_tails(support, u)
+    return support, [pairs._replace(u=u)]
 
 
 def _fit_round(pairs, source, training, seed, prior):
@@ -310,21 +325,19 @@ def _fit_round(pairs, source, training, seed, prior):
     parts = train, held_out, usable = _split(pairs.usable(training.missing), for_fit)
     features = _fit_features(parts, source, training, for_summary)
     seen = [Pairs(part.u, features(part.x)) for part in parts]
-    options = {"max_minutes": training.minutes[1], "verbose": training.verbose}
     rows = (Data(*part) for part in seen)
-    fit = fit_and_judge(*rows, light_tails=True, seed=for_fit, **options)
-    judged: dict[str, Any] = {"num_dropped": len(pairs.u) - len(usable.u), "prior": prior}
+    fit = fit_and_judge(*rows, light_tails=True, seed=for_fit, **training.options)
+    numbers = None
     if features.network is not None:
-        judged["numbers"] = [features.numbers(part.x) for part in (train, held_out)]
-    report = judge_calibration(fit, seed=for_checks, **judged)
+        numbers = [features.numbers(part.x) for part in (train, held_out)]
+    judge = Judge(len(pairs.u) - len(usable.u), prior, numbers)
+    report = judge.calibration(fit, for_checks)
     learned = None
     varies = _has_density(features, seen[0].x)
     if training.learn_likelihood is not False and varies.any():
         swapped = [Data(part.x[:, varies], part.u) for part in seen]
-        judged |= {"log_prior": source.log_prior}
-        weights, density = _learn_likelihood(
-            fit, swapped, training, options, judged, for_checks
-        )
+        judge_weights = functools.partial(judge.weights, fit, source.log_prior)
+        weights, density = _learn_likelihood(swapped, judge_weights, training, for_checks)
         report = dataclasses.replace(report, weights=weights)
         if weights.is_used:
             learned = LearnedLikelihood(density, varies, source.prior)
@@ -347,22 +360,24 @@ def _fit_round(pairs, source, training, seed, prior):
     )
 
 
-def _learn_likelihood(posterior, rows, training, options, judged, seed):
-    """Returns the `WeightsReport` of the learned density of data, and this density."""
+def _learn_likelihood(rows, judge, training, seed):
+    """Returns the `WeightsReport` of the learned density of data, and this density.
+
+    `judge` returns the former of the `Fit` of the latter.
+    """
     from tfp_flows.density.fit import fit_and_judge
 
     for_fit, for_weights = split_seed(seed, 2)
     # The whole fit follows a trial that gains something.
     for is_trial in (True, False) if training.learn_likelihood is None else (False,):
-        likelihood = fit_and_judge(*rows, seed=for_fit, is_trial=is_trial, **options)
-        given = {**judged, "seed": for_weights, "is_trial": is_trial}
-        judge = functools.partial(judge_weights, posterior, likelihood, **given)
-        weights = judge(count=_IN_TRIAL if is_trial else _AT_FIRST)
+        fit = fit_and_judge(*rows, seed=for_fit, is_trial=is_trial, **training.options)
+        count = _IN_TRIAL if is_trial else _AT_FIRST
+        weights = judge(fit, for_weights, count=count, is_trial=is_trial)
         if weights.gain <= 0.0:
-            return weights, likelihood.density
-    if not weights.is_clear and len(likelihood.held_out.x) > _AT_FIRST:
-        weights = judge()  # by more simulations
-    return weights, likelihood.density
+            return weights, fit.density
+    if not weights.is_clear and len(fit.held_out.x) > _AT_FIRST:
+        weights = judge(fit, for_weights)  # by more simulations
+    return weights, fit.density
 
 
 def _split(usable, seed):
@@ -399,10 +414,10 @@ def _has_density(features, x):
     return varies
 
 
-def _row_in_focus(focus, form, num_simulations, num_rounds):
+def _row_in_focus(focus, form, counts):
     """Returns the observation in focus as a row, after checks of it and of the rounds."""
     row = form.to_rows(focus, "focus")
     require(row.ndim == 1, "`focus` of one observation", f"a batch of {row.shape[:-1]}")
-    words = f"`num_simulations` of {LEAST_SIMULATIONS} for each of {num_rounds} rounds"
-    require(num_simulations >= LEAST_SIMULATIONS * num_rounds, words, num_simulations)
+    words = f"`num_simulations` of {LEAST_SIMULATIONS} for each of {len(counts)} rounds"
+    require(counts[0] >= LEAST_SIMULATIONS, words, sum(counts))
     return row
