@@ -19,10 +19,13 @@ class Part(typing.NamedTuple):
     """The numbers of a part of an observation, as an array with an exchangeable axis.
 
     The numbers of each line along the axis may be permuted; None if there is no such axis.
+    Then the numbers stay as they are, and mean and deviation come after them if the part
+    `has_moments`.
     """
 
     shape: tuple[int, ...]
     axis: int | None
+    has_moments: bool = False
 
     @property
     def size(self) -> int:
@@ -31,9 +34,11 @@ class Part(typing.NamedTuple):
 
     def summary(self, x: np.ndarray, *, has_counts: bool) -> np.ndarray:
         """Returns what `Exchangeable` makes of the numbers, `[..., size]`."""
+        if self.axis is None and not self.has_moments:
+            return x
         if self.axis is None:
-            is_line = has_counts and len(self.shape) == 1 and self.size > 1
-            return np.concatenate([x, *_moments(x)], axis=-1) if is_line else x
+            moments = _moments(x) if has_counts else _moments(x)[:-1]
+            return np.concatenate([x, *moments], axis=-1)
         array = x.reshape(*x.shape[:-1], *self.shape)
         lines = np.sort(np.moveaxis(array, self.axis - len(self.shape), -1))
         mean, log_deviation, count = _moments(lines)
@@ -60,11 +65,10 @@ class Exchangeable(typing.NamedTuple):
     sorted, and a density need not learn that their order tells nothing. Mean and deviation
     follow from the sorted numbers, but are slow to learn.
 
-    They are slower to learn if others are missing each time. So a part of one axis that is
-    not known to be exchangeable, some of whose numbers may be missing, has them, too:
+    A part that `has_moments` keeps its numbers:
 
     ```none
-    the numbers,  mean,  log(s.d.),  count
+    the numbers,  mean,  log(s.d.),  [count]
     ```
     """
 
@@ -120,13 +124,13 @@ class Exchangeable(typing.NamedTuple):
 
     def to_plain(self) -> dict[str, Any]:
         """Returns the fields as plain values, for a file."""
-        parts = [[list(part.shape), part.axis] for part in self.parts]
+        parts = [[list(part.shape), *part[1:]] for part in self.parts]
         return {"parts": parts, "has_counts": self.has_counts}
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Exchangeable:
         """Returns the summary from the result of `to_plain`."""
-        parts = tuple(Part(tuple(shape), axis) for shape, axis in plain["parts"])
+        parts = tuple(Part(tuple(shape), *rest) for shape, *rest in plain["parts"])
         return cls(parts, plain["has_counts"])
 
 

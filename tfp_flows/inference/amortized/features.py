@@ -34,9 +34,11 @@ from tfp_flows.training.row_batches import epoch_orders, row_batches
 
 # Named summaries, with the number of axes of their networks' inputs.
 SUMMARIES = {"set": 2, "series": 2, "image": 3}
-# Simulations, at most, by which numbers or their logarithms are chosen; the first of five
-# parts judges regressions on the others.
+# Simulations, at most, by which the form of the numbers is chosen; the first of five parts
+# judges regressions on the others.
 _COMPARED, _PARTS = 5_000, 5
+_LEAST_NUMBERS = 3  # numbers of an array whose moments may help
+_LEAST_GAIN = 2.0  # of another form, in standard errors
 _NEAR = 3.0  # deviations up to which numbers stay as they are
 # Deviations between minus infinity and other numbers: sets of zeros and of nearly all zeros
 # may have very different posteriors.
@@ -193,19 +195,18 @@ def fit_features(
     maximum likelihood. The summary is a Keras layer from N observations to `[N, S]`, a name
     in `SUMMARIES`, or None, after `check_summary`. None takes the numbers, or their
     `exchangeable` summary, and so do sets of rows of one number. Entries may be missing
-    that are NaN in some of all `simulations`, these and others: then moments come after the
-    numbers.
+    that are NaN in some of all `simulations`, these and others.
     """
     is_missing = np.isnan(simulations.x).any(axis=0)
     shape: tuple[int, ...] = () if summary is None else _input_shape(summary, form)
     if summary == "set" and shape[1] == 1:  # a set of numbers needs no network
         part = Part((form.size,), 0)
         summary, exchangeable = None, Exchangeable((part,), bool(is_missing.any()))
-    elif summary is None and exchangeable is None and is_missing.any():
-        parts = tuple(Part(shape, None) for shape in form.shapes.values())
-        exchangeable = Exchangeable(parts, has_counts=True)
     if summary is None:
-        return _numbers_or_logarithms(pairs, simulations, exchangeable)
+        known = [exchangeable]
+        if exchangeable is None:
+            known += _with_moments(form, has_counts=bool(is_missing.any()))
+        return _best_numbers(pairs, simulations, known)
     for_network, for_flow, for_rows = split_seed(seed, 3)
     is_set = summary == "set"  # whose rows are exchangeable
     scale = Scale.from_sets(pairs.x, shape[1]) if is_set else Scale.from_rows(pairs.x)
@@ -220,42 +221,65 @@ def fit_features(
     return features
 
 
-def _numbers_or_logarithms(pairs, simulations, exchangeable):
-    """Returns `Features` of numbers, or of logarithms of those that are never negative.
+def _with_moments(form, has_counts):
+    """Returns the summary that adds moments to arrays of one axis; none without these."""
+    parts = tuple(
+        Part(shape, None, len(shape) == 1 and shape[0] >= _LEAST_NUMBERS)
+        for shape in form.shapes.values()
+    )
+    is_any = any(part.has_moments for part in parts)
+    return [Exchangeable(parts, has_counts)] if is_any else []
 
-    They are log(1 + x) for whole numbers, and log(x) for others that are never zero. Linear
-    regressions of the parameters on both decide: their log-densities of simulations that
-    they were not fitted to.
+
+def _best_numbers(pairs, simulations, summaries):
+    """Returns `Features` of numbers, or of logarithms, by the best of `summaries`.
+
+    Linear regressions of the parameters on each decide: their log-densities of simulations
+    that they were not fitted to.
     """
+    candidates = []
+    for summary in summaries:
+        known, all_known = (
+            part.x if summary is None else summary(part.x) for part in (pairs, simulations)
+        )
+        is_missing = np.isnan(all_known).any(axis=0)
+        candidates += [
+            Features(scale._replace(is_missing=is_missing), exchangeable=summary)
+            for scale in _scales(known)
+        ]
+    best, *others = candidates
+    if others:
+        log_probs = _regression_log_probs(best, pairs)
+    for candidate in others:
+        found = _regression_log_probs(candidate, pairs)
+        gain = found - log_probs
+        if gain.mean() > _LEAST_GAIN * standard_error(gain):
+            best, log_probs = candidate, found
+    return best
+
+
+def _scales(x):
+    """Returns the scale of numbers, and of logarithms if some are never negative.
+
+    These are log(1 + x) of whole numbers, and log(x) of others that are never zero.
+    """
+    known = np.where(np.isnan(x), 1.0, x)
+    is_count = ((known >= 0.0) & (known == np.floor(known))).all(axis=0)
+    shift = np.select([is_count, (known > 0.0).all(axis=0)], [1.0, 0.0], math.nan)
+    shift[np.isnan(x).all(axis=0)] = math.nan
+    shifts = [math.nan] if np.isnan(shift).all() else [math.nan, shift]
+    return [Scale.from_rows(x, each) for each in shifts]
+
+
+def _regression_log_probs(features, pairs):
+    """Log-densities of a fifth of some simulations by a regression on the others."""
     # Here, so that a fit of one posterior does not load the room of densities.
     from tfp_flows.density import baselines
     from tfp_flows.density.data import Data
 
-    known, all_known = (
-        part.x if exchangeable is None else exchangeable(part.x)
-        for part in (pairs, simulations)
-    )
-    is_missing = np.isnan(all_known).any(axis=0)
-    x = np.where(np.isnan(known), 1.0, known)
-    is_count = ((x >= 0.0) & (x == np.floor(x))).all(axis=0)
-    shift = np.select([is_count, (x > 0.0).all(axis=0)], [1.0, 0.0], math.nan)
-    shift[np.isnan(known).all(axis=0)] = math.nan
-    numbers, logarithms = (
-        Scale.from_rows(known, each)._replace(is_missing=is_missing)
-        for each in (math.nan, shift)
-    )
-    if np.isnan(shift).all():
-        return Features(numbers, exchangeable=exchangeable)
     count = min(len(pairs.u), _COMPARED) // _PARTS
-    parts = slice(count, _COMPARED), slice(count)
-    compared = [Pairs(pairs.u, known).take(part) for part in parts]
-    first, second = (
-        baselines.gaussian(*(Data(part.u, scale.features(part.x)) for part in compared))
-        for scale in (numbers, logarithms)
-    )
-    gain = second - first
-    scale = logarithms if gain.mean() > standard_error(gain) else numbers
-    return Features(scale, exchangeable=exchangeable)
+    parts = (pairs.take(part) for part in (slice(count, _COMPARED), slice(count)))
+    return baselines.gaussian(*(Data(part.u, features(part.x)) for part in parts))
 
 
 def _train_summary(features, pairs, for_flow, for_rows, max_minutes, verbose):
