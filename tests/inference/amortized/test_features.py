@@ -54,8 +54,7 @@ def test_moments_are_seen_if_they_explain_the_parameters(share_missing):
     line = theta @ rng.normal(size=(2, 8)) + 0.1 * noise
     is_missing = rng.random(noise.shape) < share_missing
     for_scale, for_line = (
-        features_of(np.where(is_missing, np.nan, x), theta).exchangeable
-        for x in (scale, line)
+        features_of(np.where(is_missing, np.nan, x), theta).summary for x in (scale, line)
     )
     assert for_scale.has_counts == (share_missing > 0.0)
     assert for_scale.parts[0].has_moments

@@ -11,7 +11,7 @@ backup              a file of simulations, from which an interrupted call goes o
 interval_ends       coordinates of parameters in intervals, with narrow bends
 normal_tails        coordinates of parameters in which heavy tails of the prior are normal
 data_form           an observation as one row of numbers
-exchangeable        a summary of numbers whose order does not matter
+number_summary      a summary without a network: sorted numbers, mean and deviation
 features            the context of the density: numbers, their summary, or a network's
 truncation          the density of parameters given fixed data, and the prior truncated to
                     where the posterior of the observation in focus has mass

@@ -23,7 +23,7 @@ from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.flows.maf import MAF
 from tfp_flows.inference.amortized.data_form import DataForm
-from tfp_flows.inference.amortized.exchangeable import Exchangeable, Part
+from tfp_flows.inference.amortized.number_summary import NumberSummary, Part
 from tfp_flows.inference.amortized.pairs import Pairs
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.deep_set import DeepSet
@@ -116,12 +116,12 @@ def _logarithms(x, shift):
 class Features:
     """Features of observations: the context of the conditional density.
 
-    Without a network, they are the numbers themselves, or their `Exchangeable` summary.
+    Without a network, they are the numbers themselves, or their `NumberSummary` summary.
     """
 
     scale: Scale
     network: Conditioner | None = None
-    exchangeable: Exchangeable | None = None
+    summary: NumberSummary | None = None
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Returns features, `[..., S]`, of observations, `[..., K]`.
@@ -130,7 +130,7 @@ class Features:
         """
         numbers = self._without_order(x)
         is_unseen = np.isnan(numbers) & ~self.scale.is_missing
-        is_nan = is_unseen if self.exchangeable is None else np.isnan(x)
+        is_nan = is_unseen if self.summary is None else np.isnan(x)
         places = np.flatnonzero(is_nan.any(axis=tuple(range(x.ndim - 1))))
         words = "`x` with the cells known that no simulation lacks"
         got = f"NaN at {places[:5].tolist()} of the flat x"
@@ -147,7 +147,7 @@ class Features:
         return self.scale.features(self._without_order(x))
 
     def _without_order(self, x):
-        return x if self.exchangeable is None else self.exchangeable(x)
+        return x if self.summary is None else self.summary(x)
 
     def with_numbers(self, features: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Returns features, `[..., S]`; after the numbers, if they are a summary of x."""
@@ -184,7 +184,7 @@ def fit_features(
     pairs: Pairs,
     *,
     simulations: Pairs,
-    exchangeable: Exchangeable | None,
+    exchangeable: NumberSummary | None,
     seed: int | None,
     max_minutes: float | None,
     verbose: int | str,
@@ -201,7 +201,7 @@ def fit_features(
     shape: tuple[int, ...] = () if summary is None else _input_shape(summary, form)
     if summary == "set" and shape[1] == 1:  # a set of numbers needs no network
         part = Part((form.size,), 0)
-        summary, exchangeable = None, Exchangeable((part,), bool(is_missing.any()))
+        summary, exchangeable = None, NumberSummary((part,), bool(is_missing.any()))
     if summary is None:
         known = [exchangeable]
         if exchangeable is None:
@@ -228,7 +228,7 @@ def _with_moments(form, has_counts):
         for shape in form.shapes.values()
     )
     is_any = any(part.has_moments for part in parts)
-    return [Exchangeable(parts, has_counts)] if is_any else []
+    return [NumberSummary(parts, has_counts)] if is_any else []
 
 
 def _best_numbers(pairs, simulations, summaries):
@@ -244,7 +244,7 @@ def _best_numbers(pairs, simulations, summaries):
         )
         is_missing = np.isnan(all_known).any(axis=0)
         candidates += [
-            Features(scale._replace(is_missing=is_missing), exchangeable=summary)
+            Features(scale._replace(is_missing=is_missing), summary=summary)
             for scale in _scales(known)
         ]
     best, *others = candidates

@@ -407,8 +407,8 @@ def _fit_features(parts, source, training, seed):
 def _has_density(features, x):
     """Which features, of `x`, have a density: they vary, and do not follow from others."""
     varies = np.ptp(x, axis=0) > 0.0
-    if features.exchangeable is not None:
-        is_derived = features.exchangeable.is_derived
+    if features.summary is not None:
+        is_derived = features.summary.is_derived
         varies[: len(is_derived)] &= ~is_derived  # which numbers are known comes after
     return varies
 

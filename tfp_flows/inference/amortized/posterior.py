@@ -30,10 +30,10 @@ from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.inference.amortized.calibration import CalibrationReport
 from tfp_flows.inference.amortized.data_form import DataForm
-from tfp_flows.inference.amortized.exchangeable import Exchangeable
 from tfp_flows.inference.amortized.features import Features, Scale
 from tfp_flows.inference.amortized.learned_likelihood import LearnedLikelihood
 from tfp_flows.inference.amortized.normal_tails import without_normal_tails
+from tfp_flows.inference.amortized.number_summary import NumberSummary
 from tfp_flows.inference.amortized.observation_checks import (
     Extent,
     ImportanceWeights,
@@ -368,7 +368,7 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
 
     def get_config(self) -> dict:
         """Returns the entries of a file, from which `from_config` builds the posterior."""
-        exchangeable = self.features.exchangeable
+        summary = self.features.summary
         description = {
             "dtype": self.dtype.name,
             "form": self.form.to_plain(),
@@ -378,7 +378,7 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
             "extent": self.extent and _as_lists(vars(self.extent)),
             "prior": self.prior and self.prior.to_plain(),
             "varies": self.likelihood and self.likelihood.varies.tolist(),
-            "exchangeable": exchangeable and exchangeable.to_plain(),
+            "exchangeable": summary and summary.to_plain(),  # its first name
             "ranges": None if self.ranges is None else self.ranges.tolist(),
         }
         description = {k: plain for k, plain in description.items() if plain is not None}
@@ -405,13 +405,13 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
             return build(description[name]) if name in description else None
 
         scale = Scale(**_as_arrays(description["scale"]))
-        exchangeable = made(Exchangeable.from_plain, "exchangeable")
+        summary = made(NumberSummary.from_plain, "exchangeable")
         size, dtype = distribution.event_shape[0], tf.as_dtype(description["dtype"])
         return cls(
             distribution,
             JointSupport(config["support"], size, dtype),
             DataForm.from_plain(description["form"]),
-            Features(scale, config["network"], exchangeable),
+            Features(scale, config["network"], summary),
             report=CalibrationReport.from_plain(description["report"]),
             surroundings=Surroundings(**_as_arrays(description["surroundings"])),
             extent=made(lambda plain: Extent(**_as_arrays(plain)), "extent"),

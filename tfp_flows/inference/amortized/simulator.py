@@ -32,7 +32,7 @@ from tfp_flows.inference.amortized.data_form import (
     named_as,
     parts_of_data,
 )
-from tfp_flows.inference.amortized.exchangeable import Exchangeable
+from tfp_flows.inference.amortized.number_summary import NumberSummary
 from tfp_flows.inference.amortized.pairs import Pairs
 from tfp_flows.inference.parts import arguments_of, named
 from tfp_flows.inference.support import JointSupport
@@ -89,7 +89,7 @@ class Simulator(abc.ABC):
     def prior_log_prob(self, parameters: Any) -> tf.Tensor:
         """Returns log-densities of parameters, `[N]`, under the prior."""
 
-    def exchangeable(self, pairs: Pairs) -> Exchangeable | None:
+    def exchangeable(self, pairs: Pairs) -> NumberSummary | None:
         """Returns the summary of data whose order is known not to matter."""
         del pairs
         return None
@@ -182,7 +182,7 @@ class JointSimulator(Simulator):
         """Returns the log-density of the parameters' parts and one observation."""
         return self._pinned(row).unnormalized_log_prob
 
-    def exchangeable(self, pairs: Pairs) -> Exchangeable | None:
+    def exchangeable(self, pairs: Pairs) -> NumberSummary | None:
         """Returns the summary of data whose order the density does not see."""
         u = tf.constant(pairs.u[:_NUM_COMPARED], self.support.dtype)
         parts, named_parts = arguments_of(self.support.bijector.forward(u))
@@ -193,7 +193,9 @@ class JointSimulator(Simulator):
 
         shapes = [*self.form.shapes.values()]
         try:
-            return Exchangeable.from_density(lambda x: log_prob(x).numpy(), pairs.x, shapes)
+            return NumberSummary.from_density(
+                lambda x: log_prob(x).numpy(), pairs.x, shapes
+            )
         except NotImplementedError:  # a part has no density
             return None
 

@@ -1,4 +1,4 @@
-"""Data whose order tells nothing about the parameters, and a summary without the order."""
+"""What a density sees of numbers without a network: sorted ones, mean and deviation."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ _ROUNDING = 1e-4  # difference of two equal log-densities, relative to them and 
 
 
 class Part(typing.NamedTuple):
-    """The numbers of a part of an observation, as an array with an exchangeable axis.
+    """The numbers of a part of an observation, as an array.
 
-    The numbers of each line along the axis may be permuted; None if there is no such axis.
-    Then the numbers stay as they are, and mean and deviation come after them if the part
-    `has_moments`.
+    Attributes:
+      shape: of the array.
+      axis: the numbers of each line along this axis may be permuted; None if the order
+        matters.
+      has_moments: whether mean and deviation come after numbers whose order matters.
     """
 
     shape: tuple[int, ...]
@@ -33,20 +35,17 @@ class Part(typing.NamedTuple):
         return math.prod(self.shape)
 
     def summary(self, x: np.ndarray, *, has_counts: bool) -> np.ndarray:
-        """Returns what `Exchangeable` makes of the numbers, `[..., size]`."""
-        if self.axis is None and not self.has_moments:
-            return x
+        """Returns what `NumberSummary` makes of the numbers, `[..., size]`."""
         if self.axis is None:
-            moments = _moments(x) if has_counts else _moments(x)[:-1]
-            return np.concatenate([x, *moments], axis=-1)
+            moments = _moments(x, has_counts) if self.has_moments else x[..., :0]
+            return np.concatenate([x, moments], axis=-1)
         array = x.reshape(*x.shape[:-1], *self.shape)
         lines = np.sort(np.moveaxis(array, self.axis - len(self.shape), -1))
-        mean, log_deviation, count = _moments(lines)
-        summary = np.concatenate([_quantiles(lines, count), mean, log_deviation], axis=-1)
-        if has_counts:
-            summary = np.concatenate([summary, count], axis=-1)
-        else:
-            summary = np.where(count == lines.shape[-1], summary, np.nan)
+        is_known = ~np.isnan(lines)  # these come first
+        quantiles = _quantiles(lines, is_known.sum(axis=-1, keepdims=True))
+        summary = np.concatenate([quantiles, _moments(lines, has_counts)], axis=-1)
+        if not has_counts:
+            summary = np.where(is_known.all(axis=-1, keepdims=True), summary, np.nan)
         return summary.reshape(*x.shape[:-1], -1)
 
     def permuted(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -54,22 +53,18 @@ class Part(typing.NamedTuple):
         return rng.permuted(x.reshape(self.shape), axis=self.axis).reshape(-1)
 
 
-class Exchangeable(typing.NamedTuple):
-    """A summary of observations of which some numbers are exchangeable.
+class NumberSummary(typing.NamedTuple):
+    """A summary of observations, without a network.
 
     ```none
     quantiles (of up to 64 numbers, these themselves, sorted),  mean,  log(s.d.),  [count]
+    the numbers themselves,                                    [mean,  log(s.d.),  [count]]
     ```
 
-    Draws from one distribution keep all that they tell about the parameters when they are
-    sorted, and a density need not learn that their order tells nothing. Mean and deviation
-    follow from the sorted numbers, but are slow to learn.
-
-    A part that `has_moments` keeps its numbers:
-
-    ```none
-    the numbers,  mean,  log(s.d.),  [count]
-    ```
+    The first is that of exchangeable numbers. Draws from one distribution keep all that
+    they tell about the parameters when they are sorted, and a density need not learn that
+    their order tells nothing. Mean and deviation follow from the numbers, but are slow to
+    learn, above all if other numbers are missing each time.
     """
 
     parts: tuple[Part, ...]
@@ -100,8 +95,8 @@ class Exchangeable(typing.NamedTuple):
     @classmethod
     def from_density(
         cls, log_prob: Callable, rows: np.ndarray, shapes: Sequence[tuple[int, ...]]
-    ) -> Exchangeable | None:
-        """Returns the summary of parts whose order the density of a model does not see.
+    ) -> NumberSummary | None:
+        """Returns a summary that drops the order where a model's density does not see it.
 
         The numbers of a part are all exchangeable, or those along one of its axes. None if
         there is no such part.
@@ -128,7 +123,7 @@ class Exchangeable(typing.NamedTuple):
         return {"parts": parts, "has_counts": self.has_counts}
 
     @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> Exchangeable:
+    def from_plain(cls, plain: dict[str, Any]) -> NumberSummary:
         """Returns the summary from the result of `to_plain`."""
         parts = tuple(Part(tuple(shape), *rest) for shape, *rest in plain["parts"])
         return cls(parts, plain["has_counts"])
@@ -148,11 +143,11 @@ def _quantiles(lines, count):
     return np.where(share > 1e-9, (1.0 - share) * below + share * above, below)
 
 
-def _moments(lines):
-    """Means of known numbers, logarithms of their deviations, and counts; `[..., 1]` each.
+def _moments(lines, has_counts):
+    """Mean and log(s.d.) of the known numbers of lines, and counts of these if wanted.
 
-    The logarithm is minus infinity if all numbers are equal, as counts may be. Mean and
-    logarithm are NaN if no number is known.
+    The logarithm is minus infinity if all numbers are equal, as counts may be. Both are
+    NaN if no number is known.
     """
     count = np.sum(~np.isnan(lines), axis=-1, keepdims=True)
     least, tiny = np.maximum(count, 1), np.finfo(np.float64).tiny
@@ -162,7 +157,9 @@ def _moments(lines):
     squares = np.sum((away / largest) ** 2, axis=-1, keepdims=True)  # do not overflow
     with np.errstate(divide="ignore"):
         log_deviation = np.log(largest) + 0.5 * np.log(squares / least)
-    return *(np.where(count > 0, x, np.nan) for x in (mean, log_deviation)), count
+    moments = np.concatenate([mean, log_deviation], axis=-1)
+    moments = np.where(count > 0, moments, np.nan)
+    return np.concatenate([moments, count], axis=-1) if has_counts else moments
 
 
 def _is_exchangeable(log_prob, rows, first, part):

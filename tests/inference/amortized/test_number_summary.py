@@ -8,7 +8,7 @@ from tensorflow_probability import distributions as tfd
 
 from tfp_flows.inference import AmortizedPosterior, fit_amortized_posterior
 from tfp_flows.inference.amortized import calibration
-from tfp_flows.inference.amortized.exchangeable import Exchangeable, Part
+from tfp_flows.inference.amortized.number_summary import NumberSummary, Part
 from tfp_flows.inference.amortized.simulator import JointSimulator
 
 ONE = tfd.Normal(0.0, 1.0)
@@ -106,38 +106,36 @@ def test_a_part_that_belongs_to_another_has_an_order():
 
 
 def test_summaries_are_quantiles_mean_and_deviation():
-    exchangeable = Exchangeable((Part((2, 3), 1), Part((2,), None)))
-    assert exchangeable == Exchangeable.from_plain(exchangeable.to_plain())
+    summary_of = NumberSummary((Part((2, 3), 1), Part((2,), None)))
+    assert summary_of == NumberSummary.from_plain(summary_of.to_plain())
     row = np.array([3.0, 1.0, 2.0, 5.0, 5.0, 5.0, 9.0, 8.0])
-    first, second, rest = np.split(exchangeable(row), [5, 10])
+    first, second, rest = np.split(summary_of(row), [5, 10])
     np.testing.assert_allclose(first, [1.0, 2.0, 3.0, 2.0, 0.5 * np.log(2.0 / 3.0)])
     np.testing.assert_array_equal(second[:4], 5.0)
     assert second[4] == -np.inf
     np.testing.assert_array_equal(rest, [9.0, 8.0])
     derived = [False, False, False, True, True]
-    np.testing.assert_array_equal(
-        exchangeable.is_derived, [*derived, *derived, False, False]
-    )
+    np.testing.assert_array_equal(summary_of.is_derived, [*derived, *derived, False, False])
 
 
 def test_moments_come_after_numbers():
     parts = Part((3,), None, has_moments=True), Part((2,), None)
-    exchangeable = Exchangeable(parts, has_counts=True)
-    assert exchangeable == Exchangeable.from_plain(exchangeable.to_plain())
+    summary_of = NumberSummary(parts, has_counts=True)
+    assert summary_of == NumberSummary.from_plain(summary_of.to_plain())
     x = np.array([[1.0, np.nan, 3.0, 4.0, 5.0], [np.nan] * 5])
-    summary = exchangeable(x)
+    summary = summary_of(x)
     expected = [1.0, np.nan, 3.0, 2.0, 0.0, 2.0, 4.0, 5.0]
     np.testing.assert_array_equal(summary[0], expected)
     np.testing.assert_array_equal(summary[1], [*[np.nan] * 5, 0.0, *[np.nan] * 2])
-    np.testing.assert_array_equal(np.flatnonzero(exchangeable.is_derived), [3, 4, 5])
-    without = Exchangeable(parts)(x)
+    np.testing.assert_array_equal(np.flatnonzero(summary_of.is_derived), [3, 4, 5])
+    without = NumberSummary(parts)(x)
     np.testing.assert_array_equal(without[0], np.delete(expected, 5))
 
 
 def test_columns_have_summaries_of_their_own():
     x = np.random.default_rng(0).normal(size=(7, 4, 3))
-    by_columns = Exchangeable((Part((4, 3), 0),))(x.reshape(7, 12))
-    expected = Exchangeable((Part((4,), 0),))(np.moveaxis(x, 1, 2))
+    by_columns = NumberSummary((Part((4, 3), 0),))(x.reshape(7, 12))
+    expected = NumberSummary((Part((4,), 0),))(np.moveaxis(x, 1, 2))
     np.testing.assert_array_equal(by_columns, expected.reshape(7, -1))
 
 
@@ -146,7 +144,7 @@ def test_many_numbers_and_missing_ones_have_quantiles():
     x = rng.normal(size=(5, 1_000)) * 1e200  # whose squares overflow
     x[:, ::3] = np.nan
     x[4] = np.nan
-    summary = Exchangeable((Part((1_000,), 0),), has_counts=True)(x)
+    summary = NumberSummary((Part((1_000,), 0),), has_counts=True)(x)
     assert summary.shape == (5, 64 + 3)
     probabilities = np.linspace(0.0, 1.0, 64)
     quantiles = np.nanquantile(x[:4], probabilities, axis=1).T
@@ -156,7 +154,7 @@ def test_many_numbers_and_missing_ones_have_quantiles():
     np.testing.assert_allclose(found, expected, rtol=1e-9)
     np.testing.assert_array_equal(summary[:, 66], [666, 666, 666, 666, 0])
     assert np.isnan(summary[4, :66]).all()
-    without = Exchangeable((Part((1_000,), 0),))
+    without = NumberSummary((Part((1_000,), 0),))
     assert np.isnan(without(x)).all()  # where none of the simulations lacks a number
 
 
