@@ -37,7 +37,8 @@ SUMMARIES = {"set": 2, "series": 2, "image": 3}
 # Simulations, at most, by which the form of the numbers is chosen; the first of five parts
 # judges regressions on the others.
 _COMPARED, _PARTS = 5_000, 5
-_LEAST_NUMBERS = 3  # numbers of an array whose moments may help
+# Sizes of arrays whose moments may be added; regressions on more numbers take long.
+_SIZES = range(3, 1_001)
 _LEAST_GAIN = 2.0  # of another form, in standard errors
 _NEAR = 3.0  # deviations up to which numbers stay as they are
 # Deviations between minus infinity and other numbers: sets of zeros and of nearly all zeros
@@ -224,7 +225,7 @@ def fit_features(
 def _with_moments(form, has_counts):
     """Returns the summary that adds moments to arrays of one axis; none without these."""
     parts = tuple(
-        Part(shape, None, len(shape) == 1 and shape[0] >= _LEAST_NUMBERS)
+        Part(shape, None, len(shape) == 1 and shape[0] in _SIZES)
         for shape in form.shapes.values()
     )
     is_any = any(part.has_moments for part in parts)
