@@ -283,11 +283,10 @@ def _fit_rounds(source, focus, counts, backup, training, seed):
         if amortized is not None:
             prior = TruncatedPrior.around(amortized, focus, source, for_prior)
         path, shows_bar = _path_of_round(backup, index), training.verbose != 0
-        pairs.append(source.pairs(count, for_draws, path, shows_bar, prior))
+        new = source.pairs(count, for_draws, path, shows_bar, prior)
         if prior is None:
-            source.support, pairs = _fitted_support(
-                source.support, pairs, training, for_fit
-            )
+            source.support, new = _fitted_support(source.support, new, training, for_fit)
+        pairs.append(new)
         # In the region, simulations of all rounds are draws of the truncated prior.
         together = Pairs.joined(pairs)
         if prior is not None:
@@ -306,12 +305,11 @@ def _path_of_round(backup, index):
 
 def _fitted_support(support, pairs, training, seed):
     """Returns the support whose coordinates suit a flow, and the pairs in these."""
-    (pairs,) = pairs
     u = pairs.u
     if training.summary is None:  # a regression on data without a summary tells little
         support, u = with_fitted_ends(support, pairs, seed)
     support, u = with_normal_tails(support, u)
-    return support, [pairs._replace(u=u)]
+    return support, pairs._replace(u=u)
 
 
 def _fit_round(pairs, source, training, seed, prior):
