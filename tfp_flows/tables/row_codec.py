@@ -140,18 +140,17 @@ class RowCodec:
 
         With "indicator", a computed cell that is missing contradicts its source.
         """
-        is_missing, others = rows.is_missing, ""
+        is_missing, where = rows.is_missing, ""
         hint = " With missing='indicator' they are modelled."
         if not self._refuses_missing:
-            is_free = [name not in self.functions for name in self.names]
-            is_missing = is_missing & ~rows.is_possible & np.array(is_free, bool)
-            others = ", but where the fit had some"
-            hint = " `impute` fills them."
+            are_free = [name not in self.functions for name in self.names]
+            is_missing = is_missing & ~rows.is_possible & np.array(are_free, bool)
+            where, hint = ", but where the fit had some", ""
         counts = dict(zip(self.names, is_missing.sum(axis=0).tolist(), strict=True))
         counts = {name: count for name, count in counts.items() if count}
         require(
             not counts,
-            f"`{self._argument}` without missing cells{others}",
+            f"`{self._argument}` without missing cells{where}",
             f"some in {counts} (column: count)",
             hint,
         )
