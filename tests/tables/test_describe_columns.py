@@ -190,6 +190,11 @@ def test_large_numbers_with_a_decimal_point_are_no_identifiers():
     assert [c.kind for c in tff.describe_columns(masses)] == ["positive"] * 2
 
 
+def test_a_negative_zero_is_zero():
+    columns = tff.describe_columns({"a": np.where(np.arange(40) % 2, -0.0, np.exp(0.1))})
+    assert str(columns["a"].values) == "[np.float64(0.0), np.float64(1.1051709180756477)]"
+
+
 def test_one_name_is_a_text():
     assert tff.describe_columns({"size": NORMAL, "e": NORMAL}, "size").names == ["size"]
 

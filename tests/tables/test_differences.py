@@ -370,3 +370,11 @@ def column_with(kind="real", **entries):
 
 
 test_bad_call_is_refused_in_words = all_refused(BAD_CALLS)
+
+
+def test_squares_of_large_numbers_do_not_overflow(rng):
+    small = rng.random(400)
+    rows = {"a": 1e300 * small, "b": 1e300 * (small + rng.exponential(0.2, 400))}
+    with np.errstate(over="raise"):
+        columns = tff.describe_columns(rows)
+    assert [difference.label for difference in columns.differences] == ["b - a"]

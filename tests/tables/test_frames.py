@@ -1,6 +1,7 @@
 """Frames come back as they came: index, order and labels of columns, dtypes, resolution."""
 
 import datetime
+import json
 
 import dateutil.tz
 import numpy as np
@@ -11,7 +12,7 @@ from small_tables import fitted, saved_and_loaded
 
 import tfp_flows as tff
 from tfp_flows.tables.cells import cells_of
-from tfp_flows.tables.frames import Frame
+from tfp_flows.tables.frames import Form, Frame
 
 pytestmark = pytest.mark.usefixtures("all_op_by_op")
 
@@ -139,8 +140,12 @@ def test_arrays_and_dictionaries_keep_order_and_dtypes():
 
 def test_labels_of_several_levels_stay_so():
     rows = pandas.DataFrame({("size", "x"): [0.5, 1.5], ("size", "y"): [2.5, 0.5]})
-    written = Frame(rows).form.written({str(label): np.zeros(3) for label in rows})
-    pandas.testing.assert_index_equal(written.columns, rows.columns)
+    for names in ([None, None], ["what", 7]):
+        rows.columns.names = names
+        form = Frame(rows).form
+        for each in (form, Form.from_plain(json.loads(json.dumps(form.to_plain())))):
+            written = each.written({str(label): np.zeros(3) for label in rows})
+            pandas.testing.assert_index_equal(written.columns, rows.columns)
 
 
 def test_labels_that_are_dates_and_tensors_come_from_a_file(tmp_path):
@@ -226,6 +231,8 @@ def test_cells_that_no_array_holds_are_refused_or_missing():
         (np.array([datetime.time(1), datetime.time(2)], object), "texts in column 'a'"),
         (pandas.to_timedelta([1, 2], "h"), r"Divide times by a unit"),
         (np.array([None, datetime.timedelta(1)], object), "Divide times by a unit"),
+        (pandas.period_range("2024-01", periods=3, freq="M"), "astype.'category'"),
+        (pandas.interval_range(0, 3), "astype.'category'"),
         (pandas.Series([np.zeros(2), np.ones(2)]), r"in column 'a'; got array"),
         (np.array([10**400, 1], object), "numbers within 1.8e"),
         ([1, "b", 2], "one type in column 'a'"),

@@ -106,6 +106,17 @@ def test_cells_and_columns_that_do_not_fit_are_refused_by_name(table):
         table.log_prob({name: c for name, c in ROWS.items() if name != "income"})
     with pytest.raises(ValueError, match="no `context` for a table without one; got dict"):
         table.sample(3, context=ROWS)
+    with pytest.raises(ValueError, match="`frame` with rows; got none"):
+        strict.fit({name: c[:0] for name, c in ROWS.items()})
+    with pytest.raises(
+        ValueError, match=r"`exclude` with the columns .*lacks \['income'\]"
+    ):
+        table.sample(3, exclude={name: c for name, c in ROWS.items() if name != "income"})
+    absent = np.where(np.arange(_COUNT) == 1, np.nan, ROWS["income"])
+    with pytest.raises(
+        ValueError, match=r"where the fit had some; got some in .*income': 1"
+    ):
+        table.log_prob({**ROWS, "income": absent})
     message = "number in each cell of the integer column 'count'"
     with pytest.raises(ValueError, match=message):
         table.log_prob({**ROWS, "count": ROWS["kind"]})

@@ -22,6 +22,10 @@ _FILL: dict[str, tuple] = {
 }
 _ALLOWED = "numbers, booleans, dates or texts"
 _TIMES = " Divide times by a unit, such as numpy.timedelta64(1, 's')."
+_LEVELS = (
+    " Intervals and periods may be the categories of a column, by astype('category'); "
+    "`dt.to_timestamp()` makes periods dates."
+)
 _DAY = np.timedelta64(86_400_000_000_000, "ns")
 _EPOCH = np.datetime64(0, "ns")
 _MOST_DAYS = 106_751.0  # days before and after 1970 that 64 bits of nanoseconds hold
@@ -54,6 +58,8 @@ def cells_of(name: str, column: np.ndarray) -> Cells:
         values[~absent] = in_nanoseconds(name, column[~absent])
     else:
         values[~absent] = _astype(name, column[~absent], dtype)
+    if kind == "number":
+        values += 0.0  # -0 is 0, which is shown and drawn
     infinite = np.flatnonzero(np.isinf(values) if kind == "number" else [])
     if len(infinite):
         raise ValueError(
@@ -124,6 +130,8 @@ def _type_of_objects(name, column, absent):
         if kind is None or kind != types[0]:
             got, first = f"{column[row]!r} in row {row}", present[0]
             hint = _TIMES if isinstance(column[row], datetime.timedelta) else ""
+            is_pandas = type(column[row]).__name__ in ("Interval", "Period")
+            hint = _LEVELS if is_pandas else hint
             require(kind, f"{_ALLOWED} in column {name!r}", got, hint)
             got = f"{column[first]!r} in row {first}, {got}"
             raise ValueError(f"Expected cells of one type in column {name!r}; got {got}.")

@@ -31,13 +31,14 @@ class Frame:
         same name or different lengths, or if a column has several axes.
 
     Attributes:
+      argument: name of the table in errors.
       columns: arrays `[N]` by name, of numbers, booleans, datetimes or objects.
       categories: of pandas's categorical columns, by name: the values that their cells can
         have, and whether these are ordered. Intervals, periods and times are texts.
     """
 
     def __init__(self, table: Any, argument: str = "frame") -> None:
-        self._table = table
+        self._table, self.argument = table, argument
         self._form_name, self._labels, self._sources = _read(table, argument)
         self.columns = {n: _as_array(n, column) for n, column in self._sources.items()}
         for name, column in self.columns.items():
@@ -70,7 +71,8 @@ class Frame:
         """The `Form` of the frame."""
         labels = zip(self._labels, self._sources.items(), strict=True)
         columns = {name: _column_form(label, c) for label, (name, c) in labels}
-        return Form(self._form_name, columns)
+        levels = self._table.columns.names if self._form_name == "pandas" else []
+        return Form(self._form_name, columns, [_plain_label(level) for level in levels])
 
     @property
     def index(self) -> Any:
@@ -210,16 +212,19 @@ class Form(typing.NamedTuple):
 
     name: str  # "pandas", "structured", "array", or "dictionary"
     columns: dict[str, ColumnForm]
+    levels: Sequence[Any] = ()  # names of the levels of pandas's labels
 
     def to_plain(self) -> list:
         """Returns values of JSON's types, for `from_plain`."""
-        return [self.name, {name: c.to_plain() for name, c in self.columns.items()}]
+        columns = {name: c.to_plain() for name, c in self.columns.items()}
+        return [self.name, columns, list(self.levels)]
 
     @classmethod
     def from_plain(cls, plain: Any) -> Form:
         """Returns the form from the result of `to_plain`."""
-        name, columns = plain
-        return cls(name, {n: ColumnForm.from_plain(c) for n, c in columns.items()})
+        name, columns, *levels = plain  # older files have no levels
+        columns = {n: ColumnForm.from_plain(c) for n, c in columns.items()}
+        return cls(name, columns, *levels)
 
     def written(
         self, columns: dict[str, Any], uncast: Sequence[str] = (), index: Any = None
@@ -238,7 +243,11 @@ class Form(typing.NamedTuple):
             pandas = importlib.import_module("pandas")
             series = {i: _series(c, index) for i, c in enumerate(columns.values())}
             rows = pandas.DataFrame(series, index=index)
-            return rows.set_axis(pandas.Index(labels), axis=1)  # tuples: several levels
+            index = pandas.Index(labels)  # tuples: several levels
+            is_named = len(self.levels) == index.nlevels
+            return rows.set_axis(
+                index.set_names(self.levels) if is_named else index, axis=1
+            )
         if self.name == "dictionary":
             return dict(zip(labels, columns.values(), strict=True))
         arrays = [np.asarray(column) for column in columns.values()]

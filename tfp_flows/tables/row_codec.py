@@ -136,14 +136,23 @@ class RowCodec:
         return rows.x
 
     def refuse(self, frame: Frame, rows: RowsRead) -> None:
-        """Raises `ValueError` for missing cells (with "refuse") and unknown categories."""
-        counts = dict(zip(self.names, rows.is_missing.sum(axis=0).tolist(), strict=True))
+        """Raises `ValueError` for missing cells without a code, and unknown categories.
+
+        With "indicator", a computed cell that is missing contradicts its source.
+        """
+        is_missing, where = rows.is_missing, ""
+        hint = " With missing='indicator' they are modelled."
+        if not self._refuses_missing:
+            are_free = [name not in self.functions for name in self.names]
+            is_missing = is_missing & ~rows.is_possible & np.array(are_free, bool)
+            where, hint = ", but where the fit had some", ""
+        counts = dict(zip(self.names, is_missing.sum(axis=0).tolist(), strict=True))
         counts = {name: count for name, count in counts.items() if count}
         require(
-            not (self._refuses_missing and counts),
-            f"`{self._argument}` without missing cells",
+            not counts,
+            f"`{self._argument}` without missing cells{where}",
             f"some in {counts} (column: count)",
-            " With missing='indicator' they are modelled.",
+            hint,
         )
         self.refuse_unknown(frame, rows)
 

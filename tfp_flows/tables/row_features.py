@@ -39,7 +39,7 @@ def row_features(frames: Sequence[Frame], columns: TableColumns) -> list[RowFeat
     """
     is_code = np.array([c.has_values and not c.has_many_numbers for c in columns], bool)
     parts: list[list[np.ndarray]] = [[] for _ in frames]
-    taken = [frame.take(columns.names) for frame in frames]
+    taken = [frame.take(columns.names, frame.argument) for frame in frames]
     for column, has_codes in zip(columns, is_code, strict=True):
         cells = [cells_of(column.name, table[column.name]) for table in taken]
         values = (

@@ -156,6 +156,7 @@ class TableDensity:
         """
         fit_options, read = FitOptions(**options), Frame(frame)
         share = fit_options.calibration_split
+        require(len(read), "`frame` with rows", "none")
         rows, weight = self._training_rows(len(read), share, sample_weight)
         self._form = read.form
         encoded = self._codecs.encode_possible(read)
