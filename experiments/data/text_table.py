@@ -24,7 +24,7 @@ _OTHERWISE = {
 _BYTES_A_BLOCK = 1 << 24
 _BYTES_A_ROW = 1 << 26  # largest size of a row
 QUOTE, LINE_END = b'"', b"\n"
-_DELIMITERS = ",;\t"
+_DELIMITERS = ",;\t|"
 # Older versions of pandas round the last digits wrongly by default.
 _IS_EXACT = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
 _EXACTLY = {} if _IS_EXACT else {"float_precision": "round_trip"}
@@ -176,7 +176,7 @@ class Block:
 
 
 class TextTable:
-    """A text table with cells separated by commas, semicolons or tabs.
+    """A text table with cells separated by commas, semicolons, tabs or vertical bars.
 
     The first row is a header if none of its cells is a number. Empty lines are skipped.
 

@@ -58,8 +58,14 @@ def typed(texts, name, decimal="."):
 def are_codes(texts):
     """Whether texts have digits that numbers lose: zeros in front, or too many of them."""
     texts, present = _stripped(texts)
-    has_zeros = texts.str.fullmatch(r"0\d+").any()
-    return bool(has_zeros or _large_integers(texts[present]) is not None)
+    is_large = _large_integers(texts[present]) is not None
+    return is_large or with_zeros_in_front(texts) is not None
+
+
+def with_zeros_in_front(texts):
+    """Returns the first of some texts that is an integer after a zero; None without one."""
+    texts, _ = _stripped(texts)
+    return next(iter(texts[texts.str.fullmatch(r"0\d+").astype(bool)]), None)
 
 
 def _stripped(texts):

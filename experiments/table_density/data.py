@@ -1,6 +1,7 @@
 """The user's table: typed columns, their kinds, and all problems in one message."""
 
 import pathlib
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -117,6 +118,13 @@ def _typed(frame, kinds, decimal):
             )
         else:
             columns[name] = typed_cells.typed(texts, found, decimal)
+            code = typed_cells.with_zeros_in_front(texts) if found == "number" else None
+            if code is not None and kind is None:
+                warnings.warn(
+                    f"column {name!r} has {code!r} and others, which are read as numbers; "
+                    f"--kinds={name}=categorical takes them as they are",
+                    stacklevel=2,
+                )
     return pd.DataFrame(columns, pd.RangeIndex(len(frame))), problems
 
 

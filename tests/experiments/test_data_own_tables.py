@@ -36,7 +36,9 @@ def sorted_rows(values):
     return values[np.lexsort(values.T)]
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"], ids=["comma", "semicolon", "tab"])
+@pytest.mark.parametrize(
+    "delimiter", list(",;\t|"), ids=["comma", "semicolon", "tab", "bar"]
+)
 @pytest.mark.parametrize("header", ["", '"a",b, c d '])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["unix", "dos"])
 def test_csv_is_read_exactly(delimiter, header, newline, tmp_path):

@@ -118,7 +118,8 @@ def test_categories_keep_the_zeros_in_front_of_numbers(tmp_path):
     rows, columns = read(content, tmp_path, kinds=("a=categorical",))
     assert columns["a"].values == sorted(codes)
     assert rows["a"].tolist()[:4] == codes
-    _, columns = read(content, tmp_path)
+    with pytest.warns(UserWarning, match="column 'a' has '01' and others, .*=categorical"):
+        _, columns = read(content, tmp_path)
     assert columns["a"].values == [1.0, 9111.0, 10234.0]
 
 
