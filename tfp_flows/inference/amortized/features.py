@@ -37,9 +37,9 @@ SUMMARIES = {"set": 2, "series": 2, "image": 3}
 # Simulations, at most, by which the form of the numbers is chosen; the first of five parts
 # judges regressions on the others.
 _COMPARED, _PARTS = 5_000, 5
-# Sizes of arrays whose moments may be added; regressions on more numbers take long.
+# Sizes of arrays with missing numbers whose moments may be added; regressions on more
+# numbers take long.
 _SIZES = range(3, 1_001)
-_LEAST_GAIN = 2.0  # of another form, in standard errors
 _NEAR = 3.0  # deviations up to which numbers stay as they are
 # Deviations between minus infinity and other numbers: sets of zeros and of nearly all zeros
 # may have very different posteriors.
@@ -205,8 +205,8 @@ def fit_features(
         summary, exchangeable = None, NumberSummary((part,), bool(is_missing.any()))
     if summary is None:
         known = [exchangeable]
-        if exchangeable is None:
-            known += _with_moments(form, has_counts=bool(is_missing.any()))
+        if exchangeable is None and is_missing.any():
+            known += _with_moments(form)
         return _best_numbers(pairs, simulations, known)
     for_network, for_flow, for_rows = split_seed(seed, 3)
     is_set = summary == "set"  # whose rows are exchangeable
@@ -222,14 +222,14 @@ def fit_features(
     return features
 
 
-def _with_moments(form, has_counts):
+def _with_moments(form):
     """Returns the summary that adds moments to arrays of one axis; none without these."""
     parts = tuple(
         Part(shape, None, len(shape) == 1 and shape[0] in _SIZES)
         for shape in form.shapes.values()
     )
     is_any = any(part.has_moments for part in parts)
-    return [NumberSummary(parts, has_counts)] if is_any else []
+    return [NumberSummary(parts, has_counts=True)] if is_any else []
 
 
 def _best_numbers(pairs, simulations, summaries):
@@ -254,7 +254,7 @@ def _best_numbers(pairs, simulations, summaries):
     for candidate in others:
         found = _regression_log_probs(candidate, pairs)
         gain = found - log_probs
-        if gain.mean() > _LEAST_GAIN * standard_error(gain):
+        if gain.mean() > standard_error(gain):
             best, log_probs = candidate, found
     return best
 

@@ -125,9 +125,8 @@ def fit_amortized_posterior(
         exchangeable rows, `[R]` or `[R, C]`, of a "series", `[T]` or `[T, C]`, or of an
         "image", `[H, W]` or `[H, W, C]`; or the output of a Keras layer from `[N, *shape]`
         to `[N, S]`. Networks summarise; of a set of numbers, quantiles, mean and standard
-        deviation do. None takes the numbers themselves, which suits up to some dozens, with
-        mean and deviation of an array `[R]` if these help; of a joint distribution, those
-        whose order its density does not see are taken as sets.
+        deviation do. None takes the numbers themselves, which suits up to some dozens; of a
+        joint distribution, those whose order its density does not see are taken as sets.
       missing: whether NaN in data is a missing cell. If not, simulations with NaN are left
         out. Sets with fewer rows are filled up with rows of NaN. A Keras layer then sees
         the last axis twice: numbers, with 0 for missing ones, and whether each is known.
