@@ -117,7 +117,7 @@ def _logarithms(x, shift):
 class Features:
     """Features of observations: the context of the conditional density.
 
-    Without a network, they are the numbers themselves, or their `NumberSummary` summary.
+    Without a network, they are the numbers themselves, or their `NumberSummary`.
     """
 
     scale: Scale
@@ -129,7 +129,7 @@ class Features:
 
         Refuses observations that lack a cell which all simulations have.
         """
-        numbers = self._without_order(x)
+        numbers = self._summarized(x)
         is_unseen = np.isnan(numbers) & ~self.scale.is_missing
         is_nan = is_unseen if self.summary is None else np.isnan(x)
         places = np.flatnonzero(is_nan.any(axis=tuple(range(x.ndim - 1))))
@@ -145,9 +145,9 @@ class Features:
 
     def numbers(self, x: np.ndarray) -> np.ndarray:
         """Returns the features of observations that they have without a network."""
-        return self.scale.features(self._without_order(x))
+        return self.scale.features(self._summarized(x))
 
-    def _without_order(self, x):
+    def _summarized(self, x):
         return x if self.summary is None else self.summary(x)
 
     def with_numbers(self, features: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -204,10 +204,10 @@ def fit_features(
         part = Part((form.size,), 0)
         summary, exchangeable = None, NumberSummary((part,), bool(is_missing.any()))
     if summary is None:
-        known = [exchangeable]
+        summaries = [exchangeable]
         if exchangeable is None and is_missing.any():
-            known += _with_moments(form)
-        return _best_numbers(pairs, simulations, known)
+            summaries += _with_moments(form)
+        return _best_numbers(pairs, simulations, summaries)
     for_network, for_flow, for_rows = split_seed(seed, 3)
     is_set = summary == "set"  # whose rows are exchangeable
     scale = Scale.from_sets(pairs.x, shape[1]) if is_set else Scale.from_rows(pairs.x)
@@ -223,7 +223,7 @@ def fit_features(
 
 
 def _with_moments(form):
-    """Returns the summary that adds moments to arrays of one axis; none without these."""
+    """Returns a list of the summary that adds moments to arrays of one axis, or of none."""
     parts = tuple(
         Part(shape, None, len(shape) == 1 and shape[0] in _SIZES)
         for shape in form.shapes.values()
