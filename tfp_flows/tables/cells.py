@@ -130,8 +130,8 @@ def _type_of_objects(name, column, absent):
         if kind is None or kind != types[0]:
             got, first = f"{column[row]!r} in row {row}", present[0]
             hint = _TIMES if isinstance(column[row], datetime.timedelta) else ""
-            is_pandas = type(column[row]).__name__ in ("Interval", "Period")
-            hint = _LEVELS if is_pandas else hint
+            if type(column[row]).__name__ in ("Interval", "Period"):  # of pandas
+                hint = _LEVELS
             require(kind, f"{_ALLOWED} in column {name!r}", got, hint)
             got = f"{column[first]!r} in row {first}, {got}"
             raise ValueError(f"Expected cells of one type in column {name!r}; got {got}.")

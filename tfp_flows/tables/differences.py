@@ -254,9 +254,8 @@ def _orders(cells, columns):
             continue
         below = np.searchsorted(np.sort(cells[name]), cells[part])
         shuffled = below.sum() / len(difference) ** 2
-        size = difference.max()  # squares of large numbers overflow
-        deviation = size * (difference / size).std()
-        ratio = difference.mean() / deviation if deviation else np.inf
+        scaled = difference / difference.max()  # squares of large numbers overflow
+        ratio = scaled.mean() / scaled.std() if scaled.std() else np.inf
         expected = len(difference) * 0.5 * math.erfc(math.sqrt(0.5) * ratio)
         if shuffled >= _LEAST_SHUFFLED and expected >= _LEAST_EXPECTED:
             pairs.append((difference.mean(), name, part))

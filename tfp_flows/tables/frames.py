@@ -243,11 +243,10 @@ class Form(typing.NamedTuple):
             pandas = importlib.import_module("pandas")
             series = {i: _series(c, index) for i, c in enumerate(columns.values())}
             rows = pandas.DataFrame(series, index=index)
-            index = pandas.Index(labels)  # tuples: several levels
-            is_named = len(self.levels) == index.nlevels
-            return rows.set_axis(
-                index.set_names(self.levels) if is_named else index, axis=1
-            )
+            names = pandas.Index(labels)  # tuples: several levels
+            if len(self.levels) == names.nlevels:
+                names = names.set_names(self.levels)
+            return rows.set_axis(names, axis=1)
         if self.name == "dictionary":
             return dict(zip(labels, columns.values(), strict=True))
         arrays = [np.asarray(column) for column in columns.values()]

@@ -378,7 +378,7 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
             "extent": self.extent and _as_lists(vars(self.extent)),
             "prior": self.prior and self.prior.to_plain(),
             "varies": self.likelihood and self.likelihood.varies.tolist(),
-            "exchangeable": summary and summary.to_plain(),  # its first name
+            "exchangeable": summary and summary.to_plain(),  # as early files say
             "ranges": None if self.ranges is None else self.ranges.tolist(),
         }
         description = {k: plain for k, plain in description.items() if plain is not None}
