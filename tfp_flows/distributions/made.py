@@ -182,9 +182,27 @@ class CategoricalMADE(AutoregressiveDistribution):
         logits = np.zeros([max(self.num_values), self.event_size])
         for d, num_values in enumerate(self.num_values):
             counts = np.bincount(x[:, d].astype(int), weight, minlength=num_values)
+            counts = counts[:num_values]  # without rows where it is absent (`log_probs`)
             logits[:num_values, d] = np.log(counts + 1.0 / num_values)
             logits[:num_values, d] -= np.log(weight.sum() + 1.0)
         self._ensemble.network.set_output_biases(logits.ravel())
+
+    def log_probs(
+        self,
+        x: tf.Tensor,
+        present: tf.Tensor,
+        *context: tf.Tensor,
+        training: bool = False,
+    ) -> tf.Tensor:
+        """Returns log-probabilities of variables given those before them, `[N, D]`.
+
+        Args:
+          x: `[N, D]`; any integers where a variable is absent, which later ones see.
+          present: booleans, `[N, D]`; False: the variable is absent, and the result 0.
+          *context: `[N, context_size]`, as the network sees it, if there is one.
+          training: whether hidden units are dropped.
+        """
+        return self._ensemble.log_probs(x, present, *(context or [None]), training)
 
     def complete(
         self, x: tf.Tensor, observed: tf.Tensor, seed: tf.Tensor, *context: tf.Tensor
@@ -192,7 +210,7 @@ class CategoricalMADE(AutoregressiveDistribution):
         """Draws missing variables of rows, given those before them in the ordering.
 
         Args:
-          x: `[N, D]`.
+          x: `[N, D]`; observed values beyond `num_values` are seen by others, not returned.
           observed: booleans, `[N, D]`; True keeps its value.
           seed: stateless seed.
           *context: `[N, context_size]`, as the network sees it, if there is one.

@@ -113,6 +113,21 @@ class MaskEnsemble(tf.Module):
         """Returns the log-probabilities, `[N]`, under one mask."""
         return _log_prob(self.network.member(mask), self._conditional, x, context)
 
+    def log_probs(
+        self, x: tf.Tensor, present: tf.Tensor, context: tf.Tensor | None, training: bool
+    ) -> tf.Tensor:
+        """Returns log-probabilities of variables given those before, `[N, D]`; one mask.
+
+        They are 0 where a variable is not `present`, booleans `[N, D]`.
+        """
+        mode = {"training": True} if training and self.network.dropout else {}
+        outputs = self.network(x, context, **mode)
+        shape = [-1, self._conditional.num_parameters, self.network.event_size]
+        zero = tf.zeros([], x.dtype)
+        values = tf.where(present, x, zero)
+        log_probs = self._conditional.log_prob(values, tf.reshape(outputs, shape))
+        return tf.where(present, log_probs, zero)
+
     def parameters_of_one_variable(self, context: tf.Tensor | None) -> tf.Tensor:
         """Returns the parameters of the one variable, by mask, `[K, N, P]`."""
         num_rows = 1 if context is None else tf.shape(context)[0]

@@ -18,6 +18,7 @@ describe_columns     proposals for the kinds of columns, with reasons
 column_codec         cells of a column as a code and a number, and back; supports
 measured_maps        the map of a column's numbers: its form and scale
 integer_frequencies  the map after which integers have the frequencies of the rows
+presence             codes that only some rows have, where other cells are missing
 row_codec            rows as cells: all codes, then all numbers; rules kept and broken
 number_maps          numbers to a standardised line or circle, by kind
 number_conditionals  densities of numbers on this line, averaged over members

@@ -93,11 +93,34 @@ def days_if_dates(column: np.ndarray) -> np.ndarray:
 def dates_from_days(days: np.ndarray) -> np.ndarray:
     """Returns datetimes, in nanoseconds, from days since 1970, `[...]`.
 
-    Dates before 1677-09-22 or after 2262-04-11 are moved to these days.
+    Dates before 1677-09-22 or after 2262-04-11 are moved to these days; NaN is NaT.
     """
-    days = np.clip(days, -_MOST_DAYS, _MOST_DAYS)
+    is_absent = np.isnan(days)
+    days = np.clip(np.where(is_absent, 0.0, days), -_MOST_DAYS, _MOST_DAYS)
     nanoseconds = np.round(days * (_DAY / np.timedelta64(1, "ns")))
-    return _EPOCH + nanoseconds.astype("timedelta64[ns]")
+    dates = _EPOCH + nanoseconds.astype("timedelta64[ns]")
+    return np.where(is_absent, np.datetime64("NaT", "ns"), dates)
+
+
+def with_missing(cells: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Returns cells, `[N]`, some of which are missing in place, booleans `[N]`."""
+    if not where.any():
+        return cells
+    if cells.dtype.kind in "iuf":
+        return np.where(where, np.nan, cells)
+    cells = cells.astype(object)
+    cells[where] = None
+    return cells
+
+
+def with_cells(cells: np.ndarray, other: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Returns cells, `[N]`, with others in place of some, booleans `[N]`."""
+    if not where.any() or where.all():
+        return other if where.all() else cells
+    are_alike = cells.dtype.kind == other.dtype.kind
+    are_alike |= {cells.dtype.kind, other.dtype.kind} <= set("iuf")
+    kind = None if are_alike else object
+    return np.where(where, np.asarray(other, kind), np.asarray(cells, kind))
 
 
 def in_nanoseconds(name: str, dates: Any) -> np.ndarray:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import require
-from tfp_flows.tables.cells import cells_of, dates_from_days
+from tfp_flows.tables.cells import cells_of, dates_from_days, with_missing
 from tfp_flows.tables.column import Column
 from tfp_flows.tables.measured_maps import measured_map, unmeasured_map
 from tfp_flows.tables.networks import FARTHEST
@@ -70,6 +71,10 @@ class ColumnCodec:
         """The spikes, in the order of their codes; on a grid, as multiples of its step."""
         spikes = np.asarray(self.column.spikes, np.float64)
         return (spikes if self.grid is None else self.grid.multiples(spikes)).tolist()
+
+    def codes_of(self, values: Sequence) -> list[int]:
+        """Returns the codes of some values; none if the column's codes are not values."""
+        return [] if self.has_number else [self._codes[value] for value in values]
 
     def encode(self, column: np.ndarray) -> Encoded:
         """Returns the cells of a column, `[N]`; refuses cells of another type."""
@@ -182,14 +187,13 @@ class ColumnCodec:
             index = np.nan_to_num(number).astype(np.int64) if self.has_number else code
             are_texts = all(isinstance(value, str) for value in self.column.values)
             values = np.array(self.column.values, object if are_texts else None)
-            return _with_missing(values[np.where(is_missing, 0, index)], is_missing)
+            return with_missing(values[np.where(is_missing, 0, index)], is_missing)
         number = number if self.grid is None else self.grid.at(number)
         for spike, value in enumerate(self.column.spikes):
             number = np.where(code == spike + 1, value, number)
         number = np.where(is_missing, np.nan, number)
         if self.column.kind == "date":
-            dates = dates_from_days(np.where(is_missing, 0.0, number))
-            return np.where(is_missing, np.datetime64("NaT", "ns"), dates)
+            return dates_from_days(number)
         is_whole = self.column.kind == "integer" and not is_missing.any()
         is_whole = is_whole and all(s == int(s) for s in self.column.spikes)
         return number.astype(np.int64) if is_whole else number
@@ -244,13 +248,3 @@ class ColumnCodec:
         may_miss_grid = self._is_context and self.column.kind != "integer"
         is_anywhere = ~maps.is_integer | may_miss_grid
         return inside & (is_anywhere | (number == np.floor(number)))
-
-
-def _with_missing(values, is_missing):
-    if not is_missing.any():
-        return values
-    if values.dtype.kind in "iuf":
-        return np.where(is_missing, np.nan, values)
-    values = values.astype(object)
-    values[is_missing] = None
-    return values

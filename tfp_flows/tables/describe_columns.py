@@ -135,14 +135,15 @@ def _functions(table, numbers):
         source = table[function.source]
         if source.grid is None or source.low is None or source.low in source.spikes:
             continue
-        is_missing = np.isnan(numbers[function.name]) & ~np.isnan(numbers[function.source])
+        exact = function(numbers[function.source])
+        is_missing = np.isnan(exact) & ~np.isnan(numbers[function.source])
         if np.isnan(function(np.array([source.low])))[0] and not is_missing.any():
             low = source.low + source.grid.step
             table.change(source.name, low=low, reason=source.reason)
     for function in functions:
         if function.formula == "linear" and table[function.source].low is not None:
             _put_ends_of_line(table, function, numbers[function.source])
-    return functions
+    return [f for f in functions if not f.has_gaps or f.is_finite(table[f.source])]
 
 
 def _put_ends_of_line(table, function, numbers):

@@ -6,6 +6,7 @@ import dataclasses
 import graphlib
 import itertools
 import math
+import typing
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ _MOST_COLUMNS = 40  # among more columns of numbers, none is compared
 _COUNTS_OF_PARTS = (2, 3, 4)
 _MOST_SUMS = 20_000  # with more sums of so many parts, none is looked for
 _SAMPLE, _SAMPLE_OF_EACH = 64, 2  # rows that rule out most sums; of each column
+_LEAST_KNOWN = 20  # minimum number of rows that show a sum, if cells are missing
 _ROUNDING = 1e-14  # rounding error of a sum, relative to its parts
 
 
@@ -36,7 +38,8 @@ class Difference(Rule):
 
     So an order of two columns is a difference that is never negative, and a sum is one that
     is always zero; both are kept exactly. The map has a volume of 1: densities are those of
-    the columns. A column of a context has no difference. That of two dates is in days.
+    the columns. Where one of `minus` is missing, the column is modelled itself. A column of
+    a context has no difference. That of two dates is in days.
 
     Args:
       name: name of the column.
@@ -53,9 +56,10 @@ class Difference(Rule):
     minus: list[str]
     column: Column
 
+    has_gaps: typing.ClassVar[bool] = True
     needs = (
-        "numbers, or two dates, without missing cells; the first without `high`, and, if "
-        "it is on a grid, the others on it too"
+        "numbers, or two dates; the first without `high`, and, if it is on a grid, the "
+        "others on it too"
     )
 
     @property
@@ -73,7 +77,7 @@ class Difference(Rule):
         difference, (column, *parts) = self.column, columns
         if difference.kind == "constant":
             return True
-        if any(c.kind not in _KINDS or c.num_missing for c in columns):
+        if any(c.kind not in _KINDS for c in columns):
             return False
         if not _are_alike(columns):
             return False
@@ -126,7 +130,7 @@ def find_differences(
     computed: Collection[str],
     cells: Mapping[str, np.ndarray],
 ) -> list[Difference]:
-    """Returns the sums and orders of columns that hold in all rows.
+    """Returns the sums and orders of columns that hold in all rows where all are known.
 
     A sum, such as `d = a + b`, has two parts or more, all of whose sums are on the grid of
     d. An order `a <= b`, of numbers or of dates, is returned if chance would violate it: in
@@ -134,8 +138,7 @@ def find_differences(
     column with a difference is then described from where its parts start (`with_room`).
     Columns that functions compute have none.
     """
-    names = [n for n, c in columns.items() if c.kind in _KINDS and not c.num_missing]
-    names = [name for name in names if name not in computed]
+    names = [n for n, c in columns.items() if c.kind in _KINDS and n not in computed]
     if len(names) > _MOST_COLUMNS:
         return []
     cells = {name: cells[name] for name in names}
@@ -148,15 +151,16 @@ def find_differences(
 
     without_dates = {n: rows for n, rows in cells.items() if columns[n].kind != "date"}
     for name, parts in _sums(without_dates):
-        reason = f"{name} = {' + '.join(parts)} in all rows"
+        reason = f"{name} = {' + '.join(parts)} in {_rows(cells, [name, *parts])}"
         zero = Column(" - ".join([name, *parts]), "constant", reason, values=[0.0])
+        zero.num_missing = _num_unknown(cells, [name, *parts])
         candidate = Difference(name, parts, zero)
         is_on_grid = _is_on_grid(columns[name], [columns[part] for part in parts])
         if is_on_grid and is_new(candidate):
             differences[name] = candidate
     for name, part in _orders(cells, columns):
         column = _described(f"{name} - {part}", columns[name], cells[name] - cells[part])
-        column.reason = f"{part} <= {name} in all rows"
+        column.reason = f"{part} <= {name} in {_rows(cells, [name, part])}"
         candidate = Difference(name, [part], column)
         pair = [columns[n] for n in candidate.names]
         if is_new(candidate) and candidate.fits([candidate.with_room(pair), *pair[1:]]):
@@ -171,6 +175,8 @@ def find_differences(
 def _described(label, column, difference):
     """The description of differences from 0 on, on the grid of their column, if any."""
     grid, is_integer = column.grid, column.kind == "integer"
+    num_missing = int(np.isnan(difference).sum())
+    difference = difference[~np.isnan(difference)]
     difference = difference if grid is None else grid.round_if_near(difference)
     counted = Counted(*np.unique(difference, return_counts=True), RESOLUTION)
     spikes = counted.spikes()
@@ -179,7 +185,19 @@ def _described(label, column, difference):
         spikes = sorted({0.0, *spikes})
     step = None if is_integer and step == 1.0 else step
     kind = "integer" if is_integer else "positive"
-    return Column(label, kind, low=0.0, spikes=spikes, step=step)
+    return Column(label, kind, low=0.0, spikes=spikes, num_missing=num_missing, step=step)
+
+
+def _rows(cells, names):
+    """The rows in which a rule between columns holds, in words."""
+    count = len(cells[names[0]])
+    known = count - _num_unknown(cells, names)
+    return "all rows" if known == count else f"all {known} rows where all are known"
+
+
+def _num_unknown(cells, names):
+    """The number of rows in which a cell of some columns is missing."""
+    return int(np.any([np.isnan(cells[name]) for name in names], axis=0).sum())
 
 
 def _without_rounding(total, parts):
@@ -190,15 +208,16 @@ def _without_rounding(total, parts):
 
 
 def _sums(cells):
-    """Yields names of columns, and of two or more others whose sum they are in all rows.
+    """Yields names of columns, and of two or more others whose sum they are.
 
-    Sums of fewer columns come first. Those of more than four parts are found by least
-    squares, so only if no other column but such sums is a linear function of columns.
+    They are in all rows where all are known. Sums of fewer columns come first. Those of
+    more than four parts are found by least squares, so only if no other column but such
+    sums is a linear function of columns.
     """
     if not cells:
         return
     some = _rows_that_tell(np.stack(list(cells.values()), axis=1))
-    names, varying = list(cells), np.flatnonzero(np.ptp(some, axis=0) > 0.0)
+    names, varying = list(cells), np.flatnonzero([_varies(x) for x in some.T])
     totals = set()
     for count in _COUNTS_OF_PARTS:
         if not count <= len(varying) or math.comb(len(varying), count) > _MOST_SUMS:
@@ -209,12 +228,13 @@ def _sums(cells):
             total, terms = row[each[0]], row[parts][each[1]]
             rest = np.abs(total - terms.sum(axis=1))
             size = np.abs(total) + np.abs(terms).sum(axis=1)
-            each = each[:, rest <= _ROUNDING * size]
+            each = each[:, np.isnan(rest) | (rest <= _ROUNDING * size)]
         for column, index in each.T:
             if column not in parts[index] and _is_sum(cells, names, column, parts[index]):
                 totals.add(column)
                 yield names[column], [names[part] for part in parts[index]]
-    for column in sorted(set(varying) - totals):
+    some = some[~np.isnan(some).any(axis=1)]
+    for column in sorted(set(varying) - totals) if len(some) else []:
         parts = np.array([part for part in varying if part not in (column, *totals)], int)
         size = np.abs(some[:, parts]).max(axis=0)
         shares = np.linalg.lstsq(some[:, parts] / size, some[:, column], rcond=None)[0]
@@ -225,9 +245,21 @@ def _sums(cells):
 
 
 def _is_sum(cells, names, column, parts):
-    """Whether a column is the sum of others in all rows."""
-    total, *others = (cells[names[place]] for place in (column, *parts))
+    """Whether a column is the sum of others, which vary, in all rows that are known."""
+    rows = np.stack([cells[names[place]] for place in (column, *parts)])
+    known = rows[:, ~np.isnan(rows).any(axis=0)]
+    if known.shape[1] < rows.shape[1]:
+        are_few = known.shape[1] < _LEAST_KNOWN
+        if are_few or not all(map(_varies, known)):
+            return False
+    total, *others = known
     return not _without_rounding(total, others).any()
+
+
+def _varies(numbers):
+    """Whether numbers differ; NaN does not count."""
+    present = numbers[~np.isnan(numbers)]
+    return len(present) > 0 and np.ptp(present) > 0.0
 
 
 def _rows_that_tell(rows):
@@ -240,19 +272,25 @@ def _rows_that_tell(rows):
         places = np.flatnonzero(column)
         chosen.append(places[:: max(len(places) // _SAMPLE_OF_EACH, 1)])
     some = rows[np.unique(np.concatenate(chosen))]
-    return some[np.argsort(np.sum(some == 0.0, axis=1), kind="stable")]
+    tells_little = np.sum((some == 0.0) | np.isnan(some), axis=1)
+    return some[np.argsort(tells_little, kind="stable")]
 
 
 def _orders(cells, columns):
-    """Returns pairs of names: a column is never below the other; closest pairs first."""
+    """Returns pairs of names: a column is never below the other; closest pairs first.
+
+    Rows where either is missing do not count.
+    """
     pairs = []
     for name, part in itertools.permutations(cells, 2):
         if not _are_alike([columns[name], columns[part]]):
             continue
-        difference = cells[name] - cells[part]
-        if difference.min() < 0.0 or difference.max() == 0.0:
+        is_known = ~np.isnan(cells[name] - cells[part])
+        higher, lower = cells[name][is_known], cells[part][is_known]
+        difference = higher - lower
+        if not len(difference) or difference.min() < 0.0 or difference.max() == 0.0:
             continue
-        below = np.searchsorted(np.sort(cells[name]), cells[part])
+        below = np.searchsorted(np.sort(higher), lower)
         shuffled = below.sum() / len(difference) ** 2
         scaled = difference / difference.max()  # squares of large numbers overflow
         ratio = scaled.mean() / scaled.std() if scaled.std() else np.inf

@@ -25,6 +25,7 @@ from tfp_flows.tables.atoms import Atoms, AtomSpec, NumbersWithAtoms, log_mean
 from tfp_flows.tables.networks import KNOTS, ColumnMLPs, EntryFeatures
 from tfp_flows.tables.number_conditionals import TAIL_BOUNDS, Evaluated, NumberConditionals
 from tfp_flows.tables.number_maps import NumberSpec
+from tfp_flows.tables.presence import Presence, PresenceSpec
 
 # Largest number of parameters in one call; each array that follows takes some 100 MB.
 _MOST_PARAMETERS = 2**25
@@ -69,6 +70,8 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
       are_tails_first: order of tails and splines (`NumberConditionals`); files that do not
         name it have splines first.
       atoms: an `AtomSpec`, or its dictionary, for each pair of numbers that may be equal.
+      presence: a `PresenceSpec`, or its dictionary, for each code that only some rows
+        have; elsewhere it drops out of the density.
       description: plain values about the table, which are saved too.
       name: name of the module.
     """
@@ -92,6 +95,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         tail_bounds: Sequence[float] = TAIL_BOUNDS,
         are_tails_first: bool = False,
         atoms: Sequence[Any] = (),
+        presence: Sequence[Any] = (),
         description: dict | None = None,
         name: str = "table_distribution",
     ) -> None:
@@ -107,6 +111,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
             EntryFeatures(values, _specs(specs, NumberSpec), knots, fine_knots)
             for values, specs in ((num_values, numbers), (context_values, context_numbers))
         )
+        self.presence = Presence(_specs(presence, PresenceSpec), num_values)
         self.num_members = num_members
         self.centers = self.features.maps.centers  # in place of absent numbers
         num_parameters = NumberConditionals(self.features.maps, num_bins).num_parameters
@@ -208,26 +213,39 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         from_context = self.features_of_context(x, context)
         codes, numbers = self.features.split(x)
         is_known = [None] * 2 if observed is None else self.features.split(observed)
-        codes, log_weight = self._draw_codes(codes, is_known[0], from_context, seeds[0])
+        contexts = context, from_context
+        codes, log_weight = self._draw_codes(codes, is_known[0], contexts, seeds[0])
         if self._networks is None:
             return codes, log_weight
         numbers, log_ratio = self._draw_numbers(
-            codes, numbers, is_known[1], (context, from_context), seeds[1], solve
+            codes, numbers, is_known[1], contexts, seeds[1], solve
         )
         return tf.concat([codes, numbers], axis=1), log_weight + log_ratio
 
     def log_prob_of_codes(
-        self, codes: tf.Tensor, from_context: tf.Tensor, training: bool = False
+        self,
+        codes: tf.Tensor,
+        context: tf.Tensor | None,
+        from_context: tf.Tensor,
+        training: bool = False,
     ) -> tf.Tensor:
         """Returns the members' log-probabilities, `[N, M]`, of codes, `[N, K]`."""
         if not self._mades:
             return tf.zeros([tf.shape(codes)[0], self.num_members], from_context.dtype)
-        codes = tf.cast(codes, from_context.dtype)
         log_probs = []
-        for member, made in enumerate(self._mades):
-            context = self._seen_context(from_context, member)
-            log_probs.append(made.log_prob(codes, context=context, training=training))
-        return tf.stack(log_probs, axis=1)
+        seen = [self._seen_context(from_context, m) for m in range(len(self._mades))]
+        cells = tf.cast(codes, from_context.dtype)
+        if not self.presence.specs:
+            for made, features in zip(self._mades, seen, strict=True):
+                only = features[0] if features else None
+                log_probs.append(made.log_prob(cells, context=only, training=training))
+            return tf.stack(log_probs, axis=1)
+        present = self.presence.present(codes, context)
+        for made, features in zip(self._mades, seen, strict=True):
+            each = made.log_probs(cells, present, *features, training=training)
+            log_probs.append(tf.reduce_sum(each, axis=1))
+        are_right = self.presence.are_right(codes, present)[:, None]
+        return tf.where(are_right, tf.stack(log_probs, axis=1), -math.inf)
 
     def log_prob_of_networks(
         self, x: tf.Tensor, context: tf.Tensor | None, training: bool
@@ -235,7 +253,8 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         """Returns each network's log-densities, `[N, M, 1 + D]`: of codes, then numbers."""
         codes, _ = self.features.split(x)
         from_context = self.features_of_context(x, context)
-        log_prob = self.log_prob_of_codes(codes, from_context, training)[..., None]
+        log_prob = self.log_prob_of_codes(codes, context, from_context, training)
+        log_prob = log_prob[..., None]
         if self._networks is None:
             return log_prob
         y, is_present, numbers = self._numbers(x, context, from_context, training)
@@ -274,7 +293,8 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
-        kinds = {"numbers": NumberSpec, "context_numbers": NumberSpec, "atoms": AtomSpec}
+        kinds = {"numbers": NumberSpec, "context_numbers": NumberSpec}
+        kinds |= {"atoms": AtomSpec, "presence": PresenceSpec}
         plain = {
             name: [vars(spec) for spec in _specs(self.parameters[name], kind)]
             for name, kind in kinds.items()
@@ -327,13 +347,13 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         return ~is_fine | (np.arange(self.num_members) % 2 == 1)[:, None]
 
     def _seen_context(self, from_context, member):
-        """The features of the context that a member sees, `[N, F]`; None without any."""
+        """A list of the features of the context that a member sees, `[N, F]`, if any."""
         if not self.context_features.size:
-            return None
+            return []
         is_seen = self._sees(self.context_features.is_fine)[member]
         if is_seen.all():
-            return from_context
-        return tf.gather(from_context, np.flatnonzero(is_seen), axis=1)
+            return [from_context]
+        return [tf.gather(from_context, np.flatnonzero(is_seen), axis=1)]
 
     def _networks_of_numbers(self, num_parameters, seed, hidden_units, dropout):
         """Returns the `Conditioner` of all numbers; None if there are none.
@@ -378,7 +398,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
             return tf.reduce_sum(tf.cast(mean, self.dtype), axis=1)
         codes, _ = self.features.split(x)
         from_context = self.features_of_context(x, context)
-        log_prob = log_mean(self.log_prob_of_codes(codes, from_context))
+        log_prob = log_mean(self.log_prob_of_codes(codes, context, from_context))
         if self._networks is None:
             return log_prob
         y, is_present, numbers = self._numbers(x, context, from_context)
@@ -443,8 +463,12 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
             features += [tf.cast(block, from_context.dtype) for block in more]
         return tf.concat(features, axis=1), atoms
 
-    def _draw_codes(self, x, observed, from_context, seed):
-        """Draws codes, `[N, K]`, each row by one member, with log-weights, `[N]`."""
+    def _draw_codes(self, x, observed, contexts, seed):
+        """Draws codes, `[N, K]`, each row by one member, with log-weights, `[N]`.
+
+        `contexts` are the entries and the features of the context.
+        """
+        context, from_context = contexts
         num_rows = tf.shape(x)[0]
         if not self._mades:
             return x, tf.zeros([num_rows], tf.float64)
@@ -453,9 +477,18 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         drawn = []
         for member, (made, member_seed) in enumerate(zip(self._mades, seeds, strict=True)):
             seen = self._seen_context(from_context, member)
-            contexts = [] if seen is None else [seen]
             cells = tf.cast(x, made.dtype)
-            drawn.append(made.complete(cells, observed, member_seed, *contexts))
+            codes, log_weight = made.complete(cells, observed, member_seed, *seen)
+            if self.presence.specs:
+
+                def redraw(codes, is_final, made=made, seed=member_seed, seen=seen):
+                    return made.complete(codes, is_final, seed, *seen)[0]
+
+                given = cells, observed, context
+                codes, present = self.presence.redrawn(codes, *given, redraw)
+                each = made.log_probs(codes, present, *seen)
+                log_weight = tf.reduce_sum(tf.where(observed, each, 0.0), axis=1)
+            drawn.append((codes, log_weight))
         codes, weights = (tf.stack(parts, axis=1) for parts in zip(*drawn, strict=True))
         member = draws.integers(num_rows, len(self._mades), choice_seed)
         codes, weights = (tf.gather(t, member, batch_dims=1) for t in (codes, weights))

@@ -11,6 +11,7 @@ import numpy as np
 
 from tfp_flows.core.arguments import require
 from tfp_flows.tables.cells import cells_of
+from tfp_flows.tables.column import Column
 from tfp_flows.tables.rules import Computed
 
 # Relative accuracy of numbers of six or seven digits, of float32, and of float64 after some
@@ -71,8 +72,9 @@ class Function(Computed):
 
     The column is not modelled but computed, so it is kept exactly. Rows that contradict it
     cannot occur, and the density of the others is that of their other columns. It is
-    missing where the source is missing, or where the formula is not finite. A column of a
-    context has no function.
+    missing where the source is missing, or where the formula is not finite; with
+    `has_gaps` it may also be missing elsewhere, and known where the source is missing. A
+    column of a context has no function.
 
     Args:
       name: name of the column.
@@ -84,6 +86,7 @@ class Function(Computed):
         to "float32", or "none".
       places: number of decimals or digits.
       reason: why there is the function.
+      has_gaps: whether cells of either column may be missing alone.
 
     Raises:
       ValueError: if `formula` or `rounding` is unknown, `scale` is 0 or not finite, or a
@@ -104,6 +107,7 @@ class Function(Computed):
     rounding: str = "none"
     places: int = 0
     reason: str = ""
+    has_gaps: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -146,6 +150,17 @@ class Function(Computed):
             is_near = np.abs(values - exact) <= self._tolerance(source, exact)
         return np.where(np.isnan(exact), np.isnan(values), is_near)
 
+    def is_finite(self, source: Column) -> bool:
+        """Returns whether it has a value for each number that a column may have."""
+        if self.formula == "linear":
+            return True
+        numbers = [*source.values, *source.spikes]
+        if source.is_number and source.grid is not None:
+            numbers.append(source.low)
+        is_positive = source.has_values or (source.lowest or -1.0) >= 0.0
+        numbers = np.array(numbers, np.float64)
+        return is_positive and bool(np.isfinite(self._exact(numbers)).all())
+
     def _numbers(self, name, column):
         """Cells of one of both columns, `[N]`; NaN where missing."""
         cells = cells_of(name, column)
@@ -181,7 +196,8 @@ class Function(Computed):
 def find_functions(cells: Mapping[str, np.ndarray]) -> list[Function]:
     """Returns the columns that are functions of another one in all rows.
 
-    The source is the column with fewer possible numbers up to its largest: the wage in
+    Rows where either column is missing count only if the other one always is, too. The
+    source is the column with fewer possible numbers up to its largest: the wage in
     cents, not its logarithm; the age, not its square. No source is itself a function.
 
     >>> import numpy as np
@@ -211,14 +227,15 @@ def find_functions(cells: Mapping[str, np.ndarray]) -> list[Function]:
 
 def _function(name, source, values, numbers):
     """The function of the source that the column is; None if it is none."""
-    if np.array_equal(values, numbers, equal_nan=True):
-        # The logarithm of the probability that shuffled values are in the same order.
-        counts = np.unique(values, return_counts=True)[1].tolist()
-        chance = sum(math.lgamma(n + 1) for n in counts) - math.lgamma(len(values) + 1)
-        is_chance = chance >= _MOST_CHANCE
-        return None if is_chance else Function(name, source, reason="in all rows")
     is_there = ~np.isnan(values) & ~np.isnan(numbers)
     x, y = numbers[is_there], values[is_there]
+    if np.array_equal(x, y):
+        # The logarithm of the probability that shuffled values are in the same order.
+        counts = np.unique(y, return_counts=True)[1].tolist()
+        chance = sum(math.lgamma(n + 1) for n in counts) - math.lgamma(len(y) + 1)
+        is_chance = chance >= _MOST_CHANCE
+        equal = Function(name, source, reason="in all rows")
+        return None if is_chance else _with_gaps(equal, numbers, values)
     # It has about as many different numbers as the source, and not few.
     num_numbers, num_values = len(np.unique(x)), len(np.unique(y))
     are_alike = num_values >= _LEAST_SHARE_OF_VALUES * num_numbers
@@ -230,7 +247,16 @@ def _function(name, source, values, numbers):
     if not _are_same(y[order][1:], y[order][:-1])[is_repeated].all():
         return None
     candidates = (_fitted(name, source, formula, x, y) for formula in FORMULAS)
-    return next((f for f in candidates if f and f.holds(numbers, values).all()), None)
+    found = [_with_gaps(f, numbers, values) for f in candidates if f]
+    return min(found, key=lambda function: function.has_gaps, default=None)
+
+
+def _with_gaps(function, numbers, values):
+    """A function that holds where both are known; says so if it does not elsewhere."""
+    if function.holds(numbers, values).all():
+        return function
+    reason = f"in all {np.sum(~np.isnan(values + numbers))} rows where both are known"
+    return dataclasses.replace(function, reason=reason, has_gaps=True)
 
 
 def _some_rows(values):
@@ -242,8 +268,9 @@ def _some_rows(values):
 
 def _is_monotone(x, y):
     """Whether y increases or decreases with x; rows where one is NaN do not count."""
+    is_there = ~np.isnan(x) & ~np.isnan(y)
+    x, y = x[is_there], y[is_there]
     rise = np.diff(y[np.argsort(x, kind="stable")])
-    rise = rise[~np.isnan(rise)]
     return not ((rise < 0.0).any() and (rise > 0.0).any())
 
 

@@ -45,7 +45,7 @@ def imputed(
     is_wrong = is_imputed & ~rows.is_possible & ~rows.is_missing
     codec.refuse_cells(frame, is_wrong, _EXPECTED)
     incomplete = np.flatnonzero(rows.is_missing.any(axis=1))
-    observed = ~rows.is_missing[:, [codec.names.index(name) for name in codec.owners]]
+    observed = rows.is_observed
     solver = RuleSolver(codec, columns | frame.take(codec.names), rows.x, observed)
     is_exact = (codec.codes_of_missing < 0).all() and not solver.is_linked[incomplete].any()
     is_exact = is_exact and _draws_are_exact(distribution, observed[incomplete])
@@ -227,10 +227,10 @@ class RuleSolver(typing.NamedTuple):
             others, count, is_known = self._sum_of_others(entry, name, terms, codes)
             is_here = self._is_linked(name) & is_known & (count > 0.0)
             is_here &= ~self.observed[:, entry]
-            value = self._numbers(name)[is_here] - others[is_here]
-            value = value / count[is_here]
+            value = (self._numbers(name) - others) / np.maximum(count, 1.0)
             value = value if grid is None else grid.places(grid.round_if_near(value))
-            solution[is_here] = value
+            is_here &= ~np.isnan(value)  # a part in the context may be missing
+            solution = np.where(is_here, value, solution)
             is_solved |= is_here
         return solution, is_solved
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -40,8 +41,9 @@ class Lookup(Computed):
       name: name of the column.
       source: name of the other column, which has a list of values.
       pairs: each value of the source with the value of the column; None if the column is
-        missing there.
+        missing there, or, with `has_gaps`, if its value is not known.
       reason: why there is the lookup.
+      has_gaps: whether cells of either column may be missing alone.
 
     Raises:
       ValueError: if a value of the source comes twice, or a column is its own source.
@@ -57,6 +59,7 @@ class Lookup(Computed):
     source: str
     pairs: Sequence[Sequence]
     reason: str = ""
+    has_gaps: bool = False
 
     has_one_source = False
 
@@ -74,7 +77,13 @@ class Lookup(Computed):
     def fits(self, columns: Sequence[Column]) -> bool:
         """Returns whether there is a pair for each of the source's values."""
         values = columns[1].values
-        return bool(values) and set(values) <= {key for key, _ in self.pairs}
+        has_codes = columns[1].kind != "ordered" or not self.silent_values
+        return has_codes and bool(values) and set(values) <= {key for key, _ in self.pairs}
+
+    @property
+    def silent_values(self) -> list:
+        """Values of the source for which the value of the column is not known."""
+        return [key for key, value in self.pairs if value is None and self.has_gaps]
 
     def has_value_between(self, source: Column) -> bool:
         """Returns False for a long list of numbers, between which others may occur."""
@@ -104,14 +113,15 @@ class Lookup(Computed):
 def find_lookups(
     sources: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarray]
 ) -> list[Lookup]:
-    """Returns the columns that have one value for each value of another one in all rows.
+    """Returns the columns that have one value for each value of another one.
 
+    A column has it in all rows, or, if cells are missing, in all rows where both are known.
     A lookup is found if it is unlikely by chance. Suppose that the values in the rows of
     one source value were independent, with unknown frequencies (Jeffreys's prior). Then the
     probability that they are all equal must be below e^-6 for all rows, and below e^-2 for
     the rows of each value of the column. Below e^-1.3 for these is enough if the source has
     one value for each value of the column as well, and another one. The source with most
-    values is taken. It has no missing cell, and is no lookup itself.
+    values is taken. It is no lookup itself.
 
     >>> import numpy as np
     >>> from tfp_flows.tables.lookups import find_lookups
@@ -125,38 +135,52 @@ def find_lookups(
     if len(both) > _MOST_COLUMNS:
         return []
     cells = {name: cells_of(name, column) for name, column in both.items()}
-    whole = [name for name in sources if not cells[name].is_missing.any()]
-    pairs = _pairs_in_some_rows(whole, cells)
+    pairs = _pairs_in_some_rows(sources, cells)
     codes = {name: _codes(cells[name]) for pair in pairs for name in pair}
     lookups: dict[str, Lookup] = {}
     used: set[str] = set()
     for source, name in sorted(pairs, key=lambda pair: -codes[pair[0]].max()):
         if source in lookups or name in lookups or name in used or name not in columns:
             continue
-        _, first = np.unique(codes[source], return_index=True)
-        keys, values = (_objects(cells[n])[first] for n in (source, name))
-        if _is_lookup(codes[source], codes[name], not np.any(keys == values)):
-            reason = f"one value for each of the {len(first)} of {source} in all rows"
-            values_of_keys = [list(pair) for pair in zip(keys, values, strict=True)]
-            lookups[name] = Lookup(name, source, values_of_keys, reason)
+        lookup = _lookup(name, source, cells)
+        if lookup is not None:
+            lookups[name] = lookup
             used.add(source)
     return [lookups[name] for name in columns if name in lookups]
+
+
+def _lookup(name, source, cells):
+    """The lookup of a column by another one; None if there is none."""
+    has_key, has_value = (~cells[n].is_missing for n in (source, name))
+    both = has_key & has_value
+    choices = {} if both.all() else {f"all {both.sum()} rows where both are known": both}
+    if not has_value[~has_key].any():  # first, with a missing cell as a value of its own
+        choices = {"all rows": has_key, **choices}
+    for words, rows in choices.items():
+        some = [_taken(cells[n], rows) for n in (source, name)]
+        pairs = dict(zip(*map(_objects, some), strict=True))
+        has_others = all(key != value for key, value in pairs.items())
+        if pairs and _is_lookup(*map(_codes, some), has_others):
+            reason = f"one value for each of the {len(pairs)} of {source} in {words}"
+            distinct = np.unique(cells[source].values[has_key]).astype(object)
+            values = [[key, pairs.get(key)] for key in distinct]
+            return Lookup(name, source, values, reason, has_gaps=rows is both)
+    return None
 
 
 def _pairs_in_some_rows(sources, cells):
     """Pairs of a source and a column with one value for each source value, by a sample."""
     count = len(next(iter(cells.values())).values) if cells else 0
     some = slice(None, None, max(count // _SAMPLE, 1))
-    codes = {
-        name: _codes(Cells(c.type, c.values[some], c.is_missing[some]))
-        for name, c in cells.items()
-    }
-    return [
-        (source, name)
-        for source in sources
-        for name in cells
-        if name != source and _have_one_value(codes[source], codes[name])
-    ]
+    some_cells = {name: _taken(c, some) for name, c in cells.items()}
+    codes = {name: _codes(c) for name, c in some_cells.items()}
+    pairs = []
+    for source, name in itertools.product(sources, cells):
+        is_known = ~some_cells[source].is_missing & ~some_cells[name].is_missing
+        both = (codes[n][is_known] for n in (source, name))
+        if name != source and _have_one_value(*both):
+            pairs.append((source, name))
+    return pairs
 
 
 def _is_lookup(source, codes, has_others):
@@ -180,8 +204,12 @@ def _is_lookup(source, codes, has_others):
 
 def _have_one_value(source, codes):
     """Whether there is one code for each code of the source."""
-    pairs = source * (codes.max() + 1) + codes
-    return len(np.unique(pairs)) == source.max() + 1
+    pairs = source * (codes.max(initial=0) + 1) + codes
+    return len(np.unique(pairs)) == len(np.unique(source))
+
+
+def _taken(cells, rows):
+    return Cells(cells.type, cells.values[rows], cells.is_missing[rows])
 
 
 def _objects(cells):

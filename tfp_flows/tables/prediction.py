@@ -52,7 +52,7 @@ def predict(
     context = take_rows(context, rows)
     zeros = tf.zeros([len(rows), distribution.features.num_codes], tf.float64)
     from_context = distribution.features_of_context(zeros, context)
-    probs = _probabilities_of_codes(distribution, zeros, from_context)
+    probs = _probabilities_of_codes(distribution, zeros, context, from_context)
     if column_codec.has_missing:  # conditions on a cell that is not missing
         probs = probs[:, :-1] / probs[:, :-1].sum(axis=1, keepdims=True)
     number, atoms, grid = None, [], column_codec.grid
@@ -77,7 +77,7 @@ def _shift(codec, frame, rows):
     return Shift(offset[rows], codec.grids[name], is_date)
 
 
-def _probabilities_of_codes(distribution, zeros, from_context):
+def _probabilities_of_codes(distribution, zeros, context, from_context):
     """Returns the probability of each code of the one column, `[N, V]`; ones without codes.
 
     `zeros` are the code 0 in each row, `[N, K]`, with K of at most one.
@@ -85,7 +85,7 @@ def _probabilities_of_codes(distribution, zeros, from_context):
     if not distribution.features.num_codes:
         return np.ones([len(zeros), 1])
     log_probs = [
-        log_mean(distribution.log_prob_of_codes(zeros + code, from_context))
+        log_mean(distribution.log_prob_of_codes(zeros + code, context, from_context))
         for code in range(distribution.features.num_values[0])
     ]
     return np.exp(tf.stack(log_probs, axis=1).numpy())

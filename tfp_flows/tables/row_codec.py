@@ -11,13 +11,21 @@ import numpy.typing as npt
 
 from tfp_flows.core.arguments import check_instance, require
 from tfp_flows.tables.atoms import AtomSpec
-from tfp_flows.tables.cells import cells_of, dates_from_days, days_if_dates, is_missing
+from tfp_flows.tables.cells import (
+    cells_of,
+    dates_from_days,
+    days_if_dates,
+    is_missing,
+    with_cells,
+    with_missing,
+)
 from tfp_flows.tables.column import UNUSABLE, Column
 from tfp_flows.tables.column_codec import ColumnCodec, Encoded
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.differences import in_order
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
+from tfp_flows.tables.presence import PresenceSpec
 from tfp_flows.tables.rules import Rule
 
 
@@ -25,6 +33,7 @@ class RowsRead(typing.NamedTuple):
     """Rows of C columns, encoded, whether they can occur or not; booleans are `[N, C]`."""
 
     x: np.ndarray  # codes and numbers, `[N, K + D]`; arbitrary where missing or unknown
+    is_observed: np.ndarray  # which entries follow from the cells, `[N, K + D]`
     is_possible: np.ndarray  # also False for missing cells that are not modelled
     is_known: np.ndarray  # False for texts and categories without a code
     is_missing: np.ndarray
@@ -33,7 +42,9 @@ class RowsRead(typing.NamedTuple):
 class RowCodec:
     """Rows of some columns of a table as entries: first all codes, then all numbers.
 
-    A difference takes the place of its column; a computed column has no entries.
+    A difference takes the place of its column; a computed column has no entries. If a part
+    or the source may be missing, the column has entries of its own besides, which are
+    present in the rows where it is missing (`Presence`).
 
     Args:
       columns: all `TableColumns`.
@@ -46,7 +57,8 @@ class RowCodec:
     Attributes:
       differences: the differences that are kept, by name of their column.
       functions: the functions and lookups that are kept, likewise.
-      codecs: the `ColumnCodec` of each column, or of its difference, by name.
+      codecs: the `ColumnCodec` of each column, or of its rule, by name.
+      alone: that of the column itself, where its rule says nothing, likewise.
       grids: the grid of each column, by name; None for none.
       owners: name of the column of each entry of a row.
 
@@ -73,26 +85,47 @@ class RowCodec:
         self._argument = "context" if is_context else "frame"
         self._refuses_missing = missing == "refuse"
         self._columns, self.names = columns, list(names)
-        differences = [] if is_context else _kept_differences(columns, names)
+        may_miss = {
+            c.name for c in columns if not self._refuses_missing and c.num_missing > 0
+        }
+        differences = [] if is_context else _kept_differences(columns, names, may_miss)
         functions = [] if is_context else _kept_functions(columns, names)
         self.differences = {d.name: d for d in differences}
         self.functions = {f.name: f for f in functions}
         self.grids = {name: column.grid for name, column in described.items()}
+        self.alone = {
+            rule.name: ColumnCodec(columns[rule.name], rule.name in may_miss)
+            for rule in [*in_order(self.differences).values(), *functions]
+            if rule.has_gaps and (may_miss & set(rule.names[1:]) or rule.silent_values)
+        }
         described |= {d.name: d.column for d in differences}
         for f in functions:  # a column without entries
             described[f.name] = Column(f.label, "constant", f.reason, values=[0.0])
+            may_miss -= set() if f.has_gaps else {f.name}
         self.codecs = {
-            n: ColumnCodec(c, not self._refuses_missing and c.num_missing > 0, is_context)
-            for n, c in described.items()
+            n: ColumnCodec(c, n in may_miss, is_context) for n, c in described.items()
         }
-        self._with_code = [n for n, c in self.codecs.items() if c.num_codes > 1]
-        self._with_number = [n for n, c in self.codecs.items() if c.has_number]
-        self.owners = [*self._with_code, *self._with_number]
+        # Keys of entries: a name, and whether the codec is that of the column alone. Codes
+        # that some rows do not have are last, each after those that it depends on.
+        alone = [(name, is_alone) for name in self.alone for is_alone in (False, True)]
+        keys = [(name, False) for name in self.codecs]
+        self._with_code = [
+            *(k for k in keys if k not in alone and self._codec(k).num_codes > 1),
+            *(
+                k
+                for k in alone
+                if self._codec(k).has_number or self._codec(k).num_codes > 1
+            ),
+        ]
+        keys = [key for name in self.codecs for key in ((name, False), (name, True))]
+        keys = [key for key in keys if key[0] in self.alone or not key[1]]
+        self._with_number = [key for key in keys if self._codec(key).has_number]
+        self.owners = [name for name, _ in (*self._with_code, *self._with_number)]
 
     @property
     def num_values(self) -> list[int]:
         """Number of values of each code, `[K]`."""
-        return [self.codecs[name].num_codes for name in self._with_code]
+        return [self._codec(key).num_codes for key in self._with_code]
 
     @property
     def size(self) -> int:
@@ -102,26 +135,29 @@ class RowCodec:
     @property
     def codes_of_missing(self) -> np.ndarray:
         """The code of a missing cell for each entry of a row, `[K + D]`; -1 without one."""
-        codecs = [self.codecs[name] for name in self._with_code]
+        codecs = [self._codec(key) for key in self._with_code]
         codes = [c.num_codes - 1.0 if c.has_missing else -1.0 for c in codecs]
         return np.array([*codes, *[-1.0] * len(self._with_number)])
 
     def entries_of_column(self, name: str) -> list[int]:
-        """Returns the indices of a column's code and number among the entries of a row."""
-        return [entry for entry, owner in enumerate(self.owners) if owner == name]
+        """Returns the indices of the code and number of a column, or of its rule."""
+        keys = [*self._with_code, *self._with_number]
+        return [entry for entry, key in enumerate(keys) if key == (name, False)]
 
     def read(self, frame: Frame) -> RowsRead:
         """Returns the rows of a frame, also rows that cannot occur."""
-        encoded = self._encoded(frame)
-        entries = [encoded[name].code for name in self._with_code]
-        entries += [encoded[name].number for name in self._with_number]
+        encoded, columns = self._encoded(frame)
+        entries = [encoded[key].code for key in self._with_code]
+        entries += [encoded[key].number for key in self._with_number]
         x = np.zeros([len(frame), self.size])
-        for place, values in enumerate(entries):
-            x[:, place] = np.nan_to_num(values)  # absent numbers are NaN
+        is_observed = np.ones(x.shape, bool)
+        for place, key in enumerate([*self._with_code, *self._with_number]):
+            x[:, place] = np.nan_to_num(entries[place])  # absent numbers are NaN
+            is_observed[:, place] = ~encoded[key].is_missing
         flags = np.ones([3, len(frame), len(self.names)], bool)
-        for i, cells in enumerate(encoded.values()):
+        for i, cells in enumerate(columns.values()):
             flags[:, :, i] = cells.is_possible, cells.is_known, cells.is_missing
-        return RowsRead(x, *flags)
+        return RowsRead(x, is_observed, *flags)
 
     def encode(self, frame: Frame, expected: str = "") -> np.ndarray:
         """Returns rows, `[N, K + D]`; with `expected`, refuses rows that cannot occur.
@@ -160,7 +196,7 @@ class RowCodec:
         """Raises `ValueError` if a category is not among its column's values."""
         for name, is_known in zip(self.names, rows.is_known.T, strict=True):
             if not is_known.all():
-                values, row = self.codecs[name].column.values, int(np.argmin(is_known))
+                values, row = self._columns[name].values, int(np.argmin(is_known))
                 cell = _shown(self._take(frame)[name][row])
                 raise ValueError(
                     f"Expected one of {values} in column {name!r}; got {cell!r} in row "
@@ -173,8 +209,10 @@ class RowCodec:
             return
         row = int(np.argmax(is_wrong.any(axis=1)))
         name = self.names[int(np.argmax(is_wrong[row]))]
-        column = self.codecs[name].column
-        cell = _shown(self._part(name, frame)[row])
+        column, part = self.codecs[name].column, self._part(name, frame)
+        if name in self.alone and not self._has_rule(name, frame)[row]:
+            column, part = self.alone[name].column, self._take(frame)[name]
+        cell = _shown(part[row])
         details = f" ({column.details})" if column.details else ""
         which = f"{column.kind} column {column.name!r}{details}"
         which = f"computed column {name!r}" if name in self.functions else which
@@ -197,7 +235,7 @@ class RowCodec:
         """
         columns = self._take(frame)  # a context, which has no differences
         where = {name: np.zeros(len(frame), bool) for name in self.names}
-        for place, name in enumerate(self._with_number):
+        for place, (name, _) in enumerate(self._with_number):
             codec = self.codecs[name]
             if codec.column.is_number:
                 encoded = codec.encode(columns[name])
@@ -216,15 +254,42 @@ class RowCodec:
 
         Numbers at atoms, booleans `[n, D]` for these rows, are not measured.
         """
-        encoded, specs = self._encoded(frame), []
-        codes = {owner: code for code, owner in enumerate(self._with_code)}
-        for place, name in enumerate(self._with_number):
-            measured = Encoded(*(entry[rows] for entry in encoded[name]))
+        encoded, specs = self._encoded(frame)[0], []
+        codes = {key: code for code, key in enumerate(self._with_code)}
+        for place, key in enumerate(self._with_number):
+            cells = encoded[key]
+            if key[1]:  # few rows have the column alone, but all tell its map
+                cells = self._encoded_alone(key[0], frame)
+            measured = Encoded(*(entry[rows] for entry in cells))
             if is_at_atom is not None:
                 number = np.where(is_at_atom[:, place], np.nan, measured.number)
                 measured = measured._replace(number=number)
-            specs.append(self.codecs[name].measured(measured, codes.get(name, -1)))
+            specs.append(self._codec(key).measured(measured, codes.get(key, -1)))
         return specs
+
+    def presence(self, contexts: RowCodec) -> list[PresenceSpec]:
+        """Returns where codes of rules are present, by codes of the row or its context."""
+        rules, specs = {**self.differences, **self.functions}, []
+        for code, (name, is_alone) in enumerate(self._with_code):
+            if name not in self.alone:
+                continue
+            _, *sources = rules[name].names
+            cells, context_cells = (
+                [pair for source in sources for pair in codec._nothing(source, rules[name])]
+                for codec in (self, contexts)
+            )
+            specs.append(PresenceSpec(code, cells, context_cells, is_alone))
+        return specs
+
+    def _nothing(self, source, rule):
+        """Pairs of a code of a source and a value with which the rule says nothing."""
+        pairs = []
+        for code, key in enumerate(self._with_code):
+            if key[0] == source:
+                codec = self._codec(key)
+                pairs += [(code, codec.num_codes - 1)] if codec.has_missing else []
+                pairs += [(code, value) for value in codec.codes_of(rule.silent_values)]
+        return pairs
 
     def atoms(self, contexts: RowCodec) -> list[AtomSpec]:
         """Returns the atoms of the numbers at others, which may be those of the context."""
@@ -256,40 +321,82 @@ class RowCodec:
             grid = self.grids[name]
             total = total if grid is None else grid.round(total).astype(total.dtype)
             is_date = self._columns[name].kind == "date"
-            columns[name] = dates_from_days(total) if is_date else total
+            total = dates_from_days(total) if is_date else total
+            columns[name] = self._with_alone(name, x, total)
         for name, function in self.functions.items():
-            columns[name] = function(columns[function.source])
+            computed = function(columns[function.source])
+            computed = with_missing(computed, is_missing(columns[name]))
+            columns[name] = self._with_alone(name, x, computed)
         return {name: columns[name] for name in self.names}
 
     def parts(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Returns columns, `[N]`, by name, with differences in place of their columns."""
-        nothing = np.zeros(len(x))
-        codes = dict(zip(self._with_code, x.T, strict=False))
-        numbers = dict(zip(self._with_number, x.T[len(self._with_code) :], strict=True))
-        return {
-            name: codec.decode(
-                codes.get(name, nothing).astype(np.int64), numbers.get(name, nothing)
-            )
-            for name, codec in self.codecs.items()
-        }
+        return {name: self._decoded((name, False), x)[0] for name in self.codecs}
+
+    def _codec(self, key):
+        name, is_alone = key
+        return self.alone[name] if is_alone else self.codecs[name]
+
+    def _decoded(self, key, x):
+        """The cells of a column or its rule, `[N]`, and where their code is present."""
+        codec, code, number = self._codec(key), np.zeros(len(x)), np.zeros(len(x))
+        if key in self._with_code:
+            code = x[:, self._with_code.index(key)]
+        if key in self._with_number:
+            number = x[:, len(self._with_code) + self._with_number.index(key)]
+        is_present = code < codec.num_codes
+        codes = np.where(is_present, code, 0.0).astype(np.int64)
+        return codec.decode(codes, number), is_present
+
+    def _with_alone(self, name, x, cells):
+        """The cells of a column: those of its rule, or its own where that says nothing."""
+        if name not in self.alone:
+            return cells
+        return with_cells(cells, *self._decoded((name, True), x))
 
     def _encoded(self, frame):
-        """The cells of each column, `Encoded`, by name."""
-        return {
-            name: self._computed(self.functions[name], frame)
-            if name in self.functions
-            else self._encoded_part(name, frame)
-            for name in self.names
-        }
+        """The cells of each key's codec and of each column, dictionaries of `Encoded`."""
+        encoded, columns = {}, {}
+        for name in self.names:
+            encoded[name, False] = columns[name] = cells = (
+                self._computed(self.functions[name], frame)
+                if name in self.functions
+                else self._encoded_part(name, frame)
+            )
+            if name not in self.alone:
+                continue
+            alone, has_rule = self._encoded_alone(name, frame), self._has_rule(name, frame)
+            chosen = (np.where(has_rule, *pair) for pair in zip(cells, alone, strict=True))
+            columns[name] = Encoded(*chosen)._replace(is_missing=alone.is_missing)
+            num_codes = self.codecs[name].num_codes, self.alone[name].num_codes
+            is_missing = cells.is_missing | ~has_rule
+            cells = cells._replace(is_missing=is_missing)
+            encoded[name, False] = _with_absent(cells, ~has_rule, num_codes[0])
+            encoded[name, True] = _with_absent(alone, has_rule, num_codes[1])
+        return encoded, columns
+
+    def _encoded_alone(self, name, frame):
+        return self.alone[name].encode(self._take(frame)[name])
+
+    def _has_rule(self, name, frame):
+        """In which rows the rule of a column says what it can be, booleans `[N]`."""
+        rule = self.functions.get(name) or self.differences[name]
+        _, *sources = self.columns_of(rule, frame).values()
+        if name in self.functions:
+            sources = [rule(*sources)]
+        return ~np.any([is_missing(source) for source in sources], axis=0)
 
     def _computed(self, function, frame):
-        """The cells of a computed column, which has neither code nor number."""
+        """The cells of a computed column, whose only code says whether it is missing."""
         values, source = self.columns_of(function, frame).values()
-        is_possible = function.holds(source, values)
+        is_possible, absent = function.holds(source, values), is_missing(values)
         if not function.has_one_source and function.source in self.names:
             is_possible |= is_missing(source)  # one of several may have the value
+        codec = self.codecs[function.name]
+        is_possible |= absent & codec.has_missing
+        code = np.where(absent & codec.has_missing, codec.num_codes - 1, 0)
         nothing, is_known = np.zeros(len(values)), np.ones(len(values), bool)
-        return Encoded(nothing, nothing, is_possible, is_known, is_missing(values))
+        return Encoded(code, nothing, is_possible, is_known, absent)
 
     def _encoded_part(self, name, frame):
         cells = self.codecs[name].encode(self._part(name, frame))
@@ -315,6 +422,12 @@ class RowCodec:
 
     def _take(self, frame):
         return frame.take(self.names, self._argument) if self.names else {}
+
+
+def _with_absent(cells, is_absent, code):
+    """Cells with a code in place of those that are absent, and without their numbers."""
+    code = np.where(is_absent, code, cells.code)
+    return cells._replace(code=code, number=np.where(is_absent, np.nan, cells.number))
 
 
 def _shown(cell):
@@ -360,13 +473,18 @@ def violated_rules(frame: Any, columns: TableColumns) -> dict[str, npt.NDArray[n
 # The rules that a distribution of modelled columns, given the others, keeps.
 
 
-def _kept_differences(columns, modelled):
-    """The differences of modelled columns; no sum that leaves nothing to model."""
+def _kept_differences(columns, modelled, may_miss):
+    """The differences of modelled columns, but two kinds of differences of a single one.
+
+    A sum leaves nothing to model. If a part may be missing, some rows would have the
+    prediction of a difference, and others that of the column.
+    """
     kept = [d for d in columns.differences if d.name in modelled]
     for difference in kept:
         _check_fits(difference, columns)
-    is_determined = len(modelled) == 1 and any(d.column.kind == "constant" for d in kept)
-    return [] if is_determined else kept
+    if len(modelled) > 1:
+        return kept
+    return [d for d in kept if d.column.kind != "constant" and not may_miss & set(d.minus)]
 
 
 def _kept_equalities(columns, modelled):

@@ -23,11 +23,14 @@ class Rule(abc.ABC):
 
     Attributes:
       needs: the columns that allow it, in words.
-      names: names of all its columns.
+      names: names of all its columns; the first is the one that it describes.
+      has_gaps: whether the first column may have a cell where another is missing, and the
+        other way round. Where it has one alone, the column is modelled itself.
     """
 
     needs: ClassVar[str]
     names: list[str]
+    has_gaps: bool = False
 
     @property
     @abc.abstractmethod
@@ -37,6 +40,11 @@ class Rule(abc.ABC):
     @abc.abstractmethod
     def fits(self, columns: Sequence[Column]) -> bool:
         """Returns whether columns, in the order of `names`, allow it."""
+
+    @property
+    def silent_values(self) -> list:
+        """Values of the source with which it says nothing about the first column."""
+        return []
 
     def to_plain(self) -> dict[str, Any]:
         """Returns a dictionary of JSON's types."""
@@ -55,6 +63,7 @@ class Computed(Rule):
       name: name of the column.
       source: name of the other column.
       reason: why there is the rule.
+      has_gaps: see `Rule`. Without, the column is missing where its source is.
       has_one_source: whether different cells of the source have different values.
     """
 

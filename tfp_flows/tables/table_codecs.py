@@ -27,6 +27,7 @@ class TableCodecs:
     Attributes:
       rows: the `RowCodec` of the modelled columns.
       context: that of the context.
+      presence: a `PresenceSpec` for each code that only some rows have.
 
     Raises:
       ValueError: if no column that varies is modelled, `context` has an unknown name, or a
@@ -44,6 +45,7 @@ class TableCodecs:
         self.context = RowCodec(columns, missing, context, is_context=True)
         self._columns = columns
         self._atoms = self.rows.atoms(self.context)
+        self.presence = self.rows.presence(self.context)
         require(self.rows.size, "columns that vary", f"{names}, all constant")
 
     def encode_possible(self, frame: Frame) -> tuple[np.ndarray, np.ndarray | None]:

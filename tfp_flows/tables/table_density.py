@@ -573,6 +573,7 @@ class TableDensity:
             codecs.rows.num_values,
             numbers,
             atoms=atoms,
+            presence=codecs.presence,
             context_values=codecs.context.num_values,
             context_numbers=codecs.context.measure(read, measured),
             description=self._description(),
