@@ -90,7 +90,20 @@ def _read(settings):
     frames = [block.frame for block in blocks]
     if not frames:
         raise DataError(f"Expected rows in {path}; got a header only.")
-    return True, pd.concat(frames).set_axis(table.names, axis=1)
+    frame = pd.concat(frames).set_axis(table.names, axis=1)
+    empty = [
+        name
+        for i, name in enumerate(table.names)
+        if name == f"Unnamed: {i}"
+        and frame[name].str.strip().isin(typed_cells.MISSING).all()
+    ]
+    if empty:
+        warnings.warn(
+            f"{empty}, without a name or a value in {path}, as if its lines end with a "
+            "delimiter: left out",
+            stacklevel=2,
+        )
+    return True, frame.drop(columns=empty)
 
 
 def _typed(frame, kinds, decimal):

@@ -378,3 +378,54 @@ def test_squares_of_large_numbers_do_not_overflow(rng):
     with np.errstate(over="raise"):
         columns = tff.describe_columns(rows)
     assert [difference.label for difference in columns.differences] == ["b - a"]
+
+
+def check_sums(rows, **sums):
+    """Draws and completions of rows keep sums: a name, and a function of the rows."""
+    columns = tff.describe_columns(rows)
+    assert {d.name for d in columns.differences} == set(sums)
+    table = fitted(columns, rows)
+    assert np.isfinite(table.log_prob(rows)).all()
+    drawn = table.sample(1000, seed=0)
+    is_lost = np.random.default_rng(0).random([60, rows.shape[1]]) < 0.4
+    lost = rows[:60].astype(object).mask(is_lost)
+    completed = table.impute(lost, seed=0, num_candidates=256)
+    assert completed.notna().all(axis=None)
+    for name, total in sums.items():
+        for each in (drawn, completed):
+            assert (each[name] == total(each)).all()
+    assert list(drawn.dtypes) == list(rows.dtypes)
+
+
+def test_sums_of_columns_with_few_values_are_kept():
+    adults, kids = RNG.choice([1, 2, 3], COUNT), RNG.choice([0, 0, 1, 2, 5], COUNT)
+    rows = pd.DataFrame({"guests": adults + kids, "adults": adults, "kids": kids})
+    flags = RNG.random([3, COUNT]) < 0.4
+    rows = rows.assign(count=flags.sum(axis=0), first=flags[0], second=flags[1] + 0)
+    rows["third"] = flags[2]
+    columns = tff.describe_columns(rows)
+    assert [columns[n].kind for n in ("adults", "kids")] == ["ordered", "ordered"]
+    assert columns["guests"].kind == columns["count"].kind == "integer"
+    check_sums(
+        rows,
+        guests=lambda r: r["adults"] + r["kids"],
+        count=lambda r: r[["first", "second", "third"]].astype(int).sum(axis=1),
+    )
+    either = {"a": flags[0] & ~flags[1], "b": flags[1], "either": flags[0] | flags[1]}
+    assert tff.describe_columns(either).differences == []  # 1 + 1 is no boolean
+    rare = {"a": adults, "b": np.arange(COUNT) < 2, "c": adults + (np.arange(COUNT) < 2)}
+    assert "c" not in [d.name for d in tff.describe_columns(rare).differences]
+
+
+def test_a_date_that_is_days_after_another_is_kept():
+    start = np.datetime64("2022-01-01") + RNG.integers(0, 300, COUNT)
+    nights = RNG.choice([1, 2, 3, 7, 14], COUNT)
+    rows = pd.DataFrame({"end": start + nights, "nights": nights, "start": start})
+    check_sums(
+        rows, end=lambda r: r["start"] + pd.to_timedelta(r["nights"].astype(int), "D")
+    )
+    hours = RNG.random(COUNT)
+    rows = pd.DataFrame({"start": start.astype("M8[s]"), "days": hours})
+    rows["end"] = rows["start"] + pd.to_timedelta(hours + 1e-3, "D")
+    labels = [d.label for d in tff.describe_columns(rows).differences]
+    assert "end - start - days" not in labels

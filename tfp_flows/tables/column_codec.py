@@ -76,6 +76,12 @@ class ColumnCodec:
         """Returns the codes of some values; none if the column's codes are not values."""
         return [] if self.has_number else [self._codes[value] for value in values]
 
+    def numbers_from(self, y: np.ndarray) -> np.ndarray:
+        """Returns the entries of numbers y, `[N]`, with rounding errors; NaN for none."""
+        if self.column.has_values:
+            return np.array([self._codes.get(value, np.nan) for value in y], np.float64)
+        return y if self.grid is None else self.grid.places(self.grid.round_if_near(y))
+
     def encode(self, column: np.ndarray) -> Encoded:
         """Returns the cells of a column, `[N]`; refuses cells of another type."""
         cells = cells_of(self.column.name, column)

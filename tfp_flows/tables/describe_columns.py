@@ -100,7 +100,12 @@ def describe_columns(
     }
     functions = _with_lookups(_functions(table, numbers), table, cells)
     computed = [function.name for function in functions]
-    differences = _differences(table, computed, numbers)
+    booleans = {
+        c.name: cells_of(c.name, cells[c.name]).numbers()
+        for c in table
+        if c.kind == "boolean" and not isinstance(c.values[0], str)
+    }
+    differences = _differences(table, computed, numbers | booleans)
     linked = [*computed, *(difference.name for difference in differences)]
     equalities = find_equalities({c.name: c for c in table}, linked, numbers)
     return TableColumns(list(table), differences, equalities, functions)
@@ -191,14 +196,18 @@ def _with_lookups(functions, table, cells):
 
 
 def _differences(table, computed, numbers):
-    """The orders and sums that all rows show, without those of computed columns."""
+    """The orders and sums that all rows show, without those of computed columns.
+
+    The numbers are those of columns by name, `[N]`, booleans included.
+    """
     differences = find_differences({c.name: c for c in table}, computed, numbers)
     for name, difference in in_order({d.name: d for d in differences}).items():
         column = difference.with_room([table[n] for n in difference.names])
-        if column.low != table[name].low:
+        if (column.kind, column.low) != (table[name].kind, table[name].low):
             column.reason += f", with room for {' + '.join(difference.minus)}"
         high = None if difference.column.kind == "constant" else column.high
-        table.change(name, low=column.low, high=high, reason=column.reason)
+        ends = {"low": column.low, "high": high}
+        table.change(name, kind=column.kind, **ends, reason=column.reason)
     return differences
 
 
@@ -208,7 +217,10 @@ def _described(name, column, categories, are_ordered, as_recorded):
     values = cells.values[~cells.is_missing]
     count = int(cells.is_missing.sum())
     if not len(values):
-        return Column(name, "missing", "no cell has a value", num_missing=count)
+        reason = "no cell has a value"
+        if re.fullmatch(r"Unnamed: \d+", name):  # pandas's name
+            reason += ", nor a name: the lines of the file end with a delimiter"
+        return Column(name, "missing", reason, num_missing=count)
     distinct, counts = np.unique(values, return_counts=True)
     are_floats = column.dtype.kind == "f"
     if column.dtype.kind == "O":

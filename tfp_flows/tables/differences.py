@@ -14,6 +14,7 @@ import numpy as np
 
 from tfp_flows.tables.column import Column
 from tfp_flows.tables.counted_numbers import RESOLUTION, Counted
+from tfp_flows.tables.grids import find_step
 from tfp_flows.tables.rules import Rule
 
 _KINDS = ("real", "positive", "integer", "heavy-tailed", "date")
@@ -37,9 +38,10 @@ class Difference(Rule):
     ```
 
     So an order of two columns is a difference that is never negative, and a sum is one that
-    is always zero; both are kept exactly. The map has a volume of 1: densities are those of
-    the columns. Where one of `minus` is missing, the column is modelled itself. A column of
-    a context has no difference. That of two dates is in days.
+    is always zero, also that of a date and of days; both are kept exactly. The map has a
+    volume of 1: densities are those of the columns. Where one of `minus` is missing, the
+    column is modelled itself. A column of a context has no difference. That of two dates is
+    in days.
 
     Args:
       name: name of the column.
@@ -94,10 +96,14 @@ class Difference(Rule):
     def with_room(self, columns: Sequence[Column]) -> Column:
         """Returns the column, from no higher than where the parts' sum starts.
 
-        So differences of 0 leave it in its support.
+        So differences of 0 leave it in its support. Ordered values, among which not every
+        sum is, become integers.
         """
         column, *parts = columns
         lows = _lows(parts)
+        if column.has_values:
+            low = None if None in lows else min(*column.values, sum(lows))
+            return dataclasses.replace(column, kind="integer", values=[], low=low)
         if column.low is None or None in lows:
             return column
         return dataclasses.replace(column, low=min(column.low, sum(lows)))
@@ -133,15 +139,17 @@ def find_differences(
     """Returns the sums and orders of columns that hold in all rows where all are known.
 
     A sum, such as `d = a + b`, has two parts or more, all of whose sums are on the grid of
-    d. An order `a <= b`, of numbers or of dates, is returned if chance would violate it: in
-    many rows if one column were shuffled, and in some if the difference were normal. The
-    column with a difference is then described from where its parts start (`with_room`).
-    Columns that functions compute have none.
+    d. Its parts, and d itself if all are whole, may be ordered numbers; parts may also be
+    booleans. A date may be the sum of a date and of days. An order `a <= b`, of numbers or
+    of dates, is returned if chance would violate it: in many rows if one column were
+    shuffled, and in some if the difference were normal. The column with a difference is
+    then described from where its parts start (`with_room`). Columns that functions compute
+    have none.
     """
     names = [n for n, c in columns.items() if c.kind in _KINDS and n not in computed]
     if len(names) > _MOST_COLUMNS:
         return []
-    cells = {name: cells[name] for name in names}
+    every = {n: x for n, x in cells.items() if n not in computed}
     differences: dict[str, Difference] = {}
 
     def is_new(candidate):
@@ -149,8 +157,11 @@ def find_differences(
         ends = (_reaches(differences, part, candidate.name) for part in candidate.minus)
         return is_free and not any(ends)
 
-    without_dates = {n: rows for n, rows in cells.items() if columns[n].kind != "date"}
-    for name, parts in _sums(without_dates):
+    numbers = {n: cells[n] for n in names if columns[n].kind != "date"}
+    sums = list(_sums(numbers))
+    if len(numbers) < len(every) <= _MOST_COLUMNS:
+        sums += [s for s in _sums(every) if _are_mixed(*s, columns, every)]
+    for name, parts in sums:
         reason = f"{name} = {' + '.join(parts)} in {_rows(cells, [name, *parts])}"
         zero = Column(" - ".join([name, *parts]), "constant", reason, values=[0.0])
         zero.num_missing = _num_unknown(cells, [name, *parts])
@@ -158,7 +169,7 @@ def find_differences(
         is_on_grid = _is_on_grid(columns[name], [columns[part] for part in parts])
         if is_on_grid and is_new(candidate):
             differences[name] = candidate
-    for name, part in _orders(cells, columns):
+    for name, part in _orders({name: cells[name] for name in names}, columns):
         column = _described(f"{name} - {part}", columns[name], cells[name] - cells[part])
         column.reason = f"{part} <= {name} in {_rows(cells, [name, part])}"
         candidate = Difference(name, [part], column)
@@ -244,6 +255,33 @@ def _sums(cells):
             yield names[column], [names[part] for part in parts]
 
 
+def _are_mixed(name, parts, columns, cells):
+    """Whether a column may be the sum of others, of which some are not numbers alone.
+
+    If one of those with a list of values were shuffled, it would be wrong in some rows.
+    """
+    names, column = [name, *parts], columns[name]
+    num_dates = sum(columns[part].kind == "date" for part in parts)
+    if num_dates != (column.kind == "date"):
+        return False
+    if column.has_values and not all(_is_whole(columns[n]) for n in names):
+        return False
+    moved = [_num_moved(cells[n]) for n in names if columns[n].has_values]
+    return column.kind != "boolean" and min(moved, default=np.inf) >= _LEAST_EXPECTED
+
+
+def _num_moved(numbers):
+    """The number of rows whose number is expected to change if they are shuffled."""
+    _, counts = np.unique(numbers[~np.isnan(numbers)], return_counts=True)
+    return counts.sum() - np.sum(counts**2) / max(counts.sum(), 1)
+
+
+def _is_whole(column):
+    if column.has_values:
+        return all(float(value).is_integer() for value in column.values)
+    return column.kind == "integer" and all(map(float.is_integer, column.spikes))
+
+
 def _is_sum(cells, names, column, parts):
     """Whether a column is the sum of others, which vary, in all rows that are known."""
     rows = np.stack([cells[names[place]] for place in (column, *parts)])
@@ -321,11 +359,14 @@ def _are_alike(columns):
 
 
 def _step(column):
+    """The step of the grid of a column, or of its values; 0 if they are on none."""
+    if column.has_values:
+        return find_step(np.sort(np.array(column.values, np.float64)), RESOLUTION) or 0.0
     return column.grid.step if column.grid else 0.0
 
 
 def _lows(columns):
-    return [column.lowest for column in columns]
+    return [min(c.values) if c.has_values else c.lowest for c in columns]
 
 
 def _is_multiple(step, unit):

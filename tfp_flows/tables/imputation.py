@@ -10,7 +10,12 @@ import tensorflow as tf
 from tfp_flows.core.arguments import require
 from tfp_flows.core.rows import take_rows
 from tfp_flows.distributions import draws
-from tfp_flows.tables.cells import cells_of, days_if_dates, is_missing
+from tfp_flows.tables.cells import (
+    cells_of,
+    dates_from_days,
+    days_if_dates,
+    is_missing,
+)
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.functions import Function
@@ -126,13 +131,18 @@ def _put_terms_of_sums(columns, frame, codec):
     sums = [d.names for d in differences if d.column.kind == "constant"]
     for total, *parts in [*sums, *reversed(sums)]:
         arrays = {n: columns.get(n, frame.columns[n]) for n in (total, *parts)}
-        terms = {n: cells_of(n, array).numbers() for n, array in arrays.items()}
+        cells = {n: cells_of(n, array) for n, array in arrays.items()}
+        terms = {n: cells[n].numbers() for n in cells}
         for name in set(terms) & set(columns):
             others = np.sum([terms[part] for part in parts if part != name], axis=0)
             value = others if name == total else terms[total] - others
             grid = codec.codecs[name].grid
             value = value if grid is None else grid.round_if_near(value)
             is_new = is_missing(columns[name]) & ~np.isnan(value)
+            if cells[name].type == "boolean":
+                value = value.astype(bool)
+            if cells[name].type == "date":
+                value, columns[name] = dates_from_days(value), cells[name].values
             columns[name] = np.where(is_new, value, columns[name])
 
 
@@ -216,19 +226,18 @@ class RuleSolver(typing.NamedTuple):
         All codes, `[N, K]`, and the numbers before it are known.
         """
         entry = codes.shape[1] + number
-        owner = self.codec.owners[entry]
+        codec = self.codec.codecs[self.codec.owners[entry]]
         drawn = np.array(self.x)
         drawn[:, :entry] = np.column_stack([codes, *numbers])
         terms = self.columns | self.codec.parts(drawn)  # arbitrary where unknown
         terms = {name: days_if_dates(term) for name, term in terms.items()}
-        grid = self.codec.codecs[owner].grid
         solution, is_solved = np.zeros(len(codes)), np.zeros(len(codes), bool)
         for name in self.codec.differences:
             others, count, is_known = self._sum_of_others(entry, name, terms, codes)
             is_here = self._is_linked(name) & is_known & (count > 0.0)
             is_here &= ~self.observed[:, entry]
             value = (self._numbers(name) - others) / np.maximum(count, 1.0)
-            value = value if grid is None else grid.places(grid.round_if_near(value))
+            value = codec.numbers_from(value)
             is_here &= ~np.isnan(value)  # a part in the context may be missing
             solution = np.where(is_here, value, solution)
             is_solved |= is_here

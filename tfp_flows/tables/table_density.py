@@ -164,7 +164,10 @@ class TableDensity:
         self._distribution = self._new_distribution(read, encoded, measured)
         validation = None
         if fit_options.validation_frame is not None:
-            kept = self._codecs.encode_possible(Frame(fit_options.validation_frame))
+            try:
+                kept = self._codecs.encode_possible(Frame(fit_options.validation_frame))
+            except ValueError as error:
+                raise ValueError(f"{error} The rows are `validation_frame`.") from error
             validation = *kept, np.ones(len(kept[0]))
         data = *take_rows(encoded, rows), weight
         history = fit_distribution(
