@@ -15,9 +15,8 @@ _HEADER = ("table", "test log-likelihood (nats, ± 2 s.e.)", "columns")
 
 def page(results):
     """Returns the report as a `Page`."""
-    modelled = [
-        c["name"] for c in results["columns"] if c["name"] not in results["context"]
-    ]
+    names = [c["name"] for c in results["columns"] if "kind" in c]  # no rules
+    modelled = [name for name in names if name not in results["context"]]
     given = f" given {', '.join(results['context'])}" if results["context"] else ""
     columns = f"{', '.join(modelled)}{given}"
     row = (results["table"], plus_minus(results["test_log_likelihood"]), columns)

@@ -100,6 +100,8 @@ def test_other_rows_options_and_files_are_refused(fit, tmp_path):
         fit(1, backup=tmp_path / "nowhere" / "fit.npz")
     with pytest.raises(ValueError, match="`validation_frame` with rows; got none"):
         fit(1, validation_frame={name: cells[:0] for name, cells in FRAME.items()})
+    with pytest.raises(ValueError, match="got .*The rows are `validation_frame`"):
+        fit(1, validation_frame={name: cells for name, cells in [*FRAME.items()][1:]})
     path.write_bytes(b"nothing")
     with pytest.raises(ValueError, match="`backup` that a fit has written"):
         fit(1, backup=path)

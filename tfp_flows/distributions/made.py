@@ -202,7 +202,8 @@ class CategoricalMADE(AutoregressiveDistribution):
           *context: `[N, context_size]`, as the network sees it, if there is one.
           training: whether hidden units are dropped.
         """
-        return self._ensemble.log_probs(x, present, *(context or [None]), training)
+        only = context[0] if context else None
+        return self._ensemble.log_probs(x, present, only, training)
 
     def complete(
         self, x: tf.Tensor, observed: tf.Tensor, seed: tf.Tensor, *context: tf.Tensor

@@ -6,7 +6,6 @@ import dataclasses
 import graphlib
 import itertools
 import math
-import typing
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -58,7 +57,6 @@ class Difference(Rule):
     minus: list[str]
     column: Column
 
-    has_gaps: typing.ClassVar[bool] = True
     needs = (
         "numbers, or two dates; the first without `high`, and, if it is on a grid, the "
         "others on it too"
@@ -68,6 +66,11 @@ class Difference(Rule):
     def names(self) -> list[str]:  # type: ignore[override]  # elsewhere a field
         """Names of all columns."""
         return [self.name, *self.minus]
+
+    @property
+    def has_gaps(self) -> bool:  # type: ignore[override]  # elsewhere a field
+        """True: each of its columns may be missing alone."""
+        return True
 
     @property
     def label(self) -> str:
@@ -160,7 +163,8 @@ def find_differences(
     numbers = {n: cells[n] for n in names if columns[n].kind != "date"}
     sums = list(_sums(numbers))
     if len(numbers) < len(every) <= _MOST_COLUMNS:
-        sums += [s for s in _sums(every) if _are_mixed(*s, columns, every)]
+        more = _sums(every)
+        sums += [(n, parts) for n, parts in more if _are_mixed(n, parts, columns, every)]
     for name, parts in sums:
         reason = f"{name} = {' + '.join(parts)} in {_rows(cells, [name, *parts])}"
         zero = Column(" - ".join([name, *parts]), "constant", reason, values=[0.0])

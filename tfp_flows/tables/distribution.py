@@ -293,8 +293,8 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
-        kinds = {"numbers": NumberSpec, "context_numbers": NumberSpec}
-        kinds |= {"atoms": AtomSpec, "presence": PresenceSpec}
+        kinds: dict[str, Any] = {"atoms": AtomSpec, "presence": PresenceSpec}
+        kinds |= {"numbers": NumberSpec, "context_numbers": NumberSpec}
         plain = {
             name: [vars(spec) for spec in _specs(self.parameters[name], kind)]
             for name, kind in kinds.items()

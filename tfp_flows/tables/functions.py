@@ -158,8 +158,8 @@ class Function(Computed):
         if source.is_number and source.grid is not None:
             numbers.append(source.low)
         is_positive = source.has_values or (source.lowest or -1.0) >= 0.0
-        numbers = np.array(numbers, np.float64)
-        return is_positive and bool(np.isfinite(self._exact(numbers)).all())
+        exact = self._exact(np.array(numbers, np.float64))
+        return is_positive and bool(np.isfinite(exact).all())
 
     def _numbers(self, name, column):
         """Cells of one of both columns, `[N]`; NaN where missing."""

@@ -160,7 +160,8 @@ def _lookup(name, source, cells):
         some = [_taken(cells[n], rows) for n in (source, name)]
         pairs = dict(zip(*map(_objects, some), strict=True))
         has_others = all(key != value for key, value in pairs.items())
-        if pairs and _is_lookup(*map(_codes, some), has_others):
+        from_source, from_column = map(_codes, some)
+        if pairs and _is_lookup(from_source, from_column, has_others):
             reason = f"one value for each of the {len(pairs)} of {source} in {words}"
             distinct = np.unique(cells[source].values[has_key]).astype(object)
             values = [[key, pairs.get(key)] for key in distinct]

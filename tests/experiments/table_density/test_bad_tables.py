@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import tfp_flows
 from experiments.data import DataError
 from experiments.data.text_table import read_csv
 from experiments.table_density.data import read_table
@@ -226,6 +227,16 @@ def test_what_is_unusual_but_clear_is_read(name, tmp_path):
     assert list(frame) == columns.names == names
     assert [column.kind for column in columns] == ["positive", "categorical"]
     assert len(frame) == len(ROWS)
+
+
+def test_an_empty_column_at_the_end_of_the_lines_is_left_out(tmp_path):
+    rows = [f"{row}," for row in ROWS]
+    with pytest.warns(UserWarning, match=r"\['Unnamed: 2'\], without a name or a value"):
+        frame, columns = read(table(*rows, header="a,b,"), tmp_path)
+    assert list(frame) == columns.names == ["a", "b"]
+    frame["Unnamed: 2"] = np.nan
+    reason = tfp_flows.describe_columns(frame)["Unnamed: 2"].reason
+    assert "the lines of the file end with a delimiter" in reason
 
 
 def test_a_word_for_nothing_is_a_category_among_texts(tmp_path):

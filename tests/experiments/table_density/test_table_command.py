@@ -13,7 +13,7 @@ from refused import assert_refused
 import tfp_flows
 from experiments import predict, sample, table_density
 from experiments.data import DataError
-from experiments.table_density import experiment
+from experiments.table_density import experiment, report
 from experiments.table_density.data import read_table
 from experiments.table_density.settings import TableDensitySettings
 
@@ -95,6 +95,13 @@ def test_the_report_has_kinds_likelihood_diagnostics_and_pictures(finished):
         for picture in PICTURES[name]:
             assert f"({picture})" in text
             assert matplotlib.image.imread(folder / picture)[..., :3].std() > 0.02
+
+
+def test_the_report_lists_columns_without_their_rules(finished):
+    _, results = finished["joint"]
+    rules = [{"names": ["age", "hour"]}, {"name": "age", "minus": ["hour"]}]
+    with_rules = {**results, "columns": [*results["columns"], *rules]}
+    assert report.table(with_rules) == report.table(results)
 
 
 def test_the_report_on_synthetic_rows_has_its_numbers_and_what_they_show(finished):
