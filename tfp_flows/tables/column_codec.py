@@ -74,7 +74,8 @@ class ColumnCodec:
 
     def codes_of(self, values: Sequence) -> list[int]:
         """Returns the codes of some values; none if the column's codes are not values."""
-        return [] if self.has_number else [self._codes[value] for value in values]
+        known = [value for value in values if value in self._codes]
+        return [] if self.has_number else [self._codes[value] for value in known]
 
     def numbers_from(self, y: np.ndarray) -> np.ndarray:
         """Returns the entries of numbers y, `[N]`, with rounding errors; NaN for none."""

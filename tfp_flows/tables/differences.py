@@ -249,7 +249,8 @@ def _sums(cells):
                 totals.add(column)
                 yield names[column], [names[part] for part in parts[index]]
     some = some[~np.isnan(some).any(axis=1)]
-    for column in sorted(set(varying) - totals) if len(some) else []:
+    varying = varying[[_varies(some[:, place]) for place in varying]]
+    for column in sorted(set(varying) - totals):
         parts = np.array([part for part in varying if part not in (column, *totals)], int)
         size = np.abs(some[:, parts]).max(axis=0)
         shares = np.linalg.lstsq(some[:, parts] / size, some[:, column], rcond=None)[0]

@@ -44,8 +44,8 @@ class Presence:
 
     Attributes:
       absent: absent codes, `[K]`.
-      firsts: codes up to the first of which, or the next, codes are drawn at once: no code
-        between them depends on another one's presence.
+      firsts: first code of each group of codes that are drawn at once: where a code is
+        present does not depend on other codes of its group.
     """
 
     def __init__(self, specs: Sequence[PresenceSpec], num_values: Sequence[int]) -> None:
