@@ -422,7 +422,10 @@ def test_a_date_that_is_days_after_another_is_kept():
     nights = RNG.choice([1, 2, 3, 7, 14], COUNT)
     rows = pd.DataFrame({"end": start + nights, "nights": nights, "start": start})
     check_sums(
-        rows, end=lambda r: r["start"] + pd.to_timedelta(r["nights"].astype(int), "D")
+        rows,
+        end=lambda r: (
+            pd.to_datetime(r["start"]) + pd.to_timedelta(r["nights"].astype(int), "D")
+        ),
     )
     hours = RNG.random(COUNT)
     rows = pd.DataFrame({"start": start.astype("M8[s]"), "days": hours})
