@@ -20,6 +20,7 @@ posterior           AmortizedPosterior, and the posterior given one observation
 kernel_ridge        a point near the true parameters, for expected coverage
 calibration         checks of the whole: ranks and expected coverage
 observation_checks  checks of one observation: within the simulations, importance weights
+predictive_check    check of its posterior by data simulated with the posterior's draws
 neural_likelihood   fit_neural_likelihood: the density of data given parameters
 mixed_trials        the same for data with categories or integers
 score_bias          the number of trials that a learned density can take

@@ -352,8 +352,14 @@ def _fit_round(pairs, source, training, seed, prior):
         prior=prior,
         ranges=usable.ranges(source.support),
         pin=source.pin,
+        simulator=source if _can_simulate_again(source) else None,
         likelihood=learned,
     )
+
+
+def _can_simulate_again(source):
+    """Whether the check of means by simulations is possible, and no density is known."""
+    return isinstance(source, PriorSimulator) and source.has_log_prior
 
 
 def _learn_likelihood(rows, judge, training, seed):

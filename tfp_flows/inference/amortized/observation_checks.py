@@ -306,6 +306,7 @@ def judge_observation(
     adapted: WeightedDraws | None = None,
     mass: float | None = None,
     rows: np.ndarray | None = None,
+    predictive: Check | None = None,
     *,
     is_learned: bool = False,
 ) -> ObservationReport:
@@ -319,6 +320,7 @@ def judge_observation(
       mass: probability of a truncated prior's region under its posterior; None for the
         whole prior.
       rows: entries of draws, `[S, E]`, if there are no weights.
+      predictive: the check of means by data simulated with the draws; None for no check.
       is_learned: whether a learned likelihood weighs draws. It knows no more about data far
         from the simulations than the posterior does.
     """
@@ -350,6 +352,8 @@ def judge_observation(
     if rows is not None:
         words = "Take medians and quantiles, or simulate more."
         checks.append(_own_deviation(rows, _WITHOUT_WEIGHTS, words, False))
+    if predictive is not None:
+        checks.append(predictive)
     reasons = tuple(dict.fromkeys(reasons_of(checks)))
     evidence, error = (None, None) if weighted is None else weighted.log_evidence
     ess = None if weighted is None else weighted.ess

@@ -41,9 +41,14 @@ from tfp_flows.inference.amortized.observation_checks import (
     Surroundings,
     judge_observation,
 )
-from tfp_flows.inference.amortized.simulator import JointSimulator
+from tfp_flows.inference.amortized.predictive_check import check_mean
+from tfp_flows.inference.amortized.simulator import (
+    JointSimulator,
+    PriorSimulator,
+    Simulator,
+)
 from tfp_flows.inference.amortized.truncation import Conditioned, TruncatedPrior
-from tfp_flows.inference.checks.importance import WeightedDraws
+from tfp_flows.inference.checks.importance import WeightedDraws, systematic_rows
 from tfp_flows.inference.parts import named, parts_from_rows, rows_from_parts
 from tfp_flows.inference.support import JointSupport, without_functions
 from tfp_flows.inference.surrogate import FlowPosterior
@@ -53,6 +58,7 @@ from tfp_flows.training.loading import load
 # Number of weighted draws of a report; and the largest number: for `resample`, and for
 # uneven weights of a learned likelihood, since `fit_posterior` cannot help there.
 _NUM_DRAWS, _MOST_DRAWS = 10_000, 100_000
+_NUM_PREDICTIVE = 1_000  # data simulated with draws of the posterior of one observation
 _EFFECTIVE_FOR_ONE = 2  # effective draws for each row of `resample`: few are alike
 
 
@@ -105,7 +111,14 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
       ranges: those of `Pairs`; None if they are not known.
       pin: the model's density, as in `Simulator`, for importance weights; None if it is
         not known. Files and pickles do not hold it.
+      simulator: the `Simulator`, for the check of `num_predictive`; None if there is none.
+        Files and pickles do not hold it.
       name: name of the distribution.
+
+    Attributes:
+      num_predictive: number of simulations, with draws of the posterior of an observation,
+        by which its report checks the means; 0 for no check. It is 1,000 with a `simulator`
+        that takes N draws at once, and 0 otherwise. Set it before you read a report.
     """
 
     def __init__(
@@ -122,13 +135,16 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
         likelihood: LearnedLikelihood | None = None,
         ranges: np.ndarray | None = None,
         pin: Callable | None = None,
+        simulator: Simulator | None = None,
         name: str = "amortized_posterior",
     ) -> None:
         super().__init__(distribution, name=name)
         self.support, self.form, self.features = support, form, features
         self.report, self.surroundings, self.extent = report, surroundings, extent
         self.prior, self.ranges = prior, ranges
-        self.likelihood, self.pin = likelihood, pin
+        self.likelihood, self.pin, self.simulator = likelihood, pin, simulator
+        is_fast = simulator is not None and not simulator.is_slow
+        self.num_predictive = _NUM_PREDICTIVE if is_fast else 0
         self._shapes = support.event_shapes
 
     def __call__(self, x: Any) -> ConditionedPosterior:
@@ -176,6 +192,7 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
         model: Any = None,
         *,
         observed: str | Sequence[str] | None = None,
+        simulator: Callable | None = None,
         custom_modules: Sequence[Any] = (),
     ) -> AmortizedPosterior:
         """Returns the posterior that `save` has written, without running code of the file.
@@ -186,6 +203,8 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
             prior, for weights by a learned likelihood. Files hold a prior without
             functions: then None is enough.
           observed: names of the observed parts of a joint distribution.
+          simulator: function from the parts of N parameters to N data, with a prior as
+            `model`, for checks of single observations.
           custom_modules: modules of a summary network of your own, as in `tfp_flows.load`.
 
         Raises:
@@ -195,8 +214,11 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
         loaded = load(path, custom_modules=custom_modules).distribution
         words = "a file of `AmortizedPosterior.save`"
         check_instance("path", loaded, AmortizedPosterior, words)
+        words = "a prior as `model`, and no `observed`, with `simulator`"
+        has_prior = model is not None and observed is None
+        require(simulator is None or has_prior, words, "others")
         if model is not None:
-            loaded._take_density(model, observed)
+            loaded._take_model(model, observed, simulator)
         elif loaded.likelihood is not None and loaded.likelihood.prior is None:
             warnings.warn(
                 "The file has a learned likelihood, but no prior, which has functions: "
@@ -205,8 +227,8 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
             )
         return loaded
 
-    def _take_density(self, model, observed):
-        """Takes the model's density, which files do not hold, for importance weights."""
+    def _take_model(self, model, observed, simulator):
+        """Takes what files do not hold, for checks of single observations."""
         words = "the joint distribution or the prior of this file"
         check_members("model", model, ("sample", "log_prob", "event_shape"), words)
         # The support in coordinates that no fit has changed.
@@ -218,6 +240,8 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
             hint = " A joint distribution needs `observed`, a prior does not."
             if self.likelihood is not None:
                 self.likelihood = dataclasses.replace(self.likelihood, prior=model)
+            if simulator is not None and fits:
+                self._take_simulator(model, simulator)
         else:
             names = [*self.form.shapes]
             if not isinstance(observed, str | None) and {*observed} == {*names}:
@@ -228,6 +252,16 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
             self.pin = source.pin
         words = "the `model` of this file"
         require(fits, words, f"{model.name}, of other shapes or supports", hint)
+
+    def _take_simulator(self, prior, simulator):
+        missing = self.form.is_missing_allowed
+        form_of = functools.partial(DataForm.from_batch, is_missing_allowed=missing)
+        source = PriorSimulator(prior, simulator, vectorized=True, form_of=form_of)
+        found, expected = source.form.shapes, self.form.shapes
+        words = f"`simulator` of data with the shapes {expected} of this file"
+        require(found == expected, words, found)
+        source.support = self.support
+        self.simulator, self.num_predictive = source, _NUM_PREDICTIVE
 
     @property
     def density(self) -> Mixture:
@@ -327,7 +361,8 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
     def __deepcopy__(self, memo: dict) -> AmortizedPosterior:
         """Copies the weights; shares the support, and functions of the user's model."""
         learned: Any = self.likelihood
-        for shared in (self.support, self.pin, learned and learned.prior):
+        functions = self.pin, self.simulator, learned and learned.prior
+        for shared in (self.support, *functions):
             memo[id(shared)] = shared
         traced = ("compiled", "has_splines", "_weights")
         state = {name: value for name, value in vars(self).items() if name not in traced}
@@ -541,9 +576,30 @@ class ConditionedPosterior(FlowPosterior):
             adapted,
             mass,
             rows,
+            self._predictive_check(adapted or weighted),
             is_learned=amortized._is_learned,
         )
         return report, adapted or weighted, adapted is not None
+
+    def _predictive_check(self, weighted):
+        """The check by simulations, or None, of the draws that the report advises."""
+        amortized, count, seed = self._amortized, self._amortized.num_predictive, 0
+        source: Any = amortized.simulator
+        if source is None or count == 0 or amortized.form.is_missing_allowed:
+            return None
+        if weighted is None:
+            u = self.distribution.sample(count, seed=seed)
+            log_density = self.distribution.log_prob(u).numpy()
+        elif weighted.are_reliable:
+            rng = np.random.default_rng(seed)
+            rows = systematic_rows(weighted.weights, count, rng.uniform(), rng)
+            u, log_density = weighted.x[rows], weighted.log_p[rows]
+        else:
+            return None  # these draws fail anyway
+        u = np.asarray(u, np.float64)
+        simulated = amortized.features(source.given(u, seed).x)
+        log_likelihood = log_density - source.log_prior(u)
+        return check_mean(u, log_likelihood, simulated, amortized.features(self._row))
 
     def _enough_for(self, n, weighted):
         """Returns weighted draws: these, or more if some of n rows would be alike."""
