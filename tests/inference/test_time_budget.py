@@ -64,8 +64,8 @@ def test_the_report_names_a_bound_that_ended_training_before_the_time_was_used(o
     space = FitSpace(target, target._support)
     start = Start(space, [standard(2)], np.zeros([1, 2]), "words")
     distribution, training = compiled_training(start, seed=0, seconds=0.0)
+    training._seconds = 1e6  # of a step, so that none fits into the minute
     limits = Budget(1.0, None), Budget(None, 100)
-    limits[0].reserve_seconds(59.999, 1.0)
     for limit, name in zip(
         limits, ("`max_minutes`, 1", "`max_gradients`, 100"), strict=True
     ):

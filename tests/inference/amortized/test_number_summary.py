@@ -201,12 +201,13 @@ def test_sets_of_numbers_may_lack_some():
 @pytest.mark.usefixtures("op_by_op")
 def test_a_learned_likelihood_sees_no_functions_of_other_numbers(monkeypatch):
     monkeypatch.setattr(calibration.WeightsReport, "is_used", True)  # in any case
+    monkeypatch.setattr(calibration, "_NUM_WEIGHTED", 1_000)
 
     def simulator(mean, seed):
         return mean[:, None] + np.random.default_rng(seed).normal(size=(len(mean), 4))
 
     options = {"simulator": simulator, "summary": "set", "learn_likelihood": True}
     with trained_for(1, splines={}, flows={}):
-        amortized = fit_amortized_posterior(joint(ONE), num_simulations=2_000, **options)
+        amortized = fit_amortized_posterior(joint(ONE), num_simulations=1_000, **options)
     np.testing.assert_array_equal(amortized.likelihood.varies, [True] * 4 + [False] * 2)
     assert abs(amortized.report.weights.gain) < 0.1
