@@ -1,6 +1,7 @@
 """Checks of posteriors by data simulated with their draws."""
 
 import copy
+import functools
 import types
 
 import exact_posteriors
@@ -83,28 +84,42 @@ def test_data_that_do_not_vary_judge_nothing():
     assert not check_mean(u, log_density, np.ones([1_000, 2]), np.ones(2)).failed
 
 
+@functools.cache
+def report_of_the_whole():
+    """The report of a posterior that is right."""
+    return exact_posteriors.amortized(exact_posteriors.pairs(100, 1)).report
+
+
 def wrong_at_some_data(shift):
     """A posterior that passes as a whole, whose means are off by `shift` deviations."""
-    checked = exact_posteriors.pairs(500, 1)
-    right = exact_posteriors.amortized(checked)
-    wrong = exact_posteriors.amortized(checked, shift=shift)
-    wrong.report = right.report
+    wrong = exact_posteriors.amortized(exact_posteriors.pairs(50, 1), shift=shift)
+    wrong.report = report_of_the_whole()
     return wrong
 
 
+@pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize(("shift", "verdict"), [(0.0, "reliable"), (2.0, "not reliable")])
 def test_a_posterior_that_is_wrong_at_one_observation_is_not_reliable(shift, verdict):
-    amortized = wrong_at_some_data(shift)
-    assert amortized(OBSERVED).report.verdict == "reliable"
-    amortized.simulator = PriorSimulator(PRIOR, simulate, True)
+    amortized, given = wrong_at_some_data(shift), []
+
+    def simulate_and_keep(theta, seed):
+        given.append(theta)
+        return simulate(theta, seed)
+
+    amortized.simulator = PriorSimulator(PRIOR, simulate_and_keep, True)
     assert amortized(OBSERVED).report.verdict == "reliable"  # `num_predictive` is 0
     amortized.num_predictive = 500
     report = copy.copy(amortized)(OBSERVED).report
     assert report.verdict == verdict
     assert [check.name for check in report.checks].count(NAME) == 1
     assert ("Fit with `focus`" in " ".join(report.reasons)) == (shift > 0.0)
+    # The simulator gets draws of the posterior of the observation.
+    assert given[-1].shape == (500, 3)
+    expected = np.array([0.4, -0.4, 0.8]) + shift * 0.2**0.5
+    np.testing.assert_allclose(given[-1].mean(axis=0), expected, atol=0.1)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_a_loaded_posterior_takes_its_simulator(monkeypatch):
     file = types.SimpleNamespace(distribution=wrong_at_some_data(2.0))
     monkeypatch.setattr(posterior_module, "load", lambda path, custom_modules: file)
@@ -116,20 +131,3 @@ def test_a_loaded_posterior_takes_its_simulator(monkeypatch):
         AmortizedPosterior.load(
             "posterior.keras", PRIOR, simulator=lambda theta: theta[:, :2]
         )
-
-
-def test_draws_are_simulated_in_the_units_of_the_parameters():
-    """The simulator gets parts within the support, and the draws of the posterior."""
-    seen = []
-
-    def simulate_and_keep(theta, seed):
-        seen.append(theta)
-        return simulate(theta, seed)
-
-    amortized = wrong_at_some_data(0.0)
-    amortized.simulator = PriorSimulator(PRIOR, simulate_and_keep, True)
-    amortized.num_predictive = 300
-    _ = amortized(OBSERVED).report
-    assert seen[-1].shape == (300, 3)
-    expected = tf.constant([0.4, -0.4, 0.8])
-    np.testing.assert_allclose(seen[-1].mean(axis=0), expected, atol=0.1)
