@@ -176,13 +176,17 @@ class RowCodec:
 
         With "indicator", a computed cell that is missing contradicts its source.
         """
-        is_missing, where = rows.is_missing, ""
+        are_refused, where = rows.is_missing, ""
         hint = " With missing='indicator' they are modelled."
         if not self._refuses_missing:
             are_free = [name not in self.functions for name in self.names]
-            is_missing = is_missing & ~rows.is_possible & np.array(are_free, bool)
+            are_refused = are_refused & ~rows.is_possible & np.array(are_free, bool)
             where, hint = ", but where the fit had some", ""
-        counts = dict(zip(self.names, is_missing.sum(axis=0).tolist(), strict=True))
+        elif self.names:
+            # Not the known ones, whose rule lacks another cell.
+            own = [is_missing(self._take(frame)[name]) for name in self.names]
+            are_refused = are_refused & np.stack(own, axis=1)
+        counts = dict(zip(self.names, are_refused.sum(axis=0).tolist(), strict=True))
         counts = {name: count for name, count in counts.items() if count}
         require(
             not counts,
