@@ -373,8 +373,7 @@ class RowCodec:
             chosen = (np.where(has_rule, *pair) for pair in zip(cells, alone, strict=True))
             columns[name] = Encoded(*chosen)._replace(is_missing=alone.is_missing)
             num_codes = self.codecs[name].num_codes, self.alone[name].num_codes
-            is_missing = cells.is_missing | ~has_rule
-            cells = cells._replace(is_missing=is_missing)
+            cells = cells._replace(is_missing=cells.is_missing | ~has_rule)
             encoded[name, False] = _with_absent(cells, ~has_rule, num_codes[0])
             encoded[name, True] = _with_absent(alone, has_rule, num_codes[1])
         return encoded, columns

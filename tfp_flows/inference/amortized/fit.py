@@ -89,7 +89,7 @@ def fit_amortized_posterior(
     fit as a whole: `print(amortized.report)`. Few simulations are then all fitted again.
     `print(amortized(x).report)` judges the posterior of one observation. For a joint
     distribution, whose density is known, this is by importance weights, which `resample`
-    uses.
+    uses; with a `simulator` of N draws at once, by 1,000 simulations with its draws, too.
 
     >>> import tensorflow as tf
     >>> from tensorflow_probability import distributions as tfd

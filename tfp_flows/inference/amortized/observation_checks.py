@@ -273,7 +273,8 @@ class ObservationReport:
       verdict: "reliable": rely on `sample` and `log_prob`. "reliable after resampling":
         rely on `resample`. "not reliable": a check failed; `fit_posterior` takes the
         model with this observation, if its density is known. Without weights, "reliable"
-        rests on `CalibrationReport`, which holds on average over all observations.
+        rests on `CalibrationReport`, which holds on average over all observations, and with
+        a simulator on the check of the means by data simulated with the draws.
       reasons: sentences that say why it is not "reliable".
       log_evidence: logarithm of the density of the data under the model; None if the
         model's density is neither known nor learned. A learned density is the density of

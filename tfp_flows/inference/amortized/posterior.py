@@ -216,7 +216,8 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
         check_instance("path", loaded, AmortizedPosterior, words)
         words = "a prior as `model`, and no `observed`, with `simulator`"
         has_prior = model is not None and observed is None
-        require(simulator is None or has_prior, words, "others")
+        got = "no `model`" if model is None else "`observed`"
+        require(simulator is None or has_prior, words, got)
         if model is not None:
             loaded._take_model(model, observed, simulator)
         elif loaded.likelihood is not None and loaded.likelihood.prior is None:
@@ -508,6 +509,7 @@ class ConditionedPosterior(FlowPosterior):
 
         The first call draws 10,000 draws, and weighs them with a model of known density or
         a learned likelihood. Up to 100,000 are weighed by a learned one, in some seconds.
+        With a `simulator`, it simulates `num_predictive` times, and checks the means.
 
         Raises:
           ValueError: for a batch of observations.
