@@ -77,11 +77,11 @@ class Lookup(Computed):
     def fits(self, columns: Sequence[Column]) -> bool:
         """Returns whether there is a pair for each of the source's values."""
         values = columns[1].values
-        has_codes = columns[1].kind != "ordered" or not self.silent_values
+        has_codes = columns[1].kind != "ordered" or not self.values_without_rule
         return has_codes and bool(values) and set(values) <= {key for key, _ in self.pairs}
 
     @property
-    def silent_values(self) -> list:
+    def values_without_rule(self) -> list:
         """Values of the source for which the value of the column is not known."""
         return [key for key, value in self.pairs if value is None and self.has_gaps]
 

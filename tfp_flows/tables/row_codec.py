@@ -58,7 +58,7 @@ class RowCodec:
       differences: the differences that are kept, by name of their column.
       functions: the functions and lookups that are kept, likewise.
       codecs: the `ColumnCodec` of each column, or of its rule, by name.
-      alone: that of the column itself, where its rule says nothing, likewise.
+      alone: that of the column itself, where its rule does not apply, likewise.
       grids: the grid of each column, by name; None for none.
       owners: name of the column of each entry of a row.
 
@@ -96,7 +96,8 @@ class RowCodec:
         self.alone = {
             rule.name: ColumnCodec(columns[rule.name], rule.name in may_miss)
             for rule in [*in_order(self.differences).values(), *functions]
-            if rule.has_gaps and (may_miss & set(rule.names[1:]) or rule.silent_values)
+            if rule.has_gaps
+            and (may_miss & set(rule.names[1:]) or rule.values_without_rule)
         }
         described |= {d.name: d.column for d in differences}
         for f in functions:  # a column without entries
@@ -277,22 +278,20 @@ class RowCodec:
         for code, (name, is_alone) in enumerate(self._with_code):
             if name not in self.alone:
                 continue
-            _, *sources = rules[name].names
-            cells, context_cells = (
-                [pair for source in sources for pair in codec._nothing(source, rules[name])]
-                for codec in (self, contexts)
-            )
+            rule = rules[name]
+            cells, context_cells = (codec._without_rule(rule) for codec in (self, contexts))
             specs.append(PresenceSpec(code, cells, context_cells, is_alone))
         return specs
 
-    def _nothing(self, source, rule):
-        """Pairs of a code of a source and a value with which the rule says nothing."""
+    def _without_rule(self, rule):
+        """Pairs of a code of a source and a value at which the rule does not apply."""
         pairs = []
         for code, key in enumerate(self._with_code):
-            if key[0] == source:
+            if key[0] in rule.names[1:]:
                 codec = self._codec(key)
-                pairs += [(code, codec.num_codes - 1)] if codec.has_missing else []
-                pairs += [(code, value) for value in codec.codes_of(rule.silent_values)]
+                values = codec.codes_of(rule.values_without_rule)
+                values += [codec.num_codes - 1] if codec.has_missing else []
+                pairs += [(code, value) for value in values]
         return pairs
 
     def atoms(self, contexts: RowCodec) -> list[AtomSpec]:
@@ -353,7 +352,7 @@ class RowCodec:
         return codec.decode(codes, number), is_present
 
     def _with_alone(self, name, x, cells):
-        """The cells of a column: those of its rule, or its own where that says nothing."""
+        """The cells of a column: those of its rule, or its own where it has none."""
         if name not in self.alone:
             return cells
         return with_cells(cells, *self._decoded((name, True), x))

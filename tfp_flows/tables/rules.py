@@ -42,8 +42,8 @@ class Rule(abc.ABC):
         """Returns whether columns, in the order of `names`, allow it."""
 
     @property
-    def silent_values(self) -> list:
-        """Values of the source with which it says nothing about the first column."""
+    def values_without_rule(self) -> list:
+        """Values of the source at which it does not apply to the first column."""
         return []
 
     def to_plain(self) -> dict[str, Any]:
