@@ -212,6 +212,12 @@ CASES = {
     "affine_glow": affine(
         transformers.glow_scale, lambda s: 1.0 / tf.sigmoid(s + 2.0), 1.0 + math.exp(-2)
     ),
+    "affine_bounded_glow": affine(
+        transformers.bounded_glow_scale,
+        lambda s: 1.0 / (0.1 + 0.9 * tf.sigmoid(s + 2.0)),
+        1.0 / (0.1 + 0.9 / (1.0 + math.exp(-2))),
+        bounded=True,
+    ),
     "gated": TransformerCase(
         lambda: tff.transformers.Gated(bias=1.5),
         gated,

@@ -22,8 +22,11 @@ def distribution_of(flow):
     return tff.FlowDistribution(tff.standard_normal(size), flow)
 
 
-def test_step_equals_the_papers_formulas():
-    step = randomize(tff.flows.GlowStep((2, 2, 3), dtype="float64", **TINY))
+@pytest.mark.parametrize("is_bounded", [False, True])
+def test_step_equals_the_papers_formulas(is_bounded):
+    chosen = {} if is_bounded else {"transformer": None}
+    step = tff.flows.GlowStep((2, 2, 3), dtype="float64", **TINY, **chosen)
+    randomize(step)
     act_norm, mixing, coupling = step.bijectors
     y = np.random.default_rng(1).normal(size=(5, 2, 2, 3))
     (weights,) = act_norm.trainable_variables
@@ -33,10 +36,22 @@ def test_step_equals_the_papers_formulas():
     h_a, h_b = h[..., :1], h[..., 1:]
     t, s = np.split(coupling.conditioner(tf.constant(h_a)).numpy(), 2, axis=-1)
     scale = 1.0 / (1.0 + np.exp(-(s + 2.0)))
+    scale = 0.1 + 0.9 * scale if is_bounded else scale
     x, log_det = step.inverse_and_log_det(y)
     close(x, np.concatenate([h_a, (h_b - t) * scale], axis=-1))
     per_pixel = -log_scale.sum() + np.linalg.slogdet(matrix)[1]
     close(log_det, 4 * per_pixel + np.log(scale).sum(axis=(1, 2, 3)))
+
+
+def test_draws_do_not_overflow_by_default_and_files_keep_the_map_they_were_saved_with():
+    base = tff.standard_normal(32)
+    for chosen, is_finite in (({}, True), ({"transformer": None}, False)):
+        flow = randomize(glow(num_levels=1, num_steps=8, **chosen))
+        copy = tff.Glow.from_config(flow.get_config())
+        for variable, value in zip(copy.variables, flow.variables, strict=True):
+            variable.assign(value)
+        draws = tff.FlowDistribution(base, copy).sample(200, seed=0)
+        assert bool(np.isfinite(draws).all()) == is_finite
 
 
 def test_parts_of_the_paper_are_where_they_should_be():

@@ -31,10 +31,11 @@ from tfp_flows.flows.steps import coupling, multi_scale_steps
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.conv_net import ConvNet
 from tfp_flows.networks.layer_arguments import split_seed
-from tfp_flows.transformers.affine import Affine, glow_scale
+from tfp_flows.transformers.affine import Affine, bounded_glow_scale, glow_scale
 from tfp_flows.transformers.transformer import Transformer
 
 _INITIALIZATION_ROWS = 512  # images that set the act norms
+_BOUNDED = Affine(bounded_glow_scale)
 
 
 class Glow(FlowChain):
@@ -53,18 +54,20 @@ class Glow(FlowChain):
 
     The paper's flows have 3 levels of 32 steps and 512 hidden channels for 32x32 images,
     and 6 levels of 32 additive steps for CelebA-HQ, 256x256 in 5 bits. This flow differs
-    from the authors' code in four ways: every network sees the context, and not only the
-    last prior; scales of priors are within `exp(-2)` and `exp(2)`; only act norms inside
-    the networks learn log-scales three times as fast as other weights; and the learned
-    prior is one mean and scale for each channel, not a convolution.
+    from the authors' code in five ways: scales of couplings are at most 10; every network
+    sees the context, and not only the last prior; scales of priors are within `exp(-2)` and
+    `exp(2)`; only act norms inside the networks learn log-scales three times as fast as
+    other weights; and the learned prior is one mean and scale for each channel, not a
+    convolution.
 
     Args:
       image_shape: `(H, W, C)`; H and W divisible by `2**num_levels`.
       num_levels: number of levels, L.
       num_steps: steps of each level, K.
       hidden_channels: width of each coupling's network.
-      transformer: elementwise map of the couplings; `Affine(glow_scale)` by default,
-        `Shift()` for additive couplings.
+      transformer: elementwise map of the couplings; `Affine(bounded_glow_scale)` by
+        default, `Shift()` for additive couplings. None is `Affine(glow_scale)`, the paper's
+        map, whose draws may overflow.
       learned_prior: whether the prior of the last level's latent is learned.
       conditional_prior: whether the prior of each other latent half is conditional on the
         half that continues.
@@ -97,7 +100,7 @@ class Glow(FlowChain):
         num_steps: int = 32,
         *,
         hidden_channels: int | Sequence[int] = 512,
-        transformer: Transformer | None = None,
+        transformer: Transformer | None = _BOUNDED,
         learned_prior: bool = True,
         conditional_prior: bool = True,
         context_size: int = 0,
@@ -177,7 +180,8 @@ class GlowStep(FlowChain):
 
     ```none
     data -> latent:   h = W act_norm(y) at each pixel;   h_a, h_b = halves of its channels
-                      x_a = h_a,   x_b = (h_b - shift(h_a)) * sigmoid(s(h_a) + 2)
+                      x_a = h_a,   x_b = (h_b - shift(h_a)) * t(h_a),
+                      t = 0.1 + 0.9 sigmoid(s + 2)
     ```
 
     The authors' code adds the shift, and interleaves shifts and scales on the output
@@ -186,8 +190,7 @@ class GlowStep(FlowChain):
     Args:
       image_shape: `(H, W, C)`, with C of at least 2.
       hidden_channels: width of the coupling's `ConvNet`.
-      transformer: elementwise map of the changing half; `Affine(glow_scale)` by default,
-        and `Shift()` for an additive coupling.
+      transformer: elementwise map of the changing half: see `Glow`.
       context_size: width of the context, which is not standardised; 0 if there is none.
       seed: integer that determines the initial weights; random if None.
       dtype: dtype of inputs and weights.
@@ -211,7 +214,7 @@ class GlowStep(FlowChain):
         image_shape: Sequence[int],
         *,
         hidden_channels: int | Sequence[int] = 512,
-        transformer: Transformer | None = None,
+        transformer: Transformer | None = _BOUNDED,
         context_size: int = 0,
         seed: int | None = None,
         dtype: tf.DType | str = tf.float32,

@@ -16,6 +16,7 @@ per_variable        a different one for each variable
 
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.affine import Shift
+from tfp_flows.transformers.affine import bounded_glow_scale
 from tfp_flows.transformers.affine import exp_scale
 from tfp_flows.transformers.affine import glow_scale
 from tfp_flows.transformers.affine import sigmoid_scale
@@ -45,6 +46,7 @@ __all__ = [
     "SinhConjugation",
     "Tail",
     "Transformer",
+    "bounded_glow_scale",
     "exp_scale",
     "glow_scale",
     "sigmoid_scale",

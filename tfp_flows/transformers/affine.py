@@ -11,6 +11,9 @@ import tensorflow as tf
 from tfp_flows.core.arguments import check_callable
 from tfp_flows.transformers.transformer import Transformer, ValueAndLogDet
 
+# Least value of `0.1 + 0.9 sigmoid(s + 2)`.
+_LEAST_SHARE = 0.1
+
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 def soft_bounded_scale(s: tf.Tensor, bound: tf.Tensor = 2.0) -> tf.Tensor:
@@ -67,7 +70,7 @@ def sigmoid_scale(s: tf.Tensor) -> tf.Tensor:
 def glow_scale(s: tf.Tensor) -> tf.Tensor:
     """`scale = 1 / sigmoid(s + 2)`, as in Glow: data only contract to the latent.
 
-    It is not bounded: if `s` is far below 0, data contract to zero in float32, and their
+    The scale is not bounded: if `s` is far below 0, data contract to zero in float32, and their
     log-density stays finite.
 
     >>> import tensorflow as tf
@@ -80,6 +83,21 @@ def glow_scale(s: tf.Tensor) -> tf.Tensor:
       https://arxiv.org/abs/1807.03039
     """
     return tf.math.softplus(-2.0 - s)
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+def bounded_glow_scale(s: tf.Tensor) -> tf.Tensor:
+    """`scale = 1 / (0.1 + 0.9 sigmoid(s + 2))`, between 1 and 10.
+
+    Under `glow_scale`, some draws overflow: a large value of one step makes the networks of
+    the next ones return large scales, too.
+
+    >>> import tensorflow as tf
+    >>> from tfp_flows import transformers
+    >>> transformers.bounded_glow_scale(tf.constant([-9.0, 0.0, 9.0])).numpy().round(3)
+    array([2.294, 0.114, 0.   ], dtype=float32)
+    """
+    return -tf.math.log1p((_LEAST_SHARE - 1.0) * tf.sigmoid(-2.0 - s))
 
 
 class Shift(Transformer):
@@ -115,7 +133,7 @@ class Affine(Transformer):
       log_scale: elementwise function from the second parameter to the log-scale. The
         default, `soft_bounded_scale`, keeps the scale of each step within `exp(-2)` and
         `exp(2)`; neither the shift nor the product over steps is bounded. Others are
-        `exp_scale`, `softplus_scale`, `sigmoid_scale`, `glow_scale`.
+        `exp_scale`, `softplus_scale`, `sigmoid_scale`, `glow_scale`, `bounded_glow_scale`.
 
     >>> import tensorflow as tf
     >>> from tfp_flows import transformers
