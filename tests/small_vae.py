@@ -46,6 +46,13 @@ def convolutional():
     )
 
 
+def ladder(**options):
+    """A `LadderVAE` of two sizes of latents."""
+    chosen = {"latent_channels": 1, "channels": (2, 3), "flow_channels": (2,), "seed": 4}
+    likelihood = tff.likelihoods.Bernoulli(IMAGE_SHAPE)
+    return tff.vae.LadderVAE(IMAGE_SHAPE, likelihood, **{**chosen, **options})
+
+
 MODELS = {
     "gaussian": lambda: dense(tff.posteriors.DiagonalGaussian(LATENT_SIZE)),
     "full": lambda: dense(tff.posteriors.FullGaussian(LATENT_SIZE), free_bits=0.1),
@@ -62,6 +69,7 @@ MODELS = {
         iaf_posterior(), likelihood=tff.likelihoods.DiscretizedLogistic(EVENT_SIZE, 2)
     ),
     "conv": convolutional,
+    "ladder": ladder,
 }
 
 

@@ -29,9 +29,10 @@ def measure(model, images, settings):
         rows, settings.importance_samples, seed=settings.seed
     )
     bound_of_those = model.elbo(rows, num_samples=_BOUND_DRAWS, seed=settings.seed)
-    named = ("posterior", "prior", "likelihood", "encoder", "latent_size")
+    named = ("posterior", "prior", "likelihood", "encoder")
     numbers = facts.from_training(model, images.dataset, settings) | models.shape_of(images)
     numbers |= {name: getattr(settings, name) for name in named}
+    numbers["latent_size"] = model.latent_size
     numbers |= {name: estimate(values) for name, values in bound._asdict().items()}
     numbers["log_likelihood"] = estimate(log_likelihood) | {
         "num_samples": settings.importance_samples,
@@ -72,7 +73,8 @@ def latent_statistics(model, x, seed):
     z = model.encode(x, _MOMENT_DRAWS, seed=seed).numpy().astype(np.float64)
     means, variances = z.mean(axis=0), z.var(axis=0, ddof=1)
     # A pair: stock distributions of TFP make an integer seed depend on a global seed.
-    prior = model.prior.sample(10_000, seed=(0, seed)).numpy().astype(np.float64)
+    prior = [model.prior.sample(1000, seed=(i, seed)).numpy() for i in range(10)]
+    prior = np.concatenate(prior).astype(np.float64)
     prior_mean, prior_variance = prior.mean(axis=0), prior.var(axis=0)
     # Monte Carlo variance of the posterior means.
     noise = variances / _MOMENT_DRAWS

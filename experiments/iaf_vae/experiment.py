@@ -20,9 +20,9 @@ def run(settings, strategy=None):
     if resuming.is_finished(settings, strategy):
         return resuming.finished(settings, strategy)
     images = load_images(settings)
-    parts = models.for_images(settings, images, strategy)
+    build = models.for_images(settings, images, strategy)
     with resuming.unfinished(settings, strategy) as run_dir:
-        model, history, notes = training.train(parts, images, settings, strategy)
+        model, history, notes = training.train(build, images, settings, strategy)
         if run_dir is None:
             return None
         outcome = fitting.outcome(history)

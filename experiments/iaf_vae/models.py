@@ -1,5 +1,7 @@
 """The parts of a VAE that flags name."""
 
+import functools
+
 import tfp_flows
 from experiments.command_line.flag_settings import UsageError
 from experiments.command_line.training_settings import check_activation
@@ -12,16 +14,20 @@ ARCHITECTURE += ("hidden_units", "patch_size", "channels", "num_blocks", "activa
 ARCHITECTURE += ("dropout",)
 ARCHITECTURE += ("num_flow_steps", "flow_hidden_units", "flow_context_size")
 ARCHITECTURE += ("num_prior_steps", "prior_hidden_units")
-# Flags that only --encoder=conv has.
+# Flags that --encoder=dense has not.
 _CONV = ("patch_size", "channels", "num_blocks")
+# Flags that --encoder=ladder has not.
+_NOT_LADDER = ("prior", "hidden_units", "dropout", "num_flow_steps", "num_prior_steps")
+_NOT_LADDER += ("prior_hidden_units", "sticking_the_landing")
+_LADDER_POSTERIORS = ("gaussian", "iaf")
 # Arguments of `VAE` with weights or data statistics.
 TRAINED_PARTS = ("encoder", "posterior", "decoder", "likelihood", "prior")
 
 
 def for_images(settings, images, strategy):
-    """Returns the arguments of a `VAE` for images, by name.
+    """Returns a function of no arguments that builds a `VAE` for images.
 
-    With `init_from`, the parts with weights are loaded from there.
+    With `init_from`, it has the weights from there.
     """
     start = load_start(
         settings,
@@ -30,19 +36,38 @@ def for_images(settings, images, strategy):
         architecture=ARCHITECTURE,
         facts=shape_of(images),
     )
+    if settings.encoder == "ladder":
+        return functools.partial(ladder, settings, images, start)
     with strategy.scope():
         parts = vae_parts(settings, images)
     if start:
         parts |= {name: getattr(start, name) for name in TRAINED_PARTS}
-    return parts
+    return functools.partial(tfp_flows.VAE, **parts)
+
+
+def ladder(settings, images, start=None):
+    """Returns a new `LadderVAE` for images, with the weights of `start` if there is one."""
+    model = tfp_flows.vae.LadderVAE(
+        images.image_shape,
+        _likelihood(settings, images),
+        latent_channels=settings.latent_size,
+        num_blocks=settings.num_blocks,
+        channels=settings.channels,
+        patch_size=settings.patch_size,
+        flow_channels=settings.flow_hidden_units if settings.posterior == "iaf" else (),
+        context_channels=settings.flow_context_size,
+        activation=settings.activation,
+        **_objective(settings),
+    )
+    if start:
+        model.set_weights(start.get_weights())
+    return model
 
 
 def vae_parts(settings, images):
     """Returns new arguments of a `VAE` for images, by name."""
     posterior = POSTERIORS[settings.posterior](settings)
-    likelihood = LIKELIHOODS[settings.likelihood](
-        images.dataset.event_size, images.num_bins
-    )
+    likelihood = _likelihood(settings, images)
     encoder, decoder = ENCODERS[settings.encoder](
         settings, posterior.num_parameters, likelihood.num_parameters, images
     )
@@ -52,10 +77,20 @@ def vae_parts(settings, images):
         "decoder": decoder,
         "likelihood": likelihood,
         "prior": PRIORS[settings.prior](settings),
+        "sticking_the_landing": settings.sticking_the_landing,
+        **_objective(settings),
+    }
+
+
+def _likelihood(settings, images):
+    return LIKELIHOODS[settings.likelihood](images.dataset.event_size, images.num_bins)
+
+
+def _objective(settings):
+    return {
         "bound": BOUNDS[settings.bound],
         "num_samples": settings.num_draws,
         "free_bits": settings.free_bits,
-        "sticking_the_landing": settings.sticking_the_landing,
         "seed": settings.seed,
     }
 
@@ -63,9 +98,16 @@ def vae_parts(settings, images):
 def check(settings):
     """Raises `UsageError` if `settings` exclude each other for all data."""
     check_activation(settings.activation)
-    if settings.encoder != "conv":
+    if settings.encoder == "dense":
         for name in settings.non_default(_CONV):
-            settings.refuse(name, "with --encoder=conv only")
+            settings.refuse(name, "with --encoder=conv or ladder only")
+    if settings.encoder == "ladder":
+        for name in settings.non_default(_NOT_LADDER):
+            settings.refuse(name, "without --encoder=ladder only")
+        if settings.posterior not in _LADDER_POSTERIORS:
+            settings.refuse("posterior", f"of {_LADDER_POSTERIORS} with --encoder=ladder")
+        if not settings.num_blocks:
+            settings.refuse("num_blocks", "of at least 1 with --encoder=ladder")
     if settings.bound == "importance_weighted" and settings.num_draws == 1:
         raise UsageError(
             "Expected `num_draws` above 1 with --bound=importance_weighted, which is the "
@@ -171,7 +213,7 @@ PRIORS = {
     "maf": lambda settings: _flow_prior(settings, tfp_flows.MAF),
     "real_nvp": lambda settings: _flow_prior(settings, tfp_flows.RealNVP),
 }
-ENCODERS = {"dense": _dense, "conv": _conv}
+ENCODERS = {"dense": _dense, "conv": _conv, "ladder": None}  # see `for_images`
 # Name -> function of the event size and the number of grey levels.
 LIKELIHOODS = {
     "bernoulli": lambda size, _: likelihoods.Bernoulli(size),

@@ -41,10 +41,15 @@ class VAESettings(TrainingSettings):
     )
     encoder: str = field(
         "dense",
-        "Networks of encoder and decoder: dense, or conv: residual convolutions.",
+        "Networks of encoder and decoder: dense; conv: residual convolutions; ladder: the "
+        "same with latents in many layers, whose posterior is gaussian or iaf.",
         one_of=models.ENCODERS,
     )
-    latent_size: int = field(16, "Number of latent variables.", at_least=1)
+    latent_size: int = field(
+        16,
+        "Number of latent variables; with ladder, channels of the latents of a layer.",
+        at_least=1,
+    )
     hidden_units: tuple[int, ...] = field(
         (128, 128),
         "Widths of the encoder's hidden layers, in reverse of the decoder's; with conv, of "
@@ -52,15 +57,21 @@ class VAESettings(TrainingSettings):
         at_least=1,
     )
     patch_size: int = field(
-        2, "Side, in pixels, of the squares that conv takes as channels.", at_least=1
+        2,
+        "Side, in pixels, of the squares that conv and ladder take as channels.",
+        at_least=1,
     )
     channels: tuple[int, ...] = field(
         (16, 32, 32),
-        "Channels of the conv layers at each size: that of the patches, and each half of "
-        "the one before.",
+        "Channels of the layers of conv and ladder at each size: that of the patches, and "
+        "each half of the one before.",
         at_least=1,
     )
-    num_blocks: int = field(1, "Residual conv blocks at each size.", at_least=0)
+    num_blocks: int = field(
+        1,
+        "Residual blocks of conv, or layers of latents of ladder, at each size.",
+        at_least=0,
+    )
     activation: str = field("elu", "Keras name of all networks' activation.")
     dropout: float = field(
         0.0,
@@ -70,10 +81,16 @@ class VAESettings(TrainingSettings):
     )
     num_flow_steps: int = field(4, "Steps of the posterior's flow.", at_least=1)
     flow_hidden_units: tuple[int, ...] = field(
-        (64, 64), "Widths of the hidden layers of each of these steps.", at_least=1
+        (64, 64),
+        "Widths of the hidden layers of each of these steps; with ladder, channels of "
+        "masked convolutions.",
+        at_least=1,
     )
     flow_context_size: int = field(
-        32, "Size of the context that the encoder gives to these steps.", at_least=1
+        32,
+        "Size of the context that the encoder gives to these steps; with ladder, its "
+        "channels.",
+        at_least=1,
     )
     num_prior_steps: int = field(2, "Steps of the prior's flow.", at_least=1)
     prior_hidden_units: tuple[int, ...] = field(
@@ -82,7 +99,7 @@ class VAESettings(TrainingSettings):
     free_bits: float = field(
         0.0,
         "KL divergence, in nats per latent, without a penalty. It is counted over all "
-        "latents together.",
+        "latents together, with ladder over those of each layer.",
         at_least=0,
     )
     warm_up_epochs: int = field(

@@ -8,15 +8,16 @@ from experiments.runs import fitting
 from experiments.runs.epochs import EpochRows
 
 
-def train(parts, images, settings, strategy):
-    """Fits a `VAE` and returns it, Keras's history and `fitting.notes`.
+def train(build, images, settings, strategy):
+    """Fits the model that `build` returns.
 
-    `parts` are its arguments, by name.
+    Returns:
+      The model, Keras's history and `fitting.notes`.
     """
     dataset = images.dataset
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
-        model = tfp_flows.VAE(**parts)
+        model = build()
         fitting.compile_model(model, settings, len(dataset.train), strategy)
     rows = EpochRows(
         dataset.train,
@@ -36,5 +37,7 @@ def train(parts, images, settings, strategy):
     )
     if strategy.num_replicas_in_sync > 1:
         # The saved model must not depend on replicas.
-        return tfp_flows.VAE(**parts), history, notes
+        alone = build()
+        alone.set_weights(model.get_weights())
+        return alone, history, notes
     return model, history, notes

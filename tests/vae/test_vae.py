@@ -14,7 +14,7 @@ import tfp_flows as tff
 from tfp_flows.vae import posteriors
 
 # Together, these have every kind of each part.
-SAVED = ("full", "iaf_maf_prior", "real_nvp_prior", "importance_weighted", "conv")
+SAVED = ("full", "iaf_maf_prior", "real_nvp_prior", "importance_weighted", "conv", "ladder")
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,8 @@ def models():
 
 
 @pytest.mark.slow_ids(
-    "conv", "full", "gaussian", "iaf", "logistic", "real_nvp_prior", "importance_weighted"
+    *("conv", "full", "gaussian", "iaf", "logistic", "real_nvp_prior"),
+    "importance_weighted",
 )
 @pytest.mark.parametrize("name", MODELS)
 def test_weights_are_those_of_all_parts_and_all_learn(name, models):

@@ -13,6 +13,7 @@ one_hot_mlp         MADE of categories
 forward_substitution  samples of MADE, with the arithmetic of one pass
 packed_weights      many kernels and biases as parts of one variable
 conv_net, res_net   convolutions for images, of Glow and RealNVP
+masked_conv_net     masked convolutions of maps, for an IAF of images
 act_norm_network    their base class, with act norms that data set
 causal_transformer  causal attention over tokens (TarFlow)
 deep_set            networks of sets of rows
@@ -27,6 +28,7 @@ from tfp_flows.networks.causal_transformer import CausalTransformer
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.conv_net import ConvNet
 from tfp_flows.networks.deep_set import DeepSet
+from tfp_flows.networks.masked_conv_net import MaskedConvNet
 from tfp_flows.networks.masked_mlp import MaskedMLP
 from tfp_flows.networks.mlp import MLP
 from tfp_flows.networks.order_agnostic_mlp import OrderAgnosticMLP
@@ -41,6 +43,7 @@ __all__ = [
     "ConvNet",
     "DeepSet",
     "MLP",
+    "MaskedConvNet",
     "MaskedMLP",
     "OrderAgnosticMLP",
     "ResNet",

@@ -1,7 +1,7 @@
 """Variational autoencoders whose posterior and prior may be flows.
 
 Read `model` first, then `posteriors` (the encoder's side), `likelihoods` (the decoder's
-side), `objectives`, `kl_warm_up` and `conv_networks`.
+side), `objectives`, `kl_warm_up`, `conv_networks`, and `ladder`.
 """
 
 from tfp_flows.vae import likelihoods
@@ -10,12 +10,14 @@ from tfp_flows.vae import posteriors
 from tfp_flows.vae.conv_networks import ConvDecoder
 from tfp_flows.vae.conv_networks import ConvEncoder
 from tfp_flows.vae.kl_warm_up import KLWarmUp
+from tfp_flows.vae.ladder import LadderVAE
 from tfp_flows.vae.model import VAE
 
 __all__ = [
     "ConvDecoder",
     "ConvEncoder",
     "KLWarmUp",
+    "LadderVAE",
     "VAE",
     "likelihoods",
     "objectives",

@@ -24,7 +24,7 @@ from tfp_flows.networks.layer_arguments import dropout_layer, get_activation, sp
 from tfp_flows.networks.mlp import MLP
 
 
-class _ConvNetwork(ConfiguredLayer):
+class ConvNetwork(ConfiguredLayer):
     """The arguments and layers that encoder and decoder share."""
 
     def __init__(
@@ -104,9 +104,25 @@ class _ConvNetwork(ConfiguredLayer):
             for _ in range(self.num_blocks)
         ]
 
+    def _to_patches(self, images):
+        """Maps `[N, H, W, C]` to `[N, h, w, patch_size**2 * C]`."""
+        lengths = (self.patch_size * count for count in self._sizes[0])
+        missing = [length - n for length, n in zip(lengths, self.image_shape, strict=False)]
+        if any(missing):
+            images = tf.pad(images, [(0, 0), *((0, count) for count in missing), (0, 0)])
+        one_pixel = self.patch_size == 1
+        return images if one_pixel else tf.nn.space_to_depth(images, self.patch_size)
+
+    def _from_patches(self, patches):
+        """Maps `[N, h, w, patch_size**2 * C]` to `[N, H, W, C]`."""
+        one_pixel = self.patch_size == 1
+        images = patches if one_pixel else tf.nn.depth_to_space(patches, self.patch_size)
+        height, width, _ = self.image_shape
+        return images[:, :height, :width]
+
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class ConvEncoder(_ConvNetwork):
+class ConvEncoder(ConvNetwork):
     """Convolutions of patches, with residual blocks between, and dense layers.
 
     ```none
@@ -197,18 +213,9 @@ class ConvEncoder(_ConvNetwork):
         """Shape of the output for inputs of `input_shape`."""
         return (input_shape[0], self.output_units)
 
-    def _to_patches(self, images):
-        """Maps `[N, H, W, C]` to `[N, h, w, patch_size**2 * C]`."""
-        lengths = (self.patch_size * count for count in self._sizes[0])
-        missing = [length - n for length, n in zip(lengths, self.image_shape, strict=False)]
-        if any(missing):
-            images = tf.pad(images, [(0, 0), *((0, count) for count in missing), (0, 0)])
-        one_pixel = self.patch_size == 1
-        return images if one_pixel else tf.nn.space_to_depth(images, self.patch_size)
-
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class ConvDecoder(_ConvNetwork):
+class ConvDecoder(ConvNetwork):
     """Dense layers, then convolutions to patches: `ConvEncoder` in reverse.
 
     ```none
@@ -276,11 +283,7 @@ class ConvDecoder(_ConvNetwork):
                 x = self._convolutions[i - 1](self.activation(x))[:, :height, :width]
             for block in blocks:
                 x = block(x, training=training)
-        x = self._last(self.activation(x))
-        if self.patch_size > 1:
-            x = tf.nn.depth_to_space(x, self.patch_size)
-        height, width, _ = self.image_shape
-        return x[:, :height, :width]
+        return self._from_patches(self._last(self.activation(x)))
 
     def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Shape of the output for inputs of `input_shape`."""

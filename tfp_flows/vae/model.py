@@ -257,7 +257,7 @@ class VAE(LikelihoodModel):
 
             def draw_log_weights(count, seed):
                 terms = self._terms(parameters, rows, count, seed)
-                return terms.log_likelihood - terms.kl
+                return terms.log_weights
 
             return objectives.importance_weighted_log_likelihood(
                 draw_log_weights, num_samples, at_once=at_once, seed=seed
@@ -292,7 +292,7 @@ class VAE(LikelihoodModel):
         if training:
             objective = self._objective(terms, rows, batch)
         else:
-            objective = self.bound(terms.log_likelihood - terms.kl)
+            objective = self.bound(terms.log_weights)
         return {"loss": -objective, **Bound.from_terms(terms)._asdict()}
 
     def summary(
@@ -330,7 +330,8 @@ class VAE(LikelihoodModel):
         outputs = self._decode(z, training=training)
         is_flow = training and isinstance(self.prior, FlowDistribution)
         log_prior = self.prior.log_prob(z, **({"training": True} if is_flow else {}))
-        return Terms(self.likelihood.log_prob(x, outputs), log_q - log_prior)
+        kl = (log_q - log_prior)[..., tf.newaxis]
+        return Terms(self.likelihood.log_prob(x, outputs), kl)
 
     def _check_rows(self, x):
         """Raises `ValueError` unless rows `[N, *event]` are in the support."""
@@ -351,14 +352,21 @@ class VAE(LikelihoodModel):
     def _decode(self, z, *, training=False):
         """Returns the decoder's output, `[..., *output]`, of latents, `[..., L]`."""
         outputs = self.decoder(tf.reshape(z, [-1, self.latent_size]), training=training)
-        outputs = tf.cast(outputs, self.posterior.dtype)
-        size = self.likelihood.num_parameters * self.likelihood.event_size
-        if math.prod(outputs.shape[1:]) == outputs.shape[-1] == size:
-            # Axes of size 1 before the last one belong to the row, and are no batch.
-            outputs = tf.reshape(outputs, [-1, size])
+        outputs = self._as_outputs(outputs, 1)
         shape = tf.concat([tf.shape(z)[:-1], outputs.shape[1:]], axis=0)
         known = [*z.shape[:-1], *outputs.shape[1:]]
         return tf.ensure_shape(tf.reshape(outputs, shape), known)
+
+    def _as_outputs(self, outputs, batch_ndims):
+        """The decoder's outputs as the likelihood takes them."""
+        outputs = tf.cast(outputs, self.posterior.dtype)
+        size = self.likelihood.num_parameters * self.likelihood.event_size
+        shape = outputs.shape[batch_ndims:]
+        if not math.prod(shape) == shape[-1] == size:
+            return outputs
+        # Axes of size 1 before the last one belong to the row, and are no batch.
+        batch = tf.unstack(tf.shape(outputs)[:batch_ndims])
+        return tf.reshape(outputs, [*batch, size])
 
     def _in_batches(
         self, key: tuple, function: Callable, x: TensorLike, seed: Any, batch_size: int
@@ -395,11 +403,17 @@ class VAE(LikelihoodModel):
         """The training objective of each row, `[n]`."""
         weight = tf.cast(self.kl_weight, terms.kl.dtype)
         if not self.free_bits:
-            return self.bound(terms.log_likelihood - weight * terms.kl)
-        kl = tf.reduce_mean(terms.kl, axis=0)[:, tf.newaxis]
-        minimum = self.free_bits * self.latent_size
+            kl = tf.reduce_sum(terms.kl, axis=-1)
+            return self.bound(terms.log_likelihood - weight * kl)
+        kl = tf.reduce_mean(terms.kl, axis=0)
+        minimum = self.free_bits * np.array(self._group_sizes)
         cost = objectives.free_bits_of_rows(kl, minimum, batch.mean(kl, rows.weight))
         return tf.reduce_mean(terms.log_likelihood, axis=0) - weight * cost
+
+    @property
+    def _group_sizes(self):
+        """Latents of each of the J groups that have free bits of their own."""
+        return [self.latent_size]
 
     @property
     def _is_initialized(self):
@@ -478,17 +492,23 @@ class Bound(typing.NamedTuple):
 
     @classmethod
     def from_terms(cls, terms: Terms) -> Bound:
-        """Takes the means over the draws."""
-        reconstruction, kl = (tf.reduce_mean(term, axis=0) for term in terms)
+        """Takes the means over the draws, and the sum over groups of latents."""
+        kl = tf.reduce_mean(tf.reduce_sum(terms.kl, axis=-1), axis=0)
+        reconstruction = tf.reduce_mean(terms.log_likelihood, axis=0)
         return cls(reconstruction - kl, reconstruction, kl)
 
 
 class Terms(typing.NamedTuple):
-    """Nats of K draws for each of N rows, `[K, N]`.
+    """Nats of K draws for each of N rows.
 
-    `log_likelihood` is log p(x | z), and `kl` is log q(z | x) - log p(z). The log-weights
-    of `objectives` are `log_likelihood - kl`.
+    `log_likelihood` is log p(x | z), `[K, N]`, and `kl` is log q(z | x) - log p(z) of each
+    of J groups of latents, `[K, N, J]`. A `VAE` has one group.
     """
 
     log_likelihood: tf.Tensor
     kl: tf.Tensor
+
+    @property
+    def log_weights(self) -> tf.Tensor:
+        """The log-weights of `objectives`, `[K, N]`."""
+        return self.log_likelihood - tf.reduce_sum(self.kl, axis=-1)

@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
@@ -135,7 +136,7 @@ def importance_weighted_log_likelihood(
     return total - math.log(num_samples)
 
 
-def free_bits(kl: tf.Tensor, minimum: float) -> tf.Tensor:
+def free_bits(kl: tf.Tensor, minimum: TensorLike) -> tf.Tensor:
     """Returns a KL divergence that costs at least `minimum` per group of latents.
 
     ```none
@@ -147,7 +148,7 @@ def free_bits(kl: tf.Tensor, minimum: float) -> tf.Tensor:
 
     Args:
       kl: `[N, J]`, nats of each of J groups of latents, for each of N rows.
-      minimum: nats per group, at least 0.
+      minimum: nats per group, at least 0; a number, or `[J]`.
 
     Returns:
       Nats per row, a scalar.
@@ -168,7 +169,7 @@ def free_bits(kl: tf.Tensor, minimum: float) -> tf.Tensor:
     return tf.reduce_mean(free_bits_of_rows(kl, minimum, means))
 
 
-def free_bits_of_rows(kl: tf.Tensor, minimum: float, means: tf.Tensor) -> tf.Tensor:
+def free_bits_of_rows(kl: tf.Tensor, minimum: TensorLike, means: tf.Tensor) -> tf.Tensor:
     """Returns the cost of each row, whose mean over the batch is `free_bits`.
 
     Args:
@@ -185,7 +186,7 @@ def free_bits_of_rows(kl: tf.Tensor, minimum: float, means: tf.Tensor) -> tf.Ten
     >>> objectives.free_bits_of_rows(kl, 0.5, means=tf.reduce_mean(kl, axis=0)).numpy()
     array([3.5, 1.5], dtype=float32)
     """
-    require(minimum >= 0.0, "`minimum` of at least 0", minimum)
+    require(np.min(minimum) >= 0.0, "`minimum` of at least 0", minimum)
     minimum = tf.cast(minimum, kl.dtype)
     return tf.reduce_sum(tf.where(means > minimum, kl, minimum), axis=-1)
 

@@ -139,13 +139,13 @@ class _Gaussian(Posterior):
         if share:
             noise = noise[:, start : start + num_rows]
         mean, scale, log_det = self._split(parameters)
-        return mean + self._times(scale, noise), _normal_log_prob(noise) - log_det
+        return mean + self._times(scale, noise), normal_log_prob(noise) - log_det
 
     def log_prob(self, z: TensorLike, parameters: TensorLike) -> tf.Tensor:
         """Returns log-densities, `[K, N]`: see `Posterior`."""
         z = check_value(z, "z", 1, tf.TensorShape([self.latent_size]), self.dtype)
         mean, scale, log_det = self._split(self._checked(parameters))
-        return _normal_log_prob(self._solve(scale, z - mean)) - log_det
+        return normal_log_prob(self._solve(scale, z - mean)) - log_det
 
 
 class DiagonalGaussian(_Gaussian):
@@ -176,7 +176,7 @@ class DiagonalGaussian(_Gaussian):
 
     def _split(self, parameters):
         mean, s = tf.split(parameters, 2, axis=-1)
-        scale = _positive(s)
+        scale = positive(s)
         return mean, scale, tf.reduce_sum(tf.math.log(scale), axis=-1)
 
     def _times(self, scale, noise):
@@ -216,7 +216,7 @@ class FullGaussian(_Gaussian):
         matrix = tfp.math.fill_triangular(entries)
         # XLA cannot compile the gradient of `set_diag` for batches of unknown length.
         is_diagonal = tf.eye(self.latent_size, dtype=tf.bool)
-        scale = tf.where(is_diagonal, _positive(matrix), matrix)
+        scale = tf.where(is_diagonal, positive(matrix), matrix)
         log_det = tf.reduce_sum(tf.math.log(tf.linalg.diag_part(scale)), axis=-1)
         return mean, scale, log_det
 
@@ -343,12 +343,12 @@ def _check_flow(flow, base):
     check_event_size(flow, base.latent_size, "vectors of {} entries, as `base`")
 
 
-def _positive(s):
+def positive(s):
     """Maps any number to a positive one of at least 1e-35, and 0 to 1."""
     return tf.math.softplus(tf.maximum(s, _LEAST) + math.log(math.e - 1.0))
 
 
-def _normal_log_prob(noise):
+def normal_log_prob(noise):
     """Log-density of a standard normal, `[K, N]`, of noise, `[K, N, L]`."""
     squares = tf.reduce_sum(noise**2, axis=-1)
     return -0.5 * (squares + noise.shape[-1] * math.log(2.0 * math.pi))

@@ -40,6 +40,11 @@ RUNS = {
         **{"dataset": "images", "num_bits": 3, "encoder": "conv", "channels": (2, 2)},
         **{"likelihood": "discretized_logistic", "ema_momentum": 0.9, "latent_size": 1},
     },
+    "ladder": {
+        **{"dataset": "images", "num_bits": 3, "encoder": "ladder", "channels": (2, 2)},
+        **{"likelihood": "discretized_logistic", "latent_size": 1, "free_bits": 0.01},
+        **{"num_flow_steps": 4, "hidden_units": (128, 128)},
+    },
 }
 
 
