@@ -37,7 +37,7 @@ from tfp_flows.vae.posteriors import Posterior, normal_log_prob, positive
 
 # Each layer adds a tenth of its output to the maps that go through all layers, so that many
 # layers start near the identity, as in the authors' code.
-_SHARE = 0.1
+_RESIDUAL_SCALE = 0.1
 # Rows that `encode` passes through the decoder at a time.
 _AT_ONCE = 2**12
 
@@ -59,7 +59,7 @@ class LadderEncoder(ConvNetwork):
     """
 
     def __init__(
-        self, image_shape: Sequence[int], num_features: int, **kwargs: object
+        self, image_shape: Sequence[int], num_features: int, **kwargs: Any
     ) -> None:
         super().__init__(image_shape, hidden_units=(), **kwargs)
         self.num_features = num_features
@@ -89,7 +89,7 @@ class LadderEncoder(ConvNetwork):
                 found, inside = tf.split(outputs, sizes, axis=-1)
                 features.append(tf.reshape(found, [-1, math.prod(found.shape[1:])]))
                 if outer:
-                    h += _SHARE * outer(self.activation(inside))
+                    h += _RESIDUAL_SCALE * outer(self.activation(inside))
         return tf.concat(features[::-1], axis=-1)
 
 
@@ -117,7 +117,7 @@ class LadderDecoder(ConvNetwork):
         image_shape: Sequence[int],
         latent_channels: int,
         context_channels: int,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         super().__init__(image_shape, hidden_units=(), **kwargs)
         self.latent_channels = latent_channels
@@ -169,11 +169,13 @@ class LadderDecoder(ConvNetwork):
                 sizes = [*self._parts, h.shape[-1]]
                 *top, inside = tf.split(inner(self.activation(h)), sizes, axis=-1)
                 z = choose(layer, Top(*top))
-                h += _SHARE * outer(self.activation(tf.concat([z, inside], axis=-1)))
+                h += _RESIDUAL_SCALE * outer(
+                    self.activation(tf.concat([z, inside], axis=-1))
+                )
                 layer += 1
         return self._from_patches(self._last(self.activation(h)))
 
-    def of_latents(self, z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def images_and_log_prior(self, z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns images and the log-density of the prior, `[N]`, of latents, `[N, L]`."""
         latents, log_prior = self.split(z), []
 
@@ -196,7 +198,7 @@ class LadderDecoder(ConvNetwork):
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Maps latents, `[N, L]`, to images, `[N, H, W, C]`."""
         del training
-        return self.of_latents(inputs)[0]
+        return self.images_and_log_prior(inputs)[0]
 
 
 class Top(typing.NamedTuple):
@@ -220,19 +222,13 @@ class LadderPosterior(Posterior):
       decoder: a `LadderDecoder`.
       flows: a bijector of the latents of each layer, given a map as context; none for
         independent Gaussians.
-      dtype: dtype of latents and densities.
     """
 
-    def __init__(
-        self,
-        decoder: LadderDecoder,
-        flows: Sequence[FlowChain],
-        *,
-        dtype: tf.DType | str = tf.float32,
-    ) -> None:
+    def __init__(self, decoder: LadderDecoder, flows: Sequence[FlowChain]) -> None:
         sizes = [math.prod(shape) for shape in decoder.latent_shapes]
         num_features = 2 * decoder.latent_channels + decoder.context_channels
         num_parameters = sum(sizes) // decoder.latent_channels * num_features
+        dtype = decoder.variable_dtype
         super().__init__(sum(sizes), num_parameters, dtype=dtype, name="ladder")
         self.decoder = decoder
         self.flows = tuple(flows)
@@ -272,7 +268,9 @@ class LadderPosterior(Posterior):
         noise = normal([num_samples, count, self.latent_size], stateless(seed), self.dtype)
         noise = noise[:, start : start + num_rows] if share else noise
         noise = self.decoder.split(tf.reshape(noise, [-1, self.latent_size]))
-        latents, log_q, log_p = [], [], []
+        latents: list = []
+        log_q: list = []
+        log_p: list = []
 
         def choose(layer, top):
             mean, s, context = self._given(features[layer], top)
@@ -370,7 +368,9 @@ class LadderPrior(tfp.distributions.Distribution):
         return tf.constant([], tf.int32)
 
     def _log_prob(self, value):
-        _, log_prob = self._decoder.of_latents(tf.reshape(value, [-1, self._size]))
+        _, log_prob = self._decoder.images_and_log_prior(
+            tf.reshape(value, [-1, self._size])
+        )
         return tf.reshape(log_prob, tf.shape(value)[:-1])
 
     def _sample_n(self, n, seed=None):
@@ -423,7 +423,8 @@ class LadderVAE(VAE):
     Raises:
       ValueError: if a size is below 1, or `likelihood` has another number of entries.
 
-    >>>     >>> import tfp_flows
+    >>> import numpy as np
+    >>> import tfp_flows
     >>> p = tfp_flows.likelihoods.Bernoulli(8 * 8)
     >>> vae = tfp_flows.vae.LadderVAE((8, 8, 1), p, channels=(4, 4), flow_channels=(4,))
     >>> vae.latent_size  # two channels of 2x2, and of 4x4
@@ -461,7 +462,7 @@ class LadderVAE(VAE):
         num_samples: int = 1,
         free_bits: float = 0.0,
         seed: int = 0,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         check_size("latent_channels", latent_channels)
         check_size("context_channels", context_channels)
@@ -469,8 +470,8 @@ class LadderVAE(VAE):
         check_integer("seed", seed, minimum=-(2**63))
         words = "one of `tfp_flows.likelihoods`"
         check_members("likelihood", likelihood, ("num_parameters", "event_size"), words)
-        self._set_untracked("flow_channels", check_widths("flow_channels", flow_channels))
-        from_context = context_channels if self.flow_channels else 0
+        flow_channels = check_widths("flow_channels", flow_channels)
+        from_context = context_channels if flow_channels else 0
         seeds = split_seed(abs(seed), 3)
         shared: dict[str, Any] = {"num_blocks": num_blocks, "channels": channels}
         shared |= {"patch_size": patch_size, "activation": activation}
@@ -481,7 +482,7 @@ class LadderVAE(VAE):
         decoder = LadderDecoder(
             outputs, latent_channels, from_context, seed=seeds[1], **shared
         )
-        flows = self._flows(decoder, seeds[2]) if self.flow_channels else ()
+        flows = _flows(decoder, flow_channels, seeds[2]) if flow_channels else []
         posterior = LadderPosterior(decoder, flows)
         super().__init__(
             encoder,
@@ -500,26 +501,9 @@ class LadderVAE(VAE):
         self.num_blocks = num_blocks
         self.channels = encoder.channels
         self.patch_size = patch_size
+        self.flow_channels = flow_channels
         self.context_channels = context_channels
         self.activation = encoder.activation
-
-    def _flows(self, decoder, seed):
-        shapes = decoder.latent_shapes
-        flows = []
-        for shape, layer_seed in zip(shapes, split_seed(seed, len(shapes)), strict=True):
-            size = math.prod(shape)
-            network = MaskedConvNet(
-                2,
-                shape,
-                self.flow_channels,
-                context_channels=decoder.context_channels,
-                activation=decoder.activation,
-                seed=layer_seed,
-            )
-            conditioner = Conditioner(network, size, context_size=network.context_size)
-            step = InverseAutoregressive(size, conditioner)
-            flows.append(FlowChain([step], standardize_context=False))
-        return flows
 
     def _terms(self, parameters, x, num_samples, seed, *, training=False, share=None):
         del training  # no layer has dropout
@@ -543,6 +527,25 @@ class LadderVAE(VAE):
     @property
     def _group_sizes(self):
         return [math.prod(shape) for shape in self.decoder.latent_shapes]
+
+
+def _flows(decoder, hidden_channels, seed):
+    """A step of IAF for each layer of latents, with masked convolutions."""
+    shapes, flows = decoder.latent_shapes, []
+    for shape, seed_of_layer in zip(shapes, split_seed(seed, len(shapes)), strict=True):
+        network = MaskedConvNet(
+            2,
+            shape,
+            hidden_channels,
+            context_channels=decoder.context_channels,
+            activation=decoder.activation,
+            seed=seed_of_layer,
+        )
+        size = math.prod(shape)
+        conditioner = Conditioner(network, size, context_size=network.context_size)
+        step = InverseAutoregressive(size, conditioner)
+        flows.append(FlowChain([step], standardize_context=False))
+    return flows
 
 
 def _seeds_of_size(network):

@@ -114,7 +114,7 @@ class VAE(LikelihoodModel):
       Chen et al. (2017), for flows as priors. https://arxiv.org/abs/1611.02731
     """
 
-    saved_parts = (
+    saved_parts: tuple[str, ...] = (
         *("encoder", "posterior", "decoder", "likelihood", "prior", "bound"),
         *("num_samples", "free_bits", "sticking_the_landing", "seed"),
     )
