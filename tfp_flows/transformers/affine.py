@@ -95,7 +95,7 @@ def bounded_glow_scale(s: tf.Tensor) -> tf.Tensor:
     >>> import tensorflow as tf
     >>> from tfp_flows import transformers
     >>> transformers.bounded_glow_scale(tf.constant([-9.0, 0.0, 9.0])).numpy().round(3)
-    array([2.294, 0.114, 0.   ], dtype=float32)
+    array([2.294, 0.113, 0.   ], dtype=float32)
     """
     return -tf.math.log1p((_LEAST_SHARE - 1.0) * tf.sigmoid(-2.0 - s))
 
