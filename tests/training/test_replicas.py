@@ -41,6 +41,7 @@ CASES = {
     "regularised": (regularised, descent()),
     "loss_scaling": (estimator, loss_scaling),
     "free_bits": (small_vae.MODELS["full"], descent()),
+    "free_bits_of_layers": (lambda: small_vae.ladder(free_bits=0.1), descent()),
     "several_draws": (small_vae.MODELS["importance_weighted"], descent()),
     "flow_as_prior": (small_vae.MODELS["real_nvp_prior"], descent(clipvalue=0.01)),
 }

@@ -57,6 +57,23 @@ def test_dropout_changes_training_alone():
     assert type(block).from_config(block.get_config()).dropout == 0.5
 
 
+def test_no_rows_have_no_outputs_and_gradients_of_zero():
+    options = {"channels": (2, 3), "hidden_units": (5,), "seed": 0}
+    encoder = tff.vae.ConvEncoder(6, (8, 8, 1), **options)
+    decoder = tff.vae.ConvDecoder((8, 8, 1), **options)
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, 8, 8, 1])])
+    def outputs_and_gradients(x):
+        with tf.GradientTape() as tape:
+            outputs = decoder(encoder(x))
+        weights = encoder.trainable_variables + decoder.trainable_variables
+        return outputs, tape.gradient(outputs, [v.value for v in weights])
+
+    outputs, gradients = outputs_and_gradients(np.zeros([0, 8, 8, 1], np.float32))
+    assert outputs.shape == (0, 8, 8, 1)
+    assert all(not np.any(gradient) for gradient in gradients)
+
+
 def test_patches_are_squares_of_pixels():
     encoder = tff.vae.ConvEncoder(4, (5, 3, 1), patch_size=2, channels=(2,), num_blocks=0)
     image = np.arange(15.0, dtype=np.float32).reshape(1, 5, 3, 1)

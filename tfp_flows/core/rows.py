@@ -86,7 +86,9 @@ def distinct_rows(*tensors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def at_least_one_row(*tensors: tf.Tensor | None) -> tuple:
-    """Adds a row of zeros to tensors without rows, since loops over variables need one.
+    """Adds a row of zeros to tensors without rows.
+
+    Loops over variables and convolutions need at least one.
 
     Returns the tensors, of which some may be None, and a function that removes such a row
     from outputs.

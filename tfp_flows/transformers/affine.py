@@ -70,8 +70,8 @@ def sigmoid_scale(s: tf.Tensor) -> tf.Tensor:
 def glow_scale(s: tf.Tensor) -> tf.Tensor:
     """`scale = 1 / sigmoid(s + 2)`, as in Glow: data only contract to the latent.
 
-    The scale is not bounded: if `s` is far below 0, data contract to zero in float32, and their
-    log-density stays finite.
+    The scale is not bounded: if `s` is far below 0, data contract to zero in float32, and
+    their log-density stays finite.
 
     >>> import tensorflow as tf
     >>> from tfp_flows import transformers

@@ -19,13 +19,18 @@ from tfp_flows.core.arguments import (
     check_widths,
     require,
 )
+from tfp_flows.core.rows import at_least_one_row
 from tfp_flows.networks.context_network import ConfiguredLayer
 from tfp_flows.networks.layer_arguments import dropout_layer, get_activation, split_seed
 from tfp_flows.networks.mlp import MLP
 
 
 class ConvNetwork(ConfiguredLayer):
-    """The arguments and layers that encoder and decoder share."""
+    """The arguments and layers that encoder and decoder share.
+
+    A network computes at least one row, since TensorFlow's convolutions return a wrong
+    number of channels for no rows: a replica may have none.
+    """
 
     def __init__(
         self,
@@ -103,6 +108,9 @@ class ConvNetwork(ConfiguredLayer):
             )
             for _ in range(self.num_blocks)
         ]
+
+    def _as_images(self, rows):
+        return tf.reshape(rows, [-1, *self.image_shape])
 
     def _to_patches(self, images):
         """Maps `[N, H, W, C]` to `[N, h, w, patch_size**2 * C]`."""
@@ -201,13 +209,14 @@ class ConvEncoder(ConvNetwork):
 
     def call(self, inputs: TensorLike, training: bool = False) -> tf.Tensor:
         """Maps `[N, H, W, C]`, or `[N, H * W * C]`, to `[N, output_units]`."""
-        x = self._to_patches(keras.ops.reshape(inputs, (-1, *self.image_shape)))
+        images, as_given = at_least_one_row(self._as_images(inputs))
+        x = self._to_patches(images)
         for i, blocks in enumerate(self._blocks):
             x = self._convolutions[i](self.activation(x) if i else x)
             for block in blocks:
                 x = block(x, training=training)
         flat = keras.ops.reshape(x, (-1, math.prod(x.shape[1:])))
-        return self._mlp(self.activation(flat), training=training)
+        return as_given([self._mlp(self.activation(flat), training=training)])[0]
 
     def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
@@ -275,7 +284,8 @@ class ConvDecoder(ConvNetwork):
 
     def call(self, inputs: TensorLike, training: bool = False) -> tf.Tensor:
         """Maps `[N, latent_size]` to `[N, H, W, C]`."""
-        x = keras.ops.reshape(self._mlp(inputs, training=training), (-1, *self._smallest))
+        z, as_given = at_least_one_row(tf.convert_to_tensor(inputs))
+        x = keras.ops.reshape(self._mlp(z, training=training), (-1, *self._smallest))
         x = keras.ops.cast(x, self.compute_dtype)
         for i, blocks in enumerate(self._blocks):
             if i:
@@ -283,7 +293,7 @@ class ConvDecoder(ConvNetwork):
                 x = self._convolutions[i - 1](self.activation(x))[:, :height, :width]
             for block in blocks:
                 x = block(x, training=training)
-        return self._from_patches(self._last(self.activation(x)))
+        return as_given([self._from_patches(self._last(self.activation(x)))])[0]
 
     def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Shape of the output for inputs of `input_shape`."""

@@ -25,6 +25,8 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.bijectors.autoregressive import InverseAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_integer, check_members, check_size, check_widths
+from tfp_flows.core.inputs import check_value
+from tfp_flows.core.rows import at_least_one_row
 from tfp_flows.distributions.draws import fold_in, normal, stateless
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.layer_arguments import split_seed
@@ -79,7 +81,8 @@ class LadderEncoder(ConvNetwork):
     def call(self, inputs: TensorLike, training: bool = False) -> tf.Tensor:
         """Maps `[N, H, W, C]`, or `[N, H * W * C]`, to the features of all layers, flat."""
         del training
-        h = self._to_patches(keras.ops.reshape(inputs, (-1, *self.image_shape)))
+        images, as_given = at_least_one_row(self._as_images(inputs))
+        h = self._to_patches(images)
         features = []
         for i, blocks in enumerate(self._blocks):
             h = self._convolutions[i](self.activation(h) if i else h)
@@ -90,7 +93,12 @@ class LadderEncoder(ConvNetwork):
                 features.append(tf.reshape(found, [-1, math.prod(found.shape[1:])]))
                 if outer:
                     h += _RESIDUAL_SCALE * outer(self.activation(inside))
-        return tf.concat(features[::-1], axis=-1)
+        return as_given([tf.concat(features[::-1], axis=-1)])[0]
+
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
+        """Shape of the output for inputs of `input_shape`."""
+        maps = self.num_blocks * sum(math.prod(size) for size in self._sizes)
+        return (input_shape[0], maps * self.num_features)
 
 
 class LadderDecoder(ConvNetwork):
@@ -155,7 +163,7 @@ class LadderDecoder(ConvNetwork):
         """Returns images, `[num_rows, H, W, C]`.
 
         Args:
-          num_rows: number of images, N.
+          num_rows: number of images, N, at least 1.
           choose: function of the layer's number, counted from the top, and its `Top` that
             returns its latents, `[N, h, w, latent_channels]`.
         """
@@ -177,13 +185,15 @@ class LadderDecoder(ConvNetwork):
 
     def images_and_log_prior(self, z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns images and the log-density of the prior, `[N]`, of latents, `[N, L]`."""
+        z, as_given = at_least_one_row(z)
         latents, log_prior = self.split(z), []
 
         def choose(layer, top):
             log_prior.append(_log_prob(top.mean, top.s, latents[layer]))
             return latents[layer]
 
-        return self.from_top(tf.shape(z)[0], choose), tf.add_n(log_prior)
+        images = self.from_top(tf.shape(z)[0], choose)
+        return as_given([images, tf.add_n(log_prior)])
 
     def split(self, vectors: tf.Tensor, channels: int | None = None) -> list[tf.Tensor]:
         """Returns the map of each layer, `[N, h, w, channels]`, in vectors, `[N, L]`.
@@ -199,6 +209,10 @@ class LadderDecoder(ConvNetwork):
         """Maps latents, `[N, L]`, to images, `[N, H, W, C]`."""
         del training
         return self.images_and_log_prior(inputs)[0]
+
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
+        """Shape of the output for inputs of `input_shape`."""
+        return (input_shape[0], *self.image_shape)
 
 
 class Top(typing.NamedTuple):
@@ -267,7 +281,10 @@ class LadderPosterior(Posterior):
         start, count = share or (0, num_rows)
         noise = normal([num_samples, count, self.latent_size], stateless(seed), self.dtype)
         noise = noise[:, start : start + num_rows] if share else noise
-        noise = self.decoder.split(tf.reshape(noise, [-1, self.latent_size]))
+        noise = tf.reshape(noise, [-1, self.latent_size])
+        features = tf.tile(parameters, [num_samples, 1])
+        noise, features, as_given = at_least_one_row(noise, features)
+        noise, features = self.decoder.split(noise), self._split(features)
         latents: list = []
         log_q: list = []
         log_p: list = []
@@ -287,18 +304,19 @@ class LadderPosterior(Posterior):
             log_p.append(_log_prob(top.mean, top.s, as_map))
             return as_map
 
-        features = self._features(parameters, num_samples)
-        images = self.decoder.from_top(num_samples * num_rows, choose)
+        images = self.decoder.from_top(tf.shape(noise[0])[0], choose)
         parts = tf.concat(latents, -1), tf.stack(log_q, -1), tf.stack(log_p, -1), images
+        parts = as_given(parts)
         lead = [num_samples, num_rows]
         return Drawn(*(tf.reshape(a, [*lead, *a.shape[1:]]) for a in parts))
 
     def log_prob(self, z: TensorLike, parameters: TensorLike) -> tf.Tensor:
         """Returns log-densities, `[K, N]`; one entry after another with flows."""
-        parameters, z = self._checked(parameters), tf.convert_to_tensor(z, self.dtype)
+        shape = tf.TensorShape([self.latent_size])
+        z, parameters = check_value(z, "z", 1, shape, self.dtype), self._checked(parameters)
         num_samples, num_rows = tf.unstack(tf.shape(z)[:2])
         latents, log_q = self.decoder.split(tf.reshape(z, [-1, self.latent_size])), []
-        features = self._features(parameters, num_samples)
+        features = self._split(tf.tile(parameters, [num_samples, 1]))
 
         def choose(layer, top):
             mean, s, context = self._given(features[layer], top)
@@ -315,11 +333,10 @@ class LadderPosterior(Posterior):
         self.decoder.from_top(num_samples * num_rows, choose)
         return tf.reshape(tf.add_n(log_q), [num_samples, num_rows])
 
-    def _features(self, parameters, num_samples):
-        """The features of each layer, `[K * N, h, w, F]`, the same for all draws."""
-        rows = tf.tile(parameters, [num_samples, 1])
+    def _split(self, features):
+        """The features of each layer, `[N, h, w, F]`, from vectors."""
         channels = 2 * self.decoder.latent_channels + self.decoder.context_channels
-        return self.decoder.split(rows, channels)
+        return self.decoder.split(features, channels)
 
     def _given(self, features, top):
         """Mean, s and context of a layer's posterior."""
