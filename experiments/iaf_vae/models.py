@@ -14,9 +14,9 @@ ARCHITECTURE += ("hidden_units", "patch_size", "channels", "num_blocks", "activa
 ARCHITECTURE += ("dropout",)
 ARCHITECTURE += ("num_flow_steps", "flow_hidden_units", "flow_context_size")
 ARCHITECTURE += ("num_prior_steps", "prior_hidden_units")
-# Flags that --encoder=dense has not.
+# Flags without use for --encoder=dense.
 _CONV = ("patch_size", "channels", "num_blocks")
-# Flags that --encoder=ladder has not.
+# Flags without use for --encoder=ladder.
 _NOT_LADDER = ("prior", "hidden_units", "dropout", "num_flow_steps", "num_prior_steps")
 _NOT_LADDER += ("prior_hidden_units", "sticking_the_landing")
 _LADDER_POSTERIORS = ("gaussian", "iaf")
@@ -68,7 +68,7 @@ def vae_parts(settings, images):
     """Returns new arguments of a `VAE` for images, by name."""
     posterior = POSTERIORS[settings.posterior](settings)
     likelihood = _likelihood(settings, images)
-    encoder, decoder = ENCODERS[settings.encoder](
+    encoder, decoder = _NETWORKS[settings.encoder](
         settings, posterior.num_parameters, likelihood.num_parameters, images
     )
     return {
@@ -103,9 +103,10 @@ def check(settings):
             settings.refuse(name, "with --encoder=conv or ladder only")
     if settings.encoder == "ladder":
         for name in settings.non_default(_NOT_LADDER):
-            settings.refuse(name, "without --encoder=ladder only")
+            settings.refuse(name, "with --encoder=dense or conv only")
         if settings.posterior not in _LADDER_POSTERIORS:
-            settings.refuse("posterior", f"of {_LADDER_POSTERIORS} with --encoder=ladder")
+            words = " or ".join(_LADDER_POSTERIORS)
+            settings.refuse("posterior", f"of {words} with --encoder=ladder")
         if not settings.num_blocks:
             settings.refuse("num_blocks", "of at least 1 with --encoder=ladder")
     if settings.bound == "importance_weighted" and settings.num_draws == 1:
@@ -213,7 +214,8 @@ PRIORS = {
     "maf": lambda settings: _flow_prior(settings, tfp_flows.MAF),
     "real_nvp": lambda settings: _flow_prior(settings, tfp_flows.RealNVP),
 }
-ENCODERS = {"dense": _dense, "conv": _conv, "ladder": None}  # see `for_images`
+_NETWORKS = {"dense": _dense, "conv": _conv}
+ENCODERS = (*_NETWORKS, "ladder")
 # Name -> function of the event size and the number of grey levels.
 LIKELIHOODS = {
     "bernoulli": lambda size, _: likelihoods.Bernoulli(size),

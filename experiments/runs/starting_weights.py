@@ -35,7 +35,7 @@ def load_start(settings, strategy, *, kind, architecture, facts, columns=None):
     refuse_other_columns(folder, getattr(saved, "columns", None), columns)
     _refuse_other_facts(folder, results, facts)
     with strategy.scope():
-        model = kind.from_config(saved.get_config())
+        model = type(saved).from_config(saved.get_config())
     for variable, value in zip(model.weights, saved.get_weights(), strict=True):
         variable.assign(value)
     return model

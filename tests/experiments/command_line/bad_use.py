@@ -61,9 +61,21 @@ BAD_USE_OF_OTHERS = {
         ),
         ("--bound=importance_weighted", "`num_draws` above 1"),
         ("--posterior=real_nvp --latent_size=1", "`latent_size` of at least 2"),
-        ("--channels=8,8", "`channels` with --encoder=conv only"),
-        ("--patch_size=4", "`patch_size` with --encoder=conv only; got 4"),
-        ("--num_blocks=0", "`num_blocks` with --encoder=conv only; got 0"),
+        ("--channels=8,8", "`channels` with --encoder=conv or ladder only"),
+        ("--patch_size=4", "`patch_size` with --encoder=conv or ladder only; got 4"),
+        ("--num_blocks=0", "`num_blocks` with --encoder=conv or ladder only; got 0"),
+        (
+            "--encoder=ladder --dropout=0.1",
+            "`dropout` with --encoder=dense or conv only; got 0.1",
+        ),
+        (
+            "--encoder=ladder --posterior=full",
+            "`posterior` of gaussian or iaf with --encoder=ladder; got 'full'",
+        ),
+        (
+            "--encoder=ladder --num_blocks=0",
+            "`num_blocks` of at least 1 with --encoder=ladder; got 0",
+        ),
         ("--log_likelihood_rows=1", "of 0, for all, or at least 2"),
     ],
     "table": [

@@ -67,7 +67,7 @@ def test_run_writes_every_file_with_the_numbers(name, tmp_path, coloured_picture
         changes = {**changes, "images_path": coloured_pictures}
     settings = in_folder(TINY, tmp_path, **changes)
     results = iaf_vae.run(settings)
-    missing = {"posterior_shapes.png"} if settings.latent_size == 1 else set()
+    missing = {"posterior_shapes.png"} if results["latent_size"] == 1 else set()
     logs = {"tensorboard"} if settings.tensorboard else set()
     assert {path.name for path in tmp_path.iterdir()} == (FILES | logs) - missing
     for kind in ("pictures", "validation") if logs else ():

@@ -322,15 +322,21 @@ def test_another_architecture_or_table_is_refused_by_name(changes, words, first,
     assert list(tmp_path.iterdir()) == []
 
 
-VAE = dataclasses.replace(TINY_VAE, prior="real_nvp", latent_size=2, epochs=1)
+VAES = {
+    "flows": dataclasses.replace(TINY_VAE, prior="real_nvp", latent_size=2, epochs=1),
+    "ladder": dataclasses.replace(
+        TINY_VAE, encoder="ladder", channels=(2, 2), latent_size=2, epochs=1
+    ),
+}
 
 
 @pytest.mark.slow
-def test_a_vae_starts_from_another_and_refuses_another_architecture(tmp_path):
-    first = in_folder(VAE, tmp_path / "first")
+@pytest.mark.parametrize("name", VAES)
+def test_a_vae_starts_from_another_and_refuses_another_architecture(name, tmp_path):
+    first = in_folder(VAES[name], tmp_path / "first")
     iaf_vae.run(first)
     changes = {"init_from": first.run_dir, "seed": 3, "learning_rate": STEP}
-    second = in_folder(VAE, tmp_path / "second", **changes)
+    second = in_folder(VAES[name], tmp_path / "second", **changes)
     iaf_vae.run(second)
     for old, new in zip(weights(first.run_dir), weights(second.run_dir), strict=True):
         np.testing.assert_array_equal(old, new)
