@@ -299,7 +299,8 @@ class PriorSimulator(Simulator):
             return self._simulate_at_once(plain, seed, count)
         rows = (tf.nest.map_structure(lambda p, i=i: p[i], plain) for i in range(count))
         calls = [self._call(row, seed + i) for i, row in enumerate(rows)]
-        data = self._call_all([(_call_with_one_draw, call, {}) for call in calls])
+        caller = _caller()
+        data = self._call_all([(caller, call, {}) for call in calls])
         first = parts_of_data(data[0])
         data = [named_as(first, row) for row in data]
         x = {name: _stacked(name, [row[name] for row in data]) for name in data[0]}
@@ -347,16 +348,25 @@ def _one_by_one(calls):
     return [copy.deepcopy(function(*parts, **named)) for function, parts, named in calls]
 
 
-def _call_with_one_draw(function, parts, named_parts):
-    try:
-        return function(*parts, **named_parts)
-    except Exception as error:  # a function of a user may raise any error
-        given = [f"{part!r}" for part in parts]
-        given += [f"{name}={part!r}" for name, part in named_parts.items()]
-        raise ValueError(
-            f"Expected `simulator` that returns data given ({', '.join(given)}); got "
-            f"{type(error).__name__}: {error}"
-        ) from error
+def _caller():
+    """Returns the function that calls a simulator with one draw.
+
+    Other processes receive a function inside a function whole, without its module, and so
+    need not import TensorFlow, which takes seconds.
+    """
+
+    def call(function, parts, named_parts):
+        try:
+            return function(*parts, **named_parts)
+        except Exception as error:  # a function of a user may raise any error
+            given = [f"{part!r}" for part in parts]
+            given += [f"{name}={part!r}" for name, part in named_parts.items()]
+            raise ValueError(
+                f"Expected `simulator` that returns data given ({', '.join(given)}); got "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+    return call
 
 
 def _stacked(name, parts):
