@@ -343,12 +343,12 @@ def _check_flow(flow, base):
     check_event_size(flow, base.latent_size, "vectors of {} entries, as `base`")
 
 
-def positive(s):
+def positive(s: tf.Tensor) -> tf.Tensor:
     """Maps any number to a positive one of at least 1e-35, and 0 to 1."""
     return tf.math.softplus(tf.maximum(s, _LEAST) + math.log(math.e - 1.0))
 
 
-def normal_log_prob(noise):
+def normal_log_prob(noise: tf.Tensor) -> tf.Tensor:
     """Log-density of a standard normal, `[K, N]`, of noise, `[K, N, L]`."""
     squares = tf.reduce_sum(noise**2, axis=-1)
     return -0.5 * (squares + noise.shape[-1] * math.log(2.0 * math.pi))
