@@ -24,7 +24,14 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.autoregressive import InverseAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.core.arguments import check_integer, check_members, check_size, check_widths
+from tfp_flows.core.arguments import (
+    check_image_shape,
+    check_integer,
+    check_members,
+    check_seed,
+    check_size,
+    check_widths,
+)
 from tfp_flows.core.inputs import check_value
 from tfp_flows.core.rows import at_least_one_row
 from tfp_flows.distributions.draws import fold_in, normal, stateless
@@ -135,6 +142,11 @@ class LadderDecoder(ConvNetwork):
         )
 
     @property
+    def num_features(self) -> int:
+        """Channels of the encoder's features of a layer: mean, s and context."""
+        return 2 * self.latent_channels + self.context_channels
+
+    @property
     def latent_shapes(self) -> list[tuple[int, int, int]]:
         """`(h, w, latent_channels)` of each layer of latents, the top one first."""
         sizes = [size for size in self._sizes[::-1] for _ in range(self.num_blocks)]
@@ -240,8 +252,8 @@ class LadderPosterior(Posterior):
 
     def __init__(self, decoder: LadderDecoder, flows: Sequence[FlowChain]) -> None:
         sizes = [math.prod(shape) for shape in decoder.latent_shapes]
-        num_features = 2 * decoder.latent_channels + decoder.context_channels
-        num_parameters = sum(sizes) // decoder.latent_channels * num_features
+        num_pixels = sum(sizes) // decoder.latent_channels
+        num_parameters = num_pixels * decoder.num_features
         dtype = decoder.variable_dtype
         super().__init__(sum(sizes), num_parameters, dtype=dtype, name="ladder")
         self.decoder = decoder
@@ -278,9 +290,7 @@ class LadderPosterior(Posterior):
         """
         parameters = self._checked(parameters)
         num_rows = tf.shape(parameters)[0]
-        start, count = share or (0, num_rows)
-        noise = normal([num_samples, count, self.latent_size], stateless(seed), self.dtype)
-        noise = noise[:, start : start + num_rows] if share else noise
+        noise = self._noise(num_samples, num_rows, seed, share)
         noise = tf.reshape(noise, [-1, self.latent_size])
         features = tf.tile(parameters, [num_samples, 1])
         noise, features, as_given = at_least_one_row(noise, features)
@@ -335,8 +345,7 @@ class LadderPosterior(Posterior):
 
     def _split(self, features):
         """The features of each layer, `[N, h, w, F]`, from vectors."""
-        channels = 2 * self.decoder.latent_channels + self.decoder.context_channels
-        return self.decoder.split(features, channels)
+        return self.decoder.split(features, self.decoder.num_features)
 
     def _given(self, features, top):
         """Mean, s and context of a layer's posterior."""
@@ -484,21 +493,20 @@ class LadderVAE(VAE):
         check_size("latent_channels", latent_channels)
         check_size("context_channels", context_channels)
         check_integer("num_blocks", num_blocks)
-        check_integer("seed", seed, minimum=-(2**63))
+        check_seed("seed", seed)
         words = "one of `tfp_flows.likelihoods`"
         check_members("likelihood", likelihood, ("num_parameters", "event_size"), words)
         flow_channels = check_widths("flow_channels", flow_channels)
         from_context = context_channels if flow_channels else 0
-        seeds = split_seed(abs(seed), 3)
+        seeds = split_seed(seed, 3)
         shared: dict[str, Any] = {"num_blocks": num_blocks, "channels": channels}
         shared |= {"patch_size": patch_size, "activation": activation}
-        num_features = 2 * latent_channels + from_context
-        encoder = LadderEncoder(image_shape, num_features, seed=seeds[0], **shared)
-        *size, num_channels = encoder.image_shape
+        *size, num_channels = check_image_shape(image_shape)
         outputs = (*size, likelihood.num_parameters * num_channels)
         decoder = LadderDecoder(
             outputs, latent_channels, from_context, seed=seeds[1], **shared
         )
+        encoder = LadderEncoder(image_shape, decoder.num_features, seed=seeds[0], **shared)
         flows = _flows(decoder, flow_channels, seeds[2]) if flow_channels else []
         posterior = LadderPosterior(decoder, flows)
         super().__init__(

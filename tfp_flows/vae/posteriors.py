@@ -95,6 +95,13 @@ class Posterior(ConfiguredByAttributes, tf.Module, abc.ABC):
           parameters: `[N, P]`, the encoder's output.
         """
 
+    def _noise(self, num_samples, num_rows, seed, share):
+        """Standard normal numbers, `[K, N, L]`, of N rows that may be part of a batch."""
+        start, count = share or (0, num_rows)
+        shape = [num_samples, count, self.latent_size]
+        noise = normal(shape, stateless(seed), self.dtype)
+        return noise[:, start : start + num_rows] if share else noise
+
     def _checked(self, parameters):
         """The parameters as a tensor, since other widths would broadcast."""
         shape = tf.TensorShape([self.num_parameters])
@@ -132,12 +139,7 @@ class _Gaussian(Posterior):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Draws latents with their log-densities: see `Posterior`."""
         parameters = self._checked(parameters)
-        num_rows = tf.shape(parameters)[0]
-        start, count = share or (0, num_rows)
-        shape = [num_samples, count, self.latent_size]
-        noise = normal(shape, stateless(seed), self.dtype)
-        if share:
-            noise = noise[:, start : start + num_rows]
+        noise = self._noise(num_samples, tf.shape(parameters)[0], seed, share)
         mean, scale, log_det = self._split(parameters)
         return mean + self._times(scale, noise), normal_log_prob(noise) - log_det
 
