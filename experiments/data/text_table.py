@@ -39,6 +39,7 @@ _BEGINNINGS = {
     b"\xfd7zXZ\x00": "an xz file: unpack it",
     b"BZh": "a bzip2 file: unpack it",
     b"\x28\xb5\x2f\xfd": "a zstd file: unpack it",
+    b"\x93NUMPY": "an array of NumPy (`tfp-flows density --dataset=npz` reads it)",
     b"PAR1": "a parquet file: export it as CSV (`tfp-flows table` reads files *.parquet)",
     b"\xff\xfe": "UTF-16: save it as UTF-8",
     b"\xfe\xff": "UTF-16: save it as UTF-8",

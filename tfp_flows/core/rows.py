@@ -332,8 +332,8 @@ def _is_small_float(dtype):
 
 def _described(value, array):
     kinds = getattr(value, "dtypes", None)  # a table has one for each column
-    if kinds is None:
-        return f"dtype {array.dtype}"
+    if kinds is None:  # NumPy keeps whole what it takes for no sequence
+        return f"dtype {array.dtype}" if array.ndim else f"a {type(value).__name__}"
     columns = [str(name) for name, kind in kinds.items() if kind.kind not in "biuf"]
     if not columns:
         return "a table with missing entries"

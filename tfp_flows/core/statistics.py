@@ -81,8 +81,13 @@ def mean_and_scale(
     return mean.astype(numpy_dtype), scale.astype(numpy_dtype)
 
 
-def check_finite(data: npt.ArrayLike, argument: str = "data") -> None:
-    """Raises `ValueError`, with the first row, if rows have NaN or infinity."""
+def check_finite(
+    data: npt.ArrayLike, argument: str = "data", *, is_batch: bool = False
+) -> None:
+    """Raises `ValueError`, with the first row, if rows have NaN or infinity.
+
+    With `is_batch`, it says that rows are counted in their batch.
+    """
     array = np.asarray(data)
     if array.dtype.kind in "biu" or not array.size:
         return
@@ -92,9 +97,10 @@ def check_finite(data: npt.ArrayLike, argument: str = "data") -> None:
     rows = array.reshape(len(array), -1)
     bad = np.argwhere(~np.isfinite(rows))
     row, entry = bad[0]
+    place = f"row {row} of a batch" if is_batch else f"row {row}"
     raise ValueError(
-        f"Expected finite `{argument}`; got {rows[row, entry]} in row {row} "
-        f"({len(np.unique(bad[:, 0]))} of {len(rows)} rows have such values)."
+        f"Expected finite `{argument}`; got {rows[row, entry]} in {place} "
+        f"(such values: in {len(np.unique(bad[:, 0]))} of {len(rows)} rows)."
     )
 
 

@@ -52,10 +52,10 @@ class RowArrays:
             check_resolution(array, self._format.dtype, prefix + name)
         self._check_weights()
 
-    def check_finite(self, prefix: str = "") -> None:
+    def check_finite(self, prefix: str = "", *, is_batch: bool = False) -> None:
         """Raises `ValueError` if values are not finite."""
         for name, array in self.rows.by_argument.items():
-            check_finite(array, prefix + name)
+            check_finite(array, prefix + name, is_batch=is_batch)
 
     def split(self, share: float) -> list[RowArrays]:
         """Returns the first rows, and the last rows, which are a `share` of all.

@@ -213,7 +213,7 @@ class RowStream:
         """Returns the `Rows` of a batch as arrays, which are checked."""
         data = RowArrays(self._format, self._format.from_batch(batch))
         if self._checked:
-            data.check_finite()
+            data.check_finite(is_batch=True)
         return data.rows
 
 

@@ -53,6 +53,7 @@ BAD = {
     "a zero byte": (third("1,x\0y"), "a NUL byte in line 4"),
     "an xz file": (b"\xfd7zXZ\0\0", "got an xz file: unpack it"),
     "a parquet file": (b"PAR1\x15\0", "got a parquet file: export it as CSV"),
+    "an array of NumPy": (b"\x93NUMPY\x01\0", "got an array of NumPy (`tfp-flows density"),
     "an archive": (b"PK\x03\x04\x14\0", "got a zip archive, or an Excel workbook"),
     "beyond all floats": number_column("1e400"),
     "a decimal comma": (third('"1,5",x'), "'1,5' in line 4 (--kinds=a=cat"),
