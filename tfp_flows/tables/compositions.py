@@ -40,8 +40,8 @@ class Composition(Rule):
     has its probability like any other number. Without a grid, "none" and "all of the
     room" have probabilities of their own, if a spike at 0 says that parts may be 0.
 
-    In rows with missing cells, the known parts leave a room: their sum is below the total.
-    It is kept only if none of its columns is in the context.
+    In rows with missing cells, the sum of the known parts does not exceed the total. The
+    rule is kept only if none of its columns is in the context.
 
     Args:
       names: names of three or more columns.

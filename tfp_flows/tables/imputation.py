@@ -285,13 +285,10 @@ class RuleSolver(typing.NamedTuple):
                 holds = function.holds(*(column[is_linked] for column in cells))
                 is_wrong[is_linked] |= ~holds
         for composition in self.codec.compositions.values():
-            completed = {n: np.asarray(columns[n], np.float64) for n in composition.names}
-            most, amount = (
-                1e-9 * composition.total,
-                np.sum(list(completed.values()), axis=0),
-            )
+            parts = [np.asarray(columns[n], np.float64) for n in composition.names]
+            most, amount = 1e-9 * composition.total, np.sum(parts, axis=0)
             is_wrong |= np.abs(amount - composition.total) > most
-            for name, part in completed.items():
+            for name, part in zip(composition.names, parts, strict=True):
                 is_wrong |= np.abs(part - self._numbers(name)) > most
         return is_wrong
 

@@ -417,7 +417,8 @@ class RowCodec:
 
     def _decoded_parts(self, composition, columns, x):
         """The columns of a composition, `[N]` by name."""
-        first, grid, decoded = composition.name, self.grids[composition.name], {}
+        first, grid = composition.name, self.grids[composition.name]
+        decoded: dict[str, np.ndarray] = {}
         for name in composition.names[1:]:
             cells = columns[name]
             if self.codecs[name].column.spikes:
@@ -482,7 +483,7 @@ class RowCodec:
         rule = rules[name]
         _, *sources = self.columns_of(rule, frame).values()
         if name in self.functions:
-            sources = [rule(*sources)]
+            sources = [self.functions[name](*sources)]
         return ~np.any([is_missing(source) for source in sources], axis=0)
 
     def _computed(self, function, frame):
