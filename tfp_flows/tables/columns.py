@@ -68,7 +68,8 @@ class TableColumns:
         require(are_different, "`columns` of different names", labels)
         for rule in rules:
             unknown = sorted(set(rule.names) - set(self.names))
-            words = f"rules, such as `differences`, of the columns {self.names}"
+            words = "`differences`, `compositions`, `equalities`, `functions` of the"
+            words = f"{words} columns {self.names}"
             require(not unknown, words, f"{unknown} in {rule.label!r}")
         computed = [difference.name for difference in differences]
         words = "`differences`, one for each column"
