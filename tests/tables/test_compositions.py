@@ -216,6 +216,17 @@ def test_one_missing_part_follows_and_several_leave_the_sum(smooth):
         table.impute({"a": [0.7], "b": [0.6], "c": [np.nan]}, seed=0)
 
 
+def test_parts_of_a_table_without_categories_are_completed():
+    parts, _ = shares(200)
+    rows = frame_of(rounded(parts, 4))
+    table = fitted(tff.describe_columns(rows), rows, epochs=1)
+    holes = {"a": [1.0, 4.0, np.nan], "b": [np.nan, np.nan, 3.0], "c": [np.nan] * 3}
+    filled = table.impute(holes, seed=0, num_candidates=16)
+    parts = np.stack([filled[n] for n in COUNTS])
+    np.testing.assert_array_equal(parts.sum(axis=0), 4.0)
+    np.testing.assert_array_equal(parts[:, 1], [4.0, 0.0, 0.0])
+
+
 def test_it_is_dropped_with_a_column_in_the_context_or_by_its_label(small):
     rows, table = small
     kept = tff.TableDensity(table.columns, context=["a"], missing="indicator")

@@ -299,13 +299,13 @@ class RuleSolver(typing.NamedTuple):
     def _last_part(self, composition, entry, terms, codes):
         """The total minus all parts but that of an entry, `[N]`, and where it is known."""
         others, is_known = np.zeros(len(codes)), self._lacks_part(composition)
-        has_rest = np.zeros(len(codes), bool)
+        has_rest = nowhere = np.zeros(len(codes), bool)
         for name in [*composition.names[1:], composition.name]:
             given = self._numbers(name)
             *code, number = self.codec.entries_of_column(name) or [-1]
             at, value = self.codec.code_of_rest(name)
-            is_rest = (at >= 0) & (codes[:, at] == value)
-            has_rest |= is_rest
+            is_rest = nowhere if at < 0 else codes[:, at] == value
+            has_rest = has_rest | is_rest
             if name == composition.name:  # nothing is left for it, or it is unknown
                 amount, is_drawn = np.zeros(len(codes)), has_rest
             else:
