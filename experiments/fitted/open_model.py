@@ -261,9 +261,8 @@ class FittedTable:
     def predict(self, context, levels, settings, first_row):
         """Returns columns of texts: quantiles, or probabilities of categories."""
         del first_row  # nothing is drawn
-        with _told(
-            context, " With --clip_context, numbers are moved to the nearest that can."
-        ):
+        advice = " With --clip_context, numbers are moved to the nearest that can."
+        with _told(context, advice, about="`clip_context`"):
             if settings.clip_context:
                 context = self._table.clip_context(context)
             found = self._table.predict(context)
@@ -274,14 +273,17 @@ class FittedTable:
 
 
 @contextlib.contextmanager
-def _told(rows, advice=""):
-    """Turns the library's errors on rows into a `DataError` with their lines."""
+def _told(rows, advice="", about=""):
+    """Turns the library's errors on rows into a `DataError` with their lines.
+
+    The advice follows those that contain `about`: no clipping helps an unknown category.
+    """
     try:
         yield
     except ValueError as error:
         lines = rows.index
         text = re.sub(r"in row (\d+)", lambda m: f"in line {lines[int(m[1])]}", str(error))
-        raise DataError(f"{text}{advice}") from error
+        raise DataError(f"{text}{advice if about in text else ''}") from error
 
 
 _TYPES = {np.datetime64: "date", bool: "boolean", str: "text"}

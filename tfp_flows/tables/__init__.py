@@ -13,6 +13,7 @@ rules                what rules between columns have in common; each is found in
   equalities         pairs of columns that are equal in some rows
   functions          columns that are computed from another one by a formula
   lookups            columns of one value for each value of another one
+  compositions       columns whose sum is a constant, such as percentages
 columns              all columns and rules of a table: printed, changed and saved
 describe_columns     proposals for the kinds of columns, with reasons
 column_codec         cells of a column as a code and a number, and back; supports
@@ -51,6 +52,7 @@ out, and one column is predicted by quantiles.
 
 from tfp_flows.tables.column import Column
 from tfp_flows.tables.columns import TableColumns
+from tfp_flows.tables.compositions import Composition
 from tfp_flows.tables.describe_columns import describe_columns
 from tfp_flows.tables.differences import Difference
 from tfp_flows.tables.equalities import Equality
@@ -66,6 +68,7 @@ from tfp_flows.tables.training import FitOptions
 
 __all__ = [
     "Column",
+    "Composition",
     "describe_columns",
     "Difference",
     "Equality",

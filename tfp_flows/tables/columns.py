@@ -9,6 +9,7 @@ from typing import Any
 
 from tfp_flows.core.arguments import require
 from tfp_flows.tables.column import Column, check_column, has_whole_steps, with_kind
+from tfp_flows.tables.compositions import Composition
 from tfp_flows.tables.differences import Difference, in_order
 from tfp_flows.tables.equalities import Equality
 from tfp_flows.tables.functions import Function
@@ -19,6 +20,7 @@ _HEADINGS = ("column", "kind", "details", "missing", "reason")
 # By an entry that only this rule has: the argument of `TableColumns`, and the rule's class.
 _RULES: dict[str, tuple[str, Any]] = {
     "minus": ("differences", Difference),
+    "total": ("compositions", Composition),
     "names": ("equalities", Equality),
     "formula": ("functions", Function),
     "pairs": ("functions", Lookup),
@@ -36,6 +38,8 @@ class TableColumns:
         takes their names, and they print as columns do.
       functions: those of these columns that are computed from another one (`Function`) or
         looked up by it (`Lookup`), named and printed likewise.
+      compositions: three or more of these columns whose sum is a constant (`Composition`),
+        named and printed likewise.
 
     Raises:
       ValueError: if two have one name, or entries of a column do not fit its kind; or if a
@@ -54,8 +58,9 @@ class TableColumns:
         differences: Sequence[Difference] = (),
         equalities: Sequence[Equality] = (),
         functions: Sequence[Computed] = (),
+        compositions: Sequence[Composition] = (),
     ) -> None:
-        rules: list[Rule] = [*differences, *equalities, *functions]
+        rules: list[Rule] = [*differences, *equalities, *functions, *compositions]
         self._columns = {column.name: column for column in columns}
         self._rules = {rule.label: rule for rule in rules}
         labels = [*(c.name for c in columns), *(rule.label for rule in rules)]
@@ -63,7 +68,8 @@ class TableColumns:
         require(are_different, "`columns` of different names", labels)
         for rule in rules:
             unknown = sorted(set(rule.names) - set(self.names))
-            words = f"`differences`, `equalities`, `functions` of the columns {self.names}"
+            words = "`differences`, `compositions`, `equalities`, `functions` of the"
+            words = f"{words} columns {self.names}"
             require(not unknown, words, f"{unknown} in {rule.label!r}")
         computed = [difference.name for difference in differences]
         words = "`differences`, one for each column"
@@ -109,7 +115,7 @@ class TableColumns:
     def drop(self, *names: str) -> None:
         """Removes columns, which are then not part of the table's distribution.
 
-        Their differences, equalities and functions are removed, too. The name of such a
+        Their rules are removed, too. The name of such a
         rule removes the rule alone.
         """
         for name in names:
@@ -121,7 +127,7 @@ class TableColumns:
     def select(self, names: Sequence[str]) -> TableColumns:
         """Returns the columns of these names, in this order.
 
-        Differences, equalities and functions of these columns stay.
+        Rules of these columns stay.
         """
         selected = TableColumns([self[name] for name in names])
         rules = self._rules.items()
@@ -147,6 +153,11 @@ class TableColumns:
     def functions(self) -> list[Computed]:
         """The columns that are computed from another one, or looked up by it."""
         return [rule for rule in self._rules.values() if isinstance(rule, Computed)]
+
+    @property
+    def compositions(self) -> list[Composition]:
+        """The columns whose sum is a constant that is kept."""
+        return [rule for rule in self._rules.values() if isinstance(rule, Composition)]
 
     def to_plain(self) -> list[dict[str, Any]]:
         """Returns dictionaries of JSON's types: of columns and of their rules."""
@@ -181,6 +192,7 @@ class TableColumns:
             rows.append((c.name, c.kind, c.details, str(c.num_missing), c.reason))
         rows += [(e.label, "equality", "", "", e.reason) for e in self.equalities]
         rows += [(f.label, "function", "", "", f.reason) for f in self.functions]
+        rows += [(c.label, "composition", "", "", c.reason) for c in self.compositions]
         rows = [tuple(map(_on_one_line, entries)) for entries in rows]
         widths = [max(map(len, entries)) for entries in zip(*rows, strict=True)]
         return "\n".join(_line(row, widths) for row in rows)

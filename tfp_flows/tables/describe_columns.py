@@ -11,6 +11,7 @@ import numpy as np
 from tfp_flows.tables.cells import cells_of
 from tfp_flows.tables.column import Column
 from tfp_flows.tables.columns import TableColumns
+from tfp_flows.tables.compositions import find_compositions
 from tfp_flows.tables.counted_numbers import (
     RESOLUTION,
     Counted,
@@ -51,10 +52,10 @@ def describe_columns(
     month 13; and rows that violate an order of two columns or a sum (`Difference`). They
     also show which columns are exactly equal in some rows (`Equality`), and which are
     computed from another one (`Function`) or have one value for each of its values
-    (`Lookup`). Each can be switched off:
+    (`Lookup`), and which have a constant sum (`Composition`). Each can be switched off:
     `columns.change("price", step=None)`, `columns.change("month", high=None)`,
     `columns.drop("last - first")`, `columns.drop("paid = bill")`,
-    `columns.drop("lwage = log(wage)")`.
+    `columns.drop("lwage = log(wage)")`, `columns.drop("sand + silt + clay = 100")`.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -105,10 +106,12 @@ def describe_columns(
         for c in table
         if c.kind == "boolean" and not isinstance(c.values[0], str)
     }
-    differences = _differences(table, computed, numbers | booleans)
-    linked = [*computed, *(difference.name for difference in differences)]
+    compositions = _compositions(table, functions, numbers)
+    taken = [*computed, *(name for c in compositions for name in c.names)]
+    differences = _differences(table, taken, numbers | booleans)
+    linked = [*taken, *(difference.name for difference in differences)]
     equalities = find_equalities({c.name: c for c in table}, linked, numbers)
-    return TableColumns(list(table), differences, equalities, functions)
+    return TableColumns(list(table), differences, equalities, functions, compositions)
 
 
 def describe_numbers(frame: Any) -> TableColumns:
@@ -193,6 +196,25 @@ def _with_lookups(functions, table, cells):
     taken = [function.name for function in functions]
     lookups = [e for e in lookups if e.name not in taken and e.label not in table.names]
     return [*functions, *lookups]
+
+
+def _compositions(table, functions, numbers):
+    """The constant sums that all rows show, without computed columns.
+
+    A function of a part that has no value at 0 would contradict the part's new end.
+    """
+    names = {function.name for function in functions}
+    names |= {f.source for f in functions if getattr(f, "formula", "") != "linear"}
+    cells = {n: c for n, c in numbers.items() if n not in names and table[n].kind != "date"}
+    found = find_compositions({c.name: c for c in table}, cells)
+    for composition, columns in list(found):
+        if composition.label in table.names:
+            found.remove((composition, columns))
+            continue
+        for column in columns:
+            entries = dict(vars(column), values=[])
+            table.change(entries.pop("name"), **entries)
+    return [composition for composition, _ in found]
 
 
 def _differences(table, computed, numbers):

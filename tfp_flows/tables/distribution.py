@@ -22,6 +22,7 @@ from tfp_flows.distributions.univariate import refuse_several_variables
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.tables.atoms import Atoms, AtomSpec, NumbersWithAtoms, log_mean
+from tfp_flows.tables.compositions import RoomSpec
 from tfp_flows.tables.networks import KNOTS, ColumnMLPs, EntryFeatures
 from tfp_flows.tables.number_conditionals import TAIL_BOUNDS, Evaluated, NumberConditionals
 from tfp_flows.tables.number_maps import NumberSpec
@@ -40,7 +41,8 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
     P(codes)    = mean over M members of a CategoricalMADE
     p(number_j) = recalibrated mean over M members of a spline density on the line or the
                   circle; the probability of its bin if it is an integer; perhaps with
-                  atoms at numbers before (`Atoms`)
+                  atoms at numbers before (`Atoms`), or within a room that numbers
+                  before leave (`RoomSpec`)
     ```
 
     Arguments `x` are the entries of rows, `[N, K + D]`: all codes, then all numbers.
@@ -72,6 +74,8 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
       atoms: an `AtomSpec`, or its dictionary, for each pair of numbers that may be equal.
       presence: a `PresenceSpec`, or its dictionary, for each code that only some rows
         have; elsewhere it drops out of the density.
+      rooms: a `RoomSpec`, or its dictionary, for each number whose share of a room is
+        modelled; with the form "logit" from 0 to 1, and without atoms.
       description: plain values about the table, which are saved too.
       name: name of the module.
     """
@@ -96,6 +100,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         are_tails_first: bool = False,
         atoms: Sequence[Any] = (),
         presence: Sequence[Any] = (),
+        rooms: Sequence[Any] = (),
         description: dict | None = None,
         name: str = "table_distribution",
     ) -> None:
@@ -112,6 +117,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
             for values, specs in ((num_values, numbers), (context_values, context_numbers))
         )
         self.presence = Presence(_specs(presence, PresenceSpec), num_values)
+        self._rooms = {spec.number: spec for spec in _specs(rooms, RoomSpec)}
         self.num_members = num_members
         self.centers = self.features.maps.centers  # in place of absent numbers
         num_parameters = NumberConditionals(self.features.maps, num_bins).num_parameters
@@ -274,7 +280,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         from_context = self.features_of_context(x, context)
         y, is_present, numbers = self._numbers(x, context, from_context)
         is_free = is_present & ~tf.reduce_any(numbers.is_equal(y), axis=1)
-        return self.conditionals.evaluate(y, numbers.parameters), is_free
+        return numbers.conditionals.evaluate(y, numbers.parameters), is_free
 
     def first_number(
         self, from_context: tf.Tensor, context: tf.Tensor | None
@@ -283,7 +289,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         x = tf.zeros([tf.shape(from_context)[0], self.features.num_entries], self.dtype)
         from_codes = self.features.from_codes(self.features.split(x)[0], from_context.dtype)
         seen = _Seen(from_context, from_codes, self)
-        return self._number(0, _with_context(x, context), seen)
+        return self._number(0, x, context, seen)
 
     def features_of_context(self, x: tf.Tensor, context: tf.Tensor | None) -> tf.Tensor:
         """Returns features of the context of rows x, `[N, F]`; F is 0 without context."""
@@ -294,7 +300,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         kinds: dict[str, Any] = {"atoms": AtomSpec, "presence": PresenceSpec}
-        kinds |= {"numbers": NumberSpec, "context_numbers": NumberSpec}
+        kinds |= {"rooms": RoomSpec, "numbers": NumberSpec, "context_numbers": NumberSpec}
         plain = {
             name: [vars(spec) for spec in _specs(self.parameters[name], kind)]
             for name, kind in kinds.items()
@@ -443,16 +449,33 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         """Returns numbers, `[N, D]`, which are present, and their `NumbersWithAtoms`."""
         codes, numbers = self.features.split(x)
         is_present = self.features.is_present(codes)
-        features, atoms = self._features(x, context, from_context)
+        room = self._room(x)
+        features, atoms = self._features(x, context, from_context, room)
         parameters = self._networks(features, training=training)
         y = tf.where(is_present, numbers, self.centers)
-        given = NumbersWithAtoms(self.conditionals, parameters, self.atoms, atoms)
+        conditionals = self.conditionals.within(room)
+        given = NumbersWithAtoms(conditionals, parameters, self.atoms, atoms)
         return y, is_present, given
 
-    def _features(self, x, context, from_context):
+    def _room(self, x, column=None):
+        """Returns rooms of the numbers, `[N, D]`, or of one of them, `[N, 1]`, if any."""
+        columns = range(self.features.num_numbers) if column is None else [column]
+        if self._rooms.keys().isdisjoint(columns):
+            return None
+        codes, numbers = self.features.split(x)
+        numbers = tf.where(self.features.is_present(codes), numbers, 0.0)
+        rooms = []
+        for j in columns:
+            spec = self._rooms.get(j, RoomSpec(j, 1.0))
+            parts = tf.gather(numbers, list(spec.parts), axis=1) if spec.parts else None
+            taken = 0.0 if parts is None else tf.reduce_sum(parts, axis=1)
+            rooms.append(spec.total - taken + tf.zeros_like(x[:, 0]))
+        return tf.stack(rooms, axis=1)
+
+    def _features(self, x, context, from_context, room):
         """Returns features of rows, `[N, F]`, and their atoms, or None without atoms."""
         codes, numbers = self.features.split(x)
-        features = [from_context, self.features(x, from_context.dtype)]
+        features = [from_context, self.features(x, from_context.dtype, room)]
         atoms = None
         if self.atoms.num_slots:
             atoms = self.atoms.at(_with_context(x, context))
@@ -514,7 +537,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         for j, number_seed in enumerate(draws.split(seed, features.num_numbers)):
             present = is_present[:, j : j + 1]
             before = tf.concat([codes, *numbers, tf.zeros_like(x[:, j:])], axis=1)
-            number = self._number(j, _with_context(before, context), seen)
+            number = self._number(j, before, context, seen)
             y = number.draw(number_seed)
             log_ratio, is_known = tf.zeros_like(y), None
             if observed is not None:
@@ -532,21 +555,22 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
             if is_known is not None:
                 log_ratio = tf.where(is_known, number.log_prob(y), log_ratio)
                 log_weight += tf.where(present, log_ratio, 0.0)[:, 0]
-            maps = self.conditionals.from_columns([j]).maps
+            maps = number.conditionals.maps
             u = maps.forward(maps.middle(y)).u
             seen.features.append(features.from_columns([j]).from_numbers(u, present, dtype))
             seen.are_equal.append(tf.cast(number.is_equal(y)[..., 0] & present, dtype))
             numbers.append(y)
         return tf.concat(numbers, axis=1), log_weight
 
-    def _number(self, j, before, seen):
+    def _number(self, j, before, context, seen):
         """The distribution of number j given the entries before it and their features."""
+        room = self._room(before, j)
         atoms, row_atoms = self.atoms.from_columns([j]), None
         if atoms.num_slots:
-            row_atoms = atoms.at(before)
+            row_atoms = atoms.at(_with_context(before, context))
             seen.common.append(tf.cast(atoms.features(row_atoms), seen.dtype))
         parameters = self._networks.network.from_column(seen.inputs(), j)[..., None]
-        conditionals = self.conditionals.from_columns([j])
+        conditionals = self.conditionals.from_columns([j]).within(room)
         return NumbersWithAtoms(conditionals, parameters, atoms, row_atoms)
 
     def _set_transient_state(self):

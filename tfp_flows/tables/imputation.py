@@ -102,18 +102,19 @@ def _completions(distribution, solver, context, seed):
     is_absent = (candidates == solver.codec.codes_of_missing) & ~solver.observed
     is_wrong = tf.reduce_any(is_absent, axis=1) | solver.violates(candidates.numpy())
     impossible = tf.constant(_IMPOSSIBLE, weights.dtype)
-    return candidates, tf.where(is_wrong, impossible, weights)
+    return candidates, tf.maximum(tf.where(is_wrong, impossible, weights), impossible)
 
 
 def _with_sources(frame, codec):
     """The rows with the missing sources of functions that follow from their values.
 
     A source stays missing if no cell of its column has the value, or several have it.
-    Missing columns of exact sums follow from the others too.
+    Missing columns of exact sums and of compositions follow from the others too.
     """
     columns = frame.take(codec.names)
     absent = {name: is_missing(column) for name, column in columns.items()}
     _put_terms_of_sums(columns, frame, codec)
+    _put_parts(columns, codec)
     for name in codec.names:
         for cells in _solutions(name, frame, codec):
             is_new = is_missing(columns[name]) & ~is_missing(cells)
@@ -144,6 +145,20 @@ def _put_terms_of_sums(columns, frame, codec):
             if cells[name].type == "date":
                 value, columns[name] = dates_from_days(value), cells[name].values
             columns[name] = np.where(is_new, value, columns[name])
+
+
+def _put_parts(columns, codec):
+    """Puts a missing part of a composition, of which all others are there."""
+    for composition in codec.compositions.values():
+        grid, parts = codec.grids[composition.name], {}
+        for name in composition.names:
+            parts[name] = cells_of(name, columns[name]).numbers()
+        rest = composition.total - np.nansum(list(parts.values()), axis=0)
+        rest = rest if grid is None else grid.round_if_near(rest)
+        is_single = np.isnan(list(parts.values())).sum(axis=0) == 1
+        for name, part in parts.items():
+            where = np.isnan(part) & is_single
+            columns[name] = np.where(where, rest, part) if where.any() else columns[name]
 
 
 def _solutions(source, frame, codec):
@@ -189,6 +204,7 @@ class RuleSolver(typing.NamedTuple):
 
     ```none
     column = difference + parts:  the last unknown term is the column minus the others
+    total of a composition = sum of its parts:  likewise
     ```
 
     It also says which rows contradict an observed column that a function or lookup computes
@@ -211,6 +227,7 @@ class RuleSolver(typing.NamedTuple):
         """Which rows have an observed column with missing parts, booleans `[N]`."""
         linked = [self._is_linked(name) for name in self.codec.differences]
         linked += [self._lacks_source(f) for f in self.codec.functions.values()]
+        linked += [self._lacks_part(c) for c in self.codec.compositions.values()]
         return np.any([np.zeros(len(self.observed), bool), *linked], axis=0)
 
     def for_rows(self, index: np.ndarray) -> RuleSolver:
@@ -241,6 +258,13 @@ class RuleSolver(typing.NamedTuple):
             is_here &= ~np.isnan(value)  # a part in the context may be missing
             solution = np.where(is_here, value, solution)
             is_solved |= is_here
+        composition = self.codec.composition_of(self.codec.owners[entry])
+        if composition is not None:
+            value, is_here = self._last_part(composition, entry, terms, codes)
+            value = codec.numbers_from(value)
+            is_here &= ~self.observed[:, entry] & ~np.isnan(value)
+            solution = np.where(is_here, value, solution)
+            is_solved |= is_here
         return solution, is_solved
 
     def violates(self, x: np.ndarray) -> np.ndarray:
@@ -260,11 +284,43 @@ class RuleSolver(typing.NamedTuple):
                 cells = columns[function.source], self.columns[name]
                 holds = function.holds(*(column[is_linked] for column in cells))
                 is_wrong[is_linked] |= ~holds
+        for composition in self.codec.compositions.values():
+            parts = [np.asarray(columns[n], np.float64) for n in composition.names]
+            most, amount = 1e-9 * composition.total, np.sum(parts, axis=0)
+            is_wrong |= np.abs(amount - composition.total) > most
+            for name, part in zip(composition.names, parts, strict=True):
+                is_wrong |= np.abs(part - self._numbers(name)) > most
         return is_wrong
 
     def _numbers(self, name):
         """The numbers of a column, `[N]`; NaN where missing."""
         return cells_of(name, self.columns[name]).numbers()
+
+    def _last_part(self, composition, entry, terms, codes):
+        """The total minus all parts but that of an entry, `[N]`, and where it is known."""
+        others, is_known = np.zeros(len(codes)), self._lacks_part(composition)
+        has_rest = nowhere = np.zeros(len(codes), bool)
+        for name in [*composition.names[1:], composition.name]:
+            given = self._numbers(name)
+            *code, number = self.codec.entries_of_column(name) or [-1]
+            at, value = self.codec.code_of_rest(name)
+            is_rest = nowhere if at < 0 else codes[:, at] == value
+            has_rest = has_rest | is_rest
+            if name == composition.name:  # nothing is left for it, or it is unknown
+                amount, is_drawn = np.zeros(len(codes)), has_rest
+            else:
+                is_number = (codes[:, code] == 0).all(axis=1)
+                amount = np.where(is_number, terms[name], 0.0)
+                is_drawn = (number < entry) | ~is_number & ~is_rest
+            if number == entry:
+                continue
+            others += np.where(np.isnan(given), amount, given)
+            is_known &= ~np.isnan(given) | is_drawn
+        return composition.total - others, is_known
+
+    def _lacks_part(self, composition):
+        parts = [self.columns[name] for name in composition.names]
+        return np.any([is_missing(part) for part in parts], axis=0)
 
     def _sum_of_others(self, entry, name, terms, codes):
         """The sum of the entries that a column is made of, without one of them, `[N]`.

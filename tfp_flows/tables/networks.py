@@ -341,14 +341,17 @@ class EntryFeatures:
         self.is_fine = np.concatenate([from_codes > 0, *is_fine])
         self.size = len(self.column_of_each)
 
-    def __call__(self, x: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-        """Returns features, `[N, F]`, of rows, `[N, K + D]`."""
+    def __call__(
+        self, x: tf.Tensor, dtype: tf.DType, room: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Returns features, `[N, F]`, of rows, `[N, K + D]`, and any rooms, `[N, D]`."""
         codes, numbers = self.split(x)
-        y = self.maps.middle(numbers)
-        low, high = self.maps.ends
+        maps = self.maps.within(room, range(self.num_numbers))
+        middle = maps.middle(numbers)
+        (low, high), y = maps.ends, maps.share(middle)
         is_line = ~self.maps.is_circle  # a circle has no far ends
         is_low, is_high = is_line & (y <= low), is_line & (y >= high)
-        u = tf.where(is_low, tf.constant(-FARTHEST, y.dtype), self.maps.forward(y).u)
+        u = tf.where(is_low, tf.constant(-FARTHEST, y.dtype), maps.forward(middle).u)
         u = tf.where(is_high, tf.constant(FARTHEST, y.dtype), u)
         from_numbers = self.from_numbers(u, self.is_present(codes), dtype)
         return tf.concat([self.from_codes(codes, dtype), from_numbers], axis=1)

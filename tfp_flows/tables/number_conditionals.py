@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import math
@@ -103,6 +104,12 @@ class NumberConditionals:
         options = weights, self._tail_bounds, self._line.are_tails_first
         return NumberConditionals(maps, self._line.num_bins, *options)
 
+    def within(self, room: tf.Tensor | None) -> NumberConditionals:
+        """Returns the distributions in rooms, `[N, D]`, by row (`NumberMaps.within`)."""
+        conditionals = copy.copy(self)
+        conditionals.maps = self.maps.within(room, range(len(self.maps.specs)))
+        return conditionals
+
     def log_prob(self, y: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Returns log-densities, of integers log-probabilities, `[..., D]`."""
         members = self.evaluate(y, parameters)
@@ -115,7 +122,7 @@ class NumberConditionals:
         """Returns `P(Y <= y)`, `[..., D]`; on a circle, of the arc from its `low`."""
         upper = tf.where(self.maps.is_integer, tf.floor(y) + 1.0, y)
         inside = self._by_kind("cdf", self.maps.edge(upper), parameters)
-        low, high = self.maps.ends
+        (low, high), upper = self.maps.ends, self.maps.share(upper)
         inside = tf.where((upper <= low)[..., None, :], tf.zeros_like(inside), inside)
         inside = tf.where((upper >= high)[..., None, :], tf.ones_like(inside), inside)
         return self._recalibrated(inside)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import math
@@ -13,6 +14,7 @@ import tensorflow as tf
 
 _FAR = 1e12  # bound on u, which keeps later values finite
 _MOST = 700.0  # bound on t, whose exponential is finite in float64
+_ROUNDING = 2.0**-53  # of float64
 _NOWHERE = 1e300  # farther than any number
 
 
@@ -189,6 +191,7 @@ class NumberMaps:
         )
         self.is_integer = np.array([spec.is_integer for spec in specs], bool)
         self.is_circle = self._is["circle"]
+        self._room: tf.Tensor | None = None
         self._tables = {
             j: _table_from_spec(spec) for j, spec in enumerate(specs) if spec.positions
         }
@@ -207,7 +210,28 @@ class NumberMaps:
 
     def from_columns(self, columns: Iterable[int]) -> NumberMaps:
         """Returns the maps of some of the numbers."""
-        return NumberMaps([self.specs[column] for column in columns])
+        columns = list(columns)
+        maps = NumberMaps([self.specs[column] for column in columns])
+        return maps if self._room is None else maps.within(self._room, columns)
+
+    def within(self, room: tf.Tensor | None, columns: Sequence[int]) -> NumberMaps:
+        """Returns the maps of numbers in a room that depends on the row.
+
+        In place of y, they map `y / room`. Without a room above 0, no y is inside.
+
+        Args:
+          room: `[N, R]`; 1 for numbers that have none of their own. None: no number has.
+          columns: which of the R are the numbers of these maps.
+        """
+        maps = copy.copy(self)
+        maps._room = None if room is None else tf.gather(room, columns, axis=-1)
+        return maps
+
+    def share(self, y: tf.Tensor) -> tf.Tensor:
+        """Returns `y / room`, `[..., D]`; y itself where there is no room."""
+        if self._room is None:
+            return y
+        return tf.math.divide_no_nan(y, tf.maximum(self._room, 0.0))
 
     def middle(self, y: tf.Tensor) -> tf.Tensor:
         """Returns `y`; for integers, the middle of their bins."""
@@ -215,7 +239,11 @@ class NumberMaps:
 
     def forward(self, y: tf.Tensor) -> Mapped:
         """Maps `y`, `[..., D]`, to the standardised line."""
+        y = self.share(y)
         t, log_slope, is_inside = self.unscaled(y)
+        if self._room is not None:
+            is_inside &= self._room > 0.0
+            log_slope -= tf.math.log(tf.where(self._room > 0.0, self._room, 1.0))
         mean = np.where(self.is_circle, 0.0, self._mean)
         scale = np.where(self.is_circle, 1.0, self._scale)
         u = tf.clip_by_value((t - mean) / scale, -_FAR, _FAR)
@@ -228,7 +256,7 @@ class NumberMaps:
         return Mapped(u, log_slope, is_inside)
 
     def unscaled(self, y: tf.Tensor) -> Mapped:
-        """Maps `y`, `[..., D]`, to t, which is not standardised."""
+        """Maps `y`, `[..., D]`, which is a share of any room, to t, not standardised."""
         from_low = (y - self._low) / self._width
         is_inside = ~self._has_low | (from_low > 0.0)
         is_inside &= ~self._has_high | (from_low < 1.0)
@@ -251,7 +279,7 @@ class NumberMaps:
 
     def edge(self, y: tf.Tensor) -> tf.Tensor:
         """Maps ends of bins to the line; ends of the support to infinity."""
-        u = self.forward(y).u
+        u, y = self.forward(y).u, self.share(y)
         low, high = self.ends
         u = tf.where(y <= low, tf.constant(-math.inf, tf.float64), u)
         return tf.where(y >= high, tf.constant(math.inf, tf.float64), u)
@@ -276,7 +304,10 @@ class NumberMaps:
         # Rounding must not move a number to an end, where the density is zero.
         low, high = self.ends
         y = tf.maximum(y, np.nextafter(low, np.where(np.isfinite(low), np.inf, low)))
-        return tf.minimum(y, np.nextafter(high, np.where(np.isfinite(high), -np.inf, high)))
+        y = tf.minimum(y, np.nextafter(high, np.where(np.isfinite(high), -np.inf, high)))
+        if self._room is None:
+            return y
+        return tf.minimum(y, high * (1.0 - 2.0 * _ROUNDING)) * self._room
 
     def _choose(self, function):
         """Calls `function(form)` for forms that occur; returns each number's result."""

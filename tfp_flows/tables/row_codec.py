@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing
 from collections.abc import Sequence
 from typing import Any
@@ -22,8 +23,10 @@ from tfp_flows.tables.cells import (
 from tfp_flows.tables.column import UNUSABLE, Column
 from tfp_flows.tables.column_codec import ColumnCodec, Encoded
 from tfp_flows.tables.columns import TableColumns
+from tfp_flows.tables.compositions import Composition, RoomSpec
 from tfp_flows.tables.differences import in_order
 from tfp_flows.tables.frames import Frame
+from tfp_flows.tables.measured_maps import measured_map
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 from tfp_flows.tables.presence import PresenceSpec
 from tfp_flows.tables.rules import Rule
@@ -42,9 +45,10 @@ class RowsRead(typing.NamedTuple):
 class RowCodec:
     """Rows of some columns of a table as entries: first all codes, then all numbers.
 
-    A difference takes the place of its column; a computed column has no entries. If a part
-    or the source may be missing, the column has entries of its own besides, which are
-    present in the rows where it is missing (`Presence`).
+    A difference takes the place of its column; a computed column has no entries, nor has
+    the first column of a composition. If a part or the source may be missing, the column
+    has entries of its own besides, which are present in the rows where it is missing
+    (`Presence`).
 
     Args:
       columns: all `TableColumns`.
@@ -57,6 +61,7 @@ class RowCodec:
     Attributes:
       differences: the differences that are kept, by name of their column.
       functions: the functions and lookups that are kept, likewise.
+      compositions: the compositions that are kept, by name of their first column.
       codecs: the `ColumnCodec` of each column, or of its rule, by name.
       alone: that of the column itself, where its rule does not apply, likewise.
       grids: the grid of each column, by name; None for none.
@@ -92,14 +97,23 @@ class RowCodec:
         functions = [] if is_context else _kept_functions(columns, names)
         self.differences = {d.name: d for d in differences}
         self.functions = {f.name: f for f in functions}
+        compositions = [] if is_context else _kept_compositions(columns, names)
+        self.compositions = {c.name: c for c in compositions}
         self.grids = {name: column.grid for name, column in described.items()}
         self.alone = {
             rule.name: ColumnCodec(columns[rule.name], rule.name in may_miss)
-            for rule in [*in_order(self.differences).values(), *functions]
+            for rule in [*in_order(self.differences).values(), *compositions, *functions]
             if rule.has_gaps
             and (may_miss & set(rule.names[1:]) or rule.values_without_rule)
         }
         described |= {d.name: d.column for d in differences}
+        self._before_rest: dict[str, list[str]] = {}  # parts that may leave no room for it
+        for c in compositions:
+            described |= {c.name: c.column, **c.rooms_of(described)}
+            rests = [n for n in c.names[1:] if c.total in described[n].spikes]
+            for part in c.names[1:]:
+                before = [n for n in rests if names.index(n) < names.index(part)]
+                self._before_rest |= {part: before} if before else {}
         for f in functions:  # a column without entries
             described[f.name] = Column(f.label, "constant", f.reason, values=[0.0])
             may_miss -= set() if f.has_gaps else {f.name}
@@ -109,6 +123,7 @@ class RowCodec:
         # Keys of entries: a name, and whether the codec is that of the column alone. Codes
         # that some rows do not have are last, each after those that it depends on.
         alone = [(name, is_alone) for name in self.alone for is_alone in (False, True)]
+        alone = [*((name, False) for name in self._before_rest), *alone]
         keys = [(name, False) for name in self.codecs]
         self._with_code = [
             *(k for k in keys if k not in alone and self._codec(k).num_codes > 1),
@@ -155,6 +170,12 @@ class RowCodec:
         for place, key in enumerate([*self._with_code, *self._with_number]):
             x[:, place] = np.nan_to_num(entries[place])  # absent numbers are NaN
             is_observed[:, place] = ~encoded[key].is_missing
+        for composition in self.compositions.values():
+            # Which part has all of the room follows from all parts.
+            is_partial = ~self.is_complete(composition, frame)
+            for name in composition.names[1:]:
+                if (name, False) in self._with_code and self.codecs[name].column.spikes:
+                    is_observed[is_partial, self._with_code.index((name, False))] = False
         flags = np.ones([3, len(frame), len(self.names)], bool)
         for i, cells in enumerate(columns.values()):
             flags[:, :, i] = cells.is_possible, cells.is_known, cells.is_missing
@@ -260,12 +281,16 @@ class RowCodec:
         Numbers at atoms, booleans `[n, D]` for these rows, are not measured.
         """
         encoded, specs = self._encoded(frame)[0], []
+        rooms = {spec.number: spec for spec in self.rooms}
         codes = {key: code for code, key in enumerate(self._with_code)}
         for place, key in enumerate(self._with_number):
             cells = encoded[key]
             if key[1]:  # few rows have the column alone, but all tell its map
                 cells = self._encoded_alone(key[0], frame)
             measured = Encoded(*(entry[rows] for entry in cells))
+            if place in rooms:
+                specs.append(self._measured_share(place, rooms[place], encoded, rows))
+                continue
             if is_at_atom is not None:
                 number = np.where(is_at_atom[:, place], np.nan, measured.number)
                 measured = measured._replace(number=number)
@@ -274,14 +299,66 @@ class RowCodec:
 
     def presence(self, contexts: RowCodec) -> list[PresenceSpec]:
         """Returns where codes of rules are present, by codes of the row or its context."""
-        rules, specs = {**self.differences, **self.functions}, []
+        rules: dict[str, Rule] = {**self.differences, **self.functions, **self.compositions}
+        specs = []
         for code, (name, is_alone) in enumerate(self._with_code):
+            if name in self._before_rest:
+                rests = [self.code_of_rest(part) for part in self._before_rest[name]]
+                specs.append(PresenceSpec(code, rests))
             if name not in self.alone:
                 continue
             rule = rules[name]
             cells, context_cells = (codec._without_rule(rule) for codec in (self, contexts))
             specs.append(PresenceSpec(code, cells, context_cells, is_alone))
         return specs
+
+    @property
+    def rooms(self) -> list[RoomSpec]:
+        """The rooms of the numbers that are parts of compositions."""
+        specs = []
+        for composition in self.compositions.values():
+            keys = enumerate(self._with_number)
+            numbers = [n for n, (name, _) in keys if name in composition.names]
+            for place, number in enumerate(numbers):
+                grid, total = self.grids[composition.name], composition.total
+                if grid is not None:
+                    total = float(grid.places(np.array(total))) + 1.0
+                specs.append(RoomSpec(number, total, tuple(numbers[:place])))
+        return specs
+
+    def composition_of(self, name: str) -> Composition | None:
+        """Returns the composition of which a column is a part; None if there is none."""
+        kept = self.compositions.values()
+        return next((c for c in kept if name in c.names), None)
+
+    def code_of_rest(self, name: str) -> tuple[int, int]:
+        """Returns the code of a part, and its value for all of the room; or -1, -1."""
+        column = self.codecs[name].column
+        for composition in self.compositions.values():
+            if name in composition.names[1:] and composition.total in column.spikes:
+                value = 1 + column.spikes.index(composition.total)
+                return self._with_code.index((name, False)), value
+        return -1, -1
+
+    def is_complete(self, composition: Composition, frame: Frame) -> np.ndarray:
+        """Returns in which rows all parts of a composition are known, booleans `[N]`."""
+        columns = self.columns_of(composition, frame).values()
+        return ~np.any([is_missing(column) for column in columns], axis=0)
+
+    def _measured_share(self, place, room, encoded, rows):
+        """The map of a part's share of its room, measured in some rows."""
+        taken, key = np.zeros(len(rows)), self._with_number[place]
+        for number in room.parts:
+            cells = encoded[self._with_number[number]]
+            taken += np.nan_to_num(np.where(cells.code == 0, cells.number, 0.0)[rows])
+        cells, is_integer = encoded[key], self._codec(key).grid is not None
+        number = np.where(cells.code == 0, cells.number, np.nan)[rows]
+        share = (number + 0.5 * is_integer) / (room.total - taken)
+        share = share[np.isfinite(share)]
+        unit = Column(key[0], "bounded", low=0.0, high=1.0)
+        code = self._with_code.index(key) if key in self._with_code else -1
+        spec = measured_map(unit, (0.0, 1.0), share, False)
+        return dataclasses.replace(spec, is_integer=is_integer, code=code)
 
     def _without_rule(self, rule):
         """Pairs of a code of a source and a value at which the rule does not apply."""
@@ -319,6 +396,8 @@ class RowCodec:
         Columns computed from others may need columns of the `context`, `[N]` by name.
         """
         columns = (context or {}) | self.parts(x)
+        for composition in self.compositions.values():
+            columns |= self._decoded_parts(composition, columns, x)
         for name, difference in in_order(self.differences).items():
             total = np.sum([days_if_dates(columns[n]) for n in difference.names], axis=0)
             grid = self.grids[name]
@@ -335,6 +414,24 @@ class RowCodec:
     def parts(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Returns columns, `[N]`, by name, with differences in place of their columns."""
         return {name: self._decoded((name, False), x)[0] for name in self.codecs}
+
+    def _decoded_parts(self, composition, columns, x):
+        """The columns of a composition, `[N]` by name."""
+        first, grid = composition.name, self.grids[composition.name]
+        decoded: dict[str, np.ndarray] = {}
+        for name in composition.names[1:]:
+            cells = columns[name]
+            if self.codecs[name].column.spikes:
+                code = x[:, self._with_code.index((name, False))]
+                rest = composition.rest([*decoded.values(), np.zeros(len(x))], grid)
+                cells = np.where(code == self.codecs[name].num_codes, 0.0, cells)
+                cells = np.where(code == self.code_of_rest(name)[1], rest, cells)
+            decoded[name] = cells
+        cells = composition.rest(list(decoded.values()), grid)
+        cells = with_missing(cells, is_missing(columns[first]))
+        is_whole = self._columns[first].kind == "integer" and not np.isnan(cells).any()
+        cells = cells.astype(np.int64) if is_whole else cells
+        return {first: self._with_alone(first, x, cells), **decoded}
 
     def _codec(self, key):
         name, is_alone = key
@@ -382,10 +479,11 @@ class RowCodec:
 
     def _has_rule(self, name, frame):
         """In which rows the rule of a column says what it can be, booleans `[N]`."""
-        rule = self.functions.get(name) or self.differences[name]
+        rules: dict[str, Rule] = {**self.functions, **self.differences, **self.compositions}
+        rule = rules[name]
         _, *sources = self.columns_of(rule, frame).values()
         if name in self.functions:
-            sources = [rule(*sources)]
+            sources = [self.functions[name](*sources)]
         return ~np.any([is_missing(source) for source in sources], axis=0)
 
     def _computed(self, function, frame):
@@ -402,7 +500,17 @@ class RowCodec:
 
     def _encoded_part(self, name, frame):
         cells = self.codecs[name].encode(self._part(name, frame))
-        grid = self.grids[name]
+        grid, composition = self.grids[name], self.composition_of(name)
+        if composition:
+            parts, is_possible = self._closed(composition, frame)
+            before = [
+                parts[n] == composition.total for n in self._before_rest.get(name, ())
+            ]
+            has_no_room = np.any([np.zeros(len(frame), bool), *before], axis=0)
+            cells = _with_absent(cells, has_no_room, self.codecs[name].num_codes)
+            is_possible |= cells.is_missing | self.is_complete(composition, frame)
+            is_possible &= cells.is_possible
+            return cells._replace(is_possible=is_possible)
         if name not in self.differences or grid is None:
             return cells
         # A sum must be on the grid of its column.
@@ -412,7 +520,10 @@ class RowCodec:
         return cells._replace(is_possible=cells.is_possible & is_on_grid)
 
     def _part(self, name, frame):
-        """A column, or the difference in its place."""
+        """A column, or what is encoded in its place: a difference, or a part's cells."""
+        composition = self.composition_of(name)
+        if composition:
+            return self._closed(composition, frame)[0][name]
         if name not in self.differences:
             return self._take(frame)[name]
         difference = self.differences[name]
@@ -421,6 +532,26 @@ class RowCodec:
         apart = difference.subtracted(cells)
         grid = difference.column.grid or self.grids[name]
         return apart if grid is None else grid.round_if_near(apart)
+
+    def _closed(self, composition, frame):
+        """Parts of a composition as they are encoded, `[N]` by name, and which can occur.
+
+        In place of the first part stands the sum. The total stands for all of the room.
+        """
+        columns = self.columns_of(composition, frame)
+        cells = [cells_of(name, column).numbers() for name, column in columns.items()]
+        grid = self.grids[composition.name]
+        has_zeros = any(0.0 in self._columns[name].spikes for name in composition.names)
+        closed, is_possible = composition.closed(cells, grid, has_zeros)
+        parts, known = {}, np.sum(closed, axis=0)
+        is_whole = is_possible & ~np.isnan(known)
+        parts[composition.name] = np.where(is_whole, composition.total, known)
+        for place, name in enumerate(composition.names[1:], 1):
+            later = np.sum(closed[[0, *range(place + 1, len(closed))]], axis=0)
+            has_rest = self.code_of_rest(name)[0] >= 0
+            has_all = has_rest & (closed[place] > 0.0) & (later == 0.0)
+            parts[name] = np.where(has_all, composition.total, closed[place])
+        return parts, is_possible
 
     def _take(self, frame):
         return frame.take(self.names, self._argument) if self.names else {}
@@ -489,6 +620,17 @@ def _kept_differences(columns, modelled, may_miss):
     return [d for d in kept if d.column.kind != "constant" and not may_miss & set(d.minus)]
 
 
+def _kept_compositions(columns, modelled):
+    """The compositions all of whose columns are modelled, which no other rule has."""
+    kept = [c for c in columns.compositions if set(c.names) <= set(modelled)]
+    rules = [*columns.differences, *columns.equalities, *columns.compositions]
+    for composition in kept:
+        others = [rule.names for rule in rules if rule is not composition]
+        linked = {*sum(others, []), *(f.name for f in columns.functions)}
+        _check_fits(composition, columns, is_free=linked.isdisjoint(composition.names))
+    return [composition.in_order(modelled) for composition in kept]
+
+
 def _kept_equalities(columns, modelled):
     """Yields names of equal columns: a modelled one, which has the atom, and one before.
 
@@ -516,7 +658,7 @@ def _kept_functions(columns, modelled):
         and (f.source in modelled or f.has_value_between(columns[f.source]))
     ]
     kept = [] if len(kept) == len(modelled) else kept
-    rules = [*columns.differences, *columns.equalities, *kept]
+    rules = [*columns.differences, *columns.equalities, *columns.compositions, *kept]
     for function in kept:
         others = [rule for rule in rules if rule is not function]
         linked = [rule for rule in others if function.name in rule.names]

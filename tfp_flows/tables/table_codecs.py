@@ -28,6 +28,7 @@ class TableCodecs:
       rows: the `RowCodec` of the modelled columns.
       context: that of the context.
       presence: a `PresenceSpec` for each code that only some rows have.
+      rooms: a `RoomSpec` for each part of a composition.
 
     Raises:
       ValueError: if no column that varies is modelled, `context` has an unknown name, or a
@@ -46,6 +47,7 @@ class TableCodecs:
         self._columns = columns
         self._atoms = self.rows.atoms(self.context)
         self.presence = self.rows.presence(self.context)
+        self.rooms = self.rows.rooms
         require(self.rows.size, "columns that vary", f"{names}, all constant")
 
     def encode_possible(self, frame: Frame) -> tuple[np.ndarray, np.ndarray | None]:

@@ -577,6 +577,7 @@ class TableDensity:
             numbers,
             atoms=atoms,
             presence=codecs.presence,
+            rooms=codecs.rooms,
             context_values=codecs.context.num_values,
             context_numbers=codecs.context.measure(read, measured),
             description=self._description(),

@@ -307,6 +307,17 @@ def test_scores_of_other_rows_and_a_count(files, tmp_path):
     assert found.mean == pytest.approx(expected.mean())
 
 
+def test_clipping_is_advised_only_where_it_helps(files, tmp_path):
+    _, rows, paths = files
+    out = tmp_path / "predicted.csv"
+    with pytest.raises(DataError, match="got 'Paris' in line 4") as caught:
+        run(predict, out=out, **paths)
+    assert "--clip_context" not in str(caught.value)
+    rows.drop(index=2).to_csv(paths["csv"], index=False)
+    with pytest.raises(DataError, match="With --clip_context, numbers are moved"):
+        run(predict, out=out, **paths)
+
+
 @pytest.mark.usefixtures("op_by_op")
 def test_constants_are_read_and_far_numbers_are_written_in_all_digits(tmp_path):
     x = np.random.default_rng(0).normal(size=60)
