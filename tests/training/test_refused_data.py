@@ -66,7 +66,10 @@ def validated(model, data):
 
 
 NOT_FINITE = [
-    (lambda m: m.fit(spoiled(X)), "finite `x`; got nan in row 7 (such values: in 1 of 40 rows"),
+    (
+        lambda m: m.fit(spoiled(X)),
+        "finite `x`; got nan in row 7 (such values: in 1 of 40 rows",
+    ),
     (
         lambda m: m.fit(X, sample_weight=BAD_WEIGHT),
         "finite `sample_weight`; got nan in row 7",
@@ -75,7 +78,10 @@ NOT_FINITE = [
     (lambda m: validated(m, spoiled(X)), "finite `validation_data: x`; got nan in row 7"),
     (lambda m: validated(m, batches(LATE)), "NaN or infinity in row 7 of a batch"),
     (lambda m: validated(m, generator(LATE)), "finite `x`; got nan in row 7"),
-    (lambda m: m.fit(batches(spoiled(X))), "got nan in row 7 of a batch (such values: in 1"),
+    (
+        lambda m: m.fit(batches(spoiled(X))),
+        "got nan in row 7 of a batch (such values: in 1",
+    ),
     (lambda m: m.fit(Batches()), "finite `x`; got nan in row 7"),
     (lambda m: m.fit(generator(spoiled(X))), "finite `x`; got nan in row 7"),
 ]
@@ -152,7 +158,10 @@ BAD_CALLS = [
     (lambda: fit(X.astype(str)), "`x` as an array of numbers; got dtype <U"),
     (lambda: fit([[1.0, 2.0], [3.0]]), "`x` as an array of numbers"),
     (lambda: fit(np.ma.masked_less(X, 0.0)), "`x` without masked entries"),
-    (lambda: fit(tf.sparse.from_dense(X)), "`x` as an array of numbers; got a SparseTensor"),
+    (
+        lambda: fit(tf.sparse.from_dense(X)),
+        "`x` as an array of numbers; got a SparseTensor",
+    ),
     (lambda: fit(endless), "`x` as an array of numbers; got a function"),
     (lambda: fit((X, C, W)), "inputs `x` or | got 3"),
     (lambda: fit({"x": X, "y": C}), "named `x` and `context`; got ['x', 'y']"),

@@ -20,7 +20,8 @@ column_codec         cells of a column as a code and a number, and back; support
 measured_maps        the map of a column's numbers: its form and scale
 integer_frequencies  the map after which integers have the frequencies of the rows
 presence             codes that only some rows have, where other cells are missing
-row_codec            rows as cells: all codes, then all numbers; rules kept and broken
+kept_rules           which rules a distribution of some columns given others keeps
+row_codec            rows as entries: all codes, then all numbers; rules that rows break
 number_maps          numbers to a standardised line or circle, by kind
 number_conditionals  densities of numbers on this line, averaged over members
 atoms                numbers that are exactly equal to an earlier number

@@ -24,12 +24,18 @@ from tfp_flows.tables.column import UNUSABLE, Column
 from tfp_flows.tables.column_codec import ColumnCodec, Encoded
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.compositions import Composition, RoomSpec
-from tfp_flows.tables.differences import in_order
+from tfp_flows.tables.differences import Difference, in_order
 from tfp_flows.tables.frames import Frame
+from tfp_flows.tables.kept_rules import (
+    kept_compositions,
+    kept_differences,
+    kept_equalities,
+    kept_functions,
+)
 from tfp_flows.tables.measured_maps import measured_map
 from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
 from tfp_flows.tables.presence import PresenceSpec
-from tfp_flows.tables.rules import Rule
+from tfp_flows.tables.rules import Computed, Rule
 
 
 class RowsRead(typing.NamedTuple):
@@ -93,16 +99,21 @@ class RowCodec:
         may_miss = {
             c.name for c in columns if not self._refuses_missing and c.num_missing > 0
         }
-        differences = [] if is_context else _kept_differences(columns, names, may_miss)
-        functions = [] if is_context else _kept_functions(columns, names)
+        differences = [] if is_context else kept_differences(columns, names, may_miss)
+        functions = [] if is_context else kept_functions(columns, names)
         self.differences = {d.name: d for d in differences}
         self.functions = {f.name: f for f in functions}
-        compositions = [] if is_context else _kept_compositions(columns, names)
+        compositions = [] if is_context else kept_compositions(columns, names)
         self.compositions = {c.name: c for c in compositions}
         self.grids = {name: column.grid for name, column in described.items()}
+        named: list[Difference | Composition | Computed] = [
+            *in_order(self.differences).values(),
+            *compositions,
+            *functions,
+        ]
         self.alone = {
             rule.name: ColumnCodec(columns[rule.name], rule.name in may_miss)
-            for rule in [*in_order(self.differences).values(), *compositions, *functions]
+            for rule in named
             if rule.has_gaps
             and (may_miss & set(rule.names[1:]) or rule.values_without_rule)
         }
@@ -374,7 +385,7 @@ class RowCodec:
     def atoms(self, contexts: RowCodec) -> list[AtomSpec]:
         """Returns the atoms of the numbers at others, which may be those of the context."""
         specs = []
-        for later, earlier in _kept_equalities(self._columns, self.names):
+        for later, earlier in kept_equalities(self._columns, self.names):
             owner, first = (self, 0) if earlier in self.names else (contexts, self.size)
             *code, number = owner.entries_of_column(earlier)
             specs.append(
@@ -595,83 +606,11 @@ def violated_rules(frame: Any, columns: TableColumns) -> dict[str, npt.NDArray[n
     rows = codec.read(Frame(frame))
     broken = {}
     for name, is_broken in zip(names, (~(rows.is_possible & rows.is_known)).T, strict=True):
-        column = codec.codecs[name].column
+        is_part = codec.composition_of(name) is not None
+        column = columns[name] if is_part else codec.codecs[name].column
         details = f", {column.details}" if column.details else ""
         rule = f"{column.name}: {column.kind}{details}"
-        rule = codec.functions[name].label if name in codec.functions else rule
+        if name in (labelled := {**codec.functions, **codec.compositions}):
+            rule = labelled[name].label
         broken[rule] = is_broken
     return broken
-
-
-# The rules that a distribution of modelled columns, given the others, keeps.
-
-
-def _kept_differences(columns, modelled, may_miss):
-    """The differences of modelled columns, but two kinds of differences of a single one.
-
-    A sum leaves nothing to model. If a part may be missing, some rows would have the
-    prediction of a difference, and others that of the column.
-    """
-    kept = [d for d in columns.differences if d.name in modelled]
-    for difference in kept:
-        _check_fits(difference, columns)
-    if len(modelled) > 1:
-        return kept
-    return [d for d in kept if d.column.kind != "constant" and not may_miss & set(d.minus)]
-
-
-def _kept_compositions(columns, modelled):
-    """The compositions all of whose columns are modelled, which no other rule has."""
-    kept = [c for c in columns.compositions if set(c.names) <= set(modelled)]
-    rules = [*columns.differences, *columns.equalities, *columns.compositions]
-    for composition in kept:
-        others = [rule.names for rule in rules if rule is not composition]
-        linked = {*sum(others, []), *(f.name for f in columns.functions)}
-        _check_fits(composition, columns, is_free=linked.isdisjoint(composition.names))
-    return [composition.in_order(modelled) for composition in kept]
-
-
-def _kept_equalities(columns, modelled):
-    """Yields names of equal columns: a modelled one, which has the atom, and one before.
-
-    Given columns come before all others; two of them have no atom.
-    """
-    linked = {d.name for d in columns.differences} | {f.name for f in columns.functions}
-    order = sorted(columns.names, key=lambda name: name in modelled)
-    for equality in columns.equalities:
-        _check_fits(equality, columns, is_free=linked.isdisjoint(equality.names))
-        earlier, later = sorted(equality.names, key=order.index)
-        if later in modelled:
-            yield later, earlier
-
-
-def _kept_functions(columns, modelled):
-    """The functions and lookups that compute modelled columns, which no other rule has.
-
-    If these are all columns, none is kept; nor is a lookup if its source is a given column
-    that may have other numbers than those in its pairs.
-    """
-    kept = [
-        f
-        for f in columns.functions
-        if f.name in modelled
-        and (f.source in modelled or f.has_value_between(columns[f.source]))
-    ]
-    kept = [] if len(kept) == len(modelled) else kept
-    rules = [*columns.differences, *columns.equalities, *columns.compositions, *kept]
-    for function in kept:
-        others = [rule for rule in rules if rule is not function]
-        linked = [rule for rule in others if function.name in rule.names]
-        words = f"the column {function.name!r} in no rule but {function.label!r}"
-        hint = f" columns.drop({function.label!r}) leaves the function out."
-        require(not linked, words, linked, hint)
-        _check_fits(function, columns)
-    return kept
-
-
-def _check_fits(rule, columns, is_free=True):
-    fits = is_free and rule.fits([columns[name] for name in rule.names])
-    kind = type(rule).__name__.lower()
-    words = f"columns that allow the {kind} {rule.label!r}: {rule.needs}"
-    hint = f" columns.drop({rule.label!r}) leaves it out."
-    require(fits, words, str(columns.select(rule.names)), hint)
