@@ -297,3 +297,15 @@ def test_no_retracing_for_other_batch_sizes(banana):
     traces = Counting.count
     fit(model, banana[:77], batch_size=50, validation_data=(banana[:33],))
     assert Counting.count == traces
+
+
+def test_models_one_after_another_bring_no_warnings_of_tensorflow(caplog):
+    logger = tf.get_logger()
+    logger.addHandler(caplog.handler)
+    try:
+        for _ in range(5):
+            estimator().evaluate(np.ones([2, 2]), verbose=0)
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert not caplog.records
+    assert not logger.filters

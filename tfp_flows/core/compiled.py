@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -36,6 +38,24 @@ def graph_function(method: Callable, **options: Any) -> Any:
     # A new partial for each object: otherwise TensorFlow counts the traces of all objects
     # as retraces of one function, and warns.
     return tf.function(functools.partial(method), autograph=False, **options)
+
+
+@contextlib.contextmanager
+def without_retracing_warnings() -> Iterator[None]:
+    """Drops TensorFlow's warnings that calls of one function often trace it anew.
+
+    Keras makes functions for each model, and TensorFlow takes those of all models for one.
+    """
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "triggered tf.function retracing" not in record.getMessage()
+
+    logger = tf.get_logger()
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
 
 
 def traced_once(function: Callable, key: tuple, tensors: Any, *, inline: bool) -> Any:

@@ -24,7 +24,7 @@ from tfp_flows.core.arguments import (
     require,
 )
 from tfp_flows.core.array_files import read_arrays, write_arrays
-from tfp_flows.core.compiled import CompiledCall
+from tfp_flows.core.compiled import CompiledCall, without_retracing_warnings
 from tfp_flows.core.rows import take_rows, tensors_of_parts
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.tables.distribution import TableDistribution
@@ -151,15 +151,16 @@ def fit_distribution(
     model = _compiled_model(distribution, options.learning_rate, steps_per_epoch)
     inputs = x if context is None else (x, context)
     orders = epoch_orders(len(x), seed, first, max(last, first + 1))
-    history = model.fit(
-        row_batches((inputs, weights), orders, pace.batch_size),
-        steps_per_epoch=steps_per_epoch,
-        initial_epoch=first,
-        epochs=last,
-        callbacks=callbacks + shown,
-        shuffle=False,  # the orders are random already
-        verbose=verbose,
-    )
+    with without_retracing_warnings():
+        history = model.fit(
+            row_batches((inputs, weights), orders, pace.batch_size),
+            steps_per_epoch=steps_per_epoch,
+            initial_epoch=first,
+            epochs=last,
+            callbacks=callbacks + shown,
+            shuffle=False,  # the orders are random already
+            verbose=verbose,
+        )
     recalibrate(distribution, *judged)
     logs = backup.logs if backup else {name: history.history[name] for name in _LOSSES}
     history.epoch, history.history = list(range(len(logs["loss"]))), logs

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_integer, require
+from tfp_flows.core.compiled import without_retracing_warnings
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.saved_names import check_keras
 from tfp_flows.core.serialization import FORMAT, check_format, deserialize, serialize
@@ -187,7 +188,7 @@ class LikelihoodModel(keras.Model):
         kwargs = self._for_keras(training, batch_size, shuffle=shuffle, **kwargs)
         # Arrays are shuffled already. Keras mixes the batches of a `PyDataset`.
         kwargs["shuffle"] = shuffle and isinstance(kwargs["x"], keras.utils.PyDataset)
-        with errors_of_data():
+        with errors_of_data(), without_retracing_warnings():
             return super().fit(epochs=epochs, **kwargs)
 
     def initialize(
@@ -223,7 +224,7 @@ class LikelihoodModel(keras.Model):
             self._row_format.refuse_targets(y)
             _check_counts(batch_size=batch_size, **kwargs)
             data = self._data(x, kwargs.pop("sample_weight", None))
-            with errors_of_data():
+            with errors_of_data(), without_retracing_warnings():
                 results = super().evaluate(**self._for_keras(data, batch_size, **kwargs))
         # Keras's mean of rows without a weight is 0, which would look like a result.
         has_rows = float(tf.convert_to_tensor(self._loss_tracker.count)) > 0.0
@@ -236,7 +237,7 @@ class LikelihoodModel(keras.Model):
         `x` and `batch_size` are as in `fit`.
         """
         _check_counts(batch_size=batch_size, **kwargs)
-        with errors_of_data():
+        with errors_of_data(), without_retracing_warnings():
             return super().predict(**self._for_keras(self._data(x), batch_size, **kwargs))
 
     def train_on_batch(
