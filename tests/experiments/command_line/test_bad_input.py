@@ -191,6 +191,21 @@ def test_warnings_are_one_line_without_pythons_source(capsys):
     assert warnings.formatwarning is before
 
 
+def test_a_reader_that_ends_early_is_no_error(capsys, monkeypatch):
+    """As in `tfp-flows density --help | head`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    @program.command(Settings, description="")
+    def cli(settings):
+        print("a report")
+
+    with os.fdopen(writing, "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        assert cli(["name"]) == 141  # as after SIGPIPE
+    assert capsys.readouterr().err == ""
+
+
 BAD_CALLS = [
     (lambda: Settings(num_steps=2.5), "integer `num_steps` | 2.5"),
     (lambda: Settings(hidden_units="64"), "`hidden_units` | '64'"),
