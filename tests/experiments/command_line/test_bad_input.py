@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import sys
 import warnings
 
@@ -178,6 +179,17 @@ def test_a_command_without_its_packages_says_in_a_line_what_to_install(capsys, m
     (line,) = capsys.readouterr().err.splitlines()
     assert "got no `matplotlib`" in line
     assert line.endswith("pip install 'tfp_flows[tfp,experiments]'")
+
+
+def test_ctrl_c_during_the_imports_is_a_line(capfd, monkeypatch):
+    """Exceptions would not do: TensorFlow's imports swallow some."""
+    handler = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    monkeypatch.setattr(importlib, "import_module", lambda name: os.kill(os.getpid(), 2))
+    with pytest.raises(SystemExit, match="130"):
+        commands.main(["sample"])
+    assert capfd.readouterr().err == "\nsample: Stopped.\n"
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_warnings_are_one_line_without_pythons_source(capsys):
