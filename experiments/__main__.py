@@ -8,6 +8,7 @@ import argparse
 import importlib
 import importlib.metadata
 import os
+import signal
 import sys
 
 # Command -> module of `experiments` with its `cli`, and a description.
@@ -35,6 +36,7 @@ def main(argv=None):
     # Threads of scikit-learn's trees spin while they wait for each other. Beside another
     # program, their report of a small table took eight minutes instead of seconds.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    before = signal.signal(signal.SIGINT, lambda *_: _stop(name))
     try:
         module = importlib.import_module(f"experiments.{COMMANDS[name][0]}")
     except ModuleNotFoundError as error:
@@ -44,7 +46,15 @@ def main(argv=None):
             file=sys.stderr,
         )
         return 1
+    finally:
+        signal.signal(signal.SIGINT, before)
     return module.cli([f"tfp-flows {name}", *argv[1:]])
+
+
+def _stop(name):
+    """Ends this process after Ctrl-C; TensorFlow's imports may swallow an exception."""
+    os.write(2, f"\n{name}: Stopped.\n".encode())
+    os._exit(128 + signal.SIGINT)
 
 
 def _parser():

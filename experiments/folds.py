@@ -64,6 +64,7 @@ def table(found):
 @program.command(FoldSettings, description=__doc__)
 def cli(settings):
     """Fits, and prints the means over the folds."""
+    program.stop_at_once()
     print(table(run(settings)))
 
 

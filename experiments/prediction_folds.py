@@ -80,6 +80,16 @@ def run(settings):
             f"{settings.target!r}: {column.kind}, {column.num_missing} missing."
         )
     given = settings.context_columns or [c for c in columns.names if c != settings.target]
+    if column.kind == "constant" or not given or settings.target in given:
+        raise DataError(
+            f"Expected a `target` that varies and other columns to predict it from; got "
+            f"{settings.target!r}: {column.kind}, from {list(given)}."
+        )
+    if settings.num_folds > len(frame):
+        raise DataError(
+            f"Expected `num_folds` of at most {len(frame)}, the number of rows; got "
+            f"{settings.num_folds}."
+        )
     columns = columns.select([*given, settings.target])
     with resuming.unfinished(settings) as run_dir:
         run_directory.refuse_other_file(run_dir, settings.csv_path, "table")
@@ -105,6 +115,7 @@ def table(folds):
 @program.command(PredictionFoldSettings, description=__doc__)
 def cli(settings):
     """Fits, and prints the means over the folds."""
+    program.stop_at_once()
     print(table(run(settings)))
 
 

@@ -101,7 +101,7 @@ class FlagSettings:
 
     def by_name(self):
         """Returns the values as text, by name."""
-        return {f.name: _as_text(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        return {f.name: as_text(getattr(self, f.name)) for f in dataclasses.fields(self)}
 
     @classmethod
     def changed(cls, name, default, text=None, *, one_of=None):
@@ -113,7 +113,7 @@ class FlagSettings:
     @classmethod
     def defaults(cls):
         """Returns the values without any flag, as text, by name."""
-        return {f.name: _as_text(f.default) for f in dataclasses.fields(cls)}
+        return {f.name: as_text(f.default) for f in dataclasses.fields(cls)}
 
 
 def _unmet(metadata, value):
@@ -144,7 +144,8 @@ def _unmet_by_text(one_of, text):
     return ""
 
 
-def _as_text(value):
+def as_text(value):
+    """Returns the value of a flag as text."""
     if not isinstance(value, (tuple, list)):
         return str(value)
     # List flags are read as csv, so entries with a comma or a quote are quoted.

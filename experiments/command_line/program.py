@@ -27,7 +27,8 @@ def command(settings_class, description):
     """Decorates a function of settings, which then takes a command line.
 
     It returns the exit status: 2 for wrong use, and 1 after a `CommandError` or an
-    `OSError`, both with one line that says why. After `--help` and `--list_datasets` the
+    `OSError`, both with one line that says why. If the reader of the output has ended, as
+    `head` does, it is 141, without a line. After `--help` and `--list_datasets` the
     function is not called.
 
     Args:
@@ -44,6 +45,9 @@ def command(settings_class, description):
                 if settings is not None:
                     with _warnings_in_one_line(name):
                         main(settings)
+                sys.stdout.flush()
+            except BrokenPipeError:
+                return _end_without_reader()
             except (flags.Error, UsageError) as error:
                 return _complain(name, error, 2)
             except (CommandError, OSError) as error:
@@ -128,6 +132,14 @@ def how_to_go_on(settings):
 def _complain(name, error, status):
     print(_line(name, error), file=sys.stderr)
     return status
+
+
+def _end_without_reader():
+    """Drops what is left to print; returns the status of a program that SIGPIPE ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+    return 128 + signal.SIGPIPE
 
 
 def _line(name, message):

@@ -1,6 +1,7 @@
 """Columns of a table: their roles and kinds, and the differences between tables."""
 
 import dataclasses
+import warnings
 
 import numpy as np
 
@@ -15,6 +16,10 @@ _STEPS = 4.0
 _ROUNDING = 1e-12
 # Factor to the smallest and largest float32 numbers, as the flows keep it.
 _SPARE = 100.0
+# Standard deviation that a linear function leaves of a standardised column, at most.
+_LEAST_LEFT = 3e-5
+# Limits of the search for linear functions, which takes less than a second.
+_ROWS_OF_DEPENDENCE, _MOST_DEPENDENT = 2000, 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +67,8 @@ def split_columns(sets, names, request, path):
       three arrays `[N, D']`, and three arrays `[N, C]` or None without context columns,
       all float32, in the file's units and in the order of the `Column`s.
 
+    Warns if a modelled column is a linear function of others and the context.
+
     Raises:
       DataError: if a column is unknown, constant, or not representable in float32, or if
         no column is left to model. In a table of zeros and ones constant columns are
@@ -77,6 +84,7 @@ def split_columns(sets, names, request, path):
         raise DataError(
             f"Expected a column to model in {path}; got {len(context)} of context."
         )
+    _warn_of_dependence(sets[0], modelled, context, labels, path)
     dropped = [index for index in range(num_columns) if index not in kept]
     roles = {"modelled": modelled, "context": context, "dropped": dropped}
     rows = np.concatenate(sets)
@@ -130,6 +138,43 @@ def _varying(sets, labels, context, request, path):
         wanted = f"Expected columns that vary among the training rows of {path}"
         _refuse(constant, labels, wanted, "; --drop_constant_columns leaves them out")
     return np.flatnonzero(~constant).tolist()
+
+
+def _warn_of_dependence(train, modelled, context, labels, path):
+    """Warns of modelled columns that are linear functions of others and the context.
+
+    It sees no more than `_ROWS_OF_DEPENDENCE` rows. Outliers may be on one line with all
+    others, so a relation must also hold without the rows that are farthest out.
+    """
+    each = [*context, *modelled]
+    if len(each) > _MOST_DEPENDENT or len(train) <= 2 * len(each):
+        return
+    places = np.linspace(0, len(train) - 1, min(len(train), _ROWS_OF_DEPENDENCE))
+    x = train[places.astype(int)][:, each]
+    if np.isin(x[:, len(context) :], (0.0, 1.0)).all():
+        return
+    is_dependent = _are_dependent(x)
+    if is_dependent.any():
+        far = np.max(np.abs(x - np.median(x, 0)) / _scale(x), axis=1)
+        is_dependent &= _are_dependent(x[far <= np.quantile(far, 0.95)])
+    found = [labels[i] for i, d in zip(each, is_dependent, strict=True) if d]
+    if found := [name for name in found if name not in {labels[i] for i in context}]:
+        warnings.warn(
+            f"columns {found} of {path} are linear functions of columns before them: such "
+            "rows have no density, and their likelihoods tell nothing; leave them out",
+            stacklevel=5,
+        )
+
+
+def _are_dependent(x):
+    """Whether each column, `[N, D]`, is a linear function of those before it."""
+    x = (x - x.mean(axis=0)) / _scale(x)
+    left = np.abs(np.diag(np.linalg.qr(x, mode="r"))) / np.sqrt(len(x))
+    return (left < _LEAST_LEFT) & (np.ptp(x, axis=0) > 0.0)
+
+
+def _scale(x):
+    return np.where(np.ptp(x, axis=0) > 0.0, x.std(axis=0), 1.0)
 
 
 def _refuse(columns, labels, wanted, advice=""):

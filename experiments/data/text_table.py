@@ -7,6 +7,7 @@ import itertools
 import math
 import pathlib
 import re
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -197,8 +198,9 @@ class TextTable:
         self._decimal, self._encoding = decimal, encoding
         with self._reading(), self._path.open("rb") as file:
             self.size = self._path.stat().st_size
-            start, first = self._first_line(file)
+            start, first, second = self._first_lines(file)
         cells = [cell.strip() for cell in _cells(first, self._delimiter)]
+        self._look_for_numbered_columns(cells, second)
         self.num_columns = len(cells)
         self.names = None
         # Bytes and lines before the first row.
@@ -238,8 +240,29 @@ class TextTable:
         """Returns the name of a column or, without a header, its position as text."""
         return self.names[position] if self.names else str(position)
 
-    def _first_line(self, file):
-        """Returns (bytes, lines) before the first row, and this row as text.
+    def _look_for_numbered_columns(self, cells, second):
+        """Tells of a first row of numbers from 0 on, pandas' names of nameless columns."""
+        is_indexed = cells[0] == ""
+        if not cells[is_indexed:] or cells[is_indexed:] != [
+            str(i) for i in range(len(cells) - is_indexed)
+        ]:
+            return
+        what = f"{', '.join(cells[is_indexed:])} in the first row"
+        if is_indexed:
+            raise DataError(
+                f"Expected names of columns, or a row of numbers, in {self._path}; got an "
+                f"empty cell and {what}: write the file without them, in pandas by "
+                "to_csv(header=False, index=False)."
+            )
+        if not all(cell.strip().isdecimal() for cell in _cells(second, self._delimiter)):
+            warnings.warn(
+                f"{what} of {self._path}, which look like names that pandas gives to "
+                "columns, are read as a row; to_csv(header=False) leaves them out",
+                stacklevel=4,
+            )
+
+    def _first_lines(self, file):
+        """Returns (bytes, lines) before the first row, this row and the next as texts.
 
         Quoted cells of a header may hold line ends.
         """
@@ -254,7 +277,8 @@ class TextTable:
         self._delimiter = _delimiter(first, self._decimal)
         next(csv.reader(lines, delimiter=self._delimiter))
         first = first[: lines.tell()]
-        return (len(before.encode(self._encoding)), before.count("\n")), first
+        start = len(before.encode(self._encoding)), before.count("\n")
+        return start, first, lines.readline()
 
     def _frame(self, text, columns, line, as_text):
         """Returns the cells of a block, or raises `DataError` with their problems."""

@@ -33,6 +33,8 @@ class TableSettings(FlagSettings):
     def __post_init__(self):
         super().__post_init__()
         check_encoding(self.encoding)
+        if self.out == "-":
+            self.refuse("out", "to name a file, since the standard output cannot go on")
         if self.out.lower().endswith(_OTHER_FORMATS):
             self.refuse("out", "to end as a table of text does, such as in .csv")
 

@@ -1,21 +1,23 @@
 """The user's table: typed columns, their kinds, and all problems in one message."""
 
 import pathlib
+import shlex
 import warnings
 
 import numpy as np
 import pandas as pd
 
 import tfp_flows
+from experiments.command_line.flag_settings import as_text
 from experiments.data import DataError, text_table, typed_cells
 from experiments.data.files import reading
 from experiments.table_density.settings import DROPPED, parsed_kinds
 
-# Kind without a distribution -> description of the problem, with advice.
+# Kind without a distribution -> description of the problem, and the advised kind.
 UNUSABLE = {
-    "text": "is text ({reason}), as {cells}; --kinds={name}=categorical, or drop",
-    "identifier": "names the rows, {reason}; --kinds={name}=drop, integer or categorical",
-    "missing": "has no value at all; --kinds={name}=drop",
+    "text": ("is text ({reason}), as {cells}; {flag}, or drop", "categorical"),
+    "identifier": ("names the rows, {reason}; {flag}, integer or categorical", DROPPED),
+    "missing": ("has no value at all; {flag}", DROPPED),
 }
 # Kinds whose values are categories, of any type.
 CATEGORICAL = ("categorical", "boolean", "ordered")
@@ -122,7 +124,7 @@ def _typed(frame, kinds, decimal):
             cells = texts.iloc[wrong]
             shown = [f"{cell!r} in line {line}" for line, cell in cells[:_SHOWN].items()]
             more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
-            advice = [f"--kinds={name}=categorical takes them as they are"]
+            advice = [f"{_flag({name: 'categorical'})} takes them as they are"]
             advice += filter(None, [text_table.spelling_advice(cells, decimal)])
             advice += ["dates are from 1677-09-22 to 2262-04-11"] * (found == "date")
             problems.append(
@@ -135,10 +137,16 @@ def _typed(frame, kinds, decimal):
             if code is not None and kind is None:
                 warnings.warn(
                     f"column {name!r} has {code!r} and others, which are read as numbers; "
-                    f"--kinds={name}=categorical takes them as they are",
+                    f"{_flag({name: 'categorical'})} takes them as they are",
                     stacklevel=2,
                 )
     return pd.DataFrame(columns, pd.RangeIndex(len(frame))), problems
+
+
+def _flag(kinds):
+    """Returns the flag of kinds by column as a shell takes it, quoted where it must be."""
+    entries = [f"{name}={kind}" for name, kind in kinds.items()]
+    return shlex.quote(f"--kinds={as_text(entries)}")
 
 
 def _spelt_otherwise(texts, decimal):
@@ -173,11 +181,13 @@ def _described(frame, kinds):
     unusable = [column for column in columns if column.kind in UNUSABLE]
     for column in unusable:
         cells = " and ".join(map(repr, frame[column.name].dropna().unique()[:2]))
-        advice = UNUSABLE[column.kind].format(**vars(column), cells=cells)
-        problems.append(f"column {column.name!r} {advice}")
+        words, kind = UNUSABLE[column.kind]
+        flag = _flag({column.name: kind})
+        words = words.format(reason=column.reason, cells=cells, flag=flag)
+        problems.append(f"column {column.name!r} {words}")
     if len(unusable) > 1:
-        flags = ",".join(f"{column.name}=drop" for column in unusable)
-        problems.append(f"--kinds={flags} leaves out the columns without a kind")
+        flag = _flag(dict.fromkeys([column.name for column in unusable], DROPPED))
+        problems.append(f"{flag} leaves out the columns without a kind")
     return columns, problems
 
 
@@ -209,7 +219,7 @@ def _with_values(cells, column, entries):
         some = ":".join(found[:_SHOWN])
         raise ValueError(
             f"the order of the texts of {column.name!r} is not known: give all of them, as "
-            f"--kinds={column.name}=ordered:{some}"
+            f"{_flag({column.name: f'ordered:{some}'})}"
         )
     if column.has_values:
         return entries
@@ -223,9 +233,9 @@ def _given_order(name, found, texts):
     unknown = [] if are_texts else [text for text in texts if text not in places]
     lacking = [text for text in places if text not in texts]
     if lacking or unknown:
+        flag = _flag({name: ":".join(["ordered", *texts])})
         raise ValueError(
-            f"--kinds={name}=ordered:{':'.join(texts)} lacks {lacking}, and has {unknown}, "
-            "which the column lacks"
+            f"{flag} lacks {lacking}, and has {unknown}, which the column lacks"
         )
     return [places.get(text, text) for text in texts]
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from sklearn import ensemble
 
+from experiments.data import DataError
 from experiments.density_estimation import diagnostics
 from experiments.reports import predictions
 from experiments.reports.estimate import estimate
@@ -11,6 +12,7 @@ from experiments.table_density.data import CATEGORICAL
 from experiments.table_density.features import features, features_of_each, one_hot_context
 
 _MAX_ROWS = 5000
+_LEAST_COMPARED = 10  # rows of each kind for a report on synthetic rows
 
 
 def measure(table, sets, seed):
@@ -31,6 +33,17 @@ def measure(table, sets, seed):
         "prediction": _prediction(table, sets, seed) if is_number else None,
         "classification": _classification(table, sets, seed) if is_class else None,
     }
+
+
+def check_synthesis(sets, settings):
+    """Refuses sets that are too small for the report on synthetic rows, before the fit."""
+    counts = dict(zip(("training", "test"), map(len, sets), strict=True))
+    if settings.report == "synthetic" and min(counts.values()) < _LEAST_COMPARED:
+        raise DataError(
+            f"Expected at least {_LEAST_COMPARED} training rows and test rows each in "
+            f"{settings.csv_path}, with --report=synthetic; got {counts}: --test_share "
+            "divides them."
+        )
 
 
 def synthesis(table, sets, settings):

@@ -30,9 +30,12 @@ def run(settings):
     frame, columns = read_table(settings)
     if settings.target and settings.target not in columns.names:
         raise DataError(f"Expected `target` of {columns.names}; got {settings.target!r}.")
+    if settings.target and columns[settings.target].kind == "constant":
+        raise DataError(f"Expected a `target` that varies; got {settings.target!r}.")
     print(columns, flush=True)
     density = training.make_density(columns, settings.context_columns, settings)
     sets = divided(frame, settings)
+    evaluation.check_synthesis(sets, settings)
     with resuming.unfinished(settings) as run_dir:
         run_directory.refuse_other_file(run_dir, settings.csv_path, "table")
         start = time.perf_counter()

@@ -6,6 +6,7 @@ import re
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from tiny_runs import TINY, in_folder
 
@@ -147,6 +148,57 @@ def test_npz_of_three_arrays_keeps_them(tmp_path):
     dataset = load_dataset("npz", npz_path=str(tmp_path / "x.npz"))
     for name, values in sets.items():
         np.testing.assert_array_equal(getattr(dataset, name), values.astype(np.float32))
+
+
+def test_shares_of_rows_that_are_divided_already_are_refused(tmp_path):
+    sets = dict(zip(SETS, np.split(VALUES, [50, 90]), strict=True))
+    np.savez(tmp_path / "x.npz", **sets)
+    for name in ("validation_share", "test_share"):
+        with pytest.raises(DataError, match=f"no `{name}` with the arrays .*; got 0.3"):
+            load_dataset("npz", npz_path=str(tmp_path / "x.npz"), **{name: 0.3})
+
+
+def test_linear_functions_of_other_columns_are_told(tmp_path, recwarn):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(100, 3)) * [1.0, 1e3, 1e-3]
+    load_dataset("csv", csv_path=write(tmp_path / "x", x, header="a,b,c"))
+    far = np.concatenate([x, [[1e9, 1e9, 1e9]]])  # an outlier with which all are on a line
+    load_dataset("csv", csv_path=write(tmp_path / "far", far, header="a,b,c"))
+    assert not recwarn
+    both = np.concatenate([x, x[:, :1] - 2.0 * x[:, 1:2]], axis=1)
+    path = write(tmp_path / "both", both, header="a,b,c,d")
+    words = r"columns \['d'\] of .* are linear functions of columns before them"
+    with pytest.warns(UserWarning, match=words):
+        load_dataset("csv", csv_path=path)
+    with pytest.warns(UserWarning, match=words.replace("'d'", "'b'")):
+        load_dataset("csv", csv_path=path, context_columns=("a", "d"))
+
+
+def test_a_context_may_be_a_linear_function_of_itself(tmp_path, recwarn):
+    x = np.repeat(VALUES, [1, 2, 1], axis=1)
+    path = write(tmp_path / "x", x, header="a,b,c,d")
+    load_dataset("csv", csv_path=path, context_columns=("b", "c"))
+    assert not recwarn
+
+
+@pytest.mark.parametrize("is_indexed", [False, True])
+def test_numbers_that_pandas_gives_to_columns_are_told(is_indexed, tmp_path):
+    path = tmp_path / "x.csv"
+    pd.DataFrame(VALUES).to_csv(path, index=is_indexed)
+    if is_indexed:
+        with pytest.raises(DataError, match=r"an empty cell and 0, 1, 2.*header=False"):
+            load_dataset("csv", csv_path=str(path))
+    else:
+        with pytest.warns(UserWarning, match="^0, 1, 2 in the first row of .* as a row"):
+            load_dataset("csv", csv_path=str(path))
+
+
+def test_counts_may_begin_with_the_numbers_of_columns(tmp_path, recwarn):
+    values = np.concatenate([[[0, 1, 2]], np.arange(120).reshape(40, 3) % 7])
+    path = tmp_path / "x.csv"
+    np.savetxt(path, values, "%d", ",")
+    assert len(rows(load_dataset("csv", csv_path=str(path)))) == 41
+    assert not recwarn
 
 
 TABLE_RUN = {"dataset": "csv", "drop_constant_columns": True, "batch_size": 100}

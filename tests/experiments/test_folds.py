@@ -172,6 +172,24 @@ def test_dates_and_missing_targets_are_refused(target, tmp_path, capsys):
     assert f"got {target!r}: " in error
 
 
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--target=x", "--kinds=k=drop"], "other columns to predict it from; got 'x'"),
+        (["--target=x", "--context_columns=k,x"], "real, from ['k', 'x']"),
+        (["--target=k"], "a `target` that varies"),
+        (["--target=x", "--num_folds=41"], "`num_folds` of at most 40"),
+    ],
+)
+def test_targets_that_cannot_be_predicted_are_refused(flags, words, tmp_path, capsys):
+    frame = pd.DataFrame({"x": np.random.default_rng(0).normal(size=40), "k": 1.5})
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    arguments = ["prediction_folds", f"--csv_path={tmp_path / 'rows.csv'}", *flags]
+    assert prediction_folds.cli([*arguments, f"--run_dir={tmp_path / 'run'}"]) == 1
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["y", "kind", "n"])
 def test_each_fold_is_scored_once(target, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import sys
 import warnings
 
@@ -180,6 +181,17 @@ def test_a_command_without_its_packages_says_in_a_line_what_to_install(capsys, m
     assert line.endswith("pip install 'tfp_flows[tfp,experiments]'")
 
 
+def test_ctrl_c_during_the_imports_is_a_line(capfd, monkeypatch):
+    """Exceptions would not do: TensorFlow's imports swallow some."""
+    handler = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    monkeypatch.setattr(importlib, "import_module", lambda name: os.kill(os.getpid(), 2))
+    with pytest.raises(SystemExit, match="130"):
+        commands.main(["sample"])
+    assert capfd.readouterr().err == "\nsample: Stopped.\n"
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
 def test_warnings_are_one_line_without_pythons_source(capsys):
     @program.command(Settings, description="")
     def cli(settings):
@@ -189,6 +201,21 @@ def test_warnings_are_one_line_without_pythons_source(capsys):
     assert cli(["name"]) == 0
     assert capsys.readouterr().out == "density: of two lines\n"
     assert warnings.formatwarning is before
+
+
+def test_a_reader_that_ends_early_is_no_error(capsys, monkeypatch):
+    """As in `tfp-flows density --help | head`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    @program.command(Settings, description="")
+    def cli(settings):
+        print("a report")
+
+    with os.fdopen(writing, "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        assert cli(["name"]) == 141  # as after SIGPIPE
+    assert capsys.readouterr().err == ""
 
 
 BAD_CALLS = [

@@ -258,6 +258,7 @@ BAD_USE = [
     (sample, "--model={nameless} --given={table} --out={out}", 2, "`given` to be none"),
     (score, "--model={table} --csv={table} --out={out}", 1, "saved model"),
     (score, "--model={two} --csv={table} --out={table}", 1, "is there"),
+    (score, "--model={two} --csv={table} --out=-", 2, "`out` to name a file"),
     (score, "--model={two} --csv={short} --out={out}", 1, "which lack ['size, m', 'c']"),
     (score, "--model={nameless} --csv={table} --out={out}", 1, "2 columns, in the order"),
     (score, "--model={nameless} --csv={large} --out={out}", 1, "float32"),

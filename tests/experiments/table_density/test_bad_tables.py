@@ -79,6 +79,10 @@ BAD = {
         table(*(f"name {i},id {i}" for i in range(29))),
         "--kinds=a=drop,b=drop leaves out the columns without a kind",
     ),
+    "names of columns that a shell would split": (
+        table(*(f"name {i},id {i}" for i in range(29)), header='"a b","c, d"'),
+        """'--kinds=a b=drop,"c, d=drop"' leaves out the columns without a kind""",
+    ),
 }
 
 

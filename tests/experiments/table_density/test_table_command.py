@@ -124,6 +124,19 @@ def test_a_target_that_is_no_column_is_refused(tmp_path):
     settings = TableDensitySettings(csv_path=path, report="synthetic", target="note")
     with pytest.raises(DataError, match=r"`target` of \['city', 'age'\]; got 'note'"):
         table_density.run(settings)
+    written(table()[["city", "age"]].assign(note=1), tmp_path / "rows.csv")
+    with pytest.raises(DataError, match="`target` that varies; got 'note'"):
+        table_density.run(settings)
+
+
+def test_too_few_rows_for_a_report_on_synthetic_rows_are_refused(tmp_path):
+    rows = table()[["city", "age"]].head(80)
+    path = str(written(rows, tmp_path / "rows.csv"))
+    run_dir = str(tmp_path / "run")
+    settings = TableDensitySettings(csv_path=path, report="synthetic", run_dir=run_dir)
+    with pytest.raises(DataError, match="at least 10 .*'training': 72, 'test': 8"):
+        table_density.run(settings)
+    assert not (tmp_path / "run").exists()
 
 
 def lines(path):
