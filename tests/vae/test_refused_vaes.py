@@ -1,6 +1,7 @@
 """Calls of VAEs and their parts that are refused."""
 
 import functools
+import math
 
 import keras
 import numpy as np
@@ -56,6 +57,19 @@ def dataset(*arrays):
     return tf.data.Dataset.from_tensor_slices(arrays if arrays[1:] else arrays[0]).batch(2)
 
 
+def flat(outputs):
+    return keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(outputs)])
+
+
+def image(*shape):
+    layers = [keras.layers.Dense(math.prod(shape)), keras.layers.Reshape(shape)]
+    return keras.Sequential(layers)
+
+
+def normal_image():
+    return tff.likelihoods.Gaussian((2, 3, 2))
+
+
 class Unchecked:
     event_shape, event_size, num_parameters, log_prob = (3,), 3, 1, None
 
@@ -92,6 +106,10 @@ BAD_CALLS = [
     (
         lambda: vae(posterior="gaussian"),
         "`posterior`, a DiagonalGaussian | got 'gaussian'",
+    ),
+    (
+        lambda: vae(encoder=flat(4), decoder=image(3, 2, 4), likelihood=normal_image()),
+        "`decoder` with outputs of shape (2, 3, 4), or [24]; got | (3, 2, 4)",
     ),
     (lambda: vae(likelihood=Unchecked()), "`likelihood` | got <"),
     (lambda: vae(likelihood=Undrawn()), "`likelihood` | got <"),

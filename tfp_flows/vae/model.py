@@ -455,6 +455,10 @@ class VAE(LikelihoodModel):
         got = f"outputs of shape {shape}"
         fits = math.prod(shape) == num_outputs
         require(fits, f"`decoder` with {num_outputs} outputs", got)
+        # Other axes, such as width before height, would put entries in wrong places.
+        image = (*event_shape[:-1], likelihood.num_parameters * event_shape[-1])
+        fits = len(shape) == 1 or len(shape) != len(image) or shape == image
+        require(fits, f"`decoder` with outputs of shape {image}, or [{num_outputs}]", got)
         _check_prior(self.prior, posterior)
 
 
