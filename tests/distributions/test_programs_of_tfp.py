@@ -1,5 +1,6 @@
 """Programs of TFP's documentation, with only the flow exchanged."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -53,10 +54,12 @@ def test_a_layer_of_tf_keras_trains_a_flow(banana):
     assert losses[-1] < losses[0] - 0.1
 
 
-def test_symbols_of_tf_keras_are_refused_by_name():
+def test_symbols_of_keras_are_refused_by_name():
     dist = tfd.TransformedDistribution(BASE, tff.MAF(2, hidden_units=(4,), seed=0))
     with pytest.raises(ValueError, match="got a symbolic KerasTensor.*a `Layer` of your"):
         dist.log_prob(tf_keras.Input([2]))
+    with pytest.raises(ValueError, match="got a symbolic KerasTensor.*`DensityEstimator`"):
+        tff.FlowDistribution(BASE, dist.bijector).log_prob(keras.Input([2]))
 
 
 @pytest.mark.slow

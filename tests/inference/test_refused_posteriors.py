@@ -78,6 +78,14 @@ def a_column(**parts):
     return LOG_PROB(**parts)[:, tf.newaxis]
 
 
+def two(**parts):
+    return tf.stack([LOG_PROB(**parts)] * 2, axis=1)
+
+
+def wide(**parts):
+    return tf.cast(LOG_PROB(**parts), tf.float64)
+
+
 def fit(log_prob=plain, shape=2, **options):
     return tff.fit_posterior(
         shape, target_log_prob_fn=log_prob, **{"seed": 0, "max_gradients": 1000, **options}
@@ -151,6 +159,9 @@ BAD_CALLS = [
         "`value` of shape [..., 2]; got (5, 3)",
     ),
     (lambda: loss(posterior(), sample_size=0), "`sample_size` | got 0"),
+    (lambda: loss(posterior(), lambda **_: None), "of float32 numbers | got NoneType"),
+    (lambda: loss(posterior(), wide), "of float32 numbers, as the | got float64"),
+    (lambda: loss(posterior(), two, sample_size=5), "each of N draws, (5,) | shape (5, 2)"),
     (lambda: loss(posterior(), total, sample_size=3), "each of N draws, (3,) | shape ()"),
     (
         lambda: loss(posterior(), a_column, sample_size=3, importance_sample_size=2),

@@ -125,7 +125,8 @@ def test_images_of_any_shape(image_shape):
         ({"flow_channels": (0,)}, "flow_channels"),
         ({"channels": ()}, "at least one width in `channels`"),
         ({"free_bits": -1.0}, "`free_bits` of at least 0"),
-        ({"likelihood": tff.likelihoods.Bernoulli(5)}, "`encoder`|likelihood"),
+        ({"likelihood": tff.likelihoods.Bernoulli(5)}, "a `likelihood` of 12 entries"),
+        ({"sticking_the_landing": True}, r"options of a `LadderVAE`; got \['sticking"),
         ({"likelihood": "bernoulli"}, "one of `tfp_flows.likelihoods`"),
     ],
 )

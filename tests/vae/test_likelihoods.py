@@ -91,6 +91,15 @@ def test_samples_are_of_the_support_and_have_the_mean(name):
     assert np.all(np.abs(samples.mean(axis=0) - mean) < 5.0 * error)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_an_integer_seed_determines_the_draws(name):
+    likelihood = CASES[name]
+    outputs, _ = outputs_of(likelihood, (20,))
+    draws = [likelihood.sample(outputs, seed).numpy() for seed in (1, 1, 2)]
+    np.testing.assert_array_equal(*draws[:2])
+    assert np.any(draws[1] != draws[2])
+
+
 def test_levels_have_probabilities_that_sum_to_one():
     likelihood = likelihoods.DiscretizedLogistic(1, 5)
     for shift in (-3.0, 0.0, 0.3):

@@ -169,7 +169,7 @@ def test_parameters_are_cast_and_must_have_their_width():
     for wrong in (np.zeros([2, 4]), np.zeros([2, 1])):  # 4 would be two latents
         with pytest.raises(ValueError, match=r"`parameters` of shape \[..., 2\]"):
             posterior.sample_and_log_prob(wrong, 5, 0)
-    with pytest.raises(ValueError, match=r"`z` of shape \[..., 1\]"):
+    with pytest.raises(ValueError, match=r"`z` of shape \[..., 2, 1\]"):
         posterior.log_prob(np.zeros([5, 2, 2]), np.zeros([2, 2]))
 
 

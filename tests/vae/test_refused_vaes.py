@@ -1,6 +1,7 @@
 """Calls of VAEs and their parts that are refused."""
 
 import functools
+import math
 
 import keras
 import numpy as np
@@ -56,8 +57,30 @@ def dataset(*arrays):
     return tf.data.Dataset.from_tensor_slices(arrays if arrays[1:] else arrays[0]).batch(2)
 
 
+def flat(outputs):
+    return keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(outputs)])
+
+
+def image(*shape):
+    layers = [keras.layers.Dense(math.prod(shape)), keras.layers.Reshape(shape)]
+    return keras.Sequential(layers)
+
+
+def normal_image():
+    return tff.likelihoods.Gaussian((2, 3, 2))
+
+
 class Unchecked:
     event_shape, event_size, num_parameters, log_prob = (3,), 3, 1, None
+
+
+class Undrawn(Unchecked):
+    check = None
+
+
+def given_context():
+    flow = tff.MAF(2, context_size=3, **TINY)
+    return tff.FlowDistribution(tff.standard_normal(2), flow)
 
 
 def check(likelihood, value):
@@ -84,7 +107,12 @@ BAD_CALLS = [
         lambda: vae(posterior="gaussian"),
         "`posterior`, a DiagonalGaussian | got 'gaussian'",
     ),
+    (
+        lambda: vae(encoder=flat(4), decoder=image(3, 2, 4), likelihood=normal_image()),
+        "`decoder` with outputs of shape (2, 3, 4), or [24]; got | (3, 2, 4)",
+    ),
     (lambda: vae(likelihood=Unchecked()), "`likelihood` | got <"),
+    (lambda: vae(likelihood=Undrawn()), "`likelihood` | got <"),
     (lambda: vae(likelihood=tff.likelihoods.Bernoulli), "the class Bernoulli; call it"),
     (lambda: vae(prior=tff.standard_normal(3)), "`prior` of event shape [2]; got (3,)"),
     (lambda: vae(prior=five_priors()), "a `prior` without batch axes; got (5,)"),
@@ -92,6 +120,7 @@ BAD_CALLS = [
         lambda: vae(prior=tff.FlowDistribution(tff.standard_normal(2), tff.IAF(2, **TINY))),
         "`prior` that scores in one pass; got `iaf_ | one variable after another",
     ),
+    (lambda: vae(prior=given_context()), "a `prior` without a context; got width 3"),
     (lambda: vae(bound="elbo"), "`bound` | 'elbo'"),
     (lambda: vae(free_bits=-1.0), "`free_bits` of at least 0; got -1.0"),
     (lambda: vae(free_bits=0.1, bound=WEIGHTED), "objectives.elbo with `free_bits`"),
@@ -110,6 +139,9 @@ BAD_CALLS = [
     (lambda: fixed_vae().evaluate(iter([BITS, HALVES])), "zeros and ones"),
     (lambda: fixed_vae().test_on_batch(HALVES), "zeros and ones"),
     (lambda: fixed_vae().decode(ROWS), "`z` | [..., 2] | (16, 3)"),
+    (lambda: fixed_vae().encode(BITS, -1), "`sample_shape`, an integer | got -1"),
+    (lambda: fixed_vae().encode(BITS, 1.5), "`sample_shape`, an integer | got 1.5"),
+    (lambda: fixed_vae().log_likelihood(np.nan * BITS), "finite `x`; got nan in row 0"),
     (lambda: fixed_vae().elbo(BITS[:0]), "at least one row"),
     (lambda: fixed_vae().elbo(BITS, num_samples=0), "`num_samples` | got 0"),
     (lambda: fixed_vae().elbo(BITS, batch_size=0), "`batch_size` of at least 1; got 0"),
@@ -119,6 +151,18 @@ BAD_CALLS = [
     (lambda: fixed_vae().fit(BITS, validation_data=dataset(BITS, BITS)), NO_TARGETS),
     # Posteriors.
     (lambda: gaussian(0), "`latent_size` of at least 1; got 0"),
+    (
+        lambda: gaussian().sample_and_log_prob(np.zeros([1, 4]), -1, 0),
+        "`num_samples` of at least 0; got -1",
+    ),
+    (
+        lambda: gaussian().sample_and_log_prob(np.zeros(4), 1, 0),
+        "`parameters` of shape [N, 4]; got (4,)",
+    ),
+    (
+        lambda: gaussian().log_prob(np.zeros([5, 3, 2]), np.zeros([4, 4])),
+        "`z` of shape [..., 4, 2]; got (5, 3, 2)",
+    ),
     (lambda: tff.posteriors.AmortizedFlow(flow(), flow()), "`base`"),
     (
         lambda: amortized(tff.IAF(3, **TINY), 4),

@@ -193,6 +193,15 @@ def test_shapes_of_latents_and_rows():
     assert model.latent_size == LATENT_SIZE
 
 
+@pytest.mark.parametrize("name", ["gaussian", "ladder"])
+def test_exported_model_reconstructs_rows(name, tmp_path):
+    model = MODELS[name]()
+    model.export(tmp_path / "exported", verbose=False)
+    x = small_vae.rows(model, 5)
+    served = tf.saved_model.load(tmp_path / "exported")
+    np.testing.assert_allclose(served.serve(x), model(x), atol=1e-6)
+
+
 @pytest.mark.usefixtures("op_by_op")
 def test_rows_may_be_tensors_of_any_dtype():
     model = MODELS["gaussian"]()

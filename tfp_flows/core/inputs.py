@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
@@ -56,6 +57,10 @@ def as_tensor(value: Any, argument: str, dtype: tf.DType | None) -> tf.Tensor:
     # It would drop the imaginary part.
     is_complex = getattr(getattr(value, "dtype", None), "kind", "") == "c"
     require(not is_complex, f"`{argument}` of real numbers", "complex ones")
+    got = "a symbolic KerasTensor of Keras"
+    hint = " `DensityEstimator` makes a Keras model of a distribution."
+    is_symbol = isinstance(value, keras.KerasTensor)
+    require(not is_symbol, f"`{argument}` of numbers", got, hint)
     try:
         tensor = tf.convert_to_tensor(value, dtype=dtype, name=argument)
     except (TypeError, ValueError) as error:

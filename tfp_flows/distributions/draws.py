@@ -28,7 +28,7 @@ def joint_shape(
 
     The last `batch_ndims` batch axes of the context belong to the distribution itself.
     """
-    sample_shape = _as_shape(sample_shape)
+    sample_shape = as_shape(sample_shape)
     if context is None:
         return sample_shape
     context = tf.convert_to_tensor(context)
@@ -48,8 +48,8 @@ def context_rows(context: tf.Tensor | None, shape: tf.Tensor) -> tf.Tensor | Non
     return tf.reshape(contexts, [-1, *width])
 
 
-def _as_shape(sample_shape):
-    """Returns an integer or a shape as a tensor, `[rank]`."""
+def as_shape(sample_shape: Any) -> tf.Tensor:
+    """Returns an integer or a shape as a tensor, `[rank]`; refuses anything else."""
     try:
         shape = tf.convert_to_tensor(sample_shape)
         is_shape = shape.dtype.is_integer or shape.shape.num_elements() == 0

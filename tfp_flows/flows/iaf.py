@@ -32,6 +32,11 @@ class IAF(FlowChain):
     factor. Initial gates are therefore more open for more steps, so that all steps together
     contract by 0.58 or more.
 
+    Gates do not widen a variable by themselves. After `flow_posterior`'s affine map, or a
+    VAE's Gaussian, they need not. A posterior of your own on a base of deviation 1 takes
+    `transformer=Affine()`: for a normal target of deviation 5, draws have deviation 1 with
+    gates, and 5 with it.
+
     With `standardize`, the flow is fitted to data and trained in the inverse direction,
     where the stretch of gates is unbounded and accumulates over variables: gates and ELU
     would overflow for some rows. The default for data is therefore an affine map of bounded

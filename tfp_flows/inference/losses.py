@@ -14,6 +14,7 @@ from tfp_flows.core.arguments import (
     check_flag,
     check_integer,
     check_members,
+    require,
 )
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.inference.parts import check_number_a_draw
@@ -98,6 +99,7 @@ def variational_loss(
     check_flag("sticking_the_landing", sticking_the_landing)
     estimators = tfp.vi.GradientEstimators
     options = {"gradient_estimator": estimators.REPARAMETERIZATION}
+    dtype = tf.as_dtype(tf.nest.flatten(posterior.dtype)[0])
     batch_shape = functools.reduce(
         tf.broadcast_static_shape, tf.nest.flatten(posterior.batch_shape)
     )
@@ -107,24 +109,41 @@ def variational_loss(
             "gradient_estimator": estimators.DOUBLY_REPARAMETERIZED,
             "stopped_surrogate_posterior": posterior,
         }
-    # `tfp.vi` would wrap an error of the target in another, so the check comes after it.
     log_probs = []
 
     def log_prob(*parts, **named_parts):
-        log_probs.append(tf.convert_to_tensor(target_log_prob_fn(*parts, **named_parts)))
+        log_probs.append(target_log_prob_fn(*parts, **named_parts))
+        log_probs[-1] = tf.convert_to_tensor(log_probs[-1], dtype_hint=dtype)
         return log_probs[-1]
 
-    loss = tfp.vi.monte_carlo_variational_loss(
-        log_prob,
-        posterior,
-        sample_size=sample_size,
-        importance_sample_size=importance_sample_size,
-        seed=stateless(seed),
-        **options,
-    )
+    loss = failure = None
+    try:
+        loss = tfp.vi.monte_carlo_variational_loss(
+            log_prob,
+            posterior,
+            sample_size=sample_size,
+            importance_sample_size=importance_sample_size,
+            seed=stateless(seed),
+            **options,
+        )
+    except Exception as error:
+        failure = error
+    # `tfp.vi` would wrap an error of the target in another, so the check comes after it.
     num_draws = sample_size * importance_sample_size
-    check_number_a_draw(log_probs[-1], tf.TensorShape([num_draws]).concatenate(batch_shape))
+    shape = tf.TensorShape([num_draws]).concatenate(batch_shape)
+    for result in log_probs:
+        _check_target(result, shape, dtype)
+    if failure:
+        raise failure
     return loss
+
+
+def _check_target(result, shape, dtype):
+    """Refuses log-densities of a target that are no numbers, one for each draw."""
+    words = f"a log-density of the target of {dtype.name} numbers, as the posterior"
+    got = result.dtype.name if tf.is_tensor(result) else type(result).__name__
+    require(got == dtype.name, words, got)
+    check_number_a_draw(result, shape)
 
 
 class _FixedWeights:

@@ -183,6 +183,7 @@ class LikelihoodModel(keras.Model):
         if not any(isinstance(callback, StopOnNaN) for callback in callbacks):
             # First, since a callback that restores weights must have the last word.
             callbacks = [StopOnNaN(), *callbacks]
+        callbacks = sorted(callbacks, key=lambda c: not getattr(c, "goes_first", False))
         kwargs["callbacks"] = callbacks
         shuffle = kwargs.pop("shuffle", isinstance(training, RowArrays))
         kwargs = self._for_keras(training, batch_size, shuffle=shuffle, **kwargs)

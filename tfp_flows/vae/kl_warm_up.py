@@ -34,6 +34,9 @@ class KLWarmUp(keras.callbacks.Callback):
       https://arxiv.org/abs/1602.02282
     """
 
+    # `fit` calls it before others, which may save weights at the end of a batch.
+    goes_first = True
+
     def __init__(self, num_epochs: int) -> None:
         super().__init__()
         check_integer("num_epochs", num_epochs)

@@ -31,6 +31,7 @@ from tfp_flows.core.arguments import (
     check_seed,
     check_size,
     check_widths,
+    require,
 )
 from tfp_flows.core.inputs import check_value
 from tfp_flows.core.rows import at_least_one_row
@@ -490,6 +491,8 @@ class LadderVAE(VAE):
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
+        others = sorted(kwargs.keys() - {"name", "trainable"})
+        require(not others, "options of a `LadderVAE`", others)
         check_size("latent_channels", latent_channels)
         check_size("context_channels", context_channels)
         check_integer("num_blocks", num_blocks)
@@ -502,6 +505,10 @@ class LadderVAE(VAE):
         shared: dict[str, Any] = {"num_blocks": num_blocks, "channels": channels}
         shared |= {"patch_size": patch_size, "activation": activation}
         *size, num_channels = check_image_shape(image_shape)
+        num_entries = math.prod(image_shape)
+        fits = likelihood.event_size == num_entries
+        words = f"a `likelihood` of {num_entries} entries, as `image_shape`"
+        require(fits, words, f"events of shape {tuple(likelihood.event_shape)}")
         outputs = (*size, likelihood.num_parameters * num_channels)
         decoder = LadderDecoder(
             outputs, latent_channels, from_context, seed=seeds[1], **shared

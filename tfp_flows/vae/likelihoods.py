@@ -16,6 +16,7 @@ from tfp_flows.core.arguments import check_event_shape, check_integer, check_num
 from tfp_flows.core.inputs import as_tensor, check_value
 from tfp_flows.core.serialization import ConfiguredByAttributes
 from tfp_flows.core.statistics import check_finite
+from tfp_flows.distributions.draws import stateless
 
 __all__ = ["Bernoulli", "DiscretizedLogistic", "Gaussian", "Likelihood"]
 
@@ -82,7 +83,7 @@ class Likelihood(ConfiguredByAttributes, abc.ABC):
 
     def sample(self, outputs: TensorLike, seed: int | TensorLike) -> tf.Tensor:
         """Draws an event for each of the `outputs`, `[..., *event]`."""
-        return self.distribution(outputs).sample(seed=seed)
+        return self.distribution(outputs).sample(seed=stateless(seed))
 
     def _parameters(self, outputs):
         """The P parameters, `[..., *event]` each."""
@@ -205,7 +206,7 @@ class DiscretizedLogistic(Likelihood):
 
     def sample(self, outputs: TensorLike, seed: int | TensorLike) -> tf.Tensor:
         """Draws an event for each of the `outputs`, between 0 and 1."""
-        return self.distribution(outputs).sample(seed=seed) / (self.num_bins - 1)
+        return super().sample(outputs, seed) / (self.num_bins - 1)
 
     def check(self, x: npt.ArrayLike) -> None:
         """Raises `ValueError` unless `x` holds multiples of `1 / (num_bins - 1)`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import typing
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -34,7 +35,7 @@ from tfp_flows.core.rows import (
 from tfp_flows.core.statistics import check_finite
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.distribution_checks import refuse_batch
-from tfp_flows.distributions.draws import fold_in, split, stateless
+from tfp_flows.distributions.draws import as_shape, fold_in, split, stateless
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.networks.built_network import call_once, check_can_be_rebuilt
 from tfp_flows.training.global_batch import GlobalBatch
@@ -191,7 +192,9 @@ class VAE(LikelihoodModel):
         """
         self._check_rows(x)
         x = tf.cast(x, self.posterior.dtype)
-        return self._draw(x, np.atleast_1d(sample_shape).astype(int).tolist(), seed)
+        with tf.init_scope():  # a function may be traced
+            shape = as_shape(sample_shape).numpy().tolist()
+        return self._draw(x, shape, seed)
 
     def decode(self, z: TensorLike) -> tf.Tensor:
         """Returns the expected rows, `[..., *event]`, of latents, `[..., latent_size]`."""
@@ -308,6 +311,12 @@ class VAE(LikelihoodModel):
             for line in [f"{name}:", *structure_lines(getattr(self, name))]:
                 (print_fn or print)(line)
 
+    def export(self, filepath: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
+        """Writes the reconstruction of rows, `serve`, as `keras.Model.export` does."""
+        shape, dtype = (None, *self.likelihood.event_shape), self._row_format.dtype.name
+        kwargs.setdefault("input_signature", [keras.InputSpec(shape=shape, dtype=dtype)])
+        super().export(filepath, *args, **kwargs)
+
     def get_config(self) -> dict:
         """Returns the parts and options as plain data."""
         check_can_be_rebuilt(self.encoder, tuple(self.likelihood.event_shape))
@@ -336,7 +345,7 @@ class VAE(LikelihoodModel):
     def _check_rows(self, x):
         """Raises `ValueError` unless rows `[N, *event]` are in the support."""
         check_rows(x, None, tf.TensorShape(self.likelihood.event_shape), 0, argument="x")
-        self.likelihood.check(np.asarray(x))
+        _check_values(self.likelihood, np.asarray(x))
 
     def _draw(self, x, sample_shape, seed, share=None):
         """Draws latents, `[*sample_shape, N, L]`, of rows, `[N, *event]`."""
@@ -446,6 +455,10 @@ class VAE(LikelihoodModel):
         got = f"outputs of shape {shape}"
         fits = math.prod(shape) == num_outputs
         require(fits, f"`decoder` with {num_outputs} outputs", got)
+        # Other axes, such as width before height, would put entries in wrong places.
+        image = (*event_shape[:-1], likelihood.num_parameters * event_shape[-1])
+        fits = len(shape) == 1 or len(shape) != len(image) or shape == image
+        require(fits, f"`decoder` with outputs of shape {image}, or [{num_outputs}]", got)
         _check_prior(self.prior, posterior)
 
 
@@ -461,7 +474,8 @@ def _check_kinds(encoder, posterior, decoder, likelihood, prior):
     check_instance("posterior", posterior, Posterior, words)
     for name, layer in (("encoder", encoder), ("decoder", decoder)):
         check_instance(name, layer, keras.layers.Layer, "a `keras.layers.Layer`")
-    members = ("event_shape", "event_size", "num_parameters", "log_prob", "check")
+    attributes = ("event_shape", "event_size", "num_parameters")
+    members = (*attributes, "log_prob", "check", "mean", "sample")
     check_members("likelihood", likelihood, members, "one of `tfp_flows.likelihoods`")
     if prior is not None:
         words = "a `tfd.Distribution`, such as a `FlowDistribution`"
@@ -473,6 +487,8 @@ def _check_prior(prior, posterior):
     is_vector = prior.event_shape == shape
     require(is_vector, f"a `prior` of event shape {shape}", prior.event_shape)
     refuse_batch("prior", prior)
+    context_size = getattr(prior, "context_size", 0)
+    require(not context_size, "a `prior` without a context", f"width {context_size}")
     words = f"a `prior` of {dtype.name}, as the posterior"
     require(prior.dtype == dtype, words, tf.as_dtype(prior.dtype).name)
     flow = getattr(prior, "bijector", None)

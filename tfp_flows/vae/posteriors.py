@@ -18,6 +18,7 @@ from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.core.arguments import (
     check_dtype,
     check_instance,
+    check_integer,
     check_members,
     check_name,
     check_size,
@@ -97,6 +98,7 @@ class Posterior(ConfiguredByAttributes, tf.Module, abc.ABC):
 
     def _noise(self, num_samples, num_rows, seed, share):
         """Standard normal numbers, `[K, N, L]`, of N rows that may be part of a batch."""
+        check_integer("num_samples", num_samples, minimum=0)
         start, count = share or (0, num_rows)
         shape = [num_samples, count, self.latent_size]
         noise = normal(shape, stateless(seed), self.dtype)
@@ -105,7 +107,10 @@ class Posterior(ConfiguredByAttributes, tf.Module, abc.ABC):
     def _checked(self, parameters):
         """The parameters as a tensor, since other widths would broadcast."""
         shape = tf.TensorShape([self.num_parameters])
-        return check_value(parameters, "parameters", 1, shape, self.dtype)
+        parameters = check_value(parameters, "parameters", 1, shape, self.dtype)
+        words = f"`parameters` of shape [N, {self.num_parameters}]"
+        require(parameters.shape.rank == 2, words, parameters.shape)
+        return parameters
 
 
 class _Gaussian(Posterior):
@@ -145,8 +150,10 @@ class _Gaussian(Posterior):
 
     def log_prob(self, z: TensorLike, parameters: TensorLike) -> tf.Tensor:
         """Returns log-densities, `[K, N]`: see `Posterior`."""
-        z = check_value(z, "z", 1, tf.TensorShape([self.latent_size]), self.dtype)
-        mean, scale, log_det = self._split(self._checked(parameters))
+        parameters = self._checked(parameters)
+        shape = tf.TensorShape([parameters.shape[0], self.latent_size])
+        z = check_value(z, "z", 2, shape, self.dtype)
+        mean, scale, log_det = self._split(parameters)
         return normal_log_prob(self._solve(scale, z - mean)) - log_det
 
 
