@@ -24,7 +24,9 @@ def features(frame, columns):
             places = pd.Categorical(cells, columns[name].values).codes
             found.append(np.where(places < 0, np.nan, places))
         elif is_code:
-            codes = pd.factorize(cells.astype(str).where(cells.notna(), None))[0]
+            # Sorted: more than 255 codes are numbers, whose order must not tell the frame.
+            texts = cells.astype(str).where(cells.notna(), None)
+            codes = pd.factorize(texts, sort=True)[0]
             found.append(np.where(codes < 0, np.nan, codes))
         elif cells.dtype.kind == "M":
             found.append(cells.astype("int64").to_numpy(np.float64))

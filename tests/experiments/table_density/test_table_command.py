@@ -15,6 +15,7 @@ from experiments import predict, sample, table_density
 from experiments.data import DataError
 from experiments.table_density import experiment, report
 from experiments.table_density.data import read_table
+from experiments.table_density.features import features
 from experiments.table_density.settings import TableDensitySettings
 
 COUNT = 120
@@ -210,6 +211,21 @@ def test_the_order_of_texts_is_given_and_that_of_numbers_is_their_own(tmp_path):
     }.items():
         with pytest.raises(DataError, match=words):
             columns(kind)
+
+
+def test_codes_do_not_tell_in_which_frame_a_category_was_first():
+    """Beyond 255 categories, a classifier takes codes for numbers."""
+    names = [f"u{i}" for i in range(600)]
+    frames = [pd.DataFrame({"user": part + [None]}) for part in (names[::2], names[1::2])]
+    columns = tfp_flows.describe_columns(pd.DataFrame({"user": names * 2}))
+    columns.change("user", kind="categorical", values=names)
+    found, is_categorical = features(pd.concat(frames), columns)
+    other, _ = features(pd.concat(frames[::-1]), columns)
+    assert not any(is_categorical)
+    np.testing.assert_array_equal(found, np.roll(other, len(frames[1]), axis=0))
+    first, second = np.split(found[:, 0], 2)
+    assert abs(np.nanmean(first) - np.nanmean(second)) < 10.0  # 300 by appearance
+    assert np.isnan([first[-1], second[-1]]).all()
 
 
 def test_missing_cells_are_dropped_or_modelled(tmp_path):
