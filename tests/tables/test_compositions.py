@@ -173,7 +173,7 @@ def test_rows_that_break_it_cannot_occur(smooth):
     broken = tff.tables.violated_rules(wrong, table.columns)
     assert set(broken) == {
         "b + c + a = 1",
-        *(f"{n}: bounded, 0 to 1, spikes 0" for n in "bc"),
+        *(f"{n}: bounded, 0 to 1, spikes 0, 1" for n in "bc"),
     }
     assert broken["b + c + a = 1"].all()
     assert sum(is_broken.any() for is_broken in broken.values()) == 1
@@ -229,6 +229,46 @@ def test_parts_of_a_table_without_categories_are_completed():
     parts = np.stack([filled[n] for n in COUNTS])
     np.testing.assert_array_equal(parts.sum(axis=0), 4.0)
     np.testing.assert_array_equal(parts[:, 1], [4.0, 0.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [with_zeros(shares(100, 4)[0]), rounded(shares(100, 4)[0], 1000) / 10.0],
+)
+def test_parts_in_float32_are_completed(parts):
+    rows = frame_of(parts.astype(np.float32))
+    table = fitted(tff.describe_columns(rows), rows)
+    hole = np.random.default_rng(0).integers(0, 4, 100)
+    holes = {n: np.where(hole == i, np.nan, rows[n]) for i, n in enumerate("abcd")}
+    holes["a"], holes["c"] = (np.where(hole == 3, np.nan, holes[n]) for n in "ac")
+    holes = {n: cells.astype(np.float32) for n, cells in holes.items()}
+    with op_by_op():
+        filled = table.impute(holes, seed=0, num_candidates=64)
+    single = hole != 3
+    for name in "abcd":
+        np.testing.assert_allclose(filled[name][single], rows[name][single], atol=1e-4)
+        is_zero = single & (rows[name] == 0.0)
+        np.testing.assert_array_equal(filled[name][is_zero], 0.0)
+    total = np.sum([filled[n] for n in "abcd"], axis=0)
+    np.testing.assert_allclose(total, parts.sum(axis=1), rtol=1e-6)
+    assert np.isfinite(table.log_prob(filled)).all()
+
+
+def test_a_tiny_part_is_no_zero_where_parts_are_never_zero():
+    parts, _ = shares(200)
+    rows = frame_of(parts)
+    table = fitted(tff.describe_columns(rows), rows)
+    first, second, third = table.columns.compositions[0].names
+    tiny = {first: [0.5], second: [0.5 - 1e-13], third: [1e-13]}
+    assert np.isfinite(table.log_prob(tiny)).all()
+    assert np.isneginf(table.log_prob({**tiny, second: [0.5], third: [0.0]})).all()
+
+
+def test_a_part_given_the_others_may_be_the_total(smooth):
+    rows, table = smooth
+    assert (rows["a"] == 1.0).any()
+    given = fitted(table.columns, rows, context=["b", "c"])
+    assert np.isfinite(given.log_prob(rows)).all()
 
 
 def test_it_is_dropped_with_a_column_in_the_context_or_by_its_label(small):

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tfp_flows.core.arguments import require
+from tfp_flows.tables.cells import is_missing, with_missing
 from tfp_flows.tables.column import Column
 from tfp_flows.tables.counted_numbers import RESOLUTION
 from tfp_flows.tables.grids import Grid, find_step
@@ -63,8 +64,8 @@ class Composition(Rule):
     has_gaps = True
     needs = (
         "three or more 'bounded' or 'integer' columns from 0 to the total, without other "
-        "rules; all on one grid without `spikes`, or none on a grid, with no spike but 0, "
-        "and none if cells are missing"
+        "rules; all on one grid without `spikes`, or none on a grid, with no spikes but 0 "
+        "and the total, and none if cells are missing"
     )
 
     def __post_init__(self) -> None:
@@ -106,37 +107,99 @@ class Composition(Rule):
             return False
         steps = {column.grid.step if column.grid else None for column in columns}
         if steps == {None}:
-            return not spikes or (
-                spikes == {0.0} and not any(c.num_missing for c in columns)
-            )
+            has_missing = any(column.num_missing for column in columns)
+            return not spikes or not has_missing and spikes - {self.total} == {0.0}
         return len(steps) == 1 and None not in steps and not spikes
 
-    def rooms_of(self, columns: Mapping[str, Column]) -> dict[str, Column]:
-        """Returns descriptions of the parts but the first, by name, in order.
-
-        A spike at the total stands for all of the room. It is there if all later parts may
-        be 0.
-        """
-        described = {}
+    def rests(self, columns: Mapping[str, Column]) -> list[str]:
+        """Returns names of parts that may be all of their room: all later ones may be 0."""
+        rests = []
         for place, name in enumerate(self.names[1:], 1):
-            column = columns[name]
-            later = [columns[n] for n in (self.name, *self.names[place + 1 :])]
-            rest = [self.total] * all(0.0 in c.spikes for c in later)
-            spikes = [*column.spikes, *rest]
-            described[name] = dataclasses.replace(column, spikes=spikes)
+            later = [self.name, *self.names[place + 1 :]]
+            rests += [name] * all(0.0 in columns[n].spikes for n in later)
+        return rests
+
+    def encoded_columns(self, columns: Mapping[str, Column]) -> dict[str, Column]:
+        """Returns descriptions of what is encoded in place of each column, by name.
+
+        That is the sum in place of the first one. In the others, a spike at the total
+        stands for all of the room.
+        """
+        described, rests = {self.name: self.column}, self.rests(columns)
+        for name in self.names[1:]:
+            spikes = [0.0] * (0.0 in columns[name].spikes) + [self.total] * (name in rests)
+            described[name] = dataclasses.replace(columns[name], spikes=spikes)
         return described
 
+    def encoded(
+        self, cells: Sequence[np.ndarray], columns: Mapping[str, Column]
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Returns what is encoded (`encoded_columns`), `[N]` by name.
+
+        Also returns in which rows the known parts leave room for those that are missing,
+        booleans `[N]`, True where none is. The cells are numbers, in the order of `names`.
+        """
+        grid, rests = columns[self.name].grid, self.rests(columns)
+        closed, is_possible = self.closed(cells, grid, self._have_zeros(columns))
+        known = np.sum(closed, axis=0)
+        is_partial = np.isnan(known)
+        parts = {self.name: np.where(is_possible & ~is_partial, self.total, known)}
+        for place, name in enumerate(self.names[1:], 1):
+            later = np.sum(closed[[0, *range(place + 1, len(closed))]], axis=0)
+            is_rest = (name in rests) & (closed[place] > 0.0) & (later == 0.0)
+            parts[name] = np.where(is_rest, self.total, closed[place])
+        return parts, is_possible | ~is_partial
+
+    def decoded(
+        self, parts: Mapping[str, np.ndarray], columns: Mapping[str, Column]
+    ) -> dict[str, np.ndarray]:
+        """Returns the columns, `[N]` by name, from what is encoded in their place."""
+        grid, rests = columns[self.name].grid, self.rests(columns)
+        decoded: dict[str, np.ndarray] = {}
+        has_room = np.ones(len(parts[self.name]), bool)
+        for name in self.names[1:]:
+            part = parts[name]
+            if rests:  # after a part that is all of its room come zeros
+                is_rest = has_room & (part == self.total) & (name in rests)
+                rest = self.rest(list(decoded.values()), grid)
+                part = np.where(is_rest, rest, np.where(has_room, part, 0.0))
+                has_room &= ~is_rest
+            decoded[name] = part
+        rest = self.rest(list(decoded.values()), grid)
+        rest = with_missing(rest, is_missing(parts[self.name]))
+        is_whole = columns[self.name].kind == "integer" and not np.isnan(rest).any()
+        return {self.name: rest.astype(np.int64) if is_whole else rest, **decoded}
+
+    def completed(
+        self, cells: Sequence[np.ndarray], columns: Mapping[str, Column]
+    ) -> np.ndarray:
+        """Returns parts, `[K, N]`, with those missing ones that follow from the others.
+
+        One missing part is the rest of the total; all are 0 where there is no rest.
+        """
+        parts, grid = np.stack(cells), columns[self.name].grid
+        is_unknown, rest = np.isnan(parts), self.total - np.nansum(parts, axis=0)
+        if grid is not None:
+            rest = grid.round_if_near(rest)
+        elif any(self._have_zeros(columns)):
+            is_single = (is_unknown | (parts == parts.astype(np.float32))).all(axis=0)
+            rounding = self.total * np.where(is_single, _SUM_ROUNDING, _ZERO_ROUNDING)
+            rest = np.where(np.abs(rest) <= rounding, 0.0, rest)
+        follows = is_unknown & ((is_unknown.sum(axis=0) == 1) | (rest == 0.0))
+        return np.where(follows, rest, parts)
+
     def closed(
-        self, columns: Sequence[np.ndarray], grid: Grid | None, has_zeros: bool = False
+        self, columns: Sequence[np.ndarray], grid: Grid | None, have_zeros: Sequence[bool]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns parts without rounding errors, `[K, N]`, and which rows can occur, `[N]`.
 
-        The columns are those of `names`, `[N]` each, NaN where missing. With `has_zeros`,
-        or on a grid, missing parts may be 0.
+        The columns are those of `names`, `[N]` each, NaN where missing. Parts that
+        `have_zeros`, and all parts on a grid, may be 0.
         """
         parts = np.stack(columns).astype(np.float64)
         if grid is None:
-            parts = np.where(np.abs(parts) <= _ZERO_ROUNDING * self.total, 0.0, parts)
+            is_zero = np.abs(parts) <= _ZERO_ROUNDING * self.total
+            parts = np.where(is_zero & np.array(have_zeros)[:, None], 0.0, parts)
         else:
             parts = grid.round_if_near(parts)
         known = np.nansum(parts, axis=0)
@@ -148,13 +211,16 @@ class Composition(Rule):
         scale = np.where(
             is_complete & is_near, self.total / np.where(is_near, known, 1.0), 1.0
         )
-        is_left = (known < self.total) | (has_zeros & is_near)
+        is_left = (known < self.total) | (any(have_zeros) & is_near)
         return parts * scale, np.where(is_complete, is_near, is_left)
 
     def rest(self, parts: Sequence[np.ndarray], grid: Grid | None) -> np.ndarray:
         """Returns the total minus parts, `[N]` each; 0 in place of rounding errors."""
         rest = self.total - np.sum(parts, axis=0)
         return np.maximum(rest, 0.0) if grid is None else grid.round(rest)
+
+    def _have_zeros(self, columns):
+        return [0.0 in columns[name].spikes for name in self.names]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -275,11 +341,11 @@ def _described(composition, columns, cells):
             )
         )
     if step is None:  # a few exact zeros are a spike too
-        closed, _ = composition.closed(parts, None)
+        closed, _ = composition.closed(parts, None, [True] * len(parts))
         for column, part in zip(described, closed, strict=True):
-            zeros = [0.0] * bool((part == 0.0).any())
-            column.spikes = sorted({*column.spikes, *zeros} - {total})
+            ends = [end for end in (0.0, total) if (part == end).any()]
+            column.spikes = sorted({*column.spikes, *ends})
     grid = described[0].grid
-    if not composition.fits(described) or not composition.closed(parts, grid)[1].all():
-        return []
-    return described
+    has_sum = composition.fits(described)
+    has_sum = has_sum and composition.closed(parts, grid, [False] * len(parts))[1].all()
+    return described if has_sum else []

@@ -148,17 +148,13 @@ def _put_terms_of_sums(columns, frame, codec):
 
 
 def _put_parts(columns, codec):
-    """Puts a missing part of a composition, of which all others are there."""
+    """Puts missing parts of compositions that follow from the others."""
     for composition in codec.compositions.values():
-        grid, parts = codec.grids[composition.name], {}
-        for name in composition.names:
-            parts[name] = cells_of(name, columns[name]).numbers()
-        rest = composition.total - np.nansum(list(parts.values()), axis=0)
-        rest = rest if grid is None else grid.round_if_near(rest)
-        is_single = np.isnan(list(parts.values())).sum(axis=0) == 1
-        for name, part in parts.items():
-            where = np.isnan(part) & is_single
-            columns[name] = np.where(where, rest, part) if where.any() else columns[name]
+        parts = [cells_of(name, columns[name]).numbers() for name in composition.names]
+        completed = composition.completed(parts, codec.columns)
+        for name, old, new in zip(composition.names, parts, completed, strict=True):
+            is_new = np.isnan(old) & ~np.isnan(new)
+            columns[name] = new if is_new.any() else columns[name]
 
 
 def _solutions(source, frame, codec):
@@ -260,9 +256,9 @@ class RuleSolver(typing.NamedTuple):
             is_solved |= is_here
         composition = self.codec.composition_of(self.codec.owners[entry])
         if composition is not None:
-            value, is_here = self._last_part(composition, entry, terms, codes)
+            value = self._last_part(composition, entry, terms, codes)
             value = codec.numbers_from(value)
-            is_here &= ~self.observed[:, entry] & ~np.isnan(value)
+            is_here = ~self.observed[:, entry] & ~np.isnan(value)
             solution = np.where(is_here, value, solution)
             is_solved |= is_here
         return solution, is_solved
@@ -288,8 +284,11 @@ class RuleSolver(typing.NamedTuple):
             parts = [np.asarray(columns[n], np.float64) for n in composition.names]
             most, amount = 1e-9 * composition.total, np.sum(parts, axis=0)
             is_wrong |= np.abs(amount - composition.total) > most
+            grid = self.codec.grids[composition.name]
             for name, part in zip(composition.names, parts, strict=True):
-                is_wrong |= np.abs(part - self._numbers(name)) > most
+                given = self._numbers(name)
+                given = given if grid is None else grid.round_if_near(given)
+                is_wrong |= np.abs(part - given) > most
         return is_wrong
 
     def _numbers(self, name):
@@ -297,26 +296,23 @@ class RuleSolver(typing.NamedTuple):
         return cells_of(name, self.columns[name]).numbers()
 
     def _last_part(self, composition, entry, terms, codes):
-        """The total minus all parts but that of an entry, `[N]`, and where it is known."""
-        others, is_known = np.zeros(len(codes)), self._lacks_part(composition)
-        has_rest = nowhere = np.zeros(len(codes), bool)
-        for name in [*composition.names[1:], composition.name]:
-            given = self._numbers(name)
-            *code, number = self.codec.entries_of_column(name) or [-1]
-            at, value = self.codec.code_of_rest(name)
-            is_rest = nowhere if at < 0 else codes[:, at] == value
-            has_rest = has_rest | is_rest
-            if name == composition.name:  # nothing is left for it, or it is unknown
-                amount, is_drawn = np.zeros(len(codes)), has_rest
-            else:
-                is_number = (codes[:, code] == 0).all(axis=1)
-                amount = np.where(is_number, terms[name], 0.0)
-                is_drawn = (number < entry) | ~is_number & ~is_rest
+        """The total minus the parts of other entries, `[N]`; NaN where one is unknown."""
+        others, has_rest = [], np.zeros(len(codes), bool)
+        for name in composition.names[1:]:
+            *code, number = self.codec.entries_of_column(name)
+            is_number = (codes[:, code] == 0).all(axis=1)
+            is_rest = ~is_number & (terms[name] == composition.total)
+            has_rest |= is_rest
             if number == entry:
                 continue
-            others += np.where(np.isnan(given), amount, given)
-            is_known &= ~np.isnan(given) | is_drawn
-        return composition.total - others, is_known
+            amount = np.where(is_number, terms[name], 0.0)
+            is_unknown = (number >= entry) & (is_number | is_rest)
+            amount = np.where(is_unknown, np.nan, amount)
+            given = self._numbers(name)
+            others.append(np.where(np.isnan(given), amount, given))
+        given = self._numbers(composition.name)
+        others.append(np.where(np.isnan(given) & has_rest, 0.0, given))
+        return composition.total - np.sum(others, axis=0)
 
     def _lacks_part(self, composition):
         parts = [self.columns[name] for name in composition.names]

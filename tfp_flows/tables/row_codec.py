@@ -65,6 +65,7 @@ class RowCodec:
         numbers off the grid are possible.
 
     Attributes:
+      columns: descriptions of the columns, by name.
       differences: the differences that are kept, by name of their column.
       functions: the functions and lookups that are kept, likewise.
       compositions: the compositions that are kept, by name of their first column.
@@ -95,7 +96,8 @@ class RowCodec:
         require(not unusable, "columns that have a distribution", unusable, hint)
         self._argument = "context" if is_context else "frame"
         self._refuses_missing = missing == "refuse"
-        self._columns, self.names = columns, list(names)
+        self._table, self.names = columns, list(names)
+        self.columns = dict(described)
         may_miss = {
             c.name for c in columns if not self._refuses_missing and c.num_missing > 0
         }
@@ -120,11 +122,9 @@ class RowCodec:
         described |= {d.name: d.column for d in differences}
         self._before_rest: dict[str, list[str]] = {}  # parts that may leave no room for it
         for c in compositions:
-            described |= {c.name: c.column, **c.rooms_of(described)}
-            rests = [n for n in c.names[1:] if c.total in described[n].spikes]
-            for part in c.names[1:]:
-                before = [n for n in rests if names.index(n) < names.index(part)]
-                self._before_rest |= {part: before} if before else {}
+            described |= c.encoded_columns(self.columns)
+            rests = c.rests(self.columns)
+            self._before_rest |= {n: rests[:i] for i, n in enumerate(rests) if i}
         for f in functions:  # a column without entries
             described[f.name] = Column(f.label, "constant", f.reason, values=[0.0])
             may_miss -= set() if f.has_gaps else {f.name}
@@ -183,9 +183,10 @@ class RowCodec:
             is_observed[:, place] = ~encoded[key].is_missing
         for composition in self.compositions.values():
             # Which part has all of the room follows from all parts.
-            is_partial = ~self.is_complete(composition, frame)
+            cells = self.columns_of(composition, frame).values()
+            is_partial = np.any([is_missing(column) for column in cells], axis=0)
             for name in composition.names[1:]:
-                if (name, False) in self._with_code and self.codecs[name].column.spikes:
+                if self.codecs[name].column.spikes:
                     is_observed[is_partial, self._with_code.index((name, False))] = False
         flags = np.ones([3, len(frame), len(self.names)], bool)
         for i, cells in enumerate(columns.values()):
@@ -233,7 +234,7 @@ class RowCodec:
         """Raises `ValueError` if a category is not among its column's values."""
         for name, is_known in zip(self.names, rows.is_known.T, strict=True):
             if not is_known.all():
-                values, row = self._columns[name].values, int(np.argmin(is_known))
+                values, row = self.columns[name].values, int(np.argmin(is_known))
                 cell = _shown(self._take(frame)[name][row])
                 raise ValueError(
                     f"Expected one of {values} in column {name!r}; got {cell!r} in row "
@@ -300,7 +301,8 @@ class RowCodec:
                 cells = self._encoded_alone(key[0], frame)
             measured = Encoded(*(entry[rows] for entry in cells))
             if place in rooms:
-                specs.append(self._measured_share(place, rooms[place], encoded, rows))
+                share = self._measured_share(place, rooms[place], encoded, rows)
+                specs.append(dataclasses.replace(share, code=codes.get(key, -1)))
                 continue
             if is_at_atom is not None:
                 number = np.where(is_at_atom[:, place], np.nan, measured.number)
@@ -314,7 +316,10 @@ class RowCodec:
         specs = []
         for code, (name, is_alone) in enumerate(self._with_code):
             if name in self._before_rest:
-                rests = [self.code_of_rest(part) for part in self._before_rest[name]]
+                rests = [
+                    (self._with_code.index((n, False)), self.codecs[n].num_codes - 1)
+                    for n in self._before_rest[name]  # all of the room is the last spike
+                ]
                 specs.append(PresenceSpec(code, rests))
             if name not in self.alone:
                 continue
@@ -342,34 +347,16 @@ class RowCodec:
         kept = self.compositions.values()
         return next((c for c in kept if name in c.names), None)
 
-    def code_of_rest(self, name: str) -> tuple[int, int]:
-        """Returns the code of a part, and its value for all of the room; or -1, -1."""
-        column = self.codecs[name].column
-        for composition in self.compositions.values():
-            if name in composition.names[1:] and composition.total in column.spikes:
-                value = 1 + column.spikes.index(composition.total)
-                return self._with_code.index((name, False)), value
-        return -1, -1
-
-    def is_complete(self, composition: Composition, frame: Frame) -> np.ndarray:
-        """Returns in which rows all parts of a composition are known, booleans `[N]`."""
-        columns = self.columns_of(composition, frame).values()
-        return ~np.any([is_missing(column) for column in columns], axis=0)
-
     def _measured_share(self, place, room, encoded, rows):
         """The map of a part's share of its room, measured in some rows."""
-        taken, key = np.zeros(len(rows)), self._with_number[place]
-        for number in room.parts:
-            cells = encoded[self._with_number[number]]
-            taken += np.nan_to_num(np.where(cells.code == 0, cells.number, 0.0)[rows])
-        cells, is_integer = encoded[key], self._codec(key).grid is not None
-        number = np.where(cells.code == 0, cells.number, np.nan)[rows]
-        share = (number + 0.5 * is_integer) / (room.total - taken)
+        numbers = [encoded[self._with_number[n]].number[rows] for n in (place, *room.parts)]
+        number, key = numbers[0], self._with_number[place]
+        is_integer = self._codec(key).grid is not None
+        share = (number + 0.5 * is_integer) / (room.total - np.nansum(numbers[1:], axis=0))
         share = share[np.isfinite(share)]
         unit = Column(key[0], "bounded", low=0.0, high=1.0)
-        code = self._with_code.index(key) if key in self._with_code else -1
         spec = measured_map(unit, (0.0, 1.0), share, False)
-        return dataclasses.replace(spec, is_integer=is_integer, code=code)
+        return dataclasses.replace(spec, is_integer=is_integer)
 
     def _without_rule(self, rule):
         """Pairs of a code of a source and a value at which the rule does not apply."""
@@ -385,7 +372,7 @@ class RowCodec:
     def atoms(self, contexts: RowCodec) -> list[AtomSpec]:
         """Returns the atoms of the numbers at others, which may be those of the context."""
         specs = []
-        for later, earlier in kept_equalities(self._columns, self.names):
+        for later, earlier in kept_equalities(self._table, self.names):
             owner, first = (self, 0) if earlier in self.names else (contexts, self.size)
             *code, number = owner.entries_of_column(earlier)
             specs.append(
@@ -407,13 +394,14 @@ class RowCodec:
         Columns computed from others may need columns of the `context`, `[N]` by name.
         """
         columns = (context or {}) | self.parts(x)
-        for composition in self.compositions.values():
-            columns |= self._decoded_parts(composition, columns, x)
+        for name, composition in self.compositions.items():
+            columns |= composition.decoded(columns, self.columns)
+            columns[name] = self._with_alone(name, x, columns[name])
         for name, difference in in_order(self.differences).items():
             total = np.sum([days_if_dates(columns[n]) for n in difference.names], axis=0)
             grid = self.grids[name]
             total = total if grid is None else grid.round(total).astype(total.dtype)
-            is_date = self._columns[name].kind == "date"
+            is_date = self.columns[name].kind == "date"
             total = dates_from_days(total) if is_date else total
             columns[name] = self._with_alone(name, x, total)
         for name, function in self.functions.items():
@@ -425,24 +413,6 @@ class RowCodec:
     def parts(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Returns columns, `[N]`, by name, with differences in place of their columns."""
         return {name: self._decoded((name, False), x)[0] for name in self.codecs}
-
-    def _decoded_parts(self, composition, columns, x):
-        """The columns of a composition, `[N]` by name."""
-        first, grid = composition.name, self.grids[composition.name]
-        decoded: dict[str, np.ndarray] = {}
-        for name in composition.names[1:]:
-            cells = columns[name]
-            if self.codecs[name].column.spikes:
-                code = x[:, self._with_code.index((name, False))]
-                rest = composition.rest([*decoded.values(), np.zeros(len(x))], grid)
-                cells = np.where(code == self.codecs[name].num_codes, 0.0, cells)
-                cells = np.where(code == self.code_of_rest(name)[1], rest, cells)
-            decoded[name] = cells
-        cells = composition.rest(list(decoded.values()), grid)
-        cells = with_missing(cells, is_missing(columns[first]))
-        is_whole = self._columns[first].kind == "integer" and not np.isnan(cells).any()
-        cells = cells.astype(np.int64) if is_whole else cells
-        return {first: self._with_alone(first, x, cells), **decoded}
 
     def _codec(self, key):
         name, is_alone = key
@@ -468,12 +438,15 @@ class RowCodec:
     def _encoded(self, frame):
         """The cells of each key's codec and of each column, dictionaries of `Encoded`."""
         encoded, columns = {}, {}
+        parts: dict[str, Encoded] = {}
+        for composition in self.compositions.values():
+            parts |= self._encoded_parts(composition, frame)
         for name in self.names:
-            encoded[name, False] = columns[name] = cells = (
-                self._computed(self.functions[name], frame)
-                if name in self.functions
-                else self._encoded_part(name, frame)
-            )
+            if name in self.functions:
+                cells = self._computed(self.functions[name], frame)
+            else:
+                cells = parts[name] if name in parts else self._encoded_part(name, frame)
+            encoded[name, False] = columns[name] = cells
             if name not in self.alone:
                 continue
             alone, has_rule = self._encoded_alone(name, frame), self._has_rule(name, frame)
@@ -509,19 +482,22 @@ class RowCodec:
         nothing, is_known = np.zeros(len(values)), np.ones(len(values), bool)
         return Encoded(code, nothing, is_possible, is_known, absent)
 
+    def _encoded_parts(self, composition, frame):
+        """The cells of the columns of a composition, `Encoded` by name."""
+        parts, has_room = self._parts(composition, frame)
+        encoded = {}
+        for name, part in parts.items():
+            cells = self.codecs[name].encode(part)
+            if rests := self._before_rest.get(name):
+                is_absent = np.any([parts[n] == composition.total for n in rests], axis=0)
+                cells = _with_absent(cells, is_absent, self.codecs[name].num_codes)
+            is_possible = cells.is_possible & (has_room | cells.is_missing)
+            encoded[name] = cells._replace(is_possible=is_possible)
+        return encoded
+
     def _encoded_part(self, name, frame):
         cells = self.codecs[name].encode(self._part(name, frame))
-        grid, composition = self.grids[name], self.composition_of(name)
-        if composition:
-            parts, is_possible = self._closed(composition, frame)
-            before = [
-                parts[n] == composition.total for n in self._before_rest.get(name, ())
-            ]
-            has_no_room = np.any([np.zeros(len(frame), bool), *before], axis=0)
-            cells = _with_absent(cells, has_no_room, self.codecs[name].num_codes)
-            is_possible |= cells.is_missing | self.is_complete(composition, frame)
-            is_possible &= cells.is_possible
-            return cells._replace(is_possible=is_possible)
+        grid = self.grids[name]
         if name not in self.differences or grid is None:
             return cells
         # A sum must be on the grid of its column.
@@ -534,7 +510,7 @@ class RowCodec:
         """A column, or what is encoded in its place: a difference, or a part's cells."""
         composition = self.composition_of(name)
         if composition:
-            return self._closed(composition, frame)[0][name]
+            return self._parts(composition, frame)[0][name]
         if name not in self.differences:
             return self._take(frame)[name]
         difference = self.differences[name]
@@ -544,25 +520,11 @@ class RowCodec:
         grid = difference.column.grid or self.grids[name]
         return apart if grid is None else grid.round_if_near(apart)
 
-    def _closed(self, composition, frame):
-        """Parts of a composition as they are encoded, `[N]` by name, and which can occur.
-
-        In place of the first part stands the sum. The total stands for all of the room.
-        """
+    def _parts(self, composition, frame):
+        """What a composition encodes, `[N]` by name, and where it has room, `[N]`."""
         columns = self.columns_of(composition, frame)
         cells = [cells_of(name, column).numbers() for name, column in columns.items()]
-        grid = self.grids[composition.name]
-        has_zeros = any(0.0 in self._columns[name].spikes for name in composition.names)
-        closed, is_possible = composition.closed(cells, grid, has_zeros)
-        parts, known = {}, np.sum(closed, axis=0)
-        is_whole = is_possible & ~np.isnan(known)
-        parts[composition.name] = np.where(is_whole, composition.total, known)
-        for place, name in enumerate(composition.names[1:], 1):
-            later = np.sum(closed[[0, *range(place + 1, len(closed))]], axis=0)
-            has_rest = self.code_of_rest(name)[0] >= 0
-            has_all = has_rest & (closed[place] > 0.0) & (later == 0.0)
-            parts[name] = np.where(has_all, composition.total, closed[place])
-        return parts, is_possible
+        return composition.encoded(cells, self.columns)
 
     def _take(self, frame):
         return frame.take(self.names, self._argument) if self.names else {}

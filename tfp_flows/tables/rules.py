@@ -1,8 +1,8 @@
 """What the rules between columns have in common, and those that compute a column.
 
 Each kind of rule has a file with its class and the function that finds it: `differences`,
-`equalities`, `functions`, `lookups`. `TableColumns` lists rules; `row_codec` says which of
-them a distribution keeps.
+`equalities`, `functions`, `lookups`, `compositions`. `TableColumns` lists rules;
+`kept_rules` says which of them a distribution keeps.
 """
 
 from __future__ import annotations
