@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 
+import tfp_flows
 from experiments.data.files import DataError
 
 # Each kind includes the kinds before it.
@@ -16,10 +17,8 @@ _STEPS = 4.0
 _ROUNDING = 1e-12
 # Factor to the smallest and largest float32 numbers, as the flows keep it.
 _SPARE = 100.0
-# Standard deviation that a linear function leaves of a standardised column, at most.
-_LEAST_LEFT = 3e-5
-# Limits of the search for linear functions, which takes less than a second.
-_ROWS_OF_DEPENDENCE, _MOST_DEPENDENT = 2000, 200
+# Limits of the search for a linear function, which takes less than a second.
+_LEAST_ROWS, _ROWS_OF_DEPENDENCE, _MOST_COLUMNS = 20, 2000, 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,40 +140,25 @@ def _varying(sets, labels, context, request, path):
 
 
 def _warn_of_dependence(train, modelled, context, labels, path):
-    """Warns of modelled columns that are linear functions of others and the context.
+    """Warns of a modelled column that is a linear function of others and the context.
 
-    It sees no more than `_ROWS_OF_DEPENDENCE` rows. Outliers may be on one line with all
-    others, so a relation must also hold without the rows that are farthest out.
+    It sees no more than `_ROWS_OF_DEPENDENCE` rows.
     """
-    each = [*context, *modelled]
-    if len(each) > _MOST_DEPENDENT or len(train) <= 2 * len(each):
-        return
     places = np.linspace(0, len(train) - 1, min(len(train), _ROWS_OF_DEPENDENCE))
-    x = train[places.astype(int)][:, each]
-    if np.isin(x[:, len(context) :], (0.0, 1.0)).all():
+    some = train[places.astype(int)]
+    modelled = [index for index in modelled if np.ptp(some[:, index]) > 0.0]
+    x = some[:, modelled]
+    is_binary = np.isin(x, (0.0, 1.0)).all()  # which has probabilities in any case
+    if is_binary or len(some) < _LEAST_ROWS or len(modelled) > _MOST_COLUMNS:
         return
-    is_dependent = _are_dependent(x)
-    if is_dependent.any():
-        far = np.max(np.abs(x - np.median(x, 0)) / _scale(x), axis=1)
-        is_dependent &= _are_dependent(x[far <= np.quantile(far, 0.95)])
-    found = [labels[i] for i, d in zip(each, is_dependent, strict=True) if d]
-    if found := [name for name in found if name not in {labels[i] for i in context}]:
+    column = tfp_flows.density.linear_column(x, some[:, context] if context else None)
+    if column is not None:
         warnings.warn(
-            f"columns {found} of {path} are linear functions of columns before them: such "
-            "rows have no density, and their likelihoods tell nothing; leave them out",
+            f"column {labels[modelled[column]]!r} of {path} is a linear function of "
+            "others: such rows have no density, and their likelihoods tell nothing; leave "
+            "it out",
             stacklevel=5,
         )
-
-
-def _are_dependent(x):
-    """Whether each column, `[N, D]`, is a linear function of those before it."""
-    x = (x - x.mean(axis=0)) / _scale(x)
-    left = np.abs(np.diag(np.linalg.qr(x, mode="r"))) / np.sqrt(len(x))
-    return (left < _LEAST_LEFT) & (np.ptp(x, axis=0) > 0.0)
-
-
-def _scale(x):
-    return np.where(np.ptp(x, axis=0) > 0.0, x.std(axis=0), 1.0)
 
 
 def _refuse(columns, labels, wanted, advice=""):

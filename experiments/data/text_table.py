@@ -241,7 +241,10 @@ class TextTable:
         return self.names[position] if self.names else str(position)
 
     def _look_for_numbered_columns(self, cells, second):
-        """Tells of a first row of numbers from 0 on, pandas' names of nameless columns."""
+        """Warns of a first row 0, 1, 2, ..., with which pandas names columns without names.
+
+        After an empty cell, above the index of the rows, it is refused.
+        """
         is_indexed = cells[0] == ""
         if not cells[is_indexed:] or cells[is_indexed:] != [
             str(i) for i in range(len(cells) - is_indexed)

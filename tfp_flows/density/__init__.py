@@ -14,6 +14,7 @@ fitted              the result
 ```
 """
 
+from tfp_flows.density.checks import linear_column
 from tfp_flows.density.fit import fit_density
 from tfp_flows.density.fitted import FittedDensity
 from tfp_flows.density.report import DensityReport
@@ -29,5 +30,6 @@ __all__ = [
     "Rules",
     "SplineRule",
     "fit_density",
+    "linear_column",
     "rules_for",
 ]

@@ -1,5 +1,7 @@
 """The checks of a fitted density, each a function that returns a `Check`.
 
+`linear_column` makes one of them on rows alone, before a fit.
+
 A `weight`, `[n]`, is that of the held-out rows; None if all count alike.
 
 To add one, write a function and call it in `judge` of `report`; the report and the verdict
@@ -11,10 +13,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.check import Check
 from tfp_flows.core.statistics import standard_error, weighted_median
-from tfp_flows.density.data import Data
+from tfp_flows.density.data import Data, checked_data
 
 GAIN = "nats above a Gaussian"
 _LEAST_HELD_OUT = 30  # held-out rows; fewer cannot judge
@@ -197,21 +200,55 @@ def dependence(train: Data) -> Check:
     It is not judged if there are more columns than rows.
     """
     train = train.resampled()
-    x, left = np.asarray(train.x, np.float64), train.residuals()
-    value, column = _least_variance(x, left)
-    if value < _LEAST_VARIANCE:
-        distance = np.abs(x - np.median(x, axis=0)) / np.maximum(x.std(axis=0), 1e-300)
-        near = distance.max(axis=1) <= np.quantile(distance.max(axis=1), 1.0 - _OUTLIERS)
-        if np.ptp(x[near], axis=0).all():
-            value, column = _least_variance(x[near], left[near])
+    value, column = _least_variance_of(train)
     others = "other columns" + " and the context" * (train.context is not None)
     advice = (
         f"Column {column} is a linear function of {others}, so the rows have no density. "
         "Leave it out."
     )
     passed = bool(value >= _LEAST_VARIANCE)
-    judged = passed if len(x) > train.joined.shape[1] else None
+    judged = passed if len(train.x) > train.joined.shape[1] else None
     return Check("least variance", value, _LEAST_VARIANCE, passed=judged, advice=advice)
+
+
+def linear_column(rows: TensorLike, context: TensorLike | None = None) -> int | None:
+    """Returns the index of a column that is a linear function of others and the context.
+
+    Such rows have no density. It is None if there is no such column, as `fit_density`
+    judges it, or if there are no more rows than columns.
+
+    Args:
+      rows: `[N, D]`, of any numeric dtype.
+      context: `[N, C]`, or None.
+
+    Raises:
+      ValueError: as `fit_density` does for its rows and context.
+
+    >>> import numpy as np
+    >>> from tfp_flows.density import linear_column
+    >>> x = np.random.default_rng(0).normal(size=(50, 2))
+    >>> linear_column(x), linear_column(np.c_[x, 3.0 * x[:, 0] - 1.0]) in (0, 2)
+    (None, True)
+    """
+    data = checked_data(rows, context)
+    value, column = _least_variance_of(data)
+    has_rows = len(data.x) > data.joined.shape[1]
+    return column if has_rows and value < _LEAST_VARIANCE else None
+
+
+def _least_variance_of(data):
+    """As `_least_variance`, of rows and contexts, also without the farthest rows."""
+    x, features = np.asarray(data.x, np.float64), data.features()
+    features = np.concatenate([features, np.ones([len(x), 1])], axis=1)
+    # Not a ridge regression, whose penalty would leave some of an exact relation.
+    left = x - features @ np.linalg.lstsq(features, x, rcond=None)[0]
+    value, column = _least_variance(x, left)
+    if value < _LEAST_VARIANCE:
+        distance = np.abs(x - np.median(x, axis=0)) / np.maximum(x.std(axis=0), 1e-300)
+        near = distance.max(axis=1) <= np.quantile(distance.max(axis=1), 1.0 - _OUTLIERS)
+        if np.ptp(x[near], axis=0).all():
+            value, column = _least_variance(x[near], left[near])
+    return value, column
 
 
 def _least_variance(x, left):
