@@ -9,7 +9,7 @@ import pytest
 import tfp_flows as tff
 from tfp_flows import fit_density
 from tfp_flows.density import fit, rules_for
-from tfp_flows.tables import fidelity
+from tfp_flows.tables.synthesis import fidelity
 
 # Fields of a `FlowRule`: what takes least time to trace and to train.
 _SMALLEST_FLOW = {

@@ -70,7 +70,7 @@ def test_examples_are_python():
     "tfp_flows.inference.kernels.posterior_kernels",
     "tfp_flows.sklearn",
     "tfp_flows.tables.table_density",
-    "tfp_flows.tables.prediction",
+    "tfp_flows.tables.prediction.prediction",
     "tfp_flows.training.density_estimator",
     "tfp_flows.transformers.transformer",
     "tfp_flows_jax",

@@ -16,7 +16,7 @@ from tfp_flows.core.rows import by_parts, rows_that_count
 from tfp_flows.density.fit import fit_density
 from tfp_flows.tables.describe_columns import describe_columns
 from tfp_flows.tables.grids import FIRST_INEXACT
-from tfp_flows.tables.prediction import Prediction
+from tfp_flows.tables.prediction.prediction import Prediction
 from tfp_flows.tables.table_density import TableDensity
 
 __all__ = ["FlowDensity", "FlowRegressor"]

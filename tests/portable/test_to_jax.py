@@ -24,7 +24,7 @@ from tensorflow_probability import distributions as tfd
 
 import tfp_flows as tff
 from tfp_flows.tables.distribution import TableDistribution
-from tfp_flows.tables.number_maps import NumberSpec
+from tfp_flows.tables.numbers.number_maps import NumberSpec
 
 jax = pytest.importorskip("jax")
 

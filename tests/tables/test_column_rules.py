@@ -8,7 +8,7 @@ from small_tables import column, fitted, saved_and_loaded
 
 import tfp_flows as tff
 from tfp_flows.tables import TableColumns, columns
-from tfp_flows.tables.rules import Computed
+from tfp_flows.tables.rules.rule import Computed
 
 COUNT = 100
 KIND = np.array(["a", "b", "c"], object)[np.arange(COUNT) % 3]

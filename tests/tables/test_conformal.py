@@ -9,7 +9,7 @@ from refusals import all_refused
 from small_tables import TINY, column, saved_and_loaded
 
 import tfp_flows as tff
-from tfp_flows.tables.conformal import conformal_distance
+from tfp_flows.tables.prediction.conformal import conformal_distance
 from tfp_flows.tables.training import held_out
 
 pytestmark = pytest.mark.usefixtures("all_op_by_op")

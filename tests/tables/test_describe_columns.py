@@ -9,7 +9,7 @@ from small_tables import column, fitted
 import tfp_flows as tff
 from tfp_flows.tables.describe_columns import describe_numbers
 from tfp_flows.tables.frames import Frame
-from tfp_flows.tables.row_features import row_features
+from tfp_flows.tables.synthesis.row_features import row_features
 
 COUNT = 400
 RNG = np.random.default_rng(0)

@@ -10,7 +10,8 @@ from refusals import all_refused
 from small_tables import TINY, column, fitted, saved_and_loaded
 
 import tfp_flows as tff
-from tfp_flows.tables import Difference, TableColumns, differences
+from tfp_flows.tables import Difference, TableColumns
+from tfp_flows.tables.rules import differences
 
 pytestmark = pytest.mark.usefixtures("all_op_by_op")
 

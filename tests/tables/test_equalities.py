@@ -11,9 +11,9 @@ from small_tables import TINY, column, fitted, saved_and_loaded
 
 import tfp_flows as tff
 from tfp_flows.tables import Difference, Equality, TableColumns
-from tfp_flows.tables.atoms import Atoms, AtomsOfRows, NumbersWithAtoms
-from tfp_flows.tables.number_conditionals import NumberConditionals
-from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
+from tfp_flows.tables.numbers.atoms import Atoms, AtomsOfRows, NumbersWithAtoms
+from tfp_flows.tables.numbers.number_conditionals import NumberConditionals
+from tfp_flows.tables.numbers.number_maps import NumberMaps, NumberSpec
 
 pytestmark = pytest.mark.usefixtures("all_op_by_op")
 

@@ -8,7 +8,7 @@ from small_tables import column
 import tfp_flows as tff
 from tfp_flows.tables.column_codec import ColumnCodec
 from tfp_flows.tables.frames import Frame
-from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
+from tfp_flows.tables.numbers.number_maps import NumberMaps, NumberSpec
 from tfp_flows.tables.row_codec import RowCodec
 
 SPECS = [

@@ -9,7 +9,7 @@ from random_weights import randomize
 from small_tables import TINY, column, fitted
 
 import tfp_flows as tff
-from tfp_flows.tables.number_predictions import WeightedPoints
+from tfp_flows.tables.prediction.number_predictions import WeightedPoints
 
 pytestmark = pytest.mark.usefixtures("all_op_by_op")
 

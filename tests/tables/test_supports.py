@@ -9,9 +9,9 @@ from small_tables import fitted
 
 import tfp_flows as tff
 from tfp_flows.tables import table_density
-from tfp_flows.tables.integer_frequencies import with_frequencies
-from tfp_flows.tables.number_conditionals import NumberConditionals
-from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
+from tfp_flows.tables.numbers.integer_frequencies import with_frequencies
+from tfp_flows.tables.numbers.number_conditionals import NumberConditionals
+from tfp_flows.tables.numbers.number_maps import NumberMaps, NumberSpec
 
 COUNT = 400
 

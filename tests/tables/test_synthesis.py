@@ -11,10 +11,11 @@ from short_fits import few_trees
 from subject import close
 
 import tfp_flows as tff
-from tfp_flows.tables import fidelity, synthesis, synthesis_checks, table_density
+from tfp_flows.tables import table_density
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.frames import Frame
-from tfp_flows.tables.row_features import RowFeatures, are_copies, row_features
+from tfp_flows.tables.synthesis import checks, fidelity
+from tfp_flows.tables.synthesis.row_features import RowFeatures, are_copies, row_features
 
 pytestmark = pytest.mark.usefixtures("all_op_by_op")
 
@@ -59,7 +60,7 @@ def fresh():
 
 
 def test_fresh_rows_of_the_same_distribution_pass(fresh):
-    assert (fresh.verdict, fresh.reasons) == (synthesis_checks.VERDICTS[0], ())
+    assert (fresh.verdict, fresh.reasons) == (checks.VERDICTS[0], ())
     for found in fresh.detection.values():
         assert abs(found["auc"] - 0.5) < 3.0 * found["error"]
         close(found["score"], 2.0 - 2.0 * max(found["auc"], 0.5))
@@ -71,7 +72,7 @@ def test_fresh_rows_of_the_same_distribution_pass(fresh):
 
 def test_independent_columns_are_caught_by_detection_though_each_is_right():
     found = report(SHUFFLED, target="kind")
-    assert found.verdict == synthesis_checks.VERDICTS[1]
+    assert found.verdict == checks.VERDICTS[1]
     shapes = [pair["synthetic"] for pair in found.shape.values()]
     assert np.mean(shapes) > 0.95  # noise of 450 rows; the columns are right
     assert found.detection["gradient boosting"]["auc"] > 0.9
@@ -86,7 +87,7 @@ def test_independent_columns_are_caught_by_detection_though_each_is_right():
 def test_copies_of_training_rows_are_caught_by_distances_and_counts():
     copies = TRAIN.sample(COUNT, random_state=0)
     found = report(copies)
-    assert found.verdict == synthesis_checks.VERDICTS[2]
+    assert found.verdict == checks.VERDICTS[2]
     assert failed(found) == {"nearer to training", "close to training", "copied rows"}
     assert found.distances["nearer_to_training"] > 0.99
     assert found.copies == {"synthetic": COUNT, "test": 0}
@@ -111,7 +112,7 @@ def test_copies_that_test_rows_contain_too_are_no_sign_of_copying():
 
     columns = tff.describe_columns(few(0))
     found = report(few(2), few(0), few(1), columns)
-    assert found.verdict == synthesis_checks.VERDICTS[0]
+    assert found.verdict == checks.VERDICTS[0]
     assert found.copies == {"synthetic": 300, "test": 300}
 
 
@@ -119,7 +120,7 @@ def test_rows_that_break_rules_are_counted_by_rule():
     rows = FRESH.assign(spent=np.where(np.arange(COUNT) < 6, -1.0, FRESH["spent"]))
     rows.loc[7, "x"] = np.nan  # a gap in a column without gaps
     found = report(rows)
-    assert found.verdict == synthesis_checks.VERDICTS[2]
+    assert found.verdict == checks.VERDICTS[2]
     rules = {name.split(":")[0]: counts for name, counts in found.broken_rules.items()}
     assert rules == {
         "x": {"synthetic": 1, "test": 0},
@@ -145,7 +146,7 @@ def test_few_rows_are_too_few_to_judge():
     found = report(FRESH[:300], TRAIN[:50], TEST[:80])
     assert found.num_rows == {"synthetic": 300, "training": 50, "test": 80}
     assert found.num_compared == 50
-    assert found.verdict == synthesis_checks.VERDICTS[2]
+    assert found.verdict == checks.VERDICTS[2]
     assert "Only 50 rows of each kind" in found.reasons[0]
     assert report(*(frame[:100] for frame in (FRESH, TRAIN, TEST))).num_compared == 100
 
@@ -161,7 +162,7 @@ def test_reports_are_reproducible_printed_and_plain(fresh):
     frames = [{k: v.to_numpy() for k, v in f.items()} for f in (FRESH, TRAIN, TEST)]
     again = report(*frames, target="kind")  # dictionaries, as data frames
     assert again.to_plain() | {"seconds": fresh.seconds} == fresh.to_plain()
-    loaded = synthesis.SynthesisReport.from_plain(json.loads(json.dumps(fresh.to_plain())))
+    loaded = tff.tables.SynthesisReport.from_plain(json.loads(json.dumps(fresh.to_plain())))
     assert loaded == fresh
     text = str(fresh)
     for words in ("verdict", "AUC of kind", "beta-recall", "no promise of privacy"):
@@ -202,7 +203,7 @@ def in_other_dtypes(seed):
 def test_frames_of_all_forms_are_compared(draw_one, target):
     frames = [draw_one(seed) for seed in range(3)]
     found = report(*frames, tff.describe_columns(frames[1]), target=target)
-    assert (found.num_compared, found.verdict) == (120, synthesis_checks.VERDICTS[0])
+    assert (found.num_compared, found.verdict) == (120, checks.VERDICTS[0])
     assert str(found)
 
 

@@ -9,7 +9,7 @@ from random_weights import randomize
 import tfp_flows as tff
 from tfp_flows.tables import training
 from tfp_flows.tables.distribution import TableDistribution
-from tfp_flows.tables.number_maps import NumberSpec
+from tfp_flows.tables.numbers.number_maps import NumberSpec
 from tfp_flows.tables.recalibration import recalibrate
 from tfp_flows.training import callbacks
 

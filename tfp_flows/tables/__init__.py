@@ -8,35 +8,19 @@ grids                numbers that are recorded to a step, as integers; finds the
 cells                cells of one column: their type, and which are missing; dates as days
 frames               pandas, NumPy or a dictionary: read as columns, written again
 counted_numbers      what a column's numbers show: spikes, ends and heavy tails
-rules                what rules between columns have in common; each is found in its file:
-  differences        orders and sums of columns, which are kept exactly
-  equalities         pairs of columns that are equal in some rows
-  functions          columns that are computed from another one by a formula
-  lookups            columns of one value for each value of another one
-  compositions       columns whose sum is a constant, such as percentages
+rules/               rules between columns, such as orders, sums and formulas
 columns              all columns and rules of a table: printed, changed and saved
 describe_columns     proposals for the kinds of columns, with reasons
+numbers/             the distribution of one number given the entries before it
 column_codec         cells of a column as a code and a number, and back; supports
-measured_maps        the map of a column's numbers: its form and scale
-integer_frequencies  the map after which integers have the frequencies of the rows
 presence             codes that only some rows have, where other cells are missing
-kept_rules           which rules a distribution of some columns given others keeps
 row_codec            rows as entries: all codes, then all numbers; rules that rows break
-number_maps          numbers to a standardised line or circle, by kind
-number_conditionals  densities of numbers on this line, averaged over members
-atoms                numbers that are exactly equal to an earlier number
 networks             ColumnMLPs, their inputs (EntryFeatures) and sizes by rows and columns
 distribution         TableDistribution: builds the networks; density and draws of rows
 training             fits it: pace, early stopping of each network, backup
 recalibration        narrows its means of members, by rows that they have not seen
-imputation           missing cells, drawn given the others of their rows
-number_predictions   the distribution of one number; expectations as sums
-prediction           quantiles, intervals and scores of one column
-conformal            calibration rows, and the distance that intervals must hold
-row_features         rows of several frames as arrays; which are copies of others
-fidelity             scores of how alike synthetic and real rows are; distances
-synthesis            the report on synthetic rows
-synthesis_checks     its checks and its verdict
+prediction/          cells given the others of their rows: predicted, judged, filled in
+synthesis/           the report on synthetic rows
 table_codecs         frames as entries of rows and of their contexts, and back
 table_density        TableDensity: all of it for a user's frame
 ```
@@ -53,17 +37,17 @@ out, and one column is predicted by quantiles.
 
 from tfp_flows.tables.column import Column
 from tfp_flows.tables.columns import TableColumns
-from tfp_flows.tables.compositions import Composition
+from tfp_flows.tables.rules.compositions import Composition
 from tfp_flows.tables.describe_columns import describe_columns
-from tfp_flows.tables.differences import Difference
-from tfp_flows.tables.equalities import Equality
-from tfp_flows.tables.functions import Function
-from tfp_flows.tables.lookups import Lookup
+from tfp_flows.tables.rules.differences import Difference
+from tfp_flows.tables.rules.equalities import Equality
+from tfp_flows.tables.rules.functions import Function
+from tfp_flows.tables.rules.lookups import Lookup
 from tfp_flows.tables.networks import NetworkSizes
-from tfp_flows.tables.prediction import Prediction
+from tfp_flows.tables.prediction.prediction import Prediction
 from tfp_flows.tables.row_codec import violated_rules
-from tfp_flows.tables.synthesis import SynthesisReport
-from tfp_flows.tables.synthesis import synthesis_report
+from tfp_flows.tables.synthesis.report import SynthesisReport
+from tfp_flows.tables.synthesis.report import synthesis_report
 from tfp_flows.tables.table_density import TableDensity
 from tfp_flows.tables.training import FitOptions
 

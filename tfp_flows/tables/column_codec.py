@@ -13,9 +13,9 @@ import tensorflow as tf
 from tfp_flows.core.arguments import require
 from tfp_flows.tables.cells import cells_of, dates_from_days, with_missing
 from tfp_flows.tables.column import Column
-from tfp_flows.tables.measured_maps import measured_map, unmeasured_map
 from tfp_flows.tables.networks import FARTHEST
-from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
+from tfp_flows.tables.numbers.measured_maps import measured_map, unmeasured_map
+from tfp_flows.tables.numbers.number_maps import NumberMaps, NumberSpec
 
 # Share of a circle by which float32 may round an angle beyond an end.
 _TURN_ROUNDING = 1e-6

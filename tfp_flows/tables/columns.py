@@ -9,12 +9,12 @@ from typing import Any
 
 from tfp_flows.core.arguments import require
 from tfp_flows.tables.column import Column, check_column, has_whole_steps, with_kind
-from tfp_flows.tables.compositions import Composition
-from tfp_flows.tables.differences import Difference, in_order
-from tfp_flows.tables.equalities import Equality
-from tfp_flows.tables.functions import Function
-from tfp_flows.tables.lookups import Lookup
-from tfp_flows.tables.rules import Computed, Rule
+from tfp_flows.tables.rules.compositions import Composition
+from tfp_flows.tables.rules.differences import Difference, in_order
+from tfp_flows.tables.rules.equalities import Equality
+from tfp_flows.tables.rules.functions import Function
+from tfp_flows.tables.rules.lookups import Lookup
+from tfp_flows.tables.rules.rule import Computed, Rule
 
 _HEADINGS = ("column", "kind", "details", "missing", "reason")
 # By an entry that only this rule has: the argument of `TableColumns`, and the rule's class.

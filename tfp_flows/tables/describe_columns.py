@@ -11,19 +11,19 @@ import numpy as np
 from tfp_flows.tables.cells import cells_of
 from tfp_flows.tables.column import Column
 from tfp_flows.tables.columns import TableColumns
-from tfp_flows.tables.compositions import find_compositions
 from tfp_flows.tables.counted_numbers import (
     RESOLUTION,
     Counted,
     is_heavy_tailed,
     tail_index,
 )
-from tfp_flows.tables.differences import find_differences, in_order
-from tfp_flows.tables.equalities import find_equalities
 from tfp_flows.tables.frames import Frame
-from tfp_flows.tables.functions import find_functions
 from tfp_flows.tables.grids import FIRST_INEXACT
-from tfp_flows.tables.lookups import find_lookups
+from tfp_flows.tables.rules.compositions import find_compositions
+from tfp_flows.tables.rules.differences import find_differences, in_order
+from tfp_flows.tables.rules.equalities import find_equalities
+from tfp_flows.tables.rules.functions import find_functions
+from tfp_flows.tables.rules.lookups import find_lookups
 
 # Rules of thumb: each proposal can be overridden.
 _FEW = 10  # maximum number of values of an ordered column

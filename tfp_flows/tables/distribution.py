@@ -21,12 +21,16 @@ from tfp_flows.distributions.made import CategoricalMADE
 from tfp_flows.distributions.univariate import refuse_several_variables
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.layer_arguments import split_seed
-from tfp_flows.tables.atoms import Atoms, AtomSpec, NumbersWithAtoms, log_mean
-from tfp_flows.tables.compositions import RoomSpec
 from tfp_flows.tables.networks import KNOTS, ColumnMLPs, EntryFeatures
-from tfp_flows.tables.number_conditionals import TAIL_BOUNDS, Evaluated, NumberConditionals
-from tfp_flows.tables.number_maps import NumberSpec
+from tfp_flows.tables.numbers.atoms import Atoms, AtomSpec, NumbersWithAtoms, log_mean
+from tfp_flows.tables.numbers.number_conditionals import (
+    TAIL_BOUNDS,
+    Evaluated,
+    NumberConditionals,
+)
+from tfp_flows.tables.numbers.number_maps import NumberSpec
 from tfp_flows.tables.presence import Presence, PresenceSpec
+from tfp_flows.tables.rules.compositions import RoomSpec
 
 # Largest number of parameters in one call; each array that follows takes some 100 MB.
 _MOST_PARAMETERS = 2**25

@@ -22,7 +22,7 @@ from tfp_flows.networks.layer_arguments import (
     get_activation,
 )
 from tfp_flows.networks.packed_weights import PackedWeights, bias_part, kernel_part
-from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
+from tfp_flows.tables.numbers.number_maps import NumberMaps, NumberSpec
 from tfp_flows.transformers.spline import RationalQuadraticSpline
 
 # Quartiles of a standard normal distribution, and its tails.

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tfp_flows.core.arguments import check_instance, require
-from tfp_flows.tables.atoms import AtomSpec
 from tfp_flows.tables.cells import (
     cells_of,
     dates_from_days,
@@ -23,19 +22,20 @@ from tfp_flows.tables.cells import (
 from tfp_flows.tables.column import UNUSABLE, Column
 from tfp_flows.tables.column_codec import ColumnCodec, Encoded
 from tfp_flows.tables.columns import TableColumns
-from tfp_flows.tables.compositions import Composition, RoomSpec
-from tfp_flows.tables.differences import Difference, in_order
 from tfp_flows.tables.frames import Frame
-from tfp_flows.tables.kept_rules import (
+from tfp_flows.tables.numbers.atoms import AtomSpec
+from tfp_flows.tables.numbers.measured_maps import measured_map
+from tfp_flows.tables.numbers.number_maps import NumberMaps, NumberSpec
+from tfp_flows.tables.presence import PresenceSpec
+from tfp_flows.tables.rules.compositions import Composition, RoomSpec
+from tfp_flows.tables.rules.differences import Difference, in_order
+from tfp_flows.tables.rules.kept_rules import (
     kept_compositions,
     kept_differences,
     kept_equalities,
     kept_functions,
 )
-from tfp_flows.tables.measured_maps import measured_map
-from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
-from tfp_flows.tables.presence import PresenceSpec
-from tfp_flows.tables.rules import Computed, Rule
+from tfp_flows.tables.rules.rule import Computed, Rule
 
 
 class RowsRead(typing.NamedTuple):

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tfp_flows.core.arguments import require
-from tfp_flows.tables.atoms import Atoms, AtomSpec
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.frames import Form, Frame
-from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
+from tfp_flows.tables.numbers.atoms import Atoms, AtomSpec
+from tfp_flows.tables.numbers.number_maps import NumberMaps, NumberSpec
 from tfp_flows.tables.row_codec import RowCodec, RowsRead
 
 

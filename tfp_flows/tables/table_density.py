@@ -24,18 +24,18 @@ from tfp_flows.core.rows import rows_by_weight, rows_that_count, take_rows
 from tfp_flows.distributions import draws
 from tfp_flows.tables.cells import is_missing
 from tfp_flows.tables.columns import TableColumns
-from tfp_flows.tables.conformal import (
+from tfp_flows.tables.distribution import TableDistribution
+from tfp_flows.tables.frames import Form, Frame
+from tfp_flows.tables.networks import NetworkSizes, choose_code_units, choose_fine_knots
+from tfp_flows.tables.prediction.conformal import (
     calibration_rows,
     calibration_scores,
     conformal_distance,
 )
-from tfp_flows.tables.distribution import TableDistribution
-from tfp_flows.tables.frames import Form, Frame
-from tfp_flows.tables.imputation import imputed
-from tfp_flows.tables.networks import NetworkSizes, choose_code_units, choose_fine_knots
-from tfp_flows.tables.prediction import Prediction, predict
-from tfp_flows.tables.row_features import are_copies, row_features
-from tfp_flows.tables.synthesis import SynthesisReport, synthesis_report
+from tfp_flows.tables.prediction.imputation import imputed
+from tfp_flows.tables.prediction.prediction import Prediction, predict
+from tfp_flows.tables.synthesis.report import SynthesisReport, synthesis_report
+from tfp_flows.tables.synthesis.row_features import are_copies, row_features
 from tfp_flows.tables.table_codecs import TableCodecs
 from tfp_flows.tables.training import FitOptions, fit_distribution
 from tfp_flows.training.density_estimator import DensityEstimator

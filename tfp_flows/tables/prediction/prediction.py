@@ -12,7 +12,6 @@ import tensorflow as tf
 from tfp_flows.core.arguments import check_number, check_share, require
 from tfp_flows.core.rows import take_rows
 from tfp_flows.distributions.univariate import bisect
-from tfp_flows.tables.atoms import log_mean
 from tfp_flows.tables.cells import (
     dates_from_days,
     days_from_dates,
@@ -24,7 +23,8 @@ from tfp_flows.tables.column_codec import ColumnCodec
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.grids import Grid
-from tfp_flows.tables.number_predictions import (
+from tfp_flows.tables.numbers.atoms import log_mean
+from tfp_flows.tables.prediction.number_predictions import (
     CirclePoints,
     NumberPredictions,
     WeightedPoints,

@@ -11,12 +11,17 @@ import numpy as np
 
 from tfp_flows.core.arguments import check_integer, check_seed, require
 from tfp_flows.core.check import Check, Report, lined_up
-from tfp_flows.tables import fidelity
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.row_codec import violated_rules
-from tfp_flows.tables.row_features import RowFeatures, are_copies, bounded_by, row_features
-from tfp_flows.tables.synthesis_checks import JUDGED, columns_with_shape, judge
+from tfp_flows.tables.synthesis import fidelity
+from tfp_flows.tables.synthesis.checks import JUDGED, columns_with_shape, judge
+from tfp_flows.tables.synthesis.row_features import (
+    RowFeatures,
+    are_copies,
+    bounded_by,
+    row_features,
+)
 
 # What each part of the report can show, and what it cannot.
 MEANINGS = {

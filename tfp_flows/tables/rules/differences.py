@@ -14,7 +14,7 @@ import numpy as np
 from tfp_flows.tables.column import Column
 from tfp_flows.tables.counted_numbers import RESOLUTION, Counted
 from tfp_flows.tables.grids import find_step
-from tfp_flows.tables.rules import Rule
+from tfp_flows.tables.rules.rule import Rule
 
 _KINDS = ("real", "positive", "integer", "heavy-tailed", "date")
 # An order is no chance if at least so many violations are expected: a share of the rows if

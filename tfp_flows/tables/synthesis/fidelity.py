@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tfp_flows.tables.row_features import RowFeatures, present, scaled_to
+from tfp_flows.tables.synthesis.row_features import RowFeatures, present, scaled_to
 
 CLASSIFIERS = ("gradient boosting", "logistic regression")
 _FOLDS = 3

@@ -16,7 +16,7 @@ import tensorflow_probability as tfp
 from tfp_flows.core.compiled import graph_function, is_compiled_by_xla
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.univariate import bisect
-from tfp_flows.tables.number_maps import NumberMaps
+from tfp_flows.tables.numbers.number_maps import NumberMaps
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.spline import CircularSpline, RationalQuadraticSpline
 

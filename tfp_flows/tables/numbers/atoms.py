@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.distributions import draws
-from tfp_flows.tables.number_conditionals import NumberConditionals
-from tfp_flows.tables.number_maps import NumberMaps
+from tfp_flows.tables.numbers.number_conditionals import NumberConditionals
+from tfp_flows.tables.numbers.number_maps import NumberMaps
 
 _CLOSED = -1e9  # logit of a closed atom
 _NATS_OF_FEATURE = 3.0  # nats of frequency in a unit of the feature of common numbers

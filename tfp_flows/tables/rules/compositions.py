@@ -12,7 +12,7 @@ from tfp_flows.tables.cells import is_missing, with_missing
 from tfp_flows.tables.column import Column
 from tfp_flows.tables.counted_numbers import RESOLUTION
 from tfp_flows.tables.grids import Grid, find_step
-from tfp_flows.tables.rules import Rule
+from tfp_flows.tables.rules.rule import Rule
 
 _KINDS = ("real", "positive", "bounded", "integer", "ordered")
 # Rounding errors of sums and of zeros, relative to the total: of float32, and of float64.

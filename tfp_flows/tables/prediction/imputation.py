@@ -18,8 +18,8 @@ from tfp_flows.tables.cells import (
 )
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Frame
-from tfp_flows.tables.functions import Function
 from tfp_flows.tables.row_codec import RowCodec
+from tfp_flows.tables.rules.functions import Function
 
 _MOST_ROWS = 2**16  # number of rows that are completed at once, to bound the memory
 _IMPOSSIBLE = -1e9  # log-weight of completions that must not be chosen

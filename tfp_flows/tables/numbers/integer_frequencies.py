@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.tables.number_conditionals import normal_cdf
-from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
+from tfp_flows.tables.numbers.number_conditionals import normal_cdf
+from tfp_flows.tables.numbers.number_maps import NumberMaps, NumberSpec
 
 _MOST_KEPT = 2000  # approximate maximum number of integers with a measured frequency
 _LEAST_MASS = 1e-300  # replaces probabilities that underflow

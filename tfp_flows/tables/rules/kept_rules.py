@@ -7,9 +7,9 @@ from collections.abc import Set as AbstractSet
 
 from tfp_flows.core.arguments import require
 from tfp_flows.tables.columns import TableColumns
-from tfp_flows.tables.compositions import Composition
-from tfp_flows.tables.differences import Difference
-from tfp_flows.tables.rules import Computed
+from tfp_flows.tables.rules.compositions import Composition
+from tfp_flows.tables.rules.differences import Difference
+from tfp_flows.tables.rules.rule import Computed
 
 
 def kept_differences(

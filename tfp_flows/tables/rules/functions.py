@@ -12,7 +12,7 @@ import numpy as np
 from tfp_flows.core.arguments import require
 from tfp_flows.tables.cells import cells_of
 from tfp_flows.tables.column import Column
-from tfp_flows.tables.rules import Computed
+from tfp_flows.tables.rules.rule import Computed
 
 # Relative accuracy of numbers of six or seven digits, of float32, and of float64 after some
 # operations. Integers and decimals on a line must be as exact as float64, since differences
@@ -201,7 +201,7 @@ def find_functions(cells: Mapping[str, np.ndarray]) -> list[Function]:
     cents, not its logarithm; the age, not its square. No source is itself a function.
 
     >>> import numpy as np
-    >>> from tfp_flows.tables.functions import find_functions
+    >>> from tfp_flows.tables.rules.functions import find_functions
     >>> age = np.arange(20.0, 60.0)
     >>> [f.label for f in find_functions({"age": age, "squared": age**2 / 100.0})]
     ['squared = 0.01 * age^2']

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfp_flows.core.arguments import require
 from tfp_flows.tables.column import Column
-from tfp_flows.tables.rules import Rule
+from tfp_flows.tables.rules.rule import Rule
 
 _KINDS = ("real", "positive", "bounded", "integer", "heavy-tailed", "date")
 _LEAST_SHARE, _LEAST_ROWS = 0.01, 8  # least share and number of equal rows

@@ -13,7 +13,7 @@ import numpy as np
 from tfp_flows.core.arguments import require
 from tfp_flows.tables.cells import Cells, cells_of
 from tfp_flows.tables.column import Column
-from tfp_flows.tables.rules import Computed
+from tfp_flows.tables.rules.rule import Computed
 
 _MOST_COLUMNS = 100  # among more columns, none is compared
 _SAMPLE = 200  # rows that rule out most lookups
@@ -124,7 +124,7 @@ def find_lookups(
     values is taken. It is no lookup itself.
 
     >>> import numpy as np
-    >>> from tfp_flows.tables.lookups import find_lookups
+    >>> from tfp_flows.tables.rules.lookups import find_lookups
     >>> state = np.repeat(np.array(["Ohio", "Utah", "Iowa"], object), 90)
     >>> region = np.repeat(np.array(["Midwest", "West", "Midwest"], object), 90)
     >>> columns = {"state": state, "region": region}

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfp_flows.core.rows import by_parts
 from tfp_flows.tables.grids import Grid
-from tfp_flows.tables.number_conditionals import NumberConditionals
+from tfp_flows.tables.numbers.number_conditionals import NumberConditionals
 
 _NODES = np.linspace(-7.0, 7.0, 225)  # quantiles of a standard normal, for quadrature
 _ARCS = 1024  # arcs of a circle, for quadrature

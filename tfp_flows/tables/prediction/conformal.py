@@ -12,7 +12,7 @@ from tfp_flows.tables.cells import is_missing
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Frame
-from tfp_flows.tables.prediction import predict
+from tfp_flows.tables.prediction.prediction import predict
 from tfp_flows.tables.row_codec import RowCodec
 from tfp_flows.tables.training import held_out
 
@@ -67,7 +67,7 @@ def conformal_distance(scores: npt.ArrayLike, level: float) -> float:
     Reference:
       Vovk, Gammerman, Shafer (2005), Algorithmic learning in a random world.
 
-    >>> from tfp_flows.tables.conformal import conformal_distance
+    >>> from tfp_flows.tables.prediction.conformal import conformal_distance
     >>> conformal_distance([0.1, 0.4, 0.2, 0.3], 0.6), conformal_distance([0.1, 0.4], 0.9)
     (0.3, inf)
     """

@@ -11,8 +11,8 @@ import tensorflow as tf
 from tfp_flows.core.arguments import require
 from tfp_flows.tables.column import Column
 from tfp_flows.tables.grids import FIRST_INEXACT
-from tfp_flows.tables.integer_frequencies import with_frequencies
-from tfp_flows.tables.number_maps import NumberMaps, NumberSpec
+from tfp_flows.tables.numbers.integer_frequencies import with_frequencies
+from tfp_flows.tables.numbers.number_maps import NumberMaps, NumberSpec
 
 # Below this relative spread, a column of the context is a constant with rounding noise.
 _NOISE = 1e-13

@@ -1,0 +1,12 @@
+"""The distribution of one number of a row, given the entries before it.
+
+Read in this order:
+
+```none
+measured_maps        the map of a column's numbers: its form and scale
+number_maps          numbers to a standardised line or circle, by kind
+number_conditionals  densities of numbers on this line, averaged over members
+integer_frequencies  the map after which integers have the frequencies of the rows
+atoms                numbers that are exactly equal to an earlier number
+```
+"""
