@@ -15,8 +15,7 @@ from experiments.reports import progress
 from experiments.runs import run_directory, workers
 from experiments.runs.atomic_write import atomic_write
 from experiments.runs.checkpoints import Checkpoint, CheckpointFolder
-from experiments.runs.epochs import digest
-from experiments.runs.run_directory import RunDirectoryError
+from experiments.runs.run_directory import RunDirectoryError, digest
 from experiments.runs.starting_weights import refuse_other_columns
 
 _PLAIN = (bool, int, float, str, type(None))
