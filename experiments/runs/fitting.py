@@ -151,6 +151,8 @@ def is_complete(settings):
     results = run_directory.finished_results(settings.run_dir)
     if results is None or "limits" not in results:
         return results is not None
+    if not hasattr(settings, "epochs"):
+        return True  # the run of another command, which is refused where it is read
     limits = results["limits"]
     minutes = limits["max_minutes"]
     wants_minutes = minutes is not None and not 0.0 < settings.max_minutes <= minutes
