@@ -39,6 +39,7 @@ def main(argv=None):
     before = signal.signal(signal.SIGINT, lambda *_: _stop(name))
     try:
         module = importlib.import_module(f"experiments.{COMMANDS[name][0]}")
+        return module.cli([f"tfp-flows {name}", *argv[1:]])
     except ModuleNotFoundError as error:
         print(
             f"{name}: Expected the packages that commands need; got no `{error.name}`: "
@@ -48,7 +49,6 @@ def main(argv=None):
         return 1
     finally:
         signal.signal(signal.SIGINT, before)
-    return module.cli([f"tfp-flows {name}", *argv[1:]])
 
 
 def _stop(name):

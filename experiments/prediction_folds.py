@@ -32,6 +32,7 @@ from experiments.reports.predictions import (
     FLOW,
     LEVELS,
     crps_of_quantiles,
+    fit_quietly,
     log_probs_of_classes,
     shares_inside,
 )
@@ -218,7 +219,7 @@ def _from_class(density, sets, settings):
     )
     folds = model_selection.KFold(_TUNING_FOLDS, shuffle=True, random_state=seed)
     search = model_selection.GridSearchCV(model, _GRID, scoring=_score, cv=folds)
-    boosted = {"nll": -_score(search.fit(context, y), new_context, new_y)}
+    boosted = {"nll": -_score(fit_quietly(search, context, y), new_context, new_y)}
     boosted["seconds"] = time.perf_counter() - start
     flow = {"nll": float(-density.log_prob(sets[1]).mean())}
     count = {"num_rows": len(sets[1])}

@@ -195,6 +195,14 @@ def test_lambda_is_refused_with_a_clear_message(tmp_path):
         tff.DensityEstimator(from_flow(normal, flow)).save(tmp_path / "model.keras")
 
 
+def test_missing_folders_of_the_path_are_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flow = tff.NICE(3, **TINY)
+    for path in ("new/folder/model.keras", "model.keras"):
+        tff.DensityEstimator(from_flow(normal, flow)).save(path)
+        assert (tmp_path / path).is_file()
+
+
 OWN_PARTS = """
 import keras
 import tensorflow as tf

@@ -140,8 +140,21 @@ def _unmet_by_text(one_of, text):
     if "\n" in text or "\r" in text:
         return "without a line break, which flags.txt cannot hold"
     if one_of is not None and text not in one_of:
-        return f"to be one of {sorted(one_of)}"
+        return _among(one_of)
     return ""
+
+
+def _among(names):
+    return f"to be one of {sorted(names)}"
+
+
+def expected(field):
+    """Returns in words the values that a field may have, with its name."""
+    name, metadata = field.name, field.metadata
+    if (one_of := metadata["one_of"]) is not None:
+        return f"`{name}` {_among(one_of)}"
+    bounds = [f"{_BOUNDS[key][1]} {bound}" for key, bound in metadata["bounds"].items()]
+    return " ".join([_WORDS[field.type], f"`{name}`", " and ".join(bounds)]).strip()
 
 
 def as_text(value):

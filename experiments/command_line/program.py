@@ -12,7 +12,7 @@ import warnings
 
 from absl import flags
 
-from experiments.command_line.flag_settings import CommandError, UsageError
+from experiments.command_line.flag_settings import CommandError, UsageError, expected
 from experiments.data import DATASETS, catalogue
 
 _DEFINE = {
@@ -68,8 +68,9 @@ def read_settings(argv, settings_class, description=""):
       description: the first text of `--help`.
 
     Raises:
-      UsageError: if an argument is no flag, or the settings refuse a value.
-      absl.flags.Error: if a flag is unknown, or cannot have its value.
+      UsageError: if an argument is no flag, a flag is unknown or cannot have its value, or
+        the settings refuse it.
+      absl.flags.Error: if a flag has no value.
     """
     values, positional = flags.FlagValues(), settings_class.POSITIONAL
     fields = [f for f in dataclasses.fields(settings_class) if f.name != positional]
@@ -81,8 +82,13 @@ def read_settings(argv, settings_class, description=""):
         _define_flag(values, field)
     try:
         rest = values(argv)[1:]
-    except UnicodeDecodeError as error:
-        raise UsageError(f"Expected a --flagfile of text; got {error}.") from error
+    except flags.IllegalFlagValueError as error:
+        raise UsageError(_refused_value(error, fields)) from error
+    except flags.UnrecognizedFlagError as error:
+        raise UsageError(_unknown_flag(error, argv, settings_class.PROGRAM)) from error
+    except (UnicodeDecodeError, flags.CantOpenFlagFileError) as error:
+        reason = str(error).removeprefix("ERROR:: Unable to open flagfile: ")
+        raise UsageError(f"Expected a --flagfile of text; got {reason}.") from error
     if rest and positional is None:
         raise UsageError(f"Expected flags only; got {rest}.")
     if values.help:
@@ -173,6 +179,26 @@ def _define_flag(values, field):
         bounds = {names[key]: known[key] for key in names.keys() & known.keys()}
     text = field.metadata["help"]
     define(field.name, default, *arguments, text, flag_values=values, **bounds)
+
+
+def _refused_value(error, fields):
+    """Returns absl's message, `flag --name=value: reason`, in the words of the field."""
+    name, _, given = str(error).removeprefix("flag --").partition("=")
+    given = given.removesuffix(f": {error.__context__}")
+    known = {f.name: expected(f) for f in fields}
+    return f"Expected {known.get(name, f'True or False as `{name}`')}; got {given!r}."
+
+
+def _unknown_flag(error, argv, program):
+    """Returns absl's message, or another one if the flag comes from a flagfile."""
+    files = [text.partition("=")[2] for text in argv if text.startswith("--flagfile=")]
+    own = {text.lstrip("-").partition("=")[0] for text in argv[1:]}
+    if not files or error.flagname in own:
+        return str(error)
+    return (
+        f"Expected flags of `tfp-flows {program}` in --flagfile={','.join(files)}; got the "
+        f"unknown {error.flagname!r}. Is it the file of another command?"
+    )
 
 
 def _parsed(field, value):

@@ -12,8 +12,12 @@ _MIN_ROWS = 2  # fewest rows of a set that give a standard error of the mean
 
 def load_csv(request):
     """Returns the table in `request.csv_path`, split at random by `request.seed`."""
-    kwargs = {"decimal": request.decimal, "encoding": request.encoding}
-    values, names = read_csv(request.path("csv_path"), **kwargs)
+    values, names = read_csv(
+        request.path("csv_path"),
+        decimal=request.decimal,
+        encoding=request.encoding,
+        hint=" Texts, dates, booleans and missing cells need `tfp-flows table`.",
+    )
     return _dataset("csv", _divided(values, request), names, request, request.csv_path)
 
 

@@ -5,8 +5,7 @@ import functools
 from collections.abc import Callable
 
 import numpy as np
-import scipy.special
-import scipy.stats
+import scipy
 
 from experiments.data.columns import Column
 from experiments.data.dataset import Dataset, Entry, context_fields

@@ -186,6 +186,7 @@ class TextTable:
       path: path of the file.
       decimal: decimal mark, "." or ",".
       encoding: text encoding, an extension of ASCII.
+      hint: sentence on cells that are no numbers, with a space before it.
 
     Attributes:
       names: names of the columns, or None without a header.
@@ -193,9 +194,9 @@ class TextTable:
       size: size of the file in bytes.
     """
 
-    def __init__(self, path, *, decimal=".", encoding="utf-8"):
+    def __init__(self, path, *, decimal=".", encoding="utf-8", hint=""):
         self._path = pathlib.Path(path)
-        self._decimal, self._encoding = decimal, encoding
+        self._decimal, self._encoding, self._hint = decimal, encoding, hint
         with self._reading(), self._path.open("rb") as file:
             self.size = self._path.stat().st_size
             start, first, second = self._first_lines(file)
@@ -296,7 +297,7 @@ class TextTable:
         rows = list(self._rows(text, line))
         if found := cell_problems(rows, labels, self.num_columns, self._decimal):
             wanted = "finite numbers" if labels else "rows of one length"
-            raise DataError(f"Expected {wanted} in {self._path}; got {found}.")
+            raise DataError(f"Expected {wanted} in {self._path}; got {found}.{self._hint}")
         cells = [[row[i] for i in columns] for _, row in rows]
         if not as_text:
             cells = [[number(cell, self._decimal) for cell in row] for row in cells]

@@ -14,7 +14,7 @@ from experiments.density_estimation import diagnostics, models
 from experiments.fitted.row_tables import in_parts
 from experiments.reports import facts
 from experiments.reports.estimate import accuracy, error_of_share, estimate
-from experiments.runs.epochs import digest
+from experiments.runs.run_directory import digest
 
 _FAR = 20.0  # nats below the baseline
 _MAX_TRAINING_ROWS = 10_000  # a support vector machine takes time quadratic in the rows

@@ -9,13 +9,12 @@ import pathlib
 from experiments.command_line import program
 from experiments.command_line.flag_settings import check_kind
 from experiments.data import load_dataset
-from experiments.density_estimation import evaluation, models, pictures, report, training
+from experiments.density_estimation import evaluation, models, pictures, report
 from experiments.density_estimation.diagnostics import Subject
 from experiments.density_estimation.settings import Settings
 from experiments.reports import page
-from experiments.runs import fitting, resuming, workers
-from experiments.runs.epochs import digest
-from experiments.runs.run_directory import RunDirectoryError
+from experiments.runs import resuming, workers
+from experiments.runs.run_directory import RunDirectoryError, digest
 from experiments.runs.starting_weights import refuse_other_columns
 
 
@@ -29,6 +28,8 @@ def run(settings, strategy=None):
     Returns:
       What `results.json` holds; None in a worker that is not the chief.
     """
+    from experiments.runs import fitting  # TensorFlow, once the flags are read
+
     check_kind("settings", settings, Settings)
     strategy = strategy or workers.make_strategy(settings.strategy)
     if resuming.is_finished(settings, strategy):
@@ -61,6 +62,8 @@ def cli(settings):
 
 def _fit_of(settings, dataset, strategy):
     """Returns the function that fits, after all checks that need no fit."""
+    from experiments.density_estimation import training  # TensorFlow, as above
+
     if settings.flow == models.AUTO:
         models.check_auto(settings, dataset)
         return functools.partial(training.fit_density, dataset, settings)

@@ -14,21 +14,26 @@ from experiments.command_line.training_settings import check_activation
 from experiments.data import DATASETS, DataError, Request
 from experiments.runs.starting_weights import load_start
 
-BASES = {"normal": tfp_flows.standard_normal, "logistic": tfp_flows.standard_logistic}
+# Settings read the names of these tables before TensorFlow is loaded, so the values are
+# functions that look up `tfp_flows` when they are called.
+BASES = {
+    "normal": lambda event_size: tfp_flows.standard_normal(event_size),
+    "logistic": lambda event_size: tfp_flows.standard_logistic(event_size),
+}
 
 SCALES = {
-    "soft_bounded": tfp_flows.transformers.soft_bounded_scale,
-    "exp": tfp_flows.transformers.exp_scale,
-    "softplus": tfp_flows.transformers.softplus_scale,
-    "sigmoid": tfp_flows.transformers.sigmoid_scale,
+    "soft_bounded": lambda: tfp_flows.transformers.soft_bounded_scale,
+    "exp": lambda: tfp_flows.transformers.exp_scale,
+    "softplus": lambda: tfp_flows.transformers.softplus_scale,
+    "sigmoid": lambda: tfp_flows.transformers.sigmoid_scale,
 }
 
 TRANSFORMERS = {
-    "affine": tfp_flows.Affine,
-    "cubic_rational": tfp_flows.transformers.CubicRational,
-    "cubic_conjugation": tfp_flows.transformers.CubicConjugation,
-    "sinh_conjugation": tfp_flows.transformers.SinhConjugation,
-    "mixture_cdf": tfp_flows.transformers.MixtureCDF,
+    "affine": lambda: tfp_flows.Affine(),
+    "cubic_rational": lambda: tfp_flows.transformers.CubicRational(),
+    "cubic_conjugation": lambda: tfp_flows.transformers.CubicConjugation(),
+    "sinh_conjugation": lambda: tfp_flows.transformers.SinhConjugation(),
+    "mixture_cdf": lambda: tfp_flows.transformers.MixtureCDF(),
 }
 
 # Name -> function of the event size and the seed; None leaves the choice to the model.
@@ -36,7 +41,7 @@ ORDERINGS = {
     "default": lambda event_size, seed: None,
     "natural": lambda event_size, seed: tfp_flows.natural_ordering(event_size),
     "reversed": lambda event_size, seed: tfp_flows.networks.reversed_ordering(event_size),
-    "random": tfp_flows.networks.random_ordering,
+    "random": lambda event_size, seed: tfp_flows.networks.random_ordering(event_size, seed),
 }
 
 # The name, in place of a flow's, of the density that `tfp_flows.fit_density` fits.
@@ -68,7 +73,8 @@ class Flow:
     """A model that can be fitted.
 
     Args:
-      paper: constructor of `tfp_flows`; its signature tells which options it takes.
+      name: name of a constructor of `tfp_flows`, whose signature has the options it takes.
+      fixed: options of the constructor that are fixed.
       build: function of `paper`, `event_size` and options that returns a bijector or a
         distribution; a flow on images also gets the option `image_shape`.
       lacks: options of `paper` that `build` does not take.
@@ -77,12 +83,18 @@ class Flow:
       takes_images: whether it needs to know the shape of an image.
     """
 
-    paper: Callable
+    name: str
     build: Callable = _as_it_is
+    fixed: dict = dataclasses.field(default_factory=dict)
     lacks: tuple[str, ...] = ()
     adds: tuple[str, ...] = ()
     is_binary: bool = False
     takes_images: bool = False
+
+    @property
+    def paper(self):
+        """The constructor, with its fixed options."""
+        return functools.partial(getattr(tfp_flows, self.name), **self.fixed)
 
     def takes(self, option):
         """Whether `build` takes an option."""
@@ -139,31 +151,32 @@ def _on_rows(paper, event_size, *, image_shape, bin_width, normal_scores, **opti
     return tfp_flows.FlowChain([rows, images], standardize_context=False)
 
 
-_SPLINE_COUPLINGS = functools.partial(tfp_flows.NeuralSplineFlow, coupling=True)
+_COUPLING = {"coupling": True}
 _SPLINES_LACK = ("residual", "lu_mixing")
 _MIXTURE = {"build": _with_mixture_base, "adds": ("num_components",)}
 _MIXTURES_LACK = ("standardize", "recompute")
 
 FLOWS = {
-    "nice": Flow(tfp_flows.NICE),
-    "real_nvp": Flow(tfp_flows.RealNVP),
-    "made": Flow(tfp_flows.MADE, lacks=("recompute",)),  # it has only one step
-    "maf": Flow(tfp_flows.MAF),
-    "iaf": Flow(tfp_flows.IAF, lacks=("transformer",)),  # it has its own
-    "nsf": Flow(tfp_flows.NeuralSplineFlow, lacks=_SPLINES_LACK),
-    "nsf_coupling": Flow(_SPLINE_COUPLINGS, lacks=_SPLINES_LACK),
-    "binary_made": Flow(tfp_flows.BinaryMADE, is_binary=True),
-    "mixture_made": Flow(tfp_flows.MixtureMADE, _standardized, adds=("num_quantiles",)),
-    "maf_mog": Flow(tfp_flows.MAF, lacks=_MIXTURES_LACK, **_MIXTURE),
-    "nsf_mog": Flow(
-        tfp_flows.NeuralSplineFlow, lacks=_SPLINES_LACK + _MIXTURES_LACK, **_MIXTURE
-    ),
+    "nice": Flow("NICE"),
+    "real_nvp": Flow("RealNVP"),
+    "made": Flow("MADE", lacks=("recompute",)),  # it has only one step
+    "maf": Flow("MAF"),
+    "iaf": Flow("IAF", lacks=("transformer",)),  # it has its own
+    "nsf": Flow("NeuralSplineFlow", lacks=_SPLINES_LACK),
+    "nsf_coupling": Flow("NeuralSplineFlow", fixed=_COUPLING, lacks=_SPLINES_LACK),
+    "binary_made": Flow("BinaryMADE", is_binary=True),
+    "mixture_made": Flow("MixtureMADE", _standardized, adds=("num_quantiles",)),
+    "maf_mog": Flow("MAF", lacks=_MIXTURES_LACK, **_MIXTURE),
+    "nsf_mog": Flow("NeuralSplineFlow", lacks=_SPLINES_LACK + _MIXTURES_LACK, **_MIXTURE),
     "nsf_coupling_mog": Flow(
-        _SPLINE_COUPLINGS, lacks=_SPLINES_LACK + _MIXTURES_LACK, **_MIXTURE
+        "NeuralSplineFlow",
+        fixed=_COUPLING,
+        lacks=_SPLINES_LACK + _MIXTURES_LACK,
+        **_MIXTURE,
     ),
-    "glow": Flow(tfp_flows.Glow, _on_rows, lacks=("transformer",), takes_images=True),
-    "real_nvp_image": Flow(tfp_flows.RealNVPImage, _on_rows, takes_images=True),
-    "tarflow": Flow(tfp_flows.TarFlow, _on_rows, takes_images=True),
+    "glow": Flow("Glow", _on_rows, lacks=("transformer",), takes_images=True),
+    "real_nvp_image": Flow("RealNVPImage", _on_rows, takes_images=True),
+    "tarflow": Flow("TarFlow", _on_rows, takes_images=True),
 }
 
 
@@ -365,7 +378,7 @@ def _arguments(settings, flow):
     if settings.transformer != "affine":
         arguments["transformer"] = TRANSFORMERS[settings.transformer]()
     elif settings.scale != "soft_bounded":  # the flows' default
-        arguments["transformer"] = tfp_flows.Affine(SCALES[settings.scale])
+        arguments["transformer"] = tfp_flows.Affine(SCALES[settings.scale]())
     return arguments | {"seed": settings.seed}
 
 

@@ -35,6 +35,8 @@ class TableSettings(FlagSettings):
         check_encoding(self.encoding)
         if self.out == "-":
             self.refuse("out", "to name a file, since the standard output cannot go on")
+        if pathlib.Path(self.out).is_dir():
+            self.refuse("out", "to name a file, not a folder")
         if self.out.lower().endswith(_OTHER_FORMATS):
             self.refuse("out", "to end as a table of text does, such as in .csv")
 

@@ -2,11 +2,11 @@
 
 from experiments.command_line import program
 from experiments.command_line.flag_settings import check_kind
-from experiments.iaf_vae import evaluation, models, pictures, report, training
+from experiments.iaf_vae import evaluation, models, pictures, report
 from experiments.iaf_vae.data import load_images
 from experiments.iaf_vae.settings import VAESettings
 from experiments.reports import page
-from experiments.runs import fitting, resuming, workers
+from experiments.runs import resuming, workers
 
 
 def run(settings, strategy=None):
@@ -15,6 +15,10 @@ def run(settings, strategy=None):
     Returns:
       What `results.json` holds; None in a worker that is not the chief.
     """
+    # TensorFlow, once the flags are read.
+    from experiments.iaf_vae import training
+    from experiments.runs import fitting
+
     check_kind("settings", settings, VAESettings)
     strategy = strategy or workers.make_strategy(settings.strategy)
     if resuming.is_finished(settings, strategy):

@@ -6,7 +6,6 @@ import tfp_flows
 from experiments.command_line.flag_settings import UsageError
 from experiments.command_line.training_settings import check_activation
 from experiments.runs.starting_weights import load_start
-from tfp_flows import likelihoods, posteriors
 
 # The flags that determine the model, except for the data and the seed.
 ARCHITECTURE = ("posterior", "prior", "likelihood", "encoder", "latent_size")
@@ -88,7 +87,7 @@ def _likelihood(settings, images):
 
 def _objective(settings):
     return {
-        "bound": BOUNDS[settings.bound],
+        "bound": BOUNDS[settings.bound](),
         "num_samples": settings.num_draws,
         "free_bits": settings.free_bits,
         "seed": settings.seed,
@@ -144,7 +143,8 @@ def _flow_posterior(settings, flow, **options):
         seed=4 * settings.seed,
         **options,
     )
-    return posteriors.AmortizedFlow(posteriors.DiagonalGaussian(size), flow)
+    first = tfp_flows.posteriors.DiagonalGaussian(size)
+    return tfp_flows.posteriors.AmortizedFlow(first, flow)
 
 
 def _normal(settings):
@@ -199,8 +199,10 @@ def _conv(settings, encoder_units, parameters_per_entry, images):
 
 # Name -> function of the settings.
 POSTERIORS = {
-    "gaussian": lambda settings: posteriors.DiagonalGaussian(settings.latent_size),
-    "full": lambda settings: posteriors.FullGaussian(settings.latent_size),
+    "gaussian": lambda settings: tfp_flows.posteriors.DiagonalGaussian(
+        settings.latent_size
+    ),
+    "full": lambda settings: tfp_flows.posteriors.FullGaussian(settings.latent_size),
     "iaf": lambda settings: _flow_posterior(settings, tfp_flows.IAF),
     "real_nvp": lambda settings: _flow_posterior(
         settings, tfp_flows.RealNVP, standardize=False
@@ -218,11 +220,14 @@ _NETWORKS = {"dense": _dense, "conv": _conv}
 ENCODERS = (*_NETWORKS, "ladder")
 # Name -> function of the event size and the number of grey levels.
 LIKELIHOODS = {
-    "bernoulli": lambda size, _: likelihoods.Bernoulli(size),
-    "discretized_logistic": likelihoods.DiscretizedLogistic,
-    "gaussian": lambda size, _: likelihoods.Gaussian(size),
+    "bernoulli": lambda size, _: tfp_flows.likelihoods.Bernoulli(size),
+    "discretized_logistic": lambda size, num_bins: (
+        tfp_flows.likelihoods.DiscretizedLogistic(size, num_bins)
+    ),
+    "gaussian": lambda size, _: tfp_flows.likelihoods.Gaussian(size),
 }
+# Name -> function without arguments that returns the bound.
 BOUNDS = {
-    "elbo": tfp_flows.objectives.elbo,
-    "importance_weighted": tfp_flows.objectives.importance_weighted_bound,
+    "elbo": lambda: tfp_flows.objectives.elbo,
+    "importance_weighted": lambda: tfp_flows.objectives.importance_weighted_bound,
 }

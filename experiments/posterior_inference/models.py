@@ -30,7 +30,7 @@ def _flow(name):
         # Without mixing, a coupling never relates two even, or two odd, variables.
         options = {"direct": settings.direct} if name == "iaf" else {"lu_mixing": True}
         if settings.scale != "own":
-            options["transformer"] = tfp_flows.Affine(SCALES[settings.scale])
+            options["transformer"] = tfp_flows.Affine(SCALES[settings.scale]())
         return tfp_flows.flow_posterior(
             pinned,
             name,

@@ -130,11 +130,13 @@ def _normal(model, context, y, new_context):
 
 
 def fit_quietly(model, x, y):
-    """Fits a model, also one with length scales at their bounds."""
+    """Returns a model, fitted also with length scales at their bounds, or many classes."""
     with warnings.catch_warnings():
         # It warns of such scales, which are those of variables without effect.
         warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
-        model.fit(x, y)
+        # It takes many classes for numbers, but the column's kind says that they are none.
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        return model.fit(x, y)
 
 
 def log_probs_of_classes(model, x, y):

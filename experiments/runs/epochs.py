@@ -3,10 +3,7 @@
 So a resumed run sees the same batches as an uninterrupted one.
 """
 
-import hashlib
-
 import keras
-import numpy as np
 import tensorflow as tf
 
 
@@ -87,14 +84,6 @@ class EpochRows(keras.callbacks.Callback):
     def _requantize(self, x, seed):
         noise = tf.random.stateless_uniform(tf.shape(x), seed, dtype=x.dtype)
         return (tf.floor(x / self._bin_width) + noise) * self._bin_width
-
-
-def digest(inputs):
-    """Returns the SHA-256 digest of rows, `[N, D]`, or of a tuple of arrays, as text."""
-    found = hashlib.sha256()
-    for array in tf.nest.flatten(inputs):
-        found.update(np.ascontiguousarray(array))
-    return found.hexdigest()
 
 
 def _binarized(x, seed):

@@ -15,8 +15,7 @@ from experiments.reports import progress
 from experiments.runs import run_directory, workers
 from experiments.runs.atomic_write import atomic_write
 from experiments.runs.checkpoints import Checkpoint, CheckpointFolder
-from experiments.runs.epochs import digest
-from experiments.runs.run_directory import RunDirectoryError
+from experiments.runs.run_directory import RunDirectoryError, digest
 from experiments.runs.starting_weights import refuse_other_columns
 
 _PLAIN = (bool, int, float, str, type(None))
@@ -152,6 +151,8 @@ def is_complete(settings):
     results = run_directory.finished_results(settings.run_dir)
     if results is None or "limits" not in results:
         return results is not None
+    if not hasattr(settings, "epochs"):
+        return True  # the run of another command, which is refused where it is read
     limits = results["limits"]
     minutes = limits["max_minutes"]
     wants_minutes = minutes is not None and not 0.0 < settings.max_minutes <= minutes

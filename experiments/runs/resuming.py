@@ -14,7 +14,7 @@ import shutil
 import tfp_flows
 from experiments.command_line import program
 from experiments.reports import facts
-from experiments.runs import fitting, run_directory, workers
+from experiments.runs import run_directory, workers
 from experiments.runs.atomic_write import atomic_write
 from experiments.runs.checkpoints import CheckpointFolder
 from experiments.runs.run_directory import RunDirectoryError
@@ -45,6 +45,8 @@ def is_finished(settings, strategy=None):
     Raises:
       WorkersError: if the workers were started with different flags.
     """
+    from experiments.runs import fitting  # TensorFlow, once the flags are read
+
     is_there = workers.is_chief(strategy) and fitting.is_complete(settings)
     return workers.agree_on_start(strategy, settings, is_finished=is_there)
 

@@ -7,6 +7,9 @@ import json
 import os
 import pathlib
 
+import numpy as np
+import tensorflow as tf
+
 from experiments.command_line.flag_settings import CommandError
 from experiments.runs.atomic_write import atomic_write
 
@@ -137,3 +140,11 @@ def _refuse_other_flags(run_dir, settings):
             f"{run_dir} holds a run with other flags: {different}. "
             "Choose another --run_dir, or the same flags."
         )
+
+
+def digest(inputs):
+    """Returns the SHA-256 digest of rows, `[N, D]`, or of a tuple of arrays, as text."""
+    found = hashlib.sha256()
+    for array in tf.nest.flatten(inputs):
+        found.update(np.ascontiguousarray(array))
+    return found.hexdigest()

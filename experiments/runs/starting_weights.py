@@ -43,8 +43,11 @@ def load_start(settings, strategy, *, kind, architecture, facts, columns=None):
 
 def load_model(path, kind):
     """Returns the model of the class `kind` in a `.keras` file."""
-    with reading("a saved model", path, refusal=RunDirectoryError):
-        model = tfp_flows.load(path, compile=False)
+    try:
+        with reading("a saved model", path, OSError, RunDirectoryError):
+            model = tfp_flows.load(path, compile=False)
+    except ValueError as error:  # its message names the path
+        raise RunDirectoryError(str(error)) from error
     if not isinstance(model, kind):
         raise RunDirectoryError(
             f"Expected a saved {kind.__name__} in {path}; got a {type(model).__name__}."

@@ -21,11 +21,8 @@ from experiments.runs.checkpoints import Checkpoint
 _OWN_FLAGS = ("run_dir", "data_dir", "progress")
 
 # Errors that TensorFlow raises, depending on the call, once a worker is gone.
-OUT_OF_REACH = (
-    *(tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError),
-    *(tf.errors.DeadlineExceededError, tf.errors.FailedPreconditionError),
-    *(tf.errors.InternalError, tf.errors.UnknownError),
-)
+_OUT_OF_REACH = ("UnavailableError", "AbortedError", "CancelledError", "InternalError")
+_OUT_OF_REACH += ("DeadlineExceededError", "FailedPreconditionError", "UnknownError")
 _EXAMPLE = (
     '{"cluster": {"worker": ["10.0.0.1:5000", "10.0.0.2:5000"]}, '
     '"task": {"type": "worker", "index": 0}}'
@@ -68,7 +65,7 @@ def _await_receipt(strategy):
     """Blocks the chief until all have its content; it might end too early otherwise."""
     try:
         strategy.reduce("SUM", strategy.run(lambda: tf.ones([])), axis=None)
-    except OUT_OF_REACH:
+    except _out_of_reach():
         if is_chief(strategy):
             raise  # another worker has the content, and notices later if the chief is lost
 
@@ -93,7 +90,7 @@ def within_reach(strategy, how):
     """
     try:
         yield
-    except OUT_OF_REACH as error:
+    except _out_of_reach() as error:
         if not has_others(strategy):
             raise
         raise WorkersError(f"Another worker is out of reach. {how()}") from error
@@ -157,10 +154,14 @@ def _multi_worker():
 
 
 STRATEGIES = {
-    "none": tf.distribute.get_strategy,
+    "none": lambda: tf.distribute.get_strategy(),
     "mirrored": _mirrored,
     "multi_worker": _multi_worker,
 }
+
+
+def _out_of_reach():
+    return tuple(getattr(tf.errors, name) for name in _OUT_OF_REACH)
 
 
 def addresses(tf_config):

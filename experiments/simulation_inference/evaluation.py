@@ -3,8 +3,7 @@
 import time
 
 import numpy as np
-from sklearn.model_selection import KFold, cross_val_score
-from sklearn.neural_network import MLPClassifier
+from sklearn import model_selection, neural_network
 
 from experiments.reports import facts
 
@@ -64,6 +63,9 @@ def c2st(reference, draws):
     rows = (np.concatenate([reference, draws]) - center) / scale
     labels = np.repeat([0, 1], count)
     width = 10 * reference.shape[1]
-    classifier = MLPClassifier((width, width), max_iter=10_000, random_state=1)
-    folds = KFold(5, shuffle=True, random_state=1)
-    return float(cross_val_score(classifier, rows, labels, cv=folds).mean())
+    classifier = neural_network.MLPClassifier(
+        (width, width), max_iter=10_000, random_state=1
+    )
+    folds = model_selection.KFold(5, shuffle=True, random_state=1)
+    scores = model_selection.cross_val_score(classifier, rows, labels, cv=folds)
+    return float(scores.mean())

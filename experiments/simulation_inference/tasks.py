@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
-from tensorflow_probability import distributions as tfd
+import tensorflow_probability as tfp
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Task:
     """A prior and a simulator.
 
     Attributes:
-      prior: function without arguments that returns the `tfd.Distribution`.
+      prior: function without arguments that returns the `tfp.distributions.Distribution`.
       simulator: function of parameters, `[N, d]`, and a seed that returns data, `[N, k]`.
     """
 
@@ -104,17 +104,18 @@ def lotka_volterra(theta, seed):
 
 
 def _uniform(low, high, size):
-    return tfd.Independent(tfd.Uniform(np.full(size, low, np.float32), high), 1)
+    uniform = tfp.distributions.Uniform(np.full(size, low, np.float32), high)
+    return tfp.distributions.Independent(uniform, 1)
 
 
 def _log_normal(locations, scales):
     locations, scales = np.float32(locations), np.float32(scales)
-    return tfd.Independent(tfd.LogNormal(locations, scales), 1)
+    return tfp.distributions.Independent(tfp.distributions.LogNormal(locations, scales), 1)
 
 
 def _normal(size, variance):
     scales = np.full(size, variance**0.5, np.float32)
-    return tfd.MultivariateNormalDiag(np.zeros(size, np.float32), scales)
+    return tfp.distributions.MultivariateNormalDiag(np.zeros(size, np.float32), scales)
 
 
 def _glm_prior():
@@ -124,7 +125,7 @@ def _glm_prior():
     precision[0, 0] = 0.5
     precision[1:, 1:] = smooth.T @ smooth
     factor = np.linalg.cholesky(np.linalg.inv(precision)).astype(np.float32)
-    return tfd.MultivariateNormalTriL(np.zeros(10, np.float32), factor)
+    return tfp.distributions.MultivariateNormalTriL(np.zeros(10, np.float32), factor)
 
 
 def _design():

@@ -95,7 +95,8 @@ def _classification(table, sets, seed):
     _, is_categorical = features(train[table.context], table.columns)
     model = ensemble.HistGradientBoostingClassifier(
         random_state=seed, early_stopping=True, categorical_features=is_categorical
-    ).fit(rows, train[name].astype(str))
+    )
+    predictions.fit_quietly(model, rows, train[name].astype(str))
     classes = test[name].astype(str)
     nats = predictions.log_probs_of_classes(model, new, classes)
     log_prob = table.log_prob(test)

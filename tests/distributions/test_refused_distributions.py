@@ -99,6 +99,18 @@ BAD_CALLS = [
     (lambda: distributions.reduce_bits([0], 9), "`num_bits` from 1 to 8; got 9"),
     (lambda: tff.bits_per_dimension([-1.0], 3, bins_per_unit=0), "`bins_per_unit` | 0"),
     (lambda: tff.bits_per_dimension([], 3, bins_per_unit=1), "`log_density` of one row"),
+    # Keyword arguments are named with the public method.
+    (lambda: unconditional().log_prob(ROWS, contxt=ROWS), "`log_prob` among c | contxt"),
+    (lambda: unconditional().sample(3, contxt=ROWS), "`sample` among c | got contxt"),
+    (lambda: binary_made().log_prob(ZEROS, contxt=ROWS), "`log_prob` among c | contxt"),
+    (
+        lambda: unconditional().sample_and_log_prob(3, contxt=ROWS),
+        "`sample_and_log_prob` among context, training | got contxt",
+    ),
+    (
+        lambda: unconditional().bijector.forward(ROWS, contxt=ROWS),
+        "`forward` among context, training; got contxt.",
+    ),
     # Mixtures.
     (lambda: tff.Defensive(binary_made()), "continuous `distribution` | binary_made"),
     (

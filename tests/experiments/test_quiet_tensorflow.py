@@ -49,6 +49,24 @@ def test_the_package_leaves_tensorflow_alone():
     )
 
 
+HELP_OF_ALL = """
+import contextlib, os, sys
+from experiments.__main__ import COMMANDS, main
+with contextlib.redirect_stdout(open(os.devnull, "w")):
+    for name in COMMANDS.keys() - {"posterior", "neutra"}:
+        assert main([name, "--help"]) == 0 and main([name, "--rows=x"]) == 2
+        assert "tensorflow.python" not in sys.modules, name
+assert sys.modules["tensorflow"].zeros([2]).shape == (2,)
+assert "tensorflow.python" in sys.modules
+"""
+
+
+def test_help_and_errors_of_flags_do_not_wait_for_tensorflow():
+    """The choices of `posterior` and `neutra` are joint distributions, which need it."""
+    lines = stderr_of(HELP_OF_ALL).splitlines()
+    assert all(": Expected " in line or ": Unknown " in line for line in lines), lines
+
+
 def test_warnings_and_errors_of_the_start_are_shown():
     code = "import os, experiments.quiet_tensorflow as q\nwith q._filtered_stderr():"
     lines = "I0000 of no use\\nE0000 of use\\nTraceback\\n"

@@ -33,6 +33,7 @@ from tfp_flows.core.inputs import (
     as_tensor,
     check_context,
     check_event_shape,
+    check_keywords,
     check_scope,
     check_value,
     merge_batch_axes,
@@ -226,7 +227,7 @@ class FlowBijector(Configured, FrozenByNetworks, tfp.bijectors.Bijector):
     def _inverse_and_log_det(self, y, context, training):
         """Maps `y`, `[N, *event]`, given `context`, `[N, context_size]` or None."""
 
-    def _apply(self, direction, value, context, training):
+    def _apply(self, direction, value, context=None, training=False):
         """Checks the arguments of a public method, merges their batch axes, and maps."""
         check_flag("training", training or False)
         training = bool(training)
@@ -461,7 +462,8 @@ class FlowBijector(Configured, FrozenByNetworks, tfp.bijectors.Bijector):
         check_scope(name)
         return super()._name_and_control_scope(name)
 
-    def _stock_apply(self, direction, value, name, context=None, training=False):
+    def _stock_apply(self, direction, value, name, **kwargs):
+        check_keywords(name, self._apply, kwargs)
         with self._name_and_control_scope(name):
             memory = self._transient.memory
             recalled = memory.recall(direction, value)
@@ -470,7 +472,7 @@ class FlowBijector(Configured, FrozenByNetworks, tfp.bijectors.Bijector):
             argument, event_ndims, _ = self._input_of(direction)
             if not tf.nest.is_nested(event_ndims):
                 value = as_tensor(value, argument, self.dtype)
-            result, log_det = self._apply(direction, value, context, training)
+            result, log_det = self._apply(direction, value, **kwargs)
             memory.remember(direction, value, result, log_det)
             return result, log_det
 

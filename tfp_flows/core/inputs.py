@@ -1,7 +1,8 @@
 """Arguments of public methods of bijectors and distributions: checks, and batch axes."""
 
+import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -48,6 +49,28 @@ def check_scope(name: Any) -> None:
     got = f"a {type(name).__name__}"
     hint = " A context is given by keyword: `context=...`."
     require(is_name, "a string `name` as second argument", got, hint)
+
+
+def check_keywords(method: str, takes: Callable, keywords: Iterable[str]) -> None:
+    """Refuses keyword arguments of a public `method` that `takes` lacks.
+
+    Args:
+      method: name of the method of TFP that passes its keyword arguments on.
+      takes: the method that they go to; one with `**kwargs` takes all.
+      keywords: their names.
+
+    Raises:
+      TypeError: if one is unknown, as Python does; its error would name a private method.
+    """
+    known = inspect.signature(takes).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in known):
+        return
+    names = [p.name for p in known if p.default is not p.empty]
+    if unknown := sorted(set(keywords) - set(names)):
+        raise TypeError(
+            f"Expected keyword arguments of `{method}` among {', '.join(names)}; got "
+            f"{', '.join(unknown)}."
+        )
 
 
 def as_tensor(value: Any, argument: str, dtype: tf.DType | None) -> tf.Tensor:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.freezing import FrozenByNetworks
-from tfp_flows.core.inputs import check_scope
+from tfp_flows.core.inputs import check_keywords, check_scope
 from tfp_flows.core.serialization import ConfiguredByAttributes
 from tfp_flows.distributions.distribution_checks import check_rows_of
 
 
 class InitializedByRows(FrozenByNetworks):
     """A distribution with data-dependent state; a subclass has `_initialize`."""
+
+    _log_prob: Callable  # its keyword arguments are those of all methods
 
     def initialize(
         self,
@@ -37,9 +39,12 @@ class InitializedByRows(FrozenByNetworks):
         """
         self._initialize(*check_rows_of(self, data, context, sample_weight))
 
-    def _name_and_control_scope(self, name=None, *args, **kwargs):
+    def _name_and_control_scope(self, name=None, value=None, kwargs=None):
         check_scope(name)
-        return super()._name_and_control_scope(name, *args, **kwargs)  # type: ignore[misc]
+        check_keywords(name, self._log_prob, kwargs or {})
+        # Without them, TFP's own defaults.
+        given = () if value is None else (value, kwargs)
+        return super()._name_and_control_scope(name, *given)  # type: ignore[misc]
 
     @abc.abstractmethod
     def _initialize(self, data, context, weight):

@@ -15,6 +15,7 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import refuse
+from tfp_flows.core.inputs import check_keywords
 from tfp_flows.core.normal_quantile import lower_normal_quantile
 
 # The scopes that TensorFlow opens around the bodies of `vectorized_map` and `while_loop`.
@@ -154,6 +155,18 @@ class SampleAndLogProb:
     """Adds the method `sample_and_log_prob` to a `tfd.Distribution`."""
 
     experimental_sample_and_log_prob: Callable
+    _log_prob: Callable
+
+    def sample(
+        self,
+        sample_shape: int | Sequence[int] = (),
+        seed: int | TensorLike | None = None,
+        name: str = "sample",
+        **kwargs: object,
+    ) -> Any:
+        """Draws samples; arguments as in TFP and in `sample_and_log_prob`."""
+        check_keywords("sample", self._log_prob, kwargs)
+        return super().sample(sample_shape, seed, name, **kwargs)  # type: ignore[misc]
 
     def sample_and_log_prob(
         self,
@@ -177,6 +190,7 @@ class SampleAndLogProb:
         """
         if context is not None:
             kwargs["context"] = context
+        check_keywords("sample_and_log_prob", self._log_prob, kwargs)
         return self.experimental_sample_and_log_prob(sample_shape, seed=seed, **kwargs)
 
 

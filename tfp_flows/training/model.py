@@ -324,8 +324,8 @@ class LikelihoodModel(keras.Model):
     def save(self, filepath: str | os.PathLike, *args: object, **kwargs: object) -> None:
         """Saves the model, as `keras.Model.save`, to a `.keras` file.
 
-        With `zipped=False`, a folder is written. Raises `ValueError` if the path of a file
-        has another ending.
+        With `zipped=False`, a folder is written. Missing folders of the path are made.
+        Raises `ValueError` if the path of a file has another ending.
         """
         path = str(os.fspath(filepath))
         is_folder = kwargs.get("zipped") is False and not path.endswith((".h5", ".hdf5"))
@@ -333,6 +333,7 @@ class LikelihoodModel(keras.Model):
         words = "`filepath` to end in `.keras`, which holds distributions too"
         hint = " `save_weights` writes `.weights.h5`, and `export` a SavedModel."
         require(fits, words, repr(filepath), hint)
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         return super().save(filepath, *args, **kwargs)
 
     def get_config(self) -> dict:

@@ -17,6 +17,7 @@ BAD_CSV = {
     "two equal names": ("a,b,a\n1,2,3\n", "distinct column names", "['a'] twice"),
     "a constant": (re.sub(r",\d", ",5", GOOD), "['b']", "--drop_constant_columns"),
     "too few rows": ("1,2\n3,4\n5,7\n", "3 train, 0 validation, 0 test"),
+    "booleans": ("a,b\n" + "1,True\n" * 40, "'True' in column 'b'", "`tfp-flows table`"),
     "one column": (re.sub(r",.", "", GOOD), "real_nvp does not fit one variable"),
     "an open quote": ('a,b\n1,"2\n' + ROWS, "Expected quotes around whole cells"),
     "unknown context": (GOOD, "--context_columns=2", "among ['a', 'b']", "got '2'"),

@@ -256,8 +256,12 @@ BAD_USE = [
     (score, "--model={two} --out={out}", 2, "one of `csv` and `images`"),
     (sample, "--model={two} --out={out}", 2, "`given`", "['size, m', 'c']"),
     (sample, "--model={nameless} --given={table} --out={out}", 2, "`given` to be none"),
-    (score, "--model={table} --csv={table} --out={out}", 1, "saved model"),
+    (
+        *(score, "--model={table} --csv={table} --out={out}", 1),
+        "score: Expected a model that `save` has written",
+    ),
     (score, "--model={two} --csv={table} --out={table}", 1, "is there"),
+    (score, "--model={two} --csv={table} --out=.", 2, "a file, not a folder; got '.'"),
     (score, "--model={two} --csv={table} --out=-", 2, "`out` to name a file"),
     (score, "--model={two} --csv={short} --out={out}", 1, "which lack ['size, m', 'c']"),
     (score, "--model={nameless} --csv={table} --out={out}", 1, "2 columns, in the order"),

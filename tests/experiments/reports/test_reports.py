@@ -2,14 +2,18 @@
 
 import json
 import re
+import warnings
 
 import matplotlib.image
+import numpy as np
 import pytest
 from refused import assert_refused
+from sklearn.neighbors import KNeighborsClassifier
 
 from experiments import compare
 from experiments.density_estimation import report
-from experiments.reports import page
+from experiments.reports import page, predictions
+from tfp_flows.tables import fidelity
 
 pytestmark = pytest.mark.xdist_group("finished runs")
 
@@ -33,6 +37,19 @@ def test_report_shows_numbers_and_pictures(name, finished):
         pixels = matplotlib.image.imread(finished(name) / picture)
         assert min(pixels.shape[:2]) > 100
         assert pixels[..., :3].std() > 0.02
+
+
+def test_a_class_for_each_row_is_no_warning():
+    model, x, y = (
+        KNeighborsClassifier(),
+        np.arange(40.0)[:, None],
+        np.arange(40).astype(str),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        predictions.fit_quietly(model, x, y)
+        with fidelity.one_thread():
+            model.fit(x, y)
 
 
 def test_names_do_not_break_a_table():

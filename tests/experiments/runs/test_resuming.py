@@ -20,9 +20,9 @@ from experiments.density_estimation.settings import Settings
 from experiments.iaf_vae import experiment as iaf_vae
 from experiments.runs import fitting, run_directory
 from experiments.runs.checkpoints import Checkpoint, CheckpointFolder
-from experiments.runs.epochs import EpochRows, digest
+from experiments.runs.epochs import EpochRows
 from experiments.runs.fitting import SaveRun, TimeLimit
-from experiments.runs.run_directory import RunDirectoryError
+from experiments.runs.run_directory import RunDirectoryError, digest
 
 FOUR_EPOCHS = dataclasses.replace(TINY, epochs=4, cosine_decay=False)
 pytestmark = pytest.mark.usefixtures("_quick", "all_op_by_op")

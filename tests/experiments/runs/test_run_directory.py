@@ -1,6 +1,7 @@
 """A run's folder: one writer, one set of flags."""
 
 import dataclasses
+import json
 import shlex
 import time
 
@@ -10,7 +11,8 @@ import pytest
 from experiments.command_line import program
 from experiments.density_estimation.settings import Settings
 from experiments.reports import facts
-from experiments.runs import run_directory
+from experiments.runs import resuming, run_directory
+from experiments.runs.run_directory import RunDirectoryError
 from experiments.simulation_inference.settings import SimulationSettings
 
 
@@ -87,6 +89,17 @@ def test_the_folder_of_another_command_is_refused_and_keeps_its_flags(settings, 
     with pytest.raises(run_directory.RunDirectoryError, match="another command"):
         claim(other)
     assert (tmp_path / "flags.txt").read_text() == before
+
+
+def test_the_finished_run_of_another_command_counts_as_complete(tmp_path):
+    """A command without epochs goes on to read it, which refuses it by its flags."""
+    Settings().write_flags(tmp_path / "flags.txt")
+    limits = {"epochs": 1, "max_minutes": None}
+    (tmp_path / "results.json").write_text(json.dumps({"limits": limits}))
+    settings = SimulationSettings(run_dir=str(tmp_path))
+    assert resuming.is_finished(settings)
+    with pytest.raises(RunDirectoryError, match="holds a run of another command"):
+        resuming.finished(settings)
 
 
 def test_a_table_that_has_changed_is_refused_and_one_that_is_gone_passes(tmp_path):

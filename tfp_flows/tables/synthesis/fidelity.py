@@ -70,7 +70,10 @@ class Utility(typing.NamedTuple):
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Runs scikit-learn in one thread: many are slow on few rows or busy processors."""
+    """Runs scikit-learn in one thread and without warnings.
+
+    Many threads are slow on few rows or busy processors.
+    """
     try:
         from sklearn.exceptions import ConvergenceWarning
         from threadpoolctl import threadpool_limits  # which scikit-learn imports, too
@@ -81,6 +84,8 @@ def one_thread() -> Iterator[None]:
         ) from error
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        # It takes many classes for numbers, but the column's kind says that they are none.
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         yield
 
 
