@@ -76,6 +76,9 @@ class LikelihoodModel(keras.Model):
         super().__init__(dtype=row_format.dtype.name, **kwargs)
         self._set_untracked("_row_format", row_format)
         self._shared_weights = shared_variables(*modules)
+        for index, weight in enumerate(self._shared_weights):
+            # Keras's list of weights is none of the parts that a `Checkpoint` reads.
+            self._track_trackable(weight.shared, f"shared_{index}")
         # After Keras has listed them, since the list of a frozen variable is another one.
         follow_layers(self._shared_weights, *modules)
 
