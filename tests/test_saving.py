@@ -172,6 +172,19 @@ def test_training_continues_as_if_uninterrupted(name, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_checkpoint_of_a_model_holds_all_variables_of_its_distribution(tmp_path):
+    first, second = (
+        tff.DensityEstimator(from_flow(normal, tff.RealNVP(3, seed=seed, **TINY)))
+        for seed in (0, 1)
+    )
+    first.distribution.initialize(data(first.distribution)[0])
+    path = tf.train.Checkpoint(model=first).write(str(tmp_path / "model"))
+    tf.train.Checkpoint(model=second).read(path).assert_consumed()
+    assert second.distribution.is_initialized
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.usefixtures("op_by_op")
 def test_weights_file_alone_restores_a_model_of_other_seeds(tmp_path):
     def build(seed):

@@ -160,6 +160,10 @@ BAD_CALLS = [
     ),
     (lambda: loss(posterior(), sample_size=0), "`sample_size` | got 0"),
     (lambda: loss(posterior(), lambda **_: None), "of float32 numbers | got NoneType"),
+    (
+        lambda: loss(posterior(), lambda **_: np.zeros(1, np.float32)),
+        "got ndarray. Compute it by TensorFlow",
+    ),
     (lambda: loss(posterior(), wide), "of float32 numbers, as the | got float64"),
     (lambda: loss(posterior(), two, sample_size=5), "each of N draws, (5,) | shape (5, 2)"),
     (lambda: loss(posterior(), total, sample_size=3), "each of N draws, (3,) | shape ()"),

@@ -162,6 +162,10 @@ BAD_CALLS = [
         lambda: fit(tf.sparse.from_dense(X)),
         "`x` as an array of numbers; got a SparseTensor",
     ),
+    (
+        lambda: fit(batches(tf.sparse.from_dense(X))),
+        "a dataset of dense tensors; got one with a SparseTensor",
+    ),
     (lambda: fit(endless), "`x` as an array of numbers; got a function"),
     (lambda: fit((X, C, W)), "inputs `x` or | got 3"),
     (lambda: fit({"x": X, "y": C}), "named `x` and `context`; got ['x', 'y']"),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from random_weights import values
+from small_estimator import anew
 from subject import all_close
 
 import tfp_flows as tff
@@ -169,6 +170,17 @@ def _take_gradient(dist):
     with tf.GradientTape() as tape:
         loss = -tf.reduce_mean(dist.log_prob(X))
     return tape.gradient(loss, dist.trainable_variables)
+
+
+@pytest.mark.usefixtures("op_by_op")
+def test_weights_that_sum_to_one_or_are_huge_train_as_those_of_mean_one():
+    weight = (1.0 + COUNTS) / np.mean(1.0 + COUNTS)
+    losses = [
+        anew(event_size=3).fit(X, sample_weight=unit * weight, shuffle=False, verbose=0)
+        for unit in (1.0, 1.0 / len(X), 1e30)
+    ]
+    losses = [fitted.history["loss"] for fitted in losses]
+    np.testing.assert_allclose(losses[1:], losses[:1] * 2, rtol=1e-4)
 
 
 def test_the_unit_of_weights_does_not_matter():

@@ -144,5 +144,8 @@ def test_lists_and_float64_arrays_are_taken_and_rows_of_another_shape_refused():
     ):
         with pytest.raises(ValueError, match=r"Expected `x` of shape \[\.\.\., "):
             likelihood.log_prob(x, tf.zeros([3, width]))
+    # Broadcasting would give [3, 3] numbers: the axis of size 1 counts as a batch axis.
+    with pytest.raises(ValueError, match=r"`outputs` of shape \[\.\.\., 3, 8\], as"):
+        likelihoods.Gaussian((1, 4)).log_prob(np.ones([3, 1, 4]), tf.zeros([3, 1, 8]))
     with pytest.raises(ValueError, match="`x` of float32 numbers; got float64"):
         likelihoods.Bernoulli(1).log_prob(tf.ones([1, 1], tf.float64), [[0.0]])

@@ -113,8 +113,7 @@ def variational_loss(
 
     def log_prob(*parts, **named_parts):
         log_probs.append(target_log_prob_fn(*parts, **named_parts))
-        log_probs[-1] = tf.convert_to_tensor(log_probs[-1], dtype_hint=dtype)
-        return log_probs[-1]
+        return tf.convert_to_tensor(log_probs[-1], dtype_hint=dtype)
 
     loss = failure = None
     try:
@@ -139,10 +138,11 @@ def variational_loss(
 
 
 def _check_target(result, shape, dtype):
-    """Refuses log-densities of a target that are no numbers, one for each draw."""
+    """Refuses log-densities of a target that are no tensor of a number for each draw."""
     words = f"a log-density of the target of {dtype.name} numbers, as the posterior"
-    got = result.dtype.name if tf.is_tensor(result) else type(result).__name__
-    require(got == dtype.name, words, got)
+    hint = " Compute it by TensorFlow: NumPy has no gradients."
+    require(tf.is_tensor(result), words, type(result).__name__, hint)
+    require(result.dtype == dtype, words, result.dtype.name)
     check_number_a_draw(result, shape)
 
 

@@ -44,7 +44,9 @@ class LikelihoodModel(keras.Model):
 
     Metrics are means over all rows, `sum(w nats) / sum(w)` for rows with weights w. The
     objective of a step is `sum(w nats) / n` over its n rows, as in Keras: batches then add
-    up to the objective of all rows, whatever their weights. Results do not depend on how a
+    up to the objective of all rows, whatever their weights. `fit` divides weights of arrays
+    by their mean, so that their unit does not matter; weights in batches should have a mean
+    near 1. Results do not depend on how a
     `tf.distribute` strategy divides a batch among replicas.
 
     The changes to Keras 3.15, and their reasons:
@@ -76,6 +78,9 @@ class LikelihoodModel(keras.Model):
         super().__init__(dtype=row_format.dtype.name, **kwargs)
         self._set_untracked("_row_format", row_format)
         self._shared_weights = shared_variables(*modules)
+        for index, weight in enumerate(self._shared_weights):
+            # Keras's list of weights is none of the parts that a `Checkpoint` reads.
+            self._track_trackable(weight.shared, f"shared_{index}")
         # After Keras has listed them, since the list of a frozen variable is another one.
         follow_layers(self._shared_weights, *modules)
 
@@ -168,6 +173,8 @@ class LikelihoodModel(keras.Model):
         share = kwargs.pop("validation_split", 0.0)
         if share and validation is None:
             training, validation = training.split(share)
+        if isinstance(training, RowArrays):
+            training = training.with_mean_weight_one()
         steps = kwargs.get("steps_per_epoch")
         words = "`steps_per_epoch` with a dataset without end"
         require(steps is not None or not is_endless(x), words, steps)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_names, check_share, require
@@ -68,6 +69,16 @@ class RowArrays:
         words = "`validation_split` that leaves rows for training and for validation"
         require(0 < count < num_rows, words, f"{share} of {num_rows} rows")
         return [self._part(slice(count)), self._part(slice(count, None))]
+
+    def with_mean_weight_one(self) -> RowArrays:
+        """Returns the rows with weights divided by their mean, which has no unit."""
+        weight = self.rows.weight
+        if weight is None:
+            return self
+        scaled = copy.copy(self)
+        weight = weight.astype(np.float64)
+        scaled.rows = self.rows._replace(weight=weight / weight.mean())
+        return scaled
 
     def for_keras(
         self,

@@ -300,6 +300,10 @@ class _StandardBatches(keras.utils.PyDataset):
 
 def _check_element(spec, row_format):
     rows = row_format.from_batch(spec)
+    for part in rows.by_argument.values():
+        is_dense = isinstance(part, tf.TensorSpec)
+        got = type(part).__name__.removesuffix("Spec")
+        require(is_dense, "a dataset of dense tensors", f"one with a {got}")
     event = row_format.event_shape
     shape = getattr(rows.x, "shape", tf.TensorShape(None))
     if event is None or shape.rank is None:

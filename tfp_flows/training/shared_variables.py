@@ -14,7 +14,7 @@ class SharedVariable(keras.Variable):
     """A Keras variable whose value *is* the given `tf.Variable`, not a copy of it."""
 
     def __init__(self, variable: tf.Variable) -> None:
-        self._shared = variable
+        self.shared = variable
         self._layer_variable: keras.Variable | None = None
         name = variable.name.removesuffix(":0").replace("/", "_")
         super().__init__(
@@ -45,7 +45,7 @@ class SharedVariable(keras.Variable):
         keras.Variable.trainable.fset(self, value)
 
     def _initialize(self, value):
-        self._value = self._shared
+        self._value = self.shared
 
 
 def shared_variables(*modules: tf.Module) -> list[SharedVariable]:

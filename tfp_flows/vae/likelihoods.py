@@ -72,6 +72,7 @@ class Likelihood(ConfiguredByAttributes, abc.ABC):
         outputs = as_tensor(outputs, "outputs", None)
         shape = tf.TensorShape(self.event_shape)
         x = check_value(x, "x", shape.rank, shape, outputs.dtype)
+        self._check_rows(x.shape[: x.shape.rank - shape.rank], outputs.shape)
         return self._log_prob(x, outputs)
 
     def _log_prob(self, x, outputs):
@@ -93,6 +94,15 @@ class Likelihood(ConfiguredByAttributes, abc.ABC):
         shape = tf.concat([batch_shape, self.event_shape], axis=0)
         parts = tf.split(outputs, self.num_parameters, axis=-1)
         return [tf.reshape(part, shape) for part in parts]
+
+    def _check_rows(self, rows, shape):
+        """Refuses outputs of other rows than `x`, with which TensorFlow would broadcast."""
+        batch = shape[: shape.rank - self._output_ndims(shape.as_list())]
+        common = min(batch.rank, rows.rank)
+        fits = batch[batch.rank - common :].is_compatible_with(rows[rows.rank - common :])
+        size = self.num_parameters * self.event_size
+        words = f"`outputs` of shape [..., {', '.join(map(str, [*rows, size]))}]"
+        require(fits, f"{words}, as there are {rows} rows of `x`", shape)
 
     def _output_ndims(self, shape):
         """Number of the last axes that are the decoder's output for one event."""
