@@ -577,7 +577,7 @@ class TableDensity:
         sizes: Any = self._sizes.for_table(*counts)  # without None
         units = code_units = sizes.hidden_units
         seen = sizes.num_members, units[0], *counts[:2]
-        numbers, given = (choose_common(specs, *seen) for specs in (numbers, given))
+        given = choose_common(given, *seen)
         if self._sizes.hidden_units is None:
             code_units = choose_code_units(units, num_rows, codecs.rows.num_values)
         return TableDistribution(

@@ -51,7 +51,7 @@ def measured_map(
     scale = max(_deviation(u), least)
     if np.ptp(numbers) == 0.0 or (is_context and scale <= least):
         scale = 1.0
-    mean, common = float(u.mean()), _common(numbers)
+    mean, common = float(u.mean()), _common(numbers) if is_context else ()
     spec = dataclasses.replace(spec, mean=mean, scale=scale, common=common)
     return with_frequencies(spec, numbers) if spec.is_integer else spec
 

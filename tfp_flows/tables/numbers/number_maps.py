@@ -48,8 +48,8 @@ class NumberSpec:
       levels: their u, increasing.
       far: where tangents replace log and asinh. Without them, a draw some deviations
         beyond the training rows would be millions of times as large as these.
-      common: numbers that many rows have, the most common first. The map does not depend
-        on them; networks see which of them a number is.
+      common: numbers of the context that many rows have, the most common first. The map
+        does not depend on them; networks see which of them a number is.
     """
 
     form: str
