@@ -10,9 +10,10 @@ process. For a category it reports the log loss and the share of right classes, 
 compares a gradient-boosted classifier tuned by cross-validation. Whole numbers, and numbers
 with a step, have probabilities: those of the baselines are of bins of that width. Their
 intervals cover at least their level, so the coverage by the randomised PIT is reported too
-(Czado, Gneiting and Held 2009, https://doi.org/10.1111/j.1541-0420.2009.01191.x). If single numbers of a column without a
-step have probabilities (spikes), the baselines' densities do not compare with these, and
-are left out. Finished folds are read, and an interrupted fold goes on from its last epochs.
+(Czado, Gneiting and Held 2009, https://doi.org/10.1111/j.1541-0420.2009.01191.x). If single
+numbers of a column without a step have probabilities (spikes), the baselines' densities do
+not compare with these, and are left out. Finished folds are read, and an interrupted fold
+goes on from its last epochs.
 """
 
 import dataclasses
