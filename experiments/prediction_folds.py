@@ -6,13 +6,14 @@ It has the flags of `tfp-flows table` for the table and its fit, `--target` and
 `--num_folds`. Test rows of different folds are disjoint. For a number it reports the mean
 negative log-likelihood, the CRPS in standard deviations of the training rows and the
 coverage of intervals of 90 %, and compares quantile gradient boosting and a Gaussian
-process. For a category it reports the log loss, and compares a gradient-boosted classifier
-tuned by cross-validation. Whole numbers, and numbers with a step, have probabilities: those
-of the baselines are of bins of that width. Their intervals cover at least their level, so
-the coverage by the randomised PIT is reported too (Czado, Gneiting and Held 2009,
-https://doi.org/10.1111/j.1541-0420.2009.01191.x). If single numbers of a column without a
-step have probabilities (spikes), the baselines' densities do not compare with these, and
-are left out. Finished folds are read, and an interrupted fold goes on from its last epochs.
+process. For a category it reports the log loss and the share of right classes, and
+compares a gradient-boosted classifier tuned by cross-validation. Whole numbers, and numbers
+with a step, have probabilities: those of the baselines are of bins of that width. Their
+intervals cover at least their level, so the coverage by the randomised PIT is reported too
+(Czado, Gneiting and Held 2009, https://doi.org/10.1111/j.1541-0420.2009.01191.x). If single
+numbers of a column without a step have probabilities (spikes), the baselines' densities do
+not compare with these, and are left out. Finished folds are read, and an interrupted fold
+goes on from its last epochs.
 """
 
 import dataclasses
@@ -44,7 +45,8 @@ from experiments.table_density.features import features_of_each, one_hot_context
 from experiments.table_density.settings import TableFitSettings
 
 _HEADER = ("method", "folds", "negative log-likelihood (nats, ± s.e.)")
-_HEADER += ("the flow is ahead by (± s.e.)", "CRPS (± s.e.)", "coverage of 90 %")
+_HEADER += ("the flow is ahead by (± s.e.)", "right classes", "CRPS (± s.e.)")
+_HEADER += ("coverage of 90 %",)
 _HEADER += ("by the randomised PIT", "seconds a fold")
 _ENDS = LEVELS[0], LEVELS[-1]
 # Options of the gradient-boosted classifier, and folds by which they are chosen.
@@ -108,7 +110,8 @@ def table(folds):
         ahead = "" if method == FLOW else _mean(nll - of_flow)
         shares = [_share(folds, method, name) for name in ("covered", "covered_by_pit")]
         seconds = f"{np.mean([fold[method]['seconds'] for fold in folds]):.1f}"
-        scores = _mean(nll), ahead, _mean(_scores_of(folds, method, "crps"))
+        scores = _mean(nll), ahead
+        scores += tuple(_mean(_scores_of(folds, method, n)) for n in ("accuracy", "crps"))
         rows.append((method, str(len(folds)), *scores, *shares, seconds))
     return page.table(_HEADER, rows)
 
@@ -210,7 +213,7 @@ def _scores(nats, quantiles, y, scale, bins):
 
 
 def _from_class(density, sets, settings):
-    """The mean negative log-probabilities of the test rows' classes, in nats."""
+    """The scores of the test rows' classes: mean log losses, in nats, and accuracies."""
     (context, new_context), is_code = features_of_each(sets, density)
     y, new_y = (rows[settings.target].astype(str).to_numpy() for rows in sets)
     start, seed = time.perf_counter(), settings.seed
@@ -219,9 +222,13 @@ def _from_class(density, sets, settings):
     )
     folds = model_selection.KFold(_TUNING_FOLDS, shuffle=True, random_state=seed)
     search = model_selection.GridSearchCV(model, _GRID, scoring=_score, cv=folds)
-    boosted = {"nll": -_score(fit_quietly(search, context, y), new_context, new_y)}
+    fit_quietly(search, context, y)
+    boosted = {"nll": -_score(search, new_context, new_y)}
+    boosted["accuracy"] = float(np.mean(search.predict(new_context) == new_y))
     boosted["seconds"] = time.perf_counter() - start
+    likeliest = density.predict(sets[1][density.context]).mode()
     flow = {"nll": float(-density.log_prob(sets[1]).mean())}
+    flow["accuracy"] = float(np.mean(likeliest == sets[1][settings.target].to_numpy()))
     count = {"num_rows": len(sets[1])}
     return {FLOW: flow | count, "gradient-boosted classifier": boosted | count}
 

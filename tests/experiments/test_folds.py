@@ -156,7 +156,7 @@ def test_densities_are_not_compared_with_probabilities_of_spikes(monkeypatch):
     fold = {name: {**found, "seconds": 1.0} for name, found in scores.items()}
     text = re.sub(" +", " ", prediction_folds.table([fold, fold]))
     crps = scores["baseline"]["crps"]
-    assert f"| baseline | 2 | | | {crps:.3f} ± 0.000 |" in text
+    assert f"| baseline | 2 | | | | {crps:.3f} ± 0.000 |" in text
 
 
 @pytest.mark.parametrize("target", ["day", "y"])

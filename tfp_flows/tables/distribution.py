@@ -561,7 +561,9 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
                 log_weight += tf.where(present, log_ratio, 0.0)[:, 0]
             maps = number.conditionals.maps
             u = maps.forward(maps.middle(y)).u
-            seen.features.append(features.from_columns([j]).from_numbers(u, present, dtype))
+            seen.features.append(
+                features.from_columns([j]).from_numbers(y, u, present, dtype)
+            )
             seen.are_equal.append(tf.cast(number.is_equal(y)[..., 0] & present, dtype))
             numbers.append(y)
         return tf.concat(numbers, axis=1), log_weight

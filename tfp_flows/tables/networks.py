@@ -30,8 +30,10 @@ KNOTS = (-3.0, -0.67, 0.0, 0.67, 3.0)
 # Forty narrow steps between the 2nd and the 98th percentile, and one in each tail.
 FINE_KNOTS = (-3.0, *np.linspace(-2.0, 2.0, 41).round(2).tolist(), 3.0)
 _FINE_SCALE = 0.1  # factor of the features between fine knots
+_COMMON_SCALE = 0.3  # and of those of common numbers
 _LEAST_FINE_ROWS = 5_000  # with fewer rows, networks overfit to fine features
 _MOST_FINE_WEIGHTS = 1_500_000  # with more weights for them, training takes too long
+_MOST_COMMON_WEIGHTS = 1_500_000  # likewise, of the features of common numbers
 
 # With at least so many rows and values of all codes, networks of codes are `_WIDE` times as
 # wide (docs/tried_and_dropped.md).
@@ -122,6 +124,22 @@ def choose_fine_knots(
     has_rows = num_rows >= _LEAST_FINE_ROWS
     is_used = has_rows and num_members > 1 and more <= _MOST_FINE_WEIGHTS
     return FINE_KNOTS if is_used else ()
+
+
+def choose_common(
+    specs: Sequence[NumberSpec],
+    num_members: int,
+    width: int,
+    num_rows: int,
+    num_columns: int,
+) -> list[NumberSpec]:
+    """Returns maps with as many common numbers as networks can see, the most common ones.
+
+    Networks of few rows see none.
+    """
+    weights = max(num_members * num_columns * width * len(specs), 1)
+    most = _MOST_COMMON_WEIGHTS // weights if num_rows >= _LEAST_FINE_ROWS else 0
+    return [dataclasses.replace(spec, common=spec.common[:most]) for spec in specs]
 
 
 def choose_code_units(
@@ -290,13 +308,16 @@ class EntryFeatures:
     number:             sqrt(1 + B) u, on the standardised line, u clipped to [-6, 6], and
                         for each of the B pairs of neighbouring knots a < b
                         (u - a) / (b - a) - 1/2, clipped to [-1/2, 1/2];
-                        0.1 times the same for each pair of fine knots; 0 if absent
+                        0.1 times the same for each pair of fine knots; and for each of
+                        its common numbers 0.3 (x = that number); 0 if absent
     number on a circle: cos u, sin u; 0, 0 if absent
     ```
 
-    Features between knots let networks learn thresholds as fast as lines. The root makes up
+    Features between knots let networks learn thresholds as fast as lines, and those of
+    common numbers what only rows with this number have in common. The root makes up
     for the number of features, by which the initial weights of networks are divided. The
-    many features between fine knots are smaller, since all of them learn at once.
+    many features between fine knots, and those of common numbers, are smaller, since all of
+    them learn at once.
 
     Args:
       num_values: number of values of each of the K codes.
@@ -333,11 +354,22 @@ class EntryFeatures:
         self._knots, self._fine_knots = tuple(knots), tuple(fine_knots)
         num_fine = np.where(self.maps.is_circle, 0, max(len(fine_knots) - 1, 0))
         num_coarse = np.where(self.maps.is_circle, 2, max(len(knots), 1))
+        common = [spec.common for spec in numbers]
+        num_common = np.array([len(values) for values in common], int)
+        self._common = np.concatenate([[], *common])
+        self._with_common = np.repeat(np.arange(self.num_numbers), num_common)
         widths = (num_coarse + num_fine).astype(int)
+        # The features on lines and circles, then the common numbers.
+        self._places = np.repeat(np.arange(self.num_numbers), widths)
+        self._places = np.concatenate([self._places, self._with_common])
+        widths += num_common
         from_numbers = np.repeat(np.arange(self.num_numbers), widths)
         from_codes = np.full(sum(self.num_values), -1)
         self.column_of_each = np.concatenate([from_codes, from_numbers])
-        is_fine = [np.arange(w) >= c for w, c in zip(widths, num_coarse, strict=True)]
+        is_fine = [
+            np.repeat([False, True, False], counts)
+            for counts in zip(num_coarse, num_fine, num_common, strict=True)
+        ]
         self.is_fine = np.concatenate([from_codes > 0, *is_fine])
         self.size = len(self.column_of_each)
 
@@ -353,7 +385,7 @@ class EntryFeatures:
         is_low, is_high = is_line & (y <= low), is_line & (y >= high)
         u = tf.where(is_low, tf.constant(-FARTHEST, y.dtype), maps.forward(middle).u)
         u = tf.where(is_high, tf.constant(FARTHEST, y.dtype), u)
-        from_numbers = self.from_numbers(u, self.is_present(codes), dtype)
+        from_numbers = self.from_numbers(numbers, u, self.is_present(codes), dtype)
         return tf.concat([self.from_codes(codes, dtype), from_numbers], axis=1)
 
     def from_columns(self, columns: Sequence[int]) -> EntryFeatures:
@@ -381,9 +413,9 @@ class EntryFeatures:
         return tf.concat([*one_hot, tf.zeros([tf.shape(codes)[0], 0], dtype)], axis=1)
 
     def from_numbers(
-        self, u: tf.Tensor, is_present: tf.Tensor, dtype: tf.DType
+        self, y: tf.Tensor, u: tf.Tensor, is_present: tf.Tensor, dtype: tf.DType
     ) -> tf.Tensor:
-        """Returns features of numbers on their standardised lines, `[N, D]`."""
+        """Returns features of numbers y, `[N, D]`, with places u on their lines."""
         u = tf.cast(u, dtype)[..., None]
         parts, is_circle = [self._on_line(u)], self.maps.is_circle
         width = parts[0].shape[2]
@@ -395,6 +427,13 @@ class EntryFeatures:
             of_circle = np.arange(width + 2) >= width
             kept = np.flatnonzero(of_circle == is_circle[:, None])
             features = tf.gather(features, kept, axis=1)
+        if len(self._common):  # beside the other features of its number
+            is_common = tf.gather(y, self._with_common, axis=1) == self._common
+            is_common &= tf.gather(is_present, self._with_common, axis=1)
+            features = tf.concat(
+                [features, _COMMON_SCALE * tf.cast(is_common, dtype)], axis=1
+            )
+            features = tf.gather(features, np.argsort(self._places, kind="stable"), axis=1)
         return features
 
     def _on_line(self, value):

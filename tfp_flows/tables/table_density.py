@@ -26,7 +26,12 @@ from tfp_flows.tables.cells import is_missing
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Form, Frame
-from tfp_flows.tables.networks import NetworkSizes, choose_code_units, choose_fine_knots
+from tfp_flows.tables.networks import (
+    NetworkSizes,
+    choose_code_units,
+    choose_common,
+    choose_fine_knots,
+)
 from tfp_flows.tables.prediction.conformal import (
     calibration_rows,
     calibration_scores,
@@ -567,9 +572,12 @@ class TableDensity:
         """Returns a fresh `TableDistribution`, with maps that are measured in some rows."""
         codecs, num_rows = self._codecs, len(measured)
         numbers, atoms = codecs.measure(read, measured, encoded)
+        given = codecs.context.measure(read, measured)
         counts = num_rows, len(codecs.rows.names), len(codecs.context.names)
         sizes: Any = self._sizes.for_table(*counts)  # without None
         units = code_units = sizes.hidden_units
+        seen = sizes.num_members, units[0], *counts[:2]
+        given = choose_common(given, *seen)
         if self._sizes.hidden_units is None:
             code_units = choose_code_units(units, num_rows, codecs.rows.num_values)
         return TableDistribution(
@@ -579,7 +587,7 @@ class TableDensity:
             presence=codecs.presence,
             rooms=codecs.rooms,
             context_values=codecs.context.num_values,
-            context_numbers=codecs.context.measure(read, measured),
+            context_numbers=given,
             description=self._description(),
             tail_bounds=_TAIL_BOUNDS,
             are_tails_first=True,

@@ -18,6 +18,8 @@ from tfp_flows.tables.numbers.number_maps import NumberMaps, NumberSpec
 _NOISE = 1e-13
 _ROUNDING = 2.0**-52  # rounding of float64; least relative scale of a modelled column
 _SMALL = (0.05, 0.1, 0.25, 0.5)  # scales of asinh maps, as quantiles of the amounts
+# A common number has so many rows, and such a share of them.
+_LEAST_COMMON, _COMMON_SHARE, _MOST_COMMON = 20, 1e-3, 64
 # Nats per number that an asinh map must gain; normal and Laplace numbers gain at most 0.1.
 _LEAST_GAIN = 0.3
 
@@ -49,7 +51,8 @@ def measured_map(
     scale = max(_deviation(u), least)
     if np.ptp(numbers) == 0.0 or (is_context and scale <= least):
         scale = 1.0
-    spec = dataclasses.replace(spec, mean=float(u.mean()), scale=scale)
+    mean, common = float(u.mean()), _common(numbers) if is_context else ()
+    spec = dataclasses.replace(spec, mean=mean, scale=scale, common=common)
     return with_frequencies(spec, numbers) if spec.is_integer else spec
 
 
@@ -73,6 +76,15 @@ def unmeasured_map(column: Column, ends: tuple, numbers: np.ndarray) -> NumberSp
         return NumberSpec("asinh", middle, middle + (spread or 1.0), is_integer=is_grid)
     line = NumberSpec("line", is_integer=is_grid)
     return _from_zero(line, numbers) if is_grid else line
+
+
+def _common(numbers):
+    """The numbers that many rows have, the most common first, if they are not all equal."""
+    distinct, counts = np.unique(numbers, return_counts=True)
+    least = max(_LEAST_COMMON, _COMMON_SHARE * len(numbers))
+    order = np.argsort(-counts, kind="stable")
+    order = order[(counts[order] >= least) & (len(distinct) > 1)]
+    return tuple(distinct[order[:_MOST_COMMON]].tolist())
 
 
 def _with_far(spec, numbers):

@@ -48,6 +48,8 @@ class NumberSpec:
       levels: their u, increasing.
       far: where tangents replace log and asinh. Without them, a draw some deviations
         beyond the training rows would be millions of times as large as these.
+      common: numbers of the context that many rows have, the most common first. The map
+        does not depend on them; networks see which of them a number is.
     """
 
     form: str
@@ -60,9 +62,10 @@ class NumberSpec:
     positions: Sequence[float] = ()
     levels: Sequence[float] = ()
     far: float = _NOWHERE
+    common: Sequence[float] = ()
 
     def __post_init__(self) -> None:
-        for name in ("positions", "levels"):  # lists in files
+        for name in ("positions", "levels", "common"):  # lists in files
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     def without_frequencies(self) -> NumberSpec:
