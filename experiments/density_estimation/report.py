@@ -53,7 +53,7 @@ def page(results):
 
 
 def _warning(results):
-    """Returns the verdict of the fit's own report unless it is good, notes, and baselines."""
+    """Returns the fit's verdict unless it is good, its notes, and what follows."""
     report, sentences, further = results.get("density_report"), [], {}
     if report is not None:
         further = {"advice": "more rows"}  # nothing else can be set

@@ -76,8 +76,9 @@ def simple_models(
     """Checks that no simple model explains held-out rows clearly better.
 
     The value is the mean lead of the best one, of log-densities `[n]` by name, over the
-    `scores`, `[n]`. Leads up to `least` nats and three standard errors pass. More than 20
-    nats of a row count as 20, as in `gain`.
+    `scores`, `[n]`, of the density, or of the Gaussian if that is better. Leads up to
+    `least` nats and three standard errors pass. More than 20 nats of a row count as 20, as
+    in `gain`.
     """
     with np.errstate(invalid="ignore"):  # both may be -inf
         leads = {

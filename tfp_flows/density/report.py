@@ -125,6 +125,7 @@ def judge(
     samples = compared._replace(x=drawn[0])
     sample_scores = mixed(log_prob_of_components(mixture, samples), mixture.weights)
     gain = checks.gain(gains, held_out.weight)
+    better = scores if gain.value > 0.0 else gaussian
     found = [
         checks.held_out_rows(held_out.num_rows),
         checks.furthest_row(scores - np.maximum(gaussian, student)),
@@ -134,14 +135,14 @@ def judge(
         checks.spikes(train),
         checks.dependence(train),
         checks.copies(train, held_out),
-        checks.simple_models(scores, simple, held_out.weight, least=gain.value),
+        checks.simple_models(better, simple, held_out.weight, least=gain.value),
         gain,
     ]
     if compared.context is not None:
         found.append(checks.thirds(compared, drawn))
     verdict, reasons = decide(found)
     noted = [
-        checks.simple_models(scores, simple, held_out.weight),
+        checks.simple_models(better, simple, held_out.weight),
         checks.ends(all_rows, drawn),
         checks.far_rows(all_rows),
         checks.order(all_rows),
