@@ -53,13 +53,14 @@ def page(results):
 
 
 def _warning(results):
-    """Returns the verdict of the fit's own report unless it is good, and what follows."""
+    """Returns the fit's verdict unless it is good, its notes, and what follows."""
     report, sentences, further = results.get("density_report"), [], {}
     if report is not None:
         further = {"advice": "more rows"}  # nothing else can be set
         if report["verdict"] != "good":
             verdict = f"Verdict of the fit: {report['verdict']}."
             sentences = [verdict, *report["reasons"]]
+        sentences += report["notes"]
     lost = facts.lost_to_baseline(
         "This density" if report else "This flow",
         results["test_log_likelihood"],

@@ -29,7 +29,7 @@ def gaussians(*centres, scale=1.0):
 def judged(x, *components, train=300):
     data = Data(x, None)
     parts = data.first(train), data.take(slice(train, None))
-    return report.judge(components, *parts, RULES, seed=0)
+    return report.judge(components, *parts, data, RULES, seed=0)
 
 
 def test_the_true_density_is_good():
@@ -84,15 +84,30 @@ OUTLIER = np.append(GAINS, 1e6)
 RELATION = NORMAL @ [[1.0, 1.0], [0.0, 1e-7]]
 LITTLE_WEIGHT = np.repeat([1.0, 1e-9], len(NORMAL))
 ON_LINE = np.append(NORMAL, [[1e6, -1e8]], axis=0)  # with one outlier
+BEHIND = {"a": np.full(400, -5.0), "b": np.zeros(400)}
+SCALES = RNG.uniform(0.1, 3.0, size=(400, 1))
+GIVEN = Data(SCALES * NORMAL, SCALES)  # deviations that grow with the context
+DRAWN = RNG.normal(size=(19, 400, 2))
+UNIFORM = RNG.uniform(size=(400, 2))
+CAUCHY = Data(np.random.default_rng(0).standard_cauchy((5_000, 1)), None)
 # Arguments with which each check must pass, and with which it must fail.
 CHECKS = [
     (checks.held_out_rows, [30], [29]),
     (checks.gain, [GAINS], [GAINS - 0.1]),
     (checks.gain, [OUTLIER], [OUTLIER - 0.1]),
+    (checks.simple_models, [GAINS, BEHIND], [GAINS - 0.4, BEHIND]),
+    (checks.simple_models, [GAINS - 0.4, BEHIND, None, 0.5], [GAINS - 0.8, BEHIND]),
     (checks.furthest_row, [OUTLIER], [-OUTLIER]),
     (checks.typical_rows, [GAINS, GAINS - 9.0], [GAINS, GAINS + 2.0]),
     (checks.calibration, [GAINS, GAINS[:200] + 0.1], [GAINS - 0.3, GAINS[:200] + 0.3]),
     (checks.neighbours, [FEW, FAR], [FEW, Data(3.0 * FAR.x, None)]),
+    (checks.thirds, [GIVEN, GIVEN.context * DRAWN], [GIVEN, 2.0 * DRAWN]),
+    (checks.thirds, [GIVEN, GIVEN.context * DRAWN], [GIVEN, GIVEN.context * DRAWN + 1.5]),
+    (checks.ends, [Data(UNIFORM, None), UNIFORM[::2]], [Data(UNIFORM, None), 0.6 * DRAWN]),
+    (checks.far_rows, [Data(NORMAL, None)], [Data(ON_LINE, None)]),
+    (checks.far_rows, [CAUCHY], [Data(np.append(CAUCHY.x, [[1e9]], axis=0), None)]),
+    (checks.order, [Data(NORMAL, None)], [Data(NORMAL.cumsum(axis=0), None)]),
+    (checks.order, [Data(NORMAL > 1.0, None)], [Data(np.sort(NORMAL, axis=0), None)]),
     (checks.spikes, [Data(NORMAL, None)], [Data(NORMAL.clip(-1.0), None)]),
     (checks.copies, [FEW, FAR], [FAR, FAR]),
     (checks.copies, ROUNDED, [ROUNDED[0], ROUNDED[0]]),
@@ -194,6 +209,31 @@ def test_common_values_are_counted_by_the_weights_of_their_rows():
     found = checks.spikes(Data(x, None, weight))
     assert found.value == pytest.approx(40.0 / weight.sum())
     assert not found.passed
+
+
+def test_one_far_row_does_not_spoil_the_gaussian():
+    x = np.append(NORMAL, [[1e12, 0.0]], axis=0)[::-1]
+    found, *_ = judged(x, gaussians(0.0))
+    assert found.verdict == "no better than a Gaussian"
+    (note,) = found.notes
+    assert "Column 0 has rows far beyond all others, 1 of them" in note
+    assert f"- Note: {note}" in str(found)
+    many = Data(np.append(NORMAL, NORMAL + 1e4, axis=0), None)
+    assert checks.without_far_rows(many) is many
+
+
+def test_a_simple_model_that_is_far_ahead_is_a_reason():
+    found, *_ = judged(APART, gaussians(0.0, scale=4.0))
+    (reason,) = (reason for reason in found.reasons if "simple model" in reason)
+    best = max(found.log_likelihood, found.baselines["Gaussian"])
+    assert f"{found.baselines['mixture of Gaussians'] - best:.2f} nats more" in reason
+    assert not [note for note in found.notes if "simple model" in note]
+
+
+def test_rows_of_an_ordered_context_may_have_its_order():
+    time = np.arange(400.0)[:, None]
+    assert checks.order(Data(np.sin(time / 50.0) + 0.1 * NORMAL, time)).passed is None
+    assert checks.order(Data(NORMAL, NORMAL)).passed
 
 
 def test_two_held_out_rows_have_neighbours():

@@ -1,6 +1,7 @@
 """The checks of a fitted density, each a function that returns a `Check`.
 
-`linear_column` makes one of them on rows alone, before a fit.
+The last ones are notes, which leave the verdict as it is. `linear_column` makes one of the
+checks on rows alone, before a fit.
 
 A `weight`, `[n]`, is that of the held-out rows; None if all count alike.
 
@@ -11,6 +12,8 @@ follow.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from statistics import NormalDist
 
 import numpy as np
 from tensorflow.types.experimental import TensorLike
@@ -30,7 +33,15 @@ _MUCH_APART = 0.1  # share of the rows, or of the neighbours
 _REGION = 0.9  # probability of a region of highest density
 _SPIKE_SHARE = 0.05  # share of the rows with the most common value of a column
 _COPIED_SHARE = 0.05  # share of the held-out rows that are copies
-_OUTLIERS = 0.05  # share of the rows, far ones, that may feign a linear relation
+_LITTLE_AHEAD = 0.1  # nats
+_MUCH_OFF = 0.2  # share of the rows of a third, beside 1/2
+_BY_CHANCE = 0.002  # probability that some third fails although the density is right
+_MUCH_OUTSIDE = 0.04  # share of the draws outside the range of N rows
+_ROWS_OUTSIDE = 12.0  # N times the probability there is more for one of 10,000 data sets
+_FAR = 100.0  # factor of the distances from a median on either side of a gap
+_MUCH_ALIKE = 0.3  # rank correlation of a column and its previous row
+_MOST_IN_ORDER = 10_000  # rows whose order is looked at
+_OUTLIERS = 0.05  # share of far rows that may feign a linear relation, or spoil a Gaussian
 _LEAST_VARIANCE = 1e-9  # linear relations of columns of variance 1 have less
 
 
@@ -54,6 +65,35 @@ def gain(gains: np.ndarray, weight: np.ndarray | None = None) -> Check:
     threshold = 2.0 * standard_error(gains, weight)
     advice = "Held-out rows are not clearly more probable than under a Gaussian."
     return Check(GAIN, value, threshold, passed=value > threshold, advice=advice)
+
+
+def simple_models(
+    scores: np.ndarray,
+    simple: Mapping[str, np.ndarray],
+    weight: np.ndarray | None = None,
+    least: float = _LITTLE_AHEAD,
+) -> Check:
+    """Checks that no simple model explains held-out rows clearly better.
+
+    The value is the mean lead of the best one, of log-densities `[n]` by name, over the
+    `scores`, `[n]`, of the density, or of the Gaussian if that is better. Leads up to
+    `least` nats and three standard errors pass. More than 20 nats of a row count as 20, as
+    in `gain`.
+    """
+    with np.errstate(invalid="ignore"):  # both may be -inf
+        leads = {
+            name: np.clip(np.nan_to_num(values - scores), -_MOST_GAIN, _MOST_GAIN)
+            for name, values in simple.items()
+        }
+    means = {name: np.average(lead, weights=weight) for name, lead in leads.items()}
+    best = max(means, key=means.__getitem__)
+    value = float(means[best])
+    threshold = max(least, 3.0 * standard_error(leads[best], weight))
+    advice = (
+        f"Held-out rows have {value:.2f} nats more under a simple model, a {best}: use it, "
+        "or fit with more time or more rows."
+    )
+    return Check.at_most("simple model ahead", value, threshold, advice)
 
 
 def furthest_row(gains: np.ndarray) -> Check:
@@ -128,6 +168,41 @@ def shares_in_region(
         error = standard_error(are_inside, weight)
     deviation = math.hypot(error, math.sqrt(variance / len(sample_scores)))
     return share, float(samples_are_inside.mean()), deviation
+
+
+def thirds(data: Data, drawn: np.ndarray) -> Check:
+    """Checks that draws, `[S, n, D]`, agree with the rows in each third of the contexts.
+
+    Among the rows with the lowest, middle and highest values of a column of the context,
+    half must be below the medians of the draws given their contexts, and half between the
+    quartiles. The value is the share that differs most from 1/2, less 1/2. S is 3, 7, 11,
+    and so on, so that both shares are 1/2 if the density is right.
+    """
+    count = len(drawn)
+    rank = np.sum(drawn < data.x, axis=0)  # [n, D]
+    is_below = rank < count / 2
+    is_between = np.abs(rank - count / 2) < (count + 1) / 4
+    cuts = np.quantile(data.context, [1 / 3, 2 / 3], axis=0)  # [2, C]
+    third = np.sum(data.context > cuts[:, None], axis=0)  # [n, C]
+    is_in = third[..., None] == np.arange(3)  # [n, C, 3]
+    num_in = np.maximum(is_in.sum(axis=0), 1)
+    rows = np.stack([is_below, is_between]).astype(float)
+    off = np.einsum("knd,nct->kdct", rows - 0.5, is_in) / num_in
+    deviations = NormalDist().inv_cdf(1.0 - _BY_CHANCE / (2.0 * off.size))
+    most = np.maximum(_MUCH_OFF, deviations * 0.5 / np.sqrt(num_in))
+    worst = np.unravel_index(np.argmax(np.abs(off) / most), off.shape)
+    kind, column, given, part = worst
+    place = ("below the medians", "between the quartiles")[kind]
+    words = (("high", "low"), ("wide", "narrow"))[kind]
+    advice = (
+        f"In the {('lowest', 'middle', 'highest')[part]} third of column {given} of the "
+        f"context, {0.5 + off[worst]:.0%} of the held-out rows are {place} of draws of "
+        f"column {column}, not about 50 %: draws are too {words[int(off[worst] < 0.0)]} "
+        "there. Give the fit more time or rows, or divide the column by a scale that "
+        "depends on the context."
+    )
+    value, threshold = float(np.abs(off[worst])), float(most[given, part])
+    return Check.at_most("thirds of the context", value, threshold, advice)
 
 
 def neighbours(data: Data, samples: Data) -> Check:
@@ -211,6 +286,77 @@ def dependence(train: Data) -> Check:
     return Check("least variance", value, _LEAST_VARIANCE, passed=judged, advice=advice)
 
 
+def far_rows(rows: Data) -> Check:
+    """Notes a column with rows that are far beyond all others."""
+    rows = rows.resampled()
+    x, distance, is_far = _distances(rows)
+    spread = np.subtract(*np.quantile(x, [0.75, 0.25], axis=0))
+    value, column = 0.0, 0
+    if is_far.any():
+        column = int(np.argmax(is_far.any(axis=0)))
+        value = float(distance[:, column].max() / spread[column])
+    advice = (
+        f"Column {column} has rows far beyond all others, {is_far[:, column].sum():,} of "
+        f"them, up to {value:.3g} interquartile ranges from the median. They widen the "
+        "tails of draws; if they are few, the simple models are fitted without them. If "
+        "they are errors, leave them out."
+    )
+    return Check.at_most("far rows, interquartile ranges", value, 0.0, advice)
+
+
+def without_far_rows(data: Data) -> Data:
+    """Returns rows without those far beyond all others, if they are few.
+
+    One of them would spoil the deviations of a simple model, so that any density is better.
+    """
+    is_far = _distances(data)[-1].any(axis=1)
+    return data.take(~is_far) if 0.0 < is_far.mean() <= _OUTLIERS else data
+
+
+def ends(rows: Data, drawn: np.ndarray) -> Check:
+    """Notes a column of which many draws, `[..., D]`, are outside the range of all rows.
+
+    The value is the largest share of a column. The probability there is about two over the
+    number of rows if the density is right.
+    """
+    is_outside = (drawn < rows.x.min(axis=0)) | (drawn > rows.x.max(axis=0))
+    shares = is_outside.reshape([-1, drawn.shape[-1]]).mean(axis=0)
+    value, column = float(shares.max()), int(np.argmax(shares))
+    share = max(_MUCH_OUTSIDE, _ROWS_OUTSIDE / rows.num_rows)
+    threshold = share + 3.0 * math.sqrt(share / is_outside[..., 0].size)
+    advice = (
+        f"{value:.0%} of the draws of column {column} are outside the range of its rows, "
+        f"where about {2.0 / rows.num_rows:.1%} should be. If the column has ends, fit its "
+        "logarithm or logit, or a `TableDensity`, whose columns may be `positive` or "
+        "`bounded`."
+    )
+    return Check.at_most("draws outside the range", value, threshold, advice)
+
+
+def order(rows: Data) -> Check:
+    """Notes that rows, in the order given, resemble those before them.
+
+    The value is the largest rank correlation of a column and its previous row; with a
+    context, of what a linear regression on it leaves. It is not judged if the context has
+    an order, which the rows then share.
+    """
+    rows = rows.first(_MOST_IN_ORDER)
+    alike = _rank_correlations(rows.residuals())
+    value, column = float(np.max(np.abs(alike))), int(np.argmax(np.abs(alike)))
+    threshold = max(_MUCH_ALIKE, 5.0 / math.sqrt(len(rows.x)))
+    has_order = rows.context is not None and bool(
+        np.max(np.abs(_rank_correlations(rows.context))) > threshold
+    )
+    advice = (
+        "Rows seem to be sorted, or to depend on those before them: the rank correlation "
+        f"of column {column} with its previous row is {alike[column]:.2f}. Held-out rows "
+        "were drawn at random, so the report is not about later rows. If the rows are a "
+        "time series, give the previous row as `context`."
+    )
+    passed = None if has_order else value <= threshold
+    return Check("order of the rows", value, threshold, passed=passed, advice=advice)
+
+
 def linear_column(rows: TensorLike, context: TensorLike | None = None) -> int | None:
     """Returns the index of a column that is a linear function of others and the context.
 
@@ -234,6 +380,30 @@ def linear_column(rows: TensorLike, context: TensorLike | None = None) -> int | 
     value, column = _least_variance_of(data)
     has_rows = len(data.x) > data.joined.shape[1]
     return column if has_rows and value < _LEAST_VARIANCE else None
+
+
+def _distances(data):
+    """Rows, distances from the medians, and which are beyond a wide gap, all `[N, D]`."""
+    x = np.asarray(data.x, np.float64)
+    distance = np.abs(x - np.median(x, axis=0))
+    spread = np.subtract(*np.quantile(x, [0.75, 0.25], axis=0))
+    ordered = np.sort(distance, axis=0)
+    is_gap = ordered[1:] > _FAR * np.maximum(ordered[:-1], spread)
+    is_gap &= spread > 0.0
+    first = np.argmax(is_gap, axis=0)[None]
+    last_near = np.take_along_axis(ordered, first, axis=0)
+    return x, distance, is_gap.any(axis=0) & (distance > last_near)
+
+
+def _rank_correlations(x):
+    """Rank correlations of columns with their previous rows, `[D]`; 0 for a constant."""
+    found = []
+    for column in x.T:
+        _, place, count = np.unique(column, return_inverse=True, return_counts=True)
+        rank = (np.cumsum(count) - 0.5 * count)[place]  # equal numbers share a rank
+        rank -= rank.mean()
+        found.append(np.mean(rank[1:] * rank[:-1]) / max(np.mean(rank**2), 1e-300))
+    return np.array(found)
 
 
 def _least_variance_of(data):

@@ -179,7 +179,7 @@ def fit_and_judge(
     minutes = None if max_minutes is None else max_minutes / (1 + rules.refits)
 
     components = _fit_components(train, rules, flow, first, minutes, verbose)
-    report, judged, weights = judge(components, train, held_out, rules, scoring)
+    report, judged, weights = judge(components, train, held_out, all_rows, rules, scoring)
     components = judged.components
     if rules.refits:
         rules = rules.for_all_rows(weights)

@@ -26,7 +26,9 @@ from tfp_flows.distributions.mixture import Mixture
 _GOOD, _NO_GAIN = "good", "no better than a Gaussian"
 _UNRELIABLE = "not to be relied on"
 VERDICTS = (_GOOD, _NO_GAIN, _UNRELIABLE)  # `DensityReport` says what each means
-_MOST_SAMPLES = 1_000  # samples that are compared with held-out rows
+_MOST_SAMPLES = 1_000  # held-out rows that are compared with samples
+_DRAWS = 2_000  # draws at least, without a context
+_DRAWS_OF_ROW = 19  # draws of each context; see `checks.thirds`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +44,7 @@ class DensityReport(Report):
         rows, and no check fails. "no better than a Gaussian": take the Gaussian. "not to be
         relied on": a check failed.
       reasons: sentences that say why it is not "good", and what to try.
+      notes: sentences about findings that leave the verdict as it is.
       log_likelihood: mean log-density of the held-out rows.
       log_likelihood_error: its standard error.
       gain: mean of the rows' log-densities less those under a Gaussian of the same training
@@ -64,6 +67,7 @@ class DensityReport(Report):
 
     verdict: str
     reasons: tuple[str, ...]
+    notes: tuple[str, ...]
     log_likelihood: float
     log_likelihood_error: float
     gain: float
@@ -88,28 +92,40 @@ class DensityReport(Report):
             *(("fitted", text) for text in self.chosen),
             ("seconds", f"{self.seconds:.1f}"),
         ]
-        return lined_up(rows, self.reasons)
+        return lined_up(rows, [*self.reasons, *(f"Note: {text}" for text in self.notes)])
 
 
 def judge(
-    components: Sequence[Any], train: Data, held_out: Data, rules: Rules, seed: int | None
+    components: Sequence[Any],
+    train: Data,
+    held_out: Data,
+    all_rows: Data,
+    rules: Rules,
+    seed: int | None,
 ) -> tuple[DensityReport, Mixture, np.ndarray]:
     """Returns a report on the mixture of components, the mixture, and weights, `[K]`.
 
     The weights that score one half of the held-out rows come from the other half. A
-    component without use has weight 0, and is not in the mixture.
+    component without use has weight 0, and is not in the mixture. All rows are in the order
+    in which they were given.
     """
     compared = held_out.resampled(each_once=True).first(_MOST_SAMPLES)
     each = log_prob_of_components(Mixture(components), held_out)
     weights = mixture_weights(each, held_out.weight)
     scores = scored_by_other_half(each, held_out.weight)
-    gaussian = baselines.gaussian(train, held_out)
-    student = baselines.student(train, held_out)
+    ordinary = checks.without_far_rows(train)
+    gaussian = baselines.gaussian(ordinary, held_out)
+    student = baselines.student(ordinary, held_out)
+    simple = {"Gaussian": gaussian, "Student's t": student}
+    simple |= baselines.others(ordinary, held_out)
     gains = scores - gaussian
     used = np.flatnonzero(weights)
     mixture = Mixture([components[k] for k in used], weights[used])
-    samples = _samples(mixture, compared, seed)
+    drawn = _draws(mixture, compared, seed)
+    samples = compared._replace(x=drawn[0])
     sample_scores = mixed(log_prob_of_components(mixture, samples), mixture.weights)
+    gain = checks.gain(gains, held_out.weight)
+    better = scores if gain.value > 0.0 else gaussian
     found = [
         checks.held_out_rows(held_out.num_rows),
         checks.furthest_row(scores - np.maximum(gaussian, student)),
@@ -119,18 +135,27 @@ def judge(
         checks.spikes(train),
         checks.dependence(train),
         checks.copies(train, held_out),
-        checks.gain(gains, held_out.weight),
+        checks.simple_models(better, simple, held_out.weight, least=gain.value),
+        gain,
     ]
+    if compared.context is not None:
+        found.append(checks.thirds(compared, drawn))
     verdict, reasons = decide(found)
+    noted = [
+        checks.simple_models(better, simple, held_out.weight),
+        checks.ends(all_rows, drawn),
+        checks.far_rows(all_rows),
+        checks.order(all_rows),
+    ]
+    notes = tuple(note for note in reasons_of(noted) if note not in reasons)
 
     def mean(values):
         return float(np.average(values, weights=held_out.weight))
 
-    simple = {"Gaussian": gaussian, "Student's t": student}
-    simple |= baselines.others(train, held_out)
     report = DensityReport(
         verdict=verdict,
         reasons=reasons,
+        notes=notes,
         log_likelihood=mean(scores),
         log_likelihood_error=standard_error(scores, held_out.weight),
         gain=mean(gains),
@@ -155,11 +180,9 @@ def decide(found: Sequence[Check]) -> tuple[str, tuple[str, ...]]:
     return _NO_GAIN if is_gain_alone else _UNRELIABLE, reasons_of(failed)
 
 
-def _samples(mixture, compared, seed):
-    """Returns samples, one for each held-out row and given its context."""
-    seed = draws.stateless(seed)
-    if compared.context is None:
-        x = mixture.sample(len(compared.x), seed=seed)
-    else:
-        x = mixture.sample(seed=seed, context=compared.context)
-    return compared._replace(x=np.asarray(x))
+def _draws(mixture, compared, seed):
+    """Returns draws, `[S, n, D]`: for each held-out row and given its context."""
+    count = _DRAWS_OF_ROW if compared.context is not None else -(-_DRAWS // len(compared.x))
+    given = {} if compared.context is None else {"context": compared.context}
+    shape = count if given else [count, len(compared.x)]
+    return np.asarray(mixture.sample(shape, seed=draws.stateless(seed), **given))
