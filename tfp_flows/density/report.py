@@ -51,7 +51,8 @@ class DensityReport(Report):
         rows; with a context, under a linear regression.
       gain_error: its standard error.
       worst_gain: the gain of the row that falls furthest behind.
-      baselines: mean log-density of the held-out rows under simple models, by name.
+      baselines: mean log-density of the held-out rows under simple models, by name. They
+        are fitted without a few rows far beyond all others.
       num_rows: number of training rows; with weights, the effective number.
       num_held_out: number of held-out rows, likewise.
       chosen: sentences that say which models were fitted, and with which weights.
