@@ -34,8 +34,8 @@ _REGION = 0.9  # probability of a region of highest density
 _SPIKE_SHARE = 0.05  # share of the rows with the most common value of a column
 _COPIED_SHARE = 0.05  # share of the held-out rows that are copies
 _LITTLE_AHEAD = 0.1  # nats
-_MUCH_OFF = 0.2  # share of the rows of a third, beside 1/2
-_BY_CHANCE = 0.002  # probability that some third fails although the density is right
+_MUCH_OFF = 0.2  # correlation of rows and contexts
+_BY_CHANCE = 0.002  # probability that one fails although the density is right
 _MUCH_OUTSIDE = 0.04  # share of the draws outside the range of N rows
 _ROWS_OUTSIDE = 12.0  # N times the probability there is more for one of 10,000 data sets
 _FAR = 100.0  # factor of the distances from a median on either side of a gap
@@ -170,39 +170,35 @@ def shares_in_region(
     return share, float(samples_are_inside.mean()), deviation
 
 
-def thirds(data: Data, drawn: np.ndarray) -> Check:
-    """Checks that draws, `[S, n, D]`, agree with the rows in each third of the contexts.
+def along_context(data: Data, drawn: np.ndarray) -> Check:
+    """Checks that draws, `[S, n, D]`, agree with the rows wherever the contexts lie.
 
-    Among the rows with the lowest, middle and highest values of a column of the context,
-    half must be below the medians of the draws given their contexts, and half between the
-    quartiles. The value is the share that differs most from 1/2, less 1/2. S is 3, 7, 11,
-    and so on, so that both shares are 1/2 if the density is right.
+    If the density is right, the share of the draws given its context that are below a row
+    is uniform. So neither this share nor its distance from 1/2 is off on average, or has a
+    trend along the ranks of a column of the context, or along their distances from the
+    middle. The value is the largest correlation; one of 500 right densities has a larger
+    one than the threshold for its number of rows.
     """
-    count = len(drawn)
-    rank = np.sum(drawn < data.x, axis=0)  # [n, D]
-    is_below = rank < count / 2
-    is_between = np.abs(rank - count / 2) < (count + 1) / 4
-    cuts = np.quantile(data.context, [1 / 3, 2 / 3], axis=0)  # [2, C]
-    third = np.sum(data.context > cuts[:, None], axis=0)  # [n, C]
-    is_in = third[..., None] == np.arange(3)  # [n, C, 3]
-    num_in = np.maximum(is_in.sum(axis=0), 1)
-    rows = np.stack([is_below, is_between]).astype(float)
-    off = np.einsum("knd,nct->kdct", rows - 0.5, is_in) / num_in
-    deviations = NormalDist().inv_cdf(1.0 - _BY_CHANCE / (2.0 * off.size))
-    most = np.maximum(_MUCH_OFF, deviations * 0.5 / np.sqrt(num_in))
-    worst = np.unravel_index(np.argmax(np.abs(off) / most), off.shape)
-    kind, column, given, part = worst
-    place = ("below the medians", "between the quartiles")[kind]
-    words = (("high", "low"), ("wide", "narrow"))[kind]
+    num_rows = len(data.x)
+    share = (np.sum(drawn < data.x, axis=0) + 0.5) / (len(drawn) + 1.0) - 0.5  # [n, D]
+    of_rows = np.stack([share / 12.0**-0.5, (np.abs(share) - 0.25) / 48.0**-0.5])
+    rank = np.stack([_ranks(column) for column in data.context.T], axis=1) - 0.5
+    trends = [_standardised(rank), _standardised(np.abs(rank))]
+    of_contexts = np.concatenate([np.ones([num_rows, 1]), *trends], axis=1)
+    found = np.einsum("knd,nt->kdt", of_rows, of_contexts) / num_rows
+    deviations = NormalDist().inv_cdf(1.0 - _BY_CHANCE / (2.0 * found.size))
+    threshold = max(_MUCH_OFF, deviations / math.sqrt(num_rows))
+    kind, column, trend = np.unravel_index(np.argmax(np.abs(found)), found.shape)
+    value = float(found[kind, column, trend])
+    words = (("low", "high"), ("narrow", "wide"))[kind][int(value < 0.0)]
+    given = (int(trend) - 1) % rank.shape[1]
+    place = " is far from its median" if trend > rank.shape[1] else " is high"
+    where = f", most where column {given} of the context{place}" if trend else ""
     advice = (
-        f"In the {('lowest', 'middle', 'highest')[part]} third of column {given} of the "
-        f"context, {0.5 + off[worst]:.0%} of the held-out rows are {place} of draws of "
-        f"column {column}, not about 50 %: draws are too {words[int(off[worst] < 0.0)]} "
-        "there. Give the fit more time or rows, or divide the column by a scale that "
-        "depends on the context."
+        f"Draws given the context are too {words} in column {column}{where}. Give the fit "
+        "more time or rows, or divide the column by a scale that depends on the context."
     )
-    value, threshold = float(np.abs(off[worst])), float(most[given, part])
-    return Check.at_most("thirds of the context", value, threshold, advice)
+    return Check.at_most("misfit along the context", abs(value), threshold, advice)
 
 
 def neighbours(data: Data, samples: Data) -> Check:
@@ -395,15 +391,22 @@ def _distances(data):
     return x, distance, is_gap.any(axis=0) & (distance > last_near)
 
 
+def _ranks(column):
+    """Ranks of numbers from 0 to 1, `[n]`; equal numbers share a rank."""
+    _, place, count = np.unique(column, return_inverse=True, return_counts=True)
+    return ((np.cumsum(count) - 0.5 * count) / len(column))[place]
+
+
+def _standardised(x):
+    """Columns, `[n, C]`, with mean 0 and mean square 1; 0 for a constant."""
+    x = x - x.mean(axis=0)
+    return x / np.maximum(x.std(axis=0), 1e-300)
+
+
 def _rank_correlations(x):
     """Rank correlations of columns with their previous rows, `[D]`; 0 for a constant."""
-    found = []
-    for column in x.T:
-        _, place, count = np.unique(column, return_inverse=True, return_counts=True)
-        rank = (np.cumsum(count) - 0.5 * count)[place]  # equal numbers share a rank
-        rank -= rank.mean()
-        found.append(np.mean(rank[1:] * rank[:-1]) / max(np.mean(rank**2), 1e-300))
-    return np.array(found)
+    rank = _standardised(np.stack([_ranks(column) for column in x.T], axis=1))
+    return np.mean(rank[1:] * rank[:-1], axis=0)
 
 
 def _least_variance_of(data):

@@ -28,7 +28,7 @@ _UNRELIABLE = "not to be relied on"
 VERDICTS = (_GOOD, _NO_GAIN, _UNRELIABLE)  # `DensityReport` says what each means
 _MOST_SAMPLES = 1_000  # held-out rows that are compared with samples
 _DRAWS = 2_000  # draws at least, without a context
-_DRAWS_OF_ROW = 19  # draws of each context; see `checks.thirds`
+_DRAWS_OF_ROW = 19  # draws of each context; see `checks.along_context`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +140,7 @@ def judge(
         gain,
     ]
     if compared.context is not None:
-        found.append(checks.thirds(compared, drawn))
+        found.append(checks.along_context(compared, drawn))
     verdict, reasons = decide(found)
     noted = [
         checks.simple_models(better, simple, held_out.weight),
