@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -51,17 +51,19 @@ def check_scope(name: Any) -> None:
     require(is_name, "a string `name` as second argument", got, hint)
 
 
-def check_keywords(method: str, takes: Callable, keywords: Iterable[str]) -> None:
+def check_keywords(method: str, takes: Callable, keywords: Mapping) -> None:
     """Refuses keyword arguments of a public `method` that `takes` lacks.
 
     Args:
       method: name of the method of TFP that passes its keyword arguments on.
       takes: the method that they go to; one with `**kwargs` takes all.
-      keywords: their names.
+      keywords: the arguments by name.
 
     Raises:
       TypeError: if one is unknown, as Python does; its error would name a private method.
     """
+    if not keywords:
+        return
     known = inspect.signature(takes).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in known):
         return
