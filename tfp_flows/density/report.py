@@ -44,7 +44,6 @@ class DensityReport(Report):
         rows, and no check fails. "no better than a Gaussian": take the Gaussian. "not to be
         relied on": a check failed.
       reasons: sentences that say why it is not "good", and what to try.
-      notes: sentences about findings that leave the verdict as it is.
       log_likelihood: mean log-density of the held-out rows.
       log_likelihood_error: its standard error.
       gain: mean of the rows' log-densities less those under a Gaussian of the same training
@@ -58,6 +57,7 @@ class DensityReport(Report):
       chosen: sentences that say which models were fitted, and with which weights.
       seconds: wall time of the fit.
       checks: all checks, from which the verdict and its reasons follow.
+      notes: sentences about findings that leave the verdict as it is.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -68,7 +68,6 @@ class DensityReport(Report):
 
     verdict: str
     reasons: tuple[str, ...]
-    notes: tuple[str, ...]
     log_likelihood: float
     log_likelihood_error: float
     gain: float
@@ -80,6 +79,7 @@ class DensityReport(Report):
     chosen: tuple[str, ...]
     seconds: float
     checks: tuple[Check, ...]
+    notes: tuple[str, ...] = ()  # as in files that were saved before there were notes
 
     def __str__(self) -> str:
         likelihood = plus_minus(self.log_likelihood, self.log_likelihood_error)

@@ -13,7 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from experiments import compare
 from experiments.density_estimation import report
 from experiments.reports import page, predictions
-from tfp_flows.tables import fidelity
+from tfp_flows.tables.synthesis import fidelity
 
 pytestmark = pytest.mark.xdist_group("finished runs")
 
