@@ -181,6 +181,7 @@ def along_context(data: Data, drawn: np.ndarray) -> Check:
     """
     num_rows = len(data.x)
     share = (np.sum(drawn < data.x, axis=0) + 0.5) / (len(drawn) + 1.0) - 0.5  # [n, D]
+    # Divided by the standard deviations of a uniform share.
     of_rows = np.stack([share / 12.0**-0.5, (np.abs(share) - 0.25) / 48.0**-0.5])
     rank = np.stack([_ranks(column) for column in data.context.T], axis=1) - 0.5
     trends = [_standardised(rank), _standardised(np.abs(rank))]
@@ -285,12 +286,9 @@ def dependence(train: Data) -> Check:
 def far_rows(rows: Data) -> Check:
     """Notes a column with rows that are far beyond all others."""
     rows = rows.resampled()
-    x, distance, is_far = _distances(rows)
-    spread = np.subtract(*np.quantile(x, [0.75, 0.25], axis=0))
-    value, column = 0.0, 0
-    if is_far.any():
-        column = int(np.argmax(is_far.any(axis=0)))
-        value = float(distance[:, column].max() / spread[column])
+    distance, is_far = _distances(rows)
+    column = int(np.argmax(is_far.any(axis=0)))
+    value = float(np.max(distance[:, column], where=is_far[:, column], initial=0.0))
     advice = (
         f"Column {column} has rows far beyond all others, {is_far[:, column].sum():,} of "
         f"them, up to {value:.3g} interquartile ranges from the median. They widen the "
@@ -379,16 +377,19 @@ def linear_column(rows: TensorLike, context: TensorLike | None = None) -> int | 
 
 
 def _distances(data):
-    """Rows, distances from the medians, and which are beyond a wide gap, all `[N, D]`."""
+    """Distances from medians, in interquartile ranges, and which are beyond a wide gap.
+
+    Both are `[N, D]`. A column without such a range has no gap.
+    """
     x = np.asarray(data.x, np.float64)
     distance = np.abs(x - np.median(x, axis=0))
     spread = np.subtract(*np.quantile(x, [0.75, 0.25], axis=0))
+    distance /= np.where(spread > 0.0, spread, np.inf)
     ordered = np.sort(distance, axis=0)
-    is_gap = ordered[1:] > _FAR * np.maximum(ordered[:-1], spread)
-    is_gap &= spread > 0.0
+    is_gap = ordered[1:] > _FAR * np.maximum(ordered[:-1], 1.0)
     first = np.argmax(is_gap, axis=0)[None]
     last_near = np.take_along_axis(ordered, first, axis=0)
-    return x, distance, is_gap.any(axis=0) & (distance > last_near)
+    return distance, is_gap.any(axis=0) & (distance > last_near)
 
 
 def _ranks(column):
