@@ -9,7 +9,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -514,12 +514,12 @@ class ConditionedPosterior(FlowPosterior):
         Raises:
           ValueError: for a batch of observations.
         """
-        return self._judged[0]
+        return self._judged.report
 
     @property
     def has_weights(self) -> bool:
         """Whether `resample` has weighted draws; raises as `report` for a batch."""
-        return self._judged[1] is not None
+        return self._judged.weighted is not None
 
     def resample(self, n: int, seed: int | None = None) -> Any:
         """Draws from importance-weighted draws, if draws have weights.
@@ -539,19 +539,18 @@ class ConditionedPosterior(FlowPosterior):
         """
         check_integer("n", n)
         check_seed("seed", seed)
-        _, weighted, is_adapted = self._judged
+        _, weighted, are_adapted = self._judged
         if weighted is None:
             raise ValueError(
                 "Expected weights, of a joint distribution with `observed` or of a learned "
                 "likelihood that is used (`amortized.report.weights`); got none."
             )
-        if weighted.ess and not is_adapted:
+        if weighted.ess and not are_adapted:
             weighted = self._enough_for(n, weighted)
         return self._resampled(weighted.x, weighted.weights, n, seed)
 
     @functools.cached_property
-    def _judged(self) -> tuple[ObservationReport, WeightedDraws | None, bool]:
-        """The report, the weighted draws that it judges, and whether these are adapted."""
+    def _judged(self) -> _Judged:
         words = "one observation; index `amortized(x[i]).report` for those of a batch"
         require(self._row.ndim == 1, words, f"a batch of shape {self._row.shape[:-1]}")
         amortized, weighted, adapted = self._amortized, None, None
@@ -581,7 +580,7 @@ class ConditionedPosterior(FlowPosterior):
             self._predictive_check(adapted or weighted),
             is_learned=amortized._is_learned,
         )
-        return report, adapted or weighted, adapted is not None
+        return _Judged(report, adapted or weighted, adapted is not None)
 
     def _predictive_check(self, weighted):
         """The check by simulations, or None, of the draws that the report advises."""
@@ -668,6 +667,14 @@ class ConditionedPosterior(FlowPosterior):
             "Expected draws, which can be pickled; got the posterior of an observation, "
             "whose simulator need not be."
         )
+
+
+class _Judged(NamedTuple):
+    """The report of an observation, the draws that it judges, and whether it adapted them."""
+
+    report: ObservationReport
+    weighted: WeightedDraws | None
+    are_adapted: bool
 
 
 def _as_lists(arrays: Mapping[str, np.ndarray]) -> dict[str, list]:
