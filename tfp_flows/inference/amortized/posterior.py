@@ -670,7 +670,7 @@ class ConditionedPosterior(FlowPosterior):
 
 
 class _Judged(NamedTuple):
-    """The report of an observation, the draws that it judges, and whether it adapted them."""
+    """The report of an observation, its weighted draws, and whether they are adapted."""
 
     report: ObservationReport
     weighted: WeightedDraws | None
