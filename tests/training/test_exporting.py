@@ -87,8 +87,7 @@ def test_endpoints_answer_as_the_distribution_does(exported, name):
     case, inputs, answers = exported[name]
     distribution, x = getattr(case, "distribution", case), inputs["x"]
     context = {k: v for k, v in inputs.items() if k == "context"}
-    is_exact = not isinstance(case, keras.Model)
-    tolerance = {"rtol": 0.0} if is_exact else {"rtol": 1e-5, "atol": 1e-6}
+    tolerance = {"rtol": 1e-5, "atol": 1e-6}
     expected = distribution.log_prob(x, **context)
     np.testing.assert_allclose(answers["log_prob"], expected, **tolerance)
     np.testing.assert_allclose(answers["signature"], expected, **tolerance)

@@ -30,6 +30,7 @@ _NEIGHBOURS = 5
 # Smaller differences pass, however small their errors.
 _MUCH_SURPRISE = 1.0  # nats
 _MUCH_APART = 0.1  # share of the rows, or of the neighbours
+_OFTEN_APART = 0.05  # share of the rows by which good fits to few rows are too sure
 _REGION = 0.9  # probability of a region of highest density
 _SPIKE_SHARE = 0.05  # share of the rows with the most common value of a column
 _COPIED_SHARE = 0.05  # share of the held-out rows that are copies
@@ -139,7 +140,7 @@ def calibration(
     the density is too sure. Scores are log-densities, `[n]` and `[m]`.
     """
     value, _, deviation = shares_in_region(scores, sample_scores, weight)
-    threshold = _REGION - max(_MUCH_APART, 3.0 * deviation)
+    threshold = _REGION - max(_MUCH_APART, _OFTEN_APART + 3.0 * deviation)
     advice = (
         f"The region that holds {_REGION:.0%} of the samples holds {value:.0%} of the "
         "held-out rows: the density is too sure. Collect more rows, or leave columns out."

@@ -27,6 +27,7 @@ _GOOD, _NO_GAIN = "good", "no better than a Gaussian"
 _UNRELIABLE = "not to be relied on"
 VERDICTS = (_GOOD, _NO_GAIN, _UNRELIABLE)  # `DensityReport` says what each means
 _MOST_SAMPLES = 1_000  # held-out rows that are compared with samples
+_SCORED = 1_000  # samples at least whose log-densities are compared with those of rows
 _DRAWS = 2_000  # draws at least, without a context
 _DRAWS_OF_ROW = 19  # draws of each context; see `checks.along_context`
 
@@ -124,7 +125,7 @@ def judge(
     mixture = Mixture([components[k] for k in used], weights[used])
     drawn = _draws(mixture, compared, seed)
     samples = compared._replace(x=drawn[0])
-    sample_scores = mixed(log_prob_of_components(mixture, samples), mixture.weights)
+    sample_scores = _sample_scores(mixture, drawn, compared.context)
     gain = checks.gain(gains, held_out.weight)
     better = scores if gain.value > 0.0 else gaussian
     found = [
@@ -187,3 +188,12 @@ def _draws(mixture, compared, seed):
     given = {} if compared.context is None else {"context": compared.context}
     shape = count if given else [count, len(compared.x)]
     return np.asarray(mixture.sample(shape, seed=draws.stateless(seed), **given))
+
+
+def _sample_scores(mixture, drawn, context):
+    """Returns log-densities of at least `_SCORED` of the draws, `[S, n, D]`, if so many."""
+    scored = drawn[: -(-_SCORED // drawn.shape[1])]
+    if context is not None:
+        context = np.tile(context, [len(scored), 1])
+    data = Data(np.concatenate(scored), context, None)
+    return mixed(log_prob_of_components(mixture, data), mixture.weights)
