@@ -92,6 +92,8 @@ class Report:
 
 
 def _plain(value):
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
     if isinstance(value, tuple):
         return [_plain(part) for part in value]
     return value.tolist() if isinstance(value, np.ndarray) else value

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from short_fits import trained_for
 
-import tfp_flows
 from experiments import sample, score, simulation_inference
 from experiments.data.files import DataError
 from experiments.runs.run_directory import RunDirectoryError
@@ -188,18 +187,9 @@ def test_a_model_may_change_until_its_first_simulations(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_support_that_depends_on_a_parameter_ends_a_run_without_a_file(
-    tmp_path, monkeypatch
-):
-    def save(self, path):
-        raise ValueError("for any other reason")
-
+def test_a_support_that_depends_on_a_parameter_ends_a_run_without_a_file(tmp_path):
     (tmp_path / "own.py").write_text(DEPENDENT)
     settings = small(tmp_path, model=f"{tmp_path}/own.py:make")
-    with monkeypatch.context() as patch:
-        patch.setattr(tfp_flows.inference.AmortizedPosterior, "save", save)
-        with pytest.raises(ValueError, match="any other reason"):
-            simulation_inference.run(settings)
     with pytest.warns(UserWarning, match="model.keras is not written: .* depends"):
         results = simulation_inference.run(settings)
     assert not (tmp_path / "run" / "model.keras").exists()
