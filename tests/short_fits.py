@@ -9,6 +9,7 @@ import pytest
 import tfp_flows as tff
 from tfp_flows import fit_density
 from tfp_flows.density import fit, rules_for
+from tfp_flows.inference.amortized import calibration
 from tfp_flows.tables.synthesis import fidelity
 
 # Fields of a `FlowRule`: what takes least time to trace and to train.
@@ -32,6 +33,8 @@ def trained_for(
     **changes,
 ):
     """Makes `fit_density` train for some epochs, by rules with changes.
+
+    Learned likelihoods are judged by a tenth of the draws, in fewer calls.
 
     Args:
       epochs: number of epochs of each component.
@@ -69,6 +72,8 @@ def trained_for(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit, "rules_for", rules)
         patch.setattr(fit, "TableDensity", FewEpochs)
+        patch.setattr(calibration, "_NUM_WEIGHTED", 400)
+        patch.setattr(calibration, "_WEIGHTED_A_CALL", 100)
         yield functools.partial(fit_density, verbose=0)
 
 

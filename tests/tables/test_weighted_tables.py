@@ -25,7 +25,7 @@ KINDS = [
 
 def fit(frame=FRAME, weight=None, **options):
     table = tff.TableDensity(tff.tables.TableColumns(KINDS), **{**TINY, "num_members": 2})
-    options = {"epochs": 2, "batch_size": 64, **options}
+    options = {"epochs": 2, "batch_size": 100, **options}
     history = table.fit(frame, sample_weight=weight, **options).history
     return table, np.array([history["loss"], history["val_loss"]])
 

@@ -36,6 +36,7 @@ def test_elsewhere_than_on_a_terminal_a_line_a_minute(capsys, monkeypatch):
     ]
 
 
+@pytest.mark.usefixtures("op_by_op")
 @pytest.mark.slow_ids("0-steps1")
 @pytest.mark.parametrize(("every", "steps"), [(2, [1, 3]), (0, [])])
 def test_metrics_and_tensorboard_have_the_log_likelihood(every, steps, tmp_path):

@@ -52,6 +52,7 @@ def weights_report(posterior, likelihood, num_dropped=0):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(calibration, "_NUM_WEIGHTED", 1_000)
+        patch.setattr(calibration, "_WEIGHTED_A_CALL", 100)
         judge = Judge(num_dropped)
         return judge.weights(by_posterior, log_prior, by_likelihood, 2)
 
@@ -203,6 +204,7 @@ class WithoutDensity(tfd.Normal):
         raise NotImplementedError
 
 
+@pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize(
     ("prior", "gains", "options", "fits"),
     [
@@ -228,7 +230,7 @@ def test_a_trial_decides_whether_the_likelihood_is_learned(prior, gains, options
         patch.setattr(Judge, "weights", judged)
         patch.setattr(fit_module, "_AT_FIRST", 50)
         found = tfp_flows.fit_amortized_posterior(
-            prior, simulator=simulate, num_simulations=600, **options
+            prior, simulator=simulate, num_simulations=300, **options
         )
     in_turn = [False] if options.get("learn_likelihood") else [True, False, False]
     assert trials == in_turn[:fits]

@@ -201,7 +201,6 @@ def test_sets_of_numbers_may_lack_some():
 @pytest.mark.usefixtures("op_by_op")
 def test_a_learned_likelihood_sees_no_functions_of_other_numbers(monkeypatch):
     monkeypatch.setattr(calibration.WeightsReport, "is_used", True)  # in any case
-    monkeypatch.setattr(calibration, "_NUM_WEIGHTED", 1_000)
 
     def simulator(mean, seed):
         return mean[:, None] + np.random.default_rng(seed).normal(size=(len(mean), 4))
