@@ -129,7 +129,7 @@ def chains_of_mixture(share, shift, rng, is_stuck=False):
 
 def uncovered(chains, rng):
     weighted = even(rng).weighted
-    weighted = dataclasses.replace(weighted, rows=weighted.rows[:, :1])
+    weighted = dataclasses.replace(weighted, entries=weighted.entries[:, :1])
     return uncovered_mass(chains, chains.has_arrived, weighted, lambda x: x)
 
 

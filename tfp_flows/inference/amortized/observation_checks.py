@@ -45,7 +45,7 @@ _MOST_KNOWN = 5_000  # simulations among which neighbours are looked for
 _LEAST_EXTENT = 1e-3
 _RARE = 0.01  # share of simulations that are as far from others
 _LEAST_MASS = 0.98  # probability of a truncated prior's region under a posterior
-_ROWS_A_BATCH = 3_000  # importance weights of a batch
+_BATCH_SIZE = 3_000  # weighted draws of a batch
 # The t distribution that is moved to the target: degrees of freedom, effective draws for
 # each dimension, rounds; and halvings in the search for a power of the weights.
 _DEGREES, _DRAWS_A_DIMENSION, _MOST_ROUNDS, _BISECTIONS = 5.0, 20.0, 12, 30
@@ -235,7 +235,7 @@ class ImportanceWeights:
 
     def _draw(self, distribution, count, seed):
         parts = self._density, distribution, self._entries
-        sampler = ImportanceSampler(*parts, rows=_ROWS_A_BATCH, is_traced=False)
+        sampler = ImportanceSampler(*parts, batch_size=_BATCH_SIZE, is_traced=False)
         return sampler.weighted(count, seed)
 
 
@@ -331,7 +331,7 @@ def judge_observation(
     if weighted is not None:
         of_weights = _weights(weighted)
         if adapted is None:
-            drawn = weighted.rows[: weighted.count]
+            drawn = weighted.entries[: weighted.num_from_q]
             of_weights += [
                 check_unweighted_draws(weighted),
                 _quantiles(weighted),
@@ -397,9 +397,9 @@ def _quantiles(weighted):
     change = 0.0 if weighted.ess else math.inf
     if weighted.ess:
         deviation = np.maximum(weighted.moments.deviation, 1e-30)
-        equal = np.arange(len(weighted.rows)) < weighted.count
-        for j in np.flatnonzero(entries_that_vary(weighted.rows)):
-            column = weighted.rows[:, j]
+        equal = np.arange(len(weighted.x)) < weighted.num_from_q
+        for j in np.flatnonzero(entries_that_vary(weighted.entries)):
+            column = weighted.entries[:, j]
             right, drawn = (_quantiles_of(column, w) for w in (weighted.weights, equal))
             change = np.maximum(change, np.abs(right - drawn).max() / deviation[j])
     advice = (

@@ -96,7 +96,7 @@ class CheckChains:
         points = ends[rng.permutation(len(ends))[:_NUM_ENDS]]
         points = np.concatenate([gaussian.draw(noise), points])
         points = points[np.isfinite(self._density.log_prob(points))]
-        near = weighted.from_q[rng.integers(weighted.count, size=_NUM_CHAINS)]
+        near = weighted.from_q[rng.integers(weighted.num_from_q, size=_NUM_CHAINS)]
         starts = np.concatenate([points, near])[:_NUM_CHAINS]
         proposals, ratios = _proposals(weighted, rng)
         return self.run(starts, gaussian, proposals, ratios, seed, len(points))
@@ -195,7 +195,7 @@ class CheckChains:
 
 def _proposals(weighted, rng):
     """Draws of q for each step of each chain, `[T, C, D]`, and their log-ratios."""
-    rows = rng.integers(weighted.count, size=(_KEPT, _NUM_CHAINS))
+    rows = rng.integers(weighted.num_from_q, size=(_KEPT, _NUM_CHAINS))
     return weighted.from_q[rows], weighted.ratios[rows]
 
 
@@ -317,11 +317,11 @@ def uncovered_mass(
     late = len(is_counted) - len(is_counted) // 3
     bounds = (_upper_bound(is_beyond[t:], is_counted[t:]) for t in (0, late))
     bound = max(bounds) - known_share
-    rows, moments = weighted.rows, weighted.moments
-    varies = entries_that_vary(rows)
+    entries, moments = weighted.entries, weighted.moments
+    varies = entries_that_vary(entries)
     mean, deviation = moments.mean[varies], moments.deviation[varies]
     beyond = (flatten(chains.draws[is_beyond])[:, varies] - mean) / deviation
-    known = (rows[is_known][:, varies] - mean) / deviation
+    known = (entries[is_known][:, varies] - mean) / deviation
     # Expectations by chains beyond the draws of q, and by weights elsewhere.
     rest = (1.0 - share) / max(1.0 - known_share, 1e-9)
     equal = np.full(len(beyond), 1.0 / is_counted.sum())

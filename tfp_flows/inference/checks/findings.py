@@ -17,7 +17,11 @@ from tfp_flows.inference.checks.chains import (
     r_hat_with_draws,
     uncovered_mass,
 )
-from tfp_flows.inference.checks.importance import ImportanceSampler, WeightedDraws
+from tfp_flows.inference.checks.importance import (
+    BATCH_SIZE,
+    ImportanceSampler,
+    WeightedDraws,
+)
 from tfp_flows.inference.checks.missing_mass import further_modes, used_and_missing
 from tfp_flows.inference.initial_flow import Start
 from tfp_flows.inference.modes import Gaussian
@@ -88,14 +92,14 @@ def examine(
     spare_gradients = seconds / max(density.seconds_of_gradient, 1e-12) - _NUM_GRADIENTS
     fewest, *larger = _NUMBERS_OF_DRAWS
     counts = [fewest, *(count for count in larger if count < spare_gradients)]
-    weighted = sampler.until_known(counts, seed)
+    weighted = sampler.weighted_until_known(counts, seed)
     show("checking Markov chains", 0.3)
     runner = CheckChains(density, sampler.log_q, by_xla)
     chains = runner.start(weighted, start.ends, seed, rng)
     show("searching for further modes", 0.7)
     modes = further_modes(sampler, weighted, start, rng)
     num_gradients = chains.num_gradients + modes.num_gradients
-    evidence = weighted.log_evidence[0]
+    evidence = weighted.log_evidence.value
     is_used, missing = used_and_missing(sampler, chains, modes, evidence, rng)
     mass, uncovered = uncovered_mass(chains, is_used, weighted, flatten)
     if mass > UNCOVERED_MASS and spare_gradients < NUM_CONTINUED * chains.num_gradients:
@@ -117,6 +121,7 @@ def _weights_alone(start, distribution, seed, seconds):
     # The fewest draws, if there was no time to measure the seconds of one.
     affordable = 0.5 * seconds / (density.seconds_of_gradient or math.inf)
     count = int(np.clip(affordable, _FEWEST_DRAWS, _NUMBERS_OF_DRAWS[0]))
-    sampler = ImportanceSampler(density, distribution, flatten, rows=min(count, 2000))
-    weighted = sampler.until_known([count], seed)
+    batch_size = min(count, BATCH_SIZE)
+    sampler = ImportanceSampler(density, distribution, flatten, batch_size=batch_size)
+    weighted = sampler.weighted_until_known([count], seed)
     return Findings(weighted, complete=False, seconds=seconds_of_checks(density))

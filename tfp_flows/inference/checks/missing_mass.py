@@ -51,7 +51,7 @@ def further_modes(
     Rays start from the centre of the draws, and of the components of the start.
     """
     density, gaussian, prior = sampler.density, weighted.gaussian, start.space.prior
-    evidence, components = weighted.log_evidence[0], start.gaussians
+    evidence, components = weighted.log_evidence.value, start.gaussians
 
     def is_known(x):
         log_p, log_q = sampler.at(x)
