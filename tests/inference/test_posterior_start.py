@@ -234,7 +234,7 @@ def test_missing_mass_has_its_share_beside_a_start_without_modes():
     missing = initial_flow.Gaussian(np.ones(2), np.eye(2), -1901.0)
     findings = types.SimpleNamespace(
         missing=[missing],
-        is_fair=True,
+        is_near_target=True,
         chain_draws=np.zeros([0, 2]),
         weighted=types.SimpleNamespace(log_evidence=Estimate(-1900.0, 0.1)),
     )

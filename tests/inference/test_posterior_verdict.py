@@ -9,7 +9,12 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from densities import density
 
-from tfp_flows.inference.checks.chains import Chains, CheckChains, Uncovered, uncovered_mass
+from tfp_flows.inference.checks.chains import (
+    Chains,
+    CheckChains,
+    UncoveredBounds,
+    uncovered_mass,
+)
 from tfp_flows.inference.checks.findings import Findings
 from tfp_flows.inference.checks.importance import WeightedDraws
 from tfp_flows.inference.checks.verdict import is_final, list_checks, verdict
@@ -73,7 +78,7 @@ def test_entries_that_do_not_vary_do_not_count(rng):
         ({"uncovered_mass": 0.02}, "2.00 %"),
         ({"missing": [None]}, "1 regions"),
         ({"complete": False}, "no time for Markov chains"),
-        ({"complete": False, "seconds": 90.0}, "alone take about 1.5 minutes"),
+        ({"complete": False, "seconds_needed": 90.0}, "alone take about 1.5 minutes"),
     ],
 )
 def test_what_chains_found_is_not_reliable_and_another_round_may_mend_it(
@@ -99,7 +104,7 @@ def test_uncovered_mass_that_changes_no_expectation_asks_for_resampling(
     bounds, is_harmless, rng
 ):
     found = dataclasses.replace(
-        even(rng), uncovered_mass=0.003, uncovered=Uncovered(*bounds)
+        even(rng), uncovered_mass=0.003, uncovered_bounds=UncoveredBounds(*bounds)
     )
     name, reasons = judged(found)
     assert name == ("reliable after resampling" if is_harmless else "not reliable")

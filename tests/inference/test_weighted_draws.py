@@ -43,7 +43,7 @@ def test_broad_draws_have_their_t_densities():
     found = importance._log_broad(broad, x)
     shape = broad.factor @ broad.factor.T
     joint = scipy.stats.multivariate_t(broad.mean, shape, 2.0).logpdf(x)
-    own = scipy.stats.t(2.0).logpdf(broad.whiten(x)).sum(axis=1) - broad.log_scale
+    own = scipy.stats.t(2.0).logpdf(broad.whiten(x)).sum(axis=1) - broad.log_det
     np.testing.assert_allclose(found, [joint, own], rtol=1e-9)
     # The mean weight of draws from each, for a normal density with lighter tails.
     normal = scipy.stats.multivariate_normal(broad.mean, shape).logpdf(x)

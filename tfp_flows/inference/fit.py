@@ -182,7 +182,9 @@ def fit_posterior(
     with Progress(verbose) as shown, _errors_of_the_target():
         shown.show("drawing from the prior")
         if hasattr(target, "event_shape"):
-            space.prior = space.support.prior_draws(target, _NUM_PRIOR, checkpoint.seed)
+            space.prior_draws = space.support.prior_draws(
+                target, _NUM_PRIOR, checkpoint.seed
+            )
         fit = Fit(space, budget, shown, checkpoint)
         rounds = [_first_round(fit)]
         while (further := _next_round(fit, rounds[-1])) is not None:
@@ -267,7 +269,7 @@ def _first_round(fit):
     fit.show(0, "searching for maxima", 0.0)
     rng = np.random.default_rng([fit.seed, 0])
     points = dispersed_starts(fit.space.density.event_size, _NUM_STARTS, rng)
-    points = np.concatenate([points, fit.space.prior])
+    points = np.concatenate([points, fit.space.prior_draws])
     fit.checkpoint.check_target(*_known_densities(fit.space.density, points))
     start = fit.checkpoint.start(0, fit.space)
     return _run_round(fit, start or first_start(fit.space, points, fit.budget, rng))
@@ -345,7 +347,7 @@ def start_of_findings(
     room, size = MOST_COMPONENTS - len(gaussians), len(gaussians[0].mean)
     evidence = np.nan_to_num(findings.weighted.log_evidence.value, neginf=0.0)
     fewest = _FEWEST_OF_CHAINS
-    if findings.is_fair:
+    if findings.is_near_target:
         fewest = max(fewest, MOST_COMPONENTS * size * (size + 3) // 2)
     if findings.missing and room > 0:
         # Log-masses of the start are relative to each other; missing ones are absolute.
@@ -451,7 +453,7 @@ def _check_far_tails(fit, best, first_gaussian):
     density, space, findings = fit.space.density, best.start.space, best.findings
     draws = space.unconstrained(findings.weighted.from_q)
     sets_of_draws = [draws]
-    if not (agrees(best.checks) or findings.is_fair):
+    if not (agrees(best.checks) or findings.is_near_target):
         # The fit of a density without an integral may be so far out that rounding hides
         # how the density falls there. The start of the first round is nearer.
         rng = np.random.default_rng([fit.seed, 5])

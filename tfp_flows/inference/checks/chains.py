@@ -80,7 +80,7 @@ class CheckChains:
         self._density, self._log_q = density, log_q
         self._run = Compiled(self._sample, by_xla=by_xla and density.has_loop)
 
-    def start(
+    def first_chains(
         self,
         weighted: WeightedDraws,
         ends: np.ndarray,
@@ -101,7 +101,7 @@ class CheckChains:
         proposals, ratios = _proposals(weighted, rng)
         return self.run(starts, gaussian, proposals, ratios, seed, len(points))
 
-    def further(
+    def continued(
         self,
         chains: Chains,
         is_used: np.ndarray,
@@ -276,7 +276,7 @@ def _mean_ranks(values):
 
 
 @dataclasses.dataclass(frozen=True)
-class Uncovered:
+class UncoveredBounds:
     """Bounds on errors of expectations by weighted draws, which lack the uncovered mass."""
 
     probability: float  # of any event: the uncovered mass plus two standard errors
@@ -292,13 +292,13 @@ class Uncovered:
 
 def uncovered_mass(
     chains: Chains, is_used: np.ndarray, weighted: WeightedDraws, flatten: Callable
-) -> tuple[float, Uncovered | None]:
+) -> tuple[float, UncoveredBounds | None]:
     """Returns how much more mass chains have beyond the draws of q than weighted draws.
 
     Points beyond them have a larger ratio of target to q than all draws of q. Chains that
     are in the posterior's mass are used, booleans `[C]`. `flatten` maps unconstrained
-    draws, `[N, D]`, to the entries of the parts, `[N, E]`. There is no `Uncovered` if the
-    mass is 0 or not known.
+    draws, `[N, D]`, to the entries of the parts, `[N, E]`. There are no bounds if the mass
+    is 0 or not known.
     """
     if not is_used.any():
         return math.nan, None
@@ -330,7 +330,7 @@ def uncovered_mass(
     change = 0.5 * np.log(np.maximum(square - shift**2, 1e-30))
     # Scales the effects from the estimate of the mass to its bound.
     effects = (np.abs(x).max() * bound / uncovered for x in (shift, change))
-    return uncovered, Uncovered(bound, *map(float, effects))
+    return uncovered, UncoveredBounds(bound, *map(float, effects))
 
 
 def _upper_bound(is_beyond, is_counted):
@@ -339,14 +339,15 @@ def _upper_bound(is_beyond, is_counted):
     return float(shares.mean() + 2.0 * shares.std() / math.sqrt(len(shares)))
 
 
-def check_r_hat(r_hat: float, *, complete: bool, seconds: float) -> Check:
+def check_r_hat(r_hat: float, *, complete: bool, seconds_needed: float) -> Check:
     """Checks that Markov chains, if there was time for them, agree with the weighted draws.
 
     R-hat is NaN if hardly a chain arrived. Chains and the search for maxima take about
-    `seconds`; 0 if not known.
+    `seconds_needed`; 0 if not known.
     """
     if not complete:
-        alone = f": these alone take about {seconds / 60.0:.1f} minutes" if seconds else ""
+        minutes = seconds_needed / 60.0
+        alone = f": these alone take about {minutes:.1f} minutes" if minutes else ""
         advice = (
             "There was no time for Markov chains and a search for maxima, without which "
             f"nothing is reliable. Try a larger `max_minutes`{alone}."
@@ -366,7 +367,7 @@ def check_r_hat(r_hat: float, *, complete: bool, seconds: float) -> Check:
     )
 
 
-def check_uncovered_mass(mass: float, bounds: Uncovered | None) -> Check:
+def check_uncovered_mass(mass: float, bounds: UncoveredBounds | None) -> Check:
     """Checks that the posterior has mass wherever chains go, by `uncovered_mass`."""
     words = (
         f"Of the draws of Markov chains, {100.0 * mass:.2f} % are where the posterior has "

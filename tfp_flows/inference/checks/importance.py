@@ -159,7 +159,7 @@ class ImportanceSampler:
             for function in (lambda seed: draw(seed=seed), distribution.log_prob)
         )
 
-    def at(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def log_p_and_log_q(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns log-densities of points, `[N, D]`, under the target and under q, `[N]`.
 
         That of the target is -inf where it is not finite.
@@ -201,7 +201,9 @@ class ImportanceSampler:
         broad = Gaussian(gaussian.mean, _BROAD_SCALE * gaussian.factor)
         broad_draws = _broad_draws(broad, num_broad, np.random.default_rng([seed, 6]))
         pairs = zip(
-            (from_q, log_p, log_q), (broad_draws, *self.at(broad_draws)), strict=True
+            (from_q, log_p, log_q),
+            (broad_draws, *self.log_p_and_log_q(broad_draws)),
+            strict=True,
         )
         x, log_p, log_q = map(np.concatenate, pairs)
         log_broad = math.log(_BROAD_SHARE) + np.logaddexp(*_log_broad(broad, x))
@@ -250,7 +252,7 @@ def _log_broad(gaussian, x):
     constant = math.lgamma(power) - 0.5 * size * math.log(2.0 * math.pi)
     joint = constant - power * np.log1p(0.5 * squares.sum(axis=1))
     separate = -1.5 * np.log(squares + 2.0).sum(axis=1)
-    return joint - gaussian.log_scale, separate - gaussian.log_scale
+    return joint - gaussian.log_det, separate - gaussian.log_det
 
 
 def systematic_rows(
