@@ -200,7 +200,7 @@ def test_draws_on_the_way_from_far_out_do_not_count():
     standard = Gaussian(np.zeros(2), np.eye(2))
     chains = runner.run(starts, standard, proposals, ratios, 0, 3)
     assert (np.abs(chains.draws[0, :3]) > 1e3).all()
-    np.testing.assert_array_equal(chains.jumps, np.arange(8) > 0)
+    np.testing.assert_array_equal(chains.jump_shares, np.arange(8) > 0)
     expected = np.ones(proposals.shape[:2], bool)
     expected[0, 1:3] = False
     np.testing.assert_array_equal(chains.is_settled, expected)

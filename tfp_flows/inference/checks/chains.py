@@ -14,6 +14,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.core.check import Check
 from tfp_flows.core.compiled import Compiled, graph_function
+from tfp_flows.core.statistics import mean_ranks
 from tfp_flows.distributions import draws
 from tfp_flows.inference.checks.importance import (
     DEVIATION_CHANGE,
@@ -46,7 +47,7 @@ class Chains:
 
     draws: np.ndarray  # `[T, C, D]`
     log_ratios: np.ndarray  # log-densities of the target less the posterior's, `[T, C]`
-    jumps: np.ndarray  # share of the posterior's draws that each chain took, `[C]`
+    jump_shares: np.ndarray  # share of the posterior's draws that each chain took, `[C]`
     # Whether a draw belongs to the chain's stationary density, `[T, C]`: if it started far
     # out, after the first posterior draw that it took, or always if it took none.
     is_settled: np.ndarray
@@ -146,14 +147,15 @@ class CheckChains:
         has_jumped = np.cumsum(jumped, axis=0) - jumped > 0.0
         is_near = np.arange(jumped.shape[1]) >= num_far
         third = len(x) // 3
-        jumps = jumped.mean(axis=0)
-        is_settled = has_jumped | is_near | (jumps == 0.0)
+        jump_shares = jumped.mean(axis=0)
+        is_settled = has_jumped | is_near | (jump_shares == 0.0)
         with np.errstate(invalid="ignore"):  # chains may be outside the support
             rise = np.median(log_p[-third:], axis=0) - np.median(log_p[:third], axis=0)
-            has_arrived = (jumps > 0.0) | (rise < _RISE + 2.0 * log_p[-third:].std(axis=0))
+            is_still = rise < _RISE + 2.0 * log_p[-third:].std(axis=0)
+        has_arrived = (jump_shares > 0.0) | is_still
         has_arrived &= np.isfinite(log_p).all(axis=0)
         num_gradients = (_WARM_UP + _KEPT) * _LEAPFROGS * len(starts)
-        return Chains(x, log_ratios, jumps, is_settled, has_arrived, num_gradients)
+        return Chains(x, log_ratios, jump_shares, is_settled, has_arrived, num_gradients)
 
     def _sample(self, mean, factor, z, proposals, proposal_ratios, seed):
         def unconstrained(z):
@@ -262,17 +264,12 @@ def rank_r_hat(groups: np.ndarray) -> float:
 
 def _r_hat(groups):
     flat, count = groups.reshape(-1, groups.shape[-1]), groups.shape[1]
-    ranks = np.stack([_mean_ranks(column) for column in flat.T], axis=1)
+    # Chains and weighted draws repeat values.
+    ranks = np.stack([mean_ranks(column) for column in flat.T], axis=1)
     z = tf.math.ndtri((ranks - 0.375) / (len(flat) + 0.25)).numpy().reshape(groups.shape)
     within = z.var(axis=1, ddof=1).mean(axis=0)
     between = z.mean(axis=1).var(axis=0, ddof=1)
     return np.sqrt((count - 1.0) / count + between / np.maximum(within, 1e-12)).max()
-
-
-def _mean_ranks(values):
-    """Ranks from 1; equal values, which chains and weighted draws repeat, share theirs."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - 0.5 * (counts - 1))[place]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -339,7 +336,7 @@ def _upper_bound(is_beyond, is_counted):
     return float(shares.mean() + 2.0 * shares.std() / math.sqrt(len(shares)))
 
 
-def check_r_hat(r_hat: float, *, complete: bool, seconds_needed: float) -> Check:
+def check_r_hat(r_hat: float, complete: bool, seconds_needed: float) -> Check:
     """Checks that Markov chains, if there was time for them, agree with the weighted draws.
 
     R-hat is NaN if hardly a chain arrived. Chains and the search for maxima take about

@@ -108,10 +108,8 @@ def examine(
         show("continuing Markov chains", 0.9)
         longer = runner.continued(chains, is_used, weighted, seed, rng)
         num_gradients += longer.num_gradients
-        later_mass, later_bounds = uncovered_mass(
-            longer, longer.has_arrived, weighted, flatten
-        )
-        mass, bounds = max(mass, later_mass), later_bounds or bounds
+        later, later_bounds = uncovered_mass(longer, longer.has_arrived, weighted, flatten)
+        mass, bounds = max(mass, later), later_bounds or bounds
     return Findings(
         weighted,
         r_hat=r_hat_with_draws(chains, is_used, weighted, rng),

@@ -203,7 +203,7 @@ def used_and_missing(
 
 def _stuck_groups(chains):
     """Groups of chains that took no posterior draw, one group for each place."""
-    stuck = np.flatnonzero(chains.has_arrived & (chains.jumps == 0.0))
+    stuck = np.flatnonzero(chains.has_arrived & (chains.jump_shares == 0.0))
     groups: list[list[int]] = []
     spread = chains.draws.std(axis=0)  # [C, D]
     centre = chains.draws.mean(axis=0)

@@ -36,11 +36,7 @@ def list_checks(findings: Findings, names: Sequence[str] = ()) -> list[Check]:
         check_known_density(weighted),
         check_unweighted_draws(weighted),
         check_missing_mass(findings.missing),
-        check_r_hat(
-            findings.r_hat,
-            complete=findings.complete,
-            seconds_needed=findings.seconds_needed,
-        ),
+        check_r_hat(findings.r_hat, findings.complete, findings.seconds_needed),
         check_uncovered_mass(findings.uncovered_mass, findings.uncovered_bounds),
     ]
 
