@@ -238,6 +238,6 @@ def test_missing_mass_has_its_share_beside_a_start_without_modes():
         chain_draws=np.zeros([0, 2]),
         weighted=types.SimpleNamespace(log_evidence=Estimate(-1900.0, 0.1)),
     )
-    found = fit.start_of_findings(before, findings, np.random.default_rng(0))
+    found = fit.wider_start(before, findings, np.random.default_rng(0))
     assert [gaussian.log_mass for gaussian in found.gaussians] == [-1900.0, -1901.0]
     assert {gaussian.factor.shape for gaussian in found.gaussians} == {(2, 2)}

@@ -168,4 +168,4 @@ def _systematic(log_weights, seed):
     _, seed = split(stateless(seed), 2)
     shift = float(tf.random.stateless_uniform([], seed))
     rng = np.random.default_rng(seed.numpy().view(np.uint32))
-    return systematic_rows(weights, len(weights), shift, rng)
+    return systematic_rows(weights, len(weights), rng, shift)

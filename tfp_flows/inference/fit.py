@@ -62,6 +62,8 @@ _FEWEST_OF_CHAINS = 400  # fewest draws of chains for a start along them
 _NUM_KEPT = 4  # points that identify the target of a checkpoint
 _NUM_TAIL_DRAWS = 2000  # draws of the first start for the check of the far tails
 _SEED_OF_CHECKS = 7919  # a prime that keeps seeds of checks apart from those of training
+# Generators are `default_rng([seed, k])`: k is 0 for the first start, 3 for later ones, 4
+# and 5 for far tails; with a seed of checks, 2 for chains and modes, 6 for broad draws.
 _SHARE_OF_CHECKS = 0.5  # largest share of the wall time for checks
 _SHARE_OF_ROUND = 0.3  # least share of the wall time for a further round
 # Typical shares of a round that are done after the search for maxima, after compilation and
@@ -322,7 +324,7 @@ def _new_start(fit, last):
     if is_first_map and (is_last or is_curved or not findings.missing):
         coordinates = reparametrise(findings.likely_draws(rng))
     if coordinates is None:
-        return start_of_findings(last.start, findings, rng)
+        return wider_start(last.start, findings, rng)
     space = fit.space.mapped(coordinates)
     fit.show(index, "searching for maxima", 0.0)
     points = dispersed_starts(space.density.event_size, _NUM_STARTS, rng)
@@ -335,9 +337,7 @@ def _new_start(fit, last):
     return dataclasses.replace(start, words=words, index=index)
 
 
-def start_of_findings(
-    start: Start, findings: Findings, rng: np.random.Generator
-) -> Start | None:
+def wider_start(start: Start, findings: Findings, rng: np.random.Generator) -> Start | None:
     """Returns a start with the missing mass, or along draws of chains; None without both.
 
     Gaussians with more parameters than there are draws of chains would be no better than a

@@ -165,8 +165,7 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
         """Parts of n of the unconstrained draws, `[S, D]`, by their weights, `[S]`."""
         words = "a posterior with draws inside the target's support"
         require(weights.sum() > 0.0, words, "weights that are all 0")
-        rng = np.random.default_rng(seed)
-        rows = systematic_rows(weights, n, rng.uniform(), rng)
+        rows = systematic_rows(weights, n, np.random.default_rng(seed))
         return self.support.forward(tf.constant(x[rows], self.distribution.dtype))
 
     @classmethod

@@ -268,7 +268,8 @@ class PosteriorTraining(tf.Module):
         fixed = tf.stop_gradient(y)
         log_q, from_q = self._score(fixed)
         x, log_det = self._whitening.forward_and_log_det(y)
-        log_p, from_p = self._target(tf.stop_gradient(x))
+        target = self._density.value_and_gradient_in_loop(tf.stop_gradient(x))
+        log_p, from_p = map(tf.stop_gradient, target)  # without second derivatives
         log_q -= log_det
         is_usable = tf.math.is_finite(log_p) & tf.math.is_finite(log_q)
         is_usable &= _are_finite(from_p) & _are_finite(from_q)
@@ -284,10 +285,6 @@ class PosteriorTraining(tf.Module):
             tape.watch(y)
             log_q = self._inner.log_prob(y)
         return map(tf.stop_gradient, (log_q, tape.gradient(log_q, y)))
-
-    def _target(self, x):
-        """Log-density and gradient of the target, without second derivatives."""
-        return map(tf.stop_gradient, self._density.value_and_gradient_in_loop(x))
 
     def _base_draws(self, seed):
         base, count = self._distribution.distribution, self.num_draws

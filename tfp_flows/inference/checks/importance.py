@@ -160,10 +160,7 @@ class ImportanceSampler:
         )
 
     def log_p_and_log_q(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns log-densities of points, `[N, D]`, under the target and under q, `[N]`.
-
-        That of the target is -inf where it is not finite.
-        """
+        """Log-densities at points `[N, D]`: of the target, -inf if not finite, and of q."""
         log_p = self.density.log_prob(x)
         (log_q,) = in_batches(lambda x: [self.log_q(x)], x, dtype=self.density.dtype)
         return np.where(np.isfinite(log_p), log_p, -np.inf), log_q
@@ -256,13 +253,14 @@ def _log_broad(gaussian, x):
 
 
 def systematic_rows(
-    weights: np.ndarray, count: int, shift: float, rng: np.random.Generator
+    weights: np.ndarray, count: int, rng: np.random.Generator, shift: float | None = None
 ) -> np.ndarray:
     """Returns indices of `count` draws, each as often as its weight, `[S]`, says.
 
-    A uniform random number, `shift`, decides about fractions. The order is random, since
-    ArviZ, for example, computes autocorrelations along draws.
+    A uniform random number, `shift` or the first of `rng`, decides about fractions. The
+    order is random, since ArviZ, for example, computes autocorrelations along draws.
     """
+    shift = rng.uniform() if shift is None else shift
     total = np.cumsum(weights)
     points = (shift + np.arange(count)) / count * total[-1]
     rows = np.minimum(np.searchsorted(total, points, side="right"), len(total) - 1)
