@@ -124,7 +124,7 @@ from tfp_flows.inference.checks.importance import WeightedDraws
 
 def check_added(weighted: WeightedDraws) -> Check:
     """Checks that hardly any draw is there twice."""
-    rows = weighted.rows
+    rows = weighted.entries
     share = 1.0 - len(np.unique(rows, axis=0)) / len(rows)
     advice = f"{share:.0%} of the draws are repeated. Try float64."
     return Check("repeated draws", share, 0.01, share <= 0.01, advice)
@@ -139,7 +139,7 @@ from test_posterior_verdict import judged
 def test_added_check(rng):
     found = even(rng)
     assert judged(found) == ("reliable", ())
-    weighted = dataclasses.replace(found.weighted, rows=0.0 * found.weighted.rows)
+    weighted = dataclasses.replace(found.weighted, entries=0.0 * found.weighted.entries)
     repeated = dataclasses.replace(found, weighted=weighted)
     advice = "100% of the draws are repeated. Try float64."
     assert judged(repeated) == ("not reliable", (advice,))

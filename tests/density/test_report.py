@@ -166,7 +166,7 @@ def test_gaussian_of_a_context_is_linear_regression():
     deviation = np.sqrt(squares / 300) / (1.0 - 3 / 300)  # of errors of new rows
     expected = scipy.stats.norm(data.context @ slopes, deviation).logpdf(y)
     close(found, expected[300:, 0], 1e-4)
-    assert baselines.others(data, data) == {}
+    assert baselines.from_scikit_learn(data, data) == {}
 
 
 @pytest.mark.parametrize("degrees", [1.0, 3.0, np.inf])
@@ -187,11 +187,11 @@ def test_student_has_the_tails_of_the_rows(degrees):
 def test_simple_models_stand_columns_that_hardly_vary(monkeypatch):
     x = np.where([True, False], NORMAL, np.arange(400)[:, None] == 399)
     assert np.isfinite(baselines.student(Data(x[:300], None), Data(x[300:], None))).all()
-    found = baselines.others(Data(x[:300], None), Data(x[300:], None))
+    found = baselines.from_scikit_learn(Data(x[:300], None), Data(x[300:], None))
     assert sorted(found) == ["kernel density", "mixture of Gaussians"]
     assert all(np.isfinite(values).all() for values in found.values())
     monkeypatch.setitem(sys.modules, "sklearn.mixture", None)  # as if not installed
-    assert baselines.others(Data(x[:300], None), Data(x[300:], None)) == {}
+    assert baselines.from_scikit_learn(Data(x[:300], None), Data(x[300:], None)) == {}
 
 
 def test_few_rows_that_all_differ_have_no_common_value():

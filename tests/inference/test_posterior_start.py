@@ -16,6 +16,7 @@ from derivatives import op_by_op
 import tfp_flows as tff
 from tfp_flows.core.serialization import deserialize, serialize
 from tfp_flows.inference import fit, initial_flow, surrogate
+from tfp_flows.inference.checks.importance import Estimate
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 SMALL = {"num_steps": 2, "hidden_units": (8,), "seed": 0}
@@ -233,10 +234,10 @@ def test_missing_mass_has_its_share_beside_a_start_without_modes():
     missing = initial_flow.Gaussian(np.ones(2), np.eye(2), -1901.0)
     findings = types.SimpleNamespace(
         missing=[missing],
-        is_fair=True,
+        is_near_target=True,
         chain_draws=np.zeros([0, 2]),
-        weighted=types.SimpleNamespace(log_evidence=(-1900.0, 0.1)),
+        weighted=types.SimpleNamespace(log_evidence=Estimate(-1900.0, 0.1)),
     )
-    found = fit.next_start(before, findings, np.random.default_rng(0))
+    found = fit.wider_start(before, findings, np.random.default_rng(0))
     assert [gaussian.log_mass for gaussian in found.gaussians] == [-1900.0, -1901.0]
     assert {gaussian.factor.shape for gaussian in found.gaussians} == {(2, 2)}

@@ -9,7 +9,12 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from densities import density
 
-from tfp_flows.inference.checks.chains import Chains, CheckChains, Uncovered, uncovered_mass
+from tfp_flows.inference.checks.chains import (
+    Chains,
+    CheckChains,
+    UncoveredBounds,
+    uncovered_mass,
+)
 from tfp_flows.inference.checks.findings import Findings
 from tfp_flows.inference.checks.importance import WeightedDraws
 from tfp_flows.inference.checks.verdict import is_final, list_checks, verdict
@@ -73,7 +78,7 @@ def test_entries_that_do_not_vary_do_not_count(rng):
         ({"uncovered_mass": 0.02}, "2.00 %"),
         ({"missing": [None]}, "1 regions"),
         ({"complete": False}, "no time for Markov chains"),
-        ({"complete": False, "seconds": 90.0}, "alone take about 1.5 minutes"),
+        ({"complete": False, "seconds_needed": 90.0}, "alone take about 1.5 minutes"),
     ],
 )
 def test_what_chains_found_is_not_reliable_and_another_round_may_mend_it(
@@ -99,7 +104,7 @@ def test_uncovered_mass_that_changes_no_expectation_asks_for_resampling(
     bounds, is_harmless, rng
 ):
     found = dataclasses.replace(
-        even(rng), uncovered_mass=0.003, uncovered=Uncovered(*bounds)
+        even(rng), uncovered_mass=0.003, uncovered_bounds=UncoveredBounds(*bounds)
     )
     name, reasons = judged(found)
     assert name == ("reliable after resampling" if is_harmless else "not reliable")
@@ -129,7 +134,7 @@ def chains_of_mixture(share, shift, rng, is_stuck=False):
 
 def uncovered(chains, rng):
     weighted = even(rng).weighted
-    weighted = dataclasses.replace(weighted, rows=weighted.rows[:, :1])
+    weighted = dataclasses.replace(weighted, entries=weighted.entries[:, :1])
     return uncovered_mass(chains, chains.has_arrived, weighted, lambda x: x)
 
 
@@ -195,7 +200,7 @@ def test_draws_on_the_way_from_far_out_do_not_count():
     standard = Gaussian(np.zeros(2), np.eye(2))
     chains = runner.run(starts, standard, proposals, ratios, 0, 3)
     assert (np.abs(chains.draws[0, :3]) > 1e3).all()
-    np.testing.assert_array_equal(chains.jumps, np.arange(8) > 0)
+    np.testing.assert_array_equal(chains.jump_shares, np.arange(8) > 0)
     expected = np.ones(proposals.shape[:2], bool)
     expected[0, 1:3] = False
     np.testing.assert_array_equal(chains.is_settled, expected)

@@ -63,8 +63,8 @@ def test_the_report_names_a_bound_that_ended_training_before_the_time_was_used(o
     target = density(lambda x: -tf.reduce_sum(x**4, axis=-1))
     space = FitSpace(target, target._support)
     start = Start(space, [standard(2)], np.zeros([1, 2]), "words")
-    distribution, training = compiled_training(start, seed=0, seconds=0.0)
-    training._seconds = 1e6  # of a step, so that none fits into the minute
+    training = compiled_training(start, seed=0, seconds=0.0)
+    training._seconds_of_batch = 1e6  # so that none fits into the minute
     limits = Budget(1.0, None), Budget(None, 100)
     for limit, name in zip(
         limits, ("`max_minutes`, 1", "`max_gradients`, 100"), strict=True
@@ -174,7 +174,7 @@ def test_xla_is_tried_for_loops_but_not_for_python_functions():
     assert not target.is_for_xla
     space = FitSpace(target, target._support)
     start = Start(space, [standard(2)], np.zeros([1, 2]), "words")
-    _, training = compiled_training(start, seed=0, seconds=60.0)
+    training = compiled_training(start, seed=0, seconds=60.0)
     assert not training.jit_compiled
     assert training._block._xla.experimental_get_tracing_count() == 0
     assert not training.is_timed_out

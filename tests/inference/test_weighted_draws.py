@@ -34,7 +34,7 @@ def test_moments_and_evidence_are_those_of_the_target():
     assert errors.max() < 5.0
     changes = np.log(moments.deviation / [1.2, 0.7]) / moments.deviation_error
     assert np.abs(changes).max() < 5.0
-    assert found.unknown == 0.0
+    assert found.unknown_share == 0.0
 
 
 def test_broad_draws_have_their_t_densities():
@@ -43,7 +43,7 @@ def test_broad_draws_have_their_t_densities():
     found = importance._log_broad(broad, x)
     shape = broad.factor @ broad.factor.T
     joint = scipy.stats.multivariate_t(broad.mean, shape, 2.0).logpdf(x)
-    own = scipy.stats.t(2.0).logpdf(broad.whiten(x)).sum(axis=1) - broad.log_scale
+    own = scipy.stats.t(2.0).logpdf(broad.whiten(x)).sum(axis=1) - broad.log_det
     np.testing.assert_allclose(found, [joint, own], rtol=1e-9)
     # The mean weight of draws from each, for a normal density with lighter tails.
     normal = scipy.stats.multivariate_normal(broad.mean, shape).logpdf(x)
@@ -96,10 +96,10 @@ def test_draws_of_unknown_density_are_told_from_those_outside_the_support():
 
     share = float(tfd.Normal(0.0, 1.0).survival_function(1.0))
     outside = weighted(lambda x: log_prob(x, -np.inf))
-    assert outside.unknown == 0.0
+    assert outside.unknown_share == 0.0
     for beyond in (np.nan, np.inf):
         found = weighted(lambda x, beyond=beyond: log_prob(x, beyond))
-        assert found.unknown == pytest.approx(share, abs=0.03)
+        assert found.unknown_share == pytest.approx(share, abs=0.03)
         np.testing.assert_array_equal(found.weights, outside.weights)
 
 
@@ -117,7 +117,7 @@ def test_log_densities_that_are_rounding_have_no_weight():
     assert evidence == pytest.approx(0.0, abs=5.0 * error)
     assert error < 0.02
     assert found.pareto_k < 0.5
-    assert found.unknown == 0.0
+    assert found.unknown_share == 0.0
 
 
 @pytest.mark.parametrize("shape", [-0.3, 0.0, 0.4, 0.8, 1.3])

@@ -45,6 +45,12 @@ def weighted_median(values: np.ndarray, weight: np.ndarray | None) -> float:
     return float(values[order[np.searchsorted(total, 0.5 * total[-1])]])
 
 
+def mean_ranks(values: np.ndarray) -> np.ndarray:
+    """Returns ranks from 1 of values, `[n]`; equal ones share the mean of theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - 0.5 * (counts - 1))[place]
+
+
 def mean_and_scale(
     data: npt.ArrayLike,
     dtype: tf.DType,

@@ -43,7 +43,7 @@ def student(train: Data, test: Data) -> np.ndarray:
     medians of distances from these, set location and scale, which outliers hardly change.
     """
     fitted = fit_gaussian(train, "float64")
-    z, new = (
+    z, z_test = (
         data.by_parts(lambda x, context: fitted.bijector.inverse(x, context=context))
         for data in (train.resampled().first(_MOST_ROWS), test)
     )
@@ -60,12 +60,12 @@ def student(train: Data, test: Data) -> np.ndarray:
 
     fits = [log_probs(z, [k]).sum(axis=0) for k in range(len(candidates))]
     best = np.argmax(fits, axis=0)
-    gains = log_probs(new, best) - tfd.Normal(zero, 1.0).log_prob(new).numpy()
+    gains = log_probs(z_test, best) - tfd.Normal(zero, 1.0).log_prob(z_test).numpy()
     return _log_probs(fitted, test) + gains.sum(axis=1)
 
 
-def others(train: Data, test: Data) -> dict[str, np.ndarray]:
-    """Returns log-densities, `[n]`, of test rows under further densities, by name.
+def from_scikit_learn(train: Data, test: Data) -> dict[str, np.ndarray]:
+    """Returns log-densities, `[n]`, of test rows under two more densities, by name.
 
     There are none with a context, or without scikit-learn.
     """
@@ -78,18 +78,19 @@ def others(train: Data, test: Data) -> dict[str, np.ndarray]:
     if train.context is not None:
         return {}
     train = train.resampled().first(_MOST_ROWS)  # rows are in random order
-    x = np.asarray(train.x, np.float64)
+    x, x_test = (np.asarray(data.x, np.float64) for data in (train, test))
     mean, scale = mean_and_scale(x, tf.float64, "rows")
-    x, rest = (x - mean) / scale, (np.asarray(test.x, np.float64) - mean) / scale
-    count = max(len(x) // 10, 1)
-    fitted, judged = x[count:], x[:count]
+    z, z_test = (x - mean) / scale, (x_test - mean) / scale
+    count = max(len(z) // 10, 1)
+    z_train, z_validation = z[count:], z[:count]
 
     def best(candidates):
         """Scores of the candidate under which validation rows are most probable."""
-        chosen = max((c.fit(fitted) for c in candidates), key=lambda c: c.score(judged))
-        return chosen.fit(x).score_samples(rest) - np.log(scale).sum()
+        fitted = (candidate.fit(z_train) for candidate in candidates)
+        chosen = max(fitted, key=lambda candidate: candidate.score(z_validation))
+        return chosen.fit(z).score_samples(z_test) - np.log(scale).sum()
 
-    sizes = [k for k in _SIZES if k == 1 or 5 * k * x.shape[1] <= len(x)]
+    sizes = [k for k in _SIZES if k == 1 or 5 * k * z.shape[1] <= len(z)]
     mixtures = [GaussianMixture(k, reg_covar=1e-4, random_state=0) for k in sizes]
     # A relative error of 0.001 is one of 0.001 nats.
     kernels = [KernelDensity(bandwidth=h, rtol=1e-3) for h in _BANDWIDTHS]

@@ -14,12 +14,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.check import Check
-from tfp_flows.core.statistics import standard_error, weighted_median
+from tfp_flows.core.statistics import mean_ranks, standard_error, weighted_median
 from tfp_flows.density.data import Data, checked_data
 
 GAIN = "nats above a Gaussian"
@@ -139,8 +140,9 @@ def calibration(
     If the density is right, it holds 90 % of the held-out rows too. Fewer rows are in it if
     the density is too sure. Scores are log-densities, `[n]` and `[m]`.
     """
-    value, _, deviation = shares_in_region(scores, sample_scores, weight)
-    threshold = _REGION - max(_MUCH_APART, _OFTEN_APART + 3.0 * deviation)
+    shares = shares_in_region(scores, sample_scores, weight)
+    value = shares.of_rows
+    threshold = _REGION - max(_MUCH_APART, _OFTEN_APART + 3.0 * shares.deviation)
     advice = (
         f"The region that holds {_REGION:.0%} of the samples holds {value:.0%} of the "
         "held-out rows: the density is too sure. Collect more rows, or leave columns out."
@@ -148,14 +150,21 @@ def calibration(
     return Check.at_least("rows in 90 % region", value, threshold, advice)
 
 
+class RegionShares(NamedTuple):
+    """Shares of rows and of samples in a region."""
+
+    of_rows: float
+    of_samples: float
+    deviation: float  # standard deviation of the difference if the density is right
+
+
 def shares_in_region(
     scores: np.ndarray, sample_scores: np.ndarray, weight: np.ndarray | None = None
-) -> tuple[float, float, float]:
+) -> RegionShares:
     """Returns the shares of rows and of samples in the region of highest density.
 
     The region holds 90 % of the samples. Equal log-densities, as those of categories, count
-    half on either side of its bound. The third result is the standard deviation of the
-    difference if the density is right. The arguments are those of `calibration`.
+    half on either side of its bound. The arguments are those of `calibration`.
     """
     bound = np.quantile(sample_scores, 1.0 - _REGION)
     are_inside, samples_are_inside = (
@@ -168,7 +177,7 @@ def shares_in_region(
     if weight is not None:  # heavy rows may all be inside, or outside
         error = standard_error(are_inside, weight)
     deviation = math.hypot(error, math.sqrt(variance / len(sample_scores)))
-    return share, float(samples_are_inside.mean()), deviation
+    return RegionShares(share, float(samples_are_inside.mean()), deviation)
 
 
 def along_context(data: Data, drawn: np.ndarray) -> Check:
@@ -184,7 +193,7 @@ def along_context(data: Data, drawn: np.ndarray) -> Check:
     share = (np.sum(drawn < data.x, axis=0) + 0.5) / (len(drawn) + 1.0) - 0.5  # [n, D]
     # Divided by the standard deviations of a uniform share.
     of_rows = np.stack([share / 12.0**-0.5, (np.abs(share) - 0.25) / 48.0**-0.5])
-    rank = np.stack([_ranks(column) for column in data.context.T], axis=1) - 0.5
+    rank = _ranks(data.context) - 0.5
     trends = [_standardised(rank), _standardised(np.abs(rank))]
     of_contexts = np.concatenate([np.ones([num_rows, 1]), *trends], axis=1)
     found = np.einsum("knd,nt->kdt", of_rows, of_contexts) / num_rows
@@ -304,7 +313,8 @@ def without_far_rows(data: Data) -> Data:
 
     One of them would spoil the deviations of a simple model, so that any density is better.
     """
-    is_far = _distances(data)[-1].any(axis=1)
+    _, is_far_entry = _distances(data)
+    is_far = is_far_entry.any(axis=1)
     return data.take(~is_far) if 0.0 < is_far.mean() <= _OUTLIERS else data
 
 
@@ -393,10 +403,9 @@ def _distances(data):
     return distance, is_gap.any(axis=0) & (distance > last_near)
 
 
-def _ranks(column):
-    """Ranks of numbers from 0 to 1, `[n]`; equal numbers share a rank."""
-    _, place, count = np.unique(column, return_inverse=True, return_counts=True)
-    return ((np.cumsum(count) - 0.5 * count) / len(column))[place]
+def _ranks(x):
+    """Ranks of each column, `[n, C]`, from 0 to 1."""
+    return np.stack([(mean_ranks(column) - 0.5) / len(x) for column in x.T], axis=1)
 
 
 def _standardised(x):
@@ -407,12 +416,12 @@ def _standardised(x):
 
 def _rank_correlations(x):
     """Rank correlations of columns with their previous rows, `[D]`; 0 for a constant."""
-    rank = _standardised(np.stack([_ranks(column) for column in x.T], axis=1))
+    rank = _standardised(_ranks(x))
     return np.mean(rank[1:] * rank[:-1], axis=0)
 
 
 def _least_variance_of(data):
-    """As `_least_variance`, of rows and contexts, also without the farthest rows."""
+    """The `_least_variance` given contexts; if it is tiny, that without far rows."""
     x, features = np.asarray(data.x, np.float64), data.features()
     features = np.concatenate([features, np.ones([len(x), 1])], axis=1)
     # Not a ridge regression, whose penalty would leave some of an exact relation.
@@ -427,7 +436,7 @@ def _least_variance_of(data):
 
 
 def _least_variance(x, left):
-    """The least scaled variance along any axis, and its column of largest weight."""
+    """The least variance of `left / s.d. of x` along any axis, and its heaviest column."""
     scale = x.std(axis=0)
     left = (left - left.mean(axis=0)) / np.where(scale > 0.0, scale, 1.0)
     matrix = left.T @ left / len(left) + np.diag(scale == 0.0)  # 1 for a constant column

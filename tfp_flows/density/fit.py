@@ -115,7 +115,8 @@ def fit_density(
     if flow is not None:
         _check_flow(flow, data)
     share = held_out_share(data.num_rows)
-    train, held_out = random_split(data, share, split_seed(seed, 4)[0])
+    for_split, *_ = split_seed(seed, 4)  # `fit_and_judge` takes the others
+    train, held_out = random_split(data, share, for_split)
     fit = fit_and_judge(
         train,
         held_out,
@@ -276,9 +277,9 @@ def _fit_flow(flow, data, rule, seed, max_minutes, verbose):
     """Returns the distribution of a flow, fitted to `Data`."""
     base = standard_normal(data.x.shape[1], dtype=flow.dtype or tf.float32)
     distribution = FlowDistribution(base, flow)
-    order, dropped = split_seed(seed, 2)
+    for_split, for_orders = split_seed(seed, 2)
     share = min(_VALIDATION_SHARE, MOST_HELD_OUT / len(data.x))
-    train, validation = random_split(data, share, order)
+    train, validation = random_split(data, share, for_split)
     model = DensityEstimator(distribution)
     # XLA takes longer to compile autoregressive splines than it saves.
     model.compile(rule.optimizer(), jit_compile=False)
@@ -287,7 +288,7 @@ def _fit_flow(flow, data, rule, seed, max_minutes, verbose):
     num_epochs = -(-rule.max_steps // rule.steps_per_epoch)
     num_rows = num_epochs * rule.steps_per_epoch * batch_size
     num_passes = -(-num_rows // len(train.x)) + 1
-    orders = epoch_orders(len(train.x), dropped, 0, num_passes)
+    orders = epoch_orders(len(train.x), for_orders, 0, num_passes)
     callbacks = rule.callbacks(None if max_minutes is None else 60.0 * max_minutes)
     shown, verbose = progress(verbose, num_epochs)
     at_start = model.evaluate(

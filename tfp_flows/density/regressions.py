@@ -44,7 +44,7 @@ def fit_regressions(data: Data, dtype: str, seed: int | None) -> Any:
     """
     data = data.resampled()
     y, design = _standardised(data)
-    shares = _chosen_by_some(y, design, seed).shares(y, design)
+    shares = _chosen_from_sample(y, design, seed).shares(y, design)
     parts = [
         fit_gaussian(data._replace(weight=_with_floor(share, y.shape[1])), dtype)
         for share in shares.T
@@ -59,7 +59,7 @@ def residual_scales(data: Data, seed: int | None) -> np.ndarray:
     local width, also where the variables given the context have several modes.
     """
     y, design = _standardised(data)
-    found = _chosen_by_some(y, design, seed)
+    found = _chosen_from_sample(y, design, seed)
     log_variances = np.log(np.sum(found.factors**2, axis=2))  # [K, D]
     _, scale = mean_and_scale(data.x, tf.float64, "rows")
     return np.asarray(scale) * np.exp(0.5 * found.weights @ log_variances)
@@ -107,11 +107,11 @@ class _Regressions(NamedTuple):
         return _softmax(self.log_probs(y, design))
 
 
-def _chosen_by_some(y, design, seed):
-    """Returns `_chosen` regressions of as many rows as there is time for."""
+def _chosen_from_sample(y, design, seed):
+    """Returns `_chosen` regressions of a sample of rows, which bounds the time."""
     count = min(_MOST_ROWS, _MOST_NUMBERS // design.shape[1])
-    some = np.random.default_rng(seed).permutation(len(y))[:count]
-    return _chosen(y[some], design[some], seed)
+    sample = np.random.default_rng(seed).permutation(len(y))[:count]
+    return _chosen(y[sample], design[sample], seed)
 
 
 def _chosen(y, design, seed):
@@ -174,6 +174,7 @@ def _weights(shares):
 
 
 def _with_floor(share, size):
+    """Weights of rows, `[N]`, in one regression of `size` variables."""
     return share + _LEAST_WEIGHT * size / len(share)
 
 

@@ -16,7 +16,7 @@ from tfp_flows.density.data import Data
 from tfp_flows.density.rules import Rules
 from tfp_flows.density.weights import (
     log_prob_of_components,
-    mixed,
+    mixture_log_prob,
     mixture_weights,
     scored_by_other_half,
 )
@@ -112,14 +112,14 @@ def judge(
     in which they were given.
     """
     compared = held_out.resampled(each_once=True).first(_MOST_SAMPLES)
-    each = log_prob_of_components(Mixture(components), held_out)
-    weights = mixture_weights(each, held_out.weight)
-    scores = scored_by_other_half(each, held_out.weight)
+    log_probs = log_prob_of_components(Mixture(components), held_out)
+    weights = mixture_weights(log_probs, held_out.weight)
+    scores = scored_by_other_half(log_probs, held_out.weight)
     ordinary = checks.without_far_rows(train)
     gaussian = baselines.gaussian(ordinary, held_out)
     student = baselines.student(ordinary, held_out)
     simple = {"Gaussian": gaussian, "Student's t": student}
-    simple |= baselines.others(ordinary, held_out)
+    simple |= baselines.from_scikit_learn(ordinary, held_out)
     gains = scores - gaussian
     used = np.flatnonzero(weights)
     mixture = Mixture([components[k] for k in used], weights[used])
@@ -127,7 +127,7 @@ def judge(
     samples = compared._replace(x=drawn[0])
     sample_scores = _sample_scores(mixture, drawn, compared.context)
     gain = checks.gain(gains, held_out.weight)
-    better = scores if gain.value > 0.0 else gaussian
+    best_scores = scores if gain.value > 0.0 else gaussian
     found = [
         checks.held_out_rows(held_out.num_rows),
         checks.furthest_row(scores - np.maximum(gaussian, student)),
@@ -137,14 +137,15 @@ def judge(
         checks.spikes(train),
         checks.dependence(train),
         checks.copies(train, held_out),
-        checks.simple_models(better, simple, held_out.weight, least=gain.value),
+        # A lead that is smaller than the gain over a Gaussian is a note only.
+        checks.simple_models(best_scores, simple, held_out.weight, least=gain.value),
         gain,
     ]
     if compared.context is not None:
         found.append(checks.along_context(compared, drawn))
     verdict, reasons = decide(found)
     noted = [
-        checks.simple_models(better, simple, held_out.weight),
+        checks.simple_models(best_scores, simple, held_out.weight),
         checks.ends(all_rows, drawn),
         checks.far_rows(all_rows),
         checks.order(all_rows),
@@ -196,4 +197,4 @@ def _sample_scores(mixture, drawn, context):
     if context is not None:
         context = np.tile(context, [len(scored), 1])
     data = Data(np.concatenate(scored), context, None)
-    return mixed(log_prob_of_components(mixture, data), mixture.weights)
+    return mixture_log_prob(log_prob_of_components(mixture, data), mixture.weights)

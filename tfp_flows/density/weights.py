@@ -28,17 +28,17 @@ def mixture_weights(
     Log-densities of rows are `[n, K]`, and weights of rows `[n]`, if they have any. A
     component of less weight than 0.02 gets none.
     """
-    count = log_probs.shape[1]
+    num_components = log_probs.shape[1]
     num_rows = effective_count(row_weight, len(log_probs))
-    each = 1.0 if row_weight is None else num_rows * row_weight / row_weight.sum()
-    weights = np.full(count, 1.0 / count)
+    counts = 1.0 if row_weight is None else num_rows * row_weight / row_weight.sum()
+    weights = np.full(num_components, 1.0 / num_components)
     log_probs = np.maximum(log_probs, -1e9)  # a row may have density zero under all
     for _ in range(_UPDATES):
         shares = log_probs + np.log(weights)
         shares = np.exp(shares - np.logaddexp.reduce(shares, axis=1, keepdims=True))
-        weights = np.sum(shares.T * each, axis=1) + _PRIOR_ROWS / count
+        weights = np.sum(shares.T * counts, axis=1) + _PRIOR_ROWS / num_components
         weights /= num_rows + _PRIOR_ROWS
-    weights = np.where(weights < min(_LEAST_WEIGHT, 1.0 / count), 0.0, weights)
+    weights = np.where(weights < min(_LEAST_WEIGHT, 1.0 / num_components), 0.0, weights)
     return weights / weights.sum()
 
 
@@ -51,11 +51,11 @@ def scored_by_other_half(
     scores = []
     for scored, other in (halves, halves[::-1]):
         weights = mixture_weights(log_probs[other], take_rows(row_weight, other))
-        scores.append(mixed(log_probs[scored], weights))
+        scores.append(mixture_log_prob(log_probs[scored], weights))
     return np.concatenate(scores)
 
 
-def mixed(log_probs: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def mixture_log_prob(log_probs: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Returns log-densities of a mixture, `[n]`, from those of its components, `[n, K]`."""
     with np.errstate(divide="ignore"):  # a weight may be 0
         return np.logaddexp.reduce(log_probs + np.log(weights), axis=1)

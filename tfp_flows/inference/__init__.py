@@ -4,7 +4,7 @@ Read in this order:
 
 ```none
 fit                 fit_posterior: target -> modes -> initial flow -> training -> checks
-parts               structures of parameters as rows, and back
+parts               the parts of a draw: as arguments, by name, and as rows
 target              the log-density on the unconstrained space
 support             maps from there to the supports of the parameters
 default_supports    those of single distributions of TFP

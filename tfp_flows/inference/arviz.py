@@ -98,7 +98,8 @@ def to_arviz(
         log_weights = _checked_weights(log_weights, parts, has_chains)
         if resample:
             chosen = _systematic(log_weights, seed)
-            parts, stats = ({n: a[chosen] for n, a in g.items()} for g in (parts, stats))
+            parts = {name: array[chosen] for name, array in parts.items()}
+            stats = {name: array[chosen] for name, array in stats.items()}
         else:
             stats["log_weight"] = log_weights
     pins = getattr(target, "pins", None) or {}
@@ -115,6 +116,7 @@ def to_arviz(
 
 
 def _with_chains_first(arrays, has_chains):
+    """Arrays by name, `[chains, draws, ...]`; draws without chains become one."""
     return {n: np.moveaxis(a, 1, 0) if has_chains else a[None] for n, a in arrays.items()}
 
 
@@ -166,4 +168,4 @@ def _systematic(log_weights, seed):
     _, seed = split(stateless(seed), 2)
     shift = float(tf.random.stateless_uniform([], seed))
     rng = np.random.default_rng(seed.numpy().view(np.uint32))
-    return systematic_rows(weights, len(weights), shift, rng)
+    return systematic_rows(weights, len(weights), rng, shift)

@@ -25,7 +25,6 @@ class Budget:
         self._start = time.monotonic()
         self.num_gradients = self.skipped_steps = 0
         self.reserve = 0.0  # seconds that training leaves for the checks
-        self.xla_timed_out = False  # compiling took too long, so the fit went on without
         self.ended: str | None = None  # says which bound cut the fit short, if one did
 
     @property
@@ -54,7 +53,7 @@ class Budget:
         return self._max_minutes is None or self.seconds_left > share * self._max_seconds
 
     def reserve_seconds(self, seconds: float, share: float) -> None:
-        """Reserves wall time for the checks, at most a share of all, above 0."""
+        """Reserves wall time for the checks, but at most `share` (above 0) of all."""
         self.reserve = min(seconds, share * self._max_seconds)
 
     def reached(self) -> str | None:

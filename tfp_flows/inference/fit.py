@@ -62,11 +62,13 @@ _FEWEST_OF_CHAINS = 400  # fewest draws of chains for a start along them
 _NUM_KEPT = 4  # points that identify the target of a checkpoint
 _NUM_TAIL_DRAWS = 2000  # draws of the first start for the check of the far tails
 _SEED_OF_CHECKS = 7919  # a prime that keeps seeds of checks apart from those of training
+# Generators are `default_rng([seed, k])`: k is 0 for the first start, 3 for later ones, 4
+# and 5 for far tails; with a seed of checks, 2 for chains and modes, 6 for broad draws.
 _SHARE_OF_CHECKS = 0.5  # largest share of the wall time for checks
 _SHARE_OF_ROUND = 0.3  # least share of the wall time for a further round
 # Typical shares of a round that are done after the search for maxima, after compilation and
 # after training, for the progress bar.
-_TRACED, _BEGUN, _TRAINED = 0.1, 0.2, 0.7
+_SEARCHED, _COMPILED, _TRAINED = 0.1, 0.2, 0.7
 _SHARE_OF_COMPILING = 0.4  # share of the time left that XLA may take for steps
 _SECONDS_OF_COMPILING = 6.0  # reserved for compiling the checks
 
@@ -182,14 +184,16 @@ def fit_posterior(
     with Progress(verbose) as shown, _errors_of_the_target():
         shown.show("drawing from the prior")
         if hasattr(target, "event_shape"):
-            space.prior = space.support.prior_draws(target, _NUM_PRIOR, checkpoint.seed)
+            space.prior_draws = space.support.prior_draws(
+                target, _NUM_PRIOR, checkpoint.seed
+            )
         fit = Fit(space, budget, shown, checkpoint)
         rounds = [_first_round(fit)]
         while (further := _next_round(fit, rounds[-1])) is not None:
             rounds.append(further)
         best = max(rounds, key=_rank)
         shown.show(f"round {len(rounds)} of {len(rounds)} {bar(1.0)} checking far tails")
-        report = _report(fit, best, rounds[0].start.gaussians[0])
+        report = _report(fit, rounds, best)
     weighted = best.findings.weighted
     draws = best.start.space.unconstrained(weighted.x)
     return FittedPosterior(
@@ -230,6 +234,7 @@ class Round:
     distribution: FlowDistribution
     findings: Findings
     checks: list[Check]
+    xla_timed_out: bool  # whether compiling took too long, so it went on without XLA
 
 
 def _unconstrained_space(target, support, log_prob, dtype):
@@ -266,15 +271,18 @@ def _first_round(fit):
     fit.show(0, "searching for maxima", 0.0)
     rng = np.random.default_rng([fit.seed, 0])
     points = dispersed_starts(fit.space.density.event_size, _NUM_STARTS, rng)
-    points = np.concatenate([points, fit.space.prior])
-    _check_density(fit, points)
+    points = np.concatenate([points, fit.space.prior_draws])
+    fit.checkpoint.check_target(*_known_densities(fit.space.density, points))
     start = fit.checkpoint.start(0, fit.space)
     return _run_round(fit, start or first_start(fit.space, points, fit.budget, rng))
 
 
-def _check_density(fit, points):
-    """Refuses a target without a density or gradient, or one that mixes draws."""
-    values, gradients = fit.space.density.log_prob_and_gradient(points)
+def _known_densities(density, points):
+    """Some points, `[N, D]`, and log-densities, `[N]`, that identify a target.
+
+    Refuses a target without a density or gradient, or one that mixes draws.
+    """
+    values, gradients = density.log_prob_and_gradient(points)
     count, finite = len(points), np.flatnonzero(np.isfinite(values))
     words = f"a target whose log-density is finite at one of {count} dispersed points"
     require(len(finite), f"{words} at least", f"{values[0]} at the first")
@@ -283,11 +291,11 @@ def _check_density(fit, points):
     require(gradients.any(), words, f"{got} no gradient")
     kept = finite[:_NUM_KEPT]
     value = values[kept[0]]
-    (alone,), _ = fit.space.density.log_prob_and_gradient(points[kept[:1]])
+    (alone,), _ = density.log_prob_and_gradient(points[kept[:1]])
     got = f"{value:g} of a draw beside {count - 1} others, and {alone:g} of it alone"
     is_same = np.isclose(alone, value, rtol=1e-3, atol=1e-3)
     require(is_same, "a log-density of each draw by itself", got, LACKING_AXIS)
-    fit.checkpoint.check_target(points[kept], values[kept])
+    return points[kept], values[kept]
 
 
 def _next_round(fit, last):
@@ -316,7 +324,7 @@ def _new_start(fit, last):
     if is_first_map and (is_last or is_curved or not findings.missing):
         coordinates = reparametrise(findings.likely_draws(rng))
     if coordinates is None:
-        return next_start(last.start, findings, rng)
+        return wider_start(last.start, findings, rng)
     space = fit.space.mapped(coordinates)
     fit.show(index, "searching for maxima", 0.0)
     points = dispersed_starts(space.density.event_size, _NUM_STARTS, rng)
@@ -329,7 +337,7 @@ def _new_start(fit, last):
     return dataclasses.replace(start, words=words, index=index)
 
 
-def next_start(start: Start, findings: Findings, rng: np.random.Generator) -> Start | None:
+def wider_start(start: Start, findings: Findings, rng: np.random.Generator) -> Start | None:
     """Returns a start with the missing mass, or along draws of chains; None without both.
 
     Gaussians with more parameters than there are draws of chains would be no better than a
@@ -337,9 +345,9 @@ def next_start(start: Start, findings: Findings, rng: np.random.Generator) -> St
     """
     gaussians = start.gaussians
     room, size = MOST_COMPONENTS - len(gaussians), len(gaussians[0].mean)
-    evidence = np.nan_to_num(findings.weighted.log_evidence[0], neginf=0.0)
+    evidence = np.nan_to_num(findings.weighted.log_evidence.value, neginf=0.0)
     fewest = _FEWEST_OF_CHAINS
-    if findings.is_fair:
+    if findings.is_near_target:
         fewest = max(fewest, MOST_COMPONENTS * size * (size + 3) // 2)
     if findings.missing and room > 0:
         # Log-masses of the start are relative to each other; missing ones are absolute.
@@ -365,26 +373,25 @@ def next_start(start: Start, findings: Findings, rng: np.random.Generator) -> St
 def _run_round(fit, start):
     """Trains the flow of a start, and checks it."""
     budget, show = fit.budget, functools.partial(fit.show, start.index)
-    show("compiling", _TRACED)
+    show("compiling", _SEARCHED)
     seed, seconds = fit.seed + start.index, _SHARE_OF_COMPILING * budget.seconds_left
-    distribution, training = compiled_training(start, seed=seed, seconds=seconds)
-    budget.xla_timed_out |= training.is_timed_out
+    training = compiled_training(start, seed=seed, seconds=seconds)
     training.counters.assign([0.0, 0.0, 0.0, 0.0, *budget.used])
     fit.checkpoint.begin(start, training)
     seconds = _SECONDS_OF_COMPILING + 1.5 * seconds_of_checks(start.space.density)
     budget.reserve_seconds(seconds, _SHARE_OF_CHECKS)
-    show("training", _BEGUN)
+    show("training", _COMPILED)
     train(
         training,
         budget,
         save=fit.checkpoint.save,
-        show=lambda text, share: show(text, _BEGUN + (_TRAINED - _BEGUN) * share),
+        show=lambda text, share: show(text, _COMPILED + (_TRAINED - _COMPILED) * share),
         is_last=start.index + 1 == _MAX_ROUNDS,
     )
     budget.reserve = 0.0
     findings = examine(
         start,
-        distribution,
+        training.distribution,
         seed=fit.seed + _SEED_OF_CHECKS * (start.index + 1),
         seconds=budget.seconds_left,
         by_xla=training.jit_compiled,
@@ -392,7 +399,8 @@ def _run_round(fit, start):
     )
     budget.num_gradients += findings.num_gradients
     checks = list_checks(findings, start.space.entry_names())
-    return Round(start, distribution, findings, checks)
+    timed_out = training.is_timed_out
+    return Round(start, training.distribution, findings, checks, timed_out)
 
 
 def _rank(result):
@@ -402,27 +410,28 @@ def _rank(result):
     return *known, weighted.is_light, weighted.ess / len(weighted.x)
 
 
-def _report(fit, best, first_gaussian):
-    """The report of the best round, with a check of the far tails."""
+def _report(fit, rounds, best):
+    """The report of the best of the rounds, with a check of the far tails."""
     start, findings, checks = best.start, best.findings, best.checks
     weighted, budget, space = findings.weighted, fit.budget, fit.space
     narrowest = math.inf, math.inf
     if findings.complete:
         narrowest = narrowest_modes(space.density.event_size)
-        tails = _check_far_tails(fit, best, first_gaussian)
+        tails = _check_far_tails(fit, best, rounds[0].start.gaussians[0])
         # For a density without an integral, no other check has a meaning.
         checks = [*checks, tails] if tails.passed else [tails]
     final_verdict, reasons = verdict(checks)
     if not agrees(checks):
         reasons += tuple(filter(None, [budget.ended or budget.reached()]))
-    without_xla = "; without XLA, which took too long" if budget.xla_timed_out else ""
+    timed_out = any(each.xla_timed_out for each in rounds)
+    without_xla = "; without XLA, which took too long" if timed_out else ""
     return PosteriorReport(
         verdict=final_verdict,
         reasons=reasons,
-        elbo=weighted.elbo[0],
-        elbo_error=weighted.elbo[1],
-        log_evidence=weighted.log_evidence[0],
-        log_evidence_error=weighted.log_evidence[1],
+        elbo=weighted.elbo.value,
+        elbo_error=weighted.elbo.error,
+        log_evidence=weighted.log_evidence.value,
+        log_evidence_error=weighted.log_evidence.error,
         pareto_k=weighted.pareto_k,
         pareto_k_threshold=pareto_k_threshold(len(weighted.x)),
         ess=weighted.ess,
@@ -444,19 +453,22 @@ def _check_far_tails(fit, best, first_gaussian):
     density, space, findings = fit.space.density, best.start.space, best.findings
     draws = space.unconstrained(findings.weighted.from_q)
     sets_of_draws = [draws]
-    if not (agrees(best.checks) or findings.is_fair):
+    if not (agrees(best.checks) or findings.is_near_target):
         # The fit of a density without an integral may be so far out that rounding hides
         # how the density falls there. The start of the first round is nearer.
         rng = np.random.default_rng([fit.seed, 5])
         noise = rng.normal(size=(_NUM_TAIL_DRAWS, draws.shape[1]))
         sets_of_draws.append(first_gaussian.draw(noise))
-    given = space.unconstrained(best.start.ends), findings.weighted.elbo[0]
-    improper = None
-    for points in sets_of_draws:
-        rng = np.random.default_rng([fit.seed, 4])
-        improper = improper_direction(
-            density, points, *given, rng, lambda: not fit.budget.has_left(0.0)
+    found = (
+        improper_direction(
+            density,
+            points,
+            ends=space.unconstrained(best.start.ends),
+            log_mass=findings.weighted.elbo.value,
+            rng=np.random.default_rng([fit.seed, 4]),
+            is_over=lambda: not fit.budget.has_left(0.0),
         )
-        if improper is not None:
-            break
+        for points in sets_of_draws
+    )
+    improper = next(filter(None, found), None)
     return check_tails(improper, fit.space.variable_names(draws))

@@ -122,7 +122,7 @@ def elbo(density: UnconstrainedDensity, gaussian: Gaussian, noise: np.ndarray) -
     log_probs = density.log_prob(gaussian.draw(noise))
     if not np.isfinite(log_probs).all():
         return -np.inf
-    return log_probs.mean() + gaussian.log_scale + 0.5 * (noise**2).sum(axis=1).mean()
+    return log_probs.mean() + gaussian.log_det + 0.5 * (noise**2).sum(axis=1).mean()
 
 
 def gradient_scale(density: UnconstrainedDensity, noise: np.ndarray) -> Gaussian:

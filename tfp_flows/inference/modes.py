@@ -19,6 +19,7 @@ _SAME = 0.5  # standard deviations of either, within which two maxima are the sa
 _NEGLIGIBLE = 12.0  # nats; maxima with log-masses so far below the largest are left out
 _SPREADS = (2.0, 5.0, 20.0, 100.0)  # half-widths of the cubes of dispersed starts
 _MAX_NEWTON_STEPS = 60
+_GRADIENTS_OF_NEWTON = 10  # typical cost of Newton's method, for each variable
 _LENGTHS = 2.0 ** np.arange(8, -24, -1)  # multiples of a Newton step that are tried
 _DAMPING = 10.0 ** np.arange(-8.0, 8.0, 0.5)  # multiples of the largest curvature
 _MANY_ROWS = 50  # rows for each variable, from which on correlations are not shrunk
@@ -64,9 +65,9 @@ class Gaussian:
 
     def draw(self, noise: np.ndarray) -> np.ndarray:
         """Maps standard normal `noise`, `[N, D]`, to draws, `[N, D]`."""
-        return self.scale(noise) + self.mean
+        return self.scaled(noise) + self.mean
 
-    def scale(self, z: np.ndarray) -> np.ndarray:
+    def scaled(self, z: np.ndarray) -> np.ndarray:
         """Multiplies rows, `[N, D]`, by the factor: draws less the mean."""
         return z * self.factor if self.factor.ndim == 1 else z @ self.factor.T
 
@@ -84,7 +85,7 @@ class Gaussian:
         return np.linalg.solve(self.factor, (x - self.mean).T).T
 
     @property
-    def log_scale(self) -> float:
+    def log_det(self) -> float:
         """Log-determinant of the factor."""
         is_diagonal = self.factor.ndim == 1
         return float(np.log(self.factor if is_diagonal else np.diag(self.factor)).sum())
@@ -139,7 +140,7 @@ def find_modes(
         except NoMaximumError:
             continue
         finally:
-            num_gradients += 10 * size
+            num_gradients += _GRADIENTS_OF_NEWTON * size
         is_left &= ~(np.linalg.norm(gaussian.whiten(ends), axis=1) < _SAME)
         if not any(gaussian.distance(other) < _SAME for other in gaussians):
             gaussians.append(gaussian)
@@ -152,7 +153,7 @@ def _by_mass(density, gaussians):
         return []
     values = density.log_prob(np.stack([gaussian.mean for gaussian in gaussians]))
     constant = 0.5 * density.event_size * np.log(2.0 * np.pi)
-    masses = values + constant + np.array([gaussian.log_scale for gaussian in gaussians])
+    masses = values + constant + np.array([gaussian.log_det for gaussian in gaussians])
     order = [i for i in np.argsort(-masses) if masses[i] > masses.max() - _NEGLIGIBLE]
     return [dataclasses.replace(gaussians[i], log_mass=float(masses[i])) for i in order]
 

@@ -29,8 +29,8 @@ def check_parts(name: str, value: Any, event_shape: Any) -> None:
 
 def call_with_parts(function: Callable, parts: Any) -> Any:
     """Calls a function of parts as `tfp.vi` does, unpacking a list or a dictionary."""
-    positional, named_parts = arguments_of(parts)
-    return function(*positional, **named_parts)
+    positional, keywords = arguments_of(parts)
+    return function(*positional, **keywords)
 
 
 def check_number_a_draw(log_prob: tf.Tensor, batch_shape: tf.TensorShape) -> None:
@@ -40,18 +40,20 @@ def check_number_a_draw(log_prob: tf.Tensor, batch_shape: tf.TensorShape) -> Non
 
 
 def arguments_of(parts: Any) -> tuple[Sequence[Any], dict[str, Any]]:
-    """Returns the arguments, and the keywords, of a function of parts."""
+    """Returns the positional arguments, and the keywords, of a function of parts."""
     if isinstance(parts, dict):
         return (), parts
     return (parts if _is_list(parts) else (parts,)), {}
 
 
-def from_arguments(structure: Any, parts: Sequence[Any], named_parts: dict) -> Any:
+def from_arguments(structure: Any, positional: Sequence[Any], keywords: dict) -> Any:
     """Returns the parts in the form of `structure`, from the result of `arguments_of`."""
     if isinstance(structure, dict):
-        return named_parts
+        return keywords
     is_list = _is_list(structure)
-    return tf.nest.pack_sequence_as(structure, list(parts)) if is_list else parts[0]
+    return (
+        tf.nest.pack_sequence_as(structure, list(positional)) if is_list else positional[0]
+    )
 
 
 def _is_list(structure):

@@ -75,8 +75,8 @@ class Reparametrisation:
             tails.variables[0].assign(np.concatenate([nothing, nothing, lower, upper]))
             steps.append(tails if is_heavy.all() else Partial(~is_heavy, tails))
         if self.moves.any():
-            parts = ~self.moves, Affine(steep_scale), keras.layers.Dense
-            step = coupling(*parts, context_size=0, dtype=dtype)
+            options = {"context_size": 0, "dtype": dtype}
+            step = coupling(~self.moves, Affine(steep_scale), keras.layers.Dense, **options)
             kernel, bias = step.variables
             kernel.assign(self.kernel)
             bias.assign(self.bias)
@@ -96,13 +96,13 @@ class FitSpace:
       density: the `UnconstrainedDensity` of u.
       support: the `JointSupport` from u to the parts.
       coordinates: the `Reparametrisation` from u to x; None if u is x.
-      prior: draws of the target's prior that have a finite u, `[P, D]`.
+      prior_draws: draws of the target's prior that have a finite u, `[P, D]`.
     """
 
     def __init__(self, density: UnconstrainedDensity, support: JointSupport) -> None:
         self.density, self.support = density, support
         self.coordinates: Reparametrisation | None = None
-        self.prior = np.zeros([0, density.event_size])
+        self.prior_draws = np.zeros([0, density.event_size])
         self._map: FlowBijector | None = None
 
     def mapped(self, coordinates: Reparametrisation) -> FitSpace:
@@ -110,7 +110,7 @@ class FitSpace:
         to_x = coordinates.bijector(self.density.dtype)
         space = FitSpace(self.density.mapped(to_x), self.support.mapped(to_x))
         space.coordinates, space._map = coordinates, to_x
-        space.prior = space.from_unconstrained(self.prior)
+        space.prior_draws = space.from_unconstrained(self.prior_draws)
         return space
 
     def from_unconstrained(self, x: np.ndarray) -> np.ndarray:
@@ -174,7 +174,7 @@ def reparametrise(x: np.ndarray) -> Reparametrisation | None:
     lower, centre, upper = np.quantile(x, [0.25, 0.5, 0.75], axis=0)
     width = np.maximum((upper - lower) / (2.0 * _QUARTILE), 1e-30)
     y = (x - centre) / width
-    moves, kernel, bias = _scales(y[:_MOST_ROWS])
+    moves, kernel, bias = _map_of_scales(y[:_MOST_ROWS])
     tails = np.zeros([2, size])
     if not moves.any():
         shapes = np.stack([_tail_shapes(-y), _tail_shapes(y)])
@@ -198,8 +198,8 @@ def _tail_shapes(y):
     return np.array([generalised_pareto(t[1:] - t[0])[0] for t in top.T])
 
 
-def _scales(y):
-    """Which variables move, and the weights of the map that moves them."""
+def _map_of_scales(y):
+    """The `moves`, `kernel` and `bias` of a `Reparametrisation`, for draws, `[N, D]`."""
     size = y.shape[1]
     nothing = np.zeros(size, bool), np.zeros([0, 0]), np.zeros(0)
     if not 2 <= size <= _MOST_VARIABLES:
@@ -217,7 +217,10 @@ def _scales(y):
 
 
 def _with_seen(y, seen):
-    """Likelihood of a Gaussian after the map by `seen` variables, these, and the map."""
+    """Log-likelihood of a Gaussian after the map by `seen` variables, these, and the map.
+
+    The map is that of `_map_of_scales`; None if no variable's scale depends on these.
+    """
     z = np.column_stack([np.ones(len(y)), y[:, seen]])
     rest = np.setdiff1d(np.arange(y.shape[1]), seen)
     means, scales = _regress(z, y[:, rest])

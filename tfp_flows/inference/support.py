@@ -94,7 +94,7 @@ class JointSupport:
         for name, part in parts:
             check_reach(part, name, argument)
         support = cls.from_constraint(target.event_shape, constraint, dtype)
-        plain = _from_parts(target, support, _checked_parts(target, support, argument))
+        plain = _plain_support(target, support, _checked_parts(target, support, argument))
         if plain is None and tf.nest.is_nested(target.event_shape):
             # A pickled posterior has the bijector only.
             describe = functools.partial(_part_by_part, target, support)
@@ -186,10 +186,10 @@ class JointSupport:
         same width everywhere. Flows learn it from fewer simulations than its logit
         (docs/tried_and_dropped.md).
 
-        Softness is that of `default_supports.softly_clipped` for each of `flat_parts`.
+        Softness is that of `default_supports.softly_clipped`, for each of `part_bijectors`.
         """
         constraint, *others = self.bijector.bijectors
-        parts = self.flat_parts
+        parts = self.part_bijectors
         each = zip(parts, softness or [SOFTNESS] * len(parts), strict=True)
         clipped = [softly_clipped(part, value) for part, value in each]
         if all(new is old for new, old in zip(clipped, parts, strict=True)):
@@ -201,7 +201,7 @@ class JointSupport:
         return dataclasses.replace(self, bijector=tfb.Chain([changed, *others]))
 
     @property
-    def flat_parts(self) -> list[tfb.Bijector]:
+    def part_bijectors(self) -> list[tfb.Bijector]:
         """The bijector of each part, or one of all together."""
         constraint = self.bijector.bijectors[0]
         is_map = isinstance(constraint, JOINT_MAP)
@@ -390,7 +390,7 @@ def _checked_parts(target, support, argument):
         ) from error
 
 
-def _from_parts(target, support, parts):
+def _plain_support(target, support, parts):
     """The support by the parts' own bijectors; None if it differs from the target's.
 
     `parts` are those of the target's support at one draw.

@@ -165,8 +165,7 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
         """Parts of n of the unconstrained draws, `[S, D]`, by their weights, `[S]`."""
         words = "a posterior with draws inside the target's support"
         require(weights.sum() > 0.0, words, "weights that are all 0")
-        rng = np.random.default_rng(seed)
-        rows = systematic_rows(weights, n, rng.uniform(), rng)
+        rows = systematic_rows(weights, n, np.random.default_rng(seed))
         return self.support.forward(tf.constant(x[rows], self.distribution.dtype))
 
     @classmethod
@@ -356,7 +355,7 @@ def _whitening_gaussian(target_log_prob, support):
     noise = rng.normal(size=(_NUM_DRAWS, support.event_size))
     plain = standard(support.event_size)
     try:
-        approximation = _laplace(density, rng)
+        approximation = _largest_mode(density, rng)
         if elbo(density, approximation, noise) >= elbo(density, plain, noise):
             return approximation
         reason = "it is further from the target than the standard normal is"
@@ -373,8 +372,8 @@ def _whitening_gaussian(target_log_prob, support):
         return plain
 
 
-def _laplace(density, rng):
-    """The approximation at the maximum of the largest mass, unless another is similar."""
+def _largest_mode(density, rng):
+    """The Gaussian at the maximum of the largest mass; refuses one of several like it."""
     size = density.event_size
     if size > MOST_OF_FULL_RANK:
         raise NoMaximumError(f"its {size} variables are more than {MOST_OF_FULL_RANK}")

@@ -20,9 +20,9 @@ from tfp_flows.inference.parts import NUMBER_A_DRAW, call_with_parts, check_numb
 _ROWS = 128  # points of a batch; as many as draws of a training step and check chains
 _ZERO = tf.UnconnectedGradients.ZERO  # for constant and linear log-densities
 _UNITS = (2.0, 4.0)  # steps of second differences, in units in the last place of a point
-_MOST = 1.0  # nats; largest second difference of a resolvable density
-# Number of highest-weight draws that are tested for rounding at once, and rounds of tests.
-_HEAVIEST, _ROUNDS = 256, 8
+_MOST_CURVED = 1.0  # nats; largest second difference of a resolvable density
+# Number of highest-weight draws that are tested for rounding at once, and times of testing.
+_HEAVIEST, _MOST_TESTS = 256, 8
 
 
 class UnconstrainedDensity:
@@ -128,11 +128,11 @@ class UnconstrainedDensity:
             raise ValueError(
                 f"Expected {NUMBER_A_DRAW}, {x.shape[:1]}; its support raised {error}"
             ) from error
-        log_prob = self._from_parts(parts)
+        log_prob = self._call_target(parts)
         check_number_a_draw(log_prob, x.shape[:1])
         return log_prob + log_det
 
-    def _from_parts(self, parts):
+    def _call_target(self, parts):
         """Calls the target, and names its arguments if it raises an error."""
         try:
             log_prob = call_with_parts(self.target_log_prob, parts)
@@ -262,7 +262,7 @@ def is_rounding(density: UnconstrainedDensity, x: np.ndarray) -> np.ndarray:
     values = density.log_prob(np.concatenate(points)).reshape(len(points), len(x))
     with np.errstate(invalid="ignore"):
         second = 0.5 * (values[1::2] + values[2::2]) - values[0]
-    return ~(np.abs(second) <= _MOST).all(axis=0)
+    return ~(np.abs(second) <= _MOST_CURVED).all(axis=0)
 
 
 def without_rounding(
@@ -274,7 +274,7 @@ def without_rounding(
     `[S]` each.
     """
     log_p, count = log_p.copy(), min(_HEAVIEST, len(x) // 8)
-    for _ in range(_ROUNDS):
+    for _ in range(_MOST_TESTS):
         with np.errstate(invalid="ignore"):
             log_weights = log_p - log_q
         log_weights = np.where(np.isfinite(log_weights), log_weights, -np.inf)
@@ -282,8 +282,8 @@ def without_rounding(
         heaviest = heaviest[np.isfinite(log_weights[heaviest])]
         if not len(heaviest):
             break
-        rounds = is_rounding(density, x[heaviest])
-        log_p[heaviest[rounds]] = np.nan
-        if not rounds.any():
+        is_noise = is_rounding(density, x[heaviest])
+        if not is_noise.any():
             break
+        log_p[heaviest[is_noise]] = np.nan
     return log_p

@@ -31,14 +31,13 @@ _CLOSE = 1e-3
 _FAR = 10.0
 _SECONDS_OF_STEP = 0.1  # limit for a step if the target takes no time
 _EPSILON = 1e-8  # Adam's
+_SEEDS_OF_STEP = 1024  # seeds set aside for the batches of a step
 # Decay rate of the running norm of gradients, and the largest multiple of it.
 _DECAY_OF_NORM, _CLIP = 0.9, 4.0
 
 
-def compiled_training(
-    start: Start, *, seed: int, seconds: float
-) -> tuple[FlowDistribution, PosteriorTraining]:
-    """Returns the result of `starting_flow` for a start, and its `PosteriorTraining`.
+def compiled_training(start: Start, *, seed: int, seconds: float) -> PosteriorTraining:
+    """Returns the training of the `starting_flow` of a start.
 
     XLA is not used if it takes longer than `seconds`. The seed is that of weights and
     noise.
@@ -47,19 +46,19 @@ def compiled_training(
 
     def made(by_xla):
         flow = starting_flow(start.gaussians, seed=seed, dtype=density.dtype)
-        return flow, PosteriorTraining(density, flow, seed=seed, by_xla=by_xla)
+        return PosteriorTraining(density, flow, seed=seed, by_xla=by_xla)
 
     is_timed_out = False
     if density.is_for_xla:
-        distribution, training = made(by_xla=True)
+        training = made(by_xla=True)
         if training.compile(seconds):
-            return distribution, training
+            return training
         is_timed_out = training.is_timed_out
     # A timed-out XLA compile still holds the variables, so they are made anew.
-    distribution, training = made(by_xla=False)
+    training = made(by_xla=False)
     training.compile(seconds)
     training.is_timed_out = is_timed_out
-    return distribution, training
+    return training
 
 
 def train(
@@ -76,27 +75,27 @@ def train(
     large one unless the round is the last. After each block, it calls `show` with words for
     what is being done and the share that is done, and then `save`.
     """
-    rung, count, bound, error, *used = training.counters.numpy()
+    rung, num_blocks, elbo, error, *used = training.counters.numpy()
     budget.resume(*used)
     while rung < len(_LADDER) and not budget.reached():
-        rate, num_batches, most = _LADDER[int(rung)]
+        rate, num_batches, most_blocks = _LADDER[int(rung)]
         num_steps = training.num_steps_in(budget.seconds_left, num_batches)
         if num_steps < _FEWEST_STEPS:
             break
         block = training.run(rate, num_batches, num_steps)
         budget.skipped_steps += block.skipped
         budget.num_gradients += block.num_gradients
-        share = (rung + count / most) / len(_LADDER)
+        share = (rung + num_blocks / most_blocks) / len(_LADDER)
         show(f"training, ELBO {block.elbo:.3f}", share)
-        gains = block.elbo - bound > 2.0 * math.hypot(block.error, error)
-        count += 1
+        gains = block.elbo - elbo > 2.0 * math.hypot(block.error, error)
+        num_blocks += 1
         if block.variance < _CLOSE:
             rung = len(_LADDER)
-        elif count == most or (count > 1 and not gains):
+        elif num_blocks == most_blocks or (num_blocks > 1 and not gains):
             is_far = rung == 0 and block.variance > _FAR
-            rung, count = len(_LADDER) if is_far and not is_last else rung + 1, 0
-        bound, error = block.elbo, block.error
-        training.counters.assign([rung, count, bound, error, *budget.used])
+            rung, num_blocks = len(_LADDER) if is_far and not is_last else rung + 1, 0
+        elbo, error = block.elbo, block.error
+        training.counters.assign([rung, num_blocks, elbo, error, *budget.used])
         save()
     if rung < len(_LADDER):
         budget.end()
@@ -147,8 +146,8 @@ class PosteriorTraining(tf.Module):
         self._density, self._distribution = density, distribution
         self._weights = distribution.trainable_variables
         self.num_components = getattr(distribution.distribution, "num_components", 1)
-        # Number of draws in one batch.
-        self.num_draws = self.num_components * max(_BATCH // self.num_components, 32)
+        of_component = max(_BATCH // self.num_components, 32)
+        self.num_draws = self.num_components * of_component  # in one batch
         # The whitening has no weights, so gradients do not need its solves.
         self._whitening, *steps = distribution.bijector.bijectors
         self._inner = FlowDistribution(distribution.distribution, FlowChain(steps))
@@ -156,13 +155,18 @@ class PosteriorTraining(tf.Module):
         # Counts skipped steps, too, so that the next step draws new noise.
         self.trial = tf.Variable(0, trainable=False, name="trial")
         # State of a fit that resumes: rung of the ladder, blocks on it, ELBO and error of
-        # the last block, gradients, skipped steps, seconds.
+        # the last block, and `Budget.used`.
         self.counters = tf.Variable(np.zeros(7), trainable=False, name="counters")
         self._seed = seed
         self._block = Compiled(self._run_block, by_xla)
         # Whether XLA is not used because it took too long, so that a clock decided.
         self.is_timed_out = False
-        self._seconds = 0.0
+        self._seconds_of_batch = 0.0  # in the last block
+
+    @property
+    def distribution(self) -> FlowDistribution:
+        """The distribution that is trained."""
+        return self._distribution
 
     @property
     def jit_compiled(self) -> bool:
@@ -173,26 +177,26 @@ class PosteriorTraining(tf.Module):
         """Compiles a block by steps of size 0, and returns whether XLA compiled it.
 
         XLA is not used if compiling takes longer than `seconds`, or a step more than ten
-        times as long as the target's gradients without XLA. It may then hold all variables
-        for long, and assign to them.
+        times as long as the target's gradients without XLA. After that, do not use this
+        training: XLA may hold all variables for long, and assign to them.
         """
-        from_gradients = self.num_draws * self._density.seconds_of_gradient
-        at_most = 10.0 * from_gradients + _SECONDS_OF_STEP
+        seconds_of_gradients = self.num_draws * self._density.seconds_of_gradient
+        at_most = 10.0 * seconds_of_gradients + _SECONDS_OF_STEP
         arguments, by_xla = self._arguments(0.0, 1, 1), self.jit_compiled
         self._block.prepare(seconds, *arguments, seconds_of_call=at_most)
         self.is_timed_out = self._block.is_stopped
         if not by_xla:
             self._block(*arguments)
-        if self.jit_compiled == by_xla:  # else XLA may hold them
+        if self.jit_compiled == by_xla:
             self.trial.assign(0)
             self.adam.start_again()
         return self.jit_compiled
 
     def num_steps_in(self, seconds: float, num_batches: int) -> int:
         """Number of steps of the next block: all, or as many as fit in half the time."""
-        from_batch = self._seconds or self.num_draws * self._density.seconds_of_gradient
-        from_step = max(num_batches * from_batch, 1e-9)
-        return _STEPS if _STEPS * from_step < seconds else int(0.5 * seconds / from_step)
+        seconds_of_gradients = self.num_draws * self._density.seconds_of_gradient
+        of_step = max(num_batches * (self._seconds_of_batch or seconds_of_gradients), 1e-9)
+        return _STEPS if _STEPS * of_step < seconds else int(0.5 * seconds / of_step)
 
     def run(
         self, learning_rate: float, num_batches: int, num_steps: int | None = None
@@ -202,7 +206,7 @@ class PosteriorTraining(tf.Module):
         start = time.monotonic()
         results = self._block(*self._arguments(learning_rate, num_batches, num_steps))
         bounds, variances, is_taken = (result.numpy()[:num_steps] for result in results)
-        self._seconds = (time.monotonic() - start) / (num_steps * num_batches)
+        self._seconds_of_batch = (time.monotonic() - start) / (num_steps * num_batches)
         is_used = is_taken & (np.arange(num_steps) >= num_steps // 2)
         bounds, variances, count = bounds[is_used], variances[is_used], is_used.sum()
         elbo = float(np.mean(bounds, dtype=np.float64)) if count else -np.inf
@@ -240,7 +244,7 @@ class PosteriorTraining(tf.Module):
         zero = tf.zeros([], self._density.dtype)
 
         def body(j, *sums):
-            seed = draws.fold_in(self._seed, self.trial * 1024 + j)
+            seed = draws.fold_in(self._seed, self.trial * _SEEDS_OF_STEP + j)
             bound, variance, gradients = self._batch_gradient(seed)
             terms = bound, variance, _joined(gradients)
             return j + 1, *(total + term for total, term in zip(sums, terms, strict=True))
@@ -264,7 +268,8 @@ class PosteriorTraining(tf.Module):
         fixed = tf.stop_gradient(y)
         log_q, from_q = self._score(fixed)
         x, log_det = self._whitening.forward_and_log_det(y)
-        log_p, from_p = self._target(tf.stop_gradient(x))
+        target = self._density.value_and_gradient_in_loop(tf.stop_gradient(x))
+        log_p, from_p = map(tf.stop_gradient, target)  # without second derivatives
         log_q -= log_det
         is_usable = tf.math.is_finite(log_p) & tf.math.is_finite(log_q)
         is_usable &= _are_finite(from_p) & _are_finite(from_q)
@@ -280,10 +285,6 @@ class PosteriorTraining(tf.Module):
             tape.watch(y)
             log_q = self._inner.log_prob(y)
         return map(tf.stop_gradient, (log_q, tape.gradient(log_q, y)))
-
-    def _target(self, x):
-        """Log-density and gradient of the target, without second derivatives."""
-        return map(tf.stop_gradient, self._density.value_and_gradient_in_loop(x))
 
     def _base_draws(self, seed):
         base, count = self._distribution.distribution, self.num_draws

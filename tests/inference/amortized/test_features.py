@@ -93,4 +93,4 @@ def test_missing_cells_and_numbers_below_zero_have_features():
 
 def test_a_scale_of_an_earlier_file_has_no_logarithms():
     scale = Scale(np.zeros(2), np.ones(2), np.zeros(2, bool))
-    np.testing.assert_array_equal(scale.near(np.array([[1.0, -1.0]])), [[1.0, -1.0]])
+    np.testing.assert_array_equal(scale.compressed(np.array([[1.0, -1.0]])), [[1.0, -1.0]])

@@ -43,7 +43,7 @@ def simulated(prior, error, count=300):
 
 
 def softness(support):
-    intervals = filter(is_interval, support.flat_parts)
+    intervals = filter(is_interval, support.part_bijectors)
     return [float(interval.bijectors[1].hinge_softness) for interval in intervals]
 
 

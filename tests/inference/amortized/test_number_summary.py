@@ -22,7 +22,7 @@ def joint(mean, **observed):
 
 def parts_of(model, observed="y"):
     source = JointSimulator(model, observed)
-    exchangeable = source.exchangeable(source.pairs(300, 0))
+    exchangeable = source.exchangeable_summary(source.pairs(300, 0))
     return exchangeable and exchangeable.parts
 
 

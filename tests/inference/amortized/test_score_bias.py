@@ -32,7 +32,7 @@ class Shifted:
 def bias_of(shift, num_simulations):
     u = SOURCE.support.unconstrained(PRIOR.sample(num_simulations, seed=(0, 1)))
     return ScoreBias.from_simulations(
-        Shifted(np.array([shift, 0.0])), SOURCE, SOURCE.form.possible, u, seed=0
+        Shifted(np.array([shift, 0.0])), SOURCE, SOURCE.form.possible_rows, u, seed=0
     )
 
 
@@ -80,7 +80,7 @@ def test_data_that_are_not_finite_are_left_out():
     source = PriorSimulator(PRIOR, failing, vectorized=True)
     u = np.zeros([2_000, 2]) + np.random.default_rng(0).normal(size=(2_000, 2))
     bias = ScoreBias.from_simulations(
-        Shifted(0.0), source, source.form.possible, u, seed=None
+        Shifted(0.0), source, source.form.possible_rows, u, seed=None
     )
     assert (bias.num_rows < 40).all()
     assert np.isfinite(bias.mean).all()
@@ -99,7 +99,9 @@ def test_parameters_of_other_shapes(shape):
             mean = tf.reduce_mean(context, axis=-1)
             return tfd.Normal(mean, 1.0).log_prob(rows[..., 0])
 
-    bias = ScoreBias.from_simulations(OfMean(), source, source.form.possible, u, seed=0)
+    bias = ScoreBias.from_simulations(
+        OfMean(), source, source.form.possible_rows, u, seed=0
+    )
     assert bias.mean.shape[1] == u.shape[1]
     assert bias.most_trials() > 5
 

@@ -193,12 +193,12 @@ def test_few_draws_far_out_are_seen_in_the_units_of_the_parameters(share, verdic
 
 def test_draws_far_out_are_seen_without_weights():
     rows = np.random.default_rng(0).normal(size=(10_000, 2))
-    assert judge_observation([], judged(), None, rows=rows).verdict == "reliable"
+    assert judge_observation([], judged(), None, entries=rows).verdict == "reliable"
     narrow = 0.05 * rows  # of which 60 draws lie elsewhere in a bounded prior
     narrow[:60] = np.random.default_rng(1).uniform(-1.0, 1.0, [60, 2])
-    assert judge_observation([], judged(), None, rows=narrow).verdict == "reliable"
+    assert judge_observation([], judged(), None, entries=narrow).verdict == "reliable"
     rows[:3, 1] = 100.0, -200.0, 500.0
-    found = judge_observation([], judged(), None, rows=rows)
+    found = judge_observation([], judged(), None, entries=rows)
     assert found.verdict == "not reliable"
     assert "medians and quantiles" in found.reasons[0]
 

@@ -14,10 +14,10 @@ from tfp_flows.inference.amortized.pairs import Pairs, fields
 
 
 class Backup:
-    """A `.npz` file of simulations, with few marks that tell whose they are.
+    """A `.npz` file of simulations, with marks that tell which call they belong to.
 
-    The marks are the result of `few()`, which differs for another model, seed or prior: a
-    `TruncatedPrior` or None. The path of the file is None if nothing is kept.
+    The marks are a few simulations, the result of `draw_few()`. They differ for another
+    model, seed or prior, a `TruncatedPrior` or None. The path is None if nothing is kept.
 
     Raises:
       ValueError: if the path is no such file's, there is no seed to repeat draws by, or a
@@ -28,7 +28,7 @@ class Backup:
         self,
         path: Any,
         seed: int | None,
-        few: Callable[[], Pairs],
+        draw_few: Callable[[], Pairs],
         *,
         takes_seed: bool,
         prior: Any,
@@ -40,14 +40,14 @@ class Backup:
             require(os.fspath(path).endswith(".npz"), f"`backup`, {words}", path)
             require(seed is not None, "`seed` with `backup`, which repeats draws", None)
             os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-        u, x = few()
+        u, x = draw_few()
         if prior is not None:  # another truncation may have the same first draws
             u = np.column_stack([u, np.asarray(prior.posterior.log_density(u))])
         self._marks = Pairs(u, x)
         if path is not None and not os.path.exists(path) and not takes_seed:
             words = "a `simulator` that repeats its data, with `backup`"
             hint = " Give it an argument `seed`, an integer, for its random numbers."
-            require(_are_equal(few().x, x), words, "other data each time", hint)
+            require(_are_equal(draw_few().x, x), words, "other data each time", hint)
 
     def read(self) -> list[Pairs]:
         """Returns the simulations of the file as one part; no part if there are none."""

@@ -23,7 +23,7 @@ VERDICTS = ("calibrated", "not to be relied on")
 _NUM_DRAWS = 200  # draws of the posterior for each simulation
 _ROWS_A_CALL = 100  # simulations whose posteriors are drawn from at once
 _LEVEL = 0.01  # probability that a test fails though the posterior is right
-_LEAST, _MOST_CHECKED = 50, 1_000  # simulations
+_LEAST_CHECKED, _MOST_CHECKED = 50, 1_000  # simulations
 # Weights are judged with so many draws of the posterior of each simulation, in calls of so
 # many simulations.
 _NUM_WEIGHTED, _WEIGHTED_A_CALL = 4_000, 10
@@ -211,7 +211,7 @@ class Judge:
         weights = np.exp(log_weights - log_weights.max(axis=0))
         ranks, coverage = _ranks_and_coverage(drawn, weights, posterior, self.numbers)
         num_kept = len(posterior.train.x) + len(posterior.held_out.x)
-        left_out = dropped(self.num_dropped, num_kept)
+        left_out = check_dropped(self.num_dropped, num_kept)
         checks = *_checks(ranks, coverage, "weighted "), left_out
         error = float(gains.std() / np.sqrt(len(gains)))
         return WeightsReport(float(gains.mean()), error, checks, is_trial)
@@ -268,8 +268,9 @@ def _ranks_and_coverage(drawn, weights, fit, numbers):
     checked = fit.held_out.first(drawn.shape[1])
     known, others = ([np.asarray(part.context)] for part in (fit.train, checked))
     if numbers is not None:
-        known.append(numbers[0])
-        others.append(numbers[1][: len(checked.x)])
+        numbers_of_fitted, numbers_of_others = numbers
+        known.append(numbers_of_fitted)
+        others.append(numbers_of_others[: len(checked.x)])
     prediction = KernelRidge(fit.train.x, known)
     point = prediction(others)
     distances = prediction.distances(checked.x, point)
@@ -283,12 +284,12 @@ def _checks(ranks, coverage, words=""):
     """Checks of `_ranks_and_coverage`, whose names begin with `words`."""
     count = len(ranks)
     advice = f"Only {count} simulations were left for checks. Simulate more."
-    enough = Check.at_least("simulations to check", count, _LEAST, advice)
-    checks = enough, _ranks(ranks), _widths(ranks), _expected_coverage(coverage)
+    enough = Check.at_least("simulations to check", count, _LEAST_CHECKED, advice)
+    checks = enough, _check_ranks(ranks), _check_widths(ranks), _check_coverage(coverage)
     return [dataclasses.replace(check, name=words + check.name) for check in checks]
 
 
-def _ranks(ranks):
+def _check_ranks(ranks):
     """Checks that the ranks of each parameter are uniform (simulation-based calibration).
 
     Reference:
@@ -305,10 +306,12 @@ def _ranks(ranks):
         f"Ranks of unconstrained parameter {worst} are not uniform: its posteriors are "
         f"{kind}. Simulate more, or give data that summarise better."
     )
-    return _uniform("ranks, distance", distances[worst], len(ranks), ranks.shape[1], advice)
+    return _check_uniform(
+        "ranks, distance", distances[worst], len(ranks), ranks.shape[1], advice
+    )
 
 
-def _widths(ranks):
+def _check_widths(ranks):
     """Checks the spread of the ranks of each parameter, as normal quantiles.
 
     ```none
@@ -334,24 +337,25 @@ def _widths(ranks):
     return Check.at_most("width, logarithm", abs(change), threshold, advice)
 
 
-def _expected_coverage(coverage):
+def _check_coverage(coverage):
     advice = (
         "True parameters lie at other distances from their prediction than posterior draws "
         f"do (at {coverage.mean():.0%} of these on average, where 50 % is right): the "
         "posteriors are too narrow or too wide together, or ignore the data. Simulate more."
     )
     distance = _distance_from_uniform(coverage)
-    return _uniform("expected coverage, distance", distance, len(coverage), 1, advice)
+    return _check_uniform("expected coverage, distance", distance, len(coverage), 1, advice)
 
 
-def _uniform(name, distance, count, num_tests, advice):
-    # Asymptotic quantile of Kolmogorov's distance, for the worst of several tests.
+def _check_uniform(name, distance, count, num_tests, advice):
+    """Checks Kolmogorov's distance of `count` numbers, the largest of several tests."""
+    # Its asymptotic quantile.
     quantile = math.sqrt(-0.5 * math.log(0.5 * _LEVEL / num_tests))
     threshold = max(quantile / math.sqrt(count), _MUCH)
     return Check.at_most(name, distance, threshold, advice)
 
 
-def dropped(count: int, num_kept: int) -> Check:
+def check_dropped(count: int, num_kept: int) -> Check:
     """Checks that few simulations were left out for numbers that are not finite."""
     share = count / (count + num_kept)
     advice = (

@@ -12,8 +12,9 @@ import numpy as np
 
 from tfp_flows.core.arguments import require
 
-# Kinds of NumPy's dtypes. Objects are numbers, and None for a simulation that has failed.
-_OF_USERS, _OF_SIMULATIONS = "fiub", "fiubO"
+# Kinds of NumPy's dtypes in data of users, and in simulated data. There, objects are
+# numbers, and None for a simulation that has failed.
+_USER_KINDS, _SIMULATED_KINDS = "fiub", "fiubO"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +30,7 @@ class DataForm:
         shapes = {}
         for name, part in parts_of_data(x).items():
             which = "data" if name is None else f"data {name!r}"
-            part = _numbers(which, part, _OF_SIMULATIONS)
+            part = _numbers(which, part, _SIMULATED_KINDS)
             words = f"{which} of numbers, an array for each simulation"
             require(part.ndim, words, "a number")
             shapes[name] = part.shape[1:]
@@ -72,28 +73,28 @@ class DataForm:
 
     def simulated_rows(self, x: Any, count: int) -> np.ndarray:
         """Returns the data of `count` simulations, `[count, K]` in float64."""
-        cells = functools.partial(_numbers, kinds=_OF_SIMULATIONS)
-        parts = entries(self.shapes, x, cells, "data", count)
+        to_array = functools.partial(_numbers, kinds=_SIMULATED_KINDS)
+        parts = entries(self.shapes, x, to_array, "data", count)
         return np.concatenate([*parts.values()], axis=1)
 
-    def possible(self, rows: np.ndarray) -> np.ndarray:
+    def possible_rows(self, rows: np.ndarray) -> np.ndarray:
         """Returns those of N simulated rows that are finite, `[n, K]`."""
         return rows[np.isfinite(rows).all(axis=1)]
 
 
 def entries(
-    shapes: dict, x: Any, cells: Callable, argument: str = "x", count: int | None = None
+    shapes: dict, x: Any, to_array: Callable, argument: str = "x", count: int | None = None
 ) -> dict:
     """Returns the entries of each part of observations, `[*batch, size]`, by its name.
 
     Parts are `[*batch, *shape]`, where the batch is `[count]` unless `count` is None.
-    `cells` returns an array, given words for a part and the part; `argument` is the name of
-    the observations, for errors.
+    `to_array(words, part)` returns an array, or refuses the part by these words; `argument`
+    is the name of the observations, for errors.
     """
     parts, batches, flat = named_as(shapes, x), set(), {}
     for name, shape in shapes.items():
         which = f"`{argument}`" if name is None else f"`{argument}[{name!r}]`"
-        part = cells(which, parts[name])
+        part = to_array(which, parts[name])
         batch = part.shape[: max(part.ndim - len(shape), 0)]
         shown = ", ".join(map(str, ("..." if count is None else count, *shape)))
         fits = part.shape == (*batch, *shape) and (count is None or batch == (count,))
@@ -105,7 +106,7 @@ def entries(
     return flat
 
 
-def _numbers(which, part, kinds=_OF_USERS):
+def _numbers(which, part, kinds=_USER_KINDS):
     part = as_array(which, part)
     require(part.dtype.kind in kinds, f"{which} of numbers", part.dtype)
     try:
@@ -120,9 +121,9 @@ def as_array(which: str, part: Any) -> np.ndarray:
     Masked numbers are NaN, and so are missing ones of pandas.
     """
     dtype: Any = getattr(part, "dtype", None)
-    if hasattr(dtype, "na_value") and dtype.kind in _OF_USERS:  # pandas
+    if hasattr(dtype, "na_value") and dtype.kind in _USER_KINDS:  # pandas
         return part.to_numpy(np.float64, na_value=np.nan)
-    if np.ma.is_masked(part) and dtype.kind in _OF_USERS:
+    if np.ma.is_masked(part) and dtype.kind in _USER_KINDS:
         part = part.astype(np.float64).filled(np.nan)
     try:
         return np.asarray(part)

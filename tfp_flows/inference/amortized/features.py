@@ -91,7 +91,7 @@ class Scale(typing.NamedTuple):
         scale = cls.from_rows(x.reshape(-1, width))
         return cls(*(np.tile(part, x.shape[1] // width) for part in scale[:3]))
 
-    def near(self, x: np.ndarray) -> np.ndarray:
+    def compressed(self, x: np.ndarray) -> np.ndarray:
         """Returns features `[..., K]`; 0 where a cell is missing."""
         x = _logarithms(x, self.shift)
         x = np.where(np.isneginf(x), self.least, x)
@@ -101,7 +101,9 @@ class Scale(typing.NamedTuple):
 
     def features(self, x: np.ndarray) -> np.ndarray:
         """Returns features, then whether each cell is known that may be missing."""
-        return np.concatenate([self.near(x), _is_known(x)[..., self.is_missing]], axis=-1)
+        return np.concatenate(
+            [self.compressed(x), _is_known(x)[..., self.is_missing]], axis=-1
+        )
 
 
 def _is_known(x):
@@ -158,7 +160,7 @@ class Features:
 
     def inputs(self, x: np.ndarray) -> np.ndarray:
         """Returns numbers, then whether each is known, `[..., 2 K]`."""
-        return np.concatenate([self.scale.near(x), _is_known(x)], axis=-1)
+        return np.concatenate([self.scale.compressed(x), _is_known(x)], axis=-1)
 
 
 def check_summary(summary: str | keras.layers.Layer | None, form: DataForm) -> None:

@@ -200,8 +200,8 @@ def fit_amortized_posterior(
         source: Any = GivenPairs(theta, x, support_of_pairs(theta, support), form_of(x))
     else:
         require(support is None, "no `support` with a model, which has its own", support)
-        options = vectorized, num_processes, form_of
-        source = _simulator(model, observed, simulator, *options)
+        options = {"vectorized": vectorized, "num_processes": num_processes}
+        source = _simulator(model, observed, simulator, form_of=form_of, **options)
     check_summary(summary, source.form)  # before the simulations
     if focus is not None:
         focus = _row_in_focus(focus, source.form, counts)
@@ -228,7 +228,7 @@ def _checked_rounds(focus, num_rounds, max_minutes, backup):
     return check_integer("num_rounds", _NUM_ROUNDS if num_rounds is None else num_rounds)
 
 
-def _simulator(model, observed, simulator, *options):
+def _simulator(model, observed, simulator, **options):
     """Returns the `Simulator` of a joint distribution, or of a prior and a function."""
     words = "a joint distribution with `observed`, a prior with `simulator`, or pairs"
     check_members("model", model, ("sample", "log_prob", "event_shape"), words)
@@ -237,7 +237,7 @@ def _simulator(model, observed, simulator, *options):
         require(observed is not None, words, None, " A prior needs `simulator`.")
         return JointSimulator(model, observed)
     require(observed is None, "`observed` or `simulator`", "both")
-    return PriorSimulator(model, simulator, *options)
+    return PriorSimulator(model, simulator, **options)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -262,7 +262,8 @@ class _Training:
     @property
     def options(self) -> dict[str, Any]:
         """The options of the fit of each density."""
-        return {"max_minutes": self.minutes[1], "verbose": self.verbose}
+        _, for_density = self.minutes
+        return {"max_minutes": for_density, "verbose": self.verbose}
 
 
 def _fit_rounds(source, focus, counts, backup, training, seed):
@@ -278,12 +279,13 @@ def _fit_rounds(source, focus, counts, backup, training, seed):
     before_the_last = dataclasses.replace(training, learn_likelihood=False)
     seeds = [seed, *split_seed(seed, len(counts))[1:]]
     for index, (count, round_seed) in enumerate(zip(counts, seeds, strict=True)):
-        for_draws, _, for_fit, _, for_prior = split_seed(round_seed, 5)
+        for_draws, *seeds_of_fit, for_prior = split_seed(round_seed, 5)
         if amortized is not None:
             prior = TruncatedPrior.around(amortized, focus, source, for_prior)
         path, shows_bar = _path_of_round(backup, index), training.verbose != 0
-        new = source.pairs(count, for_draws, path, shows_bar, prior)
+        new = source.pairs(count, for_draws, path, shows_bar=shows_bar, prior=prior)
         if prior is None:
+            _, for_fit, _ = seeds_of_fit
             source.support, new = _fitted_support(source.support, new, training, for_fit)
         pairs.append(new)
         # In the region, simulations of all rounds are draws of the truncated prior.
@@ -291,7 +293,7 @@ def _fit_rounds(source, focus, counts, backup, training, seed):
         if prior is not None:
             together = together.take(prior.contains_rows(together.u))
         how = training if index == len(counts) - 1 else before_the_last
-        amortized = _fit_round(together, source, how, round_seed, prior)
+        amortized = _fit_round(together, source, how, prior, *seeds_of_fit)
     return amortized
 
 
@@ -311,17 +313,29 @@ def _fitted_support(support, pairs, training, seed):
     return support, pairs._replace(u=u)
 
 
-def _fit_round(pairs, source, training, seed, prior):
+def _fit_round(pairs, source, training, prior, for_summary, for_fit, for_checks):
     """Returns the `AmortizedPosterior` of simulations from one prior."""
     # Here, so that a fit of one posterior does not load the rooms of densities and tables.
     from tfp_flows.density.data import Data
     from tfp_flows.density.fit import fit_and_judge
 
-    _, for_summary, for_fit, for_checks = split_seed(seed, 4)
-    parts = train, held_out, usable = _split(pairs.usable(training.missing), for_fit)
-    features = _fit_features(parts, source, training, for_summary)
-    seen = [Pairs(part.u, features(part.x)) for part in parts]
-    rows = (Data(*part) for part in seen)
+    train, held_out, usable = _split(pairs.usable(training.missing), for_fit)
+    for_network, _ = training.minutes
+    exchangeable = None
+    if training.summary is None:
+        exchangeable = source.exchangeable_summary(usable)
+    features = fit_features(
+        training.summary,
+        source.form,
+        train,
+        simulations=usable,
+        exchangeable=exchangeable,
+        seed=for_summary,
+        max_minutes=for_network,
+        verbose=training.verbose,
+    )
+    rows = [Data(part.u, features(part.x)) for part in (train, held_out, usable)]
+    known, others, _ = (part.context for part in rows)
     fit = fit_and_judge(*rows, light_tails=True, seed=for_fit, **training.options)
     numbers = None
     if features.network is not None:
@@ -329,15 +343,16 @@ def _fit_round(pairs, source, training, seed, prior):
     judge = Judge(len(pairs.u) - len(usable.u), prior, numbers)
     report = judge.calibration(fit, for_checks)
     learned = None
-    varies = _has_density(features, seen[0].x)
+    varies = _has_density(features, known)
     if training.learn_likelihood is not False and varies.any():
-        swapped = [Data(part.x[:, varies], part.u) for part in seen]
+        swapped = [Data(part.context[:, varies], part.x) for part in rows]
         judge_weights = functools.partial(judge.weights, fit, source.log_prior)
         weights, density = _learn_likelihood(swapped, judge_weights, training, for_checks)
         report = dataclasses.replace(report, weights=weights)
         if weights.is_used:
             learned = LearnedLikelihood(density, varies, source.prior)
-    known, others = (part.x for part in seen[:2])
+    # Simulated with draws of a posterior, to check means, if no density is known.
+    can_simulate = isinstance(source, PriorSimulator) and source.has_log_prior
     return AmortizedPosterior(
         fit.density,
         source.support,
@@ -352,14 +367,9 @@ def _fit_round(pairs, source, training, seed, prior):
         prior=prior,
         ranges=usable.ranges(source.support),
         pin=source.pin,
-        simulator=source if _can_simulate_again(source) else None,
+        simulator=source if can_simulate else None,
         likelihood=learned,
     )
-
-
-def _can_simulate_again(source):
-    """Whether the check of means by simulations is possible, and no density is known."""
-    return isinstance(source, PriorSimulator) and source.has_log_prior
 
 
 def _learn_likelihood(rows, judge, training, seed):
@@ -389,22 +399,8 @@ def _split(usable, seed):
 
     checked_data(usable.u, None)  # refuses constant parameters, for example
     share = held_out_share(len(usable.u))
-    return *random_split(usable, share, split_seed(seed, 4)[0]), usable
-
-
-def _fit_features(parts, source, training, seed):
-    """Returns the `Features` that the density sees of data, fitted to training rows."""
-    train, _, usable = parts
-    return fit_features(
-        training.summary,
-        source.form,
-        train,
-        simulations=usable,
-        exchangeable=source.exchangeable(usable) if training.summary is None else None,
-        seed=seed,
-        max_minutes=training.minutes[0],
-        verbose=training.verbose,
-    )
+    for_split, *_ = split_seed(seed, 4)  # `fit_and_judge` takes the others
+    return *random_split(usable, share, for_split), usable
 
 
 def _has_density(features, x):

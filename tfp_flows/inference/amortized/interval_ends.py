@@ -39,31 +39,29 @@ def with_fitted_ends(
     from tfp_flows.density.data import Data
     from tfp_flows.density.regressions import residual_scales
 
-    parts = support.flat_parts
+    bijectors = support.part_bijectors
     u, x = (np.asarray(part, np.float64) for part in pairs)
     is_finite = np.isfinite(u).all(axis=1) & ~np.isinf(x).any(axis=1)
     is_known = np.isfinite(x[is_finite]).any(axis=0)
     fits = is_finite.sum() >= LEAST_SIMULATIONS and 0 < is_known.sum() <= _MOST_NUMBERS
-    if not fits or not any(map(is_interval, parts)):
+    if not fits or not any(map(is_interval, bijectors)):
         return support, pairs.u
     x = x[is_finite][:, is_known]
     x = np.where(np.isnan(x), np.nanmean(x, axis=0), x)
     theta = support.bijector.forward(tf.constant(u, support.dtype))
     # Nearly linear in the parameters, from 0 to 1 in the interval.
-    sharp = support.softly_clipped([_LEAST] * len(parts)).unconstrained(theta)
+    sharp = support.softly_clipped([_LEAST] * len(bijectors)).unconstrained(theta)
     widths = residual_scales(Data(sharp[is_finite], x), seed)
-    sizes = [_size(*pair) for pair in zip(parts, tf.nest.flatten(theta), strict=True)]
-    by_part = np.split(np.log(widths), np.cumsum(sizes)[:-1])
-    means = np.exp([np.mean(part) for part in by_part])
+    sizes = [
+        bijector.inverse_event_shape(part.shape[1:]).num_elements()
+        for bijector, part in zip(bijectors, tf.nest.flatten(theta), strict=True)
+    ]
+    log_widths = np.split(np.log(widths), np.cumsum(sizes)[:-1])
+    means = np.exp([np.mean(of_part) for of_part in log_widths])
     softness = np.clip(_DEVIATIONS * means, _LEAST, SOFTNESS)
-    is_narrower = np.array([*map(is_interval, parts)]) & (softness < SOFTNESS)
+    is_narrower = np.array([*map(is_interval, bijectors)]) & (softness < SOFTNESS)
     if not is_narrower.any():
         return support, pairs.u
     fitted = support.softly_clipped(softness.tolist())
     is_changed = np.repeat(is_narrower, sizes) & np.isfinite(u)
     return fitted, np.where(is_changed, fitted.unconstrained(theta), u)
-
-
-def _size(part, theta):
-    """Number of unconstrained entries of a part, `[N, *event]`."""
-    return part.inverse_event_shape(theta.shape[1:]).num_elements()

@@ -98,7 +98,7 @@ class TrialCells:
         require(is_possible.all(), words, rows[np.argmin(is_possible)])
         return cells.reshape(*trials.shape, -1)
 
-    def possible(self, rows: np.ndarray) -> np.ndarray:
+    def possible_rows(self, rows: np.ndarray) -> np.ndarray:
         """Returns the cells, `[n, size]`, of those of N simulated trials that can occur."""
         are_unknown = self._table.unknown_cells(self._frame(rows)).values()
         known = rows[~np.any([*are_unknown], axis=0)]
@@ -199,7 +199,7 @@ def _judge(density, x, u, others, seed):
     drawn = density.sample(seed=draws.stateless(seed), context=u).numpy()
     shares = shares_in_region(scores, _log_prob(density, drawn, u))
     enough = held_out_rows(len(x), "simulations", "Simulate more.")
-    checks = (enough, _coverage(*shares))
+    checks = (enough, _check_coverage(shares))
     reasons = reasons_of(checks)
     return MixedTrialsReport(
         verdict=VERDICTS[bool(reasons)],
@@ -214,14 +214,15 @@ def _judge(density, x, u, others, seed):
     )
 
 
-def _coverage(share, expected, deviation):
+def _check_coverage(shares):
     """Checks that the region of highest density holds as many trials as draws."""
-    threshold = max(_MUCH, 3.0 * deviation)
+    threshold = max(_MUCH, 3.0 * shares.deviation)
     advice = (
-        f"The region that holds {expected:.0%} of the draws holds {share:.0%} of the "
-        "held-out trials: the density is not calibrated. Simulate more."
+        f"The region that holds {shares.of_samples:.0%} of the draws holds "
+        f"{shares.of_rows:.0%} of the held-out trials: the density is not calibrated. "
+        "Simulate more."
     )
-    distance = abs(share - expected)
+    distance = abs(shares.of_rows - shares.of_samples)
     return Check.at_most("90 % region, distance", distance, threshold, advice)
 
 

@@ -20,7 +20,7 @@ from tfp_flows.core.arguments import (
 from tfp_flows.core.check import reasons_of
 from tfp_flows.core.serialization import RebuiltFromConfig
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
-from tfp_flows.inference.amortized.calibration import dropped
+from tfp_flows.inference.amortized.calibration import check_dropped
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.mixed_trials import (
     MixedForm,
@@ -317,9 +317,10 @@ def fit_neural_likelihood(
     for_draws, for_flow, for_fit, for_bias = split_seed(seed, 4)
     source = _source(prior, simulator, pairs, vectorized, num_processes)
     support, form = source.support, source.form
-    simulations = source.pairs(num_simulations, for_draws, backup, verbose != 0)
+    shows_bar = verbose != 0
+    simulations = source.pairs(num_simulations, for_draws, backup, shows_bar=shows_bar)
     usable = simulations.usable(allows_missing=False)
-    left_out = dropped(len(simulations.u) - len(usable.u), len(usable.u))
+    left_out = check_dropped(len(simulations.u) - len(usable.u), len(usable.u))
     options: Any = {"seed": for_fit, "max_minutes": max_minutes, "verbose": verbose}
     density: Any
     if isinstance(form, MixedForm):
@@ -332,8 +333,9 @@ def fit_neural_likelihood(
         report = density.report
     checks, most_trials = [left_out], None
     if isinstance(source, PriorSimulator):
-        more = source, form.possible, usable.u, for_bias
-        bias = ScoreBias.from_simulations(density, *more)
+        bias = ScoreBias.from_simulations(
+            density, source, form.possible_rows, usable.u, for_bias
+        )
         if bias is not None:
             checks.append(bias.check())
             most_trials = bias.most_trials()

@@ -45,7 +45,7 @@ _MOST_KNOWN = 5_000  # simulations among which neighbours are looked for
 _LEAST_EXTENT = 1e-3
 _RARE = 0.01  # share of simulations that are as far from others
 _LEAST_MASS = 0.98  # probability of a truncated prior's region under a posterior
-_ROWS_A_BATCH = 3_000  # importance weights of a batch
+_BATCH_SIZE = 3_000  # weighted draws of a batch
 # The t distribution that is moved to the target: degrees of freedom, effective draws for
 # each dimension, rounds; and halvings in the search for a power of the weights.
 _DEGREES, _DRAWS_A_DIMENSION, _MOST_ROUNDS, _BISECTIONS = 5.0, 20.0, 12, 30
@@ -220,8 +220,7 @@ class ImportanceWeights:
         least = FEWEST_RELIABLE_DRAWS + _DRAWS_A_DIMENSION * weighted.x.shape[1]
         for seed in range(1, 1 + _MOST_ROUNDS):
             weights, is_whole = tempered(weighted.log_weights, least)
-            rng = np.random.default_rng(seed)
-            rows = systematic_rows(weights, len(weights), rng.uniform(), rng)
+            rows = systematic_rows(weights, len(weights), np.random.default_rng(seed))
             gaussian = Gaussian.from_draws(weighted.x[rows])
             mean = tf.constant(gaussian.mean, self._density.dtype)
             factor = tf.linalg.LinearOperatorLowerTriangular(
@@ -235,7 +234,7 @@ class ImportanceWeights:
 
     def _draw(self, distribution, count, seed):
         parts = self._density, distribution, self._entries
-        sampler = ImportanceSampler(*parts, rows=_ROWS_A_BATCH, is_traced=False)
+        sampler = ImportanceSampler(*parts, batch_size=_BATCH_SIZE, is_traced=False)
         return sampler.weighted(count, seed)
 
 
@@ -301,12 +300,12 @@ class ObservationReport:
 
 
 def judge_observation(
-    among: Sequence[Check],
+    distance_checks: Sequence[Check],
     calibration: CalibrationReport,
     weighted: WeightedDraws | None,
     adapted: WeightedDraws | None = None,
     mass: float | None = None,
-    rows: np.ndarray | None = None,
+    entries: np.ndarray | None = None,
     predictive: Check | None = None,
     *,
     is_learned: bool = False,
@@ -314,45 +313,47 @@ def judge_observation(
     """Returns the report of one observation.
 
     Args:
-      among: checks that it lies among the simulations.
+      distance_checks: checks that it lies among the simulations.
       calibration: the report of all observations together.
       weighted: weighted draws of its posterior; None if the density is not known.
       adapted: those of an adapted distribution, if these weights are too uneven.
       mass: probability of a truncated prior's region under its posterior; None for the
         whole prior.
-      rows: entries of draws, `[S, E]`, if there are no weights.
+      entries: entries of draws, `[S, E]`, if there are no weights.
       predictive: the check of means by data simulated with the draws; None for no check.
       is_learned: whether a learned likelihood weighs draws. It knows no more about data far
         from the simulations than the posterior does.
     """
-    checks = [*among]
+    checks = [*distance_checks]
     if weighted is None or is_learned:
-        checks.append(_calibration(calibration))
+        checks.append(_check_calibration(calibration))
     if weighted is not None:
-        of_weights = _weights(weighted)
+        of_weights = _checks_of_weights(weighted)
         if adapted is None:
-            drawn = weighted.rows[: weighted.count]
+            drawn = weighted.entries[: weighted.num_from_q]
             of_weights += [
                 check_unweighted_draws(weighted),
-                _quantiles(weighted),
-                _own_deviation(drawn, _DEVIATION_ERROR, "Use `resample`.", True),
+                _check_quantiles(weighted),
+                _check_deviation(
+                    drawn, _DEVIATION_ERROR, "Use `resample`.", resampling_helps=True
+                ),
             ]
         else:
             # Draws that were moved, and are too uneven still, are no advice.
             advice = {"advice": _MOVED} if adapted.are_reliable else {}
             checks += [dataclasses.replace(check, **advice) for check in of_weights]
-            of_weights = _weights(adapted, _ADAPTED)
+            of_weights = _checks_of_weights(adapted, _ADAPTED)
         # Resampling by weights mends whatever else is found about this observation. Learned
         # weights do not mend a distance from the simulations.
-        first = len(among) if is_learned else 0
+        first = len(distance_checks) if is_learned else 0
         mended = [dataclasses.replace(c, resampling_helps=True) for c in checks[first:]]
         checks = [*checks[:first], *mended, *of_weights]
         weighted = adapted or weighted
     if mass is not None:
-        checks.append(_truncation(mass))
-    if rows is not None:
+        checks.append(_check_truncation(mass))
+    if entries is not None:
         words = "Take medians and quantiles, or simulate more."
-        checks.append(_own_deviation(rows, _WITHOUT_WEIGHTS, words, False))
+        checks.append(_check_deviation(entries, _WITHOUT_WEIGHTS, words))
     if predictive is not None:
         checks.append(predictive)
     reasons = tuple(dict.fromkeys(reasons_of(checks)))
@@ -363,7 +364,7 @@ def judge_observation(
     )
 
 
-def _truncation(mass):
+def _check_truncation(mass):
     advice = (
         "The prior was truncated around the observation in focus, and about "
         f"{1.0 - mass:.1%} of this posterior is outside. Fit without `focus`, or with this "
@@ -372,13 +373,13 @@ def _truncation(mass):
     return Check.at_least("mass in truncated prior", mass, _LEAST_MASS, advice)
 
 
-def _calibration(report):
+def _check_calibration(report):
     passed = report.verdict == CALIBRATION_VERDICTS[0]
     advice = "The amortised posterior is not calibrated: " + " ".join(report.reasons)
     return Check("calibration fails", float(not passed), 0.0, passed=passed, advice=advice)
 
 
-def _weights(weighted, words=""):
+def _checks_of_weights(weighted, words=""):
     """Checks of weights as of a fitted posterior, with advice for an amortised one."""
     k, ess = check_pareto_k(weighted), check_ess(weighted)
     misses = (
@@ -392,15 +393,16 @@ def _weights(weighted, words=""):
     ]
 
 
-def _quantiles(weighted):
+def _check_quantiles(weighted):
     """Checks that weights do not change quantiles of the parameters."""
     change = 0.0 if weighted.ess else math.inf
     if weighted.ess:
         deviation = np.maximum(weighted.moments.deviation, 1e-30)
-        equal = np.arange(len(weighted.rows)) < weighted.count
-        for j in np.flatnonzero(entries_that_vary(weighted.rows)):
-            column = weighted.rows[:, j]
-            right, drawn = (_quantiles_of(column, w) for w in (weighted.weights, equal))
+        equal = np.arange(len(weighted.x)) < weighted.num_from_q
+        for j in np.flatnonzero(entries_that_vary(weighted.entries)):
+            column = weighted.entries[:, j]
+            right = _weighted_quantiles(column, weighted.weights)
+            drawn = _weighted_quantiles(column, equal)
             change = np.maximum(change, np.abs(right - drawn).max() / deviation[j])
     advice = (
         f"Weights move a quantile of 5 to 95 % by {change:.2f} standard deviations; use "
@@ -410,7 +412,7 @@ def _quantiles(weighted):
     return Check.at_most(name, float(change), _QUANTILE, advice, resampling_helps=True)
 
 
-def _quantiles_of(column, weights):
+def _weighted_quantiles(column, weights):
     """Weighted quantiles of numbers, `[S]`, each the middle of its own weight."""
     order = np.argsort(column)
     column, total = column[order], np.cumsum(weights[order], dtype=np.float64)
@@ -418,7 +420,7 @@ def _quantiles_of(column, weights):
     return np.interp(_PROBABILITIES, middles / total[-1], column)
 
 
-def _own_deviation(rows, threshold, advice, resampling_helps):
+def _check_deviation(entries, threshold, advice, *, resampling_helps=False):
     """Checks that single draws far out do not carry standard deviations of draws.
 
     ```none
@@ -426,10 +428,10 @@ def _own_deviation(rows, threshold, advice, resampling_helps):
                          draws carries the variance
     ```
     """
-    rows = rows[:, entries_that_vary(rows)]
+    x = entries[:, entries_that_vary(entries)]
     with np.errstate(all="ignore"):  # draws may overflow
-        squares = (rows - rows.mean(axis=0)) ** 2
-        errors = 0.5 * squares.std(axis=0) / squares.mean(axis=0) / math.sqrt(len(rows))
+        squares = (x - x.mean(axis=0)) ** 2
+        errors = 0.5 * squares.std(axis=0) / squares.mean(axis=0) / math.sqrt(len(x))
     error = float(np.max(errors, initial=0.0))
     words = (
         "Few draws are so far out that means and standard deviations of draws depend on "

@@ -66,11 +66,11 @@ class GivenPairs:
         _check_reached(theta, support, u)
         self._pairs = Pairs(u, form.simulated_rows(x, len(u)))
 
-    def pairs(self, *_: Any) -> Pairs:
+    def pairs(self, *_: Any, **__: Any) -> Pairs:
         """Returns all of them."""
         return self._pairs
 
-    def exchangeable(self, pairs: Pairs) -> None:
+    def exchangeable_summary(self, pairs: Pairs) -> None:
         """Returns None: whether the order of data matters is not known."""
 
 

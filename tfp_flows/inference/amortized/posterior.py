@@ -62,6 +62,13 @@ _NUM_PREDICTIVE = 1_000  # data simulated with draws of the posterior of one obs
 _EFFECTIVE_FOR_ONE = 2  # effective draws for each row of `resample`: few are alike
 
 
+class CompiledFunctions(NamedTuple):
+    """Compiled functions of features, `[N, S]`, of N observations."""
+
+    draw: Callable  # from features and a stateless seed to parts, `[N, *event]`
+    log_prob: Callable  # from features and parts, `[N, *event]`, to `[N]`
+
+
 class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
     """The posterior of any observation, as `fit_amortized_posterior` returns it.
 
@@ -331,11 +338,8 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
         return any(isinstance(part, TableDistribution) for part in parts)
 
     @functools.cached_property
-    def compiled(self) -> tuple[Callable, Callable]:
-        """Compiled `sample` and `log_prob` of N posteriors, each given features `[N, S]`.
-
-        They take features and a stateless seed, and features and parts, `[N, *event]`.
-        """
+    def compiled(self) -> CompiledFunctions:
+        """Compiled functions of N posteriors, each given features, `[N, S]`."""
         bijector, mixture, dtype = self.support.bijector, self.distribution, self.dtype
         parts = tf.nest.map_structure(
             lambda shape: tf.TensorSpec([None, *shape], dtype), self._shapes
@@ -351,7 +355,7 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
             return FlowPosterior(conditioned, bijector).log_prob(parts)
 
         seed = tf.TensorSpec([2], tf.int32)
-        return (
+        return CompiledFunctions(
             graph_function(draw, input_signature=[features, seed]),
             graph_function(log_prob, input_signature=[features, parts]),
         )
@@ -467,6 +471,14 @@ class AmortizedPosterior(RebuiltFromConfig, DistributionWrapper):
         return (self.distribution, self.features.network, previous, learned)
 
 
+class _Judged(NamedTuple):
+    """The report on one observation, and the weighted draws that it judges."""
+
+    report: ObservationReport
+    weighted: WeightedDraws | None
+    is_adapted: bool  # whether these are draws of an adapted distribution
+
+
 class ConditionedPosterior(FlowPosterior):
     """The posterior given an observation, or given each of a batch of observations.
 
@@ -539,13 +551,13 @@ class ConditionedPosterior(FlowPosterior):
         """
         check_integer("n", n)
         check_seed("seed", seed)
-        _, weighted, are_adapted = self._judged
+        weighted = self._judged.weighted
         if weighted is None:
             raise ValueError(
                 "Expected weights, of a joint distribution with `observed` or of a learned "
                 "likelihood that is used (`amortized.report.weights`); got none."
             )
-        if weighted.ess and not are_adapted:
+        if weighted.ess and not self._judged.is_adapted:
             weighted = self._enough_for(n, weighted)
         return self._resampled(weighted.x, weighted.weights, n, seed)
 
@@ -561,23 +573,22 @@ class ConditionedPosterior(FlowPosterior):
                 if amortized._is_learned and not adapted.are_reliable:
                     weighted, adapted = self._weighted(_MOST_DRAWS), None
         features, prior = amortized.features(self._row), amortized.prior
-        among = [amortized.surroundings.check(features)]
+        distance_checks = [amortized.surroundings.check(features)]
         if amortized.extent is not None:
             row = amortized.features.with_numbers(features, self._row)
-            among.append(amortized.extent.check(row))
-        mass = None if prior is None else prior.mass(self._row)
-        rows = None
+            distance_checks.append(amortized.extent.check(row))
+        entries = None
         if weighted is None:
             drawn = rows_from_parts(self.sample(_NUM_DRAWS, seed=0), amortized._shapes)
-            rows = np.asarray(drawn, np.float64)
+            entries = np.asarray(drawn, np.float64)
         report = judge_observation(
-            among,
+            distance_checks,
             amortized.report,
             weighted,
             adapted,
-            mass,
-            rows,
-            self._predictive_check(adapted or weighted),
+            mass=None if prior is None else prior.mass(self._row),
+            entries=entries,
+            predictive=self._predictive_check(adapted or weighted),
             is_learned=amortized._is_learned,
         )
         return _Judged(report, adapted or weighted, adapted is not None)
@@ -592,8 +603,7 @@ class ConditionedPosterior(FlowPosterior):
             u = self.distribution.sample(count, seed=seed)
             log_density = self.distribution.log_prob(u).numpy()
         elif weighted.are_reliable:
-            rng = np.random.default_rng(seed)
-            rows = systematic_rows(weighted.weights, count, rng.uniform(), rng)
+            rows = systematic_rows(weighted.weights, count, np.random.default_rng(seed))
             u, log_density = weighted.x[rows], weighted.log_p[rows]
         else:
             return None  # these draws fail anyway
@@ -621,8 +631,8 @@ class ConditionedPosterior(FlowPosterior):
             return super()._call_sample_n(sample_shape, seed, **kwargs)
         context = self.distribution.context
         shape = draws.joint_shape(sample_shape, context)
-        draw, _ = self._amortized.compiled
-        parts = draw(draws.context_rows(context, shape), draws.stateless(seed))
+        features = draws.context_rows(context, shape)
+        parts = self._amortized.compiled.draw(features, draws.stateless(seed))
         return tf.nest.map_structure(
             lambda part: tf.reshape(part, tf.concat([shape, part.shape[1:]], axis=0)), parts
         )
@@ -644,8 +654,8 @@ class ConditionedPosterior(FlowPosterior):
             return tf.reshape(tf.broadcast_to(tensor, batch + event), [-1, *event])
 
         rows = tf.nest.pack_sequence_as(value, [*map(as_rows, parts, events)])
-        _, log_prob = self._amortized.compiled
-        return tf.reshape(log_prob(as_rows(context, 1), rows), batch)
+        log_probs = self._amortized.compiled.log_prob(as_rows(context, 1), rows)
+        return tf.reshape(log_probs, batch)
 
     @property
     def _is_compiled(self):
@@ -667,14 +677,6 @@ class ConditionedPosterior(FlowPosterior):
             "Expected draws, which can be pickled; got the posterior of an observation, "
             "whose simulator need not be."
         )
-
-
-class _Judged(NamedTuple):
-    """The report of an observation, its weighted draws, and whether they are adapted."""
-
-    report: ObservationReport
-    weighted: WeightedDraws | None
-    are_adapted: bool
 
 
 def _as_lists(arrays: Mapping[str, np.ndarray]) -> dict[str, list]:

@@ -89,7 +89,7 @@ class Simulator(abc.ABC):
     def prior_log_prob(self, parameters: Any) -> tf.Tensor:
         """Returns log-densities of parameters, `[N]`, under the prior."""
 
-    def exchangeable(self, pairs: Pairs) -> NumberSummary | None:
+    def exchangeable_summary(self, pairs: Pairs) -> NumberSummary | None:
         """Returns the summary of data whose order is known not to matter."""
         del pairs
         return None
@@ -99,6 +99,7 @@ class Simulator(abc.ABC):
         count: int,
         seed: int | None,
         backup: str | os.PathLike | None = None,
+        *,
         shows_bar: bool = False,
         prior: Any = None,
     ) -> Pairs:
@@ -109,8 +110,8 @@ class Simulator(abc.ABC):
         model if it is None.
         """
         first = int(np.random.SeedSequence(seed).generate_state(1)[0]) % 2**30
-        few = functools.partial(self._block, _FEW, first, prior)
-        file = Backup(backup, seed, few, takes_seed=self.takes_seed, prior=prior)
+        draw_few = functools.partial(self._block, _FEW, first, prior)
+        file = Backup(backup, seed, draw_few, takes_seed=self.takes_seed, prior=prior)
         blocks = file.read()
         bar = keras.utils.Progbar(
             count, verbose=shows_bar and self.is_slow, unit_name="simulation"
@@ -182,7 +183,7 @@ class JointSimulator(Simulator):
         """Returns the log-density of the parameters' parts and one observation."""
         return self._pinned(row).unnormalized_log_prob
 
-    def exchangeable(self, pairs: Pairs) -> NumberSummary | None:
+    def exchangeable_summary(self, pairs: Pairs) -> NumberSummary | None:
         """Returns the summary of data whose order the density does not see."""
         u = tf.constant(pairs.u[:_NUM_COMPARED], self.support.dtype)
         parts, named_parts = arguments_of(self.support.bijector.forward(u))
@@ -279,9 +280,11 @@ class PriorSimulator(Simulator):
         require(num_processes == 1 or not vectorized, words, f"vectorized={vectorized}")
         self.prior, self._simulator, self._vectorized = prior, simulator, vectorized
         self._call_all = _one_by_one if num_processes == 1 else _in_processes(num_processes)
-        self.takes_seed = "seed" in _arguments_of(simulator)
+        signature = _signature(simulator)
+        self.takes_seed = signature is not None and "seed" in signature.parameters
         support = JointSupport.from_distribution(prior, argument).softly_clipped()
-        _check_arguments(simulator, prior.event_shape, self.takes_seed)
+        if signature is not None:
+            _check_arguments(signature, prior.event_shape, self.takes_seed)
         _, x = self.draw(_FEW, 0)
         rows = _ROWS if vectorized else _ROWS_ONE_BY_ONE
         self.is_slow = not vectorized
@@ -390,21 +393,17 @@ def _in_processes(count):
     return joblib.Parallel(count)
 
 
-def _arguments_of(function):
+def _signature(function):
     try:
-        return inspect.signature(function).parameters
+        return inspect.signature(function)
     except (TypeError, ValueError):  # the function has no signature
-        return {}
+        return None
 
 
-def _check_arguments(simulator, event_shape, takes_seed):
+def _check_arguments(signature, event_shape, takes_seed):
     """Refuses a simulator that cannot be called with the parts of a prior."""
     parts, named_parts = arguments_of(event_shape)
     keywords = {"seed": None} if takes_seed else {}
-    try:
-        signature = inspect.signature(simulator)
-    except (TypeError, ValueError):  # the function has no signature
-        return
     try:
         signature.bind(*parts, **keywords | named_parts)
     except TypeError as error:

@@ -33,7 +33,7 @@ _MOST_CANDIDATES = 65_536  # draws of the prior at once
 # contexts of a batch together; and the least number for each of them.
 _NUM_OF_ONE, _NUM_OF_ALL, _NUM_AT_LEAST = 10_000, 100_000, 400
 _MOST_TRIES = 20  # a row outside of the region is drawn again so often
-_SEED = 17
+_SEED = 17  # of the draws that estimate the probability of a region
 
 
 class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
@@ -82,7 +82,7 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
         return self.prior.contains(value)
 
     @functools.cached_property
-    def share(self) -> np.ndarray:
+    def region_probability(self) -> np.ndarray:
         """Probability of the truncated prior's region under the mixture, `[*batch]`.
 
         It is estimated from draws: its standard error is at most 0.005 for one context,
@@ -93,12 +93,12 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
             count = _NUM_OF_ONE
             if len(contexts) > 1:
                 count = max(_NUM_AT_LEAST, min(count, _NUM_OF_ALL // len(contexts)))
-            seed, shares = draws.stateless(_SEED), []
+            seed, probabilities = draws.stateless(_SEED), []
             for k, context in enumerate(contexts):
                 repeated = tf.repeat(context[None], count, axis=0)
                 rows = self._rows(repeated, draws.fold_in(seed, k))
-                shares.append(np.mean(self.contains(rows)))
-        return np.reshape(shares, self.context.shape[:-1])
+                probabilities.append(np.mean(self.contains(rows)))
+        return np.reshape(probabilities, self.context.shape[:-1])
 
     def _batch_shape(self):
         return self.context.shape[:-1]
@@ -144,7 +144,7 @@ class Conditioned(draws.SampleAndLogProb, tfd.Distribution):
         if self.prior is None:
             return log_density
         with np.errstate(divide="ignore"):
-            log_share = tf.constant(np.log(self.share), self.dtype)
+            log_share = tf.constant(np.log(self.region_probability), self.dtype)
         inside = self.contains(value) & tf.math.is_finite(log_share)
         return tf.where(inside, log_density - log_share, -np.inf)
 
@@ -260,8 +260,8 @@ class TruncatedPrior:
         sample = self.posterior.sample(_NUM_FOR_ONE * count, seed=seed)
         log_weights = self._log_weights(sample, source)
         weights = np.exp(log_weights - log_weights.max())
-        rng = np.random.default_rng(seed)
-        rows = systematic_rows(weights / weights.sum(), count, rng.uniform(), rng)
+        weights /= weights.sum()
+        rows = systematic_rows(weights, count, np.random.default_rng(seed))
         return np.asarray(sample, np.float64)[rows]
 
     def _log_weights(self, u, source):

@@ -14,6 +14,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.core.check import Check
 from tfp_flows.core.compiled import Compiled, graph_function
+from tfp_flows.core.statistics import mean_ranks
 from tfp_flows.distributions import draws
 from tfp_flows.inference.checks.importance import (
     DEVIATION_CHANGE,
@@ -46,7 +47,7 @@ class Chains:
 
     draws: np.ndarray  # `[T, C, D]`
     log_ratios: np.ndarray  # log-densities of the target less the posterior's, `[T, C]`
-    jumps: np.ndarray  # share of the posterior's draws that each chain took, `[C]`
+    jump_shares: np.ndarray  # share of the posterior's draws that each chain took, `[C]`
     # Whether a draw belongs to the chain's stationary density, `[T, C]`: if it started far
     # out, after the first posterior draw that it took, or always if it took none.
     is_settled: np.ndarray
@@ -80,7 +81,7 @@ class CheckChains:
         self._density, self._log_q = density, log_q
         self._run = Compiled(self._sample, by_xla=by_xla and density.has_loop)
 
-    def start(
+    def first_chains(
         self,
         weighted: WeightedDraws,
         ends: np.ndarray,
@@ -96,12 +97,12 @@ class CheckChains:
         points = ends[rng.permutation(len(ends))[:_NUM_ENDS]]
         points = np.concatenate([gaussian.draw(noise), points])
         points = points[np.isfinite(self._density.log_prob(points))]
-        near = weighted.from_q[rng.integers(weighted.count, size=_NUM_CHAINS)]
+        near = weighted.from_q[rng.integers(weighted.num_from_q, size=_NUM_CHAINS)]
         starts = np.concatenate([points, near])[:_NUM_CHAINS]
         proposals, ratios = _proposals(weighted, rng)
         return self.run(starts, gaussian, proposals, ratios, seed, len(points))
 
-    def further(
+    def continued(
         self,
         chains: Chains,
         is_used: np.ndarray,
@@ -146,14 +147,15 @@ class CheckChains:
         has_jumped = np.cumsum(jumped, axis=0) - jumped > 0.0
         is_near = np.arange(jumped.shape[1]) >= num_far
         third = len(x) // 3
-        jumps = jumped.mean(axis=0)
-        is_settled = has_jumped | is_near | (jumps == 0.0)
+        jump_shares = jumped.mean(axis=0)
+        is_settled = has_jumped | is_near | (jump_shares == 0.0)
         with np.errstate(invalid="ignore"):  # chains may be outside the support
             rise = np.median(log_p[-third:], axis=0) - np.median(log_p[:third], axis=0)
-            has_arrived = (jumps > 0.0) | (rise < _RISE + 2.0 * log_p[-third:].std(axis=0))
+            is_still = rise < _RISE + 2.0 * log_p[-third:].std(axis=0)
+        has_arrived = (jump_shares > 0.0) | is_still
         has_arrived &= np.isfinite(log_p).all(axis=0)
         num_gradients = (_WARM_UP + _KEPT) * _LEAPFROGS * len(starts)
-        return Chains(x, log_ratios, jumps, is_settled, has_arrived, num_gradients)
+        return Chains(x, log_ratios, jump_shares, is_settled, has_arrived, num_gradients)
 
     def _sample(self, mean, factor, z, proposals, proposal_ratios, seed):
         def unconstrained(z):
@@ -195,7 +197,7 @@ class CheckChains:
 
 def _proposals(weighted, rng):
     """Draws of q for each step of each chain, `[T, C, D]`, and their log-ratios."""
-    rows = rng.integers(weighted.count, size=(_KEPT, _NUM_CHAINS))
+    rows = rng.integers(weighted.num_from_q, size=(_KEPT, _NUM_CHAINS))
     return weighted.from_q[rows], weighted.ratios[rows]
 
 
@@ -262,21 +264,16 @@ def rank_r_hat(groups: np.ndarray) -> float:
 
 def _r_hat(groups):
     flat, count = groups.reshape(-1, groups.shape[-1]), groups.shape[1]
-    ranks = np.stack([_mean_ranks(column) for column in flat.T], axis=1)
+    # Chains and weighted draws repeat values.
+    ranks = np.stack([mean_ranks(column) for column in flat.T], axis=1)
     z = tf.math.ndtri((ranks - 0.375) / (len(flat) + 0.25)).numpy().reshape(groups.shape)
     within = z.var(axis=1, ddof=1).mean(axis=0)
     between = z.mean(axis=1).var(axis=0, ddof=1)
     return np.sqrt((count - 1.0) / count + between / np.maximum(within, 1e-12)).max()
 
 
-def _mean_ranks(values):
-    """Ranks from 1; equal values, which chains and weighted draws repeat, share theirs."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - 0.5 * (counts - 1))[place]
-
-
 @dataclasses.dataclass(frozen=True)
-class Uncovered:
+class UncoveredBounds:
     """Bounds on errors of expectations by weighted draws, which lack the uncovered mass."""
 
     probability: float  # of any event: the uncovered mass plus two standard errors
@@ -292,13 +289,13 @@ class Uncovered:
 
 def uncovered_mass(
     chains: Chains, is_used: np.ndarray, weighted: WeightedDraws, flatten: Callable
-) -> tuple[float, Uncovered | None]:
+) -> tuple[float, UncoveredBounds | None]:
     """Returns how much more mass chains have beyond the draws of q than weighted draws.
 
     Points beyond them have a larger ratio of target to q than all draws of q. Chains that
     are in the posterior's mass are used, booleans `[C]`. `flatten` maps unconstrained
-    draws, `[N, D]`, to the entries of the parts, `[N, E]`. There is no `Uncovered` if the
-    mass is 0 or not known.
+    draws, `[N, D]`, to the entries of the parts, `[N, E]`. There are no bounds if the mass
+    is 0 or not known.
     """
     if not is_used.any():
         return math.nan, None
@@ -317,11 +314,11 @@ def uncovered_mass(
     late = len(is_counted) - len(is_counted) // 3
     bounds = (_upper_bound(is_beyond[t:], is_counted[t:]) for t in (0, late))
     bound = max(bounds) - known_share
-    rows, moments = weighted.rows, weighted.moments
-    varies = entries_that_vary(rows)
+    entries, moments = weighted.entries, weighted.moments
+    varies = entries_that_vary(entries)
     mean, deviation = moments.mean[varies], moments.deviation[varies]
     beyond = (flatten(chains.draws[is_beyond])[:, varies] - mean) / deviation
-    known = (rows[is_known][:, varies] - mean) / deviation
+    known = (entries[is_known][:, varies] - mean) / deviation
     # Expectations by chains beyond the draws of q, and by weights elsewhere.
     rest = (1.0 - share) / max(1.0 - known_share, 1e-9)
     equal = np.full(len(beyond), 1.0 / is_counted.sum())
@@ -330,7 +327,7 @@ def uncovered_mass(
     change = 0.5 * np.log(np.maximum(square - shift**2, 1e-30))
     # Scales the effects from the estimate of the mass to its bound.
     effects = (np.abs(x).max() * bound / uncovered for x in (shift, change))
-    return uncovered, Uncovered(bound, *map(float, effects))
+    return uncovered, UncoveredBounds(bound, *map(float, effects))
 
 
 def _upper_bound(is_beyond, is_counted):
@@ -339,14 +336,15 @@ def _upper_bound(is_beyond, is_counted):
     return float(shares.mean() + 2.0 * shares.std() / math.sqrt(len(shares)))
 
 
-def check_r_hat(r_hat: float, *, complete: bool, seconds: float) -> Check:
+def check_r_hat(r_hat: float, complete: bool, seconds_needed: float) -> Check:
     """Checks that Markov chains, if there was time for them, agree with the weighted draws.
 
     R-hat is NaN if hardly a chain arrived. Chains and the search for maxima take about
-    `seconds`; 0 if not known.
+    `seconds_needed`; 0 if not known.
     """
     if not complete:
-        alone = f": these alone take about {seconds / 60.0:.1f} minutes" if seconds else ""
+        minutes = seconds_needed / 60.0
+        alone = f": these alone take about {minutes:.1f} minutes" if minutes else ""
         advice = (
             "There was no time for Markov chains and a search for maxima, without which "
             f"nothing is reliable. Try a larger `max_minutes`{alone}."
@@ -366,7 +364,7 @@ def check_r_hat(r_hat: float, *, complete: bool, seconds: float) -> Check:
     )
 
 
-def check_uncovered_mass(mass: float, bounds: Uncovered | None) -> Check:
+def check_uncovered_mass(mass: float, bounds: UncoveredBounds | None) -> Check:
     """Checks that the posterior has mass wherever chains go, by `uncovered_mass`."""
     words = (
         f"Of the draws of Markov chains, {100.0 * mass:.2f} % are where the posterior has "

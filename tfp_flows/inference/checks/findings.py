@@ -13,11 +13,15 @@ from tfp_flows.inference.checks.chains import (
     NUM_CONTINUED,
     UNCOVERED_MASS,
     CheckChains,
-    Uncovered,
+    UncoveredBounds,
     r_hat_with_draws,
     uncovered_mass,
 )
-from tfp_flows.inference.checks.importance import ImportanceSampler, WeightedDraws
+from tfp_flows.inference.checks.importance import (
+    BATCH_SIZE,
+    ImportanceSampler,
+    WeightedDraws,
+)
 from tfp_flows.inference.checks.missing_mass import further_modes, used_and_missing
 from tfp_flows.inference.initial_flow import Start
 from tfp_flows.inference.modes import Gaussian
@@ -39,16 +43,16 @@ class Findings:
     # Share of the chains' draws where the posterior has far too little mass, and bounds of
     # its effects on expectations.
     uncovered_mass: float = math.nan
-    uncovered: Uncovered | None = None
+    uncovered_bounds: UncoveredBounds | None = None
     missing: Sequence[Gaussian] = ()  # of mass that the posterior lacks
     # Draws of the chains that arrived where mass is, `[M, D]`.
     chain_draws: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros([0, 0]))
     num_gradients: int = 0
     complete: bool = True  # whether there was time for chains and a search for modes
-    seconds: float = 0.0  # that these take, about, if there was no time; 0 if not known
+    seconds_needed: float = 0.0  # for these, about, if not complete; 0 if not known
 
     @property
-    def is_fair(self) -> bool:
+    def is_near_target(self) -> bool:
         """Whether weighted draws are near the target, even if moments are not known."""
         return self.weighted.is_light and self.weighted.ess >= _FEWEST_EFFECTIVE
 
@@ -88,27 +92,33 @@ def examine(
     spare_gradients = seconds / max(density.seconds_of_gradient, 1e-12) - _NUM_GRADIENTS
     fewest, *larger = _NUMBERS_OF_DRAWS
     counts = [fewest, *(count for count in larger if count < spare_gradients)]
-    weighted = sampler.until_known(counts, seed)
+    weighted = sampler.weighted_until_known(counts, seed)
     show("checking Markov chains", 0.3)
     runner = CheckChains(density, sampler.log_q, by_xla)
-    chains = runner.start(weighted, start.ends, seed, rng)
+    chains = runner.first_chains(weighted, start.ends, seed, rng)
     show("searching for further modes", 0.7)
     modes = further_modes(sampler, weighted, start, rng)
     num_gradients = chains.num_gradients + modes.num_gradients
-    evidence = weighted.log_evidence[0]
+    evidence = weighted.log_evidence.value
     is_used, missing = used_and_missing(sampler, chains, modes, evidence, rng)
-    mass, uncovered = uncovered_mass(chains, is_used, weighted, flatten)
+    mass, bounds = uncovered_mass(chains, is_used, weighted, flatten)
     if mass > UNCOVERED_MASS and spare_gradients < NUM_CONTINUED * chains.num_gradients:
-        uncovered = None  # there is no time to know
+        bounds = None  # there is no time to know
     elif mass > UNCOVERED_MASS:
         show("continuing Markov chains", 0.9)
-        longer = runner.further(chains, is_used, weighted, seed, rng)
+        longer = runner.continued(chains, is_used, weighted, seed, rng)
         num_gradients += longer.num_gradients
-        later = uncovered_mass(longer, longer.has_arrived, weighted, flatten)
-        mass, uncovered = max(mass, later[0]), later[1] or uncovered
-    r_hat = r_hat_with_draws(chains, is_used, weighted, rng)
-    drawn = chains.draws_in(is_used)
-    return Findings(weighted, r_hat, mass, uncovered, missing, drawn, num_gradients)
+        later, later_bounds = uncovered_mass(longer, longer.has_arrived, weighted, flatten)
+        mass, bounds = max(mass, later), later_bounds or bounds
+    return Findings(
+        weighted,
+        r_hat=r_hat_with_draws(chains, is_used, weighted, rng),
+        uncovered_mass=mass,
+        uncovered_bounds=bounds,
+        missing=missing,
+        chain_draws=chains.draws_in(is_used),
+        num_gradients=num_gradients,
+    )
 
 
 def _weights_alone(start, distribution, seed, seconds):
@@ -117,6 +127,7 @@ def _weights_alone(start, distribution, seed, seconds):
     # The fewest draws, if there was no time to measure the seconds of one.
     affordable = 0.5 * seconds / (density.seconds_of_gradient or math.inf)
     count = int(np.clip(affordable, _FEWEST_DRAWS, _NUMBERS_OF_DRAWS[0]))
-    sampler = ImportanceSampler(density, distribution, flatten, rows=min(count, 2000))
-    weighted = sampler.until_known([count], seed)
-    return Findings(weighted, complete=False, seconds=seconds_of_checks(density))
+    batch_size = min(count, BATCH_SIZE)
+    sampler = ImportanceSampler(density, distribution, flatten, batch_size=batch_size)
+    weighted = sampler.weighted_until_known([count], seed)
+    return Findings(weighted, complete=False, seconds_needed=seconds_of_checks(density))

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -26,9 +27,9 @@ from tfp_flows.inference.target import (
     without_rounding,
 )
 
-_ROWS = 2000  # draws of one batch
-_SHARE = 0.05  # weight of each broad t distribution in the mixture
-_SCALE = 1.5  # scale of these distributions, relative to the posterior's
+BATCH_SIZE = 2000  # draws of one batch
+_BROAD_SHARE = 0.05  # weight of each broad t distribution in the mixture
+_BROAD_SCALE = 1.5  # scale of these distributions, relative to the posterior's
 _MOST_NUMBERS = 4_000_000  # largest number of entries of all weighted draws
 FEWEST_RELIABLE_DRAWS = 400
 _EVEN = 0.5  # least share of effective draws of even weights
@@ -44,29 +45,36 @@ MEAN_CHANGE, DEVIATION_CHANGE = 0.05, 0.03
 _GAP = 0.05  # largest gap between log-evidence and ELBO, in nats
 
 
+class Estimate(NamedTuple):
+    """A number, and its standard error."""
+
+    value: float
+    error: float
+
+
 @dataclasses.dataclass(frozen=True)
 class WeightedDraws:
     """Draws of a mixture of a posterior q and two broad t distributions."""
 
-    x: np.ndarray  # `[S, D]`; the first `count` are draws of q
+    x: np.ndarray  # `[S, D]`; the first `num_from_q` are draws of q
     log_p: np.ndarray  # log-densities under the target, `[S]`; -inf if not finite
     log_q: np.ndarray  # log-densities under q, `[S]`
     log_weights: np.ndarray  # log-densities under the target less the mixture's, `[S]`
     smoothed: np.ndarray  # log-weights after Pareto smoothing, which sum to 1, `[S]`
     pareto_k: float  # shape of their tail
-    count: int  # number of draws of q
-    unknown: float  # share of these where `log_p` was NaN, +inf or rounding noise
-    rows: np.ndarray  # the draws as entries of the target's parts, `[S, E]`
+    num_from_q: int
+    unknown_share: float  # share of these where `log_p` was NaN, +inf or rounding noise
+    entries: np.ndarray  # the draws as entries of the target's parts, `[S, E]`
 
     @property
     def ratios(self) -> np.ndarray:
-        """Log-densities of the target less those of q, at the draws of q."""
-        return (self.log_p - self.log_q)[: self.count]
+        """Log-densities of the target less those of q, at draws of q, `[num_from_q]`."""
+        return (self.log_p - self.log_q)[: self.num_from_q]
 
     @property
     def from_q(self) -> np.ndarray:
-        """The draws of q, `[count, D]`."""
-        return self.x[: self.count]
+        """The draws of q, `[num_from_q, D]`."""
+        return self.x[: self.num_from_q]
 
     @property
     def is_light(self) -> bool:
@@ -85,8 +93,8 @@ class WeightedDraws:
 
     @functools.cached_property
     def moments(self) -> WeightedMoments:
-        """Moments of the weighted `rows`."""
-        return weighted_moments(self.rows, self.weights)
+        """Moments of the weighted `entries`."""
+        return weighted_moments(self.entries, self.weights)
 
     @functools.cached_property
     def gaussian(self) -> Gaussian:
@@ -104,30 +112,31 @@ class WeightedDraws:
         return self.is_light and self.ess >= FEWEST_RELIABLE_DRAWS
 
     @property
-    def log_evidence(self) -> tuple[float, float]:
-        """Log of the mean weight, and its standard error."""
+    def log_evidence(self) -> Estimate:
+        """Log of the mean weight."""
         largest = self.log_weights.max(initial=-np.inf)
         if not np.isfinite(largest):
-            return -math.inf, math.inf
+            return Estimate(-math.inf, math.inf)
         weights = np.exp(self.log_weights - largest)
         mean = weights.mean()
         error = weights.std() / (math.sqrt(len(weights)) * mean)
-        return float(largest + np.log(mean)), float(error)
+        return Estimate(float(largest + np.log(mean)), float(error))
 
     @property
-    def elbo(self) -> tuple[float, float]:
-        """Mean log-ratio at the draws of q, and its standard error."""
+    def elbo(self) -> Estimate:
+        """Mean log-ratio at the draws of q."""
         ratios = self.ratios
         if not np.isfinite(ratios).all():
-            return -math.inf, math.inf
-        return float(ratios.mean()), float(ratios.std() / math.sqrt(len(ratios)))
+            return Estimate(-math.inf, math.inf)
+        error = ratios.std() / math.sqrt(len(ratios))
+        return Estimate(float(ratios.mean()), float(error))
 
 
 class ImportanceSampler:
     """Draws of a posterior and log-densities, in batches of one size.
 
     `flatten` maps unconstrained draws, `[S, D]`, to the entries of the target's parts,
-    `[S, E]`. A batch has `rows` draws. To trace the posterior is faster for many batches.
+    `[S, E]`. Tracing the posterior is faster for many batches.
 
     Attributes:
       density: the `UnconstrainedDensity` of the target.
@@ -140,24 +149,24 @@ class ImportanceSampler:
         distribution: tfd.Distribution,
         flatten: Callable = np.asarray,
         *,
-        rows: int = _ROWS,
+        batch_size: int = BATCH_SIZE,
         is_traced: bool = True,
     ) -> None:
-        self.density, self._flatten, self._rows = density, flatten, rows
-        draw = functools.partial(distribution.experimental_sample_and_log_prob, rows)
+        self.density, self._flatten, self._batch_size = density, flatten, batch_size
+        draw = functools.partial(distribution.experimental_sample_and_log_prob, batch_size)
         self._draw, self.log_q = (
             graph_function(function) if is_traced else function
             for function in (lambda seed: draw(seed=seed), distribution.log_prob)
         )
 
-    def at(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns log-densities of points under the target, -inf for NaN, and under q."""
+    def log_p_and_log_q(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log-densities at points `[N, D]`: of the target, -inf if not finite, and of q."""
         log_p = self.density.log_prob(x)
         (log_q,) = in_batches(lambda x: [self.log_q(x)], x, dtype=self.density.dtype)
         return np.where(np.isfinite(log_p), log_p, -np.inf), log_q
 
-    def until_known(self, counts: Sequence[int], seed: int) -> WeightedDraws:
-        """Draws the first of some ascending numbers that determines the moments.
+    def weighted_until_known(self, counts: Sequence[int], seed: int) -> WeightedDraws:
+        """Returns weighted draws: the first of rising `counts` that determine the moments.
 
         Even weights with a heavy tail are drawn in larger numbers, too, since the shape of
         the tail is estimated from few of them.
@@ -173,36 +182,48 @@ class ImportanceSampler:
         return weighted
 
     def weighted(self, count: int, seed: int) -> WeightedDraws:
-        """Draws `count` times from the mixture, and weights the draws.
+        """Returns `count` draws of the mixture with their weights.
 
         Reference:
           Owen, Zhou (2000), Safe and effective importance sampling.
           https://doi.org/10.1080/01621459.2000.10473909
         """
-        num_broad = int(_SHARE * count)
+        num_broad = int(_BROAD_SHARE * count)
         num_from_q = count - 2 * num_broad
-        batches = range(math.ceil(num_from_q / self._rows))
+        batches = range(math.ceil(num_from_q / self._batch_size))
         pieces = [self._draw(tf.constant([seed % 2**31, i], tf.int32)) for i in batches]
-        x, log_q = joined(pieces, num_from_q)
-        log_p = self.density.log_prob(x)
-        gaussian = Gaussian.from_draws(x)
-        broad = Gaussian(gaussian.mean, _SCALE * gaussian.factor)
-        wide = _broad_draws(broad, num_broad, np.random.default_rng([seed, 6]))
-        pairs = zip((x, log_p, log_q), (wide, *self.at(wide)), strict=True)
-        everything, log_p, log_q = map(np.concatenate, pairs)
-        log_wide = math.log(_SHARE) + np.logaddexp(*_log_broad(broad, everything))
-        log_mixed = np.logaddexp(math.log1p(-2.0 * _SHARE) + log_q, log_wide)
-        log_p = without_rounding(self.density, everything, log_p, log_mixed)
-        unknown = float((np.isnan(log_p) | (log_p == np.inf))[: len(x)].mean())
+        from_q, log_q = joined(pieces, num_from_q)
+        log_p = self.density.log_prob(from_q)
+        gaussian = Gaussian.from_draws(from_q)
+        broad = Gaussian(gaussian.mean, _BROAD_SCALE * gaussian.factor)
+        broad_draws = _broad_draws(broad, num_broad, np.random.default_rng([seed, 6]))
+        pairs = zip(
+            (from_q, log_p, log_q),
+            (broad_draws, *self.log_p_and_log_q(broad_draws)),
+            strict=True,
+        )
+        x, log_p, log_q = map(np.concatenate, pairs)
+        log_broad = math.log(_BROAD_SHARE) + np.logaddexp(*_log_broad(broad, x))
+        log_mixed = np.logaddexp(math.log1p(-2.0 * _BROAD_SHARE) + log_q, log_broad)
+        log_p = without_rounding(self.density, x, log_p, log_mixed)
+        is_unknown = np.isnan(log_p) | (log_p == np.inf)
         log_p = np.where(np.isfinite(log_p), log_p, -np.inf)
         log_weights = log_p - log_mixed
         log_weights = np.where(np.isfinite(log_weights), log_weights, -np.inf)
         smoothed, k = pareto_smooth(log_weights)
         if np.isfinite(smoothed).any():
             smoothed = smoothed - np.logaddexp.reduce(smoothed)
-        log_densities = log_p, log_q, log_weights, smoothed
-        rows = self._flatten(everything)
-        return WeightedDraws(everything, *log_densities, k, len(x), unknown, rows)
+        return WeightedDraws(
+            x,
+            log_p,
+            log_q,
+            log_weights,
+            smoothed,
+            pareto_k=k,
+            num_from_q=num_from_q,
+            unknown_share=float(is_unknown[:num_from_q].mean()),
+            entries=self._flatten(x),
+        )
 
 
 def _broad_draws(gaussian, count, rng):
@@ -228,17 +249,18 @@ def _log_broad(gaussian, x):
     constant = math.lgamma(power) - 0.5 * size * math.log(2.0 * math.pi)
     joint = constant - power * np.log1p(0.5 * squares.sum(axis=1))
     separate = -1.5 * np.log(squares + 2.0).sum(axis=1)
-    return joint - gaussian.log_scale, separate - gaussian.log_scale
+    return joint - gaussian.log_det, separate - gaussian.log_det
 
 
 def systematic_rows(
-    weights: np.ndarray, count: int, shift: float, rng: np.random.Generator
+    weights: np.ndarray, count: int, rng: np.random.Generator, shift: float | None = None
 ) -> np.ndarray:
     """Returns indices of `count` draws, each as often as its weight, `[S]`, says.
 
-    A uniform random number, `shift`, decides about fractions. The order is random, since
-    ArviZ, for example, computes autocorrelations along draws.
+    A uniform random number, `shift` or the first of `rng`, decides about fractions. The
+    order is random, since ArviZ, for example, computes autocorrelations along draws.
     """
+    shift = rng.uniform() if shift is None else shift
     total = np.cumsum(weights)
     points = (shift + np.arange(count)) / count * total[-1]
     rows = np.minimum(np.searchsorted(total, points, side="right"), len(total) - 1)
@@ -291,12 +313,12 @@ def weighted_moments(x: np.ndarray, weights: np.ndarray) -> WeightedMoments:
     return WeightedMoments(mean, np.sqrt(variance), error, 0.5 * (from_variance + lacking))
 
 
-def entries_that_vary(rows: np.ndarray) -> np.ndarray:
+def entries_that_vary(entries: np.ndarray) -> np.ndarray:
     """Returns which columns of `[S, E]` vary, `[E]`, without regard to NaN.
 
     Entries that the support fixes, such as the zeros of a triangular matrix, do not vary.
     """
-    return np.nanmax(rows, axis=0) > np.nanmin(rows, axis=0)
+    return np.nanmax(entries, axis=0) > np.nanmin(entries, axis=0)
 
 
 def check_pareto_k(weighted: WeightedDraws) -> Check:
@@ -342,11 +364,11 @@ def check_moments(weighted: WeightedDraws, names: Sequence[str] = ()) -> Check:
 def check_known_density(weighted: WeightedDraws) -> Check:
     """Checks that the target has a reliable density at nearly all draws."""
     advice = (
-        f"At {100.0 * weighted.unknown:.1f} % of the posterior's draws, the target's "
+        f"At {100.0 * weighted.unknown_share:.1f} % of the posterior's draws, the target's "
         "log-density is NaN, +inf or rounding alone. Try float64, proper priors for all "
         "variables, or other parameters."
     )
-    return Check.at_most(UNKNOWN_DENSITY, weighted.unknown, _MOST_UNKNOWN, advice)
+    return Check.at_most(UNKNOWN_DENSITY, weighted.unknown_share, _MOST_UNKNOWN, advice)
 
 
 def check_unweighted_draws(weighted: WeightedDraws) -> Check:
@@ -355,14 +377,14 @@ def check_unweighted_draws(weighted: WeightedDraws) -> Check:
     if not np.isfinite(weighted.ratios).all():
         advice = "Some draws are outside the target's support; use `resample`."
         return Check(name, math.inf, 1.0, False, advice, resampling_helps=True)
-    varies, moments = entries_that_vary(weighted.rows), weighted.moments
-    unweighted = weighted.rows[: weighted.count, varies]
+    varies, moments = entries_that_vary(weighted.entries), weighted.moments
+    unweighted = weighted.entries[: weighted.num_from_q, varies]
     deviation = np.maximum(moments.deviation[varies], 1e-30)
     with np.errstate(all="ignore"):  # the deviation of few draws may be 0
         shifts = np.abs(unweighted.mean(axis=0) - moments.mean[varies]) / deviation
         changes = np.abs(np.log(unweighted.std(axis=0) / deviation))
     shift, change = shifts.max(initial=0.0), changes.max(initial=0.0)
-    gap = weighted.log_evidence[0] - weighted.elbo[0]
+    gap = weighted.log_evidence.value - weighted.elbo.value
     has_equal_moments = shift <= MEAN_CHANGE and change <= DEVIATION_CHANGE
     if has_equal_moments:
         advice = f"The ELBO is {gap:.2f} nats below the log-evidence; use `resample`."

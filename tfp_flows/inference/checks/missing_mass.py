@@ -22,7 +22,7 @@ _MOST_CENTRES = 3  # components of the posterior, the largest first, from which 
 _KNOWN = 1.0  # nats; the posterior knows a point where the target exceeds it by less
 # Number of draws of a Gaussian that estimate its mass, and that are tested for rounding.
 _NUM_PROBES, _NUM_ROUNDED = 400, 32
-_COUNTS = 5.0  # nats; mass counts if it is at most so far below the evidence
+_COUNTED_WITHIN = 5.0  # nats; mass counts if it is at most so far below the evidence
 _UNDER = 1.5  # nats; the posterior lacks mass where it is so far below the target
 _TOGETHER = 3.0  # standard deviations; chains with closer means form a group
 # Rays start this many standard deviations from a centre, and end at the larger of two
@@ -50,11 +50,11 @@ def further_modes(
 
     Rays start from the centre of the draws, and of the components of the start.
     """
-    density, gaussian, prior = sampler.density, weighted.gaussian, start.space.prior
-    evidence, components = weighted.log_evidence[0], start.gaussians
+    density, gaussian, prior = sampler.density, weighted.gaussian, start.space.prior_draws
+    evidence, components = weighted.log_evidence.value, start.gaussians
 
     def is_known(x):
-        log_p, log_q = sampler.at(x)
+        log_p, log_q = sampler.log_p_and_log_q(x)
         with np.errstate(invalid="ignore"):
             return log_p - log_q < evidence + _KNOWN
 
@@ -94,7 +94,7 @@ def points_on_rays(
     count = max(_NUM_SCATTERED // (num_radii * len(centres)), 1)
     for k, centre in enumerate(centres):
         directed = _directed(centre, points if k == 0 else points[:0])
-        scattered = centre.scale(_scattered(size, count, rng))
+        scattered = centre.scaled(_scattered(size, count, rng))
         highest.append(_highest(density, centre, directed, _NUM_DENSE_RADII, is_known))
         highest.append(_highest(density, centre, scattered, num_radii, is_known))
     return np.unique(np.concatenate(highest), axis=0)
@@ -203,7 +203,7 @@ def used_and_missing(
 
 def _stuck_groups(chains):
     """Groups of chains that took no posterior draw, one group for each place."""
-    stuck = np.flatnonzero(chains.has_arrived & (chains.jumps == 0.0))
+    stuck = np.flatnonzero(chains.has_arrived & (chains.jump_shares == 0.0))
     groups: list[list[int]] = []
     spread = chains.draws.std(axis=0)  # [C, D]
     centre = chains.draws.mean(axis=0)
@@ -226,22 +226,22 @@ def _measured(sampler, gaussian, evidence, rng):
     draws = gaussian.draw(noise)
     if is_rounding(sampler.density, draws[:_NUM_ROUNDED]).mean() > 0.5:
         return gaussian, False, False
-    log_p, log_q = sampler.at(draws)
+    log_p, log_q = sampler.log_p_and_log_q(draws)
     log_normal = -0.5 * (noise**2).sum(axis=1) - 0.5 * size * math.log(2.0 * math.pi)
-    ratios = log_p - (log_normal - gaussian.log_scale)
+    ratios = log_p - (log_normal - gaussian.log_det)
     mass = float(np.logaddexp.reduce(ratios) - math.log(_NUM_PROBES))
     gaussian = dataclasses.replace(gaussian, log_mass=mass)
     if not np.isfinite(evidence):
         return gaussian, True, math.isfinite(mass)
     with np.errstate(invalid="ignore"):
         is_under = np.nanmedian(log_p - log_q) - evidence > _UNDER
-    counts = mass > evidence - _COUNTS
+    counts = mass > evidence - _COUNTED_WITHIN
     return gaussian, counts, counts and bool(is_under) and math.isfinite(mass)
 
 
 def _overlap(gaussian, other):
     """Whether two Gaussians have about the same place and width."""
-    width = abs(gaussian.log_scale - other.log_scale) / len(gaussian.mean)
+    width = abs(gaussian.log_det - other.log_det) / len(gaussian.mean)
     return gaussian.distance(other) < 1.0 and width < 0.7
 
 

@@ -230,7 +230,7 @@ class _Slice:
         gaussian = laplace(self, start)
         (height,) = self.log_prob(gaussian.mean[None])
         constant = 0.5 * len(start) * np.log(2.0 * np.pi)
-        return gaussian.mean, height + gaussian.log_scale + constant
+        return gaussian.mean, height + gaussian.log_det + constant
 
     def log_prob(self, x):
         return self._density.log_prob(np.insert(x, self._axis, self._value, axis=-1))

@@ -23,8 +23,7 @@ from tfp_flows.inference.checks.missing_mass import check_missing_mass
 
 # From the best to the worst; `PosteriorReport` says what each means.
 VERDICTS = ("reliable", "reliable after resampling", "not reliable")
-# Share of effective draws above which weights are as good as equal.
-_EVEN = 0.9
+_NEARLY_EQUAL = 0.9  # share of effective draws above which weights are as good as equal
 
 
 def list_checks(findings: Findings, names: Sequence[str] = ()) -> list[Check]:
@@ -37,8 +36,8 @@ def list_checks(findings: Findings, names: Sequence[str] = ()) -> list[Check]:
         check_known_density(weighted),
         check_unweighted_draws(weighted),
         check_missing_mass(findings.missing),
-        check_r_hat(findings.r_hat, complete=findings.complete, seconds=findings.seconds),
-        check_uncovered_mass(findings.uncovered_mass, findings.uncovered),
+        check_r_hat(findings.r_hat, findings.complete, findings.seconds_needed),
+        check_uncovered_mass(findings.uncovered_mass, findings.uncovered_bounds),
     ]
 
 
@@ -60,7 +59,7 @@ def is_final(checks: Sequence[Check], weighted: WeightedDraws) -> bool:
     """Whether another round of the fit would not change the verdict."""
     failures = [check.name for check in _failures(checks)]
     # With nearly equal weights, no posterior is better, also if moments are not known.
-    is_even = weighted.is_light and weighted.ess > _EVEN * len(weighted.x)
+    is_even = weighted.is_light and weighted.ess > _NEARLY_EQUAL * len(weighted.x)
     is_heavy = is_even and failures == [MOMENTS]
     return not failures or is_heavy or UNKNOWN_DENSITY in failures
 

@@ -95,8 +95,8 @@ class AlternatingKernel(tfp.mcmc.TransitionKernel):
         """Returns the results before the first step."""
         inner = self.parameters["local_kernel"].bootstrap_results(init_state)
         results = self.parameters["global_kernel"].bootstrap_results(init_state)
-        none = (tf.zeros_like(_acceptance(r)) for r in (inner, results))
-        return AlternatingResults(inner, results, *none)
+        zeros = (tf.zeros_like(_acceptance(each)) for each in (inner, results))
+        return AlternatingResults(inner, results, *zeros)
 
     def one_step(
         self,
