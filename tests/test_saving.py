@@ -321,3 +321,7 @@ def test_what_a_file_may_hold(name, form, tmp_path):
     inputs = (x, context["context"]) if context else x
     np.testing.assert_array_equal(loaded(inputs), model(inputs))
     assert loaded.compiled == (form != "not compiled")
+    if form == "folder":
+        with pytest.raises(ValueError, match="`filepath` of a new or empty folder; got"):
+            model.save(path, zipped=False)
+        tff.load(path)  # it has stayed as it was

@@ -69,15 +69,20 @@ def split_columns(sets, names, request, path):
     Warns if a modelled column is a linear function of others and the context.
 
     Raises:
-      DataError: if a column is unknown, constant, or not representable in float32, or if
-        no column is left to model. In a table of zeros and ones constant columns are
-        allowed, since they have a probability.
+      DataError: if a column is unknown, twice in the context, constant, or not
+        representable in float32, or if no column is left to model. In a table of zeros and
+        ones constant columns are allowed, since they have a probability.
     """
     num_columns = sets[0].shape[1]
     labels = names or tuple(map(str, range(num_columns)))
     context = [_index(label, labels, path) for label in request.context_columns]
+    if len(set(context)) < len(context):
+        raise DataError(
+            f"Expected `context_columns` of different columns of {path}; got "
+            f"{list(request.context_columns)}."
+        )
     kept = _varying(sets, labels, context, request, path)
-    context = [index for index in dict.fromkeys(context) if index in kept]
+    context = [index for index in context if index in kept]
     modelled = [index for index in kept if index not in context]
     if not modelled:
         raise DataError(

@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_flows as tff
+from tfp_flows.core import inputs
 
 D, C = 3, 2
 SMALL = {"num_steps": 2, "hidden_units": (6,), "seed": 0}
@@ -105,3 +106,18 @@ def test_outside_the_support_stays_minus_infinity():
     assert np.isfinite(log_prob[0])
     assert log_prob[1] == -np.inf
     assert np.isnan(log_prob[2])
+
+
+def test_rows_that_are_finite_pass_tensorflows_check_of_numerics():
+    @tf.function(autograph=False)
+    def log_det(y, context):
+        given = inputs.nan_where_context_is(y, context, 1)
+        inside = inputs.minus_infinity_outside(y, y > 0.0, y, [])
+        return exp.inverse_and_log_det(given + inside)[1]
+
+    exp = tff.bijectors.TFPBijector(tfp.bijectors.Exp(), event_ndims=1)
+    tf.debugging.enable_check_numerics()
+    try:
+        assert np.isfinite(log_det(tf.ones([1, D]), tf.ones([1, C])))
+    finally:
+        tf.debugging.disable_check_numerics()

@@ -131,6 +131,12 @@ def test_constant_columns_of_zeros_and_ones_are_modelled(tmp_path):
         load_dataset("csv", csv_path=path, context_columns=("k",))
 
 
+def test_a_column_is_in_the_context_once(tmp_path):
+    path = write(tmp_path / "x", VALUES, header="a,b,c")
+    with pytest.raises(DataError, match=r"of different columns of .*; got \['a', '0'\]"):
+        load_dataset("csv", csv_path=path, context_columns=("a", "0"))
+
+
 @pytest.mark.parametrize("key", ["", "arr_0"])
 def test_npz_of_one_array_is_divided(key, tmp_path):
     np.savez(tmp_path / "x.npz", VALUES)

@@ -23,8 +23,10 @@ def fit(monkeypatch, op_by_op):
     """A function that fits a table and writes each epoch to its backup."""
     monkeypatch.setattr(training, "_SECONDS_BETWEEN_BACKUPS", 0.0)
 
-    def run(epochs, seed=0, learning_rate=0.02, **options):
-        table = tff.TableDensity(tff.describe_columns(FRAME), **{**TINY, "seed": seed})
+    def run(epochs, seed=0, learning_rate=0.02, low=None, networks=(), **options):
+        columns = tff.describe_columns(FRAME)
+        columns.change("a", low=low)
+        table = tff.TableDensity(columns, **TINY | {"seed": seed} | dict(networks))
         history = table.fit(FRAME, epochs=epochs, learning_rate=learning_rate, **options)
         return table.log_prob(FRAME), history.history
 
@@ -92,8 +94,10 @@ def test_what_has_stopped_by_itself_is_left_alone(fit, tmp_path):
 def test_other_rows_options_and_files_are_refused(fit, tmp_path):
     path = tmp_path / "fit.npz"
     fit(1, backup=path)
-    with pytest.raises(ValueError, match="`backup` of a fit of the same rows and options"):
-        fit(1, backup=path, patience=3)
+    others = {"patience": 3}, {"networks": {"dropout": 0.1}}, {"low": -9.0}
+    for other in others:
+        with pytest.raises(ValueError, match="`backup` of a fit of the same rows and opt"):
+            fit(1, backup=path, **other)
     with pytest.raises(ValueError, match="`seed` with `backup`"):
         fit(1, backup=path, seed=None)
     with pytest.raises(ValueError, match="`backup` in a folder that is there; got"):

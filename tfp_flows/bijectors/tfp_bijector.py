@@ -105,7 +105,9 @@ def _impossible_outside(y, x, log_det):
         is_outside |= _any(tf.math.is_inf, x) & is_finite
     rows = tf.reshape(is_outside, tf.concat([[-1], tf.ones(x.shape.rank - 1, tf.int32)], 0))
     x = tf.where(rows, tf.zeros([], x.dtype), x)
-    return x, tf.where(is_outside, tf.constant(-np.inf, log_det.dtype), log_det)
+    # Not a constant, which would stop `tf.debugging.enable_check_numerics` in any row.
+    nothing = tf.math.log(tf.cast(~is_outside, log_det.dtype))
+    return x, tf.where(is_outside, nothing, log_det)
 
 
 def _any(holds, x):

@@ -167,11 +167,13 @@ def nan_where_context_is(value: Any, context: tf.Tensor | None, event_ndims: Any
     is_nan = tf.reduce_any(~tf.math.is_finite(context), axis=-1)
 
     def nan_or(ndims, part):
+        # A constant NaN would stop `tf.debugging.enable_check_numerics` in any row.
+        marks = tf.sqrt(-tf.cast(is_nan, part.dtype))
         if is_nan.shape.rank == 1:
             shape = [-1] + [1] * ndims
         else:
             shape = tf.concat([tf.shape(is_nan), tf.ones([ndims], tf.int32)], axis=0)
-        return tf.where(tf.reshape(is_nan, shape), tf.constant(np.nan, part.dtype), part)
+        return tf.where(tf.reshape(is_nan, shape), tf.reshape(marks, shape), part)
 
     return tf.nest.map_structure(nan_or, event_ndims, value)
 
@@ -257,9 +259,10 @@ def minus_infinity_outside(
     Elsewhere it is minus infinity, or NaN if an entry is NaN. `axes` are those of the
     event, negative; none for densities of single entries.
     """
-    dtype = log_density.dtype
     is_nan = tf.reduce_any(tf.math.is_nan(value), axis=axes)
-    elsewhere = tf.where(
-        is_nan, tf.constant(math.nan, dtype), tf.constant(-math.inf, dtype)
-    )
-    return tf.where(tf.reduce_all(inside, axis=axes), log_density, elsewhere)
+    inside = tf.reduce_all(inside, axis=axes)
+    # The logarithm of 1 inside, 0 outside and -1 for NaN. A constant that is not finite
+    # would stop `tf.debugging.enable_check_numerics` in any row.
+    dtype = log_density.dtype
+    elsewhere = tf.math.log(tf.cast(inside, dtype) - tf.cast(is_nan, dtype))
+    return tf.where(inside, log_density, elsewhere)

@@ -141,7 +141,8 @@ def fit_distribution(
     if options.backup is not None:
         require(seed is not None, "`seed` with `backup`, which repeats draws", None)
         arrays = [*data, weights, *judged]
-        fingerprint = _fingerprint(arrays, options.learning_rate, pace, seed)
+        about = distribution.parameters["description"], options.learning_rate, seed
+        fingerprint = _fingerprint(arrays, about, pace)
         backup = FitBackup(options.backup, fingerprint, best, falling)
         callbacks.append(backup)
         first = len(backup.logs["loss"])
@@ -376,10 +377,10 @@ class BestNetworks(keras.callbacks.Callback):
                 kept[id(variable)][chosen] = variable.numpy()[chosen]
 
 
-def _fingerprint(arrays, learning_rate, pace, seed):
-    """A hash that differs for fits of other rows or settings."""
+def _fingerprint(arrays, about, pace):
+    """A hash that differs for fits of other rows, columns, networks or settings."""
     paced = pace.patience, pace.falls_after, pace.batch_size, pace.steps
-    found = hashlib.sha256(repr((learning_rate, *paced, seed)).encode())
+    found = hashlib.sha256(repr((about, paced)).encode())
     for array in arrays:
         if array is not None:
             found.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())

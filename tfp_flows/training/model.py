@@ -332,7 +332,8 @@ class LikelihoodModel(keras.Model):
         """Saves the model, as `keras.Model.save`, to a `.keras` file.
 
         With `zipped=False`, a folder is written. Missing folders of the path are made.
-        Raises `ValueError` if the path of a file has another ending.
+        Raises `ValueError` if the path of a file has another ending, or that of a folder
+        has files.
         """
         path = str(os.fspath(filepath))
         is_folder = kwargs.get("zipped") is False and not path.endswith((".h5", ".hdf5"))
@@ -340,6 +341,10 @@ class LikelihoodModel(keras.Model):
         words = "`filepath` to end in `.keras`, which holds distributions too"
         hint = " `save_weights` writes `.weights.h5`, and `export` a SavedModel."
         require(fits, words, repr(filepath), hint)
+        if is_folder and os.path.isdir(path):  # Keras would replace some files and fail
+            found = sorted(os.listdir(path))
+            words = "`filepath` of a new or empty folder"
+            require(not found, words, f"{path!r} with {found}")
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         return super().save(filepath, *args, **kwargs)
 
