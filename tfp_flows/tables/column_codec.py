@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing
 from collections.abc import Sequence
 from typing import Any
@@ -45,7 +44,8 @@ class ColumnCodec:
     Args:
       column: the description of the column.
       has_missing: whether missing cells are modelled.
-      is_context: whether numbers off the grid are possible, except counts.
+      is_context: whether the column is of a context, where numbers off the grid are
+        possible, except counts.
 
     Attributes:
       grid: the column's `Grid`; None if its numbers are continuous.
@@ -103,7 +103,8 @@ class ColumnCodec:
         else:
             given = cells.numbers()
             number = self.on_circle(given)
-            for each in (number, given):  # older files may have a spike at both ends
+            # Both, since the spikes of older files may include `high` of a circle.
+            for each in (number, given):
                 cell = each if self.grid is None else self.grid.multiples(each)
                 for index, spike in enumerate(self.spikes_in_steps):
                     code[present & (cell == spike)] = index + 1
@@ -221,15 +222,11 @@ class ColumnCodec:
                 rounded = np.where(is_free & (rounded == dtype.type(end)), nearest, rounded)
         return rounded
 
-    def measured(self, encoded: Encoded, code: int) -> NumberSpec:
-        """Returns the map of the column's numbers, measured in training rows.
-
-        The code is the index of the column's code in a row; -1 if it has none.
-        """
+    def measured(self, encoded: Encoded) -> NumberSpec:
+        """Returns the map of the column's numbers, measured in training rows."""
         is_there = (encoded.code == 0) & encoded.is_possible & np.isfinite(encoded.number)
         numbers = encoded.number[is_there]
-        spec = measured_map(self.column, self._ends, numbers, self._is_context)
-        return dataclasses.replace(spec, code=code)
+        return measured_map(self.column, self._ends, numbers, is_context=self._is_context)
 
     def _refuse_other_type(self, cells):
         """Refuses cells of another type than the column's.

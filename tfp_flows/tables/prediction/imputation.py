@@ -242,7 +242,7 @@ class RuleSolver(typing.NamedTuple):
         codec = self.codec.codecs[self.codec.owners[entry]]
         drawn = np.array(self.x)
         drawn[:, :entry] = np.column_stack([codes, *numbers])
-        terms = self.columns | self.codec.parts(drawn)  # arbitrary where unknown
+        terms = self.columns | self.codec.modelled(drawn)  # arbitrary where unknown
         terms = {name: days_if_dates(term) for name, term in terms.items()}
         solution, is_solved = np.zeros(len(codes)), np.zeros(len(codes), bool)
         for name in self.codec.differences:
