@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfp_flows.core.arguments import require
 from tfp_flows.tables.cells import cells_of, dates_from_days, with_missing
 from tfp_flows.tables.column import Column
-from tfp_flows.tables.networks import FARTHEST
+from tfp_flows.tables.networks import FEATURE_BOUND
 from tfp_flows.tables.numbers.measured_maps import measured_map, unmeasured_map
 from tfp_flows.tables.numbers.number_maps import NumberMaps, NumberSpec
 
@@ -155,7 +155,7 @@ class ColumnCodec:
         """Returns the nearest numbers of the support, `[N]`; on a circle, the same angle.
 
         In place of an open end stands the number that the map of the column's numbers has
-        where features of networks are clipped (`FARTHEST`).
+        where features of networks are clipped (`FEATURE_BOUND`).
         """
         low, high = (
             default if end is None else float(end)
@@ -167,7 +167,7 @@ class ColumnCodec:
             return low + np.mod(number - low, high - low)
         if self.grid is not None:
             return self.grid.at(np.clip(np.round(number), low, high))
-        ends = tf.constant([[-FARTHEST], [FARTHEST]], tf.float64)
+        ends = tf.constant([[-FEATURE_BOUND], [FEATURE_BOUND]], tf.float64)
         first, last = maps.backward(ends).numpy()[:, 0]
         first = low if low in self.column.spikes else first
         last = high if high in self.column.spikes else last

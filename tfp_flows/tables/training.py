@@ -32,6 +32,7 @@ from tfp_flows.tables.recalibration import recalibrate
 from tfp_flows.training.averaging import averaging_adam
 from tfp_flows.training.callbacks import StopAfter, progress
 from tfp_flows.training.row_batches import epoch_orders, row_batches
+from tfp_flows.training.row_format import Rows
 
 _LOSSES = ("loss", "val_loss")
 _PATIENT_STEPS = 480  # a network stops after so many steps without improvement
@@ -111,16 +112,15 @@ class FitOptions:
 
 def fit_distribution(
     distribution: TableDistribution,
-    data: tuple,
-    validation: tuple | None,
+    data: Rows,
+    validation: Rows | None,
     options: FitOptions,
     seed: int | None,
 ) -> keras.callbacks.History:
     """Fits a distribution to rows; returns "loss" and "val_loss", in nats per row.
 
-    Data are entries, `[N, K + D]`, contexts, `[N, C]` or None, and weights of rows, `[N]`.
-    Without validation data, which is likewise, each member leaves out a share. The seed
-    determines the shares and the order of rows.
+    The rows are entries, `[N, K + D]`, all with a weight. Without validation rows, each
+    member leaves out a share. The seed determines the shares and the order of rows.
     """
     x, context, weight = data
     is_trained, judged = _split(data, validation, distribution.num_members, options, seed)
@@ -150,7 +150,7 @@ def fit_distribution(
     steps_per_epoch = -(-len(x) // pace.batch_size)
     model = _compiled_model(distribution, options.learning_rate, steps_per_epoch)
     inputs = x if context is None else (x, context)
-    orders = epoch_orders(len(x), seed, first, max(last, first + 1))
+    orders = epoch_orders(len(x), seed, first, max(last, first + 1))  # not empty
     with without_retracing_warnings():
         history = model.fit(
             row_batches((inputs, weights), orders, pace.batch_size),
@@ -206,21 +206,20 @@ class _Pace(typing.NamedTuple):
 
 
 def _split(data, validation, num_members, options, seed):
-    """Returns which member is trained on which row, `[N, M]`, and the validation rows.
+    """Returns which member is trained on which row, `[N, M]`, and the validation `Rows`.
 
-    The validation rows are a tuple of entries, context, and weights for each member, 0 for
-    a row that does not judge it.
+    Their weights are `[N, M]`: 0 where a row does not judge a member.
     """
     x, context, weight = data
     if validation is not None:
-        require(len(validation[0]), "`validation_frame` with rows", "none")
+        require(len(validation.x), "`validation_frame` with rows", "none")
+        weights = np.repeat(validation.weight[:, None], num_members, axis=1)
         is_trained = np.ones([len(x), num_members], bool)
-        *rows, weight = validation
-        return is_trained, (*rows, np.repeat(weight[:, None], num_members, axis=1))
+        return is_trained, validation._replace(weight=weights)
     left_out = held_out(len(x), num_members, options.validation_split, seed)
     is_judge = left_out.any(axis=1)
     weights = left_out * (weight / weight.max())[:, None]
-    return ~left_out, take_rows((x, context, weights), is_judge)
+    return ~left_out, take_rows(Rows(x, context, weights), is_judge)
 
 
 def held_out(
@@ -262,6 +261,7 @@ class MemberModel(keras.Model):
     def __init__(self, distribution: TableDistribution) -> None:
         super().__init__(dtype=distribution.dtype.name)
         self._distribution = distribution
+        # Keras finds the variables in layers that are attributes.
         conditioners = [m for m in distribution.submodules if isinstance(m, Conditioner)]
         self._networks = [conditioner.network for conditioner in conditioners]
         self.built = True
@@ -371,7 +371,7 @@ class BestNetworks(keras.callbacks.Callback):
             for variable in made.trainable_variables if is_better else ():
                 kept[id(variable)][...] = variable.numpy()
         if numbers is not None and which[:, 1:].any():
-            chosen = numbers.network.weights_of(which[:, 1:])
+            chosen = numbers.network.are_weights_of(which[:, 1:])
             for variable in numbers.trainable_variables:
                 kept[id(variable)][chosen] = variable.numpy()[chosen]
 
