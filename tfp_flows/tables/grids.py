@@ -90,7 +90,9 @@ class Grid:
         before = self._spikes - np.arange(len(self._spikes))
         return self._in_units(places + np.searchsorted(before, places, side="right"))
 
-    def ends(self, low: float | None, high: float | None) -> tuple:
+    def ends(
+        self, low: float | None, high: float | None
+    ) -> tuple[float | None, float | None]:
         """Returns the first and last place from `low` to `high`, None for None."""
         first, last = None, None
         if low is not None:
@@ -127,6 +129,7 @@ def find_step(distinct: np.ndarray, resolution: float) -> float | None:
 
 
 def _find_step(distinct, rounding):
+    """The coarsest step, up to a relative rounding error; None without one."""
     are_few = len(distinct) < _LEAST_DISTINCT
     for decimals in range(_MOST_DECIMALS + 1):
         for divisor in _DIVISORS[:1] if are_few else _DIVISORS:
