@@ -103,7 +103,7 @@ def dates_from_days(days: np.ndarray) -> np.ndarray:
 
 
 def with_missing(cells: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Returns cells, `[N]`, of which those `where` it is True, `[N]`, are missing."""
+    """Returns cells, `[N]`, that are missing where the booleans, `[N]`, are True."""
     if not where.any():
         return cells
     if cells.dtype.kind in "iuf":
@@ -114,7 +114,7 @@ def with_missing(cells: np.ndarray, where: np.ndarray) -> np.ndarray:
 
 
 def with_cells(cells: np.ndarray, other: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Returns `cells`, `[N]`, but those of `other` `where` it is True, `[N]` both."""
+    """Returns cells, `[N]`, and other ones where the booleans, `[N]`, are True."""
     if not where.any() or where.all():
         return other if where.all() else cells
     are_alike = cells.dtype.kind == other.dtype.kind

@@ -440,11 +440,8 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
 
     def _refuse_other_rows(self, function):
         refuse_several_variables(self, function)
-        if (
-            self.features.num_codes
-            or self.features.maps.is_circle.any()
-            or self.atoms.num_slots
-        ):
+        has_angle = self.features.maps.is_circle.any()
+        if self.features.num_codes or has_angle or self.atoms.num_slots:
             raise NotImplementedError(
                 f"Expected rows of a number on the line for `{function}`; got codes, an "
                 "angle, or atoms. `TableDensity.predict` has their distributions."
@@ -588,11 +585,8 @@ class _Seen:
     def __init__(self, from_context, from_codes, distribution):
         self.dtype = from_context.dtype
         none = tf.zeros_like(from_context[:, :0])
-        self.features, self.common, self.are_equal = (
-            [from_context, from_codes],
-            [none],
-            [none],
-        )
+        self.features = [from_context, from_codes]
+        self.common, self.are_equal = [none], [none]
         num_pairs = len(distribution.atoms.pairs)
         size = from_context.shape[1] + distribution.features.size
         self._widths = size, num_pairs, num_pairs

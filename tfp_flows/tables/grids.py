@@ -90,9 +90,7 @@ class Grid:
         before = self._spikes - np.arange(len(self._spikes))
         return self._in_units(places + np.searchsorted(before, places, side="right"))
 
-    def ends(
-        self, low: float | None, high: float | None
-    ) -> tuple[float | None, float | None]:
+    def ends(self, low: float | None, high: float | None) -> tuple:
         """Returns the first and last place from `low` to `high`, None for None."""
         first, last = None, None
         if low is not None:

@@ -28,14 +28,14 @@ from tfp_flows.tables.numbers.measured_maps import measured_map
 from tfp_flows.tables.numbers.number_maps import NumberMaps, NumberSpec
 from tfp_flows.tables.presence import PresenceSpec
 from tfp_flows.tables.rules.compositions import Composition, RoomSpec
-from tfp_flows.tables.rules.differences import Difference, in_order
+from tfp_flows.tables.rules.differences import in_order
 from tfp_flows.tables.rules.kept_rules import (
     kept_compositions,
     kept_differences,
     kept_equalities,
     kept_functions,
 )
-from tfp_flows.tables.rules.rule import Computed, Rule
+from tfp_flows.tables.rules.rule import Rule
 
 
 class RowsRead(typing.NamedTuple):
@@ -115,24 +115,21 @@ class RowCodec:
         compositions = [] if is_context else kept_compositions(columns, names)
         self.compositions = {c.name: c for c in compositions}
         self.grids = {name: column.grid for name, column in described.items()}
-        named: list[Difference | Composition | Computed] = [
-            *in_order(self.differences).values(),
-            *compositions,
-            *functions,
-        ]
+        self._rules: dict[str, Rule] = {**in_order(self.differences), **self.compositions}
+        self._rules |= self.functions
         self.alone = {
-            rule.name: ColumnCodec(columns[rule.name], rule.name in may_miss)
-            for rule in named
+            name: ColumnCodec(columns[name], name in may_miss)
+            for name, rule in self._rules.items()
             if rule.has_gaps
             and (may_miss & set(rule.names[1:]) or rule.values_without_rule)
         }
         described |= {d.name: d.column for d in differences}
-        # By name of a part: the parts before it that may be all of their room.
-        self._before_rest: dict[str, list[str]] = {}
+        # By name of a part: the parts before it, after which there may be no room for it.
+        self._last_before: dict[str, list[str]] = {}
         for c in compositions:
             described |= c.encoded_columns(self.columns)
-            rests = c.rests(self.columns)
-            self._before_rest |= {n: rests[:i] for i, n in enumerate(rests) if i}
+            last = c.last_parts(self.columns)
+            self._last_before |= {name: last[:i] for i, name in enumerate(last) if i}
         for f in functions:  # a column without entries
             described[f.name] = Column(f.label, "constant", f.reason, values=[0.0])
             may_miss -= set() if f.has_gaps else {f.name}
@@ -140,10 +137,9 @@ class RowCodec:
             n: ColumnCodec(c, n in may_miss, is_context) for n, c in described.items()
         }
         # Codes that some rows do not have are last, each after those that it depends on.
-        in_some_rows = [_Key(name) for name in self._before_rest]
-        in_some_rows += [
-            _Key(name, alone) for name in self.alone for alone in (False, True)
-        ]
+        in_some_rows = [_Key(name) for name in self._last_before]
+        for name in self.alone:
+            in_some_rows += [_Key(name), _Key(name, is_alone=True)]
         in_all_rows = [k for k in map(_Key, self.codecs) if k not in in_some_rows]
         self._with_code = [k for k in in_all_rows if self._codec(k).num_codes > 1]
         for key in in_some_rows:
@@ -213,7 +209,7 @@ class RowCodec:
     def refuse(self, frame: Frame, rows: RowsRead) -> None:
         """Raises `ValueError` for missing cells without a code, and unknown categories.
 
-        With "indicator", a computed cell that is missing contradicts its source.
+        With "indicator", computed cells may be missing: then the row cannot occur.
         """
         are_refused, where = rows.is_missing, ""
         hint = " With missing='indicator' they are modelled."
@@ -319,10 +315,10 @@ class RowCodec:
         """Returns where codes of rules are present, by codes of the row or its context."""
         specs = []
         for code, (name, is_alone) in enumerate(self._with_code):
-            if name in self._before_rest:
+            if name in self._last_before:
                 cells = [
                     (self._with_code.index(_Key(n)), self.codecs[n].num_codes - 1)
-                    for n in self._before_rest[name]  # all of the room is the last spike
+                    for n in self._last_before[name]  # all of the room is the last spike
                 ]
                 specs.append(PresenceSpec(code, cells))
             if name in self.alone:
@@ -417,11 +413,6 @@ class RowCodec:
         """Returns what is modelled in place of each column (`codecs`), `[N]` by name."""
         return {name: self._decoded(_Key(name), x)[0] for name in self.codecs}
 
-    @property
-    def _rules(self) -> dict[str, Rule]:
-        """The rule of each column that has one, by name."""
-        return {**self.differences, **self.functions, **self.compositions}
-
     def _codec(self, key):
         return (self.alone if key.is_alone else self.codecs)[key.name]
 
@@ -493,8 +484,8 @@ class RowCodec:
         encoded = {}
         for name, part in parts.items():
             cells = self.codecs[name].encode(part)
-            if rests := self._before_rest.get(name):
-                is_absent = np.any([parts[n] == composition.total for n in rests], axis=0)
+            if last := self._last_before.get(name):
+                is_absent = np.any([parts[n] == composition.total for n in last], axis=0)
                 cells = _with_absent(cells, is_absent, self.codecs[name].num_codes)
             is_possible = cells.is_possible & (has_room | cells.is_missing)
             encoded[name] = cells._replace(is_possible=is_possible)

@@ -123,13 +123,14 @@ def fit_distribution(
     member leaves out a share. The seed determines the shares and the order of rows.
     """
     x, context, weight = data
-    is_trained, judged = _split(data, validation, distribution.num_members, options, seed)
+    members = distribution.num_members
+    is_trained, validation = _split(data, validation, members, options, seed)
     # The mean over a member's own training rows, divided by the number of members.
     weights = is_trained * (weight / weight.max())[:, None]
-    weights /= distribution.num_members * weights.mean(axis=0)
+    weights /= members * weights.mean(axis=0)
     distribution.start_at_frequencies(x, weights)
     pace = _Pace.from_rows(len(x), options)
-    best = BestNetworks(distribution, pace.patience, *judged)
+    best = BestNetworks(distribution, pace.patience, *validation)
     falling = keras.callbacks.ReduceLROnPlateau(
         "val_loss", factor=_FALL, patience=pace.falls_after, min_delta=1e-4
     )
@@ -140,7 +141,7 @@ def fit_distribution(
     backup, first, last = None, 0, options.epochs
     if options.backup is not None:
         require(seed is not None, "`seed` with `backup`, which repeats draws", None)
-        arrays = [*data, weights, *judged]
+        arrays = [*data, weights, *validation]
         fingerprint = _fingerprint(arrays, options.learning_rate, pace, seed)
         backup = FitBackup(options.backup, fingerprint, best, falling)
         callbacks.append(backup)
@@ -161,7 +162,7 @@ def fit_distribution(
             shuffle=False,  # the orders are random already
             verbose=verbose,
         )
-    recalibrate(distribution, *judged)
+    recalibrate(distribution, *validation)
     logs = backup.logs if backup else {name: history.history[name] for name in _LOSSES}
     history.epoch, history.history = list(range(len(logs["loss"]))), logs
     return history
@@ -217,9 +218,8 @@ def _split(data, validation, num_members, options, seed):
         is_trained = np.ones([len(x), num_members], bool)
         return is_trained, validation._replace(weight=weights)
     left_out = held_out(len(x), num_members, options.validation_split, seed)
-    is_judge = left_out.any(axis=1)
     weights = left_out * (weight / weight.max())[:, None]
-    return ~left_out, take_rows(Rows(x, context, weights), is_judge)
+    return ~left_out, take_rows(Rows(x, context, weights), left_out.any(axis=1))
 
 
 def held_out(

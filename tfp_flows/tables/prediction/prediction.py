@@ -420,6 +420,7 @@ class Prediction:
             is_here = (probability <= up_to) & (probability > up_to - prob[:, None])
             at_atom = np.where(is_here, atom, at_atom)
             before += np.where(probability > up_to, prob[:, None], 0.0)
+        # The bounds avoid a division by 0, and quantiles at infinity.
         share = np.maximum(self._probs[:, :1], 1e-30)
         y = number.quantile(np.clip((probability - before) / share, 1e-9, 1.0 - 1e-9))
         return np.where(np.isnan(at_atom), y, at_atom)

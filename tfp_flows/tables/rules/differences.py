@@ -78,9 +78,7 @@ class Difference(Rule):
         difference, (column, *parts) = self.column, columns
         if difference.kind == "constant":
             return True
-        if any(c.kind not in _KINDS for c in columns):
-            return False
-        if not _are_alike(columns):
+        if any(c.kind not in _KINDS for c in columns) or not _are_alike(columns):
             return False
         if not difference.is_number or difference.lowest is None or difference.lowest < 0.0:
             return False
