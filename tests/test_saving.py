@@ -322,6 +322,6 @@ def test_what_a_file_may_hold(name, form, tmp_path):
     np.testing.assert_array_equal(loaded(inputs), model(inputs))
     assert loaded.compiled == (form != "not compiled")
     if form == "folder":
-        with pytest.raises(ValueError, match="`filepath` of a new or empty folder; got"):
+        with pytest.raises(ValueError, match="`filepath` of a folder without a model; got"):
             model.save(path, zipped=False)
         tff.load(path)  # it has stayed as it was

@@ -18,7 +18,7 @@ row_codec            rows as entries: all codes, then all numbers; rules that ro
 networks             ColumnMLPs, their inputs (EntryFeatures) and sizes by rows and columns
 distribution         TableDistribution: builds the networks; density and draws of rows
 training             fits it: pace, early stopping of each network, backup
-recalibration        narrows its means of members, by rows that they have not seen
+recalibration        narrows the means of its members, by rows that these have not seen
 prediction/          cells given the others of their rows: predicted, judged, filled in
 synthesis/           the report on synthetic rows
 table_codecs         frames as entries of rows and of their contexts, and back

@@ -21,8 +21,8 @@ _FILL: dict[str, tuple] = {
     "date": (np.datetime64("NaT"), "datetime64[ns]"),
 }
 _ALLOWED = "numbers, booleans, dates or texts"
-_TIMES = " Divide times by a unit, such as numpy.timedelta64(1, 's')."
-_LEVELS = (
+_HINT_ON_TIMES = " Divide times by a unit, such as numpy.timedelta64(1, 's')."
+_HINT_ON_PERIODS = (
     " Intervals and periods may be the categories of a column, by astype('category'); "
     "`dt.to_timestamp()` makes periods dates."
 )
@@ -50,7 +50,7 @@ def cells_of(name: str, column: np.ndarray) -> Cells:
     kind = _TYPES.get(column.dtype.kind, "")
     if column.dtype.kind == "O":
         kind = _type_of_objects(name, column, absent)
-    hint = _TIMES if column.dtype.kind == "m" else ""
+    hint = _HINT_ON_TIMES if column.dtype.kind == "m" else ""
     require(kind, f"{_ALLOWED} in column {name!r}", column.dtype, hint)
     fill, dtype = _FILL[kind]
     values = np.full(len(column), fill, dtype)
@@ -103,7 +103,7 @@ def dates_from_days(days: np.ndarray) -> np.ndarray:
 
 
 def with_missing(cells: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Returns cells, `[N]`, some of which are missing in place, booleans `[N]`."""
+    """Returns cells, `[N]`, that are missing where the booleans, `[N]`, are True."""
     if not where.any():
         return cells
     if cells.dtype.kind in "iuf":
@@ -114,7 +114,7 @@ def with_missing(cells: np.ndarray, where: np.ndarray) -> np.ndarray:
 
 
 def with_cells(cells: np.ndarray, other: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Returns cells, `[N]`, with others in place of some, booleans `[N]`."""
+    """Returns cells, `[N]`, and other ones where the booleans, `[N]`, are True."""
     if not where.any() or where.all():
         return other if where.all() else cells
     are_alike = cells.dtype.kind == other.dtype.kind
@@ -124,7 +124,7 @@ def with_cells(cells: np.ndarray, other: np.ndarray, where: np.ndarray) -> np.nd
 
 
 def in_nanoseconds(name: str, dates: Any) -> np.ndarray:
-    """Returns dates as `datetime64[ns]`, which holds those of some centuries."""
+    """Returns dates as `datetime64[ns]`; refuses dates that it does not hold."""
     converted = np.asarray(dates, "datetime64[ns]")
     microseconds = np.asarray(dates, "datetime64[us]")
     is_held = np.isnat(microseconds) | (converted.astype("datetime64[us]") == microseconds)
@@ -152,9 +152,9 @@ def _type_of_objects(name, column, absent):
             require(False, words, f"{column[row]!r} in row {row}", hint)
         if kind is None or kind != types[0]:
             got, first = f"{column[row]!r} in row {row}", present[0]
-            hint = _TIMES if isinstance(column[row], datetime.timedelta) else ""
+            hint = _HINT_ON_TIMES if isinstance(column[row], datetime.timedelta) else ""
             if type(column[row]).__name__ in ("Interval", "Period"):  # of pandas
-                hint = _LEVELS
+                hint = _HINT_ON_PERIODS
             require(kind, f"{_ALLOWED} in column {name!r}", got, hint)
             got = f"{column[first]!r} in row {first}, {got}"
             raise ValueError(f"Expected cells of one type in column {name!r}; got {got}.")

@@ -31,7 +31,6 @@ KINDS = {
 # Kinds without a distribution.
 UNUSABLE = ("text", "identifier", "missing")
 _FEW_VALUES = 10  # maximum length of a list of numbers that are like categories
-_RESOLUTION = float(np.finfo(np.float64).eps)
 _DATE = "date"  # key of a date among plain values
 _WITH_VALUES = ("ordered", "categorical", "boolean", "constant")
 _NUMBERS = ("real", "positive", "bounded", "periodic", "heavy-tailed", "integer", "date")
@@ -149,7 +148,8 @@ def with_kind(column: Column, kind: str) -> Column:
         changed.step = column.grid.step
     are_numbers = all(isinstance(v, (int, float, np.number)) for v in column.values)
     if kind == "periodic" and column.values and are_numbers:
-        changed.step = find_step(np.sort(np.array(column.values, np.float64)), _RESOLUTION)
+        values = np.sort(np.array(column.values, np.float64))
+        changed.step = find_step(values, resolution=float(np.finfo(np.float64).eps))
     if changed.has_values and column.has_values:
         # Texts have no order of their own.
         is_text = any(isinstance(value, str) for value in column.values)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +12,7 @@ import tensorflow as tf
 from tfp_flows.core.arguments import require
 from tfp_flows.tables.cells import cells_of, dates_from_days, with_missing
 from tfp_flows.tables.column import Column
-from tfp_flows.tables.networks import FARTHEST
+from tfp_flows.tables.networks import FEATURE_BOUND
 from tfp_flows.tables.numbers.measured_maps import measured_map, unmeasured_map
 from tfp_flows.tables.numbers.number_maps import NumberMaps, NumberSpec
 
@@ -45,7 +44,8 @@ class ColumnCodec:
     Args:
       column: the description of the column.
       has_missing: whether missing cells are modelled.
-      is_context: whether numbers off the grid are possible, except counts.
+      is_context: whether the column is of a context, where numbers off the grid are
+        possible, except counts.
 
     Attributes:
       grid: the column's `Grid`; None if its numbers are continuous.
@@ -103,7 +103,8 @@ class ColumnCodec:
         else:
             given = cells.numbers()
             number = self.on_circle(given)
-            for each in (number, given):  # older files may have a spike at both ends
+            # Both, since the spikes of older files may include `high` of a circle.
+            for each in (number, given):
                 cell = each if self.grid is None else self.grid.multiples(each)
                 for index, spike in enumerate(self.spikes_in_steps):
                     code[present & (cell == spike)] = index + 1
@@ -154,7 +155,7 @@ class ColumnCodec:
         """Returns the nearest numbers of the support, `[N]`; on a circle, the same angle.
 
         In place of an open end stands the number that the map of the column's numbers has
-        where features of networks are clipped (`FARTHEST`).
+        where features of networks are clipped (`FEATURE_BOUND`).
         """
         low, high = (
             default if end is None else float(end)
@@ -166,7 +167,7 @@ class ColumnCodec:
             return low + np.mod(number - low, high - low)
         if self.grid is not None:
             return self.grid.at(np.clip(np.round(number), low, high))
-        ends = tf.constant([[-FARTHEST], [FARTHEST]], tf.float64)
+        ends = tf.constant([[-FEATURE_BOUND], [FEATURE_BOUND]], tf.float64)
         first, last = maps.backward(ends).numpy()[:, 0]
         first = low if low in self.column.spikes else first
         last = high if high in self.column.spikes else last
@@ -221,15 +222,11 @@ class ColumnCodec:
                 rounded = np.where(is_free & (rounded == dtype.type(end)), nearest, rounded)
         return rounded
 
-    def measured(self, encoded: Encoded, code: int) -> NumberSpec:
-        """Returns the map of the column's numbers, measured in training rows.
-
-        The code is the index of the column's code in a row; -1 if it has none.
-        """
+    def measured(self, encoded: Encoded) -> NumberSpec:
+        """Returns the map of the column's numbers, measured in training rows."""
         is_there = (encoded.code == 0) & encoded.is_possible & np.isfinite(encoded.number)
         numbers = encoded.number[is_there]
-        spec = measured_map(self.column, self._ends, numbers, self._is_context)
-        return dataclasses.replace(spec, code=code)
+        return measured_map(self.column, self._ends, numbers, is_context=self._is_context)
 
     def _refuse_other_type(self, cells):
         """Refuses cells of another type than the column's.

@@ -71,9 +71,9 @@ class TableColumns:
             words = "`differences`, `compositions`, `equalities`, `functions` of the"
             words = f"{words} columns {self.names}"
             require(not unknown, words, f"{unknown} in {rule.label!r}")
-        computed = [difference.name for difference in differences]
+        totals = [difference.name for difference in differences]
         words = "`differences`, one for each column"
-        require(len(set(computed)) == len(computed), words, labels[len(self.names) :])
+        require(len(set(totals)) == len(totals), words, labels[len(self.names) :])
         try:
             in_order({difference.name: difference for difference in differences})
         except graphlib.CycleError as error:
@@ -206,7 +206,8 @@ def _on_one_line(text):
 
 
 def _line(row, widths):
-    *first, missing, reason = (
-        entry.ljust(width) for entry, width in zip(row, widths, strict=True)
-    )
-    return "  ".join([*first, missing.strip().rjust(widths[3]), reason]).rstrip()
+    """A row of the printed table, whose count of missing cells ends at the right."""
+    cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+    place = _HEADINGS.index("missing")
+    cells[place] = row[place].rjust(widths[place])
+    return "  ".join(cells).rstrip()

@@ -48,7 +48,7 @@ class Counted:
         self.are_integers = bool((distinct == np.floor(distinct)).all())
         self.are_integers &= bool(np.abs(distinct).max() < _BEYOND_IDENTIFIERS)
         self.step = None
-        self._is_repeated = counts >= _LEAST_ROWS_OF_SPIKE
+        self._may_be_spike = counts >= _LEAST_ROWS_OF_SPIKE
         if resolution is not None:
             self.step = find_step(distinct, resolution)
             if self.step is None and self.are_integers:
@@ -66,13 +66,13 @@ class Counted:
         return self.are_on_no_grid and are_few and bool(self.counts.min() > 1)
 
     @property
-    def are_few(self) -> bool:
+    def are_mostly_spikes(self) -> bool:
         """Whether nearly all rows have one of a few repeated numbers, which are on no grid.
 
         An example is the logarithm of the age in years.
         """
-        are_all = self.counts[self._is_repeated].sum() >= _SHARE_OF_REPEATED * self.size
-        are_few = self._is_repeated.sum() <= _MOST_SPIKES
+        are_all = self.counts[self._may_be_spike].sum() >= _SHARE_OF_REPEATED * self.size
+        are_few = self._may_be_spike.sum() <= _MOST_SPIKES
         return self.are_on_no_grid and bool(are_all and are_few)
 
     def without(self, spikes: Sequence[float]) -> np.ndarray:
@@ -85,8 +85,8 @@ class Counted:
         share, most = _LEAST_SHARE_OF_SPIKE, _MOST_SPIKES
         if self.step is not None:
             share, most = _LEAST_SHARE_ON_GRID, _MOST_ON_GRID
-        ranks = np.flatnonzero(self._is_repeated).tolist()
-        if not self.are_few:
+        ranks = np.flatnonzero(self._may_be_spike).tolist()
+        if not self.are_mostly_spikes:
             least = share * self.size
             ranks = [i for i in ranks if self.counts[i] >= least and self._is_spike(i)]
         common = sorted(ranks, key=lambda i: -self.counts[i])[:most]
@@ -108,6 +108,7 @@ class Counted:
         last = len(self.distinct) - 1 if side > 0 else 0
         if self.step is None:
             return False
+        # Numbers of rows with the last number, and with the three before it.
         a, b, c, d = (self._count(last, -side * i) for i in range(4))
         if self.distinct[last] in spikes and not (b or c or d):
             return False  # a code far from the numbers, such as -999
@@ -123,6 +124,7 @@ class Counted:
     def _is_spike(self, i):
         sides = [self._neighbours(i, side) for side in (-1, 1)]
         sides = [side for side in sides if len(side)]
+        # The larger median of both sides; at an end, the upper quartile of one side.
         share = 0.5 if len(sides) == 2 else 0.75
         usual = max((np.quantile(side, share) for side in sides), default=0.0)
         if self.step is None:

@@ -17,7 +17,7 @@ from tfp_flows.tables.counted_numbers import (
     is_heavy_tailed,
     tail_index,
 )
-from tfp_flows.tables.frames import Frame
+from tfp_flows.tables.frames import Categories, Frame
 from tfp_flows.tables.grids import FIRST_INEXACT
 from tfp_flows.tables.rules.compositions import find_compositions
 from tfp_flows.tables.rules.differences import find_differences, in_order
@@ -85,8 +85,9 @@ def describe_columns(
     """
     read, names = Frame(frame), [names] if isinstance(names, str) else names
     cells = read.take(read.names if names is None else list(names))
+    none = Categories([], False)
     columns = [
-        _described(name, column, *read.categories.get(name, ([], False)), as_recorded)
+        _described(name, column, read.categories.get(name, none), as_recorded)
         for name, column in cells.items()
     ]
     table = TableColumns(columns)
@@ -109,8 +110,8 @@ def describe_columns(
     compositions = _compositions(table, functions, numbers)
     taken = [*computed, *(name for c in compositions for name in c.names)]
     differences = _differences(table, taken, numbers | booleans)
-    linked = [*taken, *(difference.name for difference in differences)]
-    equalities = find_equalities({c.name: c for c in table}, linked, numbers)
+    taken += [difference.name for difference in differences]
+    equalities = find_equalities({c.name: c for c in table}, taken, numbers)
     return TableColumns(list(table), differences, equalities, functions, compositions)
 
 
@@ -155,10 +156,13 @@ def _functions(table, numbers):
 
 
 def _put_ends_of_line(table, function, numbers):
-    """Ends the source where the column that it computes ends: 24 hours less those awake."""
+    """Gives the source of a linear function the ends that follow from those of its column.
+
+    If a column is 24 hours minus the source and at least 0, the source is at most 24 hours.
+    """
     source, column = table[function.source], table[function.name]
-    of_column = [end for end in (column.low, column.high) if end is not None]
-    ends = function.inverse(np.array(of_column, np.float64))
+    column_ends = [end for end in (column.low, column.high) if end is not None]
+    ends = function.inverse(np.array(column_ends, np.float64))
     ends = ends if source.grid is None else source.grid.round_if_near(ends)
     low = max([source.low, *(end for end in ends.tolist() if end <= np.nanmin(numbers))])
     highs = [source.high, *(end for end in ends.tolist() if end >= np.nanmax(numbers))]
@@ -207,22 +211,20 @@ def _compositions(table, functions, numbers):
     names |= {f.source for f in functions if getattr(f, "formula", "") != "linear"}
     cells = {n: c for n, c in numbers.items() if n not in names and table[n].kind != "date"}
     found = find_compositions({c.name: c for c in table}, cells)
-    for composition, columns in list(found):
-        if composition.label in table.names:
-            found.remove((composition, columns))
-            continue
+    found = [(c, columns) for c, columns in found if c.label not in table.names]
+    for _, columns in found:
         for column in columns:
             entries = dict(vars(column), values=[])
             table.change(entries.pop("name"), **entries)
     return [composition for composition, _ in found]
 
 
-def _differences(table, computed, numbers):
-    """The orders and sums that all rows show, without those of computed columns.
+def _differences(table, taken, numbers):
+    """The orders and sums that all rows show, without columns that other rules have taken.
 
     The numbers are those of columns by name, `[N]`, booleans included.
     """
-    differences = find_differences({c.name: c for c in table}, computed, numbers)
+    differences = find_differences({c.name: c for c in table}, taken, numbers)
     for name, difference in in_order({d.name: d for d in differences}).items():
         column = difference.with_room([table[n] for n in difference.names])
         if (column.kind, column.low) != (table[name].kind, table[name].low):
@@ -233,8 +235,8 @@ def _differences(table, computed, numbers):
     return differences
 
 
-def _described(name, column, categories, are_ordered, as_recorded):
-    """The description of a column; of a categorical one of pandas with its categories."""
+def _described(name, column, categories, as_recorded):
+    """The description of a column by its cells, `[N]`, and its `Categories`."""
     cells = cells_of(name, column)
     values = cells.values[~cells.is_missing]
     count = int(cells.is_missing.sum())
@@ -252,11 +254,11 @@ def _described(name, column, categories, are_ordered, as_recorded):
         described = Column(name, "identifier", why)
     elif len(distinct) == 1:
         described = Column(name, "constant", "all values are equal", values=list(distinct))
-    elif cells.type != "date" and are_ordered:
+    elif cells.type != "date" and categories.are_ordered:
         why = "the order of its pandas dtype"
-        described = Column(name, "ordered", why, values=categories)
-    elif cells.type == "number" and categories:
-        occurring = [value for value in categories if value in distinct]
+        described = Column(name, "ordered", why, values=categories.values)
+    elif cells.type == "number" and categories.values:
+        occurring = [value for value in categories.values if value in distinct]
         described = Column(name, "categorical", "its pandas dtype", values=occurring)
     elif cells.type == "number":
         is_single = column.dtype.kind == "f" and column.dtype.itemsize < 8
@@ -309,6 +311,7 @@ def _from_numbers(name, counted):
 
 
 def _are_inexact(integers):
+    """Whether one of the integers is so large that float64 may not hold it."""
     return np.abs(integers).max() >= FIRST_INEXACT
 
 
@@ -364,13 +367,13 @@ def _from_integers(name, counted):
 
 def _from_reals(name, counted):
     distinct, spikes = counted.distinct, counted.spikes()
-    column = _continuous(name, counted.without([] if counted.are_few else spikes))
+    column = _continuous(name, counted.without([] if counted.are_mostly_spikes else spikes))
     column.step = counted.step
     if column.step is not None:
         column.spikes = spikes
         _put_ends(column, counted)
     elif column.low is not None:
-        if counted.are_on_no_grid and not counted.are_few:
+        if counted.are_on_no_grid and not counted.are_mostly_spikes:
             _put_ends_at_spikes(column, float(distinct[0]), float(distinct[-1]), spikes)
         ends = (column.low, column.high)  # numbers at an end have no density
         spikes = sorted({*spikes, *(e for e in ends if e is not None and e in distinct)})

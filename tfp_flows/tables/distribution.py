@@ -22,11 +22,12 @@ from tfp_flows.distributions.univariate import refuse_several_variables
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.tables.networks import KNOTS, ColumnMLPs, EntryFeatures
-from tfp_flows.tables.numbers.atoms import Atoms, AtomSpec, NumbersWithAtoms, log_mean
+from tfp_flows.tables.numbers.atoms import Atoms, AtomSpec, NumbersWithAtoms
 from tfp_flows.tables.numbers.number_conditionals import (
     TAIL_BOUNDS,
     Evaluated,
     NumberConditionals,
+    log_mean,
 )
 from tfp_flows.tables.numbers.number_maps import NumberSpec
 from tfp_flows.tables.presence import Presence, PresenceSpec
@@ -127,7 +128,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         num_parameters = NumberConditionals(self.features.maps, num_bins).num_parameters
         self.atoms = Atoms(_specs(atoms, AtomSpec), self.features.maps, num_parameters)
         num_parameters += self.atoms.num_slots
-        self._parameters_a_row = num_members * max(num_parameters * len(numbers), 1)
+        self._parameters_per_row = num_members * max(num_parameters * len(numbers), 1)
         codes_seed, numbers_seed = split_seed(seed, 2)
         self._mades = self._networks_of_codes(codes_seed, code_units, dropout)
         self._networks = self._networks_of_numbers(
@@ -224,11 +225,11 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         codes, numbers = self.features.split(x)
         is_known = [None] * 2 if observed is None else self.features.split(observed)
         contexts = context, from_context
-        codes, log_weight = self._draw_codes(codes, is_known[0], contexts, seeds[0])
+        codes, log_weight = self._draw_codes(codes, is_known[0], *contexts, seeds[0])
         if self._networks is None:
             return codes, log_weight
         numbers, log_ratio = self._draw_numbers(
-            codes, numbers, is_known[1], contexts, seeds[1], solve
+            codes, numbers, is_known[1], *contexts, seeds[1], solve
         )
         return tf.concat([codes, numbers], axis=1), log_weight + log_ratio
 
@@ -287,7 +288,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         return numbers.conditionals.evaluate(y, numbers.parameters), is_free
 
     def first_number(
-        self, from_context: tf.Tensor, context: tf.Tensor | None
+        self, context: tf.Tensor | None, from_context: tf.Tensor
     ) -> NumbersWithAtoms:
         """Returns the distribution of the first number, `[N, 1]`, for codes of 0."""
         x = tf.zeros([tf.shape(from_context)[0], self.features.num_entries], self.dtype)
@@ -353,7 +354,7 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         ]
 
     def _sees(self, is_fine):
-        """Which features each member sees, booleans `[M, F]`: each second one all."""
+        """Which features members see, `[M, F]`: fine ones only every second member."""
         return ~is_fine | (np.arange(self.num_members) % 2 == 1)[:, None]
 
     def _seen_context(self, from_context, member):
@@ -369,8 +370,8 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         """Returns the `Conditioner` of all numbers; None if there are none.
 
         A number's network sees the context and the features of the numbers before it. Two
-        features of each atom follow. How common its value is, later networks and that of
-        its number see; whether its number has this value, only later ones.
+        features of each atom follow: how common its value is, which also the network of its
+        own number sees, and whether its number has this value, which only later ones see.
         """
         if not self.features.num_numbers:
             return None
@@ -423,12 +424,12 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
     def _quantile(self, probability, context, training):
         del training  # `CompiledCall` gives it
         from_context = self.features_of_context(probability, context)
-        parameters = self.first_number(from_context, context).parameters
+        parameters = self.first_number(context, from_context).parameters
         return self.conditionals.quantile(probability, parameters)[:, 0]
 
     def _in_parts(self, x, context, training):
         """Returns log-densities, computed on parts of the rows to bound the memory."""
-        size = max(_MOST_PARAMETERS // self._parameters_a_row, 1)
+        size = max(_MOST_PARAMETERS // self._parameters_per_row, 1)
         if x.shape[0] <= size:
             return self._compiled(x, context, training)
         return map_parts(
@@ -439,11 +440,8 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
 
     def _refuse_other_rows(self, function):
         refuse_several_variables(self, function)
-        if (
-            self.features.num_codes
-            or self.features.maps.is_circle.any()
-            or self.atoms.num_slots
-        ):
+        has_angle = self.features.maps.is_circle.any()
+        if self.features.num_codes or has_angle or self.atoms.num_slots:
             raise NotImplementedError(
                 f"Expected rows of a number on the line for `{function}`; got codes, an "
                 "angle, or atoms. `TableDensity.predict` has their distributions."
@@ -490,12 +488,8 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
             features += [tf.cast(block, from_context.dtype) for block in more]
         return tf.concat(features, axis=1), atoms
 
-    def _draw_codes(self, x, observed, contexts, seed):
-        """Draws codes, `[N, K]`, each row by one member, with log-weights, `[N]`.
-
-        `contexts` are the entries and the features of the context.
-        """
-        context, from_context = contexts
+    def _draw_codes(self, x, observed, context, from_context, seed):
+        """Draws codes, `[N, K]`, each row by one member, with log-weights, `[N]`."""
         num_rows = tf.shape(x)[0]
         if not self._mades:
             return x, tf.zeros([num_rows], tf.float64)
@@ -521,12 +515,8 @@ class TableDistribution(RebuiltFromConfig, DistributionWrapper):
         codes, weights = (tf.gather(t, member, batch_dims=1) for t in (codes, weights))
         return tf.cast(codes, tf.float64), tf.cast(weights, tf.float64)
 
-    def _draw_numbers(self, codes, x, observed, contexts, seed, solve):
-        """Draws numbers, `[N, D]`, with log-weights, `[N]`.
-
-        `contexts` are the entries and the features of the context.
-        """
-        context, from_context = contexts
+    def _draw_numbers(self, codes, x, observed, context, from_context, seed, solve):
+        """Draws numbers, `[N, D]`, with log-weights, `[N]`."""
         features, dtype = self.features, from_context.dtype
         is_present = features.is_present(codes)
         seen = _Seen(from_context, features.from_codes(codes, dtype), self)
@@ -595,11 +585,8 @@ class _Seen:
     def __init__(self, from_context, from_codes, distribution):
         self.dtype = from_context.dtype
         none = tf.zeros_like(from_context[:, :0])
-        self.features, self.common, self.are_equal = (
-            [from_context, from_codes],
-            [none],
-            [none],
-        )
+        self.features = [from_context, from_codes]
+        self.common, self.are_equal = [none], [none]
         num_pairs = len(distribution.atoms.pairs)
         size = from_context.shape[1] + distribution.features.size
         self._widths = size, num_pairs, num_pairs

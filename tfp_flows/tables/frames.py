@@ -18,6 +18,13 @@ _AS_TEXTS = "interval", "period", "timedelta64"
 _UNITS = ("D", "h", "m", "s", "ms", "us")  # units of dates, from coarse to fine
 
 
+class Categories(typing.NamedTuple):
+    """The categories of a column of pandas."""
+
+    values: list  # which cells can have; intervals, periods and times are texts
+    are_ordered: bool
+
+
 class Frame:
     """Named columns of equal length, and the form in which they were given.
 
@@ -33,8 +40,7 @@ class Frame:
     Attributes:
       argument: name of the table in errors.
       columns: arrays `[N]` by name, of numbers, booleans, datetimes or objects.
-      categories: of pandas's categorical columns, by name: the values that their cells can
-        have, and whether these are ordered. Intervals, periods and times are texts.
+      categories: the `Categories` of pandas's categorical columns, by name.
     """
 
     def __init__(self, table: Any, argument: str = "frame") -> None:
@@ -45,7 +51,9 @@ class Frame:
             got = f"{name!r} of shape {column.shape}"
             require(column.ndim == 1, f"`{argument}` with columns of one axis", got)
         self.categories = {
-            name: (_category_cells(column.dtype).tolist(), bool(column.dtype.ordered))
+            name: Categories(
+                _category_cells(column.dtype).tolist(), bool(column.dtype.ordered)
+            )
             for name, column in self._sources.items()
             if hasattr(getattr(column, "dtype", None), "categories")
         }

@@ -127,6 +127,7 @@ def find_step(distinct: np.ndarray, resolution: float) -> float | None:
 
 
 def _find_step(distinct, rounding):
+    """The coarsest step, up to a relative rounding error; None without one."""
     are_few = len(distinct) < _LEAST_DISTINCT
     for decimals in range(_MOST_DECIMALS + 1):
         for divisor in _DIVISORS[:1] if are_few else _DIVISORS:

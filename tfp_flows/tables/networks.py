@@ -30,10 +30,10 @@ KNOTS = (-3.0, -0.67, 0.0, 0.67, 3.0)
 # Forty narrow steps between the 2nd and the 98th percentile, and one in each tail.
 FINE_KNOTS = (-3.0, *np.linspace(-2.0, 2.0, 41).round(2).tolist(), 3.0)
 _FINE_SCALE = 0.1  # factor of the features between fine knots
-_COMMON_SCALE = 0.3  # and of those of common numbers
+_COMMON_SCALE = 0.3  # factor of the features of common numbers
 _LEAST_FINE_ROWS = 5_000  # with fewer rows, networks overfit to fine features
 _MOST_FINE_WEIGHTS = 1_500_000  # with more weights for them, training takes too long
-_MOST_COMMON_WEIGHTS = 1_500_000  # likewise, of the features of common numbers
+_MOST_COMMON_WEIGHTS = 1_500_000  # the same for the features of common numbers
 
 # With at least so many rows and values of all codes, networks of codes are `_WIDE` times as
 # wide (docs/tried_and_dropped.md).
@@ -42,7 +42,7 @@ _LEAST_WIDE_ROWS, _LEAST_WIDE_VALUES, _WIDE = 10_000, 50, 4
 # Largest number of weights of all networks, unless a single member has more.
 MOST_WEIGHTS = 20_000_000
 # Bound of a number's feature, in standard deviations: outliers change networks little.
-FARTHEST = 6.0
+FEATURE_BOUND = 6.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,9 +120,10 @@ def choose_fine_knots(
     num_members: int, width: int, num_rows: int, num_columns: int, num_given: int
 ) -> tuple[float, ...]:
     """Returns `FINE_KNOTS` for tables of many rows and not too many columns, else none."""
-    more = len(FINE_KNOTS) * num_members * num_columns * width * (num_columns + num_given)
+    num_seen = len(FINE_KNOTS) * (num_columns + num_given)
+    num_weights = num_seen * num_members * num_columns * width
     has_rows = num_rows >= _LEAST_FINE_ROWS
-    is_used = has_rows and num_members > 1 and more <= _MOST_FINE_WEIGHTS
+    is_used = has_rows and num_members > 1 and num_weights <= _MOST_FINE_WEIGHTS
     return FINE_KNOTS if is_used else ()
 
 
@@ -133,12 +134,13 @@ def choose_common(
     num_rows: int,
     num_columns: int,
 ) -> list[NumberSpec]:
-    """Returns maps with as many common numbers as networks can see, the most common ones.
+    """Returns maps of the context with as many common numbers as networks can see.
 
-    Networks of few rows see none.
+    The most common ones are kept. Networks of few rows see none.
     """
-    weights = max(num_members * num_columns * width * len(specs), 1)
-    most = _MOST_COMMON_WEIGHTS // weights if num_rows >= _LEAST_FINE_ROWS else 0
+    # Number of weights, if each number of the context had one common number.
+    num_weights = max(num_members * num_columns * width * len(specs), 1)
+    most = _MOST_COMMON_WEIGHTS // num_weights if num_rows >= _LEAST_FINE_ROWS else 0
     return [dataclasses.replace(spec, common=spec.common[:most]) for spec in specs]
 
 
@@ -258,10 +260,10 @@ class ColumnMLPs(ConfiguredLayer):
         outputs = self._outputs(x, arrays, self.seen[..., only, :], training=False)
         return tf.transpose(outputs[:, 0], [1, 0, 2])
 
-    def weights_of(self, which: npt.ArrayLike) -> np.ndarray:
-        """Returns which entries of the packed variable belong to some networks.
+    def are_weights_of(self, which: npt.ArrayLike) -> np.ndarray:
+        """Returns which entries of the packed variable are weights of some networks.
 
-        The networks are booleans `[M, D]`, the result is of the variable's shape.
+        The networks are booleans `[M, D]`, the result booleans of the variable's shape.
         """
         shape = self.num_members, self._num_columns, 1, 1
         owners = np.arange(self.num_members * self._num_columns).reshape(shape)
@@ -359,9 +361,10 @@ class EntryFeatures:
         self._common = np.concatenate([[], *common])
         self._with_common = np.repeat(np.arange(self.num_numbers), num_common)
         widths = (num_coarse + num_fine).astype(int)
-        # The features on lines and circles, then the common numbers.
-        self._places = np.repeat(np.arange(self.num_numbers), widths)
-        self._places = np.concatenate([self._places, self._with_common])
+        # The features on lines and circles, then those of common numbers; sorted by number.
+        number_of_each = np.repeat(np.arange(self.num_numbers), widths)
+        number_of_each = np.concatenate([number_of_each, self._with_common])
+        self._by_number = np.argsort(number_of_each, kind="stable")
         widths += num_common
         from_numbers = np.repeat(np.arange(self.num_numbers), widths)
         from_codes = np.full(sum(self.num_values), -1)
@@ -383,8 +386,8 @@ class EntryFeatures:
         (low, high), y = maps.ends, maps.share(middle)
         is_line = ~self.maps.is_circle  # a circle has no far ends
         is_low, is_high = is_line & (y <= low), is_line & (y >= high)
-        u = tf.where(is_low, tf.constant(-FARTHEST, y.dtype), maps.forward(middle).u)
-        u = tf.where(is_high, tf.constant(FARTHEST, y.dtype), u)
+        u = tf.where(is_low, tf.constant(-FEATURE_BOUND, y.dtype), maps.forward(middle).u)
+        u = tf.where(is_high, tf.constant(FEATURE_BOUND, y.dtype), u)
         from_numbers = self.from_numbers(numbers, u, self.is_present(codes), dtype)
         return tf.concat([self.from_codes(codes, dtype), from_numbers], axis=1)
 
@@ -427,18 +430,18 @@ class EntryFeatures:
             of_circle = np.arange(width + 2) >= width
             kept = np.flatnonzero(of_circle == is_circle[:, None])
             features = tf.gather(features, kept, axis=1)
-        if len(self._common):  # beside the other features of its number
+        if len(self._common):  # then sorted beside the other features of their numbers
             is_common = tf.gather(y, self._with_common, axis=1) == self._common
             is_common &= tf.gather(is_present, self._with_common, axis=1)
             features = tf.concat(
                 [features, _COMMON_SCALE * tf.cast(is_common, dtype)], axis=1
             )
-            features = tf.gather(features, np.argsort(self._places, kind="stable"), axis=1)
+            features = tf.gather(features, self._by_number, axis=1)
         return features
 
     def _on_line(self, value):
         """Features, `[N, D, B]`, of numbers on lines, `[N, D, 1]`."""
-        near = tf.clip_by_value(value, -FARTHEST, FARTHEST)
+        near = tf.clip_by_value(value, -FEATURE_BOUND, FEATURE_BOUND)
         if not self._knots:
             return near
         features = [len(self._knots) ** 0.5 * near, _between(near, self._knots)]

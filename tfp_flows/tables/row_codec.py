@@ -28,14 +28,14 @@ from tfp_flows.tables.numbers.measured_maps import measured_map
 from tfp_flows.tables.numbers.number_maps import NumberMaps, NumberSpec
 from tfp_flows.tables.presence import PresenceSpec
 from tfp_flows.tables.rules.compositions import Composition, RoomSpec
-from tfp_flows.tables.rules.differences import Difference, in_order
+from tfp_flows.tables.rules.differences import in_order
 from tfp_flows.tables.rules.kept_rules import (
     kept_compositions,
     kept_differences,
     kept_equalities,
     kept_functions,
 )
-from tfp_flows.tables.rules.rule import Computed, Rule
+from tfp_flows.tables.rules.rule import Rule
 
 
 class RowsRead(typing.NamedTuple):
@@ -46,6 +46,13 @@ class RowsRead(typing.NamedTuple):
     is_possible: np.ndarray  # also False for missing cells that are not modelled
     is_known: np.ndarray  # False for texts and categories without a code
     is_missing: np.ndarray
+
+
+class _Key(typing.NamedTuple):
+    """The owner of a code or of a number: a column or its rule, or the column alone."""
+
+    name: str  # of the column
+    is_alone: bool = False  # whether the codec is that of `RowCodec.alone`
 
 
 class RowCodec:
@@ -108,46 +115,41 @@ class RowCodec:
         compositions = [] if is_context else kept_compositions(columns, names)
         self.compositions = {c.name: c for c in compositions}
         self.grids = {name: column.grid for name, column in described.items()}
-        named: list[Difference | Composition | Computed] = [
-            *in_order(self.differences).values(),
-            *compositions,
-            *functions,
-        ]
+        self._rules: dict[str, Rule] = {**in_order(self.differences), **self.compositions}
+        self._rules |= self.functions
         self.alone = {
-            rule.name: ColumnCodec(columns[rule.name], rule.name in may_miss)
-            for rule in named
+            name: ColumnCodec(columns[name], name in may_miss)
+            for name, rule in self._rules.items()
             if rule.has_gaps
             and (may_miss & set(rule.names[1:]) or rule.values_without_rule)
         }
         described |= {d.name: d.column for d in differences}
-        self._before_rest: dict[str, list[str]] = {}  # parts that may leave no room for it
+        # By name of a part: the parts before it, after which there may be no room for it.
+        self._last_before: dict[str, list[str]] = {}
         for c in compositions:
             described |= c.encoded_columns(self.columns)
-            rests = c.rests(self.columns)
-            self._before_rest |= {n: rests[:i] for i, n in enumerate(rests) if i}
+            last = c.last_parts(self.columns)
+            self._last_before |= {name: last[:i] for i, name in enumerate(last) if i}
         for f in functions:  # a column without entries
             described[f.name] = Column(f.label, "constant", f.reason, values=[0.0])
             may_miss -= set() if f.has_gaps else {f.name}
         self.codecs = {
             n: ColumnCodec(c, n in may_miss, is_context) for n, c in described.items()
         }
-        # Keys of entries: a name, and whether the codec is that of the column alone. Codes
-        # that some rows do not have are last, each after those that it depends on.
-        alone = [(name, is_alone) for name in self.alone for is_alone in (False, True)]
-        alone = [*((name, False) for name in self._before_rest), *alone]
-        keys = [(name, False) for name in self.codecs]
-        self._with_code = [
-            *(k for k in keys if k not in alone and self._codec(k).num_codes > 1),
-            *(
-                k
-                for k in alone
-                if self._codec(k).has_number or self._codec(k).num_codes > 1
-            ),
-        ]
-        keys = [key for name in self.codecs for key in ((name, False), (name, True))]
-        keys = [key for key in keys if key[0] in self.alone or not key[1]]
+        # Codes that some rows do not have are last, each after those that it depends on.
+        in_some_rows = [_Key(name) for name in self._last_before]
+        for name in self.alone:
+            in_some_rows += [_Key(name), _Key(name, is_alone=True)]
+        in_all_rows = [k for k in map(_Key, self.codecs) if k not in in_some_rows]
+        self._with_code = [k for k in in_all_rows if self._codec(k).num_codes > 1]
+        for key in in_some_rows:
+            if self._codec(key).has_number or self._codec(key).num_codes > 1:
+                self._with_code.append(key)
+        keys = [_Key(name, alone) for name in self.codecs for alone in (False, True)]
+        keys = [key for key in keys if key.name in self.alone or not key.is_alone]
         self._with_number = [key for key in keys if self._codec(key).has_number]
-        self.owners = [name for name, _ in (*self._with_code, *self._with_number)]
+        self._keys = [*self._with_code, *self._with_number]
+        self.owners = [key.name for key in self._keys]
 
     @property
     def num_values(self) -> list[int]:
@@ -168,26 +170,25 @@ class RowCodec:
 
     def entries_of_column(self, name: str) -> list[int]:
         """Returns the indices of the code and number of a column, or of its rule."""
-        keys = [*self._with_code, *self._with_number]
-        return [entry for entry, key in enumerate(keys) if key == (name, False)]
+        return [entry for entry, key in enumerate(self._keys) if key == _Key(name)]
 
     def read(self, frame: Frame) -> RowsRead:
         """Returns the rows of a frame, also rows that cannot occur."""
         encoded, columns = self._encoded(frame)
-        entries = [encoded[key].code for key in self._with_code]
-        entries += [encoded[key].number for key in self._with_number]
         x = np.zeros([len(frame), self.size])
         is_observed = np.ones(x.shape, bool)
-        for place, key in enumerate([*self._with_code, *self._with_number]):
-            x[:, place] = np.nan_to_num(entries[place])  # absent numbers are NaN
-            is_observed[:, place] = ~encoded[key].is_missing
+        for entry, key in enumerate(self._keys):
+            is_code = entry < len(self._with_code)
+            cells = encoded[key].code if is_code else encoded[key].number
+            x[:, entry] = np.nan_to_num(cells)  # absent numbers are NaN
+            is_observed[:, entry] = ~encoded[key].is_missing
         for composition in self.compositions.values():
             # Which part has all of the room follows from all parts.
             cells = self.columns_of(composition, frame).values()
             is_partial = np.any([is_missing(column) for column in cells], axis=0)
             for name in composition.names[1:]:
                 if self.codecs[name].column.spikes:
-                    is_observed[is_partial, self._with_code.index((name, False))] = False
+                    is_observed[is_partial, self._with_code.index(_Key(name))] = False
         flags = np.ones([3, len(frame), len(self.names)], bool)
         for i, cells in enumerate(columns.values()):
             flags[:, :, i] = cells.is_possible, cells.is_known, cells.is_missing
@@ -208,7 +209,7 @@ class RowCodec:
     def refuse(self, frame: Frame, rows: RowsRead) -> None:
         """Raises `ValueError` for missing cells without a code, and unknown categories.
 
-        With "indicator", a computed cell that is missing contradicts its source.
+        With "indicator", computed cells may be missing: then the row cannot occur.
         """
         are_refused, where = rows.is_missing, ""
         hint = " With missing='indicator' they are modelled."
@@ -217,7 +218,7 @@ class RowCodec:
             are_refused = are_refused & ~rows.is_possible & np.array(are_free, bool)
             where, hint = ", but where the fit had some", ""
         elif self.names:
-            # Not the known ones, whose rule lacks another cell.
+            # `is_missing` is also True for a cell whose rule lacks another column's cell.
             own = [is_missing(self._take(frame)[name]) for name in self.names]
             are_refused = are_refused & np.stack(own, axis=1)
         counts = dict(zip(self.names, are_refused.sum(axis=0).tolist(), strict=True))
@@ -247,7 +248,7 @@ class RowCodec:
             return
         row = int(np.argmax(is_wrong.any(axis=1)))
         name = self.names[int(np.argmax(is_wrong[row]))]
-        column, part = self.codecs[name].column, self._part(name, frame)
+        column, part = self.codecs[name].column, self._modelled_column(name, frame)
         if name in self.alone and not self._has_rule(name, frame)[row]:
             column, part = self.alone[name].column, self._take(frame)[name]
         cell = _shown(part[row])
@@ -297,35 +298,33 @@ class RowCodec:
         codes = {key: code for code, key in enumerate(self._with_code)}
         for place, key in enumerate(self._with_number):
             cells = encoded[key]
-            if key[1]:  # few rows have the column alone, but all tell its map
-                cells = self._encoded_alone(key[0], frame)
-            measured = Encoded(*(entry[rows] for entry in cells))
-            if place in rooms:
-                share = self._measured_share(place, rooms[place], encoded, rows)
-                specs.append(dataclasses.replace(share, code=codes.get(key, -1)))
-                continue
+            if key.is_alone:  # few rows have the column alone, but all tell its map
+                cells = self._encoded_alone(key.name, frame)
+            cells = Encoded(*(entry[rows] for entry in cells))
             if is_at_atom is not None:
-                number = np.where(is_at_atom[:, place], np.nan, measured.number)
-                measured = measured._replace(number=number)
-            specs.append(self._codec(key).measured(measured, codes.get(key, -1)))
+                number = np.where(is_at_atom[:, place], np.nan, cells.number)
+                cells = cells._replace(number=number)
+            if place in rooms:
+                spec = self._measured_share(place, rooms[place], encoded, rows)
+            else:
+                spec = self._codec(key).measured(cells)
+            specs.append(dataclasses.replace(spec, code=codes.get(key, -1)))
         return specs
 
     def presence(self, contexts: RowCodec) -> list[PresenceSpec]:
         """Returns where codes of rules are present, by codes of the row or its context."""
-        rules: dict[str, Rule] = {**self.differences, **self.functions, **self.compositions}
         specs = []
         for code, (name, is_alone) in enumerate(self._with_code):
-            if name in self._before_rest:
-                rests = [
-                    (self._with_code.index((n, False)), self.codecs[n].num_codes - 1)
-                    for n in self._before_rest[name]  # all of the room is the last spike
+            if name in self._last_before:
+                cells = [
+                    (self._with_code.index(_Key(n)), self.codecs[n].num_codes - 1)
+                    for n in self._last_before[name]  # all of the room is the last spike
                 ]
-                specs.append(PresenceSpec(code, rests))
-            if name not in self.alone:
-                continue
-            rule = rules[name]
-            cells, context_cells = (codec._without_rule(rule) for codec in (self, contexts))
-            specs.append(PresenceSpec(code, cells, context_cells, is_alone))
+                specs.append(PresenceSpec(code, cells))
+            if name in self.alone:
+                rule = self._rules[name]
+                of_rows, of_context = (c._without_rule(rule) for c in (self, contexts))
+                specs.append(PresenceSpec(code, of_rows, of_context, if_any=is_alone))
         return specs
 
     @property
@@ -334,7 +333,7 @@ class RowCodec:
         specs = []
         for composition in self.compositions.values():
             keys = enumerate(self._with_number)
-            numbers = [n for n, (name, _) in keys if name in composition.names]
+            numbers = [n for n, key in keys if key.name in composition.names]
             for place, number in enumerate(numbers):
                 grid, total = self.grids[composition.name], composition.total
                 if grid is not None:
@@ -354,15 +353,15 @@ class RowCodec:
         is_integer = self._codec(key).grid is not None
         share = (number + 0.5 * is_integer) / (room.total - np.nansum(numbers[1:], axis=0))
         share = share[np.isfinite(share)]
-        unit = Column(key[0], "bounded", low=0.0, high=1.0)
-        spec = measured_map(unit, (0.0, 1.0), share, False)
+        unit = Column(key.name, "bounded", low=0.0, high=1.0)
+        spec = measured_map(unit, (0.0, 1.0), share)
         return dataclasses.replace(spec, is_integer=is_integer)
 
     def _without_rule(self, rule):
         """Pairs of a code of a source and a value at which the rule does not apply."""
         pairs = []
         for code, key in enumerate(self._with_code):
-            if key[0] in rule.names[1:]:
+            if key.name in rule.names[1:]:
                 codec = self._codec(key)
                 values = codec.codes_of(rule.values_without_rule)
                 values += [codec.num_codes - 1] if codec.has_missing else []
@@ -377,11 +376,11 @@ class RowCodec:
             *code, number = owner.entries_of_column(earlier)
             specs.append(
                 AtomSpec(
-                    self.entries_of_column(later)[-1] - len(self._with_code),
-                    first + number,
-                    first + code[0] if code else -1,
-                    owner.codecs[earlier].spikes_in_steps,
-                    self.codecs[later].spikes_in_steps,
+                    number=self.entries_of_column(later)[-1] - len(self._with_code),
+                    cell=first + number,
+                    code=first + code[0] if code else -1,
+                    spikes_there=owner.codecs[earlier].spikes_in_steps,
+                    spikes=self.codecs[later].spikes_in_steps,
                 )
             )
         return specs
@@ -393,7 +392,7 @@ class RowCodec:
 
         Columns computed from others may need columns of the `context`, `[N]` by name.
         """
-        columns = (context or {}) | self.parts(x)
+        columns = (context or {}) | self.modelled(x)
         for name, composition in self.compositions.items():
             columns |= composition.decoded(columns, self.columns)
             columns[name] = self._with_alone(name, x, columns[name])
@@ -410,13 +409,12 @@ class RowCodec:
             columns[name] = self._with_alone(name, x, computed)
         return {name: columns[name] for name in self.names}
 
-    def parts(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns columns, `[N]`, by name, with differences in place of their columns."""
-        return {name: self._decoded((name, False), x)[0] for name in self.codecs}
+    def modelled(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns what is modelled in place of each column (`codecs`), `[N]` by name."""
+        return {name: self._decoded(_Key(name), x)[0] for name in self.codecs}
 
     def _codec(self, key):
-        name, is_alone = key
-        return self.alone[name] if is_alone else self.codecs[name]
+        return (self.alone if key.is_alone else self.codecs)[key.name]
 
     def _decoded(self, key, x):
         """The cells of a column or its rule, `[N]`, and where their code is present."""
@@ -433,20 +431,20 @@ class RowCodec:
         """The cells of a column: those of its rule, or its own where it has none."""
         if name not in self.alone:
             return cells
-        return with_cells(cells, *self._decoded((name, True), x))
+        return with_cells(cells, *self._decoded(_Key(name, is_alone=True), x))
 
     def _encoded(self, frame):
         """The cells of each key's codec and of each column, dictionaries of `Encoded`."""
         encoded, columns = {}, {}
         parts: dict[str, Encoded] = {}
         for composition in self.compositions.values():
-            parts |= self._encoded_parts(composition, frame)
+            parts |= self._encoded_composition(composition, frame)
         for name in self.names:
             if name in self.functions:
                 cells = self._computed(self.functions[name], frame)
             else:
-                cells = parts[name] if name in parts else self._encoded_part(name, frame)
-            encoded[name, False] = columns[name] = cells
+                cells = parts[name] if name in parts else self._encoded_column(name, frame)
+            encoded[_Key(name)] = columns[name] = cells
             if name not in self.alone:
                 continue
             alone, has_rule = self._encoded_alone(name, frame), self._has_rule(name, frame)
@@ -454,8 +452,8 @@ class RowCodec:
             columns[name] = Encoded(*chosen)._replace(is_missing=alone.is_missing)
             num_codes = self.codecs[name].num_codes, self.alone[name].num_codes
             cells = cells._replace(is_missing=cells.is_missing | ~has_rule)
-            encoded[name, False] = _with_absent(cells, ~has_rule, num_codes[0])
-            encoded[name, True] = _with_absent(alone, has_rule, num_codes[1])
+            encoded[_Key(name)] = _with_absent(cells, ~has_rule, num_codes[0])
+            encoded[_Key(name, True)] = _with_absent(alone, has_rule, num_codes[1])
         return encoded, columns
 
     def _encoded_alone(self, name, frame):
@@ -463,9 +461,7 @@ class RowCodec:
 
     def _has_rule(self, name, frame):
         """In which rows the rule of a column says what it can be, booleans `[N]`."""
-        rules: dict[str, Rule] = {**self.functions, **self.differences, **self.compositions}
-        rule = rules[name]
-        _, *sources = self.columns_of(rule, frame).values()
+        _, *sources = self.columns_of(self._rules[name], frame).values()
         if name in self.functions:
             sources = [self.functions[name](*sources)]
         return ~np.any([is_missing(source) for source in sources], axis=0)
@@ -482,21 +478,21 @@ class RowCodec:
         nothing, is_known = np.zeros(len(values)), np.ones(len(values), bool)
         return Encoded(code, nothing, is_possible, is_known, absent)
 
-    def _encoded_parts(self, composition, frame):
+    def _encoded_composition(self, composition, frame):
         """The cells of the columns of a composition, `Encoded` by name."""
-        parts, has_room = self._parts(composition, frame)
+        parts, has_room = self._modelled_composition(composition, frame)
         encoded = {}
         for name, part in parts.items():
             cells = self.codecs[name].encode(part)
-            if rests := self._before_rest.get(name):
-                is_absent = np.any([parts[n] == composition.total for n in rests], axis=0)
+            if last := self._last_before.get(name):
+                is_absent = np.any([parts[n] == composition.total for n in last], axis=0)
                 cells = _with_absent(cells, is_absent, self.codecs[name].num_codes)
             is_possible = cells.is_possible & (has_room | cells.is_missing)
             encoded[name] = cells._replace(is_possible=is_possible)
         return encoded
 
-    def _encoded_part(self, name, frame):
-        cells = self.codecs[name].encode(self._part(name, frame))
+    def _encoded_column(self, name, frame):
+        cells = self.codecs[name].encode(self._modelled_column(name, frame))
         grid = self.grids[name]
         if name not in self.differences or grid is None:
             return cells
@@ -506,11 +502,11 @@ class RowCodec:
         is_on_grid = cells.is_missing | (steps == np.floor(steps))
         return cells._replace(is_possible=cells.is_possible & is_on_grid)
 
-    def _part(self, name, frame):
+    def _modelled_column(self, name, frame):
         """A column, or what is encoded in its place: a difference, or a part's cells."""
         composition = self.composition_of(name)
         if composition:
-            return self._parts(composition, frame)[0][name]
+            return self._modelled_composition(composition, frame)[0][name]
         if name not in self.differences:
             return self._take(frame)[name]
         difference = self.differences[name]
@@ -520,7 +516,7 @@ class RowCodec:
         grid = difference.column.grid or self.grids[name]
         return apart if grid is None else grid.round_if_near(apart)
 
-    def _parts(self, composition, frame):
+    def _modelled_composition(self, composition, frame):
         """What a composition encodes, `[N]` by name, and where it has room, `[N]`."""
         columns = self.columns_of(composition, frame)
         cells = [cells_of(name, column).numbers() for name, column in columns.items()]
@@ -567,12 +563,11 @@ def violated_rules(frame: Any, columns: TableColumns) -> dict[str, npt.NDArray[n
     codec = RowCodec(columns, "indicator", names)
     rows = codec.read(Frame(frame))
     broken = {}
+    with_label = {**codec.functions, **codec.compositions}
     for name, is_broken in zip(names, (~(rows.is_possible & rows.is_known)).T, strict=True):
         is_part = codec.composition_of(name) is not None
         column = columns[name] if is_part else codec.codecs[name].column
         details = f", {column.details}" if column.details else ""
         rule = f"{column.name}: {column.kind}{details}"
-        if name in (labelled := {**codec.functions, **codec.compositions}):
-            rule = labelled[name].label
-        broken[rule] = is_broken
+        broken[with_label[name].label if name in with_label else rule] = is_broken
     return broken

@@ -27,8 +27,6 @@ class TableCodecs:
     Attributes:
       rows: the `RowCodec` of the modelled columns.
       context: that of the context.
-      presence: a `PresenceSpec` for each code that only some rows have.
-      rooms: a `RoomSpec` for each part of a composition.
 
     Raises:
       ValueError: if no column that varies is modelled, `context` has an unknown name, or a
@@ -46,8 +44,6 @@ class TableCodecs:
         self.context = RowCodec(columns, missing, context, is_context=True)
         self._columns = columns
         self._atoms = self.rows.atoms(self.context)
-        self.presence = self.rows.presence(self.context)
-        self.rooms = self.rows.rooms
         require(self.rows.size, "columns that vary", f"{names}, all constant")
 
     def encode_possible(self, frame: Frame) -> tuple[np.ndarray, np.ndarray | None]:
@@ -74,15 +70,19 @@ class TableCodecs:
         self,
         frame: Frame,
         rows: npt.NDArray[np.integer],
-        encoded: Sequence[np.ndarray | None],
+        x: np.ndarray,
+        context: np.ndarray | None,
     ) -> tuple[list[NumberSpec], list[AtomSpec]]:
-        """Returns maps and atoms of the numbers, measured in some rows of a frame."""
+        """Returns maps and atoms of the numbers, measured in some rows, `[n]`, of a frame.
+
+        The entries of all rows are `x`, `[N, K + D]`, and `context`, `[N, C]`.
+        """
         numbers = self.rows.measure(frame, rows)
         if not self._atoms:
             return numbers, []
-        entries = np.concatenate([e[rows] for e in encoded if e is not None], axis=1)
+        entries = x if context is None else np.concatenate([x, context], axis=1)
         atoms = Atoms(self._atoms, NumberMaps(numbers))
-        specs, is_at_atom = atoms.measured(entries, len(self.rows.num_values))
+        specs, is_at_atom = atoms.measured(entries[rows], len(self.rows.num_values))
         return self.rows.measure(frame, rows, is_at_atom), specs
 
     def written(self, x: np.ndarray, form: Form, contexts: Frame | None) -> Any:

@@ -45,6 +45,7 @@ from tfp_flows.tables.table_codecs import TableCodecs
 from tfp_flows.tables.training import FitOptions, fit_distribution
 from tfp_flows.training.density_estimator import DensityEstimator
 from tfp_flows.training.loading import load
+from tfp_flows.training.row_format import Rows
 
 # Bounds of the tails (`NumberConditionals`): with 7, the table magic had a draw of 1e211.
 _TAIL_BOUNDS = 1.6, 0.7
@@ -164,25 +165,23 @@ class TableDensity:
         require(len(read), "`frame` with rows", "none")
         rows, weight = self._training_rows(len(read), share, sample_weight)
         self._form = read.form
-        encoded = self._codecs.encode_possible(read)
+        x, context = self._codecs.encode_possible(read)
         measured = rows[rows_by_weight(weight)]
-        self._distribution = self._new_distribution(read, encoded, measured)
+        distribution = self._new_distribution(read, x, context, measured)
+        self._distribution = distribution
         validation = None
         if fit_options.validation_frame is not None:
             try:
                 kept = self._codecs.encode_possible(Frame(fit_options.validation_frame))
             except ValueError as error:
                 raise ValueError(f"{error} The rows are `validation_frame`.") from error
-            validation = *kept, np.ones(len(kept[0]))
-        data = *take_rows(encoded, rows), weight
-        history = fit_distribution(
-            self._distribution, data, validation, fit_options, self._seed
-        )
+            validation = Rows(*kept, np.ones(len(kept[0])))
+        data = take_rows(Rows(x, context), rows)._replace(weight=weight)
+        history = fit_distribution(distribution, data, validation, fit_options, self._seed)
         if share:
-            is_kept = ~np.isin(np.arange(len(read)), rows)
-            fitted = self._distribution, self._codecs.rows
-            scores = calibration_scores(*fitted, read, encoded[1], is_kept)
-            self._distribution.parameters["description"][_SCORES] = scores.tolist()
+            is_kept, codec = ~np.isin(np.arange(len(read)), rows), self._codecs.rows
+            scores = calibration_scores(distribution, codec, read, context, is_kept)
+            distribution.parameters["description"][_SCORES] = scores.tolist()
         return history
 
     @property
@@ -345,7 +344,7 @@ class TableDensity:
         x = self._draw(count, seed, encoded)
         if exclude is None:
             return self._codecs.written(x, self._form, read)
-        return self._without(Frame(exclude, "exclude"), x, seed, read, encoded)
+        return self._drawn_without(Frame(exclude, "exclude"), x, seed, read, encoded)
 
     def synthesis_report(
         self,
@@ -542,8 +541,8 @@ class TableDensity:
         shape = () if context is not None else count
         return np.array(self.distribution.sample(shape, seed=seed, context=context))
 
-    def _without(self, excluded, x, seed, read, encoded):
-        """Returns the rows of draws x, of which those that are excluded are drawn again."""
+    def _drawn_without(self, excluded, x, seed, read, encoded):
+        """Returns the rows of draws x; draws that equal an excluded row are drawn again."""
         for attempt in range(1, _MOST_ATTEMPTS):
             rows = self._codecs.written(x, self._form, read)
             is_copy = are_copies(*row_features([Frame(rows), excluded], self.columns))
@@ -564,35 +563,36 @@ class TableDensity:
             return rows, np.ones(len(rows)) if weight is None else weight
         words = "no `sample_weight` with `calibration_split`, for which rows count alike"
         require(sample_weight is None, words, "both")
-        described = self.columns, self._codecs.rows
-        is_kept = calibration_rows(*described, num_rows, calibration_split, self._seed)
+        codec, share = self._codecs.rows, calibration_split
+        is_kept = calibration_rows(codec, num_rows, share, self._seed)
         return np.flatnonzero(~is_kept), np.ones(num_rows - is_kept.sum())
 
-    def _new_distribution(self, read, encoded, measured):
+    def _new_distribution(self, read, x, context, measured):
         """Returns a fresh `TableDistribution`, with maps that are measured in some rows."""
         codecs, num_rows = self._codecs, len(measured)
-        numbers, atoms = codecs.measure(read, measured, encoded)
+        num_columns, num_given = len(codecs.rows.names), len(codecs.context.names)
+        numbers, atoms = codecs.measure(read, measured, x, context)
         given = codecs.context.measure(read, measured)
-        counts = num_rows, len(codecs.rows.names), len(codecs.context.names)
-        sizes: Any = self._sizes.for_table(*counts)  # without None
-        units = code_units = sizes.hidden_units
-        seen = sizes.num_members, units[0], *counts[:2]
-        given = choose_common(given, *seen)
+        sizes: Any = self._sizes.for_table(num_rows, num_columns, num_given)  # without None
+        members, units = sizes.num_members, sizes.hidden_units
+        code_units = units
+        given = choose_common(given, members, units[0], num_rows, num_columns)
+        knots = choose_fine_knots(members, units[0], num_rows, num_columns, num_given)
         if self._sizes.hidden_units is None:
             code_units = choose_code_units(units, num_rows, codecs.rows.num_values)
         return TableDistribution(
             codecs.rows.num_values,
             numbers,
             atoms=atoms,
-            presence=codecs.presence,
-            rooms=codecs.rooms,
+            presence=codecs.rows.presence(codecs.context),
+            rooms=codecs.rows.rooms,
             context_values=codecs.context.num_values,
             context_numbers=given,
             description=self._description(),
             tail_bounds=_TAIL_BOUNDS,
             are_tails_first=True,
             code_units=code_units,
-            fine_knots=choose_fine_knots(sizes.num_members, units[0], *counts),
+            fine_knots=knots,
             seed=self._seed,
             **vars(sizes),
         )

@@ -32,6 +32,7 @@ from tfp_flows.tables.recalibration import recalibrate
 from tfp_flows.training.averaging import averaging_adam
 from tfp_flows.training.callbacks import StopAfter, progress
 from tfp_flows.training.row_batches import epoch_orders, row_batches
+from tfp_flows.training.row_format import Rows
 
 _LOSSES = ("loss", "val_loss")
 _PATIENT_STEPS = 480  # a network stops after so many steps without improvement
@@ -111,25 +112,25 @@ class FitOptions:
 
 def fit_distribution(
     distribution: TableDistribution,
-    data: tuple,
-    validation: tuple | None,
+    data: Rows,
+    validation: Rows | None,
     options: FitOptions,
     seed: int | None,
 ) -> keras.callbacks.History:
     """Fits a distribution to rows; returns "loss" and "val_loss", in nats per row.
 
-    Data are entries, `[N, K + D]`, contexts, `[N, C]` or None, and weights of rows, `[N]`.
-    Without validation data, which is likewise, each member leaves out a share. The seed
-    determines the shares and the order of rows.
+    The rows are entries, `[N, K + D]`, all with a weight. Without validation rows, each
+    member leaves out a share. The seed determines the shares and the order of rows.
     """
     x, context, weight = data
-    is_trained, judged = _split(data, validation, distribution.num_members, options, seed)
+    members = distribution.num_members
+    is_trained, validation = _split(data, validation, members, options, seed)
     # The mean over a member's own training rows, divided by the number of members.
     weights = is_trained * (weight / weight.max())[:, None]
-    weights /= distribution.num_members * weights.mean(axis=0)
+    weights /= members * weights.mean(axis=0)
     distribution.start_at_frequencies(x, weights)
     pace = _Pace.from_rows(len(x), options)
-    best = BestNetworks(distribution, pace.patience, *judged)
+    best = BestNetworks(distribution, pace.patience, *validation)
     falling = keras.callbacks.ReduceLROnPlateau(
         "val_loss", factor=_FALL, patience=pace.falls_after, min_delta=1e-4
     )
@@ -140,7 +141,7 @@ def fit_distribution(
     backup, first, last = None, 0, options.epochs
     if options.backup is not None:
         require(seed is not None, "`seed` with `backup`, which repeats draws", None)
-        arrays = [*data, weights, *judged]
+        arrays = [*data, weights, *validation]
         about = distribution.parameters["description"], options.learning_rate, seed
         fingerprint = _fingerprint(arrays, about, pace)
         backup = FitBackup(options.backup, fingerprint, best, falling)
@@ -151,7 +152,7 @@ def fit_distribution(
     steps_per_epoch = -(-len(x) // pace.batch_size)
     model = _compiled_model(distribution, options.learning_rate, steps_per_epoch)
     inputs = x if context is None else (x, context)
-    orders = epoch_orders(len(x), seed, first, max(last, first + 1))
+    orders = epoch_orders(len(x), seed, first, max(last, first + 1))  # not empty
     with without_retracing_warnings():
         history = model.fit(
             row_batches((inputs, weights), orders, pace.batch_size),
@@ -162,7 +163,7 @@ def fit_distribution(
             shuffle=False,  # the orders are random already
             verbose=verbose,
         )
-    recalibrate(distribution, *judged)
+    recalibrate(distribution, *validation)
     logs = backup.logs if backup else {name: history.history[name] for name in _LOSSES}
     history.epoch, history.history = list(range(len(logs["loss"]))), logs
     return history
@@ -207,21 +208,19 @@ class _Pace(typing.NamedTuple):
 
 
 def _split(data, validation, num_members, options, seed):
-    """Returns which member is trained on which row, `[N, M]`, and the validation rows.
+    """Returns which member is trained on which row, `[N, M]`, and the validation `Rows`.
 
-    The validation rows are a tuple of entries, context, and weights for each member, 0 for
-    a row that does not judge it.
+    Their weights are `[N, M]`: 0 where a row does not judge a member.
     """
     x, context, weight = data
     if validation is not None:
-        require(len(validation[0]), "`validation_frame` with rows", "none")
+        require(len(validation.x), "`validation_frame` with rows", "none")
+        weights = np.repeat(validation.weight[:, None], num_members, axis=1)
         is_trained = np.ones([len(x), num_members], bool)
-        *rows, weight = validation
-        return is_trained, (*rows, np.repeat(weight[:, None], num_members, axis=1))
+        return is_trained, validation._replace(weight=weights)
     left_out = held_out(len(x), num_members, options.validation_split, seed)
-    is_judge = left_out.any(axis=1)
     weights = left_out * (weight / weight.max())[:, None]
-    return ~left_out, take_rows((x, context, weights), is_judge)
+    return ~left_out, take_rows(Rows(x, context, weights), left_out.any(axis=1))
 
 
 def held_out(
@@ -263,6 +262,7 @@ class MemberModel(keras.Model):
     def __init__(self, distribution: TableDistribution) -> None:
         super().__init__(dtype=distribution.dtype.name)
         self._distribution = distribution
+        # Keras finds the variables in layers that are attributes.
         conditioners = [m for m in distribution.submodules if isinstance(m, Conditioner)]
         self._networks = [conditioner.network for conditioner in conditioners]
         self.built = True
@@ -372,7 +372,7 @@ class BestNetworks(keras.callbacks.Callback):
             for variable in made.trainable_variables if is_better else ():
                 kept[id(variable)][...] = variable.numpy()
         if numbers is not None and which[:, 1:].any():
-            chosen = numbers.network.weights_of(which[:, 1:])
+            chosen = numbers.network.are_weights_of(which[:, 1:])
             for variable in numbers.trainable_variables:
                 kept[id(variable)][chosen] = variable.numpy()[chosen]
 

@@ -1,10 +1,11 @@
 """Likelihood training: distributions as Keras models.
 
-Read `model` first (one training step, one `fit`), then `density_estimator`. The data of
-`fit` are in `row_format` (rows, contexts and weights told apart), `row_arrays` (in memory),
-`row_stream` (in batches) and `row_batches` (orders of rows). The model stands on
-`global_batch` (replicas), `shared_variables`, `weight_prior` and `blocks` (several steps as
-one XLA program). `averaging`, `callbacks` and `loading` stand alone.
+Read `model` first (one training step, one `fit`), then `density_estimator` and its
+`weight_prior`. The data of `fit` are in `row_format` (rows, contexts and weights told
+apart), `row_batches` (batches of arrays, orders of rows), `row_arrays` (in memory) and
+`row_stream` (in batches). The model stands on `global_batch` (replicas),
+`shared_variables`, `callbacks` and `blocks` (several steps as one XLA program). `loading`
+reads saved models. `averaging` stands alone.
 """
 
 from tfp_flows.training.averaging import averaging_adam

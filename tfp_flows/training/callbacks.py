@@ -15,7 +15,7 @@ from tfp_flows.core.rows import initialize_part
 from tfp_flows.distributions.distribution_checks import check_rows_of
 
 _SILENT_SECONDS = 3.0  # seconds before the first line of progress
-_BETWEEN = {True: 0.2, False: 10.0}  # seconds between two lines; True: on a terminal
+_BETWEEN_ON_TERMINAL, _BETWEEN_IN_FILE = 0.2, 10.0  # seconds between two lines
 
 
 class StopOnNaN(keras.callbacks.Callback):
@@ -28,8 +28,8 @@ class StopOnNaN(keras.callbacks.Callback):
     further training.
 
     Args:
-      monitor: name of the metric that is compared between epochs, those that have it; the
-        training loss if none has.
+      monitor: name of the metric by which epochs are compared. Epochs without it do not
+        count; if all are without it, the training loss is compared.
 
     Attributes:
       stopped_epoch: the epoch, counted from 1, in which something was not finite; or None.
@@ -243,7 +243,8 @@ class FitProgress(keras.callbacks.Callback):
 
     def _write(self, line, end=""):
         is_terminal = sys.stderr.isatty()
-        self._next = time.monotonic() + _BETWEEN[is_terminal]
+        wait = _BETWEEN_ON_TERMINAL if is_terminal else _BETWEEN_IN_FILE
+        self._next = time.monotonic() + wait
         if is_terminal:
             sys.stderr.write(f"\r{line.ljust(len(self._line))}{end}")
         elif line != self._line:

@@ -223,19 +223,20 @@ def _limited_variables(num_arrays: int, num_bytes: int) -> Iterator[None]:
     """Refuses many more variables than arrays, and many more bytes, in total."""
     most = _MAX_COPIES * num_arrays + _MAX_OTHER_VARIABLES
     most_bytes = _MAX_COPIES * num_bytes + _MAX_OTHER_BYTES
-    created = [0, 0]
+    num_created = bytes_created = 0
 
     def create(next_creator: Any, **kwargs: Any) -> tf.Variable:
+        nonlocal num_created, bytes_created
         initial, shape = kwargs.get("initial_value"), kwargs.get("shape")
         if shape is None:
             shape = _shape_of_initial(initial)
         dtype = tf.as_dtype(kwargs.get("dtype") or getattr(initial, "dtype", "float32"))
-        created[0] += 1
-        created[1] += (tf.TensorShape(shape).num_elements() or 0) * dtype.size
-        if created[0] > most or created[1] > most_bytes:
+        num_created += 1
+        bytes_created += (tf.TensorShape(shape).num_elements() or 0) * dtype.size
+        if num_created > most or bytes_created > most_bytes:
             raise ValueError(
-                f"a variable of shape {shape}, with which the model has {created[0]} "
-                f"variables of {created[1]:,} bytes, more than the file's {num_arrays} "
+                f"a variable of shape {shape}, with which the model has {num_created} "
+                f"variables of {bytes_created:,} bytes, more than the file's {num_arrays} "
                 f"arrays of {num_bytes:,} bytes allow"
             )
         return next_creator(**kwargs)

@@ -1,4 +1,4 @@
-"""The Keras model that all models of this package are: one training step, one `fit`."""
+"""The base class of the package's Keras models: one training step, one `fit`."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class LikelihoodModel(keras.Model):
     objective of a step is `sum(w nats) / n` over its n rows, as in Keras: batches then add
     up to the objective of all rows, whatever their weights. `fit` divides weights of arrays
     by their mean, so that their unit does not matter; weights in batches should have a mean
-    near 1. Results do not depend on how a
-    `tf.distribute` strategy divides a batch among replicas.
+    near 1. Results do not depend on how a `tf.distribute` strategy divides a batch among
+    replicas.
 
     The changes to Keras 3.15, and their reasons:
 
@@ -79,7 +79,7 @@ class LikelihoodModel(keras.Model):
         self._set_untracked("_row_format", row_format)
         self._shared_weights = shared_variables(*modules)
         for index, weight in enumerate(self._shared_weights):
-            # Keras's list of weights is none of the parts that a `Checkpoint` reads.
+            # A `Checkpoint` does not read Keras's list of weights.
             self._track_trackable(weight.shared, f"shared_{index}")
         # After Keras has listed them, since the list of a frozen variable is another one.
         follow_layers(self._shared_weights, *modules)
@@ -165,7 +165,7 @@ class LikelihoodModel(keras.Model):
         self._check_trainable(y, kwargs.get("class_weight"))
         _check_counts(batch_size=batch_size, **kwargs)
         callbacks = as_list(kwargs.get("callbacks"))
-        for callback in callbacks:
+        for callback in callbacks:  # those of this package may have `check`, `goes_first`
             if hasattr(callback, "check"):
                 callback.check(self)
         training = self._data(x, kwargs.pop("sample_weight", None), checked=True)
@@ -332,8 +332,8 @@ class LikelihoodModel(keras.Model):
         """Saves the model, as `keras.Model.save`, to a `.keras` file.
 
         With `zipped=False`, a folder is written. Missing folders of the path are made.
-        Raises `ValueError` if the path of a file has another ending, or that of a folder
-        has files.
+        Raises `ValueError` if the path of a file has another ending, or a folder holds a
+        model.
         """
         path = str(os.fspath(filepath))
         is_folder = kwargs.get("zipped") is False and not path.endswith((".h5", ".hdf5"))
@@ -341,10 +341,9 @@ class LikelihoodModel(keras.Model):
         words = "`filepath` to end in `.keras`, which holds distributions too"
         hint = " `save_weights` writes `.weights.h5`, and `export` a SavedModel."
         require(fits, words, repr(filepath), hint)
-        if is_folder and os.path.isdir(path):  # Keras would replace some files and fail
-            found = sorted(os.listdir(path))
-            words = "`filepath` of a new or empty folder"
-            require(not found, words, f"{path!r} with {found}")
+        if is_folder:  # Keras would replace some files of a model and fail
+            holds_model = os.path.exists(os.path.join(path, "config.json"))
+            require(not holds_model, "`filepath` of a folder without a model", repr(path))
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         return super().save(filepath, *args, **kwargs)
 

@@ -42,10 +42,10 @@ def epoch_orders(num_rows: int, seed: int | None, first: int, last: int) -> tf.d
     return tf.data.Dataset.range(first, last).map(order)
 
 
-def row_batches(arrays: Any, order: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+def row_batches(arrays: Any, orders: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
     """Returns a dataset of batches of arrays in memory, `[N, ...]`, or None, in any nest.
 
-    `order` is a dataset of indices of the rows, an element for each pass over them.
+    `orders` is a dataset of indices of the rows, `[N]`, an element for each pass over them.
     """
     with tf.device("CPU"):
         arrays = tf.nest.map_structure(
@@ -54,7 +54,7 @@ def row_batches(arrays: Any, order: tf.data.Dataset, batch_size: int) -> tf.data
     num_rows = len(tf.nest.flatten(arrays)[0])
     num_whole = num_rows // batch_size
 
-    def indices(order):
+    def batches_of(order):
         # Sliced in one op: batching row by row takes longer than gathering the rows.
         whole = tf.reshape(order[: num_whole * batch_size], [num_whole, batch_size])
         batches = tf.data.Dataset.from_tensor_slices(whole)
@@ -63,11 +63,8 @@ def row_batches(arrays: Any, order: tf.data.Dataset, batch_size: int) -> tf.data
             batches = batches.concatenate(last)
         return batches
 
-    def gather(rows):
-        return take_rows(arrays, rows)
-
-    count = -(-num_rows // batch_size) * len(order)
-    batches = order.flat_map(indices).map(gather)
+    count = -(-num_rows // batch_size) * len(orders)
+    batches = orders.flat_map(batches_of).map(lambda rows: take_rows(arrays, rows))
     batches = batches.apply(tf.data.experimental.assert_cardinality(count))
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = (

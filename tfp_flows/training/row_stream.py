@@ -26,8 +26,8 @@ _MOST_SECONDS = 60.0
 # Least number of batches of a `PyDataset` that are read before training, if it has so many.
 # Batches of sorted rows differ from each other, so a few large ones are no sample.
 _LEAST_BATCHES = 64
-# Rows count as sorted if the means of their two halves differ by more standard errors. By
-# chance, not even one of thousands of columns does.
+# Rows count as sorted if the means of their two halves differ by more standard errors, as
+# not even one of thousands of columns does by chance.
 _MOST_ERRORS = 7.0
 _FEWEST_ROWS = 50  # fewest rows in each half for the comparison of means
 _REMEDY = (
@@ -147,7 +147,7 @@ class RowStream:
         return (batches[int(index)] for index in indices)
 
     def _drawn(self, batches, most, *, first=False):
-        """Returns `most` rows of batches, a sample or the first, and if all were read."""
+        """Returns `most` rows, a sample or the first ones, and whether all were read."""
         rng, start = np.random.default_rng(0), time.monotonic()
         parts: list = []  # rows, and their keys
         was_read = True

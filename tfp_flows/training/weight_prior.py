@@ -57,11 +57,11 @@ class WeightPrior:
         The rows are all training rows, or a sample if there are 2**14 or more.
         """
         before = self.precision
-        few, mean_weight, weight = len(rows.x) < _VERY_MANY_ROWS, 1.0, rows.weight
+        weight, mean_weight = rows.weight, 1.0
         if weight is not None:
             weight = np.asarray(weight, np.float64)
             mean_weight = weight.mean()
-        has_rows = few and mean_weight > 0.0
+        has_rows = len(rows.x) < _VERY_MANY_ROWS and mean_weight > 0.0
         num_rows = effective_count(weight, len(rows.x)) if has_rows else 0.0
         ratio = self._size / num_rows if num_rows else 0.0
         self.precision = mean_weight * ratio * min(1.0, _MANY_ROWS * ratio)

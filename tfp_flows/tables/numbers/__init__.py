@@ -3,10 +3,10 @@
 Read in this order:
 
 ```none
-measured_maps        the map of a column's numbers: its form and scale
-number_maps          numbers to a standardised line or circle, by kind
+number_maps          numbers to a standardised line or circle, by the form of their map
 number_conditionals  densities of numbers on this line, averaged over members
 integer_frequencies  the map after which integers have the frequencies of the rows
+measured_maps        the map of a column's numbers: its form and scale, from the rows
 atoms                numbers that are exactly equal to an earlier number
 ```
 """

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.distributions import draws
-from tfp_flows.tables.numbers.number_conditionals import NumberConditionals
+from tfp_flows.tables.numbers.number_conditionals import NumberConditionals, log_mean
 from tfp_flows.tables.numbers.number_maps import NumberMaps
 
 _CLOSED = -1e9  # logit of a closed atom
@@ -71,7 +71,7 @@ class Atoms:
 
     Attributes:
       num_slots: A; 0 if there are no atoms.
-      pairs: slot a and number of each atom, by number, `[P, 2]`.
+      pairs: slot a and number of each atom, by number, `[atoms, 2]`.
     """
 
     def __init__(self, specs: Sequence[AtomSpec], maps: NumberMaps, first: int = 0) -> None:
@@ -191,7 +191,7 @@ class Atoms:
         return tf.where(tf.equal(code, 0.0), steps, spike)
 
     def features(self, atoms: AtomsOfRows) -> tf.Tensor:
-        """Returns how common the numbers at atoms are, `[N, P]`, 0 for closed ones.
+        """Returns how common the numbers at atoms are, `[N, atoms]`, 0 for closed ones.
 
         Weights of atoms depend on it, since round amounts repeat more often. The
         feature is a third of the logarithm of the number's frequency relative to numbers
@@ -208,10 +208,11 @@ class Atoms:
         return self._by_pair(tf.where(is_open, common, 0.0), columns)
 
     def equal(self, atoms: AtomsOfRows, y: tf.Tensor) -> tf.Tensor:
-        """Returns which atoms numbers y, `[N, D]`, are at, booleans `[N, P]`."""
+        """Returns which atoms numbers y, `[N, D]`, are at, booleans `[N, atoms]`."""
         return self._by_pair(atoms.is_equal(y), self.pairs[:, 1])
 
     def _by_pair(self, values, columns):
+        """Values, `[N, A, columns]`, of each atom in `pairs`, `[N, atoms]`."""
         index = np.stack([self.pairs[:, 0], columns], axis=1)
         return tf.transpose(tf.gather_nd(tf.transpose(values, [1, 2, 0]), index))
 
@@ -237,10 +238,10 @@ class Atoms:
         weights: Sequence[tf.Tensor],
         from_rest: tf.Tensor,
     ) -> tf.Tensor:
-        """Returns log-densities of numbers, `[N, ..., D]`, from atoms and rest together.
+        """Returns log-densities of numbers, `[N, D]` or `[N, M, D]`, of atoms and the rest.
 
-        The weights are those of `log_weights`, with or without an axis of members, as are
-        the log-densities of the rest.
+        The weights are those of `log_weights`, and `from_rest` the log-densities of the
+        rest: both of each member, or both of the mean over the members.
         """
         log_weights, log_rest = weights[0], weights[1] + from_rest
         is_equal = atoms.is_equal(y)
@@ -263,12 +264,6 @@ class AtomsOfRows(typing.NamedTuple):
     def is_equal(self, y: tf.Tensor) -> tf.Tensor:
         """Returns which atoms numbers y, `[N, D]`, are at, booleans `[N, A, D]`."""
         return self.is_open & tf.equal(self.values, y[:, None])
-
-
-def log_mean(values: tf.Tensor) -> tf.Tensor:
-    """Returns logarithms of means over the members, in float64, of `[N, M, ...]`."""
-    log_sum = tf.cast(tf.reduce_logsumexp(values, axis=1), tf.float64)
-    return log_sum - math.log(values.shape[1])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ _PSEUDO_ROWS = 2.0 ** np.arange(-2, 25)  # candidate numbers for the smooth dist
 _NORMAL_ROWS, _MOST_NORMAL = 5.0, 0.05
 _NORMAL_DEVIATION = 1.5  # its deviation on the line
 _LEAST_WIDTH = 1e-13  # width of an integer on the line
-_FARTHEST = 8.0  # ends of the first and last integer on the line
+_LEVEL_BOUND = 8.0  # ends of the first and last integer on the line
 
 
 def with_frequencies(spec: NumberSpec, numbers: np.ndarray) -> NumberSpec:
@@ -168,4 +168,4 @@ def _normal_quantiles(probs):
     """Normal quantiles of the sums of all but the last probability, in both tails exact."""
     below, above = np.cumsum(probs)[:-1], np.cumsum(probs[::-1])[::-1][1:]
     levels = np.where(below < 0.5, tf.math.ndtri(below), -tf.math.ndtri(above))
-    return np.clip(levels, -_FARTHEST, _FARTHEST)
+    return np.clip(levels, -_LEVEL_BOUND, _LEVEL_BOUND)

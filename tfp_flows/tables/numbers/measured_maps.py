@@ -25,7 +25,7 @@ _LEAST_GAIN = 0.3
 
 
 def measured_map(
-    column: Column, ends: tuple, numbers: np.ndarray, is_context: bool
+    column: Column, ends: tuple, numbers: np.ndarray, *, is_context: bool = False
 ) -> NumberSpec:
     """Returns the map of a column's numbers, measured in those of training rows, `[N]`.
 

@@ -16,24 +16,24 @@ import tensorflow_probability as tfp
 from tfp_flows.core.compiled import graph_function, is_compiled_by_xla
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.univariate import bisect
-from tfp_flows.tables.numbers.number_maps import NumberMaps
+from tfp_flows.tables.numbers.number_maps import U_BOUND, NumberMaps
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.spline import CircularSpline, RationalQuadraticSpline
 
 # Bins narrower than this, in standard deviations of the latent, have the density at their
 # middle times their width.
 _NARROW = 0.02
-_INFINITE = 100.0  # latents beyond have no probability
+_LATENT_OF_INFINITY = 100.0  # latents beyond have no probability
 _LEAST_ARC = 1e-12  # least probability of an arc, above rounding of float64
 _LOG_SQRT_2_PI = 0.5 * math.log(2.0 * math.pi)
-_PACE = 0.25  # factor of the learning rate of the tails' weight
+_TAIL_RATE = 0.25  # factor of the learning rate of the tails' weight
 TAIL_BOUNDS = (7.0, 7.0)  # bounds of the tails for files that name none
-_MOST_LOG_SCALE = 7.0
+_LOG_SCALE_BOUND = 7.0  # bound on the logarithms of scales
 # By whether tails are first: the bound of splines, and the tails' weight at parameters of
 # zero. A normal variable is beyond 4 on either side in 1 of 16,000 draws.
-_BOUNDS, _FIRST_WEIGHTS = {True: 4.0, False: 3.0}, {True: 0.15, False: 0.3}
-_FAR = 1e12  # bound on u, which keeps all values finite
-_FARTHEST = 40.0  # bound of quantiles, in standard deviations of training rows
+_SPLINE_BOUNDS = {True: 4.0, False: 3.0}
+_INITIAL_TAIL_WEIGHTS = {True: 0.15, False: 0.3}
+_QUANTILE_BOUND = 40.0  # in standard deviations of training rows
 
 
 class Evaluated(typing.NamedTuple):
@@ -128,8 +128,8 @@ class NumberConditionals:
         return self._recalibrated(inside)
 
     def quantile(self, probability: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
-        """Returns the least y with `P(Y <= y) >= probability`; not on circles."""
-        far = tf.fill(tf.shape(probability), tf.constant(_FARTHEST, tf.float64))
+        """Returns the least y with `P(Y <= y) >= probability`, `[..., D]`, on the line."""
+        far = tf.fill(tf.shape(probability), tf.constant(_QUANTILE_BOUND, tf.float64))
 
         def is_below(u):
             cdf = self._recalibrated(self._by_kind("cdf", u, parameters))
@@ -231,7 +231,7 @@ class NumberConditionals:
             low, high = (integers.maps.edge(end)[..., None, :] for end in (own, own + 1.0))
             middle = tf.gather(members.log_prob, columns, axis=-1)
             in_bins = conditional.in_bins(low, high, used, middle)
-            places = np.full(len(is_replaced), 0)
+            places = np.zeros(len(is_replaced), int)
             places[columns] = np.arange(len(columns))
             members = Evaluated(
                 *(
@@ -296,6 +296,12 @@ def _slope(a, b, weights):
     return 1.0 - weights + weights * (3.0 * (a + b) - 2.0 * (a**2 + a * b + b**2))
 
 
+def log_mean(values: tf.Tensor) -> tf.Tensor:
+    """Returns logarithms of means over the members, in float64, of `[N, M, ...]`."""
+    log_sum = tf.cast(tf.reduce_logsumexp(values, axis=1), tf.float64)
+    return log_sum - math.log(values.shape[1])
+
+
 def _mean_over_members(values):
     return tf.reduce_mean(tf.cast(values, tf.float64), axis=-2)
 
@@ -332,7 +338,7 @@ class LineConditional:
 
     @functools.cached_property
     def _spline(self):
-        return RationalQuadraticSpline(self.num_bins, _BOUNDS[self.are_tails_first])
+        return RationalQuadraticSpline(self.num_bins, _SPLINE_BOUNDS[self.are_tails_first])
 
     @property
     def num_parameters(self) -> int:
@@ -355,7 +361,7 @@ class LineConditional:
 
     def cdf(self, u: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Returns `P(U <= u)`, `[..., D]`; 0 or 1 where u is infinite."""
-        near = tf.clip_by_value(u, -_FAR, _FAR)
+        near = tf.clip_by_value(u, -U_BOUND, U_BOUND)
         z, _ = self.latent_and_log_slope(near, parameters)
         return tf.where(tf.math.is_inf(u), 0.5 + 0.5 * tf.sign(u), normal_cdf(z))
 
@@ -395,16 +401,16 @@ class LineConditional:
         is_end = tf.math.is_inf(u)
         near = tf.where(is_end, tf.zeros_like(u), u)
         z, _ = self.latent_and_log_slope(near, parameters)
-        return tf.where(is_end, tf.sign(u) * _INFINITE, z)
+        return tf.where(is_end, tf.sign(u) * _LATENT_OF_INFINITY, z)
 
     def _parts(self, parameters):
         shift, log_scale, tail, from_spline = tf.split(
             parameters, [1, 1, 1, self._spline.num_parameters], axis=-2
         )
         bounds = tf.constant(self.tail_bounds, tail.dtype)
-        tail = soft_bounded_scale(_PACE * tail[..., 0, :], bounds)
-        log_scale = soft_bounded_scale(log_scale[..., 0, :], _MOST_LOG_SCALE)
-        weight = _FIRST_WEIGHTS[self.are_tails_first] * tf.exp(tail)
+        tail = soft_bounded_scale(_TAIL_RATE * tail[..., 0, :], bounds)
+        log_scale = soft_bounded_scale(log_scale[..., 0, :], _LOG_SCALE_BOUND)
+        weight = _INITIAL_TAIL_WEIGHTS[self.are_tails_first] * tf.exp(tail)
         return shift[..., 0, :], log_scale, weight, from_spline
 
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import tensorflow as tf
 
-_FAR = 1e12  # bound on u, which keeps later values finite
-_MOST = 700.0  # bound on t, whose exponential is finite in float64
+U_BOUND = 1e12  # bound on u, which keeps later values finite
+_T_BOUND = 700.0  # bound on t, whose exponential is finite in float64
 _ROUNDING = 2.0**-53  # of float64
-_NOWHERE = 1e300  # farther than any number
+_NO_TANGENTS = 1e300  # a value of `far` beyond any number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ class NumberSpec:
     code: int = -1
     positions: Sequence[float] = ()
     levels: Sequence[float] = ()
-    far: float = _NOWHERE
+    far: float = _NO_TANGENTS
     common: Sequence[float] = ()
 
     def __post_init__(self) -> None:
@@ -73,7 +73,7 @@ class NumberSpec:
         return dataclasses.replace(self, positions=(), levels=())
 
 
-class Form(typing.NamedTuple):
+class MapForm(typing.NamedTuple):
     """A form of maps: t of `unit = (y - low) / width`, and y of t.
 
     The width is `high - low`, but 1 for "line" and "log".
@@ -81,7 +81,7 @@ class Form(typing.NamedTuple):
 
     forward: Callable  # (unit, width, far) -> t, log dt/dy
     backward: Callable  # (t, low, width, far) -> y
-    inner: float = 0.5  # a unit at which t is finite
+    inner: float = 0.5  # a value of `unit` at which t is finite
     has_low: bool = False  # whether `low` is an end of the support
     has_high: bool = False
     is_logarithmic: bool = False  # whether t is a logarithm of y, far out
@@ -129,27 +129,27 @@ def _angle(unit, width, far):
 
 
 FORMS = {
-    "line": Form(
+    "line": MapForm(
         lambda unit, width, far: (unit, tf.zeros_like(unit)),
         lambda t, low, width, far: t,
         is_linear=True,
     ),
-    "log": Form(_log, _exp, inner=1.0, has_low=True, is_logarithmic=True),
-    "softplus": Form(
+    "log": MapForm(_log, _exp, inner=1.0, has_low=True, is_logarithmic=True),
+    "softplus": MapForm(
         _softplus,
         lambda t, low, width, far: low + width * tf.math.softplus(t),
         inner=1.0,
         has_low=True,
         is_linear=True,
     ),
-    "logit": Form(
+    "logit": MapForm(
         _logit,
         lambda t, low, width, far: low + width * tf.sigmoid(t),
         has_low=True,
         has_high=True,
     ),
-    "asinh": Form(_asinh, _sinh, is_logarithmic=True),
-    "circle": Form(
+    "asinh": MapForm(_asinh, _sinh, is_logarithmic=True),
+    "circle": MapForm(
         _angle,
         lambda t, low, width, far: low + width * (t + math.pi) / (2.0 * math.pi),
         has_low=True,
@@ -237,7 +237,7 @@ class NumberMaps:
         return tf.math.divide_no_nan(y, tf.maximum(self._room, 0.0))
 
     def middle(self, y: tf.Tensor) -> tf.Tensor:
-        """Returns `y`; for integers, the middle of their bins."""
+        """Returns `y`, `[..., D]`; for integers, the middle of their bins."""
         return y + 0.5 * self.is_integer
 
     def forward(self, y: tf.Tensor) -> Mapped:
@@ -249,7 +249,7 @@ class NumberMaps:
             log_slope -= tf.math.log(tf.where(self._room > 0.0, self._room, 1.0))
         mean = np.where(self.is_circle, 0.0, self._mean)
         scale = np.where(self.is_circle, 1.0, self._scale)
-        u = tf.clip_by_value((t - mean) / scale, -_FAR, _FAR)
+        u = tf.clip_by_value((t - mean) / scale, -U_BOUND, U_BOUND)
         log_slope -= np.log(scale)
         if self._tables:
             ys, us, slopes = (tf.unstack(part, axis=-1) for part in (y, u, log_slope))
@@ -281,7 +281,7 @@ class NumberMaps:
         return Mapped(t, log_slope, is_inside & tf.math.is_finite(y))
 
     def edge(self, y: tf.Tensor) -> tf.Tensor:
-        """Maps ends of bins to the line; ends of the support to infinity."""
+        """Maps ends of bins, `[..., D]`, to the line; ends of the support to infinity."""
         u, y = self.forward(y).u, self.share(y)
         low, high = self.ends
         u = tf.where(y <= low, tf.constant(-math.inf, tf.float64), u)
@@ -292,10 +292,10 @@ class NumberMaps:
         columns = tf.unstack(u, axis=-1) if self._tables else []
         u_columns = list(columns)
         for j, table in self._tables.items():
-            columns[j] = table.before(columns[j])
+            columns[j] = table.other_u(columns[j])
         u = tf.stack(columns, axis=-1) if columns else u
         t = tf.where(self.is_circle, u, self._mean + self._scale * u)
-        t = tf.where(self._is_linear, t, tf.clip_by_value(t, -_MOST, _MOST))
+        t = tf.where(self._is_linear, t, tf.clip_by_value(t, -_T_BOUND, _T_BOUND))
         y = self._choose(
             lambda form: FORMS[form].backward(t, self._low, self._width, self._far)
         )
@@ -330,7 +330,7 @@ class _Table(typing.NamedTuple):
 
     positions: np.ndarray  # `[T]`, increasing
     levels: np.ndarray  # their u, `[T]`, increasing
-    shifts: np.ndarray
+    shifts: np.ndarray  # added to u of the other map below and above the ends, `[2]`
 
     def forward(self, y, u, log_slope):
         """Returns u and log-slopes of y, `[...]`, given `u, log_slope` of the other map."""
@@ -342,7 +342,7 @@ class _Table(typing.NamedTuple):
             is_outside, log_slope, tf.math.log(slope)
         )
 
-    def before(self, u):
+    def other_u(self, u):
         """Returns u of the other map beyond the ends; zero elsewhere."""
         below, above = u - self.shifts[0], u - self.shifts[1]
         return tf.where(

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from tfp_flows.core.arguments import check_share, require
 from tfp_flows.tables.cells import is_missing
-from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.prediction.prediction import predict
@@ -20,14 +19,14 @@ _RANK_ROUNDING = 1e-9  # a product of floats may exceed an integer rank by this 
 
 
 def calibration_rows(
-    columns: TableColumns, codec: RowCodec, num_rows: int, share: float, seed: int | None
+    codec: RowCodec, num_rows: int, share: float, seed: int | None
 ) -> npt.NDArray[np.bool_]:
     """Draws which rows are kept for calibration, booleans `[N]`.
 
     Raises:
       ValueError: if the modelled columns are not one column of numbers on a line.
     """
-    kinds = {name: columns[name].kind for name in codec.names}
+    kinds = {name: column.kind for name, column in codec.columns.items()}
     codecs = codec.codecs.values()
     are_on_line = all(c.has_number and c.column.kind != "periodic" for c in codecs)
     words = "one modelled column, of numbers on a line, for `calibration_split`"
@@ -42,10 +41,10 @@ def calibration_scores(
     context: np.ndarray | None,
     is_kept: npt.NDArray[np.bool_],
 ) -> np.ndarray:
-    """Returns the scores of the rows of a frame that are kept, ascending.
+    """Returns the scores of the rows of a frame that are kept, in increasing order.
 
     The score is `Prediction.distance_from_median`. Rows with a missing cell have none. The
-    entries of the context are `context`, `[N, C]`.
+    entries of the context are `context`, `[N, C]`; which rows are kept, `is_kept`, `[N]`.
     """
     (name,) = codec.names
     y = frame.take([name])[name]

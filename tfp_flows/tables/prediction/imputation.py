@@ -130,6 +130,7 @@ def _put_terms_of_sums(columns, frame, codec):
     """Puts missing totals and parts of exact sums, of which all other terms are there."""
     differences = codec.differences.values()
     sums = [d.names for d in differences if d.column.kind == "constant"]
+    # In both orders, since a term that one sum gives may be a term of another.
     for total, *parts in [*sums, *reversed(sums)]:
         arrays = {n: columns.get(n, frame.columns[n]) for n in (total, *parts)}
         cells = {n: cells_of(n, array) for n, array in arrays.items()}
@@ -221,7 +222,7 @@ class RuleSolver(typing.NamedTuple):
     @property
     def is_linked(self) -> np.ndarray:
         """Which rows have an observed column with missing parts, booleans `[N]`."""
-        linked = [self._is_linked(name) for name in self.codec.differences]
+        linked = [self._lacks_term(name) for name in self.codec.differences]
         linked += [self._lacks_source(f) for f in self.codec.functions.values()]
         linked += [self._lacks_part(c) for c in self.codec.compositions.values()]
         return np.any([np.zeros(len(self.observed), bool), *linked], axis=0)
@@ -242,12 +243,12 @@ class RuleSolver(typing.NamedTuple):
         codec = self.codec.codecs[self.codec.owners[entry]]
         drawn = np.array(self.x)
         drawn[:, :entry] = np.column_stack([codes, *numbers])
-        terms = self.columns | self.codec.parts(drawn)  # arbitrary where unknown
+        terms = self.columns | self.codec.modelled(drawn)  # arbitrary where unknown
         terms = {name: days_if_dates(term) for name, term in terms.items()}
         solution, is_solved = np.zeros(len(codes)), np.zeros(len(codes), bool)
         for name in self.codec.differences:
             others, count, is_known = self._sum_of_others(entry, name, terms, codes)
-            is_here = self._is_linked(name) & is_known & (count > 0.0)
+            is_here = self._lacks_term(name) & is_known & (count > 0.0)
             is_here &= ~self.observed[:, entry]
             value = (self._numbers(name) - others) / np.maximum(count, 1.0)
             value = codec.numbers_from(value)
@@ -270,7 +271,7 @@ class RuleSolver(typing.NamedTuple):
             return is_wrong
         columns = self.codec.decode(x, self.columns)
         for name in self.codec.differences:
-            is_linked = self._is_linked(name)
+            is_linked = self._lacks_term(name)
             completed = np.asarray(days_if_dates(columns[name])[is_linked], np.float64)
             given = self._numbers(name)[is_linked]
             is_wrong[is_linked] |= ~np.isclose(completed, given, rtol=1e-9)
@@ -315,6 +316,7 @@ class RuleSolver(typing.NamedTuple):
         return composition.total - np.sum(others, axis=0)
 
     def _lacks_part(self, composition):
+        """In which rows a part of a composition is missing, booleans `[N]`."""
         parts = [self.columns[name] for name in composition.names]
         return np.any([is_missing(part) for part in parts], axis=0)
 
@@ -340,12 +342,14 @@ class RuleSolver(typing.NamedTuple):
             is_known = is_known & is_rest_known
         return others, count, is_known
 
-    def _is_linked(self, name):
+    def _lacks_term(self, name):
+        """In which rows a column with a difference is observed, and a part is missing."""
         parts = [self.columns[part] for part in self.codec.differences[name].minus]
         lacks = np.any([is_missing(part) for part in parts], axis=0)
         return ~is_missing(self.columns[name]) & lacks
 
     def _lacks_source(self, function):
+        """In which rows a computed column is observed, and its source is to be drawn."""
         value, source = (self.columns[name] for name in function.names)
         is_drawn = function.source in self.codec.names
         return ~is_missing(value) & is_missing(source) & is_drawn

@@ -23,7 +23,7 @@ from tfp_flows.tables.column_codec import ColumnCodec
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.grids import Grid
-from tfp_flows.tables.numbers.atoms import log_mean
+from tfp_flows.tables.numbers.number_conditionals import log_mean
 from tfp_flows.tables.prediction.number_predictions import (
     CirclePoints,
     NumberPredictions,
@@ -57,7 +57,7 @@ def predict(
         probs = probs[:, :-1] / probs[:, :-1].sum(axis=1, keepdims=True)
     number, atoms, grid = None, [], column_codec.grid
     if distribution.features.num_numbers:
-        first = distribution.first_number(from_context, context)
+        first = distribution.first_number(context, from_context)
         number = NumberPredictions(distribution.conditionals, first.parameters, grid)
         values, weights, rest = first.values_and_weights
         values = values if grid is None else grid.at(values)
@@ -161,7 +161,7 @@ class Prediction:
         if self.column.kind == "ordered":
             self._values = OrderedValues(self.column.name, self.column.values)
         spikes = np.asarray(self.column.spikes, np.float64)
-        # All numbers with a probability besides F.
+        # Numbers with a probability besides F, `[]` or `[N, 1]`, and it, `[N]`.
         self._atoms = [*zip(spikes, probs.T[1:], strict=False), *atoms]
 
     def __len__(self) -> int:
@@ -420,6 +420,7 @@ class Prediction:
             is_here = (probability <= up_to) & (probability > up_to - prob[:, None])
             at_atom = np.where(is_here, atom, at_atom)
             before += np.where(probability > up_to, prob[:, None], 0.0)
+        # The bounds avoid a division by 0, and quantiles at infinity.
         share = np.maximum(self._probs[:, :1], 1e-30)
         y = number.quantile(np.clip((probability - before) / share, 1e-9, 1.0 - 1e-9))
         return np.where(np.isnan(at_atom), y, at_atom)

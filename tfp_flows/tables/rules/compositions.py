@@ -111,13 +111,13 @@ class Composition(Rule):
             return not spikes or not has_missing and spikes - {self.total} == {0.0}
         return len(steps) == 1 and None not in steps and not spikes
 
-    def rests(self, columns: Mapping[str, Column]) -> list[str]:
+    def last_parts(self, columns: Mapping[str, Column]) -> list[str]:
         """Returns names of parts that may be all of their room: all later ones may be 0."""
-        rests = []
+        names = []
         for place, name in enumerate(self.names[1:], 1):
             later = [self.name, *self.names[place + 1 :]]
-            rests += [name] * all(0.0 in columns[n].spikes for n in later)
-        return rests
+            names += [name] * all(0.0 in columns[n].spikes for n in later)
+        return names
 
     def encoded_columns(self, columns: Mapping[str, Column]) -> dict[str, Column]:
         """Returns descriptions of what is encoded in place of each column, by name.
@@ -125,9 +125,10 @@ class Composition(Rule):
         That is the sum in place of the first one. In the others, a spike at the total
         stands for all of the room.
         """
-        described, rests = {self.name: self.column}, self.rests(columns)
+        described, last_parts = {self.name: self.column}, self.last_parts(columns)
         for name in self.names[1:]:
-            spikes = [0.0] * (0.0 in columns[name].spikes) + [self.total] * (name in rests)
+            spikes = [0.0] if 0.0 in columns[name].spikes else []
+            spikes += [self.total] if name in last_parts else []
             described[name] = dataclasses.replace(columns[name], spikes=spikes)
         return described
 
@@ -139,14 +140,14 @@ class Composition(Rule):
         Also returns in which rows the known parts leave room for those that are missing,
         booleans `[N]`, True where none is. The cells are numbers, in the order of `names`.
         """
-        grid, rests = columns[self.name].grid, self.rests(columns)
+        grid, last_parts = columns[self.name].grid, self.last_parts(columns)
         closed, is_possible = self.closed(cells, grid, self._have_zeros(columns))
         known = np.sum(closed, axis=0)
         is_partial = np.isnan(known)
         parts = {self.name: np.where(is_possible & ~is_partial, self.total, known)}
         for place, name in enumerate(self.names[1:], 1):
             later = np.sum(closed[[0, *range(place + 1, len(closed))]], axis=0)
-            is_rest = (name in rests) & (closed[place] > 0.0) & (later == 0.0)
+            is_rest = (name in last_parts) & (closed[place] > 0.0) & (later == 0.0)
             parts[name] = np.where(is_rest, self.total, closed[place])
         return parts, is_possible | ~is_partial
 
@@ -154,13 +155,13 @@ class Composition(Rule):
         self, parts: Mapping[str, np.ndarray], columns: Mapping[str, Column]
     ) -> dict[str, np.ndarray]:
         """Returns the columns, `[N]` by name, from what is encoded in their place."""
-        grid, rests = columns[self.name].grid, self.rests(columns)
+        grid, last_parts = columns[self.name].grid, self.last_parts(columns)
         decoded: dict[str, np.ndarray] = {}
         has_room = np.ones(len(parts[self.name]), bool)
         for name in self.names[1:]:
             part = parts[name]
-            if rests:  # after a part that is all of its room come zeros
-                is_rest = has_room & (part == self.total) & (name in rests)
+            if last_parts:  # after a part that is all of its room come zeros
+                is_rest = has_room & (part == self.total) & (name in last_parts)
                 rest = self.rest(list(decoded.values()), grid)
                 part = np.where(is_rest, rest, np.where(has_room, part, 0.0))
                 has_room &= ~is_rest

@@ -57,6 +57,7 @@ class Difference(Rule):
     minus: list[str]
     column: Column
 
+    has_gaps = True
     needs = (
         "numbers, or two dates; the first without `high`, and, if it is on a grid, the "
         "others on it too"
@@ -68,11 +69,6 @@ class Difference(Rule):
         return [self.name, *self.minus]
 
     @property
-    def has_gaps(self) -> bool:  # type: ignore[override]  # elsewhere a field
-        """True: each of its columns may be missing alone."""
-        return True
-
-    @property
     def label(self) -> str:
         """The name under which `TableColumns` lists it."""
         return self.column.name
@@ -82,9 +78,7 @@ class Difference(Rule):
         difference, (column, *parts) = self.column, columns
         if difference.kind == "constant":
             return True
-        if any(c.kind not in _KINDS for c in columns):
-            return False
-        if not _are_alike(columns):
+        if any(c.kind not in _KINDS for c in columns) or not _are_alike(columns):
             return False
         if not difference.is_number or difference.lowest is None or difference.lowest < 0.0:
             return False
@@ -136,7 +130,7 @@ def in_order(differences: Mapping[str, Difference]) -> dict[str, Difference]:
 
 def find_differences(
     columns: Mapping[str, Column],
-    computed: Collection[str],
+    taken: Collection[str],
     cells: Mapping[str, np.ndarray],
 ) -> list[Difference]:
     """Returns the sums and orders of columns that hold in all rows where all are known.
@@ -146,13 +140,13 @@ def find_differences(
     booleans. A date may be the sum of a date and of days. An order `a <= b`, of numbers or
     of dates, is returned if chance would violate it: in many rows if one column were
     shuffled, and in some if the difference were normal. The column with a difference is
-    then described from where its parts start (`with_room`). Columns that functions compute
-    have none.
+    then described from where its parts start (`with_room`). Columns that other rules have
+    `taken` have none.
     """
-    names = [n for n, c in columns.items() if c.kind in _KINDS and n not in computed]
+    names = [n for n, c in columns.items() if c.kind in _KINDS and n not in taken]
     if len(names) > _MOST_COLUMNS:
         return []
-    every = {n: x for n, x in cells.items() if n not in computed}
+    every = {n: x for n, x in cells.items() if n not in taken}
     differences: dict[str, Difference] = {}
 
     def is_new(candidate):
@@ -164,7 +158,7 @@ def find_differences(
     sums = list(_sums(numbers))
     if len(numbers) < len(every) <= _MOST_COLUMNS:
         more = _sums(every)
-        sums += [(n, parts) for n, parts in more if _are_mixed(n, parts, columns, every)]
+        sums += [(n, parts) for n, parts in more if _is_mixed_sum(n, parts, columns, every)]
     for name, parts in sums:
         reason = f"{name} = {' + '.join(parts)} in {_rows(cells, [name, *parts])}"
         zero = Column(" - ".join([name, *parts]), "constant", reason, values=[0.0])
@@ -225,9 +219,9 @@ def _without_rounding(total, parts):
 def _sums(cells):
     """Yields names of columns, and of two or more others whose sum they are.
 
-    They are in all rows where all are known. Sums of fewer columns come first. Those of
-    more than four parts are found by least squares, so only if no other column but such
-    sums is a linear function of columns.
+    The sums hold in all rows where all are known. Sums of fewer columns come first. Sums of
+    more than four parts are found by least squares, which needs parts that do not depend
+    on each other linearly. So columns that were found to be sums are left out as parts.
     """
     if not cells:
         return
@@ -260,10 +254,10 @@ def _sums(cells):
             yield names[column], [names[part] for part in parts]
 
 
-def _are_mixed(name, parts, columns, cells):
-    """Whether a column may be the sum of others, of which some are not numbers alone.
+def _is_mixed_sum(name, parts, columns, cells):
+    """Whether a sum with dates or lists of values is no chance, and its types fit.
 
-    If one of those with a list of values were shuffled, it would be wrong in some rows.
+    If one column with a list of values were shuffled, the sum would be wrong in some rows.
     """
     names, column = [name, *parts], columns[name]
     num_dates = sum(columns[part].kind == "date" for part in parts)
@@ -371,10 +365,12 @@ def _step(column):
 
 
 def _lows(columns):
+    """The lowest number of each column; None without a lower end."""
     return [min(c.values) if c.has_values else c.lowest for c in columns]
 
 
 def _is_multiple(step, unit):
+    """Whether a step is a multiple of another; 0, which is no grid, of 0 only."""
     if not unit or not step:
         return step == unit
     return abs(step / unit - round(step / unit)) < 1e-9

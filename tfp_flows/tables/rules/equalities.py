@@ -72,20 +72,20 @@ class Equality(Rule):
 
 
 def find_equalities(
-    columns: Mapping[str, Column], linked: Collection[str], cells: Mapping[str, np.ndarray]
+    columns: Mapping[str, Column], taken: Collection[str], cells: Mapping[str, np.ndarray]
 ) -> list[Equality]:
     """Returns pairs of columns that are equal in more rows than by chance.
 
     Chance is the larger of two shares of rows. The first is expected if one column is
     shuffled. In the second, one column is equal to a different number near the other's
-    number; it is large if columns are alike or rounded. Spikes of either
-    column do not count. An equality is left out if other equalities explain most of its
-    rows. `linked` columns, which have differences or functions, have none.
+    number; it is large if columns are alike or rounded. Spikes of either column do not
+    count. An equality is left out if other equalities explain most of its rows. Columns
+    that other rules have `taken` have none.
     """
     names = [n for n, c in columns.items() if c.kind in _KINDS]
     if len(names) > _MOST_COLUMNS:
         return []
-    names = [name for name in names if name not in linked]
+    names = [name for name in names if name not in taken]
     near: dict[str, np.ndarray] = {}
     shares: dict[str, list] = {name: [] for name in names}
     for earlier, later in itertools.combinations(names, 2):

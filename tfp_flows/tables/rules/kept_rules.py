@@ -15,10 +15,11 @@ from tfp_flows.tables.rules.rule import Computed
 def kept_differences(
     columns: TableColumns, modelled: Sequence[str], may_miss: AbstractSet[str]
 ) -> list[Difference]:
-    """Returns differences of modelled columns; of a single one, two kinds are left out.
+    """Returns the differences of modelled columns.
 
-    A sum leaves nothing to model. If a part may be missing, some rows would have the
-    prediction of a difference, and others that of the column.
+    If a single column is modelled, it has no sum, which would leave nothing to model, and
+    no difference of parts that may be missing: some rows would have the prediction of a
+    difference, and others that of the column.
     """
     kept = [d for d in columns.differences if d.name in modelled]
     for difference in kept:

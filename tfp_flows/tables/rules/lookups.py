@@ -159,9 +159,9 @@ def _lookup(name, source, cells):
     for words, rows in choices.items():
         some = [_taken(cells[n], rows) for n in (source, name)]
         pairs = dict(zip(*map(_objects, some), strict=True))
-        has_others = all(key != value for key, value in pairs.items())
+        are_different = all(key != value for key, value in pairs.items())
         from_source, from_column = map(_codes, some)
-        if pairs and _is_lookup(from_source, from_column, has_others):
+        if pairs and _is_lookup(from_source, from_column, are_different):
             reason = f"one value for each of the {len(pairs)} of {source} in {words}"
             distinct = np.unique(cells[source].values[has_key]).astype(object)
             values = [[key, pairs.get(key)] for key in distinct]
@@ -184,10 +184,10 @@ def _pairs_in_some_rows(sources, cells):
     return pairs
 
 
-def _is_lookup(source, codes, has_others):
-    """Whether there is one code for each code of the source, and not by chance.
+def _is_lookup(source, codes, are_different):
+    """Whether there is one code for each code of the source, `[N]` both, not by chance.
 
-    `has_others` says whether all values are others than those of the source.
+    `are_different` says whether each value differs from its value of the source.
     """
     num_values = codes.max() + 1
     if not 1 < num_values <= source.max() + 1 or not _have_one_value(source, codes):
@@ -198,7 +198,7 @@ def _is_lookup(source, codes, has_others):
     start = math.log(num_values) - math.lgamma(half) + math.lgamma(total)
     chances = [start + math.lgamma(n + half) - math.lgamma(n + total) for n in counts]
     by_value = np.bincount(codes[first], weights=chances)
-    if len(counts) == num_values and has_others:
+    if len(counts) == num_values and are_different:
         return bool((by_value < _MOST_CHANCE_ONE_TO_ONE).all())
     return np.sum(chances) < _MOST_CHANCE and (by_value < _MOST_CHANCE_OF_VALUE).all()
 

@@ -67,12 +67,10 @@ def _likeness(measured, count):
         ("Trend", measured["trend"], max(_MUCH_TREND, 1.5 * noise)),
     ):
         checks += [_furthest_behind(name, entries, bound)] if entries else []
+    bound = max(_MUCH_PRECISION, noise)
     for name in ("alpha_precision", "beta_recall"):
-        checks.append(
-            _precision_or_recall(
-                name.replace("_", "-"), measured[name], max(_MUCH_PRECISION, noise)
-            )
-        )
+        pair = measured[name]
+        checks.append(_precision_or_recall(name.replace("_", "-"), pair, bound))
     if utility := measured["utility"]:
         checks.append(_utility(utility))
     return checks

@@ -329,10 +329,9 @@ def precision_and_recall(real: RowFeatures, synthetic: RowFeatures) -> tuple[flo
     from_centre = np.linalg.norm(y - y.mean(axis=0), axis=1)[nearest]
     inside = from_centre[:, None] <= np.quantile(from_centre, levels)
     recall = (inside & (distances <= to_real[:, 1])[:, None]).mean(axis=0)
-    scores = (
-        1.0 - np.abs(levels - curve).sum() / levels.sum() for curve in (precision, recall)
-    )
-    return typing.cast(tuple[float, float], tuple(map(float, scores)))
+    distances = [np.abs(levels - curve).sum() for curve in (precision, recall)]
+    alpha_precision, beta_recall = (float(1.0 - d / levels.sum()) for d in distances)
+    return alpha_precision, beta_recall
 
 
 def utility(
@@ -349,31 +348,33 @@ def utility(
     """
     rows = [train, synthetic, test]
     rows = [r.take(np.flatnonzero(~np.isnan(r.x[:, target]))) for r in rows]
-    x, y = [r.without(target).x for r in rows], [r.x[:, target] for r in rows]
-    if not x[0].shape[1] or min(len(np.unique(values)) for values in y) < 2:
+    *x, x_test = [r.without(target).x for r in rows]
+    y = [r.x[:, target] for r in rows]
+    if not x_test.shape[1] or min(len(np.unique(values)) for values in y) < 2:
         return None
     is_class, is_code = bool(train.is_code[target]), train.without(target).is_code
     if is_class:
         classes = np.unique(np.concatenate(y))
         y = [np.searchsorted(classes, values) for values in y]
+    *y, y_test = y
     predicted = []
-    for k in range(2):
-        model = _trees(x[k], is_code, seed, is_class=is_class).fit(x[k], y[k])
+    for x_fit, y_fit in zip(x, y, strict=True):
+        model = _trees(x_fit, is_code, seed, is_class=is_class).fit(x_fit, y_fit)
         if is_class:
-            scores = np.zeros([len(x[2]), len(classes)])  # 0 for classes not trained on
-            scores[:, model.classes_] = model.predict_proba(x[2])
-        predicted.append(scores if is_class else model.predict(x[2]))
+            scores = np.zeros([len(x_test), len(classes)])  # 0 for classes not trained on
+            scores[:, model.classes_] = model.predict_proba(x_test)
+        predicted.append(scores if is_class else model.predict(x_test))
     score = _weighted_auc if is_class else _explained
     rng = np.random.default_rng(seed)
     differences = []
     for _ in range(_RESAMPLES):
-        chosen = rng.integers(len(y[2]), size=len(y[2]))
-        real_score, synthetic_score = (score(y[2][chosen], p[chosen]) for p in predicted)
+        chosen = rng.integers(len(y_test), size=len(y_test))
+        real_score, synthetic_score = (score(y_test[chosen], p[chosen]) for p in predicted)
         differences.append(synthetic_score - real_score)
     return Utility(
         "AUC" if is_class else "R^2",
-        synthetic=score(y[2], predicted[1]),
-        real=score(y[2], predicted[0]),
+        synthetic=score(y_test, predicted[1]),
+        real=score(y_test, predicted[0]),
         error=float(np.nanstd(differences, ddof=1)),
     )
 
