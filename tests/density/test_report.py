@@ -46,6 +46,9 @@ def test_the_true_density_is_good():
     assert found.baselines["mixture of Gaussians"] > found.baselines["Gaussian"] + 0.5
     assert (found.num_rows, found.num_held_out) == (300, 100)
     assert "verdict                 good" in str(found)
+    (region,) = [c for c in found.checks if c.name == "rows in 90 % region"]
+    # Three errors of 100 rows and of 1,000 samples.
+    close(region.threshold, 0.85 - 3.0 * (0.09 * (1 / 100 + 1 / 1_000)) ** 0.5)
 
 
 OUT = NORMAL.copy()

@@ -87,7 +87,9 @@ def test_endpoints_answer_as_the_distribution_does(exported, name):
     case, inputs, answers = exported[name]
     distribution, x = getattr(case, "distribution", case), inputs["x"]
     context = {k: v for k, v in inputs.items() if k == "context"}
-    tolerance = {"rtol": 1e-5, "atol": 1e-6}
+    # TensorFlow computes models and tables op by op here, and as a graph there.
+    has_graph = isinstance(case, (keras.Model, tff.TableDensity))
+    tolerance = {"rtol": 1e-5, "atol": 1e-6} if has_graph else {"rtol": 0.0}
     expected = distribution.log_prob(x, **context)
     np.testing.assert_allclose(answers["log_prob"], expected, **tolerance)
     np.testing.assert_allclose(answers["signature"], expected, **tolerance)

@@ -105,9 +105,10 @@ def _impossible_outside(y, x, log_det):
         is_outside |= _any(tf.math.is_inf, x) & is_finite
     rows = tf.reshape(is_outside, tf.concat([[-1], tf.ones(x.shape.rank - 1, tf.int32)], 0))
     x = tf.where(rows, tf.zeros([], x.dtype), x)
-    # Not a constant, which would stop `tf.debugging.enable_check_numerics` in any row.
-    nothing = tf.math.log(tf.cast(~is_outside, log_det.dtype))
-    return x, tf.where(is_outside, nothing, log_det)
+    # Minus infinity outside. `tf.debugging.enable_check_numerics` refuses a constant that
+    # is not finite, even if no row takes it.
+    impossible = tf.math.log(tf.cast(~is_outside, log_det.dtype))
+    return x, tf.where(is_outside, impossible, log_det)
 
 
 def _any(holds, x):

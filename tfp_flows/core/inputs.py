@@ -167,13 +167,14 @@ def nan_where_context_is(value: Any, context: tf.Tensor | None, event_ndims: Any
     is_nan = tf.reduce_any(~tf.math.is_finite(context), axis=-1)
 
     def nan_or(ndims, part):
-        # A constant NaN would stop `tf.debugging.enable_check_numerics` in any row.
-        marks = tf.sqrt(-tf.cast(is_nan, part.dtype))
+        # NaN is the root of -1. `tf.debugging.enable_check_numerics` refuses a constant
+        # that is not finite, even if no row takes it.
+        nan = tf.sqrt(-tf.cast(is_nan, part.dtype))
         if is_nan.shape.rank == 1:
             shape = [-1] + [1] * ndims
         else:
             shape = tf.concat([tf.shape(is_nan), tf.ones([ndims], tf.int32)], axis=0)
-        return tf.where(tf.reshape(is_nan, shape), tf.reshape(marks, shape), part)
+        return tf.where(tf.reshape(is_nan, shape), tf.reshape(nan, shape), part)
 
     return tf.nest.map_structure(nan_or, event_ndims, value)
 
@@ -261,8 +262,8 @@ def minus_infinity_outside(
     """
     is_nan = tf.reduce_any(tf.math.is_nan(value), axis=axes)
     inside = tf.reduce_all(inside, axis=axes)
-    # The logarithm of 1 inside, 0 outside and -1 for NaN. A constant that is not finite
-    # would stop `tf.debugging.enable_check_numerics` in any row.
+    # The logarithm of 1 inside, 0 outside and -1 for NaN, not constants, as in
+    # `nan_where_context_is`.
     dtype = log_density.dtype
     elsewhere = tf.math.log(tf.cast(inside, dtype) - tf.cast(is_nan, dtype))
     return tf.where(inside, log_density, elsewhere)

@@ -31,7 +31,8 @@ _NEIGHBOURS = 5
 # Smaller differences pass, however small their errors.
 _MUCH_SURPRISE = 1.0  # nats
 _MUCH_APART = 0.1  # share of the rows, or of the neighbours
-_OFTEN_APART = 0.05  # share of the rows by which good fits to few rows are too sure
+# Share by which good fits to few rows are often too sure (docs/tried_and_dropped.md).
+_OFTEN_APART = 0.05
 _REGION = 0.9  # probability of a region of highest density
 _SPIKE_SHARE = 0.05  # share of the rows with the most common value of a column
 _COPIED_SHARE = 0.05  # share of the held-out rows that are copies

@@ -59,7 +59,7 @@ def focused():
 
 @pytest.fixture(scope="module")
 def reports(focused):
-    """Of the observation in focus, and at the edge."""
+    """The reports of the observation in focus, and of one at the edge."""
     with op_by_op():
         return [focused[0](x).report for x in (FOCUS, EDGE)]
 
