@@ -187,11 +187,11 @@ ADDITIONS = {
         "tfp_flows/inference/checks/added.py": CHECK,
         "tfp_flows/inference/checks/verdict.py": after(
             (
-                f"{CHECKS}.missing_mass import check_missing_mass\n",
+                f"{CHECKS}.missing_mass import missing_mass_check\n",
                 f"{CHECKS}.added import check_added\n",
             ),
             (
-                "        check_missing_mass(findings.missing),\n",
+                "        missing_mass_check(findings.missing),\n",
                 "        check_added(weighted),\n",
             ),
         ),

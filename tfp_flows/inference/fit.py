@@ -32,7 +32,7 @@ from tfp_flows.inference.checkpoint import FitCheckpoint
 from tfp_flows.inference.checks.findings import Findings, examine, seconds_of_checks
 from tfp_flows.inference.checks.missing_mass import narrowest_modes
 from tfp_flows.inference.checks.pareto import pareto_k_threshold
-from tfp_flows.inference.checks.tails import check_tails, improper_direction
+from tfp_flows.inference.checks.tails import improper_direction, tails_check
 from tfp_flows.inference.checks.verdict import (
     PosteriorReport,
     agrees,
@@ -471,4 +471,4 @@ def _check_far_tails(fit, best, first_gaussian):
         for points in sets_of_draws
     )
     improper = next(filter(None, found), None)
-    return check_tails(improper, fit.space.variable_names(draws))
+    return tails_check(improper, fit.space.variable_names(draws))

@@ -239,44 +239,47 @@ def _described(name, column, categories, as_recorded):
     """The description of a column by its cells, `[N]`, and its `Categories`."""
     cells = cells_of(name, column)
     values = cells.values[~cells.is_missing]
-    count = int(cells.is_missing.sum())
-    if not len(values):
+    if len(values):
+        described = _from_values(name, column, cells.type, values, categories, as_recorded)
+    else:
         reason = "no cell has a value"
         if re.fullmatch(r"Unnamed: \d+", name):  # pandas's name
             reason += ", nor a name: the lines of the file end with a delimiter"
-        return Column(name, "missing", reason, num_missing=count)
+        described = Column(name, "missing", reason)
+    described.num_missing = int(cells.is_missing.sum())
+    if column.dtype.kind in "iu":
+        described.values = [int(value) for value in described.values]
+    return described
+
+
+def _from_values(name, column, cell_type, values, categories, as_recorded):
+    """The description of a column with at least one value by all its `values`."""
     distinct, counts = np.unique(values, return_counts=True)
     are_floats = column.dtype.kind == "f"
     if column.dtype.kind == "O":
         are_floats = any(isinstance(value, float) for value in column)
-    if cells.type == "number" and not are_floats and _are_inexact(values):
-        why = "integers of 2^53 or more, which no number holds"
-        described = Column(name, "identifier", why)
-    elif len(distinct) == 1:
-        described = Column(name, "constant", "all values are equal", values=list(distinct))
-    elif cells.type != "date" and categories.are_ordered:
+    if cell_type == "number" and not are_floats and _are_inexact(values):
+        return Column(name, "identifier", "integers of 2^53 or more, which no number holds")
+    if len(distinct) == 1:
+        return Column(name, "constant", "all values are equal", values=list(distinct))
+    if cell_type != "date" and categories.are_ordered:
         why = "the order of its pandas dtype"
-        described = Column(name, "ordered", why, values=categories.values)
-    elif cells.type == "number" and categories.values:
+        return Column(name, "ordered", why, values=categories.values)
+    if cell_type == "number" and categories.values:
         occurring = [value for value in categories.values if value in distinct]
-        described = Column(name, "categorical", "its pandas dtype", values=occurring)
-    elif cells.type == "number":
+        return Column(name, "categorical", "its pandas dtype", values=occurring)
+    if cell_type == "number":
         is_single = column.dtype.kind == "f" and column.dtype.itemsize < 8
         resolution = float(np.finfo(column.dtype).eps) if is_single else RESOLUTION
         counted = Counted(distinct, counts, resolution if as_recorded else None)
-        described = _from_numbers(name, counted)
-    elif cells.type == "boolean":
-        described = Column(name, "boolean", "true or false", values=[False, True])
-    elif cells.type == "date":
+        return _from_numbers(name, counted)
+    if cell_type == "boolean":
+        return Column(name, "boolean", "true or false", values=[False, True])
+    if cell_type == "date":
         are_days = (distinct == distinct.astype("datetime64[D]")).all()
-        described = Column(name, "date", f"dates, {len(distinct)} different ones")
-        described.step = 1.0 if as_recorded and are_days else None
-    else:
-        described = _from_texts(name, distinct, len(values))
-    described.num_missing = count
-    if column.dtype.kind in "iu":
-        described.values = [int(value) for value in described.values]
-    return described
+        step = 1.0 if as_recorded and are_days else None
+        return Column(name, "date", f"dates, {len(distinct)} different ones", step=step)
+    return _from_texts(name, distinct, len(values))
 
 
 def _from_texts(name, distinct, num_rows):

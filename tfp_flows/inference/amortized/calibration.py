@@ -211,7 +211,7 @@ class Judge:
         weights = np.exp(log_weights - log_weights.max(axis=0))
         ranks, coverage = _ranks_and_coverage(drawn, weights, posterior, self.numbers)
         num_kept = len(posterior.train.x) + len(posterior.held_out.x)
-        left_out = check_dropped(self.num_dropped, num_kept)
+        left_out = dropped_check(self.num_dropped, num_kept)
         checks = *_checks(ranks, coverage, "weighted "), left_out
         error = float(gains.std() / np.sqrt(len(gains)))
         return WeightsReport(float(gains.mean()), error, checks, is_trial)
@@ -355,7 +355,7 @@ def _check_uniform(name, distance, count, num_tests, advice):
     return Check.at_most(name, distance, threshold, advice)
 
 
-def check_dropped(count: int, num_kept: int) -> Check:
+def dropped_check(count: int, num_kept: int) -> Check:
     """Checks that few simulations were left out for numbers that are not finite."""
     share = count / (count + num_kept)
     advice = (

@@ -20,7 +20,7 @@ from tfp_flows.core.arguments import (
 from tfp_flows.core.check import reasons_of
 from tfp_flows.core.serialization import RebuiltFromConfig
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
-from tfp_flows.inference.amortized.calibration import check_dropped
+from tfp_flows.inference.amortized.calibration import dropped_check
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.mixed_trials import (
     MixedForm,
@@ -320,7 +320,7 @@ def fit_neural_likelihood(
     shows_bar = verbose != 0
     simulations = source.pairs(num_simulations, for_draws, backup, shows_bar=shows_bar)
     usable = simulations.usable(allows_missing=False)
-    left_out = check_dropped(len(simulations.u) - len(usable.u), len(usable.u))
+    left_out = dropped_check(len(simulations.u) - len(usable.u), len(usable.u))
     options: Any = {"seed": for_fit, "max_minutes": max_minutes, "verbose": verbose}
     density: Any
     if isinstance(form, MixedForm):

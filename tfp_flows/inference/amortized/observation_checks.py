@@ -18,11 +18,11 @@ from tfp_flows.inference.checks.importance import (
     FEWEST_RELIABLE_DRAWS,
     ImportanceSampler,
     WeightedDraws,
-    check_ess,
-    check_pareto_k,
-    check_unweighted_draws,
     entries_that_vary,
+    ess_check,
+    pareto_k_check,
     systematic_rows,
+    unweighted_draws_check,
 )
 from tfp_flows.inference.checks.verdict import verdict
 from tfp_flows.inference.modes import Gaussian
@@ -332,7 +332,7 @@ def judge_observation(
         if adapted is None:
             drawn = weighted.entries[: weighted.num_from_q]
             of_weights += [
-                check_unweighted_draws(weighted),
+                unweighted_draws_check(weighted),
                 _check_quantiles(weighted),
                 _check_deviation(
                     drawn, _DEVIATION_ERROR, "Use `resample`.", resampling_helps=True
@@ -381,7 +381,7 @@ def _check_calibration(report):
 
 def _checks_of_weights(weighted, words=""):
     """Checks of weights as of a fitted posterior, with advice for an amortised one."""
-    k, ess = check_pareto_k(weighted), check_ess(weighted)
+    k, ess = pareto_k_check(weighted), ess_check(weighted)
     misses = (
         f"Pareto k of the importance weights is {k.value:.2f}: the posterior "
         "misses mass, which weights cannot make up for. Use `fit_posterior`."

@@ -336,7 +336,7 @@ def _upper_bound(is_beyond, is_counted):
     return float(shares.mean() + 2.0 * shares.std() / math.sqrt(len(shares)))
 
 
-def check_r_hat(r_hat: float, complete: bool, seconds_needed: float) -> Check:
+def r_hat_check(r_hat: float, complete: bool, seconds_needed: float) -> Check:
     """Checks that Markov chains, if there was time for them, agree with the weighted draws.
 
     R-hat is NaN if hardly a chain arrived. Chains and the search for maxima take about
@@ -364,7 +364,7 @@ def check_r_hat(r_hat: float, complete: bool, seconds_needed: float) -> Check:
     )
 
 
-def check_uncovered_mass(mass: float, bounds: UncoveredBounds | None) -> Check:
+def uncovered_mass_check(mass: float, bounds: UncoveredBounds | None) -> Check:
     """Checks that the posterior has mass wherever chains go, by `uncovered_mass`."""
     words = (
         f"Of the draws of Markov chains, {100.0 * mass:.2f} % are where the posterior has "

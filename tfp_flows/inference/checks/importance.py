@@ -321,7 +321,7 @@ def entries_that_vary(entries: np.ndarray) -> np.ndarray:
     return np.nanmax(entries, axis=0) > np.nanmin(entries, axis=0)
 
 
-def check_pareto_k(weighted: WeightedDraws) -> Check:
+def pareto_k_check(weighted: WeightedDraws) -> Check:
     """Checks that the tail of the weights is light."""
     k, threshold = weighted.pareto_k, pareto_k_threshold(len(weighted.x))
     advice = (
@@ -332,7 +332,7 @@ def check_pareto_k(weighted: WeightedDraws) -> Check:
     return Check("Pareto k", k, threshold, weighted.is_light, advice)
 
 
-def check_ess(weighted: WeightedDraws) -> Check:
+def ess_check(weighted: WeightedDraws) -> Check:
     """Checks that the effective number of weighted draws is large enough."""
     ess, fewest = weighted.ess, FEWEST_RELIABLE_DRAWS
     advice = (
@@ -343,7 +343,7 @@ def check_ess(weighted: WeightedDraws) -> Check:
     return Check("effective draws", ess, fewest, passed, advice)
 
 
-def check_moments(weighted: WeightedDraws, names: Sequence[str] = ()) -> Check:
+def moments_check(weighted: WeightedDraws, names: Sequence[str] = ()) -> Check:
     """Checks that the weighted draws determine means and standard deviations."""
     moments = weighted.moments
     mean_error, deviation_error = moments.mean_error.max(), moments.deviation_error.max()
@@ -361,7 +361,7 @@ def check_moments(weighted: WeightedDraws, names: Sequence[str] = ()) -> Check:
     return Check(MOMENTS, error, 1.0, passed, advice)
 
 
-def check_known_density(weighted: WeightedDraws) -> Check:
+def known_density_check(weighted: WeightedDraws) -> Check:
     """Checks that the target has a reliable density at nearly all draws."""
     advice = (
         f"At {100.0 * weighted.unknown_share:.1f} % of the posterior's draws, the target's "
@@ -371,7 +371,7 @@ def check_known_density(weighted: WeightedDraws) -> Check:
     return Check.at_most(UNKNOWN_DENSITY, weighted.unknown_share, _MOST_UNKNOWN, advice)
 
 
-def check_unweighted_draws(weighted: WeightedDraws) -> Check:
+def unweighted_draws_check(weighted: WeightedDraws) -> Check:
     """Checks that draws are right without their weights."""
     name = "effect of weights / tolerance"
     if not np.isfinite(weighted.ratios).all():

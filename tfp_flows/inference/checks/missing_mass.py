@@ -245,7 +245,7 @@ def _overlap(gaussian, other):
     return gaussian.distance(other) < 1.0 and width < 0.7
 
 
-def check_missing_mass(missing: Sequence[Gaussian]) -> Check:
+def missing_mass_check(missing: Sequence[Gaussian]) -> Check:
     """Checks that the search has found no mass that the posterior lacks."""
     advice = (
         f"{len(missing)} regions have mass that the posterior lacks. Try MCMC with many "

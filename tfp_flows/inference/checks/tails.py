@@ -67,7 +67,7 @@ def improper_direction(
     return ray or improper_slice(density, draws, log_mass, is_over)
 
 
-def check_tails(improper: ImproperDirection | None, names: Sequence[str]) -> Check:
+def tails_check(improper: ImproperDirection | None, names: Sequence[str]) -> Check:
     """Checks that no direction was found in which the density has no finite integral."""
     advice = "" if improper is None else improper.sentence(names)
     return Check.at_most("improper directions", float(improper is not None), 0.0, advice)

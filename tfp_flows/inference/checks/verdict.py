@@ -7,19 +7,19 @@ import math
 from collections.abc import Sequence
 
 from tfp_flows.core.check import Check, lined_up, plus_minus, reasons_of
-from tfp_flows.inference.checks.chains import check_r_hat, check_uncovered_mass
+from tfp_flows.inference.checks.chains import r_hat_check, uncovered_mass_check
 from tfp_flows.inference.checks.findings import Findings
 from tfp_flows.inference.checks.importance import (
     MOMENTS,
     UNKNOWN_DENSITY,
     WeightedDraws,
-    check_ess,
-    check_known_density,
-    check_moments,
-    check_pareto_k,
-    check_unweighted_draws,
+    ess_check,
+    known_density_check,
+    moments_check,
+    pareto_k_check,
+    unweighted_draws_check,
 )
-from tfp_flows.inference.checks.missing_mass import check_missing_mass
+from tfp_flows.inference.checks.missing_mass import missing_mass_check
 
 # From the best to the worst; `PosteriorReport` says what each means.
 VERDICTS = ("reliable", "reliable after resampling", "not reliable")
@@ -30,14 +30,14 @@ def list_checks(findings: Findings, names: Sequence[str] = ()) -> list[Check]:
     """Returns the checks of a posterior, in the order of the report's table."""
     weighted = findings.weighted
     return [
-        check_pareto_k(weighted),
-        check_ess(weighted),
-        check_moments(weighted, names),
-        check_known_density(weighted),
-        check_unweighted_draws(weighted),
-        check_missing_mass(findings.missing),
-        check_r_hat(findings.r_hat, findings.complete, findings.seconds_needed),
-        check_uncovered_mass(findings.uncovered_mass, findings.uncovered_bounds),
+        pareto_k_check(weighted),
+        ess_check(weighted),
+        moments_check(weighted, names),
+        known_density_check(weighted),
+        unweighted_draws_check(weighted),
+        missing_mass_check(findings.missing),
+        r_hat_check(findings.r_hat, findings.complete, findings.seconds_needed),
+        uncovered_mass_check(findings.uncovered_mass, findings.uncovered_bounds),
     ]
 
 
