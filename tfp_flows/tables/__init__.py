@@ -14,7 +14,8 @@ describe_columns     proposals for the kinds of columns, with reasons
 numbers/             the distribution of one number given the entries before it
 column_codec         cells of a column as a code and a number, and back; supports
 presence             codes that only some rows have, where other cells are missing
-row_codec            rows as entries: all codes, then all numbers; rules that rows break
+row_layout           which entries rows have by columns and rules: codes, then numbers
+row_codec            rows as entries and back; refuses others; rules that rows break
 networks             ColumnMLPs, their inputs (EntryFeatures) and sizes by rows and columns
 distribution         TableDistribution: builds the networks; density and draws of rows
 training             fits it: pace, early stopping of each network, backup
@@ -26,7 +27,7 @@ table_density        TableDensity: all of it for a user's frame
 ```
 
 A frame has cells, and is read as a `Frame`. `RowCodec` checks it against columns and rules,
-and encodes each row as K + D entries: K codes, then D numbers. `EntryFeatures` makes these
+and encodes each row as the K + D entries of its `RowLayout`. `EntryFeatures` makes these
 inputs of networks, whose parameters `NumberConditionals` and `Atoms` turn into densities
 and draws. The codec decodes drawn entries to columns.
 

@@ -240,7 +240,7 @@ class RuleSolver(typing.NamedTuple):
         All codes, `[N, K]`, and the numbers before it are known.
         """
         entry = codes.shape[1] + number
-        codec = self.codec.codecs[self.codec.owners[entry]]
+        codec = self.codec.codecs[self.codec.owners[entry].name]
         drawn = np.array(self.x)
         drawn[:, :entry] = np.column_stack([codes, *numbers])
         terms = self.columns | self.codec.modelled(drawn)  # arbitrary where unknown
@@ -255,7 +255,7 @@ class RuleSolver(typing.NamedTuple):
             is_here &= ~np.isnan(value)  # a part in the context may be missing
             solution = np.where(is_here, value, solution)
             is_solved |= is_here
-        composition = self.codec.composition_of(self.codec.owners[entry])
+        composition = self.codec.composition_of(self.codec.owners[entry].name)
         if composition is not None:
             value = self._last_part(composition, entry, terms, codes)
             value = codec.numbers_from(value)
@@ -326,7 +326,7 @@ class RuleSolver(typing.NamedTuple):
         Observed parts with a difference count as a whole. Also returns how often the entry
         is in the column, and where all others are known.
         """
-        is_entry = name == self.codec.owners[entry]
+        is_entry = name == self.codec.owners[entry].name
         others = np.zeros(len(codes)) if is_entry else terms[name]
         is_known = is_entry | self._is_known(name, entry, codes)
         count = np.full(len(codes), float(is_entry))
