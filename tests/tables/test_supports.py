@@ -5,7 +5,7 @@ import pandas
 import pytest
 import tensorflow as tf
 from scipy import special
-from small_tables import fitted
+from small_tables import column, fitted
 
 import tfp_flows as tff
 from tfp_flows.tables import table_density
@@ -195,3 +195,12 @@ def test_no_network_draws_numbers_at_any_distance(form, largest):
     u = maps.forward(conditionals.quantile_of_member(z, tf.constant(parameters))).u
     assert (float(u) < largest) == (form is not None)
     assert float(u) > 5.0
+
+
+def test_missing_numbers_can_be_any_that_was_recorded():
+    rng = np.random.default_rng(0)
+    rows = {"n": rng.integers(-3, 4, COUNT), "x": rng.normal(size=COUNT)}
+    table = fitted([column("n", "integer"), column("x")], rows)
+    lost = {"n": np.full(COUNT, np.nan), "x": rows["x"]}
+    filled = table.impute(lost, seed=0, num_candidates=4)["n"]
+    assert set(range(-3, 4)) <= set(filled)

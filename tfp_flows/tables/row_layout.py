@@ -156,10 +156,10 @@ class RowLayout:
 
     @property
     def codes_of_missing(self) -> np.ndarray:
-        """The code of a missing cell for each entry of a row, `[K + D]`; -1 without one."""
+        """The code of a missing cell for each entry of a row, `[K + D]`; NaN without one."""
         codecs = [self.codec_of(owner) for owner in self.with_code]
-        codes = [c.num_codes - 1.0 if c.has_missing else -1.0 for c in codecs]
-        return np.array([*codes, *[-1.0] * len(self.with_number)])
+        codes = [c.num_codes - 1.0 if c.has_missing else np.nan for c in codecs]
+        return np.array([*codes, *[np.nan] * len(self.with_number)])
 
     def entries_of_column(self, name: str) -> list[int]:
         """Returns the indices of the code and number of a column, or of its rule."""

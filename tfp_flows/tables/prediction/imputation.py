@@ -52,7 +52,8 @@ def imputed(
     incomplete = np.flatnonzero(rows.is_missing.any(axis=1))
     observed = rows.is_observed
     solver = RuleSolver(codec, columns | frame.take(codec.names), rows.x, observed)
-    is_exact = (codec.codes_of_missing < 0).all() and not solver.is_linked[incomplete].any()
+    may_be_missing = not np.isnan(codec.codes_of_missing).all()
+    is_exact = not (may_be_missing or solver.is_linked[incomplete].any())
     is_exact = is_exact and _draws_are_exact(distribution, observed[incomplete])
     count = 1 if is_exact else num_candidates
     completed, tried, part = np.array(rows.x), np.zeros(len(rows.x), int), 0
