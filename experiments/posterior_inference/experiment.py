@@ -6,15 +6,13 @@ import pathlib
 import time
 
 from experiments.command_line import program, training_settings
-from experiments.command_line.flag_settings import UsageError, check_kind
+from experiments.command_line.flag_settings import TrainingError, UsageError, check_kind
 from experiments.posterior_inference import evaluation, methods, pictures, report
 from experiments.posterior_inference.methods import METHODS, SURROGATES
-from experiments.posterior_inference.posteriordb import find, stored
 from experiments.posterior_inference.settings import ALL, PosteriorSettings
-from experiments.posterior_inference.targets import TARGETS
+from experiments.posterior_inference.target_names import OWN, find, stored
 from experiments.reports import page
 from experiments.runs import resuming, workers
-from experiments.runs.fitting import TrainingError
 
 
 def run(settings, strategy=None):
@@ -88,7 +86,7 @@ def _all_targets(settings):
             "Expected `data_dir` to be a folder with files of posteriordb; got "
             f"{settings.data_dir!r}."
         )
-    return [*TARGETS, *found]
+    return [*OWN, *found]
 
 
 @program.command(PosteriorSettings, description=__doc__)

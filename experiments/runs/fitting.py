@@ -10,7 +10,7 @@ import pandas as pd
 import tensorflow as tf
 
 import tfp_flows
-from experiments.command_line.flag_settings import CommandError
+from experiments.command_line.flag_settings import TrainingError
 from experiments.reports import progress
 from experiments.runs import run_directory, workers
 from experiments.runs.atomic_write import atomic_write
@@ -19,10 +19,6 @@ from experiments.runs.run_directory import RunDirectoryError, digest
 from experiments.runs.starting_weights import refuse_other_columns
 
 _PLAIN = (bool, int, float, str, type(None))
-
-
-class TrainingError(CommandError):
-    """A failed training; the message says when it failed, and what to change."""
 
 
 def compile_model(model, settings, num_rows, strategy):
