@@ -68,11 +68,11 @@ def find(name, data_dir=""):
 
 
 def _load(name, data_dir):
-    from experiments.posterior_inference import posteriordb_models  # as above
-
     wanted = f"{name}.npz, the data and reference draws of posteriordb"
     path = need_prepared(data_dir, _file(name), wanted=wanted)
     arrays = load_arrays(path)
+    from experiments.posterior_inference import posteriordb_models  # as above
+
     with reading("data and draws of posteriordb", path, (LookupError, ValueError)):
         data = {k.removeprefix("data_"): _as_numbers(v) for k, v in arrays.items()}
         target = posteriordb_models.MODELS[name](data)
