@@ -264,7 +264,8 @@ class Interpreter:
             results = self.run(attributes["function"], given)
             return results if len(results) > 1 else results[0]
         if operation == "While":
-            results = self._loop(Loop(self, attributes, given))
+            loop = Loop(self, attributes, given)
+            results = loop.inputs_with(self._repeat(loop))
             return results if len(results) > 1 else results[0]
         if all(is_known(value) for value in given):
             with np.errstate(all="ignore"):
@@ -278,13 +279,16 @@ class Interpreter:
         return values.reshape(attributes["shape"])
 
     def _result(self, operation, attributes, given):
+        """Returns the result of an operation, or a list, if a given value is unknown."""
         raise NotImplementedError
 
-    def _loop(self, loop):
-        return loop.inputs_with(self._repeat(loop, loop.state))
-
-    def _repeat(self, loop, state):
+    def _repeat(self, loop):
+        """Returns the state after the last turn of a `Loop`."""
         raise NotImplementedError
+
+    def without_unknown(self) -> Interpreter:
+        """Returns an interpreter that computes what is known, and nothing else."""
+        return _Counting(self._functions, self._constants)
 
 
 class Loop:
@@ -325,10 +329,10 @@ class Loop:
         outputs = self._interpreter.run(self._attributes["body"], self.inputs_with(state))
         return [outputs[i] for i in self._attributes["varying"]]
 
-    def turns(self, functions: Mapping, constants: Mapping) -> int | None:
+    def turns(self) -> int | None:
         """Returns the number of turns; None if it depends on arguments or weights."""
         inputs = [v if is_known(v) else _Unknown() for v in self._inputs]
-        loop = Loop(_Counting(functions, constants), self._attributes, inputs)
+        loop = Loop(self._interpreter.without_unknown(), self._attributes, inputs)
         state, turns = loop.state, 0
         while (goes_on := loop.goes_on(state)) and not isinstance(goes_on, _Unknown):
             state, turns = loop.body(state), turns + 1
@@ -379,10 +383,10 @@ class _Jax(Interpreter):
         given = [_whole(first), *others]
         return OPERATIONS[operation](_import_jax().numpy, attributes, *given)
 
-    def _repeat(self, loop, state):
+    def _repeat(self, loop):
         jax = _import_jax()
-        turns = loop.turns(self._functions, self._constants)
-        state = [jax.numpy.asarray(_whole(value)) for value in state]
+        turns = loop.turns()
+        state = [jax.numpy.asarray(_whole(value)) for value in loop.state]
 
         def turn(state):
             return [jax.numpy.asarray(_whole(value)) for value in loop.body(state)]
@@ -866,10 +870,10 @@ OPERATIONS: dict[str, Callable] = {
 _CONTROL = {"Const", "Call", "While"}
 
 
-def unsupported(functions: Mapping, operations: Mapping = OPERATIONS) -> set[str]:
-    """Returns the operations of functions that a table does not have."""
+def unsupported(functions: Mapping) -> set[str]:
+    """Returns the operations of functions that this module does not have."""
     used = {node[0] for function in functions.values() for node in function["nodes"]}
-    return used - operations.keys() - _CONTROL
+    return used - OPERATIONS.keys() - _CONTROL
 
 
 def _import_jax():

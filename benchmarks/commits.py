@@ -31,7 +31,7 @@ _HEADER = """| work | before, ms | after, ms | after / before (quartiles) | |
 |---|---|---|---|---|"""
 _VECTORS = functools.partial(autoregressive_tensorflow.our, jit_compile=True)
 _GLOW = Glow(True, image_size=16, num_levels=2, num_steps=4, hidden_channels=64)
-WORKLOADS_OF_OURS = {
+OUR_WORKLOADS = {
     "real_nvp_2": (_VECTORS, WORKLOADS["real_nvp_step"]["W5b"]),
     "real_nvp_43": (_VECTORS, WORKLOADS["real_nvp_step"]["W5a"]),
     "maf_6": (_VECTORS, WORKLOADS["autoregressive"]["W1a"]),
@@ -136,7 +136,7 @@ def _comparisons(commits, values):
         print(_HEADER)
         workers = [stack.enter_context(start(folder=folder)) for folder in folders]
         for name in values.workloads:
-            work = WORKLOADS_OF_OURS[name]
+            work = OUR_WORKLOADS[name]
             yield compare(name, workers, *work, repetitions=values.repetitions)
             first = f"{name}, first call"
             yield compare(first, workers, first_call, *work, repetitions=3)
@@ -161,7 +161,7 @@ def main(argv):
 
 
 def _define_flags():
-    names = list(WORKLOADS_OF_OURS)
+    names = list(OUR_WORKLOADS)
     flags.DEFINE_multi_enum("workloads", names, names, "Which workloads to time.")
     text = "Counted runs of each; for first calls, always three."
     flags.DEFINE_integer("repetitions", 9, text, lower_bound=2)

@@ -33,6 +33,10 @@ class CommandError(Exception):
     """Base of the errors that end a command with status 1 and one line that says why."""
 
 
+class TrainingError(CommandError):
+    """A failed training; the message says when it failed, and what to change."""
+
+
 class UsageError(ValueError):
     """A command line, or settings, that are wrong whatever the data are."""
 

@@ -22,7 +22,7 @@ def run(settings, strategy=None):
     """Trains, evaluates and writes everything into `settings.run_dir`.
 
     An interrupted run goes on; the fit of `--flow=auto` starts again. A finished run goes
-    on if `settings` ask for more (see `fitting.is_complete`), else its results are read.
+    on if `settings` ask for more (see `resuming.is_finished`), else its results are read.
     Unusable data leave the folder untouched.
 
     Returns:

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import tfp_flows
 from experiments.posterior_inference.chains import Lengths, windowed_nuts
-from experiments.posterior_inference.posteriordb import find
+from experiments.posterior_inference.target_names import find
 from experiments.reports import facts
 from experiments.reports.estimate import estimate
 

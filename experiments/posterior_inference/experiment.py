@@ -6,15 +6,13 @@ import pathlib
 import time
 
 from experiments.command_line import program, training_settings
-from experiments.command_line.flag_settings import UsageError, check_kind
+from experiments.command_line.flag_settings import TrainingError, UsageError, check_kind
 from experiments.posterior_inference import evaluation, methods, pictures, report
 from experiments.posterior_inference.methods import METHODS, SURROGATES
-from experiments.posterior_inference.posteriordb import find, stored
 from experiments.posterior_inference.settings import ALL, PosteriorSettings
-from experiments.posterior_inference.targets import TARGETS
+from experiments.posterior_inference.target_names import OWN, find, stored
 from experiments.reports import page
 from experiments.runs import resuming, workers
-from experiments.runs.fitting import TrainingError
 
 
 def run(settings, strategy=None):
@@ -40,15 +38,15 @@ def run(settings, strategy=None):
         settings.refuse("sample_size", f"to be a multiple of the {count} replicas")
     if resuming.is_finished(settings, strategy):
         return resuming.finished(settings, strategy)
-    way, start = settings.name_of_method, time.perf_counter()
+    method, start = settings.name_of_method, time.perf_counter()
     with resuming.unfinished(settings, strategy) as run_dir:
         if run_dir is None:
-            methods.train(way, entry, settings, strategy)
+            methods.train(method, entry, settings, strategy)
             return None
-        if way in SURROGATES:
-            found = SURROGATES[way](entry, settings, strategy)
+        if method in SURROGATES:
+            found = SURROGATES[method](entry, settings, strategy)
         else:
-            found = METHODS[way](entry, settings)
+            found = METHODS[method](entry, settings)
         seconds = time.perf_counter() - start
         reference = evaluation.find_reference(entry, settings)
         results = evaluation.measure(found, entry, reference, settings)
@@ -66,19 +64,19 @@ def run_all(settings, strategy=None):
     """
     targets = _all_targets(settings) if settings.target == ALL else [settings.target]
     every = METHODS if settings.method else SURROGATES
-    ways = every if settings.name_of_method == ALL else [settings.name_of_method]
+    names = every if settings.name_of_method == ALL else [settings.name_of_method]
     if ALL not in (settings.target, settings.name_of_method):
         yield run(settings, strategy)
         return
     for target in targets:
-        for way in ways:
-            folder = pathlib.Path(settings.run_dir) / target.replace(":", "_") / way
+        for method in names:
+            folder = pathlib.Path(settings.run_dir) / target.replace(":", "_") / method
             chosen = {"target": target, "run_dir": str(folder)}
-            chosen["method" if settings.method else "posterior"] = way
+            chosen["method" if settings.method else "posterior"] = method
             try:
                 yield run(dataclasses.replace(settings, **chosen), strategy)
             except TrainingError as error:  # the others go on
-                yield {"target": target, "posterior": way, "failure": str(error)}
+                yield {"target": target, "posterior": method, "failure": str(error)}
 
 
 def _all_targets(settings):
@@ -88,7 +86,7 @@ def _all_targets(settings):
             "Expected `data_dir` to be a folder with files of posteriordb; got "
             f"{settings.data_dir!r}."
         )
-    return [*TARGETS, *found]
+    return [*OWN, *found]
 
 
 @program.command(PosteriorSettings, description=__doc__)

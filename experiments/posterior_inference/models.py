@@ -5,13 +5,12 @@ import tensorflow_probability as tfp
 import tfp_flows
 from experiments.density_estimation.models import SCALES
 
-_vi = tfp.experimental.vi
 _NUM_STEPS = {"iaf": 4, "real_nvp": 6}
 
 
 def _affine(operators):
     def build(pinned, settings):
-        return _vi.build_affine_surrogate_posterior(
+        return tfp.experimental.vi.build_affine_surrogate_posterior(
             pinned.event_shape,
             operators=operators,
             bijector=pinned.experimental_default_event_space_bijector(),
@@ -22,7 +21,9 @@ def _affine(operators):
 
 
 def _asvi(pinned, settings):
-    return _vi.build_asvi_surrogate_posterior(pinned, seed=(0, settings.seed))
+    return tfp.experimental.vi.build_asvi_surrogate_posterior(
+        pinned, seed=(0, settings.seed)
+    )
 
 
 def _flow(name):

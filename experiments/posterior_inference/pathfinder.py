@@ -7,7 +7,7 @@ import scipy.optimize
 import tensorflow as tf
 
 import tfp_flows
-from experiments.runs.fitting import TrainingError
+from experiments.command_line.flag_settings import TrainingError
 
 _MEMORY = 6
 _ELBO_DRAWS = 5

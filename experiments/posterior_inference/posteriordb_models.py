@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from experiments.posterior_inference.predator_prey import solve
-from experiments.posterior_inference.targets import Target
+from experiments.posterior_inference.targets import Target, eight_schools
 
 tfd = tfp.distributions
 
@@ -386,3 +386,32 @@ def _within(value, low, high):
     value = tf.cast(value, tf.float64)[..., None, None]
     value = tf.where(tf.math.is_finite(value), value, 1.0)
     return tf.clip_by_value(value, low, high)
+
+
+def schools(data):
+    """Returns the `Target` of eight schools, for the effects `y` and their errors `sigma`.
+
+    The parameters are those of posteriordb: effects of schools, mu and tau.
+    """
+
+    def parameters(parts):
+        mean, spread, z = (np.asarray(part) for part in parts)
+        effects = mean[..., None] + spread[..., None] * z
+        return np.concatenate([effects, np.stack([mean, spread], axis=-1)], axis=-1)
+
+    errors, effects = (data[name].astype(np.float32) for name in ("sigma", "y"))
+    observed = {"effects": effects}
+    return Target(lambda: eight_schools(errors), observed, parameters=parameters)
+
+
+# Name -> function of the data, a dictionary of arrays, that returns the `Target`.
+MODELS = {
+    "arK-arK": autoregression,
+    "arma-arma11": arma,
+    "eight_schools-eight_schools_noncentered": schools,
+    "garch-garch11": garch,
+    "gp_pois_regr-gp_pois_regr": poisson_regression,
+    "hudson_lynx_hare-lotka_volterra": lotka_volterra,
+    "low_dim_gauss_mix-low_dim_gauss_mix": two_normals,
+    **REGRESSIONS,
+}

@@ -7,7 +7,7 @@ from experiments.command_line.flag_settings import FlagSettings, field
 from experiments.density_estimation.models import SCALES
 from experiments.posterior_inference.methods import METHODS, SURROGATES
 from experiments.posterior_inference.models import POSTERIORS
-from experiments.posterior_inference.posteriordb import choices
+from experiments.posterior_inference.target_names import choices
 from experiments.runs.workers import STRATEGIES
 
 ALL = "all"

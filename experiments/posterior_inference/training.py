@@ -9,9 +9,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_flows
+from experiments.command_line.flag_settings import TrainingError
 from experiments.runs import resuming, workers
 from experiments.runs.checkpoints import Checkpoint, CheckpointFolder
-from experiments.runs.fitting import TrainingError
 from experiments.runs.run_directory import RunDirectoryError
 
 STEPS = 100

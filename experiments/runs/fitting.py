@@ -10,19 +10,15 @@ import pandas as pd
 import tensorflow as tf
 
 import tfp_flows
-from experiments.command_line.flag_settings import CommandError
+from experiments.command_line.flag_settings import TrainingError
 from experiments.reports import progress
-from experiments.runs import run_directory, workers
+from experiments.runs import workers
 from experiments.runs.atomic_write import atomic_write
 from experiments.runs.checkpoints import Checkpoint, CheckpointFolder
 from experiments.runs.run_directory import RunDirectoryError, digest
 from experiments.runs.starting_weights import refuse_other_columns
 
 _PLAIN = (bool, int, float, str, type(None))
-
-
-class TrainingError(CommandError):
-    """A failed training; the message says when it failed, and what to change."""
 
 
 def compile_model(model, settings, num_rows, strategy):
@@ -141,22 +137,6 @@ def notes(save_run, settings):
         "limits": {"epochs": settings.epochs, "max_minutes": minutes},
         **({"schedule_restarts": restarts} if restarts else {}),
     }
-
-
-def is_complete(settings):
-    """Whether `settings.run_dir` holds a finished run that `settings` do not extend.
-
-    A greater `epochs` extends a run; so does a greater `max_minutes` after a time limit.
-    """
-    results = run_directory.finished_results(settings.run_dir)
-    if results is None or "limits" not in results:
-        return results is not None
-    if not hasattr(settings, "epochs"):
-        return True  # the run of another command, which is refused where it is read
-    limits = results["limits"]
-    minutes = limits["max_minutes"]
-    wants_minutes = minutes is not None and not 0.0 < settings.max_minutes <= minutes
-    return settings.epochs <= limits["epochs"] and not wants_minutes
 
 
 def _stateful_callbacks(settings, before_validation):

@@ -42,12 +42,13 @@ def stoppable(settings, strategy):
 def is_finished(settings, strategy=None):
     """Whether the run is finished, by the chief's folder; all workers must call this.
 
+    A finished run that the settings extend is not: a greater `epochs` extends it, and so
+    does a greater `max_minutes` after a time limit.
+
     Raises:
       WorkersError: if the workers were started with different flags.
     """
-    from experiments.runs import fitting  # TensorFlow, once the flags are read
-
-    is_there = workers.is_chief(strategy) and fitting.is_complete(settings)
+    is_there = workers.is_chief(strategy) and _is_complete(settings)
     return workers.agree_on_start(strategy, settings, is_finished=is_there)
 
 
@@ -130,6 +131,19 @@ def checkpoints(run_dir):
             "another --run_dir, or the same versions."
         )
     return path.parent
+
+
+def _is_complete(settings):
+    """Whether `settings.run_dir` holds a finished run that `settings` do not extend."""
+    results = run_directory.finished_results(settings.run_dir)
+    if results is None or "limits" not in results:
+        return results is not None
+    if not hasattr(settings, "epochs"):
+        return True  # the run of another command, which is refused where it is read
+    limits = results["limits"]
+    minutes = limits["max_minutes"]
+    wants_minutes = minutes is not None and not 0.0 < settings.max_minutes <= minutes
+    return settings.epochs <= limits["epochs"] and not wants_minutes
 
 
 def _remark(before, results):

@@ -27,7 +27,7 @@ from experiments.command_line.flag_settings import UsageError
 from experiments.data import DataError, files, load_dataset, maf_tables, text_table
 from experiments.data.maf_tables import read_pandas_pickle
 from experiments.fitted.open_model import open_model
-from experiments.posterior_inference import posteriordb
+from experiments.posterior_inference import target_names
 from experiments.runs.checkpoints import CheckpointFolder
 from experiments.runs.run_directory import RunDirectoryError
 
@@ -233,7 +233,7 @@ def backup_of_objects(folder, made):
 def posteriordb_of_objects(folder, made):
     path = folder / "nes1980-nes.npz"
     np.savez(path, draws=objects(made))
-    return path, lambda: posteriordb.find("nes1980", str(folder))
+    return path, lambda: target_names.find("nes1980", str(folder))
 
 
 @hostile

@@ -1,7 +1,18 @@
 """Families of conditional distributions of one variable, with parameters from a network.
 
-A family turns parameters, `[N, P, D]`, into log-probabilities of `x`, `[N, D]`; and
-parameters with noise, `[N, D, V]`, into samples.
+A family of your own has these members, for N rows of D variables:
+
+```none
+num_parameters                  P, parameters of a variable
+num_noise                       random numbers for a sample of a variable
+log_prob(x, parameters)         [N, D],  x [N, D],  parameters [N, P, D]
+noise(shape, seed, dtype)       [*shape, num_noise],  seed stateless
+sample(noise, parameters)       [N, D],  noise [N, D, num_noise]
+default_event_space_bijector()  as in TFP; None if discrete
+get_config()                    arguments of the constructor, for saving
+```
+
+A discrete one also has `is_discrete`, True, and `num_values`, values of a variable.
 """
 
 from __future__ import annotations

@@ -198,10 +198,18 @@ class Dequantized(InitializedByRows, DistributionWrapper):
         self,
         sample_shape: int | Sequence[int] = (),
         seed: int | TensorLike | None = None,
-        **kwargs: object,
+        *,
+        context: TensorLike | None = None,
     ) -> tf.Tensor:
-        """Draws integers, `[*sample_shape, *event]`, as a tensor of `dtype`."""
-        scaled = self.distribution.sample(sample_shape, seed=seed, **kwargs)
+        """Draws integers, `[*sample_shape, *batch, *event]`, as a tensor of `dtype`.
+
+        Args:
+          sample_shape: shape of the draw, before the context's batch axes.
+          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
+          context: `[..., context_size]`, if the distribution is conditional.
+        """
+        keywords = call_keywords(context)
+        scaled = self.distribution.sample(sample_shape, seed=seed, **keywords)
         return quantize(scaled, self.num_bins)
 
     def _check_dequantizer(self, dequantizer, encoder):
@@ -240,8 +248,9 @@ class Dequantized(InitializedByRows, DistributionWrapper):
         noise, log_noise = self._draw_noise(value, seed)
         is_beyond = tf.zeros(tf.shape(log_noise), tf.bool)
         if covers_ends:
-            noise, log_moves, is_beyond = end_bins.draw(noise, value, axes, end_seed)
-            log_noise += log_moves
+            again = end_bins.draw(noise, value, axes, end_seed)
+            noise, is_beyond = again.noise, again.is_beyond
+            log_noise += again.log_density
         # Rounding must not move the upper end of the last bin out of the support.
         below_one = np.nextafter(dtype.as_numpy_dtype(1.0), 0.0)
         scaled = (value + noise) / self.num_bins

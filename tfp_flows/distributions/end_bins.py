@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +13,18 @@ from tfp_flows.distributions import draws
 
 # Median distance of draws outside `[0, 1]`: about the margin of `Logit(0.05)`.
 _DISTANCE = 0.05
+
+
+class DrawnAgain(NamedTuple):
+    """Noise, `[J, ..., *event]`, with some entries drawn again: below 0 or above 1, too.
+
+    `log_density`, `[J, ...]`, is that of the mixture relative to that of the given noise,
+    and `is_beyond`, `[J, ...]`, says whether a row is beyond `[0, 1]`.
+    """
+
+    noise: tf.Tensor
+    log_density: tf.Tensor
+    is_beyond: tf.Tensor
 
 
 class EndBins:
@@ -50,26 +62,22 @@ class EndBins:
 
     def draw(
         self, noise: tf.Tensor, value: tf.Tensor, axes: list[int], seed: Any
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns noise with some entries drawn again, which may be below 0 or above 1.
+    ) -> DrawnAgain:
+        """Draws some entries again.
 
         Noise and bins, `value`, are `[J, ..., *event]`; the axes of an event are counted
-        from the last. Two further results are `[J, ...]`: the log-density of the mixture
-        relative to the density of the given noise, and whether a row is beyond `[0, 1]`.
+        from the last.
         """
         is_low = value == 0
         is_end = is_low | (value == self._last)
         num_ends = tf.reduce_sum(tf.cast(is_end, noise.dtype), axis=axes, keepdims=True)
-        kinds, log_shares = self._kinds(num_ends, tf.shape(noise)[0])
-        probabilities = [tf.zeros_like(num_ends), 1.0 / (1.0 + num_ends)]
-        probabilities += [0.5 * tf.ones_like(num_ends), tf.ones_like(num_ends)]
+        kinds = _kinds(num_ends, tf.shape(noise)[0])
         probability = sum(
-            tf.where(is_end & (kinds == kind), p, 0.0)
-            for kind, p in enumerate(probabilities)
+            tf.where(is_end & (kinds.indices == kind), p, 0.0)
+            for kind, p in enumerate(kinds.probabilities)
         )
-        uniform = _stratified(
-            tf.broadcast_to(kinds, tf.shape(noise)), seed, len(log_shares)
-        )
+        indices = tf.broadcast_to(kinds.indices, tf.shape(noise))
+        uniform = _stratified(indices, seed, len(kinds.probabilities))
         again = uniform < probability
         # Given the choice, the rescaled uniform number is uniform again.
         position = self._position(tf.where(again, uniform / probability, 0.5))
@@ -82,26 +90,14 @@ class EndBins:
         log_again = self._log_density(tf.where(is_end, position, 0.5))
         log_came = tf.where(position < 0.0, tf.constant(-math.inf, noise.dtype), 0.0)
         terms = []
-        for log_share, p in zip(log_shares, probabilities, strict=True):
+        for log_share, p in zip(kinds.log_shares, kinds.probabilities, strict=True):
             log_densities = tf.math.log(p) + log_again, tf.math.log1p(-p) + log_came
             at_end = tf.reduce_logsumexp(tf.stack(log_densities), axis=0)
             log_density = tf.reduce_sum(tf.where(is_end, at_end, 0.0), axis=axes)
             terms.append(log_density + tf.squeeze(log_share, axes))
         log_density = tf.reduce_logsumexp(tf.stack(terms), axis=0)
         is_beyond = is_end & (position < 0.0)
-        return noise, log_density, tf.reduce_any(is_beyond, axis=axes)
-
-    def _kinds(self, num_ends, num_draws):
-        """Returns the kind of each draw, and the logarithms of the shares of the kinds."""
-        total = tf.cast(num_draws, num_ends.dtype)
-        reaching = 0.25 + 0.5 / tf.maximum(num_ends, 1.0)
-        ends = [tf.round(total * (1.0 - reaching * share)) for share in (1.0, 0.5, 0.25)]
-        ends = [tf.zeros_like(num_ends), *ends, total + tf.zeros_like(num_ends)]
-        shape = [-1] + [1] * (num_ends.shape.rank - 1)
-        index = tf.reshape(tf.range(total), shape)
-        kinds = sum(tf.cast(index >= end, num_ends.dtype) for end in ends[1:-1])
-        counts = [b - a for a, b in itertools.pairwise(ends)]
-        return kinds + 0.0 * num_ends, [tf.math.log(count / total) for count in counts]
+        return DrawnAgain(noise, log_density, tf.reduce_any(is_beyond, axis=axes))
 
     def _position(self, uniform):
         """Maps uniform numbers to positions, which are below 0 beyond the outer end."""
@@ -120,6 +116,32 @@ class EndBins:
             log_density = _log_density_near_zero(share) - math.log(length)
         outside = tf.constant(-math.inf, position.dtype)
         return tf.where(position <= self._high, log_density, outside)
+
+
+class _Kinds(NamedTuple):
+    """Kinds of draws: plain ones, and reaching ones with p = 1/(1 + E), 1/2 and 1.
+
+    `indices`, `[J, ...]`, are the kinds of the draws, ascending. Each kind has an entry of
+    `probabilities`, p, and of `log_shares`, the logarithm of its share of the draws.
+    """
+
+    indices: tf.Tensor
+    probabilities: list[tf.Tensor]
+    log_shares: list[tf.Tensor]
+
+
+def _kinds(num_ends, num_draws):
+    """Returns the `_Kinds` of draws, J, of rows with E entries in end bins."""
+    one = tf.ones_like(num_ends)
+    probabilities = [0.0 * one, 1.0 / (1.0 + num_ends), 0.5 * one, one]
+    total = tf.cast(num_draws, num_ends.dtype)
+    reaching = 0.25 + 0.5 / tf.maximum(num_ends, 1.0)
+    ends = [tf.round(total * (1.0 - reaching * share)) for share in (1.0, 0.5, 0.25)]
+    place = tf.reshape(tf.range(total), [-1] + [1] * (num_ends.shape.rank - 1))
+    indices = sum(tf.cast(place >= end, num_ends.dtype) for end in ends)
+    counts = [b - a for a, b in itertools.pairwise([0.0 * one, *ends, total * one])]
+    log_shares = [tf.math.log(count / total) for count in counts]
+    return _Kinds(indices + 0.0 * num_ends, probabilities, log_shares)
 
 
 def _near_zero(uniform):

@@ -15,10 +15,7 @@ from tfp_flows.core.inputs import check_context, check_value
 from tfp_flows.core.rows import initialize_part
 from tfp_flows.core.serialization import Configured, RebuiltFromConfig
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
-from tfp_flows.distributions.distribution_checks import (
-    check_base,
-    check_slices,
-)
+from tfp_flows.distributions.distribution_checks import check_base, check_slices
 from tfp_flows.distributions.distribution_wrapper import InitializedByRows
 from tfp_flows.distributions.draws import (
     SampleAndLogProb,

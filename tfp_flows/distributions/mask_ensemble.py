@@ -18,7 +18,7 @@ class MaskEnsemble(tf.Module):
     """The mean of the distributions of a network under each of its masks.
 
     It computes for an `AutoregressiveDistribution`. Rows are `[N, D]`, contexts `[N, C]`,
-    noise `[N, D, V]`. Eager calls run compiled.
+    noise `[N, D, num_noise]`. Eager calls run compiled.
 
     Args:
       network: a `MaskedMLP`, or an `OrderAgnosticMLP`.
@@ -331,7 +331,10 @@ def _draw_in_order(network, conditional, noise, context):
 
 
 def _draw_one(conditional, noise, parameters):
-    """Draws one variable of N rows, `[V, N]` and `[P, N]`, as N variables of one row."""
+    """Draws one variable of N rows as N variables of one row.
+
+    Noise is `[num_noise, N]`, and parameters are `[P, N]`.
+    """
     parameters = parameters[None]
     x = conditional.sample(tf.transpose(noise)[None], parameters)
     return x[0], conditional.log_prob(x, parameters)[0]

@@ -318,5 +318,5 @@ def _cast_for(part, context):
 
 def _takes_training(part):
     """Whether `log_prob` has an argument `training`, which stock distributions lack."""
-    of_this_package = (AutoregressiveDistribution, FlowDistribution, RowsWrapper)
-    return isinstance(part, of_this_package) or not isinstance(part, tfd.Distribution)
+    ours = (AutoregressiveDistribution, FlowDistribution, RowsWrapper)
+    return isinstance(part, ours) or not isinstance(part, tfd.Distribution)

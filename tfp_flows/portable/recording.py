@@ -168,7 +168,7 @@ class Recording:
                 if current in values:
                     waiting.pop()
                     continue
-                node_name, results, k = (*current.split(":"), "", "0")[:3]
+                node_name, results, k = current.split(":")
                 node = by_name[node_name]
                 input_names = [i for i in node.input if not i.startswith("^")]
                 if missing := [i for i in input_names if i not in values]:

@@ -170,8 +170,8 @@ class _Onnx(Interpreter):
             return names if is_known(names) else Symbol(names, np.asarray(result))
         return list(map(Symbol, names, map(np.asarray, result)))
 
-    def _repeat(self, loop, state):
-        turns = loop.turns(self._functions, self._constants)
+    def _repeat(self, loop):
+        state, turns = loop.state, loop.turns()
         is_counted = turns is not None
         start = [
             np.array(turns) if is_counted else "",

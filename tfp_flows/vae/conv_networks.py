@@ -59,12 +59,16 @@ class ConvNetwork(ConfiguredLayer):
         self.activation = get_activation(activation)
         self.dropout = dropout
         self.seed = seed
-        # Seeds of the dense layers, of each block, and of each other convolution.
-        self._seeds = iter(split_seed(seed, 1 + len(self.channels) * (1 + num_blocks)))
+        self._seeds = iter(split_seed(seed, self._num_seeds))
         # Numbers of patches, first and after each halving, rounded up as by a stride of 2.
         self._sizes = [_divided(self.image_shape[:2], patch_size)]
         for _ in self.channels[1:]:
             self._sizes.append(_divided(self._sizes[-1], 2))
+
+    @property
+    def _num_seeds(self):
+        """Seeds of the dense layers, of each block, and of each other convolution."""
+        return 1 + len(self.channels) * (1 + self.num_blocks)
 
     @abc.abstractmethod
     def _add_layers(self):

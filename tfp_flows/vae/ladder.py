@@ -73,7 +73,10 @@ class LadderEncoder(ConvNetwork):
     ) -> None:
         super().__init__(image_shape, hidden_units=(), **kwargs)
         self.num_features = num_features
-        self._seeds = iter(split_seed(self.seed, len(self.channels) * _seeds_of_size(self)))
+
+    @property
+    def _num_seeds(self):
+        return len(self.channels) * _seeds_of_size(self)
 
     def _add_layers(self):
         self._convolutions, self._blocks = [], []
@@ -138,9 +141,10 @@ class LadderDecoder(ConvNetwork):
         super().__init__(image_shape, hidden_units=(), **kwargs)
         self.latent_channels = latent_channels
         self.context_channels = context_channels
-        self._seeds = iter(
-            split_seed(self.seed, 1 + len(self.channels) * _seeds_of_size(self))
-        )
+
+    @property
+    def _num_seeds(self):
+        return 1 + len(self.channels) * _seeds_of_size(self)
 
     @property
     def num_features(self) -> int:
@@ -463,7 +467,7 @@ class LadderVAE(VAE):
       Kingma et al. (2016), Improved variational inference with inverse autoregressive flow,
       section 6.2 and appendix C: there with weight normalisation, more layers, and free
       bits of each channel. https://arxiv.org/abs/1606.04934
-      Sonderby et al. (2016), Ladder variational autoencoders.
+      Sønderby et al. (2016), Ladder variational autoencoders.
       https://arxiv.org/abs/1602.02282
     """
 

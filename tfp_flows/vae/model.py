@@ -233,6 +233,7 @@ class VAE(LikelihoodModel):
             terms = self._terms(self._encode(rows), rows, num_samples, seed)
             return Bound.from_terms(terms)
 
+        check_integer("num_samples", num_samples)
         return self._in_batches(("elbo", num_samples), bound, x, seed, batch_size)
 
     def log_likelihood(
@@ -266,6 +267,7 @@ class VAE(LikelihoodModel):
                 draw_log_weights, num_samples, at_once=at_once, seed=seed
             )
 
+        check_integer("num_samples", num_samples)
         check_integer("batch_size", batch_size)
         at_once = max(1, _DECODED_AT_ONCE // batch_size)
         key = ("log_likelihood", num_samples, at_once)
@@ -384,7 +386,6 @@ class VAE(LikelihoodModel):
 
         It is compiled once for each `key` and for batches of any length.
         """
-        check_integer("num_samples", key[1])
         check_integer("batch_size", batch_size)
         self._check_rows(x)
         dtype = self.posterior.dtype

@@ -12,6 +12,7 @@ import tensorflow_probability as tfp
 from slow_cases import with_slow
 from tiny_runs import TINY_POSTERIOR, in_folder
 
+from experiments.command_line.flag_settings import TrainingError
 from experiments.posterior_inference import evaluation, report, targets
 from experiments.posterior_inference import experiment as posterior_inference
 from experiments.posterior_inference import report as posterior_report
@@ -20,7 +21,6 @@ from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.pathfinder import pathfinder
 from experiments.posterior_inference.targets import TARGETS
 from experiments.reports.estimate import estimate
-from experiments.runs.fitting import TrainingError
 
 TWO = ("full_rank", "asvi")
 

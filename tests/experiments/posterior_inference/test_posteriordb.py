@@ -11,10 +11,10 @@ from tiny_runs import TINY_POSTERIOR, in_folder
 from experiments.data import DataError
 from experiments.data.files import find_prepared, load_arrays
 from experiments.posterior_inference import experiment as posterior_inference
-from experiments.posterior_inference import posteriordb
-from experiments.posterior_inference.posteriordb import SHORT_NAMES, find, stored
+from experiments.posterior_inference import posteriordb_models, target_names, targets
 from experiments.posterior_inference.predator_prey import solve
 from experiments.posterior_inference.settings import PosteriorSettings
+from experiments.posterior_inference.target_names import SHORT_NAMES, find, stored
 
 DATA_DIR = os.environ.get("TFP_FLOWS_DATA_DIR", "")
 needs_data = pytest.mark.skipif(
@@ -53,6 +53,11 @@ def log_volume(name, target, row, data):
 
 
 NAME = "kidiq-kidscore_momhsiq"
+
+
+def test_each_name_has_a_model():
+    assert list(targets.TARGETS) == list(target_names.OWN)
+    assert posteriordb_models.MODELS.keys() == set(target_names.POSTERIORDB)
 
 
 @pytest.mark.slow_ids("hudson*")
@@ -177,7 +182,7 @@ def test_posteriors_are_right(name, posterior, tmp_path):
 def test_reference_draws_have_the_scores_of_a_posterior(name):
     """Unconstrained, of a density that falls to zero: E[g] = 0 and E[x_i g_i] = -1."""
     target, name = find(name, DATA_DIR), name.removeprefix("posteriordb:")
-    arrays = load_arrays(find_prepared(DATA_DIR, posteriordb._file(name)))
+    arrays = load_arrays(find_prepared(DATA_DIR, target_names._file(name)))
     data = {key.removeprefix("data_"): array for key, array in arrays.items()}
     pinned = target.pinned()
     support = pinned.experimental_default_event_space_bijector()

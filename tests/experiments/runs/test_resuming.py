@@ -14,11 +14,12 @@ import pytest
 import tensorflow as tf
 from tiny_runs import TINY, TINY_VAE, in_folder, outcome, run_without_end
 
+from experiments.command_line.flag_settings import TrainingError
 from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation import training
 from experiments.density_estimation.settings import Settings
 from experiments.iaf_vae import experiment as iaf_vae
-from experiments.runs import fitting, run_directory
+from experiments.runs import run_directory
 from experiments.runs.checkpoints import Checkpoint, CheckpointFolder
 from experiments.runs.epochs import EpochRows
 from experiments.runs.fitting import SaveRun, TimeLimit
@@ -76,7 +77,7 @@ def test_training_that_diverges_at_once_is_refused(ema_momentum, tmp_path):
     changes = {"learning_rate": 1e5, "scale": "exp", "ema_momentum": ema_momentum}
     settings = in_folder(FOUR_EPOCHS, tmp_path, **changes)
     for _ in range(2):  # the second call resumes
-        with pytest.raises(fitting.TrainingError, match="smaller --learning_rate"):
+        with pytest.raises(TrainingError, match="smaller --learning_rate"):
             density_estimation.run(settings)
     assert not (tmp_path / "results.json").exists()
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import tfp_flows
+from experiments.command_line.flag_settings import TrainingError
 from experiments.density_estimation.settings import Settings
 from experiments.posterior_inference.training import STEPS, train_in_blocks
 from experiments.runs import resuming
-from experiments.runs.fitting import TrainingError
 from experiments.runs.run_directory import RunDirectoryError
 
 _NUM_STEPS = 2 * STEPS + 7

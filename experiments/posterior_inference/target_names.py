@@ -1,4 +1,4 @@
-"""Posteriors of posteriordb, whose data and reference draws come from a folder."""
+"""The names that `--target` takes, and how each finds its model and its data."""
 
 import dataclasses
 
@@ -6,36 +6,19 @@ import numpy as np
 
 from experiments.command_line.flag_settings import UsageError
 from experiments.data.files import find_prepared, load_arrays, need_prepared, reading
-from experiments.posterior_inference import posteriordb_models
-from experiments.posterior_inference.targets import TARGETS, Target, eight_schools
 
 _PREFIX = "posteriordb:"
 
-
-def _schools(data):
-    """Eight schools with the parameters of posteriordb: effects of schools, mu and tau."""
-
-    def parameters(parts):
-        mean, spread, z = (np.asarray(part) for part in parts)
-        effects = mean[..., None] + spread[..., None] * z
-        return np.concatenate([effects, np.stack([mean, spread], axis=-1)], axis=-1)
-
-    errors, effects = (data[name].astype(np.float32) for name in ("sigma", "y"))
-    observed = {"effects": effects}
-    return Target(lambda: eight_schools(errors), observed, parameters=parameters)
-
-
-# Name -> function of the data, a dictionary of arrays, that returns the `Target`.
-POSTERIORDB = {
-    "arK-arK": posteriordb_models.autoregression,
-    "arma-arma11": posteriordb_models.arma,
-    "eight_schools-eight_schools_noncentered": _schools,
-    "garch-garch11": posteriordb_models.garch,
-    "gp_pois_regr-gp_pois_regr": posteriordb_models.poisson_regression,
-    "hudson_lynx_hare-lotka_volterra": posteriordb_models.lotka_volterra,
-    "low_dim_gauss_mix-low_dim_gauss_mix": posteriordb_models.two_normals,
-    **posteriordb_models.REGRESSIONS,
-}
+# Names alone, since `--help` shows them, and TensorFlow, which models need, loads slowly.
+OWN = (  # of `targets.py`
+    "eight_schools",
+    "eight_schools_centered",
+    "logistic_regression",
+    "funnel",
+    "banana",
+    "mixture",
+    "gaussian",
+)
 SHORT_NAMES = {
     "kidscore_momhsiq": "kidiq-kidscore_momhsiq",
     "logearn_interaction": "earnings-logearn_interaction",
@@ -44,11 +27,21 @@ SHORT_NAMES = {
     "blr": "sblrc-blr",
     "diamonds": "diamonds-diamonds",
 }
+POSTERIORDB = (  # of `posteriordb_models.py`
+    "arK-arK",
+    "arma-arma11",
+    "eight_schools-eight_schools_noncentered",
+    "garch-garch11",
+    "gp_pois_regr-gp_pois_regr",
+    "hudson_lynx_hare-lotka_volterra",
+    "low_dim_gauss_mix-low_dim_gauss_mix",
+    *SHORT_NAMES.values(),
+)
 
 
 def choices():
     """Returns the names that `find` takes."""
-    return [*TARGETS, *SHORT_NAMES, *(_PREFIX + name for name in POSTERIORDB)]
+    return [*OWN, *SHORT_NAMES, *(_PREFIX + name for name in POSTERIORDB)]
 
 
 def stored(data_dir):
@@ -65,8 +58,10 @@ def find(name, data_dir=""):
     Raises:
       DataError: if its file is missing or has other content.
     """
-    if name in TARGETS:
-        return TARGETS[name]
+    if name in OWN:
+        from experiments.posterior_inference import targets  # once the flags are read
+
+        return targets.TARGETS[name]
     if name not in choices():
         raise UsageError(f"Expected `target` to be one of {choices()}; got {name!r}.")
     return _load(SHORT_NAMES.get(name, name.removeprefix(_PREFIX)), data_dir)
@@ -76,9 +71,11 @@ def _load(name, data_dir):
     wanted = f"{name}.npz, the data and reference draws of posteriordb"
     path = need_prepared(data_dir, _file(name), wanted=wanted)
     arrays = load_arrays(path)
+    from experiments.posterior_inference import posteriordb_models  # as above
+
     with reading("data and draws of posteriordb", path, (LookupError, ValueError)):
         data = {k.removeprefix("data_"): _as_numbers(v) for k, v in arrays.items()}
-        target = POSTERIORDB[name](data)
+        target = posteriordb_models.MODELS[name](data)
         names, draws = tuple(map(str, data["parameter_names"])), data["draws"]
         width = len(target.labels())
         if draws.ndim != 2 or not draws.shape[1] == len(names) == width:
