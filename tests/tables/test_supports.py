@@ -5,7 +5,7 @@ import pandas
 import pytest
 import tensorflow as tf
 from scipy import special
-from small_tables import column, fitted
+from small_tables import fitted
 
 import tfp_flows as tff
 from tfp_flows.tables import table_density
@@ -200,7 +200,8 @@ def test_no_network_draws_numbers_at_any_distance(form, largest):
 def test_missing_numbers_can_be_any_that_was_recorded():
     rng = np.random.default_rng(0)
     rows = {"n": rng.integers(-3, 4, COUNT), "x": rng.normal(size=COUNT)}
-    table = fitted([column("n", "integer"), column("x")], rows)
+    columns = [tff.tables.Column("n", "integer"), tff.tables.Column("x", "real")]
+    table = fitted(columns, rows)
     lost = {"n": np.full(COUNT, np.nan), "x": rows["x"]}
     filled = table.impute(lost, seed=0, num_candidates=4)["n"]
     assert set(range(-3, 4)) <= set(filled)

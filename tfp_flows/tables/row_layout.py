@@ -156,7 +156,7 @@ class RowLayout:
 
     @property
     def codes_of_missing(self) -> np.ndarray:
-        """The code of a missing cell for each entry of a row, `[K + D]`; NaN without one."""
+        """The code of a missing cell for each entry of a row, `[K + D]`; NaN for none."""
         codecs = [self.codec_of(owner) for owner in self.with_code]
         codes = [c.num_codes - 1.0 if c.has_missing else np.nan for c in codecs]
         return np.array([*codes, *[np.nan] * len(self.with_number)])
