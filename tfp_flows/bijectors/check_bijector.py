@@ -25,7 +25,7 @@ from tfp_flows.core.rows import take_rows
 
 
 def check_bijector(
-    bijector: FlowBijector, x: TensorLike, context: TensorLike | None = None
+    bijector: tfp.bijectors.Bijector, x: TensorLike, context: TensorLike | None = None
 ) -> BijectorReport:
     """Checks that a bijector inverts, and that its log-dets and density are right.
 

@@ -35,7 +35,7 @@ class TFPBijector(FlowBijector):
 
     def __init__(
         self,
-        bijector: FlowBijector,
+        bijector: tfp.bijectors.Bijector,
         event_ndims: int | None = None,
         *,
         name: str | None = None,
