@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import check_entries, check_event_shape, check_integer
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.inputs import minus_infinity_outside
 from tfp_flows.core.normal_quantile import lower_normal_quantile
+from tfp_flows.core.results import minus_infinity_outside
 from tfp_flows.core.statistics import check_finite
 
 _LOG_SQRT_2_PI = 0.5 * math.log(2.0 * math.pi)

@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -250,20 +250,3 @@ def _reshape(part, num_axes, batch_shape):
     if isinstance(batch_shape, list) and isinstance(rest, list):
         return tf.reshape(part, [*batch_shape, *rest])
     return tf.reshape(part, tf.concat([batch_shape, rest], axis=0))
-
-
-def minus_infinity_outside(
-    log_density: tf.Tensor, inside: tf.Tensor, value: tf.Tensor, axes: Sequence[int]
-) -> tf.Tensor:
-    """Returns log-densities, `[...]`, where all entries, `[..., *event]`, are inside.
-
-    Elsewhere it is minus infinity, or NaN if an entry is NaN. `axes` are those of the
-    event, negative; none for densities of single entries.
-    """
-    is_nan = tf.reduce_any(tf.math.is_nan(value), axis=axes)
-    inside = tf.reduce_all(inside, axis=axes)
-    # The logarithm of 1 inside, 0 outside and -1 for NaN, not constants, as in
-    # `nan_where_context_is`.
-    dtype = log_density.dtype
-    elsewhere = tf.math.log(tf.cast(inside, dtype) - tf.cast(is_nan, dtype))
-    return tf.where(inside, log_density, elsewhere)
