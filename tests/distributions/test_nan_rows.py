@@ -111,7 +111,7 @@ def test_outside_the_support_stays_minus_infinity():
 def test_rows_that_are_finite_pass_tensorflows_check_of_numerics():
     @tf.function(autograph=False)
     def log_det(y, context):
-        given = inputs.nan_where_context_is(y, context, 1)
+        given = inputs.nan_where_context_is_not_finite(y, context, 1)
         inside = results.minus_infinity_outside(y, y > 0.0, y, [])
         return exp.inverse_and_log_det(given + inside)[1]
 

@@ -43,7 +43,7 @@ def check_value(
     return tf.ensure_shape(value, batch.concatenate(event_shape))
 
 
-def check_scope(name: Any) -> None:
+def refuse_positional_context(name: Any) -> None:
     """Refuses a context given by position, where TFP's methods take a `name`."""
     is_name = name is None or isinstance(name, str)
     got = f"a {type(name).__name__}"
@@ -154,7 +154,9 @@ def check_context(
     return context
 
 
-def nan_where_context_is(value: Any, context: tf.Tensor | None, event_ndims: Any) -> Any:
+def nan_where_context_is_not_finite(
+    value: Any, context: tf.Tensor | None, event_ndims: Any
+) -> Any:
     """Returns `value` with NaN in the rows whose context has NaN or an infinity.
 
     A network may hide them: the ReLU of TensorFlow's fused kernels maps NaN to zero, and
