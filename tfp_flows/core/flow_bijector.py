@@ -46,7 +46,7 @@ from tfp_flows.core.rows import (
     initialize_part,
     parts_of_rows,
     refuse_rows_outside,
-    rows_that_count,
+    rows_of_positive_weight,
 )
 from tfp_flows.core.serialization import Configured
 from tfp_flows.core.stock_call_memory import StockCallMemory
@@ -374,7 +374,7 @@ class FlowBijector(Configured, FrozenByNetworks, tfp.bijectors.Bijector):
         if is_one:
             shape = tf.TensorShape(self._event_shapes["inverse"])
             data = check_rows(data, context, shape, self.context_size)
-        data, context, weight = rows_that_count(data, context, sample_weight)
+        data, context, weight = rows_of_positive_weight(data, context, sample_weight)
         if is_one:
             self.check_support(data)
         return data, context, weight
