@@ -61,8 +61,6 @@ class ConvNet(ActNormNetwork):
       https://arxiv.org/abs/1807.03039
     """
 
-    _weights_name = "kernels_shifts_and_log_scales"
-
     def __init__(
         self,
         output_channels: int,
