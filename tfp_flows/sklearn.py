@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tfp_flows.core.arguments import require
-from tfp_flows.core.rows import by_parts, rows_that_count
+from tfp_flows.core.rows import by_parts, rows_of_positive_weight
 from tfp_flows.density.fit import fit_density
 from tfp_flows.tables.describe_columns import describe_columns
 from tfp_flows.tables.grids import FIRST_INEXACT
@@ -182,7 +182,7 @@ class FlowRegressor(RegressorMixin, BaseEstimator):
         X, y = validate_data(
             self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
         )
-        (X, y), _, weight = rows_that_count((X, y), None, sample_weight)
+        (X, y), _, weight = rows_of_positive_weight((X, y), None, sample_weight)
         target = np.asarray(y, np.float64)
         words = "`y` that varies, to have a density"
         require(np.ptp(target) > 0.0, words, f"{target[0]:g} alone")

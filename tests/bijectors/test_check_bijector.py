@@ -206,7 +206,7 @@ def test_a_trained_shift_is_seen():
 def test_of_an_identity_with_any_weights_nothing_is_known():
     report = tff.check_bijector(Unused(), X)
     assert report.passed is None
-    assert report.unseen == ("unused",)
+    assert report.unchecked == ("unused",)
     assert "nothing is known: `unused`" in str(report)
 
 

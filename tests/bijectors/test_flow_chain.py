@@ -60,7 +60,7 @@ def squeezed(*others):
         (lambda: [maf(3), tfb.Reshape([4], [2, 2])], "`maf_3`.*reshape"),
         (
             lambda: [tff.Logit(0.1, event_ndims=3), tff.Permutation([1, 0])],
-            "events with 3 axes; got 1 axes in `permutation`.*`Positionwise`",
+            r"3 axes; got 1 axes in `permutation`.*`TFPBijector\(permutation, 3\)`",
         ),
     ],
     ids=["stock between", "nested", "channels", "reshape", "axes"],
@@ -78,6 +78,7 @@ def test_bijectors_whose_event_shapes_do_not_fit_are_refused(bijectors, message)
         lambda: [tff.Logit(event_ndims=3), tff.Squeeze((2, 2, 1)), tfb.Scale(2.0)],
         lambda: [tfb.Invert(tfb.Split([1, 2])), tfb.Split([2, 1]), maf(3)],
         lambda: [maf(4), tfb.Blockwise([tfb.Exp(), maf(3)], [1, 3])],
+        lambda: squeezed(tff.bijectors.TFPBijector(tff.ActNorm(4), 3)),
     ],
 )
 def test_bijectors_whose_event_shapes_fit_are_taken(bijectors):

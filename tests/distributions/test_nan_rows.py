@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_flows as tff
-from tfp_flows.core import inputs
+from tfp_flows.core import inputs, results
 
 D, C = 3, 2
 SMALL = {"num_steps": 2, "hidden_units": (6,), "seed": 0}
@@ -111,8 +111,8 @@ def test_outside_the_support_stays_minus_infinity():
 def test_rows_that_are_finite_pass_tensorflows_check_of_numerics():
     @tf.function(autograph=False)
     def log_det(y, context):
-        given = inputs.nan_where_context_is(y, context, 1)
-        inside = inputs.minus_infinity_outside(y, y > 0.0, y, [])
+        given = inputs.nan_where_context_is_not_finite(y, context, 1)
+        inside = results.minus_infinity_outside(y, y > 0.0, y, [])
         return exp.inverse_and_log_det(given + inside)[1]
 
     exp = tff.bijectors.TFPBijector(tfp.bijectors.Exp(), event_ndims=1)

@@ -60,6 +60,13 @@ def test_context_moves_parameters_of_its_place():
             assert np.all(by_context[:, row, column, :, row, column] != 0.0)
 
 
+def test_joined_inputs_are_taken_apart():
+    net = network()
+    x, context = tf.ones([1, 24]), tf.ones([1, net.context_size])
+    joined = net(tf.concat([x, context], axis=-1))
+    np.testing.assert_array_equal(joined, net(x, context))
+
+
 def test_step_of_maps_goes_there_and_back_and_is_saved():
     net = network(hidden_channels=(4,), activation="tanh")
     step = tff.InverseAutoregressive(24, conditioner_of(net))

@@ -78,6 +78,11 @@ class AutoregressiveMap(FlowBijector):
         )
 
     @property
+    def is_monotone(self) -> bool:
+        """Whether the transformer is monotone."""
+        return self._transformer.is_monotone
+
+    @property
     def sequential_directions(self) -> frozenset[str]:
         """The direction that undoes the map."""
         return frozenset({OPPOSITE[self._parallel_direction]})

@@ -25,7 +25,7 @@ from tfp_flows.core.rows import take_rows
 
 
 def check_bijector(
-    bijector: FlowBijector, x: TensorLike, context: TensorLike | None = None
+    bijector: tfp.bijectors.Bijector, x: TensorLike, context: TensorLike | None = None
 ) -> BijectorReport:
     """Checks that a bijector inverts, and that its log-dets and density are right.
 
@@ -90,7 +90,7 @@ def check_bijector(
             tolerance=tolerance,
             identities=tuple(step.name for step in identities),
             is_identity=flow in identities,
-            unseen=tuple(s.name for s in _identities(flow, x, context, tolerance)),
+            unchecked=tuple(s.name for s in _identities(flow, x, context, tolerance)),
         )
         if report.passed is False:
             wrong = tuple(_wrong_steps(flow, x, context, tolerance))
@@ -167,7 +167,7 @@ def _random_weights(steps, flow):
             variable.assign(before[ref])
         for module in (flow, *flow.submodules):
             if isinstance(module, FlowBijector):
-                module.forget_start()
+                module._recheck_state()
 
 
 def _is_unset(part):
@@ -337,8 +337,8 @@ class BijectorReport:
       identities: names of the steps with weights that are still the identity, a shift or
         a rotation; the name of the bijector if all of it is. They were checked with random
         weights.
-      is_identity: whether all of the bijector is.
-      unseen: names of the steps that are the identity with random weights too, so that
+      is_identity: whether all of the bijector is still the identity, a shift or a rotation.
+      unchecked: names of the steps that are the identity with random weights too, so that
         they could not be checked.
       wrong_steps: place and name of each step whose own checks fail, or of the chain whose
         steps are right.
@@ -360,18 +360,18 @@ class BijectorReport:
     tolerance: float
     identities: tuple = ()
     is_identity: bool = False
-    unseen: tuple = ()
+    unchecked: tuple = ()
     wrong_steps: tuple = ()
 
     @property
     def passed(self) -> bool | None:
         """Whether all errors are within `tolerance`, and the integral within 0.01 of 1.
 
-        None if they are, but some steps could not be checked (`unseen`).
+        None if they are, but some steps could not be checked (`unchecked`).
         """
         if not all(ok for _, _, ok in self._rows()):
             return False
-        return None if self.unseen else True
+        return None if self.unchecked else True
 
     def __str__(self) -> str:
         head = (
@@ -382,8 +382,8 @@ class BijectorReport:
             names = _quoted(self.identities)
             still = "Still the identity, a shift or a rotation"
             head = f"{still}, so checked with random weights: {names}.\n{head}"
-        if self.unseen:
-            names = _quoted(self.unseen)
+        if self.unchecked:
+            names = _quoted(self.unchecked)
             head = f"The identity with any weights, so nothing is known: {names}.\n{head}"
         rows = [
             f"  {'ok  ' if ok else 'FAIL'}  {name:<42} {value:.3g}"

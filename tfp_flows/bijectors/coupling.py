@@ -89,6 +89,11 @@ class Coupling(FlowBijector):
         return self._conditioner
 
     @property
+    def is_monotone(self) -> bool:
+        """Whether the transformer is monotone."""
+        return self._transformer.is_monotone
+
+    @property
     def has_data_dependent_state(self) -> bool:
         """Whether the conditioner has a state that `initialize` sets."""
         return getattr(self._conditioner, "has_data_dependent_state", False)

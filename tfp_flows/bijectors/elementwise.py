@@ -101,6 +101,11 @@ class Elementwise(FlowBijector):
         size = transformer.num_parameters * event_size
         self._weights = tf.Variable(tf.zeros(size, self.dtype), name="parameters")
 
+    @property
+    def is_monotone(self) -> bool:
+        """Whether the transformer is monotone."""
+        return self._transformer.is_monotone
+
     def _run(self, direction, value, context, training):
         parameters = self._parameters_of(context, training)
         transform = getattr(self._transformer, f"{direction}_and_log_det")

@@ -67,7 +67,7 @@ class FlowChain(Composite):
 
     def __init__(
         self,
-        bijectors: Sequence[FlowBijector],
+        bijectors: Sequence[tfb.Bijector],
         *,
         standardize_context: bool = True,
         recompute: bool = False,
@@ -194,7 +194,8 @@ def _as_steps(bijectors):
             bijector = TFPBijector(bijector, event_ndims)
         axes = bijector.forward_min_event_ndims
         words = f"`bijectors` of events with {event_ndims} axes"
-        hint = " Give it that `event_ndims`, or wrap it in `Positionwise`."
+        wrapped = f"`TFPBijector({bijector.name}, {event_ndims})`"
+        hint = f" Give it `event_ndims={event_ndims}`, or chain {wrapped}."
         require(axes == event_ndims, words, f"{axes} axes in `{bijector.name}`", hint)
         steps.insert(0, bijector)
         event_ndims = bijector.forward_event_ndims(event_ndims)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_entries, check_integer, check_size
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.statistics import check_finite
+from tfp_flows.core.statistics import check_finite, warn_of_constants
 
 
 class Gaussianize(FlowBijector):
@@ -91,12 +89,7 @@ class Gaussianize(FlowBijector):
         columns = np.asarray(data, self.dtype.as_numpy_dtype).T
         maps = [_knots(column, weight, self._knots.shape[1]) for column in columns]
         constant = [j for j, (knots, _) in enumerate(maps) if len(knots) == 1]
-        if constant:
-            warnings.warn(
-                f"Columns {constant} of `data` are constant; their density has no "
-                "meaningful scale and they are left unscaled.",
-                stacklevel=4,
-            )
+        warn_of_constants(constant)
         maps = [_filled(at, to, self._knots.shape[1]) for at, to in maps]
         knots, levels = np.swapaxes(np.asarray(maps, self.dtype.as_numpy_dtype), 0, 1)
         self._knots.assign(knots)

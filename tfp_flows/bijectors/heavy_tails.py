@@ -62,6 +62,9 @@ class HeavyTails(FlowBijector):
       dtype: dtype of inputs and weights.
       name: name of the bijector.
 
+    Raises:
+      ValueError: if `event_size` is below 1, or `kind` is another string.
+
     >>> import tfp_flows
     >>> tails = tfp_flows.HeavyTails(1)
     >>> tails.initialize([[0.0]])
@@ -86,16 +89,16 @@ class HeavyTails(FlowBijector):
         check_choice("kind", kind, tuple(_MAPS))
         super().__init__(event_ndims=1, event_shape=[event_size], dtype=dtype, name=name)
         self._map = _MAPS[kind]
-        self._parts_from_data = self._map.parts_from_data
+        self._order = self._map.order
         self._size = float(event_size)
         self._spread = math.sqrt(max(1.0, self._size / _FEW))
         if kind == "student" and event_size == 1:
-            self._parts_from_data = ("each",)  # the length is the variable itself
+            self._order = ("each",)  # the length is the variable itself
         if kind == "student" and event_size == 2:
             self._spread = 1.5  # else samples lie as far out as with sinh
         zeros = tf.zeros(event_size, self.dtype)
         self._weight = tf.Variable(zeros, name="tail_weight")
-        has_length = "length" in self._parts_from_data
+        has_length = "length" in self._order
         self._degrees = tf.Variable(zeros[0], trainable=has_length, name="tail_degrees")
         self._initialized = tf.Variable(False, trainable=False, name="initialized")
         self._heavy = tf.Variable(False, trainable=False, name="heavy")
@@ -125,7 +128,7 @@ class HeavyTails(FlowBijector):
         beyond = tf.math.log(tf.maximum(tf.abs(y) / most, 1.0))
         log_det = -tf.reduce_sum(beyond, axis=-1)
         maps = {"length": self._inverse_of_length, "each": self._inverse_of_each}
-        for name in self._parts_from_data:
+        for name in self._order:
             value, from_part = maps[name](value)
             log_det += from_part
         return self._if_heavy(y, value, log_det)
@@ -133,7 +136,7 @@ class HeavyTails(FlowBijector):
     def _forward_and_log_det(self, x, context, training):
         value, log_det, most = x, tf.zeros([], x.dtype), x.dtype.max**0.4
         maps = {"length": self._forward_of_length, "each": self._forward_of_each}
-        for name in reversed(self._parts_from_data):
+        for name in reversed(self._order):
             value, from_part = maps[name](tf.clip_by_value(value, -most, most), most)
             log_det += from_part
         return self._if_heavy(x, value, log_det)
@@ -156,12 +159,12 @@ class HeavyTails(FlowBijector):
         weight = _FIRST_WEIGHT * _factor(self._weight)
         scaled = weight * v
         log_det = tf.reduce_sum(self._map.log_slope(scaled), axis=-1)
-        return self._map.bend(scaled) / weight, log_det
+        return self._map.apply(scaled) / weight, log_det
 
     def _forward_of_each(self, x, most):
         weight = _FIRST_WEIGHT * _factor(self._weight)
-        limit = self._map.bend(tf.constant(most, x.dtype))
-        scaled = self._map.unbend(tf.clip_by_value(weight * x, -limit, limit))
+        limit = self._map.apply(tf.constant(most, x.dtype))
+        scaled = self._map.undo(tf.clip_by_value(weight * x, -limit, limit))
         log_det = -tf.reduce_sum(self._map.log_slope(scaled), axis=-1)
         return scaled / weight, log_det
 
@@ -220,11 +223,19 @@ def _mean_slope(function, q, series):
 
 
 class _Map(NamedTuple):
-    """An odd map of slope 1 at 0, applied to `w y` for each variable."""
+    """An odd map of slope 1 at 0, applied to `w y` for each variable by the inverse.
 
-    parts_from_data: tuple
-    bend: Callable
-    unbend: Callable
+    Attributes:
+      order: what the inverse maps, one after the other: the "length" of all variables
+        together, and "each" of them by this map.
+      apply: the map.
+      undo: its inverse.
+      log_slope: the logarithm of its slope.
+    """
+
+    order: tuple
+    apply: Callable
+    undo: Callable
     log_slope: Callable
 
 

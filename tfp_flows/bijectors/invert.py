@@ -24,6 +24,9 @@ class Invert(Composite):
       bijector: a `FlowBijector`.
       name: name of the bijector.
 
+    Raises:
+      ValueError: if `bijector` is no `FlowBijector`.
+
     >>> import tfp_flows
     >>> permutation = tfp_flows.Permutation([1, 2, 0])
     >>> tfp_flows.Invert(permutation).inverse([[10.0, 20.0, 30.0]]).numpy()

@@ -59,9 +59,9 @@ class InvertibleLinear(Positionwise):
         super().__init__(event_size, event_ndims=event_ndims, dtype=dtype, name=name)
         order, lower, upper = _lu(_initial_matrix(event_size, seed, permutation))
         diagonal = np.diag(upper)
-        sizes = np.ones([event_size, event_size], self.dtype.as_numpy_dtype)
-        self._below, self._above = np.tril(sizes, -1), np.triu(sizes, 1)
-        self._identity = np.eye(event_size, dtype=sizes.dtype)
+        ones = np.ones([event_size, event_size], self.dtype.as_numpy_dtype)
+        self._below, self._above = np.tril(ones, -1), np.triu(ones, 1)
+        self._identity = np.eye(event_size, dtype=ones.dtype)
         # One variable, since each costs time in a training step of a deep flow: L below the
         # diagonal, U above it, and the log-diagonal on it.
         packed = np.tril(lower, -1) + np.triu(upper, 1) + np.diag(np.log(np.abs(diagonal)))

@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 
 import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
-from tfp_flows.core.arguments import check_image_shape, check_number, require
+from tfp_flows.core.arguments import check_image_shape, check_share, require
 from tfp_flows.core.composite import Composite, as_bijectors, context_for
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import initialize_part
@@ -55,14 +56,14 @@ class MultiScale(Composite):
 
     def __init__(
         self,
-        levels: Sequence[FlowBijector],
+        levels: Sequence[tfb.Bijector],
         image_shape: Sequence[int],
         *,
         fraction: float = 0.5,
         name: str = "multi_scale",
     ) -> None:
         levels = [*map(_as_level, as_bijectors("levels", levels))]
-        check_number("fraction", fraction, "between 0 and 1", lambda share: 0 < share < 1)
+        check_share("fraction", fraction)
         image_shape = check_image_shape(image_shape)
         latent_shapes = _latent_shapes(levels, image_shape, fraction)
         super().__init__(

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import check_entries, check_event_shape, check_integer
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.inputs import minus_infinity_outside
 from tfp_flows.core.normal_quantile import lower_normal_quantile
+from tfp_flows.core.results import minus_infinity_outside
 from tfp_flows.core.statistics import check_finite
 
 _LOG_SQRT_2_PI = 0.5 * math.log(2.0 * math.pi)
@@ -120,7 +120,8 @@ class NormalScores(FlowBijector):
 
     def _forward_and_log_det(self, x, context, training):
         by_entry = tf.transpose(tf.reshape(x, [-1, math.prod(self._shape)]))
-        index = tf.searchsorted(self._tables[3][:, 1:], by_entry, side="right")
+        *_, edges = self._tables
+        index = tf.searchsorted(edges[:, 1:], by_entry, side="right")
         index = tf.reshape(tf.transpose(index), tf.shape(x))
         probs, below, above = self._at(index)
         cdf, survival = 0.5 * tf.math.erfc(-x * 0.5**0.5), 0.5 * tf.math.erfc(x * 0.5**0.5)
@@ -149,7 +150,8 @@ class NormalScores(FlowBijector):
         """Returns probabilities of bins and of all bins below and above them."""
         entries = tf.reshape(tf.range(math.prod(self._shape)), self._shape)
         index += self._num_bins * entries
-        return [tf.gather(tf.reshape(table, [-1]), index) for table in self._tables[:3]]
+        *probabilities, _ = self._tables
+        return [tf.gather(tf.reshape(table, [-1]), index) for table in probabilities]
 
     def _log_det(self, x, probs):
         slope = tf.math.log(self._num_bins * probs) + 0.5 * x**2 + _LOG_SQRT_2_PI

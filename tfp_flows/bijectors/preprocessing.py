@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import check_array, check_dtype, check_number, require
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.inputs import minus_infinity_outside
+from tfp_flows.core.results import minus_infinity_outside
 
 
 class Bounds(FlowBijector):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,17 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.bijectors.positionwise import MeasuredOnce, Positionwise, multiply_rows
 from tfp_flows.core.arguments import check_array, check_entries, require
 from tfp_flows.core.context_standardizer import ContextStandardizer
-from tfp_flows.core.statistics import correlation_factor, ridge_slopes
+from tfp_flows.core.statistics import (
+    correlation_factor,
+    ridge_slopes,
+    warn_of_constants,
+)
 
 FARTHEST = 6.0  # standard deviations of a context, beyond which it is clipped
 
 
-class _FromVectors(MeasuredOnce):
-    """Standardises vectors; a subclass may replace `_statistics`."""
+class _VectorStandardizer(MeasuredOnce):
+    """A standardisation of vectors; a subclass may replace `_statistics`."""
 
     def __init__(self, event_size: int, **options: Any) -> None:
         super().__init__(event_size, **options)
@@ -29,12 +32,7 @@ class _FromVectors(MeasuredOnce):
         mean, scale = super()._measure(data, weight)
         rows = np.asarray(data)
         constant = np.flatnonzero(rows.min(axis=0) == rows.max(axis=0)).tolist()
-        if constant:
-            warnings.warn(
-                f"Columns {constant} of `data` are constant; their density has no "
-                "meaningful scale and they are left unscaled.",
-                stacklevel=3,
-            )
+        warn_of_constants(constant)
         return self._statistics(mean, scale, data, weight)
 
     def _statistics(self, mean, scale, data, weight):
@@ -49,7 +47,7 @@ class _FromVectors(MeasuredOnce):
         return within, tf.reduce_sum(beyond, axis=-1)
 
 
-class Standardize(_FromVectors):
+class Standardize(_VectorStandardizer):
     """Zero mean and unit variance for each variable, by statistics of the data.
 
     ```none
@@ -99,7 +97,7 @@ class Standardize(_FromVectors):
         return self._sum_over_positions(tf.reduce_sum(tf.math.log(self._scale)), value)
 
 
-class Decorrelate(_FromVectors):
+class Decorrelate(_VectorStandardizer):
     """Zero mean and unit covariance, by statistics of the data.
 
     ```none

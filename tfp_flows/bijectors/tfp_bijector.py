@@ -26,6 +26,10 @@ class TFPBijector(FlowBijector):
         the bijector allows, or the axes of its parameters if it is elementwise.
       name: name of the bijector; by default that of the wrapped one.
 
+    Raises:
+      ValueError: if `bijector` has more than one inverse, or parameters with batch axes; if
+        `event_ndims` is below the least number that it allows.
+
     >>> import tensorflow_probability as tfp
     >>> import tfp_flows
     >>> positive = tfp_flows.bijectors.TFPBijector(tfp.bijectors.Exp(), event_ndims=1)
@@ -35,7 +39,7 @@ class TFPBijector(FlowBijector):
 
     def __init__(
         self,
-        bijector: FlowBijector,
+        bijector: tfp.bijectors.Bijector,
         event_ndims: int | None = None,
         *,
         name: str | None = None,

@@ -5,7 +5,7 @@ Read in this order:
 ```none
 flow_bijector       the protocol of a flow: calls with a context, initialisation, copies
 inputs              checks of values and contexts, and their batch axes
-results             checks of what a map returns, and sums of log-dets
+results             checks of what a map returns, sums of log-dets, supports
 event_shapes        shapes of events through a bijector
 compiled            compiled calls, also by XLA, and functions traced once
 composite           base class of bijectors that consist of others

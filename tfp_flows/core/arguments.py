@@ -224,7 +224,7 @@ def check_members(name: str, value: Any, members: Sequence[str], words: str) -> 
         refuse(f"`{name}`, {words}", value)
 
 
-def check_names(argument: str, table: Any, expected: Sequence[str]) -> None:
+def check_column_names(argument: str, table: Any, expected: Sequence[str]) -> None:
     """Refuses a data frame whose columns are not `expected`, in order; () allows any."""
     names = [str(name) for name in getattr(table, "columns", expected)]
     fits = names == list(expected) or not expected

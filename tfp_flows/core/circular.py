@@ -23,7 +23,7 @@ def as_circular(
     size = check_size("event_size", event_size)
     if circular is None:
         return np.zeros(size, bool)
-    value = check_array("circular", circular, None)
+    value = check_array("circular", circular)
     if value.dtype == bool and value.shape == (size,):
         return value
     is_empty = value.shape == (0,)

@@ -34,10 +34,10 @@ from tfp_flows.core.inputs import (
     check_context,
     check_event_shape,
     check_keywords,
-    check_scope,
     check_value,
     merge_batch_axes,
-    nan_where_context_is,
+    nan_where_context_is_not_finite,
+    refuse_positional_context,
     restore_batch_axes,
 )
 from tfp_flows.core.results import check_result, sum_event
@@ -46,7 +46,7 @@ from tfp_flows.core.rows import (
     initialize_part,
     parts_of_rows,
     refuse_rows_outside,
-    rows_that_count,
+    rows_of_positive_weight,
 )
 from tfp_flows.core.serialization import Configured
 from tfp_flows.core.stock_call_memory import StockCallMemory
@@ -166,7 +166,7 @@ class FlowBijector(Configured, FrozenByNetworks, tfp.bijectors.Bijector):
     @property
     def is_monotone(self) -> bool:
         """Whether, with one variable, the map is monotone on the whole line."""
-        return getattr(getattr(self, "_transformer", None), "is_monotone", True)
+        return True
 
     @property
     def standardizes_context(self) -> bool:
@@ -239,7 +239,7 @@ class FlowBijector(Configured, FrozenByNetworks, tfp.bijectors.Bijector):
         context = check_context(context, self.context_size, self.dtype, self.name)
         value, context = align_batch_axes(value, context, event_ndims)
         value, context, batch_shape = merge_batch_axes(value, context, event_ndims)
-        value = nan_where_context_is(value, context, event_ndims)
+        value = nan_where_context_is_not_finite(value, context, event_ndims)
         if tf.executing_eagerly():
             result = self._transient.compiled[direction](value, context, training)
         else:
@@ -311,7 +311,7 @@ class FlowBijector(Configured, FrozenByNetworks, tfp.bijectors.Bijector):
 
         return same(x)
 
-    def forget_start(self) -> None:
+    def _recheck_state(self) -> None:
         """Makes the next call check again whether data-dependent state is set."""
         self._transient.is_set = False
 
@@ -374,7 +374,7 @@ class FlowBijector(Configured, FrozenByNetworks, tfp.bijectors.Bijector):
         if is_one:
             shape = tf.TensorShape(self._event_shapes["inverse"])
             data = check_rows(data, context, shape, self.context_size)
-        data, context, weight = rows_that_count(data, context, sample_weight)
+        data, context, weight = rows_of_positive_weight(data, context, sample_weight)
         if is_one:
             self.check_support(data)
         return data, context, weight
@@ -459,7 +459,7 @@ class FlowBijector(Configured, FrozenByNetworks, tfp.bijectors.Bijector):
         return sum_event(log_det, event_ndims, self.inverse_min_event_ndims)
 
     def _name_and_control_scope(self, name=None):
-        check_scope(name)
+        refuse_positional_context(name)
         return super()._name_and_control_scope(name)
 
     def _stock_apply(self, direction, value, name, **kwargs):

@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -43,7 +43,7 @@ def check_value(
     return tf.ensure_shape(value, batch.concatenate(event_shape))
 
 
-def check_scope(name: Any) -> None:
+def refuse_positional_context(name: Any) -> None:
     """Refuses a context given by position, where TFP's methods take a `name`."""
     is_name = name is None or isinstance(name, str)
     got = f"a {type(name).__name__}"
@@ -154,7 +154,9 @@ def check_context(
     return context
 
 
-def nan_where_context_is(value: Any, context: tf.Tensor | None, event_ndims: Any) -> Any:
+def nan_where_context_is_not_finite(
+    value: Any, context: tf.Tensor | None, event_ndims: Any
+) -> Any:
     """Returns `value` with NaN in the rows whose context has NaN or an infinity.
 
     A network may hide them: the ReLU of TensorFlow's fused kernels maps NaN to zero, and
@@ -250,20 +252,3 @@ def _reshape(part, num_axes, batch_shape):
     if isinstance(batch_shape, list) and isinstance(rest, list):
         return tf.reshape(part, [*batch_shape, *rest])
     return tf.reshape(part, tf.concat([batch_shape, rest], axis=0))
-
-
-def minus_infinity_outside(
-    log_density: tf.Tensor, inside: tf.Tensor, value: tf.Tensor, axes: Sequence[int]
-) -> tf.Tensor:
-    """Returns log-densities, `[...]`, where all entries, `[..., *event]`, are inside.
-
-    Elsewhere it is minus infinity, or NaN if an entry is NaN. `axes` are those of the
-    event, negative; none for densities of single entries.
-    """
-    is_nan = tf.reduce_any(tf.math.is_nan(value), axis=axes)
-    inside = tf.reduce_all(inside, axis=axes)
-    # The logarithm of 1 inside, 0 outside and -1 for NaN, not constants, as in
-    # `nan_where_context_is`.
-    dtype = log_density.dtype
-    elsewhere = tf.math.log(tf.cast(inside, dtype) - tf.cast(is_nan, dtype))
-    return tf.where(inside, log_density, elsewhere)

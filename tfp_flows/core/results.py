@@ -1,7 +1,8 @@
-"""Results of a bijector's maps: checks of their shapes, and sums over event axes."""
+"""Results of maps and densities: checks of shapes, sums over events, and supports."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -46,3 +47,20 @@ def sum_event(log_det: tf.Tensor, event_ndims: Any, min_event_ndims: Any) -> tf.
     words = f"`event_ndims` of at least {min_event_ndims} and at most the axes of the input"
     require(0 <= extra <= rank, words, event_ndims)
     return tf.reduce_sum(log_det, axis=list(range(-extra, 0))) if extra else log_det
+
+
+def minus_infinity_outside(
+    log_density: tf.Tensor, inside: tf.Tensor, value: tf.Tensor, axes: Sequence[int]
+) -> tf.Tensor:
+    """Returns log-densities, `[...]`, where all entries, `[..., *event]`, are inside.
+
+    Elsewhere it is minus infinity, or NaN if an entry is NaN. `axes` are those of the
+    event, negative; none for densities of single entries.
+    """
+    is_nan = tf.reduce_any(tf.math.is_nan(value), axis=axes)
+    inside = tf.reduce_all(inside, axis=axes)
+    # The logarithm of 1 inside, 0 outside and -1 for NaN. Constants that are not finite
+    # would be refused by `tf.debugging.enable_check_numerics`, even if no row takes them.
+    dtype = log_density.dtype
+    elsewhere = tf.math.log(tf.cast(inside, dtype) - tf.cast(is_nan, dtype))
+    return tf.where(inside, log_density, elsewhere)

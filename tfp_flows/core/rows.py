@@ -128,7 +128,7 @@ def check_rows(
     return data
 
 
-def rows_that_count(
+def rows_of_positive_weight(
     data: Any, context: TensorLike | None, sample_weight: TensorLike | None
 ) -> tuple:
     """Returns data, contexts and weights of the rows whose weight is above zero.

@@ -1,6 +1,7 @@
 """Statistics of data: means, scales that are safe for constants, shrunk correlations."""
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -110,6 +111,16 @@ def check_finite(
     )
 
 
+def warn_of_constants(columns: Sequence[int]) -> None:
+    """Warns of the `columns` of the argument `data` that are constant, if there are any."""
+    if columns:
+        warnings.warn(
+            f"Columns {columns} of `data` are constant; their density has no "
+            "meaningful scale and they are left unscaled.",
+            stacklevel=4,
+        )
+
+
 def row_blocks(
     data: np.ndarray, weight: np.ndarray | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -151,7 +162,7 @@ def check_resolution(data: npt.ArrayLike, dtype: tf.DType, argument: str) -> Non
     for column in np.flatnonzero((high > low) & (smallest_deviation < least)):
         deviation = data[..., column].std(dtype=np.float64)
         if noise[column] < deviation < least[column]:
-            _refuse(argument, column, deviation, largest[column], dtype)
+            _refuse_rounding(argument, column, deviation, largest[column], dtype)
 
 
 def _check_range(argument, low, high, dtype):
@@ -173,7 +184,7 @@ def _check_range(argument, low, high, dtype):
         )
 
 
-def _refuse(argument, column, deviation, largest, dtype):
+def _refuse_rounding(argument, column, deviation, largest, dtype):
     raise ValueError(
         f"Expected `{argument}` whose values {dtype.name} can tell apart; got column "
         f"{column} (of the last axis) with a standard deviation of {deviation:.3g} at a "

@@ -3,7 +3,7 @@
 import sys
 import weakref
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -13,6 +13,15 @@ from tfp_flows.core.event_shapes import OPPOSITE
 _TRANSFORMED = tfp.distributions.TransformedDistribution
 _SCORES = _TRANSFORMED.experimental_local_measure.__code__
 _SAMPLES_AND_SCORES = _TRANSFORMED._sample_and_log_prob.__code__
+
+
+class _Kept(NamedTuple):
+    """The result of a call, and a weak reference to the tensor private to a stock call."""
+
+    key: weakref.ref
+    direction: str
+    result: Any
+    log_det: tf.Tensor
 
 
 class StockCallMemory:
@@ -31,34 +40,32 @@ class StockCallMemory:
     """
 
     def __init__(self) -> None:
-        # A weak reference to the tensor that is private to the call, and
-        # (direction, result, log_det). One attribute, read and written once a method: other
-        # threads may replace it at any time, and then a call finds nothing and computes.
-        self._kept: tuple | None = None
+        # One attribute, read and written once a method: other threads may replace it at any
+        # time, and then a call finds nothing and computes.
+        self._kept: _Kept | None = None
 
     def remember(self, direction: str, value: Any, result: Any, log_det: tf.Tensor) -> None:
         """Keeps `direction(value) == result` if a stock call will ask for it again."""
         caller = _stock_caller()
         if caller is _SCORES:
-            self._keep(result, (OPPOSITE[direction], value, -log_det))
+            self._keep(result, OPPOSITE[direction], value, -log_det)
         elif caller is _SAMPLES_AND_SCORES:
-            self._keep(value, (direction, result, log_det))
+            self._keep(value, direction, result, log_det)
 
     def recall(self, direction: str, value: Any) -> tuple | None:
         """Returns `(result, log_det)` of `direction(value)`, or None."""
         kept = self._kept
         if kept is None:
             return None
-        key, (kept_direction, result, log_det) = kept
-        is_asked_for = key() is _first(value) and kept_direction == direction
-        return (result, log_det) if is_asked_for else None
+        is_asked_for = kept.key() is _first(value) and kept.direction == direction
+        return (kept.result, kept.log_det) if is_asked_for else None
 
-    def _keep(self, key, entry):
-        self._kept = weakref.ref(_first(key), self._forget), entry
+    def _keep(self, tensor, *result):
+        self._kept = _Kept(weakref.ref(_first(tensor), self._forget), *result)
 
     def _forget(self, key):
         kept = self._kept
-        if kept is not None and kept[0] is key:
+        if kept is not None and kept.key is key:
             self._kept = None
 
 

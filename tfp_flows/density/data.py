@@ -14,7 +14,7 @@ from tfp_flows.core.rows import (
     by_parts,
     effective_count,
     rows_by_weight,
-    rows_that_count,
+    rows_of_positive_weight,
     take_rows,
 )
 from tfp_flows.core.statistics import ridge_slopes
@@ -106,7 +106,7 @@ def checked_data(
         context = _numbers("context", context)
         fits = context.ndim == 2 and context.shape[1] and len(context) == len(x)
         require(fits, f"`context` of shape [{len(x)}, C]", context.shape)
-    x, context, weight = rows_that_count(x, context, sample_weight)
+    x, context, weight = rows_of_positive_weight(x, context, sample_weight)
     num_rows = effective_count(weight, len(x))
     words = f"`rows` with at least {_LEAST_ROWS} rows"
     words += "" if weight is None else ", by the effective number of their weights"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from tfp_flows.core.arguments import check_names
+from tfp_flows.core.arguments import check_column_names
 from tfp_flows.density.report import DensityReport
 from tfp_flows.distributions.mixture import Mixture
 from tfp_flows.training.density_estimator import DensityEstimator
@@ -73,11 +73,11 @@ class FittedDensity(Mixture):
         return super().get_config() | added
 
     def _checked_value(self, value):
-        check_names("value", value, self._names("modelled"))
+        check_column_names("value", value, self._names("modelled"))
         return super()._checked_value(value)
 
     def _checked(self, context):
-        check_names("context", context, self._names("context"))
+        check_column_names("context", context, self._names("context"))
         return super()._checked(context)
 
     def _names(self, role):

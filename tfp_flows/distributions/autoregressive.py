@@ -321,15 +321,17 @@ class AutoregressiveDistribution(
             arguments.append(draws.context_rows(context, shape))
         x, log_prob = self._ensemble.draw(*arguments)
         x = tf.reshape(x, tf.concat([shape, [self.event_size]], axis=0))
-        x = inputs.nan_where_context_is(x, context, 1)
-        return x, inputs.nan_where_context_is(tf.reshape(log_prob, shape), context, 0)
+        x = inputs.nan_where_context_is_not_finite(x, context, 1)
+        return x, inputs.nan_where_context_is_not_finite(
+            tf.reshape(log_prob, shape), context, 0
+        )
 
     def _checked(self, x, context):
         if self.is_discrete and tf.is_tensor(x) and x.dtype.is_integer:
             x = tf.cast(x, self.dtype)
         x = inputs.check_value(x, "x", 1, self.event_shape, self.dtype)
         x, context = inputs.align_batch_axes(x, self._checked_context(context), 1)
-        return inputs.nan_where_context_is(x, context, 1), context
+        return inputs.nan_where_context_is_not_finite(x, context, 1), context
 
     def _checked_context(self, context):
         context = inputs.check_context(context, self.context_size, self.dtype, self.name)

@@ -26,7 +26,7 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_positive, check_size
-from tfp_flows.core.inputs import minus_infinity_outside
+from tfp_flows.core.results import minus_infinity_outside
 from tfp_flows.core.serialization import ConfiguredByAttributes
 from tfp_flows.distributions import draws
 from tfp_flows.networks.one_hot_mlp import ABSENT_LOGIT

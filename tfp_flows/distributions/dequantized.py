@@ -18,7 +18,8 @@ from tfp_flows.core.arguments import (
     require,
 )
 from tfp_flows.core.context_standardizer import leave_contexts
-from tfp_flows.core.inputs import align_batch_axes, check_value, minus_infinity_outside
+from tfp_flows.core.inputs import align_batch_axes, check_value
+from tfp_flows.core.results import minus_infinity_outside
 from tfp_flows.core.rows import initialize_part
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.bits_per_dimension import BitsPerDimension, bits_per_dimension

@@ -13,7 +13,7 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_instance, check_members, require
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.rows import check_rows, rows_that_count
+from tfp_flows.core.rows import check_rows, rows_of_positive_weight
 
 # Discrete distributions, which may have a floating-point dtype.
 _DISCRETE = (
@@ -115,10 +115,10 @@ def check_rows_of(
     """
     event_shape = getattr(distribution, "event_shape", tf.TensorShape(None))
     if not isinstance(event_shape, tf.TensorShape):
-        return rows_that_count(data, context, sample_weight)
+        return rows_of_positive_weight(data, context, sample_weight)
     context_size = getattr(distribution, "context_size", 0)
     data = check_rows(data, context, event_shape, context_size)
-    data, context, weight = rows_that_count(data, context, sample_weight)
+    data, context, weight = rows_of_positive_weight(data, context, sample_weight)
     if hasattr(distribution, "check_support") and not isinstance(data, tf.TensorSpec):
         distribution.check_support(data)
     return data, context, weight

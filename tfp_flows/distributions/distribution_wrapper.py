@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.freezing import FrozenByNetworks
-from tfp_flows.core.inputs import check_keywords, check_scope
+from tfp_flows.core.inputs import check_keywords, refuse_positional_context
 from tfp_flows.core.serialization import ConfiguredByAttributes
 from tfp_flows.distributions.distribution_checks import check_rows_of
 
@@ -40,7 +40,7 @@ class InitializedByRows(FrozenByNetworks):
         self._initialize(*check_rows_of(self, data, context, sample_weight))
 
     def _name_and_control_scope(self, name=None, value=None, kwargs=None):
-        check_scope(name)
+        refuse_positional_context(name)
         check_keywords(name, self._log_prob, kwargs or {})
         # Without them, TFP's own defaults.
         given = () if value is None else (value, kwargs)

@@ -298,14 +298,15 @@ def with_preprocessing(
     if not (standardize and size):
         return list(steps)
     joint = decorrelate and size <= _MOST_DECORRELATED
-    of_data: list[FlowBijector] = []
+    first: list[FlowBijector] = []
     if num_quantiles is not None:
-        of_data += [Standardize(size, dtype=dtype)]
-        of_data += [Gaussianize(size, num_quantiles, dtype=dtype)]
-    of_data += [Decorrelate(size, dtype=dtype)] if joint else []
-    of_data = of_data or [Standardize(size, dtype=dtype)]
-    tails = [HeavyTails(size, kind=heavy_tails, dtype=dtype)] if heavy_tails else []
-    before, after = ([on_line(b, is_circular) for b in bs] for bs in (of_data, tails))
+        first += [Standardize(size, dtype=dtype)]
+        first += [Gaussianize(size, num_quantiles, dtype=dtype)]
+    first += [Decorrelate(size, dtype=dtype)] if joint else []
+    first = first or [Standardize(size, dtype=dtype)]
+    last = [HeavyTails(size, kind=heavy_tails, dtype=dtype)] if heavy_tails else []
+    before = [on_line(bijector, is_circular) for bijector in first]
+    after = [on_line(bijector, is_circular) for bijector in last]
     return [*before, *steps, *after]
 
 

@@ -13,8 +13,8 @@ one_hot_mlp         MADE of categories
 forward_substitution  samples of MADE, with the arithmetic of one pass
 packed_weights      many kernels and biases as parts of one variable
 conv_net, res_net   convolutions for images, of Glow and RealNVP
-masked_conv_net     masked convolutions of maps, for an IAF of images
 act_norm_network    their base class, with act norms that data set
+masked_conv_net     masked convolutions of maps, for an IAF of images
 causal_transformer  causal attention over tokens (TarFlow)
 deep_set            networks of sets of rows
 context_network     base classes: variables and a context

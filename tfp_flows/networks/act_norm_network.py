@@ -28,8 +28,6 @@ class ActNormNetwork(ContextNetwork):
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
     """
 
-    _weights_name = "weights_of_all_layers"
-
     def __init__(self, output_channels: int, seed: int | None, **kwargs: object) -> None:
         check_size("output_channels", output_channels)
         check_seed("seed", seed)
@@ -42,7 +40,7 @@ class ActNormNetwork(ContextNetwork):
     def build(self, input_shape: Sequence) -> None:
         """Creates all weights for inputs `[N, H, W, C]`."""
         self._layout = PackedWeights(self._parts(input_shape[1:]), seed=self.seed)
-        self._packed = self._layout.add_to(self, self._weights_name)
+        self._packed = self._layout.add_to(self, "weights_of_all_layers")
         self._initialized = self.add_weight(
             name="initialized", shape=(), dtype="bool", initializer="zeros", trainable=False
         )

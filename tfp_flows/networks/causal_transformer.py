@@ -33,7 +33,11 @@ from tfp_flows.core.arguments import (
     require,
 )
 from tfp_flows.core.compiled import traced_once
-from tfp_flows.networks.context_network import ContextNetwork
+from tfp_flows.networks.context_network import (
+    ContextNetwork,
+    check_width,
+    split_context,
+)
 from tfp_flows.networks.forward_substitution import (
     AutoregressiveNetwork,
     block_bounds,
@@ -178,11 +182,7 @@ class CausalTransformer(AutoregressiveNetwork, ContextNetwork):
 
     def build(self, input_shape: Sequence) -> None:
         """Creates all weights for inputs `[N, T * D + context_size]`."""
-        if input_shape[-1] != (expected := self.event_size + self.context_size):
-            raise ValueError(
-                f"Expected inputs of shape [..., {expected}], tokens and context; got "
-                f"{tuple(input_shape)}."
-            )
+        check_width(input_shape, self.event_size, self.context_size)
         units, outputs = self.num_units, self.num_parameters * self.token_size
         check_entries("num_units", self.num_layers, units, _WIDENING * units)
         check_entries("num_tokens", self.num_tokens, units)
@@ -211,8 +211,7 @@ class CausalTransformer(AutoregressiveNetwork, ContextNetwork):
     ) -> tf.Tensor:
         """Maps `[N, T * D]` and a context to parameters `[N, P * T * D]`."""
         del training  # there is no dropout
-        if context is None and self.context_size:
-            x, context = tf.split(x, [self.event_size, self.context_size], axis=1)
+        x, context = split_context(x, context, self.event_size, self.context_size)
         weights = self._layout.unpack(self._packed)
         tokens = self._in_order(tf.reshape(x, [-1, self.num_tokens, self.token_size]), 1)
         from_context = _from_context(weights, _as_list(context))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.networks.context_network import ContextNetwork
+from tfp_flows.networks.context_network import ContextNetwork, split_context
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -63,8 +63,7 @@ class CircularInputs(ContextNetwork):
     ) -> tf.Tensor:
         """Maps `[N, D]` and a context to the output of the network."""
         size = len(self.circular)
-        if context is None and x.shape[-1] > size:
-            x, context = tf.split(x, [size, x.shape[-1] - size], axis=-1)
+        x, context = split_context(x, context, size, x.shape[-1] - size)
         outputs = self.network(self._features(x), context, training=training)
         if self.num_parameters is None:
             return outputs

@@ -18,7 +18,7 @@ from tfp_flows.core.inputs import check_context, check_value
 from tfp_flows.core.rows import (
     at_least_one_row,
     initialize_part,
-    rows_that_count,
+    rows_of_positive_weight,
     sample_of_rows,
 )
 from tfp_flows.core.serialization import ConfiguredByAttributes
@@ -132,7 +132,7 @@ class Conditioner(
         if self.is_initialized:
             return
         x = check_value(x, "x", *self._input, None)
-        rows = rows_that_count(x, context, sample_weight)
+        rows = rows_of_positive_weight(x, context, sample_weight)
         x, context, weight = sample_of_rows(rows, _INITIALIZATION_ROWS)
         check_finite(x, "x")
         x, *contexts = self._arguments(x, context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -98,3 +99,19 @@ def join_context(x: tf.Tensor, context: tf.Tensor | None) -> tf.Tensor:
         shape = tf.concat([tf.shape(context)[:1], spatial, [size]], axis=0)
         context = tf.broadcast_to(context, shape)
     return tf.concat([x, context], axis=-1)
+
+
+def split_context(
+    x: tf.Tensor, context: tf.Tensor | None, event_size: int, context_size: int
+) -> Sequence:
+    """Returns vectors, `[N, event_size]`, and their context, also if x joins both."""
+    if context is None and context_size:
+        return tf.split(x, [event_size, context_size], axis=-1)
+    return x, context
+
+
+def check_width(input_shape: Sequence, event_size: int, context_size: int) -> None:
+    """Refuses to build a network for another width than that of vectors and context."""
+    width = event_size + context_size
+    words = f"inputs of shape [..., {width}], variables and context"
+    require(input_shape[-1] == width, words, tuple(input_shape))

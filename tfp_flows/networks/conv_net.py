@@ -46,6 +46,10 @@ class ConvNet(ActNormNetwork):
       seed: integer that determines the initial weights; random if None.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
+    Raises:
+      ValueError: if a number of channels is below 1; at the first call, if inputs are not
+        images of a known height and width.
+
     >>> import numpy as np
     >>> import tfp_flows
     >>> network = tfp_flows.networks.ConvNet(4, (8, 8), seed=0)
@@ -56,8 +60,6 @@ class ConvNet(ActNormNetwork):
       Kingma, Dhariwal (2018), Glow, section 4 and the authors' code.
       https://arxiv.org/abs/1807.03039
     """
-
-    _weights_name = "kernels_shifts_and_log_scales"
 
     def __init__(
         self,

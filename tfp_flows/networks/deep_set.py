@@ -38,6 +38,10 @@ class DeepSet(ConfiguredLayer):
       seed: integer that determines the initial weights; random if None.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
+    Raises:
+      ValueError: if a width is below 1, or `hidden_units` is empty; at the first call, if
+        `masked` rows have an odd number of entries.
+
     >>> import numpy as np
     >>> import tfp_flows
     >>> network = tfp_flows.networks.DeepSet(2, (8,), seed=0)

@@ -19,7 +19,7 @@ from tfp_flows.core.arguments import (
     check_widths,
     require,
 )
-from tfp_flows.networks.context_network import ContextNetwork
+from tfp_flows.networks.context_network import ContextNetwork, check_width, split_context
 from tfp_flows.networks.conv_net import convolve
 from tfp_flows.networks.layer_arguments import get_activation
 from tfp_flows.networks.packed_weights import PackedWeights, bias_part, kernel_part
@@ -114,8 +114,7 @@ class MaskedConvNet(ContextNetwork):
 
     def build(self, input_shape: Sequence) -> None:
         """Creates all weights for inputs `[N, H * W * (C + context_channels)]`."""
-        size = math.prod(self.image_shape) + self.context_size
-        require(input_shape[-1] == size, f"inputs of width {size}", input_shape[-1])
+        check_width(input_shape, math.prod(self.image_shape), self.context_size)
         channels = self.image_shape[-1]
         degrees = [np.arange(channels)]
         degrees += [np.arange(n) * channels // n for n in self.hidden_channels]
@@ -140,6 +139,8 @@ class MaskedConvNet(ContextNetwork):
         """Maps `[N, D]` and a context `[N, context_size]` to `[N, P * D]`."""
         arrays = self._layout.unpack(self._packed)
         height, width, channels = self.image_shape
+        event_size = math.prod(self.image_shape)
+        x, context = split_context(x, context, event_size, self.context_size)
         h = tf.reshape(x, [-1, height, width, channels])
         h = tf.reverse(h, [1, 2, 3]) if self.reverse else h
         for i, (mask, (kernel, bias)) in enumerate(zip(self._masks, arrays, strict=False)):

@@ -21,7 +21,11 @@ from tfp_flows.core.arguments import (
     check_seed,
     check_size,
 )
-from tfp_flows.networks.context_network import ContextNetwork
+from tfp_flows.networks.context_network import (
+    ContextNetwork,
+    check_width,
+    split_context,
+)
 from tfp_flows.networks.forward_substitution import MaskedNetwork
 from tfp_flows.networks.layer_arguments import (
     check_hidden_units,
@@ -129,7 +133,7 @@ class MaskedMLP(MaskedNetwork, ContextNetwork):
 
     def build(self, input_shape: Sequence) -> None:
         """Creates all weights for inputs `[N, D + context_size]`."""
-        self._check_width(input_shape)
+        check_width(input_shape, self.event_size, self.context_size)
         (*hidden, last), zero = self.layers, self.zero_last_layer
         widths = [self.context_size, *[0] * len(hidden)]  # of the context in each layer
         parts = [layer.parts(width) for layer, width in zip(hidden, widths, strict=False)]
@@ -151,7 +155,7 @@ class MaskedMLP(MaskedNetwork, ContextNetwork):
         self, x: TensorLike, context: TensorLike | None = None, training: bool = False
     ) -> tf.Tensor:
         """Maps `[N, D]` and a context to parameters `[N, P * D]`, D for each parameter."""
-        x, context = self.split_context(x, context)
+        x, context = split_context(x, context, self.event_size, self.context_size)
         # Unpacked once in each call, since the gradient of unpacking is a whole vector.
         weights = self._layout.unpack(self._packed)
         x = self._shown(x)
@@ -171,12 +175,6 @@ class MaskedMLP(MaskedNetwork, ContextNetwork):
         if self.direct:
             outputs += self.direct_layer.product(x, weights.direct)
         return outputs
-
-    def split_context(self, x: TensorLike, context: TensorLike | None) -> tuple:
-        """Returns variables and context, also if both are joined on the last axis."""
-        if context is None and self.context_size:
-            return tf.split(x, [self.event_size, self.context_size], axis=1)
-        return x, context
 
     def set_output_biases(self, biases: TensorLike) -> None:
         """Assigns the biases of the outputs, `[P * D]`, which a fresh network returns."""
@@ -223,13 +221,6 @@ class MaskedMLP(MaskedNetwork, ContextNetwork):
     def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
         return (*input_shape[:-1], self.num_parameters * self.event_size)
-
-    def _check_width(self, input_shape):
-        if input_shape[-1] != (expected := self.event_size + self.context_size):
-            raise ValueError(
-                f"Expected inputs of shape [..., {expected}], variables and context; got "
-                f"{tuple(input_shape)}."
-            )
 
     @property
     def _num_values(self):

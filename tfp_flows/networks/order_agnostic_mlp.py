@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -12,12 +12,29 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_seed, check_size
+from tfp_flows.networks.context_network import check_width, split_context
 from tfp_flows.networks.forward_substitution import MaskedNetwork
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.masked_mlp import MaskedMLP
 from tfp_flows.networks.network_structure import Weights
 from tfp_flows.networks.orderings import check_ordering, natural_ordering
 from tfp_flows.networks.packed_weights import bias_part, kernel_part
+
+
+class WholeWeights(NamedTuple):
+    """Weights of an `OrderAgnosticMLP` without masks; kernels are `[inputs, units]`.
+
+    Attributes:
+      kernels: kernel of each layer.
+      biases: bias of each layer, `[units]`.
+      context: kernel from the context to the first layer; None without a context.
+      direct: kernel from variables to parameters; None without one.
+    """
+
+    kernels: list
+    biases: list
+    context: tf.Tensor | None
+    direct: tf.Tensor | None
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -89,7 +106,7 @@ class OrderAgnosticMLP(MaskedMLP):
 
     def build(self, input_shape: Sequence) -> None:
         """Creates all weights for inputs `[N, D + context_size]`, and the ranks."""
-        self._check_width(input_shape)
+        check_width(input_shape, self.event_size, self.context_size)
         # Whole kernels, since the connections depend on the mask.
         *hidden, last = [layer.shape for layer in self.layers]
         width, zero = last[1], self.zero_last_layer
@@ -140,17 +157,14 @@ class OrderAgnosticMLP(MaskedMLP):
             for index, values in enumerate(ranks)
         ]
 
-    def whole_weights(self) -> tuple[list, list, tf.Tensor | None, tf.Tensor | None]:
-        """Returns kernels and biases of all layers, the context's and the direct kernel.
-
-        Kernels are `[inputs, units]`; absent ones are None.
-        """
+    def whole_weights(self) -> WholeWeights:
+        """Returns the weights of all layers as tensors."""
         tensor = tf.convert_to_tensor
-        return (
-            [tensor(kernel) for kernel in self._kernels],
-            [tensor(bias) for bias in self._biases],
-            tensor(self._context_kernel) if self.context_size else None,
-            tensor(self._direct_kernel) if self.direct else None,
+        return WholeWeights(
+            kernels=[tensor(kernel) for kernel in self._kernels],
+            biases=[tensor(bias) for bias in self._biases],
+            context=tensor(self._context_kernel) if self.context_size else None,
+            direct=tensor(self._direct_kernel) if self.direct else None,
         )
 
     def call(
@@ -200,8 +214,8 @@ class OrderAgnosticMember(MaskedNetwork):
     def __call__(self, x: TensorLike, context: TensorLike | None = None) -> tf.Tensor:
         """Maps `[N, D]` and a context to parameters `[N, P * D]`, D for each parameter."""
         network = self._network
-        x, context = network.split_context(x, context)
-        kernels, biases, context_kernel, direct_kernel = network.whole_weights()
+        x, context = split_context(x, context, self.event_size, self.context_size)
+        weights = network.whole_weights()
         variables, *units = self._degrees()
         outputs = tf.tile(variables, [network.num_parameters])
         masks = [
@@ -211,15 +225,16 @@ class OrderAgnosticMember(MaskedNetwork):
         masks.append([variables, *units][-1][:, None] < outputs[None, :])
 
         def layer(k, seen, skip=None):
-            value = seen @ _masked(kernels[k], masks[k]) + biases[k]
+            value = seen @ _masked(weights.kernels[k], masks[k]) + weights.biases[k]
             if k == 0 and self.context_size:
-                value += context @ context_kernel
+                value += context @ weights.context
             return value if skip is None else value + skip
 
         _, hidden = self.structure.hidden(layer, x)
-        result = layer(len(kernels) - 1, hidden)
+        result = layer(len(masks) - 1, hidden)
         if network.direct:
-            result += x @ _masked(direct_kernel, variables[:, None] < outputs[None, :])
+            mask = variables[:, None] < outputs[None, :]
+            result += x @ _masked(weights.direct, mask)
         return result
 
     def with_first(self, first: tf.Tensor) -> OrderAgnosticMember:
@@ -233,7 +248,7 @@ class OrderAgnosticMember(MaskedNetwork):
         self, context: tf.Tensor | None
     ) -> tuple[Weights, tf.Tensor, tf.Tensor]:
         """Returns the `Weights` for a context, and the variables' order and its inverse."""
-        kernels, biases, context_kernel, direct_kernel = self._network.whole_weights()
+        weights = self._network.whole_weights()
         order, *units = map(
             tf.math.invert_permutation, [self._from_variables, *self._from_units]
         )
@@ -244,19 +259,24 @@ class OrderAgnosticMember(MaskedNetwork):
         kernels = [
             _masked(tf.transpose(_taken(kernel, rows, columns)), b[:, None] >= a)
             for kernel, rows, columns, a, b in zip(
-                kernels, [order, *units], [*units, outputs], seen, levels, strict=True
+                weights.kernels,
+                [order, *units],
+                [*units, outputs],
+                seen,
+                levels,
+                strict=True,
             )
         ]
         biases = [
             tf.gather(bias, columns)[:, None]
-            for bias, columns in zip(biases, [*units, outputs], strict=True)
+            for bias, columns in zip(weights.biases, [*units, outputs], strict=True)
         ]
-        if context_kernel is not None:
-            from_units = tf.gather(context_kernel, [*units, outputs][0], axis=1)
+        if weights.context is not None:
+            from_units = tf.gather(weights.context, [*units, outputs][0], axis=1)
             biases[0] += tf.matmul(from_units, context, transpose_a=True, transpose_b=True)
         direct = []
-        if direct_kernel is not None:
-            kernel = tf.transpose(_taken(direct_kernel, order, outputs))
+        if weights.direct is not None:
+            kernel = tf.transpose(_taken(weights.direct, order, outputs))
             direct = [_masked(kernel, levels[-1][:, None] >= seen[0])]
         return Weights(kernels, biases, direct), order, self._from_variables
 

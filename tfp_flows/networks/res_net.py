@@ -59,6 +59,10 @@ class ResNet(ActNormNetwork):
       seed: integer that determines the initial weights; random if None.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
+    Raises:
+      ValueError: if a size is below 1, or `mask` is not boolean of shape `[H, W, 1]`; with
+        `tanh_scale`, if it is not finite or `output_channels` is odd.
+
     >>> import numpy as np
     >>> import tfp_flows
     >>> network = tfp_flows.networks.ResNet(4, 8, num_blocks=1, seed=0)

@@ -20,7 +20,7 @@ from tfp_flows.core.arguments import (
     check_seed,
     require,
 )
-from tfp_flows.core.rows import rows_by_weight, rows_that_count, take_rows
+from tfp_flows.core.rows import rows_by_weight, rows_of_positive_weight, take_rows
 from tfp_flows.distributions import draws
 from tfp_flows.tables.cells import is_missing
 from tfp_flows.tables.columns import TableColumns
@@ -559,7 +559,9 @@ class TableDensity:
     def _training_rows(self, num_rows, calibration_split, sample_weight):
         """Returns which rows are not kept for calibration, in order, and their weights."""
         if not calibration_split:
-            rows, _, weight = rows_that_count(np.arange(num_rows), None, sample_weight)
+            rows, _, weight = rows_of_positive_weight(
+                np.arange(num_rows), None, sample_weight
+            )
             return rows, np.ones(len(rows)) if weight is None else weight
         words = "no `sample_weight` with `calibration_split`, for which rows count alike"
         require(sample_weight is None, words, "both")

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_names, check_share, require
+from tfp_flows.core.arguments import check_column_names, check_share, require
 from tfp_flows.core.rows import as_array, check_rows, check_weight
 from tfp_flows.core.statistics import check_finite, check_resolution
 from tfp_flows.training.row_batches import given_order, new_orders, row_batches
@@ -29,7 +29,7 @@ class RowArrays:
 
     def __init__(self, row_format: RowFormat, rows: Rows) -> None:
         for name, names in row_format.columns.items():
-            check_names(name, getattr(rows, name), names)
+            check_column_names(name, getattr(rows, name), names)
         require(rows.x is not None, "`x` as an array of numbers", None)
         self._format = row_format
         parts = {name: as_array(part, name) for name, part in rows.by_argument.items()}

@@ -135,6 +135,9 @@ class Affine(Transformer):
         `exp(2)`; neither the shift nor the product over steps is bounded. Others are
         `exp_scale`, `softplus_scale`, `sigmoid_scale`, `glow_scale`, `bounded_glow_scale`.
 
+    Raises:
+      ValueError: if `log_scale` is not a function.
+
     >>> import tensorflow as tf
     >>> from tfp_flows import transformers
     >>> x, parameters = tf.constant([[1.0, 2.0]]), tf.constant([[[0.5, 0.0], [0.0, 0.0]]])

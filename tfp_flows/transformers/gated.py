@@ -26,6 +26,9 @@ class Gated(Transformer):
         paper uses 1 to 2. K fresh steps contract by `sigmoid(bias)^K` together, so `IAF`
         opens the gates further for many steps.
 
+    Raises:
+      ValueError: if `bias` is not a finite number.
+
     >>> import tensorflow as tf
     >>> from tfp_flows import transformers
     >>> x, parameters = tf.constant([[1.0, 2.0]]), tf.zeros([1, 2, 2])

@@ -35,6 +35,9 @@ class MixtureCDF(Transformer):
     Args:
       num_components: K.
 
+    Raises:
+      ValueError: if `num_components` is not an integer from 1 to 10,000.
+
     >>> import tfp_flows
     >>> transformer = tfp_flows.transformers.MixtureCDF(2)
     >>> flow = tfp_flows.MAF(2, transformer=transformer, seed=0)

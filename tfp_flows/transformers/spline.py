@@ -62,7 +62,7 @@ class _Spline(Transformer):
                 parameters = parameters[tf.newaxis]
             tensors = value, self._bins_first(parameters)
             return traced_once(self._map, (interpolate, axis), tensors, inline=True)
-        value, parameters = _from_one_batch(value, parameters)
+        value, parameters = _with_one_batch_shape(value, parameters)
         shape = tf.shape(value)
         flat = tf.reshape(self._bins_first(parameters), [self.num_parameters, -1])
         tensors = tf.reshape(value, [-1]), flat
@@ -110,6 +110,9 @@ class RationalQuadraticSpline(_Spline):
     Args:
       num_bins: number of bins, K, of at least 2.
       bound: half the length of the interval.
+
+    Raises:
+      ValueError: if `num_bins` is not an integer from 2 to 500, or `bound` not above 0.
 
     >>> import tfp_flows
     >>> transformer = tfp_flows.transformers.RationalQuadraticSpline(4, bound=3.0)
@@ -169,6 +172,9 @@ class CircularSpline(_Spline):
     Args:
       num_bins: number of bins, K, of at least 2.
       bound: half the length of the circle; pi for angles in radians.
+
+    Raises:
+      ValueError: if `num_bins` is not an integer from 2 to 500, or `bound` not above 0.
 
     >>> import tensorflow as tf
     >>> from tfp_flows import transformers
@@ -384,7 +390,7 @@ def _sides(t, s, d_0, d_1):
     return a, b, t * a + u * b, u * a + t * b
 
 
-def _from_one_batch(value, parameters):
+def _with_one_batch_shape(value, parameters):
     """Broadcasts the batch axes of both arguments against each other."""
     like = parameters[..., 0, :]
     if value.shape.is_fully_defined() and value.shape == like.shape:

@@ -29,7 +29,7 @@ from tfp_flows.core.inputs import check_value
 from tfp_flows.core.rows import (
     check_rows,
     initialize_part,
-    rows_that_count,
+    rows_of_positive_weight,
     sample_of_rows,
 )
 from tfp_flows.core.statistics import check_finite
@@ -430,7 +430,7 @@ class VAE(LikelihoodModel):
         return getattr(self.prior, "is_initialized", True)
 
     def _initialize(self, rows):
-        rows = rows_that_count(rows.x, None, rows.weight)
+        rows = rows_of_positive_weight(rows.x, None, rows.weight)
         x, _, weight = sample_of_rows(rows, 2**14)
         initialize_part(self.prior, self.encode(x, seed=self.seed), None, weight)
 
