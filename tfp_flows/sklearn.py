@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, DensityMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tfp_flows.core.arguments import require
+from tfp_flows.core.arguments import check_unmasked, require
 from tfp_flows.core.rows import by_parts, rows_of_positive_weight
 from tfp_flows.density.fit import fit_density
 from tfp_flows.tables.describe_columns import describe_columns
@@ -71,7 +71,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
         self, X: npt.ArrayLike, y: Any = None, sample_weight: npt.ArrayLike | None = None
     ) -> FlowDensity:
         """Fits the density to rows, `[N, D]`, with weights, `[N]`; y is not used."""
-        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        X = _validated(self, X, ensure_min_samples=2)
         self.density_ = fit_density(
             X,
             sample_weight=sample_weight,
@@ -85,7 +85,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
     def score_samples(self, X: npt.ArrayLike) -> np.ndarray:
         """Returns the log-densities of rows, `[N]` nats."""
         check_is_fitted(self)
-        rows = validate_data(self, X, dtype=np.float64, reset=False)
+        rows = _validated(self, X, reset=False)
         scores = by_parts(self.density_.log_prob, _padded(rows))
         return scores[: len(rows)].astype(np.float64)
 
@@ -179,9 +179,7 @@ class FlowRegressor(RegressorMixin, BaseEstimator):
 
         Weights, `[N]`: a row of weight 2 counts as two, and one of weight 0 is left out.
         """
-        X, y = validate_data(
-            self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
-        )
+        X, y = _validated(self, X, y, y_numeric=True, ensure_min_samples=2)
         (X, y), _, weight = rows_of_positive_weight((X, y), None, sample_weight)
         target = np.asarray(y, np.float64)
         words = "`y` that varies, to have a density"
@@ -286,8 +284,15 @@ class FlowRegressor(RegressorMixin, BaseEstimator):
     def _inside(self, X):
         """Returns features as a frame, with numbers moved into their supports."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = _validated(self, X, reset=False)
         return self.table_.clip_context(self._frame(X))
+
+
+def _validated(estimator, X, *y, **options):
+    """Returns X, or X and y, in float64 after the checks of scikit-learn."""
+    for name, value in zip("Xy", (X, *y), strict=False):
+        check_unmasked(name, value)
+    return validate_data(estimator, X, *y, dtype=np.float64, **options)
 
 
 def _seed_from(random_state):

@@ -111,6 +111,8 @@ def test_contexts_and_frames(quick, tmp_path):
         assert np.isfinite(same.log_prob(frame, context=given)).all()
         with pytest.raises(ValueError, match=r"`value` of the columns \['b', 'a'\]"):
             same.log_prob(frame[["a", "b"]], context=given)
+        with pytest.raises(ValueError, match=r"`value` of the columns \['b', 'a'\]"):
+            same.log_prob(frame[["a", "b"]].iloc[0], context=given.iloc[0])
         with pytest.raises(ValueError, match="`context` of the columns"):
             same.sample(context=given.rename(columns={"c0": "c1"}))
 

@@ -130,6 +130,11 @@ def test_rows_without_weight_are_left_out(regression):
 
 BAD_CALLS = [
     (lambda: fitted(np.full(9, 3.0)), "`y` that varies, to have a density | got 3 alone"),
+    (lambda: fitted(np.ma.masked_less(np.arange(9.0), 2.0)), "`y` without masked entries"),
+    (
+        lambda: FlowDensity().fit(np.ma.masked_less(np.eye(30), 1.0)),
+        "`X` without masked entries",
+    ),
     (lambda: fitted(kinds="real"), "`kinds`, a dictionary | 'real'"),
     (lambda: fitted(kinds={"x0": ["real"]}), "`kinds`, a dictionary | {'x0': ['real']}"),
     (lambda: fitted(random_state=np.random.default_rng(0)), "cannot be used to seed"),

@@ -224,9 +224,21 @@ def check_members(name: str, value: Any, members: Sequence[str], words: str) -> 
         refuse(f"`{name}`, {words}", value)
 
 
+def check_unmasked(name: str, value: Any) -> None:
+    """Refuses an array with masked entries: conversions take the numbers under the mask."""
+    require(not np.ma.is_masked(value), f"`{name}` without masked entries", "some")
+
+
 def check_column_names(argument: str, table: Any, expected: Sequence[str]) -> None:
-    """Refuses a data frame whose columns are not `expected`, in order; () allows any."""
-    names = [str(name) for name in getattr(table, "columns", expected)]
+    """Refuses a data frame whose columns are not `expected`, in order; () allows any.
+
+    A series of pandas is a row of a frame if its cells have texts for names.
+    """
+    labels = getattr(table, "columns", expected)
+    if hasattr(table, "iloc") and table.ndim == 1:
+        are_texts = all(isinstance(name, str) for name in table.keys())
+        labels = table.keys() if are_texts else expected
+    names = [str(name) for name in labels]
     fits = names == list(expected) or not expected
     require(fits, f"`{argument}` of the columns {expected}, in this order", names)
 

@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import require
+from tfp_flows.core.arguments import check_unmasked, require
 
 
 def check_value(
@@ -77,9 +76,8 @@ def check_keywords(method: str, takes: Callable, keywords: Mapping) -> None:
 
 def as_tensor(value: Any, argument: str, dtype: tf.DType | None) -> tf.Tensor:
     """Returns `value` as a tensor of `dtype`; None keeps the dtype of `value`."""
-    # Conversion would take the numbers under the mask.
-    require(not np.ma.is_masked(value), f"`{argument}` without masked entries", "some")
-    # It would drop the imaginary part.
+    check_unmasked(argument, value)
+    # Conversion would drop the imaginary part.
     is_complex = getattr(getattr(value, "dtype", None), "kind", "") == "c"
     require(not is_complex, f"`{argument}` of real numbers", "complex ones")
     got = "a symbolic KerasTensor of Keras"

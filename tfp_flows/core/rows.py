@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import require
+from tfp_flows.core.arguments import check_unmasked, require
 from tfp_flows.core.compiled import is_compiled_by_xla
 
 
@@ -295,7 +295,7 @@ def as_array(value: Any, argument: str, hint: str = "") -> np.ndarray:
     Raises `ValueError`, which names the `argument` and ends with the `hint`, if rows have
     several lengths, or entries are missing or no real numbers.
     """
-    require(not np.ma.is_masked(value), f"`{argument}` without masked entries", "some")
+    check_unmasked(argument, value)
     words = f"Expected `{argument}` as an array of numbers"
     try:
         array = np.asarray(value)

@@ -159,7 +159,7 @@ def test_files_keep_the_rounds_and_refuse_those_of_another_focus(tmp_path, monke
     found = fit(backup=path)(FOCUS).sample(9, seed=1)
     np.testing.assert_array_equal(found, expected)
     assert [count for count in calls[16:] if count > 2] == [500]
-    with pytest.raises(ValueError, match="other simulations"):
+    with pytest.raises(ValueError, match="and earlier rounds.*other simulations"):
         fit(backup=path, focus=FOCUS + 0.2)
 
 

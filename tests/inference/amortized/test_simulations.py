@@ -16,7 +16,7 @@ from tfp_flows.inference.amortized import pairs as pairs_module
 from tfp_flows.inference.amortized import simulator as simulator_module
 from tfp_flows.inference.amortized.data_form import DataForm
 from tfp_flows.inference.amortized.mixed_trials import form_of_trials
-from tfp_flows.inference.amortized.pairs import Pairs, support_of_pairs
+from tfp_flows.inference.amortized.pairs import GivenPairs, Pairs, support_of_pairs
 from tfp_flows.inference.amortized.simulator import JointSimulator, PriorSimulator
 from tfp_flows.inference.support import JointSupport, without_functions
 
@@ -343,6 +343,16 @@ def test_pairs_have_the_support_that_is_given():
     np.testing.assert_allclose(u, [[0.0, 1.0, 1.0]] * 5, atol=1e-6)
 
 
+def test_pairs_may_be_frames_of_pandas():
+    theta = pandas.DataFrame({"a": [0.1, 0.2], "b": [0.3, 0.4]}).convert_dtypes()
+    x = pandas.DataFrame(np.eye(2))  # without names, which is one array
+    form = DataForm.from_batch(x)
+    given = GivenPairs(theta, x, support_of_pairs(theta, None), form).pairs()
+    np.testing.assert_array_equal(given.u, theta.to_numpy(float))
+    np.testing.assert_array_equal(given.x, x)
+    np.testing.assert_array_equal(form.to_rows(x.iloc[1]), [0.0, 1.0])
+
+
 @pytest.mark.parametrize("names", [(), ("a",)])
 def test_observations_have_the_form_of_the_simulations(names):
     x = np.zeros([7, 2, 3]) if not names else {"a": np.zeros([7, 2, 3])}
@@ -406,6 +416,7 @@ BAD_CALLS = [
     (lambda: given(simulator=len), "pairs alone"),
     (lambda: given(x=ZEROS[1:]), "`data` of shape [200, 1]"),
     (lambda: given(THETA.astype(int)), "floating-point"),
+    (lambda: given(np.ma.masked_less(THETA, 0.0)), "`theta` without masked entries"),
     (lambda: given(x=ZEROS + np.nan), "finite simulations"),
     (lambda: given(max_minutes=0.0), "`max_minutes`"),
     (lambda: given(summary="text"), "`summary`"),

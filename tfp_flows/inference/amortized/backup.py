@@ -44,6 +44,8 @@ class Backup:
         if prior is not None:  # another truncation may have the same first draws
             u = np.column_stack([u, np.asarray(prior.posterior.log_density(u))])
         self._marks = Pairs(u, x)
+        # The prior of a later round depends on the fits of the rounds before it.
+        self._of = "model and seed" if prior is None else "model, seed and earlier rounds"
         if path is not None and not os.path.exists(path) and not takes_seed:
             words = "a `simulator` that repeats its data, with `backup`"
             hint = " Give it an argument `seed`, an integer, for its random numbers."
@@ -57,7 +59,7 @@ class Backup:
         expected = "`backup` that keeps simulations"
         there = [*read_arrays(self._path, expected, names).values()]
         same = all(map(_are_equal, there[:2], self._marks))
-        words = f"`backup` of this model and seed, {self._path}"
+        words = f"`backup` of the same {self._of}, {self._path}"
         require(same, words, "other simulations")
         return [Pairs(*there[2:])]
 

@@ -135,10 +135,10 @@ def as_array(which: str, part: Any) -> np.ndarray:
 def parts_of_data(x: Any) -> dict:
     """Returns the parts of a dictionary or a data frame; one array has the name None.
 
-    A series of pandas has parts if its cells have texts for names.
+    A data frame or series of pandas has parts if its columns or cells have texts for names.
     """
-    is_series = hasattr(x, "iloc") and x.ndim == 1
-    is_one = is_series and not all(isinstance(name, str) for name in x.keys())
+    is_pandas = hasattr(x, "iloc")
+    is_one = is_pandas and not all(isinstance(name, str) for name in x.keys())
     if is_one or not hasattr(x, "keys"):
         return {None: x}
     return {name: x[name] for name in x.keys()}

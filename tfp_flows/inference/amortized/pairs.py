@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import require
-from tfp_flows.core.rows import take_rows
+from tfp_flows.core.rows import as_array, take_rows
 from tfp_flows.inference.default_supports import MOST_MISSED, share_missed
 from tfp_flows.inference.parts import check_parts
 from tfp_flows.inference.support import JointSupport
@@ -62,6 +62,7 @@ class GivenPairs:
     def __init__(self, theta: Any, x: Any, support: JointSupport, form: Any) -> None:
         self.support, self.form = support, form
         check_parts("theta", theta, support.event_shapes)
+        theta = _as_arrays(theta)
         u = support.unconstrained(theta)
         _check_reached(theta, support, u)
         self._pairs = Pairs(u, form.simulated_rows(x, len(u)))
@@ -80,7 +81,7 @@ def support_of_pairs(theta: Any, support: Any) -> JointSupport:
     They are `[N, D]`, or a structure of arrays `[N, *event]`; `support` is as in
     `fit_posterior`.
     """
-    arrays = tf.nest.map_structure(np.asarray, theta)
+    arrays = _as_arrays(theta)
     are_arrays = all(part.ndim for part in tf.nest.flatten(arrays))
     words = "parameters as an array `[N, D]`, or a structure of arrays `[N, *event]`"
     require(are_arrays, words, "nested lists of numbers")
@@ -92,9 +93,13 @@ def support_of_pairs(theta: Any, support: Any) -> JointSupport:
     return JointSupport.from_shape(shapes, support, dtype).softly_clipped()
 
 
+def _as_arrays(theta):
+    return tf.nest.map_structure(lambda part: as_array(part, "theta"), theta)
+
+
 def _check_reached(theta, support, u):
     """Refuses parameters that are not finite, or outside the support."""
-    arrays = [np.asarray(part) for part in tf.nest.flatten(theta)]
+    arrays = tf.nest.flatten(theta)
     count = sum(int((~np.isfinite(array)).sum()) for array in arrays)
     require(not count, "finite parameters", f"{count} numbers that are not")
     found = support.bijector.forward(tf.constant(u, support.dtype))
