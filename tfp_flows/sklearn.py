@@ -292,6 +292,9 @@ def _validated(estimator, X, *y, **options):
     """Returns X, or X and y, in float64 after the checks of scikit-learn."""
     for name, value in zip("Xy", (X, *y), strict=False):
         check_unmasked(name, value)
+        # scikit-learn takes the integers of dates.
+        kind = getattr(getattr(value, "dtype", None), "kind", None)
+        require(kind not in ("m", "M"), f"`{name}` of numbers", "dates or durations")
     return validate_data(estimator, X, *y, dtype=np.float64, **options)
 
 

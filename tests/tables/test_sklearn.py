@@ -135,6 +135,7 @@ BAD_CALLS = [
         lambda: FlowDensity().fit(np.ma.masked_less(np.eye(30), 1.0)),
         "`X` without masked entries",
     ),
+    (lambda: fitted(np.arange(9).astype("M8[D]")), "`y` of numbers | dates or durations"),
     (lambda: fitted(kinds="real"), "`kinds`, a dictionary | 'real'"),
     (lambda: fitted(kinds={"x0": ["real"]}), "`kinds`, a dictionary | {'x0': ['real']}"),
     (lambda: fitted(random_state=np.random.default_rng(0)), "cannot be used to seed"),
