@@ -9,7 +9,7 @@ import tensorflow as tf
 from densities import density
 
 import tfp_flows as tff
-from tfp_flows.core.compiled import Compiled
+from tfp_flows.core.compiled import XLAIfPossible
 from tfp_flows.inference import budget
 from tfp_flows.inference.budget import Budget
 from tfp_flows.inference.checks import verdict
@@ -105,14 +105,14 @@ def test_functions_run_by_xla_if_that_takes_the_time_that_there_is(
         time.sleep(1.0 if seconds < 1.0 and len(traces) == 1 else 0.0)
         return 2.0 * x
 
-    function = Compiled(double)
+    function = XLAIfPossible(double)
     function.prepare(seconds, tf.ones([]), seconds_of_call=seconds_of_call)
     assert function.jit_compiled == by_xla
     assert function(tf.ones([])).numpy() == 2.0
 
 
 def test_functions_that_raise_at_some_values_go_on_by_xla():
-    function = Compiled(tf.linalg.inv, by_xla=False)
+    function = XLAIfPossible(tf.linalg.inv, by_xla=False)
     matrices = tf.constant([2.0, 4.0])[:, None, None] * tf.eye(2)
     np.testing.assert_array_equal(function(matrices)[:, 0, 0], [0.5, 0.25])
     assert not function.jit_compiled
@@ -151,7 +151,7 @@ def test_what_tensorflow_raises_is_raised_where_xla_cannot_compile(by_xla):
     def inverse(x):
         return tf.linalg.inv(tf.numpy_function(np.asarray, [x], x.dtype))
 
-    function = Compiled(inverse, by_xla)
+    function = XLAIfPossible(inverse, by_xla)
     np.testing.assert_array_equal(function(tf.eye(2)), np.eye(2))
     with pytest.raises(tf.errors.InvalidArgumentError, match="not invertible"):
         function(tf.zeros([2, 2]))

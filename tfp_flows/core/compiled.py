@@ -1,4 +1,4 @@
-"""Compiled evaluation of a bijector's methods from eager code."""
+"""Compiled functions: traced once, and compiled by XLA within a limit of time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-# Errors of XLA that `Compiled` handles.
+# Errors of XLA that `XLAIfPossible` handles.
 _XLA_ERRORS = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError)
 # Processor seconds that XLA may take, and seconds between two checks of the clock.
 _MOST_PROCESSOR_SECONDS, _SECONDS_OF_WAIT = 120.0, 0.05
@@ -139,7 +139,7 @@ class CompiledCall:
         return tf.nest.map_structure(lambda t: t[:0], self(row, context, False))
 
 
-class Compiled:
+class XLAIfPossible:
     """A function compiled by XLA, or by TensorFlow alone if XLA cannot compile it.
 
     TensorFlow alone raises errors at some values, for example in the inverse of a singular

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
 from tfp_flows.core.arguments import require
-from tfp_flows.core.compiled import Compiled, graph_function, is_compiled_by_xla
+from tfp_flows.core.compiled import XLAIfPossible, graph_function, is_compiled_by_xla
 from tfp_flows.inference.parts import NUMBER_A_DRAW, call_with_parts, check_number_a_draw
 
 _ROWS = 128  # points of a batch; as many as draws of a training step and check chains
@@ -54,7 +54,7 @@ class UnconstrainedDensity:
         self.value_and_gradient = graph_function(
             self._value_and_gradient, experimental_attributes={"_noinline": True}
         )
-        compiled = functools.partial(Compiled, by_xla=False)
+        compiled = functools.partial(XLAIfPossible, by_xla=False)
         self._log_probs = compiled(
             lambda x: _in_loop(lambda x: [self._log_prob(x)], [x], [x[:, 0]])
         )

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.core.compiled import Compiled
+from tfp_flows.core.compiled import XLAIfPossible
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.budget import Budget
@@ -158,7 +158,7 @@ class PosteriorTraining(tf.Module):
         # the last block, and `Budget.used`.
         self.counters = tf.Variable(np.zeros(7), trainable=False, name="counters")
         self._seed = seed
-        self._block = Compiled(self._run_block, by_xla)
+        self._block = XLAIfPossible(self._run_block, by_xla)
         # Whether XLA is not used because it took too long, so that a clock decided.
         self.is_timed_out = False
         self._seconds_of_batch = 0.0  # in the last block

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.core.check import Check
-from tfp_flows.core.compiled import Compiled, graph_function
+from tfp_flows.core.compiled import XLAIfPossible, graph_function
 from tfp_flows.core.statistics import mean_ranks
 from tfp_flows.distributions import draws
 from tfp_flows.inference.checks.importance import (
@@ -79,7 +79,7 @@ class CheckChains:
         self, density: UnconstrainedDensity, log_q: Callable, by_xla: bool = True
     ) -> None:
         self._density, self._log_q = density, log_q
-        self._run = Compiled(self._sample, by_xla=by_xla and density.has_loop)
+        self._run = XLAIfPossible(self._sample, by_xla=by_xla and density.has_loop)
 
     def first_chains(
         self,
