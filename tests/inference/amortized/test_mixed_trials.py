@@ -216,7 +216,7 @@ def test_simulations_with_texts_are_kept_and_gone_on_from(tmp_path):
     for name in ("u", "x"):
         kept = getattr(source().pairs(3_000, 0, path), name)
         np.testing.assert_array_equal(kept, getattr(found, name))
-    with pytest.raises(ValueError, match="this model and seed"):
+    with pytest.raises(ValueError, match="the same model and seed"):
         source().pairs(30, 1, path)
 
 
