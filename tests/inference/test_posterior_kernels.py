@@ -54,7 +54,7 @@ def sample(kernel, start, *, num_draws=150, burn_in=60, jit_compile=False):
     return draws, results
 
 
-def moments_check(rate, noise):
+def check_moments(rate, noise):
     assert np.mean(rate) == pytest.approx(2.0, abs=0.06)
     assert np.std(rate) == pytest.approx(1.0, abs=0.07)
     np.testing.assert_allclose(np.mean(noise, axis=(0, 1)), 0.0, atol=0.06)
@@ -72,7 +72,7 @@ def test_chains_reach_the_target_whatever_the_flow(kernel, precondition):
     start = posterior.sample(100, seed=3)
     draws, _ = sample(kernel, start)
     tf.nest.assert_same_structure(draws, start)
-    moments_check(draws.rate, draws.noise)
+    check_moments(draws.rate, draws.noise)
 
 
 @pytest.mark.slow
@@ -82,7 +82,7 @@ def test_adaptive_nuts_with_xla_in_float64():
     kernel = tff.neutra_kernel(target.log_prob, posterior, make_kernel=make_kernel)
     draws, results = sample(kernel, posterior.sample(60, seed=3), jit_compile=True)
     assert draws.rate.dtype == tf.float64
-    moments_check(draws.rate, draws.noise)
+    check_moments(draws.rate, draws.noise)
     adapted = results.inner_results
     step_sizes = adapted.new_step_size.numpy()
     assert np.ptp(step_sizes) == 0.0

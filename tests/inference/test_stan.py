@@ -175,7 +175,7 @@ def fitted():
         return tff.fit_posterior(model, seed=0, max_gradients=30_000, verbose=0)
 
 
-def moments_check(draws, means, deviations):
+def check_moments(draws, means, deviations):
     for name, mean in means.items():
         found = draws[name].numpy()
         error = 4.5 * np.asarray(deviations[name]) / np.sqrt(len(found))
@@ -189,9 +189,9 @@ def test_posterior_has_the_models_moments_and_evidence(fitted):
     for draws in (fitted.sample(4000, seed=1), fitted.resample(4000, seed=1)):
         assert draws["m"].shape == [4000, 2, 3]
         assert draws["m"].dtype == tf.float64  # as Stan's
-        moments_check(draws, MEANS, DEVIATIONS)
+        check_moments(draws, MEANS, DEVIATIONS)
         log_tau = {"tau": tf.math.log(draws["tau"])}
-        moments_check(log_tau, {"tau": LOC[6]}, {"tau": SCALE[6]})
+        check_moments(log_tau, {"tau": LOC[6]}, {"tau": SCALE[6]})
 
 
 def test_density_of_posterior_is_that_of_constrained_parameters(fitted):
@@ -284,7 +284,7 @@ def test_models_of_bridgestan_are_fitted(tmp_path):
     shares = np.array(means["s"])
     deviations = {"m": [[0.1, 0.2, 0.3]] * 2, "s": np.sqrt(shares * (1.0 - shares) / 11.0)}
     draws = posterior.resample(4000, seed=1)
-    moments_check(draws, means, deviations)
+    check_moments(draws, means, deviations)
     np.testing.assert_allclose(tf.reduce_sum(draws["s"], axis=-1), 1.0, rtol=1e-12)
     again = {name: tf.constant(part.numpy()) for name, part in draws.items()}
     own = posterior.distribution.log_prob(posterior.support.inverse(again))

@@ -417,7 +417,7 @@ def _report(fit, rounds, best):
     narrowest = math.inf, math.inf
     if findings.complete:
         narrowest = narrowest_modes(space.density.event_size)
-        tails = _check_far_tails(fit, best, rounds[0].start.gaussians[0])
+        tails = _far_tails_check(fit, best, rounds[0].start.gaussians[0])
         # For a density without an integral, no other check has a meaning.
         checks = [*checks, tails] if tails.passed else [tails]
     final_verdict, reasons = verdict(checks)
@@ -448,7 +448,7 @@ def _report(fit, rounds, best):
     )
 
 
-def _check_far_tails(fit, best, first_gaussian):
+def _far_tails_check(fit, best, first_gaussian):
     """Checks that the density has an integral, from draws of a round outwards."""
     density, space, findings = fit.space.density, best.start.space, best.findings
     draws = space.unconstrained(findings.weighted.from_q)

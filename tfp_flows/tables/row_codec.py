@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -45,17 +44,6 @@ class RowCodec(RowLayout):
 
     The arguments and what raises are those of `RowLayout`.
     """
-
-    def __init__(
-        self,
-        columns: TableColumns,
-        missing: str,
-        names: Sequence[str],
-        is_context: bool = False,
-    ) -> None:
-        super().__init__(columns, missing, names, is_context)
-        self._argument = "context" if is_context else "frame"
-        self._refuses_missing = missing == "refuse"
 
     def read(self, frame: Frame) -> RowsRead:
         """Returns the rows of a frame, also rows that cannot occur."""
@@ -98,7 +86,7 @@ class RowCodec(RowLayout):
         """
         are_refused, where = rows.is_missing, ""
         hint = " With missing='indicator' they are modelled."
-        if not self._refuses_missing:
+        if not self.refuses_missing:
             are_free = [name not in self.functions for name in self.names]
             are_refused = are_refused & ~rows.is_possible & np.array(are_free, bool)
             where, hint = ", but where the fit had some", ""
@@ -340,6 +328,11 @@ class RowCodec(RowLayout):
         columns = self.columns_of(composition, frame)
         cells = [cells_of(name, column).numbers() for name, column in columns.items()]
         return composition.encoded(cells, self.columns)
+
+    @property
+    def _argument(self):
+        """The name of the argument that frames are, for errors."""
+        return "context" if self.is_context else "frame"
 
     def _take(self, frame):
         return frame.take(self.names, self._argument) if self.names else {}

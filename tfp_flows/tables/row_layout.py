@@ -49,6 +49,8 @@ class RowLayout:
 
     Attributes:
       names: names of the columns.
+      refuses_missing: whether `missing` is "refuse".
+      is_context: as given.
       columns: descriptions of the columns, by name.
       differences: the differences that are kept, by name of their column.
       functions: the functions and lookups that are kept, likewise.
@@ -76,6 +78,7 @@ class RowLayout:
         is_context: bool = False,
     ) -> None:
         self._table, self.names = columns, list(names)
+        self.refuses_missing, self.is_context = missing == "refuse", is_context
         self.columns = {name: columns[name] for name in names}
         unusable = {
             name: f"{column.kind}: {column.reason}"
@@ -85,8 +88,9 @@ class RowLayout:
         hint = " Change their kinds, or drop them."
         require(not unusable, "columns that have a distribution", unusable, hint)
         self.grids = {name: column.grid for name, column in self.columns.items()}
-        may_miss = {c.name for c in columns if missing != "refuse" and c.num_missing > 0}
-        self._keep_rules(may_miss, is_context)
+        are_modelled = not self.refuses_missing
+        may_miss = {c.name for c in columns if are_modelled and c.num_missing > 0}
+        self._keep_rules(may_miss)
         self.alone = {
             name: ColumnCodec(columns[name], name in may_miss)
             for name, rule in self.rules.items()
@@ -100,12 +104,12 @@ class RowLayout:
         }
         self._place_entries()
 
-    def _keep_rules(self, may_miss, is_context):
+    def _keep_rules(self, may_miss):
         """Sets the rules that are kept, and `parts_before`."""
-        table, names = self._table, self.names
-        differences = [] if is_context else kept_differences(table, names, may_miss)
-        functions = [] if is_context else kept_functions(table, names)
-        compositions = [] if is_context else kept_compositions(table, names)
+        table, names = self._table, [] if self.is_context else self.names
+        differences = kept_differences(table, names, may_miss)
+        functions = kept_functions(table, names)
+        compositions = kept_compositions(table, names)
         self.differences = {d.name: d for d in differences}
         self.functions = {f.name: f for f in functions}
         self.compositions = {c.name: c for c in compositions}
@@ -161,6 +165,10 @@ class RowLayout:
         codes = [c.num_codes - 1.0 if c.has_missing else np.nan for c in codecs]
         return np.array([*codes, *[np.nan] * len(self.with_number)])
 
+    def codec_of(self, owner: Owner) -> ColumnCodec:
+        """Returns the codec of an owner."""
+        return (self.alone if owner.is_alone else self.codecs)[owner.name]
+
     def entries_of_column(self, name: str) -> list[int]:
         """Returns the indices of the code and number of a column, or of its rule."""
         return [entry for entry, owner in enumerate(self.owners) if owner == Owner(name)]
@@ -200,17 +208,6 @@ class RowLayout:
         kept = self.compositions.values()
         return next((c for c in kept if name in c.names), None)
 
-    def _without_rule(self, rule):
-        """Pairs of a code of a source and a value at which the rule does not apply."""
-        pairs = []
-        for code, owner in enumerate(self.with_code):
-            if owner.name in rule.names[1:]:
-                codec = self.codec_of(owner)
-                values = codec.codes_of(rule.values_without_rule)
-                values += [codec.num_codes - 1] if codec.has_missing else []
-                pairs += [(code, value) for value in values]
-        return pairs
-
     def atoms(self, contexts: RowLayout) -> list[AtomSpec]:
         """Returns the atoms of the numbers at others, which may be those of the context."""
         specs = []
@@ -228,6 +225,13 @@ class RowLayout:
             )
         return specs
 
-    def codec_of(self, owner: Owner) -> ColumnCodec:
-        """Returns the codec of an owner."""
-        return (self.alone if owner.is_alone else self.codecs)[owner.name]
+    def _without_rule(self, rule):
+        """Pairs of a code of a source and a value at which the rule does not apply."""
+        pairs = []
+        for code, owner in enumerate(self.with_code):
+            if owner.name in rule.names[1:]:
+                codec = self.codec_of(owner)
+                values = codec.codes_of(rule.values_without_rule)
+                values += [codec.num_codes - 1] if codec.has_missing else []
+                pairs += [(code, value) for value in values]
+        return pairs

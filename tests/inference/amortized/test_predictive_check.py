@@ -12,7 +12,7 @@ from tensorflow_probability import distributions as tfd
 
 from tfp_flows.inference.amortized import posterior as posterior_module
 from tfp_flows.inference.amortized.posterior import AmortizedPosterior
-from tfp_flows.inference.amortized.predictive_check import NAME, check_mean
+from tfp_flows.inference.amortized.predictive_check import NAME, mean_check
 from tfp_flows.inference.amortized.simulator import PriorSimulator
 
 OBSERVED = [0.5, -0.5, 1.0]
@@ -34,7 +34,7 @@ def test_a_mean_that_is_off_is_seen_by_how_much(shift):
     """Ten numbers about a mean whose prior is flat: its posterior is N(1, 0.1)."""
     rng, deviation = np.random.default_rng(1), 0.1**0.5
     u, log_density = normal(1.0 + shift * deviation, deviation)
-    check = check_mean(u, log_density, rng.normal(u, size=(1_000, 10)), np.ones(10))
+    check = mean_check(u, log_density, rng.normal(u, size=(1_000, 10)), np.ones(10))
     assert check.value == pytest.approx(abs(shift), abs=0.25)
     assert check.failed == (abs(shift) > 1.0)
     assert f"off by about {check.value:.1f}" in check.advice
@@ -45,7 +45,7 @@ def test_a_prior_that_tells_more_than_the_data_moves_no_mean():
     u, log_density = normal(0.6, 0.8**0.5)
     log_likelihood = log_density - tfd.Normal(np.float64(0.0), 1.0).log_prob(u[:, 0])
     seen = np.random.default_rng(1).normal(u, 2.0)
-    check = check_mean(u, log_likelihood.numpy(), seen, np.array([3.0]))
+    check = mean_check(u, log_likelihood.numpy(), seen, np.array([3.0]))
     assert not check.failed
     assert check.value < 0.3
 
@@ -56,7 +56,7 @@ def test_a_scale_that_is_off_is_seen(mean, fails):
     u, log_density = normal(mean, 40.0**-0.5)
     seen = np.random.default_rng(1).normal(0.0, np.exp(u), size=(1_000, 20))
     levels = tf.math.ndtri((np.random.default_rng(2).permutation(20) + 0.5) / 20).numpy()
-    check = check_mean(u, log_density, seen, levels / levels.std())
+    check = mean_check(u, log_density, seen, levels / levels.std())
     assert check.failed == fails
 
 
@@ -64,7 +64,7 @@ def test_two_modes_are_not_judged():
     rng = np.random.default_rng(0)
     u = rng.choice([-1.0, 1.0], size=(1_000, 1)) * rng.normal(1.0, 0.05, size=(1_000, 1))
     log_density = tfd.Normal(np.float64(1.0), 0.05).log_prob(np.abs(u[:, 0])).numpy()
-    check = check_mean(u, log_density, rng.normal(u**2, 0.1), np.array([1.1]))
+    check = mean_check(u, log_density, rng.normal(u**2, 0.1), np.array([1.1]))
     assert not check.failed
 
 
@@ -72,16 +72,16 @@ def test_simulations_that_are_not_finite_are_left_out():
     u, log_density = normal(1.0, 1.0)
     seen = np.random.default_rng(1).normal(u)
     seen[:850] = np.nan
-    assert not check_mean(u, log_density, seen, np.ones(1)).failed
+    assert not mean_check(u, log_density, seen, np.ones(1)).failed
     seen[:950] = np.inf
-    check = check_mean(u, log_density, seen, np.ones(1))
+    check = mean_check(u, log_density, seen, np.ones(1))
     assert check.failed
     assert "Only 50 of 1000 simulations" in check.advice
 
 
 def test_data_that_do_not_vary_judge_nothing():
     u, log_density = normal(1.0, 1.0)
-    assert not check_mean(u, log_density, np.ones([1_000, 2]), np.ones(2)).failed
+    assert not mean_check(u, log_density, np.ones([1_000, 2]), np.ones(2)).failed
 
 
 @functools.cache

@@ -285,11 +285,11 @@ def _checks(ranks, coverage, words=""):
     count = len(ranks)
     advice = f"Only {count} simulations were left for checks. Simulate more."
     enough = Check.at_least("simulations to check", count, _LEAST_CHECKED, advice)
-    checks = enough, _check_ranks(ranks), _check_widths(ranks), _check_coverage(coverage)
+    checks = enough, _ranks_check(ranks), _widths_check(ranks), _coverage_check(coverage)
     return [dataclasses.replace(check, name=words + check.name) for check in checks]
 
 
-def _check_ranks(ranks):
+def _ranks_check(ranks):
     """Checks that the ranks of each parameter are uniform (simulation-based calibration).
 
     Reference:
@@ -306,12 +306,12 @@ def _check_ranks(ranks):
         f"Ranks of unconstrained parameter {worst} are not uniform: its posteriors are "
         f"{kind}. Simulate more, or give data that summarise better."
     )
-    return _check_uniform(
+    return _uniform_check(
         "ranks, distance", distances[worst], len(ranks), ranks.shape[1], advice
     )
 
 
-def _check_widths(ranks):
+def _widths_check(ranks):
     """Checks the spread of the ranks of each parameter, as normal quantiles.
 
     ```none
@@ -337,17 +337,17 @@ def _check_widths(ranks):
     return Check.at_most("width, logarithm", abs(change), threshold, advice)
 
 
-def _check_coverage(coverage):
+def _coverage_check(coverage):
     advice = (
         "True parameters lie at other distances from their prediction than posterior draws "
         f"do (at {coverage.mean():.0%} of these on average, where 50 % is right): the "
         "posteriors are too narrow or too wide together, or ignore the data. Simulate more."
     )
     distance = _distance_from_uniform(coverage)
-    return _check_uniform("expected coverage, distance", distance, len(coverage), 1, advice)
+    return _uniform_check("expected coverage, distance", distance, len(coverage), 1, advice)
 
 
-def _check_uniform(name, distance, count, num_tests, advice):
+def _uniform_check(name, distance, count, num_tests, advice):
     """Checks Kolmogorov's distance of `count` numbers, the largest of several tests."""
     # Its asymptotic quantile.
     quantile = math.sqrt(-0.5 * math.log(0.5 * _LEVEL / num_tests))

@@ -199,7 +199,7 @@ def _judge(density, x, u, others, seed):
     drawn = density.sample(seed=draws.stateless(seed), context=u).numpy()
     shares = shares_in_region(scores, _log_prob(density, drawn, u))
     enough = held_out_rows(len(x), "simulations", "Simulate more.")
-    checks = (enough, _check_coverage(shares))
+    checks = (enough, _coverage_check(shares))
     reasons = reasons_of(checks)
     return MixedTrialsReport(
         verdict=VERDICTS[bool(reasons)],
@@ -214,7 +214,7 @@ def _judge(density, x, u, others, seed):
     )
 
 
-def _check_coverage(shares):
+def _coverage_check(shares):
     """Checks that the region of highest density holds as many trials as draws."""
     threshold = max(_MUCH, 3.0 * shares.deviation)
     advice = (

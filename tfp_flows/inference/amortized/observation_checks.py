@@ -326,15 +326,15 @@ def judge_observation(
     """
     checks = [*distance_checks]
     if weighted is None or is_learned:
-        checks.append(_check_calibration(calibration))
+        checks.append(_calibration_check(calibration))
     if weighted is not None:
         of_weights = _checks_of_weights(weighted)
         if adapted is None:
             drawn = weighted.entries[: weighted.num_from_q]
             of_weights += [
                 unweighted_draws_check(weighted),
-                _check_quantiles(weighted),
-                _check_deviation(
+                _quantiles_check(weighted),
+                _deviation_check(
                     drawn, _DEVIATION_ERROR, "Use `resample`.", resampling_helps=True
                 ),
             ]
@@ -350,10 +350,10 @@ def judge_observation(
         checks = [*checks[:first], *mended, *of_weights]
         weighted = adapted or weighted
     if mass is not None:
-        checks.append(_check_truncation(mass))
+        checks.append(_truncation_check(mass))
     if entries is not None:
         words = "Take medians and quantiles, or simulate more."
-        checks.append(_check_deviation(entries, _WITHOUT_WEIGHTS, words))
+        checks.append(_deviation_check(entries, _WITHOUT_WEIGHTS, words))
     if predictive is not None:
         checks.append(predictive)
     reasons = tuple(dict.fromkeys(reasons_of(checks)))
@@ -364,7 +364,7 @@ def judge_observation(
     )
 
 
-def _check_truncation(mass):
+def _truncation_check(mass):
     advice = (
         "The prior was truncated around the observation in focus, and about "
         f"{1.0 - mass:.1%} of this posterior is outside. Fit without `focus`, or with this "
@@ -373,7 +373,7 @@ def _check_truncation(mass):
     return Check.at_least("mass in truncated prior", mass, _LEAST_MASS, advice)
 
 
-def _check_calibration(report):
+def _calibration_check(report):
     passed = report.verdict == CALIBRATION_VERDICTS[0]
     advice = "The amortised posterior is not calibrated: " + " ".join(report.reasons)
     return Check("calibration fails", float(not passed), 0.0, passed=passed, advice=advice)
@@ -393,7 +393,7 @@ def _checks_of_weights(weighted, words=""):
     ]
 
 
-def _check_quantiles(weighted):
+def _quantiles_check(weighted):
     """Checks that weights do not change quantiles of the parameters."""
     change = 0.0 if weighted.ess else math.inf
     if weighted.ess:
@@ -420,7 +420,7 @@ def _weighted_quantiles(column, weights):
     return np.interp(_PROBABILITIES, middles / total[-1], column)
 
 
-def _check_deviation(entries, threshold, advice, *, resampling_helps=False):
+def _deviation_check(entries, threshold, advice, *, resampling_helps=False):
     """Checks that single draws far out do not carry standard deviations of draws.
 
     ```none

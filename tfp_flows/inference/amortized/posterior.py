@@ -41,7 +41,7 @@ from tfp_flows.inference.amortized.observation_checks import (
     Surroundings,
     judge_observation,
 )
-from tfp_flows.inference.amortized.predictive_check import check_mean
+from tfp_flows.inference.amortized.predictive_check import mean_check
 from tfp_flows.inference.amortized.simulator import (
     JointSimulator,
     PriorSimulator,
@@ -610,7 +610,7 @@ class ConditionedPosterior(FlowPosterior):
         u = np.asarray(u, np.float64)
         simulated = amortized.features(source.given(u, seed).x)
         log_likelihood = log_density - source.log_prior(u)
-        return check_mean(u, log_likelihood, simulated, amortized.features(self._row))
+        return mean_check(u, log_likelihood, simulated, amortized.features(self._row))
 
     def _enough_for(self, n, weighted):
         """Returns weighted draws: these, or more if some of n rows would be alike."""

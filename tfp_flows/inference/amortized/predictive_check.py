@@ -18,7 +18,7 @@ _LEAST_VARIANCE = 1e-6  # of normal scores of parameters along an axis
 _LIKELY = 0.8  # quantile of likelihoods; larger ones count as this
 
 
-def check_mean(
+def mean_check(
     u: np.ndarray, log_likelihood: np.ndarray, seen: np.ndarray, observed: np.ndarray
 ) -> Check:
     """Checks whether simulations would move the posterior's mean of a parameter.
