@@ -1,19 +1,22 @@
 """Completes hidden cells of tables, beside scikit-learn's `IterativeImputer`.
 
-    python -m benchmarks.imputation --csv=A.csv --csv=B.csv
+    python -m benchmarks.imputation --csv=A.csv --csv=B.csv --seed=0 --seed=1
 
-A fifth of the rows, at most 200, are test rows, without those of a category that no
-training row has. A fifth of their numbers is hidden. Each contender is fitted to the other
-rows and draws 50 completions: `TableDensity`, `IterativeImputer` with its Bayesian linear
-regression, and with gradient boosting, whose draws add residuals of held-out rows.
-Categories are never hidden; the two imputers see them one-hot.
+A seed divides the rows, hides cells and seeds the fits. A fifth of the rows, at most 200,
+are test rows, without those of a category that no training row has. A fifth of their
+numbers is hidden. Each contender is fitted to the other rows and draws 50 completions:
+`TableDensity`, `IterativeImputer` with its Bayesian linear regression, and with gradient
+boosting, whose draws add residuals of held-out rows. Categories are never hidden; the two
+imputers see them one-hot.
 
 Scores are means over the hidden cells, in standard deviations of the training column: the
 root mean squared error of the mean of the draws, and the logarithm of a kernel density of
 the draws at the hidden number, to which the training column adds one wide normal kernel, so
-that no single number decides. Finished tables are kept in the file `--out`.
+that no single number decides. The table has means over the seeds. Finished results are
+kept in the file `--out`.
 """
 
+import itertools
 import json
 import pathlib
 import sys
@@ -40,7 +43,8 @@ _FEW_VALUES = 10  # numbers of so few values are categories, and never hidden
 
 def table_density(train, hidden, seed):
     """Returns completions of rows by `TableDensity`, a list of frames."""
-    density = tfp_flows.TableDensity(tfp_flows.describe_columns(train), seed=seed)
+    columns = tfp_flows.describe_columns(pd.concat([train, hidden]))
+    density = tfp_flows.TableDensity(columns, seed=seed)
     density.fit(train, verbose=0)
     repeated = pd.concat([hidden] * _NUM_DRAWS, ignore_index=True)
     completed = density.impute(repeated, seed=seed, num_candidates=64)
@@ -104,10 +108,10 @@ def _one_hot(train, hidden):
     return both[: len(train)], both[len(train) :].reset_index(drop=True)
 
 
-def task(path):
+def task(path, seed):
     """Returns training rows, test rows and test rows with hidden numbers."""
     frame = pd.read_csv(path).dropna().reset_index(drop=True)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     order = rng.permutation(len(frame))
     count = len(frame) // 5
     test, train = frame.iloc[order[:count]], frame.iloc[order[count:]]
@@ -155,13 +159,13 @@ def main(argv):
     values = flags.FLAGS
     out = pathlib.Path(values.out)
     found = json.loads(out.read_text()) if out.exists() else {}
-    for path in values.csv:
-        train, test, hidden = task(path)
+    for seed, path in itertools.product(values.seed, values.csv):
+        train, test, hidden = task(path, seed)
         for contender, complete in CONTENDERS.items():
-            key = f"{pathlib.Path(path).stem} | {contender}"
+            key = f"{pathlib.Path(path).stem} | {contender} | {seed}"
             if key not in found:
                 start = time.process_time()
-                completed = complete(train, hidden, values.seed)
+                completed = complete(train, hidden, seed)
                 found[key] = scores(completed, train, test, hidden)
                 found[key]["seconds"] = time.process_time() - start
                 found[key]["rows"] = len(train)
@@ -172,19 +176,29 @@ def main(argv):
 
 
 def as_table(found):
-    """Returns the scores as a Markdown table, a row a table of data."""
+    """Returns means over the seeds as a Markdown table, a row a table of data."""
+    columns = ["table", "contender", "seed"]
+    all_scores = pd.DataFrame(found.values())
+    all_scores[columns] = [key.split(" | ") for key in found]
+    # The divisions are taken as independent.
+    all_scores["error"] **= 2
+    by_table = all_scores.groupby(columns[:2], sort=False)
+    mean = by_table.mean(numeric_only=True)
+    mean["error"] = (mean["error"] / by_table.size()) ** 0.5
+    mean["cells"] = by_table["cells"].sum()
     rows = []
-    for name in dict.fromkeys(key.split(" | ")[0] for key in found):
-        own = [found[f"{name} | {contender}"] for contender in CONTENDERS]
+    for name in dict.fromkeys(all_scores["table"]):
+        own = [mean.loc[(name, contender)] for contender in CONTENDERS]
+        counts = [f"{own[0][each]:.0f}" for each in ("rows", "cells")]
         errors = [f"{each['rmse']:.3f}" for each in own]
         nats = [f"{each['nats']:.3f} ± {each['error']:.3f}" for each in own]
-        rows.append((name, str(own[0]["rows"]), str(own[0]["cells"]), *errors, *nats))
+        rows.append((name, *counts, *errors, *nats))
     heads = [f"{word}, {each}" for word in ("error", "nats") for each in CONTENDERS]
     return table(("table", "training rows", "hidden cells", *heads), rows)
 
 
 if __name__ == "__main__":
     flags.DEFINE_multi_string("csv", [], "Files of columns with a heading.")
-    flags.DEFINE_integer("seed", 0, "Seed of the fits.")
+    flags.DEFINE_multi_integer("seed", [0], "Seeds of the divisions and the fits.")
     flags.DEFINE_string("out", "imputation.json", "File that keeps finished results.")
     app.run(main)
