@@ -143,6 +143,8 @@ def _unmet(metadata, value):
 def _unmet_by_text(one_of, text):
     if "\n" in text or "\r" in text:
         return "without a line break, which flags.txt cannot hold"
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        return "in UTF-8, the encoding of flags.txt"
     if one_of is not None and text not in one_of:
         return _among(one_of)
     return ""

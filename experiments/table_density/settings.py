@@ -15,7 +15,7 @@ class TableFitSettings(FlagSettings):
     REQUIRED = ("csv_path",)
 
     csv_path: str = field("", "Text table with a header, or a .parquet file.")
-    decimal: str = field(".", "Decimal mark of the numbers.", one_of=".,")
+    decimal: str = field(".", "Decimal mark of the numbers.", one_of=(".", ","))
     encoding: str = field("utf-8", "Text encoding.")
     kinds: tuple[str, ...] = field(
         (),
