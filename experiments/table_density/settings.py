@@ -77,6 +77,8 @@ class TableFitSettings(FlagSettings):
         training_settings.check_encoding(self.encoding)
         training_settings.check_run_dir(self)
         parsed_kinds(self)
+        if len(set(self.context_columns)) < len(self.context_columns):
+            self.refuse("context_columns", "to name different columns")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -213,6 +213,15 @@ def test_the_order_of_texts_is_given_and_that_of_numbers_is_their_own(tmp_path):
             columns(kind)
 
 
+@pytest.mark.parametrize("values", [[2.0, 0.0, 1.5], [1e6 + 0.5, 1e6, 1e6 - 0.5]])
+def test_numbers_are_in_the_given_order(values, tmp_path):
+    frame = table()[["city"]].assign(grade=np.resize(values, COUNT))
+    kinds = (f"grade=ordered:{':'.join(map(str, values))}",)
+    path = str(written(frame, tmp_path / "rows.csv"))
+    _, columns = read_table(TableDensitySettings(csv_path=path, kinds=kinds))
+    assert columns["grade"].values == values
+
+
 def test_codes_do_not_tell_in_which_frame_a_category_was_first():
     """Beyond 255 categories, a classifier takes codes for numbers."""
     names = [f"u{i}" for i in range(600)]
