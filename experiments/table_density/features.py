@@ -3,6 +3,10 @@
 import numpy as np
 import pandas as pd
 
+# A fold of a column with fewer numbers may hold none at all, which scikit-learn's trees
+# refuse. Its missing cells are a number below the others instead of NaN.
+_LEAST_NUMBERS = 20
+
 
 def features_of_each(frames, table):
     """Returns features of the context of several frames, with the same codes."""
@@ -30,7 +34,10 @@ def features(frame, columns):
             numbers = cells.astype("int64").to_numpy(np.float64)
         else:
             numbers = pd.to_numeric(cells).to_numpy(np.float64, na_value=np.nan)
-        found.append(np.where(is_missing, np.nan, numbers))
+        present = numbers[~is_missing]
+        is_rare = not is_code and len(present) < _LEAST_NUMBERS
+        missing = present.min(initial=0.0) - 1.0 if is_rare else np.nan
+        found.append(np.where(is_missing, missing, numbers))
         is_categorical.append(is_code and bool(numbers.max() < 255))
     return np.stack(found, axis=1), is_categorical
 

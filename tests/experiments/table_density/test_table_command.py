@@ -13,7 +13,9 @@ from refused import assert_refused
 import tfp_flows
 from experiments import predict, sample, table_density
 from experiments.data import DataError
-from experiments.table_density import experiment, report
+from experiments.density_estimation import diagnostics
+from experiments.reports import plots
+from experiments.table_density import experiment, pictures, report
 from experiments.table_density.data import read_table
 from experiments.table_density.features import features
 from experiments.table_density.settings import TableDensitySettings
@@ -243,6 +245,23 @@ def test_missing_cells_are_no_features():
     rows, is_categorical = features(frame, tfp_flows.describe_columns(frame))
     assert is_categorical == [True, False]
     np.testing.assert_array_equal(np.isnan(rows), frame.isna())
+
+
+@pytest.mark.parametrize("count", [0, 1, 19])
+def test_a_column_of_few_numbers_is_compared(count):
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(100, 2)), columns=["x", "y"])
+    columns = tfp_flows.describe_columns(frame)
+    frame.loc[count:, "y"] = np.nan
+    rows, _ = features(frame, columns)
+    assert diagnostics.cross_validated_accuracy(rows, 50, 0)["num_rows"] == 100
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("counts", [(0, 0), (0, 3), (3, 0)])
+def test_a_column_without_a_value_among_the_test_rows_is_drawn(counts, tmp_path):
+    figure, axes = plots.grid(1, 1, (2.0, 2.0))
+    pictures._histograms(axes[0, 0], *(pd.Series(np.arange(1.0 * n)) for n in counts))
+    plots.save(figure, tmp_path / "picture.png")
 
 
 def test_missing_cells_are_dropped_or_modelled(tmp_path):
