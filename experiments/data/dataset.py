@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from experiments.command_line.flag_settings import check_kinds
-from experiments.data.columns import Column, without_names
+from experiments.data.columns import Column, columns_from_dataset
 from experiments.data.files import DataError
 from experiments.data.published import PublishedRow
 
@@ -77,7 +77,7 @@ class Dataset:
     @functools.cached_property
     def described_columns(self):
         """Descriptions of the columns, dicts of the fields of `Column`; None for images."""
-        columns = without_names(self) if self.columns is None else self.columns
+        columns = columns_from_dataset(self) if self.columns is None else self.columns
         return columns and [dataclasses.asdict(column) for column in columns]
 
     def inputs(self, name):
