@@ -32,6 +32,7 @@ from experiments.reports.baseline_predictions import baseline_predictions
 from experiments.reports.predictions import (
     FLOW,
     LEVELS,
+    can_stop_early,
     crps_of_quantiles,
     fit_quietly,
     log_probs_of_classes,
@@ -217,10 +218,14 @@ def _from_class(density, sets, settings):
     (context, new_context), is_code = features_of_each(sets, density)
     y, new_y = (rows[settings.target].astype(str).to_numpy() for rows in sets)
     start, seed = time.perf_counter(), settings.seed
-    model = ensemble.HistGradientBoostingClassifier(
-        random_state=seed, early_stopping=True, max_iter=500, categorical_features=is_code
-    )
     folds = model_selection.KFold(_TUNING_FOLDS, shuffle=True, random_state=seed)
+    stops = can_stop_early(y, *(y[rows] for rows, _ in folds.split(y)))
+    model = ensemble.HistGradientBoostingClassifier(
+        random_state=seed,
+        early_stopping=stops,
+        max_iter=500 if stops else 100,
+        categorical_features=is_code,
+    )
     search = model_selection.GridSearchCV(model, _GRID, scoring=_score, cv=folds)
     fit_quietly(search, context, y)
     boosted = {"nll": -_score(search, new_context, new_y)}

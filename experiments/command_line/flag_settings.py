@@ -143,6 +143,8 @@ def _unmet(metadata, value):
 def _unmet_by_text(one_of, text):
     if "\n" in text or "\r" in text:
         return "without a line break, which flags.txt cannot hold"
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        return "in UTF-8, the encoding of flags.txt"
     if one_of is not None and text not in one_of:
         return _among(one_of)
     return ""
@@ -188,14 +190,14 @@ def check_kinds(values, error=ValueError):
     for field in dataclasses.fields(values):
         value, kind = getattr(values, field.name), field.type
         kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else [kind]
-        if not any(_is_of(value, kind) for kind in kinds):
+        if not any(_has_kind(value, kind) for kind in kinds):
             raise error(f"Expected {_WORDS[kinds[0]]} `{field.name}`; got {value!r}.")
 
 
-def _is_of(value, kind):
+def _has_kind(value, kind):
     if typing.get_origin(kind) is tuple:
         entry, _ = typing.get_args(kind)
-        return isinstance(value, (tuple, list)) and all(_is_of(v, entry) for v in value)
+        return isinstance(value, (tuple, list)) and all(_has_kind(v, entry) for v in value)
     if kind in _NUMBERS:
         return isinstance(value, _NUMBERS[kind]) and not isinstance(value, bool)
     return isinstance(value, kind)

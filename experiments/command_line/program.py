@@ -49,9 +49,9 @@ def command(settings_class, description):
             except BrokenPipeError:
                 return _end_without_reader()
             except (flags.Error, UsageError) as error:
-                return _complain(name, error, 2)
+                return _print_error(name, error, 2)
             except (CommandError, OSError) as error:
-                return _complain(name, error, 1)
+                return _print_error(name, error, 1)
             return 0
 
         return cli
@@ -135,7 +135,7 @@ def how_to_go_on(settings):
     )
 
 
-def _complain(name, error, status):
+def _print_error(name, error, status):
     print(_line(name, error), file=sys.stderr)
     return status
 

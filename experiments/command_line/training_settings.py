@@ -15,8 +15,8 @@ _PATHS = {
     "npz": ("npz_path", "npz_key"),
     "images": ("images_path", "image_size", "image_fit"),
 }
-_OF_OWN_TABLES = ("context_columns", "drop_constant_columns")
-_OF_OWN_DATA = ("validation_share", "test_share")
+_TABLE_FLAGS = ("context_columns", "drop_constant_columns")
+_SHARES = ("validation_share", "test_share")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,9 +118,9 @@ def check_data(settings):
         elif not vars(settings).get(flags[0], True):
             settings.refuse(flags[0], f"with --dataset={dataset}")
     if settings.dataset not in ("csv", "npz"):
-        _refuse_idle(settings, _OF_OWN_TABLES, ["csv", "npz"])
+        _refuse_idle(settings, _TABLE_FLAGS, ["csv", "npz"])
     if settings.dataset not in _PATHS:
-        _refuse_idle(settings, _OF_OWN_DATA, _PATHS)
+        _refuse_idle(settings, _SHARES, _PATHS)
     kinds = {
         "conditional": [name for name, entry in DATASETS.items() if entry.has_classes],
         "num_bits": [name for name, entry in DATASETS.items() if entry.has_pixels],

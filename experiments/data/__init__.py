@@ -1,16 +1,16 @@
 """The data sets by name: `DATASETS[name].load(request)` returns a `Dataset`."""
 
 from experiments.data import binary
-from experiments.data import maf_tables
 from experiments.data import image_sets
-from experiments.data import simulated
+from experiments.data import maf_tables
 from experiments.data import own_images
 from experiments.data import own_table
+from experiments.data import simulated
 from experiments.data import small_tables
+from experiments.data.dataset import Dataset
 from experiments.data.dataset import Request
 from experiments.data.dataset import catalogue
 from experiments.data.files import DataError
-from experiments.data.dataset import Dataset
 
 _FILES = (simulated, image_sets, maf_tables, binary, small_tables, own_table, own_images)
 DATASETS = {k: v for file in _FILES for k, v in file.ENTRIES.items()}

@@ -108,12 +108,15 @@ def _debd(name):
     return Entry(functools.partial(load_debd, name), origin, num_rows, event_size)
 
 
-_OF_MNIST = "MNIST, Larochelle's fixed binarisation"
-_OF_DNA = "dna, split of MADE's authors"
 ENTRIES = {
     "binarized_mnist": Entry(
-        load_binarized_mnist, _OF_MNIST, (50_000, 10_000, 10_000), 784
+        load_binarized_mnist,
+        "MNIST, Larochelle's fixed binarisation",
+        (50_000, 10_000, 10_000),
+        784,
     ),
     **{name: _debd(name) for name in _SIZES if name != "binarized_mnist"},
-    "dna_made": Entry(load_dna_made, _OF_DNA, (1400, 600, 1186), 180),
+    "dna_made": Entry(
+        load_dna_made, "dna, split of MADE's authors", (1400, 600, 1186), 180
+    ),
 }

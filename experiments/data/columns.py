@@ -10,12 +10,12 @@ from experiments.data.files import DataError
 
 # Each kind includes the kinds before it.
 _KINDS = ("constant", "binary", "integer", "real")
-# Float32 steps in the spread of a column, at least. Four change an entropy by less than
-# 0.003 nats.
-_STEPS = 4.0
+# Least number of float32 steps in the spread of a column. With four of them, rounding
+# changes an entropy by less than 0.003 nats.
+_LEAST_STEPS = 4.0
 # Rounding error of calculations in float64, relative to a column's size.
 _ROUNDING = 1e-12
-# Factor to the smallest and largest float32 numbers, as the flows keep it.
+# Least ratio to the smallest and the largest float32 numbers; flows keep the same.
 _SPARE = 100.0
 # Limits of the search for a linear function, which takes less than a second.
 _LEAST_ROWS, _ROWS_OF_DEPENDENCE, _MOST_COLUMNS = 20, 2000, 200
@@ -42,8 +42,8 @@ class Column:
     greatest: float | None = None
 
 
-def without_names(dataset):
-    """Returns `Column`s for a `Dataset` without a table; None for images."""
+def columns_from_dataset(dataset):
+    """Returns the `Column`s of a `Dataset` that is no user's table; None for images."""
     if dataset.image_shape is not None:
         return None
     columns = enumerate(zip(dataset.labels, dataset.train.T, strict=True))
@@ -100,7 +100,7 @@ def split_columns(sets, names, request, path):
         for role, indices in roles.items()
         for index in indices
     )
-    return columns, _taken(sets, modelled), _taken(sets, context) if context else None
+    return columns, _select(sets, modelled), _select(sets, context) if context else None
 
 
 def _index(label, labels, path):
@@ -122,7 +122,7 @@ def _varying(sets, labels, context, request, path):
     """
     train = sets[0].T
     _refuse(
-        [_is_beyond(values) for values in np.concatenate(sets).T],
+        [_exceeds_float32(values) for values in np.concatenate(sets).T],
         labels,
         f"Expected numbers that float32 holds in {path}",
         "; change their unit",
@@ -147,13 +147,13 @@ def _varying(sets, labels, context, request, path):
 def _warn_of_dependence(train, modelled, context, labels, path):
     """Warns of a modelled column that is a linear function of others and the context.
 
-    It sees no more than `_ROWS_OF_DEPENDENCE` rows.
+    It reads at most `_ROWS_OF_DEPENDENCE` rows.
     """
     places = np.linspace(0, len(train) - 1, min(len(train), _ROWS_OF_DEPENDENCE))
     some = train[places.astype(int)]
     modelled = [index for index in modelled if np.ptp(some[:, index]) > 0.0]
     x = some[:, modelled]
-    is_binary = np.isin(x, (0.0, 1.0)).all()  # which has probabilities in any case
+    is_binary = np.isin(x, (0.0, 1.0)).all()  # rows then have probabilities
     if is_binary or len(some) < _LEAST_ROWS or len(modelled) > _MOST_COLUMNS:
         return
     column = tfp_flows.density.linear_column(x, some[:, context] if context else None)
@@ -172,7 +172,7 @@ def _refuse(columns, labels, wanted, advice=""):
         raise DataError(f"{wanted}; got others in columns {named}{advice}.")
 
 
-def _taken(sets, columns):
+def _select(sets, columns):
     return [values[:, columns].astype(np.float32) for values in sets]
 
 
@@ -197,11 +197,8 @@ def _is_constant(column):
     return bool(np.ptp(column) <= _ROUNDING * np.abs(column).max())
 
 
-def _is_beyond(column):
-    """Whether numbers, or what separates them, are near the limits of float32.
-
-    A flow could not compute with them.
-    """
+def _exceeds_float32(column):
+    """Whether numbers, or their differences, are too near the limits of float32."""
     limits = np.finfo(np.float32)
     is_tiny = 0.0 < np.ptp(column) < _SPARE * limits.tiny
     return is_tiny or np.abs(column).max() > limits.max / _SPARE
@@ -219,7 +216,7 @@ def _is_coarse(column):
         (quarters[2] - quarters[0], np.abs(quarters[1])),
     ]
     return any(
-        _ROUNDING * size < spread < _STEPS * np.spacing(np.float32(size))
+        _ROUNDING * size < spread < _LEAST_STEPS * np.spacing(np.float32(size))
         for spread, size in spreads_and_sizes
     )
 
@@ -227,8 +224,8 @@ def _is_coarse(column):
 def differences(before, now):
     """Returns in words how columns, as dicts, differ from those of a fitted model.
 
-    Columns that both drop do not count, nor does a kind that is a special case of the kind
-    before, such as integer of real.
+    Columns that both drop do not count. A new kind that the old kind includes, such as
+    integer in real, is no difference.
 
     Returns:
       Text; empty if the table fits the model.

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from experiments.command_line.flag_settings import check_kinds
-from experiments.data.columns import Column, without_names
+from experiments.data.columns import Column, columns_from_dataset
+from experiments.data.files import DataError
 from experiments.data.published import PublishedRow
 
 SETS = ("train", "validation", "test")
@@ -76,7 +77,7 @@ class Dataset:
     @functools.cached_property
     def described_columns(self):
         """Descriptions of the columns, dicts of the fields of `Column`; None for images."""
-        columns = without_names(self) if self.columns is None else self.columns
+        columns = columns_from_dataset(self) if self.columns is None else self.columns
         return columns and [dataclasses.asdict(column) for column in columns]
 
     def inputs(self, name):
@@ -171,6 +172,15 @@ class Request:
         if not getattr(self, name):
             raise ValueError(f"Expected `{name}`, the path of the data; got none.")
         return getattr(self, name)
+
+    def refuse_shares(self, names, arrays, path):
+        """Refuses shares of rows, if the arrays of a file divide the rows already."""
+        for name in names:
+            if (share := getattr(self, name)) != getattr(Request, name):
+                raise DataError(
+                    f"Expected no `{name}` with the arrays {list(arrays)} of {path}, which "
+                    f"are divided already; got {share}."
+                )
 
 
 @dataclasses.dataclass(frozen=True)

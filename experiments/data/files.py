@@ -54,7 +54,7 @@ def find_prepared(data_dir, *names):
 
 
 def need_prepared(data_dir, *names, wanted):
-    """Returns the path by `find_prepared`."""
+    """Returns the path by `find_prepared`; without one, `DataError` says what is `wanted`."""
     path = find_prepared(data_dir, *names)
     if path is None:
         got = repr(str(data_dir or ""))
@@ -135,8 +135,8 @@ def download(address, path, *, md5=None):
         if md5 is not None and (digest := _md5(part)) != md5:
             part.unlink()
             raise DataError(
-                f"Expected {address} to have the md5 checksum {md5}; got {digest}. What "
-                "was downloaded is deleted."
+                f"Expected {address} to have the md5 checksum {md5}; got {digest}. The "
+                "download was deleted."
             )
         os.replace(part, path)
     except (OSError, http.client.HTTPException) as error:

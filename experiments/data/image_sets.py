@@ -66,7 +66,7 @@ _SETS = {
 def load_image_set(name, request):
     """Returns the images of `name`, of `request.num_bits` bits, dequantised to `[0, 1)`.
 
-    The last 10,000 training images are the validation set, as in the MAF paper. Where
+    The last 10,000 training images are the validation set, as in the MAF paper. If
     `request.conditional`, their context is the class, one-hot.
     """
     known = _SETS[name]
@@ -132,7 +132,7 @@ def _download(name):
 def load_digits(request):
     """Returns 1,797 images of 8x8 handwritten digits, dequantised to `[0, 1)`.
 
-    Where `request.conditional`, their context is the digit, one-hot.
+    If `request.conditional`, their context is the digit, one-hot.
     """
     from sklearn import datasets  # here, since only this data set needs it
 
@@ -211,7 +211,7 @@ def _logit(rows, alpha):
 def load_cifar10_jpeg(request):
     """Returns the images, of `request.num_bits` bits, dequantised to `[0, 1)`.
 
-    The last tenth of the training images is the validation set. Where
+    The last tenth of the training images is the validation set. If
     `request.conditional`, their context is the class, one-hot.
     """
     file = f"cifar10_jpeg_subset/{_JPEG_FILE}"

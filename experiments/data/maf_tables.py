@@ -38,9 +38,9 @@ _ALLOWED = {
 }
 _MODULES = {"numpy", "builtins", "__builtin__", "_codecs"}
 _FORMAT = "0.14.1"  # the first version of pandas with this format; the last is 1.2
-# Errors at reading an object that is no table.
-_OF_OTHER_OBJECTS = (AttributeError, TypeError, ValueError, ImportError)
-_OF_OTHER_OBJECTS += (pickle.UnpicklingError, EOFError, LookupError, MemoryError)
+# Errors of reading a pickle that holds no table.
+_PICKLE_ERRORS = (AttributeError, TypeError, ValueError, ImportError)
+_PICKLE_ERRORS += (pickle.UnpicklingError, EOFError, LookupError, MemoryError)
 _POWER_FILE = "maf_power/power_complete_rows.npz"
 # Column -> its array in the prepared file, and the factor from kW, V, Wh, minutes to that.
 _POWER_COLUMNS = {
@@ -296,7 +296,7 @@ def read_pandas_pickle(path):
 
     None of the code in the pickle is run; only arrays are made.
     """
-    with reading("a pickled table", path, _OF_OTHER_OBJECTS), open(path, "rb") as file:
+    with reading("a pickled table", path, _PICKLE_ERRORS), open(path, "rb") as file:
         return _columns(_Unpickler(file, encoding="latin1").load())
 
 

@@ -11,6 +11,8 @@ from experiments.data.images import image_dataset, open_picture
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
+_KEYS = ("x_train", "x_test")  # arrays of a file that divides the images itself
+
 
 def _refuse(image, size, path):
     raise DataError(
@@ -61,23 +63,26 @@ def load_own_images(request):
     sets = read(path, request)
     rng = np.random.default_rng(request.seed)
     train, *tests = (rng.permutation(images) for images in sets)
-    count = len(train)
-    if not tests:
-        num_test = round(request.test_share * count)
-        train, tests = train[num_test:], [train[:num_test]]
-    num_validation = round(request.validation_share * count)
-    if min(num_validation, len(tests[0]), len(train) - num_validation) < 2:
+    num_validation = round(request.validation_share * len(train))
+    if tests:
+        request.refuse_shares(["test_share"], _KEYS, path)
+        (test,) = tests
+    else:
+        num_test = round(request.test_share * len(train))
+        train, test = train[num_test:], train[:num_test]
+    sizes = len(train) - num_validation, num_validation, len(test)
+    if min(sizes) < 2:
         raise DataError(
             "Expected pictures for at least 2 of train, validation and test each in "
-            f"{path}; got {count} in all."
+            f"{path}; got {sizes}."
         )
-    return image_dataset("images", (train, tests[0]), num_validation, request)
+    return image_dataset("images", (train, test), num_validation, request)
 
 
 def _read_npz(path, request):
     arrays = load_arrays(path)
-    if {"x_train", "x_test"} <= set(arrays):
-        arrays = {name: arrays[name] for name in ("x_train", "x_test")}
+    if set(_KEYS) <= set(arrays):
+        arrays = {name: arrays[name] for name in _KEYS}
     elif len(arrays) != 1:
         raise DataError(
             f"Expected one array, or x_train and x_test, in {path}; got {list(arrays)}."
@@ -130,7 +135,11 @@ def _checked(images, name):
     return images[..., 0] if shape[3:] == [1] else images
 
 
-_OF_IMAGES = {"has_pixels": True, "is_image": True}
 ENTRIES = {
-    "images": Entry(load_own_images, "your own pictures: --images_path", **_OF_IMAGES)
+    "images": Entry(
+        load_own_images,
+        "your own pictures: --images_path",
+        has_pixels=True,
+        is_image=True,
+    )
 }

@@ -3,7 +3,7 @@
 import numpy as np
 
 from experiments.data.columns import split_columns
-from experiments.data.dataset import SETS, Dataset, Entry, Request, context_fields
+from experiments.data.dataset import SETS, Dataset, Entry, context_fields
 from experiments.data.files import DataError, load_array, load_arrays
 from experiments.data.text_table import read_csv
 
@@ -31,7 +31,7 @@ def load_npz(request):
     if len(arrays) == 1:
         sets = _divided(*arrays.values(), request)
     else:
-        _refuse_shares(request, path)
+        request.refuse_shares(("validation_share", "test_share"), SETS, path)
         sets = [arrays[name] for name in SETS]
         widths = [values.shape[1] for values in sets]
         if len(set(widths)) > 1:
@@ -43,7 +43,7 @@ def load_npz(request):
 
 def _arrays(request):
     path, key = request.npz_path, request.npz_key
-    if not key and str(path).endswith(".npy"):
+    if not key and str(path).lower().endswith(".npy"):
         return {"the array": load_array(path)}
     arrays = load_arrays(path, [key] if key else None)
     if set(SETS) <= set(arrays):
@@ -54,17 +54,6 @@ def _arrays(request):
             "choose one with --npz_key."
         )
     return arrays
-
-
-def _refuse_shares(request, path):
-    """Refuses shares of rows that are divided already."""
-    for name in ("validation_share", "test_share"):
-        share = getattr(request, name)
-        if share != getattr(Request, name):
-            raise DataError(
-                f"Expected no `{name}` with the arrays {list(SETS)} of {path}, which are "
-                f"divided already; got {share}."
-            )
 
 
 def _numbers(path, key, array):

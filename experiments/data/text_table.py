@@ -17,8 +17,8 @@ from experiments.data.files import DataError, reading
 
 _SHOWN = 5  # maximum number of problems in a message
 _GROUPED = re.compile(r"[-+]?\d{1,3}(?:[.,'’ \u00a0\u202f]\d{3})+(?:[.,]\d+)?")
-# Decimal mark -> pattern of numbers with the other mark, that mark, and its name.
-_OTHERWISE = {
+# Decimal mark -> pattern of numbers with the other mark, the other mark, and its name.
+_OTHER_MARKS = {
     ".": (re.compile(r"[-+]?[\d.'’ \u00a0\u202f]*,\d+(?:[eE][-+]?\d+)?"), ",", "commas"),
     ",": (re.compile(r"[-+]?[\d,'’ \u00a0\u202f]*\.\d+(?:[eE][-+]?\d+)?"), ".", "points"),
 }
@@ -30,7 +30,7 @@ _DELIMITERS = ",;\t|"
 _IS_EXACT = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
 _EXACTLY = {} if _IS_EXACT else {"float_precision": "round_trip"}
 # Text that pandas misreads as numbers: `"1"2` is 12, and `True` is 1.
-_READ_OTHERWISE = (QUOTE, b"rue", b"RUE", b"alse", b"ALSE")
+_MISREAD = (QUOTE, b"rue", b"RUE", b"alse", b"ALSE")
 # A byte order mark, Excel's line of the delimiter, and empty lines.
 _BEFORE_ROWS = re.compile(r"\ufeff?(?:sep=.\r?\n)?(?:[^\S\n]*\n)*")
 _BEGINNINGS = {
@@ -49,8 +49,7 @@ _BEGINNINGS = {
 
 def number(cell, decimal="."):
     """Returns the number in a cell, possibly infinite; None if it holds no number."""
-    # Only Python takes 1_000 for a number. With a decimal comma, a point may separate
-    # thousands.
+    # Python would read 1_000. With a decimal comma, a point may separate thousands.
     if "_" in cell or (decimal != "." and "." in cell):
         return None
     try:
@@ -60,14 +59,14 @@ def number(cell, decimal="."):
 
 
 def spelling_advice(cells, decimal="."):
-    """Returns advice on numbers in another notation than with the mark `decimal`.
+    """Returns advice on the `cells` that are numbers in another notation; may be empty.
 
-    It is empty if there are none among `cells`, none of which is a number with that mark.
+    No cell is a number with the decimal mark `decimal`.
     """
     cells = [cell.strip() for cell in cells]
-    otherwise, mark, name = _OTHERWISE[decimal]
+    pattern, mark, name = _OTHER_MARKS[decimal]
     advice = []
-    if any(map(otherwise.fullmatch, cells)):
+    if any(map(pattern.fullmatch, cells)):
         advice.append(f"--decimal={mark} reads decimal {name}")
     if any(map(_GROUPED.fullmatch, cells)):
         advice.append("remove separators of thousands from the file")
@@ -117,7 +116,7 @@ def next_lines(file, offset):
     text = b""
     while read := file.read(_BYTES_A_BLOCK):
         text += read
-        # At the end of the file, the last line may lack its end.
+        # The last line of the file may lack its end.
         if len(read) < _BYTES_A_BLOCK:
             return text
         if end := _end_of_rows(text):
@@ -141,10 +140,10 @@ def _end_of_rows(text):
     return int(outside[-1]) + 1 if len(outside) else 0
 
 
-def has_rows_of(text, num_columns, delimiter):
-    """Whether each line, without quotes, has `num_columns` cells.
+def has_full_rows(text, num_columns, delimiter):
+    """Whether each line of a text without quotes has `num_columns` cells, or is empty.
 
-    Pandas does not check that: it fills short rows and, if it reads only some columns, cuts
+    Pandas does not check this: it fills short rows and, if it reads only some columns, cuts
     long rows.
     """
     letters = np.frombuffer(text, np.uint8)
@@ -186,7 +185,7 @@ class TextTable:
       path: path of the file.
       decimal: decimal mark, "." or ",".
       encoding: text encoding, an extension of ASCII.
-      hint: sentence on cells that are no numbers, with a space before it.
+      hint: advice for cells that are no numbers: a sentence with a space before it.
 
     Attributes:
       names: names of the columns, or None without a header.
@@ -286,9 +285,9 @@ class TextTable:
 
     def _frame(self, text, columns, line, as_text):
         """Returns the cells of a block, or raises `DataError` with their problems."""
-        dtype, misread = (str, (QUOTE,)) if as_text else (np.float64, _READ_OTHERWISE)
+        dtype, misread = (str, (QUOTE,)) if as_text else (np.float64, _MISREAD)
         is_plain = not any(letters in text for letters in misread)
-        if is_plain and has_rows_of(text, self.num_columns, self._delimiter):
+        if is_plain and has_full_rows(text, self.num_columns, self._delimiter):
             frame = self._parsed(text, columns, line, dtype)
             if frame is not None and (as_text or np.isfinite(frame.to_numpy()).all()):
                 return frame
@@ -351,8 +350,9 @@ class TextTable:
 def _delimiter(text, decimal):
     """Returns the delimiter that makes all cells of the first row of a text numbers.
 
-    If there is none, the one with the most cells; a comma that is the decimal mark only in
-    a text with quotes, as in `"1,5","2,5"`, and if there are no other delimiters.
+    If there is none, it is the delimiter with the most cells. A comma that is the decimal
+    mark too is a delimiter only if there is no other one and the text has quotes, as in
+    `"1,5","2,5"`.
     """
     for delimiter in _DELIMITERS.replace(",", ""):  # a comma may be a decimal mark
         cells = _cells(text, delimiter)

@@ -6,28 +6,27 @@ import pandas as pd
 # Spellings of a missing value.
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "Null", "null", "None", "NaT", "?")
 _WORD = "None"  # not missing in a column of texts
-TYPES = ("number", "boolean", "date", "text")
 _BOOLEANS = {"true": True, "false": False}
 _DATE = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?"
 
 
 def type_of(texts, decimal="."):
-    """Returns the type of most cells of a series of texts, and those of another type.
+    """Returns the type of most cells of a series of texts, and the cells of other types.
 
     Returns:
-      The name, and the row numbers of cells that are not missing and have another type;
-      none for "text".
+      "number", "boolean", "date" or "text"; and the row numbers of the cells of other
+      types, without missing cells. For "text" there are none.
     """
     texts, present = _stripped(texts)
-    for name in TYPES[:-1] if present.any() else ():
-        fits = _FITS[name](texts[present], decimal)
+    for name, has_type in _TYPES.items() if present.any() else ():
+        fits = has_type(texts[present], decimal)
         if fits.mean() > 0.5:
             return name, np.flatnonzero(present)[~fits]
     return "text", np.array([], int)
 
 
 def typed(texts, name, decimal="."):
-    """Returns a series of texts as an array `[N]` of a type, one of `TYPES`.
+    """Returns a series of texts as an array `[N]` of a type by `type_of`.
 
     Missing cells are None, NaN or NaT.
 
@@ -35,14 +34,14 @@ def typed(texts, name, decimal="."):
       ValueError: if a cell has another type; its argument is the number of the row.
     """
     texts, present = _stripped(texts)
-    wrong = np.flatnonzero(present)[~_FITS[name](texts[present], decimal)]
+    if name == "text":
+        return texts.where(present | (texts == _WORD), None).to_numpy(dtype=object)
+    wrong = np.flatnonzero(present)[~_TYPES[name](texts[present], decimal)]
     if len(wrong):
         raise ValueError(int(wrong[0]))
     if name == "date":
         dates = pd.to_datetime(texts.where(present), format="ISO8601", errors="coerce")
         return dates.to_numpy(dtype="datetime64[ns]")
-    if name == "text":
-        return texts.where(present | (texts == _WORD), None).to_numpy(dtype=object)
     if name == "number":
         integers = _large_integers(texts[present])
         values = np.full(len(texts), np.nan, float if integers is None else object)
@@ -56,14 +55,14 @@ def typed(texts, name, decimal="."):
 
 
 def are_codes(texts):
-    """Whether texts have digits that numbers lose: zeros in front, or too many of them."""
+    """Whether texts have digits that numbers lose: zeros in front, or beyond 2^53."""
     texts, present = _stripped(texts)
     is_large = _large_integers(texts[present]) is not None
     return is_large or with_zeros_in_front(texts) is not None
 
 
 def with_zeros_in_front(texts):
-    """Returns the first of some texts that is an integer after a zero; None without one."""
+    """Returns the first text that is an integer with a zero in front; None without one."""
     texts, _ = _stripped(texts)
     return next(iter(texts[texts.str.fullmatch(r"0\d+").astype(bool)]), None)
 
@@ -74,7 +73,7 @@ def _stripped(texts):
 
 
 def _large_integers(texts):
-    """Returns integers, [N], of which some are from 2^53 to 2^64; None for other texts.
+    """Returns integers, `[N]`, if the greatest are from 2^53 to 2^64; None otherwise.
 
     Float64 would round them.
     """
@@ -94,8 +93,7 @@ def _numbers(texts, decimal):
 
 
 def _is_number(texts, decimal):
-    # For pandas, 1_000 and hexadecimal numbers are no numbers; nan is missing and inf is
-    # refused.
+    # Pandas does not read 1_000 or hexadecimal numbers; "nan" is missing, "inf" is refused.
     return np.isfinite(_numbers(texts, decimal)).to_numpy()
 
 
@@ -106,13 +104,8 @@ def _is_boolean(texts, decimal):
 def _is_date(texts, decimal):
     is_date = texts.str.fullmatch(_DATE).to_numpy(dtype=bool)
     found = pd.to_datetime(texts.where(is_date), format="ISO8601", errors="coerce")
-    # Nanoseconds hold no other dates.
+    # The range of dates in nanoseconds.
     return found.between(pd.Timestamp.min, pd.Timestamp.max).to_numpy()
 
 
-_FITS = {
-    "number": _is_number,
-    "boolean": _is_boolean,
-    "date": _is_date,
-    "text": lambda texts, decimal: np.ones(len(texts), bool),
-}
+_TYPES = {"number": _is_number, "boolean": _is_boolean, "date": _is_date}

@@ -26,7 +26,7 @@ class Settings(TrainingSettings):
         False, "Whether each epoch mirrors a random half of the training images."
     )
     csv_path: str = field("", "Table of --dataset=csv: numbers, with or without a header.")
-    decimal: str = field(".", "Decimal mark of the numbers in csv.", one_of=".,")
+    decimal: str = field(".", "Decimal mark of the numbers in csv.", one_of=(".", ","))
     encoding: str = field("utf-8", "Text encoding of csv.")
     npz_path: str = field("", "NumPy file of --dataset=npz.")
     npz_key: str = field("", "Name of the array, if the file has several.")

@@ -21,7 +21,7 @@ class TableSettings(FlagSettings):
 
     model: str = field("", "Folder of a finished run, or its model.keras.")
     out: str = field("", "Table to write, or to continue.")
-    decimal: str = field(".", "Decimal mark of the numbers to read.", one_of=".,")
+    decimal: str = field(".", "Decimal mark of the numbers to read.", one_of=(".", ","))
     encoding: str = field("utf-8", "Text encoding of the table to read.")
     progress: int = field(
         -1, "Progress bar; 0: none; 1: always; -1: on a terminal.", at_least=-1, at_most=1

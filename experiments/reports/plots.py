@@ -6,6 +6,7 @@ import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.text import Text
 
 from experiments.reports.fonts import choose_fonts
 from experiments.runs.atomic_write import atomic_write
@@ -266,6 +267,10 @@ def save(figure, path, **kwargs):
     The file is replaced at once, so an interruption leaves the old picture. `path` may also
     be an open binary file, which gets a PNG.
     """
+    for text in figure.findobj(Text):
+        # The name of a column, unless it is a power of ten on an axis.
+        if "$" in text.get_text() and r"\mathdefault" not in text.get_text():
+            text.set_parse_math(False)
     choose_fonts(figure)
     content, is_file = io.BytesIO(), hasattr(path, "write")
     ending = "png" if is_file else pathlib.Path(path).suffix[1:]

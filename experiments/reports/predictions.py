@@ -139,6 +139,16 @@ def fit_quietly(model, x, y):
         return model.fit(x, y)
 
 
+def can_stop_early(*parts):
+    """Whether a classifier of boosted trees can stop early when it is fitted to each part.
+
+    A part is the classes of its rows, `[N]`. Scikit-learn then holds out a tenth of the
+    rows, and needs rows of every class in that tenth and in the rest.
+    """
+    counts = [np.unique(part, return_counts=True)[1] for part in parts]
+    return all(c.min() > 1 and len(c) <= 0.1 * c.sum() for c in counts)
+
+
 def log_probs_of_classes(model, x, y):
     """Returns log-probabilities of classes y, `[N]`, by a fitted classifier of x, `[N, C]`.
 

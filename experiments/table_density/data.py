@@ -84,7 +84,8 @@ def _read(settings):
         with reading("a .parquet table", path, (OSError, ValueError, ImportError)):
             frame = pd.read_parquet(path)
             levels = [name for name in frame.index.names if name is not None]
-            return False, frame.reset_index(levels) if levels else frame
+            frame = frame.reset_index(levels) if levels else frame
+            return False, frame.set_axis(map(str, frame.columns), axis=1)
     table = text_table.TextTable(path, decimal=settings.decimal, encoding=settings.encoding)
     if table.names is None:
         raise DataError(f"Expected a header in {path}; got numbers in the first row.")
@@ -229,7 +230,9 @@ def _with_values(cells, column, entries):
 def _given_order(name, found, texts):
     """Returns the cells' values in the order of a flag's texts."""
     are_texts = any(isinstance(value, str) for value in found)
-    places = {f"{v:g}" if isinstance(v, float) else str(v): v for v in found}
+    if not are_texts:
+        texts = list(map(_shortest, texts))
+    places = {str(v) if are_texts else _shortest(str(v)): v for v in found}
     unknown = [] if are_texts else [text for text in texts if text not in places]
     lacking = [text for text in places if text not in texts]
     if lacking or unknown:
@@ -238,6 +241,12 @@ def _given_order(name, found, texts):
             f"{flag} lacks {lacking}, and has {unknown}, which the column lacks"
         )
     return [places.get(text, text) for text in texts]
+
+
+def _shortest(text):
+    """Returns the shortest spelling of a number, as 1 for 1.0; other texts as they are."""
+    value = None if text.isdecimal() else text_table.number(text)
+    return text if value is None else repr(value).removesuffix(".0")
 
 
 def divided(frame, settings):

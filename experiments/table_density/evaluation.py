@@ -91,14 +91,15 @@ def _prediction(table, sets, seed):
 def _classification(table, sets, seed):
     """The log loss of one modelled category, and of a classifier."""
     (name,), (train, test) = table.names, sets
-    (rows, new), _ = features_of_each(sets, table)
-    _, is_categorical = features(train[table.context], table.columns)
+    (rows, new), is_categorical = features_of_each(sets, table)
+    classes, new_classes = (x[name].astype(str) for x in (train, test))
     model = ensemble.HistGradientBoostingClassifier(
-        random_state=seed, early_stopping=True, categorical_features=is_categorical
+        random_state=seed,
+        early_stopping=predictions.can_stop_early(classes),
+        categorical_features=is_categorical,
     )
-    predictions.fit_quietly(model, rows, train[name].astype(str))
-    classes = test[name].astype(str)
-    nats = predictions.log_probs_of_classes(model, new, classes)
+    predictions.fit_quietly(model, rows, classes)
+    nats = predictions.log_probs_of_classes(model, new, new_classes)
     log_prob = table.log_prob(test)
     return {
         "log_loss": float(-log_prob.mean()),

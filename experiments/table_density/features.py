@@ -3,6 +3,10 @@
 import numpy as np
 import pandas as pd
 
+# A fold of a column with fewer numbers may hold none at all, which scikit-learn's trees
+# refuse. Its missing cells are a number below the others instead of NaN.
+_LEAST_NUMBERS = 20
+
 
 def features_of_each(frames, table):
     """Returns features of the context of several frames, with the same codes."""
@@ -20,19 +24,21 @@ def features(frame, columns):
         if isinstance(cells.dtype, pd.CategoricalDtype):
             cells = cells.astype(object)
         is_code = columns[name].kind in ("categorical", "boolean", "constant")
+        is_missing = cells.isna().to_numpy()
         if columns[name].has_ordered_texts:
-            places = pd.Categorical(cells, columns[name].values).codes
-            found.append(np.where(places < 0, np.nan, places))
+            numbers = pd.Categorical(cells, columns[name].values).codes
         elif is_code:
             # Sorted: more than 255 codes are numbers, whose order must not tell the frame.
-            texts = cells.astype(str).where(cells.notna(), None)
-            codes = pd.factorize(texts, sort=True)[0]
-            found.append(np.where(codes < 0, np.nan, codes))
+            numbers = pd.factorize(cells.astype(str).mask(is_missing), sort=True)[0]
         elif cells.dtype.kind == "M":
-            found.append(cells.astype("int64").to_numpy(np.float64))
+            numbers = cells.astype("int64").to_numpy(np.float64)
         else:
-            found.append(pd.to_numeric(cells).to_numpy(np.float64, na_value=np.nan))
-        is_categorical.append(is_code and len(set(found[-1])) <= 255)
+            numbers = pd.to_numeric(cells).to_numpy(np.float64, na_value=np.nan)
+        present = numbers[~is_missing]
+        is_rare = not is_code and len(present) < _LEAST_NUMBERS
+        missing = present.min(initial=0.0) - 1.0 if is_rare else np.nan
+        found.append(np.where(is_missing, missing, numbers))
+        is_categorical.append(is_code and bool(numbers.max() < 255))
     return np.stack(found, axis=1), is_categorical
 
 

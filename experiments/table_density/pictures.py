@@ -56,7 +56,7 @@ def _draw_columns(table, test, seed, path):
 def _pictures_of_synthesis(table, test, results, seed):
     found = results["synthesis"]
     order = list(found["telling_columns"])  # first columns by which a classifier tells
-    numbers = [name for name in order if _is_number(table.columns[name])]
+    numbers = [name for name in order if _is_number(table.columns[name])][:_MOST_PAIRED]
     pictures = {
         "association.png": (
             "How strongly columns depend on each other, of test rows and synthetic rows: "
@@ -64,11 +64,12 @@ def _pictures_of_synthesis(table, test, results, seed):
             functools.partial(_draw_association, found),
         )
     }
-    if len(numbers) > 1:
+    both = [rows[numbers].dropna() for rows in samples_beside(table, test, seed)]
+    if len(numbers) > 1 and all(map(len, both)):
         pictures["pairs.png"] = (
             "Pairs of the numbers by which a classifier tells synthetic rows most: test "
             "rows above the diagonal, synthetic rows below it.",
-            functools.partial(_draw_pairs, table, test, seed, numbers[:_MOST_PAIRED]),
+            functools.partial(_draw_pairs, both, numbers),
         )
     return pictures
 
@@ -93,8 +94,7 @@ def _draw_association(found, path):
     plots.save(figure, path)
 
 
-def _draw_pairs(table, test, seed, names, path):
-    both = [rows[names].dropna() for rows in samples_beside(table, test, seed)]
+def _draw_pairs(both, names, path):
     data, samples = (rows.to_numpy(np.float64) for rows in both)
     words = (f"test rows ({len(data):,})", f"synthetic rows ({len(samples):,})")
     plots.pairs(data, samples, path, labels=names, names=words)
@@ -105,10 +105,13 @@ def _is_number(column):
 
 
 def _histograms(axis, data, samples):
-    data, samples = (np.asarray(pd.to_numeric(x), np.float64) for x in (data, samples))
-    low, high = np.quantile(np.concatenate([data, samples]), [0.005, 0.995])
+    found = [(pd.to_numeric(data), DATA), (pd.to_numeric(samples), FLOW)]
+    found = [(np.asarray(cells, np.float64), color) for cells, color in found if len(cells)]
+    if not found:  # all cells are missing
+        return
+    low, high = np.quantile(np.concatenate([x for x, _ in found]), [0.005, 0.995])
     bins = np.linspace(low, high if high > low else low + 1.0, 40)
-    for values, color in ((data, DATA), (samples, FLOW)):
+    for values, color in found:
         axis.hist(values, bins, density=True, alpha=0.6, color=color)
 
 

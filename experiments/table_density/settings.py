@@ -15,7 +15,7 @@ class TableFitSettings(FlagSettings):
     REQUIRED = ("csv_path",)
 
     csv_path: str = field("", "Text table with a header, or a .parquet file.")
-    decimal: str = field(".", "Decimal mark of the numbers.", one_of=".,")
+    decimal: str = field(".", "Decimal mark of the numbers.", one_of=(".", ","))
     encoding: str = field("utf-8", "Text encoding.")
     kinds: tuple[str, ...] = field(
         (),
@@ -77,6 +77,8 @@ class TableFitSettings(FlagSettings):
         training_settings.check_encoding(self.encoding)
         training_settings.check_run_dir(self)
         parsed_kinds(self)
+        if len(set(self.context_columns)) < len(self.context_columns):
+            self.refuse("context_columns", "to name different columns")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -144,7 +144,8 @@ def test_npz_of_one_array_is_divided(key, tmp_path):
     dataset = load_dataset("npz", npz_path=path, npz_key=key)
     np.testing.assert_array_equal(sorted_rows(rows(dataset)), sorted_rows(VALUES))
     np.save(tmp_path / "x.npy", VALUES)
-    npy = load_dataset("npz", npz_path=str(tmp_path / "x.npy"))
+    upper = (tmp_path / "x.npy").rename(tmp_path / "X.NPY")
+    npy = load_dataset("npz", npz_path=str(upper))
     np.testing.assert_array_equal(rows(npy), rows(dataset))
 
 

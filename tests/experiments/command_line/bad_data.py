@@ -48,6 +48,11 @@ BAD_IMAGES = {
         {"x_train": GREY, "x_test": COLOURED},
         "channels in x_train and x_test",
     ),
+    "a share beside a test set": (
+        {"x_train": GREY, "x_test": GREY},
+        "--test_share=0.3",
+        "no `test_share` with the arrays ['x_train', 'x_test']",
+    ),
     "another size": ({"a": GREY}, "--image_size=4", "pictures of 4x4", "got 8x8 in a of"),
     "two arrays": ({"a": GREY, "b": GREY}, "Expected one array, or x_train and x_test"),
 }
@@ -82,7 +87,7 @@ BAD_FOLDERS = {
     "images of too few": (
         "--dataset=images --images_path={x}/pictures --image_fit=crop",
         "at least 2 of train, validation and test",
-        "got 2 in all",
+        "got (2, 0, 0)",
     ),
     "images of 32-bit integers": (
         "--dataset=images --images_path={x}/integers",

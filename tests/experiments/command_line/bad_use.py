@@ -92,6 +92,7 @@ BAD_USE_OF_OTHERS = {
     "table": [
         ("", "`csv_path` to be given"),
         ("--csv_path=x --kinds=real", "name=kind"),
+        ("--csv_path=x --context_columns=a,a", "`context_columns` to name different col"),
         ("--csv_path=x --kinds=a=real,a=drop", "one kind for each column"),
         ("--csv_path=x --test_share=.5 --validation_share=.5", "below 1 together"),
         (

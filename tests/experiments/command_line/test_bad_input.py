@@ -139,6 +139,17 @@ def test_line_break_that_flags_txt_cannot_hold():
         Settings(dataset="csv", csv_path="x", context_columns=("a", "b\nc"))
 
 
+def test_bytes_that_flags_txt_cannot_hold(tmp_path):
+    with pytest.raises(UsageError, match="`run_dir` in UTF-8"):
+        Settings(run_dir=os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+
+
+@pytest.mark.parametrize("decimal", ["", ".,"])
+def test_a_decimal_mark_is_one_of_two(decimal):
+    with pytest.raises(UsageError, match="`decimal` to be one of"):
+        Settings(dataset="csv", csv_path="x", decimal=decimal)
+
+
 def test_unwritable_run_dir(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
     with pytest.raises(UsageError, match="`run_dir` to be writable"):

@@ -37,6 +37,18 @@ def test_columns_without_a_range_are_drawn(draw, name, tmp_path):
     assert matplotlib.image.imread(tmp_path / "picture.png")[..., :3].std() > 0.02
 
 
+def test_dollar_signs_are_no_formulas(tmp_path):
+    names = ["$^$", "US$ of 2020 in 1,000 US$", "$"]
+    plots.marginals(TABLE, SAMPLED_TABLE, tmp_path / "picture.png", labels=names)
+
+
+def test_logarithmic_axes_have_powers_of_ten(tmp_path):
+    figure, axis = plt.subplots()
+    axis.set(yscale="log", ylim=(1e-9, 1.0))
+    plots.save(figure, tmp_path / "picture.png")
+    assert all(label.get_parse_math() for label in axis.get_yticklabels())
+
+
 def test_a_picture_that_is_cut_off_leaves_the_old_one(tmp_path, monkeypatch):
     path = tmp_path / "old.png"
     path.write_bytes(b"old")

@@ -8,6 +8,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 from refused import assert_refused
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.neighbors import KNeighborsClassifier
 
 from experiments import compare
@@ -50,6 +51,14 @@ def test_a_class_for_each_row_is_no_warning():
         predictions.fit_quietly(model, x, y)
         with fidelity.one_thread():
             model.fit(x, y)
+
+
+@pytest.mark.parametrize("names", ["a" * 39 + "b", "abcdefgh" * 5, "aabb" * 10])
+def test_a_classifier_takes_rare_classes(names):
+    x, y = np.arange(40.0)[:, None], np.array(list(names))
+    stops = predictions.can_stop_early(y)
+    model = HistGradientBoostingClassifier(max_iter=2, early_stopping=stops)
+    assert np.isfinite(predictions.log_probs_of_classes(model.fit(x, y), x, y)).all()
 
 
 def test_names_do_not_break_a_table():

@@ -154,6 +154,14 @@ def test_an_index_with_a_name_is_a_column_of_a_parquet_file(tmp_path):
     assert list(read_table(TableDensitySettings(csv_path=str(path)))[0]) == ["x", "k"]
 
 
+def test_numbers_of_columns_are_names_of_a_parquet_file(tmp_path, monkeypatch):
+    rows = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 2)))
+    monkeypatch.setattr(pd, "read_parquet", lambda path: rows)
+    path = str(tmp_path / "x.parquet")
+    frame, _ = read_table(TableDensitySettings(csv_path=path, context_columns=("0",)))
+    assert list(frame) == ["0", "1"]
+
+
 def test_dates_may_be_values(tmp_path):
     days = table(*(f"2024-01-{1 + i % 3:02},{0.37 * i}" for i in range(30)))
     for kind in ("categorical", "ordered"):

@@ -13,7 +13,9 @@ from refused import assert_refused
 import tfp_flows
 from experiments import predict, sample, table_density
 from experiments.data import DataError
-from experiments.table_density import experiment, report
+from experiments.density_estimation import diagnostics
+from experiments.reports import plots
+from experiments.table_density import experiment, pictures, report
 from experiments.table_density.data import read_table
 from experiments.table_density.features import features
 from experiments.table_density.settings import TableDensitySettings
@@ -213,6 +215,15 @@ def test_the_order_of_texts_is_given_and_that_of_numbers_is_their_own(tmp_path):
             columns(kind)
 
 
+@pytest.mark.parametrize("values", [[2.0, 0.0, 1.5], [1e6 + 0.5, 1e6, 1e6 - 0.5]])
+def test_numbers_are_in_the_given_order(values, tmp_path):
+    frame = table()[["city"]].assign(grade=np.resize(values, COUNT))
+    kinds = (f"grade=ordered:{':'.join(map(str, values))}",)
+    path = str(written(frame, tmp_path / "rows.csv"))
+    _, columns = read_table(TableDensitySettings(csv_path=path, kinds=kinds))
+    assert columns["grade"].values == values
+
+
 def test_codes_do_not_tell_in_which_frame_a_category_was_first():
     """Beyond 255 categories, a classifier takes codes for numbers."""
     names = [f"u{i}" for i in range(600)]
@@ -226,6 +237,31 @@ def test_codes_do_not_tell_in_which_frame_a_category_was_first():
     first, second = np.split(found[:, 0], 2)
     assert abs(np.nanmean(first) - np.nanmean(second)) < 10.0  # 300 by appearance
     assert np.isnan([first[-1], second[-1]]).all()
+
+
+def test_missing_cells_are_no_features():
+    day = pd.to_datetime(["2024-01-01", None, "2024-02-01"] * 300)
+    frame = pd.DataFrame({"kind": ["a", "b", None] * 300, "day": day})
+    rows, is_categorical = features(frame, tfp_flows.describe_columns(frame))
+    assert is_categorical == [True, False]
+    np.testing.assert_array_equal(np.isnan(rows), frame.isna())
+
+
+@pytest.mark.parametrize("count", [0, 1, 19])
+def test_a_column_of_few_numbers_is_compared(count):
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(100, 2)), columns=["x", "y"])
+    columns = tfp_flows.describe_columns(frame)
+    frame.loc[count:, "y"] = np.nan
+    rows, _ = features(frame, columns)
+    assert diagnostics.cross_validated_accuracy(rows, 50, 0)["num_rows"] == 100
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("counts", [(0, 0), (0, 3), (3, 0)])
+def test_a_column_without_a_value_among_the_test_rows_is_drawn(counts, tmp_path):
+    figure, axes = plots.grid(1, 1, (2.0, 2.0))
+    pictures._histograms(axes[0, 0], *(pd.Series(np.arange(1.0 * n)) for n in counts))
+    plots.save(figure, tmp_path / "picture.png")
 
 
 def test_missing_cells_are_dropped_or_modelled(tmp_path):
