@@ -119,7 +119,7 @@ def test_completions_nearer_to_the_hidden_numbers_score_higher(tmp_path):
     rng = np.random.default_rng(0)
     path = tmp_path / "normal.csv"
     pd.DataFrame(rng.normal(size=(100, 2)), columns=["a", "b"]).to_csv(path, index=False)
-    train, test, hidden = imputation.task(path)
+    train, test, hidden = imputation.task(path, seed=0)
     assert (len(train), len(test)) == (80, 20)
     count = int(hidden.isna().sum().sum())
     assert 0 < count < 20
@@ -131,3 +131,16 @@ def test_completions_nearer_to_the_hidden_numbers_score_higher(tmp_path):
     assert [each["cells"] for each in (right, near, far)] == [count] * 3
     assert right["rmse"] < near["rmse"] < far["rmse"]
     assert right["nats"] > near["nats"] > far["nats"] > -10.0  # by the wide kernel
+
+
+def test_scores_of_imputation_are_means_over_seeds():
+    score = {"rmse": 0.5, "nats": -1.0, "error": 0.3, "cells": 40, "rows": 90}
+    other = {"rmse": 0.7, "nats": -2.0, "error": 0.4, "cells": 60, "rows": 90}
+    found = {
+        f"a | {contender} | {seed}": each
+        for seed, each in enumerate([score, other])
+        for contender in imputation.CONTENDERS
+    }
+    row = imputation.as_table(found).splitlines()[-1]
+    cells = [cell.strip() for cell in row.strip("| ").split("|")]
+    assert cells == ["a", "90", "100", *["0.600"] * 3, *["-1.500 ± 0.250"] * 3]
