@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import types
 
 import dateutil.tz
 import numpy as np
@@ -186,6 +187,17 @@ def test_frames_of_other_libraries_are_refused_since_arrays_lose_their_names():
         ValueError, match=r"`frame` of pandas; got Other of .*to_pandas\(\)"
     ):
         tff.describe_columns(Other())
+
+
+def test_columns_of_other_libraries_may_have_categories():
+    class Column(list):
+        """As a Polars series, whose categories are no index of pandas."""
+
+        dtype = types.SimpleNamespace(categories=["p", "q"])
+
+    cells = ["p", None, "q"] * 20
+    columns = tff.describe_columns({"a": np.arange(60.0), "b": Column(cells)})
+    assert (columns["b"].values, columns["b"].num_missing) == (["p", "q"], 20)
 
 
 def test_days_of_arrow_may_be_missing():

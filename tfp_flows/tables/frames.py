@@ -55,7 +55,7 @@ class Frame:
                 _category_cells(column.dtype).tolist(), bool(column.dtype.ordered)
             )
             for name, column in self._sources.items()
-            if hasattr(getattr(column, "dtype", None), "categories")
+            if hasattr(_dtype(column), "categories")
         }
         lengths = {name: len(column) for name, column in self.columns.items()}
         require(lengths, f"`{argument}` with columns", "none")
