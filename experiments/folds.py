@@ -77,11 +77,11 @@ def _folds_by_key(settings):
             key = "_".join(filter(None, (stem, dataset)))
             if key in folds:
                 raise UsageError(f"Expected recipes of different names; got {key} twice.")
-            folds[key] = _folds(settings, _settings_of(recipe, given), key)
+            folds[key] = _folds(settings, _recipe_settings(recipe, given), key)
     return folds
 
 
-def _settings_of(recipe, given):
+def _recipe_settings(recipe, given):
     flags = [f"--flagfile={recipe}"]
     flags += [f"--{name}={value}" for name, value in given.items() if value]
     settings = program.read_settings(["density_estimation", *flags], Settings)

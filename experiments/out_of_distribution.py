@@ -77,7 +77,7 @@ def _read_run(run_dir, data_dir):
     is_of_images = is_density and results.get("bits_per_dimension")
     if not is_of_images or results.get("context_size"):
         raise RunDirectoryError(
-            "Expected a finished, unconditional run of density_estimation on images in "
+            "Expected a finished, unconditional run of `tfp-flows density` on images in "
             f"{run_dir}; got none."
         )
     flags = [f"--flagfile={run_dir}/flags.txt"]

@@ -51,7 +51,7 @@ def predict(settings):
     Raises:
       RunDirectoryError: if there is no such model, it has no context, or `settings.out` is
         taken.
-      DataError: if a row or a column is not as the model's context.
+      DataError: if a row or a column does not fit the model's context.
     """
     model = open_model(settings.model)
     if not model.context:
@@ -60,13 +60,13 @@ def predict(settings):
         )
     levels = [float(level) for level in settings.levels]
 
-    def written(context, rows_before):
+    def process(context, rows_before):
         columns = model.predict(context, levels, settings, rows_before)
         return as_text(zip(*columns, strict=True)), {"rows": len(context)}
 
     table = settings.open_table(settings.csv)
     header = as_text([model.predicted_names(settings.levels)])
-    arguments = table, model.context, header, {"rows": 0}, written
+    arguments = table, model.context, header, {"rows": 0}, process
     return command.write_rows(settings, model, *arguments)["rows"]
 
 

@@ -47,8 +47,7 @@ from experiments.table_density.settings import TableFitSettings
 
 _HEADER = ("method", "folds", "negative log-likelihood (nats, ± s.e.)")
 _HEADER += ("the flow is ahead by (± s.e.)", "right classes", "CRPS (± s.e.)")
-_HEADER += ("coverage of 90 %",)
-_HEADER += ("by the randomised PIT", "seconds a fold")
+_HEADER += ("coverage of 90 %", "by the randomised PIT", "seconds a fold")
 _ENDS = LEVELS[0], LEVELS[-1]
 # Options of the gradient-boosted classifier, and folds by which they are chosen.
 _GRID = {
@@ -181,13 +180,13 @@ def _from_number(density, sets, settings):
         if step is not None:
             bins = [baseline.cdf(new_y - 0.5 * step), baseline.cdf(new_y + 0.5 * step)]
         method_scores = _scores(nats, baseline.quantiles, new_y, scale, bins)
-        if step is None and _has_atoms(density.columns, name):
+        if step is None and _has_spikes(density.columns, name):
             del method_scores["nll"]
         scores[method] = {**method_scores, "seconds": seconds}
     return scores
 
 
-def _has_atoms(columns, name):
+def _has_spikes(columns, name):
     """Whether single numbers of a column, or of its difference, have probabilities."""
     # A sum that alone is modelled is no difference.
     kept = {d.name: d.column for d in columns.differences if d.column.is_number}

@@ -96,11 +96,11 @@ def _from_table(model, settings):
     table = settings.open_table(settings.csv)
     names = (*model.modelled, *model.context)
 
-    def written(rows, rows_before):
+    def process(rows, rows_before):
         del rows_before
         return _scored(model, rows, names, settings.mark_unknown)
 
-    at = command.write_rows(settings, model, table, names, _HEADER, _COUNTS, written)
+    at = command.write_rows(settings, model, table, names, _HEADER, _COUNTS, process)
     known = {table.label(position) for position in model.positions(table, names)}
     ignored = tuple(name for name in table.names or () if name not in known)
     count = at["rows"] - at["unknown"]

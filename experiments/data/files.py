@@ -54,7 +54,7 @@ def find_prepared(data_dir, *names):
 
 
 def need_prepared(data_dir, *names, wanted):
-    """Returns the path by `find_prepared`; without one, `DataError` says what is `wanted`."""
+    """Returns the path by `find_prepared`, or raises `DataError` if there is none."""
     path = find_prepared(data_dir, *names)
     if path is None:
         got = repr(str(data_dir or ""))

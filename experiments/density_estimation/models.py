@@ -243,7 +243,7 @@ def build_distribution(
         ordering = ORDERINGS[settings.ordering]
         arguments["ordering"] = ordering(event_size, settings.seed)
     if angles and settings.learned_tails:
-        raise UsageError("Expected no `learned_tails` of data that are angles; got True.")
+        raise UsageError("Expected no `learned_tails` for data that are angles; got True.")
     if angles and flow.takes("circular"):
         arguments["circular"] = list(angles)
     try:

@@ -45,7 +45,7 @@ class TableSettings(FlagSettings):
         return TextTable(path, decimal=self.decimal, encoding=self.encoding)
 
     def origin(self, model_path):
-        """Returns plain data that determine the table to write by a model's file."""
+        """Returns plain data that determine the table to write; a model's file is part."""
         free = ("model", "out", "progress", *self.READ)
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         given = {name: value for name, value in plain.items() if name not in free}
@@ -54,7 +54,7 @@ class TableSettings(FlagSettings):
         return given | {"model": digest} | read
 
 
-def write_rows(settings, model, table, names, header, counts, written):
+def write_rows(settings, model, table, names, header, counts, process):
     """Writes lines for the rows of a table and returns the last position.
 
     Args:
@@ -64,8 +64,8 @@ def write_rows(settings, model, table, names, header, counts, written):
       names: names of the columns to read.
       header: first line of the file.
       counts: initial values of counts, by name; one is "rows".
-      written: function of some rows and the number of rows before them; returns their
-        lines, and increments of the counts.
+      process: function of some rows and the number of rows before them; returns the
+        lines to write, and increments of the counts.
 
     Raises:
       DataError: if a row or a column does not fit the model.
@@ -79,7 +79,7 @@ def write_rows(settings, model, table, names, header, counts, written):
         blocks = table.blocks(positions, as_text=model.reads_text, **start)
         for block in row_tables.ahead(blocks):
             rows = model.rows(block, names, settings.decimal)
-            text, found = written(rows, at["rows"])
+            text, found = process(rows, at["rows"])
             at = {name: at[name] + found[name] for name in counts}
             at |= {"end": block.end, "line": block.next_line}
             yield text, at

@@ -220,7 +220,7 @@ class FittedTable:
         has NaN; without, it is refused.
         """
         with (
-            _told(rows, " With --mark_unknown such rows get nan."),
+            _with_lines(rows, " With --mark_unknown such rows get nan."),
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore", UserWarning)  # the number of unknown cells
@@ -237,7 +237,7 @@ class FittedTable:
         """
         # One integer from the pair.
         seed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
-        with _told(context):
+        with _with_lines(context):
             given = {"context": context} if self.context else {"count": len(context)}
             drawn = self._table.sample(seed=seed, **given)
         if isinstance(drawn, np.ndarray) and drawn.dtype.names is None:
@@ -262,7 +262,7 @@ class FittedTable:
         """Returns columns of texts: quantiles, or probabilities of categories."""
         del first_row  # nothing is drawn
         advice = " With --clip_context, numbers are moved to the nearest that can."
-        with _told(context, advice, about="`clip_context`"):
+        with _with_lines(context, advice, about="`clip_context`"):
             if settings.clip_context:
                 context = self._table.clip_context(context)
             found = self._table.predict(context)
@@ -273,10 +273,10 @@ class FittedTable:
 
 
 @contextlib.contextmanager
-def _told(rows, advice="", about=""):
-    """Turns the library's errors on rows into a `DataError` with their lines.
+def _with_lines(rows, advice="", about=""):
+    """Turns the library's errors on rows into a `DataError` with the lines of the rows.
 
-    The advice follows those that contain `about`: no clipping helps an unknown category.
+    An error that contains `about` ends in the advice: clipping helps no unknown category.
     """
     try:
         yield
@@ -286,19 +286,19 @@ def _told(rows, advice="", about=""):
         raise DataError(f"{text}{advice if about in text else ''}") from error
 
 
-_TYPES = {np.datetime64: "date", bool: "boolean", str: "text"}
+_TYPE_NAMES = {np.datetime64: "date", bool: "boolean", str: "text"}
 
 
 def _type(column):
     if column.kind == "date":
         return "date"
     value = column.values[0] if column.has_values else 0.0
-    return next((name for t, name in _TYPES.items() if isinstance(value, t)), "number")
+    return next((name for t, name in _TYPE_NAMES.items() if isinstance(value, t)), "number")
 
 
 def _all_digits(value):
-    # Rounding could move values off spikes or beyond ends. No ".0", so that integers stay
-    # integers in the table.
+    # Rounding could move values off spikes or beyond ends. Without ".0", integers of a
+    # float column are written as integers.
     return repr(value).removesuffix(".0")
 
 

@@ -12,8 +12,8 @@ from experiments.runs.run_directory import RunDirectoryError
 class ResumableFile:
     """A text file that gets its name once it is complete.
 
-    Until then its content is in `NAME.partial`; `NAME.progress` holds the valid size and
-    the origin of that. A process that stops at any time loses only the present piece.
+    Until then its content is in `NAME.partial`, and `NAME.progress` holds the size that is
+    valid and the origin. A process that stops at any time loses only the present piece.
 
     Args:
       path: path of the file.
@@ -35,19 +35,19 @@ class ResumableFile:
           pieces: function of a position, plain data, that yields the pieces from there on
             as (text, position after it).
         """
-        if (ended := self._position_of_whole()) is not None:
+        if (ended := self._position_if_complete()) is not None:
             return ended
-        self._refuse_whole()
+        self._refuse_existing()
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._partial.open("ab") as self._file:
             self._lock()
-            self._refuse_whole()  # another process may have finished it just now
+            self._refuse_existing()  # another process may have finished it just now
             position = self._go_on(start) or self._append(*start)
             try:
                 for text, next_position in pieces(position):
                     position = self._append(text, next_position)
             except Exception:
-                if position == start[1]:  # wrong data leave no files
+                if position == start[1]:  # wrong data leave no file
                     self._partial.unlink()
                     self._progress.unlink()
                 raise
@@ -65,11 +65,11 @@ class ResumableFile:
         atomic_write(self._progress, json.dumps(state))
         return position
 
-    def _position_of_whole(self):
-        """Returns the last position if the process stopped right after the renaming."""
+    def _position_if_complete(self):
+        """Returns the last position if a process stopped just after it renamed the file."""
         state = self._state()
-        is_whole = self._path.is_file() and not self._partial.exists()
-        if not is_whole or state["origin"] != self._origin:
+        is_complete = self._path.is_file() and not self._partial.exists()
+        if not is_complete or state["origin"] != self._origin:
             return None
         if state["size"] == self._path.stat().st_size:
             self._progress.unlink(missing_ok=True)
@@ -92,8 +92,9 @@ class ResumableFile:
             state = {"size": 0, "position": None}  # only the beginning is lost
         elif different:
             raise RunDirectoryError(
-                f"{self._partial} was begun with others: {'; '.join(different)}. Give the "
-                f"same again, choose another --out, or delete it and {self._progress}."
+                f"{self._partial} was begun with other inputs: {'; '.join(different)}. "
+                "Give the same again, choose another --out, or delete it and "
+                f"{self._progress}."
             )
         self._size = state["size"]
         if self._file.seek(0, os.SEEK_END) < self._size:
@@ -103,9 +104,9 @@ class ResumableFile:
         self._file.truncate(self._size)
         return state["position"]
 
-    def _refuse_whole(self):
+    def _refuse_existing(self):
         if self._path.exists():
-            raise RunDirectoryError(f"{self._path} is there; choose another --out.")
+            raise RunDirectoryError(f"{self._path} exists; choose another --out.")
 
     def _lock(self):
         try:

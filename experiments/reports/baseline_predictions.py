@@ -7,9 +7,14 @@ import numpy as np
 from scipy import stats
 from sklearn import base, gaussian_process, preprocessing
 
-from experiments.reports.predictions import LEVELS, boosted, fit_quietly, process
+from experiments.reports.predictions import (
+    LEVELS,
+    boosted_quantiles,
+    fit_quietly,
+    make_gaussian_process,
+)
 
-# Rows for the fit of the process's kernel, and rows that it is conditioned on.
+# Rows for the fit of the Gaussian process's kernel, and rows that it is conditioned on.
 _KERNEL_ROWS, _PROCESS_ROWS = 1000, 6000
 # Mixture weight and relative width of a wide normal, which keeps densities above zero.
 _WIDE_SHARE, _WIDTH = 0.01, 2.0
@@ -23,7 +28,7 @@ def baseline_predictions(context, y, new_context, seed):
     """
     return {
         "quantile gradient boosting": QuantilePrediction(
-            boosted(context, y, new_context, seed), y.mean(), y.std()
+            boosted_quantiles(context, y, new_context, seed), y.mean(), y.std()
         ),
         "Gaussian process": _process(context, y, new_context, seed),
     }
@@ -34,7 +39,7 @@ def _process(context, y, new_context, seed):
     x, new = scaler.transform(context), scaler.transform(new_context)
     order = np.random.default_rng(seed).permutation(len(y))
     some, most = order[:_KERNEL_ROWS], order[:_PROCESS_ROWS]
-    model = process(x.shape[1])
+    model = make_gaussian_process(x.shape[1])
     fit_quietly(model, x[some], y[some])
     if len(most) > len(some):
         kernel = base.clone(model.kernel_)

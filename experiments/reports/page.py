@@ -31,7 +31,7 @@ img {{ max-width: 100%; background: white; border-radius: 6px; }}
 """
 
 
-# Names of the user's columns may have what would end a cell.
+# Characters that would end a cell; names of the user's columns may have them.
 _ESCAPES = str.maketrans({"\n": r"\n", "\r": r"\r", "|": r"\|"})
 
 

@@ -89,10 +89,10 @@ def baselines(context, y, new_context, seed):
     `new_context` is `[M, C]`.
     """
     columns = np.asarray(y, np.float64).T
-    name, model = "Gaussian process", process(context.shape[1])
+    name, model = "Gaussian process", make_gaussian_process(context.shape[1])
     if len(context) > _MAX_PROCESS_ROWS:
         name, model = "Bayesian ridge regression", linear_model.BayesianRidge()
-    trees = [boosted(context, column, new_context, seed) for column in columns]
+    trees = [boosted_quantiles(context, column, new_context, seed) for column in columns]
     normal = [_normal(model, context, column, new_context) for column in columns]
     return {
         "quantile gradient boosting": np.stack(trees, axis=1),
@@ -100,7 +100,7 @@ def baselines(context, y, new_context, seed):
     }
 
 
-def boosted(context, y, new_context, seed):
+def boosted_quantiles(context, y, new_context, seed):
     """Returns quantiles of `LEVELS` by gradient boosting, `[M, L]`, of y, `[N]`."""
     rows = np.random.default_rng(seed).permutation(len(y))[:_MAX_BOOSTED_ROWS]
     models = (
@@ -113,7 +113,7 @@ def boosted(context, y, new_context, seed):
     return np.sort(found, axis=-1)  # quantiles of separate fits may cross
 
 
-def process(size):
+def make_gaussian_process(size):
     """Returns a Gaussian process of `size` features, each with a length scale."""
     kernels = gaussian_process.kernels
     kernel = kernels.ConstantKernel() * kernels.RBF(np.full(size, 3.0))
@@ -130,11 +130,11 @@ def _normal(model, context, y, new_context):
 
 
 def fit_quietly(model, x, y):
-    """Returns a model, fitted also with length scales at their bounds, or many classes."""
+    """Fits a model and returns it, without warnings that say nothing about the data."""
     with warnings.catch_warnings():
-        # It warns of such scales, which are those of variables without effect.
+        # Length scales of variables without effect end at their bounds.
         warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
-        # It takes many classes for numbers, but the column's kind says that they are none.
+        # Scikit-learn takes many classes for numbers; the column's kind says otherwise.
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         return model.fit(x, y)
 

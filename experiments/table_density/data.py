@@ -13,7 +13,7 @@ from experiments.data import DataError, text_table, typed_cells
 from experiments.data.files import reading
 from experiments.table_density.settings import DROPPED, parsed_kinds
 
-# Kind without a distribution -> description of the problem, and the advised kind.
+# Kind without a distribution -> words for the problem, and the kind to advise.
 UNUSABLE = {
     "text": ("is text ({reason}), as {cells}; {flag}, or drop", "categorical"),
     "identifier": ("names the rows, {reason}; {flag}, integer or categorical", DROPPED),
@@ -64,7 +64,7 @@ def read_table(settings):
             if c.num_missing and c.kind != "missing"
         ]
     if kinds and not problems:
-        problems = _contradicted(frame, columns)
+        problems = _broken_kinds(frame, columns)
     if problems:
         _refuse(path, problems)
     return frame, columns
@@ -119,7 +119,7 @@ def _typed(frame, kinds, decimal):
         if are_codes or kind in CATEGORICAL and len(wrong):
             found, wrong = "text", []
         elif found == "text" and kind not in CATEGORICAL:
-            wrong = _spelt_otherwise(texts, decimal)
+            wrong = _rows_of_other_notation(texts, decimal)
             found = "number" if len(wrong) else found
         if len(wrong):
             cells = texts.iloc[wrong]
@@ -150,7 +150,7 @@ def _flag(kinds):
     return shlex.quote(f"--kinds={as_text(entries)}")
 
 
-def _spelt_otherwise(texts, decimal):
+def _rows_of_other_notation(texts, decimal):
     """Returns the rows of numbers in another notation, if most cells are numbers."""
     cells = texts.str.strip()
     known = [cell for cell in cells.unique() if cell not in typed_cells.MISSING]
@@ -192,7 +192,7 @@ def _described(frame, kinds):
     return columns, problems
 
 
-def _contradicted(frame, columns):
+def _broken_kinds(frame, columns):
     """Returns the kinds that cells contradict, in words."""
     try:
         broken = tfp_flows.tables.violated_rules(frame, columns)

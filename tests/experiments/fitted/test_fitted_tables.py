@@ -260,7 +260,7 @@ BAD_USE = [
         *(score, "--model={table} --csv={table} --out={out}", 1),
         "score: Expected a model that `save` has written",
     ),
-    (score, "--model={two} --csv={table} --out={table}", 1, "is there"),
+    (score, "--model={two} --csv={table} --out={table}", 1, "exists"),
     (score, "--model={two} --csv={table} --out=.", 2, "a file, not a folder; got '.'"),
     (score, "--model={two} --csv={table} --out=-", 2, "`out` to name a file"),
     (score, "--model={two} --csv={short} --out={out}", 1, "which lack ['size, m', 'c']"),
@@ -360,12 +360,12 @@ def test_a_process_that_stops_after_the_last_piece_has_written_the_file(tmp_path
     whole = path.read_text()
     assert whole == "a\n1\n2\n3\n"
     assert len(list(tmp_path.iterdir())) == 2
-    with pytest.raises(RunDirectoryError, match="is there"):  # by a run with another seed
+    with pytest.raises(RunDirectoryError, match="exists"):  # by a run with another seed
         ResumableFile(path, {"seed": 2}).write(START, pieces)
     assert ResumableFile(path, {"seed": 1}).write(START, pieces) == 3
     assert path.read_text() == whole
     assert list(tmp_path.iterdir()) == [path]
-    with pytest.raises(RunDirectoryError, match="is there"):  # it is finished
+    with pytest.raises(RunDirectoryError, match="exists"):  # it is finished
         ResumableFile(path, {"seed": 1}).write(START, pieces)
 
 
@@ -454,7 +454,7 @@ def test_what_was_interrupted_goes_on(run_dir, pictures, tmp_path, monkeypatch, 
     (files / "e.png").write_bytes(b"one more")
     assert score.cli(["score", *arguments]) == 1
     error = capsys.readouterr().err
-    assert "out.csv.partial was begun with others: pictures" in error
+    assert "out.csv.partial was begun with other inputs: pictures" in error
     assert "choose another --out" in error
     (files / "e.png").unlink()
     os.utime(files / "a.png", ns=(0, 0))  # of which there is a score
