@@ -222,7 +222,7 @@ def _from_class(density, sets, settings):
     model = ensemble.HistGradientBoostingClassifier(
         random_state=seed,
         early_stopping=stops,
-        max_iter=500 if stops else 100,
+        max_iter=500 if stops else 100,  # 100 is scikit-learn's default
         categorical_features=is_code,
     )
     search = model_selection.GridSearchCV(model, _GRID, scoring=_score, cv=folds)

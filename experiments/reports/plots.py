@@ -268,7 +268,7 @@ def save(figure, path, **kwargs):
     be an open binary file, which gets a PNG.
     """
     for text in figure.findobj(Text):
-        # The name of a column, unless it is a power of ten on an axis.
+        # Dollar signs are part of a column's name, but for powers of ten at an axis.
         if "$" in text.get_text() and r"\mathdefault" not in text.get_text():
             text.set_parse_math(False)
     choose_fonts(figure)

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-# A fold of a column with fewer numbers may hold none at all, which scikit-learn's trees
-# refuse. Its missing cells are a number below the others instead of NaN.
+# Least count of numbers in a column that keeps NaN: scikit-learn's trees refuse a fold
+# without any number. In other columns, missing cells are one number below the others.
 _LEAST_NUMBERS = 20
 
 

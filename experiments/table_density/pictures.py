@@ -19,14 +19,15 @@ _MOST_PAIRED = 5  # largest number of columns in the picture of pairs
 def draw(table, sets, results, history, settings):
     """Draws the pictures of a run and returns their captions by file name."""
     title = f"density of {results['table']}"
+    both = samples_beside(table, sets[1], settings.seed)
     pictures = {
         "columns.png": (
             "Each modelled column, of test rows and samples.",
-            functools.partial(_draw_columns, table, sets[1], settings.seed),
+            functools.partial(_draw_columns, table, *both),
         )
     }
     if results["synthesis"]:
-        pictures |= _pictures_of_synthesis(table, sets[1], results, settings.seed)
+        pictures |= _pictures_of_synthesis(table, both, results)
     if results["prediction"]:
         pictures["levels.png"] = (
             "Share of test values below each quantile: on the line if it is right.",
@@ -39,8 +40,7 @@ def draw(table, sets, results, history, settings):
     return plots.draw_all(pictures, settings.run_dir)
 
 
-def _draw_columns(table, test, seed, path):
-    test, samples = samples_beside(table, test, seed)
+def _draw_columns(table, test, samples, path):
     names = table.names[:_MOST_COLUMNS]
     figure, axes = plots.grid(len(names), 3, (4.2, 3.0))
     for axis, name in zip(axes.flat, names, strict=False):
@@ -53,7 +53,7 @@ def _draw_columns(table, test, seed, path):
     plots.save(figure, path)
 
 
-def _pictures_of_synthesis(table, test, results, seed):
+def _pictures_of_synthesis(table, both, results):
     found = results["synthesis"]
     order = list(found["telling_columns"])  # first columns by which a classifier tells
     numbers = [name for name in order if _is_number(table.columns[name])][:_MOST_PAIRED]
@@ -64,12 +64,12 @@ def _pictures_of_synthesis(table, test, results, seed):
             functools.partial(_draw_association, found),
         )
     }
-    both = [rows[numbers].dropna() for rows in samples_beside(table, test, seed)]
-    if len(numbers) > 1 and all(map(len, both)):
+    pairs = [rows[numbers].dropna() for rows in both]
+    if len(numbers) > 1 and all(map(len, pairs)):
         pictures["pairs.png"] = (
             "Pairs of the numbers by which a classifier tells synthetic rows most: test "
             "rows above the diagonal, synthetic rows below it.",
-            functools.partial(_draw_pairs, both, numbers),
+            functools.partial(_draw_pairs, pairs, numbers),
         )
     return pictures
 
@@ -94,8 +94,8 @@ def _draw_association(found, path):
     plots.save(figure, path)
 
 
-def _draw_pairs(both, names, path):
-    data, samples = (rows.to_numpy(np.float64) for rows in both)
+def _draw_pairs(pairs, names, path):
+    data, samples = (rows.to_numpy(np.float64) for rows in pairs)
     words = (f"test rows ({len(data):,})", f"synthetic rows ({len(samples):,})")
     plots.pairs(data, samples, path, labels=names, names=words)
 

@@ -239,7 +239,7 @@ def test_codes_do_not_tell_in_which_frame_a_category_was_first():
     assert np.isnan([first[-1], second[-1]]).all()
 
 
-def test_missing_cells_are_no_features():
+def test_missing_cells_are_nan_in_features():
     day = pd.to_datetime(["2024-01-01", None, "2024-02-01"] * 300)
     frame = pd.DataFrame({"kind": ["a", "b", None] * 300, "day": day})
     rows, is_categorical = features(frame, tfp_flows.describe_columns(frame))
