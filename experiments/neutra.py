@@ -9,8 +9,8 @@ from experiments.command_line import program, training_settings
 from experiments.command_line.flag_settings import check_kind
 from experiments.posterior_inference import training
 from experiments.posterior_inference.chains import Lengths, flow_nuts
-from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.settings import PosteriorSettings
+from experiments.posterior_inference.surrogates import POSTERIORS
 from experiments.posterior_inference.target_names import choices, find
 from experiments.reports import facts, page, plots
 from experiments.reports.estimate import estimate

@@ -10,8 +10,8 @@ import numpy as np
 import tfp_flows
 from experiments.posterior_inference import evaluation, training
 from experiments.posterior_inference.chains import Lengths, flow_nuts, windowed_nuts
-from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.pathfinder import pathfinder
+from experiments.posterior_inference.surrogates import POSTERIORS
 from experiments.runs import resuming
 from experiments.runs.run_directory import RunDirectoryError
 

@@ -6,7 +6,7 @@ from experiments.command_line import training_settings
 from experiments.command_line.flag_settings import FlagSettings, field
 from experiments.density_estimation.models import SCALES
 from experiments.posterior_inference.methods import METHODS, SURROGATES
-from experiments.posterior_inference.models import POSTERIORS
+from experiments.posterior_inference.surrogates import POSTERIORS
 from experiments.posterior_inference.target_names import choices
 from experiments.runs.workers import STRATEGIES
 

@@ -17,8 +17,8 @@ from experiments.posterior_inference import evaluation, report, targets
 from experiments.posterior_inference import experiment as posterior_inference
 from experiments.posterior_inference import report as posterior_report
 from experiments.posterior_inference.methods import METHODS, SURROGATES
-from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.pathfinder import pathfinder
+from experiments.posterior_inference.surrogates import POSTERIORS
 from experiments.posterior_inference.targets import TARGETS
 from experiments.reports.estimate import estimate
 
