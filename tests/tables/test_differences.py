@@ -48,6 +48,11 @@ def test_orders_and_sums_are_found():
     assert columns.select(["start", "low"]).differences == []
 
 
+def labels(rows):
+    """Labels of the differences that are found in rows."""
+    return {difference.label for difference in tff.describe_columns(rows).differences}
+
+
 def test_sums_of_three_and_four_columns_are_found_and_kept():
     a, b, c, d = RNG.poisson(9.0, [4, COUNT]) * [[1], [1], [3], [1]]
     rows = {"all": a + b + c + d, "a": a, "b": b, "c": c, "d": d, "some": a + c + d}
@@ -248,6 +253,23 @@ def test_missing_parts_follow_from_what_is_observed(table):
         is_there = ~np.isnan(cells)
         np.testing.assert_array_equal(filled[name][is_there], cells[is_there])
     assert np.isfinite(table.log_prob(filled)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "cell"),
+    [("high", "high - low", -2), ("total", "total - high - low", 4)],
+)
+def test_a_rule_that_no_missing_part_can_fulfil_is_not_found(name, rule, cell):
+    first = np.arange(COUNT) == 0
+    rows = {name: ROWS[name] for name in ["high", "low", "total", "other"]}
+    rows |= {"low": np.where(first, np.nan, LOW), "high": np.where(first, 8, HIGH)}
+    rows["total"] = np.where(first, 13, rows["total"])
+    assert labels(rows) == {"high - low", "total - high - low"}
+    rows[name] = np.where(first, cell, rows[name])
+    assert rule not in labels(rows)
+    columns = tff.describe_columns(rows)
+    filled = fitted(columns, rows).impute(rows, seed=0, num_candidates=8)
+    assert not np.isnan(filled["low"]).any()
 
 
 @pytest.mark.slow

@@ -135,6 +135,7 @@ def find_differences(
 ) -> list[Difference]:
     """Returns the sums and orders of columns that hold in all rows where all are known.
 
+    A row where parts are missing can have parts that their descriptions allow.
     A sum, such as `d = a + b`, has two parts or more, all of whose sums are on the grid of
     d. Its parts, and d itself if all are whole, may be ordered numbers; parts may also be
     booleans. A date may be the sum of a date and of days. An order `a <= b`, of numbers or
@@ -164,21 +165,48 @@ def find_differences(
         zero = Column(" - ".join([name, *parts]), "constant", reason, values=[0.0])
         zero.num_missing = _num_unknown(cells, [name, *parts])
         candidate = Difference(name, parts, zero)
-        is_on_grid = _is_on_grid(columns[name], [columns[part] for part in parts])
-        if is_on_grid and is_new(candidate):
+        described = [columns[n] for n in candidate.names]
+        holds = _is_on_grid(described[0], described[1:])
+        holds = holds and _can_be_complete(candidate, described, every)
+        if holds and is_new(candidate):
             differences[name] = candidate
     for name, part in _orders({name: cells[name] for name in names}, columns):
         column = _described(f"{name} - {part}", columns[name], cells[name] - cells[part])
         column.reason = f"{part} <= {name} in {_rows(cells, [name, part])}"
         candidate = Difference(name, [part], column)
         pair = [columns[n] for n in candidate.names]
-        if is_new(candidate) and candidate.fits([candidate.with_room(pair), *pair[1:]]):
+        holds = candidate.fits([candidate.with_room(pair), *pair[1:]])
+        holds = holds and _can_be_complete(candidate, pair, cells)
+        if holds and is_new(candidate):
             differences[name] = candidate
     columns = dict(columns)
     for name, difference in in_order(differences).items():
         columns[name] = difference.with_room([columns[n] for n in difference.names])
     each = differences.values()
     return [d for d in each if d.fits([columns[n] for n in d.names])]
+
+
+def _can_be_complete(difference, columns, cells):
+    """Whether each row without some parts can have parts that the columns allow.
+
+    So no order `a <= b` is found if a starts at 1, and b is 0 in a row without a.
+    """
+    column, parts = columns[0], columns[1:]
+    total = cells[column.name]
+    given = np.stack([cells[part.name] for part in parts])
+    is_missing = np.isnan(given)
+    lows = [-np.inf if low is None else low for low in _lows(parts)]
+    highs = [np.inf if high is None else high for high in _highs(parts)]
+    error = _ROUNDING * (np.abs(total) + np.nansum(np.abs(given), axis=0))
+    is_wrong = _sum_with(given, lows) > total + error
+    if difference.column.kind == "constant":
+        is_wrong |= _sum_with(given, highs) < total - error
+    return not (is_wrong & is_missing.any(axis=0)).any()
+
+
+def _sum_with(given, ends):
+    """The sums of parts `[K, N]` with ends `[K]` in place of those that are missing."""
+    return np.where(np.isnan(given), np.reshape(ends, [-1, 1]), given).sum(axis=0)
 
 
 def _described(label, column, difference):
@@ -367,6 +395,11 @@ def _step(column):
 def _lows(columns):
     """The lowest number of each column; None without a lower end."""
     return [min(c.values) if c.has_values else c.lowest for c in columns]
+
+
+def _highs(columns):
+    """The highest number of each column; None without an upper end."""
+    return [max(c.values) if c.has_values else c.high for c in columns]
 
 
 def _is_multiple(step, unit):
