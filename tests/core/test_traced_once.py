@@ -104,3 +104,20 @@ def test_small_substitutions_have_fewer_blocks(num_levels, width, num_blocks):
     assert len(bounds) == num_blocks + 1
     np.testing.assert_array_equal(bounds, np.unique(bounds))
     assert (bounds[0], bounds[-1]) == (0, num_levels)
+
+
+def test_noise_is_traced_once_for_all_components_of_a_mixture():
+    def nodes(num_components):
+        normal = tff.standard_normal(2)
+        flows = [tff.RealNVP(2, num_steps=1, seed=k) for k in range(num_components)]
+        mixture = tff.distributions.Mixture(
+            [tff.FlowDistribution(normal, f) for f in flows]
+        )
+        signature = [tf.TensorSpec([], tf.int32), tf.TensorSpec([2], tf.int32)]
+        draw = tf.function(mixture.draw_rows, signature, autograph=False)
+        graph = draw.get_concrete_function().graph.as_graph_def()
+        return [node.op for node in graph.node], len(graph.library.function)
+
+    (few, functions), (many, same_functions) = nodes(1), nodes(3)
+    assert (functions, same_functions) == (1, 1)
+    assert (few.count("PartitionedCall"), many.count("PartitionedCall")) == (1, 3)

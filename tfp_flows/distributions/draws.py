@@ -15,6 +15,7 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import refuse
+from tfp_flows.core.compiled import traced_once
 from tfp_flows.core.inputs import check_keywords
 from tfp_flows.core.normal_quantile import lower_normal_quantile
 
@@ -128,7 +129,8 @@ def integers(count: Any, below: Any, seed: tf.Tensor) -> tf.Tensor:
 def normal(shape: Any, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """Standard normal numbers, at most 6.3 from 0, which one in 10^9 would exceed."""
     is_negative, tail = _sign_and_tail(shape, seed, dtype)
-    quantile = lower_normal_quantile(tail)
+    # The components of a mixture draw with one trace of these many operations.
+    quantile = traced_once(lower_normal_quantile, (), (tail,), inline=False)
     return tf.where(is_negative, quantile, -quantile)
 
 
