@@ -38,14 +38,14 @@ def draw(run_dir, report, reference, draws):
 
 
 def _ranks(ranks, path):
-    labels = range(min(ranks.shape[1], 12))
-    figure, axes = plots.grid(len(labels), 4, (2.8, 2.2))
+    parameters = range(min(ranks.shape[1], 12))
+    figure, axes = plots.grid(len(parameters), 4, (2.8, 2.2))
     expected = len(ranks) / _NUM_BINS
     margin = 2.58 * np.sqrt(expected * (1.0 - 1.0 / _NUM_BINS))
-    for label, axis in zip(labels, axes.flat, strict=False):
+    for index, axis in zip(parameters, axes.flat, strict=False):
         axis.axhspan(max(expected - margin, 0.0), expected + margin, color="0.85")
-        axis.hist(ranks[:, label], bins=_NUM_BINS, range=(0.0, 1.0), color=plots.FLOW)
-        axis.set(title=f"parameter {label + 1}", xlabel="rank", ylabel="simulations")
+        axis.hist(ranks[:, index], bins=_NUM_BINS, range=(0.0, 1.0), color=plots.FLOW)
+        axis.set(title=f"parameter {index + 1}", xlabel="rank", ylabel="simulations")
     plots.save(figure, path)
 
 
