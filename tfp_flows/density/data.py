@@ -94,26 +94,32 @@ class Data(Rows):
 
 
 def checked_data(
-    rows: TensorLike, context: TensorLike | None, sample_weight: TensorLike | None = None
+    rows: TensorLike,
+    context: TensorLike | None,
+    sample_weight: TensorLike | None = None,
+    *,
+    argument: str = "rows",
 ) -> Data:
     """Returns the rows that a user gives as `Data`, without those of weight 0.
 
-    Refuses others than finite numbers, and constant columns.
+    Refuses others than finite numbers, and constant columns. `argument` is the name of the
+    rows, for errors.
     """
-    x = _numbers("rows", rows)
-    require(x.ndim == 2 and x.shape[1], "`rows` of shape [N, D]", x.shape)
+    x = _numbers(argument, rows)
+    require(x.ndim == 2 and x.shape[1], f"`{argument}` of shape [N, D]", x.shape)
     if context is not None:
         context = _numbers("context", context)
         fits = context.ndim == 2 and context.shape[1] and len(context) == len(x)
         require(fits, f"`context` of shape [{len(x)}, C]", context.shape)
     x, context, weight = rows_of_positive_weight(x, context, sample_weight)
     num_rows = effective_count(weight, len(x))
-    words = f"`rows` with at least {_LEAST_ROWS} rows"
+    words = f"`{argument}` with at least {_LEAST_ROWS} rows"
     words += "" if weight is None else ", by the effective number of their weights"
     require(num_rows >= _LEAST_ROWS, words, f"{num_rows:.3g}")
     constant = np.flatnonzero(np.ptp(x, axis=0) <= 1.0 / _LARGEST).tolist()
     hint = " Constant columns have no density: leave them out."
-    require(not constant, "`rows` whose columns vary", f"constant columns {constant}", hint)
+    words = f"`{argument}` whose columns vary"
+    require(not constant, words, f"constant columns {constant}", hint)
     if weight is not None:  # float32 does not hold all sizes
         weight = weight / weight.max()
     return Data(x, context, weight)

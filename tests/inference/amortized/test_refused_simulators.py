@@ -84,6 +84,10 @@ test_simulators_are_refused = all_refused(
             "finite parameters | 1",
         ),
         (
+            lambda: fit_pairs(np.float32([[0.1, 2.0], [-0.1, 2.0]] * 100)),
+            "`parameters` whose columns vary | constant columns [1]",
+        ),
+        (
             lambda: fit_pairs(np.float32([[1.0], [-1.0]] * 100), tfb.Exp()),
             "`support` | 50%",
         ),

@@ -397,7 +397,7 @@ def _split(usable, seed):
     from tfp_flows.density.data import checked_data
     from tfp_flows.density.rules import held_out_share
 
-    checked_data(usable.u, None)  # refuses constant parameters, for example
+    checked_data(usable.u, None, argument="parameters")  # refuses constant ones
     share = held_out_share(len(usable.u))
     for_split, *_ = split_seed(seed, 4)  # `fit_and_judge` takes the others
     return *random_split(usable, share, for_split), usable
