@@ -125,6 +125,18 @@ def test_missing_numbers_have_their_conditional_distribution(joint, given):
         np.testing.assert_allclose(found, at / np.sum(at), atol=error)
 
 
+def test_a_row_without_its_atom_has_a_density_at_zero():
+    y = RNG.normal(size=COUNT)
+    rows = {"x": np.where(IS_FULL, y, np.nan), "y": y}
+    columns = [column("x", num_missing=1), column("y")]
+    columns = TableColumns(columns, equalities=[Equality(["y", "x"])])
+    table = fitted(columns, rows, context=["x"])
+    given = {"x": np.array([np.nan, 0.0])}
+    log_prob = table.predict(given).log_prob(0.0)
+    joint = table.log_prob({**given, "y": np.zeros(2)})
+    np.testing.assert_allclose(log_prob, joint, atol=1e-5)
+
+
 @pytest.mark.slow
 def test_predictions_are_those_of_the_joint_distribution():
     table = table_of_counts(context=["a", "b"])

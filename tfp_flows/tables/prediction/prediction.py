@@ -202,7 +202,8 @@ class Prediction:
             with np.errstate(divide="ignore"):
                 log_atom = np.log(prob)
             both = np.logaddexp(log_prob, log_atom) if is_counted else log_atom
-            log_prob = np.where(self._is_at(numbers, atom), both, log_prob)
+            is_here = self._is_at(numbers, atom) & (prob > 0.0)  # closed atoms have 0
+            log_prob = np.where(is_here, both, log_prob)
         return np.where(np.isnan(numbers), np.nan, log_prob)
 
     def cdf(self, y: npt.ArrayLike) -> np.ndarray:
