@@ -14,7 +14,8 @@ RNG = np.random.default_rng(0)
 
 
 @pytest.mark.parametrize(
-    ("step", "spikes"), [(0.1, [0.2, 0.5, -0.3]), (100.0, [0.0]), (1.0 / 60.0, [])]
+    ("step", "spikes"),
+    [(0.1, [0.2, 0.5, -0.3]), (100.0, [0.0]), (1.0 / 60.0, []), (2e-12, [])],
 )
 def test_places_are_consecutive_and_go_back_to_the_recorded_floats(step, spikes):
     grid = Grid(step, spikes)

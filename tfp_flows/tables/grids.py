@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fractions
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -44,7 +45,10 @@ class Grid:
     """
 
     def __init__(self, step: float, spikes: Sequence[float] = ()) -> None:
-        ratio = fractions.Fraction(step).limit_denominator(_MOST_DENOMINATOR)
+        # A power of ten makes steps below 1 as precise as others.
+        power = 10 ** max(-math.floor(math.log10(step)), 0)
+        ratio = fractions.Fraction(step) * power
+        ratio = ratio.limit_denominator(_MOST_DENOMINATOR) / power
         self._numerator, self._denominator = ratio.numerator, ratio.denominator
         self.step = self._numerator / self._denominator
         multiples = self.multiples(np.asarray(spikes, np.float64))
