@@ -98,6 +98,15 @@ def test_what_is_absent_does_not_matter(table):
     assert context.shape == (_COUNT, 0)
 
 
+def test_an_array_of_some_columns_is_not_taken_for_rows_and_contexts():
+    rows = np.random.default_rng(0).normal(size=(_COUNT, 2))
+    table = fitted(tff.describe_columns(rows), rows, context=["x1"])
+    methods = (table.log_prob, table.encode, table.unknown_cells, table.impute, table.fit)
+    for method in methods:
+        with pytest.raises(ValueError, match=r"`frame` .* lacks \['x1'\]"):
+            method(rows[:, :1])
+
+
 def test_cells_and_columns_that_do_not_fit_are_refused_by_name(table):
     strict = tff.TableDensity(tff.describe_columns(ROWS), **TINY)
     with pytest.raises(ValueError, match=r"\{'kind': 9, 'score': 10\}.*'indicator'"):

@@ -49,7 +49,15 @@ class TableCodecs:
     def encode_possible(self, frame: Frame) -> tuple[np.ndarray, np.ndarray | None]:
         """Returns entries, `[N, K + D]`, of rows that can occur, and of their context."""
         expected = "rows that can occur by the kinds of their columns"
+        self.refuse_lacking(frame)
         return self.rows.encode(frame, expected), self.encode_context(frame)
+
+    def refuse_lacking(self, frame: Frame) -> None:
+        """Raises `ValueError` if columns of the rows or of their contexts are missing.
+
+        An array of rows alone would also do as one of contexts, if both are as wide.
+        """
+        frame.take(self._columns.names, frame.argument)
 
     def encode_context(self, frame: Frame) -> np.ndarray | None:
         """Returns entries of the context, `[N, C]`; None if there are none."""

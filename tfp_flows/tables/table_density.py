@@ -214,6 +214,7 @@ class TableDensity:
           ValueError: as `log_prob` does.
         """
         read = Frame(frame)
+        self._codecs.refuse_lacking(read)
         context = self._codecs.encode_context(read)
         context = np.zeros([len(read), 0]) if context is None else context
         return self._codecs.rows.encode(read), context
@@ -231,8 +232,8 @@ class TableDensity:
             are not modelled, categories are unknown, or cells of the context are outside
             their support.
         """
-        read = Frame(frame)
-        codecs = self._codecs
+        read, codecs = Frame(frame), self._codecs
+        codecs.refuse_lacking(read)
         rows, contexts = codecs.rows.read(read), codecs.context.read(read)
         if mark_unknown:
             context = contexts.x if codecs.context.size else None
@@ -260,6 +261,7 @@ class TableDensity:
         not modelled, and cells of the context outside the support of their column.
         """
         read, codecs = Frame(frame), self._codecs
+        codecs.refuse_lacking(read)
         return codecs.unknown_cells(codecs.rows.read(read), codecs.context.read(read))
 
     def clip_context(self, frame: Any) -> Any:
@@ -425,8 +427,8 @@ class TableDensity:
         """
         check_integer("num_candidates", num_candidates)
         read = Frame(frame)
-        context, codec = self._codecs.encode_context(read), self._codecs.rows
         columns = read.take(self.columns.names)
+        context, codec = self._codecs.encode_context(read), self._codecs.rows
         options = {"seed": draws.stateless(seed), "num_candidates": num_candidates}
         filled = imputed(self.distribution, codec, read, columns, context, **options)
         where = {k: is_missing(c) & (k in codec.names) for k, c in columns.items()}
