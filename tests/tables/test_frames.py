@@ -231,6 +231,20 @@ def test_dates_of_arrow_come_back():
     )
 
 
+def test_an_index_of_zoned_dates_comes_back_as_an_array():
+    days = pandas.DatetimeIndex(_DAYS).tz_localize("Europe/Berlin")
+    for column in (days, days.array):
+        read = Frame({"day": column})
+        near = {
+            "day": cells_of("day", read.columns["day"]).values + np.timedelta64(17, "s")
+        }
+        where = {"day": _DAYS > _DAYS[3]}
+        for answer in (read.form.written(near), read.replaced(near, where)):
+            pandas.testing.assert_index_equal(
+                pandas.Index(answer["day"]), days, exact=False
+            )
+
+
 def test_cells_that_no_array_holds_are_refused_or_missing():
     far = np.array(["2024-01-01", "9999-12-31"], "datetime64[D]")
     zone = datetime.timezone(datetime.timedelta(hours=5))

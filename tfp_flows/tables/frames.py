@@ -200,6 +200,9 @@ def _dtype(column):
 def _replaced(source, values, where):
     """One column with some cells replaced, in its form."""
     form = _column_form("", source)
+    if not hasattr(source, "iloc") and _zone(_dtype(source)) is not None:
+        series = importlib.import_module("pandas").Series(source)
+        return _replaced(series, values, where).array
     if not hasattr(source, "iloc"):
         cells, array = np.asarray(form.cells(values)), _as_array("", source)
         is_object = array.dtype.kind == "O"
@@ -332,7 +335,8 @@ def _column_form(label, column):
     if array.dtype.kind != "M":
         return ColumnForm(label, dtype)
     if _zone(dtype) is not None:
-        array = np.asarray(column.dt.tz_localize(None), "datetime64[ns]")
+        series = importlib.import_module("pandas").Series(column)  # or an index, an array
+        array = np.asarray(series.dt.tz_localize(None), "datetime64[ns]")
     return ColumnForm(label, dtype, _unit(array[~np.isnat(array)]))
 
 
