@@ -257,6 +257,8 @@ def test_cells_that_no_array_holds_are_refused_or_missing():
         (np.array([datetime.time(1), datetime.time(2)], object), "texts in column 'a'"),
         (pandas.to_timedelta([1, 2], "h"), r"Divide times by a unit"),
         (np.array([None, datetime.timedelta(1)], object), "Divide times by a unit"),
+        ([*np.array([1, 2], "m8[s]"), np.timedelta64(1, "m")], "Divide times by a unit"),
+        (np.array([None, np.complex64(1j)], object), "numbers, booleans, dates or texts"),
         (pandas.period_range("2024-01", periods=3, freq="M"), "astype.'category'"),
         (pandas.interval_range(0, 3), "astype.'category'"),
         (pandas.Series([np.zeros(2), np.ones(2)]), r"in column 'a'; got array"),

@@ -152,7 +152,8 @@ def _type_of_objects(name, column, absent):
             require(False, words, f"{column[row]!r} in row {row}", hint)
         if kind is None or kind != types[0]:
             got, first = f"{column[row]!r} in row {row}", present[0]
-            hint = _HINT_ON_TIMES if isinstance(column[row], datetime.timedelta) else ""
+            is_time = isinstance(column[row], (datetime.timedelta, np.timedelta64))
+            hint = _HINT_ON_TIMES if is_time else ""
             if type(column[row]).__name__ in ("Interval", "Period"):  # of pandas
                 hint = _HINT_ON_PERIODS
             require(kind, f"{_ALLOWED} in column {name!r}", got, hint)
@@ -164,6 +165,8 @@ def _type_of_objects(name, column, absent):
 def _type_of(cell):
     if isinstance(cell, (bool, np.bool_)):
         return "boolean"
+    if isinstance(cell, (np.timedelta64, np.complexfloating)):  # NumPy's numbers, too
+        return None
     if isinstance(cell, (int, float, np.number)):
         return "number"
     if isinstance(cell, str):
