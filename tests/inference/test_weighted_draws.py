@@ -152,6 +152,9 @@ def test_alike_weights_have_no_tail_and_weights_of_zero_are_not_to_be_relied_on(
     smoothed, k = pareto.pareto_smooth(half)
     assert k < 0.5
     assert np.isneginf(smoothed[::2]).all()
+    smoothed, k = pareto.pareto_smooth(np.arange(1100) < 90)  # a tail with equal weights
+    assert k < 0.0
+    assert np.exp(smoothed).mean() == pytest.approx((1010 + 90 * np.e) / 1100, rel=0.02)
 
 
 @pytest.mark.parametrize("power", [1.5, 2.0, 4.0])

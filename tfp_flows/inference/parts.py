@@ -27,6 +27,15 @@ def check_parts(name: str, value: Any, event_shape: Any) -> None:
     require(fits or not expected, words, [*got] or type(value).__name__)
 
 
+def cast_parts(value: Any, event_shape: Any, dtype: tf.DType) -> Any:
+    """Returns parts as tensors in the structure of their shapes; one may be a list."""
+    if not tf.nest.is_nested(event_shape):
+        return tf.cast(value, dtype)
+    pairs = zip(named(value).values(), named(event_shape).values(), strict=True)
+    parts = [cast_parts(part, shape, dtype) for part, shape in pairs]
+    return tf.nest.pack_sequence_as(event_shape, tf.nest.flatten(parts))
+
+
 def call_with_parts(function: Callable, parts: Any) -> Any:
     """Calls a function of parts as `tfp.vi` does, unpacking a list or a dictionary."""
     positional, keywords = arguments_of(parts)

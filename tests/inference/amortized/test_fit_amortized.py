@@ -244,6 +244,10 @@ def test_posteriors_of_intervals_are_copied_and_pickled(tmp_path):
     for same, has_weights in zip(copies, (True, True, False), strict=True):
         np.testing.assert_array_equal(same(0.3).sample(5, seed=1)["a"], expected)
         assert same(0.3).has_weights == has_weights  # the model's functions are shared
+    given = amortized(0.3)
+    for same in (copy.copy(given), copy.deepcopy(given), given.copy(name="other")):
+        np.testing.assert_array_equal(same.sample(5, seed=1)["a"], expected)
+    assert same.name == "other"
     shared = [same.variables[0] is amortized.variables[0] for same in copies]
     assert shared == [True, False, False]
     assert amortized.can_be_saved

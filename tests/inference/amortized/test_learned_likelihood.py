@@ -29,15 +29,16 @@ class ExactLikelihood(tf.Module):
 
     dtype = tf.float64
 
-    def __init__(self, scale=1.0, shift=0.0):
+    def __init__(self, scale=1.0, shift=0.0, least=-np.inf):
         super().__init__(name="exact")
-        self._scale, self._shift = scale * NOISE, shift
+        self._scale, self._shift, self._least = scale * NOISE, shift, least
 
     def log_prob(self, value, *, context):
         mean = tf.cast(context, tf.float64) + self._shift
-        return tfd.Independent(
+        log_prob = tfd.Independent(
             tfd.Normal(mean, tf.cast(self._scale, tf.float64)), 1
         ).log_prob(value)
+        return tf.where(value[..., 0] > self._least, log_prob, -np.inf)
 
 
 def weights_report(posterior, likelihood, num_dropped=0):
@@ -90,11 +91,13 @@ def test_right_likelihoods_mend_wrong_posteriors(posterior, likelihood, gain):
         # that miss it.
         ({"scale": 0.01, "shift": 1e4}, {}),
         ({"scale": 0.05, "shift": 30.0}, {"scale": 0.3}),
+        ({}, {"least": 0.0}),  # nor truth nor draws have weight for half of the data
     ],
 )
 def test_weights_that_do_not_help_are_not_used(posterior, likelihood):
     report = weights_report(posterior, likelihood)
     assert not report.is_used
+    assert np.isfinite(report.gain)
     assert "not used" in dict(report.rows)["gain by learned likelihood"]
 
 

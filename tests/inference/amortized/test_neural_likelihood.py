@@ -71,6 +71,8 @@ def test_log_densities_of_trials_are_added(likelihood):
     np.testing.assert_allclose(target, expected, rtol=1e-5)
     whole = [likelihood.log_prob(TRIALS, {"mean": x, "scale": x}) for x in (1, 1.0)]
     np.testing.assert_array_equal(*whole)
+    lists = {name: part.tolist() for name, part in theta.items()}
+    np.testing.assert_array_equal(likelihood.log_prob(TRIALS, lists), found)
     with pytest.raises(ValueError, match=r"`theta` of the parts .*; got \['mean'\]"):
         likelihood.log_prob(TRIALS, {"mean": 0.8})
 

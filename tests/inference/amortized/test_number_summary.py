@@ -114,6 +114,8 @@ def test_summaries_are_quantiles_mean_and_deviation():
     np.testing.assert_array_equal(second[:4], 5.0)
     assert second[4] == -np.inf
     np.testing.assert_array_equal(rest, [9.0, 8.0])
+    tenths = summary_of(np.full(8, 0.1))[:5]  # whose sum is rounded
+    np.testing.assert_array_equal(tenths, [0.1, 0.1, 0.1, 0.1, -np.inf])
     derived = [False, False, False, True, True]
     np.testing.assert_array_equal(summary_of.is_derived, [*derived, *derived, False, False])
 

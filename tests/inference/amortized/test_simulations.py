@@ -353,6 +353,22 @@ def test_pairs_may_be_frames_of_pandas():
     np.testing.assert_array_equal(form.to_rows(x.iloc[1]), [0.0, 1.0])
 
 
+@pytest.mark.parametrize("dtypes", [(np.float16,) * 2, (np.float32, np.float64)])
+def test_pairs_have_one_dtype(dtypes):
+    theta = {k: np.full([2], 0.5, dtype) for k, dtype in zip("ab", dtypes, strict=True)}
+    form = DataForm.from_batch(ZEROS)
+    unit = {name: tfd.Uniform(0.0, 1.0) for name in theta}
+    for support in (
+        support_of_pairs(theta, None),
+        JointSupport.from_distribution(tfd.JointDistributionNamed(unit)),
+    ):
+        u = GivenPairs(theta, np.zeros([2, 1]), support, form).pairs().u
+        found = support.bijector.forward(tf.constant(u, support.dtype))
+        np.testing.assert_allclose(found["a"], theta["a"])
+        np.testing.assert_allclose(found["b"], theta["b"])
+        assert support.dtype in (tf.float32, tf.float64)
+
+
 @pytest.mark.parametrize("names", [(), ("a",)])
 def test_observations_have_the_form_of_the_simulations(names):
     x = np.zeros([7, 2, 3]) if not names else {"a": np.zeros([7, 2, 3])}

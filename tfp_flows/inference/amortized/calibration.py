@@ -204,7 +204,9 @@ class Judge:
         drawn, log_weights = _weighted_draws(
             posterior, likelihood, log_prior, draws.stateless(seed), self.prior, count
         )
-        gains = log_weights[0] - np.logaddexp.reduce(log_weights, axis=0)
+        total = np.logaddexp.reduce(log_weights, axis=0)
+        has_weight = total > -np.inf
+        gains = log_weights[0] - np.where(has_weight, total, 0.0)  # else minus infinity
         gains = np.maximum(gains + np.log(len(log_weights)), _LEAST_LOG_DENSITY)
         # If no draw has weight, all count equally, and their ranks show that they are far.
         log_weights = np.where(log_weights[1:].max(axis=0) > -np.inf, log_weights[1:], 0.0)

@@ -34,7 +34,12 @@ from tfp_flows.inference.amortized.score_bias import ScoreBias
 from tfp_flows.inference.amortized.simulator import PriorSimulator
 from tfp_flows.inference.fit import fit_posterior
 from tfp_flows.inference.fitted_posterior import FittedPosterior
-from tfp_flows.inference.parts import check_parts, from_arguments, parts_from_rows
+from tfp_flows.inference.parts import (
+    cast_parts,
+    check_parts,
+    from_arguments,
+    parts_from_rows,
+)
 from tfp_flows.inference.support import JointSupport, outside_support, without_functions
 from tfp_flows.networks.layer_arguments import split_seed
 
@@ -115,7 +120,7 @@ class NeuralLikelihood:
         """
         rows = self._rows(x)
         check_parts("theta", theta, self.prior.event_shape)
-        theta = tf.nest.map_structure(lambda p: tf.cast(p, self._support.dtype), theta)
+        theta = cast_parts(theta, self.prior.event_shape, self._support.dtype)
         u = self._support.bijector.inverse(theta)
         return self._within_support(self._sum_over_trials(rows, u), theta, u)
 

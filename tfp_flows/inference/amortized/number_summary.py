@@ -151,8 +151,12 @@ def _moments(lines, has_counts):
     """
     count = np.sum(~np.isnan(lines), axis=-1, keepdims=True)
     least, tiny = np.maximum(count, 1), np.finfo(np.float64).tiny
-    mean = np.nansum(lines, axis=-1, keepdims=True) / least
-    away = np.where(np.isnan(lines), 0.0, lines - mean)
+    # Distances from one of the numbers are exactly 0 if all are equal.
+    some = np.fmax.reduce(lines, axis=-1, keepdims=True)
+    distances = np.where(count > 0, lines - some, 0.0)
+    shift = np.nansum(distances, axis=-1, keepdims=True) / least
+    mean = some + shift
+    away = np.where(np.isnan(lines), 0.0, distances - shift)
     largest = np.maximum(np.abs(away).max(axis=-1, keepdims=True), tiny)
     squares = np.sum((away / largest) ** 2, axis=-1, keepdims=True)  # do not overflow
     with np.errstate(divide="ignore"):

@@ -62,7 +62,9 @@ class GivenPairs:
     def __init__(self, theta: Any, x: Any, support: JointSupport, form: Any) -> None:
         self.support, self.form = support, form
         check_parts("theta", theta, support.event_shapes)
-        theta = _as_arrays(theta)
+        dtype = support.dtype.as_numpy_dtype
+        arrays = _as_arrays(theta)
+        theta = tf.nest.map_structure(lambda part: part.astype(dtype), arrays)
         u = support.unconstrained(theta)
         _check_reached(theta, support, u)
         self._pairs = Pairs(u, form.simulated_rows(x, len(u)))
@@ -88,7 +90,7 @@ def support_of_pairs(theta: Any, support: Any) -> JointSupport:
     dtypes = {part.dtype for part in tf.nest.flatten(arrays)}
     is_float = all(dtype.kind == "f" for dtype in dtypes)
     require(is_float, "parameters of floating-point numbers", sorted(map(str, dtypes)))
-    dtype = tf.as_dtype(max(dtypes, key=lambda dtype: dtype.itemsize))
+    dtype = tf.float32 if all(dtype.itemsize <= 4 for dtype in dtypes) else tf.float64
     shapes = tf.nest.map_structure(lambda part: tf.TensorShape(part.shape[1:]), arrays)
     return JointSupport.from_shape(shapes, support, dtype).softly_clipped()
 

@@ -669,8 +669,16 @@ class ConditionedPosterior(FlowPosterior):
     def _parameter_properties(cls, dtype, num_classes=None):
         return {}
 
+    def copy(self, **overrides: object) -> ConditionedPosterior:
+        """Returns the posterior of the same data, with some arguments replaced."""
+        arguments = {"amortized": self._amortized, "row": self._row, "name": self.name}
+        return type(self)(**{**arguments, **overrides})
+
+    def __copy__(self) -> ConditionedPosterior:
+        return self.copy()
+
     def __deepcopy__(self, memo: dict) -> ConditionedPosterior:
-        return type(self)(self._amortized, self._row, name=self.name)
+        return self.copy()
 
     def __reduce__(self) -> tuple:
         raise TypeError(

@@ -102,12 +102,15 @@ class ScoreBias:
         num_points, size = self.mean.shape
         precision = num_trials * self.covariance + self.prior_precision
         moved = num_trials * self.mean[..., None]
-        squares = np.sum(moved * np.linalg.solve(precision, moved), axis=(1, 2))
+        slopes = np.linalg.solve(precision, moved)
+        squares = np.sum(moved * slopes, axis=(1, 2))
         noise = np.linalg.solve(precision, self.covariance)
         noise *= (num_trials**2 / self.num_rows)[:, None, None]
         squares -= np.trace(noise, axis1=1, axis2=2)
-        variances = 2.0 * np.trace(noise @ noise, axis1=1, axis2=2)
-        return squares.mean() / size, math.sqrt(variances.sum()) / (num_points * size)
+        # The variance of squares of normal numbers: of mean zero, and of the means found.
+        without = 2.0 * np.sum(np.trace(noise @ noise, axis1=1, axis2=2))
+        variance = max(4.0 * np.sum(moved * (noise @ slopes)) - without, without)
+        return squares.mean() / size, math.sqrt(variance) / (num_points * size)
 
     def most_trials(self) -> int:
         """Returns the largest T whose error is known to be at most 1/2; perhaps 0.

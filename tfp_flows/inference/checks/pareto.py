@@ -113,6 +113,7 @@ def generalised_pareto(excess: npt.ArrayLike) -> tuple[float, float]:
     quartile = excess[max(int(size / 4.0 + 0.5) - 1, 0)]
     b = 1.0 - np.sqrt(grid / (np.arange(grid) + 0.5))
     b = b / (3.0 * quartile) + 1.0 / excess[-1]
+    b = np.where(b == 0.0, 1e-9 / excess[-1], b)  # if three quarters of them are equal
     shapes = np.log1p(-b[:, None] * excess).mean(axis=1)
     profile = size * (np.log(-b / shapes) - shapes - 1.0)
     masses = np.exp(profile - profile.max())
