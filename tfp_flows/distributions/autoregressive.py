@@ -222,7 +222,8 @@ class AutoregressiveDistribution(
             if own_orderings:
                 masks = tf.concat([masks, masks + self.num_masks], axis=0)
             completed = self._chosen(rows, masks, num_candidates, seed)
-        return tf.reshape(as_given([completed])[0], tf.shape(x))
+        completed = tf.reshape(as_given([completed])[0], tf.shape(x))
+        return inputs.nan_where_context_is_not_finite(completed, context, 1)
 
     def copy(self, **overrides: object) -> AutoregressiveDistribution:
         """Returns this distribution; with `overrides`, a new one with new weights."""
@@ -343,7 +344,11 @@ class AutoregressiveDistribution(
 
     def _checked_context(self, context):
         context = inputs.check_context(context, self.context_size, self.dtype, self.name)
-        return context if self._standardizer is None else self._standardizer(context)
+        if self._standardizer is None:
+            return context
+        # Standardised contexts are clipped, so infinities are marked here.
+        standardized = self._standardizer(context)
+        return inputs.nan_where_context_is_not_finite(standardized, context, 1)
 
     def _log_cdf(self, *args, **kwargs):
         raise self._not_one_variable("cdf")
