@@ -10,6 +10,7 @@ import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 from random_weights import randomize
+from subject import close
 
 import tfp_flows as tff
 from tfp_flows.core.serialization import deserialize, serialize
@@ -118,6 +119,28 @@ def test_image_flow_under_integers_with_an_encoder_and_a_context():
     np.testing.assert_array_equal(samples, np.clip(np.floor(samples), 0, 15))
     one, other = (model.log_prob(images, seed=0, context=[c]) for c in (0.0, 1.0))
     assert np.all(one != other)
+
+
+@pytest.mark.usefixtures("op_by_op")
+def test_an_encoder_is_given_rows_for_any_number_of_draws():
+    flow = tff.MAF(2, num_steps=1, hidden_units=(4,), context_size=1, seed=0)
+    noise, base = (
+        tff.FlowDistribution(tff.standard_normal(2), bijector)
+        for bijector in (tff.FlowChain([tff.Logit(0.0), randomize(flow)]), tff.Logit(0.05))
+    )
+    values = np.array([[0, 1], [2, 3], [1, 1]])
+
+    def bound(encoder, value, num_samples=3):
+        model = tff.Dequantized(base, 4, dequantizer=noise, encoder=encoder)
+        return model.importance_weighted_log_prob(value, num_samples, seed=0)
+
+    def of_rows(scaled):
+        return tf.reshape(scaled, [tf.shape(scaled)[0], -1])[:, :1]
+
+    for num_samples in (3, 4):
+        expected = bound(lambda scaled: scaled[..., :1], values, num_samples)
+        close(bound(of_rows, values, num_samples), expected, 1e-5)
+    assert bound(of_rows, values[0]).shape == ()
 
 
 @pytest.mark.slow_ids("options2")

@@ -280,10 +280,11 @@ class Dequantized(InitializedByRows, DistributionWrapper):
         return self.dequantizer.sample_and_log_prob(seed=seed, context=context)
 
     def _encode(self, scaled):
-        if self.encoder is not None:
-            return self.encoder(scaled)
-        shape = tf.concat([self._batch_shape_of(scaled), [self.event_size]], axis=0)
-        return tf.reshape(scaled, shape)
+        rows = tf.reshape(scaled, [-1, *self.event_shape])
+        flat = tf.reshape(scaled, [-1, self.event_size])
+        context = flat if self.encoder is None else self.encoder(rows)
+        shape = [self._batch_shape_of(scaled), tf.shape(context)[1:]]
+        return tf.reshape(context, tf.concat(shape, axis=0))
 
     def _batch_shape_of(self, value):
         return tf.shape(value)[: value.shape.rank - self.event_shape.rank]
