@@ -10,7 +10,7 @@ import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 from random_weights import randomize
-from subject import close
+from subject import close, differ
 
 import tfp_flows as tff
 from tfp_flows.core.serialization import deserialize, serialize
@@ -245,6 +245,14 @@ def test_rows_of_bits_may_have_any_batch_axes():
     )
     assert found == flat
     assert found.num_rows == 12
+
+
+def test_a_seed_determines_draws_and_their_bounds():
+    model = tff.Dequantized(logit_normal(1.0, size=2), 4)
+    first, again, other = (model.sample_and_log_prob(5, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first[0], model.sample(5, seed=1))
+    np.testing.assert_array_equal(first[1], again[1])
+    assert differ(first[1], other[1])
 
 
 def test_draws_of_one_event_are_not_dealt_to_contexts():
