@@ -27,6 +27,14 @@ def test_bounds_equal_stock_bijectors():
     close(log_det, np.sum(parts, axis=0))
 
 
+def test_gradients_of_draws_in_large_units_are_finite():
+    x = tf.constant([[500.0, 0.0, 0.0, 500.0], [-500.0, 0.0, 0.0, -500.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tff.Bounds(LOW, HIGH).forward(x)
+    np.testing.assert_array_equal(tape.gradient(y, x), [[0.0, 1.0, 1.0, 1.0]] * 2)
+
+
 @pytest.mark.parametrize("alpha", [0.0, 0.05])
 def test_logit_is_the_stock_sigmoid_on_a_wider_interval(alpha):
     y = np.random.default_rng(0).uniform(0.01, 0.99, size=(7, 3))

@@ -10,6 +10,7 @@ import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 from random_weights import randomize
+from subject import close, differ
 
 import tfp_flows as tff
 from tfp_flows.core.serialization import deserialize, serialize
@@ -120,6 +121,28 @@ def test_image_flow_under_integers_with_an_encoder_and_a_context():
     assert np.all(one != other)
 
 
+@pytest.mark.usefixtures("op_by_op")
+def test_an_encoder_is_given_rows_for_any_number_of_draws():
+    flow = tff.MAF(2, num_steps=1, hidden_units=(4,), context_size=1, seed=0)
+    noise, base = (
+        tff.FlowDistribution(tff.standard_normal(2), bijector)
+        for bijector in (tff.FlowChain([tff.Logit(0.0), randomize(flow)]), tff.Logit(0.05))
+    )
+    values = np.array([[0, 1], [2, 3], [1, 1]])
+
+    def bound(encoder, value, num_samples=3):
+        model = tff.Dequantized(base, 4, dequantizer=noise, encoder=encoder)
+        return model.importance_weighted_log_prob(value, num_samples, seed=0)
+
+    def of_rows(scaled):
+        return tf.reshape(scaled, [tf.shape(scaled)[0], -1])[:, :1]
+
+    for num_samples in (3, 4):
+        expected = bound(lambda scaled: scaled[..., :1], values, num_samples)
+        close(bound(of_rows, values, num_samples), expected, 1e-5)
+    assert bound(of_rows, values[0]).shape == ()
+
+
 @pytest.mark.slow_ids("options2")
 @pytest.mark.parametrize("options", [None, {}, {"jit_compile": True}])
 def test_what_is_no_bin_has_probability_zero_and_spoils_no_gradient(options):
@@ -222,6 +245,14 @@ def test_rows_of_bits_may_have_any_batch_axes():
     )
     assert found == flat
     assert found.num_rows == 12
+
+
+def test_a_seed_determines_draws_and_their_bounds():
+    model = tff.Dequantized(logit_normal(1.0, size=2), 4)
+    first, again, other = (model.sample_and_log_prob(5, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first[0], model.sample(5, seed=1))
+    np.testing.assert_array_equal(first[1], again[1])
+    assert differ(first[1], other[1])
 
 
 def test_draws_of_one_event_are_not_dealt_to_contexts():

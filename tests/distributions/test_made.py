@@ -143,6 +143,19 @@ def test_rows_may_have_missing_variables_of_their_own():
         made.impute(x, observed[:5])
 
 
+def test_every_mask_draws_for_every_context():
+    options = {"num_masks": 4, "context_size": 1, **SMALL}
+    made = randomize(tff.BinaryMADE(2, ordering=[1, 2], **options), stddev=1.0)
+    points = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    contexts, count = np.arange(4.0)[:, None], 4000
+    draws = made.sample(count, context=contexts, seed=1).numpy()
+    expected = np.exp(made.log_prob(points[:, None], context=contexts))
+    found = np.all(draws[:, None] == points[:, None], axis=-1).mean(axis=0)
+    assert np.abs(found - expected).max() < 0.04
+    rows = made.sample(context=np.tile(contexts, [count, 1]), seed=1).numpy()
+    np.testing.assert_array_equal(rows.reshape(draws.shape), draws)
+
+
 def shapes(answers):
     return [tuple(answer.shape) for answer in tf.nest.flatten(answers)]
 

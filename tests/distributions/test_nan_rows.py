@@ -82,6 +82,32 @@ def test_nan_in_a_context(name, rng):
     np.testing.assert_allclose(x[:, OTHERS], clean[:, OTHERS], rtol=1e-5)
 
 
+FUNCTIONS = ("log_prob", "cdf", "log_cdf", "survival_function", "log_survival_function")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.usefixtures("op_by_op")
+def test_one_variable_given_a_context_that_is_not_finite(value):
+    options = {"context_size": 1, "hidden_units": (4,), "seed": 0}
+    flow = tff.MAF(1, num_steps=1, **options)
+    for distribution in (
+        tff.MixtureMADE(1, 2, **options),
+        tff.FlowDistribution(tff.standard_normal(1), flow),
+    ):
+        for function in FUNCTIONS:
+            found = getattr(distribution, function)([0.3], context=[[value], [0.0]])
+            np.testing.assert_array_equal(np.isnan(found), [True, False])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.usefixtures("op_by_op")
+def test_bits_given_a_context_that_is_not_finite(value):
+    made, context = CONDITIONAL["binary"](), [[value, 0.0], [1.0, 0.0]]
+    completed = made.impute(np.zeros([2, D]), [False] * D, context=context, seed=0)
+    for rows in (completed, made.sample(context=context, seed=0)):
+        np.testing.assert_array_equal(np.isnan(rows).all(axis=1), [True, False])
+
+
 def test_nan_in_a_context_in_a_graph_and_in_stock_calls(rng):
     distribution = CONDITIONAL["recompute"]()
     base, bijector = distribution.distribution, distribution.bijector

@@ -68,6 +68,10 @@ def test_evaluate_weighs_the_rows(banana):
     expected = -np.average(model.distribution.log_prob(banana), weights=weight)
     loss = model.evaluate(banana, sample_weight=weight, batch_size=32, verbose=0)
     assert loss == pytest.approx(expected, abs=1e-4)
+    spoiled = np.where(weight[:, None] > 0.0, banana, np.nan)
+    assert np.isnan(spoiled).any()
+    again = model.evaluate(spoiled, sample_weight=weight, batch_size=32, verbose=0)
+    assert again == loss  # a row of weight 0 counts as none
     with pytest.raises(ValueError, match="`sample_weight` with a sum above 0; got 0"):
         model.evaluate(banana, sample_weight=0.0 * weight, verbose=0)
 

@@ -180,6 +180,16 @@ def test_rows_have_draws_of_their_own(models):
         assert len(np.unique(values)) == 6
 
 
+def test_draws_of_evaluate_do_not_depend_on_the_unit_of_weights(models):
+    model = models("importance_weighted")
+    x, weight = small_vae.rows(model, 6), np.arange(1.0, 7.0)
+    losses = [
+        model.evaluate(x, sample_weight=unit * weight, batch_size=1, verbose=0)
+        for unit in (1.0, 2.0**-12)
+    ]
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
 def test_shapes_of_latents_and_rows():
     model = MODELS["conv"]()
     x = small_vae.rows(model, 5)

@@ -70,10 +70,12 @@ class Bounds(FlowBijector):
 
     def _forward_and_log_det(self, x, context, training):
         open_interval = _margin(tf.sigmoid(x), self.dtype)
+        # Exponentials of other variables would overflow, with gradients of NaN.
+        zero = tf.zeros_like(x)
         y = self._by_kind(
             both=self._finite_low + self._width * open_interval,
-            low=self._finite_low + tf.exp(x),
-            high=self._finite_high - tf.exp(-x),
+            low=self._finite_low + tf.exp(self._by_kind(zero, x, zero, zero)),
+            high=self._finite_high - tf.exp(-self._by_kind(zero, zero, x, zero)),
             neither=x,
         )
         return y, -self._sum_log_slope(x)

@@ -222,7 +222,8 @@ class AutoregressiveDistribution(
             if own_orderings:
                 masks = tf.concat([masks, masks + self.num_masks], axis=0)
             completed = self._chosen(rows, masks, num_candidates, seed)
-        return tf.reshape(as_given([completed])[0], tf.shape(x))
+        completed = tf.reshape(as_given([completed])[0], tf.shape(x))
+        return inputs.nan_where_context_is_not_finite(completed, context, 1)
 
     def copy(self, **overrides: object) -> AutoregressiveDistribution:
         """Returns this distribution; with `overrides`, a new one with new weights."""
@@ -313,13 +314,21 @@ class AutoregressiveDistribution(
     def _draw(self, sample_shape, seed, context=None, training=False, mask_index=None):
         context = self._checked_context(context)
         shape = draws.joint_shape(sample_shape, context)
-        noise_seed, mask_seed = draws.split(draws.stateless(seed), 2)
+        noise_seed, mask_seed, order_seed = draws.split(draws.stateless(seed), 3)
         num_rows = tf.reduce_prod(shape)
         noise = self._conditional.noise([num_rows, self.event_size], noise_seed, self.dtype)
-        arguments = [noise, self._ensemble.masks(mask_index, mask_seed, num_rows)]
-        if context is not None:
-            arguments.append(draws.context_rows(context, shape))
-        x, log_prob = self._ensemble.draw(*arguments)
+        masks = self._ensemble.masks(mask_index, mask_seed, num_rows)
+        rows = draws.context_rows(context, shape)
+        if rows is None:
+            x, log_prob = self._ensemble.draw(noise, masks)
+        elif self.num_masks == 1:
+            x, log_prob = self._ensemble.draw(noise, masks, rows)
+        else:
+            # Masks take rows in turn. In the order of the contexts, which may repeat, one
+            # mask would make all draws for a context.
+            order = tf.argsort(draws.uniform([num_rows], order_seed, tf.float64))
+            results = self._ensemble.draw(noise, masks, tf.gather(rows, order))
+            x, log_prob = (tf.gather(t, tf.argsort(order)) for t in results)
         x = tf.reshape(x, tf.concat([shape, [self.event_size]], axis=0))
         x = inputs.nan_where_context_is_not_finite(x, context, 1)
         return x, inputs.nan_where_context_is_not_finite(
@@ -335,7 +344,11 @@ class AutoregressiveDistribution(
 
     def _checked_context(self, context):
         context = inputs.check_context(context, self.context_size, self.dtype, self.name)
-        return context if self._standardizer is None else self._standardizer(context)
+        if self._standardizer is None:
+            return context
+        # Standardised contexts are clipped, so infinities are marked here.
+        standardized = self._standardizer(context)
+        return inputs.nan_where_context_is_not_finite(standardized, context, 1)
 
     def _log_cdf(self, *args, **kwargs):
         raise self._not_one_variable("cdf")

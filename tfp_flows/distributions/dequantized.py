@@ -213,6 +213,18 @@ class Dequantized(InitializedByRows, DistributionWrapper):
         scaled = self.distribution.sample(sample_shape, seed=seed, **keywords)
         return quantize(scaled, self.num_bins)
 
+    def sample_and_log_prob(
+        self,
+        sample_shape: int | Sequence[int] = (),
+        seed: int | TensorLike | None = None,
+        *,
+        context: TensorLike | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draws integers with a draw of their `log_prob`; arguments as in `sample`."""
+        x = self.sample(sample_shape, seed, context=context)
+        noise_seed = draws.fold_in(draws.stateless(seed), 0)
+        return x, self.log_prob(x, context=context, seed=noise_seed)
+
     def _check_dequantizer(self, dequantizer, encoder):
         """Refuses noise of other events, or whose context the data do not fit."""
         members = ("sample_and_log_prob", "event_shape", "dtype")
@@ -280,10 +292,11 @@ class Dequantized(InitializedByRows, DistributionWrapper):
         return self.dequantizer.sample_and_log_prob(seed=seed, context=context)
 
     def _encode(self, scaled):
-        if self.encoder is not None:
-            return self.encoder(scaled)
-        shape = tf.concat([self._batch_shape_of(scaled), [self.event_size]], axis=0)
-        return tf.reshape(scaled, shape)
+        rows = tf.reshape(scaled, [-1, *self.event_shape])
+        flat = tf.reshape(scaled, [-1, self.event_size])
+        context = flat if self.encoder is None else self.encoder(rows)
+        shape = [self._batch_shape_of(scaled), tf.shape(context)[1:]]
+        return tf.reshape(context, tf.concat(shape, axis=0))
 
     def _batch_shape_of(self, value):
         return tf.shape(value)[: value.shape.rank - self.event_shape.rank]

@@ -166,6 +166,8 @@ def _evaluate_transformed(distribution, function, y, context):
     below, above = (tf.constant(end, inside.dtype) for end in _ENDS[function])
     outside = tf.where(y < tf.minimum(lower, upper), below, above)
     outside = tf.where(tf.math.is_nan(y), y, outside)
+    # The quartiles are NaN if the context is.
+    outside = tf.where(tf.math.is_nan(lower), lower, outside)
     return tf.where(cannot_occur, outside, inside)
 
 

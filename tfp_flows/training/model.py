@@ -482,7 +482,9 @@ class LikelihoodModel(keras.Model):
         batch = GlobalBatch(tf.shape(rows.x)[0])
         nats = self.nats_of_rows(rows, batch, training=training)
         if weight is not None:
-            nats = {name: rows.weight * values for name, values in nats.items()}
+            # A row of weight 0 adds nothing, even if its density is zero or NaN.
+            product = tf.math.multiply_no_nan
+            nats = {name: product(values, rows.weight) for name, values in nats.items()}
             nats[_WEIGHT] = rows.weight
         return {name: batch.summand(values) for name, values in nats.items()}, batch
 

@@ -166,6 +166,8 @@ class VAE(LikelihoodModel):
             keras.metrics.Mean(name=name, dtype=self._metric_dtype)
             for name in Bound._fields
         ]
+        # The rows that `evaluate` has seen. Weights do not count: they may be tiny.
+        self._set_untracked("_evaluated", keras.metrics.Sum(name="evaluated"))
         self.built = True
 
     @property
@@ -300,6 +302,11 @@ class VAE(LikelihoodModel):
             objective = self.bound(terms.log_weights)
         return {"loss": -objective, **Bound.from_terms(terms)._asdict()}
 
+    def reset_metrics(self) -> None:
+        """Resets the metrics, and the count of rows that determines their draws."""
+        super().reset_metrics()
+        self._evaluated.reset_state()
+
     def summary(
         self,
         line_length: int | None = None,
@@ -405,9 +412,11 @@ class VAE(LikelihoodModel):
     def _next_seed(self, training, batch):
         if training:
             return fold_in(fold_in(self.seed, _TRAINING), self.optimizer.iterations)
-        # Each replica has counted its own rows.
-        count = tf.round(self._trackers[0].count * batch.num_replicas)
-        return fold_in(fold_in(self.seed, _EVALUATION), count)
+        # Each replica has counted its share of the rows.
+        num_rows, num_replicas = self._evaluated.total, batch.num_replicas
+        seed = fold_in(fold_in(self.seed, _EVALUATION), tf.round(num_rows * num_replicas))
+        num_rows.assign_add(tf.cast(batch.count, num_rows.dtype) / num_replicas)
+        return seed
 
     def _objective(self, terms, rows, batch):
         """The training objective of each row, `[n]`."""
