@@ -197,12 +197,19 @@ def with_value(value):
     return x
 
 
+def objects(value, dtype=np.complex64):
+    """Rows of Python's numbers, beside one of another type."""
+    return np.array([[*row, np.array(value, dtype)[()]] for row in ROWS.tolist()], object)
+
+
 FLOW = tff.RealNVP(2, num_steps=1, hidden_units=(4,))
 BAD_CALLS = [
     (lambda: fit_density(with_value(np.nan)), "finite `rows` | 1 other | [[3, 1]]"),
     (lambda: fit_density(with_value(1e101)), "within 1e+100"),
     (lambda: fit_density(np.ma.masked_less(ROWS, 0.01)), "`rows` without masked entries"),
     (lambda: fit_density(ROWS.astype(str)), "`rows` as an array of numbers | <U"),
+    (lambda: fit_density(objects(1j)), "`rows` as an array of numbers | dtype object"),
+    (lambda: fit_density(objects(1, "m8[s]")), "`rows` as an array of numbers"),
     (
         lambda: fit_density(pd.DataFrame({"a": ["b"] * 30})),
         "columns ['a'] | `TableDensity`",

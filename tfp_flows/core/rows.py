@@ -321,8 +321,10 @@ def _as_numbers(value, argument):
 
 def _are_numbers(array):
     """Whether an object array holds numbers: a table with several numeric dtypes does."""
-    numbers = (bool, int, float, np.number, np.bool_)
-    return all(isinstance(entry, numbers) for entry in array.flat)
+    numbers = (bool, int, float, np.integer, np.floating, np.bool_)
+    others = np.timedelta64  # a subclass of `np.integer`
+    entries = array.flat
+    return all(isinstance(e, numbers) and not isinstance(e, others) for e in entries)
 
 
 def _is_small_float(dtype):
